@@ -1,0 +1,41 @@
+"""Optional packages, loaded where they are used, with the missing extra named."""
+
+import importlib
+from types import ModuleType
+
+from refold.errors import MissingExtraError
+
+__all__ = ["optional"]
+
+
+def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
+    """Import ``package``, or say which extra brings it.
+
+    Parameters
+    ----------
+    package : str
+        Name of the module to import, such as ``"matplotlib.pyplot"``.
+    extra : str
+        The extra of Refold that installs it, such as ``"plots"``.
+    purpose : str
+        What needs it, as the start of the message: ``"Figures"``.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package is not installed.
+
+    Examples
+    --------
+    >>> optional("json", extra="plots", purpose="This example").__name__
+    'json'
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != package.split(".")[0]:
+            raise
+        raise MissingExtraError(
+            f"{purpose} needs the package {package.split('.')[0]!r}, which is not installed. "
+            f"Install it with: pip install 'refold[{extra}]'"
+        ) from error
