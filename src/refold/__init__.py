@@ -1,0 +1,67 @@
+"""Refold turns any sequence into a fixed-size vector, and the vector back into a sequence.
+
+Names are loaded when they are first used, so that ``import refold`` stays light.  Keras runs on
+JAX unless ``KERAS_BACKEND`` says otherwise or Keras is already imported.  Whenever Keras is
+imported, Refold's layers are registered with it, so that ``keras.models.load_model`` reads a
+``.keras`` file of theirs without ``custom_objects``.
+
+Examples
+--------
+>>> import refold
+>>> sequences = refold.datasets.moving_ones(20, seed=0)
+>>> len(sequences)
+20
+"""
+
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from wrapt import register_post_import_hook
+
+if TYPE_CHECKING:
+    from refold import datasets as datasets
+    from refold import evaluation as evaluation
+    from refold import layers as layers
+    from refold import models as models
+    from refold import plots as plots
+    from refold import sequences as sequences
+    from refold.errors import RefoldError as RefoldError
+    from refold.estimator import SequenceAutoencoder as SequenceAutoencoder
+    from refold.estimator import load as load
+    from refold.sequences import Sequences as Sequences
+
+__version__ = "0.1.0"
+
+_ROOMS = ("datasets", "evaluation", "layers", "models", "plots", "sequences")
+_NAMES = {
+    "RefoldError": "refold.errors",
+    "SequenceAutoencoder": "refold.estimator",
+    "Sequences": "refold.sequences",
+    "load": "refold.estimator",
+}
+
+__all__ = ["__version__", *_NAMES, *_ROOMS]  # pyright: ignore[reportUnsupportedDunderAll]
+
+if "keras" not in sys.modules:
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+
+
+def _register_with_keras(_keras: Any) -> None:
+    importlib.import_module("refold.models")
+
+
+register_post_import_hook(_register_with_keras, "keras")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"refold.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'refold' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

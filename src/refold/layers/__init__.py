@@ -1,0 +1,11 @@
+"""Keras layers: the LSTM, padding to mask, pooling, repeating, and heads by column kind."""
+
+from refold.layers._columns import ColumnEncoding as ColumnEncoding
+from refold.layers._columns import ColumnHead as ColumnHead
+from refold.layers._length import LengthHead as LengthHead
+from refold.layers._lstm import LSTM as LSTM
+from refold.layers._padding import PaddingMask as PaddingMask
+from refold.layers._padding import RealSteps as RealSteps
+from refold.layers._pooling import StatePooling as StatePooling
+from refold.layers._repeat import FitSteps as FitSteps
+from refold.layers._repeat import RepeatCode as RepeatCode

@@ -1,0 +1,123 @@
+"""Column kinds at both ends of a model: numbers in, and the right kind of number out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["ColumnEncoding", "ColumnHead"]
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class ColumnEncoding(keras.layers.Layer):
+    """One-hot code of categorical columns, other columns as they are.
+
+    Parameters
+    ----------
+    num_labels : sequence of int
+        Number of labels of each column; 0 for a column that is not categorical.  An index past
+        the labels (an unknown or missing label) becomes a block of zeros.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = ColumnEncoding(num_labels=[0, 3])
+    >>> np.asarray(layer(np.array([[[0.5, 2.0], [0.1, 3.0]]], "float32")))[0].round(1).tolist()
+    [[0.5, 0.0, 0.0, 1.0], [0.10000000149011612, 0.0, 0.0, 0.0]]
+    """
+
+    def __init__(self, num_labels: Sequence[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_labels = [int(n) for n in num_labels]
+        self.supports_masking = True
+
+    def call(self, inputs: Any) -> Any:
+        """Encode inputs of shape (batch, steps, columns + observed flags)."""
+        blocks = []
+        for i, n in enumerate(self.num_labels):
+            column = inputs[..., i : i + 1]
+            if n:
+                labels = ops.arange(n, dtype=inputs.dtype)
+                column = ops.cast(ops.abs(column - labels) < 0.5, inputs.dtype)
+            blocks.append(column)
+        blocks.append(inputs[..., len(self.num_labels) :])
+        return ops.concatenate(blocks, axis=-1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the output: each categorical column is as wide as it has labels."""
+        return (*input_shape[:-1], input_shape[-1] + sum(n - 1 for n in self.num_labels if n))
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        return {**super().get_config(), "num_labels": self.num_labels}
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class ColumnHead(keras.layers.Layer):
+    """Dense output of a decoder: means, probabilities and softmax blocks by column kind.
+
+    Parameters
+    ----------
+    kinds : sequence of {"numeric", "binary", "categorical"}
+        Kind of each column.
+    num_labels : sequence of int, optional
+        Number of labels of each column; read for categorical ones only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> head = ColumnHead(["numeric", "binary", "categorical"], [0, 0, 3])
+    >>> y = np.asarray(head(np.ones((1, 2, 4), "float32")))
+    >>> y.shape, bool(abs(y[..., 2:].sum(-1) - 1).max() < 1e-6)
+    ((1, 2, 5), True)
+    """
+
+    def __init__(
+        self, kinds: Sequence[str], num_labels: Sequence[int] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.kinds = list(kinds)
+        self.num_labels = [int(n) for n in num_labels or [0] * len(self.kinds)]
+        self.dense = keras.layers.Dense(sum(self.widths), name="dense")
+
+    @property
+    def widths(self) -> list[int]:
+        """Number of outputs of each column."""
+        return [
+            n if kind == "categorical" else 1
+            for kind, n in zip(self.kinds, self.num_labels, strict=True)
+        ]
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights."""
+        self.dense.build(input_shape)
+
+    def call(self, inputs: Any) -> Any:
+        """Write outputs of shape (batch, steps, outputs)."""
+        logits = self.dense(inputs)
+        if "categorical" not in self.kinds:
+            if "binary" not in self.kinds:
+                return logits
+            if "numeric" not in self.kinds:
+                return ops.sigmoid(logits)
+            binary = ops.convert_to_tensor([kind == "binary" for kind in self.kinds])
+            return ops.where(binary, ops.sigmoid(logits), logits)
+        blocks, start = [], 0
+        for kind, width in zip(self.kinds, self.widths, strict=True):
+            block = logits[..., start : start + width]
+            if kind == "binary":
+                block = ops.sigmoid(block)
+            elif kind == "categorical":
+                block = ops.softmax(block, axis=-1)
+            blocks.append(block)
+            start += width
+        return ops.concatenate(blocks, axis=-1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape (batch, steps, outputs)."""
+        return (*input_shape[:-1], sum(self.widths))
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        return {**super().get_config(), "kinds": self.kinds, "num_labels": self.num_labels}

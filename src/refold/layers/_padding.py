@@ -1,0 +1,72 @@
+"""From padding to mask: the first layer of every model that reads ragged data."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["PaddingMask", "RealSteps"]
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class RealSteps(keras.layers.Layer):
+    """Tell real steps from padding: those up to the last one that is not NaN in all features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[[np.nan], [1.0], [np.nan]]], "float32")
+    >>> np.asarray(RealSteps()(x)).tolist()
+    [[True, True, False]]
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Make a bool mask (batch, steps) of inputs of shape (batch, steps, features)."""
+        present = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
+        following = ops.cumsum(ops.flip(ops.cast(present, "int32"), axis=1), axis=1)
+        return ops.flip(following, axis=1) > 0
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Shape (batch, steps), bool."""
+        return keras.KerasTensor(inputs.shape[:2], dtype="bool")
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class PaddingMask(keras.layers.Layer):
+    """Turn trailing NaN steps into a Keras mask, and every NaN into zero.
+
+    A padded step is NaN in all features and only such steps follow it; a NaN step before a real
+    one is itself real, and so is a step of zeros.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[[0.0], [1.0], [np.nan]]], "float32")
+    >>> layer = PaddingMask()
+    >>> np.asarray(layer.compute_mask(x)).tolist()
+    [[True, True, False]]
+    >>> np.asarray(layer(x)).ravel().tolist()
+    [0.0, 1.0, 0.0]
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.real_steps = RealSteps(name="real_steps")
+
+    def build(self, input_shape: Any) -> None:
+        """Make nothing: this layer has no weights."""
+        self.real_steps.build(input_shape)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Mask of real steps: array of bool of shape (batch, steps)."""
+        real = self.real_steps(inputs)
+        return real if previous_mask is None else ops.logical_and(real, previous_mask)
+
+    def call(self, inputs: Any) -> Any:
+        """Replace every NaN of inputs of shape (batch, steps, features) by zero."""
+        return ops.where(ops.isnan(inputs), ops.zeros_like(inputs), inputs)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the output, which is that of the input."""
+        return input_shape

@@ -1,0 +1,69 @@
+"""From many steps to one vector."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["StatePooling"]
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class StatePooling(keras.layers.Layer):
+    """Summary of a bidirectional layer's states over real steps.
+
+    Joins the end state of both directions (the last real step of the forward half, the first of
+    the backward half), the mean and the maximum over real steps, and three numbers about the
+    length: whether there is no step at all, the length over ``max_steps``, and its logarithm.
+    The first gives empty sequences a learned code of their own.
+
+    Parameters
+    ----------
+    max_steps : int
+        Length that the length is measured by, the longest of the training data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> states = np.ones((2, 5, 8), "float32")
+    >>> StatePooling(max_steps=5)(states).shape
+    (2, 27)
+    """
+
+    def __init__(self, max_steps: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.max_steps = max_steps
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Pool states of shape (batch, steps, 2 * units) to (batch, 6 * units + 3)."""
+        if mask is None:
+            mask = ops.ones_like(inputs[..., 0], dtype="bool")
+        real = ops.cast(mask, inputs.dtype)
+        lengths = ops.sum(real, axis=1, keepdims=True)
+        steps = ops.cumsum(real, axis=1)
+        last = real * ops.cast(steps == lengths, inputs.dtype)
+        first = real * ops.cast(steps == 1, inputs.dtype)
+        forward, backward = ops.split(inputs, 2, axis=-1)
+        at_last = ops.sum(forward * last[..., None], axis=1)
+        at_first = ops.sum(backward * first[..., None], axis=1)
+        mean = ops.sum(inputs * real[..., None], axis=1) / ops.maximum(lengths, 1.0)
+        masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))
+        maximum = ops.where(lengths > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
+        empty = ops.cast(lengths == 0, inputs.dtype)
+        relative = lengths / self.max_steps
+        logarithm = ops.log1p(lengths) / math.log1p(self.max_steps)
+        return ops.concatenate(
+            [at_last, at_first, mean, maximum, empty, relative, logarithm], axis=-1
+        )
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """No steps are left, so no mask either."""
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape (batch, 6 * units + 3)."""
+        return (input_shape[0], 3 * input_shape[-1] + 3)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        return {**super().get_config(), "max_steps": self.max_steps}

@@ -1,0 +1,242 @@
+"""The autoencoder: an encoder and a decoder in a row, with a loss that knows what is missing."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from refold.errors import ParameterError
+from refold.layers import ColumnHead, FitSteps
+from refold.models._losses import column_errors, observed_mask
+
+__all__ = ["Autoencoder", "Models", "autoencoder", "join"]
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class Autoencoder(keras.Model):
+    """Keras model whose loss and metrics leave out unobserved targets.
+
+    Targets may be NaN: padded steps, missing values.  Any element-wise Keras loss is the mean
+    over the observed entries alone, and so are metrics.  Compiled without a loss, each column has
+    the loss of its kind: squared error, or binary or categorical cross-entropy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from refold.models import default
+    >>> models = default(["numeric"], latent_dim=2, max_steps=4, units=8)
+    >>> x = np.array([[[1.0], [2.0], [np.nan], [np.nan]]], "float32")
+    >>> models.autoencoder.compile("adam", "mse")
+    >>> y = models.autoencoder.predict(x, verbose=0)
+    >>> by_hand = np.mean((y[0, :2] - x[0, :2]) ** 2)
+    >>> bool(np.isclose(models.autoencoder.evaluate(x, x, verbose=0), by_hand))
+    True
+    """
+
+    _loss_by_kind = True
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        *args: Any,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Configure training, as ``keras.Model.compile`` does.
+
+        ``metrics`` are weighted ones here, since a plain Keras metric would count padding.
+        """
+        self._loss_by_kind = loss is None
+        both = [*_as_list(metrics), *_as_list(weighted_metrics)]
+        super().compile(optimizer, loss, *args, weighted_metrics=both or None, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as a saved model was compiled; Keras asks for this where ``compile`` is ours."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,  # noqa: FBT001, FBT002  (Keras's own signature)
+    ) -> Any:
+        """Mean error over observed targets, plus what layers added by ``add_loss``."""
+        values, observed = observed_mask(ops.cast(y, y_pred.dtype))
+        weight = observed if sample_weight is None else observed * _spread(sample_weight, observed)
+        weight = weight * (
+            ops.cast(ops.size(observed), observed.dtype) / ops.maximum(ops.sum(observed), 1.0)
+        )
+        if self._loss_by_kind:
+            kinds, num_labels = self._columns(values, y_pred)
+            errors = column_errors(values, y_pred, kinds, num_labels)
+            loss = ops.mean(errors * weight)
+            return loss + sum(self.losses) if self.losses else loss
+        _require_same_width(values, y_pred)
+        return super().compute_loss(
+            x=x,
+            y=values[..., None],
+            y_pred=y_pred[..., None],
+            sample_weight=weight,
+            training=training,
+        )
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Update metrics, element by element, on observed targets alone."""
+        values, observed = observed_mask(ops.cast(y, y_pred.dtype))
+        weight = observed if sample_weight is None else observed * _spread(sample_weight, observed)
+        if self._compile_metrics is not None:
+            _require_same_width(values, y_pred)
+        return super().compute_metrics(x, values[..., None], y_pred[..., None], weight)
+
+    def _columns(self, y: Any, y_pred: Any) -> tuple[list[str], list[int]]:
+        head = _find_head(self)
+        if head is not None:
+            return head.kinds, head.num_labels
+        _require_same_width(y, y_pred)
+        return ["numeric"] * y.shape[-1], [0] * y.shape[-1]
+
+
+class Models(NamedTuple):
+    """An encoder, a decoder and the autoencoder of both, sharing their weights.
+
+    Attributes
+    ----------
+    encoder : keras.Model
+        Padded sequences (batch, steps, features) to codes (batch, latent_dim).
+    decoder : keras.Model
+        Codes to sequences of ``max_steps`` steps (batch, max_steps, outputs).
+    autoencoder : Autoencoder
+        Sequences to their reconstructions (batch, steps, outputs).
+    unroll : keras.Model
+        Codes, and an array whose number of steps is taken, to sequences of as many steps.
+    """
+
+    encoder: keras.Model
+    decoder: keras.Model
+    autoencoder: Autoencoder
+    unroll: keras.Model
+
+
+def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "autoencoder") -> Models:
+    """Join any two Keras models into an autoencoder that shares their weights.
+
+    Parameters
+    ----------
+    encoder : keras.Model
+        From (batch, steps, features) to (batch, latent_dim).
+    decoder : keras.Model
+        From (batch, latent_dim) to (batch, any number of steps, outputs).  Its output is cut, or
+        filled up with zeros, to the number of steps of the encoder's input.
+    name : str
+        Name of the autoencoder.
+
+    Returns
+    -------
+    Models
+
+    Raises
+    ------
+    ParameterError
+        If the two do not fit together.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from refold.layers import LSTM
+    >>> x = keras.Input((10, 5))
+    >>> code = keras.Input((20,))
+    >>> steps = LSTM(5, return_sequences=True)(keras.layers.RepeatVector(10)(code))
+    >>> models = autoencoder(keras.Model(x, LSTM(20)(x)), keras.Model(code, steps))
+    >>> models.autoencoder.output_shape
+    (None, 10, 5)
+    """
+    for role, model in (("encoder", encoder), ("decoder", decoder)):
+        if not isinstance(model, keras.Model):
+            raise ParameterError(f"{role} must be a keras.Model. Got {type(model).__name__}.")
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            raise ParameterError(
+                f"{role} must have one input and one output. Got {len(model.inputs)} and "
+                f"{len(model.outputs)}."
+            )
+    wanted, given = decoder.inputs[0].shape, encoder.outputs[0].shape
+    if len(given) != 2 or tuple(wanted[1:]) != tuple(given[1:]):
+        raise ParameterError(
+            f"the encoder's output must be the decoder's input, (batch, latent_dim). The encoder "
+            f"writes {tuple(given)}, the decoder reads {tuple(wanted)}."
+        )
+    if len(encoder.inputs[0].shape) != 3 or len(decoder.outputs[0].shape) != 3:
+        raise ParameterError(
+            "the encoder must read, and the decoder write, (batch, steps, features). They have "
+            f"{tuple(encoder.inputs[0].shape)} and {tuple(decoder.outputs[0].shape)}."
+        )
+    code = keras.Input(wanted[1:], name="code")
+    template = keras.Input((encoder.inputs[0].shape[1], None), name="template")
+    steps = decoder(code)
+    if steps.shape[1] is None or steps.shape[1] != template.shape[1]:
+        steps = FitSteps(name="fit_steps")(steps, like=template)
+    else:
+        steps = keras.layers.Identity()(steps)
+    unroll = keras.Model([code, template], steps, name="unroll")
+    return join(encoder, decoder, unroll, name=name)
+
+
+def join(
+    encoder: keras.Model, decoder: keras.Model, unroll: keras.Model, *, name: str = "autoencoder"
+) -> Models:
+    """Put an encoder and an unrolled decoder in a row.
+
+    Parameters
+    ----------
+    encoder, decoder, unroll : keras.Model
+        As in ``Models``; ``unroll`` shares the decoder's layers.
+    name : str
+        Name of the autoencoder.
+
+    Returns
+    -------
+    Models
+    """
+    x = keras.Input(encoder.inputs[0].shape[1:], name="sequence")
+    outputs = unroll([encoder(x), x])
+    return Models(encoder, decoder, Autoencoder(x, outputs, name=name), unroll)
+
+
+def _as_list(metrics: Any) -> list[Any]:
+    if metrics is None:
+        return []
+    return (
+        list(metrics)
+        if isinstance(metrics, Sequence) and not isinstance(metrics, str)
+        else [metrics]
+    )
+
+
+def _spread(sample_weight: Any, observed: Any) -> Any:
+    weight = ops.cast(sample_weight, observed.dtype)
+    while len(weight.shape) < len(observed.shape):
+        weight = weight[..., None]
+    return weight
+
+
+def _require_same_width(y: Any, y_pred: Any) -> None:
+    if y.shape[-1] != y_pred.shape[-1]:
+        raise ParameterError(
+            f"targets have {y.shape[-1]} features and outputs {y_pred.shape[-1]}: with categorical "
+            "columns compile the autoencoder without loss= and metrics=, then each column has the "
+            "loss of its kind."
+        )
+
+
+def _find_head(model: keras.Model) -> ColumnHead | None:
+    for layer in model.layers:
+        if isinstance(layer, ColumnHead):
+            return layer
+        if isinstance(layer, keras.Model) and (head := _find_head(layer)) is not None:
+            return head
+    return None

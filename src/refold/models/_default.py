@@ -1,0 +1,139 @@
+"""The default model: a bidirectional LSTM encoder, an LSTM decoder, heads by column kind."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from refold.layers import (
+    LSTM,
+    ColumnEncoding,
+    ColumnHead,
+    LengthHead,
+    PaddingMask,
+    RepeatCode,
+    StatePooling,
+)
+from refold.models._autoencoder import Models, join
+
+__all__ = ["default", "length_model"]
+
+
+def default(
+    kinds: Sequence[str],
+    *,
+    latent_dim: int,
+    max_steps: int,
+    num_labels: Sequence[int] | None = None,
+    observed_flags: bool = False,
+    units: int = 64,
+    depth: int = 1,
+    dropout: float = 0.0,
+    code_noise: float = 0.0,
+) -> Models:
+    """Build the default encoder, decoder and autoencoder.
+
+    The encoder is a stack of bidirectional LSTMs whose states are pooled over real steps (last,
+    mean, maximum) into a dense code.  The decoder is a stack of LSTMs that start from the code
+    and are given the code and the absolute position at every step.
+
+    Parameters
+    ----------
+    kinds : sequence of {"numeric", "binary", "categorical"}
+        Kind of each column.
+    latent_dim : int
+        Width of the code.
+    max_steps : int
+        Number of steps that the decoder writes.
+    num_labels : sequence of int, optional
+        Number of labels of each column, 0 for columns that are not categorical.
+    observed_flags : bool
+        Whether the input has one observed-flag channel a feature behind the features.
+    units : int
+        Units of each LSTM, in each direction.
+    depth : int
+        Number of LSTMs in the encoder, and in the decoder.
+    dropout : float
+        Share of the states dropped in training.
+    code_noise : float
+        Deviation of the noise added to the code in training.
+
+    Returns
+    -------
+    Models
+
+    Examples
+    --------
+    >>> models = default(["numeric", "numeric"], latent_dim=4, max_steps=7, units=8)
+    >>> models.encoder.output_shape, models.decoder.output_shape
+    ((None, 4), (None, 7, 2))
+    """
+    num_labels = list(num_labels or [0] * len(kinds))
+    num_channels = len(kinds) * (2 if observed_flags else 1)
+
+    x = keras.Input((None, num_channels), name="sequence")
+    hidden = PaddingMask(name="padding_mask")(x)
+    if any(num_labels):
+        hidden = ColumnEncoding(num_labels, name="column_encoding")(hidden)
+    for i in range(depth):
+        lstm = LSTM(units, return_sequences=True, name=f"lstm_{i + 1}")
+        hidden = keras.layers.Bidirectional(lstm, name=f"encoder_{i + 1}")(hidden)
+    pooled = StatePooling(max_steps, name="pooling")(hidden)
+    if dropout:
+        pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
+    encoder = keras.Model(x, keras.layers.Dense(latent_dim, name="code")(pooled), name="encoder")
+
+    repeat = RepeatCode(max_steps, name="repeat")
+    stack = [
+        (
+            keras.layers.Dense(2 * units, name=f"start_{i + 1}"),
+            LSTM(units, return_sequences=True, name=f"decoder_{i + 1}"),
+        )
+        for i in range(depth)
+    ]
+    noise = keras.layers.GaussianNoise(code_noise, name="noise") if code_noise else None
+    drop = keras.layers.Dropout(dropout, name="dropout") if dropout else None
+    head = ColumnHead(kinds, num_labels, name="head")
+
+    def unrolled(code: Any, template: Any = None) -> Any:
+        code = code if noise is None else noise(code)
+        hidden = repeat(code) if template is None else repeat(code, like=template)
+        for start, lstm in stack:
+            state = start(code)
+            hidden = lstm(
+                hidden, initial_state=[state[:, :units], keras.ops.tanh(state[:, units:])]
+            )
+        return head(hidden if drop is None else drop(hidden))
+
+    code = keras.Input((latent_dim,), name="code")
+    template = keras.Input((None, None), name="template")
+    decoder = keras.Model(code, unrolled(code), name="decoder")
+    unroll = keras.Model([code, template], unrolled(code, template), name="decoder")
+    return join(encoder, decoder, unroll)
+
+
+def length_model(latent_dim: int, *, mean: float, deviation: float, units: int = 64) -> keras.Model:
+    """Build the model that predicts a sequence's length from its code.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Width of the code.
+    mean, deviation : float
+        Mean and standard deviation of the training lengths, in steps.
+    units : int
+        Width of the hidden layer.
+
+    Returns
+    -------
+    keras.Model
+        From codes (batch, latent_dim) to the location and log-scale (batch, 2) of the length.
+
+    Examples
+    --------
+    >>> length_model(4, mean=10.0, deviation=2.0).output_shape
+    (None, 2)
+    """
+    code = keras.Input((latent_dim,), name="code")
+    hidden = keras.layers.Dense(units, activation="gelu", name="hidden")(code)
+    return keras.Model(code, LengthHead(mean, deviation, name="length")(hidden), name="length")
