@@ -1,0 +1,11 @@
+"""Sequences of any length: what they are, how they come in and go out, scaling and padding.
+
+Knows NumPy and Arrow, and nothing of Keras or JAX.
+"""
+
+from refold.sequences._padding import pad as pad
+from refold.sequences._padding import unpad as unpad
+from refold.sequences._scaling import Scaler as Scaler
+from refold.sequences._schema import Column as Column
+from refold.sequences._schema import Schema as Schema
+from refold.sequences._sequences import Sequences as Sequences

@@ -1,0 +1,277 @@
+"""Scaling of numeric columns, invertible, from observed steps only.
+
+Either each feature by the training data's mean and deviation, or each sequence by its own; then
+those two numbers a feature, themselves standardised, travel beside the code. Binary and
+categorical columns pass through.
+"""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences._moments import moments, sequence_moments
+from refold.sequences._sequences import Sequences
+
+Mode = Literal["features", "sequence"]
+
+# A sequence flatter than this share of the typical deviation is scaled as if it had that share.
+_FLATTEST = 1e-4
+
+
+class Scaler:
+    """Standardises numeric columns and puts them back.
+
+    Make one with `fit`.
+
+    Attributes
+    ----------
+    mode : {"features", "sequence"} or None
+        By the training data, by each sequence itself, or not at all.
+    mean_, scale_ : array of shape (F,)
+        Mean and deviation of each column over the training data; 0 and 1 where a column is not
+        numeric, where it is constant (then only the deviation), and where ``mode`` is None.
+
+    Examples
+    --------
+    >>> sequences = Sequences.from_list([[1.0, 2.0], [3.0]])
+    >>> scaler = Scaler.fit(sequences)
+    >>> scaler.transform(sequences).values.mean().item()
+    0.0
+    >>> scaler.inverse_transform(scaler.transform(sequences))[1]
+    array([3.])
+    """
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self.mode: Mode | None = state["mode"]
+        self.numeric_ = np.asarray(state["numeric"], dtype=bool)
+        self.mean_ = np.asarray(state["mean"], dtype=np.float64)
+        self.scale_ = np.asarray(state["scale"], dtype=np.float64)
+        self.dtype_ = np.dtype(str(state["dtype"]))
+        # How the statistics of single sequences are standardised: location, scale and the least
+        # deviation, by numeric feature. Empty unless the mode is "sequence".
+        self.statistics_mean_ = np.asarray(state["statistics_mean"], dtype=np.float64)
+        self.statistics_scale_ = np.asarray(state["statistics_scale"], dtype=np.float64)
+        self.floor_ = np.asarray(state["floor"], dtype=np.float64)
+
+    @classmethod
+    def fit(cls, sequences: Sequences, mode: Mode | None = "features") -> "Scaler":
+        """Learn the scale of training data.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            Training data.
+        mode : {"features", "sequence"} or None, default="features"
+            What to scale by.
+
+        Returns
+        -------
+        Scaler
+
+        Raises
+        ------
+        DataError
+            If there is no step at all, or a column holds no observed value.
+        ParameterError
+            If the mode is unknown.
+
+        Warns
+        -----
+        UserWarning
+            Where a numeric column is constant: it is scaled by 1.
+        """
+        if mode not in {"features", "sequence", None}:
+            raise ParameterError(f"scale must be 'features', 'sequence' or None. Got {mode!r}.")
+        _check_observed(sequences)
+        numeric = sequences.schema.numeric
+        mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
+        mean_numeric, scale_numeric = moments(sequences.values[:, numeric])
+        constant = scale_numeric == 0
+        if constant.any():
+            _remark_constant(np.array(sequences.schema.names)[numeric][constant])
+        if mode is not None:
+            mean[numeric] = mean_numeric
+            scale[numeric] = np.where(constant, 1.0, scale_numeric)
+        state: dict[str, Any] = {
+            "mode": mode,
+            "numeric": numeric,
+            "mean": mean,
+            "scale": scale,
+            "dtype": sequences.values.dtype.name,
+            "statistics_mean": np.zeros(0),
+            "statistics_scale": np.zeros(0),
+            "floor": np.zeros(0),
+        }
+        if mode == "sequence":
+            state |= _fit_statistics(*sequence_moments(sequences.values[:, numeric], sequences))
+        return cls(state)
+
+    @property
+    def num_statistics(self) -> int:
+        """Numbers that `statistics` gives a sequence: ``2 F`` by numeric feature, or 0."""
+        return len(self.statistics_mean_)
+
+    def transform(self, sequences: Sequences) -> Sequences:
+        """Return the sequences scaled.
+
+        Raises
+        ------
+        SchemaError
+            If the columns are not those of the training data.
+        """
+        self._check_columns(sequences)
+        mean, scale = self._parameters(sequences, None)
+        scaled = (sequences.values.astype(np.float64) - mean) / scale
+        return sequences.with_values(scaled.astype(sequences.values.dtype))
+
+    def inverse_transform(self, sequences: Sequences, statistics: Any = None) -> Sequences:
+        """Return scaled sequences in the units of the training data.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            Scaled sequences.
+        statistics : array of shape (n, 2 F), optional
+            What `statistics` gave for them; needed when the mode is "sequence".
+
+        Returns
+        -------
+        Sequences
+            In the floating-point type of the training data.
+
+        Raises
+        ------
+        ParameterError
+            If ``statistics`` is missing or of another shape.
+        SchemaError
+            If the columns are not those of the training data.
+        """
+        self._check_columns(sequences)
+        if self.mode == "sequence":
+            expected = (len(sequences), self.num_statistics)
+            shape = None if statistics is None else np.shape(statistics)
+            if shape != expected:
+                raise ParameterError(
+                    f"Scaling by sequence needs statistics of shape {expected} to be undone. "
+                    f"Got {shape}; Scaler.statistics gives them."
+                )
+        mean, scale = self._parameters(sequences, statistics)
+        values = sequences.values.astype(np.float64) * scale + mean
+        return sequences.with_values(values.astype(self.dtype_))
+
+    def statistics(self, sequences: Sequences) -> np.ndarray:
+        """Return the mean and log-deviation of each sequence, standardised.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            In the units of the training data.
+
+        Returns
+        -------
+        array of float32 of shape (n, 2 F)
+            Means by numeric feature, then log-deviations; of the order of 1, always finite: 0
+            where a sequence has no observed value. Width 0 unless the mode is "sequence".
+        """
+        self._check_columns(sequences)
+        if self.mode != "sequence":
+            return np.zeros((len(sequences), 0), dtype=np.float32)
+        mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
+        raw = np.concatenate([mean, np.log(np.maximum(scale, self.floor_))], axis=1)
+        standardised = (raw - self.statistics_mean_) / self.statistics_scale_
+        return np.nan_to_num(standardised, nan=0.0).astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state: plain values and arrays."""
+        return {
+            "mode": self.mode,
+            "numeric": self.numeric_,
+            "mean": self.mean_,
+            "scale": self.scale_,
+            "dtype": self.dtype_.name,
+            "statistics_mean": self.statistics_mean_,
+            "statistics_scale": self.statistics_scale_,
+            "floor": self.floor_,
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "Scaler":
+        """Return the scaler that `to_dict` described.
+
+        Raises
+        ------
+        DataError
+            If an entry is missing.
+        """
+        try:
+            return cls(state)
+        except KeyError as error:
+            raise DataError(f"The state of a scaler lacks the entry {error}.") from error
+
+    def _parameters(self, sequences: Sequences, statistics: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return what to subtract and to divide by: for all steps, or one row a step."""
+        if self.mode != "sequence":
+            return self.mean_, self.scale_
+        if statistics is None:
+            # By way of the rounded statistics, so that going back undoes exactly this.
+            statistics = self.statistics(sequences)
+        raw = np.asarray(statistics, dtype=np.float64) * self.statistics_scale_
+        raw = np.repeat(raw + self.statistics_mean_, sequences.lengths, axis=0)
+        mean, scale = np.zeros(sequences.values.shape), np.ones(sequences.values.shape)
+        num_numeric = int(self.numeric_.sum())
+        mean[:, self.numeric_] = raw[:, :num_numeric]
+        scale[:, self.numeric_] = np.exp(raw[:, num_numeric:])
+        return mean, scale
+
+    def _check_columns(self, sequences: Sequences) -> None:
+        numeric = sequences.schema.numeric
+        if numeric.shape != self.numeric_.shape or (numeric != self.numeric_).any():
+            raise SchemaError(
+                f"The scaler was fitted on {len(self.numeric_)} columns, {self.numeric_.sum()} of "
+                f"them numeric. Got {len(numeric)}, {numeric.sum()} numeric; use Sequences.align."
+            )
+
+
+def _check_observed(sequences: Sequences) -> None:
+    if not len(sequences.values):
+        raise DataError(
+            f"There is nothing to learn from: {len(sequences)} sequences, all of them empty."
+        )
+    for name, missing in zip(
+        sequences.schema.names, np.isnan(sequences.values).all(axis=0), strict=True
+    ):
+        if missing:
+            raise DataError(
+                f"Column {name!r} is missing in all {len(sequences.values)} steps of the "
+                f"{len(sequences)} sequences. Leave the column out or fill it."
+            )
+
+
+def _remark_constant(names: np.ndarray) -> None:
+    listed = ", ".join(repr(str(name)) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+    one = len(names) == 1
+    warnings.warn(
+        f"{'Column' if one else 'Columns'} {listed} {'is' if one else 'are'} constant in the "
+        "training data and scaled by 1.",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def _fit_statistics(mean: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
+    """Return how to standardise the statistics of sequences, from those of the training data."""
+    floor = np.ones(mean.shape[1])
+    for i, deviations in enumerate(scale.T):
+        varying = deviations[deviations > 0]
+        if len(varying):
+            floor[i] = max(varying.min(), _FLATTEST * np.median(varying))
+    raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
+    location, spread = moments(raw)
+    return {
+        "statistics_mean": location,
+        "statistics_scale": np.where(spread == 0, 1.0, spread),
+        "floor": floor,
+    }
