@@ -1,0 +1,14 @@
+"""Synthetic sequences, and real ones that ship with the package.
+
+Owns the generators and the shipped data; reading a user's own files is ``refold.sequences.read``.
+"""
+
+from refold.datasets._japanese_vowels import JapaneseVowels as JapaneseVowels
+from refold.datasets._japanese_vowels import japanese_vowels as japanese_vowels
+from refold.datasets._question import moving_ones as moving_ones
+from refold.datasets._question import question_array as question_array
+from refold.datasets._registry import load as load
+from refold.datasets._registry import names as names
+from refold.datasets._synthetic import noisy_sines as noisy_sines
+from refold.datasets._synthetic import ramps as ramps
+from refold.datasets._synthetic import random_one_hot as random_one_hot

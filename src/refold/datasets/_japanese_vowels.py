@@ -1,0 +1,79 @@
+"""JapaneseVowels, the data set that ships with the package (``data/SOURCE.md`` has the licence)."""
+
+from importlib.resources import files
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+
+from refold.datasets._question import offsets_of
+from refold.sequences import Column, Schema, Sequences
+
+__all__ = ["JapaneseVowels", "japanese_vowels"]
+
+NUM_FEATURES = 12
+
+
+class JapaneseVowels(NamedTuple):
+    """The two splits of JapaneseVowels with their labels.
+
+    Attributes
+    ----------
+    train : Sequences
+        270 utterances, 30 a speaker.
+    test : Sequences
+        370 utterances.
+    train_labels : array of shape (270,), int64
+        The speaker of each utterance, 1 to 9.
+    test_labels : array of shape (370,), int64
+        The speaker of each utterance, 1 to 9.
+    """
+
+    train: Sequences
+    test: Sequences
+    train_labels: np.ndarray
+    test_labels: np.ndarray
+
+
+def japanese_vowels() -> JapaneseVowels:
+    """Read JapaneseVowels: vowels spoken by nine men, as 12 cepstrum coefficients a step.
+
+    Returns
+    -------
+    JapaneseVowels
+        ``train`` and ``test`` (sequences of 7 to 29 steps and 12 numeric features),
+        ``train_labels`` and ``test_labels`` (the speakers, 1 to 9).
+
+    References
+    ----------
+    M. Kudo, J. Toyama and M. Shimbo, Japanese Vowels, UCI Machine Learning Repository, 1999,
+    https://doi.org/10.24432/C5NS47, licensed under CC BY 4.0.
+
+    Examples
+    --------
+    >>> from refold.datasets import japanese_vowels
+    >>> vowels = japanese_vowels()
+    >>> len(vowels.train), len(vowels.test), vowels.train[0].shape
+    (270, 370, (20, 12))
+    """
+    import pyarrow.parquet as pq
+
+    path = files("refold.datasets") / "data" / "japanese_vowels.parquet"
+    table = pq.read_table(BytesIO(path.read_bytes())).combine_chunks()
+    splits = table["split"].to_numpy()
+    labels = table["label"].to_numpy().astype(np.int64)
+    (train, train_labels), (test, test_labels) = (
+        (to_sequences(table.filter(splits == name)), labels[splits == name])
+        for name in ("train", "test")
+    )
+    return JapaneseVowels(train, test, train_labels, test_labels)
+
+
+def to_sequences(table: object) -> Sequences:
+    """Turn an Arrow table with one list column a feature into sequences."""
+    names = [f"x{feature}" for feature in range(NUM_FEATURES)]
+    lists = [table[name].combine_chunks() for name in names]
+    values = np.stack([column.flatten().to_numpy() for column in lists], axis=1)
+    lengths = lists[0].value_lengths().to_numpy()
+    schema = Schema(tuple(Column(name, "numeric") for name in names))
+    return Sequences(values, offsets_of(lengths), schema=schema)

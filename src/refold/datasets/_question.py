@@ -1,0 +1,115 @@
+"""The moving ones of the original question: as true sequences, and in its fixed, padded form."""
+
+import numpy as np
+
+from refold.datasets._sizes import check_size
+from refold.sequences import Column, Schema, Sequences
+
+__all__ = ["moving_ones", "question_array"]
+
+MAX_STEPS = 10
+
+
+def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
+    """Draw sequences in which a single one moves from feature to feature.
+
+    A length is ``round(uniform(0, 10))``. Step ``t`` has a one at feature ``t``; there are eight
+    features, so that steps 8 and 9 are all zero, and real: they count towards the length. A
+    length of 0 gives an empty sequence. A sequence is a function of its length alone.
+
+    Parameters
+    ----------
+    n : int, default=5000
+        Number of sequences.
+    seed : int, default=0
+        The same seed gives the same sequences.
+
+    Returns
+    -------
+    Sequences
+        ``n`` sequences of 0 to 10 steps and 8 binary features.
+
+    Raises
+    ------
+    ParameterError
+        If ``n`` is no positive integer.
+
+    Examples
+    --------
+    >>> from refold.datasets import moving_ones
+    >>> ones = moving_ones(100)
+    >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
+    (100, 0, 10)
+    """
+    lengths = draw_lengths(np.random.default_rng(seed), n=n, min_steps=0, max_steps=MAX_STEPS)
+    values = np.concatenate([moving_one(length, features=8) for length in lengths])
+    return Sequences(values, offsets_of(lengths), schema=binary_schema(8))
+
+
+def question_array(
+    n: int = 1200, steps: int = MAX_STEPS, features: int = 5, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw moving ones in the question's fixed form: padded with zero steps to one length.
+
+    The array is what a model without masking is given. A step after the last feature is all zero
+    as well, so that data and padding cannot be told apart by value; the lengths tell them.
+
+    Parameters
+    ----------
+    n : int, default=1200
+        Number of sequences.
+    steps : int, default=10
+        Steps after padding, and the longest length.
+    features : int, default=5
+        Number of features.
+    seed : int, default=0
+        The same seed gives the same array.
+
+    Returns
+    -------
+    x : array of shape (n, steps, features), float32
+        The padded sequences.
+    lengths : array of shape (n,), int64
+        Steps of each sequence before padding, ``round(uniform(0, steps))``.
+
+    Raises
+    ------
+    ParameterError
+        If a size is no positive integer.
+
+    Examples
+    --------
+    >>> from refold.datasets import question_array
+    >>> x, lengths = question_array()
+    >>> x.shape, lengths.shape
+    ((1200, 10, 5), (1200,))
+    """
+    check_size("features", features)
+    lengths = draw_lengths(np.random.default_rng(seed), n=n, min_steps=0, max_steps=steps)
+    x = np.zeros((n, steps, features), np.float32)
+    for row, length in zip(x, lengths, strict=True):
+        row[:length] = moving_one(length, features=features)
+    return x, lengths
+
+
+def moving_one(length: int, *, features: int) -> np.ndarray:
+    """Return one sequence of shape (length, features); steps after the last feature are zero."""
+    return np.eye(length, features, dtype=np.float32)
+
+
+def draw_lengths(rng: np.random.Generator, *, n: int, min_steps: int, max_steps: int) -> np.ndarray:
+    """Draw ``n`` lengths as the question does: a uniform number, rounded."""
+    check_size("n", n)
+    check_size("min_steps", min_steps, least=0)
+    check_size("steps", max_steps, least=max(min_steps, 1))
+    return np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """Return the offsets, of shape (n + 1,), of sequences that follow each other."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def binary_schema(features: int) -> Schema:
+    """Return the schema of ``features`` binary columns named x0, x1, ..."""
+    return Schema(tuple(Column(f"x{i}", "binary") for i in range(features)))

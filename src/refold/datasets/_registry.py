@@ -1,0 +1,80 @@
+"""The data sets by name, for the command line."""
+
+from collections.abc import Callable
+
+from refold.datasets._japanese_vowels import japanese_vowels
+from refold.datasets._question import moving_ones
+from refold.datasets._sizes import check_size
+from refold.datasets._synthetic import noisy_sines, ramps, random_one_hot
+from refold.errors import ParameterError
+from refold.sequences import Sequences
+
+__all__ = ["load", "names"]
+
+GENERATORS: dict[str, Callable[..., Sequences]] = {
+    "moving-ones": moving_ones,
+    "random-one-hot": random_one_hot,
+    "noisy-sines": noisy_sines,
+}
+FIXED: dict[str, Callable[[], Sequences]] = {
+    "ramps": ramps,
+    "japanese-vowels": lambda: japanese_vowels().train,
+    "japanese-vowels-test": lambda: japanese_vowels().test,
+}
+
+
+def names() -> list[str]:
+    """Return the names that ``load`` knows.
+
+    Examples
+    --------
+    >>> from refold.datasets import names
+    >>> names()  # doctest: +NORMALIZE_WHITESPACE
+    ['moving-ones', 'random-one-hot', 'noisy-sines', 'ramps', 'japanese-vowels',
+     'japanese-vowels-test']
+    """
+    return [*GENERATORS, *FIXED]
+
+
+def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
+    """Return a data set by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of ``names()``. ``"japanese-vowels"`` is its training split.
+    n : int, optional
+        Number of sequences. A generator draws as many; of a data set that is what it is, the
+        first ``n`` are taken. By default the generator's own number, or all.
+    seed : int, default=0
+        Seed of a generator.
+
+    Returns
+    -------
+    Sequences
+        The sequences.
+
+    Raises
+    ------
+    ParameterError
+        If no data set has this name, or it has fewer than ``n`` sequences.
+
+    Examples
+    --------
+    >>> from refold.datasets import load
+    >>> len(load("moving-ones", n=20))
+    20
+    """
+    if n is not None:
+        check_size("n", n)
+    if name in GENERATORS:
+        sizes = {} if n is None else {"n": n}
+        return GENERATORS[name](**sizes, seed=seed)
+    if name not in FIXED:
+        raise ParameterError(f"There is no data set {name!r}. Known: {', '.join(names())}.")
+    sequences = FIXED[name]()
+    if n is None:
+        return sequences
+    if n > len(sequences):
+        raise ParameterError(f"{name} has {len(sequences)} sequences. Got n={n}.")
+    return sequences[:n]

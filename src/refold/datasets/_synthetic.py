@@ -1,0 +1,144 @@
+"""Synthetic sequences beside the question's own: one-hot symbols, ramps, noisy sines."""
+
+import numpy as np
+
+from refold.datasets._question import binary_schema, draw_lengths, offsets_of
+from refold.datasets._sizes import check_size
+from refold.errors import ParameterError
+from refold.sequences import Column, Schema, Sequences
+
+__all__ = ["noisy_sines", "ramps", "random_one_hot"]
+
+
+def random_one_hot(
+    n: int = 20_000,
+    steps: int = 10,
+    symbols: int = 5,
+    seed: int = 0,
+    *,
+    min_steps: int | None = None,
+) -> Sequences:
+    """Draw sequences of random symbols, one-hot encoded.
+
+    Unlike moving ones they are no function of their length: ``steps * log2(symbols)`` bits have to
+    go through the code. ``random_one_hot(5000, 10, 8, min_steps=0)`` has the shape of
+    ``moving_ones``.
+
+    Parameters
+    ----------
+    n : int, default=20000
+        Number of sequences.
+    steps : int, default=10
+        The longest length.
+    symbols : int, default=5
+        Number of symbols, and of features.
+    seed : int, default=0
+        The same seed gives the same sequences.
+    min_steps : int, optional
+        The shortest length; lengths are ``round(uniform(min_steps, steps))``. By default all
+        sequences have ``steps`` steps.
+
+    Returns
+    -------
+    Sequences
+        ``n`` sequences of ``symbols`` binary features.
+
+    Raises
+    ------
+    ParameterError
+        If a size is no positive integer, or ``min_steps`` is above ``steps``.
+
+    Examples
+    --------
+    >>> from refold.datasets import random_one_hot
+    >>> random_one_hot(3)[0].shape
+    (10, 5)
+    """
+    check_size("symbols", symbols)
+    rng = np.random.default_rng(seed)
+    shortest = steps if min_steps is None else min_steps
+    lengths = draw_lengths(rng, n=n, min_steps=shortest, max_steps=steps)
+    drawn = rng.integers(symbols, size=int(lengths.sum()))
+    values = (drawn[:, None] == np.arange(symbols)).astype(np.float32)
+    return Sequences(values, offsets_of(lengths), schema=binary_schema(symbols))
+
+
+def ramps() -> Sequences:
+    """Return the four ramps of the question's second answer, of unequal length.
+
+    Returns
+    -------
+    Sequences
+        Four series of 9, 8, 4 and 4 steps.
+
+    Examples
+    --------
+    >>> from refold.datasets import ramps
+    >>> ramps().lengths.tolist()
+    [9, 8, 4, 4]
+    """
+    series = [
+        [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+        [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8],
+        [0.2, 0.4, 0.6, 0.8],
+        [0.3, 0.6, 0.9, 1.2],
+    ]
+    lengths = np.array([len(ramp) for ramp in series])
+    values = np.concatenate(series).astype(np.float32)[:, None]
+    return Sequences(values, offsets_of(lengths), schema=series_schema())
+
+
+def noisy_sines(
+    n: int = 1000,
+    seed: int = 0,
+    *,
+    min_steps: int = 20,
+    max_steps: int = 100,
+    noise: float = 0.1,
+) -> Sequences:
+    """Draw sines of random length, frequency and phase, with white noise added.
+
+    Parameters
+    ----------
+    n : int, default=1000
+        Number of series.
+    seed : int, default=0
+        The same seed gives the same series.
+    min_steps, max_steps : int, default=20 and 100
+        The shortest and the longest length.
+    noise : float, default=0.1
+        Standard deviation of the noise; the sines have amplitude 1.
+
+    Returns
+    -------
+    Sequences
+        ``n`` series. Frequencies are uniform between 0.02 and 0.1 periods a step.
+
+    Raises
+    ------
+    ParameterError
+        If a size is no positive integer, ``min_steps`` is above ``max_steps``, or ``noise`` is
+        negative.
+
+    Examples
+    --------
+    >>> from refold.datasets import noisy_sines
+    >>> sines = noisy_sines(200)
+    >>> bool(sines.lengths.min() >= 20 and sines.lengths.max() <= 100)
+    True
+    """
+    if not 0 <= noise < np.inf:
+        raise ParameterError(f"noise must be a number of at least 0. Got {noise!r}.")
+    rng = np.random.default_rng(seed)
+    lengths = draw_lengths(rng, n=n, min_steps=min_steps, max_steps=max_steps)
+    offsets = offsets_of(lengths)
+    step = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+    frequency = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
+    phase = np.repeat(rng.uniform(0, 2 * np.pi, n), lengths)
+    values = np.sin(2 * np.pi * frequency * step + phase) + noise * rng.normal(size=len(step))
+    return Sequences(values.astype(np.float32)[:, None], offsets, schema=series_schema())
+
+
+def series_schema() -> Schema:
+    """Return the schema of univariate series."""
+    return Schema((Column("x0", "numeric"),), layout="series")
