@@ -1,0 +1,79 @@
+"""The application: its commands in the order of ``refold --help``, and the entry point."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from refold.cli._codes import decode, encode, reconstruct
+from refold.cli._data import data
+from refold.cli._demo import demo
+from refold.cli._errors import run
+from refold.cli._fit import fit
+from refold.cli._info import info
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="refold",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+GENERAL = "Example:  refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
+
+
+@app.callback(invoke_without_command=True, epilog=GENERAL)
+def refold(
+    context: typer.Context,
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Turn sequences of any length into vectors of one size, and back.
+
+    Files are Parquet, CSV, JSON lines, NumPy (.npz, .npy) or text. A name of [bold]-[/bold]
+    stands for standard input or standard output.
+    """
+    if show_version:
+        typer.echo(f"refold {version('refold')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+app.command(epilog="Example:  refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0")(
+    fit
+)
+app.command(epilog="Example:  refold encode vowels.refold vowels.parquet -o codes.parquet")(encode)
+app.command(epilog="Example:  refold decode vowels.refold codes.parquet -o back.parquet")(decode)
+app.command(epilog="Example:  refold reconstruct vowels.refold vowels.parquet -o back.parquet")(
+    reconstruct
+)
+app.command(epilog="Example:  refold info vowels.refold --json")(info)
+app.command(epilog="Example:  refold data moving-ones -o ones.npz -n 5000")(data)
+app.command(epilog="Example:  refold demo --output demo")(demo)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        What follows ``refold``; by default what the shell passed.
+
+    Returns
+    -------
+    int
+        0; 2 for a mistake that the user can mend; 130 after Ctrl-C.
+
+    Examples
+    --------
+    >>> main(["info", "nowhere.refold"])
+    2
+    """
+    return run(lambda: app(arguments, prog_name="refold", standalone_mode=False))

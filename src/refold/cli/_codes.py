@@ -1,0 +1,188 @@
+"""``refold encode``, ``decode`` and ``reconstruct``: what a saved model is for."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from refold.cli._codes_files import read_codes, write_codes
+from refold.cli._errors import remark
+from refold.cli._io import (
+    CODE_FORMATS,
+    DATA_FORMATS,
+    MODEL_FORMATS,
+    Output,
+    plan_output,
+    readable,
+)
+from refold.cli._options import (
+    Columns,
+    Data,
+    IdColumn,
+    InputFormat,
+    Kinds,
+    Model,
+    OutputFormat,
+    Quiet,
+    TimeColumn,
+    Unit,
+    read_options,
+)
+from refold.errors import ParameterError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["decode", "encode", "load_model", "reconstruct"]
+
+Codes = Annotated[str, typer.Argument(metavar="CODES", help="File of codes, or -.")]
+CodesOutput = Annotated[
+    str, typer.Option("--output", "-o", metavar="CODES", help="Where the codes go, or -.")
+]
+DataOutput = Annotated[
+    str, typer.Option("--output", "-o", metavar="DATA", help="Where the sequences go, or -.")
+]
+Lengths = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LENGTHS",
+        help="Steps of each sequence: 10, or 3,5,7, or a text file with one a line. "
+        r"\[default: what the model reads from the code]",
+    ),
+]
+
+
+def encode(
+    model: Model,
+    data: Data,
+    output: CodesOutput = "-",
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    columns: Columns = None,
+    kinds: Kinds = None,
+    unit: Unit = None,
+    input_format: InputFormat = None,
+    output_format: OutputFormat = None,
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Turn sequences into codes, one row of numbers each."""
+    options = read_options(
+        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+    )
+    target = _plan(output, (model, data), CODE_FORMATS, input_format, output_format)
+    loaded = load_model(model)
+    sequences = _read(loaded, data, options, input_format)
+    codes = loaded.transform(sequences)
+    with target.writing() as path:
+        write_codes(path, codes, sequences.ids)
+    _say(target, f"{len(codes)} codes of {codes.shape[1]} numbers", quiet=quiet)
+
+
+def decode(
+    model: Model,
+    codes: Codes,
+    output: DataOutput = "-",
+    lengths: Lengths = None,
+    input_format: InputFormat = None,
+    output_format: OutputFormat = None,
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Turn codes back into sequences, each of its own length."""
+    target = _plan(output, (model, codes), DATA_FORMATS, input_format, output_format)
+    loaded = load_model(model)
+    with readable(codes, format_name=input_format, formats=CODE_FORMATS) as path:
+        values, ids = read_codes(path)
+    decoded = loaded.inverse_transform(values, lengths=_lengths(lengths, len(values)))
+    _write(loaded, decoded, ids, target, quiet=quiet)
+
+
+def reconstruct(
+    model: Model,
+    data: Data,
+    output: DataOutput = "-",
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    columns: Columns = None,
+    kinds: Kinds = None,
+    unit: Unit = None,
+    input_format: InputFormat = None,
+    output_format: OutputFormat = None,
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Encode sequences and decode them again, to see what the codes keep."""
+    options = read_options(
+        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+    )
+    target = _plan(output, (model, data), DATA_FORMATS, input_format, output_format)
+    loaded = load_model(model)
+    sequences = _read(loaded, data, options, input_format)
+    _write(loaded, loaded.reconstruct(sequences), sequences.ids, target, quiet=quiet)
+
+
+def _plan(
+    output: str,
+    inputs: tuple[str, str],
+    formats: tuple[str, ...],
+    input_format: str | None,
+    output_format: str | None,
+) -> Output:
+    if inputs == ("-", "-"):
+        raise ParameterError("Only one input can be standard input. Name a file for the other.")
+    if output_format is None and "-" not in inputs:
+        output_format = input_format
+    return plan_output(output, format_name=output_format, formats=formats, default="jsonl")
+
+
+def load_model(name: str) -> Any:
+    """Load a model from a file, or from standard input."""
+    from refold import load
+
+    with readable(name, format_name=None, formats=MODEL_FORMATS) as path:
+        return load(path)
+
+
+def _read(model: Any, name: str, options: dict[str, Any], format_name: str | None) -> Any:
+    from refold.sequences import read
+
+    with readable(name, format_name=format_name, formats=DATA_FORMATS) as path:
+        return read(path, **options).align(model.schema_)
+
+
+def _write(model: Any, decoded: Any, ids: "np.ndarray", target: Output, *, quiet: bool) -> None:
+    from refold.sequences import Sequences, write
+
+    sequences = Sequences.from_list(decoded, schema=model.schema_, ids=ids)
+    with target.writing() as path:
+        write(sequences, path)
+    _say(target, f"{len(sequences)} sequences", quiet=quiet)
+
+
+def _say(target: Output, what: str, *, quiet: bool) -> None:
+    if not quiet and target.path is not None:
+        remark(f"Wrote {what} to {target.name}")
+
+
+def _lengths(text: str | None, num_codes: int) -> list[int] | None:
+    if text is None:
+        return None
+    path = Path(text)
+    parts = path.read_text(encoding="utf-8").split() if path.is_file() else text.split(",")
+    try:
+        lengths = [int(part) for part in parts]
+    except ValueError as error:
+        raise ParameterError(
+            f"--lengths must be whole numbers with commas, or a file with one a line. Got {text!r}."
+        ) from error
+    if any(length < 0 for length in lengths):
+        raise ParameterError(f"--lengths cannot be negative. Got {min(lengths)}.")
+    if len(lengths) == 1:
+        return lengths * num_codes
+    if len(lengths) != num_codes:
+        raise ParameterError(
+            f"--lengths gives {len(lengths)} lengths for {num_codes} codes. "
+            f"Give one, or {num_codes}."
+        )
+    return lengths

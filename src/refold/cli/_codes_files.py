@@ -1,0 +1,235 @@
+"""Files of codes: one row a sequence, as Parquet, CSV, JSON lines or a bare NumPy array.
+
+Parquet has a column ``id`` and a column ``code`` of fixed-size lists; CSV has ``id`` and one
+column a number, ``code0`` onwards; a line of JSON is ``{"id": 3, "code": [0.1, -2.5]}``; ``.npy``
+is the array alone, its ids 0, 1 and so on.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refold.errors import FileFormatError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+__all__ = ["read_codes", "write_codes"]
+
+
+def write_codes(path: Path, codes: "np.ndarray", ids: "np.ndarray") -> None:
+    """Write codes and ids whole or not at all, in the format that the name says.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.parquet``, ``.csv``, ``.jsonl`` or ``.npy``.
+    codes : array of shape (n_sequences, latent_dim)
+    ids : array of shape (n_sequences,)
+    """
+    from refold.sequences._atomic import atomic_writer
+
+    with atomic_writer(path) as stream:
+        _WRITERS[_format(path)](stream, codes, ids)
+
+
+def read_codes(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
+    """Read codes and ids from a file of any of the four formats.
+
+    Returns
+    -------
+    codes : array of shape (n_sequences, latent_dim), float32
+    ids : array of shape (n_sequences,)
+
+    Raises
+    ------
+    FileFormatError
+        If the file is empty, cut short, has no codes, or rows of differing width.
+    FileNotFoundError
+        If there is no such file.
+    """
+    import numpy as np
+
+    chosen = _format(path)
+    if path.stat().st_size == 0:
+        raise FileFormatError(f"{str(path)!r} is empty; a file of codes was expected.")
+    codes, ids = _READERS[chosen](path)
+    codes = np.ascontiguousarray(codes, dtype=np.float32)
+    wrong = np.flatnonzero(~np.isfinite(codes).all(axis=1)) if codes.size else []
+    if len(wrong):
+        raise FileFormatError(
+            f"{str(path)!r}: the code of row {wrong[0]} is not finite. Encode the sequences again."
+        )
+    return codes, ids
+
+
+def _write_parquet(stream: Any, codes: "np.ndarray", ids: "np.ndarray") -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    flat = pa.array(codes.reshape(-1), type=pa.float32())
+    column = pa.FixedSizeListArray.from_arrays(flat, codes.shape[1])
+    pq.write_table(pa.table({"id": pa.array(ids.tolist()), "code": column}), stream)
+
+
+def _write_csv(stream: Any, codes: "np.ndarray", ids: "np.ndarray") -> None:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    columns = {f"code{i}": pa.array(codes[:, i], type=pa.float32()) for i in range(codes.shape[1])}
+    csv.write_csv(pa.table({"id": pa.array(ids.tolist()), **columns}), stream)
+
+
+def _write_jsonl(stream: Any, codes: "np.ndarray", ids: "np.ndarray") -> None:
+    for name, code in zip(ids.tolist(), codes, strict=True):
+        shortest = [float(number) for number in code.astype(str)]  # reads back to the same float32
+        stream.write((json.dumps({"id": name, "code": shortest}) + "\n").encode())
+
+
+def _write_npy(stream: Any, codes: "np.ndarray", ids: "np.ndarray") -> None:  # noqa: ARG001
+    import numpy as np
+
+    np.save(stream, codes, allow_pickle=False)
+
+
+def _read_parquet(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with path.open("rb") as stream:
+            table = pq.read_table(stream)
+    except pa.ArrowException as error:
+        raise FileFormatError(
+            f"{str(path)!r} is not a whole Parquet file ({_first_line(error)})."
+        ) from error
+    if "code" not in table.column_names:
+        raise FileFormatError(
+            f"{str(path)!r} has no column 'code'; its columns are {_listing(table.column_names)}. "
+            "Give the file that `refold encode` wrote."
+        )
+    try:
+        rows = table.column("code").to_pylist()
+    except pa.ArrowException as error:
+        raise FileFormatError(f"{str(path)!r}: {_first_line(error)}.") from error
+    return _stack(path, rows, "row"), _ids(table)
+
+
+def _read_csv(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import csv
+
+    try:
+        with path.open("rb") as stream:
+            table = csv.read_csv(stream)
+    except pa.ArrowException as error:
+        raise FileFormatError(f"{str(path)!r} is not a CSV file ({_first_line(error)}).") from error
+    names = [f"code{i}" for i in range(len(table.column_names))]
+    names = [name for name in names if name in table.column_names]
+    if not names:
+        raise FileFormatError(
+            f"{str(path)!r} has no columns code0, code1 and so on; its columns are "
+            f"{_listing(table.column_names)}."
+        )
+    try:
+        columns = [table.column(name).cast(pa.float32()).to_numpy() for name in names]
+    except pa.ArrowException as error:
+        raise FileFormatError(
+            f"{str(path)!r}: a column of codes holds something that is no number "
+            f"({_first_line(error)})."
+        ) from error
+    return np.column_stack(columns), _ids(table)
+
+
+def _read_jsonl(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
+    import numpy as np
+
+    rows, ids = [], []
+    with path.open(encoding="utf-8", errors="replace") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+                rows.append(record["code"])
+                ids.append(record.get("id", len(ids)))
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise FileFormatError(
+                    f'{str(path)!r}, line {number}: {{"id": ..., "code": [...]}} was expected. '
+                    f"Got {line.strip()[:40]!r}."
+                ) from error
+    return _stack(path, rows, "line"), np.array(ids)
+
+
+def _read_npy(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
+    import numpy as np
+
+    try:
+        codes = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            raise
+        raise FileFormatError(
+            f"{str(path)!r} is not a whole .npy file ({_first_line(error)})."
+        ) from error
+    if not isinstance(codes, np.ndarray) or codes.ndim != 2 or codes.dtype.kind not in "fiu":
+        raise FileFormatError(
+            f"{str(path)!r} must hold one array of numbers, (n_sequences, latent_dim). "
+            f"Got shape {getattr(codes, 'shape', None)}."
+        )
+    return codes, np.arange(len(codes))
+
+
+def _stack(path: Path, rows: list[Any], place: str) -> "np.ndarray":
+    import numpy as np
+
+    first = 1 if place == "line" else 0
+    width = None
+    for number, row in enumerate(rows, start=first):
+        if not isinstance(row, list) or not all(isinstance(value, int | float) for value in row):
+            raise FileFormatError(
+                f"{str(path)!r}, {place} {number}: the code is no list of numbers."
+            )
+        width = len(row) if width is None else width
+        if len(row) != width:
+            raise FileFormatError(
+                f"{str(path)!r}, {place} {number}: the code has {len(row)} numbers and those before "
+                f"it have {width}."
+            )
+    return np.array(rows, dtype=np.float32).reshape(len(rows), width or 0)
+
+
+def _ids(table: "pa.Table") -> "np.ndarray":
+    import numpy as np
+
+    if "id" not in table.column_names:
+        return np.arange(table.num_rows)
+    return np.array(table.column("id").to_pylist())
+
+
+def _format(path: Path) -> str:
+    chosen = path.suffix.lstrip(".").lower()
+    if chosen not in _READERS:
+        raise FileFormatError(
+            f"Codes are kept in .parquet, .csv, .jsonl or .npy files. Got {str(path)!r}."
+        )
+    return chosen
+
+
+def _listing(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (" and more" if len(names) > 8 else "")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "unreadable"
+
+
+_WRITERS = {
+    "parquet": _write_parquet,
+    "csv": _write_csv,
+    "jsonl": _write_jsonl,
+    "npy": _write_npy,
+}
+_READERS = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl, "npy": _read_npy}

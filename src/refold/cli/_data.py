@@ -1,0 +1,71 @@
+"""``refold data``: the shipped and the synthetic data sets, as files."""
+
+from typing import Annotated, Any
+
+import typer
+
+from refold.cli._errors import remark
+from refold.cli._io import DATA_FORMATS, plan_output
+from refold.cli._options import Quiet
+
+__all__ = ["data"]
+
+DESCRIPTIONS = {
+    "moving-ones": "a one that moves: 8 features of zeros and ones, 0 to 10 steps",
+    "random-one-hot": "random symbols, one-hot: 5 features of zeros and ones, 10 steps",
+    "noisy-sines": "noisy sines of random length: 1 feature",
+    "ramps": "the four ramps of the question's second answer: 1 feature",
+    "japanese-vowels": "270 utterances of 9 speakers: 12 features, 7 to 26 steps",
+    "japanese-vowels-test": "370 more of the same speakers: 12 features, 7 to 29 steps",
+}
+
+
+def data(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Data set; without it they are listed.")
+    ] = None,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where the sequences go, or -.")
+    ] = "-",
+    num_sequences: Annotated[
+        int | None, typer.Option("-n", metavar="N", help="How many sequences.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="N", help="Another seed draws other sequences.")
+    ] = 0,
+    output_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", metavar="FORMAT", help="Format of standard output. [default: jsonl]"
+        ),
+    ] = None,
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Write a data set to a file, or list the data sets."""
+    if name is None:
+        _list()
+        return
+    target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
+    from refold.datasets import load
+    from refold.sequences import write
+
+    sequences = load(name, n=num_sequences, seed=seed)
+    with target.writing() as path:
+        write(sequences, path)
+    if not quiet and target.path is not None:
+        remark(f"Wrote {len(sequences)} sequences to {output}")
+
+
+def _list() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from refold.datasets import names
+
+    table: Any = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it is")
+    for name in names():
+        table.add_row(name, DESCRIPTIONS.get(name, ""))
+    Console().print(table)

@@ -1,0 +1,130 @@
+"""``refold fit``: train an autoencoder on a file of sequences and save it."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from refold.cli._errors import remark
+from refold.cli._io import DATA_FORMATS, MODEL_FORMATS, plan_output, readable
+from refold.cli._options import (
+    Columns,
+    Data,
+    IdColumn,
+    InputFormat,
+    Kinds,
+    Quiet,
+    Seed,
+    TimeColumn,
+    Unit,
+    read_options,
+)
+
+__all__ = ["fit"]
+
+MODEL_PANEL = "Model"
+TRAINING = "Training"
+
+
+def fit(
+    data: Data,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="MODEL", help="Where the model goes, or -.")
+    ],
+    latent_dim: Annotated[
+        int, typer.Option(metavar="N", help="Numbers in a code.", rich_help_panel=MODEL_PANEL)
+    ] = 16,
+    architecture: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="default, dense, repeat or reshape.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None,
+    units: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Size of an LSTM layer.", rich_help_panel=MODEL_PANEL),
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="LSTM layers in encoder and decoder.", rich_help_panel=MODEL_PANEL
+        ),
+    ] = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WAY",
+            help="Standardise by features, by sequence, or none.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None,
+    max_epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Most epochs to train.", rich_help_panel=TRAINING),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Sequences a training step.", rich_help_panel=TRAINING),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(metavar="R", help="Highest rate of learning.", rich_help_panel=TRAINING),
+    ] = None,
+    validation_fraction: Annotated[
+        float | None,
+        typer.Option(metavar="R", help="Share held out to stop by.", rich_help_panel=TRAINING),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Epochs without progress before the end.", rich_help_panel=TRAINING
+        ),
+    ] = None,
+    seed: Seed = None,
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    columns: Columns = None,
+    kinds: Kinds = None,
+    unit: Unit = None,
+    input_format: InputFormat = None,
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Train an autoencoder on sequences and save it in one file."""
+    options = read_options(
+        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+    )
+    target = plan_output(output, format_name=None, formats=MODEL_FORMATS, default="refold")
+    settings: dict[str, Any] = {
+        "latent_dim": latent_dim,
+        "architecture": architecture,
+        "units": units,
+        "depth": depth,
+        "max_epochs": max_epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "validation_fraction": validation_fraction,
+        "patience": patience,
+        "random_state": seed,
+    }
+    settings = {name: value for name, value in settings.items() if value is not None}
+    if scale is not None:
+        settings["scale"] = None if scale == "none" else scale
+
+    with readable(data, format_name=input_format, formats=DATA_FORMATS) as path:
+        from refold.sequences import read
+
+        sequences = read(path, **options)
+        from refold import SequenceAutoencoder
+
+        model = SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
+        started = time.perf_counter()
+        model.fit(sequences)
+    seconds = time.perf_counter() - started
+    with target.writing() as path:
+        model.save(path)
+    if not quiet:
+        where = "standard output" if target.path is None else output
+        remark(f"Trained on {len(sequences)} sequences in {seconds:.1f} s. Model: {where}")

@@ -1,0 +1,71 @@
+"""``refold info``: what a saved model is and how its training went."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from refold.cli._codes import load_model
+from refold.cli._options import Model
+
+__all__ = ["info"]
+
+
+def info(
+    model: Model,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+) -> None:
+    """Show what a model reads, how it is built, and how its training went."""
+    facts = _facts(load_model(model))
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    _print(facts)
+
+
+def _facts(model: Any) -> dict[str, Any]:
+    history = model.history_
+    losses = [loss for loss in history.get("val_loss", ()) if loss is not None]
+    return {
+        "columns": [
+            {"name": column.name, "kind": column.kind, "labels": list(column.labels)}
+            for column in model.schema_.columns
+        ],
+        "layout": model.schema_.layout,
+        "max_steps": int(model.max_steps_),
+        "num_parameters": int(model.num_parameters_),
+        "epochs": len(history.get("epoch", ())),
+        "best_validation_loss": min(losses) if losses else None,
+        "seconds": history["seconds"][-1] if history.get("seconds") else None,
+        "parameters": model.get_params(deep=False),
+    }
+
+
+def _print(facts: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table: Any = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    parameters = facts["parameters"]
+    kinds: dict[str, int] = {}
+    for column in facts["columns"]:
+        kinds[column["kind"]] = kinds.get(column["kind"], 0) + 1
+    table.add_row("columns", ", ".join(f"{count} {kind}" for kind, count in kinds.items()))
+    table.add_row("names", _shortened([column["name"] for column in facts["columns"]]))
+    table.add_row("longest sequence", f"{facts['max_steps']} steps")
+    table.add_row("code", f"{facts['code_size']} numbers")
+    table.add_row("architecture", str(parameters.get("architecture")))
+    table.add_row("parameters", f"{facts['num_parameters']:,}")
+    table.add_row("epochs", str(facts["epochs"]))
+    if facts["best_validation_loss"] is not None:
+        table.add_row("best validation loss", f"{facts['best_validation_loss']:.5g}")
+    if facts["seconds"] is not None:
+        table.add_row("training", f"{facts['seconds']:.1f} s")
+    Console().print(table)
+
+
+def _shortened(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:10])}, ... {names[-1]}"

@@ -1,0 +1,153 @@
+"""Files and the standard streams, so that a command treats them alike.
+
+Outputs are looked at before any work is done: a folder that isn't there is found before an
+hour of training, not after. What goes to a stream is made whole first and copied then.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from refold.errors import ParameterError, RefoldError
+
+__all__ = ["CODE_FORMATS", "DATA_FORMATS", "MODEL_FORMATS", "Output", "plan_output", "readable"]
+
+STREAM = "-"
+DATA_FORMATS = ("parquet", "csv", "jsonl", "npz", "npy", "txt")
+CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
+MODEL_FORMATS = ("refold",)
+TEXT_FORMATS = ("csv", "jsonl", "txt")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a result goes: a file, a device or standard output, known to be usable."""
+
+    name: str
+    format: str
+    path: Path | None  # None: standard output
+    copied: bool  # a stream or a device: made elsewhere, then copied
+
+    @contextmanager
+    def writing(self) -> Iterator[Path]:
+        """Give the path to write to; what lies there at the end has reached its place."""
+        if not self.copied and self.path is not None:
+            yield self.path
+            return
+        with tempfile.TemporaryDirectory(prefix="refold-") as folder:
+            made = Path(folder) / f"output.{self.format}"
+            yield made
+            with made.open("rb") as source:
+                if self.path is None:
+                    _copy(source, sys.stdout.buffer)
+                else:
+                    with self.path.open("wb") as target:
+                        _copy(source, target)
+
+
+def plan_output(
+    name: str, *, format_name: str | None, formats: tuple[str, ...], default: str
+) -> Output:
+    """Check an output before the work: its format, its folder, and that it can be written.
+
+    Parameters
+    ----------
+    name : str
+        File name, or ``-`` for standard output.
+    format_name : str or None
+        Format asked for; for a file it has to agree with the name.
+    formats : tuple of str
+        Formats that this output can have.
+    default : str
+        Format of a stream for which none was asked.
+
+    Raises
+    ------
+    ParameterError
+        If the format is not one of ``formats`` or differs from the name's, the folder is missing
+        or cannot be written, or a terminal would receive binary data.
+    """
+    path = None if name == STREAM else Path(name)
+    if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
+        chosen = _known(format_name or default, formats)
+        if path is None and chosen not in TEXT_FORMATS and sys.stdout.isatty():
+            raise ParameterError(
+                f"The format {chosen} is binary and would garble the terminal. "
+                "Name a file with -o, or send standard output to a file or a pipe."
+            )
+        return Output(name, chosen, path, copied=True)
+    chosen = path.suffix.lstrip(".").lower()
+    if chosen not in formats:
+        raise ParameterError(
+            f"The output {name!r} must end in {_endings(formats)}, which says its format."
+        )
+    _check_folder(path)
+    return Output(name, chosen, path, copied=False)
+
+
+@contextmanager
+def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) -> Iterator[Path]:
+    """Give the path of an input; standard input is first copied to a temporary file.
+
+    Messages about that file speak of standard input, not of the copy.
+    """
+    if name != STREAM:
+        yield Path(name)
+        return
+    if format_name is None and len(formats) > 1:
+        raise ParameterError(
+            f"Standard input has no name that tells its format. Add --format {'|'.join(formats)}."
+        )
+    chosen = _known(format_name or formats[0], formats)
+    with tempfile.TemporaryDirectory(prefix="refold-") as folder:
+        copy = Path(folder) / f"standard input.{chosen}"
+        with copy.open("wb") as target:
+            shutil.copyfileobj(sys.stdin.buffer, target)
+        try:
+            yield copy
+        except RefoldError as error:
+            text = str(error).replace(repr(str(copy)), "standard input")
+            raise type(error)(text.replace(str(copy), "standard input")) from error
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> None:
+    shutil.copyfileobj(source, target)
+    target.flush()
+
+
+def _known(format_name: str, formats: tuple[str, ...]) -> str:
+    chosen = format_name.lstrip(".").lower()
+    if chosen not in formats:
+        raise ParameterError(
+            f"The format must be one of {', '.join(formats)} here. Got {format_name!r}."
+        )
+    return chosen
+
+
+def _endings(formats: tuple[str, ...]) -> str:
+    names = [f".{name}" for name in formats]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _check_folder(path: Path) -> None:
+    folder = path.parent
+    if path.is_dir():
+        raise ParameterError(f"The output {str(path)!r} is a folder. Name a file.")
+    if not folder.is_dir():
+        raise ParameterError(
+            f"The output {str(path)!r} cannot be written: there is no folder {str(folder)!r}. "
+            "Make it first, or name another."
+        )
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ParameterError(
+            f"The output {str(path)!r} cannot be written: the folder {str(folder)!r} does not "
+            f"take files ({error.strerror}). Name another."
+        ) from error

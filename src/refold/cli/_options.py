@@ -1,0 +1,122 @@
+"""Arguments and options that several commands share, and how their text is read."""
+
+from typing import Annotated
+
+import typer
+
+from refold.errors import ParameterError
+
+__all__ = [
+    "Columns",
+    "Data",
+    "IdColumn",
+    "InputFormat",
+    "Kinds",
+    "Model",
+    "OutputFormat",
+    "Quiet",
+    "Seed",
+    "TimeColumn",
+    "Unit",
+    "read_options",
+]
+
+TABLES = "Tables"
+
+Data = Annotated[str, typer.Argument(metavar="DATA", help="File with the sequences, or -.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="File that `refold fit` wrote, or -.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Makes the result repeatable.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="No progress and no summary on standard error.")
+]
+InputFormat = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="Format of what goes through -, such as csv."),
+]
+OutputFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--output-format",
+        metavar="FORMAT",
+        help="Format of standard output, where it differs from --format. [default: jsonl]",
+    ),
+]
+IdColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--id", metavar="NAME", help="Column that says which sequence.", rich_help_panel=TABLES
+    ),
+]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--time", metavar="NAME", help="Column that orders the steps.", rich_help_panel=TABLES
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="A,B,...",
+        help="Columns to use, with commas. [default: all others]",
+        rich_help_panel=TABLES,
+    ),
+]
+Kinds = Annotated[
+    str | None,
+    typer.Option(
+        "--kinds",
+        metavar="KINDS",
+        help="numeric, binary or categorical; for some columns: page=categorical,x=numeric.",
+        rich_help_panel=TABLES,
+    ),
+]
+Unit = Annotated[
+    str | None,
+    typer.Option(
+        "--unit",
+        metavar="UNIT",
+        help="A step of a .txt file: characters or words. [default: characters]",
+        rich_help_panel=TABLES,
+    ),
+]
+
+
+def read_options(
+    *,
+    id_column: str | None,
+    time_column: str | None,
+    columns: str | None,
+    kinds: str | None,
+    unit: str | None,
+) -> dict[str, object]:
+    """The options of a table as arguments of `refold.sequences.read`; what is unset is left out."""
+    given = {
+        "id": id_column,
+        "time": time_column,
+        "columns": None if columns is None else _split(columns, option="--columns"),
+        "kinds": None if kinds is None else _kinds(kinds),
+        "unit": unit,
+    }
+    if unit not in (None, "characters", "words"):
+        raise ParameterError(f"--unit must be characters or words. Got {unit!r}.")
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _kinds(text: str) -> str | list[str] | dict[str, str]:
+    parts = _split(text, option="--kinds")
+    if any("=" in part for part in parts):
+        if not all("=" in part for part in parts):
+            raise ParameterError(
+                f"--kinds must name a column in every part or in none. Got {text!r}; "
+                "write page=categorical,x=numeric."
+            )
+        return {name.strip(): kind.strip() for name, _, kind in (p.rpartition("=") for p in parts)}
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _split(text: str, *, option: str) -> list[str]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ParameterError(f"{option} has an empty name. Got {text!r}; write a,b,c.")
+    return parts

@@ -1,0 +1,198 @@
+"""The models as a drawing: encoder, code, decoder, with the shapes that they really have."""
+
+from typing import TYPE_CHECKING, Any
+
+from refold.errors import ParameterError
+from refold.plots._style import ACCENT, CONTRAST, MUTED, PALETTE, new_axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["architecture"]
+
+MOST_ROWS = 9
+DECODER_COLOUR = PALETTE[2]
+
+
+def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes":
+    """Draw an encoder, its code and a decoder, with layers, shapes and parameter counts.
+
+    Parameters
+    ----------
+    encoder, decoder : keras.Model
+        Such as ``encoder_`` and ``decoder_`` of an estimator.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ParameterError
+        If one of the two has no layers, as a model that was not built yet.
+
+    Examples
+    --------
+    >>> import keras
+    >>> encoder = keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(8)])
+    >>> decoder = keras.Sequential([keras.Input((8,)), keras.layers.RepeatVector(5)])
+    >>> ax = architecture(encoder, decoder)
+    >>> "code" in {text.get_text() for text in ax.texts}
+    True
+    """
+    rows = [_rows(encoder, "encoder"), _rows(decoder, "decoder")]
+    ax = new_axes(ax, size=(10.0, max(2.8, 0.36 * max(len(part) for part in rows) + 1.5)))
+    ax.set_xlim(0, 100)
+    ax.set_ylim(0, 100)
+    ax.set_axis_off()
+    _matrix(ax, 1, "sequence", _shape(encoder.input_shape))
+    _trapezoid(ax, (12, 43), (84, 60), ACCENT)
+    _listing(ax, 13.5, 41.5, "encoder", encoder.count_params(), rows[0])
+    _code(ax, 50, encoder.output_shape[-1])
+    _trapezoid(ax, (57, 88), (60, 84), DECODER_COLOUR)
+    _listing(ax, 58.5, 86.5, "decoder", decoder.count_params(), rows[1])
+    _matrix(ax, 92, "sequence", _shape(decoder.output_shape))
+    for start, end in ((8.6, 11.4), (43.6, 47.4), (52.6, 56.4), (88.6, 91.4)):
+        ax.annotate(
+            "",
+            (end, 50),
+            (start, 50),
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": MUTED,
+                "linewidth": 1.4,
+                "mutation_scale": 11,
+            },
+        )
+    return ax
+
+
+def _rows(model: Any, which: str) -> list[tuple[str, str, str]]:
+    """Kind, output shape and parameter count of each layer worth showing."""
+    layers = [layer for layer in getattr(model, "layers", ()) if not _is_input(layer)]
+    if not layers:
+        raise ParameterError(f"The {which} has no layers yet. Build it, or fit the estimator.")
+    if len(layers) > MOST_ROWS:
+        layers = [layer for layer in layers if layer.count_params()]
+    rows = [(_title(layer), _output(layer), _count(layer)) for layer in layers]
+    if len(rows) > MOST_ROWS:
+        hidden = len(rows) - MOST_ROWS + 1
+        rows = [*rows[: MOST_ROWS // 2], (f"{hidden} more", "", ""), *rows[-(MOST_ROWS // 2) :]]
+    return rows
+
+
+def _is_input(layer: Any) -> bool:
+    return type(layer).__name__ == "InputLayer"
+
+
+def _title(layer: Any) -> str:
+    inner = getattr(layer, "layer", None) or getattr(layer, "forward_layer", None)
+    name = type(layer).__name__
+    return f"{name}({type(inner).__name__})" if inner is not None else name
+
+
+def _count(layer: Any) -> str:
+    num = layer.count_params()
+    return f"{num:,}" if num else ""
+
+
+def _output(layer: Any) -> str:
+    try:
+        return _shape(layer.output.shape)
+    except (AttributeError, ValueError):  # used at several places, or its output is no tensor
+        return ""
+
+
+def _shape(shape: Any) -> str:
+    """Write a shape without the batch: ``(None, 20, 8)`` is ``20 × 8``, unknown steps are T."""
+    if shape and isinstance(shape[0], tuple | list):
+        shape = shape[0]
+    return " × ".join("T" if size is None else str(size) for size in shape[1:])
+
+
+def _trapezoid(
+    ax: "Axes", across: tuple[float, float], heights: tuple[float, float], colour: str
+) -> None:
+    from matplotlib.patches import Polygon
+
+    (left, right), (first, last) = across, heights
+    corners = [
+        (left, 50 - first / 2),
+        (left, 50 + first / 2),
+        (right, 50 + last / 2),
+        (right, 50 - last / 2),
+    ]
+    for face, edge, width in ((colour, "none", 0.0), ("none", colour, 1.6)):
+        ax.add_patch(
+            Polygon(
+                corners,
+                facecolor=face,
+                edgecolor=edge,
+                linewidth=width,
+                alpha=0.12 if width == 0 else 0.9,
+                joinstyle="round",
+            )
+        )
+
+
+def _listing(
+    ax: "Axes",
+    left: float,
+    right: float,
+    title: str,
+    num_parameters: int,
+    rows: list[tuple[str, str, str]],
+) -> None:
+    heading = f"{title}  ·  {num_parameters:,} parameters"
+    ax.text((left + right) / 2, 101, heading, ha="center", va="top", weight="bold", fontsize=9.5)
+    step = min(10.0, 54.0 / max(len(rows), 1))
+    top = 50 + step * (len(rows) - 1) / 2
+    for i, (name, shape, count) in enumerate(rows):
+        y = top - i * step
+        ax.text(left, y, name, ha="left", va="center", fontsize=8)
+        ax.text(right - 6.5, y, shape, ha="right", va="center", fontsize=8, alpha=0.75)
+        ax.text(right, y, count, ha="right", va="center", fontsize=8, alpha=0.75)
+
+
+def _code(ax: "Axes", x: float, size: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    shown = min(size, 16)
+    height, width = min(3.4, 52 / shown), 3.6
+    for i in range(shown):
+        y = 50 + height * (i - shown / 2)
+        shade = 0.35 + 0.6 * ((i * 7 + 3) % 11) / 10
+        ax.add_patch(
+            Rectangle(
+                (x - width / 2, y + 0.25),
+                width,
+                height - 0.5,
+                facecolor=CONTRAST,
+                edgecolor="none",
+                alpha=shade,
+            )
+        )
+    edge = height * shown / 2
+    ax.text(x, 50 + edge + 3, "code", ha="center", va="bottom", weight="bold", fontsize=9.5)
+    ax.text(x, 50 - edge - 3, f"{size}", ha="center", va="top", fontsize=9)
+
+
+def _matrix(ax: "Axes", x: float, title: str, shape: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    for row in range(6):
+        for column in range(3):
+            ax.add_patch(
+                Rectangle(
+                    (x + 2.4 * column, 50 + 7.0 * (row - 3) + 0.5),
+                    2.1,
+                    6.0,
+                    facecolor=MUTED,
+                    edgecolor="none",
+                    alpha=0.25 + 0.55 * ((row * 5 + column * 3) % 7) / 6,
+                )
+            )
+    ax.text(x + 3.4, 76, title, ha="center", va="bottom", fontsize=9)
+    ax.text(x + 3.4, 26, shape, ha="center", va="top", fontsize=9)

@@ -1,0 +1,167 @@
+"""A map of the codes: the two directions in which they vary most."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import ParameterError
+from refold.plots._style import ACCENT, PALETTE, new_axes, ramp, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["code_map"]
+
+MANY_POINTS = 1500  # above it the points are one picture inside an SVG, not an element each
+
+
+def code_map(
+    codes: np.ndarray,
+    labels: Sequence[Any] | np.ndarray | None = None,
+    annotations: Sequence[Any] | Mapping[int, Any] | None = None,
+    ax: "Axes | None" = None,
+    *,
+    label_name: str | None = None,
+) -> "Axes":
+    """Draw codes as points in the plane, by PCA where they have more than two numbers.
+
+    Parameters
+    ----------
+    codes : array of shape (n_sequences, latent_dim)
+    labels : sequence of shape (n_sequences,), optional
+        Colours of the points. Up to ten different labels get a legend, more numbers a colour bar.
+    annotations : sequence of shape (n_sequences,) or mapping of int to str, optional
+        Words beside the points, for all of them or by index.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+    label_name : str, optional
+        What the labels are, as the title of legend or colour bar.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ParameterError
+        If the codes are not a two-dimensional array of finite numbers, or the labels or
+        annotations do not fit them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> codes = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> ax = code_map(codes, labels=["a", "b", "b"], annotations={0: "first"})
+    >>> [text.get_text() for text in ax.texts]
+    ['first']
+    """
+    codes = _checked(codes)
+    num = len(codes)
+    points, names = _plane(codes)
+    ax = new_axes(ax, size=(6.0, 4.6))
+    style: dict[str, Any] = {
+        "s": float(np.clip(6000 / num, 9, 42)),
+        "alpha": 0.85 if num <= 500 else 0.6,
+        "linewidths": 0,
+        "rasterized": num > MANY_POINTS,
+    }
+    if labels is None:
+        ax.scatter(points[:, 0], points[:, 1], color=ACCENT, **style)
+    else:
+        if len(labels) != num:
+            raise ParameterError(f"There are {len(labels)} labels for {num} codes. Pass one each.")
+        _coloured(ax, points, np.asarray(labels), label_name, style)
+    for i, text in _pairs(annotations, num):
+        ax.annotate(
+            str(text),
+            (points[i, 0], points[i, 1]),
+            xytext=(5, 4),
+            textcoords="offset points",
+            fontsize="small",
+        )
+    ax.set_xlabel(names[0])
+    ax.set_ylabel(names[1])
+    ax.margins(0.08)
+    tidy(ax)
+    return ax
+
+
+def _checked(codes: np.ndarray) -> np.ndarray:
+    codes = np.asarray(codes, dtype=float)
+    if codes.ndim != 2 or 0 in codes.shape:
+        raise ParameterError(
+            f"codes must be an array (n_sequences, latent_dim) that is not empty. "
+            f"Got shape {codes.shape}."
+        )
+    if not np.isfinite(codes).all():
+        row = int(np.flatnonzero(~np.isfinite(codes).all(axis=1))[0])
+        raise ParameterError(f"codes must be finite. Row {row} is not.")
+    return codes
+
+
+def _plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+    """Two coordinates a code, and what each is called."""
+    if codes.shape[1] == 1:
+        return np.column_stack([codes[:, 0], np.zeros(len(codes))]), ("code", "")
+    if codes.shape[1] == 2:
+        return codes, ("code 0", "code 1")
+    centred = codes - codes.mean(axis=0)
+    _, deviations, directions = np.linalg.svd(centred, full_matrices=False)
+    share = deviations**2 / max(float((deviations**2).sum()), np.finfo(float).tiny)
+    directions, share = directions[:2], [*share, 0.0][:2]
+    if len(directions) < 2:  # a single code
+        directions = np.vstack([directions, np.zeros_like(directions)])
+    signs = np.sign(directions[np.arange(2), np.abs(directions).argmax(axis=1)])
+    points = centred @ (directions * signs[:, None]).T
+    first, second = (f"component {i} ({part:.0%})" for i, part in enumerate(share, start=1))
+    return points, (first, second)
+
+
+def _coloured(
+    ax: "Axes", points: np.ndarray, labels: np.ndarray, name: str | None, style: dict[str, Any]
+) -> None:
+    distinct = np.unique(labels)
+    numbers = labels.dtype.kind in "fiu"
+    if numbers and len(distinct) > len(PALETTE):
+        drawn = ax.scatter(points[:, 0], points[:, 1], c=labels, cmap=ramp(), **style)
+        bar = ax.figure.colorbar(drawn, ax=ax, pad=0.02, aspect=30)
+        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.solids.set_alpha(1.0)  # type: ignore[union-attr]
+        bar.set_label(name or "")
+        return
+    for i, label in enumerate(distinct):
+        chosen = points[labels == label]
+        colour = PALETTE[i % len(PALETTE)]
+        marker = "osD^v"[i // len(PALETTE) % 5]
+        ax.scatter(
+            chosen[:, 0], chosen[:, 1], color=colour, marker=marker, label=str(label), **style
+        )
+    if len(distinct) <= 2 * len(PALETTE):
+        ax.legend(
+            title=name,
+            frameon=False,
+            fontsize="small",
+            loc="center left",
+            bbox_to_anchor=(1.0, 0.5),
+            markerscale=max(1.0, 5.0 / style["s"] ** 0.5),
+            handletextpad=0.2,
+        )
+
+
+def _pairs(
+    annotations: Sequence[Any] | Mapping[int, Any] | None, num: int
+) -> list[tuple[int, Any]]:
+    if annotations is None:
+        return []
+    if isinstance(annotations, Mapping):
+        wrong = [i for i in annotations if not -num <= i < num]
+        if wrong:
+            raise ParameterError(f"There is no code {wrong[0]} to annotate; there are {num} codes.")
+        return list(annotations.items())
+    if len(annotations) != num:
+        raise ParameterError(
+            f"There are {len(annotations)} annotations for {num} codes. "
+            "Pass one each, or a mapping from index to text."
+        )
+    return [(i, text) for i, text in enumerate(annotations) if text is not None]

@@ -1,0 +1,82 @@
+"""Losses by epoch."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import ParameterError
+from refold.plots._style import ACCENT, CONTRAST, MUTED, new_axes, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["loss_curves"]
+
+
+def loss_curves(history: Mapping[str, Sequence[Any]], ax: "Axes | None" = None) -> "Axes":
+    """Draw the training and the validation loss by epoch, and mark the best epoch.
+
+    Parameters
+    ----------
+    history : mapping of str to list of float
+        ``history_`` of an estimator, or ``history.history`` of Keras: ``loss``, and ``val_loss``
+        and ``epoch`` where there are any.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ParameterError
+        If there is no loss in the history.
+
+    Examples
+    --------
+    >>> ax = loss_curves({"loss": [1.0, 0.5, 0.4], "val_loss": [1.1, 0.6, 0.7]})
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('epoch', 'loss')
+    """
+    curves = {name: _numbers(history.get(name, ())) for name in ("loss", "val_loss")}
+    num_epochs = max(len(curve) for curve in curves.values())
+    if num_epochs == 0:
+        raise ParameterError(
+            f"history must hold the losses under 'loss'. Got the names {sorted(history)}."
+        )
+    epochs = _numbers(history.get("epoch", np.arange(1, num_epochs + 1)))
+    ax = new_axes(ax)
+    for name, label, colour in (
+        ("loss", "training", MUTED),
+        ("val_loss", "validation", ACCENT),
+    ):
+        curve = curves[name]
+        if np.isfinite(curve).any():
+            ax.plot(epochs[: len(curve)], curve, color=colour, linewidth=1.8, label=label)
+    validation = curves["val_loss"]
+    if np.isfinite(validation).any():
+        best = int(np.nanargmin(validation))
+        ax.plot(epochs[best], validation[best], "o", color=CONTRAST, markersize=6, label="best")
+        ax.annotate(
+            f"{validation[best]:.3g}",
+            (epochs[best], validation[best]),
+            xytext=(0, 8),
+            textcoords="offset points",
+            ha="center",
+            fontsize="small",
+        )
+    drawn = np.concatenate([curve[np.isfinite(curve)] for curve in curves.values()])
+    if drawn.size and drawn.min() > 0 and drawn.max() > 3 * drawn.min():
+        ax.set_yscale("log")
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("loss")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(frameon=False)
+    tidy(ax, grid="y")
+    return ax
+
+
+def _numbers(values: Sequence[Any]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)

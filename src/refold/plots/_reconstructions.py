@@ -1,0 +1,228 @@
+"""Originals and what came back: lines for numbers, strips for zeros and ones and for labels."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import DataError
+from refold.plots._style import ACCENT, CONTRAST, PALETTE, heat, new_axes, new_figure, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from refold.sequences import Schema, Sequences
+
+__all__ = ["reconstruction", "reconstructions"]
+
+MOST_LINES = 4
+
+
+def reconstruction(
+    original: Any, reconstructed: Any, ax: "Axes | None" = None, *, kinds: Any = None
+) -> "Axes":
+    """Draw one sequence and its reconstruction.
+
+    Numbers are lines, the reconstruction dashed on the original; of more than four features the
+    four that vary most. Zeros and ones and labels are strips, the original above, and what came
+    back wrong is framed.
+
+    Parameters
+    ----------
+    original, reconstructed : array of shape (n_steps, n_features) or (n_steps,), list or str
+        One sequence in the form that the estimator takes and gives. The lengths may differ.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+    kinds : str, list of str or dict of str, optional
+        Kinds of the columns, where they cannot be told from the original.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.sin(np.arange(20.0))[:, None]
+    >>> ax = reconstruction(x, 0.9 * x)
+    >>> len(ax.lines)
+    2
+    """
+    return reconstructions([original], [reconstructed], None if ax is None else [ax], kinds=kinds)[
+        0
+    ]
+
+
+def reconstructions(
+    original: Any,
+    reconstructed: Any,
+    axes: Sequence["Axes"] | None = None,
+    *,
+    kinds: Any = None,
+) -> list["Axes"]:
+    """Draw sequences and their reconstructions, one pair on each axes.
+
+    Parameters
+    ----------
+    original, reconstructed : Sequences or list of shape (n_sequences,)
+        What went in and what came back, in the same order; see `reconstruction`.
+    axes : sequence of matplotlib.axes.Axes, optional
+        One for each sequence; by default a grid on a new figure.
+    kinds : str, list of str or dict of str, optional
+        Kinds of the columns, where they cannot be told from the originals.
+
+    Returns
+    -------
+    list of matplotlib.axes.Axes
+
+    Raises
+    ------
+    DataError
+        If there are no sequences, or their numbers differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = [np.sin(np.arange(20.0)), np.cos(np.arange(12.0))]
+    >>> axes = reconstructions(x, x)
+    >>> len(axes)
+    2
+    """
+    from refold.sequences import Sequences, as_sequences
+
+    if not isinstance(original, Sequences):
+        original = as_sequences(original, kinds=kinds)
+    if not isinstance(reconstructed, Sequences):
+        reconstructed = Sequences.from_list(list(reconstructed), schema=original.schema)
+    if len(original) == 0 or len(original) != len(reconstructed):
+        raise DataError(
+            f"Got {len(original)} originals and {len(reconstructed)} reconstructions. "
+            "Pass at least one, and as many of the one as of the other."
+        )
+    axes = _grid(len(original)) if axes is None else list(axes)
+    if len(axes) != len(original):
+        raise DataError(f"Got {len(axes)} axes for {len(original)} sequences. Pass one each.")
+    schema = original.schema
+    shown = _most_varied(original)
+    for i, ax in enumerate(axes):
+        pair = (_values(original, i), _values(reconstructed, i))
+        if shown:
+            _lines(ax, pair, schema, shown)
+        else:
+            _strips(ax, pair, schema)
+        ax.set_title(str(original.ids[i]), fontsize="small", loc="left")
+    _legend(axes[0], lines=bool(shown))
+    return axes
+
+
+def _grid(num: int) -> list["Axes"]:
+    columns = min(num, 3)
+    rows = -(-num // columns)
+    figure = new_figure((3.4 * columns, 2.3 * rows))
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(num)]
+    return axes
+
+
+def _values(sequences: "Sequences", i: int) -> np.ndarray:
+    return sequences.values[sequences.offsets[i] : sequences.offsets[i + 1]]
+
+
+def _most_varied(original: "Sequences") -> list[int]:
+    """Return the numeric columns worth a line, in the order of the columns."""
+    numeric = np.flatnonzero(original.schema.numeric)
+    if len(numeric) <= MOST_LINES or len(original.values) == 0:
+        return numeric.tolist()
+    spread = np.nan_to_num(np.nanstd(original.values[:, numeric], axis=0))
+    return sorted(numeric[np.argsort(-spread, kind="stable")[:MOST_LINES]].tolist())
+
+
+def _lines(
+    ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema", shown: list[int]
+) -> None:
+    for order, column in enumerate(shown):
+        colour = PALETTE[order % len(PALETTE)]
+        before, after = (values[:, column] for values in pair)
+        ax.plot(before, color=colour, linewidth=2.6, alpha=0.35, solid_capstyle="round")
+        ax.plot(after, color=colour, linewidth=1.4, linestyle=(0, (4, 1.6)))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    tidy(ax)
+    if len(shown) < schema.num_columns and ax.get_ylabel() == "":
+        ax.set_ylabel(f"{len(shown)} of {schema.num_columns} columns", fontsize="x-small")
+
+
+def _strips(ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema") -> None:
+    blocks = [_one_hot(values, schema) for values in pair]
+    num_rows = blocks[0].shape[1]
+    gap = 1.0
+    num_steps = max(len(block) for block in blocks)
+    for block, colour, top in zip(blocks, (ACCENT, CONTRAST), (0.0, num_rows + gap), strict=True):
+        if len(block):
+            ax.imshow(
+                np.ma.masked_invalid(block.T),
+                cmap=heat(colour),
+                vmin=0,
+                vmax=1,
+                interpolation="none",
+                aspect="auto",
+                extent=(-0.5, len(block) - 0.5, top + num_rows - 0.5, top - 0.5),
+            )
+        else:
+            ax.text(0, top + num_rows / 2 - 0.5, "empty", va="center", ha="left", fontsize="small")
+    _frame_errors(ax, blocks, offset=num_rows + gap)
+    ax.set_xlim(-0.6, max(num_steps, 1) - 0.4)
+    ax.set_ylim(2 * num_rows + gap - 0.4, -0.6)
+    ax.set_yticks([])
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    tidy(ax)
+    ax.spines[["left", "bottom"]].set_visible(False)
+
+
+def _one_hot(values: np.ndarray, schema: "Schema") -> np.ndarray:
+    """Rows of a strip: a binary column is one, a categorical column one a label."""
+    parts = []
+    for i, column in enumerate(schema.columns):
+        if column.kind == "categorical":
+            parts.append((values[:, [i]] == np.arange(len(column.labels))).astype(float))
+        else:
+            parts.append(values[:, [i]].astype(float))
+    return np.concatenate(parts, axis=1)
+
+
+def _frame_errors(ax: "Axes", blocks: list[np.ndarray], *, offset: float) -> None:
+    """Frame entries of the reconstruction that round to something else, or should not be."""
+    before, after = (np.round(np.nan_to_num(block)) for block in blocks)
+    common = min(len(before), len(after))
+    wrong = np.ones(after.shape, dtype=bool)
+    wrong[:common] = before[:common] != after[:common]
+    for step, row in np.argwhere(wrong):
+        ax.plot(
+            step + np.array([-0.5, 0.5, 0.5, -0.5, -0.5]),
+            offset + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5]),
+            color=PALETTE[6],
+            linewidth=1.2,
+        )
+
+
+def _legend(ax: "Axes", *, lines: bool) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    if lines:
+        handles: list[Any] = [
+            Line2D([], [], color="gray", linewidth=2.6, alpha=0.5),
+            Line2D([], [], color="gray", linewidth=1.4, linestyle=(0, (4, 1.6))),
+        ]
+    else:
+        handles = [Patch(color=ACCENT), Patch(color=CONTRAST)]
+    ax.legend(
+        handles,
+        ["original", "reconstruction"],
+        frameon=False,
+        fontsize="x-small",
+        loc="lower right",
+        bbox_to_anchor=(1.02, 0.97),
+        ncols=2,
+        handlelength=1.4,
+        columnspacing=0.8,
+        borderaxespad=0,
+    )

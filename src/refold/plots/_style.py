@@ -1,0 +1,72 @@
+"""Colours and axes that all figures share; readable on white and on near-black paper."""
+
+from typing import TYPE_CHECKING, Any
+
+from refold._optional import optional
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+__all__ = [
+    "ACCENT",
+    "CONTRAST",
+    "MUTED",
+    "PALETTE",
+    "heat",
+    "new_axes",
+    "new_figure",
+    "ramp",
+    "tidy",
+]
+
+PALETTE = (
+    "#3f7ee8",
+    "#e8833a",
+    "#2a9d8f",
+    "#d1578f",
+    "#8a63d2",
+    "#c9a227",
+    "#d64545",
+    "#46b3d6",
+    "#7a9a3a",
+    "#a5714e",
+)
+ACCENT = PALETTE[0]
+CONTRAST = PALETTE[1]
+MUTED = "#8d95a3"
+RAMP = ("#3f5fd8", "#8a63d2", "#d1578f", "#e8833a", "#e2b53c")
+
+
+def new_figure(size: tuple[float, float]) -> Any:
+    """Return a figure that no window or notebook owns, of a size in inches."""
+    figure = optional("matplotlib.figure", extra="plots", purpose="A figure")
+    return figure.Figure(figsize=size, layout="constrained")
+
+
+def new_axes(ax: "Axes | None", *, size: tuple[float, float] = (6.0, 3.8)) -> "Axes":
+    """Return the axes given, or those of a new figure."""
+    return new_figure(size).add_subplot() if ax is None else ax
+
+
+def tidy(ax: "Axes", *, grid: str | None = None) -> None:
+    """Leave out the upper and right spine and draw a faint grid along ``grid``."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_linewidth(0.8)
+    ax.tick_params(length=3, width=0.8)
+    if grid is not None:
+        ax.grid(visible=True, axis=grid, color=MUTED, alpha=0.25, linewidth=0.7)  # type: ignore[arg-type]
+        ax.set_axisbelow(True)
+
+
+def ramp() -> "Colormap":
+    """Colours for ordered values."""
+    colors = optional("matplotlib.colors", extra="plots", purpose="A figure")
+    return colors.LinearSegmentedColormap.from_list("refold", RAMP)
+
+
+def heat(colour: str) -> "Colormap":
+    """Colours from all but transparent to ``colour``, for values from 0 to 1."""
+    colors = optional("matplotlib.colors", extra="plots", purpose="A figure")
+    ends = [colors.to_rgba(colour, 0.10), colors.to_rgba(colour, 1.0)]
+    return colors.LinearSegmentedColormap.from_list("refold-heat", ends)
