@@ -195,8 +195,8 @@ def _stack(path: Path, rows: list[Any], place: str) -> "np.ndarray":
         width = len(row) if width is None else width
         if len(row) != width:
             raise FileFormatError(
-                f"{str(path)!r}, {place} {number}: the code has {len(row)} numbers and those before "
-                f"it have {width}."
+                f"{str(path)!r}, {place} {number}: the code has {len(row)} numbers, "
+                f"those before it have {width}."
             )
     return np.array(rows, dtype=np.float32).reshape(len(rows), width or 0)
 

@@ -11,12 +11,12 @@ from refold.cli._options import Quiet
 __all__ = ["data"]
 
 DESCRIPTIONS = {
-    "moving-ones": "a one that moves: 8 features of zeros and ones, 0 to 10 steps",
-    "random-one-hot": "random symbols, one-hot: 5 features of zeros and ones, 10 steps",
+    "moving-ones": "a one that moves: 8 zeros and ones, 0 to 10 steps",
+    "random-one-hot": "random one-hot symbols: 5 zeros and ones, 10 steps",
     "noisy-sines": "noisy sines of random length: 1 feature",
-    "ramps": "the four ramps of the question's second answer: 1 feature",
-    "japanese-vowels": "270 utterances of 9 speakers: 12 features, 7 to 26 steps",
-    "japanese-vowels-test": "370 more of the same speakers: 12 features, 7 to 29 steps",
+    "ramps": "four ramps, as in the second answer: 1 feature",
+    "japanese-vowels": "270 utterances of 9 speakers: 12 features",
+    "japanese-vowels-test": "370 others of the same speakers",
 }
 
 
@@ -36,7 +36,7 @@ def data(
     output_format: Annotated[
         str | None,
         typer.Option(
-            "--format", metavar="FORMAT", help="Format of standard output. [default: jsonl]"
+            "--format", metavar="FORMAT", help=r"Format of standard output. \[default: jsonl]"
         ),
     ] = None,
     *,

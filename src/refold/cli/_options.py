@@ -38,7 +38,7 @@ OutputFormat = Annotated[
     typer.Option(
         "--output-format",
         metavar="FORMAT",
-        help="Format of standard output, where it differs from --format. [default: jsonl]",
+        help=r"Format of standard output, where it differs from --format. \[default: jsonl]",
     ),
 ]
 IdColumn = Annotated[
@@ -58,7 +58,7 @@ Columns = Annotated[
     typer.Option(
         "--columns",
         metavar="A,B,...",
-        help="Columns to use, with commas. [default: all others]",
+        help=r"Columns to use, with commas. \[default: all others]",
         rich_help_panel=TABLES,
     ),
 ]
@@ -76,7 +76,7 @@ Unit = Annotated[
     typer.Option(
         "--unit",
         metavar="UNIT",
-        help="A step of a .txt file: characters or words. [default: characters]",
+        help=r"A step of a .txt file: characters or words. \[default: characters]",
         rich_help_panel=TABLES,
     ),
 ]
@@ -90,7 +90,7 @@ def read_options(
     kinds: str | None,
     unit: str | None,
 ) -> dict[str, object]:
-    """The options of a table as arguments of `refold.sequences.read`; what is unset is left out."""
+    """Return the options that are set as arguments of `refold.sequences.read`."""
     given = {
         "id": id_column,
         "time": time_column,

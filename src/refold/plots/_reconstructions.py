@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold.errors import DataError
-from refold.plots._style import ACCENT, CONTRAST, PALETTE, heat, new_axes, new_figure, tidy
+from refold.plots._style import ACCENT, CONTRAST, PALETTE, heat, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,8 +119,7 @@ def _grid(num: int) -> list["Axes"]:
     columns = min(num, 3)
     rows = -(-num // columns)
     figure = new_figure((3.4 * columns, 2.3 * rows))
-    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(num)]
-    return axes
+    return [figure.add_subplot(rows, columns, i + 1) for i in range(num)]
 
 
 def _values(sequences: "Sequences", i: int) -> np.ndarray:

@@ -109,7 +109,7 @@ def section(
 
 
 def _examples(held_out: "Sequences") -> "np.ndarray":
-    """Indices of a few sequences from the shortest to the longest."""
+    """Pick a few sequences from the shortest to the longest."""
     import numpy as np
 
     order = np.argsort(held_out.lengths, kind="stable")
