@@ -3,6 +3,8 @@
 Knows NumPy and Arrow, and nothing of Keras or JAX.
 """
 
+from refold.sequences._inputs import as_sequences as as_sequences
+from refold.sequences._inputs import concatenate as concatenate
 from refold.sequences._padding import pad as pad
 from refold.sequences._padding import unpad as unpad
 from refold.sequences._scaling import Scaler as Scaler

@@ -98,7 +98,7 @@ def encode_column(
         If an entry cannot be what the column holds; the message says where it is.
     """
     if raw.dtype.kind in "OUST":
-        raw = _settle(raw, name, kind, where)
+        raw, kind = _settle(raw, name, kind, where)
     if raw.dtype.kind == "O":
         return _encode_text(raw, name, labels)
     if raw.dtype.kind in "Mm":
@@ -137,12 +137,14 @@ def is_missing(value: Any) -> bool:
     return isinstance(value, Real | Decimal) and value != value
 
 
-def _settle(raw: np.ndarray, name: str, kind: Kind | None, where: Where) -> np.ndarray:
-    """Decide whether a column of objects is text (returned as objects) or numbers."""
+def _settle(
+    raw: np.ndarray, name: str, kind: Kind | None, where: Where
+) -> tuple[np.ndarray, Kind | None]:
+    """Return a column of objects as text (objects still) or numbers, and its kind if that shows."""
     objects = raw.tolist()
     types = {type(value) for value in objects}
     if types <= {str} and kind in {None, "categorical"}:
-        return raw.astype(object, copy=False)
+        return raw.astype(object, copy=False), kind
     missing = [is_missing(value) for value in objects]
     texts = [isinstance(value, str) for value in objects]
     for row, value in enumerate(objects):
@@ -162,13 +164,18 @@ def _settle(raw: np.ndarray, name: str, kind: Kind | None, where: Where) -> np.n
         settled = np.full(len(objects), None, dtype=object)
         for i in present:
             settled[i] = str(objects[i])
-        return settled
-    return _numbers(objects, missing, name, where)
+        return settled, kind
+    if kind is None and _are_booleans(objects, missing):
+        kind = "binary"
+    return _numbers(objects, missing, name, where), kind
+
+
+def _are_booleans(objects: list[Any], missing: list[bool]) -> bool:
+    present = [type(value) for value, gone in zip(objects, missing, strict=True) if not gone]
+    return bool(present) and set(present) <= {bool, np.bool_}
 
 
 def _numbers(objects: list[Any], missing: list[bool], name: str, where: Where) -> np.ndarray:
-    if all(isinstance(value, bool | np.bool_) for value in objects) and objects:
-        return np.array(objects, dtype=bool)
     numbers = np.full(len(objects), np.nan)
     for row, value in enumerate(objects):
         if missing[row] or (isinstance(value, str) and not value.strip()):

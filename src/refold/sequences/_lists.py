@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from refold.errors import DataError, SchemaError
+from refold.sequences._checks import check_ids
 from refold.sequences._columns import Kinds, encode_columns
 from refold.sequences._parts import Parts, Places, offsets_from_lengths, sequence_name
 from refold.sequences._schema import Layout, Schema, default_names
@@ -16,7 +17,7 @@ def parts_from_list(
     *,
     kinds: Kinds = None,
     names: Sequence[str] | None = None,
-    ids: np.ndarray | None = None,
+    ids: Any = None,
     layout: Layout | None = None,
 ) -> Parts:
     """Convert a list; `Sequences.from_list` says how."""
@@ -27,6 +28,8 @@ def parts_from_list(
     items = list(sequences)
     if not items:
         raise DataError("Got an empty list. Expected at least one sequence.")
+    if ids is not None:
+        ids = check_ids(ids, len(items))
     named = [None if ids is None else ids[i] for i in range(len(items))]
     arrays = [_as_array(item, sequence_name(i, named[i])) for i, item in enumerate(items)]
     _check_same_form(items, arrays, named)

@@ -4,21 +4,26 @@ Owns the container: what it holds, how it is indexed and shown. Ways in and out 
 methods here and live in the modules they call.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from refold.errors import DataError, SchemaError
-from refold.sequences._arrays import parts_from_array, parts_from_padded
-from refold.sequences._columns import Kinds
+from refold.sequences._align import align_values
+from refold.sequences._arrow import arrow_from_parts
+from refold.sequences._checks import check_ids, check_offsets, check_values
 from refold.sequences._forms import to_form
-from refold.sequences._lists import parts_from_list
-from refold.sequences._parts import Places, plain
-from refold.sequences._schema import Column, Layout, Schema, default_names
+from refold.sequences._parts import Parts, Places
+from refold.sequences._schema import Column, Schema, default_names
+from refold.sequences._tables import table_from_parts
+from refold.sequences._ways_in import WaysIn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-class Sequences:
+class Sequences(WaysIn):
     """Sequences of any lengths over the same columns.
 
     Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]``. Lengths are data: a step of zeros or a
@@ -78,9 +83,9 @@ class Sequences:
             raise SchemaError(
                 f"The schema has {schema.num_columns} columns, but values has {values.shape[1]}."
             )
-        offsets = _check_offsets(offsets, len(values))
+        offsets = check_offsets(offsets, len(values))
         ids = check_ids(ids, len(offsets) - 1)
-        _check_values(values, schema, Places(offsets, ids))
+        check_values(values, schema, Places(offsets, ids))
         self._set(values, offsets, ids, schema)
 
     def _set(
@@ -91,143 +96,6 @@ class Sequences:
         self.ids = ids
         self.schema = schema
         return self
-
-    @classmethod
-    def from_list(
-        cls,
-        sequences: Iterable[Any],
-        *,
-        kinds: Kinds = None,
-        names: Sequence[str] | None = None,
-        ids: Any = None,
-        schema: Schema | None = None,
-        layout: Layout | None = None,
-    ) -> "Sequences":
-        """Convert a list with one entry a sequence.
-
-        Parameters
-        ----------
-        sequences : list
-            Arrays of shape (length, features) or (length,), lists of numbers, lists of tokens,
-            strings (one character a step), or one table a sequence.
-        kinds : str, list of str or dict, optional
-            Kind of all columns, of each, or of those named; the rest are inferred: text is
-            categorical, columns of 0 and 1 are binary, anything else is numeric.
-        names : list of str, optional
-            Names of the features.
-        ids : array of shape (n,), optional
-            One integer or text a sequence.
-        schema : Schema, optional
-            A schema to read the data under, such as that of a fitted model; see `align`.
-        layout : str, optional
-            What a sequence looks like on the way back, where that differs from what came in.
-
-        Returns
-        -------
-        Sequences
-
-        Raises
-        ------
-        DataError
-            If the list is empty, or an entry is not what its column holds.
-        SchemaError
-            If the sequences differ in their features, or from ``schema``.
-
-        Examples
-        --------
-        >>> sequences = Sequences.from_list([["view", "buy"], ["view"]])
-        >>> sequences.schema.columns[0].labels
-        ('buy', 'view')
-        """
-        sequences = list(sequences) if not isinstance(sequences, str | bytes | dict) else sequences
-        if ids is not None and not isinstance(sequences, str | bytes | dict):
-            ids = check_ids(ids, len(sequences))
-        return cls(*parts_from_list(sequences, kinds=kinds, names=names, ids=ids, layout=layout))
-
-    @classmethod
-    def from_array(
-        cls,
-        x: Any,
-        lengths: Any = None,
-        *,
-        kinds: Kinds = None,
-        names: Sequence[str] | None = None,
-        ids: Any = None,
-    ) -> "Sequences":
-        """Convert a 3-D array, or a 2-D array whose rows are series of one feature.
-
-        Parameters
-        ----------
-        x : array of shape (n, T, F) or (n, T)
-            With ``lengths``, what lies beyond each length is left out. Without, trailing steps
-            that are NaN in all features are padding.
-        lengths : array of int of shape (n,), optional
-            Number of steps of each sequence.
-        kinds, names, ids
-            As in `from_list`.
-
-        Returns
-        -------
-        Sequences
-
-        Raises
-        ------
-        DataError
-            If the array has another shape, or a length is not in 0 to ``T``.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> Sequences.from_array(np.zeros((3, 4, 2)), lengths=[4, 0, 2]).lengths
-        array([4, 0, 2])
-        """
-        return cls(*parts_from_array(x, lengths, kinds=kinds, names=names, ids=ids))
-
-    @classmethod
-    def from_padded(
-        cls,
-        x: Any,
-        padding_value: float | str = 0.0,
-        *,
-        padding: str = "post",
-        kinds: Kinds = None,
-        names: Sequence[str] | None = None,
-        ids: Any = None,
-    ) -> "Sequences":
-        """Convert an array padded with a value, as Keras's ``pad_sequences`` returns it.
-
-        Lengths are read from the values here, which is a guess: with a remark (a warning) where
-        the data speak against it.
-
-        Parameters
-        ----------
-        x : array of shape (n, T, F) or (n, T)
-            Padded sequences.
-        padding_value : float or str, default=0.0
-            What padded steps hold in all features.
-        padding : {"post", "pre"}, default="post"
-            The side of the padding. Keras pads in front unless told otherwise.
-        kinds, names, ids
-            As in `from_list`.
-
-        Returns
-        -------
-        Sequences
-
-        Raises
-        ------
-        DataError
-            If the array has another shape.
-
-        Examples
-        --------
-        >>> padded = [[[1.0], [2.0], [0.0]], [[3.0], [4.0], [5.0]]]
-        >>> Sequences.from_padded(padded).lengths
-        array([2, 3])
-        """
-        return cls(
-            *parts_from_padded(x, padding_value, padding=padding, kinds=kinds, names=names, ids=ids)
-        )
 
     @property
     def lengths(self) -> np.ndarray:
@@ -310,15 +178,108 @@ class Sequences:
         padded = np.full(
             (len(self), num_steps, self.schema.num_columns), value, dtype=self.values.dtype
         )
-        padded[np.arange(num_steps) < lengths[:, None]] = self._real_values()
+        padded[np.arange(num_steps) < lengths[:, None]] = self.values
         return padded
+
+    def to_table(self, id: str = "id", time: str = "time") -> "pa.Table":  # noqa: A002
+        """Return a long Arrow table: one row a step, with its id and the number of the step.
+
+        Parameters
+        ----------
+        id, time : str
+            Names of those two columns.
+
+        Returns
+        -------
+        pyarrow.Table
+            Missing entries are null. The schema travels in the metadata of the table.
+
+        Raises
+        ------
+        DataError
+            If an id comes twice: its sequences would run into one.
+        SchemaError
+            If a feature has the name of the id or the time.
+
+        Warns
+        -----
+        UserWarning
+            Where there are empty sequences: they have no row and are left out.
+        """
+        return table_from_parts(self._parts(), id, time)
+
+    def to_arrow(self, id: str = "id") -> "pa.Table":  # noqa: A002
+        """Return an Arrow table with one row a sequence: its id, and a list a feature.
+
+        Parameters
+        ----------
+        id : str
+            Name of the column of ids.
+
+        Returns
+        -------
+        pyarrow.Table
+            Missing entries are null. The schema travels in the metadata of the table.
+
+        Raises
+        ------
+        SchemaError
+            If a feature has the name of the id.
+
+        Examples
+        --------
+        >>> Sequences.from_list([["a", "b"], []]).to_arrow()["token"].to_pylist()
+        [['a', 'b'], []]
+        """
+        return arrow_from_parts(self._parts(), id)
+
+    def align(self, schema: Schema) -> "Sequences":
+        """Return the same data under another schema, such as that of a fitted model.
+
+        Columns are matched by name, or by position where either side has only default names.
+
+        Parameters
+        ----------
+        schema : Schema
+            What the columns are to be.
+
+        Returns
+        -------
+        Sequences
+
+        Raises
+        ------
+        SchemaError
+            If columns are missing, unexpected, or of a kind that cannot become the other.
+
+        Warns
+        -----
+        UserWarning
+            Once, with their number, where labels are not among those of the schema: they
+            become the unknown label.
+
+        Examples
+        --------
+        >>> words = Sequences.from_list(["abc"])
+        >>> Sequences.from_list(["cab"]).align(words.schema).values[:, 0]
+        array([2., 0., 1.], dtype=float32)
+        """
+        if schema == self.schema:
+            return self
+        values = align_values(self.values, self.schema, schema, Places(self.offsets, self.ids))
+        return type(self)(values, self.offsets, self.ids, schema)
 
     def with_values(self, values: np.ndarray) -> "Sequences":
         """Return the same sequences with other values, such as scaled ones."""
         return type(self)(values, self.offsets, self.ids, self.schema)
 
-    def _real_values(self) -> np.ndarray:
-        return self.values[self.offsets[0] : self.offsets[-1]]
+    def with_ids(self, ids: Any) -> "Sequences":
+        """Return the same sequences under other ids, integers or text."""
+        ids = check_ids(ids, len(self))
+        return type(self).__new__(type(self))._set(self.values, self.offsets, ids, self.schema)
+
+    def _parts(self) -> Parts:
+        return Parts(self.values, self.offsets, self.ids, self.schema)
 
     def _take(self, chosen: np.ndarray) -> "Sequences":
         """Return the chosen sequences, without checking anew what was checked already."""
@@ -329,56 +290,9 @@ class Sequences:
         return new._set(self.values[rows], offsets, self.ids[chosen], self.schema)
 
 
-def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
-    """Return one integer or text a sequence, ``0`` to ``n - 1`` where none are given."""
-    if ids is None:
-        return np.arange(num_sequences)
-    ids = np.asarray(ids)
-    if ids.dtype.kind not in "iu":
-        ids = np.array([str(plain(identity)) for identity in ids], dtype=str)
-    if ids.shape != (num_sequences,):
-        raise DataError(
-            f"ids must hold one entry a sequence, shape ({num_sequences},). Got {ids.shape}."
-        )
-    return ids
-
-
 def _no_items(key: Any) -> bool:
     return isinstance(key, list) and not key
 
 
 def _numeric(num_columns: int) -> tuple[Column, ...]:
     return tuple(Column(name, "numeric") for name in default_names(num_columns))
-
-
-def _check_offsets(offsets: Any, num_steps: int) -> np.ndarray:
-    offsets = np.asarray(offsets)
-    if offsets.ndim != 1 or not len(offsets) or offsets.dtype.kind not in "iu":
-        raise DataError("offsets must be a one-dimensional array of at least one integer.")
-    offsets = offsets.astype(np.int64)
-    if offsets[0] != 0 or offsets[-1] != num_steps or (np.diff(offsets) < 0).any():
-        raise DataError(
-            f"offsets must rise from 0 to the number of steps, {num_steps}. "
-            f"Got {offsets[0]} to {offsets[-1]}."
-        )
-    return offsets
-
-
-def _check_values(values: np.ndarray, schema: Schema, places: Places) -> None:
-    infinite = np.isinf(values)
-    if infinite.any():
-        row, column = np.argwhere(infinite)[0]
-        raise DataError(
-            f"Got an infinite value at {places(int(row), schema.names[column])}. "
-            "Expected finite numbers; use NaN for a missing entry."
-        )
-    for i in schema.categorical:
-        index = values[:, i]
-        limit = len(schema.columns[i].labels)
-        wrong = np.flatnonzero((index < 0) | (index > limit) | (index != np.floor(index)))
-        wrong = wrong[~np.isnan(index[wrong])]
-        if len(wrong):
-            raise DataError(
-                f"Got {index[wrong[0]]:g} at {places(int(wrong[0]), schema.names[i])}. Expected "
-                f"the index of a label, 0 to {limit - 1}, or {limit} for an unknown one."
-            )

@@ -1,0 +1,118 @@
+"""Data under the schema of a fitted model: columns matched, labels mapped, the rest refused."""
+
+import warnings
+
+import numpy as np
+
+from refold.errors import SchemaError
+from refold.sequences._columns import check_binary
+from refold.sequences._forms import decode_column, has_integer_labels
+from refold.sequences._parts import Places
+from refold.sequences._schema import Column, Schema, has_default_names
+
+
+def align_values(values: np.ndarray, source: Schema, target: Schema, places: Places) -> np.ndarray:
+    """Return the values as the target schema has them; `Sequences.align` says how."""
+    if not len(values) and has_default_names(source):
+        return np.zeros((0, target.num_columns), dtype=values.dtype)
+    order = _match_columns(source, target)
+    aligned = np.empty((len(values), target.num_columns), dtype=values.dtype)
+    unseen: list[str] = []
+    for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
+        raw, known = values[:, index], source.columns[index]
+        if column.kind == "categorical":
+            aligned[:, i], remark = _to_labels(raw, known, column)
+            unseen += remark
+        else:
+            aligned[:, i] = _to_numbers(raw, known, column)
+            if column.kind == "binary":
+                check_binary(aligned[:, i], column.name, places)
+    if unseen:
+        warnings.warn(
+            f"Unknown from here on, not among the labels that were fitted: {'; '.join(unseen)}.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return aligned
+
+
+def _match_columns(source: Schema, target: Schema) -> list[int]:
+    """Return the position of each target column among the source's."""
+    by_position = has_default_names(source) or has_default_names(target)
+    if by_position and source.num_columns == target.num_columns:
+        return list(range(target.num_columns))
+    missing = [name for name in target.names if name not in source.names]
+    extra = [name for name in source.names if name not in target.names]
+    if by_position:
+        raise SchemaError(
+            f"The data have {source.num_columns} features, but the model was fitted on "
+            f"{target.num_columns}. Give the same features, in the same order."
+        )
+    if missing or extra:
+        parts = [f"lack {_some(missing)}"] * bool(missing) + [f"have {_some(extra)}"] * bool(extra)
+        raise SchemaError(
+            f"The data {' and '.join(parts)}, unlike those the model was fitted on. "
+            "Choose the same features with columns=."
+        )
+    return [source.names.index(name) for name in target.names]
+
+
+def _to_numbers(raw: np.ndarray, source: Column, target: Column) -> np.ndarray:
+    if source.kind != "categorical":
+        return raw
+    if has_integer_labels(source):
+        return decode_column(raw, source)
+    raise _mismatch(source, target)
+
+
+def _to_labels(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndarray, list[str]]:
+    """Return the indices of the target's labels, and what to say of those that have none."""
+    labels, index = source.labels, raw
+    if source.kind != "categorical":
+        labels, index = _integers(raw, source, target)
+    unknown = len(target.labels)
+    if labels and target.labels and isinstance(labels[0], str) != isinstance(target.labels[0], str):
+        raise _mismatch(source, target)
+    position = {label: i for i, label in enumerate(target.labels)}
+    mapping = np.array([position.get(label, unknown) for label in labels] + [unknown])
+    missing = np.isnan(index)
+    whole = np.where(missing, len(labels), index).astype(np.int64)
+    mapped = np.where(missing, np.nan, mapping[whole])
+    counts = np.bincount(whole[~missing], minlength=len(labels) + 1)[: len(labels)]
+    unseen = [i for i, label in enumerate(labels) if label not in position and counts[i]]
+    if not unseen:
+        return mapped, []
+    total = int(counts[unseen].sum())
+    return mapped, [
+        f"{total} {'entry' if total == 1 else 'entries'} of column {target.name!r} "
+        f"({_some([labels[i] for i in unseen])})"
+    ]
+
+
+def _integers(
+    raw: np.ndarray, source: Column, target: Column
+) -> tuple[tuple[int, ...], np.ndarray]:
+    observed = ~np.isnan(raw)
+    if (raw[observed] != np.floor(raw[observed])).any():
+        raise _mismatch(source, target)
+    found, inverse = np.unique(raw[observed], return_inverse=True)
+    index = np.full(len(raw), np.nan)
+    index[observed] = inverse
+    return tuple(int(label) for label in found), index
+
+
+def _mismatch(source: Column, target: Column) -> SchemaError:
+    return SchemaError(
+        f"Column {source.name!r} holds {_content(source)}, but the model was fitted on "
+        f"{_content(target)}. Convert the column."
+    )
+
+
+def _content(column: Column) -> str:
+    if column.kind == "categorical":
+        return "integer labels" if has_integer_labels(column) else "text labels"
+    return f"{column.kind} values"
+
+
+def _some(names: list) -> str:
+    return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")

@@ -1,0 +1,225 @@
+"""Long tables, one row a step: grouped by id, ordered by time, and written back."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import DataError, SchemaError
+from refold.sequences._arrow_columns import (
+    OpenTable,
+    as_raw,
+    encoded_to_arrow,
+    ids_to_arrow,
+    is_text,
+    metadata_of,
+    open_table,
+)
+from refold.sequences._columns import Kinds, encode_columns, is_missing, resolve_kinds
+from refold.sequences._parts import Parts, Places
+from refold.sequences._schema import Schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def parts_from_table(
+    table: Any,
+    id: str,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    kinds: Kinds = None,
+) -> Parts:
+    """Convert a long table; `Sequences.from_table` says how."""
+    opened = open_table(table)
+    codes, ids = _number_ids(opened.get(str(id), "id="), str(id))
+    if not len(codes):
+        raise DataError("The table has no rows. Expected one row a step.")
+    if time is None:
+        _check_together(codes, ids)
+        order = np.arange(len(codes))
+    else:
+        order = _order_by_time(codes, ids, opened.get(str(time), "time="), str(time))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))])
+    names = _feature_names(opened, {str(id), *([] if time is None else [str(time)])}, columns)
+    raws, hints = [], []
+    for name in names:
+        raw, hint = as_raw(opened.get(name, "columns="), name)
+        raws.append(raw[order])
+        hints.append(hint)
+    return encode_parts(opened, names, raws, hints, kinds, Places(offsets, ids))
+
+
+def encode_parts(
+    opened: OpenTable,
+    names: Sequence[str],
+    raws: list[np.ndarray],
+    hints: list[str | None],
+    kinds: Kinds,
+    places: Places,
+) -> Parts:
+    """Encode raw columns, by the kinds that are asked for, then stored, then hinted at."""
+    stored_kinds, labels = opened.known(names)
+    asked = resolve_kinds(kinds, names)
+    chosen = [
+        kind or stored_kinds.get(name) or hint
+        for name, kind, hint in zip(names, asked, hints, strict=True)
+    ]
+    values, columns = encode_columns(raws, names, chosen, places, labels)
+    for column, sure in zip(columns, chosen, strict=True):
+        if sure is None and column.labels and all(_is_number(label) for label in column.labels):
+            warnings.warn(
+                f"Column {column.name!r} holds numbers written as text and is taken as labels. "
+                f"Pass kinds={{{column.name!r}: 'numeric'}} to read it as numbers.",
+                UserWarning,
+                stacklevel=4,
+            )
+    stored = opened.schema
+    layout = stored.layout if stored and stored.names == tuple(names) else "array"
+    return Parts(values, places.offsets, places.ids, Schema(columns, layout))
+
+
+def table_from_parts(parts: Parts, id: str, time: str) -> "pa.Table":  # noqa: A002
+    """Return a long table; `Sequences.to_table` says how."""
+    import pyarrow as pa
+
+    values, offsets, ids, schema = parts
+    taken = [name for name in (id, time) if name in schema.names]
+    if taken or id == time:
+        raise SchemaError(
+            f"The name {(taken or [id])[0]!r} is needed twice in the table. "
+            "Give id= and time= names that no feature has."
+        )
+    if ids is None:
+        ids = np.arange(len(offsets) - 1)
+    unique, counts = np.unique(ids, return_counts=True)
+    if (counts > 1).any():
+        twice = unique[counts > 1][0].item()
+        raise DataError(
+            f"The id {twice!r} comes twice, so that its rows would run into one sequence. "
+            "Give each sequence its own with Sequences.with_ids."
+        )
+    lengths = np.diff(offsets)
+    if num_empty := int((lengths == 0).sum()):
+        warnings.warn(
+            f"{num_empty} of {len(lengths)} sequences are empty and have no row in a long table. "
+            "Sequences.to_arrow keeps them.",
+            UserWarning,
+            stacklevel=3,
+        )
+    steps = np.arange(len(values)) - np.repeat(offsets[:-1], lengths)
+    columns: Mapping[str, Any] = {
+        id: ids_to_arrow(ids).take(pa.array(np.repeat(np.arange(len(lengths)), lengths))),
+        time: pa.array(steps),
+    } | {
+        column.name: encoded_to_arrow(values[:, i], column)
+        for i, column in enumerate(schema.columns)
+    }
+    return pa.table(columns, metadata=metadata_of(schema))
+
+
+def _feature_names(
+    opened: OpenTable, used: set[str], columns: Sequence[str] | None
+) -> tuple[str, ...]:
+    if columns is not None:
+        columns = (columns,) if isinstance(columns, str) else columns
+        return tuple(str(name) for name in columns)
+    names = tuple(name for name in opened.columns if name not in used | set(opened.index))
+    if not names:
+        raise SchemaError(
+            f"The table has no column beside {', '.join(map(repr, sorted(used)))}. "
+            "Expected at least one feature."
+        )
+    return names
+
+
+def _number_ids(column: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of each row's id in the order of their first rows, and the ids."""
+    objects = column if isinstance(column, list) else column.to_pylist()
+    numbers: dict[Any, int] = {}
+    codes = np.fromiter(
+        (numbers.setdefault(value, len(numbers)) for value in objects), np.int64, len(objects)
+    )
+    for value, code in numbers.items():
+        if is_missing(value):
+            row = int(np.flatnonzero(codes == code)[0])
+            raise DataError(
+                f"Row {row} has no id in column {name!r}. Every row needs one; fill or drop it."
+            )
+    if all(isinstance(value, int) and not isinstance(value, bool) for value in numbers):
+        return codes, np.array(list(numbers), dtype=np.int64)
+    return codes, np.array([str(value) for value in numbers], dtype=str)
+
+
+def _check_together(codes: np.ndarray, ids: np.ndarray) -> None:
+    back = np.flatnonzero(np.diff(codes) < 0)
+    if len(back):
+        row = int(back[0]) + 1
+        raise DataError(
+            f"The rows of id {ids[codes[row]].item()!r} are not together: row {row} comes after "
+            f"those of {ids[codes[row - 1]].item()!r}. Sort the table, or name the column that "
+            "orders the steps with time=."
+        )
+
+
+def _order_by_time(codes: np.ndarray, ids: np.ndarray, column: Any, name: str) -> np.ndarray:
+    times = _sortable(column, name)
+    order = np.lexsort((times, codes))
+    same = (np.diff(codes[order]) == 0) & (times[order][1:] == times[order][:-1])
+    if same.any():
+        first, second = sorted(int(row) for row in order[np.flatnonzero(same)[0] :][:2])
+        shown = column[first] if isinstance(column, list) else column[first].as_py()
+        raise DataError(
+            f"Id {ids[codes[first]].item()!r} has the time {str(shown)!r} twice, in rows {first} "
+            f"and {second}. Each step needs its own time in column {name!r}."
+        )
+    return order
+
+
+def _sortable(column: Any, name: str) -> np.ndarray:
+    """Return times as numbers."""
+    import pyarrow as pa
+
+    wrong = f"Column {name!r} cannot order the steps"
+    if isinstance(column, list):
+        raise DataError(f"{wrong}: it mixes types. Expected numbers or dates.")
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise DataError(f"{wrong}: row {row} has no time. Fill or drop it.")
+    if is_text(column.type):
+        column = _parse_text(column, wrong)
+    if pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
+        column = column.cast(pa.int32())
+    elif pa.types.is_temporal(column.type):
+        column = column.cast(pa.int64())
+    elif pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise DataError(f"{wrong}: it holds {column.type} values. Expected numbers or dates.")
+    times = column.to_numpy()
+    missing = np.flatnonzero(times != times)
+    if len(missing):
+        raise DataError(f"{wrong}: row {missing[0]} has no time. Fill or drop it.")
+    return times
+
+
+def _parse_text(column: Any, wrong: str) -> Any:
+    import pyarrow as pa
+
+    for type_ in (pa.float64(), pa.timestamp("ns")):
+        try:
+            return column.cast(type_)
+        except pa.ArrowInvalid:
+            continue
+    raise DataError(
+        f"{wrong}: it holds text such as {column[0].as_py()!r}. Expected numbers or dates."
+    )
+
+
+def _is_number(label: Any) -> bool:
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return isinstance(label, str)
