@@ -1,0 +1,193 @@
+"""The two doors to files: `read` and `write`, for six formats, on paths and binary streams."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from refold.errors import DataError, ParameterError
+from refold.sequences._access import read_bytes
+from refold.sequences._atomic import atomic_writer
+from refold.sequences._columns import Kinds
+from refold.sequences._csv import read_csv, write_csv
+from refold.sequences._formats import check_content, format_of
+from refold.sequences._jsonl import read_jsonl
+from refold.sequences._jsonl_write import write_jsonl
+from refold.sequences._npy import read_npy, read_npz, write_npy, write_npz
+from refold.sequences._parquet import read_parquet, write_parquet
+from refold.sequences._sequences import Sequences
+from refold.sequences._text import read_text, write_text
+
+__all__ = ["read", "write"]
+
+READERS: dict[str, tuple[Callable[..., Sequences], frozenset[str]]] = {
+    "parquet": (read_parquet, frozenset({"id", "time", "columns", "kinds"})),
+    "csv": (read_csv, frozenset({"id", "time", "columns", "kinds"})),
+    "jsonl": (read_jsonl, frozenset({"id", "columns", "kinds", "unit"})),
+    "npz": (read_npz, frozenset({"kinds"})),
+    "npy": (read_npy, frozenset({"kinds"})),
+    "txt": (read_text, frozenset({"unit"})),
+}
+WRITERS: dict[str, tuple[Callable[..., bytes], tuple[str, ...]]] = {
+    "parquet": (write_parquet, ("list", "long")),
+    "csv": (write_csv, ("long",)),
+    "jsonl": (write_jsonl, ("list",)),
+    "npz": (write_npz, ()),
+    "npy": (write_npy, ()),
+    "txt": (write_text, ()),
+}
+UNITS = ("characters", "words")
+
+
+def read(
+    path: str | os.PathLike[str] | BinaryIO,
+    *,
+    id: str | None = None,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    kinds: Kinds = None,
+    unit: str | None = None,
+    format: str | None = None,  # noqa: A002
+) -> Sequences:
+    """Read sequences from a file.
+
+    Parameters
+    ----------
+    path : str, PathLike or binary stream
+        The file. Its suffix says what it is: ``.parquet``, ``.csv``, ``.jsonl``, ``.npz``,
+        ``.npy`` or ``.txt``.
+    id : str, optional
+        The column that tells sequences apart, of Parquet, CSV and JSON lines; ``"id"`` where
+        there is such a column.
+    time : str, optional
+        The column that orders the steps of a long table, of Parquet and CSV; ``"time"`` where
+        there is such a column.
+    columns : list of str, optional
+        The features of a table; all other columns by default.
+    kinds : str, list of str or dict, optional
+        Kinds of the columns, as in `Sequences.from_list`; inferred by default.
+    unit : {"characters", "words"}, optional
+        What a line of text is cut into; characters by default.
+    format : str, optional
+        ``"parquet"``, ``"csv"``, ``"jsonl"``, ``"npz"``, ``"npy"`` or ``"txt"``, where the suffix
+        does not say. A stream needs it.
+
+    Returns
+    -------
+    Sequences
+        What `write` was given, for Parquet and ``.npz``; other formats lose what they cannot say.
+
+    Raises
+    ------
+    FileAccessError
+        If the file is not there or cannot be read.
+    FileFormatError
+        If it is empty, cut short, of another format than its name, or has a line that makes no
+        sense.
+    SchemaError
+        If a column is not there.
+    DataError
+        If the sequences themselves cannot be used.
+    ParameterError
+        If an argument does not belong to the format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from refold.sequences import Sequences, read, write
+    >>> path = tempfile.mkdtemp() + "/words.txt"
+    >>> write(Sequences.from_list([["to", "be"], [], ["or", "not"]], layout="words"), path)
+    >>> read(path, unit="words").to_list()
+    [['to', 'be'], [], ['or', 'not']]
+    """
+    chosen = format_of(path, format)
+    reader, allowed = READERS[chosen]
+    given = {"id": id, "time": time, "columns": columns, "kinds": kinds, "unit": unit}
+    options = {key: value for key, value in given.items() if value is not None}
+    for key in options:
+        if key not in allowed:
+            others = [name for name, (_, keys) in READERS.items() if key in keys]
+            raise ParameterError(
+                f"{key}= does not apply to the format {chosen}, only to {', '.join(others)}."
+            )
+    if unit is not None and unit not in UNITS:
+        raise ParameterError(f"unit must be 'characters' or 'words'. Got {unit!r}.")
+    if isinstance(columns, str):
+        options["columns"] = [columns]
+    name = _name(path)
+    data = read_bytes(path, name)
+    check_content(data, chosen, name)
+    try:
+        return reader(data, name, **options)
+    except DataError as error:
+        # What the data cannot be is said by code that knows no file; the name belongs in front.
+        if name in str(error):
+            raise
+        raise type(error)(f"{name}: {error}") from error
+
+
+def write(
+    sequences: Sequences,
+    path: str | os.PathLike[str] | BinaryIO,
+    *,
+    layout: str | None = None,
+    format: str | None = None,  # noqa: A002
+) -> None:
+    """Write sequences to a file, whole or not at all.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        What to write.
+    path : str, PathLike or binary stream
+        The file; its suffix says the format, as in `read`.
+    layout : {"list", "long"}, optional
+        ``"list"``, one row a sequence: the default of Parquet, and for JSON lines an object with
+        id and named lists. ``"long"``, one row a step: Parquet, and always CSV.
+    format : str, optional
+        As in `read`.
+
+    Raises
+    ------
+    FileAccessError
+        If the folder is not there, or the file cannot be written.
+    SchemaError, DataError
+        If the format cannot hold the sequences.
+    ParameterError
+        If the format is unknown or has no such layout.
+    FileFormatError
+        If the suffix is unknown.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from refold.datasets import ramps
+    >>> path = tempfile.mkdtemp() + "/ramps.parquet"
+    >>> write(ramps(), path)
+    >>> read(path)
+    Sequences(n=4, lengths=4 to 9, 1 numeric)
+    """
+    chosen = format_of(path, format)
+    writer, layouts = WRITERS[chosen]
+    options: dict[str, Any] = {}
+    if layout is not None:
+        if layout not in layouts:
+            known = " or ".join(map(repr, layouts)) or "none to choose"
+            raise ParameterError(f"layout for {chosen}: expected {known}. Got {layout!r}.")
+        if len(layouts) > 1 or chosen == "jsonl":
+            options["layout"] = layout
+    data = writer(sequences, **options)
+    if isinstance(path, str | os.PathLike):
+        with atomic_writer(path) as file:
+            file.write(data)
+    else:
+        path.write(data)
+
+
+def _name(path: str | os.PathLike[str] | BinaryIO) -> str:
+    if isinstance(path, str | os.PathLike):
+        return str(Path(path))
+    name = getattr(path, "name", None)
+    if not isinstance(name, str):
+        return "The stream"
+    return "Standard input" if name == "<stdin>" else name

@@ -1,0 +1,108 @@
+"""Long tables as they lie in files, where an empty sequence must leave a trace.
+
+It is marked by one row that has its id and nothing else, no time either.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from refold.errors import DataError
+from refold.sequences._columns import Kinds
+from refold.sequences._parts import offsets_from_lengths
+from refold.sequences._sequences import Sequences
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["from_long_table", "to_long_table"]
+
+
+def to_long_table(sequences: Sequences) -> "pa.Table":
+    """Return one row a step, as `Sequences.to_table`, with a mark for each empty sequence.
+
+    Raises
+    ------
+    DataError
+        If an id comes twice: the rows of both would become one sequence.
+    """
+    import pyarrow as pa
+
+    found, counts = np.unique(sequences.ids, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(
+            f"The id {found[counts > 1][0]!s} belongs to {counts[counts > 1][0]} sequences, which "
+            "the long layout would join. Give each its own with Sequences.with_ids, or write the "
+            "list layout."
+        )
+    lengths = sequences.lengths
+    table = sequences[lengths > 0].to_table()
+    if lengths.all():
+        return table
+    repeats = np.maximum(lengths, 1)
+    marks = np.repeat(lengths == 0, repeats)
+    # A null for an index gives a null.
+    rows = pa.array(np.maximum(np.cumsum(~marks) - 1, 0), mask=marks)
+    ids = np.repeat(sequences.ids, repeats)
+    columns = {name: table[name].take(rows) for name in table.column_names}
+    columns["id"] = pa.array(ids.tolist(), table.schema.field("id").type)
+    return pa.table(columns, metadata=table.schema.metadata)
+
+
+def from_long_table(
+    table: "pa.Table",
+    *,
+    id: str,  # noqa: A002
+    time: str | None,
+    columns: Sequence[str],
+    kinds: Kinds,
+) -> Sequences:
+    """Convert a long table as `Sequences.from_table` does, and the marks of empty sequences."""
+    marks = _marks(table, id, time, columns)
+    if marks.all():
+        return _all_empty(table, id, columns, kinds)
+    real = table.filter(~marks) if marks.any() else table
+    sequences = Sequences.from_table(real, id=id, time=time, columns=list(columns), kinds=kinds)
+    return _with_empty(sequences, table[id]) if marks.any() else sequences
+
+
+def _marks(table: "pa.Table", id: str, time: str | None, columns: Sequence[str]) -> np.ndarray:  # noqa: A002
+    """Return the mask of rows without a time and values whose id has no other row."""
+    if time is None or not table[time].null_count:
+        return np.zeros(table.num_rows, bool)
+    marks = table[time].is_null().to_numpy()
+    for column in columns:
+        marks = marks & table[column].is_null().to_numpy()
+    codes = table[id].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
+    counts = np.bincount(codes + 1, minlength=1)
+    return marks & (counts[codes + 1] == 1) & (codes >= 0)
+
+
+def _all_empty(
+    table: "pa.Table",
+    id: str,  # noqa: A002
+    columns: Sequence[str],
+    kinds: Kinds,
+) -> Sequences:
+    import pyarrow as pa
+
+    lists = {
+        name: pa.array([[]] * table.num_rows, pa.list_(table.schema.field(name).type))
+        for name in columns
+    }
+    empty = pa.table({id: table[id], **lists}, metadata=table.schema.metadata)
+    return Sequences.from_arrow(empty, id=id, columns=list(columns), kinds=kinds)
+
+
+def _with_empty(sequences: Sequences, column: "pa.ChunkedArray") -> Sequences:
+    """Return the sequences with empty ones for the other ids, in the order of the file."""
+    ids = column.unique().to_pylist()
+    if sequences.ids.dtype.kind == "U":
+        ids = [str(identity) for identity in ids]
+    position = {identity: i for i, identity in enumerate(sequences.ids.tolist())}
+    places = np.array([position.get(identity, -1) for identity in ids])
+    real = sequences[places[places >= 0]]
+    lengths = np.zeros(len(ids), np.int64)
+    lengths[places >= 0] = real.lengths
+    return Sequences(real.values, offsets_from_lengths(lengths), np.array(ids), real.schema)

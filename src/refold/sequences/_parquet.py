@@ -1,0 +1,51 @@
+"""Parquet files, in the list or the long layout, with the schema kept in the metadata."""
+
+import io
+from collections.abc import Sequence
+
+from refold.errors import FileFormatError
+from refold.sequences._columns import Kinds
+from refold.sequences._file_tables import from_file_table
+from refold.sequences._long import to_long_table
+from refold.sequences._sequences import Sequences
+
+__all__ = ["read_parquet", "write_parquet"]
+
+
+def write_parquet(sequences: Sequences, *, layout: str | None = None) -> bytes:
+    """Return a Parquet file, one row a sequence unless ``layout`` is ``"long"``."""
+    import pyarrow.parquet as pq
+
+    table = to_long_table(sequences) if layout == "long" else sequences.to_arrow()
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def read_parquet(
+    data: bytes,
+    name: str,
+    *,
+    id: str | None = None,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    kinds: Kinds = None,
+) -> Sequences:
+    """Read a Parquet file of this package, or any other in one of the two layouts.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is cut short or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if len(data) < 12 or not data.endswith(b"PAR1"):
+        raise FileFormatError(f"{name} is cut short: it lacks the end of a Parquet file.")
+    try:
+        # Through a ParquetFile, as read_table would take the folder's names for columns.
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
+    return from_file_table(table, name, id=id, time=time, columns=columns, kinds=kinds)
