@@ -1,0 +1,81 @@
+"""Lays a reconstruction on the steps of the original.
+
+Owns the checks that two collections belong together and the rule for lengths that differ: a step
+that the reconstruction lacks is NaN, an extra one is left out.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from refold.errors import DataError, SchemaError
+from refold.sequences import Sequences
+
+__all__ = ["as_reconstruction", "on_steps_of"]
+
+
+def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> Sequences:
+    """Check that a reconstruction has the sequences and columns of the original.
+
+    Parameters
+    ----------
+    original : Sequences of shape (n_sequences,)
+        What went in.
+    reconstructed : Sequences or list of shape (n_sequences,)
+        What came back; a list is read in the layout of ``original``.
+
+    Raises
+    ------
+    DataError
+        If there are no sequences, or not as many as in ``original``.
+    SchemaError
+        If the columns differ.
+    """
+    if not isinstance(reconstructed, Sequences):
+        reconstructed = Sequences.from_list(list(reconstructed), schema=original.schema)
+    if len(original) == 0:
+        raise DataError("There is nothing to measure: got 0 sequences, expected at least 1.")
+    if len(reconstructed) != len(original):
+        raise DataError(
+            f"Got {len(reconstructed)} reconstructed sequences for {len(original)} originals. "
+            "Pass one reconstruction for each original, in the same order."
+        )
+    expected, got = original.schema.columns, reconstructed.schema.columns
+    if len(expected) != len(got):
+        raise SchemaError(
+            f"The reconstruction has {len(got)} columns, the original has {len(expected)}. "
+            "Pass reconstructions with the original's columns."
+        )
+    for want, have in zip(expected, got, strict=True):
+        if (want.name, want.kind, want.labels) != (have.name, have.kind, have.labels):
+            raise SchemaError(
+                f"Column {want.name!r} ({want.kind}) came back as {have.name!r} ({have.kind})"
+                f"{'' if want.labels == have.labels else ' with other labels'}. "
+                "Bring both under one schema with `reconstructed.align(original.schema)`."
+            )
+    return reconstructed
+
+
+def on_steps_of(original: Sequences, reconstructed: Sequences) -> np.ndarray:
+    """Values of the reconstruction on the steps of the original.
+
+    Parameters
+    ----------
+    original, reconstructed : Sequences of shape (n_sequences,)
+        Aligned collections.
+
+    Returns
+    -------
+    array of shape (n_steps, n_features)
+        Row by row the steps of ``original``; NaN where the reconstruction has no such step.
+    """
+    lengths = original.lengths
+    step = np.arange(lengths.sum()) - np.repeat(
+        original.offsets[:-1] - original.offsets[0], lengths
+    )
+    present = step < np.repeat(reconstructed.lengths, lengths)
+    source = np.repeat(reconstructed.offsets[:-1], lengths) + step
+    values = np.full((len(step), original.values.shape[1]), np.nan)
+    values[present] = reconstructed.values[source[present]]
+    return values

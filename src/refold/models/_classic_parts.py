@@ -1,0 +1,62 @@
+"""What the classic models are made of: an encoder, the code as a sequence, a repeating decoder."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras.layers import Dense, RepeatVector, Reshape, TimeDistributed
+
+from refold.errors import ParameterError
+from refold.layers import LSTM
+
+__all__ = ["Activation", "make_encoder", "make_repeater", "read_code", "require_positive"]
+
+Activation = str | Callable[[Any], Any] | None
+
+
+def make_encoder(
+    steps: int, features: int, latent_dim: int, below: Sequence[int], activation: Activation
+) -> keras.Model:
+    """Stack of LSTMs of which the last returns its last state, the code."""
+    inputs = x = keras.Input((steps, features), name="sequence")
+    for i, units in enumerate(below):
+        require_positive(**{f"encoder_units[{i}]": units})
+        name = f"encoder_lstm_{i + 1}"
+        x = LSTM(units, activation=activation, return_sequences=True, name=name)(x)
+    x = LSTM(latent_dim, activation=activation, name="encoder_lstm")(x)
+    return keras.Model(inputs, x, name="encoder")
+
+
+def read_code(latent_dim: int, code_steps: int) -> tuple[Any, Any]:
+    """Input of a decoder, and the same as a sequence of ``code_steps`` steps."""
+    if latent_dim % code_steps:
+        raise ParameterError(
+            f"latent_dim must be a multiple of the code's number of steps, {code_steps}. "
+            f"Got {latent_dim}: choose another latent_dim, or pass code_steps, a divisor of it."
+        )
+    code = keras.Input((latent_dim,), name="code")
+    return code, Reshape((code_steps, latent_dim // code_steps), name="code_to_steps")(code)
+
+
+def make_repeater(
+    steps: int,
+    features: int,
+    latent_dim: int,
+    units: int,
+    activation: Activation,
+    output_activation: Activation,
+    *,
+    name: str,
+) -> keras.Model:
+    """Make a decoder that is given the code at every step."""
+    code = keras.Input((latent_dim,), name="code")
+    x = RepeatVector(steps, name="repeat_code")(code)
+    x = LSTM(units, activation=activation, return_sequences=True, name="decoder_lstm")(x)
+    x = TimeDistributed(Dense(features, activation=output_activation), name="each_step")(x)
+    return keras.Model(code, x, name=name)
+
+
+def require_positive(**numbers: Any) -> None:
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise ParameterError(f"{name} must be a positive integer. Got {number!r}.")

@@ -1,0 +1,290 @@
+"""The models of a much-read question, "LSTM Autoencoder", and of its answers, to the letter.
+
+The question [1]_ asks for a fixed-size vector from a sequence with Keras: an encoder from many
+steps to one vector, a decoder from one vector to many steps.  `reshape` and `dense` are the two
+decoders of the first answer, `repeat` and `next_element` those of the second.  Default arguments
+are the answers' own numbers.
+
+These models read full arrays only: every sequence has ``steps`` steps and no NaN, so shorter ones
+must be filled, and the filling goes into the code.  `refold.models.default` has no such need.
+
+References
+----------
+.. [1] "LSTM Autoencoder", Stack Overflow, question 44647258, 2017.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+from keras.layers import AveragePooling1D, Reshape
+
+from refold.errors import ParameterError
+from refold.layers import LSTM
+from refold.models._autoencoder import Models, autoencoder
+from refold.models._classic_parts import (
+    Activation,
+    make_encoder,
+    make_repeater,
+    read_code,
+    require_positive,
+)
+
+__all__ = ["NextElement", "dense", "next_element", "repeat", "reshape"]
+
+
+class NextElement(NamedTuple):
+    """An encoder with two decoders: one writes the sequence, one what comes next at each step.
+
+    Attributes
+    ----------
+    encoder : keras.Model
+        Sequences (batch, steps, features) to codes (batch, latent_dim).
+    decoder : keras.Model
+        Codes to sequences (batch, steps, features).
+    predictor : keras.Model
+        Codes to the sequences without their first step (batch, steps - 1, features).
+    autoencoder : keras.Model
+        Sequences to both outputs; fit it on ``x, [x, x[:, 1:]]``.
+    """
+
+    encoder: keras.Model
+    decoder: keras.Model
+    predictor: keras.Model
+    autoencoder: keras.Model
+
+
+def reshape(
+    *,
+    steps: int = 10,
+    features: int = 5,
+    latent_dim: int = 20,
+    code_steps: int | None = None,
+    encoder_units: Sequence[int] = (),
+    encoder_activation: Activation = "tanh",
+    output_activation: Activation = "tanh",
+) -> Models:
+    """First answer: the code is read as a short sequence, and each step writes a step.
+
+    Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(5, return_sequences=True)``.
+
+    Parameters
+    ----------
+    steps, features : int
+        Shape of a sequence.
+    latent_dim : int
+        Width of the code.
+    code_steps : int, optional
+        Number of steps that the code is read as; as many as the sequence has by default.  With
+        fewer, each writes several steps; with more, several are averaged to a step.
+    encoder_units : sequence of int
+        Units of further LSTMs below the encoder's last, from the bottom.
+    encoder_activation, output_activation : str or callable
+        Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction:
+        ``"sigmoid"`` keeps outputs between 0 and 1.
+
+    Returns
+    -------
+    Models
+
+    Raises
+    ------
+    ParameterError
+        If ``latent_dim`` is no multiple of ``code_steps``, or neither of ``code_steps`` and
+        ``steps`` is a multiple of the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> models = reshape(steps=10, features=5, latent_dim=20)
+    >>> models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam")
+    >>> models.encoder.predict(np.zeros((3, 10, 5)), verbose=0).shape
+    (3, 20)
+    """
+    code_steps = steps if code_steps is None else code_steps
+    require_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
+    code, x = read_code(latent_dim, code_steps)
+    written = max(1, steps // code_steps)
+    if code_steps % steps and steps % code_steps:
+        raise ParameterError(
+            f"A code of {code_steps} steps cannot write {steps} steps: one number must be a "
+            f"multiple of the other. Choose another code_steps, or use classic.dense."
+        )
+    x = LSTM(
+        written * features,
+        activation=output_activation,
+        return_sequences=True,
+        name="decoder_lstm",
+    )(x)
+    if written > 1:
+        x = Reshape((steps, features), name="code_steps_to_steps")(x)
+    elif code_steps > steps:
+        x = AveragePooling1D(code_steps // steps, name="code_steps_to_steps")(x)
+    encoder = make_encoder(steps, features, latent_dim, encoder_units, encoder_activation)
+    return autoencoder(encoder, keras.Model(code, x, name="decoder"))
+
+
+def dense(
+    *,
+    steps: int = 10,
+    features: int = 5,
+    latent_dim: int = 20,
+    code_steps: int | None = None,
+    encoder_units: Sequence[int] = (),
+    encoder_activation: Activation = "tanh",
+    output_activation: Activation = "tanh",
+) -> Models:
+    """First answer's alternative: one LSTM writes all steps at once, as its last state.
+
+    Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(50)``, ``Reshape((10, 5))``.
+
+    Parameters
+    ----------
+    steps, features : int
+        Shape of a sequence.
+    latent_dim : int
+        Width of the code.
+    code_steps : int, optional
+        Number of steps that the code is read as; as many as the sequence has by default.
+    encoder_units : sequence of int
+        Units of further LSTMs below the encoder's last, from the bottom.
+    encoder_activation, output_activation : str or callable
+        Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction:
+        ``"sigmoid"`` keeps outputs between 0 and 1.
+
+    Returns
+    -------
+    Models
+
+    Raises
+    ------
+    ParameterError
+        If ``latent_dim`` is no multiple of ``code_steps``.
+
+    Examples
+    --------
+    >>> dense(code_steps=20).decoder.output_shape  # the code as 20 x 1
+    (None, 10, 5)
+    """
+    code_steps = steps if code_steps is None else code_steps
+    require_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
+    code, x = read_code(latent_dim, code_steps)
+    x = LSTM(steps * features, activation=output_activation, name="decoder_lstm")(x)
+    x = Reshape((steps, features), name="state_to_steps")(x)
+    encoder = make_encoder(steps, features, latent_dim, encoder_units, encoder_activation)
+    return autoencoder(encoder, keras.Model(code, x, name="decoder"))
+
+
+def repeat(
+    *,
+    steps: int = 9,
+    features: int = 1,
+    latent_dim: int = 2,
+    units: int = 100,
+    encoder_units: Sequence[int] = (),
+    activation: Activation = "relu",
+    output_activation: Activation = None,
+) -> Models:
+    """Second answer: the code is repeated at every step.
+
+    Encoder ``LSTM(2, activation="relu")``; decoder ``RepeatVector(9)``,
+    ``LSTM(100, activation="relu", return_sequences=True)``, ``TimeDistributed(Dense(1))``.
+
+    Parameters
+    ----------
+    steps, features : int
+        Shape of a sequence.
+    latent_dim : int
+        Width of the code.
+    units : int
+        Units of the decoder's LSTM.
+    encoder_units : sequence of int
+        Units of further LSTMs below the encoder's last, from the bottom.
+    activation : str or callable
+        Activation of all LSTMs.  With ``"relu"``, states have no bound: long sequences can drive
+        the loss to NaN.
+    output_activation : str or callable, optional
+        Activation of the last dense layer.
+
+    Returns
+    -------
+    Models
+
+    Raises
+    ------
+    ParameterError
+        If a number is not a positive integer.
+
+    Examples
+    --------
+    >>> models = repeat(steps=9, features=1)
+    >>> models.autoencoder.compile(optimizer="adam", loss="mse")
+    >>> models.encoder.output_shape, models.decoder.output_shape
+    ((None, 2), (None, 9, 1))
+    """
+    require_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
+    encoder = make_encoder(steps, features, latent_dim, encoder_units, activation)
+    decoder = make_repeater(
+        steps, features, latent_dim, units, activation, output_activation, name="decoder"
+    )
+    return autoencoder(encoder, decoder)
+
+
+def next_element(
+    *,
+    steps: int = 9,
+    features: int = 1,
+    latent_dim: int = 2,
+    units: int = 100,
+    encoder_units: Sequence[int] = (),
+    activation: Activation = "relu",
+    output_activation: Activation = None,
+) -> NextElement:
+    """Second answer's composite: one code, decoded to the sequence and to each next element.
+
+    The `repeat` model with a second decoder of the same make, one step shorter.
+
+    Parameters
+    ----------
+    steps, features : int
+        Shape of a sequence; at least 2 steps.
+    latent_dim : int
+        Width of the code.
+    units : int
+        Units of each decoder's LSTM.
+    encoder_units : sequence of int
+        Units of further LSTMs below the encoder's last, from the bottom.
+    activation : str or callable
+        Activation of all LSTMs.
+    output_activation : str or callable, optional
+        Activation of the last dense layers.
+
+    Returns
+    -------
+    NextElement
+
+    Raises
+    ------
+    ParameterError
+        If a number is not a positive integer, or ``steps`` is 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> models = next_element(steps=9, features=1)
+    >>> x = np.linspace(0.1, 0.9, 9).reshape(1, 9, 1)
+    >>> models.autoencoder.compile(optimizer="adam", loss="mse")
+    >>> history = models.autoencoder.fit(x, [x, x[:, 1:]], verbose=0)
+    >>> [y.shape for y in models.autoencoder.predict(x, verbose=0)]
+    [(1, 9, 1), (1, 8, 1)]
+    """
+    require_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
+    if steps == 1:
+        raise ParameterError("steps must be at least 2, for there to be a next element. Got 1.")
+    encoder = make_encoder(steps, features, latent_dim, encoder_units, activation)
+    ends = (units, activation, output_activation)
+    decoder = make_repeater(steps, features, latent_dim, *ends, name="decoder")
+    predictor = make_repeater(steps - 1, features, latent_dim, *ends, name="predictor")
+    code = encoder(encoder.inputs[0])
+    both = keras.Model(encoder.inputs[0], [decoder(code), predictor(code)], name="autoencoder")
+    return NextElement(encoder, decoder, predictor, both)

@@ -1,0 +1,99 @@
+"""The yardstick is what scikit-learn gives on the zero-padded, standardised matrix."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.evaluation import PCABaseline, exact, nmse
+from refold.sequences import Scaler, Sequences
+
+
+def waves(n=40, seed=0, longest=12):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(4, longest + 1, n)
+    lengths[0] = longest
+    return Sequences.from_list(
+        [
+            np.stack([5 + np.sin(t / 3 + phase), 100 * np.cos(t / 3 + phase)], axis=1)
+            for t, phase in zip(map(np.arange, lengths), rng.uniform(0, 6, n), strict=True)
+        ]
+    )
+
+
+def test_equals_pca_by_hand():
+    train, test = waves(), waves(n=15, seed=1)
+    baseline = PCABaseline(3).fit(train)
+    scaler = Scaler.fit(train, mode="features")
+
+    def matrix(sequences):
+        padded = np.zeros((len(sequences), 12, 2))
+        for i, x in enumerate(sequences.to_list()):
+            padded[i, : len(x)] = (x - scaler.mean_) / scaler.scale_
+        return padded.reshape(len(sequences), -1)
+
+    pca = PCA(3, random_state=0).fit(matrix(train))
+    codes = pca.transform(matrix(test))
+    np.testing.assert_allclose(baseline.transform(test), codes, atol=1e-8)
+    assert codes.shape == (15, 3)
+    decoded = pca.inverse_transform(codes).reshape(15, 12, 2) * scaler.scale_ + scaler.mean_
+    reconstructed = baseline.reconstruct(test)
+    np.testing.assert_array_equal(reconstructed.lengths, test.lengths)
+    for i, x in enumerate(reconstructed.to_list()):
+        np.testing.assert_allclose(x, decoded[i, : test.lengths[i]], atol=1e-6)
+    assert 0 < nmse(test, reconstructed, baseline.scaler_) < 1
+
+
+def test_more_components_are_better_and_all_are_perfect():
+    train = waves()
+    errors = [
+        nmse(train, (baseline := PCABaseline(k).fit(train)).reconstruct(train), baseline.scaler_)
+        for k in (1, 4, 24)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 1e-12
+
+
+def test_longer_than_trained_comes_back_as_the_mean():
+    train = waves()
+    baseline = PCABaseline(4).fit(train)
+    long = Sequences.from_list([np.concatenate([train[0], [[1.0, 2.0]] * 3])])
+    reconstructed = baseline.reconstruct(long)[0]
+    assert reconstructed.shape == (15, 2)
+    np.testing.assert_allclose(reconstructed[12:], np.tile(baseline.scaler_.mean_, (3, 1)))
+    np.testing.assert_allclose(reconstructed[:12], baseline.reconstruct(train)[0])
+
+
+def test_missing_values_and_empty_sequences():
+    train = waves()
+    values = train.values.copy()
+    values[3] = np.nan
+    values[5, 0] = np.nan
+    train = train.with_values(values)
+    baseline = PCABaseline(4).fit(train)
+    assert np.isfinite(baseline.reconstruct(train).values).all()
+    empty = Sequences(np.zeros((0, 2)), [0, 0], schema=train.schema)
+    assert baseline.transform(empty).shape == (1, 4)
+    assert baseline.reconstruct(empty).lengths.tolist() == [0]
+
+
+def test_symbols_come_back_as_labels():
+    train = Sequences.from_list(["abab", "baba", "cc", "c", "abc"])
+    baseline = PCABaseline(5).fit(train[[0, 1, 2, 3, 4]])
+    assert exact(train, baseline.reconstruct(train)) == 1.0
+    assert baseline.reconstruct(train).to_list() == train.to_list()
+    poor = PCABaseline(1).fit(train).reconstruct(train)
+    assert set("".join(poor.to_list())) <= set("abc")
+
+
+def test_bad_input_is_named():
+    train = waves(n=5)
+    for wrong in (0, -2, 1.5, "4", True):
+        with pytest.raises(ParameterError, match="latent_dim must be a positive integer"):
+            PCABaseline(wrong)
+    with pytest.raises(DataError, match=r"at most 5 components\. Got latent_dim=6"):
+        PCABaseline(6).fit(train)
+    with pytest.raises(DataError, match="at least one sequence with a step"):
+        PCABaseline(1).fit(train.with_values(train.values)[[]])
+    with pytest.raises(SchemaError, match="PCA was fitted on columns"):
+        PCABaseline(1).fit(train).reconstruct(Sequences.from_list([[1.0, 2.0]]))
