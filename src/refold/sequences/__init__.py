@@ -5,6 +5,7 @@ Knows NumPy and Arrow, and nothing of Keras or JAX.
 
 from refold.sequences._access import FileAccessError as FileAccessError
 from refold.sequences._access import MissingFileError as MissingFileError
+from refold.sequences._atomic import atomic_writer as atomic_writer
 from refold.sequences._files import read as read
 from refold.sequences._files import write as write
 from refold.sequences._inputs import as_sequences as as_sequences

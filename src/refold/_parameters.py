@@ -1,0 +1,83 @@
+"""What the arguments of `SequenceAutoencoder` may be, as one table."""
+
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any, NamedTuple
+
+from refold.errors import ParameterError
+
+__all__ = ["check_parameters"]
+
+
+class _Rule(NamedTuple):
+    expected: str
+    holds: Callable[[Any], bool]
+    optional: bool = False
+
+
+def _integer(least: int, *, optional: bool = False) -> _Rule:
+    noun = {0: "an integer of at least 0", 1: "a positive integer"}[least]
+    return _Rule(noun, lambda value: _is(value, Integral) and value >= least, optional)
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _one_of(*choices: str | None, or_callable: bool = False) -> _Rule:
+    expected = "one of " + ", ".join(map(repr, choices)) + (", or a callable" * or_callable)
+    return _Rule(
+        expected,
+        lambda value: (
+            (or_callable and callable(value))
+            or ((value is None or isinstance(value, str)) and value in choices)
+        ),
+    )
+
+
+_RULES = {
+    "latent_dim": _integer(1),
+    "units": _integer(1),
+    "depth": _integer(1),
+    "architecture": _one_of("default", "repeat", "reshape", "dense", or_callable=True),
+    "scale": _one_of("features", "sequence", None),
+    "max_epochs": _integer(1, optional=True),
+    "batch_size": _integer(1, optional=True),
+    "learning_rate": _Rule("a positive number", lambda v: _is(v, Real) and 0 < v < float("inf")),
+    "validation_fraction": _Rule(
+        "a number of at least 0 and below 1", lambda v: _is(v, Real) and 0 <= v < 1
+    ),
+    "patience": _integer(1, optional=True),
+    "verbose": _Rule("0 or 1", lambda v: isinstance(v, Integral) and v in {0, 1}),
+}
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Check every argument against the table.
+
+    Parameters
+    ----------
+    parameters : mapping
+        As ``get_params`` gives them.
+
+    Raises
+    ------
+    ParameterError
+        At the first that cannot be.
+
+    Examples
+    --------
+    >>> check_parameters({"latent_dim": -3})
+    Traceback (most recent call last):
+    ...
+    refold.errors.ParameterError: latent_dim must be a positive integer. Got -3.
+    """
+    for name, rule in _RULES.items():
+        if name not in parameters:
+            continue
+        value = parameters[name]
+        if value is None and rule.optional:
+            continue
+        if not rule.holds(value):
+            none = " or None" if rule.optional else ""
+            raise ParameterError(f"{name} must be {rule.expected}{none}. Got {value!r}.")

@@ -1,0 +1,203 @@
+"""A network by its specification: plain values in, models out, the same again after loading."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+
+from refold.errors import ParameterError
+from refold.layers import PaddingMask
+from refold.models import classic
+from refold.models._autoencoder import Models, autoencoder
+from refold.models._default import default, length_model
+
+__all__ = ["ARCHITECTURES", "Architecture", "Network", "Specification", "build"]
+
+ARCHITECTURES = ("default", "repeat", "reshape", "dense")
+
+Architecture = str | Callable[..., Any]
+
+
+class Specification(NamedTuple):
+    """All that a network is built from, as plain JSON values.
+
+    Attributes
+    ----------
+    architecture : str
+        One of ``ARCHITECTURES``, or ``"custom"`` for models that a user made.
+    kinds, num_labels : list
+        Kind of each column, and its number of labels (0 where not categorical).
+    observed_flags : bool
+        Whether the input has an observed-flag channel a feature.
+    latent_dim, max_steps, units, depth : int
+    dropout : float
+    length_mean, length_deviation : float
+        Of the training lengths, in steps.
+    custom : list of str, optional
+        The user's encoder and decoder as Keras JSON.
+    """
+
+    architecture: str
+    kinds: list[str]
+    num_labels: list[int]
+    observed_flags: bool
+    latent_dim: int
+    max_steps: int
+    units: int
+    depth: int
+    dropout: float
+    length_mean: float
+    length_deviation: float
+    custom: list[str] | None = None
+
+    @property
+    def num_channels(self) -> int:
+        """Number of input channels: the features, and their observed flags where there are any."""
+        return len(self.kinds) * (2 if self.observed_flags else 1)
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of outputs at each step."""
+        return sum(n or 1 for n in self.num_labels)
+
+
+class Network(NamedTuple):
+    """Models that belong together.
+
+    Attributes
+    ----------
+    specification : Specification
+    models : Models
+    length : keras.Model
+        From codes to the location and log-scale of the length.
+    """
+
+    specification: Specification
+    models: Models
+    length: keras.Model
+
+    @property
+    def reads_padding(self) -> bool:
+        """Whether the encoder tells padding from data; if not, it is given zeros for both."""
+        return any(isinstance(layer, PaddingMask) for layer in self.models.encoder.layers)
+
+    @property
+    def fixed_steps(self) -> int | None:
+        """The only number of steps that the encoder reads, if there is but one."""
+        return self.models.encoder.inputs[0].shape[1]
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Every variable once, in the order in which the network was built."""
+        found: dict[int, keras.Variable] = {}
+        for model in (self.models.encoder, self.models.decoder, self.length):
+            for variable in model.variables:
+                found.setdefault(id(variable), variable)
+        return list(found.values())
+
+
+def build(specification: Specification, architecture: Architecture | None = None) -> Network:
+    """Build a network with fresh weights.
+
+    Parameters
+    ----------
+    specification : Specification
+    architecture : callable, optional
+        Makes the user's own models: called with ``steps``, ``features``, ``outputs`` and
+        ``latent_dim``, it returns an encoder and a decoder, or ``Models``.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ParameterError
+        If the architecture does not fit the data or returns something else.
+
+    Examples
+    --------
+    >>> specification = Specification(
+    ...     "default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
+    ... )
+    >>> build(specification).models.decoder.output_shape
+    (None, 5, 1)
+    """
+    if callable(architecture):
+        models = _call(architecture, specification)
+        specification = specification._replace(
+            architecture="custom", custom=[models.encoder.to_json(), models.decoder.to_json()]
+        )
+    elif specification.custom is not None:
+        encoder, decoder = map(keras.models.model_from_json, specification.custom)
+        models = autoencoder(encoder, decoder)
+    elif specification.architecture == "default":
+        models = default(
+            specification.kinds,
+            num_labels=specification.num_labels,
+            latent_dim=specification.latent_dim,
+            max_steps=specification.max_steps,
+            observed_flags=specification.observed_flags,
+            units=specification.units,
+            depth=specification.depth,
+            dropout=specification.dropout,
+        )
+    else:
+        models = _classic(specification)
+    length = length_model(
+        specification.latent_dim,
+        mean=specification.length_mean,
+        deviation=specification.length_deviation,
+    )
+    return Network(specification, models, length)
+
+
+def _call(architecture: Callable[..., Any], specification: Specification) -> Models:
+    made = architecture(
+        steps=specification.max_steps,
+        features=specification.num_channels,
+        outputs=specification.num_outputs,
+        latent_dim=specification.latent_dim,
+    )
+    if isinstance(made, Models):
+        models = made
+    elif isinstance(made, tuple) and len(made) == 2:
+        models = autoencoder(*made)
+    else:
+        raise ParameterError(
+            "architecture must return an encoder and a decoder, both keras.Model. Got "
+            f"{type(made).__name__}."
+        )
+    for role, got, wanted in (
+        ("encoder must read", models.encoder.input_shape[-1], specification.num_channels),
+        ("encoder must write", models.encoder.output_shape[-1], specification.latent_dim),
+        ("decoder must write", models.decoder.output_shape[-1], specification.num_outputs),
+    ):
+        if got not in (None, wanted):
+            raise ParameterError(f"the {role} {wanted} numbers. The architecture's has {got}.")
+    return models
+
+
+def _classic(specification: Specification) -> Models:
+    name = specification.architecture
+    if any(specification.num_labels):
+        raise ParameterError(
+            f"architecture={name!r} reads numbers, and the data has categorical columns. Use "
+            "architecture='default', or give one-hot columns."
+        )
+    if specification.observed_flags:
+        raise ParameterError(
+            f"architecture={name!r} knows no missing values, and the data has some. Use "
+            "architecture='default', or fill them."
+        )
+    binary = set(specification.kinds) == {"binary"}
+    make = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[name]
+    options = {"output_activation": "sigmoid"} if binary else {}
+    models = make(
+        steps=specification.max_steps,
+        features=len(specification.kinds),
+        latent_dim=specification.latent_dim,
+        **options,
+    )
+    models.autoencoder.compile("adam", "binary_crossentropy" if binary else "mse")
+    return models

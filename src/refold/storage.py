@@ -1,0 +1,174 @@
+"""A saved model: JSON and plain arrays in one safetensors file, versioned, no pickle.
+
+The file's metadata holds the format's name and version, the configuration as JSON and a SHA-256
+digest of configuration and arrays.  What the configuration means is its owner's affair
+(`refold.estimator`); this module sees to it that what comes back is what was saved.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from refold.errors import ModelFileError
+from refold.sequences import atomic_writer
+
+__all__ = ["VERSION", "dumps", "loads", "read", "write"]
+
+FORMAT = "refold-model"
+VERSION = 1
+_LENGTH_BYTES = 8
+
+
+def dumps(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
+    """Put a configuration and arrays into bytes.
+
+    Parameters
+    ----------
+    config : dict
+        Plain JSON values.
+    arrays : dict of arrays
+        By name.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> config, arrays = loads(dumps({"latent_dim": 4}, {"mean": np.zeros(2)}), "example")
+    >>> config, arrays["mean"].tolist()
+    ({'latent_dim': 4}, [0.0, 0.0])
+    """
+    text = json.dumps(config, sort_keys=True, allow_nan=False)
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "config": text,
+        "sha256": _digest(text, arrays),
+    }
+    return save_arrays(arrays, metadata)
+
+
+def loads(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Take a configuration and arrays out of bytes, or say what is wrong with them.
+
+    Parameters
+    ----------
+    data : bytes
+        As ``dumps`` made them.
+    source : str
+        Where they come from, for messages.
+
+    Returns
+    -------
+    config : dict
+    arrays : dict of arrays
+
+    Raises
+    ------
+    ModelFileError
+        If they are not a model's, are cut short or changed, or come from a newer version.
+    """
+    metadata = _read_metadata(data, source)
+    version = metadata.get("version", "")
+    if not version.isdecimal() or int(version) > VERSION:
+        raise ModelFileError(
+            f"{source} has format version {version!r}, and this Refold reads up to {VERSION}. "
+            "Upgrade Refold, or save the model again with this version."
+        )
+    try:
+        arrays = load_arrays(data)
+    except SafetensorError as error:
+        raise ModelFileError(
+            f"{source} is cut short or damaged ({error}). Copy or save it again."
+        ) from error
+    text = metadata.get("config", "")
+    if metadata.get("sha256") != _digest(text, arrays):
+        raise ModelFileError(
+            f"{source} was changed since it was saved: its checksum does not match. Copy or save "
+            "it again."
+        )
+    return json.loads(text), arrays
+
+
+def write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write bytes whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    data : bytes
+        As ``dumps`` made them.
+    """
+    with atomic_writer(path) as file:
+        file.write(data)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    config : dict
+    arrays : dict of arrays
+
+    Raises
+    ------
+    ModelFileError
+        If the file is not a model, is cut short or changed, or comes from a newer version.
+    FileNotFoundError
+        If there is no such file.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except IsADirectoryError as error:
+        raise ModelFileError(f"{path} is a folder. A model is one file.") from error
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"There is no model file {path}.") from error
+    return loads(data, str(path))
+
+
+def _read_metadata(data: bytes, source: str) -> dict[str, str]:
+    not_one = f"{source} is not a Refold model"
+    if not data:
+        raise ModelFileError(f"{not_one}: it is empty.")
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    if data[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
+        raise ModelFileError(f"{not_one}. Expected a file that `save` or `refold fit` wrote.")
+    if length > len(data) - _LENGTH_BYTES:
+        raise ModelFileError(
+            f"{source} is cut short or damaged: its header claims {length} bytes, and there are "
+            f"{len(data) - _LENGTH_BYTES}. Copy or save it again."
+        )
+    try:
+        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+        metadata = header.get("__metadata__", {})
+    except (ValueError, AttributeError) as error:
+        raise ModelFileError(f"{source} is damaged: its header is no JSON.") from error
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise ModelFileError(
+            f"{not_one}: it is a safetensors file of another kind. Expected a file that `save` or "
+            "`refold fit` wrote."
+        )
+    return metadata
+
+
+def _digest(text: str, arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

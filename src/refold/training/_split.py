@@ -1,0 +1,55 @@
+"""Which sequences validate: a seeded random part, spread over all lengths."""
+
+import numpy as np
+
+from refold.errors import ParameterError
+
+__all__ = ["validation_split"]
+
+
+def validation_split(
+    lengths: np.ndarray, fraction: float, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split sequences at random, stratified by length.
+
+    Sequences are sorted by length, ties in random order, and cut into as many groups of
+    neighbours as the validation part needs; each group gives one sequence at random.
+
+    Parameters
+    ----------
+    lengths : array of shape (n_sequences,)
+        Length of each sequence, in steps.
+    fraction : float
+        Share of the sequences that validate; 0 for none.
+    seed : int
+
+    Returns
+    -------
+    training, validation : arrays of int
+        Indices in increasing order.
+
+    Raises
+    ------
+    ParameterError
+        If there are too few sequences to train on and to validate on.
+
+    Examples
+    --------
+    >>> training, validation = validation_split(np.arange(10), 0.2, seed=0)
+    >>> len(training), len(validation)
+    (8, 2)
+    """
+    num_sequences = len(lengths)
+    if fraction == 0:
+        return np.arange(num_sequences), np.arange(0)
+    num_validation = max(1, round(num_sequences * fraction))
+    if num_sequences - num_validation < 1:
+        raise ParameterError(
+            f"validation_fraction={fraction:g} of {num_sequences} "
+            f"sequence{'' if num_sequences == 1 else 's'} leaves nothing to train on. Give more "
+            "sequences, or validation_fraction=0 to train without validation."
+        )
+    rng = np.random.default_rng([seed, 0x5917])
+    by_length = np.lexsort((rng.random(num_sequences), lengths))
+    validation = np.sort([rng.choice(group) for group in np.array_split(by_length, num_validation)])
+    return np.setdiff1d(np.arange(num_sequences), validation), validation
