@@ -1,9 +1,10 @@
 """CSV files in the long layout: one row a step, with an id and, if there is one, a time."""
 
+import contextlib
 import csv
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from refold.errors import FileFormatError
 from refold.sequences._access import decode_utf8
@@ -77,7 +78,12 @@ def read_csv(
 
 
 def _header(text: str, name: str) -> list[str]:
-    header = next((row for row in csv.reader(io.StringIO(text)) if row), [])
+    try:
+        header = next((row for row in csv.reader(io.StringIO(text, newline="")) if row), [])
+    except csv.Error as error:
+        raise FileFormatError(f"{name}, line 1 is no CSV: {error}.") from error
+    if not header:
+        raise FileFormatError(f"{name} is empty: it holds blank lines only.")
     if len(header) == 1:
         for separator in (";", "\t", "|"):
             if separator in header[0]:
@@ -90,12 +96,14 @@ def _header(text: str, name: str) -> list[str]:
     return header
 
 
-def _rows(text: str) -> Any:
+def _rows(text: str) -> Iterator[tuple[list[str], int]]:
     """Yield the fields and the line number of each row below the header."""
-    reader = csv.reader(io.StringIO(text))
+    reader = csv.reader(io.StringIO(text, newline=""))
     rows = ((fields, reader.line_num) for fields in reader if fields)
     next(rows, None)
-    return rows
+    # What the csv module cannot read, such as a giant field, has no line number then.
+    with contextlib.suppress(csv.Error):
+        yield from rows
 
 
 def _raise_ragged(text: str, header: list[str], name: str) -> None:
@@ -137,8 +145,9 @@ def _settle_column(
         return table
     row = pc.index(numbers, pa.scalar(value=False)).as_py()
     line = next((line for i, (_, line) in enumerate(_rows(text)) if i == row), None)
+    others = f", but {count} of the {len(cells)} entries are" if kind is None else ""
     raise FileFormatError(
-        f"{name}, line {line}, column {column!r}: {cells[row].as_py()!r} is no number, and "
-        f"{count} of the {len(cells)} entries of the column are. Mend it, or leave it empty if it "
-        f"is missing; if the column holds labels, pass kinds={{{column!r}: 'categorical'}}."
+        f"{name}, line {line}, column {column!r}: {cells[row].as_py()!r} is no number{others}. "
+        "Mend it, or leave it empty if it is missing; if the column holds labels, "
+        f"pass kinds={{{column!r}: 'categorical'}}."
     )

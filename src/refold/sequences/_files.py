@@ -11,6 +11,7 @@ from refold.sequences._atomic import atomic_writer
 from refold.sequences._columns import Kinds
 from refold.sequences._csv import read_csv, write_csv
 from refold.sequences._formats import check_content, format_of
+from refold.sequences._inputs import as_sequences
 from refold.sequences._jsonl import read_jsonl
 from refold.sequences._jsonl_write import write_jsonl
 from refold.sequences._npy import read_npy, read_npz, write_npy, write_npz
@@ -127,7 +128,7 @@ def read(
 
 
 def write(
-    sequences: Sequences,
+    sequences: Sequences | Any,
     path: str | os.PathLike[str] | BinaryIO,
     *,
     layout: str | None = None,
@@ -138,7 +139,7 @@ def write(
     Parameters
     ----------
     sequences : Sequences
-        What to write.
+        What to write; or a list, array or table that `as_sequences` takes.
     path : str, PathLike or binary stream
         The file; its suffix says the format, as in `read`.
     layout : {"list", "long"}, optional
@@ -176,7 +177,7 @@ def write(
             raise ParameterError(f"layout for {chosen}: expected {known}. Got {layout!r}.")
         if len(layouts) > 1 or chosen == "jsonl":
             options["layout"] = layout
-    data = writer(sequences, **options)
+    data = writer(as_sequences(sequences), **options)
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
             file.write(data)

@@ -83,9 +83,10 @@ def _parse(text: str, name: str) -> list[Entry]:
         try:
             entries.append(Entry(number, json.loads(line)))
         except (ValueError, RecursionError) as error:
+            where = f" at character {error.colno}" if hasattr(error, "colno") else ""
             cut = " The file seems to be cut short." if number == len(lines) else ""
             raise FileFormatError(
-                f"{name}, line {number} is not JSON: {error}.{cut} "
+                f"{name}, line {number} is not JSON: {getattr(error, 'msg', error)}{where}.{cut} "
                 "Expected one whole sequence on each line."
             ) from error
     if not entries:
@@ -149,10 +150,12 @@ def _from_rows(entries: list[Entry], name: str, kinds: Kinds) -> Sequences:
                 raise FileFormatError(f"{place} is no list. Expected one row of features a step.")
             if width is None:
                 width, first = len(row), line
-            if len(row) != width or not row:
+            if not row:
+                raise FileFormatError(f"{place} has no features. Expected at least one.")
+            if len(row) != width:
                 raise FileFormatError(
                     f"{place} has {len(row)} features, but line {first} begins with {width}. "
-                    "All steps need the same, and at least one."
+                    "All steps need the same."
                 )
             _check_cells(row, place)
             rows.append(row)

@@ -2,7 +2,10 @@
 
 import io
 import json
+import math
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +18,19 @@ from refold.sequences._sequences import Sequences
 
 __all__ = ["read_npy", "read_npz", "write_npy", "write_npz"]
 
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+# What reading a damaged archive raises: a wrong offset, an unknown method, a flag for a password.
+DAMAGED_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
 OWN = ("values", "offsets", "ids", "schema")
 
 
@@ -95,7 +111,7 @@ def read_npy(data: bytes, name: str, *, kinds: Kinds = None) -> Sequences:
     FileFormatError
         If the file is cut short, holds Python objects, or has another number of dimensions.
     """
-    array = _parse(io.BytesIO(data), name)
+    array = _parse(data, name)
     if array.ndim not in {2, 3}:
         raise FileFormatError(
             f"{name} holds an array of shape {array.shape}. "
@@ -114,29 +130,42 @@ def _load_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
                     f"{name} is a zip archive with {others[0]!r} in it, not an .npz file."
                 )
             return {
-                member.removesuffix(".npy"): _parse(io.BytesIO(archive.read(member)), name)
+                member.removesuffix(".npy"): _parse(archive.read(member), name)
                 for member in members
             }
-    except (zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:
-        raise FileFormatError(f"{name} is cut short or damaged: {error}") from error
+    except FileFormatError:
+        raise
+    except DAMAGED_ARCHIVE as error:
+        reason = str(error).replace("File is not a zip file", "its end is missing")
+        raise FileFormatError(f"{name} is cut short or damaged: {reason}") from error
 
 
-def _parse(buffer: io.BytesIO, name: str) -> np.ndarray:
-    """Parse one array in NumPy's format, whose header must agree with its size."""
+def _parse(data: bytes, name: str) -> np.ndarray:
+    """Parse one array in NumPy's format, whose header must agree with the bytes that follow.
+
+    Not by `numpy.load`, which allocates what the header announces before it looks.
+    """
+    buffer = io.BytesIO(data)
     try:
-        array = np.lib.format.read_array(buffer, allow_pickle=False)
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise FileFormatError(
-                f"{name} holds Python objects as a pickle, which is never loaded. Save numbers: "
-                "a padded array, or a list through refold.sequences.write."
-            ) from error
+        version = np.lib.format.read_magic(buffer)
+        read_header = HEADERS[version]
+        shape, fortran, dtype = read_header(buffer)
+    except (ValueError, KeyError, SyntaxError, tokenize.TokenError, TypeError) as error:
         raise FileFormatError(f"{name} is cut short or damaged: {_line(error)}") from error
-    except (EOFError, SyntaxError, MemoryError, OverflowError) as error:
-        raise FileFormatError(f"{name} is cut short or damaged: {_line(error)}") from error
-    if buffer.read(1):
-        raise FileFormatError(f"{name} has bytes after the end of its array.")
-    return array
+    if dtype.hasobject:
+        raise FileFormatError(
+            f"{name} holds Python objects as a pickle, which is never loaded. Save numbers: "
+            "a padded array, or a list through refold.sequences.write."
+        )
+    announced, found = math.prod(shape) * dtype.itemsize, len(data) - buffer.tell()
+    if min(shape, default=0) < 0 or announced != found or not dtype.itemsize:
+        state = "is cut short" if announced > found else "is damaged"
+        raise FileFormatError(
+            f"{name} {state}: its header announces {announced} bytes for shape {shape}, "
+            f"but {found} follow."
+        )
+    array = np.frombuffer(data, dtype, offset=buffer.tell())
+    return array.reshape(shape, order="F" if fortran else "C").copy()
 
 
 def _from_own(arrays: Mapping[str, np.ndarray], name: str) -> Sequences:

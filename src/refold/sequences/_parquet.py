@@ -1,12 +1,15 @@
 """Parquet files, in the list or the long layout, with the schema kept in the metadata."""
 
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from refold.errors import FileFormatError
+from refold.sequences._arrow_columns import METADATA_KEY
 from refold.sequences._columns import Kinds
 from refold.sequences._file_tables import from_file_table
 from refold.sequences._long import to_long_table
+from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 
 __all__ = ["read_parquet", "write_parquet"]
@@ -18,7 +21,7 @@ def write_parquet(sequences: Sequences, *, layout: str | None = None) -> bytes:
 
     table = to_long_table(sequences) if layout == "long" else sequences.to_arrow()
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()
 
 
@@ -44,8 +47,20 @@ def read_parquet(
     if len(data) < 12 or not data.endswith(b"PAR1"):
         raise FileFormatError(f"{name} is cut short: it lacks the end of a Parquet file.")
     try:
-        # Through a ParquetFile, as read_table would take the folder's names for columns.
-        table = pq.ParquetFile(pa.BufferReader(data)).read()
-    except (pa.ArrowException, OSError, EOFError) as error:
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        table = file.read()
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
+    _check_metadata(table.schema.metadata or {}, name)
     return from_file_table(table, name, id=id, time=time, columns=columns, kinds=kinds)
+
+
+def _check_metadata(metadata: Mapping[bytes, bytes], name: str) -> None:
+    """Raise ``FileFormatError`` if what is written beside the data cannot be parsed."""
+    for key in (METADATA_KEY, b"pandas"):
+        try:
+            state = json.loads(metadata.get(key, b"null"))
+            if key == METADATA_KEY and state is not None:
+                Schema.from_dict(state)
+        except ValueError as error:
+            raise FileFormatError(f"{name} is damaged in its metadata: {error}") from error
