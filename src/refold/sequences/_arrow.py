@@ -138,12 +138,9 @@ def _open(table: Any) -> OpenTable:
 
 
 def _text_columns(opened: OpenTable, id: str | None) -> tuple[str, ...]:  # noqa: A002
-    names = tuple(
-        name
-        for name, column in opened.columns.items()
-        if name != id and not isinstance(column, list) and is_text(column.type)
-    )
-    if len(names) != 1:
+    names = tuple(name for name in opened.columns if name not in {id, *opened.index})
+    column = opened.columns[names[0]] if len(names) == 1 else []
+    if isinstance(column, list) or not is_text(column.type):
         raise SchemaError(
             "The table has no list column. Expected one row a sequence, with lists of numbers or "
             "labels; one row a step is read by Sequences.from_table(table, id=...)."

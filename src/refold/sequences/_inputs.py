@@ -72,7 +72,8 @@ def _convert(x: Any, kinds: Kinds, names: Sequence[str] | None) -> Sequences:
         )
     if isinstance(x, str | bytes | dict) or not hasattr(x, "__iter__"):
         raise DataError(
-            f"Expected a list of sequences, an array or a table. Got {type(x).__name__}."
+            f"Expected a list of sequences, an array or a table. Got a {type(x).__name__}; "
+            "one sequence alone belongs into a list."
         )
     return Sequences.from_list(x, kinds=kinds, names=names)
 

@@ -60,7 +60,7 @@ def _as_array(item: Any, name: str) -> np.ndarray:
     if not hasattr(item, "__array__"):
         if isinstance(item, bytes | Mapping | set) or not hasattr(item, "__len__"):
             raise DataError(
-                f"Got a {type(item).__name__} for {name}. Expected an array, a list or a str; "
+                f"Got {_shown(item)} for {name}. Expected an array, a list or a str; "
                 "one sequence alone belongs into a list."
             )
         if any(isinstance(value, str) for value in item):
@@ -81,6 +81,8 @@ def _as_array(item: Any, name: str) -> np.ndarray:
             f"The array of {name} has {array.ndim} dimensions, shape {array.shape}. "
             "Expected (length,) or (length, features)."
         )
+    if array.shape == (0, 0):
+        array = array.reshape(0)
     return array.astype(object) if array.dtype.kind in "US" else array
 
 
@@ -88,7 +90,12 @@ def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: list[Any])
     """Raise where a sequence differs in form or in the number of features from the first."""
     first: int | None = None
     for i, array in enumerate(arrays):
-        if array.size == 0 and array.ndim == 1:
+        if array.shape[1:] == (0,):
+            raise SchemaError(
+                f"{sequence_name(i, ids[i]).capitalize()} has no features, shape {array.shape}. "
+                "Expected at least one."
+            )
+        if array.shape == (0,):
             continue
         if first is None:
             first = i
@@ -127,6 +134,7 @@ def _name_of_single(raw: np.ndarray, kinds: Kinds) -> str:
         return next(iter(kinds))
     asked = kinds if isinstance(kinds, str) or not kinds else next(iter(kinds))
     textual = raw.dtype == object and all(isinstance(v, str) or v is None for v in raw)
+    textual = textual and any(isinstance(v, str) for v in raw)
     return "token" if asked == "categorical" or (textual and not asked) else "x0"
 
 
@@ -154,6 +162,11 @@ def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
                 "All sequences need the same columns in the same order."
             )
     return names
+
+
+def _shown(item: Any) -> str:
+    number = isinstance(item, int | float | complex | np.generic)
+    return f"the number {item}" if number else f"a value of type {type(item).__name__}"
 
 
 def _has_rows(array: np.ndarray) -> bool:

@@ -62,8 +62,11 @@ class Column:
             )
         if len(set(self.labels)) < len(self.labels):
             raise SchemaError(f"Column {self.name!r} has a label twice: {self.labels!r}.")
-        if len({type(label) for label in self.labels} | {str, int}) > 2:
-            raise SchemaError(f"Labels of column {self.name!r} must be text or integers.")
+        if {type(label) for label in self.labels} not in (set(), {str}, {int}):
+            raise SchemaError(
+                f"Labels of column {self.name!r} must be all text or all integers. "
+                f"Got {self.labels[:5]!r}."
+            )
 
     @property
     def width(self) -> int:

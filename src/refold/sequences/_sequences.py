@@ -63,9 +63,6 @@ class Sequences(WaysIn):
     ['b', 'abba']
     """
 
-    # NumPy must not take this for a nested list of its own.
-    __array_ufunc__ = None
-
     def __init__(
         self,
         values: Any,

@@ -1,5 +1,6 @@
 """Long tables, one row a step: grouped by id, ordered by time, and written back."""
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,22 @@ def parts_from_table(
         raw, hint = as_raw(opened.get(name, "columns="), name)
         raws.append(raw[order])
         hints.append(hint)
-    return encode_parts(opened, names, raws, hints, kinds, Places(offsets, ids))
+    parts = encode_parts(opened, names, raws, hints, kinds, Places(offsets, ids))
+    told = [*opened.known(names)[0]]
+    told += [
+        name
+        for name, kind, hint in zip(names, resolve_kinds(kinds, names), hints, strict=True)
+        if kind or hint
+    ]
+    for column in parts.schema.columns:
+        if column.name not in told and column.labels and all(map(_is_number, column.labels)):
+            warnings.warn(
+                f"Column {column.name!r} holds numbers written as text and is taken as labels. "
+                f"Pass kinds={{{column.name!r}: 'numeric'}} to read it as numbers.",
+                UserWarning,
+                stacklevel=3,
+            )
+    return parts
 
 
 def encode_parts(
@@ -67,14 +83,6 @@ def encode_parts(
         for name, kind, hint in zip(names, asked, hints, strict=True)
     ]
     values, columns = encode_columns(raws, names, chosen, places, labels)
-    for column, sure in zip(columns, chosen, strict=True):
-        if sure is None and column.labels and all(_is_number(label) for label in column.labels):
-            warnings.warn(
-                f"Column {column.name!r} holds numbers written as text and is taken as labels. "
-                f"Pass kinds={{{column.name!r}: 'numeric'}} to read it as numbers.",
-                UserWarning,
-                stacklevel=4,
-            )
     stored = opened.schema
     layout = stored.layout if stored and stored.names == tuple(names) else "array"
     return Parts(values, places.offsets, places.ids, Schema(columns, layout))
@@ -136,20 +144,34 @@ def _feature_names(
 
 def _number_ids(column: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of each row's id in the order of their first rows, and the ids."""
-    objects = column if isinstance(column, list) else column.to_pylist()
-    numbers: dict[Any, int] = {}
-    codes = np.fromiter(
-        (numbers.setdefault(value, len(numbers)) for value in objects), np.int64, len(objects)
-    )
-    for value, code in numbers.items():
+    codes, numbers = _first_rows(column)
+    for code, value in enumerate(numbers):
         if is_missing(value):
             row = int(np.flatnonzero(codes == code)[0])
             raise DataError(
                 f"Row {row} has no id in column {name!r}. Every row needs one; fill or drop it."
             )
     if all(isinstance(value, int) and not isinstance(value, bool) for value in numbers):
-        return codes, np.array(list(numbers), dtype=np.int64)
+        return codes, np.array(numbers, dtype=np.int64)
     return codes, np.array([str(value) for value in numbers], dtype=str)
+
+
+def _first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
+    """Return each row's value as a number, and the values by number, in order of appearance."""
+    import pyarrow as pa
+
+    if isinstance(column, list):
+        numbers: dict[Any, int] = {}
+        codes = [numbers.setdefault(value, len(numbers)) for value in column]
+        return np.array(codes, dtype=np.int64), list(numbers)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column), dtype=np.int64), [None] * bool(len(column))
+    encoded = column.dictionary_encode(null_encoding="encode").unify_dictionaries()
+    codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
+    values = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+    return np.concatenate([np.zeros(0, dtype=np.int64), *codes]), values
 
 
 def _check_together(codes: np.ndarray, ids: np.ndarray) -> None:
@@ -219,7 +241,6 @@ def _parse_text(column: Any, wrong: str) -> Any:
 
 def _is_number(label: Any) -> bool:
     try:
-        float(label)
+        return isinstance(label, str) and math.isfinite(float(label))
     except ValueError:
         return False
-    return isinstance(label, str)

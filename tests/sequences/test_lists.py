@@ -1,0 +1,164 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from refold.errors import DataError, SchemaError
+from refold.sequences import Column, Sequences
+
+
+def kinds_of(sequences):
+    return [column.kind for column in sequences.schema.columns]
+
+
+def test_arrays_of_differing_length():
+    arrays = [np.arange(6.0).reshape(3, 2), np.zeros((0, 2)), np.ones((1, 2))]
+    sequences = Sequences.from_list(arrays)
+    assert sequences.lengths.tolist() == [3, 0, 1]
+    assert sequences.schema.names == ("x0", "x1")
+    assert sequences.schema.layout == "array"
+    for before, after in zip(arrays, sequences.to_list(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_series():
+    sequences = Sequences.from_list([[1.0, 2.5], np.array([3]), []])
+    assert sequences.schema.layout == "series"
+    assert [series.tolist() for series in sequences] == [[1.0, 2.5], [3.0], []]
+
+
+def test_tokens_strings_and_words():
+    tokens = Sequences.from_list([["view", "buy"], [], ["view"]])
+    assert tokens.schema.columns == (Column("token", "categorical", ("buy", "view")),)
+    assert tokens.schema.layout == "tokens"
+    assert tokens.to_list() == [["view", "buy"], [], ["view"]]
+
+    text = Sequences.from_list(["abba", "", "\0b"])
+    assert text.schema.layout == "characters"
+    assert text.to_list() == ["abba", "", "\0b"]
+
+    words = Sequences.from_list([["good", "day"]], layout="words")
+    assert words.schema.layout == "words"
+    assert words.to_list() == [["good", "day"]]
+
+
+def test_integers_are_labels_only_when_asked():
+    assert kinds_of(Sequences.from_list([[3, 5, 3]])) == ["numeric"]
+    labels = Sequences.from_list([[3, 5, 3], [9]], kinds="categorical")
+    assert labels.schema.columns[0].labels == (3, 5, 9)
+    assert labels.values[:, 0].tolist() == [0, 1, 0, 2]
+    assert labels.to_list() == [[3, 5, 3], [9]]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([0, 1, 1], "binary"),
+        ([0.0, 1.0, float("nan")], "binary"),
+        ([True, True], "binary"),
+        ([True, None], "binary"),
+        ([0, 0], "numeric"),
+        ([1, 1], "numeric"),
+        ([0, 1, 2], "numeric"),
+        ([None, None], "numeric"),
+        (["0", "1"], "categorical"),
+    ],
+)
+def test_inferred_kind(values, kind):
+    assert kinds_of(Sequences.from_list([values])) == [kind]
+
+
+@pytest.mark.parametrize("kinds", ["numeric", ["numeric", "numeric"], {"x0": "numeric"}])
+def test_kinds_can_be_overridden(kinds):
+    sequences = Sequences.from_list([[[0, 1.5], [1, 2.5]]], kinds=kinds)
+    assert kinds_of(sequences) == ["numeric", "numeric"]
+
+
+def test_mixed_columns_and_missing_entries():
+    sequences = Sequences.from_list([[[1.5, "a"], [None, "b"]], [[2.5, None]]])
+    assert kinds_of(sequences) == ["numeric", "categorical"]
+    np.testing.assert_array_equal(sequences.values, [[1.5, 0], [np.nan, 1], [2.5, np.nan]])
+    assert sequences[0][0].tolist() == [1.5, "a"]
+    assert sequences[1].tolist() == [[2.5, None]]
+
+
+def test_numbers_as_text_are_read_when_asked():
+    sequences = Sequences.from_list([["1", " 2.5 "], ["", "-3e2"]], kinds="numeric")
+    np.testing.assert_array_equal(sequences.values[:, 0], [1, 2.5, np.nan, -300])
+
+
+def test_one_table_a_sequence_gives_the_names():
+    frame = pd.DataFrame({"speed": [1.0, 2.0], "gear": ["low", "high"]})
+    sequences = Sequences.from_list([frame, frame[:1]])
+    assert sequences.schema.names == ("speed", "gear")
+    assert sequences.lengths.tolist() == [2, 1]
+    with pytest.raises(SchemaError, match=r"Sequence 1 has the columns .*'gear', 'speed'"):
+        Sequences.from_list([frame, frame[["gear", "speed"]]])
+
+
+def test_precision_is_kept():
+    assert Sequences.from_list([np.float32([1.5])]).values.dtype == np.float32
+    assert Sequences.from_list([np.array([0.1])])[0][0] == 0.1
+    assert Sequences.from_list([[2**40 + 1]])[0][0] == 2**40 + 1
+
+
+def test_schema_of_a_fitted_model():
+    fitted = Sequences.from_list(["abc"]).schema
+    again = Sequences.from_list(["cb"], schema=fitted, ids=["new"])
+    assert again.schema == fitted
+    assert again.values[:, 0].tolist() == [2, 1]
+    assert again.ids.tolist() == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "error", "message"),
+    [
+        ([], {}, DataError, "Got an empty list. Expected at least one sequence"),
+        ("abc", {}, DataError, "Expected a list of sequences. Got one str"),
+        ([1.0, 2.0], {}, DataError, "Got the number 1.0 for sequence 0"),
+        ([None], {}, DataError, "Got a value of type NoneType for sequence 0"),
+        ([b"ab"], {}, DataError, "Got a value of type bytes for sequence 0"),
+        (
+            [np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((4, 2))],
+            {},
+            SchemaError,
+            r"Sequence 2 has 2 features \(shape \(4, 2\)\), but sequence 0 has 3 features",
+        ),
+        ([np.zeros((2, 3)), np.zeros(3)], {}, SchemaError, "Sequence 1 has no feature axis"),
+        ([np.zeros((2, 0))], {}, SchemaError, "Sequence 0 has no features"),
+        ([np.zeros((1, 2, 3))], {}, DataError, "sequence 0 has 3 dimensions"),
+        (["ab", ["a"]], {}, SchemaError, "Sequence 1 is a list, but sequence 0 is a str"),
+        ([[[1, 2], [3]]], {}, DataError, "steps of sequence 0 have differing numbers of features"),
+        (
+            [[[1.0, 2.0]], [[3.0, 4.0], [5.0, "bad"]]],
+            {},
+            DataError,
+            "Got the text 'bad' at sequence 1, step 1, column 'x1', where the other entries are",
+        ),
+        (
+            [["1"], ["2", "two"]],
+            {"kinds": "numeric", "ids": ["p", "q"]},
+            DataError,
+            r"Got the text 'two' at sequence 1 \(id 'q'\), step 1, column 'x0'. Expected a number",
+        ),
+        ([[{}]], {}, DataError, "Got a value of type dict at sequence 0, step 0, column 'x0'"),
+        ([[1j]], {}, DataError, "Column 'x0' holds complex128 values"),
+        ([np.array(["2024-01-01"], "M8[D]")], {}, SchemaError, "'x0' holds dates or durations"),
+        (
+            [[1.0], [2.0, float("inf")]],
+            {},
+            DataError,
+            "Got an infinite value at sequence 1, step 1, column 'x0'. Expected finite numbers",
+        ),
+        ([[10**400]], {"kinds": "numeric"}, DataError, "infinite value at sequence 0, step 0"),
+        ([[1.5]], {"kinds": "categorical"}, DataError, "Got 1.5 at sequence 0, step 0"),
+        ([[0, 2]], {"kinds": "binary"}, DataError, "Got 2 at sequence 0, step 1, column 'x0'"),
+        ([[0]], {"kinds": "number"}, SchemaError, "The kind 'number' is unknown"),
+        ([[0]], {"kinds": ["numeric"] * 2}, SchemaError, "kinds has 2 entries for 1 columns"),
+        ([[[0]]], {"kinds": {"y": "binary"}}, SchemaError, "kinds names the column 'y', which is"),
+        ([[0]], {"names": ["a", "b"]}, SchemaError, "names has 2 entries for 1 features"),
+        ([[0]], {"ids": [1, 2]}, DataError, r"one entry a sequence, shape \(1,\). Got \(2,\)"),
+    ],
+)
+def test_bad_input(data, options, error, message):
+    with pytest.raises(error, match=message):
+        Sequences.from_list(data, **options)

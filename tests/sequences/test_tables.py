@@ -1,0 +1,190 @@
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from refold.errors import DataError, SchemaError
+from refold.sequences import Sequences
+
+COLUMNS = {
+    "who": ["b", "b", "a", "b"],
+    "when": [3, 1, 7, 2],
+    "x": [0.3, 0.1, None, 0.2],
+    "event": ["u", None, "v", "u"],
+    "on": [True, False, True, True],
+}
+
+
+@pytest.fixture(params=["pandas", "polars", "arrow", "dict"])
+def table(request):
+    made = {
+        "pandas": pd.DataFrame,
+        "polars": pl.DataFrame,
+        "arrow": pa.table,
+        "dict": dict,
+    }
+    return made[request.param](COLUMNS)
+
+
+def test_rows_of_an_id_are_joined_and_ordered(table):
+    sequences = Sequences.from_table(table, id="who", time="when")
+    assert sequences.ids.tolist() == ["b", "a"]
+    assert sequences.lengths.tolist() == [3, 1]
+    assert [column.kind for column in sequences.schema.columns] == [
+        "numeric",
+        "categorical",
+        "binary",
+    ]
+    np.testing.assert_array_equal(
+        sequences.values, [[0.1, np.nan, 0], [0.2, 0, 1], [0.3, 0, 1], [np.nan, 1, 1]]
+    )
+
+
+def test_columns_and_kinds(table):
+    sequences = Sequences.from_table(table, "who", "when", ["on", "x"], {"on": "numeric"})
+    assert sequences.schema.names == ("on", "x")
+    assert sequences.schema.columns[0].kind == "numeric"
+
+
+def test_without_time_rows_keep_their_order():
+    sequences = Sequences.from_table({"id": [2, 2, 1], "x": [3.0, 1.0, 2.0]}, id="id")
+    assert sequences.ids.tolist() == [2, 1]
+    assert sequences[0][:, 0].tolist() == [3.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [dt.datetime(2024, 1, 2), dt.datetime(2024, 1, 1)],
+        [dt.date(2024, 1, 2), dt.date(2024, 1, 1)],
+        [dt.time(2), dt.time(1)],
+        [dt.timedelta(2), dt.timedelta(1)],
+        ["2024-01-02T00:00:00", "2024-01-01T12:00:00"],
+        ["10", "9"],
+        [0.5, 0.25],
+    ],
+)
+def test_times_of_any_type(times):
+    sequences = Sequences.from_table({"id": [1, 1], "t": times, "x": [2.0, 1.0]}, "id", "t")
+    assert sequences[0][:, 0].tolist() == [1.0, 2.0]
+
+
+def test_pandas_index_is_no_feature():
+    frame = pd.DataFrame(COLUMNS).set_index("when")
+    sequences = Sequences.from_table(frame, id="who", time="when", columns=["x"])
+    assert sequences[0][:, 0].tolist() == [0.1, 0.2, 0.3]
+    together = frame.sort_values("who")
+    assert "when" not in Sequences.from_table(together, id="who").schema.names
+
+
+def test_integer_categories_are_labels():
+    frame = pd.DataFrame({"id": [1, 1], "code": pd.Categorical([30, 10])})
+    sequences = Sequences.from_table(frame, id="id")
+    assert sequences.schema.columns[0].labels == (10, 30)
+
+
+def test_numbers_as_text():
+    table = {"id": [1, 1], "x": ["1.5", None]}
+    with pytest.warns(UserWarning, match="'x' holds numbers written as text") as caught:
+        Sequences.from_table(table, id="id")
+    assert caught[0].filename == __file__
+    numeric = Sequences.from_table(table, id="id", kinds={"x": "numeric"})
+    np.testing.assert_array_equal(numeric.values[:, 0], [1.5, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "error", "message"),
+    [
+        (COLUMNS, {"id": "patient"}, SchemaError, "no column 'patient', which id= names. Its col"),
+        (COLUMNS, {"id": "who", "time": "t"}, SchemaError, "no column 't', which time= names"),
+        (COLUMNS, {"id": "who", "columns": ["z"], "time": "when"}, SchemaError, "no column 'z'"),
+        (COLUMNS, {"id": "who"}, DataError, "rows of id 'b' are not together: row 3 comes after"),
+        (
+            COLUMNS | {"when": [3, 1, 7, 3]},
+            {"id": "who", "time": "when"},
+            DataError,
+            "Id 'b' has the time '3' twice, in rows 0 and 3. Each step needs its own time",
+        ),
+        (
+            COLUMNS | {"when": [3, None, 7, 2]},
+            {"id": "who", "time": "when"},
+            DataError,
+            "Column 'when' cannot order the steps: row 1 has no time",
+        ),
+        (
+            COLUMNS | {"when": ["noon", "2", "3", "4"]},
+            {"id": "who", "time": "when"},
+            DataError,
+            "cannot order the steps: it holds text such as 'noon'",
+        ),
+        (
+            COLUMNS | {"when": [True, False, True, False]},
+            {"id": "who", "time": "when"},
+            DataError,
+            "cannot order the steps: it holds bool values",
+        ),
+        (COLUMNS | {"who": [1, None, 2, 2]}, {"id": "who"}, DataError, "Row 1 has no id in column"),
+        ({"id": [], "x": []}, {"id": "id"}, DataError, "The table has no rows"),
+        ({"id": [1]}, {"id": "id"}, SchemaError, "no column beside 'id'. Expected at least one"),
+        (
+            {"id": [1, 1], "x": [1.0, "one"]},
+            {"id": "id"},
+            DataError,
+            r"Got the text 'one' at sequence 0 \(id 1\), step 1, column 'x'",
+        ),
+        ({"id": [1], "x": [dt.date(2024, 1, 1)]}, {"id": "id"}, SchemaError, "'x' holds dates"),
+        ({"id": [1], "x": [[1.0]]}, {"id": "id"}, SchemaError, "which is not a feature"),
+        (
+            {"id": [7, 7], "x": [1.0, float("inf")]},
+            {"id": "id"},
+            DataError,
+            r"infinite value at sequence 0 \(id 7\), step 1, column 'x'",
+        ),
+    ],
+)
+def test_bad_input(columns, options, error, message):
+    with pytest.raises(error, match=message):
+        Sequences.from_table(columns, **options)
+
+
+def test_mixed_types_in_a_pandas_column():
+    frame = pd.DataFrame({"id": [1, 1, 1], "x": [1.0, "one", None]})
+    with pytest.raises(DataError, match=r"Got the text 'one' at sequence 0 .*step 1, column 'x'"):
+        Sequences.from_table(frame, id="id")
+
+
+def test_not_a_table():
+    with pytest.raises(DataError, match=r"Expected a pandas, polars or Arrow table.* Got list"):
+        Sequences.from_table([1, 2], id="id")
+
+
+def test_to_table_and_back():
+    before = Sequences.from_table(COLUMNS, id="who", time="when")
+    table = before.to_table(id="who", time="step")
+    assert table.column_names == ["who", "step", "x", "event", "on"]
+    assert table["step"].to_pylist() == [0, 1, 2, 0]
+    assert table["event"].to_pylist() == [None, "u", "u", "v"]
+    after = Sequences.from_table(table, id="who", time="step")
+    assert after.schema == before.schema
+    np.testing.assert_array_equal(after.values, before.values)
+    np.testing.assert_array_equal(after.ids, before.ids)
+
+
+def test_to_table_leaves_out_empty_sequences_and_says_so():
+    sequences = Sequences.from_list([[1.0], [], [2.0]])
+    with pytest.warns(UserWarning, match="1 of 3 sequences are empty") as caught:
+        table = sequences.to_table()
+    assert caught[0].filename == __file__
+    assert table["id"].to_pylist() == [0, 2]
+
+
+def test_to_table_refuses_what_would_be_lost():
+    sequences = Sequences.from_list([[1.0], [2.0]], ids=["a", "a"])
+    with pytest.raises(DataError, match="The id 'a' comes twice"):
+        sequences.to_table()
+    assert sequences.with_ids(["a", "b"]).to_table()["id"].to_pylist() == ["a", "b"]
+    with pytest.raises(SchemaError, match="The name 'x0' is needed twice"):
+        sequences.to_table(time="x0")
