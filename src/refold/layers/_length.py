@@ -48,7 +48,10 @@ class LengthHead(keras.layers.Layer):
         """Location and log-scale, shape (batch, 2), in steps."""
         deviation = max(self.deviation, 0.1)
         location, log_scale = ops.split(self.dense(inputs), 2, axis=-1)
-        log_scale = ops.clip(log_scale + math.log(0.55 * deviation), math.log(0.05), None)
+        # a logistic of scale s has the deviation 1.81 s
+        log_scale = ops.clip(
+            log_scale + math.log(0.55 * deviation), math.log(0.05), math.log(2.0 * deviation)
+        )
         return ops.concatenate([self.mean + deviation * location, log_scale], axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

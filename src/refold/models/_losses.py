@@ -92,5 +92,4 @@ def length_loss(lengths: Any, predicted: Any) -> Any:
     above = (lengths + 0.5 - location) * rate
     below = (lengths - 0.5 - location) * rate
     # mass between two points of a logistic: sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a))
-    inner = ops.softplus(-above) + ops.softplus(below) - ops.log1p(-ops.exp(-rate))
-    return ops.where(lengths > 0, inner, ops.softplus(-above))
+    return ops.softplus(-above) + ops.softplus(below) - ops.log1p(-ops.exp(-rate))
