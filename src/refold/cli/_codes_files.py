@@ -109,11 +109,12 @@ def _read_parquet(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
             f"{str(path)!r} has no column 'code'; its columns are {_listing(table.column_names)}. "
             "Give the file that `refold encode` wrote."
         )
-    try:
-        rows = table.column("code").to_pylist()
-    except pa.ArrowException as error:
-        raise FileFormatError(f"{str(path)!r}: {_first_line(error)}.") from error
-    return _stack(path, rows, "row"), _ids(table)
+    column = table.column("code").combine_chunks()
+    if pa.types.is_fixed_size_list(column.type) and not column.null_count:
+        flat = column.flatten()
+        if not flat.null_count and pa.types.is_floating(flat.type):
+            return flat.to_numpy().reshape(len(column), column.type.list_size), _ids(table)
+    return _stack(path, column.to_pylist(), "row"), _ids(table)
 
 
 def _read_csv(path: Path) -> tuple["np.ndarray", "np.ndarray"]:

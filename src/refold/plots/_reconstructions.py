@@ -88,9 +88,11 @@ def reconstructions(
     >>> len(axes)
     2
     """
-    from refold.sequences import Sequences, as_sequences
+    from refold.sequences import Sequences
 
     if not isinstance(original, Sequences):
+        from refold.sequences import as_sequences
+
         original = as_sequences(original, kinds=kinds)
     if not isinstance(reconstructed, Sequences):
         reconstructed = Sequences.from_list(list(reconstructed), schema=original.schema)
@@ -104,13 +106,16 @@ def reconstructions(
         raise DataError(f"Got {len(axes)} axes for {len(original)} sequences. Pass one each.")
     schema = original.schema
     shown = _most_varied(original)
+    longest = int(max(original.lengths.max(), reconstructed.lengths.max()))
     for i, ax in enumerate(axes):
         pair = (_values(original, i), _values(reconstructed, i))
         if shown:
             _lines(ax, pair, schema, shown)
         else:
-            _strips(ax, pair, schema)
-        ax.set_title(str(original.ids[i]), fontsize="small", loc="left")
+            _strips(ax, pair, schema, num_steps=longest)
+        steps = int(original.lengths[i])
+        title = f"{original.ids[i]}  ·  {steps} step{'' if steps == 1 else 's'}"
+        ax.set_title(title, fontsize="small", loc="left")
     _legend(axes[0], lines=bool(shown))
     return axes
 
@@ -149,11 +154,10 @@ def _lines(
         ax.set_ylabel(f"{len(shown)} of {schema.num_columns} columns", fontsize="x-small")
 
 
-def _strips(ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema") -> None:
+def _strips(ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema", *, num_steps: int) -> None:
     blocks = [_one_hot(values, schema) for values in pair]
     num_rows = blocks[0].shape[1]
     gap = 1.0
-    num_steps = max(len(block) for block in blocks)
     for block, colour, top in zip(blocks, (ACCENT, CONTRAST), (0.0, num_rows + gap), strict=True):
         if len(block):
             ax.imshow(
@@ -166,7 +170,7 @@ def _strips(ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema") -
                 extent=(-0.5, len(block) - 0.5, top + num_rows - 0.5, top - 0.5),
             )
         else:
-            ax.text(0, top + num_rows / 2 - 0.5, "empty", va="center", ha="left", fontsize="small")
+            ax.text(-0.5, top + num_rows / 2 - 0.5, "empty", va="center", fontsize="small")
     _frame_errors(ax, blocks, offset=num_rows + gap)
     ax.set_xlim(-0.6, max(num_steps, 1) - 0.4)
     ax.set_ylim(2 * num_rows + gap - 0.4, -0.6)

@@ -1,0 +1,114 @@
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from refold.cli._codes_files import read_codes, write_codes
+from refold.errors import FileFormatError
+
+FORMATS = ["parquet", "csv", "jsonl", "npy"]
+
+
+@pytest.fixture
+def codes():
+    return np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("ids", [np.arange(5) + 7, np.array(["a", "b", "c", "d é", "e,"])])
+def test_codes_come_back_to_the_bit(tmp_path, codes, suffix, ids):
+    path = tmp_path / f"codes.{suffix}"
+    write_codes(path, codes, ids)
+    read, read_ids = read_codes(path)
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, codes)
+    expected = np.arange(5) if suffix == "npy" else ids
+    assert read_ids.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_no_codes_can_be_written(tmp_path, suffix):
+    path = tmp_path / f"codes.{suffix}"
+    write_codes(path, np.zeros((0, 3), np.float32), np.arange(0))
+    if suffix == "jsonl":
+        assert path.read_bytes() == b""
+    else:
+        assert read_codes(path)[0].shape == (0, 3)
+
+
+def test_parquet_has_one_fixed_size_list_column(tmp_path, codes):
+    write_codes(tmp_path / "c.parquet", codes, np.arange(5))
+    schema = pq.read_schema(tmp_path / "c.parquet")
+    assert schema.names == ["id", "code"]
+    assert str(schema.field("code").type).startswith("fixed_size_list<")
+    assert schema.field("code").type.list_size == 3
+
+
+def test_csv_and_json_lines_are_what_they_say(tmp_path, codes):
+    write_codes(tmp_path / "c.csv", codes, np.arange(5))
+    header = (tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert header == '"id","code0","code1","code2"'
+    write_codes(tmp_path / "c.jsonl", codes, np.arange(5))
+    first = json.loads((tmp_path / "c.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert first["id"] == 0
+    np.testing.assert_array_equal(np.float32(first["code"]), codes[0])
+
+
+def bad_files(folder):
+    np.save(folder / "flat.npy", np.zeros(3))
+    np.save(folder / "text.npy", np.array([["a"]]))
+    (folder / "fake.npy").write_bytes(b"no array")
+    (folder / "empty.npy").write_bytes(b"")
+    (folder / "empty.jsonl").write_bytes(b"")
+    (folder / "fake.parquet").write_bytes(b"PAR1 and no more")
+    (folder / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    (folder / "words.csv").write_text("id,code0\n1,two\n", encoding="utf-8")
+    (folder / "holes.csv").write_text("id,code0\n1,2\n2,\n", encoding="utf-8")
+    (folder / "other.jsonl").write_text('{"id": 1}\n', encoding="utf-8")
+    (folder / "list.jsonl").write_text("[1, 2]\n", encoding="utf-8")
+    (folder / "cut.jsonl").write_text('{"id": 1, "code": [1.0, 2', encoding="utf-8")
+    (folder / "ragged.jsonl").write_text('{"code": [1]}\n{"code": [1, 2]}\n', encoding="utf-8")
+    (folder / "words.jsonl").write_text('{"code": ["a"]}\n', encoding="utf-8")
+    (folder / "codes.txt").write_text("1 2 3", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("flat.npy", r"\(n_sequences, latent_dim\). Got shape \(3,\)"),
+        ("text.npy", "one array of numbers"),
+        ("fake.npy", "not a whole .npy file"),
+        ("empty.npy", "is empty"),
+        ("empty.jsonl", "is empty"),
+        ("fake.parquet", "not a whole Parquet file"),
+        ("other.csv", "no columns code0, code1 and so on; its columns are a, b"),
+        ("words.csv", "something that is no number"),
+        ("holes.csv", "code of row 1 is not finite"),
+        ("other.jsonl", "line 1: "),
+        ("list.jsonl", "line 1: "),
+        ("cut.jsonl", "line 1: "),
+        ("ragged.jsonl", "line 2: the code has 2 numbers, those before it have 1"),
+        ("words.jsonl", "line 1: the code is no list of numbers"),
+        ("codes.txt", r"kept in .parquet, .csv, .jsonl or .npy files"),
+    ],
+)
+def test_what_is_no_file_of_codes_is_refused(tmp_path, name, message):
+    bad_files(tmp_path)
+    with pytest.raises(FileFormatError, match=message):
+        read_codes(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_missing_file_is_named(tmp_path, suffix):
+    with pytest.raises(FileNotFoundError, match=f"c.{suffix}"):
+        read_codes(tmp_path / f"c.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npy", "jsonl"])
+def test_a_file_cut_short_is_refused(tmp_path, codes, suffix):
+    path = tmp_path / f"c.{suffix}"
+    write_codes(path, codes, np.arange(5))
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(FileFormatError, match=f"c.{suffix}"):
+        read_codes(path)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from refold.errors import ParameterError
+from refold.plots import code_map
+
+
+def points(ax):
+    return np.concatenate([collection.get_offsets() for collection in ax.collections])
+
+
+def test_two_numbers_are_drawn_as_they_are():
+    codes = np.array([[0.0, 1.0], [2.0, 3.0], [5.0, 1.0]])
+    np.testing.assert_array_equal(points(code_map(codes)), codes)
+
+
+def test_more_numbers_are_projected_on_the_directions_of_most_variance():
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(50, 6)) * [9.0, 0.1, 0.1, 4.0, 0.1, 0.1]
+    drawn = points(code_map(codes))
+    centred = codes - codes.mean(axis=0)
+    assert abs(np.corrcoef(drawn[:, 0], centred[:, 0])[0, 1]) > 0.95
+    assert abs(np.corrcoef(drawn[:, 1], centred[:, 3])[0, 1]) > 0.95
+
+
+@pytest.mark.parametrize(("num", "latent_dim"), [(1, 1), (1, 5), (2, 3), (7, 1)])
+def test_small_sets_and_short_codes_can_be_drawn(num, latent_dim):
+    drawn = points(code_map(np.ones((num, latent_dim))))
+    assert drawn.shape == (num, 2)
+    assert np.isfinite(drawn).all()
+
+
+def test_few_labels_have_a_legend_in_colours_of_their_own():
+    codes = np.random.default_rng(0).normal(size=(30, 2))
+    ax = code_map(codes, labels=np.repeat(["a", "b", "c"], 10), label_name="speaker")
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "c"]
+    assert legend.get_title().get_text() == "speaker"
+    assert len({tuple(part.get_facecolor()[0]) for part in ax.collections}) == 3
+
+
+def test_many_numbers_have_a_colour_bar():
+    codes = np.random.default_rng(0).normal(size=(30, 2))
+    ax = code_map(codes, labels=np.arange(30), label_name="steps")
+    assert ax.get_legend() is None
+    assert [other.get_ylabel() for other in ax.figure.axes] == ["code 1", "steps"]
+
+
+def test_annotations_stand_at_their_points():
+    codes = np.array([[0.0, 1.0], [2.0, 3.0], [5.0, 1.0]])
+    every = code_map(codes, annotations=["a", None, 3])
+    assert [(text.get_text(), text.xy) for text in every.texts] == [
+        ("a", (0.0, 1.0)),
+        ("3", (5.0, 1.0)),
+    ]
+    some = code_map(codes, annotations={1: "here"})
+    assert [(text.get_text(), text.xy) for text in some.texts] == [("here", (2.0, 3.0))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"codes": np.zeros(3)}, r"Got shape \(3,\)"),
+        ({"codes": np.zeros((0, 3))}, r"not empty. Got shape \(0, 3\)"),
+        ({"codes": np.array([[0.0, 1.0], [np.nan, 0.0]])}, "Row 1 is not"),
+        ({"codes": np.zeros((2, 2)), "labels": [1]}, "1 labels for 2 codes"),
+        ({"codes": np.zeros((2, 2)), "annotations": ["a"]}, "1 annotations for 2 codes"),
+        ({"codes": np.zeros((2, 2)), "annotations": {2: "a"}}, "no code 2 to annotate"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments, message):
+    with pytest.raises(ParameterError, match=message):
+        code_map(**arguments)

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from refold.errors import DataError
+from refold.plots import reconstruction, reconstructions
+from refold.sequences import Sequences
+
+
+def frames(ax):
+    """Places of the frames round wrong entries: (step, row below the gap)."""
+    return [tuple(np.mean(line.get_xydata()[:4], axis=0)) for line in ax.lines]
+
+
+def test_numbers_are_lines_one_pair_a_feature():
+    x = np.random.default_rng(0).normal(size=(12, 3))
+    ax = reconstruction(x, x[:10] + 0.1)
+    assert len(ax.lines) == 6
+    np.testing.assert_allclose(ax.lines[2].get_ydata(), x[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(ax.lines[3].get_ydata(), x[:10, 1] + 0.1, rtol=1e-6)
+
+
+def test_of_many_features_the_most_varied_are_drawn():
+    x = np.random.default_rng(0).normal(size=(50, 8)) * [1, 9, 1, 8, 1, 7, 1, 6]
+    ax = reconstruction(x, x)
+    assert len(ax.lines) == 8
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), x[:, 1], rtol=1e-6)
+    assert ax.get_ylabel() == "4 of 8 columns"
+
+
+def test_zeros_and_ones_are_strips_and_errors_are_framed():
+    x = np.eye(4)
+    same = reconstruction(x, x, kinds="binary")
+    assert len(same.images) == 2
+    assert len(same.lines) == 0
+    wrong = x.copy()
+    wrong[2, 3] = 1.0
+    assert frames(reconstruction(x, wrong, kinds="binary")) == [(2.0, 4 + 1 + 3)]
+
+
+def test_an_extra_step_is_framed_and_an_empty_sequence_is_named():
+    x = np.eye(3)
+    assert len(frames(reconstruction(x[:2], x, kinds="binary"))) == 3
+    ax = reconstructions([x, x[:0]], [x, x[:0]], kinds="binary")[1]
+    assert {text.get_text() for text in ax.texts} == {"empty"}
+
+
+def test_labels_are_strips_of_one_row_a_label():
+    ax = reconstruction("hello", "hollo")
+    assert ax.images[0].get_array().shape == (4, 5)  # e, h, l, o by 5 steps
+    ax = reconstruction("hello", "hell")
+    assert ax.images[1].get_array().shape == (4, 4)
+
+
+def test_one_axes_a_sequence_named_by_its_id():
+    x = [np.arange(5.0), np.arange(7.0), np.arange(3.0), np.arange(2.0)]
+    sequences = Sequences.from_list(x, ids=["a", "b", "c", "d"])
+    axes = reconstructions(sequences, x)
+    assert [ax.get_title(loc="left") for ax in axes] == [
+        "a  ·  5 steps",
+        "b  ·  7 steps",
+        "c  ·  3 steps",
+        "d  ·  2 steps",
+    ]
+
+
+def test_draws_on_the_axes_given():
+    from matplotlib.figure import Figure
+
+    ax = Figure().add_subplot()
+    assert reconstruction(np.arange(5.0), np.arange(5.0), ax) is ax
+
+
+def test_numbers_of_sequences_must_agree():
+    x = [np.arange(5.0), np.arange(7.0)]
+    with pytest.raises(DataError, match="2 originals and 1 reconstructions"):
+        reconstructions(x, x[:1])
+    with pytest.raises(DataError, match="0 axes for 2 sequences"):
+        reconstructions(x, x, axes=[])
