@@ -1,6 +1,7 @@
 """The two doors to files: `read` and `write`, for six formats, on paths and binary streams."""
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +12,7 @@ from refold.sequences._atomic import atomic_writer
 from refold.sequences._columns import Kinds
 from refold.sequences._csv import read_csv, write_csv
 from refold.sequences._formats import check_content, format_of
+from refold.sequences._forms import has_integer_labels
 from refold.sequences._inputs import as_sequences
 from refold.sequences._jsonl import read_jsonl
 from refold.sequences._jsonl_write import write_jsonl
@@ -177,7 +179,10 @@ def write(
             raise ParameterError(f"layout for {chosen}: expected {known}. Got {layout!r}.")
         if len(layouts) > 1 or chosen == "jsonl":
             options["layout"] = layout
-    data = writer(as_sequences(sequences), **options)
+    sequences = as_sequences(sequences)
+    if chosen in {"parquet", "csv", "jsonl"}:
+        _remark_on_unknown(sequences)
+    data = writer(sequences, **options)
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
             file.write(data)
@@ -192,3 +197,18 @@ def _name(path: str | os.PathLike[str] | BinaryIO) -> str:
     if not isinstance(name, str):
         return "The stream"
     return "Standard input" if name == "<stdin>" else name
+
+
+def _remark_on_unknown(sequences: Sequences) -> None:
+    """Warn where text says "<unknown>" for an unknown label, but integers have no such word."""
+    for i, column in enumerate(sequences.schema.columns):
+        if has_integer_labels(column):
+            count = int((sequences.values[:, i] == len(column.labels)).sum())
+            if count:
+                what = "1 unknown entry" if count == 1 else f"{count} unknown entries"
+                warnings.warn(
+                    f"{what} of column {column.name!r} {'is' if count == 1 else 'are'} written as "
+                    "missing, as the labels are integers. An .npz file keeps the difference.",
+                    UserWarning,
+                    stacklevel=3,
+                )

@@ -1,0 +1,234 @@
+"""What is written reads back: every format with every kind of sequences that it can hold."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from refold.datasets import japanese_vowels, moving_ones, ramps
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences import Column, Schema, Sequences, read, write
+
+
+def mixed() -> Sequences:
+    """Return all kinds at once, missing and unknown entries, text ids and an empty sequence."""
+    nan = np.nan
+    columns = (
+        Column("level", "numeric"),
+        Column("on", "binary"),
+        Column("event", "categorical", ("buy", "view")),
+        Column("code", "categorical", (7, 30)),
+    )
+    values = np.array([[0.1, 0, 1, 0], [nan, 1, 2, 1], [2, nan, nan, nan], [nan, nan, nan, nan]])
+    return Sequences(values, [0, 2, 2, 4], ["a", "7", "c d"], Schema(columns))
+
+
+CASES = {
+    "moving ones": moving_ones(40),
+    "one moving one": moving_ones(1, seed=1),
+    "ramps": ramps(),
+    "vowels": japanese_vowels().test[5:9],
+    "mixed": mixed(),
+    "only empty ones": mixed()[[1]],
+    "characters": Sequences.from_list(["abba", "", "bé"]),
+    "words": Sequences.from_list([["to", "be"], [], ["or"]], layout="words"),
+    "tokens": Sequences.from_list([["a", "b c"], [], ['"quoted", too\n']], ids=["u", "v", "w"]),
+    "integer tokens": Sequences.from_list([[5, 7, 5], [], [9]], kinds="categorical"),
+    "odd numbers": Sequences.from_list([[1e-45, 3.4e38, -0.1, 1 / 3], [2.0**60 + 2**9]]),
+    "single precision": Sequences.from_list([np.float32([0.1, 1e-45, 3.4e38, np.nan]), []]),
+}
+LOSSLESS = [("npz", None), ("parquet", None), ("parquet", "list"), ("parquet", "long")]
+
+
+def same_values(one: Sequences, other: Sequences, dtype: type = np.float64) -> None:
+    np.testing.assert_array_equal(one.offsets, other.offsets)
+    np.testing.assert_array_equal(one.values.astype(dtype), other.values.astype(dtype))
+    np.testing.assert_array_equal(one.ids, other.ids)
+
+
+@pytest.mark.parametrize(("suffix", "layout"), LOSSLESS)
+@pytest.mark.parametrize("name", CASES)
+def test_parquet_and_npz_keep_everything(tmp_path, name, suffix, layout):
+    path = tmp_path / f"file.{suffix}"
+    write(CASES[name], path, layout=layout)
+    back = read(path)
+    same_values(CASES[name], back)
+    assert back.schema == CASES[name].schema
+    assert back.values.dtype == CASES[name].values.dtype
+    assert back.ids.dtype.kind == CASES[name].ids.dtype.kind
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("name", ["moving ones", "ramps", "vowels", "odd numbers"])
+def test_decimal_text_keeps_numbers_and_empty_sequences(tmp_path, name, suffix):
+    write(CASES[name], tmp_path / f"file.{suffix}")
+    back = read(tmp_path / f"file.{suffix}", kinds="numeric")
+    same_values(CASES[name], back, CASES[name].values.dtype)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_decimal_text_keeps_labels_and_ids(tmp_path, suffix):
+    path = tmp_path / f"file.{suffix}"
+    write(mixed(), path)
+    kinds = {column.name: column.kind for column in mixed().schema.columns}
+    back = read(path, kinds=kinds)
+    assert back.ids.tolist() == ["a", "7", "c d"]
+    assert [[None if v != v else v for v in row] for row in back[0].tolist()] == [
+        [0.1, 0, "view", 7],
+        [None, 1, "<unknown>", 30],
+    ]
+    assert back.lengths.tolist() == [2, 0, 2]
+
+
+@pytest.mark.parametrize("name", ["characters", "words", "tokens", "integer tokens"])
+def test_jsonl_keeps_symbols(tmp_path, name):
+    write(CASES[name], tmp_path / "file.jsonl")
+    kinds = "categorical" if name == "integer tokens" else None
+    unit = "words" if name == "words" else None
+    back = read(tmp_path / "file.jsonl", kinds=kinds, unit=unit)
+    assert back.to_list() == CASES[name].to_list()
+    assert back.schema == CASES[name].schema
+    assert back.ids.tolist() == CASES[name].ids.tolist()
+
+
+def test_jsonl_shows_short_decimals_and_whole_numbers():
+    buffer = io.BytesIO()
+    write(ramps()[2:], buffer, format="jsonl")
+    write(moving_ones(1, seed=1), buffer, format="jsonl", layout="list")
+    first, _, third = buffer.getvalue().decode().splitlines()
+    assert first == '{"id": 2, "x0": [0.2, 0.4, 0.6, 0.8]}'
+    assert third.startswith('{"id": 0, "x0": [1, 0, 0,')
+
+
+@pytest.mark.parametrize("name", ["characters", "words"])
+def test_text_keeps_lines(tmp_path, name):
+    write(CASES[name], tmp_path / "file.txt")
+    back = read(tmp_path / "file.txt", unit=name)
+    assert back.to_list() == CASES[name].to_list()
+    assert back.schema == CASES[name].schema
+
+
+@pytest.mark.parametrize("name", ["moving ones", "ramps", "vowels"])
+def test_npy_is_padded_with_nan(tmp_path, name):
+    sequences = CASES[name]
+    write(sequences, tmp_path / "file.npy")
+    padded = np.load(tmp_path / "file.npy")
+    assert padded.ndim == (2 if sequences.schema.layout == "series" else 3)
+    assert padded.shape[:2] == (len(sequences), sequences.lengths.max())
+    back = read(tmp_path / "file.npy", kinds="numeric")
+    np.testing.assert_array_equal(back.lengths, sequences.lengths)
+    np.testing.assert_array_equal(back.values, sequences.values)
+
+
+def test_npz_of_other_hands(tmp_path):
+    x = np.arange(12.0).reshape(2, 3, 2)
+    np.savez_compressed(tmp_path / "x.npz", anything=x)
+    np.testing.assert_array_equal(read(tmp_path / "x.npz")[1], x[1])
+    np.savez(tmp_path / "lengths.npz", x=np.asfortranarray(x), lengths=[1, 0])
+    assert read(tmp_path / "lengths.npz").lengths.tolist() == [1, 0]
+    np.testing.assert_array_equal(read(tmp_path / "lengths.npz")[0], x[0, :1])
+
+
+def test_a_long_file_is_plain_for_others(tmp_path):
+    write(CASES["mixed"], tmp_path / "long.parquet", layout="long")
+    frame = pd.read_parquet(tmp_path / "long.parquet")
+    assert list(frame.columns) == ["id", "time", "level", "on", "event", "code"]
+    assert frame["id"].tolist() == ["a", "a", "7", "c d", "c d"]
+    assert frame.loc[2].isna().tolist() == [False] + [True] * 5
+
+
+def test_files_of_pandas(tmp_path):
+    frame = pd.DataFrame({"user": ["u", "u", "v"], "when": [2, 1, 1], "x": [0.5, 0.25, 1.0]})
+    frame.to_parquet(tmp_path / "frame.parquet")
+    frame.to_csv(tmp_path / "frame.csv", index=False)
+    for path in (tmp_path / "frame.parquet", tmp_path / "frame.csv"):
+        back = read(path, id="user", time="when", columns=["x"])
+        assert back.ids.tolist() == ["u", "v"]
+        np.testing.assert_array_equal(back[0], [[0.25], [0.5]])
+
+
+def test_lists_of_pandas(tmp_path):
+    frame = pd.DataFrame({"id": [3, 4], "x": [[1.0, 2.0], []], "note": ["not", "read"]})
+    frame.to_parquet(tmp_path / "lists.parquet")
+    back = read(tmp_path / "lists.parquet")
+    assert back.ids.tolist() == [3, 4]
+    assert [series.tolist() for series in back] == [[1.0, 2.0], []]
+
+
+def test_changed_since_it_was_written(tmp_path):
+    write(CASES["mixed"], tmp_path / "long.parquet", layout="long")
+    table = pq.read_table(tmp_path / "long.parquet").sort_by([("time", "descending")])
+    pq.write_table(table.drop_columns(["level"]), tmp_path / "sorted.parquet")
+    back = read(tmp_path / "sorted.parquet")
+    assert sorted(back.ids.tolist()) == ["7", "a", "c d"]
+    kept = back[back.ids == "a"]
+    assert kept[0].tolist() == [[0.0, "view", 7.0], [1.0, "<unknown>", 30.0]]
+    assert back[back.ids == "7"].lengths.tolist() == [0]
+
+
+def test_streams_need_the_format():
+    stream = io.BytesIO()
+    write(["ab", ""], stream, format="txt")
+    assert stream.getvalue() == b"ab\n\n"
+    stream.seek(0)
+    assert read(stream, format="txt").to_list() == ["ab", ""]
+    with pytest.raises(ParameterError, match="A stream needs format=, one of: parquet, csv"):
+        read(stream)
+    with pytest.raises(ParameterError, match=r"The format 'xlsx' is unknown\. Known: parquet, "):
+        write(ramps(), stream, format="xlsx")
+
+
+def test_a_format_by_name_comes_before_the_suffix(tmp_path):
+    write(ramps(), tmp_path / "data.bin", format="npz")
+    same_values(ramps(), read(tmp_path / "data.bin", format="npz"))
+
+
+def test_what_a_format_cannot_hold_is_refused(tmp_path):
+    twice = ramps()[[0, 0]]
+    with pytest.raises(DataError, match="id 0 belongs to 2 sequences, which the long layout"):
+        write(twice, tmp_path / "twice.csv")
+    write(twice, tmp_path / "twice.parquet")
+    with pytest.raises(SchemaError, match=r"'token' is categorical, and an \.npy file holds"):
+        write(["ab"], tmp_path / "labels.npy")
+    ending = Sequences.from_list([[1.0], [2.0, np.nan]])
+    with pytest.raises(DataError, match="id 1 ends in a step with everything missing"):
+        write(ending, tmp_path / "ending.npy")
+    with pytest.raises(SchemaError, match=r"\.txt file holds characters or words; .* 'series'"):
+        write(ramps(), tmp_path / "ramps.txt")
+    with pytest.raises(DataError, match=r"'b c' cannot be told apart in a \.txt file"):
+        write([["a", "b c"]], tmp_path / "tokens.txt")
+    with pytest.raises(DataError, match=r"The label '\\n' cannot be told apart"):
+        write(["a\nb"], tmp_path / "break.txt")
+    missing = Sequences.from_list([["a", None]], kinds="categorical")
+    with pytest.raises(DataError, match="Sequence 0, step 1 is missing or unknown"):
+        write(missing, tmp_path / "missing.txt")
+    named = Sequences.from_list([[1.0]], names=["id"])
+    with pytest.raises(SchemaError, match="A feature is called 'id'"):
+        write(named, tmp_path / "named.jsonl")
+    with pytest.raises(ParameterError, match=r"layout for csv: expected 'long'\. Got 'list'"):
+        write(ramps(), tmp_path / "ramps.csv", layout="list")
+    with pytest.raises(ParameterError, match="layout for npz: expected none to choose"):
+        write(ramps(), tmp_path / "ramps.npz", layout="long")
+    assert [path.name for path in tmp_path.iterdir()] == ["twice.parquet"]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+def test_an_unknown_integer_is_missing_in_a_file_and_said(tmp_path, suffix):
+    sequences = Sequences.from_list([[5, 7]], kinds="categorical")
+    unknown = sequences.with_values(np.float32([[0], [2]]))
+    with pytest.warns(UserWarning, match="1 unknown entry of column 'token' is written as missing"):
+        write(unknown, tmp_path / f"file.{suffix}")
+    np.testing.assert_array_equal(
+        read(tmp_path / f"file.{suffix}", kinds="categorical").values, [[0], [np.nan]]
+    )
+    write(unknown, tmp_path / "file.npz")
+    same_values(read(tmp_path / "file.npz"), unknown)
+
+
+def test_a_missing_character_makes_lists_of_all_lines(tmp_path):
+    sequences = Sequences.from_list(["ab", "b"])
+    holed = sequences.with_values(np.float32([[0], [np.nan], [1]]))
+    write(holed, tmp_path / "holed.jsonl")
+    assert (tmp_path / "holed.jsonl").read_text() == '["a", null]\n["b"]\n'

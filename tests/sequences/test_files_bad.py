@@ -1,0 +1,241 @@
+"""Files that are missing, empty, cut short or not what their name says: one line that says so."""
+
+import io
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from refold.datasets import japanese_vowels, ramps
+from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
+from refold.sequences import FileAccessError, MissingFileError, read, write
+
+SUFFIXES = ["parquet", "csv", "jsonl", "npz", "npy", "txt"]
+
+
+def array_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+def archive_bytes(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def written(suffix: str) -> bytes:
+    """Return a file of this package."""
+    buffer = io.BytesIO()
+    write(["abba", "b"] if suffix == "txt" else japanese_vowels().train[:3], buffer, format=suffix)
+    return buffer.getvalue()
+
+
+def table_bytes(**columns: list) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_missing(tmp_path, suffix):
+    with pytest.raises(MissingFileError, match=rf"There is no file .*nothing\.{suffix}\.$"):
+        read(tmp_path / f"nothing.{suffix}")
+    with pytest.raises(FileNotFoundError, match="There is no file"):
+        read(tmp_path / "no folder" / f"nothing.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_empty(tmp_path, suffix):
+    (tmp_path / f"empty.{suffix}").touch()
+    with pytest.raises(FileFormatError, match=rf"empty\.{suffix} is empty: it holds no bytes"):
+        read(tmp_path / f"empty.{suffix}")
+
+
+def test_a_folder(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(FileAccessError, match=r"folder\.csv is a folder\. Expected a file"):
+        read(tmp_path / "folder.csv")
+
+
+@pytest.mark.parametrize("name", ["data.xlsx", "data.csv.gz", "data"])
+def test_unknown_suffix_lists_the_known(tmp_path, name):
+    known = r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.jsonl, \.ndjson, \.npz, \.npy"
+    with pytest.raises(FileFormatError, match=known):
+        read(tmp_path / name)
+    with pytest.raises(FileFormatError, match=known):
+        write(ramps(), tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npz", "npy"])
+def test_cut_short_anywhere(suffix):
+    data = written(suffix)
+    for end in sorted({*range(1, 40), *range(40, len(data), len(data) // 40), len(data) - 1}):
+        with pytest.raises(FileFormatError, match=r"The stream is (cut short|damaged)"):
+            read(io.BytesIO(data[:end]), format=suffix)
+
+
+def test_cut_short_text():
+    with pytest.raises(FileFormatError, match=r"line 3 is not JSON: .* seems to be cut short"):
+        read(io.BytesIO(written("jsonl")[:-20]), format="jsonl")
+    with pytest.raises(FileFormatError, match=r"3 fields, but the header has 14\..*cut short"):
+        read(io.BytesIO(written("csv").rsplit(b",", 11)[0]), format="csv")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_changed_bytes_never_end_in_a_traceback(suffix):
+    data = written(suffix)
+    rng = np.random.default_rng(0)
+    messages = []
+    for _ in range(60):
+        changed = bytearray(data)
+        changed[rng.integers(len(data))] = rng.integers(256)
+        try:
+            read(io.BytesIO(changed), format=suffix)
+        except RefoldError as error:
+            messages.append(str(error))
+    assert messages
+    assert not [message for message in messages if "\n" in message]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("other", "seems"),
+    [
+        ("parquet", "a Parquet file"),
+        ("npz", r"a zip archive or \.npz file"),
+        ("npy", r"an \.npy file"),
+        (b"\x1f\x8b\x08\x00", "a gzip file"),
+        (b"\x89HDF\r\n", "an HDF5 file"),
+        (pickle.dumps([1, 2]), "a Python pickle, which is never loaded"),
+        (b"\x00\x01\x02", "a binary file of another kind"),
+        ("id,x\n1,2\n".encode("utf-16"), "text in UTF-16"),
+    ],
+)
+def test_another_format_than_the_name(tmp_path, suffix, other, seems):
+    if other == suffix:
+        other, seems = b"MATLAB 5.0", "a MATLAB file"
+    path = tmp_path / f"data.{suffix}"
+    path.write_bytes(written(other) if isinstance(other, str) else other)
+    with pytest.raises(
+        FileFormatError, match=rf"data\.{suffix} is not an? {suffix} file.*It seems to be {seems}"
+    ):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npz", "npy"])
+def test_text_under_a_binary_name(suffix):
+    for text, seems in (("id,x\n1,2\n", "text"), ('{"x": [1]}', "JSON")):
+        with pytest.raises(FileFormatError, match=f"It seems to be {seems}"):
+            read(io.BytesIO(text.encode()), format=suffix)
+
+
+def test_json_under_the_name_of_csv():
+    with pytest.raises(FileFormatError, match=r"not a csv file\. It seems to be JSON"):
+        read(io.BytesIO(b'{"x": [1]}'), format="csv")
+
+
+def test_pickles_are_refused():
+    objects = np.array([[1.0], None], dtype=object)
+    for data, suffix in ((array_bytes(objects), "npy"), (archive_bytes(x=objects), "npz")):
+        with pytest.raises(FileFormatError, match="Python objects as a pickle, which is never"):
+            read(io.BytesIO(data), format=suffix)
+
+
+def test_arrays_that_are_no_sequences():
+    for array in (np.arange(3.0), np.float64(1.0), np.zeros((1, 1, 1, 1))):
+        with pytest.raises(FileFormatError, match=r"Expected \(n, steps, features\) or \(n, step"):
+            read(io.BytesIO(array_bytes(array)), format="npy")
+    x = np.zeros((1, 2, 3))
+    for arrays in ({"x": x, "y": x}, {"x": x[0, 0]}, {"x": x, "labels": x[0, 0]}):
+        with pytest.raises(FileFormatError, match=r"holds x \(.*Expected one array of shape"):
+            read(io.BytesIO(archive_bytes(**arrays)), format="npz")
+
+
+def test_an_array_of_absurd_size_is_not_allocated():
+    header = {"descr": "<f8", "fortran_order": False, "shape": (10**12, 10, 8)}
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, header)
+    with pytest.raises(FileFormatError, match=r"640000000000000 bytes .* but 3 follow"):
+        read(io.BytesIO(buffer.getvalue() + b"abc"), format="npy")
+
+
+def test_an_archive_of_another_kind():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(FileFormatError, match=r"'xl/workbook\.xml' in it, not an \.npz file"):
+        read(io.BytesIO(buffer.getvalue()), format="npz")
+
+
+def test_an_archive_that_contradicts_itself():
+    own = {"values": np.zeros((3, 1)), "offsets": np.array([0, 9]), "ids": np.array([1])}
+    schema = np.array('{"layout": "array", "columns": [{"name": "x", "kind": "numeric"}]}')
+    for text, reason in (
+        (schema, "offsets must rise from 0 to the number of steps, 3"),
+        (np.array("{"), "Expecting property name"),
+        (np.array('{"columns": 3}'), "A schema must be a dictionary"),
+    ):
+        with pytest.raises(FileFormatError, match=f"does not hold sequences: {reason}"):
+            read(io.BytesIO(archive_bytes(**own, schema=text)), format="npz")
+    with pytest.raises(SchemaError, match=r"has kinds of its own\. Leave kinds= out"):
+        read(io.BytesIO(written("npz")), format="npz", kinds="numeric")
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        ({"x": [1.0]}, {}, "has no column 'id' .* Name one with id="),
+        ({"x": [1.0]}, {"id": "user"}, "has no id column 'user'. Its columns are x"),
+        ({"id": [1], "x": [1.0]}, {"time": "t"}, "has no time column 't'"),
+        ({"id": [1], "x": [1.0]}, {"columns": ["y"]}, "has no column 'y'. It has id, x"),
+        ({"id": [1]}, {}, "has no column beside id"),
+        ({"id": [], "x": []}, {}, "has columns .id, x., but no rows"),
+        ({"id": [1], "x": [[1.0]], "t": [1]}, {"time": "t"}, "one row a sequence. Leave time="),
+        ({"id": [1, 1], "time": [5, 5], "x": [1, 2]}, {}, "time '5' twice, in rows 0 and 1"),
+        ({"id": [1, 2, 1], "x": [1, 2, 3]}, {}, "rows of id 1 are not together: row 2"),
+        ({"id": [1], "x": [float("inf")]}, {}, "infinite value at sequence 0 .id 1., step 0"),
+        ({"id": [1], "x": [["a"]]}, {"kinds": "numeric"}, "text 'a' at sequence 0"),
+        ({"id": [1], "x": [[1]], "y": [[1, 2]]}, {}, "has 1 steps in column 'x', but 2 in 'y'"),
+    ],
+)
+def test_tables(tmp_path, columns, options, message):
+    path = tmp_path / "table.parquet"
+    path.write_bytes(table_bytes(**columns))
+    with pytest.raises((DataError, FileFormatError), match=rf"table\.parquet:? .*{message}"):
+        read(path, **options)
+
+
+def test_damaged_metadata():
+    data = written("parquet")
+    at = data.rindex(b'"columns"')
+    with pytest.raises(FileFormatError, match="damaged in its metadata"):
+        read(io.BytesIO(data[:at] + b"\xff" + data[at + 1 :]), format="parquet")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options", "message"),
+    [
+        ("npy", {"id": "user"}, "id= does not apply to the format npy, only to parquet, csv, jso"),
+        ("txt", {"kinds": "numeric"}, "kinds= does not apply to the format txt"),
+        ("jsonl", {"time": "t"}, "time= does not apply to the format jsonl, only to parquet, csv"),
+        ("csv", {"unit": "words"}, "unit= does not apply to the format csv, only to jsonl, txt"),
+        ("txt", {"unit": "letters"}, "unit must be 'characters' or 'words'. Got 'letters'"),
+    ],
+)
+def test_an_argument_that_says_nothing_is_refused(suffix, options, message):
+    with pytest.raises(ParameterError, match=message):
+        read(io.BytesIO(b"ab"), format=suffix, **options)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="everything is readable for the superuser")
+def test_not_readable(tmp_path):
+    (tmp_path / "secret.txt").write_text("ab")
+    (tmp_path / "secret.txt").chmod(0)
+    with pytest.raises(FileAccessError, match=r"secret\.txt cannot be read: Permission denied"):
+        read(tmp_path / "secret.txt")
