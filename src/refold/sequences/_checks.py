@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences._parts import Places, plain
+from refold.sequences._columns import is_missing
+from refold.sequences._parts import Places
 from refold.sequences._schema import Schema
 
 
@@ -14,13 +15,21 @@ def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
     if ids is None:
         return np.arange(num_sequences)
     ids = np.asarray(ids)
-    if ids.dtype.kind not in "iu":
-        ids = np.array([str(plain(identity)) for identity in ids], dtype=str)
     if ids.shape != (num_sequences,):
         raise DataError(
             f"ids must hold one entry a sequence, shape ({num_sequences},). Got {ids.shape}."
         )
-    return ids
+    if ids.dtype.kind in "iu":
+        return ids.astype(np.int64, copy=False)
+    if ids.dtype.kind == "U":
+        return ids
+    plain_ids = ids.tolist()
+    for i, identity in enumerate(plain_ids):
+        if is_missing(identity):
+            raise DataError(f"Sequence {i} has no id. Give each one an integer or a text.")
+    if all(isinstance(identity, float) and identity.is_integer() for identity in plain_ids):
+        return ids.astype(np.int64)
+    return np.array([str(identity) for identity in plain_ids], dtype=str)
 
 
 def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from refold.sequences._arrow_columns import (
     metadata_of,
     open_table,
 )
+from refold.sequences._checks import check_ids
 from refold.sequences._columns import Kinds, encode_columns, is_missing, resolve_kinds
 from refold.sequences._parts import Parts, Places
 from refold.sequences._schema import Schema
@@ -151,9 +152,7 @@ def _number_ids(column: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
             raise DataError(
                 f"Row {row} has no id in column {name!r}. Every row needs one; fill or drop it."
             )
-    if all(isinstance(value, int) and not isinstance(value, bool) for value in numbers):
-        return codes, np.array(numbers, dtype=np.int64)
-    return codes, np.array([str(value) for value in numbers], dtype=str)
+    return codes, check_ids(numbers, len(numbers))
 
 
 def _first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:

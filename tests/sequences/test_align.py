@@ -1,0 +1,87 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from refold.errors import DataError, SchemaError
+from refold.sequences import Column, Schema, Sequences
+
+
+def test_labels_take_the_fitted_indices():
+    fitted = Sequences.from_list([["c", "a", "b"]]).schema
+    aligned = Sequences.from_list([["c", "b"], [None]]).align(fitted)
+    assert aligned.schema == fitted
+    np.testing.assert_array_equal(aligned.values[:, 0], [2, 1, np.nan])
+
+
+def test_unseen_labels_are_counted_and_reported_once():
+    fitted = Sequences.from_list([[["a", "x"]], [["b", "y"]]]).schema
+    data = Sequences.from_list([[["a", "z"]], [["q", "z"]], [["q", "y"]]])
+    with pytest.warns(
+        UserWarning, match=r"2 entries of column 'x0' \('q'\); 2 entries of"
+    ) as caught:
+        aligned = data.align(fitted)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    np.testing.assert_array_equal(aligned.values, [[0, 2], [2, 2], [2, 1]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        aligned.align(fitted)
+
+
+def test_integers_become_the_labels_they_were():
+    fitted = Sequences.from_list([[10, 20]], kinds="categorical").schema
+    aligned = Sequences.from_list([[20, 10, 20]]).align(fitted)
+    assert aligned.values[:, 0].tolist() == [1, 0, 1]
+    assert aligned.to_list() == [[20, 10, 20]]
+    with pytest.raises(SchemaError, match="numeric values, but the model was fitted on integer"):
+        Sequences.from_list([[0.5]]).align(fitted)
+
+
+def test_columns_are_matched_by_name():
+    fitted = Schema((Column("speed", "numeric"), Column("on", "binary")))
+    data = Sequences.from_list([[[1.0, 5.0], [0.0, 6.0]]], names=["on", "speed"])
+    assert data.align(fitted).values.tolist() == [[5.0, 1.0], [6.0, 0.0]]
+    unnamed = Sequences.from_list([[[5.0, 1.0]]])
+    assert unnamed.align(fitted).values.tolist() == [[5.0, 1.0]]
+
+
+def test_binary_and_numeric_go_into_each_other():
+    numeric = Schema((Column("x0", "numeric"),), "series")
+    binary = Schema((Column("x0", "binary"),), "series")
+    assert Sequences.from_list([[0, 1]]).align(numeric).schema == numeric
+    assert Sequences.from_list([[0, 0]]).align(binary).schema == binary
+    with pytest.raises(DataError, match=r"Got 7 at sequence 1, step 0, column 'x0'. A binary"):
+        Sequences.from_list([[0, 0], [7]]).align(binary)
+
+
+def test_only_empty_sequences_fit_any_schema():
+    fitted = Sequences.from_list([np.zeros((2, 3))]).schema
+    assert Sequences.from_list([[], []]).align(fitted).values.shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "names", "message"),
+    [
+        ([[[1.0, 2.0, 3.0]]], None, "have 3 features, but the model was fitted on 2"),
+        ([[[1.0, 2.0]]], ["speed", "off"], "lack 'on' and have 'off', unlike those"),
+        (
+            [[[1.0, "a"]]],
+            ["speed", "on"],
+            "'on' holds text labels, but the model was fitted on bin",
+        ),
+    ],
+)
+def test_another_schema_is_refused(data, names, message):
+    fitted = Schema((Column("speed", "numeric"), Column("on", "binary")))
+    with pytest.raises(SchemaError, match=message):
+        Sequences.from_list(data, names=names).align(fitted)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "data"), [(["ab"], [[1, 2]]), ([["1", "2"]], [[1, 2]]), ([[1, 2]], ["ab"])]
+)
+def test_text_and_numbers_do_not_mix(fitted, data):
+    schema = Sequences.from_list(fitted).schema
+    with pytest.raises(SchemaError, match="but the model was fitted on"):
+        Sequences.from_list(data).align(schema)

@@ -1,0 +1,124 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from refold.errors import DataError, SchemaError
+from refold.sequences import Sequences
+
+
+@pytest.mark.parametrize(
+    "type_", [pa.list_(pa.float64()), pa.large_list(pa.float32()), pa.list_(pa.int32())]
+)
+def test_list_columns(type_):
+    table = pa.table({"id": ["a", "b", "c"], "x": pa.array([[1, 2], [], [3]], type_)})
+    sequences = Sequences.from_arrow(table)
+    assert sequences.ids.tolist() == ["a", "b", "c"]
+    assert [series.tolist() for series in sequences] == [[1, 2], [], [3]]
+
+
+def test_several_columns_and_null():
+    table = pa.table(
+        {
+            "x": [[1.0, None], None, [3.0]],
+            "on": [[True, False], None, [None]],
+            "event": [["u", None], None, ["v"]],
+        }
+    )
+    sequences = Sequences.from_arrow(table)
+    assert sequences.lengths.tolist() == [2, 0, 1]
+    assert [column.kind for column in sequences.schema.columns] == [
+        "numeric",
+        "binary",
+        "categorical",
+    ]
+    np.testing.assert_array_equal(sequences.values[1], [np.nan, 0, np.nan])
+    assert Sequences.from_arrow(table, columns=["on"]).schema.names == ("on",)
+
+
+def test_fixed_size_and_nested_lists():
+    fixed = pa.array([[1.0, 2.0], [3.0, 4.0]], pa.list_(pa.float64(), 2))
+    assert Sequences.from_arrow(pa.table({"x": fixed})).lengths.tolist() == [2, 2]
+    nested = Sequences.from_arrow(pa.table({"x": [[[1.0, 2.0], [3.0, 4.0]], [], None]}))
+    assert nested.lengths.tolist() == [2, 0, 0]
+    assert nested.schema.num_columns == 2
+
+
+def test_columns_of_text_are_characters():
+    sequences = Sequences.from_arrow(pa.table({"id": [5, 6], "word": ["abba", None]}))
+    assert sequences.to_list() == ["abba", ""]
+    assert sequences.ids.tolist() == [5, 6]
+    assert sequences.schema.names == ("word",)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [pd.Series([["a"], ["b", "a"]]), pl.Series([["a"], ["b", "a"]]), pa.array([["a"], ["b", "a"]])],
+)
+def test_one_column_alone(column):
+    assert Sequences.from_arrow(column).to_list() == [["a"], ["b", "a"]]
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "error", "message"),
+    [
+        (
+            pa.table({"x": [[1.0, 2.0], [3.0]], "y": [[1.0, 2.0], [3.0, 4.0]]}),
+            {},
+            DataError,
+            "Sequence 1 has 1 steps in column 'x', but 2 in 'y'",
+        ),
+        (pa.table({"x": [1.0]}), {}, SchemaError, "no list column. Expected one row a sequence"),
+        (pa.table({"x": ["a"], "y": ["b"]}), {}, SchemaError, "no list column"),
+        (
+            pa.table({"x": [[1.0]]}),
+            {"columns": ["y"]},
+            SchemaError,
+            "no column 'y', which columns=",
+        ),
+        (pa.table({"x": [[1.0]]}), {"id": "who"}, SchemaError, "no column 'who', which id="),
+        (
+            pa.table({"x": [[1.0]], "y": [1.0]}),
+            {"columns": ["x", "y"]},
+            SchemaError,
+            "Column 'y' has the type double. Expected lists",
+        ),
+        (pa.table({"x": pa.array([], pa.list_(pa.int8()))}), {}, DataError, "has no rows"),
+        (
+            pa.table({"id": ["p", "q"], "x": [[1.0], [2.0, float("inf")]]}),
+            {},
+            DataError,
+            r"infinite value at sequence 1 \(id 'q'\), step 1, column 'x'",
+        ),
+        (pa.table({"id": [None, "q"], "x": [[1.0], [2.0]]}), {}, DataError, "Sequence 0 has no id"),
+    ],
+)
+def test_bad_input(table, options, error, message):
+    with pytest.raises(error, match=message):
+        Sequences.from_arrow(table, **options)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [[1.5, float("nan")], [], [2.0]],
+        [["u", "v"], [], ["u"]],
+        ["abba", "", "b"],
+        [np.float32([[1, 2], [3, 4]]), np.zeros((0, 2), np.float32)],
+        [[[1.5, "a"], [None, "b"]], [[2.5, None]]],
+        [[[0, 1.5], [1, 2.5]]],
+    ],
+)
+def test_to_arrow_and_back(data):
+    before = Sequences.from_list(data)
+    after = Sequences.from_arrow(before.to_arrow())
+    assert after.schema == before.schema
+    assert after.values.dtype == before.values.dtype
+    np.testing.assert_array_equal(after.values, before.values)
+    np.testing.assert_array_equal(after.offsets, before.offsets)
+
+
+def test_to_arrow_needs_a_free_name():
+    with pytest.raises(SchemaError, match="The name 'x0' is needed twice"):
+        Sequences.from_list([[1.0]]).to_arrow(id="x0")

@@ -1,0 +1,111 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from refold.errors import DataError, SchemaError
+from refold.sequences import Sequences, as_sequences, concatenate
+
+
+class Tensor:
+    """Stands for arrays of other libraries."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.array, dtype=dtype)
+
+
+ragged = np.empty(2, dtype=object)
+ragged[:] = [np.ones((2, 3)), np.ones((1, 3))]
+
+
+@pytest.mark.parametrize(
+    ("x", "lengths"),
+    [
+        ([np.ones((2, 3)), np.ones((1, 3))], [2, 1]),
+        ((np.ones((2, 3)), np.ones((1, 3))), [2, 1]),
+        (iter([np.ones((2, 3)), np.ones((1, 3))]), [2, 1]),
+        (ragged, [2, 1]),
+        ([Tensor(np.ones((2, 3))), Tensor(np.ones((1, 3)))], [2, 1]),
+        (np.ones((2, 4, 3)), [4, 4]),
+        (Tensor(np.ones((2, 4, 3))), [4, 4]),
+        (np.array([[1.0, 2.0], [1.0, np.nan]]), [2, 1]),
+        (np.array(["ab", "a"]), [2, 1]),
+        ([["a", "b"], ["a"]], [2, 1]),
+        (pd.Series(["ab", "a"]), [2, 1]),
+        (pl.Series([[1.0, 2.0], [3.0]]), [2, 1]),
+        (pl.DataFrame({"id": [1, 2], "x": [[1.0, 2.0], [3.0]]}), [2, 1]),
+    ],
+)
+def test_whatever_holds_sequences(x, lengths):
+    assert as_sequences(x).lengths.tolist() == lengths
+
+
+def test_sequences_stay_what_they_are():
+    sequences = Sequences.from_list(["ab"])
+    assert as_sequences(sequences) is sequences
+    assert as_sequences(["b"], schema=sequences.schema).schema == sequences.schema
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        ([], DataError, "Got an empty list"),
+        ("abc", DataError, "Expected a list of sequences, an array or a table. Got a str"),
+        (5, DataError, "Got a int; one sequence alone belongs into a list"),
+        ({"x": [1]}, DataError, "Got a dict"),
+        (np.zeros(4), DataError, r"Got an array of shape \(4,\)"),
+        (np.float64(3), DataError, r"Got an array of shape \(\)"),
+        (pd.DataFrame({"id": [1], "x": [1.0]}), SchemaError, "Sequences.from_table"),
+        (pd.DataFrame({"id": [1], "x": [1.0], "y": ["a"]}), SchemaError, "no list column"),
+    ],
+)
+def test_bad_input(x, error, message):
+    with pytest.raises(error, match=message):
+        as_sequences(x)
+
+
+def test_concatenate():
+    both = concatenate([Sequences.from_list([["a", "b"]]), Sequences.from_list([["c"], ["a"]])])
+    assert both.to_list() == [["a", "b"], ["c"], ["a"]]
+    assert both.ids.tolist() == [0, 1, 2]
+    named = [Sequences.from_list([[1.0]], ids=[name]) for name in "pq"]
+    assert concatenate(named).ids.tolist() == ["p", "q"]
+    mixed = concatenate([Sequences.from_list([[0, 1]]), Sequences.from_list([[5.0]])])
+    assert mixed.schema.columns[0].kind == "numeric"
+
+
+def test_concatenate_keeps_unknown_labels_unknown():
+    fitted = Sequences.from_list(["a"]).schema
+    with pytest.warns(UserWarning, match="1 entry"):
+        unknown = Sequences.from_list(["z"], schema=fitted)
+    both = concatenate([unknown, Sequences.from_list(["b"])])
+    assert both.to_list() == ["\ufffd", "b"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "error", "message"),
+    [
+        ([], DataError, "Got an empty list"),
+        (
+            [Sequences.from_list([[1.0]]), Sequences.from_list([[[1.0, 2.0]]])],
+            SchemaError,
+            r"Set 1 has the columns \('x0', 'x1'\), but set 0 has",
+        ),
+        (
+            [Sequences.from_list([[1.0]]), Sequences.from_list([["a"]], names=["x0"])],
+            SchemaError,
+            "'x0' is categorical in one set and numeric in another",
+        ),
+        (
+            [Sequences.from_list([[2, 3]], kinds="categorical"), Sequences.from_list([["a"]])],
+            SchemaError,
+            "are text in one set and integers in another",
+        ),
+    ],
+)
+def test_sets_that_do_not_fit(parts, error, message):
+    with pytest.raises(error, match=message):
+        concatenate(parts)

@@ -1,0 +1,150 @@
+import warnings
+
+import numpy as np
+import pytest
+
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences import Column, Scaler, Schema, Sequences
+
+MODES = ["features", "sequence", None]
+
+
+def walks(seed=0, n=30, dtype=np.float64):
+    generator = np.random.default_rng(seed)
+    arrays = [
+        generator.normal(generator.normal() * 50, np.exp(generator.normal()), (length, 3))
+        for length in generator.integers(2, 12, n)
+    ]
+    arrays[3][1, 0] = np.nan
+    return Sequences.from_list([array.astype(dtype) for array in arrays])
+
+
+def test_features_are_standardised_on_observed_steps():
+    sequences = walks()
+    scaled = Scaler.fit(sequences).transform(sequences)
+    np.testing.assert_allclose(np.nanmean(scaled.values, axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.nanstd(scaled.values, axis=0), 1, atol=1e-12)
+    np.testing.assert_array_equal(np.isnan(scaled.values), np.isnan(sequences.values))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_undone(mode, dtype):
+    scaler = Scaler.fit(walks(dtype=dtype), mode)
+    other = walks(seed=1, dtype=dtype)
+    back = scaler.inverse_transform(scaler.transform(other), scaler.statistics(other))
+    assert back.values.dtype == dtype
+    np.testing.assert_allclose(
+        back.values, other.values, rtol=0, atol=1e-4 if dtype == np.float32 else 1e-11
+    )
+
+
+def test_each_sequence_by_itself():
+    sequences = walks()
+    scaled = Scaler.fit(sequences, "sequence").transform(sequences)
+    for sequence in scaled:
+        np.testing.assert_allclose(np.nanmean(sequence, axis=0), 0, atol=1e-4)
+        np.testing.assert_allclose(np.nanstd(sequence, axis=0), 1, rtol=1e-3)
+
+
+def test_statistics_are_of_order_one():
+    sequences = walks()
+    scaler = Scaler.fit(sequences, "sequence")
+    statistics = scaler.statistics(sequences)
+    assert statistics.shape == (30, 6) == (30, scaler.num_statistics)
+    assert statistics.dtype == np.float32
+    np.testing.assert_allclose(statistics.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(statistics.std(axis=0), 1, atol=1e-6)
+
+
+def test_statistics_of_odd_sequences_are_finite():
+    scaler = Scaler.fit(walks(), "sequence")
+    nan = np.nan
+    odd = Sequences.from_list(
+        [np.zeros((0, 3)), np.full((4, 3), nan), np.full((4, 3), 7.0), [[1.0, nan, 2.0]]],
+        kinds="numeric",
+    )
+    statistics = scaler.statistics(odd)
+    assert np.isfinite(statistics).all()
+    assert np.abs(statistics).max() < 10
+    assert (statistics[:2] == 0).all()
+    back = scaler.inverse_transform(scaler.transform(odd), statistics)
+    np.testing.assert_allclose(back.values, odd.values, rtol=1e-6)
+
+
+def test_constant_column_is_scaled_by_one_and_said_once():
+    sequences = Sequences.from_list([[[5.1, 1.0], [5.1, 2.0]], [[5.1, 4.0]]])
+    for mode in MODES:
+        with pytest.warns(UserWarning, match=r"Column 'x0' is constant .* scaled by 1") as caught:
+            scaler = Scaler.fit(sequences, mode)
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+        assert scaler.scale_[0] == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scaler.transform(sequences)
+
+
+def test_large_values_and_large_means():
+    huge = Sequences.from_list([[1e200, -3e200, 2e200], [1e200]])
+    scaler = Scaler.fit(huge)
+    np.testing.assert_allclose(scaler.transform(huge).values.std(), 1)
+    np.testing.assert_allclose(
+        scaler.inverse_transform(scaler.transform(huge)).values, huge.values, rtol=1e-12
+    )
+    far = Sequences.from_list([[1e9 + 1, 1e9 + 2, 1e9 + 3]])
+    np.testing.assert_allclose(Scaler.fit(far).scale_, [np.sqrt(2 / 3)])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_binary_and_categorical_columns_pass_through(mode):
+    rows = [[[0, "a", 5.0], [1, "b", 6.0]], [[1, "a", 9.0], [1, None, 7.0]]]
+    sequences = Sequences.from_list(rows)
+    scaler = Scaler.fit(sequences, mode)
+    scaled = scaler.transform(sequences)
+    np.testing.assert_array_equal(scaled.values[:, :2], sequences.values[:, :2])
+    assert scaler.statistics(sequences).shape == (2, 2 if mode == "sequence" else 0)
+    text = Sequences.from_list(["ab", "b"])
+    scaler = Scaler.fit(text, mode)
+    np.testing.assert_array_equal(scaler.transform(text).values, text.values)
+    assert scaler.statistics(text).shape == (2, 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_dict_and_back(mode):
+    sequences = walks()
+    scaler = Scaler.fit(sequences, mode)
+    again = Scaler.from_dict(scaler.to_dict())
+    assert again.mode == mode
+    np.testing.assert_array_equal(
+        again.transform(sequences).values, scaler.transform(sequences).values
+    )
+    np.testing.assert_array_equal(again.statistics(sequences), scaler.statistics(sequences))
+
+
+def test_incomplete_dict():
+    with pytest.raises(DataError, match="lacks the entry 'mode'"):
+        Scaler.from_dict({})
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nothing_to_learn_from(mode):
+    with pytest.raises(DataError, match="2 sequences, all of them empty"):
+        Scaler.fit(Sequences.from_list([[], []]), mode)
+    missing = Sequences.from_list([[[1.0, None]], [[2.0, None]]])
+    with pytest.raises(DataError, match="Column 'x1' is missing in all 2 steps of the 2 sequences"):
+        Scaler.fit(missing, mode)
+
+
+def test_wrong_use():
+    sequences = walks()
+    with pytest.raises(ParameterError, match=r"'features', 'sequence' or None. Got 'all'"):
+        Scaler.fit(sequences, "all")
+    scaler = Scaler.fit(sequences, "sequence")
+    with pytest.raises(ParameterError, match=r"needs statistics of shape \(30, 6\) .* Got None"):
+        scaler.inverse_transform(sequences)
+    with pytest.raises(ParameterError, match=r"Got \(30, 5\)"):
+        scaler.inverse_transform(sequences, np.zeros((30, 5)))
+    binary = Schema(tuple(Column(f"x{i}", "binary") for i in range(3)))
+    with pytest.raises(SchemaError, match=r"fitted on 3 columns, 3 of them numeric. Got 3, 0"):
+        scaler.transform(Sequences(np.zeros((1, 3)), [0, 1], schema=binary))
