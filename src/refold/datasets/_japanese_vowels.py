@@ -2,12 +2,15 @@
 
 from importlib.resources import files
 from io import BytesIO
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from refold.datasets._question import offsets_of
 from refold.sequences import Column, Schema, Sequences
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["JapaneseVowels", "japanese_vowels"]
 
@@ -69,7 +72,7 @@ def japanese_vowels() -> JapaneseVowels:
     return JapaneseVowels(train, test, train_labels, test_labels)
 
 
-def to_sequences(table: object) -> Sequences:
+def to_sequences(table: "pa.Table") -> Sequences:
     """Turn an Arrow table with one list column a feature into sequences."""
     names = [f"x{feature}" for feature in range(NUM_FEATURES)]
     lists = [table[name].combine_chunks() for name in names]

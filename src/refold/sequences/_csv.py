@@ -6,10 +6,12 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from refold.errors import FileFormatError
 from refold.sequences._access import decode_utf8
 from refold.sequences._columns import Kinds, resolve_kinds
-from refold.sequences._file_tables import from_file_table, id_and_time
+from refold.sequences._file_tables import find_id, find_time, from_file_table
 from refold.sequences._long import to_long_table
 from refold.sequences._sequences import Sequences
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_csv", "write_csv"]
 
+INTEGER = r"^(0|-?[1-9]\d{0,17})$"
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
@@ -53,10 +56,12 @@ def read_csv(
 
     text = decode_utf8(data, name)
     header = _header(text, name)
-    # A list column cannot be in CSV, so that the id is needed; 007 and 7 are different ids.
-    id, time = id_and_time(header, name, id=id, time=time)  # noqa: A001
+    identity, order = find_id(header, name, id), find_time(header, name, time)
     convert = arrow_csv.ConvertOptions(
-        column_types={id: pa.string()}, strings_can_be_null=True, quoted_strings_can_be_null=False
+        # As text first, since 007 and 7 are different ids.
+        column_types={identity: pa.string()},
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
     )
     try:
         table = arrow_csv.read_csv(
@@ -67,14 +72,14 @@ def read_csv(
     except pa.ArrowException as error:
         _raise_ragged(text, header, name)
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
-    table = _settle_ids(table, id)
+    table = _settle_ids(table, identity)
     if columns is None:
-        columns = [column for column in header if column not in {id, time}]
+        columns = [column for column in header if column not in {identity, order}]
     chosen = [column for column in columns if column in header]
     if chosen == list(columns):
         for column, kind in zip(columns, resolve_kinds(kinds, columns), strict=True):
             table = _settle_column(table, column, kind, text, name)
-    return from_file_table(table, name, id=id, time=time, columns=columns, kinds=kinds)
+    return from_file_table(table, name, id=identity, time=order, columns=columns, kinds=kinds)
 
 
 def _header(text: str, name: str) -> list[str]:
@@ -118,10 +123,9 @@ def _raise_ragged(text: str, header: list[str], name: str) -> None:
 def _settle_ids(table: "pa.Table", column: str) -> "pa.Table":
     """Make integers of the ids where that loses nothing."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     ids = table[column]
-    if pc.all(pc.match_substring_regex(ids, r"^(0|-?[1-9]\d{0,17})$"), skip_nulls=False).as_py():
+    if _matches(ids, INTEGER).all():
         ids = ids.cast(pa.int64())
     return table.set_column(table.column_names.index(column), column, ids)
 
@@ -131,7 +135,6 @@ def _settle_column(
 ) -> "pa.Table":
     """Make an empty column numeric, and refuse text among numbers."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     cells = table[column]
     if pa.types.is_null(cells.type):
@@ -139,11 +142,11 @@ def _settle_column(
         return table.set_column(table.column_names.index(column), column, cells)
     if kind == "categorical" or not pa.types.is_string(cells.type):
         return table
-    numbers = pc.match_substring_regex(cells, NUMBER)
-    count = pc.sum(numbers).as_py() or 0
+    numbers = _matches(cells, NUMBER)
+    count = int(numbers.sum())
     if kind is None and 2 * count <= len(cells) - cells.null_count:
         return table
-    row = pc.index(numbers, pa.scalar(value=False)).as_py()
+    row = int(np.argmin(numbers | cells.is_null().to_numpy()))
     line = next((line for i, (_, line) in enumerate(_rows(text)) if i == row), None)
     others = f", but {count} of the {len(cells)} entries are" if kind is None else ""
     raise FileFormatError(
@@ -151,3 +154,11 @@ def _settle_column(
         "Mend it, or leave it empty if it is missing; if the column holds labels, "
         f"pass kinds={{{column!r}: 'categorical'}}."
     )
+
+
+def _matches(cells: "pa.ChunkedArray", pattern: str) -> np.ndarray:
+    """Return the mask of cells that match a regular expression; an empty one does not."""
+    import pyarrow.compute as pc
+
+    matches = pc.call_function("match_substring_regex", [cells], pc.MatchSubstringOptions(pattern))
+    return matches.fill_null(False).to_numpy()  # noqa: FBT003

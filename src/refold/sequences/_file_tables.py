@@ -11,7 +11,7 @@ from refold.sequences._sequences import Sequences
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["from_file_table", "id_and_time"]
+__all__ = ["find_id", "find_time", "from_file_table"]
 
 
 def from_file_table(
@@ -36,46 +36,54 @@ def from_file_table(
     if not table.num_rows:
         raise FileFormatError(f"{name} has columns ({', '.join(names)}), but no rows.")
     lists = [column for column in columns or names if column in names and _is_list(table, column)]
-    id, time = id_and_time(names, name, id=id, time=time, need_id=not lists)  # noqa: A001
-    if columns is None:
-        columns = lists or [column for column in names if column not in {id, time}]
-    absent = [column for column in columns if column not in names]
-    if absent:
-        raise SchemaError(f"{name} has no column {absent[0]!r}. It has {', '.join(names)}.")
-    if not columns:
-        raise SchemaError(f"{name} has no column beside {', '.join(names)} to make sequences of.")
-    if lists and time is not None:
-        raise SchemaError(f"{name} has one row a sequence. Leave time= out.")
-    if lists or id is None:
-        return Sequences.from_arrow(table, id=id, columns=list(columns), kinds=kinds)
-    return from_long_table(table, id=id, time=time, columns=columns, kinds=kinds)
+    if lists:
+        identity = _asked(id, "id", names, name)
+        if time is not None:
+            raise SchemaError(f"{name} has one row a sequence. Leave time= out.")
+        columns = _features(columns, lists, names, name)
+        return Sequences.from_arrow(table, id=identity, columns=columns, kinds=kinds)
+    identity, order = find_id(names, name, id), find_time(names, name, time)
+    others = [column for column in names if column not in {identity, order}]
+    columns = _features(columns, others, names, name)
+    return from_long_table(table, id=identity, time=order, columns=columns, kinds=kinds)
 
 
-def id_and_time(
-    names: Sequence[str],
-    name: str,
-    *,
-    id: str | None,  # noqa: A002
-    time: str | None,
-    need_id: bool = True,
-) -> tuple[str | None, str | None]:
-    """Return the columns of the id and the time: those asked for, else ``id`` and ``time``.
-
-    Without ``need_id`` the table has one row a sequence: the id is optional, and there is no time
-    unless it is asked for.
-    """
-    for role, asked in (("id", id), ("time", time)):
-        if asked is not None and asked not in names:
-            raise SchemaError(
-                f"{name} has no {role} column {asked!r}. Its columns are {', '.join(names)}."
-            )
-    found = id or ("id" if "id" in names else None)
-    if found is None and need_id:
+def find_id(names: Sequence[str], name: str, asked: str | None) -> str:
+    """Return the column that tells sequences apart: the one asked for, else ``id``."""
+    found = _asked(asked, "id", names, name)
+    if found is None:
         raise SchemaError(
             f"{name} has no column 'id' that tells its sequences apart. "
             f"Name one with id=; its columns are {', '.join(names)}."
         )
-    return found, time or ("time" if "time" in names and need_id else None)
+    return found
+
+
+def find_time(names: Sequence[str], name: str, asked: str | None) -> str | None:
+    """Return the column that orders the steps: the one asked for, else ``time`` if there is one."""
+    return _asked(asked, "time", names, name)
+
+
+def _asked(asked: str | None, role: str, names: Sequence[str], name: str) -> str | None:
+    if asked is None:
+        return role if role in names else None
+    if asked not in names:
+        raise SchemaError(
+            f"{name} has no {role} column {asked!r}. Its columns are {', '.join(names)}."
+        )
+    return asked
+
+
+def _features(
+    asked: Sequence[str] | None, found: list[str], names: Sequence[str], name: str
+) -> list[str]:
+    absent = [column for column in asked or () if column not in names]
+    if absent:
+        raise SchemaError(f"{name} has no column {absent[0]!r}. It has {', '.join(names)}.")
+    features = found if asked is None else list(asked)
+    if not features:
+        raise SchemaError(f"{name} has no column beside {', '.join(names)} to make sequences of.")
+    return features
 
 
 def _is_list(table: "pa.Table", column: str) -> bool:

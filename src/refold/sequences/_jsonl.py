@@ -83,10 +83,12 @@ def _parse(text: str, name: str) -> list[Entry]:
         try:
             entries.append(Entry(number, json.loads(line)))
         except (ValueError, RecursionError) as error:
-            where = f" at character {error.colno}" if hasattr(error, "colno") else ""
+            reason = str(error)
+            if isinstance(error, json.JSONDecodeError):
+                reason = f"{error.msg} at character {error.colno}"
             cut = " The file seems to be cut short." if number == len(lines) else ""
             raise FileFormatError(
-                f"{name}, line {number} is not JSON: {getattr(error, 'msg', error)}{where}.{cut} "
+                f"{name}, line {number} is not JSON: {reason}.{cut} "
                 "Expected one whole sequence on each line."
             ) from error
     if not entries:

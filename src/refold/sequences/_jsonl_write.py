@@ -33,14 +33,15 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None) -> bytes:
     lines = []
     for identity, (start, stop) in zip(sequences.ids.tolist(), bounds, strict=True):
         parts = [column[start:stop] for column in cells]
+        value: list[Any] = parts
         if text:
-            value: Any = ["".join(map(str, parts[0]))]
+            value = ["".join(map(str, parts[0]))]
         elif schema.layout == "array" and not named:
             value = [list(map(list, zip(*parts, strict=True)))]
-        else:
-            value = parts
-        entry = {"id": identity, **dict(zip(schema.names, value, strict=True))} if named else value
-        lines.append(json.dumps(entry if named else entry[0], ensure_ascii=False, allow_nan=False))
+        entry = value[0]
+        if named:
+            entry = {"id": identity, **dict(zip(schema.names, value, strict=True))}
+        lines.append(json.dumps(entry, ensure_ascii=False, allow_nan=False))
     return "".join(line + "\n" for line in lines).encode()
 
 

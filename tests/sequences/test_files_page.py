@@ -1,0 +1,38 @@
+"""The examples of docs/files.md are true."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from refold.sequences import read
+
+PAGE = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_python_runs_and_prints_what_it_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code = next(text for language, text in BLOCKS if language == "python")
+    exec(code, {})  # noqa: S102
+    said = re.search(r"print\(.*?# (.*)", code)
+    assert said is not None
+    assert capsys.readouterr().out.strip() == said[1]
+
+
+def test_the_table_is_read_as_described(tmp_path):
+    text = next(text for _, text in BLOCKS if text.startswith("id,time"))
+    (tmp_path / "table.csv").write_text(text)
+    back = read(tmp_path / "table.csv")
+    assert back.ids.tolist() == ["a", "b", "c"]
+    assert back.lengths.tolist() == [2, 0, 1]
+    assert np.isnan(back[2][0, 0])
+
+
+def test_every_line_is_read_in_its_layout(tmp_path):
+    text = next(text for _, text in BLOCKS if text.startswith("[["))
+    layouts = []
+    for line in text.splitlines():
+        (tmp_path / "line.jsonl").write_text(line.split("   ")[0] + "\n")
+        layouts.append(read(tmp_path / "line.jsonl").schema.layout)
+    assert layouts == ["array", "series", "tokens", "characters", "array"]
