@@ -1,0 +1,72 @@
+"""Every architecture that reads ragged data, one list for all property tests."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from refold.layers import LSTM, PaddingMask
+from refold.models import Models, autoencoder, default
+
+STEPS = 7
+
+
+class Case(NamedTuple):
+    """How to build models, and data as their contract has it."""
+
+    build: Callable[[], Models]
+    kinds: list[str]
+    num_labels: list[int]
+    flags: bool = False
+
+    def data(self, n: int = 12, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets of all lengths from 0 to ``STEPS``, NaN where padded."""
+        rng = np.random.default_rng(seed)
+        y = rng.normal(size=(n, STEPS, len(self.kinds))).astype("float32")
+        for i, (kind, labels) in enumerate(zip(self.kinds, self.num_labels, strict=True)):
+            if kind == "binary":
+                y[:, :, i] = rng.integers(2, size=(n, STEPS))
+            elif kind == "categorical":
+                y[:, :, i] = rng.integers(labels, size=(n, STEPS))
+        lengths = np.arange(n) % (STEPS + 1)
+        padded = np.arange(STEPS) >= lengths[:, None]
+        x = y.copy()
+        if self.flags:
+            missing = rng.random(x.shape) < 0.3
+            x[missing], y[missing] = 0.0, np.nan
+            x = np.concatenate([x, ~missing], axis=-1).astype("float32")
+        x[padded], y[padded] = np.nan, np.nan
+        return x, y
+
+
+def _default(kinds: list[str], num_labels: list[int] | None = None, **options: object) -> Case:
+    num_labels = num_labels or [0] * len(kinds)
+
+    def build() -> Models:
+        keras.utils.set_random_seed(1)
+        return default(
+            kinds, num_labels=num_labels, latent_dim=4, max_steps=STEPS, units=8, **options
+        )
+
+    return Case(build, kinds, num_labels, bool(options.get("observed_flags")))
+
+
+def _own() -> Models:
+    """A user's own pair, with a decoder that writes more steps than the data has."""
+    keras.utils.set_random_seed(1)
+    x = keras.Input((None, 2))
+    code = keras.Input((4,))
+    encoder = keras.Model(x, LSTM(4)(PaddingMask()(x)))
+    repeated = keras.layers.RepeatVector(STEPS + 2)(code)
+    return autoencoder(encoder, keras.Model(code, LSTM(2, return_sequences=True)(repeated)))
+
+
+CASES = {
+    "numeric": _default(["numeric"] * 3),
+    "deep": _default(["numeric"] * 2, depth=2, dropout=0.3, code_noise=0.1),
+    "binary": _default(["binary"] * 4),
+    "mixed": _default(["numeric", "categorical", "binary"], [0, 3, 0]),
+    "missing values": _default(["numeric", "categorical"], [0, 3], observed_flags=True),
+    "own": Case(_own, ["numeric"] * 2, [0, 0]),
+}
