@@ -96,12 +96,12 @@ def _check_lengths(lengths: Any, x: np.ndarray) -> np.ndarray:
 def _missing_steps(x: np.ndarray) -> np.ndarray:
     """Return the (n, T) mask of steps that are missing in all features."""
     if x.dtype == object:
-        missing = np.frompyfunc(is_missing, 1, 1)(x).astype(bool)
+        missing = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
     elif x.dtype.kind == "f":
         missing = np.isnan(x)
     else:
         missing = np.zeros(x.shape, dtype=bool)
-    return missing.all(axis=2) if x.ndim == 3 else missing
+    return np.all(missing, axis=2) if x.ndim == 3 else missing
 
 
 def _equal_steps(x: np.ndarray, value: float | str) -> np.ndarray:
@@ -111,7 +111,7 @@ def _equal_steps(x: np.ndarray, value: float | str) -> np.ndarray:
             f"padding_value is {value!r}, which no {x.dtype} entry can equal. Give the value that "
             "padded steps hold."
         )
-    return equal.all(axis=2) if x.ndim == 3 else equal
+    return np.all(equal, axis=2) if x.ndim == 3 else equal
 
 
 def _lengths_without_trailing(padded: np.ndarray) -> np.ndarray:

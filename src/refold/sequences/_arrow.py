@@ -150,7 +150,7 @@ def _text_columns(opened: OpenTable, id: str | None) -> tuple[str, ...]:  # noqa
 
 def _flatten(column: Any) -> tuple[np.ndarray, Any]:
     """Return the length of each list, 0 where it is null, and the entries one after another."""
-    import pyarrow.compute as pc
+    from pyarrow.compute import call_function
 
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy()
-    return lengths, pc.list_flatten(column)
+    lengths = call_function("list_value_length", [column]).fill_null(0).to_numpy()
+    return lengths, call_function("list_flatten", [column])

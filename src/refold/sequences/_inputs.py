@@ -141,7 +141,7 @@ def _union(columns: tuple[Column, ...]) -> Column:
             f"Column {first.name!r} is {' in one set and '.join(sorted(kinds))} in another. "
             "Pass kinds= where the sets are made."
         )
-    labels = dict.fromkeys(label for column in columns for label in column.labels)
+    labels: dict[Any, None] = dict.fromkeys(label for column in columns for label in column.labels)
     if len({isinstance(label, str) for label in labels}) > 1:
         raise SchemaError(
             f"The labels of column {first.name!r} are text in one set and integers in another."

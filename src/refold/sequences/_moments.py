@@ -21,10 +21,12 @@ def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean, scale : array of float64 of shape (K,)
         The deviation is exactly 0 where a column is constant.
     """
-    unit = _units(np.abs(values), axis=0)
-    z = values.astype(np.float64) / unit
-    mean = np.nanmean(z, axis=0) if z.size else np.zeros(z.shape[1])
-    scale = np.sqrt(np.nanmean(np.square(z - mean), axis=0)) if z.size else np.zeros(z.shape[1])
+    z, observed, unit = _in_units(values)
+    count = np.maximum(observed.sum(axis=0), 1)
+    mean = z.sum(axis=0) / count
+    z -= mean
+    z[~observed] = 0.0
+    scale = np.sqrt(np.einsum("ij,ij->j", z, z) / count)
     scale[scale <= _ROUNDING * np.abs(mean)] = 0.0
     return mean * unit, scale * unit
 
@@ -44,23 +46,29 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
     mean, scale : array of float64 of shape (n, K)
         NaN where a sequence has no observed entry; a deviation of exactly 0 where it is constant.
     """
-    unit = _units(np.abs(values), axis=0)
-    z = values.astype(np.float64) / unit
-    observed = ~np.isnan(z)
+    z, observed, unit = _in_units(values)
     count = _sums(observed.astype(np.float64), sequences)
     count[count == 0] = np.nan
-    mean = _sums(np.where(observed, z, 0.0), sequences) / count
-    deviation = z - np.repeat(mean, sequences.lengths, axis=0)
-    scale = np.sqrt(_sums(np.where(observed, np.square(deviation), 0.0), sequences) / count)
+    mean = _sums(z, sequences) / count
+    z -= np.repeat(mean, sequences.lengths, axis=0)
+    z[~observed] = 0.0
+    scale = np.sqrt(_sums(np.square(z), sequences) / count)
     scale[scale <= _ROUNDING * np.abs(mean)] = 0.0
     return mean * unit, scale * unit
 
 
-def _units(magnitudes: np.ndarray, axis: int) -> np.ndarray:
-    """Return a power of two near the greatest magnitude, so that squares cannot overflow."""
-    greatest = np.fmax.reduce(magnitudes.astype(np.float64), axis=axis, initial=0.0)
-    greatest = np.where(greatest > 0, greatest, 1.0)
-    return np.exp2(np.floor(np.log2(greatest)))
+def _in_units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a copy with 0 where nothing is observed, where something is, and its unit.
+
+    The unit is a power of two near the greatest magnitude of a column: dividing by it rounds
+    nothing, and squares cannot overflow.
+    """
+    observed = ~np.isnan(values)
+    z = np.where(observed, values, 0.0).astype(np.float64, copy=False)
+    greatest = np.maximum(z.max(axis=0, initial=0.0), -z.min(axis=0, initial=0.0))
+    unit = np.exp2(np.floor(np.log2(np.where(greatest > 0, greatest, 1.0))))
+    z /= unit
+    return z, observed, unit
 
 
 def _sums(values: np.ndarray, sequences: Sequences) -> np.ndarray:

@@ -81,7 +81,7 @@ class Scaler:
         Warns
         -----
         UserWarning
-            Where a numeric column is constant: it is scaled by 1.
+            Where a numeric column is constant: it is scaled by 1, unless nothing is scaled.
         """
         if mode not in {"features", "sequence", None}:
             raise ParameterError(f"scale must be 'features', 'sequence' or None. Got {mode!r}.")
@@ -90,9 +90,9 @@ class Scaler:
         mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
         mean_numeric, scale_numeric = moments(sequences.values[:, numeric])
         constant = scale_numeric == 0
-        if constant.any():
-            _remark_constant(np.array(sequences.schema.names)[numeric][constant])
         if mode is not None:
+            if constant.any():
+                _remark_constant(np.array(sequences.schema.names)[numeric][constant])
             mean[numeric] = mean_numeric
             scale[numeric] = np.where(constant, 1.0, scale_numeric)
         state: dict[str, Any] = {
@@ -240,10 +240,9 @@ def _check_observed(sequences: Sequences) -> None:
         raise DataError(
             f"There is nothing to learn from: {len(sequences)} sequences, all of them empty."
         )
-    for name, missing in zip(
-        sequences.schema.names, np.isnan(sequences.values).all(axis=0), strict=True
-    ):
-        if missing:
+    missing = np.all(np.isnan(sequences.values), axis=0)
+    for i, name in enumerate(sequences.schema.names):
+        if missing[i]:
             raise DataError(
                 f"Column {name!r} is missing in all {len(sequences.values)} steps of the "
                 f"{len(sequences)} sequences. Leave the column out or fill it."
