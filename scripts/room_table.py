@@ -1,0 +1,80 @@
+"""The room table as an import-linter contract: a room imports only what its row names.
+
+A row of ``[tool.importlinter]`` in ``pyproject.toml`` reads ``"room: names"``.  The names are
+other rooms, ``refold`` for the public face that ``refold/__init__.py`` loads lazily, and
+packages.  The standard library and a room's own files go without saying.  The table is
+exhaustive both ways: every room has a row, and what a row does not name is forbidden.  A room is
+entered by its door: files whose names start with an underscore are its own.
+"""
+
+import sys
+from typing import Any
+
+from grimp import ImportGraph
+from importlinter import Contract, ContractCheck, fields, output
+
+__all__ = ["RoomTable"]
+
+
+class RoomTable(Contract):
+    """Contract of type ``room_table``, with its rows as ``rows``."""
+
+    type_name = "room_table"
+
+    rows = fields.ListField(subfield=fields.StringField())
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002, FBT001
+        """Compare all imports of the package with the table."""
+        package = str(self.session_options["root_packages"][0])
+        table = _read(self.rows)  # pyright: ignore[reportArgumentType]
+        rooms = {package, *(_room(child, package) for child in graph.find_children(package))}
+        problems = [f"{room} has no row." for room in sorted(rooms - set(table))]
+        problems += [f"{room} has a row, but is no room." for room in sorted(set(table) - rooms)]
+        for importer in sorted(graph.modules):
+            room = _room(importer, package)
+            if room not in table:
+                continue
+            for imported in sorted(graph.find_modules_directly_imported_by(importer)):
+                reason = _forbidden(imported, room, table[room], package)
+                if reason:
+                    details = graph.get_import_details(importer=importer, imported=imported)
+                    lines = ", ".join(str(detail["line_number"]) for detail in details)
+                    problems.append(f"{importer} imports {imported} (line {lines}): {reason}.")
+        return ContractCheck(kept=not problems, metadata={"problems": problems})
+
+    def render_broken_contract(self, check: ContractCheck) -> None:
+        """Print each import that the table does not have."""
+        for problem in check.metadata["problems"]:
+            output.print_error(problem)
+
+
+def _read(rows: list[str]) -> dict[str, set[str]]:
+    table = {}
+    for row in rows:
+        room, _, names = row.partition(":")
+        table[room.strip()] = {name.strip() for name in names.split(",")} - {""}
+    return table
+
+
+def _room(module: str, package: str) -> str | None:
+    """Name the room of a module; the public face is the package's own name."""
+    parts = module.split(".")
+    if parts[0] != package:
+        return None
+    return parts[1] if len(parts) > 1 else package
+
+
+def _forbidden(imported: str, room: Any, row: set[str], package: str) -> str | None:
+    """Say why a room may not import a module, or None if it may."""
+    target = _room(imported, package)
+    if target is None:
+        if imported in row or imported in sys.stdlib_module_names:
+            return None
+        return f"the row of {room} does not name the package {imported}"
+    if target == room:
+        return None
+    if target not in row:
+        return f"the row of {room} does not name {target}"
+    if any(part.startswith("_") for part in imported.split(".")[2:]):
+        return f"it is a file of {target}'s own; import what {target} exports"
+    return None
