@@ -12,6 +12,7 @@ from refold.cli._io import (
     DATA_FORMATS,
     MODEL_FORMATS,
     Output,
+    format_of,
     plan_output,
     readable,
 )
@@ -145,10 +146,21 @@ def load_model(name: str) -> Any:
 
 
 def _read(model: Any, name: str, options: dict[str, Any], format_name: str | None) -> Any:
+    """Read sequences, from a table the columns that the model was fitted on."""
     from refold.sequences import read
 
+    schema = model.schema_
     with readable(name, format_name=format_name, formats=DATA_FORMATS) as path:
-        return read(path, **options).align(model.schema_)
+        chosen = format_of(path)
+        if chosen in {"parquet", "csv"} and not _has_default_names(schema.names):
+            options.setdefault("columns", list(schema.names))
+        if chosen in {"txt", "jsonl"} and schema.layout == "words":
+            options.setdefault("unit", "words")
+        return read(path, **options).align(schema)
+
+
+def _has_default_names(names: tuple[str, ...]) -> bool:
+    return names in {("token",), tuple(f"x{i}" for i in range(len(names)))}
 
 
 def _write(model: Any, decoded: Any, ids: "np.ndarray", target: Output, *, quiet: bool) -> None:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from refold.cli._io import format_of
 from refold.errors import FileFormatError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def write_codes(path: Path, codes: "np.ndarray", ids: "np.ndarray") -> None:
     codes : array of shape (n_sequences, latent_dim)
     ids : array of shape (n_sequences,)
     """
-    from refold.sequences._atomic import atomic_writer
+    from refold.sequences import atomic_writer
 
     with atomic_writer(path) as stream:
         _WRITERS[_format(path)](stream, codes, ids)
@@ -211,7 +212,7 @@ def _ids(table: "pa.Table") -> "np.ndarray":
 
 
 def _format(path: Path) -> str:
-    chosen = path.suffix.lstrip(".").lower()
+    chosen = format_of(path)
     if chosen not in _READERS:
         raise FileFormatError(
             f"Codes are kept in .parquet, .csv, .jsonl or .npy files. Got {str(path)!r}."

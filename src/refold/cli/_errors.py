@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 import typer
 
+from refold.cli._words import with_options
 from refold.errors import RefoldError
 
 __all__ = ["MISTAKE", "remark", "run"]
@@ -42,7 +43,7 @@ def run(command: Callable[[], Any]) -> int:
             _silence_standard_output()
             return PIPE_CLOSED
         except RefoldError as error:
-            return _mistake(str(error))
+            return _mistake(with_options(str(error)))
         except OSError as error:
             return _mistake(_describe(error))
         except Exception as error:
@@ -100,4 +101,4 @@ def _show_warning(
     line: str | None = None,  # noqa: ARG001
 ) -> None:
     label = "Remark" if issubclass(category, UserWarning) else category.__name__
-    remark(str(message), label=label, colour="yellow")
+    remark(with_options(str(message)), label=label, colour="yellow")

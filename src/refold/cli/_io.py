@@ -15,12 +15,21 @@ from typing import BinaryIO
 
 from refold.errors import ParameterError, RefoldError
 
-__all__ = ["CODE_FORMATS", "DATA_FORMATS", "MODEL_FORMATS", "Output", "plan_output", "readable"]
+__all__ = [
+    "CODE_FORMATS",
+    "DATA_FORMATS",
+    "MODEL_FORMATS",
+    "Output",
+    "format_of",
+    "plan_output",
+    "readable",
+]
 
 STREAM = "-"
 DATA_FORMATS = ("parquet", "csv", "jsonl", "npz", "npy", "txt")
 CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
 MODEL_FORMATS = ("refold",)
+ALIASES = {"pq": "parquet", "ndjson": "jsonl"}
 TEXT_FORMATS = ("csv", "jsonl", "txt")
 
 
@@ -55,12 +64,14 @@ def plan_output(
 ) -> Output:
     """Check an output before the work: its format, its folder, and that it can be written.
 
+    The name of a file says its format; a stream or a device has the one asked for.
+
     Parameters
     ----------
     name : str
         File name, or ``-`` for standard output.
     format_name : str or None
-        Format asked for; for a file it has to agree with the name.
+        Format asked for, of a stream or a device.
     formats : tuple of str
         Formats that this output can have.
     default : str
@@ -69,7 +80,7 @@ def plan_output(
     Raises
     ------
     ParameterError
-        If the format is not one of ``formats`` or differs from the name's, the folder is missing
+        If the format is not one of ``formats``, the folder is missing
         or cannot be written, or a terminal would receive binary data.
     """
     path = None if name == STREAM else Path(name)
@@ -81,7 +92,7 @@ def plan_output(
                 "Name a file with -o, or send standard output to a file or a pipe."
             )
         return Output(name, chosen, path, copied=True)
-    chosen = path.suffix.lstrip(".").lower()
+    chosen = format_of(path)
     if chosen not in formats:
         raise ParameterError(
             f"The output {name!r} must end in {_endings(formats)}, which says its format."
@@ -113,6 +124,13 @@ def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) ->
         except RefoldError as error:
             text = str(error).replace(repr(str(copy)), "standard input")
             raise type(error)(text.replace(str(copy), "standard input")) from error
+
+
+def format_of(path: Path) -> str | None:
+    """Return the format that a file's name says, or None."""
+    suffix = path.suffix.lstrip(".").lower()
+    chosen = ALIASES.get(suffix, suffix)
+    return chosen if chosen in {*DATA_FORMATS, *CODE_FORMATS, *MODEL_FORMATS} else None
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:

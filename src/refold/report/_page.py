@@ -8,7 +8,7 @@ from pathlib import Path
 
 from refold._optional import optional
 from refold.report._measure import Result
-from refold.sequences._atomic import atomic_writer
+from refold.sequences import atomic_writer
 
 __all__ = ["Figure", "Section", "write_page"]
 
