@@ -45,6 +45,14 @@ def test_fixed_size_and_nested_lists():
     assert nested.schema.num_columns == 2
 
 
+def test_slices_chunks_and_list_views():
+    table = pa.table({"x": [[1.0], [2.0, 3.0], None]})
+    joined = pa.concat_tables([table[1:], table[:1]])
+    assert [series.tolist() for series in Sequences.from_arrow(joined)] == [[2, 3], [], [1]]
+    views = pa.array([[1.0, 2.0], [3.0]], pa.list_view(pa.float64()))
+    assert Sequences.from_arrow(views).lengths.tolist() == [2, 1]
+
+
 def test_columns_of_text_are_characters():
     sequences = Sequences.from_arrow(pa.table({"id": [5, 6], "word": ["abba", None]}))
     assert sequences.to_list() == ["abba", ""]

@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from refold.errors import DataError, SchemaError
@@ -95,6 +96,21 @@ def test_one_table_a_sequence_gives_the_names():
         Sequences.from_list([frame, frame[["gear", "speed"]]])
 
 
+def test_one_arrow_table_a_sequence():
+    table = pa.table({"speed": [1.0, None], "gear": ["low", "high"]})
+    sequences = Sequences.from_list([table, table[:1]])
+    assert sequences.schema.names == ("speed", "gear")
+    np.testing.assert_array_equal(sequences.values, [[1, 1], [np.nan, 0], [1, 1]])
+
+
+def test_masked_entries_are_missing():
+    masked = np.ma.masked_array([[1, 2], [3, 4]], [[False, True], [False, False]])
+    expected = [[1, np.nan], [3, 4]]
+    np.testing.assert_array_equal(Sequences.from_list([masked]).values, expected)
+    np.testing.assert_array_equal(Sequences.from_array(masked[None], [2]).values, expected)
+    assert Sequences.from_list([np.ma.masked_array(["a", "b"], [0, 1])]).to_list() == [["a", None]]
+
+
 def test_precision_is_kept():
     assert Sequences.from_list([np.float32([1.5])]).values.dtype == np.float32
     assert Sequences.from_list([np.array([0.1])])[0][0] == 0.1
@@ -115,6 +131,7 @@ def test_schema_of_a_fitted_model():
         ([], {}, DataError, "Got an empty list. Expected at least one sequence"),
         ("abc", {}, DataError, "Expected a list of sequences. Got one str"),
         ([1.0, 2.0], {}, DataError, "Got the number 1.0 for sequence 0"),
+        ([np.array(3)], {}, DataError, "Got a value of type ndarray for sequence 0"),
         ([None], {}, DataError, "Got a value of type NoneType for sequence 0"),
         ([b"ab"], {}, DataError, "Got a value of type bytes for sequence 0"),
         (

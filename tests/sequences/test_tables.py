@@ -135,6 +135,31 @@ def test_numbers_as_text():
             DataError,
             r"Got the text 'one' at sequence 0 \(id 1\), step 1, column 'x'",
         ),
+        (
+            {"id": [1, 1], "x": [1.0]},
+            {"id": "id"},
+            DataError,
+            "'x' has 1 rows, but column 'id' has 2",
+        ),
+        ({"id": 1, "x": [1.0]}, {"id": "id"}, DataError, "Column 'id' is a int. Expected a list"),
+        (
+            pd.DataFrame([[1, 2, 3]], columns=["id", "x", "x"]),
+            {"id": "id"},
+            SchemaError,
+            "two columns named 'x'",
+        ),
+        (
+            pa.Table.from_arrays([pa.array([1])] * 3, names=["id", "x", "x"]),
+            {"id": "id"},
+            SchemaError,
+            "two columns named 'x'",
+        ),
+        (
+            pa.table({"id": [1], "x": [1]}).replace_schema_metadata({b"refold": b"{"}),
+            {"id": "id"},
+            SchemaError,
+            "metadata of the table hold a damaged schema",
+        ),
         ({"id": [1], "x": [dt.date(2024, 1, 1)]}, {"id": "id"}, SchemaError, "'x' holds dates"),
         ({"id": [1], "x": [[1.0]]}, {"id": "id"}, SchemaError, "which is not a feature"),
         (
@@ -148,6 +173,43 @@ def test_numbers_as_text():
 def test_bad_input(columns, options, error, message):
     with pytest.raises(error, match=message):
         Sequences.from_table(columns, **options)
+
+
+@pytest.mark.parametrize("type_", [pl.Categorical, pl.Enum(["v", "u"])])
+def test_polars_categories_are_labels(type_):
+    frame = pl.DataFrame({"id": ["p", "p", "q"], "event": ["u", "v", None]})
+    frame = frame.with_columns(pl.col("event").cast(type_), pl.col("id").cast(pl.Categorical))
+    sequences = Sequences.from_table(frame, id="id")
+    assert sequences.ids.tolist() == ["p", "q"]
+    np.testing.assert_array_equal(sequences.values[:, 0], [0, 1, np.nan])
+
+
+@pytest.mark.parametrize(
+    "values", [pd.array([1, 0, None], dtype="Int64"), pd.array([True, False, None])]
+)
+def test_nullable_pandas_columns(values):
+    sequences = Sequences.from_table(pd.DataFrame({"id": 1, "x": values}), id="id")
+    assert sequences.schema.columns[0].kind == "binary"
+    np.testing.assert_array_equal(sequences.values[:, 0], [1, 0, np.nan])
+
+
+def test_ids_of_any_type():
+    def ids(values):
+        return Sequences.from_table({"id": values, "x": [1.0, 2.0]}, id="id").ids.tolist()
+
+    assert ids([2.0, 1.0]) == [2, 1]
+    assert ids([2.5, 1.0]) == ["2.5", "1.0"]
+    assert ids([1, "a"]) == ["1", "a"]
+    assert ids([dt.date(2024, 1, 1)] * 2) == ["2024-01-01"]
+
+
+def test_several_chunks():
+    first = pa.table({"id": pa.array(["a"]).dictionary_encode(), "x": [1.0]})
+    second = pa.table({"id": pa.array(["a"]).dictionary_encode(), "x": [2.0]})
+    third = pa.table({"id": pa.array(["b"]).dictionary_encode(), "x": [3.0]})
+    sequences = Sequences.from_table(pa.concat_tables([first, second, third]), id="id")
+    assert sequences.ids.tolist() == ["a", "b"]
+    assert sequences.lengths.tolist() == [2, 1]
 
 
 def test_mixed_types_in_a_pandas_column():

@@ -8,7 +8,7 @@ import numpy as np
 
 from refold.errors import DataError, ParameterError
 from refold.sequences._columns import Kinds, is_missing
-from refold.sequences._lists import parts_from_list
+from refold.sequences._lists import parts_from_list, unmasked
 from refold.sequences._parts import Parts
 
 
@@ -62,7 +62,7 @@ def _cut(x: np.ndarray, lengths: np.ndarray, **options: Any) -> Parts:
 
 def _check_array(x: Any) -> np.ndarray:
     try:
-        x = np.asarray(x)
+        x = np.asarray(unmasked(x))
     except ValueError as error:
         raise DataError(
             "The sequences differ in length and make no array. Use Sequences.from_list."

@@ -59,17 +59,17 @@ def open_table(table: Any) -> OpenTable:
             f"Got {type(table).__name__}."
         )
     if isinstance(table, Mapping):
-        return OpenTable({str(name): _objects(table[name]) for name in table}, (), None)
+        return _open_columns(table, list(table))
+    _check_unique(getattr(table, "columns", ()))
     try:
         arrow = pa.table(table)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         # A pandas column that mixes types; its entries are looked at one by one.
         if not hasattr(table, "columns"):
             raise DataError(f"The table cannot be read as Arrow: {error}.") from error
-        return OpenTable({str(name): _objects(table[name]) for name in table.columns}, (), None)
-    columns = {name: arrow[i] for i, name in enumerate(arrow.column_names)}
-    if len(columns) < arrow.num_columns:
-        raise SchemaError("Two columns of the table have the same name. Rename one.")
+        return _open_columns(table, list(table.columns))
+    _check_unique(arrow.column_names)
+    columns = {name: _normal(arrow[i]) for i, name in enumerate(arrow.column_names)}
     metadata = arrow.schema.metadata or {}
     return OpenTable(columns, _pandas_index(metadata), _stored_schema(metadata))
 
@@ -85,7 +85,7 @@ def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
     kind = None
     if pa.types.is_dictionary(column.type):
         kind = "categorical"
-        column = column.cast(column.type.value_type)
+        column = without_dictionary(column)
     type_ = column.type
     if pa.types.is_boolean(type_):
         return _numbers(column.cast(pa.uint8())), kind or "binary"
@@ -146,6 +146,53 @@ def is_text(type_: "pa.DataType") -> bool:
 _VIEWS = {"string_view"}
 
 
+def without_dictionary(column: Any) -> Any:
+    """Return a column of the values themselves where it holds numbers of a dictionary's values."""
+    import pyarrow as pa
+
+    if not pa.types.is_dictionary(column.type):
+        return column
+    value_type = column.type.value_type
+    if not is_text(value_type):
+        return column.cast(value_type)
+    # Not every text type can be cast or taken from; the dictionaries themselves are short.
+    text = [
+        pa.array(chunk.dictionary.to_pylist(), pa.large_string()).take(chunk.indices)
+        for chunk in column.chunks
+    ]
+    return pa.chunked_array(text, pa.large_string())
+
+
+def _normal(column: Any) -> Any:
+    """Return a column with plain lists for list views, which few functions know."""
+    import pyarrow as pa
+
+    if str(column.type).startswith("list_view"):
+        return pa.chunked_array([pa.array(column.to_pylist(), pa.list_(column.type.value_type))])
+    return column
+
+
+def _check_unique(names: Any) -> None:
+    names = [name for name in names if isinstance(name, str | int)]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise SchemaError(f"The table has two columns named {twice[0]!r}. Rename one.")
+
+
+def _open_columns(table: Any, names: list[Any]) -> OpenTable:
+    """Open a table column by column, whatever each holds."""
+    for name in names:
+        if isinstance(table[name], str) or not hasattr(table[name], "__len__"):
+            raise DataError(
+                f"Column {name!r} is a {type(table[name]).__name__}. Expected a list or an array."
+            )
+        if len(table[name]) != len(table[names[0]]):
+            raise DataError(
+                f"Column {name!r} has {len(table[name])} rows, but column {names[0]!r} has "
+                f"{len(table[names[0]])}. All columns need the same."
+            )
+    return OpenTable({str(name): _objects(table[name]) for name in names}, (), None)
+
+
 def _numbers(column: Any) -> np.ndarray:
     return np.asarray(column.to_numpy(zero_copy_only=False) if _is_array(column) else column)
 
@@ -176,4 +223,12 @@ def _pandas_index(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
 
 def _stored_schema(metadata: Mapping[bytes, bytes]) -> Schema | None:
     stored = metadata.get(METADATA_KEY)
-    return None if stored is None else Schema.from_dict(json.loads(stored))
+    if stored is None:
+        return None
+    try:
+        return Schema.from_dict(json.loads(stored))
+    except ValueError as error:
+        raise SchemaError(
+            f"The metadata of the table hold a damaged schema ({error}). "
+            "Remove the entry 'refold', or write the data again."
+        ) from error

@@ -61,7 +61,7 @@ def _convert(x: Any, kinds: Kinds, names: Sequence[str] | None) -> Sequences:
     if is_table(x):
         return Sequences.from_arrow(x, columns=names, kinds=kinds)
     if hasattr(x, "__array__") and not isinstance(x, list | tuple):
-        x = np.asarray(x)
+        x = np.asanyarray(x)
         if x.ndim > 1:
             return Sequences.from_array(x, kinds=kinds, names=names)
         if x.dtype.kind in "OUT" and x.ndim == 1:

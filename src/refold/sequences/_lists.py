@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 
 from refold.errors import DataError, SchemaError
+from refold.sequences._arrow_columns import as_raw
 from refold.sequences._checks import check_ids
 from refold.sequences._columns import Kinds, encode_columns
 from refold.sequences._parts import Parts, Places, offsets_from_lengths, sequence_name
@@ -55,8 +56,11 @@ def _as_array(item: Any, name: str) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
     if isinstance(item, str):
         return _objects(list(item))
-    if hasattr(item, "__dataframe__") or hasattr(item, "to_numpy"):
+    if hasattr(item, "column_names"):
+        return _from_arrow_table(item)
+    if hasattr(item, "to_numpy"):
         item = item.to_numpy()
+    item = unmasked(item)
     if not hasattr(item, "__array__"):
         if isinstance(item, bytes | Mapping | set) or not hasattr(item, "__len__"):
             raise DataError(
@@ -67,8 +71,15 @@ def _as_array(item: Any, name: str) -> np.ndarray:
             return _objects(list(item))
     try:
         array = np.asarray(item)
+        if array.ndim == 0:
+            raise DataError(
+                f"Got {_shown(item)} for {name}. Expected an array, a list or a str; "
+                "one sequence alone belongs into a list."
+            )
         if array.dtype.kind in "US" and not isinstance(item, np.ndarray):
             array = np.asarray(item, dtype=object)
+    except DataError:
+        raise
     except ValueError:
         array = None
     if array is None or (array.dtype == object and array.ndim == 1 and _has_rows(array)):
@@ -150,12 +161,11 @@ def _check_names(names: Sequence[str], num_columns: int) -> tuple[str, ...]:
 
 def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
     """Return the column names of the first sequence where each is a table of its own."""
-    columns = getattr(items[0], "columns", None)
-    if columns is None:
+    names = _columns_of(items[0])
+    if names is None:
         return None
-    names = tuple(str(name) for name in columns)
     for i, item in enumerate(items):
-        other = tuple(str(name) for name in getattr(item, "columns", names))
+        other = _columns_of(item)
         if other != names:
             raise SchemaError(
                 f"Sequence {i} has the columns {other}, but sequence 0 has {names}. "
@@ -167,6 +177,27 @@ def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
 def _shown(item: Any) -> str:
     number = isinstance(item, int | float | complex | np.generic)
     return f"the number {item}" if number else f"a value of type {type(item).__name__}"
+
+
+def _columns_of(item: Any) -> tuple[str, ...] | None:
+    columns = getattr(item, "column_names", getattr(item, "columns", None))
+    return None if columns is None else tuple(str(name) for name in columns)
+
+
+def _from_arrow_table(table: Any) -> np.ndarray:
+    raws = [as_raw(table[name], name)[0] for name in table.column_names]
+    objects = any(raw.dtype == object for raw in raws)
+    return np.stack([raw.astype(object) if objects else raw for raw in raws], axis=1)
+
+
+def unmasked(x: Any) -> Any:
+    """Return a masked array with NaN or None where it is masked; anything else as it is."""
+    if not isinstance(x, np.ma.MaskedArray):
+        return x
+    numeric = x.dtype.kind in "biuf"
+    filled = np.array(x.data, dtype=np.result_type(x.dtype, np.float32) if numeric else object)
+    filled[np.ma.getmaskarray(x)] = np.nan if numeric else None
+    return filled
 
 
 def _has_rows(array: np.ndarray) -> bool:

@@ -16,6 +16,7 @@ from refold.sequences._arrow_columns import (
     is_text,
     metadata_of,
     open_table,
+    without_dictionary,
 )
 from refold.sequences._checks import check_ids
 from refold.sequences._columns import Kinds, encode_columns, is_missing, resolve_kinds
@@ -163,8 +164,7 @@ def _first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
         numbers: dict[Any, int] = {}
         codes = [numbers.setdefault(value, len(numbers)) for value in column]
         return np.array(codes, dtype=np.int64), list(numbers)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = without_dictionary(column)
     if pa.types.is_null(column.type):
         return np.zeros(len(column), dtype=np.int64), [None] * bool(len(column))
     encoded = column.dictionary_encode(null_encoding="encode").unify_dictionaries()
