@@ -51,7 +51,11 @@ def run(command: Callable[[], Any]) -> int:
                 raise
             return _mistake(_usage(error))
     if code == INTERRUPTED:
-        remark("Stopped by Ctrl-C. Nothing was written.", label="Interrupted", colour="yellow")
+        remark(
+            "Stopped by Ctrl-C. What was not finished is not written.",
+            label="Interrupted",
+            colour="yellow",
+        )
     return code if isinstance(code, int) else 0
 
 

@@ -26,6 +26,8 @@ def info(
 
 def _facts(model: Any) -> dict[str, Any]:
     history = model.history_
+    parameters = model.get_params(deep=False)
+    del parameters["verbose"]
     losses = [loss for loss in history.get("val_loss", ()) if loss is not None]
     return {
         "columns": [
@@ -39,7 +41,7 @@ def _facts(model: Any) -> dict[str, Any]:
         "epochs": len(history.get("epoch", ())),
         "best_validation_loss": min(losses) if losses else None,
         "seconds": history["seconds"][-1] if history.get("seconds") else None,
-        "parameters": model.get_params(deep=False),
+        "parameters": parameters,
     }
 
 

@@ -103,11 +103,13 @@ def plan_output(
 
 @contextmanager
 def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) -> Iterator[Path]:
-    """Give the path of an input; standard input is first copied to a temporary file.
+    """Give the path of an input, under a name that says its format.
 
-    Messages about that file speak of standard input, not of the copy.
+    Standard input is copied to a temporary file first; a file whose name says nothing gets a
+    link. Messages about either speak of what the user named.
     """
-    if name != STREAM:
+    shown = "standard input" if name == STREAM else name
+    if name != STREAM and (format_name is None or format_of(Path(name)) is not None):
         yield Path(name)
         return
     if format_name is None and len(formats) > 1:
@@ -116,14 +118,17 @@ def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) ->
         )
     chosen = _known(format_name or formats[0], formats)
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
-        copy = Path(folder) / f"standard input.{chosen}"
-        with copy.open("wb") as target:
-            shutil.copyfileobj(sys.stdin.buffer, target)
+        stand_in = Path(folder) / f"input.{chosen}"
+        if name == STREAM:
+            with stand_in.open("wb") as target:
+                shutil.copyfileobj(sys.stdin.buffer, target)
+        else:
+            stand_in.symlink_to(Path(name).absolute())
         try:
-            yield copy
+            yield stand_in
         except RefoldError as error:
-            text = str(error).replace(repr(str(copy)), "standard input")
-            raise type(error)(text.replace(str(copy), "standard input")) from error
+            text = str(error).replace(repr(str(stand_in)), shown)
+            raise type(error)(text.replace(str(stand_in), shown)) from error
 
 
 def format_of(path: Path) -> str | None:

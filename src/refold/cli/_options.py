@@ -31,7 +31,7 @@ Quiet = Annotated[
 ]
 InputFormat = Annotated[
     str | None,
-    typer.Option("--format", metavar="FORMAT", help="Format of what goes through -, such as csv."),
+    typer.Option("--format", metavar="FORMAT", help="Format of what has no telling name, as of -."),
 ]
 OutputFormat = Annotated[
     str | None,

@@ -1,0 +1,175 @@
+"""A mistake is one line on standard error and exit code 2, and nothing is written."""
+
+import numpy as np
+import pytest
+
+import refold
+from refold.cli import main
+from refold.sequences import write
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model of one feature that was hardly trained."""
+    path = tmp_path_factory.mktemp("models") / "sines.refold"
+    sines = refold.datasets.noisy_sines(12, seed=0)
+    refold.SequenceAutoencoder(3, units=4, max_epochs=1, random_state=0).fit(sines).save(path)
+    return path
+
+
+@pytest.fixture
+def mistake(tmp_path, capsys, monkeypatch):
+    """Run a command that must fail, in a folder whose files it must leave as they are."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        code = main([str(argument) for argument in arguments])
+        shown = capsys.readouterr()
+        assert code == 2
+        assert shown.out == ""
+        lines = shown.err.splitlines()
+        assert lines[-1].startswith("Error: ")
+        assert all(line.startswith("Remark: ") for line in lines[:-1])
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+        return lines[-1]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fit"], ["Missing argument 'DATA'", "Try: refold fit --help"]),
+        (["fit", "a.csv"], ["Missing option '--output'", "Try: refold fit --help"]),
+        (["nothing"], ["No such command 'nothing'", "Try: refold --help"]),
+        (["fit", "a.csv", "-o", "m.refold", "--latent-dim", "two"], ["--latent-dim", "integer"]),
+        (["fit", "a.csv", "-o", "m.refold", "--wings", "2"], ["No such option", "--wings"]),
+        (["fit", "a.csv", "-o", "m.refold"], ["no file a.csv"]),
+        (["fit", "a.csv", "-o", "m.keras"], ["'m.keras' must end in .refold"]),
+        (["fit", "a.csv", "-o", "x/m.refold"], ["no folder 'x'", "Make it first"]),
+        (["fit", "a.csv", "-o", "."], ["must end in .refold"]),
+        (["fit", "a.doc", "-o", "m.refold"], ["unknown suffix '.doc'"]),
+        (["fit", "-", "-o", "m.refold"], ["Add --format parquet|csv|"]),
+        (["fit", "a.txt", "-o", "m.refold", "--unit", "lines"], ["--unit", "'lines'"]),
+        (["fit", "a.csv", "-o", "m.refold", "--columns", "a,,b"], ["--columns", "empty name"]),
+        (["fit", "a.csv", "-o", "m.refold", "--kinds", "a=binary,b"], ["--kinds", "in none"]),
+        (["encode", "m.refold", "a.csv", "-o", "c.txt"], ["'c.txt' must end in .parquet, .csv"]),
+        (["encode", "-", "-"], ["Only one input can be standard input"]),
+        (["encode", "m.refold", "a.csv"], ["m.refold"]),
+        (["decode", "m.refold", "c.csv", "-o", "b.xlsx"], ["'b.xlsx' must end in"]),
+        (["info", "m.refold"], ["m.refold"]),
+        (["data", "moving-zeros"], ["no data set 'moving-zeros'", "moving-ones"]),
+        (["data", "moving-ones", "-n", "0"], ["integer of at least 1", "Got 0"]),
+        (["data", "moving-ones", "-o", "x/a.csv"], ["no folder 'x'"]),
+        (["data", "ramps", "--format", "xlsx"], ["one of parquet, csv", "'xlsx'"]),
+        (["demo", "-o", "/dev/null"], ["'/dev/null' is a file. Name a folder."]),
+    ],
+)
+def test_arguments_that_cannot_be(mistake, arguments, words):
+    line = mistake(*arguments)
+    assert all(word in line for word in words), line
+
+
+def table(*rows):
+    return "\n".join(rows) + "\n"
+
+
+FILES = {
+    "empty.csv": "",
+    "header.csv": "id,x\n",
+    "noid.csv": table("who,x", "1,2", "1,3"),
+    "text.csv": table("id,x", "1,2", "1,many", "2,3"),
+    "infinite.csv": table("id,x", "1,2", "1,inf", "2,3"),
+    "repeated.csv": table("id,time,x", "1,0,2", "1,0,3", "2,0,3"),
+    "missing.csv": table("id,x,y", "1,2,", "1,3,", "2,4,"),
+    "one.csv": table("id,x", "1,2", "1,3"),
+    "two.csv": table("id,x,y", "1,2,3", "2,4,5"),
+    "cut.jsonl": "[1, 2, 3]\n[1, 2",
+    "none.jsonl": "\n",
+    "ragged.jsonl": "[[1, 2], [3, 4]]\n[[1], [2]]\n",
+    "fake.parquet": "no table",
+    "fake.npz": "no archive",
+    "fake.refold": "no model",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("empty.csv", [], ["empty.csv"]),
+        ("header.csv", [], ["header.csv", "no rows"]),
+        ("noid.csv", [], ["no column 'id'", "Name one with --id", "who, x"]),
+        ("noid.csv", ["--id", "whom"], ["no id column 'whom'", "who, x"]),
+        ("noid.csv", ["--id", "who", "--columns", "z"], ["no column 'z'"]),
+        ("text.csv", ["--kinds", "numeric"], ["many", "'x'"]),
+        ("infinite.csv", [], ["inf", "'x'"]),
+        ("repeated.csv", [], ["repeated.csv", "time"]),
+        ("missing.csv", [], ["'y'"]),
+        ("one.csv", [], ["sequence"]),
+        ("cut.jsonl", [], ["cut.jsonl", "line 2"]),
+        ("none.jsonl", [], ["none.jsonl"]),
+        ("ragged.jsonl", [], ["ragged.jsonl"]),
+        ("fake.parquet", [], ["fake.parquet is not a parquet file"]),
+        ("fake.npz", [], ["fake.npz is not an npz file"]),
+        ("two.csv", ["--latent-dim", "0"], ["--latent-dim must be a positive integer", "Got 0"]),
+        ("two.csv", ["--architecture", "tower"], ["--architecture must be one of", "'tower'"]),
+        ("two.csv", ["--scale", "big"], ["--scale must be one of", "'big'"]),
+        ("two.csv", ["--validation-fraction", "1.5"], ["--validation-fraction must be"]),
+        ("two.csv", ["--max-epochs", "-1"], ["--max-epochs must be a positive integer"]),
+    ],
+)
+def test_data_that_cannot_be_fitted(mistake, tmp_path, name, options, words):
+    (tmp_path / name).write_text(FILES[name], encoding="utf-8")
+    line = mistake("fit", name, "-o", "m.refold", "--max-epochs", "1", *options)
+    assert all(word in line for word in words), line
+
+
+def test_a_length_of_zero_is_nothing_for_a_classic_model(mistake, tmp_path):
+    (tmp_path / "a.jsonl").write_text("[1.5, 2.5, 3.5]\n[]\n[2.5, 1.5, 3.5]\n", encoding="utf-8")
+    line = mistake("fit", "a.jsonl", "-o", "m.refold", "--architecture", "repeat")
+    assert "sequence 1 has length 0" in line
+    assert "use --architecture default" in line
+
+
+def test_data_of_another_schema(mistake, tmp_path, model):
+    (tmp_path / "two.csv").write_text(FILES["two.csv"], encoding="utf-8")
+    assert "2 features" in mistake("encode", model, "two.csv", "-o", "c.npy")
+
+
+@pytest.mark.parametrize("command", ["info", "encode"])
+def test_a_model_file_that_is_none(mistake, tmp_path, model, command):
+    write(refold.datasets.noisy_sines(3, seed=0), tmp_path / "a.npz")
+    (tmp_path / "fake.refold").write_text(FILES["fake.refold"], encoding="utf-8")
+    (tmp_path / "cut.refold").write_bytes(model.read_bytes()[:-100])
+    for name in ("fake.refold", "cut.refold"):
+        line = mistake(command, name, *(["a.npz", "-o", "c.npy"] if command == "encode" else []))
+        assert name in line
+
+
+def test_codes_that_do_not_fit(mistake, tmp_path, model):
+    np.save(tmp_path / "wide.npy", np.zeros((2, 4)))
+    np.save(tmp_path / "codes.npy", np.zeros((2, 3)))
+    assert "shape (n_sequences, 3)" in mistake("decode", model, "wide.npy", "-o", "b.npz")
+    for lengths, words in [("1,2,3", "3 lengths for 2"), ("-1", "negative"), ("a", "whole")]:
+        line = mistake("decode", model, "codes.npy", "-o", "b.npz", "--lengths", lengths)
+        assert words in line
+
+
+def test_an_error_of_refold_itself_keeps_its_traceback(monkeypatch):
+    from refold.cli._errors import run
+
+    def broken():
+        raise ZeroDivisionError("a fault")
+
+    with pytest.raises(ZeroDivisionError, match="a fault"):
+        run(broken)
+
+
+def test_warnings_are_remarks_of_one_line(capsys):
+    import warnings
+
+    from refold.cli._errors import run
+
+    assert run(lambda: warnings.warn("a constant\n feature", UserWarning, stacklevel=1)) == 0
+    assert capsys.readouterr().err == "Remark: a constant feature\n"

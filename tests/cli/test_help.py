@@ -1,0 +1,43 @@
+"""Help pages, the version, and that nothing heavy is loaded for them."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from refold.cli import main
+
+COMMANDS = ["fit", "encode", "decode", "reconstruct", "info", "data", "demo"]
+HEAVY = {"jax", "keras", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "sklearn"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_an_example_that_starts_with_the_command(command, capsys):
+    assert main([command, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"Example: refold {command}" in shown
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_general_help_lists_the_commands(arguments, capsys):
+    assert main(arguments) == 0
+    shown = capsys.readouterr()
+    assert all(command in shown.out for command in COMMANDS)
+    assert shown.err == ""
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"refold {version('refold')}\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(arguments):
+    program = (
+        f"import sys; from refold.cli import main; main({arguments!r}); "
+        f"sys.exit(', '.join(sorted({HEAVY!r} & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "\n"
+    assert "Usage" in done.stdout or "refold" in done.stdout

@@ -1,0 +1,85 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from refold.cli._io import CODE_FORMATS, DATA_FORMATS, plan_output, readable
+from refold.errors import DataError, ParameterError
+
+
+def plan(name, format_name=None, formats=DATA_FORMATS):
+    return plan_output(str(name), format_name=format_name, formats=formats, default="jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a.parquet", "parquet"), ("a.CSV", "csv"), ("a.ndjson", "jsonl")]
+)
+def test_the_name_says_the_format(tmp_path, name, expected):
+    target = plan(tmp_path / name)
+    assert target.format == expected
+    with target.writing() as path:
+        assert path == tmp_path / name
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_has_the_format_asked_for_or_the_default():
+    assert plan("-").format == "jsonl"
+    assert plan("-", "csv").format == "csv"
+
+
+def test_a_device_is_written_and_not_replaced():
+    target = plan(os.devnull, "csv")
+    with target.writing() as path:
+        path.write_text("x", encoding="utf-8")
+    assert not Path(os.devnull).is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a.xlsx", "must end in .parquet, .csv, .jsonl or .npy"),
+        ("a", "must end in"),
+        ("nowhere/a.csv", "there is no folder"),
+        ("folder.csv", "is a folder"),
+        ("file.csv/a.csv", "there is no folder"),
+    ],
+)
+def test_an_output_that_cannot_be_is_found_at_once(tmp_path, name, message):
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file.csv").touch()
+    with pytest.raises(ParameterError, match=message):
+        plan(tmp_path / name, formats=CODE_FORMATS)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that takes no files")
+def test_a_folder_that_takes_no_files_is_found_at_once():
+    with pytest.raises(ParameterError, match="does not take files"):
+        plan("/proc/self/a.csv")
+
+
+def test_an_unknown_format_of_a_stream_is_refused():
+    with pytest.raises(ParameterError, match=r"one of parquet, csv.*Got 'xlsx'"):
+        plan("-", "xlsx")
+    with (
+        pytest.raises(ParameterError, match=r"Add --format parquet\|csv"),
+        readable("-", format_name=None, formats=DATA_FORMATS),
+    ):
+        pass
+
+
+def test_a_file_of_any_name_is_read_in_the_format_asked_for(tmp_path):
+    source = tmp_path / "readings.log"
+    source.write_text("id,x\n", encoding="utf-8")
+    with readable(str(source), format_name="csv", formats=DATA_FORMATS) as path:
+        assert path.suffix == ".csv"
+        assert path.read_text(encoding="utf-8") == "id,x\n"
+
+
+def test_messages_name_what_the_user_named(tmp_path):
+    source = tmp_path / "readings.log"
+    source.touch()
+    with (
+        pytest.raises(DataError, match=r"^.*readings\.log: no good$"),
+        readable(str(source), format_name="csv", formats=DATA_FORMATS) as path,
+    ):
+        raise DataError(f"{path}: no good")

@@ -1,0 +1,20 @@
+import pytest
+
+from refold.cli._words import with_options
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Name one with id=; its columns are a.", "Name one with --id; its columns are a."),
+        ("Leave id=, columns=.", "Leave --id, --columns."),
+        ("use architecture='default'.", "use --architecture default."),
+        ("or pass kinds={'page': 'categorical'}.", "or pass --kinds page=categorical."),
+        ("latent_dim must be positive. Got 0.", "--latent-dim must be positive. Got 0."),
+        ("Sequences.from_table(table, id=...)", "Sequences.from_table(table, id=...)"),
+        ("column 'id=' is there", "column 'id=' is there"),
+        ("grid=2", "grid=2"),
+    ],
+)
+def test_arguments_become_options(message, expected):
+    assert with_options(message) == expected
