@@ -1,0 +1,87 @@
+"""What padding does to the plain models: ``python padding.py [--epochs 100]``.
+
+Prints, for the data of both answers, what zero padding costs in the loss and in the code, beside
+the same models with a loss over real steps only, and a model that reads padding as padding.
+"""
+
+import argparse
+
+import refold  # before Keras, which then runs on JAX
+
+# isort: split
+import keras
+import numpy as np
+
+from refold.datasets import question_array, ramps
+from refold.models import Models, classic, default
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=100, help="on the question's array")
+    parser.add_argument("--ramp-epochs", type=int, default=400, help="on the four ramps")
+    options = parser.parse_args(arguments)
+    print(f"refold {refold.__version__} on {keras.backend.backend()}")
+
+    x, lengths = question_array()
+    real = np.arange(10) < lengths[:, None]
+    y = np.where(real[..., None], x, np.nan)  # NaN: neither padding nor anything else to learn
+    print(f"\nThe question's array: {1 - real.mean():.0%} of the steps are padding")
+    print(f"{np.mean(x == 0):.0%} of the entries are zero")
+    num_arrays = len(np.unique(x, axis=0))
+    print(f"{len(set(lengths))} different sequences, {num_arrays} different arrays")
+
+    print(f"\nSequences whose real steps come back exactly after {options.epochs} epochs")
+    for what, targets in (("real steps only", y), ("padding counted", x)):
+        plain = fitted(x, targets, epochs=options.epochs)
+        right = (plain.autoencoder.predict(x, verbose=0) > 0.5) == (x > 0.5)
+        share = (right.all(axis=-1) | ~real).all(axis=1).mean()
+        print(f"  reshape, loss with {what}: {share:.0%}")
+
+    masked = default(["binary"] * 5, latent_dim=20, max_steps=10, units=16)
+    masked.autoencoder.compile("adam", "binary_crossentropy")
+    masked.autoencoder.fit(y, y, batch_size=100, epochs=max(1, options.epochs // 5), verbose=0)
+    print("\nHow far ten more padded steps move a code, in its deviations")
+    print(f"  reshape: {moved(with_steps(plain, 20), plain.encoder, x, filler=0.0):.2g}")
+    print(f"  default: {moved(masked.encoder, masked.encoder, y, filler=np.nan):.2g}")
+
+    print(f"\nThe ramps: error on real steps (root mean square) after {options.ramp_epochs} epochs")
+    x = ramps().to_padded(0.0)
+    y = ramps().to_padded()
+    real = ~np.isnan(y)
+    for what, targets in (("real steps only", y), ("padding counted", x)):
+        keras.utils.set_random_seed(1)
+        models = classic.repeat()
+        models.autoencoder.compile(optimizer="adam", loss="mse")
+        models.autoencoder.fit(x, targets, epochs=options.ramp_epochs, verbose=0)
+        error = (models.autoencoder.predict(x, verbose=0) - x)[real]
+        print(f"  repeat, loss with {what}: {np.sqrt(np.mean(error**2)):.4f}")
+
+
+def fitted(x: np.ndarray, targets: np.ndarray, *, epochs: int) -> Models:
+    """Fit the first answer's model with sigmoid outputs, always from the same start."""
+    keras.utils.set_random_seed(0)
+    models = classic.reshape(output_activation="sigmoid")
+    models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam")
+    models.autoencoder.fit(x, targets, batch_size=100, epochs=epochs, verbose=0)
+    return models
+
+
+def with_steps(models: Models, steps: int) -> keras.Model:
+    """Return the same encoder, weights included, for inputs of another number of steps."""
+    encoder = classic.reshape(steps=steps).encoder
+    encoder.set_weights(models.encoder.get_weights())
+    return encoder
+
+
+def moved(longer: keras.Model, encoder: keras.Model, x: np.ndarray, *, filler: float) -> float:
+    """Root mean square change of the codes when padding is added, over their deviation."""
+    padded = np.concatenate([x, np.full_like(x, filler)], axis=1)
+    codes = encoder.predict(x, verbose=0)
+    change = longer.predict(padded, verbose=0) - codes
+    return float(np.sqrt(np.mean(change**2) / np.mean(codes.var(axis=0))))
+
+
+if __name__ == "__main__":
+    main()
