@@ -48,11 +48,14 @@ if "keras" not in sys.modules:
     os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
-def _register_with_keras(_keras: Any) -> None:
-    importlib.import_module("refold.models")
+def _register_layers(imported: Any) -> None:
+    # a room of ours that is itself importing Keras is not ready yet; the hook comes again for it
+    if imported.__name__ == "refold.layers" or "refold.layers" not in sys.modules:
+        importlib.import_module("refold.models")
 
 
-register_post_import_hook(_register_with_keras, "keras")
+register_post_import_hook(_register_layers, "keras")
+register_post_import_hook(_register_layers, "refold.layers")
 
 
 def __getattr__(name: str) -> Any:

@@ -76,6 +76,13 @@ def loads(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarra
     ------
     ModelFileError
         If they are not a model's, are cut short or changed, or come from a newer version.
+
+    Examples
+    --------
+    >>> loads(b"", "empty.refold")
+    Traceback (most recent call last):
+    ...
+    refold.errors.ModelFileError: empty.refold is not a Refold model: it is empty.
     """
     metadata = _read_metadata(data, source)
     version = metadata.get("version", "")
@@ -107,6 +114,14 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
     path : path
     data : bytes
         As ``dumps`` made them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "model.refold"
+    >>> write(path, dumps({"latent_dim": 4}, {}))
+    >>> path.exists()
+    True
     """
     with atomic_writer(path) as file:
         file.write(data)
@@ -130,6 +145,14 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
         If the file is not a model, is cut short or changed, or comes from a newer version.
     FileNotFoundError
         If there is no such file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "model.refold"
+    >>> write(path, dumps({"latent_dim": 4}, {}))
+    >>> read(path)
+    ({'latent_dim': 4}, {})
     """
     try:
         data = Path(path).read_bytes()

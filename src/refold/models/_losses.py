@@ -86,6 +86,14 @@ def length_loss(lengths: Any, predicted: Any) -> Any:
     Returns
     -------
     tensor of shape (batch,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> certain = np.array([[7.0, -4.0]], "float32")
+    >>> right, wrong = np.array([7.0], "float32"), np.array([8.0], "float32")
+    >>> bool(length_loss(right, certain)[0] < 0.001 < length_loss(wrong, certain)[0])
+    True
     """
     location, log_scale = predicted[:, 0], predicted[:, 1]
     rate = ops.exp(-log_scale)

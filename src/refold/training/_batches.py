@@ -31,7 +31,7 @@ class Padded(NamedTuple):
 
 
 def pick_batch_size(num_sequences: int) -> int:
-    """Batch size by the number of training sequences: a power of two from 16 to 64.
+    """Pick the batch size by the number of training sequences: 32, and 64 from 2000 on.
 
     Parameters
     ----------
@@ -40,18 +40,24 @@ def pick_batch_size(num_sequences: int) -> int:
     Returns
     -------
     int
+        Never more than there are sequences.
 
     Examples
     --------
-    >>> pick_batch_size(50), pick_batch_size(1000), pick_batch_size(100_000)
-    (16, 32, 64)
+    >>> pick_batch_size(20), pick_batch_size(1000), pick_batch_size(100_000)
+    (20, 32, 64)
     """
-    wanted = max(1, num_sequences) / 30
-    return int(min(64, max(16, 2 ** np.floor(np.log2(max(wanted, 1))))))
+    return max(1, min(num_sequences, 64 if num_sequences >= 2000 else 32))
 
 
 def num_batches(num_sequences: int, batch_size: int) -> int:
-    """Count batches, the last and partial one included."""
+    """Count batches, the last and partial one included.
+
+    Examples
+    --------
+    >>> num_batches(100, 32)
+    4
+    """
     return -(-num_sequences // batch_size)
 
 

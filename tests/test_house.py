@@ -1,0 +1,262 @@
+"""The house stands as docs/design.md says: what loads what, who imports whom, what is written."""
+
+import ast
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import refold
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "refold"
+FILES = sorted(PACKAGE.rglob("*.py"))
+HEAVY = {"jax", "keras", "matplotlib", "pandas", "polars", "pyarrow", "sklearn", "tensorflow"}
+
+LONG = {
+    "estimator.py": "one class, the one door; its parts are methods that scikit-learn names",
+}
+UNSHOWN = {
+    "refold.training.train": "`SequenceAutoencoder.fit` shows it; by itself it takes five objects",
+    "refold.report.section": "needs a trained model and its result; `refold demo` shows it",
+}
+
+
+def python(code, *, cwd=None, **environment):
+    """Run code in a fresh interpreter and return what it printed."""
+    kept = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=kept | environment,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+# What loads what
+
+
+@pytest.mark.parametrize("module", ["refold", "refold.cli", "refold.sequences", "refold.datasets"])
+def test_light_imports_load_nothing_heavy(module):
+    loaded = json.loads(python(f"import json, sys, {module}; print(json.dumps([*sys.modules]))"))
+    assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
+
+
+def test_help_loads_nothing_heavy():
+    code = "import json, sys\nfrom refold.cli import main\nmain(['fit', '--help'])\n"
+    printed = python(code + "print(json.dumps([*sys.modules]))")
+    loaded = json.loads(printed.splitlines()[-1])
+    assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds"), [("import refold", 0.2), ("import refold.cli as c; c.main(['-h'])", 0.5)]
+)
+def test_start_is_quick(code, seconds):
+    def cost():
+        return min(_processor_seconds(code) for _ in range(3)) - _processor_seconds("pass")
+
+    assert cost() < seconds
+
+
+def _processor_seconds(code):
+    """Processor time of an interpreter that runs code, whatever else the machine is doing."""
+    before = os.times()
+    python(code)
+    after = os.times()
+    return (
+        after.children_user - before.children_user + after.children_system - before.children_system
+    )
+
+
+def test_public_names_load_when_used():
+    assert set(refold.__all__) <= set(dir(refold))
+    for name in refold.__all__:
+        assert getattr(refold, name) is not None
+    with pytest.raises(AttributeError, match="module 'refold' has no attribute 'nothing'"):
+        refold.nothing  # noqa: B018
+
+
+# Keras
+
+
+def test_keras_runs_on_jax_by_default():
+    assert python("import refold, keras; print(keras.config.backend())").endswith("jax")
+
+
+def test_environment_variable_wins():
+    code = "import os, refold; print(os.environ['KERAS_BACKEND'])"
+    assert python(code, KERAS_BACKEND="torch") == "torch"
+
+
+def test_keras_that_is_already_imported_is_left_alone():
+    code = (
+        "import os, keras; os.environ.pop('KERAS_BACKEND'); import refold\n"
+        "print('KERAS_BACKEND' in os.environ)"
+    )
+    assert python(code, KERAS_BACKEND="jax").endswith("False")
+
+
+def test_keras_json_is_no_choice(tmp_path):
+    (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')
+    code = "import refold, keras; print(keras.config.backend())"
+    assert python(code, KERAS_HOME=str(tmp_path)).endswith("jax")
+
+
+@pytest.fixture(scope="module")
+def keras_file(tmp_path_factory):
+    from refold.models import default
+
+    path = tmp_path_factory.mktemp("models") / "autoencoder.keras"
+    default(["numeric"], latent_dim=2, max_steps=3, units=4).autoencoder.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "imports",
+    ["refold, keras", "keras, refold", "refold.layers, keras", "refold.training, keras"],
+)
+def test_keras_loads_models_of_refold_without_custom_objects(keras_file, imports):
+    code = (
+        f"import {imports}\n"
+        f"model = keras.models.load_model({str(keras_file)!r})\n"
+        "print(type(model).__module__, model.output_shape)"
+    )
+    printed = python(code, KERAS_BACKEND="jax")
+    assert printed.endswith("refold.models._autoencoder (None, None, 1)")
+
+
+@pytest.mark.parametrize("room", ["layers", "models", "training", "estimator", "plots", "report"])
+def test_every_room_can_be_the_first_to_be_imported(room):
+    python(f"import refold.{room}")
+
+
+# Who imports whom
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Copy what import-linter needs of the repository, and run it there."""
+    shutil.copytree(PACKAGE, tmp_path / "refold", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+
+    def lint():
+        return subprocess.run(
+            [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(tmp_path), "NO_COLOR": "1"},
+            check=False,
+        )
+
+    return tmp_path / "refold", lint
+
+
+def test_imports_are_those_of_the_table(house):
+    _, lint = house
+    run = lint()
+    assert run.returncode == 0, run.stdout
+    assert "1 kept, 0 broken" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "reason"),
+    [
+        ("sequences/_schema.py", "import keras", "does not name the package keras"),
+        ("sequences/_schema.py", "import polars", "does not name the package polars"),
+        ("errors.py", "import numpy", "does not name the package numpy"),
+        ("evaluation/_pca.py", "import jax", "does not name the package jax"),
+        ("layers/_lstm.py", "import refold.models", "does not name models"),
+        ("training/_loop.py", "from refold import estimator", "does not name estimator"),
+        ("cli/_fit.py", "from refold.training import train", "does not name training"),
+        ("datasets/_sizes.py", "from refold.sequences._parts import Parts", "of sequences's own"),
+        ("server.py", "from refold import load", "server has no row"),
+    ],
+)
+def test_an_import_outside_the_table_is_refused(house, file, line, reason):
+    package, lint = house
+    with (package / file).open("a", encoding="utf-8") as opened:
+        opened.write(f"\n{line}\n")
+    run = lint()
+    assert run.returncode == 1
+    assert reason in re.sub(r"\s+", " ", run.stdout)
+
+
+# What is written
+
+
+def rooms():
+    modules = [refold, *(importlib.import_module(f"refold.{name}") for name in _public_rooms())]
+    return [*modules, importlib.import_module("refold.models.classic")]
+
+
+def _public_rooms():
+    return [m.name for m in pkgutil.iter_modules(refold.__path__) if not m.name.startswith("_")]
+
+
+def public_names():
+    for module in rooms():
+        for name in getattr(module, "__all__", [n for n in vars(module) if n[0] != "_"]):
+            yield f"{module.__name__}.{name}", getattr(module, name)
+
+
+def test_public_functions_and_classes_have_a_docstring():
+    bare = [
+        name
+        for name, thing in public_names()
+        if (inspect.isclass(thing) or inspect.isroutine(thing)) and not inspect.getdoc(thing)
+    ]
+    assert bare == []
+
+
+def test_public_functions_and_classes_have_a_runnable_example():
+    unshown = {
+        name
+        for name, thing in public_names()
+        if (inspect.isclass(thing) or inspect.isroutine(thing))
+        and not (inspect.isclass(thing) and issubclass(thing, Exception | tuple))
+        and not re.search(r"Examples\n-+\n(.*\n)*>>> ", inspect.getdoc(thing) or "")
+    }
+    assert unshown == set(UNSHOWN)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_keep_the_rules(path):
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "a module says what it owns"
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Assert), f"line {node.lineno}: raise an error instead"
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}: name what is caught"
+    if path.name not in LONG:
+        assert len(text.splitlines()) <= 300, "one subject a file"
+
+
+def test_long_files_are_still_long():
+    for name in LONG:
+        assert len((PACKAGE / name).read_text(encoding="utf-8").splitlines()) > 300
+
+
+def test_version_is_the_same_everywhere():
+    version = re.escape(refold.__version__)
+    for name, pattern in (
+        ("pyproject.toml", rf'^version = "{version}"$'),
+        ("CITATION.cff", rf"^version: {version}$"),
+        ("CHANGELOG.md", rf"^## \[?({version}|Unreleased)"),
+    ):
+        assert re.search(pattern, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE), name
