@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.evaluation import PCABaseline, exact, nmse
@@ -90,10 +91,12 @@ def test_bad_input_is_named():
     train = waves(n=5)
     for wrong in (0, -2, 1.5, "4", True):
         with pytest.raises(ParameterError, match="latent_dim must be a positive integer"):
-            PCABaseline(wrong)
+            PCABaseline(wrong).fit(train)
     with pytest.raises(DataError, match=r"at most 5 components\. Got latent_dim=6"):
         PCABaseline(6).fit(train)
     with pytest.raises(DataError, match="at least one sequence with a step"):
         PCABaseline(1).fit(train.with_values(train.values)[[]])
     with pytest.raises(SchemaError, match="PCA was fitted on columns"):
         PCABaseline(1).fit(train).reconstruct(Sequences.from_list([[1.0, 2.0]]))
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        PCABaseline(1).reconstruct(train)

@@ -203,7 +203,7 @@ def _number_terms(x: np.ndarray, y: np.ndarray, zero: float | None) -> tuple[flo
     """Sum one numeric or binary column; a missing ``y`` counts as ``zero``, else the mean."""
     observed = ~np.isnan(x)
     x, y = x[observed], y[observed]
-    mean = x.mean() if len(x) else 0.0
+    mean = float(x.mean()) if len(x) else 0.0
     zero = mean if zero is None else zero
     error = x - np.where(np.isnan(y), zero, y)
     return (

@@ -1,7 +1,11 @@
 """The yardstick: principal components of the zero-padded series, told the lengths."""
 
+from numbers import Integral
+
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
+from sklearn.utils.validation import check_is_fitted
 
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences
@@ -9,7 +13,7 @@ from refold.sequences import Scaler, Schema, Sequences
 __all__ = ["PCABaseline"]
 
 
-class PCABaseline:
+class PCABaseline(BaseEstimator):
     """Principal component analysis of standardised, zero-padded sequences.
 
     What a model of the same code size has to beat.  Numeric columns are standardised on the
@@ -18,7 +22,7 @@ class PCABaseline:
 
     Parameters
     ----------
-    latent_dim : int
+    latent_dim : int, default=16
         Number of components, at most as many as there are sequences and padded values.
 
     Attributes
@@ -29,11 +33,6 @@ class PCABaseline:
         Units of the training split.
     max_steps_ : int
         Longest training sequence.  Later steps of other sequences come back as the mean.
-
-    Raises
-    ------
-    ParameterError
-        If ``latent_dim`` is not a positive integer.
 
     Examples
     --------
@@ -47,12 +46,8 @@ class PCABaseline:
     True
     """
 
-    def __init__(self, latent_dim: int) -> None:
-        if isinstance(latent_dim, bool) or not isinstance(latent_dim, int | np.integer):
-            raise ParameterError(f"latent_dim must be a positive integer. Got {latent_dim!r}.")
-        if latent_dim < 1:
-            raise ParameterError(f"latent_dim must be a positive integer. Got {latent_dim}.")
-        self.latent_dim = int(latent_dim)
+    def __init__(self, latent_dim: int = 16) -> None:
+        self.latent_dim = latent_dim
 
     def fit(self, sequences: Sequences) -> "PCABaseline":
         """Find the components of the training split.
@@ -64,9 +59,14 @@ class PCABaseline:
 
         Raises
         ------
+        ParameterError
+            If ``latent_dim`` is not a positive integer.
         DataError
             If there are fewer sequences than ``latent_dim``, or all of them are empty.
         """
+        number = isinstance(self.latent_dim, Integral) and not isinstance(self.latent_dim, bool)
+        if not number or self.latent_dim < 1:
+            raise ParameterError(f"latent_dim must be a positive integer. Got {self.latent_dim!r}.")
         self.schema_ = sequences.schema
         self.max_steps_ = int(sequences.lengths.max(initial=0))
         if self.max_steps_ == 0:
@@ -82,7 +82,16 @@ class PCABaseline:
         return self
 
     def transform(self, sequences: Sequences) -> np.ndarray:
-        """Encode sequences into an array of shape (n_sequences, latent_dim)."""
+        """Encode sequences into an array of shape (n_sequences, latent_dim).
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If called before `fit`.
+        SchemaError
+            If the columns are not those of the training split.
+        """
+        check_is_fitted(self, "pca_")
         return self.pca_.transform(self._matrix(sequences))
 
     def reconstruct(self, sequences: Sequences) -> Sequences:

@@ -99,7 +99,8 @@ def accuracy(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> f
             "use nmse or explained_variance."
         )
     values = on_steps_of(original, as_reconstruction(original, reconstructed))
-    observed = ~np.isnan(original.values[:, symbols]).all(axis=1)
+    missing = np.isnan(original.values[:, symbols])
+    observed = missing.sum(axis=1) < missing.shape[1]
     if not observed.any():
         return 1.0
     right = _right(original, values, tolerance=0.0)[:, symbols].all(axis=1)

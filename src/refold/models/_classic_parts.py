@@ -1,6 +1,6 @@
 """What the classic models are made of: an encoder, the code as a sequence, a repeating decoder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,7 +11,8 @@ from refold.layers import LSTM
 
 __all__ = ["Activation", "make_encoder", "make_repeater", "read_code", "require_positive"]
 
-Activation = str | Callable[[Any], Any] | None
+# A name, a callable or None; the types that Keras's signatures imply know names only.
+Activation = Any
 
 
 def make_encoder(
