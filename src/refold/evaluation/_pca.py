@@ -112,8 +112,8 @@ class PCABaseline(BaseEstimator):
         SchemaError
             If the columns are not those of the training split.
         """
-        decoded = self.pca_.inverse_transform(self.transform(sequences))
-        decoded = decoded.reshape(len(sequences), self.max_steps_, -1)
+        codes = self.transform(sequences)
+        decoded = self.pca_.inverse_transform(codes).reshape(len(sequences), self.max_steps_, -1)
         row, step = _positions(sequences)
         known = step < self.max_steps_
         channels = np.zeros((len(row), decoded.shape[-1]))

@@ -103,8 +103,8 @@ def accuracy(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> f
     observed = missing.sum(axis=1) < missing.shape[1]
     if not observed.any():
         return 1.0
-    right = _right(original, values, tolerance=0.0)[:, symbols].all(axis=1)
-    return float(np.mean(right[observed]))
+    right = _right(original, values, tolerance=0.0)[observed][:, symbols]
+    return float(np.mean(right.all(axis=1)))
 
 
 def _right(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
