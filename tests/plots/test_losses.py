@@ -12,7 +12,7 @@ def test_draws_both_losses_and_marks_the_best_epoch():
     lines = {line.get_label(): line.get_xydata() for line in ax.lines}
     np.testing.assert_array_equal(lines["training"][:, 1], [3.0, 2.0, 1.0])
     np.testing.assert_array_equal(lines["validation"][:, 0], [1, 2, 3])
-    np.testing.assert_array_equal(lines["best"], [[2, 1.5]])
+    np.testing.assert_array_equal(lines["best: 1.5"], [[2, 1.5]])
 
 
 def test_a_history_without_validation_has_one_curve():

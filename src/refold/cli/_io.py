@@ -116,7 +116,7 @@ def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) ->
         raise ParameterError(
             f"Standard input has no name that tells its format. Add --format {'|'.join(formats)}."
         )
-    chosen = _known(format_name or formats[0], formats)
+    chosen = _known(format_name or next(iter(formats)), formats)
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         stand_in = Path(folder) / f"input.{chosen}"
         if name == STREAM:

@@ -1,6 +1,6 @@
 """Arguments and options that several commands share, and how their text is read."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -89,7 +89,7 @@ def read_options(
     columns: str | None,
     kinds: str | None,
     unit: str | None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return the options that are set as arguments of `refold.sequences.read`."""
     given = {
         "id": id_column,

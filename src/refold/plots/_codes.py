@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold.errors import ParameterError
-from refold.plots._style import ACCENT, PALETTE, new_axes, ramp, tidy
+from refold.plots._style import ACCENT, MUTED, PALETTE, new_axes, ramp, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,14 +72,7 @@ def code_map(
         if len(labels) != num:
             raise ParameterError(f"There are {len(labels)} labels for {num} codes. Pass one each.")
         _coloured(ax, points, np.asarray(labels), label_name, style)
-    for i, text in _pairs(annotations, num):
-        ax.annotate(
-            str(text),
-            (points[i, 0], points[i, 1]),
-            xytext=(5, 4),
-            textcoords="offset points",
-            fontsize="small",
-        )
+    _annotate(ax, points, _pairs(annotations, num))
     ax.set_xlabel(names[0])
     ax.set_ylabel(names[1])
     ax.margins(0.08)
@@ -146,6 +139,21 @@ def _coloured(
             bbox_to_anchor=(1.0, 0.5),
             markerscale=max(1.0, 5.0 / style["s"] ** 0.5),
             handletextpad=0.2,
+        )
+
+
+def _annotate(ax: "Axes", points: np.ndarray, pairs: list[tuple[int, Any]]) -> None:
+    """Ring the points that have a word, and write it beside them."""
+    for i, text in pairs:
+        x, y = points[i]
+        ax.plot(x, y, "o", markersize=8, markerfacecolor="none", color=MUTED, markeredgewidth=1.2)
+        ax.annotate(
+            str(text),
+            (x, y),
+            xytext=(6, 5),
+            textcoords="offset points",
+            fontsize="small",
+            weight="bold",
         )
 
 

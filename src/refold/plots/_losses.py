@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold.errors import ParameterError
-from refold.plots._style import ACCENT, CONTRAST, MUTED, new_axes, tidy
+from refold.plots._style import ACCENT, CONTRAST, MUTED, new_axes, tidy, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,25 +58,18 @@ def loss_curves(history: Mapping[str, Sequence[Any]], ax: "Axes | None" = None) 
     validation = curves["val_loss"]
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
-        ax.plot(epochs[best], validation[best], "o", color=CONTRAST, markersize=6, label="best")
-        ax.annotate(
-            f"{validation[best]:.3g}",
-            (epochs[best], validation[best]),
-            xytext=(0, 8),
-            textcoords="offset points",
-            ha="center",
-            fontsize="small",
-        )
+        label = f"best: {validation[best]:.3g}"
+        ax.plot(epochs[best], validation[best], "o", color=CONTRAST, markersize=6, label=label)
     drawn = np.concatenate([curve[np.isfinite(curve)] for curve in curves.values()])
     if drawn.size and drawn.min() > 0 and drawn.max() > 3 * drawn.min():
         ax.set_yscale("log")
     ax.set_xlabel("epoch")
     ax.set_ylabel("loss")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    whole_numbers(ax)
     ax.legend(frameon=False)
     tidy(ax, grid="y")
     return ax
 
 
-def _numbers(values: Sequence[Any]) -> np.ndarray:
+def _numbers(values: Sequence[Any] | np.ndarray) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold.errors import DataError
-from refold.plots._style import ACCENT, CONTRAST, PALETTE, heat, new_figure, tidy
+from refold.plots._style import ACCENT, CONTRAST, PALETTE, heat, new_figure, tidy, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,13 +148,15 @@ def _lines(
         before, after = (values[:, column] for values in pair)
         ax.plot(before, color=colour, linewidth=2.6, alpha=0.35, solid_capstyle="round")
         ax.plot(after, color=colour, linewidth=1.4, linestyle=(0, (4, 1.6)))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    whole_numbers(ax)
     tidy(ax)
     if len(shown) < schema.num_columns and ax.get_ylabel() == "":
         ax.set_ylabel(f"{len(shown)} of {schema.num_columns} columns", fontsize="x-small")
 
 
-def _strips(ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema", *, num_steps: int) -> None:
+def _strips(
+    ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema", *, num_steps: int
+) -> None:
     blocks = [_one_hot(values, schema) for values in pair]
     num_rows = blocks[0].shape[1]
     gap = 1.0
@@ -175,7 +177,7 @@ def _strips(ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema", *
     ax.set_xlim(-0.6, max(num_steps, 1) - 0.4)
     ax.set_ylim(2 * num_rows + gap - 0.4, -0.6)
     ax.set_yticks([])
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    whole_numbers(ax)
     tidy(ax)
     ax.spines[["left", "bottom"]].set_visible(False)
 

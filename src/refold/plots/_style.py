@@ -18,6 +18,7 @@ __all__ = [
     "new_figure",
     "ramp",
     "tidy",
+    "whole_numbers",
 ]
 
 PALETTE = (
@@ -57,6 +58,12 @@ def tidy(ax: "Axes", *, grid: str | None = None) -> None:
     if grid is not None:
         ax.grid(visible=True, axis=grid, color=MUTED, alpha=0.25, linewidth=0.7)  # type: ignore[arg-type]
         ax.set_axisbelow(True)
+
+
+def whole_numbers(ax: "Axes") -> None:
+    """Put the ticks below at whole numbers only."""
+    ticker = optional("matplotlib.ticker", extra="plots", purpose="A figure")
+    ax.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True))
 
 
 def ramp() -> "Colormap":

@@ -1,5 +1,6 @@
 """How well a fitted model gives back sequences that it has not seen, beside PCA."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,7 +32,7 @@ class Result:
     Examples
     --------
     >>> Result("ones", 1000, 4, "exact", 1.0, 0.25, 12.0).text(1.0)
-    '100.0 % exact'
+    '100 % exact'
     """
 
     name: str
@@ -47,9 +48,18 @@ class Result:
         """Whether the model is at least as good as PCA."""
         return self.value >= self.pca if self.quantity == "exact" else self.value <= self.pca
 
+    @property
+    def behind(self) -> bool:
+        """Whether PCA is at least as good as the model."""
+        return self.value == self.pca or not self.ahead
+
     def text(self, value: float) -> str:
         """Write a value of this row's quantity, such as ``99.2 % exact`` or ``NMSE 0.031``."""
-        return f"{100 * value:.1f} % exact" if self.quantity == "exact" else f"NMSE {value:.3g}"
+        if self.quantity == "nmse":
+            return f"NMSE {value:.3g}"
+        if value == 1.0:
+            return "100 % exact"
+        return f"{math.floor(1000 * value) / 10:.1f} % exact"  # never rounded up to all
 
 
 def measure(

@@ -62,7 +62,7 @@ def section(
     back = model.inverse_transform(codes[shown])
     annotations = {int(i): str(held_out.ids[i]) for i in shown}
     prefix = "".join(letter if letter.isalnum() else "-" for letter in result.name.lower())
-    numeric = model.schema_.numeric.any()
+    numeric = bool(model.schema_.numeric.any())
     figures = [
         Figure(
             "Architecture",
@@ -87,7 +87,7 @@ def section(
             ),
         ),
         Figure(
-            "Originals under their reconstructions",
+            "Originals under their reconstructions" if numeric else "Originals and reconstructions",
             "Held-out sequences, decoded from their codes alone: the original wide and pale, the "
             "reconstruction dashed."
             if numeric

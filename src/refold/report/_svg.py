@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -47,12 +48,25 @@ def themed_svg(draw: Callable[[], Any], *, name: str) -> str:
     return _for_page(buffer.getvalue(), name)
 
 
+class _UniqueIds:
+    """Writes ids with a prefix; one that comes again, as equal pictures have it, gets a number."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.seen: Counter[str] = Counter()
+
+    def __call__(self, found: re.Match[str]) -> str:
+        self.seen[found[1]] += 1
+        again = self.seen[found[1]]
+        return f'id="{self.prefix}-{found[1]}{"" if again == 1 else f"-again{again}"}"'
+
+
 def _for_page(text: str, name: str) -> str:
     svg = text[text.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r'\bid="([^"]+)"', _UniqueIds(name), svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', svg)
     svg = re.sub(r"'DejaVu Sans'(?:, [^;\"]*)?", "var(--sans)", svg)

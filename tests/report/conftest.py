@@ -1,0 +1,44 @@
+"""What the tests of the page share."""
+
+from html.parser import HTMLParser
+
+import pytest
+
+
+class Outline(HTMLParser):
+    """Collects what a page would fetch, its text, and whether its elements close in order."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "hr"})
+
+    def __init__(self, page):
+        super().__init__()
+        self.fetched, self.words, self.open, self.ids = [], [], [], []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag in {"script", "link", "img", "iframe", "object"}:
+            self.fetched.append((tag, values.get("src") or values.get("href")))
+        self.ids.append(values.get("id"))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.ids.append(dict(attributes).get("id"))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def outline():
+    """Return a function that reads a page."""
+    return Outline
