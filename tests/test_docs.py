@@ -1,0 +1,132 @@
+"""Pages do as they say: Python runs and prints what stands beside it, commands run, links lead.
+
+A block under ``<!-- not run: reason -->`` is left out.
+"""
+
+import ast
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from refold.cli import main
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^(<!-- not run: .+ -->\n+)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# what pages take to be the reader's own
+LOG = "session,at,page,seconds\n" + "".join(
+    f"{session},{step},{'ab'[(session + step) % 2]},{session / (step + 1):.3f}\n"
+    for session in range(12)
+    for step in range(session % 4 + 1)
+)
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page):
+    """Yield the language and text of each block that runs."""
+    for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        left_out, language, text = match.groups()
+        if not left_out:
+            yield language, text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_blocks_run_as_they_stand(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "log.csv").write_text(LOG, encoding="utf-8")
+    namespace = {"__name__": page.stem}
+    for language, text in blocks(page):
+        if language == "python":
+            run_python(text, namespace)
+        elif language in {"console", "sh"}:
+            for command in commands(text):
+                run_command(command)
+
+
+def run_python(text, namespace):
+    lines = text.splitlines()
+    for statement in ast.parse(text).body:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(ast.Module([statement], []), "page", "exec"), namespace)  # noqa: S102
+        got, said = " ".join(printed.getvalue().split()), comment(lines, statement)
+        if got and said:
+            assert said.startswith(got), ast.unparse(statement)
+
+
+def comment(lines, statement):
+    """Text of the comment behind a statement, or of those on the lines below it."""
+    rest = lines[statement.end_lineno - 1].encode()[statement.end_col_offset :].decode()
+    below = [] if rest.strip() else lines[statement.end_lineno :]
+    found = [rest.strip()] if rest.strip() else []
+    for line in below:
+        if not line.startswith("#"):
+            break
+        found.append(line)
+    return " ".join(" ".join(line.lstrip("# ") for line in found).split())
+
+
+def commands(text):
+    """Commands of Refold in a block; training and the demo have tests of their own."""
+    lines = [line.removeprefix("$ ") for line in text.splitlines()]
+    for line in lines:
+        command = line.partition(" #")[0].strip()
+        if command.startswith("refold ") and not command.startswith("refold demo"):
+            yield command.replace("refold fit ", "refold fit --max-epochs 2 ")
+
+
+def run_command(command):
+    if "|" not in command:
+        assert main([*shlex.split(command)[1:]]) == 0, command
+        return
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    run = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PATH": path},
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout, command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page):
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith(("https://", "mailto:")):
+            path, _, anchor = target.partition("#")
+            found = (page.parent / path) if path else page
+            assert found.exists(), target
+            if anchor:
+                assert anchor in anchors(found), target
+
+
+def anchors(page):
+    """Names that a page's headings have, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {page.name for page in PAGES if page.parent.name == "docs"} - {"index.md"}
+    assert {page for page in pages if f"({page})" not in index} == set()
+
+
+def test_the_readme_shows_both_commands():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "make demo" in readme
+    assert "make test" in readme
