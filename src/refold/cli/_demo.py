@@ -150,9 +150,8 @@ def _run(
     from refold.sequences import Sequences, write
 
     split = subject.split(seed)
-    settings = {} if max_epochs is None else {"max_epochs": max_epochs}
     model = SequenceAutoencoder(
-        subject.latent_dim, random_state=seed, verbose=0 if quiet else 1, **settings
+        subject.latent_dim, random_state=seed, max_epochs=max_epochs, verbose=0 if quiet else 1
     )
     started = time.perf_counter()
     model.fit(split.train)
