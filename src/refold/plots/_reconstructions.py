@@ -116,6 +116,7 @@ def reconstructions(
         steps = int(original.lengths[i])
         title = f"{original.ids[i]}  ·  {steps} step{'' if steps == 1 else 's'}"
         ax.set_title(title, fontsize="small", loc="left")
+        ax.tick_params(labelsize="small")
     _legend(axes[0], lines=bool(shown))
     return axes
 

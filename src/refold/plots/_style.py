@@ -63,7 +63,7 @@ def tidy(ax: "Axes", *, grid: str | None = None) -> None:
 def whole_numbers(ax: "Axes") -> None:
     """Put the ticks below at whole numbers only."""
     ticker = optional("matplotlib.ticker", extra="plots", purpose="A figure")
-    ax.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True))
+    ax.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
 def ramp() -> "Colormap":
