@@ -1,9 +1,29 @@
-"""Before any test: Keras runs on Refold's backend, and tests may import what lies beside them."""
+"""Before any test: Keras runs on Refold's backend, what was compiled once is kept for the session,
 
+and tests may import what lies beside them.
+"""
+
+import os
 import sys
+import tempfile
 from pathlib import Path
+
+import pytest
 
 import refold
 
 assert refold.__version__
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compiled_once():
+    """Let tests and the processes they start share what JAX compiled."""
+    import jax
+
+    with tempfile.TemporaryDirectory(prefix="refold-tests-") as folder:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        yield

@@ -6,7 +6,6 @@ and how they are trained is in the rooms that it calls.
 
 import os
 import warnings
-from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -15,13 +14,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from refold import storage
+from refold._codec import (
+    check_codes,
+    check_fits,
+    check_lengths,
+    decode,
+    encode,
+    padded,
+    predict_lengths,
+)
 from refold._parameters import check_parameters
-from refold.errors import DataError, ModelFileError
+from refold.errors import DataError
 from refold.evaluation import exact, explained_variance
-from refold.models import Architecture, Network, Specification, build, predict
-from refold.sequences import Scaler, Schema, Sequences, as_sequences, pad
+from refold.models import Architecture, Network, Specification, build
+from refold.sequences import Scaler, Sequences, as_sequences
+from refold.storage import Fitted
 from refold.training import (
-    Padded,
     Settings,
     num_batches,
     pick_batch_size,
@@ -33,7 +41,6 @@ from refold.training import (
 
 __all__ = ["SequenceAutoencoder", "load"]
 
-_BATCH = 128
 _DROPOUT = 0.2
 
 
@@ -44,7 +51,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     ----------
     latent_dim : int, default=16
         Width of the code.
-    units : int, default=64
+    units : int, default=96
         Units of each LSTM, in each direction.
     depth : int, default=1
         Number of LSTMs in the encoder, and in the decoder.
@@ -58,8 +65,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     max_epochs : int, optional
         By default enough for 4000 steps, and at least 30.
     batch_size : int, optional
-        By default a power of two from 16 to 64, by the number of sequences.
-    learning_rate : float, default=0.005
+        By default 32, or 64 from 2000 sequences on.
+    learning_rate : float, default=0.003
         Highest rate, after warm-up and before it falls.
     validation_fraction : float, default=0.1
         Share of the sequences held out to choose the epoch whose weights are kept; 0 for none.
@@ -102,13 +109,13 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self,
         latent_dim: int = 16,
         *,
-        units: int = 64,
+        units: int = 96,
         depth: int = 1,
         architecture: Architecture = "default",
         scale: str | None = "features",
         max_epochs: int | None = None,
         batch_size: int | None = None,
-        learning_rate: float = 0.005,
+        learning_rate: float = 0.003,
         validation_fraction: float = 0.1,
         patience: int | None = None,
         random_state: Any = None,
@@ -159,14 +166,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         scaled = scaler.transform(sequences)
         chosen, held_out = validation_split(sequences.lengths, self.validation_fraction, seed=seed)
         network = self._build(scaled, chosen, seed)
-        _check_fits(sequences, network)
+        check_fits(sequences, network)
         batch_size = self.batch_size or pick_batch_size(len(chosen))
         max_epochs = self.max_epochs or pick_max_epochs(num_batches(len(chosen), batch_size))
         history = train(
             network.models,
             network.length,
-            _padded(scaled, chosen, network),
-            _padded(scaled, held_out, network) if len(held_out) else None,
+            padded(scaled, chosen, network),
+            padded(scaled, held_out, network) if len(held_out) else None,
             Settings(
                 max_epochs=max_epochs,
                 batch_size=batch_size,
@@ -176,7 +183,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
                 verbose=self.verbose,
             ),
         )
-        self._set_fitted(network, sequences.schema, scaler, units, history)
+        self._set_fitted(Fitted(network, sequences.schema, scaler, units, history))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -202,17 +209,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         check_is_fitted(self)
         sequences = as_sequences(X, schema=self.schema_)
-        _check_fits(sequences, self._network)
-        scaled = self.scaler_.transform(sequences)
-        num_steps = _round_up(int(sequences.lengths.max(initial=0)), self.max_steps_)
-        batches = (
-            (_padded(scaled, indices, self._network, num_steps).x,)
-            for indices in _split(len(sequences))
-        )
-        codes = list(predict(self.encoder_, batches, batch_size=_BATCH))
-        width = self.encoder_.output_shape[-1]
-        encoded = np.concatenate([np.zeros((0, width), np.float32), *codes]).astype(np.float32)
-        return np.concatenate([encoded, self.scaler_.statistics(sequences)], axis=1)
+        check_fits(sequences, self._network)
+        codes = encode(self.scaler_.transform(sequences), self._network)
+        return np.concatenate([codes, self.scaler_.statistics(sequences)], axis=1)
 
     def inverse_transform(self, codes: Any, lengths: Any = None) -> list[Any]:
         """Decode codes.
@@ -236,20 +235,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the codes or lengths are of the wrong shape or not finite.
         """
         check_is_fitted(self)
-        codes = self._check_codes(codes)
-        width = self.encoder_.output_shape[-1]
+        codes = check_codes(codes, self._n_features_out)
+        width = self._network.specification.latent_dim
         inner, statistics = codes[:, :width], codes[:, width:]
-        lengths = self._lengths(inner) if lengths is None else self._check_lengths(lengths, codes)
-        num_steps = _round_up(int(lengths.max(initial=0)), self.max_steps_)
-        template = np.zeros((_BATCH, num_steps, 1), np.float32)
-        batches = ((inner[rows], template[: len(rows)]) for rows in _split(len(codes)))
-        values = [np.zeros((0, self.schema_.num_columns), np.float32)]
-        unrolled = predict(self._network.models.unroll, batches, batch_size=_BATCH)
-        for rows, outputs in zip(_split(len(codes)), unrolled, strict=True):
-            real = np.arange(num_steps) < lengths[rows][:, None]
-            values.append(_from_outputs(outputs[real], self.schema_))
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        scaled = Sequences(np.concatenate(values), offsets, schema=self.schema_)
+        if lengths is None:
+            lengths = predict_lengths(inner, self._network)
+        else:
+            lengths = check_lengths(lengths, len(codes), self._network)
+        scaled = decode(inner, lengths, self.schema_, self._network)
         statistics = statistics if self.scaler_.mode == "sequence" else None
         return self.scaler_.inverse_transform(scaled, statistics).to_list()
 
@@ -284,7 +277,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         reconstructed = self.reconstruct(sequences)
         if not self.schema_.numeric.any():
             return exact(sequences, reconstructed)
-        return explained_variance(sequences, reconstructed, self._units)
+        return explained_variance(sequences, reconstructed, self._fitted.units)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, whole or not at all.
@@ -295,17 +288,18 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             Ends in ``.refold`` by custom.
         """
         check_is_fitted(self)
-        storage.write(path, self._dumps())
+        storage.save(path, self.get_params(deep=False), self._fitted)
 
     @property
     def n_parameters_(self) -> int:
         """Number of trained numbers in encoder, decoder and length model."""
         check_is_fitted(self)
-        return int(sum(np.prod(variable.shape) for variable in self._network.variables))
+        variables = self._network.variables
+        return int(sum(np.prod(v.shape) for v in variables if v.trainable))
 
     @property
     def _n_features_out(self) -> int:
-        return self.encoder_.output_shape[-1] + self.scaler_.num_statistics
+        return self._network.specification.latent_dim + self.scaler_.num_statistics
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -316,18 +310,18 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_network")
+        return hasattr(self, "_fitted")
 
     def __getstate__(self) -> dict[str, Any]:
         state = {"parameters": self.get_params(deep=False)}
         if self.__sklearn_is_fitted__():
-            state["fitted"] = self._dumps()
+            state["fitted"] = storage.dumps(state["parameters"], self._fitted)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state["parameters"])
         if "fitted" in state:
-            self._restore(*storage.loads(state["fitted"], "The pickled model"))
+            self._set_fitted(storage.loads(state["fitted"], "The pickled model")[1])
 
     def _build(self, scaled: Sequences, chosen: np.ndarray, seed: int) -> Network:
         schema, lengths = scaled.schema, scaled.lengths
@@ -347,88 +341,18 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         with seeded(seed):
             return build(specification, self.architecture if callable(self.architecture) else None)
 
-    def _set_fitted(
-        self, network: Network, schema: Schema, scaler: Scaler, units: Scaler, history: Any
-    ) -> None:
-        self._network = network
-        self._units = units
-        self.encoder_ = network.models.encoder
-        self.decoder_ = network.models.decoder
-        self.autoencoder_ = network.models.autoencoder
-        self.schema_ = schema
-        self.scaler_ = scaler
-        self.max_steps_ = network.specification.max_steps
-        self.history_ = history
-        self.n_features_in_ = schema.num_columns
+    def _set_fitted(self, fitted: Fitted) -> None:
+        self._fitted = fitted
+        self.encoder_, self.decoder_, self.autoencoder_, _ = fitted.network.models
+        self.schema_ = fitted.schema
+        self.scaler_ = fitted.scaler
+        self.max_steps_ = fitted.network.specification.max_steps
+        self.history_ = fitted.history
+        self.n_features_in_ = fitted.schema.num_columns
 
-    def _dumps(self) -> bytes:
-        arrays = {
-            f"weights/{i:04d}": np.asarray(variable.value)
-            for i, variable in enumerate(self._network.variables)
-        }
-        config = {
-            "parameters": _plain_parameters(self.get_params(deep=False)),
-            "specification": self._network.specification._asdict(),
-            "schema": self.schema_.to_dict(),
-            "history": self.history_,
-        }
-        for name, scaler in (("scaler", self.scaler_), ("units", self._units)):
-            state = scaler.to_dict()
-            arrays |= {f"{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)}
-            config[name] = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
-        return storage.dumps(config, arrays)
-
-    def _restore(self, config: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        network = build(Specification(**config["specification"]))
-        for i, variable in enumerate(network.variables):
-            variable.assign(arrays[f"weights/{i:04d}"])
-        scalers = [
-            Scaler.from_dict(
-                config[name]
-                | {k.removeprefix(f"{name}/"): v for k, v in arrays.items() if k.startswith(name)}
-            )
-            for name in ("scaler", "units")
-        ]
-        schema = Schema.from_dict(config["schema"])
-        self._set_fitted(network, schema, *scalers, config["history"])
-
-    def _lengths(self, codes: np.ndarray) -> np.ndarray:
-        batches = ((codes[rows],) for rows in _split(len(codes)))
-        predicted = list(predict(self._network.length, batches, batch_size=_BATCH))
-        location = np.concatenate([np.zeros((0, 2)), *predicted])[:, 0]
-        longest = self._network.fixed_steps or 2 * self.max_steps_
-        return np.clip(np.rint(location), 0, longest).astype(np.int64)
-
-    def _check_codes(self, codes: Any) -> np.ndarray:
-        try:
-            codes = np.asarray(codes, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise DataError("codes must be an array of numbers.") from error
-        if codes.ndim != 2 or codes.shape[1] != self._n_features_out:
-            raise DataError(
-                f"codes must have shape (n_sequences, {self._n_features_out}), as transform gives "
-                f"them. Got {codes.shape}."
-            )
-        wrong = np.flatnonzero(~np.isfinite(codes).all(axis=1))
-        if len(wrong):
-            raise DataError(f"codes must be finite. The code of sequence {wrong[0]} is not.")
-        return codes
-
-    def _check_lengths(self, lengths: Any, codes: np.ndarray) -> np.ndarray:
-        lengths = np.asarray(lengths)
-        if lengths.shape != (len(codes),):
-            raise DataError(
-                f"lengths must have one entry a code, shape ({len(codes)},). Got {lengths.shape}."
-            )
-        if len(lengths) and (not np.issubdtype(lengths.dtype, np.integer) or lengths.min() < 0):
-            raise DataError("lengths must be integers of at least 0.")
-        longest = self._network.fixed_steps
-        if longest is not None and lengths.max(initial=0) > longest:
-            raise DataError(
-                f"this architecture writes at most {longest} steps. Got the length "
-                f"{lengths.max()}; use architecture='default' for more."
-            )
-        return lengths.astype(np.int64)
+    @property
+    def _network(self) -> Network:
+        return self._fitted.network
 
 
 def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
@@ -459,15 +383,9 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     >>> bool((load(path).transform(sines) == ae.transform(sines)).all())
     True
     """
-    config, arrays = storage.read(path)
-    try:
-        ae = SequenceAutoencoder(**config["parameters"])
-        ae._restore(config, arrays)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFileError(
-            f"{path} does not hold what a model needs ({type(error).__name__}: {error}). Fit and "
-            "save the model again."
-        ) from error
+    parameters, fitted = storage.load(path)
+    ae = SequenceAutoencoder(**parameters)
+    ae._set_fitted(fitted)
     return ae
 
 
@@ -478,74 +396,3 @@ def _rescaled(units: Scaler, sequences: Sequences, mode: Any) -> Scaler:
         # what is constant was said when the units were found
         warnings.simplefilter("ignore", UserWarning)
         return Scaler.fit(sequences, mode)
-
-
-def _check_fits(sequences: Sequences, network: Network) -> None:
-    """Refuse what a model of a fixed number of steps cannot read."""
-    if network.fixed_steps is None:
-        return
-    name, lengths = network.specification.architecture, sequences.lengths
-    empty = np.flatnonzero(lengths == 0)
-    if len(empty):
-        raise DataError(
-            f"sequence {empty[0]} has length 0, which architecture={name!r} cannot read. Leave it "
-            "out, or use architecture='default'."
-        )
-    long = np.flatnonzero(lengths > network.fixed_steps)
-    if len(long):
-        raise DataError(
-            f"sequence {long[0]} has {lengths[long[0]]} steps, and architecture={name!r} reads at "
-            f"most {network.fixed_steps}, the longest of its training data. Cut it, or use "
-            "architecture='default'."
-        )
-
-
-def _padded(
-    scaled: Sequences, indices: np.ndarray, network: Network, num_steps: int | None = None
-) -> Padded:
-    steps = network.fixed_steps or num_steps or network.specification.max_steps
-    x, y = pad(scaled, indices, steps, flags=network.specification.observed_flags)
-    if not network.reads_padding:
-        x = np.nan_to_num(x, nan=0.0)
-    return Padded(x, y, scaled.lengths[indices].astype(np.float32))
-
-
-def _split(num_rows: int) -> Iterator[np.ndarray]:
-    for start in range(0, num_rows, _BATCH):
-        yield np.arange(start, min(num_rows, start + _BATCH))
-
-
-def _round_up(num_steps: int, max_steps: int) -> int:
-    """Round a number of steps up to ``max_steps``, or to its double and so on."""
-    padded = max_steps
-    while padded < num_steps:
-        padded *= 2
-    return padded
-
-
-def _from_outputs(outputs: np.ndarray, schema: Schema) -> np.ndarray:
-    """Turn a model's outputs into values: numbers, 0 or 1, indices of labels."""
-    values = np.empty((len(outputs), schema.num_columns), np.float32)
-    start = 0
-    for i, column in enumerate(schema.columns):
-        block = outputs[:, start : start + column.width]
-        if column.kind == "categorical":
-            values[:, i] = block.argmax(axis=1) if len(block) else 0
-        else:
-            values[:, i] = (
-                np.rint(np.clip(block[:, 0], 0, 1)) if column.kind == "binary" else block[:, 0]
-            )
-        start += column.width
-    return values
-
-
-def _plain_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Arguments as JSON values; a callable or a RandomState leaves only what it was."""
-    plain = {}
-    for name, value in parameters.items():
-        if isinstance(value, np.generic):
-            value = value.item()
-        if not isinstance(value, str | int | float | None):
-            value = None if name == "random_state" else "custom"
-        plain[name] = value
-    return plain

@@ -6,8 +6,8 @@ import sys
 import keras
 import numpy as np
 import pytest
-from models.ragged import CASES, STEPS
 
+from models.ragged import CASES, STEPS
 from refold.errors import ParameterError
 from refold.layers import LSTM
 from refold.models import autoencoder, default

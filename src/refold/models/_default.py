@@ -26,7 +26,7 @@ def default(
     max_steps: int,
     num_labels: Sequence[int] | None = None,
     observed_flags: bool = False,
-    units: int = 64,
+    units: int = 96,
     depth: int = 1,
     dropout: float = 0.0,
     code_noise: float = 0.0,

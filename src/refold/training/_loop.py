@@ -47,7 +47,7 @@ class Settings(NamedTuple):
     learning_rate: float
     patience: int
     seed: int
-    length_weight: float = 0.1
+    length_weight: float = 0.05
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     verbose: int = 0

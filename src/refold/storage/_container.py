@@ -1,8 +1,8 @@
-"""A saved model: JSON and plain arrays in one safetensors file, versioned, no pickle.
+"""The file: JSON and plain arrays as safetensors, versioned, with a checksum, no pickle.
 
-The file's metadata holds the format's name and version, the configuration as JSON and a SHA-256
-digest of configuration and arrays.  What the configuration means is its owner's affair
-(`refold.estimator`); this module sees to it that what comes back is what was saved.
+The file's metadata holds, under the format's name, a version, the configuration as JSON and a
+SHA-256 digest of configuration and arrays.  This module sees to it that what comes back is what
+was saved; what it means is in `refold.storage._model`.
 """
 
 import hashlib
@@ -19,14 +19,14 @@ from safetensors.numpy import save as save_arrays
 from refold.errors import ModelFileError
 from refold.sequences import atomic_writer
 
-__all__ = ["VERSION", "dumps", "loads", "read", "write"]
+__all__ = ["VERSION", "pack", "read", "unpack", "write"]
 
 FORMAT = "refold-model"
 VERSION = 1
 _LENGTH_BYTES = 8
 
 
-def dumps(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
+def pack(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     """Put a configuration and arrays into bytes.
 
     Parameters
@@ -42,28 +42,24 @@ def dumps(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
 
     Examples
     --------
-    >>> config, arrays = loads(dumps({"latent_dim": 4}, {"mean": np.zeros(2)}), "example")
+    >>> config, arrays = unpack(pack({"latent_dim": 4}, {"mean": np.zeros(2)}), "example")
     >>> config, arrays["mean"].tolist()
     ({'latent_dim': 4}, [0.0, 0.0])
     """
     text = json.dumps(config, sort_keys=True, allow_nan=False)
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    metadata = {
-        "format": FORMAT,
-        "version": str(VERSION),
-        "config": text,
-        "sha256": _digest(text, arrays),
-    }
-    return save_arrays(arrays, metadata)
+    about = {"version": VERSION, "config": text, "sha256": _digest(text, arrays)}
+    # one entry: the order of several would differ from file to file
+    return save_arrays(arrays, {FORMAT: json.dumps(about)})
 
 
-def loads(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def unpack(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Take a configuration and arrays out of bytes, or say what is wrong with them.
 
     Parameters
     ----------
     data : bytes
-        As ``dumps`` made them.
+        As ``pack`` made them.
     source : str
         Where they come from, for messages.
 
@@ -84,11 +80,11 @@ def loads(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarra
     ...
     refold.errors.ModelFileError: empty.refold is not a Refold model: it is empty.
     """
-    metadata = _read_metadata(data, source)
-    version = metadata.get("version", "")
-    if not version.isdecimal() or int(version) > VERSION:
+    about = _read_metadata(data, source)
+    version = about.get("version")
+    if not isinstance(version, int) or version > VERSION:
         raise ModelFileError(
-            f"{source} has format version {version!r}, and this Refold reads up to {VERSION}. "
+            f"{source} has format version {version}, and this Refold reads up to {VERSION}. "
             "Upgrade Refold, or save the model again with this version."
         )
     try:
@@ -97,8 +93,8 @@ def loads(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarra
         raise ModelFileError(
             f"{source} is cut short or damaged ({error}). Copy or save it again."
         ) from error
-    text = metadata.get("config", "")
-    if metadata.get("sha256") != _digest(text, arrays):
+    text = str(about.get("config"))
+    if about.get("sha256") != _digest(text, arrays):
         raise ModelFileError(
             f"{source} was changed since it was saved: its checksum does not match. Copy or save "
             "it again."
@@ -113,7 +109,7 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
     ----------
     path : path
     data : bytes
-        As ``dumps`` made them.
+        As ``pack`` made them.
 
     Examples
     --------
@@ -160,10 +156,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
         raise ModelFileError(f"{path} is a folder. A model is one file.") from error
     except FileNotFoundError as error:
         raise FileNotFoundError(f"There is no model file {path}.") from error
-    return loads(data, str(path))
+    return unpack(data, str(path))
 
 
-def _read_metadata(data: bytes, source: str) -> dict[str, str]:
+def _read_metadata(data: bytes, source: str) -> dict[str, Any]:
     not_one = f"{source} is not a Refold model"
     if not data:
         raise ModelFileError(f"{not_one}: it is empty.")
@@ -177,15 +173,18 @@ def _read_metadata(data: bytes, source: str) -> dict[str, str]:
         )
     try:
         header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
-        metadata = header.get("__metadata__", {})
-    except (ValueError, AttributeError) as error:
+    except ValueError as error:
         raise ModelFileError(f"{source} is damaged: its header is no JSON.") from error
-    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+    try:
+        about = json.loads(header["__metadata__"][FORMAT])
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"{not_one}: it is a safetensors file of another kind. Expected a file that `save` or "
             "`refold fit` wrote."
-        )
-    return metadata
+        ) from error
+    if not isinstance(about, dict):
+        raise ModelFileError(f"{source} is damaged: its metadata is no object.")
+    return about
 
 
 def _digest(text: str, arrays: dict[str, np.ndarray]) -> str:

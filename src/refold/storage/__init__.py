@@ -1,0 +1,7 @@
+"""A saved model: one file, written whole or not at all, that gives the same codes to the bit."""
+
+from refold.storage._model import Fitted as Fitted
+from refold.storage._model import dumps as dumps
+from refold.storage._model import load as load
+from refold.storage._model import loads as loads
+from refold.storage._model import save as save

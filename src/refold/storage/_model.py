@@ -1,0 +1,179 @@
+"""What a model file holds: a network's specification and weights, schema, scalers, history."""
+
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold.errors import ModelFileError
+from refold.models import Network, Specification, build
+from refold.sequences import Scaler, Schema
+from refold.storage._container import pack, read, unpack, write
+
+__all__ = ["Fitted", "dumps", "load", "loads", "save"]
+
+
+class Fitted(NamedTuple):
+    """All that fitting leaves.
+
+    Attributes
+    ----------
+    network : Network
+    schema : Schema
+        Of the training data.
+    scaler : Scaler
+        What sequences are scaled by.
+    units : Scaler
+        Standardises by feature, whatever ``scaler`` does: the units of a score.
+    history : dict of lists
+
+    Examples
+    --------
+    >>> Fitted._fields
+    ('network', 'schema', 'scaler', 'units', 'history')
+    """
+
+    network: Network
+    schema: Schema
+    scaler: Scaler
+    units: Scaler
+    history: dict[str, list[Any]]
+
+
+def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
+    """Put a fitted model into bytes.
+
+    Parameters
+    ----------
+    parameters : dict
+        The estimator's arguments.
+    fitted : Fitted
+
+    Returns
+    -------
+    bytes
+    """
+    config: dict[str, Any] = {
+        "parameters": _plain(parameters),
+        "specification": fitted.network.specification._asdict(),
+        "schema": fitted.schema.to_dict(),
+        "history": fitted.history,
+    }
+    arrays = {
+        f"weights/{i:04d}": np.asarray(variable.value)
+        for i, variable in enumerate(fitted.network.variables)
+    }
+    for name in ("scaler", "units"):
+        state = getattr(fitted, name).to_dict()
+        arrays |= {f"{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)}
+        config[name] = {k: v for k, v in state.items() if not isinstance(v, np.ndarray)}
+    return pack(config, arrays)
+
+
+def loads(data: bytes, source: str) -> tuple[dict[str, Any], Fitted]:
+    """Take a fitted model out of bytes.
+
+    Parameters
+    ----------
+    data : bytes
+        As ``dumps`` made them.
+    source : str
+        Where they come from, for messages.
+
+    Returns
+    -------
+    parameters : dict
+    fitted : Fitted
+
+    Raises
+    ------
+    ModelFileError
+        If they are not a model's, are cut short or changed, or come from a newer version.
+    """
+    return _restore(*unpack(data, source), source)
+
+
+def save(path: str | os.PathLike[str], parameters: dict[str, Any], fitted: Fitted) -> None:
+    """Write a fitted model to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    parameters : dict
+        The estimator's arguments.
+    fitted : Fitted
+    """
+    write(path, dumps(parameters, fitted))
+
+
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitted]:
+    """Read a fitted model from a file.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    parameters : dict
+    fitted : Fitted
+
+    Raises
+    ------
+    ModelFileError
+        If the file is not a model, is cut short or changed, or comes from a newer version.
+    FileNotFoundError
+        If there is no such file.
+    """
+    return _restore(*read(path), str(path))
+
+
+def _restore(
+    config: dict[str, Any], arrays: dict[str, np.ndarray], source: str
+) -> tuple[dict[str, Any], Fitted]:
+    try:
+        specification = Specification(**config["specification"])
+        _check_sizes(specification, arrays)
+        network = build(specification)
+        for i, variable in enumerate(network.variables):
+            variable.assign(arrays[f"weights/{i:04d}"])
+        fitted = Fitted(
+            network,
+            Schema.from_dict(config["schema"]),
+            _scaler("scaler", config, arrays),
+            _scaler("units", config, arrays),
+            config["history"],
+        )
+        return config["parameters"], fitted
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{source} does not hold what a model needs ({type(error).__name__}: {error}). Fit "
+            "and save the model again."
+        ) from error
+
+
+def _scaler(name: str, config: dict[str, Any], arrays: dict[str, np.ndarray]) -> Scaler:
+    prefix = f"{name}/"
+    stored = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    return Scaler.from_dict(config[name] | stored)
+
+
+def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) -> None:
+    """Refuse sizes that the stored weights do not have, before anything is built."""
+    largest = max((max(array.shape, default=0) for array in arrays.values()), default=0)
+    for name in ("latent_dim", "units", "depth"):
+        size = getattr(specification, name)
+        if not isinstance(size, int) or not 1 <= size <= max(largest, len(arrays)):
+            raise ValueError(f"{name} is {size}, and no weights are of that size")
+
+
+def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Arguments as JSON values; a callable or a RandomState leaves only what it was."""
+    plain = {}
+    for name, value in parameters.items():
+        if isinstance(value, np.generic):
+            value = value.item()
+        if not isinstance(value, str | int | float | None):
+            value = None if name == "random_state" else "custom"
+        plain[name] = value
+    return plain

@@ -1,0 +1,167 @@
+"""A saved model: the same codes to the bit, and nothing but what was saved."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+import refold
+from refold import SequenceAutoencoder
+from refold.errors import ModelFileError, RefoldError
+from refold.storage import _container as container
+
+
+@pytest.fixture(scope="module")
+def sequences():
+    return refold.datasets.noisy_sines(20, seed=0)
+
+
+@pytest.fixture(scope="module")
+def ae(sequences):
+    return SequenceAutoencoder(latent_dim=3, units=8, max_epochs=1, random_state=0).fit(sequences)
+
+
+@pytest.fixture
+def path(ae, tmp_path):
+    path = tmp_path / "sines.refold"
+    ae.save(path)
+    return path
+
+
+def test_a_fresh_process_gives_the_same_bits(ae, sequences, path, tmp_path):
+    script = """
+import sys, numpy as np, refold
+ae = refold.load(sys.argv[1])
+sines = refold.datasets.noisy_sines(20, seed=0)
+codes = ae.transform(sines)
+np.savez(sys.argv[2], codes=codes, back=np.concatenate(ae.decode(codes)), score=ae.score(sines))
+"""
+    subprocess.run([sys.executable, "-c", script, path, tmp_path / "out.npz"], check=True)
+    out = np.load(tmp_path / "out.npz")
+    codes = ae.transform(sequences)
+    assert np.array_equal(out["codes"], codes)
+    assert np.array_equal(out["back"], np.concatenate(ae.decode(codes)))
+    assert out["score"] == ae.score(sequences)
+
+
+def test_everything_comes_back(ae, path):
+    loaded = refold.load(path)
+    assert loaded.get_params() == ae.get_params()
+    assert loaded.history_ == ae.history_
+    assert loaded.schema_ == ae.schema_
+    assert loaded.max_steps_ == ae.max_steps_
+    assert loaded.n_parameters_ == ae.n_parameters_
+
+
+def test_saving_twice_gives_the_same_file(ae, path, tmp_path):
+    ae.save(tmp_path / "again.refold")
+    assert (tmp_path / "again.refold").read_bytes() == path.read_bytes()
+
+
+def test_pickling_goes_the_same_way(ae, sequences):
+    copy = pickle.loads(pickle.dumps(ae))  # noqa: S301
+    assert np.array_equal(copy.transform(sequences), ae.transform(sequences))
+    unfitted = pickle.loads(pickle.dumps(SequenceAutoencoder(latent_dim=7)))  # noqa: S301
+    assert unfitted.latent_dim == 7
+    with pytest.raises(NotFittedError):
+        unfitted.transform(sequences)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0001, 0.01, 0.5, 0.999])
+def test_a_file_cut_short_is_refused(path, share):
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(ModelFileError, match=r"sines\.refold (is not a Refold model|is cut short)"):
+        refold.load(path)
+
+
+def test_a_changed_file_is_refused(path):
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for position in [*rng.integers(0, len(data), 40), len(data) - 1]:
+        changed = bytearray(data)
+        changed[position] ^= 0x10
+        path.write_bytes(changed)
+        with pytest.raises(ModelFileError, match=r"sines\.refold"):
+            refold.load(path)
+
+
+def test_a_newer_version_is_refused(ae, path, monkeypatch):
+    monkeypatch.setattr(container, "VERSION", 7)
+    ae.save(path)
+    monkeypatch.undo()
+    with pytest.raises(ModelFileError, match="format version 7, and this Refold reads up to 1"):
+        refold.load(path)
+
+
+def test_absurd_sizes_are_refused(path):
+    path.write_bytes((2**60).to_bytes(8, "little") + b'{"a": 1}')
+    with pytest.raises(ModelFileError, match="header claims 1152921504606846976 bytes"):
+        refold.load(path)
+    header = json.dumps(
+        {
+            "__metadata__": {"refold-model": json.dumps({"version": 1, "config": "{}"})},
+            "weights": {"dtype": "F32", "shape": [10**9, 10**9], "data_offsets": [0, 8]},
+        }
+    ).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(ModelFileError, match="cut short or damaged"):
+        refold.load(path)
+
+
+def test_sizes_that_the_weights_do_not_have_are_refused(path):
+    config, arrays = container.read(path)
+    config["specification"]["units"] = 10**7
+    container.write(path, container.pack(config, arrays))
+    with pytest.raises(ModelFileError, match="units"):
+        refold.load(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04 a zip", b"hello", b"\x00" * 64, b"\x08\0\0\0\0\0\0\0{nojson}"]
+)
+def test_what_is_not_a_model_is_refused(tmp_path, content):
+    path = tmp_path / "other.bin"
+    path.write_bytes(content)
+    with pytest.raises(ModelFileError, match=r"other\.bin"):
+        refold.load(path)
+
+
+def test_safetensors_of_another_kind_are_refused(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros(3)}, tmp_path / "weights.safetensors")
+    with pytest.raises(ModelFileError, match="a safetensors file of another kind"):
+        refold.load(tmp_path / "weights.safetensors")
+
+
+def test_missing_files_and_folders(ae, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no model file .*nothing\.refold"):
+        refold.load(tmp_path / "nothing.refold")
+    with pytest.raises(ModelFileError, match="is a folder"):
+        refold.load(tmp_path)
+    with pytest.raises(RefoldError, match="no-such-folder"):
+        ae.save(tmp_path / "no-such-folder" / "model.refold")
+
+
+def test_a_failed_write_leaves_the_old_file(ae, path, monkeypatch):
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        ae.save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_unfitted_models_are_not_saved(tmp_path):
+    with pytest.raises(NotFittedError):
+        SequenceAutoencoder().save(tmp_path / "model.refold")

@@ -1,0 +1,310 @@
+"""`SequenceAutoencoder`: the whole path, by behaviour."""
+
+import keras
+import numpy as np
+import pytest
+
+import refold
+from refold import SequenceAutoencoder, Sequences
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.layers import LSTM, PaddingMask
+
+TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0}
+
+
+def ragged(n=24, features=2, seed=0, longest=6):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(5, 3, (length % (longest + 1), features)) for length in range(n)]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return SequenceAutoencoder(**TINY).fit(ragged())
+
+
+def test_codes_have_one_size_and_sequences_their_own(fitted):
+    sequences = ragged()
+    codes = fitted.transform(sequences)
+    assert codes.shape == (24, 3)
+    assert codes.dtype == np.float32
+    assert np.array_equal(codes, fitted.encode(sequences))
+    back = fitted.inverse_transform(codes)
+    assert isinstance(back, list)
+    assert all(b.ndim == 2 and b.shape[1] == 2 for b in back)
+    lengths = np.arange(24) % 9
+    assert [len(b) for b in fitted.decode(codes, lengths)] == lengths.tolist()
+
+
+def test_lengths_past_the_trained_ones(fitted):
+    codes = fitted.transform(ragged(4))
+    (longer, *_), (shorter, *_) = fitted.decode(codes, [40] * 4), fitted.decode(codes, [6] * 4)
+    assert longer.shape == (40, 2)
+    assert np.allclose(longer[:6], shorter, atol=1e-5)
+    long = np.random.default_rng(1).normal(size=(50, 2))
+    assert fitted.transform([long]).shape == (1, 3)
+
+
+def test_a_code_does_not_depend_on_its_company(fitted):
+    sequences = ragged()
+    codes = fitted.transform(sequences)
+    alone = np.concatenate([fitted.transform([s]) for s in sequences[:5]])
+    mixed = fitted.transform([*sequences, np.ones((60, 2))])[:-1]
+    deviation = codes.std(axis=0).min()
+    assert np.abs(alone - codes[:5]).max() / deviation < 1e-5
+    assert np.abs(mixed - codes).max() / deviation < 1e-5
+
+
+def test_no_sequences_no_codes(fitted):
+    assert fitted.transform(Sequences.from_list(ragged())[:0]).shape == (0, 3)
+    assert fitted.inverse_transform(np.zeros((0, 3))) == []
+
+
+def test_keras_models_are_the_estimator_s(fitted):
+    sequences = Sequences.from_list(ragged())
+    x = fitted.scaler_.transform(sequences).to_padded().astype("float32")
+    assert np.allclose(
+        fitted.encoder_.predict(x, verbose=0), fitted.transform(sequences), atol=1e-6
+    )
+    assert fitted.decoder_.output_shape == (None, 6, 2)
+    assert fitted.autoencoder_.predict(x, verbose=0).shape == (24, 6, 2)
+    assert fitted.max_steps_ == 6
+    assert fitted.n_features_in_ == 2
+    models = [fitted.encoder_, fitted.decoder_]
+    variables = [*models[0].trainable_variables, *models[1].trainable_variables]
+    variables += fitted._network.length.trainable_variables
+    assert fitted.n_parameters_ == sum(variable.value.size for variable in variables)
+
+
+def test_history(fitted):
+    assert fitted.history_["epoch"] == [1, 2]
+    assert set(fitted.history_) == {"epoch", "loss", "val_loss", "learning_rate", "seconds"}
+
+
+def test_seed_fixes_everything_and_disturbs_nothing():
+    np.random.seed(5)  # noqa: NPY002
+    expected = np.random.random()  # noqa: NPY002
+    np.random.seed(5)  # noqa: NPY002
+    codes = [SequenceAutoencoder(**TINY).fit(ragged()).transform(ragged()) for _ in range(2)]
+    assert np.array_equal(*codes)
+    assert np.random.random() == expected  # noqa: NPY002
+    other = SequenceAutoencoder(**TINY | {"random_state": 1}).fit(ragged()).transform(ragged())
+    assert np.abs(other - codes[0]).max() > 1e-3
+
+
+def test_moving_ones_come_back_exactly():
+    """A short training on the question's sequences already finds most of them."""
+    train, test = (refold.datasets.moving_ones(n, seed=n) for n in (1500, 200))
+    ae = SequenceAutoencoder(latent_dim=4, units=32, max_epochs=40, random_state=0).fit(train)
+    assert ae.score(test) > 0.95
+    assert ae.score(train) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("sequences", "unseen"),
+    [
+        (["abba", "cab", "", "b"] * 6, "baz"),
+        ([["go", "stop"], ["stop"], ["go", "go", "wait"]] * 6, ["run", "go"]),
+    ],
+    ids=["characters", "tokens"],
+)
+def test_symbols_go_in_and_come_out(sequences, unseen):
+    ae = SequenceAutoencoder(**TINY).fit(sequences)
+    back = ae.reconstruct(sequences)
+    assert all(type(b) is type(s) for b, s in zip(back, sequences, strict=True))
+    seen = {symbol for s in sequences for symbol in s}
+    assert {symbol for s in back for symbol in s} <= seen
+    assert 0.0 <= ae.score(sequences) <= 1.0
+    with pytest.warns(UserWarning, match=r"[Uu]nknown"):
+        assert np.isfinite(ae.transform([unseen])).all()
+
+
+def test_symbols_are_learned():
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abc"), rng.integers(1, 5))) for _ in range(400)]
+    ae = SequenceAutoencoder(latent_dim=8, units=32, max_epochs=60, random_state=0).fit(words)
+    assert ae.score(words) > 0.9
+
+
+def test_missing_values_differ_from_any_value():
+    sequences = ragged(longest=6)
+    rng = np.random.default_rng(3)
+    for sequence in sequences:
+        sequence[rng.random(sequence.shape) < 0.2] = np.nan
+    sequences[7][:] = np.nan  # real steps with nothing observed
+    ae = SequenceAutoencoder(**TINY).fit(sequences)
+    assert ae.encoder_.input_shape == (None, None, 4)
+    assert all(np.isfinite(b).all() for b in ae.reconstruct(sequences))
+    one, mean = np.full((1, 2), np.nan), ae.scaler_.mean_[None]
+    assert np.abs(ae.transform([one]) - ae.transform([mean])).max() > 1e-4
+    assert np.isfinite(ae.score(sequences))
+
+
+def test_missing_values_only_later(fitted):
+    gap = ragged()[5].copy()
+    gap[1, 0] = np.nan
+    assert np.isfinite(fitted.transform([gap])).all()
+
+
+def test_scale_by_sequence_keeps_level_and_spread():
+    rng = np.random.default_rng(0)
+    sequences = [rng.normal(rng.normal(0, 100), rng.uniform(1, 50), (8, 1)) for _ in range(40)]
+    ae = SequenceAutoencoder(**TINY, scale="sequence").fit(sequences)
+    codes = ae.transform(sequences)
+    assert codes.shape == (40, 3 + 2)
+    back = ae.decode(codes, [8] * 40)
+    assert np.corrcoef([b.mean() for b in back], [s.mean() for s in sequences])[0, 1] > 0.98
+    assert len(ae.get_feature_names_out()) == 5
+
+
+@pytest.mark.parametrize("scale", [None, "features"])
+def test_units_come_back(scale):
+    sequences = [s + 1000 for s in ragged(longest=4)]
+    ae = SequenceAutoencoder(**TINY, scale=scale).fit(sequences)
+    back = np.concatenate(ae.reconstruct(sequences))
+    if scale:
+        assert abs(back.mean() - 1005) < 5
+
+
+def test_a_constant_feature_is_said_once_and_comes_back():
+    sequences = [np.column_stack([s[:, 0], np.full(len(s), 7.0)]) for s in ragged()]
+    with pytest.warns(UserWarning, match="constant") as remarks:
+        ae = SequenceAutoencoder(**TINY).fit(sequences)
+    assert len(remarks) == 1
+    assert ae.scaler_.scale_[1] == 1.0
+
+
+@pytest.mark.parametrize("architecture", ["repeat", "reshape", "dense"])
+def test_classic_architectures(architecture):
+    x = refold.datasets.random_one_hot(60, steps=4, symbols=3, seed=0)
+    ae = SequenceAutoencoder(
+        latent_dim=8, architecture=architecture, max_epochs=2, random_state=0
+    ).fit(x)
+    assert ae.transform(x).shape == (60, 8)
+    assert [b.shape for b in ae.reconstruct(x[:2])] == [(4, 3)] * 2
+    assert ae.decode(ae.transform(x[:1]), [2])[0].shape == (2, 3)
+    with pytest.raises(DataError, match=r"sequence 0 has length 0, which architecture="):
+        ae.transform([np.zeros((0, 3))])
+    with pytest.raises(DataError, match=r"sequence 1 has 9 steps, and architecture="):
+        ae.transform([np.eye(3), np.eye(3)[[0] * 9]])
+    with pytest.raises(DataError, match=r"writes at most 4 steps\. Got the length 5"):
+        ae.decode(ae.transform(x[:1]), [5])
+
+
+def test_classic_architectures_refuse_what_they_cannot_read():
+    options = TINY | {"architecture": "repeat"}
+    with pytest.raises(DataError, match="sequence 0 has length 0"):
+        SequenceAutoencoder(**options).fit(ragged())
+    with pytest.raises(ParameterError, match="has categorical columns"):
+        SequenceAutoencoder(**options).fit(["abc", "b"] * 4)
+    gaps = [np.array([[1.0], [np.nan]])] * 3 + [np.array([[2.0]])] * 3
+    with pytest.raises(ParameterError, match="knows no missing values"):
+        SequenceAutoencoder(**options).fit(gaps)
+    with pytest.raises(ParameterError, match="latent_dim must be a multiple"):
+        SequenceAutoencoder(**options | {"architecture": "reshape"}).fit(
+            [np.random.default_rng(0).normal(size=(5, 2))] * 6
+        )
+
+
+def own(*, steps, features, outputs, latent_dim):
+    x, code = keras.Input((None, features)), keras.Input((latent_dim,))
+    encoder = keras.Model(x, LSTM(latent_dim)(PaddingMask()(x)))
+    repeated = keras.layers.RepeatVector(steps)(code)
+    return encoder, keras.Model(code, LSTM(outputs, return_sequences=True)(repeated))
+
+
+def test_an_architecture_of_one_s_own(tmp_path):
+    ae = SequenceAutoencoder(**TINY, architecture=own).fit(ragged())
+    codes = ae.transform(ragged())
+    assert codes.shape == (24, 3)
+    ae.save(tmp_path / "own.refold")
+    loaded = refold.load(tmp_path / "own.refold")
+    assert np.array_equal(loaded.transform(ragged()), codes)
+    assert loaded.architecture == "custom"
+    with pytest.raises(ParameterError, match=r"architecture must be one of .* or a callable"):
+        loaded.fit(ragged())
+
+
+def test_architectures_that_do_not_fit_are_refused():
+    def too_wide(**sizes):
+        return own(**sizes | {"latent_dim": 5})
+
+    with pytest.raises(ParameterError, match=r"encoder must write 3 numbers\. The architecture"):
+        SequenceAutoencoder(**TINY, architecture=too_wide).fit(ragged())
+    with pytest.raises(ParameterError, match="must return an encoder and a decoder"):
+        SequenceAutoencoder(**TINY, architecture=lambda **_: None).fit(ragged())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("latent_dim", 0, "latent_dim must be a positive integer. Got 0."),
+        ("latent_dim", -3, "latent_dim must be a positive integer. Got -3."),
+        ("latent_dim", "16", "latent_dim must be a positive integer. Got '16'."),
+        ("latent_dim", 2.5, "Got 2.5"),
+        ("latent_dim", True, "Got True"),
+        ("units", 0, "units must be"),
+        ("depth", 0, "depth must be"),
+        ("architecture", "lstm", "'default', 'repeat', 'reshape', 'dense', or a callable"),
+        ("scale", "minmax", "scale must be one of 'features', 'sequence', None"),
+        ("max_epochs", 0, "max_epochs must be a positive integer or None. Got 0."),
+        ("batch_size", 1.5, "batch_size must be"),
+        ("learning_rate", -1, "learning_rate must be a positive number"),
+        ("learning_rate", float("nan"), "learning_rate must be a positive number"),
+        ("validation_fraction", 1.0, "at least 0 and below 1"),
+        ("patience", 0, "patience must be"),
+        ("verbose", 3, "verbose must be 0 or 1"),
+    ],
+)
+def test_bad_arguments(name, value, expected):
+    with pytest.raises(ParameterError, match=expected):
+        SequenceAutoencoder(**{name: value}).fit(ragged())
+
+
+def test_bad_data():
+    ae = SequenceAutoencoder(**TINY)
+    with pytest.raises(DataError, match=r"[Nn]o sequence|empty"):
+        ae.fit([])
+    with pytest.raises(DataError, match="all of them empty"):
+        ae.fit([np.zeros((0, 2))] * 5)
+    with pytest.raises(ParameterError, match=r"validation_fraction=0.1 of 1 sequence leaves"):
+        ae.fit([np.random.default_rng(0).normal(size=(3, 2))])
+    with pytest.raises(DataError, match="x1"):
+        ae.fit([np.column_stack([np.arange(3.0), np.full(3, np.nan)])] * 4)
+    with pytest.raises(DataError, match="infinite"):
+        ae.fit([np.array([[1.0], [np.inf]])] * 4)
+    with pytest.raises(DataError, match="feature"):
+        ae.fit([np.ones((3, 2)), np.ones((3, 4))])
+
+
+def test_a_single_sequence_without_validation():
+    sequence = np.random.default_rng(0).normal(size=(5, 2))
+    ae = SequenceAutoencoder(**TINY, validation_fraction=0).fit([sequence])
+    assert "val_loss" not in ae.history_
+    assert ae.transform([sequence]).shape == (1, 3)
+
+
+def test_bad_codes(fitted):
+    with pytest.raises(DataError, match=r"shape \(n_sequences, 3\).*Got \(2, 5\)"):
+        fitted.decode(np.zeros((2, 5)))
+    with pytest.raises(DataError, match="code of sequence 1 is not"):
+        fitted.decode([[0, 0, 0], [0, np.nan, 0]])
+    with pytest.raises(DataError, match="array of numbers"):
+        fitted.decode([["a", "b", "c"]])
+    with pytest.raises(DataError, match=r"one entry a code, shape \(2,\). Got \(3,\)"):
+        fitted.decode(np.zeros((2, 3)), [1, 2, 3])
+    with pytest.raises(DataError, match="integers of at least 0"):
+        fitted.decode(np.zeros((2, 3)), [1, -2])
+
+
+def test_other_columns_than_fitted(fitted):
+    with pytest.raises(SchemaError, match="2"):
+        fitted.transform([np.ones((3, 5))])
+    with pytest.raises(SchemaError):
+        fitted.transform(["abc"])
+
+
+def test_binary_columns_that_are_all_zero_later():
+    ae = SequenceAutoencoder(**TINY).fit(refold.datasets.moving_ones(30, seed=0))
+    assert ae.transform([np.zeros((3, 8))]).shape == (1, 3)
+    with pytest.raises(DataError, match="binary"):
+        ae.transform([np.full((3, 8), 2.0)])

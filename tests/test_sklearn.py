@@ -1,0 +1,83 @@
+"""scikit-learn's conventions, with scikit-learn itself."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+
+import refold
+from refold import SequenceAutoencoder
+
+TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def sines():
+    return refold.datasets.noisy_sines(30, seed=0)
+
+
+def test_init_only_assigns():
+    marker = object()
+    names = list(SequenceAutoencoder().get_params())
+    assert all(getattr(SequenceAutoencoder(**{name: marker}), name) is marker for name in names)
+
+
+def test_clone_and_params(sines):
+    ae = SequenceAutoencoder(**TINY).fit(sines)
+    copy = clone(ae)
+    assert copy.get_params() == ae.get_params()
+    assert not hasattr(copy, "encoder_")
+    assert ae.set_params(latent_dim=5).latent_dim == 5
+    assert "latent_dim=5" in repr(ae)
+
+
+def test_before_fit(sines):
+    ae = SequenceAutoencoder()
+    for method, given in [
+        ("transform", sines),
+        ("encode", sines),
+        ("reconstruct", sines),
+        ("score", sines),
+        ("inverse_transform", np.zeros((1, 16))),
+        ("decode", np.zeros((1, 16))),
+    ]:
+        with pytest.raises(NotFittedError, match="not fitted yet"):
+            getattr(ae, method)(given)
+
+
+def test_fit_transform_is_fit_then_transform(sines):
+    assert np.array_equal(
+        SequenceAutoencoder(**TINY).fit_transform(sines),
+        SequenceAutoencoder(**TINY).fit(sines).transform(sines),
+    )
+
+
+def test_set_output_pandas(sines):
+    ae = SequenceAutoencoder(**TINY).set_output(transform="pandas").fit(sines)
+    codes = ae.transform(sines)
+    assert isinstance(codes, pd.DataFrame)
+    assert list(codes.columns) == [f"sequenceautoencoder{i}" for i in range(3)]
+    assert isinstance(ae.encode(sines), np.ndarray)
+    assert len(ae.reconstruct(sines)) == 30
+    assert len(ae.inverse_transform(codes)) == 30
+
+
+def test_cross_validation(sines):
+    scores = cross_val_score(SequenceAutoencoder(**TINY), sines, cv=KFold(2))
+    assert scores.shape == (2,)
+    assert np.isfinite(scores).all()
+
+
+def test_pipeline_and_grid_search(sines):
+    labels = np.arange(30) % 2
+    pipeline = make_pipeline(SequenceAutoencoder(**TINY), LogisticRegression())
+    search = GridSearchCV(
+        pipeline, {"sequenceautoencoder__latent_dim": [2, 3]}, cv=2, error_score="raise"
+    )
+    search.fit(sines, labels)
+    assert search.predict(sines).shape == (30,)
+    assert search.best_params_["sequenceautoencoder__latent_dim"] in {2, 3}
