@@ -26,6 +26,10 @@ LONG = {
 }
 UNSHOWN = {
     "refold.training.train": "`SequenceAutoencoder.fit` shows it; by itself it takes five objects",
+    "refold.storage.dumps": "pickling `SequenceAutoencoder` does it; takes a fitted network",
+    "refold.storage.loads": "as `refold.storage.dumps`",
+    "refold.storage.save": "`SequenceAutoencoder.save` shows it",
+    "refold.storage.load": "`refold.load` shows it",
     "refold.report.section": "needs a trained model and its result; `refold demo` shows it",
 }
 

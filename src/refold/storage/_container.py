@@ -75,7 +75,7 @@ def unpack(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarr
 
     Examples
     --------
-    >>> loads(b"", "empty.refold")
+    >>> unpack(b"", "empty.refold")
     Traceback (most recent call last):
     ...
     refold.errors.ModelFileError: empty.refold is not a Refold model: it is empty.
@@ -115,7 +115,7 @@ def write(path: str | os.PathLike[str], data: bytes) -> None:
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "model.refold"
-    >>> write(path, dumps({"latent_dim": 4}, {}))
+    >>> write(path, pack({"latent_dim": 4}, {}))
     >>> path.exists()
     True
     """
@@ -146,7 +146,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "model.refold"
-    >>> write(path, dumps({"latent_dim": 4}, {}))
+    >>> write(path, pack({"latent_dim": 4}, {}))
     >>> read(path)
     ({'latent_dim': 4}, {})
     """
