@@ -34,6 +34,7 @@ from refold.training import (
     num_batches,
     pick_batch_size,
     pick_max_epochs,
+    require_jax,
     seeded,
     train,
     validation_split,
@@ -150,12 +151,13 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Raises
         ------
         ParameterError
-            If an argument of the constructor cannot be used.
+            If an argument of the constructor cannot be used, or Keras does not run on JAX.
         DataError
             If the sequences cannot be used.
         DivergedError
             If the loss became NaN at once.
         """
+        require_jax()
         check_parameters(self.get_params(deep=False))
         sequences = as_sequences(X)
         if not len(sequences):

@@ -12,6 +12,7 @@ __all__ = ["data"]
 
 DESCRIPTIONS = {
     "moving-ones": "a one that moves: 8 zeros and ones, 0 to 10 steps",
+    "question": "the same, padded with zeros to (n, 10, 5), as in the question",
     "random-one-hot": "random one-hot symbols: 5 zeros and ones, 10 steps",
     "noisy-sines": "noisy sines of random length: 1 feature",
     "ramps": "four ramps, as in the second answer: 1 feature",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from refold.datasets._japanese_vowels import japanese_vowels
-from refold.datasets._question import moving_ones
+from refold.datasets._question import moving_ones, question_array
 from refold.datasets._sizes import check_size
 from refold.datasets._synthetic import noisy_sines, ramps, random_one_hot
 from refold.errors import ParameterError
@@ -11,8 +11,16 @@ from refold.sequences import Sequences
 
 __all__ = ["load", "names"]
 
+
+def _question(n: int = 1200, seed: int = 0) -> Sequences:
+    """Draw the question's array as a model without masking is given it: all of one length."""
+    x, _ = question_array(n, seed=seed)
+    return Sequences.from_array(x, kinds="binary")
+
+
 GENERATORS: dict[str, Callable[..., Sequences]] = {
     "moving-ones": moving_ones,
+    "question": _question,
     "random-one-hot": random_one_hot,
     "noisy-sines": noisy_sines,
 }
@@ -30,7 +38,7 @@ def names() -> list[str]:
     --------
     >>> from refold.datasets import names
     >>> names()  # doctest: +NORMALIZE_WHITESPACE
-    ['moving-ones', 'random-one-hot', 'noisy-sines', 'ramps', 'japanese-vowels',
+    ['moving-ones', 'question', 'random-one-hot', 'noisy-sines', 'ramps', 'japanese-vowels',
      'japanese-vowels-test']
     """
     return [*GENERATORS, *FIXED]

@@ -1,5 +1,6 @@
 """Training: compiled epochs, the validation split, schedules, early stopping, progress."""
 
+from refold.training._backend import require_jax as require_jax
 from refold.training._batches import Padded as Padded
 from refold.training._batches import num_batches as num_batches
 from refold.training._batches import pick_batch_size as pick_batch_size

@@ -1,0 +1,88 @@
+"""Run on the backend that ``KERAS_BACKEND`` names: build, compile, fit, save, load, compare."""
+
+import sys
+
+import numpy as np
+
+import refold  # isort: skip
+import keras
+import pytest
+
+from refold.errors import ParameterError
+from refold.models import Models, classic, default
+
+STEPS = 6
+
+
+def ragged(n: int = 40) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, STEPS, 3)).astype("float32")
+    x[np.arange(STEPS) >= (np.arange(n) % (STEPS + 1))[:, None]] = np.nan
+    return x
+
+
+def trains(models: Models, x: np.ndarray, y: np.ndarray, loss: str | None) -> None:
+    before = models.encoder.predict(x, verbose=0)
+    models.autoencoder.compile(keras.optimizers.Adam(0.01), loss)
+    history = models.autoencoder.fit(x, y, batch_size=7, epochs=6, verbose=0).history["loss"]
+    assert np.isfinite(history).all()
+    assert history[-1] < history[0]
+    assert np.abs(models.encoder.predict(x, verbose=0) - before).max() > 1e-5
+
+
+def invariant(models: Models, x: np.ndarray) -> None:
+    codes = models.encoder.predict(x, verbose=0)
+    wider = np.pad(x, ((0, 0), (0, 3), (0, 0)), constant_values=np.nan)
+    alone = models.encoder.predict(x, batch_size=1, verbose=0)
+    scale = codes.std(axis=0).min()
+    assert np.abs(models.encoder.predict(wider, verbose=0) - codes).max() < 1e-5 * scale
+    assert np.abs(alone - codes).max() < 1e-5 * scale
+    decoded = models.decoder.predict(codes, verbose=0)
+    reconstructed = models.autoencoder.predict(x, verbose=0)
+    assert np.abs(decoded - reconstructed)[~np.isnan(x)].max() < 1e-5
+
+
+def main(weights: str, expected: str) -> None:
+    assert refold.__version__
+    x = ragged()
+    models = default(["numeric"] * 3, latent_dim=4, max_steps=STEPS, units=8, depth=2)
+    models.encoder.load_weights(f"{weights}/encoder.weights.h5")
+    models.decoder.load_weights(f"{weights}/decoder.weights.h5")
+    given = np.load(expected)
+    codes = models.encoder.predict(x, verbose=0)
+    assert np.allclose(codes, given["codes"], atol=1e-5)
+    assert np.allclose(models.decoder.predict(codes, verbose=0), given["decoded"], atol=1e-5)
+    invariant(models, x)
+    trains(models, x, x, "mse")
+    trains(models, x, x, None)
+
+    mixed = default(
+        ["numeric", "binary", "categorical"],
+        num_labels=[0, 0, 4],
+        latent_dim=3,
+        max_steps=STEPS,
+        units=8,
+    )
+    y = x.copy()
+    y[..., 1] = np.where(np.isnan(x[..., 1]), np.nan, x[..., 1] > 0)
+    y[..., 2] = np.where(np.isnan(x[..., 2]), np.nan, np.clip(np.rint(x[..., 2] + 1), 0, 3))
+    trains(mixed, y, y, None)
+
+    full = np.nan_to_num(x)
+    for make in (classic.repeat, classic.reshape, classic.dense):
+        trains(make(steps=STEPS, features=3, latent_dim=12), full, full, "mse")
+
+    models.autoencoder.save(f"{weights}/{keras.backend.backend()}.keras")
+    again = keras.models.load_model(f"{weights}/{keras.backend.backend()}.keras")
+    assert np.allclose(
+        again.predict(x, verbose=0), models.autoencoder.predict(x, verbose=0), atol=1e-6
+    )
+
+    if keras.backend.backend() != "jax":
+        with pytest.raises(ParameterError, match="Set the environment variable KERAS_BACKEND=jax"):
+            refold.SequenceAutoencoder(max_epochs=1).fit([s[:3] for s in full])
+    sys.stdout.write(keras.backend.backend())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
