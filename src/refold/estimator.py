@@ -315,7 +315,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return hasattr(self, "_fitted")
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {"parameters": self.get_params(deep=False)}
+        state: dict[str, Any] = {"parameters": self.get_params(deep=False)}
         if self.__sklearn_is_fitted__():
             state["fitted"] = storage.dumps(state["parameters"], self._fitted)
         return state

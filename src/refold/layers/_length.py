@@ -47,7 +47,8 @@ class LengthHead(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         """Location and log-scale, shape (batch, 2), in steps."""
         deviation = max(self.deviation, 0.1)
-        location, log_scale = ops.split(self.dense(inputs), 2, axis=-1)
+        halves: Any = ops.split(self.dense(inputs), 2, axis=-1)
+        location, log_scale = halves
         # a logistic of scale s has the deviation 1.81 s
         log_scale = ops.clip(
             log_scale + math.log(0.55 * deviation), math.log(0.05), math.log(2.0 * deviation)

@@ -44,7 +44,8 @@ class StatePooling(keras.layers.Layer):
         steps = ops.cumsum(real, axis=1)
         last = real * ops.cast(steps == lengths, inputs.dtype)
         first = real * ops.cast(steps == 1, inputs.dtype)
-        forward, backward = ops.split(inputs, 2, axis=-1)
+        halves: Any = ops.split(inputs, 2, axis=-1)
+        forward, backward = halves
         at_last = ops.sum(forward * last[..., None], axis=1)
         at_first = ops.sum(backward * first[..., None], axis=1)
         mean = ops.sum(inputs * real[..., None], axis=1) / ops.maximum(lengths, 1.0)

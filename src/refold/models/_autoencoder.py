@@ -176,8 +176,8 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
             f"{tuple(encoder.inputs[0].shape)} and {tuple(decoder.outputs[0].shape)}."
         )
     code = keras.Input(wanted[1:], name="code")
-    template = keras.Input((encoder.inputs[0].shape[1], None), name="template")
-    steps = decoder(code)
+    template: Any = keras.Input((encoder.inputs[0].shape[1], None), name="template")
+    steps: Any = decoder(code)
     if steps.shape[1] is None or steps.shape[1] != template.shape[1]:
         steps = FitSteps(name="fit_steps")(steps, like=template)
     else:
@@ -218,7 +218,7 @@ def _as_list(metrics: Any) -> list[Any]:
 
 
 def _spread(sample_weight: Any, observed: Any) -> Any:
-    weight = ops.cast(sample_weight, observed.dtype)
+    weight: Any = ops.cast(sample_weight, observed.dtype)
     while len(weight.shape) < len(observed.shape):
         weight = weight[..., None]
     return weight

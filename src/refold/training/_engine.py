@@ -74,7 +74,7 @@ class Engine:
     ) -> None:
         x = keras.Input(models.encoder.inputs[0].shape[1:], name="sequence")
         code = models.encoder(x)
-        self.joint = keras.Model(x, [models.unroll([code, x]), length(code)], name="joint")
+        self.joint: Any = keras.Model(x, [models.unroll([code, x]), length(code)], name="joint")
         self.autoencoder = models.autoencoder
         self.optimizer = optimizer
         self.optimizer.build(self.joint.trainable_variables)

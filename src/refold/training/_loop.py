@@ -86,7 +86,7 @@ def train(
     """
     num_sequences = len(training.lengths)
     steps = num_batches(num_sequences, settings.batch_size)
-    schedule = _make_schedule(settings, steps)
+    schedule: Any = _make_schedule(settings, steps)
     optimizer = keras.optimizers.AdamW(
         schedule, weight_decay=settings.weight_decay, global_clipnorm=settings.clip_norm
     )

@@ -63,8 +63,10 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         step = ops.cast(step, "float32")
         rise = (step + 1.0) / max(1, self.num_warmup_steps)
         done = (step - self.num_warmup_steps) / max(1, self.num_steps - self.num_warmup_steps)
-        fall = 0.01 + 0.99 * 0.5 * (1.0 + ops.cos(math.pi * ops.clip(done, 0.0, 1.0)))
-        return self.peak * ops.minimum(rise, fall)
+        share: Any = ops.clip(done, 0.0, 1.0)
+        wave: Any = ops.cos(math.pi * share)
+        rate: Any = ops.minimum(rise, 0.01 + 0.99 * 0.5 * (1.0 + wave))
+        return self.peak * rate
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make this schedule again."""
