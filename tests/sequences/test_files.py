@@ -140,7 +140,7 @@ def test_a_long_file_is_plain_for_others(tmp_path):
 
 
 def test_files_of_pandas(tmp_path):
-    frame = pd.DataFrame({"user": ["u", "u", "v"], "when": [2, 1, 1], "x": [0.5, 0.25, 1.0]})
+    frame = pd.DataFrame({"user": ["u", "u", "v"], "when": [1, 2, 1], "x": [0.25, 0.5, 1.0]})
     frame.to_parquet(tmp_path / "frame.parquet")
     frame.to_csv(tmp_path / "frame.csv", index=False)
     for path in (tmp_path / "frame.parquet", tmp_path / "frame.csv"):
@@ -159,7 +159,7 @@ def test_lists_of_pandas(tmp_path):
 
 def test_changed_since_it_was_written(tmp_path):
     write(CASES["mixed"], tmp_path / "long.parquet", layout="long")
-    table = pq.read_table(tmp_path / "long.parquet").sort_by([("time", "descending")])
+    table = pq.read_table(tmp_path / "long.parquet").sort_by("time")
     pq.write_table(table.drop_columns(["level"]), tmp_path / "sorted.parquet")
     back = read(tmp_path / "sorted.parquet")
     assert sorted(back.ids.tolist()) == ["7", "a", "c d"]

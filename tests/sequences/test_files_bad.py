@@ -198,6 +198,7 @@ def test_an_archive_that_contradicts_itself():
         ({"id": [], "x": []}, {}, "has columns .id, x., but no rows"),
         ({"id": [1], "x": [[1.0]], "t": [1]}, {"time": "t"}, "one row a sequence. Leave time="),
         ({"id": [1, 1], "time": [5, 5], "x": [1, 2]}, {}, "time '5' twice, in rows 0 and 1"),
+        ({"id": [1, 1], "time": [6, 5], "x": [1, 2]}, {}, "time '5' in row 1, after '6' in row 0"),
         ({"id": [1, 2, 1], "x": [1, 2, 3]}, {}, "rows of id 1 are not together: row 2"),
         ({"id": [1], "x": [float("inf")]}, {}, "infinite value at sequence 0 .id 1., step 0"),
         ({"id": [1], "x": [["a"]]}, {"kinds": "numeric"}, "text 'a' at sequence 0"),

@@ -16,7 +16,7 @@ def read_text(text: str | bytes, form: str, **options) -> Sequences:
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_csv_with_any_line_ends_and_a_byte_order_mark(end):
-    text = end.join(["\ufeffid,time,x", "1,1,0.5", "1,0,", "", "2,0,2", ""])
+    text = end.join(["\ufeffid,time,x", "1,0,", "1,1,0.5", "", "2,0,2", ""])
     back = read_text(text, "csv")
     assert back.ids.tolist() == [1, 2]
     assert back.lengths.tolist() == [2, 1]
@@ -48,9 +48,9 @@ def test_csv_kinds():
     assert back.schema.columns[0].labels == (3, 4)
 
 
-def test_csv_dates_order_the_steps():
-    back = read_text("id,time,x\n1,2024-01-02,3\n1,2024-01-01,4\n", "csv")
-    assert back.values[:, 0].tolist() == [4, 3]
+def test_csv_times_may_be_dates():
+    back = read_text("id,time,x\n1,2024-01-01,4\n2,2023-01-01,5\n1,2024-01-02,3\n", "csv")
+    assert back.values[:, 0].tolist() == [4, 3, 5]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,12 @@ def test_csv_dates_order_the_steps():
         ("id,x\n1,2\n", {"columns": ["x", "y"]}, "has no column 'y'"),
         ("id,x\n1,2\n", {"kinds": {"y": "binary"}}, "kinds names the column 'y'"),
         ("id,time,x\n1,0,1\n1,,1\n", {}, "row 1 has no time"),
+        ("id,time,x\n1,10,1\n1,9,1\n", {}, "Id 1 has the time '9' in row 1, after '10' in row 0"),
+        (
+            "id,time,x\n1,2024-01-02,1\n1,2024-01-01,1\n",
+            {},
+            "the time '2024-01-01' in row 1, after '2024-01-02' in row 0. Sort the table",
+        ),
         ("id,time,x\n1,0,1\n1,0,1\n", {}, "Id 1 has the time '0' twice, in rows 0 and 1"),
         ("id,x\n1,1\n,1\n", {}, "Row 1 has no id"),
         ("id,x\n1,inf\n", {}, "infinite value at sequence 0"),

@@ -11,10 +11,10 @@ from refold.sequences import Sequences
 
 COLUMNS = {
     "who": ["b", "b", "a", "b"],
-    "when": [3, 1, 7, 2],
-    "x": [0.3, 0.1, None, 0.2],
-    "event": ["u", None, "v", "u"],
-    "on": [True, False, True, True],
+    "when": [1, 2, 7, 3],
+    "x": [0.1, 0.2, None, 0.3],
+    "event": [None, "u", "v", "u"],
+    "on": [False, True, True, True],
 }
 
 
@@ -29,7 +29,7 @@ def table(request):
     return made[request.param](COLUMNS)
 
 
-def test_rows_of_an_id_are_joined_and_ordered(table):
+def test_interleaved_rows_of_an_id_are_joined(table):
     sequences = Sequences.from_table(table, id="who", time="when")
     assert sequences.ids.tolist() == ["b", "a"]
     assert sequences.lengths.tolist() == [3, 1]
@@ -58,18 +58,30 @@ def test_without_time_rows_keep_their_order():
 @pytest.mark.parametrize(
     "times",
     [
-        [dt.datetime(2024, 1, 2), dt.datetime(2024, 1, 1)],
-        [dt.date(2024, 1, 2), dt.date(2024, 1, 1)],
-        [dt.time(2), dt.time(1)],
-        [dt.timedelta(2), dt.timedelta(1)],
-        ["2024-01-02T00:00:00", "2024-01-01T12:00:00"],
-        ["10", "9"],
-        [0.5, 0.25],
+        [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2)],
+        [dt.date(2024, 1, 1), dt.date(2024, 1, 2)],
+        [dt.time(1), dt.time(2)],
+        [dt.timedelta(1), dt.timedelta(2)],
+        ["2024-01-01T12:00:00", "2024-01-02T00:00:00"],
+        ["9", "10"],
+        [0.25, 0.5],
+        np.array([1, 2], np.uint8),
+        np.array([-(2**63), 2**63 - 1]),
     ],
 )
 def test_times_of_any_type(times):
-    sequences = Sequences.from_table({"id": [1, 1], "t": times, "x": [2.0, 1.0]}, "id", "t")
+    sequences = Sequences.from_table({"id": [1, 1], "t": times, "x": [1.0, 2.0]}, "id", "t")
     assert sequences[0][:, 0].tolist() == [1.0, 2.0]
+    back = {"id": [1, 1], "t": times[::-1], "x": [2.0, 1.0]}
+    with pytest.raises(DataError, match=r"Id 1 has .* in row 1, after .* in row 0\. Sort the tab"):
+        Sequences.from_table(back, "id", "t")
+
+
+def test_times_of_different_ids_need_no_order():
+    table = {"id": ["b", "a", "b", "a"], "t": [5, 1, 6, 2], "x": [0.0, 2.0, 1.0, 3.0]}
+    sequences = Sequences.from_table(table, "id", "t")
+    assert sequences.ids.tolist() == ["b", "a"]
+    assert sequences.values[:, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_pandas_index_is_no_feature():
@@ -107,6 +119,18 @@ def test_numbers_as_text():
             {"id": "who", "time": "when"},
             DataError,
             "Id 'b' has the time '3' twice, in rows 0 and 3. Each step needs its own time",
+        ),
+        (
+            COLUMNS | {"when": [1, 3, 7, 2]},
+            {"id": "who", "time": "when"},
+            DataError,
+            "Id 'b' has the time '2' in row 3, after '3' in row 1. Sort .* by column 'when'.$",
+        ),
+        (
+            COLUMNS | {"when": ["1", "10", "7", "9"]},
+            {"id": "who", "time": "when"},
+            DataError,
+            "'9' in row 3, after '10' in row 1. Sort .* as numbers or dates and not as text",
         ),
         (
             COLUMNS | {"when": [3, None, 7, 2]},

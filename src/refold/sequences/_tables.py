@@ -1,4 +1,4 @@
-"""Long tables, one row a step: grouped by id, ordered by time, and written back."""
+"""Long tables, one row a step: grouped by id, in the order of time, and written back."""
 
 import math
 import warnings
@@ -185,17 +185,33 @@ def _check_together(codes: np.ndarray, ids: np.ndarray) -> None:
 
 
 def _order_by_time(codes: np.ndarray, ids: np.ndarray, column: Any, name: str) -> np.ndarray:
+    """Return the rows by id, those of one id as they come, which must be the order of time."""
     times = _sortable(column, name)
-    order = np.lexsort((times, codes))
-    same = (np.diff(codes[order]) == 0) & (times[order][1:] == times[order][:-1])
-    if same.any():
-        first, second = sorted(int(row) for row in order[np.flatnonzero(same)[0] :][:2])
-        shown = column[first] if isinstance(column, list) else column[first].as_py()
+    if same := _neighbours(np.lexsort((times, codes)), codes, times, np.equal):
+        first, second = same
         raise DataError(
-            f"Id {ids[codes[first]].item()!r} has the time {str(shown)!r} twice, in rows {first} "
-            f"and {second}. Each step needs its own time in column {name!r}."
+            f"Id {ids[codes[first]].item()!r} has the time {str(column[first])!r} twice, in rows "
+            f"{first} and {second}. Each step needs its own time in column {name!r}."
+        )
+    order = np.argsort(codes, kind="stable")
+    if unsorted := _neighbours(order, codes, times, np.greater):
+        before, row = unsorted
+        how = ", as numbers or dates and not as text" if is_text(column.type) else ""
+        raise DataError(
+            f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in row {row}, after "
+            f"{str(column[before])!r} in row {before}. Sort the table by column {name!r}{how}."
         )
     return order
+
+
+def _neighbours(
+    order: np.ndarray, codes: np.ndarray, times: np.ndarray, compare: np.ufunc
+) -> list[int]:
+    """Return the first two rows of one id, next to each other in order, whose times compare so."""
+    before, after = order[:-1], order[1:]
+    found = (codes[before] == codes[after]) & compare(times[before], times[after])
+    at = int(np.argmax(found)) if found.any() else len(order)
+    return order[at : at + 2].tolist()
 
 
 def _sortable(column: Any, name: str) -> np.ndarray:

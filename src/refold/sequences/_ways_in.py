@@ -182,8 +182,8 @@ class WaysIn:
             The column that says which sequence a row belongs to. Sequences come in the order of
             their first row.
         time : str, optional
-            The column that orders the steps of a sequence: numbers or dates, each once within
-            an id. Without, rows stay in their order and those of one id must be together.
+            The column of times: numbers or dates, ascending and each once within an id; rows of
+            different ids may be interleaved. Without, those of one id must be together.
         columns : list of str, optional
             The features; all other columns if left out.
         kinds : str, list of str or dict, optional
@@ -198,13 +198,14 @@ class WaysIn:
         SchemaError
             If a column is not there, or of a type that no feature can have.
         DataError
-            If the table is empty, an id or time is missing, a time comes twice within an id, rows
-            of one id are apart though no time is given, or an entry is not what its column holds.
+            If the table is empty, an id or time is missing, a time comes twice or after a later
+            one within an id, rows of one id are apart though no time is given, or an entry is not
+            what its column holds.
 
         Examples
         --------
         >>> from refold.sequences import Sequences
-        >>> table = {"who": ["a", "b", "a"], "day": [2, 1, 1], "x": [0.2, 5.0, 0.1]}
+        >>> table = {"who": ["a", "b", "a"], "day": [1, 1, 2], "x": [0.1, 5.0, 0.2]}
         >>> sequences = Sequences.from_table(table, id="who", time="day")
         >>> sequences[0][:, 0], sequences.ids.tolist()
         (array([0.1, 0.2]), ['a', 'b'])
