@@ -1,0 +1,114 @@
+"""Held-out fidelity of the defaults on three data sets, beside PCA and a classic model.
+
+    python -m benchmarks.first_path            about 10 minutes on two cores
+
+Moving ones (the question's sequences, 4 numbers a code), random one-hot sequences (10 steps of 5
+symbols, 20 numbers), JapaneseVowels (16 numbers; its own test split; median of three seeds).
+PCA is fitted on the zero-padded training split and told the true lengths; Refold and the classic
+``RepeatVector`` model find the lengths in the code.  The classic model is trained by the same
+loop; it cannot read the empty sequences, which are left out for it.
+"""
+
+import statistics
+import time
+from typing import Any
+
+import refold
+from benchmarks._results import write_table
+from refold.evaluation import PCABaseline, exact, nmse
+from refold.sequences import Scaler, Sequences
+
+
+def fit(
+    train: Sequences, seed: int = 0, **options: Any
+) -> tuple[refold.SequenceAutoencoder, float]:
+    """Fit by defaults, with the seconds that it took."""
+    started = time.perf_counter()
+    ae = refold.SequenceAutoencoder(random_state=seed, **options).fit(train)
+    return ae, time.perf_counter() - started
+
+
+def symbols(title: str, train: Sequences, test: Sequences, latent_dim: int) -> list[list[str]]:
+    """Rows of a data set whose sequences come back exactly or not."""
+    ae, seconds = fit(train, latent_dim=latent_dim)
+    back = ae.reconstruct(test)
+    each = [exact(test[test.lengths == n], _pick(back, test.lengths == n)) for n in _lengths(test)]
+    pca = PCABaseline(latent_dim).fit(train)
+    classic, classic_seconds = fit(
+        train[train.lengths > 0], latent_dim=latent_dim, architecture="repeat"
+    )
+    full = test[test.lengths > 0]
+    return [
+        _row(title, latent_dim, len(test), "Refold", _share(exact(test, back)), seconds),
+        ["", "", "", f"its worst length of {len(each)}", _share(min(each)), ""],
+        _row("", "", "", "PCA, told the lengths", _share(exact(test, pca.reconstruct(test))), None),
+        _row(
+            "", "", "", "`RepeatVector`", _share(exact(full, classic.reconstruct(full))),
+            classic_seconds,
+        ),
+    ]  # fmt: skip
+
+
+def vowels() -> list[list[str]]:
+    """Rows of JapaneseVowels, by NMSE."""
+    data, latent_dim = refold.datasets.japanese_vowels(), 16
+    units = Scaler.fit(data.train)
+
+    def median(**options: Any) -> tuple[str, float]:
+        errors, seconds = [], []
+        for seed in range(3):
+            ae, took = fit(data.train, seed, latent_dim=latent_dim, **options)
+            errors.append(nmse(data.test, ae.reconstruct(data.test), units))
+            seconds.append(took)
+        return f"NMSE {statistics.median(errors):.3f}", statistics.median(seconds)
+
+    pca = PCABaseline(latent_dim).fit(data.train)
+    error = nmse(data.test, pca.reconstruct(data.test), units)
+    return [
+        _row("JapaneseVowels", latent_dim, len(data.test), "Refold", *median()),
+        _row("", "", "", "PCA, told the lengths", f"NMSE {error:.3f}", None),
+    ]
+
+
+def main() -> None:
+    """Measure and write ``results/first_path.md``."""
+    rows = symbols(
+        "moving ones",
+        refold.datasets.moving_ones(5000, seed=0),
+        refold.datasets.moving_ones(5000, seed=1),
+        latent_dim=4,
+    )
+    rows += symbols(
+        "random one-hot",
+        refold.datasets.random_one_hot(20000, seed=0),
+        refold.datasets.random_one_hot(5000, seed=1),
+        latent_dim=20,
+    )
+    rows += vowels()
+    write_table(
+        "first_path",
+        "Held-out fidelity by defaults",
+        ["data", "numbers a code", "held out", "model", "result", "seconds to fit"],
+        rows,
+    )
+
+
+def _row(*cells: Any) -> list[str]:
+    *texts, seconds = cells
+    return [*map(str, texts), "" if seconds is None else f"{seconds:.0f}"]
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.1f} % exact"
+
+
+def _lengths(test: Sequences) -> list[int]:
+    return sorted(set(test.lengths.tolist()))
+
+
+def _pick(sequences: list[Any], chosen: Any) -> list[Any]:
+    return [s for s, take in zip(sequences, chosen, strict=True) if take]
+
+
+if __name__ == "__main__":
+    main()
