@@ -27,6 +27,9 @@ def main() -> None:
     for i, index in enumerate(shown):
         ax = figure.add_subplot(grid[i // 2, 1 + i % 2])
         refold.plots.reconstruction(vowels.test[index], back[index], ax=ax)
+        ax.set_title(f"utterance {index}", loc="left", fontsize="small", y=1.04)
+        if i and (legend := ax.get_legend()) is not None:
+            legend.remove()
     OUTPUT.parent.mkdir(exist_ok=True)
     figure.savefig(OUTPUT)
 
