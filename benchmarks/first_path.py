@@ -1,6 +1,6 @@
 """Held-out fidelity of the defaults on three data sets, beside PCA and a classic model.
 
-    python -m benchmarks.first_path            about 10 minutes on two cores
+``python -m benchmarks.first_path`` takes about 6 minutes on two cores.
 
 Moving ones (the question's sequences, 4 numbers a code), random one-hot sequences (10 steps of 5
 symbols, 20 numbers), JapaneseVowels (16 numbers; its own test split; median of three seeds).

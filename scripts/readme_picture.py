@@ -1,6 +1,6 @@
 """Draw the README's picture: held-out vowels as codes in the plane, and as they come back.
 
-    python scripts/readme_picture.py        writes docs/images/vowels.png
+``python scripts/readme_picture.py`` writes ``docs/images/vowels.png``.
 """
 
 from pathlib import Path
