@@ -224,6 +224,21 @@ def test_an_architecture_of_one_s_own(tmp_path):
         loaded.fit(ragged())
 
 
+def test_models_of_one_s_own_come_back_as_they_were(tmp_path):
+    def joined(*, steps, features, outputs, latent_dim):
+        kinds = ["numeric"] * outputs
+        return refold.models.default(kinds, latent_dim=latent_dim, max_steps=steps, units=features)
+
+    ae = SequenceAutoencoder(**TINY, architecture=joined).fit(ragged())
+    codes = ae.transform(ragged())
+    ae.save(tmp_path / "joined.refold")
+    loaded = refold.load(tmp_path / "joined.refold")
+    for a, b in zip(ae.decode(codes), loaded.decode(codes), strict=True):
+        assert np.array_equal(a, b)
+    with pytest.raises(DataError, match=r"writes at most 6 steps\. Got the length 7"):
+        loaded.decode(codes[:1], [7])
+
+
 def test_architectures_that_do_not_fit_are_refused():
     def too_wide(**sizes):
         return own(**sizes | {"latent_dim": 5})

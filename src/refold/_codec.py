@@ -135,7 +135,7 @@ def check_lengths(lengths: Any, num_codes: int, network: Network) -> np.ndarray:
         )
     if num_codes and (not np.issubdtype(lengths.dtype, np.integer) or lengths.min() < 0):
         raise DataError("lengths must be integers of at least 0.")
-    longest = network.fixed_steps
+    longest = network.most_steps
     if longest is not None and lengths.max(initial=0) > longest:
         raise DataError(
             f"this architecture writes at most {longest} steps. Got the length {lengths.max()}; "
@@ -207,7 +207,7 @@ def predict_lengths(codes: np.ndarray, network: Network) -> np.ndarray:
     batches = ((codes[rows],) for rows in _split(len(codes)))
     predicted = list(predict(network.length, batches, batch_size=_BATCH))
     location = np.concatenate([np.zeros((0, 2)), *predicted])[:, 0]
-    longest = network.fixed_steps or 2 * network.specification.max_steps
+    longest = network.most_steps or 2 * network.specification.max_steps
     return np.clip(np.rint(location), 0, longest).astype(np.int64)
 
 

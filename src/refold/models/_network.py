@@ -87,6 +87,13 @@ class Network(NamedTuple):
         return self.models.encoder.inputs[0].shape[1]
 
     @property
+    def most_steps(self) -> int | None:
+        """The most steps that can be decoded; the default model goes on as long as it is asked."""
+        if self.specification.architecture == "default":
+            return None
+        return self.models.decoder.output_shape[1]
+
+    @property
     def variables(self) -> list[keras.Variable]:
         """Every variable once, in the order in which the network was built."""
         found: dict[int, keras.Variable] = {}
@@ -160,7 +167,8 @@ def _call(architecture: Callable[..., Any], specification: Specification) -> Mod
         latent_dim=specification.latent_dim,
     )
     if isinstance(made, Models):
-        models = made
+        # only encoder and decoder are saved: what they are joined by must be the same after loading
+        models = made._replace(unroll=autoencoder(made.encoder, made.decoder).unroll)
     elif isinstance(made, tuple) and len(made) == 2:
         models = autoencoder(*made)
     else:
