@@ -63,8 +63,8 @@ def read(
         The column that tells sequences apart, of Parquet, CSV and JSON lines; ``"id"`` where
         there is such a column.
     time : str, optional
-        The column that orders the steps of a long table, of Parquet and CSV; ``"time"`` where
-        there is such a column.
+        The column of times of a long table, of Parquet and CSV, ascending within an id;
+        ``"time"`` where there is such a column.
     columns : list of str, optional
         The features of a table; all other columns by default.
     kinds : str, list of str or dict, optional
