@@ -50,7 +50,10 @@ IdColumn = Annotated[
 TimeColumn = Annotated[
     str | None,
     typer.Option(
-        "--time", metavar="NAME", help="Column of times, ascending within an id.", rich_help_panel=TABLES
+        "--time",
+        metavar="NAME",
+        help="Column of times, ascending within an id.",
+        rich_help_panel=TABLES,
     ),
 ]
 Columns = Annotated[
