@@ -177,12 +177,8 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
         )
     code = keras.Input(wanted[1:], name="code")
     template: Any = keras.Input((encoder.inputs[0].shape[1], None), name="template")
-    steps: Any = decoder(code)
-    if steps.shape[1] is None or steps.shape[1] != template.shape[1]:
-        steps = FitSteps(name="fit_steps")(steps, like=template)
-    else:
-        steps = keras.layers.Identity()(steps)
-    unroll = keras.Model([code, template], steps, name="unroll")
+    steps: Any = FitSteps(name="fit_steps")(decoder(code), like=template)
+    unroll = keras.Model([code, template], steps, name="decoder")
     return join(encoder, decoder, unroll, name=name)
 
 
