@@ -142,7 +142,8 @@ def test_missing_values_differ_from_any_value():
 def test_missing_values_only_later(fitted):
     gap = ragged()[5].copy()
     gap[1, 0] = np.nan
-    assert np.isfinite(fitted.transform([gap])).all()
+    with pytest.warns(UserWarning, match="1 value is missing, and the model was fitted on data"):
+        assert np.isfinite(fitted.transform([gap])).all()
 
 
 def test_scale_by_sequence_keeps_level_and_spread():
@@ -160,9 +161,12 @@ def test_scale_by_sequence_keeps_level_and_spread():
 def test_units_come_back(scale):
     sequences = [s + 1000 for s in ragged(longest=4)]
     ae = SequenceAutoencoder(**TINY, scale=scale).fit(sequences)
-    back = np.concatenate(ae.reconstruct(sequences))
+    back = np.concatenate(ae.decode(ae.transform(sequences), [4] * 24))
     if scale:
         assert abs(back.mean() - 1005) < 5
+    else:
+        assert np.array_equal(ae.scaler_.mean_, [0, 0])
+        assert np.array_equal(ae.scaler_.scale_, [1, 1])
 
 
 def test_a_constant_feature_is_said_once_and_comes_back():
@@ -239,6 +243,62 @@ def test_models_of_one_s_own_come_back_as_they_were(tmp_path):
         loaded.decode(codes[:1], [7])
 
 
+def test_labels_through_an_architecture_of_one_s_own():
+    def labels(*, steps, features, outputs, latent_dim):
+        x, code = keras.Input((None, features)), keras.Input((latent_dim,))
+        encoder = keras.Model(x, LSTM(latent_dim)(PaddingMask()(x)))
+        repeated = LSTM(8, return_sequences=True)(keras.layers.RepeatVector(steps)(code))
+        softmax = keras.layers.Dense(outputs, activation="softmax")(repeated)
+        return encoder, keras.Model(code, softmax)
+
+    ae = SequenceAutoencoder(**TINY, architecture=labels).fit(["abba", "cab", "b"] * 6)
+    assert set("".join(ae.reconstruct(["abba"]))) <= set("abc")
+
+
+def test_an_encoder_that_wraps_another_still_reads_padding():
+    def wrapped(*, steps, features, outputs, latent_dim):
+        x, code = keras.Input((None, features)), keras.Input((latent_dim,))
+        inner = keras.Model(x, LSTM(latent_dim)(PaddingMask()(x)))
+        y = keras.Input((None, features))
+        encoder = keras.Model(y, keras.layers.Dense(latent_dim)(inner(y)))
+        repeated = keras.layers.RepeatVector(steps)(code)
+        return encoder, keras.Model(code, LSTM(outputs, return_sequences=True)(repeated))
+
+    ae = SequenceAutoencoder(**TINY, architecture=wrapped).fit(ragged())
+    codes = ae.transform(ragged())
+    longer = ae.transform([*ragged(), np.ones((50, 2))])[:-1]
+    assert np.abs(longer - codes).max() / codes.std(axis=0).min() < 1e-5
+
+
+def test_an_encoder_without_a_mask_reads_one_number_of_steps():
+    def unmasked(*, steps, features, outputs, latent_dim):
+        x, code = keras.Input((None, features)), keras.Input((latent_dim,))
+        repeated = keras.layers.RepeatVector(steps)(code)
+        decoder = keras.Model(code, LSTM(outputs, return_sequences=True)(repeated))
+        return keras.Model(x, LSTM(latent_dim)(x)), decoder
+
+    full = [s for s in ragged() if len(s)]
+    ae = SequenceAutoencoder(**TINY, architecture=unmasked).fit(full)
+    with pytest.raises(DataError, match="has 7 steps, and architecture='custom' reads at most 6"):
+        ae.transform([*full, np.ones((7, 2))])
+
+
+def test_what_layers_add_to_the_loss_is_trained():
+    def penalised(strength):
+        def make(*, steps, features, outputs, latent_dim):
+            x, code = keras.Input((None, features)), keras.Input((latent_dim,))
+            hidden = LSTM(latent_dim, kernel_regularizer=keras.regularizers.L2(strength))
+            encoder = keras.Model(x, hidden(PaddingMask()(x)))
+            repeated = keras.layers.RepeatVector(steps)(code)
+            return encoder, keras.Model(code, LSTM(outputs, return_sequences=True)(repeated))
+
+        options = TINY | {"max_epochs": 30, "learning_rate": 0.03, "architecture": make}
+        kernel = SequenceAutoencoder(**options).fit(ragged()).encoder_.trainable_variables[0]
+        return np.abs(np.asarray(kernel.value)).mean()
+
+    assert penalised(10.0) < 0.8 * penalised(0.0)
+
+
 def test_architectures_that_do_not_fit_are_refused():
     def too_wide(**sizes):
         return own(**sizes | {"latent_dim": 5})
@@ -275,6 +335,11 @@ def test_bad_arguments(name, value, expected):
         SequenceAutoencoder(**{name: value}).fit(ragged())
 
 
+def test_bad_random_state():
+    with pytest.raises(ParameterError, match=r"random_state must be an integer .* Got 'x'"):
+        SequenceAutoencoder(**TINY | {"random_state": "x"}).fit(ragged())
+
+
 def test_bad_data():
     ae = SequenceAutoencoder(**TINY)
     with pytest.raises(DataError, match=r"[Nn]o sequence|empty"):
@@ -307,6 +372,8 @@ def test_bad_codes(fitted):
         fitted.decode([["a", "b", "c"]])
     with pytest.raises(DataError, match=r"one entry a code, shape \(2,\). Got \(3,\)"):
         fitted.decode(np.zeros((2, 3)), [1, 2, 3])
+    with pytest.raises(DataError, match="lengths must be an array of integers"):
+        fitted.decode(np.zeros((2, 3)), [[1], [1, 2]])
     with pytest.raises(DataError, match="integers of at least 0"):
         fitted.decode(np.zeros((2, 3)), [1, -2])
 

@@ -1,5 +1,7 @@
 """scikit-learn's conventions, with scikit-learn itself."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,6 +66,7 @@ def test_set_output_pandas(sines):
     assert isinstance(ae.encode(sines), np.ndarray)
     assert len(ae.reconstruct(sines)) == 30
     assert len(ae.inverse_transform(codes)) == 30
+    assert isinstance(pickle.loads(pickle.dumps(ae)).transform(sines), pd.DataFrame)  # noqa: S301
 
 
 def test_cross_validation(sines):

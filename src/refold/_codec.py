@@ -128,7 +128,10 @@ def check_lengths(lengths: Any, num_codes: int, network: Network) -> np.ndarray:
     DataError
         If there is not one a code, one is no length, or the network cannot write so much.
     """
-    lengths = np.asarray(lengths)
+    try:
+        lengths = np.asarray(lengths)
+    except ValueError as error:
+        raise DataError("lengths must be an array of integers.") from error
     if lengths.shape != (num_codes,):
         raise DataError(
             f"lengths must have one entry a code, shape ({num_codes},). Got {lengths.shape}."

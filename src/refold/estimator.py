@@ -24,9 +24,9 @@ from refold._codec import (
     predict_lengths,
 )
 from refold._parameters import check_parameters
-from refold.errors import DataError
+from refold.errors import DataError, ParameterError
 from refold.evaluation import exact, explained_variance
-from refold.models import Architecture, Network, Specification, build
+from refold.models import Architecture, Network, Specification, build, seeded
 from refold.sequences import Scaler, Sequences, as_sequences
 from refold.storage import Fitted
 from refold.training import (
@@ -35,7 +35,6 @@ from refold.training import (
     pick_batch_size,
     pick_max_epochs,
     require_jax,
-    seeded,
     train,
     validation_split,
 )
@@ -162,14 +161,17 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         sequences = as_sequences(X)
         if not len(sequences):
             raise DataError("There is no sequence to fit on. Give at least one.")
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        units = Scaler.fit(sequences, "features")
+        seed = _draw_seed(self.random_state)
+        with warnings.catch_warnings():
+            if self.scale is None:  # nothing is scaled: no remark that a constant is scaled by 1
+                warnings.simplefilter("ignore", UserWarning)
+            units = Scaler.fit(sequences, "features")
         scaler = _rescaled(units, sequences, self.scale)
         scaled = scaler.transform(sequences)
         chosen, held_out = validation_split(sequences.lengths, self.validation_fraction, seed=seed)
         network = self._build(scaled, chosen, seed)
         check_fits(sequences, network)
-        batch_size = self.batch_size or pick_batch_size(len(chosen))
+        batch_size = min(self.batch_size or pick_batch_size(len(chosen)), len(chosen))
         max_epochs = self.max_epochs or pick_max_epochs(num_batches(len(chosen), batch_size))
         history = train(
             network.models,
@@ -212,6 +214,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_is_fitted(self)
         sequences = as_sequences(X, schema=self.schema_)
         check_fits(sequences, self._network)
+        _remark_missing(sequences, self._network)
         codes = encode(self.scaler_.transform(sequences), self._network)
         return np.concatenate([codes, self.scaler_.statistics(sequences)], axis=1)
 
@@ -315,15 +318,22 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return hasattr(self, "_fitted")
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = {"parameters": self.get_params(deep=False)}
+        # what fitting leaves travels as a saved model does; the rest is scikit-learn's
+        state = {
+            name: value
+            for name, value in super().__getstate__().items()
+            if not name.endswith("_") and name != "_fitted"
+        }
         if self.__sklearn_is_fitted__():
-            state["fitted"] = storage.dumps(state["parameters"], self._fitted)
+            state["fitted"] = storage.dumps(self.get_params(deep=False), self._fitted)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state["parameters"])
-        if "fitted" in state:
-            self._set_fitted(storage.loads(state["fitted"], "The pickled model")[1])
+        state = dict(state)
+        fitted = state.pop("fitted", None)
+        super().__setstate__(state)
+        if fitted is not None:
+            self._set_fitted(storage.loads(fitted, "The pickled model")[1])
 
     def _build(self, scaled: Sequences, chosen: np.ndarray, seed: int) -> Network:
         schema, lengths = scaled.schema, scaled.lengths
@@ -389,6 +399,29 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     ae = SequenceAutoencoder(**parameters)
     ae._set_fitted(fitted)
     return ae
+
+
+def _draw_seed(random_state: Any) -> int:
+    try:
+        return int(check_random_state(random_state).randint(2**31))
+    except ValueError as error:
+        raise ParameterError(
+            "random_state must be an integer from 0 to 2**32 - 1, a numpy RandomState or None. Got "
+            f"{random_state!r}."
+        ) from error
+
+
+def _remark_missing(sequences: Sequences, network: Network) -> None:
+    """Say that values are missing which the model takes for the mean."""
+    missing = int(np.isnan(sequences.values).sum())
+    if missing and not network.specification.observed_flags:
+        warnings.warn(
+            f"{missing} value{' is' if missing == 1 else 's are'} missing, and the model was "
+            "fitted on data without gaps: it reads them as the mean. Fit on data with gaps to "
+            "have them told apart.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _rescaled(units: Scaler, sequences: Sequences, mode: Any) -> Scaler:

@@ -1,13 +1,16 @@
 """The compiled loop: what it computes, when it stops, what it keeps."""
 
+import contextlib
+import warnings
+
 import keras
 import numpy as np
 import pytest
 
 from models.ragged import CASES
 from refold.errors import DivergedError
-from refold.models import length_model
-from refold.training import Padded, Settings, seeded, train
+from refold.models import length_model, seeded
+from refold.training import Padded, Settings, train
 from refold.training import _loop as loop
 from refold.training._batches import epoch_order
 from refold.training._engine import Engine, Totals
@@ -127,6 +130,19 @@ def test_a_loss_that_becomes_nan_keeps_earlier_weights():
     with pytest.warns(UserWarning, match=r"in epoch 2\. .* Kept are the weights of epoch 1\."):
         history = train(models, length, padded(case), None, one_step_an_epoch)
     assert history["epoch"] == [1]
+    assert all(np.isfinite(w).all() for w in weights(models))
+
+
+@pytest.mark.parametrize("rate", [1e6, 1e12, 1e18, 1e25])
+def test_no_model_is_ever_full_of_nan(rate):
+    """Whenever the overflow comes, the last epoch included, weights are finite or it is said."""
+    case = CASES["numeric"]
+    models, length = networks(case)
+    kept = settings(batch_size=24, learning_rate=rate, max_epochs=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        with contextlib.suppress(DivergedError):
+            train(models, length, padded(case), None, kept)
     assert all(np.isfinite(w).all() for w in weights(models))
 
 

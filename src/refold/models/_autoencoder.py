@@ -35,6 +35,8 @@ class Autoencoder(keras.Model):
     """
 
     _loss_by_kind = True
+    # kinds and numbers of labels, where no ColumnHead tells them
+    columns: tuple[tuple[str, ...], tuple[int, ...]] | None = None
 
     def compile(
         self,
@@ -60,13 +62,30 @@ class Autoencoder(keras.Model):
 
     def compute_loss(
         self,
-        x: Any = None,
+        x: Any = None,  # noqa: ARG002  (the signature is Keras's)
         y: Any = None,
         y_pred: Any = None,
         sample_weight: Any = None,
-        training: bool = True,  # noqa: FBT001, FBT002  (Keras's own signature)
+        training: bool = True,  # noqa: ARG002, FBT001, FBT002
     ) -> Any:
         """Mean error over observed targets, plus what layers added by ``add_loss``."""
+        error = self.error(y, y_pred, sample_weight)
+        return error + sum(self.losses) if self.losses else error
+
+    def error(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Mean error over observed targets, without what layers added.
+
+        Parameters
+        ----------
+        y : tensor of shape (batch, steps, features)
+            Targets, NaN where nothing was observed.
+        y_pred : tensor of shape (batch, steps, outputs)
+        sample_weight : tensor of shape (batch,) or (batch, steps), optional
+
+        Returns
+        -------
+        scalar tensor
+        """
         values, observed = observed_mask(ops.cast(y, y_pred.dtype))
         weight = observed if sample_weight is None else observed * _spread(sample_weight, observed)
         weight = weight * (
@@ -74,17 +93,9 @@ class Autoencoder(keras.Model):
         )
         if self._loss_by_kind:
             kinds, num_labels = self._columns(values, y_pred)
-            errors = column_errors(values, y_pred, kinds, num_labels)
-            loss = ops.mean(errors * weight)
-            return loss + sum(self.losses) if self.losses else loss
+            return ops.mean(column_errors(values, y_pred, kinds, num_labels) * weight)
         _require_same_width(values, y_pred)
-        return super().compute_loss(
-            x=x,
-            y=values[..., None],
-            y_pred=y_pred[..., None],
-            sample_weight=weight,
-            training=training,
-        )
+        return self._compile_loss(values[..., None], y_pred[..., None], weight)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Update metrics, element by element, on observed targets alone."""
@@ -95,6 +106,8 @@ class Autoencoder(keras.Model):
         return super().compute_metrics(x, values[..., None], y_pred[..., None], weight)
 
     def _columns(self, y: Any, y_pred: Any) -> tuple[list[str], list[int]]:
+        if self.columns is not None:
+            return list(self.columns[0]), list(self.columns[1])
         head = _find_head(self)
         if head is not None:
             return head.kinds, head.num_labels
@@ -159,6 +172,11 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
     for role, model in (("encoder", encoder), ("decoder", decoder)):
         if not isinstance(model, keras.Model):
             raise ParameterError(f"{role} must be a keras.Model. Got {type(model).__name__}.")
+        if not getattr(model, "inputs", None):
+            raise ParameterError(
+                f"{role} must know its input: a functional model, or a Sequential one that starts "
+                f"with keras.Input. Got a {type(model).__name__} without."
+            )
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise ParameterError(
                 f"{role} must have one input and one output. Got {len(model.inputs)} and "

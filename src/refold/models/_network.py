@@ -79,12 +79,16 @@ class Network(NamedTuple):
     @property
     def reads_padding(self) -> bool:
         """Whether the encoder tells padding from data; if not, it is given zeros for both."""
-        return any(isinstance(layer, PaddingMask) for layer in self.models.encoder.layers)
+        return _has_padding_mask(self.models.encoder)
 
     @property
     def fixed_steps(self) -> int | None:
-        """The only number of steps that the encoder reads, if there is but one."""
-        return self.models.encoder.inputs[0].shape[1]
+        """The only number of steps that the encoder reads, if there is but one.
+
+        An encoder that cannot tell padding from data must always be given as much of it.
+        """
+        steps = self.models.encoder.inputs[0].shape[1]
+        return self.specification.max_steps if steps is None and not self.reads_padding else steps
 
     @property
     def most_steps(self) -> int | None:
@@ -168,7 +172,9 @@ def _call(architecture: Callable[..., Any], specification: Specification) -> Mod
     )
     if isinstance(made, Models):
         # only encoder and decoder are saved: what they are joined by must be the same after loading
-        models = made._replace(unroll=autoencoder(made.encoder, made.decoder).unroll)
+        models = autoencoder(made.encoder, made.decoder)
+        if made.autoencoder.compiled:
+            models.autoencoder.compile(loss=made.autoencoder.loss)
     elif isinstance(made, tuple) and len(made) == 2:
         models = autoencoder(*made)
     else:
@@ -183,7 +189,17 @@ def _call(architecture: Callable[..., Any], specification: Specification) -> Mod
     ):
         if got not in (None, wanted):
             raise ParameterError(f"the {role} {wanted} numbers. The architecture's has {got}.")
+    if any(specification.num_labels):
+        models.autoencoder.columns = (tuple(specification.kinds), tuple(specification.num_labels))
     return models
+
+
+def _has_padding_mask(model: keras.Model) -> bool:
+    return any(
+        isinstance(layer, PaddingMask)
+        or (isinstance(layer, keras.Model) and _has_padding_mask(layer))
+        for layer in model.layers
+    )
 
 
 def _classic(specification: Specification) -> Models:

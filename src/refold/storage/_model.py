@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.errors import ModelFileError
-from refold.models import Network, Specification, build
+from refold.models import Network, Specification, build, seeded
 from refold.sequences import Scaler, Schema
 from refold.storage._container import pack, read, unpack, write
 
 __all__ = ["Fitted", "dumps", "load", "loads", "save"]
+
+_MOST_STEPS = 10**7
 
 
 class Fitted(NamedTuple):
@@ -134,7 +136,8 @@ def _restore(
     try:
         specification = Specification(**config["specification"])
         _check_sizes(specification, arrays)
-        network = build(specification)
+        with seeded(None):
+            network = build(specification)
         for i, variable in enumerate(network.variables):
             variable.assign(arrays[f"weights/{i:04d}"])
         fitted = Fitted(
@@ -161,10 +164,13 @@ def _scaler(name: str, config: dict[str, Any], arrays: dict[str, np.ndarray]) ->
 def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) -> None:
     """Refuse sizes that the stored weights do not have, before anything is built."""
     largest = max((max(array.shape, default=0) for array in arrays.values()), default=0)
-    for name in ("latent_dim", "units", "depth"):
+    default = specification.architecture == "default"
+    for name in ("latent_dim", "units", "depth") if default else ("latent_dim",):
         size = getattr(specification, name)
         if not isinstance(size, int) or not 1 <= size <= max(largest, len(arrays)):
             raise ValueError(f"{name} is {size}, and no weights are of that size")
+    if not isinstance(specification.max_steps, int) or specification.max_steps > _MOST_STEPS:
+        raise ValueError(f"max_steps is {specification.max_steps}, more than any model has")
 
 
 def _plain(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -7,5 +7,4 @@ from refold.training._batches import pick_batch_size as pick_batch_size
 from refold.training._loop import Settings as Settings
 from refold.training._loop import train as train
 from refold.training._schedule import pick_max_epochs as pick_max_epochs
-from refold.training._seed import seeded as seeded
 from refold.training._split import validation_split as validation_split

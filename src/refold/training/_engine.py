@@ -102,6 +102,11 @@ class Engine:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
+    @staticmethod
+    def is_finite(state: State) -> bool:
+        """Whether every weight is a finite number."""
+        return all(bool(jnp.isfinite(values).all()) for values in state.trainable)
+
     def loss(self, totals: Totals) -> float:
         """Mean error of a target plus the weighted mean loss of a length."""
         error = float(totals.error) / max(1.0, float(totals.num_observed))
@@ -126,17 +131,17 @@ class Engine:
     def _objective(
         self, trainable: Any, non_trainable: Any, batch: Padded, valid: Any
     ) -> tuple[Any, tuple[Any, Totals]]:
-        (y_pred, predicted), non_trainable = self.joint.stateless_call(
-            trainable, non_trainable, batch.x, training=True
+        (y_pred, predicted), non_trainable, added = self.joint.stateless_call(
+            trainable, non_trainable, batch.x, training=True, return_losses=True
         )
         totals = self._totals(batch, valid, y_pred, predicted)
-        loss = totals.error / self.expected
+        loss = totals.error / self.expected + sum(added)
         loss = loss + self.length_weight * totals.length_error / batch.x.shape[0]
         return loss, (non_trainable, totals)
 
     def _totals(self, batch: Padded, valid: Any, y_pred: Any, predicted: Any) -> Totals:
         num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)
-        mean = self.autoencoder.compute_loss(x=batch.x, y=batch.y, y_pred=y_pred)
+        mean = self.autoencoder.error(batch.y, y_pred)
         return Totals(
             mean * num_observed,
             num_observed,

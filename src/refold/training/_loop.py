@@ -111,7 +111,9 @@ def train(
             state = _run_epoch(engine, state._replace(totals=Totals.zero()), data, order, chunk)
             loss = engine.loss(state.totals)
             val_loss = loss if checker is None else checker.loss(state)
-            if not (math.isfinite(loss) and math.isfinite(val_loss)):
+            # without validation nobody has looked at the weights of the last step yet
+            sound = checker is not None or engine.is_finite(state)
+            if not (math.isfinite(loss) and math.isfinite(val_loss) and sound):
                 _report_divergence(epoch, best_epoch, settings)
                 break
             history["epoch"].append(epoch)

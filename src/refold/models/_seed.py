@@ -11,14 +11,15 @@ __all__ = ["seeded"]
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int | None) -> Iterator[None]:
     """Draw weights made inside from a seed; Python's and NumPy's states stay as they were.
 
     Keras's own global seed stays set to ``seed``, since Keras offers no way to read it.
 
     Parameters
     ----------
-    seed : int
+    seed : int or None
+        With None the weights are drawn as they come.
 
     Examples
     --------
@@ -29,7 +30,8 @@ def seeded(seed: int) -> Iterator[None]:
     True
     """
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    keras.utils.set_random_seed(seed)
+    if seed is not None:
+        keras.utils.set_random_seed(seed)
     try:
         yield
     finally:
