@@ -319,9 +319,10 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def __getstate__(self) -> dict[str, Any]:
         # what fitting leaves travels as a saved model does; the rest is scikit-learn's
+        everything: dict[str, Any] = super().__getstate__()  # pyright: ignore[reportAssignmentType]
         state = {
             name: value
-            for name, value in super().__getstate__().items()
+            for name, value in everything.items()
             if not name.endswith("_") and name != "_fitted"
         }
         if self.__sklearn_is_fitted__():
