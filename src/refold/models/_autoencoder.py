@@ -1,6 +1,6 @@
 """The autoencoder: an encoder and a decoder in a row, with a loss that knows what is missing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -10,7 +10,7 @@ from refold.errors import ParameterError
 from refold.layers import ColumnHead, FitSteps
 from refold.models._losses import column_errors, observed_mask
 
-__all__ = ["Autoencoder", "Models", "autoencoder", "join"]
+__all__ = ["Autoencoder", "Models", "autoencoder", "every_layer", "join"]
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -86,8 +86,7 @@ class Autoencoder(keras.Model):
         -------
         scalar tensor
         """
-        values, observed = observed_mask(ops.cast(y, y_pred.dtype))
-        weight = observed if sample_weight is None else observed * _spread(sample_weight, observed)
+        values, observed, weight = _split(y, y_pred, sample_weight)
         weight = weight * (
             ops.cast(ops.size(observed), observed.dtype) / ops.maximum(ops.sum(observed), 1.0)
         )
@@ -99,8 +98,7 @@ class Autoencoder(keras.Model):
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Update metrics, element by element, on observed targets alone."""
-        values, observed = observed_mask(ops.cast(y, y_pred.dtype))
-        weight = observed if sample_weight is None else observed * _spread(sample_weight, observed)
+        values, _, weight = _split(y, y_pred, sample_weight)
         if self._compile_metrics is not None:
             _require_same_width(values, y_pred)
         return super().compute_metrics(x, values[..., None], y_pred[..., None], weight)
@@ -231,6 +229,14 @@ def _as_list(metrics: Any) -> list[Any]:
     )
 
 
+def _split(y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """Finite targets, which of them were observed, and what each weighs."""
+    values, observed = observed_mask(ops.cast(y, y_pred.dtype))
+    if sample_weight is None:
+        return values, observed, observed
+    return values, observed, observed * _spread(sample_weight, observed)
+
+
 def _spread(sample_weight: Any, observed: Any) -> Any:
     weight: Any = ops.cast(sample_weight, observed.dtype)
     while len(weight.shape) < len(observed.shape):
@@ -248,9 +254,12 @@ def _require_same_width(y: Any, y_pred: Any) -> None:
 
 
 def _find_head(model: keras.Model) -> ColumnHead | None:
+    return next((layer for layer in every_layer(model) if isinstance(layer, ColumnHead)), None)
+
+
+def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Walk through the layers of a model and of the models in it."""
     for layer in model.layers:
-        if isinstance(layer, ColumnHead):
-            return layer
-        if isinstance(layer, keras.Model) and (head := _find_head(layer)) is not None:
-            return head
-    return None
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from every_layer(layer)

@@ -8,7 +8,7 @@ import keras
 from refold.errors import ParameterError
 from refold.layers import PaddingMask
 from refold.models import classic
-from refold.models._autoencoder import Models, autoencoder
+from refold.models._autoencoder import Models, autoencoder, every_layer
 from refold.models._default import default, length_model
 
 __all__ = ["ARCHITECTURES", "Architecture", "Network", "Specification", "build"]
@@ -79,7 +79,7 @@ class Network(NamedTuple):
     @property
     def reads_padding(self) -> bool:
         """Whether the encoder tells padding from data; if not, it is given zeros for both."""
-        return _has_padding_mask(self.models.encoder)
+        return any(isinstance(layer, PaddingMask) for layer in every_layer(self.models.encoder))
 
     @property
     def fixed_steps(self) -> int | None:
@@ -192,14 +192,6 @@ def _call(architecture: Callable[..., Any], specification: Specification) -> Mod
     if any(specification.num_labels):
         models.autoencoder.columns = (tuple(specification.kinds), tuple(specification.num_labels))
     return models
-
-
-def _has_padding_mask(model: keras.Model) -> bool:
-    return any(
-        isinstance(layer, PaddingMask)
-        or (isinstance(layer, keras.Model) and _has_padding_mask(layer))
-        for layer in model.layers
-    )
 
 
 def _classic(specification: Specification) -> Models:
