@@ -1,0 +1,245 @@
+"""The LSTM in float64 NumPy, forward and backward: what the kernels are tested against.
+
+Written to be read beside the formulas, not to be fast.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Gradients", "gradients", "lstm"]
+
+Array = np.ndarray
+
+
+class Activation(NamedTuple):
+    """A function, and its derivative written in the function's own value."""
+
+    value: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+ACTIVATIONS = {
+    "tanh": Activation(np.tanh, lambda y: 1.0 - y * y),
+    "sigmoid": Activation(lambda z: np.exp(-np.logaddexp(0.0, -z)), lambda y: y * (1.0 - y)),
+    "relu": Activation(lambda z: np.maximum(z, 0.0), lambda y: np.where(y > 0.0, 1.0, 0.0)),
+    "linear": Activation(lambda z: z, np.ones_like),
+}
+
+
+class Gradients(NamedTuple):
+    """Gradients of one loss by what `lstm` was given, each of the shape of its argument.
+
+    Attributes
+    ----------
+    x : array of shape (batch, steps, features)
+    kernel : array of shape (features, 4 * units)
+    recurrent_kernel : array of shape (units, 4 * units)
+    bias : array of shape (4 * units,)
+    h, c : array of shape (batch, units)
+    """
+
+    x: Array
+    kernel: Array
+    recurrent_kernel: Array
+    bias: Array
+    h: Array
+    c: Array
+
+
+class _Step(NamedTuple):
+    """What the backward sum needs of one step."""
+
+    t: int
+    real: Array
+    h: Array  # before the step, and so is c
+    c: Array
+    gates: tuple[Array, Array, Array, Array]
+    squashed: Array  # activation(c) after the step
+
+
+def lstm(
+    x: Array,
+    kernel: Array,
+    recurrent_kernel: Array,
+    bias: Array,
+    h: Array,
+    c: Array,
+    mask: Array | None = None,
+    *,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+    go_backwards: bool = False,
+    return_sequences: bool = True,
+) -> tuple[Array | None, Array, Array]:
+    """Run an LSTM over all steps.
+
+    The gates stand in Keras's order: input, forget, candidate, output.  At a step that ``mask``
+    leaves out, state and output stay as they were.
+
+    Parameters
+    ----------
+    x : array of shape (batch, steps, features)
+    kernel : array of shape (features, 4 * units)
+    recurrent_kernel : array of shape (units, 4 * units)
+    bias : array of shape (4 * units,)
+    h, c : array of shape (batch, units)
+        Output and cell before the first step.
+    mask : array of bool of shape (batch, steps), optional
+        False where a step is to be left out.
+    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear"}
+    go_backwards : bool
+        Read the steps from the last to the first; outputs stand in the order of reading.
+    return_sequences : bool
+        Whether the outputs of all steps are wanted.
+
+    Returns
+    -------
+    outputs : array of shape (batch, steps, units), or None without ``return_sequences``
+    h, c : array of shape (batch, units)
+        Output and cell after the last step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, kernel = np.ones((1, 2, 1)), np.ones((1, 4))
+    >>> outputs, h, c = lstm(x, kernel, np.zeros((1, 4)), np.zeros(4), np.zeros((1, 1)),
+    ...                      np.zeros((1, 1)), activation="linear", recurrent_activation="linear")
+    >>> outputs.ravel().tolist(), c.tolist()
+    ([1.0, 2.0], [[2.0]])
+    """
+    steps, h, c = _forward(
+        x,
+        kernel,
+        recurrent_kernel,
+        bias,
+        h,
+        c,
+        mask,
+        activation=activation,
+        recurrent_activation=recurrent_activation,
+        go_backwards=go_backwards,
+    )
+    if not return_sequences:
+        return None, h, c
+    # the output of a step is the h that the next one finds
+    found = [step.h for step in steps[1:]] + [h]
+    outputs = np.stack(found, axis=1) if steps else np.zeros((len(h), 0, h.shape[1]))
+    return outputs, h, c
+
+
+def gradients(
+    x: Array,
+    kernel: Array,
+    recurrent_kernel: Array,
+    bias: Array,
+    h: Array,
+    c: Array,
+    mask: Array | None = None,
+    *,
+    cotangents: tuple[Array | None, Array, Array],
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+    go_backwards: bool = False,
+) -> Gradients:
+    """Gradients of a loss by every array that `lstm` takes, from those by what it returns.
+
+    Parameters
+    ----------
+    x, kernel, recurrent_kernel, bias, h, c, mask : array
+        As `lstm` takes them.
+    cotangents : tuple of three arrays
+        Gradients of the loss by ``outputs`` (None if they were not wanted), ``h`` and ``c``.
+    activation, recurrent_activation, go_backwards
+        As `lstm` takes them.
+
+    Returns
+    -------
+    Gradients
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, state = np.ones((1, 2, 1)), np.zeros((1, 1))
+    >>> found = gradients(x, np.ones((1, 4)), np.zeros((1, 4)), np.zeros(4), state, state,
+    ...                   cotangents=(None, np.ones((1, 1)), state),
+    ...                   activation="linear", recurrent_activation="linear")
+    >>> found.x.ravel().tolist()
+    [2.0, 5.0]
+    """
+    steps, _, _ = _forward(
+        x,
+        kernel,
+        recurrent_kernel,
+        bias,
+        h,
+        c,
+        mask,
+        activation=activation,
+        recurrent_activation=recurrent_activation,
+        go_backwards=go_backwards,
+    )
+    act, gate = ACTIVATIONS[activation], ACTIVATIONS[recurrent_activation]
+    x, kernel, recurrent_kernel = _float64(x, kernel, recurrent_kernel)
+    d_outputs = None if cotangents[0] is None else _float64(cotangents[0])[0]
+    d_h, d_c = _float64(*cotangents[1:])
+    d_x, d_kernel = np.zeros_like(x), np.zeros_like(kernel)
+    d_recurrent, d_bias = np.zeros_like(recurrent_kernel), np.zeros(kernel.shape[1])
+    for read, step in reversed([*enumerate(steps)]):
+        real = step.real[:, None]
+        if d_outputs is not None:
+            d_h = d_h + d_outputs[:, read]
+        i, f, g, o = step.gates
+        d_cell = d_c + d_h * o * act.slope(step.squashed)
+        d_z = np.concatenate(
+            [
+                d_cell * g * gate.slope(i),
+                d_cell * step.c * gate.slope(f),
+                d_cell * i * act.slope(g),
+                d_h * step.squashed * gate.slope(o),
+            ],
+            axis=1,
+        )
+        d_z = np.where(real, d_z, 0.0)
+        d_kernel += np.where(real, x[:, step.t], 0.0).T @ d_z
+        d_recurrent += step.h.T @ d_z
+        d_bias += d_z.sum(axis=0)
+        d_x[:, step.t] = d_z @ kernel.T
+        d_h = np.where(real, d_z @ recurrent_kernel.T, d_h)
+        d_c = np.where(real, d_cell * f, d_c)
+    return Gradients(d_x, d_kernel, d_recurrent, d_bias, d_h, d_c)
+
+
+def _forward(
+    x: Array,
+    kernel: Array,
+    recurrent_kernel: Array,
+    bias: Array,
+    h: Array,
+    c: Array,
+    mask: Array | None,
+    *,
+    activation: str,
+    recurrent_activation: str,
+    go_backwards: bool,
+) -> tuple[list[_Step], Array, Array]:
+    act, gate = ACTIVATIONS[activation].value, ACTIVATIONS[recurrent_activation].value
+    x, kernel, recurrent_kernel, bias, h, c = _float64(x, kernel, recurrent_kernel, bias, h, c)
+    mask = np.ones(x.shape[:2], bool) if mask is None else np.asarray(mask, bool)
+    order = range(x.shape[1])
+    steps = []
+    for t in reversed(order) if go_backwards else order:
+        real = mask[:, t, None]
+        z = np.where(real, x[:, t], 0.0) @ kernel + h @ recurrent_kernel + bias
+        z_i, z_f, z_g, z_o = np.split(z, 4, axis=1)
+        i, f, g, o = gate(z_i), gate(z_f), act(z_g), gate(z_o)
+        new_c = f * c + i * g
+        squashed = act(new_c)
+        steps.append(_Step(t, mask[:, t], h, c, (i, f, g, o), squashed))
+        h, c = np.where(real, o * squashed, h), np.where(real, new_c, c)
+    return steps, h, c
+
+
+def _float64(*arrays: Array) -> list[Array]:
+    return [np.asarray(array, np.float64) for array in arrays]
