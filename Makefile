@@ -4,10 +4,11 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(she
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := demo
+LIBRARY := src/refold/kernels/librefold_kernels.*
 
 .PHONY: demo test lint bench test-slow clean
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.refold
 	$(BIN)/refold demo --output $(DEMO)
 
 test: $(VENV)/.test
@@ -20,7 +21,7 @@ lint: $(VENV)/.lint
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-bench: $(VENV)/.test
+bench: $(VENV)/.backends
 	$(BIN)/python -m benchmarks
 
 test-slow: $(VENV)/.backends
@@ -31,21 +32,24 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
-$(VENV)/.demo: pyproject.toml | $(BIN)/python
+# The package, with the library of refold.kernels; built again when their sources change.
+$(VENV)/.refold: pyproject.toml CMakeLists.txt $(wildcard src/refold/kernels/cpp/*) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[plots]'
+	@ls $(LIBRARY) >/dev/null 2>&1 || \
+		echo "refold is installed without its LSTM kernel: see docs/installation.md"
 	@touch $@
 
-$(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[plots]' --group test
+$(VENV)/.test: $(VENV)/.refold
+	$(BIN)/python -m pip install --quiet --group test
 	@touch $@
 
-$(VENV)/.lint: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[plots]' --group test --group lint
+$(VENV)/.lint: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group lint
 	@touch $@
 
-$(VENV)/.backends: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[plots]' --group test --group backends
+$(VENV)/.backends: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --group backends
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .ruff_cache $(LIBRARY)
