@@ -1,0 +1,82 @@
+"""The compiled library: where it lies, whether it can be used, and which variant it runs."""
+
+import ctypes
+import functools
+import os
+import sys
+from pathlib import Path
+
+__all__ = ["layout", "load", "variant", "why_not"]
+
+_SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
+PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
+
+
+@functools.cache
+def _opened() -> tuple[ctypes.CDLL | None, str | None]:
+    """Return the library, or None and the reason."""
+    wanted = os.environ.get("REFOLD_KERNEL", "")
+    if wanted == "none":
+        return None, "REFOLD_KERNEL=none switches the LSTM kernel off"
+    if not PATH.exists():
+        return None, (
+            "the LSTM kernel was not built when Refold was installed; install a C++ compiler "
+            "(Debian: g++) and install Refold again"
+        )
+    try:
+        library = ctypes.CDLL(str(PATH))
+    except OSError as error:
+        return None, f"the LSTM kernel cannot be loaded: {error}"
+    library.refold_variant.restype = ctypes.c_char_p
+    if library.refold_variant() is None:
+        return None, f"REFOLD_KERNEL={wanted} names no variant that this machine runs"
+    return library, None
+
+
+def load() -> ctypes.CDLL:
+    """Return the library; call it only if `variant` is not None."""
+    library, reason = _opened()
+    if library is None:
+        raise RuntimeError(reason)
+    return library
+
+
+def variant() -> str | None:
+    """Name the variant of the LSTM kernel that runs on this machine.
+
+    Returns
+    -------
+    str or None
+        ``"avx512"``, ``"avx2"``, ``"x86-64"``, ``"neon"`` or ``"plain"``; None where there is no
+        kernel, see `why_not`.
+
+    Examples
+    --------
+    >>> variant() is None or isinstance(variant(), str)
+    True
+    """
+    library, _ = _opened()
+    return None if library is None else library.refold_variant().decode()
+
+
+def why_not() -> str | None:
+    """Say why there is no LSTM kernel.
+
+    Returns
+    -------
+    str or None
+        The reason in one line; None where there is a kernel.
+
+    Examples
+    --------
+    >>> (why_not() is None) == (variant() is not None)
+    True
+    """
+    return _opened()[1]
+
+
+def layout(features: int, units: int) -> tuple[int, int, int]:
+    """Return the lengths of a packed row of inputs, of gates and of cells."""
+    lengths = (ctypes.c_int64 * 3)()
+    load().refold_layout(ctypes.c_int64(features), ctypes.c_int64(units), lengths)
+    return lengths[0], lengths[1], lengths[2]

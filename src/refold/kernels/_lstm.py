@@ -1,0 +1,223 @@
+"""The fused LSTM as a JAX function: one call of the kernel forward, one backward."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from refold.errors import ParameterError
+from refold.kernels._library import layout, load, variant, why_not
+from refold.kernels._reverse_only import refuse_second_derivative, reverse_only
+
+__all__ = ["ACTIVATIONS", "lstm"]
+
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
+
+_FORWARD, _BACKWARD = "refold_lstm_forward", "refold_lstm_backward"
+
+
+class _Options(NamedTuple):
+    activation: str
+    recurrent_activation: str
+    go_backwards: bool
+    return_sequences: bool
+
+    def attributes(self) -> dict[str, Any]:
+        return {
+            "activation": np.int32(ACTIVATIONS.index(self.activation)),
+            "recurrent_activation": np.int32(ACTIVATIONS.index(self.recurrent_activation)),
+            "go_backwards": np.bool_(self.go_backwards),
+        }
+
+
+def lstm(
+    x: Any,
+    kernel: Any,
+    recurrent_kernel: Any,
+    bias: Any,
+    h: Any,
+    c: Any,
+    mask: Any = None,
+    *,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+    go_backwards: bool = False,
+    return_sequences: bool = True,
+) -> tuple[Any, Any, Any]:
+    """Run an LSTM [1]_ over a batch of sequences, on the CPU, by the compiled kernel.
+
+    It can be compiled by ``jax.jit`` and differentiated once, backwards, by every array.
+
+    Parameters
+    ----------
+    x : array of shape (B, T, F), float32
+        Input.
+    kernel : array of shape (F, 4 H), float32
+        Input weights, gates in Keras's order: input, forget, cell, output.
+    recurrent_kernel : array of shape (H, 4 H), float32
+        Recurrent weights.
+    bias : array of shape (4 H,), float32
+        Bias.
+    h, c : array of shape (B, H), float32
+        Initial output and state.
+    mask : array of shape (B, T), bool, optional
+        True where a step is real.  A step that is not leaves output and state as they were and
+        costs nothing.
+    activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear"}
+        Activation of cell and output, and of the gates.
+    go_backwards : bool
+        Read the steps from the last to the first.
+    return_sequences : bool
+        Whether the outputs of all steps are wanted.
+
+    Returns
+    -------
+    outputs : array of shape (B, T, H) or None
+        Outputs in the order in which they were computed.
+    h, c : array of shape (B, H)
+        Last output and state.
+
+    Raises
+    ------
+    ParameterError
+        If there is no kernel on this machine, an activation is none of the four, or shapes or
+        types do not fit.
+
+    References
+    ----------
+    .. [1] S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8),
+       1997.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from refold import kernels
+    >>> x, h = np.zeros((2, 5, 3), "float32"), np.zeros((2, 4), "float32")
+    >>> kernel, recurrent = np.zeros((3, 16), "float32"), np.zeros((4, 16), "float32")
+    >>> if kernels.variant():
+    ...     y, h, c = kernels.lstm(x, kernel, recurrent, np.zeros(16, "float32"), h, h)
+    ...     assert y.shape == (2, 5, 4)
+    """
+    _register()
+    options = _Options(activation, recurrent_activation, bool(go_backwards), bool(return_sequences))
+    for name in ("activation", "recurrent_activation"):
+        if getattr(options, name) not in ACTIVATIONS:
+            raise ParameterError(
+                f"{name} is {getattr(options, name)!r}; the LSTM kernel knows "
+                f"{', '.join(ACTIVATIONS)}."
+            )
+    arrays = [jnp.asarray(a) for a in (x, kernel, recurrent_kernel, bias, h, c)]
+    no_mask = mask is None
+    mask = jnp.zeros((0, 0), bool) if no_mask else jnp.asarray(mask)
+    _check(*arrays, None if no_mask else mask)
+    outputs, h, c = _lstm(*reverse_only(*arrays), mask, options)
+    return (outputs if return_sequences else None), h, c
+
+
+def _check(x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any) -> None:
+    if x.ndim != 3 or h.ndim != 2:
+        raise ParameterError(
+            f"x has shape {x.shape} and h has shape {h.shape}; expected (B, T, F) and (B, H)."
+        )
+    (batch, steps, features), units = x.shape, h.shape[1]
+    expected = {
+        "x": (x, x.shape),
+        "kernel": (kernel, (features, 4 * units)),
+        "recurrent_kernel": (recurrent, (units, 4 * units)),
+        "bias": (bias, (4 * units,)),
+        "h": (h, (batch, units)),
+        "c": (c, (batch, units)),
+    }
+    for name, (array, shape) in expected.items():
+        if array.shape != shape:
+            raise ParameterError(f"{name} has shape {array.shape}; expected {shape}.")
+        if array.dtype != jnp.float32:
+            raise ParameterError(f"{name} is {array.dtype}; the LSTM kernel takes float32.")
+    if mask is not None and (mask.shape != (batch, steps) or mask.dtype != jnp.bool_):
+        raise ParameterError(
+            f"mask is {mask.dtype} of shape {mask.shape}; expected bool of {(batch, steps)}."
+        )
+
+
+@functools.cache
+def _register() -> None:
+    """Tell JAX of the library, once."""
+    if variant() is None:
+        raise ParameterError(f"There is no LSTM kernel: {why_not()}.")
+    library = load()
+    for name, symbol in ((_FORWARD, "RefoldLstmForward"), (_BACKWARD, "RefoldLstmBackward")):
+        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[symbol]), platform="cpu")
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(7,))
+def _lstm(
+    x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any, options: _Options
+) -> tuple[Any, Any, Any]:
+    outputs, last_h, last_c, *_ = _call_forward(
+        x, kernel, recurrent, bias, h, c, mask, (options, False)
+    )
+    return outputs, last_h, last_c
+
+
+def _forward(
+    x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any, options: _Options
+) -> tuple[Any, Any]:
+    outputs, last_h, last_c, *packed = _call_forward(
+        x, kernel, recurrent, bias, h, c, mask, (options, True)
+    )
+    return (outputs, last_h, last_c), (x, kernel, recurrent, h, c, mask, *packed)
+
+
+def _backward(options: _Options, residuals: tuple, cotangents: tuple) -> tuple:
+    gradients = _call_backward(*residuals, *cotangents, options)
+    d_x, d_kernel, d_recurrent, d_bias, d_h, d_c, _ = gradients
+    return d_x, d_kernel, d_recurrent, d_bias, d_h, d_c, None
+
+
+_lstm.defvjp(_forward, _backward)
+
+
+@refuse_second_derivative
+def _call_forward(*arguments: Any) -> Any:
+    *arrays, (options, residuals) = arguments
+    x, _, _, _, h, *_ = arrays
+    (batch, steps, features), units = x.shape, h.shape[1]
+    rows = batch * steps if residuals else 0
+    call = jax.ffi.ffi_call(
+        _FORWARD,
+        [
+            _floats(batch, steps if options.return_sequences else 0, units),
+            _floats(batch, units),
+            _floats(batch, units),
+            *(_floats(rows, length) for length in layout(features, units)),
+        ],
+        vmap_method="sequential",
+    )
+    return call(*arrays, **options.attributes())
+
+
+@refuse_second_derivative
+def _call_backward(*arguments: Any) -> Any:
+    *arrays, options = arguments
+    x, kernel, recurrent, h, c, _, _, gates, *_ = arrays
+    call = jax.ffi.ffi_call(
+        _BACKWARD,
+        [
+            _floats(*x.shape),
+            _floats(*kernel.shape),
+            _floats(*recurrent.shape),
+            _floats(recurrent.shape[1]),
+            _floats(*h.shape),
+            _floats(*c.shape),
+            _floats(*gates.shape),
+        ],
+        vmap_method="sequential",
+        input_output_aliases={7: 6},  # gradients by the gates' sums overwrite the gates
+    )
+    return call(*arrays, **options.attributes())
+
+
+def _floats(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)

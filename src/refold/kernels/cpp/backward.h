@@ -1,0 +1,102 @@
+// The backward sum: gradients by the gates' sums step by step, then all others from them.
+#pragma once
+
+#include <vector>
+
+#include "cell.h"
+#include "gemm.h"
+#include "pack.h"
+#include "plan.h"
+
+namespace refold {
+namespace REFOLD_VARIANT {
+
+// From the last step to the first, group by group: `gates` become gradients.
+class BackwardPass {
+ public:
+  BackwardPass(const Backward& call, const Plan& plan, const Pool& pool)
+      : call_(call),
+        plan_(plan),
+        layout_(call.shape),
+        blocks_(unit_blocks(layout_, call.shape.units)),
+        weights_(call.recurrent, call.shape.units, call.shape.units, layout_, blocks_, pool) {}
+
+  template <Activation A, Activation R>
+  void run(int64_t first, int64_t last) const {
+    const int64_t units = call_.shape.units, ranks = last - first, ld = layout_.units;
+    const int64_t ld_gates = layout_.gate_row, ld_dh = weights_.width();
+    Buffer dh(ranks * ld_dh), dc(ranks * ld), before(ranks * ld), own(ranks * ld_gates), zero(ld_dh);
+    std::fill(dh + 0, dh + ranks * ld_dh, 0.0f);
+    std::fill(dc + 0, dc + ranks * ld, 0.0f);
+    std::fill(before + 0, before + ranks * ld, 0.0f);
+    std::fill(zero + 0, zero + ld_dh, 0.0f);
+    for (int64_t r = 0; r < ranks; ++r) {
+      const int64_t b = plan_.sequence(first + r);
+      std::memcpy(dh + r * ld_dh, call_.d_h + b * units, units * sizeof(float));
+      std::memcpy(dc + r * ld, call_.d_c + b * units, units * sizeof(float));
+      std::memcpy(before + r * ld, call_.c0 + b * units, units * sizeof(float));
+      if (call_.mask) clear_d_x(first + r);
+    }
+    for (int64_t step = plan_.longest() - 1; step >= 0; --step) {
+      const int64_t running = std::min(plan_.running(step), last) - first;
+      if (running <= 0) continue;
+      const int64_t row = plan_.row(step, first);
+      const float* c = call_.cells + row * ld;
+      const float* c_before = step ? call_.cells + plan_.row(step - 1, first) * ld : before;
+      for (int64_t r = 0; r < running; ++r) {
+        const float* gates = call_.activated + (row + r) * ld_gates;
+        float* d_sums = own + r * ld_gates;
+        add_d_outputs(step, first + r, dh + r * ld_dh);
+        for (const Block& block : blocks_)
+          for_width(block.width, [&](auto width) {
+            constexpr int W = decltype(width)::value;
+            const int64_t unit = block.first;
+            cell_backward<A, R, W>(gates + 4 * unit, d_sums + 4 * unit, c_before + r * ld + unit, c + r * ld + unit,
+                                   dh + r * ld_dh + unit, dc + r * ld + unit);
+          });
+        std::memcpy(call_.gates + (row + r) * ld_gates, d_sums, 4 * ld * sizeof(float));
+      }
+      for (int64_t panel = 0; panel < weights_.panels(); ++panel) {
+        float* to = dh + panel * kPanel * kWidth;
+        const Product product{own, ld_gates, weights_.panel(panel), weights_.vectors(panel) * kWidth,
+                              weights_.depth(), zero, 0, to, ld_dh};
+        if (weights_.vectors(panel) == kPanel) multiply<kPanel, kWidth, false>(product, running);
+        else multiply<1, kWidth, false>(product, running);
+      }
+    }
+    for (int64_t r = 0; r < ranks; ++r) {
+      const int64_t b = plan_.sequence(first + r);
+      add_d_outputs(-1, first + r, dh + r * ld_dh);
+      std::memcpy(call_.d_h0 + b * units, dh + r * ld_dh, units * sizeof(float));
+      std::memcpy(call_.d_c0 + b * units, dc + r * ld, units * sizeof(float));
+    }
+  }
+
+ private:
+  // Gradients by the outputs that show the state after `step`: its own, and those of the masked
+  // steps up to the next real one.  Step -1 is the initial state.
+  void add_d_outputs(int64_t step, int64_t rank, float* dh) const {
+    if (!call_.d_outputs) return;
+    const int64_t units = call_.shape.units, steps = call_.shape.steps;
+    const float* from = call_.d_outputs + plan_.sequence(rank) * steps * units;
+    const int64_t begin = step < 0 ? 0 : plan_.position(step, rank);
+    const int64_t end = step + 1 < plan_.length(rank) ? plan_.position(step + 1, rank) : steps;
+    for (int64_t position = begin; position < end; ++position)
+      for (int64_t u = 0; u < units; ++u) dh[u] += from[position * units + u];
+  }
+
+  void clear_d_x(int64_t rank) const {
+    const int64_t size = call_.shape.steps * call_.shape.features;
+    float* to = call_.d_x + plan_.sequence(rank) * size;
+    std::fill(to, to + size, 0.0f);
+  }
+
+  const Backward& call_;
+  const Plan& plan_;
+  Layout layout_;
+  std::vector<Block> blocks_;
+  Transposed weights_;
+};
+
+}  // namespace REFOLD_VARIANT
+}  // namespace refold

@@ -1,0 +1,195 @@
+// What JAX and ctypes see of the library: plain C symbols.
+#include <cstdlib>
+#include <exception>
+#include <string>
+
+#include "lstm.h"
+#include "xla/ffi/api/ffi.h"
+
+namespace ffi = xla::ffi;
+
+namespace refold {
+namespace {
+
+using Floats = ffi::Buffer<ffi::F32>;
+using Flags = ffi::Buffer<ffi::PRED>;
+using Result = ffi::Result<Floats>;
+
+// REFOLD_KERNEL asks for a variant by name; read once.
+const Named* chosen() {
+  static const Named* named = find_variant(std::getenv("REFOLD_KERNEL"));
+  return named;
+}
+
+// An empty buffer stands for an argument or a result that is not there.
+float* data_or_null(Floats buffer) {
+  return buffer.element_count() ? buffer.typed_data() : nullptr;
+}
+
+ffi::Error fill(Call& call, Floats x, Floats kernel, Floats recurrent, Floats h, Floats c,
+                Flags mask, int32_t activation, int32_t recurrent_activation, bool go_backwards) {
+  const auto input = x.dimensions(), state = h.dimensions();
+  if (input.size() != 3 || state.size() != 2)
+    return ffi::Error::InvalidArgument("x must be (B, T, F) and h must be (B, H)");
+  call.shape = {input[0], input[1], input[2], state[1]};
+  const auto [batch, steps, features, units] = call.shape;
+  const auto is = [](int64_t count, int64_t expected) { return count == expected; };
+  if (!is(kernel.element_count(), features * 4 * units) ||
+      !is(recurrent.element_count(), units * 4 * units) || !is(state[0], batch) ||
+      !is(c.element_count(), batch * units) ||
+      !(is(mask.element_count(), batch * steps) || is(mask.element_count(), 0)))
+    return ffi::Error::InvalidArgument("shapes of the LSTM's arguments do not fit each other");
+  call.activation = static_cast<Activation>(activation);
+  call.recurrent_activation = static_cast<Activation>(recurrent_activation);
+  call.go_backwards = go_backwards;
+  call.x = x.typed_data();
+  call.kernel = kernel.typed_data();
+  call.recurrent = recurrent.typed_data();
+  call.h0 = h.typed_data();
+  call.c0 = c.typed_data();
+  call.mask = mask.element_count() ? reinterpret_cast<const uint8_t*>(mask.typed_data()) : nullptr;
+  return ffi::Error::Success();
+}
+
+template <typename Work>
+ffi::Error guarded(ffi::ThreadPool& threads, const Work& work) {
+  if (!chosen()) return ffi::Error::Internal("no variant of the LSTM runs on this machine");
+  const Pool pool{threads.num_threads(), [&](std::function<void()> task) {
+                    threads.Schedule(std::move(task));
+                  }};
+  try {
+    work(*chosen()->variant, pool);
+  } catch (const std::exception& error) {
+    return ffi::Error::Internal(std::string("the LSTM stopped: ") + error.what());
+  }
+  return ffi::Error::Success();
+}
+
+ffi::Error forward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats recurrent, Floats bias,
+                   Floats h, Floats c, Flags mask, Result outputs, Result last_h, Result last_c,
+                   Result inputs, Result gates, Result cells, int32_t activation,
+                   int32_t recurrent_activation, bool go_backwards) {
+  Forward call;
+  ffi::Error error = fill(call, x, kernel, recurrent, h, c, mask, activation, recurrent_activation,
+                          go_backwards);
+  if (error.failure()) return error;
+  call.bias = bias.typed_data();
+  call.outputs = data_or_null(*outputs);
+  call.h = last_h->typed_data();
+  call.c = last_c->typed_data();
+  call.inputs = data_or_null(*inputs);
+  call.gates = data_or_null(*gates);
+  call.cells = data_or_null(*cells);
+  return guarded(threads, [&](const Variant& variant, const Pool& pool) {
+    variant.forward(call, pool);
+  });
+}
+
+ffi::Error backward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats recurrent, Floats h,
+                    Floats c, Flags mask, Floats inputs, Floats gates, Floats cells,
+                    Floats d_outputs, Floats d_h, Floats d_c, Result d_x, Result d_kernel,
+                    Result d_recurrent, Result d_bias, Result d_h0, Result d_c0, Result d_sums,
+                    int32_t activation, int32_t recurrent_activation, bool go_backwards) {
+  Backward call;
+  ffi::Error error = fill(call, x, kernel, recurrent, h, c, mask, activation, recurrent_activation,
+                          go_backwards);
+  if (error.failure()) return error;
+  call.inputs = inputs.typed_data();
+  call.activated = gates.typed_data();
+  call.cells = cells.typed_data();
+  call.gates = d_sums->typed_data();
+  call.d_outputs = data_or_null(d_outputs);
+  call.d_h = d_h.typed_data();
+  call.d_c = d_c.typed_data();
+  call.d_x = d_x->typed_data();
+  call.d_kernel = d_kernel->typed_data();
+  call.d_recurrent = d_recurrent->typed_data();
+  call.d_bias = d_bias->typed_data();
+  call.d_h0 = d_h0->typed_data();
+  call.d_c0 = d_c0->typed_data();
+  return guarded(threads, [&](const Variant& variant, const Pool& pool) {
+    variant.backward(call, pool);
+  });
+}
+
+}  // namespace
+}  // namespace refold
+
+#define REFOLD_EXPORT extern "C" __attribute__((visibility("default")))
+
+REFOLD_EXPORT XLA_FFI_Error* RefoldLstmForward(XLA_FFI_CallFrame* frame);
+REFOLD_EXPORT XLA_FFI_Error* RefoldLstmBackward(XLA_FFI_CallFrame* frame);
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(RefoldLstmForward, refold::forward,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<refold::Floats>()  // x
+                                  .Arg<refold::Floats>()  // kernel
+                                  .Arg<refold::Floats>()  // recurrent kernel
+                                  .Arg<refold::Floats>()  // bias
+                                  .Arg<refold::Floats>()  // h
+                                  .Arg<refold::Floats>()  // c
+                                  .Arg<refold::Flags>()   // mask
+                                  .Ret<refold::Floats>()  // outputs
+                                  .Ret<refold::Floats>()  // h
+                                  .Ret<refold::Floats>()  // c
+                                  .Ret<refold::Floats>()  // inputs, packed
+                                  .Ret<refold::Floats>()  // gates, packed
+                                  .Ret<refold::Floats>()  // cells, packed
+                                  .Attr<int32_t>("activation")
+                                  .Attr<int32_t>("recurrent_activation")
+                                  .Attr<bool>("go_backwards"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(RefoldLstmBackward, refold::backward,
+                              ffi::Ffi::Bind()
+                                  .Ctx<ffi::ThreadPool>()
+                                  .Arg<refold::Floats>()  // x
+                                  .Arg<refold::Floats>()  // kernel
+                                  .Arg<refold::Floats>()  // recurrent kernel
+                                  .Arg<refold::Floats>()  // h
+                                  .Arg<refold::Floats>()  // c
+                                  .Arg<refold::Flags>()   // mask
+                                  .Arg<refold::Floats>()  // inputs, packed
+                                  .Arg<refold::Floats>()  // gates, packed
+                                  .Arg<refold::Floats>()  // cells, packed
+                                  .Arg<refold::Floats>()  // by outputs
+                                  .Arg<refold::Floats>()  // by h
+                                  .Arg<refold::Floats>()  // by c
+                                  .Ret<refold::Floats>()  // by x
+                                  .Ret<refold::Floats>()  // by kernel
+                                  .Ret<refold::Floats>()  // by recurrent kernel
+                                  .Ret<refold::Floats>()  // by bias
+                                  .Ret<refold::Floats>()  // by the initial h
+                                  .Ret<refold::Floats>()  // by the initial c
+                                  .Ret<refold::Floats>()  // by the gates' sums, packed
+                                  .Attr<int32_t>("activation")
+                                  .Attr<int32_t>("recurrent_activation")
+                                  .Attr<bool>("go_backwards"));
+
+// The name of the variant that runs, null if none can.
+REFOLD_EXPORT const char* refold_variant() {
+  return refold::chosen() ? refold::chosen()->name : nullptr;
+}
+
+// Whether the variant was built and this machine can run it.
+REFOLD_EXPORT int refold_supported(const char* name) {
+  return refold::find_variant(name) != nullptr;
+}
+
+// Lengths of a packed row of inputs, of gates and of cells.
+REFOLD_EXPORT void refold_layout(int64_t features, int64_t units, int64_t* lengths) {
+  const refold::Layout layout({1, 1, features, units});
+  lengths[0] = layout.input_row;
+  lengths[1] = layout.gate_row;
+  lengths[2] = layout.units;
+}
+
+REFOLD_EXPORT void refold_exp(const float* x, float* y, int64_t count) {
+  refold::chosen()->variant->exp(x, y, count);
+}
+REFOLD_EXPORT void refold_sigmoid(const float* x, float* y, int64_t count) {
+  refold::chosen()->variant->sigmoid(x, y, count);
+}
+REFOLD_EXPORT void refold_tanh(const float* x, float* y, int64_t count) {
+  refold::chosen()->variant->tanh(x, y, count);
+}

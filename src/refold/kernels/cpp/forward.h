@@ -1,0 +1,165 @@
+// The forward sum: a group of sequences walks through all its steps without waiting for others.
+#pragma once
+
+#include <vector>
+
+#include "cell.h"
+#include "gemm.h"
+#include "pack.h"
+#include "plan.h"
+
+namespace refold {
+namespace REFOLD_VARIANT {
+
+// Input weights of few features stand above the recurrent ones and are used in the same product.
+// With many features their product is made for some steps at once, before those steps.
+class ForwardPass {
+ public:
+  ForwardPass(const Forward& call, const Plan& plan, const Pool& pool)
+      : call_(call),
+        plan_(plan),
+        layout_(call.shape),
+        blocks_(unit_blocks(layout_, call.shape.units)),
+        depth_(layout_.inputs + call.shape.units),
+        weights_(4 * layout_.units * depth_),
+        bias_(4 * layout_.units),
+        early_(4 * layout_.units * (call.shape.features - layout_.inputs)) {
+    parallel(pool, static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
+      const Block& block = blocks_[index];
+      const int64_t units = call.shape.units, early = call.shape.features - layout_.inputs;
+      float* to = weights_ + 4 * block.first * depth_;
+      pack_rows(call.kernel, layout_.inputs, units, block, to);
+      pack_rows(call.recurrent, units, units, block, to + 4 * block.width * layout_.inputs);
+      pack_rows(call.bias, 1, units, block, bias_ + 4 * block.first);
+      pack_rows(call.kernel, early, units, block, early_ + 4 * block.first * early);
+    });
+  }
+
+  template <Activation A, Activation R>
+  void run(int64_t first, int64_t last) const {
+    const int64_t units = call_.shape.units, ranks = last - first;
+    const int64_t ld_in = layout_.input_row, ld_gates = layout_.gate_row, ld = layout_.units;
+    const bool has_early = call_.shape.features > layout_.inputs;
+    Buffer c(ranks * ld), h(ranks * ld), early(has_early ? (kEarlyRows + ranks) * ld_gates : 0);
+    Buffer own_inputs(call_.inputs ? 0 : ranks * ld_in), own_gates(call_.gates ? 0 : ranks * ld_gates);
+    std::fill(c + 0, c + ranks * ld, 0.0f);
+    std::fill(h + 0, h + ranks * ld, 0.0f);
+    for (int64_t r = 0; r < ranks; ++r) {
+      const int64_t b = plan_.sequence(first + r);
+      std::memcpy(c + r * ld, call_.c0 + b * units, units * sizeof(float));
+      std::memcpy(h + r * ld, call_.h0 + b * units, units * sizeof(float));
+    }
+    int64_t early_until = 0;
+    float* early_next = early;
+    for (int64_t step = 0; step < plan_.longest(); ++step) {
+      const int64_t running = std::min(plan_.running(step), last) - first;
+      if (running <= 0) break;
+      const int64_t row = plan_.row(step, first);
+      float* inputs = call_.inputs ? call_.inputs + row * ld_in : own_inputs;
+      float* gates = call_.gates ? call_.gates + row * ld_gates : own_gates;
+      for (int64_t r = 0; r < running; ++r)
+        write_inputs(step, first + r, h + r * ld, inputs + r * ld_in);
+      if (has_early && step == early_until) {
+        early_until = multiply_early(step, first, last, early);
+        early_next = early;
+      }
+      for (const Block& block : blocks_)
+        for_width(block.width, [&](auto width) {
+          constexpr int W = decltype(width)::value;
+          const int64_t column = 4 * block.first;
+          float* sums = gates + column;
+          multiply<4, W, false>({inputs, ld_in, weights_ + column * depth_, 4 * W, depth_,
+                                 has_early ? early_next + column : bias_ + column,
+                                 has_early ? ld_gates : 0,
+                                 sums, ld_gates}, running);
+          for (int64_t r = 0; r < running; ++r)
+            cell_forward<A, R, W>(sums + r * ld_gates, c + r * ld + block.first,
+                                  h + r * ld + block.first);
+        });
+      if (has_early) early_next += running * ld_gates;
+      if (call_.cells) std::memcpy(call_.cells + row * ld, c, running * ld * sizeof(float));
+      if (call_.outputs)
+        for (int64_t r = 0; r < running; ++r)
+          std::memcpy(output(first + r, plan_.position(step, first + r)), h + r * ld,
+                      units * sizeof(float));
+    }
+    for (int64_t r = 0; r < ranks; ++r) {
+      const int64_t b = plan_.sequence(first + r);
+      std::memcpy(call_.h + b * units, h + r * ld, units * sizeof(float));
+      std::memcpy(call_.c + b * units, c + r * ld, units * sizeof(float));
+      if (call_.outputs && call_.mask) repeat_outputs(first + r);
+    }
+  }
+
+ private:
+  static constexpr int64_t kEarlyRows = 96;   // packed rows, about, whose input product is made at once
+  static constexpr int64_t kEarlyDepth = 256;  // features taken together in it
+
+  float* output(int64_t rank, int64_t position) const {
+    return call_.outputs +
+           (plan_.sequence(rank) * call_.shape.steps + position) * call_.shape.units;
+  }
+
+  const float* features(int64_t step, int64_t rank) const {
+    const int64_t time = plan_.time(plan_.position(step, rank));
+    return call_.x + (plan_.sequence(rank) * call_.shape.steps + time) * call_.shape.features;
+  }
+
+  // A packed row: features, state, one (for the gradient by the bias).
+  void write_inputs(int64_t step, int64_t rank, const float* h, float* to) const {
+    std::memcpy(to, features(step, rank), layout_.inputs * sizeof(float));
+    std::memcpy(to + layout_.inputs, h, call_.shape.units * sizeof(float));
+    to[layout_.inputs + call_.shape.units] = 1.0f;
+  }
+
+  // Bias and input product of some steps from `step` on; returns the step after them.
+  int64_t multiply_early(int64_t step, int64_t first, int64_t last, float* sums) const {
+    const int64_t depth = call_.shape.features, ld = layout_.gate_row;
+    std::vector<const float*> from;
+    for (; static_cast<int64_t>(from.size()) < kEarlyRows && step < plan_.longest(); ++step) {
+      const int64_t running = std::min(plan_.running(step), last) - first;
+      if (running <= 0) break;
+      for (int64_t r = 0; r < running; ++r) from.push_back(features(step, first + r));
+    }
+    const int64_t rows = static_cast<int64_t>(from.size());
+    Buffer x(rows * kEarlyDepth);
+    for (int64_t k = 0; k < depth; k += kEarlyDepth) {
+      const int64_t now = std::min(kEarlyDepth, depth - k);
+      for (int64_t row = 0; row < rows; ++row)
+        std::memcpy(x + row * kEarlyDepth, from[row] + k, now * sizeof(float));
+      for (const Block& block : blocks_)
+        for_width(block.width, [&](auto width) {
+          constexpr int W = decltype(width)::value;
+          const int64_t column = 4 * block.first;
+          multiply<4, W, false>({x, kEarlyDepth, early_ + column * depth + 4 * W * k, 4 * W, now,
+                                 k ? sums + column : bias_ + column, k ? ld : 0, sums + column, ld},
+                                rows);
+        });
+    }
+    return step;
+  }
+
+  // A masked step repeats the output before it, the first ones the initial state.
+  void repeat_outputs(int64_t rank) const {
+    const int64_t units = call_.shape.units;
+    const float* before = call_.h0 + plan_.sequence(rank) * units;
+    for (int64_t position = 0, step = 0; position < call_.shape.steps; ++position) {
+      float* now = output(rank, position);
+      if (step < plan_.length(rank) && plan_.position(step, rank) == position)
+        ++step;
+      else
+        std::memcpy(now, before, units * sizeof(float));
+      before = now;
+    }
+  }
+
+  const Forward& call_;
+  const Plan& plan_;
+  Layout layout_;
+  std::vector<Block> blocks_;
+  int64_t depth_;
+  Buffer weights_, bias_, early_;
+};
+
+}  // namespace REFOLD_VARIANT
+}  // namespace refold

@@ -1,0 +1,87 @@
+// The one inner loop of every product: a block of the result held in registers.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+
+#include "simd.h"
+
+namespace refold {
+namespace REFOLD_VARIANT {
+
+// c[r, :] = start[r, :] + sum over k of a(r, k) b[k, :], for `Rows` rows and `Vectors` vectors.
+//
+// a(r, k) lies at a[r * lda + k], or at a[r + k * lda] if `Across`: then the rows of the result
+// are columns of a.  `start` may be c itself.
+struct Product {
+  const float* a;
+  int64_t lda;
+  const float* b;
+  int64_t ldb;
+  int64_t depth;
+  const float* start;
+  int64_t ldstart;
+  float* c;
+  int64_t ldc;
+};
+
+template <int Rows, int Vectors, int W, bool Across>
+void multiply_block(const Product& p) {
+  Floats<W> sum[Rows][Vectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) sum[r][v] = load<W>(p.start + r * p.ldstart + v * W);
+  const float* a = p.a;
+  const float* b = p.b;
+  const int64_t lda = p.lda, ldb = p.ldb;
+#pragma GCC unroll 2
+  for (int64_t k = p.depth; k > 0; --k) {
+    Floats<W> row[Vectors];
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) row[v] = load<W>(b + v * W);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const float factor = Across ? a[r] : a[r * lda];
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) sum[r][v] += factor * row[v];
+    }
+    a += Across ? lda : 1;
+    b += ldb;
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) store<W>(p.c + r * p.ldc + v * W, sum[r][v]);
+}
+
+// Rows that one block can hold: its sums, one row of b and a factor have to fit in the registers.
+template <int Vectors>
+constexpr int max_rows() {
+  return std::min(12, (kRegisters - 1 - (kRegisters == 32 ? Vectors : Vectors / 2)) / Vectors);
+}
+
+template <int Vectors, int W, bool Across, int... R>
+void multiply_rows(const Product& p, int rows, std::integer_sequence<int, R...>) {
+  using Block = void (*)(const Product&);
+  static constexpr Block kBlocks[] = {&multiply_block<R + 1, Vectors, W, Across>...};
+  kBlocks[rows - 1](p);
+}
+
+// As multiply_block for any number of rows, in blocks of about equal size.
+template <int Vectors, int W, bool Across>
+void multiply(Product p, int64_t rows) {
+  constexpr int kRows = max_rows<Vectors>();
+  for (int64_t blocks = (rows + kRows - 1) / kRows; blocks > 0; --blocks) {
+    const int64_t now = (rows + blocks - 1) / blocks;
+    multiply_rows<Vectors, W, Across>(p, static_cast<int>(now),
+                                      std::make_integer_sequence<int, kRows>());
+    rows -= now;
+    p.a += Across ? now : now * p.lda;
+    p.start += now * p.ldstart;
+    p.c += now * p.ldc;
+  }
+}
+
+}  // namespace REFOLD_VARIANT
+}  // namespace refold

@@ -1,0 +1,86 @@
+// The LSTM for one instruction set: compiled once per variant, see simd.h.
+#include "lstm.h"
+
+#include "backward.h"
+#include "forward.h"
+#include "gradients.h"
+
+namespace refold {
+namespace REFOLD_VARIANT {
+namespace {
+
+// Calls work with both activations as compile-time constants.
+template <typename Work>
+void for_activation(Activation activation, const Work& work) {
+  switch (activation) {
+    case Activation::kTanh: return work(std::integral_constant<Activation, Activation::kTanh>());
+    case Activation::kSigmoid:
+      return work(std::integral_constant<Activation, Activation::kSigmoid>());
+    case Activation::kRelu: return work(std::integral_constant<Activation, Activation::kRelu>());
+    case Activation::kLinear:
+      return work(std::integral_constant<Activation, Activation::kLinear>());
+  }
+}
+
+template <typename Pass>
+void run_groups(const Pass& pass, const Call& call, const Plan& plan, const Pool& pool) {
+  const auto bounds = plan.cut(std::min(pool.threads, call.shape.batch));
+  for_activation(call.activation, [&](auto activation) {
+    for_activation(call.recurrent_activation, [&](auto recurrent) {
+      parallel(pool, static_cast<int64_t>(bounds.size()) - 1, [&](int64_t group) {
+        pass.template run<decltype(activation)::value, decltype(recurrent)::value>(
+            bounds[group], bounds[group + 1]);
+      });
+    });
+  });
+}
+
+// Small work is done before another thread has woken up.
+Pool enough(const Pool& pool, const Call& call, const Plan& plan) {
+  constexpr double kMultiplications = 2e5;
+  const double work = static_cast<double>(plan.rows()) * 4.0 * call.shape.units *
+                      (call.shape.features + call.shape.units);
+  return work < kMultiplications ? Pool{} : pool;
+}
+
+void forward(const Forward& call, const Pool& all) {
+  const Plan plan(call);
+  const Pool pool = enough(all, call, plan);
+  run_groups(ForwardPass(call, plan, pool), call, plan, pool);
+}
+
+void backward(const Backward& call, const Pool& all) {
+  const Plan plan(call);
+  const Pool pool = enough(all, call, plan);
+  run_groups(BackwardPass(call, plan, pool), call, plan, pool);
+  const InputGradient by_input(call, plan, pool);
+  parallel(pool, by_input.items(), [&](int64_t item) { by_input.run(item); });
+  const WeightGradient by_weights(call, plan);
+  parallel(pool, by_weights.items(), [&](int64_t item) { by_weights.run(item); });
+}
+
+template <typename Function>
+void map(const float* x, float* y, int64_t count, const Function& function) {
+  for (int64_t i = 0; i < count; i += kWidth) {
+    float in[kWidth] = {}, out[kWidth];
+    const size_t bytes = std::min<int64_t>(kWidth, count - i) * sizeof(float);
+    std::memcpy(in, x + i, bytes);
+    store<kWidth>(out, function(load<kWidth>(in)));
+    std::memcpy(y + i, out, bytes);
+  }
+}
+
+void map_exp(const float* x, float* y, int64_t count) { map(x, y, count, exp<kWidth>); }
+void map_sigmoid(const float* x, float* y, int64_t count) {
+  map(x, y, count, activate<Activation::kSigmoid, kWidth>);
+}
+void map_tanh(const float* x, float* y, int64_t count) {
+  map(x, y, count, activate<Activation::kTanh, kWidth>);
+}
+
+}  // namespace
+
+extern const Variant kVariant{forward, backward, map_exp, map_sigmoid, map_tanh};
+
+}  // namespace REFOLD_VARIANT
+}  // namespace refold

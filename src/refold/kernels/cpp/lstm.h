@@ -1,0 +1,86 @@
+// The LSTM over a whole batch, forward and backward: what a call takes and gives.
+//
+// Shape letters: B batch, T time, F input features, H units.  Gates come in Keras's order: input,
+// forget, cell, output.  All arrays are float32, row-major and dense; masks are one byte an entry.
+#pragma once
+
+#include <cstdint>
+
+#include "threads.h"
+
+namespace refold {
+
+enum class Activation : int32_t { kTanh, kSigmoid, kRelu, kLinear };
+
+struct Shape {
+  int64_t batch, steps, features, units;
+};
+
+// How the residuals are laid out.  A *packed* row is one real step of one sequence; rows are
+// ordered by step, and within a step from the longest sequence to the shortest.
+struct Layout {
+  int64_t units;       // units with padding: whole blocks of 16, then one of 4, 8 or 16
+  int64_t inputs;      // features kept in a packed row of `inputs`; none where there are many
+  int64_t input_row;   // length of a packed row of [x | h | 1], with padding
+  int64_t gate_row;    // length of a packed row of gates, with padding
+  explicit Layout(const Shape& shape);
+};
+
+struct Call {
+  Shape shape;
+  Activation activation, recurrent_activation;
+  bool go_backwards;
+  const float* x;          // (B, T, F)
+  const float* kernel;     // (F, 4H)
+  const float* recurrent;  // (H, 4H)
+  const float* h0;         // (B, H)
+  const float* c0;         // (B, H)
+  const uint8_t* mask;     // (B, T), or null where every step is real
+};
+
+struct Forward : Call {
+  const float* bias;  // (4H)
+  float* outputs;     // (B, T, H) in the order of computation, or null
+  float* h;           // (B, H)
+  float* c;           // (B, H)
+  // residuals for the backward call, or all null; packed rows
+  float* inputs;  // (B * T, input_row)
+  float* gates;   // (B * T, gate_row)
+  float* cells;   // (B * T, units)
+};
+
+struct Backward : Call {
+  const float* inputs;
+  const float* cells;
+  const float* activated;   // the gates of the forward call
+  float* gates;             // gradients by the gates' sums; may be the same memory
+  const float* d_outputs;   // (B, T, H), or null
+  const float* d_h;         // (B, H)
+  const float* d_c;         // (B, H)
+  float* d_x;               // (B, T, F)
+  float* d_kernel;          // (F, 4H)
+  float* d_recurrent;       // (H, 4H)
+  float* d_bias;            // (4H)
+  float* d_h0;              // (B, H)
+  float* d_c0;              // (B, H)
+};
+
+// One set of the functions below for every variant of the instruction set.
+struct Variant {
+  void (*forward)(const Forward&, const Pool&);
+  void (*backward)(const Backward&, const Pool&);
+  void (*exp)(const float*, float*, int64_t);
+  void (*sigmoid)(const float*, float*, int64_t);
+  void (*tanh)(const float*, float*, int64_t);
+};
+
+struct Named {
+  const char* name;
+  const Variant* variant;
+};
+
+// The variant called `name` if it was built and this machine can run it, the best one for a null
+// or empty name; null if there is none.
+const Named* find_variant(const char* name);
+
+}  // namespace refold

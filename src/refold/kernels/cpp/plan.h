@@ -1,0 +1,91 @@
+// Which steps are real, and where each finds its packed row.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "lstm.h"
+
+namespace refold {
+
+// The real steps of a batch.  Sequences are *ranked* from the longest to the shortest, so that at
+// every step those still running are the first ranks; the packed row of (step j, rank r) is
+// offset[j] + r.  A masked step changes neither state nor output and simply has no row.
+class Plan {
+ public:
+  explicit Plan(const Call& call)
+      : steps_(call.shape.steps), go_backwards_(call.go_backwards), holes_(call.mask != nullptr) {
+    const int64_t batch = call.shape.batch;
+    sequence_.resize(batch);
+    std::iota(sequence_.begin(), sequence_.end(), 0);
+    length_.assign(batch, steps_);
+    if (call.mask) read(call.mask, batch);
+    longest_ = batch ? length_[0] : 0;
+    offset_.assign(longest_ + 1, 0);
+    for (int64_t j = 0, running = batch; j < longest_; ++j) {
+      while (length_[running - 1] <= j) --running;
+      offset_[j + 1] = offset_[j] + running;
+    }
+  }
+
+  int64_t longest() const { return longest_; }           // real steps of the longest sequence
+  int64_t rows() const { return offset_[longest_]; }      // all packed rows
+  int64_t length(int64_t rank) const { return length_[rank]; }
+  int64_t sequence(int64_t rank) const { return sequence_[rank]; }
+  int64_t row(int64_t step, int64_t rank) const { return offset_[step] + rank; }
+  int64_t running(int64_t step) const {                   // ranks that have this step
+    return step < longest_ ? offset_[step + 1] - offset_[step] : 0;
+  }
+  int64_t step_of(int64_t row) const {
+    return std::upper_bound(offset_.begin(), offset_.end(), row) - offset_.begin() - 1;
+  }
+  // Where the step lies in the order of computation, counting masked steps.
+  int64_t position(int64_t step, int64_t rank) const {
+    return holes_ ? position_[sequence_[rank] * steps_ + step] : step;
+  }
+  // Where the position lies in x and in the mask.
+  int64_t time(int64_t position) const { return go_backwards_ ? steps_ - 1 - position : position; }
+
+  // Ranks cut into `count` runs of about equal work: bounds[i] to bounds[i + 1].
+  std::vector<int64_t> cut(int64_t count) const {
+    const int64_t batch = static_cast<int64_t>(length_.size());
+    std::vector<int64_t> bounds{0};
+    int64_t left = rows(), taken = 0;
+    for (int64_t rank = 0; rank < batch; ++rank) {
+      const int64_t parts = count - static_cast<int64_t>(bounds.size()) + 1;
+      if (parts > 1 && taken > 0 && taken + length_[rank] / 2 >= left / parts) {
+        bounds.push_back(rank);
+        left -= taken;
+        taken = 0;
+      }
+      taken += length_[rank];
+    }
+    bounds.push_back(batch);
+    return bounds;
+  }
+
+ private:
+  void read(const uint8_t* mask, int64_t batch) {
+    position_.resize(batch * steps_);
+    std::vector<int64_t> lengths(batch, 0);
+    for (int64_t b = 0; b < batch; ++b)
+      for (int64_t s = 0; s < steps_; ++s)
+        if (mask[b * steps_ + time(s)])
+          position_[b * steps_ + lengths[b]++] = static_cast<int32_t>(s);
+    std::stable_sort(sequence_.begin(), sequence_.end(),
+                     [&](int64_t a, int64_t b) { return lengths[a] > lengths[b]; });
+    for (int64_t rank = 0; rank < batch; ++rank) length_[rank] = lengths[sequence_[rank]];
+  }
+
+  int64_t steps_;
+  bool go_backwards_, holes_;
+  int64_t longest_ = 0;
+  std::vector<int64_t> sequence_;  // by rank
+  std::vector<int64_t> length_;    // by rank
+  std::vector<int64_t> offset_;    // by step
+  std::vector<int32_t> position_;  // by sequence and step; unused without a mask
+};
+
+}  // namespace refold

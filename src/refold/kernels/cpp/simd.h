@@ -1,0 +1,131 @@
+// Vectors of float32 by the compiler's vector extensions, and the exponentials on them.
+//
+// Compiled once per variant: REFOLD_VARIANT names the namespace, the compiler's flags say what the
+// machine can do.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace refold {
+namespace REFOLD_VARIANT {
+
+#if defined(__AVX512F__)
+constexpr int kWidth = 16;      // floats a vector
+constexpr int kRegisters = 32;  // vector registers
+#elif defined(__AVX__)
+constexpr int kWidth = 8;
+constexpr int kRegisters = 16;
+#elif defined(__aarch64__)
+constexpr int kWidth = 4;
+constexpr int kRegisters = 32;
+#else
+constexpr int kWidth = 4;
+constexpr int kRegisters = 16;
+#endif
+
+template <int W>
+struct Vector {
+  typedef float Floats __attribute__((vector_size(W * sizeof(float))));
+  typedef int32_t Ints __attribute__((vector_size(W * sizeof(int32_t))));
+};
+template <int W>
+using Floats = typename Vector<W>::Floats;
+template <int W>
+using Ints = typename Vector<W>::Ints;
+
+template <int W>
+inline Floats<W> load(const float* from) {
+  Floats<W> v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+
+template <int W>
+inline void store(float* to, Floats<W> v) {
+  std::memcpy(to, &v, sizeof v);
+}
+
+template <int W>
+inline Floats<W> fill(float value) {
+  return Floats<W>{} + value;
+}
+
+// Limits, with NaN passed on.
+template <int W>
+inline Floats<W> clamp(Floats<W> x, float low, float high) {
+  x = x < low ? fill<W>(low) : x;
+  return x > high ? fill<W>(high) : x;
+}
+
+// exp(x) as scale * (1 + rest), for x in [-87, 88].
+//
+// x = n ln 2 + r with |r| <= ln 2 / 2; rest = exp(r) - 1 by a polynomial fitted to the least
+// largest relative error (3e-9 before rounding), scale = 2^n.
+template <int W>
+struct Exponential {
+  Floats<W> scale, rest;
+};
+
+template <int W>
+inline Exponential<W> split_exp(Floats<W> x) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
+  const Floats<W> shifted = x * 1.44269504088896f + kRound;
+  const Floats<W> n = shifted - kRound;
+  Floats<W> r = x - n * 0.693359375f;
+  r = r - n * -2.12194440e-4f;
+  Floats<W> p = r * 1.3814539880e-3f + 8.3687451271e-3f;
+  p = p * r + 4.1668390790e-2f;
+  p = p * r + 1.6666520399e-1f;
+  p = p * r + 4.9999993432e-1f;
+  Ints<W> bits;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  bits = (bits << 23) + 0x3f800000;
+  Exponential<W> e;
+  std::memcpy(&e.scale, &bits, sizeof bits);
+  e.rest = p * r * r + r;
+  return e;
+}
+
+template <int W>
+inline Floats<W> exp(Floats<W> x) {
+  const Exponential<W> e = split_exp<W>(clamp<W>(x, -87.0f, 88.0f));
+  return e.scale * e.rest + e.scale;
+}
+
+// A quotient whose division is yet to be made, so that two can share one.
+template <int W>
+struct Quotient {
+  Floats<W> above, below;
+};
+
+// 1 / (1 + exp(-x)); saturates at 2e-19, where the product of two denominators is still finite.
+template <int W>
+inline Quotient<W> sigmoid_quotient(Floats<W> x) {
+  const Exponential<W> e = split_exp<W>(clamp<W>(-x, -43.0f, 43.0f));
+  return {fill<W>(1.0f), e.scale * e.rest + (e.scale + 1.0f)};
+}
+
+// (exp(2x) - 1) / (exp(2x) + 1), the difference taken where it loses nothing.
+template <int W>
+inline Quotient<W> tanh_quotient(Floats<W> x) {
+  const Exponential<W> e = split_exp<W>(clamp<W>(x + x, -20.0f, 20.0f));
+  const Floats<W> less_one = e.scale * e.rest + (e.scale - 1.0f);
+  return {less_one, less_one + 2.0f};
+}
+
+template <int W>
+inline Floats<W> divide(Quotient<W> q) {
+  return q.above / q.below;
+}
+
+// Both quotients by one division.
+template <int W>
+inline void divide(Quotient<W> p, Quotient<W> q, Floats<W>& p_out, Floats<W>& q_out) {
+  const Floats<W> r = 1.0f / (p.below * q.below);
+  p_out = p.above * q.below * r;
+  q_out = q.above * p.below * r;
+}
+
+}  // namespace REFOLD_VARIANT
+}  // namespace refold
