@@ -1,0 +1,211 @@
+"""The package as it is built: one wheel with the library of refold.kernels, or one without."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import refold
+
+ROOT = Path(__file__).parents[2]
+VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
+COMPILERS = (os.environ.get("CXX", "c++"), "g++", "clang++")
+FALSE = shutil.which("false")
+
+BUILD = "import sys, scikit_build_core.build as b; getattr(b, sys.argv[1])(sys.argv[2])"
+STATE = """
+import json
+import refold.kernels as k
+print(json.dumps({"file": k.__file__, "variant": k.variant(), "why_not": k.why_not()}))
+"""
+LAYER = """
+import json
+import keras
+import numpy as np
+from refold import kernels
+from refold.layers import LSTM
+
+def run(kind):
+    keras.utils.set_random_seed(0)
+    layer = kind(6)
+    return layer, np.asarray(layer(np.linspace(-2, 2, 105, dtype="float32").reshape(3, 7, 5)))
+
+(layer, got), (_, expected) = run(LSTM), run(keras.layers.LSTM)
+print(json.dumps({
+    "off": float(abs(got - expected).max()),
+    "variant": kernels.variant(),
+    "engine": layer.engine_used,
+    "why_scan": layer.why_scan,
+}))
+"""
+
+
+def build(kind, source, folder, **environment):
+    """Build a wheel of a checkout with this environment's tools, and return where it lies."""
+    run = subprocess.run(
+        [sys.executable, "-c", BUILD, kind, folder],
+        cwd=source,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    (wheel,) = folder.glob("*.whl")
+    return wheel, run.stdout
+
+
+def unpack(wheel, folder):
+    with zipfile.ZipFile(wheel) as opened:
+        opened.extractall(folder)
+    return folder
+
+
+def printed(code, folder, **environment):
+    """Run code on the package in a folder, and return the JSON that it prints."""
+    kept = {name: value for name, value in os.environ.items() if name != "REFOLD_KERNEL"}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=kept | {"PYTHONPATH": str(folder)} | environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def libraries(wheel):
+    return [n for n in zipfile.ZipFile(wheel).namelist() if "librefold_kernels" in n]
+
+
+# Without a compiler
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain")
+    wheel, said = build("build_wheel", ROOT, folder, CC=FALSE, CXX=FALSE)
+    return wheel, said, unpack(wheel, folder / "site")
+
+
+def test_without_a_compiler_the_wheel_is_pure_python(plain):
+    wheel, said, _ = plain
+    assert wheel.name == f"refold-{refold.__version__}-py3-none-any.whl"
+    assert libraries(wheel) == []  # the checkout's own does not slip in
+    assert "built without its LSTM kernel" in said
+
+
+def test_without_the_library_the_room_says_so_and_how_to_mend_it(plain):
+    *_, site = plain
+    state = printed(STATE, site)
+    assert Path(state["file"]).is_relative_to(site)
+    assert state["variant"] is None
+    assert "was not built" in state["why_not"]
+    assert "install a C++ compiler" in state["why_not"]
+    assert "\n" not in state["why_not"]
+
+
+def test_without_the_library_the_lstm_runs_by_the_scan(plain):
+    *_, site = plain
+    ran = printed(LAYER, site)
+    assert ran["engine"] == "scan"
+    assert "was not built" in ran["why_scan"]
+    assert ran["off"] < 1e-6
+
+
+def test_an_editable_install_without_a_compiler_leaves_no_old_library(tmp_path):
+    checkout = tmp_path / "checkout"
+    room = checkout / "src" / "refold" / "kernels"
+    for name in ("src", "pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE"):
+        (shutil.copytree if (ROOT / name).is_dir() else _copy)(ROOT / name, checkout / name)
+    for suffix in (".so", ".dylib"):
+        (room / f"librefold_kernels{suffix}").write_bytes(b"of an earlier build")
+    wheel, said = build("build_editable", checkout, tmp_path, CC=FALSE, CXX=FALSE)
+    assert "built without its LSTM kernel" in said
+    assert not list(room.glob("librefold_kernels.*"))
+    assert (unpack(wheel, tmp_path / "site") / "refold.pth").read_text().split() == [
+        str(checkout / "src")
+    ]
+
+
+def _copy(source, target):
+    target.parent.mkdir(exist_ok=True)
+    shutil.copy(source, target)
+
+
+# With one
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    if not any(shutil.which(compiler) for compiler in COMPILERS):
+        pytest.skip("this machine has no C++ compiler")
+    folder = tmp_path_factory.mktemp("compiled")
+    wheel, said = build("build_wheel", ROOT, folder)
+    assert "without its LSTM kernel" not in said, said
+    return wheel, unpack(wheel, folder / "site")
+
+
+def test_one_wheel_serves_every_python(compiled):
+    wheel, _ = compiled
+    _, _, python, abi, platform = wheel.stem.split("-")
+    assert (python, abi) == ("py3", "none")
+    assert platform != "any"
+
+
+def test_the_wheel_holds_the_library_and_no_sources(compiled):
+    wheel, _ = compiled
+    (library,) = libraries(wheel)
+    assert Path(library).parent.as_posix() == "refold/kernels"
+    names = zipfile.ZipFile(wheel).namelist()
+    assert [name for name in names if name.endswith((".cpp", ".h"))] == []
+
+
+def test_the_library_loads_and_names_its_variant(compiled):
+    _, site = compiled
+    state = printed(STATE, site)
+    assert Path(state["file"]).is_relative_to(site)
+    assert state["variant"] in VARIANTS
+    assert state["why_not"] is None
+
+
+@pytest.fixture(scope="module")
+def supported(compiled):
+    _, site = compiled
+    ask = (
+        "import ctypes, json; from refold.kernels._library import load; "
+        f"print(json.dumps([n for n in {VARIANTS} if load().refold_supported(n.encode())]))"
+    )
+    return printed(ask, site)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_is_forced_by_name_or_refused(compiled, supported, variant):
+    _, site = compiled
+    if variant in supported:
+        ran = printed(LAYER, site, REFOLD_KERNEL=variant)
+        assert (ran["variant"], ran["engine"]) == (variant, "fused")
+        assert ran["off"] < 1e-5
+    else:
+        state = printed(STATE, site, REFOLD_KERNEL=variant)
+        assert state["variant"] is None
+        assert f"REFOLD_KERNEL={variant}" in state["why_not"]
+
+
+def test_a_machine_runs_the_variant_for_any_of_its_kind(supported):
+    assert {"x86-64", "neon", "plain"} & set(supported)
+
+
+@pytest.mark.parametrize("name", ["none", "sse9"])
+def test_the_library_is_refused_by_name(compiled, name):
+    _, site = compiled
+    ran = printed(STATE, site, REFOLD_KERNEL=name)
+    assert ran["variant"] is None
+    assert f"REFOLD_KERNEL={name}" in ran["why_not"]
