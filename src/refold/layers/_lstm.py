@@ -1,15 +1,50 @@
-"""The LSTM layer that every model of Refold uses."""
+"""The LSTM layer that every model of Refold uses, and the choice of what runs it."""
+
+import functools
+import logging
+import os
+from typing import Any
 
 import keras
+from keras import ops
 
-__all__ = ["LSTM"]
+from refold.errors import ParameterError
+
+__all__ = ["LSTM", "check_engine"]
+
+ENGINES = ("auto", "fused", "scan")
+ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
+
+
+def check_engine(engine: Any) -> None:
+    """Raise `ParameterError` if ``engine`` is none of the three."""
+    if engine not in ENGINES:
+        raise ParameterError(f"engine must be auto, fused or scan. Got {engine!r}.")
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class LSTM(keras.layers.LSTM):
     """Long short-term memory layer, a drop-in for ``keras.layers.LSTM``.
 
-    Same arguments, weights and numbers as Keras's own layer [1]_.
+    Same arguments, weights and numbers as Keras's own layer [1]_, to float32 rounding.  Where it
+    can, a fused kernel runs all steps in one call, forward and backward: on JAX and a CPU, in
+    float32, with activations out of tanh, sigmoid, relu and linear, without recurrent dropout
+    and without ``unroll``.  Elsewhere it is Keras's own loop, the scan.
+
+    Parameters
+    ----------
+    units : int
+        Size of the state and of the output.
+    *args, **kwargs
+        As ``keras.layers.LSTM`` takes them.
+    engine : {"auto", "fused", "scan"}
+        What runs the steps.  "auto" is the fused kernel where it can run, else the scan; "fused"
+        raises where the kernel cannot run.  Second derivatives and forward mode need "scan".
+
+    Raises
+    ------
+    ParameterError
+        If ``engine`` is none of the three; in a call, if it is "fused" and cannot run.
 
     References
     ----------
@@ -19,6 +54,148 @@ class LSTM(keras.layers.LSTM):
     Examples
     --------
     >>> import numpy as np
-    >>> LSTM(4)(np.zeros((2, 5, 3), "float32")).shape
+    >>> layer = LSTM(4, engine="scan")
+    >>> layer(np.zeros((2, 5, 3), "float32")).shape
     (2, 4)
+    >>> layer.engine_used, layer.why_scan
+    ('scan', "engine='scan' was asked for")
     """
+
+    def __init__(self, units: int, *args: Any, engine: str = "auto", **kwargs: Any) -> None:
+        check_engine(engine)
+        super().__init__(units, *args, **kwargs)
+        self.engine = engine
+        self._engine_used: str | None = None
+        self._why_scan: str | None = None
+
+    @property
+    def engine_used(self) -> str | None:
+        """What ran the latest call, "fused" or "scan"; None before the first."""
+        return self._engine_used
+
+    @property
+    def why_scan(self) -> str | None:
+        """Why the latest call ran on the scan; None if it did not."""
+        return self._why_scan
+
+    def inner_loop(
+        self,
+        sequences: Any,
+        initial_state: Any,
+        mask: Any,
+        training: bool = False,  # noqa: FBT001, FBT002  (the signature is Keras's)
+    ) -> Any:
+        """Run all steps: what ``keras.layers.RNN`` calls between its casts and its states."""
+        if isinstance(mask, list | tuple):
+            mask = mask[0]
+        reason = self._why_not_fused(sequences)
+        if reason is not None and self.engine == "fused":
+            raise ParameterError(
+                f"LSTM {self.name!r} with engine='fused' cannot run: {reason}. "
+                "Use engine='auto' or 'scan'."
+            )
+        self._engine_used = "fused" if reason is None else "scan"
+        self._why_scan = reason
+        if reason is not None:
+            return super().inner_loop(sequences, initial_state, mask, training=training)
+        return self._fused(sequences, initial_state, mask, training=training)
+
+    def _why_not_fused(self, sequences: Any) -> str | None:
+        """One line on why the fused kernel cannot run, or None if it can."""
+        return self._why_not_by_configuration(sequences) or _why_not_here(
+            say_so=self.engine == "auto"
+        )
+
+    def _why_not_by_configuration(self, sequences: Any) -> str | None:
+        if self.engine == "scan":
+            return "engine='scan' was asked for"
+        for role in ("activation", "recurrent_activation"):
+            if not _activation_name(getattr(self, role)):
+                return f"its {role} is not tanh, sigmoid, relu or linear of keras.activations"
+        if self.recurrent_dropout:
+            return f"recurrent_dropout is {self.recurrent_dropout}, and the kernel has none"
+        if self.dropout and self.cell.implementation == 1:
+            return "with implementation=1 each gate has a dropout of its own"
+        if self.unroll:
+            return "unroll=True asks for Keras's unrolled loop"
+        if self.use_cudnn is True:
+            return "use_cudnn=True asks for cuDNN"
+        for dtype in (self.compute_dtype, self.variable_dtype, self.cell.compute_dtype):
+            if dtype != "float32":
+                return f"its dtype is {dtype}, and the kernel is for float32"
+        if keras.backend.standardize_dtype(sequences.dtype) == "float64":
+            return "its input is float64, and the kernel is for float32"
+        return None
+
+    def _fused(self, sequences: Any, initial_state: Any, mask: Any, *, training: bool) -> Any:
+        from refold.kernels import lstm
+
+        cell = self.cell
+        if training and 0.0 < self.dropout < 1.0:
+            sequences = sequences * ops.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
+        if mask is not None:
+            mask = ops.cast(mask, "bool")
+            mask = ops.any(mask, axis=-1) if len(mask.shape) == 3 else mask
+        bias = ops.zeros((4 * self.units,)) if cell.bias is None else cell.bias
+        outputs, h, c = lstm(
+            ops.cast(sequences, "float32"),
+            ops.convert_to_tensor(cell.kernel),
+            ops.convert_to_tensor(cell.recurrent_kernel),
+            ops.convert_to_tensor(bias),
+            initial_state[0],
+            initial_state[1],
+            mask,
+            activation=_activation_name(self.activation),
+            recurrent_activation=_activation_name(self.recurrent_activation),
+            go_backwards=self.go_backwards,
+            return_sequences=self.return_sequences,
+        )
+        # in the order of reading, as the outputs are
+        read = mask if mask is None or not self.go_backwards else ops.flip(mask, axis=1)
+        if not self.return_sequences:
+            last = h
+            if read is not None and self.zero_output_for_mask:
+                last = ops.where(read[:, -1:], h, ops.zeros_like(h))
+            return last, ops.expand_dims(last, 1), [h, c]
+        if read is not None and self.zero_output_for_mask:
+            outputs = ops.where(read[..., None], outputs, ops.zeros_like(outputs))
+        return h, outputs, [h, c]
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        return {**super().get_config(), "engine": self.engine}
+
+
+def _activation_name(function: Any) -> str:
+    """Name of one of the kernel's activations; empty for any other."""
+    for name in ACTIVATIONS:
+        if function is getattr(keras.activations, name):
+            return name
+    return ""
+
+
+def _why_not_here(*, say_so: bool) -> str | None:
+    """One line on why no layer of this process can run fused, or None."""
+    if keras.backend.backend() != "jax":
+        return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
+    device = keras.distribution.list_devices()[0].partition(":")[0]
+    if device != "cpu":
+        return f"JAX runs on {device}, and the kernel is for CPUs"
+    # not at the top: other backends have no need of JAX
+    from refold.kernels import why_not
+
+    reason = why_not()
+    if reason is not None and say_so:
+        _log_once(reason)
+    return reason
+
+
+@functools.cache
+def _log_once(reason: str) -> None:
+    # whoever turned the kernel off knows
+    chosen = os.environ.get("REFOLD_KERNEL") == "none"
+    logging.getLogger("refold").log(
+        logging.INFO if chosen else logging.WARNING,
+        "LSTM layers run on Keras's loop, which is slower than the fused kernel: %s",
+        reason,
+    )
