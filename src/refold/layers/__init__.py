@@ -2,6 +2,7 @@
 
 from refold.layers._columns import ColumnEncoding as ColumnEncoding
 from refold.layers._columns import ColumnHead as ColumnHead
+from refold.layers._convert import convert as convert
 from refold.layers._length import LengthHead as LengthHead
 from refold.layers._lstm import LSTM as LSTM
 from refold.layers._padding import PaddingMask as PaddingMask

@@ -1,0 +1,117 @@
+"""From a finished Keras model to the same model on Refold's LSTM."""
+
+from typing import Any
+
+import keras
+
+from refold.errors import ParameterError
+from refold.layers._lstm import LSTM, check_engine
+
+__all__ = ["convert"]
+
+OURS = keras.saving.get_registered_name(LSTM)
+
+
+def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
+    """Copy a Sequential or Functional Keras model, with every LSTM layer made Refold's.
+
+    Layers inside of ``Bidirectional``, ``TimeDistributed`` and nested models are swapped too, and
+    so are Refold's own LSTM layers, of which only the engine changes.  Names and weights stay as
+    they are, and the given model is left untouched.
+
+    If the model was compiled, so is the copy, with the same arguments, as
+    ``keras.models.clone_model`` does it; the optimizer starts anew.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A Sequential or Functional model.
+    engine : {"auto", "fused", "scan"}
+        Engine of every LSTM layer of the copy; see `LSTM`.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    ParameterError
+        If the model has no LSTM layer, or one where it cannot be swapped, as in a subclassed
+        model.
+
+    Examples
+    --------
+    >>> import keras, numpy as np
+    >>> model = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(4)])
+    >>> ours = convert(model)
+    >>> x = np.ones((2, 5, 3), "float32")
+    >>> bool(np.allclose(ours.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5))
+    True
+    """
+    check_engine(engine)
+    if not isinstance(model, keras.Model):
+        raise ParameterError(
+            f"convert takes a keras.Model. Got {type(model).__name__}; "
+            "put a single layer into keras.Sequential."
+        )
+    if not any(_is_lstm(layer) for layer in model._flatten_layers()):
+        raise ParameterError(
+            f"Model {model.name!r} has no keras.layers.LSTM, so there is nothing to convert."
+        )
+    if not isinstance(model, keras.Sequential) and getattr(model, "inputs", None) is None:
+        raise ParameterError(
+            f"Model {model.name!r} is a subclassed model, {type(model).__name__}, and only "
+            "Sequential and Functional ones can be converted. Write refold.layers.LSTM in its code."
+        )
+    try:
+        copy = keras.models.clone_model(
+            model, clone_function=lambda layer: _clone(layer, engine), recursive=True
+        )
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise ParameterError(
+            f"Keras cannot make model {model.name!r} again: {_first_line(error)} "
+            "Register its own classes, functions and losses with keras.saving, or convert it "
+            "before it is compiled."
+        ) from error
+    for layer in copy._flatten_layers():
+        # a layer that makes its own LSTM cannot be told to make another
+        if type(layer) is keras.layers.LSTM:
+            raise ParameterError(
+                f"The LSTM {layer.name!r} of model {model.name!r} is made by the code of a layer "
+                "or model around it, which convert cannot change. Write refold.layers.LSTM there."
+            )
+    if model.built:
+        copy.set_weights(model.get_weights())
+    return copy
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))
+
+
+def _clone(layer: keras.layers.Layer, engine: str) -> keras.layers.Layer:
+    if _is_lstm(layer):
+        return LSTM.from_config({**layer.get_config(), "engine": engine})
+    return type(layer).from_config(_swapped(layer.get_config(), engine))
+
+
+def _is_lstm(layer: Any) -> bool:
+    return type(layer) in (keras.layers.LSTM, LSTM)
+
+
+def _swapped(config: Any, engine: str) -> Any:
+    """Return a configuration in which each layer that is an LSTM is ours."""
+    if isinstance(config, list | tuple):
+        return type(config)(_swapped(part, engine) for part in config)
+    if not isinstance(config, dict):
+        return config
+    if _is_lstm_config(config):
+        described = {"module": LSTM.__module__, "class_name": "LSTM", "registered_name": OURS}
+        return {**config, **described, "config": {**config["config"], "engine": engine}}
+    return {name: _swapped(part, engine) for name, part in config.items()}
+
+
+def _is_lstm_config(config: dict[str, Any]) -> bool:
+    if config.get("class_name") != "LSTM" or not isinstance(config.get("config"), dict):
+        return False
+    return config.get("module") == "keras.layers" or config.get("registered_name") == OURS
