@@ -1,18 +1,19 @@
-"""Results on disk: a table in Markdown, with the machine, the versions and the date."""
+"""Results on disk: tables in Markdown, with the machine, the versions and the date."""
 
 import datetime
 import os
 import platform
-from importlib.metadata import version
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "results"
 PACKAGES = ("refold", "keras", "jax", "numpy", "scikit-learn")
 
 
-def surroundings() -> str:
-    """Describe machine, versions and date in two lines."""
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+def surroundings(packages: Iterable[str] = PACKAGES) -> str:
+    """Describe machine, versions of the packages that are there, and date, in two lines."""
+    versions = ", ".join(f"{name} {found}" for name in packages if (found := _version(name)))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
         f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {_processor()}, {cores} cores, "
@@ -20,14 +21,47 @@ def surroundings() -> str:
     )
 
 
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = (header, ["---"] * len(header), *rows)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
 def write_table(name: str, title: str, header: list[str], rows: list[list[str]]) -> None:
     """Write ``results/NAME.md`` and print it."""
-    lines = [f"# {title}", "", surroundings(), ""]
-    lines += ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *rows)]
-    text = "\n".join(lines) + "\n"
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / f"{name}.md").write_text(text, encoding="utf-8")
+    write_page(name, title, [table(header, rows)])
+
+
+def write_page(
+    name: str,
+    title: str,
+    parts: Iterable[str],
+    *,
+    packages: Iterable[str] = PACKAGES,
+    folder: Path = FOLDER,
+) -> None:
+    """Write ``NAME.md`` with paragraphs, headings and tables into a folder, and print it."""
+    text = "\n\n".join([f"# {title}", surroundings(packages), *parts]) + "\n"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def replace_results(page: Path, text: str) -> None:
+    """Put ``text`` between the two ``results`` comments of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- results: begin -->\n")
+    _, end, after = rest.partition("<!-- results: end -->\n")
+    if not end:
+        raise SystemExit(f"{page} has no lines <!-- results: begin --> and <!-- results: end -->.")
+    whole = f"{before}<!-- results: begin -->\n{text}\n{end}{after}"
+    page.write_text(whole, encoding="utf-8")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

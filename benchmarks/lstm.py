@@ -1,0 +1,119 @@
+"""One LSTM layer, beside Keras on its three backends, PyTorch, and the machine's matrix product.
+
+``python -m benchmarks.lstm`` takes about 9 minutes on two cores.  It needs ``tensorflow-cpu`` and
+``torch`` (dependency group ``backends``); without one of them it says so and measures the others.
+
+Every implementation computes in a process of its own, from the same numbers, at the best of its
+settings and thread counts, which are found first.  Then they take turns, several rounds, so that
+whatever else the machine does falls on all alike; medians are over rounds.  Their results have to
+be the same.  Tables go to ``results/lstm.md``, the picture and the main table to
+``docs/performance.md``.  ``--quick`` and ``--rows`` write into a folder for temporary files.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks._results import FOLDER, PACKAGES, replace_results, write_page
+from benchmarks.lstm_peers.cases import ROWS, SWEEP, Case
+from benchmarks.lstm_peers.implementations import IMPLEMENTATIONS, missing
+from benchmarks.lstm_peers.measure import Measured, measure
+from benchmarks.lstm_peers.picture import draw
+from benchmarks.lstm_peers.pool import Pool
+from benchmarks.lstm_peers.tables import main_table, page
+from benchmarks.lstm_peers.targets import SAME
+
+DOCS = Path(__file__).parents[1] / "docs"
+QUICK_SWEEP = tuple(case for case in SWEEP if case.units in {8, 64, 256})
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Measure, and write tables and picture."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lstm", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="short, first settings, as a check")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        type=_case,
+        metavar="T,B,F,H",
+        help="only these shapes, without sweep and question",
+    )
+    options = parser.parse_args(arguments)
+    absent = missing()
+    notes = [
+        f"**{one.title} is missing:** {one.needs} is not installed (`pip install {one.install}`)."
+        for one in absent
+    ]
+    names = [one.name for one in IMPLEMENTATIONS if one not in absent]
+    say = _Clock(notes)
+    for note in notes:
+        say(note)
+
+    rounds, seconds = (2, 0.03) if options.quick else (7, 0.12)
+    sweep = () if options.rows else QUICK_SWEEP if options.quick else SWEEP
+    with Pool(rounds=rounds, seconds=seconds, say=say.note) as pool:
+        measured = measure(
+            pool,
+            names,
+            rows=tuple(options.rows or ROWS),
+            sweep=sweep,
+            question=not options.rows,
+            num_settings=1 if options.quick else None,
+            say=say,
+        )
+
+    whole = not (options.quick or options.rows)
+    folder = FOLDER if whole else Path(tempfile.mkdtemp(prefix="refold-lstm-"))
+    write_page(
+        "lstm",
+        "One LSTM layer",
+        page(measured, notes),
+        packages=(*PACKAGES, "jaxlib", "tensorflow-cpu", "tensorflow", "torch"),
+        folder=folder,
+    )
+    if measured.sweep:
+        draw(measured, DOCS / "images" / "lstm.png" if whole else folder / "lstm.png")
+    if whole:
+        replace_results(DOCS / "performance.md", main_table(measured))
+    say(f"{folder / 'lstm.md'} is written")
+    _check(measured)
+
+
+class _Clock:
+    """Prints what goes on, with the seconds since the start."""
+
+    def __init__(self, notes: list[str]) -> None:
+        self._started, self._notes = time.perf_counter(), notes
+
+    def __call__(self, text: str) -> None:
+        print(f"{time.perf_counter() - self._started:4.0f} s  {text}", flush=True)
+
+    def note(self, text: str) -> None:
+        """Print, and keep for the page of results."""
+        self._notes.append(f"Did not run: {text}")
+        self(text)
+
+
+def _check(measured: Measured) -> None:
+    for row in measured.rows:
+        for name, difference in row.differences.items():
+            if not difference <= SAME:
+                raise SystemExit(f"{name} at ({row.case.title}) differs by {difference:.1e}.")
+
+
+def _case(text: str) -> Case:
+    try:
+        steps, batch, features, units = (int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"four whole numbers are expected, as 100,64,8,128. Got {text!r}."
+        ) from None
+    return Case(steps, batch, features, units)
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])

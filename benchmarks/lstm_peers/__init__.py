@@ -1,0 +1,1 @@
+"""Implementations of the LSTM, each timed in a process of its own, for ``benchmarks.lstm``."""

@@ -1,0 +1,188 @@
+"""The driver's side: starts the processes, finds each one's best setting, and lets them take turns.
+
+Only one process computes at a time, except while they compile.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.lstm_peers.cases import Case
+from benchmarks.lstm_peers.implementations import IMPLEMENTATIONS, Candidate
+
+__all__ = ["Pool", "Timed", "WorkerError"]
+
+ROOT = Path(__file__).parents[2]
+SETTLE = 0.02  # seconds in which the threads of the one before stop spinning
+
+
+class WorkerError(RuntimeError):
+    """What an implementation answered instead of a result."""
+
+
+class Timed(NamedTuple):
+    """Median over the rounds, in seconds, and how it was run."""
+
+    seconds: float
+    candidate: Candidate
+
+
+class Worker:
+    """A process, and the requests to it."""
+
+    def __init__(self, name: str, cores: str, log: Path) -> None:
+        backend = next(one.backend for one in IMPLEMENTATIONS if one.name == name)
+        self.name, self.log = name, log
+        with log.open("w", encoding="utf-8") as opened:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.lstm_peers.worker", name, cores],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=opened,
+                text=True,
+                cwd=ROOT,
+                env=os.environ
+                | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""},
+            )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request and wait for its answer."""
+        try:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            last = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+            raise WorkerError(f"{self.name} ended: {' '.join(last)}")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.stdin.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.process.stdout.close()
+
+
+class Pool:
+    """All processes, started when first used.  A context manager.
+
+    Parameters
+    ----------
+    rounds : int
+        How many turns each gets.
+    seconds : float
+        How long a turn is, at least.
+    say : callable
+        Told in words what did not work.
+    """
+
+    def __init__(self, *, rounds: int, seconds: float, say: Callable[[str], None]) -> None:
+        self.rounds, self.seconds, self.say = rounds, seconds, say
+        self._workers: dict[tuple[str, str], Worker] = {}
+
+    def __enter__(self) -> "Pool":
+        self._folder = tempfile.TemporaryDirectory(prefix="refold-bench-")
+        self.folder = Path(self._folder.name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers.values():
+            worker.close()
+        self._folder.cleanup()
+
+    def about(self, name: str) -> str:
+        """Return what an implementation says about itself."""
+        return self._worker(name, "all").ask(do="about")["about"]
+
+    def race(
+        self,
+        mode: str,
+        case: Case | None,
+        entries: Sequence[Candidate],
+        *,
+        rounds: int | None = None,
+    ) -> dict[str, Timed]:
+        """Time a mode of a case for each implementation at its best setting.
+
+        Returns a result for each implementation of which at least one candidate worked.
+        """
+        able = self._build(mode, case, entries)
+        names = list(dict.fromkeys(entry.name for entry in able))
+        best = {name: self._best(mode, able, name) for name in names}
+        medians: dict[str, list[float]] = {name: [] for name in names}
+        for turn in range(rounds or self.rounds):
+            start = turn % max(1, len(names))
+            for name in names[start:] + names[:start]:
+                medians[name].append(self._time(mode, best[name], self.seconds))
+        return {name: Timed(statistics.median(medians[name]), best[name]) for name in names}
+
+    def save(self, mode: str, candidate: Candidate) -> Path:
+        """Write an implementation's results of the case that was timed last into a file."""
+        path = self.folder / f"{candidate.name}-{mode}.npz"
+        self._worker(*candidate[:2]).ask(do="save", key=_key(mode, candidate), path=str(path))
+        return path
+
+    def clear(self) -> None:
+        """Let the processes forget what they were timed on."""
+        for worker in self._workers.values():
+            worker.ask(do="clear")
+
+    def _worker(self, name: str, cores: str) -> Worker:
+        if (name, cores) not in self._workers:
+            self._workers[name, cores] = Worker(name, cores, self.folder / f"{name}-{cores}.log")
+        return self._workers[name, cores]
+
+    def _build(self, mode: str, case: Case | None, entries: Sequence[Candidate]) -> list[Candidate]:
+        """Make the jobs ready, each process by itself; return those that work."""
+        by_worker: dict[Worker, list[Candidate]] = {}
+        for entry in entries:
+            by_worker.setdefault(self._worker(*entry[:2]), []).append(entry)
+
+        def build(worker: Worker) -> list[str]:
+            failed = []
+            for entry in by_worker[worker]:
+                try:
+                    request = {"mode": mode, "case": case, "setting": entry.setting}
+                    worker.ask(do="build", key=_key(mode, entry), **request)
+                except WorkerError as error:
+                    failed.append(_key(mode, entry))
+                    self.say(f"{entry.name} ({entry.words}), {mode}: {error}")
+            return failed
+
+        with ThreadPoolExecutor(len(by_worker)) as threads:
+            failed = {key for keys in threads.map(build, by_worker) for key in keys}
+        return [entry for entry in entries if _key(mode, entry) not in failed]
+
+    def _best(self, mode: str, able: list[Candidate], name: str) -> Candidate:
+        """Find the fastest of an implementation's candidates by two short turns of each."""
+        own = [entry for entry in able if entry.name == name]
+        if len(own) == 1:
+            return own[0]
+        turns = [[self._time(mode, entry, self.seconds / 2) for entry in own] for _ in range(2)]
+        shortest = [min(times) for times in zip(*turns, strict=True)]
+        return own[shortest.index(min(shortest))]
+
+    def _time(self, mode: str, candidate: Candidate, seconds: float) -> float:
+        time.sleep(SETTLE)
+        request = {"key": _key(mode, candidate), "seconds": seconds}
+        return statistics.median(self._worker(*candidate[:2]).ask(do="time", **request)["seconds"])
+
+
+def _key(mode: str, candidate: Candidate) -> str:
+    return f"{mode} {candidate.name} {candidate.cores} {candidate.setting}"

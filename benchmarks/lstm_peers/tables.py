@@ -1,0 +1,175 @@
+"""The numbers of a run as tables in Markdown."""
+
+from collections.abc import Iterable
+
+from benchmarks._results import table
+from benchmarks.lstm_peers.implementations import IMPLEMENTATIONS
+from benchmarks.lstm_peers.measure import EPOCHS, Measured
+from benchmarks.lstm_peers.pool import Timed
+from benchmarks.lstm_peers.targets import OURS, SAME, fastest_peer, share, targets
+
+__all__ = ["main_table", "page"]
+
+TITLES = {one.name: one.title for one in IMPLEMENTATIONS}
+SHAPE = "T, B, F, H"
+
+
+def page(measured: Measured, notes: list[str]) -> list[str]:
+    """Return the parts of the page of results."""
+    rate = max(measured.matmul.values(), default=float("nan")) / 1e9
+    products = ", ".join(
+        f"{TITLES[name].removeprefix('Keras on ')} {rate / 1e9:.0f}"
+        for name, rate in measured.matmul.items()
+    )
+    parts = [
+        f"Refold runs {measured.about}. Times are medians over rounds in which the implementations "
+        "take turns, each in a process of its own, at the best of its settings (second line of "
+        f"a cell). Shapes are {SHAPE}: steps, batch, features, units; float32.",
+        *notes,
+        f"Product of two matrices of 2048 × 2048, GFLOP/s: {products}. The machine's rate below "
+        f"is the best of them, {rate:.0f}.",
+        "## Targets",
+        _targets(measured),
+        "## Forward and backward, milliseconds",
+        "One layer, all outputs; gradients by the weights and by the input. *Of the rate*: "
+        "operations, three times those of the forward products, over Refold's time and the "
+        "machine's rate.",
+        main_table(measured, settings=True),
+        "## Forward alone, milliseconds",
+        _forward(measured),
+    ]
+    if any(row.ragged for row in measured.rows):
+        parts += [
+            "## Unequal lengths",
+            "Forward and backward for lengths uniform in 1 to T, over the time of the full batch "
+            "above. Padding at the right; Keras is given a mask, PyTorch a packed sequence.",
+            _ragged(measured),
+        ]
+    if measured.question:
+        parts += [
+            '## The model of the question "LSTM Autoencoder"',
+            "`LSTM(20)`, `Reshape((10, 2))`, `LSTM(5, return_sequences=True)` on 1200 sequences of "
+            f"10 steps, `compile` and `fit` by Keras, batches of 100, {EPOCHS} epochs a call.",
+            _question(measured),
+        ]
+    if measured.sweep:
+        case = next(iter(measured.sweep))
+        parts += [
+            "## Rate by units",
+            f"Forward and backward at T, B, F = {case.steps}, {case.batch}, {case.features}, "
+            "GFLOP/s, counted as above.",
+            _sweep(measured),
+        ]
+    parts += [
+        "## Same numbers",
+        "Largest difference between an implementation's arrays (outputs, gradients, also those of "
+        f"unequal lengths) and those of Keras on JAX, relative to the largest magnitude of the "
+        f"array. It has to be below {SAME:g}.",
+        _differences(measured),
+    ]
+    return parts
+
+
+def main_table(measured: Measured, *, settings: bool = False) -> str:
+    """Return the table of forward and backward."""
+    names = _names(row.both for row in measured.rows)
+    header = [SHAPE, *(TITLES[name] for name in names), "× Keras on JAX", "× fastest peer"]
+    lines = []
+    for row in measured.rows:
+        ours = row.both[OURS].seconds
+        by_keras = row.both["keras_jax"].seconds / ours if "keras_jax" in row.both else None
+        by_fastest = fastest_peer(row.both).seconds / ours if len(row.both) > 1 else None
+        cells = [_cell(row.both.get(name), settings=settings) for name in names]
+        of_rate = f"{share(row, measured):.0%}" if measured.matmul else ""
+        lines.append([row.case.title, *cells, _ratio(by_keras), _ratio(by_fastest), of_rate])
+    return table([*header, "of the rate"], lines)
+
+
+def _targets(measured: Measured) -> str:
+    aimed = targets(measured)
+    met = sum(target.met for target in aimed)
+    lines = [[t.what, t.wanted, t.got, "yes" if t.met else "**no**"] for t in aimed]
+    summary = f"{met} of {len(aimed)} met. Forward and backward where nothing else is said."
+    return summary + "\n\n" + table(["target", "wanted", "measured", "met"], lines)
+
+
+def _forward(measured: Measured) -> str:
+    names = _names(row.forward for row in measured.rows)
+    lines = []
+    for row in measured.rows:
+        cells = [_cell(row.forward.get(name), settings=True) for name in names]
+        peers = len(row.forward) > 1
+        ratio = fastest_peer(row.forward).seconds / row.forward[OURS].seconds if peers else None
+        lines.append([row.case.title, *cells, _ratio(ratio)])
+    return table([SHAPE, *(TITLES[name] for name in names), "× fastest peer"], lines)
+
+
+def _ragged(measured: Measured) -> str:
+    rows = [row for row in measured.rows if row.ragged]
+    names = _names(row.ragged for row in rows)
+    lines = [
+        [
+            row.case.title,
+            *(
+                f"{row.ragged[name].seconds / row.both[name].seconds:.2f}"
+                if name in row.ragged
+                else ""
+                for name in names
+            ),
+        ]
+        for row in rows
+    ]
+    return table([SHAPE, *(TITLES[name] for name in names)], lines)
+
+
+def _question(measured: Measured) -> str:
+    ours = measured.question[OURS].seconds
+    lines = [
+        [
+            "Keras on JAX with `refold.layers.LSTM`" if name == OURS else TITLES[name],
+            f"{1 / timed.seconds:.3g}",
+            f"{ours / timed.seconds:.2g}",
+        ]
+        for name, timed in measured.question.items()
+    ]
+    return table(["", "epochs a second", "× Refold"], lines)
+
+
+def _sweep(measured: Measured) -> str:
+    names = _names(measured.sweep.values())
+    lines = [
+        [
+            str(case.units),
+            *(
+                f"{case.flops / times[name].seconds / 1e9:.3g}" if name in times else ""
+                for name in names
+            ),
+        ]
+        for case, times in measured.sweep.items()
+    ]
+    return table(["units", *(TITLES[name] for name in names)], lines)
+
+
+def _differences(measured: Measured) -> str:
+    names = _names(row.differences for row in measured.rows)
+    lines = [
+        [row.case.title, *(f"{row.differences[name]:.1e}" for name in names)]
+        for row in measured.rows
+    ]
+    return table([SHAPE, *(TITLES[name] for name in names)], lines)
+
+
+def _names(results: Iterable[dict]) -> list[str]:
+    found = {name for result in results for name in result}
+    return [name for name in TITLES if name in found]
+
+
+def _cell(timed: Timed | None, *, settings: bool) -> str:
+    if timed is None:
+        return ""
+    words = timed.candidate.words if settings else ""
+    return f"{1000 * timed.seconds:.3g}" + (f"<br>{words}" if words else "")
+
+
+def _ratio(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
