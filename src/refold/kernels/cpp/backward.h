@@ -24,7 +24,7 @@ class BackwardPass {
   template <Activation A, Activation R>
   void run(int64_t first, int64_t last) const {
     const int64_t units = call_.shape.units, ranks = last - first, ld = layout_.units;
-    const int64_t ld_gates = layout_.gate_row, ld_dh = weights_.width();
+    const int64_t ld_gates = layout_.gate_row, ld_dh = std::max(weights_.width(), ld);
     Buffer dh(ranks * ld_dh), dc(ranks * ld), before(ranks * ld), own(ranks * ld_gates), zero(ld_dh);
     std::fill(dh + 0, dh + ranks * ld_dh, 0.0f);
     std::fill(dc + 0, dc + ranks * ld, 0.0f);

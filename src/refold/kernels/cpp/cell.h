@@ -40,19 +40,25 @@ inline Floats<W> slope(Floats<W> y) {
   return fill<W>(1.0f);
 }
 
-// A block of W units: `sums` are the gates' weighted sums, overwritten by the gates.
+// A block of W units of some sequences: `sums` are the gates' weighted sums, overwritten by the
+// gates.  Two loops, because a row's whole chain of exponentials is too long to overlap with the
+// next row's.
 template <Activation A, Activation R, int W>
-inline void cell_forward(float* sums, float* c, float* h) {
-  Floats<W> input, forget, candidate, output;
-  activate<R, R, W>(load<W>(sums), load<W>(sums + W), input, forget);
-  activate<A, R, W>(load<W>(sums + 2 * W), load<W>(sums + 3 * W), candidate, output);
-  const Floats<W> state = forget * load<W>(c) + input * candidate;
-  store<W>(sums, input);
-  store<W>(sums + W, forget);
-  store<W>(sums + 2 * W, candidate);
-  store<W>(sums + 3 * W, output);
-  store<W>(c, state);
-  store<W>(h, output * activate<A, W>(state));
+inline void cell_forward(int64_t rows, float* sums, int64_t ld_sums, float* c, float* h,
+                         int64_t ld) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* gates = sums + r * ld_sums;
+    Floats<W> input, forget, candidate, output;
+    activate<R, R, W>(load<W>(gates), load<W>(gates + W), input, forget);
+    activate<A, R, W>(load<W>(gates + 2 * W), load<W>(gates + 3 * W), candidate, output);
+    store<W>(c + r * ld, forget * load<W>(c + r * ld) + input * candidate);
+    store<W>(gates, input);
+    store<W>(gates + W, forget);
+    store<W>(gates + 2 * W, candidate);
+    store<W>(gates + 3 * W, output);
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    store<W>(h + r * ld, load<W>(sums + r * ld_sums + 3 * W) * activate<A, W>(load<W>(c + r * ld)));
 }
 
 // From the gates to the gradients by their sums; dc goes from this step to the one before.

@@ -72,9 +72,7 @@ class ForwardPass {
                                  has_early ? early_next + column : bias_ + column,
                                  has_early ? ld_gates : 0,
                                  sums, ld_gates}, running);
-          for (int64_t r = 0; r < running; ++r)
-            cell_forward<A, R, W>(sums + r * ld_gates, c + r * ld + block.first,
-                                  h + r * ld + block.first);
+          cell_forward<A, R, W>(running, sums, ld_gates, c + block.first, h + block.first, ld);
         });
       if (has_early) early_next += running * ld_gates;
       if (call_.cells) std::memcpy(call_.cells + row * ld, c, running * ld * sizeof(float));

@@ -6,6 +6,9 @@
 
 #include <cstdint>
 #include <cstring>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 namespace refold {
 namespace REFOLD_VARIANT {
@@ -51,9 +54,14 @@ inline Floats<W> fill(float value) {
   return Floats<W>{} + value;
 }
 
-// Limits, with NaN passed on.
+// Limits, with NaN passed on.  GCC makes a comparison and a blend of the ternary on AVX-512, where
+// the machine has one instruction; a seventh of the time of all activations hangs on it.
 template <int W>
 inline Floats<W> clamp(Floats<W> x, float low, float high) {
+#if defined(__AVX512F__)
+  if constexpr (W == 16)
+    return (Floats<W>)_mm512_min_ps(_mm512_set1_ps(high), _mm512_max_ps(_mm512_set1_ps(low), (__m512)x));
+#endif
   x = x < low ? fill<W>(low) : x;
   return x > high ? fill<W>(high) : x;
 }
@@ -102,7 +110,7 @@ struct Quotient {
 // 1 / (1 + exp(-x)); saturates at 2e-19, where the product of two denominators is still finite.
 template <int W>
 inline Quotient<W> sigmoid_quotient(Floats<W> x) {
-  const Exponential<W> e = split_exp<W>(clamp<W>(-x, -43.0f, 43.0f));
+  const Exponential<W> e = split_exp<W>(-clamp<W>(x, -43.0f, 43.0f));
   return {fill<W>(1.0f), e.scale * e.rest + (e.scale + 1.0f)};
 }
 

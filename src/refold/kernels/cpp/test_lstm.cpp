@@ -1,0 +1,413 @@
+// The LSTM against plain loops in double precision, without JAX: built for the sanitizers.
+//
+// Every array is its own allocation of exactly its size, so that a read or write past its end is
+// found.  Prints one line a check and returns 1 if any failed.
+#include <cmath>
+#include <cstdio>
+#include <deque>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lstm.h"
+
+// GCC before 13.3 misaligns wide vectors on the stack that this check sets up.
+extern "C" const char* __asan_default_options() { return "detect_stack_use_after_return=0"; }
+
+namespace {
+
+using refold::Activation;
+using Floats = std::vector<float>;
+using Doubles = std::vector<double>;
+
+int failures = 0;
+
+void check(bool holds, const std::string& what) {
+  std::printf("%s %s\n", holds ? "ok    " : "FAILED", what.c_str());
+  if (!holds) ++failures;
+}
+
+// A pool of threads; `lazy` ones start their tasks only when the pool is closed.
+class Threads {
+ public:
+  explicit Threads(int count, bool lazy = false) : lazy_(lazy) {
+    for (int i = 0; i < count; ++i) threads_.emplace_back([this] { serve(); });
+  }
+  ~Threads() { close(); }
+  void close() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      closed_ = true;
+    }
+    changed_.notify_all();
+    for (auto& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  refold::Pool pool(int64_t threads) {
+    return {threads, [this](std::function<void()> task) {
+              std::lock_guard<std::mutex> lock(mutex_);
+              tasks_.push_back(std::move(task));
+              changed_.notify_one();
+            }};
+  }
+
+ private:
+  void serve() {
+    for (;;) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      changed_.wait(lock, [this] { return closed_ || (!lazy_ && !tasks_.empty()); });
+      if (tasks_.empty()) return;
+      auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+    }
+  }
+  bool lazy_, closed_ = false;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> tasks_;
+  std::vector<std::thread> threads_;
+};
+
+double activate(Activation kind, double x) {
+  switch (kind) {
+    case Activation::kTanh: return std::tanh(x);
+    case Activation::kSigmoid: return 1 / (1 + std::exp(-x));
+    case Activation::kRelu: return x > 0 ? x : 0;
+    default: return x;
+  }
+}
+
+double slope(Activation kind, double y) {
+  switch (kind) {
+    case Activation::kTanh: return 1 - y * y;
+    case Activation::kSigmoid: return y * (1 - y);
+    case Activation::kRelu: return y > 0 ? 1 : 0;
+    default: return 1;
+  }
+}
+
+// One problem with its arrays, the results of the kernel, and those of plain loops.
+struct Problem {
+  refold::Shape shape;
+  Activation activation, recurrent_activation;
+  bool go_backwards, sequences;
+  Floats x, kernel, recurrent, bias, h0, c0, d_outputs, d_h, d_c;
+  std::vector<uint8_t> mask;  // empty where every step is real
+
+  Problem(refold::Shape s, unsigned seed) : shape(s) {
+    std::mt19937 random(seed);
+    const auto [B, T, F, H] = s;
+    activation = static_cast<Activation>(random() % 4);
+    recurrent_activation = static_cast<Activation>(random() % 4);
+    go_backwards = random() % 2;
+    sequences = random() % 3;
+    const auto draw = [&](int64_t count, double scale) {
+      std::normal_distribution<double> normal(0, scale);
+      Floats values(count);
+      for (float& value : values) value = static_cast<float>(normal(random));
+      return values;
+    };
+    x = draw(B * T * F, 0.5);
+    kernel = draw(F * 4 * H, 0.3 / std::sqrt(F));
+    recurrent = draw(H * 4 * H, 0.3 / std::sqrt(H));
+    bias = draw(4 * H, 0.1);
+    h0 = draw(B * H, 0.3);
+    c0 = draw(B * H, 0.3);
+    if (sequences) d_outputs = draw(B * T * H, 1);
+    d_h = draw(B * H, 1);
+    d_c = draw(B * H, 1);
+    const int masking = random() % 4;
+    if (!masking) return;
+    mask.resize(B * T);
+    for (int64_t b = 0; b < B; ++b) {
+      const int64_t length = random() % (T + 1);
+      for (int64_t t = 0; t < T; ++t)
+        mask[b * T + t] = masking == 1 ? t < length : masking == 2 ? random() % 2 : 0;
+    }
+  }
+
+  void fill(refold::Call& call) const {
+    call.shape = shape;
+    call.activation = activation;
+    call.recurrent_activation = recurrent_activation;
+    call.go_backwards = go_backwards;
+    call.x = x.data();
+    call.kernel = kernel.data();
+    call.recurrent = recurrent.data();
+    call.h0 = h0.data();
+    call.c0 = c0.data();
+    call.mask = mask.empty() ? nullptr : mask.data();
+  }
+};
+
+struct Results {
+  Floats outputs, h, c, d_x, d_kernel, d_recurrent, d_bias, d_h0, d_c0;
+  std::vector<Floats*> all() {
+    return {&outputs, &h, &c, &d_x, &d_kernel, &d_recurrent, &d_bias, &d_h0, &d_c0};
+  }
+};
+
+Results run(const Problem& problem, const refold::Variant& variant, const refold::Pool& pool,
+            bool residuals = true) {
+  const auto [B, T, F, H] = problem.shape;
+  const refold::Layout layout(problem.shape);
+  Results out;
+  out.outputs.resize(problem.sequences ? B * T * H : 0);
+  out.h.resize(B * H);
+  out.c.resize(B * H);
+  Floats inputs(B * T * layout.input_row), gates(B * T * layout.gate_row), cells(B * T * layout.units);
+  refold::Forward forward;
+  problem.fill(forward);
+  forward.bias = problem.bias.data();
+  forward.outputs = problem.sequences ? out.outputs.data() : nullptr;
+  forward.h = out.h.data();
+  forward.c = out.c.data();
+  forward.inputs = residuals ? inputs.data() : nullptr;
+  forward.gates = residuals ? gates.data() : nullptr;
+  forward.cells = residuals ? cells.data() : nullptr;
+  variant.forward(forward, pool);
+  if (!residuals) return out;
+  out.d_x.resize(problem.x.size());
+  out.d_kernel.resize(problem.kernel.size());
+  out.d_recurrent.resize(problem.recurrent.size());
+  out.d_bias.resize(problem.bias.size());
+  out.d_h0.resize(problem.h0.size());
+  out.d_c0.resize(problem.c0.size());
+  refold::Backward backward;
+  problem.fill(backward);
+  backward.inputs = inputs.data();
+  backward.cells = cells.data();
+  backward.activated = gates.data();
+  backward.gates = gates.data();
+  backward.d_outputs = problem.sequences ? problem.d_outputs.data() : nullptr;
+  backward.d_h = problem.d_h.data();
+  backward.d_c = problem.d_c.data();
+  backward.d_x = out.d_x.data();
+  backward.d_kernel = out.d_kernel.data();
+  backward.d_recurrent = out.d_recurrent.data();
+  backward.d_bias = out.d_bias.data();
+  backward.d_h0 = out.d_h0.data();
+  backward.d_c0 = out.d_c0.data();
+  variant.backward(backward, pool);
+  return out;
+}
+
+// The same by the formulas, one sequence and one step after the other.
+struct Reference {
+  Doubles outputs, h, c, d_x, d_kernel, d_recurrent, d_bias, d_h0, d_c0;
+  std::vector<Doubles*> all() {
+    return {&outputs, &h, &c, &d_x, &d_kernel, &d_recurrent, &d_bias, &d_h0, &d_c0};
+  }
+};
+
+Reference reference(const Problem& p) {
+  const auto [B, T, F, H] = p.shape;
+  const int64_t G = 4 * H;
+  Reference out;
+  out.outputs.assign(p.sequences ? B * T * H : 0, 0);
+  out.h.assign(B * H, 0);
+  out.c.assign(B * H, 0);
+  out.d_x.assign(p.x.size(), 0);
+  out.d_kernel.assign(p.kernel.size(), 0);
+  out.d_recurrent.assign(p.recurrent.size(), 0);
+  out.d_bias.assign(p.bias.size(), 0);
+  out.d_h0.assign(B * H, 0);
+  out.d_c0.assign(B * H, 0);
+  for (int64_t b = 0; b < B; ++b) {
+    std::vector<Doubles> hs, cs, gates;
+    hs.emplace_back(p.h0.begin() + b * H, p.h0.begin() + (b + 1) * H);
+    cs.emplace_back(p.c0.begin() + b * H, p.c0.begin() + (b + 1) * H);
+    const auto time = [&](int64_t s) { return p.go_backwards ? T - 1 - s : s; };
+    const auto real = [&](int64_t s) { return p.mask.empty() || p.mask[b * T + time(s)]; };
+    for (int64_t s = 0; s < T; ++s) {
+      Doubles h = hs.back(), c = cs.back(), gate(G);
+      if (real(s)) {
+        const float* x = p.x.data() + (b * T + time(s)) * F;
+        for (int64_t g = 0; g < G; ++g) {
+          double sum = p.bias[g];
+          for (int64_t f = 0; f < F; ++f) sum += static_cast<double>(x[f]) * p.kernel[f * G + g];
+          for (int64_t u = 0; u < H; ++u) sum += hs.back()[u] * p.recurrent[u * G + g];
+          gate[g] = activate(g / H == 2 ? p.activation : p.recurrent_activation, sum);
+        }
+        for (int64_t u = 0; u < H; ++u) {
+          c[u] = gate[H + u] * c[u] + gate[u] * gate[2 * H + u];
+          h[u] = gate[3 * H + u] * activate(p.activation, c[u]);
+        }
+      }
+      if (p.sequences) std::copy(h.begin(), h.end(), out.outputs.begin() + (b * T + s) * H);
+      hs.push_back(h);
+      cs.push_back(c);
+      gates.push_back(gate);
+    }
+    std::copy(hs.back().begin(), hs.back().end(), out.h.begin() + b * H);
+    std::copy(cs.back().begin(), cs.back().end(), out.c.begin() + b * H);
+    Doubles dh(p.d_h.begin() + b * H, p.d_h.begin() + (b + 1) * H);
+    Doubles dc(p.d_c.begin() + b * H, p.d_c.begin() + (b + 1) * H);
+    for (int64_t s = T - 1; s >= 0; --s) {
+      if (p.sequences)
+        for (int64_t u = 0; u < H; ++u) dh[u] += p.d_outputs[(b * T + s) * H + u];
+      if (!real(s)) continue;
+      const Doubles& gate = gates[s];
+      Doubles d_sum(G), dh_before(H, 0);
+      for (int64_t u = 0; u < H; ++u) {
+        const double squashed = activate(p.activation, cs[s + 1][u]);
+        const double d = dc[u] + dh[u] * gate[3 * H + u] * slope(p.activation, squashed);
+        d_sum[u] = d * gate[2 * H + u] * slope(p.recurrent_activation, gate[u]);
+        d_sum[H + u] = d * cs[s][u] * slope(p.recurrent_activation, gate[H + u]);
+        d_sum[2 * H + u] = d * gate[u] * slope(p.activation, gate[2 * H + u]);
+        d_sum[3 * H + u] = dh[u] * squashed * slope(p.recurrent_activation, gate[3 * H + u]);
+        dc[u] = d * gate[H + u];
+      }
+      const int64_t at = (b * T + time(s)) * F;
+      for (int64_t g = 0; g < G; ++g) {
+        for (int64_t f = 0; f < F; ++f) {
+          out.d_x[at + f] += d_sum[g] * p.kernel[f * G + g];
+          out.d_kernel[f * G + g] += d_sum[g] * p.x[at + f];
+        }
+        for (int64_t u = 0; u < H; ++u) {
+          dh_before[u] += d_sum[g] * p.recurrent[u * G + g];
+          out.d_recurrent[u * G + g] += d_sum[g] * hs[s][u];
+        }
+        out.d_bias[g] += d_sum[g];
+      }
+      dh = dh_before;
+    }
+    std::copy(dh.begin(), dh.end(), out.d_h0.begin() + b * H);
+    std::copy(dc.begin(), dc.end(), out.d_c0.begin() + b * H);
+  }
+  return out;
+}
+
+double worst(Results& results, Reference& expected) {
+  double largest = 0;
+  const auto ours = results.all();
+  const auto theirs = expected.all();
+  for (size_t i = 0; i < ours.size(); ++i) {
+    double scale = 1e-3, difference = 0;
+    for (size_t k = 0; k < ours[i]->size(); ++k) {
+      const double value = (*ours[i])[k], right = (*theirs[i])[k];
+      if (!std::isfinite(value)) return INFINITY;
+      scale = std::max(scale, std::abs(right));
+      difference = std::max(difference, std::abs(value - right));
+    }
+    largest = std::max(largest, difference / scale);
+  }
+  return largest;
+}
+
+bool same(Results a, Results b) {
+  const auto left = a.all(), right = b.all();
+  for (size_t i = 0; i < left.size(); ++i)
+    if (*left[i] != *right[i]) return false;
+  return true;
+}
+
+std::string text(const refold::Shape& shape) {
+  return "B" + std::to_string(shape.batch) + " T" + std::to_string(shape.steps) + " F" +
+         std::to_string(shape.features) + " H" + std::to_string(shape.units);
+}
+
+void check_numbers(const std::string& name, const refold::Variant& variant) {
+  const refold::Shape shapes[] = {
+      {1, 1, 1, 1},  {2, 3, 4, 2},   {3, 7, 1, 5},   {5, 4, 3, 8},    {13, 6, 5, 9},  {7, 9, 2, 16},
+      {33, 5, 6, 20}, {17, 8, 12, 31}, {4, 3, 128, 33}, {6, 4, 129, 12}, {3, 5, 300, 40}, {2, 40, 2, 64},
+      {0, 4, 2, 3},  {3, 0, 2, 3},
+  };
+  unsigned seed = 0;
+  for (const auto& shape : shapes)
+    for (int draw = 0; draw < 6; ++draw) {
+      const Problem problem(shape, ++seed);
+      Reference expected = reference(problem);
+      Results alone = run(problem, variant, {});
+      const double error = worst(alone, expected);
+      Threads threads(3);
+      const bool equal = same(alone, run(problem, variant, threads.pool(3)));
+      Results inference = run(problem, variant, threads.pool(2), false);
+      const bool quick = inference.outputs == alone.outputs && inference.h == alone.h;
+      check(error < 2e-5 && equal && quick,
+            name + " " + text(shape) + " draw " + std::to_string(draw) + ": error " +
+                std::to_string(error * 1e6) + "e-6" + (equal ? "" : ", threads differ") +
+                (quick ? "" : ", inference differs"));
+    }
+}
+
+void check_functions(const std::string& name, const refold::Variant& variant) {
+  Floats x;
+  for (int i = -4400; i <= 4400; ++i) x.push_back(static_cast<float>(i) / 100);
+  Floats y(x.size());
+  const auto error = [&](auto function) {
+    double largest = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double right = function(static_cast<double>(x[i]));
+      largest = std::max(largest, std::abs(y[i] - right) / std::max(std::abs(right), 1e-18));
+    }
+    return largest;
+  };
+  const auto count = static_cast<int64_t>(x.size());
+  variant.exp(x.data(), y.data(), count);
+  check(error([](double v) { return std::exp(v); }) < 1e-6, name + " exp");
+  variant.tanh(x.data(), y.data(), count);
+  check(error([](double v) { return std::tanh(v); }) < 1e-6, name + " tanh");
+  variant.sigmoid(x.data() + 100, y.data() + 100, count - 200);
+  x.erase(x.begin(), x.begin() + 100), y.erase(y.begin(), y.begin() + 100);
+  x.resize(x.size() - 100), y.resize(y.size() - 100);
+  check(error([](double v) { return 1 / (1 + std::exp(-v)); }) < 1e-6, name + " sigmoid");
+  x = {1e4f, -1e4f, INFINITY, -INFINITY, 3e38f, -3e38f};
+  y.resize(x.size());
+  bool finite = true;
+  for (auto function : {variant.exp, variant.tanh, variant.sigmoid}) {
+    function(x.data(), y.data(), static_cast<int64_t>(x.size()));
+    for (float value : y) finite = finite && std::isfinite(value);
+  }
+  check(finite, name + " saturates");
+}
+
+void check_threads() {
+  {
+    Threads lazy(1, true);
+    int64_t sum = 0;
+    refold::parallel(lazy.pool(4), 100, [&](int64_t item) { sum += item; });
+    check(sum == 4950, "a pool that starts nothing: the caller does it all");
+    lazy.close();
+    check(sum == 4950, "tasks that start after the call find nothing to do");
+  }
+  {
+    Threads one(1);
+    std::atomic<int64_t> sum{0};
+    std::vector<std::thread> callers;
+    for (int caller = 0; caller < 4; ++caller)
+      callers.emplace_back([&] {
+        for (int call = 0; call < 50; ++call)
+          refold::parallel(one.pool(3), 20, [&](int64_t item) { sum += item; });
+      });
+    for (auto& caller : callers) caller.join();
+    check(sum == 4 * 50 * 190, "four callers share a pool of one thread");
+  }
+  Threads two(2);
+  bool thrown = false;
+  try {
+    refold::parallel(two.pool(3), 10, [](int64_t item) {
+      if (item == 5) throw std::runtime_error("item 5");
+    });
+  } catch (const std::runtime_error&) {
+    thrown = true;
+  }
+  check(thrown, "an error of an item reaches the caller");
+}
+
+}  // namespace
+
+int main() {
+  check_threads();
+  for (const char* name : {"avx512", "avx2", "x86-64", "neon", "plain"})
+    if (const refold::Named* named = refold::find_variant(name)) {
+      check_functions(name, *named->variant);
+      check_numbers(name, *named->variant);
+    }
+  std::printf("%d failed\n", failures);
+  return failures != 0;
+}
