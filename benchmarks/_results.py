@@ -53,7 +53,7 @@ def replace_results(page: Path, text: str) -> None:
     _, end, after = rest.partition("<!-- results: end -->\n")
     if not end:
         raise SystemExit(f"{page} has no lines <!-- results: begin --> and <!-- results: end -->.")
-    whole = f"{before}<!-- results: begin -->\n{text}\n{end}{after}"
+    whole = f"{before}<!-- results: begin -->\n{text.rstrip()}\n{end}{after}"
     page.write_text(whole, encoding="utf-8")
 
 

@@ -26,6 +26,23 @@ from benchmarks.lstm_peers.tables import main_table, page
 from benchmarks.lstm_peers.targets import SAME
 
 DOCS = Path(__file__).parents[1] / "docs"
+SHOWN = """\
+![Rate against units: a curve an implementation, the machine's matrix product as a line](images/lstm.png)
+
+*Forward and backward of one layer, in operations of its matrix products a second. Higher is faster; the
+dashed line is what the same machine does on one large matrix product, with nothing between.*
+
+## One layer
+
+Forward and backward in milliseconds, gradients by the weights and by the input, float32. T steps, batch
+B, F features, H units. Each implementation runs by itself, at its best setting and number of threads.
+*Of the rate* is the part of the machine's matrix-product rate that Refold reaches.
+
+{table}
+
+[All results](../benchmarks/results/lstm.md), with machine and versions: forward alone, batches of unequal
+lengths, and a whole model trained by Keras's `fit`.
+"""
 QUICK_SWEEP = tuple(case for case in SWEEP if case.units in {8, 64, 256})
 
 
@@ -76,7 +93,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     if measured.sweep:
         draw(measured, DOCS / "images" / "lstm.png" if whole else folder / "lstm.png")
     if whole:
-        replace_results(DOCS / "performance.md", main_table(measured))
+        replace_results(DOCS / "performance.md", SHOWN.format(table=main_table(measured)))
     say(f"{folder / 'lstm.md'} is written")
     _check(measured)
 

@@ -72,7 +72,7 @@ def measure(
     epochs = {}
     if question:
         able = [Candidate(name, "all", {"epochs": EPOCHS}) for name in QUESTION if name in names]
-        epochs = pool.race("question", None, able, rounds=QUESTION_ROUNDS)
+        epochs = pool.race("question", None, able, rounds=min(pool.rounds, QUESTION_ROUNDS))
         say(f"an epoch of the question's model: {_words(epochs)}")
     medians = {name: statistics.median(values) for name, values in rates.items()}
     return Measured(measured, curves, epochs, medians, about)
