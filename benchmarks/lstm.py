@@ -7,7 +7,8 @@ Every implementation computes in a process of its own, from the same numbers, at
 settings and thread counts, which are found first.  Then they take turns, several rounds, so that
 whatever else the machine does falls on all alike; medians are over rounds.  Their results have to
 be the same.  Tables go to ``results/lstm.md``, the picture and the main table to
-``docs/performance.md``.  ``--quick`` and ``--rows`` write into a folder for temporary files.
+``docs/performance.md``.  With ``--quick``, ``--rows`` or an implementation missing, all goes to a
+folder for temporary files.
 """
 
 import argparse
@@ -27,21 +28,21 @@ from benchmarks.lstm_peers.targets import SAME
 
 DOCS = Path(__file__).parents[1] / "docs"
 SHOWN = """\
-![Rate against units: a curve an implementation, the machine's matrix product as a line](images/lstm.png)
+![Rate against units: a curve an implementation, and the matrix product](images/lstm.png)
 
-*Forward and backward of one layer, in operations of its matrix products a second. Higher is faster; the
-dashed line is what the same machine does on one large matrix product, with nothing between.*
+*Forward and backward of one layer, in operations of its matrix products a second. Higher is
+faster; the dashed line is what the same machine does on one large matrix product.*
 
 ## One layer
 
-Forward and backward in milliseconds, gradients by the weights and by the input, float32. T steps, batch
-B, F features, H units. Each implementation runs by itself, at its best setting and number of threads.
-*Of the rate* is the part of the machine's matrix-product rate that Refold reaches.
+Forward and backward in milliseconds, gradients by the weights and by the input, float32. T steps,
+batch B, F features, H units. Each implementation runs by itself, at its best setting and number of
+threads. *Of the rate* is the part of the machine's matrix-product rate that Refold reaches.
 
 {table}
 
-[All results](../benchmarks/results/lstm.md), with machine and versions: forward alone, batches of unequal
-lengths, and a whole model trained by Keras's `fit`.
+[All results](../benchmarks/results/lstm.md), with machine and versions: forward alone, batches of
+unequal lengths, and a whole model trained by Keras's `fit`.
 """
 QUICK_SWEEP = tuple(case for case in SWEEP if case.units in {8, 64, 256})
 
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] = ()) -> None:
             say=say,
         )
 
-    whole = not (options.quick or options.rows)
+    whole = not (options.quick or options.rows or absent)
     folder = FOLDER if whole else Path(tempfile.mkdtemp(prefix="refold-lstm-"))
     write_page(
         "lstm",
