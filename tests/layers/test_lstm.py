@@ -278,7 +278,7 @@ def test_an_unknown_engine_is_refused(engine):
 
 def run(code, **environment):
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, "-c", code],
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
         capture_output=True,
         text=True,

@@ -1,27 +1,50 @@
-"""``refold info``: what a saved model is and how its training went."""
+"""``refold info``: what a saved model is and how its training went, or what is installed."""
 
 import json
+import platform
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
 from refold.cli._codes import load_model
-from refold.cli._options import Model
 
 __all__ = ["info"]
 
 
 def info(
-    model: Model,
+    model: Annotated[
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="File that `refold fit` wrote, or -."),
+    ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
 ) -> None:
-    """Show what a model reads, how it is built, and how its training went."""
-    facts = _facts(load_model(model))
+    """Show what a model reads, how it is built, and how its training went.
+
+    Without MODEL: what is installed here, and what runs its LSTM layers.
+    """
+    facts = _installation() if model is None else _facts(load_model(model))
     if as_json:
         typer.echo(json.dumps(facts))
-        return
-    _print(facts)
+    elif model is None:
+        _print_installation(facts)
+    else:
+        _print(facts)
+
+
+def _installation() -> dict[str, Any]:
+    import refold
+
+    runtime = refold.layers.runtime()
+    return {
+        **{name: version(name) for name in ("refold", "keras", "jax", "numpy")},
+        "python": platform.python_version(),
+        "backend": runtime.backend,
+        "device": runtime.device,
+        "lstm_kernel": runtime.kernel,
+        "why_no_lstm_kernel": runtime.why_not,
+    }
 
 
 def _facts(model: Any) -> dict[str, Any]:
@@ -45,13 +68,35 @@ def _facts(model: Any) -> dict[str, Any]:
     }
 
 
-def _print(facts: dict[str, Any]) -> None:
-    from rich.console import Console
+def _print_installation(facts: dict[str, Any]) -> None:
+    table = _table()
+    table.add_row("refold", facts["refold"])
+    table.add_row("keras", f"{facts['keras']}, on {facts['backend']}")
+    for name in ("jax", "numpy", "python"):
+        table.add_row(name, facts[name])
+    if facts["device"] is not None:
+        table.add_row("device", facts["device"])
+    table.add_row("LSTM kernel", facts["lstm_kernel"] or f"none: {facts['why_no_lstm_kernel']}")
+    _show(table)
+
+
+def _table() -> Any:
     from rich.table import Table
 
     table: Any = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
+    return table
+
+
+def _show(table: Any) -> None:
+    from rich.console import Console
+
+    Console().print(table)
+
+
+def _print(facts: dict[str, Any]) -> None:
+    table = _table()
     parameters = facts["parameters"]
     kinds: dict[str, int] = {}
     for column in facts["columns"]:
@@ -67,7 +112,7 @@ def _print(facts: dict[str, Any]) -> None:
         table.add_row("best validation loss", f"{facts['best_validation_loss']:.5g}")
     if facts["seconds"] is not None:
         table.add_row("training", f"{facts['seconds']:.1f} s")
-    Console().print(table)
+    _show(table)
 
 
 def _shortened(names: list[str]) -> str:

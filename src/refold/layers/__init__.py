@@ -1,8 +1,10 @@
-"""Keras layers: the LSTM, padding to mask, pooling, repeating, and heads by column kind."""
+"""Keras layers: LSTM and its engine, padding to mask, pooling, repeating, heads by column kind."""
 
 from refold.layers._columns import ColumnEncoding as ColumnEncoding
 from refold.layers._columns import ColumnHead as ColumnHead
 from refold.layers._convert import convert as convert
+from refold.layers._engine import Runtime as Runtime
+from refold.layers._engine import runtime as runtime
 from refold.layers._length import LengthHead as LengthHead
 from refold.layers._lstm import LSTM as LSTM
 from refold.layers._padding import PaddingMask as PaddingMask

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 
 from refold.errors import ParameterError
-from refold.layers._lstm import LSTM, check_engine
+from refold.layers._engine import check_engine
+from refold.layers._lstm import LSTM
 
 __all__ = ["convert"]
 

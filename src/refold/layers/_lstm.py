@@ -1,25 +1,16 @@
-"""The LSTM layer that every model of Refold uses, and the choice of what runs it."""
+"""The LSTM layer that every model of Refold uses: Keras's, on the fused kernel where it can."""
 
-import functools
-import logging
-import os
 from typing import Any
 
 import keras
 from keras import ops
 
 from refold.errors import ParameterError
+from refold.layers._engine import check_engine, why_not_here
 
-__all__ = ["LSTM", "check_engine"]
+__all__ = ["LSTM"]
 
-ENGINES = ("auto", "fused", "scan")
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
-
-
-def check_engine(engine: Any) -> None:
-    """Raise `ParameterError` if ``engine`` is none of the three."""
-    if engine not in ENGINES:
-        raise ParameterError(f"engine must be auto, fused or scan. Got {engine!r}.")
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -102,9 +93,8 @@ class LSTM(keras.layers.LSTM):
 
     def _why_not_fused(self, sequences: Any) -> str | None:
         """One line on why the fused kernel cannot run, or None if it can."""
-        return self._why_not_by_configuration(sequences) or _why_not_here(
-            say_so=self.engine == "auto"
-        )
+        reason = self._why_not_by_configuration(sequences)
+        return reason or why_not_here(say_so=self.engine == "auto")
 
     def _why_not_by_configuration(self, sequences: Any) -> str | None:
         if self.engine == "scan":
@@ -172,30 +162,3 @@ def _activation_name(function: Any) -> str:
         if function is getattr(keras.activations, name):
             return name
     return ""
-
-
-def _why_not_here(*, say_so: bool) -> str | None:
-    """One line on why no layer of this process can run fused, or None."""
-    if keras.backend.backend() != "jax":
-        return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
-    device = keras.distribution.list_devices()[0].partition(":")[0]
-    if device != "cpu":
-        return f"JAX runs on {device}, and the kernel is for CPUs"
-    # not at the top: other backends have no need of JAX
-    from refold.kernels import why_not
-
-    reason = why_not()
-    if reason is not None and say_so:
-        _log_once(reason)
-    return reason
-
-
-@functools.cache
-def _log_once(reason: str) -> None:
-    # whoever turned the kernel off knows
-    chosen = os.environ.get("REFOLD_KERNEL") == "none"
-    logging.getLogger("refold").log(
-        logging.INFO if chosen else logging.WARNING,
-        "LSTM layers run on Keras's loop, which is slower than the fused kernel: %s",
-        reason,
-    )

@@ -1,0 +1,96 @@
+"""What runs LSTM layers in this process: the fused kernel, or Keras's loop and the reason why."""
+
+import functools
+import logging
+import os
+from typing import Any, NamedTuple
+
+import keras
+
+from refold.errors import ParameterError
+
+__all__ = ["Runtime", "check_engine", "runtime", "why_not_here"]
+
+ENGINES = ("auto", "fused", "scan")
+
+
+class Runtime(NamedTuple):
+    """What LSTM layers run on.
+
+    Attributes
+    ----------
+    backend : str
+        Keras's backend.
+    device : str or None
+        JAX's default device, such as "cpu:0"; None on other backends.
+    kernel : str or None
+        Variant of the fused kernel, such as "avx2"; None where it cannot run.
+    why_not : str or None
+        The reason where it cannot run, in one line.
+    """
+
+    backend: str
+    device: str | None
+    kernel: str | None
+    why_not: str | None
+
+
+def runtime() -> Runtime:
+    """Tell what LSTM layers run on in this process.
+
+    Returns
+    -------
+    Runtime
+
+    Examples
+    --------
+    >>> found = runtime()
+    >>> found.backend
+    'jax'
+    >>> (found.kernel is None) == (found.why_not is not None)
+    True
+    """
+    backend = keras.backend.backend()
+    reason = why_not_here(say_so=False)
+    kernel = None
+    if reason is None:
+        from refold.kernels import variant
+
+        kernel = variant()
+    return Runtime(backend, _device() if backend == "jax" else None, kernel, reason)
+
+
+def check_engine(engine: Any) -> None:
+    """Raise `ParameterError` if ``engine`` is none of the three."""
+    if engine not in ENGINES:
+        raise ParameterError(f"engine must be auto, fused or scan. Got {engine!r}.")
+
+
+def why_not_here(*, say_so: bool) -> str | None:
+    """One line on why no layer of this process can run fused, or None; logged once on demand."""
+    if keras.backend.backend() != "jax":
+        return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
+    if not _device().startswith("cpu"):
+        return f"JAX runs on {_device()}, and the kernel is for CPUs"
+    # not at the top: other backends have no need of JAX
+    from refold.kernels import why_not
+
+    reason = why_not()
+    if reason is not None and say_so:
+        _log_once(reason)
+    return reason
+
+
+def _device() -> str:
+    return keras.distribution.list_devices()[0]
+
+
+@functools.cache
+def _log_once(reason: str) -> None:
+    # whoever turned the kernel off knows
+    chosen = os.environ.get("REFOLD_KERNEL") == "none"
+    logging.getLogger("refold").log(
+        logging.INFO if chosen else logging.WARNING,
+        "LSTM layers run on Keras's loop, which is slower than the fused kernel: %s",
+        reason,
+    )

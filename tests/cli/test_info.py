@@ -1,0 +1,65 @@
+"""``refold info`` without a model: what is installed, and what runs its LSTM layers."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+from refold import kernels
+from refold.cli import main
+
+
+def info(*arguments, **environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "refold", "info", *arguments],
+        env={**os.environ, "COLUMNS": "300", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_the_installation_for_programs(capsys):
+    assert main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert {name: facts[name] for name in ("refold", "keras", "jax", "numpy")} == {
+        name: version(name) for name in ("refold", "keras", "jax", "numpy")
+    }
+    assert facts["backend"] == "jax"
+    assert facts["lstm_kernel"] == kernels.variant()
+    assert facts["why_no_lstm_kernel"] == kernels.why_not()
+
+
+def test_the_installation_for_people(capsys):
+    assert main(["info"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
+        "refold",
+        "keras",
+        "jax",
+        "numpy",
+        "python",
+        "device",
+        "LSTM kernel",
+    ]
+    assert f"{version('keras')}, on jax" in lines[1]
+    assert (kernels.variant() or "none: ") in lines[-1]
+
+
+def test_the_reason_is_shown_where_there_is_no_kernel():
+    shown = info(REFOLD_KERNEL="none")
+    assert "LSTM kernel  none: REFOLD_KERNEL=none" in shown
+    facts = json.loads(info("--json", REFOLD_KERNEL="none"))
+    assert facts["lstm_kernel"] is None
+    assert "REFOLD_KERNEL=none" in facts["why_no_lstm_kernel"]
+
+
+def test_another_backend_is_named():
+    facts = json.loads(info("--json", KERAS_BACKEND="numpy"))
+    assert facts["backend"] == "numpy"
+    assert facts["device"] is None
+    assert facts["why_no_lstm_kernel"] == "Keras runs on numpy, and the kernel is for JAX"
