@@ -24,7 +24,8 @@ class ForwardPass {
         weights_(4 * layout_.units * depth_),
         bias_(4 * layout_.units),
         early_(4 * layout_.units * (call.shape.features - layout_.inputs)) {
-    parallel(pool, static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
+    const int64_t size = (call.shape.features + call.shape.units) * 4 * call.shape.units;
+    parallel(enough_to_pack(pool, size), static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
       const Block& block = blocks_[index];
       const int64_t units = call.shape.units, early = call.shape.features - layout_.inputs;
       float* to = weights_ + 4 * block.first * depth_;

@@ -10,23 +10,29 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// By the input: packed rows times transposed input weights, some rows at a time.
+// By the input: packed rows times transposed input weights, some rows at a time.  Of a few features
+// each is a dot product, which leaves no part of a vector unused.
 class InputGradient {
  public:
   InputGradient(const Backward& call, const Plan& plan, const Pool& pool)
       : call_(call),
         plan_(plan),
         layout_(call.shape),
-        weights_(call.kernel, call.shape.features, call.shape.units, layout_,
-                 unit_blocks(layout_, call.shape.units), pool) {}
+        few_(call.shape.features <= kFew),
+        rows_(few_ ? call.shape.features * 4 * layout_.units : 0),
+        weights_(call.kernel, few_ ? 0 : call.shape.features, call.shape.units, layout_,
+                 unit_blocks(layout_, call.shape.units), pool) {
+    for (const Block& block : unit_blocks(layout_, call.shape.units))
+      for (int64_t f = 0; few_ && f < call.shape.features; ++f)
+        pack_rows(call.kernel + f * 4 * call.shape.units, 1, call.shape.units, block,
+                  rows_ + 4 * (f * layout_.units + block.first));
+  }
 
   int64_t items() const { return (plan_.rows() + kRows - 1) / kRows; }
 
   void run(int64_t item) const {
     const int64_t first = item * kRows, rows = std::min(kRows, plan_.rows() - first);
     const int64_t features = call_.shape.features;
-    Buffer tile(rows * kPanel * kWidth);
-    float zero[kPanel * kWidth] = {};
     float* to[kRows];
     for (int64_t row = 0, step = plan_.step_of(first); row < rows; ++row) {
       while (plan_.row(step + 1, 0) <= first + row) ++step;
@@ -34,24 +40,48 @@ class InputGradient {
       const int64_t time = plan_.time(plan_.position(step, rank));
       to[row] = call_.d_x + (plan_.sequence(rank) * call_.shape.steps + time) * features;
     }
+    const float* d_sums = call_.gates + first * layout_.gate_row;
+    if (few_)
+      for (int64_t row = 0; row < rows; ++row) dot(d_sums + row * layout_.gate_row, to[row]);
+    else
+      multiply_panels(d_sums, rows, to);
+  }
+
+ private:
+  static constexpr int64_t kRows = 96;
+  static constexpr int64_t kFew = 4;
+
+  void dot(const float* d_sums, float* to) const {
+    const int64_t depth = 4 * layout_.units;
+    for (int64_t f = 0; f < call_.shape.features; ++f) {
+      const float* weights = rows_ + f * depth;
+      Floats<kWidth> products = fill<kWidth>(0.0f);
+      for (int64_t k = 0; k < depth; k += kWidth)
+        products += load<kWidth>(d_sums + k) * load<kWidth>(weights + k);
+      to[f] = sum<kWidth>(products);
+    }
+  }
+
+  void multiply_panels(const float* d_sums, int64_t rows, float* const* to) const {
+    Buffer tile(rows * kPanel * kWidth);
+    const float zero[kPanel * kWidth] = {};
     for (int64_t panel = 0; panel < weights_.panels(); ++panel) {
       const int64_t columns = weights_.vectors(panel) * kWidth, column = panel * kPanel * kWidth;
-      const Product product{call_.gates + first * layout_.gate_row, layout_.gate_row,
-                            weights_.panel(panel), columns, weights_.depth(), zero, 0, tile, columns};
+      const Product product{d_sums, layout_.gate_row, weights_.panel(panel), columns,
+                            weights_.depth(), zero, 0, tile, columns};
       if (weights_.vectors(panel) == kPanel) multiply<kPanel, kWidth, false>(product, rows);
       else multiply<1, kWidth, false>(product, rows);
-      const int64_t present = std::min(columns, features - column);
+      const int64_t present = std::min(columns, call_.shape.features - column);
       for (int64_t row = 0; row < rows; ++row)
         std::memcpy(to[row] + column, tile + row * columns, present * sizeof(float));
     }
   }
 
- private:
-  static constexpr int64_t kRows = 96;
-
   const Backward& call_;
   const Plan& plan_;
   Layout layout_;
+  bool few_;
+  Buffer rows_;
   Transposed weights_;
 };
 
@@ -101,7 +131,7 @@ class WeightGradient {
 
  private:
   static constexpr int64_t kDepth = 128;  // packed rows summed while a tile's part is in registers
-  static constexpr int64_t kTile = 72;    // rows of the result in a tile, at most
+  static constexpr int64_t kTile = 96;    // rows of the result in a tile, at most
 
   struct Tile {
     Block block;

@@ -4,6 +4,7 @@
 #include "backward.h"
 #include "forward.h"
 #include "gradients.h"
+#include "pages.h"
 
 namespace refold {
 namespace REFOLD_VARIANT {
@@ -45,6 +46,12 @@ Pool enough(const Pool& pool, const Call& call, const Plan& plan) {
 
 void forward(const Forward& call, const Pool& all) {
   const Plan plan(call);
+  const Layout layout(call.shape);
+  const int64_t rows = call.shape.batch * call.shape.steps;
+  prefer_large_pages(call.inputs, rows * layout.input_row);
+  prefer_large_pages(call.gates, rows * layout.gate_row);
+  prefer_large_pages(call.cells, rows * layout.units);
+  prefer_large_pages(call.outputs, rows * call.shape.units);
   const Pool pool = enough(all, call, plan);
   run_groups(ForwardPass(call, plan, pool), call, plan, pool);
 }
@@ -53,10 +60,14 @@ void backward(const Backward& call, const Pool& all) {
   const Plan plan(call);
   const Pool pool = enough(all, call, plan);
   run_groups(BackwardPass(call, plan, pool), call, plan, pool);
-  const InputGradient by_input(call, plan, pool);
-  parallel(pool, by_input.items(), [&](int64_t item) { by_input.run(item); });
+  // Tiles of the weights' gradient are few and large; the input's rows fill what they leave.
   const WeightGradient by_weights(call, plan);
-  parallel(pool, by_weights.items(), [&](int64_t item) { by_weights.run(item); });
+  const InputGradient by_input(call, plan, pool);
+  const int64_t tiles = by_weights.items();
+  parallel(pool, tiles + by_input.items(), [&](int64_t item) {
+    if (item < tiles) by_weights.run(item);
+    else by_input.run(item - tiles);
+  });
 }
 
 template <typename Function>

@@ -56,6 +56,11 @@ inline void pack_rows(const float* weights, int64_t count, int64_t units, const 
     }
 }
 
+// Packing of few weights is over before another thread has woken up.
+inline Pool enough_to_pack(const Pool& pool, int64_t weights) {
+  return weights < 100000 ? Pool{} : pool;
+}
+
 // Vectors that the products with transposed weights take side by side.
 constexpr int kPanel = 2;
 
@@ -68,7 +73,7 @@ class Transposed {
       : depth_(4 * layout.units),
         vectors_((count + kWidth - 1) / kWidth),
         packed_(depth_ * vectors_ * kWidth) {
-    parallel(pool, panels(), [&](int64_t panel) {
+    parallel(enough_to_pack(pool, count * depth_), panels(), [&](int64_t panel) {
       const int64_t first = panel * kPanel * kWidth, columns = this->vectors(panel) * kWidth;
       float* out = packed_ + panel * kPanel * kWidth * depth_;
       for (int64_t column = 0; column < columns; ++column) {

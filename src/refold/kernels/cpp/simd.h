@@ -54,6 +54,17 @@ inline Floats<W> fill(float value) {
   return Floats<W>{} + value;
 }
 
+template <int W>
+inline float sum(Floats<W> v) {
+  if constexpr (W == 4) {
+    return (v[0] + v[1]) + (v[2] + v[3]);
+  } else {
+    Floats<W / 2> halves[2];
+    std::memcpy(halves, &v, sizeof v);
+    return sum<W / 2>(halves[0] + halves[1]);
+  }
+}
+
 // Limits, with NaN passed on.  GCC makes a comparison and a blend of the ternary on AVX-512, where
 // the machine has one instruction; a seventh of the time of all activations hangs on it.
 template <int W>
