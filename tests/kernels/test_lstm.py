@@ -1,0 +1,419 @@
+"""The compiled LSTM beside Keras's layer and the NumPy reference, its bits, and inside of JAX."""
+
+import ctypes
+import functools
+import itertools
+import os
+import subprocess
+import sys
+
+import jax
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refold import kernels
+from refold.errors import ParameterError
+from refold.kernels import _library, reference
+
+pytestmark = pytest.mark.skipif(kernels.variant() is None, reason=str(kernels.why_not()))
+
+# batch, steps, features, units: each size of interest at least once
+SHAPES = [
+    (1, 1, 1, 1),
+    (2, 7, 3, 4),
+    (3, 20, 1000, 5),
+    (5, 13, 2, 100),
+    (7, 2, 130, 33),
+    (13, 5, 8, 16),
+    (17, 9, 40, 12),
+    (33, 4, 5, 64),
+    (1, 20, 13, 31),
+    (2, 3, 1, 32),
+    (3, 11, 130, 8),
+    (5, 1, 3, 3),
+    (7, 17, 13, 20),
+    (33, 6, 2, 2),
+]
+PAIRS = [*itertools.product(kernels.ACTIVATIONS, kernels.ACTIVATIONS)]
+MASKS = ("none", "right", "left", "holes", "nothing real", "empty rows")
+VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
+
+CASES = st.fixed_dictionaries(
+    {
+        "shape": st.sampled_from(SHAPES),
+        "kind": st.sampled_from(MASKS),
+        "seed": st.integers(0, 2**32 - 1),
+        "with_states": st.booleans(),
+    }
+)
+OPTIONS = st.builds(
+    lambda pair, go_backwards, return_sequences: {
+        "activation": pair[0],
+        "recurrent_activation": pair[1],
+        "go_backwards": go_backwards,
+        "return_sequences": return_sequences,
+    },
+    st.sampled_from(PAIRS),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+def sweep(number):
+    return settings(max_examples=number, deadline=None, derandomize=True, database=None)
+
+
+def mask_of(kind, rng, batch, steps):
+    lengths = rng.integers(1, steps + 1, size=(batch, 1))
+    if kind == "empty rows":
+        lengths = lengths * (rng.random((batch, 1)) < 0.5)
+    order = np.arange(steps)
+    return {
+        "none": None,
+        "right": order < lengths,
+        "empty rows": order < lengths,
+        "left": order[::-1] < lengths,
+        "holes": rng.random((batch, steps)) < 0.6,
+        "nothing real": np.zeros((batch, steps), bool),
+    }[kind]
+
+
+def arrays(shape, seed=0, *, with_states=True):
+    """What `lstm` takes without the mask, at a scale at which no activation runs away."""
+    batch, steps, features, units = shape
+    rng = np.random.default_rng(seed)
+
+    def normal(*size, scale=0.5):
+        return (scale * rng.normal(size=size)).astype("float32")
+
+    return (
+        normal(batch, steps, features),
+        normal(features, 4 * units, scale=0.5 / np.sqrt(features)),
+        normal(units, 4 * units, scale=0.5 / np.sqrt(units)),
+        normal(4 * units, scale=0.2),
+        normal(batch, units, scale=0.5 * with_states),
+        normal(batch, units, scale=0.5 * with_states),
+    )
+
+
+def example(*, shape, kind, seed, with_states):
+    batch, steps, _, units = shape
+    rng = np.random.default_rng([seed, 1])
+    weights = [
+        rng.normal(size=size).astype("float32")
+        for size in ((batch, steps, units), (batch, units), (batch, units))
+    ]
+    return (
+        arrays(shape, seed, with_states=with_states),
+        mask_of(kind, rng, batch, steps),
+        tuple(weights),
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("options",))
+def _run(given, mask, weights, options):
+    def call(*given):
+        outputs, h, c = kernels.lstm(*given, mask, **dict(options))
+        return (h, c) if outputs is None else (outputs, h, c)
+
+    results, pull = jax.vjp(call, *given)
+    return results, pull(weights[-len(results) :])
+
+
+def run(given, mask, weights, **options):
+    """Return results and gradients, with cotangents on all results at once."""
+    results, gradients = _run(given, mask, weights, tuple(options.items()))
+    return [np.asarray(a) for a in results], [np.asarray(a) for a in gradients]
+
+
+def close(found, expected, rtol):
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 1e-6))
+
+
+def beside_the_reference(given, mask, weights, **options):
+    results, gradients = run(given, mask, weights, **options)
+    expected = reference.lstm(*given, mask, **options)
+    outputs = weights[0] if options.pop("return_sequences", True) else None
+    close(results, [a for a in expected if a is not None], 1e-5)
+    cotangents = (outputs, *weights[1:])
+    close(gradients, reference.gradients(*given, mask, cotangents=cotangents, **options), 1e-4)
+
+
+# Numbers
+
+
+@sweep(60)
+@given(CASES, OPTIONS)
+def test_results_and_gradients_are_those_of_the_reference(case, options):
+    beside_the_reference(*example(**case), **options)
+
+
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize(("activation", "recurrent_activation"), PAIRS)
+def test_every_pair_of_activations(activation, recurrent_activation, go_backwards):
+    case = example(shape=(7, 6, 5, 13), kind="holes", seed=0, with_states=True)
+    beside_the_reference(
+        *case,
+        activation=activation,
+        recurrent_activation=recurrent_activation,
+        go_backwards=go_backwards,
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("kind", MASKS)
+def test_every_shape_and_mask(shape, kind):
+    beside_the_reference(*example(shape=shape, kind=kind, seed=1, with_states=True))
+
+
+@sweep(16)
+@given(CASES, OPTIONS)
+def test_results_and_gradients_are_those_of_keras(case, options):
+    given, mask, weights = example(**case)
+    layer = keras.layers.LSTM(
+        case["shape"][-1],
+        return_state=True,
+        kernel_initializer="zeros",
+        recurrent_initializer="zeros",
+        **options,
+    )
+    layer.build(given[0].shape)
+
+    def call(x, kernel, recurrent_kernel, bias, h, c):
+        (y, h, c), _ = layer.stateless_call(
+            [kernel, recurrent_kernel, bias],
+            layer.non_trainable_variables,
+            x,
+            initial_state=[h, c],
+            mask=mask,
+        )
+        return (y, h, c) if options["return_sequences"] else (h, c)
+
+    @jax.jit
+    def theirs(given, weights):
+        results, pull = jax.vjp(call, *given)
+        return results, pull(weights[-len(results) :])
+
+    expected, expected_gradients = theirs(given, weights)
+    results, gradients = run(given, mask, weights, **options)
+    close(results, [np.asarray(a) for a in expected], 1e-5)
+    close(gradients, [np.asarray(a) for a in expected_gradients], 1e-4)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 2, 4), (2, 0, 2, 4)], ids=["no rows", "no steps"])
+@pytest.mark.parametrize("kind", ["none", "holes"])
+def test_nothing_to_read_leaves_the_states_as_they_are(shape, kind):
+    given = arrays(shape)
+    mask = None if kind == "none" else np.ones(shape[:2], bool)
+    outputs, h, c = kernels.lstm(*given, mask)
+    assert outputs.shape == (*shape[:2], shape[3])
+    assert np.array_equal(h, given[4])
+    assert np.array_equal(c, given[5])
+
+
+@pytest.mark.parametrize("go_backwards", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_padding_changes_nothing(shape, go_backwards):
+    given, _, weights = example(shape=shape, kind="none", seed=2, with_states=True)
+    batch, steps = shape[:2]
+    results, gradients = run(given, None, weights, go_backwards=go_backwards)
+    padded = np.concatenate([given[0], np.full((batch, 5, shape[2]), 9.0, "float32")], axis=1)
+    mask = np.arange(steps + 5) < np.full((batch, 1), steps)
+    real = slice(5, None) if go_backwards else slice(None, steps)
+    wider = np.zeros((batch, steps + 5, shape[3]), "float32")
+    wider[:, real] = weights[0]
+    found, found_gradients = run(
+        (padded, *given[1:]), mask, (wider, *weights[1:]), go_backwards=go_backwards
+    )
+    assert np.array_equal(found[0][:, real], results[0])
+    for a, b in zip(found[1:], results[1:], strict=True):
+        assert np.array_equal(a, b)
+    assert not found_gradients[0][:, steps:].any()
+    close([found_gradients[0][:, :steps], *found_gradients[1:]], gradients, 1e-6)
+
+
+@pytest.mark.parametrize("shape", [(5, 9, 3, 8), (3, 7, 200, 33)], ids=str)
+def test_a_nan_in_a_masked_step_does_not_spread(shape):
+    given, mask, weights = example(shape=shape, kind="holes", seed=0, with_states=True)
+    expected = run(given, mask, weights)
+    spoiled = np.where(mask[..., None], given[0], np.nan).astype("float32")
+    found = run((spoiled, *given[1:]), mask, weights)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert np.array_equal(a, b)
+
+
+# Bits
+
+
+def same_bits(found, expected):
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("kind", ["none", "holes", "empty rows"])
+def test_runs_repeat_to_the_bit(kind):
+    case = example(shape=(33, 20, 40, 64), kind=kind, seed=0, with_states=True)
+    first = run(*case)
+    for _ in range(5):
+        same_bits(run(*case), first)
+
+
+# Exponentials
+
+
+def through(name, values):
+    found = np.empty_like(values)
+    pointers = [array.ctypes.data_as(ctypes.POINTER(ctypes.c_float)) for array in (values, found)]
+    getattr(_library.load(), f"refold_{name}")(*pointers, ctypes.c_int64(values.size))
+    return found
+
+
+EXACT = {
+    "exp": np.exp,
+    "sigmoid": lambda z: np.exp(-np.logaddexp(0.0, -z)),
+    "tanh": np.tanh,
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_relative_error_is_below_one_in_a_million(name):
+    size = np.geomspace(1e-30, 87.0, 400_001)
+    grid = np.concatenate([-size, np.linspace(-87.0, 87.0, 400_003), size]).astype("float32")
+    exact = EXACT[name](grid.astype("float64"))
+    # what is smaller is subnormal; a sigmoid ends at 2e-19
+    told = abs(exact) > (2.2e-19 if name == "sigmoid" else 2e-38)
+    found = through(name, grid)
+    assert (abs(found - exact)[told] / abs(exact[told])).max() < 1e-6
+    assert abs(found - exact)[~told].max(initial=0) < 2.2e-19
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_large_numbers_saturate_without_nan(name):
+    values = np.array([-np.inf, -1e30, -1e4, -200, 0, 200, 1e4, 1e30, np.inf], "float32")
+    found = through(name, values)
+    assert not np.isnan(found).any()
+    low = -1.0 if name == "tanh" else 0.0
+    np.testing.assert_allclose(found[:4], low, rtol=0, atol=2.2e-19)
+    assert found[4] == {"exp": 1.0, "sigmoid": 0.5, "tanh": 0.0}[name]
+    if name == "exp":
+        assert (found[5:] > 1e38).all()
+    else:
+        assert (found[5:] == 1.0).all()
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_nan_stays_nan(name):
+    found = through(name, np.array([0.0, np.nan, 1.0], "float32"))
+    assert np.isnan(found).tolist() == [False, True, False]
+
+
+def test_saturated_gates_have_finite_gradients():
+    given, mask, weights = example(shape=(5, 6, 3, 8), kind="none", seed=0, with_states=True)
+    for array in jax.tree.leaves(run((given[0] * 1e4, *given[1:]), mask, weights)):
+        assert np.isfinite(array).all()
+
+
+# Inside of JAX
+
+
+GIVEN = arrays((4, 6, 3, 5))
+
+
+def last(x):
+    return kernels.lstm(x, *GIVEN[1:])[1]
+
+
+def test_jit_changes_no_bit():
+    eager, compiled = kernels.lstm(*GIVEN), jax.jit(kernels.lstm)(*GIVEN)
+    same_bits([np.asarray(a) for a in eager], [np.asarray(a) for a in compiled])
+
+
+def test_vmap_is_a_loop():
+    x = np.stack([arrays((4, 6, 3, 5), seed)[0] for seed in range(3)])
+    mapped = np.asarray(jax.jit(jax.vmap(last))(x))
+    same_bits(mapped, np.stack([np.asarray(last(one)) for one in x]))
+    gradients = jax.vmap(jax.grad(lambda one: last(one).sum()))(x)
+    close(gradients, [np.asarray(jax.grad(lambda one: last(one).sum())(one)) for one in x], 1e-6)
+
+
+def test_a_scan_around_it_goes_on_where_it_stopped():
+    x = arrays((4, 12, 3, 5))[0]
+
+    def halves(x):
+        def step(state, part):
+            outputs, h, c = kernels.lstm(part, *GIVEN[1:4], *state)
+            return (h, c), outputs
+
+        parts = x.reshape(4, 2, 6, 3).swapaxes(0, 1)
+        _, outputs = jax.lax.scan(step, (GIVEN[4], GIVEN[5]), parts)
+        return outputs.swapaxes(0, 1).reshape(4, 12, 5)
+
+    def whole(x):
+        return kernels.lstm(x, *GIVEN[1:])[0]
+
+    close([np.asarray(halves(x))], [np.asarray(whole(x))], 1e-6)
+    gradients = [np.asarray(jax.grad(lambda x, f=f: (f(x) ** 2).sum())(x)) for f in (halves, whole)]
+    close(gradients[:1], gradients[1:], 1e-5)
+
+
+def test_checkpoint_computes_again_what_was_computed():
+    gradients = [
+        np.asarray(jax.jit(jax.grad(lambda x, f=f: f(x).sum()))(GIVEN[0]))
+        for f in (last, jax.checkpoint(last))
+    ]
+    same_bits(*gradients)
+
+
+def test_a_jacobian_backwards():
+    found = np.asarray(jax.jacrev(last)(GIVEN[0]))
+    expected = np.zeros_like(found)
+    for row, unit in np.ndindex(4, 5):
+        weight = np.zeros((4, 5))
+        weight[row, unit] = 1
+        cotangents = (None, weight, np.zeros((4, 5)))
+        expected[row, unit] = reference.gradients(*GIVEN, cotangents=cotangents).x
+    close([found], [expected], 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("derivative", "message"),
+    [
+        (lambda x: jax.jvp(last, (x,), (x,)), "has no forward-mode derivative"),
+        (lambda x: jax.jacfwd(last)(x), "has no forward-mode derivative"),
+        (jax.hessian(lambda x: last(x).sum()), "has no second derivative"),
+        (
+            jax.jit(jax.grad(lambda x: jax.grad(lambda x: last(x).sum())(x).sum())),
+            "has no second derivative",
+        ),
+    ],
+    ids=["jvp", "jacfwd", "hessian", "grad of grad"],
+)
+def test_derivatives_that_it_does_not_have_are_refused(derivative, message):
+    with pytest.raises(ParameterError, match=rf'{message}.*Use LSTM\(engine="scan"\)'):
+        derivative(GIVEN[0])
+
+
+# Variants
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_that_this_machine_runs(variant):
+    if not _library.load().refold_supported(variant.encode()):
+        pytest.skip(f"this machine does not run {variant}")
+    if kernels.variant() == variant:
+        return  # the tests above are about it
+    chosen = "every_pair or every_shape or relative_error or saturate or nan or padding"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-k", chosen, __file__],
+        env={**os.environ, "REFOLD_KERNEL": variant},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "skipped" not in done.stdout
