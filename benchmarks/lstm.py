@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     for note in notes:
         say(note)
 
-    rounds, seconds = (2, 0.03) if options.quick else (7, 0.12)
+    rounds, seconds = (2, 0.03) if options.quick else (7, 0.1)
     sweep = () if options.rows else QUICK_SWEEP if options.quick else SWEEP
     with Pool(rounds=rounds, seconds=seconds, say=say.note) as pool:
         measured = measure(

@@ -14,6 +14,7 @@ __all__ = ["EPOCHS", "Measured", "Row", "measure"]
 
 EPOCHS = 25  # of the question's model, in one call of fit
 QUESTION_ROUNDS = 3
+SWEEP_ROUNDS = 5
 QUESTION = ("refold_lstm", "keras_jax", "keras_tensorflow", "keras_torch")
 MATMUL = ("keras_jax", "keras_tensorflow", "torch_lstm")
 REFERENCE = "keras_jax"  # to whose numbers those of the others are compared
@@ -65,7 +66,7 @@ def measure(
         say(f"({case.title}), forward and backward: {_words(measured[-1].both)}")
     curves = {}
     for case in sweep:
-        curves[case] = pool.race("both", case, entries(case))
+        curves[case] = pool.race("both", case, entries(case), rounds=min(pool.rounds, SWEEP_ROUNDS))
         pool.clear()
         say(f"({case.title}), forward and backward: {_words(curves[case])}")
     _add_matmul_rates(pool, names, rates)

@@ -1,4 +1,4 @@
-"""The driver's side: starts the processes, finds each one's best setting, and lets them take turns.
+"""The driver's side: starts the processes, finds their best settings, and lets them take turns.
 
 Only one process computes at a time, except while they compile.
 """
@@ -21,6 +21,7 @@ from benchmarks.lstm_peers.implementations import IMPLEMENTATIONS, Candidate
 __all__ = ["Pool", "Timed", "WorkerError"]
 
 ROOT = Path(__file__).parents[2]
+FAR = 1.5  # a setting that takes so many times longer than another is out
 SETTLE = 0.02  # seconds in which the threads of the one before stop spinning
 
 
@@ -124,13 +125,17 @@ class Pool:
         """
         able = self._build(mode, case, entries)
         names = list(dict.fromkeys(entry.name for entry in able))
-        best = {name: self._best(mode, able, name) for name in names}
-        medians: dict[str, list[float]] = {name: [] for name in names}
+        finalists = [entry for name in names for entry in self._finalists(mode, able, name)]
+        medians: list[list[float]] = [[] for _ in finalists]
         for turn in range(rounds or self.rounds):
-            start = turn % max(1, len(names))
-            for name in names[start:] + names[:start]:
-                medians[name].append(self._time(mode, best[name], self.seconds))
-        return {name: Timed(statistics.median(medians[name]), best[name]) for name in names}
+            for i in range(len(finalists)):
+                whose = (turn + i) % len(finalists)
+                medians[whose].append(self._time(mode, finalists[whose], self.seconds))
+        results: dict[str, Timed] = {}
+        for entry, times in zip(finalists, medians, strict=True):
+            timed = Timed(statistics.median(times), entry)
+            results[entry.name] = min(results.get(entry.name, timed), timed, key=_seconds)
+        return results
 
     def save(self, mode: str, candidate: Candidate) -> Path:
         """Write an implementation's results of the case that was timed last into a file."""
@@ -169,19 +174,24 @@ class Pool:
             failed = {key for keys in threads.map(build, by_worker) for key in keys}
         return [entry for entry in entries if _key(mode, entry) not in failed]
 
-    def _best(self, mode: str, able: list[Candidate], name: str) -> Candidate:
-        """Find the fastest of an implementation's candidates by two short turns of each."""
+    def _finalists(self, mode: str, able: list[Candidate], name: str) -> list[Candidate]:
+        """Return an implementation's two fastest candidates, or the one that is far ahead."""
         own = [entry for entry in able if entry.name == name]
         if len(own) == 1:
-            return own[0]
-        turns = [[self._time(mode, entry, self.seconds / 2) for entry in own] for _ in range(2)]
-        shortest = [min(times) for times in zip(*turns, strict=True)]
-        return own[shortest.index(min(shortest))]
+            return own
+        first = [self._time(mode, entry, self.seconds / 2) for entry in own]
+        close = [i for i, seconds in enumerate(first) if seconds <= FAR * min(first)]
+        again = {i: min(first[i], self._time(mode, own[i], self.seconds / 2)) for i in close}
+        return [own[i] for i in sorted(again, key=again.__getitem__)[:2]]
 
     def _time(self, mode: str, candidate: Candidate, seconds: float) -> float:
         time.sleep(SETTLE)
         request = {"key": _key(mode, candidate), "seconds": seconds}
         return statistics.median(self._worker(*candidate[:2]).ask(do="time", **request)["seconds"])
+
+
+def _seconds(timed: Timed) -> float:
+    return timed.seconds
 
 
 def _key(mode: str, candidate: Candidate) -> str:

@@ -78,7 +78,6 @@ def _build(name: str, mode: str, case: list[int], setting: dict[str, Any]) -> Jo
 def _burst(job: Job, seconds: float) -> list[float]:
     """Call for some seconds, at least twice; the first call counts only if it takes that long."""
     job.before()
-    gc.collect()
     gc.disable()
     try:
         times = [_once(job)]
