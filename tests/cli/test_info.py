@@ -37,7 +37,7 @@ def test_the_installation_for_programs(capsys):
 def test_the_installation_for_people(capsys):
     assert main(["info"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[0] for line in lines] == [
+    assert [line.split("  ")[0] for line in lines if line[0] != " "] == [
         "refold",
         "keras",
         "jax",
@@ -47,7 +47,7 @@ def test_the_installation_for_people(capsys):
         "LSTM kernel",
     ]
     assert f"{version('keras')}, on jax" in lines[1]
-    assert (kernels.variant() or "none: ") in lines[-1]
+    assert (kernels.variant() or "none: ") in lines[6]
 
 
 def test_the_reason_is_shown_where_there_is_no_kernel():

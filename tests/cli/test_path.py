@@ -11,12 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from refold import kernels
 from refold.cli import main
 from refold.cli._codes_files import read_codes
 from refold.datasets import moving_ones
 from refold.sequences import read
 
 NUM = 40
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _silent_without_a_kernel():
+    """Where the kernel was not built, every process would say so."""
+    with pytest.MonkeyPatch.context() as patch:
+        if kernels.variant() is None:
+            patch.setenv("REFOLD_KERNEL", "none")
+        yield
 
 
 def refold(*arguments, **options):

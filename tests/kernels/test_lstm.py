@@ -263,6 +263,62 @@ def test_runs_repeat_to_the_bit(kind):
         same_bits(run(*case), first)
 
 
+@sweep(10)
+@given(CASES, OPTIONS)
+def test_rows_know_nothing_of_each_other(case, options):
+    given, mask, weights = example(**case)
+    order = np.random.default_rng(0).permutation(len(given[0]))
+
+    def picked(rows):
+        x, *parameters, h, c = given
+        return run(
+            (x[rows], *parameters, h[rows], c[rows]),
+            None if mask is None else mask[rows],
+            tuple(weight[rows] for weight in weights),
+            **options,
+        )
+
+    results, gradients = run(given, mask, weights, **options)
+    for rows in (order, order[: 1 + len(order) // 2], order[:1]):
+        found, found_gradients = picked(rows)
+        same_bits(found, [a[rows] for a in results])
+        for i in (0, 4, 5):
+            same_bits([found_gradients[i]], [gradients[i][rows]])
+
+
+THREADS = """
+import hashlib, importlib.util, os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
+import refold
+spec = importlib.util.spec_from_file_location("sweep", sys.argv[2])
+sweep = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sweep)
+for shape in [(33, 20, 40, 64), (14, 30, 300, 33), (64, 30, 5, 33), (2, 30, 200, 20)]:
+    for kind in ("none", "right", "holes"):
+        case = sweep.example(shape=shape, kind=kind, seed=0, with_states=True)
+        for part in sweep.run(*case):
+            for array in part:
+                print(shape, kind, hashlib.sha256(array.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="affinity is Linux's")
+def test_bits_do_not_depend_on_the_number_of_threads():
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one processor")
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", THREADS, number, __file__],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for number in ("1", "2")
+    ]
+    assert len(printed[0].splitlines()) == 4 * 3 * 9
+    assert printed[0] == printed[1]
+
+
 # Exponentials
 
 
@@ -407,7 +463,7 @@ def test_every_variant_that_this_machine_runs(variant):
         pytest.skip(f"this machine does not run {variant}")
     if kernels.variant() == variant:
         return  # the tests above are about it
-    chosen = "every_pair or every_shape or relative_error or saturate or nan or padding"
+    chosen = "every_pair or every_shape or relative_error or saturate or nan or padding or rows"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-k", chosen, __file__],
         env={**os.environ, "REFOLD_KERNEL": variant},

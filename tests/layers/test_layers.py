@@ -143,13 +143,3 @@ def test_layers_are_made_again_from_their_configuration(layer):
     again.set_weights(layer.get_weights())
     assert np.array_equal(np.asarray(again(x)), y)
     assert tuple(layer.compute_output_shape(x.shape)) == y.shape
-
-
-def test_lstm_is_keras_lstm():
-    x = normal(3, 6, 4)
-    options = {"return_sequences": True, "return_state": True, "go_backwards": True}
-    ours, theirs = LSTM(5, **options), keras.layers.LSTM(5, **options)
-    ours(x), theirs(x)
-    theirs.set_weights(ours.get_weights())
-    for a, b in zip(ours(x), theirs(x), strict=True):
-        assert np.array_equal(np.asarray(a), np.asarray(b))

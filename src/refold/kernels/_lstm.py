@@ -1,7 +1,7 @@
 """The fused LSTM as a JAX function: one call of the kernel forward, one backward."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -109,11 +109,12 @@ def lstm(
                 f"{', '.join(ACTIVATIONS)}."
             )
     arrays = [jnp.asarray(a) for a in (x, kernel, recurrent_kernel, bias, h, c)]
-    no_mask = mask is None
-    mask = jnp.zeros((0, 0), bool) if no_mask else jnp.asarray(mask)
-    _check(*arrays, None if no_mask else mask)
-    outputs, h, c = _lstm(*reverse_only(*arrays), mask, options)
-    return (outputs if return_sequences else None), h, c
+    mask = None if mask is None else jnp.asarray(mask)
+    _check(*arrays, mask)
+    outputs, *last = _lstm(
+        *reverse_only(*arrays), jnp.zeros((0, 0), bool) if mask is None else mask, options
+    )
+    return (outputs if return_sequences else None), *last
 
 
 def _check(x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any) -> None:
@@ -151,8 +152,7 @@ def _register() -> None:
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[symbol]), platform="cpu")
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(7,))
-def _lstm(
+def _without_residuals(
     x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any, options: _Options
 ) -> tuple[Any, Any, Any]:
     outputs, last_h, last_c, *_ = _call_forward(
@@ -176,6 +176,7 @@ def _backward(options: _Options, residuals: tuple, cotangents: tuple) -> tuple:
     return d_x, d_kernel, d_recurrent, d_bias, d_h, d_c, None
 
 
+_lstm = cast(Any, jax.custom_vjp(_without_residuals, nondiff_argnums=(7,)))
 _lstm.defvjp(_forward, _backward)
 
 

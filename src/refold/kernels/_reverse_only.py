@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 import jax
+from jax.core import Tracer
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -26,12 +27,11 @@ _tangent_p = Primitive("refold_reverse_only")
 _tangent_p.def_impl(_refuse_forward_mode)
 _tangent_p.def_abstract_eval(lambda tangent: tangent)
 ad.deflinear2(_tangent_p, lambda cotangent, _: [cotangent])
-
 mlir.register_lowering(_tangent_p, _refuse_forward_mode)
 
 
 def _batch(tangents: list, axes: list) -> tuple[Any, Any]:
-    if not isinstance(tangents[0], jax.core.Tracer):  # jacfwd
+    if not isinstance(tangents[0], Tracer):  # jacfwd
         _refuse_forward_mode()
     return _tangent_p.bind(tangents[0]), axes[0]
 
