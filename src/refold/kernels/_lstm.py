@@ -110,14 +110,15 @@ def lstm(
             )
     arrays = [jnp.asarray(a) for a in (x, kernel, recurrent_kernel, bias, h, c)]
     mask = None if mask is None else jnp.asarray(mask)
-    _check(*arrays, mask)
+    _check(arrays, mask)
     outputs, *last = _lstm(
         *reverse_only(*arrays), jnp.zeros((0, 0), bool) if mask is None else mask, options
     )
     return (outputs if return_sequences else None), *last
 
 
-def _check(x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any) -> None:
+def _check(arrays: list[Any], mask: Any) -> None:
+    x, kernel, recurrent, bias, h, c = arrays
     if x.ndim != 3 or h.ndim != 2:
         raise ParameterError(
             f"x has shape {x.shape} and h has shape {h.shape}; expected (B, T, F) and (B, H)."
