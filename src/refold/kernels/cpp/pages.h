@@ -16,9 +16,10 @@ inline void prefer_large_pages([[maybe_unused]] float* floats, [[maybe_unused]] 
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   constexpr uintptr_t kLarge = 1 << 21;
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(floats) + page - 1) / page * page;
-  const uintptr_t end = reinterpret_cast<uintptr_t>(floats + count) / page * page;
-  if (floats && end > begin && end - begin >= 2 * kLarge)
+  // Outwards to whole pages, so that neighbours in one block of memory make one range.
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(floats) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(floats + count) + page - 1) / page * page;
+  if (floats && end - begin >= 2 * kLarge)
     madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 #endif
 }
