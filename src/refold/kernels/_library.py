@@ -75,8 +75,8 @@ def why_not() -> str | None:
     return _opened()[1]
 
 
-def layout(features: int, units: int) -> tuple[int, int, int]:
-    """Return the lengths of a packed row of inputs, of gates and of cells."""
-    lengths = (ctypes.c_int64 * 3)()
-    load().refold_layout(ctypes.c_int64(features), ctypes.c_int64(units), lengths)
-    return lengths[0], lengths[1], lengths[2]
+def layout(units: int) -> tuple[int, int]:
+    """Return the lengths of a packed row of gates and of cells."""
+    lengths = (ctypes.c_int64 * 2)()
+    load().refold_layout(ctypes.c_int64(units), lengths)
+    return lengths[0], lengths[1]

@@ -28,7 +28,7 @@ class _Options(NamedTuple):
         return {
             "activation": np.int32(ACTIVATIONS.index(self.activation)),
             "recurrent_activation": np.int32(ACTIVATIONS.index(self.recurrent_activation)),
-            "go_backwards": np.bool_(self.go_backwards),
+            "go_backwards": self.go_backwards,
         }
 
 
@@ -111,10 +111,7 @@ def lstm(
     arrays = [jnp.asarray(a) for a in (x, kernel, recurrent_kernel, bias, h, c)]
     mask = None if mask is None else jnp.asarray(mask)
     _check(arrays, mask)
-    outputs, *last = _lstm(
-        *reverse_only(*arrays), jnp.zeros((0, 0), bool) if mask is None else mask, options
-    )
-    return (outputs if return_sequences else None), *last
+    return _lstm(*reverse_only(*arrays), jnp.zeros((0, 0), bool) if mask is None else mask, options)
 
 
 def _check(arrays: list[Any], mask: Any) -> None:
@@ -159,7 +156,7 @@ def _without_residuals(
     outputs, last_h, last_c, *_ = _call_forward(
         x, kernel, recurrent, bias, h, c, mask, (options, False)
     )
-    return outputs, last_h, last_c
+    return (outputs if options.return_sequences else None), last_h, last_c
 
 
 def _forward(
@@ -168,13 +165,16 @@ def _forward(
     outputs, last_h, last_c, *packed = _call_forward(
         x, kernel, recurrent, bias, h, c, mask, (options, True)
     )
-    return (outputs, last_h, last_c), (x, kernel, recurrent, h, c, mask, *packed)
+    results = (outputs if options.return_sequences else None), last_h, last_c
+    return results, (x, kernel, recurrent, h, c, mask, outputs, *packed)
 
 
 def _backward(options: _Options, residuals: tuple, cotangents: tuple) -> tuple:
-    gradients = _call_backward(*residuals, *cotangents, options)
-    d_x, d_kernel, d_recurrent, d_bias, d_h, d_c, _ = gradients
-    return d_x, d_kernel, d_recurrent, d_bias, d_h, d_c, None
+    d_outputs, d_h, d_c = cotangents
+    if d_outputs is None:
+        d_outputs = jnp.zeros((0, 0, 0), jnp.float32)
+    gradients = _call_backward(*residuals, d_outputs, d_h, d_c, options)
+    return *gradients[:6], None
 
 
 _lstm = cast(Any, jax.custom_vjp(_without_residuals, nondiff_argnums=(7,)))
@@ -185,19 +185,19 @@ _lstm.defvjp(_forward, _backward)
 def _call_forward(*arguments: Any) -> Any:
     *arrays, (options, residuals) = arguments
     x, _, _, _, h, *_ = arrays
-    (batch, steps, features), units = x.shape, h.shape[1]
+    (batch, steps, _), units = x.shape, h.shape[1]
     rows = batch * steps if residuals else 0
     call = jax.ffi.ffi_call(
         _FORWARD,
         [
-            _floats(batch, steps if options.return_sequences else 0, units),
+            _floats(batch, steps if options.return_sequences or residuals else 0, units),
             _floats(batch, units),
             _floats(batch, units),
-            *(_floats(rows, length) for length in layout(features, units)),
+            *(_floats(rows, length) for length in layout(units)),
         ],
         vmap_method="sequential",
     )
-    return call(*arrays, **options.attributes())
+    return call(*arrays, return_sequences=options.return_sequences, **options.attributes())
 
 
 @refuse_second_derivative

@@ -5,6 +5,7 @@
 
 #include "cell.h"
 #include "gemm.h"
+#include "gradients.h"
 #include "pack.h"
 #include "plan.h"
 
@@ -14,9 +15,11 @@ namespace REFOLD_VARIANT {
 // From the last step to the first, group by group: `gates` become gradients.
 class BackwardPass {
  public:
-  BackwardPass(const Backward& call, const Plan& plan, const Pool& pool)
+  BackwardPass(const Backward& call, const Plan& plan, const InputGradient& by_input,
+               const Pool& pool)
       : call_(call),
         plan_(plan),
+        by_input_(by_input),
         layout_(call.shape),
         blocks_(unit_blocks(layout_, call.shape.units)),
         weights_(call.recurrent, call.shape.units, call.shape.units, layout_, blocks_, pool) {}
@@ -56,6 +59,7 @@ class BackwardPass {
           });
         std::memcpy(call_.gates + (row + r) * ld_gates, d_sums, 4 * ld * sizeof(float));
       }
+      if (by_input_.at_once()) by_input_.run_step(own, ld_gates, step, first, running);
       for (int64_t panel = 0; panel < weights_.panels(); ++panel) {
         float* to = dh + panel * kPanel * kWidth;
         const Product product{own, ld_gates, weights_.panel(panel), weights_.vectors(panel) * kWidth,
@@ -93,6 +97,7 @@ class BackwardPass {
 
   const Backward& call_;
   const Plan& plan_;
+  const InputGradient& by_input_;
   Layout layout_;
   std::vector<Block> blocks_;
   Transposed weights_;

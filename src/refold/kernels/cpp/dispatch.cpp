@@ -13,28 +13,15 @@ namespace avx512 { extern const Variant kVariant; }
 
 namespace {
 
-int64_t padded(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
-
-// An odd number of cache lines: rows of a multiple of 4096 bytes would share few places in a cache.
-int64_t odd_lines(int64_t floats) {
-  const int64_t lines = padded(floats, 16) / 16;
-  return 16 * (lines | 1);
-}
-
 int64_t padded_units(int64_t units) {
   const int64_t rest = units % 16;
   return units - rest + (rest == 0 ? 0 : rest <= 4 ? 4 : rest <= 8 ? 8 : 16);
 }
 
-constexpr int64_t kKeptFeatures = 128;
-
 }  // namespace
 
 Layout::Layout(const Shape& shape)
-    : units(padded_units(shape.units)),
-      inputs(shape.features <= kKeptFeatures ? shape.features : 0),
-      input_row(odd_lines(inputs + shape.units + 1)),
-      gate_row(odd_lines(4 * units)) {}
+    : units(padded_units(shape.units)), gate_row(odd_lines(4 * units)) {}
 
 const Named* find_variant(const char* name) {
   struct Choice {

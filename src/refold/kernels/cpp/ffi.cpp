@@ -67,8 +67,8 @@ ffi::Error guarded(ffi::ThreadPool& threads, const Work& work) {
 
 ffi::Error forward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats recurrent, Floats bias,
                    Floats h, Floats c, Flags mask, Result outputs, Result last_h, Result last_c,
-                   Result inputs, Result gates, Result cells, int32_t activation,
-                   int32_t recurrent_activation, bool go_backwards) {
+                   Result gates, Result cells, int32_t activation, int32_t recurrent_activation,
+                   bool go_backwards, bool return_sequences) {
   Forward call;
   ffi::Error error = fill(call, x, kernel, recurrent, h, c, mask, activation, recurrent_activation,
                           go_backwards);
@@ -77,7 +77,7 @@ ffi::Error forward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats recu
   call.outputs = data_or_null(*outputs);
   call.h = last_h->typed_data();
   call.c = last_c->typed_data();
-  call.inputs = data_or_null(*inputs);
+  call.repeat = return_sequences;
   call.gates = data_or_null(*gates);
   call.cells = data_or_null(*cells);
   return guarded(threads, [&](const Variant& variant, const Pool& pool) {
@@ -86,7 +86,7 @@ ffi::Error forward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats recu
 }
 
 ffi::Error backward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats recurrent, Floats h,
-                    Floats c, Flags mask, Floats inputs, Floats gates, Floats cells,
+                    Floats c, Flags mask, Floats outputs, Floats gates, Floats cells,
                     Floats d_outputs, Floats d_h, Floats d_c, Result d_x, Result d_kernel,
                     Result d_recurrent, Result d_bias, Result d_h0, Result d_c0, Result d_sums,
                     int32_t activation, int32_t recurrent_activation, bool go_backwards) {
@@ -94,7 +94,7 @@ ffi::Error backward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats rec
   ffi::Error error = fill(call, x, kernel, recurrent, h, c, mask, activation, recurrent_activation,
                           go_backwards);
   if (error.failure()) return error;
-  call.inputs = inputs.typed_data();
+  call.outputs = outputs.typed_data();
   call.activated = gates.typed_data();
   call.cells = cells.typed_data();
   call.gates = d_sums->typed_data();
@@ -133,12 +133,12 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(RefoldLstmForward, refold::forward,
                                   .Ret<refold::Floats>()  // outputs
                                   .Ret<refold::Floats>()  // h
                                   .Ret<refold::Floats>()  // c
-                                  .Ret<refold::Floats>()  // inputs, packed
                                   .Ret<refold::Floats>()  // gates, packed
                                   .Ret<refold::Floats>()  // cells, packed
                                   .Attr<int32_t>("activation")
                                   .Attr<int32_t>("recurrent_activation")
-                                  .Attr<bool>("go_backwards"));
+                                  .Attr<bool>("go_backwards")
+                                  .Attr<bool>("return_sequences"));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(RefoldLstmBackward, refold::backward,
                               ffi::Ffi::Bind()
@@ -149,7 +149,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(RefoldLstmBackward, refold::backward,
                                   .Arg<refold::Floats>()  // h
                                   .Arg<refold::Floats>()  // c
                                   .Arg<refold::Flags>()   // mask
-                                  .Arg<refold::Floats>()  // inputs, packed
+                                  .Arg<refold::Floats>()  // outputs
                                   .Arg<refold::Floats>()  // gates, packed
                                   .Arg<refold::Floats>()  // cells, packed
                                   .Arg<refold::Floats>()  // by outputs
@@ -176,12 +176,11 @@ REFOLD_EXPORT int refold_supported(const char* name) {
   return refold::find_variant(name) != nullptr;
 }
 
-// Lengths of a packed row of inputs, of gates and of cells.
-REFOLD_EXPORT void refold_layout(int64_t features, int64_t units, int64_t* lengths) {
-  const refold::Layout layout({1, 1, features, units});
-  lengths[0] = layout.input_row;
-  lengths[1] = layout.gate_row;
-  lengths[2] = layout.units;
+// Lengths of a packed row of gates and of cells.
+REFOLD_EXPORT void refold_layout(int64_t units, int64_t* lengths) {
+  const refold::Layout layout({1, 1, 1, units});
+  lengths[0] = layout.gate_row;
+  lengths[1] = layout.units;
 }
 
 REFOLD_EXPORT void refold_exp(const float* x, float* y, int64_t count) {

@@ -20,17 +20,18 @@ class ForwardPass {
         plan_(plan),
         layout_(call.shape),
         blocks_(unit_blocks(layout_, call.shape.units)),
-        depth_(layout_.inputs + call.shape.units),
+        inputs_(call.shape.features <= kFeatures ? call.shape.features : 0),
+        depth_(inputs_ + call.shape.units),
         weights_(4 * layout_.units * depth_),
         bias_(4 * layout_.units),
-        early_(4 * layout_.units * (call.shape.features - layout_.inputs)) {
+        early_(4 * layout_.units * (call.shape.features - inputs_)) {
     const int64_t size = (call.shape.features + call.shape.units) * 4 * call.shape.units;
     parallel(enough_to_pack(pool, size), static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
       const Block& block = blocks_[index];
-      const int64_t units = call.shape.units, early = call.shape.features - layout_.inputs;
+      const int64_t units = call.shape.units, early = call.shape.features - inputs_;
       float* to = weights_ + 4 * block.first * depth_;
-      pack_rows(call.kernel, layout_.inputs, units, block, to);
-      pack_rows(call.recurrent, units, units, block, to + 4 * block.width * layout_.inputs);
+      pack_rows(call.kernel, inputs_, units, block, to);
+      pack_rows(call.recurrent, units, units, block, to + 4 * block.width * inputs_);
       pack_rows(call.bias, 1, units, block, bias_ + 4 * block.first);
       pack_rows(call.kernel, early, units, block, early_ + 4 * block.first * early);
     });
@@ -39,10 +40,10 @@ class ForwardPass {
   template <Activation A, Activation R>
   void run(int64_t first, int64_t last) const {
     const int64_t units = call_.shape.units, ranks = last - first;
-    const int64_t ld_in = layout_.input_row, ld_gates = layout_.gate_row, ld = layout_.units;
-    const bool has_early = call_.shape.features > layout_.inputs;
+    const int64_t ld_in = odd_lines(depth_), ld_gates = layout_.gate_row, ld = layout_.units;
+    const bool has_early = call_.shape.features > inputs_;
     Buffer c(ranks * ld), h(ranks * ld), early(has_early ? (kEarlyRows + ranks) * ld_gates : 0);
-    Buffer own_inputs(call_.inputs ? 0 : ranks * ld_in), own_gates(call_.gates ? 0 : ranks * ld_gates);
+    Buffer inputs(ranks * ld_in), own_gates(call_.gates ? 0 : ranks * ld_gates);
     std::fill(c + 0, c + ranks * ld, 0.0f);
     std::fill(h + 0, h + ranks * ld, 0.0f);
     for (int64_t r = 0; r < ranks; ++r) {
@@ -56,10 +57,11 @@ class ForwardPass {
       const int64_t running = std::min(plan_.running(step), last) - first;
       if (running <= 0) break;
       const int64_t row = plan_.row(step, first);
-      float* inputs = call_.inputs ? call_.inputs + row * ld_in : own_inputs;
       float* gates = call_.gates ? call_.gates + row * ld_gates : own_gates;
-      for (int64_t r = 0; r < running; ++r)
-        write_inputs(step, first + r, h + r * ld, inputs + r * ld_in);
+      for (int64_t r = 0; r < running; ++r) {
+        std::memcpy(inputs + r * ld_in, features(step, first + r), inputs_ * sizeof(float));
+        std::memcpy(inputs + r * ld_in + inputs_, h + r * ld, units * sizeof(float));
+      }
       if (has_early && step == early_until) {
         early_until = multiply_early(step, first, last, early);
         early_next = early;
@@ -69,6 +71,7 @@ class ForwardPass {
           constexpr int W = decltype(width)::value;
           const int64_t column = 4 * block.first;
           float* sums = gates + column;
+          expect_writes(sums, ld_gates, 4 * W, running);
           multiply<4, W, false>({inputs, ld_in, weights_ + column * depth_, 4 * W, depth_,
                                  has_early ? early_next + column : bias_ + column,
                                  has_early ? ld_gates : 0,
@@ -86,13 +89,21 @@ class ForwardPass {
       const int64_t b = plan_.sequence(first + r);
       std::memcpy(call_.h + b * units, h + r * ld, units * sizeof(float));
       std::memcpy(call_.c + b * units, c + r * ld, units * sizeof(float));
-      if (call_.outputs && call_.mask) repeat_outputs(first + r);
+      if (call_.repeat && call_.outputs && call_.mask) repeat_outputs(first + r);
     }
   }
 
  private:
+  static constexpr int64_t kFeatures = 128;    // at most, to share the recurrent product
   static constexpr int64_t kEarlyRows = 96;   // packed rows, about, whose input product is made at once
   static constexpr int64_t kEarlyDepth = 256;  // features taken together in it
+
+  // Lines of a block's gates, on their way from memory while the product is made.
+  static void expect_writes(float* rows, int64_t ld, int64_t width, int64_t count) {
+    for (int64_t r = 0; r < count; ++r)
+      for (int64_t column = 0; column < width; column += 16)
+        __builtin_prefetch(rows + r * ld + column, 1);
+  }
 
   float* output(int64_t rank, int64_t position) const {
     return call_.outputs +
@@ -102,13 +113,6 @@ class ForwardPass {
   const float* features(int64_t step, int64_t rank) const {
     const int64_t time = plan_.time(plan_.position(step, rank));
     return call_.x + (plan_.sequence(rank) * call_.shape.steps + time) * call_.shape.features;
-  }
-
-  // A packed row: features, state, one (for the gradient by the bias).
-  void write_inputs(int64_t step, int64_t rank, const float* h, float* to) const {
-    std::memcpy(to, features(step, rank), layout_.inputs * sizeof(float));
-    std::memcpy(to + layout_.inputs, h, call_.shape.units * sizeof(float));
-    to[layout_.inputs + call_.shape.units] = 1.0f;
   }
 
   // Bias and input product of some steps from `step` on; returns the step after them.
@@ -156,6 +160,7 @@ class ForwardPass {
   const Plan& plan_;
   Layout layout_;
   std::vector<Block> blocks_;
+  int64_t inputs_;  // features in the recurrent product: all or none
   int64_t depth_;
   Buffer weights_, bias_, early_;
 };

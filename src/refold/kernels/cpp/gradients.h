@@ -28,28 +28,47 @@ class InputGradient {
                   rows_ + 4 * (f * layout_.units + block.first));
   }
 
-  int64_t items() const { return (plan_.rows() + kRows - 1) / kRows; }
+  // Whether rows are worth a product as soon as they are known, while they are in the cache.
+  bool at_once() const { return call_.shape.features <= kAtOnce; }
+
+  // Rows of one step, of ranks from `first` on.
+  void run_step(const float* d_sums, int64_t ld, int64_t step, int64_t first, int64_t rows) const {
+    for (int64_t begin = 0; begin < rows; begin += kRows) {
+      float* to[kRows];
+      const int64_t count = std::min(kRows, rows - begin);
+      for (int64_t r = 0; r < count; ++r) to[r] = target(step, first + begin + r);
+      multiply_rows(d_sums + begin * ld, ld, count, to);
+    }
+  }
+
+  // The others by items, when all gradients by the sums are known.
+  int64_t items() const { return at_once() ? 0 : (plan_.rows() + kRows - 1) / kRows; }
 
   void run(int64_t item) const {
-    const int64_t first = item * kRows, rows = std::min(kRows, plan_.rows() - first);
-    const int64_t features = call_.shape.features;
     float* to[kRows];
-    for (int64_t row = 0, step = plan_.step_of(first); row < rows; ++row) {
-      while (plan_.row(step + 1, 0) <= first + row) ++step;
-      const int64_t rank = first + row - plan_.row(step, 0);
-      const int64_t time = plan_.time(plan_.position(step, rank));
-      to[row] = call_.d_x + (plan_.sequence(rank) * call_.shape.steps + time) * features;
-    }
-    const float* d_sums = call_.gates + first * layout_.gate_row;
-    if (few_)
-      for (int64_t row = 0; row < rows; ++row) dot(d_sums + row * layout_.gate_row, to[row]);
-    else
-      multiply_panels(d_sums, rows, to);
+    const int64_t begin = item * kRows, count = std::min(kRows, plan_.rows() - begin);
+    plan_.for_rows(begin, count, [&](int64_t row, int64_t step, int64_t rank) {
+      to[row - begin] = target(step, rank);
+    });
+    multiply_rows(call_.gates + begin * layout_.gate_row, layout_.gate_row, count, to);
   }
 
  private:
   static constexpr int64_t kRows = 96;
   static constexpr int64_t kFew = 4;
+  static constexpr int64_t kAtOnce = 128;
+
+  float* target(int64_t step, int64_t rank) const {
+    const int64_t time = plan_.time(plan_.position(step, rank));
+    return call_.d_x + (plan_.sequence(rank) * call_.shape.steps + time) * call_.shape.features;
+  }
+
+  void multiply_rows(const float* d_sums, int64_t ld, int64_t rows, float* const* to) const {
+    if (few_)
+      for (int64_t row = 0; row < rows; ++row) dot(d_sums + row * ld, to[row]);
+    else
+      multiply_panels(d_sums, ld, rows, to);
+  }
 
   void dot(const float* d_sums, float* to) const {
     const int64_t depth = 4 * layout_.units;
@@ -62,12 +81,12 @@ class InputGradient {
     }
   }
 
-  void multiply_panels(const float* d_sums, int64_t rows, float* const* to) const {
-    Buffer tile(rows * kPanel * kWidth);
+  void multiply_panels(const float* d_sums, int64_t ld, int64_t rows, float* const* to) const {
+    float tile[kRows * kPanel * kWidth];
     const float zero[kPanel * kWidth] = {};
     for (int64_t panel = 0; panel < weights_.panels(); ++panel) {
       const int64_t columns = weights_.vectors(panel) * kWidth, column = panel * kPanel * kWidth;
-      const Product product{d_sums, layout_.gate_row, weights_.panel(panel), columns,
+      const Product product{d_sums, ld, weights_.panel(panel), columns,
                             weights_.depth(), zero, 0, tile, columns};
       if (weights_.vectors(panel) == kPanel) multiply<kPanel, kWidth, false>(product, rows);
       else multiply<1, kWidth, false>(product, rows);
@@ -89,86 +108,97 @@ class InputGradient {
 // of the result, so that every sum is made by one thread and in one order.
 class WeightGradient {
  public:
-  WeightGradient(const Backward& call, const Plan& plan)
-      : call_(call), plan_(plan), layout_(call.shape) {
-    const int64_t own = layout_.inputs + call.shape.units + 1;
-    const int64_t early = call.shape.features - layout_.inputs;
-    for (const Block& block : unit_blocks(layout_, call.shape.units)) {
-      add_tiles(block, own, false);
-      add_tiles(block, early, true);
-    }
+  WeightGradient(const Backward& call, const Plan& plan, const Pool& pool)
+      : call_(call),
+        plan_(plan),
+        layout_(call.shape),
+        blocks_(unit_blocks(layout_, call.shape.units)) {
+    // Rows of a tile are gathered for all its blocks together, so few tiles are best: one for every
+    // thread, and no larger than the cache likes.
+    const int64_t rows = call.shape.features + call.shape.units + 1;
+    const int64_t down = (rows + kTile - 1) / kTile, blocks = static_cast<int64_t>(blocks_.size());
+    const int64_t size = (rows + down - 1) / down * 4 * layout_.units;
+    const int64_t across = std::min(
+        std::max((pool.threads + down - 1) / down, (size + kSums - 1) / kSums), blocks);
+    for (int64_t i = 0; i < down; ++i)
+      for (int64_t k = 0; k < across; ++k)
+        tiles_.push_back({rows * i / down, rows * (i + 1) / down, blocks * k / across,
+                          blocks * (k + 1) / across});
   }
 
   int64_t items() const { return static_cast<int64_t>(tiles_.size()); }
 
   void run(int64_t item) const {
     const Tile& tile = tiles_[item];
-    const int64_t columns = 4 * tile.block.width;
-    Buffer sums(tile.count * columns), gathered(tile.early ? kDepth * tile.count : 0);
-    std::fill(sums + 0, sums + tile.count * columns, 0.0f);
+    const int64_t count = tile.last - tile.first, ld = odd_lines(count);
+    const Block &left = blocks_[tile.first_block], &right = blocks_[tile.last_block - 1];
+    const int64_t begin = 4 * left.first, columns = 4 * (right.first + right.width) - begin;
+    Buffer sums(count * columns), rows(kDepth * ld);
+    std::fill(sums + 0, sums + count * columns, 0.0f);
     for (int64_t row = 0; row < plan_.rows(); row += kDepth) {
       const int64_t depth = std::min(kDepth, plan_.rows() - row);
-      Product product{call_.inputs + row * layout_.input_row + tile.first, layout_.input_row,
-                      call_.gates + row * layout_.gate_row + 4 * tile.block.first, layout_.gate_row,
-                      depth, sums, columns, sums, columns};
-      if (tile.early) {
-        gather(tile, row, depth, gathered);
-        product.a = gathered;
-        product.lda = tile.count;
-      }
-      switch (columns / kWidth) {
-        case 4: multiply<4, kWidth, true>(product, tile.count); break;
-        case 2: multiply<2, kWidth, true>(product, tile.count); break;
-        case 1: multiply<1, kWidth, true>(product, tile.count); break;
+      plan_.for_rows(row, depth, [&](int64_t at, int64_t step, int64_t rank) {
+        gather(tile, step, rank, rows + (at - row) * ld);
+      });
+      for (int64_t index = tile.first_block; index < tile.last_block; ++index) {
+        const Block& block = blocks_[index];
+        const int64_t column = 4 * block.first;
+        float* to = sums + count * (column - begin);
+        const Product product{rows, ld, call_.gates + row * layout_.gate_row + column,
+                              layout_.gate_row, depth, to, 4 * block.width, to, 4 * block.width};
+        switch (4 * block.width / kWidth) {
+          case 4: multiply<4, kWidth, true>(product, count); break;
+          case 2: multiply<2, kWidth, true>(product, count); break;
+          case 1: multiply<1, kWidth, true>(product, count); break;
+        }
       }
     }
-    for (int64_t m = 0; m < tile.count; ++m)
-      for (int gate = 0; gate < 4; ++gate)
-        std::memcpy(target(tile, tile.first + m) + gate * call_.shape.units + tile.block.first,
-                    sums + m * columns + gate * tile.block.width,
-                    tile.block.present * sizeof(float));
+    for (int64_t index = tile.first_block; index < tile.last_block; ++index)
+      write(tile, blocks_[index], sums + count * (4 * blocks_[index].first - begin));
   }
 
  private:
-  static constexpr int64_t kDepth = 128;  // packed rows summed while a tile's part is in registers
+  static constexpr int64_t kDepth = 128;  // packed rows summed while a part of a tile is in registers
   static constexpr int64_t kTile = 96;    // rows of the result in a tile, at most
+  static constexpr int64_t kSums = 1 << 14;  // sums in a tile, about
 
   struct Tile {
-    Block block;
-    int64_t first, count;  // rows of the result
-    bool early;            // features that are not kept in the packed rows
+    int64_t first, last;              // rows of the result: features, units, bias
+    int64_t first_block, last_block;  // columns
   };
 
-  void add_tiles(const Block& block, int64_t rows, bool early) {
-    for (int64_t tiles = (rows + kTile - 1) / kTile, first = 0; tiles > 0; --tiles) {
-      const int64_t count = (rows - first + tiles - 1) / tiles;
-      tiles_.push_back({block, first, count, early});
-      first += count;
-    }
+  // The tile's part of [x | h | 1], h being the output before the step.
+  void gather(const Tile& tile, int64_t step, int64_t rank, float* to) const {
+    const auto [batch, steps, features, units] = call_.shape;
+    const int64_t b = plan_.sequence(rank);
+    const float* x = call_.x + (b * steps + plan_.time(plan_.position(step, rank))) * features;
+    const float* h = step ? call_.outputs + (b * steps + plan_.position(step - 1, rank)) * units
+                          : call_.h0 + b * units;
+    const int64_t end_x = std::min(tile.last, features);
+    if (tile.first < end_x) std::memcpy(to, x + tile.first, (end_x - tile.first) * sizeof(float));
+    const int64_t begin_h = std::max(tile.first, features);
+    const int64_t end_h = std::min(tile.last, features + units);
+    if (begin_h < end_h)
+      std::memcpy(to + begin_h - tile.first, h + begin_h - features,
+                  (end_h - begin_h) * sizeof(float));
+    if (tile.last > features + units) to[features + units - tile.first] = 1.0f;
   }
 
-  void gather(const Tile& tile, int64_t first, int64_t rows, float* to) const {
-    for (int64_t row = first, step = plan_.step_of(first); row < first + rows; ++row) {
-      while (plan_.row(step + 1, 0) <= row) ++step;
-      const int64_t rank = row - plan_.row(step, 0);
-      const int64_t time = plan_.time(plan_.position(step, rank));
-      const float* x = call_.x + (plan_.sequence(rank) * call_.shape.steps + time) *
-                                     call_.shape.features + tile.first;
-      std::memcpy(to, x, tile.count * sizeof(float));
-      to += tile.count;
+  void write(const Tile& tile, const Block& block, const float* sums) const {
+    const int64_t features = call_.shape.features, units = call_.shape.units;
+    for (int64_t m = tile.first; m < tile.last; ++m) {
+      float* row = m < features           ? call_.d_kernel + m * 4 * units
+                   : m < features + units ? call_.d_recurrent + (m - features) * 4 * units
+                                          : call_.d_bias;
+      for (int gate = 0; gate < 4; ++gate, sums += block.width)
+        std::memcpy(row + gate * units + block.first, sums, block.present * sizeof(float));
     }
-  }
-
-  float* target(const Tile& tile, int64_t m) const {
-    const int64_t width = 4 * call_.shape.units;
-    if (tile.early || m < layout_.inputs) return call_.d_kernel + m * width;
-    m -= layout_.inputs;
-    return m < call_.shape.units ? call_.d_recurrent + m * width : call_.d_bias;
   }
 
   const Backward& call_;
   const Plan& plan_;
   Layout layout_;
+  std::vector<Block> blocks_;
   std::vector<Tile> tiles_;
 };
 

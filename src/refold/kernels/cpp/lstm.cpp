@@ -48,7 +48,6 @@ void forward(const Forward& call, const Pool& all) {
   const Plan plan(call);
   const Layout layout(call.shape);
   const int64_t rows = call.shape.batch * call.shape.steps;
-  prefer_large_pages(call.inputs, rows * layout.input_row);
   prefer_large_pages(call.gates, rows * layout.gate_row);
   prefer_large_pages(call.cells, rows * layout.units);
   prefer_large_pages(call.outputs, rows * call.shape.units);
@@ -59,10 +58,9 @@ void forward(const Forward& call, const Pool& all) {
 void backward(const Backward& call, const Pool& all) {
   const Plan plan(call);
   const Pool pool = enough(all, call, plan);
-  run_groups(BackwardPass(call, plan, pool), call, plan, pool);
-  // Tiles of the weights' gradient are few and large; the input's rows fill what they leave.
-  const WeightGradient by_weights(call, plan);
   const InputGradient by_input(call, plan, pool);
+  run_groups(BackwardPass(call, plan, by_input, pool), call, plan, pool);
+  const WeightGradient by_weights(call, plan, pool);
   const int64_t tiles = by_weights.items();
   parallel(pool, tiles + by_input.items(), [&](int64_t item) {
     if (item < tiles) by_weights.run(item);

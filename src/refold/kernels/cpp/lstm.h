@@ -16,13 +16,15 @@ struct Shape {
   int64_t batch, steps, features, units;
 };
 
+// At least so many floats, an odd number of cache lines: rows of a multiple of 4096 bytes would share
+// few places in a cache.
+inline int64_t odd_lines(int64_t floats) { return 16 * (((floats + 15) / 16) | 1); }
+
 // How the residuals are laid out.  A *packed* row is one real step of one sequence; rows are
 // ordered by step, and within a step from the longest sequence to the shortest.
 struct Layout {
-  int64_t units;       // units with padding: whole blocks of 16, then one of 4, 8 or 16
-  int64_t inputs;      // features kept in a packed row of `inputs`; none where there are many
-  int64_t input_row;   // length of a packed row of [x | h | 1], with padding
-  int64_t gate_row;    // length of a packed row of gates, with padding
+  int64_t units;     // of a packed row of cells; with padding: blocks of 16, then one of 4, 8 or 16
+  int64_t gate_row;  // length of a packed row of gates, with padding
   explicit Layout(const Shape& shape);
 };
 
@@ -40,19 +42,19 @@ struct Call {
 
 struct Forward : Call {
   const float* bias;  // (4H)
-  float* outputs;     // (B, T, H) in the order of computation, or null
+  float* outputs;     // (B, T, H) in the order of computation; null if nobody reads them
+  bool repeat;        // whether outputs are wanted at masked steps too
   float* h;           // (B, H)
   float* c;           // (B, H)
-  // residuals for the backward call, or all null; packed rows
-  float* inputs;  // (B * T, input_row)
-  float* gates;   // (B * T, gate_row)
-  float* cells;   // (B * T, units)
+  // residuals for the backward call, beside the outputs, or both null; packed rows
+  float* gates;  // (B * T, gate_row)
+  float* cells;  // (B * T, units)
 };
 
 struct Backward : Call {
-  const float* inputs;
+  const float* outputs;     // of the forward call, and so are these
   const float* cells;
-  const float* activated;   // the gates of the forward call
+  const float* activated;   // gates
   float* gates;             // gradients by the gates' sums; may be the same memory
   const float* d_outputs;   // (B, T, H), or null
   const float* d_h;         // (B, H)

@@ -38,15 +38,23 @@ class Plan {
   int64_t running(int64_t step) const {                   // ranks that have this step
     return step < longest_ ? offset_[step + 1] - offset_[step] : 0;
   }
-  int64_t step_of(int64_t row) const {
-    return std::upper_bound(offset_.begin(), offset_.end(), row) - offset_.begin() - 1;
-  }
   // Where the step lies in the order of computation, counting masked steps.
   int64_t position(int64_t step, int64_t rank) const {
     return holes_ ? position_[sequence_[rank] * steps_ + step] : step;
   }
   // Where the position lies in x and in the mask.
   int64_t time(int64_t position) const { return go_backwards_ ? steps_ - 1 - position : position; }
+
+  // Calls work(row, step, rank) for packed rows from `first` on.
+  template <typename Work>
+  void for_rows(int64_t first, int64_t count, const Work& work) const {
+    if (count <= 0) return;
+    int64_t step = std::upper_bound(offset_.begin(), offset_.end(), first) - offset_.begin() - 1;
+    for (int64_t row = first; row < first + count; ++row) {
+      while (offset_[step + 1] <= row) ++step;
+      work(row, step, row - offset_[step]);
+    }
+  }
 
   // Ranks cut into `count` runs of about equal work: bounds[i] to bounds[i + 1].
   std::vector<int64_t> cut(int64_t count) const {

@@ -156,17 +156,17 @@ Results run(const Problem& problem, const refold::Variant& variant, const refold
   const auto [B, T, F, H] = problem.shape;
   const refold::Layout layout(problem.shape);
   Results out;
-  out.outputs.resize(problem.sequences ? B * T * H : 0);
+  out.outputs.resize(problem.sequences || residuals ? B * T * H : 0);
   out.h.resize(B * H);
   out.c.resize(B * H);
-  Floats inputs(B * T * layout.input_row), gates(B * T * layout.gate_row), cells(B * T * layout.units);
+  Floats gates(B * T * layout.gate_row), cells(B * T * layout.units);
   refold::Forward forward;
   problem.fill(forward);
   forward.bias = problem.bias.data();
-  forward.outputs = problem.sequences ? out.outputs.data() : nullptr;
+  forward.outputs = out.outputs.empty() ? nullptr : out.outputs.data();
+  forward.repeat = problem.sequences;
   forward.h = out.h.data();
   forward.c = out.c.data();
-  forward.inputs = residuals ? inputs.data() : nullptr;
   forward.gates = residuals ? gates.data() : nullptr;
   forward.cells = residuals ? cells.data() : nullptr;
   variant.forward(forward, pool);
@@ -179,7 +179,7 @@ Results run(const Problem& problem, const refold::Variant& variant, const refold
   out.d_c0.resize(problem.c0.size());
   refold::Backward backward;
   problem.fill(backward);
-  backward.inputs = inputs.data();
+  backward.outputs = out.outputs.data();
   backward.cells = cells.data();
   backward.activated = gates.data();
   backward.gates = gates.data();
@@ -193,6 +193,7 @@ Results run(const Problem& problem, const refold::Variant& variant, const refold
   backward.d_h0 = out.d_h0.data();
   backward.d_c0 = out.d_c0.data();
   variant.backward(backward, pool);
+  if (!problem.sequences) out.outputs.clear();
   return out;
 }
 
