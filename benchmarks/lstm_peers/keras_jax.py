@@ -11,11 +11,12 @@ from benchmarks.lstm_peers.jobs import Job
 
 __all__ = ["about", "layer_class", "make", "make_of", "matmul"]
 
+LOOP = 10  # steps of the compiled loop
 NAMES = ("kernel", "recurrent_kernel", "bias", "x")
 
 
 def make(mode: str, case: Case, *, unroll: bool = False) -> Job:
-    """Make the job of a mode: ``both``, ``forward`` or ``ragged``."""
+    """Make the job of a mode: ``both``, ``forward``, ``ragged`` or ``loop``."""
     return make_of(layer_class(), mode, case, unroll=unroll)
 
 
@@ -42,6 +43,14 @@ def make_of(kind: type, mode: str, case: Case, *, unroll: bool = False) -> Job:
     if mode == "forward":
         run = partial(jax.jit(forward), weights, x, mask)
         return Job(lambda: run().block_until_ready(), lambda: {"outputs": np.asarray(run())})
+    if mode == "loop":  # as training does: many steps in one call, each with new weights
+
+        def descend(_, weights):
+            _, gradients, _ = both(weights, x, mask, cotangent)
+            return [w - 1e-9 * g for w, g in zip(weights, gradients, strict=True)]
+
+        run = jax.jit(lambda weights: jax.lax.fori_loop(0, LOOP, descend, weights))
+        return Job(lambda: jax.block_until_ready(run(weights)), num=LOOP)
     run = partial(jax.jit(both), weights, x, mask, cotangent)
 
     def results() -> dict[str, np.ndarray]:

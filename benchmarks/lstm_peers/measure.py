@@ -10,24 +10,29 @@ from benchmarks.lstm_peers.cases import MATMUL_SIZE, ROWS, SWEEP, Case, Data
 from benchmarks.lstm_peers.implementations import Candidate, candidates
 from benchmarks.lstm_peers.pool import Pool, Timed
 
-__all__ = ["EPOCHS", "Measured", "Row", "measure"]
+__all__ = ["EPOCHS", "OURS", "Measured", "Row", "measure"]
 
+OURS = "refold_lstm"
 EPOCHS = 25  # of the question's model, in one call of fit
 QUESTION_ROUNDS = 3
 SWEEP_ROUNDS = 5
-QUESTION = ("refold_lstm", "keras_jax", "keras_tensorflow", "keras_torch")
+QUESTION = (OURS, "keras_jax", "keras_tensorflow", "keras_torch")
 MATMUL = ("keras_jax", "keras_tensorflow", "torch_lstm")
 REFERENCE = "keras_jax"  # to whose numbers those of the others are compared
 RAGGED_BATCH = 32  # the smallest batch that is measured with unequal lengths
 
 
 class Row(NamedTuple):
-    """A case, by implementation: times, ragged times, and the largest relative differences."""
+    """A case, by implementation: times, ragged times, and the largest relative differences.
+
+    ``loop`` is Refold's time of a step in a compiled loop.
+    """
 
     case: Case
     both: dict[str, Timed]
     forward: dict[str, Timed]
     ragged: dict[str, Timed]
+    loop: Timed
     differences: dict[str, float]
 
 
@@ -56,7 +61,7 @@ def measure(
     def entries(case: Case) -> list[Candidate]:
         return [entry for name in names for entry in candidates(name, case)[:num_settings]]
 
-    about = pool.about("refold_lstm")
+    about = pool.about(OURS)
     say(f"Refold runs {about}")
     rates: dict[str, list[float]] = {}
     measured = []
@@ -94,9 +99,10 @@ def _row(pool: Pool, case: Case, entries: list[Candidate]) -> Row:
         for name, timed in ragged.items():
             for key, array in _load(pool, "ragged", timed.candidate).items():
                 arrays[name][f"ragged {key}"] = array * mask if key == "outputs" else array
+    loop = pool.race("loop", case, [both[OURS].candidate])[OURS]
     pool.clear()
     differences = {name: _difference(arrays[name], arrays[REFERENCE]) for name in both}
-    return Row(case, both, forward, ragged, differences)
+    return Row(case, both, forward, ragged, loop, differences)
 
 
 def _add_matmul_rates(pool: Pool, names: list[str], rates: dict[str, list[float]]) -> None:
