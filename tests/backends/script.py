@@ -42,6 +42,22 @@ def invariant(models: Models, x: np.ndarray) -> None:
     assert np.abs(decoded - reconstructed)[~np.isnan(x)].max() < 1e-5
 
 
+def converted_with_its_words() -> None:
+    words = keras.layers.StringLookup()
+    words.adapt(["to", "be", "or", "not"])
+    model = keras.Sequential(
+        [
+            keras.Input((3,), dtype="string"),
+            words,
+            keras.layers.Embedding(9, 4),
+            keras.layers.LSTM(2),
+        ]
+    )
+    x = keras.ops.convert_to_tensor([["to", "be", "or"], ["not", "to", "be"]])
+    expected = model.predict(x, verbose=0)
+    assert np.allclose(refold.layers.convert(model).predict(x, verbose=0), expected, atol=1e-6)
+
+
 def main(weights: str, expected: str) -> None:
     assert refold.__version__
     x = ragged()
@@ -78,6 +94,8 @@ def main(weights: str, expected: str) -> None:
         again.predict(x, verbose=0), models.autoencoder.predict(x, verbose=0), atol=1e-6
     )
 
+    if keras.backend.backend() == "tensorflow":
+        converted_with_its_words()
     if keras.backend.backend() != "jax":
         with pytest.raises(ParameterError, match="Set the environment variable KERAS_BACKEND=jax"):
             refold.SequenceAutoencoder(max_epochs=1).fit([s[:3] for s in full])

@@ -159,6 +159,14 @@ def test_layers_of_other_classes_are_made_again_as_they_are():
     close(ours(x), model(x), atol=1e-5)
 
 
+def test_what_layers_hold_beside_weights_comes_along():
+    scale = keras.layers.Normalization()
+    x = 3.0 * normal(20, T, F) + 2.0
+    scale.adapt(x)
+    model = keras.Sequential([keras.Input((T, F)), scale, keras.layers.LSTM(H)])
+    close(convert(model).predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-5)
+
+
 # What cannot be converted
 
 
@@ -180,6 +188,29 @@ def around_a_subclassed_model():
     return keras.Model(x, Subclassed()(x))
 
 
+class Doubled(keras.Sequential):
+    def call(self, inputs, **options):
+        return 2 * super().call(inputs, **options)
+
+
+class DoubledFunctional(keras.Model):
+    def __init__(self, units, **options):
+        x = keras.Input((T, F))
+        super().__init__(x, keras.layers.LSTM(units)(x), **options)
+        self.units = units
+
+    def call(self, inputs, **options):
+        return 2 * super().call(inputs, **options)
+
+    def get_config(self):
+        return {"units": self.units}
+
+
+def around_a_subclassed_sequential():
+    x = keras.Input((T, F))
+    return keras.Model(x, Doubled([keras.Input((T, F)), keras.layers.LSTM(H)])(x))
+
+
 def with_a_loss_that_keras_does_not_know():
     model = sequential()
     model.compile("adam", loss=own_loss)
@@ -196,6 +227,9 @@ def own_loss(y, y_pred):
         (without_lstm, "has no keras.layers.LSTM, so there is nothing to convert"),
         (Subclassed, "is a subclassed model, Subclassed, and only Sequential and Functional"),
         (around_a_subclassed_model, "is made by the code of a layer or model around it"),
+        (lambda: Doubled([keras.Input((T, F)), keras.layers.LSTM(H)]), "is a Doubled, a subclass"),
+        (lambda: DoubledFunctional(H), "is a DoubledFunctional, a subclass whose own code"),
+        (around_a_subclassed_sequential, "is a Doubled, a subclass whose own code Keras does not"),
         (with_a_loss_that_keras_does_not_know, "Keras cannot make model .* again: .*own_loss"),
         (lambda: keras.layers.LSTM(H), "takes a keras.Model. Got LSTM; put a single layer"),
     ],

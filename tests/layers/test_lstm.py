@@ -11,7 +11,7 @@ import pytest
 
 from refold import kernels
 from refold.errors import ParameterError
-from refold.layers import LSTM
+from refold.layers import LSTM, convert
 
 B, T, F, H = 5, 7, 3, 4
 SEEDED = {"dropout": 0.4, "seed": 3}
@@ -94,6 +94,36 @@ def test_whole_numbers_are_read_as_keras_reads_them():
 
 
 @needs_kernel
+@needs_kernel
+def test_one_mask_for_all_rows_is_read_as_keras_reads_it():
+    ours, theirs = pair()
+    x = normal(B, T, F)
+    same(ours(x, mask=PADDED[:1]), theirs(x, mask=PADDED[:1]))
+
+
+@needs_kernel
+def test_a_layer_keeps_its_dtype_under_another_default():
+    before = keras.config.floatx()
+    keras.config.set_floatx("bfloat16")
+    try:
+        ours, theirs = pair(dtype="float32", use_bias=False)
+        same(ours(normal(B, T, F)), theirs(normal(B, T, F)))
+    finally:
+        keras.config.set_floatx(before)
+
+
+@needs_kernel
+def test_the_scan_can_be_exported():
+    """What the docs say to do for `jax.export`, which takes no kernel of ours."""
+    fused = keras.Sequential([keras.Input((T, F)), LSTM(H)])
+    scan = convert(fused, engine="scan")
+    x = normal(B, T, F)
+    exported = jax.export.export(jax.jit(lambda x: scan(x)))(x)
+    assert np.allclose(exported.call(x), fused(x), atol=1e-5)
+    with pytest.raises(ValueError, match="custom call"):
+        jax.export.export(jax.jit(lambda x: fused(x)))(x)
+
+
 def test_an_empty_batch_is_as_in_keras():
     ours, theirs = pair(return_sequences=True, return_state=True)
     same(ours(normal(0, T, F)), theirs(normal(0, T, F)))

@@ -1,5 +1,7 @@
 """From a finished Keras model to the same model on Refold's LSTM."""
 
+import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -74,6 +76,14 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
             "Register its own classes, functions and losses with keras.saving, or convert it "
             "before it is compiled."
         ) from error
+    _check_made_again(model, copy)
+    if model.built:
+        copy.set_weights(model.get_weights())
+        _copy_more_than_weights(model, copy)
+    return copy
+
+
+def _check_made_again(model: keras.Model, copy: keras.Model) -> None:
     for layer in copy._flatten_layers():
         # a layer that makes its own LSTM cannot be told to make another
         if type(layer) is keras.layers.LSTM:
@@ -81,9 +91,32 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
                 f"The LSTM {layer.name!r} of model {model.name!r} is made by the code of a layer "
                 "or model around it, which convert cannot change. Write refold.layers.LSTM there."
             )
-    if model.built:
-        copy.set_weights(model.get_weights())
-    return copy
+    for theirs, ours in _pairs(model, copy):
+        # Keras makes a plain model of a subclass, without its code
+        if isinstance(theirs, keras.Model) and type(ours) is not type(theirs):
+            raise ParameterError(
+                f"Model {theirs.name!r} is a {type(theirs).__name__}, a subclass whose own code "
+                "Keras does not copy. Write refold.layers.LSTM in its code."
+            )
+
+
+def _copy_more_than_weights(model: keras.Model, copy: keras.Model) -> None:
+    """Copy what layers hold beside weights: vocabularies, and what follows from adapted ones."""
+    with tempfile.TemporaryDirectory(prefix="refold-") as folder:
+        for theirs, ours in _pairs(model, copy):
+            if hasattr(theirs, "save_assets"):
+                theirs.save_assets(folder)
+                ours.load_assets(folder)
+            if isinstance(ours, keras.layers.Normalization) and ours.built:
+                ours.finalize_state()
+
+
+def _pairs(model: keras.Model, copy: keras.Model) -> Iterator[tuple[Any, Any]]:
+    """Pair the layers of a model with those of its copy: by name, which inputs may not keep."""
+    copied = {layer.name: layer for layer in copy._flatten_layers()}
+    for layer in model._flatten_layers():
+        if layer.name in copied:
+            yield layer, copied[layer.name]
 
 
 def _first_line(error: Exception) -> str:

@@ -126,7 +126,8 @@ class LSTM(keras.layers.LSTM):
         if mask is not None:
             mask = ops.cast(mask, "bool")
             mask = ops.any(mask, axis=-1) if len(mask.shape) == 3 else mask
-        bias = ops.zeros((4 * self.units,)) if cell.bias is None else cell.bias
+            mask = ops.broadcast_to(mask, ops.shape(sequences)[:2])
+        bias = ops.zeros((4 * self.units,), "float32") if cell.bias is None else cell.bias
         outputs, h, c = lstm(
             ops.cast(sequences, "float32"),
             ops.convert_to_tensor(cell.kernel),
