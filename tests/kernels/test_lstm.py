@@ -374,6 +374,17 @@ def test_saturated_gates_have_finite_gradients():
         assert np.isfinite(array).all()
 
 
+@pytest.mark.parametrize("units", [5, 16, 17])
+def test_an_infinite_input_spoils_no_more_than_it_must(units):
+    """Whether or not the units fill the kernel's blocks."""
+    given, _, _ = example(shape=(3, 4, 3, units), kind="none", seed=0, with_states=True)
+    given[0][1, 2, 0] = np.inf
+    gradients = jax.grad(lambda *g: kernels.lstm(*g)[1].sum(), argnums=tuple(range(6)))(*given)
+    spoilt = [int(np.isnan(gradient).sum()) for gradient in gradients]
+    assert spoilt[1] <= 4 * units
+    assert spoilt[:1] + spoilt[2:] == [0] * 5
+
+
 # Inside of JAX
 
 

@@ -211,6 +211,11 @@ def around_a_subclassed_sequential():
     return keras.Model(x, Doubled([keras.Input((T, F)), keras.layers.LSTM(H)])(x))
 
 
+def shared_with_a_wrapper():
+    x, layer = keras.Input((T, F)), keras.layers.LSTM(F, return_sequences=True)
+    return keras.Model(x, keras.layers.TimeDistributed(layer)(keras.ops.stack([layer(x), x], 1)))
+
+
 def with_a_loss_that_keras_does_not_know():
     model = sequential()
     model.compile("adam", loss=own_loss)
@@ -230,6 +235,7 @@ def own_loss(y, y_pred):
         (lambda: Doubled([keras.Input((T, F)), keras.layers.LSTM(H)]), "is a Doubled, a subclass"),
         (lambda: DoubledFunctional(H), "is a DoubledFunctional, a subclass whose own code"),
         (around_a_subclassed_sequential, "is a Doubled, a subclass whose own code Keras does not"),
+        (shared_with_a_wrapper, "uses one layer in several ways that Keras copies as several"),
         (with_a_loss_that_keras_does_not_know, "Keras cannot make model .* again: .*own_loss"),
         (lambda: keras.layers.LSTM(H), "takes a keras.Model. Got LSTM; put a single layer"),
     ],

@@ -288,6 +288,22 @@ def test_what_the_kernel_cannot_do_runs_on_the_scan_unless_fused_is_asked_for(op
         fused(x)
 
 
+def test_a_cell_of_a_subclass_is_not_passed_over():
+    class Sevens(keras.layers.LSTMCell):
+        def call(self, inputs, states, training=False):
+            h, (_, c) = super().call(inputs, states, training=training)
+            return 7 + 0 * h, [7 + 0 * h, c]
+
+    class Layer(LSTM):
+        def __init__(self, units, **options):
+            super().__init__(units, **options)
+            self.cell = Sevens(units)
+
+    layer = Layer(H)
+    assert np.all(layer(normal(B, T, F)) == 7)
+    assert layer.why_scan == "its cell is a Sevens, not keras.layers.LSTMCell"
+
+
 def test_the_scan_is_keras_own():
     ours, theirs = pair(engine="scan", return_state=True, return_sequences=True)
     for a, b in zip(ours(normal(B, T, F)), theirs(normal(B, T, F)), strict=True):

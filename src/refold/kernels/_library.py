@@ -9,6 +9,7 @@ from pathlib import Path
 __all__ = ["layout", "load", "variant", "why_not"]
 
 _SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
+_VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
 
 
@@ -29,7 +30,11 @@ def _opened() -> tuple[ctypes.CDLL | None, str | None]:
         return None, f"the LSTM kernel cannot be loaded: {error}"
     library.refold_variant.restype = ctypes.c_char_p
     if library.refold_variant() is None:
-        return None, f"REFOLD_KERNEL={wanted} names no variant that this machine runs"
+        runs = [name for name in _VARIANTS if library.refold_supported(name.encode())]
+        return None, (
+            f"REFOLD_KERNEL={wanted!r} names no variant that this machine runs, which are "
+            f"{', '.join(runs)}; set it to one of them, to none, or not at all"
+        )
     return library, None
 
 

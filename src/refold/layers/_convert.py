@@ -78,6 +78,12 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
         ) from error
     _check_made_again(model, copy)
     if model.built:
+        if [w.shape for w in copy.weights] != [w.shape for w in model.weights]:
+            raise ParameterError(
+                f"Model {model.name!r} uses one layer in several ways that Keras copies as several "
+                "layers, whose weights would no longer be shared. Write refold.layers.LSTM in its "
+                "code."
+            )
         copy.set_weights(model.get_weights())
         _copy_more_than_weights(model, copy)
     return copy

@@ -99,6 +99,8 @@ class LSTM(keras.layers.LSTM):
     def _why_not_by_configuration(self, sequences: Any) -> str | None:
         if self.engine == "scan":
             return "engine='scan' was asked for"
+        if type(self.cell) is not keras.layers.LSTMCell:
+            return f"its cell is a {type(self.cell).__name__}, not keras.layers.LSTMCell"
         for role in ("activation", "recurrent_activation"):
             if not _activation_name(getattr(self, role)):
                 return f"its {role} is not tanh, sigmoid, relu or linear of keras.activations"

@@ -50,13 +50,15 @@ class BackwardPass {
         const float* gates = call_.activated + (row + r) * ld_gates;
         float* d_sums = own + r * ld_gates;
         add_d_outputs(step, first + r, dh + r * ld_dh);
-        for (const Block& block : blocks_)
+        for (const Block& block : blocks_) {
           for_width(block.width, [&](auto width) {
             constexpr int W = decltype(width)::value;
             const int64_t unit = block.first;
             cell_backward<A, R, W>(gates + 4 * unit, d_sums + 4 * unit, c_before + r * ld + unit, c + r * ld + unit,
                                    dh + r * ld_dh + unit, dc + r * ld + unit);
           });
+          clear_absent(block, d_sums + 4 * block.first);
+        }
         std::memcpy(call_.gates + (row + r) * ld_gates, d_sums, 4 * ld * sizeof(float));
       }
       if (by_input_.at_once()) by_input_.run_step(own, ld_gates, step, first, running);
@@ -87,6 +89,14 @@ class BackwardPass {
     const int64_t end = step + 1 < plan_.length(rank) ? plan_.position(step + 1, rank) : steps;
     for (int64_t position = begin; position < end; ++position)
       for (int64_t u = 0; u < units; ++u) dh[u] += from[position * units + u];
+  }
+
+  // Units that are padding: an infinite input would make NaN of their zero weights, and the
+  // products would spread it.
+  static void clear_absent(const Block& block, float* d_sums) {
+    if (block.present == block.width) return;
+    for (int gate = 0; gate < 4; ++gate)
+      std::fill(d_sums + gate * block.width + block.present, d_sums + (gate + 1) * block.width, 0.0f);
   }
 
   void clear_d_x(int64_t rank) const {
