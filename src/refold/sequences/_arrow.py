@@ -44,7 +44,7 @@ def parts_from_arrow(
     chosen = [opened.get(name, "columns=") for name in names]
     if not len(chosen[0]):
         raise DataError("The table has no rows. Expected one row a sequence.")
-    if len(names) == 1 and (is_text(chosen[0].type) or _is_nested(chosen[0])):
+    if len(names) == 1 and (is_text(chosen[0].type) or is_nested(chosen[0])):
         items = [value if value is not None else [] for value in chosen[0].to_pylist()]
         if is_text(chosen[0].type):
             items = [value or "" for value in items]
@@ -59,12 +59,12 @@ def _from_lists(
     ids = None if identity is None else np.asarray(identity)
     lengths, raws, hints = [], [], []
     for name, column in zip(names, chosen, strict=True):
-        if not has_lists(column) or _is_nested(column):
+        if not has_lists(column) or is_nested(column):
             raise SchemaError(
                 f"Column {name!r} has the type {column.type}. Expected lists of numbers or labels, "
                 "one list a row; long tables are read with Sequences.from_table."
             )
-        count, flat = _flatten(column)
+        count, flat = flatten_lists(column)
         raw, hint = as_raw(flat, name)
         lengths.append(count)
         raws.append(raw)
@@ -118,7 +118,8 @@ def has_lists(column: Any) -> bool:
     )
 
 
-def _is_nested(column: Any) -> bool:
+def is_nested(column: Any) -> bool:
+    """Say whether an Arrow column holds lists of lists."""
     import pyarrow as pa
 
     return has_lists(column) and pa.types.is_nested(column.type.value_type)
@@ -148,7 +149,7 @@ def _text_columns(opened: OpenTable, id: str | None) -> tuple[str, ...]:  # noqa
     return names
 
 
-def _flatten(column: Any) -> tuple[np.ndarray, Any]:
+def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
     """Return the length of each list, 0 where it is null, and the entries one after another."""
     from pyarrow.compute import call_function
 

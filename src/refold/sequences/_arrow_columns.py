@@ -60,7 +60,7 @@ def open_table(table: Any) -> OpenTable:
         )
     if isinstance(table, Mapping):
         return _open_columns(table, list(table))
-    _check_unique(getattr(table, "columns", ()))
+    check_unique(getattr(table, "columns", ()))
     try:
         arrow = pa.table(table)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
@@ -68,10 +68,10 @@ def open_table(table: Any) -> OpenTable:
         if not hasattr(table, "columns"):
             raise DataError(f"The table cannot be read as Arrow: {error}.") from error
         return _open_columns(table, list(table.columns))
-    _check_unique(arrow.column_names)
+    check_unique(arrow.column_names)
     columns = {name: _normal(arrow[i]) for i, name in enumerate(arrow.column_names)}
     metadata = arrow.schema.metadata or {}
-    return OpenTable(columns, _pandas_index(metadata), _stored_schema(metadata))
+    return OpenTable(columns, _pandas_index(metadata), stored_schema(metadata))
 
 
 def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
@@ -172,7 +172,8 @@ def _normal(column: Any) -> Any:
     return column
 
 
-def _check_unique(names: Any) -> None:
+def check_unique(names: Any) -> None:
+    """Raise ``SchemaError`` where two columns have one name."""
     names = [name for name in names if isinstance(name, str | int)]
     if twice := [name for name in names if names.count(name) > 1]:
         raise SchemaError(f"The table has two columns named {twice[0]!r}. Rename one.")
@@ -221,7 +222,8 @@ def _pandas_index(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
     return tuple(name for name in names if isinstance(name, str))
 
 
-def _stored_schema(metadata: Mapping[bytes, bytes]) -> Schema | None:
+def stored_schema(metadata: Mapping[bytes, bytes]) -> Schema | None:
+    """Return the schema that Refold wrote beside the data, if it did."""
     stored = metadata.get(METADATA_KEY)
     if stored is None:
         return None

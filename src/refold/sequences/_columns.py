@@ -220,7 +220,8 @@ def _encode_integers(
     found, inverse = np.unique(values[observed], return_inverse=True)
     labels = tuple(int(label) for label in found)
     if known is not None and set(labels) <= set(known):
-        inverse = np.array([known.index(label) for label in labels], dtype=np.int64)[inverse]
+        position = {label: i for i, label in enumerate(known)}
+        inverse = np.array([position[label] for label in labels], dtype=np.int64)[inverse]
         labels = known
     dtype = np.float32 if len(labels) < _EXACT_IN_FLOAT32 else np.float64
     indices = np.full(len(values), np.nan, dtype=dtype)
@@ -231,6 +232,15 @@ def _encode_integers(
 def _is_binary(values: np.ndarray) -> bool:
     zeros, ones = values == 0, values == 1
     return bool(zeros.any() and ones.any() and (zeros | ones | np.isnan(values)).all())
+
+
+def encoded_type(raw: np.dtype, column: Column) -> np.dtype:
+    """Return the type that `encode_column` gives a raw column of numbers, or its labels."""
+    if column.kind == "categorical":
+        return np.dtype(np.float32 if len(column.labels) < _EXACT_IN_FLOAT32 else np.float64)
+    if column.kind == "binary" and raw.kind in "biu":
+        return np.dtype(np.float32)
+    return _float_type(raw)
 
 
 def _float_type(dtype: np.dtype) -> np.dtype:

@@ -1,7 +1,7 @@
 """Tables from files of any origin: which column is the id, which the time, and which layout."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from refold.errors import FileFormatError, SchemaError
 from refold.sequences._columns import Kinds
@@ -11,7 +11,16 @@ from refold.sequences._sequences import Sequences
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["find_id", "find_time", "from_file_table"]
+__all__ = ["TableLayout", "find_id", "find_layout", "find_time", "from_file_table"]
+
+
+class TableLayout(NamedTuple):
+    """What the columns of a table are for."""
+
+    lists: bool  # one row a sequence, else one row a step
+    id: str | None
+    time: str | None
+    features: list[str]
 
 
 def from_file_table(
@@ -32,20 +41,44 @@ def from_file_table(
     SchemaError
         If a column is not there, or nothing tells the sequences of a long table apart.
     """
-    names = table.column_names
     if not table.num_rows:
-        raise FileFormatError(f"{name} has columns ({', '.join(names)}), but no rows.")
-    lists = [column for column in columns or names if column in names and _is_list(table, column)]
+        columns_found = ", ".join(table.column_names)
+        raise FileFormatError(f"{name} has columns ({columns_found}), but no rows.")
+    layout = find_layout(table.schema, name, id=id, time=time, columns=columns)
+    features = layout.features
+    if layout.lists:
+        return Sequences.from_arrow(table, id=layout.id, columns=features, kinds=kinds)
+    identity = find_id(table.column_names, name, id)
+    return from_long_table(table, id=identity, time=layout.time, columns=features, kinds=kinds)
+
+
+def find_layout(
+    schema: "pa.Schema",
+    name: str,
+    *,
+    id: str | None,  # noqa: A002
+    time: str | None,
+    columns: Sequence[str] | None,
+) -> TableLayout:
+    """Say which layout a table has, and what its columns are for.
+
+    Raises
+    ------
+    SchemaError
+        If a column is not there, or nothing tells the sequences of a long table apart.
+    """
+    names = schema.names
+    lists = [column for column in columns or names if column in names and _is_list(schema, column)]
     if lists:
         identity = _asked(id, "id", names, name)
         if time is not None:
             raise SchemaError(f"{name} has one row a sequence. Leave time= out.")
-        columns = _features(columns, lists, names, name)
-        return Sequences.from_arrow(table, id=identity, columns=columns, kinds=kinds)
+        features = _features(columns, lists, names, name)
+        return TableLayout(lists=True, id=identity, time=None, features=features)
     identity, order = find_id(names, name, id), find_time(names, name, time)
     others = [column for column in names if column not in {identity, order}]
-    columns = _features(columns, others, names, name)
-    return from_long_table(table, id=identity, time=order, columns=columns, kinds=kinds)
+    features = _features(columns, others, names, name)
+    return TableLayout(lists=False, id=identity, time=order, features=features)
 
 
 def find_id(names: Sequence[str], name: str, asked: str | None) -> str:
@@ -86,9 +119,9 @@ def _features(
     return features
 
 
-def _is_list(table: "pa.Table", column: str) -> bool:
+def _is_list(schema: "pa.Schema", column: str) -> bool:
     import pyarrow as pa
 
-    kind = table.schema.field(column).type
+    kind = schema.field(schema.names.index(column)).type
     tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(test(kind) for test in tests)

@@ -116,7 +116,7 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
                 "Choose the same columns, in the same order."
             )
     columns = zip(*(part.schema.columns for part in sequences), strict=True)
-    schema = Schema(tuple(_union(same) for same in columns), first.layout)
+    schema = Schema(tuple(union_of(same) for same in columns), first.layout)
     parts = [part.align(schema) for part in sequences]
     ids = [part.ids for part in parts]
     kinds = {array.dtype.kind for array in ids}
@@ -128,8 +128,14 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
     return Sequences(values, offsets_from_lengths(lengths), joined, schema)
 
 
-def _union(columns: tuple[Column, ...]) -> Column:
-    """Return one column that holds what all of these hold."""
+def union_of(columns: tuple[Column, ...]) -> Column:
+    """Return one column that holds what all of these hold.
+
+    Raises
+    ------
+    SchemaError
+        If there is none.
+    """
     first = columns[0]
     if all(column == first for column in columns):
         return first

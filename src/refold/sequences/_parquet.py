@@ -51,11 +51,11 @@ def read_parquet(
         table = file.read()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
-    _check_metadata(table.schema.metadata or {}, name)
+    check_metadata(table.schema.metadata or {}, name)
     return from_file_table(table, name, id=id, time=time, columns=columns, kinds=kinds)
 
 
-def _check_metadata(metadata: Mapping[bytes, bytes], name: str) -> None:
+def check_metadata(metadata: Mapping[bytes, bytes], name: str) -> None:
     """Raise ``FileFormatError`` if what is written beside the data cannot be parsed."""
     for key in (METADATA_KEY, b"pandas"):
         try:

@@ -21,7 +21,7 @@ from refold.sequences._arrow_columns import (
 from refold.sequences._checks import check_ids
 from refold.sequences._columns import Kinds, encode_columns, is_missing, resolve_kinds
 from refold.sequences._parts import Parts, Places
-from refold.sequences._schema import Schema
+from refold.sequences._schema import Column, Schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,14 +59,19 @@ def parts_from_table(
         if kind or hint
     ]
     for column in parts.schema.columns:
-        if column.name not in told and column.labels and all(map(_is_number, column.labels)):
-            warnings.warn(
-                f"Column {column.name!r} holds numbers written as text and is taken as labels. "
-                f"Pass kinds={{{column.name!r}: 'numeric'}} to read it as numbers.",
-                UserWarning,
-                stacklevel=3,
-            )
+        if column.name not in told and (remark := numbers_as_text(column)):
+            warnings.warn(remark, UserWarning, stacklevel=3)
     return parts
+
+
+def numbers_as_text(column: Column) -> str | None:
+    """Return what is to be said of a column if all its labels are numbers written as text."""
+    if not column.labels or not all(map(_is_number, column.labels)):
+        return None
+    return (
+        f"Column {column.name!r} holds numbers written as text and is taken as labels. "
+        f"Pass kinds={{{column.name!r}: 'numeric'}} to read it as numbers."
+    )
 
 
 def encode_parts(
@@ -186,7 +191,7 @@ def _check_together(codes: np.ndarray, ids: np.ndarray) -> None:
 
 def _order_by_time(codes: np.ndarray, ids: np.ndarray, column: Any, name: str) -> np.ndarray:
     """Return the rows by id, those of one id as they come, which must be the order of time."""
-    times = _sortable(column, name)
+    times = sortable(column, name)
     if same := _neighbours(np.lexsort((times, codes)), codes, times, np.equal):
         first, second = same
         raise DataError(
@@ -214,7 +219,7 @@ def _neighbours(
     return order[at : at + 2].tolist()
 
 
-def _sortable(column: Any, name: str) -> np.ndarray:
+def sortable(column: Any, name: str) -> np.ndarray:
     """Return times as numbers."""
     import pyarrow as pa
 
