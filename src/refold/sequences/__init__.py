@@ -13,6 +13,8 @@ from refold.sequences._inputs import concatenate as concatenate
 from refold.sequences._padding import pad as pad
 from refold.sequences._padding import unpad as unpad
 from refold.sequences._scaling import Scaler as Scaler
+from refold.sequences._scan import Scan as Scan
+from refold.sequences._scan import scan as scan
 from refold.sequences._schema import Column as Column
 from refold.sequences._schema import Schema as Schema
 from refold.sequences._sequences import Sequences as Sequences

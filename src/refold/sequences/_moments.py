@@ -1,11 +1,29 @@
 """Means and deviations over observed entries, safe for large values and constant columns."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from refold.sequences._sequences import Sequences
 
 # A deviation below this share of the mean is rounding, not variation.
-_ROUNDING = 10 * np.finfo(np.float64).eps
+ROUNDING = 10 * np.finfo(np.float64).eps
+
+
+class Summary(NamedTuple):
+    """What there is to know of training data to scale it by features."""
+
+    num_steps: int
+    observed: np.ndarray  # whether a column has an observed entry, bool array of shape (F,)
+    mean: np.ndarray  # of the numeric columns, float64 array of shape (K,)
+    scale: np.ndarray  # their deviations, exactly 0 where a column is constant
+
+
+def summarise(sequences: Sequences) -> Summary:
+    """Return the summary of data in memory."""
+    observed = ~np.all(np.isnan(sequences.values), axis=0)
+    numeric = sequences.values[:, sequences.schema.numeric]
+    return Summary(len(sequences.values), observed, *moments(numeric))
 
 
 def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +45,7 @@ def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     z -= mean
     z[~observed] = 0.0
     scale = np.sqrt(np.einsum("ij,ij->j", z, z) / count)
-    scale[scale <= _ROUNDING * np.abs(mean)] = 0.0
+    scale[scale <= ROUNDING * np.abs(mean)] = 0.0
     return mean * unit, scale * unit
 
 
@@ -53,7 +71,7 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
     z -= np.repeat(mean, sequences.lengths, axis=0)
     z[~observed] = 0.0
     scale = np.sqrt(_sums(np.square(z), sequences) / count)
-    scale[scale <= _ROUNDING * np.abs(mean)] = 0.0
+    scale[scale <= ROUNDING * np.abs(mean)] = 0.0
     return mean * unit, scale * unit
 
 

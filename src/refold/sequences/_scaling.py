@@ -12,7 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences._moments import moments, sequence_moments
+from refold.sequences._moments import Summary, moments, sequence_moments, summarise
+from refold.sequences._scan import Scan
+from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 
 Mode = Literal["features", "sequence"]
@@ -57,13 +59,15 @@ class Scaler:
         self.floor_ = np.asarray(state["floor"], dtype=np.float64)
 
     @classmethod
-    def fit(cls, sequences: Sequences, mode: Mode | None = "features") -> "Scaler":
+    def fit(cls, sequences: Sequences | Scan, mode: Mode | None = "features") -> "Scaler":
         """Learn the scale of training data.
 
         Parameters
         ----------
-        sequences : Sequences
-            Training data.
+        sequences : Sequences or Scan
+            Training data. Those of a `Scan` are known from its opening, but for the mode
+            "sequence", which reads all blocks once more and keeps two numbers a sequence and
+            feature.
         mode : {"features", "sequence"} or None, default="features"
             What to scale by.
 
@@ -85,28 +89,32 @@ class Scaler:
         """
         if mode not in {"features", "sequence", None}:
             raise ParameterError(f"scale must be 'features', 'sequence' or None. Got {mode!r}.")
-        _check_observed(sequences)
+        scanned = isinstance(sequences, Scan)
+        summary = sequences.summary if scanned else summarise(sequences)
+        _check_observed(summary, len(sequences), sequences.schema)
         numeric = sequences.schema.numeric
         mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
-        mean_numeric, scale_numeric = moments(sequences.values[:, numeric])
-        constant = scale_numeric == 0
+        constant = summary.scale == 0
         if mode is not None:
             if constant.any():
                 _remark_constant(np.array(sequences.schema.names)[numeric][constant])
-            mean[numeric] = mean_numeric
-            scale[numeric] = np.where(constant, 1.0, scale_numeric)
+            mean[numeric] = summary.mean
+            scale[numeric] = np.where(constant, 1.0, summary.scale)
         state: dict[str, Any] = {
             "mode": mode,
             "numeric": numeric,
             "mean": mean,
             "scale": scale,
-            "dtype": sequences.values.dtype.name,
+            "dtype": (sequences.dtype if scanned else sequences.values.dtype).name,
             "statistics_mean": np.zeros(0),
             "statistics_scale": np.zeros(0),
             "floor": np.zeros(0),
         }
         if mode == "sequence":
-            state |= _fit_statistics(*sequence_moments(sequences.values[:, numeric], sequences))
+            blocks = sequences if scanned else [sequences]
+            found = [sequence_moments(block.values[:, numeric], block) for block in blocks]
+            means, scales = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+            state |= _fit_statistics(means, scales)
         return cls(state)
 
     @property
@@ -235,17 +243,16 @@ class Scaler:
             )
 
 
-def _check_observed(sequences: Sequences) -> None:
-    if not len(sequences.values):
+def _check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None:
+    if not summary.num_steps:
         raise DataError(
-            f"There is nothing to learn from: {len(sequences)} sequences, all of them empty."
+            f"There is nothing to learn from: {num_sequences} sequences, all of them empty."
         )
-    missing = np.all(np.isnan(sequences.values), axis=0)
-    for i, name in enumerate(sequences.schema.names):
-        if missing[i]:
+    for name, observed in zip(schema.names, summary.observed, strict=True):
+        if not observed:
             raise DataError(
-                f"Column {name!r} is missing in all {len(sequences.values)} steps of the "
-                f"{len(sequences)} sequences. Leave the column out or fill it."
+                f"Column {name!r} is missing in all {summary.num_steps} steps of the "
+                f"{num_sequences} sequences. Leave the column out or fill it."
             )
 
 

@@ -1,0 +1,271 @@
+"""`Scan`: sequences of Parquet files larger than memory, read in blocks."""
+
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from refold.errors import ParameterError
+from refold.sequences._columns import Kinds
+from refold.sequences._moments import Summary
+from refold.sequences._parts import offsets_from_lengths
+from refold.sequences._scan_files import ScannedFiles, open_files
+from refold.sequences._scan_pass import Found, look_through
+from refold.sequences._scan_reader import RowReader
+from refold.sequences._sequences import Sequences
+
+__all__ = ["Scan", "scan"]
+
+BLOCK_BYTES = 1 << 26
+LEAST_BATCH_BYTES = 1 << 16
+
+
+def scan(
+    path: Any,
+    *,
+    id: str | None = None,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    kinds: Kinds = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> "Scan":
+    """Open sequences in Parquet files to read them in blocks, whatever their size.
+
+    All files are read once here, so that what is wrong with the data is said before any work
+    begins. Afterwards the schema, lengths, ids and what scaling needs are known, and any block
+    can be read.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A Parquet file, or a folder of them: all that end in ``.parquet`` or ``.pq``, in folders
+        within it too, in the order of their names; names that begin with ``.`` or ``_`` are
+        passed over.
+    id, time, columns, kinds
+        As in `refold.sequences.read`.
+    block_bytes : int, default=64 MiB
+        About how much memory the values of a block take as float32.
+
+    Returns
+    -------
+    Scan
+        The sequences that `read` would return for the files as one table.
+
+    Raises
+    ------
+    FileAccessError
+        If there is nothing at the path, or a file cannot be read.
+    FileFormatError
+        If a file is empty, damaged or not Parquet, or there are no rows.
+    SchemaError
+        If a column is not there, or a file has other columns than the first.
+    DataError
+        If the sequences cannot be used; also if the rows of one lie in more than 64 places.
+    ParameterError
+        If ``block_bytes`` is no positive integer.
+
+    Warns
+    -----
+    UserWarning
+        Where a column of text holds nothing but numbers.
+
+    Notes
+    -----
+    Opening holds a batch of a quarter of ``block_bytes``, decoded and converted, the different
+    labels of each column, and some 200 bytes a sequence while the index is made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from refold.datasets import ramps
+    >>> from refold.sequences import write
+    >>> path = tempfile.mkdtemp() + "/ramps.parquet"
+    >>> write(ramps(), path)
+    >>> ramps = scan(path, block_bytes=64)
+    >>> ramps
+    Scan(n=4, blocks=2, lengths=4 to 9, 1 numeric)
+    >>> [len(block) for block in ramps]
+    [1, 3]
+    >>> ramps.take([3, 0]).ids
+    array([3, 0])
+    """
+    if isinstance(block_bytes, bool) or not isinstance(block_bytes, int) or block_bytes < 1:
+        raise ParameterError(f"block_bytes must be a positive integer. Got {block_bytes!r}.")
+    chosen = [columns] if isinstance(columns, str) else columns
+    files = open_files(path, id=id, time=time, columns=chosen)
+    batch_bytes = max(LEAST_BATCH_BYTES, block_bytes // 4)
+    found = look_through(files, kinds, RowReader(files, batch_bytes))
+    for remark in found.remarks:
+        warnings.warn(remark, UserWarning, stacklevel=2)
+    return Scan(files, found, block_bytes, batch_bytes)
+
+
+class Scan:
+    """Sequences in files, of which blocks are in memory one at a time. Made by `scan`.
+
+    Iterating gives the blocks in order and decodes every row once. Blocks are consecutive
+    sequences in the order in which they begin in the files.
+
+    Attributes
+    ----------
+    schema : Schema
+        What the columns are, the same for all blocks.
+    lengths : array of int of shape (n,)
+        Number of steps of each sequence.
+    ids : array of shape (n,)
+        Integers or text.
+    dtype : dtype
+        Of the values of all blocks: float32 if that holds all columns exactly, else float64.
+    block_offsets : array of int of shape (num_blocks + 1,)
+        Block ``i`` holds the sequences ``block_offsets[i]`` to ``block_offsets[i + 1]``.
+    summary : Summary
+        What `Scaler.fit` needs: which columns are observed, and means and deviations.
+
+    Notes
+    -----
+    A block takes the memory of its values: ``block_bytes``, or that of its one sequence if it is
+    longer; twice that as float64, and as much again where sequences are interleaved. To it comes
+    one decoded batch of a quarter of ``block_bytes``; row groups may be of any size, as they are
+    decoded by batches. What stays is about 40 bytes a sequence, its id, and the labels. The rows
+    of a row group in front of a block are decoded to get there, unless reading goes on where it
+    stopped, as iterating does. Blocks of interleaved sequences read all rows between the first
+    and the last of them.
+
+    `block` and `take` may be called from several threads, which wait for each other.
+
+    Examples
+    --------
+    See `scan`.
+    """
+
+    def __init__(
+        self, files: ScannedFiles, found: Found, block_bytes: int, batch_bytes: int
+    ) -> None:
+        self.schema = found.schema
+        self.lengths = found.index.lengths
+        self.ids = found.index.ids
+        self.dtype = found.dtype
+        self.block_offsets = _cut(self.lengths, 4 * self.schema.num_columns, block_bytes)
+        numeric = [column.moments for column in found.columns if column.column.kind == "numeric"]
+        self.summary = Summary(
+            int(self.lengths.sum()),
+            np.array([column.observed for column in found.columns], bool),
+            np.array([moments.mean for moments in numeric], np.float64),
+            np.array([moments.scale for moments in numeric], np.float64),
+        )
+        self._files = files
+        self._found = found
+        self._batch_bytes = batch_bytes
+        self._reader = RowReader(files, batch_bytes)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __repr__(self) -> str:
+        kinds = [column.kind for column in self.schema.columns]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+        lengths = f"{self.lengths.min()} to {self.lengths.max()}"
+        return f"Scan(n={len(self)}, blocks={self.num_blocks}, lengths={lengths}, {counts})"
+
+    @property
+    def num_blocks(self) -> int:
+        """Number of blocks, at least 1."""
+        return len(self.block_offsets) - 1
+
+    def __iter__(self) -> Iterator[Sequences]:
+        reader = RowReader(self._files, self._batch_bytes)
+        for start, stop in zip(self.block_offsets[:-1], self.block_offsets[1:], strict=True):
+            yield self._read(np.arange(start, stop), reader)
+
+    def block(self, index: int) -> Sequences:
+        """Read one block.
+
+        Parameters
+        ----------
+        index : int
+            ``0`` to ``num_blocks - 1``.
+
+        Returns
+        -------
+        Sequences
+
+        Raises
+        ------
+        IndexError
+            If there is no such block.
+        FileAccessError
+            If a file has changed since it was opened.
+        FileFormatError
+            If a file is damaged.
+        """
+        if not 0 <= index < self.num_blocks:
+            raise IndexError(f"There are blocks 0 to {self.num_blocks - 1}. Got {index}.")
+        with self._lock:
+            return self._read(np.arange(*self.block_offsets[index : index + 2]), self._reader)
+
+    def take(self, indices: Any) -> Sequences:
+        """Read some sequences, such as those for validation.
+
+        Parameters
+        ----------
+        indices : array of int of shape (m,)
+            Which sequences, in any order; as many as fit in memory.
+
+        Returns
+        -------
+        Sequences
+            In the order of the indices.
+
+        Raises
+        ------
+        IndexError
+            If there is no such sequence.
+        FileAccessError
+            If a file has changed since it was opened.
+        FileFormatError
+            If a file is damaged.
+        """
+        indices = np.arange(len(self))[np.asarray(indices, dtype=np.int64).reshape(-1)]
+        chosen, inverse = np.unique(indices, return_inverse=True)
+        with self._lock:
+            sequences = self._read(chosen, self._reader)
+        in_order = len(chosen) == len(indices) and (inverse == np.arange(len(chosen))).all()
+        return sequences if in_order else sequences[inverse]
+
+    def _read(self, chosen: np.ndarray, reader: RowReader) -> Sequences:
+        """Return the chosen sequences, whose numbers ascend."""
+        index, columns = self._found.index, self._found.columns
+        starts, stops = index.runs(chosen)
+        order = np.argsort(starts, kind="stable")
+        lengths = self.lengths[chosen]
+        values = np.empty((int(lengths.sum()), self.schema.num_columns), self.dtype)
+        done = 0
+        for _, table in reader.pieces(starts[order], stops[order]):
+            pieces = self._found.split(table)
+            rows = slice(done, done + len(pieces[0]) if pieces else done)
+            for i, (column, piece) in enumerate(zip(columns, pieces, strict=True)):
+                values[rows, i] = column.encode(piece)
+            done = rows.stop
+        if (order[1:] < order[:-1]).any():
+            # Only rows of long tables, one a step, come out of order.
+            counts = (stops - starts)[order]
+            goal = (np.cumsum(stops - starts) - (stops - starts))[order]
+            rows = np.arange(len(values)) + np.repeat(goal - np.cumsum(counts) + counts, counts)
+            ordered = np.empty_like(values)
+            ordered[rows] = values
+            values = ordered
+        return Sequences(values, offsets_from_lengths(lengths), self.ids[chosen], self.schema)
+
+
+def _cut(lengths: np.ndarray, step_bytes: int, block_bytes: int) -> np.ndarray:
+    """Return where blocks begin and the last one ends, each of one sequence or within the limit."""
+    ends = np.cumsum(np.maximum(lengths, 1)) * step_bytes
+    offsets, before = [0], 0
+    while offsets[-1] < len(lengths):
+        stop = int(np.searchsorted(ends, before + block_bytes, side="right"))
+        offsets.append(max(stop, offsets[-1] + 1))
+        before = int(ends[offsets[-1] - 1])
+    return np.array(offsets, np.int64)

@@ -1,0 +1,337 @@
+"""Files read in blocks give what `read` gives for the whole, whatever the row groups and files."""
+
+import threading
+import warnings
+from itertools import chain, pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from refold.datasets import japanese_vowels
+from refold.sequences import Sequences, read, scan, write
+
+rng = np.random.default_rng(0)
+MIXED_LENGTHS = [3, 0, 1, 7, 2, 0, 0, 12, 5, 1]
+
+
+def write_parts(table, folder, num_files, group_rows):
+    """Write a table as several files, cut anywhere."""
+    folder.mkdir()
+    bounds = np.linspace(0, len(table), num_files + 1).astype(int)
+    for i, (start, stop) in enumerate(pairwise(bounds)):
+        part = table.slice(start, stop - start)
+        pq.write_table(part, folder / f"part-{i:03}.parquet", row_group_size=group_rows)
+    return folder
+
+
+def joined(blocks):
+    """Return the parts of all blocks, one after another."""
+    blocks = list(blocks)
+    return (
+        np.concatenate([block.values for block in blocks]),
+        np.concatenate([block.lengths for block in blocks]),
+        np.concatenate([block.ids for block in blocks]),
+        blocks[0].schema,
+    )
+
+
+def assert_same(scanned, whole):
+    """Compare all that a scan gives with the same data read at once."""
+    assert scanned.schema == whole.schema
+    assert scanned.dtype == whole.values.dtype
+    assert len(scanned) == len(whole)
+    np.testing.assert_array_equal(scanned.lengths, whole.lengths)
+    np.testing.assert_array_equal(scanned.ids, whole.ids)
+    assert scanned.ids.dtype.kind == whole.ids.dtype.kind
+    for blocks in (scanned, [scanned.block(i) for i in range(scanned.num_blocks)]):
+        values, lengths, ids, schema = joined(blocks)
+        assert schema == whole.schema
+        assert values.dtype == whole.values.dtype
+        np.testing.assert_array_equal(values.view(f"u{values.itemsize}"), bits(whole.values))
+        np.testing.assert_array_equal(lengths, whole.lengths)
+        np.testing.assert_array_equal(ids, whole.ids)
+    assert_taken(scanned.take([-1, 0, 0]), whole[[-1, 0, 0]])
+
+
+def assert_taken(taken, whole):
+    np.testing.assert_array_equal(taken.values, whole.values)
+    np.testing.assert_array_equal(taken.offsets, whole.offsets)
+    np.testing.assert_array_equal(taken.ids, whole.ids)
+    assert taken.schema == whole.schema
+
+
+def bits(values):
+    return values.view(f"u{values.itemsize}")
+
+
+def compare(tmp_path, table, num_files=1, group_rows=4, block_bytes=40, **options):
+    pq.write_table(table, tmp_path / "whole.parquet")
+    folder = write_parts(table, tmp_path / "parts", num_files, group_rows)
+    with warnings.catch_warnings(record=True) as expected:
+        warnings.simplefilter("always")
+        whole = read(tmp_path / "whole.parquet", **options)
+    with warnings.catch_warnings(record=True) as got:
+        warnings.simplefilter("always")
+        scanned = scan(folder, block_bytes=block_bytes, **options)
+    assert [str(remark.message) for remark in got] == [str(remark.message) for remark in expected]
+    assert [remark.filename for remark in got] == [__file__] * len(got)
+    assert_same(scanned, whole)
+    return scanned
+
+
+def mixed_columns():
+    """Return one column of each kind, with missing entries, over as many steps as lengths say."""
+    steps = sum(MIXED_LENGTHS)
+    event = [["view", "buy", None, "é"][i] for i in rng.integers(0, 4, steps)]
+    return {
+        "level": pa.array(rng.normal(size=steps), pa.float32()),
+        "fine": pa.array(rng.normal(size=steps) * 1e5, pa.float64()),
+        "event": pa.array(event),
+        "labels": pa.array(event).dictionary_encode(),
+        "on": pa.array([[True, False, None][i] for i in rng.integers(0, 3, steps)]),
+        "bit": pa.array([[0, 1, None][i] for i in rng.integers(0, 3, steps)], pa.int8()),
+        "count": pa.array(rng.integers(0, 300, steps), pa.int16()),
+        "nothing": pa.array([None] * steps, pa.float32()),
+        "no_text": pa.array([None] * steps, pa.string()),
+    }
+
+
+def long_table(lengths, columns, ids, time=True):
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    steps = np.concatenate([np.arange(length) for length in lengths])
+    keys = {"id": pa.array(ids).take(pa.array(rows))}
+    return pa.table(keys | ({"time": pa.array(steps)} if time else {}) | columns)
+
+
+def list_table(lengths, columns, ids=None):
+    bounds = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    lists = {name: pa.ListArray.from_arrays(bounds, column) for name, column in columns.items()}
+    return pa.table(({} if ids is None else {"id": pa.array(ids)}) | lists)
+
+
+@pytest.mark.parametrize("group_rows", [1, 3, 1000])
+@pytest.mark.parametrize("num_files", [1, 3])
+@pytest.mark.parametrize("block_bytes", [1, 400, 1 << 20])
+@pytest.mark.parametrize("time", [True, False])
+def test_long(tmp_path, group_rows, num_files, block_bytes, time):
+    lengths = [length for length in MIXED_LENGTHS if length]
+    table = long_table(lengths, mixed_columns(), [f"id {i}" for i in range(len(lengths))], time)
+    scanned = compare(tmp_path, table, num_files, group_rows, block_bytes)
+    if block_bytes == 1:
+        assert scanned.num_blocks == len(lengths)
+    if block_bytes == 1 << 20:
+        assert scanned.num_blocks == 1
+
+
+@pytest.mark.parametrize("group_rows", [1, 3, 1000])
+@pytest.mark.parametrize("num_files", [1, 3])
+@pytest.mark.parametrize("block_bytes", [1, 400, 1 << 20])
+def test_lists(tmp_path, group_rows, num_files, block_bytes):
+    columns = mixed_columns()
+    columns["labels"] = columns["labels"].cast(pa.string())
+    table = list_table(MIXED_LENGTHS, columns, [5, 3, 5, 1, 2, 7, 8, 9, 10, 11])
+    compare(tmp_path, table, num_files, group_rows, block_bytes)
+
+
+@pytest.mark.parametrize("layout", ["list", "long"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        ["abba", "", "cab", "b"],
+        [["view", "buy"], [], ["view", None]],
+        [[1.0, 2.5], [], [3.0]],
+        [[101, 205, 101], [307], []],
+        [[], [], []],
+    ],
+)
+def test_files_of_our_own(tmp_path, layout, data):
+    kinds = "categorical" if data[0][:1] == [101] else None
+    sequences = Sequences.from_list(data, kinds=kinds).with_ids(["x", "yy", "z", "w"][: len(data)])
+    write(sequences, tmp_path / "data.parquet", layout=layout)
+    scanned = scan(tmp_path / "data.parquet", block_bytes=4)
+    assert_same(scanned, read(tmp_path / "data.parquet"))
+    taken = scanned.take(range(len(data))).to_list()
+    assert [list(sequence) for sequence in taken] == [list(sequence) for sequence in data]
+
+
+def test_real_data(tmp_path):
+    vowels = japanese_vowels().train
+    for layout in ("list", "long"):
+        write(vowels, tmp_path / "vowels.parquet", layout=layout)
+        scanned = scan(tmp_path / "vowels.parquet", block_bytes=1 << 14)
+        assert 10 < scanned.num_blocks < 30
+        assert_same(scanned, vowels)
+
+
+@pytest.mark.parametrize(
+    ("columns", "options"),
+    [
+        ({"a": [None, 1, 0, 1], "b": [1, 2, 3, 4]}, {}),
+        ({"a": [1, 1, 2, 5], "b": [1.5, None, 2.5, 1]}, {"kinds": {"a": "categorical"}}),
+        ({"a": [0, 1, 0, 1]}, {"kinds": "numeric"}),
+        ({"a": ["1.5", " ", None, "2"]}, {"kinds": "numeric"}),
+        ({"a": ["1", "0", None, "1"]}, {"kinds": "binary"}),
+        ({"a": ["1", "2", None, "<unknown>"]}, {}),
+        ({"a": ["1", "2", None, "2"]}, {}),
+        ({"a": [0.0, -0.0, 1e300, 1e-300]}, {}),
+        ({"a": [2**60, 1, 2, 3], "b": [0.5, 1, 1, 1]}, {"columns": "a"}),
+        ({"a": [1, 2, 3, 4], "b": [0.5, 1, 1, 1]}, {"columns": ["b", "a"]}),
+    ],
+)
+@pytest.mark.parametrize("group_rows", [1, 4])
+def test_kinds_are_those_of_the_whole(tmp_path, columns, options, group_rows):
+    arrays = {name: pa.array(values) for name, values in columns.items()}
+    (tmp_path / "long").mkdir()
+    (tmp_path / "lists").mkdir()
+    table = long_table([1, 2, 1], arrays, ["a", "b", "c"])
+    compare(tmp_path / "long", table, 2, group_rows, 1, **options)
+    compare(tmp_path / "lists", list_table([1, 0, 2, 1], arrays), 2, group_rows, 1, **options)
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        [[[1, 0], [2, 1]], [], [[0, 0]], None],
+        [[[1, 0], [2, None]], [[0, 1]]],
+        [[[True, False]], [[True, True], [False, True]]],
+        [[["a", "b"]], [["c", "b"], ["b", None]]],
+        [[[0.5, 1.0]], [[0.0, 1.0], [1.0, 0.0]]],
+        [[], None],
+    ],
+)
+def test_lists_of_lists(tmp_path, nested):
+    compare(tmp_path, pa.table({"x": nested}), 2, 1, 1)
+
+
+def test_wide_numbers_in_lists_of_fixed_size(tmp_path):
+    steps = pa.array(rng.normal(size=30), pa.float32())
+    nested = pa.ListArray.from_arrays(
+        pa.array([0, 4, 4, 10], pa.int32()), pa.FixedSizeListArray.from_arrays(steps, 3)
+    )
+    scanned = compare(tmp_path, pa.table({"x": nested}), 1, 2, 1)
+    assert scanned.schema.names == ("x0", "x1", "x2")
+
+
+def test_interleaved_rows_are_joined_by_time(tmp_path):
+    table = long_table([5, 0, 9, 2, 6], {"x": pa.array(rng.normal(size=22))}, list("abcde"))
+    order = np.argsort(table["time"].to_numpy() + rng.normal(size=22) * 1e-3, kind="stable")
+    compare(tmp_path, table.take(order), 3, 4, 30)
+
+
+@pytest.mark.parametrize("kind", ["text", "dates", "float", "decimal"])
+def test_times_of_any_kind(tmp_path, kind):
+    times = {
+        "text": pa.array([f"2024-01-0{day} 00:00:00" for day in (1, 2, 3, 1, 2)]),
+        "dates": pa.array([1, 2, 3, 1, 2], pa.timestamp("us")),
+        "float": pa.array([0.5, 0.6, 1e9, -1, 0]),
+        "decimal": pa.array([1, 2, 3, 1, 2], pa.int64()).cast(pa.decimal128(22, 2)),
+    }
+    table = pa.table({"who": [1, 1, 1, 2, 2], "when": times[kind], "x": [1.0, 2, 3, 4, 5]})
+    compare(tmp_path, table, 2, 1, 1, id="who", time="when")
+
+
+@pytest.mark.parametrize("ids", [[7, 8, 9], [1.0, 2.0, 4.0], [1.5, 2.0, 3.0], [True, False, None]])
+def test_ids_of_any_kind_and_marks_of_empty_sequences(tmp_path, ids):
+    ids = [identity for identity in ids if identity is not None]
+    table = pa.table(
+        {
+            "id": [ids[0], ids[1], ids[1], *ids[2:]],
+            "time": pa.array([None, 0, 1, *[None for _ in ids[2:]]], pa.int64()),
+            "x": pa.array([None, 5.0, None, *[None for _ in ids[2:]]]),
+        }
+    )
+    scanned = compare(tmp_path, table, 2, 1, 1)
+    assert scanned.lengths.tolist() == [0, 2, 0][: len(ids)]
+
+
+def test_empty_sequences_only(tmp_path):
+    table = pa.table({"id": ["a", "b"], "time": pa.nulls(2, pa.int64()), "x": pa.nulls(2, "str")})
+    compare(tmp_path, table, 2, 1, 1)
+
+
+def test_labels_of_several_files_are_put_together(tmp_path):
+    (tmp_path / "parts").mkdir()
+    parts = [["ab", "a"], ["cb", ""]]
+    for i, part in enumerate(parts):
+        write(Sequences.from_list(part), tmp_path / "parts" / f"{i}.parquet")
+    scanned = scan(tmp_path / "parts")
+    assert scanned.schema.columns[0].labels == ("a", "b", "c")
+    assert scanned.take([0, 1, 2, 3]).to_list() == ["ab", "a", "cb", ""]
+
+
+def test_folders_are_read_in_the_order_of_names(tmp_path):
+    for name in ("b/1.parquet", "a.parquet", "_x/1.parquet", ".h.parquet", "b/_2.parquet", "n.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"id": [name], "x": [[1.0]]}), tmp_path / name)
+    pq.write_table(pa.table({"id": ["z"], "x": [[1.0]]}).slice(1), tmp_path / "empty.parquet")
+    assert scan(tmp_path).ids.tolist() == ["a.parquet", "b/1.parquet"]
+
+
+def test_blocks_are_about_as_large_as_asked_for(tmp_path):
+    write([[0.0] * length for length in (10, 10, 10, 50, 1, 1)], tmp_path / "x.parquet")
+    scanned = scan(tmp_path / "x.parquet", block_bytes=80)
+    assert scanned.block_offsets.tolist() == [0, 2, 3, 4, 6]
+    assert repr(scanned) == "Scan(n=6, blocks=4, lengths=1 to 50, 1 numeric)"
+
+
+def test_blocks_from_several_threads(tmp_path):
+    write([[float(i)] * 50 for i in range(200)], tmp_path / "x.parquet", layout="long")
+    scanned = scan(tmp_path / "x.parquet", block_bytes=2000)
+    found = {}
+
+    def work(start):
+        for i in range(start, scanned.num_blocks, 3):
+            found[i] = scanned.block(i).ids.tolist()
+
+    threads = [threading.Thread(target=work, args=(start,)) for start in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert list(chain(*(found[i] for i in sorted(found)))) == list(range(200))
+
+
+def test_reading_on_decodes_nothing_twice(tmp_path, monkeypatch):
+    write([[float(i)] * 50 for i in range(200)], tmp_path / "x.parquet", layout="long")
+    scanned = scan(tmp_path / "x.parquet", block_bytes=2000)
+    opened = []
+    plain = pq.ParquetFile.iter_batches
+    monkeypatch.setattr(
+        pq.ParquetFile,
+        "iter_batches",
+        lambda *args, **kwargs: opened.append(kwargs) or plain(*args, **kwargs),
+    )
+    assert len(list(scanned)) == 20
+    assert len(opened) == 1
+    scanned.block(3)
+    scanned.block(4)
+    scanned.take([150, 190])
+    assert len(opened) == 2
+
+
+values = st.floats(width=32, allow_infinity=False) | st.none()
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    data=st.lists(st.lists(values, max_size=5), min_size=1, max_size=8),
+    num_files=st.integers(1, 4),
+    group_rows=st.integers(1, 7),
+    block_bytes=st.integers(1, 60),
+    lists=st.booleans(),
+)
+def test_any_cut(tmp_path_factory, data, num_files, group_rows, block_bytes, lists):
+    lengths = [len(sequence) for sequence in data]
+    flat = {"x": pa.array(list(chain(*data)), pa.float32())}
+    if lists or not sum(lengths):
+        table = list_table(lengths, flat)
+    else:
+        full = [i for i, length in enumerate(lengths) if length]
+        table = long_table([lengths[i] for i in full], flat, full)
+    compare(tmp_path_factory.mktemp("cut"), table, num_files, group_rows, block_bytes)
