@@ -31,6 +31,8 @@ class RunningMoments:
         self.count = 0
         # In units of a power of two near the greatest magnitude, so that squares cannot overflow.
         self._unit = LEAST_UNIT
+        # Means are of what lies above the first piece's, so that far ones do not round.
+        self._origin = 0.0
         self._mean = 0.0
         self._squares = 0.0
         self._least, self._greatest = math.inf, -math.inf
@@ -46,6 +48,9 @@ class RunningMoments:
         if unit > self._unit:
             self._change_unit(unit)
         z /= self._unit
+        if not self.count:
+            self._origin = float(z.mean())
+        z -= self._origin
         mean = float(z.mean())
         z -= mean
         squares = float(z @ z) - float(z.sum()) ** 2 / len(z)
@@ -59,7 +64,7 @@ class RunningMoments:
     @property
     def mean(self) -> float:
         """Mean of what was observed, 0 if nothing was."""
-        return self._mean * self._unit
+        return (self._origin + self._mean) * self._unit
 
     @property
     def scale(self) -> float:
@@ -67,10 +72,11 @@ class RunningMoments:
         if self._least >= self._greatest:
             return 0.0
         scale = math.sqrt(max(self._squares, 0.0) / self.count)
-        return 0.0 if scale <= ROUNDING * abs(self._mean) else scale * self._unit
+        return 0.0 if scale <= ROUNDING * abs(self._origin + self._mean) else scale * self._unit
 
     def _change_unit(self, unit: float) -> None:
         ratio = self._unit / unit
+        self._origin *= ratio
         self._mean *= ratio
         self._squares *= ratio**2
         self._unit = unit

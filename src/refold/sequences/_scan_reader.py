@@ -63,13 +63,13 @@ class RowReader:
     def _table_at(self, row: int) -> "pa.Table":
         """Return the batch that a row is in."""
         group = int(np.searchsorted(self._files.group_starts, row, side="right")) - 1
-        if self._table is not None and self._end - len(self._table) <= row < self._end:
-            return self._table
         try:
             with self._files.reading(self._files.groups[group][0]):
+                table = self._table
+                if table is not None and self._end - len(table) <= row < self._end:
+                    return table
                 if group != self._group or row < self._end:
                     self._open(group)
-                table = None
                 while table is None or row >= self._end:
                     self._table = table = None
                     table = self._next(group)
