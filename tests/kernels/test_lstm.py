@@ -465,6 +465,40 @@ def test_derivatives_that_it_does_not_have_are_refused(derivative, message):
         derivative(GIVEN[0])
 
 
+# What it refuses
+
+
+def changed(name, value):
+    names = ("x", "kernel", "recurrent_kernel", "bias", "h", "c")
+    return {**dict(zip(names, GIVEN, strict=True)), name: value}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("x", np.zeros((4, 6), "float32"), r"x has shape \(4, 6\) and h .* expected \(B, T, F\)"),
+        ("x", np.zeros((4, 6, 3), "float16"), "x is float16; the LSTM kernel takes float32"),
+        ("kernel", np.zeros((2, 20), "float32"), r"kernel has shape \(2, 20\); expected \(3, 20\)"),
+        ("recurrent_kernel", np.zeros((5, 16), "float32"), r"recurrent_kernel has shape \(5, 16\)"),
+        ("bias", np.zeros(19, "float32"), r"bias has shape \(19,\); expected \(20,\)"),
+        ("bias", np.zeros(20, "int32"), "bias is int32; the LSTM kernel takes float32"),
+        ("h", np.zeros((3, 5), "float32"), r"h has shape \(3, 5\); expected \(4, 5\)"),
+        ("c", np.zeros((4, 6), "float32"), r"c has shape \(4, 6\); expected \(4, 5\)"),
+        (
+            "mask",
+            np.ones((4, 5), bool),
+            r"mask is bool of shape \(4, 5\); expected bool of \(4, 6\)",
+        ),
+        ("mask", np.ones((4, 6), "float32"), r"mask is float32 of shape \(4, 6\); expected bool"),
+        ("activation", "gelu", "activation is 'gelu'; the LSTM kernel knows tanh, sigmoid"),
+        ("recurrent_activation", "gelu", "recurrent_activation is 'gelu'; the LSTM kernel knows"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(name, value, message):
+    with pytest.raises(ParameterError, match=f"^{message}"):
+        kernels.lstm(**changed(name, value))
+
+
 # Variants
 
 

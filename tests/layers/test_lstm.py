@@ -79,6 +79,14 @@ def test_numbers_are_those_of_keras(options, mask):
 
 
 @needs_kernel
+def test_masks_of_other_forms_are_read_as_keras_reads_them():
+    ours, theirs = pair()
+    x = normal(B, T, F)
+    expected = theirs(x, mask=HOLES)
+    same(ours(x, mask=HOLES.astype("float32")), expected)
+    same(ours(x, mask=[HOLES]), expected)
+
+
 @pytest.mark.parametrize("mask", [None, PADDED], ids=["full", "padded"])
 def test_initial_states_are_read(mask):
     ours, theirs = pair(return_sequences=True, return_state=True)

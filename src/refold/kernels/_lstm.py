@@ -131,12 +131,18 @@ def _check(arrays: list[Any], mask: Any) -> None:
     }
     for name, (array, shape) in expected.items():
         if array.shape != shape:
-            raise ParameterError(f"{name} has shape {array.shape}; expected {shape}.")
+            raise ParameterError(
+                f"{name} has shape {array.shape}; expected {shape}, for x of {x.shape} and h of "
+                f"{h.shape}."
+            )
         if array.dtype != jnp.float32:
-            raise ParameterError(f"{name} is {array.dtype}; the LSTM kernel takes float32.")
+            raise ParameterError(
+                f"{name} is {array.dtype}; the LSTM kernel takes float32. Cast it."
+            )
     if mask is not None and (mask.shape != (batch, steps) or mask.dtype != jnp.bool_):
         raise ParameterError(
-            f"mask is {mask.dtype} of shape {mask.shape}; expected bool of {(batch, steps)}."
+            f"mask is {mask.dtype} of shape {mask.shape}; expected bool of {(batch, steps)}, "
+            "True where a step is real."
         )
 
 

@@ -61,12 +61,15 @@ class LSTM(keras.layers.LSTM):
 
     @property
     def engine_used(self) -> str | None:
-        """What ran the latest call, "fused" or "scan"; None before the first."""
+        """What runs, "fused" or "scan", as chosen in the latest call; None before the first.
+
+        Compiled code that runs again calls nothing.
+        """
         return self._engine_used
 
     @property
     def why_scan(self) -> str | None:
-        """Why the latest call ran on the scan; None if it did not."""
+        """Why the latest call chose the scan; None if it did not."""
         return self._why_scan
 
     def inner_loop(

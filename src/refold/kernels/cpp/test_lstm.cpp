@@ -316,6 +316,7 @@ void check_numbers(const std::string& name, const refold::Variant& variant) {
   const refold::Shape shapes[] = {
       {1, 1, 1, 1},  {2, 3, 4, 2},   {3, 7, 1, 5},   {5, 4, 3, 8},    {13, 6, 5, 9},  {7, 9, 2, 16},
       {33, 5, 6, 20}, {17, 8, 12, 31}, {4, 3, 128, 33}, {6, 4, 129, 12}, {3, 5, 300, 40}, {2, 40, 2, 64},
+      {5, 3, 8, 160},  // weights enough to be packed by several threads
       {0, 4, 2, 3},  {3, 0, 2, 3},
   };
   unsigned seed = 0;
