@@ -275,6 +275,7 @@ def test_blocks_are_about_as_large_as_asked_for(tmp_path):
     write([[0.0] * length for length in (10, 10, 10, 50, 1, 1)], tmp_path / "x.parquet")
     scanned = scan(tmp_path / "x.parquet", block_bytes=80)
     assert scanned.block_offsets.tolist() == [0, 2, 3, 4, 6]
+    assert scanned.with_block_bytes(200).block_offsets.tolist() == [0, 3, 4, 6]
     assert repr(scanned) == "Scan(n=6, blocks=4, lengths=1 to 50, 1 numeric)"
 
 

@@ -19,6 +19,9 @@ from refold.sequences._sequences import Sequences
 
 Mode = Literal["features", "sequence"]
 
+# Statistics of single sequences take several times the memory of the block they are of.
+_BLOCK_BYTES = 1 << 23
+
 # A sequence flatter than this share of the typical deviation is scaled as if it had that share.
 _FLATTEST = 1e-4
 
@@ -111,7 +114,7 @@ class Scaler:
             "floor": np.zeros(0),
         }
         if mode == "sequence":
-            blocks = sequences if scanned else [sequences]
+            blocks = sequences.with_block_bytes(_BLOCK_BYTES) if scanned else [sequences]
             found = [sequence_moments(block.values[:, numeric], block) for block in blocks]
             means, scales = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
             state |= _fit_statistics(means, scales)

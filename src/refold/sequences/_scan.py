@@ -91,15 +91,13 @@ def scan(
     >>> ramps.take([3, 0]).ids
     array([3, 0])
     """
-    if isinstance(block_bytes, bool) or not isinstance(block_bytes, int) or block_bytes < 1:
-        raise ParameterError(f"block_bytes must be a positive integer. Got {block_bytes!r}.")
+    _check_block_bytes(block_bytes)
     chosen = [columns] if isinstance(columns, str) else columns
     files = open_files(path, id=id, time=time, columns=chosen)
-    batch_bytes = max(LEAST_BATCH_BYTES, block_bytes // 4)
-    found = look_through(files, kinds, RowReader(files, batch_bytes))
+    found = look_through(files, kinds, RowReader(files, _batch_bytes(block_bytes)))
     for remark in found.remarks:
         warnings.warn(remark, UserWarning, stacklevel=2)
-    return Scan(files, found, block_bytes, batch_bytes)
+    return Scan(files, found, block_bytes)
 
 
 class Scan:
@@ -118,6 +116,8 @@ class Scan:
         Integers or text.
     dtype : dtype
         Of the values of all blocks: float32 if that holds all columns exactly, else float64.
+    block_bytes : int
+        About how much memory the values of a block take as float32.
     block_offsets : array of int of shape (num_blocks + 1,)
         Block ``i`` holds the sequences ``block_offsets[i]`` to ``block_offsets[i + 1]``.
     summary : Summary
@@ -140,13 +140,12 @@ class Scan:
     See `scan`.
     """
 
-    def __init__(
-        self, files: ScannedFiles, found: Found, block_bytes: int, batch_bytes: int
-    ) -> None:
+    def __init__(self, files: ScannedFiles, found: Found, block_bytes: int) -> None:
         self.schema = found.schema
         self.lengths = found.index.lengths
         self.ids = found.index.ids
         self.dtype = found.dtype
+        self.block_bytes = block_bytes
         self.block_offsets = _cut(self.lengths, 4 * self.schema.num_columns, block_bytes)
         numeric = [column.moments for column in found.columns if column.column.kind == "numeric"]
         self.summary = Summary(
@@ -157,8 +156,8 @@ class Scan:
         )
         self._files = files
         self._found = found
-        self._batch_bytes = batch_bytes
-        self._reader = RowReader(files, batch_bytes)
+        self._batch_bytes = _batch_bytes(block_bytes)
+        self._reader = RowReader(files, self._batch_bytes)
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -206,6 +205,17 @@ class Scan:
         with self._lock:
             return self._read(np.arange(*self.block_offsets[index : index + 2]), self._reader)
 
+    def with_block_bytes(self, block_bytes: int) -> "Scan":
+        """Return the same sequences in blocks of another size, without reading the files again.
+
+        Raises
+        ------
+        ParameterError
+            If ``block_bytes`` is no positive integer.
+        """
+        _check_block_bytes(block_bytes)
+        return Scan(self._files, self._found, block_bytes)
+
     def take(self, indices: Any) -> Sequences:
         """Read some sequences, such as those for validation.
 
@@ -239,25 +249,37 @@ class Scan:
         """Return the chosen sequences, whose numbers ascend."""
         index, columns = self._found.index, self._found.columns
         starts, stops = index.runs(chosen)
-        order = np.argsort(starts, kind="stable")
         lengths = self.lengths[chosen]
         values = np.empty((int(lengths.sum()), self.schema.num_columns), self.dtype)
+        order = None if (starts[1:] >= starts[:-1]).all() else np.argsort(starts, kind="stable")
+        ranges = (starts, stops) if order is None else (starts[order], stops[order])
         done = 0
-        for _, table in reader.pieces(starts[order], stops[order]):
+        for _, table in reader.pieces(*ranges):
             pieces = self._found.split(table)
             rows = slice(done, done + len(pieces[0]) if pieces else done)
             for i, (column, piece) in enumerate(zip(columns, pieces, strict=True)):
                 values[rows, i] = column.encode(piece)
             done = rows.stop
-        if (order[1:] < order[:-1]).any():
+        if order is not None:
             # Only rows of long tables, one a step, come out of order.
-            counts = (stops - starts)[order]
-            goal = (np.cumsum(stops - starts) - (stops - starts))[order]
-            rows = np.arange(len(values)) + np.repeat(goal - np.cumsum(counts) + counts, counts)
-            ordered = np.empty_like(values)
-            ordered[rows] = values
-            values = ordered
+            values = values[_places(stops - starts, order)]
         return Sequences(values, offsets_from_lengths(lengths), self.ids[chosen], self.schema)
+
+
+def _places(lengths: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return where the steps of runs of these lengths are once the runs are in this order."""
+    before = np.empty_like(lengths)
+    before[order] = np.cumsum(lengths[order]) - lengths[order]
+    return np.arange(lengths.sum()) + np.repeat(before - np.cumsum(lengths) + lengths, lengths)
+
+
+def _check_block_bytes(block_bytes: Any) -> None:
+    if isinstance(block_bytes, bool) or not isinstance(block_bytes, int) or block_bytes < 1:
+        raise ParameterError(f"block_bytes must be a positive integer. Got {block_bytes!r}.")
+
+
+def _batch_bytes(block_bytes: int) -> int:
+    return max(LEAST_BATCH_BYTES, block_bytes // 4)
 
 
 def _cut(lengths: np.ndarray, step_bytes: int, block_bytes: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences._parts import plain
+from refold.sequences._parts import offsets_from_lengths, plain
 from refold.sequences._scan_files import ScannedFiles, naming
 from refold.sequences._scan_index import RowIndex, check_has_ids, ids_as_arrow, ids_as_numpy
 from refold.sequences._scan_reader import RowReader
@@ -103,7 +103,7 @@ class LongIndexer:
             self._num_runs += len(starts)
         if self._num_runs >= self._check_at:
             self._join()
-            self._check_at = 2 * self._num_runs
+            self._check_at = 4 * self._num_runs
         return real
 
     def finish(self) -> RowIndex:
@@ -117,22 +117,26 @@ class LongIndexer:
         """
         ids, counts, order = self._join()
         starts, stops = np.concatenate(self._starts), np.concatenate(self._stops)
-        if len(counts) < len(starts):
+        if order is not None:
             starts, stops = starts[order], stops[order]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
+        offsets = offsets_from_lengths(counts)
         lengths = np.add.reduceat(stops - starts, offsets[:-1])
         return RowIndex(ids_as_numpy(ids), lengths, starts, stops, offsets)
 
-    def _join(self) -> "tuple[pa.Array, np.ndarray, np.ndarray]":
-        """Return the ids, the number of runs of each, and the runs in the order of the ids."""
+    def _join(self) -> "tuple[pa.Array, np.ndarray, np.ndarray | None]":
+        """Return the ids, the number of runs of each, and the runs by id if they are not yet."""
         import pyarrow as pa
 
-        encoded = pa.chunked_array(self._ids).combine_chunks().dictionary_encode()
+        ids = pa.chunked_array(self._ids).combine_chunks()
+        if _ascend(ids):
+            return ids, np.ones(len(ids), np.int64), None
+        encoded = ids.dictionary_encode()
         codes, ids = encoded.indices.to_numpy(), encoded.dictionary
         counts = np.bincount(codes, minlength=len(ids))
+        if len(ids) == len(codes):
+            return ids, counts, None
         order = np.argsort(codes, kind="stable")
-        if len(ids) < len(codes):
-            self._check_apart(codes, counts, order)
+        self._check_apart(codes, counts, order)
         return ids, counts, order
 
     def _times(self, first: int, table: "pa.Table") -> tuple[np.ndarray, np.ndarray]:
@@ -236,3 +240,13 @@ class LongIndexer:
         reader = RowReader(self._files, 1)
         _, table = next(reader.pieces(np.array([row]), np.array([row + 1])))
         return table[name][0]
+
+
+def _ascend(ids: "pa.Array") -> bool:
+    """Say whether each id is greater than the one before, which saves the table of all ids."""
+    import pyarrow as pa
+    from pyarrow.compute import call_function
+
+    if not (pa.types.is_integer(ids.type) or pa.types.is_large_string(ids.type)):
+        return False
+    return call_function("all", [call_function("less", [ids[:-1], ids[1:]])]).as_py() is not False

@@ -47,8 +47,7 @@ class RowReader:
         table : pyarrow.Table
             Rows of one file, in order; they follow each other if the ranges do.
         """
-        full = stops > starts
-        starts, stops = starts[full], stops[full]
+        starts, stops = _joined(starts, stops)
         i, row = 0, int(starts[0]) if len(starts) else 0
         while i < len(starts):
             table = self._table_at(row)
@@ -96,6 +95,7 @@ class RowReader:
     def _next(self, group: int) -> "pa.Table":
         import pyarrow as pa
 
+        pa.default_memory_pool().release_unused()
         batch = next(self._batches, None)
         if batch is None:
             raise pa.ArrowInvalid(f"row group {self._files.groups[group][1]} is cut short")
@@ -107,6 +107,18 @@ class RowReader:
         self._parquet: Any = None
         self._file = self._group = -1
         self._end = 0
+
+
+def _joined(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same rows in as few ranges as possible."""
+    full = stops > starts
+    starts, stops = starts[full], stops[full]
+    apart = starts[1:] != stops[:-1]
+    first = np.ones(len(starts), bool)
+    first[1:] = apart
+    last = np.ones(len(starts), bool)
+    last[:-1] = apart
+    return starts[first], stops[last]
 
 
 def _rows(table: "pa.Table", starts: np.ndarray, stops: np.ndarray) -> "pa.Table":
