@@ -5,6 +5,7 @@ import warnings
 from itertools import chain, pairwise
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -312,6 +313,19 @@ def test_reading_on_decodes_nothing_twice(tmp_path, monkeypatch):
     scanned.block(4)
     scanned.take([150, 190])
     assert len(opened) == 2
+
+
+def test_tables_of_pandas_and_odd_names(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "id": pd.Categorical(["u", "u", "v", "w"]),
+            "a": [1.0, 2, 3, 4],
+            "a.b": pd.Categorical(["x", "y", "z", None]),
+            "c d": [1, 2, 3, 4],
+        },
+        index=[3, 5, 7, 11],
+    )
+    compare(tmp_path, pa.Table.from_pandas(frame), 2, 1, 1)
 
 
 values = st.floats(width=32, allow_infinity=False) | st.none()

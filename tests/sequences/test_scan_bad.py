@@ -231,7 +231,10 @@ def test_no_such_block_or_sequence(tmp_path):
         scanned.block(1)
     with pytest.raises(IndexError, match="index 2 is out of bounds"):
         scanned.take([2])
-    assert len(scanned.take([])) == 0
+    with pytest.raises(IndexError, match="boolean"):
+        scanned.take([True])
+    assert scanned.take([True, False]).ids.tolist() == ["a"]
+    assert len(scanned.take([])) == len(scanned.take([False, False])) == 0
 
 
 @pytest.mark.parametrize("size", [0, -1, True, 1.5, "1"])

@@ -20,7 +20,7 @@ from refold.sequences._sequences import Sequences
 Mode = Literal["features", "sequence"]
 
 # Statistics of single sequences take several times the memory of the block they are of.
-_BLOCK_BYTES = 1 << 23
+_BLOCK_BYTES = 1 << 21
 
 # A sequence flatter than this share of the typical deviation is scaled as if it had that share.
 _FLATTEST = 1e-4

@@ -12,6 +12,7 @@ from refold.sequences._columns import Kinds
 from refold.sequences._moments import Summary
 from refold.sequences._parts import offsets_from_lengths
 from refold.sequences._scan_files import ScannedFiles, open_files
+from refold.sequences._scan_index import cut_into_blocks, places_of
 from refold.sequences._scan_pass import Found, look_through
 from refold.sequences._scan_reader import RowReader
 from refold.sequences._sequences import Sequences
@@ -73,8 +74,10 @@ def scan(
 
     Notes
     -----
-    Opening holds a batch of a quarter of ``block_bytes``, decoded and converted, the different
-    labels of each column, and some 200 bytes a sequence while the index is made.
+    Beside what stays (see `Scan`), opening takes memory for about three batches of a quarter of
+    ``block_bytes``, for a page or two of each column (1 MB each, as a rule), and for some 90 bytes
+    a sequence while the index is made; some 300 where ids do not ascend. Sizes of files and row
+    groups do not matter.
 
     Examples
     --------
@@ -125,13 +128,16 @@ class Scan:
 
     Notes
     -----
-    A block takes the memory of its values: ``block_bytes``, or that of its one sequence if it is
-    longer; twice that as float64, and as much again where sequences are interleaved. To it comes
-    one decoded batch of a quarter of ``block_bytes``; row groups may be of any size, as they are
-    decoded by batches. What stays is about 40 bytes a sequence, its id, and the labels. The rows
-    of a row group in front of a block are decoded to get there, unless reading goes on where it
-    stopped, as iterating does. Blocks of interleaved sequences read all rows between the first
-    and the last of them.
+    A block takes ``block_bytes``, or what its one sequence takes if that is longer; twice as much
+    as float64. Reading it takes two batches of a quarter of ``block_bytes`` and the pages beside
+    it, and its values once more where sequences are interleaved. Row groups are
+    decoded by batches and may be of any size. What stays is about 40 bytes a sequence, its id, and
+    the different labels. In a loop over blocks, the one before is still there while the next is
+    read.
+
+    To get at a block, the rows in front of it in its row group are decoded too, unless reading
+    goes on where it stopped, as a loop over blocks does. Where sequences are interleaved, all rows
+    between the first and the last of the block are.
 
     `block` and `take` may be called from several threads, which wait for each other.
 
@@ -146,7 +152,7 @@ class Scan:
         self.ids = found.index.ids
         self.dtype = found.dtype
         self.block_bytes = block_bytes
-        self.block_offsets = _cut(self.lengths, 4 * self.schema.num_columns, block_bytes)
+        self.block_offsets = cut_into_blocks(self.lengths, 4 * self.schema.num_columns, block_bytes)
         numeric = [column.moments for column in found.columns if column.column.kind == "numeric"]
         self.summary = Summary(
             int(self.lengths.sum()),
@@ -221,7 +227,7 @@ class Scan:
 
         Parameters
         ----------
-        indices : array of int of shape (m,)
+        indices : array of int of shape (m,), or mask of shape (n,)
             Which sequences, in any order; as many as fit in memory.
 
         Returns
@@ -238,7 +244,8 @@ class Scan:
         FileFormatError
             If a file is damaged.
         """
-        indices = np.arange(len(self))[np.asarray(indices, dtype=np.int64).reshape(-1)]
+        indices = np.asarray(indices).reshape(-1)
+        indices = np.arange(len(self))[indices if len(indices) else []]
         chosen, inverse = np.unique(indices, return_inverse=True)
         with self._lock:
             sequences = self._read(chosen, self._reader)
@@ -262,15 +269,8 @@ class Scan:
             done = rows.stop
         if order is not None:
             # Only rows of long tables, one a step, come out of order.
-            values = values[_places(stops - starts, order)]
+            values = values[places_of(stops - starts, order)]
         return Sequences(values, offsets_from_lengths(lengths), self.ids[chosen], self.schema)
-
-
-def _places(lengths: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Return where the steps of runs of these lengths are once the runs are in this order."""
-    before = np.empty_like(lengths)
-    before[order] = np.cumsum(lengths[order]) - lengths[order]
-    return np.arange(lengths.sum()) + np.repeat(before - np.cumsum(lengths) + lengths, lengths)
 
 
 def _check_block_bytes(block_bytes: Any) -> None:
@@ -280,14 +280,3 @@ def _check_block_bytes(block_bytes: Any) -> None:
 
 def _batch_bytes(block_bytes: int) -> int:
     return max(LEAST_BATCH_BYTES, block_bytes // 4)
-
-
-def _cut(lengths: np.ndarray, step_bytes: int, block_bytes: int) -> np.ndarray:
-    """Return where blocks begin and the last one ends, each of one sequence or within the limit."""
-    ends = np.cumsum(np.maximum(lengths, 1)) * step_bytes
-    offsets, before = [0], 0
-    while offsets[-1] < len(lengths):
-        stop = int(np.searchsorted(ends, before + block_bytes, side="right"))
-        offsets.append(max(stop, offsets[-1] + 1))
-        before = int(ends[offsets[-1] - 1])
-    return np.array(offsets, np.int64)

@@ -11,7 +11,14 @@ from refold.sequences._checks import check_ids
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["RowIndex", "check_has_ids", "ids_as_arrow", "ids_as_numpy"]
+__all__ = [
+    "RowIndex",
+    "check_has_ids",
+    "cut_into_blocks",
+    "ids_as_arrow",
+    "ids_as_numpy",
+    "places_of",
+]
 
 # Ids are turned into Python objects this many at a time.
 CHUNK = 1 << 16
@@ -79,3 +86,21 @@ def ids_as_numpy(ids: "pa.Array") -> np.ndarray:
     for start in range(0, len(ids), CHUNK):
         out[start : start + CHUNK] = ids.slice(start, CHUNK).to_pylist()
     return out
+
+
+def cut_into_blocks(lengths: np.ndarray, step_bytes: int, block_bytes: int) -> np.ndarray:
+    """Return where blocks begin and the last one ends, each of one sequence or within the limit."""
+    ends = np.cumsum(np.maximum(lengths, 1)) * step_bytes
+    offsets, before = [0], 0
+    while offsets[-1] < len(lengths):
+        stop = int(np.searchsorted(ends, before + block_bytes, side="right"))
+        offsets.append(max(stop, offsets[-1] + 1))
+        before = int(ends[offsets[-1] - 1])
+    return np.array(offsets, np.int64)
+
+
+def places_of(lengths: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return where the steps of runs of these lengths are once the runs are in this order."""
+    before = np.empty_like(lengths)
+    before[order] = np.cumsum(lengths[order]) - lengths[order]
+    return np.arange(lengths.sum()) + np.repeat(before - np.cumsum(lengths) + lengths, lengths)
