@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from refold.datasets import japanese_vowels
+from refold.errors import RefoldError
 from refold.sequences import Sequences, read, scan, write
 
 rng = np.random.default_rng(0)
@@ -350,3 +351,56 @@ def test_any_cut(tmp_path_factory, data, num_files, group_rows, block_bytes, lis
         full = [i for i, length in enumerate(lengths) if length]
         table = long_table([lengths[i] for i in full], flat, full)
     compare(tmp_path_factory.mktemp("cut"), table, num_files, group_rows, block_bytes)
+
+
+CELLS = {
+    "int8": st.integers(-1, 2),
+    "int64": st.integers(-(2**62), 2**62) | st.integers(0, 1),
+    "float": st.sampled_from([0.0, 1.0, 0.5, -2.0, float("nan")]),
+    "bool": st.booleans(),
+    "string": st.sampled_from(["a", "b", "", "1", "<unknown>"]),
+}
+
+
+@st.composite
+def tables(draw):
+    """Draw a long table, of which some are sound."""
+    num_rows = draw(st.integers(1, 12))
+    rows = {"min_size": num_rows, "max_size": num_rows}
+    ids = draw(st.lists(st.sampled_from("abc"), **rows))
+    if draw(st.booleans()):
+        ids = sorted(ids)
+    table = {"id": pa.array(ids)}
+    if draw(st.booleans()):
+        times = [time if draw(st.integers(0, 9)) else None for time in range(num_rows)]
+        table["time"] = pa.array(times, pa.int32())
+    for i in range(draw(st.integers(1, 2))):
+        kind = draw(st.sampled_from(sorted(CELLS)))
+        cells = draw(st.lists(CELLS[kind] | st.none(), **rows))
+        if "time" in table:
+            gone = table["time"].is_null().to_pylist()
+            cells = [None if out else cell for out, cell in zip(gone, cells, strict=True)]
+        table[f"x{i}"] = pa.array(cells, kind)
+        if draw(st.integers(0, 3)) == 0:
+            table[f"x{i}"] = table[f"x{i}"].dictionary_encode()
+    return pa.table(table)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    table=tables(),
+    kinds=st.sampled_from([None, None, "numeric", "binary", "categorical"]),
+    cut=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 60)),
+)
+def test_any_long_table_is_read_or_refused_as_in_the_whole(tmp_path_factory, table, kinds, cut):
+    folder = tmp_path_factory.mktemp("any")
+    pq.write_table(table, folder / "whole.parquet")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            read(folder / "whole.parquet", kinds=kinds)
+        except RefoldError as error:
+            with pytest.raises(type(error), match=str(folder)):
+                scan(write_parts(table, folder / "parts", *cut[:2]), kinds=kinds)
+            return
+        compare(folder, table, *cut, kinds=kinds)

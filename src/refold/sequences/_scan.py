@@ -143,7 +143,15 @@ class Scan:
 
     Examples
     --------
-    See `scan`.
+    >>> import tempfile
+    >>> from refold.sequences import Scaler, write
+    >>> path = tempfile.mkdtemp() + "/levels.parquet"
+    >>> write([[1.0, 2.0], [3.0], [4.0]], path)
+    >>> levels = scan(path, block_bytes=8)
+    >>> levels.num_blocks, levels.block(1).ids.tolist()
+    (2, [1, 2])
+    >>> Scaler.fit(levels).mean_
+    array([2.5])
     """
 
     def __init__(self, files: ScannedFiles, found: Found, block_bytes: int) -> None:
