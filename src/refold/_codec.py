@@ -11,7 +11,6 @@ import numpy as np
 from refold.errors import DataError
 from refold.models import Network, predict
 from refold.sequences import Schema, Sequences, pad
-from refold.training import Padded
 
 __all__ = [
     "check_codes",
@@ -19,16 +18,15 @@ __all__ = [
     "check_lengths",
     "decode",
     "encode",
-    "padded",
     "predict_lengths",
 ]
 
 _BATCH = 128
 
 
-def padded(
+def _padded(
     scaled: Sequences, indices: np.ndarray, network: Network, num_steps: int | None = None
-) -> Padded:
+) -> np.ndarray:
     """Pad sequences as a network reads them.
 
     Parameters
@@ -42,13 +40,11 @@ def padded(
 
     Returns
     -------
-    Padded
+    array of float32 of shape (n_chosen, num_steps, n_channels)
     """
     steps = network.fixed_steps or num_steps or network.specification.max_steps
-    x, y = pad(scaled, indices, steps, flags=network.specification.observed_flags)
-    if not network.reads_padding:
-        x = np.nan_to_num(x, nan=0.0)
-    return Padded(x, y, scaled.lengths[indices].astype(np.float32))
+    x, _ = pad(scaled, indices, steps, flags=network.specification.observed_flags)
+    return x if network.reads_padding else np.nan_to_num(x, nan=0.0)
 
 
 def check_fits(sequences: Sequences, network: Network) -> None:
@@ -160,7 +156,7 @@ def encode(scaled: Sequences, network: Network) -> np.ndarray:
     array of float32 of shape (n_sequences, latent_dim)
     """
     num_steps = _round_up(int(scaled.lengths.max(initial=0)), network.specification.max_steps)
-    batches = ((padded(scaled, rows, network, num_steps).x,) for rows in _split(len(scaled)))
+    batches = ((_padded(scaled, rows, network, num_steps),) for rows in _split(len(scaled)))
     codes = list(predict(network.models.encoder, batches, batch_size=_BATCH))
     empty = np.zeros((0, network.specification.latent_dim), np.float32)
     return np.concatenate([empty, *codes]).astype(np.float32)

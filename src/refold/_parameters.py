@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
+import keras
+import numpy as np
+
 from refold.errors import ParameterError
 
 __all__ = ["check_parameters"]
@@ -22,6 +25,16 @@ def _integer(least: int, *, optional: bool = False) -> _Rule:
 
 def _is(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _is_optimizer(value: Any) -> bool:
+    if isinstance(value, str):
+        try:
+            keras.optimizers.get(value)
+        except ValueError:
+            return False
+        return True
+    return isinstance(value, keras.optimizers.Optimizer)
 
 
 def _one_of(*choices: str | None, or_callable: bool = False) -> _Rule:
@@ -48,6 +61,19 @@ _RULES = {
         "a number of at least 0 and below 1", lambda v: _is(v, Real) and 0 <= v < 1
     ),
     "patience": _integer(1, optional=True),
+    "refit": _Rule(
+        "'auto', True or False", lambda v: isinstance(v, bool | np.bool_) or v == "auto"
+    ),
+    "optimizer": _Rule(
+        "the name of a Keras optimizer or a keras.optimizers.Optimizer",
+        _is_optimizer,
+        optional=True,
+    ),
+    "time_budget": _Rule(
+        "a positive number of seconds",
+        lambda v: _is(v, Real) and 0 < v < float("inf"),
+        optional=True,
+    ),
     "verbose": _Rule("0 or 1", lambda v: isinstance(v, Integral) and v in {0, 1}),
 }
 

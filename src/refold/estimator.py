@@ -6,6 +6,7 @@ and how they are trained is in the rooms that it calls.
 
 import os
 import warnings
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -20,28 +21,18 @@ from refold._codec import (
     check_lengths,
     decode,
     encode,
-    padded,
     predict_lengths,
 )
+from refold._fitting import Checkpoint, fit
 from refold._parameters import check_parameters
 from refold.errors import DataError, ParameterError
 from refold.evaluation import exact, explained_variance
-from refold.models import Architecture, Network, Specification, build, seeded
-from refold.sequences import Scaler, Sequences, as_sequences
+from refold.models import Architecture, Network
+from refold.sequences import Sequences, as_sequences
 from refold.storage import Fitted
-from refold.training import (
-    Settings,
-    num_batches,
-    pick_batch_size,
-    pick_max_epochs,
-    require_jax,
-    train,
-    validation_split,
-)
+from refold.training import Outcome, require_jax
 
 __all__ = ["SequenceAutoencoder", "load"]
-
-_DROPOUT = 0.2
 
 
 class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -65,14 +56,25 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     max_epochs : int, optional
         By default enough for 4000 steps, and at least 30.
     batch_size : int, optional
-        By default 32, or 64 from 2000 sequences on.
+        Number of sequences of average length in a training step: where lengths differ, batches
+        are of like length and hold about as many steps each. By default 32, or 64 from 2000
+        sequences on.
     learning_rate : float, default=0.003
         Highest rate, after warm-up and before it falls.
+    optimizer : str or keras.optimizers.Optimizer, optional
+        A name, or an optimizer with a learning rate of its own, which then counts and follows no
+        schedule of ours. By default AdamW with clipped gradients.
     validation_fraction : float, default=0.1
         Share of the sequences held out to choose the epoch whose weights are kept; 0 for none.
     patience : int, optional
         Epochs without a better validation loss before training stops; by default a quarter of
         ``max_epochs``, and at least 20.
+    refit : {"auto", True, False}, default="auto"
+        Train once more, from the same start and on all sequences, for as many steps as the
+        validated epoch took; "auto" does so below 2000 sequences. If time is up, on Ctrl-C, or if
+        the loss becomes NaN in it, the validated weights count.
+    time_budget : float, optional
+        Seconds for training, the refit included; the learning rate falls in time for it.
     random_state : int, RandomState or None, default=None
         Fixes the weights, the split and the order of the data.
     verbose : {0, 1}, default=0
@@ -89,7 +91,10 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     max_steps_ : int
         Longest training length: the number of steps that ``decoder_`` writes.
     history_ : dict of lists
-        By epoch: ``"epoch"``, ``"loss"``, ``"val_loss"``, ``"learning_rate"``, ``"seconds"``.
+        By epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
+        ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
+    interrupted_ : bool
+        Whether Ctrl-C ended the training before its time.
     n_features_in_ : int
         Number of columns.
 
@@ -118,6 +123,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         learning_rate: float = 0.003,
         validation_fraction: float = 0.1,
         patience: int | None = None,
+        refit: bool | str = "auto",
+        optimizer: Any = None,
+        time_budget: float | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -131,10 +139,21 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.learning_rate = learning_rate
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.refit = refit
+        self.optimizer = optimizer
+        self.time_budget = time_budget
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002  (scikit-learn passes it)
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,  # noqa: ARG002  (scikit-learn passes it)
+        *,
+        callbacks: Sequence[Any] = (),
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+        resume: bool = False,
+    ) -> Self:
         """Train on sequences.
 
         Parameters
@@ -142,6 +161,16 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         X : Sequences, list of arrays of shape (length, features), array or table
             Anything that `refold.sequences.as_sequences` takes.
         y : ignored
+        callbacks : sequence of keras.callbacks.Callback
+            Their ``model`` is ``autoencoder_``. Weights, rate and ``stop_training`` are read again
+            after each call; a new rate scales what is left of the schedule. Epochs are counted
+            anew in the refit. A callback with batch hooks makes training slower.
+        checkpoint : path or Checkpoint, optional
+            File in which the state of the training is kept, written every minute and when it is
+            interrupted.
+        resume : bool, default=False
+            Go on from that file, if it is there. The result is that of a training that was never
+            interrupted, to the bit.
 
         Returns
         -------
@@ -150,44 +179,42 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Raises
         ------
         ParameterError
-            If an argument of the constructor cannot be used, or Keras does not run on JAX.
+            If an argument of the constructor cannot be used, Keras does not run on JAX, or the
+            checkpoint is of another training.
         DataError
             If the sequences cannot be used.
+        ModelFileError
+            If the checkpoint cannot be read.
+        FileAccessError
+            If the checkpoint cannot be written, which is tried before training.
         DivergedError
             If the loss became NaN at once.
+        KeyboardInterrupt
+            On Ctrl-C, after the chunk of steps that was running; the estimator then has the best
+            weights so far. A second Ctrl-C does not wait.
         """
         require_jax()
         check_parameters(self.get_params(deep=False))
+        if resume and checkpoint is None:
+            raise ParameterError("resume=True goes on from a checkpoint. Name it by checkpoint=.")
         sequences = as_sequences(X)
         if not len(sequences):
             raise DataError("There is no sequence to fit on. Give at least one.")
-        seed = _draw_seed(self.random_state)
-        with warnings.catch_warnings():
-            if self.scale is None:  # nothing is scaled: no remark that a constant is scaled by 1
-                warnings.simplefilter("ignore", UserWarning)
-            units = Scaler.fit(sequences, "features")
-        scaler = _rescaled(units, sequences, self.scale)
-        scaled = scaler.transform(sequences)
-        chosen, held_out = validation_split(sequences.lengths, self.validation_fraction, seed=seed)
-        network = self._build(scaled, chosen, seed)
-        check_fits(sequences, network)
-        batch_size = min(self.batch_size or pick_batch_size(len(chosen)), len(chosen))
-        max_epochs = self.max_epochs or pick_max_epochs(num_batches(len(chosen), batch_size))
-        history = train(
-            network.models,
-            network.length,
-            padded(scaled, chosen, network),
-            padded(scaled, held_out, network) if len(held_out) else None,
-            Settings(
-                max_epochs=max_epochs,
-                batch_size=batch_size,
-                learning_rate=self.learning_rate,
-                patience=self.patience or max(20, max_epochs // 4),
-                seed=seed,
-                verbose=self.verbose,
-            ),
+        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint(checkpoint)
+        fitted, outcome = fit(
+            sequences,
+            self.get_params(deep=False),
+            seed=_draw_seed(self.random_state),
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+            resume=resume,
         )
-        self._set_fitted(Fitted(network, sequences.schema, scaler, units, history))
+        self.interrupted_ = outcome.interrupted
+        if fitted is not None:
+            self._set_fitted(fitted)
+        if outcome.interrupted and not outcome.complete:
+            raise KeyboardInterrupt(_say_interrupted(outcome, checkpoint))
         return self
 
     def transform(self, X: Any) -> np.ndarray:
@@ -336,24 +363,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if fitted is not None:
             self._set_fitted(storage.loads(fitted, "The pickled model")[1])
 
-    def _build(self, scaled: Sequences, chosen: np.ndarray, seed: int) -> Network:
-        schema, lengths = scaled.schema, scaled.lengths
-        specification = Specification(
-            architecture=self.architecture if isinstance(self.architecture, str) else "custom",
-            kinds=[column.kind for column in schema.columns],
-            num_labels=[len(column.labels) for column in schema.columns],
-            observed_flags=bool(np.isnan(scaled.values).any()),
-            latent_dim=int(self.latent_dim),
-            max_steps=max(1, int(lengths.max())),
-            units=int(self.units),
-            depth=int(self.depth),
-            dropout=_DROPOUT,
-            length_mean=float(lengths[chosen].mean()),
-            length_deviation=float(lengths[chosen].std()),
-        )
-        with seeded(seed):
-            return build(specification, self.architecture if callable(self.architecture) else None)
-
     def _set_fitted(self, fitted: Fitted) -> None:
         self._fitted = fitted
         self.encoder_, self.decoder_, self.autoencoder_, _ = fitted.network.models
@@ -425,10 +434,8 @@ def _remark_missing(sequences: Sequences, network: Network) -> None:
         )
 
 
-def _rescaled(units: Scaler, sequences: Sequences, mode: Any) -> Scaler:
-    if mode == "features":
-        return units
-    with warnings.catch_warnings():
-        # what is constant was said when the units were found
-        warnings.simplefilter("ignore", UserWarning)
-        return Scaler.fit(sequences, mode)
+def _say_interrupted(outcome: Outcome, checkpoint: Checkpoint | None) -> str:
+    kept = f"kept are the weights of epoch {outcome.epoch}" if outcome.epoch else "nothing is kept"
+    if checkpoint is None:
+        return f"Training was interrupted; {kept}."
+    return f"Training was interrupted; resume=True goes on from {str(checkpoint.path)!r}."

@@ -80,6 +80,7 @@ class ColumnHead(keras.layers.Layer):
         self.kinds = list(kinds)
         self.num_labels = [int(n) for n in num_labels or [0] * len(self.kinds)]
         self.dense = keras.layers.Dense(sum(self.widths), name="dense")
+        self.supports_masking = True
 
     @property
     def widths(self) -> list[int]:
@@ -113,6 +114,9 @@ class ColumnHead(keras.layers.Layer):
             blocks.append(block)
             start += width
         return ops.concatenate(blocks, axis=-1)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """Every step is written, so there is no mask."""
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape (batch, steps, outputs)."""

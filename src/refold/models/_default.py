@@ -11,6 +11,7 @@ from refold.layers import (
     ColumnHead,
     LengthHead,
     PaddingMask,
+    RealSteps,
     RepeatCode,
     StatePooling,
 )
@@ -84,6 +85,7 @@ def default(
     encoder = keras.Model(x, keras.layers.Dense(latent_dim, name="code")(pooled), name="encoder")
 
     repeat = RepeatCode(max_steps, name="repeat")
+    real_steps = RealSteps(name="real_steps")
     stack = [
         (
             keras.layers.Dense(2 * units, name=f"start_{i + 1}"),
@@ -98,10 +100,14 @@ def default(
     def unrolled(code: Any, template: Any = None) -> Any:
         code = code if noise is None else noise(code)
         hidden = repeat(code) if template is None else repeat(code, like=template)
+        # padded steps come after all others and are read by nobody: they need not be computed
+        real = None if template is None else real_steps(template)
         for start, lstm in stack:
             state = start(code)
             hidden = lstm(
-                hidden, initial_state=[state[:, :units], keras.ops.tanh(state[:, units:])]
+                hidden,
+                initial_state=[state[:, :units], keras.ops.tanh(state[:, units:])],
+                mask=real,
             )
         return head(hidden if drop is None else drop(hidden))
 

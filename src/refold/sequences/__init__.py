@@ -6,6 +6,9 @@ Knows NumPy and Arrow, and nothing of Keras or JAX.
 from refold.sequences._access import FileAccessError as FileAccessError
 from refold.sequences._access import MissingFileError as MissingFileError
 from refold.sequences._atomic import atomic_writer as atomic_writer
+from refold.sequences._batches import Batches as Batches
+from refold.sequences._batches import Bucket as Bucket
+from refold.sequences._batches import Run as Run
 from refold.sequences._files import read as read
 from refold.sequences._files import write as write
 from refold.sequences._inputs import as_sequences as as_sequences

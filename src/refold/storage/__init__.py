@@ -1,7 +1,10 @@
 """A saved model: one file, written whole or not at all, that gives the same codes to the bit."""
 
+from refold.storage._checkpoint import load_checkpoint as load_checkpoint
+from refold.storage._checkpoint import save_checkpoint as save_checkpoint
 from refold.storage._model import Fitted as Fitted
 from refold.storage._model import dumps as dumps
 from refold.storage._model import load as load
 from refold.storage._model import loads as loads
+from refold.storage._model import plain as plain
 from refold.storage._model import save as save

@@ -10,7 +10,7 @@ from refold.models import Network, Specification, build, seeded
 from refold.sequences import Scaler, Schema
 from refold.storage._container import pack, read, unpack, write
 
-__all__ = ["Fitted", "dumps", "load", "loads", "save"]
+__all__ = ["Fitted", "dumps", "load", "loads", "plain", "save"]
 
 _MOST_STEPS = 10**7
 
@@ -56,7 +56,7 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
     bytes
     """
     config: dict[str, Any] = {
-        "parameters": _plain(parameters),
+        "parameters": plain(parameters),
         "specification": fitted.network.specification._asdict(),
         "schema": fitted.schema.to_dict(),
         "history": fitted.history,
@@ -133,6 +133,11 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitted]:
 def _restore(
     config: dict[str, Any], arrays: dict[str, np.ndarray], source: str
 ) -> tuple[dict[str, Any], Fitted]:
+    if "checkpoint" in config:
+        raise ModelFileError(
+            f"{source} is a checkpoint of a training, not a model. Go on with it by "
+            "fit(..., checkpoint=, resume=True) or `refold fit --resume`."
+        )
     try:
         specification = Specification(**config["specification"])
         _check_sizes(specification, arrays)
@@ -173,13 +178,13 @@ def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) ->
         raise ValueError(f"max_steps is {specification.max_steps}, more than any model has")
 
 
-def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Arguments as JSON values; a callable or a RandomState leaves only what it was."""
-    plain = {}
+def plain(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments as JSON values; a callable or a RandomState leaves only what it was."""
+    values = {}
     for name, value in parameters.items():
         if isinstance(value, np.generic):
             value = value.item()
         if not isinstance(value, str | int | float | None):
             value = None if name == "random_state" else "custom"
-        plain[name] = value
-    return plain
+        values[name] = value
+    return values

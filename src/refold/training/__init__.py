@@ -1,10 +1,15 @@
-"""Training: compiled epochs, the validation split, schedules, early stopping, progress."""
+"""Training: compiled epochs, the validation split, schedules, early stopping, refit, snapshots."""
 
 from refold.training._backend import require_jax as require_jax
-from refold.training._batches import Padded as Padded
-from refold.training._batches import num_batches as num_batches
-from refold.training._batches import pick_batch_size as pick_batch_size
-from refold.training._loop import Settings as Settings
-from refold.training._loop import train as train
+from refold.training._data import num_observed as num_observed
+from refold.training._data import to_device as to_device
+from refold.training._fit import Outcome as Outcome
+from refold.training._fit import train as train
+from refold.training._loop import Checkpoints as Checkpoints
+from refold.training._loop import Part as Part
 from refold.training._schedule import pick_max_epochs as pick_max_epochs
+from refold.training._settings import Settings as Settings
+from refold.training._settings import pick_batch_size as pick_batch_size
+from refold.training._settings import pick_refit as pick_refit
+from refold.training._snapshot import Snapshot as Snapshot
 from refold.training._split import validation_split as validation_split

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from refold.models import Models, length_loss
-from refold.training._batches import Padded
+from refold.models import Network, length_loss
+from refold.sequences import Run
+from refold.training._data import Batch, Data, Layout, take
+from refold.training._schedule import Schedule
 
-__all__ = ["Engine", "State", "Totals"]
+__all__ = ["Engine", "Norms", "State", "Totals"]
 
 
 class Totals(NamedTuple):
@@ -44,52 +46,97 @@ class State(NamedTuple):
     totals: Totals
 
 
+class Norms(NamedTuple):
+    """What a batch's sums are divided by: those of an average batch.
+
+    A batch's own number of steps is none of it, so that long and short sequences weigh alike.
+
+    Attributes
+    ----------
+    num_observed, num_sequences : float
+    """
+
+    num_observed: Any
+    num_sequences: Any
+
+
 class Engine:
-    """Steps of one model under one optimizer, compiled once for each shape of data.
+    """Steps of one network under one optimizer, compiled once for each padded shape.
 
     The number of steps of a chunk is traced, not fixed, so that how an epoch is cut into chunks
     changes no bit of the result.
 
     Parameters
     ----------
-    models : Models
-    length : keras.Model
-        From codes to the location and log-scale of the length.
+    network : Network
     optimizer : keras.optimizers.Optimizer
-    expected : float
-        Number of observed targets of an average batch; a batch's loss is its sum of errors over
-        this, so that long and short sequences weigh alike by step.
     length_weight : float
         Weight of the length model's loss.
+    scheduled : bool
+        Whether the rate follows the ``Schedule`` that a run is given, or is the optimizer's own.
     """
 
     def __init__(
         self,
-        models: Models,
-        length: keras.Model,
+        network: Network,
         optimizer: keras.optimizers.Optimizer,
         *,
-        expected: float,
         length_weight: float,
+        scheduled: bool = True,
     ) -> None:
+        models = network.models
         x = keras.Input(models.encoder.inputs[0].shape[1:], name="sequence")
         code = models.encoder(x)
-        self.joint: Any = keras.Model(x, [models.unroll([code, x]), length(code)], name="joint")
+        self.joint: Any = keras.Model(
+            x, [models.unroll([code, x]), network.length(code)], name="joint"
+        )
         self.autoencoder = models.autoencoder
-        self.optimizer = optimizer
+        self.optimizer: Any = optimizer
         self.optimizer.build(self.joint.trainable_variables)
-        self.expected = max(1.0, expected)
         self.length_weight = length_weight
-        self.run = jax.jit(self._run)
-        self.evaluate = jax.jit(self._evaluate)
+        self.shapes: set[tuple[int, int]] = set()
+        self._layout = Layout.of(network)
+        self._rate = _index(optimizer, optimizer._learning_rate) if scheduled else None
+        self._iterations = _index(optimizer, optimizer.iterations)
+        self._train = jax.jit(self._run, static_argnames="num_steps")
+        self._check = jax.jit(self._evaluate, static_argnames="num_steps")
 
-    def initial_state(self) -> State:
+    def train(
+        self,
+        state: State,
+        data: Data,
+        run: Run,
+        start: int,
+        stop: int,
+        *,
+        norms: Norms,
+        schedule: Schedule,
+    ) -> State:
+        """Train on the batches ``start`` to ``stop`` of a run."""
+        bucket = run.bucket
+        self.shapes.add(bucket)
+        return self._train(
+            state, data, run.rows, start, stop, norms, schedule, num_steps=bucket.num_steps
+        )
+
+    def evaluate(self, state: State, data: Data, run: Run) -> Totals:
+        """Errors of all batches of a run, without training."""
+        return self._check(
+            state.trainable,
+            state.non_trainable,
+            data,
+            run.rows,
+            run.num_batches,
+            num_steps=run.bucket.num_steps,
+        )
+
+    def read_state(self, totals: Totals | None = None) -> State:
         """State of the Keras variables as they are now."""
         return State(
             [v.value for v in self.joint.trainable_variables],
             [v.value for v in self.joint.non_trainable_variables],
             [v.value for v in self.optimizer.variables],
-            Totals.zero(),
+            Totals.zero() if totals is None else totals,
         )
 
     def write_back(self, state: State) -> None:
@@ -102,10 +149,23 @@ class Engine:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
+    def num_steps(self, state: State) -> int:
+        """Count the steps that led to a state."""
+        return int(state.optimizer[self._iterations])
+
+    def rate(self, state: State) -> float:
+        """Learning rate of the latest step."""
+        if self._rate is not None:
+            return float(state.optimizer[self._rate])
+        rate = self.optimizer._learning_rate
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            return float(rate(max(0, self.num_steps(state) - 1)))
+        return float(state.optimizer[_index(self.optimizer, rate)])
+
     @staticmethod
     def is_finite(state: State) -> bool:
         """Whether every weight is a finite number."""
-        return all(bool(jnp.isfinite(values).all()) for values in state.trainable)
+        return bool(_all_finite(state.trainable))
 
     def loss(self, totals: Totals) -> float:
         """Mean error of a target plus the weighted mean loss of a length."""
@@ -113,61 +173,84 @@ class Engine:
         length_error = float(totals.length_error) / max(1.0, float(totals.num_sequences))
         return error + self.length_weight * length_error
 
-    def _run(self, state: State, data: Padded, order: Any, start: Any, stop: Any) -> State:
-        """Train on the batches ``order[start:stop]``."""
-        return jax.lax.fori_loop(start, stop, partial(self._train_step, data, order), state)
+    def _run(
+        self,
+        state: State,
+        data: Data,
+        rows: Any,
+        start: Any,
+        stop: Any,
+        norms: Norms,
+        schedule: Schedule,
+        *,
+        num_steps: int,
+    ) -> State:
+        def step(i: Any, state: State) -> State:
+            batch = take(data, rows[i], num_steps, self._layout)
+            return self._train_step(state, batch, norms, schedule)
 
-    def _train_step(self, data: Padded, order: Any, step: Any, state: State) -> State:
-        batch, valid = _take(data, order[step])
-        gradient = jax.value_and_grad(self._objective, has_aux=True)
+        return jax.lax.fori_loop(start, stop, step, state)
+
+    def _train_step(self, state: State, batch: Batch, norms: Norms, schedule: Schedule) -> State:
+        gradient = jax.value_and_grad(partial(self._objective, norms=norms), has_aux=True)
         (_, (non_trainable, totals)), gradients = gradient(
-            state.trainable, state.non_trainable, batch, valid
+            state.trainable, state.non_trainable, batch
         )
-        trainable, optimizer = self.optimizer.stateless_apply(
-            state.optimizer, gradients, state.trainable
-        )
+        optimizer = list(state.optimizer)
+        if self._rate is not None:
+            optimizer[self._rate] = schedule.rate(optimizer[self._iterations])
+        trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, state.trainable)
         return State(trainable, non_trainable, optimizer, _add(state.totals, totals))
 
     def _objective(
-        self, trainable: Any, non_trainable: Any, batch: Padded, valid: Any
+        self, trainable: Any, non_trainable: Any, batch: Batch, norms: Norms
     ) -> tuple[Any, tuple[Any, Totals]]:
         (y_pred, predicted), non_trainable, added = self.joint.stateless_call(
             trainable, non_trainable, batch.x, training=True, return_losses=True
         )
-        totals = self._totals(batch, valid, y_pred, predicted)
-        loss = totals.error / self.expected + sum(added)
-        loss = loss + self.length_weight * totals.length_error / batch.x.shape[0]
+        totals = self._totals(batch, y_pred, predicted)
+        loss = totals.error / norms.num_observed + sum(added)
+        loss = loss + self.length_weight * totals.length_error / norms.num_sequences
         return loss, (non_trainable, totals)
 
-    def _totals(self, batch: Padded, valid: Any, y_pred: Any, predicted: Any) -> Totals:
+    def _totals(self, batch: Batch, y_pred: Any, predicted: Any) -> Totals:
         num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)
         mean = self.autoencoder.error(batch.y, y_pred)
         return Totals(
             mean * num_observed,
             num_observed,
-            jnp.sum(length_loss(batch.lengths, predicted) * valid),
-            jnp.sum(valid),
+            jnp.sum(length_loss(batch.lengths, predicted) * batch.valid),
+            jnp.sum(batch.valid),
         )
 
-    def _evaluate(self, trainable: Any, non_trainable: Any, data: Padded, order: Any) -> Totals:
-        """Errors of all batches of ``order``, without training."""
-
-        def add_batch(step: Any, totals: Totals) -> Totals:
-            batch, valid = _take(data, order[step])
+    def _evaluate(
+        self,
+        trainable: Any,
+        non_trainable: Any,
+        data: Data,
+        rows: Any,
+        num_batches: Any,
+        *,
+        num_steps: int,
+    ) -> Totals:
+        def add_batch(i: Any, totals: Totals) -> Totals:
+            batch = take(data, rows[i], num_steps, self._layout)
             (y_pred, predicted), _ = self.joint.stateless_call(
                 trainable, non_trainable, batch.x, training=False
             )
-            return _add(totals, self._totals(batch, valid, y_pred, predicted))
+            return _add(totals, self._totals(batch, y_pred, predicted))
 
-        return jax.lax.fori_loop(0, order.shape[0], add_batch, Totals.zero())
+        return jax.lax.fori_loop(0, num_batches, add_batch, Totals.zero())
 
 
-def _take(data: Padded, indices: Any) -> tuple[Padded, Any]:
-    """Pick rows; an index of -1 gives a row in which nothing was observed."""
-    valid = indices >= 0
-    rows = jnp.maximum(indices, 0)
-    y = jnp.where(valid[:, None, None], data.y[rows], jnp.nan)
-    return Padded(data.x[rows], y, data.lengths[rows]), valid.astype(jnp.float32)
+@jax.jit
+def _all_finite(arrays: list[Any]) -> Any:
+    return jnp.stack([jnp.isfinite(array).all() for array in arrays]).all()
+
+
+def _index(optimizer: Any, variable: Any) -> int:
+    """Place of a variable among an optimizer's."""
+    return next(i for i, own in enumerate(optimizer.variables) if own is variable)
 
 
 def _add(a: Totals, b: Totals) -> Totals:

@@ -34,7 +34,7 @@ class Progress:
 
     def __init__(self, max_epochs: int, *, verbose: int) -> None:
         self._bar = Bar(
-            TextColumn("epoch"),
+            TextColumn("{task.description}"),
             MofNCompleteColumn(),
             BarColumn(),
             TextColumn("{task.fields[losses]}"),
@@ -44,10 +44,14 @@ class Progress:
             console=Console(stderr=True),
             disable=not verbose,
         )
-        self._task = self._bar.add_task("fit", total=max_epochs, losses="compiling")
+        self._task = self._bar.add_task("epoch", total=max_epochs, losses="compiling")
+
+    def refit(self, epochs: int) -> None:
+        """Begin the refit, of so many epochs."""
+        self._bar.reset(self._task, description="refit on all: epoch", total=epochs, losses="")
 
     def epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
-        """Note the losses of an epoch, counted from 1."""
+        """Note the losses of an epoch of a phase, counted from 1."""
         losses = f"loss {loss:.4g}"
         if val_loss is not None:
             losses += f"  validation {val_loss:.4g}"

@@ -1,26 +1,11 @@
-"""The order of an epoch and the validation split."""
+"""The validation split, and settings that follow the data."""
 
 import numpy as np
 import pytest
 
 from refold.errors import ParameterError
-from refold.training import num_batches, pick_batch_size, pick_max_epochs, validation_split
-from refold.training._batches import epoch_order
-
-
-@pytest.mark.parametrize(("n", "size"), [(1, 4), (7, 3), (8, 4), (100, 32)])
-def test_every_sequence_once_an_epoch(n, size):
-    order = epoch_order(n, size, seed=3, epoch=2)
-    assert order.shape == (num_batches(n, size), size)
-    assert sorted(order[order >= 0]) == list(range(n))
-    assert (order.ravel()[:n] >= 0).all()
-
-
-def test_order_is_of_seed_and_epoch():
-    orders = [epoch_order(50, 10, seed=s, epoch=e) for s, e in [(0, 1), (0, 2), (1, 1), (0, 1)]]
-    assert np.array_equal(orders[0], orders[3])
-    assert not np.array_equal(orders[0], orders[1])
-    assert not np.array_equal(orders[0], orders[2])
+from refold.training import pick_batch_size, pick_max_epochs, pick_refit, validation_split
+from refold.training._schedule import Schedule
 
 
 @pytest.mark.parametrize("n", [2, 5, 30, 1000])
@@ -59,3 +44,21 @@ def test_sizes_follow_the_data():
         pick_batch_size(n) for n in (1, 100, 500, 2000, 10**6)
     )
     assert pick_max_epochs(1) >= pick_max_epochs(50) >= pick_max_epochs(10**5) >= 1
+    assert [pick_refit(*sizes) for sizes in ((10, 1), (1999, 200), (2000, 200), (10, 0))] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("num_steps", [1, 7, 50, 4000])
+def test_the_rate_rises_to_its_peak_and_falls_to_a_hundredth(num_steps):
+    rates = np.array([float(Schedule(0.1, num_steps).rate(step)) for step in range(num_steps)])
+    top = rates.argmax()
+    assert rates[top] == pytest.approx(0.1)
+    assert np.all(np.diff(rates[: top + 1]) > 0)
+    assert np.all(np.diff(rates[top:]) <= 0)
+    if num_steps > 10:
+        assert rates[-1] == pytest.approx(0.001, rel=0.2)
+    assert float(Schedule(0.1, num_steps).rate(10 * num_steps)) == pytest.approx(0.001)

@@ -1,0 +1,231 @@
+"""From sequences and arguments to a fitted network: the order of the work of ``fit``."""
+
+import contextlib
+import hashlib
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold import storage
+from refold._codec import check_fits
+from refold.errors import DataError, ParameterError
+from refold.models import Specification, build, seeded
+from refold.sequences import Batches, Scaler, Sequences
+from refold.storage import Fitted
+from refold.training import (
+    Checkpoints,
+    Outcome,
+    Part,
+    Settings,
+    Snapshot,
+    num_observed,
+    pick_batch_size,
+    pick_max_epochs,
+    pick_refit,
+    to_device,
+    train,
+    validation_split,
+)
+
+__all__ = ["Checkpoint", "fit"]
+
+_DROPOUT = 0.2
+# What may differ where a training goes on.
+_FREE = ("verbose", "time_budget", "random_state")
+
+
+class Checkpoint(NamedTuple):
+    """Where and how often to save the state of a training.
+
+    Attributes
+    ----------
+    path : path
+    seconds : float
+        Write one whenever so much time has passed.
+    epochs : int, optional
+        Write one at the end of every so many epochs, too.
+
+    Examples
+    --------
+    >>> Checkpoint("vowels.checkpoint").seconds
+    60.0
+    """
+
+    path: str | os.PathLike[str]
+    seconds: float = 60.0
+    epochs: int | None = None
+
+
+def fit(
+    sequences: Sequences,
+    parameters: Mapping[str, Any],
+    *,
+    seed: int,
+    callbacks: Sequence[Any] = (),
+    checkpoint: Checkpoint | None = None,
+    resume: bool = False,
+) -> tuple[Fitted | None, Outcome]:
+    """Split, scale, build and train.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        At least one.
+    parameters : mapping
+        The estimator's arguments, checked.
+    seed : int
+        Fixes all that is random; a checkpoint's own seed counts where training goes on.
+    callbacks : sequence of keras.callbacks.Callback
+    checkpoint : Checkpoint, optional
+    resume : bool
+        Go on from the checkpoint if there is one.
+
+    Returns
+    -------
+    fitted : Fitted or None
+        None where training was interrupted before anything was learned.
+    outcome : Outcome
+
+    Raises
+    ------
+    ParameterError
+        If the checkpoint is of another training.
+    ModelFileError
+        If the checkpoint cannot be read.
+    DivergedError
+        If the loss became NaN at once.
+    """
+    identity = {"parameters": _settled(parameters), "data": _digest(sequences), "seed": seed}
+    snapshot = None
+    if resume and checkpoint is not None and Path(checkpoint.path).exists():
+        snapshot, seed = _read_snapshot(checkpoint.path, identity)
+        identity["seed"] = seed
+    chosen, held_out = validation_split(
+        sequences.lengths, parameters["validation_fraction"], seed=seed
+    )
+    scalers = _Scalers(sequences, parameters["scale"], chosen)
+    specification = _specify(sequences, parameters, chosen)
+    architecture = parameters["architecture"]
+    with seeded(seed):
+        network = build(specification, architecture if callable(architecture) else None)
+    check_fits(sequences, network)
+    batch_size = min(parameters["batch_size"] or pick_batch_size(len(chosen)), len(chosen))
+    batches = Batches(sequences.lengths, batch_size, network.fixed_steps)
+    max_epochs = parameters["max_epochs"] or pick_max_epochs(batches.num_batches(chosen))
+    settings = Settings(
+        max_epochs=max_epochs,
+        batch_size=batch_size,
+        learning_rate=parameters["learning_rate"],
+        patience=parameters["patience"] or max(20, max_epochs // 4),
+        seed=seed,
+        optimizer=parameters["optimizer"],
+        time_budget=parameters["time_budget"],
+        verbose=parameters["verbose"],
+    )
+
+    def part(phase: str) -> Part:
+        rows = chosen if phase == "validated" else np.arange(len(sequences))
+        others = held_out if phase == "validated" else np.arange(0)
+        scaled = scalers.of(phase).transform(sequences)
+        data = to_device(scaled, batches.buckets[-1].num_steps)
+        return Part(data, rows, others, num_observed(scaled, rows))
+
+    refit = parameters["refit"]
+    outcome = train(
+        network,
+        part,
+        batches,
+        settings,
+        refit=pick_refit(len(sequences), len(held_out)) if refit == "auto" else refit,
+        checkpoints=None if checkpoint is None else _checkpoints(checkpoint, identity),
+        callbacks=callbacks,
+        resume=snapshot,
+    )
+    if outcome.phase is None:
+        return None, outcome
+    scaler = scalers.of(outcome.phase)
+    return Fitted(network, sequences.schema, scaler, scalers.units, outcome.history), outcome
+
+
+class _Scalers:
+    """Scalers of either phase, and the units of a score."""
+
+    def __init__(self, sequences: Sequences, mode: Any, chosen: np.ndarray) -> None:
+        self._sequences, self._mode, self._chosen = sequences, mode, chosen
+        with warnings.catch_warnings():
+            if mode is None:  # nothing is scaled: no remark that a constant is scaled by 1
+                warnings.simplefilter("ignore", UserWarning)
+            self.units = Scaler.fit(sequences, "features")
+
+    def of(self, phase: str) -> Scaler:
+        """Return the scaler of a phase: by its training sequences."""
+        if phase == "refit" and self._mode == "features":
+            return self.units
+        with warnings.catch_warnings():
+            # what is constant was said when the units were found
+            warnings.simplefilter("ignore", UserWarning)
+            if phase == "validated":
+                with contextlib.suppress(DataError):  # a column may be observed elsewhere only
+                    return Scaler.fit(self._sequences[self._chosen], self._mode)
+            return Scaler.fit(self._sequences, self._mode)
+
+
+def _specify(
+    sequences: Sequences, parameters: Mapping[str, Any], chosen: np.ndarray
+) -> Specification:
+    schema, lengths = sequences.schema, sequences.lengths
+    architecture = parameters["architecture"]
+    return Specification(
+        architecture=architecture if isinstance(architecture, str) else "custom",
+        kinds=[column.kind for column in schema.columns],
+        num_labels=[len(column.labels) for column in schema.columns],
+        observed_flags=bool(np.isnan(sequences.values).any()),
+        latent_dim=int(parameters["latent_dim"]),
+        max_steps=max(1, int(lengths.max())),
+        units=int(parameters["units"]),
+        depth=int(parameters["depth"]),
+        dropout=_DROPOUT,
+        length_mean=float(lengths[chosen].mean()),
+        length_deviation=float(lengths[chosen].std()),
+    )
+
+
+def _checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:
+    def write(snapshot: Snapshot) -> None:
+        storage.save_checkpoint(checkpoint.path, identity, snapshot.values, snapshot.arrays)
+
+    return Checkpoints(write, checkpoint.seconds, checkpoint.epochs)
+
+
+def _settled(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that a training which goes on must have had from the start."""
+    return storage.plain({k: v for k, v in parameters.items() if k not in _FREE})
+
+
+def _digest(sequences: Sequences) -> str:
+    digest = hashlib.sha256(repr(sequences.schema).encode())
+    for array in (sequences.values, sequences.offsets):
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def _read_snapshot(path: str | os.PathLike[str], identity: dict[str, Any]) -> tuple[Snapshot, int]:
+    theirs, values, arrays = storage.load_checkpoint(path)
+    ours = identity["parameters"]
+    changed = [
+        f"{name} was {theirs['parameters'].get(name)!r} and is {ours[name]!r}"
+        for name in ours
+        if theirs["parameters"].get(name) != ours[name]
+    ]
+    if theirs["data"] != identity["data"]:
+        changed.insert(0, "the data is not the same")
+    if changed:
+        raise ParameterError(
+            f"The checkpoint {str(path)!r} is of another training: {', '.join(changed)}. Give what "
+            "it was given, or start anew without resume."
+        )
+    return Snapshot(values, arrays), theirs["seed"]

@@ -1,0 +1,70 @@
+"""A checkpoint: where a training stands, and which training it is of, in one file."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from refold.errors import ModelFileError
+from refold.storage._container import pack, read, write
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str],
+    identity: Mapping[str, Any],
+    values: Mapping[str, Any],
+    arrays: dict[str, np.ndarray],
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    identity : mapping
+        What must be the same where the training goes on, as plain JSON values.
+    values : mapping
+        Plain JSON values.
+    arrays : dict of arrays
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/checkpoint"
+    >>> save_checkpoint(path, {"units": 8}, {"epoch": 3}, {"weights": np.zeros(2)})
+    >>> load_checkpoint(path)[1]
+    {'epoch': 3}
+    """
+    write(path, pack({"checkpoint": dict(values), "identity": dict(identity)}, arrays))
+
+
+def load_checkpoint(
+    path: str | os.PathLike[str],
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]:
+    """Read a checkpoint.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    identity, values : dict
+    arrays : dict of arrays
+
+    Raises
+    ------
+    ModelFileError
+        If the file is not a checkpoint, is cut short or changed, or comes from a newer version.
+    FileNotFoundError
+        If there is no such file.
+    """
+    config, arrays = read(path)
+    if "checkpoint" not in config:
+        raise ModelFileError(
+            f"{path} is a model, not a checkpoint of a training. Load it with refold.load, or name "
+            "the checkpoint."
+        )
+    return config["identity"], config["checkpoint"], arrays

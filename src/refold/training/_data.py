@@ -1,0 +1,162 @@
+"""Sequences as compiled steps read them: one flat array on the device, cut into padded batches.
+
+Nothing is padded before its batch is needed, so that data costs memory by its real steps.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from refold.models import Network
+from refold.sequences import Sequences
+
+__all__ = ["Batch", "Data", "Layout", "num_observed", "take", "to_device"]
+
+
+class Data(NamedTuple):
+    """Sequences on the device, one after another.
+
+    Attributes
+    ----------
+    values : array of float32 of shape (n_steps + room, n_features)
+        Scaled; NaN where missing, the index of the label in categorical columns. The room at the
+        end is as long as the longest batch, so that every sequence can be cut out of it.
+    starts, lengths : arrays of int32 of shape (n_sequences,)
+        Where each sequence lies.
+    """
+
+    values: Any
+    starts: Any
+    lengths: Any
+
+
+class Layout(NamedTuple):
+    """What a network wants to be given.
+
+    Attributes
+    ----------
+    fill : tuple of float
+        By column, what stands for a missing value: 0, or the index of the unknown label.
+    categorical : tuple of bool
+        By column, whether it holds the index of a label.
+    flags : bool
+        Whether an observed-flag channel a feature follows the features.
+    reads_padding : bool
+        Whether padding is NaN; if not, it is zeros.
+    """
+
+    fill: tuple[float, ...]
+    categorical: tuple[bool, ...]
+    flags: bool
+    reads_padding: bool
+
+    @classmethod
+    def of(cls, network: Network) -> "Layout":
+        """Return the layout of a network."""
+        specification = network.specification
+        categorical = tuple(kind == "categorical" for kind in specification.kinds)
+        return cls(
+            tuple(
+                float(labels) if is_categorical else 0.0
+                for labels, is_categorical in zip(
+                    specification.num_labels, categorical, strict=True
+                )
+            ),
+            categorical,
+            specification.observed_flags,
+            network.reads_padding,
+        )
+
+
+class Batch(NamedTuple):
+    """Sequences as a network reads them, padded to one length.
+
+    Attributes
+    ----------
+    x : array of shape (batch_size, num_steps, n_channels)
+    y : array of shape (batch_size, num_steps, n_features)
+        NaN where nothing was observed.
+    lengths : array of float32 of shape (batch_size,)
+    valid : array of float32 of shape (batch_size,)
+        0 for rows that fill up the batch, else 1.
+    """
+
+    x: Any
+    y: Any
+    lengths: Any
+    valid: Any
+
+
+def to_device(scaled: Sequences, longest: int) -> Data:
+    """Put scaled sequences on the device.
+
+    Parameters
+    ----------
+    scaled : Sequences
+    longest : int
+        Number of steps of the longest batch.
+
+    Returns
+    -------
+    Data
+    """
+    num_steps = len(scaled.values)
+    values = np.full((num_steps + longest, scaled.values.shape[1]), np.nan, np.float32)
+    values[:num_steps] = scaled.values
+    return Data(
+        jnp.asarray(values),
+        jnp.asarray(scaled.offsets[:-1].astype(np.int32)),
+        jnp.asarray(scaled.lengths.astype(np.int32)),
+    )
+
+
+def num_observed(scaled: Sequences, rows: np.ndarray) -> int:
+    """Count the observed targets of the given sequences."""
+    schema, observed = scaled.schema, ~np.isnan(scaled.values)
+    for i in schema.categorical:
+        observed[:, i] &= scaled.values[:, i] != len(schema.columns[i].labels)
+    by_step = np.concatenate([[0], np.cumsum(observed.sum(axis=1))])
+    return int((by_step[scaled.offsets[1:]] - by_step[scaled.offsets[:-1]])[rows].sum())
+
+
+def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:
+    """Cut sequences out of the data and pad them; traced by JAX.
+
+    Parameters
+    ----------
+    data : Data
+    rows : array of int32 of shape (batch_size,)
+        Which sequences; -1 gives a row in which nothing was observed.
+    num_steps : int
+        Padded length, at least that of each of them.
+    layout : Layout
+
+    Returns
+    -------
+    Batch
+    """
+    valid = rows >= 0
+    rows = jnp.maximum(rows, 0)
+    num_features = data.values.shape[1]
+
+    def cut(start: Any) -> Any:
+        return jax.lax.dynamic_slice(data.values, (start, 0), (num_steps, num_features))
+
+    values = jax.vmap(cut)(data.starts[rows])
+    lengths = data.lengths[rows]
+    if layout.reads_padding:  # nothing to read, and so to compute, in a row that fills up
+        lengths = jnp.where(valid, lengths, 0)
+    real = (jnp.arange(num_steps) < lengths[:, None])[..., None]
+    observed = ~jnp.isnan(values)
+    fill = jnp.asarray(layout.fill, jnp.float32)
+    x = jnp.where(observed, values, fill)
+    if layout.flags:
+        x = jnp.concatenate([x, observed.astype(jnp.float32)], axis=-1)
+    x = jnp.where(real, x, jnp.nan if layout.reads_padding else 0.0)
+    known = real & valid[:, None, None]
+    if any(layout.categorical):
+        known = known & ~(jnp.asarray(layout.categorical) & (values == fill))
+    y = jnp.where(known, values, jnp.nan)
+    return Batch(x, y, lengths.astype(jnp.float32), valid.astype(jnp.float32))

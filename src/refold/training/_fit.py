@@ -1,0 +1,190 @@
+"""A whole training: the phase that validates, the refit on everything, and ways back from both."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+
+from refold.errors import DivergedError
+from refold.models import Network
+from refold.sequences import Batches
+from refold.training._engine import Engine
+from refold.training._interrupt import Interrupt
+from refold.training._loop import Checkpoints, End, Loop, Part
+from refold.training._progress import Progress
+from refold.training._settings import Settings
+from refold.training._snapshot import Snapshot, Standing
+
+__all__ = ["Outcome", "train"]
+
+
+class Outcome(NamedTuple):
+    """What a training has led to; the network holds the weights.
+
+    Attributes
+    ----------
+    phase : str or None
+        ``"validated"`` or ``"refit"``: on whose data the weights were trained. None where no
+        epoch was completed.
+    history : dict of lists
+        By epoch: ``"epoch"`` (from 1 in either phase), ``"phase"``, ``"loss"``, ``"val_loss"``
+        (with validation; None in the refit), ``"learning_rate"``, ``"seconds"`` (since the start).
+    epoch : int
+        Epoch of the validated weights.
+    interrupted : bool
+        Whether Ctrl-C came before the training was over.
+    complete : bool
+        Whether the phase that validates was over.
+    """
+
+    phase: str | None
+    history: dict[str, list[Any]]
+    epoch: int
+    interrupted: bool = False
+    complete: bool = True
+
+
+def train(
+    network: Network,
+    parts: Callable[[str], Part],
+    batches: Batches,
+    settings: Settings,
+    *,
+    refit: bool = False,
+    checkpoints: Checkpoints | None = None,
+    callbacks: Sequence[Any] = (),
+    resume: Snapshot | None = None,
+) -> Outcome:
+    """Train an autoencoder and its length model in place.
+
+    The network ends with the weights of the epoch that had the lowest validation loss; without
+    validation, those of the last epoch; with ``refit``, with those of a second training, from the
+    same start and on all sequences, for as many steps as led to the best epoch of the first.  If
+    time, Ctrl-C or a loss that is not finite ends the refit, the validated weights count.
+
+    Parameters
+    ----------
+    network : Network
+    parts : callable
+        Called with ``"validated"`` or ``"refit"``, returns that phase's `Part`.
+    batches : Batches
+        Of all sequences.
+    settings : Settings
+    refit : bool
+    checkpoints : Checkpoints, optional
+        Called once before the first step, so that a place that cannot be written to is noticed.
+    callbacks : sequence of keras.callbacks.Callback
+    resume : Snapshot, optional
+        Where to go on.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    DivergedError
+        If the loss became NaN or infinite before any epoch was worth keeping.
+    """
+    part = parts("validated")
+    engine = _make_engine(network, settings)
+    initial = engine.read_state()
+    standing = (
+        Standing(
+            initial,
+            peak=settings.learning_rate,
+            num_steps=settings.max_epochs * batches.num_batches(part.rows),
+        )
+        if resume is None
+        else resume.standing()
+    )
+    loop = Loop(engine, batches, settings, standing, checkpoints=checkpoints, callbacks=callbacks)
+    progress = Progress(settings.max_epochs, verbose=settings.verbose)
+    with Interrupt() as interrupt, progress:
+        loop.write_checkpoint()
+        if standing.phase == "validated":
+            end = loop.validated(part, interrupt, progress, refit=refit)
+            if end is End.DIVERGED:
+                _report_divergence(standing, settings)
+            if end is End.INTERRUPTED:
+                loop.write_checkpoint()
+                return _finish(engine, standing, interrupted=True, complete=False)
+            if not refit or end is End.DIVERGED:
+                return _finish(engine, standing)
+            standing.phase, standing.refit_steps = "refit", standing.best_steps
+            standing.state, standing.peak = initial, settings.learning_rate
+            standing.epoch, standing.run, standing.batch = 1, 0, 0
+            loop.write_checkpoint()
+        part = parts("refit")
+        progress.refit(-(-standing.refit_steps // batches.num_batches(part.rows)))
+        end = loop.refit(part, interrupt, progress)
+        if end is End.DONE:
+            engine.write_back(standing.state)
+            return Outcome("refit", _history(standing), standing.best_epoch)
+        if end is End.INTERRUPTED:
+            loop.write_checkpoint()
+    _report_no_refit(end, standing)
+    return _finish(engine, standing, interrupted=end is End.INTERRUPTED)
+
+
+def _make_engine(network: Network, settings: Settings) -> Engine:
+    optimizer = settings.optimizer
+    scheduled = optimizer is None or isinstance(optimizer, str)
+    if optimizer is None:
+        optimizer = keras.optimizers.AdamW(
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            global_clipnorm=settings.clip_norm,
+        )
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+    elif scheduled:
+        optimizer = keras.optimizers.get(optimizer)
+        optimizer.learning_rate = settings.learning_rate
+    else:  # the user's stays as it is, and can be used again
+        optimizer = type(optimizer).from_config(optimizer.get_config())
+    return Engine(network, optimizer, length_weight=settings.length_weight, scheduled=scheduled)
+
+
+def _finish(
+    engine: Engine, standing: Standing, *, interrupted: bool = False, complete: bool = True
+) -> Outcome:
+    """Leave the network with the validated weights."""
+    if standing.best is not None:
+        num_trainable = len(standing.state.trainable)
+        engine.write_back(
+            standing.state._replace(
+                trainable=standing.best[:num_trainable],
+                non_trainable=standing.best[num_trainable:],
+            )
+        )
+    phase = None if standing.best is None else "validated"
+    return Outcome(phase, _history(standing), standing.best_epoch, interrupted, complete)
+
+
+def _history(standing: Standing) -> dict[str, list[Any]]:
+    history = dict(standing.history)
+    if all(loss is None for loss in history["val_loss"]):
+        del history["val_loss"]
+    return history
+
+
+def _report_divergence(standing: Standing, settings: Settings) -> None:
+    advice = (
+        f"The loss became NaN or infinite in epoch {standing.epoch}. Try a smaller learning_rate "
+        f"(it was {settings.learning_rate:g}), and look for extreme values in the data."
+    )
+    if standing.best_epoch == 0:
+        raise DivergedError(f"{advice} Nothing was learned before that.")
+    warnings.warn(f"{advice} Kept are the weights of epoch {standing.best_epoch}.", stacklevel=4)
+
+
+def _report_no_refit(end: End, standing: Standing) -> None:
+    why = {
+        End.TIME: "The time was up in the refit on all sequences",
+        End.INTERRUPTED: "The refit on all sequences was interrupted",
+        End.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
+    }[end]
+    warnings.warn(
+        f"{why}. Kept are the validated weights, of epoch {standing.best_epoch}.", stacklevel=4
+    )

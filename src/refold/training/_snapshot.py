@@ -1,0 +1,114 @@
+"""Where a training stands, in memory and as plain values and arrays for a file."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from refold.training._engine import State, Totals
+
+__all__ = ["COLUMNS", "Snapshot", "Standing"]
+
+COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
+
+
+@dataclass
+class Standing:
+    """All that a training has come to; what it goes on from.
+
+    Attributes
+    ----------
+    phase : str
+        ``"validated"``: trained on a part, chosen by the rest; then perhaps ``"refit"``, on all.
+    epoch, run, batch : int
+        The epoch, from 1, how many of its runs are done, and how many batches of the next one.
+    state : State
+    peak : float
+        Highest rate of the schedule; callbacks can change it.
+    num_steps : int
+        Number of steps that the schedule is made for.
+    best : list of arrays, optional
+        Weights of the epoch with the lowest validation loss, or the latest one without validation.
+    best_loss : float
+    best_epoch, best_steps : int
+        That epoch, and the steps that led to it.
+    refit_steps : int
+        Steps of the refit, once it has begun.
+    history : dict of lists
+    seconds : float
+        Time trained, earlier runs of a resumed training included.
+    """
+
+    state: State
+    peak: float
+    num_steps: int
+    phase: str = "validated"
+    epoch: int = 1
+    run: int = 0
+    batch: int = 0
+    best: list[Any] | None = None
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    best_steps: int = 0
+    refit_steps: int = 0
+    history: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A standing as plain JSON values and arrays.
+
+    Attributes
+    ----------
+    values : dict
+    arrays : dict of arrays
+    """
+
+    values: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, standing: Standing) -> "Snapshot":
+        """Take a snapshot."""
+        values = {
+            name: value
+            for name, value in vars(standing).items()
+            if name not in {"state", "best", "best_loss"}
+        }
+        values["best_loss"] = standing.best_loss if math.isfinite(standing.best_loss) else None
+        arrays = {}
+        for group, leaves in standing.state._asdict().items():
+            arrays |= {f"{group}/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
+        if standing.best is not None:
+            arrays |= {f"best/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(standing.best)}
+        return cls(values, arrays)
+
+    def standing(self) -> Standing:
+        """Return what the snapshot was taken of.
+
+        Raises
+        ------
+        KeyError, TypeError
+            If it holds something else.
+        """
+        values = dict(self.values)
+        best_loss = values.pop("best_loss")
+        groups = {
+            name: [
+                jnp.asarray(self.arrays[key])
+                for key in sorted(self.arrays)
+                if key.startswith(f"{name}/")
+            ]
+            for name in (*State._fields, "best")
+        }
+        best = groups.pop("best") or None
+        state = State(**{**groups, "totals": Totals(*groups["totals"])})
+        return Standing(
+            state=state,
+            best=best,
+            best_loss=math.inf if best_loss is None else best_loss,
+            **values,
+        )

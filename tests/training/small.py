@@ -1,0 +1,79 @@
+"""Small data and small networks, for every test of training."""
+
+import numpy as np
+
+from models.ragged import CASES, STEPS
+from refold.models import Network, Specification, length_model, seeded
+from refold.sequences import Batches, Column, Schema, Sequences
+from refold.training import Part, Settings, num_observed, to_device
+
+LABELS = ("a", "b", "c", "d")
+
+
+def sequences(case, n=24, seed=0):
+    """Return a case's data as sequences, of all lengths from 0 on."""
+    _, y = case.data(n, seed=seed)
+    columns = tuple(
+        Column(f"x{i}", kind, LABELS[:labels])
+        for i, (kind, labels) in enumerate(zip(case.kinds, case.num_labels, strict=True))
+    )
+    lengths = np.arange(n) % (STEPS + 1)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    values = np.concatenate([y[i, :length] for i, length in enumerate(lengths)])
+    return Sequences(values, offsets, schema=Schema(columns))
+
+
+def network(case, seed=0, **changes):
+    """Return a case's network with weights of a seed."""
+    specification = Specification(
+        architecture="default",
+        kinds=case.kinds,
+        num_labels=case.num_labels,
+        observed_flags=case.flags,
+        latent_dim=4,
+        max_steps=STEPS,
+        units=8,
+        depth=1,
+        dropout=0.0,
+        length_mean=3.5,
+        length_deviation=2.0,
+    )
+    with seeded(seed):
+        models = case.build()
+        length = length_model(4, mean=3.5, deviation=2.0)
+    return Network(specification._replace(**changes), models, length)
+
+
+def part(scaled, rows=None, held_out=(), longest=STEPS):
+    """Return a part of the data; all of it by default."""
+    rows = np.arange(len(scaled)) if rows is None else np.asarray(rows)
+    return Part(
+        to_device(scaled, longest),
+        rows,
+        np.asarray(held_out, np.int64),
+        num_observed(scaled, rows),
+    )
+
+
+def batches(scaled, size=5):
+    """Return batches of few shapes."""
+    return Batches(scaled.lengths, size)
+
+
+def settings(**changes):
+    """Return short settings."""
+    given = {"max_epochs": 6, "batch_size": 5, "learning_rate": 0.01, "patience": 50, "seed": 0}
+    return Settings(**(given | changes))
+
+
+def weights(network):
+    """Return all weights of a network."""
+    return [np.asarray(variable.value) for variable in network.variables]
+
+
+def same(a, b):
+    """Say whether two lists of arrays are equal to the bit."""
+    return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+__all__ = ["CASES", "batches", "network", "part", "same", "sequences", "settings", "weights"]
