@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from refold import models as models
     from refold import plots as plots
     from refold import sequences as sequences
+    from refold._fitting import Checkpoint as Checkpoint
     from refold.errors import RefoldError as RefoldError
     from refold.estimator import SequenceAutoencoder as SequenceAutoencoder
     from refold.estimator import load as load
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 
 _ROOMS = ("datasets", "evaluation", "layers", "models", "plots", "sequences")
 _NAMES = {
+    "Checkpoint": "refold._fitting",
     "RefoldError": "refold.errors",
     "SequenceAutoencoder": "refold.estimator",
     "Sequences": "refold.sequences",

@@ -4,9 +4,11 @@ Works in scaled units; scaling and what a user passes are the estimator's affair
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
 from refold.errors import DataError
 from refold.models import Network, predict
@@ -21,34 +23,14 @@ __all__ = [
     "predict_lengths",
 ]
 
-_BATCH = 128
+# Steps of a batch, the most rows, the sizes of smaller ones, the shortest padded length.
+_STEPS, _MOST_ROWS, _SIZES, _SHORTEST = 16384, 1024, (8, 32, 128, 512), 8
+# Batches from which progress is worth showing.
+_MANY = 20
 
 
-def _padded(
-    scaled: Sequences, indices: np.ndarray, network: Network, num_steps: int | None = None
-) -> np.ndarray:
-    """Pad sequences as a network reads them.
-
-    Parameters
-    ----------
-    scaled : Sequences
-    indices : array of int of shape (n_chosen,)
-    network : Network
-        One that cannot tell padding from data is given zeros for it.
-    num_steps : int, optional
-        By default the network's longest training length.
-
-    Returns
-    -------
-    array of float32 of shape (n_chosen, num_steps, n_channels)
-    """
-    steps = network.fixed_steps or num_steps or network.specification.max_steps
-    x, _ = pad(scaled, indices, steps, flags=network.specification.observed_flags)
-    return x if network.reads_padding else np.nan_to_num(x, nan=0.0)
-
-
-def check_fits(sequences: Sequences, network: Network) -> None:
-    """Refuse what a network of a fixed number of steps cannot read.
+def check_fits(lengths: np.ndarray, network: Network) -> None:
+    """Refuse lengths that a network of a fixed number of steps cannot read.
 
     Raises
     ------
@@ -57,7 +39,7 @@ def check_fits(sequences: Sequences, network: Network) -> None:
     """
     if network.fixed_steps is None:
         return
-    name, lengths = network.specification.architecture, sequences.lengths
+    name = network.specification.architecture
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
         raise DataError(
@@ -143,27 +125,41 @@ def check_lengths(lengths: Any, num_codes: int, network: Network) -> np.ndarray:
     return lengths.astype(np.int64)
 
 
-def encode(scaled: Sequences, network: Network) -> np.ndarray:
-    """Encode sequences.
+def encode(scaled: Sequences, network: Network, *, verbose: int = 0) -> np.ndarray:
+    """Encode sequences, in batches of like length.
 
     Parameters
     ----------
     scaled : Sequences
     network : Network
+    verbose : int
+        1 shows progress where there is much to do.
 
     Returns
     -------
     array of float32 of shape (n_sequences, latent_dim)
     """
-    num_steps = _round_up(int(scaled.lengths.max(initial=0)), network.specification.max_steps)
-    batches = ((_padded(scaled, rows, network, num_steps),) for rows in _split(len(scaled)))
-    codes = list(predict(network.models.encoder, batches, batch_size=_BATCH))
-    empty = np.zeros((0, network.specification.latent_dim), np.float32)
-    return np.concatenate([empty, *codes]).astype(np.float32)
+    codes = np.empty((len(scaled), network.specification.latent_dim), np.float32)
+    encoder = network.models.encoder
+    lengths, only = scaled.lengths, network.fixed_steps
+    for batch in _batches(lengths, network, "encode", only=only, verbose=verbose):
+        x, _ = pad(scaled, batch.rows, batch.num_steps, flags=network.specification.observed_flags)
+        x = _filled(x, batch, np.nan)
+        if not network.reads_padding:
+            x = np.nan_to_num(x, nan=0.0)
+        codes[batch.rows] = predict(encoder, x)[: len(batch.rows)]
+    return codes
 
 
-def decode(codes: np.ndarray, lengths: np.ndarray, schema: Schema, network: Network) -> Sequences:
-    """Decode codes to as many steps as asked for.
+def decode(
+    codes: np.ndarray,
+    lengths: np.ndarray,
+    schema: Schema,
+    network: Network,
+    *,
+    verbose: int = 0,
+) -> Sequences:
+    """Decode codes to as many steps as asked for, in batches of like length.
 
     Parameters
     ----------
@@ -172,22 +168,25 @@ def decode(codes: np.ndarray, lengths: np.ndarray, schema: Schema, network: Netw
     schema : Schema
         Of the sequences to write.
     network : Network
+    verbose : int
+        1 shows progress where there is much to do.
 
     Returns
     -------
     Sequences
         Scaled: means of numeric columns, the likelier of 0 and 1, the likeliest label.
     """
-    num_steps = _round_up(int(lengths.max(initial=0)), network.specification.max_steps)
-    template = np.zeros((_BATCH, num_steps, 1), np.float32)
-    batches = ((codes[rows], template[: len(rows)]) for rows in _split(len(codes)))
-    unrolled = predict(network.models.unroll, batches, batch_size=_BATCH)
-    values = [np.zeros((0, schema.num_columns), np.float32)]
-    for rows, outputs in zip(_split(len(codes)), unrolled, strict=True):
-        real = np.arange(num_steps) < lengths[rows][:, None]
-        values.append(_to_values(outputs[real], schema))
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Sequences(np.concatenate(values), offsets, schema=schema)
+    values = np.empty((offsets[-1], schema.num_columns), np.float32)
+    for batch in _batches(lengths, network, "decode", verbose=verbose):
+        # what is asked for comes as a template: padding, which is not computed, after each length
+        real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
+        template = np.where(real, np.float32(0), np.float32(np.nan))[..., None]
+        given = _filled(codes[batch.rows], batch, 0.0), _filled(template, batch, np.nan)
+        outputs = predict(network.models.unroll, *given)
+        places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
+        values[places] = _to_values(outputs[: len(batch.rows)][real], schema)
+    return Sequences(values, offsets, schema=schema)
 
 
 def predict_lengths(codes: np.ndarray, network: Network) -> np.ndarray:
@@ -203,24 +202,61 @@ def predict_lengths(codes: np.ndarray, network: Network) -> np.ndarray:
     array of int of shape (n_sequences,)
         From 0 to twice the longest training length, or to all that the network writes.
     """
-    batches = ((codes[rows],) for rows in _split(len(codes)))
-    predicted = list(predict(network.length, batches, batch_size=_BATCH))
-    location = np.concatenate([np.zeros((0, 2)), *predicted])[:, 0]
+    location = np.empty(len(codes))
+    for batch in _batches(np.ones(len(codes), np.int64), network, "lengths"):
+        predicted = predict(network.length, _filled(codes[batch.rows], batch, 0.0))
+        location[batch.rows] = predicted[: len(batch.rows), 0]
     longest = network.most_steps or 2 * network.specification.max_steps
     return np.clip(np.rint(location), 0, longest).astype(np.int64)
 
 
-def _split(num_rows: int) -> Iterator[np.ndarray]:
-    for start in range(0, num_rows, _BATCH):
-        yield np.arange(start, min(num_rows, start + _BATCH))
+class _Batch(NamedTuple):
+    rows: np.ndarray
+    num_steps: int
+    batch_size: int
 
 
-def _round_up(num_steps: int, max_steps: int) -> int:
-    """Round a number of steps up to ``max_steps``, or to its double and so on."""
-    rounded = max_steps
-    while rounded < num_steps:
-        rounded *= 2
-    return rounded
+def _batches(
+    lengths: np.ndarray,
+    network: Network,
+    what: str,
+    *,
+    only: int | None = None,
+    verbose: int = 0,
+) -> Iterator[_Batch]:
+    """Cut sequences into batches of like length and of few shapes.
+
+    The padded lengths are the longest training length, its halves and its doubles, and the batch
+    sizes powers of 4, so that what was compiled once serves for all data.
+    """
+    by_length = np.argsort(lengths, kind="stable")
+    steps = _padded_lengths(lengths[by_length], network.specification.max_steps, only)
+    batches = []
+    for num_steps in np.unique(steps):
+        rows = by_length[steps == num_steps]
+        most = max(1, min(_MOST_ROWS, _STEPS // int(num_steps)))
+        for start in range(0, len(rows), most):
+            chosen = rows[start : start + most]
+            size = next((n for n in _SIZES if len(chosen) <= n < most), most)
+            batches.append(_Batch(chosen, int(num_steps), size))
+    shown = verbose and len(batches) >= _MANY
+    yield from track(batches, what, console=Console(stderr=True), disable=not shown)
+
+
+def _padded_lengths(lengths: np.ndarray, longest: int, only: int | None) -> np.ndarray:
+    if only is not None:
+        return np.full(len(lengths), only)
+    wanted = np.maximum(lengths, min(_SHORTEST, longest))
+    return np.ceil(longest * np.exp2(np.ceil(np.log2(wanted / longest)))).astype(np.int64)
+
+
+def _filled(array: np.ndarray, batch: _Batch, value: float) -> np.ndarray:
+    """Fill up a batch with rows of a value."""
+    missing = batch.batch_size - len(array)
+    if missing == 0:
+        return array
+    filling = np.full((missing, *array.shape[1:]), value, array.dtype)
+    return np.concatenate([array, filling])
 
 
 def _to_values(outputs: np.ndarray, schema: Schema) -> np.ndarray:

@@ -1,9 +1,6 @@
 """From sequences and arguments to a fitted network: the order of the work of ``fit``."""
 
-import contextlib
-import hashlib
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +9,10 @@ import numpy as np
 
 from refold import storage
 from refold._codec import check_fits
-from refold.errors import DataError, ParameterError
+from refold._sources import InFiles, InMemory
+from refold.errors import ParameterError
 from refold.models import Specification, build, seeded
-from refold.sequences import Batches, Scaler, Sequences
+from refold.sequences import Batches, Scaler, Scan, Sequences, remove_leftovers
 from refold.storage import Fitted
 from refold.training import (
     Checkpoints,
@@ -22,11 +20,9 @@ from refold.training import (
     Part,
     Settings,
     Snapshot,
-    num_observed,
     pick_batch_size,
     pick_max_epochs,
     pick_refit,
-    to_device,
     train,
     validation_split,
 )
@@ -61,7 +57,7 @@ class Checkpoint(NamedTuple):
 
 
 def fit(
-    sequences: Sequences,
+    sequences: Sequences | Scan,
     parameters: Mapping[str, Any],
     *,
     seed: int,
@@ -73,7 +69,7 @@ def fit(
 
     Parameters
     ----------
-    sequences : Sequences
+    sequences : Sequences or Scan
         At least one.
     parameters : mapping
         The estimator's arguments, checked.
@@ -99,26 +95,30 @@ def fit(
     DivergedError
         If the loss became NaN at once.
     """
-    identity = {"parameters": _settled(parameters), "data": _digest(sequences), "seed": seed}
+    source = InFiles(sequences) if isinstance(sequences, Scan) else InMemory(sequences)
+    identity = {"parameters": _settled(parameters), "data": source.digest(), "seed": seed}
     snapshot = None
+    if checkpoint is not None:
+        remove_leftovers(checkpoint.path)
     if resume and checkpoint is not None and Path(checkpoint.path).exists():
         snapshot, seed = _read_snapshot(checkpoint.path, identity)
         identity["seed"] = seed
-    chosen, held_out = validation_split(
-        sequences.lengths, parameters["validation_fraction"], seed=seed
-    )
-    scalers = _Scalers(sequences, parameters["scale"], chosen)
-    specification = _specify(sequences, parameters, chosen)
+    lengths = sequences.lengths
+    fraction = source.most_held_out(parameters["validation_fraction"])
+    chosen, held_out = validation_split(lengths, fraction, seed=seed)
+    specification = _specify(source, parameters, chosen)
     architecture = parameters["architecture"]
     with seeded(seed):
         network = build(specification, architecture if callable(architecture) else None)
-    check_fits(sequences, network)
+    check_fits(lengths, network)
     batch_size = min(parameters["batch_size"] or pick_batch_size(len(chosen)), len(chosen))
-    batches = Batches(sequences.lengths, batch_size, network.fixed_steps)
-    max_epochs = parameters["max_epochs"] or pick_max_epochs(batches.num_batches(chosen))
+    batches = Batches(lengths, batch_size, network.fixed_steps)
+    steps_an_epoch = batches.num_batches(chosen)
+    max_epochs = parameters["max_epochs"] or pick_max_epochs(steps_an_epoch)
     settings = Settings(
         max_epochs=max_epochs,
         batch_size=batch_size,
+        steps_an_epoch=steps_an_epoch,
         learning_rate=parameters["learning_rate"],
         patience=parameters["patience"] or max(20, max_epochs // 4),
         seed=seed,
@@ -126,13 +126,17 @@ def fit(
         time_budget=parameters["time_budget"],
         verbose=parameters["verbose"],
     )
+    units = source.units(parameters["scale"])
+    longest = batches.buckets[-1].num_steps
+
+    def scaler(phase: str) -> Scaler:
+        rows = chosen if phase == "validated" else None
+        return source.scaler(parameters["scale"], units, rows)
 
     def part(phase: str) -> Part:
-        rows = chosen if phase == "validated" else np.arange(len(sequences))
-        others = held_out if phase == "validated" else np.arange(0)
-        scaled = scalers.of(phase).transform(sequences)
-        data = to_device(scaled, batches.buckets[-1].num_steps)
-        return Part(data, rows, others, num_observed(scaled, rows))
+        if phase == "validated":
+            return source.part(scaler(phase), chosen, held_out, longest, seed)
+        return source.part(scaler(phase), np.arange(len(lengths)), np.arange(0), longest, seed)
 
     refit = parameters["refit"]
     outcome = train(
@@ -140,50 +144,27 @@ def fit(
         part,
         batches,
         settings,
-        refit=pick_refit(len(sequences), len(held_out)) if refit == "auto" else refit,
+        refit=pick_refit(len(lengths), len(held_out)) if refit == "auto" else refit,
         checkpoints=None if checkpoint is None else _checkpoints(checkpoint, identity),
         callbacks=callbacks,
         resume=snapshot,
     )
     if outcome.phase is None:
         return None, outcome
-    scaler = scalers.of(outcome.phase)
-    return Fitted(network, sequences.schema, scaler, scalers.units, outcome.history), outcome
-
-
-class _Scalers:
-    """Scalers of either phase, and the units of a score."""
-
-    def __init__(self, sequences: Sequences, mode: Any, chosen: np.ndarray) -> None:
-        self._sequences, self._mode, self._chosen = sequences, mode, chosen
-        with warnings.catch_warnings():
-            if mode is None:  # nothing is scaled: no remark that a constant is scaled by 1
-                warnings.simplefilter("ignore", UserWarning)
-            self.units = Scaler.fit(sequences, "features")
-
-    def of(self, phase: str) -> Scaler:
-        """Return the scaler of a phase: by its training sequences."""
-        if phase == "refit" and self._mode == "features":
-            return self.units
-        with warnings.catch_warnings():
-            # what is constant was said when the units were found
-            warnings.simplefilter("ignore", UserWarning)
-            if phase == "validated":
-                with contextlib.suppress(DataError):  # a column may be observed elsewhere only
-                    return Scaler.fit(self._sequences[self._chosen], self._mode)
-            return Scaler.fit(self._sequences, self._mode)
+    fitted = Fitted(network, sequences.schema, scaler(outcome.phase), units, outcome.history)
+    return fitted, outcome
 
 
 def _specify(
-    sequences: Sequences, parameters: Mapping[str, Any], chosen: np.ndarray
+    source: InMemory | InFiles, parameters: Mapping[str, Any], chosen: np.ndarray
 ) -> Specification:
-    schema, lengths = sequences.schema, sequences.lengths
+    schema, lengths = source.sequences.schema, source.sequences.lengths
     architecture = parameters["architecture"]
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
         kinds=[column.kind for column in schema.columns],
         num_labels=[len(column.labels) for column in schema.columns],
-        observed_flags=bool(np.isnan(sequences.values).any()),
+        observed_flags=source.has_gaps(),
         latent_dim=int(parameters["latent_dim"]),
         max_steps=max(1, int(lengths.max())),
         units=int(parameters["units"]),
@@ -204,13 +185,6 @@ def _checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoint
 def _settled(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments that a training which goes on must have had from the start."""
     return storage.plain({k: v for k, v in parameters.items() if k not in _FREE})
-
-
-def _digest(sequences: Sequences) -> str:
-    digest = hashlib.sha256(repr(sequences.schema).encode())
-    for array in (sequences.values, sequences.offsets):
-        digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()
 
 
 def _read_snapshot(path: str | os.PathLike[str], identity: dict[str, Any]) -> tuple[Snapshot, int]:

@@ -28,7 +28,7 @@ from refold._parameters import check_parameters
 from refold.errors import DataError, ParameterError
 from refold.evaluation import exact, explained_variance
 from refold.models import Architecture, Network
-from refold.sequences import Sequences, as_sequences
+from refold.sequences import Scan, Sequences, as_sequences, read_or_scan
 from refold.storage import Fitted
 from refold.training import Outcome, require_jax
 
@@ -158,8 +158,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : Sequences, list of arrays of shape (length, features), array or table
-            Anything that `refold.sequences.as_sequences` takes.
+        X : Sequences, list of arrays of shape (length, features), array, table, path or Scan
+            Anything that `refold.sequences.as_sequences` takes; or a file or a folder of Parquet
+            files, which may be larger than memory; or a ``Scan`` of such.
         y : ignored
         callbacks : sequence of keras.callbacks.Callback
             Their ``model`` is ``autoencoder_``. Weights, rate and ``stop_training`` are read again
@@ -197,7 +198,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         check_parameters(self.get_params(deep=False))
         if resume and checkpoint is None:
             raise ParameterError("resume=True goes on from a checkpoint. Name it by checkpoint=.")
-        sequences = as_sequences(X)
+        sequences = _open(X)
         if not len(sequences):
             raise DataError("There is no sequence to fit on. Give at least one.")
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
@@ -222,7 +223,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
         Parameters
         ----------
-        X : Sequences, list of arrays, array or table
+        X : Sequences, list of arrays, array, table, path or Scan
             With the columns of the training data.
 
         Returns
@@ -239,10 +240,13 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the sequences cannot be used.
         """
         check_is_fitted(self)
-        sequences = as_sequences(X, schema=self.schema_)
-        check_fits(sequences, self._network)
+        source = _open(X)
+        if isinstance(source, Scan):
+            return np.concatenate([self.encode(block) for block in source])
+        sequences = source.align(self.schema_)
+        check_fits(sequences.lengths, self._network)
         _remark_missing(sequences, self._network)
-        codes = encode(self.scaler_.transform(sequences), self._network)
+        codes = encode(self.scaler_.transform(sequences), self._network, verbose=self.verbose)
         return np.concatenate([codes, self.scaler_.statistics(sequences)], axis=1)
 
     def inverse_transform(self, codes: Any, lengths: Any = None) -> list[Any]:
@@ -274,7 +278,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             lengths = predict_lengths(inner, self._network)
         else:
             lengths = check_lengths(lengths, len(codes), self._network)
-        scaled = decode(inner, lengths, self.schema_, self._network)
+        scaled = decode(inner, lengths, self.schema_, self._network, verbose=self.verbose)
         statistics = statistics if self.scaler_.mode == "sequence" else None
         return self.scaler_.inverse_transform(scaled, statistics).to_list()
 
@@ -409,6 +413,12 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     ae = SequenceAutoencoder(**parameters)
     ae._set_fitted(fitted)
     return ae
+
+
+def _open(X: Any) -> Sequences | Scan:
+    if isinstance(X, Scan):
+        return X
+    return read_or_scan(X) if isinstance(X, str | os.PathLike) else as_sequences(X)
 
 
 def _draw_seed(random_state: Any) -> int:

@@ -5,7 +5,7 @@ import numpy as np
 from models.ragged import CASES, STEPS
 from refold.models import Network, Specification, length_model, seeded
 from refold.sequences import Batches, Column, Schema, Sequences
-from refold.training import Part, Settings, num_observed, to_device
+from refold.training import Page, Part, Settings, Whole, num_observed, to_device
 
 LABELS = ("a", "b", "c", "d")
 
@@ -47,12 +47,9 @@ def network(case, seed=0, **changes):
 def part(scaled, rows=None, held_out=(), longest=STEPS):
     """Return a part of the data; all of it by default."""
     rows = np.arange(len(scaled)) if rows is None else np.asarray(rows)
-    return Part(
-        to_device(scaled, longest),
-        rows,
-        np.asarray(held_out, np.int64),
-        num_observed(scaled, rows),
-    )
+    data = to_device([scaled], longest)
+    others = Page(data, np.asarray(held_out, np.int64)) if len(held_out) else None
+    return Part(Whole(Page(data, rows)), others, len(rows), num_observed(scaled, rows))
 
 
 def batches(scaled, size=5):
@@ -62,7 +59,14 @@ def batches(scaled, size=5):
 
 def settings(**changes):
     """Return short settings."""
-    given = {"max_epochs": 6, "batch_size": 5, "learning_rate": 0.01, "patience": 50, "seed": 0}
+    given = {
+        "max_epochs": 6,
+        "batch_size": 5,
+        "steps_an_epoch": 5,
+        "learning_rate": 0.01,
+        "patience": 50,
+        "seed": 0,
+    }
     return Settings(**(given | changes))
 
 

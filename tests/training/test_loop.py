@@ -9,7 +9,7 @@ import pytest
 
 from refold.errors import DivergedError
 from refold.sequences import Batches, pad
-from refold.training import _loop as loop
+from refold.training import _clock as clock
 from refold.training import train
 from refold.training._engine import Engine, Norms, Totals
 from refold.training._schedule import Schedule
@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
 def test_how_an_epoch_is_cut_into_chunks_changes_no_bit(monkeypatch):
     results = []
     for seconds in (1.0, 0.0):
-        monkeypatch.setattr(loop, "_CHUNK_SECONDS", seconds)
+        monkeypatch.setattr(clock, "_CHUNK_SECONDS", seconds)
         results.append(weights(run(CASES["deep"])[0]))
     assert same(*results)
 
@@ -133,15 +133,16 @@ def by_hand(case, steps, num_scheduled):
     optimizer = keras.optimizers.AdamW(0.01, weight_decay=1e-4, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     engine = Engine(net, optimizer, length_weight=0.05)
-    state, all_rows = engine.read_state(), part(data)
-    norms = Norms(all_rows.num_observed / 24 * given.batch_size, float(given.batch_size))
+    state, everything = engine.read_state(), part(data)
+    page = everything.pages.load(1, 0)
+    norms = Norms(everything.num_observed / 24 * given.batch_size, float(given.batch_size))
     done = 0
     for epoch in range(1, 100):
-        for cut in batches(data).epoch(all_rows.rows, seed=0, epoch=epoch):
+        for cut in batches(data).epoch(page.rows, seed=0, epoch=epoch):
             last = min(cut.num_batches, steps - done)
             state = engine.train(
                 state,
-                all_rows.data,
+                page.data,
                 cut,
                 0,
                 last,
@@ -247,8 +248,8 @@ def test_a_step_is_the_step_of_keras(optimizer):
     """One epoch of the compiled loop equals ``fit`` on the same batches, to rounding."""
     case = CASES["numeric"]
     data, net = sequences(case, 20), network(case)
-    everything = part(data)
-    (cut,) = Batches(data.lengths, 5).epoch(everything.rows, seed=0, epoch=1)
+    page = part(data).pages.load(1, 0)
+    (cut,) = Batches(data.lengths, 5).epoch(page.rows, seed=0, epoch=1)
     order = cut.rows[: cut.num_batches]
     padded = [pad(data, rows, 7) for rows in order]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]
@@ -262,7 +263,7 @@ def test_a_step_is_the_step_of_keras(optimizer):
     engine = Engine(net, make(), length_weight=0.0, scheduled=False)
     state = engine.train(
         engine.read_state(),
-        everything.data,
+        page.data,
         cut,
         0,
         cut.num_batches,
@@ -285,10 +286,11 @@ def test_rows_that_fill_up_a_batch_count_nothing():
     data, net = sequences(case, 7), network(case)
     engine = Engine(net, keras.optimizers.SGD(0.0), length_weight=0.05)
     state, everything = engine.read_state(), part(data)
+    page = everything.pages.load(1, 0)
     sums = []
     for size in (7, 4):
-        runs = list(Batches(data.lengths, size).epoch(everything.rows))
-        totals = [engine.evaluate(state, everything.data, cut) for cut in runs]
+        runs = list(Batches(data.lengths, size).epoch(page.rows))
+        totals = [engine.evaluate(state, page.data, cut) for cut in runs]
         sums.append(np.sum(np.array(totals), axis=0))
     assert np.allclose(*sums, rtol=1e-5)
     assert sums[0][Totals._fields.index("num_sequences")] == 7
@@ -300,14 +302,14 @@ def test_each_shape_is_compiled_once():
     case = CASES["numeric"]
     data, net = sequences(case), network(case)
     engine = Engine(net, keras.optimizers.SGD(0.1), length_weight=0.05)
-    cuts, everything = batches(data), part(data)
+    cuts, page = batches(data), part(data).pages.load(1, 0)
     state = engine.read_state()
     for epoch in range(3):
-        for cut in cuts.epoch(everything.rows, seed=0, epoch=epoch):
+        for cut in cuts.epoch(page.rows, seed=0, epoch=epoch):
             for start, stop in ((0, 1), (1, cut.num_batches)):
                 state = engine.train(
                     state,
-                    everything.data,
+                    page.data,
                     cut,
                     start,
                     stop,

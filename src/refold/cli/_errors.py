@@ -11,11 +11,15 @@ import typer
 from refold.cli._words import with_options
 from refold.errors import RefoldError
 
-__all__ = ["MISTAKE", "remark", "run"]
+__all__ = ["MISTAKE", "Stopped", "remark", "run"]
 
 MISTAKE = 2
 INTERRUPTED = 130
 PIPE_CLOSED = 1
+
+
+class Stopped(Exception):  # noqa: N818  (nothing is wrong)
+    """Ctrl-C, with more to say about it than that; Typer drops what a KeyboardInterrupt says."""
 
 
 def remark(message: str, *, label: str = "", colour: str | None = None) -> None:
@@ -37,6 +41,8 @@ def run(command: Callable[[], Any]) -> int:
         try:
             code = command()
             sys.stdout.flush()
+        except Stopped as stop:
+            return _interrupted(with_options(str(stop)))
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
         except BrokenPipeError:
@@ -51,12 +57,13 @@ def run(command: Callable[[], Any]) -> int:
                 raise
             return _mistake(_usage(error))
     if code == INTERRUPTED:
-        remark(
-            "Stopped by Ctrl-C. What was not finished is not written.",
-            label="Interrupted",
-            colour="yellow",
-        )
+        return _interrupted("Stopped by Ctrl-C. What was not finished is not written.")
     return code if isinstance(code, int) else 0
+
+
+def _interrupted(message: str) -> int:
+    remark(message, label="Interrupted", colour="yellow")
+    return INTERRUPTED
 
 
 def _mistake(message: str) -> int:

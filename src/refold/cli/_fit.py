@@ -1,11 +1,12 @@
 """``refold fit``: train an autoencoder on a file of sequences and save it."""
 
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from refold.cli._errors import remark
+from refold.cli._errors import Stopped, remark
 from refold.cli._io import DATA_FORMATS, MODEL_FORMATS, plan_output, readable
 from refold.cli._options import (
     Columns,
@@ -19,6 +20,7 @@ from refold.cli._options import (
     Unit,
     read_options,
 )
+from refold.errors import ParameterError
 
 __all__ = ["fit"]
 
@@ -82,7 +84,40 @@ def fit(
             metavar="N", help="Epochs without progress before the end.", rich_help_panel=TRAINING
         ),
     ] = None,
+    refit: Annotated[
+        bool | None,
+        typer.Option(
+            "--refit/--no-refit",
+            help=r"Train once more on all sequences. \[default: below 2000]",
+            show_default=False,
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Optimizer of Keras, by name.", rich_help_panel=TRAINING),
+    ] = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Time for training.", rich_help_panel=TRAINING),
+    ] = None,
     seed: Seed = None,
+    resume: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a training that was stopped, from MODEL.checkpoint, if it is there.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = False,
+    checkpoint_seconds: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Write MODEL.checkpoint whenever so much time has passed.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = 60.0,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
@@ -107,24 +142,46 @@ def fit(
         "learning_rate": learning_rate,
         "validation_fraction": validation_fraction,
         "patience": patience,
+        "refit": refit,
+        "optimizer": optimizer,
+        "time_budget": time_budget,
         "random_state": seed,
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     if scale is not None:
         settings["scale"] = None if scale == "none" else scale
 
+    checkpoint = None if target.copied else Path(f"{output}.checkpoint")
+    if resume and checkpoint is None:
+        raise ParameterError(
+            "--resume goes on from a file beside the model, and the output is a stream. Name a "
+            "file with -o."
+        )
+    if checkpoint_seconds < 0:
+        raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
+
     with readable(data, format_name=input_format, formats=DATA_FORMATS) as path:
         from refold.sequences import read
 
         sequences = read(path, **options)
-        from refold import SequenceAutoencoder
+        from refold import Checkpoint, SequenceAutoencoder
 
         model = SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
         started = time.perf_counter()
-        model.fit(sequences)
+        if resume and not quiet and checkpoint is not None and not checkpoint.exists():
+            remark(f"There is no {str(checkpoint)!r} to go on from, so training starts anew.")
+        kept = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_seconds)
+        try:
+            model.fit(sequences, checkpoint=kept, resume=resume)
+        except KeyboardInterrupt as stop:
+            if kept is None or not str(stop):
+                raise
+            raise Stopped(str(stop)) from stop
     seconds = time.perf_counter() - started
     with target.writing() as path:
         model.save(path)
+    if checkpoint is not None and not model.interrupted_:
+        checkpoint.unlink(missing_ok=True)
     if not quiet:
         where = "standard output" if target.path is None else output
         remark(f"Trained on {len(sequences)} sequences in {seconds:.1f} s. Model: {where}")

@@ -7,7 +7,7 @@ __all__ = ["with_options"]
 ARGUMENTS = "architecture|columns|format|id|kinds|lengths|scale|time|unit"
 SETTINGS = (
     "architecture|batch_size|depth|latent_dim|learning_rate|max_epochs|patience|scale|units"
-    "|validation_fraction"
+    "|time_budget|optimizer|validation_fraction"
 )
 
 
@@ -31,6 +31,7 @@ def with_options(message: str) -> str:
     >>> with_options("latent_dim must be a positive integer. Got 0.")
     '--latent-dim must be a positive integer. Got 0.'
     """
+    message = re.sub(r"\bresume=True\b", "--resume", message)
     message = re.sub(r"\bkinds=\{'([^']*)': '([^']*)'\}", r"--kinds \1=\2", message)
     message = re.sub(rf"(?<![\w(-])({ARGUMENTS})='(\w+)'", r"--\1 \2", message)
     message = re.sub(rf"(?<![\w(-])({ARGUMENTS})=(?!\.\.\.|[\w'\"{{])", r"--\1", message)

@@ -6,6 +6,7 @@ Knows NumPy and Arrow, and nothing of Keras or JAX.
 from refold.sequences._access import FileAccessError as FileAccessError
 from refold.sequences._access import MissingFileError as MissingFileError
 from refold.sequences._atomic import atomic_writer as atomic_writer
+from refold.sequences._atomic import remove_leftovers as remove_leftovers
 from refold.sequences._batches import Batches as Batches
 from refold.sequences._batches import Bucket as Bucket
 from refold.sequences._batches import Run as Run
@@ -15,6 +16,7 @@ from refold.sequences._inputs import as_sequences as as_sequences
 from refold.sequences._inputs import concatenate as concatenate
 from refold.sequences._padding import pad as pad
 from refold.sequences._padding import unpad as unpad
+from refold.sequences._read_or_scan import read_or_scan as read_or_scan
 from refold.sequences._scaling import Scaler as Scaler
 from refold.sequences._scan import Scan as Scan
 from refold.sequences._scan import scan as scan

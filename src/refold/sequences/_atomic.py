@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import glob
 import os
 import secrets
 import shutil
@@ -12,7 +13,7 @@ from typing import BinaryIO
 from refold.errors import RefoldError
 from refold.sequences._access import FileAccessError, access_error
 
-__all__ = ["atomic_writer"]
+__all__ = ["atomic_writer", "remove_leftovers"]
 
 
 @contextmanager
@@ -51,7 +52,9 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     if target.is_dir():
         raise FileAccessError(f"{path} is a folder. Expected the name of a file to write.")
     special = target.exists() and not target.is_file()
-    temporary = target if special else target.with_name(f".{secrets.token_hex(8)}.part")
+    temporary = (
+        target if special else target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    )
     try:
         file = temporary.open("wb" if special else "xb")
     except OSError as error:
@@ -70,6 +73,28 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and not isinstance(error, RefoldError):
             raise access_error(path, error, writing=True) from error
         raise
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove what writers of a file left that were killed; call it where none can be at work.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file that was being written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (folder / ".greeting.0123456789abcdef.part").touch()
+    >>> remove_leftovers(folder / "greeting")
+    >>> list(folder.iterdir())
+    []
+    """
+    target = Path(os.path.realpath(path))
+    for leftover in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
+        leftover.unlink(missing_ok=True)
 
 
 def _take_name(temporary: Path, target: Path) -> None:

@@ -107,7 +107,9 @@ class Batches:
         )
         return padded / int(self._lengths.sum()) - 1.0
 
-    def epoch(self, rows: np.ndarray, *, seed: int | None = None, epoch: int = 0) -> Iterator[Run]:
+    def epoch(
+        self, rows: np.ndarray, *, seed: int | None = None, epoch: int = 0, page: int = 0
+    ) -> Iterator[Run]:
         """Cut sequences into runs of batches, shuffled within and between buckets.
 
         Parameters
@@ -116,14 +118,14 @@ class Batches:
             Indices of the sequences of this epoch.
         seed : int, optional
             Without a seed the order is that of the data, bucket by bucket.
-        epoch : int
-            Each epoch has another order.
+        epoch, page : int
+            Each epoch has another order, and so has each part of one that is cut by itself.
 
         Yields
         ------
         Run
         """
-        rng = None if seed is None else np.random.default_rng([seed, epoch])
+        rng = None if seed is None else np.random.default_rng([seed, epoch, page])
         length = _RUN if len(self.buckets) == 1 else _SHORT_RUN
         runs = []
         for i, bucket in enumerate(self.buckets):

@@ -58,6 +58,11 @@ def as_sequences(
 def _convert(x: Any, kinds: Kinds, names: Sequence[str] | None) -> Sequences:
     if isinstance(x, Sequences):
         return x
+    if hasattr(x, "block_offsets"):  # a Scan, whose module needs this one
+        raise DataError(
+            "Got a Scan, which may be larger than memory. Take its blocks one by one, "
+            "`for block in scan`, or some sequences, scan.take(indices)."
+        )
     if is_table(x):
         return Sequences.from_arrow(x, columns=names, kinds=kinds)
     if hasattr(x, "__array__") and not isinstance(x, list | tuple):

@@ -14,16 +14,16 @@ class Summary(NamedTuple):
     """What there is to know of training data to scale it by features."""
 
     num_steps: int
-    observed: np.ndarray  # whether a column has an observed entry, bool array of shape (F,)
+    num_observed: np.ndarray  # observed entries of each column, int array of shape (F,)
     mean: np.ndarray  # of the numeric columns, float64 array of shape (K,)
     scale: np.ndarray  # their deviations, exactly 0 where a column is constant
 
 
 def summarise(sequences: Sequences) -> Summary:
     """Return the summary of data in memory."""
-    observed = ~np.all(np.isnan(sequences.values), axis=0)
+    num_observed = np.sum(~np.isnan(sequences.values), axis=0)
     numeric = sequences.values[:, sequences.schema.numeric]
-    return Summary(len(sequences.values), observed, *moments(numeric))
+    return Summary(len(sequences.values), num_observed, *moments(numeric))
 
 
 def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -251,8 +251,8 @@ def _check_observed(summary: Summary, num_sequences: int, schema: Schema) -> Non
         raise DataError(
             f"There is nothing to learn from: {num_sequences} sequences, all of them empty."
         )
-    for name, observed in zip(schema.names, summary.observed, strict=True):
-        if not observed:
+    for name, num_observed in zip(schema.names, summary.num_observed, strict=True):
+        if not num_observed:
             raise DataError(
                 f"Column {name!r} is missing in all {summary.num_steps} steps of the "
                 f"{num_sequences} sequences. Leave the column out or fill it."

@@ -124,7 +124,7 @@ class Scan:
     block_offsets : array of int of shape (num_blocks + 1,)
         Block ``i`` holds the sequences ``block_offsets[i]`` to ``block_offsets[i + 1]``.
     summary : Summary
-        What `Scaler.fit` needs: which columns are observed, and means and deviations.
+        What `Scaler.fit` needs: how much of each column is observed, means and deviations.
 
     Notes
     -----
@@ -164,7 +164,7 @@ class Scan:
         numeric = [column.moments for column in found.columns if column.column.kind == "numeric"]
         self.summary = Summary(
             int(self.lengths.sum()),
-            np.array([column.observed for column in found.columns], bool),
+            np.array([column.num_observed for column in found.columns], np.int64),
             np.array([moments.mean for moments in numeric], np.float64),
             np.array([moments.scale for moments in numeric], np.float64),
         )

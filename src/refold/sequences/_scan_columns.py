@@ -78,7 +78,7 @@ class ScannedColumn:
         self.name = name
         self.kind: Kind | None = kind
         self.moments = RunningMoments()
-        self.observed = False
+        self.num_observed = 0
         self._known = labels
         self._text = text
         self._dtype = dtype
@@ -100,7 +100,10 @@ class ScannedColumn:
             return
         if self._text and self.kind in {None, "categorical"}:
             self._found.update(value for value in piece.values if value is not None)
-            self.observed = bool(self._found)
+            present = np.array([value is not None for value in piece.values], bool)
+            self.num_observed += int(
+                (present if piece.index is None else present[piece.index]).sum()
+            )
             return
         self._dtype = np.result_type(self._dtype, _type_of(piece.values))
         kind: Kind = self.kind or "numeric"
@@ -113,7 +116,7 @@ class ScannedColumn:
                 f"Got an infinite value at {where(int(infinite[0]), self.name)}. "
                 "Expected finite numbers; use NaN for a missing entry."
             )
-        self.observed = self.observed or not np.isnan(values).all()
+        self.num_observed += int((~np.isnan(values)).sum())
         if kind == "categorical":
             self._found.update(column.labels)
         elif kind == "numeric":

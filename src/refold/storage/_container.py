@@ -47,7 +47,7 @@ def pack(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     ({'latent_dim': 4}, [0.0, 0.0])
     """
     text = json.dumps(config, sort_keys=True, allow_nan=False)
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     about = {"version": VERSION, "config": text, "sha256": _digest(text, arrays)}
     # one entry: the order of several would differ from file to file
     return save_arrays(arrays, {FORMAT: json.dumps(about)})

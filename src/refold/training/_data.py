@@ -3,6 +3,7 @@
 Nothing is padded before its batch is needed, so that data costs memory by its real steps.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -89,27 +90,38 @@ class Batch(NamedTuple):
     valid: Any
 
 
-def to_device(scaled: Sequences, longest: int) -> Data:
-    """Put scaled sequences on the device.
+def to_device(
+    scaled: Iterable[Sequences], longest: int, *, room: tuple[int, int] | None = None
+) -> Data:
+    """Put scaled sequences on the device, one set after another.
 
     Parameters
     ----------
-    scaled : Sequences
+    scaled : iterable of Sequences
     longest : int
         Number of steps of the longest batch.
+    room : tuple of int, optional
+        Numbers of steps and of sequences to leave room for; by default as many as there are.
 
     Returns
     -------
     Data
     """
-    num_steps = len(scaled.values)
-    values = np.full((num_steps + longest, scaled.values.shape[1]), np.nan, np.float32)
-    values[:num_steps] = scaled.values
-    return Data(
-        jnp.asarray(values),
-        jnp.asarray(scaled.offsets[:-1].astype(np.int32)),
-        jnp.asarray(scaled.lengths.astype(np.int32)),
-    )
+    parts = iter(scaled)
+    if room is None:
+        parts = list(parts)
+        room = sum(len(part.values) for part in parts), sum(len(part) for part in parts)
+    values, starts, lengths = None, np.zeros(room[1], np.int32), np.zeros(room[1], np.int32)
+    num_steps = num_sequences = 0
+    for part in parts:
+        if values is None:
+            values = np.full((room[0] + longest, part.values.shape[1]), np.nan, np.float32)
+        values[num_steps : num_steps + len(part.values)] = part.values
+        here = slice(num_sequences, num_sequences + len(part))
+        starts[here] = num_steps + part.offsets[:-1]
+        lengths[here] = part.lengths
+        num_steps, num_sequences = num_steps + len(part.values), here.stop
+    return Data(jnp.asarray(values), jnp.asarray(starts), jnp.asarray(lengths))
 
 
 def num_observed(scaled: Sequences, rows: np.ndarray) -> int:

@@ -94,7 +94,7 @@ def train(
         Standing(
             initial,
             peak=settings.learning_rate,
-            num_steps=settings.max_epochs * batches.num_batches(part.rows),
+            num_steps=settings.max_epochs * settings.steps_an_epoch,
         )
         if resume is None
         else resume.standing()
@@ -114,10 +114,11 @@ def train(
                 return _finish(engine, standing)
             standing.phase, standing.refit_steps = "refit", standing.best_steps
             standing.state, standing.peak = initial, settings.learning_rate
-            standing.epoch, standing.run, standing.batch = 1, 0, 0
+            standing.epoch, standing.page, standing.run, standing.batch = 1, 0, 0, 0
             loop.write_checkpoint()
         part = parts("refit")
-        progress.refit(-(-standing.refit_steps // batches.num_batches(part.rows)))
+        share = standing.refit_steps / max(1, settings.steps_an_epoch)
+        progress.refit(max(1, round(share)))
         end = loop.refit(part, interrupt, progress)
         if end is End.DONE:
             engine.write_back(standing.state)
@@ -129,8 +130,8 @@ def train(
 
 
 def _make_engine(network: Network, settings: Settings) -> Engine:
-    optimizer = settings.optimizer
-    scheduled = optimizer is None or isinstance(optimizer, str)
+    optimizer: Any = settings.optimizer
+    scheduled = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
         optimizer = keras.optimizers.AdamW(
             settings.learning_rate,
@@ -138,7 +139,7 @@ def _make_engine(network: Network, settings: Settings) -> Engine:
             global_clipnorm=settings.clip_norm,
         )
         optimizer.exclude_from_weight_decay(var_names=["bias"])
-    elif scheduled:
+    elif isinstance(optimizer, str):
         optimizer = keras.optimizers.get(optimizer)
         optimizer.learning_rate = settings.learning_rate
     else:  # the user's stays as it is, and can be used again

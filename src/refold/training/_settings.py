@@ -15,6 +15,8 @@ class Settings(NamedTuple):
     max_epochs : int
     batch_size : int
         Number of sequences of average length in a batch.
+    steps_an_epoch : int
+        About how many steps an epoch has; ``max_epochs`` of them are the length of the schedule.
     learning_rate : float
         Highest rate of the schedule.
     patience : int
@@ -35,6 +37,7 @@ class Settings(NamedTuple):
 
     max_epochs: int
     batch_size: int
+    steps_an_epoch: int
     learning_rate: float
     patience: int
     seed: int

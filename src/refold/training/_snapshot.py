@@ -22,8 +22,9 @@ class Standing:
     ----------
     phase : str
         ``"validated"``: trained on a part, chosen by the rest; then perhaps ``"refit"``, on all.
-    epoch, run, batch : int
-        The epoch, from 1, how many of its runs are done, and how many batches of the next one.
+    epoch, page, run, batch : int
+        The epoch, from 1; how many of its pages are done, how many runs of the next page, and how
+        many batches of the next run.
     state : State
     peak : float
         Highest rate of the schedule; callbacks can change it.
@@ -46,6 +47,7 @@ class Standing:
     num_steps: int
     phase: str = "validated"
     epoch: int = 1
+    page: int = 0
     run: int = 0
     batch: int = 0
     best: list[Any] | None = None
@@ -55,6 +57,11 @@ class Standing:
     refit_steps: int = 0
     history: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
     seconds: float = 0.0
+
+    @property
+    def within_epoch(self) -> bool:
+        """Whether some of the epoch is done, and some is not."""
+        return bool(self.page or self.run or self.batch)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,141 @@
+"""Training data, in memory or in files: one face to both."""
+
+import contextlib
+import hashlib
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+
+from refold.errors import DataError
+from refold.sequences import Scaler, Scan, Sequences
+from refold.training import Page, Part, Streamed, Whole, num_observed, page_of, to_device
+
+__all__ = ["InFiles", "InMemory"]
+
+Mode = Literal["features", "sequence"] | None
+
+# Values at most that are held out of files, which stay in memory.
+_MOST_HELD_OUT = 4_000_000
+
+
+class InMemory:
+    """Data that is all there.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    """
+
+    def __init__(self, sequences: Sequences) -> None:
+        self.sequences = sequences
+
+    def digest(self) -> str:
+        """Return what tells this data from other data."""
+        digest = hashlib.sha256(repr(self.sequences.schema).encode())
+        for array in (self.sequences.values, self.sequences.offsets):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def has_gaps(self) -> bool:
+        """Whether a value is missing."""
+        return bool(np.isnan(self.sequences.values).any())
+
+    def most_held_out(self, fraction: float) -> float:
+        """Return the share of sequences that may be held out, of those asked for: all."""
+        return fraction
+
+    def units(self, mode: Mode) -> Scaler:
+        """Return the units of a score; they also say which columns are constant."""
+        return _units(self.sequences, mode)
+
+    def scaler(self, mode: Mode, units: Scaler, rows: np.ndarray | None) -> Scaler:
+        """Return the scaler of a phase, by the sequences that it trains on."""
+        if rows is None and mode == "features":
+            return units
+        with _silent():
+            if rows is not None:
+                with contextlib.suppress(DataError):  # a column may be observed elsewhere only
+                    return Scaler.fit(self.sequences[rows], mode)
+            return Scaler.fit(self.sequences, mode)
+
+    def part(
+        self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int
+    ) -> Part:
+        """Return what a phase trains and validates on."""
+        del seed
+        scaled = scaler.transform(self.sequences)
+        data = to_device([scaled], longest)
+        others = Page(data, held_out) if len(held_out) else None
+        return Part(Whole(Page(data, rows)), others, len(rows), num_observed(scaled, rows))
+
+
+class InFiles:
+    """Data of which some blocks are in memory at a time.
+
+    Parameters
+    ----------
+    scan : Scan
+    """
+
+    def __init__(self, scan: Scan) -> None:
+        self.sequences = scan
+
+    def digest(self) -> str:
+        """Return what tells this data from other data."""
+        scan = self.sequences
+        digest = hashlib.sha256(repr((scan.schema, scan.block_bytes)).encode())
+        for array in (scan.lengths, *scan.summary[1:]):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def has_gaps(self) -> bool:
+        """Whether a value is missing."""
+        summary = self.sequences.summary
+        return bool((summary.num_observed < summary.num_steps).any())
+
+    def most_held_out(self, fraction: float) -> float:
+        """Return the share of sequences that may be held out: no more than fits in memory."""
+        summary = self.sequences.summary
+        return min(fraction, _MOST_HELD_OUT / (summary.num_steps * len(summary.num_observed)))
+
+    def units(self, mode: Mode) -> Scaler:
+        """Return the units of a score; they also say which columns are constant."""
+        return _units(self.sequences, mode)
+
+    def scaler(self, mode: Mode, units: Scaler, rows: np.ndarray | None) -> Scaler:  # noqa: ARG002
+        """Return the scaler, by all sequences: what is held out is next to nothing."""
+        if mode == "features":
+            return units
+        with _silent():
+            return Scaler.fit(self.sequences, mode)
+
+    def part(
+        self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int
+    ) -> Part:
+        """Return what a phase trains and validates on."""
+        scan, summary = self.sequences, self.sequences.summary
+        used = np.zeros(len(scan), bool)
+        used[rows] = True
+        pages = Streamed(scan, scaler.transform, used, longest, seed)
+        observed, others = int(summary.num_observed.sum()), None
+        if len(held_out):
+            scaled = scaler.transform(scan.take(held_out))
+            others = page_of(scaled, held_out, longest)
+            observed -= num_observed(scaled, np.arange(len(scaled)))
+        return Part(pages, others, len(rows), observed)
+
+
+def _units(sequences: Sequences | Scan, mode: Mode) -> Scaler:
+    with warnings.catch_warnings():
+        if mode is None:  # nothing is scaled: no remark that a constant is scaled by 1
+            warnings.simplefilter("ignore", UserWarning)
+        return Scaler.fit(sequences, "features")
+
+
+@contextlib.contextmanager
+def _silent() -> Any:
+    """Say nothing of what is constant: that was said when the units were found."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield

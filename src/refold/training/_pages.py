@@ -1,0 +1,141 @@
+"""What is in memory at a time: all data, or a page of some blocks of data in files."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from refold.sequences import Scan, Sequences
+from refold.training._data import Data, to_device
+
+__all__ = ["Page", "Pages", "Streamed", "Whole", "page_of"]
+
+# Blocks that are shuffled together.
+_BLOCKS = 4
+
+
+class Page(NamedTuple):
+    """Some sequences on the device.
+
+    Attributes
+    ----------
+    data : Data
+    rows : array of int
+        Those to use, by their numbers in all the data, ascending.
+    members : array of int, optional
+        The numbers of all that ``data`` holds, in its order; by default 0, 1, 2, ...
+    """
+
+    data: Data
+    rows: np.ndarray
+    members: np.ndarray | None = None
+
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """Return where rows lie in ``data``; -1 stays -1."""
+        if self.members is None:
+            return rows
+        order = np.argsort(self.members, kind="stable")
+        found = order[np.searchsorted(self.members, np.maximum(rows, 0), sorter=order) % len(order)]
+        return np.where(rows >= 0, found, -1).astype(np.int32)
+
+
+class Pages(Protocol):
+    """The pages of an epoch."""
+
+    @property
+    def num_pages(self) -> int:
+        """Number of pages."""
+        ...
+
+    def load(self, epoch: int, index: int) -> Page:
+        """Return a page of an epoch."""
+        ...
+
+
+class Whole:
+    """One page that holds everything.
+
+    Parameters
+    ----------
+    page : Page
+    """
+
+    num_pages = 1
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def load(self, epoch: int, index: int) -> Page:  # noqa: ARG002
+        """Return the page."""
+        return self._page
+
+
+class Streamed:
+    """Pages of a few blocks each, drawn anew for every epoch; the next one is read ahead.
+
+    Blocks, not single sequences, are shuffled between pages, so that files are read in long runs.
+    Two pages are in memory, beside what reading a block takes.
+
+    Parameters
+    ----------
+    scan : Scan
+    scale : callable
+        From sequences to scaled ones.
+    used : array of bool of shape (n_sequences,)
+        Sequences to train on.
+    longest : int
+        Number of steps of the longest batch.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        scale: Callable[[Sequences], Sequences],
+        used: np.ndarray,
+        longest: int,
+        seed: int,
+    ) -> None:
+        self._scan, self._scale, self._used = scan, scale, used
+        self._longest, self._seed = longest, seed
+        self._blocks = min(_BLOCKS, scan.num_blocks)
+        self.num_pages = -(-scan.num_blocks // self._blocks)
+        # every page has the size of the largest there can be: one shape, compiled once
+        bounds = scan.block_offsets
+        ends = np.concatenate([[0], np.cumsum(scan.lengths)])[bounds]
+        self._room = self._largest(ends), self._largest(bounds)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="refold-read")
+        self._next: tuple[tuple[int, int], Future[Page]] | None = None
+
+    def load(self, epoch: int, index: int) -> Page:
+        """Return a page, and begin to read the one after it."""
+        ahead, self._next = self._next, None
+        if ahead is not None and ahead[0] == (epoch, index):
+            page = ahead[1].result()
+        else:
+            page = self._read(epoch, index)
+        after = (epoch, index + 1) if index + 1 < self.num_pages else (epoch + 1, 0)
+        if self.num_pages > 1:
+            self._next = after, self._reader.submit(self._read, *after)
+        return page
+
+    def _largest(self, ends: np.ndarray) -> int:
+        """Return the most that blocks of one page can hold, by where blocks end."""
+        return int(np.sort(np.diff(ends))[-self._blocks :].sum())
+
+    def _read(self, epoch: int, index: int) -> Page:
+        rng = np.random.default_rng([self._seed, epoch, 0x9A6E])
+        order = rng.permutation(self._scan.num_blocks)
+        chosen = order[index * self._blocks : (index + 1) * self._blocks]
+        bounds = self._scan.block_offsets
+        members = np.concatenate([np.arange(int(bounds[i]), int(bounds[i + 1])) for i in chosen])
+        scaled = (self._scale(self._scan.block(int(i))) for i in chosen)
+        data = to_device(scaled, self._longest, room=self._room)
+        return Page(data, np.sort(members[self._used[members]]), members)
+
+
+def page_of(scaled: Sequences, members: Any, longest: int) -> Page:
+    """Put chosen sequences into a page of their own."""
+    members = np.asarray(members)
+    return Page(to_device([scaled], longest), np.sort(members), members)

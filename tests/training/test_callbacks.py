@@ -1,0 +1,140 @@
+"""Ordinary Keras callbacks in the compiled loop."""
+
+import keras
+import numpy as np
+import pytest
+
+from refold import SequenceAutoencoder
+from refold.datasets import noisy_sines
+
+SETTINGS = {"latent_dim": 3, "units": 8, "max_epochs": 4, "random_state": 0, "refit": False}
+
+
+def fit(*callbacks, **changes):
+    ae = SequenceAutoencoder(**SETTINGS | changes)
+    return ae.fit(noisy_sines(60, seed=0), callbacks=callbacks)
+
+
+class Recorder(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_begin(self, logs=None):
+        self.seen.append("begin")
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen.append(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen.append(sorted(logs))
+
+    def on_train_end(self, logs=None):
+        self.seen.append("end")
+
+
+def weights(model):
+    return [np.array(weight) for weight in model.get_weights()]
+
+
+def test_epochs_are_told_and_nothing_changes():
+    recorder = Recorder()
+    ae = fit(recorder)
+    logs = ["learning_rate", "loss", "val_loss"]
+    epochs = [entry for epoch in range(4) for entry in (epoch, logs)]
+    assert recorder.seen == ["begin", *epochs, "end"]
+    alone = fit()
+    assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
+
+
+def test_the_refit_is_told_too():
+    recorder = Recorder()
+    ae = fit(recorder, refit=True)
+    phases = ae.history_["phase"]
+    assert recorder.seen.count("begin") == recorder.seen.count("end") == 2
+    assert recorder.seen.count(["learning_rate", "loss"]) == phases.count("refit")
+
+
+def test_the_model_is_up_to_date_when_a_callback_looks():
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(weights(self.model))
+            assert int(self.model.optimizer.iterations) == 2 * (epoch + 1)
+
+    ae = fit(Look(), validation_fraction=0)
+    assert not np.array_equal(seen[0][0], seen[-1][0])
+    assert all(map(np.array_equal, seen[-1], weights(ae.autoencoder_)))
+
+
+def test_what_a_callback_changes_counts():
+    class Zero(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 3:
+                self.model.set_weights([0 * weight for weight in self.model.get_weights()])
+
+    ae = fit(Zero(), validation_fraction=0, learning_rate=1e-9)
+    assert all(abs(weight).max() < 1e-6 for weight in weights(ae.autoencoder_))
+
+
+def test_training_stops_when_a_callback_says_so():
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+
+    assert fit(Stop()).history_["epoch"] == [1, 2]
+    stop = keras.callbacks.EarlyStopping(monitor="loss", min_delta=1e9, patience=1)
+    assert len(fit(stop).history_["epoch"]) == 2
+
+
+def test_a_new_rate_scales_the_schedule():
+    def halve(epoch, rate):
+        return rate / 2 if epoch == 2 else rate
+
+    rates = fit().history_["learning_rate"]
+    halved = fit(keras.callbacks.LearningRateScheduler(halve)).history_["learning_rate"]
+    np.testing.assert_allclose(halved[:2], rates[:2], rtol=1e-5)
+    np.testing.assert_allclose(np.array(halved[2:]) * 2, rates[2:], rtol=1e-5)
+
+
+def test_an_optimizer_with_a_rate_of_its_own_keeps_it():
+    optimizer = keras.optimizers.SGD(0.01)
+    ae = fit(optimizer=optimizer)
+    np.testing.assert_allclose(ae.history_["learning_rate"], 0.01, rtol=1e-6)
+    again = fit(optimizer=optimizer)
+    assert ae.history_["loss"] == again.history_["loss"]
+    plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", min_delta=1e9, patience=1)
+    assert fit(plateau, optimizer=optimizer).history_["learning_rate"][-1] < 0.01
+    falling = keras.optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
+    rates = fit(optimizer=keras.optimizers.Adam(falling)).history_["learning_rate"]
+    assert np.all(np.diff(rates) < 0)
+    assert fit(optimizer="rmsprop").history_["learning_rate"][-1] < 0.003
+
+
+def test_batch_hooks_make_every_step_a_call_of_its_own():
+    class Count(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.steps = []
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps.append((batch, logs["loss"]))
+
+    count = Count()
+    with pytest.warns(UserWarning, match=r"^Count asks to be called at every step"):
+        ae = fit(count)
+    assert [step for step, _ in count.steps] == list(range(8))
+    assert np.isfinite([loss for _, loss in count.steps]).all()
+    assert all(map(np.array_equal, weights(ae.autoencoder_), weights(fit().autoencoder_)))
+
+
+def test_keras_own_callbacks_that_write_files(tmp_path):
+    log, best = tmp_path / "log.csv", tmp_path / "best.keras"
+    ae = fit(
+        keras.callbacks.CSVLogger(log),
+        keras.callbacks.ModelCheckpoint(best, monitor="loss", save_best_only=True),
+    )
+    assert len(log.read_text().splitlines()) == 5
+    loaded = keras.models.load_model(best)
+    assert all(map(np.array_equal, weights(loaded), weights(ae.autoencoder_)))

@@ -1,0 +1,279 @@
+"""Training that is stopped, in whatever way, goes on as if it had not been."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import refold
+from refold import Checkpoint, SequenceAutoencoder, storage
+from refold.errors import ModelFileError, ParameterError
+from refold.sequences import FileAccessError
+from refold.training._interrupt import Interrupt
+from training.script import SETTINGS, data
+
+SCRIPT = Path(__file__).with_name("script.py")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
+SHORT = SETTINGS | {"max_epochs": 4}
+
+
+def weights(ae):
+    return [np.asarray(variable.value) for variable in ae._network.variables]
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
+
+
+@pytest.fixture(scope="module")
+def unbroken():
+    return SequenceAutoencoder(**SETTINGS).fit(data())
+
+
+def command(folder):
+    return [sys.executable, SCRIPT, folder / "checkpoint", folder / "model.refold"]
+
+
+def start(folder):
+    return subprocess.Popen(command(folder), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path, process):
+    for _ in range(6000):
+        if path.exists() or process.poll() is not None:
+            return
+        time.sleep(0.01)
+    pytest.fail(f"{path} was not written in a minute")
+
+
+def killed(folder, rng, times):
+    """Kill the script at random moments, then let it end; return its model."""
+    checkpoint, model = folder / "checkpoint", folder / "model.refold"
+    for _ in range(times):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        with start(folder) as process:
+            wait_for(checkpoint, process)
+            while process.poll() is None and checkpoint.stat().st_mtime_ns == before:
+                time.sleep(0.001)
+            time.sleep(rng.uniform(0, 0.4))
+            process.kill()
+        storage.load_checkpoint(checkpoint)
+        if model.exists():
+            break
+    with start(folder) as process:
+        _, said = process.communicate()
+    assert process.returncode == 0, said[-3000:]
+    assert {path.name for path in folder.iterdir()} == {"checkpoint", "model.refold"}
+    return refold.load(model)
+
+
+def test_killed_training_ends_as_if_it_had_not_been(tmp_path, unbroken):
+    ended = killed(tmp_path, np.random.default_rng(), times=3)
+    assert same(ended, unbroken)
+    assert ended.history_["loss"] == unbroken.history_["loss"]
+    assert ended.history_["val_loss"] == unbroken.history_["val_loss"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("turn", range(6))
+def test_killed_again_and_again(tmp_path, unbroken, turn):
+    assert same(killed(tmp_path, np.random.default_rng([turn, time.time_ns()]), 5), unbroken)
+
+
+def test_every_checkpoint_leads_to_the_same_end(tmp_path, monkeypatch):
+    """In both phases, within epochs and between them."""
+    path, kept = tmp_path / "checkpoint", []
+    write = storage.save_checkpoint
+
+    def keep(*arguments):
+        write(*arguments)
+        kept.append(shutil.copy(path, tmp_path / str(len(kept))))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "save_checkpoint", keep)
+        unbroken = SequenceAutoencoder(**SHORT).fit(data(), checkpoint=Checkpoint(path, 0.0))
+    phases = [storage.load_checkpoint(one)[1]["phase"] for one in kept]
+    assert {"validated", "refit"} == set(phases)
+    for one in [kept[0], kept[len(kept) // 3], kept[phases.index("refit")], kept[-1]]:
+        resumed = SequenceAutoencoder(**SHORT).fit(data(), checkpoint=one, resume=True)
+        assert same(resumed, unbroken)
+        assert resumed.history_["loss"] == unbroken.history_["loss"]
+
+
+def test_without_a_seed_the_checkpoint_s_seed_counts(tmp_path):
+    settings = SHORT | {"random_state": None, "refit": False}
+    path = tmp_path / "checkpoint"
+    first = SequenceAutoencoder(**settings).fit(data(), checkpoint=Checkpoint(path, 0.0))
+    again = SequenceAutoencoder(**settings).fit(data(), checkpoint=path, resume=True)
+    assert same(first, again)
+
+
+def test_checkpoints_by_epochs(tmp_path, monkeypatch):
+    epochs = []
+    monkeypatch.setattr(storage, "save_checkpoint", lambda *a: epochs.append(a[2]["epoch"]))
+    checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=1e6, epochs=2)
+    SequenceAutoencoder(**SHORT | {"refit": False}).fit(data(), checkpoint=checkpoint)
+    assert epochs == [1, 3, 5]
+
+
+# Ctrl-C
+
+
+def interrupted(tmp_path, *options):
+    """Stop ``refold fit`` by Ctrl-C after its first checkpoint."""
+    refold.sequences.write(data(), tmp_path / "sines.npz")
+    given = [sys.executable, "-m", "refold", "fit", str(tmp_path / "sines.npz")]
+    given += ["-o", str(tmp_path / "model.refold"), "--latent-dim", "3", "--units", "8"]
+    given += ["--max-epochs", "100000", "--patience", "100000", "--seed", "0", *options]
+    process = subprocess.Popen(
+        given, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "300"}
+    )
+    wait_for(tmp_path / "model.refold.checkpoint", process)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    return process.returncode, said, given
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    code, said, given = interrupted(tmp_path)
+    checkpoint = tmp_path / "model.refold.checkpoint"
+    assert code == 130
+    assert f"--resume goes on from '{checkpoint}'" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "model.refold").exists()
+    _, values, _ = storage.load_checkpoint(checkpoint)
+    assert values["phase"] == "validated"
+    # the rest of so long a training is cut short by time, which may differ
+    done = subprocess.run(
+        [*given, "--resume", "--time-budget", str(values["seconds"] + 3)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not checkpoint.exists(), "a finished training leaves the model alone"
+    history = refold.load(tmp_path / "model.refold").history_
+    assert history["loss"][: len(values["history"]["loss"])] == values["history"]["loss"]
+
+
+def test_resume_without_a_checkpoint_starts_anew(tmp_path, capsys):
+    from refold.cli import main
+
+    refold.sequences.write(data(), tmp_path / "sines.npz")
+    command = ["fit", str(tmp_path / "sines.npz"), "-o", str(tmp_path / "model.refold")]
+    command += ["--latent-dim", "3", "--units", "8", "--max-epochs", "2", "--seed", "0"]
+    assert main([*command, "--resume"]) == 0
+    assert "so training starts anew" in capsys.readouterr().err
+
+
+class AtEpoch(keras.callbacks.Callback):
+    """Press Ctrl-C once at the end of an epoch, counted from the first of any phase."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.left = number
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_keeps_the_best_weights_where_there_is_no_checkpoint():
+    ae = SequenceAutoencoder(**SHORT)
+    with pytest.raises(KeyboardInterrupt, match=r"interrupted; kept are the weights of epoch \d\."):
+        ae.fit(data(), callbacks=[AtEpoch(3)])
+    assert ae.history_["epoch"] == [1, 2, 3]
+    assert ae.interrupted_
+    assert ae.transform(data()).shape == (60, 3)
+
+
+def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_go_on(tmp_path):
+    path, whole = tmp_path / "checkpoint", SequenceAutoencoder(**SHORT).fit(data())
+    alone = SequenceAutoencoder(**SHORT | {"refit": False}).fit(data())
+    first = whole.history_["phase"].index("refit")
+    ae = SequenceAutoencoder(**SHORT)
+    with pytest.warns(UserWarning, match="The refit on all sequences was interrupted. Kept are"):
+        ae.fit(data(), callbacks=[AtEpoch(first + 1)], checkpoint=path)
+    assert ae.interrupted_
+    assert same(ae, alone)
+    ae.fit(data(), checkpoint=path, resume=True)
+    assert same(ae, whole)
+    assert not ae.interrupted_
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        assert interrupt.asked
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+# What cannot go on
+
+
+def test_another_training_is_refused_by_what_differs(tmp_path):
+    path = tmp_path / "checkpoint"
+    SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path)
+    for changes, sequences, message in [
+        ({"units": 9}, data(), "units was 8 and is 9"),
+        ({}, data()[:59], "the data is not the same"),
+    ]:
+        with pytest.raises(ParameterError, match=f"is of another training: {message}"):
+            SequenceAutoencoder(**SHORT | changes).fit(sequences, checkpoint=path, resume=True)
+    SequenceAutoencoder(**SHORT | {"verbose": 0, "time_budget": 60.0}).fit(
+        data(), checkpoint=path, resume=True
+    )
+
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    path = tmp_path / "model.refold"
+    ae = SequenceAutoencoder(**SHORT).fit(data(), checkpoint=tmp_path / "checkpoint")
+    ae.save(path)
+    with pytest.raises(ModelFileError, match="is a model, not a checkpoint of a training"):
+        ae.fit(data(), checkpoint=path, resume=True)
+    with pytest.raises(ModelFileError, match="is a checkpoint of a training, not a model"):
+        refold.load(tmp_path / "checkpoint")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelFileError, match="cut short"):
+        ae.fit(data(), checkpoint=path, resume=True)
+
+
+def test_resume_needs_a_checkpoint():
+    with pytest.raises(ParameterError, match="resume=True goes on from a checkpoint"):
+        SequenceAutoencoder(**SHORT).fit(data(), resume=True)
+
+
+def test_a_place_that_takes_no_files_is_told_before_training(tmp_path):
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_train_begin=seen.append)
+    path = tmp_path / "nowhere" / "checkpoint"
+    with pytest.raises(FileAccessError, match="nowhere"):
+        SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, callbacks=[callback])
+    assert seen == []
+
+
+def test_a_full_disk_is_told_before_training(tmp_path):
+    """A limit on the size of files stands in for the end of the disk: the system says no."""
+
+    process = subprocess.Popen(
+        ["bash", "-c", 'ulimit -f 4; exec "$@"', "-", *command(tmp_path)],
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "FileAccessError" in said
+    assert str(tmp_path / "checkpoint") in said
+    assert list(tmp_path.iterdir()) == []
