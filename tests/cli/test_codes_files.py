@@ -4,10 +4,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from refold.cli._codes_files import read_codes, write_codes
+from refold.cli._codes_files import read_codes
+from refold.cli._codes_write import write_codes as write_blocks
 from refold.errors import FileFormatError
 
 FORMATS = ["parquet", "csv", "jsonl", "npy"]
+
+
+def write_codes(path, codes, ids):
+    write_blocks(path, [(codes, ids)], len(codes))
 
 
 @pytest.fixture
@@ -25,6 +30,14 @@ def test_codes_come_back_to_the_bit(tmp_path, codes, suffix, ids):
     np.testing.assert_array_equal(read, codes)
     expected = np.arange(5) if suffix == "npy" else ids
     assert read_ids.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_blocks_are_written_one_after_the_other(tmp_path, codes, suffix):
+    path, ids = tmp_path / f"codes.{suffix}", np.arange(5)
+    write_blocks(path, [(codes[:2], ids[:2]), (codes[2:], ids[2:])], 5)
+    np.testing.assert_array_equal(read_codes(path)[0], codes)
+    assert read_codes(path)[1].tolist() == ids.tolist()
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

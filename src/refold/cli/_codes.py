@@ -1,11 +1,14 @@
 """``refold encode``, ``decode`` and ``reconstruct``: what a saved model is for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from refold.cli._codes_files import read_codes, write_codes
+from refold.cli._codes_files import read_codes
+from refold.cli._codes_write import write_codes
 from refold.cli._errors import remark
 from refold.cli._io import (
     CODE_FORMATS,
@@ -73,11 +76,11 @@ def encode(
     )
     target = _plan(output, (model, data), CODE_FORMATS, input_format, output_format)
     loaded = load_model(model)
-    sequences = _read(loaded, data, options, input_format)
-    codes = loaded.transform(sequences)
-    with target.writing() as path:
-        write_codes(path, codes, sequences.ids)
-    _say(target, f"{len(codes)} codes of {codes.shape[1]} numbers", quiet=quiet)
+    loaded.verbose = 0 if quiet else 1
+    with _opened(loaded, data, options, input_format) as source, target.writing() as path:
+        write_codes(path, _encoded(loaded, source, quiet=quiet), len(source))
+        width = len(loaded.get_feature_names_out())
+    _say(target, f"{len(source)} codes of {width} numbers", quiet=quiet)
 
 
 def decode(
@@ -93,6 +96,7 @@ def decode(
     """Turn codes back into sequences, each of its own length."""
     target = _plan(output, (model, codes), DATA_FORMATS, input_format, output_format)
     loaded = load_model(model)
+    loaded.verbose = 0 if quiet else 1
     with readable(codes, format_name=input_format, formats=CODE_FORMATS) as path:
         values, ids = read_codes(path)
     decoded = loaded.inverse_transform(values, lengths=_lengths(lengths, len(values)))
@@ -119,7 +123,9 @@ def reconstruct(
     )
     target = _plan(output, (model, data), DATA_FORMATS, input_format, output_format)
     loaded = load_model(model)
-    sequences = _read(loaded, data, options, input_format)
+    loaded.verbose = 0 if quiet else 1
+    with _opened(loaded, data, options, input_format) as source:
+        sequences = _whole(source, data)
     _write(loaded, loaded.reconstruct(sequences), sequences.ids, target, quiet=quiet)
 
 
@@ -145,18 +151,48 @@ def load_model(name: str) -> Any:
         return load(path)
 
 
-def _read(model: Any, name: str, options: dict[str, Any], format_name: str | None) -> Any:
-    """Read sequences, from a table the columns that the model was fitted on."""
-    from refold.sequences import read
+@contextmanager
+def _opened(
+    model: Any, name: str, options: dict[str, Any], format_name: str | None
+) -> Iterator[Any]:
+    """Open sequences, of a table the columns that the model was fitted on."""
+    from refold.sequences import read_or_scan
 
     schema = model.schema_
     with readable(name, format_name=format_name, formats=DATA_FORMATS) as path:
-        chosen = format_of(path)
+        chosen = "parquet" if path.is_dir() else format_of(path)
         if chosen in {"parquet", "csv"} and not _has_default_names(schema.names):
             options.setdefault("columns", list(schema.names))
         if chosen in {"txt", "jsonl"} and schema.layout == "words":
             options.setdefault("unit", "words")
-        return read(path, **options).align(schema)
+        yield read_or_scan(path, **options)
+
+
+def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
+    """Encode sequences, from files larger than memory block by block."""
+    from refold.sequences import Sequences
+
+    if isinstance(source, Sequences):
+        yield model.encode(source), source.ids
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    model.verbose = 0
+    blocks = track(source, "encode", source.num_blocks, console=Console(stderr=True), disable=quiet)
+    for block in blocks:
+        yield model.encode(block), block.ids
+
+
+def _whole(source: Any, name: str) -> Any:
+    from refold.sequences import Sequences
+
+    if not isinstance(source, Sequences):
+        raise ParameterError(
+            f"{name} is larger than what is held in memory here ({len(source)} sequences). Encode "
+            "it, or give a part of it."
+        )
+    return source
 
 
 def _has_default_names(names: tuple[str, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""Files of codes: one row a sequence, as Parquet, CSV, JSON lines or a bare NumPy array.
+"""Files of codes, read: one row a sequence, as Parquet, CSV, JSON lines or a bare NumPy array.
 
 Parquet has a column ``id`` and a column ``code`` of fixed-size lists; CSV has ``id`` and one
 column a number, ``code0`` onwards; a line of JSON is ``{"id": 3, "code": [0.1, -2.5]}``; ``.npy``
@@ -9,30 +9,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refold.cli._io import format_of
+from refold.cli._codes_write import codes_format
 from refold.errors import FileFormatError
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-__all__ = ["read_codes", "write_codes"]
-
-
-def write_codes(path: Path, codes: "np.ndarray", ids: "np.ndarray") -> None:
-    """Write codes and ids whole or not at all, in the format that the name says.
-
-    Parameters
-    ----------
-    path : Path
-        Ends in ``.parquet``, ``.csv``, ``.jsonl`` or ``.npy``.
-    codes : array of shape (n_sequences, latent_dim)
-    ids : array of shape (n_sequences,)
-    """
-    from refold.sequences import atomic_writer
-
-    with atomic_writer(path) as stream:
-        _WRITERS[_format(path)](stream, codes, ids)
+__all__ = ["read_codes"]
 
 
 def read_codes(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
@@ -52,7 +36,7 @@ def read_codes(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
     """
     import numpy as np
 
-    chosen = _format(path)
+    chosen = codes_format(path)
     if path.stat().st_size == 0:
         raise FileFormatError(f"{str(path)!r} is empty; a file of codes was expected.")
     codes, ids = _READERS[chosen](path)
@@ -63,35 +47,6 @@ def read_codes(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
             f"{str(path)!r}: the code of row {wrong[0]} is not finite. Encode the sequences again."
         )
     return codes, ids
-
-
-def _write_parquet(stream: Any, codes: "np.ndarray", ids: "np.ndarray") -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    flat = pa.array(codes.reshape(-1), type=pa.float32())
-    column = pa.FixedSizeListArray.from_arrays(flat, codes.shape[1])
-    pq.write_table(pa.table({"id": pa.array(ids.tolist()), "code": column}), stream)
-
-
-def _write_csv(stream: Any, codes: "np.ndarray", ids: "np.ndarray") -> None:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    columns = {f"code{i}": pa.array(codes[:, i], type=pa.float32()) for i in range(codes.shape[1])}
-    csv.write_csv(pa.table({"id": pa.array(ids.tolist()), **columns}), stream)
-
-
-def _write_jsonl(stream: Any, codes: "np.ndarray", ids: "np.ndarray") -> None:
-    for name, code in zip(ids.tolist(), codes, strict=True):
-        shortest = [float(number) for number in code.astype(str)]  # reads back to the same float32
-        stream.write((json.dumps({"id": name, "code": shortest}) + "\n").encode())
-
-
-def _write_npy(stream: Any, codes: "np.ndarray", ids: "np.ndarray") -> None:  # noqa: ARG001
-    import numpy as np
-
-    np.save(stream, codes, allow_pickle=False)
 
 
 def _read_parquet(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
@@ -211,15 +166,6 @@ def _ids(table: "pa.Table") -> "np.ndarray":
     return np.array(table.column("id").to_pylist())
 
 
-def _format(path: Path) -> str:
-    chosen = format_of(path)
-    if chosen not in _READERS:
-        raise FileFormatError(
-            f"Codes are kept in .parquet, .csv, .jsonl or .npy files. Got {str(path)!r}."
-        )
-    return chosen
-
-
 def _listing(names: list[str]) -> str:
     return ", ".join(names[:8]) + (" and more" if len(names) > 8 else "")
 
@@ -228,10 +174,4 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "unreadable"
 
 
-_WRITERS = {
-    "parquet": _write_parquet,
-    "csv": _write_csv,
-    "jsonl": _write_jsonl,
-    "npy": _write_npy,
-}
 _READERS = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl, "npy": _read_npy}

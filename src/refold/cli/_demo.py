@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from refold.cli._codes_files import write_codes
+from refold.cli._codes_write import write_codes
 from refold.cli._errors import remark
 from refold.cli._options import Quiet
 from refold.errors import ParameterError
@@ -166,7 +166,7 @@ def _run(
     name = subject.name
     model.save(folder / f"{name}.refold")
     write(held_out, folder / f"{name}.parquet")
-    write_codes(folder / f"{name}-codes.parquet", codes, held_out.ids)
+    write_codes(folder / f"{name}-codes.parquet", [(codes, held_out.ids)], len(codes))
     write(back, folder / f"{name}-reconstructed.parquet")
     files = [
         (f"{name}.refold", f"{subject.title}: the model"),

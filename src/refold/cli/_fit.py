@@ -161,9 +161,9 @@ def fit(
         raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
 
     with readable(data, format_name=input_format, formats=DATA_FORMATS) as path:
-        from refold.sequences import read
+        from refold.sequences import read_or_scan
 
-        sequences = read(path, **options)
+        sequences = read_or_scan(path, **options)
         from refold import Checkpoint, SequenceAutoencoder
 
         model = SequenceAutoencoder(**settings, verbose=0 if quiet else 1)

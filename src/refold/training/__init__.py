@@ -5,12 +5,12 @@ from refold.training._data import num_observed as num_observed
 from refold.training._data import to_device as to_device
 from refold.training._fit import Outcome as Outcome
 from refold.training._fit import train as train
-from refold.training._loop import Checkpoints as Checkpoints
-from refold.training._loop import Part as Part
 from refold.training._pages import Page as Page
 from refold.training._pages import Streamed as Streamed
 from refold.training._pages import Whole as Whole
 from refold.training._pages import page_of as page_of
+from refold.training._parts import Checkpoints as Checkpoints
+from refold.training._parts import Part as Part
 from refold.training._schedule import pick_max_epochs as pick_max_epochs
 from refold.training._settings import Settings as Settings
 from refold.training._settings import pick_batch_size as pick_batch_size

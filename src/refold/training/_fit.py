@@ -11,7 +11,8 @@ from refold.models import Network
 from refold.sequences import Batches
 from refold.training._engine import Engine
 from refold.training._interrupt import Interrupt
-from refold.training._loop import Checkpoints, End, Loop, Part
+from refold.training._loop import Loop
+from refold.training._parts import Checkpoints, End, Part
 from refold.training._progress import Progress
 from refold.training._settings import Settings
 from refold.training._snapshot import Snapshot, Standing

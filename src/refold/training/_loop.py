@@ -7,10 +7,9 @@ due.  What the data is, and what a checkpoint file looks like, it does not know.
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,59 +18,14 @@ from refold.training._callbacks import Hooks
 from refold.training._clock import Clock
 from refold.training._engine import Engine, Norms, Totals
 from refold.training._interrupt import Interrupt
-from refold.training._pages import Page, Pages
+from refold.training._pages import Page
+from refold.training._parts import Checkpoints, End, Part
 from refold.training._progress import Progress
 from refold.training._schedule import Schedule
 from refold.training._settings import Settings
 from refold.training._snapshot import Snapshot, Standing
 
-__all__ = ["Checkpoints", "End", "Loop", "Part"]
-
-
-class Part(NamedTuple):
-    """What one phase trains on.
-
-    Attributes
-    ----------
-    pages : Pages
-        Of the sequences to train on.
-    held_out : Page or None
-        Sequences to validate on.
-    num_sequences, num_observed : int
-        Sequences to train on, and their observed targets.
-    """
-
-    pages: Pages
-    held_out: Page | None
-    num_sequences: int
-    num_observed: int
-
-
-class Checkpoints(NamedTuple):
-    """When snapshots are taken, and who takes them.
-
-    Attributes
-    ----------
-    write : callable
-        Called with a `Snapshot`.
-    seconds : float
-        One is due so long after the one before.
-    epochs : int, optional
-        And at the end of every so many epochs.
-    """
-
-    write: Callable[[Snapshot], None]
-    seconds: float = 60.0
-    epochs: int | None = None
-
-
-class End(Enum):
-    """Why a phase has ended."""
-
-    DONE = "done"
-    TIME = "time"
-    INTERRUPTED = "interrupted"
-    DIVERGED = "diverged"
+__all__ = ["Loop"]
 
 
 class Loop:
@@ -221,19 +175,25 @@ class Loop:
                 if until is not None:
                     left = until - self._engine.num_steps(standing.state)
                     last = min(last, standing.batch + left)
-                    if left <= 0:
-                        standing.page, standing.run, standing.batch = 0, 0, 0
-                        return self._must_stop(interrupt, refit=refit)
-                self._run_chunk(page, run, last, norms)
+                if last > standing.batch:
+                    self._run_chunk(page, run, last, norms)
+                    if not math.isfinite(float(standing.state.totals.error)):
+                        return End.DIVERGED
                 if standing.batch == run.num_batches:
                     standing.run, standing.batch = standing.run + 1, 0
-                if not math.isfinite(float(standing.state.totals.error)):
-                    return End.DIVERGED
-                if standing.run < len(runs):
-                    self._checkpoint_if_due()
-                    if stopped := self._must_stop(interrupt, refit=refit):
-                        return stopped
+                elif last <= standing.batch:  # the steps that were asked for are done
+                    standing.page, standing.run, standing.batch = 0, 0, 0
+                    return self._must_stop(interrupt, refit=refit)
+                if standing.run == len(runs):
+                    break
+                self._checkpoint_if_due()
+                if stopped := self._must_stop(interrupt, refit=refit):
+                    return stopped
             standing.page, standing.run = standing.page + 1, 0
+            if standing.page < part.pages.num_pages:
+                self._checkpoint_if_due()
+                if stopped := self._must_stop(interrupt, refit=refit):
+                    return stopped
         standing.page = 0
         return self._must_stop(interrupt, refit=refit)
 

@@ -1,0 +1,56 @@
+"""What a loop is given and gives back: a phase's data, when to take snapshots, how it ended."""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import NamedTuple
+
+from refold.training._pages import Page, Pages
+from refold.training._snapshot import Snapshot
+
+__all__ = ["Checkpoints", "End", "Part"]
+
+
+class Part(NamedTuple):
+    """What one phase trains on.
+
+    Attributes
+    ----------
+    pages : Pages
+        Of the sequences to train on.
+    held_out : Page or None
+        Sequences to validate on.
+    num_sequences, num_observed : int
+        Sequences to train on, and their observed targets.
+    """
+
+    pages: Pages
+    held_out: Page | None
+    num_sequences: int
+    num_observed: int
+
+
+class Checkpoints(NamedTuple):
+    """When snapshots are taken, and who takes them.
+
+    Attributes
+    ----------
+    write : callable
+        Called with a `Snapshot`.
+    seconds : float
+        One is due so long after the one before.
+    epochs : int, optional
+        And at the end of every so many epochs.
+    """
+
+    write: Callable[[Snapshot], None]
+    seconds: float = 60.0
+    epochs: int | None = None
+
+
+class End(Enum):
+    """Why a phase has ended."""
+
+    DONE = "done"
+    TIME = "time"
+    INTERRUPTED = "interrupted"
+    DIVERGED = "diverged"

@@ -1,0 +1,196 @@
+"""Data in files, of which some blocks are in memory at a time: the same results as from memory."""
+
+import numpy as np
+import pytest
+
+import refold
+from refold import Checkpoint, SequenceAutoencoder, storage
+from refold._sources import InFiles
+from refold.cli import main
+from refold.cli._codes_files import read_codes
+from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
+from refold.sequences import Scaler, Sequences, read_or_scan, scan, write
+from refold.training import Streamed
+
+TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0, "batch_size": 8}
+MANY = 1 << 20  # bytes: one block holds everything
+
+
+def ragged(n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    return Sequences.from_list([rng.normal(3, 2, (1 + i % 9, 2)) for i in range(n)])
+
+
+@pytest.fixture(scope="module", params=["list", "long"])
+def folder(request, tmp_path_factory):
+    """A folder of three Parquet files."""
+    folder = tmp_path_factory.mktemp(request.param)
+    data = ragged()
+    for i in range(3):
+        part = data[20 * i : 20 * i + 20]
+        write(part, folder / f"part-{i}.parquet", layout=request.param)
+    return folder
+
+
+def weights(ae):
+    return [np.asarray(variable.value) for variable in ae._network.variables]
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
+
+
+def test_on_the_same_batches_training_is_the_same_to_the_bit(folder):
+    """With one page, the order of batches is that of data in memory."""
+    settings = TINY | {"validation_fraction": 0.2, "scale": None}
+    streamed = SequenceAutoencoder(**settings).fit(scan(folder, block_bytes=MANY))
+    whole = SequenceAutoencoder(**settings).fit(ragged())
+    assert same(streamed, whole)
+    for name in ("loss", "val_loss"):
+        assert streamed.history_[name] == whole.history_[name]
+
+
+@pytest.mark.parametrize("scale", ["features", "sequence"])
+def test_codes_are_those_of_the_data_in_memory(folder, scale):
+    ae = SequenceAutoencoder(**TINY | {"scale": scale}).fit(scan(folder, block_bytes=300))
+    assert len(ae.history_["loss"]) >= 2
+    codes = ae.transform(scan(folder, block_bytes=300))
+    assert codes.shape == (60, ae.encoder_.output_shape[1] + 4 * (scale == "sequence"))
+    np.testing.assert_allclose(codes, ae.transform(ragged()), atol=1e-5)
+
+
+def test_every_sequence_is_seen_once_an_epoch_and_pages_differ(folder):
+    data = scan(folder, block_bytes=100)
+    used = np.ones(60, bool)
+    used[[3, 17, 40]] = False
+    pages = Streamed(data, lambda block: block, used, longest=9, seed=0)
+    assert pages.num_pages > 2
+    orders = []
+    for epoch in (1, 2):
+        loaded = [pages.load(epoch, index) for index in range(pages.num_pages)]
+        rows = np.concatenate([page.rows for page in loaded])
+        assert sorted(rows) == list(np.flatnonzero(used))
+        orders.append(rows.tolist())
+        assert len({page.data.values.shape for page in loaded}) == 1, "one shape is compiled"
+        values = ragged()
+        for page in loaded:
+            for row, place in zip(page.rows, page.places(page.rows), strict=True):
+                start, length = int(page.data.starts[place]), int(page.data.lengths[place])
+                np.testing.assert_array_equal(
+                    page.data.values[start : start + length], np.float32(values[int(row)])
+                )
+    assert orders[0] != orders[1]
+
+
+def test_streamed_training_goes_on_to_the_bit(folder, tmp_path, monkeypatch):
+    path, kept = tmp_path / "checkpoint", []
+    write_one = storage.save_checkpoint
+
+    def keep(*arguments):
+        write_one(*arguments)
+        kept.append(path.read_bytes())
+
+    data = scan(folder, block_bytes=100)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "save_checkpoint", keep)
+        unbroken = SequenceAutoencoder(**TINY).fit(data, checkpoint=Checkpoint(path, 0.0))
+    pages = []
+    for checkpoint in kept:
+        path.write_bytes(checkpoint)
+        pages.append(storage.load_checkpoint(path)[1]["page"])
+    path.write_bytes(kept[pages.index(max(pages))])
+    resumed = SequenceAutoencoder(**TINY).fit(data, checkpoint=path, resume=True)
+    assert max(pages) > 0
+    assert same(resumed, unbroken)
+
+
+def test_other_files_are_another_training(folder, tmp_path):
+    path = tmp_path / "checkpoint"
+    SequenceAutoencoder(**TINY).fit(scan(folder), checkpoint=path)
+    write(ragged(seed=1), tmp_path / "other.parquet")
+    with pytest.raises(ParameterError, match="the data is not the same"):
+        SequenceAutoencoder(**TINY).fit(
+            scan(tmp_path / "other.parquet"), checkpoint=path, resume=True
+        )
+
+
+def test_what_is_held_out_fits_in_memory(folder, monkeypatch):
+    source = InFiles(scan(folder))
+    assert source.most_held_out(0.1) == 0.1
+    monkeypatch.setattr("refold._sources._MOST_HELD_OUT", 30)
+    assert source.most_held_out(0.1) == pytest.approx(30 / ragged().values.size)
+
+
+def test_gaps_are_seen_in_files_too(tmp_path):
+    data = ragged()
+    data.values[7, 1] = np.nan
+    write(data, tmp_path / "gaps.parquet")
+    ae = SequenceAutoencoder(**TINY).fit(scan(tmp_path / "gaps.parquet"))
+    assert ae.encoder_.input_shape[-1] == 4
+    np.testing.assert_allclose(ae.scaler_.mean_, Scaler.fit(data).mean_)
+
+
+# Paths
+
+
+def test_a_path_is_read_whole_where_it_is_small(folder, tmp_path):
+    by_path = SequenceAutoencoder(**TINY).fit(folder)
+    assert same(by_path, SequenceAutoencoder(**TINY).fit(ragged()))
+    write(ragged(), tmp_path / "data.npz")
+    np.testing.assert_array_equal(
+        by_path.transform(tmp_path / "data.npz"), by_path.transform(ragged())
+    )
+    assert isinstance(read_or_scan(folder), Sequences)
+    assert isinstance(read_or_scan(folder, memory_bytes=100), refold.sequences.Scan)
+
+
+def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
+    model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
+    settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "2", "--seed", "0"]
+    monkeypatch.setattr("refold.sequences._read_or_scan.MEMORY_BYTES", 100)
+    monkeypatch.setattr(
+        "refold.sequences.read_or_scan",
+        lambda path, **options: read_or_scan(path, memory_bytes=100, **options),
+    )
+    assert main(["fit", str(folder), "-o", str(model), *settings]) == 0
+    assert main(["encode", str(model), str(folder), "-o", str(codes)]) == 0
+    assert "60 codes of 3 numbers" in capsys.readouterr().err
+    found, ids = read_codes(codes)
+    np.testing.assert_allclose(found, refold.load(model).transform(ragged()), atol=1e-5)
+    assert len(set(ids.tolist())) in {20, 60}
+    assert main(["reconstruct", str(model), str(folder), "-o", str(tmp_path / "b.npz")]) == 2
+    assert "is larger than what is held in memory here (60 sequences)" in capsys.readouterr().err
+
+
+def test_a_scan_is_no_data_in_memory(folder):
+    ae = SequenceAutoencoder(**TINY).fit(ragged())
+    with pytest.raises(DataError, match="Take its blocks one by one"):
+        ae.score(scan(folder))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda path: path.write_bytes(b"PAR1 no more"), FileFormatError, "part-1.parquet"),
+        (lambda path: path.write_bytes(b""), FileFormatError, "part-1.parquet"),
+        (
+            lambda path: write(Sequences.from_list([[1.0, 2.0]]), path),
+            SchemaError,
+            "part-1.parquet",
+        ),
+    ],
+    ids=["corrupt", "empty", "another schema"],
+)
+def test_a_bad_file_is_named_and_nothing_is_written(tmp_path, capsys, spoil, error, message):
+    data = tmp_path / "data"
+    data.mkdir()
+    for i in range(3):
+        write(ragged(10, seed=i), data / f"part-{i}.parquet")
+    spoil(data / "part-1.parquet")
+    with pytest.raises(error, match=message) as raised:
+        SequenceAutoencoder(**TINY).fit(data)
+    assert len(str(raised.value).splitlines()) == 1
+    model = tmp_path / "model.refold"
+    assert main(["fit", str(data), "-o", str(model)]) == 2
+    assert message in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"data"}
