@@ -76,8 +76,13 @@ def test_keras_models_are_the_estimator_s(fitted):
 
 
 def test_history(fitted):
-    assert fitted.history_["epoch"] == [1, 2]
-    assert set(fitted.history_) == {"epoch", "loss", "val_loss", "learning_rate", "seconds"}
+    history = fitted.history_
+    assert set(history) == {"epoch", "phase", "loss", "val_loss", "learning_rate", "seconds"}
+    validated = [row for row, phase in enumerate(history["phase"]) if phase == "validated"]
+    refit = [row for row, phase in enumerate(history["phase"]) if phase == "refit"]
+    assert [history["epoch"][row] for row in validated] == [1, 2]
+    assert [history["epoch"][row] for row in refit] == [*range(1, len(refit) + 1)] != []
+    assert {history["val_loss"][row] for row in refit} == {None}
 
 
 def test_seed_fixes_everything_and_disturbs_nothing():

@@ -15,6 +15,19 @@ def test_draws_both_losses_and_marks_the_best_epoch():
     np.testing.assert_array_equal(lines["best: 1.5"], [[2, 1.5]])
 
 
+def test_a_refit_is_a_curve_of_its_own():
+    history = {
+        "epoch": [1, 2, 3, 1, 2],
+        "phase": ["validated"] * 3 + ["refit"] * 2,
+        "loss": [3.0, 2.0, 1.0, 2.5, 1.5],
+        "val_loss": [3.0, 1.5, 2.0, None, None],
+    }
+    lines = {line.get_label(): line.get_xydata() for line in loss_curves(history).lines}
+    np.testing.assert_array_equal(lines["training"], [[1, 3.0], [2, 2.0], [3, 1.0]])
+    np.testing.assert_array_equal(lines["refit on all data"], [[1, 2.5], [2, 1.5]])
+    np.testing.assert_array_equal(lines["validation"][:, 0], [1, 2, 3])
+
+
 def test_a_history_without_validation_has_one_curve():
     ax = loss_curves({"loss": [2.0, 1.0]})
     assert [line.get_label() for line in ax.lines] == ["training"]

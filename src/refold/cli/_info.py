@@ -51,6 +51,7 @@ def _facts(model: Any) -> dict[str, Any]:
     history = model.history_
     parameters = model.get_params(deep=False)
     del parameters["verbose"]
+    phases = list(history.get("phase", ()))
     losses = [loss for loss in history.get("val_loss", ()) if loss is not None]
     return {
         "columns": [
@@ -61,7 +62,8 @@ def _facts(model: Any) -> dict[str, Any]:
         "max_steps": int(model.max_steps_),
         "code_size": len(model.get_feature_names_out()),
         "num_parameters": int(model.n_parameters_),
-        "epochs": len(history.get("epoch", ())),
+        "epochs": phases.count("validated"),
+        "refit_epochs": phases.count("refit"),
         "best_validation_loss": min(losses) if losses else None,
         "seconds": history["seconds"][-1] if history.get("seconds") else None,
         "parameters": parameters,
@@ -107,7 +109,8 @@ def _print(facts: dict[str, Any]) -> None:
     table.add_row("code", f"{facts['code_size']} numbers")
     table.add_row("architecture", str(parameters.get("architecture")))
     table.add_row("parameters", f"{facts['num_parameters']:,}")
-    table.add_row("epochs", str(facts["epochs"]))
+    refit = f", then {facts['refit_epochs']} on all data" if facts["refit_epochs"] else ""
+    table.add_row("epochs", f"{facts['epochs']}{refit}")
     if facts["best_validation_loss"] is not None:
         table.add_row("best validation loss", f"{facts['best_validation_loss']:.5g}")
     if facts["seconds"] is not None:

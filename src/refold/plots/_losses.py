@@ -17,11 +17,14 @@ __all__ = ["loss_curves"]
 def loss_curves(history: Mapping[str, Sequence[Any]], ax: "Axes | None" = None) -> "Axes":
     """Draw the training and the validation loss by epoch, and mark the best epoch.
 
+    A refit, in which the network is trained once more on all the data, is a thin curve of its
+    own, from epoch 1 on.
+
     Parameters
     ----------
     history : mapping of str to list of float
-        ``history_`` of an estimator, or ``history.history`` of Keras: ``loss``, and ``val_loss``
-        and ``epoch`` where there are any.
+        ``history_`` of an estimator, or ``history.history`` of Keras: ``loss``, and ``val_loss``,
+        ``epoch`` and ``phase`` where there are any.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default on a new figure.
 
@@ -40,27 +43,28 @@ def loss_curves(history: Mapping[str, Sequence[Any]], ax: "Axes | None" = None) 
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('epoch', 'loss')
     """
-    curves = {name: _numbers(history.get(name, ())) for name in ("loss", "val_loss")}
-    num_epochs = max(len(curve) for curve in curves.values())
+    losses, validation = (_numbers(history.get(name, ())) for name in ("loss", "val_loss"))
+    num_epochs = max(len(losses), len(validation))
     if num_epochs == 0:
         raise ParameterError(
             f"history must hold the losses under 'loss'. Got the names {sorted(history)}."
         )
     epochs = _numbers(history.get("epoch", np.arange(1, num_epochs + 1)))
+    refit = np.array(history.get("phase", ["validated"] * num_epochs)) == "refit"
     ax = new_axes(ax)
-    for name, label, colour in (
-        ("loss", "training", MUTED),
-        ("val_loss", "validation", ACCENT),
+    for curve, rows, label, style in (
+        (losses, ~refit, "training", {"color": MUTED, "linewidth": 1.8}),
+        (losses, refit, "refit on all data", {"color": MUTED, "linewidth": 0.9}),
+        (validation, ~refit, "validation", {"color": ACCENT, "linewidth": 1.8}),
     ):
-        curve = curves[name]
-        if np.isfinite(curve).any():
-            ax.plot(epochs[: len(curve)], curve, color=colour, linewidth=1.8, label=label)
-    validation = curves["val_loss"]
+        chosen = np.flatnonzero(rows[: len(curve)])
+        if np.isfinite(curve[chosen]).any():
+            ax.plot(epochs[chosen], curve[chosen], label=label, **style)
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
         label = f"best: {validation[best]:.3g}"
         ax.plot(epochs[best], validation[best], "o", color=CONTRAST, markersize=6, label=label)
-    drawn = np.concatenate([curve[np.isfinite(curve)] for curve in curves.values()])
+    drawn = np.concatenate([curve[np.isfinite(curve)] for curve in (losses, validation)])
     if drawn.size and drawn.min() > 0 and drawn.max() > 3 * drawn.min():
         ax.set_yscale("log")
     ax.set_xlabel("epoch")

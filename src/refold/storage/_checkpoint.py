@@ -60,6 +60,15 @@ def load_checkpoint(
         If the file is not a checkpoint, is cut short or changed, or comes from a newer version.
     FileNotFoundError
         If there is no such file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/checkpoint"
+    >>> save_checkpoint(path, {"units": 8}, {"epoch": 3}, {})
+    >>> identity, values, arrays = load_checkpoint(path)
+    >>> identity["units"], values["epoch"]
+    (8, 3)
     """
     config, arrays = read(path)
     if "checkpoint" not in config:

@@ -179,7 +179,13 @@ def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) ->
 
 
 def plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments as JSON values; a callable or a RandomState leaves only what it was."""
+    """Return arguments as JSON values; a callable or a RandomState leaves only what it was.
+
+    Examples
+    --------
+    >>> plain({"units": np.int64(8), "architecture": len})
+    {'units': 8, 'architecture': 'custom'}
+    """
     values = {}
     for name, value in parameters.items():
         if isinstance(value, np.generic):

@@ -106,6 +106,12 @@ def to_device(
     Returns
     -------
     Data
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> to_device([as_sequences([[[1.0], [2.0]], [[3.0]]])], longest=2).lengths
+    Array([2, 1], dtype=int32)
     """
     parts = iter(scaled)
     if room is None:
@@ -125,7 +131,15 @@ def to_device(
 
 
 def num_observed(scaled: Sequences, rows: np.ndarray) -> int:
-    """Count the observed targets of the given sequences."""
+    """Count the observed targets of the given sequences.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> sequences = as_sequences([[[1.0], [np.nan]], [[3.0], [4.0]]])
+    >>> num_observed(sequences, np.array([0])), num_observed(sequences, np.array([0, 1]))
+    (1, 3)
+    """
     schema, observed = scaled.schema, ~np.isnan(scaled.values)
     for i in schema.categorical:
         observed[:, i] &= scaled.values[:, i] != len(schema.columns[i].labels)

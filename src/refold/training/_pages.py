@@ -59,6 +59,13 @@ class Whole:
     Parameters
     ----------
     page : Page
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> pages = Whole(page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [0, 1], longest=2))
+    >>> pages.num_pages, pages.load(1, 0).rows
+    (1, array([0, 1]))
     """
 
     num_pages = 1
@@ -136,6 +143,27 @@ class Streamed:
 
 
 def page_of(scaled: Sequences, members: Any, longest: int) -> Page:
-    """Put chosen sequences into a page of their own."""
+    """Put chosen sequences into a page of their own.
+
+    Parameters
+    ----------
+    scaled : Sequences
+        Those chosen.
+    members : array of int
+        Their numbers in all the data.
+    longest : int
+        Number of steps of the longest batch.
+
+    Returns
+    -------
+    Page
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> page = page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [7, 4], longest=2)
+    >>> page.rows, page.places(page.rows)
+    (array([4, 7]), array([1, 0], dtype=int32))
+    """
     members = np.asarray(members)
     return Page(to_device([scaled], longest), np.sort(members), members)
