@@ -83,6 +83,7 @@ def test_history(fitted):
     assert [history["epoch"][row] for row in validated] == [1, 2]
     assert [history["epoch"][row] for row in refit] == [*range(1, len(refit) + 1)] != []
     assert {history["val_loss"][row] for row in refit} == {None}
+    assert 1 <= fitted.n_shapes_ <= 8
 
 
 def test_seed_fixes_everything_and_disturbs_nothing():

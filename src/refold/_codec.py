@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from refold._compilation import keep_compiled
 from refold.errors import DataError
 from refold.models import Network, predict
 from refold.sequences import Schema, Sequences, pad
@@ -231,6 +232,7 @@ def _batches(
     """
     by_length = np.argsort(lengths, kind="stable")
     steps = _padded_lengths(lengths[by_length], network.specification.max_steps, only)
+    keep_compiled()
     batches = []
     for num_steps in np.unique(steps):
         rows = by_length[steps == num_steps]

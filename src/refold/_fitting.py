@@ -9,6 +9,7 @@ import numpy as np
 
 from refold import storage
 from refold._codec import check_fits
+from refold._compilation import keep_compiled
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
 from refold.models import Specification, build, seeded
@@ -95,6 +96,7 @@ def fit(
     DivergedError
         If the loss became NaN at once.
     """
+    keep_compiled()
     source = InFiles(sequences) if isinstance(sequences, Scan) else InMemory(sequences)
     identity = {"parameters": _settled(parameters), "data": source.digest(), "seed": seed}
     snapshot = None

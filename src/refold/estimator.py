@@ -95,6 +95,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
     interrupted_ : bool
         Whether Ctrl-C ended the training before its time.
+    n_shapes_ : int
+        Padded shapes of the training's batches: so many times a training step was compiled, at
+        most 8.
     n_features_in_ : int
         Number of columns.
 
@@ -212,6 +215,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             resume=resume,
         )
         self.interrupted_ = outcome.interrupted
+        self.n_shapes_ = outcome.num_shapes
         if fitted is not None:
             self._set_fitted(fitted)
         if outcome.interrupted and not outcome.complete:

@@ -184,4 +184,8 @@ def fit(
         checkpoint.unlink(missing_ok=True)
     if not quiet:
         where = "standard output" if target.path is None else output
-        remark(f"Trained on {len(sequences)} sequences in {seconds:.1f} s. Model: {where}")
+        shapes = f"{model.n_shapes_} padded shape{'s' * (model.n_shapes_ > 1)}"
+        remark(
+            f"Trained on {len(sequences)} sequences in {seconds:.1f} s, in batches of {shapes}. "
+            f"Model: {where}"
+        )

@@ -37,6 +37,8 @@ class Outcome(NamedTuple):
         Whether Ctrl-C came before the training was over.
     complete : bool
         Whether the phase that validates was over.
+    num_shapes : int
+        Padded shapes of the batches: so many times a training step was compiled.
     """
 
     phase: str | None
@@ -44,6 +46,7 @@ class Outcome(NamedTuple):
     epoch: int
     interrupted: bool = False
     complete: bool = True
+    num_shapes: int = 0
 
 
 def train(
@@ -123,7 +126,8 @@ def train(
         end = loop.refit(part, interrupt, progress)
         if end is End.DONE:
             engine.write_back(standing.state)
-            return Outcome("refit", _history(standing), standing.best_epoch)
+            shapes = len(engine.shapes)
+            return Outcome("refit", _history(standing), standing.best_epoch, num_shapes=shapes)
         if end is End.INTERRUPTED:
             loop.write_checkpoint()
     _report_no_refit(end, standing)
@@ -161,7 +165,9 @@ def _finish(
             )
         )
     phase = None if standing.best is None else "validated"
-    return Outcome(phase, _history(standing), standing.best_epoch, interrupted, complete)
+    return Outcome(
+        phase, _history(standing), standing.best_epoch, interrupted, complete, len(engine.shapes)
+    )
 
 
 def _history(standing: Standing) -> dict[str, list[Any]]:

@@ -1,0 +1,70 @@
+"""What XLA has compiled is kept on disk: a second run of the same shapes starts at once."""
+
+import contextlib
+import functools
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+__all__ = ["keep_compiled"]
+
+# Releases of JAX whose cache is wrong on a CPU. In 0.6.0 loops read from it give zeros; from 0.8.2
+# to 0.10.1 every read prints a page of errors, and may be refused (jax-ml/jax#38445).
+_WRONG = (((0, 6, 0), (0, 6, 1)), ((0, 8, 2), (0, 10, 2)))
+# Bytes from which the oldest files go, until there is half as much.
+_MOST_BYTES = 500_000_000
+# Seconds of compiling that are worth a file.
+_WORTH = 0.2
+
+
+@functools.cache
+def keep_compiled() -> None:
+    """Have JAX keep what it compiles in the user's cache folder, unless it keeps it elsewhere.
+
+    JAX's own settings win: ``jax_compilation_cache_dir`` names another folder, and
+    ``jax_enable_compilation_cache`` turns the cache off.  Releases whose cache cannot be relied on
+    are left without.
+    """
+    import jax
+    import keras
+    import platformdirs
+
+    named = jax.config.values.get("jax_compilation_cache_dir")
+    if named is not None or keras.backend.backend() != "jax":
+        return
+    if any(first <= jax.__version_info__ < fixed for first, fixed in _WRONG):
+        return
+    folder = Path(platformdirs.user_cache_dir("refold", appauthor=False)) / "xla" / _machine()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _tidy(folder)
+    except OSError:
+        return
+    if not os.access(folder, os.W_OK):
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH)
+
+
+def _machine() -> str:
+    """Return a name for what code is compiled for; a home folder can be seen by many machines."""
+    known = [platform.machine(), platform.processor(), str(os.cpu_count())]
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        kept = (line for line in lines if line.startswith(("flags", "Features", "model name")))
+        known += sorted(set(kept))
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the files that were not used for longest where there are too many."""
+    files = [(path, path.stat()) for path in folder.iterdir()]
+    size = sum(status.st_size for _, status in files)
+    if size <= _MOST_BYTES:
+        return
+    for path, status in sorted(files, key=lambda file: file[1].st_atime):
+        if size <= _MOST_BYTES // 2:
+            break
+        path.unlink(missing_ok=True)
+        size -= status.st_size

@@ -1,0 +1,74 @@
+"""What JAX compiles is kept in the user's cache folder, and changes nothing."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from refold._compilation import _WRONG, _tidy
+
+CODES = """
+import refold
+data = refold.datasets.noisy_sines(30, seed=0)
+ae = refold.SequenceAutoencoder(latent_dim=3, units=8, max_epochs=1, random_state=0).fit(data)
+print(ae.transform(data).tobytes().hex())
+"""
+FOLDER = """
+import jax
+from refold._compilation import keep_compiled
+keep_compiled()
+print(jax.config.values.get("jax_compilation_cache_dir"))
+"""
+KEEPS = not any(first <= jax.__version_info__ < fixed for first, fixed in _WRONG)
+
+
+def python(code, folder, **environment):
+    """Run code in a process of its own and return what it printed."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=kept | {"XDG_CACHE_HOME": str(folder)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    return run.stdout.strip()
+
+
+def files(folder):
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME names the folder on Linux")
+def test_a_second_run_finds_what_the_first_compiled(tmp_path):
+    first = python(CODES, tmp_path)
+    kept = files(tmp_path / "refold")
+    assert bool(kept) == KEEPS
+    assert python(CODES, tmp_path) == first
+    assert files(tmp_path / "refold") >= kept  # one near the limit may be new
+
+
+@pytest.mark.skipif(not KEEPS, reason="this release of JAX is left without")
+def test_a_folder_that_the_user_named_is_left(tmp_path):
+    mine = str(tmp_path / "mine")
+    assert python(FOLDER, tmp_path, JAX_COMPILATION_CACHE_DIR=mine) == mine
+    assert not (tmp_path / "refold").exists()
+
+
+def test_without_a_place_for_it_nothing_is_kept(tmp_path):
+    (tmp_path / "refold").write_text("no folder")
+    assert python(FOLDER, tmp_path) == "None"
+
+
+def test_the_oldest_go_where_there_is_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr("refold._compilation._MOST_BYTES", 300)
+    for i in range(4):
+        path = tmp_path / f"{i}-cache"
+        path.write_bytes(bytes(100))
+        os.utime(path, (i, i))
+    _tidy(tmp_path)
+    assert {path.name for path in files(tmp_path)} == {"3-cache"}
