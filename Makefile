@@ -21,7 +21,7 @@ lint: $(VENV)/.lint
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-bench: $(VENV)/.backends
+bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks
 
 test-slow: $(VENV)/.backends
@@ -49,6 +49,10 @@ $(VENV)/.lint: $(VENV)/.test
 
 $(VENV)/.backends: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group backends
+	@touch $@
+
+$(VENV)/.peers: $(VENV)/.backends
+	$(BIN)/python -m pip install --quiet --group peers
 	@touch $@
 
 clean:

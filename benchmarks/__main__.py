@@ -1,7 +1,7 @@
 """Run every benchmark, one after the other: ``make bench``."""
 
-from benchmarks import first_path, lstm
+from benchmarks import first_path, lstm, training
 
-for script in (first_path, lstm):
+for script in (first_path, lstm, training):
     print(f"benchmarks.{script.__name__.rpartition('.')[2]}", flush=True)
     script.main()

@@ -1,0 +1,182 @@
+"""Training and encoding as a whole, beside Keras and sequitur: ``python -m benchmarks.training``.
+
+Takes about 40 minutes on two cores; ``--parts question encoding`` measures some parts only.  It
+needs ``tensorflow-cpu``, ``torch`` and ``sequitur`` (dependency groups ``backends`` and ``peers``)
+and 5 GB of disk.  Every measurement is a process of its own, and they run one after the other; what
+fails is named in the results.  Tables go to ``results/training.md`` if all parts ran, else to a
+folder for temporary files.
+"""
+
+import argparse
+import math
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks._results import FOLDER, PACKAGES, table, write_page
+from benchmarks.training_peers.process import MeasurementError, run
+
+NUM_RAGGED, NUM_PADDED, NUM_SEQUITUR = 10_000, 640, 1000
+EPOCHS = 1500
+GIGABYTES = 4.0
+# Sequences, steps, units, numbers a vector: one of them at a time is doubled twice.
+BASE = {"sequences": 1000, "steps": 50, "units": 64, "vector": 16}
+
+
+def question(folder: Path) -> str:
+    """Train the question's own model on its data, by three programs."""
+    rows, losses = [], {}
+    for title, which, backend, rounds in (
+        ("Refold", "refold", "jax", 3),
+        ("Keras on JAX", "keras", "jax", 3),
+        ("Keras on TensorFlow", "keras", "tensorflow", 1),
+    ):
+        runs = [run("question", which, EPOCHS, backend=backend) for _ in range(rounds)]
+        step = statistics.median(one["step_seconds"] for one in runs)
+        total = statistics.median(one["total_seconds"] for one in runs)
+        losses[title] = runs[0]["losses"]
+        rows.append([title, f"{1e3 * step:.3g}", f"{total:.1f}", f"{losses[title][-1]:.4f}"])
+    _draw_losses(losses, folder / "training.png")
+    header = ["", "ms a step", f"seconds for {EPOCHS} epochs, start-up included", "last loss"]
+    return "## The question's model and data\n\n" + table(header, rows)
+
+
+def ragged(folder: Path) -> str:
+    """Train on very unequal lengths."""
+    del folder
+    ours = run("ragged", "refold", NUM_RAGGED)
+    theirs = run("ragged", "keras", NUM_PADDED)
+    padded = theirs["padded"] * NUM_RAGGED / NUM_PADDED
+    rows = [
+        ["Refold", f"{ours['ragged']:.2f}", "1"],
+        _compared("Refold, as many steps in equal lengths", ours["equal"], ours["ragged"]),
+        _compared(
+            f"Keras on JAX, padded to {theirs['longest']} steps, scaled up from {NUM_PADDED}",
+            padded,
+            ours["ragged"],
+        ),
+    ]
+    text = (
+        f"{NUM_RAGGED} sequences of log-normal length, 5 to {ours['longest']} steps, "
+        f"{ours['num_steps']} steps in all; {ours['num_shapes']} padded shapes, "
+        f"{ours['padding']:.0%} padding."
+    )
+    header = ["", "seconds an epoch", "Refold takes so many times as long"]
+    return "\n\n".join(["## Unequal lengths", text, table(header, rows)])
+
+
+def encoding(folder: Path) -> str:
+    """Encode."""
+    del folder
+    ours = run("encoding", "refold", NUM_RAGGED)
+    keras = run("encoding", "keras", NUM_PADDED)
+    sequitur = run("encoding", "sequitur", NUM_SEQUITUR, backend="torch")
+    rows = [
+        [title, f"{one['rate']:.0f}", f"{ours['rate'] / one['rate']:.1f}"]
+        for title, one in (
+            ("Refold", ours),
+            (f"`keras.Model.predict`, padded, batches of {keras['batch_size']}", keras),
+            ("sequitur's encoder", sequitur),
+        )
+    ]
+    text = f"The LSTM alone, on the same batches, takes {ours['lstm_share']:.0%} of Refold's time."
+    header = ["", "sequences a second", "Refold is so many times as fast"]
+    return "\n\n".join(["## Encoding", table(header, rows), text])
+
+
+def larger_than_memory(folder: Path) -> str:
+    """Train on a folder of Parquet files and encode it, by the command line."""
+    data = folder / "data"
+    made = run("folder", "make", data, GIGABYTES)
+    files = run("folder", "files", data)
+    memory = run("folder", "memory", data)
+    rates = {
+        name: one["num_steps"] / one["epoch_seconds"]
+        for name, one in (("files", files), ("memory", memory))
+    }
+    rows = [
+        ["`refold fit`, one epoch", f"{files['fit_seconds']:.0f}", _mb(files["fit_peak"])],
+        ["`refold encode`", f"{files['encode_seconds']:.0f}", _mb(files["peak"])],
+    ]
+    text = (
+        f"{made['bytes'] / 1e9:.1f} GB in {made['num_files']} files, {made['num_sequences']} "
+        f"sequences. {rates['files']:.0f} steps a second, in memory {rates['memory']:.0f}: "
+        f"{rates['files'] / rates['memory']:.2f} times the rate."
+    )
+    header = ["", "seconds", "peak memory"]
+    return "\n\n".join(["## Larger than memory", text, table(header, rows)])
+
+
+def cost(folder: Path) -> str:
+    """Measure seconds and memory against the four sizes, with the exponent of each."""
+    del folder
+    rows = []
+    for name, value in BASE.items():
+        sizes = [value, 2 * value, 4 * value]
+        runs = [run("cost", *(BASE | {name: size}).values()) for size in sizes]
+        exponent = math.log(runs[-1]["seconds"] / runs[0]["seconds"], 4)
+        for size, one in zip(sizes, runs, strict=True):
+            shown = f"{exponent:.2f}" if size == sizes[-1] else ""
+            rows.append([name, str(size), f"{one['seconds']:.3g}", _mb(one["peak"]), shown])
+    text = ", ".join(f"{value} {name}" for name, value in BASE.items())
+    header = ["", "size", "seconds an epoch", "peak memory", "exponent"]
+    return "\n\n".join(["## What an epoch costs", f"Beside it: {text}.", table(header, rows)])
+
+
+PARTS: dict[str, Callable[[Path], str]] = {
+    "question": question,
+    "ragged": ragged,
+    "encoding": encoding,
+    "folder": larger_than_memory,
+    "cost": cost,
+}
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Measure, and write the tables."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    options = parser.parse_args(arguments)
+    texts, failed = [], False
+    with tempfile.TemporaryDirectory(prefix="refold-training-") as scratch:
+        for name in options.parts:
+            print(f"{name} ...", flush=True)
+            try:
+                texts.append(PARTS[name](Path(scratch)))
+            except MeasurementError as error:
+                texts.append(f"**Did not run:** {error}")
+                failed = True
+        whole = len(options.parts) == len(PARTS) and not failed
+        folder = FOLDER if whole else Path(tempfile.mkdtemp(prefix="refold-training-"))
+        picture = Path(scratch, "training.png")
+        if picture.exists():
+            (folder / picture.name).write_bytes(picture.read_bytes())
+    packages = (*PACKAGES, "jaxlib", "tensorflow-cpu", "torch", "sequitur")
+    write_page("training", "Training and encoding", texts, packages=packages, folder=folder)
+    print(f"{folder / 'training.md'} is written")
+
+
+def _draw_losses(losses: dict[str, list[float]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), dpi=150, layout="constrained")
+    ax = figure.add_subplot(xlabel="epoch", ylabel="binary cross-entropy")
+    for title, curve in losses.items():
+        ax.plot(range(1, len(curve) + 1), curve, label=title, linewidth=1.2)
+    ax.legend(frameon=False)
+    figure.savefig(path)
+
+
+def _compared(title: str, seconds: float, ours: float) -> list[str]:
+    return [title, f"{seconds:.2f}", f"{ours / seconds:.2f}"]
+
+
+def _mb(size: float) -> str:
+    return f"{size / 1e6:.0f} MB"
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])

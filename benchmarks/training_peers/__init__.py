@@ -1,0 +1,1 @@
+"""What `benchmarks.training` runs: each module is a process of its own."""

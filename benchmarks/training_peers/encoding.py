@@ -1,0 +1,100 @@
+"""Sequences to codes: ``... encoding refold|keras|sequitur NUM_SEQUENCES``, in sequences a second.
+
+The lengths are log-normal.  Keras predicts with the same network, its own LSTM, and sequences
+padded to the longest; sequitur's LSTM encoder of as many units reads one sequence at a time.
+"""
+
+import functools
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.training_peers.lengths import FEATURES, log_normal, with_keras_lstm
+from benchmarks.training_peers.process import answer
+
+CODE, UNITS = 16, 96
+ROUNDS = 3
+
+
+def by_refold(num_sequences: int) -> dict[str, Any]:
+    """Rate, and seconds of the LSTM alone on the same batches."""
+    import jax
+
+    import refold
+    from refold._codec import _batches
+    from refold.sequences import pad
+
+    data = log_normal(num_sequences)
+    few = np.argsort(data.lengths)[-64:]
+    ae = refold.SequenceAutoencoder(
+        latent_dim=CODE, units=UNITS, max_epochs=1, validation_fraction=0, random_state=0
+    ).fit(data[few])
+    seconds = _median(lambda: ae.transform(data))
+
+    network, scaled = ae._network, ae.scaler_.transform(data)
+    lstm = network.models.encoder.get_layer("encoder_1")
+    run = jax.jit(lambda x, mask: lstm(x, mask=mask))
+    given = []
+    for batch in _batches(scaled.lengths, network, "encode"):
+        x, _ = pad(scaled, batch.rows, batch.num_steps)
+        real = ~np.isnan(x).all(axis=2)
+        given.append((jax.numpy.asarray(np.nan_to_num(x)), jax.numpy.asarray(real)))
+    alone = _median(lambda: [run(*one).block_until_ready() for one in given])
+    return {"rate": num_sequences / seconds, "lstm_share": alone / seconds}
+
+
+def by_keras(num_sequences: int) -> dict[str, Any]:
+    """Rate of ``predict`` at the better of two batch sizes."""
+    import refold  # noqa: F401
+
+    # isort: split
+    from refold import models
+    from refold.sequences import pad
+
+    data = log_normal(num_sequences)
+    longest = int(data.lengths.max())
+    parts = models.default(["numeric"] * FEATURES, latent_dim=CODE, max_steps=longest, units=UNITS)
+    encoder = with_keras_lstm(parts.encoder)
+    x, _ = pad(data, np.arange(len(data)), longest)
+    rates = {}
+    for size in (32, 256):
+        predict = functools.partial(encoder.predict, x, batch_size=size, verbose=0)
+        rates[size] = num_sequences / _median(predict)
+    return {"rate": max(rates.values()), "batch_size": max(rates, key=rates.__getitem__)}
+
+
+def by_sequitur(num_sequences: int) -> dict[str, Any]:
+    """Rate of the encoder at the better number of threads."""
+    import torch
+    from sequitur.models import LSTM_AE
+
+    data = log_normal(num_sequences)
+    tensors = [torch.tensor(series, dtype=torch.float32) for series in data.to_list()]
+    encoder = LSTM_AE(FEATURES, CODE, h_dims=[UNITS]).encoder.eval()
+    rates = {}
+    for threads in (1, torch.get_num_threads()):
+        torch.set_num_threads(threads)
+        with torch.no_grad():
+            rates[threads] = num_sequences / _median(lambda: [encoder(one) for one in tensors])
+    return {"rate": max(rates.values())}
+
+
+def _median(call: Callable[[], Any]) -> float:
+    """Seconds of a call, once it has been called before."""
+    call()
+    times = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    which, number = sys.argv[1:]
+    measure = {"refold": by_refold, "keras": by_keras, "sequitur": by_sequitur}[which]
+    answer(**measure(int(number)))

@@ -1,0 +1,93 @@
+"""A folder of Parquet larger than memory should be: ``... folder make|files|memory PATH [...]``.
+
+- ``make PATH GIGABYTES`` writes the files: long layout, 48 numeric columns, lengths 20 to 180;
+- ``files PATH`` trains for an epoch from the files and encodes them, by the command line;
+- ``memory PATH`` trains for an epoch on the first of them, read into memory.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.training_peers.process import answer, peak_bytes
+
+FEATURES, FILE_STEPS = 48, 1_000_000
+SETTINGS = {"max_epochs": 1, "validation_fraction": 0, "refit": False, "random_state": 0}
+
+
+def make(path: Path, gigabytes: float) -> dict[str, Any]:
+    """Write files until there is so much of them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    names = [f"x{i:02d}" for i in range(FEATURES)]
+    size = first = number = 0
+    while size < gigabytes * 1e9:
+        lengths = rng.integers(20, 181, FILE_STEPS // 100)
+        num_steps = int(lengths.sum())
+        ids = np.repeat(np.arange(first, first + len(lengths)), lengths)
+        time_ = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
+        phase = rng.uniform(0, 6, (len(lengths), FEATURES)).astype(np.float32)
+        shifted = 0.1 * time_[:, None] + np.repeat(phase, lengths, axis=0)
+        values = np.sin(shifted, dtype=np.float32)
+        values += 0.2 * rng.standard_normal((num_steps, FEATURES), np.float32)
+        columns = {"id": ids, "time": time_, **dict(zip(names, values.T, strict=True))}
+        file = path / f"part-{number:04d}.parquet"
+        pq.write_table(pa.table(columns), file, row_group_size=100_000)
+        size, first, number = size + file.stat().st_size, first + len(lengths), number + 1
+    return {"bytes": size, "num_files": number, "num_sequences": first}
+
+
+def from_files(path: Path) -> dict[str, Any]:
+    """Train and encode from the files, as ``refold fit`` and ``refold encode`` do."""
+    import refold
+    from refold.cli import main
+
+    model, codes = path.parent / "model.refold", path.parent / "codes.parquet"
+    options = ["--max-epochs", "1", "--validation-fraction", "0", "--no-refit", "--seed", "0"]
+    began = time.perf_counter()
+    _succeed(main(["fit", str(path), "-o", str(model), *options, "--quiet"]))
+    fitted, fit_peak = time.perf_counter(), peak_bytes()
+    _succeed(main(["encode", str(model), str(path), "-o", str(codes), "--quiet"]))
+    return {
+        "fit_seconds": fitted - began,
+        "epoch_seconds": refold.load(model).history_["seconds"][-1],
+        "encode_seconds": time.perf_counter() - fitted,
+        "fit_peak": fit_peak,
+        "peak": peak_bytes(),
+        "num_steps": _num_steps(sorted(path.iterdir())),
+    }
+
+
+def in_memory(path: Path, num_files: int = 2) -> dict[str, Any]:
+    """Train on as many sequences as the first files hold, in memory."""
+    import refold
+    from refold.sequences import scan
+
+    data = scan(path).take(np.arange(num_files * FILE_STEPS // 100))
+    ae = refold.SequenceAutoencoder(**SETTINGS).fit(data)
+    return {"epoch_seconds": ae.history_["seconds"][-1], "num_steps": int(data.offsets[-1])}
+
+
+def _num_steps(files: list[Path]) -> int:
+    import pyarrow.parquet as pq
+
+    return sum(pq.read_metadata(file).num_rows for file in files)
+
+
+def _succeed(code: int) -> None:
+    if code:
+        raise SystemExit(f"the command ended with {code}")
+
+
+if __name__ == "__main__":
+    what, where, *rest = sys.argv[1:]
+    if what == "make":
+        answer(**make(Path(where), float(rest[0])))
+    else:
+        answer(**{"files": from_files, "memory": in_memory}[what](Path(where)))

@@ -1,0 +1,62 @@
+"""A measurement in a process of its own: started by the driver, it prints one JSON line."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+__all__ = ["MeasurementError", "answer", "peak_bytes", "run"]
+
+ROOT = Path(__file__).parents[2]
+
+
+# Keras imports TensorFlow where it is installed, whatever its backend: seconds and half a gigabyte
+# that say nothing of JAX.
+START = """
+import runpy, sys
+if sys.argv[1] == "jax":
+    sys.modules["tensorflow"] = None
+sys.argv = sys.argv[2:]
+runpy.run_module(sys.argv[0], run_name="__main__")
+"""
+
+
+class MeasurementError(RuntimeError):
+    """What a process wrote instead of a result."""
+
+
+def run(module: str, *arguments: object, backend: str = "jax") -> dict[str, Any]:
+    """Run a module of this folder, and return what it measured.
+
+    ``total_seconds`` is added: from the start of the process to its end.
+    """
+    started = time.perf_counter()
+    process = subprocess.run(
+        [sys.executable, "-c", START, backend, f"{__package__}.{module}", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ
+        | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""},
+        check=False,
+    )
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        last = process.stderr.strip().splitlines()[-1:]
+        raise MeasurementError(f"{module} {' '.join(map(str, arguments))}: {' '.join(last)}")
+    return {**json.loads(process.stdout.splitlines()[-1]), "total_seconds": seconds}
+
+
+def answer(**values: Any) -> None:
+    """Print the result of this process."""
+    print(json.dumps(values), flush=True)
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process had so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

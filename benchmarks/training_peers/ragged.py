@@ -1,0 +1,67 @@
+"""An epoch of very unequal lengths: ``... ragged refold|keras NUM_SEQUENCES``.
+
+Refold trains on log-normal lengths and on equal ones with as many steps, in one process; Keras on
+sequences that are padded to the longest, as its ``fit`` needs them, with the same network.
+"""
+
+import statistics
+import sys
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.training_peers.lengths import BATCH, equal, log_normal, with_keras_lstm
+from benchmarks.training_peers.process import answer
+
+EPOCHS = 4
+
+
+def by_refold(num_sequences: int) -> dict[str, Any]:
+    """Seconds of an epoch on each data set, and what was computed for nothing."""
+    import refold
+    from refold.sequences import Batches
+
+    ragged = log_normal(num_sequences)
+    level = equal(num_sequences, int(ragged.offsets[-1]))
+    seconds = {}
+    for name, data in (("ragged", ragged), ("equal", level)):
+        ae = refold.SequenceAutoencoder(
+            batch_size=BATCH, max_epochs=EPOCHS, validation_fraction=0, random_state=0
+        ).fit(data)
+        seconds[name] = statistics.median(np.diff(ae.history_["seconds"]))
+    batches = Batches(ragged.lengths, BATCH)
+    return {
+        **seconds,
+        "num_steps": int(ragged.offsets[-1]),
+        "longest": int(ragged.lengths.max()),
+        "num_shapes": len(batches.buckets),
+        "padding": batches.padding(),
+    }
+
+
+def by_keras(num_sequences: int) -> dict[str, Any]:
+    """Seconds of an epoch on padded sequences."""
+    import refold  # noqa: F401
+
+    # isort: split
+    import keras
+
+    from refold import models
+    from refold.sequences import pad
+
+    data = log_normal(num_sequences)
+    longest = int(data.lengths.max())
+    parts = models.default(["numeric"] * data.schema.num_columns, latent_dim=16, max_steps=longest)
+    model = models.autoencoder(with_keras_lstm(parts.encoder), with_keras_lstm(parts.decoder))
+    x, y = pad(data, np.arange(len(data)), longest)
+    model.autoencoder.compile(optimizer="adamw")
+    ends = [time.perf_counter()]
+    clock = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
+    model.autoencoder.fit(x, y, batch_size=BATCH, epochs=3, verbose=0, callbacks=[clock])
+    return {"padded": min(np.diff(ends)[1:]), "longest": longest}
+
+
+if __name__ == "__main__":
+    which, number = sys.argv[1:]
+    answer(**(by_refold if which == "refold" else by_keras)(int(number)))
