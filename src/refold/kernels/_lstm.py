@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
 from refold.errors import ParameterError
 from refold.kernels._library import layout, load, variant, why_not
@@ -168,23 +169,29 @@ def _without_residuals(
 def _forward(
     x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any, options: _Options
 ) -> tuple[Any, Any]:
-    outputs, last_h, last_c, *packed = _call_forward(
-        x, kernel, recurrent, bias, h, c, mask, (options, True)
-    )
+    arrays = [argument.value for argument in (x, kernel, recurrent, bias, h, c, mask)]
+    outputs, last_h, last_c, *packed = _call_forward(*arrays, (options, True))
     results = (outputs if options.return_sequences else None), last_h, last_c
-    return results, (x, kernel, recurrent, h, c, mask, outputs, *packed)
+    wanted = () if x.perturbed else None  # whether the gradient by x is: a residual must be a tree
+    del arrays[3]
+    return results, (wanted, *arrays, outputs, *packed)
 
 
 def _backward(options: _Options, residuals: tuple, cotangents: tuple) -> tuple:
+    wanted, *arrays = residuals
     d_outputs, d_h, d_c = cotangents
-    if d_outputs is None:
+    if d_outputs is None or isinstance(d_outputs, SymbolicZero):
         d_outputs = jnp.zeros((0, 0, 0), jnp.float32)
-    gradients = _call_backward(*residuals, d_outputs, d_h, d_c, options)
-    return *gradients[:6], None
+    d_h, d_c = (jnp.zeros_like(h) if isinstance(d, SymbolicZero) else d
+                for d, h in ((d_h, arrays[3]), (d_c, arrays[4])))
+    d_x, *others = _call_backward(
+        *arrays, d_outputs, d_h, d_c, (options, wanted is not None)
+    )[:6]
+    return (None if wanted is None else d_x), *others, None
 
 
 _lstm = cast(Any, jax.custom_vjp(_without_residuals, nondiff_argnums=(7,)))
-_lstm.defvjp(_forward, _backward)
+_lstm.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 @refuse_second_derivative
@@ -208,12 +215,12 @@ def _call_forward(*arguments: Any) -> Any:
 
 @refuse_second_derivative
 def _call_backward(*arguments: Any) -> Any:
-    *arrays, options = arguments
+    *arrays, (options, wants_x) = arguments
     x, kernel, recurrent, h, c, _, _, gates, *_ = arrays
     call = jax.ffi.ffi_call(
         _BACKWARD,
         [
-            _floats(*x.shape),
+            _floats(*(x.shape if wants_x else (0, 0, 0))),
             _floats(*kernel.shape),
             _floats(*recurrent.shape),
             _floats(recurrent.shape[1]),

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from refold._compilation import compiled
+
 __all__ = ["predict"]
 
 
@@ -34,19 +36,16 @@ def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
     given = inputs[0] if len(inputs) == 1 else list(inputs)
     if keras.backend.backend() != "jax":
         return np.asarray(model.predict_on_batch(given))
-    compiled = getattr(model, "_refold_compiled", None)
-    if compiled is None:
-        compiled = _compile(model)
-        model._refold_compiled = compiled
+    run = getattr(model, "_refold_compiled", None)
+    if run is None:
+        run = model._refold_compiled = _compile(model)
     trainable = [variable.value for variable in model.trainable_variables]
     others = [variable.value for variable in model.non_trainable_variables]
-    return np.asarray(compiled(trainable, others, given))
+    return np.asarray(run(trainable, others, given))
 
 
 def _compile(model: Any) -> Any:
-    import jax
-
-    return jax.jit(
+    return compiled(
         lambda trainable, others, given: model.stateless_call(
             trainable, others, given, training=False
         )[0]

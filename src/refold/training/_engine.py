@@ -6,17 +6,19 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 
+from refold._compilation import compiled
 from refold.models import Network, length_loss
 from refold.sequences import Run
 from refold.training._data import Batch, Data, Layout, take
 from refold.training._schedule import Schedule
 
-__all__ = ["Engine", "Norms", "State", "Totals"]
+__all__ = ["Engine", "Norms", "Seen", "State", "Totals"]
 
 
 class Totals(NamedTuple):
-    """Sums over the sequences seen: scalars on the device.
+    """Sums over the sequences seen, on the device or off it.
 
     Attributes
     ----------
@@ -34,7 +36,11 @@ class Totals(NamedTuple):
     @staticmethod
     def zero() -> "Totals":
         """Nothing seen yet."""
-        return Totals(*(jnp.zeros((), jnp.float32) for _ in range(4)))
+        return Totals(*(np.float32(0.0) for _ in range(4)))
+
+    def plus(self, other: "Totals") -> "Totals":
+        """Return the sums of both."""
+        return Totals(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 class State(NamedTuple):
@@ -44,6 +50,27 @@ class State(NamedTuple):
     non_trainable: list[Any]
     optimizer: list[Any]
     totals: Totals
+
+
+class Seen(NamedTuple):
+    """What a chunk of steps has led to, as Python looks at it.
+
+    Attributes
+    ----------
+    totals : Totals
+        Of the epoch so far.
+    finite : bool
+        Whether every weight is a finite number.
+    """
+
+    totals: Totals
+    finite: bool
+
+    @classmethod
+    def of(cls, numbers: Any) -> "Seen":
+        """Wait for the numbers and fetch them, all at once."""
+        *totals, finite = np.asarray(numbers).tolist()
+        return cls(Totals(*totals), bool(finite))
 
 
 class Norms(NamedTuple):
@@ -98,8 +125,8 @@ class Engine:
         self._layout = Layout.of(network)
         self._rate = _index(optimizer, optimizer._learning_rate) if scheduled else None
         self._iterations = _index(optimizer, optimizer.iterations)
-        self._train = jax.jit(self._run, static_argnames="num_steps")
-        self._check = jax.jit(self._evaluate, static_argnames="num_steps")
+        self._train = compiled(self._run, static_argnames="num_steps")
+        self._check = compiled(self._evaluate, static_argnames="num_steps")
 
     def train(
         self,
@@ -111,8 +138,15 @@ class Engine:
         *,
         norms: Norms,
         schedule: Schedule,
-    ) -> State:
-        """Train on the batches ``start`` to ``stop`` of a run."""
+    ) -> tuple[State, Any]:
+        """Train on the batches ``start`` to ``stop`` of a run.
+
+        Returns
+        -------
+        state : State
+        numbers : array
+            For `Seen`; the steps are over when they are there.
+        """
         bucket = run.bucket
         self.shapes.add(bucket)
         return self._train(
@@ -121,7 +155,7 @@ class Engine:
 
     def evaluate(self, state: State, data: Data, run: Run) -> Totals:
         """Errors of all batches of a run, without training."""
-        return self._check(
+        totals = self._check(
             state.trainable,
             state.non_trainable,
             data,
@@ -129,6 +163,7 @@ class Engine:
             run.num_batches,
             num_steps=run.bucket.num_steps,
         )
+        return Totals(*np.asarray(totals).tolist())
 
     def read_state(self, totals: Totals | None = None) -> State:
         """State of the Keras variables as they are now."""
@@ -162,16 +197,10 @@ class Engine:
             return float(rate(max(0, self.num_steps(state) - 1)))
         return float(state.optimizer[_index(self.optimizer, rate)])
 
-    @staticmethod
-    def is_finite(state: State) -> bool:
-        """Whether every weight is a finite number."""
-        return bool(_all_finite(state.trainable))
-
     def loss(self, totals: Totals) -> float:
         """Mean error of a target plus the weighted mean loss of a length."""
-        error = float(totals.error) / max(1.0, float(totals.num_observed))
-        length_error = float(totals.length_error) / max(1.0, float(totals.num_sequences))
-        return error + self.length_weight * length_error
+        error = totals.error / max(1.0, totals.num_observed)
+        return error + self.length_weight * totals.length_error / max(1.0, totals.num_sequences)
 
     def _run(
         self,
@@ -184,12 +213,14 @@ class Engine:
         schedule: Schedule,
         *,
         num_steps: int,
-    ) -> State:
+    ) -> tuple[State, Any]:
         def step(i: Any, state: State) -> State:
             batch = take(data, rows[i], num_steps, self._layout)
             return self._train_step(state, batch, norms, schedule)
 
-        return jax.lax.fori_loop(start, stop, step, state)
+        state = jax.lax.fori_loop(start, stop, step, state)
+        finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
+        return state, jnp.stack([*state.totals, finite.astype(jnp.float32)])
 
     def _train_step(self, state: State, batch: Batch, norms: Norms, schedule: Schedule) -> State:
         gradient = jax.value_and_grad(partial(self._objective, norms=norms), has_aux=True)
@@ -200,7 +231,7 @@ class Engine:
         if self._rate is not None:
             optimizer[self._rate] = schedule.rate(optimizer[self._iterations])
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, state.trainable)
-        return State(trainable, non_trainable, optimizer, _add(state.totals, totals))
+        return State(trainable, non_trainable, optimizer, state.totals.plus(totals))
 
     def _objective(
         self, trainable: Any, non_trainable: Any, batch: Batch, norms: Norms
@@ -232,26 +263,17 @@ class Engine:
         num_batches: Any,
         *,
         num_steps: int,
-    ) -> Totals:
+    ) -> Any:
         def add_batch(i: Any, totals: Totals) -> Totals:
             batch = take(data, rows[i], num_steps, self._layout)
             (y_pred, predicted), _ = self.joint.stateless_call(
                 trainable, non_trainable, batch.x, training=False
             )
-            return _add(totals, self._totals(batch, y_pred, predicted))
+            return totals.plus(self._totals(batch, y_pred, predicted))
 
-        return jax.lax.fori_loop(0, num_batches, add_batch, Totals.zero())
-
-
-@jax.jit
-def _all_finite(arrays: list[Any]) -> Any:
-    return jnp.stack([jnp.isfinite(array).all() for array in arrays]).all()
+        return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, Totals.zero()))
 
 
 def _index(optimizer: Any, variable: Any) -> int:
     """Place of a variable among an optimizer's."""
     return next(i for i, own in enumerate(optimizer.variables) if own is variable)
-
-
-def _add(a: Totals, b: Totals) -> Totals:
-    return Totals(*(x + y for x, y in zip(a, b, strict=True)))

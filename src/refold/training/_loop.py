@@ -16,7 +16,7 @@ import numpy as np
 from refold.sequences import Batches, Run
 from refold.training._callbacks import Hooks
 from refold.training._clock import Clock
-from refold.training._engine import Engine, Norms, Totals
+from refold.training._engine import Engine, Norms, Seen, Totals
 from refold.training._interrupt import Interrupt
 from refold.training._pages import Page
 from refold.training._parts import Checkpoints, End, Part
@@ -64,6 +64,9 @@ class Loop:
         self._hooks = Hooks(callbacks, engine, {"epochs": settings.max_epochs, "verbose": 0})
         self._clock = Clock(settings.time_budget, standing.seconds)
         self._last_written = self._clock.seconds
+        # of the state, as Python knows it without asking the device
+        self._seen = Seen(Totals(*map(float, standing.state.totals)), finite=True)
+        self._num_steps = 0
 
     def validated(
         self, part: Part, interrupt: Interrupt, progress: Progress, *, refit: bool
@@ -83,6 +86,7 @@ class Loop:
         End
         """
         standing = self.standing
+        self._num_steps = self._engine.num_steps(standing.state)
         self._hook("on_train_begin")
         end = End.DONE
         while standing.epoch <= self._settings.max_epochs and not self._hooks.stop:
@@ -90,11 +94,11 @@ class Loop:
             if stopped is End.INTERRUPTED and standing.within_epoch:
                 end = stopped
                 break
-            loss = self._engine.loss(standing.state.totals)
+            loss = self._engine.loss(self._seen.totals)
             val_loss = None if part.held_out is None else self._validate(part.held_out)
             measured = loss if val_loss is None else val_loss
             # without validation nobody has looked at the weights of the last step yet
-            sound = val_loss is not None or self._engine.is_finite(standing.state)
+            sound = val_loss is not None or self._seen.finite
             if not (math.isfinite(loss) and math.isfinite(measured) and sound):
                 end = End.DIVERGED
                 break
@@ -102,7 +106,7 @@ class Loop:
                 standing.best = [*standing.state.trainable, *standing.state.non_trainable]
                 standing.best_loss = measured
                 standing.best_epoch = standing.epoch
-                standing.best_steps = self._engine.num_steps(standing.state)
+                standing.best_steps = self._num_steps
             self._end_epoch(loss, val_loss, progress)
             if stopped is not None or interrupt.asked:
                 end = stopped or End.INTERRUPTED
@@ -127,11 +131,12 @@ class Loop:
         End
         """
         standing = self.standing
+        self._num_steps = self._engine.num_steps(standing.state)
         self._hook("on_train_begin")
-        while (done := self._engine.num_steps(standing.state)) < standing.refit_steps:
-            stopped = self._epoch(part, interrupt, standing.refit_steps - done, refit=False)
-            loss = self._engine.loss(standing.state.totals)
-            if not (math.isfinite(loss) and self._engine.is_finite(standing.state)):
+        while (left := standing.refit_steps - self._num_steps) > 0:
+            stopped = self._epoch(part, interrupt, left, refit=False)
+            loss = self._engine.loss(self._seen.totals)
+            if not (math.isfinite(loss) and self._seen.finite):
                 return End.DIVERGED
             if stopped is not None and standing.within_epoch:
                 return stopped
@@ -161,7 +166,7 @@ class Loop:
             max(1.0, part.num_observed / max(1, part.num_sequences) * settings.batch_size),
             float(settings.batch_size),
         )
-        until = None if most is None else most + self._engine.num_steps(standing.state)
+        until = None if most is None else most + self._num_steps
         while standing.page < part.pages.num_pages:
             page = part.pages.load(standing.epoch, standing.page)
             runs = list(
@@ -173,11 +178,10 @@ class Loop:
                 run = runs[standing.run]
                 last = run.num_batches
                 if until is not None:
-                    left = until - self._engine.num_steps(standing.state)
-                    last = min(last, standing.batch + left)
+                    last = min(last, standing.batch + until - self._num_steps)
                 if last > standing.batch:
                     self._run_chunk(page, run, last, norms)
-                    if not math.isfinite(float(standing.state.totals.error)):
+                    if not math.isfinite(self._seen.totals.error):
                         return End.DIVERGED
                 if standing.batch == run.num_batches:
                     standing.run, standing.batch = standing.run + 1, 0
@@ -202,10 +206,10 @@ class Loop:
         most = 1 if self._hooks.every_step else self._clock.chunk(run.bucket)
         stop = min(last, standing.batch + most)
         if self._hooks.every_step:
-            step = self._engine.num_steps(standing.state)
+            step = self._num_steps
             self._hook("on_train_batch_begin", step)
         began = time.perf_counter()
-        standing.state = self._engine.train(
+        standing.state, numbers = self._engine.train(
             standing.state,
             page.data,
             run._replace(rows=page.places(run.rows)),
@@ -214,11 +218,12 @@ class Loop:
             norms=norms,
             schedule=Schedule(np.float32(standing.peak), np.int32(standing.num_steps)),
         )
-        standing.state.totals.error.block_until_ready()
+        self._seen = Seen.of(numbers)
         self._clock.took(time.perf_counter() - began, run.bucket, stop - standing.batch)
+        self._num_steps += stop - standing.batch
         standing.batch = stop
         if self._hooks.every_step:
-            logs = {"loss": self._engine.loss(standing.state.totals)}
+            logs = {"loss": self._engine.loss(self._seen.totals)}
             self._hook("on_train_batch_end", step, logs)
 
     def _end_epoch(self, loss: float, val_loss: float | None, progress: Progress) -> None:
@@ -250,9 +255,7 @@ class Loop:
         for run in self._batches.epoch(page.rows):
             began = time.perf_counter()
             run = run._replace(rows=page.places(run.rows))
-            found = self._engine.evaluate(self.standing.state, page.data, run)
-            totals = Totals(*(a + b for a, b in zip(totals, found, strict=True)))
-            totals.error.block_until_ready()
+            totals = totals.plus(self._engine.evaluate(self.standing.state, page.data, run))
             self._clock.took(time.perf_counter() - began, (run.bucket, "validation"))
         return self._engine.loss(totals)
 
@@ -262,8 +265,8 @@ class Loop:
         standing = self.standing
         if standing.phase == "refit":
             return End.TIME if self._clock.is_up() else None
-        steps = self._engine.num_steps(standing.state)
-        standing.num_steps = self._clock.plan(steps, standing.num_steps, refit=refit)
+        planned = self._clock.plan(self._num_steps, standing.num_steps, refit=refit)
+        standing.num_steps = planned
         return End.TIME if self._clock.is_up(standing.best_steps if refit else 0) else None
 
     def _checkpoint_if_due(self) -> None:

@@ -38,7 +38,7 @@ class BackwardPass {
       std::memcpy(dh + r * ld_dh, call_.d_h + b * units, units * sizeof(float));
       std::memcpy(dc + r * ld, call_.d_c + b * units, units * sizeof(float));
       std::memcpy(before + r * ld, call_.c0 + b * units, units * sizeof(float));
-      if (call_.mask) clear_d_x(first + r);
+      if (call_.mask && call_.d_x) clear_d_x(first + r);
     }
     for (int64_t step = plan_.longest() - 1; step >= 0; --step) {
       const int64_t running = std::min(plan_.running(step), last) - first;
@@ -46,20 +46,23 @@ class BackwardPass {
       const int64_t row = plan_.row(step, first);
       const float* c = call_.cells + row * ld;
       const float* c_before = step ? call_.cells + plan_.row(step - 1, first) * ld : before;
-      for (int64_t r = 0; r < running; ++r) {
+      for (int64_t r = 0; r < running; r += kRows) {
+        const int64_t rows = std::min(kRows, running - r);
         const float* gates = call_.activated + (row + r) * ld_gates;
         float* d_sums = own + r * ld_gates;
-        add_d_outputs(step, first + r, dh + r * ld_dh);
+        for (int64_t i = r; i < r + rows; ++i) add_d_outputs(step, first + i, dh + i * ld_dh);
         for (const Block& block : blocks_) {
+          const int64_t unit = block.first;
           for_width(block.width, [&](auto width) {
-            constexpr int W = decltype(width)::value;
-            const int64_t unit = block.first;
-            cell_backward<A, R, W>(gates + 4 * unit, d_sums + 4 * unit, c_before + r * ld + unit, c + r * ld + unit,
-                                   dh + r * ld_dh + unit, dc + r * ld + unit);
+            cell_backward<A, R, decltype(width)::value>(
+                rows, gates + 4 * unit, d_sums + 4 * unit, ld_gates, c_before + r * ld + unit,
+                c + r * ld + unit, dc + r * ld + unit, ld, dh + r * ld_dh + unit, ld_dh);
           });
-          clear_absent(block, d_sums + 4 * block.first);
+          clear_absent(block, rows, d_sums + 4 * unit, ld_gates);
         }
-        std::memcpy(call_.gates + (row + r) * ld_gates, d_sums, 4 * ld * sizeof(float));
+        for (int64_t i = 0; i < rows; ++i)
+          std::memcpy(call_.gates + (row + r + i) * ld_gates, d_sums + i * ld_gates,
+                      4 * ld * sizeof(float));
       }
       if (by_input_.at_once()) by_input_.run_step(own, ld_gates, step, first, running);
       for (int64_t panel = 0; panel < weights_.panels(); ++panel) {
@@ -79,6 +82,8 @@ class BackwardPass {
   }
 
  private:
+  static constexpr int64_t kRows = kTogether<4>;  // sequences taken together
+
   // Gradients by the outputs that show the state after `step`: its own, and those of the masked
   // steps up to the next real one.  Step -1 is the initial state.
   void add_d_outputs(int64_t step, int64_t rank, float* dh) const {
@@ -93,10 +98,12 @@ class BackwardPass {
 
   // Units that are padding: an infinite input would make NaN of their zero weights, and the
   // products would spread it.
-  static void clear_absent(const Block& block, float* d_sums) {
+  static void clear_absent(const Block& block, int64_t rows, float* d_sums, int64_t ld) {
     if (block.present == block.width) return;
-    for (int gate = 0; gate < 4; ++gate)
-      std::fill(d_sums + gate * block.width + block.present, d_sums + (gate + 1) * block.width, 0.0f);
+    for (; rows > 0; --rows, d_sums += ld)
+      for (int gate = 0; gate < 4; ++gate)
+        std::fill(d_sums + gate * block.width + block.present,
+                  d_sums + (gate + 1) * block.width, 0.0f);
   }
 
   void clear_d_x(int64_t rank) const {

@@ -1,5 +1,7 @@
-// One step of one sequence between the products: gates, state and output, and back.
+// One step of some sequences between the products: gates, state and output, and back.
 #pragma once
+
+#include <type_traits>
 
 #include "lstm.h"
 #include "simd.h"
@@ -40,41 +42,71 @@ inline Floats<W> slope(Floats<W> y) {
   return fill<W>(1.0f);
 }
 
+// Rows of a block of W units that fill a vector, and are computed together.
+template <int W>
+constexpr int64_t kTogether = kWidth / W;
+
+// Calls work(row, std::integral_constant<int, Rows>): as many rows together as fill a vector, then
+// the others one by one.
+template <int W, typename Work>
+inline void for_rows_together(int64_t rows, const Work& work) {
+  constexpr int kRows = kTogether<W>;
+  int64_t row = 0;
+  if constexpr (kRows > 1)
+    for (; row + kRows <= rows; row += kRows) work(row, std::integral_constant<int, kRows>());
+  for (; row < rows; ++row) work(row, std::integral_constant<int, 1>());
+}
+
 // A block of W units of some sequences: `sums` are the gates' weighted sums, overwritten by the
 // gates.  Two loops, because a row's whole chain of exponentials is too long to overlap with the
 // next row's.
 template <Activation A, Activation R, int W>
 inline void cell_forward(int64_t rows, float* sums, int64_t ld_sums, float* c, float* h,
                          int64_t ld) {
-  for (int64_t r = 0; r < rows; ++r) {
+  for_rows_together<W>(rows, [&](int64_t r, auto together) {
+    constexpr int N = decltype(together)::value, V = N * W;
     float* gates = sums + r * ld_sums;
-    Floats<W> input, forget, candidate, output;
-    activate<R, R, W>(load<W>(gates), load<W>(gates + W), input, forget);
-    activate<A, R, W>(load<W>(gates + 2 * W), load<W>(gates + 3 * W), candidate, output);
-    store<W>(c + r * ld, forget * load<W>(c + r * ld) + input * candidate);
-    store<W>(gates, input);
-    store<W>(gates + W, forget);
-    store<W>(gates + 2 * W, candidate);
-    store<W>(gates + 3 * W, output);
-  }
-  for (int64_t r = 0; r < rows; ++r)
-    store<W>(h + r * ld, load<W>(sums + r * ld_sums + 3 * W) * activate<A, W>(load<W>(c + r * ld)));
+    const auto gate = [&](int i) { return load_rows<W, N>(gates + i * W, ld_sums); };
+    Floats<V> input, forget, candidate, output;
+    activate<R, R, V>(gate(0), gate(1), input, forget);
+    activate<A, R, V>(gate(2), gate(3), candidate, output);
+    const Floats<V> state = forget * load_rows<W, N>(c + r * ld, ld) + input * candidate;
+    store_rows<W, N>(c + r * ld, ld, state);
+    store_rows<W, N>(gates, ld_sums, input);
+    store_rows<W, N>(gates + W, ld_sums, forget);
+    store_rows<W, N>(gates + 2 * W, ld_sums, candidate);
+    store_rows<W, N>(gates + 3 * W, ld_sums, output);
+  });
+  for_rows_together<W>(rows, [&](int64_t r, auto together) {
+    constexpr int N = decltype(together)::value, V = N * W;
+    const Floats<V> output = load_rows<W, N>(sums + r * ld_sums + 3 * W, ld_sums);
+    store_rows<W, N>(h + r * ld, ld, output * activate<A, V>(load_rows<W, N>(c + r * ld, ld)));
+  });
 }
 
 // From the gates to the gradients by their sums; dc goes from this step to the one before.
+// Rows of gates and sums are ld_gates apart, those of dh ld_dh, the others ld.
 template <Activation A, Activation R, int W>
-inline void cell_backward(const float* gates, float* d_sums, const float* c_before, const float* c, const float* dh,
-                          float* dc) {
-  const Floats<W> input = load<W>(gates), forget = load<W>(gates + W);
-  const Floats<W> candidate = load<W>(gates + 2 * W), output = load<W>(gates + 3 * W);
-  const Floats<W> squashed = activate<A, W>(load<W>(c));
-  const Floats<W> d_output = load<W>(dh);
-  const Floats<W> d_state = load<W>(dc) + d_output * output * slope<A, W>(squashed);
-  store<W>(d_sums, d_state * candidate * slope<R, W>(input));
-  store<W>(d_sums + W, d_state * load<W>(c_before) * slope<R, W>(forget));
-  store<W>(d_sums + 2 * W, d_state * input * slope<A, W>(candidate));
-  store<W>(d_sums + 3 * W, d_output * squashed * slope<R, W>(output));
-  store<W>(dc, d_state * forget);
+inline void cell_backward(int64_t rows, const float* gates, float* d_sums, int64_t ld_gates,
+                          const float* c_before, const float* c, float* dc, int64_t ld,
+                          const float* dh, int64_t ld_dh) {
+  for_rows_together<W>(rows, [&](int64_t r, auto together) {
+    constexpr int N = decltype(together)::value, V = N * W;
+    const auto gate = [&](int i) { return load_rows<W, N>(gates + r * ld_gates + i * W, ld_gates); };
+    const auto write = [&](int i, Floats<V> v) {
+      store_rows<W, N>(d_sums + r * ld_gates + i * W, ld_gates, v);
+    };
+    const Floats<V> input = gate(0), forget = gate(1), candidate = gate(2), output = gate(3);
+    const Floats<V> squashed = activate<A, V>(load_rows<W, N>(c + r * ld, ld));
+    const Floats<V> d_output = load_rows<W, N>(dh + r * ld_dh, ld_dh);
+    const Floats<V> d_state =
+        load_rows<W, N>(dc + r * ld, ld) + d_output * output * slope<A, V>(squashed);
+    write(0, d_state * candidate * slope<R, V>(input));
+    write(1, d_state * load_rows<W, N>(c_before + r * ld, ld) * slope<R, V>(forget));
+    write(2, d_state * input * slope<A, V>(candidate));
+    write(3, d_output * squashed * slope<R, V>(output));
+    store_rows<W, N>(dc + r * ld, ld, d_state * forget);
+  });
 }
 
 }  // namespace REFOLD_VARIANT

@@ -101,7 +101,7 @@ ffi::Error backward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats rec
   call.d_outputs = data_or_null(d_outputs);
   call.d_h = d_h.typed_data();
   call.d_c = d_c.typed_data();
-  call.d_x = d_x->typed_data();
+  call.d_x = data_or_null(*d_x);
   call.d_kernel = d_kernel->typed_data();
   call.d_recurrent = d_recurrent->typed_data();
   call.d_bias = d_bias->typed_data();

@@ -72,10 +72,9 @@ class ForwardPass {
           const int64_t column = 4 * block.first;
           float* sums = gates + column;
           expect_writes(sums, ld_gates, 4 * W, running);
-          multiply<4, W, false>({inputs, ld_in, weights_ + column * depth_, 4 * W, depth_,
-                                 has_early ? early_next + column : bias_ + column,
-                                 has_early ? ld_gates : 0,
-                                 sums, ld_gates}, running);
+          multiply_gates<W>({inputs, ld_in, weights_ + column * depth_, 4 * W, depth_,
+                             has_early ? early_next + column : bias_ + column,
+                             has_early ? ld_gates : 0, sums, ld_gates}, running);
           cell_forward<A, R, W>(running, sums, ld_gates, c + block.first, h + block.first, ld);
         });
       if (has_early) early_next += running * ld_gates;
@@ -103,6 +102,12 @@ class ForwardPass {
     for (int64_t r = 0; r < count; ++r)
       for (int64_t column = 0; column < width; column += 16)
         __builtin_prefetch(rows + r * ld + column, 1);
+  }
+
+  // Sums of the four gates of W units, which lie side by side.
+  template <int W>
+  static void multiply_gates(const Product& product, int64_t rows) {
+    multiply<4 * W / kWidth, kWidth, false>(product, rows);
   }
 
   float* output(int64_t rank, int64_t position) const {
@@ -134,9 +139,9 @@ class ForwardPass {
         for_width(block.width, [&](auto width) {
           constexpr int W = decltype(width)::value;
           const int64_t column = 4 * block.first;
-          multiply<4, W, false>({x, kEarlyDepth, early_ + column * depth + 4 * W * k, 4 * W, now,
-                                 k ? sums + column : bias_ + column, k ? ld : 0, sums + column, ld},
-                                rows);
+          multiply_gates<W>({x, kEarlyDepth, early_ + column * depth + 4 * W * k, 4 * W, now,
+                             k ? sums + column : bias_ + column, k ? ld : 0, sums + column, ld},
+                            rows);
         });
     }
     return step;

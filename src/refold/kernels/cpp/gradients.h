@@ -18,18 +18,19 @@ class InputGradient {
       : call_(call),
         plan_(plan),
         layout_(call.shape),
-        few_(call.shape.features <= kFew),
-        rows_(few_ ? call.shape.features * 4 * layout_.units : 0),
-        weights_(call.kernel, few_ ? 0 : call.shape.features, call.shape.units, layout_,
+        features_(call.d_x ? call.shape.features : 0),
+        few_(features_ <= kFew),
+        rows_(few_ ? features_ * 4 * layout_.units : 0),
+        weights_(call.kernel, few_ ? 0 : features_, call.shape.units, layout_,
                  unit_blocks(layout_, call.shape.units), pool) {
     for (const Block& block : unit_blocks(layout_, call.shape.units))
-      for (int64_t f = 0; few_ && f < call.shape.features; ++f)
+      for (int64_t f = 0; few_ && f < features_; ++f)
         pack_rows(call.kernel + f * 4 * call.shape.units, 1, call.shape.units, block,
                   rows_ + 4 * (f * layout_.units + block.first));
   }
 
   // Whether rows are worth a product as soon as they are known, while they are in the cache.
-  bool at_once() const { return call_.shape.features <= kAtOnce; }
+  bool at_once() const { return features_ > 0 && features_ <= kAtOnce; }
 
   // Rows of one step, of ranks from `first` on.
   void run_step(const float* d_sums, int64_t ld, int64_t step, int64_t first, int64_t rows) const {
@@ -42,7 +43,9 @@ class InputGradient {
   }
 
   // The others by items, when all gradients by the sums are known.
-  int64_t items() const { return at_once() ? 0 : (plan_.rows() + kRows - 1) / kRows; }
+  int64_t items() const {
+    return features_ <= kAtOnce ? 0 : (plan_.rows() + kRows - 1) / kRows;
+  }
 
   void run(int64_t item) const {
     float* to[kRows];
@@ -72,7 +75,7 @@ class InputGradient {
 
   void dot(const float* d_sums, float* to) const {
     const int64_t depth = 4 * layout_.units;
-    for (int64_t f = 0; f < call_.shape.features; ++f) {
+    for (int64_t f = 0; f < features_; ++f) {
       const float* weights = rows_ + f * depth;
       Floats<kWidth> products = fill<kWidth>(0.0f);
       for (int64_t k = 0; k < depth; k += kWidth)
@@ -90,7 +93,7 @@ class InputGradient {
                             weights_.depth(), zero, 0, tile, columns};
       if (weights_.vectors(panel) == kPanel) multiply<kPanel, kWidth, false>(product, rows);
       else multiply<1, kWidth, false>(product, rows);
-      const int64_t present = std::min(columns, call_.shape.features - column);
+      const int64_t present = std::min(columns, features_ - column);
       for (int64_t row = 0; row < rows; ++row)
         std::memcpy(to[row] + column, tile + row * columns, present * sizeof(float));
     }
@@ -99,6 +102,7 @@ class InputGradient {
   const Backward& call_;
   const Plan& plan_;
   Layout layout_;
+  int64_t features_;  // none where nobody reads the gradient
   bool few_;
   Buffer rows_;
   Transposed weights_;

@@ -59,7 +59,7 @@ struct Backward : Call {
   const float* d_outputs;   // (B, T, H), or null
   const float* d_h;         // (B, H)
   const float* d_c;         // (B, H)
-  float* d_x;               // (B, T, F)
+  float* d_x;               // (B, T, F), or null if nobody reads it
   float* d_kernel;          // (F, 4H)
   float* d_recurrent;       // (H, 4H)
   float* d_bias;            // (4H)

@@ -6,7 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
-#if defined(__AVX512F__)
+#if defined(__AVX__)
 #include <immintrin.h>
 #endif
 
@@ -47,6 +47,37 @@ inline Floats<W> load(const float* from) {
 template <int W>
 inline void store(float* to, Floats<W> v) {
   std::memcpy(to, &v, sizeof v);
+}
+
+// Rows of W floats, `ld` apart, side by side in one vector: where a row is narrower than the machine's
+// vectors, some are computed at the price of one.
+template <int W, int Rows>
+inline Floats<W * Rows> load_rows(const float* from, int64_t ld) {
+  if constexpr (Rows == 1) {
+    return load<W>(from);
+  } else {
+    const auto low = load_rows<W, Rows / 2>(from, ld);
+    const auto high = load_rows<W, Rows / 2>(from + Rows / 2 * ld, ld);
+#if defined(__AVX512F__)
+    if constexpr (W * Rows == 16)
+      return (Floats<16>)_mm512_insertf32x8(_mm512_castps256_ps512((__m256)low), (__m256)high, 1);
+#endif
+#if defined(__AVX__)
+    if constexpr (W * Rows == 8) return (Floats<8>)_mm256_set_m128((__m128)high, (__m128)low);
+#endif
+  }
+}
+
+template <int W, int Rows>
+inline void store_rows(float* to, int64_t ld, Floats<W * Rows> v) {
+  if constexpr (Rows == 1) {
+    store<W>(to, v);
+  } else {
+    Floats<W * Rows / 2> halves[2];
+    std::memcpy(halves, &v, sizeof v);
+    store_rows<W, Rows / 2>(to, ld, halves[0]);
+    store_rows<W, Rows / 2>(to + Rows / 2 * ld, ld, halves[1]);
+  }
 }
 
 template <int W>
