@@ -140,7 +140,7 @@ def by_hand(case, steps, num_scheduled):
     for epoch in range(1, 100):
         for cut in batches(data).epoch(page.rows, seed=0, epoch=epoch):
             last = min(cut.num_batches, steps - done)
-            state = engine.train(
+            state, _ = engine.train(
                 state,
                 page.data,
                 cut,
@@ -261,7 +261,7 @@ def test_a_step_is_the_step_of_keras(optimizer):
         return found
 
     engine = Engine(net, make(), length_weight=0.0, scheduled=False)
-    state = engine.train(
+    state, _ = engine.train(
         engine.read_state(),
         page.data,
         cut,
@@ -307,7 +307,7 @@ def test_each_shape_is_compiled_once():
     for epoch in range(3):
         for cut in cuts.epoch(page.rows, seed=0, epoch=epoch):
             for start, stop in ((0, 1), (1, cut.num_batches)):
-                state = engine.train(
+                state, _ = engine.train(
                     state,
                     page.data,
                     cut,

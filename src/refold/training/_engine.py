@@ -1,6 +1,6 @@
 """Compiled training steps and compiled evaluation, as functions of a state."""
 
-from functools import partial
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -34,9 +34,10 @@ class Totals(NamedTuple):
     num_sequences: Any
 
     @staticmethod
+    @functools.cache
     def zero() -> "Totals":
-        """Nothing seen yet."""
-        return Totals(*(np.float32(0.0) for _ in range(4)))
+        """Nothing seen yet, on the device; made once."""
+        return Totals(*(jnp.zeros((), jnp.float32) for _ in range(4)))
 
     def plus(self, other: "Totals") -> "Totals":
         """Return the sums of both."""
@@ -223,7 +224,7 @@ class Engine:
         return state, jnp.stack([*state.totals, finite.astype(jnp.float32)])
 
     def _train_step(self, state: State, batch: Batch, norms: Norms, schedule: Schedule) -> State:
-        gradient = jax.value_and_grad(partial(self._objective, norms=norms), has_aux=True)
+        gradient = jax.value_and_grad(functools.partial(self._objective, norms=norms), has_aux=True)
         (_, (non_trainable, totals)), gradients = gradient(
             state.trainable, state.non_trainable, batch
         )
@@ -271,7 +272,7 @@ class Engine:
             )
             return totals.plus(self._totals(batch, y_pred, predicted))
 
-        return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, Totals.zero()))
+        return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, Totals(*jnp.zeros(4))))
 
 
 def _index(optimizer: Any, variable: Any) -> int:

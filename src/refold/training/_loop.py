@@ -251,7 +251,7 @@ class Loop:
             self._checkpoint_if_due()
 
     def _validate(self, page: Page) -> float:
-        totals = Totals.zero()
+        totals = Totals(0.0, 0.0, 0.0, 0.0)
         for run in self._batches.epoch(page.rows):
             began = time.perf_counter()
             run = run._replace(rows=page.places(run.rows))
