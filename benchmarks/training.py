@@ -1,10 +1,10 @@
 """Training and encoding as a whole, beside Keras and sequitur: ``python -m benchmarks.training``.
 
-Takes about 40 minutes on two cores; ``--parts question encoding`` measures some parts only.  It
+Takes about half an hour on two cores; ``--parts question encoding`` measures some parts only.  It
 needs ``tensorflow-cpu``, ``torch`` and ``sequitur`` (dependency groups ``backends`` and ``peers``)
 and 5 GB of disk.  Every measurement is a process of its own, and they run one after the other; what
-fails is named in the results.  Tables go to ``results/training.md`` if all parts ran, else to a
-folder for temporary files.
+fails is named in the results.  Tables go to ``results/training.md`` and to the page of the
+documentation if all parts ran, else to a folder for temporary files.
 """
 
 import argparse
@@ -14,9 +14,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks._results import FOLDER, PACKAGES, table, write_page
+from benchmarks._results import FOLDER, PACKAGES, replace_results, surroundings, table, write_page
 from benchmarks.training_peers.process import MeasurementError, run
+from benchmarks.training_peers.question import BATCH, NUM_SEQUENCES
 
+DOCS = FOLDER.parents[1] / "docs"
+PICTURE = "training.png"
 NUM_RAGGED, NUM_PADDED, NUM_SEQUITUR = 10_000, 640, 1000
 EPOCHS = 1500
 GIGABYTES = 4.0
@@ -26,20 +29,37 @@ BASE = {"sequences": 1000, "steps": 50, "units": 64, "vector": 16}
 
 def question(folder: Path) -> str:
     """Train the question's own model on its data, by three programs."""
-    rows, losses = [], {}
+    measured, losses = {}, {}
     for title, which, backend, rounds in (
         ("Refold", "refold", "jax", 3),
         ("Keras on JAX", "keras", "jax", 3),
         ("Keras on TensorFlow", "keras", "tensorflow", 1),
     ):
         runs = [run("question", which, EPOCHS, backend=backend) for _ in range(rounds)]
-        step = statistics.median(one["step_seconds"] for one in runs)
-        total = statistics.median(one["total_seconds"] for one in runs)
+        measured[title] = [
+            statistics.median(one[name] for one in runs)
+            for name in ("step_seconds", "total_seconds")
+        ]
         losses[title] = runs[0]["losses"]
-        rows.append([title, f"{1e3 * step:.3g}", f"{total:.1f}", f"{losses[title][-1]:.4f}"])
-    _draw_losses(losses, folder / "training.png")
-    header = ["", "ms a step", f"seconds for {EPOCHS} epochs, start-up included", "last loss"]
-    return "## The question's model and data\n\n" + table(header, rows)
+    _draw_losses(losses, folder / PICTURE)
+    ours = measured["Refold"]
+    rows = [
+        [
+            title,
+            f"{1e3 * step:.3g}",
+            f"{step / ours[0]:.1f}",
+            f"{total:.1f}",
+            f"{total / ours[1]:.1f}",
+            f"{losses[title][-1]:.4f}",
+        ]
+        for title, (step, total) in measured.items()
+    ]
+    header = ["", "ms a step", "times ours", f"seconds, {EPOCHS} epochs", "times ours", "last loss"]
+    text = (
+        f"{NUM_SEQUENCES} one-hot sequences of 10 steps, batches of {BATCH}. Seconds are those of "
+        "a whole process, start-up included."
+    )
+    return "\n\n".join(["## The question's model and data", text, table(header, rows)])
 
 
 def ragged(folder: Path) -> str:
@@ -149,11 +169,16 @@ def main(arguments: Sequence[str] = ()) -> None:
                 failed = True
         whole = len(options.parts) == len(PARTS) and not failed
         folder = FOLDER if whole else Path(tempfile.mkdtemp(prefix="refold-training-"))
-        picture = Path(scratch, "training.png")
+        picture = Path(scratch, PICTURE)
         if picture.exists():
-            (folder / picture.name).write_bytes(picture.read_bytes())
+            (DOCS / "images" if whole else folder).joinpath(PICTURE).write_bytes(
+                picture.read_bytes()
+            )
     packages = (*PACKAGES, "jaxlib", "tensorflow-cpu", "torch", "sequitur")
     write_page("training", "Training and encoding", texts, packages=packages, folder=folder)
+    if whole:
+        text = "\n\n".join([surroundings(packages), *texts])
+        replace_results(DOCS / "training.md", text.replace("## ", "### "))
     print(f"{folder / 'training.md'} is written")
 
 

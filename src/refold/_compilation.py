@@ -22,9 +22,7 @@ _WRONG = (((0, 6, 0), (0, 6, 1)), ((0, 8, 2), (0, 10, 2)))
 # No fusion is left to YNNPACK.
 _OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 # Bytes from which the oldest files go, until there is half as much.
-_MOST_BYTES = 500_000_000
-# Seconds of compiling that are worth a file.
-_WORTH = 0.2
+_MOST_BYTES = 200_000_000
 
 
 def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -94,7 +92,8 @@ def keep_compiled() -> None:
     if not os.access(folder, os.W_OK):
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH)
+    # small functions too: a network's random first weights are twenty of them, and a second
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _machine() -> str:

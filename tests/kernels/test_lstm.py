@@ -436,6 +436,33 @@ def test_checkpoint_computes_again_what_was_computed():
     same_bits(*gradients)
 
 
+@pytest.mark.parametrize("features", [3, 5, 130])
+@pytest.mark.parametrize("kind", ["none", "holes"])
+def test_no_gradient_is_made_by_an_input_that_nobody_differentiates_by(features, kind):
+    given, mask, _ = example(shape=(7, 9, features, 20), kind=kind, seed=0, with_states=True)
+
+    def loss(arguments):
+        outputs, h, c = kernels.lstm(*arguments, mask)
+        return (outputs**2).sum() + h.sum() + c.sum()
+
+    def by_weights(weights):
+        return loss((given[0], *weights))
+
+    same_bits(
+        [np.asarray(a) for a in jax.grad(by_weights)(given[1:])],
+        [np.asarray(a) for a in jax.grad(loss)(given)[1:]],
+    )
+    text = jax.jit(jax.grad(by_weights)).lower(given[1:]).as_text()
+    assert "tensor<0x0x0xf32>" in text
+
+
+def test_results_that_nobody_reads_have_no_gradient():
+    by_state = jax.grad(lambda c: kernels.lstm(*GIVEN[:5], c)[2].sum())(GIVEN[5])
+    zero = np.zeros_like(GIVEN[4])
+    expected = reference.gradients(*GIVEN, cotangents=(None, zero, zero + 1)).c
+    close([np.asarray(by_state)], [expected], 1e-4)
+
+
 def test_a_jacobian_backwards():
     found = np.asarray(jax.jacrev(last)(GIVEN[0]))
     expected = np.zeros_like(found)

@@ -55,6 +55,7 @@ def test_equal_lengths_are_cut_as_asked():
     batches = Batches(np.full(100, 9), 32)
     assert batches.buckets == ((9, 32),)
     assert batches.padding() == 0
+    assert batches.of_one_length
     sizes = [(run.rows >= 0).sum(axis=1) for run in batches.epoch(np.arange(100))]
     assert np.concatenate(sizes)[:4].tolist() == [32, 32, 32, 4]
 
@@ -75,6 +76,7 @@ def test_ragged_data_costs_by_its_steps():
 
 
 def test_little_data_has_one_shape():
+    assert not Batches(np.array([3, 3, 4]), 2).of_one_length
     assert len(Batches(lognormal(200), 32).buckets) == 1
 
 

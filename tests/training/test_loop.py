@@ -281,6 +281,18 @@ def test_a_step_is_the_step_of_keras(optimizer):
         assert np.allclose(a, b, atol=2e-6 if optimizer == "sgd" else 1e-5)
 
 
+def test_one_length_is_known_and_not_learned():
+    case = CASES["numeric"]
+    net = network(case)
+    before = [np.asarray(variable.value) for variable in net.length.variables]
+    data = sequences(case, 12)
+    level = Batches(np.full(12, int(data.lengths.max())), 5)
+    given = settings(max_epochs=2)
+    train(net, lambda _: part(data, np.arange(12), ()), level, given)
+    after = [np.asarray(variable.value) for variable in net.length.variables]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 def test_rows_that_fill_up_a_batch_count_nothing():
     case = CASES["numeric"]
     data, net = sequences(case, 7), network(case)

@@ -182,11 +182,11 @@ def _backward(options: _Options, residuals: tuple, cotangents: tuple) -> tuple:
     d_outputs, d_h, d_c = cotangents
     if d_outputs is None or isinstance(d_outputs, SymbolicZero):
         d_outputs = jnp.zeros((0, 0, 0), jnp.float32)
-    d_h, d_c = (jnp.zeros_like(h) if isinstance(d, SymbolicZero) else d
-                for d, h in ((d_h, arrays[3]), (d_c, arrays[4])))
-    d_x, *others = _call_backward(
-        *arrays, d_outputs, d_h, d_c, (options, wanted is not None)
-    )[:6]
+    d_h, d_c = (
+        jnp.zeros_like(h) if isinstance(d, SymbolicZero) else d
+        for d, h in ((d_h, arrays[3]), (d_c, arrays[4]))
+    )
+    d_x, *others = _call_backward(*arrays, d_outputs, d_h, d_c, (options, wanted is not None))[:6]
     return (None if wanted is None else d_x), *others, None
 
 

@@ -70,6 +70,8 @@ class Batches:
     ----------
     buckets : tuple of Bucket
         From short to long.
+    of_one_length : bool
+        Whether all sequences are equally long.
 
     Examples
     --------
@@ -83,6 +85,7 @@ class Batches:
     def __init__(self, lengths: np.ndarray, batch_size: int, num_steps: int | None = None) -> None:
         lengths = np.maximum(np.asarray(lengths, np.int64), 1)
         self._lengths = lengths
+        self.of_one_length = len(lengths) > 0 and bool((lengths == lengths[0]).all())
         most = max(1, min(_MOST_SHAPES, len(lengths) // (batch_size * _FEWEST_BATCHES)))
         edges = [num_steps] if num_steps else _edges(lengths, most)
         self._bucket_of = np.searchsorted(edges, lengths)

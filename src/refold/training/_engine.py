@@ -99,7 +99,7 @@ class Engine:
     network : Network
     optimizer : keras.optimizers.Optimizer
     length_weight : float
-        Weight of the length model's loss.
+        Weight of the length model's loss; with 0 the length model is left out, and as it is.
     scheduled : bool
         Whether the rate follows the ``Schedule`` that a run is given, or is the optimizer's own.
     """
@@ -115,9 +115,10 @@ class Engine:
         models = network.models
         x = keras.Input(models.encoder.inputs[0].shape[1:], name="sequence")
         code = models.encoder(x)
-        self.joint: Any = keras.Model(
-            x, [models.unroll([code, x]), network.length(code)], name="joint"
-        )
+        outputs = {"y_pred": models.unroll([code, x])}
+        if length_weight:
+            outputs["length"] = network.length(code)
+        self.joint: Any = keras.Model(x, outputs, name="joint")
         self.autoencoder = models.autoencoder
         self.optimizer: Any = optimizer
         self.optimizer.build(self.joint.trainable_variables)
@@ -237,23 +238,21 @@ class Engine:
     def _objective(
         self, trainable: Any, non_trainable: Any, batch: Batch, norms: Norms
     ) -> tuple[Any, tuple[Any, Totals]]:
-        (y_pred, predicted), non_trainable, added = self.joint.stateless_call(
+        outputs, non_trainable, added = self.joint.stateless_call(
             trainable, non_trainable, batch.x, training=True, return_losses=True
         )
-        totals = self._totals(batch, y_pred, predicted)
+        totals = self._totals(batch, **outputs)
         loss = totals.error / norms.num_observed + sum(added)
         loss = loss + self.length_weight * totals.length_error / norms.num_sequences
         return loss, (non_trainable, totals)
 
-    def _totals(self, batch: Batch, y_pred: Any, predicted: Any) -> Totals:
+    def _totals(self, batch: Batch, y_pred: Any, length: Any = None) -> Totals:
         num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)
         mean = self.autoencoder.error(batch.y, y_pred)
-        return Totals(
-            mean * num_observed,
-            num_observed,
-            jnp.sum(length_loss(batch.lengths, predicted) * batch.valid),
-            jnp.sum(batch.valid),
-        )
+        length_error = jnp.zeros(())
+        if length is not None:
+            length_error = jnp.sum(length_loss(batch.lengths, length) * batch.valid)
+        return Totals(mean * num_observed, num_observed, length_error, jnp.sum(batch.valid))
 
     def _evaluate(
         self,
@@ -267,10 +266,10 @@ class Engine:
     ) -> Any:
         def add_batch(i: Any, totals: Totals) -> Totals:
             batch = take(data, rows[i], num_steps, self._layout)
-            (y_pred, predicted), _ = self.joint.stateless_call(
+            outputs, _ = self.joint.stateless_call(
                 trainable, non_trainable, batch.x, training=False
             )
-            return totals.plus(self._totals(batch, y_pred, predicted))
+            return totals.plus(self._totals(batch, **outputs))
 
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, Totals(*jnp.zeros(4))))
 

@@ -92,7 +92,7 @@ def train(
         If the loss became NaN or infinite before any epoch was worth keeping.
     """
     part = parts("validated")
-    engine = _make_engine(network, settings)
+    engine = _make_engine(network, batches, settings)
     initial = engine.read_state()
     standing = (
         Standing(
@@ -134,7 +134,7 @@ def train(
     return _finish(engine, standing, interrupted=end is End.INTERRUPTED)
 
 
-def _make_engine(network: Network, settings: Settings) -> Engine:
+def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engine:
     optimizer: Any = settings.optimizer
     scheduled = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
@@ -149,7 +149,9 @@ def _make_engine(network: Network, settings: Settings) -> Engine:
         optimizer.learning_rate = settings.learning_rate
     else:  # the user's stays as it is, and can be used again
         optimizer = type(optimizer).from_config(optimizer.get_config())
-    return Engine(network, optimizer, length_weight=settings.length_weight, scheduled=scheduled)
+    # where there is but one length, the length model knows it from the start
+    length_weight = 0.0 if batches.of_one_length else settings.length_weight
+    return Engine(network, optimizer, length_weight=length_weight, scheduled=scheduled)
 
 
 def _finish(

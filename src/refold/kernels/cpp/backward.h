@@ -35,9 +35,9 @@ class BackwardPass {
     std::fill(zero + 0, zero + ld_dh, 0.0f);
     for (int64_t r = 0; r < ranks; ++r) {
       const int64_t b = plan_.sequence(first + r);
-      std::memcpy(dh + r * ld_dh, call_.d_h + b * units, units * sizeof(float));
-      std::memcpy(dc + r * ld, call_.d_c + b * units, units * sizeof(float));
-      std::memcpy(before + r * ld, call_.c0 + b * units, units * sizeof(float));
+      copy(dh + r * ld_dh, call_.d_h + b * units, units);
+      copy(dc + r * ld, call_.d_c + b * units, units);
+      copy(before + r * ld, call_.c0 + b * units, units);
       if (call_.mask && call_.d_x) clear_d_x(first + r);
     }
     for (int64_t step = plan_.longest() - 1; step >= 0; --step) {
@@ -61,8 +61,7 @@ class BackwardPass {
           clear_absent(block, rows, d_sums + 4 * unit, ld_gates);
         }
         for (int64_t i = 0; i < rows; ++i)
-          std::memcpy(call_.gates + (row + r + i) * ld_gates, d_sums + i * ld_gates,
-                      4 * ld * sizeof(float));
+          copy(call_.gates + (row + r + i) * ld_gates, d_sums + i * ld_gates, 4 * ld);
       }
       if (by_input_.at_once()) by_input_.run_step(own, ld_gates, step, first, running);
       for (int64_t panel = 0; panel < weights_.panels(); ++panel) {
@@ -76,8 +75,8 @@ class BackwardPass {
     for (int64_t r = 0; r < ranks; ++r) {
       const int64_t b = plan_.sequence(first + r);
       add_d_outputs(-1, first + r, dh + r * ld_dh);
-      std::memcpy(call_.d_h0 + b * units, dh + r * ld_dh, units * sizeof(float));
-      std::memcpy(call_.d_c0 + b * units, dc + r * ld, units * sizeof(float));
+      copy(call_.d_h0 + b * units, dh + r * ld_dh, units);
+      copy(call_.d_c0 + b * units, dc + r * ld, units);
     }
   }
 

@@ -48,8 +48,8 @@ class ForwardPass {
     std::fill(h + 0, h + ranks * ld, 0.0f);
     for (int64_t r = 0; r < ranks; ++r) {
       const int64_t b = plan_.sequence(first + r);
-      std::memcpy(c + r * ld, call_.c0 + b * units, units * sizeof(float));
-      std::memcpy(h + r * ld, call_.h0 + b * units, units * sizeof(float));
+      copy(c + r * ld, call_.c0 + b * units, units);
+      copy(h + r * ld, call_.h0 + b * units, units);
     }
     int64_t early_until = 0;
     float* early_next = early;
@@ -59,8 +59,8 @@ class ForwardPass {
       const int64_t row = plan_.row(step, first);
       float* gates = call_.gates ? call_.gates + row * ld_gates : own_gates;
       for (int64_t r = 0; r < running; ++r) {
-        std::memcpy(inputs + r * ld_in, features(step, first + r), inputs_ * sizeof(float));
-        std::memcpy(inputs + r * ld_in + inputs_, h + r * ld, units * sizeof(float));
+        copy(inputs + r * ld_in, features(step, first + r), inputs_);
+        copy(inputs + r * ld_in + inputs_, h + r * ld, units);
       }
       if (has_early && step == early_until) {
         early_until = multiply_early(step, first, last, early);
@@ -78,16 +78,15 @@ class ForwardPass {
           cell_forward<A, R, W>(running, sums, ld_gates, c + block.first, h + block.first, ld);
         });
       if (has_early) early_next += running * ld_gates;
-      if (call_.cells) std::memcpy(call_.cells + row * ld, c, running * ld * sizeof(float));
+      if (call_.cells) copy(call_.cells + row * ld, c, running * ld);
       if (call_.outputs)
         for (int64_t r = 0; r < running; ++r)
-          std::memcpy(output(first + r, plan_.position(step, first + r)), h + r * ld,
-                      units * sizeof(float));
+          copy(output(first + r, plan_.position(step, first + r)), h + r * ld, units);
     }
     for (int64_t r = 0; r < ranks; ++r) {
       const int64_t b = plan_.sequence(first + r);
-      std::memcpy(call_.h + b * units, h + r * ld, units * sizeof(float));
-      std::memcpy(call_.c + b * units, c + r * ld, units * sizeof(float));
+      copy(call_.h + b * units, h + r * ld, units);
+      copy(call_.c + b * units, c + r * ld, units);
       if (call_.repeat && call_.outputs && call_.mask) repeat_outputs(first + r);
     }
   }
@@ -134,7 +133,7 @@ class ForwardPass {
     for (int64_t k = 0; k < depth; k += kEarlyDepth) {
       const int64_t now = std::min(kEarlyDepth, depth - k);
       for (int64_t row = 0; row < rows; ++row)
-        std::memcpy(x + row * kEarlyDepth, from[row] + k, now * sizeof(float));
+        copy(x + row * kEarlyDepth, from[row] + k, now);
       for (const Block& block : blocks_)
         for_width(block.width, [&](auto width) {
           constexpr int W = decltype(width)::value;
@@ -156,7 +155,7 @@ class ForwardPass {
       if (step < plan_.length(rank) && plan_.position(step, rank) == position)
         ++step;
       else
-        std::memcpy(now, before, units * sizeof(float));
+        copy(now, before, units);
       before = now;
     }
   }

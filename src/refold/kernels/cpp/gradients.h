@@ -95,7 +95,7 @@ class InputGradient {
       else multiply<1, kWidth, false>(product, rows);
       const int64_t present = std::min(columns, features_ - column);
       for (int64_t row = 0; row < rows; ++row)
-        std::memcpy(to[row] + column, tile + row * columns, present * sizeof(float));
+        copy(to[row] + column, tile + row * columns, present);
     }
   }
 
@@ -179,12 +179,11 @@ class WeightGradient {
     const float* h = step ? call_.outputs + (b * steps + plan_.position(step - 1, rank)) * units
                           : call_.h0 + b * units;
     const int64_t end_x = std::min(tile.last, features);
-    if (tile.first < end_x) std::memcpy(to, x + tile.first, (end_x - tile.first) * sizeof(float));
+    if (tile.first < end_x) copy(to, x + tile.first, end_x - tile.first);
     const int64_t begin_h = std::max(tile.first, features);
     const int64_t end_h = std::min(tile.last, features + units);
     if (begin_h < end_h)
-      std::memcpy(to + begin_h - tile.first, h + begin_h - features,
-                  (end_h - begin_h) * sizeof(float));
+      copy(to + begin_h - tile.first, h + begin_h - features, end_h - begin_h);
     if (tile.last > features + units) to[features + units - tile.first] = 1.0f;
   }
 
@@ -195,7 +194,7 @@ class WeightGradient {
                    : m < features + units ? call_.d_recurrent + (m - features) * 4 * units
                                           : call_.d_bias;
       for (int gate = 0; gate < 4; ++gate, sums += block.width)
-        std::memcpy(row + gate * units + block.first, sums, block.present * sizeof(float));
+        copy(row + gate * units + block.first, sums, block.present);
     }
   }
 

@@ -49,6 +49,21 @@ inline void store(float* to, Floats<W> v) {
   std::memcpy(to, &v, sizeof v);
 }
 
+// A few floats: for rows of some units a call of memcpy would take longer than the copy.
+inline void copy(float* to, const float* from, int64_t count) {
+  if (count > 128) {
+    std::memcpy(to, from, count * sizeof(float));
+    return;
+  }
+  for (; count >= kWidth; count -= kWidth, to += kWidth, from += kWidth)
+    store<kWidth>(to, load<kWidth>(from));
+  if constexpr (kWidth > 8)
+    if (count & 8) store<8>(to, load<8>(from)), to += 8, from += 8;
+  if constexpr (kWidth > 4)
+    if (count & 4) store<4>(to, load<4>(from)), to += 4, from += 4;
+  for (count &= 3; count > 0; --count) *to++ = *from++;
+}
+
 // Rows of W floats, `ld` apart, side by side in one vector: where a row is narrower than the machine's
 // vectors, some are computed at the price of one.
 template <int W, int Rows>
