@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "results"
+DOCS = Path(__file__).parents[1] / "docs"
 PACKAGES = ("refold", "keras", "jax", "numpy", "scikit-learn")
 
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks._results import FOLDER, PACKAGES, replace_results, write_page
+from benchmarks._results import DOCS, FOLDER, PACKAGES, replace_results, write_page
 from benchmarks.lstm_peers.cases import ROWS, SWEEP, Case
 from benchmarks.lstm_peers.implementations import IMPLEMENTATIONS, missing
 from benchmarks.lstm_peers.measure import Measured, measure
@@ -26,7 +26,6 @@ from benchmarks.lstm_peers.pool import Pool
 from benchmarks.lstm_peers.tables import main_table, page
 from benchmarks.lstm_peers.targets import SAME
 
-DOCS = Path(__file__).parents[1] / "docs"
 SHOWN = """\
 ![Rate against units: a curve an implementation, and the matrix product](images/lstm.png)
 

@@ -14,11 +14,18 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks._results import FOLDER, PACKAGES, replace_results, surroundings, table, write_page
+from benchmarks._results import (
+    DOCS,
+    FOLDER,
+    PACKAGES,
+    replace_results,
+    surroundings,
+    table,
+    write_page,
+)
 from benchmarks.training_peers.process import MeasurementError, run
 from benchmarks.training_peers.question import BATCH, NUM_SEQUENCES
 
-DOCS = FOLDER.parents[1] / "docs"
 PICTURE = "training.png"
 NUM_RAGGED, NUM_PADDED, NUM_SEQUITUR = 10_000, 640, 1000
 EPOCHS = 1500
