@@ -21,7 +21,7 @@ from refold._compilation import keep_compiled
 keep_compiled()
 print(jax.config.values.get("jax_compilation_cache_dir"))
 """
-KEEPS = not any(first <= jax.__version_info__ < fixed for first, fixed in _WRONG)
+KEEPS = not _WRONG[0] <= jax.__version_info__ < _WRONG[1]
 
 
 def python(code, folder, **environment):

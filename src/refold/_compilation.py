@@ -16,9 +16,9 @@ from typing import Any
 
 __all__ = ["compiled", "keep_compiled"]
 
-# Releases of JAX whose cache is wrong on a CPU. In 0.6.0 loops read from it give zeros; from 0.8.2
-# to 0.10.1 every read prints a page of errors, and may be refused (jax-ml/jax#38445).
-_WRONG = (((0, 6, 0), (0, 6, 1)), ((0, 8, 2), (0, 10, 2)))
+# From this release to before that one, every read from JAX's cache on a CPU prints a page of errors,
+# and may be refused (jax-ml/jax#38445).
+_WRONG = (0, 8, 2), (0, 10, 2)
 # No fusion is left to YNNPACK.
 _OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 # Bytes from which the oldest files go, until there is half as much.
@@ -81,7 +81,7 @@ def keep_compiled() -> None:
     named = jax.config.values.get("jax_compilation_cache_dir")
     if named is not None or keras.backend.backend() != "jax":
         return
-    if any(first <= jax.__version_info__ < fixed for first, fixed in _WRONG):
+    if _WRONG[0] <= jax.__version_info__ < _WRONG[1]:
         return
     folder = Path(platformdirs.user_cache_dir("refold", appauthor=False)) / "xla" / _machine()
     try:

@@ -77,6 +77,7 @@ def test_ragged_data_costs_by_its_steps():
 
 def test_little_data_has_one_shape():
     assert not Batches(np.array([3, 3, 4]), 2).of_one_length
+    assert not Batches(np.array([0, 1]), 2).of_one_length
     assert len(Batches(lognormal(200), 32).buckets) == 1
 
 

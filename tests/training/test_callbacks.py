@@ -1,5 +1,7 @@
 """Ordinary Keras callbacks in the compiled loop."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -138,3 +140,22 @@ def test_keras_own_callbacks_that_write_files(tmp_path):
     assert len(log.read_text().splitlines()) == 5
     loaded = keras.models.load_model(best)
     assert all(map(np.array_equal, weights(loaded), weights(ae.autoencoder_)))
+
+
+@pytest.mark.slow  # it needs TensorFlow, which writes the files
+def test_tensorboard_shows_the_losses(tmp_path):
+    tensorflow = pytest.importorskip("tensorflow")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)  # it asks for no steps
+        ae = fit(keras.callbacks.TensorBoard(tmp_path))
+
+    def written(part):
+        (file,) = (tmp_path / part).iterdir()
+        events = tensorflow.compat.v1.train.summary_iterator(str(file))
+        values = [value for event in events for value in event.summary.value]
+        return [
+            tensorflow.make_ndarray(value.tensor) for value in values if value.tag == "epoch_loss"
+        ]
+
+    assert np.allclose(written("train"), ae.history_["loss"])
+    assert np.allclose(written("validation"), ae.history_["val_loss"])

@@ -83,9 +83,9 @@ class Batches:
     """
 
     def __init__(self, lengths: np.ndarray, batch_size: int, num_steps: int | None = None) -> None:
+        self.of_one_length = len(np.unique(lengths)) == 1
         lengths = np.maximum(np.asarray(lengths, np.int64), 1)
         self._lengths = lengths
-        self.of_one_length = len(lengths) > 0 and bool((lengths == lengths[0]).all())
         most = max(1, min(_MOST_SHAPES, len(lengths) // (batch_size * _FEWEST_BATCHES)))
         edges = [num_steps] if num_steps else _edges(lengths, most)
         self._bucket_of = np.searchsorted(edges, lengths)
