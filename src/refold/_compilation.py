@@ -1,8 +1,8 @@
 """How XLA compiles for us, and where what it has compiled is kept.
 
-On a CPU, XLA of late hands sums and small products to a library of its own (YNNPACK), which for
-the small arrays of a training step takes longer than the loops that XLA writes itself.  And what
-was compiled once is kept on disk, so that a second run of the same shapes starts at once.
+On a CPU, XLA of late hands sums to a library of its own (YNNPACK), which is fast on large arrays
+and on small ones takes longer than the loops that XLA writes itself.  And what was compiled once is
+kept on disk, so that a second run of the same shapes starts at once.
 """
 
 import contextlib
@@ -14,19 +14,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["compiled", "keep_compiled"]
+__all__ = ["compiled_for_small", "keep_compiled"]
 
-# From this release to before that one, every read from JAX's cache on a CPU prints a page of errors,
-# and may be refused (jax-ml/jax#38445).
+# From this release to before that one, every read from JAX's cache on a CPU prints a page of
+# errors, and may be refused (jax-ml/jax#38445).
 _WRONG = (0, 8, 2), (0, 10, 2)
-# No fusion is left to YNNPACK.
+# Nothing is left to YNNPACK.
 _OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 # Bytes from which the oldest files go, until there is half as much.
 _MOST_BYTES = 200_000_000
 
 
-def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Return what ``jax.jit`` makes of a function, compiled as is best for training steps.
+def compiled_for_small(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Return what ``jax.jit`` makes of a function, compiled as is best for small arrays.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]
 
     Examples
     --------
-    >>> float(compiled(lambda x: 2 * x)(3.0))
+    >>> float(compiled_for_small(lambda x: 2 * x)(3.0))
     6.0
     """
     import jax

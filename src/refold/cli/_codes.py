@@ -19,6 +19,7 @@ from refold.cli._io import (
     plan_output,
     readable,
 )
+from refold.cli._memory import give_blocks_back
 from refold.cli._options import (
     Columns,
     Data,
@@ -178,6 +179,7 @@ def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any
     from rich.console import Console
     from rich.progress import track
 
+    give_blocks_back()
     model.verbose = 0
     blocks = track(source, "encode", source.num_blocks, console=Console(stderr=True), disable=quiet)
     for block in blocks:

@@ -8,6 +8,7 @@ import typer
 
 from refold.cli._errors import Stopped, remark
 from refold.cli._io import DATA_FORMATS, MODEL_FORMATS, plan_output, readable
+from refold.cli._memory import give_blocks_back
 from refold.cli._options import (
     Columns,
     Data,
@@ -161,9 +162,11 @@ def fit(
         raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
 
     with readable(data, format_name=input_format, formats=DATA_FORMATS) as path:
-        from refold.sequences import read_or_scan
+        from refold.sequences import Scan, read_or_scan
 
         sequences = read_or_scan(path, **options)
+        if isinstance(sequences, Scan):
+            give_blocks_back()
         from refold import Checkpoint, SequenceAutoencoder
 
         model = SequenceAutoencoder(**settings, verbose=0 if quiet else 1)

@@ -5,8 +5,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from refold._compilation import compiled
-
 __all__ = ["predict"]
 
 
@@ -45,7 +43,9 @@ def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
 
 
 def _compile(model: Any) -> Any:
-    return compiled(
+    import jax
+
+    return jax.jit(
         lambda trainable, others, given: model.stateless_call(
             trainable, others, given, training=False
         )[0]

@@ -1,6 +1,7 @@
 """Compiled training steps and compiled evaluation, as functions of a state."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,11 +9,14 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from refold._compilation import compiled
+from refold._compilation import compiled_for_small
 from refold.models import Network, length_loss
-from refold.sequences import Run
+from refold.sequences import Bucket, Run
 from refold.training._data import Batch, Data, Layout, take
 from refold.training._schedule import Schedule
+
+# Steps of a batch from which YNNPACK makes up for its calls: 1000 are far too few, 6000 enough.
+_LARGE = 4096
 
 __all__ = ["Engine", "Norms", "Seen", "State", "Totals"]
 
@@ -127,8 +131,8 @@ class Engine:
         self._layout = Layout.of(network)
         self._rate = _index(optimizer, optimizer._learning_rate) if scheduled else None
         self._iterations = _index(optimizer, optimizer.iterations)
-        self._train = compiled(self._run, static_argnames="num_steps")
-        self._check = compiled(self._evaluate, static_argnames="num_steps")
+        self._train = _by_size(self._run)
+        self._check = _by_size(self._evaluate)
 
     def train(
         self,
@@ -151,13 +155,13 @@ class Engine:
         """
         bucket = run.bucket
         self.shapes.add(bucket)
-        return self._train(
+        return self._train(bucket)(
             state, data, run.rows, start, stop, norms, schedule, num_steps=bucket.num_steps
         )
 
     def evaluate(self, state: State, data: Data, run: Run) -> Totals:
         """Errors of all batches of a run, without training."""
-        totals = self._check(
+        totals = self._check(run.bucket)(
             state.trainable,
             state.non_trainable,
             data,
@@ -272,6 +276,13 @@ class Engine:
             return totals.plus(self._totals(batch, **outputs))
 
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, Totals(*jnp.zeros(4))))
+
+
+def _by_size(function: Callable[..., Any]) -> Callable[[Bucket], Callable[..., Any]]:
+    """Compile a function of batches as is best for their size."""
+    small = compiled_for_small(function, static_argnames="num_steps")
+    large = jax.jit(function, static_argnames="num_steps")
+    return lambda bucket: small if bucket.num_steps * bucket.batch_size < _LARGE else large
 
 
 def _index(optimizer: Any, variable: Any) -> int:

@@ -1,0 +1,24 @@
+"""Memory that is given back when it is freed, for commands that read files larger than memory."""
+
+import contextlib
+import ctypes
+import os
+
+__all__ = ["give_blocks_back"]
+
+_M_MMAP_THRESHOLD = -3
+# Blocks are larger, and most arrays of a training step smaller.
+_BYTES = 4 * 2**20
+
+
+def give_blocks_back() -> None:
+    """Have the C library return every large array to the system as soon as it is freed.
+
+    glibc otherwise learns to keep arrays of the size of a block, and scatters them over its heaps:
+    a third of the memory of a long training.  Other C libraries are left alone, and so is one that
+    the user has told what to do by ``MALLOC_MMAP_THRESHOLD_``.
+    """
+    if "MALLOC_MMAP_THRESHOLD_" in os.environ:
+        return
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _BYTES)

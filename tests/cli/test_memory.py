@@ -1,0 +1,45 @@
+"""Freed blocks go back to the system."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+SCATTERED = """
+import resource
+import sys
+
+import numpy as np
+
+from refold.cli._memory import give_blocks_back
+
+if sys.argv[1] == "back":
+    give_blocks_back()
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+np.ones(3_000_000)  # so that glibc learns to keep arrays of this size
+before = resident()
+blocks = [np.ones(2_000_000) for _ in range(10)]
+del blocks[:-1]  # what is left holds the heap below it
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
+def test_what_is_freed_is_given_back():
+    kept, back = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", SCATTERED, how], capture_output=True, check=True
+            ).stdout
+        )
+        for how in ("kept", "back")
+    )
+    assert back < 20_000_000
+    assert kept > 100_000_000
