@@ -145,6 +145,7 @@ def test_keras_own_callbacks_that_write_files(tmp_path):
 @pytest.mark.slow  # it needs TensorFlow, which writes the files
 def test_tensorboard_shows_the_losses(tmp_path):
     tensorflow = pytest.importorskip("tensorflow")
+    pytest.importorskip("tensorboard")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # it asks for no steps
         ae = fit(keras.callbacks.TensorBoard(tmp_path))
