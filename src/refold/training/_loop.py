@@ -265,8 +265,7 @@ class Loop:
         standing = self.standing
         if standing.phase == "refit":
             return End.TIME if self._clock.is_up() else None
-        planned = self._clock.plan(self._num_steps, standing.num_steps, refit=refit)
-        standing.num_steps = planned
+        standing.num_steps = self._clock.plan(self._num_steps, standing.num_steps, refit=refit)
         return End.TIME if self._clock.is_up(standing.best_steps if refit else 0) else None
 
     def _checkpoint_if_due(self) -> None:
