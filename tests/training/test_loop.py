@@ -63,6 +63,54 @@ def test_how_an_epoch_is_cut_into_chunks_changes_no_bit(monkeypatch):
     assert same(*results)
 
 
+@pytest.fixture
+def trained_at_once(monkeypatch):
+    """Numbers of epochs of every chunk of steps."""
+    counts, train_steps = [], Engine.train
+
+    def spy(*args, num_epochs=1, **kwargs):
+        counts.append(num_epochs)
+        return train_steps(*args, num_epochs=num_epochs, **kwargs)
+
+    monkeypatch.setattr(Engine, "train", spy)
+    return counts
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_short_epochs_are_trained_together_and_seen_one_by_one(monkeypatch, trained_at_once, refit):
+    results = []
+    for seconds in (1.0, 0.0):
+        monkeypatch.setattr(clock, "_CHUNK_SECONDS", seconds)
+        held_out = [2, 5, 11] if refit else ()
+        net, outcome = run(CASES["mixed"], max_epochs=20, held_out=held_out, refit=refit)
+        assert (max(trained_at_once) > 1) == bool(seconds)
+        trained_at_once.clear()
+        assert np.all(np.diff(outcome.history["seconds"]) > 0) or refit
+        results.append((weights(net), outcome))
+    (together, first), (one_by_one, second) = results
+    assert same(together, one_by_one)
+    assert first.epoch == second.epoch
+    for name in ("epoch", "phase", "loss", "learning_rate"):
+        assert first.history[name] == second.history[name]
+
+
+def test_nan_among_epochs_trained_together_costs_no_epoch_before_it(monkeypatch, trained_at_once):
+    results = []
+    for seconds in (1.0, 0.0):
+        monkeypatch.setattr(clock, "_CHUNK_SECONDS", seconds)
+        optimizer = keras.optimizers.SGD(
+            keras.optimizers.schedules.PiecewiseConstantDecay([30], [0.01, 1e30])
+        )
+        with pytest.warns(UserWarning, match="Kept are the weights of epoch 6"):
+            net, outcome = run(CASES["numeric"], max_epochs=40, optimizer=optimizer)
+        assert (max(trained_at_once) > 1) == bool(seconds)
+        trained_at_once.clear()
+        results.append((weights(net), outcome.history["loss"]))
+    assert same(results[0][0], results[1][0])
+    assert results[0][1] == results[1][1]
+    assert np.isfinite(np.concatenate([w.ravel() for w in results[0][0]])).all()
+
+
 def test_several_shapes_train_as_well_as_one():
     """Padding is not seen: with one batch an epoch, shapes change no more than rounding."""
     case = CASES["numeric"]

@@ -15,6 +15,8 @@ _FEWEST_BATCHES = 8
 _MOST_CANDIDATES = 128
 # Batches of one shape that follow each other: alone, and among other shapes.
 _RUN, _SHORT_RUN = 64, 8
+# Batches of several short epochs that follow each other.
+_EPOCHS_RUN = 256
 
 
 class Bucket(NamedTuple):
@@ -94,6 +96,8 @@ class Batches:
             Bucket(int(edge), _batch_size(lengths[self._bucket_of == i], target))
             for i, edge in enumerate(edges)
         )
+        few = len(edges) == 1 and -(-len(lengths) // self.buckets[0].batch_size) <= _RUN
+        self._capacity = _EPOCHS_RUN if few else _RUN
 
     def num_batches(self, rows: np.ndarray) -> int:
         """Count the batches of an epoch over the given sequences, partial ones included."""
@@ -137,17 +141,62 @@ class Batches:
                 chosen = rng.permutation(chosen)
             size = bucket.batch_size * length
             runs += [
-                _fill(bucket, chosen[start : start + size]) for start in range(0, len(chosen), size)
+                self._fill(bucket, [chosen[start : start + size]])
+                for start in range(0, len(chosen), size)
             ]
         order = np.arange(len(runs)) if rng is None else rng.permutation(len(runs))
         yield from (runs[i] for i in order)
 
+    def epochs_in_a_run(self, rows: np.ndarray) -> int:
+        """Count the epochs over the given sequences that one run can hold.
 
-def _fill(bucket: Bucket, rows: np.ndarray) -> Run:
-    filled = np.full(_RUN * bucket.batch_size, -1, np.int32)
-    filled[: len(rows)] = rows
-    num_batches = -(-len(rows) // bucket.batch_size)
-    return Run(bucket, filled.reshape(_RUN, bucket.batch_size), num_batches)
+        Examples
+        --------
+        >>> batches = Batches(np.full(1200, 10), 100)
+        >>> batches.epochs_in_a_run(np.arange(1200))
+        21
+        """
+        if len(self.buckets) > 1 or not len(rows):
+            return 0
+        return self._capacity // self.num_batches(rows)
+
+    def epochs(self, rows: np.ndarray, *, seed: int, first: int, count: int) -> Run:
+        """Cut sequences into one run of several epochs; each is what `epoch` makes of it.
+
+        Parameters
+        ----------
+        rows : array of int of shape (n_chosen,)
+            Indices of the sequences.
+        seed : int
+        first, count : int
+            The first of the epochs, and how many: at most `epochs_in_a_run`.
+
+        Returns
+        -------
+        Run
+
+        Examples
+        --------
+        >>> batches = Batches(np.full(4, 7), 2)
+        >>> run = batches.epochs(np.arange(4), seed=0, first=1, count=3)
+        >>> run.num_batches
+        6
+        """
+        (bucket,) = self.buckets
+        order = [
+            np.random.default_rng([seed, first + i, 0]).permutation(rows) for i in range(count)
+        ]
+        return self._fill(bucket, order)
+
+    def _fill(self, bucket: Bucket, parts: list[np.ndarray]) -> Run:
+        """Fill the batches of a run; each part begins a new one."""
+        size = bucket.batch_size
+        filled = np.full(self._capacity * size, -1, np.int32)
+        start = 0
+        for part in parts:
+            filled[start : start + len(part)] = part
+            start += -(-len(part) // size) * size
+        return Run(bucket, filled.reshape(self._capacity, size), start // size)
 
 
 def _batch_size(lengths: np.ndarray, target: float) -> int:

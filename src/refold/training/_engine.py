@@ -1,6 +1,7 @@
 """Compiled training steps and compiled evaluation, as functions of a state."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -58,24 +59,32 @@ class State(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a chunk of steps has led to, as Python looks at it.
+    """What steps have led to, as Python looks at it.
 
     Attributes
     ----------
     totals : Totals
         Of the epoch so far.
+    rate : float
+        Learning rate of the latest step.
     finite : bool
         Whether every weight is a finite number.
     """
 
     totals: Totals
+    rate: float
     finite: bool
 
     @classmethod
-    def of(cls, numbers: Any) -> "Seen":
-        """Wait for the numbers and fetch them, all at once."""
-        *totals, finite = np.asarray(numbers).tolist()
-        return cls(Totals(*totals), bool(finite))
+    def each(cls, numbers: Any, num_epochs: int = 1) -> "list[Seen]":
+        """Wait for what `Engine.train` has counted and fetch it, all epochs at once."""
+        rows = np.asarray(numbers)[:num_epochs].tolist()
+        return [cls(Totals(*totals), rate, bool(finite)) for *totals, rate, finite in rows]
+
+    @property
+    def sound(self) -> bool:
+        """Whether neither the error nor a weight is infinite or NaN."""
+        return self.finite and math.isfinite(self.totals.error)
 
 
 class Norms(NamedTuple):
@@ -144,19 +153,31 @@ class Engine:
         *,
         norms: Norms,
         schedule: Schedule,
+        num_epochs: int = 1,
     ) -> tuple[State, Any]:
         """Train on the batches ``start`` to ``stop`` of a run.
+
+        Where ``num_epochs`` is more than 1, those are the batches of one epoch, and the run goes on
+        with as many for each of the next ones.
 
         Returns
         -------
         state : State
         numbers : array
-            For `Seen`; the steps are over when they are there.
+            For `Seen`, a row an epoch; the steps are over when they are there.
         """
         bucket = run.bucket
         self.shapes.add(bucket)
         return self._train(bucket)(
-            state, data, run.rows, start, stop, norms, schedule, num_steps=bucket.num_steps
+            state,
+            data,
+            run.rows,
+            start,
+            stop,
+            num_epochs,
+            norms,
+            schedule,
+            num_steps=bucket.num_steps,
         )
 
     def evaluate(self, state: State, data: Data, run: Run) -> Totals:
@@ -196,12 +217,7 @@ class Engine:
 
     def rate(self, state: State) -> float:
         """Learning rate of the latest step."""
-        if self._rate is not None:
-            return float(state.optimizer[self._rate])
-        rate = self.optimizer._learning_rate
-        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-            return float(rate(max(0, self.num_steps(state) - 1)))
-        return float(state.optimizer[_index(self.optimizer, rate)])
+        return float(self._rate_of(state.optimizer))
 
     def loss(self, totals: Totals) -> float:
         """Mean error of a target plus the weighted mean loss of a length."""
@@ -215,6 +231,7 @@ class Engine:
         rows: Any,
         start: Any,
         stop: Any,
+        num_epochs: Any,
         norms: Norms,
         schedule: Schedule,
         *,
@@ -224,9 +241,27 @@ class Engine:
             batch = take(data, rows[i], num_steps, self._layout)
             return self._train_step(state, batch, norms, schedule)
 
-        state = jax.lax.fori_loop(start, stop, step, state)
-        finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
-        return state, jnp.stack([*state.totals, finite.astype(jnp.float32)])
+        def epoch(i: Any, so_far: tuple[State, Any]) -> tuple[State, Any]:
+            state, numbers = so_far
+            # the first epoch may have been begun by chunks before this one
+            totals = Totals(*(jnp.where(i == 0, total, 0.0) for total in state.totals))
+            first = start + i * (stop - start)
+            state = jax.lax.fori_loop(
+                first, first + stop - start, step, state._replace(totals=totals)
+            )
+            finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
+            rate = self._rate_of(state.optimizer)
+            row = [jnp.asarray(x, jnp.float32) for x in (*state.totals, rate, finite)]
+            return state, numbers.at[i].set(jnp.stack(row))
+
+        numbers = jnp.zeros((len(rows), len(Totals._fields) + 2), jnp.float32)
+        return jax.lax.fori_loop(0, num_epochs, epoch, (state, numbers))
+
+    def _rate_of(self, optimizer: list[Any]) -> Any:
+        rate = self.optimizer._learning_rate
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            return rate(jnp.maximum(0, optimizer[self._iterations] - 1))
+        return optimizer[_index(self.optimizer, rate)]
 
     def _train_step(self, state: State, batch: Batch, norms: Norms, schedule: Schedule) -> State:
         gradient = jax.value_and_grad(functools.partial(self._objective, norms=norms), has_aux=True)

@@ -16,7 +16,7 @@ import numpy as np
 from refold.sequences import Batches, Run
 from refold.training._callbacks import Hooks
 from refold.training._clock import Clock
-from refold.training._engine import Engine, Norms, Seen, Totals
+from refold.training._engine import Engine, Norms, Seen, State, Totals
 from refold.training._interrupt import Interrupt
 from refold.training._pages import Page
 from refold.training._parts import Checkpoints, End, Part
@@ -65,8 +65,11 @@ class Loop:
         self._clock = Clock(settings.time_budget, standing.seconds)
         self._last_written = self._clock.seconds
         # of the state, as Python knows it without asking the device
-        self._seen = Seen(Totals(*map(float, standing.state.totals)), finite=True)
+        totals = Totals(*map(float, standing.state.totals))
+        self._seen = Seen(totals, engine.rate(standing.state), finite=True)
         self._num_steps = 0
+        # epochs up to this one are trained one by one: taken together they came to no good
+        self._one_by_one = 0
 
     def validated(
         self, part: Part, interrupt: Interrupt, progress: Progress, *, refit: bool
@@ -90,6 +93,12 @@ class Loop:
         self._hook("on_train_begin")
         end = End.DONE
         while standing.epoch <= self._settings.max_epochs and not self._hooks.stop:
+            if self._several_epochs(part, progress):
+                self._keep(self._engine.loss(self._seen.totals), standing.epoch - 1)
+                if stopped := self._must_stop(interrupt, refit=refit):
+                    end = stopped
+                    break
+                continue
             stopped = self._epoch(part, interrupt, None, refit=refit)
             if stopped is End.INTERRUPTED and standing.within_epoch:
                 end = stopped
@@ -103,10 +112,7 @@ class Loop:
                 end = End.DIVERGED
                 break
             if val_loss is None or val_loss < standing.best_loss:
-                standing.best = [*standing.state.trainable, *standing.state.non_trainable]
-                standing.best_loss = measured
-                standing.best_epoch = standing.epoch
-                standing.best_steps = self._num_steps
+                self._keep(measured, standing.epoch)
             self._end_epoch(loss, val_loss, progress)
             if stopped is not None or interrupt.asked:
                 end = stopped or End.INTERRUPTED
@@ -134,6 +140,10 @@ class Loop:
         self._num_steps = self._engine.num_steps(standing.state)
         self._hook("on_train_begin")
         while (left := standing.refit_steps - self._num_steps) > 0:
+            if self._several_epochs(part, progress):
+                if stopped := self._must_stop(interrupt, refit=False):
+                    return stopped
+                continue
             stopped = self._epoch(part, interrupt, left, refit=False)
             loss = self._engine.loss(self._seen.totals)
             if not (math.isfinite(loss) and self._seen.finite):
@@ -158,20 +168,17 @@ class Loop:
         self, part: Part, interrupt: Interrupt, most: int | None, *, refit: bool
     ) -> End | None:
         """Go on to the end of the epoch, or until something stops it."""
-        standing, settings = self.standing, self._settings
+        standing = self.standing
         if not standing.within_epoch:
             standing.state = standing.state._replace(totals=Totals.zero())
             self._hook("on_epoch_begin", standing.epoch - 1)
-        norms = Norms(
-            max(1.0, part.num_observed / max(1, part.num_sequences) * settings.batch_size),
-            float(settings.batch_size),
-        )
+        norms = self._norms(part)
         until = None if most is None else most + self._num_steps
         while standing.page < part.pages.num_pages:
             page = part.pages.load(standing.epoch, standing.page)
             runs = list(
                 self._batches.epoch(
-                    page.rows, seed=settings.seed, epoch=standing.epoch, page=standing.page
+                    page.rows, seed=self._settings.seed, epoch=standing.epoch, page=standing.page
                 )
             )
             while standing.run < len(runs):
@@ -208,47 +215,116 @@ class Loop:
         if self._hooks.every_step:
             step = self._num_steps
             self._hook("on_train_batch_begin", step)
-        began = time.perf_counter()
-        standing.state, numbers = self._engine.train(
-            standing.state,
-            page.data,
-            run._replace(rows=page.places(run.rows)),
-            standing.batch,
-            stop,
-            norms=norms,
-            schedule=Schedule(np.float32(standing.peak), np.int32(standing.num_steps)),
-        )
-        self._seen = Seen.of(numbers)
-        self._clock.took(time.perf_counter() - began, run.bucket, stop - standing.batch)
+        standing.state, (self._seen,) = self._train(page, run, standing.batch, stop, norms)
         self._num_steps += stop - standing.batch
         standing.batch = stop
         if self._hooks.every_step:
             logs = {"loss": self._engine.loss(self._seen.totals)}
             self._hook("on_train_batch_end", step, logs)
 
+    def _several_epochs(self, part: Part, progress: Progress) -> bool:
+        """Go on by several short epochs in one chunk, if nothing has to happen between them.
+
+        If a loss is not finite nothing has been done: one by one, the epochs before it count.
+        """
+        standing = self.standing
+        if self._hooks.present or part.held_out is not None or part.pages.num_pages > 1:
+            return False
+        if standing.within_epoch or standing.epoch <= self._one_by_one:
+            return False
+        page = part.pages.load(standing.epoch, 0)
+        num_batches = self._batches.num_batches(page.rows)
+        count = min(
+            self._batches.epochs_in_a_run(page.rows),
+            self._clock.chunk(self._batches.buckets[0]) // max(1, num_batches),
+            self._epochs_to_come(num_batches),
+        )
+        if count < 2:
+            return False
+        run = self._batches.epochs(
+            page.rows, seed=self._settings.seed, first=standing.epoch, count=count
+        )
+        began = self._clock.seconds
+        standing.state = standing.state._replace(totals=Totals.zero())
+        state, seen = self._train(page, run, 0, num_batches, self._norms(part), count)
+        if not all(epoch.sound for epoch in seen):
+            self._one_by_one = standing.epoch + count
+            return False
+        standing.state = state
+        self._num_steps += count * num_batches
+        each = (self._clock.seconds - began) / count
+        for i, self._seen in enumerate(seen):
+            self._record(self._engine.loss(self._seen.totals), None, began + (i + 1) * each)
+            progress.epoch(standing.epoch, standing.history["loss"][-1], None)
+            standing.epoch += 1
+        self._checkpoint_after_epoch()
+        return True
+
+    def _epochs_to_come(self, num_batches: int) -> int:
+        """Count the whole epochs up to the end of the phase, or to where a checkpoint is due."""
+        standing = self.standing
+        left = self._settings.max_epochs - standing.epoch + 1
+        if standing.phase == "refit":
+            left = (standing.refit_steps - self._num_steps) // num_batches
+        if self._checkpoints and (every := self._checkpoints.epochs):
+            left = min(left, every - (standing.epoch - 1) % every)
+        return left
+
+    def _train(
+        self, page: Page, run: Run, start: int, stop: int, norms: Norms, num_epochs: int = 1
+    ) -> tuple[State, list[Seen]]:
+        """Call the engine, and note what it took."""
+        standing = self.standing
+        began = time.perf_counter()
+        state, numbers = self._engine.train(
+            standing.state,
+            page.data,
+            run._replace(rows=page.places(run.rows)),
+            start,
+            stop,
+            norms=norms,
+            schedule=Schedule(np.float32(standing.peak), np.int32(standing.num_steps)),
+            num_epochs=num_epochs,
+        )
+        seen = Seen.each(numbers, num_epochs)
+        self._clock.took(time.perf_counter() - began, run.bucket, (stop - start) * num_epochs)
+        return state, seen
+
+    def _norms(self, part: Part) -> Norms:
+        size = self._settings.batch_size
+        steps = part.num_observed / max(1, part.num_sequences)
+        return Norms(max(1.0, steps * size), float(size))
+
+    def _keep(self, loss: float, epoch: int) -> None:
+        """Keep the weights as they are as the best."""
+        standing = self.standing
+        standing.best = [*standing.state.trainable, *standing.state.non_trainable]
+        standing.best_loss, standing.best_epoch = loss, epoch
+        standing.best_steps = self._num_steps
+
     def _end_epoch(self, loss: float, val_loss: float | None, progress: Progress) -> None:
+        standing = self.standing
+        self._record(loss, val_loss, self._clock.seconds)
+        progress.epoch(standing.epoch, loss, val_loss)
+        logs = {"loss": loss, "learning_rate": self._seen.rate}
+        if val_loss is not None:
+            logs["val_loss"] = val_loss
+        self._hook("on_epoch_end", standing.epoch - 1, logs)
+        standing.epoch += 1
+        self._checkpoint_after_epoch()
+
+    def _record(self, loss: float, val_loss: float | None, seconds: float) -> None:
         standing = self.standing
         row = {
             "epoch": standing.epoch,
             "phase": standing.phase,
             "loss": loss,
             "val_loss": val_loss,
-            "learning_rate": self._engine.rate(standing.state),
-            "seconds": self._clock.seconds,
+            "learning_rate": self._seen.rate,
+            "seconds": seconds,
         }
         for name, value in row.items():
             standing.history[name].append(value)
-        progress.epoch(standing.epoch, loss, val_loss)
-        logs = {"loss": loss, "learning_rate": row["learning_rate"]}
-        if val_loss is not None:
-            logs["val_loss"] = val_loss
-        self._hook("on_epoch_end", standing.epoch - 1, logs)
-        every = self._checkpoints.epochs if self._checkpoints else None
-        standing.epoch += 1
-        if every and (standing.epoch - 1) % every == 0:
-            self.write_checkpoint()
-        else:
-            self._checkpoint_if_due()
 
     def _validate(self, page: Page) -> float:
         totals = Totals(0.0, 0.0, 0.0, 0.0)
@@ -267,6 +343,13 @@ class Loop:
             return End.TIME if self._clock.is_up() else None
         standing.num_steps = self._clock.plan(self._num_steps, standing.num_steps, refit=refit)
         return End.TIME if self._clock.is_up(standing.best_steps if refit else 0) else None
+
+    def _checkpoint_after_epoch(self) -> None:
+        every = self._checkpoints.epochs if self._checkpoints else None
+        if every and (self.standing.epoch - 1) % every == 0:
+            self.write_checkpoint()
+        else:
+            self._checkpoint_if_due()
 
     def _checkpoint_if_due(self) -> None:
         if (
