@@ -1,4 +1,4 @@
-"""The question's model on the question's data: ``... question refold|keras EPOCHS``.
+"""The question's model on the question's data: ``... question refold|keras EPOCHS SEED``.
 
 Both train ``LSTM(20)``, ``Reshape((10, 2))``, ``LSTM(5)`` with sigmoid outputs by Adam, on binary
 cross-entropy, in batches of 100; Keras by ``fit``, on its backend and at its defaults.
@@ -17,7 +17,7 @@ __all__ = ["BATCH", "NUM_SEQUENCES"]
 NUM_SEQUENCES, BATCH = 1200, 100
 
 
-def by_refold(epochs: int) -> tuple[list[float], list[float]]:
+def by_refold(epochs: int, seed: int) -> tuple[list[float], list[float]]:
     """Losses and seconds by epoch."""
     import refold
 
@@ -44,19 +44,19 @@ def by_refold(epochs: int) -> tuple[list[float], list[float]]:
         batch_size=BATCH,
         max_epochs=epochs,
         validation_fraction=0,
-        random_state=0,
+        random_state=seed,
     ).fit(data)
     return ae.history_["loss"], list(np.diff(ae.history_["seconds"], prepend=0.0))
 
 
-def by_keras(epochs: int) -> tuple[list[float], list[float]]:
+def by_keras(epochs: int, seed: int) -> tuple[list[float], list[float]]:
     """Losses and seconds by epoch."""
     import keras
 
     from refold.datasets import question_array
 
     data, _ = question_array(NUM_SEQUENCES)
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     sequence = keras.Input((10, 5))
     encoder = keras.Model(sequence, keras.layers.LSTM(20)(sequence))
     code = keras.Input((20,))
@@ -73,9 +73,9 @@ def by_keras(epochs: int) -> tuple[list[float], list[float]]:
     return fitted.history["loss"], list(np.diff(ends))
 
 
-def main(which: str, epochs: str) -> None:
+def main(which: str, epochs: str, seed: str) -> None:
     """Train and print."""
-    losses, seconds = (by_refold if which == "refold" else by_keras)(int(epochs))
+    losses, seconds = (by_refold if which == "refold" else by_keras)(int(epochs), int(seed))
     steps = NUM_SEQUENCES // BATCH
     answer(losses=losses, step_seconds=statistics.median(seconds[len(seconds) // 4 :]) / steps)
 

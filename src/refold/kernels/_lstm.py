@@ -157,6 +157,24 @@ def _register() -> None:
         jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library[symbol]), platform="cpu")
 
 
+class _Residuals(NamedTuple):
+    """What the forward pass leaves for the backward one, in the order of its call.
+
+    Beside it goes whether anybody wants the gradient by ``x``: an empty tuple or None, since what
+    JAX keeps from one pass to the other are trees of arrays.
+    """
+
+    x: Any
+    kernel: Any
+    recurrent: Any
+    h: Any
+    c: Any
+    mask: Any
+    outputs: Any
+    gates: Any
+    cells: Any
+
+
 def _without_residuals(
     x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any, options: _Options
 ) -> tuple[Any, Any, Any]:
@@ -170,24 +188,27 @@ def _forward(
     x: Any, kernel: Any, recurrent: Any, bias: Any, h: Any, c: Any, mask: Any, options: _Options
 ) -> tuple[Any, Any]:
     arrays = [argument.value for argument in (x, kernel, recurrent, bias, h, c, mask)]
-    outputs, last_h, last_c, *packed = _call_forward(*arrays, (options, True))
+    outputs, last_h, last_c, gates, cells = _call_forward(*arrays, (options, True))
     results = (outputs if options.return_sequences else None), last_h, last_c
-    wanted = () if x.perturbed else None  # whether the gradient by x is: a residual must be a tree
-    del arrays[3]
-    return results, (wanted, *arrays, outputs, *packed)
+    x_, kernel_, recurrent_, _, h_, c_, mask_ = arrays
+    saved = _Residuals(x_, kernel_, recurrent_, h_, c_, mask_, outputs, gates, cells)
+    return results, (saved, () if x.perturbed else None)
 
 
-def _backward(options: _Options, residuals: tuple, cotangents: tuple) -> tuple:
-    wanted, *arrays = residuals
+def _backward(
+    options: _Options, residuals: tuple[_Residuals, tuple | None], cotangents: tuple
+) -> tuple:
+    saved, perturbed = residuals
     d_outputs, d_h, d_c = cotangents
     if d_outputs is None or isinstance(d_outputs, SymbolicZero):
         d_outputs = jnp.zeros((0, 0, 0), jnp.float32)
     d_h, d_c = (
-        jnp.zeros_like(h) if isinstance(d, SymbolicZero) else d
-        for d, h in ((d_h, arrays[3]), (d_c, arrays[4]))
+        jnp.zeros_like(state) if isinstance(d, SymbolicZero) else d
+        for d, state in ((d_h, saved.h), (d_c, saved.c))
     )
-    d_x, *others = _call_backward(*arrays, d_outputs, d_h, d_c, (options, wanted is not None))[:6]
-    return (None if wanted is None else d_x), *others, None
+    wants_x = perturbed is not None
+    d_x, *others, _ = _call_backward(*saved, d_outputs, d_h, d_c, (options, wants_x))
+    return (d_x if wants_x else None), *others, None
 
 
 _lstm = cast(Any, jax.custom_vjp(_without_residuals, nondiff_argnums=(7,)))
