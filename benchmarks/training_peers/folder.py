@@ -46,7 +46,7 @@ def make(path: Path, gigabytes: float) -> dict[str, Any]:
 
 
 def fit(path: Path) -> dict[str, Any]:
-    """Train from the files, as ``refold fit`` does; compiling is in the seconds of the epoch."""
+    """Train from the files, as ``refold fit`` does; the first time, compiling is in its seconds."""
     import refold
     from refold.cli import main
 

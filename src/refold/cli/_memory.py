@@ -15,9 +15,14 @@ def give_blocks_back() -> None:
     """Have the C library return every large array to the system as soon as it is freed.
 
     glibc otherwise learns to keep arrays of the size of a block, and scatters them over its heaps:
-    a third of the memory of a long training.  Other C libraries are left alone, and so is one that
-    the user has told what to do by ``MALLOC_MMAP_THRESHOLD_``.
+    a third of the memory of a long training.  Other C libraries are left alone.  Arrow then takes
+    its arrays from the C library too, not from a pool of its own.  What the user has said by
+    ``MALLOC_MMAP_THRESHOLD_`` and ``ARROW_DEFAULT_MEMORY_POOL`` counts.
     """
+    if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
+        import pyarrow as pa
+
+        pa.set_memory_pool(pa.system_memory_pool())
     if "MALLOC_MMAP_THRESHOLD_" in os.environ:
         return
     with contextlib.suppress(AttributeError, OSError, TypeError):

@@ -135,8 +135,10 @@ class Scaler:
         """
         self._check_columns(sequences)
         mean, scale = self._parameters(sequences, None)
-        scaled = (sequences.values.astype(np.float64) - mean) / scale
-        return sequences.with_values(scaled.astype(sequences.values.dtype))
+        centred = np.subtract(sequences.values, mean, dtype=np.float64)
+        scaled = np.empty_like(sequences.values)
+        np.divide(centred, scale, out=scaled, casting="same_kind")
+        return sequences.with_values(scaled)
 
     def inverse_transform(self, sequences: Sequences, statistics: Any = None) -> Sequences:
         """Return scaled sequences in the units of the training data.

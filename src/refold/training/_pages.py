@@ -1,5 +1,9 @@
 """What is in memory at a time: all data, or a page of some blocks of data in files."""
 
+import contextlib
+import os
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
@@ -112,7 +116,7 @@ class Streamed:
         bounds = scan.block_offsets
         ends = np.concatenate([[0], np.cumsum(scan.lengths)])[bounds]
         self._room = self._largest(ends), self._largest(bounds)
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="refold-read")
+        self._reader = ThreadPoolExecutor(1, "refold-read", initializer=_step_back)
         self._next: tuple[tuple[int, int], Future[Page]] | None = None
 
     def load(self, epoch: int, index: int) -> Page:
@@ -140,6 +144,17 @@ class Streamed:
         scaled = (self._scale(self._scan.block(int(i))) for i in chosen)
         data = to_device(scaled, self._longest, room=self._room)
         return Page(data, np.sort(members[self._used[members]]), members)
+
+
+def _step_back() -> None:
+    """Let this thread have what time others leave.
+
+    A thread of the training that has to share its core keeps all others waiting.  If on the other
+    hand the training waits for a page, the core is free.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
 def page_of(scaled: Sequences, members: Any, longest: int) -> Page:
