@@ -21,9 +21,12 @@ from refold.training import (
     Part,
     Settings,
     Snapshot,
+    has_linear_path,
     pick_batch_size,
     pick_max_epochs,
     pick_refit,
+    sample_size,
+    set_linear_start,
     train,
     validation_split,
 )
@@ -140,12 +143,21 @@ def fit(
             return source.part(scaler(phase), chosen, held_out, longest, seed)
         return source.part(scaler(phase), np.arange(len(lengths)), np.arange(0), longest, seed)
 
+    def start(phase: str) -> bool:
+        if not has_linear_path(network):
+            return False
+        rows = chosen if phase == "validated" else np.arange(len(lengths))
+        numbers = len(specification.kinds), specification.latent_dim, specification.max_steps
+        sample = source.sample(rows, sample_size(*numbers), seed)
+        return set_linear_start(network, scaler(phase).transform(sample), seed=seed)
+
     refit = parameters["refit"]
     outcome = train(
         network,
         part,
         batches,
         settings,
+        start=start,
         refit=pick_refit(len(lengths), len(held_out)) if refit == "auto" else refit,
         checkpoints=None if checkpoint is None else _checkpoints(checkpoint, identity),
         callbacks=callbacks,

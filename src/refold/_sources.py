@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences import Scaler, Scan, Sequences
+from refold.sequences import Scaler, Scan, Sequences, concatenate
 from refold.training import Page, Part, Streamed, Whole, num_observed, page_of, to_device
 
 __all__ = ["InFiles", "InMemory"]
@@ -58,6 +58,12 @@ class InMemory:
                 with contextlib.suppress(DataError):  # a column may be observed elsewhere only
                     return Scaler.fit(self.sequences[rows], mode)
             return Scaler.fit(self.sequences, mode)
+
+    def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
+        """Return at most so many of the given sequences, drawn by the seed."""
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, most, replace=False))
+        return self.sequences[rows]
 
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int
@@ -109,6 +115,22 @@ class InFiles:
             return units
         with _silent():
             return Scaler.fit(self.sequences, mode)
+
+    def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
+        """Return about so many of the given sequences, those of some blocks drawn by the seed."""
+        rng = np.random.default_rng([seed, 0x57A7])
+        scan, chosen, count = self.sequences, [], 0
+        used = np.zeros(len(scan), bool)
+        used[rows] = True
+        bounds = scan.block_offsets
+        for block in rng.permutation(scan.num_blocks):
+            here = np.flatnonzero(used[bounds[block] : bounds[block + 1]])
+            here = here[np.sort(rng.permutation(len(here))[: most - count])]
+            chosen.append(scan.block(int(block))[here])
+            count += len(here)
+            if count >= most:
+                break
+        return concatenate(chosen)
 
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int

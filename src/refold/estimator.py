@@ -449,7 +449,11 @@ def _remark_missing(sequences: Sequences, network: Network) -> None:
 
 
 def _say_interrupted(outcome: Outcome, checkpoint: Checkpoint | None) -> str:
-    kept = f"kept are the weights of epoch {outcome.epoch}" if outcome.epoch else "nothing is kept"
+    kept = "nothing is kept"
+    if outcome.phase is not None:
+        kept = f"kept are the weights of epoch {outcome.epoch}"
+    if outcome.phase is not None and outcome.epoch == 0:
+        kept = "kept is the linear start"
     if checkpoint is None:
         return f"Training was interrupted; {kept}."
     return f"Training was interrupted; resume=True goes on from {str(checkpoint.path)!r}."

@@ -215,7 +215,7 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
     alone = network(case)
     train(alone, part_of, batches(data), settings())
     net = network(case)
-    with pytest.warns(UserWarning, match=r"infinite in the refit .* Kept are the validated"):
+    with pytest.warns(UserWarning, match=r"infinite in the refit .* Kept are the weights of epoch"):
         outcome = train(net, part_of, batches(data), settings(), refit=True)
     assert outcome.phase == "validated"
     assert same(weights(alone), weights(net))

@@ -1,4 +1,4 @@
-"""Keras layers: LSTM and its engine, padding to mask, pooling, repeating, heads by column kind."""
+"""Keras layers: LSTM and its engine, the linear path, masks, pooling, repeating, column kinds."""
 
 from refold.layers._columns import ColumnEncoding as ColumnEncoding
 from refold.layers._columns import ColumnHead as ColumnHead
@@ -6,6 +6,8 @@ from refold.layers._convert import convert as convert
 from refold.layers._engine import Runtime as Runtime
 from refold.layers._engine import runtime as runtime
 from refold.layers._length import LengthHead as LengthHead
+from refold.layers._linear import LinearDecoding as LinearDecoding
+from refold.layers._linear import LinearEncoding as LinearEncoding
 from refold.layers._lstm import LSTM as LSTM
 from refold.layers._padding import PaddingMask as PaddingMask
 from refold.layers._padding import RealSteps as RealSteps

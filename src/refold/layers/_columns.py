@@ -57,6 +57,9 @@ class ColumnEncoding(keras.layers.Layer):
 class ColumnHead(keras.layers.Layer):
     """Dense output of a decoder: means, probabilities and softmax blocks by column kind.
 
+    What another path gives ``beside`` is added before that, and there the dense layer counts in
+    units of ``scale``, a weight by output that is not trained.
+
     Parameters
     ----------
     kinds : sequence of {"numeric", "binary", "categorical"}
@@ -90,13 +93,19 @@ class ColumnHead(keras.layers.Layer):
             for kind, n in zip(self.kinds, self.num_labels, strict=True)
         ]
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, inputs_shape: Any, beside_shape: Any = None) -> None:
         """Make the weights."""
-        self.dense.build(input_shape)
+        self.dense.build(inputs_shape)
+        if beside_shape is not None:
+            self.scale = self.add_weight(
+                shape=(sum(self.widths),), initializer="ones", trainable=False, name="scale"
+            )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, beside: Any = None) -> Any:
         """Write outputs of shape (batch, steps, outputs)."""
         logits = self.dense(inputs)
+        if beside is not None:
+            logits = beside + self.scale * logits
         if "categorical" not in self.kinds:
             if "binary" not in self.kinds:
                 return logits
@@ -118,9 +127,10 @@ class ColumnHead(keras.layers.Layer):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         """Every step is written, so there is no mask."""
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, inputs_shape: Any, beside_shape: Any = None) -> Any:
         """Shape (batch, steps, outputs)."""
-        return (*input_shape[:-1], sum(self.widths))
+        del beside_shape
+        return (*inputs_shape[:-1], sum(self.widths))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make this layer again."""

@@ -10,6 +10,8 @@ from refold.layers import (
     ColumnEncoding,
     ColumnHead,
     LengthHead,
+    LinearDecoding,
+    LinearEncoding,
     PaddingMask,
     RealSteps,
     RepeatCode,
@@ -18,6 +20,9 @@ from refold.layers import (
 from refold.models._autoencoder import Models, join
 
 __all__ = ["default", "length_model"]
+
+# Weights at most of the linear path, in the encoder and in the decoder.
+_MOST_WEIGHTS = 1 << 22
 
 
 def default(
@@ -34,8 +39,10 @@ def default(
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
-    The encoder is a stack of bidirectional LSTMs whose states are pooled over real steps (last,
-    mean, maximum) into a dense code.  The decoder is a stack of LSTMs that start from the code
+    Both have two paths, whose sum counts: LSTMs, and beside them a linear map of each step to the
+    code and back, which is nothing until it learns, or until training starts it at principal
+    components.  The encoder's other path is a stack of bidirectional LSTMs whose states are pooled
+    over real steps (last, mean, maximum), the decoder's a stack of LSTMs that start from the code
     and are given the code and the absolute position at every step.
 
     Parameters
@@ -76,13 +83,17 @@ def default(
     hidden = PaddingMask(name="padding_mask")(x)
     if any(num_labels):
         hidden = ColumnEncoding(num_labels, name="column_encoding")(hidden)
+    values = hidden
     for i in range(depth):
         lstm = LSTM(units, return_sequences=True, name=f"lstm_{i + 1}")
         hidden = keras.layers.Bidirectional(lstm, name=f"encoder_{i + 1}")(hidden)
     pooled = StatePooling(max_steps, name="pooling")(hidden)
     if dropout:
         pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    encoder = keras.Model(x, keras.layers.Dense(latent_dim, name="code")(pooled), name="encoder")
+    added = keras.layers.Dense(latent_dim, name="code")(pooled)
+    linear_steps = _linear_steps(max_steps, values.shape[-1] * latent_dim)
+    code = LinearEncoding(latent_dim, linear_steps, name="linear_code")(values, added)
+    encoder = keras.Model(x, code, name="encoder")
 
     repeat = RepeatCode(max_steps, name="repeat")
     real_steps = RealSteps(name="real_steps")
@@ -96,6 +107,7 @@ def default(
     noise = keras.layers.GaussianNoise(code_noise, name="noise") if code_noise else None
     drop = keras.layers.Dropout(dropout, name="dropout") if dropout else None
     head = ColumnHead(kinds, num_labels, name="head")
+    linear = LinearDecoding(sum(head.widths), linear_steps, max_steps, name="linear_steps")
 
     def unrolled(code: Any, template: Any = None) -> Any:
         code = code if noise is None else noise(code)
@@ -109,13 +121,18 @@ def default(
                 initial_state=[state[:, :units], keras.ops.tanh(state[:, units:])],
                 mask=real,
             )
-        return head(hidden if drop is None else drop(hidden))
+        hidden = hidden if drop is None else drop(hidden)
+        return head(hidden, linear(code) if template is None else linear(code, like=template))
 
     code = keras.Input((latent_dim,), name="code")
     template = keras.Input((None, None), name="template")
     decoder = keras.Model(code, unrolled(code), name="decoder")
     unroll = keras.Model([code, template], unrolled(code, template), name="decoder")
     return join(encoder, decoder, unroll)
+
+
+def _linear_steps(max_steps: int, weights_a_step: int) -> int:
+    return max(1, min(max_steps, _MOST_WEIGHTS // weights_a_step))
 
 
 def length_model(latent_dim: int, *, mean: float, deviation: float, units: int = 64) -> keras.Model:

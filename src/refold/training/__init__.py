@@ -17,3 +17,6 @@ from refold.training._settings import pick_batch_size as pick_batch_size
 from refold.training._settings import pick_refit as pick_refit
 from refold.training._snapshot import Snapshot as Snapshot
 from refold.training._split import validation_split as validation_split
+from refold.training._start import has_linear_path as has_linear_path
+from refold.training._start import sample_size as sample_size
+from refold.training._start import set_linear_start as set_linear_start

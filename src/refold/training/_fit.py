@@ -55,6 +55,7 @@ def train(
     batches: Batches,
     settings: Settings,
     *,
+    start: Callable[[str], bool] | None = None,
     refit: bool = False,
     checkpoints: Checkpoints | None = None,
     callbacks: Sequence[Any] = (),
@@ -75,6 +76,9 @@ def train(
     batches : Batches
         Of all sequences.
     settings : Settings
+    start : callable, optional
+        Called with the phase before it begins, sets the weights that it is to begin with, and
+        returns whether they are worth keeping if nothing better follows.
     refit : bool
     checkpoints : Checkpoints, optional
         Called once before the first step, so that a place that cannot be written to is noticed.
@@ -93,19 +97,22 @@ def train(
     """
     part = parts("validated")
     engine = _make_engine(network, batches, settings)
-    initial = engine.read_state()
-    standing = (
-        Standing(
-            initial,
+    fresh = engine.read_state()
+    good = False
+    if resume is None:
+        good = start is not None and start("validated")
+        standing = Standing(
+            engine.read_state(),
             peak=settings.learning_rate,
             num_steps=settings.max_epochs * settings.steps_an_epoch,
         )
-        if resume is None
-        else resume.standing()
-    )
+    else:
+        standing = resume.standing()
     loop = Loop(engine, batches, settings, standing, checkpoints=checkpoints, callbacks=callbacks)
     progress = Progress(settings.max_epochs, verbose=settings.verbose)
     with Interrupt() as interrupt, progress:
+        if good:
+            loop.keep_start(part)
         loop.write_checkpoint()
         if standing.phase == "validated":
             end = loop.validated(part, interrupt, progress, refit=refit)
@@ -117,7 +124,10 @@ def train(
             if not refit or end is End.DIVERGED:
                 return _finish(engine, standing)
             standing.phase, standing.refit_steps = "refit", standing.best_steps
-            standing.state, standing.peak = initial, settings.learning_rate
+            engine.write_back(fresh)
+            if start is not None:
+                start("refit")
+            standing.state, standing.peak = engine.read_state(), settings.learning_rate
             standing.epoch, standing.page, standing.run, standing.batch = 1, 0, 0, 0
             loop.write_checkpoint()
         part = parts("refit")
@@ -184,9 +194,9 @@ def _report_divergence(standing: Standing, settings: Settings) -> None:
         f"The loss became NaN or infinite in epoch {standing.epoch}. Try a smaller learning_rate "
         f"(it was {settings.learning_rate:g}), and look for extreme values in the data."
     )
-    if standing.best_epoch == 0:
+    if standing.best is None:
         raise DivergedError(f"{advice} Nothing was learned before that.")
-    warnings.warn(f"{advice} Kept are the weights of epoch {standing.best_epoch}.", stacklevel=4)
+    warnings.warn(f"{advice} {_kept(standing)}", stacklevel=4)
 
 
 def _report_no_refit(end: End, standing: Standing) -> None:
@@ -195,6 +205,10 @@ def _report_no_refit(end: End, standing: Standing) -> None:
         End.INTERRUPTED: "The refit on all sequences was interrupted",
         End.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
     }[end]
-    warnings.warn(
-        f"{why}. Kept are the validated weights, of epoch {standing.best_epoch}.", stacklevel=4
-    )
+    warnings.warn(f"{why}. {_kept(standing)}", stacklevel=4)
+
+
+def _kept(standing: Standing) -> str:
+    if standing.best_epoch == 0:
+        return "Kept is the linear start: no epoch was better."
+    return f"Kept are the weights of epoch {standing.best_epoch}."

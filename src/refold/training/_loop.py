@@ -71,6 +71,12 @@ class Loop:
         # epochs up to this one are trained one by one: taken together they came to no good
         self._one_by_one = 0
 
+    def keep_start(self, part: Part) -> None:
+        """Keep the weights before the first step as the best, if a validation can say so."""
+        if part.held_out is not None and math.isfinite(loss := self._validate(part.held_out)):
+            self._num_steps = self._engine.num_steps(self.standing.state)
+            self._keep(loss, 0)
+
     def validated(
         self, part: Part, interrupt: Interrupt, progress: Progress, *, refit: bool
     ) -> End:

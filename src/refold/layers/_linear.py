@@ -1,0 +1,144 @@
+"""The linear path: between a sequence and its code, one matrix for all steps, beside the LSTM."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["LinearDecoding", "LinearEncoding"]
+
+
+class _Linear(keras.layers.Layer):
+    """A map that starts at fixed weights and learns what to add to them, in small units.
+
+    The weights are ``start + unit * kernel``: whatever the optimizer, ``unit`` is how far one of
+    its steps goes.
+    """
+
+    def _add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
+        def add(name: str, shape: tuple[int, ...], *, initial: str, trainable: bool) -> Any:
+            return self.add_weight(shape=shape, initializer=initial, trainable=trainable, name=name)
+
+        self.start = add("start", shape, initial="zeros", trainable=False)
+        self.unit = add("unit", (), initial="ones", trainable=False)
+        self.kernel = add("kernel", shape, initial="zeros", trainable=True)
+        self.bias = add("bias", bias_shape, initial="zeros", trainable=True)
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class LinearEncoding(_Linear):
+    """Code of a sequence as a weighted sum of all its values, plus what another path adds.
+
+    Each step has weights of its own, up to ``num_steps``; later steps add nothing, and neither do
+    masked ones.  What the other path adds counts in units of ``scale``, a weight that is not
+    trained.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Width of the code.
+    num_steps : int
+        Steps that have weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = LinearEncoding(latent_dim=3, num_steps=4)
+    >>> layer(np.ones((2, 6, 5), "float32"), beside=np.ones((2, 3), "float32")).shape
+    (2, 3)
+    """
+
+    def __init__(self, latent_dim: int, num_steps: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.latent_dim = latent_dim
+        self.num_steps = num_steps
+        self.supports_masking = True
+
+    def build(self, inputs_shape: Any, beside_shape: Any = None) -> None:
+        """Make the weights."""
+        del beside_shape
+        self._add_weights((self.num_steps, inputs_shape[-1], self.latent_dim), (self.latent_dim,))
+        self.scale = self.add_weight(shape=(), initializer="ones", trainable=False, name="scale")
+
+    def call(self, inputs: Any, beside: Any, inputs_mask: Any = None) -> Any:
+        """Encode inputs (batch, steps, channels) beside codes (batch, latent_dim)."""
+        if inputs_mask is not None:
+            inputs = inputs * ops.cast(inputs_mask, inputs.dtype)[..., None]
+        inputs = inputs[:, : self.num_steps]
+        weights = (self.start + self.unit * self.kernel)[: ops.shape(inputs)[1]]
+        linear = ops.tensordot(inputs, weights, axes=((1, 2), (0, 1)))
+        return linear + self.bias + self.scale * beside
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """No steps are left, so no mask either."""
+
+    def compute_output_shape(self, inputs_shape: Any, beside_shape: Any = None) -> Any:
+        """Shape (batch, latent_dim)."""
+        del beside_shape
+        return (inputs_shape[0], self.latent_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        own = {"latent_dim": self.latent_dim, "num_steps": self.num_steps}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class LinearDecoding(_Linear):
+    """Steps of a sequence as weighted sums of its code.
+
+    Each step has weights and a bias of its own, up to ``num_steps``; later steps are zero.
+
+    Parameters
+    ----------
+    num_outputs : int
+        Numbers a step.
+    num_steps : int
+        Steps that have weights.
+    max_steps : int
+        Number of steps where ``like`` is not given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = LinearDecoding(num_outputs=2, num_steps=4, max_steps=5)
+    >>> code = np.zeros((1, 3), "float32")
+    >>> layer(code).shape, layer(code, like=np.zeros((1, 3, 1), "float32")).shape
+    ((1, 5, 2), (1, 3, 2))
+    """
+
+    def __init__(self, num_outputs: int, num_steps: int, max_steps: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.num_outputs = num_outputs
+        self.num_steps = num_steps
+        self.max_steps = max_steps
+
+    def build(self, code_shape: Any, like_shape: Any = None) -> None:
+        """Make the weights."""
+        del like_shape
+        shape = (self.num_steps, self.num_outputs)
+        self._add_weights((code_shape[-1], *shape), shape)
+
+    def call(self, code: Any, like: Any = None) -> Any:
+        """Decode codes (batch, latent_dim) to (batch, steps, outputs)."""
+        num_steps = self.max_steps if like is None else ops.shape(like)[1]
+        weights = (self.start + self.unit * self.kernel)[:, :num_steps]
+        steps = ops.tensordot(code, weights, axes=1) + self.bias[:num_steps]
+        if isinstance(num_steps, int) and num_steps <= self.num_steps:
+            return steps
+        batch = ops.shape(code)[0]
+        rest = ops.zeros((batch, num_steps, self.num_outputs), steps.dtype)
+        return ops.concatenate([steps, rest], axis=1)[:, :num_steps]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """Every step is written, so there is no mask."""
+
+    def compute_output_shape(self, code_shape: Any, like_shape: Any = None) -> Any:
+        """Shape (batch, steps, outputs)."""
+        num_steps = self.max_steps if like_shape is None else like_shape[1]
+        return (code_shape[0], num_steps, self.num_outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        own = ("num_outputs", "num_steps", "max_steps")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}

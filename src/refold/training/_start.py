@@ -1,0 +1,225 @@
+"""The linear start: principal components as the first weights of the linear path."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from refold.models import Network
+from refold.sequences import Sequences
+
+__all__ = ["LinearStart", "has_linear_path", "linear_start", "sample_size", "set_linear_start"]
+
+# Padded values at most that components are taken of.
+_MOST_VALUES = 1 << 22
+# What the components leave is never taken for less than this share of the power.
+_LEAST = 1e-4
+# Sequences whose moments are summed at a time.
+_AT_ONCE = 1024
+
+
+class LinearStart(NamedTuple):
+    """A linear code of sequences, and the best way back from it.
+
+    Attributes
+    ----------
+    encoder : array of shape (num_steps, n_columns, latent_dim)
+        Weights of the values; a code has mean 0 and deviation 1.
+    encoder_bias : array of shape (latent_dim,)
+    decoder : array of shape (latent_dim, num_steps, n_columns)
+        Weights of the code.
+    decoder_bias : array of shape (num_steps, n_columns)
+    left : array of shape (n_columns,)
+        Root mean square of what is left to learn, by column.
+    share : float
+        Power that is left over power that there was.
+    """
+
+    encoder: np.ndarray
+    encoder_bias: np.ndarray
+    decoder: np.ndarray
+    decoder_bias: np.ndarray
+    left: np.ndarray
+    share: float
+
+
+def sample_size(num_columns: int, latent_dim: int, num_steps: int) -> int:
+    """Return how many sequences are enough for a start; more would take too much memory.
+
+    Examples
+    --------
+    >>> sample_size(1, 16, 100)
+    41943
+    """
+    return max(4 * latent_dim, _MOST_VALUES // (num_steps * num_columns))
+
+
+def linear_start(
+    scaled: Sequences, columns: list[int], latent_dim: int, num_steps: int, *, seed: int
+) -> LinearStart:
+    """Find the principal components of zero-filled series, and regress the series on them.
+
+    The way back is a ridge regression of each observed value on the codes, so that a value that
+    was not observed is not taken for zero.  It shrinks towards the components' own loadings,
+    the more the fewer sequences are as long; the penalty is that of empirical Bayes [1]_: the
+    variance that the components leave, over the mean square of a component's loadings.
+
+    Parameters
+    ----------
+    scaled : Sequences
+        Standardised, of those that are trained on.
+    columns : list of int
+        The numeric ones.
+    latent_dim, num_steps : int
+        Width of the code, and steps that have weights.
+    seed : int
+        Of the random projections by which a large decomposition is found.
+
+    Returns
+    -------
+    LinearStart
+        Components that the data does not have are zero.
+
+    References
+    ----------
+    .. [1] C. M. Bishop, "Pattern Recognition and Machine Learning", 2006, sections 3.3 and 3.5.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(20)]
+    >>> start = linear_start(as_sequences(waves), [0], 2, 30, seed=0)
+    >>> start.encoder.shape, bool(start.share < 1e-3)
+    ((30, 1, 2), True)
+    """
+    values, observed = _padded(scaled, columns, num_steps)
+    n = len(values)
+    flat = values.reshape(n, -1)
+    components = min(latent_dim, n - 1, flat.shape[1])
+    shape = (latent_dim, num_steps, len(columns))
+    loadings, mean = np.zeros((latent_dim, flat.shape[1])), flat.mean(axis=0)
+    deviation = np.ones(latent_dim)
+    if components > 0 and flat.std() > 0:
+        pca = PCA(components, random_state=seed).fit(flat)
+        spread = np.sqrt(pca.explained_variance_)
+        real = spread > 1e-5 * max(float(spread[0]), 1e-12)
+        loadings[:components][real] = pca.components_[real]
+        deviation[:components][real] = spread[real]
+    weights = loadings / deviation[:, None]
+    codes = (flat - mean) @ weights.T
+    guess = loadings * deviation[:, None]
+    power = np.einsum("ntc,ntc->c", values, values)
+    count = np.maximum(observed.sum(axis=(0, 1)), 1)
+    difference = (values - (codes @ guess + mean).reshape(values.shape)) * observed
+    noise = (difference**2).sum() / count.sum() * n / max(1, n - 1 - components)
+    prior = np.concatenate([(guess**2).mean(axis=1), [max(power.sum() / count.sum(), 1e-12)]])
+    penalty = noise / np.maximum(prior, 1e-12 * prior.max())
+    known = np.concatenate([guess, mean[None]]).reshape(latent_dim + 1, num_steps, -1)
+    decoder = known + _regress(codes, difference, observed, penalty)
+    back = np.einsum("nd,dtc->ntc", codes, decoder[:-1]) + decoder[-1]
+    error = (((back - values) * observed) ** 2).sum(axis=(0, 1)) * n / max(1, n - 1 - components)
+    return LinearStart(
+        weights.reshape(shape).transpose(1, 2, 0),
+        -weights @ mean,
+        decoder[:-1],
+        decoder[-1],
+        np.sqrt(np.maximum(error, _LEAST * power) / count),
+        float(np.clip(error.sum() / max(power.sum(), 1e-12), _LEAST, 1.0)),
+    )
+
+
+def _padded(scaled: Sequences, columns: list[int], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return values (n, num_steps, columns), zero where not observed, and where they were."""
+    lengths = scaled.lengths
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    step = np.arange(len(row)) - np.repeat(scaled.offsets[:-1], lengths)
+    within = step < num_steps
+    values = np.full((len(lengths), num_steps, len(columns)), np.nan)
+    values[row[within], step[within]] = scaled.values[within][:, columns]
+    observed = ~np.isnan(values)
+    return np.where(observed, values, 0.0), observed
+
+
+def _regress(
+    codes: np.ndarray, values: np.ndarray, observed: np.ndarray, penalty: np.ndarray
+) -> np.ndarray:
+    """Ridge regression of each position's observed values on codes and a constant, which is last.
+
+    Returns
+    -------
+    array of shape (latent_dim + 1, num_steps, n_columns)
+    """
+    n, num_steps, num_columns = values.shape
+    given = np.concatenate([codes, np.ones((n, 1))], axis=1)
+    width = given.shape[1]
+    # without gaps, columns are observed together and share a matrix
+    together = bool((observed == observed[:, :, :1]).all())
+    seen = observed[:, :, :1] if together else observed
+    seen = seen.reshape(n, -1).astype(float)
+    squares = np.zeros((seen.shape[1], width * width))
+    for first in range(0, n, _AT_ONCE):
+        rows = given[first : first + _AT_ONCE]
+        products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
+        squares += seen[first : first + _AT_ONCE].T @ products
+    squares = squares.reshape(-1, width, width) + np.diag(penalty + 1e-9)
+    sums = (values.reshape(n, -1).T @ given).reshape(num_steps, num_columns, width)
+    if together:
+        solved = np.linalg.solve(squares, sums.transpose(0, 2, 1))
+        return solved.transpose(1, 0, 2)
+    solved = np.linalg.solve(squares, sums.reshape(-1, width, 1))
+    return solved.reshape(num_steps, num_columns, width).transpose(2, 0, 1)
+
+
+def has_linear_path(network: Network) -> bool:
+    """Whether a network has a linear path, and a numeric column to start it by."""
+    specification = network.specification
+    return specification.architecture == "default" and "numeric" in specification.kinds
+
+
+def set_linear_start(network: Network, scaled: Sequences, *, seed: int) -> bool:
+    """Make principal components the weights of the linear path; the LSTMs begin by adding nothing.
+
+    Parameters
+    ----------
+    network : Network
+        One that `has_linear_path`.
+    scaled : Sequences
+        Some that it is trained on.
+    seed : int
+
+    Returns
+    -------
+    bool
+        Whether the components explain anything.
+    """
+    specification = network.specification
+    columns = [i for i, kind in enumerate(specification.kinds) if kind == "numeric"]
+    read: Any = network.models.encoder.get_layer("linear_code")
+    added: Any = network.models.encoder.get_layer("code")
+    write: Any = network.models.decoder.get_layer("linear_steps")
+    head: Any = network.models.decoder.get_layer("head")
+    start = linear_start(scaled, columns, specification.latent_dim, read.num_steps, seed=seed)
+    # after the columns before it, of which a categorical one is as wide as it has labels
+    widths = np.array([n or 1 for n in specification.num_labels])
+    places = (np.cumsum(widths) - widths)[columns]
+
+    def spread(shape: Any, values: np.ndarray, other: Any = 0.0) -> np.ndarray:
+        whole = np.broadcast_to(np.asarray(other, np.float32), shape).copy()
+        whole[..., places] = values
+        return whole
+
+    kernel = np.zeros(read.start.shape, np.float32)
+    kernel[:, places] = start.encoder
+    read.start.assign(kernel)
+    read.bias.assign(start.encoder_bias)
+    write.start.assign(spread(write.start.shape, start.decoder))
+    write.bias.assign(spread(write.bias.shape, start.decoder_bias))
+    # what is to come is small where little is left to learn
+    unit = float(np.sqrt(start.share))
+    read.scale.assign(unit)
+    read.unit.assign(unit / np.sqrt(read.num_steps * len(widths)))
+    write.unit.assign(unit / np.sqrt(specification.latent_dim))
+    head.scale.assign(spread(head.scale.shape, start.left, 1.0))
+    added.kernel.assign(np.zeros(added.kernel.shape))
+    head.dense.kernel.assign(spread(head.dense.kernel.shape, 0.0, head.dense.kernel))
+    return start.share < 1.0
