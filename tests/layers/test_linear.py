@@ -25,7 +25,7 @@ def floats(*shape):
 def test_encoding_by_hand(steps):
     x, beside = floats(3, steps, 2), floats(3, 5)
     layer = randomised(LinearEncoding(5, num_steps=4), x, beside)
-    weights = np.array(layer.start) + float(layer.unit) * np.array(layer.kernel)
+    weights = np.array(layer.start) + float(layer.unit) * np.array(layer.change)
     expected = np.array(layer.bias) + float(layer.scale) * beside
     for step in range(min(steps, 4)):
         expected = expected + x[:, step] @ weights[step]
@@ -48,7 +48,7 @@ def test_decoding_by_hand(steps):
     like = None if steps is None else floats(3, steps, 1)
     y = np.asarray(layer(code) if like is None else layer(code, like=like))
     assert y.shape == (3, steps or 6, 2)
-    weights = np.array(layer.start) + float(layer.unit) * np.array(layer.kernel)
+    weights = np.array(layer.start) + float(layer.unit) * np.array(layer.change)
     for step in range(y.shape[1]):
         expected = 0.0
         if step < 4:

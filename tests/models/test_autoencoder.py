@@ -142,7 +142,7 @@ def test_stacked_decoders_use_their_top_layer():
     models = default(["numeric"], latent_dim=3, max_steps=STEPS, units=4, depth=3)
     top, below = models.decoder.get_layer("decoder_3"), models.decoder.get_layer("decoder_2")
     head = models.decoder.get_layer("head")
-    assert head.input is top.output
+    assert head.input[0] is top.output
     assert top.input is not models.decoder.get_layer("decoder_1").output
     code = np.random.default_rng(0).normal(size=(2, 3)).astype("float32")
     before = models.decoder.predict(code, verbose=0)

@@ -179,7 +179,7 @@ def by_hand(case, steps, num_scheduled):
     data, net = sequences(case), network(case)
     given = settings()
     optimizer = keras.optimizers.AdamW(0.01, weight_decay=1e-4, global_clipnorm=1.0)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.exclude_from_weight_decay(var_names=["bias", "change"])
     engine = Engine(net, optimizer, length_weight=0.05)
     state, everything = engine.read_state(), part(data)
     page = everything.pages.load(1, 0)

@@ -11,7 +11,7 @@ __all__ = ["LinearDecoding", "LinearEncoding"]
 class _Linear(keras.layers.Layer):
     """A map that starts at fixed weights and learns what to add to them, in small units.
 
-    The weights are ``start + unit * kernel``: whatever the optimizer, ``unit`` is how far one of
+    The weights are ``start + unit * change``: whatever the optimizer, ``unit`` is how far one of
     its steps goes.
     """
 
@@ -21,7 +21,7 @@ class _Linear(keras.layers.Layer):
 
         self.start = add("start", shape, initial="zeros", trainable=False)
         self.unit = add("unit", (), initial="ones", trainable=False)
-        self.kernel = add("kernel", shape, initial="zeros", trainable=True)
+        self.change = add("change", shape, initial="zeros", trainable=True)
         self.bias = add("bias", bias_shape, initial="zeros", trainable=True)
 
 
@@ -65,7 +65,7 @@ class LinearEncoding(_Linear):
         if inputs_mask is not None:
             inputs = inputs * ops.cast(inputs_mask, inputs.dtype)[..., None]
         inputs = inputs[:, : self.num_steps]
-        weights = (self.start + self.unit * self.kernel)[: ops.shape(inputs)[1]]
+        weights = (self.start + self.unit * self.change)[: ops.shape(inputs)[1]]
         linear = ops.tensordot(inputs, weights, axes=((1, 2), (0, 1)))
         return linear + self.bias + self.scale * beside
 
@@ -122,7 +122,7 @@ class LinearDecoding(_Linear):
     def call(self, code: Any, like: Any = None) -> Any:
         """Decode codes (batch, latent_dim) to (batch, steps, outputs)."""
         num_steps = self.max_steps if like is None else ops.shape(like)[1]
-        weights = (self.start + self.unit * self.kernel)[:, :num_steps]
+        weights = (self.start + self.unit * self.change)[:, :num_steps]
         steps = ops.tensordot(code, weights, axes=1) + self.bias[:num_steps]
         if isinstance(num_steps, int) and num_steps <= self.num_steps:
             return steps

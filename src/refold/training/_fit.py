@@ -153,7 +153,7 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
             weight_decay=settings.weight_decay,
             global_clipnorm=settings.clip_norm,
         )
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        optimizer.exclude_from_weight_decay(var_names=["bias", "change"])
     elif isinstance(optimizer, str):
         optimizer = keras.optimizers.get(optimizer)
         optimizer.learning_rate = settings.learning_rate
