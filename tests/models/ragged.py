@@ -50,9 +50,10 @@ def _default(kinds: list[str], num_labels: list[int] | None = None, **options: o
         )
         # the linear path begins at zero, and would show nothing
         rng = np.random.default_rng(1)
-        for model, name in ((models.encoder, "linear_code"), (models.decoder, "linear_steps")):
-            start = model.get_layer(name).start
-            start.assign(0.3 * rng.normal(size=start.shape))
+        if "numeric" in kinds:
+            for model, name in ((models.encoder, "linear_code"), (models.decoder, "linear_steps")):
+                start = model.get_layer(name).start
+                start.assign(0.3 * rng.normal(size=start.shape))
         return models
 
     return Case(build, kinds, num_labels, bool(options.get("observed_flags")))

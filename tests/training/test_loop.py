@@ -11,8 +11,9 @@ from refold.errors import DivergedError
 from refold.sequences import Batches, pad
 from refold.training import _clock as clock
 from refold.training import train
-from refold.training._engine import Engine, Norms, Totals
+from refold.training._engine import Engine
 from refold.training._schedule import Schedule
+from refold.training._state import Norms, Totals
 from training.small import CASES, batches, network, part, same, sequences, settings, weights
 
 

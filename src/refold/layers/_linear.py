@@ -66,7 +66,8 @@ class LinearEncoding(_Linear):
             inputs = inputs * ops.cast(inputs_mask, inputs.dtype)[..., None]
         inputs = inputs[:, : self.num_steps]
         weights = (self.start + self.unit * self.change)[: ops.shape(inputs)[1]]
-        linear = ops.tensordot(inputs, weights, axes=((1, 2), (0, 1)))
+        axes: Any = ((1, 2), (0, 1))
+        linear = ops.tensordot(inputs, weights, axes=axes)
         return linear + self.bias + self.scale * beside
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:

@@ -39,9 +39,9 @@ def default(
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
-    Both have two paths, whose sum counts: LSTMs, and beside them a linear map of each step to the
-    code and back, which is nothing until it learns, or until training starts it at principal
-    components.  The encoder's other path is a stack of bidirectional LSTMs whose states are pooled
+    With numeric columns both have two paths, whose sum counts: LSTMs, and beside them a linear map
+    of each step to the code and back, which is nothing until it learns, or until training starts
+    it at principal components.  The encoder's other path is a stack of bidirectional LSTMs whose states are pooled
     over real steps (last, mean, maximum), the decoder's a stack of LSTMs that start from the code
     and are given the code and the absolute position at every step.
 
@@ -90,9 +90,10 @@ def default(
     pooled = StatePooling(max_steps, name="pooling")(hidden)
     if dropout:
         pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    added = keras.layers.Dense(latent_dim, name="code")(pooled)
+    code = keras.layers.Dense(latent_dim, name="code")(pooled)
     linear_steps = _linear_steps(max_steps, values.shape[-1] * latent_dim)
-    code = LinearEncoding(latent_dim, linear_steps, name="linear_code")(values, added)
+    if "numeric" in kinds:
+        code = LinearEncoding(latent_dim, linear_steps, name="linear_code")(values, code)
     encoder = keras.Model(x, code, name="encoder")
 
     repeat = RepeatCode(max_steps, name="repeat")
@@ -107,7 +108,9 @@ def default(
     noise = keras.layers.GaussianNoise(code_noise, name="noise") if code_noise else None
     drop = keras.layers.Dropout(dropout, name="dropout") if dropout else None
     head = ColumnHead(kinds, num_labels, name="head")
-    linear = LinearDecoding(sum(head.widths), linear_steps, max_steps, name="linear_steps")
+    linear = None
+    if "numeric" in kinds:
+        linear = LinearDecoding(sum(head.widths), linear_steps, max_steps, name="linear_steps")
 
     def unrolled(code: Any, template: Any = None) -> Any:
         code = code if noise is None else noise(code)
@@ -122,6 +125,8 @@ def default(
                 mask=real,
             )
         hidden = hidden if drop is None else drop(hidden)
+        if linear is None:
+            return head(hidden)
         return head(hidden, linear(code) if template is None else linear(code, like=template))
 
     code = keras.Input((latent_dim,), name="code")

@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from refold.training._engine import Engine, State
+from refold.training._engine import Engine
+from refold.training._state import State
 
 __all__ = ["Hooks"]
 

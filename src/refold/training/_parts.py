@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from refold.training._pages import Page, Pages
 from refold.training._snapshot import Snapshot
+from refold.training._state import Norms
 
 __all__ = ["Checkpoints", "End", "Part"]
 
@@ -27,6 +28,11 @@ class Part(NamedTuple):
     held_out: Page | None
     num_sequences: int
     num_observed: int
+
+    def norms(self, batch_size: int) -> Norms:
+        """Return what the sums of a batch of so many average sequences are divided by."""
+        observed = self.num_observed / max(1, self.num_sequences)
+        return Norms(max(1.0, observed * batch_size), float(batch_size))
 
 
 class Checkpoints(NamedTuple):

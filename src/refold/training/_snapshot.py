@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from refold.training._engine import State, Totals
+from refold.training._state import State, Totals
 
 __all__ = ["COLUMNS", "Snapshot", "Standing"]
 
@@ -62,6 +62,17 @@ class Standing:
     def within_epoch(self) -> bool:
         """Whether some of the epoch is done, and some is not."""
         return bool(self.page or self.run or self.batch)
+
+    def keep(self, loss: float, epoch: int, num_steps: int) -> None:
+        """Keep the weights as they are as the best: those of an epoch, after so many steps."""
+        self.best = [*self.state.trainable, *self.state.non_trainable]
+        self.best_loss, self.best_epoch, self.best_steps = loss, epoch, num_steps
+
+    def record(self, loss: float, val_loss: float | None, rate: float, seconds: float) -> None:
+        """Write the epoch into the history."""
+        row = (self.epoch, self.phase, loss, val_loss, rate, seconds)
+        for name, value in zip(COLUMNS, row, strict=True):
+            self.history[name].append(value)
 
 
 @dataclass(frozen=True)

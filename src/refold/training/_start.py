@@ -171,7 +171,19 @@ def _regress(
 
 
 def has_linear_path(network: Network) -> bool:
-    """Whether a network has a linear path, and a numeric column to start it by."""
+    """Whether a network has a linear path: the default one for numeric columns.
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> sizes = {"latent_dim": 2, "max_steps": 5, "units": 8, "depth": 1, "dropout": 0.0}
+    >>> lengths = {"length_mean": 4.0, "length_deviation": 1.0}
+    >>> [
+    ...     has_linear_path(build(Specification("default", [kind], [0], False, **sizes, **lengths)))
+    ...     for kind in ("numeric", "binary")
+    ... ]
+    [True, False]
+    """
     specification = network.specification
     return specification.architecture == "default" and "numeric" in specification.kinds
 
@@ -191,6 +203,20 @@ def set_linear_start(network: Network, scaled: Sequences, *, seed: int) -> bool:
     -------
     bool
         Whether the components explain anything.
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> from refold.sequences import as_sequences
+    >>> sizes = {"latent_dim": 2, "max_steps": 30, "units": 8, "depth": 1, "dropout": 0.0}
+    >>> lengths = {"length_mean": 30.0, "length_deviation": 0.0}
+    >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
+    >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(20)]
+    >>> set_linear_start(network, as_sequences(waves), seed=0)
+    True
+    >>> x = np.array(waves, "float32")
+    >>> bool(np.abs(network.models.autoencoder.predict(x, verbose=0) - x).max() < 0.05)
+    True
     """
     specification = network.specification
     columns = [i for i, kind in enumerate(specification.kinds) if kind == "numeric"]
@@ -203,7 +229,7 @@ def set_linear_start(network: Network, scaled: Sequences, *, seed: int) -> bool:
     widths = np.array([n or 1 for n in specification.num_labels])
     places = (np.cumsum(widths) - widths)[columns]
 
-    def spread(shape: Any, values: np.ndarray, other: Any = 0.0) -> np.ndarray:
+    def spread(shape: Any, values: Any, other: Any = 0.0) -> np.ndarray:
         whole = np.broadcast_to(np.asarray(other, np.float32), shape).copy()
         whole[..., places] = values
         return whole
