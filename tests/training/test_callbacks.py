@@ -136,6 +136,7 @@ def test_keras_own_callbacks_that_write_files(tmp_path):
     ae = fit(
         keras.callbacks.CSVLogger(log),
         keras.callbacks.ModelCheckpoint(best, monitor="loss", save_best_only=True),
+        validation_fraction=0,
     )
     assert len(log.read_text().splitlines()) == 5
     loaded = keras.models.load_model(best)

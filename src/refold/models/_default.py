@@ -41,9 +41,9 @@ def default(
 
     With numeric columns both have two paths, whose sum counts: LSTMs, and beside them a linear map
     of each step to the code and back, which is nothing until it learns, or until training starts
-    it at principal components.  The encoder's other path is a stack of bidirectional LSTMs whose states are pooled
-    over real steps (last, mean, maximum), the decoder's a stack of LSTMs that start from the code
-    and are given the code and the absolute position at every step.
+    it at principal components.  The encoder's other path is a stack of bidirectional LSTMs whose
+    states are pooled over real steps (last, mean, maximum), the decoder's a stack of LSTMs that
+    start from the code and are given the code and the absolute position at every step.
 
     Parameters
     ----------
