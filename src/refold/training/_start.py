@@ -14,8 +14,6 @@ __all__ = ["LinearStart", "has_linear_path", "linear_start", "sample_size", "set
 _MOST_VALUES = 1 << 22
 # What the components leave is never taken for less than this share of the power.
 _LEAST = 1e-4
-# Sequences whose moments are summed at a time.
-_AT_ONCE = 1024
 
 
 class LinearStart(NamedTuple):
@@ -154,20 +152,20 @@ def _regress(
     width = given.shape[1]
     # without gaps, columns are observed together and share a matrix
     together = bool((observed == observed[:, :, :1]).all())
-    seen = observed[:, :, :1] if together else observed
-    seen = seen.reshape(n, -1).astype(float)
-    squares = np.zeros((seen.shape[1], width * width))
-    for first in range(0, n, _AT_ONCE):
-        rows = given[first : first + _AT_ONCE]
-        products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
-        squares += seen[first : first + _AT_ONCE].T @ products
-    squares = squares.reshape(-1, width, width) + np.diag(penalty + 1e-9)
-    sums = (values.reshape(n, -1).T @ given).reshape(num_steps, num_columns, width)
-    if together:
-        solved = np.linalg.solve(squares, sums.transpose(0, 2, 1))
-        return solved.transpose(1, 0, 2)
-    solved = np.linalg.solve(squares, sums.reshape(-1, width, 1))
-    return solved.reshape(num_steps, num_columns, width).transpose(2, 0, 1)
+    seen = observed[:, :, 0] if together else observed.reshape(n, -1)
+    sums = (values.reshape(n, -1).T @ given).reshape(seen.shape[1], -1, width).transpose(0, 2, 1)
+    solved = np.empty_like(sums)
+    at_once = max(1, _MOST_VALUES // width**2)
+    for first in range(0, len(sums), at_once):
+        here = slice(first, first + at_once)
+        squares = np.zeros((len(sums[here]), width * width))
+        for row in range(0, n, at_once):
+            rows = given[row : row + at_once]
+            products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
+            squares += seen[row : row + at_once, here].T.astype(float) @ products
+        squares = squares.reshape(-1, width, width) + np.diag(penalty + 1e-9)
+        solved[here] = np.linalg.solve(squares, sums[here])
+    return solved.transpose(1, 0, 2).reshape(width, num_steps, num_columns)
 
 
 def has_linear_path(network: Network) -> bool:
