@@ -1,5 +1,6 @@
 """From sequences and arguments to a fitted network: the order of the work of ``fit``."""
 
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -134,6 +135,7 @@ def fit(
     units = source.units(parameters["scale"])
     longest = batches.buckets[-1].num_steps
 
+    @functools.cache
     def scaler(phase: str) -> Scaler:
         rows = chosen if phase == "validated" else None
         return source.scaler(parameters["scale"], units, rows)

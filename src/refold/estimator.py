@@ -449,11 +449,12 @@ def _remark_missing(sequences: Sequences, network: Network) -> None:
 
 
 def _say_interrupted(outcome: Outcome, checkpoint: Checkpoint | None) -> str:
-    kept = "nothing is kept"
-    if outcome.phase is not None:
-        kept = f"kept are the weights of epoch {outcome.epoch}"
-    if outcome.phase is not None and outcome.epoch == 0:
+    if outcome.phase is None:
+        kept = "nothing is kept"
+    elif outcome.epoch == 0:
         kept = "kept is the linear start"
+    else:
+        kept = f"kept are the weights of epoch {outcome.epoch}"
     if checkpoint is None:
         return f"Training was interrupted; {kept}."
     return f"Training was interrupted; resume=True goes on from {str(checkpoint.path)!r}."

@@ -108,7 +108,7 @@ def test_few_and_strange_sequences_give_finite_weights(values):
 # In a network
 
 
-def test_a_network_starts_as_its_linear_path(monkeypatch):
+def test_a_network_starts_as_its_linear_path():
     case = CASES["numeric"]
     net, data = network(case), sequences(case)
     assert has_linear_path(net)
@@ -140,7 +140,7 @@ def test_columns_of_other_kinds_are_left_to_the_lstm():
     assert (start[..., by_output] != 0).any()
 
 
-def trained(start=None, **changes):
+def trained(*, refit, **changes):
     case, held_out = CASES["numeric"], [2, 5, 11]
     data, net = sequences(case), network(case)
     rows = np.setdiff1d(np.arange(24), held_out)
@@ -152,7 +152,7 @@ def trained(start=None, **changes):
         return set_linear_start(net, data[rows] if phase == "validated" else data, seed=0)
 
     given = settings(**changes)
-    outcome = train(net, part_of, batches(data), given, start=begin, refit=bool(start))
+    outcome = train(net, part_of, batches(data), given, start=begin, refit=refit)
     return net, outcome, data, rows
 
 
@@ -160,7 +160,7 @@ def trained(start=None, **changes):
 def test_a_start_that_is_never_bettered_is_kept(refit):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        net, outcome, data, rows = trained(start=refit, learning_rate=1e3, max_epochs=4)
+        net, outcome, data, rows = trained(refit=refit, learning_rate=1e3, max_epochs=4)
     assert outcome.epoch == 0
     alone = network(CASES["numeric"])
     set_linear_start(alone, data if refit else data[rows], seed=0)

@@ -183,10 +183,8 @@ class Batches:
         6
         """
         (bucket,) = self.buckets
-        order = [
-            np.random.default_rng([seed, first + i, 0]).permutation(rows) for i in range(count)
-        ]
-        return self._fill(bucket, order)
+        alone = [next(self.epoch(rows, seed=seed, epoch=first + i)) for i in range(count)]
+        return self._fill(bucket, [run.rows[: run.num_batches].ravel() for run in alone])
 
     def _fill(self, bucket: Bucket, parts: list[np.ndarray]) -> Run:
         """Fill the batches of a run; each part begins a new one."""
