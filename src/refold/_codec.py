@@ -12,7 +12,7 @@ from rich.progress import track
 
 from refold._compilation import keep_compiled
 from refold.errors import DataError
-from refold.models import Network, predict
+from refold.models import Network, predict, refine
 from refold.sequences import Schema, Sequences, pad
 
 __all__ = [
@@ -126,13 +126,17 @@ def check_lengths(lengths: Any, num_codes: int, network: Network) -> np.ndarray:
     return lengths.astype(np.int64)
 
 
-def encode(scaled: Sequences, network: Network, *, verbose: int = 0) -> np.ndarray:
+def encode(
+    scaled: Sequences, network: Network, *, refine_steps: int = 0, verbose: int = 0
+) -> np.ndarray:
     """Encode sequences, in batches of like length.
 
     Parameters
     ----------
     scaled : Sequences
     network : Network
+    refine_steps : int
+        Steps of the search for a better code than the encoder's.
     verbose : int
         1 shows progress where there is much to do.
 
@@ -144,11 +148,15 @@ def encode(scaled: Sequences, network: Network, *, verbose: int = 0) -> np.ndarr
     encoder = network.models.encoder
     lengths, only = scaled.lengths, network.fixed_steps
     for batch in _batches(lengths, network, "encode", only=only, verbose=verbose):
-        x, _ = pad(scaled, batch.rows, batch.num_steps, flags=network.specification.observed_flags)
+        x, y = pad(scaled, batch.rows, batch.num_steps, flags=network.specification.observed_flags)
         x = _filled(x, batch, np.nan)
         if not network.reads_padding:
             x = np.nan_to_num(x, nan=0.0)
-        codes[batch.rows] = predict(encoder, x)[: len(batch.rows)]
+        found = predict(encoder, x)
+        if refine_steps:
+            y, steps = _filled(y, batch, np.nan), _filled(lengths[batch.rows], batch, 0)
+            found = refine(network, found, y, steps, refine_steps)
+        codes[batch.rows] = found[: len(batch.rows)]
     return codes
 
 

@@ -13,7 +13,7 @@ from refold._codec import check_fits
 from refold._compilation import keep_compiled
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
-from refold.models import Specification, build, seeded
+from refold.models import Network, Specification, build, seeded
 from refold.sequences import Batches, Scaler, Scan, Sequences, remove_leftovers
 from refold.storage import Fitted
 from refold.training import (
@@ -35,6 +35,8 @@ from refold.training import (
 __all__ = ["Checkpoint", "fit"]
 
 _DROPOUT = 0.2
+# Steps of the search for a code, and training sequences from which it is left out by default.
+_REFINE_STEPS, _FEW_TO_REFINE = 10, 2000
 # What may differ where a training goes on.
 _FREE = ("verbose", "time_budget", "random_state")
 
@@ -167,7 +169,14 @@ def fit(
     )
     if outcome.phase is None:
         return None, outcome
-    fitted = Fitted(network, sequences.schema, scaler(outcome.phase), units, outcome.history)
+    fitted = Fitted(
+        network,
+        sequences.schema,
+        scaler(outcome.phase),
+        units,
+        outcome.history,
+        _pick_refine(parameters["refine"], network, len(lengths)),
+    )
     return fitted, outcome
 
 
@@ -189,6 +198,13 @@ def _specify(
         length_mean=float(lengths[chosen].mean()),
         length_deviation=float(lengths[chosen].std()),
     )
+
+
+def _pick_refine(refine: int | str, network: Network, num_sequences: int) -> int:
+    if refine != "auto":
+        return int(refine)
+    few = num_sequences < _FEW_TO_REFINE
+    return _REFINE_STEPS if few and network.specification.architecture == "default" else 0
 
 
 def _checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:

@@ -64,6 +64,10 @@ _RULES = {
     "refit": _Rule(
         "'auto', True or False", lambda v: isinstance(v, bool | np.bool_) or v == "auto"
     ),
+    "refine": _Rule(
+        "'auto' or an integer of at least 0",
+        lambda v: v == "auto" if isinstance(v, str) else _is(v, Integral) and v >= 0,
+    ),
     "optimizer": _Rule(
         "the name of a Keras optimizer or a keras.optimizers.Optimizer",
         _is_optimizer,

@@ -73,6 +73,11 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Train once more, from the same start and on all sequences, for as many steps as the
         validated epoch took; "auto" does so below 2000 sequences. If time is up, on Ctrl-C, or if
         the loss becomes NaN in it, the validated weights count.
+    refine : {"auto"} or int, default="auto"
+        Steps of a search, by ``transform``, from the encoder's code for one that the decoder makes
+        more of, sequence by sequence. Each takes about as long as two passes of the decoder. "auto"
+        is 10 below 2000 training sequences, where an encoder is furthest from the best code, and
+        else none; 0 for none. Of the default model only.
     time_budget : float, optional
         Seconds for training, the refit included; the learning rate falls in time for it.
     random_state : int, RandomState or None, default=None
@@ -127,6 +132,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         validation_fraction: float = 0.1,
         patience: int | None = None,
         refit: bool | str = "auto",
+        refine: int | str = "auto",
         optimizer: Any = None,
         time_budget: float | None = None,
         random_state: Any = None,
@@ -143,6 +149,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.refit = refit
+        self.refine = refine
         self.optimizer = optimizer
         self.time_budget = time_budget
         self.random_state = random_state
@@ -250,7 +257,12 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         sequences = source.align(self.schema_)
         check_fits(sequences.lengths, self._network)
         _remark_missing(sequences, self._network)
-        codes = encode(self.scaler_.transform(sequences), self._network, verbose=self.verbose)
+        codes = encode(
+            self.scaler_.transform(sequences),
+            self._network,
+            refine_steps=self._fitted.refine_steps,
+            verbose=self.verbose,
+        )
         return np.concatenate([codes, self.scaler_.statistics(sequences)], axis=1)
 
     def inverse_transform(self, codes: Any, lengths: Any = None) -> list[Any]:

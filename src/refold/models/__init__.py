@@ -12,4 +12,5 @@ from refold.models._network import Network as Network
 from refold.models._network import Specification as Specification
 from refold.models._network import build as build
 from refold.models._predict import predict as predict
+from refold.models._refine import refine as refine
 from refold.models._seed import seeded as seeded

@@ -28,11 +28,13 @@ class Fitted(NamedTuple):
     units : Scaler
         Standardises by feature, whatever ``scaler`` does: the units of a score.
     history : dict of lists
+    refine_steps : int
+        Steps of the search for each code.
 
     Examples
     --------
     >>> Fitted._fields
-    ('network', 'schema', 'scaler', 'units', 'history')
+    ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps')
     """
 
     network: Network
@@ -40,6 +42,7 @@ class Fitted(NamedTuple):
     scaler: Scaler
     units: Scaler
     history: dict[str, list[Any]]
+    refine_steps: int = 0
 
 
 def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
@@ -60,6 +63,7 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
         "specification": fitted.network.specification._asdict(),
         "schema": fitted.schema.to_dict(),
         "history": fitted.history,
+        "refine_steps": fitted.refine_steps,
     }
     arrays = {
         f"weights/{i:04d}": np.asarray(variable.value)
@@ -151,6 +155,7 @@ def _restore(
             _scaler("scaler", config, arrays),
             _scaler("units", config, arrays),
             config["history"],
+            config.get("refine_steps", 0),
         )
         return config["parameters"], fitted
     except (KeyError, TypeError, ValueError) as error:
