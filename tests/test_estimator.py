@@ -9,7 +9,7 @@ from refold import SequenceAutoencoder, Sequences
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.layers import LSTM, PaddingMask
 
-TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0}
+TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0, "refine": 0}
 
 
 def ragged(n=24, features=2, seed=0, longest=6):

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 import refold
 from refold import SequenceAutoencoder
 
-TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0}
+TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0, "refine": 0}
 
 
 @pytest.fixture(scope="module")

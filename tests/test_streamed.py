@@ -12,7 +12,14 @@ from refold.errors import DataError, FileFormatError, ParameterError, SchemaErro
 from refold.sequences import Scaler, Sequences, read_or_scan, scan, write
 from refold.training import Streamed
 
-TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0, "batch_size": 8}
+TINY = {
+    "latent_dim": 3,
+    "units": 8,
+    "max_epochs": 2,
+    "random_state": 0,
+    "refine": 0,
+    "batch_size": 8,
+}
 MANY = 1 << 20  # bytes: one block holds everything
 
 

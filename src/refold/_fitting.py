@@ -13,7 +13,7 @@ from refold._codec import check_fits
 from refold._compilation import keep_compiled
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
-from refold.models import Network, Specification, build, seeded
+from refold.models import Specification, build, seeded
 from refold.sequences import Batches, Scaler, Scan, Sequences, remove_leftovers
 from refold.storage import Fitted
 from refold.training import (
@@ -38,7 +38,7 @@ _DROPOUT = 0.2
 # Steps of the search for a code, and training sequences from which it is left out by default.
 _REFINE_STEPS, _FEW_TO_REFINE = 10, 2000
 # What may differ where a training goes on.
-_FREE = ("verbose", "time_budget", "random_state")
+_FREE = ("verbose", "time_budget", "random_state", "refine")
 
 
 class Checkpoint(NamedTuple):
@@ -116,6 +116,7 @@ def fit(
     chosen, held_out = validation_split(lengths, fraction, seed=seed)
     specification = _specify(source, parameters, chosen)
     architecture = parameters["architecture"]
+    refine_steps = _pick_refine(parameters["refine"], architecture, len(lengths))
     with seeded(seed):
         network = build(specification, architecture if callable(architecture) else None)
     check_fits(lengths, network)
@@ -175,7 +176,7 @@ def fit(
         scaler(outcome.phase),
         units,
         outcome.history,
-        _pick_refine(parameters["refine"], network, len(lengths)),
+        refine_steps,
     )
     return fitted, outcome
 
@@ -200,11 +201,16 @@ def _specify(
     )
 
 
-def _pick_refine(refine: int | str, network: Network, num_sequences: int) -> int:
-    if refine != "auto":
-        return int(refine)
-    few = num_sequences < _FEW_TO_REFINE
-    return _REFINE_STEPS if few and network.specification.architecture == "default" else 0
+def _pick_refine(refine: int | str, architecture: Any, num_sequences: int) -> int:
+    if refine == "auto":
+        few = num_sequences < _FEW_TO_REFINE
+        return _REFINE_STEPS if few and architecture == "default" else 0
+    if refine and architecture != "default":
+        name = "of your own" if callable(architecture) else repr(architecture)
+        raise ParameterError(
+            f"refine={refine} is of the default model, and the architecture is {name}. Use 0."
+        )
+    return int(refine)
 
 
 def _checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:

@@ -24,7 +24,9 @@ def sequences():
 
 @pytest.fixture(scope="module")
 def ae(sequences):
-    return SequenceAutoencoder(latent_dim=3, units=8, max_epochs=1, random_state=0).fit(sequences)
+    return SequenceAutoencoder(latent_dim=3, units=8, max_epochs=1, refine=0, random_state=0).fit(
+        sequences
+    )
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def test_mixed_columns_missing_values_and_scaling_by_sequence_come_back(tmp_path
         "event": ["abc"[i % 3] for i in range(60)],
     }
     x = refold.Sequences.from_table(rows, id="id")
-    ae = SequenceAutoencoder(latent_dim=3, units=8, max_epochs=1, scale="sequence").fit(x)
+    ae = SequenceAutoencoder(latent_dim=3, units=8, max_epochs=1, refine=0, scale="sequence").fit(x)
     ae.save(tmp_path / "mixed.refold")
     loaded = refold.load(tmp_path / "mixed.refold")
     codes = ae.transform(x)

@@ -94,6 +94,14 @@ def fit(
             rich_help_panel=TRAINING,
         ),
     ] = None,
+    refine: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=r"Steps of the search for each code. \[default: 10 below 2000 sequences]",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Optimizer of Keras, by name.", rich_help_panel=TRAINING),
@@ -144,6 +152,7 @@ def fit(
         "validation_fraction": validation_fraction,
         "patience": patience,
         "refit": refit,
+        "refine": refine,
         "optimizer": optimizer,
         "time_budget": time_budget,
         "random_state": seed,

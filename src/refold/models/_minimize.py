@@ -31,7 +31,7 @@ class _Curvature(NamedTuple):
     inverse : array of shape (memory, n_rows)
         One over the product of the two, 0 where there is no such pair.
     first : array of shape (n_rows, 1)
-        The inverse Hessian before any pair, a multiple of the identity.
+        The inverse Hessian before any pair, a multiple of the identity; 0 where nothing is known.
     """
 
     steps: Any
@@ -46,7 +46,8 @@ def minimize_rows(
     """Lower the loss of each row by limited-memory BFGS [1]_; traced by JAX.
 
     Each row goes its own way, and never upwards: a step that does not lower its loss is taken
-    back, and a shorter one tried.  Every step costs one value and one gradient of all rows.
+    back, and a shorter one tried.  Every step costs one value and one gradient of all rows, and so
+    does the look at the start.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def minimize_rows(
     num_steps : int
         May be traced.
     first_step : float
-        Length of the first step that is tried, before anything is known of curvature.
+        Length of the step that is tried before anything is known of curvature.
 
     Returns
     -------
@@ -71,23 +72,22 @@ def minimize_rows(
     --------
     >>> goal = jnp.array([[1.0, 2.0], [-3.0, 0.5]])
     >>> found = minimize_rows(
-    ...     lambda x: jnp.sum((x - goal) ** 2 * jnp.array([1.0, 9.0]), axis=1), jnp.zeros((2, 2)), 12
+    ...     lambda x: jnp.sum((x - goal) ** 2 * jnp.array([1.0, 9.0]), axis=1), 0 * goal, 12
     ... )
     >>> bool(jnp.abs(found - goal).max() < 1e-3)
     True
     """
 
-    def look(x: Any) -> tuple[Any, Any]:
-        losses, back = jax.vjp(loss, x)
-        return losses, back(jnp.ones_like(losses))[0]
-
     def step(_: Any, so_far: tuple[_Point, _Curvature]) -> tuple[_Point, _Curvature]:
         here, curvature = so_far
-        whole = _direction(here.gradient, curvature)
+        size = jnp.sqrt(jnp.sum(here.gradient**2, axis=1, keepdims=True))
+        first = jnp.where(curvature.first > 0, curvature.first, first_step / (size + 1e-30))
+        whole = _direction(here.gradient, curvature._replace(first=first))
         rising = jnp.sum(whole * here.gradient, axis=1, keepdims=True) >= 0
-        whole = jnp.where(rising, -curvature.first * here.gradient, whole)
+        whole = jnp.where(rising, -first * here.gradient, whole)
         x = here.x + here.share * whole
-        losses, gradient = look(x)
+        losses, back = jax.vjp(loss, x)
+        gradient = back(jnp.ones_like(losses))[0]
         curvature = _learn(curvature, x - here.x, gradient - here.gradient)
         lower = losses < here.loss  # not so where it is NaN
         wide = lower[:, None]
@@ -98,12 +98,13 @@ def minimize_rows(
             jnp.where(wide, 1.0, _SHORTER * here.share),
         ), curvature
 
-    losses, gradient = look(x)
-    size = jnp.sqrt(jnp.sum(gradient**2, axis=1, keepdims=True))
+    # the first step, without a gradient, stays where it is and looks: the loss is compiled once
     pairs = jnp.zeros((_MEMORY, *x.shape), x.dtype)
-    known = _Curvature(pairs, pairs, pairs[:, :, 0], first_step / jnp.maximum(size, 1e-30))
-    start = _Point(x, losses, gradient, jnp.ones_like(size))
-    return jax.lax.fori_loop(0, num_steps, step, (start, known))[0].x
+    known = _Curvature(pairs, pairs, pairs[:, :, 0], jnp.zeros_like(x[:, :1]))
+    start = _Point(
+        x, jnp.full(len(x), jnp.inf, x.dtype), jnp.zeros_like(x), jnp.ones_like(x[:, :1])
+    )
+    return jax.lax.fori_loop(0, 1 + num_steps, step, (start, known))[0].x
 
 
 def _direction(gradient: Any, known: _Curvature) -> Any:

@@ -98,9 +98,9 @@ def _search(network: Network) -> Any:
             decoded, _ = unroll.stateless_call(decoder, decoder_fixed, [z, y], training=False)
             predicted, _ = network.length.stateless_call(length, length_fixed, z, training=False)
             errors = column_errors(values, decoded, kinds, num_labels) * weight
-            off = jnp.maximum(jnp.abs(predicted[:, 0] - lengths) - _MARGIN, 0.0) ** 2
-            # a step that is lacking costs about as much as the mean at every column
-            missed = off * jnp.sum(weight, axis=(1, 2)) / jnp.maximum(lengths, 1.0)
+            off = jnp.maximum(jnp.abs(predicted[:, 0] - lengths) - _MARGIN, 0.0)
+            # each step that is lacking costs about as much as the mean at every column
+            missed = off**2 / (1.0 + off) * jnp.sum(weight, axis=(1, 2)) / jnp.maximum(lengths, 1.0)
             moved = jnp.sum((z - codes) ** 2, axis=1) / (2.0 * _AROUND**2)
             return jnp.sum(errors, axis=(1, 2)) + missed + moved
 

@@ -1,0 +1,129 @@
+"""The search for better codes, and the minimiser under it."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.optimize import rosen
+
+import refold
+from refold.errors import ParameterError
+from refold.evaluation import nmse
+from refold.models._minimize import minimize_rows
+
+OPTIONS = {"latent_dim": 3, "units": 16, "max_epochs": 8, "random_state": 0}
+
+
+def rosenbrock(x):
+    return (1 - x[:, 0]) ** 2 + 100 * (x[:, 1] - x[:, 0] ** 2) ** 2
+
+
+def test_every_row_finds_its_own_minimum():
+    start = jnp.array([[-1.2, 1.0], [2.0, 2.0], [0.0, 0.0], [1.0, 1.0]], "float32")
+    assert np.allclose(rosenbrock(start), [rosen(x) for x in np.asarray(start)])
+    found = minimize_rows(rosenbrock, start, 80)
+    assert np.abs(np.asarray(found) - 1).max() < 0.02
+
+
+def test_no_row_ever_rises():
+    start = jnp.asarray(np.random.default_rng(0).normal(size=(50, 2)) * 3, "float32")
+    run = jax.jit(lambda k: rosenbrock(minimize_rows(rosenbrock, start, k)))
+    losses = [run(k) for k in range(12)]
+    assert np.allclose(losses[0], rosenbrock(start), rtol=1e-5)
+    assert all((b <= a).all() for a, b in itertools.pairwise(losses))
+
+
+def test_rows_do_not_meet_and_nan_is_never_gone_to():
+    def loss(x):  # NaN left of 0
+        return jnp.sqrt(x[:, 0]) + (x[:, 1] - 2) ** 2
+
+    start = jnp.array([[0.5, 0.0], [4.0, 9.0]], "float32")
+    found = np.asarray(minimize_rows(loss, start, 20))
+    assert np.isfinite(found).all()
+    assert (np.asarray(loss(found)) < np.asarray(loss(start))).all()
+    assert np.allclose(minimize_rows(loss, start[1:], 20), found[1:], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def vowels():
+    data = refold.datasets.japanese_vowels()
+    return data.train[:90], data.test[:60]
+
+
+@pytest.fixture(scope="module")
+def fitted(vowels):
+    return refold.SequenceAutoencoder(**OPTIONS).fit(vowels[0])
+
+
+def test_a_search_makes_codes_more_faithful(fitted, vowels, tmp_path):
+    _, test = vowels
+    plain = refold.SequenceAutoencoder(**OPTIONS, refine=0).fit(vowels[0])
+    assert all(
+        np.array_equal(a.value, b.value)
+        for a, b in zip(plain._network.variables, fitted._network.variables, strict=True)
+    )
+    back = [ae.reconstruct(test) for ae in (plain, fitted)]
+    errors = [nmse(test, sequences, fitted.scaler_) for sequences in back]
+    assert errors[1] < 0.95 * errors[0]
+    misread = [
+        np.mean([len(x) != n for x, n in zip(sequences, test.lengths, strict=True)])
+        for sequences in back
+    ]
+    assert misread[1] < 0.7 * misread[0]
+    fitted.save(tmp_path / "model.refold")
+    loaded = refold.load(tmp_path / "model.refold")
+    assert loaded.refine == "auto"
+    assert np.array_equal(loaded.encode(test), fitted.encode(test))
+
+
+def test_a_code_does_not_depend_on_its_company(fitted, vowels):
+    _, test = vowels
+    codes = fitted.transform(test)
+    alone = np.concatenate([fitted.transform(test[i : i + 1]) for i in range(5)])
+    mixed = fitted.transform([*test.to_list(), np.zeros((60, 12))])[:-1]
+    deviation = codes.std(axis=0).min()
+    assert np.abs(alone - codes[:5]).max() < 1e-3 * deviation
+    assert np.abs(mixed - codes).max() < 1e-3 * deviation
+
+
+def test_symbols_are_searched_for_too():
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abc"), 1 + i % 5)) for i in range(120)]
+    options = {"latent_dim": 6, "units": 16, "max_epochs": 30, "random_state": 0}
+    plain = refold.SequenceAutoencoder(**options, refine=0).fit(words)
+    searched = refold.SequenceAutoencoder(**options, refine=30).fit(words)
+    assert searched.score(words) > plain.score(words)
+
+
+def test_few_observed_values_do_not_decide_a_code(fitted, vowels):
+    _, test = vowels
+    gaps = [x.copy() for x in test.to_list()]
+    for x in gaps:
+        x[2:] = np.nan
+    with pytest.warns(UserWarning, match="missing"):
+        codes = fitted.transform(gaps)
+    assert np.abs(codes).max() < 10
+
+
+def test_by_default_where_there_are_few_sequences():
+    series = np.random.default_rng(0).normal(size=(2000, 3, 1))
+    options = {"latent_dim": 1, "units": 2, "max_epochs": 1, "validation_fraction": 0}
+    for count, wanted in ((1999, 10), (2000, 0)):
+        ae = refold.SequenceAutoencoder(**options).fit(series[:count])
+        assert ae._fitted.refine_steps == wanted
+
+
+@pytest.mark.parametrize("value", [-1, 2.5, "much", True, None])
+def test_what_refine_may_be(value):
+    with pytest.raises(ParameterError, match=r"^refine must be 'auto' or an integer of at least 0"):
+        refold.SequenceAutoencoder(refine=value).fit([[1.0], [2.0]])
+
+
+def test_other_architectures_are_not_searched():
+    series = np.random.default_rng(0).normal(size=(8, 5, 1))
+    options = {"architecture": "dense", "latent_dim": 5, "max_epochs": 1}
+    assert refold.SequenceAutoencoder(**options).fit(series)._fitted.refine_steps == 0
+    with pytest.raises(ParameterError, match="refine=3 is of the default model"):
+        refold.SequenceAutoencoder(**options, refine=3).fit(series)
