@@ -13,7 +13,7 @@ from refold.errors import ParameterError
 from refold.evaluation import nmse
 from refold.models._minimize import minimize_rows
 
-OPTIONS = {"latent_dim": 3, "units": 16, "max_epochs": 8, "random_state": 0}
+OPTIONS = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
 
 
 def rosenbrock(x):

@@ -78,18 +78,18 @@ def _search(network: Network) -> Any:
     unroll: Any = network.models.unroll
     head = unroll.get_layer("head")
     kinds, num_labels = head.kinds, head.num_labels
-    numeric = jnp.asarray([kind == "numeric" for kind in kinds])
-    # of each column's first output: those of a numeric one are in units of its scale
-    places = np.cumsum([0, *head.widths])[:-1]
+    numeric = np.array([kind == "numeric" for kind in kinds])
+    places = np.cumsum([0, *head.widths])[:-1][numeric]
     scale = None
-    if any(numeric):
+    if numeric.any():
         scale = next(i for i, v in enumerate(unroll.non_trainable_variables) if v is head.scale)
 
     def search(weights: Any, codes: Any, y: Any, lengths: Any, num_steps: Any) -> Any:
         decoder, decoder_fixed, length, length_fixed = weights
         weight = jnp.ones(len(kinds))
         if scale is not None:
-            variance = decoder_fixed[scale][places] ** 2
+            # one variance for all columns, as in training, whose errors are to be lowered
+            variance = jnp.mean(decoder_fixed[scale][places] ** 2)
             weight = jnp.where(numeric, 0.5 / jnp.maximum(variance, 1e-12), 1.0)
         values, observed = observed_mask(y)
         weight = weight * observed
