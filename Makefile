@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO := demo
 LIBRARY := src/refold/kernels/librefold_kernels.*
 
-.PHONY: demo test lint bench test-slow clean
+.PHONY: demo test lint bench bench-fidelity test-slow clean
 
 demo: $(VENV)/.refold
 	$(BIN)/refold demo --output $(DEMO)
@@ -23,6 +23,9 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks
+
+bench-fidelity: $(VENV)/.peers
+	$(BIN)/python -m benchmarks.fidelity
 
 test-slow: $(VENV)/.backends
 	$(BIN)/python -m pytest -m slow

@@ -1,4 +1,4 @@
-"""Run every benchmark, one after the other: ``make bench``."""
+"""Run every benchmark but ``fidelity``, one after the other: ``make bench``."""
 
 from benchmarks import first_path, lstm, training
 

@@ -14,12 +14,19 @@ PACKAGES = ("refold", "keras", "jax", "numpy", "scikit-learn")
 
 def surroundings(packages: Iterable[str] = PACKAGES) -> str:
     """Describe machine, versions of the packages that are there, and date, in two lines."""
-    versions = ", ".join(f"{name} {found}" for name in packages if (found := _version(name)))
+    versions = ", ".join(f"{name} {found}" for name in packages if (found := version_of(name)))
+    return f"{today()}, {machine()}, Python {platform.python_version()}  \n{versions}"
+
+
+def today() -> str:
+    """Return the date."""
+    return f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}"
+
+
+def machine() -> str:
+    """Describe processor, cores and system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (
-        f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {_processor()}, {cores} cores, "
-        f"{platform.system()}, Python {platform.python_version()}  \n{versions}"
-    )
+    return f"{_processor()}, {cores} cores, {platform.system()}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -39,10 +46,14 @@ def write_page(
     parts: Iterable[str],
     *,
     packages: Iterable[str] = PACKAGES,
+    about: str | None = None,
     folder: Path = FOLDER,
 ) -> None:
-    """Write ``NAME.md`` with paragraphs, headings and tables into a folder, and print it."""
-    text = "\n\n".join([f"# {title}", surroundings(packages), *parts]) + "\n"
+    """Write ``NAME.md`` with paragraphs, headings and tables into a folder, and print it.
+
+    ``about`` stands for machine, versions and date where they are not those of this process.
+    """
+    text = "\n\n".join([f"# {title}", about or surroundings(packages), *parts]) + "\n"
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
@@ -58,7 +69,8 @@ def replace_results(page: Path, text: str) -> None:
     page.write_text(whole, encoding="utf-8")
 
 
-def _version(name: str) -> str | None:
+def version_of(name: str) -> str | None:
+    """Return the version of a package, or None where it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:

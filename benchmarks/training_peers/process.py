@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +30,44 @@ class MeasurementError(RuntimeError):
     """What a process wrote instead of a result."""
 
 
-def run(module: str, *arguments: object, backend: str = "jax") -> dict[str, Any]:
-    """Run a module of this folder, and return what it measured.
+def run(
+    module: str,
+    *arguments: object,
+    backend: str = "jax",
+    package: str = str(__package__),
+    timeout: float | None = None,
+) -> dict[str, Any]:
+    """Run a module of a package, by default of this one, and return what it measured.
 
-    ``total_seconds`` is added: from the start of the process to its end.
+    ``total_seconds`` is added: from the start of the process to its end.  A process that takes
+    longer than ``timeout`` seconds is ended.
     """
     started = time.perf_counter()
-    process = subprocess.run(
-        [sys.executable, "-c", START, backend, f"{__package__}.{module}", *map(str, arguments)],
+    what = " ".join(map(str, (module, *arguments)))
+    try:
+        process = _start(backend, f"{package}.{module}", arguments, timeout)
+    except subprocess.TimeoutExpired:
+        raise MeasurementError(f"{what}: not at its end after {timeout:.0f} s") from None
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        last = process.stderr.strip().splitlines()[-1:]
+        raise MeasurementError(f"{what}: {' '.join(last)}")
+    return {**json.loads(process.stdout.splitlines()[-1]), "total_seconds": seconds}
+
+
+def _start(
+    backend: str, module: str, arguments: Iterable[object], timeout: float | None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", START, backend, module, *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=ROOT,
         env=os.environ
         | {"KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""},
         check=False,
+        timeout=timeout,
     )
-    seconds = time.perf_counter() - started
-    if process.returncode:
-        last = process.stderr.strip().splitlines()[-1:]
-        raise MeasurementError(f"{module} {' '.join(map(str, arguments))}: {' '.join(last)}")
-    return {**json.loads(process.stdout.splitlines()[-1]), "total_seconds": seconds}
 
 
 def answer(**values: Any) -> None:

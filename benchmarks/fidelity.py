@@ -1,0 +1,181 @@
+"""Held-out error against the size of the code, beside PCA and four kinds of LSTM autoencoders.
+
+``python -m benchmarks.fidelity`` takes about nine hours on two cores; README.md says what each part
+takes.  It needs the dependency groups ``backends`` and ``peers``; a method whose packages are not
+installed is named and left out.  Every fit is a process of its own, and they run one after the
+other.  Each result is stored at once in ``results/fidelity.json``, with what it depends on: data,
+code, versions, machine; so a second call goes on where the first ended, and takes what still
+holds.  Table and picture are written at the end, of what is there then; ``--report`` writes them
+and measures nothing.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks._results import FOLDER, write_page
+from benchmarks.fidelity_peers.cells import read_cells
+from benchmarks.fidelity_peers.data import DATA
+from benchmarks.fidelity_peers.methods import METHODS
+from benchmarks.fidelity_peers.page import about, page
+from benchmarks.fidelity_peers.picture import draw
+from benchmarks.fidelity_peers.plan import LONG_SECONDS, PARTS, QUICK, SECONDS, Run, Selection
+from benchmarks.fidelity_peers.store import Store
+from benchmarks.training_peers.process import MeasurementError, run
+
+PACKAGE = "benchmarks.fidelity_peers"
+QUICK_FOLDER = Path(tempfile.gettempdir(), "refold-fidelity-quick")
+QUICK_SECONDS = 5
+# Start, compilation, and reconstruction of the test split by one sequence after the other.
+LONGEST_BESIDE_TRAINING = 900.0
+
+
+def main(arguments: Sequence[str] = ()) -> None:
+    """Measure what is lacking, and write table and picture."""
+    options = _parse(arguments)
+    selection = Selection(
+        QUICK if options.quick else {name: PARTS[name] for name in options.parts},
+        tuple(options.sets),
+        tuple(options.methods),
+        tuple(options.sizes) if options.sizes else None,
+        options.seconds or (QUICK_SECONDS if options.quick else SECONDS),
+        options.long_seconds,
+    )
+    folder = options.folder or (QUICK_FOLDER if options.quick else FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    store = Store(folder / "fidelity.json")
+    if options.report:
+        if not _report(store, selection, folder):
+            raise SystemExit(f"{folder / 'fidelity.json'} has no results of these: measure first.")
+        return
+    try:
+        with tempfile.TemporaryDirectory(prefix="refold-fidelity-") as scratch:
+            _measure(store, selection, Path(scratch))
+    except KeyboardInterrupt:
+        print("Interrupted. What has a result is stored: a second call goes on from there.")
+        raise SystemExit(130) from None
+    finally:
+        # Of a selection, the results are kept, and the page shows all that is there.
+        shown = selection if options.quick else selection._replace(**_EVERYTHING)
+        _report(store, shown, folder)
+
+
+_EVERYTHING: dict[str, Any] = {
+    "parts": PARTS,
+    "data": tuple(DATA),
+    "methods": tuple(METHODS),
+    "sizes": None,
+}
+
+
+def _measure(store: Store, selection: Selection, scratch: Path) -> None:
+    """Run what has no result yet."""
+    methods = []
+    for name in selection.methods:
+        if missing := METHODS[name].missing:
+            print(f"{METHODS[name].title} is left out: {', '.join(missing)} not installed")
+        else:
+            methods.append(name)
+    runs = selection._replace(methods=tuple(methods)).runs()
+    known: dict[str, dict[str, Any]] = {}
+    todo = []
+    for one in runs:
+        if one.data not in known:
+            known[one.data] = _export(one.data, scratch / one.data)
+        if not store.has(one, known[one.data]["digest"]):
+            todo.append(one)
+    left = sum(one.seconds for one in todo)
+    print(f"{len(runs)} runs, {len(runs) - len(todo)} of them stored; {left / 3600:.1f} h of fits")
+    for number, one in enumerate(todo, 1):
+        began = time.perf_counter()
+        data = known[one.data]
+        result = _run(one, scratch / one.data)
+        record = store.put(one, data["digest"], {"numbers": data["numbers"], **result})
+        print(
+            f"{number}/{len(todo)} {_words(one, record)}, {time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
+
+
+def _export(name: str, folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    return run("data", name, folder, package=PACKAGE)
+
+
+def _run(one: Run, folder: Path) -> dict[str, Any]:
+    try:
+        return run(
+            "worker",
+            one.method,
+            folder,
+            one.size,
+            one.seconds,
+            one.seed,
+            backend=METHODS[one.method].backend,
+            package=PACKAGE,
+            timeout=one.seconds + LONGEST_BESIDE_TRAINING,
+        )
+    except MeasurementError as error:
+        return {"failed": str(error).replace(str(folder), one.data)}
+
+
+def _report(store: Store, selection: Selection, folder: Path) -> bool:
+    """Write the page and the picture, if there is anything to show."""
+    cells, used = read_cells(store, selection)
+    if not cells:
+        return False
+    draw(cells, folder / "fidelity.png")
+    write_page(
+        "fidelity",
+        "Held-out fidelity against the size of the code",
+        page(cells, used, selection, "fidelity.png"),
+        about=about(used, selection),
+        folder=folder,
+    )
+    print(f"{folder / 'fidelity.md'} is written")
+    return True
+
+
+def _words(one: Run, record: dict[str, Any]) -> str:
+    shown = ", ".join(
+        f"{name} {'NaN' if record[name] is None else format(record[name], '.4f')}"
+        for name in ("nmse", "exact", "accuracy")
+        if name in record
+    )
+    outcome = shown or record.get("not_possible") or record["failed"]
+    what = f"{DATA[one.data].title}, {one.size}, {METHODS[one.method].title}, seed {one.seed}"
+    return f"{what}: {outcome}"
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelity", description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--sets", nargs="+", choices=list(DATA), default=list(DATA))
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--sizes", nargs="+", type=_positive, help="numbers a code; all by default")
+    parser.add_argument("--seconds", type=_positive, help=f"of a fit; {SECONDS} by default")
+    parser.add_argument(
+        "--long-seconds",
+        type=_positive,
+        default=LONG_SECONDS,
+        help="of a fit of long words' codes and of sentences; %(default).0f by default",
+    )
+    parser.add_argument("--quick", action="store_true", help="a few cells, as a check")
+    parser.add_argument("--report", action="store_true", help="measure nothing")
+    parser.add_argument("--folder", type=Path, help="for results, table and picture")
+    return parser.parse_args(arguments)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a positive whole number is expected. Got {text!r}.")
+    return int(text)
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""What `benchmarks.fidelity` runs: data sets, one script a method, and the process around it."""

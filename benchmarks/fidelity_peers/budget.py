@@ -1,0 +1,23 @@
+"""The time limit of peers that train by Keras's ``fit``."""
+
+import time
+from typing import Any
+
+__all__ = ["EPOCHS", "time_budget"]
+
+EPOCHS = 1_000_000  # more than there is time for
+
+
+def time_budget(seconds: float) -> Any:
+    """Return a callback that ends the training so many seconds from now, at a batch."""
+    import keras
+
+    ends = time.perf_counter() + seconds
+
+    class TimeBudget(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            del batch, logs
+            if time.perf_counter() >= ends:
+                self.model.stop_training = True
+
+    return TimeBudget()

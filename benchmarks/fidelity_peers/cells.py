@@ -1,0 +1,154 @@
+"""Cells: what each method came to on a data set at a size, who is best, and what holds for ours."""
+
+import math
+import statistics
+from typing import Any, NamedTuple
+
+from benchmarks.fidelity_peers.data import DATA
+from benchmarks.fidelity_peers.methods import METHODS, OURS, PCA
+from benchmarks.fidelity_peers.plan import Run, Selection
+from benchmarks.fidelity_peers.store import Store, failed
+
+__all__ = ["Cell", "Outcome", "Verdict", "judge", "read_cells"]
+
+# Ours may be this much worse than PCA, by chance: a factor, or a difference.
+FACTOR, DIFFERENCE = 1.02, 0.0005
+# Errors as close as this, as a share, are the same.
+TIE = 1e-3
+# PCA's error in cells whose ratios are averaged: below, there is nothing left to gain.
+ERRORS = (0.002, 0.9)
+
+
+class Outcome(NamedTuple):
+    """What a method came to: the medians over seeds, infinite where they are NaN.
+
+    ``error`` is what counts; ``wrong``, the share of wrong symbols, decides where it is the same.
+    ``low`` and ``high`` are the least and the greatest error.  ``note`` says why there is none.
+    """
+
+    error: float = math.inf
+    wrong: float = 0.0
+    low: float = math.inf
+    high: float = math.inf
+    note: str = ""
+
+
+class Cell(NamedTuple):
+    """A data set at a size."""
+
+    data: str
+    size: int
+    numbers: int
+    outcomes: dict[str, Outcome]
+
+    @property
+    def best(self) -> list[str]:
+        """Names of the methods that nothing beats; NaN has lost."""
+        left = {name: one for name, one in self.outcomes.items() if one.error < math.inf}
+        for field in ("error", "wrong"):
+            least = min((getattr(one, field) for one in left.values()), default=0.0)
+            left = {k: one for k, one in left.items() if getattr(one, field) <= (1 + TIE) * least}
+        return list(left)
+
+    @property
+    def ratio(self) -> float | None:
+        """Error of ours over that of PCA, for numbers."""
+        if DATA[self.data].error != "nmse" or not {OURS, PCA} <= self.outcomes.keys():
+            return None
+        ours, pca = self.outcomes[OURS].error, self.outcomes[PCA].error
+        return ours / pca if pca > 0 else math.inf
+
+
+class Verdict(NamedTuple):
+    """One line that ought to hold, and what was found."""
+
+    what: str
+    wanted: str
+    got: str
+    holds: bool
+
+
+def read_cells(store: Store, selection: Selection) -> tuple[list[Cell], list[dict[str, Any]]]:
+    """Return the cells of a selection of which there is a result, and all records they are from."""
+    cells, used = [], []
+    for data, size, seconds in selection.cells():
+        outcomes, numbers = {}, 0
+        for name in selection.methods:
+            method = METHODS[name]
+            limit = seconds if method.trained else 0
+            found = [store.newest(Run(data, size, name, seed, limit)) for seed in method.seeds]
+            records = [one for one in found if one is not None]
+            if records:
+                outcomes[name] = _outcome(records, DATA[data].error)
+                numbers = records[0]["numbers"]
+                used += records
+        if outcomes:
+            cells.append(Cell(data, size, numbers, outcomes))
+    return cells, used
+
+
+def judge(cells: list[Cell]) -> list[Verdict]:
+    """Compare ours with PCA, and with the best of all."""
+    numeric = [cell for cell in cells if cell.ratio is not None]
+    worse = [cell for cell in numeric if not _close(cell)]
+    ratios = [
+        cell.ratio
+        for cell in numeric
+        if 2 * cell.size <= cell.numbers
+        and ERRORS[0] <= cell.outcomes[PCA].error <= ERRORS[1]
+        and cell.ratio is not None
+    ]
+    mean = statistics.geometric_mean(ratios) if ratios else math.nan
+    shared = [cell for cell in cells if OURS in cell.outcomes and len(cell.outcomes) > 1]
+    won = [cell for cell in shared if OURS in cell.best]
+    places = ", ".join(f"{DATA[cell.data].title} at {cell.size}" for cell in worse)
+    lost = ", ".join(
+        f"{DATA[cell.data].title} at {cell.size}" for cell in shared if cell not in won
+    )
+    return [
+        Verdict(
+            "numbers: no worse than PCA",
+            f"at most {FACTOR} times its NMSE, or {DIFFERENCE} more, in every cell",
+            f"in {len(numeric) - len(worse)} of {len(numeric)}"
+            + (f"; not {places}" if places else ""),
+            bool(numeric) and not worse,
+        ),
+        Verdict(
+            "numbers: error over PCA's, geometric mean of the cells with at most half as many "
+            f"numbers as the series and an NMSE of PCA from {ERRORS[0]} to {ERRORS[1]}",
+            "below 1",
+            f"{mean:.3f}, {len(ratios)} cells",
+            mean < 1,
+        ),
+        Verdict(
+            "best of all",
+            "in every cell",
+            f"in {len(won)} of {len(shared)}" + (f"; not {lost}" if lost else ""),
+            bool(shared) and len(won) == len(shared),
+        ),
+    ]
+
+
+def _close(cell: Cell) -> bool:
+    pca = cell.outcomes[PCA].error
+    return cell.outcomes[OURS].error <= max(FACTOR * pca, pca + DIFFERENCE)
+
+
+def _outcome(records: list[dict[str, Any]], error: str) -> Outcome:
+    for record in records:
+        if failed(record):
+            return Outcome(note="failed")
+        if "not_possible" in record:
+            return Outcome(note="–")
+    errors = [_error(record, error) for record in records]
+    wrong = [_error(record, "accuracy") if error != "nmse" else 0.0 for record in records]
+    median = statistics.median(errors)
+    note = "" if math.isfinite(median) else "NaN"
+    return Outcome(median, statistics.median(wrong), min(errors), max(errors), note)
+
+
+def _error(record: dict[str, Any], name: str) -> float:
+    value = record[name]
+    if value is None:
+        return math.inf
+    return value if name == "nmse" else 1 - value

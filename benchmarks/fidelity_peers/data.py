@@ -1,0 +1,157 @@
+"""The data sets, by name; as a process, one of them into files: ``... data NAME FOLDER``.
+
+- JapaneseVowels ships with Refold, digits with scikit-learn, and ItalyPowerDemand, GunPoint and
+  BasicMotions with aeon; all but digits have splits of their own.
+- Words are drawn from web2, Webster's dictionary of 1934, whose copyright has lapsed, as the
+  package english-words (MIT) ships it.
+- Sentences are lines of at most 120 characters of the docstrings of Python's standard library and
+  of its help topics, under Python's licence; they depend on the version of Python.
+
+The splits that are drawn are drawn once, from a seed.
+"""
+
+import hashlib
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.training_peers.process import answer
+
+__all__ = ["DATA", "Data", "Split"]
+
+NUM_WORDS = (20_000, 2_000)
+SHORTEST_WORD, LONGEST_WORD = 2, 12
+NUM_SENTENCES = (11_000, 1_000)
+SHORTEST_SENTENCE, LONGEST_SENTENCE = 60, 120
+
+Split = tuple[Any, Any]
+"""Training and test split, both `refold.sequences.Sequences`."""
+
+
+class Data(NamedTuple):
+    """A data set: how it is called, what it is, what counts as its error, and how to get it.
+
+    ``error`` is ``nmse``, ``exact`` (the share of sequences that do not come back exactly) or
+    ``accuracy`` (the share of wrong symbols).
+    """
+
+    title: str
+    about: str
+    error: str
+    load: Callable[[], Split]
+
+
+def japanese_vowels() -> Split:
+    """Utterances of two vowels."""
+    import refold
+
+    data = refold.datasets.japanese_vowels()
+    return data.train, data.test
+
+
+def digits() -> Split:
+    """Images of digits, line by line."""
+    from sklearn.datasets import load_digits
+
+    images = load_digits().images.astype(np.float32)
+    return _arrays(*_draw(images, (1200, 597)))
+
+
+def from_aeon(loader: str) -> Split:
+    """Load a data set that aeon ships, with its own split."""
+    import aeon.datasets
+
+    load = getattr(aeon.datasets, loader)
+    return _arrays(*(load(split=part)[0].transpose(0, 2, 1) for part in ("train", "test")))
+
+
+def one_hot() -> Split:
+    """Random symbols."""
+    from refold.datasets import random_one_hot
+
+    return random_one_hot(20_000, seed=0), random_one_hot(5_000, seed=1)
+
+
+def words() -> Split:
+    """Words of lower-case letters."""
+    from english_words import get_english_words_set
+
+    found = get_english_words_set(["web2"], lower=True)
+    fitting = (word for word in found if SHORTEST_WORD <= len(word) <= LONGEST_WORD)
+    return _texts([word for word in fitting if word.isascii() and word.isalpha()], NUM_WORDS)
+
+
+def sentences() -> Split:
+    """Lines of prose."""
+    from benchmarks.fidelity_peers.prose import prose
+
+    lines = {line for text in prose() for line in textwrap.wrap(text, LONGEST_SENTENCE)}
+    return _texts([line for line in lines if len(line) >= SHORTEST_SENTENCE], NUM_SENTENCES)
+
+
+DATA = {
+    "vowels": Data("JapaneseVowels", "7 to 29 steps of 12 features", "nmse", japanese_vowels),
+    "digits": Data("digits", "8 steps of 8 features", "nmse", digits),
+    "italy": Data(
+        "ItalyPowerDemand", "24 steps", "nmse", lambda: from_aeon("load_italy_power_demand")
+    ),
+    "gunpoint": Data("GunPoint", "150 steps", "nmse", lambda: from_aeon("load_gunpoint")),
+    "motions": Data(
+        "BasicMotions", "100 steps of 6 features", "nmse", lambda: from_aeon("load_basic_motions")
+    ),
+    "one_hot": Data("random one-hot", "10 steps of 5 symbols", "exact", one_hot),
+    "words": Data("English words", "2 to 12 letters", "exact", words),
+    "sentences": Data("sentences", "60 to 120 characters", "accuracy", sentences),
+}
+
+
+def _arrays(train: np.ndarray, test: np.ndarray) -> Split:
+    from refold.sequences import Sequences
+
+    return tuple(
+        Sequences.from_list(list(part.astype(np.float32)), kinds="numeric")
+        for part in (train, test)
+    )
+
+
+def _texts(texts: list[str], sizes: tuple[int, int]) -> Split:
+    from refold.sequences import Sequences
+
+    if len(texts) < sum(sizes):
+        raise SystemExit(f"{sum(sizes)} texts are needed. Found {len(texts)}.")
+    train, test = _draw(np.array(sorted(texts)), sizes)
+    first = Sequences.from_list(train.tolist())
+    return first, Sequences.from_list(test.tolist(), schema=first.schema)
+
+
+def _draw(items: np.ndarray, sizes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    order = np.random.default_rng(0).permutation(len(items))
+    return items[order[: sizes[0]]], items[order[sizes[0] : sum(sizes)]]
+
+
+def _export(name: str, folder: Path) -> dict[str, Any]:
+    """Write both splits, and tell what they are."""
+    from refold.sequences import write
+
+    digest = hashlib.sha256()
+    splits = DATA[name].load()
+    for part, split in zip(("train", "test"), splits, strict=True):
+        write(split, folder / f"{part}.parquet")
+        for piece in (split.values.tobytes(), split.offsets.tobytes(), repr(split.schema).encode()):
+            digest.update(piece)
+    train, test = splits
+    width = sum(column.width for column in train.schema.columns)
+    return {
+        "digest": digest.hexdigest()[:8],
+        "num_train": len(train),
+        "num_test": len(test),
+        "numbers": int(train.lengths.max()) * width,
+    }
+
+
+if __name__ == "__main__":
+    answer(**_export(sys.argv[1], Path(sys.argv[2])))

@@ -1,0 +1,104 @@
+"""The page of results: a table with a row a cell, what holds for ours, and what did not run."""
+
+import math
+from typing import Any
+
+from benchmarks._results import table
+from benchmarks.fidelity_peers.cells import Cell, Outcome, judge
+from benchmarks.fidelity_peers.data import DATA
+from benchmarks.fidelity_peers.methods import METHODS, OURS
+from benchmarks.fidelity_peers.plan import Selection
+from benchmarks.fidelity_peers.store import failed
+
+__all__ = ["about", "page"]
+
+Records = list[dict[str, Any]]
+
+EXPLAINED = """\
+*NMSE*: squared error over power, 0 is perfect and 1 is what the mean gets. *Exact*: the share of
+sequences that come back to the last symbol, with the share of right symbols behind it. Held-out
+sequences. Refold by its defaults, median of three seeds; it has to find the lengths in the code,
+which all others are told. The best of a row is bold. NaN, and what failed, has lost."""
+
+
+def page(cells: list[Cell], used: Records, selection: Selection, picture: str) -> list[str]:
+    """Return the paragraphs."""
+    parts = [
+        f"![Error against the size of the code, a panel a data set, a curve a method]({picture})",
+        f"{EXPLAINED} A fit has {selection.seconds} seconds"
+        + (
+            f", for words of 64 and 128 numbers and for sentences {selection.long_seconds}."
+            if any(part.long for part in selection.parts.values())
+            else "."
+        ),
+        _table(cells, selection),
+        "## What holds",
+        _verdicts(cells),
+    ]
+    notes = _notes(used)
+    return [*parts, "## Did not run", notes] if notes else parts
+
+
+def about(used: Records, selection: Selection) -> str:
+    """Say when, where and by what the results were made, and how many there are."""
+    dates = sorted({record["date"] for record in used})
+    machines = sorted({record["machine"] for record in used})
+    versions = {part for record in used for part in record["versions"].split(", ")}
+    codes = sorted({record["code"] for record in used if record["method"] == OURS})
+    wanted, got = len(selection.runs()), sum(not failed(record) for record in used)
+    missing = "" if got == wanted else f" **{got} of {wanted} runs are there.**"
+    days = " to ".join(dates[:: max(1, len(dates) - 1)])
+    lines = [
+        f"{days}, {'; '.join(machines)}",
+        ", ".join(sorted(versions, key=str.lower)),
+        f"Refold's code: {', '.join(codes) or 'none'}.{missing}",
+    ]
+    return "  \n".join(lines)
+
+
+def _table(cells: list[Cell], selection: Selection) -> str:
+    names = [name for name in METHODS if name in selection.methods]
+    header = ["data", "numbers", *(METHODS[name].title for name in names), "best", "over PCA's"]
+    rows, last = [], None
+    for cell in cells:
+        data = DATA[cell.data]
+        words = {"nmse": "NMSE", "exact": "exact", "accuracy": "right symbols"}[data.error]
+        title = f"{data.title}, {data.about}; {words}" if cell.data != last else ""
+        shown = [_shown(cell.outcomes.get(name), data.error) for name in names]
+        shown = [
+            f"**{text}**" if name in cell.best else text
+            for name, text in zip(names, shown, strict=True)
+        ]
+        best = ", ".join(METHODS[name].title for name in cell.best)
+        ratio = "" if cell.ratio is None else _ratio(cell.ratio)
+        rows.append([title, str(cell.size), *shown, best, ratio])
+        last = cell.data
+    return table(header, rows)
+
+
+def _shown(outcome: Outcome | None, error: str) -> str:
+    if outcome is None or outcome.note:
+        return outcome.note if outcome else ""
+    if error == "nmse":
+        return f"{outcome.error:.4f}" if outcome.error < 0.1 else f"{outcome.error:.3f}"
+    share = f"{100 * (1 - outcome.error):.1f} %"
+    return share if error == "accuracy" else f"{share} ({100 * (1 - outcome.wrong):.1f})"
+
+
+def _ratio(ratio: float) -> str:
+    return f"{ratio:.3f}" if math.isfinite(ratio) and ratio < 100 else "large"
+
+
+def _verdicts(cells: list[Cell]) -> str:
+    rows = [[v.what, v.wanted, v.got, "yes" if v.holds else "**no**"] for v in judge(cells)]
+    return table(["Refold", "wanted", "found", "holds"], rows)
+
+
+def _notes(used: Records) -> str:
+    rows = {
+        f"- {METHODS[one['method']].title}, {DATA[one['data']].title}, {one['size']} numbers: "
+        f"{one.get('failed') or one['not_possible']}"
+        for one in used
+        if failed(one) or "not_possible" in one
+    }
+    return "\n".join(sorted(rows))
