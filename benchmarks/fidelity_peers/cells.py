@@ -98,35 +98,38 @@ def judge(cells: list[Cell]) -> list[Verdict]:
         and ERRORS[0] <= cell.outcomes[PCA].error <= ERRORS[1]
         and cell.ratio is not None
     ]
-    mean = statistics.geometric_mean(ratios) if ratios else math.nan
     shared = [cell for cell in cells if OURS in cell.outcomes and len(cell.outcomes) > 1]
-    won = [cell for cell in shared if OURS in cell.best]
-    places = ", ".join(f"{DATA[cell.data].title} at {cell.size}" for cell in worse)
-    lost = ", ".join(
-        f"{DATA[cell.data].title} at {cell.size}" for cell in shared if cell not in won
-    )
-    return [
-        Verdict(
-            "numbers: no worse than PCA",
-            f"at most {FACTOR} times its NMSE, or {DIFFERENCE} more, in every cell",
-            f"in {len(numeric) - len(worse)} of {len(numeric)}"
-            + (f"; not {places}" if places else ""),
-            bool(numeric) and not worse,
-        ),
-        Verdict(
-            "numbers: error over PCA's, geometric mean of the cells with at most half as many "
-            f"numbers as the series and an NMSE of PCA from {ERRORS[0]} to {ERRORS[1]}",
-            "below 1",
-            f"{mean:.3f}, {len(ratios)} cells",
-            mean < 1,
-        ),
-        Verdict(
-            "best of all",
-            "in every cell",
-            f"in {len(won)} of {len(shared)}" + (f"; not {lost}" if lost else ""),
-            bool(shared) and len(won) == len(shared),
-        ),
-    ]
+    lost = [cell for cell in shared if OURS not in cell.best]
+    verdicts = []
+    if numeric:
+        verdicts.append(
+            Verdict(
+                "numbers: no worse than PCA",
+                f"at most {FACTOR} times its NMSE, or {DIFFERENCE} more, in every cell",
+                f"in {len(numeric) - len(worse)} of {len(numeric)}{_but(worse)}",
+                not worse,
+            )
+        )
+    if ratios:
+        mean = statistics.geometric_mean(ratios)
+        verdicts.append(
+            Verdict(
+                "numbers: error over PCA's, geometric mean of the cells with at most half as many "
+                f"numbers as the series and an NMSE of PCA from {ERRORS[0]} to {ERRORS[1]}",
+                "below 1",
+                f"{mean:.3f}, {len(ratios)} cells",
+                mean < 1,
+            )
+        )
+    if shared:
+        got = f"in {len(shared) - len(lost)} of {len(shared)}{_but(lost)}"
+        verdicts.append(Verdict("best of all", "in every cell", got, not lost))
+    return verdicts
+
+
+def _but(cells: list[Cell]) -> str:
+    places = ", ".join(f"{DATA[cell.data].title} at {cell.size}" for cell in cells)
+    return f"; not {places}" if places else ""
 
 
 def _close(cell: Cell) -> bool:

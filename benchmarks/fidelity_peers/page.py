@@ -32,11 +32,15 @@ def page(cells: list[Cell], used: Records, selection: Selection, picture: str) -
             else "."
         ),
         _table(cells, selection),
-        "## What holds",
-        _verdicts(cells),
     ]
-    notes = _notes(used)
-    return [*parts, "## Did not run", notes] if notes else parts
+    if verdicts := judge(cells):
+        rows = [
+            [one.what, one.wanted, one.got, "yes" if one.holds else "**no**"] for one in verdicts
+        ]
+        parts += ["## What holds", table(["Refold", "wanted", "found", "holds"], rows)]
+    if notes := _notes(used):
+        parts += ["## Did not run", notes]
+    return parts
 
 
 def about(used: Records, selection: Selection) -> str:
@@ -87,11 +91,6 @@ def _shown(outcome: Outcome | None, error: str) -> str:
 
 def _ratio(ratio: float) -> str:
     return f"{ratio:.3f}" if math.isfinite(ratio) and ratio < 100 else "large"
-
-
-def _verdicts(cells: list[Cell]) -> str:
-    rows = [[v.what, v.wanted, v.got, "yes" if v.holds else "**no**"] for v in judge(cells)]
-    return table(["Refold", "wanted", "found", "holds"], rows)
 
 
 def _notes(used: Records) -> str:
