@@ -100,3 +100,25 @@ def test_bad_input_is_named():
         PCABaseline(1).fit(train).reconstruct(Sequences.from_list([[1.0, 2.0]]))
     with pytest.raises(NotFittedError, match="not fitted yet"):
         PCABaseline(1).reconstruct(train)
+
+
+def test_the_first_components_are_those_of_a_smaller_fit():
+    train, test = waves(), waves(n=15, seed=1)
+    whole = PCABaseline(6).fit(train)
+    for k in (1, 3, 6):
+        np.testing.assert_allclose(
+            whole.first(k).reconstruct(test).values,
+            PCABaseline(k).fit(train).reconstruct(test).values,
+            atol=1e-6,
+        )
+    assert whole.transform(test).shape == (15, 6)
+    with pytest.raises(NotFittedError):
+        PCABaseline(6).first(2)
+
+
+def test_units_may_be_those_of_other_sequences():
+    train = waves()
+    scaler = Scaler.fit(waves(n=90, seed=3), mode="features")
+    baseline = PCABaseline(24).fit(train, scaler)
+    assert baseline.scaler_ is scaler
+    assert nmse(train, baseline.reconstruct(train), scaler) < 1e-12

@@ -1,5 +1,6 @@
 """The yardstick: principal components of the zero-padded series, told the lengths."""
 
+import copy
 from numbers import Integral
 
 import numpy as np
@@ -49,13 +50,15 @@ class PCABaseline(BaseEstimator):
     def __init__(self, latent_dim: int = 16) -> None:
         self.latent_dim = latent_dim
 
-    def fit(self, sequences: Sequences) -> "PCABaseline":
+    def fit(self, sequences: Sequences, scaler: Scaler | None = None) -> "PCABaseline":
         """Find the components of the training split.
 
         Parameters
         ----------
         sequences : Sequences of shape (n_sequences,)
             The training split.
+        scaler : Scaler, optional
+            Its units, with ``mode="features"``; by default those of ``sequences``.
 
         Raises
         ------
@@ -71,7 +74,7 @@ class PCABaseline(BaseEstimator):
         self.max_steps_ = int(sequences.lengths.max(initial=0))
         if self.max_steps_ == 0:
             raise DataError("PCA needs at least one sequence with a step. Got none.")
-        self.scaler_ = Scaler.fit(sequences, mode="features")
+        self.scaler_ = Scaler.fit(sequences, mode="features") if scaler is None else scaler
         matrix = self._matrix(sequences)
         if self.latent_dim > min(matrix.shape):
             raise DataError(
@@ -120,6 +123,31 @@ class PCABaseline(BaseEstimator):
         channels[known] = decoded[row[known], step[known]]
         scaled = sequences.with_values(_from_channels(channels, self.schema_))
         return self.scaler_.inverse_transform(scaled)
+
+    def first(self, latent_dim: int) -> "PCABaseline":
+        """Return what is left with the first components only.
+
+        Parameters
+        ----------
+        latent_dim : int
+            Number of components to keep, at most as many as were fitted.
+
+        Returns
+        -------
+        PCABaseline
+            Fitted; this one stays as it is.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If called before `fit`.
+        """
+        check_is_fitted(self, "pca_")
+        kept = copy.copy(self)
+        kept.latent_dim, kept.pca_ = latent_dim, copy.copy(self.pca_)
+        for name in ("components_", "explained_variance_"):
+            setattr(kept.pca_, name, getattr(self.pca_, name)[:latent_dim])
+        return kept
 
     def _matrix(self, sequences: Sequences) -> np.ndarray:
         """Standardised, zero-padded channels of shape (n_sequences, max_steps * n_channels)."""
