@@ -319,9 +319,9 @@ def test_architectures_that_do_not_fit_are_refused():
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("latent_dim", 0, "latent_dim must be a positive integer. Got 0."),
-        ("latent_dim", -3, "latent_dim must be a positive integer. Got -3."),
-        ("latent_dim", "16", "latent_dim must be a positive integer. Got '16'."),
+        ("latent_dim", 0, "latent_dim must be a positive integer, or a share of the variance"),
+        ("latent_dim", -3, "above 0 and below 1. Got -3."),
+        ("latent_dim", "16", "above 0 and below 1. Got '16'."),
         ("latent_dim", 2.5, "Got 2.5"),
         ("latent_dim", True, "Got True"),
         ("units", 0, "units must be"),

@@ -2,7 +2,8 @@
 
 import functools
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from refold import storage
 from refold._codec import check_fits
 from refold._compilation import keep_compiled
+from refold._held_out import HeldOut
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
 from refold.models import Specification, build, seeded
@@ -71,6 +73,8 @@ def fit(
     callbacks: Sequence[Any] = (),
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
+    find_size: Callable[[], int] | None = None,
+    report: bool = False,
 ) -> tuple[Fitted | None, Outcome]:
     """Split, scale, build and train.
 
@@ -86,6 +90,11 @@ def fit(
     checkpoint : Checkpoint, optional
     resume : bool
         Go on from the checkpoint if there is one.
+    find_size : callable, optional
+        Called for the size of the code if ``latent_dim`` leaves it open and no checkpoint has it.
+        The time that it takes is taken off ``time_budget``.
+    report : bool
+        Say on standard error where the validated weights stand beside PCA.
 
     Returns
     -------
@@ -105,12 +114,15 @@ def fit(
     keep_compiled()
     source = InFiles(sequences) if isinstance(sequences, Scan) else InMemory(sequences)
     identity = {"parameters": _settled(parameters), "data": source.digest(), "seed": seed}
-    snapshot = None
+    snapshot, found = None, None
     if checkpoint is not None:
         remove_leftovers(checkpoint.path)
     if resume and checkpoint is not None and Path(checkpoint.path).exists():
-        snapshot, seed = _read_snapshot(checkpoint.path, identity)
+        snapshot, seed, found = _read_snapshot(checkpoint.path, identity)
         identity["seed"] = seed
+    if find_size is not None:
+        identity["found"] = found = found or _find(find_size)
+        parameters = _with_size(parameters, found)
     lengths = sequences.lengths
     fraction = source.most_held_out(parameters["validation_fraction"])
     chosen, held_out = validation_split(lengths, fraction, seed=seed)
@@ -170,6 +182,11 @@ def fit(
     )
     if outcome.phase is None:
         return None, outcome
+    if report and len(held_out) and sequences.schema.numeric.any() and not outcome.interrupted:
+        own = scaler("validated")
+        width = specification.latent_dim + own.num_statistics
+        measured = HeldOut(source, chosen, held_out, seed=seed, most=width)
+        measured.report(network, own, outcome, refine_steps=refine_steps, max_epochs=max_epochs)
     fitted = Fitted(
         network,
         sequences.schema,
@@ -213,6 +230,19 @@ def _pick_refine(refine: int | str, architecture: Any, num_sequences: int) -> in
     return int(refine)
 
 
+def _find(find_size: Callable[[], int]) -> dict[str, Any]:
+    began = time.perf_counter()
+    return {"latent_dim": find_size(), "seconds": time.perf_counter() - began}
+
+
+def _with_size(parameters: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Put in the size that was found, and take off the time that this took."""
+    budget = parameters["time_budget"]
+    if budget is not None:
+        budget = max(0.1 * budget, budget - found["seconds"])
+    return {**parameters, "latent_dim": found["latent_dim"], "time_budget": budget}
+
+
 def _checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:
     def write(snapshot: Snapshot) -> None:
         storage.save_checkpoint(checkpoint.path, identity, snapshot.values, snapshot.arrays)
@@ -225,7 +255,9 @@ def _settled(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return storage.plain({k: v for k, v in parameters.items() if k not in _FREE})
 
 
-def _read_snapshot(path: str | os.PathLike[str], identity: dict[str, Any]) -> tuple[Snapshot, int]:
+def _read_snapshot(
+    path: str | os.PathLike[str], identity: dict[str, Any]
+) -> tuple[Snapshot, int, dict[str, Any] | None]:
     theirs, values, arrays = storage.load_checkpoint(path)
     ours = identity["parameters"]
     changed = [
@@ -240,4 +272,4 @@ def _read_snapshot(path: str | os.PathLike[str], identity: dict[str, Any]) -> tu
             f"The checkpoint {str(path)!r} is of another training: {', '.join(changed)}. Give what "
             "it was given, or start anew without resume."
         )
-    return Snapshot(values, arrays), theirs["seed"]
+    return Snapshot(values, arrays), theirs["seed"], theirs.get("found")

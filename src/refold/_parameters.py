@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+from sklearn.utils import check_random_state
 
 from refold.errors import ParameterError
 
-__all__ = ["check_parameters"]
+__all__ = ["check_parameters", "draw_seed", "is_share"]
 
 
 class _Rule(NamedTuple):
@@ -25,6 +26,25 @@ def _integer(least: int, *, optional: bool = False) -> _Rule:
 
 def _is(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def is_share(value: Any) -> bool:
+    """Whether ``latent_dim`` is a share of the variance, for which a size is to be found.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_share(0.95), is_share(16), is_share(1.0)
+    (True, False, False)
+    """
+    return _is(value, Real) and 0 < value < 1
 
 
 def _is_optimizer(value: Any) -> bool:
@@ -49,7 +69,10 @@ def _one_of(*choices: str | None, or_callable: bool = False) -> _Rule:
 
 
 _RULES = {
-    "latent_dim": _integer(1),
+    "latent_dim": _Rule(
+        "a positive integer, or a share of the variance above 0 and below 1",
+        lambda value: _integer(1).holds(value) or is_share(value),
+    ),
     "units": _integer(1),
     "depth": _integer(1),
     "architecture": _one_of("default", "repeat", "reshape", "dense", or_callable=True),
@@ -97,10 +120,10 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
 
     Examples
     --------
-    >>> check_parameters({"latent_dim": -3})
+    >>> check_parameters({"units": -3})
     Traceback (most recent call last):
     ...
-    refold.errors.ParameterError: latent_dim must be a positive integer. Got -3.
+    refold.errors.ParameterError: units must be a positive integer. Got -3.
     """
     for name, rule in _RULES.items():
         if name not in parameters:
@@ -111,3 +134,33 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         if not rule.holds(value):
             none = " or None" if rule.optional else ""
             raise ParameterError(f"{name} must be {rule.expected}{none}. Got {value!r}.")
+
+
+def draw_seed(random_state: Any) -> int:
+    """Draw the seed that fixes a training.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ParameterError
+        If it is something else.
+
+    Examples
+    --------
+    >>> draw_seed(0) == draw_seed(0)
+    True
+    """
+    try:
+        return int(check_random_state(random_state).randint(2**31))
+    except ValueError as error:
+        raise ParameterError(
+            "random_state must be an integer from 0 to 2**32 - 1, a numpy RandomState or None. Got "
+            f"{random_state!r}."
+        ) from error

@@ -2,21 +2,35 @@
 
 import contextlib
 import hashlib
+import os
 import warnings
 from typing import Any, Literal
 
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences import Scaler, Scan, Sequences, concatenate
+from refold.sequences import Scaler, Scan, Sequences, as_sequences, concatenate, read_or_scan
 from refold.training import Page, Part, Streamed, Whole, num_observed, page_of, to_device
 
-__all__ = ["InFiles", "InMemory"]
+__all__ = ["InFiles", "InMemory", "open_source"]
 
 Mode = Literal["features", "sequence"] | None
 
 # Values at most that are held out of files, which stay in memory.
 _MOST_HELD_OUT = 4_000_000
+
+
+def open_source(X: Any) -> Sequences | Scan:
+    """Read what a user gives as training data, or open it where it is large.
+
+    Examples
+    --------
+    >>> len(open_source([[1.0, 2.0], [3.0]]))
+    2
+    """
+    if isinstance(X, Scan):
+        return X
+    return read_or_scan(X) if isinstance(X, str | os.PathLike) else as_sequences(X)
 
 
 class InMemory:
@@ -44,6 +58,10 @@ class InMemory:
     def most_held_out(self, fraction: float) -> float:
         """Return the share of sequences that may be held out, of those asked for: all."""
         return fraction
+
+    def held_out(self, rows: np.ndarray) -> Sequences:
+        """Return the sequences that are held out."""
+        return self.sequences[rows]
 
     def units(self, mode: Mode) -> Scaler:
         """Return the units of a score; they also say which columns are constant."""
@@ -86,6 +104,7 @@ class InFiles:
 
     def __init__(self, scan: Scan) -> None:
         self.sequences = scan
+        self._held_out: Sequences | None = None
 
     def digest(self) -> str:
         """Return what tells this data from other data."""
@@ -104,6 +123,12 @@ class InFiles:
         """Return the share of sequences that may be held out: no more than fits in memory."""
         summary = self.sequences.summary
         return min(fraction, _MOST_HELD_OUT / (summary.num_steps * len(summary.num_observed)))
+
+    def held_out(self, rows: np.ndarray) -> Sequences:
+        """Return the sequences that are held out, always the same: read once."""
+        if self._held_out is None:
+            self._held_out = self.sequences.take(rows)
+        return self._held_out
 
     def units(self, mode: Mode) -> Scaler:
         """Return the units of a score; they also say which columns are constant."""
@@ -142,7 +167,7 @@ class InFiles:
         pages = Streamed(scan, scaler.transform, used, longest, seed)
         observed, others = int(summary.num_observed.sum()), None
         if len(held_out):
-            scaled = scaler.transform(scan.take(held_out))
+            scaled = scaler.transform(self.held_out(held_out))
             others = page_of(scaled, held_out, longest)
             observed -= num_observed(scaled, np.arange(len(scaled)))
         return Part(pages, others, len(rows), observed)

@@ -35,7 +35,14 @@ def fit(
         str, typer.Option("--output", "-o", metavar="MODEL", help="Where the model goes, or -.")
     ],
     latent_dim: Annotated[
-        int, typer.Option(metavar="N", help="Numbers in a code.", rich_help_panel=MODEL_PANEL)
+        float,
+        typer.Option(
+            metavar="N",
+            help="Numbers in a code; 0.95 for as many as explain so much of what is held out. "
+            r"\[default: 16]",
+            show_default=False,
+            rich_help_panel=MODEL_PANEL,
+        ),
     ] = 16,
     architecture: Annotated[
         str | None,
@@ -142,7 +149,7 @@ def fit(
     )
     target = plan_output(output, format_name=None, formats=MODEL_FORMATS, default="refold")
     settings: dict[str, Any] = {
-        "latent_dim": latent_dim,
+        "latent_dim": int(latent_dim) if latent_dim.is_integer() else latent_dim,
         "architecture": architecture,
         "units": units,
         "depth": depth,

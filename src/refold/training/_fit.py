@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 from refold.errors import DivergedError
 from refold.models import Network
@@ -39,6 +40,10 @@ class Outcome(NamedTuple):
         Whether the phase that validates was over.
     num_shapes : int
         Padded shapes of the batches: so many times a training step was compiled.
+    validated : list of arrays, optional
+        Validated weights, as ``network.variables``, where the network holds those of a refit.
+    out_of_time : bool
+        Whether the time budget ended the phase that validates.
     """
 
     phase: str | None
@@ -47,6 +52,8 @@ class Outcome(NamedTuple):
     interrupted: bool = False
     complete: bool = True
     num_shapes: int = 0
+    validated: list[Any] | None = None
+    out_of_time: bool = False
 
 
 def train(
@@ -108,6 +115,7 @@ def train(
         )
     else:
         standing = resume.standing()
+    out_of_time = False
     loop = Loop(engine, batches, settings, standing, checkpoints=checkpoints, callbacks=callbacks)
     progress = Progress(settings.max_epochs, verbose=settings.verbose)
     with Interrupt() as interrupt, progress:
@@ -121,8 +129,9 @@ def train(
             if end is End.INTERRUPTED:
                 loop.write_checkpoint()
                 return _finish(engine, standing, interrupted=True, complete=False)
+            out_of_time = end is End.TIME
             if not refit or end is End.DIVERGED:
-                return _finish(engine, standing)
+                return _finish(engine, standing)._replace(out_of_time=out_of_time)
             standing.phase, standing.refit_steps = "refit", standing.best_steps
             engine.write_back(fresh)
             if start is not None:
@@ -135,13 +144,15 @@ def train(
         progress.refit(max(1, round(share)))
         end = loop.refit(part, interrupt, progress)
         if end is End.DONE:
+            outcome = _finish(engine, standing)
+            validated = [np.asarray(variable.value) for variable in network.variables]
             engine.write_back(standing.state)
-            shapes = len(engine.shapes)
-            return Outcome("refit", _history(standing), standing.best_epoch, num_shapes=shapes)
+            return outcome._replace(phase="refit", validated=validated, out_of_time=out_of_time)
         if end is End.INTERRUPTED:
             loop.write_checkpoint()
     _report_no_refit(end, standing)
-    return _finish(engine, standing, interrupted=end is End.INTERRUPTED)
+    outcome = _finish(engine, standing, interrupted=end is End.INTERRUPTED)
+    return outcome._replace(out_of_time=out_of_time)
 
 
 def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engine:

@@ -1,0 +1,131 @@
+"""What is said of a training: its held-out error beside PCA's, both of the training part only."""
+
+import contextlib
+import re
+
+import numpy as np
+import pytest
+
+from refold import SequenceAutoencoder, Sequences
+from refold._fitting import fit
+from refold._held_out import HeldOut, Standing, describe, holding
+from refold._sources import InFiles, InMemory
+from refold.errors import ParameterError
+from refold.evaluation import PCABaseline, nmse
+from refold.sequences import scan, write
+from refold.training import validation_split
+
+SHORT = {"latent_dim": 2, "units": 6, "max_epochs": 3, "random_state": 0, "learning_rate": 0.02}
+LINE = r"Held out \((\d+) sequences\): error (\S+) \(NMSE\), PCA of (\d+) numbers (\S+)\."
+
+
+def curves(n=50, steps=9, seed=0):
+    """Waves whose speed differs, so that no few components have them all."""
+    rng = np.random.default_rng(seed)
+    speed = rng.uniform(0.2, 1.5, (n, 1))
+    return Sequences.from_list(list(np.sin(speed * np.arange(steps) + rng.uniform(0, 6, (n, 1)))))
+
+
+def said(capsys):
+    return [line for line in capsys.readouterr().err.splitlines() if "Held out" in line]
+
+
+@pytest.fixture(scope="module")
+def without_refit():
+    """A validated fit that the refit of the same settings begins with, and its parts."""
+    parameters = SequenceAutoencoder(**SHORT, refit=False).get_params()
+    fitted, _ = fit(curves(), parameters, seed=7)
+    return fitted, [curves()[rows] for rows in validation_split(curves().lengths, 0.1, seed=7)]
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_the_error_is_that_of_the_validated_weights_on_what_is_held_out(
+    without_refit, refit, capsys
+):
+    fitted, (training, held_out) = without_refit
+    parameters = SequenceAutoencoder(**SHORT, refit=refit).get_params()
+    again, outcome = fit(curves(), parameters, seed=7, report=True)
+    assert outcome.phase == ("refit" if refit else "validated")
+    number, error, size, linear = re.fullmatch(LINE, said(capsys)[0]).groups()
+    baseline = PCABaseline(2).fit(training)
+    assert (int(number), int(size)) == (len(held_out), 2)
+    expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
+    assert float(linear) == pytest.approx(expected, rel=6e-3)
+    source, split = InMemory(curves()), validation_split(curves().lengths, 0.1, seed=7)
+    ours = HeldOut(source, *split, seed=7, most=2).network_error(
+        fitted.network, fitted.scaler, refine_steps=fitted.refine_steps
+    )
+    assert float(error) == pytest.approx(ours, rel=6e-3)
+    if refit:  # what is returned are the weights of the refit all the same
+        pairs = zip(again.network.variables, fitted.network.variables, strict=True)
+        assert not all(np.array_equal(a.value, b.value) for a, b in pairs)
+
+
+def test_the_estimator_says_so_at_the_end_and_reconstructs_as_well(capsys):
+    ae = SequenceAutoencoder(**SHORT, refit=False, verbose=1).fit(curves())
+    (line,) = said(capsys)
+    error = float(re.fullmatch(LINE, line).group(2))
+    seed = int(np.random.RandomState(0).randint(2**31))
+    training, held_out = (
+        curves()[rows] for rows in validation_split(curves().lengths, 0.1, seed=seed)
+    )
+    units = PCABaseline(2).fit(training).scaler_
+    assert nmse(held_out, ae.reconstruct(held_out), units) == pytest.approx(error, rel=6e-3)
+
+
+@pytest.mark.parametrize(
+    ("data", "settings"),
+    [
+        (curves(), {"verbose": 0}),
+        (curves(), {"verbose": 1, "validation_fraction": 0}),
+        (Sequences.from_list(["ab", "ba"] * 10), {"verbose": 1}),
+    ],
+    ids=["silent", "nothing held out", "symbols"],
+)
+def test_nothing_is_said_where_there_is_nothing_to_say(data, settings, capsys):
+    SequenceAutoencoder(**SHORT | {"max_epochs": 1}, refit=False, **settings).fit(data)
+    assert said(capsys) == []
+
+
+@pytest.mark.parametrize("scale", ["features", "sequence"])
+def test_data_in_files_has_the_same_measure(scale, tmp_path, without_refit):
+    fitted, _ = without_refit
+    write(curves(), tmp_path / "curves.parquet")
+    split = validation_split(curves().lengths, 0.1, seed=7)
+    sources = InMemory(curves()), InFiles(scan(tmp_path / "curves.parquet", block_bytes=500))
+    errors = []
+    for source in sources:
+        held_out = HeldOut(source, *split, seed=7, most=4)
+        np.testing.assert_array_equal(held_out.sequences.values, curves()[split[1]].values)
+        own = source.scaler(scale, source.units(scale), split[0])
+        errors.append((held_out.pca_error(4), held_out.network_error(fitted.network, own)))
+    # of files, the units are those of all sequences
+    np.testing.assert_allclose(*errors, rtol=0.2)
+
+
+def test_a_network_holds_other_weights_for_a_while(without_refit):
+    network = without_refit[0].network
+    before = [np.asarray(variable.value) for variable in network.variables]
+    with contextlib.suppress(ParameterError), holding(network, [value + 1 for value in before]):
+        np.testing.assert_array_equal(network.variables[0].value, before[0] + 1)
+        raise ParameterError
+    for variable, value in zip(network.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.value, value)
+
+
+BEHIND = Standing(0.2, 0.1, 16, num_sequences=100, num_training=900, epochs=30, max_epochs=30)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"num_training": 90}, "90 sequences are few to learn from"),
+        ({"pca": 0.004}, "16 numbers of PCA hold all but 0.004 of what there is"),
+        ({"epochs": 3, "out_of_time": True}, "the time was up after 3 of 30 epochs"),
+        ({"linear": True}, "no epoch improved on the linear start, so the data may be linear"),
+    ],
+)
+def test_a_reason_is_given_only_where_it_holds(changes, reason):
+    assert len(describe(BEHIND)) == 1
+    assert describe(BEHIND._replace(**changes))[1] == f"No better than PCA: {reason}."
+    assert len(describe(BEHIND._replace(**{"error": 0.001, **changes}))) == 1

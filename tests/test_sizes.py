@@ -1,0 +1,158 @@
+"""``latent_dim`` as a share: the smallest code that explains so much of what is held out."""
+
+import pickle
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import refold
+from refold import SequenceAutoencoder, Sequences, storage
+from refold._sizes import SIZES, choose_size, smallest
+from refold.errors import ParameterError
+from refold.evaluation import PCABaseline, nmse
+from refold.sequences import scan, write
+from refold.training import validation_split
+
+TINY = {"units": 4, "max_epochs": 1, "random_state": 0}
+
+
+def waves(rank=3, n=60, steps=12, noise=0.0, seed=0):
+    """Sequences of a known number of dimensions, each with the same share of the variance."""
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.normal(size=(steps, steps)))[0][:rank]
+    values = rng.normal(size=(n, rank)) @ basis + noise * rng.normal(size=(n, steps))
+    return Sequences.from_list(list(values))
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.3, 3.0])
+@pytest.mark.parametrize("answer", [0, 1, 7, 25, len(SIZES) - 1])
+def test_the_smallest_place_is_found_in_few_trials(factor, answer):
+    errors = np.exp(-np.arange(len(SIZES)) / 8)
+    tried = []
+
+    def error(place):
+        tried.append(place)
+        return errors[place]
+
+    place, reached = smallest(error, errors[answer] * 1.0001, errors * factor)
+    assert (place, reached) == (answer, errors[answer])
+    assert len(tried) == len(set(tried)) <= 4
+
+
+def test_a_wrong_yardstick_costs_no_more_than_some_trials():
+    rng = np.random.default_rng(0)
+    for answer in range(len(SIZES)):
+        errors, tried = (np.arange(len(SIZES)) < answer).astype(float), []
+
+        def error(place, errors=errors, tried=tried):
+            tried.append(place)
+            return errors[place]
+
+        place, _ = smallest(error, 0.5, np.sort(rng.uniform(0, 1, len(SIZES)))[::-1])
+        assert place == answer
+        assert len(tried) <= 13
+
+
+def test_where_nothing_reaches_it_the_last_place_is_tried_first():
+    tried = []
+    found = smallest(lambda place: tried.append(place) or 0.9, 0.1, [0.8, 0.7, 0.6])
+    assert found == (2, 0.9)
+    assert tried == [2]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return SequenceAutoencoder(0.95, **TINY).fit(waves())
+
+
+def test_the_size_is_that_of_the_data(fitted):
+    assert fitted.latent_dim_ == 3
+    assert fitted.transform(waves()).shape == (60, 3)
+    assert (
+        fitted.latent_dim == fitted.get_params()["latent_dim"] == clone(fitted).latent_dim == 0.95
+    )
+    whole = SequenceAutoencoder(3, **TINY).fit(waves())
+    assert whole.latent_dim_ == 3
+    np.testing.assert_array_equal(fitted.transform(waves()), whole.transform(waves()))
+
+
+def test_a_fit_that_found_its_size_is_saved_as_any_other(fitted, tmp_path):
+    fitted.save(tmp_path / "waves.refold")
+    for again in (refold.load(tmp_path / "waves.refold"), pickle.loads(pickle.dumps(fitted))):  # noqa: S301
+        assert (again.latent_dim, again.latent_dim_) == (0.95, 3)
+        np.testing.assert_array_equal(again.transform(waves()), fitted.transform(waves()))
+
+
+def test_too_large_a_share_keeps_the_largest_size_and_says_what_it_reaches():
+    sequences = waves(rank=12, n=30, steps=30, noise=1.0)
+    split = validation_split(sequences.lengths, 0.1, seed=7)
+    training, held_out = (sequences[rows] for rows in split)
+    baseline = PCABaseline(27).fit(training)
+    linear = 1 - nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
+    assert linear < 0.99
+    parameters = SequenceAutoencoder(0.99, **TINY).get_params()
+    said = "No code explains 0.99 of the variance held out. A code of 28 numbers, the largest"
+    with pytest.warns(UserWarning, match=said):
+        assert choose_size(sequences, parameters, seed=7) == 28
+
+
+def test_symbols_count_by_the_steps_that_come_back(capsys):
+    words = Sequences.from_list(["aaaa", "bbbb"] * 20)
+    ae = SequenceAutoencoder(0.6, units=8, max_epochs=20, random_state=0, verbose=1).fit(words)
+    assert ae.latent_dim_ == 1
+    assert "A code of 1 number explains 1.000 of the steps held out." in capsys.readouterr().err
+
+
+def test_nothing_held_out_nothing_to_choose_by():
+    ae = SequenceAutoencoder(0.95, validation_fraction=0, **TINY)
+    with pytest.raises(ParameterError, match=r"latent_dim=0.95 is a share .* Give a validation_fr"):
+        ae.fit(waves())
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan"), 2.5, True])
+def test_what_is_neither_a_size_nor_a_share_is_refused(share):
+    with pytest.raises(ParameterError, match="latent_dim must be a positive integer, or a share"):
+        SequenceAutoencoder(share, **TINY).fit(waves())
+
+
+def test_data_in_files_is_searched_by_a_sample(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("refold._trials._MOST_VALUES", 60 * 12)
+    write(waves(n=180), tmp_path / "waves.parquet")
+    parameters = SequenceAutoencoder(0.95, **TINY, verbose=1).get_params()
+    source = scan(tmp_path / "waves.parquet", block_bytes=2000)
+    assert choose_size(source, parameters, seed=0) == 3
+    assert "Looking for the size on 100 of 180 sequences." in capsys.readouterr().err
+
+
+def test_a_training_that_goes_on_keeps_the_size_that_was_found(tmp_path, fitted, monkeypatch):
+    path = tmp_path / "checkpoint"
+    SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=path)
+    identity = storage.load_checkpoint(path)[0]
+    assert identity["found"]["latent_dim"] == 3
+    assert identity["parameters"]["latent_dim"] == 0.95
+
+    def search(*_, **__):
+        pytest.fail("the size was looked for again")
+
+    monkeypatch.setattr("refold.estimator.choose_size", search)
+    again = SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=path, resume=True)
+    np.testing.assert_array_equal(again.transform(waves()), fitted.transform(waves()))
+    with pytest.raises(ParameterError, match=r"latent_dim was 0.95 and is 0.9"):
+        SequenceAutoencoder(0.9, **TINY).fit(waves(), checkpoint=path, resume=True)
+
+
+def test_the_search_leaves_time_for_the_fit(monkeypatch):
+    given = []
+    error = refold._trials.Trials.error
+
+    def noted(self, size, time_budget=None):
+        given.append(time_budget)
+        return error(self, size, time_budget)
+
+    monkeypatch.setattr("refold._trials.Trials.error", noted)
+    ae = SequenceAutoencoder(0.95, units=4, random_state=0, time_budget=20, max_epochs=3)
+    ae.fit(waves())
+    assert ae.latent_dim_ == 3
+    assert given
+    assert all(seconds <= 2 for seconds in given)
