@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from refold import models as models
     from refold import plots as plots
     from refold import sequences as sequences
+    from refold._curve import ErrorCurve as ErrorCurve
+    from refold._curve import error_curve as error_curve
     from refold._fitting import Checkpoint as Checkpoint
     from refold.errors import RefoldError as RefoldError
     from refold.estimator import SequenceAutoencoder as SequenceAutoencoder
@@ -38,9 +40,11 @@ __version__ = "0.1.0"
 _ROOMS = ("datasets", "evaluation", "layers", "models", "plots", "sequences")
 _NAMES = {
     "Checkpoint": "refold._fitting",
+    "ErrorCurve": "refold._curve",
     "RefoldError": "refold.errors",
     "SequenceAutoencoder": "refold.estimator",
     "Sequences": "refold.sequences",
+    "error_curve": "refold._curve",
     "load": "refold.estimator",
 }
 

@@ -8,7 +8,7 @@ import pytest
 
 from refold.cli import main
 
-COMMANDS = ["fit", "encode", "decode", "reconstruct", "info", "data", "demo"]
+COMMANDS = ["fit", "encode", "decode", "reconstruct", "info", "curve", "data", "demo"]
 HEAVY = {"jax", "keras", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "sklearn"}
 
 

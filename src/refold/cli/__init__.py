@@ -1,4 +1,4 @@
-"""The command line: ``refold fit``, ``encode``, ``decode``, ``reconstruct``, ``info`` and so on.
+"""The command line: ``refold fit``, ``encode``, ``decode``, ``reconstruct``, ``curve`` and so on.
 
 Owns the arguments, what goes to standard output and standard error, and exit codes. Every
 command is a few calls to the estimator, the readers and writers, the figures or the page.

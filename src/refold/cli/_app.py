@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from refold.cli._codes import decode, encode, reconstruct
+from refold.cli._curve import curve
 from refold.cli._data import data
 from refold.cli._demo import demo
 from refold.cli._errors import run
@@ -54,6 +55,7 @@ app.command(epilog="Example:  refold reconstruct vowels.refold vowels.parquet -o
     reconstruct
 )
 app.command(epilog="Example:  refold info vowels.refold --json")(info)
+app.command(epilog="Example:  refold curve vowels.parquet -o curve.png --sizes 2,4,8,16")(curve)
 app.command(epilog="Example:  refold data moving-ones -o ones.npz -n 5000")(data)
 app.command(epilog="Example:  refold demo --output demo")(demo)
 

@@ -19,6 +19,7 @@ __all__ = [
     "CODE_FORMATS",
     "DATA_FORMATS",
     "MODEL_FORMATS",
+    "PICTURE_FORMATS",
     "Output",
     "format_of",
     "plan_output",
@@ -29,6 +30,7 @@ STREAM = "-"
 DATA_FORMATS = ("parquet", "csv", "jsonl", "npz", "npy", "txt")
 CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
 MODEL_FORMATS = ("refold",)
+PICTURE_FORMATS = ("png", "svg")
 ALIASES = {"pq": "parquet", "ndjson": "jsonl"}
 TEXT_FORMATS = ("csv", "jsonl", "txt")
 
@@ -135,7 +137,8 @@ def format_of(path: Path) -> str | None:
     """Return the format that a file's name says, or None."""
     suffix = path.suffix.lstrip(".").lower()
     chosen = ALIASES.get(suffix, suffix)
-    return chosen if chosen in {*DATA_FORMATS, *CODE_FORMATS, *MODEL_FORMATS} else None
+    known = {*DATA_FORMATS, *CODE_FORMATS, *MODEL_FORMATS, *PICTURE_FORMATS}
+    return chosen if chosen in known else None
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:

@@ -1,4 +1,4 @@
-"""Figures of training, codes, reconstructions and models, on matplotlib axes.
+"""Figures of training, codes, sizes, reconstructions and models, on matplotlib axes.
 
 Every function draws on the axes that it is given, or on new ones, and returns them. pyplot is
 never touched, so nothing is shown, kept open or changed behind the caller's back. Needs the
@@ -10,5 +10,13 @@ from refold.plots._codes import code_map as code_map
 from refold.plots._losses import loss_curves as loss_curves
 from refold.plots._reconstructions import reconstruction as reconstruction
 from refold.plots._reconstructions import reconstructions as reconstructions
+from refold.plots._sizes import error_by_size as error_by_size
 
-__all__ = ["architecture", "code_map", "loss_curves", "reconstruction", "reconstructions"]
+__all__ = [
+    "architecture",
+    "code_map",
+    "error_by_size",
+    "loss_curves",
+    "reconstruction",
+    "reconstructions",
+]

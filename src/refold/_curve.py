@@ -1,0 +1,141 @@
+"""The held-out error by the size of the code, ours and PCA's: which size is worth it."""
+
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any, NamedTuple
+
+from refold._held_out import say
+from refold._parameters import check_parameters, draw_seed
+from refold._sources import open_source
+from refold._trials import Trials
+from refold.errors import DataError, ParameterError
+from refold.estimator import SequenceAutoencoder
+from refold.sequences import Scan
+from refold.training import require_jax
+
+__all__ = ["ErrorCurve", "error_curve"]
+
+
+class ErrorCurve(NamedTuple):
+    """Held-out errors by the size of the code.
+
+    Attributes
+    ----------
+    sizes : tuple of int
+        Numbers in a code, ascending.
+    errors, pca : tuple of float
+        Error of a fit with codes of each size, and of PCA with as many components, or with all
+        where there are fewer.
+    measure : {"NMSE", "steps lost"}
+        What the errors are: squared error over power, or, where no column is numeric, the share
+        of steps that do not come back.
+    num_sequences, num_held_out : int
+        Sequences that were fitted or measured on, and those measured on.
+    complete : bool
+        Whether all sizes that were asked for are there; not so after Ctrl-C.
+
+    Examples
+    --------
+    >>> curve = ErrorCurve((2, 4), (0.3, 0.1), (0.4, 0.15), "NMSE", 100, 10)
+    >>> min(curve.errors)
+    0.1
+    """
+
+    sizes: tuple[int, ...]
+    errors: tuple[float, ...]
+    pca: tuple[float, ...]
+    measure: str
+    num_sequences: int
+    num_held_out: int
+    complete: bool = True
+
+
+def error_curve(
+    X: Any,
+    sizes: Iterable[int] = (2, 4, 8, 16, 32),
+    *,
+    estimator: SequenceAutoencoder | None = None,
+) -> ErrorCurve:
+    """Fit sequences with codes of several sizes, and measure each on what was held out.
+
+    All sizes have the same split and seed.  PCA is fitted on the same training part, standardised
+    and padded with zeros, and is told the lengths.
+
+    Parameters
+    ----------
+    X : Sequences, list of arrays, array, table, path or Scan
+        As `SequenceAutoencoder.fit` takes them; of data larger than memory, a sample is used.
+    sizes : iterable of int, default=(2, 4, 8, 16, 32)
+    estimator : SequenceAutoencoder, optional
+        Its settings count, with ``time_budget`` for each size, but for ``latent_dim`` and
+        ``refit``; it is not fitted itself. With ``verbose=1`` progress is shown.
+
+    Returns
+    -------
+    ErrorCurve
+        After Ctrl-C, of the sizes that are done.
+
+    Raises
+    ------
+    ParameterError
+        If a size is no positive integer, an argument of the estimator cannot be used, or nothing
+        is held out.
+    DataError
+        If the sequences cannot be used.
+    KeyboardInterrupt
+        On Ctrl-C before the first size is done.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0)
+    >>> short = refold.SequenceAutoencoder(units=8, max_epochs=2, random_state=0)
+    >>> curve = refold.error_curve(sines, [1, 2], estimator=short)
+    >>> curve.sizes, curve.measure, curve.num_held_out
+    ((1, 2), 'NMSE', 4)
+    """
+    chosen = _check_sizes(sizes)
+    estimator = SequenceAutoencoder() if estimator is None else estimator
+    require_jax()
+    parameters = estimator.get_params(deep=False)
+    check_parameters(parameters)
+    sequences = open_source(X)
+    if not len(sequences):
+        raise DataError("There is no sequence to fit on. Give at least two.")
+    seed, verbose = draw_seed(estimator.random_state), parameters["verbose"]
+    trials = Trials(sequences, parameters, seed=seed, most=chosen[-1])
+    if verbose and isinstance(sequences, Scan):
+        say(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
+    measure = trials.held_out.measure
+    errors: list[float] = []
+    pca: list[float] = []
+    try:
+        for i, size in enumerate(chosen, start=1):
+            linear = trials.pca_error(size)
+            error = trials.error(size, parameters["time_budget"])
+            errors.append(error)
+            pca.append(linear)
+            if verbose:
+                say(f"{i} of {len(chosen)}: size {size}, error {error:.3g}, PCA {linear:.3g}")
+    except KeyboardInterrupt:
+        if not errors:
+            raise
+    return ErrorCurve(
+        chosen[: len(errors)],
+        tuple(errors),
+        tuple(pca[: len(errors)]),
+        measure,
+        trials.num_sequences,
+        len(trials.held_out.sequences),
+        len(errors) == len(chosen),
+    )
+
+
+def _check_sizes(sizes: Iterable[int]) -> tuple[int, ...]:
+    given = tuple(sizes)
+    for size in given:
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+            raise ParameterError(f"sizes must be positive integers. Got {size!r}.")
+    if not given:
+        raise ParameterError("sizes must be positive integers, at least one. Got none.")
+    return tuple(sorted({int(size) for size in given}))

@@ -1,0 +1,141 @@
+"""``refold curve``: the held-out error by the size of the code, to choose a size by."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from refold.cli._errors import Stopped, remark
+from refold.cli._io import DATA_FORMATS, PICTURE_FORMATS, Output, plan_output, readable
+from refold.cli._memory import give_blocks_back
+from refold.cli._options import (
+    Columns,
+    Data,
+    IdColumn,
+    InputFormat,
+    Kinds,
+    Quiet,
+    Seed,
+    TimeColumn,
+    Unit,
+    read_options,
+)
+from refold.errors import ParameterError
+
+__all__ = ["curve"]
+
+
+def curve(
+    data: Data,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", "-o", metavar="PICTURE", help="Where a picture goes: .png, .svg."),
+    ] = None,
+    sizes: Annotated[
+        str, typer.Option(metavar="N,N,...", help="Numbers in a code, with commas.")
+    ] = "2,4,8,16,32",
+    units: Annotated[int | None, typer.Option(metavar="N", help="Size of an LSTM layer.")] = None,
+    max_epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Most epochs to train, by size.")
+    ] = None,
+    validation_fraction: Annotated[
+        float | None, typer.Option(metavar="R", help="Share held out to measure on.")
+    ] = None,
+    time_budget: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Time for training, by size.")
+    ] = None,
+    seed: Seed = None,
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    columns: Columns = None,
+    kinds: Kinds = None,
+    unit: Unit = None,
+    input_format: InputFormat = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fit several sizes of the code, and show the held-out error of each beside PCA's.
+
+    Ctrl-C ends it with the sizes that are done.
+    """
+    options = read_options(
+        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+    )
+    chosen, target = _sizes(sizes), _plan(output)
+    settings: dict[str, Any] = {
+        "units": units,
+        "max_epochs": max_epochs,
+        "validation_fraction": validation_fraction,
+        "time_budget": time_budget,
+        "random_state": seed,
+    }
+    settings = {name: value for name, value in settings.items() if value is not None}
+    with readable(data, format_name=input_format, formats=DATA_FORMATS) as path:
+        from refold.sequences import Scan, read_or_scan
+
+        sequences = read_or_scan(path, **options)
+        if isinstance(sequences, Scan):
+            give_blocks_back()
+        from refold import SequenceAutoencoder, error_curve
+
+        estimator = SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
+        found = error_curve(sequences, chosen, estimator=estimator)
+    if as_json:
+        typer.echo(json.dumps(found._asdict()))
+    else:
+        _print(found)
+    if target is not None:
+        _draw(found, target)
+        if not quiet:
+            remark(f"Picture: {target.name}")
+    if not found.complete:
+        raise Stopped(f"Stopped by Ctrl-C after {len(found.sizes)} of {len(chosen)} sizes.")
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ParameterError(
+            f"--sizes must be whole numbers with commas, such as 2,4,8. Got {text!r}."
+        ) from error
+    if min(sizes) < 1:
+        raise ParameterError(f"--sizes must be at least 1 each. Got {min(sizes)}.")
+    return sorted(set(sizes))
+
+
+def _plan(output: str | None) -> Output | None:
+    """Find what would stop the picture before anything is fitted."""
+    if output is None:
+        return None
+    from refold._optional import optional
+
+    target = plan_output(output, format_name=None, formats=PICTURE_FORMATS, default="png")
+    if target.path is None:
+        raise ParameterError(
+            "The table goes to standard output, so the picture cannot. Name a file with -o."
+        )
+    optional("matplotlib", extra="plots", purpose="A picture")
+    return target
+
+
+def _print(found: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table: Any = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("code size", f"Refold, {found.measure}", f"PCA, {found.measure}"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for size, error, pca in zip(found.sizes, found.errors, found.pca, strict=True):
+        table.add_row(str(size), f"{error:.3g}", f"{pca:.3g}")
+    Console().print(table)
+
+
+def _draw(found: Any, target: Output) -> None:
+    from refold.plots import error_by_size
+    from refold.sequences import atomic_writer
+
+    figure: Any = error_by_size(found).figure
+    with target.writing() as path, atomic_writer(path) as file:
+        figure.savefig(file, format=target.format, dpi=160)

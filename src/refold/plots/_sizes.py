@@ -1,0 +1,61 @@
+"""Held-out errors by the size of the code."""
+
+from typing import TYPE_CHECKING, Any
+
+from refold.errors import ParameterError
+from refold.plots._style import ACCENT, MUTED, new_axes, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from refold import ErrorCurve
+
+__all__ = ["error_by_size"]
+
+
+def error_by_size(curve: "ErrorCurve", ax: "Axes | None" = None) -> "Axes":
+    """Draw the held-out error against the size of the code, ours and PCA's.
+
+    Parameters
+    ----------
+    curve : ErrorCurve
+        As `refold.error_curve` gives it.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ParameterError
+        If there is no size in the curve.
+
+    Examples
+    --------
+    >>> from refold import ErrorCurve
+    >>> curve = ErrorCurve((2, 4, 8), (0.4, 0.2, 0.1), (0.5, 0.3, 0.12), "NMSE", 100, 10)
+    >>> ax = error_by_size(curve)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('numbers in a code', 'held-out error (NMSE)')
+    """
+    if not curve.sizes:
+        raise ParameterError("curve must have at least one size. Got none.")
+    ax = new_axes(ax)
+    style: dict[str, Any] = {"marker": "o", "markersize": 4.5, "linewidth": 1.8}
+    ax.plot(curve.sizes, curve.pca, label="PCA, told lengths", color=MUTED, **style)
+    ax.plot(curve.sizes, curve.errors, label="Refold", color=ACCENT, **style)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(curve.sizes, [str(size) for size in curve.sizes])
+    ax.minorticks_off()
+    drawn = [*curve.errors, *curve.pca]
+    if min(drawn) > 0 and max(drawn) > 10 * min(drawn):
+        ax.set_yscale("log")
+    else:
+        ax.set_ylim(bottom=0)
+    ax.set_xlabel("numbers in a code")
+    ax.set_ylabel(f"held-out error ({curve.measure})")
+    ax.legend(frameon=False)
+    tidy(ax, grid="y")
+    return ax

@@ -1,0 +1,34 @@
+"""The figure of errors by size."""
+
+import numpy as np
+import pytest
+
+from refold import ErrorCurve
+from refold.errors import ParameterError
+from refold.plots import error_by_size
+
+CURVE = ErrorCurve((2, 8, 32), (0.4, 0.2, 0.1), (0.5, 0.3, 0.12), "NMSE", 100, 10)
+
+
+def test_both_errors_are_drawn_at_their_sizes():
+    ax = error_by_size(CURVE)
+    lines = {line.get_label(): line.get_xydata() for line in ax.lines}
+    np.testing.assert_array_equal(lines["Refold"], [[2, 0.4], [8, 0.2], [32, 0.1]])
+    np.testing.assert_array_equal(lines["PCA, told lengths"], [[2, 0.5], [8, 0.3], [32, 0.12]])
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["2", "8", "32"]
+    assert ax.get_yscale() == "linear"
+
+
+def test_errors_of_many_sizes_are_on_a_logarithmic_scale():
+    assert error_by_size(CURVE._replace(errors=(0.4, 0.02, 0.001))).get_yscale() == "log"
+    assert error_by_size(CURVE._replace(errors=(0.4, 0.02, 0.0))).get_yscale() == "linear"
+
+
+def test_axes_that_are_given_are_drawn_on():
+    ax = error_by_size(CURVE)
+    assert error_by_size(CURVE, ax) is ax
+
+
+def test_no_size_no_figure():
+    with pytest.raises(ParameterError, match="curve must have at least one size"):
+        error_by_size(CURVE._replace(sizes=(), errors=(), pca=()))

@@ -1,0 +1,91 @@
+"""`refold.error_curve`: the error by size, on one held-out part."""
+
+import signal
+
+import numpy as np
+import pytest
+
+import refold
+from refold import SequenceAutoencoder, error_curve
+from refold.errors import DataError, ParameterError
+from refold.evaluation import PCABaseline, nmse
+from refold.training import validation_split
+from test_held_out import curves
+
+SHORT = SequenceAutoencoder(units=6, max_epochs=1, random_state=0)
+
+
+def test_errors_are_those_of_fits_and_of_pca():
+    curve = error_curve(curves(), (4, 1, 4), estimator=SHORT)
+    assert curve.sizes == (1, 4)
+    assert (curve.measure, curve.complete) == ("NMSE", True)
+    assert (curve.num_sequences, curve.num_held_out) == (50, 5)
+    seed = int(np.random.RandomState(0).randint(2**31))
+    split = validation_split(curves().lengths, 0.1, seed=seed)
+    training, held_out = (curves()[rows] for rows in split)
+    for size, linear in zip(curve.sizes, curve.pca, strict=True):
+        baseline = PCABaseline(size).fit(training)
+        expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
+        assert linear == pytest.approx(expected, rel=1e-6)
+    one = SequenceAutoencoder(4, units=6, max_epochs=1, random_state=0, refit=False).fit(curves())
+    assert curve.errors[1] == pytest.approx(
+        nmse(held_out, one.reconstruct(held_out), baseline.scaler_), rel=1e-5
+    )
+    assert curve.errors[1] < curve.errors[0]
+    assert not hasattr(SHORT, "_fitted")
+
+
+def test_symbols_are_counted_by_steps():
+    words = refold.Sequences.from_list(["abba", "baab", "aaaa", "bbbb"] * 8)
+    curve = error_curve(words, [1], estimator=SHORT)
+    assert curve.measure == "steps lost"
+    assert 0 <= curve.errors[0] <= 1
+
+
+def interrupted_after(monkeypatch, number):
+    """Have Ctrl-C pressed in the fit that comes after so many."""
+    fit, calls = refold._trials.fit, []
+
+    def pressed(*arguments, **options):
+        calls.append(None)
+        if len(calls) > number:
+            signal.raise_signal(signal.SIGINT)
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr("refold._trials.fit", pressed)
+
+
+def test_ctrl_c_keeps_what_is_done(monkeypatch):
+    interrupted_after(monkeypatch, 1)
+    curve = error_curve(curves(), (1, 4, 8), estimator=SHORT)
+    assert (curve.sizes, curve.complete) == ((1,), False)
+    assert len(curve.errors) == len(curve.pca) == 1
+
+
+def test_ctrl_c_before_anything_is_done_is_raised(monkeypatch):
+    interrupted_after(monkeypatch, 0)
+    with pytest.raises(KeyboardInterrupt):
+        error_curve(curves(), (1, 4), estimator=SHORT)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([0], "sizes must be positive integers. Got 0"),
+        ([2, 0.5], "sizes must be positive integers. Got 0.5"),
+        ([True], "sizes must be positive integers. Got True"),
+        ([], "sizes must be positive integers, at least one. Got none"),
+    ],
+)
+def test_sizes_that_are_none(sizes, message):
+    with pytest.raises(ParameterError, match=message):
+        error_curve(curves(), sizes, estimator=SHORT)
+
+
+def test_what_cannot_be_measured_is_refused():
+    with pytest.raises(ParameterError, match="validation_fraction=0 holds nothing out"):
+        error_curve(curves(), estimator=SequenceAutoencoder(validation_fraction=0))
+    with pytest.raises(ParameterError, match="units must be a positive integer"):
+        error_curve(curves(), estimator=SequenceAutoencoder(units=0))
+    with pytest.raises(DataError, match="There is no sequence to fit on"):
+        error_curve(curves()[:0])
