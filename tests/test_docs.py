@@ -83,7 +83,7 @@ def commands(text):
     for line in lines:
         command = line.partition(" #")[0].strip()
         if command.startswith("refold ") and not command.startswith("refold demo"):
-            yield command.replace("refold fit ", "refold fit --max-epochs 2 ")
+            yield re.sub("^refold (fit|curve) ", r"refold \1 --max-epochs 2 ", command)
 
 
 def run_command(command):
