@@ -43,7 +43,7 @@ def mistake(tmp_path, capsys, monkeypatch):
         (["fit"], ["Missing argument 'DATA'", "Try: refold fit --help"]),
         (["fit", "a.csv"], ["Missing option '--output'", "Try: refold fit --help"]),
         (["nothing"], ["No such command 'nothing'", "Try: refold --help"]),
-        (["fit", "a.csv", "-o", "m.refold", "--latent-dim", "two"], ["--latent-dim", "integer"]),
+        (["fit", "a.csv", "-o", "m.refold", "--latent-dim", "two"], ["--latent-dim", "number"]),
         (["fit", "a.csv", "-o", "m.refold", "--wings", "2"], ["No such option", "--wings"]),
         (["fit", "a.csv", "-o", "m.refold"], ["no file a.csv"]),
         (["fit", "a.csv", "-o", "m.keras"], ["'m.keras' must end in .refold"]),
