@@ -12,7 +12,7 @@ from rich.progress import track
 
 from refold._compilation import keep_compiled
 from refold.errors import DataError
-from refold.models import Network, predict, refine
+from refold.models import Network, free_run, predict, refine
 from refold.sequences import Schema, Sequences, pad
 
 __all__ = [
@@ -188,11 +188,15 @@ def decode(
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     values = np.empty((offsets[-1], schema.num_columns), np.float32)
     for batch in _batches(lengths, network, "decode", verbose=verbose):
-        # what is asked for comes as a template: padding, which is not computed, after each length
         real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
-        template = np.where(real, np.float32(0), np.float32(np.nan))[..., None]
-        given = _filled(codes[batch.rows], batch, 0.0), _filled(template, batch, np.nan)
-        outputs = predict(network.models.unroll, *given)
+        given = _filled(codes[batch.rows], batch, 0.0)
+        if network.specification.decoder == "autoregressive":
+            stop = int(lengths[batch.rows].max())
+            outputs = free_run(network.models.decoder, given, batch.num_steps, stop=stop)
+        else:
+            # what is asked for, and after each length padding, which is not computed
+            template = np.where(real, np.float32(0), np.float32(np.nan))[..., None]
+            outputs = predict(network.models.unroll, given, _filled(template, batch, np.nan))
         places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
         values[places] = _to_values(outputs[: len(batch.rows)][real], schema)
     return Sequences(values, offsets, schema=schema)

@@ -215,6 +215,7 @@ def _specify(
         dropout=_DROPOUT,
         length_mean=float(lengths[chosen].mean()),
         length_deviation=float(lengths[chosen].std()),
+        decoder=parameters["decoder"],
     )
 
 

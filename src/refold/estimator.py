@@ -54,6 +54,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         The default model, one of the classic ones (`refold.models.classic`), or a callable that
         is given ``steps``, ``features``, ``outputs`` and ``latent_dim`` and returns an encoder
         and a decoder, any Keras models.  ``units`` and ``depth`` are of the default model.
+    decoder : {"parallel", "autoregressive"}, default="parallel"
+        What the default model writes a step from: the code and the position; or these and the
+        step before, which in training is the true one, and in use the one that it wrote.
     scale : {"features", "sequence"} or None, default="features"
         Standardise numeric features over the training data; or each sequence by itself, with its
         mean and log-deviation by feature appended to the code; or not at all.
@@ -131,6 +134,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         units: int = 96,
         depth: int = 1,
         architecture: Architecture = "default",
+        decoder: str = "parallel",
         scale: str | None = "features",
         max_epochs: int | None = None,
         batch_size: int | None = None,
@@ -148,6 +152,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.units = units
         self.depth = depth
         self.architecture = architecture
+        self.decoder = decoder
         self.scale = scale
         self.max_epochs = max_epochs
         self.batch_size = batch_size

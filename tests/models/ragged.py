@@ -75,5 +75,13 @@ CASES = {
     "binary": _default(["binary"] * 4),
     "mixed": _default(["numeric", "categorical", "binary"], [0, 3, 0]),
     "missing values": _default(["numeric", "categorical"], [0, 3], observed_flags=True),
+    "autoregressive": _default(
+        ["numeric", "categorical"],
+        [0, 3],
+        depth=2,
+        dropout=0.3,
+        observed_flags=True,
+        decoder="autoregressive",
+    ),
     "own": Case(_own, ["numeric"] * 2, [0, 0]),
 }

@@ -52,6 +52,14 @@ def fit(
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
+    decoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="parallel, or autoregressive: step by step, each from the one before.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None,
     units: Annotated[
         int | None,
         typer.Option(metavar="N", help="Size of an LSTM layer.", rich_help_panel=MODEL_PANEL),
@@ -151,6 +159,7 @@ def fit(
     settings: dict[str, Any] = {
         "latent_dim": int(latent_dim) if latent_dim.is_integer() else latent_dim,
         "architecture": architecture,
+        "decoder": decoder,
         "units": units,
         "depth": depth,
         "max_epochs": max_epochs,

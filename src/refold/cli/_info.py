@@ -108,6 +108,7 @@ def _print(facts: dict[str, Any]) -> None:
     table.add_row("longest sequence", f"{facts['max_steps']} steps")
     table.add_row("code", f"{facts['code_size']} numbers")
     table.add_row("architecture", str(parameters.get("architecture")))
+    table.add_row("decoder", str(parameters.get("decoder")))
     table.add_row("parameters", f"{facts['num_parameters']:,}")
     refit = f", then {facts['refit_epochs']} on all data" if facts["refit_epochs"] else ""
     table.add_row("epochs", f"{facts['epochs']}{refit}")

@@ -1,4 +1,4 @@
-"""Keras layers: LSTM and its engine, the linear path, masks, pooling, repeating, column kinds."""
+"""Keras layers: LSTM and its engine, the linear path, masks, pooling, repeating, previous steps, column kinds."""
 
 from refold.layers._columns import ColumnEncoding as ColumnEncoding
 from refold.layers._columns import ColumnHead as ColumnHead
@@ -12,5 +12,6 @@ from refold.layers._lstm import LSTM as LSTM
 from refold.layers._padding import PaddingMask as PaddingMask
 from refold.layers._padding import RealSteps as RealSteps
 from refold.layers._pooling import StatePooling as StatePooling
+from refold.layers._previous import PreviousSteps as PreviousSteps
 from refold.layers._repeat import FitSteps as FitSteps
 from refold.layers._repeat import RepeatCode as RepeatCode

@@ -124,6 +124,19 @@ class ColumnHead(keras.layers.Layer):
             start += width
         return ops.concatenate(blocks, axis=-1)
 
+    def likeliest(self, outputs: Any) -> Any:
+        """Values of outputs: means, the likelier of 0 and 1, the likeliest label's index."""
+        values, start = [], 0
+        for kind, width in zip(self.kinds, self.widths, strict=True):
+            block = outputs[..., start : start + width]
+            if kind == "binary":
+                block = ops.cast(block > 0.5, outputs.dtype)
+            elif kind == "categorical":
+                block = ops.cast(ops.argmax(block, axis=-1, keepdims=True), outputs.dtype)
+            values.append(block)
+            start += width
+        return ops.concatenate(values, axis=-1)
+
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         """Every step is written, so there is no mask."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from refold.errors import ParameterError
 from refold.layers import (
     LSTM,
     ColumnEncoding,
@@ -13,13 +14,16 @@ from refold.layers import (
     LinearDecoding,
     LinearEncoding,
     PaddingMask,
+    PreviousSteps,
     RealSteps,
     RepeatCode,
     StatePooling,
 )
 from refold.models._autoencoder import Models, join
 
-__all__ = ["default", "length_model"]
+__all__ = ["DECODERS", "default", "length_model"]
+
+DECODERS = ("parallel", "autoregressive")
 
 # Weights at most of the linear path, in the encoder and in the decoder.
 _MOST_WEIGHTS = 1 << 22
@@ -36,6 +40,8 @@ def default(
     depth: int = 1,
     dropout: float = 0.0,
     code_noise: float = 0.0,
+    decoder: str = "parallel",
+    step_dropout: float = 0.3,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
@@ -65,10 +71,21 @@ def default(
         Share of the states dropped in training.
     code_noise : float
         Deviation of the noise added to the code in training.
+    decoder : {"parallel", "autoregressive"}
+        What a step is written from: the code and the position, or these and the previous step.
+        An autoregressive decoder is a model of a code and a sequence, of which each step is given
+        the one before it; `free_run` gives it what it has written itself.
+    step_dropout : float
+        Share of the previous steps that an autoregressive decoder is not given in training.
 
     Returns
     -------
     Models
+
+    Raises
+    ------
+    ParameterError
+        If ``decoder`` is neither of the two.
 
     Examples
     --------
@@ -76,6 +93,8 @@ def default(
     >>> models.encoder.output_shape, models.decoder.output_shape
     ((None, 4), (None, 7, 2))
     """
+    if decoder not in DECODERS:
+        raise ParameterError(f"decoder must be {' or '.join(map(repr, DECODERS))}. Got {decoder!r}.")
     num_labels = list(num_labels or [0] * len(kinds))
     num_channels = len(kinds) * (2 if observed_flags else 1)
 
@@ -111,10 +130,15 @@ def default(
     linear = None
     if "numeric" in kinds:
         linear = LinearDecoding(sum(head.widths), linear_steps, max_steps, name="linear_steps")
+    previous = None
+    if decoder == "autoregressive":
+        previous = PreviousSteps(num_labels, step_dropout, name="previous_steps")
 
     def unrolled(code: Any, template: Any = None) -> Any:
         code = code if noise is None else noise(code)
         hidden = repeat(code) if template is None else repeat(code, like=template)
+        if previous is not None:
+            hidden = keras.ops.concatenate([hidden, previous(template)], axis=-1)
         # padded steps come after all others and are read by nobody: they need not be computed
         real = None if template is None else real_steps(template)
         for start, lstm in stack:
@@ -130,10 +154,10 @@ def default(
         return head(hidden, linear(code) if template is None else linear(code, like=template))
 
     code = keras.Input((latent_dim,), name="code")
-    template = keras.Input((None, None), name="template")
-    decoder = keras.Model(code, unrolled(code), name="decoder")
+    alone = keras.Model(code, unrolled(code), name="decoder") if previous is None else None
+    template = keras.Input((None, None if previous is None else num_channels), name="template")
     unroll = keras.Model([code, template], unrolled(code, template), name="decoder")
-    return join(encoder, decoder, unroll)
+    return join(encoder, unroll if alone is None else alone, unroll)
 
 
 def _linear_steps(max_steps: int, weights_a_step: int) -> int:

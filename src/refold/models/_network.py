@@ -35,6 +35,8 @@ class Specification(NamedTuple):
         Of the training lengths, in steps.
     custom : list of str, optional
         The user's encoder and decoder as Keras JSON.
+    decoder : str
+        Of the default model: ``"parallel"`` or ``"autoregressive"``.
     """
 
     architecture: str
@@ -49,6 +51,7 @@ class Specification(NamedTuple):
     length_mean: float
     length_deviation: float
     custom: list[str] | None = None
+    decoder: str = "parallel"
 
     @property
     def num_channels(self) -> int:
@@ -134,6 +137,11 @@ def build(specification: Specification, architecture: Architecture | None = None
     >>> build(specification).models.decoder.output_shape
     (None, 5, 1)
     """
+    if specification.decoder != "parallel" and specification.architecture != "default":
+        raise ParameterError(
+            f"decoder={specification.decoder!r} is of the default model, and "
+            f"architecture={specification.architecture!r} has its own. Leave out one of the two."
+        )
     if callable(architecture):
         models = _call(architecture, specification)
         specification = specification._replace(
@@ -152,6 +160,7 @@ def build(specification: Specification, architecture: Architecture | None = None
             units=specification.units,
             depth=specification.depth,
             dropout=specification.dropout,
+            decoder=specification.decoder,
         )
     else:
         models = _classic(specification)

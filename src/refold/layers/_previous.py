@@ -1,0 +1,93 @@
+"""What came before each step: the memory of an autoregressive decoder."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from refold.layers._columns import ColumnEncoding
+
+__all__ = ["PreviousSteps"]
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class PreviousSteps(keras.layers.Layer):
+    """Give each step the one before it, beside a flag that says whether there is one.
+
+    Categorical columns become one-hot.  Before the first step, and where a step is NaN in all
+    columns, there are zeros; other NaN are zeros too.  In training whole steps are dropped, flag
+    and all [1]_, so that whoever reads this learns to do without.
+
+    Parameters
+    ----------
+    num_labels : sequence of int
+        Number of labels of each column; 0 for a column that is not categorical.
+    dropout : float
+        Share of the steps dropped in training.
+    seed : int, optional
+        Of the choice of those steps.
+
+    References
+    ----------
+    .. [1] S. Bowman et al., "Generating Sentences from a Continuous Space", CoNLL 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = PreviousSteps(num_labels=[3])
+    >>> np.asarray(layer(np.array([[[2.0], [0.0], [1.0]]], "float32")))[0].tolist()
+    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 1.0]]
+    """
+
+    def __init__(
+        self,
+        num_labels: Sequence[int],
+        dropout: float = 0.0,
+        *,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.num_labels = [int(n) for n in num_labels]
+        self.dropout = dropout
+        self.seed = seed
+        self.one_hot = ColumnEncoding(self.num_labels, name="one_hot")
+        if dropout:
+            self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, steps_shape: Any) -> None:
+        """Make nothing: this layer has no weights."""
+        self.one_hot.build((*steps_shape[:-1], len(self.num_labels)))
+
+    def call(self, steps: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002
+        """Shift steps of shape (batch, steps, columns + any others) to (batch, steps, width)."""
+        encoded = self.encode(steps)
+        if training and self.dropout:
+            shape = (*ops.shape(encoded)[:2], 1)
+            drawn = keras.random.uniform(shape, dtype=encoded.dtype, seed=self.seed_generator)
+            encoded = ops.where(drawn < self.dropout, ops.zeros_like(encoded), encoded)
+        none = ops.zeros_like(encoded[:, :1])
+        return ops.concatenate([none, encoded[:, :-1]], axis=1)
+
+    def encode(self, steps: Any) -> Any:
+        """Encode steps as they are read where they are the previous ones, unshifted."""
+        values = steps[..., : len(self.num_labels)]
+        missing = ops.isnan(values)
+        known = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
+        # compared with NaN, no label is the one; of another column zero is the mean
+        blocks = self.one_hot(values)
+        blocks = ops.where(ops.isnan(blocks), ops.zeros_like(blocks), blocks)
+        return ops.concatenate([blocks, known], axis=-1)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """Every step has a previous one or zeros, so there is no mask."""
+
+    def compute_output_shape(self, steps_shape: Any) -> Any:
+        """Shape (batch, steps, columns with categorical ones one-hot, and the flag)."""
+        return (*steps_shape[:-1], 1 + sum(n or 1 for n in self.num_labels))
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        own = ("num_labels", "dropout", "seed")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}

@@ -1,0 +1,116 @@
+"""An autoregressive decoder in use: each step is written from those that it wrote before."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from refold.errors import ParameterError
+
+__all__ = ["free_run"]
+
+
+def free_run(
+    decoder: keras.Model, codes: Any, num_steps: int, *, stop: int | None = None
+) -> np.ndarray:
+    """Decode codes step by step; what a step was is what the next one is given.
+
+    Of a label the likeliest counts, of a binary column the likelier of 0 and 1, of a numeric one
+    the mean.  So a sequence follows from its code alone, and is what the decoder itself says when
+    it is given that sequence.  All steps run in one compiled loop.
+
+    Parameters
+    ----------
+    decoder : keras.Model
+        Of `default` with ``decoder="autoregressive"``.
+    codes : array of shape (batch, latent_dim)
+    num_steps : int
+        Steps to make room for; the loop is compiled for each such number.
+    stop : int, optional
+        Steps to write; those after it are zero.
+
+    Returns
+    -------
+    array of shape (batch, num_steps, outputs)
+        Means, probabilities and softmax blocks, as the decoder writes them.
+
+    Raises
+    ------
+    ParameterError
+        If the decoder writes all steps from the code alone.
+
+    Examples
+    --------
+    >>> from refold.models import default
+    >>> options = {"latent_dim": 3, "max_steps": 4, "units": 8, "decoder": "autoregressive"}
+    >>> models = default(["categorical"], num_labels=[5], **options)
+    >>> y = free_run(models.decoder, np.zeros((2, 3)), num_steps=4)
+    >>> y.shape
+    (2, 4, 5)
+    >>> steps = y.argmax(axis=-1)[..., None].astype("float32")
+    >>> told = models.decoder.predict([np.zeros((2, 3)), steps], verbose=0)
+    >>> bool(np.allclose(told, y, atol=1e-5))
+    True
+    """
+    if not any(layer.name == "previous_steps" for layer in decoder.layers):
+        raise ParameterError(
+            "free_run needs a decoder that reads previous steps, and this one writes all of them "
+            "from the code. Call it, or build it with decoder='autoregressive'."
+        )
+    codes = np.asarray(codes, "float32")
+    stop = num_steps if stop is None else min(stop, num_steps)
+    if keras.backend.backend() != "jax":
+        return keras.ops.convert_to_numpy(_write(decoder, codes, stop, num_steps))
+    run: Any = getattr(decoder, "_refold_free_run", None)
+    if run is None:
+        run = decoder._refold_free_run = _compile(decoder)
+    return np.asarray(run([v.value for v in decoder.variables], codes, stop, num_steps))
+
+
+def _compile(decoder: keras.Model) -> Any:
+    import jax
+
+    def run(values: Any, codes: Any, stop: Any, num_steps: int) -> Any:
+        mapping = list(zip(decoder.variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping):
+            return _write(decoder, codes, stop, num_steps)
+
+    return jax.jit(run, static_argnums=3)
+
+
+def _write(decoder: keras.Model, codes: Any, stop: Any, num_steps: int) -> Any:
+    layers: dict[str, Any] = {layer.name: layer for layer in decoder.layers}
+    previous, head = layers["previous_steps"], layers["head"]
+    linear = layers.get("linear_steps")
+    depth = sum(name.startswith("decoder_") for name in layers)
+    stack = [(layers[f"start_{i + 1}"], layers[f"decoder_{i + 1}"]) for i in range(depth)]
+
+    codes = ops.convert_to_tensor(codes)
+    num_sequences = ops.shape(codes)[0]
+    room = ops.zeros((num_sequences, num_steps, 1))
+    given = layers["repeat"](codes, like=room)
+    beside = None if linear is None else linear(codes, like=room)
+    states = []
+    for start, lstm in stack:
+        state = start(codes)
+        states.append((state[:, : lstm.units], ops.tanh(state[:, lstm.units :])))
+    columns = len(head.kinds)
+    written = ops.zeros((num_sequences, num_steps, sum(head.widths)))
+
+    def at(i: Any, array: Any) -> Any:
+        return ops.slice(array, (0, i, 0), (num_sequences, 1, array.shape[-1]))
+
+    def step(i: Any, so_far: Any) -> Any:
+        last, states, written = so_far
+        hidden = ops.concatenate([at(i, given), previous.encode(last)], axis=-1)
+        next_states = []
+        for (_, lstm), state in zip(stack, states, strict=True):
+            _, hidden, state = lstm.inner_loop(hidden, list(state), None)
+            next_states.append(tuple(state))
+        outputs = head(hidden) if beside is None else head(hidden, at(i, beside))
+        written = ops.slice_update(written, (0, i, 0), outputs)
+        return head.likeliest(outputs), next_states, written
+
+    nothing = ops.full((num_sequences, 1, columns), np.nan, dtype="float32")
+    return ops.fori_loop(0, stop, step, (nothing, states, written))[2]

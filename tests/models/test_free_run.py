@@ -1,0 +1,124 @@
+"""The free-running loop says what the decoder says that is given the loop's own steps."""
+
+import keras
+import numpy as np
+import pytest
+
+from models.ragged import STEPS
+from refold.errors import ParameterError
+from refold.models import Specification, build, default, free_run
+
+TOLERANCE = 1e-5
+KINDS = {
+    "labels": (["categorical"], [5], {}),
+    "numbers": (["numeric"] * 2, [0, 0], {"depth": 2}),
+    "binary": (["binary"] * 3, [0, 0, 0], {}),
+    "mixed": (["numeric", "categorical", "binary"], [0, 3, 0], {"depth": 3}),
+    "with flags": (["numeric", "categorical"], [0, 3], {"observed_flags": True, "dropout": 0.3}),
+}
+
+
+def make(kinds, num_labels, **options):
+    """Return models whose previous steps count for much."""
+    keras.utils.set_random_seed(1)
+    sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "decoder": "autoregressive"}
+    models = default(kinds, num_labels=num_labels, **sizes, **options)
+    rng = np.random.default_rng(1)
+    for layer in models.decoder.layers:
+        for weight in layer.trainable_weights:
+            weight.assign(weight + 0.5 * rng.normal(size=weight.shape))
+    return models
+
+
+def codes(n=40):
+    return np.random.default_rng(0).normal(size=(n, 4)).astype("float32")
+
+
+def values(models, outputs):
+    return np.asarray(models.decoder.get_layer("head").likeliest(outputs))
+
+
+def tell(models, codes, steps):
+    """Give the decoder steps as they were written, with flags where it has room for them."""
+    flags = np.ones_like(steps)
+    given = np.concatenate([steps, flags], axis=-1)[..., : models.encoder.input_shape[-1]]
+    return models.decoder.predict([codes, given], verbose=0)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def models(request):
+    kinds, num_labels, options = KINDS[request.param]
+    return make(kinds, num_labels, **options)
+
+
+def test_it_is_the_decoder_given_its_own_steps(models):
+    given = codes()
+    written = free_run(models.decoder, given, STEPS)
+    steps = values(models, written)
+    assert np.abs(tell(models, given, steps) - written).max() < TOLERANCE
+    # which says something: other steps before lead to other outputs
+    other = np.roll(steps, 1, axis=0)
+    assert np.abs(tell(models, given, other)[:, 1:] - written[:, 1:]).max() > 0.01
+
+
+def test_company_and_room_change_nothing(models):
+    given = codes()
+    written = free_run(models.decoder, given, STEPS)
+    steps = values(models, written)
+    for n in (1, 7):
+        alone = free_run(models.decoder, given[:n], STEPS)
+        assert np.abs(alone - written[:n]).max() < TOLERANCE
+    wider = free_run(models.decoder, given[::-1], 3 * STEPS)[::-1, :STEPS]
+    assert np.abs(wider - written).max() < TOLERANCE
+    assert np.allclose(values(models, wider), steps, atol=TOLERANCE)
+
+
+def test_it_stops_where_it_is_told(models):
+    given = codes()
+    written = free_run(models.decoder, given, STEPS)
+    short = free_run(models.decoder, given, STEPS, stop=3)
+    assert np.array_equal(short[:, :3], written[:, :3])
+    assert not short[:, 3:].any()
+    assert not free_run(models.decoder, given, STEPS, stop=0).any()
+
+
+def test_it_follows_the_weights(models):
+    given = codes()
+    before = free_run(models.decoder, given, STEPS)
+    bias = models.decoder.get_layer("start_1").bias
+    kept = np.array(bias)
+    bias.assign(kept + 1.0)
+    assert np.abs(free_run(models.decoder, given, STEPS) - before).max() > 1e-3
+    bias.assign(kept)
+    assert np.array_equal(free_run(models.decoder, given, STEPS), before)
+
+
+def test_a_saved_decoder_runs_freely_too(models, tmp_path):
+    models.decoder.save(tmp_path / "decoder.keras")
+    again = keras.models.load_model(tmp_path / "decoder.keras")
+    assert np.array_equal(free_run(again, codes(), 5), free_run(models.decoder, codes(), 5))
+
+
+def test_a_decoder_is_not_told_the_step_that_it_writes(models):
+    rng = np.random.default_rng(0)
+    steps = values(models, free_run(models.decoder, codes(), STEPS))
+    changed = steps.copy()
+    changed[:, 4:] = rng.permutation(changed[:, 4:])
+    said, other = tell(models, codes(), steps), tell(models, codes(), changed)
+    assert np.array_equal(said[:, :5], other[:, :5])
+
+
+def test_what_has_no_previous_steps_is_refused():
+    parallel = default(["numeric"], latent_dim=4, max_steps=STEPS, units=4)
+    with pytest.raises(ParameterError, match="needs a decoder that reads previous steps"):
+        free_run(parallel.decoder, codes(), STEPS)
+    with pytest.raises(ParameterError, match="decoder must be 'parallel' or 'autoregressive'"):
+        default(["numeric"], latent_dim=4, max_steps=STEPS, decoder="forward")
+
+
+def test_other_architectures_have_decoders_of_their_own():
+    specification = Specification(
+        "repeat", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0, decoder="autoregressive"
+    )
+    with pytest.raises(ParameterError, match="architecture='repeat' has its own"):
+        build(specification)

@@ -1,0 +1,155 @@
+"""`SequenceAutoencoder` with an autoregressive decoder: the whole path."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import refold
+from refold import Checkpoint, SequenceAutoencoder, storage
+from refold.cli import main
+from refold.errors import DataError, ModelFileError, ParameterError
+from refold.storage import _container as container
+
+TINY = {
+    "latent_dim": 4,
+    "units": 8,
+    "max_epochs": 3,
+    "batch_size": 16,
+    "random_state": 0,
+    "decoder": "autoregressive",
+}
+
+
+def words(n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    return ["".join(rng.choice(list("abc"), rng.integers(0, 6))) for _ in range(n)]
+
+
+def mixed():
+    rows = {
+        "id": [i // 5 for i in range(60)],
+        "level": [None if i % 7 == 0 else float(i % 11) for i in range(60)],
+        "event": ["abc"[i % 3] for i in range(60)],
+    }
+    return refold.Sequences.from_table(rows, id="id")
+
+
+def weights(ae):
+    return [np.asarray(variable.value) for variable in ae._network.variables]
+
+
+def same(a, b):
+    return all(map(np.array_equal, weights(a), weights(b)))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return SequenceAutoencoder(**TINY).fit(words())
+
+
+def test_symbols_are_learned():
+    rng = np.random.default_rng(0)
+    learned = ["".join(rng.choice(list("abc"), rng.integers(1, 5))) for _ in range(400)]
+    settings = {"latent_dim": 8, "units": 32, "max_epochs": 60, "random_state": 0}
+    ae = SequenceAutoencoder(**settings, decoder="autoregressive").fit(learned)
+    assert ae.score(learned) > 0.9
+
+
+def test_decoding_is_what_the_decoder_says_to_it(fitted):
+    codes = fitted.transform(words())
+    back = fitted.decode(codes, [6] * 60)
+    labels = fitted.schema_.columns[0].labels
+    steps = np.array([[labels.index(letter) for letter in word] for word in back], "float32")
+    said = fitted.decoder_.predict([codes, steps[..., None]], verbose=0)
+    assert np.array_equal(said.argmax(axis=-1), steps)
+
+
+def test_decoding_does_not_depend_on_company_or_length(fitted):
+    codes = fitted.transform(words())
+    back = fitted.decode(codes)
+    assert [fitted.decode(codes[i : i + 1])[0] for i in range(10)] == back[:10]
+    assert fitted.decode(codes[::-1])[::-1] == back
+    lengths = np.arange(60) % 14  # past the trained lengths, too
+    longer = fitted.decode(codes, lengths)
+    assert [len(word) for word in longer] == lengths.tolist()
+    whole = fitted.decode(codes, [14] * 60)
+    assert longer == [word[:length] for word, length in zip(whole, lengths, strict=True)]
+
+
+def test_no_codes_no_sequences(fitted):
+    assert fitted.decode(np.zeros((0, 4))) == []
+    assert fitted.decode(np.zeros((2, 4)), [0, 0]) == ["", ""]
+    with pytest.raises(DataError, match="codes must have shape"):
+        fitted.decode(np.zeros((2, 5)))
+
+
+@pytest.mark.parametrize("scale", ["features", "sequence"])
+def test_it_comes_back_from_a_file_and_a_pickle(scale, tmp_path):
+    ae = SequenceAutoencoder(**TINY | {"scale": scale}).fit(mixed())
+    ae.save(tmp_path / "mixed.refold")
+    codes = ae.transform(mixed())
+    back = ae.decode(codes)
+    for other in (refold.load(tmp_path / "mixed.refold"), pickle.loads(pickle.dumps(ae))):  # noqa: S301
+        assert other.decoder == "autoregressive"
+        assert np.array_equal(other.transform(mixed()), codes)
+        assert [b.tolist() for b in other.decode(codes)] == [b.tolist() for b in back]
+
+
+def test_a_model_saved_before_there_was_a_choice_is_parallel(tmp_path):
+    ae = SequenceAutoencoder(**TINY | {"decoder": "parallel"}).fit(words())
+    ae.save(tmp_path / "words.refold")
+    config, arrays = container.read(tmp_path / "words.refold")
+    del config["specification"]["decoder"], config["parameters"]["decoder"]
+    container.write(tmp_path / "words.refold", container.pack(config, arrays))
+    old = refold.load(tmp_path / "words.refold")
+    assert old.decoder == "parallel"
+    assert old.reconstruct(words()) == ae.reconstruct(words())
+    config["specification"]["decoder"] = "forward"
+    container.write(tmp_path / "words.refold", container.pack(config, arrays))
+    with pytest.raises(ModelFileError, match="decoder must be 'parallel' or 'autoregressive'"):
+        refold.load(tmp_path / "words.refold")
+
+
+def test_training_that_goes_on_ends_with_the_same_bits(tmp_path, monkeypatch, fitted):
+    """The steps that are dropped are drawn from a state that a checkpoint keeps."""
+    path, kept = tmp_path / "checkpoint", []
+    write = storage.save_checkpoint
+
+    def keep(*arguments):
+        write(*arguments)
+        kept.append(path.read_bytes())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "save_checkpoint", keep)
+        unbroken = SequenceAutoencoder(**TINY).fit(words(), checkpoint=Checkpoint(path, 0.0))
+    assert same(unbroken, fitted)
+    for data in (kept[len(kept) // 3], kept[len(kept) // 2]):
+        path.write_bytes(data)
+        assert same(SequenceAutoencoder(**TINY).fit(words(), checkpoint=path, resume=True), fitted)
+
+
+def test_it_is_of_the_default_model():
+    with pytest.raises(ParameterError, match="decoder must be one of 'parallel', 'autoregressive'"):
+        SequenceAutoencoder(**TINY | {"decoder": "forward"}).fit(words())
+    numbers = np.zeros((8, 4, 1))
+    for architecture in ("repeat", lambda **sizes: None):
+        ae = SequenceAutoencoder(**TINY | {"architecture": architecture})
+        with pytest.raises(ParameterError, match="decoder='autoregressive' is of the default mod"):
+            ae.fit(numbers)
+
+
+def test_on_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    refold.sequences.write(refold.Sequences.from_list(words()), "words.txt")
+    fit = ["fit", "words.txt", "-o", "words.refold", "--max-epochs", "1", "--units", "8"]
+    assert main([*fit, "--decoder", "autoregressive", "--seed", "0"]) == 0
+    assert refold.load("words.refold").decoder == "autoregressive"
+    assert main(["reconstruct", "words.refold", "words.txt", "-o", "back.txt"]) == 0
+    assert len((tmp_path / "back.txt").read_text().splitlines()) == 60
+    assert main(["info", "words.refold"]) == 0
+    assert "autoregressive" in capsys.readouterr().out
+    assert main([*fit, "--decoder", "forward"]) == 2
+    assert "--decoder must be one of" in capsys.readouterr().err
+    assert main([*fit, "--decoder", "autoregressive", "--architecture", "repeat"]) == 2
+    assert "--decoder autoregressive is of the default model" in capsys.readouterr().err
