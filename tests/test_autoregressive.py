@@ -112,7 +112,6 @@ def test_a_model_saved_before_there_was_a_choice_is_parallel(tmp_path):
 
 
 def test_training_that_goes_on_ends_with_the_same_bits(tmp_path, monkeypatch, fitted):
-    """The steps that are dropped are drawn from a state that a checkpoint keeps."""
     path, kept = tmp_path / "checkpoint", []
     write = storage.save_checkpoint
 

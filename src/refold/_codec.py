@@ -190,7 +190,7 @@ def decode(
     for batch in _batches(lengths, network, "decode", verbose=verbose):
         real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
         given = _filled(codes[batch.rows], batch, 0.0)
-        if network.specification.decoder == "autoregressive":
+        if network.free_running:
             stop = int(lengths[batch.rows].max())
             outputs = free_run(network.models.decoder, given, batch.num_steps, stop=stop)
         else:

@@ -95,7 +95,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     Attributes
     ----------
     encoder_, decoder_, autoencoder_ : keras.Model
-        The fitted models, which share their weights; they work in scaled units.
+        The fitted models, which share their weights; they work in scaled units. An autoregressive
+        decoder is a model of codes and sequences, and tells of each step what it would write after
+        the true ones, as ``autoencoder_`` then does; `refold.models.free_run` runs it freely.
     latent_dim_ : int
         Width of the code, where ``latent_dim`` is a share too.
     schema_ : Schema

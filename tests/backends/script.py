@@ -9,7 +9,7 @@ import keras
 import pytest
 
 from refold.errors import ParameterError
-from refold.models import Models, classic, default
+from refold.models import Models, classic, default, free_run
 
 STEPS = 6
 
@@ -40,6 +40,15 @@ def invariant(models: Models, x: np.ndarray) -> None:
     decoded = models.decoder.predict(codes, verbose=0)
     reconstructed = models.autoencoder.predict(x, verbose=0)
     assert np.abs(decoded - reconstructed)[~np.isnan(x)].max() < 1e-5
+
+
+def runs_freely(models: Models, x: np.ndarray) -> None:
+    codes = models.encoder.predict(x, verbose=0)
+    written = free_run(models.decoder, codes, STEPS)
+    head = models.decoder.get_layer("head")
+    steps = keras.ops.convert_to_numpy(head.likeliest(keras.ops.convert_to_tensor(written)))
+    told = models.decoder.predict([codes, steps], verbose=0)
+    assert np.abs(told - written).max() < 1e-5
 
 
 def converted_with_its_words() -> None:
@@ -83,6 +92,18 @@ def main(weights: str, expected: str) -> None:
     y[..., 1] = np.where(np.isnan(x[..., 1]), np.nan, x[..., 1] > 0)
     y[..., 2] = np.where(np.isnan(x[..., 2]), np.nan, np.clip(np.rint(x[..., 2] + 1), 0, 3))
     trains(mixed, y, y, None)
+
+    stepwise = default(
+        ["numeric", "binary", "categorical"],
+        num_labels=[0, 0, 4],
+        latent_dim=3,
+        max_steps=STEPS,
+        units=8,
+        decoder="autoregressive",
+        step_dropout=0.2,
+    )
+    trains(stepwise, y, y, None)
+    runs_freely(stepwise, y)
 
     full = np.nan_to_num(x)
     for make in (classic.repeat, classic.reshape, classic.dense):

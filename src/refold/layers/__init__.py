@@ -1,4 +1,4 @@
-"""Keras layers: LSTM and its engine, the linear path, masks, pooling, repeating, previous steps, column kinds."""
+"""Keras layers: LSTM, the linear path, masks, pooling, codes and steps repeated, column kinds."""
 
 from refold.layers._columns import ColumnEncoding as ColumnEncoding
 from refold.layers._columns import ColumnHead as ColumnHead

@@ -41,7 +41,7 @@ def default(
     dropout: float = 0.0,
     code_noise: float = 0.0,
     decoder: str = "parallel",
-    step_dropout: float = 0.3,
+    step_dropout: float = 0.0,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
@@ -94,7 +94,7 @@ def default(
     ((None, 4), (None, 7, 2))
     """
     if decoder not in DECODERS:
-        raise ParameterError(f"decoder must be {' or '.join(map(repr, DECODERS))}. Got {decoder!r}.")
+        raise ParameterError(f"decoder must be 'parallel' or 'autoregressive'. Got {decoder!r}.")
     num_labels = list(num_labels or [0] * len(kinds))
     num_channels = len(kinds) * (2 if observed_flags else 1)
 

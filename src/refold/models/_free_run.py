@@ -8,7 +8,7 @@ from keras import ops
 
 from refold.errors import ParameterError
 
-__all__ = ["free_run"]
+__all__ = ["free_run", "write_steps"]
 
 
 def free_run(
@@ -61,11 +61,45 @@ def free_run(
     codes = np.asarray(codes, "float32")
     stop = num_steps if stop is None else min(stop, num_steps)
     if keras.backend.backend() != "jax":
-        return keras.ops.convert_to_numpy(_write(decoder, codes, stop, num_steps))
+        return np.asarray(ops.convert_to_numpy(_write(decoder, codes, stop, num_steps)))
     run: Any = getattr(decoder, "_refold_free_run", None)
     if run is None:
         run = decoder._refold_free_run = _compile(decoder)
     return np.asarray(run([v.value for v in decoder.variables], codes, stop, num_steps))
+
+
+def write_steps(
+    decoder: keras.Model,
+    mapping: list[tuple[keras.Variable, Any]],
+    codes: Any,
+    num_steps: int,
+    stop: Any = None,
+) -> Any:
+    """Do as `free_run` within a computation that JAX traces.
+
+    Parameters
+    ----------
+    decoder : keras.Model
+    mapping : list of (variable, array)
+        Values to take for the decoder's variables; there may be others.
+    codes : array of shape (batch, latent_dim)
+    num_steps, stop : int
+        As there; ``stop`` may be traced.
+
+    Returns
+    -------
+    array of shape (batch, num_steps, outputs)
+
+    Examples
+    --------
+    >>> from refold.models import default
+    >>> options = {"latent_dim": 3, "max_steps": 4, "units": 8, "decoder": "autoregressive"}
+    >>> decoder = default(["numeric"], **options).decoder
+    >>> write_steps(decoder, [(v, v.value) for v in decoder.variables], np.zeros((2, 3)), 4).shape
+    (2, 4, 1)
+    """
+    with keras.StatelessScope(state_mapping=mapping):
+        return _write(decoder, codes, num_steps if stop is None else stop, num_steps)
 
 
 def _compile(decoder: keras.Model) -> Any:
@@ -73,8 +107,7 @@ def _compile(decoder: keras.Model) -> Any:
 
     def run(values: Any, codes: Any, stop: Any, num_steps: int) -> Any:
         mapping = list(zip(decoder.variables, values, strict=True))
-        with keras.StatelessScope(state_mapping=mapping):
-            return _write(decoder, codes, stop, num_steps)
+        return write_steps(decoder, mapping, codes, num_steps, stop)
 
     return jax.jit(run, static_argnums=3)
 

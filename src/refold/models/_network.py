@@ -101,6 +101,11 @@ class Network(NamedTuple):
         return self.models.decoder.output_shape[1]
 
     @property
+    def free_running(self) -> bool:
+        """Whether a step is written from the one before, which in use is the decoder's own."""
+        return self.specification.decoder == "autoregressive"
+
+    @property
     def variables(self) -> list[keras.Variable]:
         """Every variable once, in the order in which the network was built."""
         found: dict[int, keras.Variable] = {}

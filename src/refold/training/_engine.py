@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from refold._compilation import compiled_for_small
-from refold.models import Network, length_loss
+from refold.models import Network, length_loss, write_steps
 from refold.sequences import Bucket, Run
 from refold.training._data import Batch, Data, Layout, take
 from refold.training._schedule import Schedule
@@ -52,6 +52,16 @@ class Engine:
         outputs = {"y_pred": models.unroll([code, x])}
         if length_weight:
             outputs["length"] = network.length(code)
+        # Numbers are judged as they will be used, by a decoder that runs freely: one that is told
+        # the truth looks better than it is.  Labels are judged by their likelihood after the true
+        # ones: freely running, cross-entropy counts little but what follows a first mistake.
+        self._numeric = np.repeat(
+            [kind == "numeric" for kind in network.specification.kinds],
+            [labels or 1 for labels in network.specification.num_labels],
+        )
+        self._free = models.decoder if network.free_running and self._numeric.any() else None
+        if self._free is not None:
+            outputs["code"] = code
         self.joint: Any = keras.Model(x, outputs, name="joint")
         self.autoencoder = models.autoencoder
         self.optimizer: Any = optimizer
@@ -206,7 +216,8 @@ class Engine:
         loss = loss + self.length_weight * totals.length_error / norms.num_sequences
         return loss, (non_trainable, totals)
 
-    def _totals(self, batch: Batch, y_pred: Any, length: Any = None) -> Totals:
+    def _totals(self, batch: Batch, y_pred: Any, length: Any = None, code: Any = None) -> Totals:
+        del code
         num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)
         mean = self.autoencoder.error(batch.y, y_pred)
         length_error = jnp.zeros(())
@@ -229,6 +240,13 @@ class Engine:
             outputs, _ = self.joint.stateless_call(
                 trainable, non_trainable, batch.x, training=False
             )
+            if self._free is not None:
+                mapping = [
+                    *zip(self.joint.trainable_variables, trainable, strict=True),
+                    *zip(self.joint.non_trainable_variables, non_trainable, strict=True),
+                ]
+                free = write_steps(self._free, mapping, outputs["code"], num_steps)
+                outputs["y_pred"] = jnp.where(self._numeric, free, outputs["y_pred"])
             return totals.plus(self._totals(batch, **outputs))
 
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, Totals(*jnp.zeros(4))))

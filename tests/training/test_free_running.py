@@ -1,0 +1,33 @@
+"""Training of a decoder that is told the steps before, and judged without being told."""
+
+import keras
+import numpy as np
+import pytest
+
+from models.ragged import STEPS
+from refold.models import free_run, predict
+from refold.sequences import pad
+from refold.training._engine import Engine
+from refold.training._state import Totals
+from training.small import CASES, batches, network, part, sequences
+
+
+def test_numbers_are_judged_freely_running_and_labels_after_the_true_ones():
+    case = CASES["autoregressive"]
+    net, scaled = network(case, decoder="autoregressive"), sequences(case, n=40)
+    rng = np.random.default_rng(0)
+    for variable in net.models.decoder.trainable_variables:
+        variable.assign(variable + rng.normal(size=variable.shape))
+    engine = Engine(net, keras.optimizers.SGD(), length_weight=0.0)
+    page = part(scaled).pages.load(1, 0)
+    totals = Totals(0.0, 0.0, 0.0, 0.0)
+    for run in batches(scaled).epoch(page.rows):
+        totals = totals.plus(engine.evaluate(engine.read_state(), page.data, run))
+    x, y = pad(scaled, np.arange(40), STEPS, flags=True)
+    models = net.models
+    free = free_run(models.decoder, predict(models.encoder, x), STEPS)
+    told = predict(models.autoencoder, x)
+    both = np.where([True, False, False, False], free, told)
+    errors = [float(models.autoencoder.error(y, y_pred)) for y_pred in (both, free, told)]
+    assert engine.loss(totals) == pytest.approx(errors[0], rel=1e-5)
+    assert all(abs(other / errors[0] - 1) > 1e-4 for other in errors[1:])
