@@ -25,8 +25,8 @@ def encode(models, x, **options):
 
 def decode(models, codes, x):
     """Decode; an autoregressive decoder is given what came before each step."""
-    given = [codes, x][: len(models.decoder.inputs)]
-    return models.decoder.predict(given, verbose=0)
+    told = len(models.decoder.inputs) == 2
+    return models.decoder.predict([codes, x] if told else codes, verbose=0)
 
 
 def differ(codes, others, reference):
