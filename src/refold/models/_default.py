@@ -155,7 +155,7 @@ def default(
 
     code = keras.Input((latent_dim,), name="code")
     alone = keras.Model(code, unrolled(code), name="decoder") if previous is None else None
-    template = keras.Input((None, None if previous is None else num_channels), name="template")
+    template = keras.Input((None, None), name="template")
     unroll = keras.Model([code, template], unrolled(code, template), name="decoder")
     return join(encoder, unroll if alone is None else alone, unroll)
 
