@@ -51,7 +51,7 @@ def fitted():
 def test_symbols_are_learned():
     rng = np.random.default_rng(0)
     learned = ["".join(rng.choice(list("abc"), rng.integers(1, 5))) for _ in range(400)]
-    settings = {"latent_dim": 8, "units": 32, "max_epochs": 60, "random_state": 0}
+    settings = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
     ae = SequenceAutoencoder(**settings, decoder="autoregressive").fit(learned)
     assert ae.score(learned) > 0.9
 
@@ -84,9 +84,8 @@ def test_no_codes_no_sequences(fitted):
         fitted.decode(np.zeros((2, 5)))
 
 
-@pytest.mark.parametrize("scale", ["features", "sequence"])
-def test_it_comes_back_from_a_file_and_a_pickle(scale, tmp_path):
-    ae = SequenceAutoencoder(**TINY | {"scale": scale}).fit(mixed())
+def test_it_comes_back_from_a_file_and_a_pickle(tmp_path):
+    ae = SequenceAutoencoder(**TINY | {"scale": "sequence"}).fit(mixed())
     ae.save(tmp_path / "mixed.refold")
     codes = ae.transform(mixed())
     back = ae.decode(codes)

@@ -11,9 +11,7 @@ from refold.models import Specification, build, default, free_run
 TOLERANCE = 1e-5
 KINDS = {
     "labels": (["categorical"], [5], {}),
-    "numbers": (["numeric"] * 2, [0, 0], {"depth": 2}),
-    "binary": (["binary"] * 3, [0, 0, 0], {}),
-    "mixed": (["numeric", "categorical", "binary"], [0, 3, 0], {"depth": 3}),
+    "mixed": (["numeric", "categorical", "binary"], [0, 3, 0], {"depth": 2}),
     "with flags": (["numeric", "categorical"], [0, 3], {"observed_flags": True, "dropout": 0.3}),
 }
 
