@@ -14,12 +14,14 @@ from refold._codec import check_fits
 from refold._compilation import keep_compiled
 from refold._held_out import HeldOut
 from refold._sources import InFiles, InMemory
+from refold._variational import MOST_SEQUENCES, count_active, report_active
 from refold.errors import ParameterError
 from refold.models import Specification, build, seeded
 from refold.sequences import Batches, Scaler, Scan, Sequences, remove_leftovers
 from refold.storage import Fitted
 from refold.training import (
     Checkpoints,
+    Corruption,
     Outcome,
     Part,
     Settings,
@@ -128,7 +130,7 @@ def fit(
     chosen, held_out = validation_split(lengths, fraction, seed=seed)
     specification = _specify(source, parameters, chosen)
     architecture = parameters["architecture"]
-    refine_steps = _pick_refine(parameters["refine"], architecture, len(lengths))
+    refine_steps = _pick_refine(parameters, len(lengths))
     with seeded(seed):
         network = build(specification, architecture if callable(architecture) else None)
     check_fits(lengths, network)
@@ -136,6 +138,7 @@ def fit(
     batches = Batches(lengths, batch_size, network.fixed_steps)
     steps_an_epoch = batches.num_batches(chosen)
     max_epochs = parameters["max_epochs"] or pick_max_epochs(steps_an_epoch)
+    corruption = Corruption.of(parameters["denoise"])
     settings = Settings(
         max_epochs=max_epochs,
         batch_size=batch_size,
@@ -145,6 +148,7 @@ def fit(
         seed=seed,
         optimizer=parameters["optimizer"],
         time_budget=parameters["time_budget"],
+        corruption=corruption,
         verbose=parameters["verbose"],
     )
     units = source.units(parameters["scale"])
@@ -166,7 +170,8 @@ def fit(
         rows = chosen if phase == "validated" else np.arange(len(lengths))
         numbers = len(specification.kinds), specification.latent_dim, specification.max_steps
         sample = source.sample(rows, sample_size(*numbers), seed)
-        return set_linear_start(network, scaler(phase).transform(sample), seed=seed)
+        scaled = scaler(phase).transform(sample)
+        return set_linear_start(network, scaled, seed=seed, corruption=corruption)
 
     refit = parameters["refit"]
     outcome = train(
@@ -187,6 +192,12 @@ def fit(
         width = specification.latent_dim + own.num_statistics
         measured = HeldOut(source, chosen, held_out, seed=seed, most=width)
         measured.report(network, own, outcome, refine_steps=refine_steps, max_epochs=max_epochs)
+    active = None
+    if specification.variational:
+        rows = chosen if outcome.phase == "validated" else np.arange(len(lengths))
+        sample = source.sample(rows, MOST_SEQUENCES, seed)
+        active = count_active(scaler(outcome.phase).transform(sample), network)
+        report_active(active, specification.latent_dim, verbose=parameters["verbose"])
     fitted = Fitted(
         network,
         sequences.schema,
@@ -194,6 +205,7 @@ def fit(
         units,
         outcome.history,
         refine_steps,
+        active,
     )
     return fitted, outcome
 
@@ -203,11 +215,17 @@ def _specify(
 ) -> Specification:
     schema, lengths = source.sequences.schema, source.sequences.lengths
     architecture = parameters["architecture"]
+    drops_steps = Corruption.of(parameters["denoise"]).steps > 0
+    if drops_steps and isinstance(architecture, str) and architecture != "default":
+        raise ParameterError(
+            f"architecture={architecture!r} knows no missing values, which denoise="
+            f"{parameters['denoise']!r} makes of steps. Use architecture='default', or noise alone."
+        )
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
         kinds=[column.kind for column in schema.columns],
         num_labels=[len(column.labels) for column in schema.columns],
-        observed_flags=source.has_gaps(),
+        observed_flags=source.has_gaps() or drops_steps,
         latent_dim=int(parameters["latent_dim"]),
         max_steps=max(1, int(lengths.max())),
         units=int(parameters["units"]),
@@ -216,13 +234,21 @@ def _specify(
         length_mean=float(lengths[chosen].mean()),
         length_deviation=float(lengths[chosen].std()),
         decoder=parameters["decoder"],
+        variational=bool(parameters["variational"]),
     )
 
 
-def _pick_refine(refine: int | str, architecture: Any, num_sequences: int) -> int:
+def _pick_refine(parameters: Mapping[str, Any], num_sequences: int) -> int:
+    refine, architecture = parameters["refine"], parameters["architecture"]
+    # a search would find the code of the noise, too
+    denoised = bool(Corruption.of(parameters["denoise"]))
     if refine == "auto":
-        few = num_sequences < _FEW_TO_REFINE
+        few = num_sequences < _FEW_TO_REFINE and not (denoised or parameters["variational"])
         return _REFINE_STEPS if few and architecture == "default" else 0
+    if refine and parameters["variational"]:
+        raise ParameterError(
+            f"refine={refine} moves codes away from the mean that variational=True gives. Use 0."
+        )
     if refine and architecture != "default":
         name = "of your own" if callable(architecture) else repr(architecture)
         raise ParameterError(

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from refold.errors import ParameterError
+from refold.training import Corruption
 
 __all__ = ["check_parameters", "draw_seed", "is_share"]
 
@@ -57,6 +58,11 @@ def _is_optimizer(value: Any) -> bool:
     return isinstance(value, keras.optimizers.Optimizer)
 
 
+def _is_corruption(value: Any) -> bool:
+    Corruption.of(value)
+    return True
+
+
 def _one_of(*choices: str | None, or_callable: bool = False) -> _Rule:
     expected = "one of " + ", ".join(map(repr, choices)) + (", or a callable" * or_callable)
     return _Rule(
@@ -102,6 +108,8 @@ _RULES = {
         lambda v: _is(v, Real) and 0 < v < float("inf"),
         optional=True,
     ),
+    "denoise": _Rule("as `Corruption.of` says, which raises", _is_corruption),
+    "variational": _Rule("True or False", lambda v: isinstance(v, bool | np.bool_)),
     "verbose": _Rule("0 or 1", lambda v: isinstance(v, Integral) and v in {0, 1}),
 }
 

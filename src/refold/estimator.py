@@ -27,6 +27,7 @@ from refold._fitting import Checkpoint, fit
 from refold._parameters import check_parameters, draw_seed, is_share
 from refold._sizes import choose_size
 from refold._sources import open_source
+from refold._variational import check_can_sample
 from refold.errors import DataError, ParameterError
 from refold.evaluation import exact, explained_variance
 from refold.models import Architecture, Network
@@ -84,11 +85,20 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Steps of a search, by ``transform``, from the encoder's code for one that the decoder makes
         more of, sequence by sequence. Each takes about as long as two passes of the decoder. "auto"
         is 10 below 2000 training sequences, where an encoder is furthest from the best code, and
-        else none; 0 for none. Of the default model only.
+        else none; 0 for none. Of the default model only. With ``denoise`` "auto" is none, as a
+        search would find the noise, and a variational model has none.
     time_budget : float, optional
         Seconds for training, the refit included; the learning rate falls in time for it.
+    denoise : float or str, default=0.0
+        Train on corrupted input towards the sequence as it was: the deviation of noise that is
+        added to numeric values, once scaled; or ``"steps:0.2"``, the share of steps that are taken
+        for missing; or both, ``"0.3,steps:0.2"``. The model can then read gaps. The validation
+        loss is that of corrupted input, too. What is encoded later is left as it is.
+    variational : bool, default=False
+        Train codes to be distributed as N(0, 1) [1]_, so that ``sample`` can draw sequences.
+        ``transform`` gives a code's mean. For ``architecture="default"``.
     random_state : int, RandomState or None, default=None
-        Fixes the weights, the split and the order of the data.
+        Fixes the weights, the split, the order of the data, and all that is drawn in training.
     verbose : {0, 1}, default=0
         1 shows a progress bar on standard error, and at the end the held-out error beside PCA's.
 
@@ -116,6 +126,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         most 8.
     n_features_in_ : int
         Number of columns.
+    active_dimensions_ : int or None
+        With ``variational=True``: how many numbers of the code tell sequences apart, those whose
+        means have a variance above 0.01 over the training data [2]_, or over 4096 of it.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014.
+    .. [2] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016.
 
     Examples
     --------
@@ -147,6 +165,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         refine: int | str = "auto",
         optimizer: Any = None,
         time_budget: float | None = None,
+        denoise: float | str = 0.0,
+        variational: bool = False,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -165,6 +185,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.refine = refine
         self.optimizer = optimizer
         self.time_budget = time_budget
+        self.denoise = denoise
+        self.variational = variational
         self.random_state = random_state
         self.verbose = verbose
 
@@ -330,6 +352,47 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """Encode sequences and decode them again, with the lengths that the codes hold."""
         return self.inverse_transform(self.encode(X))
 
+    def sample(self, n: int = 1, *, lengths: Any = None, random_state: Any = None) -> list[Any]:
+        """Draw new sequences: codes from N(0, 1), decoded.
+
+        Parameters
+        ----------
+        n : int, default=1
+            How many.
+        lengths : array of int of shape (n,), optional
+            Number of steps of each; by default as predicted from the code.
+        random_state : int, RandomState or None, default=None
+            Fixes the draws.
+
+        Returns
+        -------
+        list
+            As ``inverse_transform`` gives them.
+
+        Raises
+        ------
+        ParameterError
+            If the model is not variational, or scales each sequence by itself, so that level and
+            spread of a new one are unknown.
+        DataError
+            If the lengths cannot be written.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     latent_dim=2, variational=True, max_epochs=2, random_state=0
+        ... ).fit(sines)
+        >>> [new.shape for new in ae.sample(2, lengths=[20, 5], random_state=0)]
+        [(20, 1), (5, 1)]
+        """
+        check_is_fitted(self)
+        check_can_sample(n, self._network, self.scaler_)
+        rng = check_random_state(_draw_seed(random_state))
+        width = self._network.specification.latent_dim
+        return self.inverse_transform(rng.standard_normal((int(n), width)), lengths)
+
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Explained variance of the reconstructions; 1 is perfect.
 
@@ -405,13 +468,14 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _set_fitted(self, fitted: Fitted) -> None:
         self._fitted = fitted
-        self.encoder_, self.decoder_, self.autoencoder_, _ = fitted.network.models
+        self.encoder_, self.decoder_, self.autoencoder_ = fitted.network.models[:3]
         self.schema_ = fitted.schema
         self.scaler_ = fitted.scaler
         self.latent_dim_ = fitted.network.specification.latent_dim
         self.max_steps_ = fitted.network.specification.max_steps
         self.history_ = fitted.history
         self.n_features_in_ = fitted.schema.num_columns
+        self.active_dimensions_ = fitted.active_dimensions
 
     @property
     def _network(self) -> Network:

@@ -125,6 +125,22 @@ def fit(
         float | None,
         typer.Option(metavar="SECONDS", help="Time for training.", rich_help_panel=TRAINING),
     ] = None,
+    denoise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="Corrupt the input: noise, 0.3; or dropped steps, steps:0.2; or 0.3,steps:0.2.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    variational: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--variational",
+            help="Train codes to be distributed as N(0, 1).",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = False,
     seed: Seed = None,
     resume: Annotated[  # noqa: FBT002
         bool,
@@ -171,6 +187,8 @@ def fit(
         "refine": refine,
         "optimizer": optimizer,
         "time_budget": time_budget,
+        "denoise": denoise,
+        "variational": variational or None,
         "random_state": seed,
     }
     settings = {name: value for name, value in settings.items() if value is not None}

@@ -61,6 +61,7 @@ def _facts(model: Any) -> dict[str, Any]:
         "layout": model.schema_.layout,
         "max_steps": int(model.max_steps_),
         "code_size": len(model.get_feature_names_out()),
+        "active_dimensions": model.active_dimensions_,
         "num_parameters": int(model.n_parameters_),
         "epochs": phases.count("validated"),
         "refit_epochs": phases.count("refit"),
@@ -106,7 +107,9 @@ def _print(facts: dict[str, Any]) -> None:
     table.add_row("columns", ", ".join(f"{count} {kind}" for kind, count in kinds.items()))
     table.add_row("names", _shortened([column["name"] for column in facts["columns"]]))
     table.add_row("longest sequence", f"{facts['max_steps']} steps")
-    table.add_row("code", f"{facts['code_size']} numbers")
+    active = facts["active_dimensions"]
+    used = "" if active is None else f", {active} of them active"
+    table.add_row("code", f"{facts['code_size']} numbers{used}")
     table.add_row("architecture", str(parameters.get("architecture")))
     table.add_row("decoder", str(parameters.get("decoder")))
     table.add_row("parameters", f"{facts['num_parameters']:,}")

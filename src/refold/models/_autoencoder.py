@@ -126,12 +126,16 @@ class Models(NamedTuple):
         Sequences to their reconstructions (batch, steps, outputs).
     unroll : keras.Model
         Codes, and an array whose number of steps is taken, to sequences of as many steps.
+    posterior : keras.Model, optional
+        Of a variational model: sequences to mean and log-variance of each number of the code, two
+        arrays (batch, latent_dim). The mean is what ``encoder`` gives.
     """
 
     encoder: keras.Model
     decoder: keras.Model
     autoencoder: Autoencoder
     unroll: keras.Model
+    posterior: keras.Model | None = None
 
 
 def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "autoencoder") -> Models:

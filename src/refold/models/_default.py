@@ -27,6 +27,8 @@ DECODERS = ("parallel", "autoregressive")
 
 # Weights at most of the linear path, in the encoder and in the decoder.
 _MOST_WEIGHTS = 1 << 22
+# Of a variational model: what log-variances begin with, and what they stay below.
+_FIRST_LOG_VARIANCE, _MOST_LOG_VARIANCE = -4.0, 2.0
 
 
 def default(
@@ -42,6 +44,7 @@ def default(
     code_noise: float = 0.0,
     decoder: str = "parallel",
     step_dropout: float = 0.0,
+    variational: bool = False,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
@@ -77,6 +80,9 @@ def default(
         the one before it; `free_run` gives it what it has written itself.
     step_dropout : float
         Share of the previous steps that an autoregressive decoder is not given in training.
+    variational : bool
+        Whether there is a ``posterior``, whose log-variances the training of the estimator uses;
+        ``compile`` and ``fit`` do not.
 
     Returns
     -------
@@ -114,6 +120,15 @@ def default(
     if "numeric" in kinds:
         code = LinearEncoding(latent_dim, linear_steps, name="linear_code")(values, code)
     encoder = keras.Model(x, code, name="encoder")
+    posterior = None
+    if variational:
+        first: Any = keras.initializers.Constant(_FIRST_LOG_VARIANCE)
+        wide = keras.layers.Dense(
+            latent_dim, kernel_initializer="zeros", bias_initializer=first, name="log_variance"
+        )
+        below: Any = keras.ops.softplus(_MOST_LOG_VARIANCE - wide(pooled))
+        log_variance = _MOST_LOG_VARIANCE - below
+        posterior = keras.Model(x, [code, log_variance], name="posterior")
 
     repeat = RepeatCode(max_steps, name="repeat")
     real_steps = RealSteps(name="real_steps")
@@ -157,7 +172,8 @@ def default(
     alone = keras.Model(code, unrolled(code), name="decoder") if previous is None else None
     template = keras.Input((None, None), name="template")
     unroll = keras.Model([code, template], unrolled(code, template), name="decoder")
-    return join(encoder, unroll if alone is None else alone, unroll)
+    models = join(encoder, unroll if alone is None else alone, unroll)
+    return models._replace(posterior=posterior)
 
 
 def _linear_steps(max_steps: int, weights_a_step: int) -> int:

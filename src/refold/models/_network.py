@@ -37,6 +37,8 @@ class Specification(NamedTuple):
         The user's encoder and decoder as Keras JSON.
     decoder : str
         Of the default model: ``"parallel"`` or ``"autoregressive"``.
+    variational : bool
+        Whether the encoder has a posterior.
     """
 
     architecture: str
@@ -52,6 +54,7 @@ class Specification(NamedTuple):
     length_deviation: float
     custom: list[str] | None = None
     decoder: str = "parallel"
+    variational: bool = False
 
     @property
     def num_channels(self) -> int:
@@ -109,8 +112,8 @@ class Network(NamedTuple):
     def variables(self) -> list[keras.Variable]:
         """Every variable once, in the order in which the network was built."""
         found: dict[int, keras.Variable] = {}
-        for model in (self.models.encoder, self.models.decoder, self.length):
-            for variable in model.variables:
+        for model in (self.models.encoder, self.models.decoder, self.length, self.models.posterior):
+            for variable in [] if model is None else model.variables:
                 found.setdefault(id(variable), variable)
         return list(found.values())
 
@@ -132,7 +135,7 @@ def build(specification: Specification, architecture: Architecture | None = None
     Raises
     ------
     ParameterError
-        If the architecture does not fit the data or returns something else.
+        If the architecture does not fit the data or the specification, or returns something else.
 
     Examples
     --------
@@ -146,6 +149,11 @@ def build(specification: Specification, architecture: Architecture | None = None
         raise ParameterError(
             f"decoder={specification.decoder!r} is of the default model, and "
             f"architecture={specification.architecture!r} has its own. Leave out one of the two."
+        )
+    if specification.variational and specification.architecture != "default":
+        raise ParameterError(
+            "variational=True needs architecture='default'. Got "
+            f"architecture={specification.architecture!r}."
         )
     if callable(architecture):
         models = _call(architecture, specification)
@@ -166,6 +174,7 @@ def build(specification: Specification, architecture: Architecture | None = None
             depth=specification.depth,
             dropout=specification.dropout,
             decoder=specification.decoder,
+            variational=specification.variational,
         )
     else:
         models = _classic(specification)

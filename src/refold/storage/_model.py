@@ -30,11 +30,13 @@ class Fitted(NamedTuple):
     history : dict of lists
     refine_steps : int
         Steps of the search for each code.
+    active_dimensions : int, optional
+        Of a variational network: numbers of the code that tell sequences apart.
 
     Examples
     --------
     >>> Fitted._fields
-    ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps')
+    ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps', 'active_dimensions')
     """
 
     network: Network
@@ -43,6 +45,7 @@ class Fitted(NamedTuple):
     units: Scaler
     history: dict[str, list[Any]]
     refine_steps: int = 0
+    active_dimensions: int | None = None
 
 
 def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
@@ -64,6 +67,7 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
         "schema": fitted.schema.to_dict(),
         "history": fitted.history,
         "refine_steps": fitted.refine_steps,
+        "active_dimensions": fitted.active_dimensions,
     }
     arrays = {
         f"weights/{i:04d}": np.asarray(variable.value)
@@ -156,6 +160,7 @@ def _restore(
             _scaler("units", config, arrays),
             config["history"],
             config.get("refine_steps", 0),
+            config.get("active_dimensions"),
         )
         return config["parameters"], fitted
     except (KeyError, TypeError, ValueError) as error:

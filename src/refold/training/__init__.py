@@ -1,6 +1,7 @@
 """Training: compiled epochs, the validation split, schedules, early stopping, refit, snapshots."""
 
 from refold.training._backend import require_jax as require_jax
+from refold.training._corruption import Corruption as Corruption
 from refold.training._data import num_observed as num_observed
 from refold.training._data import to_device as to_device
 from refold.training._fit import Outcome as Outcome

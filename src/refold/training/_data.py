@@ -40,8 +40,8 @@ class Layout(NamedTuple):
     ----------
     fill : tuple of float
         By column, what stands for a missing value: 0, or the index of the unknown label.
-    categorical : tuple of bool
-        By column, whether it holds the index of a label.
+    categorical, numeric : tuple of bool
+        By column, whether it holds the index of a label, and whether it holds any number.
     flags : bool
         Whether an observed-flag channel a feature follows the features.
     reads_padding : bool
@@ -50,6 +50,7 @@ class Layout(NamedTuple):
 
     fill: tuple[float, ...]
     categorical: tuple[bool, ...]
+    numeric: tuple[bool, ...]
     flags: bool
     reads_padding: bool
 
@@ -66,6 +67,7 @@ class Layout(NamedTuple):
                 )
             ),
             categorical,
+            tuple(kind == "numeric" for kind in specification.kinds),
             specification.observed_flags,
             network.reads_padding,
         )

@@ -12,9 +12,12 @@ import numpy as np
 from refold._compilation import compiled_for_small
 from refold.models import Network, length_loss, write_steps
 from refold.sequences import Bucket, Run
+from refold.training._corruption import Corruption, corrupt
 from refold.training._data import Batch, Data, Layout, take
+from refold.training._joint import joint_model
 from refold.training._schedule import Schedule
 from refold.training._state import Norms, State, Totals
+from refold.training._variational import bound, divergence, warmup, weight
 
 # Steps of a batch from which YNNPACK makes up for its calls: 1000 are far too few, 6000 enough.
 _LARGE = 4096
@@ -36,6 +39,11 @@ class Engine:
         Weight of the length model's loss; with 0 the length model is left out, and as it is.
     scheduled : bool
         Whether the rate follows the ``Schedule`` that a run is given, or is the optimizer's own.
+    corruption : Corruption
+        What is done to the input of a step, and of an evaluation.
+    seed : int
+        Of corruption and of a variational network's draws. They depend on it and on the step, and
+        in an evaluation on the batch alone, so that evaluations can be compared.
     """
 
     def __init__(
@@ -45,13 +53,9 @@ class Engine:
         *,
         length_weight: float,
         scheduled: bool = True,
+        corruption: Corruption = Corruption(),  # noqa: B008
+        seed: int = 0,
     ) -> None:
-        models = network.models
-        x = keras.Input(models.encoder.inputs[0].shape[1:], name="sequence")
-        code = models.encoder(x)
-        outputs = {"y_pred": models.unroll([code, x])}
-        if length_weight:
-            outputs["length"] = network.length(code)
         # Numbers are judged as they will be used, by a decoder that runs freely: one that is told
         # the truth looks better than it is.  Labels are judged by their likelihood after the true
         # ones: freely running, cross-entropy counts little but what follows a first mistake.
@@ -59,14 +63,18 @@ class Engine:
             [kind == "numeric" for kind in network.specification.kinds],
             [labels or 1 for labels in network.specification.num_labels],
         )
-        self._free = models.decoder if network.free_running and self._numeric.any() else None
-        if self._free is not None:
-            outputs["code"] = code
-        self.joint: Any = keras.Model(x, outputs, name="joint")
-        self.autoencoder = models.autoencoder
+        freely = network.free_running and bool(self._numeric.any())
+        self._free = network.models.decoder if freely else None
+        self.joint: Any = joint_model(network, with_length=length_weight > 0, with_code=freely)
+        self.autoencoder = network.models.autoencoder
         self.optimizer: Any = optimizer
         self.optimizer.build(self.joint.trainable_variables)
         self.length_weight = length_weight
+        self._corruption = corruption
+        self._variational = network.models.posterior is not None
+        self._latent_dim = network.specification.latent_dim
+        self._factor = 2.0 if set(network.specification.kinds) == {"numeric"} else 1.0
+        self._seed = seed
         self.shapes: set[tuple[int, int]] = set()
         self._layout = Layout.of(network)
         self._rate = _index(optimizer, optimizer._learning_rate) if scheduled else None
@@ -153,6 +161,9 @@ class Engine:
     def loss(self, totals: Totals) -> float:
         """Mean error of a target plus the weighted mean loss of a length."""
         error = totals.error / max(1.0, totals.num_observed)
+        if self._variational:
+            nats = totals.divergence / max(1.0, totals.num_observed)
+            error = bound(error, nats, self._factor)
         return error + self.length_weight * totals.length_error / max(1.0, totals.num_sequences)
 
     def _run(
@@ -195,35 +206,65 @@ class Engine:
         return optimizer[_index(self.optimizer, rate)]
 
     def _train_step(self, state: State, batch: Batch, norms: Norms, schedule: Schedule) -> State:
-        gradient = jax.value_and_grad(functools.partial(self._objective, norms=norms), has_aux=True)
-        (_, (non_trainable, totals)), gradients = gradient(
-            state.trainable, state.non_trainable, batch
-        )
         optimizer = list(state.optimizer)
+        step = optimizer[self._iterations]
+        inputs, batch = self._inputs(batch, step)
+        objective = functools.partial(
+            self._objective, norms=norms, share=warmup(step, schedule) if self._variational else 1.0
+        )
+        gradient = jax.value_and_grad(objective, has_aux=True)
+        (_, (non_trainable, totals)), gradients = gradient(
+            state.trainable, state.non_trainable, inputs, batch
+        )
         if self._rate is not None:
             optimizer[self._rate] = schedule.rate(optimizer[self._iterations])
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, state.trainable)
         return State(trainable, non_trainable, optimizer, state.totals.plus(totals))
 
     def _objective(
-        self, trainable: Any, non_trainable: Any, batch: Batch, norms: Norms
+        self,
+        trainable: Any,
+        non_trainable: Any,
+        inputs: Any,
+        batch: Batch,
+        *,
+        norms: Norms,
+        share: Any,
     ) -> tuple[Any, tuple[Any, Totals]]:
         outputs, non_trainable, added = self.joint.stateless_call(
-            trainable, non_trainable, batch.x, training=True, return_losses=True
+            trainable, non_trainable, inputs, training=True, return_losses=True
         )
-        totals = self._totals(batch, **outputs)
+        totals = self._totals(batch, outputs)
         loss = totals.error / norms.num_observed + sum(added)
+        if self._variational:
+            error = totals.error / jnp.maximum(1.0, totals.num_observed)
+            price = share * weight(error, self._factor)
+            loss = loss + price * totals.divergence / norms.num_observed
         loss = loss + self.length_weight * totals.length_error / norms.num_sequences
         return loss, (non_trainable, totals)
 
-    def _totals(self, batch: Batch, y_pred: Any, length: Any = None, code: Any = None) -> Totals:
-        del code
+    def _inputs(self, batch: Batch, *of_key: Any) -> tuple[Any, Batch]:
+        """Return what the joint model is given of a batch; what is drawn for it is of the key."""
+        if not self._corruption and not self._variational:
+            return batch.x, batch
+        key = functools.reduce(jax.random.fold_in, of_key, jax.random.PRNGKey(self._seed))
+        for_corruption, for_draw = jax.random.split(key)
+        if self._corruption:
+            batch = corrupt(batch, for_corruption, self._corruption, self._layout)
+        if not self._variational:
+            return batch.x, batch
+        return [batch.x, jax.random.normal(for_draw, (len(batch.x), self._latent_dim))], batch
+
+    def _totals(self, batch: Batch, outputs: dict[str, Any]) -> Totals:
         num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)
-        mean = self.autoencoder.error(batch.y, y_pred)
-        length_error = jnp.zeros(())
-        if length is not None:
-            length_error = jnp.sum(length_loss(batch.lengths, length) * batch.valid)
-        return Totals(mean * num_observed, num_observed, length_error, jnp.sum(batch.valid))
+        mean = self.autoencoder.error(batch.y, outputs["y_pred"])
+        length_error = nats = jnp.zeros(())
+        if "length" in outputs:
+            length_error = jnp.sum(length_loss(batch.lengths, outputs["length"]) * batch.valid)
+        if self._variational:
+            nats = divergence(outputs["mean"], outputs["log_variance"], batch.valid)
+        num_sequences = jnp.sum(batch.valid)
+        return Totals(mean * num_observed, num_observed, length_error, num_sequences, nats)
 
     def _evaluate(
         self,
@@ -237,9 +278,8 @@ class Engine:
     ) -> Any:
         def add_batch(i: Any, totals: Totals) -> Totals:
             batch = take(data, rows[i], num_steps, self._layout)
-            outputs, _ = self.joint.stateless_call(
-                trainable, non_trainable, batch.x, training=False
-            )
+            inputs, batch = self._inputs(batch, num_steps, i)
+            outputs, _ = self.joint.stateless_call(trainable, non_trainable, inputs, training=False)
             if self._free is not None:
                 mapping = [
                     *zip(self.joint.trainable_variables, trainable, strict=True),
@@ -247,9 +287,10 @@ class Engine:
                 ]
                 free = write_steps(self._free, mapping, outputs["code"], num_steps)
                 outputs["y_pred"] = jnp.where(self._numeric, free, outputs["y_pred"])
-            return totals.plus(self._totals(batch, **outputs))
+            return totals.plus(self._totals(batch, outputs))
 
-        return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, Totals(*jnp.zeros(4))))
+        nothing = Totals(*jnp.zeros(len(Totals._fields)))
+        return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, nothing))
 
 
 def _by_size(function: Callable[..., Any]) -> Callable[[Bucket], Callable[..., Any]]:

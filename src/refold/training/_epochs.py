@@ -222,7 +222,7 @@ class Epochs:
         self._checkpoint_after_epoch()
 
     def _validate(self, page: Page) -> float:
-        totals = Totals(0.0, 0.0, 0.0, 0.0)
+        totals = Totals(*[0.0] * len(Totals._fields))
         for run in self._batches.epoch(page.rows):
             began = time.perf_counter()
             run = run._replace(rows=page.places(run.rows))

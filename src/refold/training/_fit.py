@@ -172,7 +172,14 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
         optimizer = type(optimizer).from_config(optimizer.get_config())
     # where there is but one length, the length model knows it from the start
     length_weight = 0.0 if batches.of_one_length else settings.length_weight
-    return Engine(network, optimizer, length_weight=length_weight, scheduled=scheduled)
+    return Engine(
+        network,
+        optimizer,
+        length_weight=length_weight,
+        scheduled=scheduled,
+        corruption=settings.corruption,
+        seed=settings.seed,
+    )
 
 
 def _finish(

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from refold.training._corruption import Corruption
+
 __all__ = ["Settings", "pick_batch_size", "pick_refit"]
 
 _SMALL = 2000
@@ -31,6 +33,8 @@ class Settings(NamedTuple):
         Of the default optimizer.
     time_budget : float, optional
         Seconds, from the start of training to its end.
+    corruption : Corruption
+        What is done to the input, in training and where it is validated.
     verbose : int
         0 for silence, 1 for a progress bar on standard error.
     """
@@ -46,6 +50,7 @@ class Settings(NamedTuple):
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
     time_budget: float | None = None
+    corruption: Corruption = Corruption()
     verbose: int = 0
 
 

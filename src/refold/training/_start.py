@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 
 from refold.models import Network
 from refold.sequences import Sequences
+from refold.training._corruption import Corruption
 
 __all__ = ["LinearStart", "has_linear_path", "linear_start", "sample_size", "set_linear_start"]
 
@@ -31,6 +32,13 @@ class LinearStart(NamedTuple):
         Root mean square of what is left to learn, by column.
     share : float
         Power that is left over power that there was.
+    log_variance : array of shape (latent_dim,)
+        Of a code whose sequence is known, if what is left is normal noise [1]_.
+
+    References
+    ----------
+    .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of
+       the Royal Statistical Society B 61, 1999.
     """
 
     encoder: np.ndarray
@@ -39,6 +47,7 @@ class LinearStart(NamedTuple):
     decoder_bias: np.ndarray
     left: np.ndarray
     share: float
+    log_variance: np.ndarray
 
 
 def sample_size(num_columns: int, latent_dim: int, num_steps: int) -> int:
@@ -53,14 +62,21 @@ def sample_size(num_columns: int, latent_dim: int, num_steps: int) -> int:
 
 
 def linear_start(
-    scaled: Sequences, columns: list[int], latent_dim: int, num_steps: int, *, seed: int
+    scaled: Sequences,
+    columns: list[int],
+    latent_dim: int,
+    num_steps: int,
+    *,
+    seed: int,
+    corruption: Corruption = Corruption(),  # noqa: B008
 ) -> LinearStart:
     """Find the principal components of zero-filled series, and regress the series on them.
 
     The way back is a ridge regression of each observed value on the codes, so that a value that
     was not observed is not taken for zero.  It shrinks towards the components' own loadings,
     the more the fewer sequences are as long; the penalty is that of empirical Bayes [1]_: the
-    variance that the components leave, over the mean square of a component's loadings.
+    variance that the components leave, over the mean square of a component's loadings.  For
+    denoising it is a regression on the codes of corrupted series.
 
     Parameters
     ----------
@@ -71,7 +87,9 @@ def linear_start(
     latent_dim, num_steps : int
         Width of the code, and steps that have weights.
     seed : int
-        Of the random projections by which a large decomposition is found.
+        Of the random projections by which a large decomposition is found, and of the corruption.
+    corruption : Corruption, optional
+        What is done to inputs.
 
     Returns
     -------
@@ -96,16 +114,22 @@ def linear_start(
     components = min(latent_dim, n - 1, flat.shape[1])
     shape = (latent_dim, num_steps, len(columns))
     loadings, mean = np.zeros((latent_dim, flat.shape[1])), flat.mean(axis=0)
-    deviation = np.ones(latent_dim)
+    deviation, power_of = np.ones(latent_dim), np.ones(latent_dim)
     if components > 0 and flat.std() > 0:
         pca = PCA(components, random_state=seed).fit(flat)
         spread = np.sqrt(pca.explained_variance_)
         real = spread > 1e-5 * max(float(spread[0]), 1e-12)
         loadings[:components][real] = pca.components_[real]
         deviation[:components][real] = spread[real]
+        power_of = deviation**2
+    guess, given = loadings * deviation[:, None], flat
+    if corruption:
+        given = _corrupted(values, observed, corruption, seed).reshape(n, -1)
+        clean, seen = (flat - mean) @ loadings.T, (given - mean) @ loadings.T
+        deviation = np.where(loadings.any(axis=1), np.sqrt((seen**2).mean(axis=0)), 1.0)
+        guess = loadings * ((clean * seen).mean(axis=0) / deviation)[:, None]
     weights = loadings / deviation[:, None]
-    codes = (flat - mean) @ weights.T
-    guess = loadings * deviation[:, None]
+    codes = (given - mean) @ weights.T
     power = np.einsum("ntc,ntc->c", values, values)
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
     difference = (values - (codes @ guess + mean).reshape(values.shape)) * observed
@@ -123,7 +147,16 @@ def linear_start(
         decoder[-1],
         np.sqrt(np.maximum(error, _LEAST * power) / count),
         float(np.clip(error.sum() / max(power.sum(), 1e-12), _LEAST, 1.0)),
+        np.log(np.clip(noise / power_of, 1e-6, 1.0)),
     )
+
+
+def _corrupted(
+    values: np.ndarray, observed: np.ndarray, corruption: Corruption, seed: int
+) -> np.ndarray:
+    rng = np.random.default_rng([seed, 0xC0FF])
+    noisy = values + corruption.noise * rng.standard_normal(values.shape) * observed
+    return noisy * (rng.random((*values.shape[:2], 1)) >= corruption.steps)
 
 
 def _padded(scaled: Sequences, columns: list[int], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -186,7 +219,13 @@ def has_linear_path(network: Network) -> bool:
     return specification.architecture == "default" and "numeric" in specification.kinds
 
 
-def set_linear_start(network: Network, scaled: Sequences, *, seed: int) -> bool:
+def set_linear_start(
+    network: Network,
+    scaled: Sequences,
+    *,
+    seed: int,
+    corruption: Corruption = Corruption(),  # noqa: B008
+) -> bool:
     """Make principal components the weights of the linear path; the LSTMs begin by adding nothing.
 
     Parameters
@@ -196,6 +235,8 @@ def set_linear_start(network: Network, scaled: Sequences, *, seed: int) -> bool:
     scaled : Sequences
         Some that it is trained on.
     seed : int
+    corruption : Corruption, optional
+        What is done to inputs.
 
     Returns
     -------
@@ -222,7 +263,14 @@ def set_linear_start(network: Network, scaled: Sequences, *, seed: int) -> bool:
     added: Any = network.models.encoder.get_layer("code")
     write: Any = network.models.decoder.get_layer("linear_steps")
     head: Any = network.models.decoder.get_layer("head")
-    start = linear_start(scaled, columns, specification.latent_dim, read.num_steps, seed=seed)
+    start = linear_start(
+        scaled,
+        columns,
+        specification.latent_dim,
+        read.num_steps,
+        seed=seed,
+        corruption=corruption,
+    )
     # after the columns before it, of which a categorical one is as wide as it has labels
     widths = np.array([n or 1 for n in specification.num_labels])
     places = (np.cumsum(widths) - widths)[columns]
@@ -246,4 +294,7 @@ def set_linear_start(network: Network, scaled: Sequences, *, seed: int) -> bool:
     head.scale.assign(spread(head.scale.shape, start.left, 1.0))
     added.kernel.assign(np.zeros(added.kernel.shape))
     head.dense.kernel.assign(spread(head.dense.kernel.shape, 0.0, head.dense.kernel))
+    if network.models.posterior is not None:
+        wide: Any = network.models.posterior.get_layer("log_variance")
+        wide.bias.assign(start.log_variance)
     return start.share < 1.0

@@ -19,18 +19,20 @@ class Totals(NamedTuple):
     num_observed : number of observed targets
     length_error : sum of the length model's losses, in nats
     num_sequences : number of sequences
+    divergence : sum of a variational network's divergences, in nats
     """
 
     error: Any
     num_observed: Any
     length_error: Any
     num_sequences: Any
+    divergence: Any
 
     @staticmethod
     @functools.cache
     def zero() -> "Totals":
         """Nothing seen yet, on the device; made once."""
-        return Totals(*(jnp.zeros((), jnp.float32) for _ in range(4)))
+        return Totals(*(jnp.zeros((), jnp.float32) for _ in Totals._fields))
 
     def plus(self, other: "Totals") -> "Totals":
         """Return the sums of both."""
