@@ -64,7 +64,7 @@ def draw(found: dict[str, list[float]]) -> None:
     ax.set_xlabel("noise in the input, deviations of a feature")
     ax.set_ylabel("NMSE to the clean sequence")
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="lower right", ncols=2, fontsize="x-small")
     tidy(ax, grid="y")
     figure.savefig(FOLDER / "denoising.png", dpi=150)
 

@@ -240,10 +240,8 @@ def _specify(
 
 def _pick_refine(parameters: Mapping[str, Any], num_sequences: int) -> int:
     refine, architecture = parameters["refine"], parameters["architecture"]
-    # a search would find the code of the noise, too
-    denoised = bool(Corruption.of(parameters["denoise"]))
     if refine == "auto":
-        few = num_sequences < _FEW_TO_REFINE and not (denoised or parameters["variational"])
+        few = num_sequences < _FEW_TO_REFINE and not parameters["variational"]
         return _REFINE_STEPS if few and architecture == "default" else 0
     if refine and parameters["variational"]:
         raise ParameterError(

@@ -85,8 +85,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Steps of a search, by ``transform``, from the encoder's code for one that the decoder makes
         more of, sequence by sequence. Each takes about as long as two passes of the decoder. "auto"
         is 10 below 2000 training sequences, where an encoder is furthest from the best code, and
-        else none; 0 for none. Of the default model only. With ``denoise`` "auto" is none, as a
-        search would find the noise, and a variational model has none.
+        else none; 0 for none. Of the default model only. A variational model has none.
     time_budget : float, optional
         Seconds for training, the refit included; the learning rate falls in time for it.
     denoise : float or str, default=0.0

@@ -157,8 +157,7 @@ def test_a_model_trained_with_noise_finds_what_is_below_it():
     test, noisy = smooth(200, 1)
     errors = []
     for denoise in (0.0, 1.0):
-        ae = SequenceAutoencoder(
-            6, units=8, max_epochs=8, refit=False, denoise=denoise, random_state=0
-        ).fit(train)
+        given = {"units": 8, "max_epochs": 4, "refit": False, "refine": 0, "random_state": 0}
+        ae = SequenceAutoencoder(6, denoise=denoise, **given).fit(train)
         errors.append(nmse(test, ae.reconstruct(noisy), ae.scaler_))
     assert errors[1] < 0.75 * errors[0]
