@@ -155,7 +155,7 @@ def encode(
         found = predict(encoder, x)
         if refine_steps:
             y, steps = _filled(y, batch, np.nan), _filled(lengths[batch.rows], batch, 0)
-            found = refine(network, found, y, steps, refine_steps)
+            found = refine(network, found, x, y, steps, refine_steps)
         codes[batch.rows] = found[: len(batch.rows)]
     return codes
 

@@ -17,7 +17,7 @@ from refold._sources import InFiles, InMemory
 from refold._variational import MOST_SEQUENCES, count_active, report_active
 from refold.errors import ParameterError
 from refold.models import Specification, build, seeded
-from refold.sequences import Batches, Scaler, Scan, Sequences, remove_leftovers
+from refold.sequences import Batches, Scaler, Scan, Schema, Sequences, remove_leftovers
 from refold.storage import Fitted
 from refold.training import (
     Checkpoints,
@@ -233,9 +233,17 @@ def _specify(
         dropout=_DROPOUT,
         length_mean=float(lengths[chosen].mean()),
         length_deviation=float(lengths[chosen].std()),
-        decoder=parameters["decoder"],
+        decoder=_pick_decoder(parameters, schema),
         variational=bool(parameters["variational"]),
     )
+
+
+def _pick_decoder(parameters: Mapping[str, Any], schema: Schema) -> str:
+    """Pick what exact recovery is best by: symbols step by step, numbers all at once."""
+    if parameters["decoder"] != "auto":
+        return parameters["decoder"]
+    symbols = parameters["architecture"] == "default" and not schema.numeric.any()
+    return "autoregressive" if symbols else "parallel"
 
 
 def _pick_refine(parameters: Mapping[str, Any], num_sequences: int) -> int:

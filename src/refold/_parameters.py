@@ -82,7 +82,7 @@ _RULES = {
     "units": _integer(1),
     "depth": _integer(1),
     "architecture": _one_of("default", "repeat", "reshape", "dense", or_callable=True),
-    "decoder": _one_of("parallel", "autoregressive"),
+    "decoder": _one_of("auto", "parallel", "autoregressive"),
     "scale": _one_of("features", "sequence", None),
     "max_epochs": _integer(1, optional=True),
     "batch_size": _integer(1, optional=True),

@@ -55,9 +55,10 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         The default model, one of the classic ones (`refold.models.classic`), or a callable that
         is given ``steps``, ``features``, ``outputs`` and ``latent_dim`` and returns an encoder
         and a decoder, any Keras models.  ``units`` and ``depth`` are of the default model.
-    decoder : {"parallel", "autoregressive"}, default="parallel"
+    decoder : {"auto", "parallel", "autoregressive"}, default="auto"
         What the default model writes a step from: the code and the position; or these and the
-        step before, which in training is the true one, and in use the one that it wrote.
+        step before, which in training is the true one, and in use the one that it wrote. "auto" is
+        parallel where a column is numeric, and else autoregressive.
     scale : {"features", "sequence"} or None, default="features"
         Standardise numeric features over the training data; or each sequence by itself, with its
         mean and log-deviation by feature appended to the code; or not at all.
@@ -153,7 +154,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         units: int = 96,
         depth: int = 1,
         architecture: Architecture = "default",
-        decoder: str = "parallel",
+        decoder: str = "auto",
         scale: str | None = "features",
         max_epochs: int | None = None,
         batch_size: int | None = None,
@@ -388,7 +389,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         """
         check_is_fitted(self)
         check_can_sample(n, self._network, self.scaler_)
-        rng = check_random_state(_draw_seed(random_state))
+        rng = np.random.default_rng(draw_seed(random_state))
         width = self._network.specification.latent_dim
         return self.inverse_transform(rng.standard_normal((int(n), width)), lengths)
 

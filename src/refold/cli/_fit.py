@@ -56,7 +56,7 @@ def fit(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="parallel, or autoregressive: step by step, each from the one before.",
+            help=r"parallel, or autoregressive: step by step. \[default: by the columns]",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,

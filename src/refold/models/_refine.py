@@ -18,7 +18,9 @@ _AROUND = 1.0
 _MARGIN = 0.3
 
 
-def refine(network: Network, codes: Any, y: Any, lengths: Any, num_steps: int) -> np.ndarray:
+def refine(
+    network: Network, codes: Any, x: Any, y: Any, lengths: Any, num_steps: int
+) -> np.ndarray:
     """Search from each code for one that decodes to its sequence more faithfully.
 
     An encoder finds a good code in one go, but not the best one, and on sequences that it was not
@@ -32,6 +34,8 @@ def refine(network: Network, codes: Any, y: Any, lengths: Any, num_steps: int) -
     network : Network
         Of the default architecture.
     codes : array of shape (batch, latent_dim)
+    x : array of shape (batch, steps, channels)
+        What the encoder has read, of which an autoregressive decoder takes its previous steps.
     y : array of shape (batch, steps, features)
         Targets in scaled units, NaN where padded or not observed.
     lengths : array of shape (batch,)
@@ -57,7 +61,7 @@ def refine(network: Network, codes: Any, y: Any, lengths: Any, num_steps: int) -
     ...                   length_deviation=0.0)
     ... )
     >>> y = np.ones((3, 5, 1), "float32")
-    >>> refine(network, np.zeros((3, 2), "float32"), y, np.full(3, 5), 4).shape
+    >>> refine(network, np.zeros((3, 2), "float32"), y, y, np.full(3, 5), 4).shape
     (3, 2)
     """
     decoder: Any = network.models.unroll
@@ -69,8 +73,8 @@ def refine(network: Network, codes: Any, y: Any, lengths: Any, num_steps: int) -
         for model in (decoder, network.length)
         for variables in (model.trainable_variables, model.non_trainable_variables)
     ]
-    given = jnp.asarray(codes, jnp.float32), jnp.asarray(y, jnp.float32)
-    return np.asarray(run(weights, *given, jnp.asarray(lengths, jnp.float32), num_steps))
+    given = (jnp.asarray(array, jnp.float32) for array in (codes, x, y, lengths))
+    return np.asarray(run(weights, *given, num_steps))
 
 
 def _search(network: Network) -> Any:
@@ -84,7 +88,7 @@ def _search(network: Network) -> Any:
     if numeric.any():
         scale = next(i for i, v in enumerate(unroll.non_trainable_variables) if v is head.scale)
 
-    def search(weights: Any, codes: Any, y: Any, lengths: Any, num_steps: Any) -> Any:
+    def search(weights: Any, codes: Any, x: Any, y: Any, lengths: Any, num_steps: Any) -> Any:
         decoder, decoder_fixed, length, length_fixed = weights
         weight = jnp.ones(len(kinds))
         if scale is not None:
@@ -95,7 +99,7 @@ def _search(network: Network) -> Any:
         weight = weight * observed
 
         def loss(z: Any) -> Any:
-            decoded, _ = unroll.stateless_call(decoder, decoder_fixed, [z, y], training=False)
+            decoded, _ = unroll.stateless_call(decoder, decoder_fixed, [z, x], training=False)
             predicted, _ = network.length.stateless_call(length, length_fixed, z, training=False)
             errors = column_errors(values, decoded, kinds, num_labels) * weight
             off = jnp.maximum(jnp.abs(predicted[:, 0] - lengths) - _MARGIN, 0.0)

@@ -65,7 +65,14 @@ class Engine:
         )
         freely = network.free_running and bool(self._numeric.any())
         self._free = network.models.decoder if freely else None
-        self.joint: Any = joint_model(network, with_length=length_weight > 0, with_code=freely)
+        # a decoder that is given the true previous steps is not given corrupted ones
+        self._with_truth = network.free_running and bool(corruption)
+        self.joint: Any = joint_model(
+            network,
+            with_length=length_weight > 0,
+            with_code=freely,
+            with_truth=self._with_truth,
+        )
         self.autoencoder = network.models.autoencoder
         self.optimizer: Any = optimizer
         self.optimizer.build(self.joint.trainable_variables)
@@ -249,11 +256,12 @@ class Engine:
             return batch.x, batch
         key = functools.reduce(jax.random.fold_in, of_key, jax.random.PRNGKey(self._seed))
         for_corruption, for_draw = jax.random.split(key)
+        inputs = [batch.x] if self._with_truth else []
         if self._corruption:
             batch = corrupt(batch, for_corruption, self._corruption, self._layout)
-        if not self._variational:
-            return batch.x, batch
-        return [batch.x, jax.random.normal(for_draw, (len(batch.x), self._latent_dim))], batch
+        if self._variational:
+            inputs.append(jax.random.normal(for_draw, (len(batch.x), self._latent_dim)))
+        return ([batch.x, *inputs] if inputs else batch.x), batch
 
     def _totals(self, batch: Batch, outputs: dict[str, Any]) -> Totals:
         num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)
