@@ -102,7 +102,7 @@ def test_a_model_saved_before_there_was_a_choice_is_parallel(tmp_path):
     del config["specification"]["decoder"], config["parameters"]["decoder"]
     container.write(tmp_path / "words.refold", container.pack(config, arrays))
     old = refold.load(tmp_path / "words.refold")
-    assert old.decoder == "parallel"
+    assert old._network.specification.decoder == "parallel"
     assert old.reconstruct(words()) == ae.reconstruct(words())
     config["specification"]["decoder"] = "forward"
     container.write(tmp_path / "words.refold", container.pack(config, arrays))
