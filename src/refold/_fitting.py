@@ -13,11 +13,12 @@ from refold import storage
 from refold._codec import check_fits
 from refold._compilation import keep_compiled
 from refold._held_out import HeldOut
+from refold._rules import pick_refine, specify
 from refold._sources import InFiles, InMemory
 from refold._variational import MOST_SEQUENCES, count_active, report_active
 from refold.errors import ParameterError
-from refold.models import Specification, build, seeded
-from refold.sequences import Batches, Scaler, Scan, Schema, Sequences, remove_leftovers
+from refold.models import build, seeded
+from refold.sequences import Batches, Scaler, Scan, Sequences, remove_leftovers
 from refold.storage import Fitted
 from refold.training import (
     Checkpoints,
@@ -38,9 +39,6 @@ from refold.training import (
 
 __all__ = ["Checkpoint", "fit"]
 
-_DROPOUT = 0.2
-# Steps of the search for a code, and training sequences from which it is left out by default.
-_REFINE_STEPS, _FEW_TO_REFINE = 10, 2000
 # What may differ where a training goes on.
 _FREE = ("verbose", "time_budget", "random_state", "refine")
 
@@ -128,9 +126,9 @@ def fit(
     lengths = sequences.lengths
     fraction = source.most_held_out(parameters["validation_fraction"])
     chosen, held_out = validation_split(lengths, fraction, seed=seed)
-    specification = _specify(source, parameters, chosen)
+    specification = specify(source, parameters, chosen)
     architecture = parameters["architecture"]
-    refine_steps = _pick_refine(parameters, len(lengths))
+    refine_steps = pick_refine(parameters, len(lengths))
     with seeded(seed):
         network = build(specification, architecture if callable(architecture) else None)
     check_fits(lengths, network)
@@ -208,59 +206,6 @@ def fit(
         active,
     )
     return fitted, outcome
-
-
-def _specify(
-    source: InMemory | InFiles, parameters: Mapping[str, Any], chosen: np.ndarray
-) -> Specification:
-    schema, lengths = source.sequences.schema, source.sequences.lengths
-    architecture = parameters["architecture"]
-    drops_steps = Corruption.of(parameters["denoise"]).steps > 0
-    if drops_steps and isinstance(architecture, str) and architecture != "default":
-        raise ParameterError(
-            f"architecture={architecture!r} knows no missing values, which denoise="
-            f"{parameters['denoise']!r} makes of steps. Use architecture='default', or noise alone."
-        )
-    return Specification(
-        architecture=architecture if isinstance(architecture, str) else "custom",
-        kinds=[column.kind for column in schema.columns],
-        num_labels=[len(column.labels) for column in schema.columns],
-        observed_flags=source.has_gaps() or drops_steps,
-        latent_dim=int(parameters["latent_dim"]),
-        max_steps=max(1, int(lengths.max())),
-        units=int(parameters["units"]),
-        depth=int(parameters["depth"]),
-        dropout=_DROPOUT,
-        length_mean=float(lengths[chosen].mean()),
-        length_deviation=float(lengths[chosen].std()),
-        decoder=_pick_decoder(parameters, schema),
-        variational=bool(parameters["variational"]),
-    )
-
-
-def _pick_decoder(parameters: Mapping[str, Any], schema: Schema) -> str:
-    """Pick what exact recovery is best by: symbols step by step, numbers all at once."""
-    if parameters["decoder"] != "auto":
-        return parameters["decoder"]
-    symbols = parameters["architecture"] == "default" and not schema.numeric.any()
-    return "autoregressive" if symbols else "parallel"
-
-
-def _pick_refine(parameters: Mapping[str, Any], num_sequences: int) -> int:
-    refine, architecture = parameters["refine"], parameters["architecture"]
-    if refine == "auto":
-        few = num_sequences < _FEW_TO_REFINE and not parameters["variational"]
-        return _REFINE_STEPS if few and architecture == "default" else 0
-    if refine and parameters["variational"]:
-        raise ParameterError(
-            f"refine={refine} moves codes away from the mean that variational=True gives. Use 0."
-        )
-    if refine and architecture != "default":
-        name = "of your own" if callable(architecture) else repr(architecture)
-        raise ParameterError(
-            f"refine={refine} is of the default model, and the architecture is {name}. Use 0."
-        )
-    return int(refine)
 
 
 def _find(find_size: Callable[[], int]) -> dict[str, Any]:

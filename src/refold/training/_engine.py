@@ -14,7 +14,7 @@ from refold.models import Network, length_loss, write_steps
 from refold.sequences import Bucket, Run
 from refold.training._corruption import Corruption, corrupt
 from refold.training._data import Batch, Data, Layout, take
-from refold.training._joint import joint_model
+from refold.training._joint import joint_model, numeric_outputs
 from refold.training._schedule import Schedule
 from refold.training._state import Norms, State, Totals
 from refold.training._variational import bound, divergence, warmup, weight
@@ -56,28 +56,15 @@ class Engine:
         corruption: Corruption = Corruption(),  # noqa: B008
         seed: int = 0,
     ) -> None:
-        # Numbers are judged as they will be used, by a decoder that runs freely: one that is told
-        # the truth looks better than it is.  Labels are judged by their likelihood after the true
-        # ones: freely running, cross-entropy counts little but what follows a first mistake.
-        self._numeric = np.repeat(
-            [kind == "numeric" for kind in network.specification.kinds],
-            [labels or 1 for labels in network.specification.num_labels],
-        )
-        freely = network.free_running and bool(self._numeric.any())
-        self._free = network.models.decoder if freely else None
-        # a decoder that is given the true previous steps is not given corrupted ones
-        self._with_truth = network.free_running and bool(corruption)
         self.joint: Any = joint_model(
-            network,
-            with_length=length_weight > 0,
-            with_code=freely,
-            with_truth=self._with_truth,
+            network, with_length=length_weight > 0, corrupted=bool(corruption)
         )
+        self._free = network.models.decoder if "code" in self.joint.output else None
+        self._numeric, self._told = numeric_outputs(network), network.free_running
         self.autoencoder = network.models.autoencoder
         self.optimizer: Any = optimizer
         self.optimizer.build(self.joint.trainable_variables)
-        self.length_weight = length_weight
-        self._corruption = corruption
+        self.length_weight, self._corruption = length_weight, corruption
         self._variational = network.models.posterior is not None
         self._latent_dim = network.specification.latent_dim
         self._factor = 2.0 if set(network.specification.kinds) == {"numeric"} else 1.0
@@ -256,7 +243,7 @@ class Engine:
             return batch.x, batch
         key = functools.reduce(jax.random.fold_in, of_key, jax.random.PRNGKey(self._seed))
         for_corruption, for_draw = jax.random.split(key)
-        inputs = [batch.x] if self._with_truth else []
+        inputs = [batch.x] if self._told and self._corruption else []
         if self._corruption:
             batch = corrupt(batch, for_corruption, self._corruption, self._layout)
         if self._variational:

@@ -3,16 +3,15 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from refold.models import Network
 
-__all__ = ["joint_model"]
+__all__ = ["joint_model", "numeric_outputs"]
 
 
-def joint_model(
-    network: Network, *, with_length: bool, with_code: bool = False, with_truth: bool = False
-) -> keras.Model:
+def joint_model(network: Network, *, with_length: bool, corrupted: bool = False) -> keras.Model:
     """Join encoder, decoder and length model; a variational network's code is drawn.
 
     Parameters
@@ -20,23 +19,28 @@ def joint_model(
     network : Network
     with_length : bool
         Whether the length model takes part.
-    with_code : bool
-        Whether the code is among the outputs, for what is done with it outside the model.
-    with_truth : bool
-        Whether the decoder's previous steps come from an input of its own, after the sequence, as
-        where the sequence is corrupted.
+    corrupted : bool
+        Whether the sequences are corrupted.  A decoder that is given previous steps takes the true
+        ones then, from an input of its own after the sequence.
 
     Returns
     -------
     keras.Model
         From sequences, and standard normal draws (batch, latent_dim) of a variational network, to a
-        dict: ``"y_pred"``, ``"length"`` and ``"code"`` if asked for, and ``"mean"`` and
-        ``"log_variance"`` of a variational network's codes.
+        dict: ``"y_pred"``, ``"length"`` if asked for, and ``"mean"`` and ``"log_variance"`` of a
+        variational network's codes.  The ``"code"`` is there, too, where numbers are written one
+        step after the other: they are judged as they will be used, by a decoder that runs freely,
+        since one that is told the truth looks better than it is.  Labels are judged by their
+        likelihood after the true ones: freely running, cross-entropy counts little but what follows
+        a first mistake.
     """
     models = network.models
-    x: Any = keras.Input(models.encoder.inputs[0].shape[1:], name="sequence")
-    truth: Any = keras.Input(models.encoder.inputs[0].shape[1:], name="truth") if with_truth else x
-    inputs, outputs = [x, truth] if with_truth else [x], {}
+    shape = models.encoder.inputs[0].shape[1:]
+    x: Any = keras.Input(shape, name="sequence")
+    inputs, outputs, truth = [x], {}, x
+    if corrupted and network.free_running:
+        truth = keras.Input(shape, name="truth")
+        inputs.append(truth)
     if models.posterior is None:
         code: Any = models.encoder(x)
     else:
@@ -48,6 +52,12 @@ def joint_model(
     outputs["y_pred"] = models.unroll([code, truth])
     if with_length:
         outputs["length"] = network.length(code)
-    if with_code:
+    if network.free_running and numeric_outputs(network).any():
         outputs["code"] = code
     return keras.Model(inputs if len(inputs) > 1 else x, outputs, name="joint")
+
+
+def numeric_outputs(network: Network) -> np.ndarray:
+    """Return, by output of a step, whether it belongs to a numeric column."""
+    kinds, num_labels = network.specification.kinds, network.specification.num_labels
+    return np.repeat([kind == "numeric" for kind in kinds], [labels or 1 for labels in num_labels])

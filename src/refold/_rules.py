@@ -1,0 +1,114 @@
+"""What the data decides where an argument leaves it open."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from refold._sources import InFiles, InMemory
+from refold.errors import ParameterError
+from refold.models import Specification
+from refold.sequences import Schema
+from refold.training import Corruption
+
+__all__ = ["pick_refine", "specify"]
+
+_DROPOUT = 0.2
+# Steps of the search for a code, and training sequences from which it is left out by default.
+_REFINE_STEPS, _FEW_TO_REFINE = 10, 2000
+
+
+def specify(
+    source: InMemory | InFiles, parameters: Mapping[str, Any], chosen: np.ndarray
+) -> Specification:
+    """Write down what the network is to be built from.
+
+    Parameters
+    ----------
+    source : InMemory or InFiles
+    parameters : mapping
+        The estimator's arguments, checked.
+    chosen : array of int
+        The sequences that are trained on.
+
+    Returns
+    -------
+    Specification
+
+    Raises
+    ------
+    ParameterError
+        If steps are to be dropped from what cannot do without any.
+    """
+    schema, lengths = source.sequences.schema, source.sequences.lengths
+    architecture = parameters["architecture"]
+    drops_steps = Corruption.of(parameters["denoise"]).steps > 0
+    if drops_steps and isinstance(architecture, str) and architecture != "default":
+        raise ParameterError(
+            f"architecture={architecture!r} knows no missing values, which denoise="
+            f"{parameters['denoise']!r} makes of steps. Use architecture='default', or noise alone."
+        )
+    return Specification(
+        architecture=architecture if isinstance(architecture, str) else "custom",
+        kinds=[column.kind for column in schema.columns],
+        num_labels=[len(column.labels) for column in schema.columns],
+        observed_flags=source.has_gaps() or drops_steps,
+        latent_dim=int(parameters["latent_dim"]),
+        max_steps=max(1, int(lengths.max())),
+        units=int(parameters["units"]),
+        depth=int(parameters["depth"]),
+        dropout=_DROPOUT,
+        length_mean=float(lengths[chosen].mean()),
+        length_deviation=float(lengths[chosen].std()),
+        decoder=_pick_decoder(parameters, schema),
+        variational=bool(parameters["variational"]),
+    )
+
+
+def _pick_decoder(parameters: Mapping[str, Any], schema: Schema) -> str:
+    """Pick what exact recovery is best by: symbols step by step, numbers all at once."""
+    if parameters["decoder"] != "auto":
+        return parameters["decoder"]
+    symbols = parameters["architecture"] == "default" and not schema.numeric.any()
+    return "autoregressive" if symbols else "parallel"
+
+
+def pick_refine(parameters: Mapping[str, Any], num_sequences: int) -> int:
+    """Pick the number of steps of the search for a code.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The estimator's arguments, checked.
+    num_sequences : int
+        That the model is fitted on, those held out included.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ParameterError
+        If a search is asked for, and the model has none.
+
+    Examples
+    --------
+    >>> few = {"refine": "auto", "variational": False, "architecture": "default"}
+    >>> pick_refine(few, 200), pick_refine(few, 20_000), pick_refine({**few, "refine": 30}, 20_000)
+    (10, 0, 30)
+    """
+    refine, architecture = parameters["refine"], parameters["architecture"]
+    if refine == "auto":
+        few = num_sequences < _FEW_TO_REFINE and not parameters["variational"]
+        return _REFINE_STEPS if few and architecture == "default" else 0
+    if refine and parameters["variational"]:
+        raise ParameterError(
+            f"refine={refine} moves codes away from the mean that variational=True gives. Use 0."
+        )
+    if refine and architecture != "default":
+        name = "of your own" if callable(architecture) else repr(architecture)
+        raise ParameterError(
+            f"refine={refine} is of the default model, and the architecture is {name}. Use 0."
+        )
+    return int(refine)
