@@ -128,7 +128,7 @@ def fit(
     chosen, held_out = validation_split(lengths, fraction, seed=seed)
     specification = specify(source, parameters, chosen)
     architecture = parameters["architecture"]
-    refine_steps = pick_refine(parameters, len(lengths))
+    refine_steps = pick_refine(parameters, source)
     with seeded(seed):
         network = build(specification, architecture if callable(architecture) else None)
     check_fits(lengths, network)

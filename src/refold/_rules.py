@@ -73,15 +73,19 @@ def _pick_decoder(parameters: Mapping[str, Any], schema: Schema) -> str:
     return "autoregressive" if symbols else "parallel"
 
 
-def pick_refine(parameters: Mapping[str, Any], num_sequences: int) -> int:
+def pick_refine(parameters: Mapping[str, Any], source: InMemory | InFiles) -> int:
     """Pick the number of steps of the search for a code.
+
+    Left open, there is one where the encoder is furthest from the best code, with few sequences to
+    train on, and where a single wrong step makes a sequence wrong, without numeric columns; not
+    where data comes from files, since there speed counts.
 
     Parameters
     ----------
     parameters : mapping
         The estimator's arguments, checked.
-    num_sequences : int
-        That the model is fitted on, those held out included.
+    source : InMemory or InFiles
+        All that the model is fitted on, those held out included.
 
     Returns
     -------
@@ -94,14 +98,18 @@ def pick_refine(parameters: Mapping[str, Any], num_sequences: int) -> int:
 
     Examples
     --------
-    >>> few = {"refine": "auto", "variational": False, "architecture": "default"}
-    >>> pick_refine(few, 200), pick_refine(few, 20_000), pick_refine({**few, "refine": 30}, 20_000)
-    (10, 0, 30)
+    >>> from refold.sequences import as_sequences
+    >>> left_open = {"refine": "auto", "variational": False, "architecture": "default"}
+    >>> few, many, words = [[0.5]] * 100, [[0.5]] * 5000, ["word"] * 5000
+    >>> [pick_refine(left_open, InMemory(as_sequences(data))) for data in (few, many, words)]
+    [10, 0, 10]
     """
     refine, architecture = parameters["refine"], parameters["architecture"]
     if refine == "auto":
-        few = num_sequences < _FEW_TO_REFINE and not parameters["variational"]
-        return _REFINE_STEPS if few and architecture == "default" else 0
+        if architecture != "default" or parameters["variational"] or isinstance(source, InFiles):
+            return 0
+        few = len(source.sequences) < _FEW_TO_REFINE
+        return _REFINE_STEPS if few or not source.sequences.schema.numeric.any() else 0
     if refine and parameters["variational"]:
         raise ParameterError(
             f"refine={refine} moves codes away from the mean that variational=True gives. Use 0."

@@ -86,7 +86,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Steps of a search, by ``transform``, from the encoder's code for one that the decoder makes
         more of, sequence by sequence. Each takes about as long as two passes of the decoder. "auto"
         is 10 below 2000 training sequences, where an encoder is furthest from the best code, and
-        else none; 0 for none. Of the default model only. A variational model has none.
+        where no column is numeric; else, and for data from files, none; 0 for none. Of the default
+        model only. A variational model has none.
     time_budget : float, optional
         Seconds for training, the refit included; the learning rate falls in time for it.
     denoise : float or str, default=0.0

@@ -113,7 +113,7 @@ def fit(
         int | None,
         typer.Option(
             metavar="N",
-            help=r"Steps of the search for each code. \[default: 10 below 2000 sequences]",
+            help=r"Steps of the search for each code. \[default: by the data]",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
