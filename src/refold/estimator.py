@@ -386,7 +386,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         ...     latent_dim=2, variational=True, max_epochs=2, random_state=0
         ... ).fit(sines)
         >>> [new.shape for new in ae.sample(2, lengths=[20, 5], random_state=0)]
-        [(20, 1), (5, 1)]
+        [(20,), (5,)]
         """
         check_is_fitted(self)
         check_can_sample(n, self._network, self.scaler_)
