@@ -20,7 +20,7 @@ def test_numbers_are_judged_freely_running_and_labels_after_the_true_ones():
         variable.assign(variable + rng.normal(size=variable.shape))
     engine = Engine(net, keras.optimizers.SGD(), length_weight=0.0)
     page = part(scaled).pages.load(1, 0)
-    totals = Totals(0.0, 0.0, 0.0, 0.0)
+    totals = Totals(*[0.0] * len(Totals._fields))
     for run in batches(scaled).epoch(page.rows):
         totals = totals.plus(engine.evaluate(engine.read_state(), page.data, run))
     x, y = pad(scaled, np.arange(40), STEPS, flags=True)
