@@ -83,6 +83,10 @@ _RULES = {
     "depth": _integer(1),
     "architecture": _one_of("default", "repeat", "reshape", "dense", or_callable=True),
     "decoder": _one_of("auto", "parallel", "autoregressive"),
+    "patch": _Rule(
+        "'auto' or a positive integer",
+        lambda v: v == "auto" if isinstance(v, str) else _integer(1).holds(v),
+    ),
     "scale": _one_of("features", "sequence", None),
     "max_epochs": _integer(1, optional=True),
     "batch_size": _integer(1, optional=True),

@@ -9,7 +9,7 @@ from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
 from refold.models import Specification
 from refold.sequences import Schema
-from refold.training import Corruption
+from refold.training import Corruption, pick_patch
 
 __all__ = ["pick_refine", "specify"]
 
@@ -41,7 +41,7 @@ def specify(
         If steps are to be dropped from what cannot do without any.
     """
     schema, lengths = source.sequences.schema, source.sequences.lengths
-    architecture = parameters["architecture"]
+    architecture, decoder = parameters["architecture"], _pick_decoder(parameters, schema)
     drops_steps = Corruption.of(parameters["denoise"]).steps > 0
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
@@ -60,8 +60,9 @@ def specify(
         dropout=_DROPOUT,
         length_mean=float(lengths[chosen].mean()),
         length_deviation=float(lengths[chosen].std()),
-        decoder=_pick_decoder(parameters, schema),
+        decoder=decoder,
         variational=bool(parameters["variational"]),
+        patch=_pick_patch(parameters, decoder, lengths),
     )
 
 
@@ -70,7 +71,14 @@ def _pick_decoder(parameters: Mapping[str, Any], schema: Schema) -> str:
     if parameters["decoder"] != "auto":
         return parameters["decoder"]
     symbols = parameters["architecture"] == "default" and not schema.numeric.any()
-    return "autoregressive" if symbols else "parallel"
+    return "autoregressive" if symbols and parameters["patch"] in ("auto", 1) else "parallel"
+
+
+def _pick_patch(parameters: Mapping[str, Any], decoder: str, lengths: np.ndarray) -> int:
+    if parameters["patch"] != "auto":
+        return int(parameters["patch"])
+    has_patches = parameters["architecture"] == "default" and decoder == "parallel"
+    return pick_patch(int(lengths.max())) if has_patches else 1
 
 
 def pick_refine(parameters: Mapping[str, Any], source: InMemory | InFiles) -> int:

@@ -58,7 +58,10 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     decoder : {"auto", "parallel", "autoregressive"}, default="auto"
         What the default model writes a step from: the code and the position; or these and the
         step before, which in training is the true one, and in use the one that it wrote. "auto" is
-        parallel where a column is numeric, and else autoregressive.
+        parallel where a column is numeric or ``patch`` above 1, and else autoregressive.
+    patch : int or "auto", default="auto"
+        Steps that the LSTMs take and write at once, so that a long sequence is a shorter one to
+        them. "auto" is TODO. Of the default model with a parallel decoder.
     scale : {"features", "sequence"} or None, default="features"
         Standardise numeric features over the training data; or each sequence by itself, with its
         mean and log-deviation by feature appended to the code; or not at all.
@@ -117,6 +120,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         How numeric columns were scaled.
     max_steps_ : int
         Longest training length: the number of steps that ``decoder_`` writes.
+    patch_ : int
+        Steps a patch, where ``patch`` is "auto" too.
     history_ : dict of lists
         By epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
@@ -156,6 +161,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         depth: int = 1,
         architecture: Architecture = "default",
         decoder: str = "auto",
+        patch: int | str = "auto",
         scale: str | None = "features",
         max_epochs: int | None = None,
         batch_size: int | None = None,
@@ -176,6 +182,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.depth = depth
         self.architecture = architecture
         self.decoder = decoder
+        self.patch = patch
         self.scale = scale
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -474,6 +481,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.scaler_ = fitted.scaler
         self.latent_dim_ = fitted.network.specification.latent_dim
         self.max_steps_ = fitted.network.specification.max_steps
+        self.patch_ = fitted.network.specification.patch
         self.history_ = fitted.history
         self.n_features_in_ = fitted.schema.num_columns
         self.active_dimensions_ = fitted.active_dimensions

@@ -93,6 +93,10 @@ def main(weights: str, expected: str) -> None:
     y[..., 2] = np.where(np.isnan(x[..., 2]), np.nan, np.clip(np.rint(x[..., 2] + 1), 0, 3))
     trains(mixed, y, y, None)
 
+    patches = default(["numeric"] * 3, latent_dim=4, max_steps=STEPS, units=8, patch=4)
+    invariant(patches, x)
+    trains(patches, x, x, None)
+
     stepwise = default(
         ["numeric", "binary", "categorical"],
         num_labels=[0, 0, 4],

@@ -83,5 +83,9 @@ CASES = {
         observed_flags=True,
         decoder="autoregressive",
     ),
+    "patches": _default(["numeric"] * 2, patch=3, depth=2, dropout=0.3),
+    "patches of all kinds": _default(
+        ["numeric", "categorical", "binary"], [0, 3, 0], patch=4, observed_flags=True
+    ),
     "own": Case(_own, ["numeric"] * 2, [0, 0]),
 }

@@ -60,6 +60,14 @@ def fit(
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
+    patch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=r"Steps that the LSTMs take at once. \[default: by the lengths]",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None,
     units: Annotated[
         int | None,
         typer.Option(metavar="N", help="Size of an LSTM layer.", rich_help_panel=MODEL_PANEL),
@@ -176,6 +184,7 @@ def fit(
         "latent_dim": int(latent_dim) if latent_dim.is_integer() else latent_dim,
         "architecture": architecture,
         "decoder": decoder,
+        "patch": patch,
         "units": units,
         "depth": depth,
         "max_epochs": max_epochs,

@@ -60,6 +60,7 @@ def _facts(model: Any) -> dict[str, Any]:
         ],
         "layout": model.schema_.layout,
         "max_steps": int(model.max_steps_),
+        "patch": model.patch_,
         "code_size": len(model.get_feature_names_out()),
         "active_dimensions": model.active_dimensions_,
         "num_parameters": int(model.n_parameters_),
@@ -112,6 +113,8 @@ def _print(facts: dict[str, Any]) -> None:
     table.add_row("code", f"{facts['code_size']} numbers{used}")
     table.add_row("architecture", str(parameters.get("architecture")))
     table.add_row("decoder", str(parameters.get("decoder")))
+    if facts["patch"] > 1:
+        table.add_row("patches", f"of {facts['patch']} steps")
     table.add_row("parameters", f"{facts['num_parameters']:,}")
     refit = f", then {facts['refit_epochs']} on all data" if facts["refit_epochs"] else ""
     table.add_row("epochs", f"{facts['epochs']}{refit}")

@@ -1,4 +1,4 @@
-"""Keras layers: LSTM, the linear path, masks, pooling, codes and steps repeated, column kinds."""
+"""Keras layers: LSTM, the linear path, masks, patches, pooling, repeated codes, column kinds."""
 
 from refold.layers._columns import ColumnEncoding as ColumnEncoding
 from refold.layers._columns import ColumnHead as ColumnHead
@@ -11,6 +11,8 @@ from refold.layers._linear import LinearEncoding as LinearEncoding
 from refold.layers._lstm import LSTM as LSTM
 from refold.layers._padding import PaddingMask as PaddingMask
 from refold.layers._padding import RealSteps as RealSteps
+from refold.layers._patches import FoldSteps as FoldSteps
+from refold.layers._patches import num_patches as num_patches
 from refold.layers._pooling import StatePooling as StatePooling
 from refold.layers._previous import PreviousSteps as PreviousSteps
 from refold.layers._repeat import FitSteps as FitSteps

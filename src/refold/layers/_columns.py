@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from refold.layers._patches import unfold
+
 __all__ = ["ColumnEncoding", "ColumnHead"]
 
 
@@ -58,7 +60,8 @@ class ColumnHead(keras.layers.Layer):
     """Dense output of a decoder: means, probabilities and softmax blocks by column kind.
 
     What another path gives ``beside`` is added before that, and there the dense layer counts in
-    units of ``scale``, a weight by output that is not trained.
+    units of ``scale``, a weight by output that is not trained.  Of patches, each of their steps has
+    weights of its own, and steps are written, not patches.
 
     Parameters
     ----------
@@ -66,6 +69,10 @@ class ColumnHead(keras.layers.Layer):
         Kind of each column.
     num_labels : sequence of int, optional
         Number of labels of each column; read for categorical ones only.
+    patch : int
+        Steps that an input stands for.
+    max_steps : int, optional
+        Of patches: number of steps where ``like`` is not given.
 
     Examples
     --------
@@ -77,12 +84,19 @@ class ColumnHead(keras.layers.Layer):
     """
 
     def __init__(
-        self, kinds: Sequence[str], num_labels: Sequence[int] | None = None, **kwargs: Any
+        self,
+        kinds: Sequence[str],
+        num_labels: Sequence[int] | None = None,
+        patch: int = 1,
+        max_steps: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.kinds = list(kinds)
         self.num_labels = [int(n) for n in num_labels or [0] * len(self.kinds)]
-        self.dense = keras.layers.Dense(sum(self.widths), name="dense")
+        self.patch = patch
+        self.max_steps = max_steps
+        self.dense = keras.layers.Dense(patch * sum(self.widths), name="dense")
         self.supports_masking = True
 
     @property
@@ -93,17 +107,21 @@ class ColumnHead(keras.layers.Layer):
             for kind, n in zip(self.kinds, self.num_labels, strict=True)
         ]
 
-    def build(self, inputs_shape: Any, beside_shape: Any = None) -> None:
+    def build(self, inputs_shape: Any, beside_shape: Any = None, like_shape: Any = None) -> None:
         """Make the weights."""
+        del like_shape
         self.dense.build(inputs_shape)
         if beside_shape is not None:
             self.scale = self.add_weight(
                 shape=(sum(self.widths),), initializer="ones", trainable=False, name="scale"
             )
 
-    def call(self, inputs: Any, beside: Any = None) -> Any:
-        """Write outputs of shape (batch, steps, outputs)."""
+    def call(self, inputs: Any, beside: Any = None, like: Any = None) -> Any:
+        """Write outputs of shape (batch, steps, outputs), as many steps as ``like`` has."""
         logits = self.dense(inputs)
+        if self.patch > 1:
+            num_steps = self.max_steps if like is None else ops.shape(like)[1]
+            logits = unfold(logits, self.patch, num_steps)
         if beside is not None:
             logits = beside + self.scale * logits
         if "categorical" not in self.kinds:
@@ -140,11 +158,17 @@ class ColumnHead(keras.layers.Layer):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         """Every step is written, so there is no mask."""
 
-    def compute_output_shape(self, inputs_shape: Any, beside_shape: Any = None) -> Any:
+    def compute_output_shape(
+        self, inputs_shape: Any, beside_shape: Any = None, like_shape: Any = None
+    ) -> Any:
         """Shape (batch, steps, outputs)."""
         del beside_shape
-        return (*inputs_shape[:-1], sum(self.widths))
+        if self.patch == 1:
+            return (*inputs_shape[:-1], sum(self.widths))
+        num_steps = self.max_steps if like_shape is None else like_shape[1]
+        return (inputs_shape[0], num_steps, sum(self.widths))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make this layer again."""
-        return {**super().get_config(), "kinds": self.kinds, "num_labels": self.num_labels}
+        own = ("kinds", "num_labels", "patch", "max_steps")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}

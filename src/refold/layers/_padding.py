@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from refold.layers._patches import num_patches
+
 __all__ = ["PaddingMask", "RealSteps"]
 
 
@@ -12,23 +14,38 @@ __all__ = ["PaddingMask", "RealSteps"]
 class RealSteps(keras.layers.Layer):
     """Tell real steps from padding: those up to the last one that is not NaN in all features.
 
+    Parameters
+    ----------
+    patch : int
+        Of so many steps only the first is told of: whether there is anything in a patch.
+
     Examples
     --------
     >>> import numpy as np
     >>> x = np.array([[[np.nan], [1.0], [np.nan]]], "float32")
-    >>> np.asarray(RealSteps()(x)).tolist()
-    [[True, True, False]]
+    >>> np.asarray(RealSteps()(x)).tolist(), np.asarray(RealSteps(patch=2)(x)).tolist()
+    ([[True, True, False]], [[True, False]])
     """
 
+    def __init__(self, patch: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.patch = patch
+
     def call(self, inputs: Any) -> Any:
-        """Make a bool mask (batch, steps) of inputs of shape (batch, steps, features)."""
+        """Make a bool mask (batch, patches) of inputs of shape (batch, steps, features)."""
         present = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
         following = ops.cumsum(ops.flip(ops.cast(present, "int32"), axis=1), axis=1)
-        return ops.flip(following, axis=1) > 0
+        real = ops.flip(following, axis=1) > 0
+        return real if self.patch == 1 else real[:, :: self.patch]
 
     def compute_output_spec(self, inputs: Any) -> Any:
-        """Shape (batch, steps), bool."""
-        return keras.KerasTensor(inputs.shape[:2], dtype="bool")
+        """Shape (batch, patches), bool."""
+        batch, steps = inputs.shape[:2]
+        return keras.KerasTensor((batch, num_patches(steps, self.patch)), dtype="bool")
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        return {**super().get_config(), "patch": self.patch}
 
 
 @keras.saving.register_keras_serializable(package="refold")

@@ -16,12 +16,15 @@ class StatePooling(keras.layers.Layer):
     Joins the end state of both directions (the last real step of the forward half, the first of
     the backward half), the mean and the maximum over real steps, and three numbers about the
     length: whether there is no step at all, the length over ``max_steps``, and its logarithm.
-    The first gives empty sequences a learned code of their own.
+    The first gives empty sequences a learned code of their own.  Of states of patches the length
+    is still that in steps.
 
     Parameters
     ----------
     max_steps : int
         Length that the length is measured by, the longest of the training data.
+    patch : int
+        Steps that a state stands for; above 1, the mask of steps has to be given.
 
     Examples
     --------
@@ -31,12 +34,18 @@ class StatePooling(keras.layers.Layer):
     (2, 27)
     """
 
-    def __init__(self, max_steps: int, **kwargs: Any) -> None:
+    def __init__(self, max_steps: int, patch: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.max_steps = max_steps
+        self.patch = patch
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Pool states of shape (batch, steps, 2 * units) to (batch, 6 * units + 3)."""
+    def call(self, inputs: Any, mask: Any = None, real_steps: Any = None) -> Any:
+        """Pool states of shape (batch, patches, 2 * units) to (batch, 6 * units + 3).
+
+        Of patches the mask is made of ``real_steps``, of shape (batch, steps).
+        """
+        if real_steps is not None:
+            mask = real_steps[:, :: self.patch]
         if mask is None:
             mask = ops.ones_like(inputs[..., 0], dtype="bool")
         real = ops.cast(mask, inputs.dtype)
@@ -52,6 +61,8 @@ class StatePooling(keras.layers.Layer):
         masked = ops.where(mask[..., None], inputs, ops.full_like(inputs, -1e9))
         maximum = ops.where(lengths > 0, ops.max(masked, axis=1), ops.zeros_like(mean))
         empty = ops.cast(lengths == 0, inputs.dtype)
+        if real_steps is not None:
+            lengths = ops.sum(ops.cast(real_steps, inputs.dtype), axis=1, keepdims=True)
         relative = lengths / self.max_steps
         logarithm = ops.log1p(lengths) / math.log1p(self.max_steps)
         return ops.concatenate(
@@ -67,4 +78,4 @@ class StatePooling(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make this layer again."""
-        return {**super().get_config(), "max_steps": self.max_steps}
+        return {**super().get_config(), "max_steps": self.max_steps, "patch": self.patch}

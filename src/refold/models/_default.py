@@ -10,6 +10,7 @@ from refold.layers import (
     LSTM,
     ColumnEncoding,
     ColumnHead,
+    FoldSteps,
     LengthHead,
     LinearDecoding,
     LinearEncoding,
@@ -18,6 +19,7 @@ from refold.layers import (
     RealSteps,
     RepeatCode,
     StatePooling,
+    num_patches,
 )
 from refold.models._autoencoder import Models, join
 
@@ -45,6 +47,7 @@ def default(
     decoder: str = "parallel",
     step_dropout: float = 0.0,
     variational: bool = False,
+    patch: int = 1,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
@@ -83,6 +86,9 @@ def default(
     variational : bool
         Whether there is a ``posterior``, whose log-variances the training of the estimator uses;
         ``compile`` and ``fit`` do not.
+    patch : int
+        Steps that the LSTMs take and write at once; long sequences are shorter so.  The linear
+        path goes by step all the same.
 
     Returns
     -------
@@ -91,7 +97,7 @@ def default(
     Raises
     ------
     ParameterError
-        If ``decoder`` is neither of the two.
+        If ``decoder`` is neither of the two, or is to write patches step by step.
 
     Examples
     --------
@@ -101,6 +107,11 @@ def default(
     """
     if decoder not in DECODERS:
         raise ParameterError(f"decoder must be 'parallel' or 'autoregressive'. Got {decoder!r}.")
+    if not isinstance(patch, int) or patch < 1 or (patch > 1 and decoder == "autoregressive"):
+        raise ParameterError(
+            f"patch must be a positive integer, and 1 with decoder='autoregressive', which writes "
+            f"step by step. Got patch={patch!r} and decoder={decoder!r}."
+        )
     num_labels = list(num_labels or [0] * len(kinds))
     num_channels = len(kinds) * (2 if observed_flags else 1)
 
@@ -109,10 +120,16 @@ def default(
     if any(num_labels):
         hidden = ColumnEncoding(num_labels, name="column_encoding")(hidden)
     values = hidden
+    if patch > 1:
+        hidden = FoldSteps(patch, name="fold")(hidden)
     for i in range(depth):
         lstm = LSTM(units, return_sequences=True, name=f"lstm_{i + 1}")
         hidden = keras.layers.Bidirectional(lstm, name=f"encoder_{i + 1}")(hidden)
-    pooled = StatePooling(max_steps, name="pooling")(hidden)
+    pooling = StatePooling(max_steps, patch, name="pooling")
+    if patch > 1:
+        pooled = pooling(hidden, real_steps=RealSteps(name="lengths")(x))
+    else:
+        pooled = pooling(hidden)
     if dropout:
         pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
     code = keras.layers.Dense(latent_dim, name="code")(pooled)
@@ -130,8 +147,8 @@ def default(
         log_variance = _MOST_LOG_VARIANCE - below
         posterior = keras.Model(x, [code, log_variance], name="posterior")
 
-    repeat = RepeatCode(max_steps, name="repeat")
-    real_steps = RealSteps(name="real_steps")
+    repeat = RepeatCode(num_patches(max_steps, patch), name="repeat")
+    real_steps = RealSteps(patch, name="real_steps")
     stack = [
         (
             keras.layers.Dense(2 * units, name=f"start_{i + 1}"),
@@ -141,7 +158,7 @@ def default(
     ]
     noise = keras.layers.GaussianNoise(code_noise, name="noise") if code_noise else None
     drop = keras.layers.Dropout(dropout, name="dropout") if dropout else None
-    head = ColumnHead(kinds, num_labels, name="head")
+    head = ColumnHead(kinds, num_labels, patch, max_steps, name="head")
     linear = None
     if "numeric" in kinds:
         linear = LinearDecoding(sum(head.widths), linear_steps, max_steps, name="linear_steps")
@@ -151,11 +168,11 @@ def default(
 
     def unrolled(code: Any, template: Any = None) -> Any:
         code = code if noise is None else noise(code)
-        hidden = repeat(code) if template is None else repeat(code, like=template)
-        if previous is not None:
-            hidden = keras.ops.concatenate([hidden, previous(template)], axis=-1)
         # padded steps come after all others and are read by nobody: they need not be computed
         real = None if template is None else real_steps(template)
+        hidden = repeat(code) if template is None else repeat(code, like=real)
+        if previous is not None:
+            hidden = keras.ops.concatenate([hidden, previous(template)], axis=-1)
         for start, lstm in stack:
             state = start(code)
             hidden = lstm(
@@ -164,9 +181,10 @@ def default(
                 mask=real,
             )
         hidden = hidden if drop is None else drop(hidden)
-        if linear is None:
-            return head(hidden)
-        return head(hidden, linear(code) if template is None else linear(code, like=template))
+        beside = None
+        if linear is not None:
+            beside = linear(code) if template is None else linear(code, like=template)
+        return head(hidden, beside=beside, like=template if patch > 1 else None)
 
     code = keras.Input((latent_dim,), name="code")
     alone = keras.Model(code, unrolled(code), name="decoder") if previous is None else None

@@ -39,6 +39,8 @@ class Specification(NamedTuple):
         Of the default model: ``"parallel"`` or ``"autoregressive"``.
     variational : bool
         Whether the encoder has a posterior.
+    patch : int
+        Of the default model: steps that its LSTMs take at once.
     """
 
     architecture: str
@@ -55,6 +57,7 @@ class Specification(NamedTuple):
     custom: list[str] | None = None
     decoder: str = "parallel"
     variational: bool = False
+    patch: int = 1
 
     @property
     def num_channels(self) -> int:
@@ -155,6 +158,11 @@ def build(specification: Specification, architecture: Architecture | None = None
             "variational=True needs architecture='default'. Got "
             f"architecture={specification.architecture!r}."
         )
+    if specification.patch != 1 and specification.architecture != "default":
+        raise ParameterError(
+            f"patch={specification.patch} is of the default model, and "
+            f"architecture={specification.architecture!r} has none. Leave out one of the two."
+        )
     if callable(architecture):
         models = _call(architecture, specification)
         specification = specification._replace(
@@ -175,6 +183,7 @@ def build(specification: Specification, architecture: Architecture | None = None
             dropout=specification.dropout,
             decoder=specification.decoder,
             variational=specification.variational,
+            patch=specification.patch,
         )
     else:
         models = _classic(specification)

@@ -13,6 +13,8 @@ from refold.storage._container import pack, read, unpack, write
 __all__ = ["Fitted", "dumps", "load", "loads", "plain", "save"]
 
 _MOST_STEPS = 10**7
+# Of the default model; none is larger than the largest array.
+_SIZES = ("latent_dim", "units", "depth", "patch")
 
 
 class Fitted(NamedTuple):
@@ -180,7 +182,7 @@ def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) ->
     """Refuse sizes that the stored weights do not have, before anything is built."""
     largest = max((max(array.shape, default=0) for array in arrays.values()), default=0)
     default = specification.architecture == "default"
-    for name in ("latent_dim", "units", "depth") if default else ("latent_dim",):
+    for name in _SIZES if default else ("latent_dim",):
         size = getattr(specification, name)
         if not isinstance(size, int) or not 1 <= size <= max(largest, len(arrays)):
             raise ValueError(f"{name} is {size}, and no weights are of that size")

@@ -15,6 +15,7 @@ from refold.training._parts import Part as Part
 from refold.training._schedule import pick_max_epochs as pick_max_epochs
 from refold.training._settings import Settings as Settings
 from refold.training._settings import pick_batch_size as pick_batch_size
+from refold.training._settings import pick_patch as pick_patch
 from refold.training._settings import pick_refit as pick_refit
 from refold.training._snapshot import Snapshot as Snapshot
 from refold.training._split import validation_split as validation_split

@@ -4,9 +4,11 @@ from typing import Any, NamedTuple
 
 from refold.training._corruption import Corruption
 
-__all__ = ["Settings", "pick_batch_size", "pick_refit"]
+__all__ = ["Settings", "pick_batch_size", "pick_patch", "pick_refit"]
 
 _SMALL = 2000
+# Patches of the longest sequence at most.
+_MOST_PATCHES = 100
 
 
 class Settings(NamedTuple):
@@ -72,6 +74,26 @@ def pick_batch_size(num_sequences: int) -> int:
     (20, 32, 64)
     """
     return max(1, min(num_sequences, 64 if num_sequences >= _SMALL else 32))
+
+
+def pick_patch(longest: int) -> int:
+    """Pick the steps a patch: the smallest power of two by which 100 patches or fewer are left.
+
+    Parameters
+    ----------
+    longest : int
+        Longest training length, in steps.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> [pick_patch(longest) for longest in (0, 100, 101, 1000)]
+    [1, 1, 2, 16]
+    """
+    return 1 << max(0, (longest - 1) // _MOST_PATCHES).bit_length()
 
 
 def pick_refit(num_sequences: int, num_held_out: int) -> bool:

@@ -264,12 +264,7 @@ def set_linear_start(
     write: Any = network.models.decoder.get_layer("linear_steps")
     head: Any = network.models.decoder.get_layer("head")
     start = linear_start(
-        scaled,
-        columns,
-        specification.latent_dim,
-        read.num_steps,
-        seed=seed,
-        corruption=corruption,
+        scaled, columns, specification.latent_dim, read.num_steps, seed=seed, corruption=corruption
     )
     # after the columns before it, of which a categorical one is as wide as it has labels
     widths = np.array([n or 1 for n in specification.num_labels])
@@ -293,7 +288,9 @@ def set_linear_start(
     write.unit.assign(unit / np.sqrt(specification.latent_dim))
     head.scale.assign(spread(head.scale.shape, start.left, 1.0))
     added.kernel.assign(np.zeros(added.kernel.shape))
-    head.dense.kernel.assign(spread(head.dense.kernel.shape, 0.0, head.dense.kernel))
+    # a head of patches has as many outputs again for each step of one
+    by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
+    head.dense.kernel.assign(spread(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape))
     if network.models.posterior is not None:
         wide: Any = network.models.posterior.get_layer("log_variance")
         wide.bias.assign(start.log_variance)

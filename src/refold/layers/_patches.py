@@ -1,0 +1,101 @@
+"""Patches: consecutive steps that a recurrent layer takes for one, and back to steps."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+__all__ = ["FoldSteps", "num_patches", "unfold"]
+
+
+def num_patches(num_steps: Any, patch: int) -> Any:
+    """Return in how many patches so many steps are, the last of which may not be full.
+
+    Examples
+    --------
+    >>> num_patches(9, 4), num_patches(8, 4), num_patches(None, 4)
+    (3, 2, None)
+    """
+    return None if num_steps is None else (num_steps + patch - 1) // patch
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class FoldSteps(keras.layers.Layer):
+    """Group consecutive steps into patches, side by side, beside the share of them that is real.
+
+    Masked steps are zeros, as are those that a last patch lacks, so that a code does not depend on
+    how far its sequence was padded.  A patch is masked if its first step is.
+
+    Parameters
+    ----------
+    patch : int
+        Steps a patch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[[1.0], [2.0], [3.0]]], "float32")
+    >>> np.asarray(FoldSteps(2)(x))[0].tolist()
+    [[1.0, 2.0, 1.0], [3.0, 0.0, 0.5]]
+    """
+
+    def __init__(self, patch: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.patch = patch
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        """Fold inputs (batch, steps, channels) to (batch, patches, patch * channels + 1)."""
+        real = ops.ones_like(inputs[..., :1])
+        if mask is not None:
+            real = real * ops.cast(mask, inputs.dtype)[..., None]
+            inputs = inputs * real
+        shares = ops.mean(self._fold(real), axis=-1, keepdims=True)
+        return ops.concatenate([self._fold(inputs), shares], axis=-1)
+
+    def _fold(self, inputs: Any) -> Any:
+        batch, steps = ops.shape(inputs)[:2]
+        patches, channels = num_patches(steps, self.patch), inputs.shape[-1]
+        filling = ops.zeros((batch, self.patch - 1, channels), inputs.dtype)
+        filled = ops.concatenate([inputs, filling], axis=1)[:, : patches * self.patch]
+        return ops.reshape(filled, (batch, patches, self.patch * channels))
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Mask (batch, patches) of patches that begin with a real step."""
+        del inputs
+        return None if previous_mask is None else previous_mask[:, :: self.patch]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape (batch, patches, patch * channels + 1)."""
+        batch, steps, channels = input_shape
+        return (batch, num_patches(steps, self.patch), self.patch * channels + 1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        return {**super().get_config(), "patch": self.patch}
+
+
+def unfold(patches: Any, patch: int, num_steps: Any) -> Any:
+    """Turn patches into steps, and leave out those after ``num_steps``.
+
+    Parameters
+    ----------
+    patches : tensor of shape (batch, patches, patch * outputs)
+    patch : int
+        Steps a patch.
+    num_steps : int
+        Steps to return, at most all that the patches have.
+
+    Returns
+    -------
+    tensor of shape (batch, num_steps, outputs)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> np.asarray(unfold(np.array([[[1.0, 2.0], [3.0, 4.0]]]), 2, 3)).tolist()
+    [[[1.0], [2.0], [3.0]]]
+    """
+    batch, count = ops.shape(patches)[:2]
+    steps = ops.reshape(patches, (batch, count * patch, patches.shape[-1] // patch))
+    return steps[:, :num_steps]

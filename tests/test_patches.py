@@ -1,0 +1,155 @@
+"""`SequenceAutoencoder` on patches: the whole path, and by what rule they are made."""
+
+import json
+
+import numpy as np
+import pytest
+
+import refold
+from refold import SequenceAutoencoder
+from refold.cli import main
+from refold.errors import ModelFileError, ParameterError
+from refold.models import Specification, build
+from refold.sequences import Sequences
+from refold.storage import _container as container
+from refold.training import pick_patch
+
+TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0, "patch": 4}
+
+
+def sines(n=24, longest=30):
+    return refold.datasets.noisy_sines(n, seed=0, min_steps=1, max_steps=longest)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return SequenceAutoencoder(**TINY).fit(sines())
+
+
+def test_a_code_is_of_the_sequence_alone(fitted):
+    given = sines()
+    codes = fitted.transform(given)
+    assert codes.shape == (24, 3)
+    for i in (0, 7, 20):
+        alone = fitted.transform([given.to_list()[i]])
+        assert np.abs(alone - codes[i]).max() < 1e-4 * codes.std(axis=0).min()
+    back = fitted.inverse_transform(codes, given.lengths)
+    assert [len(y) for y in back] == given.lengths.tolist()
+
+
+def test_steps_past_the_trained_ones_are_written(fitted):
+    codes = fitted.encode(sines(6))
+    lengths = np.array([0, 1, 30, 31, 33, 70])
+    longer = fitted.decode(codes, lengths)
+    assert [len(y) for y in longer] == lengths.tolist()
+    assert np.isfinite(np.concatenate(longer)).all()
+    shorter = fitted.decode(codes, np.minimum(lengths, 5))
+    for a, b in zip(longer, shorter, strict=True):
+        assert np.allclose(a[: len(b)], b, atol=1e-5)
+
+
+def test_patches_learn_what_steps_do():
+    rng = np.random.default_rng(0)
+    starts = rng.integers(10, 70, size=80)
+    steps = [np.where(np.abs(np.arange(80) - s) < 3, 2.5, 0.0)[:, None] for s in starts]
+    settings = TINY | {"units": 24, "max_epochs": 60, "patch": 8, "latent_dim": 2, "refine": 0}
+    ae = SequenceAutoencoder(**settings).fit(steps)
+    pca = refold.evaluation.PCABaseline(2).fit(Sequences.from_list(steps))
+    error = np.mean((np.array(ae.reconstruct(steps)) - np.array(steps)) ** 2)
+    beside = pca.reconstruct(Sequences.from_list(steps)).to_list()
+    assert error < 0.93 * np.mean((np.array(beside) - np.array(steps)) ** 2)
+
+
+def test_saved_and_loaded_to_the_bit(fitted, tmp_path):
+    fitted.save(tmp_path / "patches.refold")
+    again = refold.load(tmp_path / "patches.refold")
+    assert again.patch_ == again.patch == 4
+    assert np.array_equal(again.transform(sines()), fitted.transform(sines()))
+
+
+def test_a_model_from_before_has_patches_of_one_step(tmp_path):
+    path = tmp_path / "old.refold"
+    SequenceAutoencoder(**TINY | {"patch": 1}).fit(sines()).save(path)
+    config, arrays = container.read(path)
+    del config["specification"]["patch"], config["parameters"]["patch"]
+    container.write(path, container.pack(config, arrays))
+    assert refold.load(path).patch_ == 1
+    for wrong in (10**6, 0, "four", 2.0):
+        config["specification"]["patch"] = wrong
+        container.write(path, container.pack(config, arrays))
+        with pytest.raises(ModelFileError, match="patch is"):
+            refold.load(path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"variational": True},
+        {"denoise": "0.2,steps:0.2"},
+        {"scale": "sequence", "depth": 2},
+        {"refine": 0, "decoder": "parallel"},
+    ],
+    ids=str,
+)
+def test_with_gaps_and_every_other_option(options):
+    given = [np.array(values) for values in sines().to_list()]
+    for values in given[::2]:
+        values[1:6:2] = np.nan
+    ae = SequenceAutoencoder(**TINY | options).fit(given)
+    codes = ae.transform(given)
+    assert np.isfinite(codes).all()
+    assert np.isfinite(np.concatenate(ae.inverse_transform(codes))).all()
+
+
+def test_symbols_are_written_at_once_where_patches_are_asked_for():
+    words = ["abcabc", "cab", "bb", "accb"] * 5
+    ae = SequenceAutoencoder(**TINY).fit(words)
+    assert ae._network.specification.decoder == "parallel"
+    lengths = [len(word) for word in words]
+    back = ae.inverse_transform(ae.transform(words), lengths)
+    assert [len(word) for word in back] == lengths
+
+
+def test_the_rule_is_by_the_longest_sequence():
+    ae = SequenceAutoencoder(**TINY | {"max_epochs": 1, "patch": "auto"})
+    assert ae.fit(sines()).patch_ == 1
+    long = sines(8, longest=700)
+    assert ae.fit(long).patch_ == pick_patch(int(long.lengths.max())) > 1
+    assert (
+        SequenceAutoencoder(**ae.get_params() | {"decoder": "autoregressive"})
+        .fit(sines(4, longest=200))
+        .patch_
+        == 1
+    )
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, None, "few"])
+def test_other_patches_are_refused(wrong):
+    with pytest.raises(ParameterError, match="patch must be 'auto' or a positive integer"):
+        SequenceAutoencoder(**TINY | {"patch": wrong}).fit(sines())
+
+
+def test_what_has_no_patches_says_so():
+    with pytest.raises(ParameterError, match="1 with decoder='autoregressive'"):
+        SequenceAutoencoder(**TINY, decoder="autoregressive").fit(sines())
+    with pytest.raises(ParameterError, match="patch=4 is of the default model"):
+        SequenceAutoencoder(**TINY, architecture="repeat").fit([np.ones((5, 1))] * 4)
+    specification = Specification("default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0)
+    with pytest.raises(ParameterError, match="patch must be a positive integer"):
+        build(specification._replace(patch=0))
+
+
+def test_from_the_command_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    refold.sequences.write(sines(), "sines.jsonl")
+    fit = ["fit", "sines.jsonl", "-o", "m.refold", "--max-epochs", "1", "--units", "8", "-q"]
+    assert main([*fit, "--patch", "5"]) == 0
+    capsys.readouterr()
+    assert main(["info", "m.refold"]) == 0
+    assert "of 5 steps" in capsys.readouterr().out
+    assert main(["info", "m.refold", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["patch"] == 5
+    assert main([*fit, "--patch", "0"]) == 2
+    assert "--patch must be" in capsys.readouterr().err
+    assert main([*fit, "--patch", "5", "--decoder", "autoregressive"]) == 2
+    assert "--decoder" in capsys.readouterr().err
