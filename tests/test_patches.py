@@ -14,7 +14,15 @@ from refold.sequences import Sequences
 from refold.storage import _container as container
 from refold.training import pick_patch
 
-TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0, "patch": 4}
+TINY = {
+    "latent_dim": 3,
+    "units": 8,
+    "max_epochs": 2,
+    "refit": False,
+    "refine": 0,
+    "random_state": 0,
+    "patch": 4,
+}
 
 
 def sines(n=24, longest=30):
@@ -52,7 +60,7 @@ def test_patches_learn_what_steps_do():
     rng = np.random.default_rng(0)
     starts = rng.integers(10, 70, size=80)
     steps = [np.where(np.abs(np.arange(80) - s) < 3, 2.5, 0.0)[:, None] for s in starts]
-    settings = TINY | {"units": 24, "max_epochs": 60, "patch": 8, "latent_dim": 2, "refine": 0}
+    settings = TINY | {"units": 24, "max_epochs": 60, "patch": 8, "latent_dim": 2}
     ae = SequenceAutoencoder(**settings).fit(steps)
     pca = refold.evaluation.PCABaseline(2).fit(Sequences.from_list(steps))
     error = np.mean((np.array(ae.reconstruct(steps)) - np.array(steps)) ** 2)
@@ -84,10 +92,8 @@ def test_a_model_from_before_has_patches_of_one_step(tmp_path):
 @pytest.mark.parametrize(
     "options",
     [
-        {"variational": True},
-        {"denoise": "0.2,steps:0.2"},
-        {"scale": "sequence", "depth": 2},
-        {"refine": 0, "decoder": "parallel"},
+        {"variational": True, "depth": 2},
+        {"denoise": "0.2,steps:0.2", "scale": "sequence", "refine": 3, "refit": True},
     ],
     ids=str,
 )
@@ -111,16 +117,19 @@ def test_symbols_are_written_at_once_where_patches_are_asked_for():
 
 
 def test_the_rule_is_by_the_longest_sequence():
-    ae = SequenceAutoencoder(**TINY | {"max_epochs": 1, "patch": "auto"})
-    assert ae.fit(sines()).patch_ == 1
-    long = sines(8, longest=700)
-    assert ae.fit(long).patch_ == pick_patch(int(long.lengths.max())) > 1
-    assert (
-        SequenceAutoencoder(**ae.get_params() | {"decoder": "autoregressive"})
-        .fit(sines(4, longest=200))
-        .patch_
-        == 1
-    )
+    long = sines(6, longest=700)
+    settings = TINY | {"max_epochs": 1, "patch": "auto"}
+    picked = pick_patch(int(long.lengths.max()))
+    assert SequenceAutoencoder(**settings).fit(long).patch_ == picked > 1
+    stepwise = SequenceAutoencoder(**settings, decoder="autoregressive").fit(long)
+    assert stepwise.patch_ == 1
+
+
+def test_short_sequences_are_read_by_step():
+    assert {pick_patch(longest) for longest in range(101)} == {1}
+    patches = [longest / pick_patch(longest) for longest in range(1, 5000)]
+    assert max(patches) <= 150
+    assert min(patches[150:]) > 70
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, None, "few"])
