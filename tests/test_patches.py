@@ -128,8 +128,8 @@ def test_the_rule_is_by_the_longest_sequence():
 def test_short_sequences_are_read_by_step():
     assert {pick_patch(longest) for longest in range(101)} == {1}
     patches = [longest / pick_patch(longest) for longest in range(1, 5000)]
-    assert max(patches) <= 150
-    assert min(patches[150:]) > 70
+    assert max(patches) <= 100
+    assert min(patches[100:]) > 50
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, None, "few"])
