@@ -128,7 +128,9 @@ def test_training_that_goes_on_ends_with_the_same_bits(tmp_path, monkeypatch, fi
 
 
 def test_it_is_of_the_default_model():
-    with pytest.raises(ParameterError, match="decoder must be one of 'auto', 'parallel', 'autoregressive'"):
+    with pytest.raises(
+        ParameterError, match="decoder must be one of 'auto', 'parallel', 'autoregressive'"
+    ):
         SequenceAutoencoder(**TINY | {"decoder": "forward"}).fit(words())
     numbers = np.zeros((8, 4, 1))
     for architecture in ("repeat", lambda **sizes: None):

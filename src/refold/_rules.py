@@ -77,8 +77,12 @@ def _pick_decoder(parameters: Mapping[str, Any], schema: Schema) -> str:
 def _pick_patch(parameters: Mapping[str, Any], decoder: str, lengths: np.ndarray) -> int:
     if parameters["patch"] != "auto":
         return int(parameters["patch"])
-    has_patches = parameters["architecture"] == "default" and decoder == "parallel"
-    return pick_patch(int(lengths.max())) if has_patches else 1
+    if parameters["architecture"] != "default" or decoder != "parallel":
+        return 1
+    # the length of the sequence that an average step is in: few long ones among many short ones
+    # are no reason to read all of them in patches
+    steps = lengths.astype(float)
+    return pick_patch((steps**2).sum() / max(1.0, steps.sum()))
 
 
 def pick_refine(parameters: Mapping[str, Any], source: InMemory | InFiles) -> int:

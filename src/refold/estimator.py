@@ -61,8 +61,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         parallel where a column is numeric or ``patch`` above 1, and else autoregressive.
     patch : int or "auto", default="auto"
         Steps that the LSTMs take and write at once, so that a long sequence is a shorter one to
-        them. "auto" is 1 up to 100 steps, and beyond the smallest power of two by which the
-        longest sequence has 100 patches at most. Of the default model with a parallel decoder.
+        them. "auto" is 1 where the sequence of an average step has 100 steps at most, and beyond
+        the smallest power of two by which it has 64 patches at most. Of the default model with a
+        parallel decoder.
     scale : {"features", "sequence"} or None, default="features"
         Standardise numeric features over the training data; or each sequence by itself, with its
         mean and log-deviation by feature appended to the code; or not at all.

@@ -1,5 +1,6 @@
 """How to train: plain values, and the rules for those that are not given."""
 
+import math
 from typing import Any, NamedTuple
 
 from refold.training._corruption import Corruption
@@ -8,7 +9,7 @@ __all__ = ["Settings", "pick_batch_size", "pick_patch", "pick_refit"]
 
 _SMALL = 2000
 # Patches of the longest sequence at most.
-_MOST_PATCHES = 100
+_SHORT, _MOST_PATCHES = 100, 64
 
 
 class Settings(NamedTuple):
@@ -76,13 +77,13 @@ def pick_batch_size(num_sequences: int) -> int:
     return max(1, min(num_sequences, 64 if num_sequences >= _SMALL else 32))
 
 
-def pick_patch(longest: int) -> int:
-    """Pick the steps a patch: the smallest power of two by which 100 patches or fewer are left.
+def pick_patch(length: float) -> int:
+    """Pick the steps a patch: 1 up to 100 steps, else a power of two for 64 patches at most.
 
     Parameters
     ----------
-    longest : int
-        Longest training length, in steps.
+    length : float
+        Of a typical sequence, in steps.
 
     Returns
     -------
@@ -90,10 +91,12 @@ def pick_patch(longest: int) -> int:
 
     Examples
     --------
-    >>> [pick_patch(longest) for longest in (0, 100, 101, 1000)]
+    >>> [pick_patch(length) for length in (0, 100, 101, 1000)]
     [1, 1, 2, 16]
     """
-    return 1 << max(0, (longest - 1) // _MOST_PATCHES).bit_length()
+    if length <= _SHORT:
+        return 1
+    return 1 << math.ceil(math.log2(length / _MOST_PATCHES))
 
 
 def pick_refit(num_sequences: int, num_held_out: int) -> bool:
