@@ -1,9 +1,11 @@
 """Better codes than the encoder's: those of which the decoder makes the most of each sequence."""
 
+import warnings
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 
 from refold.models._losses import column_errors, observed_mask
@@ -47,6 +49,11 @@ def refine(
     -------
     array of float32 of shape (batch, latent_dim)
 
+    Warns
+    -----
+    UserWarning
+        If Keras does not run on JAX; the codes stay as they are then.
+
     References
     ----------
     .. [1] C. Cremer, X. Li, D. Duvenaud, "Inference Suboptimality in Variational Autoencoders",
@@ -64,6 +71,14 @@ def refine(
     >>> refine(network, np.zeros((3, 2), "float32"), y, y, np.full(3, 5), 4).shape
     (3, 2)
     """
+    if keras.backend.backend() != "jax":
+        warnings.warn(
+            "Codes are the encoder's own: the search for better ones needs Keras on JAX. Set "
+            "KERAS_BACKEND=jax before keras is imported, or fit with refine=0.",
+            UserWarning,
+            stacklevel=4,
+        )
+        return np.asarray(codes, np.float32)
     decoder: Any = network.models.unroll
     run = getattr(decoder, "_refold_refine", None)
     if run is None:
