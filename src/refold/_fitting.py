@@ -157,17 +157,18 @@ def fit(
         rows = chosen if phase == "validated" else None
         return source.scaler(parameters["scale"], units, rows)
 
+    def trained_on(phase: str) -> np.ndarray:
+        return chosen if phase == "validated" else np.arange(len(lengths))
+
     def part(phase: str) -> Part:
-        if phase == "validated":
-            return source.part(scaler(phase), chosen, held_out, longest, seed)
-        return source.part(scaler(phase), np.arange(len(lengths)), np.arange(0), longest, seed)
+        others = held_out if phase == "validated" else np.arange(0)
+        return source.part(scaler(phase), trained_on(phase), others, longest, seed)
 
     def start(phase: str) -> bool:
         if not has_linear_path(network):
             return False
-        rows = chosen if phase == "validated" else np.arange(len(lengths))
         numbers = len(specification.kinds), specification.latent_dim, specification.max_steps
-        sample = source.sample(rows, sample_size(*numbers), seed)
+        sample = source.sample(trained_on(phase), sample_size(*numbers), seed)
         scaled = scaler(phase).transform(sample)
         return set_linear_start(network, scaled, seed=seed, corruption=corruption)
 
@@ -192,8 +193,7 @@ def fit(
         measured.report(network, own, outcome, refine_steps=refine_steps, max_epochs=max_epochs)
     active = None
     if specification.variational:
-        rows = chosen if outcome.phase == "validated" else np.arange(len(lengths))
-        sample = source.sample(rows, MOST_SEQUENCES, seed)
+        sample = source.sample(trained_on(outcome.phase), MOST_SEQUENCES, seed)
         active = count_active(scaler(outcome.phase).transform(sample), network)
         report_active(active, specification.latent_dim, verbose=parameters["verbose"])
     fitted = Fitted(

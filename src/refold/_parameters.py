@@ -25,6 +25,13 @@ def _integer(least: int, *, optional: bool = False) -> _Rule:
     return _Rule(noun, lambda value: _is(value, Integral) and value >= least, optional)
 
 
+def _auto_or(rule: _Rule) -> _Rule:
+    return _Rule(
+        f"'auto' or {rule.expected}",
+        lambda value: value == "auto" if isinstance(value, str) else rule.holds(value),
+    )
+
+
 def _is(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
@@ -83,10 +90,7 @@ _RULES = {
     "depth": _integer(1),
     "architecture": _one_of("default", "repeat", "reshape", "dense", or_callable=True),
     "decoder": _one_of("auto", "parallel", "autoregressive"),
-    "patch": _Rule(
-        "'auto' or a positive integer",
-        lambda v: v == "auto" if isinstance(v, str) else _integer(1).holds(v),
-    ),
+    "patch": _auto_or(_integer(1)),
     "scale": _one_of("features", "sequence", None),
     "max_epochs": _integer(1, optional=True),
     "batch_size": _integer(1, optional=True),
@@ -98,10 +102,7 @@ _RULES = {
     "refit": _Rule(
         "'auto', True or False", lambda v: isinstance(v, bool | np.bool_) or v == "auto"
     ),
-    "refine": _Rule(
-        "'auto' or an integer of at least 0",
-        lambda v: v == "auto" if isinstance(v, str) else _is(v, Integral) and v >= 0,
-    ),
+    "refine": _auto_or(_integer(0)),
     "optimizer": _Rule(
         "the name of a Keras optimizer or a keras.optimizers.Optimizer",
         _is_optimizer,
