@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, NamedTuple
 
-from refold._held_out import say
 from refold._parameters import check_parameters, draw_seed
+from refold._say import say
 from refold._sources import open_source
 from refold._trials import Trials
 from refold.errors import DataError, ParameterError

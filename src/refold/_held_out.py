@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
 
 from refold._codec import decode, encode, predict_lengths
+from refold._say import say
 from refold._sources import InFiles, InMemory
 from refold.evaluation import PCABaseline, accuracy, nmse
 from refold.models import Network
 from refold.sequences import Scaler, Sequences
 from refold.training import Outcome
 
-__all__ = ["HeldOut", "Standing", "describe", "holding", "say"]
+__all__ = ["HeldOut", "Standing", "describe", "holding"]
 
 # Held-out sequences at most that an error is measured on.
 _MOST_SEQUENCES = 1000
@@ -227,8 +227,3 @@ def holding(network: Network, weights: list[np.ndarray] | None) -> Iterator[None
     finally:
         for variable, value in zip(network.variables, own, strict=True):
             variable.assign(value)
-
-
-def say(line: str) -> None:
-    """Write one line to standard error, where progress is shown."""
-    Console(stderr=True, soft_wrap=True, highlight=False).print(line, markup=False)

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from refold._held_out import say
+from refold._say import say
 from refold._trials import Trials
 from refold.errors import ParameterError
 from refold.sequences import Scan, Sequences

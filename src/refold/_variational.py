@@ -4,9 +4,8 @@ import warnings
 from numbers import Integral
 from typing import Any
 
-from rich.console import Console
-
 from refold._codec import encode
+from refold._say import say
 from refold.errors import ParameterError
 from refold.models import Network
 from refold.sequences import Scaler, Sequences
@@ -65,8 +64,7 @@ def report_active(active: int, latent_dim: int, *, verbose: int) -> None:
             stacklevel=4,
         )
     if verbose:
-        said = f"{active} of {latent_dim} numbers of the code are active."
-        Console(stderr=True, highlight=False, soft_wrap=True).print(said)
+        say(f"{active} of {latent_dim} numbers of the code are active.")
 
 
 def check_can_sample(n: Any, network: Network, scaler: Scaler) -> None:
