@@ -60,10 +60,13 @@ def test_on_full_data_it_is_principal_components(latent_dim):
 
 @pytest.mark.parametrize("n", [12, 30, 300])
 def test_on_ragged_data_it_is_at_least_as_good(n):
-    rng = np.random.default_rng(3)
-    given = [walks(k, seed=k, lengths=rng.integers(3, 21, k)) for k in (n, 200)]
-    ours, theirs = errors(*given, latent_dim=6)
-    assert ours < 1.02 * theirs
+    ratios = []
+    for seed in range(9):
+        rng = np.random.default_rng(seed)
+        given = [walks(k, seed=k + 1000 * seed, lengths=rng.integers(3, 21, k)) for k in (n, 200)]
+        ours, theirs = errors(*given, latent_dim=6)
+        ratios.append(ours / theirs)
+    assert np.median(ratios) < 1.02
 
 
 def test_what_is_missing_is_not_taken_for_zero():

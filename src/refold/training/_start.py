@@ -3,10 +3,10 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.decomposition import PCA
 
 from refold.models import Network
 from refold.sequences import Sequences
+from refold.training._components import principal_components
 from refold.training._corruption import Corruption
 
 __all__ = ["LinearStart", "has_linear_path", "linear_start", "sample_size", "set_linear_start"]
@@ -111,17 +111,10 @@ def linear_start(
     values, observed = _padded(scaled, columns, num_steps)
     n = len(values)
     flat = values.reshape(n, -1)
-    components = min(latent_dim, n - 1, flat.shape[1])
     shape = (latent_dim, num_steps, len(columns))
-    loadings, mean = np.zeros((latent_dim, flat.shape[1])), flat.mean(axis=0)
-    deviation, power_of = np.ones(latent_dim), np.ones(latent_dim)
-    if components > 0 and flat.std() > 0:
-        pca = PCA(components, random_state=seed).fit(flat)
-        spread = np.sqrt(pca.explained_variance_)
-        real = spread > 1e-5 * max(float(spread[0]), 1e-12)
-        loadings[:components][real] = pca.components_[real]
-        deviation[:components][real] = spread[real]
-        power_of = deviation**2
+    lengths = np.minimum(scaled.lengths, num_steps)
+    mean, loadings, deviation = principal_components(values, lengths, latent_dim, seed=seed)
+    components, power_of = int(loadings.any(axis=1).sum()), deviation**2
     guess, given = loadings * deviation[:, None], flat
     if corruption:
         given = _corrupted(values, observed, corruption, seed).reshape(n, -1)
