@@ -1,6 +1,7 @@
 """Before any test: Keras runs on Refold's backend, what was compiled once is kept for the session,
 
-and tests may import what lies beside them.
+and tests may import what lies beside them.  Most of the time of a test is XLA's compiling, and half
+of that is optimisation of what runs for a moment: tests do without it, unless XLA_FLAGS is set.
 """
 
 import os
@@ -13,6 +14,7 @@ import pytest
 import refold
 
 assert refold.__version__
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 sys.path.insert(0, str(Path(__file__).parent))
 
 

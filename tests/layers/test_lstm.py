@@ -283,7 +283,7 @@ REASONS = [
 ]
 
 
-@pytest.mark.parametrize(("options", "reason"), REASONS, ids=str)
+@pytest.mark.parametrize(("options", "reason"), REASONS, ids=[reason for _, reason in REASONS])
 def test_what_the_kernel_cannot_do_runs_on_the_scan_unless_fused_is_asked_for(options, reason):
     x = normal(B, T, F)
     ours, theirs = pair(engine="auto", return_sequences=True, **options)

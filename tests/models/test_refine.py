@@ -84,8 +84,9 @@ def test_a_code_does_not_depend_on_its_company(fitted, vowels):
     alone = np.concatenate([fitted.transform(test[i : i + 1]) for i in range(5)])
     mixed = fitted.transform([*test.to_list(), np.zeros((60, 12))])[:-1]
     deviation = codes.std(axis=0).min()
-    assert np.abs(alone - codes[:5]).max() < 1e-3 * deviation
-    assert np.abs(mixed - codes).max() < 1e-3 * deviation
+    # ten steps of a search make more of rounding than one pass
+    assert np.abs(alone - codes[:5]).max() < 3e-3 * deviation
+    assert np.abs(mixed - codes).max() < 3e-3 * deviation
 
 
 def test_symbols_are_searched_for_too():

@@ -1,0 +1,188 @@
+"""How well missing values are filled in: Refold, the mean, and PCA with iterated filling.
+
+``python -m benchmarks.missing`` takes about 6 minutes on two cores.
+
+Values are hidden at random, or in one block of steps a sequence, in the training and in the test
+split alike; the error is that of the hidden values of the test split, which all methods are to
+fill in from what is left, told the lengths.  16 numbers a code.
+
+- The mean: of the feature, and of the feature at that step.
+- PCA with iterated filling: components of the padded training split whose gaps begin as the means
+  by step and are filled with what the components say, until that changes no more; the gaps of the
+  test split likewise, by the components found.
+- Refold by its defaults: the codes are decoded, and what is in the gaps is taken.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+import refold
+from benchmarks._results import table, write_page
+from refold.evaluation import nmse
+from refold.sequences import Scaler, Sequences
+
+LATENT_DIM = 16
+ITERATIONS = 100
+PATTERNS = {
+    "none in training, a tenth in use": ("random", 0.0, 0.1),
+    "none in training, half in use": ("random", 0.0, 0.5),
+    "a tenth at random": ("random", 0.1, 0.1),
+    "three tenths at random": ("random", 0.3, 0.3),
+    "half at random": ("random", 0.5, 0.5),
+    "a block of three tenths": ("block", 0.3, 0.3),
+    "a block of half": ("block", 0.5, 0.5),
+}
+
+
+def hide(sequences: Sequences, kind: str, share: float, seed: int) -> tuple[Sequences, Sequences]:
+    """Return sequences without a share of their values, and those values alone."""
+    rng = np.random.default_rng(seed)
+    hidden = np.zeros(sequences.values.shape, bool)
+    if kind == "random":
+        hidden = rng.random(hidden.shape) < share
+    else:
+        for first, length in zip(sequences.offsets, sequences.lengths, strict=False):
+            steps = round(share * length)
+            begin = first + rng.integers(0, length - steps + 1)
+            hidden[begin : begin + steps] = True
+    return tuple(
+        sequences.with_values(np.where(where, np.nan, sequences.values))
+        for where in (hidden, ~hidden)
+    )
+
+
+def means(train: Sequences, *, by_step: bool) -> Callable[[Sequences], Sequences]:
+    """Fill with means."""
+    of_all = np.nanmean(train.values, axis=0)
+
+    def fill(sequences: Sequences) -> Sequences:
+        if not by_step:
+            return sequences.with_values(np.tile(of_all, (len(sequences.values), 1)))
+        return _cut(_means_by_step(train, sequences), sequences)
+
+    return fill
+
+
+def iterated_pca(train: Sequences) -> Callable[[Sequences], Sequences]:
+    """Fill with principal components of what is filled."""
+    scaler = Scaler.fit(train, mode="features")
+    given = scaler.transform(train)
+    steps = int(train.lengths.max())
+    begin = _means_by_step(given, given)
+    filled, known = _pad(given, steps)
+    filled = np.where(known, filled, begin)
+    pca = PCA(LATENT_DIM, random_state=0)
+    for _ in range(ITERATIONS):
+        back = pca.inverse_transform(pca.fit_transform(_flat(filled))).reshape(filled.shape)
+        filled = np.where(known, filled, back)
+
+    def fill(sequences: Sequences) -> Sequences:
+        scaled = scaler.transform(sequences)
+        values, there = _pad(scaled, steps)
+        values = np.where(there, values, _means_by_step(given, scaled))
+        for _ in range(ITERATIONS):
+            back = pca.inverse_transform(pca.transform(_flat(values))).reshape(values.shape)
+            values = np.where(there, values, back)
+        return scaler.inverse_transform(_cut(values, scaled))
+
+    return fill
+
+
+def refold_default(train: Sequences) -> Callable[[Sequences], Sequences]:
+    """Decode the codes of what is left."""
+    ae = refold.SequenceAutoencoder(LATENT_DIM, random_state=0, time_budget=60).fit(train)
+
+    def fill(sequences: Sequences) -> Sequences:
+        back = ae.inverse_transform(ae.transform(sequences), lengths=sequences.lengths)
+        return sequences.with_values(np.concatenate([np.asarray(one) for one in back]))
+
+    return fill
+
+
+METHODS: dict[str, Callable[[Sequences], Callable[[Sequences], Sequences]]] = {
+    "mean": functools.partial(means, by_step=False),
+    "mean by step": functools.partial(means, by_step=True),
+    "PCA, iterated filling": iterated_pca,
+    "Refold": refold_default,
+}
+
+
+def data_sets() -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, training and test split."""
+    from sklearn.datasets import load_digits
+
+    vowels = refold.datasets.japanese_vowels()
+    yield "JapaneseVowels", vowels.train, vowels.test
+    images = load_digits().images.astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(images))
+    yield (
+        "digits",
+        *(
+            Sequences.from_list(list(images[rows]), kinds="numeric")
+            for rows in (order[:1200], order[1200:])
+        ),
+    )
+
+
+def _pad(scaled: Sequences, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return padded values, and what is known: padding is known to be zero."""
+    values = np.zeros((len(scaled), steps, scaled.values.shape[1]))
+    for row, (first, length) in enumerate(zip(scaled.offsets, scaled.lengths, strict=False)):
+        kept = min(int(length), steps)
+        values[row, :kept] = scaled.values[first : first + kept]
+    return np.nan_to_num(values), ~np.isnan(values)
+
+
+def _means_by_step(train: Sequences, sequences: Sequences) -> np.ndarray:
+    """Return the training means of feature and step, padded."""
+    steps = int(train.lengths.max())
+    values, known = _pad(train, steps)
+    real = known & (np.arange(steps) < train.lengths[:, None])[:, :, None]
+    overall = np.nanmean(train.values, axis=0)
+    number = real.sum(axis=0)
+    at = np.where(number > 0, (values * real).sum(axis=0) / np.maximum(number, 1), overall)
+    within = (np.arange(steps) < sequences.lengths[:, None])[:, :, None]
+    return np.where(within, at, 0.0)
+
+
+def _cut(padded: np.ndarray, sequences: Sequences) -> Sequences:
+    """Take the real steps; those beyond the padded ones are zero."""
+    values = np.zeros(sequences.values.shape)
+    for row, (first, length) in enumerate(zip(sequences.offsets, sequences.lengths, strict=False)):
+        kept = min(int(length), padded.shape[1])
+        values[first : first + kept] = padded[row, :kept]
+    return sequences.with_values(values)
+
+
+def _flat(padded: np.ndarray) -> np.ndarray:
+    return padded.reshape(len(padded), -1)
+
+
+def main() -> None:
+    """Measure, and write ``results/missing.md``."""
+    rows = []
+    for name, train, test in data_sets():
+        units = Scaler.fit(train, mode="features")
+        for pattern, (kind, in_training, in_use) in PATTERNS.items():
+            given, _ = hide(train, kind, in_training, seed=0)
+            left, wanted = hide(test, kind, in_use, seed=1)
+            errors = [nmse(wanted, fit(given)(left), units) for fit in METHODS.values()]
+            rows.append([name, pattern, *(f"{error:.3f}" for error in errors)])
+            print(*rows[-1], sep=", ", flush=True)
+    write_page(
+        "missing",
+        "Missing values",
+        [
+            f"NMSE of the hidden values of the test split, {LATENT_DIM} numbers a code, one seed, "
+            "all told the lengths.",
+            table(["data", "hidden", *METHODS], rows),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
