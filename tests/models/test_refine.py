@@ -24,7 +24,8 @@ def test_every_row_finds_its_own_minimum():
     start = jnp.array([[-1.2, 1.0], [2.0, 2.0], [0.0, 0.0], [1.0, 1.0]], "float32")
     assert np.allclose(rosenbrock(start), [rosen(x) for x in np.asarray(start)])
     found = minimize_rows(rosenbrock, start, 80)
-    assert float(rosenbrock(found).max()) < 0.01  # from 24, along a valley that rounding makes rough
+    # from 24, along a valley that rounding makes rough
+    assert float(rosenbrock(found).max()) < 0.01
 
 
 def test_no_row_ever_rises():
