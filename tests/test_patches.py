@@ -117,7 +117,7 @@ def test_symbols_are_written_at_once_where_patches_are_asked_for():
 
 
 def test_the_rule_is_by_the_sequence_of_an_average_step():
-    long = sines(6, longest=700)
+    long = sines(6, longest=250)
     settings = TINY | {"max_epochs": 1, "patch": "auto"}
     picked = pick_patch(np.repeat(long.lengths, long.lengths).mean())
     assert SequenceAutoencoder(**settings).fit(long).patch_ == picked > 1

@@ -16,10 +16,10 @@ from sklearn.utils.extmath import randomized_svd
 __all__ = ["Components", "principal_components"]
 
 # So many sequences speak for themselves, and so many values take too long to try mixtures on.
-_MANY_SEQUENCES, _MANY_VALUES = 2000, 1 << 20
+_MANY_SEQUENCES, _MANY_VALUES = 2000, 1 << 17
 _FOLDS = 5
 _SURE = 1.5  # standard errors by which a mixture has to be better than the first
-_ROWS = 1000  # of surrogates, and of warped copies, about
+_ROWS, _COPIED_VALUES = 1000, 600_000  # of surrogates, and of warped copies, about
 _OWN = 0.25  # share of the sequences themselves where there are warped copies
 _WAVES = 4
 # A decomposition of this size is not computed in full if but this share of it is wanted.
@@ -150,9 +150,9 @@ def _mixed(
 ) -> list[np.ndarray]:
     """Return rows for each mixture, whose product with themselves is its covariance."""
     rng = np.random.default_rng([seed, 0xC0B1])
-    n, num_steps, num_columns = series.shape
+    n, num_steps = series.shape[:2]
     mean = series.mean(axis=0)
-    copies = -(-min(_ROWS, _MANY_VALUES // (num_steps * num_columns)) // n)
+    copies = -(-min(_ROWS, _COPIED_VALUES // mean.size) // n)
     own = (series - mean).reshape(n, -1) / np.sqrt(n)
     many, their_lengths = np.tile(series, (copies, 1, 1)), np.tile(lengths, copies)
     surrogates = _surrogates(many - mean, rng).reshape(n * copies, -1)
