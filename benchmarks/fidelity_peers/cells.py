@@ -17,6 +17,8 @@ FACTOR, DIFFERENCE = 1.02, 0.0005
 TIE = 1e-3
 # PCA's error in cells whose ratios are averaged: below, there is nothing left to gain.
 ERRORS = (0.002, 0.9)
+# What is aimed at: that average, and the share of cells in which nothing beats ours.
+MEAN_RATIO, BEST_SHARE = 0.75, 0.9
 
 
 class Outcome(NamedTuple):
@@ -116,14 +118,15 @@ def judge(cells: list[Cell]) -> list[Verdict]:
             Verdict(
                 "numbers: error over PCA's, geometric mean of the cells with at most half as many "
                 f"numbers as the series and an NMSE of PCA from {ERRORS[0]} to {ERRORS[1]}",
-                "below 1",
+                f"at most {MEAN_RATIO}",
                 f"{mean:.3f}, {len(ratios)} cells",
-                mean < 1,
+                mean <= MEAN_RATIO,
             )
         )
     if shared:
         got = f"in {len(shared) - len(lost)} of {len(shared)}{_but(lost)}"
-        verdicts.append(Verdict("best of all", "in every cell", got, not lost))
+        share = 1 - len(lost) / len(shared)
+        verdicts.append(Verdict("best of all", "in nine cells of ten", got, share >= BEST_SHARE))
     return verdicts
 
 
