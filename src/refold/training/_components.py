@@ -1,9 +1,9 @@
 """Principal components that few sequences are enough for.
 
-The covariance of few sequences says nothing of what none of them did.  Two things are known of
-series before any is seen: what happens at one time could happen at another, and it could have been
-a little earlier or later.  Surrogates say the first, warped copies the second; both are mixed with
-the sequences themselves, as much as cross-validation finds sure to help.
+The covariance of few sequences says nothing of what none of them did.  Two things often hold of
+series: what happens at one time could happen at another, and it could have been a little earlier
+or later.  Surrogates say the first, warped copies the second; both are mixed with the sequences
+themselves, where cross-validation finds that to help.
 """
 
 from collections.abc import Sequence
@@ -59,23 +59,33 @@ class Components(NamedTuple):
     loadings : array of shape (n_components, num_steps * n_columns)
         Orthonormal; zero where the data has no such component.
     deviation : array of shape (n_components,)
-        Of a code; 1 where the loading is zero.
+        Of a code, at least as much as surrogates say that count for one sequence; 1 where the
+        loading is zero.
+    left : float
+        Squared error of a sequence that was held out, summed over what was observed; NaN where
+        there was no cross-validation.
     """
 
     mean: np.ndarray
     loadings: np.ndarray
     deviation: np.ndarray
+    left: float = np.nan
 
 
 def principal_components(
-    series: np.ndarray, lengths: np.ndarray, n_components: int, *, seed: int
+    series: np.ndarray,
+    lengths: np.ndarray,
+    n_components: int,
+    *,
+    seed: int,
+    observed: np.ndarray | None = None,
 ) -> Components:
     """Find the principal components of series; of few, of a mixture with what could be others.
 
     Surrogates have the spectrum of a sequence and random phases, which columns share [1]_; copies
-    are warped in time [2]_.  Below 2000 sequences, they are mixed in if in 5-fold cross-validation
-    that lowers the error of held-out sequences by more than one and a half standard errors; where
-    there are more components than sequences, surrogates alone tell the rest.
+    are warped in time [2]_.  Below 2000 sequences and 130,000 padded values, they are mixed in if
+    in 5-fold cross-validation that lowers the error of held-out sequences by more than one and a
+    half standard errors; where there are more components than sequences, surrogates tell the rest.
 
     Parameters
     ----------
@@ -86,6 +96,8 @@ def principal_components(
     n_components : int
     seed : int
         Of folds, phases and warps, and of the projections by which a large decomposition is found.
+    observed : array of bool of the same shape as the series, optional
+        What counts as error in cross-validation; by default, what is within the lengths.
 
     Returns
     -------
@@ -106,43 +118,53 @@ def principal_components(
     >>> bool((left**2).mean() < 1e-3)
     True
     """
-    n = len(series)
+    n, num_steps, num_columns = series.shape
     mean = series.mean(axis=0).ravel()
-    if n >= _MANY_SEQUENCES or series.size > _MANY_VALUES:
+    if observed is None:
+        observed = np.repeat(np.arange(num_steps) < lengths[:, None], num_columns, axis=1)
+    observed = observed.reshape(n, -1)
+    least, left = 0.0, np.nan
+    slow = mean.size > _LARGE and n_components >= _FEW * _LARGE
+    if n >= _MANY_SEQUENCES or series.size > _MANY_VALUES or slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
-        mixture = _choose(series, lengths, n_components, seed)
-        rows = _mixed(series, lengths, [mixture], seed)[0]
+        mixture, left = _choose(series, lengths, observed, n_components, seed)
+        rows, of_one = _mixed(series, lengths, [mixture, _Mixture(1.0)], seed)
     else:
         rows = np.zeros((1, len(mean)))
     spread, directions = _decompose(rows, n_components, seed)
-    least = 1e-5 * max(float(spread[0]), 1e-12)
-    real = np.flatnonzero(spread > least)
+    smallest = 1e-6 * max(float(spread[0]), 1e-12)
+    real = np.flatnonzero(spread > smallest)
     codes = (series.reshape(n, -1) - mean) @ directions[real].T
+    if np.isfinite(left):
+        least = np.sqrt(((of_one[n:] @ directions[real].T) ** 2).sum(axis=0))
     loadings, deviation = np.zeros((n_components, len(mean))), np.ones(n_components)
     loadings[real] = directions[real]
-    deviation[real] = np.maximum(np.sqrt((codes**2).sum(axis=0) / max(n - 1, 1)), least)
-    return Components(mean, loadings, deviation)
+    own = np.sqrt((codes**2).sum(axis=0) / max(n - 1, 1))
+    deviation[real] = np.maximum(np.maximum(own, least), smallest)
+    return Components(mean, loadings, deviation, left)
 
 
-def _choose(series: np.ndarray, lengths: np.ndarray, n_components: int, seed: int) -> _Mixture:
-    """Return the mixture whose components are sure to explain held-out sequences best."""
-    n, num_steps, num_columns = series.shape
+def _choose(
+    series: np.ndarray, lengths: np.ndarray, observed: np.ndarray, n_components: int, seed: int
+) -> tuple[_Mixture, float]:
+    """Return the mixture whose components explain held-out sequences best, and their error."""
+    n = len(series)
     fold_of = np.random.default_rng([seed, 0xF01D]).permutation(n) % _FOLDS
     errors = np.zeros((len(_MIXTURES), n))
     for fold in range(min(_FOLDS, n)):
         held = fold_of == fold
         given = series[~held]
-        wanted = (series[held] - given.mean(axis=0)).reshape(-1, num_steps * num_columns)
-        real = np.repeat(np.arange(num_steps) < lengths[held, None], num_columns, axis=1)
+        wanted = (series[held] - given.mean(axis=0)).reshape(-1, given[0].size)
         for i, rows in enumerate(_mixed(given, lengths[~held], _MIXTURES, seed)):
             _, directions = _decompose(rows, n_components, seed)
             left = wanted - wanted @ directions.T @ directions
-            errors[i, held] = (left**2 * real).sum(axis=1)
+            errors[i, held] = (left**2 * observed[held]).sum(axis=1)
     gain = errors[0] - errors
     sure = gain.mean(axis=1) - _SURE * gain.std(axis=1) / np.sqrt(n)
     sure[0] = 0.0
-    return _MIXTURES[int(np.argmax(sure))]
+    best = int(np.argmax(sure))
+    return _MIXTURES[best], float(errors[best].mean())
 
 
 def _mixed(
@@ -170,7 +192,7 @@ def _mixed(
 
 
 def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return series whose covariance is that of two times alone by how far they are apart."""
+    """Return series whose covariance of two times depends only on how far they are apart."""
     n, num_steps, _ = centred.shape
     # as many zeros behind them, so that the end does not run into the beginning
     spectrum = np.fft.rfft(centred, 2 * num_steps, axis=1)

@@ -87,7 +87,7 @@ def linear_start(
     latent_dim, num_steps : int
         Width of the code, and steps that have weights.
     seed : int
-        Of the random projections by which a large decomposition is found, and of the corruption.
+        Of `principal_components`, and of the corruption.
     corruption : Corruption, optional
         What is done to inputs.
 
@@ -113,7 +113,9 @@ def linear_start(
     flat = values.reshape(n, -1)
     shape = (latent_dim, num_steps, len(columns))
     lengths = np.minimum(scaled.lengths, num_steps)
-    mean, loadings, deviation = principal_components(values, lengths, latent_dim, seed=seed)
+    mean, loadings, deviation, left = principal_components(
+        values, lengths, latent_dim, seed=seed, observed=observed
+    )
     components, power_of = int(loadings.any(axis=1).sum()), deviation**2
     guess, given = loadings * deviation[:, None], flat
     if corruption:
@@ -126,13 +128,18 @@ def linear_start(
     power = np.einsum("ntc,ntc->c", values, values)
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
     difference = (values - (codes @ guess + mean).reshape(values.shape)) * observed
-    noise = (difference**2).sum() / count.sum() * n / max(1, n - 1 - components)
+    seen_error = (difference**2).sum()
+    # held-out sequences are explained worse than those that the components are of
+    optimism = n / max(1, n - 1 - components)
+    if 2 * components >= n and np.isfinite(left):
+        optimism = max(1.0, left * n / max(seen_error, 1e-6 * power.sum()))
+    noise = seen_error * optimism / count.sum()
     prior = np.concatenate([(guess**2).mean(axis=1), [max(power.sum() / count.sum(), 1e-12)]])
     penalty = noise / np.maximum(prior, 1e-12 * prior.max())
     known = np.concatenate([guess, mean[None]]).reshape(latent_dim + 1, num_steps, -1)
     decoder = known + _regress(codes, difference, observed, penalty)
     back = np.einsum("nd,dtc->ntc", codes, decoder[:-1]) + decoder[-1]
-    error = (((back - values) * observed) ** 2).sum(axis=(0, 1)) * n / max(1, n - 1 - components)
+    error = (((back - values) * observed) ** 2).sum(axis=(0, 1)) * optimism
     return LinearStart(
         weights.reshape(shape).transpose(1, 2, 0),
         -weights @ mean,
