@@ -202,8 +202,8 @@ def main() -> None:
         "Missing values",
         [
             f"NMSE of the hidden values of the test split, {LATENT_DIM} numbers a code, all told "
-            "the lengths. A block is of whole steps, at least as many as the share comes to. What is "
-            "hidden and Refold's seed were drawn once; from seed to seed its figures on "
+            "the lengths. A block is of whole steps, at least as many as the share comes to. What "
+            "is hidden and Refold's seed were drawn once; from seed to seed its figures on "
             "JapaneseVowels move by about 0.005.",
             table(["data", "hidden", *METHODS], rows),
         ],
