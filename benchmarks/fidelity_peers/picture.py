@@ -4,6 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
 from benchmarks.fidelity_peers.cells import Cell
 from benchmarks.fidelity_peers.data import DATA
 from benchmarks.fidelity_peers.methods import METHODS, OURS, PCA
@@ -23,10 +26,8 @@ COLOURS = {OURS: ACCENT, PCA: "#222222", **dict(zip(PEERS, PALETTE[1:], strict=F
 
 def draw(cells: list[Cell], path: Path) -> None:
     """Draw the cells into a file."""
-    from matplotlib.figure import Figure
-
     names = list(dict.fromkeys(cell.data for cell in cells))
-    columns = min(4, len(names))
+    columns = min(4, len(names)) if len(names) not in {5, 6} else 3
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(3.3 * columns + 0.3, 2.9 * rows + 0.7), dpi=150, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -73,6 +74,9 @@ def _panel(ax: Any, name: str, cells: list[Cell]) -> dict[str, Any]:
     ax.set_xticks(ticks, [str(tick) for tick in ticks])
     ax.minorticks_off()
     ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(top=2)
     ax.axhline(1, color=MUTED, linewidth=0.8)
     ax.set_xlabel("numbers a code", fontsize=8)
