@@ -1,6 +1,6 @@
 """How well missing values are filled in: Refold, the mean, and PCA with iterated filling.
 
-``python -m benchmarks.missing`` takes about 8 minutes on two cores.
+``python -m benchmarks.missing`` takes about 5 minutes on two cores.
 
 Values are hidden at random, or in one block of steps a sequence, in the training and in the test
 split alike; the error is that of the hidden values of the test split, which all methods are to
@@ -17,7 +17,7 @@ fill in from what is left, told the lengths.  16 numbers a code.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from sklearn.decomposition import PCA
 
 import refold
 from benchmarks._results import table, write_page
+from benchmarks.fidelity_peers.data import DATA
 from refold.evaluation import nmse
 from refold.sequences import Scaler, Sequences
 
@@ -134,23 +135,6 @@ METHODS: dict[str, Callable[[Sequences], Callable[[Sequences], Sequences]]] = {
 }
 
 
-def data_sets() -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, training and test split."""
-    from sklearn.datasets import load_digits
-
-    vowels = refold.datasets.japanese_vowels()
-    yield "JapaneseVowels", vowels.train, vowels.test
-    images = load_digits().images.astype(np.float32)
-    order = np.random.default_rng(0).permutation(len(images))
-    yield (
-        "digits",
-        *(
-            Sequences.from_list(list(images[rows]), kinds="numeric")
-            for rows in (order[:1200], order[1200:])
-        ),
-    )
-
-
 def _pad(scaled: Sequences, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return padded values, and what is known: padding is known to be zero."""
     values = np.zeros((len(scaled), steps, scaled.values.shape[1]))
@@ -189,13 +173,14 @@ def _flat(padded: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Measure, and write ``results/missing.md``."""
     rows = []
-    for name, train, test in data_sets():
+    for data in (DATA["vowels"], DATA["digits"]):
+        train, test = data.load()
         units = Scaler.fit(train, mode="features")
         for pattern, (kind, in_training, in_use) in PATTERNS.items():
             given, _ = hide(train, kind, in_training, seed=0)
             left, wanted = hide(test, kind, in_use, seed=1)
             errors = [nmse(wanted, fit(given)(left), units) for fit in METHODS.values()]
-            rows.append([name, pattern, *(f"{error:.3f}" for error in errors)])
+            rows.append([data.title, pattern, *(f"{error:.3f}" for error in errors)])
             print(*rows[-1], sep=", ", flush=True)
     write_page(
         "missing",

@@ -27,8 +27,8 @@ COLOURS = {OURS: ACCENT, PCA: "#222222", **dict(zip(PEERS, PALETTE[1:], strict=F
 def draw(cells: list[Cell], path: Path) -> None:
     """Draw the cells into a file."""
     names = list(dict.fromkeys(cell.data for cell in cells))
-    columns = min(4, len(names)) if len(names) not in {5, 6} else 3
-    rows = math.ceil(len(names) / columns)
+    rows = math.ceil(len(names) / 4)
+    columns = math.ceil(len(names) / rows)
     figure = Figure(figsize=(3.3 * columns + 0.3, 2.9 * rows + 0.7), dpi=150, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     handles: dict[str, Any] = {}
