@@ -137,10 +137,8 @@ METHODS: dict[str, Callable[[Sequences], Callable[[Sequences], Sequences]]] = {
 
 def _pad(scaled: Sequences, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return padded values, and what is known: padding is known to be zero."""
-    values = np.zeros((len(scaled), steps, scaled.values.shape[1]))
-    for row, (first, length) in enumerate(zip(scaled.offsets, scaled.lengths, strict=False)):
-        kept = min(int(length), steps)
-        values[row, :kept] = scaled.values[first : first + kept]
+    values = scaled.to_padded(0.0)[:, :steps]
+    values = np.pad(values, ((0, 0), (0, steps - values.shape[1]), (0, 0)))
     return np.nan_to_num(values), ~np.isnan(values)
 
 
