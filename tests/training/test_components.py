@@ -114,8 +114,9 @@ def test_a_seed_gives_the_same_components_again():
     np.testing.assert_array_equal(once.loadings, again.loadings)
 
 
-def test_surrogates_keep_the_power_and_what_columns_share():
-    given = np.repeat(noise(400, num_columns=1), 2, axis=2)
+@pytest.mark.parametrize("num_steps", [1, 12])  # of one step, there are but two real frequencies
+def test_surrogates_keep_the_power_and_what_columns_share(num_steps):
+    given = np.repeat(noise(4000, num_steps=num_steps, num_columns=1), 2, axis=2)
     made = _surrogates(given, np.random.default_rng(0))
     np.testing.assert_allclose(made[..., 0], made[..., 1], atol=1e-12)
     # the zeros behind a series get half of its power

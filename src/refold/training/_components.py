@@ -197,6 +197,8 @@ def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     # as many zeros behind them, so that the end does not run into the beginning
     spectrum = np.fft.rfft(centred, 2 * num_steps, axis=1)
     phases = np.exp(2j * np.pi * rng.random((n, spectrum.shape[1], 1)))
+    # a real series has no other phase there
+    phases[:, [0, -1]] = rng.choice([-1.0, 1.0], (n, 2, 1))
     return np.fft.irfft(spectrum * phases, 2 * num_steps, axis=1)[:, :num_steps]
 
 
