@@ -8,12 +8,13 @@ import numpy as np
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
 from refold.models import Specification
-from refold.sequences import Schema
 from refold.training import Corruption, pick_patch
 
 __all__ = ["pick_refine", "specify"]
 
 _DROPOUT = 0.2
+# Steps of a sequence of symbols up to which it is written step by step, with no linear path.
+_FEW_SYMBOLS = 32
 # Steps of the search for a code, and training sequences from which it is left out by default.
 _REFINE_STEPS, _FEW_TO_REFINE = 10, 2000
 
@@ -41,7 +42,9 @@ def specify(
         If steps are to be dropped from what cannot do without any.
     """
     schema, lengths = source.sequences.schema, source.sequences.lengths
-    architecture, decoder = parameters["architecture"], _pick_decoder(parameters, schema)
+    architecture, typical = parameters["architecture"], _typical(lengths)
+    symbols = architecture == "default" and not schema.numeric.any()
+    decoder = _pick_decoder(parameters, symbols=symbols, length=typical)
     drops_steps = Corruption.of(parameters["denoise"]).steps > 0
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
@@ -62,27 +65,34 @@ def specify(
         length_deviation=float(lengths[chosen].std()),
         decoder=decoder,
         variational=bool(parameters["variational"]),
-        patch=_pick_patch(parameters, decoder, lengths),
+        patch=_pick_patch(parameters, decoder, typical),
+        linear_path=decoder == "parallel" and typical > _FEW_SYMBOLS if symbols else None,
     )
 
 
-def _pick_decoder(parameters: Mapping[str, Any], schema: Schema) -> str:
-    """Pick what exact recovery is best by: symbols step by step, numbers all at once."""
+def _typical(lengths: np.ndarray) -> float:
+    """Return the length of the sequence that an average step is in.
+
+    Few long ones among many short ones are no reason to take all of them for long.
+    """
+    steps = lengths.astype(float)
+    return (steps**2).sum() / max(1.0, steps.sum())
+
+
+def _pick_decoder(parameters: Mapping[str, Any], *, symbols: bool, length: float) -> str:
+    """Pick what most comes back by: few symbols step by step, many, and numbers, all at once."""
     if parameters["decoder"] != "auto":
         return parameters["decoder"]
-    symbols = parameters["architecture"] == "default" and not schema.numeric.any()
-    return "autoregressive" if symbols and parameters["patch"] in ("auto", 1) else "parallel"
+    stepwise = symbols and length <= _FEW_SYMBOLS and parameters["patch"] in ("auto", 1)
+    return "autoregressive" if stepwise else "parallel"
 
 
-def _pick_patch(parameters: Mapping[str, Any], decoder: str, lengths: np.ndarray) -> int:
+def _pick_patch(parameters: Mapping[str, Any], decoder: str, length: float) -> int:
     if parameters["patch"] != "auto":
         return int(parameters["patch"])
     if parameters["architecture"] != "default" or decoder != "parallel":
         return 1
-    # the length of the sequence that an average step is in: few long ones among many short ones
-    # are no reason to read all of them in patches
-    steps = lengths.astype(float)
-    return pick_patch((steps**2).sum() / max(1.0, steps.sum()))
+    return pick_patch(length)
 
 
 def pick_refine(parameters: Mapping[str, Any], source: InMemory | InFiles) -> int:

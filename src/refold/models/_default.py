@@ -48,6 +48,7 @@ def default(
     step_dropout: float = 0.0,
     variational: bool = False,
     patch: int = 1,
+    linear_path: bool | None = None,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
@@ -89,6 +90,8 @@ def default(
     patch : int
         Steps that the LSTMs take and write at once; long sequences are shorter so.  The linear
         path goes by step all the same.
+    linear_path : bool, optional
+        Whether there is one; by default where a column is numeric.
 
     Returns
     -------
@@ -113,6 +116,8 @@ def default(
             f"step by step. Got patch={patch!r} and decoder={decoder!r}."
         )
     num_labels = list(num_labels or [0] * len(kinds))
+    if linear_path is None:
+        linear_path = "numeric" in kinds
     num_channels = len(kinds) * (2 if observed_flags else 1)
 
     x = keras.Input((None, num_channels), name="sequence")
@@ -134,7 +139,7 @@ def default(
         pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
     code = keras.layers.Dense(latent_dim, name="code")(pooled)
     linear_steps = _linear_steps(max_steps, values.shape[-1] * latent_dim)
-    if "numeric" in kinds:
+    if linear_path:
         code = LinearEncoding(latent_dim, linear_steps, name="linear_code")(values, code)
     encoder = keras.Model(x, code, name="encoder")
     posterior = None
@@ -160,7 +165,7 @@ def default(
     drop = keras.layers.Dropout(dropout, name="dropout") if dropout else None
     head = ColumnHead(kinds, num_labels, patch, max_steps, name="head")
     linear = None
-    if "numeric" in kinds:
+    if linear_path:
         linear = LinearDecoding(sum(head.widths), linear_steps, max_steps, name="linear_steps")
     previous = None
     if decoder == "autoregressive":

@@ -41,6 +41,9 @@ class Specification(NamedTuple):
         Whether the encoder has a posterior.
     patch : int
         Of the default model: steps that its LSTMs take at once.
+    linear_path : bool, optional
+        Of the default model: whether there is a linear map beside its LSTMs; by default where a
+        column is numeric.
     """
 
     architecture: str
@@ -58,6 +61,7 @@ class Specification(NamedTuple):
     decoder: str = "parallel"
     variational: bool = False
     patch: int = 1
+    linear_path: bool | None = None
 
     @property
     def num_channels(self) -> int:
@@ -184,6 +188,7 @@ def build(specification: Specification, architecture: Architecture | None = None
             decoder=specification.decoder,
             variational=specification.variational,
             patch=specification.patch,
+            linear_path=specification.linear_path,
         )
     else:
         models = _classic(specification)
