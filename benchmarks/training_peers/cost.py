@@ -16,6 +16,7 @@ def main(num_sequences: int, num_steps: int, units: int, latent_dim: int) -> Non
     ae = refold.SequenceAutoencoder(
         latent_dim=latent_dim,
         units=units,
+        patch=1,
         batch_size=BATCH,
         max_epochs=5,
         validation_fraction=0,

@@ -1,7 +1,8 @@
 """Sequences to codes: ``... encoding refold|keras|sequitur NUM_SEQUENCES``, in sequences a second.
 
-The lengths are log-normal.  Keras predicts with the same network, its own LSTM, and sequences
-padded to the longest; sequitur's LSTM encoder of as many units reads one sequence at a time.
+The lengths are log-normal.  Refold takes the steps one by one, and as it does by default, in
+patches.  Keras predicts with the former network, its own LSTM, and sequences padded to the longest;
+sequitur's LSTM encoder of as many units reads one sequence at a time.
 """
 
 import functools
@@ -21,7 +22,7 @@ ROUNDS = 3
 
 
 def by_refold(num_sequences: int) -> dict[str, Any]:
-    """Rate, and seconds of the LSTM alone on the same batches."""
+    """Rates, and seconds of the LSTM alone on the same batches, without patches."""
     import jax
 
     import refold
@@ -29,12 +30,14 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
     from refold.sequences import pad
 
     data = log_normal(num_sequences)
-    few = np.argsort(data.lengths)[-64:]
-    ae = refold.SequenceAutoencoder(
-        latent_dim=CODE, units=UNITS, max_epochs=1, validation_fraction=0, random_state=0
-    ).fit(data[few])
-    seconds = _median(lambda: ae.transform(data))
 
+    def fitted(patch: int | str) -> refold.SequenceAutoencoder:
+        return refold.SequenceAutoencoder(
+            CODE, units=UNITS, patch=patch, max_epochs=1, validation_fraction=0, random_state=0
+        ).fit(data)
+
+    ae, default = fitted(1), fitted("auto")
+    seconds, by_default = (_median(lambda ae=ae: ae.transform(data)) for ae in (ae, default))
     network, scaled = ae._network, ae.scaler_.transform(data)
     lstm = network.models.encoder.get_layer("encoder_1")
     run = jax.jit(lambda x, mask: lstm(x, mask=mask))
@@ -44,7 +47,12 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
         real = ~np.isnan(x).all(axis=2)
         given.append((jax.numpy.asarray(np.nan_to_num(x)), jax.numpy.asarray(real)))
     alone = _median(lambda: [run(*one).block_until_ready() for one in given])
-    return {"rate": num_sequences / seconds, "lstm_share": alone / seconds}
+    return {
+        "rate": num_sequences / seconds,
+        "lstm_share": alone / seconds,
+        "default_rate": num_sequences / by_default,
+        "patch": default._network.specification.patch,
+    }
 
 
 def by_keras(num_sequences: int) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """An epoch of very unequal lengths: ``... ragged refold|keras NUM_SEQUENCES``.
 
-Refold trains on log-normal lengths and on equal ones with as many steps, by turns; Keras on
-sequences that are padded to the longest, as its ``fit`` needs them, with the same network.
+Refold trains on log-normal lengths and on equal ones with as many steps, one by one, and on the
+former as it does by default, in patches, by turns; Keras on sequences that are padded to the
+longest, as its ``fit`` needs them, with the network without patches.
 """
 
 import statistics
@@ -24,13 +25,20 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
 
     ragged = log_normal(num_sequences)
     level = equal(num_sequences, int(ragged.offsets[-1]))
-    seconds: dict[str, list[float]] = {"ragged": [], "equal": []}
+    variants = {"ragged": (ragged, 1), "equal": (level, 1), "default": (ragged, "auto")}
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    patches = {}
     for _ in range(ROUNDS):
-        for name, data in (("ragged", ragged), ("equal", level)):
+        for name, (data, patch) in variants.items():
             ae = refold.SequenceAutoencoder(
-                batch_size=BATCH, max_epochs=EPOCHS, validation_fraction=0, random_state=0
+                patch=patch,
+                batch_size=BATCH,
+                max_epochs=EPOCHS,
+                validation_fraction=0,
+                random_state=0,
             ).fit(data)
             seconds[name] += list(np.diff(ae.history_["seconds"]))
+            patches[name] = ae._network.specification.patch
     batches = Batches(ragged.lengths, BATCH)
     return {
         **{name: statistics.median(epochs) for name, epochs in seconds.items()},
@@ -38,6 +46,7 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
         "longest": int(ragged.lengths.max()),
         "num_shapes": len(batches.buckets),
         "padding": batches.padding(),
+        "patch": patches["default"],
     }
 
 

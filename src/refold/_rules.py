@@ -76,7 +76,7 @@ def _typical(lengths: np.ndarray) -> float:
     Few long ones among many short ones are no reason to take all of them for long.
     """
     steps = lengths.astype(float)
-    return (steps**2).sum() / max(1.0, steps.sum())
+    return float((steps**2).sum() / max(1.0, steps.sum()))
 
 
 def _pick_decoder(parameters: Mapping[str, Any], *, symbols: bool, length: float) -> str:

@@ -19,7 +19,7 @@ from refold.sequences._sequences import Sequences
 
 __all__ = ["Scan", "scan"]
 
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 12 << 20
 LEAST_BATCH_BYTES = 1 << 16
 
 
@@ -46,7 +46,7 @@ def scan(
         passed over.
     id, time, columns, kinds
         As in `refold.sequences.read`.
-    block_bytes : int, default=16 MiB
+    block_bytes : int, default=12 MiB
         About how much memory the values of a block take as float32.
 
     Returns

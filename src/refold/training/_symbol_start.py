@@ -148,7 +148,7 @@ def _corrupted(
     rng = np.random.default_rng([seed, 0xC0FF])
     values = symbols.values.tocoo()
     kept = rng.random(symbols.known.shape[:2]) >= corruption.steps
-    row, place = values.coords
+    row, place = values.row, values.col
     data = values.data * kept[row, place // sum(widths)]
     return scipy.sparse.csr_array((data, (row, place)), shape=values.shape)
 
@@ -179,7 +179,7 @@ def _fit(
     deviation = np.where(deviation > 0, deviation, 1.0)
     fit = fit._replace(deviation=deviation)
     frequency = _frequency(symbols, widths)
-    noise = max(power - float((spread**2).sum()), 0.01 * power) / size
+    noise = max(power - float((spread**2).sum()), 0.01 * power, 1e-9) / size
     slope = _slope(symbols, fit.codes(given), spread[:, None] * loadings, frequency, noise)
     return fit._replace(frequency=frequency, slope=slope, noise=noise)
 
