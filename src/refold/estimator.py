@@ -58,7 +58,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     decoder : {"auto", "parallel", "autoregressive"}, default="auto"
         What the default model writes a step from: the code and the position; or these and the
         step before, which in training is the true one, and in use the one that it wrote. "auto" is
-        parallel where a column is numeric or ``patch`` above 1, and else autoregressive.
+        autoregressive where no column is numeric, the sequence of an average step has 32 steps at
+        most, and ``patch`` is 1; else parallel.
     patch : int or "auto", default="auto"
         Steps that the LSTMs take and write at once, so that a long sequence is a shorter one to
         them. "auto" is 1 where the sequence of an average step has 100 steps at most, and beyond

@@ -10,7 +10,7 @@ from refold.evaluation import nmse
 from refold.training import Corruption, sample_size
 from refold.training._corruption import corrupt
 from refold.training._data import Layout, take, to_device
-from refold.training._start import linear_start
+from refold.training._linear_start import linear_start
 from training.small import CASES, STEPS, network, sequences
 
 BOTH = Corruption(0.5, 0.4)

@@ -9,7 +9,7 @@ from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import Scaler, Sequences
 from refold.training import has_linear_path, set_linear_start, train
-from refold.training._start import linear_start
+from refold.training._linear_start import linear_start
 from training.small import CASES, batches, network, part, same, sequences, settings, weights
 
 

@@ -109,7 +109,7 @@ def test_binary_columns_start_as_well():
     rng = np.random.default_rng(0)
     patterns = rng.random((3, 40, 5)) < 0.4
     data = as_sequences(list(patterns[rng.integers(0, 3, 120)]))
-    assert set(data.schema.columns[i].kind for i in range(5)) == {"binary"}
+    assert {column.kind for column in data.schema.columns} == {"binary"}
     start = symbol_start(data, 2, 40, seed=0)
     _, written = logits(start, np.stack(data.to_list()).astype(float))
     assert np.array_equal(written > 0, np.stack(data.to_list()))

@@ -1,4 +1,4 @@
-"""The linear start: the first weights of the linear path, which the LSTMs begin by adding nothing to."""
+"""The linear start: the first weights of the linear path; the LSTMs begin by adding nothing."""
 
 from typing import Any
 

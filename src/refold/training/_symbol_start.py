@@ -41,17 +41,16 @@ class _Symbols(NamedTuple):
 
 
 class _Fit(NamedTuple):
-    """Components, and for every step the regression of what is there on their codes."""
+    """Weights of a code, and for every step the regression of what is there on it."""
 
     mean: np.ndarray
-    loadings: np.ndarray
-    deviation: np.ndarray
+    weights: np.ndarray
+    log_variance: np.ndarray
     frequency: np.ndarray
     slope: np.ndarray
-    noise: float
 
     def codes(self, values: scipy.sparse.csr_array) -> np.ndarray:
-        return (values @ self.loadings.T - self.loadings @ self.mean) / self.deviation
+        return values @ self.weights.T - self.weights @ self.mean
 
 
 def symbol_start(
@@ -105,16 +104,14 @@ def symbol_start(
         best = int(np.argmin(losses))
         factor, share = float(_FACTORS[best]), float(losses[best] / max(losses[0], 1e-12))
     fit = _fit(symbols, given, widths, latent_dim, seed)
-    weights = fit.loadings / fit.deviation[:, None]
-    shape = (latent_dim, num_steps, width)
     return LinearStart(
-        weights.reshape(shape).transpose(1, 2, 0),
-        -weights @ fit.mean,
+        fit.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
+        -fit.weights @ fit.mean,
         factor * fit.slope,
         _logits(fit.frequency, widths),
         np.ones(width),
         share,
-        np.log(np.clip(fit.noise / fit.deviation**2, 1e-6, 1.0)),
+        fit.log_variance,
     )
 
 
@@ -128,11 +125,11 @@ def _one_hot(sequences: Sequences, widths: Sequence[int], num_steps: int) -> _Sy
     rows, places = [], []
     for i, (column, first) in enumerate(zip(columns, np.cumsum(widths) - widths, strict=True)):
         labels = len(column.labels)
-        there = values[:, i] < labels if labels else ~np.isnan(values[:, i])
-        known[row, step, i] = there
-        one = there if labels else values[:, i] == 1
+        known[row, step, i] = values[:, i] < labels if labels else ~np.isnan(values[:, i])
+        one = known[row, step, i] if labels else values[:, i] == 1
+        label = values[one, i].astype(int) if labels else 0
         rows.append(row[one])
-        places.append(step[one] * sum(widths) + first + (values[one, i].astype(int) if labels else 0))
+        places.append(step[one] * sum(widths) + first + label)
     at = np.concatenate(rows), np.concatenate(places)
     shape = (len(lengths), num_steps * sum(widths))
     one_hot = scipy.sparse.csr_array((np.ones(len(at[0])), at), shape=shape)
@@ -161,27 +158,35 @@ def _fit(
     seed: int,
 ) -> _Fit:
     """Decompose the symbols, and regress them on the codes of what is given."""
-    n, size = symbols.values.shape
-    num_steps, width = symbols.known.shape[1], sum(widths)
-    mean = symbols.values.sum(axis=0) / max(n, 1)
-    power = float(symbols.values.sum() / max(n, 1) - mean @ mean)  # ones are their own squares
-    components = min(latent_dim, n - 1, size - 1)
-    loadings, spread = np.zeros((latent_dim, size)), np.zeros(latent_dim)
-    if components > 0 and power > 1e-9:
-        pca = PCA(components, svd_solver="arpack", random_state=seed).fit(symbols.values)
-        real = pca.explained_variance_ > 1e-9 * power
-        loadings[:components][real] = pca.components_[real]
-        spread[:components][real] = np.sqrt(pca.explained_variance_[real])
-    real = spread > 0
-    fit = _Fit(mean, loadings, np.ones(latent_dim), np.zeros(0), np.zeros(0), 0.0)
-    centred = fit.codes(given)
-    deviation = np.where(real, np.sqrt((centred**2).mean(axis=0)), 1.0) if n else fit.deviation
+    mean, loadings, spread, noise = _decompose(symbols.values, latent_dim, seed)
+    seen = given @ loadings.T - loadings @ mean
+    deviation = np.sqrt((seen**2).sum(axis=0) / max(len(seen), 1))
     deviation = np.where(deviation > 0, deviation, 1.0)
-    fit = fit._replace(deviation=deviation)
     frequency = _frequency(symbols, widths)
-    noise = max(power - float((spread**2).sum()), 0.01 * power, 1e-9) / size
-    slope = _slope(symbols, fit.codes(given), spread[:, None] * loadings, frequency, noise)
-    return fit._replace(frequency=frequency, slope=slope, noise=noise)
+    guess = spread[:, None] * loadings
+    slope = _slope(symbols, seen / deviation, guess, frequency, noise)
+    log_variance = np.log(np.clip(noise / deviation**2, 1e-6, 1.0))
+    return _Fit(mean, loadings / deviation[:, None], log_variance, frequency, slope)
+
+
+def _decompose(
+    values: scipy.sparse.csr_array, latent_dim: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Return means, loadings and deviations of components, and the variance of what they leave.
+
+    Loadings are zero where the data has no such component.
+    """
+    n, size = values.shape
+    mean = values.sum(axis=0) / max(n, 1)
+    power = float(mean.sum() - mean @ mean)  # ones are their own squares
+    loadings, variance = np.zeros((latent_dim, size)), np.zeros(latent_dim)
+    components = min(latent_dim, n - 1, size - 1)
+    if components > 0 and power > 1e-9:
+        pca = PCA(components, svd_solver="arpack", random_state=seed).fit(values)
+        real = np.flatnonzero(pca.explained_variance_ > 1e-9 * power)
+        loadings[real], variance[real] = pca.components_[real], pca.explained_variance_[real]
+    left = max(power - float(variance.sum()), 0.01 * power, 1e-9)
+    return mean, loadings, np.sqrt(variance), left / size
 
 
 def _frequency(symbols: _Symbols, widths: Sequence[int]) -> np.ndarray:
