@@ -19,7 +19,17 @@ import refold
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "refold"
 FILES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = {"jax", "keras", "matplotlib", "pandas", "polars", "pyarrow", "sklearn", "tensorflow"}
+HEAVY = {
+    "jax",
+    "keras",
+    "matplotlib",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "scipy",
+    "sklearn",
+    "tensorflow",
+}
 
 LONG = {
     "estimator.py": "one class, the one door; its parts are methods that scikit-learn names",

@@ -8,8 +8,8 @@ import pytest
 import refold
 from refold import Checkpoint, SequenceAutoencoder, storage
 from refold.errors import ParameterError
-from refold.training._schedule import Schedule
 from refold.training._linear_start import linear_start
+from refold.training._schedule import Schedule
 from refold.training._start import set_linear_start
 from refold.training._variational import bound, divergence, warmup
 from training.script import SETTINGS, data

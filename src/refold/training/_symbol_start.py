@@ -1,7 +1,7 @@
 """A linear code of symbols, and the best way back from it to their logits."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import scipy.sparse
@@ -176,7 +176,7 @@ def _decompose(
 
     Loadings are zero where the data has no such component.
     """
-    n, size = values.shape
+    n, size = cast(tuple[int, int], values.shape)
     mean = values.sum(axis=0) / max(n, 1)
     power = float(mean.sum() - mean @ mean)  # ones are their own squares
     loadings, variance = np.zeros((latent_dim, size)), np.zeros(latent_dim)
