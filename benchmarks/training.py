@@ -84,11 +84,13 @@ def ragged(folder: Path) -> str:
     theirs = run("ragged", "keras", NUM_PADDED)
     padded = theirs["padded"] * NUM_RAGGED / NUM_PADDED
     rows = [
-        ["Refold, step by step", f"{ours['ragged']:.2f}", "1"],
+        ["Refold, in patches of 1", f"{ours['ragged']:.2f}", "1"],
         _compared(
             f"Refold by default, in patches of {ours['patch']}", ours["default"], ours["ragged"]
         ),
-        _compared("Refold, as many steps in equal lengths", ours["equal"], ours["ragged"]),
+        _compared(
+            "Refold, in patches of 1, as many steps in equal lengths", ours["equal"], ours["ragged"]
+        ),
         _compared(
             f"Keras on JAX, padded to {theirs['longest']} steps, scaled up from {NUM_PADDED}",
             padded,
@@ -100,7 +102,7 @@ def ragged(folder: Path) -> str:
         f"{ours['num_steps']} steps in all; {ours['num_shapes']} padded shapes, "
         f"{ours['padding']:.0%} padding."
     )
-    header = ["", "seconds an epoch", "Refold, step by step, takes so many times as long"]
+    header = ["", "seconds an epoch", "Refold, in patches of 1, takes so many times as long"]
     return "\n\n".join(["## Unequal lengths", text, table(header, rows)])
 
 
@@ -113,17 +115,17 @@ def encoding(folder: Path) -> str:
     rows = [
         [title, f"{rate:.0f}", f"{ours['rate'] / rate:.1f}", f"{ours['default_rate'] / rate:.1f}"]
         for title, rate in (
-            ("Refold, step by step", ours["rate"]),
+            ("Refold, in patches of 1", ours["rate"]),
             (f"Refold by default, in patches of {ours['patch']}", ours["default_rate"]),
             (f"`keras.Model.predict`, padded, batches of {keras['batch_size']}", keras["rate"]),
             ("sequitur's encoder", sequitur["rate"]),
         )
     ]
     text = (
-        "Step by step, the LSTM alone takes on the same batches "
+        "In patches of 1, the LSTM alone takes on the same batches "
         f"{ours['lstm_share']:.0%} of Refold's time."
     )
-    header = ["", "sequences a second", "step by step so many times as fast", "by default"]
+    header = ["", "sequences a second", "in patches of 1 so many times as fast", "by default"]
     return "\n\n".join(["## Encoding", table(header, rows), text])
 
 
@@ -165,7 +167,9 @@ def cost(folder: Path) -> str:
             shown = f"{exponent:.2f}" if size == sizes[-1] else ""
             rows.append([name, str(size), f"{one['seconds']:.3g}", _mb(one["peak"]), shown])
     beside = ", ".join(f"{value} {name}" for name, value in BASE.items())
-    text = f"Beside it: {beside}. Step by step: long sequences take fewer seconds in patches."
+    text = (
+        f"Beside it: {beside}. In patches of 1; long sequences take fewer seconds in larger ones."
+    )
     header = ["", "size", "seconds an epoch", "peak memory", "exponent"]
     return "\n\n".join(["## What an epoch costs", text, table(header, rows)])
 

@@ -1,7 +1,7 @@
 """Sequences to codes: ``... encoding refold|keras|sequitur NUM_SEQUENCES``, in sequences a second.
 
-The lengths are log-normal.  Refold takes the steps one by one, and as it does by default, in
-patches.  Keras predicts with the former network, its own LSTM, and sequences padded to the longest;
+The lengths are log-normal.  Refold reads in patches of 1, and as it does by default, in longer
+ones.  Keras predicts with the former network, its own LSTM, and sequences padded to the longest;
 sequitur's LSTM encoder of as many units reads one sequence at a time.
 """
 

@@ -1,6 +1,6 @@
 """An epoch of very unequal lengths: ``... ragged refold|keras NUM_SEQUENCES``.
 
-Refold trains on log-normal lengths and on equal ones with as many steps, one by one, and on the
+Refold trains on log-normal lengths and on equal ones with as many steps, in patches of 1, and on the
 former as it does by default, in patches, by turns; Keras on sequences that are padded to the
 longest, as its ``fit`` needs them, with the network without patches.
 """

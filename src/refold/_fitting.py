@@ -167,8 +167,7 @@ def fit(
     def start(phase: str) -> bool:
         if not has_linear_path(network):
             return False
-        numbers = len(specification.kinds), specification.latent_dim, specification.max_steps
-        sample = source.sample(trained_on(phase), sample_size(*numbers), seed)
+        sample = source.sample(trained_on(phase), sample_size(network), seed)
         scaled = scaler(phase).transform(sample)
         return set_linear_start(network, scaled, seed=seed, corruption=corruption)
 

@@ -7,13 +7,14 @@ import numpy as np
 
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
-from refold.models import Specification
+from refold.models import Specification, most_linear_steps
 from refold.training import Corruption, pick_patch
 
 __all__ = ["pick_refine", "specify"]
 
 _DROPOUT = 0.2
-# Steps of a sequence of symbols up to which it is written step by step, with no linear path.
+# Steps of a sequence of symbols up to which more sequences come back whole if it is written step by
+# step, with no linear path; beyond, hardly any does, and more symbols come back all at once.
 _FEW_SYMBOLS = 32
 # Steps of the search for a code, and training sequences from which it is left out by default.
 _REFINE_STEPS, _FEW_TO_REFINE = 10, 2000
@@ -44,7 +45,9 @@ def specify(
     schema, lengths = source.sequences.schema, source.sequences.lengths
     architecture, typical = parameters["architecture"], _typical(lengths)
     symbols = architecture == "default" and not schema.numeric.any()
-    decoder = _pick_decoder(parameters, symbols=symbols, length=typical)
+    room = most_linear_steps(schema.output_width, int(parameters["latent_dim"]))
+    at_once = _FEW_SYMBOLS < typical <= room
+    decoder = _pick_decoder(parameters, stepwise=symbols and not at_once)
     drops_steps = Corruption.of(parameters["denoise"]).steps > 0
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
@@ -66,7 +69,7 @@ def specify(
         decoder=decoder,
         variational=bool(parameters["variational"]),
         patch=_pick_patch(parameters, decoder, typical),
-        linear_path=decoder == "parallel" and typical > _FEW_SYMBOLS if symbols else None,
+        linear_path=at_once and decoder == "parallel" if symbols else None,
     )
 
 
@@ -79,12 +82,11 @@ def _typical(lengths: np.ndarray) -> float:
     return float((steps**2).sum() / max(1.0, steps.sum()))
 
 
-def _pick_decoder(parameters: Mapping[str, Any], *, symbols: bool, length: float) -> str:
+def _pick_decoder(parameters: Mapping[str, Any], *, stepwise: bool) -> str:
     """Pick what most comes back by: few symbols step by step, many, and numbers, all at once."""
     if parameters["decoder"] != "auto":
         return parameters["decoder"]
-    stepwise = symbols and length <= _FEW_SYMBOLS and parameters["patch"] in ("auto", 1)
-    return "autoregressive" if stepwise else "parallel"
+    return "autoregressive" if stepwise and parameters["patch"] in ("auto", 1) else "parallel"
 
 
 def _pick_patch(parameters: Mapping[str, Any], decoder: str, length: float) -> int:

@@ -23,7 +23,7 @@ from refold.layers import (
 )
 from refold.models._autoencoder import Models, join
 
-__all__ = ["DECODERS", "default", "length_model"]
+__all__ = ["DECODERS", "default", "length_model", "most_linear_steps"]
 
 DECODERS = ("parallel", "autoregressive")
 
@@ -52,11 +52,11 @@ def default(
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
-    With numeric columns both have two paths, whose sum counts: LSTMs, and beside them a linear map
-    of each step to the code and back, which is nothing until it learns, or until training starts
-    it at principal components.  The encoder's other path is a stack of bidirectional LSTMs whose
-    states are pooled over real steps (last, mean, maximum), the decoder's a stack of LSTMs that
-    start from the code and are given the code and the absolute position at every step.
+    With a ``linear_path`` both have two paths, whose sum counts: LSTMs, and beside them a linear
+    map of each step to the code and back, which is nothing until it learns, or until training
+    starts it at principal components.  The encoder's other path is a stack of bidirectional LSTMs
+    whose states are pooled over real steps (last, mean, maximum), the decoder's a stack of LSTMs
+    that start from the code and are given the code and the absolute position at every step.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def default(
     if dropout:
         pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
     code = keras.layers.Dense(latent_dim, name="code")(pooled)
-    linear_steps = _linear_steps(max_steps, values.shape[-1] * latent_dim)
+    linear_steps = min(max_steps, most_linear_steps(values.shape[-1], latent_dim))
     if linear_path:
         code = LinearEncoding(latent_dim, linear_steps, name="linear_code")(values, code)
     encoder = keras.Model(x, code, name="encoder")
@@ -199,8 +199,15 @@ def default(
     return models._replace(posterior=posterior)
 
 
-def _linear_steps(max_steps: int, weights_a_step: int) -> int:
-    return max(1, min(max_steps, _MOST_WEIGHTS // weights_a_step))
+def most_linear_steps(width: int, latent_dim: int) -> int:
+    """Return for how many steps of so many numbers a linear path has room.
+
+    Examples
+    --------
+    >>> most_linear_steps(95, 32)
+    1379
+    """
+    return max(1, _MOST_WEIGHTS // (width * latent_dim))
 
 
 def length_model(latent_dim: int, *, mean: float, deviation: float, units: int = 64) -> keras.Model:

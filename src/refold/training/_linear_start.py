@@ -22,15 +22,15 @@ class LinearStart(NamedTuple):
     Attributes
     ----------
     encoder : array of shape (num_steps, n_columns, latent_dim)
-        Weights of the values; a code has mean 0 and deviation 1.
+        Weights of the values; a code of what training is given has mean 0 and deviation 1.
     encoder_bias : array of shape (latent_dim,)
     decoder : array of shape (latent_dim, num_steps, n_columns)
         Weights of the code.
     decoder_bias : array of shape (num_steps, n_columns)
     left : array of shape (n_columns,)
-        Root mean square of what is left to learn, by column.
+        Root mean square of what is left to learn, by column; 1 for symbols.
     share : float
-        Power that is left over power that there was.
+        Power that is left over power that there was; of symbols, negative log-likelihood.
     log_variance : array of shape (latent_dim,)
         Of a code whose sequence is known, if what is left is normal noise [1]_.
 

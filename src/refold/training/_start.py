@@ -16,17 +16,6 @@ __all__ = ["has_linear_path", "sample_size", "set_linear_start"]
 _MOST_VALUES = 1 << 22
 
 
-def sample_size(num_columns: int, latent_dim: int, num_steps: int) -> int:
-    """Return how many sequences are enough for a start; more would take too much memory.
-
-    Examples
-    --------
-    >>> sample_size(1, 16, 100)
-    41943
-    """
-    return max(4 * latent_dim, _MOST_VALUES // (num_steps * num_columns))
-
-
 def has_linear_path(network: Network) -> bool:
     """Whether a network has a linear path.
 
@@ -42,6 +31,28 @@ def has_linear_path(network: Network) -> bool:
     [True, False]
     """
     return any(layer.name == "linear_code" for layer in network.models.encoder.layers)
+
+
+def sample_size(network: Network) -> int:
+    """Return how many sequences are enough for a start; more would take too much memory.
+
+    Parameters
+    ----------
+    network : Network
+        One that `has_linear_path`.
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> sizes = {"latent_dim": 16, "max_steps": 100, "units": 8, "depth": 1, "dropout": 0.0}
+    >>> lengths = {"length_mean": 100.0, "length_deviation": 0.0}
+    >>> sample_size(build(Specification("default", ["numeric"], [0], False, **sizes, **lengths)))
+    41943
+    """
+    specification = network.specification
+    read: Any = network.models.encoder.get_layer("linear_code")
+    values = read.num_steps * len(specification.kinds)
+    return max(4 * specification.latent_dim, _MOST_VALUES // values)
 
 
 def set_linear_start(
