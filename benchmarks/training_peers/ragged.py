@@ -1,8 +1,8 @@
 """An epoch of very unequal lengths: ``... ragged refold|keras NUM_SEQUENCES``.
 
-Refold trains on log-normal lengths and on equal ones with as many steps, in patches of 1, and on the
-former as it does by default, in patches, by turns; Keras on sequences that are padded to the
-longest, as its ``fit`` needs them, with the network without patches.
+Refold trains on log-normal lengths and on equal ones with as many steps, in patches of 1, and on
+the former as it does by default, in longer ones, by turns; Keras on sequences that are padded to
+the longest, as its ``fit`` needs them, with the network whose patches are 1.
 """
 
 import statistics
