@@ -4,9 +4,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import scipy.sparse
-from scipy.sparse.linalg import LinearOperator
 from scipy.special import logsumexp
-from sklearn.utils.extmath import randomized_svd
 
 from refold.sequences import Sequences
 from refold.training._corruption import Corruption
@@ -19,6 +17,8 @@ __all__ = ["symbol_start"]
 _FACTORS = np.concatenate([[0.0], 2.0 ** np.arange(0, 6.5, 0.5)])
 # Sequences that a step's frequencies are mixed with, of all steps.
 _PRIOR = 10.0
+# Of the decomposition, and how many directions more it follows.
+_ITERATIONS, _MORE = 16, 10
 # What the start leaves is never taken for less than this share of the loss.
 _LEAST = 1e-4
 # A share of the sequences chooses the factor, so many at most.
@@ -132,7 +132,9 @@ def _decompose(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Return means, loadings of components, and the variance of what they leave.
 
-    Loadings are zero where the data has no such component.
+    Loadings are zero where the data has no such component.  The method is randomised subspace
+    iteration (Halko, Martinsson and Tropp, "Finding structure with randomness", SIAM Review 53,
+    2011).
     """
     n, size = cast(tuple[int, int], values.shape)
     mean = values.sum(axis=0) / max(n, 1)
@@ -140,28 +142,19 @@ def _decompose(
     loadings, variance = np.zeros((latent_dim, size)), np.zeros(latent_dim)
     components = min(latent_dim, n - 1, size)
     if components > 0 and power > 1e-9:
-        _, spread, directions = randomized_svd(
-            _Centred(values, mean), components, random_state=seed
-        )
+        # subspace iteration on rows less their mean, which by themselves would not be sparse
+        width = min(components + _MORE, n, size)
+        basis = np.random.default_rng([seed, 0x5BD0]).standard_normal((size, width))
+        for _ in range(_ITERATIONS):
+            rows, _ = np.linalg.qr(values @ basis - mean @ basis)
+            basis, _ = np.linalg.qr(values.T @ rows - np.outer(mean, rows.sum(axis=0)))
+        _, spread, turn = np.linalg.svd(values @ basis - mean @ basis, full_matrices=False)
+        spread, directions = spread[:components], turn[:components] @ basis.T
         found = spread**2 / n
         real = np.flatnonzero(found > 1e-9 * power)
         loadings[real], variance[real] = directions[real], found[real]
     left = max(power - float(variance.sum()), 0.01 * power, 1e-9)
     return mean, loadings, left / size
-
-
-class _Centred(LinearOperator):
-    """Rows of a sparse array less their mean, which would not be sparse."""
-
-    def __init__(self, values: scipy.sparse.csr_array, mean: np.ndarray) -> None:
-        super().__init__(values.dtype, values.shape)
-        self._values, self._mean = values, mean
-
-    def _matmat(self, X: np.ndarray) -> np.ndarray:
-        return self._values @ X - self._mean @ X
-
-    def _rmatmat(self, X: np.ndarray) -> np.ndarray:
-        return self._values.T @ X - np.outer(self._mean, X.sum(axis=0))
 
 
 def _frequency(symbols: Symbols) -> np.ndarray:
