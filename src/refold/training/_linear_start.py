@@ -22,7 +22,7 @@ class LinearStart(NamedTuple):
     Attributes
     ----------
     encoder : array of shape (num_steps, n_columns, latent_dim)
-        Weights of the values; a code of what training is given has mean 0 and deviation 1.
+        Weights of the values; codes of what training is given have a mean square of 1.
     encoder_bias : array of shape (latent_dim,)
     decoder : array of shape (latent_dim, num_steps, n_columns)
         Weights of the code.
