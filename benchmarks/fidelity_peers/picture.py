@@ -41,7 +41,7 @@ def draw(cells: list[Cell], path: Path) -> None:
         [handles[name] for name in titles],
         [METHODS[name].title.replace("`", "") for name in titles],
         loc="outside lower center",
-        ncols=min(8, len(titles)),
+        ncols=min(4, len(titles)),
         frameon=False,
         fontsize=9,
     )
