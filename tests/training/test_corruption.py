@@ -7,7 +7,8 @@ import pytest
 from refold import SequenceAutoencoder, Sequences
 from refold.errors import ParameterError
 from refold.evaluation import nmse
-from refold.training import Corruption
+from refold.models import Specification, build
+from refold.training import Corruption, sample_size
 from refold.training._corruption import corrupt
 from refold.training._data import Layout, take, to_device
 from refold.training._linear_start import linear_start
@@ -133,6 +134,10 @@ def test_the_start_shrinks_what_noise_has_swollen():
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(400, 1)) * [2.0, 2, 2, 2]).reshape(400, 4, 1)
     data = Sequences.from_list(list(values))
+    sizes = {"latent_dim": 1, "max_steps": 4, "units": 8, "depth": 1, "dropout": 0.0}
+    lengths = {"length_mean": 4.0, "length_deviation": 0.0}
+    net = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
+    assert sample_size(net) > 400
     start = linear_start(data, [0], 1, 4, seed=0, corruption=Corruption(2.0))
     noisy = values + 2.0 * rng.normal(size=values.shape)
     code = np.einsum("ntc,tcd->nd", noisy, start.encoder) + start.encoder_bias

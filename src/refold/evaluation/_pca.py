@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Scaler, Schema, Sequences
+from refold.sequences import Scaler, Schema, Sequences, positions
 
 __all__ = ["PCABaseline"]
 
@@ -117,7 +117,7 @@ class PCABaseline(BaseEstimator):
         """
         codes = self.transform(sequences)
         decoded = self.pca_.inverse_transform(codes).reshape(len(sequences), self.max_steps_, -1)
-        row, step = _positions(sequences)
+        row, step = positions(sequences)
         known = step < self.max_steps_
         channels = np.zeros((len(row), decoded.shape[-1]))
         channels[known] = decoded[row[known], step[known]]
@@ -158,19 +158,11 @@ class PCABaseline(BaseEstimator):
                 "under the schema of the training split with `sequences.align(train.schema)`."
             )
         channels = _to_channels(self.scaler_.transform(sequences))
-        row, step = _positions(sequences)
+        row, step = positions(sequences)
         known = step < self.max_steps_
         padded = np.zeros((len(sequences), self.max_steps_, channels.shape[1]))
         padded[row[known], step[known]] = channels[known]
         return padded.reshape(len(sequences), -1)
-
-
-def _positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Sequence and step of each row of the values."""
-    lengths = sequences.lengths
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    start = np.repeat(sequences.offsets[:-1], lengths)
-    return row, np.arange(len(row)) - start
 
 
 def _to_channels(sequences: Sequences) -> np.ndarray:

@@ -119,8 +119,8 @@ def _coloured(
     if numbers and len(distinct) > len(PALETTE):
         drawn = ax.scatter(points[:, 0], points[:, 1], c=labels, cmap=ramp(), **style)
         bar = ax.figure.colorbar(drawn, ax=ax, pad=0.02, aspect=30)
-        bar.outline.set_visible(False)  # type: ignore[operator]
-        bar.solids.set_alpha(1.0)  # type: ignore[union-attr]
+        bar.outline.set_visible(False)
+        bar.solids.set_alpha(1.0)  # type: ignore[union-attr]  # None in bars of contours only
         bar.set_label(name or "")
         return
     for i, label in enumerate(distinct):

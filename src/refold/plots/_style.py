@@ -1,6 +1,6 @@
 """Colours and axes that all figures share; readable on white and on near-black paper."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from refold._optional import optional
 
@@ -50,13 +50,13 @@ def new_axes(ax: "Axes | None", *, size: tuple[float, float] = (6.0, 3.8)) -> "A
     return new_figure(size).add_subplot() if ax is None else ax
 
 
-def tidy(ax: "Axes", *, grid: str | None = None) -> None:
+def tidy(ax: "Axes", *, grid: Literal["both", "x", "y"] | None = None) -> None:
     """Leave out the upper and right spine and draw a faint grid along ``grid``."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_linewidth(0.8)
     ax.tick_params(length=3, width=0.8)
     if grid is not None:
-        ax.grid(visible=True, axis=grid, color=MUTED, alpha=0.25, linewidth=0.7)  # type: ignore[arg-type]
+        ax.grid(visible=True, axis=grid, color=MUTED, alpha=0.25, linewidth=0.7)
         ax.set_axisbelow(True)
 
 

@@ -15,6 +15,7 @@ from refold.sequences._files import write as write
 from refold.sequences._inputs import as_sequences as as_sequences
 from refold.sequences._inputs import concatenate as concatenate
 from refold.sequences._padding import pad as pad
+from refold.sequences._padding import positions as positions
 from refold.sequences._padding import unpad as unpad
 from refold.sequences._read_or_scan import read_or_scan as read_or_scan
 from refold.sequences._scaling import Scaler as Scaler

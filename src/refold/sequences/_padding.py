@@ -12,6 +12,28 @@ from refold.errors import DataError, ParameterError
 from refold.sequences._sequences import Sequences
 
 
+def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Return which sequence each row of the values is of, and at which step.
+
+    Parameters
+    ----------
+    sequences : Sequences
+
+    Returns
+    -------
+    row, step : arrays of int of shape (n_steps,)
+
+    Examples
+    --------
+    >>> row, step = positions(Sequences.from_list([[1.0, 2.0], [], [3.0]]))
+    >>> row.tolist(), step.tolist()
+    ([0, 0, 2], [0, 1, 0])
+    """
+    lengths = sequences.lengths
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    return row, np.arange(len(row)) - np.repeat(sequences.offsets[:-1], lengths)
+
+
 def pad(
     sequences: Sequences, indices: Any, num_steps: int, *, flags: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:

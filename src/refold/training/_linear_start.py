@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold.sequences import Sequences
+from refold.sequences import Sequences, positions
 from refold.training._components import principal_components
 from refold.training._corruption import Corruption
 
@@ -149,11 +149,9 @@ def _corrupted(
 
 def _padded(scaled: Sequences, columns: list[int], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return values (n, num_steps, columns), zero where not observed, and where they were."""
-    lengths = scaled.lengths
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    step = np.arange(len(row)) - np.repeat(scaled.offsets[:-1], lengths)
+    row, step = positions(scaled)
     within = step < num_steps
-    values = np.full((len(lengths), num_steps, len(columns)), np.nan)
+    values = np.full((len(scaled), num_steps, len(columns)), np.nan)
     values[row[within], step[within]] = scaled.values[within][:, columns]
     observed = ~np.isnan(values)
     return np.where(observed, values, 0.0), observed

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
-from refold.sequences import Sequences
+from refold.sequences import Sequences, positions
 from refold.training._corruption import Corruption
 
 __all__ = ["Symbols", "one_hot", "without_dropped"]
@@ -34,6 +34,11 @@ class Symbols(NamedTuple):
         """Places of each column."""
         return np.maximum(self.labels, 1)
 
+    @property
+    def count(self) -> np.ndarray:
+        """How often each is there at each step, of shape (num_steps, sum of widths)."""
+        return np.asarray(self.values.sum(axis=0)).reshape(self.known.shape[1], -1)
+
     def take(self, rows: np.ndarray) -> "Symbols":
         """Return those of some sequences."""
         return self._replace(
@@ -50,14 +55,12 @@ def one_hot(sequences: Sequences, num_steps: int) -> Symbols:
     >>> one_hot(as_sequences(["ab", "b"]), 2).values.toarray().astype(int).tolist()
     [[1, 0, 0, 1], [0, 1, 0, 0]]
     """
-    lengths, columns = sequences.lengths, sequences.schema.columns
-    row = np.repeat(np.arange(len(lengths)), lengths)
-    step = np.arange(len(row)) - np.repeat(sequences.offsets[:-1], lengths)
+    row, step = positions(sequences)
     within = step < num_steps
     row, step, values = row[within], step[within], sequences.values[within]
-    labels = np.array([len(column.labels) for column in columns])
+    labels = np.array([len(column.labels) for column in sequences.schema.columns])
     widths = np.maximum(labels, 1)
-    known = np.zeros((len(lengths), num_steps, len(widths)), bool)
+    known = np.zeros((len(sequences), num_steps, len(widths)), bool)
     rows, places = [], []
     for i, first in enumerate(np.cumsum(widths) - widths):
         there = values[:, i] < labels[i] if labels[i] else ~np.isnan(values[:, i])
@@ -67,9 +70,9 @@ def one_hot(sequences: Sequences, num_steps: int) -> Symbols:
         rows.append(row[one])
         places.append(step[one] * widths.sum() + first + label)
     at = np.concatenate(rows), np.concatenate(places)
-    shape = (len(lengths), num_steps * int(widths.sum()))
+    shape = (len(sequences), num_steps * int(widths.sum()))
     one_hot = scipy.sparse.csr_array((np.ones(len(at[0])), at), shape=shape)
-    return Symbols(one_hot, np.minimum(lengths, num_steps), known, labels)
+    return Symbols(one_hot, np.minimum(sequences.lengths, num_steps), known, labels)
 
 
 def without_dropped(symbols: Symbols, corruption: Corruption, seed: int) -> scipy.sparse.csr_array:

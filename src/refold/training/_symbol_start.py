@@ -159,8 +159,7 @@ def _decompose(
 
 def _frequency(symbols: Symbols) -> np.ndarray:
     """How often each symbol is there at each step (num_steps, width), where its column is known."""
-    num_steps, widths = symbols.known.shape[1], symbols.widths
-    count = np.asarray(symbols.values.sum(axis=0)).reshape(num_steps, -1)
+    count, widths = symbols.count, symbols.widths
     known = np.repeat(symbols.known.sum(axis=0), widths, axis=1)
     choices = np.repeat(np.where(symbols.labels > 0, symbols.labels, 2), widths)
     overall = (count.sum(axis=0) + 0.5) / (known.sum(axis=0) + 0.5 * choices)
@@ -182,7 +181,7 @@ def _regress(
     """
     (num_steps, width), latent_dim = frequency.shape, codes.shape[1]
     with_them = (symbols.values.T @ codes).T.reshape(latent_dim, num_steps, width)
-    count = np.asarray(symbols.values.sum(axis=0)).reshape(num_steps, width)
+    count = symbols.count
     slope, offset = np.zeros((latent_dim, num_steps, width)), np.zeros((num_steps, width))
     by_length = np.argsort(-symbols.lengths, kind="stable")
     descending = -symbols.lengths[by_length]
@@ -213,8 +212,11 @@ def _losses(fit: _Fit, symbols: Symbols, given: scipy.sparse.csr_array) -> np.nd
     """Negative log-likelihood of symbols, for each factor."""
     logits, codes = _logits(fit.frequency, symbols.labels), fit.codes(given)
     by_place, width = symbols.values.tocsc(), int(symbols.widths.sum())
-    places = np.cumsum(symbols.widths) - symbols.widths
-    binary = symbols.labels == 0
+    places, is_binary = np.cumsum(symbols.widths) - symbols.widths, symbols.labels == 0
+    binary = places[is_binary]
+    blocks = [
+        (i, slice(places[i], places[i] + symbols.labels[i])) for i in np.flatnonzero(~is_binary)
+    ]
     losses = np.zeros(len(_FACTORS))
     for step in range(symbols.known.shape[1]):
         rows = np.flatnonzero(symbols.lengths > step)
@@ -223,13 +225,10 @@ def _losses(fit: _Fit, symbols: Symbols, given: scipy.sparse.csr_array) -> np.nd
         known = symbols.known[rows, step]
         for k, factor in enumerate(_FACTORS):
             written = logits[step] + factor * beyond
-            alone = written[:, places[binary]]
-            loss = np.logaddexp(0, alone) - there[:, places[binary]] * alone
-            losses[k] += loss[known[:, binary]].sum()
-            for i in np.flatnonzero(~binary):
-                block = slice(places[i], places[i] + symbols.labels[i])
-                loss = logsumexp(written[:, block], axis=1) - (there * written)[:, block].sum(
-                    axis=1
-                )
+            loss = np.logaddexp(0, written[:, binary]) - there[:, binary] * written[:, binary]
+            losses[k] += loss[known[:, is_binary]].sum()
+            for i, block in blocks:
+                told = (there[:, block] * written[:, block]).sum(axis=1)
+                loss = logsumexp(written[:, block], axis=1) - told
                 losses[k] += loss[known[:, i]].sum()
     return losses
