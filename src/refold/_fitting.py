@@ -32,6 +32,7 @@ from refold.training import (
     pick_max_epochs,
     pick_refit,
     sample_size,
+    set_discriminative_start,
     set_linear_start,
     train,
     validation_split,
@@ -165,10 +166,14 @@ def fit(
         return source.part(scaler(phase), trained_on(phase), others, longest, seed)
 
     def start(phase: str) -> bool:
-        if not has_linear_path(network):
+        if not has_linear_path(network) and not specification.discriminative:
             return False
         sample = source.sample(trained_on(phase), sample_size(network), seed)
         scaled = scaler(phase).transform(sample)
+        if specification.discriminative:
+            set_discriminative_start(network, scaled)
+        if not has_linear_path(network):
+            return False
         return set_linear_start(network, scaled, seed=seed, corruption=corruption)
 
     refit = parameters["refit"]

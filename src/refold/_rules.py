@@ -16,6 +16,9 @@ _DROPOUT = 0.2
 # Steps of a sequence of symbols up to which more sequences come back whole if it is written step by
 # step, with no linear path; beyond, hardly any does, and more symbols come back all at once.
 _FEW_SYMBOLS = 32
+# Numbers of a code from which a share of them is for telling sequences apart, and that share: with
+# fewer, each that does not reconstruct makes the error larger than that of PCA of the same size.
+_MANY_NUMBERS, _DISCRIMINATIVE = 32, 4
 # Steps of the search for a code, and training sequences from which it is left out by default.
 _REFINE_STEPS, _FEW_TO_REFINE = 10, 2000
 
@@ -70,6 +73,7 @@ def specify(
         variational=bool(parameters["variational"]),
         patch=_pick_patch(parameters, decoder, typical),
         linear_path=at_once and decoder == "parallel" if symbols else None,
+        discriminative=_pick_discriminative(parameters, numeric=schema.numeric.any()),
     )
 
 
@@ -95,6 +99,15 @@ def _pick_patch(parameters: Mapping[str, Any], decoder: str, length: float) -> i
     if parameters["architecture"] != "default" or decoder != "parallel":
         return 1
     return pick_patch(length)
+
+
+def _pick_discriminative(parameters: Mapping[str, Any], *, numeric: bool) -> int:
+    """Pick how many numbers of a code are for telling sequences apart: of many, a quarter."""
+    size, wanted = int(parameters["latent_dim"]), parameters["discriminative"]
+    if wanted != "auto":
+        return int(wanted)
+    possible = numeric and parameters["architecture"] == "default" and not parameters["variational"]
+    return size // _DISCRIMINATIVE if possible and size >= _MANY_NUMBERS else 0
 
 
 def pick_refine(parameters: Mapping[str, Any], source: InMemory | InFiles) -> int:

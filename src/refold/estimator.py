@@ -65,6 +65,12 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         them. "auto" is 1 where the sequence of an average step has 100 steps at most, and beyond
         the smallest power of two by which it has 64 patches at most. Of the default model with a
         parallel decoder.
+    discriminative : int or "auto", default="auto"
+        Numbers of the code, the last ones, that are for telling sequences apart by what they do,
+        whenever they do it: principal components of pooled random convolutions. The decoder reads
+        them, too, but one that reconstructs says more to it. "auto" is a quarter of ``latent_dim``
+        from 32 numbers on, where a column is numeric, and else 0. Of the default model, unless it
+        is variational.
     scale : {"features", "sequence"} or None, default="features"
         Standardise numeric features over the training data; or each sequence by itself, with its
         mean and log-deviation by feature appended to the code; or not at all.
@@ -125,6 +131,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         Longest training length: the number of steps that ``decoder_`` writes.
     patch_ : int
         Steps a patch, where ``patch`` is "auto" too.
+    discriminative_ : int
+        Numbers of the code that are for telling sequences apart.
     history_ : dict of lists
         By epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
@@ -165,6 +173,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         architecture: Architecture = "default",
         decoder: str = "auto",
         patch: int | str = "auto",
+        discriminative: int | str = "auto",
         scale: str | None = "features",
         max_epochs: int | None = None,
         batch_size: int | None = None,
@@ -186,6 +195,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.architecture = architecture
         self.decoder = decoder
         self.patch = patch
+        self.discriminative = discriminative
         self.scale = scale
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -485,6 +495,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.latent_dim_ = fitted.network.specification.latent_dim
         self.max_steps_ = fitted.network.specification.max_steps
         self.patch_ = fitted.network.specification.patch
+        self.discriminative_ = fitted.network.specification.discriminative
         self.history_ = fitted.history
         self.n_features_in_ = fitted.schema.num_columns
         self.active_dimensions_ = fitted.active_dimensions

@@ -87,5 +87,9 @@ CASES = {
     "patches of all kinds": _default(
         ["numeric", "categorical", "binary"], [0, 3, 0], patch=4, observed_flags=True
     ),
+    "discriminative": _default(["numeric"] * 2, discriminative=2),
+    "discriminative patches": _default(
+        ["numeric", "categorical"], [0, 3], patch=3, discriminative=1, observed_flags=True
+    ),
     "own": Case(_own, ["numeric"] * 2, [0, 0]),
 }

@@ -68,6 +68,15 @@ def fit(
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
+    discriminative: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Numbers of the code for telling sequences apart. "
+            r"\[default: a quarter from 32 on]",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None,
     units: Annotated[
         int | None,
         typer.Option(metavar="N", help="Size of an LSTM layer.", rich_help_panel=MODEL_PANEL),
@@ -185,6 +194,7 @@ def fit(
         "architecture": architecture,
         "decoder": decoder,
         "patch": patch,
+        "discriminative": discriminative,
         "units": units,
         "depth": depth,
         "max_epochs": max_epochs,

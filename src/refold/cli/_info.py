@@ -61,6 +61,7 @@ def _facts(model: Any) -> dict[str, Any]:
         "layout": model.schema_.layout,
         "max_steps": int(model.max_steps_),
         "patch": model.patch_,
+        "discriminative": model.discriminative_,
         "code_size": len(model.get_feature_names_out()),
         "active_dimensions": model.active_dimensions_,
         "num_parameters": int(model.n_parameters_),
@@ -108,8 +109,9 @@ def _print(facts: dict[str, Any]) -> None:
     table.add_row("columns", ", ".join(f"{count} {kind}" for kind, count in kinds.items()))
     table.add_row("names", _shortened([column["name"] for column in facts["columns"]]))
     table.add_row("longest sequence", f"{facts['max_steps']} steps")
-    active = facts["active_dimensions"]
+    active, telling = facts["active_dimensions"], facts["discriminative"]
     used = "" if active is None else f", {active} of them active"
+    used += f", {telling} of them discriminative" if telling else ""
     table.add_row("code", f"{facts['code_size']} numbers{used}")
     table.add_row("architecture", str(parameters.get("architecture")))
     table.add_row("decoder", str(parameters.get("decoder")))

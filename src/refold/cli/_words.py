@@ -7,7 +7,7 @@ __all__ = ["with_options"]
 ARGUMENTS = "architecture|columns|decoder|format|id|kinds|lengths|scale|time|unit"
 SETTINGS = (
     "architecture|batch_size|depth|latent_dim|learning_rate|max_epochs|patience|scale|units"
-    "|time_budget|optimizer|validation_fraction|decoder|patch|refine|denoise"
+    "|time_budget|optimizer|validation_fraction|decoder|patch|discriminative|refine|denoise"
 )
 
 

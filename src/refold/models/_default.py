@@ -15,6 +15,7 @@ from refold.layers import (
     LinearDecoding,
     LinearEncoding,
     PaddingMask,
+    PooledConvolutions,
     PreviousSteps,
     RealSteps,
     RepeatCode,
@@ -49,6 +50,7 @@ def default(
     variational: bool = False,
     patch: int = 1,
     linear_path: bool | None = None,
+    discriminative: int = 0,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
@@ -92,6 +94,9 @@ def default(
         path goes by step all the same.
     linear_path : bool, optional
         Whether there is one; by default where a column is numeric.
+    discriminative : int
+        Numbers of the code, the last ones, that are no result of the two paths but a fixed linear
+        map of `PooledConvolutions`.
 
     Returns
     -------
@@ -100,7 +105,8 @@ def default(
     Raises
     ------
     ParameterError
-        If ``decoder`` is neither of the two, or is to write patches step by step.
+        If ``decoder`` is neither of the two, or is to write patches step by step, or no number of
+        the code is left to the two paths.
 
     Examples
     --------
@@ -115,6 +121,12 @@ def default(
             f"patch must be a positive integer, and 1 with decoder='autoregressive', which writes "
             f"step by step. Got patch={patch!r} and decoder={decoder!r}."
         )
+    if not 0 <= discriminative < latent_dim or (discriminative and variational):
+        raise ParameterError(
+            f"discriminative must be from 0 to {latent_dim - 1}, one less than latent_dim, and 0 "
+            f"where variational=True. Got {discriminative!r}."
+        )
+    faithful = latent_dim - discriminative
     num_labels = list(num_labels or [0] * len(kinds))
     if linear_path is None:
         linear_path = "numeric" in kinds
@@ -137,10 +149,14 @@ def default(
         pooled = pooling(hidden)
     if dropout:
         pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    code = keras.layers.Dense(latent_dim, name="code")(pooled)
+    code = keras.layers.Dense(faithful, name="code")(pooled)
     linear_steps = min(max_steps, most_linear_steps(values.shape[-1], latent_dim))
     if linear_path:
-        code = LinearEncoding(latent_dim, linear_steps, name="linear_code")(values, code)
+        code = LinearEncoding(faithful, linear_steps, name="linear_code")(values, code)
+    if discriminative:
+        described = PooledConvolutions(stride=patch, name="convolutions")(values)
+        fixed = keras.layers.Dense(discriminative, trainable=False, name="discriminative")
+        code = keras.ops.concatenate([code, fixed(described)], axis=-1)
     encoder = keras.Model(x, code, name="encoder")
     posterior = None
     if variational:

@@ -44,6 +44,8 @@ class Specification(NamedTuple):
     linear_path : bool, optional
         Of the default model: whether there is a linear map beside its LSTMs; by default where a
         column is numeric.
+    discriminative : int
+        Of the default model: numbers of the code, the last ones, that are given, not learned.
     """
 
     architecture: str
@@ -62,6 +64,7 @@ class Specification(NamedTuple):
     variational: bool = False
     patch: int = 1
     linear_path: bool | None = None
+    discriminative: int = 0
 
     @property
     def num_channels(self) -> int:
@@ -167,6 +170,11 @@ def build(specification: Specification, architecture: Architecture | None = None
             f"patch={specification.patch} is of the default model, and "
             f"architecture={specification.architecture!r} has none. Leave out one of the two."
         )
+    if specification.discriminative and specification.architecture != "default":
+        raise ParameterError(
+            f"discriminative={specification.discriminative} is of the default model, and "
+            f"architecture={specification.architecture!r} has none. Leave out one of the two."
+        )
     if callable(architecture):
         models = _call(architecture, specification)
         specification = specification._replace(
@@ -189,6 +197,7 @@ def build(specification: Specification, architecture: Architecture | None = None
             variational=specification.variational,
             patch=specification.patch,
             linear_path=specification.linear_path,
+            discriminative=specification.discriminative,
         )
     else:
         models = _classic(specification)

@@ -30,6 +30,7 @@ def refine(
     log-likelihood: squared errors over the variance that the linear start left, cross-entropies,
     and what wrong steps would cost if the length were misread.  A normal distribution around the
     encoder's code is the prior, so that a few observed values do not decide all of a code.
+    Discriminative numbers of a code stay as they are.
 
     Parameters
     ----------
@@ -98,6 +99,8 @@ def _search(network: Network) -> Any:
     head = unroll.get_layer("head")
     kinds, num_labels = head.kinds, head.num_labels
     numeric = np.array([kind == "numeric" for kind in kinds])
+    width, given = network.specification.latent_dim, network.specification.discriminative
+    searched = np.arange(width) < width - given
     places = np.cumsum([0, *head.widths])[:-1][numeric]
     scale = None
     if numeric.any():
@@ -114,6 +117,7 @@ def _search(network: Network) -> Any:
         weight = weight * observed
 
         def loss(z: Any) -> Any:
+            z = jnp.where(searched, z, codes)
             decoded, _ = unroll.stateless_call(decoder, decoder_fixed, [z, x], training=False)
             predicted, _ = network.length.stateless_call(length, length_fixed, z, training=False)
             errors = column_errors(values, decoded, kinds, num_labels) * weight

@@ -24,3 +24,5 @@ from refold.sequences._scan import scan as scan
 from refold.sequences._schema import Column as Column
 from refold.sequences._schema import Schema as Schema
 from refold.sequences._sequences import Sequences as Sequences
+from refold.sequences._windows import Windows as Windows
+from refold.sequences._windows import windows as windows

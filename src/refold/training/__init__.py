@@ -4,6 +4,9 @@ from refold.training._backend import require_jax as require_jax
 from refold.training._corruption import Corruption as Corruption
 from refold.training._data import num_observed as num_observed
 from refold.training._data import to_device as to_device
+from refold.training._discriminative_start import (
+    set_discriminative_start as set_discriminative_start,
+)
 from refold.training._fit import Outcome as Outcome
 from refold.training._fit import train as train
 from refold.training._pages import Page as Page

@@ -39,7 +39,7 @@ def sample_size(network: Network) -> int:
     Parameters
     ----------
     network : Network
-        One that `has_linear_path`.
+        Of the default architecture.
 
     Examples
     --------
@@ -49,9 +49,11 @@ def sample_size(network: Network) -> int:
     >>> sample_size(build(Specification("default", ["numeric"], [0], False, **sizes, **lengths)))
     41943
     """
-    specification = network.specification
-    read: Any = network.models.encoder.get_layer("linear_code")
-    values = read.num_steps * len(specification.kinds)
+    specification, num_steps = network.specification, network.specification.max_steps
+    if has_linear_path(network):
+        read: Any = network.models.encoder.get_layer("linear_code")
+        num_steps = read.num_steps
+    values = num_steps * len(specification.kinds)
     return max(4 * specification.latent_dim, _MOST_VALUES // values)
 
 
@@ -101,7 +103,7 @@ def set_linear_start(
     head: Any = network.models.decoder.get_layer("head")
     # a column comes after those before it, of which a categorical one is as wide as it has labels
     widths = np.array([n or 1 for n in specification.num_labels])
-    sizes = specification.latent_dim, read.num_steps
+    sizes = read.latent_dim, read.num_steps
     if numeric:
         start = linear_start(scaled, numeric, *sizes, seed=seed, corruption=corruption)
         places = (np.cumsum(widths) - widths)[numeric]
@@ -118,7 +120,10 @@ def set_linear_start(
     kernel[:, places] = start.encoder
     read.start.assign(kernel)
     read.bias.assign(start.encoder_bias)
-    write.start.assign(spread(write.start.shape, start.decoder))
+    # what discriminative numbers say of the steps, the LSTM finds out
+    back = np.zeros(write.start.shape, np.float32)
+    back[: read.latent_dim] = spread(back[: read.latent_dim].shape, start.decoder)
+    write.start.assign(back)
     write.bias.assign(spread(write.bias.shape, start.decoder_bias))
     # what is to come is small where little is left to learn
     unit = float(np.sqrt(start.share))

@@ -1,0 +1,178 @@
+"""How much of a label codes keep: accuracy of a logistic regression on them, beside their error.
+
+Codes of 32 numbers and the archive's own splits.  The autoencoders never see a label; the logistic
+regression is scikit-learn's, on standardised codes of the training split.  T-Loss's figures are
+those that its paper gives for a support vector machine on its frozen encoder's codes of 320
+numbers: J.-Y. Franceschi, A. Dieuleveut and M. Jaggi, "Unsupervised Scalable Representation
+Learning for Multivariate Time Series", NeurIPS 2019.
+"""
+
+import statistics
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks._results import PACKAGES, table, write_page
+
+SIZE, SECONDS = 32, 60.0
+SEEDS = (0, 1, 2)
+T_LOSS = {
+    "JapaneseVowels": 0.989,
+    "BasicMotions": 1.0,
+    "GunPoint": 0.993,
+    "ItalyPowerDemand": 0.925,
+}
+LOADERS = {
+    "BasicMotions": "load_basic_motions",
+    "GunPoint": "load_gunpoint",
+    "ItalyPowerDemand": "load_italy_power_demand",
+}
+
+
+class Split(NamedTuple):
+    """Sequences and their labels."""
+
+    sequences: Any
+    labels: np.ndarray
+
+
+class Codes(NamedTuple):
+    """Codes of both splits, and the held-out error where there is a way back."""
+
+    train: np.ndarray
+    test: np.ndarray
+    error: float | None = None
+
+
+def load(name: str) -> tuple[Split, Split]:
+    """Return both splits of a data set."""
+    import refold
+    from refold.sequences import Sequences
+
+    if name == "JapaneseVowels":
+        vowels = refold.datasets.japanese_vowels()
+        return (
+            Split(vowels.train, np.asarray(vowels.train_labels)),
+            Split(vowels.test, np.asarray(vowels.test_labels)),
+        )
+    import aeon.datasets
+
+    splits = []
+    for part in ("train", "test"):
+        x, y = getattr(aeon.datasets, LOADERS[name])(split=part)
+        series = list(x.transpose(0, 2, 1).astype(np.float32))
+        splits.append(Split(Sequences.from_list(series, kinds="numeric"), np.asarray(y)))
+    return splits[0], splits[1]
+
+
+def refold_codes(train: Any, test: Any, seed: int, **options: Any) -> Codes:
+    """Fit an autoencoder, and encode."""
+    import refold
+    from refold.evaluation import nmse
+    from refold.sequences import Scaler
+
+    ae = refold.SequenceAutoencoder(SIZE, random_state=seed, time_budget=SECONDS, **options)
+    codes = ae.fit(train).transform(test)
+    error = nmse(test, ae.inverse_transform(codes), Scaler.fit(train))
+    return Codes(ae.transform(train), codes, error)
+
+
+def pca_codes(train: Any, test: Any, seed: int) -> Codes:
+    """Take principal components of zero-padded sequences."""
+    from refold.evaluation import PCABaseline, nmse
+    from refold.sequences import Scaler
+
+    del seed
+    numbers = int(train.lengths.max()) * train.schema.num_columns
+    pca = PCABaseline(min(SIZE, len(train), numbers)).fit(train)
+    error = nmse(test, pca.reconstruct(test), Scaler.fit(train))
+    return Codes(pca.transform(train), pca.transform(test), error)
+
+
+def features(train: Any, test: Any, seed: int, *, kind: str) -> Codes:
+    """Take features of aeon's, of zero-padded sequences."""
+    from aeon.transformations.collection.convolution_based import MiniRocket
+    from aeon.transformations.collection.feature_based import Catch22
+
+    longest = int(train.lengths.max())
+    arrays = []
+    for part in (train, test):
+        padded = part.to_padded(0.0)[:, :longest]
+        filled = np.pad(padded, ((0, 0), (0, longest - padded.shape[1]), (0, 0)))
+        arrays.append(filled.transpose(0, 2, 1).astype(np.float32))
+    made = Catch22(replace_nans=True) if kind == "catch22" else MiniRocket(random_state=seed)
+    return Codes(*(np.asarray(made.fit(arrays[0]).transform(one)) for one in arrays))
+
+
+class Way(NamedTuple):
+    """A way to codes: how it is called, what makes them, and by how many seeds."""
+
+    title: str
+    encode: Callable[..., Codes]
+    options: dict[str, Any]
+    seeds: tuple[int, ...] = (0,)
+
+
+WAYS = (
+    Way("**Refold**", refold_codes, {}, SEEDS),
+    Way("Refold, no discriminative numbers", refold_codes, {"discriminative": 0}, SEEDS),
+    Way("Refold, 4 of them", refold_codes, {"discriminative": 4}, SEEDS),
+    Way("Refold, 16 of them", refold_codes, {"discriminative": 16}, SEEDS),
+    Way("PCA", pca_codes, {}),
+    Way("`RepeatVector`", refold_codes, {"architecture": "repeat"}),
+    Way("`Reshape`", refold_codes, {"architecture": "reshape"}),
+    Way("all steps at once", refold_codes, {"architecture": "dense"}),
+    Way("Catch22, 22 features a channel", features, {"kind": "catch22"}),
+    Way("MiniRocket, 10,000 features", features, {"kind": "minirocket"}, SEEDS),
+)
+
+
+def accuracy(codes: Codes, train: Split, test: Split) -> float:
+    """Fit a logistic regression on the codes of one split, and try it on the other's."""
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    return float(probe.fit(codes.train, train.labels).score(codes.test, test.labels))
+
+
+def main() -> None:
+    """Measure, and write ``results/probe.md``."""
+    data = {name: load(name) for name in T_LOSS}
+    rows, means = [], {}
+    for way in WAYS:
+        cells, shares = [], []
+        for name, (train, test) in data.items():
+            found = [
+                way.encode(train.sequences, test.sequences, seed, **way.options)
+                for seed in way.seeds
+            ]
+            shares.append(statistics.median(accuracy(one, train, test) for one in found))
+            errors = [one.error for one in found if one.error is not None]
+            error = f" ({statistics.median(errors):.4f})" if errors else ""
+            cells.append(f"{shares[-1]:.3f}{error}")
+            print(way.title, name, cells[-1], file=sys.stderr, flush=True)
+        means[way.title] = statistics.mean(shares)
+        rows.append([way.title, *cells, f"{means[way.title]:.3f}"])
+    published = [f"{share:.3f}" for share in T_LOSS.values()]
+    rows.append(["T-Loss, published", *published, f"{statistics.mean(T_LOSS.values()):.3f}"])
+    write_page(
+        "probe",
+        "How much of a label codes keep",
+        [
+            f"Accuracy of a logistic regression on codes of {SIZE} numbers, and in brackets the "
+            "held-out error (NMSE) of what is decoded from them. The archive's splits; the "
+            f"autoencoders are not told the labels. Refold by its defaults, {SECONDS:.0f} s at "
+            "most, median of three seeds; the models of the question's answers as Refold ships "
+            "them; aeon's features of zero-padded series; T-Loss's figures are from its paper, by "
+            "codes of 320 numbers.",
+            table(["codes", *data, "mean"], rows),
+        ],
+        packages=(*PACKAGES, "aeon"),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The numbers of a code that are to tell sequences apart: what they are made of, once for all."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from refold.models import Network, predict
+from refold.sequences import Sequences, pad
+
+__all__ = ["set_discriminative_start"]
+
+# Sequences at most that components are taken of, and of a batch.
+_MOST_SEQUENCES, _BATCH = 4096, 256
+# A feature whose deviation is below this says nothing.
+_LEAST = 1e-6
+
+
+def set_discriminative_start(network: Network, scaled: Sequences) -> None:
+    """Make principal components of the pooled convolutions the discriminative numbers of the code.
+
+    Of each feature, standardised.  The numbers have a mean of 0 and a deviation of 1, and nothing
+    changes them in training: a code that is trained to reconstruct gives up what it does not need
+    for that.
+
+    Parameters
+    ----------
+    network : Network
+        Whose specification has ``discriminative`` numbers.
+    scaled : Sequences
+        Some that it is trained on, at least one.
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> from refold.sequences import as_sequences
+    >>> sizes = {"latent_dim": 6, "max_steps": 30, "units": 8, "depth": 1, "dropout": 0.0}
+    >>> lengths = {"length_mean": 30.0, "length_deviation": 0.0, "discriminative": 2}
+    >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
+    >>> waves = [np.sin(np.linspace(0, 6 + i, 30))[:, None] for i in range(20)]
+    >>> set_discriminative_start(network, as_sequences(waves))
+    >>> codes = network.models.encoder.predict(np.array(waves, "float32"), verbose=0)
+    >>> bool(np.allclose(codes[:, -2:].std(axis=0), 1.0, atol=1e-3))
+    True
+    """
+    encoder: Any = network.models.encoder
+    features = _features(encoder, scaled, flags=network.specification.observed_flags)
+    mean, deviation = features.mean(axis=0), features.std(axis=0)
+    inverse = np.where(deviation > _LEAST, 1.0 / np.maximum(deviation, _LEAST), 0.0)
+    _, values, directions = np.linalg.svd((features - mean) * inverse, full_matrices=False)
+    # of a direction, the largest weight is positive: which way it points is not left to chance
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
+    directions = directions * np.where(largest < 0, -1.0, 1.0)
+    spread = values / np.sqrt(len(features))
+    weights = np.zeros((network.specification.discriminative, features.shape[1]))
+    found = min(len(weights), int((spread > _LEAST * max(spread[0], 1.0)).sum()))
+    weights[:found] = directions[:found] / spread[:found, None] * inverse
+    layer = encoder.get_layer("discriminative")
+    layer.kernel.assign(weights.T)
+    layer.bias.assign(-weights @ mean)
+
+
+def _features(encoder: Any, scaled: Sequences, *, flags: bool) -> np.ndarray:
+    pooled = keras.Model(encoder.inputs, encoder.get_layer("convolutions").output)
+    most = min(len(scaled), _MOST_SEQUENCES)
+    sample = np.linspace(0, len(scaled) - 1, most).round().astype(int)
+    num_steps = max(1, int(scaled.lengths[sample].max()))
+    found = []
+    for first in range(0, most, _BATCH):
+        # the last batch is filled up with sequences that come again, to be of the same shape
+        rows = np.arange(first, first + min(_BATCH, most)) % most
+        x, _ = pad(scaled, sample[rows], num_steps, flags=flags)
+        found.append(predict(pooled, x)[: most - first])
+    return np.concatenate(found).astype(float)

@@ -1,0 +1,88 @@
+"""Pooled random convolutions: sums by hand, padding that makes no difference, what they tell."""
+
+import keras
+import numpy as np
+import pytest
+
+from refold.layers import PaddingMask, PooledConvolutions
+
+RNG = np.random.default_rng(0)
+DILATIONS = (1, 2, 4, 8)
+
+
+def floats(*shape):
+    return RNG.normal(size=shape).astype("float32")
+
+
+def by_hand(layer, series):
+    """Describe one series (steps, channels) in plain loops."""
+    channels, taps, bias = (np.asarray(w, float) for w in (layer.channels, layer.taps, layer.bias))
+    found = np.zeros((len(series), taps.shape[1]))
+    mixed = series @ channels
+    for kernel in range(taps.shape[1]):
+        dilation = DILATIONS[kernel // layer.num_kernels]
+        for step in range(len(series)):
+            places = [(step + (tap - 4) * dilation, tap) for tap in range(9)]
+            found[step, kernel] = bias[kernel] + sum(
+                mixed[at, kernel] * taps[tap, kernel] for at, tap in places if 0 <= at < len(series)
+            )
+    found = found[:: layer.stride]
+    share = (1 / (1 + np.exp(-4 * found))).mean(axis=0)
+    return np.concatenate([share, found.max(axis=0)])
+
+
+@pytest.mark.parametrize(("steps", "stride"), [(1, 1), (5, 1), (30, 1), (30, 4), (31, 4)])
+def test_by_hand(steps, stride):
+    x = floats(2, steps, 3)
+    layer = PooledConvolutions(num_kernels=3, stride=stride)
+    expected = [by_hand(layer, series) for series in x] if layer(x) is not None else None
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_padding_makes_no_difference_whatever_it_holds(stride):
+    layer = PooledConvolutions(num_kernels=3, stride=stride)
+    x = floats(4, 11, 2)
+    alone = layer(x[:, :7])
+    real = np.broadcast_to(np.arange(11) < 7, (4, 11))
+    np.testing.assert_allclose(layer(x, mask=real), alone, atol=1e-6)
+
+
+def test_of_no_step_at_all_everything_is_zero():
+    layer = PooledConvolutions()
+    found = np.asarray(layer(floats(2, 5, 2), mask=np.array([[False] * 5, [True] * 5])))
+    assert not found[0].any()
+    assert found[1].all()
+
+
+def test_a_kernel_reads_up_to_three_channels_and_its_taps_sum_to_zero():
+    layer = PooledConvolutions()
+    layer.build((None, None, 8))
+    read = (np.asarray(layer.channels) != 0).sum(axis=0)
+    assert set(read) == {1, 2, 3}
+    np.testing.assert_allclose(np.asarray(layer.taps).sum(axis=0), 0, atol=1e-5)
+    assert not layer.trainable_variables
+
+
+def test_a_seed_draws_the_kernels():
+    x = floats(2, 9, 1)
+    first, again, other = (np.asarray(PooledConvolutions(seed=seed)(x)) for seed in (3, 3, 4))
+    assert np.array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+def test_saved_and_loaded_it_is_the_same(tmp_path):
+    x = keras.Input((None, 2))
+    model = keras.Model(x, PooledConvolutions(num_kernels=2, stride=2)(PaddingMask()(x)))
+    model.save(tmp_path / "model.keras")
+    given = floats(3, 8, 2)
+    given[0, 5:] = np.nan
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert np.array_equal(loaded.predict(given, verbose=0), model.predict(given, verbose=0))
+
+
+def test_when_something_happens_hardly_counts():
+    bump = np.zeros((2, 120, 1), "float32")
+    bump[0, 40:45] = bump[1, 70:75] = 1.0
+    early, late = np.asarray(PooledConvolutions()(bump))
+    np.testing.assert_allclose(early, late, atol=1e-5)

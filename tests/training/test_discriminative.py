@@ -1,0 +1,138 @@
+"""Numbers of a code that are for telling sequences apart: what they are, and that they stay."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import refold
+from refold import SequenceAutoencoder
+from refold.cli import main
+from refold.errors import ParameterError
+from refold.evaluation import PCABaseline
+from refold.models import default
+from refold.sequences import as_sequences, write
+
+TINY = {"latent_dim": 6, "units": 8, "max_epochs": 2, "random_state": 0}
+
+
+def waves(n=80, seed=0):
+    """Draw slow and fast waves that begin anywhere, in noise."""
+    rng = np.random.default_rng(seed)
+    fast = np.arange(n) % 2
+    time = np.arange(50) / 50
+    phases = rng.uniform(0, 2 * np.pi, n)
+    values = np.sin(2 * np.pi * (3 + fast)[:, None] * time + phases[:, None])
+    return values[:, :, None] + 0.3 * rng.normal(size=(n, 50, 1)), fast
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return SequenceAutoencoder(**TINY, discriminative=2).fit(waves()[0])
+
+
+def test_they_have_mean_0_and_deviation_1_and_training_leaves_them(fitted):
+    given = waves()[0]
+    numbers = fitted.transform(given)[:, -2:]
+    np.testing.assert_allclose(numbers.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(numbers.std(axis=0), 1, atol=1e-3)
+    np.testing.assert_allclose(np.corrcoef(numbers.T), np.eye(2), atol=1e-3)
+    longer = SequenceAutoencoder(**TINY | {"max_epochs": 5}, discriminative=2).fit(given)
+    np.testing.assert_allclose(longer.transform(given)[:, -2:], numbers, atol=1e-4)
+
+
+def test_the_search_for_codes_leaves_them(fitted):
+    given = waves(seed=1)[0]
+    codes = fitted.transform(given)
+    plain = fitted.encoder_.predict(
+        fitted.scaler_.transform(as_sequences(given)).to_padded(), verbose=0
+    )
+    np.testing.assert_allclose(codes[:, -2:], plain[:, -2:], atol=1e-4)
+    assert np.abs(codes[:, :-2] - plain[:, :-2]).max() > 1e-3
+
+
+def test_the_decoder_reads_them():
+    models = default(["numeric"], latent_dim=6, max_steps=5, units=8, discriminative=2)
+    codes = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0]], "float32")
+    without, moved = models.decoder.predict(codes, verbose=0)
+    assert np.abs(without - moved).max() > 1e-3
+
+
+def test_saved_and_loaded_the_codes_are_the_same(fitted, tmp_path):
+    fitted.save(tmp_path / "model.refold")
+    loaded = refold.load(tmp_path / "model.refold")
+    assert loaded.discriminative_ == 2
+    assert np.array_equal(loaded.transform(waves()[0]), fitted.transform(waves()[0]))
+
+
+def test_by_default_a_quarter_of_32_numbers_or_more():
+    given = waves(12)[0]
+    for size, wanted in ((31, 0), (32, 8), (40, 10)):
+        ae = SequenceAutoencoder(**TINY | {"latent_dim": size, "max_epochs": 1}).fit(given)
+        assert ae.discriminative_ == wanted
+    words = ["ab", "ba", "abc"] * 4
+    assert SequenceAutoencoder(**TINY | {"latent_dim": 32}).fit(words).discriminative_ == 0
+
+
+def test_more_numbers_than_sequences_can_fill_are_zero():
+    ae = SequenceAutoencoder(**TINY | {"latent_dim": 12}, discriminative=8).fit(waves(4)[0])
+    codes = ae.transform(waves(4)[0])
+    assert np.isfinite(codes).all()
+    assert not codes[:, -5:].any()
+
+
+def test_gaps_labels_and_lengths_are_read():
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=(1 + i % 7, 2)) for i in range(30)]
+    series[3][:, 0], series[5] = np.nan, np.zeros((0, 2))
+    ae = SequenceAutoencoder(**TINY, discriminative=2).fit(series)
+    codes = ae.transform(series)
+    assert np.isfinite(codes).all()
+    alone = np.concatenate([ae.transform(series[i : i + 1]) for i in range(6)])
+    np.testing.assert_allclose(alone[:, -2:], codes[:6, -2:], atol=1e-4)
+    binary = SequenceAutoencoder(**TINY, discriminative=2).fit(rng.integers(2, size=(20, 6, 3)))
+    assert np.isfinite(binary.transform(rng.integers(2, size=(20, 6, 3)))).all()
+
+
+def test_they_tell_classes_apart_that_principal_components_do_not():
+    (x, y), (new, wanted) = waves(120), waves(200, seed=1)
+    options = {"latent_dim": 6, "units": 16, "max_epochs": 5, "random_state": 0}
+    ae = SequenceAutoencoder(**options, discriminative=3).fit(x)
+    given, others = as_sequences(x), as_sequences(new)
+    pca = PCABaseline(6).fit(given)
+    probe = make_pipeline(StandardScaler(), LogisticRegression())
+    ours = probe.fit(ae.transform(given), y).score(ae.transform(others), wanted)
+    theirs = probe.fit(pca.transform(given), y).score(pca.transform(others), wanted)
+    assert ours > 0.9
+    assert theirs < 0.75
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "much", True])
+def test_what_it_may_be(value):
+    with pytest.raises(ParameterError, match=r"^discriminative must be 'auto' or an integer of at"):
+        SequenceAutoencoder(discriminative=value).fit([[1.0], [2.0]])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"discriminative": 6}, "from 0 to 5, one less than latent_dim"),
+        ({"discriminative": 2, "variational": True}, "0 where variational=True"),
+        ({"discriminative": 2, "architecture": "repeat"}, "discriminative=2 is of the default"),
+    ],
+)
+def test_what_it_does_not_go_with(options, message):
+    with pytest.raises(ParameterError, match=message):
+        SequenceAutoencoder(**TINY, **options).fit(waves(8)[0])
+
+
+def test_from_the_command_line(tmp_path, capsys):
+    write(as_sequences(waves(12)[0]), tmp_path / "waves.parquet")
+    data, model = str(tmp_path / "waves.parquet"), str(tmp_path / "waves.refold")
+    options = ["--latent-dim", "6", "--units", "8", "--max-epochs", "1", "-q"]
+    assert main(["fit", data, "-o", model, *options, "--discriminative", "2"]) == 0
+    assert main(["info", model]) == 0
+    assert "6 numbers, 2 of them discriminative" in capsys.readouterr().out
+    assert main(["fit", data, "-o", model, *options, "--discriminative", "6"]) == 2
+    assert "--discriminative must be from 0 to 5" in capsys.readouterr().err
