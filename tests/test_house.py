@@ -38,6 +38,7 @@ UNSHOWN = {
     "refold.training.train": "`SequenceAutoencoder.fit` shows it; by itself it takes five objects",
     "refold.training.Snapshot": "taken by `train`; tests/training/test_checkpoints.py uses it",
     "refold.training.Streamed": "fitting a `Scan` shows it; by itself it takes five objects",
+    "refold.anomalies.remember": "`SequenceAutoencoder.calibrate` shows it; takes a fitted network",
     "refold.storage.dumps": "pickling `SequenceAutoencoder` does it; takes a fitted network",
     "refold.storage.loads": "as `refold.storage.dumps`",
     "refold.storage.save": "`SequenceAutoencoder.save` shows it",

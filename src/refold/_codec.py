@@ -4,22 +4,20 @@ Works in scaled units; scaling and what a user passes are the estimator's affair
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from refold._compilation import keep_compiled
-from refold.errors import DataError
-from refold.models import Network, free_run, predict, refine
+from refold.models import Network, descriptor, draw_noise, free_run, perturb, predict, refine
 from refold.sequences import Schema, Sequences, pad
 
 __all__ = [
-    "check_codes",
-    "check_fits",
-    "check_lengths",
+    "Draw",
     "decode",
+    "describe",
     "encode",
     "predict_lengths",
 ]
@@ -30,100 +28,11 @@ _STEPS, _MOST_ROWS, _SIZES, _SHORTEST = 16384, 1024, (8, 32, 128, 512), 8
 _MANY = 20
 
 
-def check_fits(lengths: np.ndarray, network: Network) -> None:
-    """Refuse lengths that a network of a fixed number of steps cannot read.
+class Draw(NamedTuple):
+    """How symbols are drawn: at what temperature, above 0, and by what seed."""
 
-    Raises
-    ------
-    DataError
-        If a sequence is empty, or longer than the network reads.
-    """
-    if network.fixed_steps is None:
-        return
-    name = network.specification.architecture
-    empty = np.flatnonzero(lengths == 0)
-    if len(empty):
-        raise DataError(
-            f"sequence {empty[0]} has length 0, which architecture={name!r} cannot read. Leave it "
-            "out, or use architecture='default'."
-        )
-    long = np.flatnonzero(lengths > network.fixed_steps)
-    if len(long):
-        raise DataError(
-            f"sequence {long[0]} has {lengths[long[0]]} steps, and architecture={name!r} reads at "
-            f"most {network.fixed_steps}, the longest of its training data. Cut it, or use "
-            "architecture='default'."
-        )
-
-
-def check_codes(codes: Any, width: int) -> np.ndarray:
-    """Check codes to decode.
-
-    Parameters
-    ----------
-    codes : array of shape (n_sequences, width)
-    width : int
-        Numbers in a code.
-
-    Returns
-    -------
-    array of float32 of shape (n_sequences, width)
-
-    Raises
-    ------
-    DataError
-        If they are of another shape, or not finite numbers.
-    """
-    try:
-        codes = np.asarray(codes, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise DataError("codes must be an array of numbers.") from error
-    if codes.ndim != 2 or codes.shape[1] != width:
-        raise DataError(
-            f"codes must have shape (n_sequences, {width}), as transform gives them. Got "
-            f"{codes.shape}."
-        )
-    wrong = np.flatnonzero(~np.isfinite(codes).all(axis=1))
-    if len(wrong):
-        raise DataError(f"codes must be finite. The code of sequence {wrong[0]} is not.")
-    return codes
-
-
-def check_lengths(lengths: Any, num_codes: int, network: Network) -> np.ndarray:
-    """Check lengths to decode to.
-
-    Parameters
-    ----------
-    lengths : array of int of shape (num_codes,)
-    num_codes : int
-    network : Network
-
-    Returns
-    -------
-    array of int64 of shape (num_codes,)
-
-    Raises
-    ------
-    DataError
-        If there is not one a code, one is no length, or the network cannot write so much.
-    """
-    try:
-        lengths = np.asarray(lengths)
-    except ValueError as error:
-        raise DataError("lengths must be an array of integers.") from error
-    if lengths.shape != (num_codes,):
-        raise DataError(
-            f"lengths must have one entry a code, shape ({num_codes},). Got {lengths.shape}."
-        )
-    if num_codes and (not np.issubdtype(lengths.dtype, np.integer) or lengths.min() < 0):
-        raise DataError("lengths must be integers of at least 0.")
-    longest = network.most_steps
-    if longest is not None and lengths.max(initial=0) > longest:
-        raise DataError(
-            f"this architecture writes at most {longest} steps. Got the length {lengths.max()}; "
-            "use architecture='default' for more."
-        )
-    return lengths.astype(np.int64)
+    temperature: float
+    seed: int
 
 
 def encode(
@@ -160,12 +69,33 @@ def encode(
     return codes
 
 
+def describe(scaled: Sequences, network: Network) -> np.ndarray:
+    """Describe sequences by pooled random convolutions.
+
+    Parameters
+    ----------
+    scaled : Sequences
+    network : Network
+
+    Returns
+    -------
+    array of float32 of shape (n_sequences, n_features)
+    """
+    model = descriptor(network)
+    features = np.empty((len(scaled), model.output_shape[-1]), np.float32)
+    for batch in _batches(scaled.lengths, network, "describe"):
+        x, _ = pad(scaled, batch.rows, batch.num_steps, flags=network.specification.observed_flags)
+        features[batch.rows] = predict(model, _filled(x, batch, np.nan))[: len(batch.rows)]
+    return features
+
+
 def decode(
     codes: np.ndarray,
     lengths: np.ndarray,
     schema: Schema,
     network: Network,
     *,
+    draw: Draw | None = None,
     verbose: int = 0,
 ) -> Sequences:
     """Decode codes to as many steps as asked for, in batches of like length.
@@ -177,6 +107,8 @@ def decode(
     schema : Schema
         Of the sequences to write.
     network : Network
+    draw : Draw, optional
+        How symbols are drawn, where not the likeliest are to count.
     verbose : int
         1 shows progress where there is much to do.
 
@@ -185,18 +117,27 @@ def decode(
     Sequences
         Scaled: means of numeric columns, the likelier of 0 and 1, the likeliest label.
     """
+    specification = network.specification
+    columns = specification.kinds, specification.num_labels
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     values = np.empty((offsets[-1], schema.num_columns), np.float32)
     for batch in _batches(lengths, network, "decode", verbose=verbose):
         real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
         given = _filled(codes[batch.rows], batch, 0.0)
+        noise = None
+        if draw is not None:
+            seed = [draw.seed, int(batch.rows[0])]
+            noise = draw_noise((len(given), batch.num_steps), *columns, seed=seed)
         if network.free_running:
             stop = int(lengths[batch.rows].max())
-            outputs = free_run(network.models.decoder, given, batch.num_steps, stop=stop)
+            how = {} if draw is None else {"noise": noise, "temperature": draw.temperature}
+            outputs = free_run(network.models.decoder, given, batch.num_steps, stop=stop, **how)
         else:
             # what is asked for, and after each length padding, which is not computed
             template = np.where(real, np.float32(0), np.float32(np.nan))[..., None]
             outputs = predict(network.models.unroll, given, _filled(template, batch, np.nan))
+            if draw is not None:
+                outputs = np.asarray(perturb(outputs, noise, draw.temperature, *columns))
         places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
         values[places] = _to_values(outputs[: len(batch.rows)][real], schema)
     return Sequences(values, offsets, schema=schema)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold import storage
-from refold._codec import check_fits
+from refold._checks import check_fits
 from refold._compilation import keep_compiled
 from refold._held_out import HeldOut
 from refold._rules import pick_refine, specify
@@ -40,6 +40,9 @@ from refold.training import (
 
 __all__ = ["Checkpoint", "fit"]
 
+# Training sequences at most whose codes a model remembers, values at most that these have, and
+# sequences all the same.
+_MOST_KNOWN, _MOST_VALUES, _FEWEST = 1024, 1 << 21, 64
 # What may differ where a training goes on.
 _FREE = ("verbose", "time_budget", "random_state", "refine")
 
@@ -76,7 +79,7 @@ def fit(
     resume: bool = False,
     find_size: Callable[[], int] | None = None,
     report: bool = False,
-) -> tuple[Fitted | None, Outcome]:
+) -> tuple[Fitted | None, Outcome, Sequences | None]:
     """Split, scale, build and train.
 
     Parameters
@@ -102,6 +105,8 @@ def fit(
     fitted : Fitted or None
         None where training was interrupted before anything was learned.
     outcome : Outcome
+    sample : Sequences or None
+        Some of those that the weights were trained on.
 
     Raises
     ------
@@ -189,7 +194,7 @@ def fit(
         resume=snapshot,
     )
     if outcome.phase is None:
-        return None, outcome
+        return None, outcome, None
     if report and len(held_out) and sequences.schema.numeric.any() and not outcome.interrupted:
         own = scaler("validated")
         width = specification.latent_dim + own.num_statistics
@@ -209,7 +214,9 @@ def fit(
         refine_steps,
         active,
     )
-    return fitted, outcome
+    average = max(1.0, float(lengths.mean())) * len(specification.kinds)
+    most = int(np.clip(_MOST_VALUES / average, _FEWEST, _MOST_KNOWN))
+    return fitted, outcome, source.sample(trained_on(outcome.phase), most, seed)
 
 
 def _find(find_size: Callable[[], int]) -> dict[str, Any]:

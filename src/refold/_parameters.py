@@ -99,6 +99,9 @@ _RULES = {
     "validation_fraction": _Rule(
         "a number of at least 0 and below 1", lambda v: _is(v, Real) and 0 <= v < 1
     ),
+    "calibration_fraction": _Rule(
+        "a number of at least 0 and below 1", lambda v: _is(v, Real) and 0 <= v < 1
+    ),
     "patience": _integer(1, optional=True),
     "refit": _Rule(
         "'auto', True or False", lambda v: isinstance(v, bool | np.bool_) or v == "auto"

@@ -85,7 +85,8 @@ class Trials:
         changes = {"latent_dim": size, "refit": False, "time_budget": time_budget}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the fit that follows says them
-            fitted, outcome = fit(self._sequences, {**self._parameters, **changes}, seed=self._seed)
+            parameters = {**self._parameters, **changes}
+            fitted, outcome, _ = fit(self._sequences, parameters, seed=self._seed)
         if fitted is None or outcome.interrupted:
             raise KeyboardInterrupt
         return self.held_out.network_error(

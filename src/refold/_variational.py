@@ -1,8 +1,6 @@
 """A variational network after training: what of its code is in use, and can it be drawn from."""
 
 import warnings
-from numbers import Integral
-from typing import Any
 
 from refold._codec import encode
 from refold._say import say
@@ -67,13 +65,13 @@ def report_active(active: int, latent_dim: int, *, verbose: int) -> None:
         say(f"{active} of {latent_dim} numbers of the code are active.")
 
 
-def check_can_sample(n: Any, network: Network, scaler: Scaler) -> None:
+def check_can_sample(network: Network, scaler: Scaler) -> None:
     """Refuse to draw sequences where the model knows no distribution of them.
 
     Raises
     ------
     ParameterError
-        If the model does not know one, or ``n`` is no number of sequences.
+        If the model does not know one.
     """
     if network.models.posterior is None:
         raise ParameterError(
@@ -84,5 +82,3 @@ def check_can_sample(n: Any, network: Network, scaler: Scaler) -> None:
             "sample knows no level and spread of a new sequence, which scale='sequence' keeps "
             "apart from the code. Fit with scale='features'."
         )
-    if isinstance(n, bool) or not isinstance(n, Integral) or n < 0:
-        raise ParameterError(f"n must be an integer of at least 0. Got {n!r}.")

@@ -15,30 +15,27 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from refold import storage
-from refold._codec import (
-    check_codes,
-    check_fits,
-    check_lengths,
-    decode,
-    encode,
-    predict_lengths,
-)
+from refold._checks import check_codes, check_fits, check_lengths
+from refold._codec import Draw, decode, encode, predict_lengths
 from refold._fitting import Checkpoint, fit
 from refold._parameters import check_parameters, draw_seed, is_share
 from refold._sizes import choose_size
 from refold._sources import open_source
-from refold._variational import check_can_sample
+from refold.anomalies import AnomalyMixin, remember, set_aside
 from refold.errors import DataError, ParameterError
 from refold.evaluation import exact, explained_variance
+from refold.generation import GenerationMixin
 from refold.models import Architecture, Network
 from refold.sequences import Scan, Sequences, as_sequences
-from refold.storage import Fitted
+from refold.storage import Fitted, Known
 from refold.training import Outcome, require_jax
 
 __all__ = ["SequenceAutoencoder", "load"]
 
 
-class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SequenceAutoencoder(
+    AnomalyMixin, GenerationMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """LSTM autoencoder that turns sequences of any length into vectors of one size, and back.
 
     Parameters
@@ -87,6 +84,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         schedule of ours. By default AdamW with clipped gradients.
     validation_fraction : float, default=0.1
         Share of the sequences held out to choose the epoch whose weights are kept; 0 for none.
+    calibration_fraction : float, default=0.0
+        Share of the sequences that are set aside before all else, for ``detect`` to be calibrated
+        by; which ones does not depend on ``random_state``. Not for data from files.
     patience : int, optional
         Epochs without a better validation loss before training stops; by default a quarter of
         ``max_epochs``, and at least 20.
@@ -179,6 +179,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         batch_size: int | None = None,
         learning_rate: float = 0.003,
         validation_fraction: float = 0.1,
+        calibration_fraction: float = 0.0,
         patience: int | None = None,
         refit: bool | str = "auto",
         refine: int | str = "auto",
@@ -201,6 +202,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.validation_fraction = validation_fraction
+        self.calibration_fraction = calibration_fraction
         self.patience = patience
         self.refit = refit
         self.refine = refine
@@ -269,12 +271,13 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         sequences = open_source(X)
         if not len(sequences):
             raise DataError("There is no sequence to fit on. Give at least one.")
+        sequences, normal = set_aside(sequences, self.calibration_fraction)
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
         seed = draw_seed(self.random_state)
         if is_share(self.latent_dim):
             find_size = functools.partial(choose_size, sequences, parameters, seed=seed)
-        fitted, outcome = fit(
+        fitted, outcome, sample = fit(
             sequences,
             parameters,
             seed=seed,
@@ -287,7 +290,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.interrupted_ = outcome.interrupted
         self.n_shapes_ = outcome.num_shapes
         if fitted is not None:
-            self._set_fitted(fitted)
+            self._set_fitted(fitted, sample)
+            if normal is not None:
+                self.calibrate(normal)
         if outcome.interrupted and not outcome.complete:
             raise KeyboardInterrupt(_say_interrupted(outcome, checkpoint))
         return self
@@ -317,16 +322,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         source = open_source(X)
         if isinstance(source, Scan):
             return np.concatenate([self.encode(block) for block in source])
-        sequences = source.align(self.schema_)
-        check_fits(sequences.lengths, self._network)
-        _remark_missing(sequences, self._network)
-        codes = encode(
-            self.scaler_.transform(sequences),
-            self._network,
-            refine_steps=self._fitted.refine_steps,
-            verbose=self.verbose,
-        )
-        return np.concatenate([codes, self.scaler_.statistics(sequences)], axis=1)
+        return self._encode(self._aligned(source), self._fitted.refine_steps)
 
     def inverse_transform(self, codes: Any, lengths: Any = None) -> list[Any]:
         """Decode codes.
@@ -350,6 +346,23 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             If the codes or lengths are of the wrong shape or not finite.
         """
         check_is_fitted(self)
+        return self._decode(codes, lengths)
+
+    def _aligned(self, source: Sequences) -> Sequences:
+        """Bring sequences under the schema of the training data, and check them."""
+        sequences = source.align(self.schema_)
+        check_fits(sequences.lengths, self._network)
+        _remark_missing(sequences, self._network)
+        return sequences
+
+    def _encode(self, sequences: Sequences, refine_steps: int = 0) -> np.ndarray:
+        """Return the codes of sequences that were checked, the statistics of their scale behind."""
+        scaled = self.scaler_.transform(sequences)
+        codes = encode(scaled, self._network, refine_steps=refine_steps, verbose=self.verbose)
+        return np.concatenate([codes, self.scaler_.statistics(sequences)], axis=1)
+
+    def _decode(self, codes: Any, lengths: Any = None, *, draw: Draw | None = None) -> list[Any]:
+        """Do as ``inverse_transform``, and draw symbols where that is asked for."""
         codes = check_codes(codes, self._n_features_out)
         width = self._network.specification.latent_dim
         inner, statistics = codes[:, :width], codes[:, width:]
@@ -357,7 +370,9 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             lengths = predict_lengths(inner, self._network)
         else:
             lengths = check_lengths(lengths, len(codes), self._network)
-        scaled = decode(inner, lengths, self.schema_, self._network, verbose=self.verbose)
+        scaled = decode(
+            inner, lengths, self.schema_, self._network, draw=draw, verbose=self.verbose
+        )
         statistics = statistics if self.scaler_.mode == "sequence" else None
         return self.scaler_.inverse_transform(scaled, statistics).to_list()
 
@@ -372,47 +387,6 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def reconstruct(self, X: Any) -> list[Any]:
         """Encode sequences and decode them again, with the lengths that the codes hold."""
         return self.inverse_transform(self.encode(X))
-
-    def sample(self, n: int = 1, *, lengths: Any = None, random_state: Any = None) -> list[Any]:
-        """Draw new sequences: codes from N(0, 1), decoded.
-
-        Parameters
-        ----------
-        n : int, default=1
-            How many.
-        lengths : array of int of shape (n,), optional
-            Number of steps of each; by default as predicted from the code.
-        random_state : int, RandomState or None, default=None
-            Fixes the draws.
-
-        Returns
-        -------
-        list
-            As ``inverse_transform`` gives them.
-
-        Raises
-        ------
-        ParameterError
-            If the model is not variational, or scales each sequence by itself, so that level and
-            spread of a new one are unknown.
-        DataError
-            If the lengths cannot be written.
-
-        Examples
-        --------
-        >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0)
-        >>> ae = refold.SequenceAutoencoder(
-        ...     latent_dim=2, variational=True, max_epochs=2, random_state=0
-        ... ).fit(sines)
-        >>> [new.shape for new in ae.sample(2, lengths=[20, 5], random_state=0)]
-        [(20,), (5,)]
-        """
-        check_is_fitted(self)
-        check_can_sample(n, self._network, self.scaler_)
-        rng = np.random.default_rng(draw_seed(random_state))
-        width = self._network.specification.latent_dim
-        return self.inverse_transform(rng.standard_normal((int(n), width)), lengths)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Explained variance of the reconstructions; 1 is perfect.
@@ -444,6 +418,7 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             Ends in ``.refold`` by custom.
         """
         check_is_fitted(self)
+        self._remember()
         storage.save(path, self.get_params(deep=False), self._fitted)
 
     @property
@@ -474,9 +449,10 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         state = {
             name: value
             for name, value in everything.items()
-            if not name.endswith("_") and name != "_fitted"
+            if not name.endswith("_") and name not in ("_fitted", "_sample")
         }
         if self.__sklearn_is_fitted__():
+            self._remember()
             state["fitted"] = storage.dumps(self.get_params(deep=False), self._fitted)
         return state
 
@@ -487,8 +463,8 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         if fitted is not None:
             self._set_fitted(storage.loads(fitted, "The pickled model")[1])
 
-    def _set_fitted(self, fitted: Fitted) -> None:
-        self._fitted = fitted
+    def _set_fitted(self, fitted: Fitted, sample: Sequences | None = None) -> None:
+        self._fitted, self._sample = fitted, sample
         self.encoder_, self.decoder_, self.autoencoder_ = fitted.network.models[:3]
         self.schema_ = fitted.schema
         self.scaler_ = fitted.scaler
@@ -499,6 +475,22 @@ class SequenceAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         self.history_ = fitted.history
         self.n_features_in_ = fitted.schema.num_columns
         self.active_dimensions_ = fitted.active_dimensions
+
+    def _known(self) -> Known:
+        """Return what is remembered of the training data."""
+        self._remember()
+        if self._fitted.known is None:
+            raise ParameterError(
+                "This model was saved without codes of its training data, which this needs. Fit "
+                "and save it again."
+            )
+        return self._fitted.known
+
+    def _remember(self) -> None:
+        """Put in place of some of the training data what is remembered of it."""
+        if self._sample is not None:
+            self._fitted = self._fitted._replace(known=remember(self._sample, self._fitted))
+            self._sample = None
 
     @property
     def _network(self) -> Network:
@@ -548,7 +540,7 @@ def _remark_missing(sequences: Sequences, network: Network) -> None:
             "fitted on data without gaps: it reads them as the mean. Fit on data with gaps to "
             "have them told apart.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -8,7 +8,18 @@ import pytest
 
 from refold.cli import main
 
-COMMANDS = ["fit", "encode", "decode", "reconstruct", "info", "curve", "data", "demo"]
+COMMANDS = [
+    "fit",
+    "encode",
+    "decode",
+    "reconstruct",
+    "info",
+    "curve",
+    "detect",
+    "generate",
+    "data",
+    "demo",
+]
 HEAVY = {"jax", "keras", "matplotlib", "numpy", "pandas", "polars", "pyarrow", "sklearn"}
 
 

@@ -9,8 +9,10 @@ from refold.cli._codes import decode, encode, reconstruct
 from refold.cli._curve import curve
 from refold.cli._data import data
 from refold.cli._demo import demo
+from refold.cli._detect import detect
 from refold.cli._errors import run
 from refold.cli._fit import fit
+from refold.cli._generate import generate
 from refold.cli._info import info
 
 __all__ = ["app", "main"]
@@ -56,6 +58,12 @@ app.command(epilog="Example:  refold reconstruct vowels.refold vowels.parquet -o
 )
 app.command(epilog="Example:  refold info vowels.refold --json")(info)
 app.command(epilog="Example:  refold curve vowels.parquet -o curve.png --sizes 2,4,8,16")(curve)
+app.command(epilog="Example:  refold detect vowels.refold new.parquet -o odd.csv --alpha 0.01")(
+    detect
+)
+app.command(epilog="Example:  refold generate vowels.refold -n 100 -o new.parquet --seed 0")(
+    generate
+)
 app.command(epilog="Example:  refold data moving-ones -o ones.npz -n 5000")(data)
 app.command(epilog="Example:  refold demo --output demo")(demo)
 

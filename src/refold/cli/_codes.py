@@ -1,7 +1,6 @@
 """``refold encode``, ``decode`` and ``reconstruct``: what a saved model is for."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,13 +12,12 @@ from refold.cli._errors import remark
 from refold.cli._io import (
     CODE_FORMATS,
     DATA_FORMATS,
-    MODEL_FORMATS,
     Output,
-    format_of,
     plan_output,
     readable,
 )
 from refold.cli._memory import give_blocks_back
+from refold.cli._models import load_model, opened, whole
 from refold.cli._options import (
     Columns,
     Data,
@@ -38,7 +36,7 @@ from refold.errors import ParameterError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["decode", "encode", "load_model", "reconstruct"]
+__all__ = ["Lengths", "decode", "encode", "read_lengths", "reconstruct"]
 
 Codes = Annotated[str, typer.Argument(metavar="CODES", help="File of codes, or -.")]
 CodesOutput = Annotated[
@@ -78,7 +76,7 @@ def encode(
     target = _plan(output, (model, data), CODE_FORMATS, input_format, output_format)
     loaded = load_model(model)
     loaded.verbose = 0 if quiet else 1
-    with _opened(loaded, data, options, input_format) as source, target.writing() as path:
+    with opened(loaded, data, options, input_format) as source, target.writing() as path:
         write_codes(path, _encoded(loaded, source, quiet=quiet), len(source))
         width = len(loaded.get_feature_names_out())
     _say(target, f"{len(source)} codes of {width} numbers", quiet=quiet)
@@ -100,7 +98,7 @@ def decode(
     loaded.verbose = 0 if quiet else 1
     with readable(codes, format_name=input_format, formats=CODE_FORMATS) as path:
         values, ids = read_codes(path)
-    decoded = loaded.inverse_transform(values, lengths=_lengths(lengths, len(values)))
+    decoded = loaded.inverse_transform(values, lengths=read_lengths(lengths, len(values)))
     _write(loaded, decoded, ids, target, quiet=quiet)
 
 
@@ -125,8 +123,8 @@ def reconstruct(
     target = _plan(output, (model, data), DATA_FORMATS, input_format, output_format)
     loaded = load_model(model)
     loaded.verbose = 0 if quiet else 1
-    with _opened(loaded, data, options, input_format) as source:
-        sequences = _whole(source, data)
+    with opened(loaded, data, options, input_format) as source:
+        sequences = whole(source, data)
     _write(loaded, loaded.reconstruct(sequences), sequences.ids, target, quiet=quiet)
 
 
@@ -142,31 +140,6 @@ def _plan(
     if output_format is None and "-" not in inputs:
         output_format = input_format
     return plan_output(output, format_name=output_format, formats=formats, default="jsonl")
-
-
-def load_model(name: str) -> Any:
-    """Load a model from a file, or from standard input."""
-    from refold import load
-
-    with readable(name, format_name=None, formats=MODEL_FORMATS) as path:
-        return load(path)
-
-
-@contextmanager
-def _opened(
-    model: Any, name: str, options: dict[str, Any], format_name: str | None
-) -> Iterator[Any]:
-    """Open sequences, of a table the columns that the model was fitted on."""
-    from refold.sequences import read_or_scan
-
-    schema = model.schema_
-    with readable(name, format_name=format_name, formats=DATA_FORMATS) as path:
-        chosen = "parquet" if path.is_dir() else format_of(path)
-        if chosen in {"parquet", "csv"} and not _has_default_names(schema.names):
-            options.setdefault("columns", list(schema.names))
-        if chosen in {"txt", "jsonl"} and schema.layout == "words":
-            options.setdefault("unit", "words")
-        yield read_or_scan(path, **options)
 
 
 def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
@@ -186,21 +159,6 @@ def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any
         yield model.encode(block), block.ids
 
 
-def _whole(source: Any, name: str) -> Any:
-    from refold.sequences import Sequences
-
-    if not isinstance(source, Sequences):
-        raise ParameterError(
-            f"{name} is larger than what is held in memory here ({len(source)} sequences). Encode "
-            "it, or give a part of it."
-        )
-    return source
-
-
-def _has_default_names(names: tuple[str, ...]) -> bool:
-    return names in {("token",), tuple(f"x{i}" for i in range(len(names)))}
-
-
 def _write(model: Any, decoded: Any, ids: "np.ndarray", target: Output, *, quiet: bool) -> None:
     from refold.sequences import Sequences, write
 
@@ -215,7 +173,8 @@ def _say(target: Output, what: str, *, quiet: bool) -> None:
         remark(f"Wrote {what} to {target.name}")
 
 
-def _lengths(text: str | None, num_codes: int) -> list[int] | None:
+def read_lengths(text: str | None, num_codes: int) -> list[int] | None:
+    """Read lengths from what ``--lengths`` was given."""
     if text is None:
         return None
     path = Path(text)

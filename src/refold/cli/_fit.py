@@ -9,6 +9,7 @@ import typer
 from refold.cli._errors import Stopped, remark
 from refold.cli._io import DATA_FORMATS, MODEL_FORMATS, plan_output, readable
 from refold.cli._memory import give_blocks_back
+from refold.cli._models import whole
 from refold.cli._options import (
     Columns,
     Data,
@@ -17,8 +18,10 @@ from refold.cli._options import (
     Kinds,
     Quiet,
     Seed,
+    Stride,
     TimeColumn,
     Unit,
+    Window,
     read_options,
 )
 from refold.errors import ParameterError
@@ -111,6 +114,12 @@ def fit(
         float | None,
         typer.Option(metavar="R", help="Share held out to stop by.", rich_help_panel=TRAINING),
     ] = None,
+    calibration_fraction: Annotated[
+        float | None,
+        typer.Option(
+            metavar="R", help="Share set aside for `refold detect`.", rich_help_panel=TRAINING
+        ),
+    ] = None,
     patience: Annotated[
         int | None,
         typer.Option(
@@ -175,6 +184,8 @@ def fit(
             rich_help_panel=TRAINING,
         ),
     ] = 60.0,
+    window: Window = None,
+    stride: Stride = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
@@ -188,6 +199,8 @@ def fit(
     options = read_options(
         id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
     )
+    if stride is not None and window is None:
+        raise ParameterError("--stride is of windows. Add --window N.")
     target = plan_output(output, format_name=None, formats=MODEL_FORMATS, default="refold")
     settings: dict[str, Any] = {
         "latent_dim": int(latent_dim) if latent_dim.is_integer() else latent_dim,
@@ -201,6 +214,7 @@ def fit(
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "validation_fraction": validation_fraction,
+        "calibration_fraction": calibration_fraction,
         "patience": patience,
         "refit": refit,
         "refine": refine,
@@ -224,11 +238,13 @@ def fit(
         raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
 
     with readable(data, format_name=input_format, formats=DATA_FORMATS) as path:
-        from refold.sequences import Scan, read_or_scan
+        from refold.sequences import Scan, read_or_scan, windows
 
         sequences = read_or_scan(path, **options)
         if isinstance(sequences, Scan):
             give_blocks_back()
+        if window is not None:
+            sequences = windows(whole(sequences, data), window, stride).sequences
         from refold import Checkpoint, SequenceAutoencoder
 
         model = SequenceAutoencoder(**settings, verbose=0 if quiet else 1)

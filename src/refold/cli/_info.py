@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from refold.cli._codes import load_model
+from refold.cli._models import load_model
 
 __all__ = ["info"]
 

@@ -20,6 +20,7 @@ __all__ = [
     "DATA_FORMATS",
     "MODEL_FORMATS",
     "PICTURE_FORMATS",
+    "TABLE_FORMATS",
     "Output",
     "format_of",
     "plan_output",
@@ -31,6 +32,7 @@ DATA_FORMATS = ("parquet", "csv", "jsonl", "npz", "npy", "txt")
 CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
 MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
+TABLE_FORMATS = ("jsonl", "csv", "parquet")
 ALIASES = {"pq": "parquet", "ndjson": "jsonl"}
 TEXT_FORMATS = ("csv", "jsonl", "txt")
 

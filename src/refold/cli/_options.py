@@ -16,12 +16,15 @@ __all__ = [
     "OutputFormat",
     "Quiet",
     "Seed",
+    "Stride",
     "TimeColumn",
     "Unit",
+    "Window",
     "read_options",
 ]
 
 TABLES = "Tables"
+WINDOWS = "Windows"
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="File with the sequences, or -.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="File that `refold fit` wrote, or -.")]
@@ -81,6 +84,24 @@ Unit = Annotated[
         metavar="UNIT",
         help=r"A step of a .txt file: characters or words. \[default: characters]",
         rich_help_panel=TABLES,
+    ),
+]
+Window = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Cut long series into windows of so many steps.",
+        rich_help_panel=WINDOWS,
+    ),
+]
+Stride = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help=r"Steps from a window to the next. \[default: a quarter of one]",
+        rich_help_panel=WINDOWS,
     ),
 ]
 

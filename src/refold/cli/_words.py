@@ -4,10 +4,14 @@ import re
 
 __all__ = ["with_options"]
 
-ARGUMENTS = "architecture|columns|decoder|format|id|kinds|lengths|scale|time|unit"
+ARGUMENTS = (
+    "alpha|architecture|calibration_fraction|columns|components|decoder|format|id|kinds|lengths"
+    "|scale|time|unit"
+)
 SETTINGS = (
     "architecture|batch_size|depth|latent_dim|learning_rate|max_epochs|patience|scale|units"
-    "|time_budget|optimizer|validation_fraction|decoder|patch|discriminative|refine|denoise"
+    "|time_budget|optimizer|validation_fraction|calibration_fraction|decoder|patch|discriminative"
+    "|refine|denoise|components|temperature|alpha|stride"
 )
 
 
@@ -30,13 +34,20 @@ def with_options(message: str) -> str:
     'Mend it, or pass --kinds page=categorical.'
     >>> with_options("latent_dim must be a positive integer. Got 0.")
     '--latent-dim must be a positive integer. Got 0.'
+    >>> with_options("Fit with calibration_fraction=0.2.")
+    'Fit with --calibration-fraction 0.2.'
     """
     message = re.sub(r"\bresume=True\b", "--resume", message)
     message = re.sub(r"\bkinds=\{'([^']*)': '([^']*)'\}", r"--kinds \1=\2", message)
     message = re.sub(rf"(?<![\w(-])({ARGUMENTS})='(\w+)'", r"--\1 \2", message)
-    message = re.sub(rf"(?<![\w(-])({ARGUMENTS})=(?!\.\.\.|[\w'\"{{])", r"--\1", message)
-    return re.sub(
-        rf"^({SETTINGS})(?= must )",
-        lambda found: "--" + found.group().replace("_", "-"),
+    message = re.sub(
+        rf"(?<![\w(-])({ARGUMENTS})=(\d+(?:\.\d+)?)",
+        lambda found: f"{_option(found[1])} {found[2]}",
         message,
     )
+    message = re.sub(rf"(?<![\w(-])({ARGUMENTS})=(?!\.\.\.|[\w'\"{{])", r"--\1", message)
+    return re.sub(rf"^({SETTINGS})(?= must )", lambda found: _option(found[1]), message)
+
+
+def _option(argument: str) -> str:
+    return "--" + argument.replace("_", "-")

@@ -6,6 +6,9 @@ from refold.models._autoencoder import autoencoder as autoencoder
 from refold.models._default import default as default
 from refold.models._default import length_model as length_model
 from refold.models._default import most_linear_steps as most_linear_steps
+from refold.models._descriptor import descriptor as descriptor
+from refold.models._draw import draw_noise as draw_noise
+from refold.models._draw import perturb as perturb
 from refold.models._free_run import free_run as free_run
 from refold.models._free_run import write_steps as write_steps
 from refold.models._losses import length_loss as length_loss

@@ -7,12 +7,19 @@ import numpy as np
 from keras import ops
 
 from refold.errors import ParameterError
+from refold.models._draw import perturb
 
 __all__ = ["free_run", "write_steps"]
 
 
 def free_run(
-    decoder: keras.Model, codes: Any, num_steps: int, *, stop: int | None = None
+    decoder: keras.Model,
+    codes: Any,
+    num_steps: int,
+    *,
+    stop: int | None = None,
+    noise: Any = None,
+    temperature: float = 1.0,
 ) -> np.ndarray:
     """Decode codes step by step; what a step was is what the next one is given.
 
@@ -29,11 +36,16 @@ def free_run(
         Steps to make room for; the loop is compiled for each such number.
     stop : int, optional
         Steps to write; those after it are zero.
+    noise : array of shape (batch, num_steps, outputs), optional
+        As `draw_noise` gives it: labels and binary values are drawn, not the likeliest taken.
+    temperature : float
+        Of what is drawn.
 
     Returns
     -------
     array of shape (batch, num_steps, outputs)
-        Means, probabilities and softmax blocks, as the decoder writes them.
+        Means, probabilities and softmax blocks, as the decoder writes them; with ``noise`` the
+        scores of `perturb` in place of probabilities.
 
     Raises
     ------
@@ -61,11 +73,13 @@ def free_run(
     codes = np.asarray(codes, "float32")
     stop = num_steps if stop is None else min(stop, num_steps)
     if keras.backend.backend() != "jax":
-        return np.asarray(ops.convert_to_numpy(_write(decoder, codes, stop, num_steps)))
+        written = _write(decoder, codes, stop, num_steps, noise, temperature)
+        return np.asarray(ops.convert_to_numpy(written))
     run: Any = getattr(decoder, "_refold_free_run", None)
     if run is None:
         run = decoder._refold_free_run = _compile(decoder)
-    return np.asarray(run([v.value for v in decoder.variables], codes, stop, num_steps))
+    values = [v.value for v in decoder.variables]
+    return np.asarray(run(values, codes, stop, num_steps, noise, temperature))
 
 
 def write_steps(
@@ -105,14 +119,24 @@ def write_steps(
 def _compile(decoder: keras.Model) -> Any:
     import jax
 
-    def run(values: Any, codes: Any, stop: Any, num_steps: int) -> Any:
+    def run(
+        values: Any, codes: Any, stop: Any, num_steps: int, noise: Any, temperature: Any
+    ) -> Any:
         mapping = list(zip(decoder.variables, values, strict=True))
-        return write_steps(decoder, mapping, codes, num_steps, stop)
+        with keras.StatelessScope(state_mapping=mapping):
+            return _write(decoder, codes, stop, num_steps, noise, temperature)
 
     return jax.jit(run, static_argnums=3)
 
 
-def _write(decoder: keras.Model, codes: Any, stop: Any, num_steps: int) -> Any:
+def _write(
+    decoder: keras.Model,
+    codes: Any,
+    stop: Any,
+    num_steps: int,
+    noise: Any = None,
+    temperature: Any = 1.0,
+) -> Any:
     layers: dict[str, Any] = {layer.name: layer for layer in decoder.layers}
     previous, head = layers["previous_steps"], layers["head"]
     linear = layers.get("linear_steps")
@@ -142,6 +166,8 @@ def _write(decoder: keras.Model, codes: Any, stop: Any, num_steps: int) -> Any:
             _, hidden, state = lstm.inner_loop(hidden, list(state), None)
             next_states.append(tuple(state))
         outputs = head(hidden) if beside is None else head(hidden, at(i, beside))
+        if noise is not None:
+            outputs = perturb(outputs, at(i, noise), temperature, head.kinds, head.num_labels)
         written = ops.slice_update(written, (0, i, 0), outputs)
         return head.likeliest(outputs), next_states, written
 

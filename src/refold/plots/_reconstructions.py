@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from refold.sequences import Schema, Sequences
 
-__all__ = ["reconstruction", "reconstructions"]
+__all__ = ["most_varied", "reconstruction", "reconstructions"]
 
 MOST_LINES = 4
 
@@ -105,7 +105,7 @@ def reconstructions(
     if len(axes) != len(original):
         raise DataError(f"Got {len(axes)} axes for {len(original)} sequences. Pass one each.")
     schema = original.schema
-    shown = _most_varied(original)
+    shown = most_varied(original)
     longest = int(max(original.lengths.max(), reconstructed.lengths.max()))
     for i, ax in enumerate(axes):
         pair = (_values(original, i), _values(reconstructed, i))
@@ -132,7 +132,7 @@ def _values(sequences: "Sequences", i: int) -> np.ndarray:
     return sequences.values[sequences.offsets[i] : sequences.offsets[i + 1]]
 
 
-def _most_varied(original: "Sequences") -> list[int]:
+def most_varied(original: "Sequences") -> list[int]:
     """Return the numeric columns worth a line, in the order of the columns."""
     numeric = np.flatnonzero(original.schema.numeric)
     if len(numeric) <= MOST_LINES or len(original.values) == 0:

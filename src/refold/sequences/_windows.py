@@ -75,7 +75,7 @@ class Windows(NamedTuple):
         places = (first[:, None] + np.arange(length)).reshape(-1)
         sums = np.bincount(places, flat, minlength=offsets[-1])
         counts = np.bincount(places, minlength=offsets[-1])
-        return np.split(sums / np.maximum(counts, 1), offsets[1:-1])
+        return np.split(sums / np.maximum(counts, 1), offsets[1:-1])[: len(self.lengths)]
 
 
 def windows(series: Any, length: int, stride: int | None = None) -> Windows:

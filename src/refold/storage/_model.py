@@ -1,53 +1,21 @@
 """What a model file holds: a network's specification and weights, schema, scalers, history."""
 
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from refold.errors import ModelFileError
-from refold.models import Network, Specification, build, seeded
+from refold.models import Specification, build, seeded
 from refold.sequences import Scaler, Schema
 from refold.storage._container import pack, read, unpack, write
+from refold.storage._fitted import Calibration, Fitted, Known
 
-__all__ = ["Fitted", "dumps", "load", "loads", "plain", "save"]
+__all__ = ["dumps", "load", "loads", "plain", "save"]
 
 _MOST_STEPS = 10**7
 # Of the default model; none is larger than the largest array.
 _SIZES = ("latent_dim", "units", "depth", "patch")
-
-
-class Fitted(NamedTuple):
-    """All that fitting leaves.
-
-    Attributes
-    ----------
-    network : Network
-    schema : Schema
-        Of the training data.
-    scaler : Scaler
-        What sequences are scaled by.
-    units : Scaler
-        Standardises by feature, whatever ``scaler`` does: the units of a score.
-    history : dict of lists
-    refine_steps : int
-        Steps of the search for each code.
-    active_dimensions : int, optional
-        Of a variational network: numbers of the code that tell sequences apart.
-
-    Examples
-    --------
-    >>> Fitted._fields
-    ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps', 'active_dimensions')
-    """
-
-    network: Network
-    schema: Schema
-    scaler: Scaler
-    units: Scaler
-    history: dict[str, list[Any]]
-    refine_steps: int = 0
-    active_dimensions: int | None = None
 
 
 def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
@@ -75,6 +43,10 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
         f"weights/{i:04d}": np.asarray(variable.value)
         for i, variable in enumerate(fitted.network.variables)
     }
+    for name in ("known", "calibration"):
+        parts = getattr(fitted, name)
+        if parts is not None:
+            arrays |= {f"{name}/{part}": array for part, array in parts._asdict().items()}
     for name in ("scaler", "units"):
         state = getattr(fitted, name).to_dict()
         arrays |= {f"{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)}
@@ -163,6 +135,8 @@ def _restore(
             config["history"],
             config.get("refine_steps", 0),
             config.get("active_dimensions"),
+            _parts("known", Known, arrays),
+            _parts("calibration", Calibration, arrays),
         )
         return config["parameters"], fitted
     except (KeyError, TypeError, ValueError) as error:
@@ -178,9 +152,17 @@ def _scaler(name: str, config: dict[str, Any], arrays: dict[str, np.ndarray]) ->
     return Scaler.from_dict(config[name] | stored)
 
 
+def _parts(name: str, kind: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Return what was stored part by part, or None where nothing was."""
+    if not any(key.startswith(f"{name}/") for key in arrays):
+        return None
+    return kind(*(arrays[f"{name}/{part}"] for part in kind._fields))
+
+
 def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) -> None:
     """Refuse sizes that the stored weights do not have, before anything is built."""
-    largest = max((max(array.shape, default=0) for array in arrays.values()), default=0)
+    weights = [array for name, array in arrays.items() if name.startswith("weights/")]
+    largest = max((max(array.shape, default=0) for array in weights), default=0)
     default = specification.architecture == "default"
     for name in _SIZES if default else ("latent_dim",):
         size = getattr(specification, name)

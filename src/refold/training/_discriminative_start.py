@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
-from refold.models import Network, predict
+from refold.models import Network, descriptor, predict
 from refold.sequences import Sequences, pad
 
 __all__ = ["set_discriminative_start"]
@@ -43,8 +42,7 @@ def set_discriminative_start(network: Network, scaled: Sequences) -> None:
     >>> bool(np.allclose(codes[:, -2:].std(axis=0), 1.0, atol=1e-3))
     True
     """
-    encoder: Any = network.models.encoder
-    features = _features(encoder, scaled, flags=network.specification.observed_flags)
+    features = _features(network, scaled)
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     inverse = np.where(deviation > _LEAST, 1.0 / np.maximum(deviation, _LEAST), 0.0)
     _, values, directions = np.linalg.svd((features - mean) * inverse, full_matrices=False)
@@ -55,13 +53,13 @@ def set_discriminative_start(network: Network, scaled: Sequences) -> None:
     weights = np.zeros((network.specification.discriminative, features.shape[1]))
     found = min(len(weights), int((spread > _LEAST * max(spread[0], 1.0)).sum()))
     weights[:found] = directions[:found] / spread[:found, None] * inverse
-    layer = encoder.get_layer("discriminative")
+    layer: Any = network.models.encoder.get_layer("discriminative")
     layer.kernel.assign(weights.T)
     layer.bias.assign(-weights @ mean)
 
 
-def _features(encoder: Any, scaled: Sequences, *, flags: bool) -> np.ndarray:
-    pooled = keras.Model(encoder.inputs, encoder.get_layer("convolutions").output)
+def _features(network: Network, scaled: Sequences) -> np.ndarray:
+    described, flags = descriptor(network), network.specification.observed_flags
     most = min(len(scaled), _MOST_SEQUENCES)
     sample = np.linspace(0, len(scaled) - 1, most).round().astype(int)
     num_steps = max(1, int(scaled.lengths[sample].max()))
@@ -70,5 +68,5 @@ def _features(encoder: Any, scaled: Sequences, *, flags: bool) -> np.ndarray:
         # the last batch is filled up with sequences that come again, to be of the same shape
         rows = np.arange(first, first + min(_BATCH, most)) % most
         x, _ = pad(scaled, sample[rows], num_steps, flags=flags)
-        found.append(predict(pooled, x)[: most - first])
+        found.append(predict(described, x)[: most - first])
     return np.concatenate(found).astype(float)

@@ -1,0 +1,106 @@
+"""What a network can read and write: lengths of sequences, codes to decode and how far."""
+
+from typing import Any
+
+import numpy as np
+
+from refold.errors import DataError
+from refold.models import Network
+
+__all__ = ["check_codes", "check_fits", "check_lengths"]
+
+
+def check_fits(lengths: np.ndarray, network: Network) -> None:
+    """Refuse lengths that a network of a fixed number of steps cannot read.
+
+    Raises
+    ------
+    DataError
+        If a sequence is empty, or longer than the network reads.
+    """
+    if network.fixed_steps is None:
+        return
+    name = network.specification.architecture
+    empty = np.flatnonzero(lengths == 0)
+    if len(empty):
+        raise DataError(
+            f"sequence {empty[0]} has length 0, which architecture={name!r} cannot read. Leave it "
+            "out, or use architecture='default'."
+        )
+    long = np.flatnonzero(lengths > network.fixed_steps)
+    if len(long):
+        raise DataError(
+            f"sequence {long[0]} has {lengths[long[0]]} steps, and architecture={name!r} reads at "
+            f"most {network.fixed_steps}, the longest of its training data. Cut it, or use "
+            "architecture='default'."
+        )
+
+
+def check_codes(codes: Any, width: int) -> np.ndarray:
+    """Check codes to decode.
+
+    Parameters
+    ----------
+    codes : array of shape (n_sequences, width)
+    width : int
+        Numbers in a code.
+
+    Returns
+    -------
+    array of float32 of shape (n_sequences, width)
+
+    Raises
+    ------
+    DataError
+        If they are of another shape, or not finite numbers.
+    """
+    try:
+        codes = np.asarray(codes, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError("codes must be an array of numbers.") from error
+    if codes.ndim != 2 or codes.shape[1] != width:
+        raise DataError(
+            f"codes must have shape (n_sequences, {width}), as transform gives them. Got "
+            f"{codes.shape}."
+        )
+    wrong = np.flatnonzero(~np.isfinite(codes).all(axis=1))
+    if len(wrong):
+        raise DataError(f"codes must be finite. The code of sequence {wrong[0]} is not.")
+    return codes
+
+
+def check_lengths(lengths: Any, num_codes: int, network: Network) -> np.ndarray:
+    """Check lengths to decode to.
+
+    Parameters
+    ----------
+    lengths : array of int of shape (num_codes,)
+    num_codes : int
+    network : Network
+
+    Returns
+    -------
+    array of int64 of shape (num_codes,)
+
+    Raises
+    ------
+    DataError
+        If there is not one a code, one is no length, or the network cannot write so much.
+    """
+    try:
+        lengths = np.asarray(lengths)
+    except ValueError as error:
+        raise DataError("lengths must be an array of integers.") from error
+    if lengths.shape != (num_codes,):
+        raise DataError(
+            f"lengths must have one entry a code, shape ({num_codes},). Got {lengths.shape}."
+        )
+    if num_codes and (not np.issubdtype(lengths.dtype, np.integer) or lengths.min() < 0):
+        raise DataError("lengths must be integers of at least 0.")
+    longest = network.most_steps
+    if longest is not None and lengths.max(initial=0) > longest:
+        raise DataError(
+            f"this architecture writes at most {longest} steps. Got the length {lengths.max()}; "
+            "use architecture='default' for more."
+        )
+    return lengths.astype(np.int64)

@@ -1,0 +1,9 @@
+"""What is odd: scores of sequences and steps, and p-values by sequences known to be normal."""
+
+from refold.anomalies._aside import set_aside as set_aside
+from refold.anomalies._detection import Detection as Detection
+from refold.anomalies._detection import Reason as Reason
+from refold.anomalies._mixin import AnomalyMixin as AnomalyMixin
+from refold.anomalies._oddness import remember as remember
+
+__all__ = ["AnomalyMixin", "Detection", "Reason", "remember", "set_aside"]

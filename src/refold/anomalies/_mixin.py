@@ -1,0 +1,133 @@
+"""What an estimator can say of odd sequences once it has seen normal ones that it did not learn."""
+
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from refold.anomalies._detection import Detection
+from refold.anomalies._oddness import oddness
+from refold.anomalies._p_values import (
+    calibration_of,
+    p_values,
+    scores,
+    step_p_values,
+    step_scores,
+)
+from refold.errors import DataError, ParameterError
+from refold.evaluation import least_calibration
+from refold.sequences import as_sequences
+
+__all__ = ["AnomalyMixin"]
+
+
+class AnomalyMixin:
+    """``calibrate`` and ``detect``, of an estimator that encodes and decodes.
+
+    Examples
+    --------
+    >>> import refold
+    >>> issubclass(refold.SequenceAutoencoder, AnomalyMixin)
+    True
+    """
+
+    def calibrate(self: Any, normal: Any) -> Self:
+        """Learn how odd normal sequences are, which ``detect`` measures others by.
+
+        ``fit`` does it by itself where ``calibration_fraction`` sets some aside.
+
+        Parameters
+        ----------
+        normal : Sequences, list of arrays, array or table
+            Sequences as they should be. They must not have been trained on: those come back better
+            than new ones, which would then all look odd. For a rate of false alarms ``alpha`` it
+            takes at least ``1 / alpha - 1`` of them.
+
+        Returns
+        -------
+        SequenceAutoencoder
+
+        Raises
+        ------
+        DataError
+            If there is none, or they cannot be used.
+        ParameterError
+            If the model's file keeps no codes of its training data.
+        """
+        check_is_fitted(self)
+        sequences = self._aligned(as_sequences(normal))
+        if not len(sequences):
+            raise DataError("There is no sequence to calibrate by. Give at least one.")
+        found = oddness(sequences, self._fitted, self._known())
+        self._fitted = self._fitted._replace(calibration=calibration_of(found))
+        return self
+
+    def detect(self: Any, X: Any, alpha: float = 0.01) -> Detection:
+        """Find sequences that are odder than normal ones.
+
+        A sequence is odd if it comes back badly, or if its code and what describes it (pooled
+        random convolutions) lie far from those of the training data. How odd is too odd follows
+        from normal sequences that the model was not trained on, by split-conformal calibration: of
+        normal ones, a share ``alpha`` is taken for odd.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            With the columns of the training data.
+        alpha : float, default=0.01
+            Rate of false alarms, above 0 and below 1.
+
+        Returns
+        -------
+        Detection
+
+        Raises
+        ------
+        ParameterError
+            If ``alpha`` is no such rate, nothing was calibrated by, or too few for it.
+        DataError
+            If the sequences cannot be used.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(60, seed=0)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     latent_dim=4, calibration_fraction=0.5, max_epochs=2, random_state=0
+        ... ).fit(sines)
+        >>> bool(ae.detect([[5.0] * 20], alpha=0.05).anomalous[0])
+        True
+        """
+        check_is_fitted(self)
+        real = isinstance(alpha, Real) and not isinstance(alpha, bool)
+        if not real or not 0 < alpha < 1:
+            raise ParameterError(
+                f"alpha must be a rate of false alarms above 0 and below 1. Got {alpha!r}."
+            )
+        calibration = self._fitted.calibration
+        if calibration is None:
+            raise ParameterError(
+                "detect measures by normal sequences that were not trained on, and has none. Fit "
+                "with calibration_fraction=0.2, or give some to calibrate."
+            )
+        needed, there = least_calibration(float(alpha)), len(calibration.errors)
+        if there < needed:
+            raise ParameterError(
+                f"alpha={alpha:g} needs at least {needed} sequences to calibrate by, and there "
+                f"{'is' if there == 1 else 'are'} {there}. Give more, or ask for a higher rate."
+            )
+        sequences = self._aligned(as_sequences(X))
+        found = oddness(sequences, self._fitted, self._known())
+        bounds = sequences.offsets[1:-1]
+        steps = step_scores(found.entries)
+        return Detection(
+            float(alpha),
+            sequences.ids,
+            scores(found, calibration),
+            p_values(found, calibration),
+            np.split(steps, bounds)[: len(sequences)],
+            np.split(step_p_values(steps, calibration), bounds)[: len(sequences)],
+            np.split(found.entries, bounds)[: len(sequences)],
+            self.schema_.names,
+        )

@@ -1,0 +1,106 @@
+"""How odd a sequence is to a model: how badly it comes back, and how far from others it lies.
+
+Codes are the encoder's own: a search for better ones would make what is odd look less so.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.covariance import LedoitWolf
+
+from refold._codec import decode, describe, encode
+from refold.sequences import Sequences
+from refold.storage import Fitted, Known
+
+__all__ = ["Oddness", "oddness", "remember"]
+
+
+class Oddness(NamedTuple):
+    """What is odd about sequences.
+
+    Attributes
+    ----------
+    entries : array of shape (n_steps, n_columns)
+        Squared error of each value, in the model's standard units; of a label or a binary value 1
+        where it is wrong. NaN where nothing was observed.
+    errors : array of shape (n_sequences,)
+        Mean of a sequence's entries, 0 where there is none.
+    distances : array of shape (n_sequences,)
+        How far a sequence lies from those that the model remembers: the squared Mahalanobis
+        distance, over the number of features, of its code and of what describes it.
+    """
+
+    entries: np.ndarray
+    errors: np.ndarray
+    distances: np.ndarray
+
+
+def remember(sequences: Sequences, fitted: Fitted) -> Known:
+    """Keep of training sequences what others are told from.
+
+    Their codes say what they are as far as the decoder knows it, and pooled random convolutions
+    how they move, known to it or not.  Both together have a mean and a covariance, which is shrunk
+    [1]_ since there may be more features than sequences.
+
+    References
+    ----------
+    .. [1] O. Ledoit and M. Wolf, "A well-conditioned estimator for large-dimensional covariance
+       matrices", Journal of Multivariate Analysis 88, 2004.
+    """
+    codes, described = _features(sequences, fitted)
+    features = np.concatenate([codes, described], axis=1).astype(float)
+    center, unit = features.mean(axis=0), features.std(axis=0)
+    unit = np.where(unit > 0, unit, 1.0)
+    precision = np.eye(len(center))
+    standard = (features - center) / unit
+    if standard.any():
+        precision = LedoitWolf(assume_centered=True).fit(standard).get_precision()
+    return Known(codes, *(part.astype(np.float32) for part in (center, unit, precision)))
+
+
+def oddness(sequences: Sequences, fitted: Fitted, known: Known) -> Oddness:
+    """Measure how odd sequences are.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        With the schema of the fitted data.
+    fitted : Fitted
+    known : Known
+        As `remember` keeps it.
+
+    Returns
+    -------
+    Oddness
+    """
+    scaler, width = fitted.scaler, fitted.network.specification.latent_dim
+    codes, described = _features(sequences, fitted)
+    back = decode(codes[:, :width], sequences.lengths, fitted.schema, fitted.network)
+    own = codes[:, width:] if scaler.mode == "sequence" else None
+    entries = _entries(sequences, scaler.inverse_transform(back, own), fitted)
+    away = (np.concatenate([codes, described], axis=1) - known.center) / known.unit
+    distances = np.einsum("ni,ij,nj->n", away, known.precision, away, optimize=True)
+    return Oddness(entries, _means(entries, sequences), distances.astype(float) / away.shape[1])
+
+
+def _features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+    """Return codes, with the statistics of their scale behind, and descriptions."""
+    scaled = fitted.scaler.transform(sequences)
+    codes = encode(scaled, fitted.network)
+    whole = np.concatenate([codes, fitted.scaler.statistics(sequences)], axis=1)
+    return whole.astype(np.float32), describe(scaled, fitted.network)
+
+
+def _entries(sequences: Sequences, back: Sequences, fitted: Fitted) -> np.ndarray:
+    given = fitted.units.transform(sequences).values.astype(float)
+    written = fitted.units.transform(back).values.astype(float)
+    entries = np.where(fitted.schema.numeric, (given - written) ** 2, given != written)
+    return np.where(np.isnan(given), np.nan, entries)
+
+
+def _means(entries: np.ndarray, sequences: Sequences) -> np.ndarray:
+    observed = ~np.isnan(entries)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(observed, entries, 0.0).sum(axis=1))])
+    counts = np.concatenate([[0], np.cumsum(observed.sum(axis=1))])
+    first, last = sequences.offsets[:-1], sequences.offsets[1:]
+    return (sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1)

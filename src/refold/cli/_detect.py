@@ -1,0 +1,157 @@
+"""``refold detect``: which sequences are odd, at a rate of false alarms, and where."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from refold.cli._errors import remark
+from refold.cli._io import PICTURE_FORMATS, TABLE_FORMATS, Output, plan_output
+from refold.cli._models import load_model, opened, whole
+from refold.cli._options import (
+    Columns,
+    Data,
+    IdColumn,
+    InputFormat,
+    Kinds,
+    Model,
+    OutputFormat,
+    Quiet,
+    Stride,
+    TimeColumn,
+    Unit,
+    Window,
+    read_options,
+)
+from refold.cli._tables import write_table
+from refold.errors import ParameterError
+
+__all__ = ["detect"]
+
+
+def detect(
+    model: Model,
+    data: Data,
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="TABLE", help="Where a row a sequence goes, or -."),
+    ] = "-",
+    normal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Normal sequences to measure by, not trained on. "
+            r"\[default: those that `refold fit --calibration-fraction` set aside]",
+        ),
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option(metavar="R", help="Rate of false alarms among normal sequences.")
+    ] = 0.01,
+    steps: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="Where a row a step goes: .jsonl, .csv, .parquet."),
+    ] = None,
+    picture: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PICTURE", help="Where the oddest sequence is drawn, odd steps shaded: .png."
+        ),
+    ] = None,
+    window: Window = None,
+    stride: Stride = None,
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    columns: Columns = None,
+    kinds: Kinds = None,
+    unit: Unit = None,
+    input_format: InputFormat = None,
+    output_format: OutputFormat = None,
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Score sequences by how odd they are, with p-values and what made them so."""
+    options = read_options(
+        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+    )
+    if "-" in (model, normal) or data == "-" == model:
+        raise ParameterError("Only DATA can be standard input here. Name files for the others.")
+    if stride is not None and window is None:
+        raise ParameterError("--stride is of windows. Add --window N.")
+    target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
+    beside = _plan(steps, TABLE_FORMATS), _plan(picture, PICTURE_FORMATS)
+    loaded = load_model(model)
+    if normal is not None:
+        with opened(loaded, normal, dict(options), input_format) as source:
+            given = whole(source, normal)
+            loaded.calibrate(_windows(given, window, stride).sequences if window else given)
+    with opened(loaded, data, dict(options), input_format) as source:
+        series = whole(source, data)
+    cut = _windows(series, window, stride) if window else None
+    found = loaded.detect(series if cut is None else cut.sequences, alpha=alpha)
+    with target.writing() as path:
+        write_table(path, found.to_table())
+    by_step = found.step_scores, found.step_p_values
+    if cut is not None:
+        by_step = tuple(cut.merge(one) for one in by_step)
+    if beside[0] is not None:
+        with beside[0].writing() as path:
+            write_table(path, _step_table(series, *by_step))
+    if beside[1] is not None:
+        _draw(series, found, cut, by_step[1], alpha, beside[1])
+    if not quiet:
+        noun = "sequences" if cut is None else "windows"
+        count, expected = int(found.anomalous.sum()), alpha * len(found.scores)
+        remark(
+            f"{count} of {len(found.scores)} {noun} are odd at a rate of false alarms of {alpha:g} "
+            f"(of normal ones {expected:.3g} would be); {int(found.discoveries.sum())} stand if "
+            "all are tested at once."
+        )
+
+
+def _plan(name: str | None, formats: tuple[str, ...]) -> Output | None:
+    if name is None:
+        return None
+    target = plan_output(name, format_name=None, formats=formats, default=formats[0])
+    if target.path is None:
+        raise ParameterError("Standard output has the table of sequences. Name a file for this.")
+    if formats == PICTURE_FORMATS:
+        from refold._optional import optional
+
+        optional("matplotlib", extra="plots", purpose="A picture")
+    return target
+
+
+def _windows(series: Any, window: int, stride: int | None) -> Any:
+    from refold.sequences import windows
+
+    return windows(series, window, stride)
+
+
+def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    from refold.sequences import positions
+
+    row, step = positions(series)
+    return pa.table(
+        {
+            "id": pa.array(series.ids[row].tolist()),
+            "step": pa.array(step),
+            "score": pa.array(np.concatenate([*scores, []]), pa.float64(), from_pandas=True),
+            "p_value": pa.array(np.concatenate([*p_values, []]), pa.float64(), from_pandas=True),
+        }
+    )
+
+
+def _draw(
+    series: Any, found: Any, cut: Any, p_values: list[Any], alpha: float, target: Output
+) -> None:
+    from refold.plots import anomalies
+    from refold.sequences import atomic_writer
+
+    oddest = int(found.scores.argmax()) if len(found.scores) else 0
+    oddest = oddest if cut is None else int(cut.series[oddest])
+    figure: Any = anomalies(series[[oddest]], p_values[oddest], alpha=alpha).figure
+    with target.writing() as path, atomic_writer(Path(path)) as file:
+        figure.savefig(file, format=target.format, dpi=160)

@@ -1,0 +1,75 @@
+"""``refold generate``: new sequences from a model, and how good they are."""
+
+from typing import Annotated
+
+import typer
+
+from refold.cli._codes import Lengths, read_lengths
+from refold.cli._errors import remark
+from refold.cli._io import DATA_FORMATS, plan_output
+from refold.cli._models import load_model, opened, whole
+from refold.cli._options import InputFormat, Model, OutputFormat, Quiet, Seed
+
+__all__ = ["generate"]
+
+
+def generate(
+    model: Model,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="DATA", help="Where the sequences go, or -.")
+    ] = "-",
+    number: Annotated[int, typer.Option("-n", metavar="N", help="How many sequences.")] = 10,
+    components: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help=r"Gaussians of the codes' density. \[default: by the codes]"
+        ),
+    ] = None,
+    temperature: Annotated[
+        float,
+        typer.Option(metavar="T", help="Of symbols: 0 takes the likeliest, 1 draws by chance."),
+    ] = 0.0,
+    lengths: Lengths = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA", help="Real sequences, to say how well the new ones are told from them."
+        ),
+    ] = None,
+    seed: Seed = None,
+    input_format: InputFormat = None,
+    output_format: OutputFormat = None,
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Draw new sequences: codes from a density of those of the training data, decoded."""
+    target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
+    loaded = load_model(model)
+    real = None
+    if compare is not None:
+        with opened(loaded, compare, {}, input_format) as source:
+            real = whole(source, compare).align(loaded.schema_)
+    drawn = loaded.generate(
+        number,
+        components=components,
+        temperature=temperature,
+        lengths=read_lengths(lengths, number),
+        random_state=seed,
+    )
+    from refold.sequences import Sequences, write
+
+    sequences = Sequences.from_list(drawn, schema=loaded.schema_)
+    with target.writing() as path:
+        write(sequences, path)
+    if not quiet and target.path is not None:
+        remark(f"Wrote {len(sequences)} sequences to {target.name}")
+    if real is not None:
+        from refold.evaluation import copies, told_apart
+
+        back = Sequences.from_list(loaded.reconstruct(real), schema=loaded.schema_)
+        told = [100 * told_apart(other, sequences, seed=seed or 0) for other in (real, back)]
+        remark(
+            f"A classifier tells new from real in {told[0]:.0f} % of cases, and from "
+            f"reconstructions of real ones in {told[1]:.0f} % (50 % is chance); "
+            f"{100 * copies(sequences, real):.1f} % of the new are copies of real ones."
+        )

@@ -1,0 +1,51 @@
+"""A saved model, and sequences that are to go through it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from refold.cli._io import DATA_FORMATS, MODEL_FORMATS, format_of, readable
+from refold.errors import ParameterError
+
+__all__ = ["load_model", "opened", "whole"]
+
+
+def load_model(name: str) -> Any:
+    """Load a model from a file, or from standard input."""
+    from refold import load
+
+    with readable(name, format_name=None, formats=MODEL_FORMATS) as path:
+        return load(path)
+
+
+@contextmanager
+def opened(
+    model: Any, name: str, options: dict[str, Any], format_name: str | None
+) -> Iterator[Any]:
+    """Open sequences, of a table the columns that the model was fitted on."""
+    from refold.sequences import read_or_scan
+
+    schema = model.schema_
+    with readable(name, format_name=format_name, formats=DATA_FORMATS) as path:
+        chosen = "parquet" if path.is_dir() else format_of(path)
+        if chosen in {"parquet", "csv"} and not _has_default_names(schema.names):
+            options.setdefault("columns", list(schema.names))
+        if chosen in {"txt", "jsonl"} and schema.layout == "words":
+            options.setdefault("unit", "words")
+        yield read_or_scan(path, **options)
+
+
+def whole(source: Any, name: str) -> Any:
+    """Refuse data that is read in blocks."""
+    from refold.sequences import Sequences
+
+    if not isinstance(source, Sequences):
+        raise ParameterError(
+            f"{name} is larger than what is held in memory here ({len(source)} sequences). Encode "
+            "it, or give a part of it."
+        )
+    return source
+
+
+def _has_default_names(names: tuple[str, ...]) -> bool:
+    return names in {("token",), tuple(f"x{i}" for i in range(len(names)))}

@@ -1,0 +1,30 @@
+"""Results as tables: one row each, as JSON lines, CSV or Parquet, whole or not at all."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from refold.cli._io import format_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["write_table"]
+
+
+def write_table(path: Path, table: "pa.Table") -> None:
+    """Write a table in the format that the name says: ``.jsonl``, ``.csv`` or ``.parquet``."""
+    import pyarrow.parquet as pq
+    from pyarrow import csv
+
+    from refold.sequences import atomic_writer
+
+    chosen = format_of(path)
+    with atomic_writer(path) as stream:
+        if chosen == "parquet":
+            pq.write_table(table, stream)
+        elif chosen == "csv":
+            csv.write_csv(table, stream)
+        else:
+            for row in table.to_pylist():
+                stream.write((json.dumps(row) + "\n").encode())

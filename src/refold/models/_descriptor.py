@@ -1,0 +1,49 @@
+"""What sequences look like to pooled random convolutions, whatever the network they go through."""
+
+import functools
+
+import keras
+
+from refold.layers import ColumnEncoding, PaddingMask, PooledConvolutions
+from refold.models._network import Network
+
+__all__ = ["descriptor"]
+
+
+def descriptor(network: Network) -> keras.Model:
+    """Return the model that describes what a network is given by `PooledConvolutions`.
+
+    The discriminative numbers of a code are made of the same features.
+
+    Parameters
+    ----------
+    network : Network
+
+    Returns
+    -------
+    keras.Model
+        From padded sequences (batch, steps, channels) to features; nothing in it is trained.
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> sizes = {"latent_dim": 2, "max_steps": 5, "units": 8, "depth": 1, "dropout": 0.0}
+    >>> lengths = {"length_mean": 5.0, "length_deviation": 0.0}
+    >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
+    >>> descriptor(network).output_shape
+    (None, 128)
+    """
+    specification = network.specification
+    labels = tuple(specification.num_labels)
+    return _build(specification.num_channels, labels, specification.patch)
+
+
+# not kept in the network: Keras would take the layers for its own
+@functools.lru_cache(maxsize=16)
+def _build(num_channels: int, num_labels: tuple[int, ...], patch: int) -> keras.Model:
+    x = keras.Input((None, num_channels), name="sequence")
+    values = PaddingMask(name="padding_mask")(x)
+    if any(num_labels):
+        values = ColumnEncoding(num_labels, name="column_encoding")(values)
+    described = PooledConvolutions(stride=patch, name="convolutions")(values)
+    return keras.Model(x, described, name="descriptor")

@@ -1,0 +1,80 @@
+"""A series, and the steps of it that are odd."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import DataError
+from refold.plots._reconstructions import most_varied
+from refold.plots._style import ACCENT, CONTRAST, PALETTE, new_figure, tidy, whole_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["anomalies"]
+
+
+def anomalies(
+    series: Any, p_values: Any, ax: "Axes | None" = None, *, alpha: float = 0.01
+) -> "Axes":
+    """Draw a series, and shade the steps whose p-value is at most ``alpha``.
+
+    Of more than four numeric columns the four that vary most are drawn; labels by their index.
+
+    Parameters
+    ----------
+    series : Sequences, list or array
+        One sequence, as ``[x]`` or `Sequences` of length 1.
+    p_values : array of shape (n_steps,)
+        Of each step, as ``detect`` gives them or `Windows.merge` lays them back.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+    alpha : float, default=0.01
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    DataError
+        If there is not one sequence, or not one p-value a step.
+
+    Examples
+    --------
+    >>> ax = anomalies([np.sin(np.arange(50.0))], np.where(np.arange(50) // 5 == 4, 0.001, 0.5))
+    >>> len(ax.patches)
+    1
+    """
+    from refold.sequences import as_sequences
+
+    sequences = as_sequences(series)
+    p_values = np.asarray(p_values, float)
+    if len(sequences) != 1 or p_values.shape != (len(sequences.values),):
+        raise DataError(
+            f"Expected one sequence and a p-value for each of its steps. Got {len(sequences)} "
+            f"sequences of {len(sequences.values)} steps, and p-values of shape {p_values.shape}."
+        )
+    ax = new_figure((9.0, 3.2)).add_subplot() if ax is None else ax
+    shown = most_varied(sequences) or list(range(min(4, sequences.schema.num_columns)))
+    for order, column in enumerate(shown):
+        ax.plot(
+            sequences.values[:, column],
+            color=PALETTE[order % len(PALETTE)] if len(shown) > 1 else ACCENT,
+            linewidth=1.1,
+            label=sequences.schema.names[column],
+        )
+    odd = np.concatenate([[False], p_values <= alpha, [False]])
+    changes = np.flatnonzero(odd[1:] != odd[:-1])
+    for first, last in zip(changes[::2], changes[1::2], strict=True):
+        ax.axvspan(first - 0.5, last - 0.5, color=CONTRAST, alpha=0.3, linewidth=0)
+    ax.set_xlim(-0.5, max(len(p_values), 1) - 0.5)
+    ax.set_xlabel("step")
+    ax.set_title(f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded", fontsize="small", loc="left")
+    if len(shown) > 1:
+        ax.legend(
+            frameon=False, fontsize="x-small", ncols=4, loc="lower right", bbox_to_anchor=(1, 1)
+        )
+    whole_numbers(ax)
+    tidy(ax)
+    return ax

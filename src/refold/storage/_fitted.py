@@ -1,0 +1,83 @@
+"""What fitting leaves, and what normal sequences that were not trained on leave."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold.models import Network
+from refold.sequences import Scaler, Schema
+
+__all__ = ["Calibration", "Fitted", "Known"]
+
+
+class Known(NamedTuple):
+    """What a model remembers of some of the sequences that it was trained on.
+
+    Attributes
+    ----------
+    codes : array of shape (n_sequences, width of the code)
+        The encoder's codes.
+    center, unit : arrays of shape (n_features,)
+        Mean and deviation of the codes and of what describes the sequences, side by side.
+    precision : array of shape (n_features, n_features)
+        Inverse covariance of these, standardised.
+    """
+
+    codes: np.ndarray
+    center: np.ndarray
+    unit: np.ndarray
+    precision: np.ndarray
+
+
+class Calibration(NamedTuple):
+    """How odd normal sequences are.
+
+    Attributes
+    ----------
+    errors, distances : arrays of shape (n_sequences,)
+        Mean squared error of each, and how far it lies from known ones.
+    steps : array of shape (n_steps,)
+        Mean squared errors of their steps, or of some, in increasing order.
+    """
+
+    errors: np.ndarray
+    distances: np.ndarray
+    steps: np.ndarray
+
+
+class Fitted(NamedTuple):
+    """All that fitting leaves.
+
+    Attributes
+    ----------
+    network : Network
+    schema : Schema
+        Of the training data.
+    scaler : Scaler
+        What sequences are scaled by.
+    units : Scaler
+        Standardises by feature, whatever ``scaler`` does: the units of a score.
+    history : dict of lists
+    refine_steps : int
+        Steps of the search for each code.
+    active_dimensions : int, optional
+        Of a variational network: numbers of the code that tell sequences apart.
+    known : Known, optional
+    calibration : Calibration, optional
+
+    Examples
+    --------
+    >>> Fitted._fields  # doctest: +NORMALIZE_WHITESPACE
+    ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps', 'active_dimensions',
+     'known', 'calibration')
+    """
+
+    network: Network
+    schema: Schema
+    scaler: Scaler
+    units: Scaler
+    history: dict[str, list[Any]]
+    refine_steps: int = 0
+    active_dimensions: int | None = None
+    known: Known | None = None
+    calibration: Calibration | None = None

@@ -1,0 +1,227 @@
+"""What is odd: false alarms as promised, what is odd found, and where."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.stats import betabinom, false_discovery_control
+
+import refold
+from refold import SequenceAutoencoder
+from refold.anomalies import set_aside
+from refold.anomalies._oddness import Oddness
+from refold.anomalies._p_values import calibration_of, p_values, scores
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences import as_sequences, windows
+
+TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "random_state": 0}
+
+
+def sines(n, seed=0):
+    return refold.datasets.noisy_sines(n, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def ae():
+    return SequenceAutoencoder(**TINY).fit(sines(60)).calibrate(sines(199, seed=1))
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
+def test_false_alarms_are_as_promised(ae, alpha):
+    fresh = ae.detect(sines(1000, seed=2), alpha=alpha)
+    allowed = round(alpha * 200)
+    # of normal sequences, by a calibration that was drawn too
+    bounds = betabinom(1000, allowed, 200 - allowed).ppf([0.001, 0.999])
+    assert bounds[0] <= fresh.anomalous.sum() <= bounds[1]
+
+
+def test_with_a_share_set_aside_they_are_as_promised_too():
+    series = sines(260)
+    ae = SequenceAutoencoder(**TINY, calibration_fraction=0.5).fit(series)
+    fresh = ae.detect(sines(1000, seed=2), alpha=0.1)
+    bounds = betabinom(1000, 13, 131 - 13).ppf([0.001, 0.999])
+    assert bounds[0] <= fresh.anomalous.sum() <= bounds[1]
+    left, aside = set_aside(series, 0.5)
+    assert sorted([*left.ids, *aside.ids]) == list(range(260))
+    by_hand = SequenceAutoencoder(**TINY).fit(left).calibrate(aside)
+    given = sines(20, seed=3)
+    assert np.array_equal(by_hand.detect(given).p_values, ae.detect(given).p_values)
+
+
+def test_what_is_set_aside_is_in_no_part_of_the_training():
+    series = sines(40).to_list()
+    left, aside = set_aside(as_sequences(series), 0.25)
+    wild = list(series)
+    for i in aside.ids:
+        wild[i] = np.full(20, 1e3, "float32")
+    ae = SequenceAutoencoder(**TINY, calibration_fraction=0.25).fit(wild)
+    same = SequenceAutoencoder(**TINY).fit(left)
+    assert np.array_equal(ae.transform(left), same.transform(left))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        np.full(20, 9.0),
+        np.random.default_rng(0).normal(size=20) * 3,
+        np.sin(np.arange(20) * 3.0),
+        np.zeros(20),
+    ],
+    ids=["far away", "noise", "too fast", "nothing at all"],
+)
+def test_what_is_odd_is_found(ae, odd):
+    found = ae.detect([*sines(5, seed=5).to_list(), odd], alpha=0.01)
+    assert found.anomalous[-1]
+    assert found.scores[-1] == found.scores.max()
+
+
+def test_where_it_is_odd(ae):
+    series = sines(1, seed=7).to_list()[0].copy()
+    series[6] += 6.0
+    found = ae.detect([series])
+    assert found.step_scores[0].argmax() == 6
+    assert found.step_p_values[0][6] < 0.01
+    reasons = found.explain(0)
+    assert reasons[0].step == 6
+    assert reasons[0].column == "x0"
+    assert 1 >= reasons[0].share > 0.3
+    assert [r.share for r in reasons] == sorted((r.share for r in reasons), reverse=True)
+
+
+def test_the_column_is_named():
+    rng = np.random.default_rng(0)
+    time = np.arange(15) / 15
+    series = [
+        np.stack([np.sin(6 * time + p), np.cos(6 * time + p)], axis=1)
+        + 0.05 * rng.normal(size=(15, 2))
+        for p in rng.uniform(0, 6, 120)
+    ]
+    data = as_sequences(series, names=["left", "right"])
+    ae = SequenceAutoencoder(**TINY).fit(data[:60]).calibrate(data[60:])
+    odd = series[0].copy()
+    odd[4, 1] += 3
+    found = ae.detect(as_sequences([odd], names=["left", "right"]), alpha=0.05)
+    assert found.explain(0)[0][:2] == (4, "right")
+
+
+def test_many_at_once(ae):
+    found = ae.detect([*sines(30, seed=4).to_list(), *[[9.0] * 15] * 5], alpha=0.05)
+    assert np.array_equal(found.adjusted_p_values, false_discovery_control(found.p_values))
+    assert found.discoveries[-5:].all()
+    assert set(np.flatnonzero(found.discoveries)) <= set(np.flatnonzero(found.anomalous))
+    nothing = ae.detect(sines(1)[:0])
+    assert len(nothing.scores) == len(nothing.discoveries) == len(nothing.step_scores) == 0
+
+
+def test_scores_and_p_values_by_hand():
+    normal = Oddness(np.array([[1.0], [np.nan], [3.0]]), np.array([1.0, 3.0]), np.array([2.0, 6.0]))
+    kept = calibration_of(normal)
+    assert kept.steps.tolist() == [1, 3]
+    new = Oddness(np.zeros((0, 1)), np.array([2.0, 0.0]), np.array([4.0, 0.0]))
+    np.testing.assert_allclose(scores(new, kept), [2.0, 0.0])
+    # means with the first: 2 and 4, so 0.5 + 0.5, 1.5 + 1.5 and its own 1 + 1
+    np.testing.assert_allclose(p_values(new, kept), [2 / 3, 1.0])
+
+
+def test_the_table(ae):
+    table = ae.detect(sines(3, seed=8).with_ids(["a", "b", "c"])).to_table()
+    assert table.column_names == [
+        "id", "score", "p_value", "adjusted_p_value", "anomalous", "step", "column",
+    ]  # fmt: skip
+    assert table["id"].to_pylist() == ["a", "b", "c"]
+    assert table["column"].to_pylist() == ["x0"] * 3
+
+
+def test_it_is_saved_with_the_model(ae, tmp_path):
+    ae.save(tmp_path / "model.refold")
+    given = sines(10, seed=9)
+    for other in (refold.load(tmp_path / "model.refold"), pickle.loads(pickle.dumps(ae))):  # noqa: S301
+        assert np.array_equal(other.detect(given).p_values, ae.detect(given).p_values)
+        assert np.array_equal(other.detect(given).scores, ae.detect(given).scores)
+
+
+def test_gaps_labels_empty_sequences_and_other_scales():
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=(1 + i % 6, 2)) for i in range(60)]
+    series[3][0, 0], series[5] = np.nan, np.zeros((0, 2))
+    for scale in ("features", "sequence", None):
+        ae = SequenceAutoencoder(**TINY, scale=scale).fit(series[:30]).calibrate(series[30:])
+        found = ae.detect(series[:30], alpha=0.1)
+        assert np.isfinite(found.scores).all()
+        assert found.explain(5) == []
+    words = ["".join(rng.choice(list("ab"), 1 + i % 4)) for i in range(60)]
+    ae = SequenceAutoencoder(**TINY).fit(words[:30]).calibrate(words[30:])
+    with pytest.warns(UserWarning, match="not among the labels"):
+        found = ae.detect(["ab", "ccc", "a"], alpha=0.1)
+    assert np.isfinite(found.scores).all()
+    assert found.scores.argmax() == 1
+
+
+def test_classic_models_detect_too():
+    x = refold.datasets.random_one_hot(60, steps=10, symbols=5, seed=0)
+    ae = SequenceAutoencoder(latent_dim=10, architecture="dense", max_epochs=1).fit(x[:30])
+    found = ae.calibrate(x[30:]).detect(x[:5], alpha=0.1)
+    assert np.isfinite(found.scores).all()
+
+
+def test_a_long_series_by_windows():
+    rng = np.random.default_rng(0)
+    series = np.sin(np.arange(1500) / 4) + 0.1 * rng.normal(size=1500)
+    new = np.sin(np.arange(400) / 4 + 1) + 0.1 * rng.normal(size=400)
+    new[250:262] = new[250]
+    ae = SequenceAutoencoder(**TINY).fit(windows([series[:1000]], 40, 5).sequences)
+    ae.calibrate(windows([series[1000:]], 40, 3).sequences)
+    cut = windows([new], 40, 5)
+    found = ae.detect(cut.sequences, alpha=0.02)
+    (merged,) = cut.merge(found.step_scores)
+    assert 245 <= merged.argmax() <= 266
+    assert 210 < cut.starts[found.scores.argmax()] < 262
+    assert found.anomalous[found.scores.argmax()]
+    assert found.anomalous.mean() < 0.3
+
+
+# Bad input
+
+
+def test_nothing_to_measure_by():
+    bare = SequenceAutoencoder(**TINY).fit(sines(20))
+    with pytest.raises(ParameterError, match=r"Fit with calibration_fraction=0.2, or give some to"):
+        bare.detect(sines(2))
+
+
+def test_too_few_for_the_rate(ae):
+    with pytest.raises(ParameterError, match=r"alpha=0\.001 needs at least 999 .* there are 199"):
+        ae.detect(sines(2), alpha=0.001)
+
+
+@pytest.mark.parametrize("alpha", [0, 1, -0.1, "low", True, np.nan])
+def test_what_alpha_may_be(ae, alpha):
+    with pytest.raises(ParameterError, match=r"^alpha must be a rate of false alarms above 0"):
+        ae.detect(sines(2), alpha=alpha)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, "half", True])
+def test_what_the_share_may_be(share):
+    with pytest.raises(ParameterError, match=r"^calibration_fraction must be a number of at least"):
+        SequenceAutoencoder(**TINY, calibration_fraction=share).fit(sines(9))
+
+
+def test_nothing_is_left_to_train_on():
+    with pytest.raises(
+        ParameterError, match=r"calibration_fraction=0\.9 of 2 sequences leaves noth"
+    ):
+        SequenceAutoencoder(**TINY, calibration_fraction=0.9).fit(sines(2))
+
+
+def test_data_in_blocks_is_not_set_aside(tmp_path):
+    refold.sequences.write(sines(30), tmp_path / "sines.parquet")
+    scanned = refold.sequences.scan(tmp_path / "sines.parquet")
+    with pytest.raises(ParameterError, match="these are read in blocks"):
+        SequenceAutoencoder(**TINY, calibration_fraction=0.5).fit(scanned)
+
+
+def test_other_columns_and_nothing_at_all(ae):
+    with pytest.raises(SchemaError):
+        ae.detect([np.zeros((5, 2))])
+    with pytest.raises(DataError, match="no sequence to calibrate by"):
+        ae.calibrate(sines(1)[:0])

@@ -1,0 +1,138 @@
+"""``refold detect`` and ``refold generate``, from files to files."""
+
+import csv
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import refold
+from refold.cli import main
+from refold.sequences import as_sequences, read, write
+
+
+def sines(n, seed):
+    return refold.datasets.noisy_sines(n, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("detect")
+    write(sines(80, 0), folder / "train.parquet")
+    write(sines(40, 1), folder / "normal.parquet")
+    odd = [*sines(5, 2).to_list(), np.full(20, 9.0)]
+    write(as_sequences(odd), folder / "new.parquet")
+    time = np.arange(600) / 4
+    long = np.sin(time) + 0.1 * np.random.default_rng(0).normal(size=600)
+    write(as_sequences([long[:400]]), folder / "long.npz")
+    later = long[400:].copy()
+    later[100:110] = 3.0
+    write(as_sequences([later]), folder / "later.npz")
+    options = ["--latent-dim", "4", "--units", "8", "--max-epochs", "2", "--seed", "0", "-q"]
+    fit = ["fit", str(folder / "train.parquet"), "-o", str(folder / "sines.refold"), *options]
+    assert main([*fit, "--calibration-fraction", "0.5"]) == 0
+    bare = ["fit", str(folder / "train.parquet"), "-o", str(folder / "bare.refold"), *options]
+    assert main(bare) == 0
+    windows = ["--window", "40", "--stride", "4", "--calibration-fraction", "0.3"]
+    fit = ["fit", str(folder / "long.npz"), "-o", str(folder / "long.refold"), *options, *windows]
+    assert main(fit) == 0
+    return folder
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_a_row_a_sequence(folder, capsys):
+    given = folder / "sines.refold", folder / "new.parquet"
+    assert run("detect", *given, "--alpha", "0.05") == 0
+    shown = capsys.readouterr()
+    rows = [json.loads(line) for line in shown.out.splitlines()]
+    assert [row["id"] for row in rows] == [0, 1, 2, 3, 4, 5]
+    assert rows[-1]["anomalous"]
+    assert rows[-1]["column"] == "x0"
+    assert "of 6 sequences are odd at a rate of false alarms of 0.05" in shown.err
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_into_files(folder, tmp_path, suffix):
+    out, steps = tmp_path / f"odd.{suffix}", tmp_path / f"steps.{suffix}"
+    given = folder / "sines.refold", folder / "new.parquet"
+    assert run("detect", *given, "-o", out, "--steps", steps, "--alpha", "0.1", "-q") == 0
+    if suffix == "csv":
+        tables = [list(csv.DictReader(path.read_text().splitlines())) for path in (out, steps)]
+    else:
+        tables = [pq.read_table(path).to_pylist() for path in (out, steps)]
+    assert len(tables[0]) == 6
+    assert len(tables[1]) == read(folder / "new.parquet").lengths.sum()
+    assert list(tables[1][0]) == ["id", "step", "score", "p_value"]
+
+
+def test_normal_sequences_can_be_given(folder, capsys):
+    given = folder / "bare.refold", folder / "new.parquet"
+    normal = "--normal", folder / "normal.parquet"
+    assert run("detect", *given, *normal, "--alpha", "0.05", "-q") == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    ae = refold.load(given[0]).calibrate(read(folder / "normal.parquet"))
+    found = ae.detect(read(given[1]), alpha=0.05)
+    assert [row["p_value"] for row in rows] == found.p_values.tolist()
+
+
+def test_a_long_series_in_windows_with_a_picture(folder, tmp_path, capsys):
+    steps, picture = tmp_path / "steps.jsonl", tmp_path / "odd.png"
+    given = folder / "long.refold", folder / "later.npz", "--window", 40, "--stride", 4
+    files = "--steps", steps, "--picture", picture
+    assert run("detect", *given, *files, "--alpha", "0.05") == 0
+    shown = capsys.readouterr()
+    rows = [json.loads(line) for line in shown.out.splitlines()]
+    assert rows[0]["id"] == "0[0:40]"
+    assert "windows are odd" in shown.err
+    by_step = [json.loads(line) for line in steps.read_text().splitlines()]
+    assert len(by_step) == 200
+    assert 95 <= max(by_step, key=lambda row: row["score"])["step"] <= 115
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_generate_and_compare(folder, tmp_path, capsys):
+    out, model = tmp_path / "new.parquet", folder / "sines.refold"
+    compare = "--compare", folder / "normal.parquet"
+    assert run("generate", model, "-n", 30, "-o", out, "--seed", 1, *compare) == 0
+    shown = capsys.readouterr().err
+    assert f"Wrote 30 sequences to {out}" in shown
+    assert "A classifier tells new from real in " in shown
+    assert "0.0 % of the new are copies" in shown
+    new = refold.load(model).generate(30, random_state=1)
+    assert all(np.allclose(a, b) for a, b in zip(read(out), new, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["detect", "bare.refold", "new.parquet"], "Fit with --calibration-fraction"),
+        (["detect", "sines.refold", "new.parquet"], "--alpha 0.01 needs at least 99 sequences"),
+        (["detect", "sines.refold", "new.parquet", "--alpha", "2"], "--alpha must be a rate"),
+        (["detect", "sines.refold", "new.parquet", "--stride", "3"], "Add --window N"),
+        (["detect", "sines.refold", "new.parquet", "--window", "99"], "fewer than the 99 of a"),
+        (["detect", "sines.refold", "long.npz", "-o", "odd.png"], "must end in .jsonl, .csv"),
+        (["detect", "sines.refold", "new.parquet", "--picture", "odd.csv"], "must end in .png"),
+        (["detect", "sines.refold", "new.parquet", "--steps", "-"], "Name a file for this"),
+        (["detect", "-", "-"], "Only DATA can be standard input"),
+        (["generate", "sines.refold", "--temperature", "-1"], "--temperature must be a number"),
+        (["generate", "sines.refold", "--components", "99"], "more than the"),
+        (["generate", "sines.refold", "-n", "-2"], "n must be an integer of at least 0"),
+        (["fit", "new.parquet", "-o", "x.refold", "--stride", "3"], "Add --window N"),
+        (["fit", "new.parquet", "-o", "x.refold", "--window", "99"], "fewer than the 99 of a"),
+        (
+            ["fit", "new.parquet", "-o", "x.refold", "--calibration-fraction", "1"],
+            "--calibration-fraction must be a number",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(folder, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(folder)
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert len(shown.err.splitlines()) == 1
+    assert shown.out == ""

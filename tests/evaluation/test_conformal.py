@@ -1,0 +1,31 @@
+"""p-values by normal scores: by hand, and uniform where a score is normal too."""
+
+import numpy as np
+import pytest
+
+from refold.evaluation import conformal_p_values, least_calibration
+
+
+def test_by_hand():
+    found = conformal_p_values(np.array([5.0, 3.0, 0.0, np.nan]), np.array([3.0, 1.0, 2.0, 4.0]))
+    np.testing.assert_array_equal(found, [1 / 5, 3 / 5, 1.0, np.nan])
+
+
+def test_normal_scores_have_uniform_p_values():
+    rng = np.random.default_rng(0)
+    draws = [
+        conformal_p_values(rng.exponential(size=1), rng.exponential(size=99))[0]
+        for _ in range(4000)
+    ]
+    for alpha in (0.01, 0.05, 0.2):
+        assert np.mean(np.array(draws) <= alpha) == pytest.approx(alpha, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "count"), [(0.5, 1), (0.1, 9), (0.05, 19), (0.01, 99), (0.03, 33)]
+)
+def test_so_many_it_takes(alpha, count):
+    assert least_calibration(alpha) == count
+    smallest = conformal_p_values(np.array([1.0]), np.zeros(count))[0]
+    assert smallest <= alpha + 1e-12
+    assert conformal_p_values(np.array([1.0]), np.zeros(count - 1))[0] > alpha

@@ -1,0 +1,143 @@
+"""New sequences: as long and as varied as the training data, and between two others."""
+
+import numpy as np
+import pytest
+
+import refold
+from refold import SequenceAutoencoder
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.evaluation import copies, told_apart
+from refold.generation import fit_density
+from refold.sequences import as_sequences
+
+WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"]
+
+
+@pytest.fixture(scope="module")
+def sines():
+    """Sums of five sines of random heights."""
+    waves = np.sin(np.arange(1, 6)[:, None] * np.arange(24) / 8)
+    return as_sequences(np.random.default_rng(0).normal(size=(300, 5)) @ waves)
+
+
+@pytest.fixture(scope="module")
+def ae(sines):
+    options = {"latent_dim": 6, "units": 24, "max_epochs": 60, "random_state": 0}
+    return SequenceAutoencoder(**options).fit(sines[:200])
+
+
+@pytest.fixture(scope="module")
+def spelling():
+    options = {"latent_dim": 6, "units": 24, "max_epochs": 60, "random_state": 0}
+    return SequenceAutoencoder(**options).fit(WORDS * 10)
+
+
+def test_new_ones_are_like_the_training_data(ae, sines):
+    new = as_sequences(ae.generate(200, random_state=0), schema=ae.schema_)
+    assert abs(new.lengths.mean() - sines.lengths.mean()) < 0.2 * sines.lengths.mean()
+    assert new.values.std() == pytest.approx(sines.values.std(), rel=0.3)
+    rng = np.random.default_rng(0)
+    noise = as_sequences([rng.normal(size=n) for n in sines.lengths[:200]])
+    assert told_apart(sines[200:], new) < told_apart(sines[200:], noise) - 0.1
+    assert copies(new, sines) == 0
+
+
+def test_a_seed_draws_them(ae):
+    first, again, other = (ae.generate(5, random_state=seed) for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+    assert ae.generate(0) == []
+
+
+def test_lengths_that_are_asked_for(ae):
+    assert [len(x) for x in ae.generate(3, lengths=[1, 7, 40])] == [1, 7, 40]
+    with pytest.raises(DataError, match="one entry a code"):
+        ae.generate(3, lengths=[1, 2])
+
+
+def test_saved_and_loaded_it_draws_the_same(ae, tmp_path):
+    ae.save(tmp_path / "model.refold")
+    loaded = refold.load(tmp_path / "model.refold")
+    drawn = zip(ae.generate(4, random_state=3), loaded.generate(4, random_state=3), strict=True)
+    assert all(np.array_equal(a, b) for a, b in drawn)
+
+
+def test_temperature_makes_words_more_varied(spelling):
+    cold, warm, hot = (
+        spelling.generate(60, temperature=t, random_state=0) for t in (0.0, 1.0, 20.0)
+    )
+    assert set("".join(hot)) <= set("".join(WORDS))
+    known = [np.mean([word in WORDS for word in words]) for words in (cold, warm, hot)]
+    assert known[0] >= known[1] > known[2]
+    again = spelling.generate(60, temperature=20.0, random_state=0)
+    assert again == hot
+
+
+def test_temperature_leaves_numbers_alone(ae):
+    cold, warm = (ae.generate(3, temperature=t, random_state=0) for t in (0.0, 1.0))
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(cold, warm, strict=True))
+
+
+@pytest.mark.parametrize("scale", ["sequence", None])
+def test_other_scales(scale, sines):
+    options = {"latent_dim": 4, "units": 8, "max_epochs": 2, "random_state": 0}
+    ae = SequenceAutoencoder(**options, scale=scale).fit(sines[:60])
+    assert len(ae.generate(5, random_state=0)) == 5
+
+
+def test_from_one_sequence_to_another(ae, sines):
+    a, b = sines[0], sines[1]
+    between = ae.interpolate(a, b, steps=5)
+    assert len(between) == 5
+    ends = ae.reconstruct([a, b])
+    assert np.allclose(between[0], ends[0], atol=1e-4)
+    assert np.allclose(between[-1], ends[1], atol=1e-4)
+
+
+def test_from_one_word_to_another(spelling):
+    between = spelling.interpolate("on", "nine", steps=4)
+    assert [between[0], between[-1]] == spelling.reconstruct(["on", "nine"])
+
+
+def test_a_density_of_as_many_components_as_there_are_heaps():
+    rng = np.random.default_rng(0)
+    for heaps in (1, 3):
+        centers = 30 * rng.normal(size=(heaps, 4))
+        codes = centers[np.arange(300) % heaps] + rng.normal(size=(300, 4))
+        density = fit_density(codes)
+        assert density.num_components == heaps
+        drawn = density.draw(2000, seed=0)
+        np.testing.assert_allclose(drawn.mean(axis=0), codes.mean(axis=0), atol=3)
+        np.testing.assert_allclose(drawn.std(axis=0), codes.std(axis=0), rtol=0.15)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_density_of_few_codes(n):
+    codes = np.random.default_rng(0).normal(size=(n, 5))
+    assert np.isfinite(fit_density(codes).draw(10, seed=0)).all()
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n": -1}, "^n must be an integer of at least 0"),
+        ({"n": 2.5}, "^n must be an integer of at least 0"),
+        ({"temperature": -1}, "^temperature must be a number of at least 0"),
+        ({"temperature": "hot"}, "^temperature must be a number of at least 0"),
+        ({"components": 0}, "^components must be a positive integer"),
+        ({"components": 201}, "components=201 are more than the 200 codes"),
+    ],
+)
+def test_what_cannot_be(ae, options, message):
+    with pytest.raises(ParameterError, match=message):
+        ae.generate(**options)
+
+
+def test_interpolation_that_cannot_be(ae, sines):
+    with pytest.raises(ParameterError, match=r"^steps must be an integer of at least 2"):
+        ae.interpolate(sines[0], sines[1], steps=1)
+    with pytest.raises(SchemaError):
+        ae.interpolate(np.zeros((5, 2)), np.zeros((5, 2)))

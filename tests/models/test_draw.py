@@ -1,0 +1,49 @@
+"""Symbols drawn by their probabilities."""
+
+import numpy as np
+import pytest
+
+from refold.models import default, draw_noise, free_run, perturb
+
+KINDS, LABELS = ["numeric", "categorical", "binary"], [0, 3, 0]
+OUTPUTS = np.array([0.7, 0.2, 0.5, 0.3, 0.9], "float32")
+
+
+def drawn(temperature, n=20_000):
+    noise = draw_noise((1, n), KINDS, LABELS, seed=0)
+    return np.asarray(perturb(np.tile(OUTPUTS, (1, n, 1)), noise, temperature, KINDS, LABELS))[0]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_labels_come_by_their_probabilities(temperature):
+    values = drawn(temperature)
+    powers = OUTPUTS[1:4] ** (1 / temperature)
+    shares = np.bincount(values[:, 1:4].argmax(axis=1), minlength=3) / len(values)
+    np.testing.assert_allclose(shares, powers / powers.sum(), atol=0.02)
+    one, zero = 0.9 ** (1 / temperature), 0.1 ** (1 / temperature)
+    assert (values[:, 4] > 0.5).mean() == pytest.approx(one / (one + zero), abs=0.02)
+    assert (values[:, 0] == OUTPUTS[0]).all()
+
+
+def test_a_low_temperature_takes_the_likeliest():
+    values = drawn(1e-3, n=100)
+    assert (values[:, 1:4].argmax(axis=1) == 1).all()
+    assert (values[:, 4] > 0.5).all()
+
+
+def test_free_running_goes_on_from_what_was_drawn():
+    decoder = default(
+        ["categorical"],
+        num_labels=[4],
+        latent_dim=3,
+        max_steps=6,
+        units=8,
+        decoder="autoregressive",
+    ).decoder
+    codes, noise = np.zeros((2, 3)), draw_noise((2, 6), ["categorical"], [4], seed=1)
+    scores = free_run(decoder, codes, 6, noise=noise, temperature=0.8)
+    steps = scores.argmax(axis=-1)[..., None].astype("float32")
+    told = decoder.predict([codes, steps], verbose=0)
+    again = np.asarray(perturb(told, noise, 0.8, ["categorical"], [4]))
+    np.testing.assert_allclose(scores, again, atol=1e-4)
+    assert not np.allclose(scores, free_run(decoder, codes, 6))
