@@ -17,6 +17,7 @@ COMMANDS = [
     "curve",
     "detect",
     "generate",
+    "probe",
     "data",
     "demo",
 ]

@@ -14,6 +14,7 @@ from refold.cli._errors import run
 from refold.cli._fit import fit
 from refold.cli._generate import generate
 from refold.cli._info import info
+from refold.cli._probe import probe
 
 __all__ = ["app", "main"]
 
@@ -64,6 +65,7 @@ app.command(epilog="Example:  refold detect vowels.refold new.parquet -o odd.csv
 app.command(epilog="Example:  refold generate vowels.refold -n 100 -o new.parquet --seed 0")(
     generate
 )
+app.command(epilog="Example:  refold probe vowels.refold vowels.parquet --label speaker")(probe)
 app.command(epilog="Example:  refold data moving-ones -o ones.npz -n 5000")(data)
 app.command(epilog="Example:  refold demo --output demo")(demo)
 

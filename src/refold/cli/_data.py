@@ -5,8 +5,9 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import remark
-from refold.cli._io import DATA_FORMATS, plan_output
+from refold.cli._io import DATA_FORMATS, TABLE_FORMATS, plan_output
 from refold.cli._options import Quiet
+from refold.cli._tables import write_table
 
 __all__ = ["data"]
 
@@ -40,6 +41,13 @@ def data(
             "--format", metavar="FORMAT", help=r"Format of standard output. \[default: jsonl]"
         ),
     ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Where a label a sequence goes; of japanese-vowels: the speaker.",
+        ),
+    ] = None,
     *,
     quiet: Quiet = False,
 ) -> None:
@@ -48,12 +56,22 @@ def data(
         _list()
         return
     target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
-    from refold.datasets import load
+    from refold.datasets import labels_of, load
     from refold.sequences import write
 
+    beside, column, values = None, "", None
+    if labels is not None:
+        column, values = labels_of(name)
+        beside = plan_output(labels, format_name=None, formats=TABLE_FORMATS, default="csv")
     sequences = load(name, n=num_sequences, seed=seed)
     with target.writing() as path:
         write(sequences, path)
+    if beside is not None and values is not None:
+        import pyarrow as pa
+
+        ids = sequences.ids.tolist()
+        with beside.writing() as path:
+            write_table(path, pa.table({"id": ids, column: values[: len(ids)]}))
     if not quiet and target.path is not None:
         remark(f"Wrote {len(sequences)} sequences to {output}")
 

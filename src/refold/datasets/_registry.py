@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from refold.datasets._japanese_vowels import japanese_vowels
 from refold.datasets._question import moving_ones, question_array
 from refold.datasets._sizes import check_size
@@ -9,7 +11,7 @@ from refold.datasets._synthetic import noisy_sines, ramps, random_one_hot
 from refold.errors import ParameterError
 from refold.sequences import Sequences
 
-__all__ = ["load", "names"]
+__all__ = ["labels_of", "load", "names"]
 
 
 def _question(n: int = 1200, seed: int = 0) -> Sequences:
@@ -28,6 +30,12 @@ FIXED: dict[str, Callable[[], Sequences]] = {
     "ramps": ramps,
     "japanese-vowels": lambda: japanese_vowels().train,
     "japanese-vowels-test": lambda: japanese_vowels().test,
+}
+
+
+LABELS: dict[str, tuple[str, Callable[[], np.ndarray]]] = {
+    "japanese-vowels": ("speaker", lambda: japanese_vowels().train_labels),
+    "japanese-vowels-test": ("speaker", lambda: japanese_vowels().test_labels),
 }
 
 
@@ -86,3 +94,35 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     if n > len(sequences):
         raise ParameterError(f"{name} has {len(sequences)} sequences. Got n={n}.")
     return sequences[:n]
+
+
+def labels_of(name: str) -> tuple[str, np.ndarray]:
+    """Return the labels of a data set by its name, and what they are.
+
+    Parameters
+    ----------
+    name : str
+        One of ``names()``.
+
+    Returns
+    -------
+    column : str
+        Such as ``"speaker"``.
+    labels : array of shape (n_sequences,)
+
+    Raises
+    ------
+    ParameterError
+        If the data set has none.
+
+    Examples
+    --------
+    >>> from refold.datasets import labels_of
+    >>> column, labels = labels_of("japanese-vowels")
+    >>> column, labels[:3].tolist()
+    ('speaker', [1, 1, 1])
+    """
+    if name not in LABELS:
+        raise ParameterError(f"{name} has no labels. Those that have some: {', '.join(LABELS)}.")
+    column, load_labels = LABELS[name]
+    return column, load_labels()

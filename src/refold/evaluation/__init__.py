@@ -8,5 +8,7 @@ from refold.evaluation._errors import squared_errors as squared_errors
 from refold.evaluation._generated import copies as copies
 from refold.evaluation._generated import told_apart as told_apart
 from refold.evaluation._pca import PCABaseline as PCABaseline
+from refold.evaluation._probe import Probe as Probe
+from refold.evaluation._probe import probe as probe
 from refold.evaluation._symbols import accuracy as accuracy
 from refold.evaluation._symbols import exact as exact

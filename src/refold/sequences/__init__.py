@@ -14,6 +14,7 @@ from refold.sequences._files import read as read
 from refold.sequences._files import write as write
 from refold.sequences._inputs import as_sequences as as_sequences
 from refold.sequences._inputs import concatenate as concatenate
+from refold.sequences._labels import read_labels as read_labels
 from refold.sequences._padding import pad as pad
 from refold.sequences._padding import positions as positions
 from refold.sequences._padding import unpad as unpad

@@ -1,0 +1,101 @@
+"""``refold probe``: how much of a label the codes keep, beside PCA's."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from refold.cli._errors import remark
+from refold.cli._models import load_model, opened, whole
+from refold.cli._options import (
+    Columns,
+    Data,
+    IdColumn,
+    InputFormat,
+    Kinds,
+    Model,
+    Quiet,
+    TimeColumn,
+    Unit,
+    read_options,
+)
+from refold.errors import ParameterError
+
+__all__ = ["probe"]
+
+
+def probe(
+    model: Model,
+    data: Data,
+    label: Annotated[
+        str, typer.Option(metavar="NAME", help="Column of labels, one value a sequence.")
+    ],
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help=r"Where that column is. \[default: DATA]"),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, metavar="N", help="Of the cross-validation.")] = 5,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Draws the folds.")] = 0,
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    columns: Columns = None,
+    kinds: Kinds = None,
+    unit: Unit = None,
+    input_format: InputFormat = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Cross-validate a logistic regression on the codes, and on PCA codes of the same size."""
+    options = read_options(
+        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+    )
+    if "-" in (data, labels):
+        raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
+    loaded = load_model(model)
+    loaded.verbose = 0 if quiet else 1
+    if columns is None and (id_column or "id") != label and _is_table(data):
+        options["columns"] = list(loaded.schema_.names)
+    from refold.sequences import read_labels
+
+    with opened(loaded, data, options, input_format) as source:
+        sequences = whole(source, data)
+    found = read_labels(labels or data, label, sequences, id=id_column)
+    from refold.evaluation import PCABaseline, probe
+
+    codes = loaded.encode(sequences)
+    aligned = sequences.align(loaded.schema_)
+    width = max(1, int(aligned.lengths.max(initial=0))) * sum(
+        column.width for column in aligned.schema.columns
+    )
+    pca = PCABaseline(min(codes.shape[1], len(aligned), width)).fit(aligned)
+    results = {
+        "Refold": probe(codes, found, folds=folds, seed=seed),
+        "PCA": probe(pca.transform(aligned), found, folds=folds, seed=seed),
+    }
+    if as_json:
+        typer.echo(json.dumps({name: one._asdict() for name, one in results.items()}))
+    else:
+        _print(results, codes.shape[1])
+    if not quiet:
+        one = results["Refold"]
+        remark(
+            f"{one.num_classes} labels, {one.num_folds} folds; the most frequent label alone gets "
+            f"{100 * one.chance:.1f} %. PCA is of these sequences themselves."
+        )
+
+
+def _is_table(name: str) -> bool:
+    return name.lower().endswith((".parquet", ".pq", ".csv"))
+
+
+def _print(results: dict[str, Any], size: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table: Any = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"codes of {size} numbers", no_wrap=True)
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    for name, one in results.items():
+        table.add_row(name, f"{100 * one.accuracy:.1f} % ± {100 * one.deviation:.1f}")
+    Console().print(table)

@@ -1,0 +1,161 @@
+"""Labels beside sequences: a column of their file, one value a sequence."""
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
+from refold.sequences._access import decode_utf8, read_bytes
+from refold.sequences._formats import check_content, format_of
+from refold.sequences._sequences import Sequences
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["read_labels"]
+
+
+def read_labels(
+    path: str | os.PathLike[str],
+    label: str,
+    sequences: Sequences,
+    *,
+    id: str | None = None,  # noqa: A002
+) -> np.ndarray:
+    r"""Read a label for each sequence from a column of a file.
+
+    The file may be the one that the sequences are from, or another with their ids.
+
+    Parameters
+    ----------
+    path : path
+        Parquet or CSV, one row a step or one a sequence; or JSON lines of objects.
+    label : str
+        The column.
+    sequences : Sequences
+        Whose labels are wanted.
+    id : str, optional
+        The column of ids; ``"id"`` where there is such a column, and without one rows count from 0.
+
+    Returns
+    -------
+    array of shape (n_sequences,)
+        Of integers where all labels are, else of text.
+
+    Raises
+    ------
+    SchemaError
+        If there is no such column, or it is the one of ids.
+    DataError
+        If a sequence has two labels, or none.
+    ParameterError
+        If the format has no columns.
+    FileFormatError
+        If the file is not what its name says.
+    FileAccessError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "who.csv")
+    >>> _ = path.write_text("id,who\n0,ann\n1,bob\n")
+    >>> read_labels(path, "who", Sequences.from_list([[1.0, 2.0], [3.0]])).tolist()
+    ['ann', 'bob']
+    """
+    name = str(Path(path))
+    chosen = format_of(path, None)
+    if chosen not in _READERS:
+        raise ParameterError(
+            f"{name} has no column of labels, as .{chosen} files have no columns. Give labels in a "
+            ".parquet, .csv or .jsonl file, with the ids of the sequences."
+        )
+    data = read_bytes(path, name)
+    check_content(data, chosen, name)
+    ids, values = _READERS[chosen](data, name, label, id)
+    known: dict[str, Any] = {}
+    for one, value in zip(ids, values, strict=True):
+        if value is None:
+            continue
+        if known.setdefault(str(one), value) != value:
+            raise DataError(
+                f"{name}: the sequence of id {one!r} has two labels, {known[str(one)]!r} and "
+                f"{value!r}. A label is one value a sequence."
+            )
+    lacking = [one for one in sequences.ids.tolist() if str(one) not in known]
+    if lacking:
+        raise DataError(
+            f"{name} has no {label!r} for the sequence of id {lacking[0]!r}"
+            f"{f' and {len(lacking) - 1} others' if len(lacking) > 1 else ''}. Give every sequence "
+            "a label."
+        )
+    found = [known[str(one)] for one in sequences.ids.tolist()]
+    if all(isinstance(one, int) for one in found):
+        return np.array(found, dtype=np.int64)
+    return np.array([str(one) for one in found])
+
+
+def _parquet(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
+    return _columns(table, name, label, identity)
+
+
+def _csv(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    decode_utf8(data, name)
+    text = csv.ConvertOptions(column_types={identity or "id": pa.string()})
+    try:
+        table = csv.read_csv(io.BytesIO(data), convert_options=text)
+    except pa.ArrowException as error:
+        raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
+    return _columns(table, name, label, identity)
+
+
+def _columns(table: "pa.Table", name: str, label: str, identity: str | None) -> tuple[list, list]:
+    _check(table.column_names, name, label, identity)
+    values = table[label].to_pylist()
+    if values and isinstance(values[0], list):
+        raise SchemaError(f"{name}: column {label!r} holds lists. A label is one value a sequence.")
+    identity = identity or "id"
+    ids = table[identity].to_pylist() if identity in table.column_names else range(len(values))
+    return list(ids), values
+
+
+def _jsonl(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
+    ids, values = [], []
+    for number, line in enumerate(decode_utf8(data, name).splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise FileFormatError(f"{name}, line {number} is not JSON: {error}.") from error
+        if not isinstance(value, dict):
+            raise SchemaError(f"{name}, line {number} has no names, so no {label!r}.")
+        _check(list(value), f"{name}, line {number}", label, identity)
+        ids.append(value.get(identity or "id", len(ids)))
+        values.append(value[label])
+    return ids, values
+
+
+def _check(names: list[str], where: str, label: str, identity: str | None) -> None:
+    if label == (identity or "id"):
+        raise SchemaError(f"The label {label!r} is the id, which tells every sequence apart.")
+    for wanted in (label, identity):
+        if wanted is not None and wanted not in names:
+            raise SchemaError(f"{where} has no column {wanted!r}. It has {', '.join(names)}.")
+
+
+_READERS = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl}

@@ -1,0 +1,77 @@
+"""``refold probe``: accuracy on codes beside PCA's, from files."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from refold.cli import main
+from refold.sequences import as_sequences, write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("probe")
+    rng = np.random.default_rng(0)
+    kind = np.arange(40) % 2
+    series = as_sequences(rng.normal(size=(40, 12, 1)) + 3 * kind[:, None, None], names=["level"])
+    write(series, folder / "data.parquet")
+    table = series.to_arrow().append_column("kind", pa.array(kind))
+    pq.write_table(table.append_column("same", pa.array([1] * 40)), folder / "labelled.parquet")
+    row = np.repeat(kind, 12)
+    pq.write_table(series.to_table().append_column("kind", pa.array(row)), folder / "long.parquet")
+    options = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--seed", "0", "-q"]
+    fit = ["fit", str(folder / "data.parquet"), "-o", str(folder / "model.refold"), *options]
+    assert main(fit) == 0
+    return folder
+
+
+@pytest.mark.parametrize("name", ["labelled.parquet", "long.parquet"])
+def test_a_label_of_the_file_of_the_sequences(folder, capsys, name):
+    assert main(["probe", str(folder / "model.refold"), str(folder / name), "--label", "kind"]) == 0
+    shown = capsys.readouterr()
+    assert "Refold" in shown.out
+    assert "100.0 %" in shown.out
+    assert "2 labels, 5 folds; the most frequent label alone gets 50.0 %" in shown.err
+
+
+def test_labels_of_another_file_as_json(folder, tmp_path, capsys):
+    (tmp_path / "who.csv").write_text(
+        "id,who\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(40))
+    )
+    given = [str(folder / "model.refold"), str(folder / "data.parquet"), "--label", "who"]
+    assert main(["probe", *given, "--labels", str(tmp_path / "who.csv"), "--json", "-q"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["Refold"]["accuracy"] == found["PCA"]["accuracy"] == 1.0
+
+
+def test_labels_of_the_vowels(tmp_path, capsys):
+    data, labels = str(tmp_path / "vowels.parquet"), str(tmp_path / "who.csv")
+    assert main(["data", "japanese-vowels", "-n", "20", "-o", data, "--labels", labels]) == 0
+    lines = (tmp_path / "who.csv").read_text().splitlines()
+    assert lines[:2] == ['"id","speaker"', "0,1"]
+    assert len(lines) == 21
+    assert main(["data", "ramps", "-o", data, "--labels", labels]) == 2
+    assert "ramps has no labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["labelled.parquet", "--label", "id"], "The label 'id' is the id"),
+        (["labelled.parquet", "--label", "same"], "There is but one label: 1"),
+        (["labelled.parquet", "--label", "age"], "no column 'age'"),
+        (["-", "--label", "kind"], "read from a file by its name"),
+        (["labelled.parquet", "--label", "kind", "--folds", "1"], "--folds"),
+        (["labelled.parquet"], "Missing option '--label'"),
+    ],
+)
+def test_a_mistake_is_one_line(folder, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(folder)
+    assert main(["probe", "model.refold", *arguments]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert len(shown.err.splitlines()) == 1
+    assert shown.out == ""

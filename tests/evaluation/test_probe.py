@@ -1,0 +1,43 @@
+"""A linear probe: what it finds, and what it refuses."""
+
+import numpy as np
+import pytest
+
+from refold.errors import DataError
+from refold.evaluation import probe
+
+
+def test_what_vectors_tell_and_what_they_do_not():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b", "c"], [60, 30, 30])
+    noise = rng.normal(size=(120, 4))
+    told = probe(noise + 8 * (labels == "b")[:, None], labels)
+    assert 0.7 < told.accuracy < 0.9
+    assert probe(noise, labels).accuracy < 0.6
+    assert (told.chance, told.num_classes, told.num_folds) == (0.5, 3, 5)
+
+
+def test_scales_make_no_difference_and_a_seed_draws_the_folds():
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    vectors = rng.normal(size=(80, 3)) + labels[:, None]
+    assert probe(vectors, labels) == probe(vectors * [1e-6, 1, 1e6], labels)
+    assert probe(vectors, labels, seed=1) == probe(vectors, labels, seed=1)
+
+
+def test_fewer_folds_where_a_label_is_rare():
+    labels = np.array([0] * 20 + [1] * 3)
+    assert probe(np.eye(23), labels).num_folds == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1] * 6, "There is but one label: 1"),
+        ([0] * 5 + [1], "Label 1 has 1 sequence"),
+        ([0, 1], r"n labels. Got \(6, 2\) and \(2,\)"),
+    ],
+)
+def test_bad_labels(labels, message):
+    with pytest.raises(DataError, match=message):
+        probe(np.zeros((6, 2)), labels)
