@@ -73,7 +73,7 @@ def specify(
         variational=bool(parameters["variational"]),
         patch=_pick_patch(parameters, decoder, typical),
         linear_path=at_once and decoder == "parallel" if symbols else None,
-        discriminative=_pick_discriminative(parameters, numeric=schema.numeric.any()),
+        discriminative=_pick_discriminative(parameters, numeric=bool(schema.numeric.any())),
     )
 
 

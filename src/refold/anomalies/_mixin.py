@@ -1,7 +1,7 @@
 """What an estimator can say of odd sequences once it has seen normal ones that it did not learn."""
 
 from numbers import Real
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -32,7 +32,7 @@ class AnomalyMixin:
     True
     """
 
-    def calibrate(self: Any, normal: Any) -> Self:
+    def calibrate(self: Any, normal: Any) -> Any:
         """Learn how odd normal sequences are, which ``detect`` measures others by.
 
         ``fit`` does it by itself where ``calibration_fraction`` sets some aside.

@@ -3,7 +3,7 @@
 Codes are the encoder's own: a search for better ones would make what is odd look less so.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.covariance import LedoitWolf
@@ -51,7 +51,7 @@ def remember(sequences: Sequences, fitted: Fitted) -> Known:
     features = np.concatenate([codes, described], axis=1).astype(float)
     center, unit = features.mean(axis=0), features.std(axis=0)
     unit = np.where(unit > 0, unit, 1.0)
-    precision = np.eye(len(center))
+    precision: Any = np.eye(len(center))
     standard = (features - center) / unit
     if standard.any():
         precision = LedoitWolf(assume_centered=True).fit(standard).get_precision()

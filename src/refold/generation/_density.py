@@ -113,9 +113,9 @@ def _fit(standard: np.ndarray, num_components: int, seed: int) -> GaussianMixtur
 
 def _check(num_components: Any, num_codes: int) -> None:
     whole = isinstance(num_components, Integral) and not isinstance(num_components, bool)
-    if not whole or num_components < 1:
+    if not whole or int(num_components) < 1:
         raise ParameterError(f"components must be a positive integer. Got {num_components!r}.")
-    if num_components > num_codes:
+    if int(num_components) > num_codes:
         raise ParameterError(
             f"components={num_components} are more than the {num_codes} codes that the density is "
             "of. Ask for fewer, or leave components out."

@@ -79,7 +79,7 @@ class PooledConvolutions(keras.layers.Layer):
         if mask is not None:
             real = real * ops.cast(mask, inputs.dtype)[..., None]
             inputs = inputs * real
-        num_steps = ops.shape(inputs)[1]
+        num_steps: Any = ops.shape(inputs)[1]
         mixed, parts = ops.matmul(inputs, self.channels), []
         for i, dilation in enumerate(_DILATIONS):
             chosen = slice(i * self.num_kernels, (i + 1) * self.num_kernels)
@@ -90,7 +90,7 @@ class PooledConvolutions(keras.layers.Layer):
                 there = wide[:, tap * dilation : tap * dilation + num_steps : self.stride]
                 total = total + there * self.taps[tap, chosen]
             parts.append(total)
-        found = ops.concatenate(parts, axis=-1)
+        found: Any = ops.concatenate(parts, axis=-1)
         real = real[:, :: self.stride]
         count = ops.sum(real, axis=1)
         positive = ops.sum(ops.sigmoid(_STEEPNESS * found) * real, axis=1)

@@ -91,7 +91,7 @@ def perturb(
         if kind == "categorical":
             block = ops.log(ops.maximum(block, _LEAST)) / temperature + beside
         elif kind == "binary":
-            share = ops.clip(block, _LEAST, 1.0 - _LEAST)
+            share: Any = ops.clip(block, _LEAST, 1.0 - _LEAST)
             logit = ops.log(share) - ops.log(1.0 - share)
             block = ops.sigmoid(logit / temperature + beside)
         blocks.append(block)

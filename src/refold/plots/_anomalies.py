@@ -6,7 +6,7 @@ import numpy as np
 
 from refold.errors import DataError
 from refold.plots._reconstructions import most_varied
-from refold.plots._style import ACCENT, CONTRAST, PALETTE, new_figure, tidy, whole_numbers
+from refold.plots._style import ACCENT, CONTRAST, PALETTE, new_axes, tidy, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def anomalies(
             f"Expected one sequence and a p-value for each of its steps. Got {len(sequences)} "
             f"sequences of {len(sequences.values)} steps, and p-values of shape {p_values.shape}."
         )
-    ax = new_figure((9.0, 3.2)).add_subplot() if ax is None else ax
+    ax = new_axes(ax, size=(9.0, 3.2))
     shown = most_varied(sequences) or list(range(min(4, sequences.schema.num_columns)))
     for order, column in enumerate(shown):
         ax.plot(

@@ -147,4 +147,4 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
 
 
 def _is_positive(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
