@@ -224,12 +224,15 @@ def _find(find_size: Callable[[], int]) -> dict[str, Any]:
     return {"latent_dim": find_size(), "seconds": time.perf_counter() - began}
 
 
-def _with_size(parameters: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+def _with_size(parameters: Mapping[str, Any], search: Mapping[str, Any]) -> dict[str, Any]:
     """Put in the size that was found, and take off the time that this took."""
     budget = parameters["time_budget"]
     if budget is not None:
-        budget = max(0.1 * budget, budget - found["seconds"])
-    return {**parameters, "latent_dim": found["latent_dim"], "time_budget": budget}
+        budget = max(0.1 * budget, budget - search["seconds"])
+    found = {"latent_dim": search["latent_dim"], "time_budget": budget}
+    if parameters["discriminative"] == "auto":
+        found["discriminative"] = 0  # a share of the variance is what was asked for
+    return {**parameters, **found}
 
 
 def _checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:

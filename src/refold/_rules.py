@@ -7,7 +7,7 @@ import numpy as np
 
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
-from refold.models import Specification, most_linear_steps
+from refold.models import NUM_FEATURES, Specification, most_linear_steps
 from refold.training import Corruption, pick_patch
 
 __all__ = ["pick_refine", "specify"]
@@ -73,7 +73,9 @@ def specify(
         variational=bool(parameters["variational"]),
         patch=_pick_patch(parameters, decoder, typical),
         linear_path=at_once and decoder == "parallel" if symbols else None,
-        discriminative=_pick_discriminative(parameters, numeric=bool(schema.numeric.any())),
+        discriminative=_pick_discriminative(
+            parameters, len(chosen), numeric=bool(schema.numeric.any())
+        ),
     )
 
 
@@ -101,13 +103,19 @@ def _pick_patch(parameters: Mapping[str, Any], decoder: str, length: float) -> i
     return pick_patch(length)
 
 
-def _pick_discriminative(parameters: Mapping[str, Any], *, numeric: bool) -> int:
-    """Pick how many numbers of a code are for telling sequences apart: of many, a quarter."""
+def _pick_discriminative(parameters: Mapping[str, Any], chosen: int, *, numeric: bool) -> int:
+    """Pick how many numbers of a code are for telling sequences apart: of many, a quarter.
+
+    None where the input is corrupted, since what sequences look like is then not what it was; and
+    no more than there are features, or sequences to find components of.
+    """
     size, wanted = int(parameters["latent_dim"]), parameters["discriminative"]
     if wanted != "auto":
         return int(wanted)
     possible = numeric and parameters["architecture"] == "default" and not parameters["variational"]
-    return size // _DISCRIMINATIVE if possible and size >= _MANY_NUMBERS else 0
+    if not possible or size < _MANY_NUMBERS or Corruption.of(parameters["denoise"]):
+        return 0
+    return min(size // _DISCRIMINATIVE, NUM_FEATURES, max(0, chosen - 1))
 
 
 def pick_refine(parameters: Mapping[str, Any], source: InMemory | InFiles) -> int:

@@ -83,6 +83,9 @@ class Trials:
             On Ctrl-C.
         """
         changes = {"latent_dim": size, "refit": False, "time_budget": time_budget}
+        # what is left open is for reconstruction: errors are to fall with the size
+        given = self._parameters["discriminative"]
+        changes["discriminative"] = 0 if given == "auto" else min(given, size - 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the fit that follows says them
             parameters = {**self._parameters, **changes}

@@ -66,8 +66,8 @@ class SequenceAutoencoder(
         Numbers of the code, the last ones, that are for telling sequences apart by what they do,
         whenever they do it: principal components of pooled random convolutions. The decoder reads
         them, too, but one that reconstructs says more to it. "auto" is a quarter of ``latent_dim``
-        from 32 numbers on, where a column is numeric, and else 0. Of the default model, unless it
-        is variational.
+        from 32 numbers on, where a column is numeric, and else 0; and 0 where ``latent_dim`` is a
+        share, or the input is corrupted. Of the default model, unless it is variational.
     scale : {"features", "sequence"} or None, default="features"
         Standardise numeric features over the training data; or each sequence by itself, with its
         mean and log-deviation by feature appended to the code; or not at all.

@@ -78,6 +78,13 @@ def main(weights: str, expected: str) -> None:
     assert np.allclose(codes, given["codes"], atol=1e-5)
     assert np.allclose(models.decoder.predict(codes, verbose=0), given["decoded"], atol=1e-5)
     invariant(models, x)
+    telling = default(
+        ["numeric"] * 3, latent_dim=4, max_steps=STEPS, units=8, patch=2, discriminative=2
+    )
+    kernel = telling.encoder.get_layer("discriminative").kernel
+    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
+    invariant(telling, x)
+    trains(telling, x, x, "mse")
     trains(models, x, x, "mse")
     trains(models, x, x, None)
 

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from refold.layers import PaddingMask, PooledConvolutions
+from refold.layers import FixedMap, PaddingMask, PooledConvolutions
 
 RNG = np.random.default_rng(0)
 DILATIONS = (1, 2, 4, 8)
+KERNELS = [0.99498004, 0.53168702, -0.20416278]
 
 
 def floats(*shape):
@@ -64,6 +65,14 @@ def test_a_kernel_reads_up_to_three_channels_and_its_taps_sum_to_zero():
     assert not layer.trainable_variables
 
 
+def test_the_kernels_are_always_the_same():
+    """A model's file does not hold them where no number of its code is made of them."""
+    layer = PooledConvolutions()
+    layer.build((None, None, 2))
+    drawn = [float(np.asarray(w).ravel()[0]) for w in (layer.channels, layer.taps, layer.bias)]
+    assert drawn == pytest.approx(KERNELS, abs=1e-6)
+
+
 def test_a_seed_draws_the_kernels():
     x = floats(2, 9, 1)
     first, again, other = (np.asarray(PooledConvolutions(seed=seed)(x)) for seed in (3, 3, 4))
@@ -81,8 +90,23 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
     assert np.array_equal(loaded.predict(given, verbose=0), model.predict(given, verbose=0))
 
 
-def test_when_something_happens_hardly_counts():
+@pytest.mark.parametrize(("stride", "later", "off"), [(1, 30, 1e-5), (4, 32, 1e-5), (4, 30, 0.5)])
+def test_when_something_happens_hardly_counts(stride, later, off):
     bump = np.zeros((2, 120, 1), "float32")
-    bump[0, 40:45] = bump[1, 70:75] = 1.0
-    early, late = np.asarray(PooledConvolutions()(bump))
-    np.testing.assert_allclose(early, late, atol=1e-5)
+    bump[0, 40:45] = bump[1, 40 + later : 45 + later] = 1.0
+    early, late = np.asarray(PooledConvolutions(stride=stride)(bump))
+    difference = np.abs(early - late)
+    assert difference[:64].mean() < 0.1 * off
+    assert difference[64:].mean() < off
+
+
+def test_a_fixed_map_stays_fixed():
+    x = keras.Input((3,))
+    model = keras.Model(x, FixedMap(2)(x))
+    model.trainable = False
+    model.trainable = True
+    assert not model.trainable_variables
+    kernel = RNG.normal(size=(3, 2))
+    model.layers[-1].kernel.assign(kernel)
+    given = floats(4, 3)
+    np.testing.assert_allclose(model.predict(given, verbose=0), given @ kernel, atol=1e-5)

@@ -48,12 +48,15 @@ def _default(kinds: list[str], num_labels: list[int] | None = None, **options: o
         models = default(
             kinds, num_labels=num_labels, latent_dim=4, max_steps=STEPS, units=8, **options
         )
-        # the linear path begins at zero, and would show nothing
+        # what begins at zero would show nothing
         rng = np.random.default_rng(1)
         if "numeric" in kinds:
             for model, name in ((models.encoder, "linear_code"), (models.decoder, "linear_steps")):
                 start = model.get_layer(name).start
                 start.assign(0.3 * rng.normal(size=start.shape))
+        if options.get("discriminative"):
+            kernel = models.encoder.get_layer("discriminative").kernel
+            kernel.assign(0.3 * rng.normal(size=kernel.shape))
         return models
 
     return Case(build, kinds, num_labels, bool(options.get("observed_flags")))

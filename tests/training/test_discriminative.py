@@ -75,6 +75,38 @@ def test_by_default_a_quarter_of_32_numbers_or_more():
     assert SequenceAutoencoder(**TINY | {"latent_dim": 32}).fit(words).discriminative_ == 0
 
 
+def test_not_where_a_share_or_a_corrupted_input_is_asked_for():
+    given = waves(12)[0]
+    tiny = TINY | {"latent_dim": 32, "max_epochs": 1}
+    assert SequenceAutoencoder(**tiny, denoise=0.3).fit(given).discriminative_ == 0
+    assert SequenceAutoencoder(**tiny | {"latent_dim": 0.5}).fit(given).discriminative_ == 0
+    assert SequenceAutoencoder(**tiny).fit(given[:6]).discriminative_ == 4
+    wanted = SequenceAutoencoder(**tiny | {"latent_dim": 0.5}, discriminative=1).fit(given)
+    assert wanted.discriminative_ == 1
+
+
+def test_the_curve_is_of_what_reconstructs():
+    short = SequenceAutoencoder(**TINY | {"max_epochs": 1}, discriminative=4)
+    curve = refold.error_curve(waves(40)[0], [2, 4], estimator=short)
+    assert len(curve.errors) == 2
+
+
+def test_padding_moves_them_by_no_more_than_rounding():
+    rng = np.random.default_rng(0)
+    ramps = [np.linspace(0, slope, 100)[:, None] for slope in rng.uniform(-2, 2, 60)]
+    levels = [np.full((30, 1), level) for level in rng.normal(size=60)]
+    for series in (ramps, levels):
+        ae = SequenceAutoencoder(**TINY, discriminative=4, refine=0).fit(series)
+        codes = ae.transform(series)
+        padded = ae.scaler_.transform(as_sequences(series)).to_padded()
+        wider = np.pad(padded, ((0, 0), (0, 77), (0, 0)), constant_values=np.nan)
+        found = ae.encoder_.predict(wider, batch_size=7, verbose=0)
+        deviation = codes[:, 2:].std(axis=0)
+        varies = deviation > 0
+        assert varies.any()
+        assert (np.abs(found - codes)[:, 2:][:, varies] / deviation[varies]).max() < 1e-5
+
+
 def test_more_numbers_than_sequences_can_fill_are_zero():
     ae = SequenceAutoencoder(**TINY | {"latent_dim": 12}, discriminative=8).fit(waves(4)[0])
     codes = ae.transform(waves(4)[0])

@@ -3,6 +3,7 @@
 from refold.layers._columns import ColumnEncoding as ColumnEncoding
 from refold.layers._columns import ColumnHead as ColumnHead
 from refold.layers._convert import convert as convert
+from refold.layers._convolutions import FixedMap as FixedMap
 from refold.layers._convolutions import PooledConvolutions as PooledConvolutions
 from refold.layers._engine import Runtime as Runtime
 from refold.layers._engine import runtime as runtime

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-__all__ = ["PooledConvolutions"]
+__all__ = ["FixedMap", "PooledConvolutions"]
 
 # Steps between the taps of a kernel, taps, and the most channels that a kernel reads.
 _DILATIONS, _TAPS, _MOST_CHANNELS = (1, 2, 4, 8), 9, 3
@@ -56,12 +56,13 @@ class PooledConvolutions(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Draw the kernels."""
-        rng = np.random.default_rng([self.seed, 0xC0DE])
+        # whose numbers are promised never to change: files do not always hold the kernels
+        rng = np.random.RandomState(self.seed)
         num, channels = len(_DILATIONS) * self.num_kernels, input_shape[-1]
         weights = rng.standard_normal((channels, num))
         # of each kernel, channels that it does not read weigh nothing
-        read = rng.integers(1, _MOST_CHANNELS + 1, num)
-        weights *= rng.random((channels, num)).argsort(axis=0) < read
+        read = rng.randint(1, _MOST_CHANNELS + 1, num)
+        weights *= rng.random_sample((channels, num)).argsort(axis=0) < read
         taps = rng.standard_normal((_TAPS, num))
         drawn = {
             "channels": weights / np.sqrt((weights**2).sum(axis=0)),
@@ -69,7 +70,9 @@ class PooledConvolutions(keras.layers.Layer):
             "bias": rng.uniform(-1, 1, num),
         }
         for name, values in drawn.items():
-            made = self.add_weight(shape=values.shape, trainable=False, name=name)
+            made = self.add_weight(
+                shape=values.shape, initializer="zeros", trainable=False, name=name
+            )
             made.assign(values.astype("float32"))
             setattr(self, name, made)
 
@@ -114,3 +117,44 @@ class PooledConvolutions(keras.layers.Layer):
         """Arguments that make this layer again."""
         own = ("num_kernels", "stride", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class FixedMap(keras.layers.Layer):
+    """A linear map that is set, and not trained, whatever of a model is frozen or not.
+
+    Parameters
+    ----------
+    size : int
+        Numbers to write.
+
+    Examples
+    --------
+    >>> FixedMap(2)(np.ones((3, 5), "float32")).shape
+    (3, 2)
+    """
+
+    def __init__(self, size: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights, zero until they are set."""
+
+        def add(name: str, shape: tuple[int, ...]) -> Any:
+            return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
+
+        self.kernel = add("kernel", (input_shape[-1], self.size))
+        self.bias = add("bias", (self.size,))
+
+    def call(self, inputs: Any) -> Any:
+        """Map inputs (batch, width) to (batch, size)."""
+        return ops.matmul(inputs, self.kernel) + self.bias
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape (batch, size)."""
+        return (input_shape[0], self.size)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make this layer again."""
+        return {**super().get_config(), "size": self.size}

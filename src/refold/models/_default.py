@@ -10,6 +10,7 @@ from refold.layers import (
     LSTM,
     ColumnEncoding,
     ColumnHead,
+    FixedMap,
     FoldSteps,
     LengthHead,
     LinearDecoding,
@@ -24,12 +25,21 @@ from refold.layers import (
 )
 from refold.models._autoencoder import Models, join
 
-__all__ = ["DECODERS", "default", "length_model", "most_linear_steps"]
+__all__ = [
+    "DECODERS",
+    "NUM_FEATURES",
+    "convolutions",
+    "default",
+    "length_model",
+    "most_linear_steps",
+]
 
 DECODERS = ("parallel", "autoregressive")
 
 # Weights at most of the linear path, in the encoder and in the decoder.
 _MOST_WEIGHTS = 1 << 22
+# Steps at most from one that pooled convolutions look at to the next, and features they have.
+_MOST_STRIDE, NUM_FEATURES = 4, 128
 # Of a variational model: what log-variances begin with, and what they stay below.
 _FIRST_LOG_VARIANCE, _MOST_LOG_VARIANCE = -4.0, 2.0
 
@@ -154,8 +164,8 @@ def default(
     if linear_path:
         code = LinearEncoding(faithful, linear_steps, name="linear_code")(values, code)
     if discriminative:
-        described = PooledConvolutions(stride=patch, name="convolutions")(values)
-        fixed = keras.layers.Dense(discriminative, trainable=False, name="discriminative")
+        described = convolutions(patch)(values)
+        fixed = FixedMap(discriminative, name="discriminative")
         code = keras.ops.concatenate([code, fixed(described)], axis=-1)
     encoder = keras.Model(x, code, name="encoder")
     posterior = None
@@ -213,6 +223,20 @@ def default(
     unroll = keras.Model([code, template], unrolled(code, template), name="decoder")
     models = join(encoder, unroll if alone is None else alone, unroll)
     return models._replace(posterior=posterior)
+
+
+def convolutions(patch: int) -> PooledConvolutions:
+    """Return the layer that describes sequences, beside LSTMs that take so many steps at once.
+
+    It looks at one of up to four steps, to be no slower than they are; at fewer it would miss what
+    is short.
+
+    Examples
+    --------
+    >>> convolutions(16).stride, convolutions(1).stride
+    (4, 1)
+    """
+    return PooledConvolutions(stride=min(patch, _MOST_STRIDE), name="convolutions")
 
 
 def most_linear_steps(width: int, latent_dim: int) -> int:

@@ -4,7 +4,8 @@ import functools
 
 import keras
 
-from refold.layers import ColumnEncoding, PaddingMask, PooledConvolutions
+from refold.layers import ColumnEncoding, PaddingMask
+from refold.models._default import convolutions
 from refold.models._network import Network
 
 __all__ = ["descriptor"]
@@ -45,5 +46,4 @@ def _build(num_channels: int, num_labels: tuple[int, ...], patch: int) -> keras.
     values = PaddingMask(name="padding_mask")(x)
     if any(num_labels):
         values = ColumnEncoding(num_labels, name="column_encoding")(values)
-    described = PooledConvolutions(stride=patch, name="convolutions")(values)
-    return keras.Model(x, described, name="descriptor")
+    return keras.Model(x, convolutions(patch)(values), name="descriptor")

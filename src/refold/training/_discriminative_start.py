@@ -9,10 +9,11 @@ from refold.sequences import Sequences, pad
 
 __all__ = ["set_discriminative_start"]
 
-# Sequences at most that components are taken of, and of a batch.
-_MOST_SEQUENCES, _BATCH = 4096, 256
-# A feature whose deviation is below this says nothing.
-_LEAST = 1e-6
+# Sequences at most that components are taken of; sequences and steps at most of a batch.
+_MOST_SEQUENCES, _BATCH, _STEPS = 4096, 256, 1 << 16
+# Deviations below these shares, of a feature over its mean and of a component over the first, are
+# taken for rounding: made large, it would tell padding from none.
+_LEAST_FEATURE, _LEAST_COMPONENT = 1e-4, 1e-2
 
 
 def set_discriminative_start(network: Network, scaled: Sequences) -> None:
@@ -44,14 +45,15 @@ def set_discriminative_start(network: Network, scaled: Sequences) -> None:
     """
     features = _features(network, scaled)
     mean, deviation = features.mean(axis=0), features.std(axis=0)
-    inverse = np.where(deviation > _LEAST, 1.0 / np.maximum(deviation, _LEAST), 0.0)
+    varies = deviation > _LEAST_FEATURE * np.maximum(1.0, np.abs(mean))
+    inverse = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
     _, values, directions = np.linalg.svd((features - mean) * inverse, full_matrices=False)
     # of a direction, the largest weight is positive: which way it points is not left to chance
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
     directions = directions * np.where(largest < 0, -1.0, 1.0)
     spread = values / np.sqrt(len(features))
     weights = np.zeros((network.specification.discriminative, features.shape[1]))
-    found = min(len(weights), int((spread > _LEAST * max(spread[0], 1.0)).sum()))
+    found = min(len(weights), int((spread > _LEAST_COMPONENT * max(spread[0], 1.0)).sum()))
     weights[:found] = directions[:found] / spread[:found, None] * inverse
     layer: Any = network.models.encoder.get_layer("discriminative")
     layer.kernel.assign(weights.T)
@@ -63,10 +65,11 @@ def _features(network: Network, scaled: Sequences) -> np.ndarray:
     most = min(len(scaled), _MOST_SEQUENCES)
     sample = np.linspace(0, len(scaled) - 1, most).round().astype(int)
     num_steps = max(1, int(scaled.lengths[sample].max()))
+    at_once = max(1, min(_BATCH, most, _STEPS // num_steps))
     found = []
-    for first in range(0, most, _BATCH):
+    for first in range(0, most, at_once):
         # the last batch is filled up with sequences that come again, to be of the same shape
-        rows = np.arange(first, first + min(_BATCH, most)) % most
+        rows = np.arange(first, first + at_once) % most
         x, _ = pad(scaled, sample[rows], num_steps, flags=flags)
         found.append(predict(described, x)[: most - first])
     return np.concatenate(found).astype(float)
