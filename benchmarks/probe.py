@@ -2,9 +2,9 @@
 
 Codes of 32 numbers and the archive's own splits.  The autoencoders never see a label; the logistic
 regression is scikit-learn's, on standardised codes of the training split.  T-Loss's figures are
-those that its paper gives for a support vector machine on the codes of several frozen encoders, side by
-side, 960 to 1280 numbers: J.-Y. Franceschi, A. Dieuleveut and M. Jaggi, "Unsupervised Scalable Representation
-Learning for Multivariate Time Series", NeurIPS 2019.
+those that its paper gives for a support vector machine on the codes of several frozen encoders,
+side by side, 960 to 1280 numbers: J.-Y. Franceschi, A. Dieuleveut and M. Jaggi, "Unsupervised
+Scalable Representation Learning for Multivariate Time Series", NeurIPS 2019.
 """
 
 import statistics

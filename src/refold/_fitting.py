@@ -78,6 +78,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
     find_size: Callable[[], int] | None = None,
+    aside: np.ndarray | None = None,
     report: bool = False,
 ) -> tuple[Fitted | None, Outcome, Sequences | None]:
     """Split, scale, build and train.
@@ -97,6 +98,8 @@ def fit(
     find_size : callable, optional
         Called for the size of the code if ``latent_dim`` leaves it open and no checkpoint has it.
         The time that it takes is taken off ``time_budget``.
+    aside : array of int, optional
+        Lengths of sequences that are to be read later on.
     report : bool
         Say on standard error where the validated weights stand beside PCA.
 
@@ -138,6 +141,8 @@ def fit(
     with seeded(seed):
         network = build(specification, architecture if callable(architecture) else None)
     check_fits(lengths, network)
+    if aside is not None:
+        check_fits(aside, network)
     batch_size = min(parameters["batch_size"] or pick_batch_size(len(chosen)), len(chosen))
     batches = Batches(lengths, batch_size, network.fixed_steps)
     steps_an_epoch = batches.num_batches(chosen)

@@ -285,17 +285,16 @@ class SequenceAutoencoder(
             checkpoint=checkpoint,
             resume=resume,
             find_size=find_size,
+            aside=None if normal is None else normal.lengths,
             report=bool(self.verbose),
         )
         self.interrupted_ = outcome.interrupted
         self.n_shapes_ = outcome.num_shapes
         if fitted is not None:
             self._set_fitted(fitted, sample)
-            if normal is not None:
-                self.calibrate(normal)
         if outcome.interrupted and not outcome.complete:
             raise KeyboardInterrupt(_say_interrupted(outcome, checkpoint))
-        return self
+        return self if normal is None else self.calibrate(normal)
 
     def transform(self, X: Any) -> np.ndarray:
         """Encode sequences.
@@ -420,6 +419,13 @@ class SequenceAutoencoder(
         check_is_fitted(self)
         self._remember()
         storage.save(path, self.get_params(deep=False), self._fitted)
+
+    @property
+    def num_calibrated_(self) -> int:
+        """Number of normal sequences that ``detect`` measures by."""
+        check_is_fitted(self)
+        calibration = self._fitted.calibration
+        return 0 if calibration is None else len(calibration.scores)
 
     @property
     def n_parameters_(self) -> int:

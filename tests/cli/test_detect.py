@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
     write(as_sequences(odd), folder / "new.parquet")
     time = np.arange(600) / 4
     long = np.sin(time) + 0.1 * np.random.default_rng(0).normal(size=600)
-    write(as_sequences([long[:400]]), folder / "long.npz")
+    write(as_sequences([long[200:400]]), folder / "long.npz")
     later = long[400:].copy()
     later[100:110] = 3.0
     write(as_sequences([later]), folder / "later.npz")
@@ -34,7 +34,8 @@ def folder(tmp_path_factory):
     assert main([*fit, "--calibration-fraction", "0.5"]) == 0
     bare = ["fit", str(folder / "train.parquet"), "-o", str(folder / "bare.refold"), *options]
     assert main(bare) == 0
-    windows = ["--window", "40", "--stride", "4", "--calibration-fraction", "0.3"]
+    windows = ["--window", "40", "--stride", "4"]
+    write(as_sequences([long[:200]]), folder / "earlier.npz")
     fit = ["fit", str(folder / "long.npz"), "-o", str(folder / "long.refold"), *options, *windows]
     assert main(fit) == 0
     return folder
@@ -51,7 +52,7 @@ def test_a_row_a_sequence(folder, capsys):
     rows = [json.loads(line) for line in shown.out.splitlines()]
     assert [row["id"] for row in rows] == [0, 1, 2, 3, 4, 5]
     assert rows[-1]["anomalous"]
-    assert rows[-1]["column"] == "x0"
+    assert rows[-1]["score"] == rows[-1]["error"] + rows[-1]["distance"]
     assert "of 6 sequences are odd at a rate of false alarms of 0.05" in shown.err
 
 
@@ -82,8 +83,9 @@ def test_normal_sequences_can_be_given(folder, capsys):
 def test_a_long_series_in_windows_with_a_picture(folder, tmp_path, capsys):
     steps, picture = tmp_path / "steps.jsonl", tmp_path / "odd.png"
     given = folder / "long.refold", folder / "later.npz", "--window", 40, "--stride", 4
+    normal = "--normal", folder / "earlier.npz"
     files = "--steps", steps, "--picture", picture
-    assert run("detect", *given, *files, "--alpha", "0.05") == 0
+    assert run("detect", *given, *normal, *files, "--alpha", "0.05") == 0
     shown = capsys.readouterr()
     rows = [json.loads(line) for line in shown.out.splitlines()]
     assert rows[0]["id"] == "0[0:40]"
@@ -101,7 +103,7 @@ def test_generate_and_compare(folder, tmp_path, capsys):
     shown = capsys.readouterr().err
     assert f"Wrote 30 sequences to {out}" in shown
     assert "A classifier tells new from real in " in shown
-    assert "0.0 % of the new are copies" in shown
+    assert "(50 % is chance)." in shown
     new = refold.load(model).generate(30, random_state=1)
     assert all(np.allclose(a, b) for a, b in zip(read(out), new, strict=True))
 
@@ -117,10 +119,25 @@ def test_generate_and_compare(folder, tmp_path, capsys):
         (["detect", "sines.refold", "long.npz", "-o", "odd.png"], "must end in .jsonl, .csv"),
         (["detect", "sines.refold", "new.parquet", "--picture", "odd.csv"], "must end in .png"),
         (["detect", "sines.refold", "new.parquet", "--steps", "-"], "Name a file for this"),
-        (["detect", "-", "-"], "Only DATA can be standard input"),
+        (["detect", "-", "-"], "Only one input can be standard input"),
+        (["detect", "bare.refold", "new.parquet"], "or give --normal DATA"),
         (["generate", "sines.refold", "--temperature", "-1"], "--temperature must be a number"),
         (["generate", "sines.refold", "--components", "99"], "more than the"),
-        (["generate", "sines.refold", "-n", "-2"], "n must be an integer of at least 0"),
+        (["generate", "sines.refold", "-n", "-2"], "greater than or equal to 1"),
+        (["generate", "sines.refold", "-n", "3", "--compare", "new.parquet"], "at least -n 5"),
+        (
+            [
+                "fit",
+                "long.npz",
+                "-o",
+                "x.refold",
+                "--window",
+                "40",
+                "--calibration-fraction",
+                "0.3",
+            ],
+            "Windows that overlap share steps",
+        ),
         (["fit", "new.parquet", "-o", "x.refold", "--stride", "3"], "Add --window N"),
         (["fit", "new.parquet", "-o", "x.refold", "--window", "99"], "fewer than the 99 of a"),
         (

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from refold.cli import main
 from refold.sequences import as_sequences, write
@@ -22,13 +23,19 @@ def folder(tmp_path_factory):
     pq.write_table(table.append_column("same", pa.array([1] * 40)), folder / "labelled.parquet")
     row = np.repeat(kind, 12)
     pq.write_table(series.to_table().append_column("kind", pa.array(row)), folder / "long.parquet")
+    csv.write_csv(series.to_table().append_column("kind", pa.array(row)), folder / "long.csv")
+    lines = [
+        json.dumps({"id": i, "level": one.ravel().tolist(), "kind": int(kind[i])})
+        for i, one in enumerate(series)
+    ]
+    (folder / "lines.jsonl").write_text("\n".join(lines))
     options = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--seed", "0", "-q"]
     fit = ["fit", str(folder / "data.parquet"), "-o", str(folder / "model.refold"), *options]
     assert main(fit) == 0
     return folder
 
 
-@pytest.mark.parametrize("name", ["labelled.parquet", "long.parquet"])
+@pytest.mark.parametrize("name", ["labelled.parquet", "long.parquet", "lines.jsonl", "long.csv"])
 def test_a_label_of_the_file_of_the_sequences(folder, capsys, name):
     assert main(["probe", str(folder / "model.refold"), str(folder / name), "--label", "kind"]) == 0
     shown = capsys.readouterr()

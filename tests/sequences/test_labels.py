@@ -78,6 +78,12 @@ def test_bad_labels(tmp_path, text, label, error, message):
         read_labels(path, label, SEQUENCES)
 
 
+def test_an_empty_cell_is_no_label(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("id,who\na,ann\na,\nb,bob\nc,ann\n")
+    assert read_labels(path, "who", SEQUENCES).tolist() == NAMES
+
+
 def test_bad_files(tmp_path):
     write(SEQUENCES, tmp_path / "data.npz")
     with pytest.raises(ParameterError, match="npz files have no columns"):

@@ -83,7 +83,9 @@ def test_a_window_longer_than_a_series():
         windows(series, 5)
 
 
-@pytest.mark.parametrize("values", [[[1.0, 2.0, 3.0]], [[1.0], [2.0]], [[1.0, 2.0, 3.0, 4.0]] * 2])
+@pytest.mark.parametrize(
+    "values", [[[1.0, 2.0, 3.0]], [[1.0], [2.0]], [[1.0, 2.0], [1.0, 2.0, 3.0, 4.0]]]
+)
 def test_merging_wants_a_number_a_step(values):
     with pytest.raises(DataError, match="Expected 3 numbers for each of 2 windows"):
         windows([np.zeros(4)], 3, 1).merge(values)

@@ -42,7 +42,7 @@ def set_aside(
     if isinstance(source, Scan):
         raise ParameterError(
             "calibration_fraction sets aside sequences in memory, and these are read in blocks. "
-            "Hold some back, and give them to calibrate."
+            "Hold some back, and give them to calibrate()."
         )
     count = max(1, round(fraction * len(source)))
     if count >= len(source):

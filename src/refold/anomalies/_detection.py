@@ -27,10 +27,12 @@ class Detection:
     Attributes
     ----------
     alpha : float
-        Rate of false alarms: the share of normal sequences that come out as anomalous.
+        Rate of false alarms: at most this share of normal sequences comes out as anomalous, on
+        average over the draw of those that the model was calibrated by.
     ids : array of shape (n_sequences,)
-    scores : array of shape (n_sequences,)
-        The higher, the odder; a normal sequence has about 2.
+    parts : array of shape (n_sequences, 2)
+        Error and distance, each over its mean among training sequences: how badly a sequence
+        comes back, and how far it lies from them.
     p_values : array of shape (n_sequences,)
         Share of normal sequences that are at least as odd.
     step_scores : list of arrays of shape (length,)
@@ -55,12 +57,17 @@ class Detection:
 
     alpha: float
     ids: np.ndarray
-    scores: np.ndarray
+    parts: np.ndarray
     p_values: np.ndarray
     step_scores: list[np.ndarray]
     step_p_values: list[np.ndarray]
     errors: list[np.ndarray]
     columns: tuple[str, ...]
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Sum of both parts, array (n,): the higher, the odder; 2 is usual in training."""
+        return self.parts.sum(axis=1)
 
     @property
     def anomalous(self) -> np.ndarray:
@@ -99,7 +106,8 @@ class Detection:
         Returns
         -------
         list of Reason
-            None where the sequence came back without an error: then its code is what is odd.
+            Empty where the sequence came back without an error. Where ``parts`` has a larger
+            distance than error, what is odd is less the values than how they go together.
         """
         errors = np.nan_to_num(self.errors[index])
         total = errors.sum()
@@ -112,29 +120,32 @@ class Detection:
         ]
 
     def to_table(self) -> "pa.Table":
-        """Return one row a sequence: id, score, p-values, whether it is odd, and the worst value.
+        """Return one row a sequence: id, scores, p-values, whether it is odd, and the worst value.
 
         Returns
         -------
         pyarrow.Table
-            With columns ``id``, ``score``, ``p_value``, ``adjusted_p_value``, ``anomalous``,
-            ``step`` and ``column``; the last two are null where no value came back wrong.
+            With columns ``id``, ``score``, its parts ``error`` and ``distance``, ``p_value``,
+            ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``; the last two are null
+            where the distance is the larger part.
         """
         import pyarrow as pa
 
-        reasons = [self.explain(i, most=1) for i in range(len(self.ids))]
+        by_error = self.parts[:, 0] >= self.parts[:, 1]
+        found = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]
+        numbers = {
+            "score": self.scores,
+            "error": self.parts[:, 0],
+            "distance": self.parts[:, 1],
+            "p_value": self.p_values,
+            "adjusted_p_value": self.adjusted_p_values,
+        }
         return pa.table(
             {
                 "id": pa.array(self.ids.tolist()),
-                "score": pa.array(self.scores, pa.float64()),
-                "p_value": pa.array(self.p_values, pa.float64()),
-                "adjusted_p_value": pa.array(self.adjusted_p_values, pa.float64()),
+                **{name: pa.array(values, pa.float64()) for name, values in numbers.items()},
                 "anomalous": pa.array(self.anomalous, pa.bool_()),
-                "step": pa.array(
-                    [found[0].step if found else None for found in reasons], pa.int64()
-                ),
-                "column": pa.array(
-                    [found[0].column if found else None for found in reasons], pa.string()
-                ),
+                "step": pa.array([one[0].step if one else None for one in found], pa.int64()),
+                "column": pa.array([one[0].column if one else None for one in found], pa.string()),
             }
         )

@@ -11,7 +11,7 @@ from refold.anomalies._oddness import oddness
 from refold.anomalies._p_values import (
     calibration_of,
     p_values,
-    scores,
+    parts,
     step_p_values,
     step_scores,
 )
@@ -60,7 +60,8 @@ class AnomalyMixin:
         if not len(sequences):
             raise DataError("There is no sequence to calibrate by. Give at least one.")
         found = oddness(sequences, self._fitted, self._known())
-        self._fitted = self._fitted._replace(calibration=calibration_of(found))
+        calibration = calibration_of(found, self._known())
+        self._fitted = self._fitted._replace(calibration=calibration)
         return self
 
     def detect(self: Any, X: Any, alpha: float = 0.01) -> Detection:
@@ -69,7 +70,8 @@ class AnomalyMixin:
         A sequence is odd if it comes back badly, or if its code and what describes it (pooled
         random convolutions) lie far from those of the training data. How odd is too odd follows
         from normal sequences that the model was not trained on, by split-conformal calibration: of
-        normal ones, a share ``alpha`` is taken for odd.
+        normal ones, drawn as those were, a share of at most ``alpha`` is taken for odd, on average
+        over the draw of those that it is calibrated by.
 
         Parameters
         ----------
@@ -109,9 +111,9 @@ class AnomalyMixin:
         if calibration is None:
             raise ParameterError(
                 "detect measures by normal sequences that were not trained on, and has none. Fit "
-                "with calibration_fraction=0.2, or give some to calibrate."
+                "with calibration_fraction=0.2, or give some to calibrate()."
             )
-        needed, there = least_calibration(float(alpha)), len(calibration.errors)
+        needed, there = least_calibration(float(alpha)), len(calibration.scores)
         if there < needed:
             raise ParameterError(
                 f"alpha={alpha:g} needs at least {needed} sequences to calibrate by, and there "
@@ -119,13 +121,14 @@ class AnomalyMixin:
             )
         sequences = self._aligned(as_sequences(X))
         found = oddness(sequences, self._fitted, self._known())
+        of_each = parts(found, self._known())
         bounds = sequences.offsets[1:-1]
         steps = step_scores(found.entries)
         return Detection(
             float(alpha),
             sequences.ids,
-            scores(found, calibration),
-            p_values(found, calibration),
+            of_each,
+            p_values(of_each.sum(axis=1), calibration),
             np.split(steps, bounds)[: len(sequences)],
             np.split(step_p_values(steps, calibration), bounds)[: len(sequences)],
             np.split(found.entries, bounds)[: len(sequences)],

@@ -8,11 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.covariance import LedoitWolf
 
+from refold._checks import check_lengths
 from refold._codec import decode, describe, encode
-from refold.sequences import Sequences
+from refold.sequences import Sequences, sums_by_sequence
 from refold.storage import Fitted, Known
 
 __all__ = ["Oddness", "oddness", "remember"]
+
+# A deviation below this is rounding; sequences at most that are decoded to learn what is usual.
+_LEAST, _DECODED = 1e-3, 256
 
 
 class Oddness(NamedTuple):
@@ -27,7 +31,7 @@ class Oddness(NamedTuple):
         Mean of a sequence's entries, 0 where there is none.
     distances : array of shape (n_sequences,)
         How far a sequence lies from those that the model remembers: the squared Mahalanobis
-        distance, over the number of features, of its code and of what describes it.
+        distance of its code and of what describes it.
     """
 
     entries: np.ndarray
@@ -50,12 +54,17 @@ def remember(sequences: Sequences, fitted: Fitted) -> Known:
     codes, described = _features(sequences, fitted)
     features = np.concatenate([codes, described], axis=1).astype(float)
     center, unit = features.mean(axis=0), features.std(axis=0)
-    unit = np.where(unit > 0, unit, 1.0)
-    precision: Any = np.eye(len(center))
+    unit = np.where(unit > _LEAST, unit, 1.0)
     standard = (features - center) / unit
+    precision: Any = np.eye(len(center))
     if standard.any():
         precision = LedoitWolf(assume_centered=True).fit(standard).get_precision()
-    return Known(codes, *(part.astype(np.float32) for part in (center, unit, precision)))
+    center, unit, precision = (part.astype(np.float32) for part in (center, unit, precision))
+    known = Known(codes, center, unit, precision, np.ones(2))
+    some = np.linspace(0, len(sequences) - 1, min(len(sequences), _DECODED)).round().astype(int)
+    found = oddness(sequences[some], fitted, known)
+    means = np.array([found.errors.mean(), found.distances.mean()])
+    return known._replace(units=np.where(means > 0, means, 1.0))
 
 
 def oddness(sequences: Sequences, fitted: Fitted, known: Known) -> Oddness:
@@ -72,15 +81,22 @@ def oddness(sequences: Sequences, fitted: Fitted, known: Known) -> Oddness:
     Returns
     -------
     Oddness
+
+    Raises
+    ------
+    DataError
+        If a sequence is longer than the network writes.
     """
+    check_lengths(sequences.lengths, len(sequences), fitted.network)
     scaler, width = fitted.scaler, fitted.network.specification.latent_dim
     codes, described = _features(sequences, fitted)
     back = decode(codes[:, :width], sequences.lengths, fitted.schema, fitted.network)
     own = codes[:, width:] if scaler.mode == "sequence" else None
     entries = _entries(sequences, scaler.inverse_transform(back, own), fitted)
-    away = (np.concatenate([codes, described], axis=1) - known.center) / known.unit
-    distances = np.einsum("ni,ij,nj->n", away, known.precision, away, optimize=True)
-    return Oddness(entries, _means(entries, sequences), distances.astype(float) / away.shape[1])
+    features = np.concatenate([codes, described], axis=1).astype(float)
+    away = (features - known.center) / known.unit
+    distances = np.einsum("ni,ij,nj->n", away, known.precision.astype(float), away, optimize=True)
+    return Oddness(entries, _means(entries, sequences), np.maximum(distances, 0.0))
 
 
 def _features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
@@ -99,8 +115,8 @@ def _entries(sequences: Sequences, back: Sequences, fitted: Fitted) -> np.ndarra
 
 
 def _means(entries: np.ndarray, sequences: Sequences) -> np.ndarray:
+    """Mean of the observed entries of each sequence, by itself: a huge one is nobody else's."""
     observed = ~np.isnan(entries)
-    sums = np.concatenate([[0.0], np.cumsum(np.where(observed, entries, 0.0).sum(axis=1))])
-    counts = np.concatenate([[0], np.cumsum(observed.sum(axis=1))])
-    first, last = sequences.offsets[:-1], sequences.offsets[1:]
-    return (sums[last] - sums[first]) / np.maximum(counts[last] - counts[first], 1)
+    sums = sums_by_sequence(np.where(observed, entries, 0.0), sequences).sum(axis=1)
+    counts = sums_by_sequence(observed.astype(float), sequences).sum(axis=1)
+    return sums / np.maximum(counts, 1)

@@ -8,6 +8,7 @@ from refold.cli._errors import remark
 from refold.cli._io import DATA_FORMATS, TABLE_FORMATS, plan_output
 from refold.cli._options import Quiet
 from refold.cli._tables import write_table
+from refold.errors import ParameterError
 
 __all__ = ["data"]
 
@@ -61,9 +62,12 @@ def data(
 
     beside, column, values = None, "", None
     if labels is not None:
-        column, values = labels_of(name)
         beside = plan_output(labels, format_name=None, formats=TABLE_FORMATS, default="csv")
+        if beside.path is None:
+            raise ParameterError("Labels go to a file of their own. Name one by --labels.")
     sequences = load(name, n=num_sequences, seed=seed)
+    if beside is not None:
+        column, values = labels_of(name)
     with target.writing() as path:
         write(sequences, path)
     if beside is not None and values is not None:

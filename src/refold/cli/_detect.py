@@ -1,5 +1,6 @@
 """``refold detect``: which sequences are odd, at a rate of false alarms, and where."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,12 +74,14 @@ def detect(
     options = read_options(
         id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
     )
-    if "-" in (model, normal) or data == "-" == model:
-        raise ParameterError("Only DATA can be standard input here. Name files for the others.")
+    if [model, data, normal].count("-") > 1:
+        raise ParameterError("Only one input can be standard input. Name files for the others.")
     if stride is not None and window is None:
         raise ParameterError("--stride is of windows. Add --window N.")
     target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
     beside = _plan(steps, TABLE_FORMATS), _plan(picture, PICTURE_FORMATS)
+    import numpy as np
+
     loaded = load_model(model)
     if normal is not None:
         with opened(loaded, normal, dict(options), input_format) as source:
@@ -92,20 +95,32 @@ def detect(
         write_table(path, found.to_table())
     by_step = found.step_scores, found.step_p_values
     if cut is not None:
-        by_step = tuple(cut.merge(one) for one in by_step)
+        scores, p_values = (cut.merge(one) for one in by_step)
+        # twice a mean of p-values is one, whatever they have to do with each other
+        by_step = scores, [np.minimum(1.0, 2.0 * one) for one in p_values]
     if beside[0] is not None:
         with beside[0].writing() as path:
             write_table(path, _step_table(series, *by_step))
     if beside[1] is not None:
         _draw(series, found, cut, by_step[1], alpha, beside[1])
     if not quiet:
-        noun = "sequences" if cut is None else "windows"
-        count, expected = int(found.anomalous.sum()), alpha * len(found.scores)
-        remark(
-            f"{count} of {len(found.scores)} {noun} are odd at a rate of false alarms of {alpha:g} "
-            f"(of normal ones {expected:.3g} would be); {int(found.discoveries.sum())} stand if "
-            "all are tested at once."
+        _say(found, "sequences" if cut is None else "windows", loaded.num_calibrated_)
+
+
+def _say(found: Any, noun: str, num_normal: int) -> None:
+    count = len(found.scores)
+    line = (
+        f"{int(found.anomalous.sum())} of {count} {noun} are odd at a rate of false alarms of "
+        f"{found.alpha:g} (of normal ones {found.alpha * count:.3g} at most would be, on average); "
+    )
+    if num_normal + 1 < count / found.alpha and not found.discoveries.any():
+        line += (
+            f"to tell a single one from {count} at once, it takes "
+            f"{math.ceil(count / found.alpha) - 1} normal {noun}, and there are {num_normal}."
         )
+    else:
+        line += f"{int(found.discoveries.sum())} stand if all are tested at once."
+    remark(line)
 
 
 def _plan(name: str | None, formats: tuple[str, ...]) -> Output | None:

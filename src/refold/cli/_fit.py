@@ -244,6 +244,13 @@ def fit(
         if isinstance(sequences, Scan):
             give_blocks_back()
         if window is not None:
+            overlap = (stride or max(1, window // 4)) < window
+            if calibration_fraction and overlap:
+                raise ParameterError(
+                    "Windows that overlap share steps, so those set aside would be known to the "
+                    f"model. Add --stride {window}, or leave --calibration-fraction out and give "
+                    "other series by `refold detect --normal`."
+                )
             sequences = windows(whole(sequences, data), window, stride).sequences
         from refold import Checkpoint, SequenceAutoencoder
 
@@ -266,7 +273,8 @@ def fit(
     if not quiet:
         where = "standard output" if target.path is None else output
         shapes = f"{model.n_shapes_} padded shape{'s' * (model.n_shapes_ > 1)}"
+        count = len(sequences) - model.num_calibrated_
         remark(
-            f"Trained on {len(sequences)} sequences in {seconds:.1f} s, in batches of {shapes}. "
+            f"Trained on {count} sequences in {seconds:.1f} s, in batches of {shapes}. "
             f"Model: {where}"
         )

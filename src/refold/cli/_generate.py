@@ -9,8 +9,11 @@ from refold.cli._errors import remark
 from refold.cli._io import DATA_FORMATS, plan_output
 from refold.cli._models import load_model, opened, whole
 from refold.cli._options import InputFormat, Model, OutputFormat, Quiet, Seed
+from refold.errors import ParameterError
 
 __all__ = ["generate"]
+
+FEWEST = 5
 
 
 def generate(
@@ -18,7 +21,7 @@ def generate(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="DATA", help="Where the sequences go, or -.")
     ] = "-",
-    number: Annotated[int, typer.Option("-n", metavar="N", help="How many sequences.")] = 10,
+    number: Annotated[int, typer.Option("-n", min=1, metavar="N", help="How many.")] = 10,
     components: Annotated[
         int | None,
         typer.Option(
@@ -44,6 +47,8 @@ def generate(
 ) -> None:
     """Draw new sequences: codes from a density of those of the training data, decoded."""
     target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
+    if compare is not None and number < FEWEST:
+        raise ParameterError(f"--compare takes at least -n {FEWEST} to say anything. Got {number}.")
     loaded = load_model(model)
     real = None
     if compare is not None:
@@ -68,8 +73,10 @@ def generate(
 
         back = Sequences.from_list(loaded.reconstruct(real), schema=loaded.schema_)
         told = [100 * told_apart(other, sequences, seed=seed or 0) for other in (real, back)]
-        remark(
+        line = (
             f"A classifier tells new from real in {told[0]:.0f} % of cases, and from "
-            f"reconstructions of real ones in {told[1]:.0f} % (50 % is chance); "
-            f"{100 * copies(sequences, real):.1f} % of the new are copies of real ones."
+            f"reconstructions of real ones in {told[1]:.0f} % (50 % is chance)"
         )
+        if not loaded.schema_.numeric.any():
+            line += f"; {100 * copies(sequences, real):.1f} % of the new are among the real"
+        remark(f"{line}.")

@@ -41,8 +41,8 @@ def whole(source: Any, name: str) -> Any:
 
     if not isinstance(source, Sequences):
         raise ParameterError(
-            f"{name} is larger than what is held in memory here ({len(source)} sequences). Encode "
-            "it, or give a part of it."
+            f"{name} is larger than what is held in memory here ({len(source)} sequences). Give a "
+            "part of it."
         )
     return source
 

@@ -38,6 +38,7 @@ def with_options(message: str) -> str:
     'Fit with --calibration-fraction 0.2.'
     """
     message = re.sub(r"\bresume=True\b", "--resume", message)
+    message = re.sub(r"\bgive (some|them) to calibrate\(\)", "give --normal DATA", message)
     message = re.sub(r"\bkinds=\{'([^']*)': '([^']*)'\}", r"--kinds \1=\2", message)
     message = re.sub(rf"(?<![\w(-])({ARGUMENTS})='(\w+)'", r"--\1 \2", message)
     message = re.sub(

@@ -6,7 +6,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from refold.errors import DataError
 from refold.evaluation._pca import PCABaseline
-from refold.sequences import Sequences, concatenate
+from refold.sequences import Sequences, concatenate, sequence_moments
 
 __all__ = ["copies", "told_apart"]
 
@@ -110,14 +110,5 @@ def _describe(sequences: Sequences) -> np.ndarray:
     if sequences.lengths.any():
         size = min(_COMPONENTS, len(sequences) - 1, width)
         parts.append(PCABaseline(size).fit(sequences).transform(sequences))
-    values = np.nan_to_num(sequences.values.astype(float))
-    mean = _means(values, sequences)
-    deviation = np.sqrt(np.maximum(_means(values**2, sequences) - mean**2, 0.0))
-    return np.concatenate([*parts, mean, deviation], axis=1)
-
-
-def _means(values: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Mean over the steps of each sequence, 0 where there is none."""
-    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
-    whole = sums[sequences.offsets[1:]] - sums[sequences.offsets[:-1]]
-    return whole / np.maximum(sequences.lengths, 1)[:, None]
+    mean, deviation = sequence_moments(sequences.values, sequences)
+    return np.nan_to_num(np.concatenate([*parts, mean, deviation], axis=1))

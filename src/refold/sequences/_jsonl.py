@@ -15,7 +15,7 @@ from refold.sequences._schema import Layout, Schema, default_names
 from refold.sequences._sequences import Sequences
 from refold.sequences._text import text_sequences
 
-__all__ = ["read_jsonl"]
+__all__ = ["parse_lines", "read_jsonl"]
 
 FORMS = {
     "text": "a string",
@@ -55,7 +55,7 @@ def read_jsonl(
     >>> read_jsonl(b'[[1, 2], [3, 4]]\n[]\n', "pairs.jsonl").lengths
     array([2, 0])
     """
-    entries = _parse(decode_utf8(data, name), name)
+    entries = parse_lines(decode_utf8(data, name), name)
     form = _common_form(entries, name)
     if form != "object" and (id is not None or columns is not None):
         raise SchemaError(f"{name} holds {FORMS[form]} a line, without names. Leave id=, columns=.")
@@ -74,7 +74,14 @@ def read_jsonl(
     return _from_objects(entries, name, id, columns, kinds, unit)
 
 
-def _parse(text: str, name: str) -> list[Entry]:
+def parse_lines(text: str, name: str) -> list[Entry]:
+    """Return the value of each line that is not blank, with its number.
+
+    Raises
+    ------
+    FileFormatError
+        If a line is no JSON, or all are blank.
+    """
     lines = text.split("\n")
     entries = []
     for number, line in enumerate(lines, start=1):

@@ -1,7 +1,6 @@
 """Labels beside sequences: a column of their file, one value a sequence."""
 
 import io
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import numpy as np
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
 from refold.sequences._access import decode_utf8, read_bytes
 from refold.sequences._formats import check_content, format_of
+from refold.sequences._jsonl import parse_lines
 from refold.sequences._sequences import Sequences
 
 if TYPE_CHECKING:
@@ -115,9 +115,14 @@ def _csv(data: bytes, name: str, label: str, identity: str | None) -> tuple[list
     from pyarrow import csv
 
     decode_utf8(data, name)
-    text = csv.ConvertOptions(column_types={identity or "id": pa.string()})
+    convert = csv.ConvertOptions(
+        column_types={identity or "id": pa.string()},
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+    parse = csv.ParseOptions(newlines_in_values=True)
     try:
-        table = csv.read_csv(io.BytesIO(data), convert_options=text)
+        table = csv.read_csv(io.BytesIO(data), convert_options=convert, parse_options=parse)
     except pa.ArrowException as error:
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
     return _columns(table, name, label, identity)
@@ -126,8 +131,7 @@ def _csv(data: bytes, name: str, label: str, identity: str | None) -> tuple[list
 def _columns(table: "pa.Table", name: str, label: str, identity: str | None) -> tuple[list, list]:
     _check(table.column_names, name, label, identity)
     values = table[label].to_pylist()
-    if values and isinstance(values[0], list):
-        raise SchemaError(f"{name}: column {label!r} holds lists. A label is one value a sequence.")
+    _check_single(values, name, label)
     identity = identity or "id"
     ids = table[identity].to_pylist() if identity in table.column_names else range(len(values))
     return list(ids), values
@@ -135,19 +139,19 @@ def _columns(table: "pa.Table", name: str, label: str, identity: str | None) -> 
 
 def _jsonl(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
     ids, values = [], []
-    for number, line in enumerate(decode_utf8(data, name).splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            raise FileFormatError(f"{name}, line {number} is not JSON: {error}.") from error
+    for number, value in parse_lines(decode_utf8(data, name), name):
         if not isinstance(value, dict):
             raise SchemaError(f"{name}, line {number} has no names, so no {label!r}.")
         _check(list(value), f"{name}, line {number}", label, identity)
         ids.append(value.get(identity or "id", len(ids)))
         values.append(value[label])
+    _check_single(values, name, label)
     return ids, values
+
+
+def _check_single(values: list, name: str, label: str) -> None:
+    if any(isinstance(value, list | dict) for value in values):
+        raise SchemaError(f"{name}: column {label!r} holds lists. A label is one value a sequence.")
 
 
 def _check(names: list[str], where: str, label: str, identity: str | None) -> None:

@@ -65,12 +65,12 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
         NaN where a sequence has no observed entry; a deviation of exactly 0 where it is constant.
     """
     z, observed, unit = _in_units(values)
-    count = _sums(observed.astype(np.float64), sequences)
+    count = sums_by_sequence(observed.astype(np.float64), sequences)
     count[count == 0] = np.nan
-    mean = _sums(z, sequences) / count
+    mean = sums_by_sequence(z, sequences) / count
     z -= np.repeat(mean, sequences.lengths, axis=0)
     z[~observed] = 0.0
-    scale = np.sqrt(_sums(np.square(z), sequences) / count)
+    scale = np.sqrt(sums_by_sequence(np.square(z), sequences) / count)
     scale[scale <= ROUNDING * np.abs(mean)] = 0.0
     return mean * unit, scale * unit
 
@@ -89,8 +89,24 @@ def _in_units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return z, observed, unit
 
 
-def _sums(values: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Return the sums over each sequence, 0 for an empty one."""
+def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
+    """Return the sums over the steps of each sequence, 0 for an empty one.
+
+    Parameters
+    ----------
+    values : array of shape (num_steps, K)
+    sequences : Sequences
+        Says where each sequence lies.
+
+    Returns
+    -------
+    array of shape (n, K)
+
+    Examples
+    --------
+    >>> sums_by_sequence(np.ones((3, 1)), Sequences.from_list([[1.0, 2.0], [], [3.0]])).tolist()
+    [[2.0], [0.0], [1.0]]
+    """
     sums = np.zeros((len(sequences), values.shape[1]))
     full = sequences.lengths > 0
     if full.any():

@@ -64,12 +64,14 @@ class Windows(NamedTuple):
         """
         num_windows = len(self.starts)
         length = len(self.sequences.values) // max(1, num_windows)
-        flat = np.concatenate([np.asarray(one, float).reshape(-1) for one in values] or [[]])
-        if len(values) != num_windows or len(flat) != num_windows * length:
+        rows = [np.asarray(one, float).reshape(-1) for one in values]
+        if len(rows) != num_windows or any(len(row) != length for row in rows):
+            counts = sorted({len(row) for row in rows})
             raise DataError(
-                f"Expected {length} numbers for each of {num_windows} windows. Got {len(values)} "
-                f"windows and {len(flat)} numbers."
+                f"Expected {length} numbers for each of {num_windows} windows. Got {len(rows)} "
+                f"windows of {', '.join(map(str, counts)) or 'no'} numbers."
             )
+        flat = np.concatenate([*rows, []])
         offsets = np.concatenate([[0], np.cumsum(self.lengths)])
         first = offsets[:-1][self.series] + self.starts
         places = (first[:, None] + np.arange(length)).reshape(-1)

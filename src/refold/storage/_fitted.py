@@ -21,12 +21,15 @@ class Known(NamedTuple):
         Mean and deviation of the codes and of what describes the sequences, side by side.
     precision : array of shape (n_features, n_features)
         Inverse covariance of these, standardised.
+    units : array of shape (2,)
+        Mean of errors and of distances among them.
     """
 
     codes: np.ndarray
     center: np.ndarray
     unit: np.ndarray
     precision: np.ndarray
+    units: np.ndarray
 
 
 class Calibration(NamedTuple):
@@ -34,14 +37,13 @@ class Calibration(NamedTuple):
 
     Attributes
     ----------
-    errors, distances : arrays of shape (n_sequences,)
-        Mean squared error of each, and how far it lies from known ones.
+    scores : array of shape (n_sequences,)
+        Of each, in increasing order.
     steps : array of shape (n_steps,)
         Mean squared errors of their steps, or of some, in increasing order.
     """
 
-    errors: np.ndarray
-    distances: np.ndarray
+    scores: np.ndarray
     steps: np.ndarray
 
 
