@@ -77,7 +77,10 @@ def refold_codes(train: Any, test: Any, seed: int, **options: Any) -> Codes:
     from refold.sequences import Scaler
 
     ae = refold.SequenceAutoencoder(SIZE, random_state=seed, time_budget=SECONDS, **options)
-    codes = ae.fit(train).transform(test)
+    ae.fit(train)
+    # the models of the answers read no more steps than they were trained on
+    most = ae.encoder_.input_shape[1]
+    codes = ae.transform([one[:most] for one in test])
     error = nmse(test, ae.inverse_transform(codes), Scaler.fit(train))
     return Codes(ae.transform(train), codes, error)
 

@@ -90,6 +90,7 @@ def test_killed_again_and_again(tmp_path, unbroken, turn):
 def test_every_checkpoint_leads_to_the_same_end(tmp_path, monkeypatch):
     """In both phases, within epochs and between them."""
     path, kept = tmp_path / "checkpoint", []
+    settings = SHORT | {"discriminative": 1, "calibration_fraction": 0.2}
     write = storage.save_checkpoint
 
     def keep(*arguments):
@@ -98,13 +99,14 @@ def test_every_checkpoint_leads_to_the_same_end(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(storage, "save_checkpoint", keep)
-        unbroken = SequenceAutoencoder(**SHORT).fit(data(), checkpoint=Checkpoint(path, 0.0))
+        unbroken = SequenceAutoencoder(**settings).fit(data(), checkpoint=Checkpoint(path, 0.0))
     phases = [storage.load_checkpoint(one)[1]["phase"] for one in kept]
     assert {"validated", "refit"} == set(phases)
     for one in [kept[0], kept[len(kept) // 3], kept[phases.index("refit")], kept[-1]]:
-        resumed = SequenceAutoencoder(**SHORT).fit(data(), checkpoint=one, resume=True)
+        resumed = SequenceAutoencoder(**settings).fit(data(), checkpoint=one, resume=True)
         assert same(resumed, unbroken)
         assert resumed.history_["loss"] == unbroken.history_["loss"]
+        assert np.array_equal(*(ae.detect(data(), 0.5).p_values for ae in (resumed, unbroken)))
 
 
 def test_without_a_seed_the_checkpoint_s_seed_counts(tmp_path):

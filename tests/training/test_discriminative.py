@@ -123,8 +123,19 @@ def test_gaps_labels_and_lengths_are_read():
     assert np.isfinite(codes).all()
     alone = np.concatenate([ae.transform(series[i : i + 1]) for i in range(6)])
     np.testing.assert_allclose(alone[:, -2:], codes[:6, -2:], atol=1e-4)
+    mixed = [
+        np.stack([rng.normal(size=n), rng.integers(3, size=n)], axis=1)
+        for n in rng.integers(1, 9, 40)
+    ]
+    data = as_sequences(mixed, kinds=["numeric", "categorical"])
+    labelled = SequenceAutoencoder(**TINY, discriminative=2).fit(data)
+    others = data.with_values(np.where([False, True], 2 - data.values, data.values))
+    moved = labelled.transform(others) - labelled.transform(data)
+    assert np.abs(moved[:, -2:]).max() > 0.1
     binary = SequenceAutoencoder(**TINY, discriminative=2).fit(rng.integers(2, size=(20, 6, 3)))
-    assert np.isfinite(binary.transform(rng.integers(2, size=(20, 6, 3)))).all()
+    codes = binary.transform(rng.integers(2, size=(20, 6, 3)))
+    assert np.isfinite(codes).all()
+    assert codes[:, -2:].std(axis=0).min() > 0.1
 
 
 def test_they_tell_classes_apart_that_principal_components_do_not():
