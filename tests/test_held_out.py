@@ -34,7 +34,7 @@ def said(capsys):
 def without_refit():
     """A validated fit that the refit of the same settings begins with, and its parts."""
     parameters = SequenceAutoencoder(**SHORT, refit=False).get_params()
-    fitted, _ = fit(curves(), parameters, seed=7)
+    fitted, _, _ = fit(curves(), parameters, seed=7)
     return fitted, [curves()[rows] for rows in validation_split(curves().lengths, 0.1, seed=7)]
 
 
@@ -44,7 +44,7 @@ def test_the_error_is_that_of_the_validated_weights_on_what_is_held_out(
 ):
     fitted, (training, held_out) = without_refit
     parameters = SequenceAutoencoder(**SHORT, refit=refit).get_params()
-    again, outcome = fit(curves(), parameters, seed=7, report=True)
+    again, outcome, _ = fit(curves(), parameters, seed=7, report=True)
     assert outcome.phase == ("refit" if refit else "validated")
     number, error, size, linear = re.fullmatch(LINE, said(capsys)[0]).groups()
     baseline = PCABaseline(2).fit(training)

@@ -63,6 +63,13 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
     -------
     mean, scale : array of float64 of shape (n, K)
         NaN where a sequence has no observed entry; a deviation of exactly 0 where it is constant.
+
+    Examples
+    --------
+    >>> sequences = Sequences.from_list([[1.0, 3.0], [5.0]])
+    >>> mean, scale = sequence_moments(sequences.values, sequences)
+    >>> mean[:, 0].tolist(), scale[:, 0].tolist()
+    ([2.0, 5.0], [1.0, 0.0])
     """
     z, observed, unit = _in_units(values)
     count = sums_by_sequence(observed.astype(np.float64), sequences)
