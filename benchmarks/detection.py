@@ -90,7 +90,10 @@ def pyod_scores(problem: Problem, name: str) -> np.ndarray:
         "IForest": lambda: IForest(random_state=SEED),
         "ECOD": ECOD,
         "KNN": KNN,
-        "AutoEncoder": lambda: AutoEncoder(random_state=SEED, verbose=0),
+        # its last batch is left out if it is not full, and of few series there is no other
+        "AutoEncoder": lambda: AutoEncoder(
+            random_state=SEED, verbose=0, batch_size=min(32, len(problem.train))
+        ),
     }
     train, test = _padded(problem)
     detector: Any = made[name]()
