@@ -51,8 +51,7 @@ def remember(sequences: Sequences, fitted: Fitted) -> Known:
     .. [1] O. Ledoit and M. Wolf, "A well-conditioned estimator for large-dimensional covariance
        matrices", Journal of Multivariate Analysis 88, 2004.
     """
-    codes, described = _features(sequences, fitted)
-    features = np.concatenate([codes, described], axis=1).astype(float)
+    codes, features = _features(sequences, fitted)
     center, unit = features.mean(axis=0), features.std(axis=0)
     unit = np.where(unit > _LEAST, unit, 1.0)
     standard = (features - center) / unit
@@ -62,7 +61,7 @@ def remember(sequences: Sequences, fitted: Fitted) -> Known:
     center, unit, precision = (part.astype(np.float32) for part in (center, unit, precision))
     known = Known(codes, center, unit, precision, np.ones(2))
     some = np.linspace(0, len(sequences) - 1, min(len(sequences), _DECODED)).round().astype(int)
-    found = oddness(sequences[some], fitted, known)
+    found = _measure(sequences[some], codes[some], features[some], fitted, known)
     means = np.array([found.errors.mean(), found.distances.mean()])
     return known._replace(units=np.where(means > 0, means, 1.0))
 
@@ -87,24 +86,30 @@ def oddness(sequences: Sequences, fitted: Fitted, known: Known) -> Oddness:
     DataError
         If a sequence is longer than the network writes.
     """
+    codes, features = _features(sequences, fitted)
+    return _measure(sequences, codes, features, fitted, known)
+
+
+def _measure(
+    sequences: Sequences, codes: np.ndarray, features: np.ndarray, fitted: Fitted, known: Known
+) -> Oddness:
     check_lengths(sequences.lengths, len(sequences), fitted.network)
     scaler, width = fitted.scaler, fitted.network.specification.latent_dim
-    codes, described = _features(sequences, fitted)
     back = decode(codes[:, :width], sequences.lengths, fitted.schema, fitted.network)
     own = codes[:, width:] if scaler.mode == "sequence" else None
     entries = _entries(sequences, scaler.inverse_transform(back, own), fitted)
-    features = np.concatenate([codes, described], axis=1).astype(float)
     away = (features - known.center) / known.unit
     distances = np.einsum("ni,ij,nj->n", away, known.precision.astype(float), away, optimize=True)
     return Oddness(entries, _means(entries, sequences), np.maximum(distances, 0.0))
 
 
 def _features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes, with the statistics of their scale behind, and descriptions."""
+    """Return codes, the statistics of their scale behind, and these with descriptions behind."""
     scaled = fitted.scaler.transform(sequences)
     codes = encode(scaled, fitted.network)
-    whole = np.concatenate([codes, fitted.scaler.statistics(sequences)], axis=1)
-    return whole.astype(np.float32), describe(scaled, fitted.network)
+    whole = np.concatenate([codes, fitted.scaler.statistics(sequences)], axis=1).astype(np.float32)
+    features = np.concatenate([whole, describe(scaled, fitted.network)], axis=1)
+    return whole, features.astype(float)
 
 
 def _entries(sequences: Sequences, back: Sequences, fitted: Fitted) -> np.ndarray:

@@ -20,6 +20,7 @@ from refold.cli._options import (
     Unit,
     read_options,
 )
+from refold.cli._pictures import write_picture
 from refold.errors import ParameterError
 
 __all__ = ["curve"]
@@ -86,7 +87,9 @@ def curve(
     else:
         _print(found)
     if target is not None:
-        _draw(found, target)
+        from refold.plots import error_by_size
+
+        write_picture(error_by_size(found).figure, target)
         if not quiet:
             remark(f"Picture: {target.name}")
     if not found.complete:
@@ -130,12 +133,3 @@ def _print(found: Any) -> None:
     for size, error, pca in zip(found.sizes, found.errors, found.pca, strict=True):
         table.add_row(str(size), f"{error:.3g}", f"{pca:.3g}")
     Console().print(table)
-
-
-def _draw(found: Any, target: Output) -> None:
-    from refold.plots import error_by_size
-    from refold.sequences import atomic_writer
-
-    figure: Any = error_by_size(found).figure
-    with target.writing() as path, atomic_writer(path) as file:
-        figure.savefig(file, format=target.format, dpi=160)

@@ -1,7 +1,6 @@
 """``refold detect``: which sequences are odd, at a rate of false alarms, and where."""
 
 import math
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +23,7 @@ from refold.cli._options import (
     Window,
     read_options,
 )
+from refold.cli._pictures import write_picture
 from refold.cli._tables import write_table
 from refold.errors import ParameterError
 
@@ -163,10 +163,8 @@ def _draw(
     series: Any, found: Any, cut: Any, p_values: list[Any], alpha: float, target: Output
 ) -> None:
     from refold.plots import anomalies
-    from refold.sequences import atomic_writer
 
     oddest = int(found.scores.argmax()) if len(found.scores) else 0
     oddest = oddest if cut is None else int(cut.series[oddest])
-    figure: Any = anomalies(series[[oddest]], p_values[oddest], alpha=alpha).figure
-    with target.writing() as path, atomic_writer(Path(path)) as file:
-        figure.savefig(file, format=target.format, dpi=160)
+    ax = anomalies(series[[oddest]], p_values[oddest], alpha=alpha)
+    write_picture(ax.figure, target)
