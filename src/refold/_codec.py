@@ -4,7 +4,7 @@ Works in scaled units; scaling and what a user passes are the estimator's affair
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -19,6 +19,7 @@ __all__ = [
     "decode",
     "describe",
     "encode",
+    "forecast",
     "predict_lengths",
 ]
 
@@ -141,6 +142,33 @@ def decode(
         places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
         values[places] = _to_values(outputs[: len(batch.rows)][real], schema)
     return Sequences(values, offsets, schema=schema)
+
+
+def forecast(codes: np.ndarray, schema: Schema, network: Network) -> Sequences:
+    """Write what comes after the sequences that codes stand for.
+
+    Parameters
+    ----------
+    codes : array of shape (n_sequences, latent_dim)
+    schema : Schema
+        Of the sequences to write.
+    network : Network
+        With a forecaster.
+
+    Returns
+    -------
+    Sequences
+        Scaled, as ``decode`` gives them, of as many steps as the network forecasts.
+    """
+    model: Any = network.forecaster
+    steps = network.specification.forecast_steps
+    values = np.empty((len(codes), steps, schema.num_columns), np.float32)
+    for batch in _batches(np.full(len(codes), steps), network, "forecast"):
+        outputs = predict(model, _filled(codes[batch.rows], batch, 0.0))[: len(batch.rows)]
+        flat = _to_values(outputs.reshape(-1, outputs.shape[-1]), schema)
+        values[batch.rows] = flat.reshape(len(batch.rows), steps, -1)
+    offsets = np.arange(len(codes) + 1) * steps
+    return Sequences(values.reshape(-1, schema.num_columns), offsets, schema=schema)
 
 
 def predict_lengths(codes: np.ndarray, network: Network) -> np.ndarray:

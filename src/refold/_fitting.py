@@ -12,6 +12,7 @@ import numpy as np
 from refold import storage
 from refold._checks import check_fits
 from refold._compilation import keep_compiled
+from refold._forecast import start_forecast
 from refold._held_out import HeldOut
 from refold._rules import pick_refine, specify
 from refold._sources import InFiles, InMemory
@@ -27,6 +28,7 @@ from refold.training import (
     Part,
     Settings,
     Snapshot,
+    cut_sequences,
     has_linear_path,
     pick_batch_size,
     pick_max_epochs,
@@ -179,12 +181,17 @@ def fit(
         if not has_linear_path(network) and not specification.discriminative:
             return False
         sample = source.sample(trained_on(phase), sample_size(network), seed)
-        scaled = scaler(phase).transform(sample)
+        scaled = whole = scaler(phase).transform(sample)
+        if specification.forecast_steps:
+            scaled, _ = cut_sequences(whole, specification.forecast_steps, seed)
         if specification.discriminative:
             set_discriminative_start(network, scaled)
         if not has_linear_path(network):
             return False
-        return set_linear_start(network, scaled, seed=seed, corruption=corruption)
+        good = set_linear_start(network, scaled, seed=seed, corruption=corruption)
+        if specification.forecast_steps and sequences.schema.numeric.any():
+            start_forecast(network, whole, seed)
+        return good
 
     refit = parameters["refit"]
     outcome = train(
@@ -200,11 +207,14 @@ def fit(
     )
     if outcome.phase is None:
         return None, outcome, None
-    if report and len(held_out) and sequences.schema.numeric.any() and not outcome.interrupted:
+    if report and len(held_out) and not outcome.interrupted:
         own = scaler("validated")
         width = specification.latent_dim + own.num_statistics
         measured = HeldOut(source, chosen, held_out, seed=seed, most=width)
-        measured.report(network, own, outcome, refine_steps=refine_steps, max_epochs=max_epochs)
+        if sequences.schema.numeric.any():
+            measured.report(network, own, outcome, refine_steps=refine_steps, max_epochs=max_epochs)
+        if specification.forecast_steps:
+            measured.report_forecast(network, own, outcome)
     active = None
     if specification.variational:
         sample = source.sample(trained_on(outcome.phase), MOST_SEQUENCES, seed)

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from refold._codec import decode, encode, predict_lengths
+from refold._forecast import continued, split_last
 from refold._say import say
 from refold._sources import InFiles, InMemory
-from refold.evaluation import PCABaseline, accuracy, nmse
+from refold.evaluation import PCABaseline, accuracy, forecast_errors, nmse
 from refold.models import Network
 from refold.sequences import Scaler, Sequences
 from refold.training import Outcome
@@ -115,6 +116,18 @@ class HeldOut:
         )
         for line in describe(standing):
             say(line)
+
+    def report_forecast(self, network: Network, scaler: Scaler, outcome: Outcome) -> None:
+        """Say on standard error how well the last held-out steps are forecast, if there are any."""
+        steps = network.specification.forecast_steps
+        longer = np.flatnonzero(self.sequences.lengths > steps)
+        if not len(longer):
+            return
+        before, after = split_last(self.sequences[longer], steps)
+        with holding(network, outcome.validated):
+            ahead = continued(before, network, scaler)
+        errors = forecast_errors(before, after, ahead, self._units)
+        say(f"Held out, {_count(steps, 'step')} ahead: error {errors}.")
 
     @functools.cached_property
     def _units(self) -> Scaler:

@@ -92,6 +92,7 @@ _RULES = {
     "decoder": _one_of("auto", "parallel", "autoregressive"),
     "patch": _auto_or(_integer(1)),
     "discriminative": _auto_or(_integer(0)),
+    "forecast_steps": _integer(0),
     "scale": _one_of("features", "sequence", None),
     "max_epochs": _integer(1, optional=True),
     "batch_size": _integer(1, optional=True),

@@ -43,7 +43,7 @@ def specify(
     Raises
     ------
     ParameterError
-        If steps are to be dropped from what cannot do without any.
+        If steps are to be dropped from what cannot do without any, or nothing can be forecast.
     """
     schema, lengths = source.sequences.schema, source.sequences.lengths
     architecture, typical = parameters["architecture"], _typical(lengths)
@@ -57,6 +57,7 @@ def specify(
             f"architecture={architecture!r} knows no missing values, which denoise="
             f"{parameters['denoise']!r} makes of steps. Use architecture='default', or noise alone."
         )
+    _check_forecast(parameters, int(lengths.max()))
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
         kinds=[column.kind for column in schema.columns],
@@ -76,7 +77,24 @@ def specify(
         discriminative=_pick_discriminative(
             parameters, len(chosen), numeric=bool(schema.numeric.any())
         ),
+        forecast_steps=int(parameters["forecast_steps"]),
     )
+
+
+def _check_forecast(parameters: Mapping[str, Any], longest: int) -> None:
+    steps = parameters["forecast_steps"]
+    if not steps:
+        return
+    if steps >= longest:
+        raise ParameterError(
+            f"forecast_steps={steps} needs a sequence that is longer, and the longest has "
+            f"{longest} step{'' if longest == 1 else 's'}. Ask for fewer steps."
+        )
+    if parameters["scale"] == "sequence":
+        raise ParameterError(
+            "scale='sequence' takes the level of a sequence from all of it, what is to be forecast "
+            "included. Use scale='features' with forecast_steps."
+        )
 
 
 def _typical(lengths: np.ndarray) -> float:

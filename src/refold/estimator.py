@@ -24,6 +24,7 @@ from refold._sources import open_source
 from refold.anomalies import AnomalyMixin, remember, set_aside
 from refold.errors import DataError, ParameterError
 from refold.evaluation import exact, explained_variance
+from refold.forecasting import ForecastMixin
 from refold.generation import GenerationMixin
 from refold.models import Architecture, Network
 from refold.sequences import Scan, Sequences, as_sequences
@@ -34,7 +35,12 @@ __all__ = ["SequenceAutoencoder", "load"]
 
 
 class SequenceAutoencoder(
-    AnomalyMixin, GenerationMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    ForecastMixin,
+    AnomalyMixin,
+    GenerationMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
 ):
     """LSTM autoencoder that turns sequences of any length into vectors of one size, and back.
 
@@ -68,6 +74,10 @@ class SequenceAutoencoder(
         them, too, but one that reconstructs says more to it. "auto" is a quarter of ``latent_dim``
         from 32 numbers on, where a column is numeric, and else 0; and 0 where ``latent_dim`` is a
         share, or the input is corrupted. Of the default model, unless it is variational.
+    forecast_steps : int, default=0
+        Steps after a sequence that are to be forecast: a second decoder of the same code learns to
+        write them, and ``forecast`` does so. Sequences are then cut in training, most of them
+        before their last steps. Of the default model.
     scale : {"features", "sequence"} or None, default="features"
         Standardise numeric features over the training data; or each sequence by itself, with its
         mean and log-deviation by feature appended to the code; or not at all.
@@ -85,8 +95,9 @@ class SequenceAutoencoder(
     validation_fraction : float, default=0.1
         Share of the sequences held out to choose the epoch whose weights are kept; 0 for none.
     calibration_fraction : float, default=0.0
-        Share of the sequences that are set aside before all else, for ``detect`` to be calibrated
-        by; which ones does not depend on ``random_state``. Not for data from files.
+        Share of the sequences that are set aside before all else, for ``detect`` and the bounds of
+        ``forecast`` to be calibrated by; which ones does not depend on ``random_state``. Not for
+        data from files.
     patience : int, optional
         Epochs without a better validation loss before training stops; by default a quarter of
         ``max_epochs``, and at least 20.
@@ -133,6 +144,8 @@ class SequenceAutoencoder(
         Steps a patch, where ``patch`` is "auto" too.
     discriminative_ : int
         Numbers of the code that are for telling sequences apart.
+    forecaster_ : keras.Model or None
+        From codes to the scaled steps that come next, with ``forecast_steps``.
     history_ : dict of lists
         By epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
@@ -174,6 +187,7 @@ class SequenceAutoencoder(
         decoder: str = "auto",
         patch: int | str = "auto",
         discriminative: int | str = "auto",
+        forecast_steps: int = 0,
         scale: str | None = "features",
         max_epochs: int | None = None,
         batch_size: int | None = None,
@@ -197,6 +211,7 @@ class SequenceAutoencoder(
         self.decoder = decoder
         self.patch = patch
         self.discriminative = discriminative
+        self.forecast_steps = forecast_steps
         self.scale = scale
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -478,6 +493,7 @@ class SequenceAutoencoder(
         self.max_steps_ = fitted.network.specification.max_steps
         self.patch_ = fitted.network.specification.patch
         self.discriminative_ = fitted.network.specification.discriminative
+        self.forecaster_ = fitted.network.forecaster
         self.history_ = fitted.history
         self.n_features_in_ = fitted.schema.num_columns
         self.active_dimensions_ = fitted.active_dimensions

@@ -1,11 +1,11 @@
 """What an estimator can say of odd sequences once it has seen normal ones that it did not learn."""
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from refold._numbers import check_rate
 from refold.anomalies._detection import Detection
 from refold.anomalies._oddness import oddness
 from refold.anomalies._p_values import (
@@ -102,18 +102,14 @@ class AnomalyMixin:
         True
         """
         check_is_fitted(self)
-        real = isinstance(alpha, Real) and not isinstance(alpha, bool)
-        if not real or not 0 < alpha < 1:
-            raise ParameterError(
-                f"alpha must be a rate of false alarms above 0 and below 1. Got {alpha!r}."
-            )
+        alpha = check_rate("alpha", alpha, "a rate of false alarms")
         calibration = self._fitted.calibration
         if calibration is None:
             raise ParameterError(
                 "detect measures by normal sequences that were not trained on, and has none. Fit "
                 "with calibration_fraction=0.2, or give some to calibrate()."
             )
-        needed, there = least_calibration(float(alpha)), len(calibration.scores)
+        needed, there = least_calibration(alpha), len(calibration.scores)
         if there < needed:
             raise ParameterError(
                 f"alpha={alpha:g} needs at least {needed} sequences to calibrate by, and there "
@@ -125,7 +121,7 @@ class AnomalyMixin:
         bounds = sequences.offsets[1:-1]
         steps = step_scores(found.entries)
         return Detection(
-            float(alpha),
+            alpha,
             sequences.ids,
             of_each,
             p_values(of_each.sum(axis=1), calibration),

@@ -12,6 +12,7 @@ from refold.cli._demo import demo
 from refold.cli._detect import detect
 from refold.cli._errors import run
 from refold.cli._fit import fit
+from refold.cli._forecast import forecast
 from refold.cli._generate import generate
 from refold.cli._info import info
 from refold.cli._probe import probe
@@ -61,6 +62,9 @@ app.command(epilog="Example:  refold info vowels.refold --json")(info)
 app.command(epilog="Example:  refold curve vowels.parquet -o curve.png --sizes 2,4,8,16")(curve)
 app.command(epilog="Example:  refold detect vowels.refold new.parquet -o odd.csv --alpha 0.01")(
     detect
+)
+app.command(epilog="Example:  refold forecast vowels.refold new.parquet -o next.csv --steps 3")(
+    forecast
 )
 app.command(epilog="Example:  refold generate vowels.refold -n 100 -o new.parquet --seed 0")(
     generate

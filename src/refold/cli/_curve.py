@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import Stopped, remark
-from refold.cli._io import DATA_FORMATS, PICTURE_FORMATS, Output, plan_output, readable
+from refold.cli._io import DATA_FORMATS, readable
 from refold.cli._memory import give_blocks_back
 from refold.cli._options import (
     Columns,
@@ -20,7 +20,7 @@ from refold.cli._options import (
     Unit,
     read_options,
 )
-from refold.cli._pictures import write_picture
+from refold.cli._pictures import plan_picture, write_picture
 from refold.errors import ParameterError
 
 __all__ = ["curve"]
@@ -63,7 +63,7 @@ def curve(
     options = read_options(
         id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
     )
-    chosen, target = _sizes(sizes), _plan(output)
+    chosen, target = _sizes(sizes), plan_picture(output)
     settings: dict[str, Any] = {
         "units": units,
         "max_epochs": max_epochs,
@@ -106,21 +106,6 @@ def _sizes(text: str) -> list[int]:
     if min(sizes) < 1:
         raise ParameterError(f"--sizes must be at least 1 each. Got {min(sizes)}.")
     return sorted(set(sizes))
-
-
-def _plan(output: str | None) -> Output | None:
-    """Find what would stop the picture before anything is fitted."""
-    if output is None:
-        return None
-    from refold._optional import optional
-
-    target = plan_output(output, format_name=None, formats=PICTURE_FORMATS, default="png")
-    if target.path is None:
-        raise ParameterError(
-            "The table goes to standard output, so the picture cannot. Name a file with -o."
-        )
-    optional("matplotlib", extra="plots", purpose="A picture")
-    return target
 
 
 def _print(found: Any) -> None:

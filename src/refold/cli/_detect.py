@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import remark
-from refold.cli._io import PICTURE_FORMATS, TABLE_FORMATS, Output, plan_output
+from refold.cli._io import TABLE_FORMATS, Output, plan_output
 from refold.cli._models import load_model, opened, whole
 from refold.cli._options import (
     Columns,
@@ -23,7 +23,7 @@ from refold.cli._options import (
     Window,
     read_options,
 )
-from refold.cli._pictures import write_picture
+from refold.cli._pictures import plan_picture, write_picture
 from refold.cli._tables import write_table
 from refold.errors import ParameterError
 
@@ -79,7 +79,7 @@ def detect(
     if stride is not None and window is None:
         raise ParameterError("--stride is of windows. Add --window N.")
     target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
-    beside = _plan(steps, TABLE_FORMATS), _plan(picture, PICTURE_FORMATS)
+    beside = _plan_steps(steps), plan_picture(picture)
     import numpy as np
 
     loaded = load_model(model)
@@ -123,16 +123,12 @@ def _say(found: Any, noun: str, num_normal: int) -> None:
     remark(line)
 
 
-def _plan(name: str | None, formats: tuple[str, ...]) -> Output | None:
+def _plan_steps(name: str | None) -> Output | None:
     if name is None:
         return None
-    target = plan_output(name, format_name=None, formats=formats, default=formats[0])
+    target = plan_output(name, format_name=None, formats=TABLE_FORMATS, default="jsonl")
     if target.path is None:
         raise ParameterError("Standard output has the table of sequences. Name a file for this.")
-    if formats == PICTURE_FORMATS:
-        from refold._optional import optional
-
-        optional("matplotlib", extra="plots", purpose="A picture")
     return target
 
 

@@ -80,6 +80,12 @@ def fit(
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
+    forecast_steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Steps ahead, for `refold forecast`.", rich_help_panel=MODEL_PANEL
+        ),
+    ] = None,
     units: Annotated[
         int | None,
         typer.Option(metavar="N", help="Size of an LSTM layer.", rich_help_panel=MODEL_PANEL),
@@ -208,6 +214,7 @@ def fit(
         "decoder": decoder,
         "patch": patch,
         "discriminative": discriminative,
+        "forecast_steps": forecast_steps,
         "units": units,
         "depth": depth,
         "max_epochs": max_epochs,
@@ -244,14 +251,15 @@ def fit(
         if isinstance(sequences, Scan):
             give_blocks_back()
         if window is not None:
-            overlap = (stride or max(1, window // 4)) < window
-            if calibration_fraction and overlap:
+            cut = windows(whole(sequences, data), window, stride)
+            if calibration_fraction and cut.overlap:
                 raise ParameterError(
                     "Windows that overlap share steps, so those set aside would be known to the "
-                    f"model. Add --stride {window}, or leave --calibration-fraction out and give "
-                    "other series by `refold detect --normal`."
+                    f"model. Add --stride {window}, with series of a multiple of {window} steps, "
+                    "or leave --calibration-fraction out and give other series by `refold detect "
+                    "--normal`."
                 )
-            sequences = windows(whole(sequences, data), window, stride).sequences
+            sequences = cut.sequences
         from refold import Checkpoint, SequenceAutoencoder
 
         model = SequenceAutoencoder(**settings, verbose=0 if quiet else 1)

@@ -2,9 +2,26 @@
 
 from typing import Any
 
-from refold.cli._io import Output
+from refold.cli._io import PICTURE_FORMATS, Output, plan_output
+from refold.errors import ParameterError
 
-__all__ = ["write_picture"]
+__all__ = ["plan_picture", "write_picture"]
+
+
+def plan_picture(name: str | None) -> Output | None:
+    """Find what would stop a picture before the work; None where none is asked for."""
+    if name is None:
+        return None
+    from refold._optional import optional
+
+    target = plan_output(name, format_name=None, formats=PICTURE_FORMATS, default="png")
+    if target.path is None:
+        raise ParameterError(
+            "The table goes to standard output, so the picture cannot. Name a file, such as "
+            "picture.png."
+        )
+    optional("matplotlib", extra="plots", purpose="A picture")
+    return target
 
 
 def write_picture(figure: Any, target: Output) -> None:

@@ -1,10 +1,10 @@
-"""From scores to p-values, by sequences known to be normal: split-conformal calibration."""
+"""Split-conformal calibration: from scores to p-values, and from residuals to margins."""
 
 import math
 
 import numpy as np
 
-__all__ = ["conformal_p_values", "least_calibration"]
+__all__ = ["conformal_margins", "conformal_p_values", "least_calibration"]
 
 
 def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
@@ -40,6 +40,44 @@ def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarra
     scores = np.asarray(scores, float)
     as_high = len(normal) - np.searchsorted(normal, scores, side="left")
     return np.where(np.isnan(scores), np.nan, (1 + as_high) / (len(normal) + 1))
+
+
+def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
+    """Return how far from a prediction the truth lies at most, but for a share ``alpha``.
+
+    Where a residual and those of the calibration are exchangeable, it is larger with a probability
+    of at most ``alpha``, whatever their distribution [1]_.
+
+    Parameters
+    ----------
+    residuals : array of shape (m, ...)
+        Absolute errors of predictions that had no part in the training; NaN where there is none.
+    alpha : float
+        Above 0 and below 1.
+
+    Returns
+    -------
+    array of shape (...)
+        Infinite where there are fewer than `least_calibration`.
+
+    References
+    ----------
+    .. [1] J. Lei et al., "Distribution-Free Predictive Inference for Regression", Journal of the
+       American Statistical Association 113, 2018.
+
+    Examples
+    --------
+    >>> conformal_margins(np.arange(1.0, 20.0), 0.1), conformal_margins(np.arange(3.0), 0.1)
+    (array(18.), array(inf))
+    """
+    ordered = np.sort(np.asarray(residuals, float), axis=0)  # NaN come last
+    count = (~np.isnan(ordered)).sum(axis=0)
+    rank = np.ceil(np.round((count + 1) * (1 - alpha), 9)).astype(int)
+    if not len(ordered):
+        return np.full(ordered.shape[1:], np.inf)
+    place = np.clip(rank - 1, 0, len(ordered) - 1)
+    found = np.take_along_axis(ordered, place[None], axis=0)[0]
+    return np.where((rank > count) | (rank < 1), np.inf, found)
 
 
 def least_calibration(alpha: float) -> int:

@@ -1,12 +1,13 @@
 """New sequences by way of codes: drawn from a density, from N(0, 1), or between two."""
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from refold._codec import Draw
+from refold._numbers import check_whole
 from refold._parameters import draw_seed
 from refold._variational import check_can_sample
 from refold.errors import DataError, ParameterError
@@ -75,14 +76,14 @@ class GenerationMixin:
         [(20,), (5,)]
         """
         check_is_fitted(self)
-        _check_number(n)
+        n = check_whole("n", n, 0)
         warm = isinstance(temperature, Real) and not isinstance(temperature, bool)
         if not warm or not 0 <= temperature < float("inf"):
             raise ParameterError(
                 f"temperature must be a number of at least 0. Got {temperature!r}."
             )
         seed = draw_seed(random_state)
-        codes = fit_density(self._known().codes, components, seed=seed).draw(int(n), seed=seed)
+        codes = fit_density(self._known().codes, components, seed=seed).draw(n, seed=seed)
         draw = Draw(float(temperature), seed) if temperature > 0 else None
         return self._decode(codes, lengths, draw=draw)
 
@@ -118,13 +119,12 @@ class GenerationMixin:
         4
         """
         check_is_fitted(self)
-        if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 2:
-            raise ParameterError(f"steps must be an integer of at least 2. Got {steps!r}.")
+        steps = check_whole("steps", steps, 2)
         ends = as_sequences([a, b], schema=self.schema_)
         if len(ends) != 2:
             raise DataError("a and b must be one sequence each.")
         first, last = self.encode(ends)
-        shares = np.linspace(0.0, 1.0, int(steps), dtype=np.float32)[:, None]
+        shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None]
         return self._decode((1 - shares) * first + shares * last)
 
     def sample(
@@ -165,13 +165,8 @@ class GenerationMixin:
         [(20,), (5,)]
         """
         check_is_fitted(self)
-        _check_number(n)
+        n = check_whole("n", n, 0)
         check_can_sample(self._network, self.scaler_)
         rng = np.random.default_rng(draw_seed(random_state))
         width = self._network.specification.latent_dim
-        return self.inverse_transform(rng.standard_normal((int(n), width)), lengths)
-
-
-def _check_number(n: Any) -> None:
-    if isinstance(n, bool) or not isinstance(n, Integral) or n < 0:
-        raise ParameterError(f"n must be an integer of at least 0. Got {n!r}.")
+        return self.inverse_transform(rng.standard_normal((n, width)), lengths)

@@ -10,6 +10,7 @@ from refold.models._default import most_linear_steps as most_linear_steps
 from refold.models._descriptor import descriptor as descriptor
 from refold.models._draw import draw_noise as draw_noise
 from refold.models._draw import perturb as perturb
+from refold.models._forecaster import forecaster as forecaster
 from refold.models._free_run import free_run as free_run
 from refold.models._free_run import write_steps as write_steps
 from refold.models._losses import length_loss as length_loss

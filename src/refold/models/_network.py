@@ -10,6 +10,7 @@ from refold.layers import PaddingMask
 from refold.models import classic
 from refold.models._autoencoder import Models, autoencoder, every_layer
 from refold.models._default import default, length_model
+from refold.models._forecaster import forecaster
 
 __all__ = ["ARCHITECTURES", "Architecture", "Network", "Specification", "build"]
 
@@ -46,6 +47,8 @@ class Specification(NamedTuple):
         column is numeric.
     discriminative : int
         Of the default model: numbers of the code, the last ones, that are given, not learned.
+    forecast_steps : int
+        Of the default model: steps after a sequence that a second decoder writes; 0 for none.
     """
 
     architecture: str
@@ -65,6 +68,7 @@ class Specification(NamedTuple):
     patch: int = 1
     linear_path: bool | None = None
     discriminative: int = 0
+    forecast_steps: int = 0
 
     @property
     def num_channels(self) -> int:
@@ -86,11 +90,14 @@ class Network(NamedTuple):
     models : Models
     length : keras.Model
         From codes to the location and log-scale of the length.
+    forecaster : keras.Model, optional
+        From codes to the steps after the sequences.
     """
 
     specification: Specification
     models: Models
     length: keras.Model
+    forecaster: keras.Model | None = None
 
     @property
     def reads_padding(self) -> bool:
@@ -122,7 +129,14 @@ class Network(NamedTuple):
     def variables(self) -> list[keras.Variable]:
         """Every variable once, in the order in which the network was built."""
         found: dict[int, keras.Variable] = {}
-        for model in (self.models.encoder, self.models.decoder, self.length, self.models.posterior):
+        models = self.models
+        for model in (
+            models.encoder,
+            models.decoder,
+            self.length,
+            models.posterior,
+            self.forecaster,
+        ):
             for variable in [] if model is None else model.variables:
                 found.setdefault(id(variable), variable)
         return list(found.values())
@@ -155,26 +169,8 @@ def build(specification: Specification, architecture: Architecture | None = None
     >>> build(specification).models.decoder.output_shape
     (None, 5, 1)
     """
-    if specification.decoder != "parallel" and specification.architecture != "default":
-        raise ParameterError(
-            f"decoder={specification.decoder!r} is of the default model, and "
-            f"architecture={specification.architecture!r} has its own. Leave out one of the two."
-        )
-    if specification.variational and specification.architecture != "default":
-        raise ParameterError(
-            "variational=True needs architecture='default'. Got "
-            f"architecture={specification.architecture!r}."
-        )
-    if specification.patch != 1 and specification.architecture != "default":
-        raise ParameterError(
-            f"patch={specification.patch} is of the default model, and "
-            f"architecture={specification.architecture!r} has none. Leave out one of the two."
-        )
-    if specification.discriminative and specification.architecture != "default":
-        raise ParameterError(
-            f"discriminative={specification.discriminative} is of the default model, and "
-            f"architecture={specification.architecture!r} has none. Leave out one of the two."
-        )
+    if specification.architecture != "default":
+        _refuse_options(specification)
     if callable(architecture):
         models = _call(architecture, specification)
         specification = specification._replace(
@@ -206,7 +202,38 @@ def build(specification: Specification, architecture: Architecture | None = None
         mean=specification.length_mean,
         deviation=specification.length_deviation,
     )
-    return Network(specification, models, length)
+    ahead = None
+    if specification.forecast_steps:
+        ahead = forecaster(
+            specification.kinds,
+            num_labels=specification.num_labels,
+            latent_dim=specification.latent_dim,
+            num_steps=specification.forecast_steps,
+            units=specification.units,
+            depth=specification.depth,
+            dropout=specification.dropout,
+        )
+    return Network(specification, models, length, ahead)
+
+
+# What the default model alone has, and what is none of it.
+_OPTIONS = {
+    "decoder": "parallel",
+    "variational": False,
+    "patch": 1,
+    "discriminative": 0,
+    "forecast_steps": 0,
+}
+
+
+def _refuse_options(specification: Specification) -> None:
+    for name, none in _OPTIONS.items():
+        value = getattr(specification, name)
+        if value != none:
+            raise ParameterError(
+                f"{name}={value!r} is of the default model, and "
+                f"architecture={specification.architecture!r} has none. Leave out one of the two."
+            )
 
 
 def _call(architecture: Callable[..., Any], specification: Specification) -> Models:

@@ -8,6 +8,7 @@ extra ``plots``.
 from refold.plots._anomalies import anomalies as anomalies
 from refold.plots._architecture import architecture as architecture
 from refold.plots._codes import code_map as code_map
+from refold.plots._forecasts import forecast as forecast
 from refold.plots._losses import loss_curves as loss_curves
 from refold.plots._reconstructions import reconstruction as reconstruction
 from refold.plots._reconstructions import reconstructions as reconstructions
@@ -18,6 +19,7 @@ __all__ = [
     "architecture",
     "code_map",
     "error_by_size",
+    "forecast",
     "loss_curves",
     "reconstruction",
     "reconstructions",

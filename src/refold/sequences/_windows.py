@@ -39,6 +39,11 @@ class Windows(NamedTuple):
     starts: np.ndarray
     lengths: np.ndarray
 
+    @property
+    def overlap(self) -> bool:
+        """Whether two windows share a step."""
+        return len(self.sequences.values) > self.lengths.sum()
+
     def merge(self, values: Any) -> list[np.ndarray]:
         """Lay values of the windows' steps back on the series; where windows overlap, their mean.
 

@@ -5,6 +5,7 @@ from refold.storage._checkpoint import save_checkpoint as save_checkpoint
 from refold.storage._fitted import Calibration as Calibration
 from refold.storage._fitted import Fitted as Fitted
 from refold.storage._fitted import Known as Known
+from refold.storage._fitted import Residuals as Residuals
 from refold.storage._model import dumps as dumps
 from refold.storage._model import load as load
 from refold.storage._model import loads as loads

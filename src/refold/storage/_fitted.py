@@ -7,7 +7,7 @@ import numpy as np
 from refold.models import Network
 from refold.sequences import Scaler, Schema
 
-__all__ = ["Calibration", "Fitted", "Known"]
+__all__ = ["Calibration", "Fitted", "Known", "Residuals"]
 
 
 class Known(NamedTuple):
@@ -47,6 +47,19 @@ class Calibration(NamedTuple):
     steps: np.ndarray
 
 
+class Residuals(NamedTuple):
+    """How far forecasts of sequences that were not trained on lay from what came.
+
+    Attributes
+    ----------
+    absolute : array of shape (n_sequences, forecast_steps, n_columns)
+        In the units of the data; NaN where nothing was observed, and of columns that are not
+        numeric.
+    """
+
+    absolute: np.ndarray
+
+
 class Fitted(NamedTuple):
     """All that fitting leaves.
 
@@ -66,12 +79,14 @@ class Fitted(NamedTuple):
         Of a variational network: numbers of the code that tell sequences apart.
     known : Known, optional
     calibration : Calibration, optional
+    residuals : Residuals, optional
+        Of a network that forecasts.
 
     Examples
     --------
     >>> Fitted._fields  # doctest: +NORMALIZE_WHITESPACE
     ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps', 'active_dimensions',
-     'known', 'calibration')
+     'known', 'calibration', 'residuals')
     """
 
     network: Network
@@ -83,3 +98,4 @@ class Fitted(NamedTuple):
     active_dimensions: int | None = None
     known: Known | None = None
     calibration: Calibration | None = None
+    residuals: Residuals | None = None

@@ -9,7 +9,7 @@ from refold.errors import ModelFileError
 from refold.models import Specification, build, seeded
 from refold.sequences import Scaler, Schema
 from refold.storage._container import pack, read, unpack, write
-from refold.storage._fitted import Calibration, Fitted, Known
+from refold.storage._fitted import Calibration, Fitted, Known, Residuals
 
 __all__ = ["dumps", "load", "loads", "plain", "save"]
 
@@ -43,7 +43,7 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
         f"weights/{i:04d}": np.asarray(variable.value)
         for i, variable in enumerate(fitted.network.variables)
     }
-    for name in ("known", "calibration"):
+    for name in ("known", "calibration", "residuals"):
         parts = getattr(fitted, name)
         if parts is not None:
             arrays |= {f"{name}/{part}": array for part, array in parts._asdict().items()}
@@ -137,6 +137,7 @@ def _restore(
             config.get("active_dimensions"),
             _parts("known", Known, arrays),
             _parts("calibration", Calibration, arrays),
+            _parts("residuals", Residuals, arrays),
         )
         return config["parameters"], fitted
     except (KeyError, TypeError, ValueError) as error:

@@ -9,6 +9,9 @@ from refold.training._discriminative_start import (
 )
 from refold.training._fit import Outcome as Outcome
 from refold.training._fit import train as train
+from refold.training._forecast_start import set_forecast_start as set_forecast_start
+from refold.training._future import cut_sequences as cut_sequences
+from refold.training._future import next_steps as next_steps
 from refold.training._pages import Page as Page
 from refold.training._pages import Streamed as Streamed
 from refold.training._pages import Whole as Whole

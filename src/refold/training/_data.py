@@ -84,12 +84,15 @@ class Batch(NamedTuple):
     lengths : array of float32 of shape (batch_size,)
     valid : array of float32 of shape (batch_size,)
         0 for rows that fill up the batch, else 1.
+    future : array of shape (batch_size, forecast_steps, n_features), optional
+        What comes after, as ``y``.
     """
 
     x: Any
     y: Any
     lengths: Any
     valid: Any
+    future: Any = None
 
 
 def to_device(

@@ -12,8 +12,9 @@ import numpy as np
 from refold._compilation import compiled_for_small
 from refold.models import Network, length_loss, write_steps
 from refold.sequences import Bucket, Run
-from refold.training._corruption import Corruption, corrupt
+from refold.training._corruption import Corruption
 from refold.training._data import Batch, Data, Layout, take
+from refold.training._inputs import Inputs
 from refold.training._joint import joint_model, numeric_outputs
 from refold.training._schedule import Schedule
 from refold.training._state import Norms, State, Totals
@@ -60,15 +61,14 @@ class Engine:
             network, with_length=length_weight > 0, corrupted=bool(corruption)
         )
         self._free = network.models.decoder if "code" in self.joint.output else None
-        self._numeric, self._told = numeric_outputs(network), network.free_running
+        self._numeric = numeric_outputs(network)
         self.autoencoder = network.models.autoencoder
         self.optimizer: Any = optimizer
         self.optimizer.build(self.joint.trainable_variables)
-        self.length_weight, self._corruption = length_weight, corruption
+        self.length_weight = length_weight
         self._variational = network.models.posterior is not None
-        self._latent_dim = network.specification.latent_dim
         self._factor = 2.0 if set(network.specification.kinds) == {"numeric"} else 1.0
-        self._seed = seed
+        self._inputs = Inputs(network, corruption, seed)
         self.shapes: set[tuple[int, int]] = set()
         self._layout = Layout.of(network)
         self._rate = _index(optimizer, optimizer._learning_rate) if scheduled else None
@@ -153,11 +153,12 @@ class Engine:
         return float(self._rate_of(state.optimizer))
 
     def loss(self, totals: Totals) -> float:
-        """Mean error of a target plus the weighted mean loss of a length."""
+        """Mean error of a target, of one that comes after, and weighted mean loss of a length."""
         error = totals.error / max(1.0, totals.num_observed)
         if self._variational:
             nats = totals.divergence / max(1.0, totals.num_observed)
             error = bound(error, nats, self._factor)
+        error += totals.future_error / max(1.0, totals.num_future)
         return error + self.length_weight * totals.length_error / max(1.0, totals.num_sequences)
 
     def _run(
@@ -234,32 +235,28 @@ class Engine:
             error = totals.error / jnp.maximum(1.0, totals.num_observed)
             price = share * weight(error, self._factor)
             loss = loss + price * totals.divergence / norms.num_observed
-        loss = loss + self.length_weight * totals.length_error / norms.num_sequences
+        # how many targets come after is not known before, but that as many sequences weigh alike
+        ahead = totals.future_error / jnp.maximum(1.0, totals.num_future) * totals.num_sequences
+        by_sequence = self.length_weight * totals.length_error + ahead
+        loss = loss + by_sequence / norms.num_sequences
         return loss, (non_trainable, totals)
 
-    def _inputs(self, batch: Batch, *of_key: Any) -> tuple[Any, Batch]:
-        """Return what the joint model is given of a batch; what is drawn for it is of the key."""
-        if not self._corruption and not self._variational:
-            return batch.x, batch
-        key = functools.reduce(jax.random.fold_in, of_key, jax.random.PRNGKey(self._seed))
-        for_corruption, for_draw = jax.random.split(key)
-        inputs = [batch.x] if self._told and self._corruption else []
-        if self._corruption:
-            batch = corrupt(batch, for_corruption, self._corruption, self._layout)
-        if self._variational:
-            inputs.append(jax.random.normal(for_draw, (len(batch.x), self._latent_dim)))
-        return ([batch.x, *inputs] if inputs else batch.x), batch
-
     def _totals(self, batch: Batch, outputs: dict[str, Any]) -> Totals:
-        num_observed = jnp.sum(~jnp.isnan(batch.y), dtype=jnp.float32)
-        mean = self.autoencoder.error(batch.y, outputs["y_pred"])
-        length_error = nats = jnp.zeros(())
+        error, num_observed = self._error(batch.y, outputs["y_pred"])
+        length_error = nats = ahead = num_ahead = jnp.zeros(())
         if "length" in outputs:
             length_error = jnp.sum(length_loss(batch.lengths, outputs["length"]) * batch.valid)
         if self._variational:
             nats = divergence(outputs["mean"], outputs["log_variance"], batch.valid)
+        if "future" in outputs:
+            ahead, num_ahead = self._error(batch.future, outputs["future"])
         num_sequences = jnp.sum(batch.valid)
-        return Totals(mean * num_observed, num_observed, length_error, num_sequences, nats)
+        return Totals(error, num_observed, length_error, num_sequences, nats, ahead, num_ahead)
+
+    def _error(self, y: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Sum of the errors over observed targets, and their number."""
+        num_observed = jnp.sum(~jnp.isnan(y), dtype=jnp.float32)
+        return self.autoencoder.error(y, y_pred) * num_observed, num_observed
 
     def _evaluate(
         self,

@@ -27,12 +27,12 @@ def joint_model(network: Network, *, with_length: bool, corrupted: bool = False)
     -------
     keras.Model
         From sequences, and standard normal draws (batch, latent_dim) of a variational network, to a
-        dict: ``"y_pred"``, ``"length"`` if asked for, and ``"mean"`` and ``"log_variance"`` of a
-        variational network's codes.  The ``"code"`` is there, too, where numbers are written one
-        step after the other: they are judged as they will be used, by a decoder that runs freely,
-        since one that is told the truth looks better than it is.  Labels are judged by their
-        likelihood after the true ones: freely running, cross-entropy counts little but what follows
-        a first mistake.
+        dict: ``"y_pred"``, ``"length"`` if asked for, ``"future"`` of a network that forecasts, and
+        ``"mean"`` and ``"log_variance"`` of a variational network's codes.  The ``"code"`` is
+        there, too, where numbers are written one step after the other: they are judged as they
+        will be used, by a decoder that runs freely, since one that is told the truth looks better
+        than it is.  Labels are judged by their likelihood after the true ones: freely running,
+        cross-entropy counts little but what follows a first mistake.
     """
     models = network.models
     shape = models.encoder.inputs[0].shape[1:]
@@ -52,6 +52,8 @@ def joint_model(network: Network, *, with_length: bool, corrupted: bool = False)
     outputs["y_pred"] = models.unroll([code, truth])
     if with_length:
         outputs["length"] = network.length(code)
+    if network.forecaster is not None:
+        outputs["future"] = network.forecaster(code)
     if network.free_running and numeric_outputs(network).any():
         outputs["code"] = code
     return keras.Model(inputs if len(inputs) > 1 else x, outputs, name="joint")

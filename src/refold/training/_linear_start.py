@@ -7,11 +7,10 @@ import numpy as np
 from refold.sequences import Sequences, positions
 from refold.training._components import principal_components
 from refold.training._corruption import Corruption
+from refold.training._ridge import ridge
 
 __all__ = ["LinearStart", "linear_start"]
 
-# Numbers at most in an array that is made on the way.
-_MOST_NUMBERS = 1 << 22
 # What the components leave is never taken for less than this share of the power.
 _LEAST = 1e-4
 
@@ -125,7 +124,7 @@ def linear_start(
     prior = np.concatenate([(guess**2).mean(axis=1), [max(power.sum() / count.sum(), 1e-12)]])
     penalty = noise / np.maximum(prior, 1e-12 * prior.max())
     known = np.concatenate([guess, mean[None]]).reshape(latent_dim + 1, num_steps, -1)
-    decoder = known + _regress(codes, difference, observed, penalty)
+    decoder = known + ridge(codes, difference, observed, penalty)
     back = np.einsum("nd,dtc->ntc", codes, decoder[:-1]) + decoder[-1]
     error = (((back - values) * observed) ** 2).sum(axis=(0, 1)) * optimism
     return LinearStart(
@@ -155,33 +154,3 @@ def _padded(scaled: Sequences, columns: list[int], num_steps: int) -> tuple[np.n
     values[row[within], step[within]] = scaled.values[within][:, columns]
     observed = ~np.isnan(values)
     return np.where(observed, values, 0.0), observed
-
-
-def _regress(
-    codes: np.ndarray, values: np.ndarray, observed: np.ndarray, penalty: np.ndarray
-) -> np.ndarray:
-    """Ridge regression of each position's observed values on codes and a constant, which is last.
-
-    Returns
-    -------
-    array of shape (latent_dim + 1, num_steps, n_columns)
-    """
-    n, num_steps, num_columns = values.shape
-    given = np.concatenate([codes, np.ones((n, 1))], axis=1)
-    width = given.shape[1]
-    # without gaps, columns are observed together and share a matrix
-    together = bool((observed == observed[:, :, :1]).all())
-    seen = observed[:, :, 0] if together else observed.reshape(n, -1)
-    sums = (values.reshape(n, -1).T @ given).reshape(seen.shape[1], -1, width).transpose(0, 2, 1)
-    solved = np.empty_like(sums)
-    at_once = max(1, _MOST_NUMBERS // width**2)
-    for first in range(0, len(sums), at_once):
-        here = slice(first, first + at_once)
-        squares = np.zeros((len(sums[here]), width * width))
-        for row in range(0, n, at_once):
-            rows = given[row : row + at_once]
-            products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
-            squares += seen[row : row + at_once, here].T.astype(float) @ products
-        squares = squares.reshape(-1, width, width) + np.diag(penalty + 1e-9)
-        solved[here] = np.linalg.solve(squares, sums[here])
-    return solved.transpose(1, 0, 2).reshape(width, num_steps, num_columns)

@@ -20,6 +20,7 @@ class Totals(NamedTuple):
     length_error : sum of the length model's losses, in nats
     num_sequences : number of sequences
     divergence : sum of a variational network's divergences, in nats
+    future_error, num_future : the same as the first two, of what comes after the sequences
     """
 
     error: Any
@@ -27,6 +28,8 @@ class Totals(NamedTuple):
     length_error: Any
     num_sequences: Any
     divergence: Any
+    future_error: Any
+    num_future: Any
 
     @staticmethod
     @functools.cache

@@ -1,0 +1,164 @@
+"""``refold forecast``: what comes after sequences, with bounds, and how well that is known."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from refold.cli._errors import remark
+from refold.cli._io import TABLE_FORMATS, Output, plan_output
+from refold.cli._models import load_model, opened, whole
+from refold.cli._options import (
+    Columns,
+    Data,
+    IdColumn,
+    InputFormat,
+    Kinds,
+    Model,
+    OutputFormat,
+    Quiet,
+    TimeColumn,
+    Unit,
+    read_options,
+)
+from refold.cli._pictures import plan_picture, write_picture
+from refold.cli._tables import write_table
+from refold.errors import ParameterError
+
+__all__ = ["forecast"]
+
+
+def forecast(
+    model: Model,
+    data: Data,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="TABLE", help="Where a row a step goes, or -.")
+    ] = "-",
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", help=r"Steps ahead. \[default: as many as it was fitted for]"),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(
+            metavar="R",
+            help=r"Share of values beyond the bounds. \[default: 0.1 of a model with calibration]",
+        ),
+    ] = None,
+    normal: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Sequences to measure bounds on, not trained on. "
+            r"\[default: those that `refold fit --calibration-fraction` set aside]",
+        ),
+    ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option(metavar="N", help=r"Last steps to read, at most. \[default: as in training]"),
+    ] = None,
+    evaluate: Annotated[  # noqa: FBT002
+        bool,
+        typer.Option(
+            "--evaluate",
+            help="Forecast the last steps of DATA from those before, and print the errors.",
+        ),
+    ] = False,
+    season: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help=r"Steps of a season, for --evaluate. \[default: as it is found]"
+        ),
+    ] = None,
+    picture: Annotated[
+        str | None,
+        typer.Option(metavar="PICTURE", help="Where the first sequence is drawn: .png, .svg."),
+    ] = None,
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    columns: Columns = None,
+    kinds: Kinds = None,
+    unit: Unit = None,
+    input_format: InputFormat = None,
+    output_format: OutputFormat = None,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Errors as one JSON object, for programs.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Continue sequences, by a model of `refold fit --forecast-steps`."""
+    options = read_options(
+        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+    )
+    if [model, data, normal].count("-") > 1:
+        raise ParameterError("Only one input can be standard input. Name files for the others.")
+    _check(evaluate=evaluate, season=season, as_json=as_json, others=(output, picture, alpha))
+    target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
+    drawn = plan_picture(picture)
+    loaded = load_model(model)
+    loaded.verbose = 0 if quiet else 1
+    if normal is not None:
+        with opened(loaded, normal, dict(options), input_format) as source:
+            loaded.calibrate(whole(source, normal))
+    with opened(loaded, data, dict(options), input_format) as source:
+        series = whole(source, data)
+    if evaluate:
+        errors = loaded.forecast_errors(series, steps, season=season, context=context)
+        _print(errors, steps or loaded.forecast_steps, as_json=as_json)
+        return
+    ahead = loaded.forecast(series, steps, alpha=alpha, context=context)
+    with target.writing() as path:
+        write_table(path, ahead.to_table())
+    if drawn is not None:
+        _draw(series, ahead, drawn)
+    if not quiet:
+        _say(ahead)
+
+
+def _check(*, evaluate: bool, season: Any, as_json: bool, others: tuple[Any, ...]) -> None:
+    if not evaluate and (season is not None or as_json):
+        option = "--json" if as_json else "--season"
+        raise ParameterError(f"{option} is of --evaluate. Add it, or leave {option} out.")
+    if evaluate and others != ("-", None, None):
+        raise ParameterError(
+            "--evaluate prints errors, and writes no forecast: leave --output, --picture and "
+            "--alpha out."
+        )
+
+
+def _say(ahead: Any) -> None:
+    count = len(ahead.sequences)
+    steps = len(ahead.sequences.values) // max(1, count)
+    line = f"{count} sequence{'s' * (count != 1)} continued by {steps} step{'s' * (steps != 1)}"
+    if ahead.alpha is None:
+        remark(f"{line}. For bounds, give sequences that were not trained on by --normal.")
+    else:
+        remark(f"{line}; at most {100 * ahead.alpha:g} % of the values lie beyond the bounds.")
+
+
+def _draw(series: Any, ahead: Any, target: Output) -> None:
+    from refold.plots import forecast
+
+    if not len(series):
+        raise ParameterError("There is no sequence to draw. Leave --picture out.")
+    write_picture(forecast(series, ahead).figure, target)
+
+
+def _print(errors: Any, steps: int, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"steps": steps, **errors._asdict()}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    count = errors.num_sequences
+    table: Any = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"{count} sequence{'s' * (count != 1)}, {steps} ahead", no_wrap=True)
+    table.add_column(errors.measure, justify="right", no_wrap=True)
+    table.add_row("Refold", f"{errors.model:.3g}")
+    table.add_row("last value again", f"{errors.last_value:.3g}")
+    if errors.seasonal_naive is not None:
+        name = f"season of {errors.season} steps again"
+        table.add_row(name, f"{errors.seasonal_naive:.3g}")
+    Console().print(table)

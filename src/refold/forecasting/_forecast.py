@@ -1,0 +1,95 @@
+"""What a forecast says: the steps that come next, and between which bounds numbers lie."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import SchemaError
+from refold.sequences import Sequences
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Forecast"]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The steps that come after sequences.
+
+    Attributes
+    ----------
+    sequences : Sequences of shape (n_sequences,)
+        Of so many steps each as were asked for, under the ids of what came before.
+    alpha : float or None
+        Share of the values that lie outside of the bounds at most, step by step and column by
+        column, on average over the draw of what was calibrated by; None where there are no bounds.
+    lower, upper : array of shape (n_sequences, n_steps, n_columns) or None
+        Bounds, in the units of the data; NaN for columns that are not numeric.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(60, seed=0)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     latent_dim=4, forecast_steps=3, calibration_fraction=0.5, max_epochs=2, random_state=0
+    ... ).fit(sines)
+    >>> ahead = ae.forecast(sines[:2], alpha=0.2)
+    >>> ahead.values[0].shape, ahead.upper.shape, bool((ahead.upper > ahead.lower).all())
+    ((3,), (2, 3, 1), True)
+    >>> ahead.to_table().column_names
+    ['id', 'step', 'x0', 'x0_lower', 'x0_upper']
+    """
+
+    sequences: Sequences
+    alpha: float | None = None
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Of the sequences that are continued, array (n,)."""
+        return self.sequences.ids
+
+    @property
+    def values(self) -> list[Any]:
+        """The steps of each, in the form that ``inverse_transform`` gives sequences in."""
+        return self.sequences.to_list()
+
+    def to_table(self) -> "pa.Table":
+        """Return one row a step: id, the step after the end from 1 on, columns and their bounds.
+
+        Returns
+        -------
+        pyarrow.Table
+
+        Raises
+        ------
+        DataError
+            If an id comes twice.
+        SchemaError
+            If a column is called ``id`` or ``step``, or as the bound of another.
+        """
+        import pyarrow as pa
+
+        schema = self.sequences.schema
+        table = self.sequences.to_table(id="id", time="step")
+        num_steps = table.num_rows // max(1, len(self.sequences))
+        found = {name: table[name] for name in table.column_names}
+        found["step"] = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
+        if self.lower is None or self.upper is None:
+            return pa.table(found)
+        for column in np.flatnonzero(schema.numeric):
+            for bound, values in (("lower", self.lower), ("upper", self.upper)):
+                name = f"{schema.names[column]}_{bound}"
+                if name in schema.names:
+                    raise SchemaError(
+                        f"The column {name!r} has the name of a bound of "
+                        f"{schema.names[column]!r}. Give it another."
+                    )
+                found[name] = pa.array(values[:, :, column].ravel(), pa.float64())
+        order = ["id", "step"]
+        for name in schema.names:
+            order += [n for n in (name, f"{name}_lower", f"{name}_upper") if n in found]
+        return pa.table({name: found[name] for name in dict.fromkeys(order)})

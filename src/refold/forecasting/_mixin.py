@@ -1,0 +1,259 @@
+"""What an estimator can say of what comes next, if it was fitted to continue sequences."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from refold._forecast import continued, split_last
+from refold._numbers import check_rate, check_whole
+from refold.errors import DataError, ParameterError
+from refold.evaluation import (
+    ForecastErrors,
+    conformal_margins,
+    forecast_errors,
+    least_calibration,
+)
+from refold.forecasting._forecast import Forecast
+from refold.models import Specification
+from refold.sequences import Sequences, as_sequences, split_at
+from refold.storage import Residuals
+
+__all__ = ["ForecastMixin"]
+
+# Residuals at most that a model keeps, and sequences that have them all the same.
+_MOST_RESIDUALS, _FEWEST = 1 << 21, 256
+
+
+class ForecastMixin:
+    """``forecast`` and ``forecast_errors``, of an estimator that encodes and continues.
+
+    Examples
+    --------
+    >>> import refold
+    >>> issubclass(refold.SequenceAutoencoder, ForecastMixin)
+    True
+    """
+
+    def calibrate(self: Any, normal: Any) -> Any:
+        """Learn from sequences not trained on how odd normal ones are, and how far forecasts err.
+
+        ``fit`` does it by itself where ``calibration_fraction`` sets some aside. ``detect``
+        measures others by them, and ``forecast`` gives bounds.
+
+        Parameters
+        ----------
+        normal : Sequences, list of arrays, array or table
+            Sequences as they should be. They must not have been trained on: those come back better
+            than new ones, which would then all look odd. For a rate ``alpha`` of false alarms, or
+            of values beyond the bounds of a forecast, it takes at least ``1 / alpha - 1`` of them.
+
+        Returns
+        -------
+        SequenceAutoencoder
+
+        Raises
+        ------
+        DataError
+            If there is none, or they cannot be used.
+        ParameterError
+            If the model's file keeps no codes of its training data.
+        """
+        super().calibrate(normal)  # type: ignore[misc]  # of the mixin that detects
+        if self._network.forecaster is not None:
+            residuals = self._residuals(self._aligned(as_sequences(normal)))
+            self._fitted = self._fitted._replace(residuals=residuals)
+        return self
+
+    def forecast(
+        self: Any,
+        X: Any,
+        steps: int | None = None,
+        *,
+        alpha: float | None = None,
+        context: int | None = None,
+    ) -> Forecast:
+        """Continue sequences, of a model that was fitted with ``forecast_steps``.
+
+        The bounds are those of split-conformal calibration: of sequences drawn as the calibration's
+        were and cut before their last ``forecast_steps`` steps, a share of ``alpha`` at most of the
+        values of any one step and column lies outside of them, on average.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            With the columns of the training data.
+        steps : int, optional
+            How many steps; by default, and at most, as many as the model was fitted for.
+        alpha : float, optional
+            Share of values beyond the bounds; by default 0.1 where the model was calibrated, and
+            else no bounds.
+        context : int, optional
+            Read no more than so many of the last steps; by default ``max_steps_ -
+            forecast_steps``, the most that there were in training before all that is forecast.
+
+        Returns
+        -------
+        Forecast
+
+        Raises
+        ------
+        ParameterError
+            If the model was not fitted to forecast, or not for so many steps; if ``alpha`` or
+            ``context`` cannot be, or nothing was calibrated by, or too few for ``alpha``.
+        DataError
+            If the sequences cannot be used.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     latent_dim=4, forecast_steps=5, max_epochs=2, random_state=0
+        ... ).fit(sines)
+        >>> [ahead.shape for ahead in ae.forecast(sines[:2], steps=3).values]
+        [(3,), (3,)]
+        """
+        check_is_fitted(self)
+        steps = _steps(self, steps)
+        residuals = self._fitted.residuals
+        margins, alpha = _margins(residuals, alpha, steps)
+        sequences = self._aligned(as_sequences(X))
+        sequences = _latest(sequences, context, self._network.specification)
+        ahead = self._continued(sequences)
+        ahead, _ = split_at(ahead, steps)
+        if margins is None:
+            return Forecast(ahead)
+        values = np.asarray(ahead.values, float).reshape(
+            len(ahead), steps, self.schema_.num_columns
+        )
+        values = np.where(self.schema_.numeric, values, np.nan)
+        return Forecast(ahead, alpha, values - margins, values + margins)
+
+    def forecast_errors(
+        self: Any,
+        X: Any,
+        steps: int | None = None,
+        *,
+        season: int | None = None,
+        context: int | None = None,
+    ) -> ForecastErrors:
+        """Forecast the last steps of sequences from those before, and measure how well.
+
+        Sequences are cut before their last ``forecast_steps`` steps, as most are in training, and
+        of those the first ones count.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            Not trained on. Those that are no longer than what is forecast are left out.
+        steps : int, optional
+            How many of the steps count; by default all.
+        context : int, optional
+            As of ``forecast``.
+        season : int, optional
+            Steps of a season, for the seasonal forecast beside it; by default as
+            `refold.evaluation.pick_season` finds it.
+
+        Returns
+        -------
+        ForecastErrors
+
+        Raises
+        ------
+        ParameterError
+            If the model was not fitted to forecast, or an argument cannot be used.
+        DataError
+            If no sequence is longer than what is forecast.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     latent_dim=4, forecast_steps=5, max_epochs=2, random_state=0
+        ... ).fit(sines[:30])
+        >>> ae.forecast_errors(sines[30:]).num_sequences
+        10
+        """
+        check_is_fitted(self)
+        steps = _steps(self, steps)
+        if season is not None:
+            season = check_whole("season", season)
+        sequences = self._aligned(as_sequences(X))
+        trained = self._network.specification.forecast_steps
+        longer = np.flatnonzero(sequences.lengths > trained)
+        if not len(longer):
+            raise DataError(
+                f"To forecast the last {trained} steps takes a longer sequence, and the longest of "
+                f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
+            )
+        before, after = split_last(sequences[longer], trained)
+        after, _ = split_at(after, steps)
+        ahead = self._continued(_latest(before, context, self._network.specification))
+        return forecast_errors(before, after, ahead, self._fitted.units, season=season)
+
+    def _continued(self: Any, before: Sequences) -> Sequences:
+        return continued(before, self._network, self.scaler_, verbose=self.verbose)
+
+    def _residuals(self: Any, sequences: Sequences) -> Residuals:
+        """Return how far forecasts of the last steps of sequences lie from those."""
+        trained = self._network.specification.forecast_steps
+        sequences = sequences[np.flatnonzero(sequences.lengths > trained)]
+        most = max(_FEWEST, _MOST_RESIDUALS // (trained * self.schema_.num_columns))
+        if len(sequences) > most:
+            rng = np.random.default_rng(0xF04E)
+            sequences = sequences[np.sort(rng.choice(len(sequences), most, replace=False))]
+        before, after = split_last(sequences, trained)
+        ahead = self._continued(_latest(before, None, self._network.specification))
+        errors = np.abs(np.asarray(after.values, float) - ahead.values)
+        errors = np.where(self.schema_.numeric, errors, np.nan)
+        return Residuals(errors.reshape(len(sequences), trained, self.schema_.num_columns))
+
+
+def _steps(estimator: Any, steps: Any) -> int:
+    """Return how many steps to forecast: as many as the model was fitted for, or fewer."""
+    trained = estimator._network.specification.forecast_steps
+    if not trained:
+        raise ParameterError(
+            "This model was fitted to reconstruct, not to forecast. Fit one with "
+            "forecast_steps=10, or `refold fit --forecast-steps 10`, for ten steps."
+        )
+    steps = trained if steps is None else check_whole("steps", steps)
+    if steps > trained:
+        raise ParameterError(
+            f"steps is {steps}, and the model was fitted to forecast {trained}. Ask for no more, "
+            f"or fit one with forecast_steps={steps}."
+        )
+    return steps
+
+
+def _margins(
+    residuals: Residuals | None, alpha: Any, steps: int
+) -> tuple[np.ndarray | None, float | None]:
+    """Return the width of the bounds by step and column, and the share that lies beyond them."""
+    if residuals is None and alpha is None:
+        return None, None
+    alpha = 0.1 if alpha is None else alpha
+    alpha = check_rate("alpha", alpha, "a share of values beyond the bounds,")
+    if residuals is None:
+        raise ParameterError(
+            "Bounds of a forecast are measured on sequences that were not trained on, and there "
+            "are none. Fit with calibration_fraction=0.2, or give some to calibrate()."
+        )
+    needed, there = least_calibration(alpha), len(residuals.absolute)
+    if there < needed:
+        raise ParameterError(
+            f"alpha={alpha:g} needs at least {needed} sequences to calibrate by that are longer "
+            f"than what is forecast, and there {'is' if there == 1 else 'are'} {there}. Give more, "
+            "or ask for a larger share."
+        )
+    return conformal_margins(residuals.absolute[:, :steps], alpha), alpha
+
+
+def _latest(sequences: Sequences, context: Any, specification: Specification) -> Sequences:
+    """Leave of each sequence the steps that are to be read."""
+    if context is None:
+        context = specification.max_steps - specification.forecast_steps
+    first = np.maximum(0, sequences.lengths - check_whole("context", context))
+    return split_at(sequences, first)[1] if first.any() else sequences

@@ -1,0 +1,97 @@
+"""A series, and what is forecast to come after it."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import DataError
+from refold.plots._reconstructions import most_varied
+from refold.plots._style import ACCENT, MUTED, PALETTE, new_axes, tidy, whole_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["forecast"]
+
+
+def forecast(
+    series: Any, ahead: Any, ax: "Axes | None" = None, *, truth: Any = None, index: int = 0
+) -> "Axes":
+    """Draw a series and its forecast, with the bounds as a band.
+
+    Of more than four numeric columns the four that vary most are drawn.
+
+    Parameters
+    ----------
+    series : Sequences, list or array
+        What came before, as it was given to ``forecast``.
+    ahead : Forecast
+        As ``SequenceAutoencoder.forecast`` gives it.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+    truth : Sequences, list or array, optional
+        What came, if that is known: one sequence for each of ``series``.
+    index : int, default=0
+        Which of the sequences.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    DataError
+        If there is no such sequence, not one forecast for each, or no numeric column.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     latent_dim=4, forecast_steps=5, max_epochs=2, random_state=0
+    ... ).fit(sines)
+    >>> len(forecast(sines[:3], ae.forecast(sines[:3]), index=2).get_lines())
+    3
+    """
+    from refold.sequences import as_sequences
+
+    schema = ahead.sequences.schema
+    sequences = as_sequences(series).align(schema)
+    after = None if truth is None else as_sequences(truth).align(schema)
+    counts = {len(part) for part in (sequences, ahead.sequences, after) if part is not None}
+    if counts != {len(sequences)} or not -len(sequences) <= index < len(sequences):
+        raise DataError(
+            f"Expected a forecast for each of {len(sequences)} sequences, and one of them to be "
+            f"drawn. Got {len(ahead.sequences)} forecasts, and the number {index}."
+        )
+    if not schema.numeric.any():
+        raise DataError("A forecast of symbols is no curve. Print `Forecast.values`.")
+    index = range(len(sequences))[index]
+    before, next_ = sequences[[index]], ahead.sequences[[index]]
+    shown = most_varied(before) or list(np.flatnonzero(schema.numeric)[:4])
+    ax = new_axes(ax, size=(9.0, 3.2))
+    past = np.arange(len(before.values))
+    future = len(past) + np.arange(len(next_.values))
+    for order, column in enumerate(shown):
+        colour = PALETTE[order % len(PALETTE)] if len(shown) > 1 else ACCENT
+        ax.plot(past, before.values[:, column], color=colour, linewidth=1.1, alpha=0.55)
+        if after is not None:
+            came = after[[index]].values[: len(future), column]
+            ax.plot(future[: len(came)], came, color=colour, linewidth=1.1, alpha=0.55)
+        name = schema.names[column]
+        ax.plot(future, next_.values[:, column], color=colour, linewidth=1.8, label=name)
+        if ahead.lower is not None:
+            low, high = (bound[index, :, column] for bound in (ahead.lower, ahead.upper))
+            ax.fill_between(future, low, high, color=colour, alpha=0.18, linewidth=0)
+    ax.axvline(len(past) - 0.5, color=MUTED, linewidth=0.8, linestyle=":")
+    ax.set_xlim(-0.5, max(len(past) + len(future), 1) - 0.5)
+    ax.set_xlabel("step")
+    bounds = "" if ahead.alpha is None else f"  ·  bounds of {100 * (1 - ahead.alpha):g} %"
+    ax.set_title(f"{ahead.ids[index]}{bounds}", fontsize="small", loc="left")
+    if len(shown) > 1:
+        ax.legend(
+            frameon=False, fontsize="x-small", ncols=4, loc="lower right", bbox_to_anchor=(1, 1)
+        )
+    whole_numbers(ax)
+    tidy(ax)
+    return ax

@@ -1,0 +1,104 @@
+"""``refold forecast``, from files to files."""
+
+import csv
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from refold.cli import main
+from refold.sequences import as_sequences, write
+
+
+def waves(n, seed):
+    rng = np.random.default_rng(seed)
+    clean = np.sin(2 * np.pi * np.arange(30) / 8 + rng.uniform(0, 6.3, (n, 1)))
+    return as_sequences(list(clean + 0.05 * rng.normal(size=clean.shape)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("forecast")
+    write(waves(100, 0), folder / "train.parquet")
+    write(waves(40, 1), folder / "others.parquet")
+    write(waves(3, 2), folder / "new.parquet")
+    options = ["--latent-dim", "4", "--units", "8", "--max-epochs", "2", "--seed", "0", "-q"]
+    fit = ["fit", str(folder / "train.parquet"), *options]
+    assert main([*fit, "--forecast-steps", "4", "-o", str(folder / "waves.refold")]) == 0
+    assert main([*fit, "-o", str(folder / "bare.refold")]) == 0
+    return folder
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_a_row_a_step(folder, capsys):
+    assert run("forecast", folder / "waves.refold", folder / "new.parquet", "--steps", 2) == 0
+    shown = capsys.readouterr()
+    rows = [json.loads(line) for line in shown.out.splitlines()]
+    assert [(row["id"], row["step"]) for row in rows] == [(i, k) for i in range(3) for k in (1, 2)]
+    assert list(rows[0]) == ["id", "step", "x0"]
+    assert "3 sequences continued by 2 steps. For bounds" in shown.err
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_bounds_and_a_picture_in_files(folder, tmp_path, suffix, capsys):
+    table, picture = tmp_path / f"next.{suffix}", tmp_path / "next.png"
+    given = folder / "waves.refold", folder / "new.parquet", "--alpha", 0.2
+    assert run(
+        "forecast", *given, "--normal", folder / "others.parquet", "-o", table,
+        "--picture", picture,
+    ) == 0  # fmt: skip
+    assert "at most 20 % of the values lie beyond" in capsys.readouterr().err
+    if suffix == "csv":
+        rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    else:
+        rows = pq.read_table(table).to_pylist()
+    assert len(rows) == 12
+    assert all(float(r["x0_lower"]) < float(r["x0"]) < float(r["x0_upper"]) for r in rows)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_errors_beside_those_of_no_model(folder, capsys):
+    given = "forecast", folder / "waves.refold", folder / "others.parquet", "--evaluate"
+    assert run(*given) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["40", "sequences,", "4", "ahead", "NMSE"]
+    assert [line.split()[0] for line in lines[1:]] == ["Refold", "last", "season"]
+    assert run(*given, "--json", "--season", 5, "--steps", 3, "-q") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["season"], found["steps"], found["num_sequences"]) == (5, 3, 40)
+    assert found["model"] < found["last_value"]
+
+
+def test_fit_says_how_well_it_forecasts(folder, tmp_path, capsys):
+    fit = "fit", folder / "train.parquet", "-o", tmp_path / "m.refold", "--forecast-steps", 4
+    assert run(*fit, "--latent-dim", 2, "--units", 4, "--max-epochs", 1, "--seed", 0) == 0
+    assert "Held out, 4 steps ahead: error" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("bare", [], "not to forecast. Fit one with forecast_steps=10, or `refold fit --forecast"),
+        ("waves", ["--steps", "5"], "steps is 5, and the model was fitted to forecast 4"),
+        (
+            "waves",
+            ["--alpha", "0.1"],
+            "there are none. Fit with --calibration-fraction 0.2, or give --normal",
+        ),
+        ("waves", ["--season", "3"], "--season is of --evaluate"),
+        ("waves", ["--json"], "--json is of --evaluate"),
+        ("waves", ["--evaluate", "--alpha", "0.1"], "writes no forecast"),
+        ("waves", ["--context", "0"], "context must be an integer of at least 1"),
+        ("waves", ["--picture", "-"], "so the picture cannot"),
+        ("waves", ["-o", "next.npz"], "csv"),
+    ],
+)
+def test_bad_input(folder, capsys, model, options, message):
+    assert run("forecast", folder / f"{model}.refold", folder / "new.parquet", *options) == 2
+    shown = capsys.readouterr()
+    assert message in " ".join(shown.err.split())
+    assert "Traceback" not in shown.err

@@ -1,0 +1,73 @@
+"""Forecasts without a model, and errors of forecasts, by hand."""
+
+import numpy as np
+import pytest
+
+from refold.errors import DataError, ParameterError
+from refold.evaluation import forecast_errors, last_value, pick_season, seasonal_naive
+from refold.sequences import Scaler, as_sequences, split_at
+
+NAN = float("nan")
+
+
+def test_last_value_of_each_column_where_it_was_observed():
+    before = as_sequences([np.array([[1.0, NAN], [2.0, 5.0], [NAN, 6.0]]), np.array([[3.0, NAN]])])
+    found = last_value(before, 2).to_list()
+    assert found[0].tolist() == [[2.0, 6.0], [2.0, 6.0]]
+    assert np.array_equal(found[1], [[3.0, NAN], [3.0, NAN]], equal_nan=True)
+
+
+def test_a_season_again_and_again():
+    before = as_sequences([[9.0, 1.0, 2.0, 3.0], [7.0]])
+    found = seasonal_naive(before, 5, 3).to_list()
+    assert found[0].tolist() == [1.0, 2.0, 3.0, 1.0, 2.0]
+    assert found[1].tolist() == [7.0] * 5  # shorter than a season
+
+
+def test_what_was_not_observed_a_season_ago_was_one_before():
+    before = as_sequences([[4.0, 5.0, NAN, 6.0]])
+    assert seasonal_naive(before, 2, 2).to_list()[0].tolist() == [4.0, 6.0]
+
+
+def test_an_empty_sequence_has_no_last_value():
+    assert np.isnan(last_value(as_sequences([[1.0], []]), 2).to_list()[1]).all()
+
+
+@pytest.mark.parametrize("season", [2, 5, 12])
+def test_seasons_are_found(season):
+    rng = np.random.default_rng(season)
+    pattern = rng.normal(size=season)
+    series = np.tile(pattern, 40)[: 8 * season] + 0.05 * rng.normal(size=(10, 8 * season))
+    assert pick_season(as_sequences(list(series))) == season
+
+
+def test_walks_have_no_season():
+    walks = np.random.default_rng(0).normal(size=(50, 60)).cumsum(axis=1)
+    assert pick_season(as_sequences(list(walks))) is None
+    assert pick_season(as_sequences([[1.0, 2.0], [1.0]])) is None
+
+
+def test_seasons_look_at_each_sequence_for_itself():
+    assert pick_season(as_sequences([[0.0, 1.0] * 5, [5.0, 7.0] * 5])) == 2
+
+
+def test_errors_by_hand():
+    series = as_sequences([[1.0, -1.0, 2.0, 0.0], [1.0, -1.0, 0.0, -2.0]])
+    before, after = split_at(series, 2)
+    scaler = Scaler.fit(as_sequences([[1.0, -1.0]]))  # zero and one
+    found = forecast_errors(before, after, after.with_values(after.values + 1.0), scaler, season=2)
+    assert found.model == 4 / 8
+    assert found.last_value == (3**2 + 1**2 + 1**2 + 1**2) / 8
+    assert found.seasonal_naive == (1 + 1 + 1 + 1) / 8
+    assert str(found) == ("0.5 (NMSE, 2 sequences), last value 1.5, a season of 2 steps again 0.5")
+
+
+@pytest.mark.parametrize(("steps", "season"), [(0, 1), (1, 0)])
+def test_what_cannot_be(steps, season):
+    with pytest.raises(ParameterError, match="must be a positive integer"):
+        seasonal_naive(as_sequences([[1.0]]), steps, season)
+
+
+def test_no_sequence():
+    with pytest.raises(DataError, match="no sequence"):
+        pick_season(as_sequences([[1.0]])[[]])

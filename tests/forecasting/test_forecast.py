@@ -1,0 +1,260 @@
+"""What comes next: forecasts, their bounds, and what a model that cannot says."""
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy.stats import betabinom
+
+import refold
+from refold import SequenceAutoencoder, load
+from refold.errors import DataError, ParameterError
+from refold.evaluation import conformal_margins
+from refold.sequences import Sequences, as_sequences, split_at
+
+TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "random_state": 0, "refine": 0}
+
+
+def waves(n, seed, steps=40):
+    """Sines of one period, any phase, with noise."""
+    rng = np.random.default_rng(seed)
+    phase = rng.uniform(0, 2 * np.pi, (n, 1))
+    clean = np.sin(2 * np.pi * np.arange(steps) / 8 + phase)
+    return as_sequences(list(clean + 0.1 * rng.normal(size=clean.shape)))
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return SequenceAutoencoder(**TINY, forecast_steps=5).fit(waves(300, 0))
+
+
+@pytest.fixture(scope="module")
+def calibrated():
+    return SequenceAutoencoder(**TINY, forecast_steps=5).fit(waves(300, 0)).calibrate(waves(99, 1))
+
+
+def test_sines_go_on(fitted):
+    errors = fitted.forecast_errors(waves(100, 2))
+    assert errors.season == 8
+    assert errors.model < 0.05 < errors.last_value
+    assert errors.model < errors.seasonal_naive
+    assert errors.num_sequences == 100
+
+
+def test_reconstruction_stays(fitted):
+    plain = SequenceAutoencoder(**TINY).fit(waves(300, 0))
+    assert 1 - fitted.score(waves(100, 2)) < 1.5 * (1 - plain.score(waves(100, 2)))
+
+
+def test_the_forecaster_is_a_keras_model_of_the_code(fitted):
+    series, _ = split_at(waves(3, 3), 35)
+    codes = fitted.encode(series)
+    ahead = fitted.forecaster_.predict(codes, verbose=0)
+    scaled = fitted.scaler_.inverse_transform(as_sequences(list(ahead)), None).values
+    assert np.allclose(np.concatenate(fitted.forecast(series).values), scaled[:, 0], atol=1e-5)
+
+
+def test_fewer_steps_are_the_first_ones(fitted):
+    series = waves(3, 3)
+    all_, some = fitted.forecast(series), fitted.forecast(series, 2)
+    for five, two in zip(all_.values, some.values, strict=True):
+        assert np.array_equal(five[:2], two)
+
+
+def test_company_and_padding_do_not_matter(fitted):
+    series = waves(4, 3)
+    ragged, _ = split_at(series, [40, 13, 25, 1])
+    together = fitted.forecast(ragged).values
+    alone = [fitted.forecast(ragged[[i]]).values[0] for i in range(4)]
+    assert np.allclose(np.concatenate(together), np.concatenate(alone), atol=1e-5)
+
+
+def test_of_longer_sequences_the_last_steps_are_read(fitted):
+    longer = waves(2, 4, steps=200)
+    last = split_at(longer, 200 - 35)[1]
+    assert np.allclose(fitted.forecast(longer).values, fitted.forecast(last).values)
+    some = split_at(longer, 180)[1]
+    found = fitted.forecast(longer, context=20).values
+    assert np.allclose(found, fitted.forecast(some).values)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.3])
+def test_bounds_hold_as_often_as_promised(calibrated, alpha):
+    fresh = waves(400, 5)
+    before, after = split_at(fresh, 35)
+    ahead = calibrated.forecast(before, alpha=alpha)
+    truth = after.values.reshape(400, 5)
+    outside = ((truth < ahead.lower[..., 0]) | (truth > ahead.upper[..., 0])).sum(axis=0)
+    # of 400 fresh ones, so many lie beyond a quantile of 99 others: beta-binomial
+    rank = int(np.ceil(100 * (1 - alpha)))
+    most = betabinom(400, 100 - rank, rank).ppf(1 - 1e-4)
+    assert (outside <= most).all()
+    assert (outside > 0).all()
+
+
+def test_margins_by_hand():
+    residuals = np.array([[1.0, np.nan], [3.0, 5.0], [2.0, np.nan]])
+    assert conformal_margins(residuals, 0.25).tolist() == [3.0, np.inf]
+    assert conformal_margins(residuals, 0.5).tolist() == [2.0, 5.0]
+    assert conformal_margins(np.empty((0, 2)), 0.5).tolist() == [np.inf, np.inf]
+
+
+def test_a_saved_model_forecasts_the_same(calibrated, tmp_path):
+    calibrated.save(tmp_path / "waves.refold")
+    again, series = load(tmp_path / "waves.refold"), waves(3, 3)
+    ours, theirs = calibrated.forecast(series), again.forecast(series)
+    assert np.array_equal(ours.values, theirs.values)
+    assert np.array_equal(ours.upper, theirs.upper)
+    assert again.forecast_steps == 5
+
+
+def test_what_is_set_aside_gives_bounds():
+    ae = SequenceAutoencoder(**TINY, forecast_steps=5, calibration_fraction=0.2).fit(waves(100, 0))
+    assert ae.forecast(waves(2, 1)).alpha == 0.1
+    assert ae.detect(waves(2, 1), alpha=0.1).alpha == 0.1
+
+
+def test_same_seed_same_numbers(fitted):
+    again = SequenceAutoencoder(**TINY, forecast_steps=5).fit(waves(300, 0))
+    assert np.array_equal(fitted.forecast(waves(3, 3)).values, again.forecast(waves(3, 3)).values)
+
+
+def test_words_go_on():
+    words = ["abcabcabcabc", "bcabcabcabca", "cabcabcabcab"] * 40
+    ae = SequenceAutoencoder(
+        latent_dim=8, units=32, forecast_steps=3, max_epochs=40, random_state=0, refine=0
+    ).fit(words)
+    assert ae.forecast(["abcabcabc", "bcabcabca"]).values == ["abc", "bca"]
+    errors = ae.forecast_errors(words)
+    assert errors.measure == "steps wrong"
+    assert errors.model == 0.0 < errors.last_value
+    assert (errors.season, errors.seasonal_naive) == (3, 0.0)
+
+
+def test_kinds_together_and_gaps():
+    rng = np.random.default_rng(0)
+    n, steps = 60, 12
+    number = rng.normal(size=(n, steps)).cumsum(axis=1)
+    number[rng.random((n, steps)) < 0.1] = np.nan
+    table = pa.table(
+        {
+            "id": np.repeat(np.arange(n), steps),
+            "time": np.tile(np.arange(steps), n),
+            "number": pa.array(number.ravel(), from_pandas=True),
+            "label": np.array(["up", "down"])[(np.arange(n * steps) // 2) % 2],
+        }
+    )
+    table = Sequences.from_table(table, id="id", time="time")
+    ae = SequenceAutoencoder(**TINY, forecast_steps=2, calibration_fraction=0.4).fit(table)
+    ahead = ae.forecast(table)
+    found = ahead.to_table()
+    assert found.column_names == ["id", "step", "number", "number_lower", "number_upper", "label"]
+    assert found.num_rows == 2 * n
+    assert set(found["label"].to_pylist()) <= {"up", "down"}
+    assert np.isfinite(ahead.lower[..., 0]).all()
+    assert np.isnan(ahead.lower[..., 1]).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"variational": True}, {"denoise": "0.2,steps:0.1"}, {"decoder": "autoregressive"}],
+)
+def test_beside_other_options(options):
+    ae = SequenceAutoencoder(**TINY, forecast_steps=5, **options).fit(waves(60, 0))
+    assert np.isfinite(ae.forecast(waves(3, 1)).values).all()
+
+
+def test_patches_and_discriminative_numbers():
+    ae = SequenceAutoencoder(
+        latent_dim=6, discriminative=2, patch=4, forecast_steps=7, units=8, max_epochs=2, refine=0
+    ).fit(waves(60, 0))
+    assert np.isfinite(ae.forecast(waves(3, 1)).values).all()
+
+
+def test_no_sequence(calibrated):
+    nothing = waves(3, 0)[[]]
+    ahead = calibrated.forecast(nothing)
+    assert (ahead.values, ahead.lower.shape, ahead.to_table().num_rows) == ([], (0, 5, 1), 0)
+
+
+def test_a_resumed_training_ends_the_same(tmp_path):
+    path = tmp_path / "state"
+    whole = SequenceAutoencoder(**TINY, forecast_steps=5).fit(waves(60, 0))
+
+    class Interrupts(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    ae = SequenceAutoencoder(**TINY, forecast_steps=5)
+    with pytest.raises(KeyboardInterrupt):
+        ae.fit(waves(60, 0), checkpoint=path, callbacks=[Interrupts()])
+    ae = SequenceAutoencoder(**TINY, forecast_steps=5).fit(
+        waves(60, 0), checkpoint=path, resume=True
+    )
+    assert np.array_equal(ae.forecast(waves(3, 3)).values, whole.forecast(waves(3, 3)).values)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"forecast_steps": -1}, "forecast_steps must be an integer of at least 0. Got -1."),
+        ({"forecast_steps": 40}, "the longest has 40 steps"),
+        ({"forecast_steps": 3, "scale": "sequence"}, "scale='sequence' takes the level"),
+        ({"forecast_steps": 3, "architecture": "dense"}, "is of the default model"),
+    ],
+)
+def test_bad_arguments_of_a_fit(options, message):
+    with pytest.raises(ParameterError, match=message):
+        SequenceAutoencoder(**TINY, **options).fit(waves(10, 0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 6}, "steps is 6, and the model was fitted to forecast 5"),
+        ({"steps": 0}, "steps must be an integer of at least 1. Got 0."),
+        ({"steps": 1.5}, "steps must be an integer of at least 1. Got 1.5."),
+        ({"alpha": 2}, "alpha must be a share of values beyond the bounds"),
+        ({"alpha": 0.001}, "needs at least 999 sequences .* and there are 99"),
+        ({"context": 0}, "context must be an integer of at least 1"),
+    ],
+)
+def test_bad_arguments_of_a_forecast(calibrated, options, message):
+    with pytest.raises(ParameterError, match=message):
+        calibrated.forecast(waves(2, 1), **options)
+
+
+def test_a_model_that_cannot_says_how_to_get_one():
+    ae = SequenceAutoencoder(**TINY).fit(waves(20, 0))
+    for method in (ae.forecast, ae.forecast_errors):
+        with pytest.raises(
+            ParameterError, match=r"not to forecast\. Fit one with forecast_steps=10"
+        ):
+            method(waves(2, 0))
+
+
+def test_bounds_without_calibration(fitted):
+    assert fitted.forecast(waves(2, 1)).lower is None
+    with pytest.raises(ParameterError, match=r"calibration_fraction=0\.2, or give some"):
+        fitted.forecast(waves(2, 1), alpha=0.1)
+
+
+def test_nothing_longer_than_what_is_forecast(fitted):
+    with pytest.raises(DataError, match="the longest of 2 has 5"):
+        fitted.forecast_errors(split_at(waves(2, 0), 5)[0])
+
+
+def test_a_column_that_is_called_as_a_bound():
+    table = pa.table(
+        {
+            "id": np.repeat(np.arange(20), 10),
+            "time": np.tile(np.arange(10), 20),
+            "x": np.random.default_rng(0).normal(size=200),
+            "x_lower": np.random.default_rng(1).normal(size=200),
+        }
+    )
+    table = Sequences.from_table(table, id="id", time="time")
+    ae = SequenceAutoencoder(**TINY, forecast_steps=2, calibration_fraction=0.5).fit(table)
+    with pytest.raises(refold.errors.SchemaError, match="'x_lower' has the name of a bound"):
+        ae.forecast(table).to_table()

@@ -1,0 +1,60 @@
+"""A series and its forecast, drawn."""
+
+import numpy as np
+import pytest
+
+from refold import SequenceAutoencoder, datasets, plots
+from refold.errors import DataError
+from refold.sequences import split_at
+
+
+@pytest.fixture(scope="module")
+def sines():
+    return datasets.noisy_sines(60, seed=0)
+
+
+@pytest.fixture(scope="module")
+def ahead(sines):
+    ae = SequenceAutoencoder(
+        4, units=8, forecast_steps=5, calibration_fraction=0.5, max_epochs=2, refine=0
+    ).fit(sines)
+    return ae.forecast(split_at(sines, sines.lengths - 5)[0])
+
+
+def test_a_line_goes_on_within_its_band(sines, ahead):
+    before, after = split_at(sines, sines.lengths - 5)
+    ax = plots.forecast(before, ahead, truth=after, index=-1)
+    length = len(before[-1])
+    past, came, next_, _ = ax.get_lines()
+    assert np.array_equal(past.get_ydata(), before[-1])
+    assert np.array_equal(came.get_ydata(), after[-1])
+    assert np.array_equal(next_.get_ydata(), ahead.values[-1])
+    assert next_.get_xdata().tolist() == list(range(length, length + 5))
+    assert len(ax.collections) == 1
+    assert "bounds of 90 %" in ax.get_title(loc="left")
+
+
+def test_on_given_axes(sines, ahead):
+    import matplotlib.pyplot as plt
+
+    ax = plt.figure().add_subplot()
+    assert plots.forecast(split_at(sines, sines.lengths - 5)[0], ahead, ax) is ax
+    plt.close("all")
+
+
+@pytest.mark.parametrize("index", [60, -61])
+def test_no_such_sequence(sines, ahead, index):
+    with pytest.raises(DataError, match=f"the number {index}"):
+        plots.forecast(sines, ahead, index=index)
+
+
+def test_not_a_forecast_for_each(sines, ahead):
+    with pytest.raises(DataError, match="Got 60 forecasts"):
+        plots.forecast(sines[:3], ahead)
+
+
+def test_symbols_are_no_curve():
+    words = ["abab", "baba"] * 10
+    ae = SequenceAutoencoder(2, units=4, forecast_steps=1, max_epochs=1, refine=0).fit(words)
+    with pytest.raises(DataError, match="no curve"):
+        plots.forecast(words, ae.forecast(words))
