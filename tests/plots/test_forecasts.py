@@ -28,8 +28,8 @@ def test_a_line_goes_on_within_its_band(sines, ahead):
     past, came, next_, _ = ax.get_lines()
     assert np.array_equal(past.get_ydata(), before[-1])
     assert np.array_equal(came.get_ydata(), after[-1])
-    assert np.array_equal(next_.get_ydata(), ahead.values[-1])
-    assert next_.get_xdata().tolist() == list(range(length, length + 5))
+    assert np.array_equal(next_.get_ydata(), [before[-1][-1], *ahead.values[-1]])
+    assert next_.get_xdata().tolist() == list(range(length - 1, length + 5))
     assert len(ax.collections) == 1
     assert "bounds of 90 %" in ax.get_title(loc="left")
 

@@ -79,10 +79,17 @@ def forecast(
             came = after[[index]].values[: len(future), column]
             ax.plot(future[: len(came)], came, color=colour, linewidth=1.1, alpha=0.55)
         name = schema.names[column]
-        ax.plot(future, next_.values[:, column], color=colour, linewidth=1.8, label=name)
+        # what comes hangs on the last step before, where there is one
+        last = before.values[-1:, column]
+        on = len(past) - len(last) + np.arange(len(last) + len(future))
+        coming = np.concatenate([last, next_.values[:, column]])
+        ax.plot(on, coming, color=colour, linewidth=1.8, label=name)
         if ahead.lower is not None:
-            low, high = (bound[index, :, column] for bound in (ahead.lower, ahead.upper))
-            ax.fill_between(future, low, high, color=colour, alpha=0.18, linewidth=0)
+            low, high = (
+                np.concatenate([last, bound[index, :, column]])
+                for bound in (ahead.lower, ahead.upper)
+            )
+            ax.fill_between(on, low, high, color=colour, alpha=0.18, linewidth=0)
     ax.axvline(len(past) - 0.5, color=MUTED, linewidth=0.8, linestyle=":")
     ax.set_xlim(-0.5, max(len(past) + len(future), 1) - 0.5)
     ax.set_xlabel("step")
