@@ -82,12 +82,12 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
 
     def _fit(self, X: Any, y: Any = None) -> "AutoencoderTransformer":  # noqa: ARG002
         ae = SequenceAutoencoder() if self.autoencoder is None else clone(self.autoencoder)
-        # codes are an array here, whatever is set by set_output
         self.autoencoder_ = ae.fit(Sequences.from_aeon(X))
         return self
 
     def _transform(self, X: Any, y: Any = None) -> np.ndarray:  # noqa: ARG002
-        return self.autoencoder_.encode(Sequences.from_aeon(X))
+        # of float64, as what aeon's own transformers give
+        return self.autoencoder_.encode(Sequences.from_aeon(X)).astype(np.float64)
 
     def _inverse_transform(self, X: Any, y: Any = None) -> np.ndarray | list[np.ndarray]:  # noqa: ARG002
         codes = np.asarray(X)
