@@ -1,6 +1,8 @@
 """The transformer in aeon's own pipelines, and aeon's own checks of it."""
 
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -130,6 +132,19 @@ def test_grid_search_reaches_the_autoencoder(vowels):
     search = GridSearchCV(pipeline, {name: [1, 3]}, cv=2, error_score="raise", refit=False)
     search.fit(*vowels)
     assert search.best_params_[name] == 3
+
+
+def test_without_aeon():
+    code = (
+        "import sys; sys.modules['aeon'] = None\n"
+        "from refold.errors import MissingExtraError\n"
+        "try: import refold.for_aeon\nexcept MissingExtraError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == (
+        "refold.for_aeon needs the package 'aeon', which is not installed. "
+        "Install it with: pip install 'refold[aeon]'\n"
+    )
 
 
 def test_pickle(fitted, unequal):
