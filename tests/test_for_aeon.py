@@ -18,7 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
 from refold import SequenceAutoencoder
-from refold.errors import DataError
+from refold.errors import DataError, ParameterError
 from refold.for_aeon import AutoencoderTransformer
 
 INVERSE = "check_transform_inverse_transform_equivalent"
@@ -83,6 +83,11 @@ def test_inverse_gives_the_layout_of_aeon(fitted, unequal):
 def test_codes_of_several_channels_are_refused(fitted):
     with pytest.raises(DataError, match=r"Got codes of 2 channels, shape \(3, 2, 4\)"):
         fitted.inverse_transform(np.ones((3, 2, 4)) + np.arange(4))
+
+
+def test_arguments_are_checked_in_fit(unequal):
+    with pytest.raises(ParameterError, match=r"must be a SequenceAutoencoder, or None\. Got 16;"):
+        AutoencoderTransformer(16).fit(unequal)
 
 
 def test_inverse_of_equal_lengths_is_an_array(vowels):

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 
 from refold._optional import optional
-from refold.errors import DataError
+from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.sequences import Sequences
 
@@ -81,7 +81,13 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         super().__init__()
 
     def _fit(self, X: Any, y: Any = None) -> "AutoencoderTransformer":  # noqa: ARG002
-        ae = SequenceAutoencoder() if self.autoencoder is None else clone(self.autoencoder)
+        ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
+        if not isinstance(ae, SequenceAutoencoder):
+            raise ParameterError(
+                f"autoencoder must be a SequenceAutoencoder, or None. Got {repr(ae)[:60]}; "
+                "SequenceAutoencoder(latent_dim=16) has 16 numbers a code."
+            )
+        ae = clone(ae)
         self.autoencoder_ = ae.fit(Sequences.from_aeon(X))
         return self
 

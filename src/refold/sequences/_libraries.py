@@ -113,14 +113,13 @@ def _remark_on_axes(x: np.ndarray, layout: str, other: str) -> None:
     if x.dtype.kind != "f" or x.shape[2] < 2:
         return
     missing = np.isnan(x)
-    features = missing.all(axis=1)
-    trailing = (np.diff(features.astype(np.int8), axis=1) >= 0).all() and not features[:, 0].any()
-    if features.any() and not features.all(axis=0).any() and trailing:
-        if missing.all(axis=2).any():
-            return
+    features, steps = np.all(missing, axis=1), np.all(missing, axis=2)
+    trailing = np.all(features[:, 1:] >= features[:, :-1]) and not np.any(features[:, 0])
+    whole = not np.any(steps) and not np.any(np.all(features, axis=0))
+    if trailing and whole and np.any(features):
         warnings.warn(
-            f"{int(features.any(axis=1).sum())} of {len(x)} cases miss their last channels "
-            f"throughout, and none ends early. That looks like padding, with the axes swapped: "
+            f"{int(np.any(features, axis=1).sum())} of {len(x)} cases miss their last channels "
+            "throughout, and none ends early. That looks like padding, with the axes swapped: "
             f"expected {layout}, and Sequences.{other} has the other order.",
             UserWarning,
             stacklevel=5,
