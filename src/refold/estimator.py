@@ -459,6 +459,7 @@ class SequenceAutoencoder(
         tags.input_tags.three_d_array = True
         tags.input_tags.string = True
         tags.target_tags.required = False
+        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

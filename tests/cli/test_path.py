@@ -144,6 +144,18 @@ def test_pipes_of_processes_give_what_files_give(folder, codes):
     assert len(decoded.stdout.splitlines()) == NUM
 
 
+def test_ts_files_all_the_way(tmp_path, capfdbinary):
+    data, model, back = (str(tmp_path / name) for name in ("sines.ts", "sines.refold", "back.ts"))
+    assert main(["data", "noisy-sines", "-n", "12", "-o", data, "-q"]) == 0
+    settings = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--seed", "0", "-q"]
+    assert main(["fit", data, "-o", model, *settings]) == 0
+    assert main(["reconstruct", model, data, "-o", back, "-q"]) == 0
+    assert len(read(back)) == 12
+    capfdbinary.readouterr()
+    assert main(["reconstruct", model, data, "--output-format", "ts", "-q"]) == 0
+    assert capfdbinary.readouterr().out == Path(back).read_bytes()
+
+
 def test_a_closed_pipe_is_no_error():
     command = [sys.executable, "-m", "refold", "data", "moving-ones", "-n", "20000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -29,6 +29,9 @@ def folder(tmp_path_factory):
         for i, one in enumerate(series)
     ]
     (folder / "lines.jsonl").write_text("\n".join(lines))
+    cases = [",".join(map(str, one.ravel())) + f":{kind[i]}" for i, one in enumerate(series)]
+    header = "@timeStamps false\n@classLabel true 0 1\n@data\n"
+    (folder / "cases.ts").write_text(header + "\n".join(cases))
     options = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--seed", "0", "-q"]
     fit = ["fit", str(folder / "data.parquet"), "-o", str(folder / "model.refold"), *options]
     assert main(fit) == 0
@@ -42,6 +45,14 @@ def test_a_label_of_the_file_of_the_sequences(folder, capsys, name):
     assert "Refold" in shown.out
     assert "100.0 %" in shown.out
     assert "2 labels, 5 folds; the most frequent label alone gets 50.0 %" in shown.err
+
+
+def test_a_label_of_a_ts_file(folder, capsys):
+    given = [str(folder / "model.refold"), str(folder / "cases.ts"), "-q", "--json", "--label"]
+    assert main(["probe", *given, "label"]) == 0
+    assert json.loads(capsys.readouterr().out)["Refold"]["accuracy"] == 1.0
+    assert main(["probe", *given, "kind"]) == 2
+    assert "cases.ts has no column 'kind'. It has label." in capsys.readouterr().err
 
 
 def test_labels_of_another_file_as_json(folder, tmp_path, capsys):

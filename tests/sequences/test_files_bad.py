@@ -14,7 +14,7 @@ from refold.datasets import japanese_vowels, ramps
 from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
 from refold.sequences import FileAccessError, MissingFileError, read, write
 
-SUFFIXES = ["parquet", "csv", "jsonl", "npz", "npy", "txt"]
+SUFFIXES = ["parquet", "csv", "jsonl", "npz", "npy", "txt", "ts"]
 
 
 def array_bytes(array: np.ndarray) -> bytes:

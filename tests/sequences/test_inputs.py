@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import scipy.sparse
 
 from refold.errors import DataError, SchemaError
 from refold.sequences import Sequences, as_sequences, concatenate
@@ -109,3 +110,10 @@ def test_concatenate_keeps_unknown_labels_unknown():
 def test_sets_that_do_not_fit(parts, error, message):
     with pytest.raises(error, match=message):
         concatenate(parts)
+
+
+def test_sparse_and_complex_data():
+    with pytest.raises(DataError, match=r"Sparse data is not supported: got a csr_matrix of shape"):
+        as_sequences(scipy.sparse.csr_matrix(np.eye(3)))
+    with pytest.raises(DataError, match="Complex data not supported: column 'x0' holds complex128"):
+        as_sequences(np.ones((2, 3), complex))

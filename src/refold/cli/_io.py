@@ -28,13 +28,13 @@ __all__ = [
 ]
 
 STREAM = "-"
-DATA_FORMATS = ("parquet", "csv", "jsonl", "npz", "npy", "txt")
+DATA_FORMATS = ("parquet", "csv", "jsonl", "npz", "npy", "txt", "ts")
 CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
 MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
 ALIASES = {"pq": "parquet", "ndjson": "jsonl"}
-TEXT_FORMATS = ("csv", "jsonl", "txt")
+TEXT_FORMATS = ("csv", "jsonl", "txt", "ts")
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,11 @@ def encode_column(
             f"Column {name!r} holds dates or durations. Give it as time=, leave it out, "
             "or turn it into numbers."
         )
+    if raw.dtype.kind == "c":
+        raise DataError(
+            f"Complex data not supported: column {name!r} holds {raw.dtype} values. Give real and "
+            "imaginary part, or amount and angle, as two columns."
+        )
     if raw.dtype.kind not in "biuf":
         raise DataError(f"Column {name!r} holds {raw.dtype} values. Expected real numbers or text.")
     if kind == "categorical":

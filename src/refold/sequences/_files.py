@@ -1,4 +1,4 @@
-"""The two doors to files: `read` and `write`, for six formats, on paths and binary streams."""
+"""The two doors to files: `read` and `write`, for seven formats, on paths and binary streams."""
 
 import os
 import warnings
@@ -20,6 +20,8 @@ from refold.sequences._npy import read_npy, read_npz, write_npy, write_npz
 from refold.sequences._parquet import read_parquet, write_parquet
 from refold.sequences._sequences import Sequences
 from refold.sequences._text import read_text, write_text
+from refold.sequences._ts import read_ts
+from refold.sequences._ts_write import write_ts
 
 __all__ = ["read", "write"]
 
@@ -30,6 +32,7 @@ READERS: dict[str, tuple[Callable[..., Sequences], frozenset[str]]] = {
     "npz": (read_npz, frozenset({"kinds"})),
     "npy": (read_npy, frozenset({"kinds"})),
     "txt": (read_text, frozenset({"unit"})),
+    "ts": (read_ts, frozenset({"kinds"})),
 }
 WRITERS: dict[str, tuple[Callable[..., bytes], tuple[str, ...]]] = {
     "parquet": (write_parquet, ("list", "long")),
@@ -38,6 +41,7 @@ WRITERS: dict[str, tuple[Callable[..., bytes], tuple[str, ...]]] = {
     "npz": (write_npz, ()),
     "npy": (write_npy, ()),
     "txt": (write_text, ()),
+    "ts": (write_ts, ()),
 }
 UNITS = ("characters", "words")
 
@@ -58,7 +62,7 @@ def read(
     ----------
     path : str, PathLike or binary stream
         The file. Its suffix says what it is: ``.parquet``, ``.csv``, ``.jsonl``, ``.npz``,
-        ``.npy`` or ``.txt``.
+        ``.npy``, ``.txt`` or ``.ts``.
     id : str, optional
         The column that tells sequences apart, of Parquet, CSV and JSON lines; ``"id"`` where
         there is such a column.
@@ -72,8 +76,8 @@ def read(
     unit : {"characters", "words"}, optional
         What a line of text is cut into; characters by default.
     format : str, optional
-        ``"parquet"``, ``"csv"``, ``"jsonl"``, ``"npz"``, ``"npy"`` or ``"txt"``, where the suffix
-        does not say. A stream needs it.
+        ``"parquet"``, ``"csv"``, ``"jsonl"``, ``"npz"``, ``"npy"``, ``"txt"`` or ``"ts"``, where
+        the suffix does not say. A stream needs it.
 
     Returns
     -------

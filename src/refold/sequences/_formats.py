@@ -14,6 +14,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "npz": (".npz",),
     "npy": (".npy",),
     "txt": (".txt",),
+    "ts": (".ts",),
 }
 BINARY = {"parquet": b"PAR1", "npz": b"PK\x03\x04", "npy": b"\x93NUMPY"}
 

@@ -63,6 +63,11 @@ def _convert(x: Any, kinds: Kinds, names: Sequence[str] | None) -> Sequences:
             "Got a Scan, which may be larger than memory. Take its blocks one by one, "
             "`for block in scan`, or some sequences, scan.take(indices)."
         )
+    if hasattr(x, "tocoo"):
+        raise DataError(
+            f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
+            "a list of sequences, an array or a table; x.toarray() is an array."
+        )
     if is_table(x):
         return Sequences.from_arrow(x, columns=names, kinds=kinds)
     if hasattr(x, "__array__") and not isinstance(x, list | tuple):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,14 @@ from refold.sequences._access import decode_utf8, read_bytes
 from refold.sequences._formats import check_content, format_of
 from refold.sequences._jsonl import parse_lines
 from refold.sequences._sequences import Sequences
+from refold.sequences._ts import ts_cases
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["read_labels"]
+
+INTEGER = re.compile(r"(0|-?[1-9]\d{0,17})$")  # as in CSV: 007 stays text
 
 
 def read_labels(
@@ -33,9 +37,9 @@ def read_labels(
     Parameters
     ----------
     path : path
-        Parquet or CSV, one row a step or one a sequence; or JSON lines of objects.
+        Parquet or CSV, one row a step or one a sequence; JSON lines of objects; or a ``.ts`` file.
     label : str
-        The column.
+        The column; ``"label"`` of a ``.ts`` file, whose cases end in one without a name.
     sequences : Sequences
         Whose labels are wanted.
     id : str, optional
@@ -72,7 +76,7 @@ def read_labels(
     if chosen not in _READERS:
         raise ParameterError(
             f"{name} has no column of labels, as .{chosen} files have no columns. Give labels in a "
-            ".parquet, .csv or .jsonl file, with the ids of the sequences."
+            ".parquet, .csv or .jsonl file, with the ids of the sequences, or in a .ts file."
         )
     data = read_bytes(path, name)
     check_content(data, chosen, name)
@@ -149,6 +153,21 @@ def _jsonl(data: bytes, name: str, label: str, identity: str | None) -> tuple[li
     return ids, values
 
 
+def _ts(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
+    header, cases = ts_cases(data, name)
+    if identity is not None:
+        raise SchemaError(
+            f"{name} has no ids: the cases of a .ts file count from 0. Leave id= out."
+        )
+    if not header.labelled:
+        raise SchemaError(f"{name} has no labels, as its header says by @classLabel false.")
+    _check(["label"], name, label, None)
+    labels = [case.label for case in cases]
+    if all(one is None or INTEGER.match(one) for one in labels):
+        return list(range(len(labels))), [None if one is None else int(one) for one in labels]
+    return list(range(len(labels))), labels
+
+
 def _check_single(values: list, name: str, label: str) -> None:
     if any(isinstance(value, list | dict) for value in values):
         raise SchemaError(f"{name}: column {label!r} holds lists. A label is one value a sequence.")
@@ -162,4 +181,4 @@ def _check(names: list[str], where: str, label: str, identity: str | None) -> No
             raise SchemaError(f"{where} has no column {wanted!r}. It has {', '.join(names)}.")
 
 
-_READERS = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl}
+_READERS = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl, "ts": _ts}

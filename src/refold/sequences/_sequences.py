@@ -18,12 +18,13 @@ from refold.sequences._parts import Parts, Places
 from refold.sequences._schema import Column, Schema, default_names
 from refold.sequences._tables import table_from_parts
 from refold.sequences._ways_in import WaysIn
+from refold.sequences._ways_libraries import LibraryWays
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class Sequences(WaysIn):
+class Sequences(WaysIn, LibraryWays):
     """Sequences of any lengths over the same columns.
 
     Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]``. Lengths are data: a step of zeros or a

@@ -1,0 +1,115 @@
+"""The autoencoder as a collection transformer of aeon, for its pipelines and grid searches.
+
+Knows aeon, whose import takes seconds; nothing else in the house does.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+
+from refold._optional import optional
+from refold.errors import DataError, ParameterError
+from refold.estimator import SequenceAutoencoder
+from refold.sequences import Sequences
+
+if TYPE_CHECKING:
+    from aeon.transformations.collection import (
+        BaseCollectionTransformer,
+        CollectionInverseTransformerMixin,
+    )
+else:
+    _collection = optional(
+        "aeon.transformations.collection", extra="aeon", purpose="refold.for_aeon"
+    )
+    BaseCollectionTransformer = _collection.BaseCollectionTransformer
+    CollectionInverseTransformerMixin = _collection.CollectionInverseTransformerMixin
+
+__all__ = ["AutoencoderTransformer"]
+
+
+class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTransformer):
+    """Series to codes of one size and back, as a collection transformer of aeon.
+
+    ``transform`` gives an array of shape (n_cases, width of the code), which scikit-learn's
+    estimators take as a table, and aeon's classifiers, regressors and clusterers as a collection
+    of univariate series. ``inverse_transform`` decodes codes, with the lengths that they hold.
+
+    Parameters
+    ----------
+    autoencoder : SequenceAutoencoder, optional
+        What is fitted: a copy of it, which is left as it is. The default one by default.
+
+    Attributes
+    ----------
+    autoencoder_ : SequenceAutoencoder
+        The fitted one.
+
+    Raises
+    ------
+    MissingExtraError
+        On import, if aeon is not installed.
+
+    See Also
+    --------
+    refold.sequences.Sequences.from_aeon : What is padding, and what is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from refold import SequenceAutoencoder
+    >>> from refold.for_aeon import AutoencoderTransformer
+    >>> X = [np.random.default_rng(i).normal(size=(2, 5 + i % 3)) for i in range(12)]
+    >>> ae = SequenceAutoencoder(latent_dim=3, units=4, max_epochs=1, random_state=0)
+    >>> transformer = AutoencoderTransformer(ae)
+    >>> codes = transformer.fit_transform(X)
+    >>> codes.shape, transformer.inverse_transform(codes)[0].shape[0]
+    ((12, 3), 2)
+    """
+
+    _tags = {  # noqa: RUF012  (aeon's convention)
+        "X_inner_type": ["np-list", "numpy3D"],
+        "output_data_type": "Tabular",
+        "capability:multivariate": True,
+        "capability:unequal_length": True,
+        "capability:missing_values": True,
+        "capability:inverse_transform": True,
+    }
+
+    def __init__(self, autoencoder: SequenceAutoencoder | None = None) -> None:
+        self.autoencoder = autoencoder
+        super().__init__()
+
+    def _fit(self, X: Any, y: Any = None) -> "AutoencoderTransformer":  # noqa: ARG002
+        ae: Any = SequenceAutoencoder() if self.autoencoder is None else self.autoencoder
+        if not isinstance(ae, SequenceAutoencoder):
+            raise ParameterError(
+                f"autoencoder must be a SequenceAutoencoder, or None. Got {repr(ae)[:60]}; "
+                "SequenceAutoencoder(latent_dim=16) has 16 numbers a code."
+            )
+        ae = clone(ae)
+        self.autoencoder_ = ae.fit(Sequences.from_aeon(X))
+        return self
+
+    def _transform(self, X: Any, y: Any = None) -> np.ndarray:  # noqa: ARG002
+        # of float64, as what aeon's own transformers give
+        return self.autoencoder_.encode(Sequences.from_aeon(X)).astype(np.float64)
+
+    def _inverse_transform(self, X: Any, y: Any = None) -> np.ndarray | list[np.ndarray]:  # noqa: ARG002
+        codes = np.asarray(X)
+        if codes.ndim == 3:
+            if codes.shape[1] != 1:
+                raise DataError(
+                    f"Got codes of {codes.shape[1]} channels, shape {codes.shape}. Expected one "
+                    "code a case, as transform gives them."
+                )
+            codes = codes[:, 0]
+        return Sequences.from_list(self.autoencoder_.inverse_transform(codes)).to_aeon()
+
+    @classmethod
+    def _get_test_params(cls, parameter_set: str = "default") -> dict[str, Any]:  # noqa: ARG003
+        """Return arguments with which aeon's own checks are quick."""
+        tiny = SequenceAutoencoder(
+            latent_dim=2, units=4, max_epochs=1, validation_fraction=0.0, refine=0, random_state=0
+        )
+        return {"autoencoder": tiny}

@@ -1,0 +1,129 @@
+"""The header of a ``.ts`` file: which tags there are, and what they say of the data."""
+
+from typing import NamedTuple
+
+from refold.errors import FileFormatError
+
+__all__ = ["Header", "read_header"]
+
+BOOLEANS = ("timestamps", "missing", "univariate", "equallength", "targetlabel")
+COUNTS = ("dimensions", "serieslength")
+KNOWN = (
+    "problemName, timeStamps, missing, univariate, dimensions, equalLength, seriesLength, "
+    "classLabel, targetLabel, data"
+)
+
+
+class Header(NamedTuple):
+    """What the tags say that reading the data needs."""
+
+    line: int  # of @data
+    stamped: bool  # values are (time,value) pairs
+    equal: bool  # all cases are of one length
+    length: int | None
+    dimensions: int | None
+    labelled: bool
+    labels: tuple[str, ...]  # empty where any will do
+
+
+def read_header(lines: list[str], name: str) -> Header:
+    """Read the tags up to ``@data``; lines that begin with ``#`` or ``%`` are comments.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no ``@data``, a tag is unknown or says nothing that it can, two contradict
+        each other, or none says whether cases have labels.
+    """
+    said: dict[str, tuple[int, list[str]]] = {}
+    for number, text in enumerate(lines, start=1):
+        line = text.strip()
+        if not line or line[0] in "#%":
+            continue
+        tag, *words = line.split()
+        key = _key(tag, f"{name}, line {number}")
+        if key in said and said[key][1] != words and key != "problemname":
+            raise FileFormatError(
+                f"{name}, line {number}: {tag} says otherwise than on line {said[key][0]}."
+            )
+        said[key] = number, words
+        if key == "data":
+            if words:
+                raise FileFormatError(
+                    f"{name}, line {number}: nothing may stand behind @data. Got {words[0][:40]!r}."
+                )
+            return _header(said, name)
+    raise FileFormatError(f"{name} has no line @data, behind which a .ts file has its cases.")
+
+
+def _key(tag: str, place: str) -> str:
+    if not tag.startswith("@"):
+        raise FileFormatError(
+            f"{place}: expected a tag that begins with @, as @data comes before the cases. "
+            f"Got {tag[:40]!r}."
+        )
+    key = tag[1:].lower()
+    key = "dimensions" if key == "dimension" else key
+    if key not in KNOWN.lower().split(", "):
+        raise FileFormatError(f"{place}: the tag {tag[:40]!r} is unknown. Known: {KNOWN}.")
+    return key
+
+
+def _header(said: dict[str, tuple[int, list[str]]], name: str) -> Header:
+    flags = {key: _boolean(said, key, name) for key in BOOLEANS}
+    counts = {key: _count(said, key, name) for key in COUNTS}
+    labelled, labels = _labels(said, name)
+    if "classlabel" not in said and "targetlabel" not in said:
+        raise FileFormatError(
+            f"{name} has neither @classLabel nor @targetLabel, so that nothing says whether cases "
+            "end in a label. Add @classLabel false, or true and the labels."
+        )
+    dimensions = counts["dimensions"]
+    if flags["univariate"] and dimensions not in (None, 1):
+        line = said["dimensions"][0]
+        raise FileFormatError(
+            f"{name}, line {line}: {dimensions} dimensions, but @univariate is true."
+        )
+    return Header(
+        line=said["data"][0],
+        stamped=bool(flags["timestamps"]),
+        equal=bool(flags["equallength"]),
+        length=counts["serieslength"] if flags["equallength"] else None,
+        dimensions=1 if flags["univariate"] else dimensions,
+        labelled=labelled or bool(flags["targetlabel"]),
+        labels=labels,
+    )
+
+
+def _boolean(said: dict[str, tuple[int, list[str]]], key: str, name: str) -> bool | None:
+    if key not in said:
+        return None
+    line, words = said[key]
+    if len(words) != 1 or words[0].lower() not in {"true", "false"}:
+        raise FileFormatError(
+            f"{name}, line {line}: expected true or false. Got {' '.join(words)[:40]!r}."
+        )
+    return words[0].lower() == "true"
+
+
+def _count(said: dict[str, tuple[int, list[str]]], key: str, name: str) -> int | None:
+    if key not in said:
+        return None
+    line, words = said[key]
+    if len(words) != 1 or not words[0].isdecimal() or int(words[0]) < 1:
+        raise FileFormatError(
+            f"{name}, line {line}: expected a whole number above 0. Got {' '.join(words)[:40]!r}."
+        )
+    return int(words[0])
+
+
+def _labels(said: dict[str, tuple[int, list[str]]], name: str) -> tuple[bool, tuple[str, ...]]:
+    if "classlabel" not in said:
+        return False, ()
+    line, words = said["classlabel"]
+    if not words or words[0].lower() not in {"true", "false"}:
+        raise FileFormatError(
+            f"{name}, line {line}: expected true and the labels, or false. "
+            f"Got {' '.join(words)[:40]!r}."
+        )
+    return words[0].lower() == "true", tuple(words[1:])

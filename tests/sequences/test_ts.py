@@ -1,0 +1,231 @@
+""".ts files: those that aeon carries are read as aeon reads them, and wrong lines are named."""
+
+import io
+from pathlib import Path
+
+import aeon.datasets
+import numpy as np
+import pytest
+from aeon.datasets import load_from_ts_file
+
+from refold.datasets import japanese_vowels
+from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
+from refold.sequences import Sequences, read, read_labels, write
+
+FOLDER = Path(aeon.datasets.__file__).parent / "data"
+FILES = [
+    "ArrowHead/ArrowHead_TRAIN.ts",
+    "BasicMotions/BasicMotions_TRAIN.ts",
+    "CardanoSentiment/CardanoSentiment_TRAIN.ts",
+    "Covid3Month/Covid3Month_TEST.ts",
+    "Covid3Month_disc/Covid3Month_disc_TRAIN.ts",
+    "GunPoint/GunPoint_TRAIN.ts",
+    "ItalyPowerDemand/ItalyPowerDemand_TRAIN.ts",
+    "JapaneseVowels/JapaneseVowels_TRAIN.ts",
+    "PickupGestureWiimoteZ/PickupGestureWiimoteZ_TEST.ts",
+    "UnitTest/UnitTest_TEST.ts",
+    "UnitTest/UnitTestTimeStamps_TRAIN.ts",
+]
+HEADER = "@problemName two\n@timeStamps false\n@classLabel true a b\n@data\n"
+
+
+def read_ts(text: str | bytes, **options) -> Sequences:
+    data = text.encode() if isinstance(text, str) else text
+    return read(io.BytesIO(data), format="ts", **options)
+
+
+def same(sequences: Sequences, X) -> None:
+    assert len(X) == len(sequences)
+    for case, values in zip(X, sequences, strict=True):
+        np.testing.assert_array_equal(values.reshape(len(values), -1), case.T)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_as_aeon_reads_them(name):
+    X, y = load_from_ts_file(str(FOLDER / name))
+    sequences = read(FOLDER / name)
+    same(sequences, X)
+    same(Sequences.from_aeon(X), X)
+    labels = read_labels(FOLDER / name, "label", sequences)
+    if y.dtype.kind == "f":
+        np.testing.assert_array_equal(labels.astype(float), y)
+    else:
+        assert [str(label).lower() for label in labels] == y.tolist()
+
+
+def test_as_shipped():
+    ours = japanese_vowels()
+    theirs = read(FOLDER / "JapaneseVowels" / "JapaneseVowels_TRAIN.ts")
+    np.testing.assert_array_equal(ours.train.lengths, theirs.lengths)
+    np.testing.assert_allclose(ours.train.values, theirs.values, atol=1e-6)
+
+
+def test_missing_values_and_unequal_lengths(tmp_path):
+    path = tmp_path / "gaps.ts"
+    path.write_text(
+        "\ufeff# a comment\r\n%another\r\n\r\n@TIMESTAMPS FALSE\r\n@missing true\r\n"
+        "@univariate false\r\n@dimension 2\r\n@equalLength false\r\n@classLabel true Up down\r\n"
+        "@data\r\n 1, ?,3 : 4,NaN,? : Up\r\n\r\n# between\r\n?:?:?\r\n5e-1,-2:.5,+3:down\r\n",
+        encoding="utf-8",
+    )
+    sequences = read(path)
+    assert sequences.lengths.tolist() == [3, 1, 2]
+    np.testing.assert_array_equal(
+        sequences.values,
+        [[1, 4], [np.nan, np.nan], [3, np.nan], [np.nan, np.nan], [0.5, 0.5], [-2, 3]],
+    )
+    X, _ = load_from_ts_file(_without_comments(path))
+    same(sequences, X)
+    assert read_labels(path, "label", sequences[[0, 2]]).tolist() == ["Up", "down"]
+    with pytest.raises(DataError, match=r"gaps\.ts has no 'label' for the sequence of id 1\."):
+        read_labels(path, "label", sequences)
+
+
+def _without_comments(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    kept = [line for line in lines if line and line[0] not in "#%"]
+    path.with_name("plain.ts").write_text("\n".join(kept) + "\n")
+    return str(path.with_name("plain.ts"))
+
+
+def test_series_arrays_and_kinds():
+    assert read_ts("@classLabel false\n@data\n1,0,1\n0\n").schema.layout == "series"
+    assert read_ts("@classLabel false\n@data\n1,0,1\n0\n").schema.columns[0].kind == "binary"
+    forced = read_ts("@classLabel false\n@data\n1:0\n0:0\n", kinds="numeric")
+    assert [column.kind for column in forced.schema.columns] == ["numeric", "numeric"]
+    assert forced.schema.layout == "array"
+    assert forced.schema.names == ("x0", "x1")
+
+
+def test_dimensions_without_values_are_an_empty_sequence():
+    assert read_ts(HEADER + "1:2:a\n::b\n").lengths.tolist() == [1, 0]
+
+
+def test_time_stamps():
+    header = "@timeStamps true\n@targetLabel true\n@data\n"
+    stamped = read_ts(header + "(0, 1.5),(10,?) : (0,3),(10,4):0.5\n(2,5):(2,6):?\n")
+    np.testing.assert_array_equal(stamped.values, [[1.5, 3], [np.nan, 4], [5, 6]])
+    assert stamped.lengths.tolist() == [2, 1]
+    header = "@timeStamps true\n@classLabel false\n@data\n"
+    unlabelled = read_ts(header + "(2001-01-01 10:00:00,1):(2001-01-01 10:00:00,2)\n")
+    assert unlabelled.values.tolist() == [[1, 2]]
+
+
+def test_labels_that_are_integers(tmp_path):
+    path = tmp_path / "labels.ts"
+    path.write_text("@classLabel true 1 -2\n@data\n1:-2\n2:1\n")
+    labels = read_labels(path, "label", read(path))
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [-2, 1]
+    path.write_text("@classLabel true\n@data\n1:007\n2:1\n")
+    assert read_labels(path, "label", read(path)).tolist() == ["007", "1"]
+
+
+def test_labels_under_another_name(tmp_path):
+    path = tmp_path / "labels.ts"
+    path.write_text("@classLabel true a\n@data\n1:a\n")
+    sequences = read(path)
+    with pytest.raises(SchemaError, match=r"labels\.ts has no column 'who'\. It has label\."):
+        read_labels(path, "who", sequences)
+    with pytest.raises(SchemaError, match=r"the cases of a \.ts file count from 0"):
+        read_labels(path, "label", sequences, id="id")
+    path.write_text("@classLabel false\n@data\n1\n")
+    with pytest.raises(SchemaError, match="has no labels, as its header says by @classLabel false"):
+        read_labels(path, "label", sequences)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("@classLabel false\n1,2\n", "line 2: expected a tag that begins with @.* Got '1,2'"),
+        ("@classLabel false\n", "has no line @data"),
+        ("@classLabel false\n@data\n\n# end\n", "has no cases after @data"),
+        ("@classLabel false\n@data 1\n1\n", "line 2: nothing may stand behind @data. Got '1'"),
+        ("@timeStamps false\n@data\n1\n", "has neither @classLabel nor @targetLabel"),
+        ("@clasLabel false\n@data\n1\n", "line 1: the tag '@clasLabel' is unknown. Known: prob"),
+        ("@classLabel perhaps\n@data\n1\n", "line 1: expected true and the labels, or false. Got"),
+        ("@missing\n@classLabel false\n@data\n1\n", "line 1: expected true or false. Got ''"),
+        ("@dimensions none\n@classLabel false\n@data\n", "expected a whole number above 0. Got 'n"),
+        ("@missing true\n@missing false\n", "line 2: @missing says otherwise than on line 1"),
+        (
+            "@univariate true\n@dimensions 2\n@classLabel false\n@data\n1:2\n",
+            "line 2: 2 dimensions, but @univariate is true",
+        ),
+        (HEADER + "1:a\n1:2:b\n", "line 6 has 2 dimensions and a label, but line 5 has 1"),
+        (
+            "@univariate true\n@classLabel false\n@data\n1:2\n",
+            "line 4 has 2 dimensions, but the header says 1",
+        ),
+        ("@dimensions 2\n" + HEADER + "1:a\n", "line 6 has 1 dimension and a label, but the hea"),
+        (HEADER + "1,2:3:a\n", "line 5, dimension 1 has 1 values, but dimension 0 has 2"),
+        (HEADER + "1,x:a\n", "line 5, dimension 0, value 1 is 'x', which is no number. Write ?"),
+        (HEADER + "1,1_0:a\n", "line 5, dimension 0, value 1 is '1_0', which is no number"),
+        (HEADER + "1,,2:a\n", "line 5, dimension 0, value 1 is empty. Write ?"),
+        (HEADER + "1,2,:a\n", "line 5, dimension 0, value 2 is empty"),
+        (HEADER + "1:a\n1:c\n", "line 6 has the label 'c', which @classLabel does not list: a, b"),
+        (HEADER + "1:\n", "line 5 has no label behind its last ':'. Write .? for none"),
+        (HEADER + "1:a\n0.5,0.\n", "line 6 has the label '0.5,0.', which @classLabel does not"),
+        ("@targetLabel true\n@data\n0.5,0.\n", "line 3 is '0.5,0.', without a ':'.* cut short"),
+        (
+            "@equalLength true\n@seriesLength 3\n@classLabel false\n@data\n1,2\n",
+            "line 5 has 2 values a dimension, but @seriesLength says 3",
+        ),
+        (
+            "@equalLength true\n@classLabel false\n@data\n1,2\n1\n",
+            "line 5 has 1 values a dimension, but line 4 has 2. Write @equalLength false",
+        ),
+        (
+            "@timeStamps true\n@classLabel false\n@data\n1,2\n",
+            r"line 4, dimension 0 is '1,2'. Expected \(time,value\) pairs",
+        ),
+        (
+            "@timeStamps true\n@classLabel false\n@data\n(0,1):(1,1)\n",
+            "line 4, dimension 1 has other times than dimension 0",
+        ),
+        (
+            "@timeStamps true\n@classLabel false\n@data\n(9,1),(10,1),(3,1)\n",
+            "line 4, dimension 0: the time '3' comes after '10'. Times must ascend",
+        ),
+        (HEADER + "1,inf:a\n", "Got an infinite value at sequence 0, step 1, column 'x0'"),
+    ],
+)
+def test_wrong_lines_are_named(text, message):
+    with pytest.raises(RefoldError, match=rf"^The stream.*{message}"):
+        read_ts(text)
+
+
+def test_other_arguments_are_refused():
+    with pytest.raises(ParameterError, match="columns= does not apply to the format ts"):
+        read_ts(HEADER + "1:a\n", columns=["x0"])
+
+
+def test_bytes_that_are_no_text():
+    with pytest.raises(FileFormatError, match="The stream is not a ts file, which is text"):
+        read_ts(HEADER + "1:a\n\0")
+    with pytest.raises(FileFormatError, match="line 5: byte 0xff is not UTF-8"):
+        read_ts(HEADER.encode() + b"1:\xff\n")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("features", [1, 3])
+@pytest.mark.parametrize("equal", [True, False])
+def test_written_files_come_back(tmp_path, dtype, features, equal):
+    rng = np.random.default_rng(0)
+    cases = [rng.normal(size=(5 if equal else 3 + i, features)).astype(dtype) for i in range(4)]
+    cases[1][2, 0] = np.nan
+    path = tmp_path / "back.ts"
+    write(cases, path)
+    back = read(path)
+    np.testing.assert_array_equal(back.values.astype(dtype), np.concatenate(cases))
+    X, _ = load_from_ts_file(str(path))
+    same(back, X)
+    assert isinstance(X, list) != equal
+
+
+def test_what_cannot_be_written():
+    with pytest.raises(SchemaError, match=r"Column 'token' is categorical, and a \.ts file holds"):
+        write(["ab"], io.BytesIO(), format="ts")
+    with pytest.raises(DataError, match=r"The sequence with id 1 is empty, which a \.ts file cann"):
+        write([[1.0], []], io.BytesIO(), format="ts")
+    with pytest.raises(DataError, match=r"There is no sequence, and a \.ts file needs at least"):
+        write(Sequences.from_list([[1.0]])[:0], io.BytesIO(), format="ts")

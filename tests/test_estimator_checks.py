@@ -1,0 +1,35 @@
+"""scikit-learn's own checks of an estimator; those that do not apply to sequences, with reasons.
+
+The checks give arrays of shape (n_samples, n_features), which here are series of one feature and
+as many steps. An expected failure that passes is one.
+"""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from refold import SequenceAutoencoder
+
+COLUMNS = "n_features_in_ is the number of features of a step; the columns of the array are steps"
+EXPECTED = {
+    "check_n_features_in": COLUMNS,
+    "check_n_features_in_after_fitting": COLUMNS,
+    "check_transformer_general": "a series may have another length in transform than in fit",
+    "check_estimators_empty_data_messages": "an array without columns is of empty series, which "
+    "exist; the error says that all of them are",
+    "check_fit2d_1sample": "the error says '1 sequence', where the check wants 'sample'",
+    "check_fit2d_predict1d": "the error says that one sequence belongs into a list, where the "
+    "check wants 'Reshape your data'",
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # remarks on data as the checks have it
+@parametrize_with_checks(
+    [
+        SequenceAutoencoder(
+            latent_dim=2, units=4, max_epochs=1, refine=0, refit=False, random_state=0
+        )
+    ],
+    expected_failed_checks=lambda _: EXPECTED,
+)
+def test_check(estimator, check):
+    check(estimator)

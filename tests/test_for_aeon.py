@@ -1,0 +1,172 @@
+"""The transformer in aeon's own pipelines, and aeon's own checks of it."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from aeon.classification import DummyClassifier
+from aeon.classification.distance_based import KNeighborsTimeSeriesClassifier
+from aeon.clustering import TimeSeriesKMeans
+from aeon.datasets import load_japanese_vowels
+from aeon.pipeline import make_pipeline
+from aeon.testing.estimator_checking import check_estimator
+from aeon.transformations.collection import Normalizer
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+
+from refold import SequenceAutoencoder
+from refold.errors import DataError, ParameterError
+from refold.for_aeon import AutoencoderTransformer
+
+INVERSE = "check_transform_inverse_transform_equivalent"
+
+
+def tiny(max_epochs=1):
+    ae = SequenceAutoencoder(
+        3,
+        units=4,
+        max_epochs=max_epochs,
+        validation_fraction=0,
+        refine=0,
+        refit=False,
+        random_state=0,
+    )
+    return AutoencoderTransformer(ae)
+
+
+@pytest.fixture(scope="module")
+def utterances():
+    """90 utterances of 9 speakers, 12 channels, of 7 to 26 time points: a list."""
+    X, y = load_japanese_vowels(split="train")
+    return X[::3], y[::3]
+
+
+@pytest.fixture(scope="module")
+def vowels(utterances):
+    """Their first 7 time points of 3 channels, an array: halves of them compile once."""
+    X, y = utterances
+    return np.stack([case[:3, :7] for case in X]), y
+
+
+@pytest.fixture(scope="module")
+def unequal(utterances):
+    """Some of them in whole: a list."""
+    return [case[:3] for case in utterances[0][:20]]
+
+
+@pytest.fixture(scope="module")
+def fitted(unequal):
+    return tiny(max_epochs=100).fit(unequal)  # so many know that lengths differ
+
+
+def test_codes_are_those_of_the_autoencoder(fitted, unequal):
+    codes = fitted.transform(unequal)
+    assert codes.shape == (20, 3)
+    assert codes.dtype == np.float64
+    cases = [case.T for case in unequal]
+    np.testing.assert_array_equal(codes, fitted.autoencoder_.transform(cases))
+    assert not hasattr(fitted.autoencoder, "encoder_")
+
+
+def test_inverse_gives_the_layout_of_aeon(fitted, unequal):
+    back = fitted.inverse_transform(fitted.transform(unequal))
+    own = fitted.autoencoder_.reconstruct([case.T for case in unequal])
+    assert len({len(one) for one in own}) > 1
+    assert isinstance(back, list)
+    for case, one in zip(back, own, strict=True):
+        np.testing.assert_array_equal(case, one.T)
+
+
+def test_codes_of_several_channels_are_refused(fitted):
+    with pytest.raises(DataError, match=r"Got codes of 2 channels, shape \(3, 2, 4\)"):
+        fitted.inverse_transform(np.ones((3, 2, 4)) + np.arange(4))
+
+
+def test_arguments_are_checked_in_fit(unequal):
+    with pytest.raises(ParameterError, match=r"must be a SequenceAutoencoder, or None\. Got 16;"):
+        AutoencoderTransformer(16).fit(unequal)
+
+
+def test_inverse_of_equal_lengths_is_an_array(vowels):
+    transformer = tiny()
+    codes = transformer.fit_transform(vowels[0][::2])
+    assert transformer.inverse_transform(codes).shape == (45, 3, 7)
+
+
+def test_missing_values_and_padding():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 2, 8))
+    X[rng.random(X.shape) < 0.1] = np.nan
+    X[:10, :, 6:] = np.nan
+    transformer = tiny().fit(X)
+    cases = [case[:, :6] if i < 10 else case for i, case in enumerate(X)]
+    np.testing.assert_array_equal(transformer.transform(X), transformer.transform(cases))
+
+
+@pytest.mark.filterwarnings("ignore:unsafe cast")  # numba's, of aeon's own loops
+def test_classifiers_run_on_codes(vowels):
+    X, y = vowels
+    chance = DummyClassifier().fit(X[::2], y[::2]).score(X[1::2], y[1::2])
+    nearest = KNeighborsTimeSeriesClassifier(distance="euclidean")
+    for classifier in (nearest, LogisticRegression(max_iter=1000)):
+        pipeline = make_pipeline(tiny(), classifier).fit(X[::2], y[::2])
+        assert pipeline.score(X[1::2], y[1::2]) > 2 * chance
+
+
+def test_after_a_transformer_of_aeon(vowels):
+    X, y = vowels[0][::2], vowels[1][::2]
+    pipeline = make_pipeline(Normalizer(), tiny(), LogisticRegression(max_iter=1000)).fit(X, y)
+    assert pipeline.predict(X).shape == (45,)
+
+
+def test_clusterers_run_on_codes(vowels):
+    means = TimeSeriesKMeans(
+        3, distance="euclidean", averaging_method="mean", max_iter=5, random_state=0
+    )
+    for clusterer in (means, KMeans(3, n_init=1, random_state=0)):
+        found = make_pipeline(tiny(), clusterer).fit_predict(vowels[0][::2])
+        assert set(found) == {0, 1, 2}
+
+
+def test_grid_search_reaches_the_autoencoder(vowels):
+    pipeline = make_pipeline(tiny(), LogisticRegression(max_iter=1000))
+    name = next(key for key in pipeline.get_params() if key.endswith("autoencoder__latent_dim"))
+    search = GridSearchCV(pipeline, {name: [1, 3]}, cv=2, error_score="raise", refit=False)
+    search.fit(*vowels)
+    assert search.best_params_[name] == 3
+
+
+def test_without_aeon():
+    code = (
+        "import sys; sys.modules['aeon'] = None\n"
+        "from refold.errors import MissingExtraError\n"
+        "try: import refold.for_aeon\nexcept MissingExtraError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == (
+        "refold.for_aeon needs the package 'aeon', which is not installed. "
+        "Install it with: pip install 'refold[aeon]'\n"
+    )
+
+
+def test_pickle(fitted, unequal):
+    again = pickle.loads(pickle.dumps(fitted))  # noqa: S301
+    np.testing.assert_array_equal(again.transform(unequal), fitted.transform(unequal))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # remarks on data as the checks have it
+def test_checks_of_aeon():
+    results = check_estimator(AutoencoderTransformer, checks_to_exclude=INVERSE)
+    assert len(results) >= 20
+    assert {name: said for name, said in results.items() if said != "PASSED"} == {}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_inverse_is_not_exact():
+    # what aeon's check of the inverse wants, of codes that are smaller than the series
+    results = check_estimator(AutoencoderTransformer, checks_to_run=INVERSE)
+    assert len(results) >= 8
+    assert all(said.startswith("FAILED: x") for said in results.values())
