@@ -66,12 +66,14 @@ class Fitted(NamedTuple):
         Of a variational network: numbers of the code that tell sequences apart.
     known : Known, optional
     calibration : Calibration, optional
+    start_loss : float, optional
+        Validation loss of the linear start.
 
     Examples
     --------
     >>> Fitted._fields  # doctest: +NORMALIZE_WHITESPACE
     ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps', 'active_dimensions',
-     'known', 'calibration')
+     'known', 'calibration', 'start_loss')
     """
 
     network: Network
@@ -83,3 +85,4 @@ class Fitted(NamedTuple):
     active_dimensions: int | None = None
     known: Known | None = None
     calibration: Calibration | None = None
+    start_loss: float | None = None
