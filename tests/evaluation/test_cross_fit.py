@@ -39,8 +39,8 @@ def test_few_and_empty_sequences():
     few = Sequences.from_list([[], [1.0, 2.0, 4.0], [], [1.0, 3.0]])
     back = pca_cross_fit(few, 16)
     assert back.lengths.tolist() == [0, 3, 0, 2]
-    for alone in (few[:2], few[:0], few[[1]]):
-        with pytest.raises(DataError, match="at least 2 with a step"):
+    for alone in (few[:3], few[:0], few[[1, 3]]):
+        with pytest.raises(DataError, match="at least 3 sequences, 2 of them with a step"):
             pca_cross_fit(alone, 2)
     with pytest.raises(ParameterError, match="folds must be at least 2"):
         pca_cross_fit(few, 2, folds=1)

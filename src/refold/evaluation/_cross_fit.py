@@ -25,7 +25,7 @@ def pca_cross_fit(
     Parameters
     ----------
     sequences : Sequences of shape (n_sequences,)
-        At least 2.
+        At least 3.
     latent_dim : int
         Number of components; fewer where the other folds have no more.
     scaler : Scaler, optional
@@ -43,7 +43,7 @@ def pca_cross_fit(
     Raises
     ------
     DataError
-        If there are fewer than 2 sequences, or but one has a step.
+        If there are fewer than 3 sequences, or fewer than 2 have a step.
     ParameterError
         If ``folds`` is below 2.
 
@@ -58,10 +58,11 @@ def pca_cross_fit(
     """
     if folds < 2:
         raise ParameterError(f"folds must be at least 2. Got {folds!r}.")
-    if len(sequences) < 2 or (sequences.lengths > 0).sum() < 2:
+    full = int((sequences.lengths > 0).sum())
+    if len(sequences) < 3 or full < 2:
         raise DataError(
-            f"PCA of other sequences needs at least 2 with a step. Got {len(sequences)} sequences, "
-            f"{(sequences.lengths > 0).sum()} of them with a step."
+            "PCA of other sequences needs at least 3 sequences, 2 of them with a step. Got "
+            f"{len(sequences)}, {full} of them with a step."
         )
     order = np.random.default_rng(seed).permutation(len(sequences))
     # those without a step first, so that no fold has all of the others

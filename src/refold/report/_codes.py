@@ -26,9 +26,12 @@ def code_map(material: Material, stage: Stage) -> Card:
     codes = material.codes[rows].astype(float)
     text = _hover(material, rows)
     lengths = material.sequences.lengths[rows]
-    if material.labels is None:
+    if material.labels is None and lengths.min() < lengths.max():
         colours, name = lengths, "steps"
         says = "Colours are the lengths."
+    elif material.labels is None:
+        colours, name = _errors(material)[rows], "error"
+        says = "Colours are the errors."
     else:
         colours, name = material.labels[rows], material.label_name
         says = f"Colours are of {name}, which is no part of the data."
@@ -47,11 +50,17 @@ def code_map(material: Material, stage: Stage) -> Card:
             "xaxis": {"title": {"text": names[0]}, "zeroline": False},
             "yaxis": {"title": {"text": names[1]}, "zeroline": False},
             "hovermode": "closest",
-            "legend": {"title": {"text": plain(name)}, "itemsizing": "constant", "x": 1.01, "y": 1},
-            "legend_above": False,
+            "legend": {
+                "title": {"text": plain(name)},
+                "itemsizing": "constant",
+                "x": 1.01,
+                "y": 1,
+                "yanchor": "top",
+                "orientation": "v",
+            },
         }
         if wide:
-            axes["legend"] = {}
+            del axes["legend"]
         views.append(Plot(traces, layout(520, **axes), button))
     plane = (
         "in the plane of their two principal components, with the share of the variance that each "
@@ -120,7 +129,7 @@ def _traces(
 ) -> tuple[list[dict[str, Any]], bool]:
     """Return a trace a group, or one with a colour bar and True."""
     values, names = colour_groups(labels)
-    size = float(np.clip(180 / np.sqrt(len(points)), 4, 9))
+    size = float(np.clip(180 / np.sqrt(len(points)), 5, 9))
     common = {"type": "scatter", "mode": "markers", "hoverinfo": "text"}
     if names is None:
         marker = {
@@ -146,6 +155,14 @@ def _traces(
             }
         )  # fmt: skip
     return traces, False
+
+
+def _errors(material: Material) -> np.ndarray:
+    """Return the error of each sequence, of its numeric columns where there are any."""
+    units = material.model.error_scaler_
+    found = errors_by_sequence(material.sequences, material.methods["Refold"], units)
+    numeric = material.model.schema_.numeric.any()
+    return np.nan_to_num(found.numeric if numeric else found.symbols)
 
 
 def _hover(material: Material, rows: np.ndarray) -> list[str]:

@@ -181,8 +181,11 @@ def _linear(
         if train is not None:
             rows = _sample(train.lengths, width, max(most, FEWEST), seed)
             others = _taken(train, rows).align(model.schema_)
-            if not others.lengths.any():
-                raise DataError("The data that PCA is fitted on has no step. Give other data.")
+            if len(others) < 2 or not others.lengths.any():
+                raise DataError(
+                    "The data that PCA is fitted on must have two sequences, and a step. Got "
+                    f"{len(others)} and {int(others.lengths.sum())} steps. Give other data."
+                )
             components = min(size, len(others), width * int(others.lengths.max()))
             note = (
                 f"PCA {_of(components, size)}is fitted on {len(others):,} "
@@ -194,8 +197,12 @@ def _linear(
                 components,
                 note,
             )
-        if (sequences.lengths > 0).sum() < 2:
-            return None, 0, "There is no PCA beside it, which takes two sequences with a step."
+        if len(sequences) < 3 or (sequences.lengths > 0).sum() < 2:
+            return (
+                None,
+                0,
+                "There is no PCA beside it, as these are too few sequences to fit it on.",
+            )
         folds = min(FOLDS, len(sequences))
         back = pca_cross_fit(sequences, size, units, folds=folds, seed=seed)
         fitted_on = len(sequences) - -(-len(sequences) // folds)

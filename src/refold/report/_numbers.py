@@ -7,7 +7,18 @@ import numpy as np
 from refold.evaluation import DEVIATIONS, CodeNumbers, code_numbers, sweep
 from refold.report._gather import Material, Stage
 from refold.report._page import Card, Plot, Text, TextGroup
-from refold.report._plotly import ACCENT, CONTRAST, MUTED, grid, heat, layout, numbers, plain, ramp
+from refold.report._plotly import (
+    ACCENT,
+    CONTRAST,
+    MUTED,
+    grid,
+    heat,
+    layout,
+    numbers,
+    plain,
+    ramp,
+    signed,
+)
 from refold.report._symbols import row_of, sweep_strips
 
 __all__ = ["number_cards"]
@@ -85,8 +96,7 @@ def _bars(material: Material, found: CodeNumbers) -> Card:
             },
             "yaxis": {"title": {"text": title}, "rangemode": "tozero"},
         }  # fmt: skip
-        above = bool(telling.any() or idle.any())
-        views.append(Plot(traces, layout(300, legend_above=above, **axes), button))
+        views.append(Plot(traces, layout(300, **axes), button))
     return Card("Numbers of the code", says, views, switch=True)
 
 
@@ -198,8 +208,8 @@ def _lines(material: Material, found: CodeNumbers, decoded: dict[int, Any]) -> P
                     "type": "scatter", "mode": "lines" if len(values) > 1 else "markers",
                     "x": list(range(0, len(values), every)), "y": numbers(values[::every], 4),
                     "line": {"color": ramp(share), "width": 1.6}, **place,
-                    "name": f"{value:+.1f}", "legendgroup": f"{k}", "showlegend": panel == 0,
-                    "hovertemplate": f"{value:+.1f} deviations: %{{y:.3g}}"
+                    "name": signed(value), "legendgroup": f"{k}", "showlegend": panel == 0,
+                    "hovertemplate": f"{signed(value)} deviations: %{{y:.3g}}"
                     "<extra>step %{x}</extra>",
                 }
             )  # fmt: skip
@@ -220,7 +230,7 @@ def _texts(material: Material, found: CodeNumbers, decoded: dict[int, Any]) -> T
         bounds = one.offsets[1:-1]
         parts = np.split(one.values[:, column], bounds)
         rows = [
-            (f"{value:+.1f}", row_of(part, schema, column))
+            (signed(value), row_of(part, schema, column))
             for value, part in zip(DEVIATIONS, parts, strict=True)
         ]
         groups.append(TextGroup(_title(material, found, i) + name, rows))

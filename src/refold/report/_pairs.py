@@ -1,6 +1,6 @@
 """The card of the best, the median and the worst reconstruction, over their originals."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,17 @@ __all__ = ["examples", "reconstructions"]
 MOST_COLUMNS, MOST_SHOWN, MOST_POINTS = 12, 3, 1000
 
 
-def examples(material: Material) -> list[tuple[str, int, float]]:
-    """Return the best, the median and the worst: name, which sequence, and its error.
+class Example(NamedTuple):
+    """A sequence of the three: what it is, which one, by what it was chosen, and in words."""
+
+    name: str
+    row: int
+    error: float
+    says: str
+
+
+def examples(material: Material) -> list[Example]:
+    """Return the best, the median and the worst.
 
     A length that comes back wrong counts like as many wrong symbols, where no column is numeric.
     """
@@ -40,7 +49,14 @@ def examples(material: Material) -> list[tuple[str, int, float]]:
     chosen: dict[int, str] = {}
     for name, place in places.items():
         chosen.setdefault(int(order[place]), name)
-    return [(name, i, float(rank[i])) for i, name in chosen.items()]
+    found_in_words = []
+    for i, name in chosen.items():
+        says = f"error {rank[i]:.2g}"
+        if not numeric:
+            more = int(back.lengths[i] - sequences.lengths[i])
+            says = f"{found.symbols[i]:.0%} wrong" + (f", {more} too many" if more > 0 else "")
+        found_in_words.append(Example(name, i, float(rank[i]), says))
+    return found_in_words
 
 
 def reconstructions(material: Material) -> Card | None:
@@ -62,30 +78,31 @@ def reconstructions(material: Material) -> Card | None:
     if not schema.numeric.all():
         if len(schema.binary) == schema.num_columns:
             views.append(_strips(material, chosen))
-            says += " Left the original, right the reconstruction; what differs is red."
+            says += (
+                " Left the original, right the reconstruction; what differs is red, and pale where "
+                "a one is lacking."
+            )
         else:
             views.append(_texts(material, chosen))
             says += " Symbols that differ are underlined."
-        if all(error == 0 for _, _, error in chosen):
+        if all(one.error == 0 for one in chosen):
             says += " All of the sequences come back exactly."
     return Card("Best, median and worst", says, views)
 
 
-def _title(material: Material, name: str, i: int, error: float) -> str:
-    steps = int(material.sequences.lengths[i])
-    return (
-        f"{name}: {material.sequences.ids[i]} · {steps} step{'' if steps == 1 else 's'} · "
-        f"error {error:.2g}"
-    )
+def _title(material: Material, one: Example) -> str:
+    steps = int(material.sequences.lengths[one.row])
+    many = "" if steps == 1 else "s"
+    return f"{one.name}: {material.sequences.ids[one.row]} · {steps} step{many} · {one.says}"
 
 
-def _lines(material: Material, chosen: list[tuple[str, int, float]]) -> Plot:
+def _lines(material: Material, chosen: list[Example]) -> Plot:
     schema = material.model.schema_
     columns = _columns(material)
     shown = columns[:MOST_SHOWN]
-    axes, notes = grid([plain(_title(material, *one)) for one in chosen], len(chosen))
+    axes, notes = grid([plain(_title(material, one)) for one in chosen], len(chosen))
     traces = []
-    for panel, (_, i, _) in enumerate(chosen):
+    for panel, i in enumerate(one.row for one in chosen):
         place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
         for order, column in enumerate(sorted(columns)):
             name = plain(schema.names[column])
@@ -128,7 +145,7 @@ def _with_pca_switch(traces: list[Any], shown: list[int], schema: Any) -> list[A
     first = next(one for one in kept if one["legendgroup"] == "PCA")
     for one in kept:
         if one["legendgroup"] == "PCA":
-            one["name"], one["showlegend"] = "PCA", one is first
+            one["name"], one["showlegend"], one["legendrank"] = "PCA", one is first, 2000
             one["line"]["color"] = MUTED if len(shown) == 1 else one["line"]["color"]
     return kept
 
@@ -149,18 +166,18 @@ def _points(sequences: "Sequences", i: int, column: int) -> tuple[np.ndarray, np
     return np.arange(0, len(values), every), values[::every]
 
 
-def _strips(material: Material, chosen: list[tuple[str, int, float]]) -> Plot:
+def _strips(material: Material, chosen: list[Example]) -> Plot:
     pairs = []
-    for name, i, error in chosen:
-        before, after = material.sequences[[i]], material.methods["Refold"][[i]]
-        pairs.append((plain(_title(material, name, i, error)), before, after))
+    for one in chosen:
+        before, after = material.sequences[[one.row]], material.methods["Refold"][[one.row]]
+        pairs.append((plain(_title(material, one)), before, after))
     return strip_plot(pairs)
 
 
-def _texts(material: Material, chosen: list[tuple[str, int, float]]) -> Text:
+def _texts(material: Material, chosen: list[Example]) -> Text:
     groups = []
-    for name, i, error in chosen:
-        backs = {method: back[[i]] for method, back in material.methods.items()}
-        rows = pair_rows(material.sequences[[i]], backs)
-        groups.append(TextGroup(_title(material, name, i, error), rows))
+    for one in chosen:
+        backs = {method: back[[one.row]] for method, back in material.methods.items()}
+        rows = pair_rows(material.sequences[[one.row]], backs)
+        groups.append(TextGroup(_title(material, one), rows))
     return Text(groups)

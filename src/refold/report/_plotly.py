@@ -8,7 +8,18 @@ import numpy as np
 
 from refold.plots import PALETTE, RAMP
 
-__all__ = ["ACCENT", "CONTRAST", "MUTED", "grid", "heat", "layout", "numbers", "plain", "ramp"]
+__all__ = [
+    "ACCENT",
+    "CONTRAST",
+    "MUTED",
+    "grid",
+    "heat",
+    "layout",
+    "numbers",
+    "plain",
+    "ramp",
+    "signed",
+]
 
 ACCENT, CONTRAST = PALETTE[0], PALETTE[1]
 MUTED = "#8d95a3"
@@ -103,10 +114,21 @@ def ramp(share: float) -> str:
     return "#" + "".join(f"{round(c):02x}" for c in low + (high - low) * (place - i))
 
 
-def heat(colour: str) -> list[list[Any]]:
+def heat(colour: str, *, least: float = 0.06) -> list[list[Any]]:
     """Return a colour scale from all but transparent to a colour."""
     red, green, blue = (int(colour[c : c + 2], 16) for c in (1, 3, 5))
-    return [[0, f"rgba({red},{green},{blue},0.06)"], [1, colour]]
+    return [[0, f"rgba({red},{green},{blue},{least})"], [1, colour]]
+
+
+def signed(value: float) -> str:
+    """Return a number of deviations with its sign.
+
+    Examples
+    --------
+    >>> signed(4 / 3), signed(0.0)
+    ('+1.3', '0')
+    """
+    return f"{value:+.1f}" if value else "0"
 
 
 def _clipped(low: float, high: float) -> list[float]:

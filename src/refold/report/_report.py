@@ -190,11 +190,9 @@ def _facts(material: Material) -> list[tuple[str, str]]:
     result = material.result
     facts = []
     for score in result.scores:
-        meaning = "" if score.quantity == "exact" else f": {score.meaning}"
-        facts.append((score.text(score.value), f"Refold, own lengths{meaning}"))
+        facts.append((score.number(score.value), f"{score.unit}, Refold"))
         if score.pca is not None:
-            few = "of the same size" if result.pca_size == result.code_size else "of fewer numbers"
-            facts.append((score.text(score.pca), f"PCA {few}, told the lengths"))
+            facts.append((score.number(score.pca), f"{score.unit}, PCA told the lengths"))
     facts.append((str(result.code_size), "numbers a code"))
     lengths = material.sequences.lengths
     if lengths.min() < lengths.max():

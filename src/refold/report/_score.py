@@ -12,6 +12,7 @@ MEANINGS = {
     "exact": "sequences that come back exactly",
     "wrong": "wrong symbols",
 }
+UNITS = {"nmse": "NMSE", "exact": "come back exactly", "wrong": "wrong symbols"}
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,26 @@ class Score:
         """Whether PCA is at least as good as the model."""
         return self.pca is not None and (self.value == self.pca or not self.ahead)
 
+    @property
+    def unit(self) -> str:
+        """What a number of this quantity is, in a word or two."""
+        return UNITS[self.quantity]
+
+    def number(self, value: float) -> str:
+        """Write a value without its quantity; shares are never rounded to better than they are."""
+        if self.quantity == "nmse":
+            return f"{value:.3g}"
+        if value in (0, 1):
+            return f"{100 * value:.0f} %"
+        up = math.ceil if self.quantity == "wrong" else math.floor
+        return f"{up(round(1000 * value, 9)) / 10:.1f} %"
+
     def text(self, value: float | None) -> str:
         """Write a value of this quantity: ``99.2 % exact``, ``NMSE 0.031``, ``1.2 % wrong``."""
         if value is None:
             return "none"
-        if self.quantity == "nmse":
-            return f"NMSE {value:.3g}"
-        if self.quantity == "exact":  # never rounded up to all
-            return "100 % exact" if value == 1 else f"{math.floor(1000 * value) / 10:.1f} % exact"
-        return "0 % wrong" if value == 0 else f"{math.ceil(1000 * value) / 10:.1f} % wrong"
+        number = self.number(value)
+        return f"NMSE {number}" if self.quantity == "nmse" else f"{number} {self.quantity}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from refold.plots import strips_of
 from refold.report._page import Plot
-from refold.report._plotly import ACCENT, grid, heat, layout, numbers, plain
+from refold.report._plotly import ACCENT, grid, heat, layout, numbers, plain, signed
 
 if TYPE_CHECKING:
     from refold.sequences import Schema, Sequences
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["pair_rows", "row_of", "strip_plot", "sweep_strips"]
 
 MOST_STEPS, MOST_COLUMNS = 160, 4
+LACKING = -1.0  # stands for a step that there is not
 WRONG = "#d64545"
 Row = tuple[str, list[tuple[str, bool]]]
 
@@ -36,9 +37,9 @@ def pair_rows(original: "Sequences", backs: "dict[str, Sequences]") -> list[Row]
             common = min(len(x), len(y))
             wrong = np.ones(len(y), bool)
             wrong[:common] = (np.round(y[:common]) != x[:common]) & ~np.isnan(x[:common])
-            written = row_of(y, schema, column, wrong)
-            lacking = min(len(x), MOST_STEPS) - len(y)
-            rows.append((f"{name}{method}", written + [("–", True)] * max(0, lacking)))
+            lacking = np.full(max(0, len(x) - len(y)), LACKING)
+            written = row_of(np.append(y, lacking), schema, column, np.append(wrong, lacking < 0))
+            rows.append((f"{name}{method}", written))
     return rows
 
 
@@ -50,8 +51,12 @@ def row_of(
     gap = "" if all(len(label) == 1 for label in labels) else " "
     written = []
     for step, value in enumerate(values[:MOST_STEPS].tolist()):
-        known = not np.isnan(value) and round(value) < len(labels)
-        symbol = labels[round(value)] if known else "·" if np.isnan(value) else "?"
+        if np.isnan(value):
+            symbol = "·"
+        elif value == LACKING:
+            symbol = "–"
+        else:
+            symbol = labels[round(value)] if round(value) < len(labels) else "?"
         written.append((symbol, bool(marked is not None and marked[step])))
         if gap:
             written.append((gap, False))
@@ -70,13 +75,18 @@ def strip_plot(pairs: "Sequence[tuple[str, Sequences, Sequences]]") -> Plot:
         x, y = (np.round(one.values) for one in (before, after))
         common = min(len(x), len(y))
         wrong = np.full(strips.shape, np.nan)
-        extra = starts[1] + np.arange(len(y))
+        places = starts[1] + np.arange(len(y))
         differs = np.ones(y.T.shape, bool)
         differs[:, :common] = ((x[:common] != y[:common]) & ~np.isnan(x[:common])).T
-        wrong[:, extra] = np.where(differs, 1.0, np.nan)
+        wrong[:, places] = np.where(differs, y.T, np.nan)
+        strips[~np.isnan(wrong)] = np.nan
         width = np.array([max(1, len(x)), max(1, len(y))])
         traces += _heats(panel, strips, wrong, before.schema)
         _name_places(axes, panel, starts + (width - 1) / 2, ["original", "reconstruction"])
+    widest = max(len(trace["z"][0]) for trace in traces)
+    for name, axis in axes.items():
+        if name.startswith("x"):
+            axis["range"] = [-0.5, widest - 0.5]
     return Plot(traces, layout(_height(pairs[0][1]), **axes, annotations=notes))
 
 
@@ -88,7 +98,7 @@ def sweep_strips(sweeps: "Sequence[tuple[str, Sequences]]", deviations: Sequence
         strips, starts = strips_of(decoded)
         traces += _heats(panel, strips, None, decoded.schema)
         middle = starts + (np.maximum(1, decoded.lengths) - 1) / 2
-        _name_places(axes, panel, middle, [f"{value:+.1f}" for value in deviations])
+        _name_places(axes, panel, middle, [signed(value) for value in deviations])
     height = (_height(sweeps[0][1]) - 40) * len(sweeps) + 40
     return Plot(traces, layout(height, **axes, annotations=notes))
 
@@ -114,8 +124,8 @@ def _heats(
     if wrong is not None and np.isfinite(wrong).any():
         # a wrong zero has to be seen, too
         traces.append(
-            {**common, "z": numbers(wrong), "colorscale": [[0, WRONG], [1, WRONG]], "opacity": 0.75,
-             "hovertemplate": "%{y}: wrong<extra></extra>"}
+            {**common, "z": numbers(wrong), "colorscale": heat(WRONG, least=0.3),
+             "hovertemplate": "%{y}: %{z}, wrong<extra></extra>"}
         )  # fmt: skip
     return traces
 

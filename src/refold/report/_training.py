@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from refold.plots import PALETTE
 from refold.report._gather import Material
 from refold.report._page import Card, Diagram, Plot, Table
 from refold.report._plotly import ACCENT, CONTRAST, MUTED, layout, numbers
 
 __all__ = ["architecture", "data", "losses"]
 
-MOST_ROWS = 30
-GREEN = "#2a9d8f"
+MOST_ROWS, MOST_TICKS = 30, 12
+GREEN, VIOLET = PALETTE[2], PALETTE[4]
 
 
 def data(material: Material) -> Card:
@@ -96,7 +97,7 @@ def losses(material: Material) -> Card | None:
     traces = []
     for curve, rows, name, line in (
         (loss, ~refit, "training", {"color": MUTED, "width": 2}),
-        (loss, refit, "refit on all data", {"color": MUTED, "width": 1.5, "dash": "dot"}),
+        (loss, refit, "refit on all data", {"color": VIOLET, "width": 2, "dash": "dot"}),
         (validation, ~refit, "validation", {"color": ACCENT, "width": 2}),
     ):
         chosen = np.flatnonzero(rows[: len(curve)])
@@ -127,8 +128,12 @@ def losses(material: Material) -> Card | None:
     finite = finite[np.isfinite(finite)]
     wide = len(finite) and finite.min() > 0 and finite.max() > 3 * finite.min()
     axes = {
-        "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": "loss"}, **({"type": "log", "dtick": "D2"} if wide else {})},
+        "xaxis": {
+            "title": {"text": "epoch"},
+            "rangemode": "tozero",
+            **({"dtick": 1} if len(loss) <= MOST_TICKS else {}),
+        },
+        "yaxis": {"title": {"text": "loss"}, **(_log_axis(finite) if wide else {})},
         "hovermode": "x unified",
     }
     return Card("Losses by epoch", " ".join(says), [Plot(traces, layout(340, **axes))])
@@ -137,7 +142,16 @@ def losses(material: Material) -> Card | None:
 def _mark(x: list[Any], y: list[float], name: str, symbol: str, colour: str) -> dict[str, Any]:
     marker = {"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}}
     return {"type": "scatter", "x": x, "y": numbers(y), "name": name, "mode": "markers",
-            "marker": marker}  # fmt: skip
+            "cliponaxis": False, "marker": marker}  # fmt: skip
+
+
+def _log_axis(values: np.ndarray) -> dict[str, Any]:
+    """Return a logarithmic axis with ticks at 1, 2 and 5, or at powers of ten where it is long."""
+    low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
+    steps = (1.0,) if high - low > 4 else (1.0, 2.0, 5.0)
+    ticks = [step * 10.0**power for power in np.arange(low, high + 1) for step in steps]
+    texts = [f"{tick:g}" for tick in ticks]
+    return {"type": "log", "tickmode": "array", "tickvals": numbers(ticks), "ticktext": texts}
 
 
 def _floats(values: Any) -> np.ndarray:

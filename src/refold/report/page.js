@@ -1,7 +1,10 @@
 "use strict";
 (() => {
   const plots = JSON.parse(document.getElementById("plots").textContent);
-  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+  const config = {
+    displaylogo: false, responsive: true, displayModeBar: "hover",
+    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]], // none that sends anything
+  };
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
   function template() {
