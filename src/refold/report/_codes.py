@@ -1,7 +1,7 @@
 """The card of the codes in the plane, with hover and labels."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,7 +38,8 @@ def code_map(material: Material, stage: Stage) -> Card:
         if name in material.model.schema_.names:
             says = f"Colours are of {name}."
     views = []
-    for method, button in (("pca", "PCA"), ("umap", "UMAP")):
+    methods: tuple[tuple[Literal["pca", "umap"], str], ...] = (("pca", "PCA"), ("umap", "UMAP"))
+    for method, button in methods:
         if method == "umap":
             few = len(rows) < FEWEST_FOR_UMAP or codes.shape[1] <= 2
             if few or not is_installed("umap"):

@@ -95,6 +95,7 @@ def _bars(material: Material, found: CodeNumbers) -> Card:
                 "ticktext": [plain(found.names[i]) for i in order],
             },
             "yaxis": {"title": {"text": title}, "rangemode": "tozero"},
+            "bargap": 0.2 if len(order) > 7 else 0.6,
         }  # fmt: skip
         views.append(Plot(traces, layout(300, **axes), button))
     return Card("Numbers of the code", says, views, switch=True)
@@ -172,7 +173,7 @@ def _sweeps(material: Material, found: CodeNumbers) -> Card:
             says += " Of each number the column is drawn that it moves most."
         views.append(_lines(material, found, decoded))
     elif len(schema.binary) == schema.num_columns:
-        titles = [(plain(_title(material, found, i)), one) for i, one in decoded.items()]
+        titles = [(f"<b>{plain(_title(material, found, i))}</b>", decoded[i]) for i in decoded]
         views.append(sweep_strips(titles, DEVIATIONS))
     else:
         views.append(_texts(material, found, decoded))
@@ -189,9 +190,9 @@ def _lines(material: Material, found: CodeNumbers, decoded: dict[int, Any]) -> P
     schema = material.model.schema_
     numeric = np.flatnonzero(schema.numeric)
     moved = {i: int(numeric[found.effect[i, numeric].argmax()]) for i in decoded}
-    titles = [plain(_title(material, found, i)) for i in moved]
+    titles = [f"<b>{plain(_title(material, found, i))}</b>" for i in moved]
     if len(numeric) > 1:
-        columns = [plain(schema.names[column]) for column in moved.values()]
+        columns = [plain(schema.names[column], 20) for column in moved.values()]
         titles = [f"{one} → {column}" for one, column in zip(titles, columns, strict=True)]
     across = min(3, len(decoded))
     axes, notes = grid(titles, across, row_gap=0.22)

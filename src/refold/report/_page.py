@@ -15,6 +15,7 @@ from refold.sequences import atomic_writer
 __all__ = ["Card", "Diagram", "Plot", "Section", "Table", "Text", "TextGroup", "write_page"]
 
 PACKAGES = ("jinja2", "plotly")
+SHORT = 26  # symbols of a row that takes a third of the width at most
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,12 @@ class Text:
     groups: Sequence[TextGroup]
     name: str = ""
     kind: str = "text"
+
+    @property
+    def short(self) -> bool:
+        """Whether groups have room beside each other."""
+        rows = [symbols for group in self.groups for _, symbols in group.rows]
+        return max((sum(len(one) for one, _ in row) for row in rows), default=0) <= SHORT
 
 
 @dataclass(frozen=True)

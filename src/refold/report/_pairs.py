@@ -8,7 +8,7 @@ from refold.evaluation import errors_by_sequence
 from refold.plots import PALETTE
 from refold.report._gather import Material
 from refold.report._page import Card, Plot, Text, TextGroup
-from refold.report._plotly import MUTED, grid, layout, numbers, plain
+from refold.report._plotly import MUTED, TITLED, grid, layout, numbers, plain
 from refold.report._symbols import pair_rows, strip_plot
 
 if TYPE_CHECKING:
@@ -90,17 +90,26 @@ def reconstructions(material: Material) -> Card | None:
     return Card("Best, median and worst", says, views)
 
 
-def _title(material: Material, one: Example) -> str:
+def _title(material: Material, one: Example) -> tuple[str, str]:
     steps = int(material.sequences.lengths[one.row])
     many = "" if steps == 1 else "s"
-    return f"{one.name}: {material.sequences.ids[one.row]} · {steps} step{many} · {one.says}"
+    return (
+        f"{one.name}: {material.sequences.ids[one.row]}",
+        f"{steps} step{many} · {one.says}",
+    )
+
+
+def _heading(material: Material, one: Example) -> str:
+    """Return the title of a panel, on two lines."""
+    first, second = _title(material, one)
+    return f"<b>{plain(first, 32)}</b><br>{plain(second)}"
 
 
 def _lines(material: Material, chosen: list[Example]) -> Plot:
     schema = material.model.schema_
     columns = _columns(material)
     shown = columns[:MOST_SHOWN]
-    axes, notes = grid([plain(_title(material, one)) for one in chosen], len(chosen))
+    axes, notes = grid([_heading(material, one) for one in chosen], len(chosen))
     traces = []
     for panel, i in enumerate(one.row for one in chosen):
         place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
@@ -135,6 +144,7 @@ def _lines(material: Material, chosen: list[Example]) -> Plot:
         if name.startswith("x"):
             axis |= {"title": {"text": "step"}, "showgrid": False}
     settings = {**axes, "annotations": notes, "legend": {"orientation": "h", "x": 0, "y": -0.25}}
+    settings["margin"] = TITLED
     return Plot(traces, layout(380, **settings))
 
 
@@ -170,7 +180,7 @@ def _strips(material: Material, chosen: list[Example]) -> Plot:
     pairs = []
     for one in chosen:
         before, after = material.sequences[[one.row]], material.methods["Refold"][[one.row]]
-        pairs.append((plain(_title(material, one)), before, after))
+        pairs.append((_heading(material, one), before, after))
     return strip_plot(pairs)
 
 
@@ -179,5 +189,5 @@ def _texts(material: Material, chosen: list[Example]) -> Text:
     for one in chosen:
         backs = {method: back[[one.row]] for method, back in material.methods.items()}
         rows = pair_rows(material.sequences[[one.row]], backs)
-        groups.append(TextGroup(_title(material, one), rows))
+        groups.append(TextGroup(" · ".join(_title(material, one)), rows))
     return Text(groups)

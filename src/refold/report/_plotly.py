@@ -12,6 +12,7 @@ __all__ = [
     "ACCENT",
     "CONTRAST",
     "MUTED",
+    "TITLED",
     "grid",
     "heat",
     "layout",
@@ -24,6 +25,7 @@ __all__ = [
 ACCENT, CONTRAST = PALETTE[0], PALETTE[1]
 MUTED = "#8d95a3"
 LONGEST = 48
+TITLED = {"l": 10, "r": 10, "t": 56, "b": 10}  # margins of panels whose titles have two lines
 
 
 def numbers(values: Any, digits: int = 5) -> list[Any]:
@@ -45,7 +47,7 @@ def numbers(values: Any, digits: int = 5) -> list[Any]:
     ]
 
 
-def plain(text: Any) -> str:
+def plain(text: Any, longest: int = LONGEST) -> str:
     """Return text that Plotly writes as it stands, shortened where it is long.
 
     Examples
@@ -54,8 +56,8 @@ def plain(text: Any) -> str:
     'a &lt;b&gt;'
     """
     text = " ".join(str(text).split())
-    if len(text) > LONGEST:
-        text = f"{text[: LONGEST - 1]}…"
+    if len(text) > longest:
+        text = f"{text[: longest - 1]}…"
     return html.escape(text, quote=False)
 
 
@@ -78,7 +80,7 @@ def grid(titles: list[str], columns: int, *, gap: float = 0.07, row_gap: float =
     --------
     >>> axes, notes = grid(["a", "b"], 2)
     >>> sorted(axes), notes[1]["text"]
-    (['xaxis', 'xaxis2', 'yaxis', 'yaxis2'], '<b>b</b>')
+    (['xaxis', 'xaxis2', 'yaxis', 'yaxis2'], 'b')
     """
     rows = -(-len(titles) // columns)
     wide = (1 - gap * (columns - 1)) / columns
@@ -91,8 +93,8 @@ def grid(titles: list[str], columns: int, *, gap: float = 0.07, row_gap: float =
         axes[f"yaxis{name}"] = {"domain": _clipped(top - high, top), "anchor": f"x{name}"}
         notes.append(
             {
-                "text": f"<b>{title}</b>", "x": left, "y": top, "xref": "paper", "yref": "paper",
-                "xanchor": "left", "yanchor": "bottom", "showarrow": False, "font": {"size": 12.5},
+                "text": title, "x": left, "y": top, "xref": "paper", "yref": "paper",
+                "xanchor": "left", "yanchor": "bottom", "showarrow": False, "align": "left", "font": {"size": 12.5},
             }
         )  # fmt: skip
     return axes, notes

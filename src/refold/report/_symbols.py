@@ -7,7 +7,7 @@ import numpy as np
 
 from refold.plots import strips_of
 from refold.report._page import Plot
-from refold.report._plotly import ACCENT, grid, heat, layout, numbers, plain, signed
+from refold.report._plotly import ACCENT, TITLED, grid, heat, layout, numbers, plain, signed
 
 if TYPE_CHECKING:
     from refold.sequences import Schema, Sequences
@@ -87,7 +87,8 @@ def strip_plot(pairs: "Sequence[tuple[str, Sequences, Sequences]]") -> Plot:
     for name, axis in axes.items():
         if name.startswith("x"):
             axis["range"] = [-0.5, widest - 0.5]
-    return Plot(traces, layout(_height(pairs[0][1]), **axes, annotations=notes))
+    height = _height(pairs[0][1]) + 16
+    return Plot(traces, layout(height, **axes, annotations=notes, margin=TITLED))
 
 
 def sweep_strips(sweeps: "Sequence[tuple[str, Sequences]]", deviations: Sequence[float]) -> Plot:
