@@ -94,7 +94,8 @@ def grid(titles: list[str], columns: int, *, gap: float = 0.07, row_gap: float =
         notes.append(
             {
                 "text": title, "x": left, "y": top, "xref": "paper", "yref": "paper",
-                "xanchor": "left", "yanchor": "bottom", "showarrow": False, "align": "left", "font": {"size": 12.5},
+                "xanchor": "left", "yanchor": "bottom", "showarrow": False, "align": "left",
+                "font": {"size": 12.5},
             }
         )  # fmt: skip
     return axes, notes
