@@ -58,7 +58,7 @@ def test_pca_of_training_data_and_labels_of_another_file(folder, tmp_path, capsy
     assert main(["report", *given, *beside, *more]) == 0
     assert capsys.readouterr().err == ""
     text = page.read_text(encoding="utf-8")
-    assert "fitted on 32 sequences of the training data" in text
+    assert "fitted on 40 sequences of the training data" in text
     assert "30 sequences drawn at random" in text
 
 
@@ -89,6 +89,7 @@ def test_data_in_blocks_are_sampled(folder, tmp_path):
         (["labelled.parquet", "--label", "age"], "no column 'age'"),
         (["-", "--label", "kind"], "read from a file by its name"),
         (["data.parquet", "--labels", "who.csv"], "Name it by --label"),
+        (["-", "--train", "-"], "either of them"),
         (["other.parquet"], "flow"),
         (["empty.csv"], "empty"),
         (["data.parquet", "--train", "other.parquet"], "flow"),

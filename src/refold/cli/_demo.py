@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
-MOST_TRAINING = 4000  # as many as there are of moving ones to fit PCA on
 INTRODUCTION = (
     "Sequences of unequal length go in, one short vector for each comes out, and the sequences "
     "come back from the vectors alone. Everything below was measured on sequences that the models "
@@ -179,7 +178,6 @@ def _run(
         labels=split.labels,
         label_name=split.label_name,
         train=split.train,
-        max_sequences=MOST_TRAINING,
         seed=seed,
         seconds=seconds,
         verbose=0 if quiet else 1,

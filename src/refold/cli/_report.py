@@ -77,6 +77,8 @@ def report(
         raise ParameterError("--labels is the file of a column of labels. Name it by --label.")
     if label is not None and "-" in (data, labels):
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
+    if [model, data, train].count("-") > 1:
+        raise ParameterError("Standard input can be read once. Name a file for either of them.")
     loaded = load_model(model)
     loaded.verbose = 0 if quiet else 1
     from refold.report import report as write_report

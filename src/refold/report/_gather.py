@@ -17,8 +17,9 @@ __all__ = ["Material", "Stage", "gather"]
 
 Stage = Callable[[str], Any]
 
-# Padded values at most of the sequences that are looked at, and sequences all the same.
-MOST_VALUES, FEWEST = 1 << 24, 32
+# Padded values at most of the sequences that are looked at, and sequences all the same; sequences
+# at most that PCA is fitted on.
+MOST_VALUES, FEWEST, MOST_TRAINING = 1 << 24, 32, 20_000
 FOLDS = 5
 
 
@@ -104,7 +105,7 @@ def gather(
     stage("PCA")
     methods = {"Refold": back}
     size = codes.shape[1]
-    linear, pca_size, note = _linear(model, sequences, train, size, max_sequences, seed)
+    linear, pca_size, note = _linear(model, sequences, train, size, seed)
     if linear is not None:
         methods["PCA"] = linear
     history = model.history_.get("seconds") or [None]
@@ -145,7 +146,7 @@ def _checked_labels(labels: Any, num: int) -> np.ndarray | None:
 
 def _sample(lengths: np.ndarray, width: int, most: int, seed: int) -> np.ndarray:
     """Choose sequences at random, in order, all where they are few and short."""
-    padded = max(1, int(lengths.max())) * width
+    padded = max(1, int(lengths.max(initial=0))) * width
     count = min(len(lengths), most, max(FEWEST, MOST_VALUES // padded))
     if count == len(lengths):
         return np.arange(count)
@@ -169,7 +170,7 @@ def _back(model: Any, sequences: "Sequences", codes: np.ndarray) -> "Sequences":
 
 
 def _linear(
-    model: Any, sequences: "Sequences", train: Any, size: int, most: int, seed: int
+    model: Any, sequences: "Sequences", train: Any, size: int, seed: int
 ) -> "tuple[Sequences | None, int, str]":
     """Reconstruct by PCA of the training data, or of the other sequences; and say of which."""
     from refold.evaluation import PCABaseline, pca_cross_fit
@@ -179,7 +180,7 @@ def _linear(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of labels, which encoding has remarked on
         if train is not None:
-            rows = _sample(train.lengths, width, max(most, FEWEST), seed)
+            rows = _sample(train.lengths, width, MOST_TRAINING, seed)
             others = _taken(train, rows).align(model.schema_)
             if len(others) < 2 or not others.lengths.any():
                 raise DataError(
