@@ -31,7 +31,8 @@ class Example(NamedTuple):
 def examples(material: Material) -> list[Example]:
     """Return the best, the median and the worst.
 
-    A length that comes back wrong counts like as many wrong symbols, where no column is numeric.
+    A length that comes back wrong counts like as many wrong symbols, where no column is numeric. Of
+    those with the same error the shorter is the better.
     """
     sequences, back = material.sequences, material.methods["Refold"]
     numeric = material.model.schema_.numeric.any()
@@ -42,7 +43,7 @@ def examples(material: Material) -> list[Example]:
         extra = np.maximum(0, back.lengths - sequences.lengths)
         rank = np.nan_to_num(rank) + extra / np.maximum(1, sequences.lengths)
         rank[sequences.lengths == 0] = np.nan
-    order = np.argsort(rank, kind="stable")[: int(np.isfinite(rank).sum())]
+    order = np.lexsort((sequences.lengths, rank))[: int(np.isfinite(rank).sum())]
     if not len(order):
         return []
     places = {"Best": 0, "Median": len(order) // 2, "Worst": len(order) - 1}

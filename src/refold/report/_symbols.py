@@ -17,6 +17,7 @@ __all__ = ["pair_rows", "row_of", "strip_plot", "sweep_strips"]
 MOST_STEPS, MOST_COLUMNS = 160, 4
 LACKING = -1.0  # stands for a step that there is not
 WRONG = "#d64545"
+ROOM = 4
 Row = tuple[str, list[tuple[str, bool]]]
 
 
@@ -82,7 +83,9 @@ def strip_plot(pairs: "Sequence[tuple[str, Sequences, Sequences]]") -> Plot:
         strips[~np.isnan(wrong)] = np.nan
         width = np.array([max(1, len(x)), max(1, len(y))])
         traces += _heats(panel, strips, wrong, before.schema)
-        _name_places(axes, panel, starts + (width - 1) / 2, ["original", "reconstruction"])
+        # names beside each other need room, and the caption says which is which
+        names = ["original", "reconstruction"] if width.min() >= ROOM else ["", ""]
+        _name_places(axes, panel, starts + (width - 1) / 2, names)
     widest = max(len(trace["z"][0]) for trace in traces)
     for name, axis in axes.items():
         if name.startswith("x"):
@@ -137,7 +140,7 @@ def _name_places(
     suffix = "" if panel == 0 else str(panel + 1)
     axes[f"xaxis{suffix}"] |= {
         "tickmode": "array", "tickvals": numbers(places), "ticktext": list(names),
-        "showgrid": False, "zeroline": False,
+        "showgrid": False, "zeroline": False, "tickangle": 0,
     }  # fmt: skip
     axes[f"yaxis{suffix}"] |= {"autorange": "reversed", "showgrid": False, "zeroline": False}
 
