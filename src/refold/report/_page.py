@@ -192,6 +192,10 @@ def check_packages() -> None:
     ------
     MissingExtraError
         If the extra ``plots`` is not installed.
+
+    Examples
+    --------
+    >>> check_packages()
     """
     for package in PACKAGES:
         optional(package, extra="plots", purpose="The report")
