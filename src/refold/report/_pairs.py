@@ -55,7 +55,8 @@ def examples(material: Material) -> list[Example]:
         says = f"error {rank[i]:.2g}"
         if not numeric:
             more = int(back.lengths[i] - sequences.lengths[i])
-            says = f"{found.symbols[i]:.0%} wrong" + (f", {more} too many" if more > 0 else "")
+            share = np.nan_to_num(found.symbols[i])
+            says = f"{share:.0%} wrong" + (f", {more} too many" if more > 0 else "")
         found_in_words.append(Example(name, i, float(rank[i]), says))
     return found_in_words
 
@@ -86,7 +87,8 @@ def reconstructions(material: Material) -> Card | None:
         else:
             views.append(_texts(material, chosen))
             says += " Symbols that differ are underlined."
-        if all(one.error == 0 for one in chosen):
+        score = material.result.scores[0]
+        if score.quantity == "exact" and score.value == 1:
             says += " All of the sequences come back exactly."
     return Card("Best, median and worst", says, views)
 

@@ -54,11 +54,13 @@ def plain(text: Any, longest: int = LONGEST) -> str:
     --------
     >>> plain("a <b>")
     'a &lt;b&gt;'
+    >>> plain("%{x}")
+    '%&#123;x}'
     """
     text = " ".join(str(text).split())
     if len(text) > longest:
         text = f"{text[: longest - 1]}…"
-    return html.escape(text, quote=False)
+    return html.escape(text, quote=False).replace("%{", "%&#123;")  # which a template would fill
 
 
 def layout(height: int, **settings: Any) -> dict[str, Any]:

@@ -118,6 +118,8 @@ def _heats(
 ) -> list[dict[str, Any]]:
     place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
     names = [plain(schema.names[i]) for i in schema.binary]
+    if len(set(names)) < len(names):  # shortened to the same
+        names = [f"{name} ({i})" for i, name in enumerate(names)]
     common = {
         "type": "heatmap", "y": names, "zmin": 0, "zmax": 1, "showscale": False,
         "hovertemplate": "%{y}: %{z}<extra></extra>", "xgap": 1, "ygap": 1, **place,
