@@ -71,7 +71,7 @@ def errors_by_length(
     >>> words = Sequences.from_list(["abba", "cab", "b"])
     >>> found = errors_by_length(words, ["abbb", "cab", "b"], num_groups=2)
     >>> found.first.tolist(), found.last.tolist(), found.symbols.round(3).tolist()
-    ([1, 4], [3, 4], [0.0, 0.25])
+    ([1, 3], [1, 4], [0.0, 0.143])
     """
     _check_groups(num_groups)
     sums = sums_by_sequence(sums_by_kind(original, reconstructed, scaler), original)

@@ -71,7 +71,7 @@ def lengths(lengths: Any, ax: "Axes | None" = None) -> "Axes":
     Examples
     --------
     >>> ax = lengths([3, 5, 5])
-    >>> [bar.get_height() for bar in ax.patches]
+    >>> [int(bar.get_height()) for bar in ax.patches]
     [1, 0, 2]
     """
     first, last, counts = length_bins(lengths)

@@ -52,7 +52,7 @@ def code_plane(
     --------
     >>> points, names = code_plane(np.eye(4)[:, :3] * [3, 1, 1])
     >>> points.shape, names
-    ((4, 2), ('component 1 (73%)', 'component 2 (18%)'))
+    ((4, 2), ('component 1 (84%)', 'component 2 (12%)'))
     """
     codes = check_codes(codes)
     if method not in ("pca", "umap"):
