@@ -8,6 +8,7 @@ import refold
 from refold import SequenceAutoencoder, Sequences
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.layers import LSTM, PaddingMask
+from refold.sequences import Scaler
 
 TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0, "refine": 0}
 
@@ -86,6 +87,23 @@ def test_history():
     assert [history["epoch"][row] for row in refit] == [*range(1, len(refit) + 1)] != []
     assert {history["val_loss"][row] for row in refit} == {None}
     assert 1 <= ae.n_shapes_ <= 8
+    assert ae.start_loss_ is None
+
+
+def test_the_loss_of_the_linear_start_is_that_of_no_epoch_at_all():
+    ae = SequenceAutoencoder(**TINY).fit(ragged())
+    stays = SequenceAutoencoder(**TINY | {"learning_rate": 1e-12}).fit(ragged())
+    assert stays.start_loss_ == ae.start_loss_
+    assert stays.history_["val_loss"][0] == pytest.approx(ae.start_loss_, rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", ["features", "sequence", None])
+def test_errors_are_measured_in_units_of_the_training_data(scale):
+    ae = SequenceAutoencoder(**TINY | {"scale": scale}).fit(ragged())
+    expected = Scaler.fit(Sequences.from_list(ragged()))
+    assert ae.error_scaler_.mode == "features"
+    np.testing.assert_allclose(ae.error_scaler_.mean_, expected.mean_, rtol=1e-5)
+    np.testing.assert_allclose(ae.error_scaler_.scale_, expected.scale_, rtol=1e-5)
 
 
 def test_seed_fixes_everything_and_disturbs_nothing():

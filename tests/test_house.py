@@ -43,7 +43,6 @@ UNSHOWN = {
     "refold.storage.loads": "as `refold.storage.dumps`",
     "refold.storage.save": "`SequenceAutoencoder.save` shows it",
     "refold.storage.load": "`refold.load` shows it",
-    "refold.report.section": "needs a trained model and its result; `refold demo` shows it",
 }
 
 

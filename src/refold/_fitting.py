@@ -228,6 +228,7 @@ def fit(
         outcome.history,
         refine_steps,
         active,
+        start_loss=outcome.start_loss,
     )
     average = max(1.0, float(lengths.mean())) * len(specification.kinds)
     most = int(np.clip(_MOST_VALUES / average, _FEWEST, _MOST_KNOWN))

@@ -1,11 +1,12 @@
 """Optional packages, loaded where they are used, with the missing extra named."""
 
 import importlib
+import importlib.util
 from types import ModuleType
 
 from refold.errors import MissingExtraError
 
-__all__ = ["optional"]
+__all__ = ["is_installed", "optional"]
 
 
 def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
@@ -39,3 +40,19 @@ def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs the package {package.split('.')[0]!r}, which is not installed. "
             f"Install it with: pip install 'refold[{extra}]'"
         ) from error
+
+
+def is_installed(package: str) -> bool:
+    """Say whether a package is there, without importing it.
+
+    Parameters
+    ----------
+    package : str
+        Its name, without modules.
+
+    Examples
+    --------
+    >>> is_installed("json")
+    True
+    """
+    return importlib.util.find_spec(package) is not None

@@ -138,6 +138,8 @@ class SequenceAutoencoder(
         Columns, kinds, labels and layout of the training data.
     scaler_ : Scaler
         How numeric columns were scaled.
+    error_scaler_ : Scaler
+        Standardises by feature, whatever ``scale`` is: the units in which errors are measured.
     max_steps_ : int
         Longest training length: the number of steps that ``decoder_`` writes.
     patch_ : int
@@ -149,6 +151,8 @@ class SequenceAutoencoder(
     history_ : dict of lists
         By epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
+    start_loss_ : float or None
+        Validation loss of the linear start, before the first epoch; None where there was none.
     interrupted_ : bool
         Whether Ctrl-C ended the training before its time.
     n_shapes_ : int
@@ -421,7 +425,7 @@ class SequenceAutoencoder(
         reconstructed = self.reconstruct(sequences)
         if not self.schema_.numeric.any():
             return exact(sequences, reconstructed)
-        return explained_variance(sequences, reconstructed, self._fitted.units)
+        return explained_variance(sequences, reconstructed, self.error_scaler_)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, whole or not at all.
@@ -490,12 +494,14 @@ class SequenceAutoencoder(
         self.encoder_, self.decoder_, self.autoencoder_ = fitted.network.models[:3]
         self.schema_ = fitted.schema
         self.scaler_ = fitted.scaler
+        self.error_scaler_ = fitted.units
         self.latent_dim_ = fitted.network.specification.latent_dim
         self.max_steps_ = fitted.network.specification.max_steps
         self.patch_ = fitted.network.specification.patch
         self.discriminative_ = fitted.network.specification.discriminative
         self.forecaster_ = fitted.network.forecaster
         self.history_ = fitted.history
+        self.start_loss_ = fitted.start_loss
         self.n_features_in_ = fitted.schema.num_columns
         self.active_dimensions_ = fitted.active_dimensions
 

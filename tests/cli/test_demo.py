@@ -28,5 +28,8 @@ def test_the_demo_leaves_models_codes_sequences_and_a_page(tmp_path, capsys):
         back = read(folder / f"{name}-reconstructed.parquet")
         assert back.ids.tolist() == ids.tolist()
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 8
+    assert page.count("plotly.js v") == 1
+    assert page.count('class="plot"') >= 16
+    assert "Moving ones" in page
+    assert "Colours are of speaker" in page
     assert len(list(folder.iterdir())) == 9

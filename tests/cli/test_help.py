@@ -18,6 +18,7 @@ COMMANDS = [
     "detect",
     "generate",
     "probe",
+    "report",
     "data",
     "demo",
 ]

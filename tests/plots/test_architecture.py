@@ -43,5 +43,5 @@ def test_a_deep_model_is_shortened():
 
 
 def test_a_model_without_layers_is_refused():
-    with pytest.raises(ParameterError, match="The encoder has no layers yet"):
+    with pytest.raises(ParameterError, match="has no layers yet"):
         architecture(keras.Sequential(), small_models()[1])

@@ -1,8 +1,10 @@
+import sys
+
 import numpy as np
 import pytest
 
-from refold.errors import ParameterError
-from refold.plots import code_map
+from refold.errors import MissingExtraError, ParameterError
+from refold.plots import code_map, code_plane
 
 
 def points(ax):
@@ -71,3 +73,27 @@ def test_annotations_stand_at_their_points():
 def test_what_does_not_fit_is_refused(arguments, message):
     with pytest.raises(ParameterError, match=message):
         code_map(**arguments)
+
+
+def test_umap_keeps_groups_together():
+    pytest.importorskip("umap", reason="the extra umap is not installed")
+    rng = np.random.default_rng(0)
+    codes = rng.normal(size=(60, 5)) + 20 * np.repeat(np.eye(3, 5), 20, axis=0)
+    found, names = code_plane(codes, "umap")
+    assert names == ("UMAP 1", "UMAP 2")
+    assert np.array_equal(found, code_plane(codes, "umap")[0])
+    group = np.repeat(np.arange(3), 20)
+    apart = np.linalg.norm(found[:, None] - found[None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    assert (group[apart.argmin(axis=1)] == group).all()
+    assert code_map(codes, method="umap").get_xlabel() == "UMAP 1"
+
+
+def test_a_map_that_cannot_be_drawn_is_refused(monkeypatch):
+    with pytest.raises(ParameterError, match=r"method must be 'pca' or 'umap'\. Got 'tsne'"):
+        code_plane(np.eye(3), "tsne")
+    with pytest.raises(ParameterError, match=r"UMAP needs at least 5 codes\. Got 3"):
+        code_plane(np.eye(3), "umap")
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingExtraError, match=r"refold\[umap\]"):
+        code_plane(np.eye(8), "umap")

@@ -1,9 +1,25 @@
+import json
+import re
+
 import pytest
 
 from refold.errors import RefoldError
-from refold.report import Figure, Result, Section, write_page
+from refold.report import (
+    Card,
+    Diagram,
+    Plot,
+    Result,
+    Score,
+    Section,
+    Table,
+    Text,
+    TextGroup,
+    write_page,
+)
 
-SVG = '<svg viewBox="0 0 2 2"><circle r="1"/></svg>'
+NASTY = "</script><img src=x onerror=alert(1)>"
+DOT = Plot([{"type": "scatter", "y": [1, 2], "name": NASTY}], {"height": 200}, "dots")
+RESULT = Result("Ones", 1000, 4, 4, (Score("exact", 0.9996, 0.25),), 12.34)
 
 
 @pytest.fixture
@@ -16,45 +32,77 @@ def page(tmp_path):
 
 
 def test_everything_given_is_on_the_page(page, outline):
-    ones = Section(
-        "Ones", "A one that moves.", [("4", "numbers")], [Figure("Dot", "One dot.", SVG)]
-    )
+    cards = [
+        Card("Dot", "One dot.", [DOT]),
+        Card("Layers", "What it is.", [Diagram([("code", "4 numbers", [["LSTM", "8"]])])]),
+        Card("Columns", "What they are.", [Table(["column"], [["height"]])]),
+        Card("Words", "Two.", [Text([TextGroup("Best: 7", [("Refold", [("a", False)])])])]),
+    ]
+    ones = Section("Ones", "A one that moves.", [("4", "numbers")], cards, RESULT)
     text = page(
+        ones,
         ones,
         title="A try",
         introduction="To begin with.",
-        results=[Result("Ones", 1000, 4, "exact", 0.9996, 0.25, 12.34)],
         downloads=[("ones.refold", "the model")],
     )
     seen = outline(text)
     assert seen.open == []
-    assert SVG in text
-    for words in ("A try", "To begin with.", "A one that moves.", "4", "One dot.", "the model"):
+    for words in (
+        "A try",
+        "To begin with.",
+        "A one that moves.",
+        "One dot.",
+        "the model",
+        "4 numbers",
+        "LSTM",
+        "height",
+        "Best: 7",
+    ):
         assert words in seen.text
     assert "Ones 1,000 4 99.9 % exact 25.0 % exact 12.3 s" in seen.text
 
 
+def test_plotly_is_there_once_and_only_where_it_is_needed(page, outline):
+    some = Section("Ones", "x", (), [Card("Dot", "One dot.", [DOT, DOT])])
+    text = page(some, some)
+    assert text.count("plotly.js v") == 1
+    assert text.count('class="plot"') == 4
+    assert re.findall(r'data-plot="(\d+)"', text) == ["0", "1", "2", "3"]
+    assert len(page(Section("Ones", "x"))) < 20_000
+
+
 def test_the_page_needs_no_network(page, outline):
-    text = page(Section("Ones", "x", (), [Figure("Dot", "One dot.", SVG)]))
-    assert outline(text).fetched == []
-    assert "@import" not in text
-    assert "url(" not in text
+    text = page(Section("Ones", "x", (), [Card("Dot", "One dot.", [DOT])]))
+    assert {address for _, address in outline(text).fetched} == {None}  # scripts within the page
+    ours = re.sub(r"<script>/\*\*.*?</script>", "", text, flags=re.DOTALL)
+    assert len(ours) < 20_000
+    assert "http" not in ours
+    assert "@import" not in ours
+    assert "url(" not in ours
 
 
 def test_there_is_a_light_and_a_dark_page(page):
     assert "prefers-color-scheme: dark" in page()
 
 
-def test_text_is_escaped(page):
-    text = page(Section("<b>&", '"<script>alert(1)</script>'), title="a < b")
-    assert "<script>" not in text
-    assert "&lt;b&gt;&amp;" in text
-    assert "<title>a &lt; b</title>" in text
+def test_text_is_escaped(page, outline):
+    group = TextGroup(NASTY, [(NASTY, [(NASTY, True)])])
+    views = [DOT, Table([NASTY], [[NASTY]]), Text([group]), Diagram([(NASTY, NASTY, [[NASTY]])])]
+    nasty = Section(NASTY, NASTY, [(NASTY, NASTY)], [Card(NASTY, NASTY, views, switch=True)])
+    text = page(nasty, title=NASTY)
+    assert "<img" not in text
+    seen = outline(text)
+    assert seen.open == []
+    assert seen.text.count(NASTY) > 8
+    found = re.search(r'<script type="application/json" id="plots">(.*?)</script>', text)
+    assert json.loads(found[1])[0]["data"][0]["name"] == NASTY
 
 
 def test_the_better_of_two_results_is_marked(page):
     def marks(value, pca, quantity):
-        text = page(results=[Result("x", 1, 1, quantity, value, pca, 1.0)])
+        result = Result("x", 1, 1, 1, (Score(quantity, value, pca),))
+        text = page(Section("x", "", result=result), Section("y", ""))
         return [
             cell.split(">")[1].split("<")[0] for cell in text.split("<td")[1:] if "best" in cell
         ]
@@ -62,6 +110,14 @@ def test_the_better_of_two_results_is_marked(page):
     assert marks(0.1, 0.2, "nmse") == ["NMSE 0.1"]
     assert marks(0.1, 0.2, "exact") == ["20.0 % exact"]
     assert marks(1.0, 1.0, "exact") == ["100 % exact", "100 % exact"]
+    assert marks(0.0, 0.1, "wrong") == ["0 % wrong"]
+    assert marks(0.1, None, "nmse") == []
+
+
+def test_shares_are_never_rounded_to_better_than_they_are():
+    assert Score("exact", 0.99999, None).text(0.99999) == "99.9 % exact"
+    assert Score("wrong", 0.00001, None).text(0.00001) == "0.1 % wrong"
+    assert Score("wrong", 0.00001, None).text(None) == "none"
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

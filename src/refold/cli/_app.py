@@ -16,6 +16,7 @@ from refold.cli._forecast import forecast
 from refold.cli._generate import generate
 from refold.cli._info import info
 from refold.cli._probe import probe
+from refold.cli._report import report
 
 __all__ = ["app", "main"]
 
@@ -70,6 +71,9 @@ app.command(epilog="Example:  refold generate vowels.refold -n 100 -o new.parque
     generate
 )
 app.command(epilog="Example:  refold probe vowels.refold vowels.parquet --label speaker")(probe)
+app.command(
+    epilog="Example:  refold report vowels.refold vowels.parquet -o vowels.html --label speaker"
+)(report)
 app.command(epilog="Example:  refold data moving-ones -o ones.npz -n 5000")(data)
 app.command(epilog="Example:  refold demo --output demo")(demo)
 

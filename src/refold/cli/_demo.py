@@ -98,12 +98,11 @@ def demo(
 ) -> None:
     """Fit two data sets and show models, codes and reconstructions on a page."""
     _prepare(output)
-    results, sections, downloads = [], [], []
+    sections, downloads = [], []
     for subject in SUBJECTS:
         if not quiet:
             remark(f"{subject.title}: codes of {subject.latent_dim} numbers")
-        result, part, files = _run(subject, output, seed, max_epochs, quiet=quiet)
-        results.append(result)
+        part, files = _run(subject, output, seed, max_epochs, quiet=quiet)
         sections.append(part)
         downloads.extend(files)
 
@@ -115,20 +114,18 @@ def demo(
         sections,
         title="Sequences, folded and unfolded",
         introduction=INTRODUCTION,
-        results=results,
         downloads=downloads,
     )
-    _print(results)
+    _print([part.result for part in sections if part.result is not None])
     if not quiet:
         remark(f"Open {page} to see it. The models, codes and sequences lie beside it.")
 
 
 def _prepare(folder: Path) -> None:
     """Find what would stop the demo at its end before it starts."""
-    from refold._optional import optional
+    from refold.report import check_packages
 
-    for package in ("matplotlib", "jinja2"):
-        optional(package, extra="plots", purpose="The demo's page")
+    check_packages()
     if folder.exists() and not folder.is_dir():
         raise ParameterError(f"The output {str(folder)!r} is a file. Name a folder.")
     try:
@@ -143,10 +140,10 @@ def _prepare(folder: Path) -> None:
 
 def _run(
     subject: _Subject, folder: Path, seed: int, max_epochs: int | None, *, quiet: bool
-) -> tuple["Result", "Section", list[tuple[str, str]]]:
+) -> tuple["Section", list[tuple[str, str]]]:
     """Train on one data set, measure, and write its files."""
     from refold import SequenceAutoencoder
-    from refold.report import measure, section
+    from refold.report import section
     from refold.sequences import Sequences, write
 
     split = subject.split(seed)
@@ -158,7 +155,6 @@ def _run(
     seconds = time.perf_counter() - started
 
     held_out = split.held_out
-    result = measure(model, split.train, held_out, name=subject.title, seconds=seconds)
     codes = model.transform(held_out)
     back = Sequences.from_list(
         model.inverse_transform(codes), schema=model.schema_, ids=held_out.ids
@@ -177,12 +173,16 @@ def _run(
     part = section(
         model,
         held_out,
-        result,
+        title=subject.title,
         summary=subject.summary,
         labels=split.labels,
         label_name=split.label_name,
+        train=split.train,
+        seed=seed,
+        seconds=seconds,
+        verbose=0 if quiet else 1,
     )
-    return result, part, files
+    return part, files
 
 
 def _print(results: list["Result"]) -> None:
@@ -198,8 +198,8 @@ def _print(results: list["Result"]) -> None:
             row.name,
             f"{row.num_sequences:,}",
             str(row.code_size),
-            row.text(row.value),
-            row.text(row.pca),
+            row.scores[0].text(row.scores[0].value),
+            row.scores[0].text(row.scores[0].pca),
             f"{row.seconds:.1f}",
         )
     Console().print(table)

@@ -19,6 +19,7 @@ __all__ = [
     "CODE_FORMATS",
     "DATA_FORMATS",
     "MODEL_FORMATS",
+    "PAGE_FORMATS",
     "PICTURE_FORMATS",
     "TABLE_FORMATS",
     "Output",
@@ -32,6 +33,7 @@ DATA_FORMATS = ("parquet", "csv", "jsonl", "npz", "npy", "txt", "ts")
 CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
 MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
+PAGE_FORMATS = ("html",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
 ALIASES = {"pq": "parquet", "ndjson": "jsonl"}
 TEXT_FORMATS = ("csv", "jsonl", "txt", "ts")
@@ -139,7 +141,7 @@ def format_of(path: Path) -> str | None:
     """Return the format that a file's name says, or None."""
     suffix = path.suffix.lstrip(".").lower()
     chosen = ALIASES.get(suffix, suffix)
-    known = {*DATA_FORMATS, *CODE_FORMATS, *MODEL_FORMATS, *PICTURE_FORMATS}
+    known = {*DATA_FORMATS, *CODE_FORMATS, *MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS}
     return chosen if chosen in known else None
 
 

@@ -1,6 +1,5 @@
 """``refold probe``: how much of a label the codes keep, beside PCA's."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import remark
-from refold.cli._io import format_of
+from refold.cli._labels import leave_out
 from refold.cli._models import load_model, opened, whole
 from refold.cli._options import (
     Columns,
@@ -57,9 +56,8 @@ def probe(
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
     loaded = load_model(model)
     loaded.verbose = 0 if quiet else 1
-    if columns is None and labels is None and (found := _columns_of(Path(data))):
-        beside = {label, id_column or "id", time_column or "time"}
-        options["columns"] = [name for name in found if name not in beside]
+    if labels is None:
+        leave_out(label, Path(data), options)
     from refold.sequences import read_labels
 
     with opened(loaded, data, options, input_format) as source:
@@ -89,29 +87,6 @@ def probe(
             f"{one.num_classes} labels, {one.num_folds} folds; the most frequent label alone gets "
             f"{100 * one.chance:.1f} %. PCA is of these sequences themselves."
         )
-
-
-def _columns_of(path: Path) -> list[str]:
-    """Return the columns of a file that may hold labels beside its sequences, if it is one.
-
-    In a Parquet file with a list a feature, what is no list is passed over anyway.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        chosen = format_of(path)
-        if chosen == "parquet":
-            schema = pq.read_schema(path)
-            lists = [field.name for field in schema if pa.types.is_nested(field.type)]
-            return lists or schema.names
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            if chosen == "csv":
-                return next(csv.reader(stream), [])
-            first = json.loads(stream.readline() or "null") if chosen == "jsonl" else None
-            return list(first) if isinstance(first, dict) else []
-    except (OSError, ValueError, pa.ArrowException):
-        return []  # what is wrong with it is said where it is read
 
 
 def _name_of(components: int, size: int) -> str:

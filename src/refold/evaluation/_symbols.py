@@ -9,7 +9,7 @@ from refold.errors import SchemaError
 from refold.evaluation._matching import as_reconstruction, on_steps_of
 from refold.sequences import Sequences
 
-__all__ = ["accuracy", "exact"]
+__all__ = ["accuracy", "exact", "right_entries"]
 
 
 def exact(
@@ -53,7 +53,7 @@ def exact(
     0.6666666666666666
     """
     reconstructed = as_reconstruction(original, reconstructed)
-    right = _right(original, on_steps_of(original, reconstructed), tolerance).all(axis=1)
+    right = right_entries(original, on_steps_of(original, reconstructed), tolerance).all(axis=1)
     wrong_before = np.concatenate([[0], np.cumsum(~right)])
     all_right = wrong_before[original.offsets[1:]] == wrong_before[original.offsets[:-1]]
     return float(np.mean(all_right & (original.lengths == reconstructed.lengths)))
@@ -103,11 +103,11 @@ def accuracy(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> f
     observed = missing.sum(axis=1) < missing.shape[1]
     if not observed.any():
         return 1.0
-    right = _right(original, values, tolerance=0.0)[observed][:, symbols]
+    right = right_entries(original, values, tolerance=0.0)[observed][:, symbols]
     return float(np.mean(right.all(axis=1)))
 
 
-def _right(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
+def right_entries(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
     """Which entries come back, of shape (n_steps, n_features); missing originals do."""
     right = np.isnan(original.values)
     for i, column in enumerate(original.schema.columns):

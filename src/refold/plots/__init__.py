@@ -1,4 +1,4 @@
-"""Figures of training, codes, sizes, reconstructions, odd steps and models, on matplotlib axes.
+"""Figures of data, training, codes, errors, reconstructions and models, on matplotlib axes.
 
 Every function draws on the axes that it is given, or on new ones, and returns them. pyplot is
 never touched, so nothing is shown, kept open or changed behind the caller's back. Needs the
@@ -7,20 +7,46 @@ extra ``plots``.
 
 from refold.plots._anomalies import anomalies as anomalies
 from refold.plots._architecture import architecture as architecture
+from refold.plots._architecture import layer_table as layer_table
+from refold.plots._architecture import shape_text as shape_text
 from refold.plots._codes import code_map as code_map
+from refold.plots._errors import error_by_feature as error_by_feature
+from refold.plots._errors import error_by_length as error_by_length
+from refold.plots._errors import error_by_position as error_by_position
 from refold.plots._forecasts import forecast as forecast
+from refold.plots._lengths import length_bins as length_bins
+from refold.plots._lengths import lengths as lengths
 from refold.plots._losses import loss_curves as loss_curves
+from refold.plots._numbers import code_numbers as code_numbers
+from refold.plots._numbers import strips_of as strips_of
+from refold.plots._numbers import sweep as sweep
+from refold.plots._plane import code_plane as code_plane
 from refold.plots._reconstructions import reconstruction as reconstruction
 from refold.plots._reconstructions import reconstructions as reconstructions
 from refold.plots._sizes import error_by_size as error_by_size
+from refold.plots._style import PALETTE as PALETTE
+from refold.plots._style import RAMP as RAMP
 
 __all__ = [
+    "PALETTE",
+    "RAMP",
     "anomalies",
     "architecture",
     "code_map",
+    "code_numbers",
+    "code_plane",
+    "error_by_feature",
+    "error_by_length",
+    "error_by_position",
     "error_by_size",
     "forecast",
+    "layer_table",
+    "length_bins",
+    "lengths",
     "loss_curves",
     "reconstruction",
     "reconstructions",
+    "shape_text",
+    "strips_of",
+    "sweep",
 ]

@@ -8,7 +8,7 @@ from refold.plots._style import ACCENT, CONTRAST, MUTED, PALETTE, new_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["architecture"]
+__all__ = ["architecture", "layer_table", "shape_text"]
 
 MOST_ROWS = 9
 DECODER_COLOUR = PALETTE[2]
@@ -42,18 +42,18 @@ def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes"
     >>> "code" in {text.get_text() for text in ax.texts}
     True
     """
-    rows = [_rows(encoder, "encoder"), _rows(decoder, "decoder")]
+    rows = [layer_table(encoder), layer_table(decoder)]
     ax = new_axes(ax, size=(10.0, max(2.8, 0.36 * max(len(part) for part in rows) + 1.5)))
     ax.set_xlim(0, 100)
     ax.set_ylim(0, 100)
     ax.set_axis_off()
-    _matrix(ax, 1, "sequence", _shape(encoder.input_shape))
+    _matrix(ax, 1, "sequence", shape_text(encoder.input_shape))
     _trapezoid(ax, (12, 43), (84, 60), ACCENT)
     _listing(ax, 13.5, 41.5, "encoder", encoder.count_params(), rows[0])
     _code(ax, 50, encoder.output_shape[-1])
     _trapezoid(ax, (57, 88), (60, 84), DECODER_COLOUR)
     _listing(ax, 58.5, 86.5, "decoder", decoder.count_params(), rows[1])
-    _matrix(ax, 92, "sequence", _shape(decoder.output_shape))
+    _matrix(ax, 92, "sequence", shape_text(decoder.output_shape))
     for start, end in ((8.6, 11.4), (43.6, 47.4), (52.6, 56.4), (88.6, 91.4)):
         ax.annotate(
             "",
@@ -69,11 +69,35 @@ def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes"
     return ax
 
 
-def _rows(model: Any, which: str) -> list[tuple[str, str, str]]:
-    """Kind, output shape and parameter count of each layer worth showing."""
+def layer_table(model: Any) -> list[tuple[str, str, str]]:
+    """Return kind, output shape and parameters of each layer of a model that is worth showing.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Such as ``encoder_`` of an estimator.
+
+    Returns
+    -------
+    list of (str, str, str)
+        Of more than nine layers those with parameters, and of these the first and the last. A
+        shape is without the batch, T an unknown number of steps; no parameters are no text.
+
+    Raises
+    ------
+    ParameterError
+        If the model has no layers, as one that was not built yet.
+
+    Examples
+    --------
+    >>> import keras
+    >>> layer_table(keras.Sequential([keras.Input((None, 3)), keras.layers.LSTM(8)]))
+    [('LSTM', '8', '384')]
+    """
     layers = [layer for layer in getattr(model, "layers", ()) if not _is_input(layer)]
     if not layers:
-        raise ParameterError(f"The {which} has no layers yet. Build it, or fit the estimator.")
+        name = getattr(model, "name", type(model).__name__)
+        raise ParameterError(f"The model {name} has no layers yet. Build it, or fit the estimator.")
     if len(layers) > MOST_ROWS:
         layers = [layer for layer in layers if layer.count_params()]
     rows = [(_title(layer), _output(layer), _count(layer)) for layer in layers]
@@ -100,13 +124,19 @@ def _count(layer: Any) -> str:
 
 def _output(layer: Any) -> str:
     try:
-        return _shape(layer.output.shape)
+        return shape_text(layer.output.shape)
     except (AttributeError, ValueError):  # used at several places, or its output is no tensor
         return ""
 
 
-def _shape(shape: Any) -> str:
-    """Write a shape without the batch: ``(None, 20, 8)`` is ``20 × 8``, unknown steps are T."""
+def shape_text(shape: Any) -> str:
+    """Write a shape without the batch.
+
+    Examples
+    --------
+    >>> shape_text((None, None, 8))
+    'T × 8'
+    """
     if shape and isinstance(shape[0], tuple | list):
         shape = shape[0]
     return " × ".join("T" if size is None else str(size) for size in shape[1:])

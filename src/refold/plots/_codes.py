@@ -1,11 +1,12 @@
 """A map of the codes: the two directions in which they vary most."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from refold.errors import ParameterError
+from refold.plots._plane import check_codes, code_plane
 from refold.plots._style import ACCENT, MUTED, PALETTE, new_axes, ramp, tidy
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def code_map(
     ax: "Axes | None" = None,
     *,
     label_name: str | None = None,
+    method: Literal["pca", "umap"] = "pca",
 ) -> "Axes":
     """Draw codes as points in the plane, by PCA where they have more than two numbers.
 
@@ -37,6 +39,8 @@ def code_map(
         Where to draw; by default on a new figure.
     label_name : str, optional
         What the labels are, as the title of legend or colour bar.
+    method : {"pca", "umap"}, default="pca"
+        As for `code_plane`; UMAP needs the extra ``umap``.
 
     Returns
     -------
@@ -47,6 +51,8 @@ def code_map(
     ParameterError
         If the codes are not a two-dimensional array of finite numbers, or the labels or
         annotations do not fit them.
+    MissingExtraError
+        If the extra ``umap`` is needed and not installed.
 
     Examples
     --------
@@ -56,9 +62,9 @@ def code_map(
     >>> [text.get_text() for text in ax.texts]
     ['first']
     """
-    codes = _checked(codes)
+    codes = check_codes(codes)
     num = len(codes)
-    points, names = _plane(codes)
+    points, names = code_plane(codes, method)
     ax = new_axes(ax, size=(6.0, 4.6))
     style: dict[str, Any] = {
         "s": float(np.clip(6000 / num, 9, 42)),
@@ -78,37 +84,6 @@ def code_map(
     ax.margins(0.08)
     tidy(ax)
     return ax
-
-
-def _checked(codes: np.ndarray) -> np.ndarray:
-    codes = np.asarray(codes, dtype=float)
-    if codes.ndim != 2 or 0 in codes.shape:
-        raise ParameterError(
-            f"codes must be an array (n_sequences, latent_dim) that is not empty. "
-            f"Got shape {codes.shape}."
-        )
-    if not np.isfinite(codes).all():
-        row = int(np.flatnonzero(~np.isfinite(codes).all(axis=1))[0])
-        raise ParameterError(f"codes must be finite. Row {row} is not.")
-    return codes
-
-
-def _plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
-    """Two coordinates a code, and what each is called."""
-    if codes.shape[1] == 1:
-        return np.column_stack([codes[:, 0], np.zeros(len(codes))]), ("code", "")
-    if codes.shape[1] == 2:
-        return codes, ("code 0", "code 1")
-    centred = codes - codes.mean(axis=0)
-    _, deviations, directions = np.linalg.svd(centred, full_matrices=False)
-    share = deviations**2 / max(float((deviations**2).sum()), np.finfo(float).tiny)
-    directions, share = directions[:2], [*share, 0.0][:2]
-    if len(directions) < 2:  # a single code
-        directions = np.vstack([directions, np.zeros_like(directions)])
-    signs = np.sign(directions[np.arange(2), np.abs(directions).argmax(axis=1)])
-    points = centred @ (directions * signs[:, None]).T
-    first, second = (f"component {i} ({part:.0%})" for i, part in enumerate(share, start=1))
-    return points, (first, second)
 
 
 def _coloured(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold.errors import ParameterError
-from refold.plots._style import ACCENT, CONTRAST, MUTED, new_axes, tidy, whole_numbers
+from refold.plots._style import ACCENT, CONTRAST, MUTED, PALETTE, new_axes, tidy, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["loss_curves"]
 
 
-def loss_curves(history: Mapping[str, Sequence[Any]], ax: "Axes | None" = None) -> "Axes":
+def loss_curves(
+    history: Mapping[str, Sequence[Any]], ax: "Axes | None" = None, *, start: float | None = None
+) -> "Axes":
     """Draw the training and the validation loss by epoch, and mark the best epoch.
 
     A refit, in which the network is trained once more on all the data, is a thin curve of its
@@ -27,6 +29,9 @@ def loss_curves(history: Mapping[str, Sequence[Any]], ax: "Axes | None" = None) 
         ``epoch`` and ``phase`` where there are any.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default on a new figure.
+    start : float, optional
+        Validation loss before the first epoch: ``start_loss_`` of an estimator. It is marked at
+        epoch 0, and may be the best.
 
     Returns
     -------
@@ -60,11 +65,18 @@ def loss_curves(history: Mapping[str, Sequence[Any]], ax: "Axes | None" = None) 
         chosen = np.flatnonzero(rows[: len(curve)])
         if np.isfinite(curve[chosen]).any():
             ax.plot(epochs[chosen], curve[chosen], label=label, **style)
+    if start is not None:
+        ax.plot(0, start, "D", color=PALETTE[2], markersize=5, label=f"linear start: {start:.3g}")
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
-        label = f"best: {validation[best]:.3g}"
-        ax.plot(epochs[best], validation[best], "o", color=CONTRAST, markersize=6, label=label)
-    drawn = np.concatenate([curve[np.isfinite(curve)] for curve in (losses, validation)])
+        place = (epochs[best], validation[best])
+        if start is not None and start <= place[1]:
+            place = (0, start)
+        style = {"color": CONTRAST, "markersize": 9, "markerfacecolor": "none"}
+        ax.plot(*place, "o", label=f"best: {place[1]:.3g}", markeredgewidth=1.8, **style)
+    drawn = np.concatenate(
+        [curve[np.isfinite(curve)] for curve in (losses, validation, _numbers([start]))]
+    )
     if drawn.size and drawn.min() > 0 and drawn.max() > 3 * drawn.min():
         ax.set_yscale("log")
     ax.set_xlabel("epoch")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from refold.sequences import Schema, Sequences
 
-__all__ = ["most_varied", "reconstruction", "reconstructions"]
+__all__ = ["most_varied", "one_hot", "reconstruction", "reconstructions"]
 
 MOST_LINES = 4
 
@@ -158,7 +158,7 @@ def _lines(
 def _strips(
     ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema", *, num_steps: int
 ) -> None:
-    blocks = [_one_hot(values, schema) for values in pair]
+    blocks = [one_hot(values, schema) for values in pair]
     num_rows = blocks[0].shape[1]
     gap = 1.0
     for block, colour, top in zip(blocks, (ACCENT, CONTRAST), (0.0, num_rows + gap), strict=True):
@@ -183,13 +183,13 @@ def _strips(
     ax.spines[["left", "bottom"]].set_visible(False)
 
 
-def _one_hot(values: np.ndarray, schema: "Schema") -> np.ndarray:
+def one_hot(values: np.ndarray, schema: "Schema", *, numeric: bool = True) -> np.ndarray:
     """Rows of a strip: a binary column is one, a categorical column one a label."""
     parts = []
     for i, column in enumerate(schema.columns):
         if column.kind == "categorical":
             parts.append((values[:, [i]] == np.arange(len(column.labels))).astype(float))
-        else:
+        elif numeric or column.kind == "binary":
             parts.append(values[:, [i]].astype(float))
     return np.concatenate(parts, axis=1)
 

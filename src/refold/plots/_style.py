@@ -13,6 +13,7 @@ __all__ = [
     "CONTRAST",
     "MUTED",
     "PALETTE",
+    "RAMP",
     "heat",
     "new_axes",
     "new_figure",

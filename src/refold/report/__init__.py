@@ -1,13 +1,34 @@
-"""One page that shows what a model does: results, architecture, losses, codes, reconstructions.
+"""One page on what a model does: data, architecture, losses, errors, codes and what they hold.
 
 The page is a single HTML file that needs no network. Needs the extra ``plots``.
 """
 
-from refold.report._measure import Result as Result
-from refold.report._measure import measure as measure
-from refold.report._page import Figure as Figure
+from refold.report._page import Card as Card
+from refold.report._page import Diagram as Diagram
+from refold.report._page import Plot as Plot
 from refold.report._page import Section as Section
+from refold.report._page import Table as Table
+from refold.report._page import Text as Text
+from refold.report._page import TextGroup as TextGroup
+from refold.report._page import check_packages as check_packages
 from refold.report._page import write_page as write_page
-from refold.report._sections import section as section
+from refold.report._report import report as report
+from refold.report._report import section as section
+from refold.report._score import Result as Result
+from refold.report._score import Score as Score
 
-__all__ = ["Figure", "Result", "Section", "measure", "section", "write_page"]
+__all__ = [
+    "Card",
+    "Diagram",
+    "Plot",
+    "Result",
+    "Score",
+    "Section",
+    "Table",
+    "Text",
+    "TextGroup",
+    "check_packages",
+    "report",
+    "section",
+    "write_page",
+]

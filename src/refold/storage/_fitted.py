@@ -81,12 +81,14 @@ class Fitted(NamedTuple):
     calibration : Calibration, optional
     residuals : Residuals, optional
         Of a network that forecasts.
+    start_loss : float, optional
+        Validation loss of the linear start.
 
     Examples
     --------
     >>> Fitted._fields  # doctest: +NORMALIZE_WHITESPACE
     ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps', 'active_dimensions',
-     'known', 'calibration', 'residuals')
+     'known', 'calibration', 'residuals', 'start_loss')
     """
 
     network: Network
@@ -99,3 +101,4 @@ class Fitted(NamedTuple):
     known: Known | None = None
     calibration: Calibration | None = None
     residuals: Residuals | None = None
+    start_loss: float | None = None

@@ -38,6 +38,7 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
         "history": fitted.history,
         "refine_steps": fitted.refine_steps,
         "active_dimensions": fitted.active_dimensions,
+        "start_loss": fitted.start_loss,
     }
     arrays = {
         f"weights/{i:04d}": np.asarray(variable.value)
@@ -138,6 +139,7 @@ def _restore(
             _parts("known", Known, arrays),
             _parts("calibration", Calibration, arrays),
             _parts("residuals", Residuals, arrays),
+            config.get("start_loss"),
         )
         return config["parameters"], fitted
     except (KeyError, TypeError, ValueError) as error:

@@ -44,6 +44,8 @@ class Outcome(NamedTuple):
         Validated weights, as ``network.variables``, where the network holds those of a refit.
     out_of_time : bool
         Whether the time budget ended the phase that validates.
+    start_loss : float, optional
+        Validation loss of the linear start.
     """
 
     phase: str | None
@@ -54,6 +56,7 @@ class Outcome(NamedTuple):
     num_shapes: int = 0
     validated: list[Any] | None = None
     out_of_time: bool = False
+    start_loss: float | None = None
 
 
 def train(
@@ -196,7 +199,13 @@ def _finish(
         )
     phase = None if standing.best is None else "validated"
     return Outcome(
-        phase, _history(standing), standing.best_epoch, interrupted, complete, len(engine.shapes)
+        phase,
+        _history(standing),
+        standing.best_epoch,
+        interrupted,
+        complete,
+        len(engine.shapes),
+        start_loss=standing.start_loss,
     )
 
 

@@ -18,6 +18,7 @@ class Loop(Epochs):
         if part.held_out is not None and math.isfinite(loss := self._validate(part.held_out)):
             self._num_steps = self._engine.num_steps(self.standing.state)
             self.standing.keep(loss, 0, self._num_steps)
+            self.standing.start_loss = loss
 
     def validated(
         self, part: Part, interrupt: Interrupt, progress: Progress, *, refit: bool

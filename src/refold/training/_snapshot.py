@@ -35,6 +35,8 @@ class Standing:
     best_loss : float
     best_epoch, best_steps : int
         That epoch, and the steps that led to it.
+    start_loss : float, optional
+        Validation loss of the start, where there is one worth keeping.
     refit_steps : int
         Steps of the refit, once it has begun.
     history : dict of lists
@@ -54,6 +56,7 @@ class Standing:
     best_loss: float = math.inf
     best_epoch: int = 0
     best_steps: int = 0
+    start_loss: float | None = None
     refit_steps: int = 0
     history: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
     seconds: float = 0.0

@@ -1,0 +1,143 @@
+"""``refold report``: one page on a model and the data that goes through it."""
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from refold.cli._errors import remark
+from refold.cli._io import PAGE_FORMATS, Output, plan_output
+from refold.cli._labels import leave_out
+from refold.cli._models import load_model, opened
+from refold.cli._options import (
+    Columns,
+    Data,
+    IdColumn,
+    InputFormat,
+    Kinds,
+    Model,
+    Quiet,
+    TimeColumn,
+    Unit,
+    read_options,
+)
+from refold.errors import ParameterError
+
+if TYPE_CHECKING:
+    from refold.report import Result
+
+__all__ = ["report"]
+
+
+def report(
+    model: Model,
+    data: Data,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="PAGE", help="Where the page goes: .html.")
+    ],
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column of labels, one value a sequence, for colours."),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help=r"Where that column is. \[default: DATA]"),
+    ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="What PCA is fitted on: the training data, where DATA is other. "
+            r"\[default: parts of DATA in turn]",
+        ),
+    ] = None,
+    max_sequences: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Of more, so many drawn at random are shown.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Draws what is drawn.")] = 0,
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    columns: Columns = None,
+    kinds: Kinds = None,
+    unit: Unit = None,
+    input_format: InputFormat = None,
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Show data, model, errors beside PCA, reconstructions and codes on one page.
+
+    The page is a single file that opens without a network.
+    """
+    options = read_options(
+        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+    )
+    target = _plan(output)
+    if labels is not None and label is None:
+        raise ParameterError("--labels is the file of a column of labels. Name it by --label.")
+    if label is not None and "-" in (data, labels):
+        raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
+    if [model, data, train].count("-") > 1:
+        raise ParameterError("Standard input can be read once. Name a file for either of them.")
+    loaded = load_model(model)
+    loaded.verbose = 0 if quiet else 1
+    from refold.report import report as write_report
+    from refold.sequences import read_labels
+
+    with contextlib.ExitStack() as files:
+
+        def sequences(name: str) -> Any:
+            chosen = dict(options)
+            if label is not None and labels is None:
+                leave_out(label, Path(name), chosen)
+            return files.enter_context(opened(loaded, name, chosen, input_format))
+
+        source = sequences(data)
+        found = None
+        if label is not None:
+            found = read_labels(labels or data, label, source, id=id_column)
+        fitted_on = None if train is None else sequences(train)
+        shown = "standard input" if data == "-" else Path(data).name
+        with target.writing() as path:
+            result = write_report(
+                loaded,
+                source,
+                path,
+                labels=found,
+                label_name=label,
+                train=fitted_on,
+                title=shown,
+                max_sequences=max_sequences,
+                seed=seed,
+                verbose=loaded.verbose,
+            )
+    _print(result)
+    if not quiet:
+        remark(f"Open {output} in a browser to see it.")
+
+
+def _plan(output: str) -> Output:
+    """Find what would stop the page before the work."""
+    target = plan_output(output, format_name=None, formats=PAGE_FORMATS, default="html")
+    if target.path is None:
+        raise ParameterError(
+            "The table goes to standard output, so the page cannot. Name a file with -o."
+        )
+    from refold.report import check_packages
+
+    check_packages()
+    return target
+
+
+def _print(result: "Result") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table: Any = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"codes of {result.code_size} numbers", no_wrap=True)
+    same = result.pca_size in (0, result.code_size)
+    for heading in ("Refold", "PCA" if same else f"PCA, {result.pca_size} numbers"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for score in result.scores:
+        table.add_row(score.meaning, score.text(score.value), score.text(score.pca))
+    Console().print(table)

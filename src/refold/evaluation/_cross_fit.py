@@ -1,0 +1,79 @@
+"""PCA of sequences that it has not seen, where there is no training split to fit it on."""
+
+import numpy as np
+
+from refold.errors import DataError, ParameterError
+from refold.evaluation._pca import PCABaseline
+from refold.sequences import Scaler, Sequences, positions
+
+__all__ = ["pca_cross_fit"]
+
+
+def pca_cross_fit(
+    sequences: Sequences,
+    latent_dim: int,
+    scaler: Scaler | None = None,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+) -> Sequences:
+    """Reconstruct sequences by PCA that was fitted on others of them.
+
+    They are cut into folds at random; each fold is reconstructed by components of the other ones,
+    told the lengths.
+
+    Parameters
+    ----------
+    sequences : Sequences of shape (n_sequences,)
+        At least 3.
+    latent_dim : int
+        Number of components; fewer where the other folds have no more.
+    scaler : Scaler, optional
+        Units, with ``mode="features"``; by default those of the other folds.
+    folds : int, default=5
+        At least 2; where there are fewer sequences, as many as these.
+    seed : int, default=0
+        Draws the folds.
+
+    Returns
+    -------
+    Sequences of shape (n_sequences,)
+        In the same order, of the same lengths and ids.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than 3 sequences, or fewer than 2 have a step.
+    ParameterError
+        If ``folds`` is below 2.
+
+    Examples
+    --------
+    >>> from refold.evaluation import nmse
+    >>> waves = [np.sin(np.linspace(0, 6, 30) + shift) for shift in range(12)]
+    >>> sequences = Sequences.from_list(waves)
+    >>> scaler = Scaler.fit(sequences)
+    >>> nmse(sequences, pca_cross_fit(sequences, 2, scaler), scaler) < 1e-6
+    True
+    """
+    if folds < 2:
+        raise ParameterError(f"folds must be at least 2. Got {folds!r}.")
+    full = int((sequences.lengths > 0).sum())
+    if len(sequences) < 3 or full < 2:
+        raise DataError(
+            "PCA of other sequences needs at least 3 sequences, 2 of them with a step. Got "
+            f"{len(sequences)}, {full} of them with a step."
+        )
+    order = np.random.default_rng(seed).permutation(len(sequences))
+    # those without a step first, so that no fold has all of the others
+    order = order[np.argsort(sequences.lengths[order] > 0, kind="stable")]
+    fold = np.empty(len(order), int)
+    fold[order] = np.arange(len(order)) % min(folds, len(order))
+    row, _ = positions(sequences)
+    values = np.empty(sequences.values.shape)
+    for one in np.unique(fold):
+        others = sequences[fold != one]
+        width = int(others.lengths.max()) * sequences.schema.output_width
+        baseline = PCABaseline(min(latent_dim, len(others), width)).fit(others, scaler)
+        values[fold[row] == one] = baseline.reconstruct(sequences[fold == one]).values
+    return sequences.with_values(values)

@@ -1,0 +1,113 @@
+"""Codes as points in the plane: by their principal components, or by UMAP."""
+
+import warnings
+from typing import Literal
+
+import numpy as np
+
+from refold._optional import optional
+from refold.errors import ParameterError
+
+__all__ = ["check_codes", "code_plane"]
+
+NEIGHBOURS = 15
+FEWEST = 5
+
+
+def code_plane(
+    codes: np.ndarray, method: Literal["pca", "umap"] = "pca", *, seed: int = 0
+) -> tuple[np.ndarray, tuple[str, str]]:
+    """Return two coordinates a code, and what the axes are.
+
+    Parameters
+    ----------
+    codes : array of shape (n_sequences, latent_dim)
+    method : {"pca", "umap"}, default="pca"
+        The two principal components, which keep distances as well as a plane can; or UMAP [1]_ of
+        the standardised codes, which keeps neighbours together and tells nothing by the distances
+        between groups. Needs the extra ``umap``. Codes of one or two numbers are drawn as they are.
+    seed : int, default=0
+        Of UMAP.
+
+    Returns
+    -------
+    points : array of shape (n_sequences, 2)
+    names : (str, str)
+        With the share of the variance, of principal components.
+
+    Raises
+    ------
+    ParameterError
+        If the codes are not a two-dimensional array of finite numbers, there are fewer than 5
+        for UMAP, or there is no such method.
+    MissingExtraError
+        If the extra ``umap`` is needed and not installed.
+
+    References
+    ----------
+    .. [1] L. McInnes, J. Healy and J. Melville, "UMAP: Uniform Manifold Approximation and
+       Projection for Dimension Reduction", 2018.
+
+    Examples
+    --------
+    >>> points, names = code_plane(np.eye(4)[:, :3] * [3, 1, 1])
+    >>> points.shape, names
+    ((4, 2), ('component 1 (84%)', 'component 2 (12%)'))
+    """
+    codes = check_codes(codes)
+    if method not in ("pca", "umap"):
+        raise ParameterError(f"method must be 'pca' or 'umap'. Got {method!r}.")
+    if codes.shape[1] == 1:
+        return np.column_stack([codes[:, 0], np.zeros(len(codes))]), ("code", "")
+    if codes.shape[1] == 2:
+        return codes, ("code 0", "code 1")
+    return _umap(codes, seed) if method == "umap" else _principal(codes)
+
+
+def check_codes(codes: np.ndarray) -> np.ndarray:
+    """Refuse what is no array of codes.
+
+    Raises
+    ------
+    ParameterError
+        If it is not two-dimensional and of finite numbers, or is empty.
+    """
+    codes = np.asarray(codes, dtype=float)
+    if codes.ndim != 2 or 0 in codes.shape:
+        raise ParameterError(
+            f"codes must be an array (n_sequences, latent_dim) that is not empty. "
+            f"Got shape {codes.shape}."
+        )
+    if not np.isfinite(codes).all():
+        row = int(np.flatnonzero(~np.isfinite(codes).all(axis=1))[0])
+        raise ParameterError(f"codes must be finite. Row {row} is not.")
+    return codes
+
+
+def _principal(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+    centred = codes - codes.mean(axis=0)
+    _, deviations, directions = np.linalg.svd(centred, full_matrices=False)
+    share = deviations**2 / max(float((deviations**2).sum()), np.finfo(float).tiny)
+    directions, share = directions[:2], [*share, 0.0][:2]
+    if len(directions) < 2:  # a single code
+        directions = np.vstack([directions, np.zeros_like(directions)])
+    signs = np.sign(directions[np.arange(2), np.abs(directions).argmax(axis=1)])
+    points = centred @ (directions * signs[:, None]).T
+    first, second = (f"component {i} ({part:.0%})" for i, part in enumerate(share, start=1))
+    return points, (first, second)
+
+
+def _umap(codes: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
+    if len(codes) < FEWEST:
+        raise ParameterError(f"UMAP needs at least {FEWEST} codes. Got {len(codes)}.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what UMAP says of its seed, and Numba of its own
+        umap = optional("umap", extra="umap", purpose="UMAP")
+        spread = codes.std(axis=0)
+        scaled = (codes - codes.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        reducer = umap.UMAP(
+            n_neighbors=min(NEIGHBOURS, len(codes) - 1),
+            init="random" if len(codes) <= NEIGHBOURS else "spectral",
+            random_state=seed,
+        )
+        return np.asarray(reducer.fit_transform(scaled), float), ("UMAP 1", "UMAP 2")

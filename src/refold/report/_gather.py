@@ -1,0 +1,248 @@
+"""What a report is made of: a sample of the data, its codes, and what comes back from them."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import DataError, ParameterError
+from refold.report._score import Result, Score
+
+if TYPE_CHECKING:
+    from refold.sequences import Scan, Sequences
+
+__all__ = ["Material", "Stage", "gather"]
+
+Stage = Callable[[str], Any]
+
+# Padded values at most of the sequences that are looked at, and sequences all the same; sequences
+# at most that PCA is fitted on.
+MOST_VALUES, FEWEST, MOST_TRAINING = 1 << 24, 32, 20_000
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that the cards of a section are drawn from.
+
+    Attributes
+    ----------
+    model : SequenceAutoencoder
+    sequences : Sequences of shape (n,)
+        Those that are looked at, in the columns of the model.
+    lengths : array of int
+        Of all sequences of the data.
+    codes : array of shape (n, width)
+    methods : dict of str to Sequences of shape (n,)
+        What comes back: ``"Refold"``, and ``"PCA"`` where it could be fitted.
+    labels : array of shape (n,) or None
+    label_name : str
+    pca_note : str
+        What PCA was fitted on.
+    result : Result
+    seed : int
+    """
+
+    model: Any
+    sequences: "Sequences"
+    lengths: np.ndarray
+    codes: np.ndarray
+    methods: "dict[str, Sequences]"
+    labels: np.ndarray | None
+    label_name: str
+    pca_note: str
+    result: Result
+    seed: int
+
+    @property
+    def sampled(self) -> bool:
+        """Whether there are more sequences than are looked at."""
+        return len(self.lengths) > len(self.sequences)
+
+
+def gather(
+    model: Any,
+    source: "Sequences | Scan",
+    *,
+    name: str,
+    labels: Any,
+    label_name: str | None,
+    train: "Sequences | Scan | None",
+    max_sequences: int,
+    seed: int,
+    seconds: float | None,
+    stage: Stage,
+) -> Material:
+    """Encode, decode and measure a sample of the data, and PCA beside it.
+
+    Raises
+    ------
+    DataError
+        If there is no sequence or no step, or the labels do not fit or are all the same.
+    SchemaError
+        If the columns are not those of the model.
+    ParameterError
+        If ``max_sequences`` is not at least 1.
+    """
+    if max_sequences < 1:
+        raise ParameterError(f"max_sequences must be at least 1. Got {max_sequences}.")
+    if not len(source):
+        raise DataError("There is no sequence to report on. Give at least one.")
+    if not source.lengths.any():
+        raise DataError(
+            f"There is nothing to report on: {len(source)} sequences, all of them empty."
+        )
+    labels = _checked_labels(labels, len(source))
+    width = model.schema_.output_width
+    rows = _sample(source.lengths, width, max_sequences, seed)
+    stage("encoding")
+    sequences = _taken(source, rows).align(model.schema_)
+    codes = np.asarray(model.encode(sequences))
+    stage("decoding")
+    back = _back(model, sequences, codes)
+    stage("PCA")
+    methods = {"Refold": back}
+    size = codes.shape[1]
+    linear, pca_size, note = _linear(model, sequences, train, size, seed)
+    if linear is not None:
+        methods["PCA"] = linear
+    history = model.history_.get("seconds") or [None]
+    result = Result(
+        name,
+        len(sequences),
+        size,
+        pca_size,
+        _scores(model, sequences, methods),
+        history[-1] if seconds is None else seconds,
+    )
+    return Material(
+        model,
+        sequences,
+        np.asarray(source.lengths),
+        codes,
+        methods,
+        None if labels is None else labels[rows],
+        label_name or "label",
+        note,
+        result,
+        seed,
+    )
+
+
+def _checked_labels(labels: Any, num: int) -> np.ndarray | None:
+    if labels is None:
+        return None
+    labels = np.asarray(labels)
+    if labels.shape != (num,):
+        raise DataError(f"Expected one label for each of {num} sequences. Got {labels.shape}.")
+    distinct = np.unique(labels.astype(str) if labels.dtype == object else labels)
+    if len(distinct) < 2:
+        only = distinct[0].item()
+        raise DataError(f"There is but one label: {only!r}. Colours take at least two.")
+    return labels
+
+
+def _sample(lengths: np.ndarray, width: int, most: int, seed: int) -> np.ndarray:
+    """Choose sequences at random, in order, all where they are few and short."""
+    padded = max(1, int(lengths.max(initial=0))) * width
+    count = min(len(lengths), most, max(FEWEST, MOST_VALUES // padded))
+    if count == len(lengths):
+        return np.arange(count)
+    chosen = np.random.default_rng(seed).choice(len(lengths), count, replace=False)
+    if not lengths[chosen].any():  # hardly a step in all of the data
+        chosen[0] = lengths.argmax()
+    return np.sort(chosen)
+
+
+def _taken(source: Any, rows: np.ndarray) -> "Sequences":
+    from refold.sequences import Sequences
+
+    return source[rows] if isinstance(source, Sequences) else source.take(rows)
+
+
+def _back(model: Any, sequences: "Sequences", codes: np.ndarray) -> "Sequences":
+    from refold.sequences import Sequences
+
+    decoded = model.inverse_transform(codes)
+    return Sequences.from_list(decoded, schema=model.schema_, ids=sequences.ids)
+
+
+def _linear(
+    model: Any, sequences: "Sequences", train: Any, size: int, seed: int
+) -> "tuple[Sequences | None, int, str]":
+    """Reconstruct by PCA of the training data, or of the other sequences; and say of which."""
+    from refold.evaluation import PCABaseline, pca_cross_fit
+
+    width = model.schema_.output_width
+    units = model.error_scaler_
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of labels, which encoding has remarked on
+        if train is not None:
+            rows = _sample(train.lengths, width, MOST_TRAINING, seed)
+            others = _taken(train, rows).align(model.schema_)
+            if len(others) < 2 or not others.lengths.any():
+                raise DataError(
+                    "The data that PCA is fitted on must have two sequences, and a step. Got "
+                    f"{len(others)} and {int(others.lengths.sum())} steps. Give other data."
+                )
+            components = min(size, len(others), width * int(others.lengths.max()))
+            note = (
+                f"PCA {_of(components, size)}is fitted on {len(others):,} "
+                f"{'sequence' if len(others) == 1 else 'sequences'} of the training data, and told "
+                "the lengths; Refold reads them in the code."
+            )
+            return (
+                PCABaseline(components).fit(others, units).reconstruct(sequences),
+                components,
+                note,
+            )
+        if len(sequences) < 3 or (sequences.lengths > 0).sum() < 2:
+            return (
+                None,
+                0,
+                "There is no PCA beside it, as these are too few sequences to fit it on.",
+            )
+        folds = min(FOLDS, len(sequences))
+        back = pca_cross_fit(sequences, size, units, folds=folds, seed=seed)
+        fitted_on = len(sequences) - -(-len(sequences) // folds)
+        components = min(size, fitted_on, width * int(sequences.lengths.max()))
+        note = (
+            f"PCA {_of(components, size)}is fitted on {folds - 1} of {folds} parts of these "
+            "sequences and measured on the part left out, in turn, and told the lengths. Refold's "
+            "error is that of the model as it is: smaller than on new sequences, if it was trained "
+            "on these."
+        )
+        return back, components, note
+
+
+def _of(components: int, size: int) -> str:
+    return "" if components == size else f"(with {components} numbers, as there are no more) "
+
+
+def _scores(
+    model: Any, sequences: "Sequences", methods: "dict[str, Sequences]"
+) -> tuple[Score, ...]:
+    from refold.evaluation import entry_errors, exact
+
+    units = model.error_scaler_
+    numeric = model.schema_.numeric
+    errors = {name: entry_errors(sequences, back, units) for name, back in methods.items()}
+    scores = []
+    if numeric.any():
+        x = units.transform(sequences).values[:, numeric].astype(float)
+        power = max(float(np.nansum(x**2)), np.finfo(float).tiny)
+        nmse = [float(np.nansum(one[:, numeric])) / power for one in errors.values()]
+        scores.append(Score("nmse", *_pair(nmse)))
+    else:
+        scores.append(Score("exact", *_pair([exact(sequences, one) for one in methods.values()])))
+    if not numeric.all():
+        observed = max(1, int((~np.isnan(errors["Refold"][:, ~numeric])).sum()))
+        wrong = [float(np.nansum(one[:, ~numeric])) / observed for one in errors.values()]
+        scores.append(Score("wrong", *_pair(wrong)))
+    return tuple(scores)
+
+
+def _pair(values: list[float]) -> tuple[float, float | None]:
+    return values[0], values[1] if len(values) > 1 else None

@@ -1,0 +1,238 @@
+"""Cards of the numbers of a code: how far each moves what is decoded, and what each does."""
+
+from typing import Any
+
+import numpy as np
+
+from refold.evaluation import DEVIATIONS, CodeNumbers, code_numbers, sweep
+from refold.report._gather import Material, Stage
+from refold.report._page import Card, Plot, Text, TextGroup
+from refold.report._plotly import (
+    ACCENT,
+    CONTRAST,
+    MUTED,
+    grid,
+    heat,
+    layout,
+    numbers,
+    plain,
+    ramp,
+    signed,
+)
+from refold.report._symbols import row_of, sweep_strips
+
+__all__ = ["number_cards"]
+
+MOST_BARS, MOST_ROWS, MOST_COLUMNS, MOST_SWEPT, MOST_POINTS = 64, 24, 40, 6, 500
+ACTIVE = 0.01  # variance of the means of a variational code from which a number is in use
+
+
+def number_cards(material: Material, stage: Stage) -> list[Card]:
+    """Draw what the numbers do, and the sweeps along those that do most."""
+    stage("numbers of the code")
+    found = code_numbers(material.model, material.codes, seed=material.seed)
+    cards = [_bars(material, found)]
+    if material.model.schema_.num_columns > 1 and len(found.names) > 1:
+        cards[0] = Card(
+            cards[0].title,
+            f"{cards[0].caption} By column: what of each column a number moves.",
+            [*cards[0].views, _by_column(material, found)],
+            switch=True,
+        )
+    if found.total.max() > 0:
+        stage("sweeps")
+        cards.append(_sweeps(material, found))
+    return cards
+
+
+def _bars(material: Material, found: CodeNumbers) -> Card:
+    model = material.model
+    order = found.order[:MOST_BARS]
+    telling = (order < model.latent_dim_) & (order >= model.latent_dim_ - model.discriminative_)
+    variance = found.deviation**2
+    idle = np.zeros(len(order), bool)
+    says = (
+        "How far a number, moved alone by one deviation, moves what is decoded, the farthest "
+        f"first: {_measured(material)}."
+    )
+    if model.active_dimensions_ is not None:
+        own = order < model.latent_dim_
+        idle = own & (variance[order] <= ACTIVE)
+        says += (
+            f" Of this variational model {model.active_dimensions_} of {model.latent_dim_} numbers "
+            f"were active in training, with a variance above {ACTIVE}; grey ones are not here."
+        )
+    if len(found.names) > MOST_BARS:
+        says += f" {MOST_BARS} of {len(found.names)} numbers are shown."
+    groups = [
+        (~telling & ~idle, "for reconstructing", ACCENT),
+        (telling & ~idle, "for telling apart", CONTRAST),
+        (idle, "not active", MUTED),
+    ]
+    views = []
+    for values, title, button in (
+        (found.total, "change by one deviation", "effect"),
+        (variance, "variance over the data", "variance"),
+    ):
+        traces = [
+            {
+                "type": "bar", "name": name, "x": np.flatnonzero(rows).tolist(),
+                "y": numbers(values[order[rows]]), "marker": {"color": colour},
+                "hoverinfo": "text", "showlegend": bool(telling.any() or idle.any()),
+                "hovertext": [
+                    f"<b>{plain(_name(found, i))}</b><br>change {found.total[i]:.3g}"
+                    f"<br>variance {variance[i]:.3g}"
+                    for i in order[rows]
+                ],
+            }
+            for rows, name, colour in groups
+            if rows.any()
+        ]  # fmt: skip
+        axes = {
+            "xaxis": {
+                "title": {"text": "number of the code"}, "showgrid": False, "tickmode": "array",
+                "tickvals": list(range(len(order))),
+                "ticktext": [plain(found.names[i]) for i in order],
+            },
+            "yaxis": {"title": {"text": title}, "rangemode": "tozero"},
+            "bargap": 0.2 if len(order) > 7 else 0.6,
+        }  # fmt: skip
+        views.append(Plot(traces, layout(300, **axes), button))
+    return Card("Numbers of the code", says, views, switch=True)
+
+
+def _measured(material: Material) -> str:
+    numeric = material.model.schema_.numeric
+    if numeric.all():
+        return "the mean squared change, where 1 is the variance of the data"
+    if not numeric.any():
+        return "the share of symbols that change"
+    return (
+        "the mean squared change of numeric columns and the share of symbols that change, averaged"
+    )
+
+
+def _name(found: CodeNumbers, i: int) -> str:
+    name = found.names[i]
+    return f"number {name}" if name.isdigit() else name
+
+
+def _by_column(material: Material, found: CodeNumbers) -> Plot:
+    rows = found.order[:MOST_ROWS]
+    columns = np.arange(found.effect.shape[1])
+    if len(columns) > MOST_COLUMNS:
+        most = np.argsort(-found.effect.max(axis=0), kind="stable")[:MOST_COLUMNS]
+        columns = np.sort(most)
+    names = [plain(material.model.schema_.names[i]) for i in columns]
+    z = found.effect[np.ix_(rows, columns)]
+    trace = {
+        "type": "heatmap", "z": numbers(z, 3), "x": list(range(len(columns))),
+        "y": list(range(len(rows))), "colorscale": heat(ACCENT), "zmin": 0, "xgap": 1, "ygap": 1,
+        "colorbar": {"title": {"text": "change"}, "thickness": 12, "outlinewidth": 0},
+        "hoverinfo": "text",
+        "hovertext": [
+            [
+                f"<b>{plain(_name(found, i))}</b><br>{name}: {value:.3g}"
+                for name, value in zip(names, z[row], strict=True)
+            ]
+            for row, i in enumerate(rows)
+        ],
+    }  # fmt: skip
+    axes = {
+        "xaxis": {"tickmode": "array", "tickvals": list(range(len(columns))), "ticktext": names,
+                  "showgrid": False, "zeroline": False},
+        "yaxis": {"tickmode": "array", "tickvals": list(range(len(rows))), "showgrid": False,
+                  "ticktext": [plain(_name(found, i)) for i in rows], "autorange": "reversed",
+                  "zeroline": False},
+    }  # fmt: skip
+    return Plot([trace], layout(110 + 21 * len(rows), legend_above=False, **axes), "by column")
+
+
+def _sweeps(material: Material, found: CodeNumbers) -> Card:
+    model, codes = material.model, material.codes
+    schema = model.schema_
+    swept = [int(i) for i in found.order[:MOST_SWEPT] if found.total[i] > 0]
+    start = None
+    says = (
+        "The mean code is decoded while one number goes from two deviations below its mean to two "
+        "above; the others stay."
+    )
+    if not schema.numeric.any():
+        middle = codes.mean(axis=0)
+        unit = np.where(found.deviation > 0, found.deviation, 1.0)
+        start = codes[np.argmin((((codes - middle) / unit) ** 2).sum(axis=1))]
+        says = (
+            "A code near the mean is decoded while one number goes from two deviations below its "
+            "mean to two above; the others stay."
+        )
+    decoded = {i: sweep(model, codes, i, start=start) for i in swept}
+    views: list[Any] = []
+    if schema.numeric.any():
+        says += " Blue is low, yellow is high."
+        if schema.numeric.sum() > 1:
+            says += " Of each number the column is drawn that it moves most."
+        views.append(_lines(material, found, decoded))
+    elif len(schema.binary) == schema.num_columns:
+        titles = [(f"<b>{plain(_title(material, found, i))}</b>", decoded[i]) for i in decoded]
+        views.append(sweep_strips(titles, DEVIATIONS))
+    else:
+        views.append(_texts(material, found, decoded))
+    return Card("What the numbers do", says, views)
+
+
+def _title(material: Material, found: CodeNumbers, i: int) -> str:
+    model = material.model
+    telling = model.latent_dim_ - model.discriminative_ <= i < model.latent_dim_
+    return _name(found, i) + (" (for telling apart)" if telling else "")
+
+
+def _lines(material: Material, found: CodeNumbers, decoded: dict[int, Any]) -> Plot:
+    schema = material.model.schema_
+    numeric = np.flatnonzero(schema.numeric)
+    moved = {i: int(numeric[found.effect[i, numeric].argmax()]) for i in decoded}
+    titles = [f"<b>{plain(_title(material, found, i))}</b>" for i in moved]
+    if len(numeric) > 1:
+        columns = [plain(schema.names[column], 20) for column in moved.values()]
+        titles = [f"{one} → {column}" for one, column in zip(titles, columns, strict=True)]
+    across = min(3, len(decoded))
+    axes, notes = grid(titles, across, row_gap=0.22)
+    traces: list[dict[str, Any]] = []
+    for panel, (i, column) in enumerate(moved.items()):
+        place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
+        one = decoded[i]
+        for k, value in enumerate(DEVIATIONS):
+            values = one.values[one.offsets[k] : one.offsets[k + 1], column]
+            every = max(1, -(-len(values) // MOST_POINTS))
+            share = k / (len(DEVIATIONS) - 1)
+            traces.append(
+                {
+                    "type": "scatter", "mode": "lines" if len(values) > 1 else "markers",
+                    "x": list(range(0, len(values), every)), "y": numbers(values[::every], 4),
+                    "line": {"color": ramp(share), "width": 1.6}, **place,
+                    "name": signed(value), "legendgroup": f"{k}", "showlegend": panel == 0,
+                    "hovertemplate": f"{signed(value)} deviations: %{{y:.3g}}"
+                    "<extra>step %{x}</extra>",
+                }
+            )  # fmt: skip
+    for name, axis in axes.items():
+        axis |= {"zeroline": False, "nticks": 5} | ({"showgrid": False} if name[0] == "x" else {})
+    rows = -(-len(decoded) // across)
+    legend = {"orientation": "h", "x": 0, "y": -0.16 / rows, "yanchor": "top"}
+    return Plot(traces, layout(80 + 215 * rows, **axes, annotations=notes, legend=legend))
+
+
+def _texts(material: Material, found: CodeNumbers, decoded: dict[int, Any]) -> Text:
+    schema = material.model.schema_
+    columns = np.flatnonzero(~schema.numeric)
+    groups = []
+    for i, one in decoded.items():
+        column = int(columns[found.effect[i, columns].argmax()])
+        name = f" → {schema.names[column]}" if len(columns) > 1 else ""
+        bounds = one.offsets[1:-1]
+        parts = np.split(one.values[:, column], bounds)
+        rows = [
+            (signed(value), row_of(part, schema, column))
+            for value, part in zip(DEVIATIONS, parts, strict=True)
+        ]
+        groups.append(TextGroup(_title(material, found, i) + name, rows))
+    return Text(groups)

@@ -1,0 +1,196 @@
+"""The card of the best, the median and the worst reconstruction, over their originals."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from refold.evaluation import errors_by_sequence
+from refold.plots import PALETTE
+from refold.report._gather import Material
+from refold.report._page import Card, Plot, Text, TextGroup
+from refold.report._plotly import MUTED, TITLED, grid, layout, numbers, plain
+from refold.report._symbols import pair_rows, strip_plot
+
+if TYPE_CHECKING:
+    from refold.sequences import Sequences
+
+__all__ = ["examples", "reconstructions"]
+
+MOST_COLUMNS, MOST_SHOWN, MOST_POINTS = 12, 3, 1000
+
+
+class Example(NamedTuple):
+    """A sequence of the three: what it is, which one, by what it was chosen, and in words."""
+
+    name: str
+    row: int
+    error: float
+    says: str
+
+
+def examples(material: Material) -> list[Example]:
+    """Return the best, the median and the worst.
+
+    A length that comes back wrong counts like as many wrong symbols, where no column is numeric. Of
+    those with the same error the shorter is the better.
+    """
+    sequences, back = material.sequences, material.methods["Refold"]
+    numeric = material.model.schema_.numeric.any()
+    found = errors_by_sequence(sequences, back, material.model.error_scaler_)
+    errors = found.numeric if numeric else found.symbols
+    rank = errors.copy()
+    if not numeric:
+        extra = np.maximum(0, back.lengths - sequences.lengths)
+        rank = np.nan_to_num(rank) + extra / np.maximum(1, sequences.lengths)
+        rank[sequences.lengths == 0] = np.nan
+    order = np.lexsort((sequences.lengths, rank))[: int(np.isfinite(rank).sum())]
+    if not len(order):
+        return []
+    places = {"Best": 0, "Median": len(order) // 2, "Worst": len(order) - 1}
+    chosen: dict[int, str] = {}
+    for name, place in places.items():
+        chosen.setdefault(int(order[place]), name)
+    found_in_words = []
+    for i, name in chosen.items():
+        says = f"error {rank[i]:.2g}"
+        if not numeric:
+            more = int(back.lengths[i] - sequences.lengths[i])
+            share = np.nan_to_num(found.symbols[i])
+            says = f"{share:.0%} wrong" + (f", {more} too many" if more > 0 else "")
+        found_in_words.append(Example(name, i, float(rank[i]), says))
+    return found_in_words
+
+
+def reconstructions(material: Material) -> Card | None:
+    """Draw the three; None where nothing was observed."""
+    chosen = examples(material)
+    if not chosen:
+        return None
+    schema = material.model.schema_
+    views: list[Any] = []
+    says = "Chosen by the error, and decoded from their codes alone."
+    if schema.numeric.any():
+        views.append(_lines(material, chosen))
+        says += (
+            " The original is wide and pale, the reconstruction a thin line on it. A click on "
+            "a name hides and shows."
+        )
+        if schema.numeric.sum() > MOST_SHOWN:
+            says += f" The {MOST_SHOWN} columns that vary most are drawn at first."
+    if not schema.numeric.all():
+        if len(schema.binary) == schema.num_columns:
+            views.append(_strips(material, chosen))
+            says += (
+                " Left the original, right the reconstruction; what differs is red, and pale where "
+                "a one is lacking."
+            )
+        else:
+            views.append(_texts(material, chosen))
+            says += " Symbols that differ are underlined."
+        score = material.result.scores[0]
+        if score.quantity == "exact" and score.value == 1:
+            says += " All of the sequences come back exactly."
+    return Card("Best, median and worst", says, views)
+
+
+def _title(material: Material, one: Example) -> tuple[str, str]:
+    steps = int(material.sequences.lengths[one.row])
+    many = "" if steps == 1 else "s"
+    return (
+        f"{one.name}: {material.sequences.ids[one.row]}",
+        f"{steps} step{many} · {one.says}",
+    )
+
+
+def _heading(material: Material, one: Example) -> str:
+    """Return the title of a panel, on two lines."""
+    first, second = _title(material, one)
+    return f"<b>{plain(first, 32)}</b><br>{plain(second)}"
+
+
+def _lines(material: Material, chosen: list[Example]) -> Plot:
+    schema = material.model.schema_
+    columns = _columns(material)
+    shown = columns[:MOST_SHOWN]
+    axes, notes = grid([_heading(material, one) for one in chosen], len(chosen))
+    traces = []
+    for panel, i in enumerate(one.row for one in chosen):
+        place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
+        for order, column in enumerate(sorted(columns)):
+            name = plain(schema.names[column])
+            colour = PALETTE[order % len(PALETTE)]
+            visible = True if column in shown else "legendonly"
+            for method, line, opacity in (
+                (None, {"color": colour, "width": 5}, 0.3),
+                ("Refold", {"color": colour, "width": 1.6}, 1.0),
+                ("PCA", {"color": colour, "width": 1.2, "dash": "dot"}, 0.9),
+            ):
+                source = material.sequences if method is None else material.methods.get(method)
+                if source is None:
+                    continue
+                steps, values = _points(source, i, column)
+                group = f"c{column}" if method != "PCA" else "PCA"
+                traces.append(
+                    {
+                        "type": "scatter", "mode": "lines" if len(values) > 1 else "markers",
+                        "x": numbers(steps), "y": numbers(values), "line": line,
+                        "opacity": opacity, "legendgroup": group, "name": name, **place,
+                        "showlegend": panel == 0 and method == "Refold",
+                        "visible": visible if method != "PCA" else "legendonly",
+                        "hovertemplate": f"{name}, {method or 'original'}: %{{y:.3g}}"
+                        "<extra>step %{x}</extra>",
+                    }
+                )  # fmt: skip
+    if "PCA" in material.methods:
+        traces = _with_pca_switch(traces, shown, schema)
+    for name, axis in axes.items():
+        if name.startswith("x"):
+            axis |= {"title": {"text": "step"}, "showgrid": False}
+    settings = {**axes, "annotations": notes, "legend": {"orientation": "h", "x": 0, "y": -0.25}}
+    settings["margin"] = TITLED
+    return Plot(traces, layout(380, **settings))
+
+
+def _with_pca_switch(traces: list[Any], shown: list[int], schema: Any) -> list[Any]:
+    """Keep PCA of the columns shown at first, hidden until its name is clicked."""
+    names = {plain(schema.names[column]) for column in shown}
+    kept = [one for one in traces if one["legendgroup"] != "PCA" or one["name"] in names]
+    first = next(one for one in kept if one["legendgroup"] == "PCA")
+    for one in kept:
+        if one["legendgroup"] == "PCA":
+            one["name"], one["showlegend"], one["legendrank"] = "PCA", one is first, 2000
+            one["line"]["color"] = MUTED if len(shown) == 1 else one["line"]["color"]
+    return kept
+
+
+def _columns(material: Material) -> list[int]:
+    """Return numeric columns, those that vary most first."""
+    values = material.sequences.values
+    numeric = np.flatnonzero(material.model.schema_.numeric)
+    count = np.maximum(1, (~np.isnan(values[:, numeric])).sum(axis=0))
+    mean = np.nansum(values[:, numeric], axis=0) / count
+    spread = np.nansum((values[:, numeric] - mean) ** 2, axis=0) / count
+    return numeric[np.argsort(-spread, kind="stable")][:MOST_COLUMNS].tolist()
+
+
+def _points(sequences: "Sequences", i: int, column: int) -> tuple[np.ndarray, np.ndarray]:
+    values = sequences.values[sequences.offsets[i] : sequences.offsets[i + 1], column]
+    every = max(1, -(-len(values) // MOST_POINTS))
+    return np.arange(0, len(values), every), values[::every]
+
+
+def _strips(material: Material, chosen: list[Example]) -> Plot:
+    pairs = []
+    for one in chosen:
+        before, after = material.sequences[[one.row]], material.methods["Refold"][[one.row]]
+        pairs.append((_heading(material, one), before, after))
+    return strip_plot(pairs)
+
+
+def _texts(material: Material, chosen: list[Example]) -> Text:
+    groups = []
+    for one in chosen:
+        backs = {method: back[[one.row]] for method, back in material.methods.items()}
+        rows = pair_rows(material.sequences[[one.row]], backs)
+        groups.append(TextGroup(" · ".join(_title(material, one)), rows))
+    return Text(groups)

@@ -1,0 +1,216 @@
+"""The report: a section from a model and sequences, and the page with one."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from refold.report._codes import code_map
+from refold.report._errors import error_cards
+from refold.report._gather import Material, Stage, gather
+from refold.report._numbers import number_cards
+from refold.report._page import Section, check_packages, write_page
+from refold.report._pairs import reconstructions
+from refold.report._score import Result
+from refold.report._training import architecture, data, losses
+
+if TYPE_CHECKING:
+    from refold.sequences import Scan, Sequences
+
+__all__ = ["report", "section"]
+
+MOST_SEQUENCES = 2000
+
+
+def report(
+    model: Any,
+    sequences: Any,
+    path: str | os.PathLike[str],
+    *,
+    labels: Any = None,
+    label_name: str | None = None,
+    train: Any = None,
+    title: str = "Report",
+    max_sequences: int = MOST_SEQUENCES,
+    seed: int = 0,
+    verbose: int = 0,
+) -> Result:
+    """Write a page on what a fitted model does with sequences: one HTML file, no network needed.
+
+    Parameters
+    ----------
+    model : SequenceAutoencoder
+        Fitted.
+    sequences : Sequences, Scan, list of arrays, array or table
+        With the columns of the model.
+    path : str or PathLike
+        File to write, whole or not at all.
+    labels : sequence of shape (n_sequences,), optional
+        Colours of the codes on the map; by default the lengths.
+    label_name : str, optional
+        What the labels are.
+    train : Sequences, Scan, list of arrays, array or table, optional
+        What PCA is fitted on: the data that the model was trained on, where ``sequences`` are
+        others. By default PCA is fitted on the sequences themselves, part by part, and measured on
+        the part left out.
+    title : str
+        Heading of the page.
+    max_sequences : int, default=2000
+        Of more, so many drawn at random are looked at, and of long ones fewer.
+    seed : int, default=0
+        Draws what is drawn.
+    verbose : {0, 1}, default=0
+        1 shows on standard error what is being done.
+
+    Returns
+    -------
+    Result
+        What was measured.
+
+    Raises
+    ------
+    MissingExtraError
+        If the extra ``plots`` is not installed.
+    DataError
+        If there is no sequence or no step, or the labels do not fit or are all the same.
+    SchemaError
+        If the columns are not those of the model.
+    ParameterError
+        If ``max_sequences`` is not at least 1.
+    FileAccessError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile, refold
+    >>> sines = refold.datasets.noisy_sines(30, seed=0)
+    >>> model = refold.SequenceAutoencoder(3, max_epochs=1, random_state=0).fit(sines)
+    >>> report(model, sines, tempfile.mkdtemp() + "/sines.html").code_size
+    3
+    """
+    check_packages()
+    part = section(
+        model,
+        sequences,
+        title=title,
+        labels=labels,
+        label_name=label_name,
+        train=train,
+        max_sequences=max_sequences,
+        seed=seed,
+        verbose=verbose,
+    )
+    if part.result is None:
+        raise TypeError("a section of a model has a result")
+    alone = Section("", part.summary, part.facts, part.cards, part.result)
+    write_page(path, [alone], title=title)
+    return part.result
+
+
+def section(
+    model: Any,
+    sequences: Any,
+    *,
+    title: str,
+    summary: str = "",
+    labels: Any = None,
+    label_name: str | None = None,
+    train: Any = None,
+    max_sequences: int = MOST_SEQUENCES,
+    seed: int = 0,
+    seconds: float | None = None,
+    verbose: int = 0,
+) -> Section:
+    """Measure and draw what a fitted model does with sequences.
+
+    Parameters
+    ----------
+    model, sequences, labels, label_name, train, max_sequences, seed, verbose
+        As for `report`.
+    title : str
+        What the data is called.
+    summary : str
+        A few sentences on it.
+    seconds : float, optional
+        Time that training took; by default what the model's history says.
+
+    Returns
+    -------
+    Section
+        With a result.
+
+    Raises
+    ------
+    RefoldError
+        As `report` does.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(30, seed=0)
+    >>> model = refold.SequenceAutoencoder(3, max_epochs=1, random_state=0).fit(sines)
+    >>> section(model, sines, title="Sines").cards[0].title
+    'Data'
+    """
+    with _stages(verbose) as stage:
+        material = gather(
+            model,
+            _source(sequences, model),
+            name=title,
+            labels=labels,
+            label_name=label_name,
+            train=None if train is None else _source(train, model),
+            max_sequences=max_sequences,
+            seed=seed,
+            seconds=seconds,
+            stage=stage,
+        )
+        stage("errors")
+        cards = [
+            data(material),
+            architecture(material),
+            losses(material),
+            *error_cards(material),
+            reconstructions(material),
+            code_map(material, stage),
+            *number_cards(material, stage),
+        ]
+    says = f"{summary} {material.pca_note}".strip()
+    drawn = [card for card in cards if card is not None]
+    return Section(title, says, _facts(material), drawn, material.result)
+
+
+def _source(data: Any, model: Any) -> "Sequences | Scan":
+    from refold.sequences import Scan, Sequences, as_sequences
+
+    return data if isinstance(data, Scan | Sequences) else as_sequences(data, schema=model.schema_)
+
+
+def _facts(material: Material) -> list[tuple[str, str]]:
+    result = material.result
+    facts = []
+    for score in result.scores:
+        facts.append((score.number(score.value), f"{score.unit}, Refold"))
+        if score.pca is not None:
+            facts.append((score.number(score.pca), f"{score.unit}, PCA told the lengths"))
+    facts.append((str(result.code_size), "numbers a code"))
+    lengths = material.sequences.lengths
+    if lengths.min() < lengths.max():
+        right = float((material.methods["Refold"].lengths == lengths).mean())
+        facts.append((f"{int(1000 * right) / 10:g} %", "lengths that come back right"))
+    facts.append((f"{len(material.lengths):,}", "sequences"))
+    if result.seconds is not None:
+        facts.append((f"{result.seconds:.0f} s", "training"))
+    return facts
+
+
+@contextlib.contextmanager
+def _stages(verbose: int) -> Iterator[Stage]:
+    """Show what is being done, where somebody watches."""
+    if not verbose:
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("report") as status:
+        yield lambda name: status.update(f"report: {name}")

@@ -1,0 +1,151 @@
+"""Symbols on the page: as rows of text with the differences marked, or as strips."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.plots import strips_of
+from refold.report._page import Plot
+from refold.report._plotly import ACCENT, TITLED, grid, heat, layout, numbers, plain, signed
+
+if TYPE_CHECKING:
+    from refold.sequences import Schema, Sequences
+
+__all__ = ["pair_rows", "row_of", "strip_plot", "sweep_strips"]
+
+MOST_STEPS, MOST_COLUMNS = 160, 4
+LACKING = -1.0  # stands for a step that there is not
+WRONG = "#d64545"
+ROOM = 4
+Row = tuple[str, list[tuple[str, bool]]]
+
+
+def pair_rows(original: "Sequences", backs: "dict[str, Sequences]") -> list[Row]:
+    """Write a sequence and what came back of it, symbols that differ marked.
+
+    A dash stands for a step that is lacking.
+    """
+    schema = original.schema
+    columns = np.flatnonzero(~schema.numeric)[:MOST_COLUMNS].tolist()
+    rows: list[Row] = []
+    for column in columns:
+        name = f"{schema.names[column]}, " if schema.num_columns > 1 else ""
+        x = original.values[:, column]
+        rows.append((f"{name}original", row_of(x, schema, column)))
+        for method, back in backs.items():
+            y = back.values[:, column]
+            common = min(len(x), len(y))
+            wrong = np.ones(len(y), bool)
+            wrong[:common] = (np.round(y[:common]) != x[:common]) & ~np.isnan(x[:common])
+            lacking = np.full(max(0, len(x) - len(y)), LACKING)
+            written = row_of(np.append(y, lacking), schema, column, np.append(wrong, lacking < 0))
+            rows.append((f"{name}{method}", written))
+    return rows
+
+
+def row_of(
+    values: np.ndarray, schema: "Schema", column: int, marked: np.ndarray | None = None
+) -> list[tuple[str, bool]]:
+    """Write one column of a sequence: a label a step, 0 and 1, a point where it is missing."""
+    labels = [str(label) for label in schema.columns[column].labels] or ["0", "1"]
+    gap = "" if all(len(label) == 1 for label in labels) else " "
+    written = []
+    for step, value in enumerate(values[:MOST_STEPS].tolist()):
+        if np.isnan(value):
+            symbol = "·"
+        elif value == LACKING:
+            symbol = "–"
+        else:
+            symbol = labels[round(value)] if round(value) < len(labels) else "?"
+        written.append((symbol, bool(marked is not None and marked[step])))
+        if gap:
+            written.append((gap, False))
+    if len(values) > MOST_STEPS:
+        written.append((f" … {len(values) - MOST_STEPS} more", False))
+    return written
+
+
+def strip_plot(pairs: "Sequence[tuple[str, Sequences, Sequences]]") -> Plot:
+    """Draw sequences of zeros and ones beside what came back of them."""
+    axes, notes = grid([title for title, _, _ in pairs], len(pairs), gap=0.05)
+    traces = []
+    for panel, (_, before, after) in enumerate(pairs):
+        both = _together([before, after])
+        strips, starts = strips_of(both)
+        x, y = (np.round(one.values) for one in (before, after))
+        common = min(len(x), len(y))
+        wrong = np.full(strips.shape, np.nan)
+        places = starts[1] + np.arange(len(y))
+        differs = np.ones(y.T.shape, bool)
+        differs[:, :common] = ((x[:common] != y[:common]) & ~np.isnan(x[:common])).T
+        wrong[:, places] = np.where(differs, y.T, np.nan)
+        strips[~np.isnan(wrong)] = np.nan
+        width = np.array([max(1, len(x)), max(1, len(y))])
+        traces += _heats(panel, strips, wrong, before.schema)
+        # names beside each other need room, and the caption says which is which
+        names = ["original", "reconstruction"] if width.min() >= ROOM else ["", ""]
+        _name_places(axes, panel, starts + (width - 1) / 2, names)
+    widest = max(len(trace["z"][0]) for trace in traces)
+    for name, axis in axes.items():
+        if name.startswith("x"):
+            axis["range"] = [-0.5, widest - 0.5]
+    height = _height(pairs[0][1]) + 16
+    return Plot(traces, layout(height, **axes, annotations=notes, margin=TITLED))
+
+
+def sweep_strips(sweeps: "Sequence[tuple[str, Sequences]]", deviations: Sequence[float]) -> Plot:
+    """Draw what is decoded while a number goes from low to high, side by side."""
+    axes, notes = grid([title for title, _ in sweeps], 1, row_gap=0.4 / len(sweeps))
+    traces = []
+    for panel, (_, decoded) in enumerate(sweeps):
+        strips, starts = strips_of(decoded)
+        traces += _heats(panel, strips, None, decoded.schema)
+        middle = starts + (np.maximum(1, decoded.lengths) - 1) / 2
+        _name_places(axes, panel, middle, [signed(value) for value in deviations])
+    height = (_height(sweeps[0][1]) - 40) * len(sweeps) + 40
+    return Plot(traces, layout(height, **axes, annotations=notes))
+
+
+def _together(parts: "Sequence[Sequences]") -> "Sequences":
+    from refold.sequences import Sequences
+
+    return Sequences.from_list([part[0] for part in parts], schema=parts[0].schema)
+
+
+def _heats(
+    panel: int, strips: np.ndarray, wrong: np.ndarray | None, schema: "Schema"
+) -> list[dict[str, Any]]:
+    place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
+    names = [plain(schema.names[i]) for i in schema.binary]
+    if len(set(names)) < len(names):  # shortened to the same
+        names = [f"{name} ({i})" for i, name in enumerate(names)]
+    common = {
+        "type": "heatmap", "y": names, "zmin": 0, "zmax": 1, "showscale": False,
+        "hovertemplate": "%{y}: %{z}<extra></extra>", "xgap": 1, "ygap": 1, **place,
+    }  # fmt: skip
+    if strips.shape[1] > 300:
+        common |= {"xgap": 0}
+    traces = [{**common, "z": numbers(strips), "colorscale": heat(ACCENT)}]
+    if wrong is not None and np.isfinite(wrong).any():
+        # a wrong zero has to be seen, too
+        traces.append(
+            {**common, "z": numbers(wrong), "colorscale": heat(WRONG, least=0.3),
+             "hovertemplate": "%{y}: %{z}, wrong<extra></extra>"}
+        )  # fmt: skip
+    return traces
+
+
+def _name_places(
+    axes: dict[str, Any], panel: int, places: np.ndarray, names: Sequence[str]
+) -> None:
+    suffix = "" if panel == 0 else str(panel + 1)
+    axes[f"xaxis{suffix}"] |= {
+        "tickmode": "array", "tickvals": numbers(places), "ticktext": list(names),
+        "showgrid": False, "zeroline": False, "tickangle": 0,
+    }  # fmt: skip
+    axes[f"yaxis{suffix}"] |= {"autorange": "reversed", "showgrid": False, "zeroline": False}
+
+
+def _height(sequences: "Sequences") -> int:
+    return int(np.clip(24 * sequences.schema.num_columns + 90, 180, 420))

@@ -1,0 +1,186 @@
+"""Cards of the data and of the training: columns, lengths, architecture, losses."""
+
+from typing import Any
+
+import numpy as np
+
+from refold.plots import PALETTE
+from refold.report._gather import Material
+from refold.report._page import Card, Diagram, Plot, Table
+from refold.report._plotly import ACCENT, CONTRAST, MUTED, layout, numbers
+
+__all__ = ["architecture", "data", "losses"]
+
+MOST_ROWS, MOST_TICKS = 30, 12
+GREEN, VIOLET = PALETTE[2], PALETTE[4]
+
+
+def data(material: Material) -> Card:
+    """Say what the columns are, and how long the sequences."""
+    from refold.plots import length_bins
+
+    rows, missing = _columns(material)
+    names = ["column", "kind", "values", "missing"]
+    views: list[Any] = [Table(names, rows)]
+    lengths = material.lengths
+    low, high = int(lengths.min()), int(lengths.max())
+    spread = f"Lengths go from {low} to {high} steps, {np.median(lengths):.0f} in the middle. "
+    if low == high:
+        spread = f"All sequences have {low} step{'' if low == 1 else 's'}. "
+    else:
+        first, last, counts = length_bins(lengths)
+        bars = {
+            "type": "bar",
+            "x": numbers((first + last) / 2),
+            "y": numbers(counts),
+            "width": [0.9 * float(last[0] - first[0] + 1)] * len(first),
+            "marker": {"color": ACCENT},
+            "hovertext": [
+                f"{n:,} of {f}{'' if f == e else f' to {e}'} steps"
+                for n, f, e in zip(counts.tolist(), first.tolist(), last.tolist(), strict=True)
+            ],
+            "hoverinfo": "text",
+        }
+        axes = {
+            "xaxis": {"title": {"text": "steps"}, "showgrid": False},
+            "yaxis": {"title": {"text": "sequences"}},
+        }
+        views.append(Plot([bars], layout(240, legend_above=False, bargap=0, **axes)))
+    gaps = "Nothing is missing." if not missing else f"{missing:,} entries are missing."
+    looked = (
+        f" Values are those of {len(material.sequences):,} sequences drawn at random, which all "
+        "below is about; lengths are those of all."
+        if material.sampled
+        else ""
+    )
+    return Card("Data", f"{spread}{gaps}{looked}", views)
+
+
+def architecture(material: Material) -> Card:
+    """Show the layers of encoder and decoder, and the code between them."""
+    from refold.plots import layer_table, shape_text
+
+    model = material.model
+    encoder, decoder = model.encoder_, model.decoder_
+    size = material.codes.shape[1]
+    beside = size - model.latent_dim_
+    below = f"{size} numbers"
+    if beside:
+        below = f"{model.latent_dim_} numbers + {beside} of level and spread"
+    boxes = [
+        ("sequence", shape_text(encoder.input_shape), ()),
+        ("encoder", f"{encoder.count_params():,} parameters", layer_table(encoder)),
+        ("code", below, ()),
+        ("decoder", f"{decoder.count_params():,} parameters", layer_table(decoder)),
+        ("sequence", shape_text(decoder.output_shape), ()),
+    ]
+    caption = (
+        "Layers, the shape of what each gives, and its parameters. T is the number of steps, and "
+        "the length is read from the code by a small model beside the decoder."
+    )
+    if model.discriminative_:
+        caption += (
+            f" The last {model.discriminative_} of the {model.latent_dim_} numbers of the code are "
+            "for telling sequences apart."
+        )
+    return Card("Architecture", caption, [Diagram(boxes)])
+
+
+def losses(material: Material) -> Card | None:
+    """Draw the losses by epoch; None where no epoch was trained."""
+    history, start = material.model.history_, material.model.start_loss_
+    loss, validation = (_floats(history.get(name, ())) for name in ("loss", "val_loss"))
+    if not len(loss):
+        return None
+    epochs = np.asarray(history.get("epoch", np.arange(1, len(loss) + 1)))
+    refit = np.array(history.get("phase", ["validated"] * len(loss))) == "refit"
+    traces = []
+    for curve, rows, name, line in (
+        (loss, ~refit, "training", {"color": MUTED, "width": 2}),
+        (loss, refit, "refit on all data", {"color": VIOLET, "width": 2, "dash": "dot"}),
+        (validation, ~refit, "validation", {"color": ACCENT, "width": 2}),
+    ):
+        chosen = np.flatnonzero(rows[: len(curve)])
+        if np.isfinite(curve[chosen]).any():
+            few = {"mode": "lines+markers"} if len(chosen) < 3 else {"mode": "lines"}
+            traces.append(
+                {"type": "scatter", "x": numbers(epochs[chosen]), "y": numbers(curve[chosen]),
+                 "name": name, "line": line, **few}
+            )  # fmt: skip
+    says = ["Training stops when the validation loss no longer falls, and the best epoch counts."]
+    if start is not None:
+        traces.append(_mark([0], [start], "linear start", "diamond", GREEN))
+        says.append(
+            "The linear start, before the first epoch, is where principal components stand."
+        )
+    if np.isfinite(validation).any():
+        best = int(np.nanargmin(validation))
+        place = (int(epochs[best]), float(validation[best]))
+        if start is not None and start <= place[1]:
+            place = (0, start)
+            says.append("No epoch was better than it, so it is what was kept.")
+        traces.append(_mark([place[0]], [place[1]], "best", "circle-open", CONTRAST))
+    else:
+        says = ["The loss on the training data; nothing was held out to validate on."]
+    if refit.any():
+        says.append("Then all data were trained on for as many steps, from the same start.")
+    finite = np.concatenate([loss, validation, [np.nan if start is None else start]])
+    finite = finite[np.isfinite(finite)]
+    wide = len(finite) and finite.min() > 0 and finite.max() > 3 * finite.min()
+    axes = {
+        "xaxis": {
+            "title": {"text": "epoch"},
+            "rangemode": "tozero",
+            **({"dtick": 1} if len(loss) <= MOST_TICKS else {}),
+        },
+        "yaxis": {"title": {"text": "loss"}, **(_log_axis(finite) if wide else {})},
+        "hovermode": "x unified",
+    }
+    return Card("Losses by epoch", " ".join(says), [Plot(traces, layout(340, **axes))])
+
+
+def _mark(x: list[Any], y: list[float], name: str, symbol: str, colour: str) -> dict[str, Any]:
+    marker = {"symbol": symbol, "size": 11, "color": colour, "line": {"width": 2, "color": colour}}
+    return {"type": "scatter", "x": x, "y": numbers(y), "name": name, "mode": "markers",
+            "cliponaxis": False, "marker": marker}  # fmt: skip
+
+
+def _log_axis(values: np.ndarray) -> dict[str, Any]:
+    """Return a logarithmic axis with ticks at 1, 2 and 5, or at powers of ten where it is long."""
+    low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
+    steps = (1.0,) if high - low > 4 else (1.0, 2.0, 5.0)
+    ticks = [step * 10.0**power for power in np.arange(low, high + 1) for step in steps]
+    texts = [f"{tick:g}" for tick in ticks]
+    return {"type": "log", "tickmode": "array", "tickvals": numbers(ticks), "ticktext": texts}
+
+
+def _floats(values: Any) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], float)
+
+
+def _columns(material: Material) -> tuple[list[list[str]], int]:
+    """Return a row of the table for each column, and how many entries are missing in all."""
+    sequences = material.sequences
+    values = sequences.values
+    missing = np.isnan(values).sum(axis=0)
+    rows = []
+    for i, column in enumerate(sequences.schema.columns[:MOST_ROWS]):
+        there = values[:, i][~np.isnan(values[:, i])].astype(float)
+        if not len(there):
+            says = ""
+        elif column.kind == "numeric":
+            says = f"{there.mean():.3g} ± {there.std():.3g}, {there.min():.3g} to {there.max():.3g}"
+        elif column.kind == "binary":
+            says = f"{there.mean():.1%} ones"
+        else:
+            says = _labels_of(column.labels)
+        share = missing[i] / max(1, len(values))
+        rows.append([column.name, column.kind, says, f"{share:.1%}" if missing[i] else "none"])
+    if (more := sequences.schema.num_columns - MOST_ROWS) > 0:
+        rows.append([f"and {more} more", "", "", ""])
+    return rows, int(missing.sum())
+
+
+def _labels_of(labels: Any) -> str:
+    shown = ", ".join(str(label) for label in labels[:8])
+    return f"{len(labels)} labels: {shown}{', …' if len(labels) > 8 else ''}"

@@ -1,0 +1,91 @@
+"""What the numbers of a code do, of decoders whose answer is known."""
+
+import numpy as np
+import pytest
+
+import refold
+from refold.errors import DataError, ParameterError
+from refold.evaluation import DEVIATIONS, code_numbers, errors_by_feature, sweep
+from refold.sequences import Sequences
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    sines = refold.datasets.noisy_sines(60, seed=0)
+    model = refold.SequenceAutoencoder(3, units=4, max_epochs=2, refine=0, random_state=0)
+    model.fit(sines)
+    return model, model.transform(sines)
+
+
+def test_the_effect_is_that_of_one_deviation_up_and_down(fitted):
+    model, codes = fitted
+    found = code_numbers(model, codes[:2])  # so few that all of them are moved
+    assert found.names == ("0", "1", "2")
+    np.testing.assert_allclose(found.deviation, codes[:2].std(axis=0), rtol=1e-6)
+    start = Sequences.from_list(model.inverse_transform(codes[:2]), schema=model.schema_)
+    units = model.error_scaler_
+    for number in range(3):
+        step = np.zeros(3, np.float32)
+        step[number] = found.deviation[number]
+        changes = [
+            errors_by_feature(start, model.inverse_transform(codes[:2] + sign * step), units)
+            for sign in (1, -1)
+        ]
+        np.testing.assert_allclose(found.effect[number], np.mean(changes, axis=0), rtol=1e-4)
+    assert (np.diff(found.total[found.order]) <= 0).all()
+
+
+def test_a_sweep_goes_through_the_mean_code(fitted):
+    model, codes = fitted
+    decoded = sweep(model, codes, 1)
+    assert len(decoded) == len(DEVIATIONS)
+    mean = model.inverse_transform(codes.mean(axis=0, keepdims=True))[0]
+    np.testing.assert_allclose(decoded[3].ravel(), np.ravel(mean), rtol=1e-4, atol=1e-6)
+    ends = codes.mean(axis=0) + np.outer([-2, 2], [0, codes[:, 1].std(), 0])
+    for i, one in zip((0, 6), model.inverse_transform(ends.astype("float32")), strict=True):
+        np.testing.assert_allclose(decoded[i].ravel(), np.ravel(one), rtol=1e-4, atol=1e-6)
+    other = sweep(model, codes, 1, (0.0,), start=codes[5])
+    moved = codes[[5]].copy()
+    moved[0, 1] = codes[:, 1].mean()
+    np.testing.assert_allclose(
+        other[0].ravel(), np.ravel(model.inverse_transform(moved)[0]), rtol=1e-4, atol=1e-6
+    )
+
+
+def test_numbers_beside_the_code_have_the_names_of_their_columns():
+    walks = Sequences.from_list(
+        [np.random.default_rng(i).normal(size=(9, 2)).cumsum(axis=0) for i in range(20)],
+        names=["height", "speed"],
+    )
+    model = refold.SequenceAutoencoder(
+        2, units=4, max_epochs=1, refine=0, scale="sequence", random_state=0
+    ).fit(walks)
+    found = code_numbers(model, model.transform(walks))
+    assert found.names == (
+        "0",
+        "1",
+        "level of height",
+        "level of speed",
+        "spread of height",
+        "spread of speed",
+    )
+    level = found.effect[2]
+    assert level[0] > 0.1
+    assert level[1] < 1e-9  # the level of one column does nothing to the other
+
+
+def test_of_symbols_it_is_the_share_that_changes():
+    words = ["ab" * (i % 4) + "c" for i in range(30)]
+    model = refold.SequenceAutoencoder(2, units=4, max_epochs=1, refine=0, random_state=0)
+    found = code_numbers(model.fit(words), model.transform(words))
+    assert ((found.effect >= 0) & (found.effect <= 1)).all()
+
+
+def test_what_does_not_fit_is_refused(fitted):
+    model, codes = fitted
+    with pytest.raises(DataError, match=r"Got \(0, 3\)"):
+        code_numbers(model, codes[:0])
+    with pytest.raises(DataError, match="3"):
+        code_numbers(model, codes[:, :2])
+    with pytest.raises(ParameterError, match="no number 3"):
+        sweep(model, codes, 3)

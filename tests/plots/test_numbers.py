@@ -1,0 +1,48 @@
+"""Numbers of a code: bars in the order of the effect, and sweeps."""
+
+import numpy as np
+import pytest
+
+from refold.errors import DataError, ParameterError
+from refold.evaluation import CodeNumbers
+from refold.plots import code_numbers, strips_of, sweep
+from refold.sequences import Sequences
+
+FOUND = CodeNumbers(("0", "1", "2"), np.ones(3), np.array([[0.1], [0.4], [0.2]]))
+WAVES = Sequences.from_list(
+    [np.stack([np.zeros(5), k * np.arange(5.0)], axis=1) for k in (1, 2, 3)], names=["a", "b"]
+)
+
+
+def test_the_farthest_is_first_and_those_for_telling_apart_have_a_colour():
+    ax = code_numbers(FOUND, discriminative=1, latent_dim=3)
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "0"]
+    places = {round(bar.get_x() + 0.4): bar.get_height() for bar in ax.patches}
+    assert places == {0: 0.4, 1: 0.2, 2: 0.1}
+    assert len({bar.get_facecolor() for bar in ax.patches}) == 2
+    assert code_numbers(FOUND).get_legend() is None
+
+
+def test_a_sweep_is_a_line_a_value_of_the_column_that_moves_most():
+    ax = sweep(WAVES, deviations=(-1, 0, 1))
+    assert ax.get_ylabel() == "b"
+    np.testing.assert_array_equal(ax.lines[2].get_ydata(), 3 * np.arange(5.0))
+    assert len({line.get_color() for line in ax.lines}) == 3
+    assert sweep(WAVES, deviations=(-1, 0, 1), column=0).get_ylabel() == "a"
+
+
+def test_symbols_are_strips_side_by_side():
+    words = Sequences.from_list(["ab", "", "b"])
+    strips, starts = strips_of(words)
+    assert starts.tolist() == [0, 3, 5]
+    np.testing.assert_array_equal(strips[0], [1, 0, np.nan, np.nan, np.nan, 0])
+    ax = sweep(words, deviations=(-1, 0, 1))
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["-1.0", "+0.0", "+1.0"]
+    assert ax.images[0].get_array().shape == (2, 6)
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(DataError, match="Got 3 sequences for 7 values"):
+        sweep(WAVES)
+    with pytest.raises(ParameterError, match="no column 2"):
+        sweep(WAVES, deviations=(-1, 0, 1), column=2)

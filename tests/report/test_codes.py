@@ -1,0 +1,72 @@
+"""Colours of the map, and what a point says."""
+
+import numpy as np
+import pytest
+
+import refold
+from refold.report import section
+from refold.report._codes import colour_groups
+from refold.sequences import Sequences
+
+
+def test_few_labels_are_groups_many_numbers_a_ramp_and_many_others_the_most_frequent():
+    values, names = colour_groups(np.array([3, 1, 3]))
+    assert (values.tolist(), names) == ([1, 0, 1], ["1", "3"])
+    values, names = colour_groups(np.arange(30))
+    assert (values.tolist(), names) == (list(range(30)), None)
+    values, names = colour_groups(np.array([f"{i / 7:.3f}" for i in range(30)]))
+    assert names is None
+    assert values[7] == 1.0
+    labels = np.array([f"w{i}" for i in range(25)] + ["w3"] * 5 + ["w20"] * 4)
+    values, names = colour_groups(labels)
+    assert len(names) == 10
+    assert names[-1] == "16 others"
+    assert {"w3", "w20"} <= set(names)
+    assert all(names[v] == label for v, label in zip(values, labels, strict=True) if v < 9)
+    assert (values == 9).sum() == 16
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    rng = np.random.default_rng(0)
+    data = Sequences.from_list([rng.normal(size=(n, 1)) for n in rng.integers(4, 22, 40)])
+    return data, refold.SequenceAutoencoder(3, units=4, max_epochs=1, refine=0, random_state=0).fit(
+        data
+    )
+
+
+def code_map(fitted, **options):
+    data, model = fitted
+    part = section(model, data, title="x", **options)
+    return next(card for card in part.cards if card.title == "Map of the codes")
+
+
+def test_a_point_says_id_length_label_and_error(fitted):
+    data, _ = fitted
+    labels = [f"k{i % 2}" for i in range(40)]
+    traces = code_map(fitted, labels=labels, label_name="kind").views[0].data
+    assert [trace["name"] for trace in traces] == ["k0", "k1"]
+    said = traces[1]["hovertext"][0]
+    assert said.startswith(f"<b>1</b><br>{data.lengths[1]} steps<br>kind: k1<br>error ")
+
+
+def test_without_labels_colours_are_lengths(fitted):
+    data, _ = fitted
+    (trace,) = code_map(fitted).views[0].data
+    assert trace["marker"]["color"] == data.lengths.tolist()
+
+
+def test_umap_is_a_second_view_where_it_is_installed(fitted):
+    pytest.importorskip("umap", reason="the extra umap is not installed")
+    card = code_map(fitted)
+    assert [view.name for view in card.views] == ["PCA", "UMAP"]
+    assert card.switch
+
+
+def test_of_very_many_points_some_are_drawn(fitted, monkeypatch):
+    from refold.report import _codes
+
+    monkeypatch.setattr(_codes, "MOST_POINTS", 15)
+    card = code_map(fitted, labels=np.arange(40) % 3)
+    assert sum(len(trace["x"]) for trace in card.views[0].data) == 15
+    assert "15 of 40 are drawn, chosen at random." in card.caption

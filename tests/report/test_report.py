@@ -1,0 +1,299 @@
+"""Reports from models that were hardly trained: what is on them is what was measured."""
+
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from plotly import graph_objects
+
+import refold
+from refold.datasets import moving_ones
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.evaluation import (
+    PCABaseline,
+    entry_errors,
+    errors_by_feature,
+    errors_by_position,
+    exact,
+    nmse,
+    pca_cross_fit,
+)
+from refold.report import Plot, Text, _gather, _numbers, report, section
+from refold.sequences import Column, Schema, Sequences
+
+NASTY = '</script><img src=x onerror="document.title=1">%{x}<b>'
+MIXED = Schema(
+    (Column("heat", "numeric"), Column("on", "binary"), Column("page", "categorical", ("a", NASTY)))
+)
+
+
+def mixed(num=40):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 9, num)
+    steps = lengths.sum()
+    values = np.stack(
+        [rng.normal(size=steps), rng.integers(0, 2, steps), rng.integers(0, 2, steps)], axis=1
+    ).astype(float)
+    values[rng.random(values.shape) < 0.1] = np.nan
+    return Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=MIXED)
+
+
+def curves(num=50):
+    rng = np.random.default_rng(1)
+    rows = [rng.normal(size=(n, 3)).cumsum(axis=0) for n in rng.integers(4, 9, num)]
+    return Sequences.from_list(rows, names=["one", "two", "three"])
+
+
+def words(num=50):
+    rng = np.random.default_rng(2)
+    return Sequences.from_list(
+        ["".join(rng.choice(list("abc "), n)) for n in rng.integers(0, 9, num)]
+    )
+
+
+DATA = {"curves": curves, "words": words, "mixed": mixed, "ones": lambda: moving_ones(40, seed=0)}
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Data, a model and a section of each kind, made when they are asked for."""
+    known = {}
+
+    def make(name):
+        if name not in known:
+            data = DATA[name]()
+            model = refold.SequenceAutoencoder(
+                4, units=4, max_epochs=2, refine=0, random_state=0
+            ).fit(data[:30])
+            known[name] = data, model, section(model, data[30:], title=name, train=data[:30])
+        return known[name]
+
+    return make
+
+
+def titles(part):
+    return [card.title for card in part.cards]
+
+
+def card(part, title):
+    return next(one for one in part.cards if one.title == title)
+
+
+def plots(part):
+    return [view for one in part.cards for view in one.views if isinstance(view, Plot)]
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_every_card_is_there_and_every_figure_is_one_to_plotly(made, name):
+    _, _, part = made(name)
+    everything = [
+        "Data",
+        "Architecture",
+        "Losses by epoch",
+        "Error by feature",
+        "Error by length",
+        "Error by position",
+        "Best, median and worst",
+        "Map of the codes",
+        "Numbers of the code",
+        "What the numbers do",
+    ]
+    if name == "words":  # one column
+        everything.remove("Error by feature")
+    assert titles(part) == everything
+    for view in plots(part):
+        figure = graph_objects.Figure({"data": view.data, "layout": view.layout})
+        assert figure.layout.height == view.layout["height"]
+    assert len(plots(part)) >= 6
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_what_is_measured_is_what_the_evaluation_says(made, name):
+    data, model, part = made(name)
+    held_out = data[30:]
+    back = model.reconstruct(held_out)
+    pca = PCABaseline(4).fit(data[:30], model.error_scaler_).reconstruct(held_out)
+    scores = {score.quantity: (score.value, score.pca) for score in part.result.scores}
+    if name == "curves":
+        expected = [nmse(held_out, one, model.error_scaler_) for one in (back, pca)]
+        assert scores == {"nmse": pytest.approx(expected, rel=1e-5)}
+    elif name == "mixed":
+        assert set(scores) == {"nmse", "wrong"}
+        found = entry_errors(held_out, back, model.error_scaler_)[:, 1:]
+        assert scores["wrong"][0] == pytest.approx(np.nanmean(found))
+    else:
+        assert scores["exact"] == pytest.approx([exact(held_out, one) for one in (back, pca)])
+        wrong = errors_by_feature(held_out, back).mean()
+        assert scores["wrong"][0] == pytest.approx(wrong)
+    assert (part.result.num_sequences, part.result.code_size) == (len(held_out), 4)
+
+
+def test_the_figures_are_drawn_from_the_arrays_of_the_evaluation(made):
+    data, model, part = made("curves")
+    held_out, back = data[30:], model.reconstruct(data[30:])
+    ours = card(part, "Error by feature").views[0].data[0]
+    np.testing.assert_allclose(
+        ours["x"], errors_by_feature(held_out, back, model.error_scaler_), rtol=1e-3
+    )
+    ours = card(part, "Error by position").views[0].data[0]
+    expected = errors_by_position(held_out, back, model.error_scaler_)
+    np.testing.assert_allclose(ours["y"], expected.numeric, rtol=1e-3)
+    points = card(part, "Map of the codes").views[0].data
+    assert sum(len(trace["x"]) for trace in points) == len(held_out)
+
+
+def test_the_linear_start_is_marked_and_the_best_epoch(made):
+    _, model, part = made("curves")
+    assert model.start_loss_ > 0
+    drawn = {one["name"]: one for one in card(part, "Losses by epoch").views[0].data}
+    assert drawn["linear start"]["x"] == [0]
+    assert drawn["linear start"]["y"] == [pytest.approx(model.start_loss_, rel=1e-3)]
+    losses = [one for one in model.history_["val_loss"] if one is not None]
+    assert drawn["best"]["y"][0] == pytest.approx(min(model.start_loss_, *losses), rel=1e-3)
+    assert "refit on all data" in drawn
+
+
+def test_symbols_are_text_with_the_differences_marked(made):
+    data, model, part = made("words")
+    view = card(part, "Best, median and worst").views[0]
+    assert isinstance(view, Text)
+    worst = view.groups[-1]
+    assert worst.title.startswith("Worst: ")
+    ident = int(worst.title.split()[1])
+    original, ours = worst.rows[0], worst.rows[1]
+    assert "".join(symbol for symbol, _ in original[1]) == data[ident]
+    back = model.reconstruct(data[[ident]])[0]
+    written = "".join(symbol for symbol, _ in ours[1])
+    assert written.rstrip("–") == back
+    for k, (symbol, marked) in enumerate(ours[1]):
+        assert marked == (k >= len(data[ident]) or symbol != data[ident][k])
+
+
+def test_without_training_data_pca_is_of_the_others(made, tmp_path):
+    data, model, _ = made("curves")
+    result = report(model, data, tmp_path / "page.html")
+    back = pca_cross_fit(data, 4, model.error_scaler_)
+    assert result.scores[0].pca == pytest.approx(nmse(data, back, model.error_scaler_), rel=1e-5)
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "on 4 of 5 parts of these sequences and measured on the part left out" in text
+    other = section(model, data[30:], title="x", train=data[:30])
+    assert "fitted on 30 sequences of the training data" in other.summary
+
+
+def test_of_many_sequences_some_are_looked_at_and_it_is_said(made):
+    data, model, _ = made("curves")
+    part = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
+    assert part.result.num_sequences == 20
+    assert "20 sequences drawn at random" in card(part, "Data").caption
+    assert ("50", "sequences") in part.facts
+    again = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
+    assert again == part
+    assert section(model, data, title="x", max_sequences=20, seed=1).result != part.result
+
+
+def test_long_sequences_are_fewer():
+    lengths = np.full(500, _gather.MOST_VALUES // 100)
+    assert len(_gather._sample(lengths, 1, 2000, 0)) == 100
+    assert len(_gather._sample(lengths, 100, 2000, 0)) == _gather.FEWEST
+    assert len(_gather._sample(np.full(500, 9), 3, 2000, 0)) == 500
+
+
+@pytest.mark.parametrize("num", [1, 2, 3])
+def test_hardly_any_sequences(made, num):
+    data, model, _ = made("curves")
+    part = section(model, data[:num], title="x")
+    assert (part.result.scores[0].pca is None) == (num < 3)
+    assert part.result.pca_size <= num
+    for view in plots(part):
+        graph_objects.Figure({"data": view.data, "layout": view.layout})
+
+
+def test_a_scaled_sequence_has_numbers_of_level_and_spread():
+    data = curves()
+    model = refold.SequenceAutoencoder(
+        2, units=4, max_epochs=1, refine=0, scale="sequence", random_state=0
+    ).fit(data)
+    part = section(model, data, title="x")
+    assert part.result.code_size == 8
+    ticks = card(part, "Numbers of the code").views[0].layout["xaxis"]["ticktext"]
+    assert "level of two" in ticks
+
+
+def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
+    data = curves()
+    data = data[data.lengths == 5]  # of one length: little to compile
+    settings = {"units": 4, "max_epochs": 1, "refine": 0, "random_state": 0}
+    model = refold.SequenceAutoencoder(4, discriminative=2, **settings).fit(data)
+    bars = card(section(model, data, title="x"), "Numbers of the code").views[0].data
+    found = {one["name"]: len(one["x"]) for one in bars}
+    assert found == {"for reconstructing": 2, "for telling apart": 2}
+    model = refold.SequenceAutoencoder(4, variational=True, **settings).fit(data)
+    for bound, name in ((-1.0, "for reconstructing"), (np.inf, "not active")):
+        monkeypatch.setattr(_numbers, "ACTIVE", bound)
+        one = card(section(model, data, title="x"), "Numbers of the code")
+        assert {trace["name"]: len(trace["x"]) for trace in one.views[0].data} == {name: 4}
+    assert f"{model.active_dimensions_} of 4 numbers were active" in one.caption
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"sequences": Sequences.from_list([[1.0]])[:0]}, DataError, "no sequence to report on"),
+        ({"sequences": Sequences.from_list(["ab", "b"])}, SchemaError, "1 features"),
+        ({"sequences": Sequences.from_list([np.ones((2, 1))])}, SchemaError, "fitted on 3"),
+        ({"train": curves(2)[:1]}, DataError, "must have two sequences"),
+        ({"labels": [1] * 50}, DataError, "There is but one label: 1"),
+        ({"labels": [1, 2]}, DataError, r"one label for each of 50 sequences. Got \(2,\)"),
+        ({"max_sequences": 0}, ParameterError, "max_sequences must be at least 1"),
+    ],
+)
+def test_a_mistake_is_said(made, tmp_path, change, error, message):
+    data, model, _ = made("curves")
+    arguments = {"sequences": data, "path": tmp_path / "page.html"} | change
+    with pytest.raises(error, match=message):
+        report(model, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_sequences_alone_are_refused(made):
+    _, model, _ = made("words")
+    empty = Sequences.from_list(["", ""], schema=model.schema_)
+    with pytest.raises(DataError, match="2 sequences, all of them empty"):
+        section(model, empty, title="x")
+    some = Sequences.from_list(["", "ab", "", "c"], schema=model.schema_)
+    assert section(model, some, title="x").result.num_sequences == 4
+
+
+# In a browser
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="neither chromium nor google-chrome is on the path")
+def test_a_browser_draws_every_figure_and_runs_nothing_else(made, tmp_path):
+    data, model, _ = made("mixed")
+    labels = np.array([NASTY, "b", "c"])[np.arange(40) % 3]
+    report(model, data.with_ids([f"{NASTY}{i}" for i in range(40)]), tmp_path / "page.html",
+           labels=labels, label_name=NASTY, title=NASTY)  # fmt: skip
+    page = tmp_path / "page.html"
+    watch = (
+        "<script>window.onerror = (m) => document.documentElement.setAttribute('fault', m)</script>"
+    )
+    text = page.read_text(encoding="utf-8").replace("<head>", f"<head>{watch}", 1)
+    page.write_text(text, encoding="utf-8")
+    run = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
+         "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000",
+         f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()],
+        capture_output=True, text=True, timeout=120, env=os.environ, check=True,
+    )  # fmt: skip
+    dom = run.stdout
+    assert "fault=" not in dom.partition(">")[0] + dom[:400]
+    assert dom.count('class="plot js-plotly-plot"') == text.count('class="plot"') > 8
+    drawn = dom.split('class="plot js-plotly-plot"')[1:]
+    assert all('class="main-svg"' in part for part in drawn)
+    assert "<img" not in dom
+    assert "<title>1</title>" not in dom
+    assert "&lt;/script&gt;&lt;img src=x" in dom  # in a legend, as it stands
