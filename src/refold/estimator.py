@@ -232,8 +232,9 @@ class SequenceAutoencoder(
         y : ignored
         callbacks : sequence of keras.callbacks.Callback
             Their ``model`` is ``autoencoder_``. Weights, rate and ``stop_training`` are read again
-            after each call; a new rate scales what is left of the schedule. Epochs are counted
-            anew in the refit. A callback with batch hooks makes training slower.
+            after each call; a new rate scales what is left of the schedule. The refit begins
+            anew, with epochs from 0; ``params["phase"]`` of a callback is "validated" or "refit".
+            A callback with batch hooks makes training slower.
         checkpoint : path or Checkpoint, optional
             File in which the state of the training is kept, written every minute and when it is
             interrupted.

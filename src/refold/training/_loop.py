@@ -13,6 +13,12 @@ __all__ = ["Loop"]
 class Loop(Epochs):
     """The phases of a training, over epochs."""
 
+    @property
+    def refit_epochs(self) -> int:
+        """Number of epochs of the refit, for whoever watches: it is counted in steps."""
+        share = self.standing.refit_steps / max(1, self._settings.steps_an_epoch)
+        return max(1, round(share))
+
     def keep_start(self, part: Part) -> None:
         """Keep the weights before the first step as the best, if a validation can say so."""
         if part.held_out is not None and math.isfinite(loss := self._validate(part.held_out)):
@@ -38,7 +44,7 @@ class Loop(Epochs):
         """
         standing = self.standing
         self._num_steps = self._engine.num_steps(standing.state)
-        self._hook("on_train_begin")
+        self._begin(self._settings.max_epochs)
         end = End.DONE
         while standing.epoch <= self._settings.max_epochs and not self._hooks.stop:
             if self._several_epochs(part, progress):
@@ -88,7 +94,7 @@ class Loop(Epochs):
         """
         standing = self.standing
         self._num_steps = self._engine.num_steps(standing.state)
-        self._hook("on_train_begin")
+        self._begin(self.refit_epochs)
         while (left := standing.refit_steps - self._num_steps) > 0:
             if self._several_epochs(part, progress):
                 if stopped := self._must_stop(interrupt, refit=False):
