@@ -17,7 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 from refold import storage
 from refold._checks import check_codes, check_fits, check_lengths
 from refold._codec import Draw, decode, encode, predict_lengths
+from refold._face import NotebookMixin
 from refold._fitting import Checkpoint, fit
+from refold._inputs import InputsMixin
 from refold._parameters import check_parameters, draw_seed, is_share
 from refold._sizes import choose_size
 from refold._sources import open_source
@@ -34,7 +36,13 @@ __all__ = ["SequenceAutoencoder", "load"]
 
 
 class SequenceAutoencoder(
-    AnomalyMixin, GenerationMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+    AnomalyMixin,
+    GenerationMixin,
+    InputsMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    NotebookMixin,
+    BaseEstimator,
 ):
     """LSTM autoencoder that turns sequences of any length into vectors of one size, and back.
 
