@@ -68,7 +68,7 @@ class _NotebookBar(Progress):
         super().update(*args, **kwargs)
         self.refresh()
 
-    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         page = Console(
             record=True, file=io.StringIO(), force_jupyter=False, force_terminal=True, width=_WIDTH
         )

@@ -101,7 +101,9 @@ def codes_from_arrow(
     column = opened.get(code, "code=")
     if not has_lists(column) or not _are_numbers(column.type.value_type):
         got = "lists and something else" if isinstance(column, list) else column.type
-        raise SchemaError(f"Column {code!r} holds {got}. Expected lists of numbers, one a sequence.")
+        raise SchemaError(
+            f"Column {code!r} holds {got}. Expected lists of numbers, one a sequence."
+        )
     if column.null_count:
         row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
         raise DataError(f"Row {row} has no code in column {code!r}. Drop it, or encode it again.")
