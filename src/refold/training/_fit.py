@@ -140,7 +140,6 @@ def train(
             standing.epoch, standing.page, standing.run, standing.batch = 1, 0, 0, 0
             loop.write_checkpoint()
         part = parts("refit")
-        progress.refit(loop.refit_epochs)
         end = loop.refit(part, interrupt, progress)
         if end is End.DONE:
             outcome = _finish(engine, standing)

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from refold.training._epochs import Epochs
 from refold.training._interrupt import Interrupt
 from refold.training._parts import End, Part
@@ -12,12 +14,6 @@ __all__ = ["Loop"]
 
 class Loop(Epochs):
     """The phases of a training, over epochs."""
-
-    @property
-    def refit_epochs(self) -> int:
-        """Number of epochs of the refit, for whoever watches: it is counted in steps."""
-        share = self.standing.refit_steps / max(1, self._settings.steps_an_epoch)
-        return max(1, round(share))
 
     def keep_start(self, part: Part) -> None:
         """Keep the weights before the first step as the best, if a validation can say so."""
@@ -94,7 +90,11 @@ class Loop(Epochs):
         """
         standing = self.standing
         self._num_steps = self._engine.num_steps(standing.state)
-        self._begin(self.refit_epochs)
+        # counted in steps; the last epoch may be a part of one
+        num_batches = max(1, self._batches.num_batches(np.arange(part.num_sequences)))
+        epochs = max(1, -(-standing.refit_steps // num_batches))
+        progress.refit(epochs)
+        self._begin(epochs)
         while (left := standing.refit_steps - self._num_steps) > 0:
             if self._several_epochs(part, progress):
                 if stopped := self._must_stop(interrupt, refit=False):
