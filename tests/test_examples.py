@@ -1,6 +1,8 @@
 """The examples run, with few epochs, and write the pictures they promise."""
 
 import runpy
+import struct
+import warnings
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,72 @@ def test_what_padding_does(capsys):
     printed = capsys.readouterr().out
     assert "11 different sequences, 6 different arrays" in printed
     assert "default: 0\n" in printed
+
+
+def test_an_encoder_in_a_classifier(capsys):
+    few = ["--max-epochs", 1, "--epochs", 2, "--labels", 4, "--seeds", 0]
+    run("classifier/classify.py", "vowels", *few)
+    printed = capsys.readouterr().out
+    assert "270 sequences to train, 370 to test" in printed
+    for way in ("frozen", "fine-tuned", "from scratch"):
+        assert f" 4 a class  {way}" in printed
+
+
+def test_losses_in_tensorboard(tmp_path, capsys):
+    from tensorboardX.proto.event_pb2 import Event
+
+    run("tracking/tensorboard.py", tmp_path, "--max-epochs", 2)
+    (file,) = tmp_path.glob("events*")
+    data, place, seen = file.read_bytes(), 0, {}
+    while place < len(data):  # length, its checksum, the event, its checksum
+        (length,) = struct.unpack_from("<Q", data, place)
+        event = Event.FromString(data[place + 12 : place + 12 + length])
+        for value in event.summary.value:
+            seen.setdefault(value.tag, []).append(event.step)
+        place += length + 16
+    assert seen["validated/loss"] == seen["validated/val_loss"] == [0, 1]
+    assert "refit/val_loss" not in seen
+    assert f"2 epochs, then {len(seen['refit/loss'])} on all sequences" in capsys.readouterr().out
+    assert len((tmp_path / "00000/default/tensors.tsv").read_text().splitlines()) == 370
+
+
+def test_a_run_in_mlflow(tmp_path, monkeypatch, capsys):
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(tmp_path.as_uri())
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # its callback asks for no steps
+            run("tracking/track_mlflow.py", "--max-epochs", 2)
+        client = mlflow.MlflowClient()
+        experiment = client.get_experiment_by_name("japanese-vowels")
+        (found,) = client.search_runs([experiment.experiment_id])
+        history = client.get_metric_history(found.info.run_id, "val_loss")
+        artifacts = [artifact.path for artifact in client.list_artifacts(found.info.run_id)]
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert [metric.step for metric in history] == [0, 1]
+    assert found.data.params["latent_dim"] == "16"
+    assert found.data.metrics["explained_variance"] > 0
+    assert "vowels.refold" in artifacts
+    assert "codes of 16 numbers" in capsys.readouterr().out
+
+
+def test_the_notebook():
+    import nbformat
+    from nbclient import NotebookClient
+
+    notebook = nbformat.read(EXAMPLES / "notebook" / "refold.ipynb", as_version=4)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace("max_epochs = None", "max_epochs = 2")
+    NotebookClient(notebook, timeout=300).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+    shown = [output.data for output in outputs if "data" in output]
+    (bar,) = [data for data in shown if "epoch" in data["text/plain"] and "━" in data["text/plain"]]
+    assert "<pre>" in bar["text/html"]
+    assert sum("image/png" in data for data in shown) == 2
+    assert any("best held-out loss" in data.get("text/html", "") for data in shown)

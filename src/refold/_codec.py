@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
+from refold._bars import progress_bar
 from refold._compilation import keep_compiled
 from refold.models import Network, descriptor, draw_noise, free_run, perturb, predict, refine
 from refold.sequences import Schema, Sequences, pad
@@ -223,7 +222,8 @@ def _batches(
             size = next((n for n in _SIZES if len(chosen) <= n < most), most)
             batches.append(_Batch(chosen, int(num_steps), size))
     shown = verbose and len(batches) >= _MANY
-    yield from track(batches, what, console=Console(stderr=True), disable=not shown)
+    with progress_bar(disable=not shown) as bar:
+        yield from bar.track(batches, description=what)
 
 
 def _padded_lengths(lengths: np.ndarray, longest: int, only: int | None) -> np.ndarray:

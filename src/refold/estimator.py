@@ -17,7 +17,9 @@ from sklearn.utils.validation import check_is_fitted
 from refold import storage
 from refold._checks import check_codes, check_fits, check_lengths
 from refold._codec import Draw, decode, encode, predict_lengths
+from refold._face import NotebookMixin
 from refold._fitting import Checkpoint, fit
+from refold._inputs import InputsMixin
 from refold._parameters import check_parameters, draw_seed, is_share
 from refold._sizes import choose_size
 from refold._sources import open_source
@@ -38,8 +40,10 @@ class SequenceAutoencoder(
     ForecastMixin,
     AnomalyMixin,
     GenerationMixin,
+    InputsMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    NotebookMixin,
     BaseEstimator,
 ):
     """LSTM autoencoder that turns sequences of any length into vectors of one size, and back.
@@ -251,8 +255,9 @@ class SequenceAutoencoder(
         y : ignored
         callbacks : sequence of keras.callbacks.Callback
             Their ``model`` is ``autoencoder_``. Weights, rate and ``stop_training`` are read again
-            after each call; a new rate scales what is left of the schedule. Epochs are counted
-            anew in the refit. A callback with batch hooks makes training slower.
+            after each call; a new rate scales what is left of the schedule. The refit begins
+            anew, with epochs from 0; ``params["phase"]`` of a callback is "validated" or "refit".
+            A callback with batch hooks makes training slower.
         checkpoint : path or Checkpoint, optional
             File in which the state of the training is kept, written every minute and when it is
             interrupted.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refold.cli._codes_write import codes_format
-from refold.errors import FileFormatError
+from refold.errors import DataError, FileFormatError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +53,8 @@ def _read_parquet(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from refold.sequences import codes_from_arrow
+
     try:
         with path.open("rb") as stream:
             table = pq.read_table(stream)
@@ -65,12 +67,10 @@ def _read_parquet(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
             f"{str(path)!r} has no column 'code'; its columns are {_listing(table.column_names)}. "
             "Give the file that `refold encode` wrote."
         )
-    column = table.column("code").combine_chunks()
-    if pa.types.is_fixed_size_list(column.type) and not column.null_count:
-        flat = column.flatten()
-        if not flat.null_count and pa.types.is_floating(flat.type):
-            return flat.to_numpy().reshape(len(column), column.type.list_size), _ids(table)
-    return _stack(path, column.to_pylist(), "row"), _ids(table)
+    try:
+        return codes_from_arrow(table)
+    except DataError as error:
+        raise FileFormatError(f"{str(path)!r}: {error}") from error
 
 
 def _read_csv(path: Path) -> tuple["np.ndarray", "np.ndarray"]:

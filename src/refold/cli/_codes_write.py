@@ -51,14 +51,13 @@ def codes_format(path: Path) -> str:
 
 
 def _write_parquet(stream: Any, blocks: "Blocks", num_codes: int) -> None:  # noqa: ARG001
-    import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from refold.sequences import codes_to_arrow
 
     writer = None
     for codes, ids in blocks:
-        flat = pa.array(codes.reshape(-1), type=pa.float32())
-        column = pa.FixedSizeListArray.from_arrays(flat, codes.shape[1])
-        table = pa.table({"id": pa.array(ids.tolist()), "code": column})
+        table = codes_to_arrow(codes, ids)
         if writer is None:
             writer = pq.ParquetWriter(stream, table.schema)
         writer.write_table(table)

@@ -10,6 +10,8 @@ from refold.sequences._atomic import remove_leftovers as remove_leftovers
 from refold.sequences._batches import Batches as Batches
 from refold.sequences._batches import Bucket as Bucket
 from refold.sequences._batches import Run as Run
+from refold.sequences._codes import codes_from_arrow as codes_from_arrow
+from refold.sequences._codes import codes_to_arrow as codes_to_arrow
 from refold.sequences._cut import split_at as split_at
 from refold.sequences._files import read as read
 from refold.sequences._files import write as write

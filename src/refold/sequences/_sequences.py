@@ -14,6 +14,7 @@ from refold.sequences._align import align_values
 from refold.sequences._arrow import arrow_from_parts
 from refold.sequences._checks import check_ids, check_offsets, check_values
 from refold.sequences._forms import to_form
+from refold.sequences._html import sequences_to_html
 from refold.sequences._parts import Parts, Places
 from refold.sequences._schema import Column, Schema, default_names
 from refold.sequences._tables import table_from_parts
@@ -141,6 +142,8 @@ class Sequences(WaysIn, LibraryWays):
         kinds = [column.kind for column in self.schema.columns]
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
         return f"Sequences(n={len(self)}, lengths={lengths.min()} to {lengths.max()}, {counts})"
+
+    _repr_html_ = sequences_to_html
 
     def to_list(self) -> list[Any]:
         """Return one entry a sequence, in the layout that came in.

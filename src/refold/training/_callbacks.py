@@ -25,8 +25,6 @@ class Hooks:
     callbacks : sequence of keras.callbacks.Callback
         Their model is the autoencoder, with the optimizer that trains it.
     engine : Engine
-    params : dict
-        What ``set_params`` is given.
 
     Attributes
     ----------
@@ -36,7 +34,7 @@ class Hooks:
         Whether a callback overrides a batch hook, so that chunks are of one step.
     """
 
-    def __init__(self, callbacks: Sequence[Any], engine: Engine, params: dict[str, Any]) -> None:
+    def __init__(self, callbacks: Sequence[Any], engine: Engine) -> None:
         self._engine = engine
         self._model: Any = engine.autoencoder
         self._list: Any = None
@@ -46,7 +44,7 @@ class Hooks:
             return
         self._model.optimizer = engine.optimizer
         self._model.stop_training = False
-        self._list = keras.callbacks.CallbackList(list(callbacks), model=self._model, **params)
+        self._list = keras.callbacks.CallbackList(list(callbacks))
         steppers = sorted({type(c).__name__ for c in self._list.callbacks if _asks_for_steps(c)})
         self.every_step = bool(steppers)
         if steppers:
@@ -60,6 +58,28 @@ class Hooks:
     def stop(self) -> bool:
         """Whether a callback has asked to stop."""
         return self._list is not None and bool(self._model.stop_training)
+
+    def begin(self, state: State, *, phase: str, epochs: int) -> State:
+        """Begin a phase, which to a callback is a training of its own; there has to be one.
+
+        Some close at the end of a training what they open when they are given a model.
+
+        Parameters
+        ----------
+        state : State
+        phase : {"validated", "refit"}
+        epochs : int
+            How many there are to be.
+
+        Returns
+        -------
+        State
+            With whatever the callbacks changed.
+        """
+        self._engine.write_back(state)
+        self._list.set_params({"epochs": epochs, "phase": phase, "verbose": 0})
+        self._list.set_model(self._model)
+        return self.call("on_train_begin", state)
 
     def call(self, name: str, state: State, *args: Any) -> State:
         """Call one hook of all callbacks; there has to be one.
@@ -85,6 +105,8 @@ class Hooks:
 def _asks_for_steps(callback: Any) -> bool:
     if "epoch" in (getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)):
         return False  # Keras's own ones that do nothing at a step unless they are told to
+    if getattr(callback, "log_every_epoch", False):
+        return False  # MLflow's, in the same way
     own = keras.callbacks.Callback
     return any(
         getattr(type(callback), name) is not getattr(own, name) or name in vars(callback)

@@ -5,9 +5,10 @@ chunks it looks at the clock, at Ctrl-C and at the loss, and has a checkpoint wr
 due.  What the data is, and what a checkpoint file looks like, it does not know.
 """
 
+import functools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,7 +63,7 @@ class Epochs:
         self._batches = batches
         self._settings = settings
         self._checkpoints = checkpoints
-        self._hooks = Hooks(callbacks, engine, {"epochs": settings.max_epochs, "verbose": 0})
+        self._hooks = Hooks(callbacks, engine)
         self._clock = Clock(settings.time_budget, standing.seconds)
         self._last_written = self._clock.seconds
         # of the state, as Python knows it without asking the device
@@ -253,12 +254,21 @@ class Epochs:
         ):
             self.write_checkpoint()
 
+    def _begin(self, epochs: int) -> None:
+        """Tell the callbacks that a phase begins, of so many epochs."""
+        begin = functools.partial(self._hooks.begin, phase=self.standing.phase, epochs=epochs)
+        self._heed(begin)
+
     def _hook(self, name: str, *args: Any) -> None:
+        self._heed(lambda state: self._hooks.call(name, state, *args))
+
+    def _heed(self, call: Callable[[State], State]) -> None:
+        """Call the callbacks if there are any; a rate that they change scales the schedule."""
         if not self._hooks.present:
             return
         standing = self.standing
         before = self._engine.rate(standing.state)
-        standing.state = self._hooks.call(name, standing.state, *args)
+        standing.state = call(standing.state)
         after = self._engine.rate(standing.state)
         if before > 0 and after != before:
             standing.peak *= after / before

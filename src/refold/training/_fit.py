@@ -143,8 +143,6 @@ def train(
             standing.epoch, standing.page, standing.run, standing.batch = 1, 0, 0, 0
             loop.write_checkpoint()
         part = parts("refit")
-        share = standing.refit_steps / max(1, settings.steps_an_epoch)
-        progress.refit(max(1, round(share)))
         end = loop.refit(part, interrupt, progress)
         if end is End.DONE:
             outcome = _finish(engine, standing)

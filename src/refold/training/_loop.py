@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from refold.training._epochs import Epochs
 from refold.training._interrupt import Interrupt
 from refold.training._parts import End, Part
@@ -39,7 +41,7 @@ class Loop(Epochs):
         """
         standing = self.standing
         self._num_steps = self._engine.num_steps(standing.state)
-        self._hook("on_train_begin")
+        self._begin(self._settings.max_epochs)
         end = End.DONE
         while standing.epoch <= self._settings.max_epochs and not self._hooks.stop:
             if self._several_epochs(part, progress):
@@ -89,7 +91,11 @@ class Loop(Epochs):
         """
         standing = self.standing
         self._num_steps = self._engine.num_steps(standing.state)
-        self._hook("on_train_begin")
+        # counted in steps; the last epoch may be a part of one
+        num_batches = max(1, self._batches.num_batches(np.arange(part.num_sequences)))
+        epochs = max(1, -(-standing.refit_steps // num_batches))
+        progress.refit(epochs)
+        self._begin(epochs)
         while (left := standing.refit_steps - self._num_steps) > 0:
             if self._several_epochs(part, progress):
                 if stopped := self._must_stop(interrupt, refit=False):

@@ -1,8 +1,7 @@
-"""A progress bar on standard error: epochs, losses, time left."""
+"""The progress bar of a training: epochs, losses, time left."""
 
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -10,9 +9,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.progress import (
-    Progress as Bar,
-)
+
+from refold._bars import progress_bar
 
 __all__ = ["Progress"]
 
@@ -33,7 +31,7 @@ class Progress:
     """
 
     def __init__(self, max_epochs: int, *, verbose: int) -> None:
-        self._bar = Bar(
+        self._bar = progress_bar(
             TextColumn("{task.description}"),
             MofNCompleteColumn(),
             BarColumn(),
@@ -41,7 +39,6 @@ class Progress:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
             disable=not verbose,
         )
         self._task = self._bar.add_task("epoch", total=max_epochs, losses="compiling")

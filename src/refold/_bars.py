@@ -1,0 +1,78 @@
+"""Progress bars: on standard error, or in a notebook as one output that is written over.
+
+rich's own bars in a notebook need ipywidgets, and leave nothing in the saved file.
+"""
+
+import io
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, ProgressColumn
+
+__all__ = ["progress_bar"]
+
+# Seconds between two looks of a notebook's bar, and its columns.
+_EVERY, _WIDTH = 0.1, 100
+
+
+def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progress:
+    """Return a progress bar of rich's for whoever watches.
+
+    Parameters
+    ----------
+    *columns : str or rich.progress.ProgressColumn
+        What it shows; by default rich's own choice.
+    disable : bool, default=False
+        Show nothing.
+
+    Returns
+    -------
+    rich.progress.Progress
+
+    Examples
+    --------
+    >>> with progress_bar(disable=True) as bar:
+    ...     sum(bar.track([1, 2, 3]))
+    6
+    """
+    console = Console(stderr=True)
+    if console.is_jupyter and not disable:
+        return _NotebookBar(*columns, auto_refresh=False)
+    return Progress(*columns, console=console, disable=disable)
+
+
+class _NotebookBar(Progress):
+    """A bar that IPython displays, and updates where it stands."""
+
+    _display: Any = None
+    _latest = 0.0
+
+    def start(self) -> None:
+        from IPython.display import display
+
+        self._latest = time.monotonic()
+        self._display = display(self, display_id=True)
+
+    def stop(self) -> None:
+        self._latest = 0.0
+        self.refresh()
+        self._display = None
+
+    def refresh(self) -> None:
+        if self._display is not None and time.monotonic() - self._latest >= _EVERY:
+            self._latest = time.monotonic()
+            self._display.update(self)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        super().update(*args, **kwargs)
+        self.refresh()
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        page = Console(
+            record=True, file=io.StringIO(), force_jupyter=False, force_terminal=True, width=_WIDTH
+        )
+        page.print(self.get_renderable())
+        text = page.export_text(clear=False).rstrip()
+        line = page.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+        return {"text/plain": text, "text/html": line}

@@ -1,0 +1,43 @@
+"""What a notebook shows of an estimator: scikit-learn's diagram, and below it what was fitted."""
+
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from refold._html import columns_in_words, facts
+
+__all__ = ["NotebookMixin"]
+
+
+class NotebookMixin(BaseEstimator):
+    """The estimator's face in a notebook."""
+
+    @property
+    def _repr_html_(self) -> Any:
+        diagram = super()._repr_html_  # an AttributeError where scikit-learn is to show text
+        return lambda: diagram() + _fitted(self)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] += _fitted(self)
+        return bundle
+
+
+def _fitted(ae: Any) -> str:
+    """Return a table of what was fitted, nothing before that."""
+    if not ae.__sklearn_is_fitted__():
+        return ""
+    phases = ae.history_["phase"]
+    epochs, again = phases.count("validated"), phases.count("refit")
+    losses = [loss for loss in ae.history_.get("val_loss", ()) if loss is not None]
+    patches = f", read in patches of {ae.patch_}" if ae.patch_ > 1 else ""
+    rows = [
+        ("columns", columns_in_words(ae.schema_)),
+        ("longest sequence", f"{ae.max_steps_} steps{patches}"),
+        ("code", f"{len(ae.get_feature_names_out())} numbers"),
+        ("parameters", f"{ae.n_parameters_:,}"),
+        ("epochs", f"{epochs}" + (f", then {again} on all sequences" if again else "")),
+        ("best held-out loss", f"{min(losses):.4g}" if losses else ""),
+    ]
+    return facts("Fitted", rows)

@@ -1,0 +1,76 @@
+"""What the fitted Keras models read, for whoever puts them into a model of their own."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from refold._sources import open_source
+from refold.errors import ParameterError
+from refold.models import Network
+from refold.sequences import Sequences, as_sequences, pad
+
+__all__ = ["InputsMixin"]
+
+
+class InputsMixin:
+    """The estimator's way from sequences to the input of its Keras models."""
+
+    _network: Network
+    scaler_: Any
+    _aligned: Any
+
+    def encoder_inputs(self, X: Any, num_steps: int | None = None) -> np.ndarray:
+        """Return the array that ``encoder_`` and ``autoencoder_`` read: scaled and padded.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array, table or path
+            With the columns of the training data.
+        num_steps : int, optional
+            Steps to pad to; by default as many as the longest of these sequences has, or as the
+            encoder needs. How many there are makes no difference to a code.
+
+        Returns
+        -------
+        array of float32 of shape (n_sequences, num_steps, features)
+            Padded steps are NaN; where the training data had missing values, an observed-flag
+            channel a feature follows. To a classic architecture padding is zeros.
+
+        Raises
+        ------
+        SchemaError
+            If the columns are not those of the training data.
+        DataError
+            If the sequences cannot be used, or may be larger than memory.
+        ParameterError
+            If a sequence has more than ``num_steps`` steps, or the encoder reads another number.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(20, seed=0)
+        >>> ae = refold.SequenceAutoencoder(latent_dim=2, units=8, max_epochs=1, random_state=0)
+        >>> x = ae.fit(sines).encoder_inputs(sines)
+        >>> x.shape == (20, sines.lengths.max(), 1)
+        True
+        >>> ae.encoder_.predict(x, verbose=0).shape
+        (20, 2)
+        """
+        check_is_fitted(self)
+        sequences: Sequences = self._aligned(as_sequences(open_source(X)))
+        network = self._network
+        only = network.fixed_steps
+        if num_steps is None:
+            num_steps = only or max(1, int(sequences.lengths.max(initial=0)))
+        elif only is not None and num_steps != only:
+            raise ParameterError(
+                f"num_steps is {num_steps}, but this encoder reads {only} steps. Leave it out."
+            )
+        x, _ = pad(
+            self.scaler_.transform(sequences),
+            np.arange(len(sequences)),
+            num_steps,
+            flags=network.specification.observed_flags,
+        )
+        return x if network.reads_padding else np.nan_to_num(x, nan=0.0)

@@ -1,0 +1,94 @@
+"""What a notebook shows: tables of facts, and a bar that is written over."""
+
+import re
+
+import nbformat
+import numpy as np
+import pytest
+import sklearn
+from nbclient import NotebookClient
+
+from refold import SequenceAutoencoder, Sequences
+from refold._bars import progress_bar
+from refold.datasets import noisy_sines
+
+TRACKED = """
+from refold._bars import progress_bar
+
+with progress_bar() as bar:
+    total = sum(bar.track(range(10_000), description="encode"))
+total
+"""
+
+
+def text(html):
+    return re.sub(r"<[^>]*>", "|", html)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    ae = SequenceAutoencoder(latent_dim=3, units=8, max_epochs=2, refit=False, random_state=0)
+    return ae.fit(noisy_sines(30, seed=0))
+
+
+def test_a_fitted_model_says_what_it_is(fitted):
+    for html in (fitted._repr_html_(), fitted._repr_mimebundle_()["text/html"]):
+        assert "sk-estimator" in html
+        assert html.count("Fitted</caption>") == 1
+        last = text(html[html.index("Fitted</caption>") :])
+        for fact in ("1 numeric: x0", "100 steps", "3 numbers", f"{fitted.n_parameters_:,}"):
+            assert f"|{fact}|" in last
+        assert f"|{min(fitted.history_['val_loss']):.4g}|" in last
+
+
+def test_a_model_that_is_not_fitted_shows_its_diagram_alone():
+    html = SequenceAutoencoder()._repr_html_()
+    assert "sk-estimator" in html
+    assert "Fitted</caption>" not in html
+
+
+def test_scikit_learns_setting_counts(fitted):
+    with sklearn.config_context(display="text"):
+        assert not hasattr(fitted, "_repr_html_")
+        assert "text/html" not in fitted._repr_mimebundle_()
+
+
+def test_sequences_say_what_they_hold():
+    values = [[[1.0, np.nan], [2.0, 3.5]], [], [[1.5, 2.5]]]
+    sequences = Sequences.from_list(values, names=["<b>", "y"], ids=["<i>", "j", "k"])
+    html = sequences._repr_html_()
+    assert "<b>" not in html
+    assert "<i>" not in html
+    shown = text(html)
+    for fact in ("3 sequences, 3 steps", "2 numeric: &lt;b&gt;, y", "1 of 6 entries"):
+        assert f"|{fact}|" in shown
+    assert "|empty||1|" in shown.replace("||||", "||").replace("|||", "||")
+    assert "&lt;i&gt;, j, k" in shown
+    assert "0 to 2 steps, 1 in the middle" in shown
+
+
+def test_no_sequences_and_many_columns():
+    html = Sequences(np.zeros((0, 9)), [0])._repr_html_()
+    assert "0 sequences, 0 steps" in html
+    assert "9 numeric: x0, x1, x2, x3, x4, ..." in html
+    many = noisy_sines(7, seed=0)._repr_html_()
+    assert "0, 1, 2, 3, 4, ..." in many
+    assert "missing" not in many
+
+
+def test_a_bar_in_a_notebook_is_one_output_that_is_written_over():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(TRACKED)])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    bar, total = notebook.cells[0].outputs  # and no warning
+    assert bar.output_type == "display_data"
+    assert "100%" in bar.data["text/plain"]
+    assert bar.data["text/html"].startswith("<pre>")
+    assert total.data["text/plain"] == "49995000"
+
+
+def test_elsewhere_it_is_a_bar_of_the_terminal(capsys):
+    with progress_bar() as bar:
+        assert sum(bar.track([1, 2], description="encode")) == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "encode" in captured.err
