@@ -120,10 +120,9 @@ class HeldOut:
     def report_forecast(self, network: Network, scaler: Scaler, outcome: Outcome) -> None:
         """Say on standard error how well the last held-out steps are forecast, if there are any."""
         steps = network.specification.forecast_steps
-        longer = np.flatnonzero(self.sequences.lengths > steps)
+        longer, before, after = split_last(self.sequences, steps)
         if not len(longer):
             return
-        before, after = split_last(self.sequences[longer], steps)
         with holding(network, outcome.validated):
             ahead = continued(before, network, scaler)
         errors = forecast_errors(before, after, ahead, self._units)

@@ -80,7 +80,7 @@ class SequenceAutoencoder(
         share, or the input is corrupted. Of the default model, unless it is variational.
     forecast_steps : int, default=0
         Steps after a sequence that are to be forecast: a second decoder of the same code learns to
-        write them, and ``forecast`` does so. Sequences are then cut in training, most of them
+        write them, and ``forecast`` does so. Sequences are then cut in training, half of them
         before their last steps. Of the default model.
     scale : {"features", "sequence"} or None, default="features"
         Standardise numeric features over the training data; or each sequence by itself, with its
@@ -453,7 +453,7 @@ class SequenceAutoencoder(
 
     @property
     def n_parameters_(self) -> int:
-        """Number of trained numbers in encoder, decoder and length model."""
+        """Number of trained numbers in encoder, decoders and length model."""
         check_is_fitted(self)
         variables = self._network.variables
         return int(sum(np.prod(v.shape) for v in variables if v.trainable))

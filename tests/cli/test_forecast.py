@@ -40,7 +40,7 @@ def test_a_row_a_step(folder, capsys):
     rows = [json.loads(line) for line in shown.out.splitlines()]
     assert [(row["id"], row["step"]) for row in rows] == [(i, k) for i in range(3) for k in (1, 2)]
     assert list(rows[0]) == ["id", "step", "x0"]
-    assert "3 sequences continued by 2 steps. For bounds" in shown.err
+    assert "3 sequences continued by 2 steps, without bounds." in shown.err
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -82,7 +82,7 @@ def test_fit_says_how_well_it_forecasts(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        ("bare", [], "not to forecast. Fit one with forecast_steps=10, or `refold fit --forecast"),
+        ("bare", [], "not to forecast. Fit one with --forecast-steps 10, for ten steps."),
         ("waves", ["--steps", "5"], "steps is 5, and the model was fitted to forecast 4"),
         (
             "waves",
@@ -92,7 +92,7 @@ def test_fit_says_how_well_it_forecasts(folder, tmp_path, capsys):
         ("waves", ["--season", "3"], "--season is of --evaluate"),
         ("waves", ["--json"], "--json is of --evaluate"),
         ("waves", ["--evaluate", "--alpha", "0.1"], "writes no forecast"),
-        ("waves", ["--context", "0"], "context must be an integer of at least 1"),
+        ("waves", ["--context", "0"], "--context must be an integer of at least 1"),
         ("waves", ["--picture", "-"], "so the picture cannot"),
         ("waves", ["-o", "next.npz"], "csv"),
     ],

@@ -1,5 +1,7 @@
 """What comes next: forecasts, their bounds, and what a model that cannot says."""
 
+import pickle
+
 import keras
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,7 @@ import refold
 from refold import SequenceAutoencoder, load
 from refold.errors import DataError, ParameterError
 from refold.evaluation import conformal_margins
-from refold.sequences import Sequences, as_sequences, split_at
+from refold.sequences import Sequences, as_sequences, scan, split_at, write
 
 TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "random_state": 0, "refine": 0}
 
@@ -238,6 +240,72 @@ def test_bounds_without_calibration(fitted):
     assert fitted.forecast(waves(2, 1)).lower is None
     with pytest.raises(ParameterError, match=r"calibration_fraction=0\.2, or give some"):
         fitted.forecast(waves(2, 1), alpha=0.1)
+
+
+def test_too_few_for_bounds_that_nobody_asked_for():
+    ae = SequenceAutoencoder(**TINY, forecast_steps=5).fit(waves(30, 0)).calibrate(waves(5, 1))
+    assert ae.forecast(waves(2, 1)).lower is None
+    assert ae.forecast(waves(2, 1), alpha=0.2).alpha == 0.2
+    ae.calibrate(split_at(waves(5, 1), 5)[0])
+    with pytest.raises(ParameterError, match=r"and there are 0\. Give more\."):
+        ae.forecast(waves(2, 1), alpha=0.2)
+
+
+def test_bounds_are_of_the_default_context(calibrated):
+    assert calibrated.forecast(waves(2, 1), context=10).lower is None
+    with pytest.raises(ParameterError, match="Leave out context or alpha"):
+        calibrated.forecast(waves(2, 1), context=10, alpha=0.1)
+
+
+def test_symbols_have_no_bounds():
+    words = ["abab", "baba", "abba"] * 20
+    ae = SequenceAutoencoder(**TINY, forecast_steps=1, calibration_fraction=0.5).fit(words)
+    assert ae.forecast(words).alpha is None
+    with pytest.raises(ParameterError, match="no column is numeric"):
+        ae.forecast(words, alpha=0.1)
+
+
+def test_equal_sequences_lie_within_their_bounds():
+    same = as_sequences([np.sin(np.arange(40.0))] * 60)
+    ae = SequenceAutoencoder(**TINY, forecast_steps=5, calibration_fraction=0.5).fit(same)
+    before, after = split_at(same, 35)
+    ahead = ae.forecast(before)
+    truth = after.values.reshape(60, 5, 1)
+    assert ((truth >= ahead.lower) & (truth <= ahead.upper)).all()
+
+
+def test_bounds_of_what_was_rarely_observed_are_infinite_and_null_in_a_table():
+    normal = waves(12, 1).values.reshape(12, 40).copy()
+    normal[:6, -1] = np.nan
+    gaps = waves(60, 0).values.reshape(60, 40).copy()
+    gaps[:, 3] = np.nan
+    ae = SequenceAutoencoder(**TINY, forecast_steps=5).fit(list(gaps)).calibrate(list(normal))
+    ahead = ae.forecast(list(gaps[:1]))
+    assert np.isposinf(ahead.upper[0, -1, 0])
+    assert np.isfinite(ahead.upper[0, 0, 0])
+    assert ahead.to_table()["x0_upper"].null_count == 1
+
+
+def test_pickled(calibrated):
+    again = pickle.loads(pickle.dumps(calibrated))  # noqa: S301
+    assert np.array_equal(again.forecast(waves(3, 3)).upper, calibrated.forecast(waves(3, 3)).upper)
+
+
+def test_of_data_in_files(tmp_path):
+    rng = np.random.default_rng(0)
+    for part in range(2):
+        write(waves(100, part).with_ids(100 * part + np.arange(100)), tmp_path / f"{part}.parquet")
+    source = scan(tmp_path, block_bytes=4096)
+    assert source.num_blocks > 1
+    ae = SequenceAutoencoder(**TINY, forecast_steps=5, verbose=1).fit(source)
+    assert ae.forecast_errors(waves(50, int(rng.integers(5, 9)))).model < 0.2
+
+
+def test_size_search_and_short_sequences():
+    ragged, _ = split_at(waves(80, 0), np.arange(80) % 41)
+    options = {**TINY, "latent_dim": 0.5, "max_epochs": 1}
+    ae = SequenceAutoencoder(**options, forecast_steps=5).fit(ragged)
+    assert np.isfinite(np.concatenate(ae.forecast(ragged).values)).all()
 
 
 def test_nothing_longer_than_what_is_forecast(fitted):

@@ -84,8 +84,11 @@ def test_what_aeon_does_not_have(X, message):
 def test_swapped_axes_show_in_the_padding():
     X = np.ones((3, 5, 4))
     X[1, :, 2:] = np.nan
-    with pytest.warns(UserWarning, match=r"1 of 3 cases miss their last channels.*from_aeon has"):
+    with pytest.warns(
+        UserWarning, match=r"1 of 3 cases miss their last channels.*from_aeon has"
+    ) as seen:
         Sequences.from_tslearn(X)
+    assert seen[0].filename == __file__
     with pytest.warns(UserWarning, match=r"expected \(n_cases, n_channels, .*from_array has"):
         Sequences.from_aeon(X.transpose(0, 2, 1))
     assert Sequences.from_aeon(X).lengths.tolist() == [4, 2, 4]
@@ -160,6 +163,8 @@ A, B = pd.Series([1.0, 2.0]), pd.Series([1.0])
         (nested(A, A, A, 3.0), "The cell of row 1, column 'y' is a float. Expected a series"),
         (nested(A, A, A, np.ones((2, 2))), r"column 'y' has the shape \(2, 2\)"),
         (pd.DataFrame({"x": [1.0]}), "That looks like one series, which belongs into a list"),
+        (pd.DataFrame(index=[0, 1]), "Got a frame of 2 rows and 0 columns, which says nothing"),
+        (pd.DataFrame({"x": []}), "Got a frame of 0 rows and 1 columns, which says nothing"),
         ([np.ones((2, 3))], "Entry 0 of the list is a ndarray.*Sequences.from_aeon takes lists"),
         ([pd.DataFrame({"x": [1.0, 2.0]}, index=[1, 0])], "The index of frame 0 does not ascend"),
         (

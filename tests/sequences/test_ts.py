@@ -171,6 +171,10 @@ def test_labels_under_another_name(tmp_path):
             "line 5 has 2 values a dimension, but @seriesLength says 3",
         ),
         (
+            "@seriesLength 3\n@classLabel false\n@data\n1,2\n",
+            "line 4 has 2 values a dimension, but @seriesLength says 3",
+        ),
+        (
             "@equalLength true\n@classLabel false\n@data\n1,2\n1\n",
             "line 5 has 1 values a dimension, but line 4 has 2. Write @equalLength false",
         ),

@@ -17,13 +17,13 @@ from refold.anomalies._p_values import (
 )
 from refold.errors import DataError, ParameterError
 from refold.evaluation import least_calibration
-from refold.sequences import as_sequences
+from refold.sequences import Sequences, as_sequences
 
 __all__ = ["AnomalyMixin"]
 
 
 class AnomalyMixin:
-    """``calibrate`` and ``detect``, of an estimator that encodes and decodes.
+    """``detect``, of an estimator that encodes and decodes; ``calibrate`` is of forecasts, too.
 
     Examples
     --------
@@ -32,37 +32,13 @@ class AnomalyMixin:
     True
     """
 
-    def calibrate(self: Any, normal: Any) -> Any:
-        """Learn how odd normal sequences are, which ``detect`` measures others by.
-
-        ``fit`` does it by itself where ``calibration_fraction`` sets some aside.
-
-        Parameters
-        ----------
-        normal : Sequences, list of arrays, array or table
-            Sequences as they should be. They must not have been trained on: those come back better
-            than new ones, which would then all look odd. For a rate of false alarms ``alpha`` it
-            takes at least ``1 / alpha - 1`` of them.
-
-        Returns
-        -------
-        SequenceAutoencoder
-
-        Raises
-        ------
-        DataError
-            If there is none, or they cannot be used.
-        ParameterError
-            If the model's file keeps no codes of its training data.
-        """
-        check_is_fitted(self)
-        sequences = self._aligned(as_sequences(normal))
+    def _calibrate(self: Any, sequences: Sequences) -> None:
+        """Learn how odd normal sequences are, which ``detect`` measures others by."""
         if not len(sequences):
             raise DataError("There is no sequence to calibrate by. Give at least one.")
         found = oddness(sequences, self._fitted, self._known())
         calibration = calibration_of(found, self._known())
         self._fitted = self._fitted._replace(calibration=calibration)
-        return self
 
     def detect(self: Any, X: Any, alpha: float = 0.01) -> Detection:
         """Find sequences that are odder than normal ones.

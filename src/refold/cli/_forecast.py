@@ -93,7 +93,14 @@ def forecast(
     )
     if [model, data, normal].count("-") > 1:
         raise ParameterError("Only one input can be standard input. Name files for the others.")
-    _check(evaluate=evaluate, season=season, as_json=as_json, others=(output, picture, alpha))
+    others = {
+        "--output": None if output == "-" else output,
+        "--output-format": output_format,
+        "--picture": picture,
+        "--alpha": alpha,
+        "--normal": normal,
+    }
+    _check(evaluate=evaluate, season=season, as_json=as_json, others=others)
     target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
     drawn = plan_picture(picture)
     loaded = load_model(model)
@@ -107,6 +114,11 @@ def forecast(
         errors = loaded.forecast_errors(series, steps, season=season, context=context)
         _print(errors, steps or loaded.forecast_steps, as_json=as_json)
         return
+    if drawn is not None and not (len(series) and loaded.schema_.numeric.any()):
+        raise ParameterError(
+            "A picture is of a sequence with a numeric column, and there is none. Leave --picture "
+            "out."
+        )
     ahead = loaded.forecast(series, steps, alpha=alpha, context=context)
     with target.writing() as path:
         write_table(path, ahead.to_table())
@@ -116,14 +128,14 @@ def forecast(
         _say(ahead)
 
 
-def _check(*, evaluate: bool, season: Any, as_json: bool, others: tuple[Any, ...]) -> None:
+def _check(*, evaluate: bool, season: Any, as_json: bool, others: dict[str, Any]) -> None:
     if not evaluate and (season is not None or as_json):
         option = "--json" if as_json else "--season"
         raise ParameterError(f"{option} is of --evaluate. Add it, or leave {option} out.")
-    if evaluate and others != ("-", None, None):
+    given = [option for option, value in others.items() if value is not None]
+    if evaluate and given:
         raise ParameterError(
-            "--evaluate prints errors, and writes no forecast: leave --output, --picture and "
-            "--alpha out."
+            f"--evaluate prints errors, and writes no forecast: leave {', '.join(given)} out."
         )
 
 
@@ -132,7 +144,7 @@ def _say(ahead: Any) -> None:
     steps = len(ahead.sequences.values) // max(1, count)
     line = f"{count} sequence{'s' * (count != 1)} continued by {steps} step{'s' * (steps != 1)}"
     if ahead.alpha is None:
-        remark(f"{line}. For bounds, give sequences that were not trained on by --normal.")
+        remark(f"{line}, without bounds.")
     else:
         remark(f"{line}; at most {100 * ahead.alpha:g} % of the values lie beyond the bounds.")
 
@@ -140,8 +152,6 @@ def _say(ahead: Any) -> None:
 def _draw(series: Any, ahead: Any, target: Output) -> None:
     from refold.plots import forecast
 
-    if not len(series):
-        raise ParameterError("There is no sequence to draw. Leave --picture out.")
     write_picture(forecast(series, ahead).figure, target)
 
 

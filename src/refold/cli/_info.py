@@ -62,6 +62,7 @@ def _facts(model: Any) -> dict[str, Any]:
         "max_steps": int(model.max_steps_),
         "patch": model.patch_,
         "discriminative": model.discriminative_,
+        "forecast_steps": int(model.forecast_steps),
         "code_size": len(model.get_feature_names_out()),
         "active_dimensions": model.active_dimensions_,
         "num_parameters": int(model.n_parameters_),
@@ -113,6 +114,8 @@ def _print(facts: dict[str, Any]) -> None:
     used = "" if active is None else f", {active} of them active"
     used += f", {telling} of them discriminative" if telling else ""
     table.add_row("code", f"{facts['code_size']} numbers{used}")
+    if facts["forecast_steps"]:
+        table.add_row("forecasts", f"{facts['forecast_steps']} steps")
     table.add_row("architecture", str(parameters.get("architecture")))
     table.add_row("decoder", str(parameters.get("decoder")))
     if facts["patch"] > 1:

@@ -81,7 +81,7 @@ def forecast_errors(
     >>> print(forecast_errors(before, after, after, Scaler.fit(waves)))
     0 (NMSE, 3 sequences), last value 3, a season of 4 steps again 0
     """
-    season = season or pick_season(before)
+    season = pick_season(before) if season is None else season
     steps = max(1, int(after.lengths.max(initial=1)))
     numeric = before.schema.numeric.any()
 

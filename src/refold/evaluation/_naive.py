@@ -113,17 +113,19 @@ def pick_season(sequences: Sequences) -> int | None:
     if not len(sequences):
         raise DataError("There is no sequence to look for a season in. Give at least one.")
     widest = _MOST_VALUES // sequences.schema.num_columns
-    count = max(1, int(np.searchsorted(sequences.offsets, widest, side="right")) - 1)
-    sequences = sequences[:count]
     row, _ = positions(sequences)
-    values = np.asarray(sequences.values, float)
-    deviation = np.nanstd(values, axis=0) if len(values) else np.ones(values.shape[1])
-    values = values / np.where(deviation > 0, deviation, 1.0)
+    row, values = row[:widest], np.asarray(sequences.values[:widest], float)
+    count = np.maximum(1, (~np.isnan(values)).sum(axis=0))
+    spread = np.nansum((values - np.nansum(values, axis=0) / count) ** 2, axis=0) / count
+    values = values / np.where(spread > 0, np.sqrt(spread), 1.0)
+    labels = ~sequences.schema.numeric
     longest = int(min(_LONGEST, np.median(sequences.lengths) // 2))
     differences = []
     for lag in range(1, longest + 2):
         same = row[lag:] == row[:-lag]
         squares = ((values[lag:] - values[:-lag])[same]) ** 2
+        # labels are the same or not, whatever their order
+        squares[:, labels] = np.where(np.isnan(squares), np.nan, squares > 0)[:, labels]
         observed = ~np.isnan(squares)
         differences.append(squares[observed].mean() if observed.any() else np.inf)
     found = np.array(differences)

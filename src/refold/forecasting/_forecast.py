@@ -26,7 +26,8 @@ class Forecast:
         Share of the values that lie outside of the bounds at most, step by step and column by
         column, on average over the draw of what was calibrated by; None where there are no bounds.
     lower, upper : array of shape (n_sequences, n_steps, n_columns) or None
-        Bounds, in the units of the data; NaN for columns that are not numeric.
+        Bounds, in the units of the data; NaN for columns that are not numeric, infinite where too
+        few of the sequences to calibrate by had a value. Null in a table.
 
     Examples
     --------
@@ -88,8 +89,14 @@ class Forecast:
                         f"The column {name!r} has the name of a bound of "
                         f"{schema.names[column]!r}. Give it another."
                     )
-                found[name] = pa.array(values[:, :, column].ravel(), pa.float64())
+                found[name] = _column(values[:, :, column])
         order = ["id", "step"]
         for name in schema.names:
             order += [n for n in (name, f"{name}_lower", f"{name}_upper") if n in found]
         return pa.table({name: found[name] for name in dict.fromkeys(order)})
+
+
+def _column(values: np.ndarray) -> "pa.Array":
+    import pyarrow as pa
+
+    return pa.array(np.where(np.isfinite(values), values, np.nan).ravel(), from_pandas=True)

@@ -23,6 +23,8 @@ __all__ = ["ForecastMixin"]
 
 # Residuals at most that a model keeps, and sequences that have them all the same.
 _MOST_RESIDUALS, _FEWEST = 1 << 21, 256
+# A share by which equal forecasts may differ by rounding alone, and bounds are wider for it.
+_ROUNDING = 1e-4
 
 
 class ForecastMixin:
@@ -59,10 +61,11 @@ class ForecastMixin:
         ParameterError
             If the model's file keeps no codes of its training data.
         """
-        super().calibrate(normal)  # type: ignore[misc]  # of the mixin that detects
-        if self._network.forecaster is not None:
-            residuals = self._residuals(self._aligned(as_sequences(normal)))
-            self._fitted = self._fitted._replace(residuals=residuals)
+        check_is_fitted(self)
+        sequences = self._aligned(as_sequences(normal))
+        self._calibrate(sequences)
+        if self._network.forecaster is not None and self.schema_.numeric.any():
+            self._fitted = self._fitted._replace(residuals=self._residuals(sequences))
         return self
 
     def forecast(
@@ -86,11 +89,12 @@ class ForecastMixin:
         steps : int, optional
             How many steps; by default, and at most, as many as the model was fitted for.
         alpha : float, optional
-            Share of values beyond the bounds; by default 0.1 where the model was calibrated, and
-            else no bounds.
+            Share of values beyond the bounds; by default 0.1 where the model was calibrated by
+            enough sequences for that, and else no bounds.
         context : int, optional
             Read no more than so many of the last steps; by default ``max_steps_ -
             forecast_steps``, the most that there were in training before all that is forecast.
+            With another there are no bounds, since they are measured with this one.
 
         Returns
         -------
@@ -100,7 +104,7 @@ class ForecastMixin:
         ------
         ParameterError
             If the model was not fitted to forecast, or not for so many steps; if ``alpha`` or
-            ``context`` cannot be, or nothing was calibrated by, or too few for ``alpha``.
+            ``context`` cannot be, or bounds are asked for that cannot be had.
         DataError
             If the sequences cannot be used.
 
@@ -116,8 +120,7 @@ class ForecastMixin:
         """
         check_is_fitted(self)
         steps = _steps(self, steps)
-        residuals = self._fitted.residuals
-        margins, alpha = _margins(residuals, alpha, steps)
+        margins, alpha = _margins(self, alpha, steps, context)
         sequences = self._aligned(as_sequences(X))
         sequences = _latest(sequences, context, self._network.specification)
         ahead = self._continued(sequences)
@@ -140,8 +143,8 @@ class ForecastMixin:
     ) -> ForecastErrors:
         """Forecast the last steps of sequences from those before, and measure how well.
 
-        Sequences are cut before their last ``forecast_steps`` steps, as most are in training, and
-        of those the first ones count.
+        Sequences are cut before their last ``forecast_steps`` steps, as half of them are in
+        training, and of those the first ones count.
 
         Parameters
         ----------
@@ -182,13 +185,12 @@ class ForecastMixin:
             season = check_whole("season", season)
         sequences = self._aligned(as_sequences(X))
         trained = self._network.specification.forecast_steps
-        longer = np.flatnonzero(sequences.lengths > trained)
+        longer, before, after = split_last(sequences, trained)
         if not len(longer):
             raise DataError(
                 f"To forecast the last {trained} steps takes a longer sequence, and the longest of "
                 f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
             )
-        before, after = split_last(sequences[longer], trained)
         after, _ = split_at(after, steps)
         ahead = self._continued(_latest(before, context, self._network.specification))
         return forecast_errors(before, after, ahead, self._fitted.units, season=season)
@@ -199,16 +201,16 @@ class ForecastMixin:
     def _residuals(self: Any, sequences: Sequences) -> Residuals:
         """Return how far forecasts of the last steps of sequences lie from those."""
         trained = self._network.specification.forecast_steps
-        sequences = sequences[np.flatnonzero(sequences.lengths > trained)]
+        longer, before, after = split_last(sequences, trained)
         most = max(_FEWEST, _MOST_RESIDUALS // (trained * self.schema_.num_columns))
-        if len(sequences) > most:
+        if len(longer) > most:
             rng = np.random.default_rng(0xF04E)
-            sequences = sequences[np.sort(rng.choice(len(sequences), most, replace=False))]
-        before, after = split_last(sequences, trained)
+            chosen = np.sort(rng.choice(len(longer), most, replace=False))
+            before, after = before[chosen], after[chosen]
         ahead = self._continued(_latest(before, None, self._network.specification))
         errors = np.abs(np.asarray(after.values, float) - ahead.values)
         errors = np.where(self.schema_.numeric, errors, np.nan)
-        return Residuals(errors.reshape(len(sequences), trained, self.schema_.num_columns))
+        return Residuals(errors.reshape(len(before), trained, self.schema_.num_columns))
 
 
 def _steps(estimator: Any, steps: Any) -> int:
@@ -217,7 +219,7 @@ def _steps(estimator: Any, steps: Any) -> int:
     if not trained:
         raise ParameterError(
             "This model was fitted to reconstruct, not to forecast. Fit one with "
-            "forecast_steps=10, or `refold fit --forecast-steps 10`, for ten steps."
+            "forecast_steps=10, for ten steps."
         )
     steps = trained if steps is None else check_whole("steps", steps)
     if steps > trained:
@@ -228,27 +230,39 @@ def _steps(estimator: Any, steps: Any) -> int:
     return steps
 
 
-def _margins(
-    residuals: Residuals | None, alpha: Any, steps: int
-) -> tuple[np.ndarray | None, float | None]:
-    """Return the width of the bounds by step and column, and the share that lies beyond them."""
-    if residuals is None and alpha is None:
-        return None, None
-    alpha = 0.1 if alpha is None else alpha
-    alpha = check_rate("alpha", alpha, "a share of values beyond the bounds,")
-    if residuals is None:
-        raise ParameterError(
+def _margins(estimator: Any, alpha: Any, steps: int, context: Any) -> tuple[Any, float | None]:
+    """Return the width of the bounds by step and column, and the share that lies beyond them.
+
+    Where no share is asked for, there are bounds if they can be had.
+    """
+    asked = alpha is not None
+    alpha = check_rate("alpha", alpha if asked else 0.1, "a share of values beyond the bounds,")
+    residuals = estimator._fitted.residuals
+    why = None
+    if not estimator.schema_.numeric.any():
+        why = "Bounds are of numbers, and no column is numeric. Leave alpha out."
+    elif context is not None:
+        why = (
+            "Bounds are measured on forecasts of the default context, and hold for these alone. "
+            "Leave out context or alpha."
+        )
+    elif residuals is None:
+        why = (
             "Bounds of a forecast are measured on sequences that were not trained on, and there "
             "are none. Fit with calibration_fraction=0.2, or give some to calibrate()."
         )
-    needed, there = least_calibration(alpha), len(residuals.absolute)
-    if there < needed:
-        raise ParameterError(
+    elif (there := len(residuals.absolute)) < (needed := least_calibration(alpha)):
+        why = (
             f"alpha={alpha:g} needs at least {needed} sequences to calibrate by that are longer "
-            f"than what is forecast, and there {'is' if there == 1 else 'are'} {there}. Give more, "
-            "or ask for a larger share."
+            f"than what is forecast, and there {'is' if there == 1 else 'are'} {there}. Give more"
+            + (", or ask for a larger share." if there else ".")
         )
-    return conformal_margins(residuals.absolute[:, :steps], alpha), alpha
+    if why is None:
+        margins = conformal_margins(residuals.absolute[:, :steps], alpha)
+        return margins * (1.0 + _ROUNDING), alpha
+    if asked:
+        raise ParameterError(why)
+    return None, None
 
 
 def _latest(sequences: Sequences, context: Any, specification: Specification) -> Sequences:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from refold.layers import LSTM, ColumnHead, LinearDecoding, RepeatCode
+from refold.models._default import most_linear_steps
 
 __all__ = ["forecaster"]
 
@@ -69,6 +70,8 @@ def forecaster(
     head = ColumnHead(kinds, num_labels, name="head_ahead")
     beside = None
     if "numeric" in kinds:
-        linear = LinearDecoding(sum(head.widths), num_steps, num_steps, name="linear_ahead")
+        width = sum(head.widths)
+        linear_steps = min(num_steps, most_linear_steps(width, latent_dim))
+        linear = LinearDecoding(width, linear_steps, num_steps, name="linear_ahead")
         beside = linear(code)
     return keras.Model(code, head(hidden, beside=beside), name="forecaster")

@@ -87,7 +87,7 @@ class Batches:
     def __init__(self, lengths: np.ndarray, batch_size: int, num_steps: int | None = None) -> None:
         self.of_one_length = len(np.unique(lengths)) == 1
         lengths = np.maximum(np.asarray(lengths, np.int64), 1)
-        self._lengths = lengths
+        self.lengths = lengths
         most = max(1, min(_MOST_SHAPES, len(lengths) // (batch_size * _FEWEST_BATCHES)))
         edges = [num_steps] if num_steps else _edges(lengths, most)
         self._bucket_of = np.searchsorted(edges, lengths)
@@ -112,7 +112,7 @@ class Batches:
             bucket.num_steps * int((self._bucket_of == i).sum())
             for i, bucket in enumerate(self.buckets)
         )
-        return padded / int(self._lengths.sum()) - 1.0
+        return padded / int(self.lengths.sum()) - 1.0
 
     def epoch(
         self, rows: np.ndarray, *, seed: int | None = None, epoch: int = 0, page: int = 0

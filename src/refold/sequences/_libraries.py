@@ -122,5 +122,5 @@ def _remark_on_axes(x: np.ndarray, layout: str, other: str) -> None:
             "throughout, and none ends early. That looks like padding, with the axes swapped: "
             f"expected {layout}, and Sequences.{other} has the other order.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=4,
         )

@@ -36,7 +36,12 @@ def parts_from_sktime(x: Any, *, kinds: Kinds = None) -> Parts:
             f"The index of the frame has {x.index.nlevels} levels. Expected two, instance and time "
             "point; put the outer ones into one."
         )
-    if len(x) and all(_is_series(cell) for cell in x.iloc[0]):
+    if not len(x) or not len(x.columns):
+        raise DataError(
+            f"Got a frame of {len(x)} rows and {len(x.columns)} columns, which says nothing of "
+            f"sequences; {PANELS}."
+        )
+    if all(_is_series(cell) for cell in x.iloc[0]):
         return _from_nested(x, kinds)
     raise DataError(
         f"Got a frame of {len(x)} rows and {len(x.columns)} columns whose cells are single values. "

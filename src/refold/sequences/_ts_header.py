@@ -88,7 +88,7 @@ def _header(said: dict[str, tuple[int, list[str]]], name: str) -> Header:
         line=said["data"][0],
         stamped=bool(flags["timestamps"]),
         equal=bool(flags["equallength"]),
-        length=counts["serieslength"] if flags["equallength"] else None,
+        length=None if flags["equallength"] is False else counts["serieslength"],
         dimensions=1 if flags["univariate"] else dimensions,
         labelled=labelled or bool(flags["targetlabel"]),
         labels=labels,

@@ -174,6 +174,10 @@ def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) ->
     if not isinstance(specification.max_steps, int) or specification.max_steps > _MOST_STEPS:
         raise ValueError(f"max_steps is {specification.max_steps}, more than any model has")
 
+    steps = specification.forecast_steps
+    if not isinstance(steps, int) or not 0 <= steps < max(1, specification.max_steps):
+        raise ValueError(f"forecast_steps is {steps}, and sequences have no more than max_steps")
+
 
 def plain(parameters: dict[str, Any]) -> dict[str, Any]:
     """Return arguments as JSON values; a callable or a RandomState leaves only what it was.

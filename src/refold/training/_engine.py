@@ -42,6 +42,8 @@ class Engine:
         Whether the rate follows the ``Schedule`` that a run is given, or is the optimizer's own.
     corruption : Corruption
         What is done to the input of a step, and of an evaluation.
+    kept : float
+        Share of the targets that is left where sequences are cut.
     seed : int
         Of corruption and of a variational network's draws. They depend on it and on the step, and
         in an evaluation on the batch alone, so that evaluations can be compared.
@@ -55,6 +57,7 @@ class Engine:
         length_weight: float,
         scheduled: bool = True,
         corruption: Corruption = Corruption(),  # noqa: B008
+        kept: float = 1.0,
         seed: int = 0,
     ) -> None:
         self.joint: Any = joint_model(
@@ -65,7 +68,7 @@ class Engine:
         self.autoencoder = network.models.autoencoder
         self.optimizer: Any = optimizer
         self.optimizer.build(self.joint.trainable_variables)
-        self.length_weight = length_weight
+        self.length_weight, self._kept = length_weight, kept
         self._variational = network.models.posterior is not None
         self._factor = 2.0 if set(network.specification.kinds) == {"numeric"} else 1.0
         self._inputs = Inputs(network, corruption, seed)
@@ -230,11 +233,12 @@ class Engine:
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
         totals = self._totals(batch, outputs)
-        loss = totals.error / norms.num_observed + sum(added)
+        num_observed = norms.num_observed * self._kept
+        loss = totals.error / num_observed + sum(added)
         if self._variational:
             error = totals.error / jnp.maximum(1.0, totals.num_observed)
             price = share * weight(error, self._factor)
-            loss = loss + price * totals.divergence / norms.num_observed
+            loss = loss + price * totals.divergence / num_observed
         # how many targets come after is not known before, but that as many sequences weigh alike
         ahead = totals.future_error / jnp.maximum(1.0, totals.num_future) * totals.num_sequences
         by_sequence = self.length_weight * totals.length_error + ahead

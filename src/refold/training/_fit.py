@@ -11,6 +11,7 @@ from refold.errors import DivergedError
 from refold.models import Network
 from refold.sequences import Batches
 from refold.training._engine import Engine
+from refold.training._future import kept_share
 from refold.training._interrupt import Interrupt
 from refold.training._loop import Loop
 from refold.training._parts import Checkpoints, End, Part
@@ -173,12 +174,14 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
         optimizer = type(optimizer).from_config(optimizer.get_config())
     # where there is but one length, the length model knows it from the start
     length_weight = 0.0 if batches.of_one_length else settings.length_weight
+    steps = network.specification.forecast_steps
     return Engine(
         network,
         optimizer,
         length_weight=length_weight,
         scheduled=scheduled,
         corruption=settings.corruption,
+        kept=kept_share(batches.lengths, steps) if steps else 1.0,
         seed=settings.seed,
     )
 

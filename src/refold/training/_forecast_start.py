@@ -72,8 +72,9 @@ def set_forecast_start(
     write: Any = model.get_layer("linear_ahead")
     head: Any = model.get_layer("head_ahead")
     start, bias = np.zeros(write.start.shape), np.zeros(write.bias.shape)
+    weights = weights[:, : write.num_steps]
     start[..., places] = weights[:-1] / deviation[:, None, None]
-    bias[:, places] = weights[-1] - np.tensordot(mean, weights[:-1] / deviation[:, None, None], 1)
+    bias[:, places] = weights[-1] - np.tensordot(mean, start[..., places], 1)
     write.start.assign(start)
     write.bias.assign(bias)
     write.unit.assign(np.sqrt(share / specification.latent_dim))

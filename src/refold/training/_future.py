@@ -14,7 +14,7 @@ import numpy as np
 from refold.sequences import Sequences, pad, split_at
 from refold.training._data import Batch
 
-__all__ = ["cut_batch", "cut_sequences", "next_steps"]
+__all__ = ["cut_batch", "cut_sequences", "kept_share", "next_steps"]
 
 # Shares of the draws in which nothing is cut, and in which exactly the last steps are, or nothing.
 _WHOLE, _LAST = 0.25, 0.75
@@ -72,6 +72,21 @@ def cut_sequences(
     key = jax.random.PRNGKey(seed)
     lengths = jnp.asarray(sequences.lengths, jnp.int32)
     return split_at(sequences, np.asarray(_cuts(lengths, key, forecast_steps)))
+
+
+def kept_share(lengths: np.ndarray, forecast_steps: int) -> float:
+    """Return the share of the steps of sequences that is before the cuts, on average.
+
+    Examples
+    --------
+    >>> kept_share(np.array([10, 10]), 4)
+    0.6875
+    """
+    lengths = np.asarray(lengths, float)
+    anywhere = (lengths + 1) / 2 * (lengths > 0)
+    last = np.where(lengths > forecast_steps, lengths - forecast_steps, anywhere)
+    kept = _WHOLE * lengths + (_LAST - _WHOLE) * last + (1 - _LAST) * anywhere
+    return float(kept.sum() / max(1.0, lengths.sum()))
 
 
 def next_steps(after: Sequences, forecast_steps: int) -> np.ndarray:
