@@ -1,7 +1,7 @@
 """Run every benchmark but ``fidelity``, one after the other: ``make bench``."""
 
-from benchmarks import denoising, first_path, forecasting, lstm, missing, probe, training
+from benchmarks import denoising, detection, first_path, forecasting, lstm, missing, probe, training
 
-for script in (denoising, first_path, forecasting, lstm, missing, probe, training):
+for script in (denoising, detection, first_path, forecasting, lstm, missing, probe, training):
     print(f"benchmarks.{script.__name__.rpartition('.')[2]}", flush=True)
     script.main()

@@ -78,7 +78,8 @@ def _header(said: dict[str, tuple[int, list[str]]], name: str) -> Header:
             f"{name} has neither @classLabel nor @targetLabel, so that nothing says whether cases "
             "end in a label. Add @classLabel false, or true and the labels."
         )
-    dimensions = counts["dimensions"]
+    dimensions, equal = counts["dimensions"], flags["equallength"]
+    equal = counts["serieslength"] is not None if equal is None else equal
     if flags["univariate"] and dimensions not in (None, 1):
         line = said["dimensions"][0]
         raise FileFormatError(
@@ -87,8 +88,8 @@ def _header(said: dict[str, tuple[int, list[str]]], name: str) -> Header:
     return Header(
         line=said["data"][0],
         stamped=bool(flags["timestamps"]),
-        equal=bool(flags["equallength"]),
-        length=None if flags["equallength"] is False else counts["serieslength"],
+        equal=equal,
+        length=counts["serieslength"] if equal else None,
         dimensions=1 if flags["univariate"] else dimensions,
         labelled=labelled or bool(flags["targetlabel"]),
         labels=labels,

@@ -242,8 +242,7 @@ class Engine:
         # how many targets come after is not known before, but that as many sequences weigh alike
         ahead = totals.future_error / jnp.maximum(1.0, totals.num_future) * totals.num_sequences
         by_sequence = self.length_weight * totals.length_error + ahead
-        loss = loss + by_sequence / norms.num_sequences
-        return loss, (non_trainable, totals)
+        return loss + by_sequence / norms.num_sequences, (non_trainable, totals)
 
     def _totals(self, batch: Batch, outputs: dict[str, Any]) -> Totals:
         error, num_observed = self._error(batch.y, outputs["y_pred"])
