@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -75,6 +76,8 @@ def bad_files(folder):
     (folder / "empty.npy").write_bytes(b"")
     (folder / "empty.jsonl").write_bytes(b"")
     (folder / "fake.parquet").write_bytes(b"PAR1 and no more")
+    pq.write_table(pa.table({"x": [1.0]}), folder / "other.parquet")
+    pq.write_table(pa.table({"code": [[1.0], [1.0, 2.0]]}), folder / "ragged.parquet")
     (folder / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
     (folder / "words.csv").write_text("id,code0\n1,two\n", encoding="utf-8")
     (folder / "holes.csv").write_text("id,code0\n1,2\n2,\n", encoding="utf-8")
@@ -95,6 +98,8 @@ def bad_files(folder):
         ("empty.npy", "is empty"),
         ("empty.jsonl", "is empty"),
         ("fake.parquet", "not a whole Parquet file"),
+        ("other.parquet", "other.parquet' has no column 'code'; its columns are x"),
+        ("ragged.parquet", "ragged.parquet': The code of row 1 has 2 numbers, that of row 0 has 1"),
         ("other.csv", "no columns code0, code1 and so on; its columns are a, b"),
         ("words.csv", "something that is no number"),
         ("holes.csv", "code of row 1 is not finite"),

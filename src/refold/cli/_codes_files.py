@@ -117,7 +117,7 @@ def _read_jsonl(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
                     f'{str(path)!r}, line {number}: {{"id": ..., "code": [...]}} was expected. '
                     f"Got {line.strip()[:40]!r}."
                 ) from error
-    return _stack(path, rows, "line"), np.array(ids)
+    return _stack(path, rows), np.array(ids)
 
 
 def _read_npy(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
@@ -139,20 +139,17 @@ def _read_npy(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
     return codes, np.arange(len(codes))
 
 
-def _stack(path: Path, rows: list[Any], place: str) -> "np.ndarray":
+def _stack(path: Path, rows: list[Any]) -> "np.ndarray":
     import numpy as np
 
-    first = 1 if place == "line" else 0
     width = None
-    for number, row in enumerate(rows, start=first):
+    for number, row in enumerate(rows, start=1):
         if not isinstance(row, list) or not all(isinstance(value, int | float) for value in row):
-            raise FileFormatError(
-                f"{str(path)!r}, {place} {number}: the code is no list of numbers."
-            )
+            raise FileFormatError(f"{str(path)!r}, line {number}: the code is no list of numbers.")
         width = len(row) if width is None else width
         if len(row) != width:
             raise FileFormatError(
-                f"{str(path)!r}, {place} {number}: the code has {len(row)} numbers, "
+                f"{str(path)!r}, line {number}: the code has {len(row)} numbers, "
                 f"those before it have {width}."
             )
     return np.array(rows, dtype=np.float32).reshape(len(rows), width or 0)
