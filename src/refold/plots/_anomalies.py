@@ -6,7 +6,15 @@ import numpy as np
 
 from refold.errors import DataError
 from refold.plots._reconstructions import most_varied
-from refold.plots._style import ACCENT, CONTRAST, PALETTE, new_axes, tidy, whole_numbers
+from refold.plots._style import (
+    ACCENT,
+    CONTRAST,
+    PALETTE,
+    legend_above,
+    new_axes,
+    tidy,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,9 +80,7 @@ def anomalies(
     ax.set_xlabel("step")
     ax.set_title(f"{sequences.ids[0]}  ·  p at most {alpha:g} shaded", fontsize="small", loc="left")
     if len(shown) > 1:
-        ax.legend(
-            frameon=False, fontsize="x-small", ncols=4, loc="lower right", bbox_to_anchor=(1, 1)
-        )
+        legend_above(ax)
     whole_numbers(ax)
     tidy(ax)
     return ax

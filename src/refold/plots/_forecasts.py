@@ -6,7 +6,7 @@ import numpy as np
 
 from refold.errors import DataError
 from refold.plots._reconstructions import most_varied
-from refold.plots._style import ACCENT, MUTED, PALETTE, new_axes, tidy, whole_numbers
+from refold.plots._style import ACCENT, MUTED, PALETTE, legend_above, new_axes, tidy, whole_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,9 +96,7 @@ def forecast(
     bounds = "" if ahead.alpha is None else f"  ·  bounds of {100 * (1 - ahead.alpha):g} %"
     ax.set_title(f"{ahead.ids[index]}{bounds}", fontsize="small", loc="left")
     if len(shown) > 1:
-        ax.legend(
-            frameon=False, fontsize="x-small", ncols=4, loc="lower right", bbox_to_anchor=(1, 1)
-        )
+        legend_above(ax)
     whole_numbers(ax)
     tidy(ax)
     return ax

@@ -15,6 +15,7 @@ __all__ = [
     "PALETTE",
     "RAMP",
     "heat",
+    "legend_above",
     "new_axes",
     "new_figure",
     "ramp",
@@ -59,6 +60,11 @@ def tidy(ax: "Axes", *, grid: Literal["both", "x", "y"] | None = None) -> None:
     if grid is not None:
         ax.grid(visible=True, axis=grid, color=MUTED, alpha=0.25, linewidth=0.7)
         ax.set_axisbelow(True)
+
+
+def legend_above(ax: "Axes") -> None:
+    """Put the legend above the right end of the axes, beside a title on the left."""
+    ax.legend(frameon=False, fontsize="x-small", ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
 
 
 def whole_numbers(ax: "Axes") -> None:
