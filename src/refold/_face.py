@@ -31,6 +31,8 @@ def _fitted(ae: Any) -> str:
     phases = ae.history_["phase"]
     epochs, again = phases.count("validated"), phases.count("refit")
     losses = [loss for loss in ae.history_.get("val_loss", ()) if loss is not None]
+    if losses and ae.start_loss_ is not None:
+        losses.append(ae.start_loss_)
     patches = f", read in patches of {ae.patch_}" if ae.patch_ > 1 else ""
     rows = [
         ("columns", columns_in_words(ae.schema_)),

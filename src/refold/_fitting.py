@@ -17,7 +17,7 @@ from refold._held_out import HeldOut
 from refold._rules import pick_refine, specify
 from refold._sources import InFiles, InMemory
 from refold._variational import MOST_SEQUENCES, count_active, report_active
-from refold.errors import ParameterError
+from refold.errors import ModelFileError, ParameterError
 from refold.models import build, seeded
 from refold.sequences import Batches, Scaler, Scan, Sequences, remove_leftovers
 from refold.storage import Fitted
@@ -268,6 +268,11 @@ def _read_snapshot(
 ) -> tuple[Snapshot, int, dict[str, Any] | None]:
     theirs, values, arrays = storage.load_checkpoint(path)
     ours = identity["parameters"]
+    if set(ours) != set(theirs["parameters"]):
+        raise ModelFileError(
+            f"The checkpoint {str(path)!r} is of another version of Refold, which has other "
+            "arguments. Start anew without resume."
+        )
     changed = [
         f"{name} was {theirs['parameters'].get(name)!r} and is {ours[name]!r}"
         for name in ours

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from refold._numbers import check_whole
 from refold._sources import open_source
 from refold.errors import ParameterError
 from refold.models import Network
@@ -63,14 +64,14 @@ class InputsMixin:
         only = network.fixed_steps
         if num_steps is None:
             num_steps = only or max(1, int(sequences.lengths.max(initial=0)))
-        elif only is not None and num_steps != only:
+        elif only is not None and check_whole("num_steps", num_steps) != only:
             raise ParameterError(
                 f"num_steps is {num_steps}, but this encoder reads {only} steps. Leave it out."
             )
         x, _ = pad(
             self.scaler_.transform(sequences),
             np.arange(len(sequences)),
-            num_steps,
+            check_whole("num_steps", num_steps),
             flags=network.specification.observed_flags,
         )
         return x if network.reads_padding else np.nan_to_num(x, nan=0.0)

@@ -50,6 +50,18 @@ def test_a_page_and_a_table(folder, tmp_path, capsys):
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
 
 
+def test_columns_that_the_model_does_not_know_are_left_out(folder, tmp_path):
+    rows = ["id,time,level,flow,kind,note"]
+    for i in range(12):
+        rows += [f"{i},{t},{0.1 * t},{i},{i % 2},so {t}" for t in range(3)]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    page = str(tmp_path / "page.html")
+    given = [str(folder / "model.refold"), str(tmp_path / "rows.csv"), "-q", "-o", page]
+    assert main(["report", *given, "--label", "kind"]) == 0
+    assert main(["report", *given, "--label", "flow"]) == 0  # a column of the model is one, too
+    assert "Colours are of flow." in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_pca_of_training_data_and_labels_of_another_file(folder, tmp_path, capsys):
     page = tmp_path / "page.html"
     given = [str(folder / "model.refold"), str(folder / "data.parquet"), "-q", "-o", str(page)]
@@ -95,6 +107,7 @@ def test_data_in_blocks_are_sampled(folder, tmp_path):
         (["data.parquet", "--train", "other.parquet"], "flow"),
         (["data.parquet", "--train", "gone.parquet"], "gone.parquet"),
         (["data.parquet", "--max-sequences", "0"], "--max-sequences"),
+        (["data.parquet", "--seed", "-1"], "--seed"),
         (["data.parquet", "-o", "page.pdf"], "must end in .html"),
         (["data.parquet", "-o", "nowhere/page.html"], "there is no folder"),
         (["data.parquet", "-o", "-"], "Name a file with -o"),

@@ -21,6 +21,7 @@ from refold.evaluation import (
     pca_cross_fit,
 )
 from refold.report import Plot, Text, _gather, _numbers, report, section
+from refold.report._symbols import pair_rows, strip_plot
 from refold.sequences import Column, Schema, Sequences
 
 NASTY = '</script><img src=x onerror="document.title=1">%{x}<b>'
@@ -297,3 +298,53 @@ def test_a_browser_draws_every_figure_and_runs_nothing_else(made, tmp_path):
     assert "<img" not in dom
     assert "<title>1</title>" not in dom
     assert "&lt;/script&gt;&lt;img src=x" in dom  # in a legend, as it stands
+
+
+def test_binary_values_of_pca_are_rounded_as_they_are_scored():
+    schema = Schema((Column("x", "numeric"), Column("on", "binary")))
+    before = Sequences([[0.0, 1.0], [0.0, 0.0], [0.0, 1.0]], [0, 3], schema=schema)
+    back = before.with_values(np.array([[0.0, 1.6], [0.0, -0.7], [0.0, 0.2]]))
+    (_, original), (_, pca) = pair_rows(before, {"PCA": back})
+    assert "".join(text for text, _ in original) == "101"
+    assert pca == [("1", False), ("0", False), ("0", True)]
+
+
+def test_text_and_missing_labels_together(made):
+    data, model, _ = made("curves")
+    labels = [None if i % 3 else "even" for i in range(20)]
+    part = section(model, data[30:], title="curves", labels=labels)
+    assert {trace["name"] for trace in card(part, "Map of the codes").views[0].data} == {
+        "None",
+        "even",
+    }
+
+
+def test_long_strips_are_cut():
+    rng = np.random.default_rng(0)
+    data = Sequences.from_list([rng.integers(0, 2, (900, 2)) for _ in range(4)], kinds="binary")
+    strips = strip_plot([("one", data[[0]], data[[1]])])
+    assert len(strips.data[0]["z"][0]) < 900
+
+
+def test_a_model_that_forecasts(made):
+    data, _, _ = made("curves")
+    model = refold.SequenceAutoencoder(
+        2, units=4, max_epochs=1, refine=0, random_state=0, forecast_steps=2
+    ).fit(data)
+    part = section(model, data, title="curves")
+    assert "which forecasts, is not shown" in card(part, "Architecture").caption
+
+
+def test_constant_columns(tmp_path):
+    data = Sequences.from_list([[2.0] * 5 for _ in range(10)])
+    with pytest.warns(UserWarning, match="constant"):
+        model = refold.SequenceAutoencoder(2, units=4, max_epochs=1, refine=0).fit(data)
+    result = report(model, data, tmp_path / "page.html")
+    assert result.scores[0].value in (0.0, np.inf)
+
+
+@pytest.mark.parametrize("options", [{"seed": -1}, {"max_sequences": 2.5}])
+def test_numbers_that_cannot_be(made, tmp_path, options):
+    data, model, _ = made("curves")
+    with pytest.raises(ParameterError, match="must be an integer of at least"):
+        report(model, data, tmp_path / "page.html", **options)

@@ -1,5 +1,6 @@
 """Ordinary Keras callbacks in the compiled loop."""
 
+import signal
 import warnings
 
 import keras
@@ -86,6 +87,23 @@ def test_a_refit_is_a_training_of_its_own():
     ae = refitted(opens)
     refit = ("refit", ae.history_["phase"].count("refit"))
     assert opens.seen == ["open", ("validated", 4), "close", "open", refit, "close"]
+
+
+def test_a_refit_that_is_stopped_ends_for_callbacks_too():
+    class Stops(keras.callbacks.Callback):
+        ended = 0
+
+        def on_epoch_end(self, epoch, logs=None):
+            if self.params["phase"] == "refit":
+                signal.raise_signal(signal.SIGINT)
+
+        def on_train_end(self, logs=None):
+            self.ended += 1
+
+    stops = Stops()
+    with pytest.warns(UserWarning, match="refit on all sequences was interrupted"):
+        refitted(stops)
+    assert stops.ended == 2
 
 
 def test_the_model_is_up_to_date_when_a_callback_looks():

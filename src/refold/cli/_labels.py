@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ from refold.cli._io import format_of
 __all__ = ["leave_out"]
 
 
-def leave_out(label: str, path: Path, options: dict[str, Any]) -> None:
-    """Choose the columns of a file without that of labels, unless columns were named."""
+def leave_out(label: str, path: Path, options: dict[str, Any], names: Sequence[str]) -> None:
+    """Choose the columns of a file without that of labels, unless columns were named.
+
+    Those that the model was fitted on, by ``names``, where the file has them.
+    """
     if "columns" in options or not (found := _columns_of(path)):
         return
     beside = {label, options.get("id", "id"), options.get("time", "time")}
-    options["columns"] = [name for name in found if name not in beside]
+    known = set(names) <= set(found)
+    options["columns"] = list(names) if known else [n for n in found if n not in beside]
 
 
 def _columns_of(path: Path) -> list[str]:

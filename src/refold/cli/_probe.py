@@ -57,7 +57,7 @@ def probe(
     loaded = load_model(model)
     loaded.verbose = 0 if quiet else 1
     if labels is None:
-        leave_out(label, Path(data), options)
+        leave_out(label, Path(data), options, loaded.schema_.names)
     from refold.sequences import read_labels
 
     with opened(loaded, data, options, input_format) as source:

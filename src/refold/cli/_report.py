@@ -55,7 +55,9 @@ def report(
     max_sequences: Annotated[
         int, typer.Option(min=1, metavar="N", help="Of more, so many drawn at random are shown.")
     ] = 2000,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Draws what is drawn.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, metavar="N", help="Draws what is drawn.")
+    ] = 0,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
@@ -80,7 +82,6 @@ def report(
     if [model, data, train].count("-") > 1:
         raise ParameterError("Standard input can be read once. Name a file for either of them.")
     loaded = load_model(model)
-    loaded.verbose = 0 if quiet else 1
     from refold.report import report as write_report
     from refold.sequences import read_labels
 
@@ -89,7 +90,7 @@ def report(
         def sequences(name: str) -> Any:
             chosen = dict(options)
             if label is not None and labels is None:
-                leave_out(label, Path(name), chosen)
+                leave_out(label, Path(name), chosen, loaded.schema_.names)
             return files.enter_context(opened(loaded, name, chosen, input_format))
 
         source = sequences(data)
@@ -109,7 +110,7 @@ def report(
                 title=shown,
                 max_sequences=max_sequences,
                 seed=seed,
-                verbose=loaded.verbose,
+                verbose=0 if quiet else 1,
             )
     _print(result)
     if not quiet:

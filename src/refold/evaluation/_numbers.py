@@ -12,8 +12,8 @@ from refold.sequences import Sequences
 __all__ = ["DEVIATIONS", "CodeNumbers", "code_numbers", "sweep"]
 
 DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
-# Codes at most from which numbers are moved, at least, and steps that are decoded for all of it.
-_MOST, _FEWEST, _MOST_STEPS = 32, 4, 1 << 20
+# Codes at most from which numbers are moved, at least, and values that are decoded for all of it.
+_MOST, _FEWEST, _MOST_VALUES = 32, 4, 1 << 24
 
 
 class CodeNumbers(NamedTuple):
@@ -79,8 +79,8 @@ def code_numbers(model: Any, codes: np.ndarray, *, seed: int = 0) -> CodeNumbers
     codes = _checked(codes)
     num_codes, width = codes.shape
     deviation = codes.std(axis=0)
-    steps = max(1, 2 * width * int(model.max_steps_))
-    count = min(num_codes, max(_FEWEST, min(_MOST, _MOST_STEPS // steps)))
+    values = max(1, 2 * width * int(model.max_steps_) * model.schema_.output_width)
+    count = min(num_codes, max(_FEWEST, min(_MOST, _MOST_VALUES // values)))
     chosen = np.random.default_rng(seed).choice(num_codes, count, replace=False)
     start = codes[np.sort(chosen)]
     shifts = np.concatenate([np.diag(deviation), -np.diag(deviation)])

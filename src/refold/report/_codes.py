@@ -45,7 +45,7 @@ def code_map(material: Material, stage: Stage) -> Card:
             if few or not is_installed("umap"):
                 continue
             stage("UMAP")
-        points, names = code_plane(codes, method)
+        points, names = code_plane(codes, method, seed=material.seed)
         traces, wide = _traces(points, colours, plain(name), text)
         axes = {
             "xaxis": {"title": {"text": names[0]}, "zeroline": False},
@@ -163,7 +163,7 @@ def _errors(material: Material) -> np.ndarray:
     units = material.model.error_scaler_
     found = errors_by_sequence(material.sequences, material.methods["Refold"], units)
     numeric = material.model.schema_.numeric.any()
-    return np.nan_to_num(found.numeric if numeric else found.symbols)
+    return found.numeric if numeric else found.symbols
 
 
 def _hover(material: Material, rows: np.ndarray) -> list[str]:

@@ -1,5 +1,6 @@
 """What a report is made of: a sample of the data, its codes, and what comes back from them."""
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refold.errors import DataError, ParameterError
+from refold._numbers import check_whole
+from refold.errors import DataError
 from refold.report._score import Result, Score
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ Stage = Callable[[str], Any]
 
 # Padded values at most of the sequences that are looked at, and sequences all the same; sequences
 # at most that PCA is fitted on.
-MOST_VALUES, FEWEST, MOST_TRAINING = 1 << 24, 32, 20_000
+MOST_VALUES, FEWEST, MOST_TRAINING = 1 << 24, 8, 20_000
 FOLDS = 5
 
 
@@ -84,10 +86,10 @@ def gather(
     SchemaError
         If the columns are not those of the model.
     ParameterError
-        If ``max_sequences`` is not at least 1.
+        If ``max_sequences`` is not at least 1, or ``seed`` not at least 0.
     """
-    if max_sequences < 1:
-        raise ParameterError(f"max_sequences must be at least 1. Got {max_sequences}.")
+    max_sequences = check_whole("max_sequences", max_sequences)
+    seed = check_whole("seed", seed, 0)
     if not len(source):
         raise DataError("There is no sequence to report on. Give at least one.")
     if not source.lengths.any():
@@ -97,6 +99,7 @@ def gather(
     labels = _checked_labels(labels, len(source))
     width = model.schema_.output_width
     rows = _sample(source.lengths, width, max_sequences, seed)
+    others = None if train is None else _training(model, train, seed)
     stage("encoding")
     sequences = _taken(source, rows).align(model.schema_)
     codes = np.asarray(model.encode(sequences))
@@ -105,7 +108,7 @@ def gather(
     stage("PCA")
     methods = {"Refold": back}
     size = codes.shape[1]
-    linear, pca_size, note = _linear(model, sequences, train, size, seed)
+    linear, pca_size, note = _linear(model, sequences, others, size, seed)
     if linear is not None:
         methods["PCA"] = linear
     history = model.history_.get("seconds") or [None]
@@ -137,7 +140,9 @@ def _checked_labels(labels: Any, num: int) -> np.ndarray | None:
     labels = np.asarray(labels)
     if labels.shape != (num,):
         raise DataError(f"Expected one label for each of {num} sequences. Got {labels.shape}.")
-    distinct = np.unique(labels.astype(str) if labels.dtype == object else labels)
+    if labels.dtype == object and len({type(label) for label in labels.tolist()}) > 1:
+        labels = labels.astype(str)  # text and missing ones, which have no order
+    distinct = np.unique(labels)
     if len(distinct) < 2:
         only = distinct[0].item()
         raise DataError(f"There is but one label: {only!r}. Colours take at least two.")
@@ -169,8 +174,20 @@ def _back(model: Any, sequences: "Sequences", codes: np.ndarray) -> "Sequences":
     return Sequences.from_list(decoded, schema=model.schema_, ids=sequences.ids)
 
 
+def _training(model: Any, train: Any, seed: int) -> "Sequences":
+    """Return what PCA is fitted on, of much a part."""
+    rows = _sample(train.lengths, model.schema_.output_width, MOST_TRAINING, seed)
+    others = _taken(train, rows).align(model.schema_)
+    if len(others) < 2 or not others.lengths.any():
+        raise DataError(
+            "The data that PCA is fitted on must have two sequences, and a step. Got "
+            f"{len(others)} and {int(others.lengths.sum())} steps. Give other data."
+        )
+    return others
+
+
 def _linear(
-    model: Any, sequences: "Sequences", train: Any, size: int, seed: int
+    model: Any, sequences: "Sequences", others: "Sequences | None", size: int, seed: int
 ) -> "tuple[Sequences | None, int, str]":
     """Reconstruct by PCA of the training data, or of the other sequences; and say of which."""
     from refold.evaluation import PCABaseline, pca_cross_fit
@@ -179,19 +196,11 @@ def _linear(
     units = model.error_scaler_
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of labels, which encoding has remarked on
-        if train is not None:
-            rows = _sample(train.lengths, width, MOST_TRAINING, seed)
-            others = _taken(train, rows).align(model.schema_)
-            if len(others) < 2 or not others.lengths.any():
-                raise DataError(
-                    "The data that PCA is fitted on must have two sequences, and a step. Got "
-                    f"{len(others)} and {int(others.lengths.sum())} steps. Give other data."
-                )
+        if others is not None:
             components = min(size, len(others), width * int(others.lengths.max()))
             note = (
-                f"PCA {_of(components, size)}is fitted on {len(others):,} "
-                f"{'sequence' if len(others) == 1 else 'sequences'} of the training data, and told "
-                "the lengths; Refold reads them in the code."
+                f"PCA {_of(components, size)}is fitted on {len(others):,} sequences of the "
+                "training data, and told the lengths; Refold reads them in the code."
             )
             return (
                 PCABaseline(components).fit(others, units).reconstruct(sequences),
@@ -232,8 +241,10 @@ def _scores(
     scores = []
     if numeric.any():
         x = units.transform(sequences).values[:, numeric].astype(float)
-        power = max(float(np.nansum(x**2)), np.finfo(float).tiny)
-        nmse = [float(np.nansum(one[:, numeric])) / power for one in errors.values()]
+        power = float(np.nansum(x**2))
+        sums = [float(np.nansum(one[:, numeric])) for one in errors.values()]
+        nothing = [0.0 if error == 0 else math.inf for error in sums]
+        nmse = [error / power for error in sums] if power > 0 else nothing
         scores.append(Score("nmse", *_pair(nmse)))
     else:
         scores.append(Score("exact", *_pair([exact(sequences, one) for one in methods.values()])))

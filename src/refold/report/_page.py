@@ -265,7 +265,7 @@ def write_page(
         plotly=_plotly_js() if plots else "",
     )
     with atomic_writer(Path(path)) as stream:
-        stream.write(page.encode("utf-8"))
+        stream.write(page.encode("utf-8", "replace"))
 
 
 def in_script(value: Any) -> str:

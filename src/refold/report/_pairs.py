@@ -75,6 +75,8 @@ def reconstructions(material: Material) -> Card | None:
             " The original is wide and pale, the reconstruction a thin line on it. A click on "
             "a name hides and shows."
         )
+        if schema.numeric.sum() > MOST_COLUMNS:
+            says += f" Of {int(schema.numeric.sum())} numeric columns, {MOST_COLUMNS} are here."
         if schema.numeric.sum() > MOST_SHOWN:
             says += f" The {MOST_SHOWN} columns that vary most are drawn at first."
     if not schema.numeric.all():
@@ -165,7 +167,7 @@ def _with_pca_switch(traces: list[Any], shown: list[int], schema: Any) -> list[A
 
 def _columns(material: Material) -> list[int]:
     """Return numeric columns, those that vary most first."""
-    values = material.sequences.values
+    values = material.model.error_scaler_.transform(material.sequences).values
     numeric = np.flatnonzero(material.model.schema_.numeric)
     count = np.maximum(1, (~np.isnan(values[:, numeric])).sum(axis=0))
     mean = np.nansum(values[:, numeric], axis=0) / count

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pair_rows", "row_of", "strip_plot", "sweep_strips"]
 
-MOST_STEPS, MOST_COLUMNS = 160, 4
+MOST_STEPS, MOST_STRIP, MOST_COLUMNS = 160, 400, 4
 LACKING = -1.0  # stands for a step that there is not
 WRONG = "#d64545"
 ROOM = 4
@@ -35,6 +35,8 @@ def pair_rows(original: "Sequences", backs: "dict[str, Sequences]") -> list[Row]
         rows.append((f"{name}original", row_of(x, schema, column)))
         for method, back in backs.items():
             y = back.values[:, column]
+            if schema.columns[column].kind == "binary":  # PCA's are any numbers
+                y = (y >= 0.5).astype(float)
             common = min(len(x), len(y))
             wrong = np.ones(len(y), bool)
             wrong[:common] = (np.round(y[:common]) != x[:common]) & ~np.isnan(x[:common])
@@ -71,6 +73,7 @@ def strip_plot(pairs: "Sequence[tuple[str, Sequences, Sequences]]") -> Plot:
     axes, notes = grid([title for title, _, _ in pairs], len(pairs), gap=0.05)
     traces = []
     for panel, (_, before, after) in enumerate(pairs):
+        before, after = (_first_steps(one) for one in (before, after))
         both = _together([before, after])
         strips, starts = strips_of(both)
         x, y = (np.round(one.values) for one in (before, after))
@@ -99,12 +102,20 @@ def sweep_strips(sweeps: "Sequence[tuple[str, Sequences]]", deviations: Sequence
     axes, notes = grid([title for title, _ in sweeps], 1, row_gap=0.4 / len(sweeps))
     traces = []
     for panel, (_, decoded) in enumerate(sweeps):
+        decoded = _first_steps(decoded)
         strips, starts = strips_of(decoded)
         traces += _heats(panel, strips, None, decoded.schema)
         middle = starts + (np.maximum(1, decoded.lengths) - 1) / 2
         _name_places(axes, panel, middle, [signed(value) for value in deviations])
     height = (_height(sweeps[0][1]) - 40) * len(sweeps) + 40
     return Plot(traces, layout(height, **axes, annotations=notes))
+
+
+def _first_steps(sequences: "Sequences") -> "Sequences":
+    """Leave of long sequences as many steps as a strip has room for."""
+    from refold.sequences import split_at
+
+    return split_at(sequences, np.minimum(sequences.lengths, MOST_STRIP))[0]
 
 
 def _together(parts: "Sequence[Sequences]") -> "Sequences":

@@ -78,6 +78,8 @@ def architecture(material: Material) -> Card:
         "Layers, the shape of what each gives, and its parameters. T is the number of steps, and "
         "the length is read from the code by a small model beside the decoder."
     )
+    if model.forecaster_ is not None:
+        caption += " The second decoder, which forecasts, is not shown."
     if model.discriminative_:
         caption += (
             f" The last {model.discriminative_} of the {model.latent_dim_} numbers of the code are "
@@ -123,7 +125,10 @@ def losses(material: Material) -> Card | None:
     else:
         says = ["The loss on the training data; nothing was held out to validate on."]
     if refit.any():
-        says.append("Then all data were trained on for as many steps, from the same start.")
+        says.append(
+            "Then training began anew on all data, for as many steps; what that came to counts, if "
+            "it came to its end."
+        )
     finite = np.concatenate([loss, validation, [np.nan if start is None else start]])
     finite = finite[np.isfinite(finite)]
     wide = len(finite) and finite.min() > 0 and finite.max() > 3 * finite.min()

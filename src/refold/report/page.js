@@ -24,7 +24,6 @@
           font: { family: colour("--sans"), size: 13, color: colour("--ink") }, align: "left", namelength: 60,
         },
         legend: { bgcolor: clear, font: { size: 12 } },
-        coloraxis: { colorbar: { outlinewidth: 0 } },
         modebar: { bgcolor: clear, color: colour("--soft"), activecolor: colour("--accent") },
       },
     };

@@ -96,19 +96,24 @@ class Loop(Epochs):
         epochs = max(1, -(-standing.refit_steps // num_batches))
         progress.refit(epochs)
         self._begin(epochs)
+        end = End.DONE
         while (left := standing.refit_steps - self._num_steps) > 0:
             if self._several_epochs(part, progress):
                 if stopped := self._must_stop(interrupt, refit=False):
-                    return stopped
+                    end = stopped
+                    break
                 continue
             stopped = self._epoch(part, interrupt, left, refit=False)
             loss = self._engine.loss(self._seen.totals)
             if not (math.isfinite(loss) and self._seen.finite):
-                return End.DIVERGED
+                end = End.DIVERGED
+                break
             if stopped is not None and standing.within_epoch:
-                return stopped
+                end = stopped
+                break
             self._end_epoch(loss, None, progress)
             if stopped is not None or interrupt.asked:
-                return stopped or End.INTERRUPTED
+                end = stopped or End.INTERRUPTED
+                break
         self._hook("on_train_end")
-        return End.DONE
+        return end
