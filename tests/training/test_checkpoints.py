@@ -64,7 +64,7 @@ def killed(folder, rng, times):
                 time.sleep(0.001)
             time.sleep(rng.uniform(0, 0.4))
             process.kill()
-        load_checkpoint(checkpoint)
+        storage.load_checkpoint(checkpoint)
         if model.exists():
             break
     with start(folder) as process:
@@ -101,7 +101,7 @@ def test_every_checkpoint_leads_to_the_same_end(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(storage, "save_checkpoint", keep)
         unbroken = SequenceAutoencoder(**settings).fit(data(), checkpoint=Checkpoint(path, 0.0))
-    phases = [load_checkpoint(one)[1]["phase"] for one in kept]
+    phases = [storage.load_checkpoint(one)[1]["phase"] for one in kept]
     assert {"validated", "refit"} == set(phases)
     for one in [kept[0], kept[len(kept) // 3], kept[phases.index("refit")], kept[-1]]:
         resumed = SequenceAutoencoder(**settings).fit(data(), checkpoint=one, resume=True)
@@ -152,7 +152,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert f"--resume goes on from '{checkpoint}'" in said
     assert "Traceback" not in said
     assert not (tmp_path / "model.refold").exists()
-    _, values, _ = load_checkpoint(checkpoint)
+    _, values, _ = storage.load_checkpoint(checkpoint)
     assert values["phase"] == "validated"
     # the rest of so long a training is cut short by time, which may differ
     done = subprocess.run(
