@@ -158,7 +158,7 @@ def test_schema_of_a_fitted_model():
             r"Got the text 'two' at sequence 1 \(id 'q'\), step 1, column 'x0'. Expected a number",
         ),
         ([[{}]], {}, DataError, "Got a value of type dict at sequence 0, step 0, column 'x0'"),
-        ([[1j]], {}, DataError, "Column 'x0' holds complex128 values"),
+        ([[1j]], {}, DataError, "column 'x0' holds complex128 values"),
         ([np.array(["2024-01-01"], "M8[D]")], {}, SchemaError, "'x0' holds dates or durations"),
         (
             [[1.0], [2.0, float("inf")]],
