@@ -247,7 +247,7 @@ def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
         ({"train": curves(2)[:1]}, DataError, "must have two sequences"),
         ({"labels": [1] * 50}, DataError, "There is but one label: 1"),
         ({"labels": [1, 2]}, DataError, r"one label for each of 50 sequences. Got \(2,\)"),
-        ({"max_sequences": 0}, ParameterError, "max_sequences must be at least 1"),
+        ({"max_sequences": 0}, ParameterError, "max_sequences must be an integer of at least 1"),
     ],
 )
 def test_a_mistake_is_said(made, tmp_path, change, error, message):

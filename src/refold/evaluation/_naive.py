@@ -11,6 +11,8 @@ __all__ = ["last_value", "pick_season", "seasonal_naive"]
 _MOST_VALUES, _LONGEST = 1 << 18, 1024
 # A shorter season is taken if its differences are larger by no more than this.
 _AS_GOOD = 1.1
+# Differences, over those of a step, that are taken for rounding.
+_ROUNDING = 1e-9
 
 
 def last_value(before: Sequences, steps: int) -> Sequences:
@@ -136,6 +138,6 @@ def pick_season(sequences: Sequences) -> int | None:
     if not len(dips):
         return None
     # what repeats after a season does so after two, too
-    close = found[dips - 1] <= _AS_GOOD * found[dips - 1].min()
+    close = found[dips - 1] <= _AS_GOOD * found[dips - 1].min() + _ROUNDING * found[0]
     best = int(dips[close][0])
     return best if found[best - 1] < found[0] else None

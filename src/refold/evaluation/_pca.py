@@ -81,7 +81,8 @@ class PCABaseline(BaseEstimator):
                 f"PCA of {matrix.shape[0]} sequences with {matrix.shape[1]} padded values has at "
                 f"most {min(matrix.shape)} components. Got latent_dim={self.latent_dim}; lower it."
             )
-        self.pca_ = PCA(self.latent_dim, random_state=0).fit(matrix)
+        with np.errstate(invalid="ignore"):  # shares of no variance, which nobody reads
+            self.pca_ = PCA(self.latent_dim, random_state=0).fit(matrix)
         return self
 
     def transform(self, sequences: Sequences) -> np.ndarray:
