@@ -2,7 +2,7 @@
 
 Prints the test accuracy with few labels and more, by seed and in the middle: with the encoder
 frozen, fine-tuned from there, and with the same layers from scratch.  Rate and epoch are chosen on
-a quarter of the labelled sequences; the test set is looked at once, at the end.
+a quarter of the labelled sequences, never on the test set.
 """
 
 import argparse
