@@ -257,7 +257,7 @@ def _margins(estimator: Any, alpha: Any, steps: int, context: Any) -> tuple[Any,
             f"than what is forecast, and there {'is' if there == 1 else 'are'} {there}. Give more"
             + (", or ask for a larger share." if there else ".")
         )
-    if why is None:
+    if why is None and residuals is not None:
         margins = conformal_margins(residuals.absolute[:, :steps], alpha)
         return margins * (1.0 + _ROUNDING), alpha
     if asked:
