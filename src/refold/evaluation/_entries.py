@@ -5,8 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.errors import ParameterError
-from refold.evaluation._matching import as_reconstruction, on_steps_of
+from refold.evaluation._matching import as_reconstruction, check_units, on_steps_of
 from refold.evaluation._symbols import right_entries
 from refold.sequences import Scaler, Sequences, sums_by_sequence
 
@@ -74,11 +73,7 @@ def entry_errors(
     >>> entry_errors(original, [[1.0, 4.0, 0.0], []])[:, 0].tolist()
     [0.0, 1.0, nan, 0.0]
     """
-    if scaler is not None and scaler.mode != "features":
-        raise ParameterError(
-            f"Errors are measured in units of the training split. Got a scaler of mode "
-            f'{scaler.mode!r}; pass Scaler.fit(train, mode="features").'
-        )
+    check_units(scaler)
     y = on_steps_of(original, as_reconstruction(original, reconstructed))
     x = original.values.astype(float)
     wrong = ~right_entries(original, y, tolerance=0.0)

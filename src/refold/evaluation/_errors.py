@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.errors import ParameterError
-from refold.evaluation._matching import as_reconstruction, on_steps_of
+from refold.evaluation._matching import as_reconstruction, check_units, on_steps_of
 from refold.sequences import Scaler, Sequences
 
 __all__ = ["explained_variance", "nmse", "squared_errors"]
@@ -175,11 +175,7 @@ def _sums(
     original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None
 ) -> _Sums:
     """Error, power about zero, spread about the mean and number of observed steps by feature."""
-    if scaler is not None and scaler.mode != "features":
-        raise ParameterError(
-            f"Errors are measured in units of the training split. Got a scaler of mode "
-            f'{scaler.mode!r}; pass Scaler.fit(train, mode="features").'
-        )
+    check_units(scaler)
     x = original.values
     y = on_steps_of(original, as_reconstruction(original, reconstructed))
     if scaler is not None:

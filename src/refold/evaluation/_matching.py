@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import DataError, SchemaError
-from refold.sequences import Sequences
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences import Scaler, Sequences
 
-__all__ = ["as_reconstruction", "on_steps_of"]
+__all__ = ["as_reconstruction", "check_units", "on_steps_of"]
 
 
 def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> Sequences:
@@ -55,6 +55,21 @@ def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[A
                 "Bring both under one schema with `reconstructed.align(original.schema)`."
             )
     return reconstructed
+
+
+def check_units(scaler: Scaler | None) -> None:
+    """Check that a scaler, if there is one, gives the units of the training split.
+
+    Raises
+    ------
+    ParameterError
+        If it scales each sequence by itself.
+    """
+    if scaler is not None and scaler.mode != "features":
+        raise ParameterError(
+            f"Errors are measured in units of the training split. Got a scaler of mode "
+            f'{scaler.mode!r}; pass Scaler.fit(train, mode="features").'
+        )
 
 
 def on_steps_of(original: Sequences, reconstructed: Sequences) -> np.ndarray:
