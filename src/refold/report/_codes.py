@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from refold._optional import is_installed
-from refold.evaluation import errors_by_sequence
+from refold.evaluation import SequenceErrors, errors_by_sequence
 from refold.plots import PALETTE, RAMP, code_plane
 from refold.report._gather import Material, Stage
 from refold.report._page import Card, Plot
@@ -24,13 +24,16 @@ def code_map(material: Material, stage: Stage) -> Card:
         drawn = np.random.default_rng(material.seed).choice(len(rows), MOST_POINTS, replace=False)
         rows = np.sort(drawn)
     codes = material.codes[rows].astype(float)
-    text = _hover(material, rows)
+    units = material.model.error_scaler_
+    errors = errors_by_sequence(material.sequences, material.methods["Refold"], units)
+    text = _hover(material, rows, errors)
     lengths = material.sequences.lengths[rows]
     if material.labels is None and lengths.min() < lengths.max():
         colours, name = lengths, "steps"
         says = "Colours are the lengths."
     elif material.labels is None:
-        colours, name = _errors(material)[rows], "error"
+        numeric = material.model.schema_.numeric.any()
+        colours, name = (errors.numeric if numeric else errors.symbols)[rows], "error"
         says = "Colours are the errors."
     else:
         colours, name = material.labels[rows], material.label_name
@@ -158,17 +161,7 @@ def _traces(
     return traces, False
 
 
-def _errors(material: Material) -> np.ndarray:
-    """Return the error of each sequence, of its numeric columns where there are any."""
-    units = material.model.error_scaler_
-    found = errors_by_sequence(material.sequences, material.methods["Refold"], units)
-    numeric = material.model.schema_.numeric.any()
-    return found.numeric if numeric else found.symbols
-
-
-def _hover(material: Material, rows: np.ndarray) -> list[str]:
-    units = material.model.error_scaler_
-    found = errors_by_sequence(material.sequences, material.methods["Refold"], units)
+def _hover(material: Material, rows: np.ndarray, found: SequenceErrors) -> list[str]:
     lines = []
     for i in rows.tolist():
         steps = int(material.sequences.lengths[i])
