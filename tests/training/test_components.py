@@ -58,7 +58,7 @@ def test_there_may_be_more_components_than_sequences():
 
 def test_codes_of_what_was_not_seen_stay_small():
     given, held = shifted_pulses(8), shifted_pulses(200, seed=1)
-    mean, loadings, deviation, _ = principal_components(given, full(given), 16, seed=0)
+    mean, loadings, deviation, *_ = principal_components(given, full(given), 16, seed=0)
     codes = (held.reshape(200, -1) - mean) @ loadings.T / deviation
     assert np.sqrt((codes**2).mean(axis=0)).max() < 10
 

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.extmath import randomized_svd
 
+from refold.training._folds import folds, sure_gain
+
 __all__ = ["Components", "principal_components"]
 
 # So many sequences speak for themselves, and so many values take too long to try mixtures on.
 _MANY_SEQUENCES, _MANY_VALUES = 2000, 1 << 17
-_FOLDS = 5
-_SURE = 1.5  # standard errors by which a mixture has to be better than the first
 _ROWS, _COPIED_VALUES = 1000, 600_000  # of surrogates, and of warped copies, about
 _OWN = 0.25  # share of the sequences themselves where there are warped copies
 _WAVES = 4
@@ -26,7 +26,7 @@ _WAVES = 4
 _LARGE, _FEW = 600, 0.2
 
 
-class _Mixture(NamedTuple):
+class Mixture(NamedTuple):
     """How many sequences the surrogates count for, and the deviation of the warps in steps."""
 
     surrogates: float
@@ -34,19 +34,19 @@ class _Mixture(NamedTuple):
 
 
 _MIXTURES = (
-    _Mixture(1e-6),  # next to nothing, but directions of which the sequences say nothing
-    _Mixture(0.5),
-    _Mixture(1.5),
-    _Mixture(1.5, 0.5),
-    _Mixture(1.5, 1.0),
-    _Mixture(1.5, 2.0),
-    _Mixture(4.5),
-    _Mixture(4.5, 1.0),
-    _Mixture(4.5, 2.0),
-    _Mixture(15.0),
-    _Mixture(15.0, 2.0),
-    _Mixture(15.0, 4.0),
-    _Mixture(50.0, 8.0),
+    Mixture(1e-6),  # next to nothing, but directions of which the sequences say nothing
+    Mixture(0.5),
+    Mixture(1.5),
+    Mixture(1.5, 0.5),
+    Mixture(1.5, 1.0),
+    Mixture(1.5, 2.0),
+    Mixture(4.5),
+    Mixture(4.5, 1.0),
+    Mixture(4.5, 2.0),
+    Mixture(15.0),
+    Mixture(15.0, 2.0),
+    Mixture(15.0, 4.0),
+    Mixture(50.0, 8.0),
 )
 
 
@@ -61,6 +61,8 @@ class Components(NamedTuple):
     deviation : array of shape (n_components,)
         Of a code, at least as much as surrogates say that count for one sequence; 1 where the
         loading is zero.
+    mixture : Mixture or None
+        What they are of; None where there was no cross-validation.
     left : float
         Squared error of a sequence that was held out, summed over what was observed; NaN where
         there was no cross-validation.
@@ -69,6 +71,7 @@ class Components(NamedTuple):
     mean: np.ndarray
     loadings: np.ndarray
     deviation: np.ndarray
+    mixture: Mixture | None = None
     left: float = np.nan
 
 
@@ -79,6 +82,7 @@ def principal_components(
     *,
     seed: int,
     observed: np.ndarray | None = None,
+    like: Components | None = None,
 ) -> Components:
     """Find the principal components of series; of few, of a mixture with what could be others.
 
@@ -98,6 +102,8 @@ def principal_components(
         Of folds, phases and warps, and of the projections by which a large decomposition is found.
     observed : array of bool of the same shape as the series, optional
         What counts as error in cross-validation; by default, what is within the lengths.
+    like : Components, optional
+        Those of which these series are some: their mixture is taken, without cross-validation.
 
     Returns
     -------
@@ -123,52 +129,50 @@ def principal_components(
     if observed is None:
         observed = np.repeat(np.arange(num_steps) < lengths[:, None], num_columns, axis=1)
     observed = observed.reshape(n, -1)
-    least, left = 0.0, np.nan
+    least, mixture, left = 0.0, None, np.nan
     slow = mean.size > _LARGE and n_components >= _FEW * _LARGE
     if n >= _MANY_SEQUENCES or series.size > _MANY_VALUES or slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
-        mixture, left = _choose(series, lengths, observed, n_components, seed)
-        rows, of_one = _mixed(series, lengths, [mixture, _Mixture(1.0)], seed)
+        if like is None or like.mixture is None:
+            mixture, left = _choose(series, lengths, observed, n_components, seed)
+        else:
+            mixture, left = like.mixture, like.left
+        rows, of_one = _mixed(series, lengths, [mixture, Mixture(1.0)], seed)
     else:
         rows = np.zeros((1, len(mean)))
     spread, directions = _decompose(rows, n_components, seed)
     smallest = 1e-6 * max(float(spread[0]), 1e-12)
     real = np.flatnonzero(spread > smallest)
     codes = (series.reshape(n, -1) - mean) @ directions[real].T
-    if np.isfinite(left):
+    if mixture is not None:
         least = np.sqrt(((of_one[n:] @ directions[real].T) ** 2).sum(axis=0))
     loadings, deviation = np.zeros((n_components, len(mean))), np.ones(n_components)
     loadings[real] = directions[real]
     own = np.sqrt((codes**2).sum(axis=0) / max(n - 1, 1))
     deviation[real] = np.maximum(np.maximum(own, least), smallest)
-    return Components(mean, loadings, deviation, left)
+    return Components(mean, loadings, deviation, mixture, left)
 
 
 def _choose(
     series: np.ndarray, lengths: np.ndarray, observed: np.ndarray, n_components: int, seed: int
-) -> tuple[_Mixture, float]:
+) -> tuple[Mixture, float]:
     """Return the mixture whose components explain held-out sequences best, and their error."""
-    n = len(series)
-    fold_of = np.random.default_rng([seed, 0xF01D]).permutation(n) % _FOLDS
-    errors = np.zeros((len(_MIXTURES), n))
-    for fold in range(min(_FOLDS, n)):
-        held = fold_of == fold
+    errors = np.zeros((len(_MIXTURES), len(series)))
+    for held in folds(len(series), seed):
         given = series[~held]
         wanted = (series[held] - given.mean(axis=0)).reshape(-1, given[0].size)
         for i, rows in enumerate(_mixed(given, lengths[~held], _MIXTURES, seed)):
             _, directions = _decompose(rows, n_components, seed)
             left = wanted - wanted @ directions.T @ directions
             errors[i, held] = (left**2 * observed[held]).sum(axis=1)
-    gain = errors[0] - errors
-    sure = gain.mean(axis=1) - _SURE * gain.std(axis=1) / np.sqrt(n)
-    sure[0] = 0.0
-    best = int(np.argmax(sure))
+    gains = [0.0, *(sure_gain(errors[0] - error) for error in errors[1:])]
+    best = int(np.argmax(gains))
     return _MIXTURES[best], float(errors[best].mean())
 
 
 def _mixed(
-    series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[_Mixture], seed: int
+    series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[Mixture], seed: int
 ) -> list[np.ndarray]:
     """Return rows for each mixture, whose product with themselves is its covariance."""
     rng = np.random.default_rng([seed, 0xC0B1])

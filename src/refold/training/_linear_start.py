@@ -7,7 +7,7 @@ import numpy as np
 from refold.sequences import Sequences, positions
 from refold.training._components import principal_components
 from refold.training._corruption import Corruption
-from refold.training._ridge import ridge
+from refold.training._way_back import decode, linear_codec, needs_no_regression
 
 __all__ = ["LinearStart", "linear_start"]
 
@@ -57,13 +57,11 @@ def linear_start(
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
 ) -> LinearStart:
-    """Find the principal components of zero-filled series, and regress the series on them.
+    """Find the principal components of zero-filled series, and the best way back from them.
 
-    The way back is a ridge regression of each observed value on the codes, so that a value that
-    was not observed is not taken for zero.  It shrinks towards the components' own loadings,
-    the more the fewer sequences are as long; the penalty is that of empirical Bayes [1]_: the
-    variance that the components leave, over the mean square of a component's loadings.  For
-    denoising it is a regression on the codes of corrupted series.
+    It is a ridge regression of the observed values on the codes, or the components themselves
+    where in cross-validation those are better; for denoising, a regression on the codes of
+    corrupted series.
 
     Parameters
     ----------
@@ -83,10 +81,6 @@ def linear_start(
     LinearStart
         Components that the data does not have are zero.
 
-    References
-    ----------
-    .. [1] C. M. Bishop, "Pattern Recognition and Machine Learning", 2006, sections 3.3 and 3.5.
-
     Examples
     --------
     >>> from refold.sequences import as_sequences
@@ -96,45 +90,25 @@ def linear_start(
     ((30, 1, 2), True)
     """
     values, observed = _padded(scaled, columns, num_steps)
-    n = len(values)
-    flat = values.reshape(n, -1)
-    shape = (latent_dim, num_steps, len(columns))
     lengths = np.minimum(scaled.lengths, num_steps)
-    mean, loadings, deviation, left = principal_components(
-        values, lengths, latent_dim, seed=seed, observed=observed
-    )
-    components, power_of = int(loadings.any(axis=1).sum()), deviation**2
-    guess, given = loadings * deviation[:, None], flat
-    if corruption:
-        given = _corrupted(values, observed, corruption, seed).reshape(n, -1)
-        clean, seen = (flat - mean) @ loadings.T, (given - mean) @ loadings.T
-        deviation = np.where(loadings.any(axis=1), np.sqrt((seen**2).mean(axis=0)), 1.0)
-        guess = loadings * ((clean * seen).mean(axis=0) / deviation)[:, None]
-    weights = loadings / deviation[:, None]
-    codes = (given - mean) @ weights.T
+    found = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
+    given = _corrupted(values, observed, corruption, seed) if corruption else None
+    codec = linear_codec(values, observed, found, given)
+    decoder = codec.regressed
+    if given is None and needs_no_regression(values, lengths, observed, found, seed=seed):
+        decoder = codec.known
+    back = decode(codec.encode(values if given is None else given), decoder)
+    error = (((back - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
     power = np.einsum("ntc,ntc->c", values, values)
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
-    difference = (values - (codes @ guess + mean).reshape(values.shape)) * observed
-    seen_error = (difference**2).sum()
-    # held-out sequences are explained worse than those that the components are of
-    optimism = n / max(1, n - 1 - components)
-    if 2 * components >= n and np.isfinite(left):
-        optimism = max(1.0, left * n / max(seen_error, 1e-6 * power.sum()))
-    noise = seen_error * optimism / count.sum()
-    prior = np.concatenate([(guess**2).mean(axis=1), [max(power.sum() / count.sum(), 1e-12)]])
-    penalty = noise / np.maximum(prior, 1e-12 * prior.max())
-    known = np.concatenate([guess, mean[None]]).reshape(latent_dim + 1, num_steps, -1)
-    decoder = known + ridge(codes, difference, observed, penalty)
-    back = np.einsum("nd,dtc->ntc", codes, decoder[:-1]) + decoder[-1]
-    error = (((back - values) * observed) ** 2).sum(axis=(0, 1)) * optimism
     return LinearStart(
-        weights.reshape(shape).transpose(1, 2, 0),
-        -weights @ mean,
+        codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0),
+        -codec.weights @ codec.mean,
         decoder[:-1],
         decoder[-1],
         np.sqrt(np.maximum(error, _LEAST * power) / count),
         float(np.clip(error.sum() / max(power.sum(), 1e-12), _LEAST, 1.0)),
-        np.log(np.clip(noise / power_of, 1e-6, 1.0)),
+        np.log(np.clip(codec.noise / found.deviation**2, 1e-6, 1.0)),
     )
 
 
