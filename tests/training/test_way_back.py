@@ -48,6 +48,13 @@ def test_gaps_need_the_regression():
     assert error(codec, codec.regressed, held, wanted) < error(codec, codec.known, held, wanted)
 
 
+def test_a_single_gap_is_one():
+    values = pulses(24)
+    seen = np.full(values.shape, True)
+    seen[3, 7] = False
+    assert not found_in(values * seen, seen)[1]
+
+
 def test_of_plain_components_both_ways_are_one():
     values = np.random.default_rng(0).standard_normal((2000, 6, 2))
     seen = np.full(values.shape, True)

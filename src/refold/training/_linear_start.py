@@ -59,9 +59,9 @@ def linear_start(
 ) -> LinearStart:
     """Find the principal components of zero-filled series, and the best way back from them.
 
-    It is a ridge regression of the observed values on the codes, or the components themselves
-    where in cross-validation those are better; for denoising, a regression on the codes of
-    corrupted series.
+    It is a ridge regression of the observed values on the codes, or, without gaps, the components
+    themselves where in cross-validation those are better; for denoising, a regression on the codes
+    of corrupted series.
 
     Parameters
     ----------

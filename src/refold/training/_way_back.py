@@ -1,8 +1,8 @@
 """From a linear code back to values: by the components themselves, or by regression on the codes.
 
 Series that end early or have gaps are filled with zeros, which components take for values; the
-regression is of what was observed.  Where all was observed it has nothing to correct, and of few
-sequences it learns what only they do.  Cross-validation says which it is.
+regression is of what was observed.  Without gaps it has less to correct, and of few sequences it
+learns what only they do.  Cross-validation says which it is.
 """
 
 from typing import NamedTuple
@@ -132,6 +132,8 @@ def needs_no_regression(
 ) -> bool:
     """Whether components bring held-out series back better by themselves.
 
+    Series with gaps need the regression: what it writes into them cross-validation cannot see.
+
     Parameters
     ----------
     values : array of shape (n, num_steps, n_columns)
@@ -146,7 +148,7 @@ def needs_no_regression(
     Returns
     -------
     bool
-        False where there was no cross-validation of the components.
+        False where there are gaps, or there was no cross-validation of the components.
 
     Examples
     --------
@@ -155,7 +157,8 @@ def needs_no_regression(
     >>> needs_no_regression(*given, principal_components(*given[:2], 2, seed=0), seed=0)
     False
     """
-    if found.mixture is None:
+    within = np.arange(values.shape[1]) < lengths[:, None]
+    if found.mixture is None or not observed[within].all():
         return False
     gains = np.zeros(len(values))
     for held in folds(len(values), seed):
