@@ -138,6 +138,22 @@ for name, given in (("encoder", "x"), ("autoencoder", "x"), ("decoder", "encoder
     assert "Autoencoder" in done.stdout
 
 
+def test_a_saved_model_still_knows_its_columns(tmp_path):
+    _, y = CASES["mixed"].data()
+    x, code = keras.Input((None, 3)), keras.Input((4,))
+    repeated = keras.layers.RepeatVector(STEPS)(code)
+    outputs = LSTM(5, return_sequences=True, activation="sigmoid")(repeated)
+    model = autoencoder(keras.Model(x, LSTM(4)(x)), keras.Model(code, outputs)).autoencoder
+    model.columns = ("numeric", "categorical", "binary"), (0, 3, 0)
+    model.compile("adam")
+    given = np.nan_to_num(y)
+    expected = model.evaluate(given, y, batch_size=len(y), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.columns == model.columns
+    assert loaded.evaluate(given, y, batch_size=len(y), verbose=0) == expected
+
+
 def test_stacked_decoders_use_their_top_layer():
     models = default(["numeric"], latent_dim=3, max_steps=STEPS, units=4, depth=3)
     top, below = models.decoder.get_layer("decoder_3"), models.decoder.get_layer("decoder_2")

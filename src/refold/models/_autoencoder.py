@@ -60,6 +60,19 @@ class Autoencoder(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return what Keras saves of a model, and the columns."""
+        return {**super().get_config(), "columns": self.columns}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Autoencoder":
+        """Make the model of a config again."""
+        columns = config.pop("columns", None)
+        model = super().from_config(config, custom_objects)
+        if columns is not None:
+            model.columns = tuple(columns[0]), tuple(columns[1])
+        return model
+
     def compute_loss(
         self,
         x: Any = None,  # noqa: ARG002  (the signature is Keras's)
