@@ -158,10 +158,10 @@ class SequenceAutoencoder(
     start_loss_ : float or None
         Validation loss of the linear start, before the first epoch; None where there was none.
     interrupted_ : bool
-        Whether Ctrl-C ended the training before its time.
+        Whether Ctrl-C ended the training before its time. Of the fit itself, so not saved.
     n_shapes_ : int
         Padded shapes of the training's batches: so many times a training step was compiled, at
-        most 8.
+        most 8. Not saved.
     n_features_in_ : int
         Number of columns.
     active_dimensions_ : int or None
