@@ -60,12 +60,12 @@ def test_patches_learn_what_steps_do():
     rng = np.random.default_rng(0)
     starts = rng.integers(10, 70, size=80)
     steps = [np.where(np.abs(np.arange(80) - s) < 3, 2.5, 0.0)[:, None] for s in starts]
-    settings = TINY | {"units": 24, "max_epochs": 60, "patch": 8, "latent_dim": 2}
+    settings = TINY | {"units": 24, "max_epochs": 200, "patch": 8, "latent_dim": 2}
     ae = SequenceAutoencoder(**settings).fit(steps)
     pca = refold.evaluation.PCABaseline(2).fit(Sequences.from_list(steps))
     error = np.mean((np.array(ae.reconstruct(steps)) - np.array(steps)) ** 2)
     beside = pca.reconstruct(Sequences.from_list(steps)).to_list()
-    assert error < 0.93 * np.mean((np.array(beside) - np.array(steps)) ** 2)
+    assert error < 0.6 * np.mean((np.array(beside) - np.array(steps)) ** 2)
 
 
 def test_saved_and_loaded_to_the_bit(fitted, tmp_path):
