@@ -2,6 +2,7 @@
 
 and tests may import what lies beside them.  Most of the time of a test is XLA's compiling, and half
 of that is optimisation of what runs for a moment: tests do without it, unless XLA_FLAGS is set.
+Each worker of pytest-xdist has cores to itself: threads that wait for those of another take longer.
 """
 
 import os
@@ -11,7 +12,19 @@ from pathlib import Path
 
 import pytest
 
-import refold
+
+def _take_cores():
+    """Leave other workers theirs; before anything counts the cores that there are."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if worker.isdigit() and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[int(worker) % len(cores) :: count])
+
+
+_take_cores()
+
+import refold  # noqa: E402
 
 assert refold.__version__
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
