@@ -4,7 +4,7 @@ import io
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -108,9 +108,12 @@ def _parquet(data: bytes, name: str, label: str, identity: str | None) -> tuple[
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(data))
+        file = pq.ParquetFile(pa.BufferReader(data))
+        names = file.schema_arrow.names
+        table = file.read([one for one in names if one in (label, identity or "id")])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
+    _check(names, name, label, identity)
     return _columns(table, name, label, identity)
 
 
@@ -129,14 +132,21 @@ def _csv(data: bytes, name: str, label: str, identity: str | None) -> tuple[list
         table = csv.read_csv(io.BytesIO(data), convert_options=convert, parse_options=parse)
     except pa.ArrowException as error:
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
+    _check(table.column_names, name, label, identity)
     return _columns(table, name, label, identity)
 
 
 def _columns(table: "pa.Table", name: str, label: str, identity: str | None) -> tuple[list, list]:
-    _check(table.column_names, name, label, identity)
-    values = table[label].to_pylist()
-    _check_single(values, name, label)
+    import pyarrow as pa
+
     identity = identity or "id"
+    if pa.types.is_nested(table[label].type):
+        _refuse_lists(name, label)
+    if identity in table.column_names and not pa.types.is_nested(table[identity].type):
+        # one row a sequence, of as many as it has steps
+        table = table.select([identity, label]).group_by([identity, label], use_threads=False)
+        table = table.aggregate([])
+    values = table[label].to_pylist()
     ids = table[identity].to_pylist() if identity in table.column_names else range(len(values))
     return list(ids), values
 
@@ -149,7 +159,8 @@ def _jsonl(data: bytes, name: str, label: str, identity: str | None) -> tuple[li
         _check(list(value), f"{name}, line {number}", label, identity)
         ids.append(value.get(identity or "id", len(ids)))
         values.append(value[label])
-    _check_single(values, name, label)
+    if any(isinstance(value, list | dict) for value in values):
+        _refuse_lists(name, label)
     return ids, values
 
 
@@ -168,9 +179,8 @@ def _ts(data: bytes, name: str, label: str, identity: str | None) -> tuple[list,
     return list(range(len(labels))), labels
 
 
-def _check_single(values: list, name: str, label: str) -> None:
-    if any(isinstance(value, list | dict) for value in values):
-        raise SchemaError(f"{name}: column {label!r} holds lists. A label is one value a sequence.")
+def _refuse_lists(name: str, label: str) -> NoReturn:
+    raise SchemaError(f"{name}: column {label!r} holds lists. A label is one value a sequence.")
 
 
 def _check(names: list[str], where: str, label: str, identity: str | None) -> None:
