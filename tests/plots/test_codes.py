@@ -48,6 +48,15 @@ def test_many_numbers_have_a_colour_bar():
     assert [other.get_ylabel() for other in ax.figure.axes] == ["code 1", "steps"]
 
 
+def test_of_many_names_the_rare_ones_are_one_group_in_grey():
+    codes = np.random.default_rng(0).normal(size=(40, 2))
+    ax = code_map(codes, labels=[f"w{i // 2}" if i < 20 else f"v{i}" for i in range(40)])
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(named) == 10
+    assert named[-1] == "21 others"
+    assert len(ax.collections[-1].get_offsets()) == 22
+
+
 def test_annotations_stand_at_their_points():
     codes = np.array([[0.0, 1.0], [2.0, 3.0], [5.0, 1.0]])
     every = code_map(codes, annotations=["a", None, 3])

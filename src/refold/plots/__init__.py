@@ -10,6 +10,8 @@ from refold.plots._architecture import architecture as architecture
 from refold.plots._architecture import layer_table as layer_table
 from refold.plots._architecture import shape_text as shape_text
 from refold.plots._codes import code_map as code_map
+from refold.plots._colours import ColourGroups as ColourGroups
+from refold.plots._colours import colour_groups as colour_groups
 from refold.plots._errors import error_by_feature as error_by_feature
 from refold.plots._errors import error_by_length as error_by_length
 from refold.plots._errors import error_by_position as error_by_position
@@ -30,11 +32,13 @@ from refold.plots._style import RAMP as RAMP
 __all__ = [
     "PALETTE",
     "RAMP",
+    "ColourGroups",
     "anomalies",
     "architecture",
     "code_map",
     "code_numbers",
     "code_plane",
+    "colour_groups",
     "error_by_feature",
     "error_by_length",
     "error_by_position",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from refold.errors import ParameterError
+from refold.plots._colours import colour_groups
 from refold.plots._plane import check_codes, code_plane
 from refold.plots._style import ACCENT, MUTED, PALETTE, new_axes, ramp, tidy
 
@@ -32,7 +33,8 @@ def code_map(
     ----------
     codes : array of shape (n_sequences, latent_dim)
     labels : sequence of shape (n_sequences,), optional
-        Colours of the points. Up to ten different labels get a legend, more numbers a colour bar.
+        Colours of the points, as `colour_groups` has them: a legend, or a colour bar of more than
+        ten different numbers.
     annotations : sequence of shape (n_sequences,) or mapping of int to str, optional
         Words beside the points, for all of them or by index.
     ax : matplotlib.axes.Axes, optional
@@ -89,32 +91,27 @@ def code_map(
 def _coloured(
     ax: "Axes", points: np.ndarray, labels: np.ndarray, name: str | None, style: dict[str, Any]
 ) -> None:
-    distinct = np.unique(labels)
-    numbers = labels.dtype.kind in "fiu"
-    if numbers and len(distinct) > len(PALETTE):
-        drawn = ax.scatter(points[:, 0], points[:, 1], c=labels, cmap=ramp(), **style)
+    values, names, num_others = colour_groups(labels)
+    if names is None:
+        drawn = ax.scatter(points[:, 0], points[:, 1], c=values, cmap=ramp(), **style)
         bar = ax.figure.colorbar(drawn, ax=ax, pad=0.02, aspect=30)
         bar.outline.set_visible(False)
         bar.solids.set_alpha(1.0)  # type: ignore[union-attr]  # None in bars of contours only
         bar.set_label(name or "")
         return
-    for i, label in enumerate(distinct):
-        chosen = points[labels == label]
-        colour = PALETTE[i % len(PALETTE)]
-        marker = "osD^v"[i // len(PALETTE) % 5]
-        ax.scatter(
-            chosen[:, 0], chosen[:, 1], color=colour, marker=marker, label=str(label), **style
-        )
-    if len(distinct) <= 2 * len(PALETTE):
-        ax.legend(
-            title=name,
-            frameon=False,
-            fontsize="small",
-            loc="center left",
-            bbox_to_anchor=(1.0, 0.5),
-            markerscale=max(1.0, 5.0 / style["s"] ** 0.5),
-            handletextpad=0.2,
-        )
+    for i, group in enumerate(names):
+        chosen = points[values == i]
+        colour = MUTED if num_others and i == len(names) - 1 else PALETTE[i]
+        ax.scatter(chosen[:, 0], chosen[:, 1], color=colour, label=group, **style)
+    ax.legend(
+        title=name,
+        frameon=False,
+        fontsize="small",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        markerscale=max(1.0, 5.0 / style["s"] ** 0.5),
+        handletextpad=0.2,
+    )
 
 
 def _annotate(ax: "Axes", points: np.ndarray, pairs: list[tuple[int, Any]]) -> None:

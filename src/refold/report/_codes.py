@@ -1,20 +1,19 @@
 """The card of the codes in the plane, with hover and labels."""
 
-from collections import Counter
 from typing import Any, Literal
 
 import numpy as np
 
 from refold._optional import is_installed
 from refold.evaluation import SequenceErrors, errors_by_sequence
-from refold.plots import PALETTE, RAMP, code_plane
+from refold.plots import PALETTE, RAMP, code_plane, colour_groups
 from refold.report._gather import Material, Stage
 from refold.report._page import Card, Plot
 from refold.report._plotly import MUTED, layout, numbers, plain
 
-__all__ = ["code_map", "colour_groups"]
+__all__ = ["code_map"]
 
-MOST_POINTS, FEWEST_FOR_UMAP, MOST_GROUPS = 5000, 20, 10
+MOST_POINTS, FEWEST_FOR_UMAP = 5000, 20
 
 
 def code_map(material: Material, stage: Stage) -> Card:
@@ -83,56 +82,11 @@ def code_map(material: Material, stage: Stage) -> Card:
     return Card("Map of the codes", caption, views, switch=True)
 
 
-def colour_groups(labels: np.ndarray) -> tuple[np.ndarray, list[str] | None]:
-    """Turn labels into numbers for a colour ramp, or into a few groups.
-
-    More than ten different numbers are a ramp; of more than ten others, the nine most frequent
-    are groups and the rest is "other".
-
-    Parameters
-    ----------
-    labels : array of shape (n_sequences,)
-
-    Returns
-    -------
-    values : array of shape (n_sequences,)
-        Numbers, or the indices of groups.
-    names : list of str or None
-        Of the groups, in order; None where the values are numbers.
-
-    Examples
-    --------
-    >>> colour_groups(np.array(["b", "a", "b"]))
-    (array([1, 0, 1]), ['a', 'b'])
-    """
-    distinct = np.unique(labels)
-    if len(distinct) > MOST_GROUPS:
-        values = _as_numbers(labels)
-        if values is not None:
-            return values, None
-        counted = Counter(labels.tolist())
-        common = sorted(counted, key=lambda one: (-counted[one], str(one)))[: MOST_GROUPS - 1]
-        common.sort()
-        place = {one: i for i, one in enumerate(common)}
-        groups = np.array([place.get(one, len(common)) for one in labels.tolist()])
-        others = len(counted) - len(common)
-        return groups, [*(str(one) for one in common), f"{others} others"]
-    return np.searchsorted(distinct, labels), [str(one) for one in distinct.tolist()]
-
-
-def _as_numbers(labels: np.ndarray) -> np.ndarray | None:
-    try:
-        values = labels.astype(float)
-    except ValueError:
-        return None
-    return values if np.isfinite(values).all() else None
-
-
 def _traces(
     points: np.ndarray, labels: np.ndarray, name: str, text: list[str]
 ) -> tuple[list[dict[str, Any]], bool]:
     """Return a trace a group, or one with a colour bar and True."""
-    values, names = colour_groups(labels)
+    values, names, num_others = colour_groups(labels)
     size = float(np.clip(180 / np.sqrt(len(points)), 5, 9))
     common = {"type": "scatter", "mode": "markers", "hoverinfo": "text"}
     if names is None:
@@ -148,7 +102,7 @@ def _traces(
         rows = np.flatnonzero(values == i)
         if not len(rows):
             continue
-        other = i == MOST_GROUPS - 1 and group.endswith(" others")
+        other = num_others > 0 and i == len(names) - 1
         colour = MUTED if other else PALETTE[i % len(PALETTE)]
         traces.append(
             {
