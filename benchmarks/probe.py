@@ -7,7 +7,6 @@ side by side, 960 to 1280 numbers: J.-Y. Franceschi, A. Dieuleveut and M. Jaggi,
 Scalable Representation Learning for Multivariate Time Series", NeurIPS 2019.
 """
 
-import json
 import math
 import statistics
 import sys
@@ -20,9 +19,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks._records import read_records, write_records
 from benchmarks._results import FOLDER, PACKAGES, machine, table, today, version_of, write_page
 from benchmarks.fidelity_peers.methods import METHODS, OURS
-from refold.sequences import atomic_writer
 
 SIZE, SECONDS = 32, 60.0
 SEEDS = (0, 1, 2)
@@ -174,9 +173,8 @@ class Store:
     def __init__(self) -> None:
         versions = ", ".join(f"{name} {version_of(name)}" for name in (*PACKAGES[1:], "aeon"))
         made_by = {"code": METHODS[OURS].code, "versions": versions, "machine": machine()}
-        kept = json.loads(self.path.read_text("utf-8")) if self.path.exists() else []
         self._made_by = made_by
-        self._cells = [one for one in kept if made_by.items() <= one.items()]
+        self._cells = [one for one in read_records(self.path) if made_by.items() <= one.items()]
 
     def find(self, title: str, data: str) -> dict[str, Any] | None:
         """Return a cell, if there is one."""
@@ -188,9 +186,7 @@ class Store:
         """Keep a cell, and return it."""
         cell = {"codes": title, "data": data, **found, **self._made_by, "date": today()}
         self._cells.append(cell)
-        lines = ",\n".join(json.dumps(one) for one in self._cells)
-        with atomic_writer(self.path) as file:
-            file.write(f"[\n{lines}\n]\n".encode())
+        write_records(self.path, self._cells)
         return cell
 
 

@@ -1,14 +1,13 @@
 """Results on disk: one JSON file, a line a run, written whole after each."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
+from benchmarks._records import read_records, write_records
 from benchmarks._results import machine, today
 from benchmarks.fidelity_peers.methods import METHODS
 from benchmarks.fidelity_peers.plan import Run
-from refold.sequences import atomic_writer
 
 __all__ = ["Store", "failed"]
 
@@ -41,9 +40,7 @@ class Store:
         record = {**_key(run, digest), "date": today(), **_without_nan(result)}
         place = (*run, record["machine"])
         kept = [one for one in self._read() if (*_run(one), one["machine"]) != place]
-        lines = ",\n".join(json.dumps(one) for one in (*kept, record))
-        with atomic_writer(self._path) as file:
-            file.write(f"[\n{lines}\n]\n".encode())
+        write_records(self._path, (*kept, record))
         return record
 
     def newest(self, run: Run) -> Record | None:
@@ -52,9 +49,7 @@ class Store:
         return found[-1] if found else None
 
     def _read(self) -> list[Record]:
-        if not self._path.exists():
-            return []
-        return json.loads(self._path.read_text(encoding="utf-8"))
+        return read_records(self._path)
 
 
 def failed(record: Record) -> bool:
