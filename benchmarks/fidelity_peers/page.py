@@ -18,7 +18,12 @@ EXPLAINED = """\
 *NMSE*: squared error over power, 0 is perfect and 1 is what the mean gets. *Exact*: the share of
 sequences that come back to the last symbol, with the share of right symbols behind it. Held-out
 sequences. Refold by its defaults, median of three seeds; it has to find the lengths in the code,
-which all others are told. The best of a row is bold. NaN, and what failed, has lost."""
+which all others are told. Of symbols, and of fewer than 2000 sequences, it searches for each code,
+from its encoder's on, when it is asked for one; all others encode in one pass. The best of a row is
+bold. NaN, and what failed, has lost; an NMSE above 100 is shown as *diverged*, and curves end at 2
+and at 0.0001. *Seconds* are those of Refold's `fit`."""
+# An error that is no longer worth a figure.
+DIVERGED = 100.0
 
 
 def page(cells: list[Cell], used: Records, selection: Selection, picture: str) -> list[str]:
@@ -48,21 +53,38 @@ def about(used: Records, selection: Selection) -> str:
     dates = sorted({record["date"] for record in used})
     machines = sorted({record["machine"] for record in used})
     versions = {part for record in used for part in record["versions"].split(", ")}
-    codes = sorted({record["code"] for record in used if record["method"] == OURS})
     wanted, got = len(selection.runs()), sum(not failed(record) for record in used)
     missing = "" if got == wanted else f" **{got} of {wanted} runs are there.**"
     days = " to ".join(dates[:: max(1, len(dates) - 1)])
     lines = [
         f"{days}, {'; '.join(machines)}",
         ", ".join(sorted(versions, key=str.lower)),
-        f"Refold's code: {', '.join(codes) or 'none'}.{missing}",
+        f"Refold's code: {_codes(used)}.{missing}",
     ]
     return "  \n".join(lines)
 
 
+def _codes(used: Records) -> str:
+    """Name the versions of Refold's code; of several, what each has made."""
+    made: dict[str, dict[str, list[str]]] = {}
+    for one in used:
+        if one["method"] == OURS:
+            sizes = made.setdefault(one["code"], {}).setdefault(DATA[one["data"]].title, [])
+            if str(one["size"]) not in sizes:
+                sizes.append(str(one["size"]))
+    if len(made) < 2:
+        return ", ".join(made) or "none"
+    places = {
+        code: "; ".join(f"{title} at {', '.join(sizes)}" for title, sizes in data.items())
+        for code, data in made.items()
+    }
+    return ", ".join(f"{code} ({places[code]})" for code in sorted(made))
+
+
 def _table(cells: list[Cell], selection: Selection) -> str:
     names = [name for name in METHODS if name in selection.methods]
-    header = ["data", "numbers", *(METHODS[name].title for name in names), "best", "over PCA's"]
+    titles = [METHODS[name].title for name in names]
+    header = ["data", "numbers", *titles, "best", "over PCA's", "seconds"]
     rows, last = [], None
     for cell in cells:
         data = DATA[cell.data]
@@ -75,7 +97,8 @@ def _table(cells: list[Cell], selection: Selection) -> str:
         ]
         best = ", ".join(METHODS[name].title for name in cell.best)
         ratio = "" if cell.ratio is None else _ratio(cell.ratio)
-        rows.append([title, str(cell.size), *shown, best, ratio])
+        seconds = f"{cell.outcomes[OURS].took:.0f}" if OURS in cell.outcomes else ""
+        rows.append([title, str(cell.size), *shown, best, ratio, seconds])
         last = cell.data
     return table(header, rows)
 
@@ -83,6 +106,8 @@ def _table(cells: list[Cell], selection: Selection) -> str:
 def _shown(outcome: Outcome | None, error: str) -> str:
     if outcome is None or outcome.note:
         return outcome.note if outcome else ""
+    if error == "nmse" and outcome.error > DIVERGED:
+        return "diverged"
     if error == "nmse":
         return f"{outcome.error:.4f}" if outcome.error < 0.1 else f"{outcome.error:.3f}"
     share = f"{100 * (1 - outcome.error):.1f} %"
