@@ -136,6 +136,20 @@ def test_a_huge_value_is_nobody_elses(ae):
     np.testing.assert_allclose(together.parts[1], alone.parts[0], rtol=1e-4)
 
 
+@pytest.mark.parametrize("value", [1e38, -1e300, 1.7e308])
+def test_what_single_precision_cannot_hold_is_odd_and_nobody_elses(ae, value):
+    normal = sines(1, seed=7).to_list()[0].astype(float)
+    odd = normal.copy()
+    odd[3] = value
+    alone, found = ae.detect([normal]), ae.detect([odd, normal], alpha=0.05)
+    assert np.isfinite(found.scores).all()
+    assert found.p_values[0] == 1 / 200
+    assert found.discoveries[0]
+    assert found.explain(0)[0].step == 3
+    assert found.to_table()["anomalous"].to_pylist()[0]
+    np.testing.assert_allclose(found.parts[1], alone.parts[0], rtol=1e-4)
+
+
 def test_repeated_words_raise_no_false_alarms():
     rng = np.random.default_rng(0)
     words = rng.choice(
@@ -191,6 +205,7 @@ def test_gaps_labels_empty_sequences_and_other_scales():
         found = ae.detect(series[:30], alpha=0.1)
         assert np.isfinite(found.scores).all()
         assert found.explain(5) == []
+        assert ae.detect([np.full((3, 2), 1e300)], alpha=0.1).anomalous[0]
     words = ["".join(rng.choice(list("ab"), 1 + i % 4)) for i in range(60)]
     ae = SequenceAutoencoder(**TINY).fit(words[:30]).calibrate(words[30:])
     with pytest.warns(UserWarning, match="not among the labels"):

@@ -40,7 +40,8 @@ class Detection:
     step_p_values : list of arrays of shape (length,)
         Share of the steps of normal sequences whose error is at least as large.
     errors : list of arrays of shape (length, n_columns)
-        Squared error of each value, in standard units.
+        Squared error of each value, in standard units; a value that is farther than 1e12 of them
+        from the training mean counts as that far.
     columns : tuple of str
 
     Examples

@@ -10,13 +10,16 @@ from sklearn.covariance import LedoitWolf
 
 from refold._checks import check_lengths
 from refold._codec import decode, describe, encode
-from refold.sequences import Sequences, sums_by_sequence
+from refold.sequences import Scaler, Sequences, sums_by_sequence
 from refold.storage import Fitted, Known
 
 __all__ = ["Oddness", "oddness", "remember"]
 
 # A deviation below this is rounding; sequences at most that are decoded to learn what is usual.
 _LEAST, _DECODED = 1e-3, 256
+# Deviations from the mean that a value is measured as at most: in single precision, what a network
+# makes of the largest ones is no number.
+_FARTHEST = 1e12
 
 
 class Oddness(NamedTuple):
@@ -86,8 +89,15 @@ def oddness(sequences: Sequences, fitted: Fitted, known: Known) -> Oddness:
     DataError
         If a sequence is longer than the network writes.
     """
+    sequences = _within_reach(sequences, fitted.units)
     codes, features = _features(sequences, fitted)
     return _measure(sequences, codes, features, fitted, known)
+
+
+def _within_reach(sequences: Sequences, units: Scaler) -> Sequences:
+    reach = _FARTHEST * units.scale_
+    values = np.clip(sequences.values, units.mean_ - reach, units.mean_ + reach)
+    return sequences.with_values(values.astype(sequences.values.dtype))
 
 
 def _measure(
