@@ -35,6 +35,8 @@ def test_fewer_folds_where_a_label_is_rare():
     [
         ([1] * 6, "There is but one label: 1"),
         ([0] * 5 + [1], "Label 1 has 1 sequence"),
+        (np.array(["a"] * 6, object), "There is but one label: 'a'"),
+        (np.array(["a"] * 5 + ["b"], object), "Label 'b' has 1 sequence"),
         ([0, 1], r"n labels. Got \(6, 2\) and \(2,\)"),
     ],
 )

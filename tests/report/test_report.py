@@ -201,6 +201,11 @@ def test_long_sequences_are_fewer():
     assert len(_gather._sample(np.full(500, 9), 3, 2000, 0)) == 500
 
 
+def test_text_that_is_one_label():
+    with pytest.raises(DataError, match="There is but one label: 'a'"):
+        _gather._checked_labels(np.array(["a", "a"], object), 2)
+
+
 @pytest.mark.parametrize("num", [1, 2, 3])
 def test_hardly_any_sequences(made, num):
     data, model, _ = made("curves")

@@ -75,12 +75,13 @@ def probe(vectors: Any, labels: Any, *, folds: int = 5, seed: int = 0) -> Probe:
         )
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
-        only = f": {classes[0].item()!r}" if len(classes) else ""
+        only = f": {classes.tolist()[0]!r}" if len(classes) else ""
         raise DataError(f"There is but one label{only}. Telling apart takes at least two.")
     if counts.min() < 2:
+        rarest = classes.tolist()[counts.argmin()]
         raise DataError(
-            f"Label {classes[counts.argmin()].item()!r} has 1 sequence. Each needs at least 2, one "
-            "to learn from and one to try."
+            f"Label {rarest!r} has 1 sequence. Each needs at least 2, one to "
+            "learn from and one to try."
         )
     num_folds = int(min(folds, counts.min()))
     split = StratifiedKFold(num_folds, shuffle=True, random_state=seed)

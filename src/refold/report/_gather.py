@@ -144,7 +144,7 @@ def _checked_labels(labels: Any, num: int) -> np.ndarray | None:
         labels = labels.astype(str)  # text and missing ones, which have no order
     distinct = np.unique(labels)
     if len(distinct) < 2:
-        only = distinct[0].item()
+        only = distinct.tolist()[0]
         raise DataError(f"There is but one label: {only!r}. Colours take at least two.")
     return labels
 
