@@ -3,7 +3,7 @@ import pytest
 
 from refold.errors import DataError
 from refold.plots import reconstruction, reconstructions
-from refold.sequences import Sequences
+from refold.sequences import Column, Schema, Sequences
 
 
 def frames(ax):
@@ -42,6 +42,16 @@ def test_an_extra_step_is_framed_and_an_empty_sequence_is_named():
     assert len(frames(reconstruction(x[:2], x, kinds="binary"))) == 3
     ax = reconstructions([x, x[:0]], [x, x[:0]], kinds="binary")[1]
     assert {text.get_text() for text in ax.texts} == {"empty"}
+
+
+def test_what_was_not_observed_is_neither_drawn_nor_framed():
+    gaps = np.array([[1.0], [np.nan], [0.0]])
+    assert frames(reconstruction(gaps, np.ones((3, 1)), kinds="binary")) == [(2.0, 1 + 1)]
+    schema = Schema((Column("page", "categorical", ("a", "b")),))
+    pages = Sequences(gaps, [0, 3], schema=schema)
+    ax = reconstructions(pages, pages.with_values(np.array([[1.0], [1.0], [0.0]])))[0]
+    assert frames(ax) == []
+    assert ax.images[0].get_array().mask.tolist() == [[False, True, False]] * 2
 
 
 def test_labels_are_strips_of_one_row_a_label():

@@ -24,8 +24,8 @@ def reconstruction(
     """Draw one sequence and its reconstruction.
 
     Numbers are lines, the reconstruction dashed on the original; of more than four features the
-    four that vary most. Zeros and ones and labels are strips, the original above, and what came
-    back wrong is framed.
+    four that vary most. Where no column is numeric, zeros and ones and labels are strips, the
+    original above, and what came back wrong is framed; beside numbers they are not drawn.
 
     Parameters
     ----------
@@ -184,11 +184,12 @@ def _strips(
 
 
 def one_hot(values: np.ndarray, schema: "Schema", *, numeric: bool = True) -> np.ndarray:
-    """Rows of a strip: a binary column is one, a categorical column one a label."""
+    """Rows of a strip: one a binary column, one a label of a categorical one; NaN where missing."""
     parts = []
     for i, column in enumerate(schema.columns):
         if column.kind == "categorical":
-            parts.append((values[:, [i]] == np.arange(len(column.labels))).astype(float))
+            ones = values[:, [i]] == np.arange(len(column.labels))
+            parts.append(np.where(np.isnan(values[:, [i]]), np.nan, ones))
         elif numeric or column.kind == "binary":
             parts.append(values[:, [i]].astype(float))
     return np.concatenate(parts, axis=1)
@@ -196,10 +197,11 @@ def one_hot(values: np.ndarray, schema: "Schema", *, numeric: bool = True) -> np
 
 def _frame_errors(ax: "Axes", blocks: list[np.ndarray], *, offset: float) -> None:
     """Frame entries of the reconstruction that round to something else, or should not be."""
+    observed = ~np.isnan(blocks[0])
     before, after = (np.round(np.nan_to_num(block)) for block in blocks)
     common = min(len(before), len(after))
     wrong = np.ones(after.shape, dtype=bool)
-    wrong[:common] = before[:common] != after[:common]
+    wrong[:common] = (before[:common] != after[:common]) & observed[:common]
     for step, row in np.argwhere(wrong):
         ax.plot(
             step + np.array([-0.5, 0.5, 0.5, -0.5, -0.5]),
