@@ -6,7 +6,7 @@ import pytest
 from refold.errors import DataError, ParameterError
 from refold.evaluation import CodeNumbers
 from refold.plots import code_numbers, strips_of, sweep
-from refold.sequences import Sequences
+from refold.sequences import Column, Schema, Sequences
 
 FOUND = CodeNumbers(("0", "1", "2"), np.ones(3), np.array([[0.1], [0.4], [0.2]]))
 WAVES = Sequences.from_list(
@@ -39,6 +39,15 @@ def test_symbols_are_strips_side_by_side():
     ax = sweep(words, deviations=(-1, 0, 1))
     assert [text.get_text() for text in ax.get_xticklabels()] == ["-1.0", "+0.0", "+1.0"]
     assert ax.images[0].get_array().shape == (2, 6)
+
+
+def test_of_symbols_the_column_asked_for_is_drawn():
+    columns = (Column("on", "binary"), Column("page", "categorical", ("a", "b")))
+    values = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    decoded = Sequences(values, [0, 1, 2, 3], schema=Schema(columns))
+    for column, strips in ((0, [[1, 0, 1]]), (1, [[1, 0, 0], [0, 1, 1]])):
+        ax = sweep(decoded, deviations=(-1, 0, 1), column=column)
+        assert ax.images[0].get_array()[:, ::2].tolist() == strips
 
 
 def test_what_does_not_fit_is_refused():

@@ -132,6 +132,11 @@ def sweep(
         whole_numbers(ax)
         tidy(ax)
         return ax
+    if column is not None:
+        from refold.sequences import Schema, Sequences
+
+        one = Schema((decoded.schema.columns[column],))
+        decoded = Sequences(decoded.values[:, [column]], decoded.offsets, schema=one)
     strips, starts = strips_of(decoded)
     ax.imshow(
         np.ma.masked_invalid(strips), cmap=heat(ACCENT), vmin=0, vmax=1, aspect="auto",
