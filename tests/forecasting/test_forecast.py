@@ -252,6 +252,8 @@ def test_too_few_for_bounds_that_nobody_asked_for():
 
 
 def test_bounds_are_of_the_default_context(calibrated):
+    usual, same = (calibrated.forecast(waves(2, 1), context=steps) for steps in (None, 35))
+    assert np.array_equal(usual.upper, same.upper)
     assert calibrated.forecast(waves(2, 1), context=10).lower is None
     with pytest.raises(ParameterError, match="Leave out context or alpha"):
         calibrated.forecast(waves(2, 1), context=10, alpha=0.1)

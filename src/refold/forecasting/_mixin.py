@@ -238,10 +238,11 @@ def _margins(estimator: Any, alpha: Any, steps: int, context: Any) -> tuple[Any,
     asked = alpha is not None
     alpha = check_rate("alpha", alpha if asked else 0.1, "a share of values beyond the bounds,")
     residuals = estimator._fitted.residuals
+    specification = estimator._network.specification
     why = None
     if not estimator.schema_.numeric.any():
         why = "Bounds are of numbers, and no column is numeric. Leave alpha out."
-    elif context is not None:
+    elif _context(context, specification) != _context(None, specification):
         why = (
             "Bounds are measured on forecasts of the default context, and hold for these alone. "
             "Leave out context or alpha."
@@ -265,9 +266,14 @@ def _margins(estimator: Any, alpha: Any, steps: int, context: Any) -> tuple[Any,
     return None, None
 
 
+def _context(context: Any, specification: Specification) -> int:
+    """Return how many of the last steps to read: those asked for, or as many as in training."""
+    if context is None:
+        return specification.max_steps - specification.forecast_steps
+    return check_whole("context", context)
+
+
 def _latest(sequences: Sequences, context: Any, specification: Specification) -> Sequences:
     """Leave of each sequence the steps that are to be read."""
-    if context is None:
-        context = specification.max_steps - specification.forecast_steps
-    first = np.maximum(0, sequences.lengths - check_whole("context", context))
+    first = np.maximum(0, sequences.lengths - _context(context, specification))
     return split_at(sequences, first)[1] if first.any() else sequences
