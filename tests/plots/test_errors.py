@@ -31,7 +31,7 @@ def test_bars_of_lengths():
 def test_groups_of_several_lengths_have_both_ends():
     found = errors_by_length(WORDS, BACK, num_groups=2)
     ax = error_by_length({"Refold": found}, kind="symbols")
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["1-2", "3-4"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["1–2", "3–4"]
     assert ax.get_legend() is None
 
 

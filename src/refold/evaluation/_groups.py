@@ -33,6 +33,12 @@ class GroupErrors(NamedTuple):
     symbols: np.ndarray
     num_sequences: np.ndarray
 
+    @property
+    def names(self) -> list[str]:
+        """``7`` or ``7–9`` for each group."""
+        pairs = zip(self.first.tolist(), self.last.tolist(), strict=True)
+        return [str(low) if low == high else f"{low}–{high}" for low, high in pairs]
+
 
 def errors_by_length(
     original: Sequences,

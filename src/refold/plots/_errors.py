@@ -110,7 +110,7 @@ def error_by_length(
         colour = COLOURS[i % len(COLOURS)]
         values = np.nan_to_num(getattr(found, kind))
         ax.bar(place + shift, values, 0.92 * wide, color=colour, label=method)
-    ax.set_xticks(place, group_names(first))
+    ax.set_xticks(place, first.names)
     ax.set_xlabel("steps in the sequence")
     ax.set_ylabel(NAMES[kind])
     _legend(ax)
@@ -165,12 +165,6 @@ def error_by_position(
     _legend(ax)
     tidy(ax, grid="y")
     return ax
-
-
-def group_names(groups: "GroupErrors") -> list[str]:
-    """Return ``7`` or ``7-9`` for each group."""
-    pairs = zip(groups.first.tolist(), groups.last.tolist(), strict=True)
-    return [str(low) if low == high else f"{low}-{high}" for low, high in pairs]
 
 
 def _check(errors: Mapping[str, Any], num: int) -> None:

@@ -98,11 +98,7 @@ def _features(errors: dict[str, np.ndarray], schema: Any, kind: str) -> Plot:
 
 
 def _lengths(groups: dict[str, GroupErrors], kind: str) -> Plot:
-    first = groups["Refold"]
-    names = [
-        str(low) if low == high else f"{low}–{high}"
-        for low, high in zip(first.first.tolist(), first.last.tolist(), strict=True)
-    ]
+    names = groups["Refold"].names
     traces = [
         {
             "type": "bar", "name": name, "x": list(range(len(names))),
