@@ -103,6 +103,15 @@ def test_data_in_files_has_the_same_measure(scale, tmp_path, without_refit):
     np.testing.assert_allclose(*errors, rtol=0.2)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_pca_of_some_of_the_sequences_has_as_many_components_as_they_allow(seed, monkeypatch):
+    monkeypatch.setattr("refold._held_out._MOST_VALUES", 64)
+    data = Sequences.from_list([*([np.arange(3.0), np.ones(3)] * 30), np.zeros(40)])
+    source, split = InMemory(data), (np.arange(10, 61), np.arange(10))
+    held_out = HeldOut(source, *split, seed=seed, most=16)
+    assert np.isfinite(held_out.pca_error(16))
+
+
 def test_a_network_holds_other_weights_for_a_while(without_refit):
     network = without_refit[0].network
     before = [np.asarray(variable.value) for variable in network.variables]

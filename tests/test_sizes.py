@@ -9,6 +9,7 @@ from sklearn.base import clone
 import refold
 from refold import SequenceAutoencoder, Sequences, storage
 from refold._sizes import SIZES, choose_size, smallest
+from refold._trials import Trials
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import scan, write
@@ -123,6 +124,26 @@ def test_data_in_files_is_searched_by_a_sample(tmp_path, capsys, monkeypatch):
     source = scan(tmp_path / "waves.parquet", block_bytes=2000)
     assert choose_size(source, parameters, seed=0) == 3
     assert "Looking for the size on 100 of 180 sequences." in capsys.readouterr().err
+
+
+def test_trials_of_files_search_for_codes_as_the_model_will(tmp_path):
+    write(waves(n=180), tmp_path / "waves.parquet")
+    source = scan(tmp_path / "waves.parquet", block_bytes=2000)
+    parameters = SequenceAutoencoder(**TINY).get_params()
+    steps = []
+    for data, refine in ((source, "auto"), (source, 3), (waves(n=180), "auto")):
+        trials = Trials(data, {**parameters, "refine": refine}, seed=0, most=2)
+        network_error = trials.held_out.network_error
+        trials.held_out.network_error = lambda *args, refine_steps, measure=network_error: (
+            steps.append(refine_steps) or measure(*args, refine_steps=refine_steps)
+        )
+        trials.error(2)
+    assert steps == [0, 3, 10]
+
+
+def test_numbers_for_telling_apart_leave_room_in_the_size_that_is_found():
+    ae = SequenceAutoencoder(0.3, discriminative=8, **TINY).fit(waves(rank=1))
+    assert ae.discriminative_ == min(8, ae.latent_dim_ - 1)
 
 
 def test_a_training_that_goes_on_keeps_the_size_that_was_found(tmp_path, fitted, monkeypatch):

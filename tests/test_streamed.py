@@ -111,6 +111,21 @@ def test_streamed_training_goes_on_to_the_bit(folder, tmp_path, monkeypatch):
     assert same(resumed, unbroken)
 
 
+def test_a_sample_is_of_several_blocks_where_files_are_sorted(tmp_path):
+    days = Sequences.from_list([np.full(4, row // 10) for row in range(400)])
+    for day in range(40):
+        write(days[10 * day : 10 * day + 10], tmp_path / f"{day:02}.parquet")
+    data = InFiles(scan(tmp_path, block_bytes=4 * 4 * 10))
+    rows = np.delete(np.arange(400), np.arange(0, 400, 7))
+    sample = data.sample(rows, 32, seed=0)
+    assert len(sample) == 32
+    assert len(np.unique(sample.values)) > 10
+    np.testing.assert_array_equal(sample.ids, data.sample(rows, 32, seed=0).ids)
+    assert set(sample.ids) != set(data.sample(rows, 32, seed=1).ids)
+    assert set(sample.ids) <= set(rows)
+    np.testing.assert_array_equal(data.sample(rows, 10**6, seed=0).ids, rows)
+
+
 def test_other_files_are_another_training(folder, tmp_path):
     path = tmp_path / "checkpoint"
     SequenceAutoencoder(**TINY).fit(scan(folder), checkpoint=path)

@@ -14,7 +14,7 @@ from refold._checks import check_fits
 from refold._compilation import keep_compiled
 from refold._forecast import start_forecast
 from refold._held_out import HeldOut
-from refold._rules import pick_refine, specify
+from refold._rules import for_reconstruction, pick_refine, specify
 from refold._sources import InFiles, InMemory
 from refold._variational import MOST_SEQUENCES, count_active, report_active
 from refold.errors import ModelFileError, ParameterError
@@ -123,6 +123,7 @@ def fit(
         If the loss became NaN at once.
     """
     keep_compiled()
+    parameters = {name: _python(value) for name, value in parameters.items()}
     source = InFiles(sequences) if isinstance(sequences, Scan) else InMemory(sequences)
     identity = {"parameters": _settled(parameters), "data": source.digest(), "seed": seed}
     snapshot, found = None, None
@@ -235,6 +236,11 @@ def fit(
     return fitted, outcome, source.sample(trained_on(outcome.phase), most, seed)
 
 
+def _python(value: Any) -> Any:
+    """Return a NumPy scalar as the number that it is, which JSON can hold."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _find(find_size: Callable[[], int]) -> dict[str, Any]:
     began = time.perf_counter()
     return {"latent_dim": find_size(), "seconds": time.perf_counter() - began}
@@ -245,10 +251,9 @@ def _with_size(parameters: Mapping[str, Any], search: Mapping[str, Any]) -> dict
     budget = parameters["time_budget"]
     if budget is not None:
         budget = max(0.1 * budget, budget - search["seconds"])
-    found = {"latent_dim": search["latent_dim"], "time_budget": budget}
-    if parameters["discriminative"] == "auto":
-        found["discriminative"] = 0  # a share of the variance is what was asked for
-    return {**parameters, **found}
+    size = search["latent_dim"]
+    telling = for_reconstruction(parameters["discriminative"], size)
+    return {**parameters, "latent_dim": size, "time_budget": budget, "discriminative": telling}
 
 
 def _checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:

@@ -106,7 +106,7 @@ class HeldOut:
         standing = Standing(
             error,
             self.pca_error(self._most),
-            min(self._most, self.most_components),
+            self._num_components,
             num_sequences=len(self.sequences),
             num_training=len(self._training),
             linear=outcome.epoch == 0,
@@ -141,8 +141,13 @@ class HeldOut:
         sample = self._source.sample(self._training, self._sample_size, self._seed)
         if not sample.lengths.any():
             return None
-        components = min(self._most, self.most_components, len(sample))
+        num_values = int(sample.lengths.max()) * sample.schema.output_width
+        components = min(self._most, len(sample), num_values)
         return PCABaseline(components).fit(sample, self._units)
+
+    @property
+    def _num_components(self) -> int:
+        return 0 if self._baseline is None else self._baseline.latent_dim
 
     def _error(self, reconstructed: Sequences) -> float:
         if self.measure == "NMSE":

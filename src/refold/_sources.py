@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences import Scaler, Scan, Sequences, as_sequences, concatenate, read_or_scan
+from refold.sequences import Scaler, Scan, Sequences, as_sequences, read_or_scan
 from refold.training import Page, Part, Streamed, Whole, num_observed, page_of, to_device
 
 __all__ = ["InFiles", "InMemory", "open_source"]
@@ -18,6 +18,8 @@ Mode = Literal["features", "sequence"] | None
 
 # Values at most that are held out of files, which stay in memory.
 _MOST_HELD_OUT = 4_000_000
+# Blocks of files at least that a sample is of, if there are as many.
+_FEWEST_BLOCKS = 16
 
 
 def open_source(X: Any) -> Sequences | Scan:
@@ -142,20 +144,20 @@ class InFiles:
             return Scaler.fit(self.sequences, mode)
 
     def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
-        """Return about so many of the given sequences, those of some blocks drawn by the seed."""
+        """Return at most so many of the given sequences, of blocks drawn by the seed.
+
+        Files are often sorted, and neighbours alike: so they are of several blocks.
+        """
         rng = np.random.default_rng([seed, 0x57A7])
-        scan, chosen, count = self.sequences, [], 0
-        used = np.zeros(len(scan), bool)
-        used[rows] = True
-        bounds = scan.block_offsets
-        for block in rng.permutation(scan.num_blocks):
-            here = np.flatnonzero(used[bounds[block] : bounds[block + 1]])
-            here = here[np.sort(rng.permutation(len(here))[: most - count])]
-            chosen.append(scan.block(int(block))[here])
-            count += len(here)
-            if count >= most:
-                break
-        return concatenate(chosen)
+        scan = self.sequences
+        block = np.searchsorted(scan.block_offsets, rows, side="right") - 1
+        order = rng.permutation(scan.num_blocks)
+        held = np.cumsum(np.bincount(block, minlength=scan.num_blocks)[order])
+        enough = max(_FEWEST_BLOCKS, int(np.searchsorted(held, most)) + 1)
+        rows = rows[np.isin(block, order[:enough])]
+        if len(rows) > most:
+            rows = rng.choice(rows, most, replace=False)
+        return scan.take(np.sort(rows))
 
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int

@@ -8,6 +8,7 @@ import numpy as np
 
 from refold._fitting import fit
 from refold._held_out import HeldOut
+from refold._rules import for_reconstruction, pick_refine
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
 from refold.sequences import Scan, Sequences
@@ -64,6 +65,8 @@ class Trials:
                 "holds nothing out. Give a share above 0."
             )
         if isinstance(sequences, Scan):
+            # codes are searched for as those of the model that is fitted on all
+            parameters = {**parameters, "refine": pick_refine(parameters, InFiles(sequences))}
             sequences = _some(sequences, seed)
         self._sequences, self._parameters, self._seed = sequences, parameters, seed
         training, held_out = validation_split(
@@ -82,10 +85,12 @@ class Trials:
         KeyboardInterrupt
             On Ctrl-C.
         """
-        changes = {"latent_dim": size, "refit": False, "time_budget": time_budget}
-        # what is left open is for reconstruction: errors are to fall with the size
-        given = self._parameters["discriminative"]
-        changes["discriminative"] = 0 if given == "auto" else min(given, size - 1)
+        changes = {
+            "latent_dim": size,
+            "refit": False,
+            "time_budget": time_budget,
+            "discriminative": for_reconstruction(self._parameters["discriminative"], size),
+        }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the fit that follows says them
             parameters = {**self._parameters, **changes}

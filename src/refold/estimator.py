@@ -65,8 +65,9 @@ class SequenceAutoencoder(
     decoder : {"auto", "parallel", "autoregressive"}, default="auto"
         What the default model writes a step from: the code and the position; or these and the
         step before, which in training is the true one, and in use the one that it wrote. "auto" is
-        autoregressive where no column is numeric, the sequence of an average step has 32 steps at
-        most, and ``patch`` is 1; else parallel.
+        autoregressive where no column is numeric, ``patch`` is 1, and the sequence of an average
+        step has 32 steps at most, or so many labels that there is no room for a linear path; else
+        parallel.
     patch : int or "auto", default="auto"
         Steps that the LSTMs take and write at once, so that a long sequence is a shorter one to
         them. "auto" is 1 where the sequence of an average step has 100 steps at most, and beyond

@@ -20,11 +20,14 @@ def fit(*callbacks, **changes):
 
 def refitted(*callbacks):
     """Fit what an epoch makes better than its start, so that a refit follows."""
-    ae = SequenceAutoencoder(**SETTINGS | {"refit": True})
-    same = [utterance[:7] for utterance in japanese_vowels().train[::3]]  # one shape to compile
-    ae.fit(same, callbacks=callbacks)
+    ae = SequenceAutoencoder(**SETTINGS | {"refit": True}).fit(utterances(), callbacks=callbacks)
     assert "refit" in ae.history_["phase"]
     return ae
+
+
+def utterances():
+    """Return sequences of one length, so that one shape is compiled."""
+    return [utterance[:7] for utterance in japanese_vowels().train[::3]]
 
 
 class Recorder(keras.callbacks.Callback):
@@ -137,6 +140,23 @@ def test_training_stops_when_a_callback_says_so():
     assert fit(Stop()).history_["epoch"] == [1, 2]
     stop = keras.callbacks.EarlyStopping(monitor="loss", min_delta=1e9, patience=1)
     assert len(fit(stop).history_["epoch"]) == 2
+
+
+def test_a_callback_stops_the_refit_too_and_the_validated_weights_count():
+    class Stop(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            self.model.stop_training = self.params["phase"] == "refit"
+
+    kept = r"A callback stopped the refit on all sequences\. Kept are the weights of epoch \d"
+    with pytest.warns(UserWarning, match=kept):
+        ae = SequenceAutoencoder(**SETTINGS | {"refit": True}).fit(utterances(), callbacks=[Stop()])
+    assert ae.history_["phase"] == ["validated"] * 4
+
+    class Early(keras.callbacks.Callback):  # a word of the first phase is none in the second
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = self.params["phase"] == "validated" and epoch == 1
+
+    assert refitted(Early()).history_["phase"].count("validated") == 2
 
 
 def test_a_new_rate_scales_the_schedule():

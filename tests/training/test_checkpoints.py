@@ -126,6 +126,25 @@ def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     assert epochs == [1, 3, 5]
 
 
+def test_a_training_out_of_patience_does_not_go_on(tmp_path):
+    settings = SHORT | {"max_epochs": 60, "patience": 2, "refit": False}
+    checkpoint = Checkpoint(tmp_path / "checkpoint", epochs=1)
+    first = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint)
+    assert len(first.history_["loss"]) < 60
+    again = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint, resume=True)
+    assert same(again, first)
+    assert again.history_["loss"] == first.history_["loss"]
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    path = tmp_path / "checkpoint"
+    numbers = {"max_epochs": np.int64(2), "batch_size": np.int32(8), "patience": np.int64(5)}
+    settings = SHORT | numbers | {"learning_rate": np.float32(0.01), "refit": False}
+    first = SequenceAutoencoder(**settings).fit(data(), checkpoint=Checkpoint(path, 0.0))
+    again = SequenceAutoencoder(**settings).fit(data(), checkpoint=path, resume=True)
+    assert same(again, first)
+
+
 # Ctrl-C
 
 

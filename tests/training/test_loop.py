@@ -244,6 +244,41 @@ def test_a_time_budget_ends_training_with_a_low_rate(refit):
     assert rates[-1] < 0.3 * rates.max()
 
 
+def test_what_comes_before_the_steps_takes_of_the_budget_and_a_refit_has_it_again(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    one = clock.Clock(budget=31.0)
+    now[0] += 5
+    one.prepared()
+    one.took(0.0, "shape")
+    for _ in range(20):
+        now[0] += 0.1
+        one.took(0.1, "shape", num_steps=1)
+    assert one.seconds == pytest.approx(7)
+    # 24 s are left, and of these a refit takes 5 before its steps and 1.1 times the steps' time
+    assert one.plan(20, 10**6, refit=False) == pytest.approx(20 + 240, abs=1)
+    two = clock.Clock(budget=31.0, seconds=7.0)
+    two.__dict__.update({**one.__dict__, "_planned": False})
+    assert two.plan(20, 10**6, refit=True) == pytest.approx(20 + 190 / 2.1, abs=1)
+    assert not one.is_up()
+    assert not one.is_up(170)
+    assert one.is_up(174)
+    now[0] += 24.1
+    assert one.is_up()
+
+
+def test_the_time_of_a_start_counts(monkeypatch):
+    case = CASES["numeric"]
+    data, given = sequences(case), settings(max_epochs=2)
+
+    def start(_):
+        monkeypatch.setattr(clock.time, "perf_counter", lambda: 1e9)  # it took decades
+        return False
+
+    outcome = train(network(case), lambda _: part(data), batches(data), given, start=start)
+    assert min(outcome.history["seconds"]) > 1e6
+
+
 def test_the_first_epoch_counts_even_if_time_is_up_within_it():
     _, outcome = run(CASES["numeric"], held_out=[1, 4, 9], time_budget=1e-3)
     assert outcome.phase == "validated"

@@ -117,7 +117,32 @@ def test_few_and_strange_sequences_give_finite_weights(values):
         assert np.isfinite(array).all()
 
 
+def test_a_level_is_not_taken_for_power():
+    scaled = Scaler.fit(walks(50), mode="features").transform(walks(50))
+    start = linear_start(scaled, [0, 1], 16, 20, seed=0)
+    raised = linear_start(scaled.with_values(scaled.values + 1e3), [0, 1], 16, 20, seed=0)
+    np.testing.assert_allclose(raised.left, start.left, rtol=0.05)
+    assert raised.share == pytest.approx(start.share, rel=0.1)
+
+
+def test_of_constants_no_share_is_known():
+    for value in (0.0, 0.1, 1013.0):
+        constant = Sequences.from_list([np.full((n, 1), value) for n in (3, 5, 5, 4)])
+        assert linear_start(constant, [0], 2, 5, seed=0).share == 1.0
+
+
 # In a network
+
+
+def test_beside_labels_what_the_lstm_adds_to_the_code_is_not_small():
+    case = CASES["mixed"]
+    net, data = network(case), sequences(case)
+    numeric = [i for i, kind in enumerate(case.kinds) if kind == "numeric"]
+    constant = data.values.copy()
+    constant[:, numeric] = np.where(np.isnan(constant[:, numeric]), np.nan, 0.0)
+    constant[: len(constant) // 2, numeric[0]] += 1e-3
+    set_linear_start(net, data.with_values(constant), seed=0)
+    assert float(net.models.encoder.get_layer("linear_code").scale) > 0.5
 
 
 def test_a_network_starts_as_its_linear_path():

@@ -43,7 +43,6 @@ class Hooks:
         if not callbacks:
             return
         self._model.optimizer = engine.optimizer
-        self._model.stop_training = False
         self._list = keras.callbacks.CallbackList(list(callbacks))
         steppers = sorted({type(c).__name__ for c in self._list.callbacks if _asks_for_steps(c)})
         self.every_step = bool(steppers)
@@ -77,6 +76,7 @@ class Hooks:
             With whatever the callbacks changed.
         """
         self._engine.write_back(state)
+        self._model.stop_training = False
         self._list.set_params({"epochs": epochs, "phase": phase, "verbose": 0})
         self._list.set_model(self._model)
         return self.call("on_train_begin", state)

@@ -20,7 +20,7 @@ class Clock:
     budget : float, optional
         Seconds that it may take.
     seconds : float
-        Seconds that it has taken before.
+        Seconds that it has taken before, if it goes on.
 
     Examples
     --------
@@ -37,6 +37,7 @@ class Clock:
         self._planned = budget is None
         self._began = now - seconds
         self._worked_since = now
+        self._preparation = 0.0
         self._num_steps = 0
         self._chunks: dict[Any, int] = {}
 
@@ -44,6 +45,12 @@ class Clock:
     def seconds(self) -> float:
         """Seconds since the start, earlier runs of a resumed training included."""
         return time.perf_counter() - self._began
+
+    def prepared(self) -> None:
+        """Note that the steps begin, and that a refit takes what came before them once more."""
+        now = time.perf_counter()
+        self._preparation = now - self._worked_since
+        self._worked_since = now
 
     def chunk(self, shape: Any) -> int:
         """Return the steps of a shape that take about a second; 1 as long as nothing is known."""
@@ -81,14 +88,18 @@ class Clock:
         if self.seconds < _LOOK * self._budget:
             return most
         self._planned = True
-        left = (self._budget - self.seconds) / (1 + _MARGIN * refit)
+        left = self._budget - self.seconds
+        if refit:
+            left = (left - self._preparation) / (1 + _MARGIN)
         return max(num_steps + 1, min(most, num_steps + int(left / self._seconds_a_step)))
 
-    def is_up(self, num_steps_needed: int = 0) -> bool:
-        """Whether the time is up, or would be with so many steps to come."""
+    def is_up(self, refit_steps: int | None = None) -> bool:
+        """Whether the time is up, or would be with a refit of so many steps to come."""
         if self._budget is None:
             return False
-        needed = _MARGIN * self._seconds_a_step * num_steps_needed
+        needed = 0.0
+        if refit_steps is not None:
+            needed = self._preparation + _MARGIN * self._seconds_a_step * refit_steps
         return self.seconds + needed >= self._budget
 
     @property

@@ -40,6 +40,8 @@ class Epochs:
         Of all sequences.
     settings : Settings
     standing : Standing
+    clock : Clock
+        That of the whole training.
     checkpoints : Checkpoints, optional
     callbacks : sequence of keras.callbacks.Callback
 
@@ -54,6 +56,7 @@ class Epochs:
         batches: Batches,
         settings: Settings,
         standing: Standing,
+        clock: Clock,
         *,
         checkpoints: Checkpoints | None = None,
         callbacks: Sequence[Any] = (),
@@ -64,8 +67,8 @@ class Epochs:
         self._settings = settings
         self._checkpoints = checkpoints
         self._hooks = Hooks(callbacks, engine)
-        self._clock = Clock(settings.time_budget, standing.seconds)
-        self._last_written = self._clock.seconds
+        self._clock = clock
+        self._last_written = clock.seconds
         # of the state, as Python knows it without asking the device
         totals = Totals(*map(float, standing.state.totals))
         self._seen = Seen(totals, engine.rate(standing.state), finite=True)
@@ -238,7 +241,7 @@ class Epochs:
         if standing.phase == "refit":
             return End.TIME if self._clock.is_up() else None
         standing.num_steps = self._clock.plan(self._num_steps, standing.num_steps, refit=refit)
-        return End.TIME if self._clock.is_up(standing.best_steps if refit else 0) else None
+        return End.TIME if self._clock.is_up(standing.best_steps if refit else None) else None
 
     def _checkpoint_after_epoch(self) -> None:
         every = self._checkpoints.epochs if self._checkpoints else None

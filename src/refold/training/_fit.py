@@ -10,6 +10,7 @@ import numpy as np
 from refold.errors import DivergedError
 from refold.models import Network
 from refold.sequences import Batches
+from refold.training._clock import Clock
 from refold.training._engine import Engine
 from refold.training._future import kept_share
 from refold.training._interrupt import Interrupt
@@ -77,7 +78,8 @@ def train(
     The network ends with the weights of the epoch that had the lowest validation loss; without
     validation, those of the last epoch; with ``refit``, with those of a second training, from the
     same start and on all sequences, for as many steps as led to the best epoch of the first.  If
-    time, Ctrl-C or a loss that is not finite ends the refit, the validated weights count.
+    time, Ctrl-C, a callback or a loss that is not finite ends the refit, the validated weights
+    count.
 
     Parameters
     ----------
@@ -106,21 +108,24 @@ def train(
     DivergedError
         If the loss became NaN or infinite before any epoch was worth keeping.
     """
+    standing = None if resume is None else resume.standing()
+    clock = Clock(settings.time_budget, standing.seconds if standing else 0.0)
     part = parts("validated")
     engine = _make_engine(network, batches, settings)
     fresh = engine.read_state()
     good = False
-    if resume is None:
+    if standing is None:
         good = start is not None and start("validated")
         standing = Standing(
             engine.read_state(),
             peak=settings.learning_rate,
             num_steps=settings.max_epochs * settings.steps_an_epoch,
         )
-    else:
-        standing = resume.standing()
+    clock.prepared()
     out_of_time = False
-    loop = Loop(engine, batches, settings, standing, checkpoints=checkpoints, callbacks=callbacks)
+    loop = Loop(
+        engine, batches, settings, standing, clock, checkpoints=checkpoints, callbacks=callbacks
+    )
     progress = Progress(settings.max_epochs, verbose=settings.verbose)
     with Interrupt() as interrupt, progress:
         if good:
@@ -231,6 +236,7 @@ def _report_no_refit(end: End, standing: Standing) -> None:
     why = {
         End.TIME: "The time was up in the refit on all sequences",
         End.INTERRUPTED: "The refit on all sequences was interrupted",
+        End.STOPPED: "A callback stopped the refit on all sequences",
         End.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
     }[end]
     warnings.warn(f"{why}. {_kept(standing)}", stacklevel=4)

@@ -29,7 +29,8 @@ class LinearStart(NamedTuple):
     left : array of shape (n_columns,)
         Root mean square of what is left to learn, by column; 1 for symbols.
     share : float
-        Power that is left over power that there was; of symbols, negative log-likelihood.
+        Power that is left over power that there was, 1 where there was none; of symbols, negative
+        log-likelihood.
     log_variance : array of shape (latent_dim,)
         Of a code whose sequence is known, if what is left is normal noise [1]_.
 
@@ -99,17 +100,24 @@ def linear_start(
         decoder = codec.known
     back = decode(codec.encode(values if given is None else given), decoder)
     error = (((back - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
-    power = np.einsum("ntc,ntc->c", values, values)
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
+    power = _power(values, observed, count)
     return LinearStart(
         codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0),
         -codec.weights @ codec.mean,
         decoder[:-1],
         decoder[-1],
         np.sqrt(np.maximum(error, _LEAST * power) / count),
-        float(np.clip(error.sum() / max(power.sum(), 1e-12), _LEAST, 1.0)),
+        float(np.clip(error.sum() / power.sum(), _LEAST, 1.0)) if power.any() else 1.0,
         np.log(np.clip(codec.noise / found.deviation**2, 1e-6, 1.0)),
     )
+
+
+def _power(values: np.ndarray, observed: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Return the power of each column about its mean, 0 where that is all that there is."""
+    mean = values.sum(axis=(0, 1)) / count
+    power = np.einsum("ntc,ntc->c", *[(values - mean) * observed] * 2)
+    return np.where(power > 1e-12 * count * mean**2, power, 0.0)
 
 
 def _corrupted(

@@ -43,7 +43,9 @@ class Loop(Epochs):
         self._num_steps = self._engine.num_steps(standing.state)
         self._begin(self._settings.max_epochs)
         end = End.DONE
-        while standing.epoch <= self._settings.max_epochs and not self._hooks.stop:
+        while standing.epoch <= self._settings.max_epochs and not (
+            self._hooks.stop or self._out_of_patience
+        ):
             if self._several_epochs(part, progress):
                 standing.keep(
                     self._engine.loss(self._seen.totals), standing.epoch - 1, self._num_steps
@@ -69,8 +71,6 @@ class Loop(Epochs):
             self._end_epoch(loss, val_loss, progress)
             if stopped is not None or interrupt.asked:
                 end = stopped or End.INTERRUPTED
-                break
-            if standing.epoch - 1 - standing.best_epoch >= self._settings.patience:
                 break
         self._hook("on_train_end")
         return end
@@ -98,6 +98,9 @@ class Loop(Epochs):
         self._begin(epochs)
         end = End.DONE
         while (left := standing.refit_steps - self._num_steps) > 0:
+            if self._hooks.stop:
+                end = End.STOPPED
+                break
             if self._several_epochs(part, progress):
                 if stopped := self._must_stop(interrupt, refit=False):
                     end = stopped
@@ -117,3 +120,9 @@ class Loop(Epochs):
                 break
         self._hook("on_train_end")
         return end
+
+    @property
+    def _out_of_patience(self) -> bool:
+        """Whether too many epochs have come since the best one."""
+        standing = self.standing
+        return standing.epoch - 1 - standing.best_epoch >= self._settings.patience

@@ -59,4 +59,5 @@ class End(Enum):
     DONE = "done"
     TIME = "time"
     INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
     DIVERGED = "diverged"

@@ -125,10 +125,12 @@ def set_linear_start(
     back[: read.latent_dim] = spread(back[: read.latent_dim].shape, start.decoder)
     write.start.assign(back)
     write.bias.assign(spread(write.bias.shape, start.decoder_bias))
-    # what is to come is small where little is left to learn
+    # what is to come is small where little is left to learn, of columns without a start all
     unit = float(np.sqrt(start.share))
-    read.scale.assign(unit)
-    read.unit.assign(unit / np.sqrt(read.num_steps * len(widths)))
+    columns = len(widths)
+    known = len(numeric) or columns
+    read.scale.assign(np.sqrt((known * start.share + columns - known) / columns))
+    read.unit.assign(unit / np.sqrt(read.num_steps * columns))
     write.unit.assign(unit / np.sqrt(specification.latent_dim))
     head.scale.assign(spread(head.scale.shape, start.left, 1.0))
     added.kernel.assign(np.zeros(added.kernel.shape))
