@@ -78,8 +78,21 @@ def test_another_schema_is_refused(data, names, message):
         Sequences.from_list(data, names=names).align(fitted)
 
 
+def test_labels_are_compared_as_text_where_one_side_is_text():
+    sleep = Sequences.from_list([["1", "2", "N5"]]).schema
+    for kinds in (None, "categorical"):
+        aligned = Sequences.from_list([[2, 1], []], kinds=kinds).align(sleep)
+        assert aligned.to_list() == [["2", "1"], []]
+    answers = Sequences.from_list([["No", "TRUE", "False"]]).schema
+    assert Sequences.from_list([[True, False]]).align(answers).to_list() == [["TRUE", "False"]]
+    codes = Sequences.from_list([[1, 2]], kinds="categorical").schema
+    with pytest.warns(UserWarning, match=r"1 entry of column 'token' \('N5'\)"):
+        aligned = Sequences.from_list([["2", "N5"]]).align(codes)
+    assert aligned.values[:, 0].tolist() == [1, 2]
+
+
 @pytest.mark.parametrize(
-    ("fitted", "data"), [(["ab"], [[1, 2]]), ([["1", "2"]], [[1, 2]]), ([[1, 2]], ["ab"])]
+    ("fitted", "data"), [(["ab"], [[1, 2]]), ([["1", "2"]], [[5, 7]]), ([[1, 2]], ["ab"])]
 )
 def test_text_and_numbers_do_not_mix(fitted, data):
     schema = Sequences.from_list(fitted).schema

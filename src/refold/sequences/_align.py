@@ -70,10 +70,13 @@ def _to_labels(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndar
     labels, index = source.labels, raw
     if source.kind != "categorical":
         labels, index = _integers(raw, source, target)
-    unknown = len(target.labels)
-    if labels and target.labels and isinstance(labels[0], str) != isinstance(target.labels[0], str):
-        raise _mismatch(source, target)
-    position = {label: i for i, label in enumerate(target.labels)}
+    fitted, unknown = target.labels, len(target.labels)
+    if labels and fitted and isinstance(labels[0], str) != isinstance(fitted[0], str):
+        # A file with 1, 2 and N5 holds text where one with 1 and 2 alone holds integers.
+        labels, fitted = _as_text(labels, source, target), tuple(map(str, fitted))
+        if not set(labels) & set(fitted):
+            raise _mismatch(source, target)
+    position = {label: i for i, label in enumerate(fitted)}
     mapping = np.array([position.get(label, unknown) for label in labels] + [unknown])
     missing = np.isnan(index)
     whole = np.where(missing, len(labels), index).astype(np.int64)
@@ -87,6 +90,14 @@ def _to_labels(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndar
         f"{total} {'entry' if total == 1 else 'entries'} of column {target.name!r} "
         f"({_some([labels[i] for i in unseen])})"
     ]
+
+
+def _as_text(labels: tuple, source: Column, target: Column) -> tuple[str, ...]:
+    """Return labels as text: as numbers, or as the target spells the truth values they may be."""
+    words = {str(label).lower(): str(label) for label in target.labels}
+    if source.kind != "binary" or not {"false", "true"} & set(words):
+        return tuple(map(str, labels))
+    return tuple(words.get("true" if label else "false", str(label)) for label in labels)
 
 
 def _integers(
