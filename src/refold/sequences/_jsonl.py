@@ -1,6 +1,7 @@
 """JSON lines: one sequence a line, as rows, a plain list, a string or an object of named lists."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 from refold.errors import FileFormatError, SchemaError
 from refold.sequences._access import decode_utf8
 from refold.sequences._checks import check_ids
-from refold.sequences._columns import Kinds, encode_columns
+from refold.sequences._columns import Kinds, encode_columns, resolve_kinds
 from refold.sequences._parts import Places, offsets_from_lengths
 from refold.sequences._schema import Layout, Schema, default_names
 from refold.sequences._sequences import Sequences
@@ -23,6 +24,7 @@ FORMS = {
     "rows": "a list of rows",
     "object": "an object of named lists",
 }
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Entry(NamedTuple):
@@ -60,7 +62,7 @@ def read_jsonl(
     if form != "object" and (id is not None or columns is not None):
         raise SchemaError(f"{name} holds {FORMS[form]} a line, without names. Leave id=, columns=.")
     if form == "text":
-        return text_sequences([entry.value for entry in entries], unit=unit)
+        return _from_text([entry.value for entry in entries], name, kinds, unit=unit)
     if form == "flat":
         for entry in entries:
             _check_cells(entry.value, f"{name}, line {entry.line}")
@@ -80,7 +82,7 @@ def parse_lines(text: str, name: str) -> list[Entry]:
     Raises
     ------
     FileFormatError
-        If a line is no JSON, or all are blank.
+        If a line is no JSON, holds half a character, or all are blank.
     """
     lines = text.split("\n")
     entries = []
@@ -88,7 +90,7 @@ def parse_lines(text: str, name: str) -> list[Entry]:
         if not line.strip():
             continue
         try:
-            entries.append(Entry(number, json.loads(line)))
+            value = json.loads(line)
         except (ValueError, RecursionError) as error:
             reason = str(error)
             if isinstance(error, json.JSONDecodeError):
@@ -98,9 +100,39 @@ def parse_lines(text: str, name: str) -> list[Entry]:
                 f"{name}, line {number} is not JSON: {reason}.{cut} "
                 "Expected one whole sequence on each line."
             ) from error
+        _check_characters(line, value, f"{name}, line {number}")
+        entries.append(Entry(number, value))
     if not entries:
         raise FileFormatError(f"{name} is empty: it holds blank lines only.")
     return entries
+
+
+def _from_text(
+    lines: list[str],
+    name: str,
+    kinds: Kinds,
+    *,
+    unit: str,
+    ids: np.ndarray | None = None,
+    column: str = "token",
+) -> Sequences:
+    if resolve_kinds(kinds, [column])[0] not in {None, "categorical"}:
+        raise SchemaError(f"{name} holds strings, whose steps are categorical. Leave kinds= out.")
+    return text_sequences(lines, unit=unit, ids=ids, name=column)
+
+
+def _check_characters(line: str, value: Any, place: str) -> None:
+    """Raise ``FileFormatError`` where an escape is half a character, which no file can hold."""
+    if not SURROGATE.search(line):
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise FileFormatError(
+            f"{place} holds {half}, half of a pair that is one character. Give both halves, or "
+            "the character itself."
+        ) from error
 
 
 def _form(value: Any) -> str | None:
@@ -188,14 +220,14 @@ def _from_objects(
         columns = [key for key in entries[0].value if key != id_key]
     if not columns:
         raise SchemaError(f"{name}, line {entries[0].line} has no column beside the id.")
-    lengths = [_length(entry, name, id_key, columns) for entry in entries]
+    text = len(columns) == 1 and isinstance(entries[0].value.get(columns[0]), str)
+    lengths = [_length(entry, name, id_key, columns, str if text else list) for entry in entries]
     ids = None
     if id_key is not None:
         ids = check_ids([entry.value[id_key] for entry in entries], len(entries))
-    if len(columns) == 1 and isinstance(entries[0].value[columns[0]], str):
-        return text_sequences(
-            [entry.value[columns[0]] for entry in entries], unit=unit, ids=ids, name=columns[0]
-        )
+    if text:
+        lines = [entry.value[columns[0]] for entry in entries]
+        return _from_text(lines, name, kinds, unit=unit, ids=ids, column=columns[0])
     offsets = offsets_from_lengths(lengths)
     raws = [
         _objects([cell for entry in entries for cell in entry.value[column]]) for column in columns
@@ -214,8 +246,8 @@ def _id_key(first: dict[str, Any], asked: str | None, name: str) -> str | None:
     return asked or ("id" if "id" in first else None)
 
 
-def _length(entry: Entry, name: str, id_key: str | None, columns: Sequence[str]) -> int:
-    """Return the steps of an object, whose lists must be of one length."""
+def _length(entry: Entry, name: str, id_key: str | None, columns: Sequence[str], form: type) -> int:
+    """Return the steps of an object, whose lists must be of one length, or its lone string."""
     place = f"{name}, line {entry.line}"
     if id_key is not None and not isinstance(entry.value.get(id_key), str | int):
         raise SchemaError(f"{place}: the id {id_key!r} must be text or an integer.")
@@ -224,8 +256,9 @@ def _length(entry: Entry, name: str, id_key: str | None, columns: Sequence[str])
         if column not in entry.value:
             raise SchemaError(f"{place} lacks {column!r}. It has {', '.join(entry.value)}.")
         cells = entry.value[column]
-        if not isinstance(cells, list) and not (isinstance(cells, str) and len(columns) == 1):
-            raise FileFormatError(f"{place}: {column!r} must be a list, one entry a step.")
+        if not isinstance(cells, form):
+            wanted = "a list, one entry a step" if form is list else "a string, as before"
+            raise FileFormatError(f"{place}: {column!r} must be {wanted}.")
         _check_cells(cells, f"{place}, {column!r}")
         lengths[column] = len(cells)
     if len(set(lengths.values())) > 1:
