@@ -98,6 +98,13 @@ def test_integer_categories_are_labels():
     assert sequences.schema.columns[0].labels == (10, 30)
 
 
+def test_integer_labels_that_floats_cannot_tell_apart():
+    frame = {"id": [1, 1], "code": np.array([1, 2**53 + 1])}
+    match = r"Got 9007199254740993 at sequence 0 .*step 1, column 'code'\..* write them as text"
+    with pytest.raises(DataError, match=match):
+        Sequences.from_table(frame, id="id", kinds="categorical")
+
+
 def test_numbers_as_text():
     table = {"id": [1, 1], "x": ["1.5", None]}
     with pytest.warns(UserWarning, match="'x' holds numbers written as text") as caught:

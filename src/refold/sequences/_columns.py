@@ -23,6 +23,8 @@ UNKNOWN = "<unknown>"
 
 # Above this many labels their indices are no longer exact in float32.
 _EXACT_IN_FLOAT32 = 1 << 24
+# Above this integers are no longer exact in float64.
+_LARGEST_LABEL = (1 << 53) - 1
 
 
 def resolve_kinds(kinds: Kinds, names: Sequence[str]) -> list[Kind | None]:
@@ -221,6 +223,12 @@ def _encode_integers(
         raise DataError(
             f"Got {values[wrong[0]]:g} at {where(int(wrong[0]), name)}. A categorical column holds "
             "integers or text; make it numeric or mend the entry."
+        )
+    large = np.flatnonzero(np.abs(values) > _LARGEST_LABEL)
+    if len(large):
+        raise DataError(
+            f"Got {int(raw[large[0]])} at {where(int(large[0]), name)}. Integer labels beyond "
+            f"{_LARGEST_LABEL} run together; write them as text."
         )
     found, inverse = np.unique(values[observed], return_inverse=True)
     labels = tuple(int(label) for label in found)
