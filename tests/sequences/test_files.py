@@ -4,12 +4,13 @@ import io
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from refold.datasets import japanese_vowels, moving_ones, ramps
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Column, Schema, Sequences, read, write
+from refold.sequences import Column, Schema, Sequences, read, scan, write
 
 
 def mixed() -> Sequences:
@@ -147,6 +148,34 @@ def test_files_of_pandas(tmp_path):
         back = read(path, id="user", time="when", columns=["x"])
         assert back.ids.tolist() == ["u", "v"]
         np.testing.assert_array_equal(back[0], [[0.25], [0.5]])
+
+
+def test_the_index_of_a_sorted_frame_is_no_feature(tmp_path):
+    path = tmp_path / "sorted.parquet"
+    frame = pd.DataFrame({"id": [2, 3, 1], "time": [0, 0, 0], "x": [1.0, 2.0, 3.0]})
+    frame.sort_values("id").to_parquet(path)
+    assert pq.read_schema(path).names[-1] == "__index_level_0__"
+    assert read(path).schema.names == scan(path).schema.names == ("x",)
+    asked = read(path, columns=["__index_level_0__"])
+    assert asked.schema.names == ("__index_level_0__",)
+
+
+@pytest.mark.parametrize("empty", [0, 1, 2])
+def test_ids_too_large_for_int64_are_text(tmp_path, empty):
+    ids = pa.array([2**63, 5, 2**64 - 1], pa.uint64())
+    lengths = [int(i != empty) for i in range(3)]
+    cells = pa.array([None if i == empty else i for i in range(3)])
+    lists = [[1.0] * length for length in lengths]
+    pq.write_table(pa.table({"id": ids, "time": cells, "x": cells}), tmp_path / "long.parquet")
+    pq.write_table(pa.table({"id": ids, "x": lists}), tmp_path / "lists.parquet")
+    for path in (tmp_path / "long.parquet", tmp_path / "lists.parquet"):
+        for back in (read(path), scan(path)):
+            assert back.ids.tolist() == ["9223372036854775808", "5", "18446744073709551615"]
+            assert back.lengths.tolist() == lengths
+    plain = Sequences.from_list(lists, ids=ids.to_pylist())
+    assert plain.ids.tolist() == read(tmp_path / "lists.parquet").ids.tolist()
+    text = "".join(f'{{"id": {i}, "x": [1]}}\n' for i in ids.to_pylist())
+    assert read(io.BytesIO(text.encode()), format="jsonl").ids.tolist() == plain.ids.tolist()
 
 
 def test_lists_of_pandas(tmp_path):

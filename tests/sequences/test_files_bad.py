@@ -199,7 +199,17 @@ def test_an_archive_that_contradicts_itself():
         ({"id": [1], "x": [[1.0]], "t": [1]}, {"time": "t"}, "one row a sequence. Leave time="),
         ({"id": [1, 1], "time": [5, 5], "x": [1, 2]}, {}, "time '5' twice, in rows 0 and 1"),
         ({"id": [1, 1], "time": [6, 5], "x": [1, 2]}, {}, "time '5' in row 1, after '6' in row 0"),
+        (
+            {"id": [0, 1, 1], "time": [None, 6, 5], "x": [None, 1, 2]},
+            {},
+            "time '5' in row 2, after '6' in row 1",
+        ),
         ({"id": [1, 2, 1], "x": [1, 2, 3]}, {}, "rows of id 1 are not together: row 2"),
+        (
+            {"id": [[1], [1, 2]], "x": [[1], [2]]},
+            {},
+            "Column 'id' holds list.* Expected ids: integers",
+        ),
         ({"id": [1], "x": [float("inf")]}, {}, "infinite value at sequence 0 .id 1., step 0"),
         ({"id": [1], "x": [["a"]]}, {"kinds": "numeric"}, "text 'a' at sequence 0"),
         ({"id": [1], "x": [[1]], "y": [[1, 2]]}, {}, "has 1 steps in column 'x', but 2 in 'y'"),

@@ -149,8 +149,16 @@ def test_no_rows(tmp_path):
         ({"id": [1, 1], "time": [6, None], "x": [1, 2]}, {}, "row 1 has no time"),
         ({"id": [1, 1], "time": [6, None], "x": [1, None]}, {}, "row 1 has no time"),
         ({"id": [1, 1], "time": [None, 6], "x": [None, 1]}, {}, "row 0 has no time"),
-        ({"id": [1, 1], "time": ["6", "x"], "x": [1, 1]}, {}, "it holds text such as 'x'|'6'"),
-        ({"id": [1, 1], "time": ["6", "2020-01-01"], "x": [1, 1]}, {}, "numbers and dates|'6'"),
+        (
+            {"id": [1, 1], "time": ["6", "x"], "x": [1, 1]},
+            {},
+            "it holds text such as 'x', in row 1",
+        ),
+        (
+            {"id": [1, 1], "time": ["6", "2020-01-01"], "x": [1, 1]},
+            {},
+            "numbers and dates|'2020-01-01', in row 1",
+        ),
         ({"id": [1, 1], "time": [True, False], "x": [1, 1]}, {}, "it holds bool values"),
         ({"id": [1, 2, 1], "x": [1, 2, 3]}, {}, "rows of id 1 are not together: row 2"),
         ({"id": [3, 9], "x": [0, float("inf")]}, {}, "infinite value at row 1 .id 9., column 'x'"),

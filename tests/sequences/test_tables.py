@@ -149,7 +149,13 @@ def test_numbers_as_text():
             COLUMNS | {"when": ["noon", "2", "3", "4"]},
             {"id": "who", "time": "when"},
             DataError,
-            "cannot order the steps: it holds text such as 'noon'",
+            "cannot order the steps: it holds text such as 'noon', in row 0",
+        ),
+        (
+            COLUMNS | {"when": ["1", "2", "7", "x3"]},
+            {"id": "who", "time": "when"},
+            DataError,
+            "cannot order the steps: it holds text such as 'x3', in row 3. Expected all numbers",
         ),
         (
             COLUMNS | {"when": [True, False, True, False]},
@@ -194,6 +200,12 @@ def test_numbers_as_text():
         ({"id": [1], "x": [dt.date(2024, 1, 1)]}, {"id": "id"}, SchemaError, "'x' holds dates"),
         ({"id": [1], "x": [[1.0]]}, {"id": "id"}, SchemaError, "which is not a feature"),
         (
+            {"id": [[1], [1, 2]], "x": [1, 2]},
+            {"id": "id"},
+            SchemaError,
+            "'id' holds list.* Expected ids",
+        ),
+        (
             {"id": [7, 7], "x": [1.0, float("inf")]},
             {"id": "id"},
             DataError,
@@ -231,6 +243,9 @@ def test_ids_of_any_type():
     assert ids([2.0, 1.0]) == [2, 1]
     assert ids([2.5, 1.0]) == ["2.5", "1.0"]
     assert ids([1, "a"]) == ["1", "a"]
+    assert ids([2**63, 5]) == [str(2**63), "5"]
+    assert ids(np.array([2**64 - 1, 5], np.uint64)) == [str(2**64 - 1), "5"]
+    assert ids(np.array([7, 5], np.uint64)) == [7, 5]
     assert ids([dt.date(2024, 1, 1)] * 2) == ["2024-01-01"]
 
 

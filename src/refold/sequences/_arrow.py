@@ -15,6 +15,7 @@ from refold.sequences._arrow_columns import (
     metadata_of,
     open_table,
 )
+from refold.sequences._checks import check_ids
 from refold.sequences._columns import Kinds
 from refold.sequences._lists import parts_from_list
 from refold.sequences._parts import Parts, Places, offsets_from_lengths, sequence_name
@@ -35,7 +36,7 @@ def parts_from_arrow(
     opened = _open(table)
     if id is None and "id" in opened.columns and not has_lists(opened.columns["id"]):
         id = "id"  # noqa: A001
-    identity = None if id is None else opened.get(str(id), "id=").to_pylist()
+    identity = None if id is None else opened.ids(str(id)).to_pylist()
     if columns is None:
         names = tuple(name for name, column in opened.columns.items() if has_lists(column))
         names = names or _text_columns(opened, id)
@@ -56,7 +57,7 @@ def parts_from_arrow(
 def _from_lists(
     opened: OpenTable, names: Sequence[str], chosen: list[Any], identity: Any, kinds: Kinds
 ) -> Parts:
-    ids = None if identity is None else np.asarray(identity)
+    ids = None if identity is None else check_ids(identity, len(identity))
     lengths, raws, hints = [], [], []
     for name, column in zip(names, chosen, strict=True):
         if not has_lists(column) or is_nested(column):

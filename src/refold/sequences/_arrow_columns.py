@@ -36,6 +36,13 @@ class OpenTable(NamedTuple):
             )
         return self.columns[name]
 
+    def ids(self, name: str) -> Any:
+        """Return the column of ids, or say that it is not there or can be none."""
+        column = self.get(name, "id=")
+        if not isinstance(column, list):
+            check_id_type(column.type, name)
+        return column
+
     def known(self, names: Sequence[str]) -> tuple[dict[str, str], dict[str, tuple]]:
         """Return kinds and labels that were written beside the data."""
         columns = [] if self.schema is None else self.schema.columns
@@ -71,7 +78,7 @@ def open_table(table: Any) -> OpenTable:
     check_unique(arrow.column_names)
     columns = {name: _normal(arrow[i]) for i, name in enumerate(arrow.column_names)}
     metadata = arrow.schema.metadata or {}
-    return OpenTable(columns, _pandas_index(metadata), stored_schema(metadata))
+    return OpenTable(columns, pandas_index(metadata), stored_schema(metadata))
 
 
 def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
@@ -134,6 +141,17 @@ def ids_to_arrow(ids: np.ndarray) -> "pa.Array":
 def metadata_of(schema: Schema) -> dict[bytes, bytes]:
     """Return what is written beside the data so that reading restores the schema."""
     return {METADATA_KEY: json.dumps(schema.to_dict()).encode()}
+
+
+def check_id_type(type_: "pa.DataType", name: str) -> None:
+    """Raise ``SchemaError`` where a column cannot hold ids."""
+    import pyarrow as pa
+
+    if pa.types.is_nested(type_):
+        raise SchemaError(
+            f"Column {name!r} holds {type_}. Expected ids: integers or text; name the "
+            "column that holds them with id=."
+        )
 
 
 def is_text(type_: "pa.DataType") -> bool:
@@ -216,7 +234,8 @@ def _objects(column: Any) -> Any:
     return pa.chunked_array([array])
 
 
-def _pandas_index(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
+def pandas_index(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
+    """Return the columns that were the index of a pandas table."""
     described = json.loads(metadata.get(b"pandas", b"{}"))
     names = described.get("index_columns", ())
     return tuple(name for name in names if isinstance(name, str))

@@ -1,5 +1,6 @@
 """What must hold for the parts of a `Sequences`, each with its message."""
 
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -11,25 +12,37 @@ from refold.sequences._schema import Schema
 
 
 def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
-    """Return one integer or text a sequence, ``0`` to ``n - 1`` where none are given."""
+    """Return one integer or text a sequence, ``0`` to ``n - 1`` where none are given.
+
+    All are text where an integer is too large for int64, as hashes may be.
+    """
     if ids is None:
         return np.arange(num_sequences)
-    ids = np.asarray(ids)
+    given, ids = ids, np.asarray(ids)
     if ids.shape != (num_sequences,):
         raise DataError(
             f"ids must hold one entry a sequence, shape ({num_sequences},). Got {ids.shape}."
         )
-    if ids.dtype.kind in "iu":
+    if ids.dtype.kind == "i" or (ids.dtype.kind == "u" and ids.max(initial=0) < 1 << 63):
         return ids.astype(np.int64, copy=False)
     if ids.dtype.kind == "U":
         return ids
-    plain_ids = ids.tolist()
+    # What was given, since NumPy makes floats of integers some of which are too large.
+    plain_ids = np.asarray(given, dtype=object).tolist()
     for i, identity in enumerate(plain_ids):
         if is_missing(identity):
             raise DataError(f"Sequence {i} has no id. Give each one an integer or a text.")
-    if all(isinstance(identity, float) and identity.is_integer() for identity in plain_ids):
-        return ids.astype(np.int64)
+    if all(map(_is_whole, plain_ids)):
+        plain_ids = [int(identity) for identity in plain_ids]
+        if all(-(1 << 63) <= identity < 1 << 63 for identity in plain_ids):
+            return np.array(plain_ids, dtype=np.int64)
     return np.array([str(identity) for identity in plain_ids], dtype=str)
+
+
+def _is_whole(identity: Any) -> bool:
+    if isinstance(identity, Integral):
+        return not isinstance(identity, bool)
+    return isinstance(identity, Real) and float(identity).is_integer()
 
 
 def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from refold.errors import FileFormatError, SchemaError
+from refold.sequences._arrow_columns import check_id_type, pandas_index
 from refold.sequences._columns import Kinds
 from refold.sequences._long import from_long_table
+from refold.sequences._parts import PLAIN_ROWS, Rows
 from refold.sequences._sequences import Sequences
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ def from_file_table(
     time: str | None,
     columns: Sequence[str] | None,
     kinds: Kinds,
+    rows: Rows = PLAIN_ROWS,
 ) -> Sequences:
     """Read a table in the list layout if a chosen column holds lists, else in the long one.
 
@@ -49,7 +52,9 @@ def from_file_table(
     if layout.lists:
         return Sequences.from_arrow(table, id=layout.id, columns=features, kinds=kinds)
     identity = find_id(table.column_names, name, id)
-    return from_long_table(table, id=identity, time=layout.time, columns=features, kinds=kinds)
+    return from_long_table(
+        table, id=identity, time=layout.time, columns=features, kinds=kinds, rows=rows
+    )
 
 
 def find_layout(
@@ -65,18 +70,23 @@ def find_layout(
     Raises
     ------
     SchemaError
-        If a column is not there, or nothing tells the sequences of a long table apart.
+        If a column is not there, nothing tells the sequences of a long table apart, or the ids
+        are lists.
     """
     names = schema.names
     lists = [column for column in columns or names if column in names and _is_list(schema, column)]
     if lists:
         identity = _asked(id, "id", names, name)
+        if identity is not None:
+            check_id_type(schema.field(identity).type, identity)
         if time is not None:
             raise SchemaError(f"{name} has one row a sequence. Leave time= out.")
         features = _features(columns, lists, names, name)
         return TableLayout(lists=True, id=identity, time=None, features=features)
     identity, order = find_id(names, name, id), find_time(names, name, time)
-    others = [column for column in names if column not in {identity, order}]
+    check_id_type(schema.field(identity).type, identity)
+    used = {identity, order, *pandas_index(schema.metadata or {})}
+    others = [column for column in names if column not in used]
     features = _features(columns, others, names, name)
     return TableLayout(lists=False, id=identity, time=order, features=features)
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from refold.errors import DataError
 from refold.sequences._columns import Kinds
-from refold.sequences._parts import offsets_from_lengths
+from refold.sequences._parts import PLAIN_ROWS, Parts, Rows, offsets_from_lengths
 from refold.sequences._sequences import Sequences
+from refold.sequences._tables import first_rows, parts_from_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,14 +58,17 @@ def from_long_table(
     time: str | None,
     columns: Sequence[str],
     kinds: Kinds,
+    rows: Rows = PLAIN_ROWS,
 ) -> Sequences:
     """Convert a long table as `Sequences.from_table` does, and the marks of empty sequences."""
     marks = _marks(table, id, time, columns)
     if marks.all():
         return _all_empty(table, id, columns, kinds)
+    kept = np.flatnonzero(~marks)
     real = table.filter(~marks) if marks.any() else table
-    sequences = Sequences.from_table(real, id=id, time=time, columns=list(columns), kinds=kinds)
-    return _with_empty(sequences, table[id]) if marks.any() else sequences
+    real_rows = rows._replace(number=lambda row: rows.number(kept.item(row)))
+    parts = parts_from_table(real, id, time, list(columns), kinds, real_rows)
+    return _with_empty(parts, table[id], marks) if marks.any() else Sequences(*parts)
 
 
 def _marks(table: "pa.Table", id: str, time: str | None, columns: Sequence[str]) -> np.ndarray:  # noqa: A002
@@ -95,14 +99,9 @@ def _all_empty(
     return Sequences.from_arrow(empty, id=id, columns=list(columns), kinds=kinds)
 
 
-def _with_empty(sequences: Sequences, column: "pa.ChunkedArray") -> Sequences:
-    """Return the sequences with empty ones for the other ids, in the order of the file."""
-    ids = column.unique().to_pylist()
-    if sequences.ids.dtype.kind == "U":
-        ids = [str(identity) for identity in ids]
-    position = {identity: i for i, identity in enumerate(sequences.ids.tolist())}
-    places = np.array([position.get(identity, -1) for identity in ids])
-    real = sequences[places[places >= 0]]
+def _with_empty(parts: Parts, column: "pa.ChunkedArray", marks: np.ndarray) -> Sequences:
+    """Return the sequences with an empty one for each mark, in the order of the file."""
+    codes, ids = first_rows(column)
     lengths = np.zeros(len(ids), np.int64)
-    lengths[places >= 0] = real.lengths
-    return Sequences(real.values, offsets_from_lengths(lengths), np.array(ids), real.schema)
+    lengths[np.unique(codes[~marks])] = np.diff(parts.offsets)
+    return Sequences(parts.values, offsets_from_lengths(lengths), ids, parts.schema)

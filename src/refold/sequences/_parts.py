@@ -3,6 +3,7 @@
 The functions that convert data return `Parts` so that they need not know the class.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,20 @@ class Places(NamedTuple):
     def sequence(self, index: int) -> str:
         """Return ``sequence 3``, with its id where it has one of its own."""
         return sequence_name(index, None if self.ids is None else self.ids[index])
+
+
+class Rows(NamedTuple):
+    """Names rows of a table for messages: from 0, or as its file counts them."""
+
+    noun: str = "row"
+    number: Callable[[int], int | None] = int
+
+    def __call__(self, row: int) -> str:
+        """Return ``row 3``."""
+        return f"{self.noun} {self.number(row)}"
+
+
+PLAIN_ROWS = Rows()
 
 
 def sequence_name(index: int, identity: Any = None) -> str:

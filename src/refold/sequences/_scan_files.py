@@ -106,7 +106,8 @@ def open_files(
     """
     paths, root = find_files(path), Path(path)
     first = _footer(paths[0], root)[0]
-    layout = find_layout(first, str(paths[0]), id=id, time=time, columns=columns)
+    with naming(paths[0]):
+        layout = find_layout(first, str(paths[0]), id=id, time=time, columns=columns)
     files = ScannedFiles(root, paths, layout, first)
     for number, file in enumerate(paths):
         files.stamps.append(stamp_of(file))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from refold.errors import DataError, SchemaError
+from refold.errors import DataError
 from refold.sequences._arrow_columns import is_text, without_dictionary
 from refold.sequences._checks import check_ids
 
@@ -46,14 +46,7 @@ class RowIndex(NamedTuple):
 
 
 def check_has_ids(column: Any, name: str, first_row: int) -> None:
-    """Raise ``DataError`` where a row has no id, ``SchemaError`` where a column cannot hold ids."""
-    import pyarrow as pa
-
-    if pa.types.is_nested(column.type):
-        raise SchemaError(
-            f"Column {name!r} holds {column.type}. Expected ids: integers or text; name the "
-            "column that holds them with id=."
-        )
+    """Raise ``DataError`` where a row has no id."""
     missing = np.flatnonzero(column.is_null(nan_is_null=True).to_numpy())
     if len(missing):
         raise DataError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences._parts import offsets_from_lengths, plain
+from refold.sequences._parts import Rows, offsets_from_lengths, plain
 from refold.sequences._scan_files import ScannedFiles, naming
 from refold.sequences._scan_index import RowIndex, check_has_ids, ids_as_arrow, ids_as_numpy
 from refold.sequences._scan_reader import RowReader
@@ -147,7 +147,7 @@ class LongIndexer:
         column = table[self._time]
         missing = column.is_null(nan_is_null=True).to_numpy()
         if not missing.any():
-            return ~missing, self._sortable(column)
+            return ~missing, self._sortable(first, column, ~missing)
         marks = column.is_null().to_numpy()
         for name in self._files.layout.features:
             marks = marks & table[name].is_null().to_numpy()
@@ -155,13 +155,15 @@ class LongIndexer:
             raise self._no_time(first + wrong[0])
         all_times = np.zeros(num_rows, self._time_type or np.uint8)
         if not marks.all():
-            times = self._sortable(column.filter(~marks))
+            times = self._sortable(first, column.filter(~marks), ~marks)
             all_times = np.zeros(num_rows, times.dtype)
             all_times[~marks] = times
         return ~marks, all_times
 
-    def _sortable(self, column: Any) -> np.ndarray:
-        times = sortable(column, self._time or "")
+    def _sortable(self, first: int, column: Any, real: np.ndarray) -> np.ndarray:
+        """Return the times of those rows, from the first on, that are real."""
+        numbers = self._files.place(first)[1] + np.flatnonzero(real)
+        times = sortable(column, self._time or "", Rows(number=numbers.item))
         if self._time_type not in {None, times.dtype}:
             raise DataError(
                 f"Column {self._time!r} cannot order the steps: it holds numbers and dates, both "

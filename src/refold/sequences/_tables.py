@@ -1,5 +1,6 @@
 """Long tables, one row a step: grouped by id, in the order of time, and written back."""
 
+import contextlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from refold.sequences._arrow_columns import (
 )
 from refold.sequences._checks import check_ids
 from refold.sequences._columns import Kinds, encode_columns, is_missing, resolve_kinds
-from refold.sequences._parts import Parts, Places
+from refold.sequences._parts import PLAIN_ROWS, Parts, Places, Rows
 from refold.sequences._schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -33,17 +34,18 @@ def parts_from_table(
     time: str | None = None,
     columns: Sequence[str] | None = None,
     kinds: Kinds = None,
+    rows: Rows = PLAIN_ROWS,
 ) -> Parts:
     """Convert a long table; `Sequences.from_table` says how."""
     opened = open_table(table)
-    codes, ids = _number_ids(opened.get(str(id), "id="), str(id))
+    codes, ids = _number_ids(opened.ids(str(id)), str(id), rows)
     if not len(codes):
         raise DataError("The table has no rows. Expected one row a step.")
     if time is None:
-        _check_together(codes, ids)
+        _check_together(codes, ids, rows)
         order = np.arange(len(codes))
     else:
-        order = _order_by_time(codes, ids, opened.get(str(time), "time="), str(time))
+        order = _order_by_time(codes, ids, opened.get(str(time), "time="), str(time), rows)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))])
     names = _feature_names(opened, {str(id), *([] if time is None else [str(time)])}, columns)
     raws, hints = [], []
@@ -149,19 +151,20 @@ def _feature_names(
     return names
 
 
-def _number_ids(column: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+def _number_ids(column: Any, name: str, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Return the number of each row's id in the order of their first rows, and the ids."""
-    codes, numbers = _first_rows(column)
+    codes, numbers = first_rows(column)
     for code, value in enumerate(numbers):
         if is_missing(value):
             row = int(np.flatnonzero(codes == code)[0])
             raise DataError(
-                f"Row {row} has no id in column {name!r}. Every row needs one; fill or drop it."
+                f"{rows(row).capitalize()} has no id in column {name!r}. Every row needs one; "
+                "fill or drop it."
             )
     return codes, check_ids(numbers, len(numbers))
 
 
-def _first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
+def first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
     """Return each row's value as a number, and the values by number, in order of appearance."""
     import pyarrow as pa
 
@@ -178,33 +181,37 @@ def _first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
     return np.concatenate([np.zeros(0, dtype=np.int64), *codes]), values
 
 
-def _check_together(codes: np.ndarray, ids: np.ndarray) -> None:
+def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:
     back = np.flatnonzero(np.diff(codes) < 0)
     if len(back):
         row = int(back[0]) + 1
         raise DataError(
-            f"The rows of id {ids[codes[row]].item()!r} are not together: row {row} comes after "
-            f"those of {ids[codes[row - 1]].item()!r}. Sort the table, or name the column that "
-            "orders the steps with time=."
+            f"The rows of id {ids[codes[row]].item()!r} are not together: {rows(row)} comes "
+            f"after those of {ids[codes[row - 1]].item()!r}. Sort the table, or name the column "
+            "that orders the steps with time=."
         )
 
 
-def _order_by_time(codes: np.ndarray, ids: np.ndarray, column: Any, name: str) -> np.ndarray:
+def _order_by_time(
+    codes: np.ndarray, ids: np.ndarray, column: Any, name: str, rows: Rows
+) -> np.ndarray:
     """Return the rows by id, those of one id as they come, which must be the order of time."""
-    times = sortable(column, name)
+    times = sortable(column, name, rows)
     if same := _neighbours(np.lexsort((times, codes)), codes, times, np.equal):
         first, second = same
         raise DataError(
-            f"Id {ids[codes[first]].item()!r} has the time {str(column[first])!r} twice, in rows "
-            f"{first} and {second}. Each step needs its own time in column {name!r}."
+            f"Id {ids[codes[first]].item()!r} has the time {str(column[first])!r} twice, in "
+            f"{rows.noun}s {rows.number(first)} and {rows.number(second)}. Each step needs its own "
+            f"time in column {name!r}."
         )
     order = np.argsort(codes, kind="stable")
     if unsorted := _neighbours(order, codes, times, np.greater):
         before, row = unsorted
         how = ", as numbers or dates and not as text" if is_text(column.type) else ""
         raise DataError(
-            f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in row {row}, after "
-            f"{str(column[before])!r} in row {before}. Sort the table by column {name!r}{how}."
+            f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in {rows(row)}, "
+            f"after {str(column[before])!r} in {rows(before)}. Sort the table by column "
+            f"{name!r}{how}."
         )
     return order
 
@@ -219,7 +226,7 @@ def _neighbours(
     return order[at : at + 2].tolist()
 
 
-def sortable(column: Any, name: str) -> np.ndarray:
+def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
     """Return times as numbers."""
     import pyarrow as pa
 
@@ -228,9 +235,9 @@ def sortable(column: Any, name: str) -> np.ndarray:
         raise DataError(f"{wrong}: it mixes types. Expected numbers or dates.")
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-        raise DataError(f"{wrong}: row {row} has no time. Fill or drop it.")
+        raise DataError(f"{wrong}: {rows(row)} has no time. Fill or drop it.")
     if is_text(column.type):
-        column = _parse_text(column, wrong)
+        column = _parse_text(column, wrong, rows)
     if pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
         column = column.cast(pa.int32())
     elif pa.types.is_temporal(column.type):
@@ -242,21 +249,36 @@ def sortable(column: Any, name: str) -> np.ndarray:
     times = column.to_numpy()
     missing = np.flatnonzero(times != times)
     if len(missing):
-        raise DataError(f"{wrong}: row {missing[0]} has no time. Fill or drop it.")
+        raise DataError(f"{wrong}: {rows(missing[0])} has no time. Fill or drop it.")
     return times
 
 
-def _parse_text(column: Any, wrong: str) -> Any:
+def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
     import pyarrow as pa
 
-    for type_ in (pa.float64(), pa.timestamp("ns")):
+    types = pa.float64(), pa.timestamp("ns")
+    for type_ in types:
         try:
             return column.cast(type_)
         except pa.ArrowInvalid:
             continue
+    # The first that is not as those before it are.
+    row = max(_num_parsed(column, type_) for type_ in types)
     raise DataError(
-        f"{wrong}: it holds text such as {column[0].as_py()!r}. Expected numbers or dates."
+        f"{wrong}: it holds text such as {column[row].as_py()!r}, in {rows(row)}. Expected all "
+        "numbers or all dates."
     )
+
+
+def _num_parsed(column: Any, type_: Any) -> int:
+    """Return how many texts, from the first on, can be read as a type that not all are of."""
+    import pyarrow as pa
+
+    row = 0
+    with contextlib.suppress(pa.ArrowInvalid):
+        for row, text in enumerate(column):  # noqa: B007
+            text.cast(type_)
+    return row
 
 
 def _is_number(label: Any) -> bool:
