@@ -33,6 +33,8 @@ def test_csv_marks_an_empty_sequence():
     back = read_text("id,time,x,y\na,0,1,u\nb,,,\nc,0,2,v\n", "csv")
     assert back.ids.tolist() == ["a", "b", "c"]
     assert back.lengths.tolist() == [1, 0, 1]
+    # Without times, nothing says that the row is no step.
+    assert read_text("id,x\na,1\nb,\n", "csv").lengths.tolist() == [1, 1]
 
 
 def test_csv_labels_with_line_breaks_and_quotes():
@@ -46,6 +48,37 @@ def test_csv_kinds():
     assert kinds == ["binary", "binary", "numeric"]
     back = read_text(text, "csv", columns=["c"], kinds="categorical")
     assert back.schema.columns[0].labels == (3, 4)
+
+
+def test_csv_labels_stay_as_they_are_written():
+    text = "id,zip,code,on,key\n1,007,1,true,1\n1,7,NA,false,12345678901234567\n1,,2.0,true,\n"
+    back = read_text(text, "csv", kinds="categorical")
+    labels = [column.labels for column in back.schema.columns]
+    assert labels == [("007", "7"), (1, 2), ("false", "true"), ("1", "12345678901234567")]
+
+
+def test_csv_words_for_missing_are_labels_and_ids():
+    back = read_text("id,x\nNA,null\nnull,NA\nN/A,b\n", "csv")
+    assert back.ids.tolist() == ["NA", "null", "N/A"]
+    assert back.schema.columns[0].labels == ("NA", "b", "null")
+
+
+def test_csv_numbers_with_a_plus_or_words_for_missing():
+    text = 'id,time,x,y,on\n1,0,-0.3,1,TRUE\n1,1,+1.5,NA,NA\n1,2,nan, 3,FALSE\n2,NA,,"",\n'
+    back = read_text(text, "csv")
+    assert back.lengths.tolist() == [3, 0]
+    assert [column.kind for column in back.schema.columns] == ["numeric", "numeric", "binary"]
+    nan = np.nan
+    np.testing.assert_array_equal(back[0], [[-0.3, 1, 1], [1.5, nan, nan], [nan, 3, 0]])
+    with pytest.raises(SchemaError, match="'x' holds dates"):
+        read_text("id,x\n1,2024-01-01\n1,NA\n", "csv")
+
+
+def test_csv_labels_go_under_a_schema_whatever_the_file_holds():
+    text = "id,code,on\n1,1,true\n1,2,maybe\n1,N5,false\n"
+    fitted = read_text(text, "csv", kinds={"code": "categorical"}).schema
+    aligned = read_text("id,code,on\n1,2,false\n1,1,true\n", "csv").align(fitted)
+    assert aligned.values.tolist() == [[1, 0], [0, 2]]
 
 
 def test_csv_times_may_be_dates():
@@ -71,15 +104,16 @@ def test_csv_times_may_be_dates():
         ("id,x\n1,2\n", {"time": "when"}, "has no time column 'when'"),
         ("id,x\n1,2\n", {"columns": ["x", "y"]}, "has no column 'y'"),
         ("id,x\n1,2\n", {"kinds": {"y": "binary"}}, "kinds names the column 'y'"),
-        ("id,time,x\n1,0,1\n1,,1\n", {}, "row 1 has no time"),
-        ("id,time,x\n1,10,1\n1,9,1\n", {}, "Id 1 has the time '9' in row 1, after '10' in row 0"),
+        ("id,time,x\n1,0,1\n1,,1\n", {}, "line 3 has no time"),
+        ("id,time,x\n1,10,1\n1,9,1\n", {}, "Id 1 has the time '9' in line 3, after '10' in line 2"),
         (
             "id,time,x\n1,2024-01-02,1\n1,2024-01-01,1\n",
             {},
-            "the time '2024-01-01' in row 1, after '2024-01-02' in row 0. Sort the table",
+            "the time '2024-01-01' in line 3, after '2024-01-02' in line 2. Sort the table",
         ),
-        ("id,time,x\n1,0,1\n1,0,1\n", {}, "Id 1 has the time '0' twice, in rows 0 and 1"),
-        ("id,x\n1,1\n,1\n", {}, "Row 1 has no id"),
+        ("id,time,x\n1,0,1\n1,0,1\n", {}, "Id 1 has the time '0' twice, in lines 2 and 3"),
+        ("id,x\n1,1\n,1\n", {}, "Line 3 has no id"),
+        ("id,time,x\na,,\n\nb,1,1\nb,0,1\n", {}, "the time '0' in line 5, after '1' in line 4"),
         ("id,x\n1,inf\n", {}, "infinite value at sequence 0"),
         (b"id,x\n1,a\n1,\xe9\n", {}, "line 3: byte 0xe9 is not UTF-8"),
     ],

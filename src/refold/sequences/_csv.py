@@ -3,8 +3,10 @@
 import contextlib
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from refold.sequences._access import decode_utf8
 from refold.sequences._columns import Kinds, resolve_kinds
 from refold.sequences._file_tables import find_id, find_time, from_file_table
 from refold.sequences._long import to_long_table
+from refold.sequences._parts import Rows
+from refold.sequences._schema import Kind
 from refold.sequences._sequences import Sequences
 
 if TYPE_CHECKING:
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["read_csv", "write_csv"]
 
 INTEGER = r"^(0|-?[1-9]\d{0,17})$"
+# A label that is an integer; pandas writes 1.0 where another is missing.
+LABEL = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 
 
@@ -57,9 +63,16 @@ def read_csv(
     text = decode_utf8(data, name)
     header = _header(text, name)
     identity, order = find_id(header, name, id), find_time(header, name, time)
+    if columns is None:
+        columns = [column for column in header if column not in {identity, order}]
+    asked: dict[str, Kind | None] = {}
+    if set(columns) <= set(header):  # else the layout says which is not there
+        asked = dict(zip(columns, resolve_kinds(kinds, columns), strict=True))
+    labels = [column for column, kind in asked.items() if kind == "categorical"]
     convert = arrow_csv.ConvertOptions(
-        # As text first, since 007 and 7 are different ids.
-        column_types={identity: pa.string()},
+        # As text first, since 007 and 7 are different ids and labels, and NA may be one.
+        column_types=dict.fromkeys([identity, *labels], pa.string()),
+        null_values=[""],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
@@ -72,14 +85,20 @@ def read_csv(
     except pa.ArrowException as error:
         _raise_ragged(text, header, name)
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
-    table = _settle_ids(table, identity)
-    if columns is None:
-        columns = [column for column in header if column not in {identity, order}]
-    chosen = [column for column in columns if column in header]
-    if chosen == list(columns):
-        for column, kind in zip(columns, resolve_kinds(kinds, columns), strict=True):
-            table = _settle_column(table, column, kind, text, name)
-    return from_file_table(table, name, id=identity, time=order, columns=columns, kinds=kinds)
+    table = _settle(table, identity, _settle_ids)
+    if order is not None:
+        table = _settle(table, order, _without_words)
+    for column, kind in asked.items():
+        table = _settle(table, column, partial(_settle_column, column, kind, text, name))
+    return from_file_table(
+        table,
+        name,
+        id=identity,
+        time=order,
+        columns=columns,
+        kinds=kinds,
+        rows=Rows("line", partial(_line, text)),
+    )
 
 
 def _header(text: str, name: str) -> list[str]:
@@ -120,40 +139,74 @@ def _raise_ragged(text: str, header: list[str], name: str) -> None:
             )
 
 
-def _settle_ids(table: "pa.Table", column: str) -> "pa.Table":
+def _line(text: str, row: int) -> int | None:
+    """Return the line number of a row below the header."""
+    return next(islice((line for _, line in _rows(text)), row, None), None)
+
+
+def _settle(table: "pa.Table", column: str, how: Callable[[Any], Any]) -> "pa.Table":
+    return table.set_column(table.column_names.index(column), column, how(table[column]))
+
+
+def _settle_ids(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
     """Make integers of the ids where that loses nothing."""
     import pyarrow as pa
 
-    ids = table[column]
-    if _matches(ids, INTEGER).all():
-        ids = ids.cast(pa.int64())
-    return table.set_column(table.column_names.index(column), column, ids)
+    return cells.cast(pa.int64()) if _matches(cells, INTEGER).all() else cells
 
 
 def _settle_column(
-    table: "pa.Table", column: str, kind: str | None, text: str, name: str
-) -> "pa.Table":
-    """Make an empty column numeric, and refuse text among numbers."""
+    column: str, kind: Kind | None, text: str, name: str, cells: "pa.ChunkedArray"
+) -> "pa.ChunkedArray":
+    """Make a column what it is apart from its missing entries, and refuse text among numbers."""
     import pyarrow as pa
 
-    cells = table[column]
     if pa.types.is_null(cells.type):
-        cells = cells.cast(pa.float64())
-        return table.set_column(table.column_names.index(column), column, cells)
-    if kind == "categorical" or not pa.types.is_string(cells.type):
-        return table
-    numbers = _matches(cells, NUMBER)
+        return cells.cast(pa.float64())
+    if not pa.types.is_string(cells.type):
+        return cells
+    present = _without_words(cells)
+    missing = present.is_null().to_numpy()
+    if kind == "categorical":
+        integers = _matches(present, LABEL)
+        return _floats(present) if integers.any() and (integers | missing).all() else cells
+    numbers = _matches(present, NUMBER)
+    if (numbers | missing).all():
+        return _floats(present)
+    for type_ in (pa.bool_(), pa.timestamp("ns")):
+        with contextlib.suppress(pa.ArrowInvalid):
+            return present.cast(type_)
     count = int(numbers.sum())
-    if kind is None and 2 * count <= len(cells) - cells.null_count:
-        return table
-    row = int(np.argmin(numbers | cells.is_null().to_numpy()))
-    line = next((line for i, (_, line) in enumerate(_rows(text)) if i == row), None)
+    if kind is None and 2 * count <= len(cells) - int(missing.sum()):
+        return cells
+    row = int(np.argmin(numbers | missing))
     others = f", but {count} of the {len(cells)} entries are" if kind is None else ""
     raise FileFormatError(
-        f"{name}, line {line}, column {column!r}: {cells[row].as_py()!r} is no number{others}. "
-        "Mend it, or leave it empty if it is missing; if the column holds labels, "
+        f"{name}, line {_line(text, row)}, column {column!r}: {cells[row].as_py()!r} is no "
+        f"number{others}. Mend it, or leave it empty if it is missing; if the column holds labels, "
         f"pass kinds={{{column!r}: 'categorical'}}."
     )
+
+
+def _without_words(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Return text with nothing in place of NA, null and what else Arrow takes for missing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow_csv
+
+    if not pa.types.is_string(cells.type):
+        return cells
+    words = pa.array(arrow_csv.ConvertOptions().null_values)
+    stand_in = pc.call_function("is_in", [cells], pc.SetLookupOptions(value_set=words))
+    return pc.call_function("if_else", [stand_in, pa.scalar(None, pa.string()), cells])
+
+
+def _floats(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Return text as numbers; not every version of Arrow knows those with a plus in front."""
+    import pyarrow as pa
+
+    numbers = [None if cell is None else float(cell) for cell in cells.to_pylist()]
+    return pa.chunked_array([pa.array(numbers, pa.float64())])
 
 
 def _matches(cells: "pa.ChunkedArray", pattern: str) -> np.ndarray:
