@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from refold.cli._io import CODE_FORMATS, DATA_FORMATS, plan_output, readable
+from refold.cli._io import CODE_FORMATS, DATA_FORMATS, format_among, plan_output, readable
 from refold.errors import DataError, ParameterError
 
 
@@ -67,8 +67,9 @@ def test_an_unknown_format_of_a_stream_is_refused():
         pass
 
 
-def test_a_file_of_any_name_is_read_in_the_format_asked_for(tmp_path):
-    source = tmp_path / "readings.log"
+@pytest.mark.parametrize("name", ["readings.log", "readings.txt", "readings.html"])
+def test_a_file_of_any_name_is_read_in_the_format_asked_for(tmp_path, name):
+    source = tmp_path / name
     source.write_text("id,x\n", encoding="utf-8")
     with readable(str(source), format_name="csv", formats=DATA_FORMATS) as path:
         assert path.suffix == ".csv"
@@ -83,3 +84,26 @@ def test_messages_name_what_the_user_named(tmp_path):
         readable(str(source), format_name="csv", formats=DATA_FORMATS) as path,
     ):
         raise DataError(f"{path}: no good")
+
+
+def test_a_missing_file_is_the_one_that_the_user_named(tmp_path):
+    source = str(tmp_path / "codes.txt")
+    with (
+        pytest.raises(FileNotFoundError, match=r"codes\.txt"),
+        readable(source, format_name="csv", formats=CODE_FORMATS) as path,
+    ):
+        path.stat()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("a.txt", None), ["csv"]),
+        (("a.txt", "b.log"), ["csv", "csv"]),
+        (("-", "b.txt"), ["csv", None]),
+        (("a.log", "-"), ["csv", "csv"]),
+    ],
+)
+def test_beside_standard_input_a_telling_name_counts(names, expected):
+    found = [format_among(names, name, "csv") for name in names if name is not None]
+    assert found == expected

@@ -47,6 +47,14 @@ def test_a_label_of_the_file_of_the_sequences(folder, capsys, name):
     assert "2 labels, 5 folds; the most frequent label alone gets 50.0 %" in shown.err
 
 
+def test_a_label_of_a_file_whose_name_does_not_say_what_it_is(folder, tmp_path, capsys):
+    for name in ("readings.log", "readings.txt"):
+        (tmp_path / name).write_bytes((folder / "long.csv").read_bytes())
+        given = [str(folder / "model.refold"), str(tmp_path / name), "--label", "kind"]
+        assert main(["probe", *given, "--format", "csv", "-q", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["Refold"]["accuracy"] == 1.0
+
+
 def test_a_label_of_a_ts_file(folder, capsys):
     given = [str(folder / "model.refold"), str(folder / "cases.ts"), "-q", "--json", "--label"]
     assert main(["probe", *given, "label"]) == 0

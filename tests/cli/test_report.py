@@ -58,6 +58,9 @@ def test_columns_that_the_model_does_not_know_are_left_out(folder, tmp_path):
     page = str(tmp_path / "page.html")
     given = [str(folder / "model.refold"), str(tmp_path / "rows.csv"), "-q", "-o", page]
     assert main(["report", *given, "--label", "kind"]) == 0
+    (tmp_path / "rows.csv").rename(tmp_path / "rows.txt")
+    given[1] = str(tmp_path / "rows.txt")
+    given += ["--format", "csv"]
     assert main(["report", *given, "--label", "flow"]) == 0  # a column of the model is one, too
     assert "Colours are of flow." in (tmp_path / "page.html").read_text(encoding="utf-8")
 

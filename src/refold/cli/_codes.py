@@ -137,7 +137,7 @@ def _plan(
 ) -> Output:
     if inputs == ("-", "-"):
         raise ParameterError("Only one input can be standard input. Name a file for the other.")
-    if output_format is None and "-" not in inputs:
+    if output_format is None and "-" not in inputs and input_format in formats:
         output_format = input_format
     return plan_output(output, format_name=output_format, formats=formats, default="jsonl")
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import remark
-from refold.cli._io import TABLE_FORMATS, Output, plan_output
+from refold.cli._io import TABLE_FORMATS, Output, format_among, plan_output
 from refold.cli._models import load_model, opened, whole
 from refold.cli._options import (
     Columns,
@@ -84,10 +84,12 @@ def detect(
 
     loaded = load_model(model)
     if normal is not None:
-        with opened(loaded, normal, dict(options), input_format) as source:
+        given_format = format_among((data, normal), normal, input_format)
+        with opened(loaded, normal, dict(options), given_format) as source:
             given = whole(source, normal)
             loaded.calibrate(_windows(given, window, stride).sequences if window else given)
-    with opened(loaded, data, dict(options), input_format) as source:
+    data_format = format_among((data, normal), data, input_format)
+    with opened(loaded, data, dict(options), data_format) as source:
         series = whole(source, data)
     cut = _windows(series, window, stride) if window else None
     found = loaded.detect(series if cut is None else cut.sequences, alpha=alpha)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import remark
-from refold.cli._io import TABLE_FORMATS, Output, plan_output
+from refold.cli._io import TABLE_FORMATS, Output, format_among, plan_output
 from refold.cli._models import load_model, opened, whole
 from refold.cli._options import (
     Columns,
@@ -106,9 +106,11 @@ def forecast(
     loaded = load_model(model)
     loaded.verbose = 0 if quiet else 1
     if normal is not None:
-        with opened(loaded, normal, dict(options), input_format) as source:
+        given_format = format_among((data, normal), normal, input_format)
+        with opened(loaded, normal, dict(options), given_format) as source:
             loaded.calibrate(whole(source, normal))
-    with opened(loaded, data, dict(options), input_format) as source:
+    data_format = format_among((data, normal), data, input_format)
+    with opened(loaded, data, dict(options), data_format) as source:
         series = whole(source, data)
     if evaluate:
         errors = loaded.forecast_errors(series, steps, season=season, context=context)

@@ -7,7 +7,7 @@ hour of training, not after. What goes to a stream is made whole first and copie
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ __all__ = [
     "PICTURE_FORMATS",
     "TABLE_FORMATS",
     "Output",
+    "format_among",
     "format_of",
     "plan_output",
     "readable",
@@ -111,18 +112,20 @@ def plan_output(
 def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) -> Iterator[Path]:
     """Give the path of an input, under a name that says its format.
 
-    Standard input is copied to a temporary file first; a file whose name says nothing gets a
-    link. Messages about either speak of what the user named.
+    Standard input is copied to a temporary file first; a file that is to be read in another format
+    than its name says, or whose name says nothing, gets a link. Messages about either speak of what
+    the user named.
     """
     shown = "standard input" if name == STREAM else name
-    if name != STREAM and (format_name is None or format_of(Path(name)) is not None):
+    chosen = None if format_name is None else _known(format_name, formats)
+    if name != STREAM and chosen in {None, format_of(Path(name))}:
         yield Path(name)
         return
-    if format_name is None and len(formats) > 1:
+    if chosen is None and len(formats) > 1:
         raise ParameterError(
             f"Standard input has no name that tells its format. Add --format {'|'.join(formats)}."
         )
-    chosen = _known(format_name or next(iter(formats)), formats)
+    chosen = chosen or next(iter(formats))
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         stand_in = Path(folder) / f"input.{chosen}"
         if name == STREAM:
@@ -135,6 +138,20 @@ def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) ->
         except RefoldError as error:
             text = str(error).replace(repr(str(stand_in)), shown)
             raise type(error)(text.replace(str(stand_in), shown)) from error
+        except OSError as error:
+            if str(error.filename) == str(stand_in):
+                error.filename = shown
+            raise
+
+
+def format_among(names: Sequence[str | None], name: str, format_name: str | None) -> str | None:
+    """Return the format to read one of several inputs in.
+
+    The one asked for is that of standard input if this is one of them: others are then what their
+    names say, if they say something.
+    """
+    told = format_of(Path(name)) in DATA_FORMATS
+    return None if STREAM in names and told else format_name
 
 
 def format_of(path: Path) -> str | None:

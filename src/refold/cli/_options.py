@@ -34,7 +34,7 @@ Quiet = Annotated[
 ]
 InputFormat = Annotated[
     str | None,
-    typer.Option("--format", metavar="FORMAT", help="Format of what has no telling name, as of -."),
+    typer.Option("--format", metavar="FORMAT", help="Format of the input, whatever its name."),
 ]
 OutputFormat = Annotated[
     str | None,

@@ -1,12 +1,12 @@
 """``refold probe``: how much of a label the codes keep, beside PCA's."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from refold.cli._errors import remark
+from refold.cli._io import DATA_FORMATS, readable
 from refold.cli._labels import leave_out
 from refold.cli._models import load_model, opened, whole
 from refold.cli._options import (
@@ -56,13 +56,14 @@ def probe(
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
     loaded = load_model(model)
     loaded.verbose = 0 if quiet else 1
-    if labels is None:
-        leave_out(label, Path(data), options, loaded.schema_.names)
     from refold.sequences import read_labels
 
-    with opened(loaded, data, options, input_format) as source:
-        sequences = whole(source, data)
-    found = read_labels(labels or data, label, sequences, id=id_column)
+    with readable(data, format_name=input_format, formats=DATA_FORMATS) as path:
+        if labels is None:
+            leave_out(label, path, options, loaded.schema_.names)
+        with opened(loaded, str(path), options, None) as source:
+            sequences = whole(source, data)
+        found = read_labels(labels or path, label, sequences, id=id_column)
     from refold.evaluation import PCABaseline, probe
 
     codes = loaded.encode(sequences)

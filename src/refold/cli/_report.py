@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from refold.cli._errors import remark
-from refold.cli._io import PAGE_FORMATS, Output, plan_output
+from refold.cli._io import (
+    DATA_FORMATS,
+    PAGE_FORMATS,
+    Output,
+    format_among,
+    plan_output,
+    readable,
+)
 from refold.cli._labels import leave_out
 from refold.cli._models import load_model, opened
 from refold.cli._options import (
@@ -87,17 +94,22 @@ def report(
 
     with contextlib.ExitStack() as files:
 
-        def sequences(name: str) -> Any:
+        def named(name: str) -> Path:
+            given = format_among((data, train), name, input_format)
+            return files.enter_context(readable(name, format_name=given, formats=DATA_FORMATS))
+
+        def sequences(path: Path) -> Any:
             chosen = dict(options)
             if label is not None and labels is None:
-                leave_out(label, Path(name), chosen, loaded.schema_.names)
-            return files.enter_context(opened(loaded, name, chosen, input_format))
+                leave_out(label, path, chosen, loaded.schema_.names)
+            return files.enter_context(opened(loaded, str(path), chosen, None))
 
-        source = sequences(data)
+        file = named(data)
+        source = sequences(file)
         found = None
         if label is not None:
-            found = read_labels(labels or data, label, source, id=id_column)
-        fitted_on = None if train is None else sequences(train)
+            found = read_labels(labels or file, label, source, id=id_column)
+        fitted_on = None if train is None else sequences(named(train))
         shown = "standard input" if data == "-" else Path(data).name
         with target.writing() as path:
             result = write_report(
