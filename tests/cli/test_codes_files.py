@@ -10,6 +10,7 @@ from refold.cli._codes_write import write_codes as write_blocks
 from refold.errors import FileFormatError
 
 FORMATS = ["parquet", "csv", "jsonl", "npy"]
+ZEROS = np.array(["0001", "01", "1", "7", "-0"])
 
 
 def write_codes(path, codes, ids):
@@ -22,7 +23,7 @@ def codes():
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@pytest.mark.parametrize("ids", [np.arange(5) + 7, np.array(["a", "b", "c", "d é", "e,"])])
+@pytest.mark.parametrize("ids", [np.arange(5) + 7, np.array(["a", "b", "c", "d é", "e,"]), ZEROS])
 def test_codes_come_back_to_the_bit(tmp_path, codes, suffix, ids):
     path = tmp_path / f"codes.{suffix}"
     write_codes(path, codes, ids)
@@ -85,6 +86,7 @@ def bad_files(folder):
     (folder / "list.jsonl").write_text("[1, 2]\n", encoding="utf-8")
     (folder / "cut.jsonl").write_text('{"id": 1, "code": [1.0, 2', encoding="utf-8")
     (folder / "ragged.jsonl").write_text('{"code": [1]}\n{"code": [1, 2]}\n', encoding="utf-8")
+    (folder / "blank.jsonl").write_text('\n{"code": [1]}\n\n{"code": [1, 2]}\n', encoding="utf-8")
     (folder / "words.jsonl").write_text('{"code": ["a"]}\n', encoding="utf-8")
     (folder / "codes.txt").write_text("1 2 3", encoding="utf-8")
 
@@ -107,6 +109,7 @@ def bad_files(folder):
         ("list.jsonl", "line 1: "),
         ("cut.jsonl", "line 1: "),
         ("ragged.jsonl", "line 2: the code has 2 numbers, those before it have 1"),
+        ("blank.jsonl", "line 4: the code has 2 numbers"),
         ("words.jsonl", "line 1: the code is no list of numbers"),
         ("codes.txt", r"kept in .parquet, .csv, .jsonl or .npy files"),
     ],

@@ -6,6 +6,7 @@ is the array alone, its ids 0, 1 and so on.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["read_codes"]
+
+INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as in CSV files of sequences: 007 stays text
 
 
 def read_codes(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
@@ -80,7 +83,9 @@ def _read_csv(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
 
     try:
         with path.open("rb") as stream:
-            table = csv.read_csv(stream)
+            # as text first, since 007 and 7 are different ids
+            convert = csv.ConvertOptions(column_types={"id": pa.string()})
+            table = csv.read_csv(stream, convert_options=convert)
     except pa.ArrowException as error:
         raise FileFormatError(f"{str(path)!r} is not a CSV file ({_first_line(error)}).") from error
     names = [f"code{i}" for i in range(len(table.column_names))]
@@ -103,7 +108,7 @@ def _read_csv(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
 def _read_jsonl(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
     import numpy as np
 
-    rows, ids = [], []
+    rows, ids, lines = [], [], []
     with path.open(encoding="utf-8", errors="replace") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
@@ -112,12 +117,13 @@ def _read_jsonl(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
                 record = json.loads(line)
                 rows.append(record["code"])
                 ids.append(record.get("id", len(ids)))
+                lines.append(number)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise FileFormatError(
                     f'{str(path)!r}, line {number}: {{"id": ..., "code": [...]}} was expected. '
                     f"Got {line.strip()[:40]!r}."
                 ) from error
-    return _stack(path, rows), np.array(ids)
+    return _stack(path, rows, lines), np.array(ids)
 
 
 def _read_npy(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
@@ -139,11 +145,11 @@ def _read_npy(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
     return codes, np.arange(len(codes))
 
 
-def _stack(path: Path, rows: list[Any]) -> "np.ndarray":
+def _stack(path: Path, rows: list[Any], lines: list[int]) -> "np.ndarray":
     import numpy as np
 
     width = None
-    for number, row in enumerate(rows, start=1):
+    for number, row in zip(lines, rows, strict=True):
         if not isinstance(row, list) or not all(isinstance(value, int | float) for value in row):
             raise FileFormatError(f"{str(path)!r}, line {number}: the code is no list of numbers.")
         width = len(row) if width is None else width
@@ -160,7 +166,8 @@ def _ids(table: "pa.Table") -> "np.ndarray":
 
     if "id" not in table.column_names:
         return np.arange(table.num_rows)
-    return np.array(table.column("id").to_pylist())
+    ids = table.column("id").to_pylist()
+    return np.array([int(one) for one in ids] if all(map(INTEGER.fullmatch, ids)) else ids)
 
 
 def _listing(names: list[str]) -> str:
