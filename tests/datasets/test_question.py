@@ -50,3 +50,10 @@ def test_a_number_that_is_none_is_refused(n):
         moving_ones(n)
     with pytest.raises(ParameterError, match="n must be an integer of at least 1"):
         question_array(n)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None])
+def test_a_seed_that_is_none_is_refused(seed):
+    for draw in (moving_ones, question_array):
+        with pytest.raises(ParameterError, match="seed must be an integer of at least 0"):
+            draw(5, seed=seed)

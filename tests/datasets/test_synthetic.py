@@ -55,3 +55,9 @@ def test_noise_has_the_deviation_asked_for():
 def test_noise_must_be_a_deviation(noise):
     with pytest.raises(ParameterError, match="noise must be a number of at least 0"):
         noisy_sines(3, noise=noise)
+
+
+@pytest.mark.parametrize("draw", [noisy_sines, random_one_hot])
+def test_a_negative_seed_is_refused(draw):
+    with pytest.raises(ParameterError, match=r"seed must be an integer of at least 0\. Got -1"):
+        draw(5, seed=-1)

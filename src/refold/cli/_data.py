@@ -34,7 +34,7 @@ def data(
         int | None, typer.Option("-n", metavar="N", help="How many sequences.")
     ] = None,
     seed: Annotated[
-        int, typer.Option("--seed", metavar="N", help="Another seed draws other sequences.")
+        int, typer.Option("--seed", min=0, metavar="N", help="Another seed draws other sequences.")
     ] = 0,
     output_format: Annotated[
         str | None,

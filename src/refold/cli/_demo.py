@@ -89,7 +89,9 @@ def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for what is made.")
     ] = Path("demo"),
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of data and models.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, metavar="N", help="Seed of data and models.")
+    ] = 0,
     max_epochs: Annotated[
         int | None, typer.Option(metavar="N", help="Most epochs to train, for a quick look.")
     ] = None,

@@ -28,7 +28,7 @@ WINDOWS = "Windows"
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="File with the sequences, or -.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="File that `refold fit` wrote, or -.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Makes the result repeatable.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Makes the result repeatable.")]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no summary on standard error.")
 ]

@@ -37,7 +37,9 @@ def probe(
         typer.Option(metavar="FILE", help=r"Where that column is. \[default: DATA]"),
     ] = None,
     folds: Annotated[int, typer.Option(min=2, metavar="N", help="Of the cross-validation.")] = 5,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Draws the folds.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Draws the folds.")
+    ] = 0,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,

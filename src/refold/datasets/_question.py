@@ -32,7 +32,7 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     Raises
     ------
     ParameterError
-        If ``n`` is no positive integer.
+        If ``n`` is no positive integer, or ``seed`` is negative.
 
     Examples
     --------
@@ -41,6 +41,7 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
     (100, 0, 10)
     """
+    check_size("seed", seed, least=0)
     lengths = draw_lengths(np.random.default_rng(seed), n=n, min_steps=0, max_steps=MAX_STEPS)
     values = np.concatenate([moving_one(length, features=8) for length in lengths])
     return Sequences(values, offsets_of(lengths), schema=binary_schema(8))
@@ -75,7 +76,7 @@ def question_array(
     Raises
     ------
     ParameterError
-        If a size is no positive integer.
+        If a size is no positive integer, or ``seed`` is negative.
 
     Examples
     --------
@@ -85,6 +86,7 @@ def question_array(
     ((1200, 10, 5), (1200,))
     """
     check_size("features", features)
+    check_size("seed", seed, least=0)
     lengths = draw_lengths(np.random.default_rng(seed), n=n, min_steps=0, max_steps=steps)
     x = np.zeros((n, steps, features), np.float32)
     for row, length in zip(x, lengths, strict=True):

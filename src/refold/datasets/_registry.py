@@ -73,7 +73,7 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     Raises
     ------
     ParameterError
-        If no data set has this name, or it has fewer than ``n`` sequences.
+        If no data set has this name, or it has fewer than ``n`` sequences, or ``seed`` is negative.
 
     Examples
     --------

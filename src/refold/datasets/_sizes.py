@@ -1,4 +1,4 @@
-"""The check that every generator makes of the sizes it is asked for."""
+"""The check that every generator makes of the sizes and the seed it is asked for."""
 
 from numbers import Integral
 

@@ -46,7 +46,8 @@ def random_one_hot(
     Raises
     ------
     ParameterError
-        If a size is no positive integer, or ``min_steps`` is above ``steps``.
+        If a size is no positive integer, ``min_steps`` is above ``steps``, or ``seed`` is
+        negative.
 
     Examples
     --------
@@ -55,6 +56,7 @@ def random_one_hot(
     (10, 5)
     """
     check_size("symbols", symbols)
+    check_size("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     shortest = steps if min_steps is None else min_steps
     lengths = draw_lengths(rng, n=n, min_steps=shortest, max_steps=steps)
@@ -117,8 +119,8 @@ def noisy_sines(
     Raises
     ------
     ParameterError
-        If a size is no positive integer, ``min_steps`` is above ``max_steps``, or ``noise`` is
-        negative.
+        If a size is no positive integer, ``min_steps`` is above ``max_steps``, or ``noise`` or
+        ``seed`` is negative.
 
     Examples
     --------
@@ -129,6 +131,7 @@ def noisy_sines(
     """
     if not 0 <= noise < np.inf:
         raise ParameterError(f"noise must be a number of at least 0. Got {noise!r}.")
+    check_size("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     lengths = draw_lengths(rng, n=n, min_steps=min_steps, max_steps=max_steps)
     offsets = offsets_of(lengths)
