@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 
 from refold import kernels
-from refold.cli import main
+from refold.cli import _info, main
 
 
 def info(*arguments, **environment):
@@ -63,3 +63,10 @@ def test_another_backend_is_named():
     assert facts["backend"] == "numpy"
     assert facts["device"] is None
     assert facts["why_no_lstm_kernel"] == "Keras runs on numpy, and the kernel is for JAX"
+
+
+def test_a_name_is_shown_as_it_is(capsys):
+    table = _info._table()
+    table.add_row("names", "speed [m/s], v[/s], :x:")
+    _info._show(table)
+    assert capsys.readouterr().out.split(maxsplit=1)[1].strip() == "speed [m/s], v[/s], :x:"

@@ -98,7 +98,7 @@ def _table() -> Any:
 def _show(table: Any) -> None:
     from rich.console import Console
 
-    Console().print(table)
+    Console(markup=False, emoji=False).print(table)  # a name may be "speed [m/s]"
 
 
 def _print(facts: dict[str, Any]) -> None:
