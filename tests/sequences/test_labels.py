@@ -84,6 +84,20 @@ def test_an_empty_cell_is_no_label(tmp_path):
     assert read_labels(path, "who", SEQUENCES).tolist() == NAMES
 
 
+@pytest.mark.parametrize("ids", [[1.0, 1.0, 2.0], [1.5, 1.5, 2.0]])
+def test_ids_of_floating_point_are_those_of_the_sequences(tmp_path, ids):
+    path = tmp_path / "data.parquet"
+    pq.write_table(pa.table({"id": ids, "x0": [1.0, 2.0, 3.0], "who": ["a", "a", "b"]}), path)
+    sequences = read(path, columns=["x0"])
+    assert sequences.lengths.tolist() == [2, 1]
+    assert read_labels(path, "who", sequences).tolist() == ["a", "b"]
+
+
+def test_the_format_may_be_named(tmp_path):
+    as_csv(tmp_path / "readings.log")
+    assert read_labels(tmp_path / "readings.log", "who", SEQUENCES, format="csv").tolist() == NAMES
+
+
 def test_bad_files(tmp_path):
     write(SEQUENCES, tmp_path / "data.npz")
     with pytest.raises(ParameterError, match="npz files have no columns"):

@@ -1,5 +1,6 @@
 """Labels beside sequences: a column of their file, one value a sequence."""
 
+import contextlib
 import io
 import os
 import re
@@ -29,6 +30,7 @@ def read_labels(
     sequences: Sequences,
     *,
     id: str | None = None,  # noqa: A002
+    format: str | None = None,  # noqa: A002
 ) -> np.ndarray:
     r"""Read a label for each sequence from a column of a file.
 
@@ -44,6 +46,8 @@ def read_labels(
         Whose labels are wanted.
     id : str, optional
         The column of ids; ``"id"`` where there is such a column, and without one rows count from 0.
+    format : {"parquet", "csv", "jsonl", "ts"}, optional
+        Where the suffix does not say.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def read_labels(
     ['ann', 'bob']
     """
     name = str(Path(path))
-    chosen = format_of(path, None)
+    chosen = format_of(path, format)
     if chosen not in _READERS:
         raise ParameterError(
             f"{name} has no column of labels, as .{chosen} files have no columns. Give labels in a "
@@ -147,8 +151,13 @@ def _columns(table: "pa.Table", name: str, label: str, identity: str | None) -> 
         table = table.select([identity, label]).group_by([identity, label], use_threads=False)
         table = table.aggregate([])
     values = table[label].to_pylist()
-    ids = table[identity].to_pylist() if identity in table.column_names else range(len(values))
-    return list(ids), values
+    if identity not in table.column_names:
+        return list(range(len(values))), values
+    ids = table[identity]
+    if pa.types.is_floating(ids.type):  # 1.0 is 1 if all are whole, as among ids of sequences
+        with contextlib.suppress(pa.ArrowException):
+            ids = ids.cast(pa.int64())
+    return ids.to_pylist(), values
 
 
 def _jsonl(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
