@@ -14,6 +14,9 @@ from refold.cli._words import with_options
         ("Sequences.from_table(table, id=...)", "Sequences.from_table(table, id=...)"),
         ("column 'id=' is there", "column 'id=' is there"),
         ("grid=2", "grid=2"),
+        ("data/id=5/p.parquet is damaged.", "data/id=5/p.parquet is damaged."),
+        ("time=2024-01-02/p.parquet: id=1.5/q", "time=2024-01-02/p.parquet: id=1.5/q"),
+        ("Fit with alpha=0.2.", "Fit with --alpha 0.2."),
     ],
 )
 def test_arguments_become_options(message, expected):

@@ -42,7 +42,7 @@ def with_options(message: str) -> str:
     message = re.sub(r"\bkinds=\{'([^']*)': '([^']*)'\}", r"--kinds \1=\2", message)
     message = re.sub(rf"(?<![\w(-])({ARGUMENTS})='(\w+)'", r"--\1 \2", message)
     message = re.sub(
-        rf"(?<![\w(-])({ARGUMENTS})=(\d+(?:\.\d+)?)",
+        rf"(?<![\w(/\\-])({ARGUMENTS})=(\d+(?:\.\d+)?)(?![\w/\\-]|\.\d)",
         lambda found: f"{_option(found[1])} {found[2]}",
         message,
     )
