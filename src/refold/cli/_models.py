@@ -1,13 +1,16 @@
 """A saved model, and sequences that are to go through it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from refold.cli._io import DATA_FORMATS, MODEL_FORMATS, format_of, readable
-from refold.errors import ParameterError
+from refold.errors import ParameterError, SchemaError
 
-__all__ = ["load_model", "opened", "whole"]
+__all__ = ["check_names", "load_model", "opened", "whole"]
+
+# Columns of a file of sequences beside the features.
+BESIDE = {"parquet": ("id",), "jsonl": ("id",), "csv": ("id", "time")}
 
 
 def load_model(name: str) -> Any:
@@ -16,6 +19,16 @@ def load_model(name: str) -> Any:
 
     with readable(name, format_name=None, formats=MODEL_FORMATS) as path:
         return load(path)
+
+
+def check_names(names: Sequence[str], format_name: str) -> None:
+    """Find before the work that features could not be written under their names."""
+    for name in BESIDE.get(format_name, ()):
+        if name in names:
+            raise SchemaError(
+                f"The model has a column {name!r}, and a .{format_name} file of sequences has its "
+                "own. Write .npz, or fit on a table that calls it otherwise."
+            )
 
 
 @contextmanager

@@ -1,0 +1,25 @@
+"""Names of columns that a file of sequences has of its own."""
+
+import pytest
+
+from refold.cli._io import DATA_FORMATS
+from refold.cli._models import check_names
+from refold.errors import SchemaError
+from refold.sequences import as_sequences, write
+
+NUMBERS = [[[1.0, 2.5], [3.0, 4.5]], [[5.5, 6.0]]]
+
+
+@pytest.mark.parametrize("suffix", [name for name in DATA_FORMATS if name != "txt"])
+@pytest.mark.parametrize("name", ["id", "time", "level"])
+def test_a_name_is_refused_where_writing_would_fail(tmp_path, name, suffix):
+    sequences = as_sequences(NUMBERS, names=[name, "other"])
+    path = tmp_path / f"back.{suffix}"
+    try:
+        write(sequences, path)
+    except SchemaError:
+        with pytest.raises(SchemaError, match=rf"column '{name}', and a \.{suffix} file.*\.npz"):
+            check_names(sequences.schema.names, suffix)
+    else:
+        check_names(sequences.schema.names, suffix)
+        assert path.exists()
