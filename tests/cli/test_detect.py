@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv as csv_format
 
 import refold
 from refold.cli import main
@@ -98,7 +99,10 @@ def test_a_long_series_in_windows_with_a_picture(folder, tmp_path, capsys):
 
 def test_generate_and_compare(folder, tmp_path, capsys):
     out, model = tmp_path / "new.parquet", folder / "sines.refold"
-    compare = "--compare", folder / "normal.parquet"
+    csv_format.write_csv(
+        read(folder / "normal.parquet").to_table(id="who"), tmp_path / "normal.csv"
+    )
+    compare = "--compare", tmp_path / "normal.csv", "--id", "who"
     assert run("generate", model, "-n", 30, "-o", out, "--seed", 1, *compare) == 0
     shown = capsys.readouterr().err
     assert f"Wrote 30 sequences to {out}" in shown

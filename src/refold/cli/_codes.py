@@ -17,7 +17,7 @@ from refold.cli._io import (
     readable,
 )
 from refold.cli._memory import give_blocks_back
-from refold.cli._models import load_model, opened, whole
+from refold.cli._models import check_names, load_model, opened, whole
 from refold.cli._options import (
     Columns,
     Data,
@@ -95,6 +95,7 @@ def decode(
     """Turn codes back into sequences, each of its own length."""
     target = _plan(output, (model, codes), DATA_FORMATS, input_format, output_format)
     loaded = load_model(model)
+    check_names(loaded.schema_.names, target.format)
     loaded.verbose = 0 if quiet else 1
     with readable(codes, format_name=input_format, formats=CODE_FORMATS) as path:
         values, ids = read_codes(path)
@@ -122,6 +123,7 @@ def reconstruct(
     )
     target = _plan(output, (model, data), DATA_FORMATS, input_format, output_format)
     loaded = load_model(model)
+    check_names(loaded.schema_.names, target.format)
     loaded.verbose = 0 if quiet else 1
     with opened(loaded, data, options, input_format) as source:
         sequences = whole(source, data)
@@ -177,14 +179,10 @@ def read_lengths(text: str | None, num_codes: int) -> list[int] | None:
     """Read lengths from what ``--lengths`` was given."""
     if text is None:
         return None
-    path = Path(text)
-    parts = path.read_text(encoding="utf-8").split() if path.is_file() else text.split(",")
     try:
-        lengths = [int(part) for part in parts]
-    except ValueError as error:
-        raise ParameterError(
-            f"--lengths must be whole numbers with commas, or a file with one a line. Got {text!r}."
-        ) from error
+        lengths = [int(part) for part in text.split(",")]
+    except ValueError:
+        lengths = _lengths_of(text)
     if any(length < 0 for length in lengths):
         raise ParameterError(f"--lengths cannot be negative. Got {min(lengths)}.")
     if len(lengths) == 1:
@@ -195,3 +193,14 @@ def read_lengths(text: str | None, num_codes: int) -> list[int] | None:
             f"Give one, or {num_codes}."
         )
     return lengths
+
+
+def _lengths_of(file: str) -> list[int]:
+    try:
+        return [int(part) for part in Path(file).read_text(encoding="utf-8").split()]
+    except PermissionError:
+        raise
+    except (ValueError, OSError) as error:
+        raise ParameterError(
+            f"--lengths must be whole numbers with commas, or a file with one a line. Got {file!r}."
+        ) from error

@@ -7,8 +7,20 @@ import typer
 from refold.cli._codes import Lengths, read_lengths
 from refold.cli._errors import remark
 from refold.cli._io import DATA_FORMATS, plan_output
-from refold.cli._models import load_model, opened, whole
-from refold.cli._options import InputFormat, Model, OutputFormat, Quiet, Seed
+from refold.cli._models import check_names, load_model, opened, whole
+from refold.cli._options import (
+    Columns,
+    IdColumn,
+    InputFormat,
+    Kinds,
+    Model,
+    OutputFormat,
+    Quiet,
+    Seed,
+    TimeColumn,
+    Unit,
+    read_options,
+)
 from refold.errors import ParameterError
 
 __all__ = ["generate"]
@@ -40,19 +52,29 @@ def generate(
         ),
     ] = None,
     seed: Seed = None,
+    id_column: IdColumn = None,
+    time_column: TimeColumn = None,
+    columns: Columns = None,
+    kinds: Kinds = None,
+    unit: Unit = None,
     input_format: InputFormat = None,
     output_format: OutputFormat = None,
     *,
     quiet: Quiet = False,
 ) -> None:
     """Draw new sequences: codes from a density of those of the training data, decoded."""
+    options = read_options(
+        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+    )
     target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
     if compare is not None and number < FEWEST:
         raise ParameterError(f"--compare takes at least -n {FEWEST} to say anything. Got {number}.")
     loaded = load_model(model)
+    check_names(loaded.schema_.names, target.format)
+    loaded.verbose = 0 if quiet else 1
     real = None
     if compare is not None:
-        with opened(loaded, compare, {}, input_format) as source:
+        with opened(loaded, compare, options, input_format) as source:
             real = whole(source, compare).align(loaded.schema_)
     drawn = loaded.generate(
         number,
