@@ -57,10 +57,13 @@ def test_csv_labels_stay_as_they_are_written():
     assert labels == [("007", "7"), (1, 2), ("false", "true"), ("1", "12345678901234567")]
 
 
-def test_csv_words_for_missing_are_labels_and_ids():
-    back = read_text("id,x\nNA,null\nnull,NA\nN/A,b\n", "csv")
+def test_csv_words_for_missing_are_labels_and_ids_in_quotes():
+    back = read_text('id,x\n"NA","null"\n"null",NA\n"N/A",b\n', "csv")
     assert back.ids.tolist() == ["NA", "null", "N/A"]
-    assert back.schema.columns[0].labels == ("NA", "b", "null")
+    assert back.schema.columns[0].labels == ("b", "null")
+    assert back[1].tolist() == [[None]]
+    with pytest.raises(DataError, match="Line 3 has no id"):
+        read_text("id,x\na,1\nNA,1\n", "csv")
 
 
 def test_csv_numbers_with_a_plus_or_words_for_missing():

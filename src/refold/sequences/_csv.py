@@ -70,9 +70,8 @@ def read_csv(
         asked = dict(zip(columns, resolve_kinds(kinds, columns), strict=True))
     labels = [column for column, kind in asked.items() if kind == "categorical"]
     convert = arrow_csv.ConvertOptions(
-        # As text first, since 007 and 7 are different ids and labels, and NA may be one.
+        # As text first, since 007 and 7 are different ids and labels.
         column_types=dict.fromkeys([identity, *labels], pa.string()),
-        null_values=[""],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
@@ -189,7 +188,10 @@ def _settle_column(
 
 
 def _without_words(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Return text with nothing in place of NA, null and what else Arrow takes for missing."""
+    """Return text with nothing in place of NA, null and what else Arrow takes for missing.
+
+    What is not in quotes it has taken so itself.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
     from pyarrow import csv as arrow_csv
