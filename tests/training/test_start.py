@@ -134,17 +134,6 @@ def test_of_constants_no_share_is_known():
 # In a network
 
 
-def test_beside_labels_what_the_lstm_adds_to_the_code_is_not_small():
-    case = CASES["mixed"]
-    net, data = network(case), sequences(case)
-    numeric = [i for i, kind in enumerate(case.kinds) if kind == "numeric"]
-    constant = data.values.copy()
-    constant[:, numeric] = np.where(np.isnan(constant[:, numeric]), np.nan, 0.0)
-    constant[: len(constant) // 2, numeric[0]] += 1e-3
-    set_linear_start(net, data.with_values(constant), seed=0)
-    assert float(net.models.encoder.get_layer("linear_code").scale) > 0.5
-
-
 def test_a_network_starts_as_its_linear_path():
     case = CASES["numeric"]
     net, data = network(case), sequences(case)
@@ -159,22 +148,6 @@ def test_a_network_starts_as_its_linear_path():
         np.testing.assert_allclose(
             got[row, :length], np.asarray(one).reshape(length, len(columns)), atol=1e-4
         )
-
-
-def test_columns_of_other_kinds_are_left_to_the_lstm():
-    case = CASES["mixed"]
-    net, data = network(case), sequences(case)
-    before = np.array(net.models.decoder.get_layer("head").dense.kernel)
-    assert set_linear_start(net, data, seed=0)
-    after = np.array(net.models.decoder.get_layer("head").dense.kernel)
-    numeric = [kind == "numeric" for kind in case.kinds]
-    widths = [n or 1 for n in case.num_labels]
-    by_output = np.repeat(numeric, widths)
-    assert (after[:, by_output] == 0).all()
-    assert np.array_equal(after[:, ~by_output], before[:, ~by_output])
-    start = np.array(net.models.decoder.get_layer("linear_steps").start)
-    assert (start[..., ~by_output] == 0).all()
-    assert (start[..., by_output] != 0).any()
 
 
 def trained(*, refit, **changes):

@@ -12,15 +12,9 @@ from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
 from refold.training import Corruption, has_linear_path, set_linear_start
 from refold.training._one_hot import one_hot
-from refold.training._symbol_start import (
-    _FACTORS,
-    _fit,
-    _frequency,
-    _logits,
-    _losses,
-    _regress,
-    symbol_start,
-)
+from refold.training._symbol_logits import _FACTORS, _losses, frequencies
+from refold.training._symbol_logits import logits as logits_of
+from refold.training._symbol_start import _fit, _regress, symbol_start
 
 TINY = {"units": 8, "max_epochs": 1, "refit": False, "random_state": 0}
 
@@ -154,7 +148,7 @@ def test_frequencies_and_slopes_are_those_of_a_regression_at_each_step():
     data, num_steps, widths = tiny(), 5, [2, 1, 3]  # the sixth step is left out
     symbols = one_hot(data, num_steps)
     codes = np.random.default_rng(1).normal(size=(len(data), 2)) + 3
-    frequency = _frequency(symbols)
+    frequency = frequencies(symbols)
     slope, offset = _regress(symbols, codes, frequency, np.array([0.5, 2.0]))
     filled = symbols.values.toarray().reshape(len(data), num_steps, 6)
     known = np.repeat(symbols.known, widths, axis=2)
@@ -178,7 +172,7 @@ def test_losses_are_those_of_softmax_and_sigmoid():
     fit = _fit(symbols, symbols.values, 2, seed=0)
     loss, codes = 0.0, fit.codes(symbols.values)
     written = fit.offset + np.einsum("nd,dtw->ntw", codes, fit.slope)
-    written = _logits(fit.frequency, symbols.labels) + 2 * written
+    written = logits_of(fit.frequency, symbols.labels) + 2 * written
     for row, first, length in zip(written, data.offsets, data.lengths, strict=False):
         for step in range(min(length, num_steps)):
             two, one, three = data.values[first + step]
@@ -188,7 +182,8 @@ def test_losses_are_those_of_softmax_and_sigmoid():
             if not np.isnan(one):
                 chance = 1 / (1 + np.exp(-row[step, 2]))
                 loss -= np.log(chance if one else 1 - chance)
-    losses = _losses(fit, symbols, symbols.values)
+    codes = fit.codes(symbols.values)
+    losses = _losses(symbols, codes, fit.frequency, fit.slope, fit.offset)
     assert losses[list(_FACTORS).index(2.0)] == pytest.approx(loss)
 
 

@@ -1,5 +1,6 @@
 """A linear code of series, and the best way back from it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +58,7 @@ def linear_start(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
+    noiseless: Sequence[int] = (),
 ) -> LinearStart:
     """Find the principal components of zero-filled series, and the best way back from them.
 
@@ -76,6 +78,8 @@ def linear_start(
         Of `principal_components`, and of the corruption.
     corruption : Corruption, optional
         What is done to inputs.
+    noiseless : sequence of int
+        Which of the columns it adds no noise to.
 
     Returns
     -------
@@ -93,7 +97,11 @@ def linear_start(
     values, observed = _padded(scaled, columns, num_steps)
     lengths = np.minimum(scaled.lengths, num_steps)
     found = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
-    given = _corrupted(values, observed, corruption, seed) if corruption else None
+    given = None
+    if corruption:
+        noisy = observed.copy()
+        noisy[..., list(noiseless)] = False
+        given = _corrupted(values, noisy, corruption, seed)
     codec = linear_codec(values, observed, found, given)
     decoder = codec.regressed
     if given is None and needs_no_regression(values, lengths, observed, found, seed=seed):
@@ -121,10 +129,10 @@ def _power(values: np.ndarray, observed: np.ndarray, count: np.ndarray) -> np.nd
 
 
 def _corrupted(
-    values: np.ndarray, observed: np.ndarray, corruption: Corruption, seed: int
+    values: np.ndarray, noisy: np.ndarray, corruption: Corruption, seed: int
 ) -> np.ndarray:
     rng = np.random.default_rng([seed, 0xC0FF])
-    noisy = values + corruption.noise * rng.standard_normal(values.shape) * observed
+    noisy = values + corruption.noise * rng.standard_normal(values.shape) * noisy
     return noisy * (rng.random((*values.shape[:2], 1)) >= corruption.steps)
 
 

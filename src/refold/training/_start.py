@@ -4,16 +4,18 @@ from typing import Any
 
 import numpy as np
 
-from refold.models import Network
+from refold.models import Network, Specification
 from refold.sequences import Sequences
 from refold.training._corruption import Corruption
 from refold.training._linear_start import linear_start
+from refold.training._mixed_start import mixed_start
 from refold.training._symbol_start import symbol_start
 
 __all__ = ["has_linear_path", "sample_size", "set_linear_start"]
 
-# Padded values at most that components are taken of.
-_MOST_VALUES = 1 << 22
+# Padded values at most that components are taken of, and those of a sequence up to which symbols
+# have a share in them beside numbers.
+_MOST_VALUES, _MOST_OF_ONE = 1 << 22, 1 << 14
 
 
 def has_linear_path(network: Network) -> bool:
@@ -53,7 +55,10 @@ def sample_size(network: Network) -> int:
     if has_linear_path(network):
         read: Any = network.models.encoder.get_layer("linear_code")
         num_steps = read.num_steps
-    values = num_steps * len(specification.kinds)
+    width = len(specification.kinds)
+    if _is_mixed(specification, num_steps):
+        width = int(_widths(specification).sum())
+    values = num_steps * width
     return max(4 * specification.latent_dim, _MOST_VALUES // values)
 
 
@@ -101,15 +106,16 @@ def set_linear_start(
     added: Any = network.models.encoder.get_layer("code")
     write: Any = network.models.decoder.get_layer("linear_steps")
     head: Any = network.models.decoder.get_layer("head")
-    # a column comes after those before it, of which a categorical one is as wide as it has labels
-    widths = np.array([n or 1 for n in specification.num_labels])
+    widths, columns = _widths(specification), len(specification.kinds)
     sizes = read.latent_dim, read.num_steps
-    if numeric:
+    known, places = columns, np.arange(widths.sum())
+    if _is_mixed(specification, read.num_steps):
+        start = mixed_start(scaled, *sizes, seed=seed, corruption=corruption)
+    elif numeric:
         start = linear_start(scaled, numeric, *sizes, seed=seed, corruption=corruption)
-        places = (np.cumsum(widths) - widths)[numeric]
+        known, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
         start = symbol_start(scaled, *sizes, seed=seed, corruption=corruption)
-        places = np.arange(widths.sum())
 
     def spread(shape: Any, values: Any, other: Any = 0.0) -> np.ndarray:
         whole = np.broadcast_to(np.asarray(other, np.float32), shape).copy()
@@ -127,8 +133,6 @@ def set_linear_start(
     write.bias.assign(spread(write.bias.shape, start.decoder_bias))
     # what is to come is small where little is left to learn, of columns without a start all
     unit = float(np.sqrt(start.share))
-    columns = len(widths)
-    known = len(numeric) or columns
     read.scale.assign(np.sqrt((known * start.share + columns - known) / columns))
     read.unit.assign(unit / np.sqrt(read.num_steps * columns))
     write.unit.assign(unit / np.sqrt(specification.latent_dim))
@@ -141,3 +145,15 @@ def set_linear_start(
         wide: Any = network.models.posterior.get_layer("log_variance")
         wide.bias.assign(start.log_variance)
     return start.share < 1.0
+
+
+def _widths(specification: Specification) -> np.ndarray:
+    """Places of each column: a categorical one is as wide as it has labels."""
+    return np.array([n or 1 for n in specification.num_labels])
+
+
+def _is_mixed(specification: Specification, num_steps: int) -> bool:
+    """Whether numbers and symbols start together: so wide that components are of too few, not."""
+    is_numeric = [kind == "numeric" for kind in specification.kinds]
+    together = any(is_numeric) and not all(is_numeric)
+    return together and num_steps * int(_widths(specification).sum()) <= _MOST_OF_ONE

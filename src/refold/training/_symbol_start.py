@@ -4,25 +4,17 @@ from typing import NamedTuple, cast
 
 import numpy as np
 import scipy.sparse
-from scipy.special import logsumexp
 
 from refold.sequences import Sequences
 from refold.training._corruption import Corruption
 from refold.training._linear_start import LinearStart
 from refold.training._one_hot import Symbols, one_hot, without_dropped
+from refold.training._symbol_logits import frequencies, left_out, likeliest_factor, logits
 
 __all__ = ["symbol_start"]
 
-# How much a difference of probability can count for in a logit; the first says nothing.
-_FACTORS = np.concatenate([[0.0], 2.0 ** np.arange(0, 6.5, 0.5)])
-# Sequences that a step's frequencies are mixed with, of all steps.
-_PRIOR = 10.0
 # Of the decomposition, and how many directions more it follows.
 _ITERATIONS, _MORE = 16, 10
-# What the start leaves is never taken for less than this share of the loss.
-_LEAST = 1e-4
-# A share of the sequences chooses the factor, so many at most.
-_HELD, _MOST_HELD = 0.2, 300
 
 
 class _Fit(NamedTuple):
@@ -89,23 +81,18 @@ def symbol_start(
     symbols = one_hot(sequences, num_steps)
     n, width = len(symbols.lengths), int(symbols.widths.sum())
     given = without_dropped(symbols, corruption, seed)
-    order = np.random.default_rng([seed, 0x5B01]).permutation(n)
-    held = order[: min(int(_HELD * n), _MOST_HELD)]
+    kept, held = left_out(n, seed)
     factor, share = 0.0, 1.0
     if len(held):
-        kept = order[len(held) :]
         part = _fit(symbols.take(kept), given[kept], latent_dim, seed)
-        losses = _losses(part, symbols.take(held), given[held])
-        best = int(np.argmin(losses))
-        if losses[best] < losses[0]:
-            factor = float(_FACTORS[best])
-            share = float(np.clip(losses[best] / losses[0], _LEAST, 1.0))
+        written = part.frequency, part.slope, part.offset
+        factor, share = likeliest_factor(symbols.take(held), part.codes(given[held]), *written)
     fit = _fit(symbols, given, latent_dim, seed)
     return LinearStart(
         fit.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
         -fit.weights @ fit.mean,
         factor * fit.slope,
-        _logits(fit.frequency, symbols.labels) + factor * fit.offset,
+        logits(fit.frequency, symbols.labels) + factor * fit.offset,
         np.ones(width),
         share,
         fit.log_variance,
@@ -119,7 +106,7 @@ def _fit(symbols: Symbols, given: scipy.sparse.csr_array, latent_dim: int, seed:
     n = max(len(seen), 1)
     deviation = np.sqrt((seen**2).sum(axis=0) / n)
     deviation = np.where(deviation > 0, deviation, 1.0)
-    frequency = _frequency(symbols)
+    frequency = frequencies(symbols)
     effect = (clean * seen).sum(axis=0) / n / deviation  # of a code, on the clean series
     penalty = noise / np.maximum(effect**2 * (loadings**2).mean(axis=1), 1e-12)
     slope, offset = _regress(symbols, seen / deviation, frequency, penalty)
@@ -157,15 +144,6 @@ def _decompose(
     return mean, loadings, left / size
 
 
-def _frequency(symbols: Symbols) -> np.ndarray:
-    """How often each symbol is there at each step (num_steps, width), where its column is known."""
-    count, widths = symbols.count, symbols.widths
-    known = np.repeat(symbols.known.sum(axis=0), widths, axis=1)
-    choices = np.repeat(np.where(symbols.labels > 0, symbols.labels, 2), widths)
-    overall = (count.sum(axis=0) + 0.5) / (known.sum(axis=0) + 0.5 * choices)
-    return (count + _PRIOR * overall) / (known + _PRIOR)
-
-
 def _regress(
     symbols: Symbols, codes: np.ndarray, frequency: np.ndarray, penalty: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -201,34 +179,3 @@ def _regress(
         slope[:, step] = np.linalg.solve(about, wanted)
         offset[step] = -middle @ slope[:, step]
     return slope, offset
-
-
-def _logits(frequency: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    binary = np.repeat(labels == 0, np.maximum(labels, 1))
-    return np.log(frequency) - np.where(binary, np.log1p(-np.minimum(frequency, 1 - 1e-9)), 0.0)
-
-
-def _losses(fit: _Fit, symbols: Symbols, given: scipy.sparse.csr_array) -> np.ndarray:
-    """Negative log-likelihood of symbols, for each factor."""
-    logits, codes = _logits(fit.frequency, symbols.labels), fit.codes(given)
-    by_place, width = symbols.values.tocsc(), int(symbols.widths.sum())
-    places, is_binary = np.cumsum(symbols.widths) - symbols.widths, symbols.labels == 0
-    binary = places[is_binary]
-    blocks = [
-        (i, slice(places[i], places[i] + symbols.labels[i])) for i in np.flatnonzero(~is_binary)
-    ]
-    losses = np.zeros(len(_FACTORS))
-    for step in range(symbols.known.shape[1]):
-        rows = np.flatnonzero(symbols.lengths > step)
-        there = by_place[:, step * width : (step + 1) * width].toarray()[rows]
-        beyond = codes[rows] @ fit.slope[:, step] + fit.offset[step]
-        known = symbols.known[rows, step]
-        for k, factor in enumerate(_FACTORS):
-            written = logits[step] + factor * beyond
-            loss = np.logaddexp(0, written[:, binary]) - there[:, binary] * written[:, binary]
-            losses[k] += loss[known[:, is_binary]].sum()
-            for i, block in blocks:
-                told = (there[:, block] * written[:, block]).sum(axis=1)
-                loss = logsumexp(written[:, block], axis=1) - told
-                losses[k] += loss[known[:, i]].sum()
-    return losses
