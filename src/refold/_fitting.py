@@ -14,7 +14,7 @@ from refold._checks import check_fits
 from refold._compilation import keep_compiled
 from refold._forecast import start_forecast
 from refold._held_out import HeldOut
-from refold._rules import for_reconstruction, pick_refine, specify
+from refold._rules import discriminative_within, pick_refine, specify
 from refold._sources import InFiles, InMemory
 from refold._variational import MOST_SEQUENCES, count_active, report_active
 from refold.errors import ModelFileError, ParameterError
@@ -252,7 +252,7 @@ def _with_size(parameters: Mapping[str, Any], search: Mapping[str, Any]) -> dict
     if budget is not None:
         budget = max(0.1 * budget, budget - search["seconds"])
     size = search["latent_dim"]
-    telling = for_reconstruction(parameters["discriminative"], size)
+    telling = discriminative_within(parameters["discriminative"], size)
     return {**parameters, "latent_dim": size, "time_budget": budget, "discriminative": telling}
 
 

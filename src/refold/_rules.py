@@ -10,7 +10,7 @@ from refold.errors import ParameterError
 from refold.models import NUM_FEATURES, Specification, most_linear_steps
 from refold.training import Corruption, pick_patch
 
-__all__ = ["for_reconstruction", "pick_refine", "specify"]
+__all__ = ["discriminative_within", "pick_refine", "specify"]
 
 _DROPOUT = 0.2
 # Steps of a sequence of symbols up to which more sequences come back whole if it is written step by
@@ -136,15 +136,15 @@ def _pick_discriminative(parameters: Mapping[str, Any], chosen: int, *, numeric:
     return min(size // _DISCRIMINATIVE, NUM_FEATURES, max(0, chosen - 1))
 
 
-def for_reconstruction(discriminative: int | str, size: int) -> int:
-    """Return how many numbers are for telling apart in a code whose size its error decides.
+def discriminative_within(discriminative: int | str, size: int) -> int:
+    """Return how many discriminative numbers a code has whose size its error decides.
 
     Those that are asked for, as far as one is left to reconstruct; none where that is left open,
     so that errors fall with the size.
 
     Examples
     --------
-    >>> for_reconstruction("auto", 64), for_reconstruction(8, 64), for_reconstruction(8, 3)
+    >>> discriminative_within("auto", 64), discriminative_within(8, 64), discriminative_within(8, 3)
     (0, 8, 2)
     """
     return 0 if isinstance(discriminative, str) else min(discriminative, size - 1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from refold._fitting import fit
 from refold._held_out import HeldOut
-from refold._rules import for_reconstruction, pick_refine
+from refold._rules import discriminative_within, pick_refine
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
 from refold.sequences import Scan, Sequences
@@ -89,7 +89,7 @@ class Trials:
             "latent_dim": size,
             "refit": False,
             "time_budget": time_budget,
-            "discriminative": for_reconstruction(self._parameters["discriminative"], size),
+            "discriminative": discriminative_within(self._parameters["discriminative"], size),
         }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the fit that follows says them

@@ -108,8 +108,8 @@ class SequenceAutoencoder(
         ``max_epochs``, and at least 20.
     refit : {"auto", True, False}, default="auto"
         Train once more, from the same start and on all sequences, for as many steps as the
-        validated epoch took; "auto" does so below 2000 sequences. If time is up, on Ctrl-C, or if
-        the loss becomes NaN in it, the validated weights count.
+        validated epoch took; "auto" does so below 2000 sequences. If time is up, on Ctrl-C, by a
+        callback's word, or if the loss becomes NaN in it, the validated weights count.
     refine : {"auto"} or int, default="auto"
         Steps of a search, by ``transform``, from the encoder's code for one that the decoder makes
         more of, sequence by sequence. Each takes about as long as two passes of the decoder. "auto"
@@ -117,7 +117,7 @@ class SequenceAutoencoder(
         where no column is numeric; else, and for data from files, none; 0 for none. Of the default
         model only. A variational model has none.
     time_budget : float, optional
-        Seconds for training, the refit included; the learning rate falls in time for it.
+        Seconds for training, its start and the refit included; the learning rate falls in time.
     denoise : float or str, default=0.0
         Train on corrupted input towards the sequence as it was: the deviation of noise that is
         added to numeric values, once scaled; or ``"steps:0.2"``, the share of steps that are taken
@@ -257,8 +257,9 @@ class SequenceAutoencoder(
         callbacks : sequence of keras.callbacks.Callback
             Their ``model`` is ``autoencoder_``. Weights, rate and ``stop_training`` are read again
             after each call; a new rate scales what is left of the schedule. The refit begins
-            anew, with epochs from 0; ``params["phase"]`` of a callback is "validated" or "refit".
-            A callback with batch hooks makes training slower.
+            anew, with epochs from 0; ``params["phase"]`` of a callback is "validated" or "refit",
+            and one that stops the refit leaves the validated weights. A callback with batch hooks
+            makes training slower.
         checkpoint : path or Checkpoint, optional
             File in which the state of the training is kept, written every minute and when it is
             interrupted.

@@ -62,6 +62,10 @@ def test_csv_words_for_missing_are_labels_and_ids_in_quotes():
     assert back.ids.tolist() == ["NA", "null", "N/A"]
     assert back.schema.columns[0].labels == ("b", "null")
     assert back[1].tolist() == [[None]]
+    text = 'id,code\na,"1"\na,"2"\na,"NA"\na,NA\n'
+    back = read_text(text, "csv", kinds="categorical")
+    assert back[0][:, 0].tolist() == ["1", "2", "NA", None]
+    assert read_text('id,x\na,"NA"\na,"null"\n', "csv").schema.columns[0].labels == ("NA", "null")
     with pytest.raises(DataError, match="Line 3 has no id"):
         read_text("id,x\na,1\nNA,1\n", "csv")
 

@@ -102,6 +102,7 @@ def test_every_checkpoint_leads_to_the_same_end(tmp_path, monkeypatch):
         patch.setattr(storage, "save_checkpoint", keep)
         unbroken = SequenceAutoencoder(**settings).fit(data(), checkpoint=Checkpoint(path, 0.0))
     phases = [storage.load_checkpoint(one)[1]["phase"] for one in kept]
+    assert len({storage.load_checkpoint(one)[1]["preparation"] for one in kept} - {0.0}) == 1
     assert {"validated", "refit"} == set(phases)
     for one in [kept[0], kept[len(kept) // 3], kept[phases.index("refit")], kept[-1]]:
         resumed = SequenceAutoencoder(**settings).fit(data(), checkpoint=one, resume=True)

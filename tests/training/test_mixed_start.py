@@ -78,9 +78,20 @@ def test_of_symbols_by_chance_the_frequencies_are_kept():
     values[:, 1], values[:, 2] = rng.choice(3, len(values), p=[0.5, 0.3, 0.2]), 1.0
     start = mixed_start(given.with_values(values), 2, STEPS, seed=0)
     chances = np.exp(start.decoder_bias[:, 1:4])
-    np.testing.assert_allclose(chances.mean(axis=0), [0.5, 0.3, 0.2], atol=0.03)
+    np.testing.assert_allclose(chances, np.tile([0.5, 0.3, 0.2], (STEPS, 1)), atol=0.12)
+    assert np.abs(start.decoder[..., 1:4]).max() < 0.3
     assert (start.decoder_bias[:, 4] > 2).all()
     np.testing.assert_array_equal(start.left[1:], 1.0)
+
+
+def test_steps_that_no_sequence_reaches_have_the_frequencies_of_all():
+    given = mixed(100)
+    start = mixed_start(given, 4, STEPS + 4, seed=0)
+    on, up = given.values[:, 2].mean(), (given.values[:, 1] == 0).mean()
+    for step in range(STEPS, STEPS + 4):
+        assert not start.decoder[:, step, 1:].any()
+        assert 1 / (1 + np.exp(-start.decoder_bias[step, 4])) == pytest.approx(on, abs=0.01)
+        assert np.exp(start.decoder_bias[step, 1]) == pytest.approx(up, abs=0.01)
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
@@ -95,6 +106,17 @@ def test_few_and_strange_sequences_give_finite_weights(n):
             start = mixed_start(data, 3, STEPS, seed=0)
         for array in start:
             assert np.isfinite(array).all()
+
+
+def test_the_factor_is_that_of_what_training_is_given():
+    scaled = Scaler.fit(mixed(300)).transform(mixed(300))
+    clean, dropped = (
+        mixed_start(scaled, 6, STEPS, seed=0, corruption=Corruption(steps=share))
+        for share in (0.0, 0.5)
+    )
+    codes, _, _ = decoded(dropped, scaled)
+    assert codes.std() > 1.2  # those of inputs without a step missing are wider
+    assert clean.share < dropped.share
 
 
 def test_noise_is_of_numbers_alone():

@@ -182,7 +182,6 @@ def test_losses_are_those_of_softmax_and_sigmoid():
             if not np.isnan(one):
                 chance = 1 / (1 + np.exp(-row[step, 2]))
                 loss -= np.log(chance if one else 1 - chance)
-    codes = fit.codes(symbols.values)
     losses = _losses(symbols, codes, fit.frequency, fit.slope, fit.offset)
     assert losses[list(_FACTORS).index(2.0)] == pytest.approx(loss)
 

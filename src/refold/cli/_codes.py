@@ -13,6 +13,7 @@ from refold.cli._io import (
     CODE_FORMATS,
     DATA_FORMATS,
     Output,
+    plain_format,
     plan_output,
     readable,
 )
@@ -139,8 +140,9 @@ def _plan(
 ) -> Output:
     if inputs == ("-", "-"):
         raise ParameterError("Only one input can be standard input. Name a file for the other.")
-    if output_format is None and "-" not in inputs and input_format in formats:
-        output_format = input_format
+    if output_format is None and "-" not in inputs and input_format is not None:
+        chosen = plain_format(input_format)
+        output_format = chosen if chosen in formats else None
     return plan_output(output, format_name=output_format, formats=formats, default="jsonl")
 
 

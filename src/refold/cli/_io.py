@@ -154,6 +154,11 @@ def format_among(names: Sequence[str | None], name: str, format_name: str | None
     return None if STREAM in names and told else format_name
 
 
+def plain_format(name: str) -> str:
+    """Return the name of a format as we write it."""
+    return name.lstrip(".").lower()
+
+
 def format_of(path: Path) -> str | None:
     """Return the format that a file's name says, or None."""
     suffix = path.suffix.lstrip(".").lower()
@@ -168,7 +173,7 @@ def _copy(source: BinaryIO, target: BinaryIO) -> None:
 
 
 def _known(format_name: str, formats: tuple[str, ...]) -> str:
-    chosen = format_name.lstrip(".").lower()
+    chosen = plain_format(format_name)
     if chosen not in formats:
         raise ParameterError(
             f"The format must be one of {', '.join(formats)} here. Got {format_name!r}."

@@ -73,7 +73,8 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     Raises
     ------
     ParameterError
-        If no data set has this name, or it has fewer than ``n`` sequences, or ``seed`` is negative.
+        If no data set has this name, it has fewer than ``n`` sequences, or the seed of one that is
+        drawn is negative.
 
     Examples
     --------

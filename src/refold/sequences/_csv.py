@@ -167,8 +167,11 @@ def _settle_column(
     present = _without_words(cells)
     missing = present.is_null().to_numpy()
     if kind == "categorical":
-        integers = _matches(present, LABEL)
-        return _floats(present) if integers.any() and (integers | missing).all() else cells
+        integers = _matches(cells, LABEL)
+        whole = integers | cells.is_null().to_numpy()
+        return _floats(cells) if integers.any() and whole.all() else cells
+    if kind is None and missing.all():  # what is in quotes are labels
+        return cells
     numbers = _matches(present, NUMBER)
     if (numbers | missing).all():
         return _floats(present)

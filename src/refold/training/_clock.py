@@ -22,6 +22,11 @@ class Clock:
     seconds : float
         Seconds that it has taken before, if it goes on.
 
+    Attributes
+    ----------
+    preparation : float
+        Seconds before the steps, which a refit takes once more.
+
     Examples
     --------
     >>> clock = Clock(budget=None)
@@ -37,7 +42,7 @@ class Clock:
         self._planned = budget is None
         self._began = now - seconds
         self._worked_since = now
-        self._preparation = 0.0
+        self.preparation = 0.0
         self._num_steps = 0
         self._chunks: dict[Any, int] = {}
 
@@ -49,7 +54,7 @@ class Clock:
     def prepared(self) -> None:
         """Note that the steps begin, and that a refit takes what came before them once more."""
         now = time.perf_counter()
-        self._preparation = now - self._worked_since
+        self.preparation = now - self._worked_since
         self._worked_since = now
 
     def chunk(self, shape: Any) -> int:
@@ -90,7 +95,7 @@ class Clock:
         self._planned = True
         left = self._budget - self.seconds
         if refit:
-            left = (left - self._preparation) / (1 + _MARGIN)
+            left = (left - self.preparation) / (1 + _MARGIN)
         return max(num_steps + 1, min(most, num_steps + int(left / self._seconds_a_step)))
 
     def is_up(self, refit_steps: int | None = None) -> bool:
@@ -99,7 +104,7 @@ class Clock:
             return False
         needed = 0.0
         if refit_steps is not None:
-            needed = self._preparation + _MARGIN * self._seconds_a_step * refit_steps
+            needed = self.preparation + _MARGIN * self._seconds_a_step * refit_steps
         return self.seconds + needed >= self._budget
 
     @property

@@ -122,6 +122,9 @@ def train(
             num_steps=settings.max_epochs * settings.steps_an_epoch,
         )
     clock.prepared()
+    if resume is None:
+        standing.preparation = clock.preparation
+    clock.preparation = standing.preparation
     out_of_time = False
     loop = Loop(
         engine, batches, settings, standing, clock, checkpoints=checkpoints, callbacks=callbacks

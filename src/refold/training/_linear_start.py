@@ -10,7 +10,7 @@ from refold.training._components import principal_components
 from refold.training._corruption import Corruption
 from refold.training._way_back import decode, linear_codec, needs_no_regression
 
-__all__ = ["LinearStart", "linear_start"]
+__all__ = ["Inputs", "LinearStart", "linear_start", "padded_inputs"]
 
 # What the components leave is never taken for less than this share of the power.
 _LEAST = 1e-4
@@ -71,7 +71,7 @@ def linear_start(
     scaled : Sequences
         Standardised, of those that are trained on.
     columns : list of int
-        The numeric ones.
+        The numeric ones that there is to be a code of.
     latent_dim, num_steps : int
         Width of the code, and steps that have weights.
     seed : int
@@ -94,19 +94,16 @@ def linear_start(
     >>> start.encoder.shape, bool(start.share < 1e-3)
     ((30, 1, 2), True)
     """
-    values, observed = _padded(scaled, columns, num_steps)
+    values, observed, given = padded_inputs(
+        scaled, columns, num_steps, seed=seed, corruption=corruption, noiseless=noiseless
+    )
     lengths = np.minimum(scaled.lengths, num_steps)
     found = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
-    given = None
-    if corruption:
-        noisy = observed.copy()
-        noisy[..., list(noiseless)] = False
-        given = _corrupted(values, noisy, corruption, seed)
-    codec = linear_codec(values, observed, found, given)
+    codec = linear_codec(values, observed, found, given if corruption else None)
     decoder = codec.regressed
-    if given is None and needs_no_regression(values, lengths, observed, found, seed=seed):
+    if not corruption and needs_no_regression(values, lengths, observed, found, seed=seed):
         decoder = codec.known
-    back = decode(codec.encode(values if given is None else given), decoder)
+    back = decode(codec.encode(given), decoder)
     error = (((back - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
     power = _power(values, observed, count)
@@ -128,19 +125,50 @@ def _power(values: np.ndarray, observed: np.ndarray, count: np.ndarray) -> np.nd
     return np.where(power > 1e-12 * count * mean**2, power, 0.0)
 
 
-def _corrupted(
-    values: np.ndarray, noisy: np.ndarray, corruption: Corruption, seed: int
-) -> np.ndarray:
-    rng = np.random.default_rng([seed, 0xC0FF])
-    noisy = values + corruption.noise * rng.standard_normal(values.shape) * noisy
-    return noisy * (rng.random((*values.shape[:2], 1)) >= corruption.steps)
+class Inputs(NamedTuple):
+    """Series as arrays of shape (n_sequences, num_steps, n_columns).
+
+    Attributes
+    ----------
+    values : array
+        Zero where not observed.
+    observed : array of bool
+    given : array
+        What an encoder is given: corrupted, where inputs are.
+    """
+
+    values: np.ndarray
+    observed: np.ndarray
+    given: np.ndarray
 
 
-def _padded(scaled: Sequences, columns: list[int], num_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return values (n, num_steps, columns), zero where not observed, and where they were."""
+def padded_inputs(
+    scaled: Sequences,
+    columns: list[int],
+    num_steps: int,
+    *,
+    seed: int,
+    corruption: Corruption = Corruption(),  # noqa: B008
+    noiseless: Sequence[int] = (),
+) -> Inputs:
+    """Write columns into arrays of so many steps; arguments are those of `linear_start`.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> padded_inputs(as_sequences([[2.0], [3.0, 4.0]]), [0], 2, seed=0).given[..., 0].tolist()
+    [[2.0, 0.0], [3.0, 4.0]]
+    """
     row, step = positions(scaled)
     within = step < num_steps
     values = np.full((len(scaled), num_steps, len(columns)), np.nan)
     values[row[within], step[within]] = scaled.values[within][:, columns]
     observed = ~np.isnan(values)
-    return np.where(observed, values, 0.0), observed
+    values = np.where(observed, values, 0.0)
+    if not corruption:
+        return Inputs(values, observed, values)
+    rng = np.random.default_rng([seed, 0xC0FF])
+    noise = corruption.noise * rng.standard_normal(values.shape) * observed
+    noise[..., list(noiseless)] = 0.0
+    kept = rng.random((*values.shape[:2], 1)) >= corruption.steps
+    return Inputs(values, observed, (values + noise) * kept)

@@ -1,14 +1,20 @@
 """A linear code of numbers and symbols together, and the best way back from it to both."""
 
-import functools
+from typing import Any
 
 import numpy as np
 
-from refold.sequences import Column, Schema, Sequences, positions
+from refold.sequences import Column, Schema, Sequences
 from refold.training._corruption import Corruption
-from refold.training._linear_start import LinearStart, linear_start
-from refold.training._one_hot import one_hot
-from refold.training._symbol_logits import frequencies, left_out, likeliest_factor, logits
+from refold.training._linear_start import LinearStart, linear_start, padded_inputs
+from refold.training._one_hot import Symbols, one_hot
+from refold.training._symbol_logits import (
+    credence,
+    frequencies,
+    left_out,
+    likeliest_factor,
+    logits,
+)
 
 __all__ = ["mixed_start"]
 
@@ -40,7 +46,8 @@ def mixed_start(
     Returns
     -------
     LinearStart
-        Of as many numbers a step as the columns have labels, or 1.
+        Of as many numbers a step as the columns have labels, or 1; ``left`` of symbols is 1, and
+        in ``share`` they count as one-hot columns.
 
     Examples
     --------
@@ -54,30 +61,33 @@ def mixed_start(
     """
     wide, is_symbol = _wide(scaled)
     place = np.flatnonzero(is_symbol)
-    fit = functools.partial(
-        linear_start,
-        columns=list(range(len(is_symbol))),
-        latent_dim=latent_dim,
-        num_steps=num_steps,
-        seed=seed,
-        corruption=corruption,
-        noiseless=place.tolist(),
-    )
-    start = fit(wide)
+    columns = list(range(len(is_symbol)))
+    settings: dict[str, Any] = {"seed": seed, "corruption": corruption, "noiseless": place.tolist()}
+    start = linear_start(wide, columns, latent_dim, num_steps, **settings)
     symbols = one_hot(_symbols_of(scaled), num_steps)
     kept, held = left_out(len(scaled), seed)
     factor = 0.0
     if len(held):
-        part, frequency = fit(wide[kept]), frequencies(symbols.take(kept))
-        codes = _codes(part, wide[held], num_steps)
-        slope, offset = part.decoder[..., place], part.decoder_bias[:, place] - frequency
-        factor, _ = likeliest_factor(symbols.take(held), codes, frequency, slope, offset)
-    frequency = frequencies(symbols)
-    beyond = start.decoder_bias[:, place] - frequency
-    start.decoder[..., place] *= factor
-    start.decoder_bias[:, place] = logits(frequency, symbols.labels) + factor * beyond
-    start.left[place] = 1.0
-    return start
+        part = linear_start(wide[kept], columns, latent_dim, num_steps, **settings)
+        given = padded_inputs(wide[held], columns, num_steps, **settings).given
+        codes = np.einsum("ntc,tcd->nd", given, part.encoder) + part.encoder_bias
+        written = _beyond(part, symbols.take(kept), place)
+        factor, _ = likeliest_factor(symbols.take(held), codes, *written)
+    frequency, slope, offset = _beyond(start, symbols, place)
+    decoder, bias, left = start.decoder.copy(), start.decoder_bias.copy(), start.left.copy()
+    decoder[..., place] = factor * slope
+    bias[:, place] = logits(frequency, symbols.labels) + factor * offset
+    left[place] = 1.0
+    return start._replace(decoder=decoder, decoder_bias=bias, left=left)
+
+
+def _beyond(
+    start: LinearStart, symbols: Symbols, place: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return frequencies, and slope and offset of what a start says beyond them."""
+    frequency, share = frequencies(symbols), credence(symbols)
+    offset = start.decoder_bias[:, place] - frequency
+    return frequency, share * start.decoder[..., place], share * offset
 
 
 def _wide(scaled: Sequences) -> tuple[Sequences, np.ndarray]:
@@ -98,11 +108,3 @@ def _symbols_of(scaled: Sequences) -> Sequences:
     chosen = np.flatnonzero(~scaled.schema.numeric)
     schema = Schema(tuple(scaled.schema.columns[i] for i in chosen))
     return Sequences(scaled.values[:, chosen], scaled.offsets, schema=schema)
-
-
-def _codes(start: LinearStart, wide: Sequences, num_steps: int) -> np.ndarray:
-    row, step = positions(wide)
-    within = step < num_steps
-    padded = np.zeros((len(wide), num_steps, wide.schema.num_columns))
-    padded[row[within], step[within]] = np.nan_to_num(wide.values[within])
-    return np.einsum("ntc,tcd->nd", padded, start.encoder) + start.encoder_bias

@@ -42,6 +42,8 @@ class Standing:
     history : dict of lists
     seconds : float
         Time trained, earlier runs of a resumed training included.
+    preparation : float
+        Time before the first step.
     """
 
     state: State
@@ -60,6 +62,7 @@ class Standing:
     refit_steps: int = 0
     history: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
     seconds: float = 0.0
+    preparation: float = 0.0
 
     @property
     def within_epoch(self) -> bool:

@@ -56,7 +56,7 @@ def sample_size(network: Network) -> int:
         read: Any = network.models.encoder.get_layer("linear_code")
         num_steps = read.num_steps
     width = len(specification.kinds)
-    if _is_mixed(specification, num_steps):
+    if _start_together(specification, num_steps):
         width = int(_widths(specification).sum())
     values = num_steps * width
     return max(4 * specification.latent_dim, _MOST_VALUES // values)
@@ -106,14 +106,14 @@ def set_linear_start(
     added: Any = network.models.encoder.get_layer("code")
     write: Any = network.models.decoder.get_layer("linear_steps")
     head: Any = network.models.decoder.get_layer("head")
-    widths, columns = _widths(specification), len(specification.kinds)
+    widths, num_columns = _widths(specification), len(specification.kinds)
     sizes = read.latent_dim, read.num_steps
-    known, places = columns, np.arange(widths.sum())
-    if _is_mixed(specification, read.num_steps):
+    num_started, places = num_columns, np.arange(widths.sum())
+    if _start_together(specification, read.num_steps):
         start = mixed_start(scaled, *sizes, seed=seed, corruption=corruption)
     elif numeric:
         start = linear_start(scaled, numeric, *sizes, seed=seed, corruption=corruption)
-        known, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
+        num_started, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
         start = symbol_start(scaled, *sizes, seed=seed, corruption=corruption)
 
@@ -133,8 +133,9 @@ def set_linear_start(
     write.bias.assign(spread(write.bias.shape, start.decoder_bias))
     # what is to come is small where little is left to learn, of columns without a start all
     unit = float(np.sqrt(start.share))
-    read.scale.assign(np.sqrt((known * start.share + columns - known) / columns))
-    read.unit.assign(unit / np.sqrt(read.num_steps * columns))
+    left = (num_started * start.share + num_columns - num_started) / num_columns
+    read.scale.assign(np.sqrt(left))
+    read.unit.assign(unit / np.sqrt(read.num_steps * num_columns))
     write.unit.assign(unit / np.sqrt(specification.latent_dim))
     head.scale.assign(spread(head.scale.shape, start.left, 1.0))
     added.kernel.assign(np.zeros(added.kernel.shape))
@@ -152,8 +153,8 @@ def _widths(specification: Specification) -> np.ndarray:
     return np.array([n or 1 for n in specification.num_labels])
 
 
-def _is_mixed(specification: Specification, num_steps: int) -> bool:
-    """Whether numbers and symbols start together: so wide that components are of too few, not."""
+def _start_together(specification: Specification, num_steps: int) -> bool:
+    """Whether there are numbers and symbols, and few enough labels for components of both."""
     is_numeric = [kind == "numeric" for kind in specification.kinds]
     together = any(is_numeric) and not all(is_numeric)
     return together and num_steps * int(_widths(specification).sum()) <= _MOST_OF_ONE

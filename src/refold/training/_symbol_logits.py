@@ -9,11 +9,11 @@ from scipy.special import logsumexp
 
 from refold.training._one_hot import Symbols
 
-__all__ = ["frequencies", "left_out", "likeliest_factor", "logits"]
+__all__ = ["credence", "frequencies", "left_out", "likeliest_factor", "logits"]
 
 # How much a difference of probability can count for in a logit; the first says nothing.
 _FACTORS = np.concatenate([[0.0], 2.0 ** np.arange(0, 6.5, 0.5)])
-# Sequences that a step's frequencies are mixed with, of all steps.
+# Sequences that a step's frequencies are mixed with, of all steps; and its regression, of nothing.
 _PRIOR = 10.0
 # What is left is never taken for less than this share of the loss.
 _LEAST = 1e-4
@@ -49,6 +49,20 @@ def frequencies(symbols: Symbols) -> np.ndarray:
     choices = np.repeat(np.where(symbols.labels > 0, symbols.labels, 2), widths)
     overall = (count.sum(axis=0) + 0.5) / (known.sum(axis=0) + 0.5 * choices)
     return (count + _PRIOR * overall) / (known + _PRIOR)
+
+
+def credence(symbols: Symbols) -> np.ndarray:
+    """How much a regression may say of each step and symbol (num_steps, width): of few, little.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> from refold.training._one_hot import one_hot
+    >>> credence(one_hot(as_sequences(["aa", "b"] * 10), 3))[:, 0].round(2).tolist()
+    [0.67, 0.5, 0.0]
+    """
+    known = np.repeat(symbols.known.sum(axis=0), symbols.widths, axis=1)
+    return known / (known + _PRIOR)
 
 
 def logits(frequency: np.ndarray, labels: np.ndarray) -> np.ndarray:
