@@ -39,6 +39,11 @@ class Symbols(NamedTuple):
         """How often each is there at each step, of shape (num_steps, sum of widths)."""
         return np.asarray(self.values.sum(axis=0)).reshape(self.known.shape[1], -1)
 
+    @property
+    def num_known(self) -> np.ndarray:
+        """How often its column is known at each step, of the same shape."""
+        return np.repeat(self.known.sum(axis=0), self.widths, axis=1)
+
     def take(self, rows: np.ndarray) -> "Symbols":
         """Return those of some sequences."""
         return self._replace(

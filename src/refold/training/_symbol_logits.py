@@ -44,9 +44,8 @@ def frequencies(symbols: Symbols) -> np.ndarray:
     >>> frequencies(one_hot(as_sequences(["a", "a", "b"] * 100), 1)).round(2).tolist()
     [[0.67, 0.33]]
     """
-    count, widths = symbols.count, symbols.widths
-    known = np.repeat(symbols.known.sum(axis=0), widths, axis=1)
-    choices = np.repeat(np.where(symbols.labels > 0, symbols.labels, 2), widths)
+    count, known = symbols.count, symbols.num_known
+    choices = np.repeat(np.where(symbols.labels > 0, symbols.labels, 2), symbols.widths)
     overall = (count.sum(axis=0) + 0.5) / (known.sum(axis=0) + 0.5 * choices)
     return (count + _PRIOR * overall) / (known + _PRIOR)
 
@@ -61,8 +60,7 @@ def credence(symbols: Symbols) -> np.ndarray:
     >>> credence(one_hot(as_sequences(["aa", "b"] * 10), 3))[:, 0].round(2).tolist()
     [0.67, 0.5, 0.0]
     """
-    known = np.repeat(symbols.known.sum(axis=0), symbols.widths, axis=1)
-    return known / (known + _PRIOR)
+    return symbols.num_known / (symbols.num_known + _PRIOR)
 
 
 def logits(frequency: np.ndarray, labels: np.ndarray) -> np.ndarray:
