@@ -117,8 +117,9 @@ def test_labels_that_are_integers(tmp_path):
     labels = read_labels(path, "label", read(path))
     assert labels.dtype == np.int64
     assert labels.tolist() == [-2, 1]
-    path.write_text("@classLabel true\n@data\n1:007\n2:1\n")
-    assert read_labels(path, "label", read(path)).tolist() == ["007", "1"]
+    for other in ("007", "٣", "1234567890123456789"):  # names that an integer would not keep
+        path.write_text(f"@classLabel true\n@data\n1:{other}\n2:1\n", encoding="utf-8")
+        assert read_labels(path, "label", read(path)).tolist() == [other, "1"]
 
 
 def test_labels_under_another_name(tmp_path):

@@ -6,7 +6,6 @@ is the array alone, its ids 0, 1 and so on.
 """
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["read_codes"]
-
-INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # as in CSV files of sequences: 007 stays text
 
 
 def read_codes(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
@@ -164,10 +161,11 @@ def _stack(path: Path, rows: list[Any], lines: list[int]) -> "np.ndarray":
 def _ids(table: "pa.Table") -> "np.ndarray":
     import numpy as np
 
+    from refold.sequences import integers_from_text
+
     if "id" not in table.column_names:
         return np.arange(table.num_rows)
-    ids = table.column("id").to_pylist()
-    return np.array([int(one) for one in ids] if all(map(INTEGER.fullmatch, ids)) else ids)
+    return np.array(integers_from_text(table.column("id")).to_pylist())
 
 
 def _listing(names: list[str]) -> str:

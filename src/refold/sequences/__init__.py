@@ -17,6 +17,7 @@ from refold.sequences._files import read as read
 from refold.sequences._files import write as write
 from refold.sequences._inputs import as_sequences as as_sequences
 from refold.sequences._inputs import concatenate as concatenate
+from refold.sequences._integers import integers_from_text as integers_from_text
 from refold.sequences._labels import read_labels as read_labels
 from refold.sequences._moments import sequence_moments as sequence_moments
 from refold.sequences._moments import sums_by_sequence as sums_by_sequence

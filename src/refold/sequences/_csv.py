@@ -14,6 +14,7 @@ from refold.errors import FileFormatError
 from refold.sequences._access import decode_utf8
 from refold.sequences._columns import Kinds, resolve_kinds
 from refold.sequences._file_tables import find_id, find_time, from_file_table
+from refold.sequences._integers import integers_from_text, matches
 from refold.sequences._long import to_long_table
 from refold.sequences._parts import Rows
 from refold.sequences._schema import Kind
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["read_csv", "write_csv"]
 
-INTEGER = r"^(0|-?[1-9]\d{0,17})$"
 # A label that is an integer; pandas writes 1.0 where another is missing.
 LABEL = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
@@ -84,7 +84,7 @@ def read_csv(
     except pa.ArrowException as error:
         _raise_ragged(text, header, name)
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
-    table = _settle(table, identity, _settle_ids)
+    table = _settle(table, identity, integers_from_text)
     if order is not None:
         table = _settle(table, order, _without_words)
     for column, kind in asked.items():
@@ -147,13 +147,6 @@ def _settle(table: "pa.Table", column: str, how: Callable[[Any], Any]) -> "pa.Ta
     return table.set_column(table.column_names.index(column), column, how(table[column]))
 
 
-def _settle_ids(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Make integers of the ids where that loses nothing."""
-    import pyarrow as pa
-
-    return cells.cast(pa.int64()) if _matches(cells, INTEGER).all() else cells
-
-
 def _settle_column(
     column: str, kind: Kind | None, text: str, name: str, cells: "pa.ChunkedArray"
 ) -> "pa.ChunkedArray":
@@ -167,12 +160,12 @@ def _settle_column(
     present = _without_words(cells)
     missing = present.is_null().to_numpy()
     if kind == "categorical":
-        integers = _matches(cells, LABEL)
+        integers = matches(cells, LABEL)
         whole = integers | cells.is_null().to_numpy()
         return _floats(cells) if integers.any() and whole.all() else cells
     if kind is None and missing.all():  # what is in quotes are labels
         return cells
-    numbers = _matches(present, NUMBER)
+    numbers = matches(present, NUMBER)
     if (numbers | missing).all():
         return _floats(present)
     for type_ in (pa.bool_(), pa.timestamp("ns")):
@@ -212,11 +205,3 @@ def _floats(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
 
     numbers = [None if cell is None else float(cell) for cell in cells.to_pylist()]
     return pa.chunked_array([pa.array(numbers, pa.float64())])
-
-
-def _matches(cells: "pa.ChunkedArray", pattern: str) -> np.ndarray:
-    """Return the mask of cells that match a regular expression; an empty one does not."""
-    import pyarrow.compute as pc
-
-    matches = pc.call_function("match_substring_regex", [cells], pc.MatchSubstringOptions(pattern))
-    return matches.fill_null(False).to_numpy()  # noqa: FBT003

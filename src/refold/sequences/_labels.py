@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,6 +11,7 @@ import numpy as np
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
 from refold.sequences._access import decode_utf8, read_bytes
 from refold.sequences._formats import check_content, format_of
+from refold.sequences._integers import integers_from_text
 from refold.sequences._jsonl import parse_lines
 from refold.sequences._sequences import Sequences
 from refold.sequences._ts import ts_cases
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["read_labels"]
-
-INTEGER = re.compile(r"(0|-?[1-9]\d{0,17})$")  # as in CSV: 007 stays text
 
 
 def read_labels(
@@ -174,6 +172,8 @@ def _jsonl(data: bytes, name: str, label: str, identity: str | None) -> tuple[li
 
 
 def _ts(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
+    import pyarrow as pa
+
     header, cases = ts_cases(data, name)
     if identity is not None:
         raise SchemaError(
@@ -182,10 +182,8 @@ def _ts(data: bytes, name: str, label: str, identity: str | None) -> tuple[list,
     if not header.labelled:
         raise SchemaError(f"{name} has no labels, as its header says by @classLabel false.")
     _check(["label"], name, label, None)
-    labels = [case.label for case in cases]
-    if all(one is None or INTEGER.match(one) for one in labels):
-        return list(range(len(labels))), [None if one is None else int(one) for one in labels]
-    return list(range(len(labels))), labels
+    labels = pa.array([case.label for case in cases], pa.string())
+    return list(range(len(labels))), integers_from_text(labels).to_pylist()
 
 
 def _refuse_lists(name: str, label: str) -> NoReturn:
