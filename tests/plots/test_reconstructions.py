@@ -25,6 +25,10 @@ def test_of_many_features_the_most_varied_are_drawn():
     assert len(ax.lines) == 8
     np.testing.assert_allclose(ax.lines[0].get_ydata(), x[:, 1], rtol=1e-6)
     assert ax.get_ylabel() == "4 of 8 columns"
+    x[:, 3] = np.nan  # never observed, so not worth a line
+    lines = reconstruction(x, x).lines
+    np.testing.assert_allclose(lines[6].get_ydata(), x[:, 7], rtol=1e-6)
+    np.testing.assert_allclose(lines[4].get_ydata(), x[:, 5], rtol=1e-6)
 
 
 def test_zeros_and_ones_are_strips_and_errors_are_framed():

@@ -204,6 +204,8 @@ def test_long_sequences_are_fewer():
 def test_text_that_is_one_label():
     with pytest.raises(DataError, match="There is but one label: 'a'"):
         _gather._checked_labels(np.array(["a", "a"], object), 2)
+    with pytest.raises(DataError, match="There is but one label: 'None'"):
+        _gather._checked_labels([None, None], 2)
 
 
 @pytest.mark.parametrize("num", [1, 2, 3])

@@ -1,5 +1,6 @@
 """Originals and what came back: lines for numbers, strips for zeros and ones and for labels."""
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,9 @@ def most_varied(original: "Sequences") -> list[int]:
     numeric = np.flatnonzero(original.schema.numeric)
     if len(numeric) <= MOST_LINES or len(original.values) == 0:
         return numeric.tolist()
-    spread = np.nan_to_num(np.nanstd(original.values[:, numeric], axis=0))
+    with warnings.catch_warnings():  # of a column that is never observed, which has no spread
+        warnings.simplefilter("ignore", RuntimeWarning)
+        spread = np.nan_to_num(np.nanstd(original.values[:, numeric], axis=0))
     return sorted(numeric[np.argsort(-spread, kind="stable")[:MOST_LINES]].tolist())
 
 

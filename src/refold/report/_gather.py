@@ -140,7 +140,8 @@ def _checked_labels(labels: Any, num: int) -> np.ndarray | None:
     labels = np.asarray(labels)
     if labels.shape != (num,):
         raise DataError(f"Expected one label for each of {num} sequences. Got {labels.shape}.")
-    if labels.dtype == object and len({type(label) for label in labels.tolist()}) > 1:
+    kinds = {type(label) for label in labels.tolist()}
+    if labels.dtype == object and (len(kinds) > 1 or type(None) in kinds):
         labels = labels.astype(str)  # text and missing ones, which have no order
     distinct = np.unique(labels)
     if len(distinct) < 2:
