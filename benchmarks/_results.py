@@ -78,10 +78,14 @@ def version_of(name: str) -> str | None:
 
 
 def _processor() -> str:
+    """Name the processor; a name alone may stand for several generations, as on rented machines."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        lines = []
+    entries = (line.partition(":") for line in lines)
+    found = {name.strip(): value.strip() for name, _, value in entries}
+    name = found.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in found and "model" in found:
+        return f"{name} (family {found['cpu family']}, model {found['model']})"
+    return name

@@ -27,7 +27,8 @@ class Outcome(NamedTuple):
 
     ``error`` is what counts; ``wrong``, the share of wrong symbols, decides where it is the same.
     ``low`` and ``high`` are the least and the greatest error.  ``took`` is the median of the
-    seconds that fits took.  ``note`` says why there is no error.
+    seconds that fits took.  ``note`` says why there is no error.  ``machines`` are those of the
+    fits, of what is trained.
     """
 
     error: float = math.inf
@@ -36,6 +37,7 @@ class Outcome(NamedTuple):
     high: float = math.inf
     took: float = math.nan
     note: str = ""
+    machines: frozenset[str] = frozenset()
 
 
 class Cell(NamedTuple):
@@ -160,7 +162,9 @@ def _outcome(records: list[dict[str, Any]], error: str) -> Outcome:
     median = statistics.median(errors)
     took = statistics.median(record["took"] for record in records)
     note = "" if math.isfinite(median) else "NaN"
-    return Outcome(median, statistics.median(wrong), min(errors), max(errors), took, note)
+    machines = frozenset(record["machine"] for record in records if record["seconds"])
+    wrong_of_all = statistics.median(wrong)
+    return Outcome(median, wrong_of_all, min(errors), max(errors), took, note, machines)
 
 
 def _error(record: dict[str, Any], name: str) -> float:

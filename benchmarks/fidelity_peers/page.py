@@ -22,12 +22,14 @@ which all others are told. Of symbols, and of fewer than 2000 sequences, it sear
 from its encoder's on, when it is asked for one; all others encode in one pass. The best of a row is
 bold. NaN, and what failed, has lost; an NMSE above 100 is shown as *diverged*, and curves end at 2
 and at 0.0001. *Seconds* are those of Refold's `fit`."""
+ELSEWHERE = " What has a ° ran on another machine than Refold in its row."
 # An error that is no longer worth a figure.
 DIVERGED = 100.0
 
 
 def page(cells: list[Cell], used: Records, selection: Selection, picture: str) -> list[str]:
     """Return the paragraphs."""
+    elsewhere = ELSEWHERE if any(map(_elsewhere, cells)) else ""
     parts = [
         f"![Error against the size of the code, a panel a data set, a curve a method]({picture})",
         f"{EXPLAINED} A fit has {selection.seconds} seconds"
@@ -35,7 +37,8 @@ def page(cells: list[Cell], used: Records, selection: Selection, picture: str) -
             f", for words of 64 and 128 numbers and for sentences {selection.long_seconds}."
             if any(part.long for part in selection.parts.values())
             else "."
-        ),
+        )
+        + elsewhere,
         _table(cells, selection),
     ]
     if verdicts := judge(cells):
@@ -90,9 +93,10 @@ def _table(cells: list[Cell], selection: Selection) -> str:
         data = DATA[cell.data]
         words = {"nmse": "NMSE", "exact": "exact", "accuracy": "right symbols"}[data.error]
         title = f"{data.title}, {data.about}; {words}" if cell.data != last else ""
+        elsewhere = _elsewhere(cell)
         shown = [_shown(cell.outcomes.get(name), data.error) for name in names]
         shown = [
-            f"**{text}**" if name in cell.best else text
+            (f"**{text}**" if name in cell.best else text) + " °" * (name in elsewhere)
             for name, text in zip(names, shown, strict=True)
         ]
         best = ", ".join(METHODS[name].title for name in cell.best)
@@ -101,6 +105,14 @@ def _table(cells: list[Cell], selection: Selection) -> str:
         rows.append([title, str(cell.size), *shown, best, ratio, seconds])
         last = cell.data
     return table(header, rows)
+
+
+def _elsewhere(cell: Cell) -> list[str]:
+    """Name what was trained on another machine than ours."""
+    if OURS not in cell.outcomes:
+        return []
+    ours = cell.outcomes[OURS].machines
+    return [name for name, one in cell.outcomes.items() if one.machines and one.machines != ours]
 
 
 def _shown(outcome: Outcome | None, error: str) -> str:
