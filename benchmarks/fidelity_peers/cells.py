@@ -63,6 +63,15 @@ class Cell(NamedTuple):
         return list(left)
 
     @property
+    def elsewhere(self) -> list[str]:
+        """Names of the methods that were trained on another machine than ours."""
+        if OURS not in self.outcomes:
+            return []
+        ours = self.outcomes[OURS].machines
+        trained = {name: one for name, one in self.outcomes.items() if one.machines}
+        return [name for name, one in trained.items() if one.machines != ours]
+
+    @property
     def ratio(self) -> float | None:
         """Error of ours over that of PCA, for numbers."""
         if DATA[self.data].error != "nmse" or not {OURS, PCA} <= self.outcomes.keys():
@@ -163,8 +172,8 @@ def _outcome(records: list[dict[str, Any]], error: str) -> Outcome:
     took = statistics.median(record["took"] for record in records)
     note = "" if math.isfinite(median) else "NaN"
     machines = frozenset(record["machine"] for record in records if record["seconds"])
-    wrong_of_all = statistics.median(wrong)
-    return Outcome(median, wrong_of_all, min(errors), max(errors), took, note, machines)
+    least, most = min(errors), max(errors)
+    return Outcome(median, statistics.median(wrong), least, most, took, note, machines)
 
 
 def _error(record: dict[str, Any], name: str) -> float:

@@ -29,7 +29,6 @@ DIVERGED = 100.0
 
 def page(cells: list[Cell], used: Records, selection: Selection, picture: str) -> list[str]:
     """Return the paragraphs."""
-    elsewhere = ELSEWHERE if any(map(_elsewhere, cells)) else ""
     parts = [
         f"![Error against the size of the code, a panel a data set, a curve a method]({picture})",
         f"{EXPLAINED} A fit has {selection.seconds} seconds"
@@ -38,7 +37,7 @@ def page(cells: list[Cell], used: Records, selection: Selection, picture: str) -
             if any(part.long for part in selection.parts.values())
             else "."
         )
-        + elsewhere,
+        + (ELSEWHERE if any(cell.elsewhere for cell in cells) else ""),
         _table(cells, selection),
     ]
     if verdicts := judge(cells):
@@ -93,10 +92,9 @@ def _table(cells: list[Cell], selection: Selection) -> str:
         data = DATA[cell.data]
         words = {"nmse": "NMSE", "exact": "exact", "accuracy": "right symbols"}[data.error]
         title = f"{data.title}, {data.about}; {words}" if cell.data != last else ""
-        elsewhere = _elsewhere(cell)
         shown = [_shown(cell.outcomes.get(name), data.error) for name in names]
         shown = [
-            (f"**{text}**" if name in cell.best else text) + " °" * (name in elsewhere)
+            (f"**{text}**" if name in cell.best else text) + " °" * (name in cell.elsewhere)
             for name, text in zip(names, shown, strict=True)
         ]
         best = ", ".join(METHODS[name].title for name in cell.best)
@@ -105,14 +103,6 @@ def _table(cells: list[Cell], selection: Selection) -> str:
         rows.append([title, str(cell.size), *shown, best, ratio, seconds])
         last = cell.data
     return table(header, rows)
-
-
-def _elsewhere(cell: Cell) -> list[str]:
-    """Name what was trained on another machine than ours."""
-    if OURS not in cell.outcomes:
-        return []
-    ours = cell.outcomes[OURS].machines
-    return [name for name, one in cell.outcomes.items() if one.machines and one.machines != ours]
 
 
 def _shown(outcome: Outcome | None, error: str) -> str:

@@ -1,6 +1,5 @@
 """Originals and what came back: lines for numbers, strips for zeros and ones and for labels."""
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -138,9 +137,8 @@ def most_varied(original: "Sequences") -> list[int]:
     numeric = np.flatnonzero(original.schema.numeric)
     if len(numeric) <= MOST_LINES or len(original.values) == 0:
         return numeric.tolist()
-    with warnings.catch_warnings():  # of a column that is never observed, which has no spread
-        warnings.simplefilter("ignore", RuntimeWarning)
-        spread = np.nan_to_num(np.nanstd(original.values[:, numeric], axis=0))
+    observed = np.ma.masked_invalid(original.values[:, numeric])
+    spread = observed.std(axis=0).filled(0.0)  # of a column that is never observed, none
     return sorted(numeric[np.argsort(-spread, kind="stable")[:MOST_LINES]].tolist())
 
 

@@ -140,9 +140,10 @@ def _checked_labels(labels: Any, num: int) -> np.ndarray | None:
     labels = np.asarray(labels)
     if labels.shape != (num,):
         raise DataError(f"Expected one label for each of {num} sequences. Got {labels.shape}.")
-    kinds = {type(label) for label in labels.tolist()}
-    if labels.dtype == object and (len(kinds) > 1 or type(None) in kinds):
-        labels = labels.astype(str)  # text and missing ones, which have no order
+    if labels.dtype == object:
+        kinds = {type(label) for label in labels.tolist()}
+        if len(kinds) > 1 or type(None) in kinds:  # text and missing ones, which have no order
+            labels = labels.astype(str)
     distinct = np.unique(labels)
     if len(distinct) < 2:
         only = distinct.tolist()[0]
