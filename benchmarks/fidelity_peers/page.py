@@ -22,7 +22,7 @@ which all others are told. Of symbols, and of fewer than 2000 sequences, it sear
 from its encoder's on, when it is asked for one; all others encode in one pass. The best of a row is
 bold. NaN, and what failed, has lost; an NMSE above 100 is shown as *diverged*, and curves end at 2
 and at 0.0001. *Seconds* are those of Refold's `fit`."""
-ELSEWHERE = " What has a ° ran on another machine than Refold in its row."
+ELSEWHERE = " What has a ° was trained on another machine than Refold in its row."
 # An error that is no longer worth a figure.
 DIVERGED = 100.0
 

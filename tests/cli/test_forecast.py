@@ -102,3 +102,16 @@ def test_bad_input(folder, capsys, model, options, message):
     shown = capsys.readouterr()
     assert message in " ".join(shown.err.split())
     assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize("name", ["id", "step"])
+def test_a_column_that_the_table_has_itself_is_found_before_the_work(tmp_path, capsys, name):
+    series = as_sequences(np.random.default_rng(0).normal(size=(20, 10, 1)), names=[name])
+    write(series, tmp_path / "train.npz")
+    fit = "fit", tmp_path / "train.npz", "-o", tmp_path / "m.refold", "--forecast-steps", 2
+    assert run(*fit, "--latent-dim", 2, "--units", 4, "--max-epochs", 1, "--seed", 0, "-q") == 0
+    capsys.readouterr()
+    given = "forecast", tmp_path / "m.refold"
+    assert run(*given, tmp_path / "there_is_none.npz") == 2
+    assert f"The model has a column '{name}'" in " ".join(capsys.readouterr().err.split())
+    assert run(*given, tmp_path / "train.npz", "--evaluate", "-q") == 0

@@ -7,7 +7,7 @@ import typer
 
 from refold.cli._errors import remark
 from refold.cli._io import TABLE_FORMATS, Output, format_among, plan_output
-from refold.cli._models import load_model, opened, whole
+from refold.cli._models import check_row_names, load_model, opened, whole
 from refold.cli._options import (
     Columns,
     Data,
@@ -104,6 +104,8 @@ def forecast(
     target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
     drawn = plan_picture(picture)
     loaded = load_model(model)
+    if not evaluate:
+        check_row_names(loaded.schema_.names, ("id", "step"))
     loaded.verbose = 0 if quiet else 1
     if normal is not None:
         given_format = format_among((data, normal), normal, input_format)

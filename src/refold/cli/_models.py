@@ -7,7 +7,7 @@ from typing import Any
 from refold.cli._io import DATA_FORMATS, MODEL_FORMATS, format_of, readable
 from refold.errors import ParameterError, SchemaError
 
-__all__ = ["check_names", "load_model", "opened", "whole"]
+__all__ = ["check_names", "check_row_names", "load_model", "opened", "whole"]
 
 # Columns of a file of sequences beside the features.
 BESIDE = {"parquet": ("id",), "jsonl": ("id",), "csv": ("id", "time")}
@@ -29,6 +29,15 @@ def check_names(names: Sequence[str], format_name: str) -> None:
                 f"The model has a column {name!r}, and a .{format_name} file of sequences has its "
                 "own. Write .npz, or fit on a table that calls it otherwise."
             )
+
+
+def check_row_names(names: Sequence[str], own: Sequence[str]) -> None:
+    """Find before the work that a table of rows has columns of its own of these names."""
+    if twice := [name for name in own if name in names]:
+        raise SchemaError(
+            f"The model has a column {twice[0]!r}, and the table to write has its own. Fit on a "
+            "table that calls it otherwise."
+        )
 
 
 @contextmanager
