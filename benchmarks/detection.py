@@ -107,6 +107,8 @@ def sequitur_scores(problem: Problem) -> np.ndarray:
     from refold.sequences import Scaler
 
     back = fit(problem.train, size=16, seconds=SECONDS, seed=SEED)(problem.test)
+    if back is None:  # it diverged
+        return np.full(len(problem.test), np.nan)
     scaler = Scaler.fit(problem.train)
     errors = (scaler.transform(problem.test).values - scaler.transform(back).values) ** 2
     bounds = problem.test.offsets[1:-1]

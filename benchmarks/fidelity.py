@@ -82,17 +82,24 @@ def _measure(store: Store, selection: Selection, scratch: Path) -> None:
     runs = selection._replace(methods=tuple(methods)).runs()
     known: dict[str, dict[str, Any]] = {}
     todo = []
+    for name in dict.fromkeys(one.data for one in runs):
+        try:
+            known[name] = _export(name, scratch / name)
+        except MeasurementError as error:
+            print(f"{DATA[name].title} is left out: {error}")
+    runs = [one for one in runs if one.data in known]
     for one in runs:
-        if one.data not in known:
-            known[one.data] = _export(one.data, scratch / one.data)
         if not store.has(one, known[one.data]["digest"]):
             todo.append(one)
     left = sum(one.seconds for one in todo)
     print(f"{len(runs)} runs, {len(runs) - len(todo)} of them stored; {left / 3600:.1f} h of fits")
     for number, one in enumerate(todo, 1):
         began = time.perf_counter()
-        data = known[one.data]
+        data, code = known[one.data], METHODS[one.method].code
         result = _run(one, scratch / one.data)
+        if METHODS[one.method].code != code:
+            print(f"{number}/{len(todo)} left out: the code was changed while it ran")
+            continue
         record = store.put(one, data["digest"], {"numbers": data["numbers"], **result})
         print(
             f"{number}/{len(todo)} {_words(one, record)}, {time.perf_counter() - began:.0f} s",

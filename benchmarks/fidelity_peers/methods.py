@@ -94,7 +94,7 @@ def _version(name: str) -> str | None:
 
 
 @functools.cache
-def _digest_of(path: Path) -> bytes:
+def _digest_of(path: Path, changed: int) -> bytes:  # noqa: ARG001  (a changed file is read again)
     data = path.read_bytes()
     if path.suffix == ".py":
         tree = ast.parse(data)
@@ -117,5 +117,5 @@ def _is_text(node: ast.AST) -> bool:
 def _digest(paths: tuple[Path, ...]) -> str:
     whole = hashlib.sha256()
     for path in paths:
-        whole.update(path.name.encode() + _digest_of(path))
+        whole.update(path.name.encode() + _digest_of(path, path.stat().st_mtime_ns))
     return whole.hexdigest()[:8]

@@ -7,7 +7,8 @@ import numpy as np
 
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
-from refold.models import NUM_FEATURES, Specification, most_linear_steps
+from refold.models import Specification, most_linear_steps
+from refold.sequences import Schema
 from refold.training import Corruption, pick_patch
 
 __all__ = ["discriminative_within", "pick_refine", "specify"]
@@ -16,9 +17,9 @@ _DROPOUT = 0.2
 # Steps of a sequence of symbols up to which more sequences come back whole if it is written step by
 # step, with no linear path; beyond, hardly any does, and more symbols come back all at once.
 _FEW_SYMBOLS = 32
-# Numbers of a code from which a share of them is for telling sequences apart, and that share: with
-# fewer, each that does not reconstruct makes the error larger than that of PCA of the same size.
-_MANY_NUMBERS, _DISCRIMINATIVE = 32, 4
+# Numbers of a code from which some are for telling sequences apart, and how many: with fewer
+# numbers, or more of them for that, the error would be larger than that of PCA of the same size.
+_MANY_NUMBERS, _DISCRIMINATIVE = 32, 8
 # Steps of the search for a code, and training sequences from which it is left out by default.
 _REFINE_STEPS, _FEW_TO_REFINE = 10, 2000
 
@@ -74,9 +75,7 @@ def specify(
         variational=bool(parameters["variational"]),
         patch=_pick_patch(parameters, decoder, typical),
         linear_path=at_once and decoder == "parallel" if symbols else None,
-        discriminative=_pick_discriminative(
-            parameters, len(chosen), numeric=bool(schema.numeric.any())
-        ),
+        discriminative=_pick_discriminative(parameters, len(chosen), int(lengths.max()), schema),
         forecast_steps=int(parameters["forecast_steps"]),
     )
 
@@ -121,19 +120,25 @@ def _pick_patch(parameters: Mapping[str, Any], decoder: str, length: float) -> i
     return pick_patch(length)
 
 
-def _pick_discriminative(parameters: Mapping[str, Any], chosen: int, *, numeric: bool) -> int:
-    """Pick how many numbers of a code are for telling sequences apart: of many, a quarter.
+def _pick_discriminative(
+    parameters: Mapping[str, Any], chosen: int, longest: int, schema: Schema
+) -> int:
+    """Pick how many numbers of a code are for telling sequences apart: of many, eight.
 
-    None where the input is corrupted, since what sequences look like is then not what it was; and
-    no more than there are features, or sequences to find components of.
+    None where the input is corrupted, since what sequences look like is then not what it was; no
+    more than there are sequences to find components of; and where the code has room for every
+    value, those beyond it.
     """
     size, wanted = int(parameters["latent_dim"]), parameters["discriminative"]
     if wanted != "auto":
         return int(wanted)
-    possible = numeric and parameters["architecture"] == "default" and not parameters["variational"]
+    possible = schema.numeric.any() and parameters["architecture"] == "default"
+    possible = possible and not parameters["variational"]
     if not possible or size < _MANY_NUMBERS or Corruption.of(parameters["denoise"]):
         return 0
-    return min(size // _DISCRIMINATIVE, NUM_FEATURES, max(0, chosen - 1))
+    num_values = longest * schema.output_width
+    room = size - num_values if size >= num_values else size
+    return min(_DISCRIMINATIVE, room, max(0, chosen - 1))
 
 
 def discriminative_within(discriminative: int | str, size: int) -> int:

@@ -24,7 +24,7 @@ from refold._parameters import check_parameters, draw_seed, is_share
 from refold._sizes import choose_size
 from refold._sources import open_source
 from refold.anomalies import AnomalyMixin, remember, set_aside
-from refold.errors import DataError, ParameterError
+from refold.errors import DataError, ModelFileError, ParameterError
 from refold.evaluation import exact, explained_variance
 from refold.forecasting import ForecastMixin
 from refold.generation import GenerationMixin
@@ -76,9 +76,10 @@ class SequenceAutoencoder(
     discriminative : int or "auto", default="auto"
         Numbers of the code, the last ones, that are for telling sequences apart by what they do,
         whenever they do it: principal components of pooled random convolutions. The decoder reads
-        them, too, but one that reconstructs says more to it. "auto" is a quarter of ``latent_dim``
-        from 32 numbers on, where a column is numeric, and else 0; and 0 where ``latent_dim`` is a
-        share, or the input is corrupted. Of the default model, unless it is variational.
+        them, too, but one that reconstructs says more to it. "auto" is 8 from a ``latent_dim`` of
+        32 on, where a column is numeric, and else 0; and 0 where ``latent_dim`` is a share, or the
+        input is corrupted; of a code with room for every value, what is beyond that. Of the default
+        model, unless it is variational.
     forecast_steps : int, default=0
         Steps after a sequence that are to be forecast: a second decoder of the same code learns to
         write them, and ``forecast`` does so. Sequences are then cut in training, half of them
@@ -562,6 +563,11 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     True
     """
     parameters, fitted = storage.load(path)
+    if unknown := set(parameters) - set(SequenceAutoencoder._get_param_names()):
+        raise ModelFileError(
+            f"{path} is of another version of Refold, with arguments that this one does not have: "
+            f"{', '.join(sorted(unknown))}. Load it with that version."
+        )
     ae = SequenceAutoencoder(**parameters)
     ae._set_fitted(fitted)
     return ae

@@ -63,7 +63,17 @@ def mistake(tmp_path, capsys, monkeypatch):
         (["data", "moving-zeros"], ["no data set 'moving-zeros'", "moving-ones"]),
         (["data", "moving-ones", "-n", "0"], ["integer of at least 1", "Got 0"]),
         (["data", "moving-ones", "--seed", "-1"], ["--seed"]),
+        (["data", "-o", "a.csv"], ["Name a data set to write", "moving-ones"]),
+        (["data", "japanese-vowels", "-o", "v.csv", "--labels", "./v.csv"], ["another output"]),
+        (["encode", "m.refold", "a.csv", "-o", "a.csv"], ["'a.csv' is an input, too"]),
+        (["reconstruct", "m.refold", "a.csv", "-o", "./a.csv"], ["is an input, too"]),
+        (["detect", "m.refold", "a.csv", "-o", "b.csv", "--steps", "b.csv"], ["another output"]),
+        (["detect", "m.refold", "a.csv", "-o", "c.csv", "--normal", "c.csv"], ["an input, too"]),
+        (["forecast", "m.refold", "a.csv", "-o", "a.csv"], ["an input, too"]),
+        (["generate", "m.refold", "--compare", "a.csv", "-o", "a.csv"], ["an input, too"]),
         (["demo", "--seed", "-1"], ["--seed"]),
+        (["fit", "a.csv", "-o", "m.refold", "--seed", str(2**32)], ["--seed"]),
+        (["report", "m.refold", "a.csv", "-o", "p.html", "--seed", str(2**32)], ["--seed"]),
         (["fit", "a.csv", "-o", "m.refold", "--seed", "-1"], ["--seed"]),
         (["probe", "m.refold", "a.csv", "--label", "a", "--seed", "-1"], ["--seed"]),
         (["data", "moving-ones", "-o", "x/a.csv"], ["no folder 'x'"]),
@@ -180,3 +190,10 @@ def test_warnings_are_remarks_of_one_line(capsys):
 
     assert run(lambda: warnings.warn("a constant\n feature", UserWarning, stacklevel=1)) == 0
     assert capsys.readouterr().err == "Remark: a constant feature\n"
+
+
+def test_a_stopped_training_is_not_written_over(mistake, tmp_path):
+    (tmp_path / "two.csv").write_text(FILES["two.csv"], encoding="utf-8")
+    (tmp_path / "m.refold.checkpoint").write_bytes(b"hours of work")
+    line = mistake("fit", "two.csv", "-o", "m.refold")
+    assert "'m.refold.checkpoint', and it would be lost. Go on with it by --resume" in line

@@ -88,6 +88,10 @@ def bad_files(folder):
     (folder / "ragged.jsonl").write_text('{"code": [1]}\n{"code": [1, 2]}\n', encoding="utf-8")
     (folder / "blank.jsonl").write_text('\n{"code": [1]}\n\n{"code": [1, 2]}\n', encoding="utf-8")
     (folder / "words.jsonl").write_text('{"code": ["a"]}\n', encoding="utf-8")
+    (folder / "twice.csv").write_text("id,code0,code0\n1,2,3\n", encoding="utf-8")
+    (folder / "ids.jsonl").write_text('{"id": 1, "code": [1]}\n{"id": [1], "code": [1]}\n')
+    (folder / "huge.jsonl").write_text('{"code": [1' + "0" * 400 + "]}\n", encoding="utf-8")
+    (folder / "deep.jsonl").write_text("[" * 100_000 + "\n", encoding="utf-8")
     (folder / "codes.txt").write_text("1 2 3", encoding="utf-8")
 
 
@@ -111,6 +115,10 @@ def bad_files(folder):
         ("ragged.jsonl", "line 2: the code has 2 numbers, those before it have 1"),
         ("blank.jsonl", "line 4: the code has 2 numbers"),
         ("words.jsonl", "line 1: the code is no list of numbers"),
+        ("twice.csv", "more than one column 'code0'"),
+        ("ids.jsonl", "line 2: "),
+        ("huge.jsonl", "a number that is too large"),
+        ("deep.jsonl", "line 1: "),
         ("codes.txt", r"kept in .parquet, .csv, .jsonl or .npy files"),
     ],
 )
@@ -133,3 +141,12 @@ def test_a_file_cut_short_is_refused(tmp_path, codes, suffix):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(FileFormatError, match=f"c.{suffix}"):
         read_codes(path)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path, codes, suffix):
+    path = tmp_path / f"c.{suffix}"
+    write_codes(path, codes, np.arange(5))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    back, ids = read_codes(path)
+    assert (back.tolist(), ids.tolist()) == (codes.tolist(), list(range(5)))

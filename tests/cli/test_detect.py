@@ -97,6 +97,16 @@ def test_a_long_series_in_windows_with_a_picture(folder, tmp_path, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_no_sequences_have_a_table_and_no_picture(folder, tmp_path, capsys):
+    write(sines(3, 0)[:0], tmp_path / "none.npz")
+    given = "detect", folder / "sines.refold", tmp_path / "none.npz"
+    assert run(*given, "--picture", tmp_path / "p.png", "-o", tmp_path / "t.csv") == 2
+    assert "A picture is of a sequence, and there is none" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["none.npz"]
+    assert run(*given, "--alpha", 0.1, "-q") == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_generate_and_compare(folder, tmp_path, capsys):
     out, model = tmp_path / "new.parquet", folder / "sines.refold"
     csv_format.write_csv(

@@ -70,3 +70,26 @@ def test_a_name_is_shown_as_it_is(capsys):
     table.add_row("names", "speed [m/s], v[/s], :x:")
     _info._show(table)
     assert capsys.readouterr().out.split(maxsplit=1)[1].strip() == "speed [m/s], v[/s], :x:"
+
+
+def test_the_best_loss_may_be_that_of_the_start(tmp_path, capsys):
+    import refold
+
+    ae = refold.SequenceAutoencoder(2, units=4, max_epochs=1, random_state=0)
+    ae.fit(refold.datasets.noisy_sines(12, seed=0))
+    ae.start_loss_ = 1e-9
+    ae._fitted = ae._fitted._replace(start_loss=1e-9)
+    ae.save(tmp_path / "m.refold")
+    assert main(["info", str(tmp_path / "m.refold"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best_validation_loss"] == 1e-9
+
+
+def test_what_a_locale_lacks_is_escaped(tmp_path):
+    import refold
+
+    sines = refold.sequences.as_sequences(
+        [[[0.1], [0.4]], [[0.3], [0.2]]] * 6, names=["температура"]
+    )
+    ae = refold.SequenceAutoencoder(1, units=2, max_epochs=1, random_state=0).fit(sines)
+    ae.save(tmp_path / "m.refold")
+    assert "\\u0442" in info(str(tmp_path / "m.refold"), PYTHONIOENCODING="ascii")

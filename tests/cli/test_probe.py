@@ -47,6 +47,22 @@ def test_a_label_of_the_file_of_the_sequences(folder, capsys, name):
     assert "2 labels, 5 folds; the most frequent label alone gets 50.0 %" in shown.err
 
 
+@pytest.mark.parametrize("name", ["lines.jsonl", "long.csv"])
+def test_a_blank_line_before_the_first(folder, tmp_path, name):
+    (tmp_path / name).write_bytes(b"\n" + (folder / name).read_bytes())
+    given = [str(folder / "model.refold"), str(tmp_path / name), "--label", "kind"]
+    assert main(["probe", *given]) == 0
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '"' + "x," * 100_000])
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_a_first_line_that_cannot_be_read(folder, tmp_path, capsys, suffix, content):
+    (tmp_path / f"bad.{suffix}").write_text(content, encoding="utf-8")
+    given = [str(folder / "model.refold"), str(tmp_path / f"bad.{suffix}"), "--label", "kind"]
+    assert main(["probe", *given]) == 2
+    assert f"bad.{suffix}" in capsys.readouterr().err
+
+
 def test_a_label_of_a_file_whose_name_does_not_say_what_it_is(folder, tmp_path, capsys):
     for name in ("readings.log", "readings.txt"):
         (tmp_path / name).write_bytes((folder / "long.csv").read_bytes())

@@ -1,5 +1,7 @@
 """Labels as colours."""
 
+import datetime
+
 import numpy as np
 
 from refold.plots import colour_groups
@@ -20,3 +22,12 @@ def test_few_labels_are_groups_many_numbers_a_ramp_and_many_others_the_most_freq
     assert {"w3", "w20"} <= set(names)
     assert all(names[v] == label for v, label in zip(values, labels, strict=True) if v < 9)
     assert (values == 9).sum() == 16
+
+
+def test_a_number_that_is_missing_leaves_a_ramp_and_dates_are_groups():
+    values, names, _ = colour_groups(np.array([*np.arange(20) / 3, np.nan]))
+    assert names is None
+    assert np.isnan(values[-1])
+    dates = np.array([datetime.date(2026, 1, 1 + i) for i in range(20)], dtype=object)
+    _, names, num_others = colour_groups(dates)
+    assert (names[0], num_others) == ("2026-01-01", 11)

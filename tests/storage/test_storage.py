@@ -137,6 +137,14 @@ def test_a_newer_version_is_refused(ae, path, monkeypatch):
         refold.load(path)
 
 
+def test_arguments_of_another_version_are_refused(path):
+    config, arrays = container.read(path)
+    config["parameters"]["wings"] = 2
+    container.write(path, container.pack(config, arrays))
+    with pytest.raises(ModelFileError, match=r"sines\.refold is of another version.*: wings\."):
+        refold.load(path)
+
+
 def test_absurd_sizes_are_refused(path):
     path.write_bytes((2**60).to_bytes(8, "little") + b'{"a": 1}')
     with pytest.raises(ModelFileError, match="header claims 1152921504606846976 bytes"):

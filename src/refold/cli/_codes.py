@@ -13,6 +13,7 @@ from refold.cli._io import (
     CODE_FORMATS,
     DATA_FORMATS,
     Output,
+    check_apart,
     plain_format,
     plan_output,
     readable,
@@ -143,7 +144,9 @@ def _plan(
     if output_format is None and "-" not in inputs and input_format is not None:
         chosen = plain_format(input_format)
         output_format = chosen if chosen in formats else None
-    return plan_output(output, format_name=output_format, formats=formats, default="jsonl")
+    target = plan_output(output, format_name=output_format, formats=formats, default="jsonl")
+    check_apart([target], inputs)
+    return target
 
 
 def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
@@ -199,7 +202,7 @@ def read_lengths(text: str | None, num_codes: int) -> list[int] | None:
 
 def _lengths_of(file: str) -> list[int]:
     try:
-        return [int(part) for part in Path(file).read_text(encoding="utf-8").split()]
+        return [int(part) for part in Path(file).read_text(encoding="utf-8-sig").split()]
     except PermissionError:
         raise
     except (ValueError, OSError) as error:

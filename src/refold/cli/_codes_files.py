@@ -6,6 +6,7 @@ is the array alone, its ids 0, 1 and so on.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,9 @@ def _read_csv(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
             table = csv.read_csv(stream, convert_options=convert)
     except pa.ArrowException as error:
         raise FileFormatError(f"{str(path)!r} is not a CSV file ({_first_line(error)}).") from error
+    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if twice:
+        raise FileFormatError(f"{str(path)!r} has more than one column {twice[0]!r}. Rename one.")
     names = [f"code{i}" for i in range(len(table.column_names))]
     names = [name for name in names if name in table.column_names]
     if not names:
@@ -106,16 +110,16 @@ def _read_jsonl(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
     import numpy as np
 
     rows, ids, lines = [], [], []
-    with path.open(encoding="utf-8", errors="replace") as stream:
+    with path.open(encoding="utf-8-sig", errors="replace") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
             try:
                 record = json.loads(line)
                 rows.append(record["code"])
-                ids.append(record.get("id", len(ids)))
+                ids.append(_id(record.get("id", len(ids))))
                 lines.append(number)
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 raise FileFormatError(
                     f'{str(path)!r}, line {number}: {{"id": ..., "code": [...]}} was expected. '
                     f"Got {line.strip()[:40]!r}."
@@ -155,7 +159,16 @@ def _stack(path: Path, rows: list[Any], lines: list[int]) -> "np.ndarray":
                 f"{str(path)!r}, line {number}: the code has {len(row)} numbers, "
                 f"those before it have {width}."
             )
-    return np.array(rows, dtype=np.float32).reshape(len(rows), width or 0)
+    try:
+        return np.array(rows, dtype=np.float32).reshape(len(rows), width or 0)
+    except OverflowError as error:
+        raise FileFormatError(f"{str(path)!r}: a code has a number that is too large.") from error
+
+
+def _id(value: Any) -> Any:
+    if not isinstance(value, str | int | float):
+        raise TypeError(value)
+    return value
 
 
 def _ids(table: "pa.Table") -> "np.ndarray":

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import remark
-from refold.cli._io import DATA_FORMATS, TABLE_FORMATS, plan_output
+from refold.cli._io import DATA_FORMATS, TABLE_FORMATS, check_apart, plan_output
 from refold.cli._options import Quiet
 from refold.cli._tables import write_table
 from refold.errors import ParameterError
@@ -54,6 +54,8 @@ def data(
 ) -> None:
     """Write a data set to a file, or list the data sets."""
     if name is None:
+        if output != "-" or (num_sequences, output_format, labels) != (None, None, None):
+            raise ParameterError(f"Name a data set to write: {', '.join(DESCRIPTIONS)}.")
         _list()
         return
     target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
@@ -65,6 +67,7 @@ def data(
         beside = plan_output(labels, format_name=None, formats=TABLE_FORMATS, default="csv")
         if beside.path is None:
             raise ParameterError("Labels go to a file of their own. Name one by --labels.")
+        check_apart([target, beside])
     sequences = load(name, n=num_sequences, seed=seed)
     if beside is not None:
         column, values = labels_of(name)

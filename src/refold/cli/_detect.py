@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import remark
-from refold.cli._io import TABLE_FORMATS, Output, format_among, plan_output
+from refold.cli._io import TABLE_FORMATS, Output, check_apart, format_among, plan_output
 from refold.cli._models import load_model, opened, whole
 from refold.cli._options import (
     Columns,
@@ -15,9 +15,9 @@ from refold.cli._options import (
     InputFormat,
     Kinds,
     Model,
-    OutputFormat,
     Quiet,
     Stride,
+    TableFormat,
     TimeColumn,
     Unit,
     Window,
@@ -66,7 +66,7 @@ def detect(
     kinds: Kinds = None,
     unit: Unit = None,
     input_format: InputFormat = None,
-    output_format: OutputFormat = None,
+    output_format: TableFormat = None,
     *,
     quiet: Quiet = False,
 ) -> None:
@@ -80,6 +80,7 @@ def detect(
         raise ParameterError("--stride is of windows. Add --window N.")
     target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
     beside = _plan_steps(steps), plan_picture(picture)
+    check_apart([target, *beside], (data, normal))
     import numpy as np
 
     loaded = load_model(model)
@@ -91,6 +92,8 @@ def detect(
     data_format = format_among((data, normal), data, input_format)
     with opened(loaded, data, dict(options), data_format) as source:
         series = whole(source, data)
+    if beside[1] is not None and not len(series):
+        raise ParameterError("A picture is of a sequence, and there is none. Leave --picture out.")
     cut = _windows(series, window, stride) if window else None
     found = loaded.detect(series if cut is None else cut.sequences, alpha=alpha)
     with target.writing() as path:
@@ -162,7 +165,7 @@ def _draw(
 ) -> None:
     from refold.plots import anomalies
 
-    oddest = int(found.scores.argmax()) if len(found.scores) else 0
+    oddest = int(found.scores.argmax())
     oddest = oddest if cut is None else int(cut.series[oddest])
     ax = anomalies(series[[oddest]], p_values[oddest], alpha=alpha)
     write_picture(ax.figure, target)

@@ -1,5 +1,6 @@
 """What a user sees when something is wrong: one line on standard error, and an exit code."""
 
+import io
 import os
 import sys
 import warnings
@@ -34,6 +35,8 @@ def run(command: Callable[[], Any]) -> int:
 
     A fault of Refold itself is not caught: its traceback is what a report of it needs.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack "±", or a name
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)

@@ -76,7 +76,7 @@ def fit(
         typer.Option(
             metavar="N",
             help="Numbers of the code for telling sequences apart. "
-            r"\[default: a quarter from 32 on]",
+            r"\[default: 8 from a size of 32 on]",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
@@ -241,6 +241,11 @@ def fit(
             "--resume goes on from a file beside the model, and the output is a stream. Name a "
             "file with -o."
         )
+    if checkpoint is not None and checkpoint.exists() and not resume:
+        raise ParameterError(
+            f"There is a training that was stopped, {str(checkpoint)!r}, and it would be lost. Go "
+            "on with it by --resume, or remove that file to start anew."
+        )
     if checkpoint_seconds < 0:
         raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
 
@@ -270,9 +275,10 @@ def fit(
         try:
             model.fit(sequences, checkpoint=kept, resume=resume)
         except KeyboardInterrupt as stop:
-            if kept is None or not str(stop):
+            if checkpoint is None or not checkpoint.exists():
                 raise
-            raise Stopped(str(stop)) from stop
+            going_on = f"Stopped by Ctrl-C; --resume goes on from {str(checkpoint)!r}."
+            raise Stopped(str(stop) or going_on) from stop
     seconds = time.perf_counter() - started
     with target.writing() as path:
         model.save(path)

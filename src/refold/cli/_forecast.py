@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import remark
-from refold.cli._io import TABLE_FORMATS, Output, format_among, plan_output
+from refold.cli._io import TABLE_FORMATS, Output, check_apart, format_among, plan_output
 from refold.cli._models import check_row_names, load_model, opened, whole
 from refold.cli._options import (
     Columns,
@@ -15,8 +15,8 @@ from refold.cli._options import (
     InputFormat,
     Kinds,
     Model,
-    OutputFormat,
     Quiet,
+    TableFormat,
     TimeColumn,
     Unit,
     read_options,
@@ -80,7 +80,7 @@ def forecast(
     kinds: Kinds = None,
     unit: Unit = None,
     input_format: InputFormat = None,
-    output_format: OutputFormat = None,
+    output_format: TableFormat = None,
     *,
     as_json: Annotated[
         bool, typer.Option("--json", help="Errors as one JSON object, for programs.")
@@ -103,6 +103,7 @@ def forecast(
     _check(evaluate=evaluate, season=season, as_json=as_json, others=others)
     target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
     drawn = plan_picture(picture)
+    check_apart([target, drawn], (data, normal))
     loaded = load_model(model)
     if not evaluate:
         check_row_names(loaded.schema_.names, ("id", "step"))

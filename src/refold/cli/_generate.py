@@ -6,7 +6,7 @@ import typer
 
 from refold.cli._codes import Lengths, read_lengths
 from refold.cli._errors import remark
-from refold.cli._io import DATA_FORMATS, plan_output
+from refold.cli._io import DATA_FORMATS, check_apart, plan_output
 from refold.cli._models import check_names, load_model, opened, whole
 from refold.cli._options import (
     Columns,
@@ -14,9 +14,9 @@ from refold.cli._options import (
     InputFormat,
     Kinds,
     Model,
-    OutputFormat,
     Quiet,
     Seed,
+    TableFormat,
     TimeColumn,
     Unit,
     read_options,
@@ -58,7 +58,7 @@ def generate(
     kinds: Kinds = None,
     unit: Unit = None,
     input_format: InputFormat = None,
-    output_format: OutputFormat = None,
+    output_format: TableFormat = None,
     *,
     quiet: Quiet = False,
 ) -> None:
@@ -67,6 +67,7 @@ def generate(
         id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
     )
     target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
+    check_apart([target], [compare])
     if compare is not None and number < FEWEST:
         raise ParameterError(f"--compare takes at least -n {FEWEST} to say anything. Got {number}.")
     loaded = load_model(model)

@@ -53,6 +53,8 @@ def _facts(model: Any) -> dict[str, Any]:
     del parameters["verbose"]
     phases = list(history.get("phase", ()))
     losses = [loss for loss in history.get("val_loss", ()) if loss is not None]
+    if losses and model.start_loss_ is not None:
+        losses.append(model.start_loss_)
     return {
         "columns": [
             {"name": column.name, "kind": column.kind, "labels": list(column.labels)}

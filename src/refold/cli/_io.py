@@ -4,10 +4,11 @@ Outputs are looked at before any work is done: a folder that isn't there is foun
 hour of training, not after. What goes to a stream is made whole first and copied then.
 """
 
+import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = [
     "PICTURE_FORMATS",
     "TABLE_FORMATS",
     "Output",
+    "check_apart",
     "format_among",
     "format_of",
     "plan_output",
@@ -108,6 +110,28 @@ def plan_output(
     return Output(name, chosen, path, copied=False)
 
 
+def check_apart(outputs: Iterable[Output | None], inputs: Iterable[str | None] = ()) -> None:
+    """Find before the work that a result would replace another one, or what it is made of.
+
+    Raises
+    ------
+    ParameterError
+        If two of them are one file.
+    """
+    named = [name for name in inputs if name is not None and name != STREAM]
+    taken = {os.path.realpath(name): "an input" for name in named}
+    for output in outputs:
+        if output is None or output.path is None or output.copied:
+            continue
+        place = os.path.realpath(output.path)
+        if place in taken:
+            raise ParameterError(
+                f"The output {output.name!r} is {taken[place]}, too, which it would replace. Name "
+                "another file."
+            )
+        taken[place] = "another output"
+
+
 @contextmanager
 def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) -> Iterator[Path]:
     """Give the path of an input, under a name that says its format.
@@ -132,7 +156,7 @@ def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) ->
             with stand_in.open("wb") as target:
                 shutil.copyfileobj(sys.stdin.buffer, target)
         else:
-            stand_in.symlink_to(Path(name).absolute())
+            _link(Path(name), stand_in)
         try:
             yield stand_in
         except RefoldError as error:
@@ -165,6 +189,13 @@ def format_of(path: Path) -> str | None:
     chosen = ALIASES.get(suffix, suffix)
     known = {*DATA_FORMATS, *CODE_FORMATS, *MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS}
     return chosen if chosen in known else None
+
+
+def _link(path: Path, stand_in: Path) -> None:
+    try:
+        stand_in.symlink_to(path.absolute())
+    except OSError:  # a file system, or Windows, without links for everyone
+        shutil.copyfile(path, stand_in)
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:

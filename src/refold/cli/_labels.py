@@ -39,8 +39,9 @@ def _columns_of(path: Path) -> list[str]:
             return lists or schema.names
         with path.open(encoding="utf-8-sig", newline="") as stream:
             if chosen == "csv":
-                return next(csv.reader(stream), [])
-            first = json.loads(stream.readline() or "null") if chosen == "jsonl" else None
+                return next(filter(None, csv.reader(stream)), [])
+            lines = filter(str.strip, stream if chosen == "jsonl" else ())
+            first = json.loads(next(lines, "null"))
             return list(first) if isinstance(first, dict) else []
-    except (OSError, ValueError, pa.ArrowException):
+    except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException):
         return []  # what is wrong with it is said where it is read

@@ -17,6 +17,7 @@ __all__ = [
     "Quiet",
     "Seed",
     "Stride",
+    "TableFormat",
     "TimeColumn",
     "Unit",
     "Window",
@@ -28,7 +29,9 @@ WINDOWS = "Windows"
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="File with the sequences, or -.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="File that `refold fit` wrote, or -.")]
-Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Makes the result repeatable.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Makes the result repeatable.")
+]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="No progress and no summary on standard error.")
 ]
@@ -42,6 +45,14 @@ OutputFormat = Annotated[
         "--output-format",
         metavar="FORMAT",
         help=r"Format of standard output, where it differs from --format. \[default: jsonl]",
+    ),
+]
+TableFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--output-format",
+        metavar="FORMAT",
+        help=r"Format of standard output. \[default: jsonl]",
     ),
 ]
 IdColumn = Annotated[

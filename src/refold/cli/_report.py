@@ -63,7 +63,7 @@ def report(
         int, typer.Option(min=1, metavar="N", help="Of more, so many drawn at random are shown.")
     ] = 2000,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, metavar="N", help="Draws what is drawn.")
+        int, typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Draws what is drawn.")
     ] = 0,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
@@ -89,6 +89,7 @@ def report(
     if [model, data, train].count("-") > 1:
         raise ParameterError("Standard input can be read once. Name a file for either of them.")
     loaded = load_model(model)
+    loaded.verbose = 0  # the stages of the page say what is done
     from refold.report import report as write_report
     from refold.sequences import read_labels
 

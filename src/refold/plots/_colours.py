@@ -69,6 +69,6 @@ def colour_groups(labels: np.ndarray) -> ColourGroups:
 def _as_numbers(labels: np.ndarray) -> np.ndarray | None:
     try:
         values = labels.astype(float)
-    except ValueError:
+    except (TypeError, ValueError):
         return None
-    return values if np.isfinite(values).all() else None
+    return None if np.isinf(values).any() or np.isnan(values).all() else values
