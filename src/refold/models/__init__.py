@@ -3,7 +3,6 @@
 from refold.models._autoencoder import Autoencoder as Autoencoder
 from refold.models._autoencoder import Models as Models
 from refold.models._autoencoder import autoencoder as autoencoder
-from refold.models._default import NUM_FEATURES as NUM_FEATURES
 from refold.models._default import default as default
 from refold.models._default import length_model as length_model
 from refold.models._default import most_linear_steps as most_linear_steps

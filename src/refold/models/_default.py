@@ -27,7 +27,6 @@ from refold.models._autoencoder import Models, join
 
 __all__ = [
     "DECODERS",
-    "NUM_FEATURES",
     "convolutions",
     "default",
     "length_model",
@@ -38,8 +37,8 @@ DECODERS = ("parallel", "autoregressive")
 
 # Weights at most of the linear path, in the encoder and in the decoder.
 _MOST_WEIGHTS = 1 << 22
-# Steps at most from one that pooled convolutions look at to the next, and features they have.
-_MOST_STRIDE, NUM_FEATURES = 4, 128
+# Steps at most from one that pooled convolutions look at to the next.
+_MOST_STRIDE = 4
 # Of a variational model: what log-variances begin with, and what they stay below.
 _FIRST_LOG_VARIANCE, _MOST_LOG_VARIANCE = -4.0, 2.0
 
