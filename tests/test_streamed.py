@@ -9,8 +9,8 @@ from refold._sources import InFiles
 from refold.cli import main
 from refold.cli._codes_files import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
-from refold.sequences import Scaler, Sequences, read_or_scan, scan, write
-from refold.training import Streamed
+from refold.sequences import Batches, Scaler, Sequences, read_or_scan, scan, write
+from refold.training import Streamed, members_of_pages
 
 TINY = {
     "latent_dim": 3,
@@ -216,3 +216,25 @@ def test_a_bad_file_is_named_and_nothing_is_written(tmp_path, capsys, spoil, err
     assert main(["fit", str(data), "-o", str(model)]) == 2
     assert message in capsys.readouterr().err
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
+
+
+def test_steps_are_counted_page_by_page(folder):
+    data = scan(folder, block_bytes=100)
+    batches = Batches(data.lengths, 8, None)
+    rows = np.arange(len(data))
+    pages = members_of_pages(data, seed=0)
+    assert len(pages) > 1
+    assert sorted(np.concatenate(pages).tolist()) == rows.tolist()
+    wanted = sum(batches.num_batches(np.sort(page)) for page in pages)
+    assert InFiles(data).num_batches(batches, rows, seed=0) == wanted > batches.num_batches(rows)
+
+
+def test_files_of_nothing_are_refused(tmp_path):
+    write(Sequences.from_list([[1.0], *[[]] * 9])[1:], tmp_path / "none.parquet")
+    with pytest.raises(DataError, match="nothing to learn from"):
+        SequenceAutoencoder(**TINY).fit(scan(tmp_path / "none.parquet"))
+
+
+def test_a_unit_is_not_of_parquet(folder):
+    with pytest.raises(ParameterError, match="unit= does not apply to the format parquet"):
+        read_or_scan(folder, unit="words")

@@ -22,8 +22,9 @@ __all__ = [
     "predict_lengths",
 ]
 
-# Steps of a batch, the most rows, the sizes of smaller ones, the shortest padded length.
-_STEPS, _MOST_ROWS, _SIZES, _SHORTEST = 16384, 1024, (8, 32, 128, 512), 8
+# Steps of a batch where they are no wider than so many outputs, the most rows, the sizes of smaller
+# ones, the shortest padded length.
+_STEPS, _WIDTH, _MOST_ROWS, _SIZES, _SHORTEST = 16384, 256, 1024, (8, 32, 128, 512), 8
 # Batches from which progress is worth showing.
 _MANY = 20
 
@@ -210,13 +211,15 @@ def _batches(
     The padded lengths are the longest training length, its halves and its doubles, and the batch
     sizes powers of 4, so that what was compiled once serves for all data.
     """
+    # many labels make each step wide
+    most_steps = _STEPS * _WIDTH // max(_WIDTH, network.specification.num_outputs)
     by_length = np.argsort(lengths, kind="stable")
     steps = _padded_lengths(lengths[by_length], network.specification.max_steps, only)
     keep_compiled()
     batches = []
     for num_steps in np.unique(steps):
         rows = by_length[steps == num_steps]
-        most = max(1, min(_MOST_ROWS, _STEPS // int(num_steps)))
+        most = max(1, min(_MOST_ROWS, most_steps // int(num_steps)))
         for start in range(0, len(rows), most):
             chosen = rows[start : start + most]
             size = next((n for n in _SIZES if len(chosen) <= n < most), most)

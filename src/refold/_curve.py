@@ -67,8 +67,8 @@ def error_curve(
         As `SequenceAutoencoder.fit` takes them; of data larger than memory, a sample is used.
     sizes : iterable of int, default=(2, 4, 8, 16, 32)
     estimator : SequenceAutoencoder, optional
-        Its settings count, with ``time_budget`` for each size, but for ``latent_dim`` and
-        ``refit``; it is not fitted itself. With ``verbose=1`` progress is shown.
+        Its settings count, with ``time_budget`` for each size, but for ``latent_dim``, ``refit``
+        and ``calibration_fraction``; it is not fitted itself. With ``verbose=1`` progress is shown.
 
     Returns
     -------

@@ -148,7 +148,7 @@ def fit(
         check_fits(aside, network)
     batch_size = min(parameters["batch_size"] or pick_batch_size(len(chosen)), len(chosen))
     batches = Batches(lengths, batch_size, network.fixed_steps)
-    steps_an_epoch = batches.num_batches(chosen)
+    steps_an_epoch = source.num_batches(batches, chosen, seed)
     max_epochs = parameters["max_epochs"] or pick_max_epochs(steps_an_epoch)
     corruption = Corruption.of(parameters["denoise"])
     settings = Settings(

@@ -9,8 +9,17 @@ from typing import Any, Literal
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences import Scaler, Scan, Sequences, as_sequences, read_or_scan
-from refold.training import Page, Part, Streamed, Whole, num_observed, page_of, to_device
+from refold.sequences import Batches, Scaler, Scan, Sequences, as_sequences, read_or_scan
+from refold.training import (
+    Page,
+    Part,
+    Streamed,
+    Whole,
+    members_of_pages,
+    num_observed,
+    page_of,
+    to_device,
+)
 
 __all__ = ["InFiles", "InMemory", "open_source"]
 
@@ -85,6 +94,11 @@ class InMemory:
             rows = np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, most, replace=False))
         return self.sequences[rows]
 
+    def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
+        """Return the number of training steps in an epoch of the given sequences."""
+        del seed
+        return batches.num_batches(rows)
+
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int
     ) -> Part:
@@ -124,7 +138,8 @@ class InFiles:
     def most_held_out(self, fraction: float) -> float:
         """Return the share of sequences that may be held out: no more than fits in memory."""
         summary = self.sequences.summary
-        return min(fraction, _MOST_HELD_OUT / (summary.num_steps * len(summary.num_observed)))
+        num_values = summary.num_steps * len(summary.num_observed)
+        return min(fraction, _MOST_HELD_OUT / max(1, num_values))
 
     def held_out(self, rows: np.ndarray) -> Sequences:
         """Return the sequences that are held out, always the same: read once."""
@@ -158,6 +173,11 @@ class InFiles:
         if len(rows) > most:
             rows = rng.choice(rows, most, replace=False)
         return scan.take(np.sort(rows))
+
+    def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
+        """Return the number of training steps in an epoch: each page is batched by itself."""
+        pages = members_of_pages(self.sequences, seed)
+        return sum(batches.num_batches(np.intersect1d(rows, members)) for members in pages)
 
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int

@@ -92,7 +92,7 @@ class SequenceAutoencoder(
     batch_size : int, optional
         Number of sequences of average length in a training step: where lengths differ, batches
         are of like length and hold about as many steps each. By default 32, or 64 from 2000
-        sequences on.
+        sequences to train on.
     learning_rate : float, default=0.003
         Highest rate, after warm-up and before it falls.
     optimizer : str or keras.optimizers.Optimizer, optional
@@ -130,7 +130,8 @@ class SequenceAutoencoder(
     random_state : int, RandomState or None, default=None
         Fixes the weights, the split, the order of the data, and all that is drawn in training.
     verbose : {0, 1}, default=0
-        1 shows a progress bar on standard error, and at the end the held-out error beside PCA's.
+        1 shows a progress bar on standard error, and at the end the held-out error of numbers, with
+        PCA's.
 
     Attributes
     ----------

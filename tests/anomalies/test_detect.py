@@ -282,3 +282,12 @@ def test_other_columns_and_nothing_at_all(ae):
         ae.detect([np.zeros((5, 2))])
     with pytest.raises(DataError, match="no sequence to calibrate by"):
         ae.calibrate(sines(1)[:0])
+
+
+def test_a_fraction_of_a_binary_column_is_right_where_it_rounds_to_what_is_written():
+    given = [[0.9, 0.1, 0.8], [0.7, 0.2, 0.6]] * 30
+    flags = as_sequences(given, kinds="binary")
+    settings = TINY | {"max_epochs": 40, "latent_dim": 2}
+    ae = SequenceAutoencoder(**settings).fit(flags).calibrate(flags)
+    found = ae.detect(flags[:2], alpha=0.5)
+    assert [one.tolist() for one in found.step_scores] == [[0.0] * 3] * 2

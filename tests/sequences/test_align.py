@@ -98,3 +98,11 @@ def test_text_and_numbers_do_not_mix(fitted, data):
     schema = Sequences.from_list(fitted).schema
     with pytest.raises(SchemaError, match="but the model was fitted on"):
         Sequences.from_list(data).align(schema)
+
+
+def test_default_names_in_another_order_are_names_too():
+    fitted = Sequences.from_array(np.arange(12.0)[None, None]).schema
+    order = sorted(range(12), key=str)
+    data = [[[float(i) for i in order]]]
+    mixed = Sequences.from_list(data, names=[f"x{i}" for i in order])
+    assert mixed.align(fitted).values[0].tolist() == list(range(12))

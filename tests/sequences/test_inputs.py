@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
 
-from refold.errors import DataError, SchemaError
+from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Sequences, as_sequences, concatenate
 
 
@@ -117,3 +118,24 @@ def test_sparse_and_complex_data():
         as_sequences(scipy.sparse.csr_matrix(np.eye(3)))
     with pytest.raises(DataError, match="Complex data not supported: column 'x0' holds complex128"):
         as_sequences(np.ones((2, 3), complex))
+
+
+def test_columns_of_arrays_and_arrow_arrays():
+    arrays = [np.ones((2, 3)), np.zeros((1, 3))]
+    found = as_sequences(pd.Series(arrays))
+    assert (found.lengths.tolist(), found.schema.num_columns) == ([2, 1], 3)
+    assert as_sequences([pa.array(["a", "b"]), pa.array(["b"])]).to_list() == [["a", "b"], ["b"]]
+    gaps = as_sequences([pa.array([1.0, None]), pa.array([2.0])])
+    np.testing.assert_array_equal(gaps.values[:, 0], [1, np.nan, 2])
+
+
+def test_ids_of_several_types_and_columns_of_several():
+    frame = pd.DataFrame({"id": [1, "a"], "x": [[1.0], [2.0]], "y": [1, "b"]})
+    assert Sequences.from_arrow(frame, columns=["x"]).ids.tolist() == ["1", "a"]
+    with pytest.raises(SchemaError, match="Column 'y' holds values of several types"):
+        Sequences.from_arrow(frame, columns=["y"])
+
+
+def test_sequences_are_not_converted_once_more():
+    with pytest.raises(ParameterError, match="these are Sequences already"):
+        as_sequences(as_sequences([[1.0]]), names=["level"])

@@ -296,3 +296,8 @@ def test_to_table_refuses_what_would_be_lost():
     assert sequences.with_ids(["a", "b"]).to_table()["id"].to_pylist() == ["a", "b"]
     with pytest.raises(SchemaError, match="The name 'x0' is needed twice"):
         sequences.to_table(time="x0")
+
+
+def test_dates_of_polars_are_text():
+    table = pl.DataFrame({"id": ["a", "a"], "t": ["2024-01-01", "2024-01-02"], "x": [1.0, 2.0]})
+    assert Sequences.from_table(table, "id", "t").values[:, 0].tolist() == [1.0, 2.0]

@@ -9,6 +9,9 @@ import pytest
 
 from refold import SequenceAutoencoder
 from refold.datasets import japanese_vowels, noisy_sines
+from refold.errors import ParameterError
+from refold.training._epochs import Epochs
+from refold.training._parts import End
 
 SETTINGS = {"latent_dim": 3, "units": 8, "max_epochs": 4, "random_state": 0, "refit": False}
 
@@ -234,3 +237,40 @@ def test_tensorboard_shows_the_losses(tmp_path):
     assert np.allclose(written("train"), ae.history_["loss"])
     val_loss = [loss for loss in ae.history_["val_loss"] if loss is not None]
     assert np.allclose(written("validation"), val_loss)
+
+
+def test_a_rate_that_begins_at_nothing_rises():
+    warm = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-3 * min(1.0, epoch / 2))
+    rates = fit(warm).history_["learning_rate"]
+    assert rates[0] == 0.0
+    assert 0.0 < rates[1] < rates[2] < 2e-3
+
+
+def test_without_validation_the_weights_that_a_callback_leaves_count():
+    class Zero(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            self.model.set_weights([np.zeros_like(w) for w in self.model.get_weights()])
+
+    ae = fit(Zero(), validation_fraction=0)
+    assert not any(w.any() for w in weights(ae.autoencoder_))
+
+
+def test_a_refit_that_is_done_counts_though_the_time_is_up(monkeypatch):
+    def must_stop(self, interrupt, *, refit):
+        standing = self.standing
+        done = standing.phase == "refit" and self._num_steps >= standing.refit_steps
+        return End.TIME if done else None
+
+    whole = refitted()
+    monkeypatch.setattr(Epochs, "_must_stop", must_stop)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        late = refitted(Recorder())
+    pairs = zip(weights(whole.autoencoder_), weights(late.autoencoder_), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("option", [{"gradient_accumulation_steps": 4}, {"use_ema": True}])
+def test_what_an_optimizer_cannot_do_here_is_refused(option):
+    with pytest.raises(ParameterError, match="Leave that option out"):
+        fit(optimizer=keras.optimizers.Adam(1e-3, **option))

@@ -1,10 +1,17 @@
 """The validation split, and settings that follow the data."""
 
+import jax
 import numpy as np
 import pytest
 
 from refold.errors import ParameterError
-from refold.training import pick_batch_size, pick_max_epochs, pick_refit, validation_split
+from refold.training import (
+    pick_batch_size,
+    pick_max_epochs,
+    pick_refit,
+    require_jax,
+    validation_split,
+)
 from refold.training._schedule import Schedule
 
 
@@ -62,3 +69,13 @@ def test_the_rate_rises_to_its_peak_and_falls_to_a_hundredth(num_steps):
     if num_steps > 10:
         assert rates[-1] == pytest.approx(0.001, rel=0.2)
     assert float(Schedule(0.1, num_steps).rate(10 * num_steps)) == pytest.approx(0.001)
+
+
+def test_double_precision_of_jax_is_refused():
+    jax.config.update("jax_enable_x64", True)
+    try:
+        with pytest.raises(ParameterError, match=r"64-bit numbers \(jax_enable_x64\)"):
+            require_jax()
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    require_jax()

@@ -125,7 +125,10 @@ def _features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, np.ndar
 def _entries(sequences: Sequences, back: Sequences, fitted: Fitted) -> np.ndarray:
     given = fitted.units.transform(sequences).values.astype(float)
     written = fitted.units.transform(back).values.astype(float)
-    entries = np.where(fitted.schema.numeric, (given - written) ** 2, given != written)
+    wrong = given != written
+    binary = fitted.schema.binary
+    wrong[:, binary] = (given[:, binary] >= 0.5) != (written[:, binary] >= 0.5)
+    entries = np.where(fitted.schema.numeric, (given - written) ** 2, wrong)
     return np.where(np.isnan(given), np.nan, entries)
 
 

@@ -12,6 +12,7 @@ __all__ = ["copies", "told_apart"]
 
 # Sequences at most of either kind, components at most that they are described by, and folds.
 _MOST, _COMPONENTS, _FOLDS = 1000, 32, 5
+_MOST_VALUES = 1 << 24  # of one-hot arrays of either kind, about
 
 
 def told_apart(real: Sequences, generated: Sequences, *, seed: int = 0) -> float:
@@ -24,7 +25,8 @@ def told_apart(real: Sequences, generated: Sequences, *, seed: int = 0) -> float
     ----------
     real, generated : Sequences
         With the same columns, at least 5 of each. Of the more numerous, as many are taken at random
-        as there are of the other, and a thousand of each at most.
+        as there are of the other, and a thousand of each at most, fewer where sequences are long or
+        labels many.
     seed : int
 
     Returns
@@ -57,6 +59,9 @@ def told_apart(real: Sequences, generated: Sequences, *, seed: int = 0) -> float
             f"At least {_FOLDS} real and {_FOLDS} generated sequences are needed to tell them "
             f"apart. Got {len(real)} and {len(generated)}."
         )
+    longest = max(int(part.lengths.max(initial=1)) for part in (real, generated))
+    widest = _MOST_VALUES // max(1, longest * real.schema.output_width)
+    count = max(_FOLDS, min(count, widest))
     rng = np.random.default_rng(seed)
     parts = [
         part[np.sort(rng.choice(len(part), count, replace=False))] for part in (real, generated)

@@ -38,6 +38,8 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, places: Pla
 
 def _match_columns(source: Schema, target: Schema) -> list[int]:
     """Return the position of each target column among the source's."""
+    if set(source.names) == set(target.names):
+        return [source.names.index(name) for name in target.names]
     by_position = has_default_names(source) or has_default_names(target)
     if by_position and source.num_columns == target.num_columns:
         return list(range(target.num_columns))

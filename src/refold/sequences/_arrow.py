@@ -36,13 +36,21 @@ def parts_from_arrow(
     opened = _open(table)
     if id is None and "id" in opened.columns and not has_lists(opened.columns["id"]):
         id = "id"  # noqa: A001
-    identity = None if id is None else opened.ids(str(id)).to_pylist()
+    identity = None if id is None else opened.ids(str(id))
+    if identity is not None and not isinstance(identity, list):
+        identity = identity.to_pylist()
     if columns is None:
         names = tuple(name for name, column in opened.columns.items() if has_lists(column))
         names = names or _text_columns(opened, id)
     else:
         names = (columns,) if isinstance(columns, str) else tuple(str(name) for name in columns)
     chosen = [opened.get(name, "columns=") for name in names]
+    for name, column in zip(names, chosen, strict=True):
+        if isinstance(column, list):
+            raise SchemaError(
+                f"Column {name!r} holds values of several types. Expected lists of numbers or "
+                "labels, one list a row."
+            )
     if not len(chosen[0]):
         raise DataError("The table has no rows. Expected one row a sequence.")
     if len(names) == 1 and (is_text(chosen[0].type) or is_nested(chosen[0])):

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from refold.errors import DataError, SchemaError
-from refold.sequences._columns import UNKNOWN
 from refold.sequences._forms import has_integer_labels
-from refold.sequences._schema import Column, Schema
+from refold.sequences._schema import UNKNOWN, Column, Schema
 
 if TYPE_CHECKING:
     import pyarrow as pa

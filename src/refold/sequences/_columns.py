@@ -13,13 +13,10 @@ from typing import Any
 import numpy as np
 
 from refold.errors import DataError, SchemaError
-from refold.sequences._schema import KINDS, Column, Kind
+from refold.sequences._schema import KINDS, UNKNOWN, Column, Kind
 
 Kinds = str | Sequence[str | None] | Mapping[str, str] | None
 Where = Callable[[int, str | None], str]
-
-# What a label that was not seen in training is called when sequences go back to the user.
-UNKNOWN = "<unknown>"
 
 # Above this many labels their indices are no longer exact in float32.
 _EXACT_IN_FLOAT32 = 1 << 24

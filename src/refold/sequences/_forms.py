@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.sequences._columns import UNKNOWN
-from refold.sequences._schema import Column, Schema
+from refold.sequences._schema import UNKNOWN, Column, Schema
 
 # A character that was never seen in training, or is missing (U+FFFD).
 REPLACEMENT = "\ufffd"
@@ -41,11 +40,7 @@ def decode_column(values: np.ndarray, column: Column) -> np.ndarray:
         return values
     missing = np.isnan(values)
     index = np.where(missing, len(column.labels) + 1, values).astype(np.int64)
-    if has_integer_labels(column):
-        return np.array([*column.labels, np.nan, np.nan], dtype=np.float64)[index]
-    table = np.empty(len(column.labels) + 2, dtype=object)
-    table[:] = [*column.labels, UNKNOWN, None]
-    return table[index]
+    return column.forms[index]
 
 
 def has_integer_labels(column: Column) -> bool:

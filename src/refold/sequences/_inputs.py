@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import DataError, SchemaError
+from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._arrow_columns import is_table
 from refold.sequences._columns import Kinds
 from refold.sequences._parts import offsets_from_lengths
@@ -57,6 +57,11 @@ def as_sequences(
 
 def _convert(x: Any, kinds: Kinds, names: Sequence[str] | None) -> Sequences:
     if isinstance(x, Sequences):
+        if kinds is not None or names is not None:
+            raise ParameterError(
+                "kinds= and names= are of what is converted, and these are Sequences already. "
+                "Leave them out."
+            )
         return x
     if hasattr(x, "block_offsets"):  # a Scan, whose module needs this one
         raise DataError(
@@ -68,7 +73,7 @@ def _convert(x: Any, kinds: Kinds, names: Sequence[str] | None) -> Sequences:
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
             "a list of sequences, an array or a table; x.toarray() is an array."
         )
-    if is_table(x):
+    if is_table(x) and not _holds_arrays(x):
         return Sequences.from_arrow(x, columns=names, kinds=kinds)
     if hasattr(x, "__array__") and not isinstance(x, list | tuple):
         x = np.asanyarray(x)
@@ -86,6 +91,13 @@ def _convert(x: Any, kinds: Kinds, names: Sequence[str] | None) -> Sequences:
             "one sequence alone belongs into a list."
         )
     return Sequences.from_list(x, kinds=kinds, names=names)
+
+
+def _holds_arrays(x: Any) -> bool:
+    """Say whether a column of objects, as of pandas, holds arrays of several features."""
+    if hasattr(x, "columns") or str(getattr(x, "dtype", None)) != "object":
+        return False
+    return any(getattr(one, "ndim", 1) > 1 for one in x)
 
 
 def concatenate(sequences: Sequence[Sequences]) -> Sequences:

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from refold.errors import SchemaError
-from refold.sequences._columns import UNKNOWN
 from refold.sequences._forms import decode_column, has_integer_labels
-from refold.sequences._schema import Column, has_default_names
+from refold.sequences._schema import UNKNOWN, Column, has_default_names
 from refold.sequences._sequences import Sequences
 
 __all__ = ["write_jsonl"]

@@ -59,7 +59,8 @@ def _as_array(item: Any, name: str) -> np.ndarray:
     if hasattr(item, "column_names"):
         return _from_arrow_table(item)
     if hasattr(item, "to_numpy"):
-        item = item.to_numpy()
+        arrow = hasattr(item, "to_pylist")
+        item = item.to_numpy(zero_copy_only=False) if arrow else item.to_numpy()
     item = unmasked(item)
     if not hasattr(item, "__array__"):
         if isinstance(item, bytes | Mapping | set) or not hasattr(item, "__len__"):

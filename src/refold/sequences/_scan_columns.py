@@ -10,9 +10,9 @@ import numpy as np
 from refold.errors import DataError
 from refold.sequences._access import FileAccessError
 from refold.sequences._arrow_columns import as_raw, is_text, without_dictionary
-from refold.sequences._columns import UNKNOWN, Where, encode_column, encoded_type
+from refold.sequences._columns import Where, encode_column, encoded_type
 from refold.sequences._scan_moments import RunningMoments
-from refold.sequences._schema import Column, Kind
+from refold.sequences._schema import UNKNOWN, Column, Kind
 
 __all__ = ["Piece", "ScannedColumn", "piece_of"]
 

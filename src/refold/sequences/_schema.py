@@ -15,6 +15,8 @@ from refold.errors import SchemaError
 
 Kind = Literal["numeric", "binary", "categorical"]
 Layout = Literal["array", "series", "tokens", "characters", "words"]
+# What a label that was not seen in training is called when sequences go back to the user.
+UNKNOWN = "<unknown>"
 KINDS: tuple[str, ...] = get_args(Kind)
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 
@@ -72,6 +74,18 @@ class Column:
     def width(self) -> int:
         """Numbers that a model's output has for this column: 1, or one a label."""
         return len(self.labels) if self.kind == "categorical" else 1
+
+    @cached_property
+    def forms(self) -> np.ndarray:
+        """What stands for each index in the user's hands: the labels, unknown, missing.
+
+        Text gives objects, with None where missing; integers floats, with NaN for both.
+        """
+        if self.labels and not isinstance(self.labels[0], str):
+            return np.array([*self.labels, np.nan, np.nan], dtype=np.float64)
+        table = np.empty(len(self.labels) + 2, dtype=object)
+        table[:] = [*self.labels, UNKNOWN, None]
+        return table
 
 
 @dataclass(frozen=True)

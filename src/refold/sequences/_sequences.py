@@ -237,8 +237,8 @@ class Sequences(WaysIn, LibraryWays):
     def align(self, schema: Schema) -> "Sequences":
         """Return the same data under another schema, such as that of a fitted model.
 
-        Columns are matched by name, or by position where either side has only default names; labels
-        as text where one side has text, and then some have to be in common.
+        Columns are matched by name, or by position where names differ and those of one side are the
+        default ones; labels as text where one side has text, and then some have to be in common.
 
         Parameters
         ----------

@@ -256,6 +256,8 @@ def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
 def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
     import pyarrow as pa
 
+    if pa.types.is_string_view(column.type):  # Arrow reads dates in other text only
+        column = column.cast(pa.large_string())
     types = pa.float64(), pa.timestamp("ns")
     for type_ in types:
         try:

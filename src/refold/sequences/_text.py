@@ -7,8 +7,8 @@ import numpy as np
 
 from refold.errors import DataError, SchemaError
 from refold.sequences._access import decode_utf8
-from refold.sequences._columns import UNKNOWN
 from refold.sequences._forms import decode_column
+from refold.sequences._schema import UNKNOWN
 from refold.sequences._sequences import Sequences
 
 __all__ = ["read_text", "text_sequences", "write_text"]

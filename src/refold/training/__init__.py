@@ -15,6 +15,7 @@ from refold.training._future import next_steps as next_steps
 from refold.training._pages import Page as Page
 from refold.training._pages import Streamed as Streamed
 from refold.training._pages import Whole as Whole
+from refold.training._pages import members_of_pages as members_of_pages
 from refold.training._pages import page_of as page_of
 from refold.training._parts import Checkpoints as Checkpoints
 from refold.training._parts import Part as Part

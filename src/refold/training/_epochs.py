@@ -273,5 +273,7 @@ class Epochs:
         before = self._engine.rate(standing.state)
         standing.state = call(standing.state)
         after = self._engine.rate(standing.state)
-        if before > 0 and after != before:
-            standing.peak *= after / before
+        if after != before:
+            share = Schedule(np.float32(1.0), np.int32(standing.num_steps)).rate(self._num_steps)
+            # from nothing, the next rate is what was set
+            standing.peak = standing.peak * after / before if before > 0 else after / float(share)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from refold.errors import DivergedError
+from refold.errors import DivergedError, ParameterError
 from refold.models import Network
 from refold.sequences import Batches
 from refold.training._clock import Clock
@@ -142,6 +142,9 @@ def train(
                 loop.write_checkpoint()
                 return _finish(engine, standing, interrupted=True, complete=False)
             out_of_time = end is End.TIME
+            if refit and out_of_time and clock.is_up(0):  # before its start could be made
+                refit = False
+                _report_no_refit(end, standing)
             if not refit or end is End.DIVERGED:
                 return _finish(engine, standing)._replace(out_of_time=out_of_time)
             standing.phase, standing.refit_steps = "refit", standing.best_steps
@@ -179,6 +182,13 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
         optimizer = keras.optimizers.get(optimizer)
         optimizer.learning_rate = settings.learning_rate
     else:  # the user's stays as it is, and can be used again
+        if optimizer.gradient_accumulation_steps or (
+            optimizer.use_ema and not optimizer.ema_overwrite_frequency
+        ):
+            raise ParameterError(
+                "An optimizer that accumulates gradients, or keeps averages without "
+                "ema_overwrite_frequency, cannot be used here. Leave that option out."
+            )
         optimizer = type(optimizer).from_config(optimizer.get_config())
     # where there is but one length, the length model knows it from the start
     length_weight = 0.0 if batches.of_one_length else settings.length_weight

@@ -73,6 +73,10 @@ class Loop(Epochs):
                 end = stopped or End.INTERRUPTED
                 break
         self._hook("on_train_end")
+        unmeasured = part.held_out is None and standing.best is not None
+        if self._hooks.present and unmeasured and end is End.DONE:
+            # a callback may have put other weights in the place of the last ones
+            standing.keep(standing.best_loss, standing.best_epoch, standing.best_steps)
         return end
 
     def refit(self, part: Part, interrupt: Interrupt, progress: Progress) -> End:
@@ -102,7 +106,9 @@ class Loop(Epochs):
                 end = End.STOPPED
                 break
             if self._several_epochs(part, progress):
-                if stopped := self._must_stop(interrupt, refit=False):
+                stopped = self._must_stop(interrupt, refit=False)
+                in_time = stopped is End.TIME and self._num_steps >= standing.refit_steps
+                if stopped and not in_time:
                     end = stopped
                     break
                 continue
@@ -111,6 +117,10 @@ class Loop(Epochs):
             if not (math.isfinite(loss) and self._seen.finite):
                 end = End.DIVERGED
                 break
+            if stopped is End.TIME and self._num_steps >= standing.refit_steps:
+                # nothing is left that there could be no time for
+                stopped = None
+                standing.page, standing.run, standing.batch = 0, 0, 0
             if stopped is not None and standing.within_epoch:
                 end = stopped
                 break

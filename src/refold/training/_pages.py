@@ -13,7 +13,7 @@ import numpy as np
 from refold.sequences import Scan, Sequences
 from refold.training._data import Data, to_device
 
-__all__ = ["Page", "Pages", "Streamed", "Whole", "page_of"]
+__all__ = ["Page", "Pages", "Streamed", "Whole", "members_of_pages", "page_of"]
 
 # Blocks that are shuffled together.
 _BLOCKS = 4
@@ -136,14 +136,48 @@ class Streamed:
         return int(np.sort(np.diff(ends))[-self._blocks :].sum())
 
     def _read(self, epoch: int, index: int) -> Page:
-        rng = np.random.default_rng([self._seed, epoch, 0x9A6E])
-        order = rng.permutation(self._scan.num_blocks)
-        chosen = order[index * self._blocks : (index + 1) * self._blocks]
-        bounds = self._scan.block_offsets
-        members = np.concatenate([np.arange(int(bounds[i]), int(bounds[i + 1])) for i in chosen])
+        chosen = _blocks_of_pages(self._scan, self._seed, epoch)[index]
+        members = _members(self._scan, chosen)
         scaled = (self._scale(self._scan.block(int(i))) for i in chosen)
         data = to_device(scaled, self._longest, room=self._room)
         return Page(data, np.sort(members[self._used[members]]), members)
+
+
+def members_of_pages(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]:
+    """Return the numbers of the sequences in each page of an epoch of `Streamed`.
+
+    Parameters
+    ----------
+    scan : Scan
+    seed : int
+    epoch : int
+
+    Returns
+    -------
+    list of array of int
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from refold.datasets import noisy_sines
+    >>> from refold.sequences import scan, write
+    >>> path = tempfile.mkdtemp() + "/sines.parquet"
+    >>> write(noisy_sines(8, seed=0), path)
+    >>> [sorted(members.tolist()) for members in members_of_pages(scan(path), seed=0)]
+    [[0, 1, 2, 3, 4, 5, 6, 7]]
+    """
+    return [_members(scan, chosen) for chosen in _blocks_of_pages(scan, seed, epoch)]
+
+
+def _blocks_of_pages(scan: Scan, seed: int, epoch: int) -> list[np.ndarray]:
+    rng = np.random.default_rng([seed, epoch, 0x9A6E])
+    order = rng.permutation(scan.num_blocks)
+    return [order[first : first + _BLOCKS] for first in range(0, scan.num_blocks, _BLOCKS)]
+
+
+def _members(scan: Scan, blocks: np.ndarray) -> np.ndarray:
+    bounds = scan.block_offsets
+    return np.concatenate([np.arange(int(bounds[i]), int(bounds[i + 1])) for i in blocks])
 
 
 def _step_back() -> None:

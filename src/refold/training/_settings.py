@@ -8,7 +8,7 @@ from refold.training._corruption import Corruption
 __all__ = ["Settings", "pick_batch_size", "pick_patch", "pick_refit"]
 
 _SMALL = 2000
-# Patches of the longest sequence at most.
+# Patches of the typical sequence at most.
 _SHORT, _MOST_PATCHES = 100, 64
 
 
