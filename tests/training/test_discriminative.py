@@ -8,6 +8,8 @@ from sklearn.preprocessing import StandardScaler
 
 import refold
 from refold import SequenceAutoencoder
+from refold._rules import specify
+from refold._sources import InMemory
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
@@ -65,26 +67,30 @@ def test_saved_and_loaded_the_codes_are_the_same(fitted, tmp_path):
     assert np.array_equal(loaded.transform(waves()[0]), fitted.transform(waves()[0]))
 
 
+def by_rule(X, latent_dim, **changes):
+    """Return how many there are by default, without a fit."""
+    parameters = SequenceAutoencoder(latent_dim, **changes).get_params(deep=False)
+    source = InMemory(as_sequences(X))
+    return specify(source, parameters, np.arange(len(source.sequences) - 1)).discriminative
+
+
 def test_by_default_eight_of_32_numbers_or_more():
     given = waves(12)[0]
-    for size, wanted in ((31, 0), (32, 8), (40, 8)):
-        ae = SequenceAutoencoder(**TINY | {"latent_dim": size, "max_epochs": 1}).fit(given)
-        assert ae.discriminative_ == wanted
-    for steps, wanted in ((33, 8), (32, 0), (28, 4)):  # a code with room for every value
-        ae = SequenceAutoencoder(**TINY | {"latent_dim": 32, "max_epochs": 1}).fit(given[:, :steps])
-        assert ae.discriminative_ == wanted
-    words = ["ab", "ba", "abc"] * 4
-    assert SequenceAutoencoder(**TINY | {"latent_dim": 32}).fit(words).discriminative_ == 0
+    assert [by_rule(given, size) for size in (31, 32, 40, 200)] == [0, 8, 8, 8]
+    # of a code with room for every value, what is beyond that
+    assert [by_rule(given[:, :steps], 32) for steps in (33, 32, 28, 10)] == [8, 0, 4, 8]
+    assert by_rule(given[:6], 32) == 4
+    assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
+    assert by_rule(given, 32, denoise=0.3) == by_rule(given, 32, variational=True) == 0
+    fitted = SequenceAutoencoder(**TINY | {"latent_dim": 32, "max_epochs": 1}).fit(given)
+    assert fitted.discriminative_ == 8
 
 
-def test_not_where_a_share_or_a_corrupted_input_is_asked_for():
+def test_of_a_size_that_the_error_decides_none_but_those_asked_for():
     given = waves(12)[0]
-    tiny = TINY | {"latent_dim": 32, "max_epochs": 1}
-    assert SequenceAutoencoder(**tiny, denoise=0.3).fit(given).discriminative_ == 0
-    assert SequenceAutoencoder(**tiny | {"latent_dim": 0.5}).fit(given).discriminative_ == 0
-    assert SequenceAutoencoder(**tiny).fit(given[:6]).discriminative_ == 4
-    wanted = SequenceAutoencoder(**tiny | {"latent_dim": 0.5}, discriminative=1).fit(given)
-    assert wanted.discriminative_ == 1
+    share = TINY | {"latent_dim": 0.5, "max_epochs": 1}
+    assert SequenceAutoencoder(**share).fit(given).discriminative_ == 0
+    assert SequenceAutoencoder(**share, discriminative=1).fit(given).discriminative_ == 1
 
 
 def test_the_curve_is_of_what_reconstructs():
