@@ -1,8 +1,8 @@
 """Held-out error against the size of the code, beside PCA and four kinds of LSTM autoencoders.
 
 ``python -m benchmarks.fidelity`` takes about seven hours on two cores; README.md says what each
-part takes.  It needs the dependency groups ``backends`` and ``peers``; a method whose packages are not
-installed is named and left out.  Every fit is a process of its own, and they run one after the
+part takes.  It needs the dependency groups ``backends`` and ``peers``; a method whose packages are
+not installed is named and left out.  Every fit is a process of its own, and they run one after the
 other.  Each result is stored at once in ``results/fidelity.json``, with what it depends on: data,
 code, versions, machine; so a second call goes on where the first ended, and takes what still
 holds.  Table and picture are written at the end, of what is there then; ``--report`` writes them
