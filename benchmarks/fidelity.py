@@ -81,16 +81,13 @@ def _measure(store: Store, selection: Selection, scratch: Path) -> None:
             methods.append(name)
     runs = selection._replace(methods=tuple(methods)).runs()
     known: dict[str, dict[str, Any]] = {}
-    todo = []
     for name in dict.fromkeys(one.data for one in runs):
         try:
             known[name] = _export(name, scratch / name)
         except MeasurementError as error:
             print(f"{DATA[name].title} is left out: {error}")
     runs = [one for one in runs if one.data in known]
-    for one in runs:
-        if not store.has(one, known[one.data]["digest"]):
-            todo.append(one)
+    todo = [one for one in runs if not store.has(one, known[one.data]["digest"])]
     left = sum(one.seconds for one in todo)
     print(f"{len(runs)} runs, {len(runs) - len(todo)} of them stored; {left / 3600:.1f} h of fits")
     for number, one in enumerate(todo, 1):

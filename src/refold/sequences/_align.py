@@ -6,7 +6,7 @@ import numpy as np
 
 from refold.errors import SchemaError
 from refold.sequences._columns import check_binary
-from refold.sequences._forms import decode_column, has_integer_labels
+from refold.sequences._forms import decode_column
 from refold.sequences._parts import Places
 from refold.sequences._schema import Column, Schema, has_default_names
 
@@ -62,7 +62,7 @@ def _match_columns(source: Schema, target: Schema) -> list[int]:
 def _to_numbers(raw: np.ndarray, source: Column, target: Column) -> np.ndarray:
     if source.kind != "categorical":
         return raw
-    if has_integer_labels(source):
+    if source.has_integer_labels:
         return decode_column(raw, source)
     raise _mismatch(source, target)
 
@@ -123,7 +123,7 @@ def _mismatch(source: Column, target: Column) -> SchemaError:
 
 def _content(column: Column) -> str:
     if column.kind == "categorical":
-        return "integer labels" if has_integer_labels(column) else "text labels"
+        return "integer labels" if column.has_integer_labels else "text labels"
     return f"{column.kind} values"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from refold.errors import DataError, SchemaError
 from refold.sequences._arrow_columns import (
     OpenTable,
+    as_list,
     as_raw,
     encoded_to_arrow,
     ids_to_arrow,
@@ -36,9 +37,7 @@ def parts_from_arrow(
     opened = _open(table)
     if id is None and "id" in opened.columns and not has_lists(opened.columns["id"]):
         id = "id"  # noqa: A001
-    identity = None if id is None else opened.ids(str(id))
-    if identity is not None and not isinstance(identity, list):
-        identity = identity.to_pylist()
+    identity = None if id is None else as_list(opened.ids(str(id)))
     if columns is None:
         names = tuple(name for name, column in opened.columns.items() if has_lists(column))
         names = names or _text_columns(opened, id)

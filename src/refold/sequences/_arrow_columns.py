@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from refold.errors import DataError, SchemaError
-from refold.sequences._forms import has_integer_labels
 from refold.sequences._schema import UNKNOWN, Column, Schema
 
 if TYPE_CHECKING:
@@ -48,6 +47,11 @@ class OpenTable(NamedTuple):
         found = [column for column in columns if column.name in names]
         kinds = {column.name: column.kind for column in found}
         return kinds, {column.name: column.labels for column in found if column.labels}
+
+
+def as_list(column: Any) -> list[Any]:
+    """Return a column as Python's objects, as one of mixed types is already."""
+    return column if isinstance(column, list) else column.to_pylist()
 
 
 def is_table(obj: Any) -> bool:
@@ -122,7 +126,7 @@ def encoded_to_arrow(values: np.ndarray, column: Column) -> "pa.Array":
 
     if column.kind != "categorical":
         return pa.array(values, from_pandas=True)
-    integers = has_integer_labels(column)
+    integers = column.has_integer_labels
     labels = pa.array(
         [*column.labels, None if integers else UNKNOWN], pa.int64() if integers else pa.string()
     )

@@ -6,7 +6,7 @@ import numpy as np
 
 from refold.errors import DataError, SchemaError
 from refold.sequences._arrow import flatten_lists, has_lists
-from refold.sequences._arrow_columns import ids_to_arrow, open_table
+from refold.sequences._arrow_columns import as_list, ids_to_arrow, open_table
 from refold.sequences._checks import check_ids
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def codes_from_arrow(
     names = opened.columns.get(id)
     if names is None:
         return codes, np.arange(len(codes))
-    return codes, check_ids(names if isinstance(names, list) else names.to_pylist(), len(codes))
+    return codes, check_ids(as_list(names), len(codes))
 
 
 def _are_numbers(type_: "pa.DataType") -> bool:

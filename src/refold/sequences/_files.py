@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,7 +12,6 @@ from refold.sequences._atomic import atomic_writer
 from refold.sequences._columns import Kinds
 from refold.sequences._csv import read_csv, write_csv
 from refold.sequences._formats import check_content, format_of
-from refold.sequences._forms import has_integer_labels
 from refold.sequences._inputs import as_sequences
 from refold.sequences._jsonl import read_jsonl
 from refold.sequences._jsonl_write import write_jsonl
@@ -44,6 +43,17 @@ WRITERS: dict[str, tuple[Callable[..., bytes], tuple[str, ...]]] = {
     "ts": (write_ts, ()),
 }
 UNITS = ("characters", "words")
+
+
+def check_applies(options: Iterable[str], chosen: str) -> None:
+    """Raise ``ParameterError`` where an option is not of a format."""
+    _, allowed = READERS[chosen]
+    for key in options:
+        if key not in allowed:
+            others = [name for name, (_, keys) in READERS.items() if key in keys]
+            raise ParameterError(
+                f"{key}= does not apply to the format {chosen}, only to {', '.join(others)}."
+            )
 
 
 def read(
@@ -108,15 +118,10 @@ def read(
     [['to', 'be'], [], ['or', 'not']]
     """
     chosen = format_of(path, format)
-    reader, allowed = READERS[chosen]
+    reader, _ = READERS[chosen]
     given = {"id": id, "time": time, "columns": columns, "kinds": kinds, "unit": unit}
     options = {key: value for key, value in given.items() if value is not None}
-    for key in options:
-        if key not in allowed:
-            others = [name for name, (_, keys) in READERS.items() if key in keys]
-            raise ParameterError(
-                f"{key}= does not apply to the format {chosen}, only to {', '.join(others)}."
-            )
+    check_applies(options, chosen)
     if unit is not None and unit not in UNITS:
         raise ParameterError(f"unit must be 'characters' or 'words'. Got {unit!r}.")
     if isinstance(columns, str):
@@ -206,7 +211,7 @@ def _name(path: str | os.PathLike[str] | BinaryIO) -> str:
 def _remark_on_unknown(sequences: Sequences) -> None:
     """Warn where text says "<unknown>" for an unknown label, but integers have no such word."""
     for i, column in enumerate(sequences.schema.columns):
-        if has_integer_labels(column):
+        if column.has_integer_labels:
             count = int((sequences.values[:, i] == len(column.labels)).sum())
             if count:
                 what = "1 unknown entry" if count == 1 else f"{count} unknown entries"

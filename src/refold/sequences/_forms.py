@@ -25,7 +25,7 @@ def to_form(values: np.ndarray, schema: Schema) -> Any:
         return "".join(
             REPLACEMENT if label is None or label == UNKNOWN else str(label) for label in labels
         )
-    if has_integer_labels(column):
+    if column.has_integer_labels:
         return [None if label != label else int(label) for label in labels]
     return labels
 
@@ -41,11 +41,6 @@ def decode_column(values: np.ndarray, column: Column) -> np.ndarray:
     missing = np.isnan(values)
     index = np.where(missing, len(column.labels) + 1, values).astype(np.int64)
     return column.forms[index]
-
-
-def has_integer_labels(column: Column) -> bool:
-    """Say whether the labels of a categorical column are integers."""
-    return bool(column.labels) and not isinstance(column.labels[0], str)
 
 
 def _to_array(values: np.ndarray, schema: Schema) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from refold.errors import SchemaError
-from refold.sequences._forms import decode_column, has_integer_labels
+from refold.sequences._forms import decode_column
 from refold.sequences._schema import UNKNOWN, Column, has_default_names
 from refold.sequences._sequences import Sequences
 
@@ -48,7 +48,7 @@ def _cells(values: np.ndarray, column: Column) -> list[Any]:
     """Return the flat column as what JSON knows, None where missing."""
     if column.kind == "categorical":
         cells = decode_column(values, column).tolist()
-        if has_integer_labels(column):
+        if column.has_integer_labels:
             return [None if cell != cell else int(cell) for cell in cells]
         return cells
     if values.dtype == np.float32:

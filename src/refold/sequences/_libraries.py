@@ -12,7 +12,7 @@ import numpy as np
 from refold.errors import DataError, SchemaError
 from refold.sequences._arrays import parts_from_array
 from refold.sequences._columns import Kinds
-from refold.sequences._forms import decode_column, has_integer_labels
+from refold.sequences._forms import decode_column
 from refold.sequences._lists import parts_from_list, unmasked
 from refold.sequences._parts import Parts
 
@@ -76,7 +76,7 @@ def to_cases(parts: Parts, library: str) -> list[np.ndarray]:
     """
     values = np.empty(parts.values.shape, dtype=np.float64)
     for i, column in enumerate(parts.schema.columns):
-        if column.labels and not has_integer_labels(column):
+        if column.labels and not column.has_integer_labels:
             raise SchemaError(
                 f"The labels of column {column.name!r} are text, and {library} takes numbers only. "
                 "Leave it out, or turn it into numbers."

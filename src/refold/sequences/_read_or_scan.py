@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import ParameterError
-from refold.sequences._files import read
+from refold.sequences._files import check_applies, read
 from refold.sequences._scan import Scan, scan
 from refold.sequences._sequences import Sequences
 
@@ -60,7 +59,7 @@ def read_or_scan(
         return read(path, **options)  # the ways of small files, to the word of their messages
     options.pop("format", None)
     if options.pop("unit", None) is not None:
-        raise ParameterError("unit= does not apply to the format parquet, only to jsonl, txt.")
+        check_applies(["unit"], "parquet")
     found = scan(path, **options)
     num_bytes = 4 * int(found.lengths.sum()) * found.schema.num_columns
     return found.take(np.arange(len(found))) if num_bytes <= memory_bytes else found

@@ -75,13 +75,18 @@ class Column:
         """Numbers that a model's output has for this column: 1, or one a label."""
         return len(self.labels) if self.kind == "categorical" else 1
 
+    @property
+    def has_integer_labels(self) -> bool:
+        """Whether the labels of a categorical column are integers."""
+        return bool(self.labels) and not isinstance(self.labels[0], str)
+
     @cached_property
     def forms(self) -> np.ndarray:
         """What stands for each index in the user's hands: the labels, unknown, missing.
 
         Text gives objects, with None where missing; integers floats, with NaN for both.
         """
-        if self.labels and not isinstance(self.labels[0], str):
+        if self.has_integer_labels:
             return np.array([*self.labels, np.nan, np.nan], dtype=np.float64)
         table = np.empty(len(self.labels) + 2, dtype=object)
         table[:] = [*self.labels, UNKNOWN, None]

@@ -239,7 +239,8 @@ class Epochs:
             return End.INTERRUPTED
         standing = self.standing
         if standing.phase == "refit":
-            return End.TIME if self._clock.is_up() else None
+            left = standing.refit_steps > self._num_steps
+            return End.TIME if left and self._clock.is_up() else None
         standing.num_steps = self._clock.plan(self._num_steps, standing.num_steps, refit=refit)
         return End.TIME if self._clock.is_up(standing.best_steps if refit else None) else None
 
@@ -273,7 +274,10 @@ class Epochs:
         before = self._engine.rate(standing.state)
         standing.state = call(standing.state)
         after = self._engine.rate(standing.state)
-        if after != before:
-            share = Schedule(np.float32(1.0), np.int32(standing.num_steps)).rate(self._num_steps)
-            # from nothing, the next rate is what was set
-            standing.peak = standing.peak * after / before if before > 0 else after / float(share)
+        if after == before:
+            return
+        if before > 0:
+            standing.peak *= after / before
+        else:  # from nothing: the next rate is what was set
+            schedule = Schedule(np.float32(1.0), np.int32(standing.num_steps))
+            standing.peak = after / float(schedule.rate(self._num_steps))

@@ -106,9 +106,7 @@ class Loop(Epochs):
                 end = End.STOPPED
                 break
             if self._several_epochs(part, progress):
-                stopped = self._must_stop(interrupt, refit=False)
-                in_time = stopped is End.TIME and self._num_steps >= standing.refit_steps
-                if stopped and not in_time:
+                if stopped := self._must_stop(interrupt, refit=False):
                     end = stopped
                     break
                 continue
@@ -117,10 +115,6 @@ class Loop(Epochs):
             if not (math.isfinite(loss) and self._seen.finite):
                 end = End.DIVERGED
                 break
-            if stopped is End.TIME and self._num_steps >= standing.refit_steps:
-                # nothing is left that there could be no time for
-                stopped = None
-                standing.page, standing.run, standing.batch = 0, 0, 0
             if stopped is not None and standing.within_epoch:
                 end = stopped
                 break
