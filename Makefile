@@ -59,4 +59,4 @@ $(VENV)/.peers: $(VENV)/.backends
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .ruff_cache $(LIBRARY)
+	rm -rf $(VENV) $(DEMO) build dist .jax_cache .pytest_cache .ruff_cache $(LIBRARY)

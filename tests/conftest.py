@@ -1,16 +1,18 @@
-"""Before any test: Keras runs on Refold's backend, what was compiled once is kept for the session,
+"""Before any test: set the backend, the compilation cache, and the cores of each worker.
 
-and tests may import what lies beside them.  Most of the time of a test is XLA's compiling, and half
-of that is optimisation of what runs for a moment: tests do without it, unless XLA_FLAGS is set.
-Each worker of pytest-xdist has cores to itself: threads that wait for those of another take longer.
+Most of the time of a test is XLA's compilation, and half of that is optimization that short runs
+do not need. So tests compile without optimization, unless XLA_FLAGS is set, and all workers share
+one cache in the checkout, which the next run finds again. Each worker of pytest-xdist has its own
+cores, because threads that wait for those of another worker take longer.
 """
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
+
+CACHE = Path(__file__).parent.parent / ".jax_cache"
 
 
 def _take_cores():
@@ -24,21 +26,13 @@ def _take_cores():
 
 _take_cores()
 
+# Subprocesses of tests inherit these.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+
 import refold  # noqa: E402
 
 assert refold.__version__
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 sys.path.insert(0, str(Path(__file__).parent))
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _compiled_once():
-    """Let tests and the processes they start share what JAX compiled."""
-    import jax
-
-    with tempfile.TemporaryDirectory(prefix="refold-tests-") as folder:
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        yield
