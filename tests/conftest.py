@@ -10,8 +10,6 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
-
 CACHE = Path(__file__).parent.parent / ".jax_cache"
 
 
