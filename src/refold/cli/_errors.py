@@ -1,6 +1,5 @@
 """What a user sees when something is wrong: one line on standard error, and an exit code."""
 
-import io
 import os
 import sys
 import warnings
@@ -9,6 +8,7 @@ from typing import Any, TextIO
 
 import typer
 
+from refold.cli._output import complete_output
 from refold.cli._words import with_options
 from refold.errors import RefoldError
 
@@ -35,15 +35,13 @@ def run(command: Callable[[], Any]) -> int:
 
     A fault of Refold itself is not caught: its traceback is what a report of it needs.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a locale may lack "±", or a name
     with warnings.catch_warnings():
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _show_warning
         try:
-            code = command()
-            sys.stdout.flush()
+            with complete_output():
+                code = command()
         except Stopped as stop:
             return _interrupted(with_options(str(stop)))
         except (KeyboardInterrupt, typer.Abort):

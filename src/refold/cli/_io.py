@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from refold._streams import write_all
 from refold.errors import ParameterError, RefoldError
 
 __all__ = [
@@ -40,6 +41,7 @@ PAGE_FORMATS = ("html",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
 ALIASES = {"pq": "parquet", "ndjson": "jsonl"}
 TEXT_FORMATS = ("csv", "jsonl", "txt", "ts")
+_PART = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Output:
                 if self.path is None:
                     _copy(source, sys.stdout.buffer)
                 else:
-                    with self.path.open("wb") as target:
+                    from refold.sequences import atomic_writer
+
+                    with atomic_writer(self.path) as target:
                         _copy(source, target)
 
 
@@ -95,6 +99,8 @@ def plan_output(
     path = None if name == STREAM else Path(name)
     if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
         chosen = _known(format_name or default, formats)
+        if path is None and sys.stdout is None:
+            raise ParameterError("Standard output is closed. Name a file with -o.")
         if path is None and chosen not in TEXT_FORMATS and sys.stdout.isatty():
             raise ParameterError(
                 f"The format {chosen} is binary and would garble the terminal. "
@@ -199,7 +205,9 @@ def _link(path: Path, stand_in: Path) -> None:
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:
-    shutil.copyfileobj(source, target)
+    """Copy all bytes; an unbuffered target may take fewer than it is given."""
+    while part := source.read(_PART):
+        write_all(target, part)
     target.flush()
 
 

@@ -48,12 +48,12 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> path.read_bytes()
     b'hello'
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
+    given, target = Path(path), Path(os.path.realpath(path))
+    if given.is_dir():
         raise FileAccessError(f"{path} is a folder. Expected the name of a file to write.")
-    special = target.exists() and not target.is_file()
+    special = given.exists() and not given.is_file()  # a pipe of /dev/fd has no real path
     temporary = (
-        target if special else target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        given if special else target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     )
     try:
         file = temporary.open("wb" if special else "xb")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from refold._streams import write_all
 from refold.errors import DataError, ParameterError
 from refold.sequences._access import read_bytes
 from refold.sequences._atomic import atomic_writer
@@ -196,7 +197,7 @@ def write(
         with atomic_writer(path) as file:
             file.write(data)
     else:
-        path.write(data)
+        write_all(path, data)
 
 
 def _name(path: str | os.PathLike[str] | BinaryIO) -> str:

@@ -1,0 +1,47 @@
+"""Standard output through real processes: all of it arrives, or the exit code says so."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits of another kind")
+
+
+LIMIT, ROOM = 100_000, 100
+
+
+def refold(*arguments, before, **options):
+    command = [sys.executable, "-m", "refold", *arguments]
+    return subprocess.run(
+        command, stderr=subprocess.PIPE, preexec_fn=before, timeout=300, **options
+    )
+
+
+def limit_files():
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+
+
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+@pytest.mark.parametrize("arguments", [("data", "moving-ones", "-n", "500"), ("data",)])
+def test_output_that_does_not_fit_is_an_error(tmp_path, arguments, unbuffered):
+    """The file takes a part of the output, as a disk does that is nearly full."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with (tmp_path / "output").open("wb") as stream:
+        stream.seek(LIMIT - ROOM)
+        done = refold(*arguments, before=limit_files, stdout=stream, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.decode() == (
+        "Error: Standard output cannot be written: File too large. "
+        "What it has so far is not complete.\n"
+    )
+    assert (tmp_path / "output").stat().st_size == LIMIT
+
+
+def test_output_that_is_closed_is_an_error():
+    done = refold("data", "moving-ones", "-n", "3", before=lambda: os.close(1))
+    assert done.returncode == 2
+    assert done.stderr == b"Error: Standard output is closed. Name a file with -o.\n"

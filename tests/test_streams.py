@@ -1,0 +1,74 @@
+import os
+import threading
+
+import pytest
+
+from refold._streams import write_all
+from refold.datasets import moving_ones
+from refold.sequences import read, write
+
+linux = pytest.mark.skipif(os.name == "nt", reason="pipes of another kind")
+
+
+class Slow:
+    """A stream that takes a few bytes at a time."""
+
+    def __init__(self, most):
+        self.taken, self.most = b"", most
+
+    def write(self, data):
+        self.taken += bytes(data[: self.most])
+        return min(self.most, len(data))
+
+
+def test_all_bytes_are_written_where_a_stream_takes_a_few_at_a_time():
+    stream = Slow(3)
+    write_all(stream, b"0123456789")
+    assert stream.taken == b"0123456789"
+
+
+def test_a_stream_that_takes_nothing_is_an_error():
+    with pytest.raises(OSError, match="Input/output error"):
+        write_all(Slow(0), b"0123456789")
+
+
+def test_a_stream_that_says_nothing_is_written_once():
+    taken = []
+    stream = type("Stream", (), {"write": lambda _, data: taken.append(bytes(data))})()
+    write_all(stream, b"0123456789")
+    assert taken == [b"0123456789"]
+
+
+@linux
+def test_a_pipe_that_does_not_block_is_waited_for():
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    data, found = os.urandom(1 << 20), []
+
+    def receive():
+        with os.fdopen(out, "rb") as stream:
+            found.append(stream.read())
+
+    reader = threading.Thread(target=receive)
+    reader.start()
+    with os.fdopen(into, "wb", buffering=0) as stream:
+        write_all(stream, data)
+    reader.join()
+    assert found == [data]
+
+
+def test_sequences_go_whole_to_an_unbuffered_stream():
+    ones = moving_ones(20, seed=0)
+    stream = Slow(100)
+    write(ones, stream, format="csv")
+    assert stream.taken.count(b"\n") == 1 + ones.lengths.sum() + (ones.lengths == 0).sum()
+
+
+@linux
+def test_a_pipe_under_dev_fd_is_written(tmp_path):
+    out, into = os.pipe()
+    write(moving_ones(20, seed=0), f"/dev/fd/{into}", format="npz")
+    os.close(into)
+    with os.fdopen(out, "rb") as stream:
+        (tmp_path / "ones.npz").write_bytes(stream.read())
+    assert len(read(tmp_path / "ones.npz")) == 20
