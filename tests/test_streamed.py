@@ -1,6 +1,8 @@
 """Data in files, of which some blocks are in memory at a time: the same results as from memory."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import refold
@@ -233,6 +235,17 @@ def test_files_of_nothing_are_refused(tmp_path):
     write(Sequences.from_list([[1.0], *[[]] * 9])[1:], tmp_path / "none.parquet")
     with pytest.raises(DataError, match="nothing to learn from"):
         SequenceAutoencoder(**TINY).fit(scan(tmp_path / "none.parquet"))
+
+
+def test_blocks_are_not_sorted(tmp_path, folder):
+    table = pa.table({"id": [1, 1], "time": [2, 1], "x": [2.0, 1.0]})
+    pq.write_table(table, tmp_path / "unsorted.parquet")
+    with pytest.raises(DataError, match=r"or read a file whole with sort=True\."):
+        read_or_scan(tmp_path / "unsorted.parquet", memory_bytes=1)
+    found = read_or_scan(tmp_path / "unsorted.parquet", memory_bytes=1, sort=True)
+    assert found[0][:, 0].tolist() == [1.0, 2.0]
+    with pytest.raises(ParameterError, match=r"is a folder, whose files are not sorted by sort="):
+        read_or_scan(folder, sort=True)
 
 
 def test_a_unit_is_not_of_parquet(folder):

@@ -120,7 +120,11 @@ FILES = {
         ("noid.csv", ["--id", "who", "--columns", "z"], ["no column 'z'"]),
         ("text.csv", ["--kinds", "numeric"], ["many", "'x'"]),
         ("infinite.csv", [], ["inf", "'x'"]),
-        ("unsorted.csv", [], ["unsorted.csv", "Id 1", "line 3", "Sort the table", "'time'"]),
+        (
+            "unsorted.csv",
+            [],
+            ["unsorted.csv", "Id 1", "line 3", "Sort the table", "'time'", "--sort"],
+        ),
         ("repeated.csv", [], ["repeated.csv", "time"]),
         ("missing.csv", [], ["'y'"]),
         ("one.csv", [], ["sequence"]),

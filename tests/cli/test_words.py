@@ -16,6 +16,7 @@ from refold.cli._words import with_options
         ("grid=2", "grid=2"),
         ("data/id=5/p.parquet is damaged.", "data/id=5/p.parquet is damaged."),
         ("time=2024-01-02/p.parquet: id=1.5/q", "time=2024-01-02/p.parquet: id=1.5/q"),
+        ("Sort the table, or pass sort=True.", "Sort the table, or pass --sort."),
         ("Fit with alpha=0.2.", "Fit with --alpha 0.2."),
     ],
 )

@@ -77,6 +77,23 @@ def test_times_of_any_type(times):
         Sequences.from_table(back, "id", "t")
 
 
+def test_sort_orders_the_steps_of_each_id_by_time():
+    table = {"id": ["b", "a", "b", "a"], "t": [2, 9, 1, 3], "x": [2.0, 9.0, 1.0, 3.0]}
+    with pytest.raises(DataError, match=r"in row 2, after '2' in row 0\. .*, or pass sort=True\."):
+        Sequences.from_table(table, "id", "t")
+    found = Sequences.from_table(table, "id", "t", sort=True)
+    assert found.ids.tolist() == ["b", "a"]
+    assert [one[:, 0].tolist() for one in found] == [[1.0, 2.0], [3.0, 9.0]]
+
+
+def test_sort_needs_times_that_differ():
+    table = {"id": [1, 1], "t": [2, 2], "x": [0.0, 1.0]}
+    with pytest.raises(DataError, match="Id 1 has the time '2' twice, in rows 0 and 1"):
+        Sequences.from_table(table, "id", "t", sort=True)
+    with pytest.raises(SchemaError, match=r"sort=True orders the steps by .* Name it with time="):
+        Sequences.from_table(table, "id", columns=["x"], sort=True)
+
+
 def test_times_of_different_ids_need_no_order():
     table = {"id": ["b", "a", "b", "a"], "t": [5, 1, 6, 2], "x": [0.0, 2.0, 1.0, 3.0]}
     sequences = Sequences.from_table(table, "id", "t")

@@ -29,6 +29,7 @@ from refold.cli._options import (
     Model,
     OutputFormat,
     Quiet,
+    Sort,
     TimeColumn,
     Unit,
     read_options,
@@ -69,11 +70,17 @@ def encode(
     input_format: InputFormat = None,
     output_format: OutputFormat = None,
     *,
+    sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn sequences into codes, one row of numbers each."""
     options = read_options(
-        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+        id_column=id_column,
+        time_column=time_column,
+        columns=columns,
+        kinds=kinds,
+        unit=unit,
+        sort=sort,
     )
     target = _plan(output, (model, data), CODE_FORMATS, input_format, output_format)
     loaded = load_model(model)
@@ -117,11 +124,17 @@ def reconstruct(
     input_format: InputFormat = None,
     output_format: OutputFormat = None,
     *,
+    sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Encode sequences and decode them again, to see what the codes keep."""
     options = read_options(
-        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+        id_column=id_column,
+        time_column=time_column,
+        columns=columns,
+        kinds=kinds,
+        unit=unit,
+        sort=sort,
     )
     target = _plan(output, (model, data), DATA_FORMATS, input_format, output_format)
     loaded = load_model(model)

@@ -16,6 +16,7 @@ from refold.cli._options import (
     Kinds,
     Quiet,
     Seed,
+    Sort,
     TimeColumn,
     Unit,
     read_options,
@@ -53,6 +54,7 @@ def curve(
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
+    sort: Sort = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
     quiet: Quiet = False,
 ) -> None:
@@ -61,7 +63,12 @@ def curve(
     Ctrl-C ends it with the sizes that are done.
     """
     options = read_options(
-        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+        id_column=id_column,
+        time_column=time_column,
+        columns=columns,
+        kinds=kinds,
+        unit=unit,
+        sort=sort,
     )
     chosen, target = _sizes(sizes), plan_picture(output)
     settings: dict[str, Any] = {

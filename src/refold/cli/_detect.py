@@ -16,6 +16,7 @@ from refold.cli._options import (
     Kinds,
     Model,
     Quiet,
+    Sort,
     Stride,
     TableFormat,
     TimeColumn,
@@ -68,11 +69,17 @@ def detect(
     input_format: InputFormat = None,
     output_format: TableFormat = None,
     *,
+    sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Score sequences by how odd they are, with p-values and what made them so."""
     options = read_options(
-        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+        id_column=id_column,
+        time_column=time_column,
+        columns=columns,
+        kinds=kinds,
+        unit=unit,
+        sort=sort,
     )
     if [model, data, normal].count("-") > 1:
         raise ParameterError("Only one input can be standard input. Name files for the others.")

@@ -18,6 +18,7 @@ from refold.cli._options import (
     Kinds,
     Quiet,
     Seed,
+    Sort,
     Stride,
     TimeColumn,
     Unit,
@@ -199,11 +200,17 @@ def fit(
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
+    sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Train an autoencoder on sequences and save it in one file."""
     options = read_options(
-        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+        id_column=id_column,
+        time_column=time_column,
+        columns=columns,
+        kinds=kinds,
+        unit=unit,
+        sort=sort,
     )
     if stride is not None and window is None:
         raise ParameterError("--stride is of windows. Add --window N.")

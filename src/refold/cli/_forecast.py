@@ -16,6 +16,7 @@ from refold.cli._options import (
     Kinds,
     Model,
     Quiet,
+    Sort,
     TableFormat,
     TimeColumn,
     Unit,
@@ -82,6 +83,7 @@ def forecast(
     input_format: InputFormat = None,
     output_format: TableFormat = None,
     *,
+    sort: Sort = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Errors as one JSON object, for programs.")
     ] = False,
@@ -89,7 +91,12 @@ def forecast(
 ) -> None:
     """Continue sequences, by a model of `refold fit --forecast-steps`."""
     options = read_options(
-        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+        id_column=id_column,
+        time_column=time_column,
+        columns=columns,
+        kinds=kinds,
+        unit=unit,
+        sort=sort,
     )
     if [model, data, normal].count("-") > 1:
         raise ParameterError("Only one input can be standard input. Name files for the others.")

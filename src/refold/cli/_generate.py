@@ -16,6 +16,7 @@ from refold.cli._options import (
     Model,
     Quiet,
     Seed,
+    Sort,
     TableFormat,
     TimeColumn,
     Unit,
@@ -60,11 +61,17 @@ def generate(
     input_format: InputFormat = None,
     output_format: TableFormat = None,
     *,
+    sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw new sequences: codes from a density of those of the training data, decoded."""
     options = read_options(
-        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+        id_column=id_column,
+        time_column=time_column,
+        columns=columns,
+        kinds=kinds,
+        unit=unit,
+        sort=sort,
     )
     target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
     check_apart([target], [compare])

@@ -16,6 +16,7 @@ __all__ = [
     "OutputFormat",
     "Quiet",
     "Seed",
+    "Sort",
     "Stride",
     "TableFormat",
     "TimeColumn",
@@ -97,6 +98,14 @@ Unit = Annotated[
         rich_help_panel=TABLES,
     ),
 ]
+Sort = Annotated[
+    bool,
+    typer.Option(
+        "--sort",
+        help="Sort the steps of each sequence by their times.",
+        rich_help_panel=TABLES,
+    ),
+]
 Window = Annotated[
     int | None,
     typer.Option(
@@ -124,6 +133,7 @@ def read_options(
     columns: str | None,
     kinds: str | None,
     unit: str | None,
+    sort: bool = False,
 ) -> dict[str, Any]:
     """Return the options that are set as arguments of `refold.sequences.read`."""
     given = {
@@ -132,6 +142,7 @@ def read_options(
         "columns": None if columns is None else _split(columns, option="--columns"),
         "kinds": None if kinds is None else _kinds(kinds),
         "unit": unit,
+        "sort": sort or None,
     }
     if unit not in (None, "characters", "words"):
         raise ParameterError(f"--unit must be characters or words. Got {unit!r}.")

@@ -17,6 +17,7 @@ from refold.cli._options import (
     Kinds,
     Model,
     Quiet,
+    Sort,
     TimeColumn,
     Unit,
     read_options,
@@ -47,12 +48,18 @@ def probe(
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
+    sort: Sort = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Cross-validate a logistic regression on the codes, and on PCA codes of the same size."""
     options = read_options(
-        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+        id_column=id_column,
+        time_column=time_column,
+        columns=columns,
+        kinds=kinds,
+        unit=unit,
+        sort=sort,
     )
     if "-" in (data, labels):
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")

@@ -25,6 +25,7 @@ from refold.cli._options import (
     Kinds,
     Model,
     Quiet,
+    Sort,
     TimeColumn,
     Unit,
     read_options,
@@ -72,6 +73,7 @@ def report(
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
+    sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Show data, model, errors beside PCA, reconstructions and codes on one page.
@@ -79,7 +81,12 @@ def report(
     The page is a single file that opens without a network.
     """
     options = read_options(
-        id_column=id_column, time_column=time_column, columns=columns, kinds=kinds, unit=unit
+        id_column=id_column,
+        time_column=time_column,
+        columns=columns,
+        kinds=kinds,
+        unit=unit,
+        sort=sort,
     )
     target = _plan(output)
     if labels is not None and label is None:

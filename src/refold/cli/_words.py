@@ -6,7 +6,7 @@ __all__ = ["with_options"]
 
 ARGUMENTS = (
     "alpha|architecture|calibration_fraction|columns|components|decoder|forecast_steps|format|id"
-    "|kinds|lengths|scale|time|unit"
+    "|kinds|lengths|scale|sort|time|unit"
 )
 SETTINGS = (
     "architecture|batch_size|depth|latent_dim|learning_rate|max_epochs|patience|scale|units"
@@ -37,7 +37,7 @@ def with_options(message: str) -> str:
     >>> with_options("Fit with calibration_fraction=0.2.")
     'Fit with --calibration-fraction 0.2.'
     """
-    message = re.sub(r"\bresume=True\b", "--resume", message)
+    message = re.sub(r"\b(resume|sort)=True\b", r"--\1", message)
     message = re.sub(r"\bgive (some|them) to calibrate\(\)", "give --normal DATA", message)
     message = re.sub(r"\bkinds=\{'([^']*)': '([^']*)'\}", r"--kinds \1=\2", message)
     message = re.sub(rf"(?<![\w(-])({ARGUMENTS})='(\w+)'", r"--\1 \2", message)

@@ -47,6 +47,7 @@ def read_csv(
     time: str | None = None,
     columns: Sequence[str] | None = None,
     kinds: Kinds = None,
+    sort: bool = False,
 ) -> Sequences:
     """Read a CSV file with a header, separated by commas.
 
@@ -96,6 +97,7 @@ def read_csv(
         time=order,
         columns=columns,
         kinds=kinds,
+        sort=sort,
         rows=Rows("line", partial(_line, text)),
     )
 

@@ -34,6 +34,7 @@ def from_file_table(
     columns: Sequence[str] | None,
     kinds: Kinds,
     rows: Rows = PLAIN_ROWS,
+    sort: bool = False,
 ) -> Sequences:
     """Read a table in the list layout if a chosen column holds lists, else in the long one.
 
@@ -50,10 +51,14 @@ def from_file_table(
     layout = find_layout(table.schema, name, id=id, time=time, columns=columns)
     features = layout.features
     if layout.lists:
+        if sort:
+            raise SchemaError(
+                f"{name} has one row a sequence, whose steps have no times. Leave sort= out."
+            )
         return Sequences.from_arrow(table, id=layout.id, columns=features, kinds=kinds)
     identity = find_id(table.column_names, name, id)
     return from_long_table(
-        table, id=identity, time=layout.time, columns=features, kinds=kinds, rows=rows
+        table, id=identity, time=layout.time, columns=features, kinds=kinds, rows=rows, sort=sort
     )
 
 

@@ -26,8 +26,8 @@ from refold.sequences._ts_write import write_ts
 __all__ = ["read", "write"]
 
 READERS: dict[str, tuple[Callable[..., Sequences], frozenset[str]]] = {
-    "parquet": (read_parquet, frozenset({"id", "time", "columns", "kinds"})),
-    "csv": (read_csv, frozenset({"id", "time", "columns", "kinds"})),
+    "parquet": (read_parquet, frozenset({"id", "time", "columns", "kinds", "sort"})),
+    "csv": (read_csv, frozenset({"id", "time", "columns", "kinds", "sort"})),
     "jsonl": (read_jsonl, frozenset({"id", "columns", "kinds", "unit"})),
     "npz": (read_npz, frozenset({"kinds"})),
     "npy": (read_npy, frozenset({"kinds"})),
@@ -65,6 +65,7 @@ def read(
     columns: Sequence[str] | None = None,
     kinds: Kinds = None,
     unit: str | None = None,
+    sort: bool = False,
     format: str | None = None,  # noqa: A002
 ) -> Sequences:
     """Read sequences from a file.
@@ -86,6 +87,9 @@ def read(
         Kinds of the columns, as in `Sequences.from_list`; inferred by default.
     unit : {"characters", "words"}, optional
         What a line of text is cut into; characters by default.
+    sort : bool, default=False
+        Sort the steps of each sequence of a long table by time. Without it, times that do not
+        ascend are an error.
     format : str, optional
         ``"parquet"``, ``"csv"``, ``"jsonl"``, ``"npz"``, ``"npy"``, ``"txt"`` or ``"ts"``, where
         the suffix does not say. A stream needs it.
@@ -122,6 +126,7 @@ def read(
     reader, _ = READERS[chosen]
     given = {"id": id, "time": time, "columns": columns, "kinds": kinds, "unit": unit}
     options = {key: value for key, value in given.items() if value is not None}
+    options |= {"sort": True} if sort else {}
     check_applies(options, chosen)
     if unit is not None and unit not in UNITS:
         raise ParameterError(f"unit must be 'characters' or 'words'. Got {unit!r}.")

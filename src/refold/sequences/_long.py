@@ -59,6 +59,7 @@ def from_long_table(
     columns: Sequence[str],
     kinds: Kinds,
     rows: Rows = PLAIN_ROWS,
+    sort: bool = False,
 ) -> Sequences:
     """Convert a long table as `Sequences.from_table` does, and the marks of empty sequences."""
     marks = _marks(table, id, time, columns)
@@ -67,7 +68,7 @@ def from_long_table(
     kept = np.flatnonzero(~marks)
     real = table.filter(~marks) if marks.any() else table
     real_rows = rows._replace(number=lambda row: rows.number(kept.item(row)))
-    parts = parts_from_table(real, id, time, list(columns), kinds, real_rows)
+    parts = parts_from_table(real, id, time, list(columns), kinds, real_rows, sort=sort)
     return _with_empty(parts, table[id], marks) if marks.any() else Sequences(*parts)
 
 

@@ -33,6 +33,7 @@ def read_parquet(
     time: str | None = None,
     columns: Sequence[str] | None = None,
     kinds: Kinds = None,
+    sort: bool = False,
 ) -> Sequences:
     """Read a Parquet file of this package, or any other in one of the two layouts.
 
@@ -52,7 +53,7 @@ def read_parquet(
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
     check_metadata(table.schema.metadata or {}, name)
-    return from_file_table(table, name, id=id, time=time, columns=columns, kinds=kinds)
+    return from_file_table(table, name, id=id, time=time, columns=columns, kinds=kinds, sort=sort)
 
 
 def check_metadata(metadata: Mapping[bytes, bytes], name: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from refold.errors import ParameterError
 from refold.sequences._files import check_applies, read
 from refold.sequences._scan import Scan, scan
 from refold.sequences._sequences import Sequences
@@ -26,7 +27,7 @@ def read_or_scan(
         A file as for `read`, or a folder of Parquet files as for `scan`.
     memory_bytes : int, default=256 MiB
         What the values of all sequences may take as float32 to be read at once. Only Parquet can
-        be read in blocks.
+        be read in blocks, and not with ``sort=True``.
     **options
         As for `read`.
 
@@ -57,9 +58,16 @@ def read_or_scan(
         return read(path, **options)
     if place.is_file() and place.stat().st_size <= memory_bytes // 16:
         return read(path, **options)  # the ways of small files, to the word of their messages
+    if options.get("sort") and not place.is_dir():
+        return read(path, **options)  # blocks of a file cannot be sorted
     options.pop("format", None)
     if options.pop("unit", None) is not None:
         check_applies(["unit"], "parquet")
+    if options.pop("sort", False):
+        raise ParameterError(
+            f"{place} is a folder, whose files are not sorted by sort=True. Sort the data by id "
+            "and time, or read one file."
+        )
     found = scan(path, **options)
     num_bytes = 4 * int(found.lengths.sum()) * found.schema.num_columns
     return found.take(np.arange(len(found))) if num_bytes <= memory_bytes else found

@@ -232,7 +232,7 @@ class LongIndexer:
             )
         return DataError(
             f"{start} in row {second}, after {times[0]!r} in row {first}{other}. Sort the data by "
-            f"column {self.id!r}, then by {self._time!r}."
+            f"column {self.id!r}, then by {self._time!r}, or read a file whole with sort=True."
         )
 
     def _id_at(self, row: int) -> Any:

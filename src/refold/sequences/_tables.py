@@ -35,6 +35,8 @@ def parts_from_table(
     columns: Sequence[str] | None = None,
     kinds: Kinds = None,
     rows: Rows = PLAIN_ROWS,
+    *,
+    sort: bool = False,
 ) -> Parts:
     """Convert a long table; `Sequences.from_table` says how."""
     opened = open_table(table)
@@ -42,10 +44,16 @@ def parts_from_table(
     if not len(codes):
         raise DataError("The table has no rows. Expected one row a step.")
     if time is None:
+        if sort:
+            raise SchemaError(
+                "sort=True orders the steps by a column of times, and none is named. Name it with "
+                "time=."
+            )
         _check_together(codes, ids, rows)
         order = np.arange(len(codes))
     else:
-        order = _order_by_time(codes, ids, opened.get(str(time), "time="), str(time), rows)
+        times = opened.get(str(time), "time=")
+        order = _order_by_time(codes, ids, times, str(time), rows, sort=sort)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))])
     names = _feature_names(opened, {str(id), *([] if time is None else [str(time)])}, columns)
     raws, hints = [], []
@@ -193,17 +201,20 @@ def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:
 
 
 def _order_by_time(
-    codes: np.ndarray, ids: np.ndarray, column: Any, name: str, rows: Rows
+    codes: np.ndarray, ids: np.ndarray, column: Any, name: str, rows: Rows, *, sort: bool
 ) -> np.ndarray:
-    """Return the rows by id, those of one id as they come, which must be the order of time."""
+    """Return the rows by id, then by time; without ``sort`` they must be in that order."""
     times = sortable(column, name, rows)
-    if same := _neighbours(np.lexsort((times, codes)), codes, times, np.equal):
+    by_time = np.lexsort((times, codes))
+    if same := _neighbours(by_time, codes, times, np.equal):
         first, second = same
         raise DataError(
             f"Id {ids[codes[first]].item()!r} has the time {str(column[first])!r} twice, in "
             f"{rows.noun}s {rows.number(first)} and {rows.number(second)}. Each step needs its own "
             f"time in column {name!r}."
         )
+    if sort:
+        return by_time
     order = np.argsort(codes, kind="stable")
     if unsorted := _neighbours(order, codes, times, np.greater):
         before, row = unsorted
@@ -211,7 +222,7 @@ def _order_by_time(
         raise DataError(
             f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in {rows(row)}, "
             f"after {str(column[before])!r} in {rows(before)}. Sort the table by column "
-            f"{name!r}{how}."
+            f"{name!r}{how}, or pass sort=True."
         )
     return order
 

@@ -171,6 +171,8 @@ class WaysIn:
         time: str | None = None,
         columns: Sequence[str] | None = None,
         kinds: Kinds = None,
+        *,
+        sort: bool = False,
     ) -> Self:
         """Convert a long table: one row a step, one column a feature.
 
@@ -188,6 +190,9 @@ class WaysIn:
             The features; all other columns if left out.
         kinds : str, list of str or dict, optional
             As in `from_list`.
+        sort : bool, default=False
+            Sort the steps of each sequence by time. Without it, times that do not ascend are an
+            error.
 
         Returns
         -------
@@ -196,7 +201,8 @@ class WaysIn:
         Raises
         ------
         SchemaError
-            If a column is not there, or of a type that no feature can have.
+            If a column is not there, or of a type that no feature can have, or ``sort`` is set
+            and ``time`` is not.
         DataError
             If the table is empty, an id or time is missing, a time comes twice or after a later
             one within an id, rows of one id are apart though no time is given, or an entry is not
@@ -209,8 +215,11 @@ class WaysIn:
         >>> sequences = Sequences.from_table(table, id="who", time="day")
         >>> sequences[0][:, 0], sequences.ids.tolist()
         (array([0.1, 0.2]), ['a', 'b'])
+        >>> table = {"who": ["a", "a"], "day": [2, 1], "x": [0.2, 0.1]}
+        >>> Sequences.from_table(table, id="who", time="day", sort=True)[0][:, 0]
+        array([0.1, 0.2])
         """
-        return cls(*parts_from_table(table, id, time, columns, kinds))
+        return cls(*parts_from_table(table, id, time, columns, kinds, sort=sort))
 
     @classmethod
     def from_arrow(
