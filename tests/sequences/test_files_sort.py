@@ -12,7 +12,9 @@ from refold.sequences import read
 
 def test_a_csv_file_is_sorted_on_demand():
     text = b"id,time,x\na,2024-01-02,2\nb,,\na,2024-01-01,1\n"
-    with pytest.raises(DataError, match=r"line 4, after .* in line 2\. .*, or pass sort=True"):
+    with pytest.raises(
+        DataError, match=r"line 4, after .* in line 2\. Sort the table with sort=True"
+    ):
         read(io.BytesIO(text), format="csv")
     found = read(io.BytesIO(text), format="csv", sort=True)
     assert [one[:, 0].tolist() for one in found] == [[1.0, 2.0], []]

@@ -79,7 +79,9 @@ def test_times_of_any_type(times):
 
 def test_sort_orders_the_steps_of_each_id_by_time():
     table = {"id": ["b", "a", "b", "a"], "t": [2, 9, 1, 3], "x": [2.0, 9.0, 1.0, 3.0]}
-    with pytest.raises(DataError, match=r"in row 2, after '2' in row 0\. .*, or pass sort=True\."):
+    with pytest.raises(
+        DataError, match=r"in row 2, after '2' in row 0\. Sort the table with sort=True, or"
+    ):
         Sequences.from_table(table, "id", "t")
     found = Sequences.from_table(table, "id", "t", sort=True)
     assert found.ids.tolist() == ["b", "a"]

@@ -221,8 +221,8 @@ def _order_by_time(
         how = ", as numbers or dates and not as text" if is_text(column.type) else ""
         raise DataError(
             f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in {rows(row)}, "
-            f"after {str(column[before])!r} in {rows(before)}. Sort the table by column "
-            f"{name!r}{how}, or pass sort=True."
+            f"after {str(column[before])!r} in {rows(before)}. Sort the table with "
+            f"sort=True, or by column {name!r}{how}."
         )
     return order
 
