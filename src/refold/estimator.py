@@ -20,6 +20,7 @@ from refold._codec import Draw, decode, encode, predict_lengths
 from refold._face import NotebookMixin
 from refold._fitting import Checkpoint, fit
 from refold._inputs import InputsMixin
+from refold._lock import sole_training
 from refold._parameters import check_parameters, draw_seed, is_share
 from refold._sizes import choose_size
 from refold._sources import open_source
@@ -277,8 +278,8 @@ class SequenceAutoencoder(
         ------
         ParameterError
             If an argument of the constructor cannot be used, Keras does not run on JAX, the
-            checkpoint is of another training, or ``latent_dim`` is a share of what is held out
-            and nothing is.
+            checkpoint is of another training or another process is writing it, or ``latent_dim``
+            is a share of what is held out and nothing is.
         DataError
             If the sequences cannot be used.
         ModelFileError
@@ -305,17 +306,18 @@ class SequenceAutoencoder(
         seed = draw_seed(self.random_state)
         if is_share(self.latent_dim):
             find_size = functools.partial(choose_size, sequences, parameters, seed=seed)
-        fitted, outcome, sample = fit(
-            sequences,
-            parameters,
-            seed=seed,
-            callbacks=callbacks,
-            checkpoint=checkpoint,
-            resume=resume,
-            find_size=find_size,
-            aside=None if normal is None else normal.lengths,
-            report=bool(self.verbose),
-        )
+        with sole_training(None if checkpoint is None else checkpoint.path):
+            fitted, outcome, sample = fit(
+                sequences,
+                parameters,
+                seed=seed,
+                callbacks=callbacks,
+                checkpoint=checkpoint,
+                resume=resume,
+                find_size=find_size,
+                aside=None if normal is None else normal.lengths,
+                report=bool(self.verbose),
+            )
         self.interrupted_ = outcome.interrupted
         self.n_shapes_ = outcome.num_shapes
         if fitted is not None:
@@ -596,4 +598,9 @@ def _say_interrupted(outcome: Outcome, checkpoint: Checkpoint | None) -> str:
         kept = f"kept are the weights of epoch {outcome.epoch}"
     if checkpoint is None:
         return f"Training was interrupted; {kept}."
-    return f"Training was interrupted; resume=True goes on from {str(checkpoint.path)!r}."
+    done = outcome.history["epoch"]
+    when = f"after epoch {done[-1]}" if done else "in the first epoch"
+    return (
+        f"Training was interrupted {when}. Its state is kept, and resume=True goes on from "
+        f"{str(checkpoint.path)!r}."
+    )

@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 for a mistake that the user can mend; 130 after Ctrl-C.
+        0; 2 for a mistake that the user can mend; 130 after Ctrl-C, 143 after SIGTERM.
 
     Examples
     --------

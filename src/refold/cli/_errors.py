@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import typer
 
 from refold.cli._output import complete_output
+from refold.cli._signals import Termination
 from refold.cli._words import with_options
 from refold.errors import RefoldError
 
@@ -16,6 +17,7 @@ __all__ = ["MISTAKE", "Stopped", "remark", "run"]
 
 MISTAKE = 2
 INTERRUPTED = 130
+TERMINATED = 143
 PIPE_CLOSED = 1
 
 
@@ -35,7 +37,7 @@ def run(command: Callable[[], Any]) -> int:
 
     A fault of Refold itself is not caught: its traceback is what a report of it needs.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), Termination() as termination:
         if not sys.warnoptions:
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _show_warning
@@ -43,7 +45,7 @@ def run(command: Callable[[], Any]) -> int:
             with complete_output():
                 code = command()
         except Stopped as stop:
-            return _interrupted(with_options(str(stop)))
+            return _interrupted(with_options(str(stop)), termination)
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
         except BrokenPipeError:
@@ -58,11 +60,17 @@ def run(command: Callable[[], Any]) -> int:
                 raise
             return _mistake(_usage(error))
     if code == INTERRUPTED:
-        return _interrupted("Stopped by Ctrl-C. What was not finished is not written.")
+        said = "Stopped by Ctrl-C. What was not finished is not written."
+        return _interrupted(said, termination)
+    if termination.asked:  # the command has ended in order, and said what it left out
+        return TERMINATED
     return code if isinstance(code, int) else 0
 
 
-def _interrupted(message: str) -> int:
+def _interrupted(message: str, termination: Termination) -> int:
+    if termination.asked:
+        remark(message.replace("Ctrl-C", "SIGTERM"), label="Terminated", colour="yellow")
+        return TERMINATED
     remark(message, label="Interrupted", colour="yellow")
     return INTERRUPTED
 

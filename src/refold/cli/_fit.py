@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from refold.cli._errors import Stopped, remark
+from refold.cli._checkpoint import sole_checkpoint
+from refold.cli._errors import remark
 from refold.cli._io import DATA_FORMATS, MODEL_FORMATS, plan_output, readable
 from refold.cli._memory import give_blocks_back
 from refold.cli._models import whole
@@ -248,15 +249,13 @@ def fit(
             "--resume goes on from a file beside the model, and the output is a stream. Name a "
             "file with -o."
         )
-    if checkpoint is not None and checkpoint.exists() and not resume:
-        raise ParameterError(
-            f"There is a training that was stopped, {str(checkpoint)!r}, and it would be lost. Go "
-            "on with it by --resume, or remove that file to start anew."
-        )
     if checkpoint_seconds < 0:
         raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
 
-    with readable(data, format_name=input_format, formats=DATA_FORMATS) as path:
+    with (
+        sole_checkpoint(checkpoint, resume=resume),
+        readable(data, format_name=input_format, formats=DATA_FORMATS) as path,
+    ):
         from refold.sequences import Scan, read_or_scan, windows
 
         sequences = read_or_scan(path, **options)
@@ -279,18 +278,12 @@ def fit(
         if resume and not quiet and checkpoint is not None and not checkpoint.exists():
             remark(f"There is no {str(checkpoint)!r} to go on from, so training starts anew.")
         kept = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_seconds)
-        try:
-            model.fit(sequences, checkpoint=kept, resume=resume)
-        except KeyboardInterrupt as stop:
-            if checkpoint is None or not checkpoint.exists():
-                raise
-            going_on = f"Stopped by Ctrl-C; --resume goes on from {str(checkpoint)!r}."
-            raise Stopped(str(stop) or going_on) from stop
-    seconds = time.perf_counter() - started
-    with target.writing() as path:
-        model.save(path)
-    if checkpoint is not None and not model.interrupted_:
-        checkpoint.unlink(missing_ok=True)
+        model.fit(sequences, checkpoint=kept, resume=resume)
+        seconds = time.perf_counter() - started
+        with target.writing() as path:
+            model.save(path)
+        if checkpoint is not None and not model.interrupted_:
+            checkpoint.unlink(missing_ok=True)
     if not quiet:
         where = "standard output" if target.path is None else output
         shapes = f"{model.n_shapes_} padded shape{'s' * (model.n_shapes_ > 1)}"
@@ -299,3 +292,5 @@ def fit(
             f"Trained on {count} sequences in {seconds:.1f} s, in batches of {shapes}. "
             f"Model: {where}"
         )
+        if checkpoint is not None and model.interrupted_:
+            remark(f"--resume goes on with the training from {str(checkpoint)!r}.")

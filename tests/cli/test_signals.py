@@ -1,0 +1,65 @@
+"""SIGTERM ends a command as Ctrl-C does, with a line and an exit code of its own."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from refold import sequences
+from refold.cli import main
+from refold.cli._errors import run
+from refold.datasets import noisy_sines
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
+
+
+@pytest.fixture(autouse=True)
+def _default_signals():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_command_ends_with_one_line(capsys, ctrl_c):
+    signal.signal(signal.SIGINT, ctrl_c)
+    assert run(lambda: signal.raise_signal(signal.SIGTERM)) == 143
+    said = "Terminated: Stopped by SIGTERM. What was not finished is not written.\n"
+    assert capsys.readouterr().err == said
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_handler_of_the_program_around_it_stays(capsys):
+    came = []
+    signal.signal(signal.SIGTERM, lambda *_: came.append(True))
+    assert run(lambda: signal.raise_signal(signal.SIGTERM)) == 0
+    assert came == [True]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_fit_writes_its_checkpoint_and_says_how_to_go_on(tmp_path, capsys):
+    data, model = tmp_path / "sines.npz", tmp_path / "model.refold"
+    checkpoint = tmp_path / "model.refold.checkpoint"
+    sequences.write(noisy_sines(20, seed=0), data)
+
+    def terminate():
+        deadline = time.monotonic() + 120
+        while not checkpoint.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=terminate)
+    thread.start()
+    settings = ["--latent-dim", "2", "--units", "4", "--max-epochs", "100000", "--quiet"]
+    assert main(["fit", str(data), "-o", str(model), *settings, "--patience", "100000"]) == 143
+    thread.join()
+    said = capsys.readouterr().err
+    assert said.startswith("Terminated: Training was interrupted ")
+    assert said.endswith(f"Its state is kept, and --resume goes on from '{checkpoint}'.\n")
+    assert said.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.name, data.name]

@@ -1,0 +1,54 @@
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from refold import SequenceAutoencoder
+from refold._lock import sole_training
+from refold.errors import ParameterError
+
+BUSY = r"Another training is running, and it keeps its state in '.*model\.checkpoint'\. Wait"
+
+
+def test_another_thread_is_refused_and_the_same_one_is_not(tmp_path):
+    path, said = tmp_path / "model.checkpoint", []
+
+    def enter():
+        with pytest.raises(ParameterError, match=BUSY) as caught, sole_training(path):
+            pass
+        said.append(caught.value)
+
+    with sole_training(path), sole_training(str(path)):
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+    assert len(said) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_of_another_process_is_refused_until_that_dies(tmp_path):
+    path = tmp_path / "model.checkpoint"
+    code = (
+        "import sys, time\n"
+        "from refold._lock import sole_training\n"
+        "with sole_training(sys.argv[1]):\n"
+        "    print('in', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"in\n"
+        with pytest.raises(ParameterError, match=BUSY):
+            SequenceAutoencoder().fit([[1.0], [2.0]], checkpoint=path)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with sole_training(path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_file_can_be_nothing_is_checked(tmp_path):
+    with sole_training(tmp_path / "nowhere" / "model.checkpoint"), sole_training(None):
+        pass
