@@ -10,17 +10,14 @@ down before the first fit.  Only training splits are used.  A refit is left out:
 of the best epoch, so it is the same wherever the best epoch is.
 """
 
-import argparse
-import math
-import statistics
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from benchmarks._records import read_records, write_records
-from benchmarks._results import FOLDER, machine, table, today, version_of, write_page
+from benchmarks._results import FOLDER, machine, today, version_of
 
 RECORDS = FOLDER / "patience.json"
 SIZES = (4, 16)
@@ -131,9 +128,7 @@ def record(name: str, size: int) -> dict[str, Any]:
 
     data = as_sequences(SETS[name]())
     max_epochs = length_of_schedule(data.lengths, draw_seed(0))
-    ae = refold.SequenceAutoencoder(
-        size, refit=False, patience=quarter(max_epochs), random_state=0
-    )
+    ae = refold.SequenceAutoencoder(size, refit=False, patience=quarter(max_epochs), random_state=0)
     started = time.perf_counter()
     ae.fit(data)
     return {

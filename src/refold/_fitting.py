@@ -29,6 +29,7 @@ from refold.training import (
     Settings,
     Snapshot,
     cut_sequences,
+    doing,
     has_linear_path,
     pick_batch_size,
     pick_max_epochs,
@@ -181,6 +182,7 @@ def fit(
     def start(phase: str) -> bool:
         if not has_linear_path(network) and not specification.discriminative:
             return False
+        doing("scaling")
         sample = source.sample(trained_on(phase), sample_size(network), seed)
         scaled = whole = scaler(phase).transform(sample)
         if specification.forecast_steps:

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from refold.training._components import _surrogates, _warp, _waves, principal_components
+from refold.training._components import (
+    _MIXTURES,
+    _decompose,
+    _directions,
+    _parts,
+    _surrogates,
+    _warp,
+    _waves,
+    principal_components,
+)
 
 
 def shifted_pulses(n, *, seed=0, num_steps=60):
@@ -134,3 +143,15 @@ def test_waves_begin_and_end_at_nothing():
     waves = _waves(np.full(4000, 30), 30, np.random.default_rng(0))
     np.testing.assert_allclose(waves[:, [0, -1]], 0, atol=1e-12)
     assert waves[:, 5:25].std() == pytest.approx(1.0, rel=0.1)
+
+
+@pytest.mark.parametrize("n_components", [3, 40])
+def test_mixtures_are_decomposed_alike_by_rows_and_by_covariances(n_components):
+    series = np.random.default_rng(0).standard_normal((25, 10, 3)).cumsum(axis=1)
+    parts = _parts(series, np.full(25, 10), _MIXTURES, seed=0)
+    found = list(_directions(parts, n_components, seed=0))
+    assert len(found) == len(_MIXTURES)
+    for rows, directions in zip(parts.rows(), found, strict=True):
+        _, wanted = _decompose(rows, n_components, seed=0)
+        assert directions.shape == wanted.shape
+        np.testing.assert_allclose(directions.T @ directions, wanted.T @ wanted, atol=1e-9)

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
+from refold._blas import one_blas_thread
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, positions
 
@@ -81,7 +82,8 @@ class PCABaseline(BaseEstimator):
                 f"PCA of {matrix.shape[0]} sequences with {matrix.shape[1]} padded values has at "
                 f"most {min(matrix.shape)} components. Got latent_dim={self.latent_dim}; lower it."
             )
-        with np.errstate(invalid="ignore"):  # shares of no variance, which nobody reads
+        # shares of no variance are invalid, and nobody reads them
+        with np.errstate(invalid="ignore"), one_blas_thread(*matrix.shape):
             self.pca_ = PCA(self.latent_dim, random_state=0).fit(matrix)
         return self
 

@@ -6,13 +6,14 @@ or later.  Surrogates say the first, warped copies the second; both are mixed wi
 themselves, where cross-validation finds that to help.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
 from sklearn.utils.extmath import randomized_svd
 
+from refold._blas import SMALL_SIDE, one_blas_thread
 from refold.training._folds import folds, sure_gain
 
 __all__ = ["Components", "principal_components"]
@@ -22,8 +23,8 @@ _MANY_SEQUENCES, _MANY_VALUES = 2000, 1 << 17
 _ROWS, _COPIED_VALUES = 1000, 600_000  # of surrogates, and of warped copies, about
 _OWN = 0.25  # share of the sequences themselves where there are warped copies
 _WAVES = 4
-# A decomposition of this size is not computed in full if but this share of it is wanted.
-_LARGE, _FEW = 600, 0.2
+# A large decomposition is not computed in full if only this share of it is wanted.
+_FEW = 0.2
 
 
 class Mixture(NamedTuple):
@@ -130,7 +131,7 @@ def principal_components(
         observed = np.repeat(np.arange(num_steps) < lengths[:, None], num_columns, axis=1)
     observed = observed.reshape(n, -1)
     least, mixture, left = 0.0, None, np.nan
-    slow = mean.size > _LARGE and n_components >= _FEW * _LARGE
+    slow = mean.size > SMALL_SIDE and n_components >= _FEW * SMALL_SIDE
     if n >= _MANY_SEQUENCES or series.size > _MANY_VALUES or slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
@@ -138,7 +139,7 @@ def principal_components(
             mixture, left = _choose(series, lengths, observed, n_components, seed)
         else:
             mixture, left = like.mixture, like.left
-        rows, of_one = _mixed(series, lengths, [mixture, Mixture(1.0)], seed)
+        rows, of_one = _parts(series, lengths, [mixture, Mixture(1.0)], seed).rows()
     else:
         rows = np.zeros((1, len(mean)))
     spread, directions = _decompose(rows, n_components, seed)
@@ -154,16 +155,17 @@ def principal_components(
     return Components(mean, loadings, deviation, mixture, left)
 
 
+@one_blas_thread()
 def _choose(
     series: np.ndarray, lengths: np.ndarray, observed: np.ndarray, n_components: int, seed: int
 ) -> tuple[Mixture, float]:
     """Return the mixture whose components explain held-out sequences best, and their error."""
     errors = np.zeros((len(_MIXTURES), len(series)))
-    for held in folds(len(series), seed):
+    for held in folds(len(series), seed, "cross-validating components"):
         given = series[~held]
         wanted = (series[held] - given.mean(axis=0)).reshape(-1, given[0].size)
-        for i, rows in enumerate(_mixed(given, lengths[~held], _MIXTURES, seed)):
-            _, directions = _decompose(rows, n_components, seed)
+        parts = _parts(given, lengths[~held], _MIXTURES, seed)
+        for i, directions in enumerate(_directions(parts, n_components, seed)):
             left = wanted - wanted @ directions.T @ directions
             errors[i, held] = (left**2 * observed[held]).sum(axis=1)
     gains = [0.0, *(sure_gain(errors[0] - error) for error in errors[1:])]
@@ -171,10 +173,42 @@ def _choose(
     return _MIXTURES[best], float(errors[best].mean())
 
 
-def _mixed(
+class _Parts(NamedTuple):
+    """What mixtures are made of.
+
+    Attributes
+    ----------
+    mixtures : sequence of Mixture
+    n : int
+        Number of sequences.
+    as_they_are : dict of arrays
+        By warp, rows of the sequences and their warped copies.
+    surrogates : array
+    """
+
+    mixtures: Sequence[Mixture]
+    n: int
+    as_they_are: dict[float, np.ndarray]
+    surrogates: np.ndarray
+
+    def rows(self) -> Iterator[np.ndarray]:
+        """Yield rows for each mixture, whose product with themselves is its covariance."""
+        for weight, warp in self.mixtures:
+            surrogates = np.sqrt(weight / self.n) * self.surrogates
+            yield np.concatenate([self.as_they_are[warp], surrogates])
+
+    def covariances(self) -> Iterator[np.ndarray]:
+        """Yield the covariance of each mixture; each part is multiplied once for all of them."""
+        theirs = self.surrogates.T @ self.surrogates
+        own = {warp: rows.T @ rows for warp, rows in self.as_they_are.items()}
+        for weight, warp in self.mixtures:
+            yield own[warp] + weight / self.n * theirs
+
+
+def _parts(
     series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[Mixture], seed: int
-) -> list[np.ndarray]:
-    """Return rows for each mixture, whose product with themselves is its covariance."""
+) -> _Parts:
+    """Draw the surrogates and the warped copies of mixtures."""
     rng = np.random.default_rng([seed, 0xC0B1])
     n, num_steps = series.shape[:2]
     mean = series.mean(axis=0)
@@ -189,10 +223,7 @@ def _mixed(
         warped = (_warp(many, their_lengths, warp * waves) - mean).reshape(n * copies, -1)
         share = np.sqrt((1 - _OWN) / len(warped))
         as_they_are[warp] = np.concatenate([np.sqrt(_OWN) * own, share * warped])
-    return [
-        np.concatenate([as_they_are[warp], np.sqrt(weight / n) * surrogates])
-        for weight, warp in mixtures
-    ]
+    return _Parts(mixtures, n, as_they_are, surrogates)
 
 
 def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -226,18 +257,43 @@ def _warp(series: np.ndarray, lengths: np.ndarray, delay: np.ndarray) -> np.ndar
     return (1 - share) * earlier + share * later
 
 
+def _directions(parts: _Parts, n_components: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the leading directions of each mixture, in no particular order."""
+    size = parts.surrogates.shape[1]
+    if size > min(SMALL_SIDE, len(parts.surrogates)):
+        for rows in parts.rows():
+            yield _decompose(rows, n_components, seed)[1]
+        return
+    leading = [max(0, size - n_components), size - 1]
+    for covariance in parts.covariances():
+        _, vectors = scipy.linalg.eigh(
+            covariance, subset_by_index=leading, overwrite_a=True, check_finite=False
+        )
+        yield vectors.T
+
+
 def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return singular values and right singular vectors, the greatest first."""
-    if min(rows.shape) > _LARGE:
-        few = n_components < _FEW * min(rows.shape)
-        decompose = partial(randomized_svd, n_components=n_components, random_state=seed)
-        _, spread, directions = decompose(rows) if few else np.linalg.svd(rows, full_matrices=False)
-    elif rows.shape[0] >= rows.shape[1]:
-        squares, vectors = np.linalg.eigh(rows.T @ rows)
-        spread, directions = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors.T[::-1]
-    else:
-        squares, vectors = np.linalg.eigh(rows @ rows.T)
-        spread = np.sqrt(np.maximum(squares[::-1], 0.0))
-        there = spread > 1e-7 * spread[0]
-        directions = vectors.T[::-1] @ rows / np.where(there, spread, np.inf)[:, None]
+    with one_blas_thread(*rows.shape):
+        if min(rows.shape) > SMALL_SIDE:
+            spread, directions = _decompose_large(rows, n_components, seed)
+        elif rows.shape[0] >= rows.shape[1]:
+            squares, vectors = np.linalg.eigh(rows.T @ rows)
+            spread, directions = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors.T[::-1]
+        else:
+            squares, vectors = np.linalg.eigh(rows @ rows.T)
+            spread = np.sqrt(np.maximum(squares[::-1], 0.0))
+            there = spread > 1e-7 * spread[0]
+            directions = vectors.T[::-1] @ rows / np.where(there, spread, np.inf)[:, None]
     return spread[:n_components], directions[:n_components]
+
+
+def _decompose_large(
+    rows: np.ndarray, n_components: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `_decompose`, perhaps of a random projection."""
+    if n_components < _FEW * min(rows.shape):
+        _, spread, directions = randomized_svd(rows, n_components, random_state=seed)
+    else:
+        _, spread, directions = np.linalg.svd(rows, full_matrices=False)
+    return spread, directions

@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from refold._blas import one_blas_thread
 from refold.models import Network, descriptor, predict
 from refold.sequences import Sequences, pad
+from refold.training._progress import doing
 
 __all__ = ["set_discriminative_start"]
 
@@ -43,11 +45,13 @@ def set_discriminative_start(network: Network, scaled: Sequences) -> None:
     >>> bool(np.allclose(codes[:, -2:].std(axis=0), 1.0, atol=1e-3))
     True
     """
+    doing("finding components of convolutions")
     features = _features(network, scaled)
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     varies = deviation > _LEAST_FEATURE * np.maximum(1.0, np.abs(mean))
     inverse = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
-    _, values, directions = np.linalg.svd((features - mean) * inverse, full_matrices=False)
+    with one_blas_thread(*features.shape):
+        _, values, directions = np.linalg.svd((features - mean) * inverse, full_matrices=False)
     # of a direction, the largest weight is positive: which way it points is not left to chance
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
     directions = directions * np.where(largest < 0, -1.0, 1.0)

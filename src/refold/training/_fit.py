@@ -1,5 +1,6 @@
 """A whole training: the phase that validates, the refit on everything, and ways back from both."""
 
+import contextlib
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -113,24 +114,26 @@ def train(
     part = parts("validated")
     engine = _make_engine(network, batches, settings)
     fresh = engine.read_state()
-    good = False
-    if standing is None:
-        good = start is not None and start("validated")
-        standing = Standing(
-            engine.read_state(),
-            peak=settings.learning_rate,
-            num_steps=settings.max_epochs * settings.steps_an_epoch,
+    out_of_time = good = False
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(Progress(settings.max_epochs, verbose=settings.verbose))
+        if standing is None:
+            good = start is not None and start("validated")
+            standing = Standing(
+                engine.read_state(),
+                peak=settings.learning_rate,
+                num_steps=settings.max_epochs * settings.steps_an_epoch,
+            )
+        clock.prepared()
+        if resume is None:
+            standing.preparation = clock.preparation
+        clock.preparation = standing.preparation
+        loop = Loop(
+            engine, batches, settings, standing, clock, checkpoints=checkpoints, callbacks=callbacks
         )
-    clock.prepared()
-    if resume is None:
-        standing.preparation = clock.preparation
-    clock.preparation = standing.preparation
-    out_of_time = False
-    loop = Loop(
-        engine, batches, settings, standing, clock, checkpoints=checkpoints, callbacks=callbacks
-    )
-    progress = Progress(settings.max_epochs, verbose=settings.verbose)
-    with Interrupt() as interrupt, progress:
+        # before this, Ctrl-C ends all at once: there is nothing to keep
+        interrupt = stack.enter_context(Interrupt())
+        progress.train()
         if good:
             loop.keep_start(part)
         loop.write_checkpoint()
@@ -150,6 +153,7 @@ def train(
             standing.phase, standing.refit_steps = "refit", standing.best_steps
             engine.write_back(fresh)
             if start is not None:
+                progress.initialize_again()
                 start("refit")
             standing.state, standing.peak = engine.read_state(), settings.learning_rate
             standing.epoch, standing.page, standing.run, standing.batch = 1, 0, 0, 0

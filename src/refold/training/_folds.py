@@ -4,19 +4,23 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from refold.training._progress import doing
+
 __all__ = ["folds", "sure_gain"]
 
 _FOLDS = 5
 _SURE = 1.5  # standard errors
 
 
-def folds(n: int, seed: int) -> Iterator[np.ndarray]:
+def folds(n: int, seed: int, what: str) -> Iterator[np.ndarray]:
     """Yield which of some sequences are held out, part by part; at most five parts.
 
     Parameters
     ----------
     n : int
     seed : int
+    what : str
+        Of which the progress says that it is being done.
 
     Yields
     ------
@@ -24,11 +28,13 @@ def folds(n: int, seed: int) -> Iterator[np.ndarray]:
 
     Examples
     --------
-    >>> sum(held.astype(int) for held in folds(7, seed=0)).tolist()
+    >>> sum(held.astype(int) for held in folds(7, 0, "trying")).tolist()
     [1, 1, 1, 1, 1, 1, 1]
     """
     part = np.random.default_rng([seed, 0xF01D]).permutation(n) % _FOLDS
-    for number in range(min(_FOLDS, n)):
+    num_parts = min(_FOLDS, n)
+    for number in range(num_parts):
+        doing(f"{what}, part {number + 1} of {num_parts}")
         yield part == number
 
 

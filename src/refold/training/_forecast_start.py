@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from refold.models import Network
+from refold.training._progress import doing
 from refold.training._ridge import ridge
 
 __all__ = ["set_forecast_start"]
@@ -46,6 +47,7 @@ def set_forecast_start(
     >>> bool(np.abs(found - codes[:, 0] + codes[:, 1]).max() < 1e-2)
     True
     """
+    doing("regressing what comes next on codes")
     specification = network.specification
     model: Any = network.forecaster
     numeric = [i for i, kind in enumerate(specification.kinds) if kind == "numeric"]

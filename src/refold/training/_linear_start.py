@@ -8,6 +8,7 @@ import numpy as np
 from refold.sequences import Sequences, positions
 from refold.training._components import principal_components
 from refold.training._corruption import Corruption
+from refold.training._progress import doing
 from refold.training._way_back import decode, linear_codec, needs_no_regression
 
 __all__ = ["Inputs", "LinearStart", "linear_start", "padded_inputs"]
@@ -98,7 +99,9 @@ def linear_start(
         scaled, columns, num_steps, seed=seed, corruption=corruption, noiseless=noiseless
     )
     lengths = np.minimum(scaled.lengths, num_steps)
+    doing("finding components")
     found = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
+    doing("regressing values on codes")
     codec = linear_codec(values, observed, found, given if corruption else None)
     decoder = codec.regressed
     if not corruption and needs_no_regression(values, lengths, observed, found, seed=seed):

@@ -1,22 +1,45 @@
-"""The progress bar of a training: epochs, losses, time left."""
+"""The progress of a training: what initializes it, then epochs, losses, time left.
 
+Functions of the initialization say what they do by `doing`, wherever they are called from.
+"""
+
+import contextvars
 from types import TracebackType
 
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from refold._bars import progress_bar
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "doing"]
+
+_SHOWN: contextvars.ContextVar["Progress | None"] = contextvars.ContextVar("shown", default=None)
+
+
+def doing(what: str) -> None:
+    """Show a step of the initialization, if progress is shown.
+
+    Parameters
+    ----------
+    what : str
+
+    Examples
+    --------
+    >>> doing("cross-validating components")
+    """
+    if (progress := _SHOWN.get()) is not None:
+        progress.step(what)
 
 
 class Progress:
-    """Show the epochs of a training.
+    """Show the initialization and the epochs of a training.
 
     Parameters
     ----------
@@ -27,25 +50,50 @@ class Progress:
     Examples
     --------
     >>> with Progress(3, verbose=0) as progress:
+    ...     doing("cross-validating components")
+    ...     progress.train()
     ...     progress.epoch(1, loss=0.5, val_loss=0.6)
     """
 
     def __init__(self, max_epochs: int, *, verbose: int) -> None:
         self._bar = progress_bar(
             TextColumn("{task.description}"),
-            MofNCompleteColumn(),
+            _Count(),
             BarColumn(),
             TextColumn("{task.fields[losses]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            _Left(),
             disable=not verbose,
         )
-        self._task = self._bar.add_task("epoch", total=max_epochs, losses="compiling")
+        self._max_epochs = max_epochs
+        self._prefix = ""
+        self._task = self._bar.add_task("initialize", total=None, losses="")
+
+    @property
+    def description(self) -> str:
+        """What is being done."""
+        return self._bar.tasks[0].description
+
+    def step(self, what: str) -> None:
+        """Show a step of the initialization."""
+        self._bar.update(self._task, description=f"{self._prefix}initialize: {what}", refresh=True)
+
+    def train(self) -> None:
+        """Begin the epochs; until the first one is over, most of the time is compilation."""
+        self._begin("epoch", self._max_epochs, "compiling")
+
+    def initialize_again(self) -> None:
+        """Begin the initialization of the refit."""
+        self._prefix = "refit on all: "
+        self._begin(f"{self._prefix}initialize")
 
     def refit(self, epochs: int) -> None:
         """Begin the refit, of so many epochs."""
-        self._bar.reset(self._task, description="refit on all: epoch", total=epochs, losses="")
+        self._begin("refit on all: epoch", epochs)
+
+    def _begin(self, description: str, total: int | None = None, losses: str = "") -> None:
+        self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(description, total=total, losses=losses)
 
     def epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
         """Note the losses of an epoch of a phase, counted from 1."""
@@ -56,6 +104,7 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         self._bar.start()
+        self._token = _SHOWN.set(self)
         return self
 
     def __exit__(
@@ -64,4 +113,19 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        _SHOWN.reset(self._token)
         self._bar.stop()
+
+
+class _Count(MofNCompleteColumn):
+    """Epochs done, of how many; nothing where they are not counted."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)
+
+
+class _Left(TimeRemainingColumn):
+    """Time left, where it can be known."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else Text("left ") + super().render(task)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from refold._blas import one_blas_thread
+
 __all__ = ["ridge"]
 
 # Numbers at most in an array that is made on the way.
@@ -50,5 +52,6 @@ def ridge(
             products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
             squares += seen[row : row + at_once, here].T.astype(float) @ products
         squares = squares.reshape(-1, width, width) + np.diag(penalty + 1e-9)
-        solved[here] = np.linalg.solve(squares, sums[here])
+        with one_blas_thread():  # many small systems
+            solved[here] = np.linalg.solve(squares, sums[here])
     return solved.transpose(1, 0, 2).reshape(width, num_steps, num_columns)

@@ -5,10 +5,12 @@ from typing import NamedTuple, cast
 import numpy as np
 import scipy.sparse
 
+from refold._blas import one_blas_thread
 from refold.sequences import Sequences
 from refold.training._corruption import Corruption
 from refold.training._linear_start import LinearStart
 from refold.training._one_hot import Symbols, one_hot, without_dropped
+from refold.training._progress import doing
 from refold.training._symbol_logits import frequencies, left_out, likeliest_factor, logits
 
 __all__ = ["symbol_start"]
@@ -78,6 +80,7 @@ def symbol_start(
     >>> start.decoder.shape, bool(start.share < 0.1)
     ((2, 4, 2), True)
     """
+    doing("finding components of symbols")
     symbols = one_hot(sequences, num_steps)
     n, width = len(symbols.lengths), int(symbols.widths.sum())
     given = without_dropped(symbols, corruption, seed)
@@ -114,6 +117,7 @@ def _fit(symbols: Symbols, given: scipy.sparse.csr_array, latent_dim: int, seed:
     return _Fit(mean, loadings / deviation[:, None], log_variance, frequency, offset, slope)
 
 
+@one_blas_thread()  # products are with sparse values, which have no threads
 def _decompose(
     values: scipy.sparse.csr_array, latent_dim: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
@@ -144,6 +148,7 @@ def _decompose(
     return mean, loadings, left / size
 
 
+@one_blas_thread()
 def _regress(
     symbols: Symbols, codes: np.ndarray, frequency: np.ndarray, penalty: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

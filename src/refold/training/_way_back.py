@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refold._blas import one_blas_thread
 from refold.training._components import Components, principal_components
 from refold.training._folds import folds, sure_gain
 from refold.training._ridge import ridge
@@ -127,6 +128,7 @@ def linear_codec(
     return codec._replace(regressed=regressed, noise=float(noise), optimism=float(optimism))
 
 
+@one_blas_thread()
 def needs_no_regression(
     values: np.ndarray, lengths: np.ndarray, observed: np.ndarray, found: Components, *, seed: int
 ) -> bool:
@@ -161,7 +163,7 @@ def needs_no_regression(
     if found.mixture is None or not observed[within].all():
         return False
     gains = np.zeros(len(values))
-    for held in folds(len(values), seed):
+    for held in folds(len(values), seed, "cross-validating the way back"):
         given, their_lengths, seen = values[~held], lengths[~held], observed[~held]
         part = principal_components(
             given, their_lengths, len(found.loadings), seed=seed, observed=seen, like=found

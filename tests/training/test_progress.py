@@ -1,0 +1,50 @@
+"""What a training shows of itself."""
+
+import pytest
+
+from refold.training import doing
+from refold.training._folds import folds
+from refold.training._progress import Progress
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Have rich take standard error for a terminal."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+def test_the_initialization_says_what_it_does():
+    with Progress(5, verbose=0) as progress:
+        assert progress.description == "initialize"
+        for number, _ in enumerate(folds(20, 0, "cross-validating components"), 1):
+            wanted = f"initialize: cross-validating components, part {number} of 5"
+            assert progress.description == wanted
+        progress.train()
+        assert progress.description == "epoch"
+        progress.initialize_again()
+        doing("finding components")
+        assert progress.description == "refit on all: initialize: finding components"
+        progress.refit(3)
+        assert progress.description == "refit on all: epoch"
+
+
+def test_nothing_is_shown_once_a_training_is_over():
+    with Progress(5, verbose=0) as progress:
+        doing("scaling")
+    doing("something else")
+    assert progress.description == "initialize: scaling"
+
+
+def test_the_bar_counts_epochs_only(capsys, terminal):
+    with Progress(5, verbose=1) as progress:
+        doing("scaling")
+        before = capsys.readouterr().err
+        progress.train()
+        progress.epoch(2, loss=0.5, val_loss=0.6)
+    after = capsys.readouterr().err
+    assert "initialize: scaling" in before
+    assert "0/?" not in before
+    assert "compiling" in after
+    assert "2/5" in after
+    assert "validation 0.6" in after
