@@ -120,12 +120,17 @@ def classifier(encoder: keras.Model, num_classes: int) -> keras.Model:
 def vowels() -> Data:
     """Nine men who say a vowel: 7 to 29 steps of 12 numbers."""
     given = refold.datasets.japanese_vowels()
-    return Data(given.train, given.train_labels - 1, given.test, given.test_labels - 1)
+    train_labels, test_labels = (
+        (labels - 1).astype("int32")  # JAX has no int64, and may warn of it
+        for labels in (given.train_labels, given.test_labels)
+    )
+    return Data(given.train, train_labels, given.test, test_labels)
 
 
 def digits() -> Data:
     """Read scikit-learn's digits line by line: 8 steps of 8 numbers."""
     images, labels = load_digits(return_X_y=True)
+    labels = labels.astype("int32")
     lines = refold.sequences.as_sequences(images.reshape(-1, 8, 8))
     order = np.random.default_rng(0).permutation(len(lines))
     train, test = order[:1297], order[1297:]
