@@ -7,8 +7,11 @@ cores, because threads that wait for those of another worker take longer.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
+
+import pytest
 
 CACHE = Path(__file__).parent.parent / ".jax_cache"
 
@@ -34,3 +37,14 @@ import refold  # noqa: E402
 
 assert refold.__version__
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def ctrl_c():
+    """Let SIGINT raise KeyboardInterrupt, here and in subprocesses, even if it was ignored.
+
+    A script ignores it in what it starts by ``make test &``, and so do cron and nohup.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

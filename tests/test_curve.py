@@ -55,6 +55,7 @@ def interrupted_after(monkeypatch, number):
     monkeypatch.setattr("refold._trials.fit", pressed)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_what_is_done(monkeypatch):
     interrupted_after(monkeypatch, 1)
     curve = error_curve(curves(), (1, 4, 8), estimator=SHORT)
@@ -62,6 +63,7 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch):
     assert len(curve.errors) == len(curve.pca) == 1
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_before_anything_is_done_is_raised(monkeypatch):
     interrupted_after(monkeypatch, 0)
     with pytest.raises(KeyboardInterrupt):

@@ -48,6 +48,7 @@ def _tuple(value):
     return tuple(value) if isinstance(value, list) else value
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_shows_what_is_done(data, tmp_path, capsys, monkeypatch):
     interrupted_after(monkeypatch, 1)
     picture = tmp_path / "curve.svg"

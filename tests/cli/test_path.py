@@ -165,6 +165,7 @@ def test_a_closed_pipe_is_no_error():
         assert process.wait(timeout=120) == 1
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 def test_ctrl_c_is_one_line(tmp_path):
     command = [sys.executable, "-m", "refold", "fit", "-", "--format", "csv", "-o", "m.refold"]

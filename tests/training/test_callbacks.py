@@ -94,6 +94,7 @@ def test_a_refit_is_a_training_of_its_own():
     assert opens.seen == ["open", ("validated", 4), "close", "open", refit, "close"]
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_refit_that_is_stopped_ends_for_callbacks_too():
     class Stops(keras.callbacks.Callback):
         ended = 0

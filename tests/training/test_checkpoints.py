@@ -165,6 +165,7 @@ def interrupted(tmp_path, *options):
     return process.returncode, said, given
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     code, said, given = interrupted(tmp_path)
     checkpoint = tmp_path / "model.refold.checkpoint"
@@ -209,6 +210,7 @@ class AtEpoch(keras.callbacks.Callback):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_the_best_weights_where_there_is_no_checkpoint():
     ae = SequenceAutoencoder(**SHORT)
     with pytest.raises(KeyboardInterrupt, match=r"interrupted; kept are the weights of epoch \d\."):
@@ -218,6 +220,7 @@ def test_ctrl_c_keeps_the_best_weights_where_there_is_no_checkpoint():
     assert ae.transform(data()).shape == (60, 3)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_go_on(tmp_path):
     path, whole = tmp_path / "checkpoint", SequenceAutoencoder(**SHORT).fit(data())
     alone = SequenceAutoencoder(**SHORT | {"refit": False}).fit(data())
@@ -232,6 +235,7 @@ def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_go_on(tmp_path)
     assert not ae.interrupted_
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_does_not_wait():
     with Interrupt() as interrupt:
         signal.raise_signal(signal.SIGINT)
@@ -240,6 +244,14 @@ def test_a_second_ctrl_c_does_not_wait():
             signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_stays_ignored(ctrl_c):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+    assert not interrupt.asked
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
 # What cannot go on

@@ -11,7 +11,8 @@ __all__ = ["Interrupt"]
 class Interrupt:
     """Note Ctrl-C instead of raising at once; a second one raises.
 
-    Only the main thread can do so; elsewhere nothing changes.
+    Only the main thread can do so; elsewhere nothing changes. A process that ignores Ctrl-C goes on
+    ignoring it: a script's ``refold fit ... &`` and ``nohup`` are started so.
 
     Attributes
     ----------
@@ -20,10 +21,12 @@ class Interrupt:
 
     Examples
     --------
+    >>> before = signal.signal(signal.SIGINT, signal.default_int_handler)
     >>> with Interrupt() as interrupt:
     ...     signal.raise_signal(signal.SIGINT)
     ...     interrupt.asked
     True
+    >>> _ = signal.signal(signal.SIGINT, before)
     """
 
     def __init__(self) -> None:
@@ -31,7 +34,8 @@ class Interrupt:
         self._before: Any = None
 
     def __enter__(self) -> "Interrupt":
-        if threading.current_thread() is threading.main_thread():
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
