@@ -10,7 +10,9 @@ import pytest
 from refold import sequences
 from refold.cli import main
 from refold.cli._errors import run
+from refold.cli._signals import Termination
 from refold.datasets import noisy_sines
+from refold.training._interrupt import Interrupt
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 
@@ -32,6 +34,15 @@ def test_a_command_ends_with_one_line(capsys, ctrl_c):
     said = "Terminated: Stopped by SIGTERM. What was not finished is not written.\n"
     assert capsys.readouterr().err == said
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_training_that_ignores_ctrl_c_ends_in_order():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Termination(), Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        assert not interrupt.asked
+        signal.raise_signal(signal.SIGTERM)
+        assert interrupt.asked
 
 
 def test_a_handler_of_the_program_around_it_stays(capsys):

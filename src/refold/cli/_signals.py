@@ -48,9 +48,9 @@ class Termination:
         if self._taken:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _note(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
         interrupt = signal.getsignal(signal.SIGINT)  # a training waits for the end of a chunk
         if not callable(interrupt):  # ignored, as in the background of a script
             raise KeyboardInterrupt
-        interrupt(signal.SIGINT, frame)
+        interrupt(number, frame)

@@ -12,7 +12,8 @@ class Interrupt:
     """Note Ctrl-C instead of raising at once; a second one raises.
 
     Only the main thread can do so; elsewhere nothing changes. A process that ignores Ctrl-C goes on
-    ignoring it: a script's ``refold fit ... &`` and ``nohup`` are started so.
+    ignoring it: a script's ``refold fit ... &`` and ``nohup`` are started so. The handler of
+    another signal may call this one with its number, and is heard all the same.
 
     Attributes
     ----------
@@ -34,8 +35,7 @@ class Interrupt:
         self._before: Any = None
 
     def __enter__(self) -> "Interrupt":
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
@@ -49,6 +49,8 @@ class Interrupt:
             signal.signal(signal.SIGINT, self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if number == signal.SIGINT and self._before == signal.SIG_IGN:
+            return
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
