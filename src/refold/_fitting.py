@@ -142,6 +142,7 @@ def fit(
     specification = specify(source, parameters, chosen)
     architecture = parameters["architecture"]
     refine_steps = pick_refine(parameters, source)
+    refine_by_default = pick_refine({**parameters, "refine": "auto"}, source)
     with seeded(seed):
         network = build(specification, architecture if callable(architecture) else None)
     check_fits(lengths, network)
@@ -229,7 +230,7 @@ def fit(
         scaler(outcome.phase),
         units,
         outcome.history,
-        refine_steps,
+        refine_by_default,
         active,
         start_loss=outcome.start_loss,
     )

@@ -7,11 +7,11 @@ import numpy as np
 
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
-from refold.models import Specification, most_linear_steps
+from refold.models import Architecture, Specification, most_linear_steps
 from refold.sequences import Schema
 from refold.training import Corruption, pick_patch
 
-__all__ = ["discriminative_within", "pick_refine", "specify"]
+__all__ = ["check_refine", "discriminative_within", "pick_refine", "specify"]
 
 _DROPOUT = 0.2
 # Steps of a sequence of symbols up to which more sequences come back whole if it is written step by
@@ -186,18 +186,47 @@ def pick_refine(parameters: Mapping[str, Any], source: InMemory | InFiles) -> in
     >>> [pick_refine(left_open, InMemory(as_sequences(data))) for data in (few, many, words)]
     [10, 0, 10]
     """
-    refine, architecture = parameters["refine"], parameters["architecture"]
-    if refine == "auto":
-        if architecture != "default" or parameters["variational"] or isinstance(source, InFiles):
-            return 0
-        few = len(source.sequences) < _FEW_TO_REFINE
-        return _REFINE_STEPS if few or not source.sequences.schema.numeric.any() else 0
-    if refine and parameters["variational"]:
+    architecture, variational = parameters["architecture"], parameters["variational"]
+    if parameters["refine"] != "auto":
+        return check_refine(parameters["refine"], architecture, variational=variational)
+    if architecture != "default" or variational or isinstance(source, InFiles):
+        return 0
+    few = len(source.sequences) < _FEW_TO_REFINE
+    return _REFINE_STEPS if few or not source.sequences.schema.numeric.any() else 0
+
+
+def check_refine(refine: int, architecture: Architecture, *, variational: bool) -> int:
+    """Return a number of steps of the search for a code that the model can take.
+
+    Parameters
+    ----------
+    refine : int
+    architecture : str or callable
+    variational : bool
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ParameterError
+        If a search is asked for, and the model has none.
+
+    Examples
+    --------
+    >>> check_refine(5, "dense", variational=False)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    refold.errors.ParameterError: refine=5 is of the default model, ... 'dense'. Use 0.
+    """
+    if refine and variational:
         raise ParameterError(
             f"refine={refine} moves codes away from the mean that variational=True gives. Use 0."
         )
     if refine and architecture != "default":
-        name = "of your own" if callable(architecture) else repr(architecture)
+        own = callable(architecture) or architecture == "custom"
+        name = "of your own" if own else repr(architecture)
         raise ParameterError(
             f"refine={refine} is of the default model, and the architecture is {name}. Use 0."
         )

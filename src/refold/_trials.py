@@ -97,9 +97,9 @@ class Trials:
             fitted, outcome, _ = fit(self._sequences, parameters, seed=self._seed)
         if fitted is None or outcome.interrupted:
             raise KeyboardInterrupt
-        return self.held_out.network_error(
-            fitted.network, fitted.scaler, refine_steps=fitted.refine_steps
-        )
+        steps = parameters["refine"]
+        steps = fitted.refine_steps if steps == "auto" else steps
+        return self.held_out.network_error(fitted.network, fitted.scaler, refine_steps=steps)
 
     def pca_error(self, size: int) -> float:
         """Return the held-out error of PCA of a size."""

@@ -22,6 +22,7 @@ from refold._fitting import Checkpoint, fit
 from refold._inputs import InputsMixin
 from refold._lock import sole_training
 from refold._parameters import check_parameters, draw_seed, is_share
+from refold._rules import check_refine
 from refold._sizes import choose_size
 from refold._sources import open_source
 from refold.anomalies import AnomalyMixin, remember, set_aside
@@ -117,7 +118,7 @@ class SequenceAutoencoder(
         more of, sequence by sequence. Each takes about as long as two passes of the decoder. "auto"
         is 10 below 2000 training sequences, where an encoder is furthest from the best code, and
         where no column is numeric; else, and for data from files, none; 0 for none. Of the default
-        model only. A variational model has none.
+        model only. A variational model has none. What is set after ``fit`` counts at once.
     time_budget : float, optional
         Seconds for training, its start and the refit included; the learning rate falls in time.
     denoise : float or str, default=0.0
@@ -154,6 +155,10 @@ class SequenceAutoencoder(
         Steps a patch, where ``patch`` is "auto" too.
     discriminative_ : int
         Numbers of the code that are for telling sequences apart.
+    refine_ : int
+        Steps of the search for each code, where ``refine`` is "auto" too.
+    autoregressive_ : bool
+        Whether the decoder goes step by step, where ``decoder`` is "auto" too.
     forecaster_ : keras.Model or None
         From codes to the scaled steps that come next, with ``forecast_steps``.
     history_ : dict of lists
@@ -351,7 +356,7 @@ class SequenceAutoencoder(
         source = open_source(X)
         if isinstance(source, Scan):
             return np.concatenate([self.encode(block) for block in source])
-        return self._encode(self._aligned(source), self._fitted.refine_steps)
+        return self._encode(self._aligned(source), self.refine_)
 
     def inverse_transform(self, codes: Any, lengths: Any = None) -> list[Any]:
         """Decode codes.
@@ -449,6 +454,28 @@ class SequenceAutoencoder(
         check_is_fitted(self)
         self._remember()
         storage.save(path, self.get_params(deep=False), self._fitted)
+
+    @property
+    def refine_(self) -> int:
+        """Steps of the search for each code: ``refine`` as it is now, set after ``fit`` or before.
+
+        Raises
+        ------
+        ParameterError
+            If ``refine`` was set to what it cannot be, or the model has no search.
+        """
+        check_is_fitted(self)
+        check_parameters({"refine": self.refine})
+        if isinstance(self.refine, str):
+            return self._fitted.refine_steps
+        built = self._network.specification
+        return check_refine(self.refine, built.architecture, variational=built.variational)
+
+    @property
+    def autoregressive_(self) -> bool:
+        """Whether the decoder goes step by step, where ``decoder`` is "auto" too."""
+        check_is_fitted(self)
+        return self._network.specification.decoder == "autoregressive"
 
     @property
     def num_calibrated_(self) -> int:

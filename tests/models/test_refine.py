@@ -79,6 +79,23 @@ def test_a_search_makes_codes_more_faithful(fitted, vowels, tmp_path):
     assert np.array_equal(loaded.encode(test), fitted.encode(test))
 
 
+def test_what_is_set_after_fit_counts(fitted, vowels):
+    """Also where the model was fitted with another number."""
+    test = vowels[1][:8]
+    by_default = fitted.transform(test)
+    own = fitted._encode(fitted._aligned(test))
+    try:
+        assert fitted.refine_ == 10
+        assert np.array_equal(fitted.set_params(refine=0).transform(test), own)
+        assert not np.array_equal(by_default, own)
+        assert fitted.set_params(refine=np.int64(3)).refine_ == 3
+        with pytest.raises(ParameterError, match=r"^refine must be 'auto' or an integer"):
+            fitted.set_params(refine=-1).transform(test)
+    finally:
+        fitted.set_params(refine="auto")
+    assert np.array_equal(fitted.transform(test), by_default)
+
+
 def test_a_code_does_not_depend_on_its_company(fitted, vowels):
     _, test = vowels
     codes = fitted.transform(test)
@@ -114,7 +131,7 @@ def test_by_default_where_there_are_few_sequences():
     options = {"latent_dim": 1, "units": 2, "max_epochs": 1, "validation_fraction": 0}
     for count, wanted in ((1999, 10), (2000, 0)):
         ae = refold.SequenceAutoencoder(**options).fit(series[:count])
-        assert ae._fitted.refine_steps == wanted
+        assert ae.refine_ == wanted
 
 
 @pytest.mark.parametrize("value", [-1, 2.5, "much", True, None])
@@ -126,6 +143,9 @@ def test_what_refine_may_be(value):
 def test_other_architectures_are_not_searched():
     series = np.random.default_rng(0).normal(size=(8, 5, 1))
     options = {"architecture": "dense", "latent_dim": 5, "max_epochs": 1}
-    assert refold.SequenceAutoencoder(**options).fit(series)._fitted.refine_steps == 0
+    ae = refold.SequenceAutoencoder(**options).fit(series)
+    assert ae.refine_ == 0
+    with pytest.raises(ParameterError, match="refine=3 is of the default model"):
+        ae.set_params(refine=3).transform(series)
     with pytest.raises(ParameterError, match="refine=3 is of the default model"):
         refold.SequenceAutoencoder(**options, refine=3).fit(series)

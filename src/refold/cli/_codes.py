@@ -29,6 +29,7 @@ from refold.cli._options import (
     Model,
     OutputFormat,
     Quiet,
+    Refine,
     Sort,
     TimeColumn,
     Unit,
@@ -62,6 +63,7 @@ def encode(
     model: Model,
     data: Data,
     output: CodesOutput = "-",
+    refine: Refine = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
@@ -83,7 +85,7 @@ def encode(
         sort=sort,
     )
     target = _plan(output, (model, data), CODE_FORMATS, input_format, output_format)
-    loaded = load_model(model)
+    loaded = load_model(model, refine=refine)
     loaded.verbose = 0 if quiet else 1
     with opened(loaded, data, options, input_format) as source, target.writing() as path:
         write_codes(path, _encoded(loaded, source, quiet=quiet), len(source))
@@ -116,6 +118,7 @@ def reconstruct(
     model: Model,
     data: Data,
     output: DataOutput = "-",
+    refine: Refine = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
@@ -137,7 +140,7 @@ def reconstruct(
         sort=sort,
     )
     target = _plan(output, (model, data), DATA_FORMATS, input_format, output_format)
-    loaded = load_model(model)
+    loaded = load_model(model, refine=refine)
     check_names(loaded.schema_.names, target.format)
     loaded.verbose = 0 if quiet else 1
     with opened(loaded, data, options, input_format) as source:

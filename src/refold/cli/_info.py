@@ -62,8 +62,10 @@ def _facts(model: Any) -> dict[str, Any]:
         ],
         "layout": model.schema_.layout,
         "max_steps": int(model.max_steps_),
+        "decoder": _decoder(model),
         "patch": model.patch_,
         "discriminative": model.discriminative_,
+        "refine": model.refine_,
         "forecast_steps": int(model.forecast_steps),
         "code_size": len(model.get_feature_names_out()),
         "active_dimensions": model.active_dimensions_,
@@ -74,6 +76,13 @@ def _facts(model: Any) -> dict[str, Any]:
         "seconds": history["seconds"][-1] if history.get("seconds") else None,
         "parameters": parameters,
     }
+
+
+def _decoder(model: Any) -> str | None:
+    """Return which decoder the default model has; other architectures have their own."""
+    if model.architecture != "default":
+        return None
+    return "autoregressive" if model.autoregressive_ else "parallel"
 
 
 def _print_installation(facts: dict[str, Any]) -> None:
@@ -119,9 +128,10 @@ def _print(facts: dict[str, Any]) -> None:
     if facts["forecast_steps"]:
         table.add_row("forecasts", f"{facts['forecast_steps']} steps")
     table.add_row("architecture", str(parameters.get("architecture")))
-    table.add_row("decoder", str(parameters.get("decoder")))
-    if facts["patch"] > 1:
-        table.add_row("patches", f"of {facts['patch']} steps")
+    if facts["decoder"] is not None:
+        table.add_row("decoder", facts["decoder"])
+        table.add_row("patch", f"{facts['patch']} step{'s' * (facts['patch'] > 1)}")
+        table.add_row("refine", f"{facts['refine']} steps" if facts["refine"] else "no search")
     table.add_row("parameters", f"{facts['num_parameters']:,}")
     refit = f", then {facts['refit_epochs']} on all data" if facts["refit_epochs"] else ""
     table.add_row("epochs", f"{facts['epochs']}{refit}")

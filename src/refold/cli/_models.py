@@ -13,12 +13,16 @@ __all__ = ["check_names", "check_row_names", "load_model", "opened", "whole"]
 BESIDE = {"parquet": ("id",), "jsonl": ("id",), "csv": ("id", "time")}
 
 
-def load_model(name: str) -> Any:
-    """Load a model from a file, or from standard input."""
+def load_model(name: str, *, refine: int | None = None) -> Any:
+    """Load a model from a file, or from standard input; ``refine`` replaces its own."""
     from refold import load
 
     with readable(name, format_name=None, formats=MODEL_FORMATS) as path:
-        return load(path)
+        model = load(path)
+    if refine is not None:
+        model.set_params(refine=refine)
+        _ = model.refine_  # raises where the model has no search
+    return model
 
 
 def check_names(names: Sequence[str], format_name: str) -> None:

@@ -15,6 +15,7 @@ __all__ = [
     "Model",
     "OutputFormat",
     "Quiet",
+    "Refine",
     "Seed",
     "Sort",
     "Stride",
@@ -39,6 +40,16 @@ Quiet = Annotated[
 InputFormat = Annotated[
     str | None,
     typer.Option("--format", metavar="FORMAT", help="Format of the input, whatever its name."),
+]
+Refine = Annotated[
+    int | None,
+    typer.Option(
+        "--refine",
+        min=0,
+        metavar="N",
+        help=r"Steps of the search for each code; 0 for none, which is faster. "
+        r"\[default: as in the fit]",
+    ),
 ]
 OutputFormat = Annotated[
     str | None,

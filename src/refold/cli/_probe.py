@@ -17,6 +17,7 @@ from refold.cli._options import (
     Kinds,
     Model,
     Quiet,
+    Refine,
     Sort,
     TimeColumn,
     Unit,
@@ -41,6 +42,7 @@ def probe(
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Draws the folds.")
     ] = 0,
+    refine: Refine = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
@@ -63,7 +65,7 @@ def probe(
     )
     if "-" in (data, labels):
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
-    loaded = load_model(model)
+    loaded = load_model(model, refine=refine)
     loaded.verbose = 0 if quiet else 1
     from refold.sequences import read_labels
 

@@ -25,6 +25,7 @@ from refold.cli._options import (
     Kinds,
     Model,
     Quiet,
+    Refine,
     Sort,
     TimeColumn,
     Unit,
@@ -66,6 +67,7 @@ def report(
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Draws what is drawn.")
     ] = 0,
+    refine: Refine = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
@@ -95,7 +97,7 @@ def report(
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
     if [model, data, train].count("-") > 1:
         raise ParameterError("Standard input can be read once. Name a file for either of them.")
-    loaded = load_model(model)
+    loaded = load_model(model, refine=refine)
     loaded.verbose = 0  # the stages of the page say what is done
     from refold.report import report as write_report
     from refold.sequences import read_labels

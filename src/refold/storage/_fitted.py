@@ -74,7 +74,7 @@ class Fitted(NamedTuple):
         Standardises by feature, whatever ``scaler`` does: the units of a score.
     history : dict of lists
     refine_steps : int
-        Steps of the search for each code.
+        Steps of the search for each code that ``refine="auto"`` stands for.
     active_dimensions : int, optional
         Of a variational network: numbers of the code that tell sequences apart.
     known : Known, optional
