@@ -49,6 +49,28 @@ def test_padding_makes_no_difference_whatever_it_holds(stride):
     np.testing.assert_allclose(layer(x, mask=real), alone, atol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 5])
+def test_padding_and_batch_size_change_no_bit(channels):
+    x = keras.Input((None, channels))
+    model = keras.Model(x, PooledConvolutions()(PaddingMask()(x)))
+    given = 3 * floats(40, 60, channels)
+    given[np.arange(60) >= RNG.integers(1, 61, 40)[:, None]] = np.nan
+    wider = np.pad(given, ((0, 0), (0, 77), (0, 0)), constant_values=np.nan)
+    found = model.predict(given, verbose=0)
+    for other, batch_size in ((given, 1), (given, 7), (wider, 3), (wider, 40)):
+        assert np.array_equal(model.predict(other, batch_size=batch_size, verbose=0), found)
+
+
+def test_gradients_reach_the_input():
+    import jax
+
+    layer = PooledConvolutions(num_kernels=1)
+    given = floats(2, 20, 1)
+    layer(given)
+    gradient = jax.grad(lambda x: layer(x)[:, : layer.num_kernels * 4].sum())(given)
+    assert np.abs(gradient).min() > 0
+
+
 def test_of_no_step_at_all_everything_is_zero():
     layer = PooledConvolutions()
     found = np.asarray(layer(floats(2, 5, 2), mask=np.array([[False] * 5, [True] * 5])))
@@ -106,7 +128,9 @@ def test_a_fixed_map_stays_fixed():
     model.trainable = False
     model.trainable = True
     assert not model.trainable_variables
-    kernel = RNG.normal(size=(3, 2))
+    center, kernel = RNG.normal(size=3), RNG.normal(size=(3, 2))
+    model.layers[-1].center.assign(center)
     model.layers[-1].kernel.assign(kernel)
     given = floats(4, 3)
-    np.testing.assert_allclose(model.predict(given, verbose=0), given @ kernel, atol=1e-5)
+    expected = (given - center) @ kernel
+    np.testing.assert_allclose(model.predict(given, verbose=0), expected, atol=1e-5)

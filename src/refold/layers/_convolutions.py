@@ -96,7 +96,7 @@ class PooledConvolutions(keras.layers.Layer):
         found: Any = ops.concatenate(parts, axis=-1)
         real = real[:, :: self.stride]
         count = ops.sum(real, axis=1)
-        positive = ops.sum(ops.sigmoid(_STEEPNESS * found) * real, axis=1)
+        positive = _exact_sum(ops.sigmoid(_STEEPNESS * found) * real)
         highest = ops.max(ops.where(real > 0, found, ops.full_like(found, -1e9)), axis=1)
         return ops.concatenate(
             [
@@ -119,14 +119,33 @@ class PooledConvolutions(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
 
+def _exact_sum(shares: Any) -> Any:
+    """Sum numbers from 0 to 1 over steps, to the same bits in whatever order they are added.
+
+    A backend chooses the order of a sum by the shape of its input, so that padding and batch size
+    would change a sum of floats by rounding. Integers have no rounding. The high and the low bits
+    are summed apart, because a sum of whole numbers of 24 bits would overflow after 128 steps.
+    The plain sum adds nothing but its gradient, which integers do not have.
+    """
+    plain = ops.sum(shares, axis=1)
+    scaled = ops.cast(shares * float(1 << 24), "int32")
+    high, low = ops.right_shift(scaled, 12), ops.bitwise_and(scaled, (1 << 12) - 1)
+    high, low = (ops.cast(ops.sum(part, axis=1), shares.dtype) for part in (high, low))
+    exact = high * float(2.0**-12) + low * float(2.0**-24)
+    return exact + (plain - ops.stop_gradient(plain))
+
+
 @keras.saving.register_keras_serializable(package="refold")
 class FixedMap(keras.layers.Layer):
-    """A linear map that is set, and not trained, whatever of a model is frozen or not.
+    """A linear map of centered features. Its weights are set and never trained.
+
+    The features are centered first, because a large mean times a large weight would leave few
+    digits for the differences between sequences. Padding and batch size change no bit.
 
     Parameters
     ----------
     size : int
-        Numbers to write.
+        Number of outputs.
 
     Examples
     --------
@@ -144,12 +163,18 @@ class FixedMap(keras.layers.Layer):
         def add(name: str, shape: tuple[int, ...]) -> Any:
             return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
 
+        self.center = add("center", (input_shape[-1],))
         self.kernel = add("kernel", (input_shape[-1], self.size))
-        self.bias = add("bias", (self.size,))
 
     def call(self, inputs: Any) -> Any:
         """Map inputs (batch, width) to (batch, size)."""
-        return ops.matmul(inputs, self.kernel) + self.bias
+        # pairs of sums rather than a product of matrices, whose rounding depends on the batch size
+        parts = ops.expand_dims(inputs - self.center, -1) * self.kernel
+        while parts.shape[1] > 1:
+            if parts.shape[1] % 2:
+                parts = ops.pad(parts, ((0, 0), (0, 1), (0, 0)))
+            parts = parts[:, ::2] + parts[:, 1::2]
+        return parts[:, 0]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape (batch, size)."""

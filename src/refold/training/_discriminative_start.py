@@ -60,8 +60,8 @@ def set_discriminative_start(network: Network, scaled: Sequences) -> None:
     found = min(len(weights), int((spread > _LEAST_COMPONENT * max(spread[0], 1.0)).sum()))
     weights[:found] = directions[:found] / spread[:found, None] * inverse
     layer: Any = network.models.encoder.get_layer("discriminative")
+    layer.center.assign(mean)
     layer.kernel.assign(weights.T)
-    layer.bias.assign(-weights @ mean)
 
 
 def _features(network: Network, scaled: Sequences) -> np.ndarray:
