@@ -1,7 +1,19 @@
-"""Run every benchmark but ``fidelity``, one after the other: ``make bench``."""
+"""Run every benchmark but ``fidelity`` and ``patience``, one after the other: ``make bench``."""
 
-from benchmarks import denoising, detection, first_path, forecasting, lstm, missing, probe, training
+from benchmarks import (
+    contention,
+    denoising,
+    detection,
+    first_path,
+    forecasting,
+    lstm,
+    missing,
+    probe,
+    training,
+)
 
-for script in (denoising, detection, first_path, forecasting, lstm, missing, probe, training):
+for script in (
+    contention, denoising, detection, first_path, forecasting, lstm, missing, probe, training
+):  # fmt: skip
     print(f"benchmarks.{script.__name__.rpartition('.')[2]}", flush=True)
     script.main()

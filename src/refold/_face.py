@@ -5,6 +5,7 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from refold._html import columns_in_words, facts
+from refold._say import describe_epochs
 
 __all__ = ["NotebookMixin"]
 
@@ -30,16 +31,15 @@ def _fitted(ae: Any) -> str:
         return ""
     phases = ae.history_["phase"]
     epochs, again = phases.count("validated"), phases.count("refit")
-    losses = [loss for loss in ae.history_.get("val_loss", ()) if loss is not None]
-    if losses and ae.start_loss_ is not None:
-        losses.append(ae.start_loss_)
+    kept = describe_epochs(ae.best_epoch_, epochs)
+    best = ae._fitted.best
     patches = f", read in patches of {ae.patch_}" if ae.patch_ > 1 else ""
     rows = [
         ("columns", columns_in_words(ae.schema_)),
         ("longest sequence", f"{ae.max_steps_} steps{patches}"),
         ("code", f"{len(ae.get_feature_names_out())} numbers"),
         ("parameters", f"{ae.n_parameters_:,}"),
-        ("epochs", f"{epochs}" + (f", then {again} on all sequences" if again else "")),
-        ("best held-out loss", f"{min(losses):.4g}" if losses else ""),
+        ("epochs", kept + (f", then {again} on all sequences" if again else "")),
+        ("best held-out loss", "" if best is None else f"{best[1]:.4g}"),
     ]
     return facts("Fitted", rows)

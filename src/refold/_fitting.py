@@ -15,6 +15,7 @@ from refold._compilation import keep_compiled
 from refold._forecast import start_forecast
 from refold._held_out import HeldOut
 from refold._rules import discriminative_within, pick_refine, specify
+from refold._say import describe_epochs, say
 from refold._sources import InFiles, InMemory
 from refold._variational import MOST_SEQUENCES, count_active, report_active
 from refold.errors import ModelFileError, ParameterError
@@ -33,6 +34,7 @@ from refold.training import (
     has_linear_path,
     pick_batch_size,
     pick_max_epochs,
+    pick_patience,
     pick_refit,
     sample_size,
     set_discriminative_start,
@@ -153,13 +155,14 @@ def fit(
     steps_an_epoch = source.num_batches(batches, chosen, seed)
     max_epochs = parameters["max_epochs"] or pick_max_epochs(steps_an_epoch)
     corruption = Corruption.of(parameters["denoise"])
+    wait = pick_patience(max_epochs, variational=specification.variational)
     settings = Settings(
         max_epochs=max_epochs,
         batch_size=batch_size,
         steps_an_epoch=steps_an_epoch,
         learning_rate=parameters["learning_rate"],
-        patience=parameters["patience"] or max(20, max_epochs // 4),
         seed=seed,
+        patience=parameters["patience"] or wait,
         optimizer=parameters["optimizer"],
         time_budget=parameters["time_budget"],
         corruption=corruption,
@@ -215,6 +218,8 @@ def fit(
         own = scaler("validated")
         width = specification.latent_dim + own.num_statistics
         measured = HeldOut(source, chosen, held_out, seed=seed, most=width)
+        epochs = outcome.history["phase"].count("validated")
+        say(f"{describe_epochs(outcome.epoch, epochs).capitalize()}.")
         if sequences.schema.numeric.any():
             measured.report(network, own, outcome, refine_steps=refine_steps, max_epochs=max_epochs)
         if specification.forecast_steps:

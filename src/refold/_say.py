@@ -2,7 +2,33 @@
 
 from rich.console import Console
 
-__all__ = ["say"]
+__all__ = ["describe_epochs", "say"]
+
+
+def describe_epochs(best_epoch: int | None, epochs: int) -> str:
+    """Say which epoch of a training was kept.
+
+    Parameters
+    ----------
+    best_epoch : int, optional
+        0 for the initialization; None if there was no validation.
+    epochs : int
+        How many were trained.
+
+    Examples
+    --------
+    >>> describe_epochs(213, 460)
+    'epoch 213 of 460 kept'
+    >>> describe_epochs(0, 87)
+    'initialization kept; no epoch of 87 was better'
+    >>> describe_epochs(None, 30)
+    '30, the last one kept'
+    """
+    if best_epoch is None:
+        return f"{epochs}, the last one kept"
+    if best_epoch == 0:
+        return f"initialization kept; no epoch of {epochs} was better"
+    return f"epoch {best_epoch} of {epochs} kept"
 
 
 def say(line: str) -> None:

@@ -107,8 +107,8 @@ class SequenceAutoencoder(
         ``forecast`` to be calibrated by; which ones does not depend on ``random_state``. Not for
         data from files.
     patience : int, optional
-        Epochs without a better validation loss before training stops; by default a quarter of
-        ``max_epochs``, and at least 20.
+        Epochs without a better validation loss before training stops. By default a tenth of
+        ``max_epochs``, and at least 20; then, while the loss still falls, up to a quarter.
     refit : {"auto", True, False}, default="auto"
         Train once more, from the same start and on all sequences, for as many steps as the
         validated epoch took; "auto" does so below 2000 sequences. If time is up, on Ctrl-C, by a
@@ -164,6 +164,9 @@ class SequenceAutoencoder(
     history_ : dict of lists
         By epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
+    best_epoch_ : int or None
+        Epoch with the smallest validation loss, whose weights are kept or whose steps the refit
+        has; 0 if it was the linear start; None without validation.
     start_loss_ : float or None
         Validation loss of the linear start, before the first epoch; None where there was none.
     interrupted_ : bool
@@ -539,6 +542,7 @@ class SequenceAutoencoder(
         self.discriminative_ = fitted.network.specification.discriminative
         self.forecaster_ = fitted.network.forecaster
         self.history_ = fitted.history
+        self.best_epoch_ = None if fitted.best is None else fitted.best[0]
         self.start_loss_ = fitted.start_loss
         self.n_features_in_ = fitted.schema.num_columns
         self.active_dimensions_ = fitted.active_dimensions

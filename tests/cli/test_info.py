@@ -81,7 +81,11 @@ def test_the_best_loss_may_be_that_of_the_start(tmp_path, capsys):
     ae._fitted = ae._fitted._replace(start_loss=1e-9)
     ae.save(tmp_path / "m.refold")
     assert main(["info", str(tmp_path / "m.refold"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["best_validation_loss"] == 1e-9
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["best_validation_loss"] == 1e-9
+    assert facts["best_epoch"] == 0
+    assert main(["info", str(tmp_path / "m.refold")]) == 0
+    assert "initialization kept; no epoch of 1 was better" in capsys.readouterr().out
 
 
 def test_what_a_locale_lacks_is_escaped(tmp_path):

@@ -131,7 +131,10 @@ def fit(
     patience: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Epochs without progress before the end.", rich_help_panel=TRAINING
+            metavar="N",
+            help="Epochs without a better validation loss before training stops. "
+            r"\[default: a tenth of the epochs; while the loss falls, up to a quarter]",
+            rich_help_panel=TRAINING,
         ),
     ] = None,
     refit: Annotated[

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from refold._say import describe_epochs
 from refold.cli._models import load_model
 
 __all__ = ["info"]
@@ -52,9 +53,7 @@ def _facts(model: Any) -> dict[str, Any]:
     parameters = model.get_params(deep=False)
     del parameters["verbose"]
     phases = list(history.get("phase", ()))
-    losses = [loss for loss in history.get("val_loss", ()) if loss is not None]
-    if losses and model.start_loss_ is not None:
-        losses.append(model.start_loss_)
+    best = model._fitted.best
     return {
         "columns": [
             {"name": column.name, "kind": column.kind, "labels": list(column.labels)}
@@ -72,7 +71,8 @@ def _facts(model: Any) -> dict[str, Any]:
         "num_parameters": int(model.n_parameters_),
         "epochs": phases.count("validated"),
         "refit_epochs": phases.count("refit"),
-        "best_validation_loss": min(losses) if losses else None,
+        "best_epoch": model.best_epoch_,
+        "best_validation_loss": None if best is None else best[1],
         "seconds": history["seconds"][-1] if history.get("seconds") else None,
         "parameters": parameters,
     }
@@ -134,7 +134,7 @@ def _print(facts: dict[str, Any]) -> None:
         table.add_row("refine", f"{facts['refine']} steps" if facts["refine"] else "no search")
     table.add_row("parameters", f"{facts['num_parameters']:,}")
     refit = f", then {facts['refit_epochs']} on all data" if facts["refit_epochs"] else ""
-    table.add_row("epochs", f"{facts['epochs']}{refit}")
+    table.add_row("epochs", f"{describe_epochs(facts['best_epoch'], facts['epochs'])}{refit}")
     if facts["best_validation_loss"] is not None:
         table.add_row("best validation loss", f"{facts['best_validation_loss']:.5g}")
     if facts["seconds"] is not None:

@@ -102,3 +102,13 @@ class Fitted(NamedTuple):
     calibration: Calibration | None = None
     residuals: Residuals | None = None
     start_loss: float | None = None
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """Epoch of the smallest validation loss, 0 for the start, and the loss; None without."""
+        losses = [loss for loss in self.history.get("val_loss", ()) if loss is not None]
+        if not losses:
+            return None
+        losses.insert(0, np.inf if self.start_loss is None else self.start_loss)
+        epoch = int(np.argmin(losses))
+        return epoch, losses[epoch]

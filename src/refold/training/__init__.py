@@ -19,6 +19,8 @@ from refold.training._pages import members_of_pages as members_of_pages
 from refold.training._pages import page_of as page_of
 from refold.training._parts import Checkpoints as Checkpoints
 from refold.training._parts import Part as Part
+from refold.training._patience import out_of_patience as out_of_patience
+from refold.training._patience import pick_patience as pick_patience
 from refold.training._progress import doing as doing
 from refold.training._schedule import pick_max_epochs as pick_max_epochs
 from refold.training._settings import Settings as Settings

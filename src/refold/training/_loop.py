@@ -7,6 +7,7 @@ import numpy as np
 from refold.training._epochs import Epochs
 from refold.training._interrupt import Interrupt
 from refold.training._parts import End, Part
+from refold.training._patience import out_of_patience
 from refold.training._progress import Progress
 
 __all__ = ["Loop"]
@@ -127,6 +128,10 @@ class Loop(Epochs):
 
     @property
     def _out_of_patience(self) -> bool:
-        """Whether too many epochs have come since the best one."""
-        standing = self.standing
-        return standing.epoch - 1 - standing.best_epoch >= self._settings.patience
+        standing, settings = self.standing, self._settings
+        return out_of_patience(
+            standing.history["val_loss"],
+            standing.best_epoch,
+            max_epochs=settings.max_epochs,
+            patience=settings.patience,
+        )

@@ -24,10 +24,11 @@ class Settings(NamedTuple):
         About how many steps an epoch has; ``max_epochs`` of them are the length of the schedule.
     learning_rate : float
         Highest rate of the schedule.
-    patience : int
-        Epochs without a better validation loss before training stops.
     seed : int
         Fixes the order of the data.
+    patience : int, optional
+        Epochs without a better validation loss before training stops; by default as
+        `out_of_patience` has it.
     optimizer : str, keras.optimizers.Optimizer or None
         One with a rate of its own follows no schedule of ours; by default AdamW.
     length_weight : float
@@ -46,8 +47,8 @@ class Settings(NamedTuple):
     batch_size: int
     steps_an_epoch: int
     learning_rate: float
-    patience: int
     seed: int
+    patience: int | None = None
     optimizer: Any = None
     length_weight: float = 0.05
     weight_decay: float = 1e-4
