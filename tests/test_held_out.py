@@ -9,6 +9,7 @@ import pytest
 from refold import SequenceAutoencoder, Sequences
 from refold._fitting import fit
 from refold._held_out import HeldOut, Standing, describe, holding
+from refold._say import describe_epochs
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline, nmse
@@ -46,7 +47,11 @@ def test_the_error_is_that_of_the_validated_weights_on_what_is_held_out(
     parameters = SequenceAutoencoder(**SHORT, refit=refit).get_params()
     again, outcome, _ = fit(curves(), parameters, seed=7, report=True)
     assert outcome.phase == ("refit" if refit else "validated")
-    number, error, size, linear = re.fullmatch(LINE, said(capsys)[0]).groups()
+    kept, line = [line for line in capsys.readouterr().err.splitlines() if line[:1].isalpha()][-2:]
+    epochs = outcome.history["phase"].count("validated")
+    assert again.best[0] == outcome.epoch
+    assert kept == f"{describe_epochs(outcome.epoch, epochs).capitalize()}."
+    number, error, size, linear = re.fullmatch(LINE, line).groups()
     baseline = PCABaseline(2).fit(training)
     assert (int(number), int(size)) == (len(held_out), 2)
     expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)

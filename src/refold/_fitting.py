@@ -15,7 +15,7 @@ from refold._compilation import keep_compiled
 from refold._forecast import start_forecast
 from refold._held_out import HeldOut
 from refold._rules import discriminative_within, pick_refine, specify
-from refold._say import describe_epochs, say
+from refold._say import say_kept
 from refold._sources import InFiles, InMemory
 from refold._variational import MOST_SEQUENCES, count_active, report_active
 from refold.errors import ModelFileError, ParameterError
@@ -218,8 +218,7 @@ def fit(
         own = scaler("validated")
         width = specification.latent_dim + own.num_statistics
         measured = HeldOut(source, chosen, held_out, seed=seed, most=width)
-        epochs = outcome.history["phase"].count("validated")
-        say(f"{describe_epochs(outcome.epoch, epochs).capitalize()}.")
+        say_kept(outcome.epoch, outcome.history["phase"].count("validated"))
         if sequences.schema.numeric.any():
             measured.report(network, own, outcome, refine_steps=refine_steps, max_epochs=max_epochs)
         if specification.forecast_steps:

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-__all__ = ["describe_epochs", "say"]
+__all__ = ["describe_epochs", "say", "say_kept"]
 
 
 def describe_epochs(best_epoch: int | None, epochs: int) -> str:
@@ -34,3 +34,8 @@ def describe_epochs(best_epoch: int | None, epochs: int) -> str:
 def say(line: str) -> None:
     """Write one line to standard error, where progress is shown."""
     Console(stderr=True, soft_wrap=True, highlight=False).print(line, markup=False)
+
+
+def say_kept(best_epoch: int | None, epochs: int) -> None:
+    """Say on standard error which epoch was kept; arguments are those of `describe_epochs`."""
+    say(f"{describe_epochs(best_epoch, epochs).capitalize()}.")
