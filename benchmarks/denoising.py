@@ -9,6 +9,7 @@ zero-padded training split and told the true lengths; Refold finds the lengths i
 are those of the encoder, or those of a search of 10 steps (``refine``).
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,17 +40,21 @@ def measure() -> dict[str, list[float]]:
     units = Scaler.fit(data.train)
     noisy = [with_noise(data.test, level, units) for level in LEVELS]
 
-    def errors(model: Any) -> list[float]:
-        return [nmse(data.test, model.reconstruct(sequences), units) for sequences in noisy]
+    def errors(reconstruct: Callable[[Sequences], Any]) -> list[float]:
+        return [nmse(data.test, reconstruct(sequences), units) for sequences in noisy]
 
     found = {"the noisy sequences themselves": [nmse(data.test, s, units) for s in noisy]}
-    found["PCA, told the lengths"] = errors(PCABaseline(LATENT_DIM).fit(data.train))
+    found["PCA, told the lengths"] = errors(PCABaseline(LATENT_DIM).fit(data.train).reconstruct)
     for denoise in DENOISE:
         ae = refold.SequenceAutoencoder(LATENT_DIM, denoise=denoise, random_state=0)
         ae.fit(data.train)
+
+        def with_own_lengths(sequences: Sequences, ae: Any = ae) -> list[Any]:
+            return ae.inverse_transform(ae.transform(sequences))
+
         for steps, label in SEARCH.items():
             ae._fitted = ae._fitted._replace(refine_steps=steps)
-            found[f"Refold, denoise={denoise:g}, {label}"] = errors(ae)
+            found[f"Refold, denoise={denoise:g}, {label}"] = errors(with_own_lengths)
     return found
 
 

@@ -71,9 +71,11 @@ def test_decoding_does_not_depend_on_company_or_length(fitted):
     assert [fitted.decode(codes[i : i + 1])[0] for i in range(10)] == back[:10]
     assert fitted.decode(codes[::-1])[::-1] == back
     lengths = np.arange(60) % 14  # past the trained lengths, too
-    longer = fitted.decode(codes, lengths)
+    with pytest.warns(UserWarning, match="lengths are longer than the longest in training"):
+        longer = fitted.decode(codes, lengths)
     assert [len(word) for word in longer] == lengths.tolist()
-    whole = fitted.decode(codes, [14] * 60)
+    with pytest.warns(UserWarning, match="60 of 60 lengths are longer"):
+        whole = fitted.decode(codes, [14] * 60)
     assert longer == [word[:length] for word, length in zip(whole, lengths, strict=True)]
 
 

@@ -15,6 +15,9 @@ from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import as_sequences, windows
 from refold.storage import Known
 
+# lengths of sines are random
+pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the longest in training")
+
 TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "random_state": 0}
 
 

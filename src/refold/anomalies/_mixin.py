@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from refold._longer import warn_of_longer
 from refold._numbers import check_rate
 from refold.anomalies._detection import Detection
 from refold.anomalies._oddness import oddness
@@ -67,6 +68,11 @@ class AnomalyMixin:
         DataError
             If the sequences cannot be used.
 
+        Warns
+        -----
+        UserWarning
+            If sequences are longer than the longest in training.
+
         Examples
         --------
         >>> import refold
@@ -92,6 +98,7 @@ class AnomalyMixin:
                 f"{'is' if there == 1 else 'are'} {there}. Give more, or ask for a higher rate."
             )
         sequences = self._aligned(as_sequences(X))
+        warn_of_longer(sequences.lengths, self.max_steps_, "detection")
         found = oddness(sequences, self._fitted, self._known())
         of_each = parts(found, self._known())
         bounds = sequences.offsets[1:-1]

@@ -177,9 +177,10 @@ def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any
 
     give_blocks_back()
     model.verbose = 0
-    blocks = track(source, "encode", source.num_blocks, console=Console(stderr=True), disable=quiet)
-    for block in blocks:
-        yield model.encode(block), block.ids
+    blocks = model.encode_blocks(source)
+    yield from track(
+        blocks, "encode", source.num_blocks, console=Console(stderr=True), disable=quiet
+    )
 
 
 def _write(model: Any, decoded: Any, ids: "np.ndarray", target: Output, *, quiet: bool) -> None:

@@ -39,6 +39,8 @@ def with_options(message: str) -> str:
     """
     message = re.sub(r"\b(resume|sort)=True\b", r"--\1", message)
     message = re.sub(r"\bgive (some|them) to calibrate\(\)", "give --normal DATA", message)
+    message = message.replace("lengths to inverse_transform", "--lengths to refold decode")
+    message = message.replace("cut all of them with refold.sequences.windows", "cut with --window")
     message = re.sub(r"\bkinds=\{'([^']*)': '([^']*)'\}", r"--kinds \1=\2", message)
     message = re.sub(rf"(?<![\w(-])({ARGUMENTS})='(\w+)'", r"--\1 \2", message)
     message = re.sub(

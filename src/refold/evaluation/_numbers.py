@@ -1,5 +1,6 @@
 """What the numbers of a code do: how far each moves what is decoded, and in which way."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -85,7 +86,7 @@ def code_numbers(model: Any, codes: np.ndarray, *, seed: int = 0) -> CodeNumbers
     start = codes[np.sort(chosen)]
     shifts = np.concatenate([np.diag(deviation), -np.diag(deviation)])
     moved = (start[None] + shifts[:, None]).reshape(-1, width)
-    decoded = model.inverse_transform(np.concatenate([start, moved]).astype(np.float32))
+    decoded = _decoded(model, np.concatenate([start, moved]))
     before = Sequences.from_list(decoded[:count], schema=model.schema_)
     effect = np.zeros((2 * width, model.schema_.num_columns))
     for i in range(2 * width):
@@ -143,8 +144,7 @@ def sweep(
     mean, deviation = codes.mean(axis=0), codes[:, number].std()
     moved = np.tile(mean if start is None else start, (len(deviations), 1))
     moved[:, number] = mean[number] + np.asarray(deviations) * deviation
-    decoded = model.inverse_transform(moved.astype(np.float32))
-    return Sequences.from_list(decoded, schema=model.schema_)
+    return Sequences.from_list(_decoded(model, moved), schema=model.schema_)
 
 
 def _checked(codes: np.ndarray) -> np.ndarray:
@@ -152,6 +152,13 @@ def _checked(codes: np.ndarray) -> np.ndarray:
     if codes.ndim != 2 or not len(codes):
         raise DataError(f"Expected codes of shape (n, width), n at least 1. Got {codes.shape}.")
     return codes
+
+
+def _decoded(model: Any, codes: np.ndarray) -> list[Any]:
+    with warnings.catch_warnings():
+        # a number that is moved may hold the length, and move it beyond training
+        warnings.simplefilter("ignore", UserWarning)
+        return model.inverse_transform(codes.astype(np.float32))
 
 
 def _names(model: Any) -> tuple[str, ...]:

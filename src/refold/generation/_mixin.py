@@ -169,4 +169,4 @@ class GenerationMixin:
         check_can_sample(self._network, self.scaler_)
         rng = np.random.default_rng(draw_seed(random_state))
         width = self._network.specification.latent_dim
-        return self.inverse_transform(rng.standard_normal((n, width)), lengths)
+        return self._decode(rng.standard_normal((n, width)), lengths)

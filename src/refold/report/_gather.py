@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from refold._longer import HEAD, describe_longer
 from refold._numbers import check_whole
 from refold.errors import DataError
 from refold.report._score import Result, Score
@@ -41,8 +42,8 @@ class Material:
         What comes back: ``"Refold"``, and ``"PCA"`` where it could be fitted.
     labels : array of shape (n,) or None
     label_name : str
-    pca_note : str
-        What PCA was fitted on.
+    note : str
+        What PCA was fitted on, and how many sequences are longer than any in training.
     result : Result
     seed : int
     """
@@ -54,7 +55,7 @@ class Material:
     methods: "dict[str, Sequences]"
     labels: np.ndarray | None
     label_name: str
-    pca_note: str
+    note: str
     result: Result
     seed: int
 
@@ -102,13 +103,16 @@ def gather(
     others = None if train is None else _training(model, train, seed)
     stage("encoding")
     sequences = _taken(source, rows).align(model.schema_)
-    codes = np.asarray(model.encode(sequences))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", f".* {HEAD}")  # reconstruct says so, too
+        codes = np.asarray(model.encode(sequences))
     stage("decoding")
     back = _back(model, sequences, codes)
     stage("PCA")
     methods = {"Refold": back}
     size = codes.shape[1]
-    linear, pca_size, note = _linear(model, sequences, others, size, seed)
+    linear, pca_size, pca_note = _linear(model, sequences, others, size, seed)
+    longer = describe_longer(sequences.lengths, model.max_steps_, "reconstructions")
     if linear is not None:
         methods["PCA"] = linear
     history = model.history_.get("seconds") or [None]
@@ -128,7 +132,7 @@ def gather(
         methods,
         None if labels is None else labels[rows],
         label_name or "label",
-        note,
+        " ".join(note for note in (pca_note, longer) if note),
         result,
         seed,
     )
@@ -172,7 +176,7 @@ def _taken(source: Any, rows: np.ndarray) -> "Sequences":
 def _back(model: Any, sequences: "Sequences", codes: np.ndarray) -> "Sequences":
     from refold.sequences import Sequences
 
-    decoded = model.inverse_transform(codes)
+    decoded = model.reconstruct(sequences, codes=codes)
     return Sequences.from_list(decoded, schema=model.schema_, ids=sequences.ids)
 
 

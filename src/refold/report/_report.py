@@ -175,7 +175,7 @@ def section(
             code_map(material, stage),
             *number_cards(material, stage),
         ]
-    says = f"{summary} {material.pca_note}".strip()
+    says = f"{summary} {material.note}".strip()
     drawn = [card for card in cards if card is not None]
     return Section(title, says, _facts(material), drawn, material.result)
 
@@ -195,8 +195,9 @@ def _facts(material: Material) -> list[tuple[str, str]]:
             facts.append((score.number(score.pca), f"{score.unit}, PCA told the lengths"))
     facts.append((str(result.code_size), "numbers a code"))
     lengths = material.sequences.lengths
-    if lengths.min() < lengths.max():
-        right = float((material.methods["Refold"].lengths == lengths).mean())
+    read = lengths <= material.model.max_steps_  # longer ones are decoded at their own length
+    if read.any() and lengths.min() < lengths.max():
+        right = float((material.methods["Refold"].lengths == lengths)[read].mean())
         facts.append((f"{int(1000 * right) / 10:g} %", "lengths that come back right"))
     facts.append((f"{len(material.lengths):,}", "sequences"))
     if result.seconds is not None:
