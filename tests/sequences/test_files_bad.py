@@ -63,9 +63,9 @@ def test_a_folder(tmp_path):
         read(tmp_path / "folder.csv")
 
 
-@pytest.mark.parametrize("name", ["data.xlsx", "data.csv.gz", "data"])
+@pytest.mark.parametrize("name", ["data.xlsx", "data.csv.xz", "data.npz.gz", "data"])
 def test_unknown_suffix_lists_the_known(tmp_path, name):
-    known = r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.jsonl, \.ndjson, \.npz, \.npy"
+    known = r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.tsv, \.jsonl, \.ndjson, \.js"
     with pytest.raises(FileFormatError, match=known):
         read(tmp_path / name)
     with pytest.raises(FileFormatError, match=known):
@@ -232,10 +232,10 @@ def test_damaged_metadata():
 @pytest.mark.parametrize(
     ("suffix", "options", "message"),
     [
-        ("npy", {"id": "user"}, "id= does not apply to the format npy, only to parquet, csv, jso"),
+        ("npy", {"id": "user"}, "id= does not apply to the format npy, only to parquet, csv, tsv"),
         ("txt", {"kinds": "numeric"}, "kinds= does not apply to the format txt"),
-        ("jsonl", {"time": "t"}, "time= does not apply to the format jsonl, only to parquet, csv"),
-        ("csv", {"unit": "words"}, "unit= does not apply to the format csv, only to jsonl, txt"),
+        ("ts", {"time": "t"}, "time= does not apply to the format ts, only to parquet, csv"),
+        ("csv", {"unit": "words"}, "unit= does not apply to the format csv, only to jsonl, json"),
         ("txt", {"unit": "letters"}, "unit must be 'characters' or 'words'. Got 'letters'"),
     ],
 )

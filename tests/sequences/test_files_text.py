@@ -101,8 +101,6 @@ def test_csv_times_may_be_dates():
         ('id,x,y\n1,"a\nb",1\n1,c,2\n2,d,u\n', {}, "line 5, column 'y': 'u' is no number"),
         ("id,x\n1,2\n1,2,3\n", {}, "line 3 has 3 fields, but the header has 2"),
         ("id,time,x\n1,0,1\n1,1", {}, "line 3 has 2 fields, .* may be cut short"),
-        ("id;x\n1;2\n", {}, "seems to be separated by ';'. Separate it by commas"),
-        ("id\tx\n1\t2\n", {}, r"seems to be separated by '\\t'"),
         ("id,x,x\n1,2,3\n", {}, "column 'x' twice in its header"),
         ("id,x\n", {}, "has columns .id, x., but no rows"),
         ("\n\n", {}, "is empty: it holds blank lines only"),

@@ -68,7 +68,7 @@ def test_integers_stay_integers_and_rows_count_without_ids(tmp_path):
         ("id,who\na,1\na,2\nb,1\nc,1\n", "who", DataError, "id 'a' has two labels, 1 and 2"),
         ("id,who\na,1\n", "id", SchemaError, "The label 'id' is the id"),
         ("id,who\na,1\n", "age", SchemaError, "no column 'age'. It has id, who"),
-        ("id,who\na,1,2\n", "who", FileFormatError, "is damaged"),
+        ("id,who\na,1,2\n", "who", FileFormatError, "line 2 has 3 fields, but the header"),
     ],
 )
 def test_bad_labels(tmp_path, text, label, error, message):

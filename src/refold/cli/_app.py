@@ -41,7 +41,7 @@ def refold(
 ) -> None:
     """Turn sequences of any length into vectors of one size, and back.
 
-    Files are Parquet, CSV, JSON lines, NumPy (.npz, .npy) or text. A name of [bold]-[/bold]
+    Files are Parquet, CSV, JSON, NumPy (.npz, .npy) or text. A name of [bold]-[/bold]
     stands for standard input or standard output.
     """
     if show_version:

@@ -26,6 +26,7 @@ from refold.cli._options import (
     IdColumn,
     InputFormat,
     Kinds,
+    Layout,
     Model,
     OutputFormat,
     Quiet,
@@ -72,18 +73,12 @@ def encode(
     input_format: InputFormat = None,
     output_format: OutputFormat = None,
     *,
+    layout: Layout = None,
     sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn sequences into codes, one row of numbers each."""
-    options = read_options(
-        id_column=id_column,
-        time_column=time_column,
-        columns=columns,
-        kinds=kinds,
-        unit=unit,
-        sort=sort,
-    )
+    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     target = _plan(output, (model, data), CODE_FORMATS, input_format, output_format)
     loaded = load_model(model, refine=refine)
     loaded.verbose = 0 if quiet else 1
@@ -127,18 +122,12 @@ def reconstruct(
     input_format: InputFormat = None,
     output_format: OutputFormat = None,
     *,
+    layout: Layout = None,
     sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Encode sequences and decode them again, to see what the codes keep."""
-    options = read_options(
-        id_column=id_column,
-        time_column=time_column,
-        columns=columns,
-        kinds=kinds,
-        unit=unit,
-        sort=sort,
-    )
+    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     target = _plan(output, (model, data), DATA_FORMATS, input_format, output_format)
     loaded = load_model(model, refine=refine)
     check_names(loaded.schema_.names, target.format)

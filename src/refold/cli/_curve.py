@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import Stopped, remark
-from refold.cli._io import DATA_FORMATS, readable
+from refold.cli._io import READ_FORMATS, readable
 from refold.cli._memory import give_blocks_back
 from refold.cli._options import (
     Columns,
@@ -14,6 +14,7 @@ from refold.cli._options import (
     IdColumn,
     InputFormat,
     Kinds,
+    Layout,
     Quiet,
     Seed,
     Sort,
@@ -54,6 +55,7 @@ def curve(
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
+    layout: Layout = None,
     sort: Sort = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
     quiet: Quiet = False,
@@ -62,14 +64,7 @@ def curve(
 
     Ctrl-C ends it with the sizes that are done.
     """
-    options = read_options(
-        id_column=id_column,
-        time_column=time_column,
-        columns=columns,
-        kinds=kinds,
-        unit=unit,
-        sort=sort,
-    )
+    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     chosen, target = _sizes(sizes), plan_picture(output)
     settings: dict[str, Any] = {
         "units": units,
@@ -79,7 +74,7 @@ def curve(
         "random_state": seed,
     }
     settings = {name: value for name, value in settings.items() if value is not None}
-    with readable(data, format_name=input_format, formats=DATA_FORMATS) as path:
+    with readable(data, format_name=input_format, formats=READ_FORMATS) as path:
         from refold.sequences import Scan, read_or_scan
 
         sequences = read_or_scan(path, **options)

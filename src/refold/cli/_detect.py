@@ -14,6 +14,7 @@ from refold.cli._options import (
     IdColumn,
     InputFormat,
     Kinds,
+    Layout,
     Model,
     Quiet,
     Sort,
@@ -69,18 +70,12 @@ def detect(
     input_format: InputFormat = None,
     output_format: TableFormat = None,
     *,
+    layout: Layout = None,
     sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Score sequences by how odd they are, with p-values and what made them so."""
-    options = read_options(
-        id_column=id_column,
-        time_column=time_column,
-        columns=columns,
-        kinds=kinds,
-        unit=unit,
-        sort=sort,
-    )
+    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     if [model, data, normal].count("-") > 1:
         raise ParameterError("Only one input can be standard input. Name files for the others.")
     if stride is not None and window is None:

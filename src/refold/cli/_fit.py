@@ -8,7 +8,7 @@ import typer
 
 from refold.cli._checkpoint import sole_checkpoint
 from refold.cli._errors import remark
-from refold.cli._io import DATA_FORMATS, MODEL_FORMATS, plan_output, readable
+from refold.cli._io import MODEL_FORMATS, READ_FORMATS, plan_output, readable
 from refold.cli._memory import give_blocks_back
 from refold.cli._models import whole
 from refold.cli._options import (
@@ -17,6 +17,7 @@ from refold.cli._options import (
     IdColumn,
     InputFormat,
     Kinds,
+    Layout,
     Quiet,
     Seed,
     Sort,
@@ -204,18 +205,12 @@ def fit(
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
+    layout: Layout = None,
     sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Train an autoencoder on sequences and save it in one file."""
-    options = read_options(
-        id_column=id_column,
-        time_column=time_column,
-        columns=columns,
-        kinds=kinds,
-        unit=unit,
-        sort=sort,
-    )
+    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     if stride is not None and window is None:
         raise ParameterError("--stride is of windows. Add --window N.")
     target = plan_output(output, format_name=None, formats=MODEL_FORMATS, default="refold")
@@ -257,7 +252,7 @@ def fit(
 
     with (
         sole_checkpoint(checkpoint, resume=resume),
-        readable(data, format_name=input_format, formats=DATA_FORMATS) as path,
+        readable(data, format_name=input_format, formats=READ_FORMATS) as path,
     ):
         from refold.sequences import Scan, read_or_scan, windows
 

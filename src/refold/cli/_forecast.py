@@ -14,6 +14,7 @@ from refold.cli._options import (
     IdColumn,
     InputFormat,
     Kinds,
+    Layout,
     Model,
     Quiet,
     Sort,
@@ -83,6 +84,7 @@ def forecast(
     input_format: InputFormat = None,
     output_format: TableFormat = None,
     *,
+    layout: Layout = None,
     sort: Sort = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Errors as one JSON object, for programs.")
@@ -90,14 +92,7 @@ def forecast(
     quiet: Quiet = False,
 ) -> None:
     """Continue sequences, by a model of `refold fit --forecast-steps`."""
-    options = read_options(
-        id_column=id_column,
-        time_column=time_column,
-        columns=columns,
-        kinds=kinds,
-        unit=unit,
-        sort=sort,
-    )
+    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     if [model, data, normal].count("-") > 1:
         raise ParameterError("Only one input can be standard input. Name files for the others.")
     others = {

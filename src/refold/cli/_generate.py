@@ -13,6 +13,7 @@ from refold.cli._options import (
     IdColumn,
     InputFormat,
     Kinds,
+    Layout,
     Model,
     Quiet,
     Seed,
@@ -61,18 +62,12 @@ def generate(
     input_format: InputFormat = None,
     output_format: TableFormat = None,
     *,
+    layout: Layout = None,
     sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw new sequences: codes from a density of those of the training data, decoded."""
-    options = read_options(
-        id_column=id_column,
-        time_column=time_column,
-        columns=columns,
-        kinds=kinds,
-        unit=unit,
-        sort=sort,
-    )
+    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
     check_apart([target], [compare])
     if compare is not None and number < FEWEST:

@@ -23,6 +23,7 @@ __all__ = [
     "MODEL_FORMATS",
     "PAGE_FORMATS",
     "PICTURE_FORMATS",
+    "READ_FORMATS",
     "TABLE_FORMATS",
     "Output",
     "check_apart",
@@ -33,14 +34,17 @@ __all__ = [
 ]
 
 STREAM = "-"
-DATA_FORMATS = ("parquet", "csv", "jsonl", "npz", "npy", "txt", "ts")
+DATA_FORMATS = ("parquet", "csv", "tsv", "jsonl", "npz", "npy", "txt", "ts")
+READ_FORMATS = (*DATA_FORMATS, "json")
 CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
 MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
 PAGE_FORMATS = ("html",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
 ALIASES = {"pq": "parquet", "ndjson": "jsonl"}
-TEXT_FORMATS = ("csv", "jsonl", "txt", "ts")
+TEXT_FORMATS = ("csv", "tsv", "jsonl", "json", "txt", "ts")
+# Text may be read with one of these behind its own suffix; nothing is written so.
+COMPRESSIONS = (".gz", ".bz2", ".zst")
 _PART = 1 << 20
 
 
@@ -108,7 +112,7 @@ def plan_output(
             )
         return Output(name, chosen, path, copied=True)
     chosen = format_of(path)
-    if chosen not in formats:
+    if chosen not in formats or path.suffix.lower() in COMPRESSIONS:
         raise ParameterError(
             f"The output {name!r} must end in {_endings(formats)}, which says its format."
         )
@@ -180,21 +184,29 @@ def format_among(names: Sequence[str | None], name: str, format_name: str | None
     The one asked for is that of standard input if this is one of them: others are then what their
     names say, if they say something.
     """
-    told = format_of(Path(name)) in DATA_FORMATS
+    told = format_of(Path(name)) in READ_FORMATS
     return None if STREAM in names and told else format_name
 
 
 def plain_format(name: str) -> str:
-    """Return the name of a format as we write it."""
-    return name.lstrip(".").lower()
+    """Return the name of a format as we write it: ``csv`` for ``.CSV`` and ``csv.gz``."""
+    name = name.lstrip(".").lower()
+    return _without_compression(name) if "." in name else name
 
 
 def format_of(path: Path) -> str | None:
     """Return the format that a file's name says, or None."""
-    suffix = path.suffix.lstrip(".").lower()
+    suffix = Path(_without_compression(path.name.lower())).suffix.lstrip(".")
     chosen = ALIASES.get(suffix, suffix)
-    known = {*DATA_FORMATS, *CODE_FORMATS, *MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS}
+    known = {*READ_FORMATS, *CODE_FORMATS, *MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS}
     return chosen if chosen in known else None
+
+
+def _without_compression(name: str) -> str:
+    """Return ``data.csv`` for ``data.csv.gz``; only text is read so."""
+    plain = next((name.removesuffix(one) for one in COMPRESSIONS if name.endswith(one)), name)
+    kind = plain.rpartition(".")[2]
+    return plain if ALIASES.get(kind, kind) in TEXT_FORMATS else name
 
 
 def _link(path: Path, stand_in: Path) -> None:

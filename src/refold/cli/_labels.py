@@ -1,14 +1,12 @@
 """Labels that stand beside sequences in their own file."""
 
-import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from refold.cli._io import format_of
+from refold.errors import RefoldError
 
-__all__ = ["leave_out"]
+__all__ = ["columns_of", "leave_out"]
 
 
 def leave_out(label: str, path: Path, options: dict[str, Any], names: Sequence[str]) -> None:
@@ -16,32 +14,25 @@ def leave_out(label: str, path: Path, options: dict[str, Any], names: Sequence[s
 
     Those that the model was fitted on, by ``names``, where the file has them.
     """
-    if "columns" in options or not (found := _columns_of(path)):
+    from refold.sequences import step_columns
+
+    if "columns" in options or not (found := columns_of(path)):
         return
     beside = {label, options.get("id", "id"), options.get("time", "time")}
-    known = set(names) <= set(found)
-    options["columns"] = list(names) if known else [n for n in found if n not in beside]
+    others = [name for name in found if name not in beside]
+    if options.get("layout") == "wide":
+        options["columns"] = step_columns(others)
+        return
+    options["columns"] = list(names) if set(names) <= set(found) else others
 
 
-def _columns_of(path: Path) -> list[str]:
-    """Return the columns of a file that may hold labels beside its sequences, if it is one.
-
-    In a Parquet file with a list a feature, what is no list is passed over anyway.
-    """
+def columns_of(path: Path) -> list[str]:
+    """Return the columns of a file; none where it has no names or cannot be read."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    from refold.sequences import column_names
 
     try:
-        chosen = format_of(path)
-        if chosen == "parquet":
-            schema = pq.read_schema(path)
-            lists = [field.name for field in schema if pa.types.is_nested(field.type)]
-            return lists or schema.names
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            if chosen == "csv":
-                return next(filter(None, csv.reader(stream)), [])
-            lines = filter(str.strip, stream if chosen == "jsonl" else ())
-            first = json.loads(next(lines, "null"))
-            return list(first) if isinstance(first, dict) else []
-    except (OSError, ValueError, RecursionError, csv.Error, pa.ArrowException):
+        return column_names(path)
+    except (RefoldError, OSError, ValueError, pa.ArrowException):
         return []  # what is wrong with it is said where it is read

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from refold.cli._io import DATA_FORMATS, MODEL_FORMATS, format_of, readable
+from refold.cli._io import MODEL_FORMATS, READ_FORMATS, format_of, readable
+from refold.cli._labels import columns_of
 from refold.errors import ParameterError, SchemaError
 
 __all__ = ["check_names", "check_row_names", "load_model", "opened", "whole"]
 
 # Columns of a file of sequences beside the features.
-BESIDE = {"parquet": ("id",), "jsonl": ("id",), "csv": ("id", "time")}
+BESIDE = {"parquet": ("id",), "jsonl": ("id",), "csv": ("id", "time"), "tsv": ("id", "time")}
 
 
 def load_model(name: str, *, refine: int | None = None) -> Any:
@@ -52,11 +53,12 @@ def opened(
     from refold.sequences import read_or_scan
 
     schema = model.schema_
-    with readable(name, format_name=format_name, formats=DATA_FORMATS) as path:
+    with readable(name, format_name=format_name, formats=READ_FORMATS) as path:
         chosen = "parquet" if path.is_dir() else format_of(path)
-        if chosen in {"parquet", "csv"} and not _has_default_names(schema.names):
+        named = not _has_default_names(schema.names) and options.get("layout") != "wide"
+        if named and (chosen in {"parquet", "csv", "tsv"} or columns_of(path)):
             options.setdefault("columns", list(schema.names))
-        if chosen in {"txt", "jsonl"} and schema.layout == "words":
+        if chosen in {"txt", "jsonl", "json"} and schema.layout == "words":
             options.setdefault("unit", "words")
         yield read_or_scan(path, **options)
 

@@ -12,6 +12,7 @@ __all__ = [
     "IdColumn",
     "InputFormat",
     "Kinds",
+    "Layout",
     "Model",
     "OutputFormat",
     "Quiet",
@@ -78,7 +79,7 @@ TimeColumn = Annotated[
     typer.Option(
         "--time",
         metavar="NAME",
-        help="Column of times, ascending within an id.",
+        help="Column of times, ascending within an id, or use --sort.",
         rich_help_panel=TABLES,
     ),
 ]
@@ -117,6 +118,14 @@ Sort = Annotated[
         rich_help_panel=TABLES,
     ),
 ]
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LAYOUT",
+        help=r"wide: a row is a sequence, a column is a step. \[default: long, a row is a step]",
+        rich_help_panel=TABLES,
+    ),
+]
 Window = Annotated[
     int | None,
     typer.Option(
@@ -138,13 +147,14 @@ Stride = Annotated[
 
 
 def read_options(
-    *,
     id_column: str | None,
     time_column: str | None,
     columns: str | None,
     kinds: str | None,
     unit: str | None,
-    sort: bool = False,
+    *,
+    sort: bool,
+    layout: str | None,
 ) -> dict[str, Any]:
     """Return the options that are set as arguments of `refold.sequences.read`."""
     given = {
@@ -154,9 +164,12 @@ def read_options(
         "kinds": None if kinds is None else _kinds(kinds),
         "unit": unit,
         "sort": sort or None,
+        "layout": layout,
     }
     if unit not in (None, "characters", "words"):
         raise ParameterError(f"--unit must be characters or words. Got {unit!r}.")
+    if layout not in (None, "long", "wide"):
+        raise ParameterError(f"--layout must be long or wide. Got {layout!r}.")
     return {name: value for name, value in given.items() if value is not None}
 
 

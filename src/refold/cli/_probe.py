@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from refold.cli._errors import remark
-from refold.cli._io import DATA_FORMATS, readable
+from refold.cli._io import READ_FORMATS, readable
 from refold.cli._labels import leave_out
 from refold.cli._models import load_model, opened, whole
 from refold.cli._options import (
@@ -15,6 +15,7 @@ from refold.cli._options import (
     IdColumn,
     InputFormat,
     Kinds,
+    Layout,
     Model,
     Quiet,
     Refine,
@@ -50,26 +51,20 @@ def probe(
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
+    layout: Layout = None,
     sort: Sort = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Cross-validate a logistic regression on the codes, and on PCA codes of the same size."""
-    options = read_options(
-        id_column=id_column,
-        time_column=time_column,
-        columns=columns,
-        kinds=kinds,
-        unit=unit,
-        sort=sort,
-    )
+    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     if "-" in (data, labels):
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
     loaded = load_model(model, refine=refine)
     loaded.verbose = 0 if quiet else 1
     from refold.sequences import read_labels
 
-    with readable(data, format_name=input_format, formats=DATA_FORMATS) as path:
+    with readable(data, format_name=input_format, formats=READ_FORMATS) as path:
         if labels is None:
             leave_out(label, path, options, loaded.schema_.names)
         with opened(loaded, str(path), options, None) as source:

@@ -8,8 +8,8 @@ import typer
 
 from refold.cli._errors import remark
 from refold.cli._io import (
-    DATA_FORMATS,
     PAGE_FORMATS,
+    READ_FORMATS,
     Output,
     format_among,
     plan_output,
@@ -23,6 +23,7 @@ from refold.cli._options import (
     IdColumn,
     InputFormat,
     Kinds,
+    Layout,
     Model,
     Quiet,
     Refine,
@@ -75,6 +76,7 @@ def report(
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
+    layout: Layout = None,
     sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
@@ -82,14 +84,7 @@ def report(
 
     The page is a single file that opens without a network.
     """
-    options = read_options(
-        id_column=id_column,
-        time_column=time_column,
-        columns=columns,
-        kinds=kinds,
-        unit=unit,
-        sort=sort,
-    )
+    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     target = _plan(output)
     if labels is not None and label is None:
         raise ParameterError("--labels is the file of a column of labels. Name it by --label.")
@@ -106,7 +101,7 @@ def report(
 
         def named(name: str) -> Path:
             given = format_among((data, train), name, input_format)
-            return files.enter_context(readable(name, format_name=given, formats=DATA_FORMATS))
+            return files.enter_context(readable(name, format_name=given, formats=READ_FORMATS))
 
         def sequences(path: Path) -> Any:
             chosen = dict(options)

@@ -6,7 +6,7 @@ __all__ = ["with_options"]
 
 ARGUMENTS = (
     "alpha|architecture|calibration_fraction|columns|components|decoder|forecast_steps|format|id"
-    "|kinds|lengths|refine|scale|sort|time|unit"
+    "|kinds|layout|lengths|refine|scale|sort|time|unit"
 )
 SETTINGS = (
     "architecture|batch_size|depth|latent_dim|learning_rate|max_epochs|patience|scale|units"

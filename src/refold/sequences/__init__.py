@@ -12,6 +12,7 @@ from refold.sequences._batches import Bucket as Bucket
 from refold.sequences._batches import Run as Run
 from refold.sequences._codes import codes_from_arrow as codes_from_arrow
 from refold.sequences._codes import codes_to_arrow as codes_to_arrow
+from refold.sequences._column_names import column_names as column_names
 from refold.sequences._cut import split_at as split_at
 from refold.sequences._files import read as read
 from refold.sequences._files import write as write
@@ -21,6 +22,7 @@ from refold.sequences._integers import integers_from_text as integers_from_text
 from refold.sequences._labels import read_labels as read_labels
 from refold.sequences._moments import sequence_moments as sequence_moments
 from refold.sequences._moments import sums_by_sequence as sums_by_sequence
+from refold.sequences._numbered import step_columns as step_columns
 from refold.sequences._padding import pad as pad
 from refold.sequences._padding import positions as positions
 from refold.sequences._padding import unpad as unpad

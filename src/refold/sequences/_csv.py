@@ -1,42 +1,50 @@
-"""CSV files in the long layout: one row a step, with an id and, if there is one, a time."""
+"""CSV and TSV files: one row a step, with an id and perhaps a time, or one row a sequence."""
 
-import contextlib
-import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from itertools import islice
+import warnings
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from refold.errors import FileFormatError
+from refold.errors import FileFormatError, SchemaError
 from refold.sequences._access import decode_utf8
 from refold.sequences._columns import Kinds, resolve_kinds
+from refold.sequences._csv_cells import settle_column, settle_times
+from refold.sequences._csv_text import CsvText
 from refold.sequences._file_tables import find_id, find_time, from_file_table
-from refold.sequences._integers import integers_from_text, matches
+from refold.sequences._integers import integers_from_text
 from refold.sequences._long import to_long_table
 from refold.sequences._parts import Rows
 from refold.sequences._schema import Kind
 from refold.sequences._sequences import Sequences
+from refold.sequences._wide import find_wide, from_wide_table, kind_of_steps
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["read_csv", "write_csv"]
+__all__ = ["csv_columns", "csv_table", "read_csv", "read_tsv", "write_csv", "write_tsv"]
 
-# A label that is an integer; pandas writes 1.0 where another is missing.
-LABEL = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
-NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+# What a first column is called that is the index of a table, as pandas and R write it.
+INDEX_NAMES = ("", "Unnamed: 0")
 
 
-def write_csv(sequences: Sequences) -> bytes:
+def write_csv(sequences: Sequences, *, delimiter: str = ",") -> bytes:
     """Return the text of a CSV file with ``id``, ``time`` and one column a feature."""
     from pyarrow import csv as arrow_csv
 
     buffer = io.BytesIO()
-    arrow_csv.write_csv(to_long_table(sequences), buffer)
+    options = arrow_csv.WriteOptions(delimiter=delimiter)
+    arrow_csv.write_csv(to_long_table(sequences), buffer, options)
     return buffer.getvalue()
+
+
+def write_tsv(sequences: Sequences) -> bytes:
+    """Return the text of a TSV file: as `write_csv`, with tabs."""
+    return write_csv(sequences, delimiter="\t")
+
+
+def read_tsv(data: bytes, name: str, **options: Any) -> Sequences:
+    """Read a TSV file: as `read_csv`, with tabs where the text does not say otherwise."""
+    return read_csv(data, name, **options, delimiter="\t")
 
 
 def read_csv(
@@ -48,8 +56,21 @@ def read_csv(
     columns: Sequence[str] | None = None,
     kinds: Kinds = None,
     sort: bool = False,
+    layout: str | None = None,
+    delimiter: str = ",",
 ) -> Sequences:
-    """Read a CSV file with a header, separated by commas.
+    """Read a CSV file with a header.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    name : str
+        Its name, for messages.
+    id, time, columns, kinds, sort, layout
+        As in `refold.sequences.read`.
+    delimiter : str
+        What separates the cells, where the text does not say otherwise.
 
     Raises
     ------
@@ -58,38 +79,26 @@ def read_csv(
     SchemaError
         If a column is not there.
     """
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
-    text = decode_utf8(data, name)
-    header = _header(text, name)
+    source = CsvText(decode_utf8(data, name), name, delimiter)
+    header = _without_index(source, data, {id, time, *(columns or ())}, told=columns is not None)
+    if layout == "wide":
+        identity, steps = find_wide(header, name, id=id, time=time, columns=columns)
+        kind = kind_of_steps(kinds)
+        if kind == "categorical":
+            table = _typed(source, data, header, identity, {}, text=steps)
+            table = _integers_together(table, steps, source)
+        else:
+            table = _typed(source, data, header, identity, dict.fromkeys(steps, kind))
+        return from_wide_table(table, name, identity, steps, kinds, Rows("line", source.line))
     identity, order = find_id(header, name, id), find_time(header, name, time)
     if columns is None:
         columns = [column for column in header if column not in {identity, order}]
     asked: dict[str, Kind | None] = {}
     if set(columns) <= set(header):  # else the layout says which is not there
         asked = dict(zip(columns, resolve_kinds(kinds, columns), strict=True))
-    labels = [column for column, kind in asked.items() if kind == "categorical"]
-    convert = arrow_csv.ConvertOptions(
-        # As text first, since 007 and 7 are different ids and labels.
-        column_types=dict.fromkeys([identity, *labels], pa.string()),
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-    )
-    try:
-        table = arrow_csv.read_csv(
-            io.BytesIO(data),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
-            convert_options=convert,
-        )
-    except pa.ArrowException as error:
-        _raise_ragged(text, header, name)
-        raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
-    table = _settle(table, identity, integers_from_text)
+    table = _typed(source, data, header, identity, asked)
     if order is not None:
-        table = _settle(table, order, _without_words)
-    for column, kind in asked.items():
-        table = _settle(table, column, partial(_settle_column, column, kind, text, name))
+        table = _replaced(table, order, settle_times(table[order], order, source))
     return from_file_table(
         table,
         name,
@@ -98,112 +107,117 @@ def read_csv(
         columns=columns,
         kinds=kinds,
         sort=sort,
-        rows=Rows("line", partial(_line, text)),
+        layout=layout,
+        rows=Rows("line", source.line),
     )
 
 
-def _header(text: str, name: str) -> list[str]:
-    try:
-        header = next((row for row in csv.reader(io.StringIO(text, newline="")) if row), [])
-    except csv.Error as error:
-        raise FileFormatError(f"{name}, line 1 is no CSV: {error}.") from error
-    if not header:
-        raise FileFormatError(f"{name} is empty: it holds blank lines only.")
-    if len(header) == 1:
-        for separator in (";", "\t", "|"):
-            if separator in header[0]:
-                raise FileFormatError(
-                    f"{name} seems to be separated by {separator!r}. Separate it by commas."
-                )
-    for column in header:
-        if header.count(column) > 1:
-            raise FileFormatError(f"{name} has the column {column!r} twice in its header.")
-    return header
+def csv_columns(data: bytes, name: str, delimiter: str = ",") -> list[str]:
+    """Return the names of the columns, without an index that has no name."""
+    header = CsvText(decode_utf8(data, name), name, delimiter).header
+    return [column for column in header if column]
 
 
-def _rows(text: str) -> Iterator[tuple[list[str], int]]:
-    """Yield the fields and the line number of each row below the header."""
-    reader = csv.reader(io.StringIO(text, newline=""))
-    rows = ((fields, reader.line_num) for fields in reader if fields)
-    next(rows, None)
-    # What the csv module cannot read, such as a giant field, has no line number then.
-    with contextlib.suppress(csv.Error):
-        yield from rows
+def csv_table(
+    source: CsvText, data: bytes, *, text: Iterable[str] = (), only: Sequence[str] | None = None
+) -> "pa.Table":
+    """Return the cells as Arrow reads them.
 
+    Parameters
+    ----------
+    source : CsvText
+        The same file as text.
+    data : bytes
+        The file.
+    text : list of str
+        Columns that stay text, since 007 and 7 are different ids and labels.
+    only : list of str, optional
+        The columns to read.
 
-def _raise_ragged(text: str, header: list[str], name: str) -> None:
-    for fields, line in _rows(text):
-        if len(fields) != len(header):
-            raise FileFormatError(
-                f"{name}, line {line} has {len(fields)} fields, but the header has {len(header)}. "
-                "If it is the last line, the file may be cut short."
-            )
-
-
-def _line(text: str, row: int) -> int | None:
-    """Return the line number of a row below the header."""
-    return next(islice((line for _, line in _rows(text)), row, None), None)
-
-
-def _settle(table: "pa.Table", column: str, how: Callable[[Any], Any]) -> "pa.Table":
-    return table.set_column(table.column_names.index(column), column, how(table[column]))
-
-
-def _settle_column(
-    column: str, kind: Kind | None, text: str, name: str, cells: "pa.ChunkedArray"
-) -> "pa.ChunkedArray":
-    """Make a column what it is apart from its missing entries, and refuse text among numbers."""
-    import pyarrow as pa
-
-    if pa.types.is_null(cells.type):
-        return cells.cast(pa.float64())
-    if not pa.types.is_string(cells.type):
-        return cells
-    present = _without_words(cells)
-    missing = present.is_null().to_numpy()
-    if kind == "categorical":
-        integers = matches(cells, LABEL)
-        whole = integers | cells.is_null().to_numpy()
-        return _floats(cells) if integers.any() and whole.all() else cells
-    if kind is None and missing.all():  # what is in quotes are labels
-        return cells
-    numbers = matches(present, NUMBER)
-    if (numbers | missing).all():
-        return _floats(present)
-    for type_ in (pa.bool_(), pa.timestamp("ns")):
-        with contextlib.suppress(pa.ArrowInvalid):
-            return present.cast(type_)
-    count = int(numbers.sum())
-    if kind is None and 2 * count <= len(cells) - int(missing.sum()):
-        return cells
-    row = int(np.argmin(numbers | missing))
-    others = f", but {count} of the {len(cells)} entries are" if kind is None else ""
-    raise FileFormatError(
-        f"{name}, line {_line(text, row)}, column {column!r}: {cells[row].as_py()!r} is no "
-        f"number{others}. Mend it, or leave it empty if it is missing; if the column holds labels, "
-        f"pass kinds={{{column!r}: 'categorical'}}."
-    )
-
-
-def _without_words(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Return text with nothing in place of NA, null and what else Arrow takes for missing.
-
-    What is not in quotes it has taken so itself.
+    Raises
+    ------
+    FileFormatError
+        If a line has another number of fields than the header.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
     from pyarrow import csv as arrow_csv
 
-    if not pa.types.is_string(cells.type):
-        return cells
-    words = pa.array(arrow_csv.ConvertOptions().null_values)
-    stand_in = pc.call_function("is_in", [cells], pc.SetLookupOptions(value_set=words))
-    return pc.call_function("if_else", [stand_in, pa.scalar(None, pa.string()), cells])
+    convert = arrow_csv.ConvertOptions(
+        column_types=dict.fromkeys(text, pa.string()),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+        include_columns=only,
+    )
+    parse = arrow_csv.ParseOptions(delimiter=source.delimiter, newlines_in_values=True)
+    # A block holds at least one row, and a row of a wide table may be long.
+    reading = arrow_csv.ReadOptions(block_size=max(1 << 20, source.longest_line + 1))
+    try:
+        return arrow_csv.read_csv(io.BytesIO(data), reading, parse, convert)
+    except pa.ArrowException as error:
+        source.check_rows()
+        reason = " ".join(str(error).split())
+        raise FileFormatError(f"{source.name} is damaged: {reason}") from error
 
 
-def _floats(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
-    """Return text as numbers; not every version of Arrow knows those with a plus in front."""
+def _typed(
+    source: CsvText,
+    data: bytes,
+    header: list[str],
+    identity: str | None,
+    asked: dict[str, Kind | None],
+    *,
+    text: Sequence[str] = (),
+) -> "pa.Table":
+    """Return the columns with the types that their cells have, some as text."""
     import pyarrow as pa
 
-    numbers = [None if cell is None else float(cell) for cell in cells.to_pylist()]
-    return pa.chunked_array([pa.array(numbers, pa.float64())])
+    as_text = [*text, *(column for column, kind in asked.items() if kind == "categorical")]
+    as_text += [] if identity is None else [identity]
+    table = csv_table(source, data, text=as_text, only=header)
+    if identity is not None:
+        table = _replaced(table, identity, integers_from_text(table[identity]))
+    points = any(pa.types.is_floating(field.type) for field in table.schema)
+    for column, kind in asked.items():
+        cells = settle_column(table[column], column, kind, source, points=points)
+        table = _replaced(table, column, cells)
+    return table
+
+
+def _without_index(source: CsvText, data: bytes, used: set[str | None], *, told: bool) -> list[str]:
+    """Return the names of the columns without the index of a pandas table, and say so."""
+    first, *others = source.header
+    if not others or first not in INDEX_NAMES or first in used:
+        return source.header
+    if told:  # the columns to read are named, and it is not among them
+        return others
+    counts = csv_table(source, data, only=[first]).column(0).to_pylist()
+    if counts in (list(range(len(counts))), list(range(1, len(counts) + 1))):
+        warnings.warn(
+            f"{source.name}: The first column ({first!r}) counts the rows, as an index of pandas "
+            "does. It is left out.",
+            UserWarning,
+            stacklevel=5,
+        )
+        return others
+    if first:
+        return source.header
+    raise SchemaError(
+        f"{source.name} has a first column without a name, which does not count the rows. Name it, "
+        "or name the columns to read with columns=."
+    )
+
+
+def _integers_together(table: "pa.Table", steps: Sequence[str], source: CsvText) -> "pa.Table":
+    """Return labels as integers if those of all steps are, which are one feature."""
+    import pyarrow as pa
+
+    joined = pa.chunked_array([chunk for column in steps for chunk in table[column].chunks])
+    joined = settle_column(joined, steps[0], "categorical", source)
+    for i, column in enumerate(steps):
+        cells = joined.slice(i * table.num_rows, table.num_rows)
+        table = _replaced(table, column, cells)
+    return table
+
+
+def _replaced(table: "pa.Table", column: str, cells: Any) -> "pa.Table":
+    return table.set_column(table.column_names.index(column), column, cells)

@@ -8,13 +8,13 @@ from typing import Any, BinaryIO
 
 from refold._streams import write_all
 from refold.errors import DataError, ParameterError
-from refold.sequences._access import read_bytes
 from refold.sequences._atomic import atomic_writer
 from refold.sequences._columns import Kinds
-from refold.sequences._csv import read_csv, write_csv
-from refold.sequences._formats import check_content, format_of
+from refold.sequences._content import compress_for, read_content
+from refold.sequences._csv import read_csv, read_tsv, write_csv, write_tsv
+from refold.sequences._formats import format_of
 from refold.sequences._inputs import as_sequences
-from refold.sequences._jsonl import read_jsonl
+from refold.sequences._jsonl import read_json, read_jsonl
 from refold.sequences._jsonl_write import write_jsonl
 from refold.sequences._npy import read_npy, read_npz, write_npy, write_npz
 from refold.sequences._parquet import read_parquet, write_parquet
@@ -25,10 +25,13 @@ from refold.sequences._ts_write import write_ts
 
 __all__ = ["read", "write"]
 
+TABLE = frozenset({"id", "time", "columns", "kinds", "sort", "layout"})
 READERS: dict[str, tuple[Callable[..., Sequences], frozenset[str]]] = {
-    "parquet": (read_parquet, frozenset({"id", "time", "columns", "kinds", "sort"})),
-    "csv": (read_csv, frozenset({"id", "time", "columns", "kinds", "sort"})),
-    "jsonl": (read_jsonl, frozenset({"id", "columns", "kinds", "unit"})),
+    "parquet": (read_parquet, TABLE),
+    "csv": (read_csv, TABLE),
+    "tsv": (read_tsv, TABLE),
+    "jsonl": (read_jsonl, TABLE | {"unit"}),
+    "json": (read_json, TABLE | {"unit"}),
     "npz": (read_npz, frozenset({"kinds"})),
     "npy": (read_npy, frozenset({"kinds"})),
     "txt": (read_text, frozenset({"unit"})),
@@ -37,6 +40,7 @@ READERS: dict[str, tuple[Callable[..., Sequences], frozenset[str]]] = {
 WRITERS: dict[str, tuple[Callable[..., bytes], tuple[str, ...]]] = {
     "parquet": (write_parquet, ("list", "long")),
     "csv": (write_csv, ("long",)),
+    "tsv": (write_tsv, ("long",)),
     "jsonl": (write_jsonl, ("list",)),
     "npz": (write_npz, ()),
     "npy": (write_npy, ()),
@@ -66,6 +70,7 @@ def read(
     kinds: Kinds = None,
     unit: str | None = None,
     sort: bool = False,
+    layout: str | None = None,
     format: str | None = None,  # noqa: A002
 ) -> Sequences:
     """Read sequences from a file.
@@ -90,6 +95,10 @@ def read(
     sort : bool, default=False
         Sort the steps of each sequence of a long table by time. Without it, times that do not
         ascend are an error.
+    layout : {"long", "wide"}, optional
+        ``"wide"`` reads a table with one row a sequence and one column a step. The steps are the
+        columns with a number at the end of their names, as ``t0``, ``t1``, or else all but the
+        id. Empty cells at the end of a row are no steps.
     format : str, optional
         ``"parquet"``, ``"csv"``, ``"jsonl"``, ``"npz"``, ``"npy"``, ``"txt"`` or ``"ts"``, where
         the suffix does not say. A stream needs it.
@@ -125,16 +134,18 @@ def read(
     chosen = format_of(path, format)
     reader, _ = READERS[chosen]
     given = {"id": id, "time": time, "columns": columns, "kinds": kinds, "unit": unit}
+    given["layout"] = layout
     options = {key: value for key, value in given.items() if value is not None}
     options |= {"sort": True} if sort else {}
     check_applies(options, chosen)
     if unit is not None and unit not in UNITS:
         raise ParameterError(f"unit must be 'characters' or 'words'. Got {unit!r}.")
+    if layout not in {None, "long", "wide"}:
+        raise ParameterError(f"layout must be 'long' or 'wide'. Got {layout!r}.")
     if isinstance(columns, str):
         options["columns"] = [columns]
     name = _name(path)
-    data = read_bytes(path, name)
-    check_content(data, chosen, name)
+    data = read_content(path, chosen, name)
     try:
         return reader(data, name, **options)
     except DataError as error:
@@ -186,6 +197,8 @@ def write(
     Sequences(n=4, lengths=4 to 9, 1 numeric)
     """
     chosen = format_of(path, format)
+    if chosen not in WRITERS:
+        raise ParameterError(f"A .{chosen} file is read and not written. Write .jsonl.")
     writer, layouts = WRITERS[chosen]
     options: dict[str, Any] = {}
     if layout is not None:
@@ -195,9 +208,9 @@ def write(
         if len(layouts) > 1 or chosen == "jsonl":
             options["layout"] = layout
     sequences = as_sequences(sequences)
-    if chosen in {"parquet", "csv", "jsonl"}:
+    if chosen in {"parquet", "csv", "tsv", "jsonl"}:
         _remark_on_unknown(sequences)
-    data = writer(sequences, **options)
+    data = compress_for(path, writer(sequences, **options))
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
             file.write(data)

@@ -5,18 +5,23 @@ from pathlib import Path
 
 from refold.errors import FileFormatError, ParameterError
 
-__all__ = ["FORMATS", "check_content", "format_of"]
+__all__ = ["COMPRESSIONS", "FORMATS", "TEXT_FORMATS", "check_content", "format_of"]
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "parquet": (".parquet", ".pq"),
     "csv": (".csv",),
+    "tsv": (".tsv",),
     "jsonl": (".jsonl", ".ndjson"),
+    "json": (".json",),
     "npz": (".npz",),
     "npy": (".npy",),
     "txt": (".txt",),
     "ts": (".ts",),
 }
+# Of text alone: a second suffix, as in .csv.gz, and the codec of Arrow.
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 BINARY = {"parquet": b"PAR1", "npz": b"PK\x03\x04", "npy": b"\x93NUMPY"}
+TEXT_FORMATS = tuple(name for name in FORMATS if name not in BINARY)
 
 # What a file seems to be by its first bytes. A zip archive is an npz file, or many another.
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -25,7 +30,7 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a zip archive or .npz file"),
     (b"\x1f\x8b", "a gzip file"),
     (b"\x28\xb5\x2f\xfd", "a zstd file"),
-    (b"BZh", "a bzip2 file"),
+    (b"BZh91AY&SY", "a bzip2 file"),
     (b"\xfd7zXZ", "an xz file"),
     (b"ARROW1", "an Arrow or Feather file"),
     (b"\x89HDF", "an HDF5 file"),
@@ -43,6 +48,8 @@ PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
 def format_of(source: object, given: str | None) -> str:
     """Return the format that is asked for by name, or by the suffix of the file.
 
+    A suffix of compression behind that of a text format is passed over.
+
     Raises
     ------
     ParameterError
@@ -51,18 +58,31 @@ def format_of(source: object, given: str | None) -> str:
         If the suffix is unknown.
     """
     if given is not None:
+        given = _without_compression(given)
         if given not in FORMATS:
             raise ParameterError(f"The format {given!r} is unknown. Known: {', '.join(FORMATS)}.")
         return given
     if not isinstance(source, str | os.PathLike):
         raise ParameterError(f"A stream needs format=, one of: {', '.join(FORMATS)}.")
     path = Path(source)
+    plain = Path(_without_compression(path.name))
     for name, suffixes in FORMATS.items():
-        if path.suffix.lower() in suffixes:
+        if plain.suffix.lower() in suffixes:
             return name
     known = ", ".join(suffix for suffixes in FORMATS.values() for suffix in suffixes)
     shown = f"the unknown suffix {path.suffix!r}" if path.suffix else "no suffix"
-    raise FileFormatError(f"{path} has {shown}. Known: {known}; or name the format.")
+    raise FileFormatError(
+        f"{path} has {shown}. Known: {known}, and text with {', '.join(COMPRESSIONS)} behind it; "
+        "or name the format."
+    )
+
+
+def _without_compression(name: str) -> str:
+    """Return ``data.csv`` for ``data.csv.gz``, and anything else as it is."""
+    stem, dot, suffix = name.rpartition(".")
+    kind = stem.rpartition(".")[2].lower()
+    text = any(f".{kind}" in FORMATS[one] for one in TEXT_FORMATS)
+    return stem if dot and f".{suffix}".lower() in COMPRESSIONS and text else name
 
 
 def check_content(data: bytes, expected: str, name: str) -> None:
@@ -81,7 +101,7 @@ def check_content(data: bytes, expected: str, name: str) -> None:
     binary = any(data.startswith(signature) for signature, _ in SIGNATURES)
     if binary or data.startswith(PICKLES) or b"\0" in data[:4096]:
         raise FileFormatError(f"{wanted}, which is text. It seems to be {seems(data)}.")
-    if expected == "csv" and data.lstrip()[:1] in {b"{", b"["}:
+    if expected in {"csv", "tsv"} and data.lstrip()[:1] in {b"{", b"["}:
         raise FileFormatError(f"{wanted}. It seems to be JSON.")
 
 

@@ -1,18 +1,21 @@
 """Labels beside sequences: a column of their file, one value a sequence."""
 
 import contextlib
-import io
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
-from refold.sequences._access import decode_utf8, read_bytes
-from refold.sequences._formats import check_content, format_of
+from refold.sequences._access import decode_utf8
+from refold.sequences._content import read_content
+from refold.sequences._csv import csv_table
+from refold.sequences._csv_text import CsvText
+from refold.sequences._formats import format_of
 from refold.sequences._integers import integers_from_text
-from refold.sequences._jsonl import parse_lines
+from refold.sequences._json_entries import parse_json, parse_lines
 from refold.sequences._sequences import Sequences
 from refold.sequences._ts import ts_cases
 
@@ -80,8 +83,7 @@ def read_labels(
             f"{name} has no column of labels, as .{chosen} files have no columns. Give labels in a "
             ".parquet, .csv or .jsonl file, with the ids of the sequences, or in a .ts file."
         )
-    data = read_bytes(path, name)
-    check_content(data, chosen, name)
+    data = read_content(path, chosen, name)
     ids, values = _READERS[chosen](data, name, label, id)
     known: dict[str, Any] = {}
     for one, value in zip(ids, values, strict=True):
@@ -119,21 +121,11 @@ def _parquet(data: bytes, name: str, label: str, identity: str | None) -> tuple[
     return _columns(table, name, label, identity)
 
 
-def _csv(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    decode_utf8(data, name)
-    convert = csv.ConvertOptions(
-        column_types={identity or "id": pa.string()},
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,
-    )
-    parse = csv.ParseOptions(newlines_in_values=True)
-    try:
-        table = csv.read_csv(io.BytesIO(data), convert_options=convert, parse_options=parse)
-    except pa.ArrowException as error:
-        raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
+def _csv(
+    data: bytes, name: str, label: str, identity: str | None, delimiter: str = ","
+) -> tuple[list, list]:
+    source = CsvText(decode_utf8(data, name), name, delimiter)
+    table = csv_table(source, data, text=[identity or "id"])
     _check(table.column_names, name, label, identity)
     return _columns(table, name, label, identity)
 
@@ -158,12 +150,14 @@ def _columns(table: "pa.Table", name: str, label: str, identity: str | None) -> 
     return ids.to_pylist(), values
 
 
-def _jsonl(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
+def _json(
+    data: bytes, name: str, label: str, identity: str | None, *, lines: bool
+) -> tuple[list, list]:
     ids, values = [], []
-    for number, value in parse_lines(decode_utf8(data, name), name):
+    for place, value in (parse_lines if lines else parse_json)(decode_utf8(data, name), name):
         if not isinstance(value, dict):
-            raise SchemaError(f"{name}, line {number} has no names, so no {label!r}.")
-        _check(list(value), f"{name}, line {number}", label, identity)
+            raise SchemaError(f"{name}, {place} has no names, so no {label!r}.")
+        _check(list(value), f"{name}, {place}", label, identity)
         ids.append(value.get(identity or "id", len(ids)))
         values.append(value[label])
     if any(isinstance(value, list | dict) for value in values):
@@ -198,4 +192,11 @@ def _check(names: list[str], where: str, label: str, identity: str | None) -> No
             raise SchemaError(f"{where} has no column {wanted!r}. It has {', '.join(names)}.")
 
 
-_READERS = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl, "ts": _ts}
+_READERS = {
+    "parquet": _parquet,
+    "csv": _csv,
+    "tsv": partial(_csv, delimiter="\t"),
+    "jsonl": partial(_json, lines=True),
+    "json": partial(_json, lines=False),
+    "ts": _ts,
+}

@@ -7,9 +7,9 @@ import numpy as np
 
 from refold.errors import DataError, SchemaError
 from refold.sequences._arrow_columns import as_raw
-from refold.sequences._checks import check_ids
+from refold.sequences._checks import check_ids, check_values
 from refold.sequences._columns import Kinds, encode_columns
-from refold.sequences._parts import Parts, Places, offsets_from_lengths, sequence_name
+from refold.sequences._parts import Parts, Places, Rows, offsets_from_lengths, sequence_name
 from refold.sequences._schema import Layout, Schema, default_names
 
 
@@ -20,8 +20,9 @@ def parts_from_list(
     names: Sequence[str] | None = None,
     ids: Any = None,
     layout: Layout | None = None,
+    rows: Rows | None = None,
 ) -> Parts:
-    """Convert a list; `Sequences.from_list` says how."""
+    """Convert a list; `Sequences.from_list` says how. ``rows`` names the place of each entry."""
     if isinstance(sequences, str | bytes | Mapping):
         raise DataError(
             f"Expected a list of sequences. Got one {type(sequences).__name__}; put it into a list."
@@ -36,20 +37,26 @@ def parts_from_list(
     _check_same_form(items, arrays, named)
     offsets = offsets_from_lengths([len(array) for array in arrays])
     places = Places(offsets, ids)
+    if rows is not None:
+        places = places._replace(note=lambda sequence, _: rows(sequence))
     flat = any(array.ndim == 2 for array in arrays)
     raw = _concatenate(arrays)
     if flat:
         found = _frame_names(items)
         names = _check_names(names or found or default_names(raw.shape[1]), raw.shape[1])
         values, columns = encode_columns(list(raw.T), names, kinds, places)
-        return Parts(values, offsets, ids, Schema(columns, layout or "array"))
+        schema = Schema(columns, layout or "array")
+        check_values(values, schema, places)
+        return Parts(values, offsets, ids, schema)
     name = _name_of_single(raw, kinds) if names is None else _check_names(names, 1)[0]
     values, columns = encode_columns([raw], [name], kinds, places)
     if layout is None:
         layout = "series" if columns[0].kind != "categorical" else "tokens"
         if layout == "tokens" and all(isinstance(item, str) for item in items):
             layout = "characters"
-    return Parts(values, offsets, ids, Schema(columns, layout))
+    schema = Schema(columns, layout)
+    check_values(values, schema, places)
+    return Parts(values, offsets, ids, schema)
 
 
 def _as_array(item: Any, name: str) -> np.ndarray:

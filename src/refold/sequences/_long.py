@@ -67,7 +67,9 @@ def from_long_table(
         return _all_empty(table, id, columns, kinds)
     kept = np.flatnonzero(~marks)
     real = table.filter(~marks) if marks.any() else table
-    real_rows = rows._replace(number=lambda row: rows.number(kept.item(row)))
+    real_rows = rows
+    if rows is not PLAIN_ROWS or marks.any():
+        real_rows = rows._replace(number=lambda row: rows.number(kept.item(row)))
     parts = parts_from_table(real, id, time, list(columns), kinds, real_rows, sort=sort)
     return _with_empty(parts, table[id], marks) if marks.any() else Sequences(*parts)
 

@@ -5,12 +5,14 @@ import json
 from collections.abc import Mapping, Sequence
 
 from refold.errors import FileFormatError
-from refold.sequences._arrow_columns import METADATA_KEY
+from refold.sequences._arrow_columns import METADATA_KEY, pandas_index
 from refold.sequences._columns import Kinds
 from refold.sequences._file_tables import from_file_table
 from refold.sequences._long import to_long_table
+from refold.sequences._parts import PLAIN_ROWS
 from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
+from refold.sequences._wide import find_wide, from_wide_table
 
 __all__ = ["read_parquet", "write_parquet"]
 
@@ -34,6 +36,7 @@ def read_parquet(
     columns: Sequence[str] | None = None,
     kinds: Kinds = None,
     sort: bool = False,
+    layout: str | None = None,
 ) -> Sequences:
     """Read a Parquet file of this package, or any other in one of the two layouts.
 
@@ -53,7 +56,14 @@ def read_parquet(
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
     check_metadata(table.schema.metadata or {}, name)
-    return from_file_table(table, name, id=id, time=time, columns=columns, kinds=kinds, sort=sort)
+    if layout == "wide":
+        index = pandas_index(table.schema.metadata or {})
+        names = [column for column in table.column_names if column not in index]
+        identity, steps = find_wide(names, name, id=id, time=time, columns=columns)
+        return from_wide_table(table, name, identity, steps, kinds, PLAIN_ROWS)
+    return from_file_table(
+        table, name, id=id, time=time, columns=columns, kinds=kinds, sort=sort, layout=layout
+    )
 
 
 def check_metadata(metadata: Mapping[bytes, bytes], name: str) -> None:

@@ -25,13 +25,16 @@ class Places(NamedTuple):
 
     offsets: np.ndarray
     ids: np.ndarray | None = None
+    # Names the row of a file by the position of the sequence and by that of the step.
+    note: Callable[[int, int], str] | None = None
 
     def __call__(self, row: int, column: str | None = None) -> str:
         """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a flat row."""
         index = int(np.searchsorted(self.offsets, row, side="right")) - 1
         step = int(row - self.offsets[index])
         place = f"{self.sequence(index)}, step {step}"
-        return place if column is None else f"{place}, column {column!r}"
+        place += "" if column is None else f", column {column!r}"
+        return place if self.note is None else f"{place} ({self.note(index, row)})"
 
     def sequence(self, index: int) -> str:
         """Return ``sequence 3``, with its id where it has one of its own."""
@@ -42,11 +45,17 @@ class Rows(NamedTuple):
     """Names rows of a table for messages: from 0, or as its file counts them."""
 
     noun: str = "row"
-    number: Callable[[int], int | None] = int
+    number: Callable[[int], object] = int
 
     def __call__(self, row: int) -> str:
         """Return ``row 3``."""
-        return f"{self.noun} {self.number(row)}"
+        return f"{self.noun} {self.number(row)}".strip()
+
+    def both(self, first: int, second: int) -> str:
+        """Return ``rows 3 and 4``."""
+        if not self.noun:
+            return f"{self(first)} and {self(second)}"
+        return f"{self.noun}s {self.number(first)} and {self.number(second)}"
 
 
 PLAIN_ROWS = Rows()

@@ -58,11 +58,15 @@ def read_or_scan(
         return read(path, **options)
     if place.is_file() and place.stat().st_size <= memory_bytes // 16:
         return read(path, **options)  # the ways of small files, to the word of their messages
-    if options.get("sort") and not place.is_dir():
-        return read(path, **options)  # blocks of a file cannot be sorted
+    if (options.get("sort") or options.get("layout") == "wide") and not place.is_dir():
+        return read(path, **options)  # blocks of a file cannot be sorted, and are of long tables
     options.pop("format", None)
     if options.pop("unit", None) is not None:
         check_applies(["unit"], "parquet")
+    if options.pop("layout", None) == "wide":
+        raise ParameterError(
+            f"{place} is a folder, and layout='wide' is of one file. Read the files one by one."
+        )
     if options.pop("sort", False):
         raise ParameterError(
             f"{place} is a folder, whose files are not sorted by sort=True. Sort the data by id "

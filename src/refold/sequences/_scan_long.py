@@ -13,7 +13,7 @@ from refold.sequences._parts import Rows, offsets_from_lengths, plain
 from refold.sequences._scan_files import ScannedFiles, naming
 from refold.sequences._scan_index import RowIndex, check_has_ids, ids_as_arrow, ids_as_numpy
 from refold.sequences._scan_reader import RowReader
-from refold.sequences._tables import sortable
+from refold.sequences._times import sortable
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,6 +1,5 @@
 """Long tables, one row a step: grouped by id, in the order of time, and written back."""
 
-import contextlib
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,15 +13,15 @@ from refold.sequences._arrow_columns import (
     as_raw,
     encoded_to_arrow,
     ids_to_arrow,
-    is_text,
     metadata_of,
     open_table,
     without_dictionary,
 )
-from refold.sequences._checks import check_ids
+from refold.sequences._checks import check_ids, check_values
 from refold.sequences._columns import Kinds, encode_columns, is_missing, resolve_kinds
 from refold.sequences._parts import PLAIN_ROWS, Parts, Places, Rows
 from refold.sequences._schema import Column, Schema
+from refold.sequences._times import order_by_time
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +52,7 @@ def parts_from_table(
         order = np.arange(len(codes))
     else:
         times = opened.get(str(time), "time=")
-        order = _order_by_time(codes, ids, times, str(time), rows, sort=sort)
+        order = order_by_time(codes, ids, times, str(time), rows, sort=sort)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))])
     names = _feature_names(opened, {str(id), *([] if time is None else [str(time)])}, columns)
     raws, hints = [], []
@@ -61,7 +60,11 @@ def parts_from_table(
         raw, hint = as_raw(opened.get(name, "columns="), name)
         raws.append(raw[order])
         hints.append(hint)
-    parts = encode_parts(opened, names, raws, hints, kinds, Places(offsets, ids))
+    places = Places(offsets, ids)
+    if rows is not PLAIN_ROWS:
+        places = places._replace(note=lambda _, row: rows(order.item(row)))
+    parts = encode_parts(opened, names, raws, hints, kinds, places)
+    check_values(parts.values, parts.schema, places)
     told = [*opened.known(names)[0]]
     told += [
         name
@@ -198,100 +201,6 @@ def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:
             f"after those of {ids[codes[row - 1]].item()!r}. Sort the table, or name the column "
             "that orders the steps with time=."
         )
-
-
-def _order_by_time(
-    codes: np.ndarray, ids: np.ndarray, column: Any, name: str, rows: Rows, *, sort: bool
-) -> np.ndarray:
-    """Return the rows by id, then by time; without ``sort`` they must be in that order."""
-    times = sortable(column, name, rows)
-    by_time = np.lexsort((times, codes))
-    if same := _neighbours(by_time, codes, times, np.equal):
-        first, second = same
-        raise DataError(
-            f"Id {ids[codes[first]].item()!r} has the time {str(column[first])!r} twice, in "
-            f"{rows.noun}s {rows.number(first)} and {rows.number(second)}. Each step needs its own "
-            f"time in column {name!r}."
-        )
-    if sort:
-        return by_time
-    order = np.argsort(codes, kind="stable")
-    if unsorted := _neighbours(order, codes, times, np.greater):
-        before, row = unsorted
-        how = ", as numbers or dates and not as text" if is_text(column.type) else ""
-        raise DataError(
-            f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in {rows(row)}, "
-            f"after {str(column[before])!r} in {rows(before)}. Sort the table with "
-            f"sort=True, or by column {name!r}{how}."
-        )
-    return order
-
-
-def _neighbours(
-    order: np.ndarray, codes: np.ndarray, times: np.ndarray, compare: np.ufunc
-) -> list[int]:
-    """Return the first two rows of one id, next to each other in order, whose times compare so."""
-    before, after = order[:-1], order[1:]
-    found = (codes[before] == codes[after]) & compare(times[before], times[after])
-    at = int(np.argmax(found)) if found.any() else len(order)
-    return order[at : at + 2].tolist()
-
-
-def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
-    """Return times as numbers."""
-    import pyarrow as pa
-
-    wrong = f"Column {name!r} cannot order the steps"
-    if isinstance(column, list):
-        raise DataError(f"{wrong}: it mixes types. Expected numbers or dates.")
-    if column.null_count:
-        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-        raise DataError(f"{wrong}: {rows(row)} has no time. Fill or drop it.")
-    if is_text(column.type):
-        column = _parse_text(column, wrong, rows)
-    if pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
-        column = column.cast(pa.int32())
-    elif pa.types.is_temporal(column.type):
-        column = column.cast(pa.int64())
-    elif pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise DataError(f"{wrong}: it holds {column.type} values. Expected numbers or dates.")
-    times = column.to_numpy()
-    missing = np.flatnonzero(times != times)
-    if len(missing):
-        raise DataError(f"{wrong}: {rows(missing[0])} has no time. Fill or drop it.")
-    return times
-
-
-def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
-    import pyarrow as pa
-
-    if pa.types.is_string_view(column.type):  # Arrow reads dates in other text only
-        column = column.cast(pa.large_string())
-    types = pa.float64(), pa.timestamp("ns")
-    for type_ in types:
-        try:
-            return column.cast(type_)
-        except pa.ArrowInvalid:
-            continue
-    # The first that is not as those before it are.
-    row = max(_num_parsed(column, type_) for type_ in types)
-    raise DataError(
-        f"{wrong}: it holds text such as {column[row].as_py()!r}, in {rows(row)}. Expected all "
-        "numbers or all dates."
-    )
-
-
-def _num_parsed(column: Any, type_: Any) -> int:
-    """Return how many texts, from the first on, can be read as a type that not all are of."""
-    import pyarrow as pa
-
-    row = 0
-    with contextlib.suppress(pa.ArrowInvalid):
-        for row, text in enumerate(column):  # noqa: B007
-            text.cast(type_)
-    return row
 
 
 def _is_number(label: Any) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from refold.errors import DataError, FileFormatError
 from refold.sequences._access import decode_utf8
+from refold.sequences._checks import check_values
 from refold.sequences._columns import Kinds, encode_columns
 from refold.sequences._parts import Places, offsets_from_lengths
 from refold.sequences._schema import Schema, default_names
@@ -51,7 +52,7 @@ def read_ts(data: bytes, name: str, *, kinds: Kinds = None) -> Sequences:
     """
     header, cases = ts_cases(data, name)
     columns: list[list[np.ndarray]] = []
-    lengths = []
+    lengths, lines = [], []
     length, first = header.length, 0
     for case in cases:
         place = f"{name}, line {case.line}"
@@ -68,13 +69,16 @@ def read_ts(data: bytes, name: str, *, kinds: Kinds = None) -> Sequences:
         for column, values in zip(columns, parts, strict=True):
             column.append(values)
         lengths.append(len(parts[0]))
+        lines.append(case.line)
     if not lengths:
         raise FileFormatError(f"{name} has no cases after @data.")
     raws = [np.concatenate(column) for column in columns]
     offsets = offsets_from_lengths(lengths)
-    values, found = encode_columns(raws, default_names(len(raws)), kinds, Places(offsets))
-    layout = "series" if len(raws) == 1 else "array"
-    return Sequences(values, offsets, schema=Schema(found, layout))
+    places = Places(offsets, note=lambda sequence, _: f"line {lines[sequence]}")
+    values, found = encode_columns(raws, default_names(len(raws)), kinds, places)
+    schema = Schema(found, "series" if len(raws) == 1 else "array")
+    check_values(values, schema, places)
+    return Sequences(values, offsets, schema=schema)
 
 
 def ts_cases(data: bytes, name: str) -> tuple[Header, Iterator[Case]]:

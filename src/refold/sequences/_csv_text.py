@@ -1,0 +1,117 @@
+"""The text of a CSV file: what separates its cells, its header, and the line of each row."""
+
+import contextlib
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice, pairwise
+from typing import Any
+
+from refold.errors import FileFormatError
+
+__all__ = ["CsvText"]
+
+DELIMITERS = (",", ";", "\t", "|")
+# Rows that are looked at to find the delimiter.
+NUM_SAMPLED = 20
+
+
+class CsvText:
+    """The text of a CSV file.
+
+    Parameters
+    ----------
+    text : str
+        All of it.
+    name : str
+        The file, for messages.
+    expected : str
+        What separates its cells unless the text says otherwise.
+
+    Raises
+    ------
+    FileFormatError
+        If the header is missing, cannot be read, or has a name twice.
+    """
+
+    def __init__(self, text: str, name: str, expected: str) -> None:
+        self.text, self.name = text, name
+        self.delimiter = _find_delimiter(text, expected)
+        self.header = self._header()
+
+    @property
+    def longest_line(self) -> int:
+        """Number of bytes that hold any line; a row in quotes may have several."""
+        return 4 * max(map(len, self.text.split("\n")))
+
+    def line(self, row: int) -> int | None:
+        """Return the line number of a row below the header."""
+        return next(islice((line for _, line in self.rows()), row, None), None)
+
+    def rows(self) -> Iterator[tuple[list[str], int]]:
+        """Yield the fields and the line number of each row below the header."""
+        reader = _reader(self.text, self.delimiter)
+        rows = ((fields, reader.line_num) for fields in reader if fields)
+        next(rows, None)
+        # What the csv module cannot read, such as a giant field, has no line number then.
+        with contextlib.suppress(csv.Error):
+            yield from rows
+
+    def check_rows(self) -> None:
+        """Raise ``FileFormatError`` where a row has more or fewer fields than the header."""
+        for fields, line in self.rows():
+            if len(fields) != len(self.header):
+                raise FileFormatError(
+                    f"{self.name}, line {line} has {len(fields)} fields, but the header has "
+                    f"{len(self.header)}. If it is the last line, the file may be cut short."
+                )
+
+    def _header(self) -> list[str]:
+        try:
+            header = next(filter(None, _reader(self.text, self.delimiter)), [])
+        except csv.Error as error:
+            raise FileFormatError(f"{self.name}, line 1 is no CSV: {error}.") from error
+        if not header:
+            raise FileFormatError(f"{self.name} is empty: it holds blank lines only.")
+        if _is_data(header):
+            raise FileFormatError(
+                f"{self.name} has no header: its first line holds numbers, such as {header[0]!r}. "
+                "Write the names of the columns there."
+            )
+        column, count = Counter(header).most_common(1)[0]
+        if count > 1:
+            raise FileFormatError(f"{self.name} has the column {column!r} twice in its header.")
+        return header
+
+
+def _find_delimiter(text: str, expected: str) -> str:
+    """Return what cuts the header into several names, and the rows below into as many cells."""
+    widths = {one: _widths(text, one) for one in sorted(DELIMITERS, key=expected.__ne__)}
+    several = [one for one, found in widths.items() if found and found[0] > 1]
+    regular = [one for one in several if len(set(widths[one])) == 1]
+    if regular:
+        return max(regular, key=lambda one: widths[one][0])
+    return expected if expected in several or not several else several[0]
+
+
+def _widths(text: str, delimiter: str) -> list[int]:
+    """Return the numbers of fields of the first rows."""
+    with contextlib.suppress(csv.Error):
+        rows = filter(None, _reader(text, delimiter))
+        return [len(row) for row in islice(rows, NUM_SAMPLED)]
+    return []
+
+
+def _reader(text: str, delimiter: str) -> Any:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+
+
+def _is_data(header: list[str]) -> bool:
+    """Say whether all names are numbers, some with decimals, that do not count as times would."""
+    try:
+        numbers = [float(cell.replace(",", ".")) for cell in header]
+    except ValueError:
+        return False
+    fractions = any("." in cell or "," in cell for cell in header)
+    return fractions and any(not before < after for before, after in pairwise(numbers))

@@ -1,0 +1,95 @@
+"""Tables with one row a sequence and one column a step."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from refold.errors import ParameterError, RefoldError, SchemaError
+from refold.sequences import read, read_or_scan, step_columns
+from sequences.equal import assert_equal
+
+WIDE = "id,t0,t1,t2,t3\na,1,2,3,4\nb,5,,6,\nc,,,,\n"
+
+
+def read_text(text, **options):
+    options.setdefault("layout", "wide")
+    return read(io.BytesIO(text.encode()), format="csv", **options)
+
+
+def test_empty_cells_at_the_end_are_no_steps():
+    found = read_text(WIDE)
+    assert found.ids.tolist() == ["a", "b", "c"]
+    assert found.lengths.tolist() == [4, 3, 0]
+    np.testing.assert_array_equal(found.to_list()[1], [5, np.nan, 6])
+    assert found.schema.layout == "series"
+
+
+def test_a_table_of_arrow_and_records_are_read_alike(tmp_path):
+    table = pa.table({"id": ["a", "b"], "t0": [1.0, 3.0], "t1": [2.0, None]})
+    pq.write_table(table, tmp_path / "wide.parquet")
+    found = read(tmp_path / "wide.parquet", layout="wide")
+    assert [one.tolist() for one in found.to_list()] == [[1, 2], [3]]
+    assert_equal(read_or_scan(tmp_path / "wide.parquet", memory_bytes=1, layout="wide"), found)
+    records = b'[{"id": "a", "t0": 1.0, "t1": 2.0}, {"id": "b", "t0": 3.0, "t1": null}]'
+    assert_equal(read(io.BytesIO(records), format="json", layout="wide"), found)
+    with pytest.raises(ParameterError, match="is a folder, and layout='wide' is of one file"):
+        read_or_scan(tmp_path, layout="wide")
+
+
+def test_without_numbers_all_columns_but_the_id_are_steps():
+    found = read_text("who,mon,tue\n7,1,2\n8,3,\n", id="who")
+    assert (found.ids.tolist(), found.lengths.tolist()) == ([7, 8], [2, 1])
+    found = read_text("id,2020-01-30,2020-01-31,2020-02-01,2020-02-02\n1,1,2,3,4\n")
+    assert found.lengths.tolist() == [4]
+
+
+def test_labels_are_one_feature():
+    found = read_text("id,t0,t1\n1,view,buy\n2,buy,\n")
+    assert found.to_list() == [["view", "buy"], ["buy"]]
+    assert read_text("id,t0,t1\n1,2,3\n2,4,\n", kinds="categorical").to_list() == [[2, 3], [4]]
+    mixed = read_text("id,t0,t1\n1,2,b\n2,4,\n", kinds={"page": "categorical"})
+    assert (mixed.to_list(), mixed.schema.names) == ([["2", "b"], ["4"]], ("page",))
+
+
+def test_other_columns_are_left_out_with_a_warning():
+    with pytest.warns(UserWarning, match=r"the 2 columns 't0' to 't1'\. 'label' is left out"):
+        found = read_text("label,t0,t1\nwalk,1,2\nrun,3,4\n")
+    assert [one.tolist() for one in found.to_list()] == [[1, 2], [3, 4]]
+    assert read_text("label,t0,t1\n9,1,2\n", columns=["t1", "t0"]).to_list()[0].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("id,t1,t10,t2\n1,2,3,4\n", {}, "column 't2' after 't10', so the steps are not in their"),
+        ("id,x0,x1,y0,y1\n1,2,3,4,5\n", {}, "more than one way, such as 'x0' and 'y0'"),
+        ("id,mon,tue\n1,2,wet\n", {}, "Column 'tue' holds text, 'wet' in line 2, beside columns"),
+        ("id,t0,t1\n1,2,3\n1,2,inf\n", {}, r"sequence 1, step 1, column 'x0' \(line 3\)"),
+        ("id,t0,t1\n1,2,3\n,2,4\n", {}, "Line 3 has no id in column 'id'"),
+        ("id,t0,t1\n", {}, "has columns .id, t0, t1., but no rows"),
+        ("id\n1\n", {}, "has no column beside id to make steps of"),
+        ("id,t0,t1\n1,2,3\n", {"time": "t0"}, "a wide table, which has no times. Leave time="),
+        ("id,t0,t1\n1,2,3\n", {"columns": ["t7"]}, "has no column 't7'. It has id, t0, t1"),
+        ("id,t0,t1\n1,2,3\n", {"kinds": ["numeric"] * 2}, "kinds has 2 entries, and a wide table"),
+        ("id,t0\n1,2\n", {"layout": "tall"}, "layout must be 'long' or 'wide'. Got 'tall'"),
+    ],
+)
+def test_what_is_wrong_is_said(text, options, message):
+    with pytest.raises(RefoldError, match=message):
+        read_text(text, **options)
+
+
+def test_a_table_that_looks_wide_names_the_option():
+    with pytest.raises(SchemaError, match=r"no column 'id' .* whole sequence, pass layout='wide'"):
+        read_text("label" + WIDE[2:], layout=None)
+    with pytest.warns(UserWarning, match="every sequence has one step.* pass layout='wide'"):
+        read_text(WIDE, layout=None)
+    assert read_text(WIDE, layout="long").lengths.tolist() == [1, 1, 1]
+
+
+def test_steps_are_in_the_order_of_their_numbers():
+    assert step_columns(["who", "0.0", "0.5", "1"]) == ["0.0", "0.5", "1"]
+    assert step_columns(["mon", "tue"]) == ["mon", "tue"]
