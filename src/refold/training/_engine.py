@@ -19,6 +19,7 @@ from refold.training._joint import joint_model, numeric_outputs
 from refold.training._schedule import Schedule
 from refold.training._state import Norms, State, Totals
 from refold.training._variational import bound, divergence, warmup, weight
+from refold.training._weights import Weights
 
 # Steps of a batch from which YNNPACK makes up for its calls: 1000 are far too few, 6000 enough.
 _LARGE = 4096
@@ -47,6 +48,9 @@ class Engine:
     seed : int
         Of corruption and of a variational network's draws. They depend on it and on the step, and
         in an evaluation on the batch alone, so that evaluations can be compared.
+    apart : tuple of str, optional
+        Joins the weights to vectors, which compile faster; see `Weights`. For an optimizer that
+        updates each number alone.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Engine:
         corruption: Corruption = Corruption(),  # noqa: B008
         kept: float = 1.0,
         seed: int = 0,
+        apart: tuple[str, ...] | None = None,
     ) -> None:
         self.joint: Any = joint_model(
             network, with_length=length_weight > 0, corrupted=bool(corruption)
@@ -67,7 +72,8 @@ class Engine:
         self._numeric = numeric_outputs(network)
         self.autoencoder = network.models.autoencoder
         self.optimizer: Any = optimizer
-        self.optimizer.build(self.joint.trainable_variables)
+        self._weights = Weights(self.joint.trainable_variables, apart)
+        self.optimizer.build(self._weights.variables)
         self.length_weight, self._kept = length_weight, kept
         self._variational = network.models.posterior is not None
         self._factor = 2.0 if set(network.specification.kinds) == {"numeric"} else 1.0
@@ -195,7 +201,9 @@ class Engine:
             return state, numbers.at[i].set(jnp.stack(row))
 
         numbers = jnp.zeros((len(rows), len(Totals._fields) + 2), jnp.float32)
-        return jax.lax.fori_loop(0, num_epochs, epoch, (state, numbers))
+        state = state._replace(trainable=self._weights.join(state.trainable))
+        state, numbers = jax.lax.fori_loop(0, num_epochs, epoch, (state, numbers))
+        return state._replace(trainable=self._weights.split(state.trainable)), numbers
 
     def _rate_of(self, optimizer: list[Any]) -> Any:
         rate = self.optimizer._learning_rate
@@ -212,8 +220,9 @@ class Engine:
         )
         gradient = jax.value_and_grad(objective, has_aux=True)
         (_, (non_trainable, totals)), gradients = gradient(
-            state.trainable, state.non_trainable, inputs, batch
+            self._weights.split(state.trainable), state.non_trainable, inputs, batch
         )
+        gradients = self._weights.join(gradients)
         if self._rate is not None:
             optimizer[self._rate] = schedule.rate(optimizer[self._iterations])
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, state.trainable)

@@ -23,6 +23,9 @@ from refold.training._snapshot import Snapshot, Standing
 
 __all__ = ["Outcome", "train"]
 
+# Names of weights that are not decayed by the default optimizer.
+_UNDECAYED = ("bias", "change")
+
 
 class Outcome(NamedTuple):
     """What a training has led to; the network holds the weights.
@@ -174,6 +177,7 @@ def train(
 
 def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engine:
     optimizer: Any = settings.optimizer
+    apart = _UNDECAYED if optimizer is None else None
     scheduled = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
         optimizer = keras.optimizers.AdamW(
@@ -181,7 +185,7 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
             weight_decay=settings.weight_decay,
             global_clipnorm=settings.clip_norm,
         )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "change"])
+        optimizer.exclude_from_weight_decay(var_names=list(_UNDECAYED))
     elif isinstance(optimizer, str):
         optimizer = keras.optimizers.get(optimizer)
         optimizer.learning_rate = settings.learning_rate
@@ -205,6 +209,7 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
         corruption=settings.corruption,
         kept=kept_share(batches.lengths, steps) if steps else 1.0,
         seed=settings.seed,
+        apart=apart,
     )
 
 

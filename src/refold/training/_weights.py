@@ -1,0 +1,79 @@
+"""The trainable weights as the optimizer sees them: a few long vectors, or one by one."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+__all__ = ["Weights"]
+
+
+class Weights:
+    """Trainable weights, joined to long vectors for an optimizer that updates each number alone.
+
+    XLA compiles several operations for each variable that an optimizer updates. With two vectors
+    in place of some thirty variables, a training step compiles in half of the time.
+
+    Parameters
+    ----------
+    variables : sequence of keras.Variable
+        The trainable variables of a model.
+    apart : sequence of str, optional
+        Weights whose names contain one of these make a vector of their own, so that an optimizer
+        can exclude them from weight decay by that name. None leaves all variables as they are.
+
+    Attributes
+    ----------
+    variables : list of keras.Variable
+        What the optimizer is built on. If joined, they only tell it shapes and names.
+
+    Examples
+    --------
+    >>> kernel = keras.Variable(np.ones((2, 3)), name="kernel")
+    >>> variables = [kernel, keras.Variable([4.0], name="bias")]
+    >>> weights = Weights(variables, apart=["bias"])
+    >>> joined = weights.join([variable.value for variable in variables])
+    >>> [array.shape for array in joined], [array.shape for array in weights.split(joined)]
+    ([(6,), (1,)], [(2, 3), (1,)])
+    """
+
+    def __init__(self, variables: Sequence[Any], apart: Sequence[str] | None = None) -> None:
+        self.variables = list(variables)
+        self._groups: list[list[int]] = []
+        self._shapes = [tuple(variable.shape) for variable in variables]
+        if apart is None or len({variable.dtype for variable in variables}) != 1:
+            return
+        named = [any(part in variable.name for part in apart) for variable in variables]
+        groups = {
+            "weights": [i for i, is_apart in enumerate(named) if not is_apart],
+            "_".join(apart): [i for i, is_apart in enumerate(named) if is_apart],
+        }
+        groups = {name: members for name, members in groups.items() if members}
+        self._groups = list(groups.values())
+        self.variables = [
+            keras.Variable(np.zeros(sum(self._sizes(members))), name=name, dtype=variables[0].dtype)
+            for name, members in groups.items()
+        ]
+
+    def join(self, arrays: Sequence[Any]) -> list[Any]:
+        """Join one array for each weight to what the optimizer updates."""
+        if not self._groups:
+            return list(arrays)
+        return [jnp.concatenate([arrays[i].reshape(-1) for i in group]) for group in self._groups]
+
+    def split(self, joined: Sequence[Any]) -> list[Any]:
+        """Undo ``join``."""
+        if not self._groups:
+            return list(joined)
+        arrays: list[Any] = [None] * len(self._shapes)
+        for group, vector in zip(self._groups, joined, strict=True):
+            ends = list(itertools.accumulate(self._sizes(group)))
+            for i, start, end in zip(group, [0, *ends], ends, strict=False):
+                arrays[i] = vector[start:end].reshape(self._shapes[i])
+        return arrays
+
+    def _sizes(self, members: Sequence[int]) -> list[int]:
+        return [int(np.prod(self._shapes[i])) for i in members]
