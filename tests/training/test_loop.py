@@ -175,13 +175,20 @@ def test_the_refit_is_a_training_on_everything_for_the_chosen_steps():
     assert same(weights(net), weights(net_steps))
 
 
-def by_hand(case, steps, num_scheduled):
+def test_joined_weights_are_updated_as_single_ones():
+    case = CASES["mixed"]
+    joined, single = (by_hand(case, 8, 30, apart=apart) for apart in (("bias", "change"), None))
+    for a, b in zip(weights(joined), weights(single), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def by_hand(case, steps, num_scheduled, *, apart=("bias", "change")):
     """Train on everything for some steps of a longer schedule."""
     data, net = sequences(case), network(case)
     given = settings()
     optimizer = keras.optimizers.AdamW(0.01, weight_decay=1e-4, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias", "change"])
-    engine = Engine(net, optimizer, length_weight=0.05)
+    engine = Engine(net, optimizer, length_weight=0.05, apart=apart)
     state, everything = engine.read_state(), part(data)
     page = everything.pages.load(1, 0)
     norms = Norms(everything.num_observed / 24 * given.batch_size, float(given.batch_size))
