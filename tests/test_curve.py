@@ -32,14 +32,16 @@ def test_errors_are_those_of_fits_and_of_pca():
         nmse(held_out, one.reconstruct(held_out), baseline.scaler_), rel=1e-5
     )
     assert curve.errors[1] < curve.errors[0]
+    assert curve.accuracy == curve.pca_accuracy == ()
     assert not hasattr(SHORT, "_fitted")
 
 
 def test_symbols_are_counted_by_steps():
     words = refold.Sequences.from_list(["abba", "baab", "aaaa", "bbbb"] * 8)
     curve = error_curve(words, [1], estimator=SHORT)
-    assert curve.measure == "steps lost"
-    assert 0 <= curve.errors[0] <= 1
+    assert curve.measure == "1 - accuracy"
+    assert curve.errors[0] == pytest.approx(1 - curve.accuracy[0])
+    assert curve.pca[0] == pytest.approx(1 - curve.pca_accuracy[0])
 
 
 def interrupted_after(monkeypatch, number):

@@ -12,12 +12,12 @@ from refold._held_out import HeldOut, Standing, describe, holding
 from refold._say import describe_epochs
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
-from refold.evaluation import PCABaseline, nmse
-from refold.sequences import scan, write
+from refold.evaluation import Fidelity, PCABaseline, accuracy, nmse
+from refold.sequences import Column, Schema, scan, write
 from refold.training import validation_split
 
 SHORT = {"latent_dim": 2, "units": 6, "max_epochs": 3, "random_state": 0, "learning_rate": 0.02}
-LINE = r"Held out \((\d+) sequences\): error (\S+) \(NMSE\), PCA of (\d+) numbers (\S+)\."
+LINE = r"Held out \((\d+) sequences\): NMSE (\S+), PCA with (\d+) dimensions (\S+)\."
 
 
 def curves(n=50, steps=9, seed=0):
@@ -57,10 +57,10 @@ def test_the_error_is_that_of_the_validated_weights_on_what_is_held_out(
     expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert float(linear) == pytest.approx(expected, rel=6e-3)
     source, split = InMemory(curves()), validation_split(curves().lengths, 0.1, seed=7)
-    ours = HeldOut(source, *split, seed=7, most=2).network_error(
+    ours = HeldOut(source, *split, seed=7, most=2).of_network(
         fitted.network, fitted.scaler, refine_steps=fitted.refine_steps
     )
-    assert float(error) == pytest.approx(ours, rel=6e-3)
+    assert float(error) == pytest.approx(ours.nmse, rel=6e-3)
     if refit:  # what is returned are the weights of the refit all the same
         pairs = zip(again.network.variables, fitted.network.variables, strict=True)
         assert not all(np.array_equal(a.value, b.value) for a, b in pairs)
@@ -83,9 +83,8 @@ def test_the_estimator_says_so_at_the_end_and_reconstructs_as_well(capsys):
     [
         (curves(), {"verbose": 0}),
         (curves(), {"verbose": 1, "validation_fraction": 0}),
-        (Sequences.from_list(["ab", "ba"] * 10), {"verbose": 1}),
     ],
-    ids=["silent", "nothing held out", "symbols"],
+    ids=["silent", "nothing held out"],
 )
 def test_nothing_is_said_where_there_is_nothing_to_say(data, settings, capsys):
     SequenceAutoencoder(**SHORT | {"max_epochs": 1}, refit=False, **settings).fit(data)
@@ -103,7 +102,8 @@ def test_data_in_files_has_the_same_measure(scale, tmp_path, without_refit):
         held_out = HeldOut(source, *split, seed=7, most=4)
         np.testing.assert_array_equal(held_out.sequences.values, curves()[split[1]].values)
         own = source.scaler(scale, source.units(scale), split[0])
-        errors.append((held_out.pca_error(4), held_out.network_error(fitted.network, own)))
+        measured = held_out.of_pca(4), held_out.of_network(fitted.network, own)
+        errors.append([one.nmse for one in measured])
     # of files, the units are those of all sequences
     np.testing.assert_allclose(*errors, rtol=0.2)
 
@@ -114,7 +114,7 @@ def test_pca_of_some_of_the_sequences_has_as_many_components_as_they_allow(seed,
     data = Sequences.from_list([*([np.arange(3.0), np.ones(3)] * 30), np.zeros(40)])
     source, split = InMemory(data), (np.arange(10, 61), np.arange(10))
     held_out = HeldOut(source, *split, seed=seed, most=16)
-    assert np.isfinite(held_out.pca_error(16))
+    assert np.isfinite(held_out.of_pca(16).nmse)
 
 
 def test_a_network_holds_other_weights_for_a_while(without_refit):
@@ -127,19 +127,77 @@ def test_a_network_holds_other_weights_for_a_while(without_refit):
         np.testing.assert_array_equal(variable.value, value)
 
 
-BEHIND = Standing(0.2, 0.1, 16, num_sequences=100, num_training=900, epochs=30, max_epochs=30)
+def numbers(error):
+    return Fidelity(error, None, 0.0)
+
+
+BEHIND = Standing(
+    numbers(0.2), numbers(0.1), 16, num_sequences=100, num_training=900, epochs=30, max_epochs=30
+)
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"num_training": 90}, "90 sequences are few to learn from"),
-        ({"pca": 0.004}, "16 numbers of PCA hold all but 0.004 of what there is"),
+        ({"pca": numbers(0.004)}, "PCA with 16 dimensions leaves an NMSE of 0.004 only"),
         ({"epochs": 3, "out_of_time": True}, "the time was up after 3 of 30 epochs"),
         ({"linear": True}, "no epoch improved on the linear start, so the data may be linear"),
+        (
+            {"latent_dim": 32, "discriminative": 8},
+            "8 of the 32 dimensions are discriminative (ROCKET features, which reconstruct "
+            "little), and discriminative=0 or --discriminative 0 turns them off",
+        ),
     ],
 )
 def test_a_reason_is_given_only_where_it_holds(changes, reason):
     assert len(describe(BEHIND)) == 1
     assert describe(BEHIND._replace(**changes))[1] == f"No better than PCA: {reason}."
-    assert len(describe(BEHIND._replace(**{"error": 0.001, **changes}))) == 1
+    assert len(describe(BEHIND._replace(**{**changes, "ours": numbers(0.001)}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("ours", "pca", "where"),
+    [
+        ((0.2, 0.9), (0.1, 0.8), "No better than PCA on the numeric columns: "),
+        ((0.1, 0.8), (0.2, 0.9), "No better than PCA on the binary and categorical columns: "),
+        ((0.2, 0.8), (0.1, 0.9), "No better than PCA: "),
+        ((None, 0.8), (None, 0.9), "No better than PCA: "),
+        ((0.1, 1.0), (0.2, 1.0), None),
+        ((0.1, 0.9), (0.2, 0.8), None),
+    ],
+)
+def test_of_a_mixed_table_it_says_on_which_columns(ours, pca, where):
+    changes = {"ours": Fidelity(*ours, 0.0), "pca": Fidelity(*pca, 0.0), "linear": True}
+    lines = describe(BEHIND._replace(**changes))
+    assert [line.partition("no epoch")[0] for line in lines[1:]] == ([where] if where else [])
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """A table with a number that PCA has exactly, and a label."""
+    rng = np.random.default_rng(0)
+    schema = Schema((Column("x", "numeric"), Column("word", "categorical", ("a", "b", "c"))))
+    values = np.stack([rng.normal(size=320), rng.integers(0, 3, 320)], axis=1)
+    return Sequences(values, np.arange(0, 321, 8), schema=schema)
+
+
+def test_of_a_mixed_table_fit_and_report_measure_the_same(mixed):
+    split = np.arange(10, 40), np.arange(10)
+    held_out = HeldOut(InMemory(mixed), *split, seed=0, most=3)
+    training, others = (mixed[rows] for rows in split)
+    baseline = PCABaseline(3).fit(training)
+    back = baseline.reconstruct(others)
+    found = held_out.of_pca(3)
+    assert found.nmse == pytest.approx(nmse(others, back, baseline.scaler_))
+    assert found.accuracy == accuracy(others, back)
+    assert 0 < found.accuracy < 1
+
+
+def test_the_line_of_symbols_has_accuracy_and_exact(capsys):
+    words = Sequences.from_list(["ab", "ba"] * 10)
+    SequenceAutoencoder(**SHORT | {"max_epochs": 1}, refit=False, verbose=1).fit(words)
+    (line,) = said(capsys)
+    number = r"\d+(\.\d)? %"
+    pattern = rf"accuracy {number}, PCA with 2 dimensions {number}; exact {number}, PCA {number}\."
+    assert re.fullmatch(rf"Held out \(\d+ sequences\): {pattern}", line)

@@ -102,7 +102,7 @@ def test_symbols_count_by_the_steps_that_come_back(capsys):
     words = Sequences.from_list(["aaaa", "bbbb"] * 20)
     ae = SequenceAutoencoder(0.6, units=8, max_epochs=20, random_state=0, verbose=1).fit(words)
     assert ae.latent_dim_ == 1
-    assert "A code of 1 number explains 1.000 of the steps held out." in capsys.readouterr().err
+    assert "A code of 1 number explains 1.000 of the symbols held out." in capsys.readouterr().err
 
 
 def test_nothing_held_out_nothing_to_choose_by():
@@ -133,11 +133,11 @@ def test_trials_of_files_search_for_codes_as_the_model_will(tmp_path):
     steps = []
     for data, refine in ((source, "auto"), (source, 3), (waves(n=180), "auto")):
         trials = Trials(data, {**parameters, "refine": refine}, seed=0, most=2)
-        network_error = trials.held_out.network_error
-        trials.held_out.network_error = lambda *args, refine_steps, measure=network_error: (
+        of_network = trials.held_out.of_network
+        trials.held_out.of_network = lambda *args, refine_steps, measure=of_network: (
             steps.append(refine_steps) or measure(*args, refine_steps=refine_steps)
         )
-        trials.error(2)
+        trials.of_fit(2)
     assert steps == [0, 3, 10]
 
 

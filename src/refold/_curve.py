@@ -10,6 +10,7 @@ from refold._sources import open_source
 from refold._trials import Trials
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
+from refold.evaluation import Fidelity
 from refold.sequences import Scan
 from refold.training import require_jax
 
@@ -26,13 +27,16 @@ class ErrorCurve(NamedTuple):
     errors, pca : tuple of float
         Error of a fit with codes of each size, and of PCA with as many components, or with all
         where there are fewer.
-    measure : {"NMSE", "steps lost"}
-        What the errors are: squared error over power, or, where no column is numeric, the share
-        of steps that do not come back.
+    measure : {"NMSE", "1 - accuracy"}
+        What the errors are: squared error over power of the numeric columns, or, where no column
+        is numeric, the share of the steps whose symbols do not all come back.
     num_sequences, num_held_out : int
         Sequences that were fitted or measured on, and those measured on.
     complete : bool
         Whether all sizes that were asked for are there; not so after Ctrl-C.
+    accuracy, pca_accuracy : tuple of float
+        Share of the steps whose symbols all come back, of the binary and categorical columns; empty
+        where all columns are numeric.
 
     Examples
     --------
@@ -48,6 +52,8 @@ class ErrorCurve(NamedTuple):
     num_sequences: int
     num_held_out: int
     complete: bool = True
+    accuracy: tuple[float, ...] = ()
+    pca_accuracy: tuple[float, ...] = ()
 
 
 def error_curve(
@@ -106,29 +112,34 @@ def error_curve(
     trials = Trials(sequences, parameters, seed=seed, most=chosen[-1])
     if verbose and isinstance(sequences, Scan):
         say(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
-    measure = trials.held_out.measure
-    errors: list[float] = []
-    pca: list[float] = []
+    ours: list[Fidelity] = []
+    pca: list[Fidelity] = []
     try:
         for i, size in enumerate(chosen, start=1):
-            linear = trials.pca_error(size)
-            error = trials.error(size, parameters["time_budget"])
-            errors.append(error)
+            linear = trials.of_pca(size)
+            found = trials.of_fit(size, parameters["time_budget"])
+            ours.append(found)
             pca.append(linear)
             if verbose:
-                say(f"{i} of {len(chosen)}: size {size}, error {error:.3g}, PCA {linear:.3g}")
+                say(f"{i} of {len(chosen)}: size {size}, {found.text(linear)}")
     except KeyboardInterrupt:
-        if not errors:
+        if not ours:
             raise
     return ErrorCurve(
-        chosen[: len(errors)],
-        tuple(errors),
-        tuple(pca[: len(errors)]),
-        measure,
+        chosen[: len(ours)],
+        tuple(one.error for one in ours),
+        tuple(one.error for one in pca[: len(ours)]),
+        ours[0].measure,
         trials.num_sequences,
         len(trials.held_out.sequences),
-        len(errors) == len(chosen),
+        len(ours) == len(chosen),
+        _accuracy(ours),
+        _accuracy(pca[: len(ours)]),
     )
+
+
+def _accuracy(measured: list[Fidelity]) -> tuple[float, ...]:
+    return tuple(one.accuracy for one in measured if one.accuracy is not None)
 
 
 def _check_sizes(sizes: Iterable[int]) -> tuple[int, ...]:

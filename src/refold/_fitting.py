@@ -219,8 +219,7 @@ def fit(
         width = specification.latent_dim + own.num_statistics
         measured = HeldOut(source, chosen, held_out, seed=seed, most=width)
         say_kept(outcome.epoch, outcome.history["phase"].count("validated"))
-        if sequences.schema.numeric.any():
-            measured.report(network, own, outcome, refine_steps=refine_steps, max_epochs=max_epochs)
+        measured.report(network, own, outcome, refine_steps=refine_steps, max_epochs=max_epochs)
         if specification.forecast_steps:
             measured.report_forecast(network, own, outcome)
     active = None

@@ -15,7 +15,7 @@ from refold._codec import decode, encode, predict_lengths
 from refold._forecast import continued, split_last
 from refold._say import say
 from refold._sources import InFiles, InMemory
-from refold.evaluation import PCABaseline, accuracy, forecast_errors, nmse
+from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.models import Network
 from refold.sequences import Scaler, Sequences
 from refold.training import Outcome
@@ -31,10 +31,7 @@ _FEW, _TINY = 500, 0.01
 
 
 class HeldOut:
-    """Held-out sequences, and errors on them.
-
-    The error is the NMSE, in units of the training part; where no column is numeric, the share of
-    steps that do not come back.
+    """Held-out sequences, and how faithfully they come back, in units of the training part.
 
     Parameters
     ----------
@@ -49,9 +46,8 @@ class HeldOut:
 
     Attributes
     ----------
-    measure : {"NMSE", "steps lost"}
     sequences : Sequences
-        Those that errors are measured on.
+        Those that are measured.
     """
 
     def __init__(
@@ -65,7 +61,6 @@ class HeldOut:
     ) -> None:
         self._source, self._training, self._seed, self._most = source, training, seed, most
         schema = source.sequences.schema
-        self.measure = "NMSE" if schema.numeric.any() else "steps lost"
         num_steps = max(1, int(source.sequences.lengths[training].max(initial=0)))
         num_values = num_steps * schema.output_width
         self._sample_size = max(_FEWEST, _MOST_VALUES // num_values)
@@ -77,19 +72,22 @@ class HeldOut:
             sequences = sequences[np.sort(rng.choice(len(sequences), count, replace=False))]
         self.sequences = sequences
 
-    def network_error(self, network: Network, scaler: Scaler, *, refine_steps: int = 0) -> float:
-        """Return the error of a network, which decodes to its own lengths."""
+    def of_network(self, network: Network, scaler: Scaler, *, refine_steps: int = 0) -> Fidelity:
+        """Measure a network, which decodes to its own lengths."""
         codes = encode(scaler.transform(self.sequences), network, refine_steps=refine_steps)
         lengths = predict_lengths(codes, network)
         scaled = decode(codes, lengths, self.sequences.schema, network)
         own = scaler.statistics(self.sequences) if scaler.mode == "sequence" else None
-        return self._error(scaler.inverse_transform(scaled, own))
+        return self._measured(scaler.inverse_transform(scaled, own))
 
-    def pca_error(self, size: int) -> float:
-        """Return the error of PCA, told the lengths; of all components where there are fewer."""
+    def of_pca(self, size: int) -> Fidelity:
+        """Measure PCA, told the lengths; with all components where there are fewer."""
         if self._baseline is None:
-            return 1.0
-        return self._error(self._baseline.first(size).reconstruct(self.sequences))
+            numeric = self.sequences.schema.numeric
+            return Fidelity(
+                1.0 if numeric.any() else None, None if numeric.all() else 0.0, exact=0.0
+            )
+        return self._measured(self._baseline.first(size).reconstruct(self.sequences))
 
     def report(
         self,
@@ -102,10 +100,11 @@ class HeldOut:
     ) -> None:
         """Say on standard error where the validated weights of a training stand."""
         with holding(network, outcome.validated):
-            error = self.network_error(network, scaler, refine_steps=refine_steps)
+            ours = self.of_network(network, scaler, refine_steps=refine_steps)
+        specification = network.specification
         standing = Standing(
-            error,
-            self.pca_error(self._most),
+            ours,
+            self.of_pca(self._most),
             self._num_components,
             num_sequences=len(self.sequences),
             num_training=len(self._training),
@@ -113,6 +112,8 @@ class HeldOut:
             epochs=outcome.history["phase"].count("validated"),
             max_epochs=max_epochs,
             out_of_time=outcome.out_of_time,
+            latent_dim=specification.latent_dim,
+            discriminative=specification.discriminative,
         )
         for line in describe(standing):
             say(line)
@@ -126,7 +127,8 @@ class HeldOut:
         with holding(network, outcome.validated):
             ahead = continued(before, network, scaler)
         errors = forecast_errors(before, after, ahead, self._units)
-        say(f"Held out, {_count(steps, 'step')} ahead: error {errors}.")
+        held_out = _count(errors.num_sequences, "sequence")
+        say(f"Held out ({held_out}), {_count(steps, 'step')} ahead: {errors}.")
 
     @functools.cached_property
     def _units(self) -> Scaler:
@@ -149,10 +151,8 @@ class HeldOut:
     def _num_components(self) -> int:
         return 0 if self._baseline is None else self._baseline.latent_dim
 
-    def _error(self, reconstructed: Sequences) -> float:
-        if self.measure == "NMSE":
-            return nmse(self.sequences, reconstructed, self._units)
-        return 1.0 - accuracy(self.sequences, reconstructed)
+    def _measured(self, reconstructed: Sequences) -> Fidelity:
+        return fidelity(self.sequences, reconstructed, self._units)
 
 
 class Standing(NamedTuple):
@@ -160,22 +160,24 @@ class Standing(NamedTuple):
 
     Attributes
     ----------
-    error, pca : float
-        NMSE of the validated weights, and of PCA.
+    ours, pca : Fidelity
+        Of the validated weights, and of PCA.
     size : int
-        Numbers of PCA.
+        Dimensions of PCA.
     num_sequences, num_training : int
-        Sequences that the error was measured on, and that were trained on.
+        Sequences that were measured, and that were trained on.
     linear : bool
         Whether no epoch was better than the linear start.
     epochs, max_epochs : int
         Epochs trained, and those of the schedule.
     out_of_time : bool
         Whether it was the time that ended them.
+    latent_dim, discriminative : int
+        Dimensions of the code, and how many of them are discriminative.
     """
 
-    error: float
-    pca: float
+    ours: Fidelity
+    pca: Fidelity
     size: int
     num_sequences: int
     num_training: int
@@ -183,10 +185,12 @@ class Standing(NamedTuple):
     epochs: int = 0
     max_epochs: int = 0
     out_of_time: bool = False
+    latent_dim: int = 0
+    discriminative: int = 0
 
 
 def describe(standing: Standing) -> list[str]:
-    """Say where a network stands, and where it is no better than PCA what may be behind that.
+    """Say where a network stands, and where it is no better than PCA what the reason may be.
 
     Parameters
     ----------
@@ -199,16 +203,41 @@ def describe(standing: Standing) -> list[str]:
 
     Examples
     --------
-    >>> describe(Standing(0.121, 0.133, 16, num_sequences=27, num_training=243))
-    ['Held out (27 sequences): error 0.121 (NMSE), PCA of 16 numbers 0.133.']
-    >>> describe(Standing(0.133, 0.133, 16, num_sequences=90, num_training=810, linear=True))[1]
+    >>> ours, pca = Fidelity(0.121, None, 0.0), Fidelity(0.133, None, 0.0)
+    >>> describe(Standing(ours, pca, 16, num_sequences=27, num_training=243))
+    ['Held out (27 sequences): NMSE 0.121, PCA with 16 dimensions 0.133.']
+    >>> describe(Standing(pca, pca, 16, num_sequences=90, num_training=810, linear=True))[1]
     'No better than PCA: no epoch improved on the linear start, so the data may be linear.'
     """
     held_out = _count(standing.num_sequences, "sequence")
-    lines = [
-        f"Held out ({held_out}): error {standing.error:.3g} (NMSE), PCA of "
-        f"{_count(standing.size, 'number')} {standing.pca:.3g}."
-    ]
+    dimensions = _count(standing.size, "dimension")
+    measured = standing.ours.text(standing.pca, name=f"PCA with {dimensions}")
+    lines = [f"Held out ({held_out}): {measured}."]
+    where = _behind(standing.ours, standing.pca)
+    reasons = _reasons(standing)
+    if where is not None and reasons:
+        lines.append(f"No better than PCA{where}: {'; '.join(reasons)}.")
+    return lines
+
+
+def _behind(ours: Fidelity, pca: Fidelity) -> str | None:
+    """Say on which columns PCA is as good, or None where it is on none."""
+    numbers = ours.nmse is not None and pca.nmse is not None and ours.nmse >= pca.nmse
+    symbols = (
+        ours.accuracy is not None
+        and pca.accuracy is not None
+        and ours.accuracy <= pca.accuracy
+        and ours.accuracy < 1
+    )
+    mixed = ours.nmse is not None and ours.accuracy is not None
+    if not numbers and not symbols:
+        return None
+    if not mixed or (numbers and symbols):
+        return ""
+    return " on the numeric columns" if numbers else " on the binary and categorical columns"
+
+
+def _reasons(standing: Standing) -> list[str]:
     reasons = []
     if standing.out_of_time and standing.epochs < standing.max_epochs:
         reasons.append(
@@ -216,14 +245,19 @@ def describe(standing: Standing) -> list[str]:
         )
     if standing.num_training < _FEW:
         reasons.append(f"{_count(standing.num_training, 'sequence')} are few to learn from")
-    if standing.pca < _TINY:
-        numbers = _count(standing.size, "number")
-        reasons.append(f"{numbers} of PCA hold all but {standing.pca:.2g} of what there is")
+    if standing.discriminative:
+        one = standing.discriminative == 1
+        reasons.append(
+            f"{standing.discriminative} of the {standing.latent_dim} dimensions "
+            f"{'is' if one else 'are'} discriminative (ROCKET features, which reconstruct little), "
+            "and discriminative=0 or --discriminative 0 turns them off"
+        )
+    if standing.pca.nmse is not None and standing.pca.nmse < _TINY:
+        dimensions = _count(standing.size, "dimension")
+        reasons.append(f"PCA with {dimensions} leaves an NMSE of {standing.pca.nmse:.2g} only")
     if standing.linear and not standing.out_of_time:
         reasons.append("no epoch improved on the linear start, so the data may be linear")
-    if standing.error >= standing.pca and reasons:
-        lines.append(f"No better than PCA: {'; '.join(reasons)}.")
-    return lines
+    return reasons
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from refold._say import say
 from refold._trials import Trials
 from refold.errors import ParameterError
-from refold.sequences import Scan, Sequences
+from refold.sequences import Scan, Schema, Sequences
 
 __all__ = ["SIZES", "choose_size", "smallest"]
 
@@ -20,8 +20,8 @@ SIZES = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8)
 def choose_size(sequences: Sequences | Scan, parameters: Mapping[str, Any], *, seed: int) -> int:
     """Find the smallest code that explains a share of the held-out variance.
 
-    The variance explained is one minus the held-out NMSE; where no column is numeric, the share of
-    held-out steps that come back counts instead (`refold.evaluation.accuracy`).
+    The variance explained is 1 - NMSE on what is held out. Binary and categorical columns have to
+    reach the same share by their accuracy, the share of held-out steps whose symbols come back.
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ def choose_size(sequences: Sequences | Scan, parameters: Mapping[str, Any], *, s
         )
     trials = Trials(sequences, parameters, seed=seed, most=SIZES[-1])
     sizes = SIZES[: bisect_left(SIZES, trials.most_numbers) + 1]
-    wanted = "of the variance" if trials.held_out.measure == "NMSE" else "of the steps"
+    wanted = _wanted(trials.held_out.sequences.schema)
     if verbose and trials.num_sequences < len(sequences):
         say(f"Looking for the size on {trials.num_sequences} of {len(sequences)} sequences.")
-    yardstick = [trials.pca_error(size) for size in sizes]
+    yardstick = [trials.of_pca(size).lost for size in sizes]
     budget = _Shares(parameters["time_budget"])
 
     def error(place: int) -> float:
-        measured = trials.error(sizes[place], budget.next())
+        measured = trials.of_fit(sizes[place], budget.next()).lost
         if verbose:
             say(f"{_a_code(sizes[place])} explains {1 - measured:.3f} {wanted} held out.")
         return measured
@@ -127,6 +127,13 @@ def smallest(
             low = place
     place = min(high, len(yardstick) - 1)
     return place, errors[place]
+
+
+def _wanted(schema: Schema) -> str:
+    """Name what a code is to explain a share of."""
+    if schema.numeric.all():
+        return "of the variance"
+    return "of the variance and of the symbols" if schema.numeric.any() else "of the symbols"
 
 
 def _a_code(size: int) -> str:

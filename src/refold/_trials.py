@@ -11,6 +11,7 @@ from refold._held_out import HeldOut
 from refold._rules import discriminative_within, pick_refine
 from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
+from refold.evaluation import Fidelity
 from refold.sequences import Scan, Sequences
 from refold.training import validation_split
 
@@ -77,8 +78,8 @@ class Trials:
         self.num_sequences = len(sequences)
         self.most_numbers = self.held_out.most_components
 
-    def error(self, size: int, time_budget: float | None = None) -> float:
-        """Fit with codes of a size and return the held-out error.
+    def of_fit(self, size: int, time_budget: float | None = None) -> Fidelity:
+        """Fit with codes of a size and measure what is held out.
 
         Raises
         ------
@@ -99,11 +100,11 @@ class Trials:
             raise KeyboardInterrupt
         steps = parameters["refine"]
         steps = fitted.refine_steps if steps == "auto" else steps
-        return self.held_out.network_error(fitted.network, fitted.scaler, refine_steps=steps)
+        return self.held_out.of_network(fitted.network, fitted.scaler, refine_steps=steps)
 
-    def pca_error(self, size: int) -> float:
-        """Return the held-out error of PCA of a size."""
-        return self.held_out.pca_error(size)
+    def of_pca(self, size: int) -> Fidelity:
+        """Measure PCA of a size on what is held out."""
+        return self.held_out.of_pca(size)
 
 
 def _some(scan: Scan, seed: int) -> Sequences:

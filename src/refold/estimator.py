@@ -55,8 +55,8 @@ class SequenceAutoencoder(
     ----------
     latent_dim : int or float, default=16
         Width of the code. A share above 0 and below 1 asks for the smallest that explains as much
-        of the held-out variance (1 - NMSE; without numeric columns, of the held-out steps), which
-        takes a few fits more, each a tenth of ``time_budget``.
+        of the held-out variance (1 - NMSE of the numeric columns, and the accuracy of the others),
+        which takes a few fits more, each a tenth of ``time_budget``.
     units : int, default=96
         Units of each LSTM, in each direction.
     depth : int, default=1
@@ -133,8 +133,8 @@ class SequenceAutoencoder(
     random_state : int, RandomState or None, default=None
         Fixes the weights, the split, the order of the data, and all that is drawn in training.
     verbose : {0, 1}, default=0
-        1 shows a progress bar on standard error, and at the end the held-out error of numbers, with
-        PCA's.
+        1 shows a progress bar on standard error, and at the end the held-out NMSE and accuracy,
+        next to PCA's.
 
     Attributes
     ----------
@@ -553,12 +553,13 @@ class SequenceAutoencoder(
         return self._decode(codes, known=source.lengths)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
-        """Explained variance of the reconstructions; 1 is perfect.
+        """Explained variance of the reconstructions: 1 - NMSE of the numeric columns, 1 is perfect.
 
         Where no column is numeric: the share of sequences recovered exactly, length included.
         Lengths are those that ``reconstruct`` returns: a missing step counts as zero in standard
         units, an extra one is ignored. Sequences longer than ``max_steps_`` are decoded at their
-        own length, and so have neither.
+        own length, and so have neither. `refold.evaluation.fidelity` measures the numeric columns
+        and the others side by side.
 
         Parameters
         ----------

@@ -86,7 +86,7 @@ def test_fit_takes_a_share_and_says_where_it_stands(data, tmp_path, capsys):
     said = capsys.readouterr().err
     size = refold.load(model).latent_dim_
     assert f"A code of {size} number" in said
-    assert said.count("Held out (5 sequences): error ") == 1
+    assert said.count("Held out (5 sequences): NMSE ") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["curves.refold"]
     assert main(["fit", data, "-o", str(model), "--latent-dim", "3.0", "-q", *SHORT]) == 0
     assert refold.load(model).latent_dim == 3

@@ -76,7 +76,7 @@ def test_errors_beside_those_of_no_model(folder, capsys):
 def test_fit_says_how_well_it_forecasts(folder, tmp_path, capsys):
     fit = "fit", folder / "train.parquet", "-o", tmp_path / "m.refold", "--forecast-steps", 4
     assert run(*fit, "--latent-dim", 2, "--units", 4, "--max-epochs", 1, "--seed", 0) == 0
-    assert "Held out, 4 steps ahead: error" in " ".join(capsys.readouterr().err.split())
+    assert "sequences), 4 steps ahead: NMSE" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_a_page_and_a_table(folder, tmp_path, capsys):
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
     assert lines[0].split() == ["codes", "of", "2", "numbers", "Refold", "PCA"]
-    assert lines[1].startswith("squared error over power")
+    assert lines[1].startswith("NMSE: squared error over power")
     assert f"Open {page} in a browser" in shown.err
     text = page.read_text(encoding="utf-8")
     assert "<h1>labelled.parquet</h1>" in text

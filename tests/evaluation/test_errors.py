@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.evaluation import explained_variance, nmse, squared_errors
-from refold.sequences import Scaler, Sequences
+from refold.evaluation import errors_by_feature, explained_variance, nmse
+from refold.sequences import Column, Scaler, Schema, Sequences
 
 
 def series(*rows):
@@ -21,7 +21,7 @@ def test_nmse_is_error_over_power_about_the_training_mean():
     original = series([2.0, 6.0], [0.0])  # power 0 + 16 + 4 over the variance
     reconstructed = series([3.0, 5.0], [0.0])  # error 1 + 1
     assert nmse(original, reconstructed, SCALER) == pytest.approx(2 / 20)
-    errors = squared_errors(original, reconstructed, SCALER)
+    errors = errors_by_feature(original, reconstructed, SCALER)
     assert errors == pytest.approx([2 / 3 / VARIANCE])
 
 
@@ -53,7 +53,7 @@ def test_empty_sequences_measure_nothing_and_stay_finite():
     empty = original[[1]]
     assert nmse(empty, empty, SCALER) == 0.0
     assert explained_variance(empty, empty) == 1.0
-    assert np.isnan(squared_errors(empty, empty)).all()
+    assert np.isnan(errors_by_feature(empty, empty)).all()
 
 
 def test_without_power_any_error_is_infinitely_large():
@@ -68,21 +68,23 @@ def test_features_are_measured_each_in_its_own_units():
     scaler = Scaler.fit(train, mode="features")
     original = Sequences.from_list([np.array([[1.0, 0.0], [3.0, 200.0]])])
     reconstructed = Sequences.from_list([np.array([[1.0, 50.0], [2.0, 200.0]])])
-    assert squared_errors(original, reconstructed, scaler) == pytest.approx([0.5, 0.125])
-    assert squared_errors(original, reconstructed) == pytest.approx([0.5, 1250.0])
+    assert errors_by_feature(original, reconstructed, scaler) == pytest.approx([0.5, 0.125])
+    assert errors_by_feature(original, reconstructed) == pytest.approx([0.5, 1250.0])
     assert nmse(original, reconstructed, scaler) == pytest.approx((1 + 0.25) / (4 + 4))
 
 
-def test_explained_variance_is_about_the_mean_of_the_original():
+def test_explained_variance_is_one_minus_nmse():
     original = series([1.0, 2.0, 3.0, 6.0])  # mean 3, squared deviations 4 + 1 + 0 + 9
     reconstructed = series([1.0, 2.0, 4.0, 4.0])
+    ours = Scaler.fit(original)
+    for back in (reconstructed, series([1.0, 2.0, 4.0])):
+        for scaler in (SCALER, ours):
+            expected = 1 - nmse(original, back, scaler)
+            assert explained_variance(original, back, scaler) == pytest.approx(expected)
+    # without a scaler the units are those of the original, of which a lacking step is the mean
     assert explained_variance(original, reconstructed) == pytest.approx(1 - 5 / 14)
-    assert explained_variance(original, reconstructed, SCALER) == pytest.approx(1 - 5 / 14)
-    assert explained_variance(original, series([3.0] * 4)) == pytest.approx(0.0)
-    # A lacking step: the mean of the original without a scaler, of the training data with one.
     assert explained_variance(original, series([1.0, 2.0, 4.0])) == pytest.approx(1 - 10 / 14)
-    short = explained_variance(original, series([1.0, 2.0, 4.0]), SCALER)
-    assert short == pytest.approx(1 - 17 / 14)
+    assert explained_variance(original, series([3.0] * 4)) == pytest.approx(0.0)
 
 
 def test_explained_variance_without_scaler_weighs_features_alike():
@@ -92,31 +94,19 @@ def test_explained_variance_without_scaler_weighs_features_alike():
     assert explained_variance(original, reconstructed) == pytest.approx(1 - (1 / 2 + 0) / 2)
 
 
-def test_binary_columns_count_as_probabilities():
-    original = Sequences.from_list([np.array([0.0, 1.0, 1.0, 0.0])], kinds="binary")
-    reconstructed = original.with_values(np.array([[0.0], [0.5], [1.0], [0.0]]))
-    assert squared_errors(original, reconstructed) == pytest.approx([0.0625])
-    assert explained_variance(original, reconstructed) == pytest.approx(1 - 0.25 / 1.0)
-
-
-def test_categorical_columns_count_as_one_hot_codes():
-    original = Sequences.from_list([["a", "a", "b", "c"]])  # shares 1/2, 1/4, 1/4
-    wrong = original.with_values(np.array([[0.0], [1.0], [1.0], [2.0]]))
-    assert squared_errors(original, wrong) == pytest.approx([2 / 4])
-    assert explained_variance(original, wrong) == pytest.approx(1 - 2 / (4 * (1 - 0.375)))
-    scaler = Scaler.fit(original, mode="features")
-    assert nmse(original, wrong, scaler) == pytest.approx(2 / 2.5)
-    lacking = original.with_values(original.values)[[0]]
-    lacking = Sequences(lacking.values[:3], [0, 3], schema=original.schema)
-    # What lacks is "c", at squared distance 1 - 2/4 + 3/8 from the shares.
-    assert nmse(original, lacking, scaler) == pytest.approx(0.875 / 2.5)
-
-
-def test_unknown_label_is_unobserved():
-    schema = Sequences.from_list([["a", "b"]]).schema
-    original = Sequences(np.array([[0.0], [2.0], [1.0]]), [0, 3], schema=schema)
-    reconstructed = Sequences(np.array([[0.0], [0.0], [1.0]]), [0, 3], schema=schema)
-    assert squared_errors(original, reconstructed) == pytest.approx([0.0])
+def test_symbols_are_left_out():
+    schema = Schema(
+        (Column("x", "numeric"), Column("on", "binary"), Column("word", "categorical", ("a", "b")))
+    )
+    values = np.array([[0.0, 0.0, 0.0], [4.0, 1.0, 1.0]])
+    original = Sequences(values, [0, 2], schema=schema)
+    scaler = Scaler.fit(original)  # mean 2, deviation 2
+    wrong = original.with_values(np.array([[0.0, 1.0, 1.0], [3.0, 0.0, 0.0]]))
+    assert nmse(original, wrong, scaler) == pytest.approx(0.25 / 2)
+    assert explained_variance(original, wrong) == pytest.approx(1 - 0.25 / 2)
+    only = Sequences.from_list(["ab", "b"])
+    with pytest.raises(SchemaError, match="need numeric columns"):
+        nmse(only, only, Scaler.fit(only))
 
 
 def test_large_values_keep_their_precision():
@@ -138,7 +128,7 @@ def test_bad_input_is_named():
         nmse(one, Sequences.from_list([np.ones((1, 1))], names=["other"]), SCALER)
     words = Sequences.from_list(["ab"])
     with pytest.raises(SchemaError, match="with other labels"):
-        squared_errors(words, Sequences.from_list(["bc"]))
+        errors_by_feature(words, Sequences.from_list(["bc"]))
     with pytest.raises(ParameterError, match="nmse needs the units of the training split"):
         nmse(one, one, None)
     with pytest.raises(ParameterError, match="Got a scaler of mode 'sequence'"):

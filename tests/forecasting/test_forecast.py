@@ -128,7 +128,8 @@ def test_words_go_on():
     ).fit(words)
     assert ae.forecast(["abcabcabc", "bcabcabca"]).values == ["abc", "bca"]
     errors = ae.forecast_errors(words)
-    assert errors.measure == "steps wrong"
+    assert errors.measure == "1 - accuracy"
+    assert errors.accuracy.model == 1.0
     assert errors.model == 0.0 < errors.last_value
     assert (errors.season, errors.seasonal_naive) == (3, 0.0)
 

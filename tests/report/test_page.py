@@ -110,14 +110,14 @@ def test_the_better_of_two_results_is_marked(page):
     assert marks(0.1, 0.2, "nmse") == ["NMSE 0.1"]
     assert marks(0.1, 0.2, "exact") == ["20.0 % exact"]
     assert marks(1.0, 1.0, "exact") == ["100 % exact", "100 % exact"]
-    assert marks(0.0, 0.1, "wrong") == ["0 % wrong"]
+    assert marks(0.9, 0.8, "accuracy") == ["90.0 % accuracy"]
     assert marks(0.1, None, "nmse") == []
 
 
 def test_shares_are_never_rounded_to_better_than_they_are():
     assert Score("exact", 0.99999, None).text(0.99999) == "99.9 % exact"
-    assert Score("wrong", 0.00001, None).text(0.00001) == "0.1 % wrong"
-    assert Score("wrong", 0.00001, None).text(None) == "none"
+    assert Score("accuracy", 0.00001, None).text(0.00001) == "0.0 % accuracy"
+    assert Score("accuracy", 0.00001, None).text(None) == "none"
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

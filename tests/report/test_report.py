@@ -13,7 +13,7 @@ from refold.datasets import moving_ones
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.evaluation import (
     PCABaseline,
-    entry_errors,
+    accuracy,
     errors_by_feature,
     errors_by_position,
     exact,
@@ -121,13 +121,13 @@ def test_what_is_measured_is_what_the_evaluation_says(made, name):
         expected = [nmse(held_out, one, model.error_scaler_) for one in (back, pca)]
         assert scores == {"nmse": pytest.approx(expected, rel=1e-5)}
     elif name == "mixed":
-        assert set(scores) == {"nmse", "wrong"}
-        found = entry_errors(held_out, back, model.error_scaler_)[:, 1:]
-        assert scores["wrong"][0] == pytest.approx(np.nanmean(found))
+        expected = [nmse(held_out, one, model.error_scaler_) for one in (back, pca)]
+        assert scores["nmse"] == pytest.approx(expected, rel=1e-5)
+        assert scores["accuracy"] == tuple(accuracy(held_out, one) for one in (back, pca))
     else:
         assert scores["exact"] == pytest.approx([exact(held_out, one) for one in (back, pca)])
         wrong = errors_by_feature(held_out, back).mean()
-        assert scores["wrong"][0] == pytest.approx(wrong)
+        assert scores["accuracy"][0] == pytest.approx(1 - wrong)
     assert (part.result.num_sequences, part.result.code_size) == (len(held_out), 4)
 
 

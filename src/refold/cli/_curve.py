@@ -114,9 +114,21 @@ def _print(found: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from refold.evaluation import as_percent
+
+    headings = ["code size"]
+    columns = [[str(size) for size in found.sizes]]
+    if found.measure == "NMSE":
+        headings += ["Refold, NMSE", "PCA, NMSE"]
+        columns += [[f"{value:.3g}" for value in part] for part in (found.errors, found.pca)]
+    if found.accuracy:
+        headings += ["Refold, accuracy", "PCA, accuracy"]
+        columns += [
+            [as_percent(value) for value in part] for part in (found.accuracy, found.pca_accuracy)
+        ]
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("code size", f"Refold, {found.measure}", f"PCA, {found.measure}"):
+    for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
-    for size, error, pca in zip(found.sizes, found.errors, found.pca, strict=True):
-        table.add_row(str(size), f"{error:.3g}", f"{pca:.3g}")
+    for row in zip(*columns, strict=True):
+        table.add_row(*row)
     Console().print(table)

@@ -164,18 +164,29 @@ def _draw(series: Any, ahead: Any, target: Output) -> None:
 
 def _print(errors: Any, steps: int, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"steps": steps, **errors._asdict()}))
+        facts = {"steps": steps, **errors._asdict()}
+        if errors.accuracy is not None:
+            facts["accuracy"] = errors.accuracy._asdict()
+        typer.echo(json.dumps(facts))
         return
     from rich.console import Console
     from rich.table import Table
 
+    from refold.evaluation import as_percent
+
     count = errors.num_sequences
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(f"{count} sequence{'s' * (count != 1)}, {steps} ahead", no_wrap=True)
-    table.add_column(errors.measure, justify="right", no_wrap=True)
-    table.add_row("Refold", f"{errors.model:.3g}")
-    table.add_row("last value again", f"{errors.last_value:.3g}")
-    if errors.seasonal_naive is not None:
-        name = f"season of {errors.season} steps again"
-        table.add_row(name, f"{errors.seasonal_naive:.3g}")
+    rows = [("Refold", "model"), ("last value again", "last_value")]
+    if errors.season is not None:
+        rows.append((f"season of {errors.season} steps again", "seasonal_naive"))
+    columns = [[name for name, _ in rows]]
+    if errors.measure == "NMSE":
+        table.add_column("NMSE", justify="right", no_wrap=True)
+        columns.append([f"{getattr(errors, field):.3g}" for _, field in rows])
+    if errors.accuracy is not None:
+        table.add_column("accuracy", justify="right", no_wrap=True)
+        columns.append([as_percent(getattr(errors.accuracy, field)) for _, field in rows])
+    for row in zip(*columns, strict=True):
+        table.add_row(*row)
     Console().print(table)

@@ -152,10 +152,11 @@ def _print(result: "Result") -> None:
     from rich.table import Table
 
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"codes of {result.code_size} numbers", no_wrap=True)
+    table.add_column(f"codes of {result.code_size} dimensions", no_wrap=True)
     same = result.pca_size in (0, result.code_size)
-    for heading in ("Refold", "PCA" if same else f"PCA, {result.pca_size} numbers"):
+    for heading in ("Refold", "PCA" if same else f"PCA, {result.pca_size} dimensions"):
         table.add_column(heading, justify="right", no_wrap=True)
     for score in result.scores:
-        table.add_row(score.meaning, score.text(score.value), score.text(score.pca))
+        pca = "none" if score.pca is None else score.number(score.pca)
+        table.add_row(score.meaning, score.number(score.value), pca)
     Console().print(table)

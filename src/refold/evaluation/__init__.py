@@ -10,7 +10,10 @@ from refold.evaluation._entries import errors_by_feature as errors_by_feature
 from refold.evaluation._entries import errors_by_sequence as errors_by_sequence
 from refold.evaluation._errors import explained_variance as explained_variance
 from refold.evaluation._errors import nmse as nmse
-from refold.evaluation._errors import squared_errors as squared_errors
+from refold.evaluation._fidelity import Fidelity as Fidelity
+from refold.evaluation._fidelity import as_percent as as_percent
+from refold.evaluation._fidelity import fidelity as fidelity
+from refold.evaluation._forecasts import ForecastAccuracy as ForecastAccuracy
 from refold.evaluation._forecasts import ForecastErrors as ForecastErrors
 from refold.evaluation._forecasts import forecast_errors as forecast_errors
 from refold.evaluation._generated import copies as copies

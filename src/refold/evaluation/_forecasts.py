@@ -2,12 +2,25 @@
 
 from typing import NamedTuple
 
-from refold.evaluation._errors import nmse
+from refold.evaluation._fidelity import as_percent, fidelity
 from refold.evaluation._naive import last_value, pick_season, seasonal_naive
-from refold.evaluation._symbols import accuracy
 from refold.sequences import Scaler, Sequences
 
-__all__ = ["ForecastErrors", "forecast_errors"]
+__all__ = ["ForecastAccuracy", "ForecastErrors", "forecast_errors"]
+
+
+class ForecastAccuracy(NamedTuple):
+    """Accuracy of the binary and categorical columns, forecast in three ways.
+
+    Attributes
+    ----------
+    model, last_value : float
+    seasonal_naive : float or None
+    """
+
+    model: float
+    last_value: float
+    seasonal_naive: float | None
 
 
 class ForecastErrors(NamedTuple):
@@ -15,14 +28,16 @@ class ForecastErrors(NamedTuple):
 
     Attributes
     ----------
-    measure : {"NMSE", "steps wrong"}
-        Squared error over power, in standard units; where no column is numeric, the share of steps
-        that are not as they were.
+    measure : {"NMSE", "1 - accuracy"}
+        Squared error over power of the numeric columns, in standard units; where no column is
+        numeric, the share of the steps whose symbols are not all right.
     model, last_value : float
     seasonal_naive : float or None
     season : int or None
         Steps of a season; None where nothing repeats.
     num_sequences : int
+    accuracy : ForecastAccuracy or None
+        None where all columns are numeric.
     """
 
     measure: str
@@ -31,14 +46,26 @@ class ForecastErrors(NamedTuple):
     seasonal_naive: float | None
     season: int | None
     num_sequences: int
+    accuracy: ForecastAccuracy | None = None
 
     def __str__(self) -> str:
         """Say it in a line."""
-        count = f"{self.num_sequences} sequence{'' if self.num_sequences == 1 else 's'}"
-        line = f"{self.model:.3g} ({self.measure}, {count}), last value {self.last_value:.3g}"
-        if self.seasonal_naive is None:
-            return line
-        return f"{line}, a season of {self.season} steps again {self.seasonal_naive:.3g}"
+        again = None if self.season is None else f"a season of {self.season} steps again"
+        parts = []
+        if self.measure == "NMSE":
+            says = f"NMSE {self.model:.3g}, last value {self.last_value:.3g}"
+            if self.seasonal_naive is not None:
+                says += f", {again} {self.seasonal_naive:.3g}"
+            parts.append(says)
+        if self.accuracy is not None:
+            shares = self.accuracy
+            says = (
+                f"accuracy {as_percent(shares.model)}, last value {as_percent(shares.last_value)}"
+            )
+            if shares.seasonal_naive is not None:
+                says += f", {again} {as_percent(shares.seasonal_naive)}"
+            parts.append(says)
+        return "; ".join(parts)
 
 
 def forecast_errors(
@@ -79,20 +106,26 @@ def forecast_errors(
     >>> waves = Sequences.from_list([[0.0, 1.0, 0.0, -1.0] * 4] * 3)
     >>> before, after = split_at(waves, 12)
     >>> print(forecast_errors(before, after, after, Scaler.fit(waves)))
-    0 (NMSE, 3 sequences), last value 3, a season of 4 steps again 0
+    NMSE 0, last value 3, a season of 4 steps again 0
     """
     season = pick_season(before) if season is None else season
     steps = max(1, int(after.lengths.max(initial=1)))
-    numeric = before.schema.numeric.any()
-
-    def error(found: Sequences) -> float:
-        return nmse(after, found, scaler) if numeric else 1.0 - accuracy(after, found)
-
+    model = fidelity(after, forecast, scaler)
+    last = fidelity(after, last_value(before, steps), scaler)
+    again = None
+    if season is not None:
+        again = fidelity(after, seasonal_naive(before, steps, season), scaler)
+    accuracy = None
+    if model.accuracy is not None and last.accuracy is not None:
+        accuracy = ForecastAccuracy(
+            model.accuracy, last.accuracy, None if again is None else again.accuracy
+        )
     return ForecastErrors(
-        "NMSE" if numeric else "steps wrong",
-        error(forecast),
-        error(last_value(before, steps)),
-        None if season is None else error(seasonal_naive(before, steps, season)),
+        model.measure,
+        model.error,
+        last.error,
+        None if again is None else again.error,
         season,
         len(after),
+        accuracy,
     )

@@ -1,6 +1,5 @@
 """What a report is made of: a sample of the data, its codes, and what comes back from them."""
 
-import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 from refold._longer import HEAD, describe_longer
 from refold._numbers import check_whole
 from refold.errors import DataError
-from refold.report._score import Result, Score
+from refold.report._score import Quantity, Result, Score
 
 if TYPE_CHECKING:
     from refold.sequences import Scan, Sequences
@@ -239,27 +238,16 @@ def _of(components: int, size: int) -> str:
 def _scores(
     model: Any, sequences: "Sequences", methods: "dict[str, Sequences]"
 ) -> tuple[Score, ...]:
-    from refold.evaluation import entry_errors, exact
+    """Return the scores that there are; the first one is the one that counts."""
+    from refold.evaluation import fidelity
 
-    units = model.error_scaler_
-    numeric = model.schema_.numeric
-    errors = {name: entry_errors(sequences, back, units) for name, back in methods.items()}
+    found = [fidelity(sequences, back, model.error_scaler_) for back in methods.values()]
+    quantities: tuple[Quantity, ...] = ("nmse", "accuracy")
+    if not model.schema_.numeric.any():
+        quantities = ("exact", "accuracy")
     scores = []
-    if numeric.any():
-        x = units.transform(sequences).values[:, numeric].astype(float)
-        power = float(np.nansum(x**2))
-        sums = [float(np.nansum(one[:, numeric])) for one in errors.values()]
-        nothing = [0.0 if error == 0 else math.inf for error in sums]
-        nmse = [error / power for error in sums] if power > 0 else nothing
-        scores.append(Score("nmse", *_pair(nmse)))
-    else:
-        scores.append(Score("exact", *_pair([exact(sequences, one) for one in methods.values()])))
-    if not numeric.all():
-        observed = max(1, int((~np.isnan(errors["Refold"][:, ~numeric])).sum()))
-        wrong = [float(np.nansum(one[:, ~numeric])) / observed for one in errors.values()]
-        scores.append(Score("wrong", *_pair(wrong)))
+    for quantity in quantities:
+        ours, *others = (getattr(one, quantity) for one in found)
+        if ours is not None:
+            scores.append(Score(quantity, ours, others[0] if others else None))
     return tuple(scores)
-
-
-def _pair(values: list[float]) -> tuple[float, float | None]:
-    return values[0], values[1] if len(values) > 1 else None

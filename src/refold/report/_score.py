@@ -1,18 +1,19 @@
 """What was measured: how well sequences come back, beside PCA with codes of the same size."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
+from refold.evaluation import as_percent
+
 __all__ = ["Result", "Score"]
 
-Quantity = Literal["nmse", "exact", "wrong"]
+Quantity = Literal["nmse", "accuracy", "exact"]
 MEANINGS = {
-    "nmse": "squared error over power",
-    "exact": "sequences that come back exactly",
-    "wrong": "wrong symbols",
+    "nmse": "NMSE: squared error over power",
+    "accuracy": "accuracy: steps whose symbols come back",
+    "exact": "exact: sequences that come back",
 }
-UNITS = {"nmse": "NMSE", "exact": "come back exactly", "wrong": "wrong symbols"}
+UNITS = {"nmse": "NMSE", "accuracy": "accuracy", "exact": "come back exactly"}
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class Score:
 
     Parameters
     ----------
-    quantity : {"nmse", "exact", "wrong"}
-        Squared error over power of the numeric columns; share of the sequences that come back
-        exactly; share of wrong entries of the other columns.
+    quantity : {"nmse", "accuracy", "exact"}
+        Squared error over power of the numeric columns; share of the steps whose symbols all come
+        back; share of the sequences that come back exactly.
     value : float
     pca : float or None
         None where PCA could not be fitted.
@@ -50,7 +51,7 @@ class Score:
         """Whether the model is at least as good as PCA."""
         if self.pca is None:
             return False
-        return self.value >= self.pca if self.quantity == "exact" else self.value <= self.pca
+        return self.value <= self.pca if self.quantity == "nmse" else self.value >= self.pca
 
     @property
     def behind(self) -> bool:
@@ -64,15 +65,10 @@ class Score:
 
     def number(self, value: float) -> str:
         """Write a value without its quantity; shares are never rounded to better than they are."""
-        if self.quantity == "nmse":
-            return f"{value:.3g}"
-        if value in (0, 1):
-            return f"{100 * value:.0f} %"
-        up = math.ceil if self.quantity == "wrong" else math.floor
-        return f"{up(round(1000 * value, 9)) / 10:.1f} %"
+        return f"{value:.3g}" if self.quantity == "nmse" else as_percent(value)
 
     def text(self, value: float | None) -> str:
-        """Write a value of this quantity: ``99.2 % exact``, ``NMSE 0.031``, ``1.2 % wrong``."""
+        """Write a value with its quantity: ``99.2 % exact``, ``NMSE 0.031``."""
         if value is None:
             return "none"
         number = self.number(value)

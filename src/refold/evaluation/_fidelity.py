@@ -1,0 +1,139 @@
+"""How faithfully sequences come back: the three measures that are shown everywhere."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from refold.evaluation._errors import nmse
+from refold.evaluation._symbols import accuracy, exact
+from refold.sequences import Scaler, Sequences
+
+__all__ = ["Fidelity", "as_percent", "fidelity"]
+
+
+class Fidelity(NamedTuple):
+    """How faithfully sequences come back.
+
+    Attributes
+    ----------
+    nmse : float or None
+        Squared error over power of the numeric columns (`nmse`); None where there is none.
+    accuracy : float or None
+        Share of the steps whose symbols all come back, of the binary and categorical columns
+        (`accuracy`); None where there is none.
+    exact : float
+        Share of the sequences that come back exactly, length included (`exact`).
+
+    Examples
+    --------
+    >>> Fidelity(0.25, 0.9, 0.5).error
+    0.25
+    >>> Fidelity(None, 0.75, 0.5).error
+    0.25
+    """
+
+    nmse: float | None
+    accuracy: float | None
+    exact: float
+
+    @property
+    def measure(self) -> str:
+        """What `error` is: ``"NMSE"``, or ``"1 - accuracy"`` where no column is numeric."""
+        return "1 - accuracy" if self.nmse is None else "NMSE"
+
+    @property
+    def error(self) -> float:
+        """NMSE; where no column is numeric, 1 - accuracy."""
+        return 1.0 - (self.accuracy or 0.0) if self.nmse is None else self.nmse
+
+    @property
+    def lost(self) -> float:
+        """The larger one of NMSE and 1 - accuracy."""
+        return self.error if self.accuracy is None else max(self.error, 1.0 - self.accuracy)
+
+    def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
+        """Write the measures that there are, each next to that of PCA.
+
+        Parameters
+        ----------
+        pca : Fidelity, optional
+            Of the same sequences.
+        name : str
+            What PCA is called where it is named first.
+
+        Examples
+        --------
+        >>> Fidelity(0.25, 0.9, 0.5).text(Fidelity(0.1, 0.8, 0.5))
+        'NMSE 0.25, PCA 0.1; accuracy 90.0 %, PCA 80.0 %'
+        """
+        shown: list[tuple[str, str, str]] = []
+        if self.nmse is not None:
+            theirs = "" if pca is None or pca.nmse is None else f"{pca.nmse:.3g}"
+            shown.append(("NMSE", f"{self.nmse:.3g}", theirs))
+        shares = [("accuracy", self.accuracy, None if pca is None else pca.accuracy)]
+        if self.nmse is None:
+            shares.append(("exact", self.exact, None if pca is None else pca.exact))
+        for what, ours, other in shares:
+            if ours is not None:
+                shown.append((what, as_percent(ours), "" if other is None else as_percent(other)))
+        parts = []
+        for what, ours, theirs in shown:
+            parts.append(f"{what} {ours}, {name} {theirs}" if theirs else f"{what} {ours}")
+            name = "PCA"
+        return "; ".join(parts)
+
+
+def fidelity(
+    original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler
+) -> Fidelity:
+    """Measure how faithfully sequences come back: numbers and symbols each by itself.
+
+    Parameters
+    ----------
+    original : Sequences of shape (n_sequences,)
+        What went in.
+    reconstructed : Sequences or list of shape (n_sequences,)
+        What came back, in the same order.
+    scaler : Scaler
+        Fitted on the training split with ``mode="features"``; ``error_scaler_`` of a fitted
+        estimator.
+
+    Returns
+    -------
+    Fidelity
+
+    Raises
+    ------
+    DataError
+        If the numbers of sequences differ, or there are none.
+    SchemaError
+        If the columns differ.
+    ParameterError
+        If ``scaler`` is not one of features.
+
+    Examples
+    --------
+    >>> from refold.sequences import Scaler, Sequences
+    >>> words = Sequences.from_list(["abba", "cab", "b"])
+    >>> fidelity(words, ["abba", "cab", "a"], Scaler.fit(words))
+    Fidelity(nmse=None, accuracy=0.875, exact=0.6666666666666666)
+    """
+    numeric = original.schema.numeric
+    return Fidelity(
+        nmse(original, reconstructed, scaler) if numeric.any() else None,
+        None if numeric.all() else accuracy(original, reconstructed),
+        exact(original, reconstructed),
+    )
+
+
+def as_percent(share: float) -> str:
+    """Write a share of what is right in percent, never rounded to better than it is.
+
+    Examples
+    --------
+    >>> as_percent(0.99999), as_percent(0.5), as_percent(1.0)
+    ('99.9 %', '50.0 %', '100 %')
+    """
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    return f"{math.floor(round(1000 * share, 9)) / 10:.1f} %"
