@@ -13,7 +13,7 @@ from refold import storage
 from refold._checks import check_fits
 from refold._compilation import keep_compiled
 from refold._forecast import start_forecast
-from refold._held_out import HeldOut
+from refold._held_out import HeldOut, held_back
 from refold._rules import discriminative_within, pick_refine, specify
 from refold._say import say_kept
 from refold._sources import InFiles, InMemory
@@ -45,8 +45,7 @@ from refold.training import (
 
 __all__ = ["Checkpoint", "fit"]
 
-# Training sequences at most whose codes a model remembers, values at most that these have, and
-# sequences all the same.
+# Most training sequences whose codes are remembered, most values of these, fewest sequences.
 _MOST_KNOWN, _MOST_VALUES, _FEWEST = 1024, 1 << 21, 64
 # What may differ where a training goes on.
 _FREE = ("verbose", "time_budget", "random_state", "refine")
@@ -236,6 +235,7 @@ def fit(
         refine_by_default,
         active,
         start_loss=outcome.start_loss,
+        held_back=held_back(source, held_out, outcome),
     )
     average = max(1.0, float(lengths.mean())) * len(specification.kinds)
     most = int(np.clip(_MOST_VALUES / average, _FEWEST, _MOST_KNOWN))

@@ -17,10 +17,10 @@ from refold._say import say
 from refold._sources import InFiles, InMemory
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.models import Network
-from refold.sequences import Scaler, Sequences
+from refold.sequences import Scaler, Sequences, fingerprints
 from refold.training import Outcome
 
-__all__ = ["HeldOut", "Standing", "describe", "holding"]
+__all__ = ["HeldOut", "Standing", "describe", "held_back", "holding"]
 
 # Held-out sequences at most that an error is measured on.
 _MOST_SEQUENCES = 1000
@@ -258,6 +258,13 @@ def _reasons(standing: Standing) -> list[str]:
     if standing.linear and not standing.out_of_time:
         reasons.append("no epoch improved on the linear start, so the data may be linear")
     return reasons
+
+
+def held_back(source: InMemory | InFiles, held_out: np.ndarray, outcome: Outcome) -> np.ndarray:
+    """Return the fingerprints of the held-out sequences that no refit was trained on."""
+    if outcome.phase != "validated" or not len(held_out):
+        return np.zeros(0, np.uint64)
+    return fingerprints(source.held_out(held_out))
 
 
 def _count(number: int, noun: str) -> str:

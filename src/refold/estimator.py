@@ -32,7 +32,7 @@ from refold.evaluation import exact, explained_variance
 from refold.forecasting import ForecastMixin
 from refold.generation import GenerationMixin
 from refold.models import Architecture, Network
-from refold.sequences import Scan, Sequences, as_sequences
+from refold.sequences import Scan, Sequences, as_sequences, fingerprints
 from refold.storage import Fitted, Known
 from refold.training import Outcome, require_jax
 
@@ -330,6 +330,9 @@ class SequenceAutoencoder(
         self.interrupted_ = outcome.interrupted
         self.n_shapes_ = outcome.num_shapes
         if fitted is not None:
+            if normal is not None:
+                both = [fitted.held_back, fingerprints(normal)]
+                fitted = fitted._replace(held_back=np.concatenate(both))
             self._set_fitted(fitted, sample)
         if outcome.interrupted and not outcome.complete:
             raise KeyboardInterrupt(_say_interrupted(outcome, checkpoint))

@@ -41,7 +41,7 @@ def test_a_page_and_a_table(folder, tmp_path, capsys):
     assert main(["report", *given, "--label", "kind", "-o", str(page)]) == 0
     shown = capsys.readouterr()
     lines = shown.out.splitlines()
-    assert lines[0].split() == ["codes", "of", "2", "numbers", "Refold", "PCA"]
+    assert lines[0].split() == ["codes", "of", "2", "dimensions", "Refold", "PCA"]
     assert lines[1].startswith("NMSE: squared error over power")
     assert f"Open {page} in a browser" in shown.err
     text = page.read_text(encoding="utf-8")

@@ -44,3 +44,17 @@ def test_few_and_empty_sequences():
             pca_cross_fit(alone, 2)
     with pytest.raises(ParameterError, match="folds must be at least 2"):
         pca_cross_fit(few, 2, folds=1)
+
+
+def test_components_are_of_the_sequences_to_fit_on_alone():
+    rng = np.random.default_rng(0)
+    sequences = Sequences.from_list(list(rng.normal(size=(20, 6))))
+    fit_on = np.arange(20) < 12
+    back = pca_cross_fit(sequences, 3, Scaler.fit(sequences), fit_on=fit_on)
+    far = sequences.values.copy()
+    far[12 * 6 :] *= 100.0  # what is not fitted on changes none of the others
+    scaler = Scaler.fit(sequences)
+    moved = pca_cross_fit(sequences.with_values(far), 3, scaler, fit_on=fit_on)
+    np.testing.assert_allclose(moved.values[: 12 * 6], back.values[: 12 * 6])
+    with pytest.raises(DataError, match="Got 2, 2 of them with a step"):
+        pca_cross_fit(sequences, 3, fit_on=np.arange(20) < 2)

@@ -115,19 +115,19 @@ def test_what_is_measured_is_what_the_evaluation_says(made, name):
     data, model, part = made(name)
     held_out = data[30:]
     back = model.reconstruct(held_out)
-    pca = PCABaseline(4).fit(data[:30], model.error_scaler_).reconstruct(held_out)
+    units = model.error_scaler_
+    pca = PCABaseline(4).fit(data[:30], units).reconstruct(held_out)
     scores = {score.quantity: (score.value, score.pca) for score in part.result.scores}
-    if name == "curves":
-        expected = [nmse(held_out, one, model.error_scaler_) for one in (back, pca)]
-        assert scores == {"nmse": pytest.approx(expected, rel=1e-5)}
-    elif name == "mixed":
-        expected = [nmse(held_out, one, model.error_scaler_) for one in (back, pca)]
-        assert scores["nmse"] == pytest.approx(expected, rel=1e-5)
-        assert scores["accuracy"] == tuple(accuracy(held_out, one) for one in (back, pca))
-    else:
-        assert scores["exact"] == pytest.approx([exact(held_out, one) for one in (back, pca)])
-        wrong = errors_by_feature(held_out, back).mean()
-        assert scores["accuracy"][0] == pytest.approx(1 - wrong)
+    measures = {
+        "nmse": lambda one: nmse(held_out, one, units),
+        "accuracy": lambda one: accuracy(held_out, one),
+        "exact": lambda one: exact(held_out, one),
+    }
+    shown = {"curves": ["nmse"], "mixed": ["nmse", "accuracy"]}.get(name, ["exact", "accuracy"])
+    assert list(scores) == shown
+    for measure in shown:
+        expected = [measures[measure](one) for one in (back, pca)]
+        assert scores[measure] == pytest.approx(expected, rel=1e-5)
     assert (part.result.num_sequences, part.result.code_size) == (len(held_out), 4)
 
 
@@ -181,6 +181,23 @@ def test_without_training_data_pca_is_of_the_others(made, tmp_path):
     assert "on 4 of 5 parts of these sequences and measured on the part left out" in text
     other = section(model, data[30:], title="x", train=data[:30])
     assert "fitted on 30 sequences of the training data" in other.summary
+
+
+def test_pca_is_fitted_on_what_the_model_was_trained_on():
+    data = curves()
+    settings = {"units": 4, "max_epochs": 1, "refine": 0, "random_state": 0}
+    model = refold.SequenceAutoencoder(2, calibration_fraction=0.4, **settings).fit(data)
+    apart = model.held_back(data)
+    assert apart.sum() == 20
+    units = model.error_scaler_
+    part = section(model, data, title="x", train=data)
+    assert "fitted on 30 sequences of the training data" in part.summary
+    pca = PCABaseline(2).fit(data[~apart], units).reconstruct(data)
+    assert part.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
+    alone = section(model, data, title="x")
+    assert "not fitted on 20 of them either" in alone.summary
+    pca = pca_cross_fit(data, 2, units, fit_on=~apart)
+    assert alone.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
 
 
 def test_of_many_sequences_some_are_looked_at_and_it_is_said(made):
@@ -251,7 +268,7 @@ def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
         ({"sequences": Sequences.from_list([[1.0]])[:0]}, DataError, "no sequence to report on"),
         ({"sequences": Sequences.from_list(["ab", "b"])}, SchemaError, "1 features"),
         ({"sequences": Sequences.from_list([np.ones((2, 1))])}, SchemaError, "fitted on 3"),
-        ({"train": curves(2)[:1]}, DataError, "must have two sequences"),
+        ({"train": curves(2)[:1]}, DataError, "needs two of them"),
         ({"labels": [1] * 50}, DataError, "There is but one label: 1"),
         ({"labels": [1, 2]}, DataError, r"one label for each of 50 sequences. Got \(2,\)"),
         ({"max_sequences": 0}, ParameterError, "max_sequences must be an integer of at least 1"),

@@ -52,6 +52,17 @@ np.savez(sys.argv[2], codes=codes, back=np.concatenate(ae.decode(codes)), score=
     assert out["score"] == ae.score(sequences)
 
 
+def test_what_was_held_back_from_training_is_known_again(sequences, tmp_path):
+    settings = {"units": 4, "max_epochs": 1, "refine": 0, "random_state": 0, "refit": False}
+    ae = SequenceAutoencoder(latent_dim=2, calibration_fraction=0.25, **settings).fit(sequences)
+    ae.save(tmp_path / "sines.refold")
+    loaded = refold.load(tmp_path / "sines.refold")
+    apart = loaded.held_back(sequences)
+    assert apart.sum() == 5 + round(0.1 * 15)
+    assert not loaded.held_back(refold.datasets.noisy_sines(20, seed=1)).any()
+    assert loaded.held_back(sequences[::-1][apart[::-1]]).all()
+
+
 @pytest.mark.parametrize("architecture", ["repeat", "reshape", "dense"])
 def test_classic_models_come_back(architecture, tmp_path):
     x = refold.datasets.random_one_hot(40, steps=10, symbols=5, seed=0)

@@ -1,11 +1,11 @@
-"""Sequences set aside before a fit, to calibrate by."""
+"""Sequences set aside before a fit, to calibrate by, and how they are recognised later."""
 
 import numpy as np
 
 from refold.errors import ParameterError
 from refold.sequences import Scan, Sequences
 
-__all__ = ["set_aside"]
+__all__ = ["first_of_each", "set_aside"]
 
 
 def set_aside(
@@ -54,3 +54,32 @@ def set_aside(
     # by no seed, so that a training that is resumed has the same data
     order = np.random.default_rng(0xCA11).permutation(len(source))
     return source[np.sort(order[count:])], source[np.sort(order[:count])]
+
+
+def first_of_each(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Mark the wanted fingerprints, each as often as it is wanted and no more.
+
+    Parameters
+    ----------
+    found : array of uint64 of shape (n,)
+    wanted : array of uint64 of shape (m,)
+
+    Returns
+    -------
+    array of bool of shape (n,)
+
+    Examples
+    --------
+    >>> first_of_each(np.array([5, 7, 5, 5]), np.array([5, 5, 9])).tolist()
+    [True, False, True, False]
+    """
+    if not len(wanted):
+        return np.zeros(len(found), bool)
+    values, counts = np.unique(wanted, return_counts=True)
+    order = np.argsort(found, kind="stable")
+    ordered = found[order]
+    occurrence = np.arange(len(found)) - np.searchsorted(ordered, ordered)
+    place = np.minimum(np.searchsorted(values, ordered), len(values) - 1)
+    marked = np.empty(len(found), bool)
+    marked[order] = (values[place] == ordered) & (occurrence < counts[place])
+    return marked

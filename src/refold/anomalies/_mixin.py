@@ -7,6 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from refold._longer import warn_of_longer
 from refold._numbers import check_rate
+from refold.anomalies._aside import first_of_each
 from refold.anomalies._detection import Detection
 from refold.anomalies._oddness import oddness
 from refold.anomalies._p_values import (
@@ -18,7 +19,7 @@ from refold.anomalies._p_values import (
 )
 from refold.errors import DataError, ParameterError
 from refold.evaluation import least_calibration
-from refold.sequences import Sequences, as_sequences
+from refold.sequences import Sequences, as_sequences, fingerprints
 
 __all__ = ["AnomalyMixin"]
 
@@ -40,6 +41,37 @@ class AnomalyMixin:
         found = oddness(sequences, self._fitted, self._known())
         calibration = calibration_of(found, self._known())
         self._fitted = self._fitted._replace(calibration=calibration)
+
+    def held_back(self: Any, X: Any) -> np.ndarray:
+        """Say which sequences ``fit`` was given and did not train on.
+
+        These are the sequences that ``calibration_fraction`` set aside and, where there was no
+        refit, the validation sequences.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            With the columns of the training data. They are recognised by their values.
+
+        Returns
+        -------
+        array of bool of shape (n_sequences,)
+            Of sequences that are the same, as many are marked as were held back. All False if the
+            model was saved by a version of Refold that did not store this.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(60, seed=0)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     latent_dim=4, calibration_fraction=0.5, max_epochs=1, random_state=0
+        ... ).fit(sines)
+        >>> int(ae.held_back(sines).sum())
+        30
+        """
+        check_is_fitted(self)
+        sequences = as_sequences(X, schema=self.schema_).align(self.schema_)
+        return first_of_each(fingerprints(sequences), self._fitted.held_back)
 
     def detect(self: Any, X: Any, alpha: float = 0.01) -> Detection:
         """Find sequences that are odder than normal ones.

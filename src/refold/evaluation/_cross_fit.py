@@ -16,6 +16,7 @@ def pca_cross_fit(
     *,
     folds: int = 5,
     seed: int = 0,
+    fit_on: np.ndarray | None = None,
 ) -> Sequences:
     """Reconstruct sequences by PCA that was fitted on others of them.
 
@@ -34,6 +35,8 @@ def pca_cross_fit(
         At least 2; where there are fewer sequences, as many as these.
     seed : int, default=0
         Draws the folds.
+    fit_on : array of bool of shape (n_sequences,), optional
+        Sequences that components may be fitted on; by default all.
 
     Returns
     -------
@@ -43,7 +46,7 @@ def pca_cross_fit(
     Raises
     ------
     DataError
-        If there are fewer than 3 sequences, or fewer than 2 have a step.
+        If there are fewer than 3 sequences to fit on, or fewer than 2 of them have a step.
     ParameterError
         If ``folds`` is below 2.
 
@@ -58,21 +61,23 @@ def pca_cross_fit(
     """
     if folds < 2:
         raise ParameterError(f"folds must be at least 2. Got {folds!r}.")
-    full = int((sequences.lengths > 0).sum())
-    if len(sequences) < 3 or full < 2:
+    if fit_on is None:
+        fit_on = np.ones(len(sequences), bool)
+    full = int((sequences.lengths[fit_on] > 0).sum())
+    if fit_on.sum() < 3 or full < 2:
         raise DataError(
             "PCA of other sequences needs at least 3 sequences, 2 of them with a step. Got "
-            f"{len(sequences)}, {full} of them with a step."
+            f"{fit_on.sum()}, {full} of them with a step."
         )
     order = np.random.default_rng(seed).permutation(len(sequences))
-    # those without a step first, so that no fold has all of the others
-    order = order[np.argsort(sequences.lengths[order] > 0, kind="stable")]
+    # those with a step that are fitted on last, so that no fold has all of them
+    order = order[np.argsort((sequences.lengths > 0)[order] & fit_on[order], kind="stable")]
     fold = np.empty(len(order), int)
     fold[order] = np.arange(len(order)) % min(folds, len(order))
     row, _ = positions(sequences)
     values = np.empty(sequences.values.shape)
     for one in np.unique(fold):
-        others = sequences[fold != one]
+        others = sequences[(fold != one) & fit_on]
         width = int(others.lengths.max()) * sequences.schema.output_width
         baseline = PCABaseline(min(latent_dim, len(others), width)).fit(others, scaler)
         values[fold[row] == one] = baseline.reconstruct(sequences[fold == one]).values

@@ -6,7 +6,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from refold.errors import DataError
 from refold.evaluation._pca import PCABaseline
-from refold.sequences import Sequences, concatenate, sequence_moments
+from refold.sequences import Sequences, concatenate, fingerprints, sequence_moments
 
 __all__ = ["copies", "told_apart"]
 
@@ -97,15 +97,8 @@ def copies(generated: Sequences, training: Sequences) -> float:
     >>> copies(Sequences.from_list(["on", "ion"], schema=words.schema), words)
     0.5
     """
-    known = set(_bytes(training))
-    found = [one in known for one in _bytes(generated.align(training.schema))]
-    return float(np.mean(found)) if found else 0.0
-
-
-def _bytes(sequences: Sequences) -> list[bytes]:
-    values = np.ascontiguousarray(sequences.values.astype(np.float32)) + 0.0  # one zero, not two
-    bounds = zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)
-    return [values[first:last].tobytes() for first, last in bounds]
+    found = np.isin(fingerprints(generated.align(training.schema)), fingerprints(training))
+    return float(found.mean()) if len(found) else 0.0
 
 
 def _describe(sequences: Sequences) -> np.ndarray:

@@ -183,10 +183,12 @@ def _training(model: Any, train: Any, seed: int) -> "Sequences":
     """Return what PCA is fitted on, of much a part."""
     rows = _sample(train.lengths, model.schema_.output_width, MOST_TRAINING, seed)
     others = _taken(train, rows).align(model.schema_)
+    others = others[~model.held_back(others)]
     if len(others) < 2 or not others.lengths.any():
         raise DataError(
-            "The data that PCA is fitted on must have two sequences, and a step. Got "
-            f"{len(others)} and {int(others.lengths.sum())} steps. Give other data."
+            "PCA is fitted on the sequences that the model was trained on, and needs two of them, "
+            f"with a step. Got {len(others)} with {int(others.lengths.sum())} steps. Give other "
+            "data."
         )
     return others
 
@@ -205,22 +207,25 @@ def _linear(
             components = min(size, len(others), width * int(others.lengths.max()))
             note = (
                 f"PCA {_of(components, size)}is fitted on {len(others):,} sequences of the "
-                "training data, and told the lengths; Refold reads them in the code."
+                "training data that the model was trained on, and told the lengths; Refold reads "
+                "them in the code."
             )
             return (
                 PCABaseline(components).fit(others, units).reconstruct(sequences),
                 components,
                 note,
             )
-        if len(sequences) < 3 or (sequences.lengths > 0).sum() < 2:
+        fit_on = ~model.held_back(sequences)
+        num_fit = int(fit_on.sum())
+        if num_fit < 3 or (sequences.lengths[fit_on] > 0).sum() < 2:
             return (
                 None,
                 0,
                 "There is no PCA beside it, as these are too few sequences to fit it on.",
             )
-        folds = min(FOLDS, len(sequences))
-        back = pca_cross_fit(sequences, size, units, folds=folds, seed=seed)
-        fitted_on = len(sequences) - -(-len(sequences) // folds)
+        folds = min(FOLDS, num_fit)
+        back = pca_cross_fit(sequences, size, units, folds=folds, seed=seed, fit_on=fit_on)
+        fitted_on = num_fit - -(-num_fit // folds)
         components = min(size, fitted_on, width * int(sequences.lengths.max()))
         note = (
             f"PCA {_of(components, size)}is fitted on {folds - 1} of {folds} parts of these "
@@ -228,6 +233,11 @@ def _linear(
             "error is that of the model as it is: smaller than on new sequences, if it was trained "
             "on these."
         )
+        if num_fit < len(sequences):
+            note += (
+                f" PCA is not fitted on {len(sequences) - num_fit:,} of them either, which were "
+                "held back from the training of the model."
+            )
         return back, components, note
 
 

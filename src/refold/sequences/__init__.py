@@ -16,6 +16,7 @@ from refold.sequences._column_names import column_names as column_names
 from refold.sequences._cut import split_at as split_at
 from refold.sequences._files import read as read
 from refold.sequences._files import write as write
+from refold.sequences._fingerprints import fingerprints as fingerprints
 from refold.sequences._inputs import as_sequences as as_sequences
 from refold.sequences._inputs import concatenate as concatenate
 from refold.sequences._integers import integers_from_text as integers_from_text

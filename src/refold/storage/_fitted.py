@@ -83,12 +83,15 @@ class Fitted(NamedTuple):
         Of a network that forecasts.
     start_loss : float, optional
         Validation loss of the linear start.
+    held_back : array of uint64 of shape (n_sequences,)
+        Fingerprints of the sequences that were given and not trained on: those set aside to
+        calibrate by, and without a refit those of the validation.
 
     Examples
     --------
     >>> Fitted._fields  # doctest: +NORMALIZE_WHITESPACE
     ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps', 'active_dimensions',
-     'known', 'calibration', 'residuals', 'start_loss')
+     'known', 'calibration', 'residuals', 'start_loss', 'held_back')
     """
 
     network: Network
@@ -102,6 +105,7 @@ class Fitted(NamedTuple):
     calibration: Calibration | None = None
     residuals: Residuals | None = None
     start_loss: float | None = None
+    held_back: np.ndarray = np.zeros(0, np.uint64)
 
     @property
     def best(self) -> tuple[int, float] | None:

@@ -48,6 +48,8 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
         parts = getattr(fitted, name)
         if parts is not None:
             arrays |= {f"{name}/{part}": array for part, array in parts._asdict().items()}
+    if len(fitted.held_back):
+        arrays["held_back"] = fitted.held_back
     for name in ("scaler", "units"):
         state = getattr(fitted, name).to_dict()
         arrays |= {f"{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)}
@@ -140,6 +142,7 @@ def _restore(
             _parts("calibration", Calibration, arrays),
             _parts("residuals", Residuals, arrays),
             config.get("start_loss"),
+            arrays.get("held_back", np.zeros(0, np.uint64)),
         )
         return config["parameters"], fitted
     except (KeyError, TypeError, ValueError) as error:
