@@ -165,13 +165,13 @@ def test_a_training_that_goes_on_keeps_the_size_that_was_found(tmp_path, fitted,
 
 def test_the_search_leaves_time_for_the_fit(monkeypatch):
     given = []
-    error = refold._trials.Trials.error
+    error = refold._trials.Trials.of_fit
 
     def noted(self, size, time_budget=None):
         given.append(time_budget)
         return error(self, size, time_budget)
 
-    monkeypatch.setattr("refold._trials.Trials.error", noted)
+    monkeypatch.setattr("refold._trials.Trials.of_fit", noted)
     ae = SequenceAutoencoder(0.95, units=4, random_state=0, time_budget=20, max_epochs=3)
     ae.fit(waves())
     assert ae.latent_dim_ == 3

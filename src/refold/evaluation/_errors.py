@@ -116,14 +116,14 @@ def _ratio(
     errors = entry_errors(original, reconstructed, scaler)[:, numeric]
     x = original.values[:, numeric].astype(float)
     if scaler is not None:
-        mean, scale = scaler.mean_[numeric], scaler.scale_[numeric]
+        mean, variance = scaler.mean_[numeric], np.square(scaler.scale_[numeric])
     else:
         count = np.maximum(1, (~np.isnan(x)).sum(axis=0))
         mean = np.nansum(x, axis=0) / count
-        scale = np.sqrt(np.nansum(np.square(x - mean), axis=0) / count)
-        scale = np.where(scale > 0, scale, 1.0)
-        errors = errors / np.square(scale)
-    error, power = np.nansum(errors), np.nansum(np.square((x - mean) / scale))
+        variance = np.nansum(np.square(x - mean), axis=0) / count
+        variance = np.where(variance > 0, variance, 1.0)
+        errors = errors / variance
+    error, power = np.nansum(errors), np.nansum(np.square(x - mean) / variance)
     if power > 0:
         return float(error / power)
     return 0.0 if error == 0 else otherwise
