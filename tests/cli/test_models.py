@@ -1,9 +1,9 @@
-"""Names of columns that a file of sequences has of its own."""
+"""Names of columns that a file of sequences has of its own, and what loading shows."""
 
 import pytest
 
 from refold.cli._io import DATA_FORMATS
-from refold.cli._models import check_names
+from refold.cli._models import check_names, loading
 from refold.errors import SchemaError
 from refold.sequences import as_sequences, write
 
@@ -23,3 +23,18 @@ def test_a_name_is_refused_where_writing_would_fail(tmp_path, name, suffix):
     else:
         check_names(sequences.schema.names, suffix)
         assert path.exists()
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_terminal_shows_that_keras_is_loaded(monkeypatch, capsys, quiet):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with loading(quiet=quiet):
+        pass
+    assert ("loading Keras and JAX" in capsys.readouterr().err) != quiet
+
+
+def test_a_file_is_not_told_that_keras_is_loaded(monkeypatch, capsys):
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    with loading(quiet=False):
+        pass
+    assert not capsys.readouterr().err.strip()

@@ -10,7 +10,7 @@ from refold.cli._checkpoint import sole_checkpoint
 from refold.cli._errors import remark
 from refold.cli._io import MODEL_FORMATS, READ_FORMATS, plan_output, readable
 from refold.cli._memory import give_blocks_back
-from refold.cli._models import whole
+from refold.cli._models import loading, whole
 from refold.cli._options import (
     Columns,
     Data,
@@ -269,7 +269,8 @@ def fit(
                     "--normal`."
                 )
             sequences = cut.sequences
-        from refold import Checkpoint, SequenceAutoencoder
+        with loading(quiet=quiet):
+            from refold import Checkpoint, SequenceAutoencoder
 
         model = SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
         started = time.perf_counter()

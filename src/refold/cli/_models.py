@@ -8,7 +8,7 @@ from refold.cli._io import MODEL_FORMATS, READ_FORMATS, format_of, readable
 from refold.cli._labels import columns_of
 from refold.errors import ParameterError, SchemaError
 
-__all__ = ["check_names", "check_row_names", "load_model", "opened", "whole"]
+__all__ = ["check_names", "check_row_names", "load_model", "loading", "opened", "whole"]
 
 # Columns of a file of sequences beside the features.
 BESIDE = {"parquet": ("id",), "jsonl": ("id",), "csv": ("id", "time"), "tsv": ("id", "time")}
@@ -24,6 +24,18 @@ def load_model(name: str, *, refine: int | None = None) -> Any:
         model.set_params(refine=refine)
         _ = model.refine_  # raises where the model has no search
     return model
+
+
+@contextmanager
+def loading(*, quiet: bool) -> Iterator[None]:
+    """Show on a terminal that Keras and JAX are being loaded, which takes seconds."""
+    if quiet:
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("loading Keras and JAX"):
+        yield
 
 
 def check_names(names: Sequence[str], format_name: str) -> None:
