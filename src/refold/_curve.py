@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from refold._parameters import check_parameters, draw_seed
 from refold._say import say
-from refold._sources import open_source
+from refold._sources import open_training
 from refold._trials import Trials
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
@@ -105,7 +105,7 @@ def error_curve(
     require_jax()
     parameters = estimator.get_params(deep=False)
     check_parameters(parameters)
-    sequences = open_source(X)
+    sequences = open_training(X, parameters["missing_values"])
     if not len(sequences):
         raise DataError("There is no sequence to fit on. Give at least two.")
     seed, verbose = draw_seed(estimator.random_state), parameters["verbose"]

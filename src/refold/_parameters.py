@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from refold.errors import ParameterError
+from refold.sequences import check_missing
 from refold.training import Corruption
 
 __all__ = ["check_parameters", "draw_seed", "is_share"]
@@ -70,6 +71,11 @@ def _is_corruption(value: Any) -> bool:
     return True
 
 
+def _are_missing_values(value: Any) -> bool:
+    check_missing(value)
+    return True
+
+
 def _one_of(*choices: str | None, or_callable: bool = False) -> _Rule:
     expected = "one of " + ", ".join(map(repr, choices)) + (", or a callable" * or_callable)
     return _Rule(
@@ -94,6 +100,9 @@ _RULES = {
     "discriminative": _auto_or(_integer(0)),
     "forecast_steps": _integer(0),
     "scale": _one_of("features", "sequence", None),
+    "missing_values": _Rule(
+        "as `check_missing` says, which raises", _are_missing_values, optional=True
+    ),
     "max_epochs": _integer(1, optional=True),
     "batch_size": _integer(1, optional=True),
     "learning_rate": _Rule("a positive number", lambda v: _is(v, Real) and 0 < v < float("inf")),

@@ -9,7 +9,16 @@ from typing import Any, Literal
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences import Batches, Scaler, Scan, Sequences, as_sequences, read_or_scan
+from refold.sequences import (
+    Batches,
+    Scaler,
+    Scan,
+    Sequences,
+    as_sequences,
+    mark_missing,
+    read_or_scan,
+    training_remarks,
+)
 from refold.training import (
     Page,
     Part,
@@ -21,7 +30,7 @@ from refold.training import (
     to_device,
 )
 
-__all__ = ["InFiles", "InMemory", "open_source"]
+__all__ = ["InFiles", "InMemory", "open_source", "open_training"]
 
 Mode = Literal["features", "sequence"] | None
 
@@ -42,6 +51,42 @@ def open_source(X: Any) -> Sequences | Scan:
     if isinstance(X, Scan):
         return X
     return read_or_scan(X) if isinstance(X, str | os.PathLike) else as_sequences(X)
+
+
+def open_training(X: Any, missing_values: Any) -> Sequences | Scan:
+    """Open what a model is to be trained on, and warn where it is probably not what it should be.
+
+    Parameters
+    ----------
+    X : Sequences, list of arrays, array, table, path or Scan
+    missing_values : float, list of float or None
+        Numbers that stand for a missing value.
+
+    Returns
+    -------
+    Sequences or Scan
+
+    Raises
+    ------
+    RefoldError
+        If the data cannot be read.
+
+    Warns
+    -----
+    UserWarning
+        As `refold.sequences.training_remarks` says, a line each.
+
+    Examples
+    --------
+    >>> open_training([[1.5, -99999.0], [3.5]], [-99999])[0]
+    array([1.5, nan])
+    """
+    source = open_source(X)
+    if missing_values is not None:
+        source = mark_missing(source, missing_values)
+    for remark in training_remarks(source):
+        warnings.warn(remark, UserWarning, stacklevel=3)
+    return source
 
 
 class InMemory:

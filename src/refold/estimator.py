@@ -25,7 +25,7 @@ from refold._longer import Meaning, lengths_to_write, warn_of_longer
 from refold._parameters import check_parameters, draw_seed, is_share
 from refold._rules import check_refine
 from refold._sizes import choose_size
-from refold._sources import open_source
+from refold._sources import open_source, open_training
 from refold.anomalies import AnomalyMixin, remember, set_aside
 from refold.errors import DataError, ModelFileError, ParameterError
 from refold.evaluation import exact, explained_variance
@@ -90,6 +90,9 @@ class SequenceAutoencoder(
     scale : {"features", "sequence"} or None, default="features"
         Standardise numeric features over the training data; or each sequence by itself, with its
         mean and log-deviation by feature appended to the code; or not at all.
+    missing_values : float or list of float, optional
+        Numbers that stand for a missing value in numeric columns, such as ``[-99999]``, beside NaN.
+        The model remembers them, and takes them for missing in all data that it is given.
     max_epochs : int, optional
         By default enough for 4000 steps, and at least 30.
     batch_size : int, optional
@@ -210,6 +213,7 @@ class SequenceAutoencoder(
         discriminative: int | str = "auto",
         forecast_steps: int = 0,
         scale: str | None = "features",
+        missing_values: Any = None,
         max_epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 0.003,
@@ -234,6 +238,7 @@ class SequenceAutoencoder(
         self.discriminative = discriminative
         self.forecast_steps = forecast_steps
         self.scale = scale
+        self.missing_values = missing_values
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -300,13 +305,20 @@ class SequenceAutoencoder(
         KeyboardInterrupt
             On Ctrl-C, after the chunk of steps that was running; the estimator then has the best
             weights so far, and nothing while a size is looked for. A second Ctrl-C does not wait.
+
+        Warns
+        -----
+        UserWarning
+            If the data is probably not what it should be, as `refold.sequences.training_remarks`
+            says: numbers such as -99999, values far away from all others, sequences of one step,
+            or padding of zeros.
         """
         require_jax()
         parameters, find_size = self.get_params(deep=False), None
         check_parameters(parameters)
         if resume and checkpoint is None:
             raise ParameterError("resume=True goes on from a checkpoint. Name it by checkpoint=.")
-        sequences = open_source(X)
+        sequences = open_training(X, self.missing_values)
         if not len(sequences):
             raise DataError("There is no sequence to fit on. Give at least one.")
         sequences, normal = set_aside(sequences, self.calibration_fraction)

@@ -15,11 +15,13 @@ from refold.cli._options import (
     InputFormat,
     Kinds,
     Layout,
+    Missing,
     Quiet,
     Seed,
     Sort,
     TimeColumn,
     Unit,
+    read_missing,
     read_options,
 )
 from refold.cli._pictures import plan_picture, write_picture
@@ -53,6 +55,7 @@ def curve(
     columns: Columns = None,
     kinds: Kinds = None,
     unit: Unit = None,
+    missing: Missing = None,
     input_format: InputFormat = None,
     *,
     layout: Layout = None,
@@ -72,6 +75,7 @@ def curve(
         "validation_fraction": validation_fraction,
         "time_budget": time_budget,
         "random_state": seed,
+        "missing_values": read_missing(missing),
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     with readable(data, format_name=input_format, formats=READ_FORMATS) as path:

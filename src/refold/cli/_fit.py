@@ -18,6 +18,7 @@ from refold.cli._options import (
     InputFormat,
     Kinds,
     Layout,
+    Missing,
     Quiet,
     Seed,
     Sort,
@@ -25,6 +26,7 @@ from refold.cli._options import (
     TimeColumn,
     Unit,
     Window,
+    read_missing,
     read_options,
 )
 from refold.errors import ParameterError
@@ -203,6 +205,7 @@ def fit(
     columns: Columns = None,
     kinds: Kinds = None,
     unit: Unit = None,
+    missing: Missing = None,
     input_format: InputFormat = None,
     *,
     layout: Layout = None,
@@ -236,6 +239,7 @@ def fit(
         "denoise": denoise,
         "variational": variational or None,
         "random_state": seed,
+        "missing_values": read_missing(missing),
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     if scale is not None:

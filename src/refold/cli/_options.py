@@ -13,6 +13,7 @@ __all__ = [
     "InputFormat",
     "Kinds",
     "Layout",
+    "Missing",
     "Model",
     "OutputFormat",
     "Quiet",
@@ -24,6 +25,7 @@ __all__ = [
     "TimeColumn",
     "Unit",
     "Window",
+    "read_missing",
     "read_options",
 ]
 
@@ -126,6 +128,16 @@ Layout = Annotated[
         rich_help_panel=TABLES,
     ),
 ]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--missing",
+        metavar="X,...",
+        help="Numbers that stand for a missing value, such as -99999.",
+        show_default=False,
+        rich_help_panel=TABLES,
+    ),
+]
 Window = Annotated[
     int | None,
     typer.Option(
@@ -173,6 +185,19 @@ def read_options(
     return {name: value for name, value in given.items() if value is not None}
 
 
+def read_missing(given: list[str] | None) -> list[float] | None:
+    """Return the numbers that ``--missing`` was given, once or several times, with commas."""
+    if not given:
+        return None
+    parts = [part for text in given for part in _split(text, option="--missing")]
+    try:
+        return [float(part) for part in parts]
+    except ValueError as error:
+        raise ParameterError(
+            f"--missing must be numbers with commas, such as -99999,1e20. Got {','.join(parts)!r}."
+        ) from error
+
+
 def _kinds(text: str) -> str | list[str] | dict[str, str]:
     parts = _split(text, option="--kinds")
     if any("=" in part for part in parts):
@@ -188,5 +213,5 @@ def _kinds(text: str) -> str | list[str] | dict[str, str]:
 def _split(text: str, *, option: str) -> list[str]:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
-        raise ParameterError(f"{option} has an empty name. Got {text!r}; write a,b,c.")
+        raise ParameterError(f"{option} has an empty part. Got {text!r}; write a,b,c.")
     return parts

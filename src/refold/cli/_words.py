@@ -36,11 +36,19 @@ def with_options(message: str) -> str:
     '--latent-dim must be a positive integer. Got 0.'
     >>> with_options("Fit with calibration_fraction=0.2.")
     'Fit with --calibration-fraction 0.2.'
+    >>> with_options("If it stands for missing values, pass missing_values=[-9999, 999].")
+    'If it stands for missing values, pass --missing -9999,999.'
     """
     message = re.sub(r"\b(resume|sort)=True\b", r"--\1", message)
     message = re.sub(r"\bgive (some|them) to calibrate\(\)", "give --normal DATA", message)
     message = message.replace("lengths to inverse_transform", "--lengths to refold decode")
     message = message.replace("cut all of them with refold.sequences.windows", "cut with --window")
+    message = re.sub(
+        r"\bmissing_values=\[([^\]]*)\]",
+        lambda found: "--missing " + found[1].replace(" ", ""),
+        message,
+    )
+    message = re.sub(r"^missing_values(?= must )", "--missing", message)
     message = re.sub(r"\bkinds=\{'([^']*)': '([^']*)'\}", r"--kinds \1=\2", message)
     message = re.sub(rf"(?<![\w(-])({ARGUMENTS})='(\w+)'", r"--\1 \2", message)
     message = re.sub(

@@ -21,6 +21,8 @@ from refold.sequences._inputs import as_sequences as as_sequences
 from refold.sequences._inputs import concatenate as concatenate
 from refold.sequences._integers import integers_from_text as integers_from_text
 from refold.sequences._labels import read_labels as read_labels
+from refold.sequences._missing import check_missing as check_missing
+from refold.sequences._missing import mark_missing as mark_missing
 from refold.sequences._moments import sequence_moments as sequence_moments
 from refold.sequences._moments import sums_by_sequence as sums_by_sequence
 from refold.sequences._numbered import step_columns as step_columns
@@ -28,6 +30,7 @@ from refold.sequences._padding import pad as pad
 from refold.sequences._padding import positions as positions
 from refold.sequences._padding import unpad as unpad
 from refold.sequences._read_or_scan import read_or_scan as read_or_scan
+from refold.sequences._remarks import training_remarks as training_remarks
 from refold.sequences._scaling import Scaler as Scaler
 from refold.sequences._scan import Scan as Scan
 from refold.sequences._scan import scan as scan

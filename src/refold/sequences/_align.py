@@ -7,6 +7,7 @@ import numpy as np
 from refold.errors import SchemaError
 from refold.sequences._columns import check_binary
 from refold.sequences._forms import decode_column
+from refold.sequences._missing import without_missing
 from refold.sequences._parts import Places
 from refold.sequences._schema import Column, Schema, has_default_names
 
@@ -24,7 +25,7 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, places: Pla
             aligned[:, i], remark = _to_labels(raw, known, column)
             unseen += remark
         else:
-            aligned[:, i] = _to_numbers(raw, known, column)
+            aligned[:, i] = without_missing(_to_numbers(raw, known, column), column, target.missing)
             if column.kind == "binary":
                 check_binary(aligned[:, i], column.name, places)
     if unseen:

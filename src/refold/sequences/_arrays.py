@@ -9,6 +9,7 @@ import numpy as np
 from refold.errors import DataError, ParameterError
 from refold.sequences._columns import Kinds, is_missing
 from refold.sequences._lists import parts_from_list, unmasked
+from refold.sequences._padded import inside, lengths_without
 from refold.sequences._parts import Parts
 
 
@@ -22,10 +23,8 @@ def parts_from_array(
 ) -> Parts:
     """Convert an array; `Sequences.from_array` says how."""
     x = _check_array(x)
-    if lengths is None:
-        lengths = _lengths_without_trailing(_missing_steps(x))
-    else:
-        lengths = _check_lengths(lengths, x)
+    given = lengths is not None
+    lengths = _check_lengths(lengths, x) if given else lengths_without(_missing_steps(x))
     return _cut(x, lengths, kinds=kinds, names=names, ids=ids)
 
 
@@ -43,15 +42,12 @@ def parts_from_padded(
         raise ParameterError(f"padding must be 'post' or 'pre'. Got {padding!r}.")
     x = _check_array(x)
     padded = _missing_steps(x) if is_missing(padding_value) else _equal_steps(x, padding_value)
+    lengths = lengths_without(padded, padding)
+    _remark_on_doubt(padded, lengths, padding_value, padding)
     if padding == "pre":
-        lengths = _lengths_without_trailing(padded[:, ::-1])
         # Move what is real to the front, where the lengths count from.
         columns = (np.arange(x.shape[1]) + (x.shape[1] - lengths)[:, None]) % max(1, x.shape[1])
         x = x[np.arange(len(x))[:, None], columns]
-        padded = padded[np.arange(len(x))[:, None], columns]
-    else:
-        lengths = _lengths_without_trailing(padded)
-    _remark_on_doubt(padded, lengths, padding_value, padding)
     return _cut(x, lengths, kinds=kinds, names=names, ids=ids)
 
 
@@ -114,28 +110,21 @@ def _equal_steps(x: np.ndarray, value: float | str) -> np.ndarray:
     return np.all(equal, axis=2) if x.ndim == 3 else equal
 
 
-def _lengths_without_trailing(padded: np.ndarray) -> np.ndarray:
-    num_steps = padded.shape[1]
-    position = np.arange(1, num_steps + 1)
-    return np.where(padded, 0, position).max(axis=1, initial=0).astype(np.int64)
-
-
 def _remark_on_doubt(
     padded: np.ndarray, lengths: np.ndarray, value: float | str, padding: str
 ) -> None:
     """Warn where what was taken for padding could be data."""
-    real = np.arange(padded.shape[1]) < lengths[:, None]
-    inside = int((padded & real).any(axis=1).sum())
+    stray = int(inside(padded, padding).any(axis=1).sum())
     trimmed = int((lengths < padded.shape[1]).sum())
-    if padding == "post" and not trimmed and inside and padded[:, 0].any():
+    if padding == "post" and not trimmed and stray and padded[:, 0].any():
         doubt = (
             f"{int(padded[:, 0].sum())} sequences begin with steps of {value!r} and none ends with "
             "one, as Keras pads by default. If that is padding, pass padding='pre'."
         )
-    elif trimmed and inside:
+    elif trimmed and stray:
         doubt = (
             f"Steps of {value!r} were taken for padding at the end of {trimmed} sequences, but "
-            f"{inside} have such steps in their midst, so that those could be data too. "
+            f"{stray} have such steps in their midst, so that those could be data too. "
             "Sequences.from_array(x, lengths=...) leaves nothing to guess."
         )
     elif trimmed and lengths.max() < padded.shape[1]:

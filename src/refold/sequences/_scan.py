@@ -9,12 +9,13 @@ import numpy as np
 
 from refold.errors import ParameterError
 from refold.sequences._columns import Kinds
-from refold.sequences._moments import Summary
+from refold.sequences._missing import without_missing_in
 from refold.sequences._parts import offsets_from_lengths
 from refold.sequences._scan_files import ScannedFiles, open_files
 from refold.sequences._scan_index import cut_into_blocks, places_of
-from refold.sequences._scan_pass import Found, look_through
+from refold.sequences._scan_pass import Found, look_through, observe_again
 from refold.sequences._scan_reader import RowReader
+from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 
 __all__ = ["Scan", "scan"]
@@ -125,6 +126,8 @@ class Scan:
         Block ``i`` holds the sequences ``block_offsets[i]`` to ``block_offsets[i + 1]``.
     summary : Summary
         What `Scaler.fit` needs: how much of each column is observed, means and deviations.
+    extremes : list of Extremes
+        Least and greatest values of each numeric column.
 
     Notes
     -----
@@ -161,13 +164,8 @@ class Scan:
         self.dtype = found.dtype
         self.block_bytes = block_bytes
         self.block_offsets = cut_into_blocks(self.lengths, 4 * self.schema.num_columns, block_bytes)
-        numeric = [column.moments for column in found.columns if column.column.kind == "numeric"]
-        self.summary = Summary(
-            int(self.lengths.sum()),
-            np.array([column.num_observed for column in found.columns], np.int64),
-            np.array([moments.mean for moments in numeric], np.float64),
-            np.array([moments.scale for moments in numeric], np.float64),
-        )
+        self.summary = found.summary()
+        self.extremes = [column.extremes for column in found.numeric()]
         self._files = files
         self._found = found
         self._batch_bytes = _batch_bytes(block_bytes)
@@ -230,6 +228,12 @@ class Scan:
         _check_block_bytes(block_bytes)
         return Scan(self._files, self._found, block_bytes)
 
+    def with_missing(self, schema: Schema) -> "Scan":
+        """Return the same sequences under a schema with other ``missing``. Reads the files once."""
+        found = self._found._replace(schema=schema)
+        blocks = (block.values for block in Scan(self._files, found, self.block_bytes))
+        return Scan(self._files, observe_again(found, blocks), self.block_bytes)
+
     def take(self, indices: Any) -> Sequences:
         """Read some sequences, such as those for validation.
 
@@ -278,6 +282,7 @@ class Scan:
         if order is not None:
             # Only rows of long tables, one a step, come out of order.
             values = values[places_of(stops - starts, order)]
+        values = without_missing_in(values, self.schema)
         return Sequences(values, offsets_from_lengths(lengths), self.ids[chosen], self.schema)
 
 

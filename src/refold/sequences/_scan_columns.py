@@ -3,6 +3,7 @@
 Finds what `refold.sequences._columns.encode_column` finds in the whole, by the same functions.
 """
 
+import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from refold.errors import DataError
 from refold.sequences._access import FileAccessError
 from refold.sequences._arrow_columns import as_raw, is_text, without_dictionary
 from refold.sequences._columns import Where, encode_column, encoded_type
+from refold.sequences._extremes import Extremes
 from refold.sequences._scan_moments import RunningMoments
 from refold.sequences._schema import UNKNOWN, Column, Kind
 
@@ -77,8 +79,7 @@ class ScannedColumn:
     ) -> None:
         self.name = name
         self.kind: Kind | None = kind
-        self.moments = RunningMoments()
-        self.num_observed = 0
+        self._start_anew()
         self._known = labels
         self._text = text
         self._dtype = dtype
@@ -86,6 +87,9 @@ class ScannedColumn:
         self._found: set[Any] = set()
         # Whether zeros, ones and others occur; enough to tell a binary column.
         self._zero = self._one = self._other = False
+
+    def _start_anew(self) -> None:
+        self.moments, self.extremes, self.num_observed = RunningMoments(), Extremes(), 0
 
     def look(self, piece: Piece, where: Where) -> None:
         """Take note of the next piece.
@@ -116,13 +120,24 @@ class ScannedColumn:
                 f"Got an infinite value at {where(int(infinite[0]), self.name)}. "
                 "Expected finite numbers; use NaN for a missing entry."
             )
-        self.num_observed += int((~np.isnan(values)).sum())
+        self.observe(values, kind)
         if kind == "categorical":
             self._found.update(column.labels)
-        elif kind == "numeric":
+        elif kind == "numeric" and not self._other:
+            self._look_for_binary(values)
+
+    def observe(self, values: np.ndarray, kind: Kind) -> None:
+        """Count and measure what is observed among numbers of shape (num_steps,)."""
+        self.num_observed += int((~np.isnan(values)).sum())
+        if kind == "numeric":
             self.moments.add(values)
-            if not self._other:
-                self._look_for_binary(values)
+            self.extremes.add(values)
+
+    def unobserved(self) -> "ScannedColumn":
+        """Return the same column before anything was observed."""
+        column = copy.copy(self)
+        column._start_anew()
+        return column
 
     def _look_for_binary(self, values: np.ndarray) -> None:
         zeros, ones = values == 0, values == 1

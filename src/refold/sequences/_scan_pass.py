@@ -1,6 +1,6 @@
 """The one pass over files that finds all there is to know before sequences are read from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from refold.sequences._columns import Kinds, Where
 from refold.sequences._lists import parts_from_list
+from refold.sequences._moments import Summary
 from refold.sequences._scan_columns import Piece, ScannedColumn, piece_of
 from refold.sequences._scan_files import ScannedFiles, naming
 from refold.sequences._scan_index import RowIndex
@@ -26,7 +27,7 @@ from refold.sequences._schema import Schema, default_names
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Found", "look_through"]
+__all__ = ["Found", "look_through", "observe_again"]
 
 Split = Callable[["pa.Table"], list[Piece]]
 
@@ -40,6 +41,20 @@ class Found(NamedTuple):
     dtype: np.dtype
     split: Split  # returns the entries of each column in some rows
     remarks: list[str]  # what the user should be told
+
+    def numeric(self) -> list[ScannedColumn]:
+        """Return the numeric columns."""
+        return [column for column in self.columns if column.column.kind == "numeric"]
+
+    def summary(self) -> Summary:
+        """Return what `Scaler.fit` needs."""
+        moments = [column.moments for column in self.numeric()]
+        return Summary(
+            int(self.index.lengths.sum()),
+            np.array([column.num_observed for column in self.columns], np.int64),
+            np.array([one.mean for one in moments], np.float64),
+            np.array([one.scale for one in moments], np.float64),
+        )
 
 
 def look_through(files: ScannedFiles, kinds: Kinds, reader: RowReader) -> Found:
@@ -67,6 +82,15 @@ def look_through(files: ScannedFiles, kinds: Kinds, reader: RowReader) -> Found:
     for column in rows.columns:
         column.settle()
     return rows.found()
+
+
+def observe_again(found: Found, blocks: Iterable[np.ndarray]) -> Found:
+    """Return the same with what is observed in the values of these blocks, of shape (steps, F)."""
+    columns = [column.unobserved() for column in found.columns]
+    for block in blocks:
+        for column, values in zip(columns, block.T, strict=True):
+            column.observe(values, column.column.kind)
+    return found._replace(columns=columns)
 
 
 class _LongRows:

@@ -104,6 +104,9 @@ class Schema:
     layout : {"array", "series", "tokens", "characters", "words"}
         The form of one sequence: a ``(length, features)`` array, a ``(length,)`` array, a list of
         labels, a ``str``, or a list of words.
+    missing : tuple of float, optional
+        Numbers that stand for a missing value in numeric columns, and in binary ones where they are
+        not from 0 to 1. `Sequences.align` turns them into NaN.
 
     Raises
     ------
@@ -121,9 +124,11 @@ class Schema:
 
     columns: tuple[Column, ...]
     layout: Layout = "array"
+    missing: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
+        object.__setattr__(self, "missing", tuple(float(value) for value in self.missing))
         if not self.columns:
             raise SchemaError("A schema needs at least one column. Got none.")
         names = [column.name for column in self.columns]
@@ -187,7 +192,8 @@ class Schema:
             if column.kind == "categorical":
                 entry["labels"] = list(column.labels)
             columns.append(entry)
-        return {"layout": self.layout, "columns": columns}
+        state: dict[str, Any] = {"layout": self.layout, "columns": columns}
+        return state | ({"missing": list(self.missing)} if self.missing else {})
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "Schema":
@@ -204,12 +210,13 @@ class Schema:
                 for entry in state["columns"]
             )
             layout = state["layout"]
-        except (KeyError, TypeError, AttributeError) as error:
+            missing = tuple(float(value) for value in state.get("missing", ()))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(
                 "A schema must be a dictionary with 'layout' and 'columns', each column with "
                 f"'name' and 'kind'. Got {type(error).__name__}: {error}."
             ) from error
-        return cls(columns, layout)
+        return cls(columns, layout, missing)
 
 
 def default_names(num_columns: int) -> tuple[str, ...]:

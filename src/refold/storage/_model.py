@@ -187,13 +187,16 @@ def plain(parameters: dict[str, Any]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> plain({"units": np.int64(8), "architecture": len})
-    {'units': 8, 'architecture': 'custom'}
+    >>> plain({"units": np.int64(8), "architecture": len, "missing_values": (-99999, 1e20)})
+    {'units': 8, 'architecture': 'custom', 'missing_values': [-99999, 1e+20]}
     """
     values = {}
     for name, value in parameters.items():
         if isinstance(value, np.generic):
             value = value.item()
+        if isinstance(value, list | tuple | np.ndarray):
+            values[name] = np.asarray(value).tolist()
+            continue
         if not isinstance(value, str | int | float | None):
             value = None if name == "random_state" else "custom"
         values[name] = value

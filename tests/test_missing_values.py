@@ -1,0 +1,139 @@
+"""`missing_values` of the estimator and `--missing`, from fit to every use of the model."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import refold
+from refold import SequenceAutoencoder, storage
+from refold.cli import main
+from refold.errors import ParameterError
+from refold.sequences import Sequences, write
+
+TINY = {"latent_dim": 2, "units": 4, "max_epochs": 1, "refine": 0, "refit": False}
+
+
+def data(code):
+    """Noisy sines of which some values are replaced."""
+    sines = refold.datasets.noisy_sines(30, seed=0)
+    values = sines.values.copy()
+    values[[3, 100, 401]] = code
+    return sines.with_values(values)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    ae = SequenceAutoencoder(missing_values=[-99999], random_state=0, **TINY)
+    return ae.fit(data(-99999))
+
+
+def same(a, b):
+    return np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_a_number_for_missing_is_as_nan(fitted):
+    with_nan = SequenceAutoencoder(random_state=0, **TINY).fit(data(np.nan))
+    assert same(fitted.transform(data(-99999)), with_nan.transform(data(np.nan)))
+    assert fitted.score(data(-99999)) == with_nan.score(data(np.nan))
+    assert fitted.scaler_.scale_ < 2
+
+
+def test_without_it_the_fit_warns():
+    with pytest.warns(UserWarning, match=r"-99999 occurs 3 times in column 'x0'") as caught:
+        SequenceAutoencoder(random_state=0, **TINY).fit(data(-99999))
+    assert caught[0].filename == __file__
+
+
+def test_the_model_remembers(fitted, tmp_path):
+    fitted.save(tmp_path / "m.refold")
+    loaded = refold.load(tmp_path / "m.refold")
+    assert loaded.missing_values == [-99999]
+    copied = pickle.loads(pickle.dumps(fitted))  # noqa: S301
+    for ae in (loaded, copied):
+        assert same(ae.transform(data(-99999)), fitted.transform(data(np.nan)))
+    inputs = [loaded.encoder_inputs(data(code)) for code in (-99999, np.nan)]
+    np.testing.assert_array_equal(*inputs)
+
+
+def test_normal_data_and_data_to_judge(fitted, tmp_path):
+    fitted.save(tmp_path / "m.refold")
+    loaded = refold.load(tmp_path / "m.refold").calibrate(data(-99999))
+    found, wanted = (loaded.detect(data(code), alpha=0.1) for code in (-99999, np.nan))
+    assert same(found.p_values, wanted.p_values)
+
+
+def test_old_models_have_none(fitted):
+    parameters, _ = storage.loads(storage.dumps(fitted.get_params(), fitted._fitted), "it")
+    del parameters["missing_values"]
+    assert SequenceAutoencoder(**parameters).missing_values is None
+
+
+def test_what_is_no_number():
+    with pytest.raises(ParameterError, match=r"must be a finite number .* Got 'none'"):
+        SequenceAutoencoder(missing_values="none").fit([[1.0, 2.0]])
+
+
+def test_error_curve_takes_it_too():
+    estimator = SequenceAutoencoder(**TINY | {"missing_values": -99999, "random_state": 0})
+    curves = [refold.error_curve(data(code), [1], estimator=estimator) for code in (-99999, np.nan)]
+    assert curves[0] == curves[1]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("missing")
+    for name, code in (("code", -99999), ("nan", np.nan)):
+        write(data(code), folder / f"{name}.csv")
+    return folder
+
+
+FIT = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--refine", "0", "--no-refit"]
+
+
+def test_on_the_command_line(files, capsys):
+    model, out = str(files / "m.refold"), str(files / "codes.npy")
+    arguments = ["fit", str(files / "code.csv"), "-o", model, *FIT, "--seed", "0", "-q"]
+    assert main([*arguments, "--missing", "-99999,-9999", "--missing", "1e20"]) == 0
+    assert refold.load(model).missing_values == [-99999, -9999, 1e20]
+    codes = []
+    for name in ("code", "nan"):
+        assert main(["encode", model, str(files / f"{name}.csv"), "-o", out, "-q"]) == 0
+        codes.append(np.load(out))
+    assert same(*codes)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_command_line_names_its_option(files, capsys):
+    arguments = ["fit", str(files / "code.csv"), "-o", str(files / "n.refold"), *FIT, "-q"]
+    assert main(arguments) == 0
+    line = capsys.readouterr().err
+    assert "-99999 occurs 3 times in column 'x0' (first in sequence 0, step 3)" in line
+    assert "pass --missing -99999." in line
+
+
+@pytest.mark.parametrize("text", ["none", "1,,2", "inf"])
+def test_no_number_on_the_command_line(files, capsys, text):
+    assert (
+        main(["fit", str(files / "nan.csv"), "-o", str(files / "n.refold"), "--missing", text]) == 2
+    )
+    assert "--missing" in capsys.readouterr().err
+
+
+def test_one_column_of_a_sensor_warns():
+    x = np.sin(np.arange(60.0) / 5)
+    with pytest.warns(UserWarning, match=r"All 60 sequences .* refold.sequences.windows\(\[x\]"):
+        SequenceAutoencoder(random_state=0, **TINY).fit(x[:, None])
+
+
+def test_a_padded_array_warns():
+    x = np.random.default_rng(0).normal(size=(20, 6, 2))
+    for i in range(20):
+        x[i, 1 + i % 6 :] = 0
+    with pytest.warns(UserWarning, match=r"Sequences.from_padded\(x\)"):
+        SequenceAutoencoder(random_state=0, **TINY).fit(x)
+
+
+def test_marked_sequences_can_be_put_together():
+    marked = refold.sequences.mark_missing(data(-99999), -99999)
+    assert len(refold.sequences.concatenate([marked, Sequences.from_list([[1.0]])])) == 31
