@@ -417,13 +417,13 @@ class SequenceAutoencoder(
         """
         return self._encoded(self._opened(X, "codes"))
 
-    def inverse_transform(self, codes: Any, lengths: Any = None) -> list[Any]:
+    def inverse_transform(self, X: Any, lengths: Any = None) -> list[Any]:
         """Decode codes.
 
         Parameters
         ----------
-        codes : array of shape (n_sequences, width of the code)
-            As ``transform`` gives them.
+        X : array of shape (n_sequences, width of the code)
+            Codes, as ``transform`` gives them.
         lengths : array of int of shape (n_sequences,), optional
             Number of steps to write of each; by default as predicted from the code.
 
@@ -444,7 +444,7 @@ class SequenceAutoencoder(
             If lengths are longer than the longest in training, predicted ones by more than a tenth.
         """
         check_is_fitted(self)
-        decoded = self._decode(codes, lengths)
+        decoded = self._decode(X, lengths)
         if lengths is None:
             predicted = np.array([len(one) for one in decoded], int)
             warn_of_longer(predicted, self.max_steps_, "predictions")

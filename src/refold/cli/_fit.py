@@ -46,8 +46,7 @@ def fit(
         float,
         typer.Option(
             metavar="N",
-            help="Numbers in a code; 0.95 for as many as explain so much of what is held out. "
-            r"\[default: 16]",
+            help=r"Numbers in a code; 0.95: as many as explain so much held out. \[default: 16]",
             show_default=False,
             rich_help_panel=MODEL_PANEL,
         ),
@@ -98,7 +97,7 @@ def fit(
     depth: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="LSTM layers in encoder and decoder.", rich_help_panel=MODEL_PANEL
+            metavar="N", help="LSTMs in encoder and decoder.", rich_help_panel=MODEL_PANEL
         ),
     ] = None,
     scale: Annotated[
@@ -127,9 +126,7 @@ def fit(
     ] = None,
     calibration_fraction: Annotated[
         float | None,
-        typer.Option(
-            metavar="R", help="Share set aside for `refold detect`.", rich_help_panel=TRAINING
-        ),
+        typer.Option(metavar="R", help="Share kept for `refold detect`.", rich_help_panel=TRAINING),
     ] = None,
     patience: Annotated[
         int | None,

@@ -189,7 +189,7 @@ def read_missing(given: list[str] | None) -> list[float] | None:
     """Return the numbers that ``--missing`` was given, once or several times, with commas."""
     if not given:
         return None
-    parts = [part for text in given for part in _split(text, option="--missing")]
+    parts = [part for text in given for part in _split(text, option="--missing", noun="number")]
     try:
         return [float(part) for part in parts]
     except ValueError as error:
@@ -210,8 +210,8 @@ def _kinds(text: str) -> str | list[str] | dict[str, str]:
     return parts[0] if len(parts) == 1 else parts
 
 
-def _split(text: str, *, option: str) -> list[str]:
+def _split(text: str, *, option: str, noun: str = "name") -> list[str]:
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
-        raise ParameterError(f"{option} has an empty part. Got {text!r}; write a,b,c.")
+        raise ParameterError(f"{option} has an empty {noun}. Got {text!r}; write a,b,c.")
     return parts

@@ -9,6 +9,7 @@ from refold.errors import ParameterError
 from refold.layers import PaddingMask
 from refold.models import classic
 from refold.models._autoencoder import Models, autoencoder, every_layer
+from refold.models._custom import loadable_json, own_models
 from refold.models._default import default, length_model
 from refold.models._forecaster import forecaster
 
@@ -159,7 +160,8 @@ def build(specification: Specification, architecture: Architecture | None = None
     Raises
     ------
     ParameterError
-        If the architecture does not fit the data or the specification, or returns something else.
+        If the architecture does not fit the data or the specification, returns something else, or
+        makes models that could not be loaded again.
 
     Examples
     --------
@@ -172,10 +174,12 @@ def build(specification: Specification, architecture: Architecture | None = None
     if specification.architecture != "default":
         _refuse_options(specification)
     if callable(architecture):
-        models = _call(architecture, specification)
-        specification = specification._replace(
-            architecture="custom", custom=[models.encoder.to_json(), models.decoder.to_json()]
-        )
+        models = own_models(architecture, specification)
+        custom = [
+            loadable_json("encoder", models.encoder),
+            loadable_json("decoder", models.decoder),
+        ]
+        specification = specification._replace(architecture="custom", custom=custom)
     elif specification.custom is not None:
         encoder, decoder = map(keras.models.model_from_json, specification.custom)
         models = autoencoder(encoder, decoder)
@@ -234,37 +238,6 @@ def _refuse_options(specification: Specification) -> None:
                 f"{name}={value!r} is of the default model, and "
                 f"architecture={specification.architecture!r} has none. Leave out one of the two."
             )
-
-
-def _call(architecture: Callable[..., Any], specification: Specification) -> Models:
-    made = architecture(
-        steps=specification.max_steps,
-        features=specification.num_channels,
-        outputs=specification.num_outputs,
-        latent_dim=specification.latent_dim,
-    )
-    if isinstance(made, Models):
-        # only encoder and decoder are saved: what they are joined by must be the same after loading
-        models = autoencoder(made.encoder, made.decoder)
-        if made.autoencoder.compiled:
-            models.autoencoder.compile(loss=made.autoencoder.loss)
-    elif isinstance(made, tuple) and len(made) == 2:
-        models = autoencoder(*made)
-    else:
-        raise ParameterError(
-            "architecture must return an encoder and a decoder, both keras.Model. Got "
-            f"{type(made).__name__}."
-        )
-    for role, got, wanted in (
-        ("encoder must read", models.encoder.input_shape[-1], specification.num_channels),
-        ("encoder must write", models.encoder.output_shape[-1], specification.latent_dim),
-        ("decoder must write", models.decoder.output_shape[-1], specification.num_outputs),
-    ):
-        if got not in (None, wanted):
-            raise ParameterError(f"the {role} {wanted} numbers. The architecture's has {got}.")
-    if any(specification.num_labels):
-        models.autoencoder.columns = (tuple(specification.kinds), tuple(specification.num_labels))
-    return models
 
 
 def _classic(specification: Specification) -> Models:

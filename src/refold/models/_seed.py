@@ -6,15 +6,19 @@ from contextlib import contextmanager
 
 import keras
 import numpy as np
+from keras.src.backend.common import global_state
 
 __all__ = ["seeded"]
+
+# Keras's global state under these names; there is no public way to read it and put it back.
+_SEED, _GENERATOR = "global_random_seed", "global_seed_generator"
 
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Draw weights made inside from a seed; Python's and NumPy's states stay as they were.
+    """Draw weights made inside from a seed; all global states stay as they were.
 
-    Keras's own global seed stays set to ``seed``, since Keras offers no way to read it.
+    These are the states of Python and NumPy, and Keras's global seed and seed generator.
 
     Parameters
     ----------
@@ -30,6 +34,8 @@ def seeded(seed: int | None) -> Iterator[None]:
     True
     """
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    of_keras = {name: global_state.get_global_attribute(name) for name in (_SEED, _GENERATOR)}
+    global_state.set_global_attribute(_GENERATOR, None)
     if seed is not None:
         keras.utils.set_random_seed(seed)
     try:
@@ -37,3 +43,5 @@ def seeded(seed: int | None) -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
+        for name, value in of_keras.items():
+            global_state.set_global_attribute(name, value)

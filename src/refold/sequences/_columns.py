@@ -4,6 +4,7 @@ A raw column is flat, all sequences one after another. What comes in may be numb
 text or Python objects of any mixture; what goes out is one float a step, NaN where missing.
 """
 
+import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -40,8 +41,8 @@ def resolve_kinds(kinds: Kinds, names: Sequence[str]) -> list[Kind | None]:
         unknown = [name for name in kinds if name not in names]
         if unknown:
             raise SchemaError(
-                f"kinds names the column {unknown[0]!r}, which is not there. "
-                f"The columns are {', '.join(map(repr, names))}."
+                f"kinds names the column {unknown[0]!r}, which is not there"
+                f"{_close(unknown[0], names)}. The columns are {', '.join(map(repr, names))}."
             )
         resolved = [kinds.get(name) for name in names]
     else:
@@ -54,9 +55,18 @@ def resolve_kinds(kinds: Kinds, names: Sequence[str]) -> list[Kind | None]:
     for kind in resolved:
         if kind is not None and kind not in KINDS:
             raise SchemaError(
-                f"The kind {kind!r} is unknown. Expected one of {', '.join(map(repr, KINDS))}."
+                f"The kind {kind!r} is unknown{_close(kind, KINDS)}. Expected one of "
+                f"{', '.join(map(repr, KINDS))}."
             )
     return resolved
+
+
+def _close(word: Any, words: Sequence[str]) -> str:
+    """Return the word that was probably meant, for a message."""
+    found = difflib.get_close_matches(str(word), words, n=1)
+    lower = {one.lower(): one for one in words}
+    meant = lower.get(str(word).lower()) or (found[0] if found else None)
+    return "" if meant is None else f"; {meant!r} is close"
 
 
 def encode_columns(

@@ -149,8 +149,11 @@ def _concatenate(arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def _name_of_single(raw: np.ndarray, kinds: Kinds) -> str:
-    if isinstance(kinds, Mapping) and len(kinds) == 1:
-        return next(iter(kinds))
+    if isinstance(kinds, Mapping):
+        named = next((name for name in kinds if name in {"x0", "token"}), None)
+        if named is not None:
+            return named
+        kinds = None  # of no column here: whoever reads them says so
     asked = kinds if isinstance(kinds, str) or not kinds else next(iter(kinds))
     textual = raw.dtype == object and all(isinstance(v, str) or v is None for v in raw)
     textual = textual and any(isinstance(v, str) for v in raw)

@@ -55,10 +55,23 @@ def mark_missing(source: "Sequences | Scan", values: Any) -> "Sequences | Scan":
 def check_missing(values: Any) -> tuple[float, ...]:
     """Return numbers that stand for a missing value, one or several, as a tuple.
 
+    Parameters
+    ----------
+    values : float or list of float
+
+    Returns
+    -------
+    tuple of float
+
     Raises
     ------
     ParameterError
         If one is no finite number.
+
+    Examples
+    --------
+    >>> check_missing([-99999, 1e20]), check_missing(-1)
+    ((-99999.0, 1e+20), (-1.0,))
     """
     try:
         numbers = np.atleast_1d(np.asarray(values))
