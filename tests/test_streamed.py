@@ -91,6 +91,20 @@ def test_every_sequence_is_seen_once_an_epoch_and_pages_differ(folder):
     assert orders[0] != orders[1]
 
 
+@pytest.mark.parametrize("refit", [False, True])
+def test_no_page_is_read_that_is_not_trained_on(folder, monkeypatch, refit):
+    read, read_one = [], Streamed._read
+    monkeypatch.setattr(
+        Streamed, "_read", lambda *given: read.append(given[1:]) or read_one(*given)
+    )
+    data = scan(folder, block_bytes=100)
+    ae = SequenceAutoencoder(**TINY | {"refit": refit, "validation_fraction": 0}).fit(data)
+    pages = len(members_of_pages(data, seed=0))
+    assert pages > 2
+    assert ae.history_["epoch"][:2] == [1, 2]
+    assert read == [(epoch, page) for epoch in ae.history_["epoch"] for page in range(pages)]
+
+
 def test_streamed_training_goes_on_to_the_bit(folder, tmp_path, monkeypatch):
     path, kept = tmp_path / "checkpoint", []
     write_one = storage.save_checkpoint

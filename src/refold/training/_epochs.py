@@ -101,6 +101,8 @@ class Epochs:
                     page.rows, seed=self._settings.seed, epoch=standing.epoch, page=standing.page
                 )
             )
+            if self._goes_on_after(runs, part, until):
+                part.pages.read_ahead(standing.epoch, standing.page)
             while standing.run < len(runs):
                 run = runs[standing.run]
                 last = run.num_batches
@@ -127,6 +129,15 @@ class Epochs:
                     return stopped
         standing.page = 0
         return self._must_stop(interrupt, refit=refit)
+
+    def _goes_on_after(self, runs: list[Run], part: Part, until: int | None) -> bool:
+        """Say whether another page is needed after these runs, unless training stops early."""
+        standing = self.standing
+        if until is not None:
+            left = sum(run.num_batches for run in runs[standing.run :]) - standing.batch
+            return self._num_steps + left < until
+        last_page = standing.page + 1 == part.pages.num_pages
+        return not last_page or standing.epoch < self._settings.max_epochs
 
     def _run_chunk(self, page: Page, run: Run, last: int, norms: Norms) -> None:
         standing = self.standing

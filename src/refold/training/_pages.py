@@ -56,6 +56,10 @@ class Pages(Protocol):
         """Return a page of an epoch."""
         ...
 
+    def read_ahead(self, epoch: int, index: int) -> None:
+        """Begin to read the page that comes after one."""
+        ...
+
 
 class Whole:
     """One page that holds everything.
@@ -81,9 +85,12 @@ class Whole:
         """Return the page."""
         return self._page
 
+    def read_ahead(self, epoch: int, index: int) -> None:
+        """Do nothing: the page is there."""
+
 
 class Streamed:
-    """Pages of a few blocks each, drawn anew for every epoch; the next one is read ahead.
+    """Pages of a few blocks each, drawn anew for every epoch; the next one can be read ahead.
 
     Blocks, not single sequences, are shuffled between pages, so that files are read in long runs.
     Two pages are in memory, beside what reading a block takes.
@@ -120,16 +127,17 @@ class Streamed:
         self._next: tuple[tuple[int, int], Future[Page]] | None = None
 
     def load(self, epoch: int, index: int) -> Page:
-        """Return a page, and begin to read the one after it."""
+        """Return a page, which may have been read ahead."""
         ahead, self._next = self._next, None
         if ahead is not None and ahead[0] == (epoch, index):
-            page = ahead[1].result()
-        else:
-            page = self._read(epoch, index)
+            return ahead[1].result()
+        return self._read(epoch, index)
+
+    def read_ahead(self, epoch: int, index: int) -> None:
+        """Begin to read the page that comes after one, be it of the next epoch."""
         after = (epoch, index + 1) if index + 1 < self.num_pages else (epoch + 1, 0)
         if self.num_pages > 1:
             self._next = after, self._reader.submit(self._read, *after)
-        return page
 
     def _largest(self, ends: np.ndarray) -> int:
         """Return the most that blocks of one page can hold, by where blocks end."""
