@@ -1,5 +1,6 @@
 """Reports from models that were hardly trained: what is on them is what was measured."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from refold.evaluation import (
     pca_cross_fit,
 )
 from refold.report import Plot, Text, _gather, _numbers, report, section
+from refold.report._errors import error_cards
 from refold.report._symbols import pair_rows, strip_plot
 from refold.sequences import Column, Schema, Sequences
 
@@ -209,6 +211,19 @@ def test_of_many_sequences_some_are_looked_at_and_it_is_said(made):
     again = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
     assert again == part
     assert section(model, data, title="x", max_sequences=20, seed=1).result != part.result
+
+
+def test_where_there_is_no_error_one_card_says_so(made):
+    data, model, _ = made("curves")
+    material = _gather.gather(
+        model, data, name="x", labels=None, label_name=None, train=None, max_sequences=20,
+        seed=0, seconds=None, stage=lambda _: None,
+    )  # fmt: skip
+    assert len(error_cards(material)) == 3
+    same = dict.fromkeys(material.methods, material.sequences)
+    (only,) = error_cards(dataclasses.replace(material, methods=same))
+    assert only.caption.startswith("All values are recovered exactly by Refold and by PCA, so ")
+    assert not only.views
 
 
 def test_long_sequences_are_fewer():

@@ -23,7 +23,7 @@ MOST_FEATURES = 40
 
 
 def error_cards(material: Material) -> list[Card]:
-    """Draw the errors; what has but one group is left out."""
+    """Draw the errors; what has but one group is left out, and one card says if there are none."""
     schema, sequences = material.model.schema_, material.sequences
     units = material.model.error_scaler_
     kinds = [
@@ -36,6 +36,8 @@ def error_cards(material: Material) -> list[Card]:
         by_feature[name] = errors_by_feature(sequences, back, units)
         by_length[name] = errors_by_length(sequences, back, units)
         by_position[name] = errors_by_position(sequences, back, units)
+    if not any(np.nansum(one) > 0 for one in by_feature.values()):
+        return [_all_recovered(list(by_feature), kinds)]
     unit = _unit(kinds)
     cards = []
     if schema.num_columns > 1:
@@ -58,6 +60,19 @@ def error_cards(material: Material) -> list[Card]:
             says += " Towards the end there are fewer sequences, so the lines are less sure."
         cards.append(Card("Error by position", f"{says} {unit}", views, switch=True))
     return cards
+
+
+def _all_recovered(methods: list[str], kinds: list[str]) -> Card:
+    """Say that there is no error to draw."""
+    what = {"numeric": "values", "symbols": "symbols"}
+    recovered = what[kinds[0]] if len(kinds) == 1 else "values and symbols"
+    by = " and by ".join(methods)
+    return Card(
+        "Errors",
+        f"All {recovered} are recovered exactly by {by}, so there are no errors to draw by "
+        "feature, length or position. Steps beyond the end of the original do not count here.",
+        (),
+    )
 
 
 def _unit(kinds: list[str]) -> str:
