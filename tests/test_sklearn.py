@@ -16,6 +16,9 @@ from refold import SequenceAutoencoder
 
 TINY = {"latent_dim": 3, "units": 8, "max_epochs": 2, "random_state": 0, "refine": 0}
 
+# folds of random sines have different longest lengths
+LONGER = "ignore:.* longer than the longest in training"
+
 
 @pytest.fixture(scope="module")
 def sines():
@@ -69,12 +72,14 @@ def test_set_output_pandas(sines):
     assert isinstance(pickle.loads(pickle.dumps(ae)).transform(sines), pd.DataFrame)  # noqa: S301
 
 
+@pytest.mark.filterwarnings(LONGER)
 def test_cross_validation(sines):
     scores = cross_val_score(SequenceAutoencoder(**TINY), sines, cv=KFold(2))
     assert scores.shape == (2,)
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.filterwarnings(LONGER)
 def test_pipeline_and_grid_search(sines):
     labels = np.arange(30) % 2
     pipeline = make_pipeline(SequenceAutoencoder(**TINY), LogisticRegression())
