@@ -26,7 +26,7 @@ from refold._parameters import check_parameters, draw_seed, is_share
 from refold._rules import check_refine
 from refold._sizes import choose_size
 from refold._sources import open_source, open_training
-from refold.anomalies import AnomalyMixin, remember, set_aside
+from refold.anomalies import AnomalyMixin, remember, set_aside, trained_fingerprints
 from refold.errors import DataError, ModelFileError, ParameterError
 from refold.evaluation import exact, explained_variance
 from refold.forecasting import ForecastMixin
@@ -345,10 +345,11 @@ class SequenceAutoencoder(
             if normal is not None:
                 both = [fitted.held_back, fingerprints(normal)]
                 fitted = fitted._replace(held_back=np.concatenate(both))
+            fitted = fitted._replace(trained=trained_fingerprints(sequences))
             self._set_fitted(fitted, sample)
         if outcome.interrupted and not outcome.complete:
             raise KeyboardInterrupt(_say_interrupted(outcome, checkpoint))
-        return self if normal is None else self.calibrate(normal)
+        return self if normal is None else self._measure_normal(self._aligned(normal))
 
     def transform(self, X: Any) -> np.ndarray:
         """Encode sequences.

@@ -5,5 +5,6 @@ from refold.anomalies._detection import Detection as Detection
 from refold.anomalies._detection import Reason as Reason
 from refold.anomalies._mixin import AnomalyMixin as AnomalyMixin
 from refold.anomalies._oddness import remember as remember
+from refold.anomalies._trained import trained_fingerprints as trained_fingerprints
 
-__all__ = ["AnomalyMixin", "Detection", "Reason", "remember", "set_aside"]
+__all__ = ["AnomalyMixin", "Detection", "Reason", "remember", "set_aside", "trained_fingerprints"]

@@ -17,6 +17,7 @@ from refold.anomalies._p_values import (
     step_p_values,
     step_scores,
 )
+from refold.anomalies._trained import check_untrained
 from refold.errors import DataError, ParameterError
 from refold.evaluation import least_calibration
 from refold.sequences import Sequences, as_sequences, fingerprints
@@ -33,6 +34,10 @@ class AnomalyMixin:
     >>> issubclass(refold.SequenceAutoencoder, AnomalyMixin)
     True
     """
+
+    def _check_untrained(self: Any, sequences: Sequences) -> None:
+        """Refuse or report normal sequences that the model was trained on."""
+        check_untrained(sequences, self._fitted.trained)
 
     def _calibrate(self: Any, sequences: Sequences) -> None:
         """Learn how odd normal sequences are, which ``detect`` measures others by."""

@@ -57,12 +57,22 @@ class ForecastMixin:
         Raises
         ------
         DataError
-            If there is none, or they cannot be used.
+            If there is none, they cannot be used, or they are the training sequences.
         ParameterError
             If the model's file keeps no codes of its training data.
+
+        Warns
+        -----
+        UserWarning
+            If some of them are training sequences.
         """
         check_is_fitted(self)
         sequences = self._aligned(as_sequences(normal))
+        self._check_untrained(sequences)
+        return self._measure_normal(sequences)
+
+    def _measure_normal(self: Any, sequences: Sequences) -> Any:
+        """Calibrate by sequences that were checked."""
         self._calibrate(sequences)
         if self._network.forecaster is not None and self.schema_.numeric.any():
             self._fitted = self._fitted._replace(residuals=self._residuals(sequences))

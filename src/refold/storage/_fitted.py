@@ -86,12 +86,14 @@ class Fitted(NamedTuple):
     held_back : array of uint64 of shape (n_sequences,)
         Fingerprints of the sequences that were given and not trained on: those set aside to
         calibrate by, and without a refit those of the validation.
+    trained : array of uint64, optional
+        Fingerprints of sequences that the model was fitted on, or of some, in increasing order.
 
     Examples
     --------
     >>> Fitted._fields  # doctest: +NORMALIZE_WHITESPACE
     ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps', 'active_dimensions',
-     'known', 'calibration', 'residuals', 'start_loss', 'held_back')
+     'known', 'calibration', 'residuals', 'start_loss', 'held_back', 'trained')
     """
 
     network: Network
@@ -106,6 +108,7 @@ class Fitted(NamedTuple):
     residuals: Residuals | None = None
     start_loss: float | None = None
     held_back: np.ndarray = np.zeros(0, np.uint64)
+    trained: np.ndarray | None = None
 
     @property
     def best(self) -> tuple[int, float] | None:

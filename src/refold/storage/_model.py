@@ -50,6 +50,8 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
             arrays |= {f"{name}/{part}": array for part, array in parts._asdict().items()}
     if len(fitted.held_back):
         arrays["held_back"] = fitted.held_back
+    if fitted.trained is not None:
+        arrays["trained"] = fitted.trained
     for name in ("scaler", "units"):
         state = getattr(fitted, name).to_dict()
         arrays |= {f"{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)}
@@ -143,6 +145,7 @@ def _restore(
             _parts("residuals", Residuals, arrays),
             config.get("start_loss"),
             arrays.get("held_back", np.zeros(0, np.uint64)),
+            arrays.get("trained"),
         )
         return config["parameters"], fitted
     except (KeyError, TypeError, ValueError) as error:

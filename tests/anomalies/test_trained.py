@@ -1,0 +1,72 @@
+"""Normal sequences that a model was trained on are found by their fingerprints."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import refold
+from refold.anomalies import _trained
+from refold.anomalies._trained import check_untrained, trained_fingerprints
+from refold.errors import DataError
+from refold.sequences import as_sequences, scan, write
+
+REFUSED = "The normal sequences are those that the model was trained on"
+
+
+def sines(n, seed=0):
+    return refold.datasets.noisy_sines(n, seed=seed)
+
+
+def accepted(normal, trained):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_untrained(normal, trained)
+
+
+def test_the_training_sequences_are_refused_and_some_are_counted():
+    series, others = sines(50), sines(50, seed=1)
+    trained = trained_fingerprints(series)
+    for known in (series, series[::-1], series[:1]):
+        with pytest.raises(DataError, match=REFUSED):
+            check_untrained(known, trained)
+    mixed = as_sequences([*others.to_list(), *series[:3].to_list()])
+    with pytest.warns(UserWarning, match=r"^3 of 53 normal sequences are among those"):
+        check_untrained(mixed, trained)
+    accepted(others, trained)
+    accepted(series, None)
+    accepted(series[:0], trained)
+
+
+def test_sequences_that_repeat_are_no_surprise():
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("ab"), 3)) for _ in range(100)]
+    accepted(as_sequences(words[50:]), trained_fingerprints(as_sequences(words[:50])))
+
+
+def test_of_many_the_smallest_fingerprints_decide(monkeypatch, tmp_path):
+    series = sines(200)
+    whole = trained_fingerprints(series)
+    monkeypatch.setattr(_trained, "_MOST", 50)
+    assert np.array_equal(trained_fingerprints(series), whole[:50])
+    write(series, tmp_path / "sines.parquet")
+    assert np.array_equal(
+        trained_fingerprints(scan(tmp_path / "sines.parquet", block_bytes=2000)), whole[:50]
+    )
+    with pytest.raises(DataError, match=REFUSED):
+        check_untrained(series, whole[:50])
+    mixed = as_sequences([*sines(100, seed=1).to_list(), *series[:100].to_list()])
+    with pytest.warns(UserWarning, match=r"^\d\d % of the normal sequences are among those"):
+        check_untrained(mixed, whole[:50])
+
+
+def test_a_saved_model_knows_them(tmp_path):
+    series = sines(12)
+    ae = refold.SequenceAutoencoder(2, units=4, max_epochs=1, refine=0, random_state=0).fit(series)
+    ae.save(tmp_path / "m.refold")
+    loaded = refold.load(tmp_path / "m.refold")
+    for model in (ae, loaded):
+        with pytest.raises(DataError, match=REFUSED):
+            model.calibrate(series)
+        assert model.num_calibrated_ == 0
+    assert loaded.calibrate(sines(12, seed=1)).num_calibrated_ == 12
