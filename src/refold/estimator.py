@@ -345,7 +345,8 @@ class SequenceAutoencoder(
             if normal is not None:
                 both = [fitted.held_back, fingerprints(normal)]
                 fitted = fitted._replace(held_back=np.concatenate(both))
-            fitted = fitted._replace(trained=trained_fingerprints(sequences))
+            trained = trained_fingerprints(sequences)
+            fitted = fitted._replace(trained=trained[~np.isin(trained, fitted.held_back)])
             self._set_fitted(fitted, sample)
         if outcome.interrupted and not outcome.complete:
             raise KeyboardInterrupt(_say_interrupted(outcome, checkpoint))

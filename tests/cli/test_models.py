@@ -19,9 +19,9 @@ def test_a_name_is_refused_where_writing_would_fail(tmp_path, name, suffix):
         write(sequences, path)
     except SchemaError:
         with pytest.raises(SchemaError, match=rf"column '{name}', and a \.{suffix} file.*\.npz"):
-            check_names(sequences.schema.names, suffix)
+            check_names(sequences.schema, suffix)
     else:
-        check_names(sequences.schema.names, suffix)
+        check_names(sequences.schema, suffix)
         assert path.exists()
 
 

@@ -120,8 +120,13 @@ class Detection:
             if errors[step, column] > 0
         ]
 
-    def to_table(self) -> "pa.Table":
+    def to_table(self, id: str = "id") -> "pa.Table":  # noqa: A002
         """Return one row a sequence: id, scores, p-values, whether it is odd, and the worst value.
+
+        Parameters
+        ----------
+        id : str
+            Name of the column of ids.
 
         Returns
         -------
@@ -143,7 +148,7 @@ class Detection:
         }
         return pa.table(
             {
-                "id": pa.array(self.ids.tolist()),
+                id: pa.array(self.ids.tolist()),
                 **{name: pa.array(values, pa.float64()) for name, values in numbers.items()},
                 "anomalous": pa.array(self.anomalous, pa.bool_()),
                 "step": pa.array([one[0].step if one else None for one in found], pa.int64()),

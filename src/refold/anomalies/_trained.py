@@ -9,7 +9,7 @@ from refold.sequences import Scan, Sequences, fingerprints
 
 __all__ = ["check_untrained", "trained_fingerprints"]
 
-# Fingerprints at most that a model keeps: the smallest ones, so that of any sequences the same are kept.
+# Fingerprints at most that a model keeps: the smallest, so that of any sequences the same are kept.
 _MOST = 1 << 15
 # Standard deviations above the expected number of equal sequences from which more are no chance.
 _DEVIATIONS = 3.0

@@ -19,7 +19,7 @@ from refold.cli._io import (
     readable,
 )
 from refold.cli._memory import give_blocks_back
-from refold.cli._models import check_names, load_model, opened, whole
+from refold.cli._models import check_names, file_names, id_name, load_model, opened, whole
 from refold.cli._options import (
     Columns,
     Data,
@@ -83,7 +83,8 @@ def encode(
     loaded = load_model(model, refine=refine)
     loaded.verbose = 0 if quiet else 1
     with opened(loaded, data, options, input_format) as source, target.writing() as path:
-        write_codes(path, _encoded(loaded, source, quiet=quiet), len(source))
+        blocks = _encoded(loaded, source, quiet=quiet)
+        write_codes(path, blocks, len(source), id_name(source.schema))
         width = len(loaded.get_feature_names_out())
     _say(target, f"{len(source)} codes of {width} numbers", quiet=quiet)
 
@@ -101,12 +102,12 @@ def decode(
     """Turn codes back into sequences, each of its own length."""
     target = _plan(output, (model, codes), DATA_FORMATS, input_format, output_format)
     loaded = load_model(model)
-    check_names(loaded.schema_.names, target.format)
+    check_names(loaded.schema_, target.format)
     loaded.verbose = 0 if quiet else 1
     with readable(codes, format_name=input_format, formats=CODE_FORMATS) as path:
-        values, ids = read_codes(path)
+        values, ids = read_codes(path, loaded.schema_.id_name)
     decoded = loaded.inverse_transform(values, lengths=read_lengths(lengths, len(values)))
-    _write(loaded, decoded, ids, target, quiet=quiet)
+    _write(decoded, loaded.schema_, ids, target, quiet=quiet)
 
 
 def reconstruct(
@@ -130,11 +131,12 @@ def reconstruct(
     options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     target = _plan(output, (model, data), DATA_FORMATS, input_format, output_format)
     loaded = load_model(model, refine=refine)
-    check_names(loaded.schema_.names, target.format)
+    check_names(loaded.schema_, target.format)
     loaded.verbose = 0 if quiet else 1
     with opened(loaded, data, options, input_format) as source:
         sequences = whole(source, data)
-    _write(loaded, loaded.reconstruct(sequences), sequences.ids, target, quiet=quiet)
+    schema = loaded.schema_.read_with(sequences.schema.id_name, sequences.schema.time_name)
+    _write(loaded.reconstruct(sequences), schema, sequences.ids, target, quiet=quiet)
 
 
 def _plan(
@@ -172,12 +174,12 @@ def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any
     )
 
 
-def _write(model: Any, decoded: Any, ids: "np.ndarray", target: Output, *, quiet: bool) -> None:
+def _write(decoded: Any, schema: Any, ids: "np.ndarray", target: Output, *, quiet: bool) -> None:
     from refold.sequences import Sequences, write
 
-    sequences = Sequences.from_list(decoded, schema=model.schema_, ids=ids)
+    sequences = Sequences.from_list(decoded, schema=schema, ids=ids)
     with target.writing() as path:
-        write(sequences, path)
+        write(sequences, path, **file_names(schema))
     _say(target, f"{len(sequences)} sequences", quiet=quiet)
 
 

@@ -2,15 +2,16 @@
 
 Parquet has a column ``id`` and a column ``code`` of fixed-size lists; CSV has ``id`` and one
 column a number, ``code0`` onwards; a line of JSON is ``{"id": 3, "code": [0.1, -2.5]}``; ``.npy``
-is the array alone, its ids 0, 1 and so on.
+is the array alone, its ids 0, 1 and so on. The ids may have another name: that of the data.
 """
 
 import json
 from collections import Counter
+from csv import reader as rows
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refold.cli._codes_write import codes_format
+from refold.cli._codes_write import codes_format, is_code
 from refold.errors import DataError, FileFormatError
 
 if TYPE_CHECKING:
@@ -20,8 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["read_codes"]
 
 
-def read_codes(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
+def read_codes(path: Path, id: str | None = None) -> tuple["np.ndarray", "np.ndarray"]:  # noqa: A002
     """Read codes and ids from a file of any of the four formats.
+
+    Parameters
+    ----------
+    path : Path
+    id : str, optional
+        The column of ids, where there is such a column; else it is ``"id"``, or the only one beside
+        the codes. Without one, rows count from 0.
 
     Returns
     -------
@@ -40,7 +48,7 @@ def read_codes(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
     chosen = codes_format(path)
     if path.stat().st_size == 0:
         raise FileFormatError(f"{str(path)!r} is empty; a file of codes was expected.")
-    codes, ids = _READERS[chosen](path)
+    codes, ids = _READERS[chosen](path, id)
     codes = np.ascontiguousarray(codes, dtype=np.float32)
     wrong = np.flatnonzero(~np.isfinite(codes).all(axis=1)) if codes.size else []
     if len(wrong):
@@ -50,7 +58,7 @@ def read_codes(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
     return codes, ids
 
 
-def _read_parquet(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
+def _read_parquet(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarray"]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -69,12 +77,12 @@ def _read_parquet(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
             "Give the file that `refold encode` wrote."
         )
     try:
-        return codes_from_arrow(table)
+        return codes_from_arrow(table, _id_name(table.column_names, asked))
     except DataError as error:
         raise FileFormatError(f"{str(path)!r}: {error}") from error
 
 
-def _read_csv(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
+def _read_csv(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarray"]:
     import numpy as np
     import pyarrow as pa
     from pyarrow import csv
@@ -82,7 +90,10 @@ def _read_csv(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
     try:
         with path.open("rb") as stream:
             # as text first, since 007 and 7 are different ids
-            convert = csv.ConvertOptions(column_types={"id": pa.string()})
+            header = stream.readline().decode("utf-8-sig", "replace")
+            others = [name for name in next(rows([header]), []) if not is_code(name)]
+            convert = csv.ConvertOptions(column_types=dict.fromkeys(others, pa.string()))
+            stream.seek(0)
             table = csv.read_csv(stream, convert_options=convert)
     except pa.ArrowException as error:
         raise FileFormatError(f"{str(path)!r} is not a CSV file ({_first_line(error)}).") from error
@@ -103,10 +114,10 @@ def _read_csv(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
             f"{str(path)!r}: a column of codes holds something that is no number "
             f"({_first_line(error)})."
         ) from error
-    return np.column_stack(columns), _ids(table)
+    return np.column_stack(columns), _ids(table, _id_name(table.column_names, asked))
 
 
-def _read_jsonl(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
+def _read_jsonl(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarray"]:
     import numpy as np
 
     rows, ids, lines = [], [], []
@@ -117,7 +128,7 @@ def _read_jsonl(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
             try:
                 record = json.loads(line)
                 rows.append(record["code"])
-                ids.append(_id(record.get("id", len(ids))))
+                ids.append(_id(record.get(_id_name(list(record), asked), len(ids))))
                 lines.append(number)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 raise FileFormatError(
@@ -127,7 +138,7 @@ def _read_jsonl(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
     return _stack(path, rows, lines), np.array(ids)
 
 
-def _read_npy(path: Path) -> tuple["np.ndarray", "np.ndarray"]:
+def _read_npy(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarray"]:  # noqa: ARG001
     import numpy as np
 
     try:
@@ -171,14 +182,22 @@ def _id(value: Any) -> Any:
     return value
 
 
-def _ids(table: "pa.Table") -> "np.ndarray":
+def _id_name(names: list[str], asked: str | None) -> str:
+    """Return the column of ids; ``"id"`` where there is none."""
+    beside = [name for name in names if not is_code(name)]
+    if asked in beside:
+        return str(asked)
+    return beside[0] if "id" not in beside and len(beside) == 1 else "id"
+
+
+def _ids(table: "pa.Table", name: str) -> "np.ndarray":
     import numpy as np
 
     from refold.sequences import integers_from_text
 
-    if "id" not in table.column_names:
+    if name not in table.column_names:
         return np.arange(table.num_rows)
-    return np.array(integers_from_text(table.column("id")).to_pylist())
+    return np.array(integers_from_text(table.column(name)).to_pylist())
 
 
 def _listing(names: list[str]) -> str:

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
 
     Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 
-__all__ = ["codes_format", "write_codes"]
+__all__ = ["codes_format", "is_code", "write_codes"]
 
 
-def write_codes(path: Path, blocks: "Blocks", num_codes: int) -> None:
+def write_codes(
+    path: Path,
+    blocks: "Blocks",
+    num_codes: int,
+    id: str = "id",  # noqa: A002
+) -> None:
     """Write codes and ids whole or not at all, in the format that the name says.
 
     Parameters
@@ -27,11 +32,24 @@ def write_codes(path: Path, blocks: "Blocks", num_codes: int) -> None:
         At least one: arrays of shape (n, latent_dim) and (n,), written as they come.
     num_codes : int
         Number of codes in all blocks together.
+    id : str
+        Name of the column of ids; ``"id"`` where it is that of a code.
     """
     from refold.sequences import atomic_writer
 
     with atomic_writer(path) as stream:
-        _WRITERS[codes_format(path)](stream, blocks, num_codes)
+        _WRITERS[codes_format(path)](stream, blocks, num_codes, "id" if is_code(id) else id)
+
+
+def is_code(name: str) -> bool:
+    """Say whether a column holds codes, or one number of them.
+
+    Examples
+    --------
+    >>> is_code("code"), is_code("code12"), is_code("codename")
+    (True, True, False)
+    """
+    return name == "code" or (name.startswith("code") and name[4:].isdecimal())
 
 
 def codes_format(path: Path) -> str:
@@ -50,14 +68,14 @@ def codes_format(path: Path) -> str:
     return chosen
 
 
-def _write_parquet(stream: Any, blocks: "Blocks", num_codes: int) -> None:  # noqa: ARG001
+def _write_parquet(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
     import pyarrow.parquet as pq
 
     from refold.sequences import codes_to_arrow
 
     writer = None
     for codes, ids in blocks:
-        table = codes_to_arrow(codes, ids)
+        table = codes_to_arrow(codes, ids).rename_columns([id_name, "code"])
         if writer is None:
             writer = pq.ParquetWriter(stream, table.schema)
         writer.write_table(table)
@@ -65,7 +83,7 @@ def _write_parquet(stream: Any, blocks: "Blocks", num_codes: int) -> None:  # no
         writer.close()
 
 
-def _write_csv(stream: Any, blocks: "Blocks", num_codes: int) -> None:  # noqa: ARG001
+def _write_csv(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
     import pyarrow as pa
     from pyarrow import csv
 
@@ -74,7 +92,7 @@ def _write_csv(stream: Any, blocks: "Blocks", num_codes: int) -> None:  # noqa: 
         numbers = {
             f"code{i}": pa.array(codes[:, i], type=pa.float32()) for i in range(codes.shape[1])
         }
-        table = pa.table({"id": pa.array(ids.tolist()), **numbers})
+        table = pa.table({id_name: pa.array(ids.tolist()), **numbers})
         if writer is None:
             writer = csv.CSVWriter(stream, table.schema)
         writer.write_table(table)
@@ -82,14 +100,14 @@ def _write_csv(stream: Any, blocks: "Blocks", num_codes: int) -> None:  # noqa: 
         writer.close()
 
 
-def _write_jsonl(stream: Any, blocks: "Blocks", num_codes: int) -> None:  # noqa: ARG001
+def _write_jsonl(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
     for codes, ids in blocks:
         for name, code in zip(ids.tolist(), codes, strict=True):
             shortest = [float(number) for number in code.astype(str)]  # reads back to the same
-            stream.write((json.dumps({"id": name, "code": shortest}) + "\n").encode())
+            stream.write((json.dumps({id_name: name, "code": shortest}) + "\n").encode())
 
 
-def _write_npy(stream: Any, blocks: "Blocks", num_codes: int) -> None:
+def _write_npy(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
     import numpy as np
 
     started = False

@@ -7,7 +7,7 @@ import typer
 
 from refold.cli._errors import remark
 from refold.cli._io import TABLE_FORMATS, Output, check_apart, format_among, plan_output
-from refold.cli._models import load_model, opened, whole
+from refold.cli._models import id_name, load_model, opened, whole
 from refold.cli._options import (
     Columns,
     Data,
@@ -30,6 +30,12 @@ from refold.cli._tables import write_table
 from refold.errors import ParameterError
 
 __all__ = ["detect"]
+
+# Columns of the tables that are written.
+OWN = (
+    *("score", "error", "distance", "p_value", "adjusted_p_value"),
+    *("anomalous", "step", "column"),
+)
 
 
 def detect(
@@ -99,7 +105,7 @@ def detect(
     cut = _windows(series, window, stride) if window else None
     found = loaded.detect(series if cut is None else cut.sequences, alpha=alpha)
     with target.writing() as path:
-        write_table(path, found.to_table())
+        write_table(path, found.to_table(id_name(series.schema, OWN)))
     by_step = found.step_scores, found.step_p_values
     if cut is not None:
         scores, p_values = (cut.merge(one) for one in by_step)
@@ -154,7 +160,7 @@ def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:
     row, step = positions(series)
     return pa.table(
         {
-            "id": pa.array(series.ids[row].tolist()),
+            id_name(series.schema, OWN): pa.array(series.ids[row].tolist()),
             "step": pa.array(step),
             "score": pa.array(np.concatenate([*scores, []]), pa.float64(), from_pandas=True),
             "p_value": pa.array(np.concatenate([*p_values, []]), pa.float64(), from_pandas=True),

@@ -7,7 +7,7 @@ import typer
 
 from refold.cli._errors import remark
 from refold.cli._io import TABLE_FORMATS, Output, check_apart, format_among, plan_output
-from refold.cli._models import check_row_names, load_model, opened, whole
+from refold.cli._models import check_row_names, id_name, load_model, opened, whole
 from refold.cli._options import (
     Columns,
     Data,
@@ -108,7 +108,7 @@ def forecast(
     check_apart([target, drawn], (data, normal))
     loaded = load_model(model)
     if not evaluate:
-        check_row_names(loaded.schema_.names, ("id", "step"))
+        check_row_names(loaded.schema_, ("step",))
     loaded.verbose = 0 if quiet else 1
     if normal is not None:
         given_format = format_among((data, normal), normal, input_format)
@@ -128,7 +128,7 @@ def forecast(
         )
     ahead = loaded.forecast(series, steps, alpha=alpha, context=context)
     with target.writing() as path:
-        write_table(path, ahead.to_table())
+        write_table(path, ahead.to_table(id_name(series.schema, ("step",))))
     if drawn is not None:
         _draw(series, ahead, drawn)
     if not quiet:

@@ -7,7 +7,7 @@ import typer
 from refold.cli._codes import Lengths, read_lengths
 from refold.cli._errors import remark
 from refold.cli._io import DATA_FORMATS, check_apart, plan_output
-from refold.cli._models import check_names, load_model, opened, whole
+from refold.cli._models import check_names, file_names, load_model, opened, whole
 from refold.cli._options import (
     Columns,
     IdColumn,
@@ -73,7 +73,7 @@ def generate(
     if compare is not None and number < FEWEST:
         raise ParameterError(f"--compare takes at least -n {FEWEST} to say anything. Got {number}.")
     loaded = load_model(model)
-    check_names(loaded.schema_.names, target.format)
+    check_names(loaded.schema_, target.format)
     loaded.verbose = 0 if quiet else 1
     real = None
     if compare is not None:
@@ -90,7 +90,7 @@ def generate(
 
     sequences = Sequences.from_list(drawn, schema=loaded.schema_)
     with target.writing() as path:
-        write(sequences, path)
+        write(sequences, path, **file_names(loaded.schema_))
     if not quiet and target.path is not None:
         remark(f"Wrote {len(sequences)} sequences to {target.name}")
     if real is not None:

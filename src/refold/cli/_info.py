@@ -60,6 +60,8 @@ def _facts(model: Any) -> dict[str, Any]:
             for column in model.schema_.columns
         ],
         "layout": model.schema_.layout,
+        "id": model.schema_.id_name,
+        "time": model.schema_.time_name,
         "max_steps": int(model.max_steps_),
         "decoder": _decoder(model),
         "patch": model.patch_,
@@ -120,6 +122,10 @@ def _print(facts: dict[str, Any]) -> None:
         kinds[column["kind"]] = kinds.get(column["kind"], 0) + 1
     table.add_row("columns", ", ".join(f"{count} {kind}" for kind, count in kinds.items()))
     table.add_row("names", _shortened([column["name"] for column in facts["columns"]]))
+    if facts["id"] is not None:
+        table.add_row("ids", f"column {facts['id']}")
+    if facts["time"] is not None:
+        table.add_row("times", f"column {facts['time']}")
     table.add_row("longest sequence", f"{facts['max_steps']} steps")
     active, telling = facts["active_dimensions"], facts["discriminative"]
     used = "" if active is None else f", {active} of them active"

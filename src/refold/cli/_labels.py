@@ -1,29 +1,43 @@
 """Labels that stand beside sequences in their own file."""
 
-from collections.abc import Sequence
+import contextlib
 from pathlib import Path
 from typing import Any
 
-from refold.errors import RefoldError
+from refold.errors import RefoldError, SchemaError
 
-__all__ = ["columns_of", "leave_out"]
+__all__ = ["columns_of", "labels_of", "leave_out"]
 
 
-def leave_out(label: str, path: Path, options: dict[str, Any], names: Sequence[str]) -> None:
+def leave_out(label: str, path: Path, options: dict[str, Any], schema: Any) -> None:
     """Choose the columns of a file without that of labels, unless columns were named.
 
-    Those that the model was fitted on, by ``names``, where the file has them.
+    Those that the model was fitted on, by its ``schema``, where the file has them.
     """
     from refold.sequences import step_columns
 
     if "columns" in options or not (found := columns_of(path)):
         return
-    beside = {label, options.get("id", "id"), options.get("time", "time")}
+    beside = {
+        label,
+        options.get("id", "id" if schema.id_name not in found else schema.id_name),
+        options.get("time", "time" if schema.time_name not in found else schema.time_name),
+    }
     others = [name for name in found if name not in beside]
     if options.get("layout") == "wide":
         options["columns"] = step_columns(others)
         return
-    options["columns"] = list(names) if set(names) <= set(found) else others
+    options["columns"] = list(schema.names) if set(schema.names) <= set(found) else others
+
+
+def labels_of(path: Any, label: str, source: Any, asked: str | None) -> Any:
+    """Read the labels of sequences, by the ids that were asked for, or else those of their file."""
+    from refold.sequences import read_labels
+
+    if asked is None and source.schema.id_name is not None:
+        with contextlib.suppress(SchemaError):  # a file of labels may have another name for them
+            return read_labels(path, label, source, id=source.schema.id_name)
+    return read_labels(path, label, source, id=asked)
 
 
 def columns_of(path: Path) -> list[str]:

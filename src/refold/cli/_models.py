@@ -8,10 +8,20 @@ from refold.cli._io import MODEL_FORMATS, READ_FORMATS, format_of, readable
 from refold.cli._labels import columns_of
 from refold.errors import ParameterError, SchemaError
 
-__all__ = ["check_names", "check_row_names", "load_model", "loading", "opened", "whole"]
+__all__ = [
+    "check_names",
+    "check_row_names",
+    "file_names",
+    "id_name",
+    "load_model",
+    "loading",
+    "opened",
+    "whole",
+]
 
-# Columns of a file of sequences beside the features.
-BESIDE = {"parquet": ("id",), "jsonl": ("id",), "csv": ("id", "time"), "tsv": ("id", "time")}
+# Formats of sequences with columns of ids, and of steps.
+WITH_IDS = ("parquet", "jsonl", "csv", "tsv")
+WITH_STEPS = ("csv", "tsv")
 
 
 def load_model(name: str, *, refine: int | None = None) -> Any:
@@ -38,19 +48,36 @@ def loading(*, quiet: bool) -> Iterator[None]:
         yield
 
 
-def check_names(names: Sequence[str], format_name: str) -> None:
+def id_name(schema: Any, own: Sequence[str] = ()) -> str:
+    """Return the name for a column of ids: that of the data, unless the table has it already."""
+    taken = {None, *own, *schema.names}
+    return "id" if schema.id_name in taken else schema.id_name
+
+
+def file_names(schema: Any) -> dict[str, str]:
+    """Return the columns of ids and steps of a file to write: those of the data, where it fits."""
+    identity = id_name(schema)
+    taken = {None, identity, *schema.names}
+    return {"id": identity, "time": "time" if schema.time_name in taken else schema.time_name}
+
+
+def check_names(schema: Any, format_name: str) -> None:
     """Find before the work that features could not be written under their names."""
-    for name in BESIDE.get(format_name, ()):
-        if name in names:
+    found = file_names(schema)
+    beside = [found["id"]] * (format_name in WITH_IDS) + [found["time"]] * (
+        format_name in WITH_STEPS
+    )
+    for name in beside:
+        if name in schema.names:
             raise SchemaError(
                 f"The model has a column {name!r}, and a .{format_name} file of sequences has its "
                 "own. Write .npz, or fit on a table that calls it otherwise."
             )
 
 
-def check_row_names(names: Sequence[str], own: Sequence[str]) -> None:
+def check_row_names(schema: Any, own: Sequence[str]) -> None:
     """Find before the work that a table of rows has columns of its own of these names."""
-    if twice := [name for name in own if name in names]:
+    if twice := [name for name in (id_name(schema), *own) if name in schema.names]:
         raise SchemaError(
             f"The model has a column {twice[0]!r}, and the table to write has its own. Fit on a "
             "table that calls it otherwise."
@@ -61,9 +88,11 @@ def check_row_names(names: Sequence[str], own: Sequence[str]) -> None:
 def opened(
     model: Any, name: str, options: dict[str, Any], format_name: str | None
 ) -> Iterator[Any]:
-    """Open sequences, of a table the columns that the model was fitted on."""
-    from refold.sequences import read_or_scan
+    """Open sequences, of a table the columns that the model was fitted on.
 
+    Where no columns of ids and times are named, they are those of the training data if the file
+    has them.
+    """
     schema = model.schema_
     with readable(name, format_name=format_name, formats=READ_FORMATS) as path:
         chosen = "parquet" if path.is_dir() else format_of(path)
@@ -72,7 +101,24 @@ def opened(
             options.setdefault("columns", list(schema.names))
         if chosen in {"txt", "jsonl", "json"} and schema.layout == "words":
             options.setdefault("unit", "words")
-        yield read_or_scan(path, **options)
+        remembered = {"id": schema.id_name, "time": schema.time_name}
+        yield _read(path, options, {k: v for k, v in remembered.items() if v and k not in options})
+
+
+def _read(path: Any, options: dict[str, Any], remembered: dict[str, Any]) -> Any:
+    """Read a file with the columns that the model knows, or with as many of them as it has."""
+    from refold.sequences import read_or_scan
+
+    only_id = {option: name for option, name in remembered.items() if option == "id"}
+    first = None
+    for known in (remembered, only_id, {}):
+        try:
+            return read_or_scan(path, **(options | known))
+        except (SchemaError, ParameterError) as error:  # the format or the layout has none
+            first = first or error
+            if not known:
+                raise first from None
+    raise AssertionError
 
 
 def whole(source: Any, name: str) -> Any:

@@ -7,7 +7,7 @@ import typer
 
 from refold.cli._errors import remark
 from refold.cli._io import READ_FORMATS, readable
-from refold.cli._labels import leave_out
+from refold.cli._labels import labels_of, leave_out
 from refold.cli._models import load_model, opened, whole
 from refold.cli._options import (
     Columns,
@@ -62,14 +62,12 @@ def probe(
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
     loaded = load_model(model, refine=refine)
     loaded.verbose = 0 if quiet else 1
-    from refold.sequences import read_labels
-
     with readable(data, format_name=input_format, formats=READ_FORMATS) as path:
         if labels is None:
-            leave_out(label, path, options, loaded.schema_.names)
+            leave_out(label, path, options, loaded.schema_)
         with opened(loaded, str(path), options, None) as source:
             sequences = whole(source, data)
-        found = read_labels(labels or path, label, sequences, id=id_column)
+        found = labels_of(labels or path, label, sequences, id_column)
     from refold.evaluation import PCABaseline, probe
 
     codes = loaded.encode(sequences)

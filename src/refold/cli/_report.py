@@ -15,7 +15,7 @@ from refold.cli._io import (
     plan_output,
     readable,
 )
-from refold.cli._labels import leave_out
+from refold.cli._labels import labels_of, leave_out
 from refold.cli._models import load_model, opened
 from refold.cli._options import (
     Columns,
@@ -95,7 +95,6 @@ def report(
     loaded = load_model(model, refine=refine)
     loaded.verbose = 0  # the stages of the page say what is done
     from refold.report import report as write_report
-    from refold.sequences import read_labels
 
     with contextlib.ExitStack() as files:
 
@@ -106,14 +105,14 @@ def report(
         def sequences(path: Path) -> Any:
             chosen = dict(options)
             if label is not None and labels is None:
-                leave_out(label, path, chosen, loaded.schema_.names)
+                leave_out(label, path, chosen, loaded.schema_)
             return files.enter_context(opened(loaded, str(path), chosen, None))
 
         file = named(data)
         source = sequences(file)
         found = None
         if label is not None:
-            found = read_labels(labels or file, label, source, id=id_column)
+            found = labels_of(labels or file, label, source, id_column)
         fitted_on = None if train is None else sequences(named(train))
         shown = "standard input" if data == "-" else Path(data).name
         with target.writing() as path:

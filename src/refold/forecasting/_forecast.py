@@ -58,8 +58,13 @@ class Forecast:
         """The steps of each, in the form that ``inverse_transform`` gives sequences in."""
         return self.sequences.to_list()
 
-    def to_table(self) -> "pa.Table":
+    def to_table(self, id: str = "id") -> "pa.Table":  # noqa: A002
         """Return one row a step: id, the step after the end from 1 on, columns and their bounds.
+
+        Parameters
+        ----------
+        id : str
+            Name of the column of ids.
 
         Returns
         -------
@@ -70,12 +75,12 @@ class Forecast:
         DataError
             If an id comes twice.
         SchemaError
-            If a column is called ``id`` or ``step``, or as the bound of another.
+            If a column is called as the ids, or ``step``, or as the bound of another.
         """
         import pyarrow as pa
 
         schema = self.sequences.schema
-        table = self.sequences.to_table(id="id", time="step")
+        table = self.sequences.to_table(id=id, time="step")
         num_steps = table.num_rows // max(1, len(self.sequences))
         found = {name: table[name] for name in table.column_names}
         found["step"] = pa.array(np.tile(np.arange(1, num_steps + 1), len(self.sequences)))
@@ -90,7 +95,7 @@ class Forecast:
                         f"{schema.names[column]!r}. Give it another."
                     )
                 found[name] = _column(values[:, :, column])
-        order = ["id", "step"]
+        order = [id, "step"]
         for name in schema.names:
             order += [n for n in (name, f"{name}_lower", f"{name}_upper") if n in found]
         return pa.table({name: found[name] for name in dict.fromkeys(order)})

@@ -27,19 +27,25 @@ __all__ = ["csv_columns", "csv_table", "read_csv", "read_tsv", "write_csv", "wri
 INDEX_NAMES = ("", "Unnamed: 0")
 
 
-def write_csv(sequences: Sequences, *, delimiter: str = ",") -> bytes:
-    """Return the text of a CSV file with ``id``, ``time`` and one column a feature."""
+def write_csv(
+    sequences: Sequences,
+    *,
+    delimiter: str = ",",
+    id: str = "id",  # noqa: A002
+    time: str = "time",
+) -> bytes:
+    """Return the text of a CSV file with ids, steps and one column a feature."""
     from pyarrow import csv as arrow_csv
 
     buffer = io.BytesIO()
     options = arrow_csv.WriteOptions(delimiter=delimiter)
-    arrow_csv.write_csv(to_long_table(sequences), buffer, options)
+    arrow_csv.write_csv(to_long_table(sequences, id, time), buffer, options)
     return buffer.getvalue()
 
 
-def write_tsv(sequences: Sequences) -> bytes:
+def write_tsv(sequences: Sequences, **options: Any) -> bytes:
     """Return the text of a TSV file: as `write_csv`, with tabs."""
-    return write_csv(sequences, delimiter="\t")
+    return write_csv(sequences, **options, delimiter="\t")
 
 
 def read_tsv(data: bytes, name: str, **options: Any) -> Sequences:

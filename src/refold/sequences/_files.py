@@ -147,7 +147,9 @@ def read(
     name = _name(path)
     data = read_content(path, chosen, name)
     try:
-        return reader(data, name, **options)
+        sequences = reader(data, name, **options)
+        sequences.schema = sequences.schema.read_with(id, time)
+        return sequences
     except DataError as error:
         # What the data cannot be is said by code that knows no file; the name belongs in front.
         if name in str(error):
@@ -161,6 +163,8 @@ def write(
     *,
     layout: str | None = None,
     format: str | None = None,  # noqa: A002
+    id: str = "id",  # noqa: A002
+    time: str = "time",
 ) -> None:
     """Write sequences to a file, whole or not at all.
 
@@ -175,6 +179,8 @@ def write(
         id and named lists. ``"long"``, one row a step: Parquet, and always CSV.
     format : str, optional
         As in `read`.
+    id, time : str
+        Names of the columns of ids and of steps, of Parquet, CSV and JSON lines.
 
     Raises
     ------
@@ -209,6 +215,9 @@ def write(
             options["layout"] = layout
     sequences = as_sequences(sequences)
     if chosen in {"parquet", "csv", "tsv", "jsonl"}:
+        options["id"] = id
+        if chosen != "jsonl":
+            options["time"] = time
         _remark_on_unknown(sequences)
     data = compress_for(path, writer(sequences, **options))
     if isinstance(path, str | os.PathLike):

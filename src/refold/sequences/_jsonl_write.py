@@ -13,7 +13,7 @@ from refold.sequences._sequences import Sequences
 __all__ = ["write_jsonl"]
 
 
-def write_jsonl(sequences: Sequences, *, layout: str | None = None) -> bytes:
+def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
     """Return one line a sequence.
 
     Objects with an id and named lists if ``layout`` is ``"list"``, or if ids or names would be
@@ -22,9 +22,9 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None) -> bytes:
     """
     schema = sequences.schema
     own_ids = not np.array_equal(sequences.ids, np.arange(len(sequences)))
-    named = layout == "list" or own_ids or not has_default_names(schema)
-    if named and "id" in schema.names:
-        raise SchemaError("A feature is called 'id', as the ids are. Name it otherwise.")
+    named = layout == "list" or own_ids or id != "id" or not has_default_names(schema)
+    if named and id in schema.names:
+        raise SchemaError(f"A feature is called {id!r}, as the ids are. Name it otherwise.")
     cells = [_cells(sequences.values[:, i], column) for i, column in enumerate(schema.columns)]
     bounds = zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True)
     # With a missing entry a string cannot hold the characters; then all lines are lists.
@@ -39,7 +39,7 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None) -> bytes:
             value = [list(map(list, zip(*parts, strict=True)))]
         entry = value[0]
         if named:
-            entry = {"id": identity, **dict(zip(schema.names, value, strict=True))}
+            entry = {id: identity, **dict(zip(schema.names, value, strict=True))}
         lines.append(json.dumps(entry, ensure_ascii=False, allow_nan=False))
     return "".join(line + "\n" for line in lines).encode()
 

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["from_long_table", "to_long_table"]
 
 
-def to_long_table(sequences: Sequences) -> "pa.Table":
+def to_long_table(
+    sequences: Sequences,
+    id: str = "id",  # noqa: A002
+    time: str = "time",
+) -> "pa.Table":
     """Return one row a step, as `Sequences.to_table`, with a mark for each empty sequence.
 
     Raises
@@ -38,7 +42,7 @@ def to_long_table(sequences: Sequences) -> "pa.Table":
             "list layout."
         )
     lengths = sequences.lengths
-    table = sequences[lengths > 0].to_table()
+    table = sequences[lengths > 0].to_table(id, time)
     if lengths.all():
         return table
     repeats = np.maximum(lengths, 1)
@@ -47,7 +51,7 @@ def to_long_table(sequences: Sequences) -> "pa.Table":
     rows = pa.array(np.maximum(np.cumsum(~marks) - 1, 0), mask=marks)
     ids = np.repeat(sequences.ids, repeats)
     columns = {name: table[name].take(rows) for name in table.column_names}
-    columns["id"] = pa.array(ids.tolist(), table.schema.field("id").type)
+    columns[id] = pa.array(ids.tolist(), table.schema.field(id).type)
     return pa.table(columns, metadata=table.schema.metadata)
 
 

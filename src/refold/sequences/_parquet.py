@@ -17,11 +17,18 @@ from refold.sequences._wide import find_wide, from_wide_table
 __all__ = ["read_parquet", "write_parquet"]
 
 
-def write_parquet(sequences: Sequences, *, layout: str | None = None) -> bytes:
+def write_parquet(
+    sequences: Sequences,
+    *,
+    layout: str | None = None,
+    id: str = "id",  # noqa: A002
+    time: str = "time",
+) -> bytes:
     """Return a Parquet file, one row a sequence unless ``layout`` is ``"long"``."""
     import pyarrow.parquet as pq
 
-    table = to_long_table(sequences) if layout == "long" else sequences.to_arrow()
+    long = layout == "long"
+    table = to_long_table(sequences, id, time) if long else sequences.to_arrow(id)
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()

@@ -101,7 +101,9 @@ def scan(
     found = look_through(files, kinds, RowReader(files, _batch_bytes(block_bytes)))
     for remark in found.remarks:
         warnings.warn(remark, UserWarning, stacklevel=2)
-    return Scan(files, found, block_bytes)
+    result = Scan(files, found, block_bytes)
+    result.schema = result.schema.read_with(id, time)
+    return result
 
 
 class Scan:

@@ -5,7 +5,7 @@ found in raw data is in `refold.sequences._columns`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -107,6 +107,9 @@ class Schema:
     missing : tuple of float, optional
         Numbers that stand for a missing value in numeric columns, and in binary ones where they are
         not from 0 to 1. `Sequences.align` turns them into NaN.
+    id_name, time_name : str or None, default=None
+        Columns of ids and times of the file that the sequences were read from, where the user
+        named them. They do not count where schemas are compared.
 
     Raises
     ------
@@ -125,6 +128,8 @@ class Schema:
     columns: tuple[Column, ...]
     layout: Layout = "array"
     missing: tuple[float, ...] = ()
+    id_name: str | None = field(default=None, compare=False, repr=False)
+    time_name: str | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
@@ -193,7 +198,14 @@ class Schema:
                 entry["labels"] = list(column.labels)
             columns.append(entry)
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
-        return state | ({"missing": list(self.missing)} if self.missing else {})
+        if self.missing:
+            state["missing"] = list(self.missing)
+        names = {"id_name": self.id_name, "time_name": self.time_name}
+        return state | {key: name for key, name in names.items() if name is not None}
+
+    def read_with(self, id: str | None, time: str | None) -> "Schema":  # noqa: A002
+        """Return the schema with the columns that the user named for ids and times, if any."""
+        return replace(self, id_name=id or self.id_name, time_name=time or self.time_name)
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "Schema":
@@ -211,12 +223,14 @@ class Schema:
             )
             layout = state["layout"]
             missing = tuple(float(value) for value in state.get("missing", ()))
+            named = [state.get(key) for key in ("id_name", "time_name")]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(
                 "A schema must be a dictionary with 'layout' and 'columns', each column with "
                 f"'name' and 'kind'. Got {type(error).__name__}: {error}."
             ) from error
-        return cls(columns, layout, missing)
+        named = [name if isinstance(name, str) else None for name in named]
+        return cls(columns, layout, missing, *named)
 
 
 def default_names(num_columns: int) -> tuple[str, ...]:
