@@ -81,6 +81,18 @@ def test_normal_sequences_can_be_given(folder, capsys):
     assert [row["p_value"] for row in rows] == found.p_values.tolist()
 
 
+def test_normal_sequences_that_were_trained_on_are_told(folder, capsys):
+    given = "detect", folder / "bare.refold", folder / "new.parquet", "--alpha", 0.1
+    assert run(*given, "--normal", folder / "train.parquet") == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("Error: The normal sequences are those that the model was trained")
+    assert shown.err.endswith("Give others, or fit with --calibration-fraction 0.2.\n")
+    half = "detect", folder / "sines.refold", *given[2:], "--normal", folder / "train.parquet"
+    assert run(*half) == 0
+    assert "Remark: 40 of 80 normal sequences are among those" in capsys.readouterr().err
+
+
 def test_a_long_series_in_windows_with_a_picture(folder, tmp_path, capsys):
     steps, picture = tmp_path / "steps.jsonl", tmp_path / "odd.png"
     given = folder / "long.refold", folder / "later.npz", "--window", 40, "--stride", 4
