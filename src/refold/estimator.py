@@ -345,9 +345,8 @@ class SequenceAutoencoder(
             if normal is not None:
                 both = [fitted.held_back, fingerprints(normal)]
                 fitted = fitted._replace(held_back=np.concatenate(both))
-            trained = trained_fingerprints(sequences)
-            fitted = fitted._replace(trained=trained[~np.isin(trained, fitted.held_back)])
-            self._set_fitted(fitted, sample)
+            trained = trained_fingerprints(sequences, fitted.held_back)
+            self._set_fitted(fitted._replace(trained=trained), sample)
         if outcome.interrupted and not outcome.complete:
             raise KeyboardInterrupt(_say_interrupted(outcome, checkpoint))
         return self if normal is None else self._measure_normal(self._aligned(normal))

@@ -9,7 +9,7 @@ import refold
 from refold.anomalies import _trained
 from refold.anomalies._trained import check_untrained, trained_fingerprints
 from refold.errors import DataError
-from refold.sequences import as_sequences, scan, write
+from refold.sequences import as_sequences, fingerprints, scan, write
 
 REFUSED = "The normal sequences are those that the model was trained on"
 
@@ -34,6 +34,7 @@ def test_the_training_sequences_are_refused_and_some_are_counted():
     with pytest.warns(UserWarning, match=r"^3 of 53 normal sequences are among those"):
         check_untrained(mixed, trained)
     accepted(others, trained)
+    accepted(series[:5], trained_fingerprints(series, fingerprints(series[:5])))
     accepted(series, None)
     accepted(series[:0], trained)
 

@@ -15,12 +15,16 @@ _MOST = 1 << 15
 _DEVIATIONS = 3.0
 
 
-def trained_fingerprints(source: Sequences | Scan) -> np.ndarray:
+def trained_fingerprints(
+    source: Sequences | Scan, held_back: np.ndarray | None = None
+) -> np.ndarray:
     """Return the smallest fingerprints of sequences, sorted, 32,768 at most.
 
     Parameters
     ----------
     source : Sequences or Scan
+    held_back : array of uint64, optional
+        Fingerprints of sequences that were not trained on, which are left out.
 
     Returns
     -------
@@ -36,7 +40,10 @@ def trained_fingerprints(source: Sequences | Scan) -> np.ndarray:
     """
     kept = np.zeros(0, np.uint64)
     for block in [source] if isinstance(source, Sequences) else source:
-        kept = np.sort(np.concatenate([kept, fingerprints(block)]))[:_MOST]
+        found = fingerprints(block)
+        if held_back is not None:
+            found = found[~np.isin(found, held_back)]
+        kept = np.sort(np.concatenate([kept, found]))[:_MOST]
     return kept
 
 
