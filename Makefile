@@ -3,6 +3,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(she
 	$(p) -c 'import sys, ensurepip; print(sys.executable if (3, 11) <= sys.version_info < (3, 14) else "")' 2>/dev/null)))
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
 DEMO := demo
 LIBRARY := src/refold/kernels/librefold_kernels.*
 
@@ -13,7 +14,7 @@ demo: $(VENV)/.refold
 
 test: $(VENV)/.test
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -27,8 +28,12 @@ bench: $(VENV)/.peers
 bench-fidelity: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.fidelity
 
-test-slow: $(VENV)/.backends
+# Sanitizers, kills, the other backends and the pages at full length; then the oldest versions.
+test-slow: $(VENV)/.backends $(OLDEST)/.test
 	$(BIN)/python -m pytest -m slow
+	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -W default tests/kernels/test_lstm.py \
+		tests/layers tests/models tests/training tests/storage tests/sequences/test_files.py \
+		tests/test_estimator.py tests/cli/test_path.py
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "refold needs Python 3.11, 3.12 or 3.13 with the venv module (Debian: python3-venv)"; exit 1; }
@@ -54,9 +59,17 @@ $(VENV)/.backends: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group backends
 	@touch $@
 
+# The lowest version of each dependency that pyproject.toml allows, on the lowest Python.
+$(OLDEST)/.test: pyproject.toml | $(VENV)/.refold
+	$(BIN)/python -m pip install --quiet uv
+	UV_PYTHON_DOWNLOADS=never $(BIN)/uv venv --quiet --clear --python 3.11 $(OLDEST)
+	VIRTUAL_ENV=$(OLDEST) $(BIN)/uv pip install --quiet --resolution lowest-direct \
+		--editable '.[plots]' --group oldest
+	@touch $@
+
 $(VENV)/.peers: $(VENV)/.backends
 	$(BIN)/python -m pip install --quiet --group peers
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(DEMO) build dist .jax_cache .pytest_cache .ruff_cache $(LIBRARY)
+	rm -rf $(VENV) $(OLDEST) $(DEMO) build dist .jax_cache .pytest_cache .ruff_cache $(LIBRARY)

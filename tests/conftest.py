@@ -6,14 +6,21 @@ one cache in the checkout, which the next run finds again. Each worker of pytest
 cores, because threads that wait for those of another worker take longer.
 """
 
+import ctypes
+import gc
 import os
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 CACHE = Path(__file__).parent.parent / ".jax_cache"
+# Bytes of memory from which a worker forgets what it has compiled.
+MOST_MEMORY = 1_000_000_000
+# Packages whose releases break us first, shown above the tests.
+SHOWN = ("jax", "keras", "numpy", "scipy", "scikit-learn", "pyarrow", "typer", "safetensors")
 
 
 def _take_cores():
@@ -48,3 +55,28 @@ def ctrl_c():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def pytest_report_header():
+    """Name the versions that a run is of."""
+    return ", ".join(f"{name} {version(name)}" for name in SHOWN)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _little_memory():
+    """After a file, forget what was compiled if it takes much memory; the cache on disk has it."""
+    yield
+    if "jax" in sys.modules and _resident() > MOST_MEMORY:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def _resident():
+    """Bytes of memory that this process holds; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
