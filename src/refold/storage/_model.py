@@ -191,7 +191,7 @@ def plain(parameters: dict[str, Any]) -> dict[str, Any]:
     Examples
     --------
     >>> plain({"units": np.int64(8), "architecture": len, "missing_values": (-99999, 1e20)})
-    {'units': 8, 'architecture': 'custom', 'missing_values': [-99999, 1e+20]}
+    {'units': 8, 'architecture': 'custom', 'missing_values': [-99999.0, 1e+20]}
     """
     values = {}
     for name, value in parameters.items():
