@@ -33,6 +33,12 @@ def test_a_comma_within_cells_is_no_delimiter():
     assert found.schema.columns[0].labels == ("a;b", "c")
 
 
+def test_a_row_may_be_longer_than_a_block_of_arrow():
+    long = "a" * 2_200_000
+    found = read_text(f"id;note\n1;b\n1;{long}\n")
+    assert found.schema.columns[0].labels == (long, "b")
+
+
 def test_decimal_commas_are_read_where_commas_separate_no_cells():
     found = read_text("id;time;x;y\n1;0,5;0,25;1\n1;1,5;-1,5e2;2\n1;2,5;NA;3\n")
     np.testing.assert_array_equal(found[0], [[0.25, 1], [-150, 2], [np.nan, 3]])

@@ -85,28 +85,31 @@ def read_csv(
     SchemaError
         If a column is not there.
     """
+    import pyarrow as pa
+
     source = CsvText(decode_utf8(data, name), name, delimiter)
     header = _without_index(source, data, {id, time, *(columns or ())}, told=columns is not None)
     if layout == "wide":
         identity, steps = find_wide(header, name, id=id, time=time, columns=columns)
         kind = kind_of_steps(kinds)
         if kind == "categorical":
-            table = _typed(source, data, header, identity, {}, text=steps)
-            table = _integers_together(table, steps, source)
+            cells = _typed(source, data, header, identity, {}, text=steps)
+            cells |= _integers_together([cells[step] for step in steps], steps, source)
         else:
-            table = _typed(source, data, header, identity, dict.fromkeys(steps, kind))
-        return from_wide_table(table, name, identity, steps, kinds, Rows("line", source.line))
+            cells = _typed(source, data, header, identity, dict.fromkeys(steps, kind))
+        rows = Rows("line", source.line)
+        return from_wide_table(pa.table(cells), name, identity, steps, kinds, rows)
     identity, order = find_id(header, name, id), find_time(header, name, time)
     if columns is None:
         columns = [column for column in header if column not in {identity, order}]
     asked: dict[str, Kind | None] = {}
     if set(columns) <= set(header):  # else the layout says which is not there
         asked = dict(zip(columns, resolve_kinds(kinds, columns), strict=True))
-    table = _typed(source, data, header, identity, asked)
+    cells = _typed(source, data, header, identity, asked)
     if order is not None:
-        table = _replaced(table, order, settle_times(table[order], order, source))
+        cells[order] = settle_times(cells[order], order, source)
     return from_file_table(
-        table,
+        pa.table(cells),
         name,
         id=identity,
         time=order,
@@ -152,13 +155,18 @@ def csv_table(
         column_types=dict.fromkeys(text, pa.string()),
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
-        include_columns=only,
+        include_columns=None if only == source.header else only,
     )
     parse = arrow_csv.ParseOptions(delimiter=source.delimiter, newlines_in_values=True)
-    # A block holds at least one row, and a row of a wide table may be long.
-    reading = arrow_csv.ReadOptions(block_size=max(1 << 20, source.longest_line + 1))
     try:
-        return arrow_csv.read_csv(io.BytesIO(data), reading, parse, convert)
+        try:
+            return arrow_csv.read_csv(io.BytesIO(data), None, parse, convert)
+        except pa.ArrowInvalid as error:
+            if "block size" not in str(error):
+                raise
+            # A block has to hold a whole row, and a row of a wide table may be long.
+            whole = arrow_csv.ReadOptions(block_size=len(data) + 1)
+            return arrow_csv.read_csv(io.BytesIO(data), whole, parse, convert)
     except pa.ArrowException as error:
         source.check_rows()
         reason = " ".join(str(error).split())
@@ -173,20 +181,20 @@ def _typed(
     asked: dict[str, Kind | None],
     *,
     text: Sequence[str] = (),
-) -> "pa.Table":
+) -> "dict[str, pa.ChunkedArray]":
     """Return the columns with the types that their cells have, some as text."""
     import pyarrow as pa
 
     as_text = [*text, *(column for column, kind in asked.items() if kind == "categorical")]
     as_text += [] if identity is None else [identity]
     table = csv_table(source, data, text=as_text, only=header)
-    if identity is not None:
-        table = _replaced(table, identity, integers_from_text(table[identity]))
     points = any(pa.types.is_floating(field.type) for field in table.schema)
+    cells = dict(zip(table.column_names, table.columns, strict=True))
+    if identity is not None:
+        cells[identity] = integers_from_text(cells[identity])
     for column, kind in asked.items():
-        cells = settle_column(table[column], column, kind, source, points=points)
-        table = _replaced(table, column, cells)
-    return table
+        cells[column] = settle_column(cells[column], column, kind, source, points=points)
+    return cells
 
 
 def _without_index(source: CsvText, data: bytes, used: set[str | None], *, told: bool) -> list[str]:
@@ -213,17 +221,13 @@ def _without_index(source: CsvText, data: bytes, used: set[str | None], *, told:
     )
 
 
-def _integers_together(table: "pa.Table", steps: Sequence[str], source: CsvText) -> "pa.Table":
-    """Return labels as integers if those of all steps are, which are one feature."""
+def _integers_together(
+    columns: "Sequence[pa.ChunkedArray]", names: Sequence[str], source: CsvText
+) -> "dict[str, pa.ChunkedArray]":
+    """Return labels as integers if those of all columns are, which are one feature."""
     import pyarrow as pa
 
-    joined = pa.chunked_array([chunk for column in steps for chunk in table[column].chunks])
-    joined = settle_column(joined, steps[0], "categorical", source)
-    for i, column in enumerate(steps):
-        cells = joined.slice(i * table.num_rows, table.num_rows)
-        table = _replaced(table, column, cells)
-    return table
-
-
-def _replaced(table: "pa.Table", column: str, cells: Any) -> "pa.Table":
-    return table.set_column(table.column_names.index(column), column, cells)
+    joined = pa.chunked_array([chunk for column in columns for chunk in column.chunks])
+    joined = settle_column(joined, names[0], "categorical", source)
+    size = len(columns[0])
+    return {name: joined.slice(i * size, size) for i, name in enumerate(names)}

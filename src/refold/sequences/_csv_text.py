@@ -37,13 +37,9 @@ class CsvText:
 
     def __init__(self, text: str, name: str, expected: str) -> None:
         self.text, self.name = text, name
-        self.delimiter = _find_delimiter(text, expected)
-        self.header = self._header()
-
-    @property
-    def longest_line(self) -> int:
-        """Number of bytes that hold any line; a row in quotes may have several."""
-        return 4 * max(map(len, self.text.split("\n")))
+        first = _first_lines(text)
+        self.delimiter = _find_delimiter(first, expected)
+        self.header = self._header(first)
 
     def line(self, row: int) -> int | None:
         """Return the line number of a row below the header."""
@@ -67,9 +63,9 @@ class CsvText:
                     f"{len(self.header)}. If it is the last line, the file may be cut short."
                 )
 
-    def _header(self) -> list[str]:
+    def _header(self, first: str) -> list[str]:
         try:
-            header = next(filter(None, _reader(self.text, self.delimiter)), [])
+            header = next(filter(None, _reader(first, self.delimiter)), [])
         except csv.Error as error:
             raise FileFormatError(f"{self.name}, line 1 is no CSV: {error}.") from error
         if not header:
@@ -85,6 +81,16 @@ class CsvText:
         return header
 
 
+def _first_lines(text: str) -> str:
+    """Return enough lines for the rows that are looked at, some of which may be in quotes."""
+    end = 0
+    for _ in range(10 * NUM_SAMPLED):
+        end = text.find("\n", end) + 1
+        if not end:
+            return text
+    return text[:end]
+
+
 def _find_delimiter(text: str, expected: str) -> str:
     """Return what cuts the header into several names, and the rows below into as many cells."""
     widths = {one: _widths(text, one) for one in sorted(DELIMITERS, key=expected.__ne__)}
@@ -97,10 +103,11 @@ def _find_delimiter(text: str, expected: str) -> str:
 
 def _widths(text: str, delimiter: str) -> list[int]:
     """Return the numbers of fields of the first rows."""
-    with contextlib.suppress(csv.Error):
-        rows = filter(None, _reader(text, delimiter))
-        return [len(row) for row in islice(rows, NUM_SAMPLED)]
-    return []
+    widths: list[int] = []
+    with contextlib.suppress(csv.Error):  # a giant cell; the rows before it count
+        for row in islice(filter(None, _reader(text, delimiter)), NUM_SAMPLED):
+            widths.append(len(row))
+    return widths
 
 
 def _reader(text: str, delimiter: str) -> Any:

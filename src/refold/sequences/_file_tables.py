@@ -140,7 +140,8 @@ def find_key(asked: str | None, role: str, names: Sequence[str], name: str) -> s
 
 def check_there(columns: Sequence[str], names: Sequence[str], name: str) -> None:
     """Raise ``SchemaError`` where a column that is asked for is not there."""
-    absent = [column for column in columns if column not in names]
+    known = set(names)
+    absent = [column for column in columns if column not in known]
     if absent:
         raise SchemaError(f"{name} has no column {absent[0]!r}. It has {_listed(names)}.")
 

@@ -53,7 +53,8 @@ def find_wide(
         raise SchemaError(f"{name} {error}") from error
     if not steps:
         raise SchemaError(f"{name} has no column beside {', '.join(names)} to make steps of.")
-    if left := [column for column in others if column not in set(steps)]:
+    chosen = set(steps)
+    if left := [column for column in others if column not in chosen]:
         listed = ", ".join(map(repr, left[:3])) + (", ..." if len(left) > 3 else "")
         warnings.warn(
             f"{name}: The steps are the {len(steps)} columns {steps[0]!r} to {steps[-1]!r}. "
