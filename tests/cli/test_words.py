@@ -9,6 +9,7 @@ from refold.cli._words import with_options
         ("Name one with id=; its columns are a.", "Name one with --id; its columns are a."),
         ("Leave id=, columns=.", "Leave --id, --columns."),
         ("use architecture='default'.", "use --architecture default."),
+        ("windows of it, refold.sequences.windows([x], 100).", "windows of it, --window 100."),
         ("or pass kinds={'page': 'categorical'}.", "or pass --kinds page=categorical."),
         ("latent_dim must be positive. Got 0.", "--latent-dim must be positive. Got 0."),
         ("Sequences.from_table(table, id=...)", "Sequences.from_table(table, id=...)"),

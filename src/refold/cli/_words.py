@@ -43,6 +43,7 @@ def with_options(message: str) -> str:
     message = re.sub(r"\bgive (some|them) to calibrate\(\)", "give --normal DATA", message)
     message = message.replace("lengths to inverse_transform", "--lengths to refold decode")
     message = message.replace("cut all of them with refold.sequences.windows", "cut with --window")
+    message = message.replace("refold.sequences.windows([x], 100)", "--window 100")
     message = re.sub(
         r"\bmissing_values=\[([^\]]*)\]",
         lambda found: "--missing " + found[1].replace(" ", ""),
