@@ -14,13 +14,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["compiled_for_small", "keep_compiled"]
+__all__ = ["compiled_by_size", "compiled_for_small", "keep_compiled"]
 
 # From this release to before that one, every read from JAX's cache on a CPU prints a page of
 # errors, and may be refused (jax-ml/jax#38445).
 _WRONG = (0, 8, 2), (0, 10, 2)
 # Nothing is left to YNNPACK.
 _OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+# Steps of a batch from which YNNPACK makes up for its calls: 1000 are far too few, 6000 enough.
+_LARGE = 4096
 # Bytes from which the oldest files go, until there is half as much.
 _MOST_BYTES = 200_000_000
 
@@ -46,6 +48,32 @@ def compiled_for_small(function: Callable[..., Any], **options: Any) -> Callable
     import jax
 
     return jax.jit(function, compiler_options=_known_options(), **options)
+
+
+def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
+    """Compile a function of batches as is best for their size.
+
+    Parameters
+    ----------
+    function : callable
+        Its argument ``num_steps`` is static.
+
+    Returns
+    -------
+    callable
+        Called with the steps of a whole batch, returns the compiled function for it.
+
+    Examples
+    --------
+    >>> doubled = compiled_by_size(lambda x, num_steps: num_steps * x)
+    >>> float(doubled(10)(3.0, num_steps=2)), float(doubled(10_000)(3.0, num_steps=2))
+    (6.0, 6.0)
+    """
+    import jax
+
+    small = compiled_for_small(function, static_argnames="num_steps")
+    large = jax.jit(function, static_argnames="num_steps")
+    return lambda steps: small if steps < _LARGE else large
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from refold._compilation import compiled_for_small
+from refold._compilation import compiled_by_size
 from refold.models import Network, length_loss, write_steps
 from refold.sequences import Bucket, Run
 from refold.training._corruption import Corruption
@@ -20,9 +20,6 @@ from refold.training._schedule import Schedule
 from refold.training._state import Norms, State, Totals
 from refold.training._variational import bound, divergence, warmup, weight
 from refold.training._weights import Weights
-
-# Steps of a batch from which YNNPACK makes up for its calls: 1000 are far too few, 6000 enough.
-_LARGE = 4096
 
 __all__ = ["Engine"]
 
@@ -82,8 +79,8 @@ class Engine:
         self._layout = Layout.of(network)
         self._rate = _index(optimizer, optimizer._learning_rate) if scheduled else None
         self._iterations = _index(optimizer, optimizer.iterations)
-        self._train = _by_size(self._run)
-        self._check = _by_size(self._evaluate)
+        self._train = compiled_by_size(self._run)
+        self._check = compiled_by_size(self._evaluate)
 
     def train(
         self,
@@ -110,7 +107,7 @@ class Engine:
         """
         bucket = run.bucket
         self.shapes.add(bucket)
-        return self._train(bucket)(
+        return self._train(bucket.num_steps * bucket.batch_size)(
             state,
             data,
             run.rows,
@@ -124,13 +121,14 @@ class Engine:
 
     def evaluate(self, state: State, data: Data, run: Run) -> Totals:
         """Errors of all batches of a run, without training."""
-        totals = self._check(run.bucket)(
+        bucket = run.bucket
+        totals = self._check(bucket.num_steps * bucket.batch_size)(
             state.trainable,
             state.non_trainable,
             data,
             run.rows,
             run.num_batches,
-            num_steps=run.bucket.num_steps,
+            num_steps=bucket.num_steps,
         )
         return Totals(*np.asarray(totals).tolist())
 
@@ -295,13 +293,6 @@ class Engine:
 
         nothing = Totals(*jnp.zeros(len(Totals._fields)))
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, nothing))
-
-
-def _by_size(function: Callable[..., Any]) -> Callable[[Bucket], Callable[..., Any]]:
-    """Compile a function of batches as is best for their size."""
-    small = compiled_for_small(function, static_argnames="num_steps")
-    large = jax.jit(function, static_argnames="num_steps")
-    return lambda bucket: small if bucket.num_steps * bucket.batch_size < _LARGE else large
 
 
 def _index(optimizer: Any, variable: Any) -> int:
