@@ -1,7 +1,6 @@
 """Compiled training steps and compiled evaluation, as functions of a state."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,7 +10,7 @@ import numpy as np
 
 from refold._compilation import compiled_by_size
 from refold.models import Network, length_loss, write_steps
-from refold.sequences import Bucket, Run
+from refold.sequences import Run
 from refold.training._corruption import Corruption
 from refold.training._data import Batch, Data, Layout, take
 from refold.training._inputs import Inputs
