@@ -152,6 +152,15 @@ def test_other_files_are_another_training(folder, tmp_path):
         )
 
 
+def test_ranges_are_no_part_of_what_tells_a_checkpoint(folder):
+    source = InFiles(scan(folder))
+    before, summary = source.digest(), source.sequences.summary
+    source.sequences.summary = summary._replace(least=summary.least - 1)
+    assert source.digest() == before
+    source.sequences.summary = summary._replace(mean=summary.mean - 1)
+    assert source.digest() != before
+
+
 def test_what_is_held_out_fits_in_memory(folder, monkeypatch):
     source = InFiles(scan(folder))
     assert source.most_held_out(0.1) == 0.1

@@ -171,7 +171,8 @@ class InFiles:
         """Return what tells this data from other data."""
         scan = self.sequences
         digest = hashlib.sha256(repr((scan.schema, scan.block_bytes)).encode())
-        for array in (scan.lengths, *scan.summary[1:]):
+        # The ranges are left out: checkpoints that older versions wrote do not have them.
+        for array in (scan.lengths, *scan.summary[1:4]):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 

@@ -418,7 +418,7 @@ class SequenceAutoencoder(
         """
         return self._encoded(self._opened(X, "codes"))
 
-    def inverse_transform(self, X: Any, lengths: Any = None) -> list[Any]:
+    def inverse_transform(self, X: Any, lengths: Any = None, *, clip: bool = False) -> list[Any]:
         """Decode codes.
 
         Parameters
@@ -427,6 +427,8 @@ class SequenceAutoencoder(
             Codes, as ``transform`` gives them.
         lengths : array of int of shape (n_sequences,), optional
             Number of steps to write of each; by default as predicted from the code.
+        clip : bool, default=False
+            Keep each numeric column within the range that it had in training.
 
         Returns
         -------
@@ -442,10 +444,11 @@ class SequenceAutoencoder(
         Warns
         -----
         UserWarning
-            If lengths are longer than the longest in training, predicted ones by more than a tenth.
+            If lengths are longer than the longest in training, predicted ones by more than a tenth;
+            if ``clip`` is asked for, and the model's file has no ranges of columns.
         """
         check_is_fitted(self)
-        decoded = self._decode(X, lengths)
+        decoded = self._decode(X, lengths, clip=clip)
         if lengths is None:
             predicted = np.array([len(one) for one in decoded], int)
             warn_of_longer(predicted, self.max_steps_, "predictions")
@@ -491,6 +494,7 @@ class SequenceAutoencoder(
         *,
         known: np.ndarray | None = None,
         draw: Draw | None = None,
+        clip: bool = False,
     ) -> list[Any]:
         """Decode as ``inverse_transform`` does.
 
@@ -512,17 +516,18 @@ class SequenceAutoencoder(
             inner, lengths, self.schema_, self._network, draw=draw, verbose=self.verbose
         )
         statistics = statistics if self.scaler_.mode == "sequence" else None
-        return self.scaler_.inverse_transform(scaled, statistics).to_list()
+        decoded = self.scaler_.inverse_transform(scaled, statistics)
+        return (self.scaler_.clip(decoded) if clip else decoded).to_list()
 
     def encode(self, X: Any) -> np.ndarray:
         """Encode sequences: another name of ``transform``, always an array."""
         return np.asarray(self.transform(X))
 
-    def decode(self, codes: Any, lengths: Any = None) -> list[Any]:
+    def decode(self, codes: Any, lengths: Any = None, *, clip: bool = False) -> list[Any]:
         """Decode codes: another name of ``inverse_transform``."""
-        return self.inverse_transform(codes, lengths)
+        return self.inverse_transform(codes, lengths, clip=clip)
 
-    def reconstruct(self, X: Any, *, codes: Any = None) -> list[Any]:
+    def reconstruct(self, X: Any, *, codes: Any = None, clip: bool = False) -> list[Any]:
         """Encode sequences and decode them again.
 
         A sequence comes back at the length that its code holds. One that is longer than
@@ -535,6 +540,8 @@ class SequenceAutoencoder(
             With the columns of the training data.
         codes : array of shape (n_sequences, width of the code), optional
             Codes of the sequences, if ``transform`` was called already.
+        clip : bool, default=False
+            Keep each numeric column within the range that it had in training.
 
         Returns
         -------
@@ -551,7 +558,8 @@ class SequenceAutoencoder(
         Warns
         -----
         UserWarning
-            If sequences are longer than the longest in training.
+            If sequences are longer than the longest in training; if ``clip`` is asked for, and the
+            model's file has no ranges of columns.
 
         Examples
         --------
@@ -566,7 +574,7 @@ class SequenceAutoencoder(
             codes = np.concatenate([codes for codes, _ in self._encoded(source)])
         elif len(codes) != len(source):
             raise DataError(f"Got {len(codes)} codes of {len(source)} sequences. Give one of each.")
-        return self._decode(codes, known=source.lengths)
+        return self._decode(codes, known=source.lengths, clip=clip)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Explained variance of the reconstructions: 1 - NMSE of the numeric columns, 1 is perfect.

@@ -134,6 +134,23 @@ def test_generate_and_compare(folder, tmp_path, capsys):
     assert all(np.allclose(a, b) for a, b in zip(read(out), new, strict=True))
 
 
+def test_clip_keeps_numbers_within_their_range(folder, tmp_path):
+    model, codes = folder / "sines.refold", tmp_path / "codes.npy"
+    low, high = refold.load(model).scaler_.least_, refold.load(model).scaler_.greatest_
+    np.save(codes, 20 * np.eye(4, dtype=np.float32))
+    write(as_sequences([np.full(20, 9.0)]), tmp_path / "far.npz")
+    out, given = tmp_path / "out.npz", ("-o", tmp_path / "out.npz", "-q")
+    for command, by_default in [
+        (("generate", model, "-n", 1000, "--seed", 1), True),
+        (("decode", model, codes), False),
+        (("reconstruct", model, tmp_path / "far.npz"), False),
+    ]:
+        for options, clipped in [((), by_default), (("--clip",), True), (("--no-clip",), False)]:
+            assert run(*command, *options, *given) == 0
+            values = read(out).values
+            assert ((low <= values) & (values <= high)).all() == clipped
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

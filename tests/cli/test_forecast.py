@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.cli import main
-from refold.sequences import as_sequences, write
+from refold.sequences import as_sequences, read, write
 
 
 def waves(n, seed):
@@ -41,6 +41,18 @@ def test_a_row_a_step(folder, capsys):
     assert [(row["id"], row["step"]) for row in rows] == [(i, k) for i in range(3) for k in (1, 2)]
     assert list(rows[0]) == ["id", "step", "x0"]
     assert "3 sequences continued by 2 steps, without bounds." in shown.err
+
+
+def test_clip(folder, tmp_path, capsys):
+    far = waves(3, 2)
+    write(far.with_values(far.values * 3), tmp_path / "far.parquet")
+    most = {}
+    for option in ("--clip", "--no-clip"):
+        assert run("forecast", folder / "waves.refold", tmp_path / "far.parquet", option) == 0
+        rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        most[option] = max(abs(row["x0"]) for row in rows)
+    trained = read(folder / "train.parquet").values
+    assert most["--clip"] <= np.abs(trained).max() + 1e-6 < most["--no-clip"]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

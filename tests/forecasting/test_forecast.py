@@ -110,6 +110,18 @@ def test_a_saved_model_forecasts_the_same(calibrated, tmp_path):
     assert again.forecast_steps == 5
 
 
+def test_clipped_forecasts_lie_within_their_bounds(calibrated):
+    far = waves(20, 6)
+    far = far.with_values(far.values * 3)
+    greatest = calibrated.scaler_.greatest_[0]
+    free, clipped = calibrated.forecast(far), calibrated.forecast(far, clip=True)
+    assert np.concatenate(free.values).max() > greatest
+    assert np.concatenate(clipped.values).max() == greatest
+    values = clipped.sequences.values.reshape(20, 5, 1)
+    assert ((clipped.lower <= values) & (values <= clipped.upper)).all()
+    assert ((clipped.lower <= free.lower) & (free.upper <= clipped.upper)).all()
+
+
 def test_what_is_set_aside_gives_bounds():
     ae = SequenceAutoencoder(**TINY, forecast_steps=5, calibration_fraction=0.2).fit(waves(100, 0))
     assert ae.forecast(waves(2, 1)).alpha == 0.1

@@ -1,5 +1,7 @@
 """New sequences: as long and as varied as the training data, and between two others."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -116,6 +118,31 @@ def test_a_density_of_as_many_components_as_there_are_heaps():
 def test_a_density_of_few_codes(n):
     codes = np.random.default_rng(0).normal(size=(n, 5))
     assert np.isfinite(fit_density(codes).draw(10, seed=0)).all()
+
+
+# Ranges
+
+
+def test_what_is_new_stays_within_the_ranges_of_training(ae, sines):
+    least, greatest = sines[:200].values.min(), sines[:200].values.max()
+    free = np.concatenate(ae.generate(3000, clip=False, random_state=0))
+    assert free.min() < least or free.max() > greatest
+    clipped = np.concatenate(ae.generate(3000, random_state=0))
+    assert np.array_equal(clipped, np.clip(free, least, greatest))
+    ends = 3 * sines[0], 3 * sines[1]
+    between = np.concatenate(ae.interpolate(*ends, 3))
+    assert least <= between.min() < between.max() <= greatest
+    assert greatest < np.concatenate(ae.interpolate(*ends, 3, clip=False)).max()
+
+
+def test_codes_are_clipped_where_that_is_asked_for(ae, sines):
+    greatest = sines[:200].values.max()
+    far = [3 * x for x in sines[:20].to_list()]
+    codes = ae.encode(far)
+    known = partial(ae.inverse_transform, codes)
+    for decode in (known, partial(ae.decode, codes), partial(ae.reconstruct, far)):
+        assert np.concatenate(decode()).max() > greatest
+        assert np.concatenate(decode(clip=True)).max() == greatest
 
 
 # Bad input

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Column, Scaler, Schema, Sequences
+from refold.sequences import Column, Scaler, Schema, Sequences, mark_missing
 
 MODES = ["features", "sequence", None]
 
@@ -149,3 +149,41 @@ def test_wrong_use():
     binary = Schema(tuple(Column(f"x{i}", "binary") for i in range(3)))
     with pytest.raises(SchemaError, match=r"fitted on 3 columns, 3 of them numeric. Got 3, 0"):
         scaler.transform(Sequences(np.zeros((1, 3)), [0, 1], schema=binary))
+
+
+# Ranges
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_clipped_to_the_range_of_each_column(mode, dtype):
+    sequences = walks(dtype=dtype)
+    scaler = Scaler.from_dict(Scaler.fit(sequences, mode).to_dict())
+    wide = sequences.with_values(sequences.values * 3)
+    clipped = scaler.clip(wide)
+    least, greatest = np.nanmin(sequences.values, axis=0), np.nanmax(sequences.values, axis=0)
+    np.testing.assert_array_equal(clipped.values, np.clip(wide.values, least, greatest))
+    assert clipped.values.dtype == dtype
+    np.testing.assert_array_equal(scaler.clip(sequences).values, sequences.values)
+
+
+def test_numbers_for_missing_values_are_no_part_of_a_range():
+    marked = mark_missing(Sequences.from_list([[3.5, -99999.0, 4.5], [np.nan, 5.5]]), [-99999])
+    scaler = Scaler.fit(marked)
+    assert (scaler.least_.tolist(), scaler.greatest_.tolist()) == ([3.5], [5.5])
+
+
+def test_symbols_have_no_range():
+    labels = Sequences.from_list([[(1.5, 0), (2.5, 2)]], kinds=["numeric", "categorical"])
+    scaler = Scaler.fit(labels)
+    assert scaler.least_.tolist() == [1.5, -np.inf]
+    assert scaler.greatest_.tolist() == [2.5, np.inf]
+
+
+def test_without_ranges_nothing_is_clipped():
+    state = Scaler.fit(walks()).to_dict()
+    del state["least"], state["greatest"]
+    far = walks().with_values(walks().values * 1e3)
+    with pytest.warns(UserWarning, match=r"^Nothing is clipped: this model was saved without"):
+        clipped = Scaler.from_dict(state).clip(far)
+    np.testing.assert_array_equal(clipped.values, far.values)

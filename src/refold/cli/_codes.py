@@ -21,6 +21,7 @@ from refold.cli._io import (
 from refold.cli._memory import give_blocks_back
 from refold.cli._models import check_names, file_names, id_name, load_model, opened, whole
 from refold.cli._options import (
+    Clip,
     Columns,
     Data,
     IdColumn,
@@ -97,6 +98,7 @@ def decode(
     input_format: InputFormat = None,
     output_format: OutputFormat = None,
     *,
+    clip: Clip = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn codes back into sequences, each of its own length."""
@@ -106,7 +108,8 @@ def decode(
     loaded.verbose = 0 if quiet else 1
     with readable(codes, format_name=input_format, formats=CODE_FORMATS) as path:
         values, ids = read_codes(path, loaded.schema_.id_name)
-    decoded = loaded.inverse_transform(values, lengths=read_lengths(lengths, len(values)))
+    lengths_to_write = read_lengths(lengths, len(values))
+    decoded = loaded.inverse_transform(values, lengths=lengths_to_write, clip=clip)
     _write(decoded, loaded.schema_, ids, target, quiet=quiet)
 
 
@@ -125,6 +128,7 @@ def reconstruct(
     *,
     layout: Layout = None,
     sort: Sort = False,
+    clip: Clip = False,
     quiet: Quiet = False,
 ) -> None:
     """Encode sequences and decode them again, to see what the codes keep."""
@@ -136,7 +140,7 @@ def reconstruct(
     with opened(loaded, data, options, input_format) as source:
         sequences = whole(source, data)
     schema = loaded.schema_.read_with(sequences.schema.id_name, sequences.schema.time_name)
-    _write(loaded.reconstruct(sequences), schema, sequences.ids, target, quiet=quiet)
+    _write(loaded.reconstruct(sequences, clip=clip), schema, sequences.ids, target, quiet=quiet)
 
 
 def _plan(

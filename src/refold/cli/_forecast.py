@@ -9,6 +9,7 @@ from refold.cli._errors import remark
 from refold.cli._io import TABLE_FORMATS, Output, check_apart, format_among, plan_output
 from refold.cli._models import check_row_names, id_name, load_model, opened, whole
 from refold.cli._options import (
+    Clip,
     Columns,
     Data,
     IdColumn,
@@ -86,6 +87,7 @@ def forecast(
     *,
     layout: Layout = None,
     sort: Sort = False,
+    clip: Clip = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Errors as one JSON object, for programs.")
     ] = False,
@@ -101,6 +103,7 @@ def forecast(
         "--picture": picture,
         "--alpha": alpha,
         "--normal": normal,
+        "--clip": clip or None,
     }
     _check(evaluate=evaluate, season=season, as_json=as_json, others=others)
     target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
@@ -126,7 +129,7 @@ def forecast(
             "A picture is of a sequence with a numeric column, and there is none. Leave --picture "
             "out."
         )
-    ahead = loaded.forecast(series, steps, alpha=alpha, context=context)
+    ahead = loaded.forecast(series, steps, alpha=alpha, context=context, clip=clip)
     with target.writing() as path:
         write_table(path, ahead.to_table(id_name(series.schema, ("step",))))
     if drawn is not None:

@@ -9,6 +9,7 @@ from refold.cli._errors import remark
 from refold.cli._io import DATA_FORMATS, check_apart, plan_output
 from refold.cli._models import check_names, file_names, load_model, opened, whole
 from refold.cli._options import (
+    Clip,
     Columns,
     IdColumn,
     InputFormat,
@@ -64,6 +65,7 @@ def generate(
     *,
     layout: Layout = None,
     sort: Sort = False,
+    clip: Clip = True,
     quiet: Quiet = False,
 ) -> None:
     """Draw new sequences: codes from a density of those of the training data, decoded."""
@@ -84,6 +86,7 @@ def generate(
         components=components,
         temperature=temperature,
         lengths=read_lengths(lengths, number),
+        clip=clip,
         random_state=seed,
     )
     from refold.sequences import Sequences, write
@@ -96,7 +99,7 @@ def generate(
     if real is not None:
         from refold.evaluation import copies, told_apart
 
-        back = Sequences.from_list(loaded.reconstruct(real), schema=loaded.schema_)
+        back = Sequences.from_list(loaded.reconstruct(real, clip=clip), schema=loaded.schema_)
         told = [100 * told_apart(other, sequences, seed=seed or 0) for other in (real, back)]
         line = (
             f"A classifier tells new from real in {told[0]:.0f} % of cases, and from "

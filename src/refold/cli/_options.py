@@ -7,6 +7,7 @@ import typer
 from refold.errors import ParameterError
 
 __all__ = [
+    "Clip",
     "Columns",
     "Data",
     "IdColumn",
@@ -52,6 +53,12 @@ Refine = Annotated[
         metavar="N",
         help=r"Steps of the search for each code; 0 for none, which is faster. "
         r"\[default: as in the fit]",
+    ),
+]
+Clip = Annotated[
+    bool,
+    typer.Option(
+        "--clip/--no-clip", help="Keep numbers within the range of their column in training."
     ),
 ]
 OutputFormat = Annotated[

@@ -85,6 +85,7 @@ class ForecastMixin:
         *,
         alpha: float | None = None,
         context: int | None = None,
+        clip: bool = False,
     ) -> Forecast:
         """Continue sequences, of a model that was fitted with ``forecast_steps``.
 
@@ -105,6 +106,9 @@ class ForecastMixin:
             Read no more than so many of the last steps; by default ``max_steps_ -
             forecast_steps``, the most that there were in training before all that is forecast.
             With another there are no bounds, since they are measured with this one.
+        clip : bool, default=False
+            Keep each numeric column within the range that it had in training. Bounds are not
+            clipped, and reach at least to the forecast.
 
         Returns
         -------
@@ -135,13 +139,16 @@ class ForecastMixin:
         sequences = _latest(sequences, context, self._network.specification)
         ahead = self._continued(sequences)
         ahead, _ = split_at(ahead, steps)
+        written = self.scaler_.clip(ahead) if clip else ahead
         if margins is None:
-            return Forecast(ahead)
-        values = np.asarray(ahead.values, float).reshape(
-            len(ahead), steps, self.schema_.num_columns
+            return Forecast(written)
+        shape = len(ahead), steps, self.schema_.num_columns
+        inner, values = (
+            np.where(self.schema_.numeric, one.values.astype(float).reshape(shape), np.nan)
+            for one in (written, ahead)
         )
-        values = np.where(self.schema_.numeric, values, np.nan)
-        return Forecast(ahead, alpha, values - margins, values + margins)
+        lower, upper = np.minimum(values - margins, inner), np.maximum(values + margins, inner)
+        return Forecast(written, alpha, lower, upper)
 
     def forecast_errors(
         self: Any,

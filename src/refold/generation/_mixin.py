@@ -34,6 +34,7 @@ class GenerationMixin:
         components: int | None = None,
         temperature: float = 0.0,
         lengths: Any = None,
+        clip: bool = True,
         random_state: Any = None,
     ) -> list[Any]:
         """Draw new sequences: codes from a density of those of the training data, decoded.
@@ -52,6 +53,8 @@ class GenerationMixin:
             probabilities, less draws likelier ones. Numbers are means whatever it is.
         lengths : array of int of shape (n,), optional
             Number of steps of each; by default as predicted from the code.
+        clip : bool, default=True
+            Keep each numeric column within the range that it had in training.
         random_state : int, RandomState or None, default=None
             Fixes the draws.
 
@@ -66,6 +69,11 @@ class GenerationMixin:
             If an argument cannot be used, or the model's file keeps no codes.
         DataError
             If the lengths cannot be written.
+
+        Warns
+        -----
+        UserWarning
+            If the model's file has no ranges of columns to clip by.
 
         Examples
         --------
@@ -85,9 +93,9 @@ class GenerationMixin:
         seed = draw_seed(random_state)
         codes = fit_density(self._known().codes, components, seed=seed).draw(n, seed=seed)
         draw = Draw(float(temperature), seed) if temperature > 0 else None
-        return self._decode(codes, lengths, draw=draw)
+        return self._decode(codes, lengths, draw=draw, clip=clip)
 
-    def interpolate(self: Any, a: Any, b: Any, steps: int = 10) -> list[Any]:
+    def interpolate(self: Any, a: Any, b: Any, steps: int = 10, *, clip: bool = True) -> list[Any]:
         """Go from one sequence to another by way of their codes.
 
         Parameters
@@ -96,6 +104,8 @@ class GenerationMixin:
             Two sequences in the form that ``fit`` was given.
         steps : int, default=10
             How many sequences, both ends included.
+        clip : bool, default=True
+            Keep each numeric column within the range that it had in training.
 
         Returns
         -------
@@ -109,6 +119,11 @@ class GenerationMixin:
             If there are to be fewer than 2 steps.
         DataError
             If one of the two is not a sequence of the training data's columns.
+
+        Warns
+        -----
+        UserWarning
+            If the model's file has no ranges of columns to clip by.
 
         Examples
         --------
@@ -125,10 +140,15 @@ class GenerationMixin:
             raise DataError("a and b must be one sequence each.")
         first, last = self.encode(ends)
         shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None]
-        return self._decode((1 - shares) * first + shares * last)
+        return self._decode((1 - shares) * first + shares * last, clip=clip)
 
     def sample(
-        self: Any, n: int = 1, *, lengths: Any = None, random_state: Any = None
+        self: Any,
+        n: int = 1,
+        *,
+        lengths: Any = None,
+        clip: bool = True,
+        random_state: Any = None,
     ) -> list[Any]:
         """Draw new sequences: codes from N(0, 1), decoded.
 
@@ -138,6 +158,8 @@ class GenerationMixin:
             How many.
         lengths : array of int of shape (n,), optional
             Number of steps of each; by default as predicted from the code.
+        clip : bool, default=True
+            Keep each numeric column within the range that it had in training.
         random_state : int, RandomState or None, default=None
             Fixes the draws.
 
@@ -154,6 +176,11 @@ class GenerationMixin:
         DataError
             If the lengths cannot be written.
 
+        Warns
+        -----
+        UserWarning
+            If the model's file has no ranges of columns to clip by.
+
         Examples
         --------
         >>> import refold
@@ -169,4 +196,4 @@ class GenerationMixin:
         check_can_sample(self._network, self.scaler_)
         rng = np.random.default_rng(draw_seed(random_state))
         width = self._network.specification.latent_dim
-        return self._decode(rng.standard_normal((n, width)), lengths)
+        return self._decode(rng.standard_normal((n, width)), lengths, clip=clip)

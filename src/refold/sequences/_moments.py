@@ -4,10 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refold.errors import DataError
+from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 
 # A deviation below this share of the mean is rounding, not variation.
 ROUNDING = 10 * np.finfo(np.float64).eps
+
+# A sequence flatter than this share of the typical deviation is scaled as if it had that share.
+_FLATTEST = 1e-4
 
 
 class Summary(NamedTuple):
@@ -17,13 +22,39 @@ class Summary(NamedTuple):
     num_observed: np.ndarray  # observed entries of each column, int array of shape (F,)
     mean: np.ndarray  # of the numeric columns, float64 array of shape (K,)
     scale: np.ndarray  # their deviations, exactly 0 where a column is constant
+    least: np.ndarray  # their least values
+    greatest: np.ndarray  # their greatest values
 
 
 def summarise(sequences: Sequences) -> Summary:
     """Return the summary of data in memory."""
-    num_observed = np.sum(~np.isnan(sequences.values), axis=0)
-    numeric = sequences.values[:, sequences.schema.numeric]
-    return Summary(len(sequences.values), num_observed, *moments(numeric))
+    observed = ~np.isnan(sequences.values)
+    columns = sequences.schema.numeric
+    numeric, there = sequences.values[:, columns], observed[:, columns]
+    least = np.min(numeric, axis=0, where=there, initial=np.inf).astype(np.float64)
+    greatest = np.max(numeric, axis=0, where=there, initial=-np.inf).astype(np.float64)
+    num_steps, num_observed = len(observed), np.sum(observed, axis=0)
+    return Summary(num_steps, num_observed, *moments(numeric), least, greatest)
+
+
+def check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None:
+    """Check that each column has an observed value.
+
+    Raises
+    ------
+    DataError
+        If a column has none, or there is no step at all.
+    """
+    if not summary.num_steps:
+        raise DataError(
+            f"There is nothing to learn from: {num_sequences} sequences, all of them empty."
+        )
+    for name, num_observed in zip(schema.names, summary.num_observed, strict=True):
+        if not num_observed:
+            raise DataError(
+                f"Column {name!r} is missing in all {summary.num_steps} steps of the "
+                f"{num_sequences} sequences. Leave the column out or fill it."
+            )
 
 
 def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,3 +150,19 @@ def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
     if full.any():
         sums[full] = np.add.reduceat(values, sequences.offsets[:-1][full], axis=0)
     return sums
+
+
+def fit_statistics(mean: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
+    """Return how to standardise the statistics of sequences, from those of the training data."""
+    floor = np.ones(mean.shape[1])
+    for i, deviations in enumerate(scale.T):
+        varying = deviations[deviations > 0]
+        if len(varying):
+            floor[i] = max(varying.min(), _FLATTEST * np.median(varying))
+    raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
+    location, spread = moments(raw)
+    return {
+        "statistics_mean": location,
+        "statistics_scale": np.where(spread == 0, 1.0, spread),
+        "floor": floor,
+    }

@@ -12,18 +12,14 @@ from typing import Any, Literal
 import numpy as np
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences._moments import Summary, moments, sequence_moments, summarise
+from refold.sequences._moments import check_observed, fit_statistics, sequence_moments, summarise
 from refold.sequences._scan import Scan
-from refold.sequences._schema import Schema
 from refold.sequences._sequences import Sequences
 
 Mode = Literal["features", "sequence"]
 
 # Statistics of single sequences take several times the memory of the block they are of.
 _BLOCK_BYTES = 1 << 21
-
-# A sequence flatter than this share of the typical deviation is scaled as if it had that share.
-_FLATTEST = 1e-4
 
 
 class Scaler:
@@ -38,6 +34,9 @@ class Scaler:
     mean_, scale_ : array of shape (F,)
         Mean and deviation of each column over the training data; 0 and 1 where a column is not
         numeric, where it is constant (then only the deviation), and where ``mode`` is None.
+    least_, greatest_ : array of shape (F,)
+        Range of each column over the training data. Infinite where a column is not numeric, and
+        in all columns of a model that was saved before ranges were kept.
 
     Examples
     --------
@@ -47,6 +46,8 @@ class Scaler:
     0.0
     >>> scaler.inverse_transform(scaler.transform(sequences))[1]
     array([3.])
+    >>> scaler.clip(Sequences.from_list([[-1.0, 2.5]]))[0]
+    array([1. , 2.5])
     """
 
     def __init__(self, state: Mapping[str, Any]) -> None:
@@ -54,6 +55,9 @@ class Scaler:
         self.numeric_ = np.asarray(state["numeric"], dtype=bool)
         self.mean_ = np.asarray(state["mean"], dtype=np.float64)
         self.scale_ = np.asarray(state["scale"], dtype=np.float64)
+        unknown = np.full(len(self.numeric_), np.inf)
+        self.least_ = np.asarray(state.get("least", -unknown), dtype=np.float64)
+        self.greatest_ = np.asarray(state.get("greatest", unknown), dtype=np.float64)
         self.dtype_ = np.dtype(str(state["dtype"]))
         # How the statistics of single sequences are standardised: location, scale and the least
         # deviation, by numeric feature. Empty unless the mode is "sequence".
@@ -94,9 +98,11 @@ class Scaler:
             raise ParameterError(f"scale must be 'features', 'sequence' or None. Got {mode!r}.")
         scanned = isinstance(sequences, Scan)
         summary = sequences.summary if scanned else summarise(sequences)
-        _check_observed(summary, len(sequences), sequences.schema)
+        check_observed(summary, len(sequences), sequences.schema)
         numeric = sequences.schema.numeric
         mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
+        least, greatest = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
+        least[numeric], greatest[numeric] = summary.least, summary.greatest
         constant = summary.scale == 0
         if mode is not None:
             if constant.any():
@@ -108,6 +114,8 @@ class Scaler:
             "numeric": numeric,
             "mean": mean,
             "scale": scale,
+            "least": least,
+            "greatest": greatest,
             "dtype": (sequences.dtype if scanned else sequences.values.dtype).name,
             "statistics_mean": np.zeros(0),
             "statistics_scale": np.zeros(0),
@@ -117,7 +125,7 @@ class Scaler:
             blocks = sequences.with_block_bytes(_BLOCK_BYTES) if scanned else [sequences]
             found = [sequence_moments(block.values[:, numeric], block) for block in blocks]
             means, scales = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-            state |= _fit_statistics(means, scales)
+            state |= fit_statistics(means, scales)
         return cls(state)
 
     @property
@@ -175,6 +183,30 @@ class Scaler:
         values = sequences.values.astype(np.float64) * scale + mean
         return sequences.with_values(values.astype(self.dtype_))
 
+    def clip(self, sequences: Sequences) -> Sequences:
+        """Return sequences with each numeric column cut to its range in the training data.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            In the units of the training data.
+
+        Returns
+        -------
+        Sequences
+
+        Warns
+        -----
+        UserWarning
+            If the ranges are not known.
+        """
+        self._check_columns(sequences)
+        if np.isinf(self.least_[self.numeric_]).any():
+            old = "this model was saved without the ranges of its columns. Fit it again"
+            warnings.warn(f"Nothing is clipped: {old}.", UserWarning, stacklevel=4)
+        values = np.clip(sequences.values, self.least_, self.greatest_)
+        return sequences.with_values(values.astype(sequences.values.dtype))
+
     def statistics(self, sequences: Sequences) -> np.ndarray:
         """Return the mean and log-deviation of each sequence, standardised.
 
@@ -204,6 +236,8 @@ class Scaler:
             "numeric": self.numeric_,
             "mean": self.mean_,
             "scale": self.scale_,
+            "least": self.least_,
+            "greatest": self.greatest_,
             "dtype": self.dtype_.name,
             "statistics_mean": self.statistics_mean_,
             "statistics_scale": self.statistics_scale_,
@@ -248,19 +282,6 @@ class Scaler:
             )
 
 
-def _check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None:
-    if not summary.num_steps:
-        raise DataError(
-            f"There is nothing to learn from: {num_sequences} sequences, all of them empty."
-        )
-    for name, num_observed in zip(schema.names, summary.num_observed, strict=True):
-        if not num_observed:
-            raise DataError(
-                f"Column {name!r} is missing in all {summary.num_steps} steps of the "
-                f"{num_sequences} sequences. Leave the column out or fill it."
-            )
-
-
 def _remark_constant(names: np.ndarray) -> None:
     listed = ", ".join(repr(str(name)) for name in names[:5]) + (", ..." if len(names) > 5 else "")
     one = len(names) == 1
@@ -270,19 +291,3 @@ def _remark_constant(names: np.ndarray) -> None:
         UserWarning,
         stacklevel=3,
     )
-
-
-def _fit_statistics(mean: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
-    """Return how to standardise the statistics of sequences, from those of the training data."""
-    floor = np.ones(mean.shape[1])
-    for i, deviations in enumerate(scale.T):
-        varying = deviations[deviations > 0]
-        if len(varying):
-            floor[i] = max(varying.min(), _FLATTEST * np.median(varying))
-    raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
-    location, spread = moments(raw)
-    return {
-        "statistics_mean": location,
-        "statistics_scale": np.where(spread == 0, 1.0, spread),
-        "floor": floor,
-    }

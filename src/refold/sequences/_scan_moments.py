@@ -16,7 +16,7 @@ LEAST_UNIT = 2.0**-1000
 
 
 class RunningMoments:
-    """Mean and deviation of what has been added, NaN left out.
+    """Mean, deviation, `least` and `greatest` of what has been added, NaN left out.
 
     Examples
     --------
@@ -35,7 +35,7 @@ class RunningMoments:
         self._origin = 0.0
         self._mean = 0.0
         self._squares = 0.0
-        self._least, self._greatest = math.inf, -math.inf
+        self.least, self.greatest = math.inf, -math.inf
 
     def add(self, values: np.ndarray) -> None:
         """Add a piece, an array of finite numbers and NaN of shape (num_steps,)."""
@@ -59,7 +59,7 @@ class RunningMoments:
         self._squares += squares + difference**2 * (self.count / total * len(z))
         self._mean += difference * (len(z) / total)
         self.count = total
-        self._least, self._greatest = min(least, self._least), max(greatest, self._greatest)
+        self.least, self.greatest = min(least, self.least), max(greatest, self.greatest)
 
     @property
     def mean(self) -> float:
@@ -69,7 +69,7 @@ class RunningMoments:
     @property
     def scale(self) -> float:
         """Deviation of what was observed, exactly 0 if it is constant or nothing was."""
-        if self._least >= self._greatest:
+        if self.least >= self.greatest:
             return 0.0
         scale = math.sqrt(max(self._squares, 0.0) / self.count)
         return 0.0 if scale <= ROUNDING * abs(self._origin + self._mean) else scale * self._unit

@@ -54,6 +54,8 @@ class Found(NamedTuple):
             np.array([column.num_observed for column in self.columns], np.int64),
             np.array([one.mean for one in moments], np.float64),
             np.array([one.scale for one in moments], np.float64),
+            np.array([one.least for one in moments], np.float64),
+            np.array([one.greatest for one in moments], np.float64),
         )
 
 
