@@ -21,6 +21,8 @@ from refold.cli import main
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^(<!-- not run: .+ -->\n+)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# what every fit of a page is given in `make test`
+CAPS = {"max_epochs": 1, "units": 8}
 # what is printed of shapes, which no training changes
 SHAPES = r"(\((\d+, ?)*\d*\) ?)+"
 
@@ -66,12 +68,12 @@ def run_page(page, folder, monkeypatch, *, capped):
         if language == "python":
             run_python(text, namespace, cap)
         elif language in {"console", "sh"}:
-            for command in commands(text):
+            for command in commands(text, capped):
                 run_command(command)
 
 
 class Cap(ast.NodeTransformer):
-    """Gives each `SequenceAutoencoder` that a page makes one epoch."""
+    """Gives each `SequenceAutoencoder` that a page makes one epoch and few units."""
 
     def __init__(self):
         self.used = False
@@ -80,8 +82,9 @@ class Cap(ast.NodeTransformer):
         self.generic_visit(node)
         if ast.unparse(node.func).rpartition(".")[2] == "SequenceAutoencoder":
             self.used = True
-            kept = [keyword for keyword in node.keywords if keyword.arg != "max_epochs"]
-            node.keywords = [*kept, ast.keyword("max_epochs", ast.Constant(1))]
+            kept = [keyword for keyword in node.keywords if keyword.arg not in CAPS]
+            caps = [ast.keyword(name, ast.Constant(value)) for name, value in CAPS.items()]
+            node.keywords = [*kept, *caps]
         return ast.fix_missing_locations(node)
 
 
@@ -111,13 +114,21 @@ def comment(lines, statement):
     return " ".join(" ".join(line.lstrip("# ") for line in found).split())
 
 
-def commands(text):
-    """Commands of Refold in a block; training and the demo have tests of their own."""
+def commands(text, capped):
+    """Commands of Refold in a block; the demo has a test of its own."""
     lines = [line.removeprefix("$ ") for line in text.splitlines()]
     for line in lines:
         command = line.partition(" #")[0].strip()
         if command.startswith("refold ") and not command.startswith("refold demo"):
-            yield re.sub("^refold (fit|curve) ", r"refold \1 --max-epochs 1 ", command)
+            yield capped_command(command) if capped else command
+
+
+def capped_command(command):
+    words = command.split(" ", 2)
+    if words[1] in {"fit", "curve"}:
+        given = [f"--{name.replace('_', '-')} {value}" for name, value in CAPS.items()]
+        words[2] = " ".join([words[2], *given]) if "|" not in words[2] else words[2]
+    return " ".join(words)
 
 
 def run_command(command):

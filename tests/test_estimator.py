@@ -29,7 +29,7 @@ def test_codes_have_one_size_and_sequences_their_own(fitted):
     assert codes.shape == (24, 3)
     assert codes.dtype == np.float32
     assert np.array_equal(codes, fitted.encode(sequences))
-    back = fitted.inverse_transform(codes)
+    back = fitted.inverse_transform(X=codes)
     assert isinstance(back, list)
     assert all(b.ndim == 2 and b.shape[1] == 2 for b in back)
     lengths = np.arange(24) % 9

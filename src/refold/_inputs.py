@@ -50,13 +50,13 @@ class InputsMixin:
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(20, seed=0)
-        >>> ae = refold.SequenceAutoencoder(latent_dim=2, units=8, max_epochs=1, random_state=0)
+        >>> sines = refold.datasets.noisy_sines(40, seed=0)
+        >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0)
         >>> x = ae.fit(sines).encoder_inputs(sines)
-        >>> x.shape == (20, sines.lengths.max(), 1)
+        >>> x.shape == (40, sines.lengths.max(), 1)
         True
         >>> ae.encoder_.predict(x, verbose=0).shape
-        (20, 2)
+        (40, 4)
         """
         check_is_fitted(self)
         sequences: Sequences = self._aligned(as_sequences(open_source(X)))

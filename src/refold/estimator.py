@@ -411,10 +411,10 @@ class SequenceAutoencoder(
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(20, seed=0)
-        >>> ae = refold.SequenceAutoencoder(latent_dim=2, max_epochs=1, random_state=0).fit(sines)
+        >>> sines = refold.datasets.noisy_sines(40, seed=0)
+        >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0).fit(sines)
         >>> [(codes.shape, len(ids)) for codes, ids in ae.encode_blocks(sines)]
-        [((20, 2), 20)]
+        [((40, 4), 40)]
         """
         return self._encoded(self._opened(X, "codes"))
 
@@ -564,8 +564,8 @@ class SequenceAutoencoder(
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(20, seed=0)
-        >>> ae = refold.SequenceAutoencoder(latent_dim=2, max_epochs=1, random_state=0).fit(sines)
+        >>> sines = refold.datasets.noisy_sines(40, seed=0)
+        >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0).fit(sines)
         >>> len(ae.reconstruct(sines[:3]))
         3
         """
@@ -744,8 +744,8 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     Examples
     --------
     >>> import tempfile, refold
-    >>> sines = refold.datasets.noisy_sines(20, seed=0)
-    >>> ae = refold.SequenceAutoencoder(latent_dim=2, max_epochs=1, random_state=0).fit(sines)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0)
+    >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0).fit(sines)
     >>> path = tempfile.mkdtemp() + "/sines.refold"
     >>> ae.save(path)
     >>> bool((load(path).transform(sines) == ae.transform(sines)).all())

@@ -69,7 +69,7 @@ class AnomalyMixin:
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(60, seed=0)
         >>> ae = refold.SequenceAutoencoder(
-        ...     latent_dim=4, calibration_fraction=0.5, max_epochs=1, random_state=0
+        ...     latent_dim=4, calibration_fraction=0.5, max_epochs=2, random_state=0
         ... ).fit(sines)
         >>> int(ae.held_back(sines).sum())
         30

@@ -72,10 +72,10 @@ def code_numbers(model: Any, codes: np.ndarray, *, seed: int = 0) -> CodeNumbers
     Examples
     --------
     >>> import refold
-    >>> sines = refold.datasets.noisy_sines(30, seed=0)
-    >>> model = refold.SequenceAutoencoder(3, max_epochs=1, random_state=0).fit(sines)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0)
+    >>> model = refold.SequenceAutoencoder(4, max_epochs=2, random_state=0).fit(sines)
     >>> code_numbers(model, model.transform(sines)).effect.shape
-    (3, 1)
+    (4, 1)
     """
     codes = _checked(codes)
     num_codes, width = codes.shape
@@ -133,8 +133,8 @@ def sweep(
     Examples
     --------
     >>> import refold
-    >>> sines = refold.datasets.noisy_sines(30, seed=0)
-    >>> model = refold.SequenceAutoencoder(3, max_epochs=1, random_state=0).fit(sines)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0)
+    >>> model = refold.SequenceAutoencoder(4, max_epochs=2, random_state=0).fit(sines)
     >>> len(sweep(model, model.transform(sines), 0))
     7
     """

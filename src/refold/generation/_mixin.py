@@ -79,7 +79,7 @@ class GenerationMixin:
         --------
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(40, seed=0)
-        >>> ae = refold.SequenceAutoencoder(latent_dim=2, max_epochs=2, random_state=0).fit(sines)
+        >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0).fit(sines)
         >>> [new.shape for new in ae.generate(2, lengths=[20, 5], random_state=0)]
         [(20,), (5,)]
         """

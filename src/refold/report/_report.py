@@ -83,10 +83,10 @@ def report(
     Examples
     --------
     >>> import tempfile, refold
-    >>> sines = refold.datasets.noisy_sines(30, seed=0)
-    >>> model = refold.SequenceAutoencoder(3, max_epochs=1, random_state=0).fit(sines)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0)
+    >>> model = refold.SequenceAutoencoder(4, max_epochs=2, random_state=0).fit(sines)
     >>> report(model, sines, tempfile.mkdtemp() + "/sines.html").code_size
-    3
+    4
     """
     check_packages()
     part = section(
@@ -147,8 +147,8 @@ def section(
     Examples
     --------
     >>> import refold
-    >>> sines = refold.datasets.noisy_sines(30, seed=0)
-    >>> model = refold.SequenceAutoencoder(3, max_epochs=1, random_state=0).fit(sines)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0)
+    >>> model = refold.SequenceAutoencoder(4, max_epochs=2, random_state=0).fit(sines)
     >>> section(model, sines, title="Sines").cards[0].title
     'Data'
     """
