@@ -122,7 +122,7 @@ class Engine:
         """Errors of all batches of a run, without training."""
         bucket = run.bucket
         totals = self._check(bucket.num_steps * bucket.batch_size)(
-            state.trainable,
+            self._weights.apart(state.trainable),
             state.non_trainable,
             data,
             run.rows,
@@ -134,7 +134,7 @@ class Engine:
     def read_state(self, totals: Totals | None = None) -> State:
         """State of the Keras variables as they are now."""
         return State(
-            [v.value for v in self.joint.trainable_variables],
+            self._weights.of(self.joint.trainable_variables),
             [v.value for v in self.joint.non_trainable_variables],
             [v.value for v in self.optimizer.variables],
             Totals.zero() if totals is None else totals,
@@ -143,7 +143,7 @@ class Engine:
     def write_back(self, state: State) -> None:
         """Put a state into the Keras variables."""
         for variables, values in (
-            (self.joint.trainable_variables, state.trainable),
+            (self.joint.trainable_variables, self._weights.apart(state.trainable)),
             (self.joint.non_trainable_variables, state.non_trainable),
             (self.optimizer.variables, state.optimizer),
         ):
@@ -198,9 +198,7 @@ class Engine:
             return state, numbers.at[i].set(jnp.stack(row))
 
         numbers = jnp.zeros((len(rows), len(Totals._fields) + 2), jnp.float32)
-        state = state._replace(trainable=self._weights.join(state.trainable))
-        state, numbers = jax.lax.fori_loop(0, num_epochs, epoch, (state, numbers))
-        return state._replace(trainable=self._weights.split(state.trainable)), numbers
+        return jax.lax.fori_loop(0, num_epochs, epoch, (state, numbers))
 
     def _rate_of(self, optimizer: list[Any]) -> Any:
         rate = self.optimizer._learning_rate

@@ -31,7 +31,8 @@ class Standing:
     num_steps : int
         Number of steps that the schedule is made for.
     best : list of arrays, optional
-        Weights of the epoch with the lowest validation loss, or the latest one without validation.
+        Weights, as the state holds them, of the epoch with the lowest validation loss, or the
+        latest one without validation.
     best_loss : float
     best_epoch, best_steps : int
         That epoch, and the steps that led to it.

@@ -43,7 +43,7 @@ class Totals(NamedTuple):
 
 
 class State(NamedTuple):
-    """All that a step changes."""
+    """All that a step changes; the trainable weights as `Weights` joins them."""
 
     trainable: list[Any]
     non_trainable: list[Any]

@@ -58,14 +58,27 @@ class Weights:
             for name, members in groups.items()
         ]
 
-    def join(self, arrays: Sequence[Any]) -> list[Any]:
-        """Join one array for each weight to what the optimizer updates."""
+    def join(self, arrays: Sequence[Any], numpy: Any = jnp) -> list[Any]:
+        """Join one array for each weight to what the optimizer updates, by this NumPy or JAX's."""
         if not self._groups:
             return list(arrays)
-        return [jnp.concatenate([arrays[i].reshape(-1) for i in group]) for group in self._groups]
+        return [numpy.concatenate([arrays[i].reshape(-1) for i in group]) for group in self._groups]
+
+    def of(self, variables: Sequence[Any]) -> list[Any]:
+        """Return the joined values of Keras variables, on the device."""
+        if not self._groups:
+            return [variable.value for variable in variables]
+        values = [np.asarray(variable.value) for variable in variables]
+        return [jnp.asarray(vector) for vector in self.join(values, np)]
+
+    def apart(self, joined: Sequence[Any]) -> list[Any]:
+        """Undo ``join`` outside of compiled code, where no slice needs to be compiled."""
+        if not self._groups:
+            return list(joined)
+        return self.split([np.asarray(vector) for vector in joined])
 
     def split(self, joined: Sequence[Any]) -> list[Any]:
-        """Undo ``join``."""
+        """Undo ``join``; views, of NumPy's arrays."""
         if not self._groups:
             return list(joined)
         arrays: list[Any] = [None] * len(self._shapes)
