@@ -109,14 +109,21 @@ def minimize_rows(
 
 def _direction(gradient: Any, known: _Curvature) -> Any:
     """Minus the gradient times the inverse Hessian, by the two loops over the pairs."""
-    weights = []
-    for i in reversed(range(_MEMORY)):
-        weights.append(known.inverse[i] * jnp.sum(known.steps[i] * gradient, axis=1))
-        gradient = gradient - weights[-1][:, None] * known.changes[i]
-    result = known.first * gradient
-    for i, weight in zip(range(_MEMORY), reversed(weights), strict=True):
-        other = known.inverse[i] * jnp.sum(known.changes[i] * result, axis=1)
-        result = result + (weight - other)[:, None] * known.steps[i]
+    pairs = known.inverse, known.steps, known.changes
+
+    def backward(gradient: Any, pair: Any) -> tuple[Any, Any]:
+        inverse, step, change = pair
+        weight = inverse * jnp.sum(step * gradient, axis=1)
+        return gradient - weight[:, None] * change, weight
+
+    def forward(result: Any, pair: Any) -> tuple[Any, None]:
+        inverse, step, change, weight = pair
+        other = inverse * jnp.sum(change * result, axis=1)
+        return result + (weight - other)[:, None] * step, None
+
+    # loops of XLA: written out, they would take longer to compile than all the rest
+    gradient, weights = jax.lax.scan(backward, gradient, pairs, reverse=True)
+    result, _ = jax.lax.scan(forward, known.first * gradient, (*pairs, weights))
     return -result
 
 
