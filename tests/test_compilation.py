@@ -12,7 +12,8 @@ from refold._compilation import _WRONG, _tidy
 CODES = """
 import refold
 data = refold.datasets.noisy_sines(30, seed=0)
-ae = refold.SequenceAutoencoder(latent_dim=3, units=8, max_epochs=1, random_state=0).fit(data)
+ae = refold.SequenceAutoencoder(latent_dim=3, units=8, max_epochs=1, refine=0, random_state=0)
+ae.fit(data)
 print(ae.transform(data).tobytes().hex())
 """
 FOLDER = """

@@ -18,7 +18,7 @@ from refold.storage import Known
 # lengths of sines are random
 pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the longest in training")
 
-TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "random_state": 0}
+TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "refine": 0, "random_state": 0}
 
 
 def sines(n, seed=0):
