@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -129,9 +130,30 @@ def test_generate_and_compare(folder, tmp_path, capsys):
     shown = capsys.readouterr().err
     assert f"Wrote 30 sequences to {out}" in shown
     assert "A classifier tells new from real in " in shown
-    assert "(50 % is chance)." in shown
+    assert "(50 % is chance). Verdict: none, 30 of each are too few and 50 are enough." in shown
     new = refold.load(model).generate(30, random_state=1)
     assert all(np.allclose(a, b) for a, b in zip(read(out), new, strict=True))
+
+
+def test_generate_compares_ngrams_of_symbols(tmp_path, capsys):
+    words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
+    write(as_sequences(words), tmp_path / "words.parquet")
+    options = ["--latent-dim", 2, "--units", 8, "--max-epochs", 1, "--seed", 0, "--refine", 0, "-q"]
+    model = tmp_path / "words.refold"
+    assert run("fit", tmp_path / "words.parquet", "-o", model, *options) == 0
+    out, compare = tmp_path / "new.parquet", ("--compare", tmp_path / "words.parquet")
+    assert run("generate", model, "-n", 20, "-o", out, "--seed", 1, *compare, "-q") == 0
+    ngrams, classifier = capsys.readouterr().err.splitlines()
+    shares = r"((?:\d+\.\d(?:, )?){4}) %"
+    found = re.fullmatch(
+        "Runs of 2, 3, 4, 5 symbols that half of the real sequences never have: "
+        f"{shares} in the new ones, {shares} in the other half of the real ones.",
+        ngrams,
+    )
+    assert found is not None
+    ours, theirs = (np.array(part.split(", "), float) for part in found.groups())
+    assert (ours > theirs).all()
+    assert classifier.endswith("Verdict: none, 16 of each are too few and 50 are enough.")
 
 
 def test_clip_keeps_numbers_within_their_range(folder, tmp_path):

@@ -5,7 +5,8 @@ import pytest
 
 from refold.datasets import noisy_sines
 from refold.errors import DataError, SchemaError
-from refold.evaluation import copies, told_apart
+from refold.evaluation import compare, copies, told_apart, unseen_ngrams
+from refold.evaluation._label_counts import label_counts
 from refold.sequences import Sequences
 
 
@@ -32,6 +33,111 @@ def test_words():
     others = Sequences.from_list(["aaaa"] * 60, schema=words.schema)
     assert told_apart(words[:60], words[60:]) < 0.7
     assert told_apart(words[:60], others) > 0.9
+
+
+def balanced(count, rng):
+    """Words of brackets that all close, with atoms between them."""
+    words = []
+    for _ in range(count):
+        word, depth, left = "", 0, rng.integers(3, 9)
+        while left or depth:
+            opens = left and (not depth or rng.random() < 0.5)
+            word += "(" if opens else ")"
+            left, depth = left - bool(opens), depth + (1 if opens else -1)
+            word += rng.choice(list("CNO")) if rng.random() < 0.6 else ""
+        words.append(word)
+    return words
+
+
+def is_balanced(word):
+    depths = np.cumsum([(symbol == "(") - (symbol == ")") for symbol in word])
+    return depths.min(initial=0) == 0 == depths[-1]
+
+
+def with_the_same_ngrams(words, count, rng, order=3):
+    """Words that a Markov chain writes, of which none is balanced."""
+    marked = ["^" * order + word + "$" for word in words]
+    after = {}
+    for word in marked:
+        for start in range(len(word) - order):
+            after.setdefault(word[start : start + order], []).append(word[start + order])
+    found = []
+    while len(found) < count:
+        word = "^" * order
+        while not word.endswith("$"):
+            word += rng.choice(after[word[-order:]])
+        if not is_balanced(word := word.strip("^$")):
+            found.append(word)
+    return found
+
+
+@pytest.fixture(scope="module")
+def brackets():
+    """Real words, valid new ones, and invalid ones with the same n-grams."""
+    rng = np.random.default_rng(0)
+    real = Sequences.from_list(balanced(160, rng))
+    new = balanced(80, rng), with_the_same_ngrams(real.to_list(), 80, rng)
+    return real, *(Sequences.from_list(words, schema=real.schema) for words in new)
+
+
+def test_words_of_the_same_grammar_are_good(brackets):
+    real, valid, _ = brackets
+    found = compare(real, valid)
+    assert found.told_apart <= 0.6
+    assert found.verdict == "good, hardly told from real ones"
+    assert found.count == 80
+    np.testing.assert_allclose(found.unseen, found.unseen_real, atol=0.1)
+
+
+def test_invalid_words_with_the_same_ngrams_are_poor(brackets):
+    real, _, invalid = brackets
+    found = compare(real, invalid)
+    np.testing.assert_allclose(found.unseen[:3], found.unseen_real[:3], atol=0.05)
+    assert found.told_apart > 0.75
+    assert found.verdict == "poor, easily told from real ones"
+    assert told_apart(real, invalid) == found.told_apart
+
+
+def test_symbols_drawn_one_by_one_have_ngrams_of_their_own(brackets):
+    real, *_ = brackets
+    shuffled = ["".join(np.random.default_rng(0).permutation(list(x))) for x in real.to_list()]
+    found = compare(real, Sequences.from_list(shuffled, schema=real.schema))
+    assert (found.unseen[1:] > found.unseen_real[1:] + 0.02).all()
+
+
+def test_few_sequences_have_no_verdict():
+    words = Sequences.from_list(["on", "no", "non", "noon", "nono"])
+    found = compare(words, words)
+    assert found.verdict == "none, 5 of each are too few and 50 are enough"
+    assert found.unseen is None
+    assert compare(noisy_sines(60, seed=0), noisy_sines(60, seed=1)).unseen is None
+
+
+def test_unseen_ngrams_by_hand():
+    known = Sequences.from_list([[("a", 0), ("b", 1)]], kinds="categorical")
+    assert not unseen_ngrams(known, known).any()
+    new = Sequences.from_list([[("b", 0), ("b", 1)], []], schema=known.schema)
+    # of the first column ^b bb b$, of the second ^0 01 1$, and of the empty one twice ^$
+    assert unseen_ngrams(new, known).tolist() == [4 / 8, 2 / 4, 1 / 2, 0]
+
+
+def test_missing_labels_are_a_symbol_of_their_own():
+    known = Sequences.from_list([["a", "b"], ["a", None]])
+    new = Sequences.from_list([[None, "b"]], schema=known.schema)
+    assert unseen_ngrams(known[1:], known).tolist() == [0, 0, 0, 0]
+    assert unseen_ngrams(new, known).tolist() == [2 / 3, 1, 1, 0]
+
+
+def test_counts_of_labels_and_how_they_differ():
+    words = Sequences.from_list(["", "aab", "bba", "", "a"])
+    assert label_counts(words).tolist() == [
+        [0, 0, 0, 0, 0, 0, 0],
+        [2, 1, 0, 1, 1, 0, 2],
+        [1, 2, 1, 0, -1, -2, 0],
+        [0, 0, 0, 0, 0, 0, 0],
+        [1, 0, 1, 0, 1, 0, 1],
+    ]
+    assert label_counts(noisy_sines(3, seed=0)).shape == (3, 0)
 
 
 def test_too_few():

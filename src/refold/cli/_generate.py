@@ -1,6 +1,6 @@
 """``refold generate``: new sequences from a model, and how good they are."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -97,14 +97,30 @@ def generate(
     if not quiet and target.path is not None:
         remark(f"Wrote {len(sequences)} sequences to {target.name}")
     if real is not None:
-        from refold.evaluation import copies, told_apart
-
         back = Sequences.from_list(loaded.reconstruct(real, clip=clip), schema=loaded.schema_)
-        told = [100 * told_apart(other, sequences, seed=seed or 0) for other in (real, back)]
-        line = (
-            f"A classifier tells new from real in {told[0]:.0f} % of cases, and from "
-            f"reconstructions of real ones in {told[1]:.0f} % (50 % is chance)"
+        _compare(real, back, sequences, seed or 0)
+
+
+def _compare(real: Any, back: Any, new: Any, seed: int) -> None:
+    """Say how the new sequences compare with real ones, and with reconstructions of these."""
+    from refold.evaluation import NGRAM_SIZES, compare, copies, told_apart
+
+    found = compare(real, new, seed=seed)
+    if found.unseen is not None and found.unseen_real is not None:
+        sizes = ", ".join(map(str, NGRAM_SIZES))
+        ours, theirs = (
+            ", ".join(f"{100 * share:.1f}" for share in shares)
+            for shares in (found.unseen, found.unseen_real)
         )
-        if not loaded.schema_.numeric.any():
-            line += f"; {100 * copies(sequences, real):.1f} % of the new are among the real"
-        remark(f"{line}.")
+        remark(
+            f"Runs of {sizes} symbols that half of the real sequences never have: {ours} % in the "
+            f"new ones, {theirs} % in the other half of the real ones."
+        )
+    line = (
+        f"A classifier tells new from real in {100 * found.told_apart:.0f} % of cases, and from "
+        f"reconstructions of real ones in {100 * told_apart(back, new, seed=seed):.0f} % (50 % is "
+        "chance)"
+    )
+    if not real.schema.numeric.any():
+        line += f"; {100 * copies(new, real):.1f} % of the new are among the real"
+    remark(f"{line}. Verdict: {found.verdict}.")

@@ -16,6 +16,8 @@ from refold.evaluation._fidelity import fidelity as fidelity
 from refold.evaluation._forecasts import ForecastAccuracy as ForecastAccuracy
 from refold.evaluation._forecasts import ForecastErrors as ForecastErrors
 from refold.evaluation._forecasts import forecast_errors as forecast_errors
+from refold.evaluation._generated import Comparison as Comparison
+from refold.evaluation._generated import compare as compare
 from refold.evaluation._generated import copies as copies
 from refold.evaluation._generated import told_apart as told_apart
 from refold.evaluation._groups import GroupErrors as GroupErrors
@@ -24,6 +26,8 @@ from refold.evaluation._groups import errors_by_position as errors_by_position
 from refold.evaluation._naive import last_value as last_value
 from refold.evaluation._naive import pick_season as pick_season
 from refold.evaluation._naive import seasonal_naive as seasonal_naive
+from refold.evaluation._ngrams import NGRAM_SIZES as NGRAM_SIZES
+from refold.evaluation._ngrams import unseen_ngrams as unseen_ngrams
 from refold.evaluation._numbers import DEVIATIONS as DEVIATIONS
 from refold.evaluation._numbers import CodeNumbers as CodeNumbers
 from refold.evaluation._numbers import code_numbers as code_numbers

@@ -1,25 +1,137 @@
 """How good generated sequences are: can they be told from real ones, and are they only copies."""
 
+from typing import NamedTuple
+
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from refold.errors import DataError
+from refold.evaluation._label_counts import label_counts
+from refold.evaluation._ngrams import count_unseen
 from refold.evaluation._pca import PCABaseline
 from refold.sequences import Sequences, concatenate, fingerprints, sequence_moments
 
-__all__ = ["copies", "told_apart"]
+__all__ = ["Comparison", "compare", "copies", "told_apart"]
 
 # Sequences at most of either kind, components at most that they are described by, and folds.
 _MOST, _COMPONENTS, _FOLDS = 1000, 32, 5
 _MOST_VALUES = 1 << 24  # of one-hot arrays of either kind, about
+_MOST_REFERENCE = 10_000  # real sequences whose n-grams are known
+# Sequences of either kind from which there is a verdict, and the shares of right answers up to
+# which it holds.
+_FEWEST = 50
+_VERDICTS = (
+    (0.6, "good, hardly told from real ones"),
+    (0.75, "fair, often told from real ones"),
+    (1.0, "poor, easily told from real ones"),
+)
+
+
+class Comparison(NamedTuple):
+    """How generated sequences compare with real ones.
+
+    Attributes
+    ----------
+    told_apart : float
+        Share of right answers of a classifier: 0.5 is chance.
+    count : int
+        Sequences of either kind that the classifier had.
+    unseen, unseen_real : array of shape (4,) or None
+        Share of n-grams, for n = 2, 3, 4 and 5, of generated and of other real sequences, that the
+        reference half of the real sequences never has; None where no column holds symbols, or
+        there are too few real sequences.
+    """
+
+    told_apart: float
+    count: int
+    unseen: np.ndarray | None = None
+    unseen_real: np.ndarray | None = None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the sequences are good, in words.
+
+        Examples
+        --------
+        >>> Comparison(0.93, 200).verdict
+        'poor, easily told from real ones'
+        >>> Comparison(0.5, 12).verdict
+        'none, 12 of each are too few and 50 are enough'
+        """
+        if self.count < _FEWEST:
+            return f"none, {self.count} of each are too few and {_FEWEST} are enough"
+        return next(words for most, words in _VERDICTS if self.told_apart <= most)
+
+
+def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparison:
+    """Compare generated sequences with real ones, by a classifier and by n-grams of symbols.
+
+    Parameters
+    ----------
+    real, generated : Sequences
+        As for `told_apart`.
+    seed : int
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    DataError
+        If there are too few.
+    SchemaError
+        If the columns differ.
+
+    Examples
+    --------
+    >>> from refold.datasets import noisy_sines
+    >>> compare(noisy_sines(60, seed=0), noisy_sines(60, seed=1)).count
+    60
+    """
+    generated = generated.align(real.schema)
+    symbols = not real.schema.numeric.all()
+    fewest = min(len(real), len(generated))
+    if fewest < _FOLDS:
+        raise DataError(
+            f"At least {_FOLDS} real and {_FOLDS} generated sequences are needed to tell them "
+            f"apart. Got {len(real)} and {len(generated)}."
+        )
+    if symbols:
+        fewest = min(fewest, max(_FOLDS, len(real) - len(real) // 2))
+    longest = max(int(part.lengths.max(initial=1)) for part in (real, generated))
+    widest = _MOST_VALUES // max(1, longest * real.schema.output_width)
+    count = max(_FOLDS, min(fewest, _MOST, widest))
+    rng = np.random.default_rng(seed)
+    chosen = [np.sort(rng.choice(len(part), count, replace=False)) for part in (real, generated)]
+    parts = [part[rows] for part, rows in zip((real, generated), chosen, strict=True)]
+    both = concatenate([part.with_ids(np.arange(count)) for part in parts])
+    described = [_describe(both)]
+    unseen: tuple[np.ndarray, ...] = ()
+    rest = np.setdiff1d(np.arange(len(real)), chosen[0]) if symbols else np.arange(0)
+    if len(rest):
+        reference = real[np.sort(rng.permutation(rest)[:_MOST_REFERENCE])]
+        found, total = count_unseen(both, reference)
+        described.append((found / np.maximum(total, 1)).reshape(2 * count, -1))
+        unseen = tuple(
+            found[part].sum(axis=(0, 1)) / np.maximum(total[part].sum(axis=(0, 1)), 1)
+            for part in (slice(count, None), slice(count))
+        )
+    labels = np.repeat([0, 1], count)
+    forest = RandomForestClassifier(200, random_state=seed)
+    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
+    told = cross_val_score(forest, np.concatenate(described, axis=1), labels, cv=folds).mean()
+    return Comparison(float(told), count, *unseen)
 
 
 def told_apart(real: Sequences, generated: Sequences, *, seed: int = 0) -> float:
     """How often a classifier tells generated sequences from real ones, cross-validated [1]_.
 
     A random forest, on principal components, lengths, and each column's mean and deviation in each
-    sequence.
+    sequence. Where there are symbols, it also reads counts of labels, their parity, how the counts
+    of two labels differ on the way, and the share of n-grams that a half of the real sequences
+    never has. That half is not compared itself.
 
     Parameters
     ----------
@@ -52,25 +164,7 @@ def told_apart(real: Sequences, generated: Sequences, *, seed: int = 0) -> float
     >>> told_apart(a, b) < 0.8, told_apart(a, b.with_values(b.values + 9)) > 0.95
     (True, True)
     """
-    generated = generated.align(real.schema)
-    count = min(len(real), len(generated), _MOST)
-    if count < _FOLDS:
-        raise DataError(
-            f"At least {_FOLDS} real and {_FOLDS} generated sequences are needed to tell them "
-            f"apart. Got {len(real)} and {len(generated)}."
-        )
-    longest = max(int(part.lengths.max(initial=1)) for part in (real, generated))
-    widest = _MOST_VALUES // max(1, longest * real.schema.output_width)
-    count = max(_FOLDS, min(count, widest))
-    rng = np.random.default_rng(seed)
-    parts = [
-        part[np.sort(rng.choice(len(part), count, replace=False))] for part in (real, generated)
-    ]
-    both = concatenate([part.with_ids(np.arange(count)) for part in parts])
-    labels = np.repeat([0, 1], count)
-    forest = RandomForestClassifier(200, random_state=seed)
-    folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
-    return float(cross_val_score(forest, _describe(both), labels, cv=folds).mean())
+    return compare(real, generated, seed=seed).told_apart
 
 
 def copies(generated: Sequences, training: Sequences) -> float:
@@ -104,7 +198,7 @@ def copies(generated: Sequences, training: Sequences) -> float:
 def _describe(sequences: Sequences) -> np.ndarray:
     steps = max(1, int(sequences.lengths.max(initial=0)))
     width = steps * sum(column.width for column in sequences.schema.columns)
-    parts = [sequences.lengths[:, None].astype(float)]
+    parts = [sequences.lengths[:, None].astype(float), label_counts(sequences)]
     if sequences.lengths.any():
         size = min(_COMPONENTS, len(sequences) - 1, width)
         parts.append(PCABaseline(size).fit(sequences).transform(sequences))

@@ -1,0 +1,101 @@
+"""Runs of symbols (n-grams), and which of them a set of reference sequences never has."""
+
+import numpy as np
+
+from refold.sequences import Sequences, concatenate
+
+__all__ = ["NGRAM_SIZES", "count_unseen", "unseen_ngrams"]
+
+NGRAM_SIZES = (2, 3, 4, 5)
+
+
+def unseen_ngrams(sequences: Sequences, reference: Sequences) -> np.ndarray:
+    """Share of n-grams that no reference sequence has, for n = 2, 3, 4 and 5.
+
+    The start and the end of a sequence count as symbols. Columns are taken one by one; numeric
+    columns do not count.
+
+    Parameters
+    ----------
+    sequences, reference : Sequences
+        With the same columns.
+
+    Returns
+    -------
+    array of float of shape (4,)
+        One share for each n; 0 where there is no n-gram.
+
+    Raises
+    ------
+    SchemaError
+        If the columns differ.
+
+    Examples
+    --------
+    >>> known = Sequences.from_list(["on", "no", "non"])
+    >>> new = Sequences.from_list(["on", "oo"], schema=known.schema)
+    >>> unseen_ngrams(new, known).round(2).tolist()
+    [0.17, 0.5, 0.5, 0.0]
+    """
+    unseen, total = count_unseen(sequences, reference)
+    return unseen.sum(axis=(0, 1)) / np.maximum(total.sum(axis=(0, 1)), 1)
+
+
+def count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Count the n-grams of each sequence that no reference sequence has, and all of its n-grams.
+
+    Parameters
+    ----------
+    sequences, reference : Sequences
+        With the same columns.
+
+    Returns
+    -------
+    unseen, total : array of int of shape (n_sequences, n_symbol_columns, 4)
+
+    Raises
+    ------
+    SchemaError
+        If the columns differ.
+
+    Examples
+    --------
+    >>> known = Sequences.from_list(["on", "no"])
+    >>> unseen, total = count_unseen(Sequences.from_list(["oo"], schema=known.schema), known)
+    >>> unseen[0, 0].tolist(), total[0, 0].tolist()
+    ([1, 2, 1, 0], [3, 2, 1, 0])
+    """
+    parts = [reference, sequences.align(reference.schema)]
+    both = concatenate([part.with_ids(np.arange(len(part))) for part in parts])
+    columns = np.flatnonzero(~both.schema.numeric)
+    shape = len(sequences), len(columns), len(NGRAM_SIZES)
+    unseen, total = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    rows = np.repeat(np.arange(len(both)), both.lengths + 2)
+    for i, column in enumerate(columns):
+        symbols = _marked(both, column)
+        ngrams = symbols
+        for j, size in enumerate(NGRAM_SIZES):
+            # n-grams are numbered anew for each n, so that the numbers stay small
+            longer = ngrams[:-1] * (symbols.max(initial=0) + 1) + symbols[size - 1 :]
+            ngrams = np.unique(longer, return_inverse=True)[1].reshape(-1)
+            first, last = rows[: len(ngrams)], rows[size - 1 :]
+            known = np.zeros(ngrams.max(initial=-1) + 1, bool)
+            known[ngrams[(first == last) & (first < len(reference))]] = True
+            new = (first == last) & (first >= len(reference))
+            for counts, which in ((total, new), (unseen, new & ~known[ngrams])):
+                found = first[which] - len(reference)
+                counts[:, i, j] = np.bincount(found, minlength=len(sequences))
+    return unseen, total
+
+
+def _marked(sequences: Sequences, column: int) -> np.ndarray:
+    """Return the symbols of a column from 2 on, with 0 before and 1 behind each sequence."""
+    values = sequences.values[:, column]
+    missing = np.isnan(values)
+    greatest = values[~missing].max(initial=0)
+    marked = np.zeros(len(values) + 2 * len(sequences), np.int64)
+    shift = 2 * np.arange(len(sequences)) + 1
+    places = np.arange(len(values)) + np.repeat(shift, sequences.lengths)
+    marked[places] = np.where(missing, greatest + 1, values).astype(np.int64) + 2
+    marked[sequences.offsets[1:] + shift] = 1
+    return marked
