@@ -32,6 +32,8 @@ def test_what_padding_does(capsys):
     assert "default: 0\n" in printed
 
 
+# In `make test`, tests/test_docs.py trains the classifier of docs/tools.md.
+@pytest.mark.slow
 def test_an_encoder_in_a_classifier(capsys):
     few = ["--max-epochs", 1, "--epochs", 2, "--labels", 4, "--seeds", 0]
     run("classifier/classify.py", "vowels", *few)

@@ -10,6 +10,7 @@ import pytest
 from pyarrow import csv as csv_format
 
 import refold
+from refold.anomalies import set_aside
 from refold.cli import main
 from refold.sequences import as_sequences, read, write
 
@@ -31,15 +32,17 @@ def folder(tmp_path_factory):
     later = long[400:].copy()
     later[100:110] = 3.0
     write(as_sequences([later]), folder / "later.npz")
-    options = ["--latent-dim", "4", "--units", "8", "--max-epochs", "2", "--seed", "0", "-q"]
+    options = ["--latent-dim", "4", "--units", "8", "--max-epochs", "1", "--seed", "0", "-q"]
     fit = ["fit", str(folder / "train.parquet"), "-o", str(folder / "sines.refold"), *options]
     assert main([*fit, "--calibration-fraction", "0.5"]) == 0
-    bare = ["fit", str(folder / "train.parquet"), "-o", str(folder / "bare.refold"), *options]
+    left, _ = set_aside(sines(80, 0), 0.5)
+    write(left, folder / "left.parquet")
+    bare = ["fit", str(folder / "left.parquet"), "-o", str(folder / "bare.refold"), *options]
     assert main(bare) == 0
     windows = ["--window", "40", "--stride", "4"]
     write(as_sequences([long[:200]]), folder / "earlier.npz")
     fit = ["fit", str(folder / "long.npz"), "-o", str(folder / "long.refold"), *options, *windows]
-    assert main(fit) == 0
+    assert main([*fit, "--refine", "0"]) == 0
     return folder
 
 
@@ -84,7 +87,7 @@ def test_normal_sequences_can_be_given(folder, capsys):
 
 def test_normal_sequences_that_were_trained_on_are_told(folder, capsys):
     given = "detect", folder / "bare.refold", folder / "new.parquet", "--alpha", 0.1
-    assert run(*given, "--normal", folder / "train.parquet") == 2
+    assert run(*given, "--normal", folder / "left.parquet") == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith("Error: The normal sequences are those that the model was trained")

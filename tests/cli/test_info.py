@@ -6,13 +6,16 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+import pytest
+
+import refold
 from refold import kernels
 from refold.cli import _info, main
 
 
-def info(*arguments, **environment):
+def python(*arguments, **environment):
     done = subprocess.run(
-        [sys.executable, "-m", "refold", "info", *arguments],
+        [sys.executable, *arguments],
         env={**os.environ, "COLUMNS": "300", **environment},
         capture_output=True,
         text=True,
@@ -51,15 +54,17 @@ def test_the_installation_for_people(capsys):
 
 
 def test_the_reason_is_shown_where_there_is_no_kernel():
-    shown = info(REFOLD_KERNEL="none")
-    assert "LSTM kernel  none: REFOLD_KERNEL=none" in shown
-    facts = json.loads(info("--json", REFOLD_KERNEL="none"))
+    both = "from refold.cli import main; print(main(['info']) or main(['info', '--json']))"
+    *shown, facts, code = python("-c", both, REFOLD_KERNEL="none").splitlines()
+    assert code == "0"
+    assert "LSTM kernel  none: REFOLD_KERNEL=none" in "\n".join(shown)
+    facts = json.loads(facts)
     assert facts["lstm_kernel"] is None
     assert "REFOLD_KERNEL=none" in facts["why_no_lstm_kernel"]
 
 
 def test_another_backend_is_named():
-    facts = json.loads(info("--json", KERAS_BACKEND="numpy"))
+    facts = json.loads(python("-m", "refold", "info", "--json", KERAS_BACKEND="numpy"))
     assert facts["backend"] == "numpy"
     assert facts["device"] is None
     assert facts["why_no_lstm_kernel"] == "Keras runs on numpy, and the kernel is for JAX"
@@ -72,11 +77,17 @@ def test_a_name_is_shown_as_it_is(capsys):
     assert capsys.readouterr().out.split(maxsplit=1)[1].strip() == "speed [m/s], v[/s], :x:"
 
 
-def test_the_best_loss_may_be_that_of_the_start(tmp_path, capsys):
-    import refold
+@pytest.fixture
+def ae():
+    """A model of one column, whose name ASCII does not have."""
+    series = [[[0.1], [0.4]], [[0.3], [0.2]]] * 6
+    options = {"units": 2, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}
+    return refold.SequenceAutoencoder(1, **options).fit(
+        refold.sequences.as_sequences(series, names=["температура"])
+    )
 
-    ae = refold.SequenceAutoencoder(2, units=4, max_epochs=1, random_state=0)
-    ae.fit(refold.datasets.noisy_sines(12, seed=0))
+
+def test_the_best_loss_may_be_that_of_the_start(ae, tmp_path, capsys):
     ae.start_loss_ = 1e-9
     ae._fitted = ae._fitted._replace(start_loss=1e-9)
     ae.save(tmp_path / "m.refold")
@@ -88,12 +99,7 @@ def test_the_best_loss_may_be_that_of_the_start(tmp_path, capsys):
     assert "initialization kept; no epoch of 1 was better" in capsys.readouterr().out
 
 
-def test_what_a_locale_lacks_is_escaped(tmp_path):
-    import refold
-
-    sines = refold.sequences.as_sequences(
-        [[[0.1], [0.4]], [[0.3], [0.2]]] * 6, names=["температура"]
-    )
-    ae = refold.SequenceAutoencoder(1, units=2, max_epochs=1, random_state=0).fit(sines)
+def test_what_a_locale_lacks_is_escaped(ae, tmp_path):
     ae.save(tmp_path / "m.refold")
-    assert "\\u0442" in info(str(tmp_path / "m.refold"), PYTHONIOENCODING="ascii")
+    command = "-m", "refold", "info", str(tmp_path / "m.refold")
+    assert "\\u0442" in python(*command, PYTHONIOENCODING="ascii")

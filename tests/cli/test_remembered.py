@@ -30,10 +30,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("remembered")
     data = table(folder / "data.csv")
     options = ["--id", "patient", "--time", "day", "--columns", "x,y"]
-    forecast = ["--forecast-steps", "2", "--calibration-fraction", "0.5"]
-    for name, more in (("m", []), ("next", forecast)):
-        output = str(folder / f"{name}.refold")
-        assert main(["fit", data, "-o", output, *options, *TINY, *more, "-q"]) == 0
+    more = ["--forecast-steps", "2", "--calibration-fraction", "0.5"]
+    output = str(folder / "m.refold")
+    assert main(["fit", data, "-o", output, *options, *TINY, *more, "-q"]) == 0
     return folder
 
 
@@ -42,9 +41,9 @@ def header(path):
         return next(csv.reader(stream))
 
 
-def run(folder, command, output, *options, model="m", data="data.csv"):
+def run(folder, command, output, *options, data="data.csv"):
     path = folder / output
-    given = [str(folder / f"{model}.refold"), str(folder / data), "-o", str(path)]
+    given = [str(folder / "m.refold"), str(folder / data), "-o", str(path)]
     assert main([command, *given, *options, "-q"]) == 0
     return path
 
@@ -74,7 +73,7 @@ def test_tables_of_detect_and_forecast_have_the_names(folder):
         options = ["--alpha", "0.5"]
         if command == "detect":
             options += ["--steps", str(folder / "steps.csv")]
-        found = header(run(folder, command, "table.csv", *options, model="next"))
+        found = header(run(folder, command, "table.csv", *options))
         assert found[:2] == ["patient", column]
     assert header(folder / "steps.csv")[:2] == ["patient", "step"]
 
@@ -111,9 +110,10 @@ def test_info_shows_them_and_a_model_without_them_loads(folder, capsys, monkeypa
     assert refold.load(folder / "old.refold").schema_.id_name is None
 
 
-def test_a_name_that_a_table_has_already_is_not_taken(tmp_path):
-    data = table(tmp_path / "data.csv", identity="score")
-    fit = ["fit", data, "-o", str(tmp_path / "m.refold"), "--id", "score", "--time", "day"]
-    assert main([*fit, "--columns", "x,y", "--calibration-fraction", "0.5", *TINY, "-q"]) == 0
+def test_a_name_that_a_table_has_already_is_not_taken(folder, tmp_path):
+    table(tmp_path / "data.csv", identity="score")
+    parameters, fitted = storage.load(folder / "m.refold")
+    schema = refold.sequences.Schema.from_dict(fitted.schema.to_dict() | {"id_name": "score"})
+    storage.save(tmp_path / "m.refold", parameters, fitted._replace(schema=schema))
     found = run(tmp_path, "detect", "odd.csv", "--alpha", "0.5")
     assert header(found)[:2] == ["id", "score"]

@@ -8,11 +8,13 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import DEVIATIONS, code_numbers, errors_by_feature, sweep
 from refold.sequences import Sequences
 
+TINY = {"units": 4, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}
+
 
 @pytest.fixture(scope="module")
 def fitted():
-    sines = refold.datasets.noisy_sines(60, seed=0)
-    model = refold.SequenceAutoencoder(3, units=4, max_epochs=2, refine=0, random_state=0)
+    sines = refold.datasets.noisy_sines(20, seed=0)
+    model = refold.SequenceAutoencoder(3, **TINY)
     model.fit(sines)
     return model, model.transform(sines)
 
@@ -57,9 +59,7 @@ def test_numbers_beside_the_code_have_the_names_of_their_columns():
         [np.random.default_rng(i).normal(size=(9, 2)).cumsum(axis=0) for i in range(20)],
         names=["height", "speed"],
     )
-    model = refold.SequenceAutoencoder(
-        2, units=4, max_epochs=1, refine=0, scale="sequence", random_state=0
-    ).fit(walks)
+    model = refold.SequenceAutoencoder(2, scale="sequence", **TINY).fit(walks)
     found = code_numbers(model, model.transform(walks))
     assert found.names == (
         "0",
@@ -76,7 +76,7 @@ def test_numbers_beside_the_code_have_the_names_of_their_columns():
 
 def test_of_symbols_it_is_the_share_that_changes():
     words = ["ab" * (i % 4) + "c" for i in range(30)]
-    model = refold.SequenceAutoencoder(2, units=4, max_epochs=1, refine=0, random_state=0)
+    model = refold.SequenceAutoencoder(2, **TINY)
     found = code_numbers(model.fit(words), model.transform(words))
     assert ((found.effect >= 0) & (found.effect <= 1)).all()
 
