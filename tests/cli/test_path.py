@@ -164,7 +164,7 @@ def test_ts_files_all_the_way(tmp_path, capfdbinary):
     data, model, back = (str(tmp_path / name) for name in ("sines.ts", "sines.refold", "back.ts"))
     assert main(["data", "noisy-sines", "-n", "12", "-o", data, "-q"]) == 0
     settings = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--seed", "0", "-q"]
-    assert main(["fit", data, "-o", model, *settings]) == 0
+    assert main(["fit", data, "-o", model, *settings, "--refine", "0", "--no-refit"]) == 0
     assert main(["reconstruct", model, data, "-o", back, "-q"]) == 0
     assert len(read(back)) == 12
     capfdbinary.readouterr()

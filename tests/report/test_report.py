@@ -59,6 +59,10 @@ def words(num=50):
 DATA = {"curves": curves, "words": words, "mixed": mixed, "ones": lambda: moving_ones(40, seed=0)}
 
 
+TINY = {"units": 4, "max_epochs": 2, "refine": 0, "random_state": 0}
+ONCE = TINY | {"validation_fraction": 0}  # one training, which nothing follows
+
+
 @pytest.fixture(scope="module")
 def made():
     """Data, a model and a section of each kind, made when they are asked for."""
@@ -67,9 +71,8 @@ def made():
     def make(name):
         if name not in known:
             data = DATA[name]()
-            model = refold.SequenceAutoencoder(
-                4, units=4, max_epochs=2, refine=0, random_state=0
-            ).fit(data[:30])
+            options = TINY if name == "curves" else ONCE  # one of them is validated and refitted
+            model = refold.SequenceAutoencoder(4, **options).fit(data[:30])
             known[name] = data, model, section(model, data[30:], title=name, train=data[:30])
         return known[name]
 
@@ -187,18 +190,17 @@ def test_without_training_data_pca_is_of_the_others(made, tmp_path):
 
 def test_pca_is_fitted_on_what_the_model_was_trained_on():
     data = curves()
-    settings = {"units": 4, "max_epochs": 1, "refine": 0, "random_state": 0}
-    model = refold.SequenceAutoencoder(2, calibration_fraction=0.4, **settings).fit(data)
+    model = refold.SequenceAutoencoder(4, calibration_fraction=0.4, **TINY).fit(data)
     apart = model.held_back(data)
     assert apart.sum() == 20
     units = model.error_scaler_
     part = section(model, data, title="x", train=data)
     assert "fitted on 30 sequences of the training data" in part.summary
-    pca = PCABaseline(2).fit(data[~apart], units).reconstruct(data)
+    pca = PCABaseline(4).fit(data[~apart], units).reconstruct(data)
     assert part.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
     alone = section(model, data, title="x")
     assert "not fitted on 20 of them either" in alone.summary
-    pca = pca_cross_fit(data, 2, units, fit_on=~apart)
+    pca = pca_cross_fit(data, 4, units, fit_on=~apart)
     assert alone.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
 
 
@@ -251,12 +253,10 @@ def test_hardly_any_sequences(made, num):
 
 
 def test_a_scaled_sequence_has_numbers_of_level_and_spread():
-    data = curves()
-    model = refold.SequenceAutoencoder(
-        2, units=4, max_epochs=1, refine=0, scale="sequence", random_state=0
-    ).fit(data)
+    data = curves()[:30]
+    model = refold.SequenceAutoencoder(4, scale="sequence", **ONCE).fit(data)
     part = section(model, data, title="x")
-    assert part.result.code_size == 8
+    assert part.result.code_size == 10
     ticks = card(part, "Numbers of the code").views[0].layout["xaxis"]["ticktext"]
     assert "level of two" in ticks
 
@@ -264,12 +264,11 @@ def test_a_scaled_sequence_has_numbers_of_level_and_spread():
 def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
     data = curves()
     data = data[data.lengths == 5]  # of one length: little to compile
-    settings = {"units": 4, "max_epochs": 1, "refine": 0, "random_state": 0}
-    model = refold.SequenceAutoencoder(4, discriminative=2, **settings).fit(data)
+    model = refold.SequenceAutoencoder(4, discriminative=2, **ONCE).fit(data)
     bars = card(section(model, data, title="x"), "Numbers of the code").views[0].data
     found = {one["name"]: len(one["x"]) for one in bars}
     assert found == {"for reconstructing": 2, "for telling apart": 2}
-    model = refold.SequenceAutoencoder(4, variational=True, **settings).fit(data)
+    model = refold.SequenceAutoencoder(4, variational=True, **ONCE).fit(data)
     for bound, name in ((-1.0, "for reconstructing"), (np.inf, "not active")):
         monkeypatch.setattr(_numbers, "ACTIVE", bound)
         one = card(section(model, data, title="x"), "Numbers of the code")
@@ -367,9 +366,7 @@ def test_long_strips_are_cut():
 
 def test_a_model_that_forecasts(made):
     data, _, _ = made("curves")
-    model = refold.SequenceAutoencoder(
-        2, units=4, max_epochs=1, refine=0, random_state=0, forecast_steps=2
-    ).fit(data)
+    model = refold.SequenceAutoencoder(2, forecast_steps=2, **ONCE).fit(data)
     part = section(model, data, title="curves")
     assert "which forecasts, is not shown" in card(part, "Architecture").caption
 
@@ -377,7 +374,7 @@ def test_a_model_that_forecasts(made):
 def test_constant_columns(tmp_path):
     data = Sequences.from_list([[2.0] * 5 for _ in range(10)])
     with pytest.warns(UserWarning, match="constant"):
-        model = refold.SequenceAutoencoder(2, units=4, max_epochs=1, refine=0).fit(data)
+        model = refold.SequenceAutoencoder(2, **ONCE).fit(data)
     result = report(model, data, tmp_path / "page.html")
     assert result.scores[0].value in (0.0, np.inf)
 
