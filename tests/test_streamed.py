@@ -30,15 +30,30 @@ def ragged(n=60, seed=0):
     return Sequences.from_list([rng.normal(3, 2, (1 + i % 9, 2)) for i in range(n)])
 
 
-@pytest.fixture(scope="module", params=["list", "long"])
-def folder(request, tmp_path_factory):
-    """A folder of three Parquet files."""
-    folder = tmp_path_factory.mktemp(request.param)
+def parts(folder, layout):
+    """Write a folder of three Parquet files."""
     data = ragged()
     for i in range(3):
-        part = data[20 * i : 20 * i + 20]
-        write(part, folder / f"part-{i}.parquet", layout=request.param)
+        write(data[20 * i : 20 * i + 20], folder / f"part-{i}.parquet", layout=layout)
     return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """For tests of what is made of blocks, which the layout of the files does not change."""
+    return parts(tmp_path_factory.mktemp("list"), "list")
+
+
+@pytest.fixture(scope="module", params=["list", "long"])
+def either(request, tmp_path_factory):
+    """For tests of what blocks hold."""
+    return parts(tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A fit of the data in memory."""
+    return SequenceAutoencoder(**TINY).fit(ragged())
 
 
 def weights(ae):
@@ -49,10 +64,10 @@ def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
 
 
-def test_on_the_same_batches_training_is_the_same_to_the_bit(folder):
+def test_on_the_same_batches_training_is_the_same_to_the_bit(either):
     """With one page, the order of batches is that of data in memory."""
     settings = TINY | {"validation_fraction": 0.2, "scale": None}
-    streamed = SequenceAutoencoder(**settings).fit(scan(folder, block_bytes=MANY))
+    streamed = SequenceAutoencoder(**settings).fit(scan(either, block_bytes=MANY))
     whole = SequenceAutoencoder(**settings).fit(ragged())
     assert same(streamed, whole)
     for name in ("loss", "val_loss"):
@@ -68,8 +83,8 @@ def test_codes_are_those_of_the_data_in_memory(folder, scale):
     np.testing.assert_allclose(codes, ae.transform(ragged()), atol=1e-5)
 
 
-def test_every_sequence_is_seen_once_an_epoch_and_pages_differ(folder):
-    data = scan(folder, block_bytes=100)
+def test_every_sequence_is_seen_once_an_epoch_and_pages_differ(either):
+    data = scan(either, block_bytes=100)
     used = np.ones(60, bool)
     used[[3, 17, 40]] = False
     pages = Streamed(data, lambda block: block, used, longest=9, seed=0)
@@ -143,11 +158,11 @@ def test_a_sample_is_of_several_blocks_where_files_are_sorted(tmp_path):
 
 
 def test_other_files_are_another_training(folder, tmp_path):
-    path = tmp_path / "checkpoint"
-    SequenceAutoencoder(**TINY).fit(scan(folder), checkpoint=path)
+    path, short = tmp_path / "checkpoint", TINY | {"max_epochs": 1, "refit": False}
+    SequenceAutoencoder(**short).fit(scan(folder), checkpoint=path)
     write(ragged(seed=1), tmp_path / "other.parquet")
     with pytest.raises(ParameterError, match="the data is not the same"):
-        SequenceAutoencoder(**TINY).fit(
+        SequenceAutoencoder(**short).fit(
             scan(tmp_path / "other.parquet"), checkpoint=path, resume=True
         )
 
@@ -172,7 +187,8 @@ def test_gaps_are_seen_in_files_too(tmp_path):
     data = ragged()
     data.values[7, 1] = np.nan
     write(data, tmp_path / "gaps.parquet")
-    ae = SequenceAutoencoder(**TINY).fit(scan(tmp_path / "gaps.parquet"))
+    short = TINY | {"max_epochs": 1, "validation_fraction": 0}
+    ae = SequenceAutoencoder(**short).fit(scan(tmp_path / "gaps.parquet"))
     assert ae.encoder_.input_shape[-1] == 4
     np.testing.assert_allclose(ae.scaler_.mean_, Scaler.fit(data).mean_)
 
@@ -180,9 +196,9 @@ def test_gaps_are_seen_in_files_too(tmp_path):
 # Paths
 
 
-def test_a_path_is_read_whole_where_it_is_small(folder, tmp_path):
+def test_a_path_is_read_whole_where_it_is_small(folder, fitted, tmp_path):
     by_path = SequenceAutoencoder(**TINY).fit(folder)
-    assert same(by_path, SequenceAutoencoder(**TINY).fit(ragged()))
+    assert same(by_path, fitted)
     write(ragged(), tmp_path / "data.npz")
     np.testing.assert_array_equal(
         by_path.transform(tmp_path / "data.npz"), by_path.transform(ragged())
@@ -191,28 +207,28 @@ def test_a_path_is_read_whole_where_it_is_small(folder, tmp_path):
     assert isinstance(read_or_scan(folder, memory_bytes=100), refold.sequences.Scan)
 
 
-def test_the_command_line_takes_a_folder(folder, tmp_path, monkeypatch, capsys):
+def test_the_command_line_takes_a_folder(either, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
-    settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "2", "--seed", "0"]
+    settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--seed", "0"]
+    settings += ["--refine", "0", "--batch-size", "8"]
     monkeypatch.setattr("refold.sequences._read_or_scan.MEMORY_BYTES", 100)
     monkeypatch.setattr(
         "refold.sequences.read_or_scan",
         lambda path, **options: read_or_scan(path, memory_bytes=100, **options),
     )
-    assert main(["fit", str(folder), "-o", str(model), *settings]) == 0
-    assert main(["encode", str(model), str(folder), "-o", str(codes)]) == 0
+    assert main(["fit", str(either), "-o", str(model), *settings]) == 0
+    assert main(["encode", str(model), str(either), "-o", str(codes)]) == 0
     assert "60 codes of 3 numbers" in capsys.readouterr().err
     found, ids = read_codes(codes)
     np.testing.assert_allclose(found, refold.load(model).transform(ragged()), atol=1e-5)
     assert len(set(ids.tolist())) in {20, 60}
-    assert main(["reconstruct", str(model), str(folder), "-o", str(tmp_path / "b.npz")]) == 2
+    assert main(["reconstruct", str(model), str(either), "-o", str(tmp_path / "b.npz")]) == 2
     assert "is larger than what is held in memory here (60 sequences)" in capsys.readouterr().err
 
 
-def test_a_scan_is_no_data_in_memory(folder):
-    ae = SequenceAutoencoder(**TINY).fit(ragged())
+def test_a_scan_is_no_data_in_memory(folder, fitted):
     with pytest.raises(DataError, match="Take its blocks one by one"):
-        ae.score(scan(folder))
+        fitted.score(scan(folder))
 
 
 @pytest.mark.parametrize(

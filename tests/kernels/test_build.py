@@ -23,26 +23,6 @@ import json
 import refold.kernels as k
 print(json.dumps({"file": k.__file__, "variant": k.variant(), "why_not": k.why_not()}))
 """
-LAYER = """
-import json
-import keras
-import numpy as np
-from refold import kernels
-from refold.layers import LSTM
-
-def run(kind):
-    keras.utils.set_random_seed(0)
-    layer = kind(6)
-    return layer, np.asarray(layer(np.linspace(-2, 2, 105, dtype="float32").reshape(3, 7, 5)))
-
-(layer, got), (_, expected) = run(LSTM), run(keras.layers.LSTM)
-print(json.dumps({
-    "off": float(abs(got - expected).max()),
-    "variant": kernels.variant(),
-    "engine": layer.engine_used,
-    "why_scan": layer.why_scan,
-}))
-"""
 
 
 def build(kind, source, folder, **environment):
@@ -102,6 +82,7 @@ def test_without_a_compiler_the_wheel_is_pure_python(plain):
     assert "built without its LSTM kernel" in said
 
 
+# That the LSTM then runs by the scan, tests/layers/test_lstm.py tells.
 def test_without_the_library_the_room_says_so_and_how_to_mend_it(plain):
     *_, site = plain
     state = printed(STATE, site)
@@ -110,14 +91,6 @@ def test_without_the_library_the_room_says_so_and_how_to_mend_it(plain):
     assert "was not built" in state["why_not"]
     assert "install a C++ compiler" in state["why_not"]
     assert "\n" not in state["why_not"]
-
-
-def test_without_the_library_the_lstm_runs_by_the_scan(plain):
-    *_, site = plain
-    ran = printed(LAYER, site)
-    assert ran["engine"] == "scan"
-    assert "was not built" in ran["why_scan"]
-    assert ran["off"] < 1e-6
 
 
 def test_an_editable_install_without_a_compiler_leaves_no_old_library(tmp_path):
@@ -148,7 +121,9 @@ def compiled(tmp_path_factory):
     if not any(shutil.which(compiler) for compiler in COMPILERS):
         pytest.skip("this machine has no C++ compiler")
     folder = tmp_path_factory.mktemp("compiled")
-    wheel, said = build("build_wheel", ROOT, folder)
+    # Without optimization it takes a third of the time. The library that the other tests run was
+    # compiled with it, when the checkout was installed.
+    wheel, said = build("build_wheel", ROOT, folder, SKBUILD_CMAKE_BUILD_TYPE="Debug")
     assert "without its LSTM kernel" not in said, said
     return wheel, unpack(wheel, folder / "site")
 
@@ -186,15 +161,14 @@ def supported(compiled):
     return printed(ask, site)
 
 
+# That each variant computes what Keras does, tests/kernels/test_lstm.py tells.
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_variant_is_forced_by_name_or_refused(compiled, supported, variant):
     _, site = compiled
+    state = printed(STATE, site, REFOLD_KERNEL=variant)
     if variant in supported:
-        ran = printed(LAYER, site, REFOLD_KERNEL=variant)
-        assert (ran["variant"], ran["engine"]) == (variant, "fused")
-        assert ran["off"] < 1e-5
+        assert (state["variant"], state["why_not"]) == (variant, None)
     else:
-        state = printed(STATE, site, REFOLD_KERNEL=variant)
         assert state["variant"] is None
         assert f"REFOLD_KERNEL='{variant}'" in state["why_not"]
 

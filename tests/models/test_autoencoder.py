@@ -102,40 +102,47 @@ def test_compiling_again_without_a_loss_forgets_the_old_one():
     assert losses[1] != pytest.approx(losses[0])
 
 
-@pytest.mark.parametrize("name", ["deep", "mixed", "own"])
-def test_saved_models_load_in_a_fresh_process(name, tmp_path):
-    case = CASES[name]
+def save(case, folder):
+    """Train a case's models, and save them beside what they predict."""
+    folder.mkdir()
     models = case.build()
     x, y = case.data()
     models.autoencoder.compile("adam")
     models.autoencoder.fit(x, y, verbose=0)
     codes = models.encoder.predict(x, verbose=0)
     np.savez(
-        tmp_path / "expected.npz",
+        folder / "expected.npz",
         x=x,
         encoder=codes,
         autoencoder=models.autoencoder.predict(x, verbose=0),
         decoder=models.decoder.predict(codes, verbose=0),
     )
     for model in models[:3]:
-        model.save(tmp_path / f"{['encoder', 'decoder', 'autoencoder'][models.index(model)]}.keras")
+        model.save(folder / f"{['encoder', 'decoder', 'autoencoder'][models.index(model)]}.keras")
+
+
+def test_saved_models_load_in_a_fresh_process(tmp_path):
+    names = ["deep", "mixed", "own"]
+    for name in names:
+        save(CASES[name], tmp_path / name)
     script = """
 import sys, refold, keras, numpy as np
-folder = sys.argv[1]
-expected = np.load(f"{folder}/expected.npz")
-for name, given in (("encoder", "x"), ("autoencoder", "x"), ("decoder", "encoder")):
-    model = keras.models.load_model(f"{folder}/{name}.keras")
-    y = model.predict(expected[given], verbose=0)
-    assert np.array_equal(y, expected[name]), name
-    print(type(model).__name__)
+for folder in sys.argv[1:]:
+    expected = np.load(f"{folder}/expected.npz")
+    for name, given in (("encoder", "x"), ("autoencoder", "x"), ("decoder", "encoder")):
+        model = keras.models.load_model(f"{folder}/{name}.keras")
+        y = model.predict(expected[given], verbose=0)
+        assert np.array_equal(y, expected[name]), (folder, name)
+        print(type(model).__name__)
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", script, str(tmp_path)],
+        [sys.executable, "-W", "error::UserWarning", "-c", script, *names],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "Autoencoder" in done.stdout
+    assert done.stdout.split().count("Autoencoder") == len(names)
 
 
 def test_a_saved_model_still_knows_its_columns(tmp_path):

@@ -17,7 +17,13 @@ SETTINGS = {"latent_dim": 3, "units": 8, "max_epochs": 4, "random_state": 0, "re
 
 def fit(*callbacks, **changes):
     ae = SequenceAutoencoder(**SETTINGS | changes)
-    return ae.fit(noisy_sines(60, seed=0), callbacks=callbacks)
+    return ae.fit(noisy_sines(60, seed=0, min_steps=4, max_steps=9), callbacks=callbacks)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """A fit that no callback is told of."""
+    return fit()
 
 
 def refitted(*callbacks):
@@ -54,13 +60,12 @@ def weights(model):
     return [np.array(weight) for weight in model.get_weights()]
 
 
-def test_epochs_are_told_and_nothing_changes():
+def test_epochs_are_told_and_nothing_changes(alone):
     recorder = Recorder()
     ae = fit(recorder)
     logs = ["learning_rate", "loss", "val_loss"]
     epochs = [entry for epoch in range(4) for entry in (epoch, logs)]
     assert recorder.seen == ["begin", *epochs, "end"]
-    alone = fit()
     assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
 
 
@@ -162,11 +167,11 @@ def test_a_callback_stops_the_refit_too_and_the_validated_weights_count():
     assert refitted(Early()).history_["phase"].count("validated") == 2
 
 
-def test_a_new_rate_scales_the_schedule():
+def test_a_new_rate_scales_the_schedule(alone):
     def halve(epoch, rate):
         return rate / 2 if epoch == 2 else rate
 
-    rates = fit().history_["learning_rate"]
+    rates = alone.history_["learning_rate"]
     halved = fit(keras.callbacks.LearningRateScheduler(halve)).history_["learning_rate"]
     np.testing.assert_allclose(halved[:2], rates[:2], rtol=1e-5)
     np.testing.assert_allclose(np.array(halved[2:]) * 2, rates[2:], rtol=1e-5)
@@ -186,7 +191,7 @@ def test_an_optimizer_with_a_rate_of_its_own_keeps_it():
     assert fit(optimizer="rmsprop").history_["learning_rate"][-1] < 0.003
 
 
-def test_batch_hooks_make_every_step_a_call_of_its_own():
+def test_batch_hooks_make_every_step_a_call_of_its_own(alone):
     class Count(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
@@ -200,7 +205,7 @@ def test_batch_hooks_make_every_step_a_call_of_its_own():
         ae = fit(count)
     assert [step for step, _ in count.steps] == list(range(8))
     assert np.isfinite([loss for _, loss in count.steps]).all()
-    assert all(map(np.array_equal, weights(ae.autoencoder_), weights(fit().autoencoder_)))
+    assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
 
 
 def test_keras_own_callbacks_that_write_files(tmp_path):

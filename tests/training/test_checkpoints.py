@@ -1,6 +1,9 @@
 """Training that is stopped, in whatever way, goes on as if it had not been."""
 
+import copy
 import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -35,6 +38,13 @@ def same(a, b):
 @pytest.fixture(scope="module")
 def unbroken():
     return SequenceAutoencoder(**SETTINGS).fit(data())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A short fit and its last checkpoint."""
+    path = tmp_path_factory.mktemp("whole") / "checkpoint"
+    return SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path), path
 
 
 def command(folder):
@@ -159,7 +169,7 @@ def interrupted(tmp_path, *options):
         given, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "300"}
     )
     wait_for(tmp_path / "model.refold.checkpoint", process)
-    time.sleep(1.0)
+    time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     return process.returncode, said, given
@@ -177,7 +187,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     assert values["phase"] == "validated"
     # the rest of so long a training is cut short by time, which may differ
     done = subprocess.run(
-        [*given, "--resume", "--time-budget", str(values["seconds"] + 3)],
+        [*given, "--resume", "--time-budget", str(values["seconds"] + 1)],
         capture_output=True,
         text=True,
     )
@@ -221,8 +231,8 @@ def test_ctrl_c_keeps_the_best_weights_where_there_is_no_checkpoint():
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_go_on(tmp_path):
-    path, whole = tmp_path / "checkpoint", SequenceAutoencoder(**SHORT).fit(data())
+def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_go_on(tmp_path, whole):
+    path, whole = tmp_path / "checkpoint", whole[0]
     alone = SequenceAutoencoder(**SHORT | {"refit": False}).fit(data())
     first = whole.history_["phase"].index("refit")
     ae = SequenceAutoencoder(**SHORT)
@@ -257,9 +267,8 @@ def test_ctrl_c_stays_ignored(ctrl_c):
 # What cannot go on
 
 
-def test_another_training_is_refused_by_what_differs(tmp_path):
-    path = tmp_path / "checkpoint"
-    SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path)
+def test_another_training_is_refused_by_what_differs(tmp_path, whole):
+    path = shutil.copy(whole[1], tmp_path)
     for changes, sequences, message in [
         ({"units": 9}, data(), "units was 8 and is 9"),
         ({}, data()[:59], "the data is not the same"),
@@ -271,24 +280,22 @@ def test_another_training_is_refused_by_what_differs(tmp_path):
     )
 
 
-def test_a_checkpoint_of_another_version_is_refused(tmp_path):
+def test_a_checkpoint_of_another_version_is_refused(tmp_path, whole):
     path = tmp_path / "checkpoint"
-    SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path)
-    identity, values, arrays = storage.load_checkpoint(path)
+    identity, values, arrays = storage.load_checkpoint(whole[1])
     del identity["parameters"]["forecast_steps"]
     storage.save_checkpoint(path, identity, values, arrays)
     with pytest.raises(ModelFileError, match="of another version of Refold"):
         SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, resume=True)
 
 
-def test_files_that_are_no_checkpoints(tmp_path):
-    path = tmp_path / "model.refold"
-    ae = SequenceAutoencoder(**SHORT).fit(data(), checkpoint=tmp_path / "checkpoint")
+def test_files_that_are_no_checkpoints(tmp_path, whole):
+    path, ae = tmp_path / "model.refold", copy.deepcopy(whole[0])
     ae.save(path)
     with pytest.raises(ModelFileError, match="is a model, not a checkpoint of a training"):
         ae.fit(data(), checkpoint=path, resume=True)
     with pytest.raises(ModelFileError, match="is a checkpoint of a training, not a model"):
-        refold.load(tmp_path / "checkpoint")
+        refold.load(whole[1])
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ModelFileError, match="cut short"):
         ae.fit(data(), checkpoint=path, resume=True)
@@ -310,15 +317,14 @@ def test_a_place_that_takes_no_files_is_told_before_training(tmp_path):
 
 def test_a_full_disk_is_told_before_training(tmp_path):
     """A limit on the size of files stands in for the end of the disk: the system says no."""
-
-    process = subprocess.Popen(
-        ["bash", "-c", 'ulimit -f 4; exec "$@"', "-", *command(tmp_path)],
-        env=ENVIRONMENT,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert "FileAccessError" in said
-    assert str(tmp_path / "checkpoint") in said
+    path, limits = tmp_path / "checkpoint", resource.getrlimit(resource.RLIMIT_FSIZE)
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_train_begin=seen.append)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(FileAccessError, match=re.escape(str(path))):
+            SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, callbacks=[callback])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert seen == []
     assert list(tmp_path.iterdir()) == []

@@ -107,7 +107,8 @@ def test_dropped_steps_look_like_missing_values(name):
 
 def test_dropped_steps_turn_observed_flags_on():
     data = [np.random.default_rng(i).normal(size=(6, 2)) for i in range(20)]
-    options = {"latent_dim": 2, "units": 8, "max_epochs": 1, "random_state": 0, "refit": False}
+    options = {"latent_dim": 2, "units": 8, "max_epochs": 1, "random_state": 0}
+    options |= {"validation_fraction": 0, "refine": 0}
     ae = SequenceAutoencoder(**options, denoise="steps:0.3").fit(data)
     assert ae.encoder_.input_shape == (None, None, 4)
     gap = data[0].copy()
@@ -118,13 +119,14 @@ def test_dropped_steps_turn_observed_flags_on():
 
 def test_symbols_can_be_dropped():
     words = ["abba", "cabs"] * 12
-    ae = SequenceAutoencoder(3, units=8, max_epochs=1, denoise="0.3,steps:0.5", random_state=0)
+    options = {"units": 8, "max_epochs": 1, "validation_fraction": 0, "refine": 0}
+    ae = SequenceAutoencoder(3, denoise="0.3,steps:0.5", random_state=0, **options)
     assert len(ae.fit(words).reconstruct(words)) == 24
 
 
 def test_a_classic_model_takes_noise_but_no_gaps():
     data = [np.random.default_rng(i).normal(size=(6, 2)) for i in range(20)]
-    options = {"latent_dim": 2, "architecture": "repeat", "max_epochs": 1}
+    options = {"latent_dim": 2, "architecture": "repeat", "max_epochs": 1, "refit": False}
     assert SequenceAutoencoder(**options, denoise=0.3).fit(data).transform(data).shape == (20, 2)
     with pytest.raises(ParameterError, match=r"'repeat' knows no missing values, which denoise="):
         SequenceAutoencoder(**options, denoise="steps:0.1").fit(data)

@@ -242,7 +242,7 @@ def test_a_time_budget_ends_training_with_a_low_rate(refit):
             refit=refit,
             max_epochs=10**6,
             patience=10**6,
-            time_budget=5.0,
+            time_budget=3.0,
         )
     history = outcome.history
     rates = np.array(history["learning_rate"])[np.array(history["phase"]) == "validated"]

@@ -183,7 +183,8 @@ def test_training_betters_the_start():
     frequencies = rng.uniform(0.1, 0.6, (250, 1))
     waves = np.sin(frequencies * np.arange(30) + rng.uniform(-1, 1, (250, 1)))
     data = Sequences.from_list(list(waves))
-    ae = SequenceAutoencoder(2, units=32, max_epochs=40, refit=False, random_state=0)
+    options = {"units": 32, "max_epochs": 40, "refit": False, "refine": 0, "random_state": 0}
+    ae = SequenceAutoencoder(2, **options)
     ae.fit(data[:200])
     ours = nmse(data[200:], ae.reconstruct(data[200:]), ae.scaler_)
     baseline = PCABaseline(2).fit(data[:200])

@@ -7,6 +7,8 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
+from refold._rules import specify
+from refold._sources import InMemory
 from refold.evaluation import PCABaseline, accuracy
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
@@ -16,7 +18,7 @@ from refold.training._symbol_logits import _FACTORS, _losses, frequencies
 from refold.training._symbol_logits import logits as logits_of
 from refold.training._symbol_start import _fit, _regress, symbol_start
 
-TINY = {"units": 8, "max_epochs": 1, "refit": False, "random_state": 0}
+TINY = {"units": 8, "max_epochs": 1, "validation_fraction": 0, "refine": 0, "random_state": 0}
 
 
 def texts(n, *, seed=0, num_steps=48):
@@ -221,6 +223,13 @@ def test_in_patches_it_starts_the_same():
         np.testing.assert_allclose(row[:length], same[:length], atol=1e-5)
 
 
+def by_rule(X, latent_dim, **options):
+    """Return what a fit would build, without one."""
+    parameters = SequenceAutoencoder(latent_dim, **options).get_params(deep=False)
+    source = InMemory(as_sequences(X))
+    return specify(source, parameters, np.arange(len(source.sequences)))
+
+
 @pytest.mark.parametrize(
     ("num_steps", "options", "expected"),
     [
@@ -232,17 +241,16 @@ def test_in_patches_it_starts_the_same():
     ],
 )
 def test_long_symbols_are_decoded_all_at_once(num_steps, options, expected):
-    ae = SequenceAutoencoder(3, **TINY, **options).fit(texts(40, num_steps=num_steps))
-    specification = ae._network.specification
+    specification = by_rule(texts(40, num_steps=num_steps), 3, **options)
     assert (specification.decoder, specification.linear_path) == expected
 
 
 def test_so_many_labels_that_a_linear_path_has_no_room_are_written_step_by_step():
     rng = np.random.default_rng(0)
     data = [[f"w{i}" for i in row] for row in rng.integers(0, 2000, (12, 40))]
-    ae = SequenceAutoencoder(300, **TINY).fit(data)
-    assert ae._network.specification.decoder == "autoregressive"
-    assert not ae._network.specification.linear_path
+    specification = by_rule(data, 300)
+    assert specification.decoder == "autoregressive"
+    assert not specification.linear_path
 
 
 def test_a_fit_of_long_symbols_is_saved_whole(tmp_path):
@@ -253,11 +261,14 @@ def test_a_fit_of_long_symbols_is_saved_whole(tmp_path):
     again = refold.load(path)
     np.testing.assert_array_equal(again.transform(data), ae.transform(data))
     assert again.reconstruct(data) == ae.reconstruct(data)
+    specification = ae._network.specification
+    assert (specification.decoder, specification.linear_path) == ("parallel", True)
 
 
 def test_training_betters_the_start():
     given = as_sequences(texts(400))
     held = as_sequences(texts(100, seed=1), schema=given.schema)
-    ae = SequenceAutoencoder(4, units=32, max_epochs=30, refit=False, random_state=0).fit(given)
+    options = {"units": 32, "max_epochs": 30, "refit": False, "refine": 0, "random_state": 0}
+    ae = SequenceAutoencoder(4, **options).fit(given)
     theirs = PCABaseline(4).fit(given).reconstruct(held)
     assert accuracy(held, ae.reconstruct(held)) > accuracy(held, theirs) + 0.03
