@@ -13,7 +13,7 @@ from refold.errors import ParameterError
 from refold.evaluation import nmse
 from refold.models._minimize import minimize_rows
 
-OPTIONS = {"latent_dim": 8, "units": 16, "max_epochs": 12, "refit": False, "random_state": 0}
+OPTIONS = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
 
 
 def rosenbrock(x):
@@ -110,7 +110,7 @@ def test_a_code_does_not_depend_on_its_company(fitted, vowels):
 def test_symbols_are_searched_for_too():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abc"), 1 + i % 5)) for i in range(120)]
-    options = {"latent_dim": 6, "units": 16, "max_epochs": 15, "refit": False, "random_state": 0}
+    options = {"latent_dim": 6, "units": 16, "max_epochs": 30, "random_state": 0}
     ae = refold.SequenceAutoencoder(**options, refine=30).fit(words)
     searched = ae.score(words)
     assert searched > ae.set_params(refine=0).score(words)

@@ -96,8 +96,9 @@ def test_by_default_eight_of_32_numbers_or_more():
 
 
 def test_of_a_size_that_the_error_decides_none_but_those_asked_for():
-    given = waves(12)[0][:, :2]
-    share = TINY | {"latent_dim": 0.1, "max_epochs": 1, "validation_fraction": 0.2, "refit": False}
+    # of three values that have nothing to do with each other, one number has a third
+    given = np.random.default_rng(0).normal(size=(60, 3, 1))
+    share = TINY | {"latent_dim": 0.5, "max_epochs": 1, "validation_fraction": 0.3, "refit": False}
     assert SequenceAutoencoder(**share).fit(given).discriminative_ == 0
     assert SequenceAutoencoder(**share, discriminative=1).fit(given).discriminative_ == 1
 
