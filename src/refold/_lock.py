@@ -65,6 +65,8 @@ def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
 
 def _locked(place: Path, named: str | os.PathLike[str]) -> FileLock | None:
     """Lock the file beside ``place``; None where there are no locks."""
+    if not place.parent.is_dir():
+        return None  # FileLock would make the folder
     path = place.with_name(f".{place.name}.lock")
     while True:
         lock = FileLock(path, timeout=0)

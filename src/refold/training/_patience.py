@@ -6,8 +6,9 @@ import numpy as np
 
 __all__ = ["out_of_patience", "pick_patience"]
 
-# Shares of the schedule, and the fewest epochs, that are waited.
-_SHORT, _LONG, _FEWEST = 10, 4, 20
+# Shares of the schedule, and the fewest epochs, that are waited; of these, a quarter of the schedule
+# counts up to so many, since on a short schedule a loss may stay for long before it falls.
+_SHORT, _LONG, _FEWEST, _PLATEAU = 10, 4, 20, 50
 
 
 def pick_patience(max_epochs: int, *, variational: bool) -> int | None:
@@ -29,7 +30,8 @@ def out_of_patience(
 ) -> bool:
     """Whether too many epochs have come since the best one.
 
-    By default training waits a tenth of the schedule, and at least 20 epochs. Then it goes on as
+    By default training waits a tenth of the schedule, but at least 50 epochs or a quarter of the
+    schedule, whichever is less, and never less than 20 epochs. Then it goes on as
     long as the loss falls, as it may after the learning rate was high: while the median of the
     last twentieth of the schedule is below the median of the twentieth before. After a quarter of
     the schedule it stops.
@@ -47,16 +49,16 @@ def out_of_patience(
 
     Examples
     --------
-    >>> rising = [1.0 + epoch / 100 for epoch in range(30)]
-    >>> out_of_patience(rising[:19], 0, max_epochs=200), out_of_patience(rising, 0, max_epochs=200)
+    >>> rising = [1.0 + epoch / 100 for epoch in range(60)]
+    >>> out_of_patience(rising[:49], 0, max_epochs=400), out_of_patience(rising, 0, max_epochs=400)
     (False, True)
-    >>> out_of_patience(rising[::-1], 0, max_epochs=200)
+    >>> out_of_patience(rising[::-1], 0, max_epochs=400)
     False
     """
     waited = len(losses) - best_epoch
     if patience is not None:
         return waited >= patience
-    short = max(_FEWEST, max_epochs // _SHORT)
+    short = max(max_epochs // _SHORT, min(_PLATEAU, _longest(max_epochs)))
     if waited < short:
         return False
     half = short // 2
