@@ -71,6 +71,7 @@ def test_a_run_in_mlflow(tmp_path, monkeypatch, capsys):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # its callback asks for no steps
+            warnings.filterwarnings("ignore", ".* longer than the longest in training")
             run("tracking/track_mlflow.py", "--max-epochs", 2)
         client = mlflow.MlflowClient()
         experiment = client.get_experiment_by_name("japanese-vowels")

@@ -41,7 +41,7 @@ def test_a_training_of_another_process_is_refused_until_that_dies(tmp_path):
         assert process.stdout is not None
         assert process.stdout.readline() == b"in\n"
         with pytest.raises(ParameterError, match=BUSY):
-            SequenceAutoencoder().fit([[1.0], [2.0]], checkpoint=path)
+            SequenceAutoencoder().fit([[1.0, 2.0], [2.0, 1.0]], checkpoint=path)
         process.send_signal(signal.SIGKILL)
         process.wait()
     with sole_training(path):

@@ -58,7 +58,8 @@ def test_the_model_remembers(fitted, tmp_path):
 
 def test_normal_data_and_data_to_judge(fitted, tmp_path):
     fitted.save(tmp_path / "m.refold")
-    loaded = refold.load(tmp_path / "m.refold").calibrate(data(-99999))
+    with pytest.warns(UserWarning, match="among those that the model was trained on"):
+        loaded = refold.load(tmp_path / "m.refold").calibrate(data(-99999))
     found, wanted = (loaded.detect(data(code), alpha=0.1) for code in (-99999, np.nan))
     assert same(found.p_values, wanted.p_values)
 

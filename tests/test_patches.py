@@ -1,6 +1,7 @@
 """`SequenceAutoencoder` on patches: the whole path, and by what rule they are made."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     assert main([*fit, "--patch", "5"]) == 0
     capsys.readouterr()
     assert main(["info", "m.refold"]) == 0
-    assert "of 5 steps" in capsys.readouterr().out
+    assert re.search(r"^patch +5 steps", capsys.readouterr().out, re.MULTILINE)
     assert main(["info", "m.refold", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["patch"] == 5
     assert main([*fit, "--patch", "0"]) == 2

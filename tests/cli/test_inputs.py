@@ -83,7 +83,10 @@ def expected(encode, tmp_path):
 def test_every_form_is_the_same_data(tmp_path, encode, expected, capsys, name):
     data, options = FORMS[name]
     (tmp_path / name).write_bytes(data)
-    assert encode(str(tmp_path / name), *options) == expected
+    codes = encode(str(tmp_path / name), *options)
+    if "--id" in options:  # its name is that of the column of codes, too
+        codes = codes.replace(options[options.index("--id") + 1], "id")
+    assert codes == expected
     assert capsys.readouterr().err == ""
 
 

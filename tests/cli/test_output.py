@@ -12,17 +12,15 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits of another kind"
 LIMIT, ROOM = 100_000, 100
 
 
+LIMIT_FILES = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({LIMIT}, {LIMIT}))"
+CLOSE_OUTPUT = "os.close(1)"
+
+
 def refold(*arguments, before, **options):
-    command = [sys.executable, "-m", "refold", *arguments]
-    return subprocess.run(
-        command, stderr=subprocess.PIPE, preexec_fn=before, timeout=300, **options
-    )
-
-
-def limit_files():
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+    """Run a command in a process that does something else before."""
+    start = "os.execv(sys.executable, [sys.executable, '-m', 'refold', *sys.argv[1:]])"
+    command = [sys.executable, "-c", f"import os, sys; {before}; {start}", *arguments]
+    return subprocess.run(command, stderr=subprocess.PIPE, timeout=300, check=False, **options)
 
 
 @pytest.mark.parametrize("unbuffered", ["1", ""])
@@ -32,7 +30,7 @@ def test_output_that_does_not_fit_is_an_error(tmp_path, arguments, unbuffered):
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with (tmp_path / "output").open("wb") as stream:
         stream.seek(LIMIT - ROOM)
-        done = refold(*arguments, before=limit_files, stdout=stream, env=environment)
+        done = refold(*arguments, before=LIMIT_FILES, stdout=stream, env=environment)
     assert done.returncode == 2
     assert done.stderr.decode() == (
         "Error: Standard output cannot be written: File too large. "
@@ -42,6 +40,6 @@ def test_output_that_does_not_fit_is_an_error(tmp_path, arguments, unbuffered):
 
 
 def test_output_that_is_closed_is_an_error():
-    done = refold("data", "moving-ones", "-n", "3", before=lambda: os.close(1))
+    done = refold("data", "moving-ones", "-n", "3", before=CLOSE_OUTPUT)
     assert done.returncode == 2
     assert done.stderr == b"Error: Standard output is closed. Name a file with -o.\n"

@@ -50,8 +50,8 @@ def test_labels_are_one_feature():
     found = read_text("id,t0,t1\n1,view,buy\n2,buy,\n")
     assert found.to_list() == [["view", "buy"], ["buy"]]
     assert read_text("id,t0,t1\n1,2,3\n2,4,\n", kinds="categorical").to_list() == [[2, 3], [4]]
-    mixed = read_text("id,t0,t1\n1,2,b\n2,4,\n", kinds={"page": "categorical"})
-    assert (mixed.to_list(), mixed.schema.names) == ([["2", "b"], ["4"]], ("page",))
+    mixed = read_text("id,t0,t1\n1,2,b\n2,4,\n", kinds={"token": "categorical"})
+    assert (mixed.to_list(), mixed.schema.names) == ([["2", "b"], ["4"]], ("token",))
 
 
 def test_other_columns_are_left_out_with_a_warning():
