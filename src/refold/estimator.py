@@ -112,7 +112,8 @@ class SequenceAutoencoder(
         data from files.
     patience : int, optional
         Epochs without a better validation loss before training stops. By default a tenth of
-        ``max_epochs``, and at least 20; then, while the loss still falls, up to a quarter.
+        ``max_epochs``; then, while the loss still falls, up to a quarter. Schedules below 500
+        epochs are waited for longer: a quarter up to 50 epochs, and at least 20.
     refit : {"auto", True, False}, default="auto"
         Train once more, from the same start and on all sequences, for as many steps as the
         validated epoch took; "auto" does so below 2000 sequences. If time is up, on Ctrl-C, by a

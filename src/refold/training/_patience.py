@@ -6,8 +6,8 @@ import numpy as np
 
 __all__ = ["out_of_patience", "pick_patience"]
 
-# Shares of the schedule, and the fewest epochs, that are waited; of these, a quarter of the schedule
-# counts up to so many, since on a short schedule a loss may stay for long before it falls.
+# Shares of the schedule, and the fewest epochs, that are waited; and up to how many epochs a
+# quarter of a short schedule is waited, because there a loss may stay for long before it falls.
 _SHORT, _LONG, _FEWEST, _PLATEAU = 10, 4, 20, 50
 
 
