@@ -202,9 +202,9 @@ def main() -> None:
         "How long to wait for a better epoch",
         [
             "Validation losses of fits by default, one seed, without a refit. A rule waits a share "
-            "of the schedule, at least 20 epochs; Refold's waits a tenth (a quarter where "
-            "that is at most 50 epochs), and up to a quarter while the loss falls. Epoch 0 is the initialization. The time of a rule is that of "
-            "its share of the epochs.",
+            "of the schedule, at least 20 epochs; Refold's waits a tenth (a quarter where that is "
+            "at most 50 epochs), and up to a quarter while the loss falls. Epoch 0 is the "
+            "initialization. The time of a rule is that of its share of the epochs.",
             "## Sets that the rule is chosen on",
             summary(list(CHOOSE)),
             "## Sets that it is reported on",
