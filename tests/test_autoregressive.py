@@ -51,7 +51,7 @@ def fitted():
 def test_symbols_are_learned():
     rng = np.random.default_rng(0)
     learned = ["".join(rng.choice(list("abc"), rng.integers(1, 5))) for _ in range(400)]
-    settings = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
+    settings = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0, "refit": False}
     ae = SequenceAutoencoder(**settings, decoder="autoregressive").fit(learned)
     assert ae.score(learned) > 0.9
 
@@ -87,7 +87,7 @@ def test_no_codes_no_sequences(fitted):
 
 
 def test_it_comes_back_from_a_file_and_a_pickle(tmp_path):
-    ae = SequenceAutoencoder(**TINY | {"scale": "sequence"}).fit(mixed())
+    ae = SequenceAutoencoder(**TINY | {"scale": "sequence", "refit": False}).fit(mixed())
     ae.save(tmp_path / "mixed.refold")
     codes = ae.transform(mixed())
     back = ae.decode(codes)
@@ -98,7 +98,7 @@ def test_it_comes_back_from_a_file_and_a_pickle(tmp_path):
 
 
 def test_a_model_saved_before_there_was_a_choice_is_parallel(tmp_path):
-    ae = SequenceAutoencoder(**TINY | {"decoder": "parallel"}).fit(words())
+    ae = SequenceAutoencoder(**TINY | {"decoder": "parallel", "refit": False}).fit(words())
     ae.save(tmp_path / "words.refold")
     config, arrays = container.read(tmp_path / "words.refold")
     del config["specification"]["decoder"], config["parameters"]["decoder"]
@@ -145,7 +145,8 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     refold.sequences.write(refold.Sequences.from_list(words()), "words.txt")
     fit = ["fit", "words.txt", "-o", "words.refold", "--max-epochs", "1", "--units", "8"]
-    assert main([*fit, "--decoder", "autoregressive", "--seed", "0"]) == 0
+    fit += ["--latent-dim", "4", "--batch-size", "16", "--seed", "0"]
+    assert main([*fit, "--decoder", "autoregressive"]) == 0
     assert refold.load("words.refold").decoder == "autoregressive"
     assert main(["reconstruct", "words.refold", "words.txt", "-o", "back.txt"]) == 0
     assert len((tmp_path / "back.txt").read_text().splitlines()) == 60

@@ -77,7 +77,7 @@ def test_what_is_no_number():
 
 def test_error_curve_takes_it_too():
     estimator = SequenceAutoencoder(**TINY | {"missing_values": -99999, "random_state": 0})
-    curves = [refold.error_curve(data(code), [1], estimator=estimator) for code in (-99999, np.nan)]
+    curves = [refold.error_curve(data(code), [2], estimator=estimator) for code in (-99999, np.nan)]
     assert curves[0] == curves[1]
 
 
@@ -124,7 +124,7 @@ def test_no_number_on_the_command_line(files, capsys, text):
 def test_one_column_of_a_sensor_warns():
     x = np.sin(np.arange(60.0) / 5)
     with pytest.warns(UserWarning, match=r"All 60 sequences .* refold.sequences.windows\(\[x\]"):
-        SequenceAutoencoder(random_state=0, **TINY).fit(x[:, None])
+        SequenceAutoencoder(random_state=0, architecture="dense", **TINY).fit(x[:, None])
 
 
 def test_a_padded_array_warns():
@@ -132,7 +132,7 @@ def test_a_padded_array_warns():
     for i in range(20):
         x[i, 1 + i % 6 :] = 0
     with pytest.warns(UserWarning, match=r"Sequences.from_padded\(x\)"):
-        SequenceAutoencoder(random_state=0, **TINY).fit(x)
+        SequenceAutoencoder(random_state=0, architecture="dense", **TINY | {"latent_dim": 6}).fit(x)
 
 
 def test_marked_sequences_can_be_put_together():

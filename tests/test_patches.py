@@ -8,6 +8,8 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
+from refold._rules import specify
+from refold._sources import InMemory
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
 from refold.models import Specification, build
@@ -79,7 +81,7 @@ def test_saved_and_loaded_to_the_bit(fitted, tmp_path):
 
 def test_a_model_from_before_has_patches_of_one_step(tmp_path):
     path = tmp_path / "old.refold"
-    SequenceAutoencoder(**TINY | {"patch": 1}).fit(sines()).save(path)
+    SequenceAutoencoder(**TINY | {"patch": 1}).fit([np.eye(4)] * 8).save(path)
     config, arrays = container.read(path)
     del config["specification"]["patch"], config["parameters"]["patch"]
     container.write(path, container.pack(config, arrays))
@@ -119,14 +121,16 @@ def test_symbols_are_written_at_once_where_patches_are_asked_for():
 
 
 def test_the_rule_is_by_the_sequence_of_an_average_step():
+    def by_rule(given, **options):
+        parameters = SequenceAutoencoder(**TINY | {"patch": "auto"} | options).get_params()
+        return specify(InMemory(given), parameters, np.arange(len(given))).patch
+
     long = sines(6, longest=250)
-    settings = TINY | {"max_epochs": 1, "patch": "auto"}
     picked = pick_patch(np.repeat(long.lengths, long.lengths).mean())
-    assert SequenceAutoencoder(**settings).fit(long).patch_ == picked > 1
+    assert by_rule(long) == picked > 1
     few_long = [np.ones((300, 1)), *(np.ones((10, 1)) * i for i in range(90))]
-    assert SequenceAutoencoder(**settings).fit(few_long).patch_ == 1
-    stepwise = SequenceAutoencoder(**settings, decoder="autoregressive").fit(long)
-    assert stepwise.patch_ == 1
+    assert by_rule(Sequences.from_list(few_long)) == 1
+    assert by_rule(long, decoder="autoregressive") == 1
 
 
 def test_short_sequences_are_read_by_step():
@@ -157,6 +161,7 @@ def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     refold.sequences.write(sines(), "sines.jsonl")
     fit = ["fit", "sines.jsonl", "-o", "m.refold", "--max-epochs", "1", "--units", "8", "-q"]
+    fit += ["--refine", "0", "--no-refit"]
     assert main([*fit, "--patch", "5"]) == 0
     capsys.readouterr()
     assert main(["info", "m.refold"]) == 0

@@ -1,6 +1,7 @@
 """``latent_dim`` as a share: the smallest code that explains so much of what is held out."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from refold.evaluation import PCABaseline, nmse
 from refold.sequences import scan, write
 from refold.training import validation_split
 
-TINY = {"units": 4, "max_epochs": 1, "random_state": 0}
+TINY = {"units": 4, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}
 
 
-def waves(rank=3, n=60, steps=12, noise=0.0, seed=0):
+def waves(rank=3, n=100, steps=12, noise=0.0, seed=0):
     """Sequences of a known number of dimensions, each with the same share of the variance."""
     rng = np.random.default_rng(seed)
     basis = np.linalg.qr(rng.normal(size=(steps, steps)))[0][:rank]
@@ -63,13 +64,18 @@ def test_where_nothing_reaches_it_the_last_place_is_tried_first():
 
 
 @pytest.fixture(scope="module")
-def fitted():
-    return SequenceAutoencoder(0.95, **TINY).fit(waves())
+def checkpoint(tmp_path_factory):
+    return tmp_path_factory.mktemp("sizes") / "checkpoint"
+
+
+@pytest.fixture(scope="module")
+def fitted(checkpoint):
+    return SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=checkpoint)
 
 
 def test_the_size_is_that_of_the_data(fitted):
     assert fitted.latent_dim_ == 3
-    assert fitted.transform(waves()).shape == (60, 3)
+    assert fitted.transform(waves()).shape == (100, 3)
     assert (
         fitted.latent_dim == fitted.get_params()["latent_dim"] == clone(fitted).latent_dim == 0.95
     )
@@ -100,7 +106,7 @@ def test_too_large_a_share_keeps_the_largest_size_and_says_what_it_reaches():
 
 def test_symbols_count_by_the_steps_that_come_back(capsys):
     words = Sequences.from_list(["aaaa", "bbbb"] * 20)
-    ae = SequenceAutoencoder(0.6, units=8, max_epochs=20, random_state=0, verbose=1).fit(words)
+    ae = SequenceAutoencoder(0.6, **TINY | {"units": 8, "max_epochs": 20}, verbose=1).fit(words)
     assert ae.latent_dim_ == 1
     assert "A code of 1 number explains 1.000 of the symbols held out." in capsys.readouterr().err
 
@@ -127,11 +133,11 @@ def test_data_in_files_is_searched_by_a_sample(tmp_path, capsys, monkeypatch):
 
 
 def test_trials_of_files_search_for_codes_as_the_model_will(tmp_path):
-    write(waves(n=180), tmp_path / "waves.parquet")
+    write(waves(), tmp_path / "waves.parquet")
     source = scan(tmp_path / "waves.parquet", block_bytes=2000)
     parameters = SequenceAutoencoder(**TINY).get_params()
     steps = []
-    for data, refine in ((source, "auto"), (source, 3), (waves(n=180), "auto")):
+    for data, refine in ((source, "auto"), (source, 3), (waves(), "auto")):
         trials = Trials(data, {**parameters, "refine": refine}, seed=0, most=2)
         of_network = trials.held_out.of_network
         trials.held_out.of_network = lambda *args, refine_steps, measure=of_network: (
@@ -146,9 +152,10 @@ def test_numbers_for_telling_apart_leave_room_in_the_size_that_is_found():
     assert ae.discriminative_ == min(8, ae.latent_dim_ - 1)
 
 
-def test_a_training_that_goes_on_keeps_the_size_that_was_found(tmp_path, fitted, monkeypatch):
-    path = tmp_path / "checkpoint"
-    SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=path)
+def test_a_training_that_goes_on_keeps_the_size_that_was_found(
+    tmp_path, checkpoint, fitted, monkeypatch
+):
+    path = shutil.copy(checkpoint, tmp_path)
     identity = storage.load_checkpoint(path)[0]
     assert identity["found"]["latent_dim"] == 3
     assert identity["parameters"]["latent_dim"] == 0.95
@@ -172,7 +179,7 @@ def test_the_search_leaves_time_for_the_fit(monkeypatch):
         return error(self, size, time_budget)
 
     monkeypatch.setattr("refold._trials.Trials.of_fit", noted)
-    ae = SequenceAutoencoder(0.95, units=4, random_state=0, time_budget=20, max_epochs=3)
+    ae = SequenceAutoencoder(0.95, **TINY | {"max_epochs": 3}, time_budget=20)
     ae.fit(waves())
     assert ae.latent_dim_ == 3
     assert given

@@ -11,6 +11,7 @@ from test_curve import interrupted_after
 from test_held_out import curves
 
 SHORT = ["--units", "6", "--max-epochs", "1", "--seed", "0"]
+FIT = [*SHORT, "--refine", "0", "--no-refit"]
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +83,14 @@ def test_a_mistake_is_one_line_before_any_work(data, arguments, said, capsys):
 
 def test_fit_takes_a_share_and_says_where_it_stands(data, tmp_path, capsys):
     model = tmp_path / "curves.refold"
-    assert main(["fit", data, "-o", str(model), "--latent-dim", "0.5", *SHORT]) == 0
+    assert main(["fit", data, "-o", str(model), "--latent-dim", "0.5", *FIT]) == 0
     said = capsys.readouterr().err
     size = refold.load(model).latent_dim_
     assert f"A code of {size} number" in said
     assert said.count("Held out (5 sequences): NMSE ") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["curves.refold"]
-    assert main(["fit", data, "-o", str(model), "--latent-dim", "3.0", "-q", *SHORT]) == 0
-    assert refold.load(model).latent_dim == 3
+    assert main(["fit", data, "-o", str(model), "--latent-dim", "4.0", "-q", *FIT]) == 0
+    assert refold.load(model).latent_dim == 4
     assert capsys.readouterr().err == ""
     wrong = ["--latent-dim", "0.5", "--validation-fraction", "0"]
     assert main(["fit", data, "-o", str(model), *wrong, *SHORT]) == 2
