@@ -314,7 +314,7 @@ def test_equal_sequences_lie_within_their_bounds():
 
 def test_bounds_of_what_was_rarely_observed_are_infinite_and_null_in_a_table(of_table, table):
     values = np.nan_to_num(table[:20].values)
-    normal = table[:20].with_values(values + [0.1, 0])  # others than in training
+    normal = table[:20].with_values(values + np.array([0.1, 0]))  # others than in training
     normal.values[11 : 15 * 12 : 12, 0] = np.nan  # the last step of 15
     ahead = copy.deepcopy(of_table).calibrate(normal).forecast(table[:1])
     assert np.isposinf(ahead.upper[0, -1, 0])
