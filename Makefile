@@ -7,9 +7,6 @@ OLDEST := .venv-oldest
 DEMO := demo
 LIBRARY := src/refold/kernels/librefold_kernels.*
 
-# XLA allocates and frees much while it compiles: glibc keeps what was freed, which is faster.
-ALLOCATOR := MALLOC_TRIM_THRESHOLD_=300000000 MALLOC_TOP_PAD_=67108864
-
 .PHONY: demo test lint bench bench-fidelity test-slow clean
 
 demo: $(VENV)/.refold
@@ -17,7 +14,7 @@ demo: $(VENV)/.refold
 
 test: $(VENV)/.test
 	$(BIN)/lint-imports
-	$(ALLOCATOR) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -34,7 +34,7 @@ print(resident() - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
 def test_what_is_freed_is_given_back():
-    # `make test` tunes the allocator for XLA
+    # the allocator as it is, whatever tunes that of the tests
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     kept, back = (
         int(
