@@ -122,7 +122,7 @@ class Engine:
         """Errors of all batches of a run, without training."""
         bucket = run.bucket
         totals = self._check(bucket.num_steps * bucket.batch_size)(
-            self._weights.apart(state.trainable),
+            self._weights.split_on_host(state.trainable),
             state.non_trainable,
             data,
             run.rows,
@@ -143,7 +143,7 @@ class Engine:
     def write_back(self, state: State) -> None:
         """Put a state into the Keras variables."""
         for variables, values in (
-            (self.joint.trainable_variables, self._weights.apart(state.trainable)),
+            (self.joint.trainable_variables, self._weights.split_on_host(state.trainable)),
             (self.joint.non_trainable_variables, state.non_trainable),
             (self.optimizer.variables, state.optimizer),
         ):

@@ -28,7 +28,7 @@ class Weights:
     Attributes
     ----------
     variables : list of keras.Variable
-        What the optimizer is built on. If joined, they only tell it shapes and names.
+        What the optimizer is built on. Joined ones only tell it shapes and names.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Weights:
         ]
 
     def join(self, arrays: Sequence[Any], numpy: Any = jnp) -> list[Any]:
-        """Join one array for each weight to what the optimizer updates, by this NumPy or JAX's."""
+        """Join one array for each weight to the vectors, with JAX's NumPy or with NumPy."""
         if not self._groups:
             return list(arrays)
         return [numpy.concatenate([arrays[i].reshape(-1) for i in group]) for group in self._groups]
@@ -71,9 +71,9 @@ class Weights:
         values = [np.asarray(variable.value) for variable in variables]
         return [jnp.asarray(vector) for vector in self.join(values, np)]
 
-    def apart(self, joined: Sequence[Any]) -> list[Any]:
+    def split_on_host(self, joined: Sequence[Any]) -> list[Any]:
         """Undo ``join`` outside of compiled code, where no slice needs to be compiled."""
-        if not self._groups:
+        if not self._groups:  # one array each, which can stay on the device
             return list(joined)
         return self.split([np.asarray(vector) for vector in joined])
 
