@@ -44,7 +44,7 @@ $(BIN)/python:
 $(VENV)/.refold: pyproject.toml CMakeLists.txt $(wildcard src/refold/kernels/cpp/*) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[plots]'
 	@ls $(LIBRARY) >/dev/null 2>&1 || \
-		echo "refold is installed without its LSTM kernel: see docs/installation.md"
+		echo "refold is installed without its LSTM kernel: see docs/how-to/installation.md"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.refold

@@ -7,8 +7,8 @@ Every implementation computes in a process of its own, from the same numbers, at
 settings and thread counts, which are found first.  Then they take turns, several rounds, so that
 whatever else the machine does falls on all alike; medians are over rounds.  Their results have to
 be the same.  Tables go to ``results/lstm.md``, the picture and the main table to
-``docs/performance.md``.  With ``--quick``, ``--rows`` or an implementation missing, all goes to a
-folder for temporary files.
+``docs/explanation/performance.md``.  With ``--quick``, ``--rows`` or an implementation missing,
+all goes to a folder for temporary files.
 """
 
 import argparse
@@ -42,8 +42,8 @@ memory is taken from the system once and not for every call.
 
 {table}
 
-[All results](../benchmarks/results/lstm.md), with machine and versions: forward alone, batches of
-unequal lengths, and a whole model trained by Keras's `fit`.
+[All results](../../benchmarks/results/lstm.md), with machine and versions: forward alone,
+batches of unequal lengths, and a whole model trained by Keras's `fit`.
 """
 QUICK_SWEEP = tuple(case for case in SWEEP if case.units in {8, 64, 256})
 
@@ -95,7 +95,9 @@ def main(arguments: Sequence[str] = ()) -> None:
     if measured.sweep:
         draw(measured, DOCS / "images" / "lstm.png" if whole else folder / "lstm.png")
     if whole:
-        replace_results(DOCS / "performance.md", SHOWN.format(table=main_table(measured)))
+        replace_results(
+            DOCS / "explanation" / "performance.md", SHOWN.format(table=main_table(measured))
+        )
     say(f"{folder / 'lstm.md'} is written")
     _check(measured)
 

@@ -208,7 +208,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     write_page("training", "Training and encoding", texts, packages=packages, folder=folder)
     if whole:
         text = "\n\n".join([surroundings(packages), *texts])
-        replace_results(DOCS / "training.md", text.replace("## ", "### "))
+        replace_results(DOCS / "how-to" / "training.md", text.replace("## ", "### "))
     print(f"{folder / 'training.md'} is written")
 
 

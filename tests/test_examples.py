@@ -32,7 +32,7 @@ def test_what_padding_does(capsys):
     assert "default: 0\n" in printed
 
 
-# In `make test`, tests/test_docs.py trains the classifier of docs/tools.md.
+# In `make test`, tests/test_docs.py trains the classifier of docs/how-to/tools.md.
 @pytest.mark.slow
 def test_an_encoder_in_a_classifier(capsys):
     few = ["--max-epochs", 1, "--epochs", 2, "--labels", 4, "--seeds", 0]

@@ -1,4 +1,7 @@
-"""The house stands as docs/design.md says: what loads what, who imports whom, what is written."""
+"""The house stands as docs/explanation/design.md says.
+
+What loads what, who imports whom, what is written.
+"""
 
 import ast
 import importlib
