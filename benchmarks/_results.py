@@ -59,13 +59,14 @@ def write_page(
     print(text)
 
 
-def replace_results(page: Path, text: str) -> None:
-    """Put ``text`` between the two ``results`` comments of a page."""
-    before, _, rest = page.read_text(encoding="utf-8").partition("<!-- results: begin -->\n")
-    _, end, after = rest.partition("<!-- results: end -->\n")
-    if not end:
-        raise SystemExit(f"{page} has no lines <!-- results: begin --> and <!-- results: end -->.")
-    whole = f"{before}<!-- results: begin -->\n{text.rstrip()}\n{end}{after}"
+def replace_results(page: Path, text: str, *, name: str) -> None:
+    """Put ``text`` between the two comments of a page that have this name."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise SystemExit(f"{page} has no lines {begin.strip()} and {end.strip()}.")
+    whole = f"{before}{begin}{text.rstrip()}\n{end}{after}"
     page.write_text(whole, encoding="utf-8")
 
 

@@ -27,23 +27,22 @@ from benchmarks.lstm_peers.tables import main_table, page
 from benchmarks.lstm_peers.targets import SAME
 
 SHOWN = """\
-![Rate against units: a curve an implementation, and the matrix product](images/lstm.png)
+![Rate against units: one curve per implementation, and the matrix product](../images/lstm.png)
 
-*Forward and backward of one layer, in operations of its matrix products a second. Higher is
-faster; the dashed line is what the same machine does on one large matrix product.*
+*Forward and backward pass of one layer: floating-point operations of its matrix products per
+second. Higher is faster. The dashed line is one large matrix product on the same machine.*
 
-## One layer
-
-Forward and backward in milliseconds, gradients by the weights and by the input, float32. T steps,
-batch B, F features, H units. Each implementation runs by itself, at its best setting and number of
-threads. *Of the rate* is the part of the machine's matrix-product rate that Refold reaches; *in a
-loop*, where ten steps run in one compiled loop, as they do when `SequenceAutoencoder` trains, and
-memory is taken from the system once and not for every call.
+The table shows milliseconds for the forward and backward pass in float32, with gradients of the
+weights and of the input. T is the number of steps, B the batch size, F the number of features and H
+the number of units. Each implementation runs alone, with its best setting and number of threads.
+The last two columns compare Refold with the rate of a large matrix product on this machine: for
+single calls, and for ten steps in one compiled loop. `SequenceAutoencoder` trains in such a loop,
+which allocates memory once and not in every call.
 
 {table}
 
-[All results](../../benchmarks/results/lstm.md), with machine and versions: forward alone,
-batches of unequal lengths, and a whole model trained by Keras's `fit`.
+[All results](../../benchmarks/results/lstm.md), with machine and versions, also have the forward
+pass alone, batches of unequal lengths, and a whole model trained by Keras's `fit`.
 """
 QUICK_SWEEP = tuple(case for case in SWEEP if case.units in {8, 64, 256})
 
@@ -95,9 +94,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     if measured.sweep:
         draw(measured, DOCS / "images" / "lstm.png" if whole else folder / "lstm.png")
     if whole:
-        replace_results(
-            DOCS / "explanation" / "performance.md", SHOWN.format(table=main_table(measured))
-        )
+        text = SHOWN.format(table=main_table(measured))
+        replace_results(DOCS / "explanation" / "performance.md", text, name="lstm")
     say(f"{folder / 'lstm.md'} is written")
     _check(measured)
 

@@ -30,8 +30,8 @@ PICTURE = "training.png"
 NUM_RAGGED, NUM_PADDED, NUM_SEQUITUR = 10_000, 640, 1000
 EPOCHS = 1500
 GIGABYTES = 4.0
-# Sequences, steps, units, numbers a vector: one of them at a time is doubled twice.
-BASE = {"sequences": 1000, "steps": 50, "units": 64, "vector": 16}
+# One of these at a time is doubled twice.
+BASE = {"sequences": 1000, "steps": 50, "units": 64, "latent dimensions": 16}
 
 
 def question(folder: Path) -> str:
@@ -63,18 +63,19 @@ def question(folder: Path) -> str:
         for title, (step, total) in measured.items()
     ]
     header = [
-        "",
-        "ms a step",
-        "times ours",
-        f"seconds, {EPOCHS} epochs",
-        "times ours",
-        "last losses",
+        "program",
+        "ms per step",
+        "time relative to Refold",
+        f"seconds for {EPOCHS} epochs",
+        "time relative to Refold",
+        "final losses",
     ]
     text = (
-        f"{NUM_SEQUENCES} one-hot sequences of 10 steps, batches of {BATCH}. Seconds are those of "
-        "a whole process, start-up included. Each run has another seed."
+        f"The data is {NUM_SEQUENCES} one-hot sequences of 10 steps, in batches of {BATCH}. "
+        "Seconds are those of a whole process, including its start. Each run has another seed."
     )
-    return "\n\n".join(["## The question's model and data", text, table(header, rows)])
+    heading = '## The model of the question "LSTM Autoencoder"'
+    return "\n\n".join([heading, text, table(header, rows)])
 
 
 def ragged(folder: Path) -> str:
@@ -84,25 +85,26 @@ def ragged(folder: Path) -> str:
     theirs = run("ragged", "keras", NUM_PADDED)
     padded = theirs["padded"] * NUM_RAGGED / NUM_PADDED
     rows = [
-        ["Refold, in patches of 1", f"{ours['ragged']:.2f}", "1"],
+        ["Refold, `patch=1`", f"{ours['ragged']:.2f}", "1"],
+        _compared(f"Refold, default (`patch={ours['patch']}`)", ours["default"], ours["ragged"]),
         _compared(
-            f"Refold by default, in patches of {ours['patch']}", ours["default"], ours["ragged"]
+            "Refold, `patch=1`, as many steps in sequences of equal length",
+            ours["equal"],
+            ours["ragged"],
         ),
         _compared(
-            "Refold, in patches of 1, as many steps in equal lengths", ours["equal"], ours["ragged"]
-        ),
-        _compared(
-            f"Keras on JAX, padded to {theirs['longest']} steps, scaled up from {NUM_PADDED}",
+            f"Keras on JAX, padded to {theirs['longest']} steps, "
+            f"extrapolated from {NUM_PADDED} sequences",
             padded,
             ours["ragged"],
         ),
     ]
     text = (
-        f"{NUM_RAGGED} sequences of log-normal length, 5 to {ours['longest']} steps, "
-        f"{ours['num_steps']} steps in all; {ours['num_shapes']} padded shapes, "
-        f"{ours['padding']:.0%} padding."
+        f"The data is {NUM_RAGGED} sequences of log-normal length, 5 to {ours['longest']} steps, "
+        f"with {ours['num_steps']} steps in total. Refold pads them to {ours['num_shapes']} "
+        f"lengths, with {ours['padding']:.0%} padding."
     )
-    header = ["", "seconds an epoch", "Refold, in patches of 1, takes so many times as long"]
+    header = ["program", "seconds per epoch", "speed relative to the first row"]
     return "\n\n".join(["## Unequal lengths", text, table(header, rows)])
 
 
@@ -115,17 +117,22 @@ def encoding(folder: Path) -> str:
     rows = [
         [title, f"{rate:.0f}", f"{ours['rate'] / rate:.1f}", f"{ours['default_rate'] / rate:.1f}"]
         for title, rate in (
-            ("Refold, in patches of 1", ours["rate"]),
-            (f"Refold by default, in patches of {ours['patch']}", ours["default_rate"]),
+            ("Refold, `patch=1`", ours["rate"]),
+            (f"Refold, default (`patch={ours['patch']}`)", ours["default_rate"]),
             (f"`keras.Model.predict`, padded, batches of {keras['batch_size']}", keras["rate"]),
             ("sequitur's encoder", sequitur["rate"]),
         )
     ]
     text = (
-        "In patches of 1, the LSTM alone takes on the same batches "
-        f"{ours['lstm_share']:.0%} of Refold's time."
+        f"With `patch=1`, the LSTM alone takes {ours['lstm_share']:.0%} of Refold's time on the "
+        "same batches."
     )
-    header = ["", "sequences a second", "in patches of 1 so many times as fast", "by default"]
+    header = [
+        "program",
+        "sequences per second",
+        "speed of `patch=1` relative to this row",
+        "speed of the default relative to this row",
+    ]
     return "\n\n".join(["## Encoding", table(header, rows), text])
 
 
@@ -141,17 +148,18 @@ def larger_than_memory(folder: Path) -> str:
         for name, one in (("files", files), ("memory", memory))
     }
     rows = [
-        ["`refold fit`, one epoch", f"{first['seconds']:.0f}", _mb(first["peak"])],
-        ["once more", f"{files['seconds']:.0f}", _mb(files["peak"])],
+        ["`refold fit`, one epoch, first run", f"{first['seconds']:.0f}", _mb(first["peak"])],
+        ["`refold fit`, one epoch, second run", f"{files['seconds']:.0f}", _mb(files["peak"])],
         ["`refold encode`", f"{encoded['seconds']:.0f}", _mb(encoded["peak"])],
     ]
     text = (
-        f"{made['bytes'] / 1e9:.1f} GB in {made['num_files']} files, {made['num_sequences']} "
-        f"sequences. {rates['files']:.0f} steps a second, in memory {rates['memory']:.0f}: "
-        f"{rates['files'] / rates['memory']:.2f} times the rate, "
-        "either without compiling: of the second run, and of later epochs."
+        f"The data is {made['bytes'] / 1e9:.1f} GB in {made['num_files']} files, with "
+        f"{made['num_sequences']} sequences. An epoch processes {rates['files']:.0f} steps per "
+        f"second from files and {rates['memory']:.0f} from memory. The ratio is "
+        f"{rates['files'] / rates['memory']:.2f}. Neither rate includes compilation: the first is "
+        "of the second run, and the second of later epochs."
     )
-    header = ["", "seconds", "peak memory"]
+    header = ["command", "seconds", "peak memory"]
     return "\n\n".join(["## Larger than memory", text, table(header, rows)])
 
 
@@ -166,11 +174,12 @@ def cost(folder: Path) -> str:
         for size, one in zip(sizes, runs, strict=True):
             shown = f"{exponent:.2f}" if size == sizes[-1] else ""
             rows.append([name, str(size), f"{one['seconds']:.3g}", _mb(one["peak"]), shown])
-    beside = ", ".join(f"{value} {name}" for name, value in BASE.items())
+    others = ", ".join(f"{value} {name}" for name, value in BASE.items())
     text = (
-        f"Beside it: {beside}. In patches of 1; long sequences take fewer seconds in larger ones."
+        f"Each size is varied alone. The others are {others}. The time grows as the size to the "
+        "power of the exponent. `patch` is 1, and a larger patch makes long sequences faster."
     )
-    header = ["", "size", "seconds an epoch", "peak memory", "exponent"]
+    header = ["varied", "size", "seconds per epoch", "peak memory", "exponent"]
     return "\n\n".join(["## What an epoch costs", text, table(header, rows)])
 
 
@@ -208,7 +217,8 @@ def main(arguments: Sequence[str] = ()) -> None:
     write_page("training", "Training and encoding", texts, packages=packages, folder=folder)
     if whole:
         text = "\n\n".join([surroundings(packages), *texts])
-        replace_results(DOCS / "how-to" / "training.md", text.replace("## ", "### "))
+        page = DOCS / "explanation" / "performance.md"
+        replace_results(page, text.replace("## ", "### "), name="training")
     print(f"{folder / 'training.md'} is written")
 
 

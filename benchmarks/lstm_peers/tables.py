@@ -31,10 +31,11 @@ def page(measured: Measured, notes: list[str]) -> list[str]:
         "## Targets",
         _targets(measured),
         "## Forward and backward, milliseconds",
-        "One layer, all outputs; gradients by the weights and by the input. *Of the rate*: "
-        "operations, three times those of the forward products, over Refold's time and the "
-        "machine's rate; *in a loop*: the same where ten steps run in one compiled loop, as "
-        "they do in training, and memory is taken from the system once, not for every call.",
+        "One layer with all outputs and the gradients of the weights and of the input. The share "
+        "of the matrix-product rate is the number of operations (three times those of the forward "
+        "products), divided by Refold's time and by the machine's rate. The last column is the "
+        "same for ten steps in one compiled loop, as in training, which allocates memory once and "
+        "not in every call.",
         main_table(measured, settings=True),
         "## Forward alone, milliseconds",
         _forward(measured),
@@ -86,7 +87,7 @@ def main_table(measured: Measured, *, settings: bool = False) -> str:
             timed = row.both[OURS], row.loop
             of_rate = [f"{share(row.case, each, measured):.0%}" for each in timed]
         lines.append([row.case.title, *cells, _ratio(by_keras), _ratio(by_fastest), *of_rate])
-    return table([*header, "of the rate", "in a loop"], lines)
+    return table([*header, "share of the matrix-product rate", "share in a compiled loop"], lines)
 
 
 def _targets(measured: Measured) -> str:
