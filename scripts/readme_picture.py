@@ -1,24 +1,145 @@
-"""Draw the README's picture: held-out vowels as codes in the plane, and as they come back.
+"""Draw the README's pictures from the JapaneseVowels data.
 
-``python scripts/readme_picture.py`` writes ``docs/images/vowels.png``.
+``python scripts/readme_picture.py`` fits one model with the default settings and writes two files.
+``docs/images/overview.png`` shows a test utterance, its code and its reconstruction, next to the
+errors of three methods, which are read from ``benchmarks/results/fidelity.json``.
+``docs/images/vowels.png`` shows the codes of all test utterances in two dimensions, and four
+reconstructions.
 """
 
+import json
+import statistics
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
 
 import refold
+from refold.evaluation import nmse
 
-OUTPUT = Path(__file__).parents[1] / "docs" / "images" / "vowels.png"
+ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+RESULTS = ROOT / "benchmarks" / "results" / "fidelity.json"
+LATENT_DIM = 16
+# methods of the committed benchmark, with the names that the picture gives them
+METHODS = {"refold": "Refold", "pca": "PCA", "repeat_tanh": "RepeatVector LSTM"}
+
+INK = "#1f2530"
+LINES = ("#3f7ee8", "#e8833a", "#2a9d8f")
+FAINT = "#4b5260"
+GREY = "#aab0bb"
 
 
 def main() -> None:
-    """Fit by defaults and draw."""
+    """Fit with the default settings and draw both pictures."""
     vowels = refold.datasets.japanese_vowels()
-    ae = refold.SequenceAutoencoder(latent_dim=16, random_state=0).fit(vowels.train)
+    ae = refold.SequenceAutoencoder(latent_dim=LATENT_DIM, random_state=0).fit(vowels.train)
     codes = ae.transform(vowels.test)
     back = ae.inverse_transform(codes)
+    IMAGES.mkdir(exist_ok=True)
+    errors = [nmse(vowels.test[i : i + 1], [one], ae.error_scaler_) for i, one in enumerate(back)]
+    typical = int(np.argsort(errors)[len(errors) // 2])
+    draw_overview(vowels.test[typical], codes[typical], back[typical])
+    draw_codes(vowels, codes, back)
+
+
+def draw_overview(original: np.ndarray, code: np.ndarray, decoded: np.ndarray) -> None:
+    """Draw one sequence, its code, the decoded sequence, and the errors of three methods."""
+    figure = Figure(figsize=(10, 3.1), dpi=160, facecolor="white")
+    # left, bottom, width, height; the gaps between the first three hold the arrows
+    first, second, third, fourth = (
+        figure.add_axes((left, 0.1, width, 0.68))
+        for left, width in ((0.012, 0.205), (0.287, 0.16), (0.517, 0.205), (0.79, 0.2))
+    )
+    shown = np.argsort(np.var(original, axis=0))[::-1][: len(LINES)]
+    steps, features = original.shape
+
+    _title(first, "A sequence", f"{steps} steps of {features} features")
+    for colour, feature in zip(LINES, shown, strict=True):
+        first.plot(original[:, feature], color=colour, linewidth=2.2)
+
+    _title(second, "Its code", f"{len(code)} numbers")
+    second.bar(np.arange(len(code)), code, color=INK, width=0.7)
+    second.axhline(0, color=INK, linewidth=0.8)
+
+    _title(third, "The sequence again", "dashed, on the original")
+    for colour, feature in zip(LINES, shown, strict=True):
+        third.plot(original[:, feature], color=colour, linewidth=4.5, alpha=0.28)
+        third.plot(decoded[:, feature], color=colour, linewidth=2, linestyle=(0, (3, 1.2)))
+
+    for ax in (first, third):
+        ax.set_ylim(third.get_ylim())
+        ax.set_xlabel(f"step ({len(shown)} features drawn)", fontsize=9, color=FAINT, labelpad=4)
+    for ax in (first, second, third):
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_color(GREY)
+    _arrow(figure, first, second, "encode")
+    _arrow(figure, second, third, "decode")
+    _draw_errors(fourth)
+    figure.savefig(IMAGES / "overview.png", facecolor="white")
+
+
+def _draw_errors(ax: Axes) -> None:
+    errors = _errors()
+    _title(ax, "Test error", f"NMSE, {LATENT_DIM} numbers per code")
+    places = np.arange(len(errors))
+    colours = [LINES[0] if name == "Refold" else GREY for name in errors]
+    ax.barh(places, list(errors.values()), color=colours, height=0.42)
+    for place, (name, error) in zip(places, errors.items(), strict=True):
+        ax.text(0, place - 0.29, name, fontsize=10.5, color=INK)
+        ax.text(error + 0.005, place, f"{error:.3g}", va="center", fontsize=10.5, color=INK)
+    ax.set_xlim(0, 1.27 * max(errors.values()))
+    ax.set_ylim(len(errors) - 0.7, -0.6)  # the first at the top
+    ax.set_xlabel("lower is better", fontsize=9, color=FAINT, labelpad=4)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[["top", "right", "bottom"]].set_visible(False)
+    ax.spines["left"].set_color(GREY)
+
+
+def _errors() -> dict[str, float]:
+    """Return the held-out NMSE of each method, the median where there are several seeds."""
+    records = [
+        record
+        for record in json.loads(RESULTS.read_text(encoding="utf-8"))
+        if record["data"] == "vowels" and record["size"] == LATENT_DIM
+    ]
+    return {
+        title: statistics.median(one["nmse"] for one in records if one["method"] == method)
+        for method, title in METHODS.items()
+    }
+
+
+def _title(ax: Axes, title: str, below: str) -> None:
+    ax.text(0, 1.16, title, transform=ax.transAxes, fontsize=13, fontweight="bold", color=INK)
+    ax.text(0, 1.045, below, transform=ax.transAxes, fontsize=10.5, color=FAINT)
+
+
+def _arrow(figure: Figure, left: Axes, right: Axes, word: str) -> None:
+    """Draw an arrow from one panel to the next, with a word above it."""
+    start, end = left.get_position(), right.get_position()
+    middle = (start.y0 + start.y1) / 2
+    figure.add_artist(
+        FancyArrowPatch(
+            (start.x1 + 0.008, middle),
+            (end.x0 - 0.008, middle),
+            arrowstyle="-|>,head_length=6,head_width=4",
+            mutation_scale=1,
+            linewidth=2,
+            color=INK,
+            transform=figure.transFigure,
+        )
+    )
+    place = (start.x1 + end.x0) / 2
+    figure.text(place, middle + 0.04, word, ha="center", fontsize=10.5, color=INK)
+
+
+def draw_codes(vowels: Any, codes: np.ndarray, back: list[np.ndarray]) -> None:
+    """Draw the codes in two dimensions, and four utterances with their reconstructions."""
     figure = Figure(figsize=(10, 4.2), dpi=150, layout="constrained")
     grid = figure.add_gridspec(2, 3, width_ratios=[1.5, 1, 1])
     left = figure.add_subplot(grid[:, 0])
@@ -30,8 +151,7 @@ def main() -> None:
         ax.set_title(f"utterance {index}", loc="left", fontsize="small", y=1.04)
         if i and (legend := ax.get_legend()) is not None:
             legend.remove()
-    OUTPUT.parent.mkdir(exist_ok=True)
-    figure.savefig(OUTPUT)
+    figure.savefig(IMAGES / "vowels.png")
 
 
 if __name__ == "__main__":
