@@ -7,7 +7,7 @@ OLDEST := .venv-oldest
 DEMO := demo
 LIBRARY := src/refold/kernels/librefold_kernels.*
 
-.PHONY: demo test lint bench bench-fidelity test-slow clean
+.PHONY: demo test lint docs bench bench-fidelity test-slow clean
 
 demo: $(VENV)/.refold
 	$(BIN)/refold demo --output $(DEMO)
@@ -22,6 +22,10 @@ lint: $(VENV)/.lint
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
+# The documentation site, in site/; the pages are read from the sources, without Refold installed.
+docs: $(VENV)/.docs
+	$(BIN)/python scripts/build_site.py
+
 bench: $(VENV)/.peers
 	$(BIN)/python -m benchmarks
 
@@ -29,7 +33,7 @@ bench-fidelity: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.fidelity
 
 # Sanitizers, kills, the other backends and the pages at full length; then the oldest versions.
-test-slow: $(VENV)/.backends $(OLDEST)/.test
+test-slow: $(VENV)/.backends $(VENV)/.docs $(OLDEST)/.test
 	$(BIN)/python -m pytest -m slow
 	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -W default tests/kernels/test_lstm.py \
 		tests/layers tests/models tests/training tests/storage tests/sequences/test_files.py \
@@ -55,6 +59,10 @@ $(VENV)/.lint: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group lint
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
+
 $(VENV)/.backends: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --group backends
 	@touch $@
@@ -72,4 +80,4 @@ $(VENV)/.peers: $(VENV)/.backends
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(DEMO) build dist .jax_cache .pytest_cache .ruff_cache $(LIBRARY)
+	rm -rf $(VENV) $(OLDEST) $(DEMO) site build dist .jax_cache .pytest_cache .ruff_cache $(LIBRARY)

@@ -166,11 +166,16 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_page_is_in_the_index():
-    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
-    pages -= {"index.md"}
+def test_every_page_is_in_an_index_and_in_the_navigation():
+    docs = ROOT / "docs"
+    pages = {str(page.relative_to(docs)) for page in docs.rglob("*.md")} - {"index.md"}
+    index = (docs / "index.md").read_text(encoding="utf-8")
+    index += (
+        (docs / "reference" / "index.md").read_text(encoding="utf-8").replace("](", "](reference/")
+    )
+    navigation = (ROOT / "zensical.toml").read_text(encoding="utf-8")
     assert {page for page in pages if f"({page})" not in index} == set()
+    assert {page for page in pages if f'"{page}"' not in navigation} == set()
 
 
 def test_the_readme_shows_both_commands():

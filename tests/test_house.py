@@ -248,6 +248,23 @@ def test_public_functions_and_classes_have_a_runnable_example():
     assert unshown == set(UNSHOWN)
 
 
+def test_public_names_have_a_reference_page():
+    pages = [path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md")]
+    text = "\n".join(pages)
+    # what a page documents is a module with all its public names, or one name
+    documented = set(re.findall(r"^::: (\S+)$", text, re.MULTILINE))
+    names = dict(public_names())
+    shown = [names[name] for name in names if {name, name.rpartition(".")[0]} & documented]
+    missing = [
+        name
+        for name, thing in names.items()
+        if not any(thing is other for other in shown)
+        and getattr(thing, "__name__", None) not in documented
+        and f"`{name}`" not in text
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_files_keep_the_rules(path):
     text = path.read_text(encoding="utf-8")

@@ -13,6 +13,8 @@ from refold.sequences import Sequences
 __all__ = ["DEVIATIONS", "CodeNumbers", "code_numbers", "sweep"]
 
 DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
+"""Standard deviations from its mean to which `sweep` moves a latent dimension."""
+
 # Codes at most from which numbers are moved, at least, and values that are decoded for all of it.
 _MOST, _FEWEST, _MOST_VALUES = 32, 4, 1 << 24
 

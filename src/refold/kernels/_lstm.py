@@ -15,6 +15,7 @@ from refold.kernels._reverse_only import refuse_second_derivative, reverse_only
 __all__ = ["ACTIVATIONS", "lstm"]
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
+"""Names of the activation functions that the kernel has."""
 
 _FORWARD, _BACKWARD = "refold_lstm_forward", "refold_lstm_backward"
 

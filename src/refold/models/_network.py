@@ -16,8 +16,10 @@ from refold.models._forecaster import forecaster
 __all__ = ["ARCHITECTURES", "Architecture", "Network", "Specification", "build"]
 
 ARCHITECTURES = ("default", "repeat", "reshape", "dense")
+"""Names that `architecture` may have: the default model and the classic ones."""
 
 Architecture = str | Callable[..., Any]
+"""One of `ARCHITECTURES`, or a function that returns an encoder and a decoder."""
 
 
 class Specification(NamedTuple):

@@ -35,10 +35,13 @@ PALETTE = (
     "#7a9a3a",
     "#a5714e",
 )
+"""Colors of groups, most distinct first."""
+
 ACCENT = PALETTE[0]
 CONTRAST = PALETTE[1]
 MUTED = "#8d95a3"
 RAMP = ("#3f5fd8", "#8a63d2", "#d1578f", "#e8833a", "#e2b53c")
+"""Colors of a scale from low to high values."""
 
 
 def new_figure(size: tuple[float, float]) -> Any:

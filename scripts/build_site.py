@@ -1,0 +1,81 @@
+"""Builds the documentation site: ``python scripts/build_site.py`` writes ``site/``.
+
+Pages link to each other as files of the repository, so that links work there.  The site has the
+pages of ``docs`` at its root, beside those of ``OUTSIDE``; this script copies them to
+``build/site`` under their names on the site, with their links changed to match, and runs Zensical
+on the copies.  A file that is linked and is no page is copied, too.
+"""
+
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+STAGED = ROOT / "build" / "site"
+# pages outside of docs, and where the site has them
+OUTSIDE = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "benchmarks/README.md": "benchmarks/index.md",
+    "examples/classifier/README.md": "examples/classifier.md",
+    "examples/question/README.md": "examples/question.md",
+    "examples/tracking/README.md": "examples/tracking.md",
+}
+LINK = re.compile(r"^(?P<code> *```.*?^ *```$)|\]\((?P<target>[^)\s]+)\)", re.MULTILINE | re.DOTALL)
+
+
+def pages() -> dict[str, str]:
+    """Return each page's path in the repository, with its path on the site."""
+    found = {
+        path.relative_to(ROOT).as_posix(): path.relative_to(ROOT / "docs").as_posix()
+        for path in sorted((ROOT / "docs").rglob("*.md"))
+    }
+    results = (path.relative_to(ROOT).as_posix() for path in ROOT.glob("benchmarks/results/*.md"))
+    # who reads the site has no use for a page that says where to find it
+    return found | OUTSIDE | {name: name for name in results} | {"README.md": "index.md"}
+
+
+def stage() -> None:
+    """Copy the pages, and the files that they link to, to ``STAGED``."""
+    shutil.rmtree(STAGED, ignore_errors=True)
+    shutil.copytree(ROOT / "docs" / "javascripts", STAGED / "javascripts")
+    places = pages()
+    for source, place in places.items():
+        if source != "README.md":
+            text = (ROOT / source).read_text(encoding="utf-8")
+            written = STAGED / place
+            written.parent.mkdir(parents=True, exist_ok=True)
+            written.write_text(_with_links_of_the_site(text, source, places), encoding="utf-8")
+
+
+def _with_links_of_the_site(text: str, source: str, places: dict[str, str]) -> str:
+    def changed(match: re.Match) -> str:
+        target = match["target"]
+        if target is None or target.startswith(("https://", "http://", "mailto:", "#")):
+            return match[0]
+        path, hash_sign, anchor = target.partition("#")
+        linked = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
+        if linked not in places:
+            _copy(linked, source)
+        place = places.get(linked, linked.removeprefix("docs/"))
+        relative = posixpath.relpath(place, posixpath.dirname(places[source]) or ".")
+        return f"]({relative}{hash_sign}{anchor})"
+
+    return LINK.sub(changed, text)
+
+
+def _copy(linked: str, source: str) -> None:
+    if not (ROOT / linked).is_file():
+        raise SystemExit(f"{source} links to {linked}, which is no file.")
+    copy = STAGED / linked.removeprefix("docs/")
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / linked, copy)
+
+
+if __name__ == "__main__":
+    stage()
+    command = [Path(sys.executable).with_name("zensical"), "build", "--clean", "--strict"]
+    sys.exit(subprocess.run(command, cwd=ROOT, check=False).returncode)  # noqa: S603

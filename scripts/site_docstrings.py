@@ -1,0 +1,57 @@
+"""How the documentation site reads docstrings and exports.
+
+An extension of Griffe, which mkdocstrings reads the sources with; ``zensical.toml`` names it.
+"""
+
+import re
+from typing import Any
+
+import griffe
+
+
+class SiteDocstrings(griffe.Extension):
+    """Adapts what numpydoc and type checkers read to what mkdocstrings reads.
+
+    ``from a import x as x`` makes ``x`` a public name of a package.  References become a list.
+    A choice of texts in a type becomes a ``Literal``: mkdocstrings would drop its quotes.
+    """
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """Change the whole package once it is read."""
+        self._change(pkg)
+
+    def _change(self, thing: griffe.Object) -> None:
+        if thing.docstring is not None:
+            thing.docstring.value = _literals(_references(thing.docstring.value))
+        if isinstance(thing, griffe.Module) and thing.exports is None and thing.is_init_module:
+            thing.exports = [
+                name
+                for name, member in thing.members.items()
+                if member.is_alias and not name.startswith("_") and name in _source_exports(thing)
+            ]
+        for member in thing.members.values():
+            if not member.is_alias:
+                self._change(member)
+
+
+def _source_exports(module: griffe.Module) -> set[str]:
+    """Names that a package imports ``as`` themselves, which type checkers take for public."""
+    text = "\n".join(module.lines)
+    return {
+        name for name, again in re.findall(r"import \(?\s*(\w+) as (\w+)", text) if name == again
+    }
+
+
+def _references(text: str) -> str:
+    """Write ``.. [1] Title`` as an item of a list, and ``[1]_`` as ``[1]``."""
+    text = re.sub(r"\[(\d+)\]_", r"[\1]", text)
+    return re.sub(r"^( *)\.\. \[(\d+)\] ", r"\1\2. ", text, flags=re.MULTILINE)
+
+
+def _literals(text: str) -> str:
+    """Write ``{"a", "b"}`` and ``"a"`` in the type of a parameter as ``Literal["a", "b"]``."""
+    return re.sub(r"^ *\w[\w, ]* : .*\"", _literal, text, flags=re.MULTILINE)
+
+
+def _literal(match: re.Match) -> str:
+    return re.sub(r'\{("[^}]*")\}|("[^"]*")', r"Literal[\1\2]", match[0])
