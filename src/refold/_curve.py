@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, NamedTuple
 
-from refold._parameters import check_parameters, draw_seed
+from refold._numbers import draw_seed
+from refold._parameters import check_parameters
 from refold._say import say
 from refold._sources import open_training
 from refold._trials import Trials

@@ -12,7 +12,7 @@ import numpy as np
 from refold import storage
 from refold._checks import check_fits
 from refold._compilation import keep_compiled
-from refold._forecast import start_forecast
+from refold._forecast_start import start_forecast
 from refold._held_out import HeldOut, held_back
 from refold._rules import discriminative_within, pick_refine, specify
 from refold._say import say_kept

@@ -1,42 +1,12 @@
-"""What comes after sequences: the start of a forecaster, and forecasts in the units of the data."""
+"""What comes after sequences: where they are split, and forecasts in the units of the data."""
 
 import numpy as np
 
 from refold._codec import encode, forecast
 from refold.models import Network
-from refold.sequences import Scaler, Sequences, concatenate, split_at
-from refold.training import cut_sequences, next_steps, set_forecast_start
+from refold.sequences import Scaler, Sequences, split_at
 
-__all__ = ["continued", "split_last", "start_forecast"]
-
-# Sequences at most that a start is a regression on.
-_MOST_SEQUENCES = 4096
-
-
-def start_forecast(network: Network, scaled: Sequences, seed: int) -> None:
-    """Give a forecaster its start, by the codes that its network gives now.
-
-    Each sequence is cut twice: before its last steps, and as in training.
-
-    Parameters
-    ----------
-    network : Network
-    scaled : Sequences
-        Some that it is trained on.
-    seed : int
-        Of where they are cut, and which count where there are many.
-    """
-    if len(scaled) > _MOST_SEQUENCES:
-        rng = np.random.default_rng([seed, 0xF0CE])
-        scaled = scaled[np.sort(rng.choice(len(scaled), _MOST_SEQUENCES, replace=False))]
-    steps = network.specification.forecast_steps
-    longer, *last = split_last(scaled, steps)
-    drawn = cut_sequences(scaled, steps, seed + 1)
-    before, after = (concatenate([a, b]) for a, b in zip(last, drawn, strict=True))
-    codes = encode(before, network)
-    set_forecast_start(
-        network, codes, next_steps(after, steps), np.concatenate([longer, np.arange(len(scaled))])
-    )
+__all__ = ["continued", "split_last"]
 
 
 def split_last(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences, Sequences]:

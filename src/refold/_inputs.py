@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from refold._numbers import check_whole
-from refold._sources import open_source
+from refold._open import open_source
 from refold.errors import ParameterError
 from refold.models import Network
 from refold.sequences import Sequences, as_sequences, pad

@@ -1,11 +1,13 @@
-"""Numbers that a user gives to a method: whole ones, and rates."""
+"""Numbers that a user gives to a method: whole ones, rates, and seeds."""
 
 from numbers import Integral, Real
 from typing import Any
 
+from sklearn.utils import check_random_state
+
 from refold.errors import ParameterError
 
-__all__ = ["check_rate", "check_whole"]
+__all__ = ["check_rate", "check_whole", "draw_seed"]
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> int:
@@ -42,3 +44,33 @@ def check_rate(name: str, value: Any, what: str) -> float:
     if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1:
         return float(value)
     raise ParameterError(f"{name} must be {what} above 0 and below 1. Got {value!r}.")
+
+
+def draw_seed(random_state: Any) -> int:
+    """Draw the seed that fixes a training.
+
+    Parameters
+    ----------
+    random_state : int, RandomState or None
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ParameterError
+        If it is something else.
+
+    Examples
+    --------
+    >>> draw_seed(0) == draw_seed(0)
+    True
+    """
+    try:
+        return int(check_random_state(random_state).randint(2**31))
+    except ValueError as error:
+        raise ParameterError(
+            "random_state must be an integer from 0 to 2**32 - 1, a numpy RandomState or None. Got "
+            f"{random_state!r}."
+        ) from error

@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from sklearn.utils import check_random_state
 
 from refold.errors import ParameterError
 from refold.sequences import check_missing
 from refold.training import Corruption
 
-__all__ = ["check_parameters", "draw_seed", "is_share"]
+__all__ = ["check_parameters", "is_share"]
 
 
 class _Rule(NamedTuple):
@@ -162,33 +161,3 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         if not rule.holds(value):
             none = " or None" if rule.optional else ""
             raise ParameterError(f"{name} must be {rule.expected}{none}. Got {value!r}.")
-
-
-def draw_seed(random_state: Any) -> int:
-    """Draw the seed that fixes a training.
-
-    Parameters
-    ----------
-    random_state : int, RandomState or None
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ParameterError
-        If it is something else.
-
-    Examples
-    --------
-    >>> draw_seed(0) == draw_seed(0)
-    True
-    """
-    try:
-        return int(check_random_state(random_state).randint(2**31))
-    except ValueError as error:
-        raise ParameterError(
-            "random_state must be an integer from 0 to 2**32 - 1, a numpy RandomState or None. Got "
-            f"{random_state!r}."
-        ) from error

@@ -2,21 +2,19 @@
 
 import contextlib
 import hashlib
-import os
 import warnings
 from typing import Any, Literal
 
 import numpy as np
 
+from refold._open import open_source
 from refold.errors import DataError
 from refold.sequences import (
     Batches,
     Scaler,
     Scan,
     Sequences,
-    as_sequences,
     mark_missing,
-    read_or_scan,
     training_remarks,
 )
 from refold.training import (
@@ -30,7 +28,7 @@ from refold.training import (
     to_device,
 )
 
-__all__ = ["InFiles", "InMemory", "open_source", "open_training"]
+__all__ = ["InFiles", "InMemory", "open_training"]
 
 Mode = Literal["features", "sequence"] | None
 
@@ -38,19 +36,6 @@ Mode = Literal["features", "sequence"] | None
 _MOST_HELD_OUT = 4_000_000
 # Blocks of files at least that a sample is of, if there are as many.
 _FEWEST_BLOCKS = 16
-
-
-def open_source(X: Any) -> Sequences | Scan:
-    """Read what a user gives as training data, or open it where it is large.
-
-    Examples
-    --------
-    >>> len(open_source([[1.0, 2.0], [3.0]]))
-    2
-    """
-    if isinstance(X, Scan):
-        return X
-    return read_or_scan(X) if isinstance(X, str | os.PathLike) else as_sequences(X)
 
 
 def open_training(X: Any, missing_values: Any) -> Sequences | Scan:

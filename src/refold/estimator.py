@@ -22,10 +22,12 @@ from refold._fitting import Checkpoint, fit
 from refold._inputs import InputsMixin
 from refold._lock import sole_training
 from refold._longer import Meaning, lengths_to_write, warn_of_longer
-from refold._parameters import check_parameters, draw_seed, is_share
+from refold._numbers import draw_seed
+from refold._open import open_source
+from refold._parameters import check_parameters, is_share
 from refold._rules import check_refine
 from refold._sizes import choose_size
-from refold._sources import open_source, open_training
+from refold._sources import open_training
 from refold.anomalies import AnomalyMixin, remember, set_aside, trained_fingerprints
 from refold.errors import DataError, ModelFileError, ParameterError
 from refold.evaluation import exact, explained_variance

@@ -7,8 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from refold._codec import Draw
-from refold._numbers import check_whole
-from refold._parameters import draw_seed
+from refold._numbers import check_whole, draw_seed
 from refold._variational import check_can_sample
 from refold.errors import DataError, ParameterError
 from refold.generation._density import fit_density

@@ -1,0 +1,21 @@
+"""What a user gives as data: sequences in memory, or a file that is larger than it."""
+
+import os
+from typing import Any
+
+from refold.sequences import Scan, Sequences, as_sequences, read_or_scan
+
+__all__ = ["open_source"]
+
+
+def open_source(X: Any) -> Sequences | Scan:
+    """Read what a user gives as training data, or open it where it is large.
+
+    Examples
+    --------
+    >>> len(open_source([[1.0, 2.0], [3.0]]))
+    2
+    """
+    if isinstance(X, Scan):
+        return X
+    return read_or_scan(X) if isinstance(X, str | os.PathLike) else as_sequences(X)
