@@ -44,7 +44,7 @@ def length_of_schedule(lengths: np.ndarray, seed: int) -> int:
 def record(name: str, size: int) -> dict[str, Any]:
     """Fit a set, and return its validation losses."""
     import refold
-    from refold._numbers import draw_seed
+    from refold._support.argument_checks import draw_seed
     from refold.sequences import as_sequences
 
     data = as_sequences(SETS[name]())
@@ -68,7 +68,7 @@ def record(name: str, size: int) -> dict[str, Any]:
 def confirm(name: str, size: int, draw: int) -> dict[str, Any]:
     """Fit 70 % of a set with a refit, by the widest rule and the chosen one."""
     import refold
-    from refold._numbers import draw_seed
+    from refold._support.argument_checks import draw_seed
     from refold.evaluation import nmse
     from refold.sequences import Scaler, as_sequences
 

@@ -4,7 +4,8 @@ A row of ``[tool.importlinter]`` in ``pyproject.toml`` reads ``"room: names"``. 
 other rooms, ``refold`` for the public face that ``refold/__init__.py`` loads lazily, and
 packages.  The standard library and a room's own files go without saying.  The table is
 exhaustive both ways: every room has a row, and what a row does not name is forbidden.  A room is
-entered by its door: files whose names start with an underscore are its own.
+entered by its door: files whose names start with an underscore are its own.  A dotted row is for
+one module of a folder, which then has a row for each of its modules.
 """
 
 import sys
@@ -27,15 +28,15 @@ class RoomTable(Contract):
         """Compare all imports of the package with the table."""
         package = str(self.session_options["root_packages"][0])
         table = _read(self.rows)  # pyright: ignore[reportArgumentType]
-        rooms = {package, *(_room(child, package) for child in graph.find_children(package))}
+        rooms = {package, *(child.partition(".")[2] for child in _children(graph, package, table))}
         problems = [f"{room} has no row." for room in sorted(rooms - set(table))]
         problems += [f"{room} has a row, but is no room." for room in sorted(set(table) - rooms)]
         for importer in sorted(graph.modules):
-            room = _room(importer, package)
+            room = _room(importer, package, table)
             if room not in table:
                 continue
             for imported in sorted(graph.find_modules_directly_imported_by(importer)):
-                reason = _forbidden(imported, room, table[room], package)
+                reason = _forbidden(imported, room, table, package)
                 if reason:
                     details = graph.get_import_details(importer=importer, imported=imported)
                     lines = ", ".join(str(detail["line_number"]) for detail in details)
@@ -56,17 +57,28 @@ def _read(rows: list[str]) -> dict[str, set[str]]:
     return table
 
 
-def _room(module: str, package: str) -> str | None:
+def _children(graph: ImportGraph, package: str, table: dict[str, set[str]]) -> set[str]:
+    """Return what needs a row: the children of the package, and of folders with dotted rows."""
+    children = set(graph.find_children(package))
+    for folder in {room.partition(".")[0] for room in table if "." in room}:
+        children |= set(graph.find_children(f"{package}.{folder}"))
+    return children
+
+
+def _room(module: str, package: str, table: dict[str, set[str]]) -> str | None:
     """Name the room of a module; the public face is the package's own name."""
     parts = module.split(".")
     if parts[0] != package:
         return None
+    if ".".join(parts[1:3]) in table:
+        return ".".join(parts[1:3])
     return parts[1] if len(parts) > 1 else package
 
 
-def _forbidden(imported: str, room: Any, row: set[str], package: str) -> str | None:
+def _forbidden(imported: str, room: Any, table: dict[str, set[str]], package: str) -> str | None:
     """Say why a room may not import a module, or None if it may."""
-    target = _room(imported, package)
+    row = table[room]
+    target = _room(imported, package, table)
     if target is None:
         if imported in row or imported in sys.stdlib_module_names:
             return None

@@ -37,6 +37,8 @@ HEAVY = {
 LONG = {
     "estimator.py": "one class, the one door; its parts are methods that scikit-learn names",
 }
+# What `SequenceAutoencoder` is made of, which shows it.
+INTERNAL = {"fitting", "inference"}
 UNSHOWN = {
     "refold.training.train": "`SequenceAutoencoder.fit` shows it; by itself it takes five objects",
     "refold.training.Snapshot": "taken by `train`; tests/training/test_checkpoints.py uses it",
@@ -219,7 +221,8 @@ def rooms():
 
 
 def _public_rooms():
-    return [m.name for m in pkgutil.iter_modules(refold.__path__) if not m.name.startswith("_")]
+    names = {m.name for m in pkgutil.iter_modules(refold.__path__) if not m.name.startswith("_")}
+    return sorted(names - INTERNAL)
 
 
 def public_names():

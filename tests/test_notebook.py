@@ -9,11 +9,11 @@ import sklearn
 from nbclient import NotebookClient
 
 from refold import SequenceAutoencoder, Sequences
-from refold._bars import progress_bar
+from refold._support.progress_bars import progress_bar
 from refold.datasets import noisy_sines
 
 TRACKED = """
-from refold._bars import progress_bar
+from refold._support.progress_bars import progress_bar
 
 with progress_bar() as bar:
     total = sum(bar.track(range(10_000), description="encode"))

@@ -8,10 +8,10 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
-from refold._rules import specify
-from refold._sources import InMemory
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
+from refold.fitting._data_sources import InMemory
+from refold.fitting._defaults_from_data import specify
 from refold.models import Specification, build
 from refold.sequences import Sequences
 from refold.storage import _container as container

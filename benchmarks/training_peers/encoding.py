@@ -26,7 +26,7 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
     import jax
 
     import refold
-    from refold._codec import _batches
+    from refold.inference._encode_decode import _batches
     from refold.sequences import pad
 
     data = log_normal(num_sequences)

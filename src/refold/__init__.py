@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from refold import models as models
     from refold import plots as plots
     from refold import sequences as sequences
-    from refold._curve import ErrorCurve as ErrorCurve
-    from refold._curve import error_curve as error_curve
-    from refold._fitting import Checkpoint as Checkpoint
+    from refold._error_curve import ErrorCurve as ErrorCurve
+    from refold._error_curve import error_curve as error_curve
     from refold.errors import RefoldError as RefoldError
     from refold.estimator import SequenceAutoencoder as SequenceAutoencoder
     from refold.estimator import load as load
+    from refold.fitting import Checkpoint as Checkpoint
     from refold.sequences import Sequences as Sequences
 
 __version__ = "0.1.0"
 
 _ROOMS = ("datasets", "evaluation", "layers", "models", "plots", "sequences")
 _NAMES = {
-    "Checkpoint": "refold._fitting",
-    "ErrorCurve": "refold._curve",
+    "Checkpoint": "refold.fitting",
+    "ErrorCurve": "refold._error_curve",
     "RefoldError": "refold.errors",
     "SequenceAutoencoder": "refold.estimator",
     "Sequences": "refold.sequences",
-    "error_curve": "refold._curve",
+    "error_curve": "refold._error_curve",
     "load": "refold.estimator",
 }
 

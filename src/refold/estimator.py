@@ -15,24 +15,37 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from refold import storage
-from refold._checks import check_codes, check_fits, check_lengths
-from refold._codec import Draw, decode, encode, predict_lengths
-from refold._face import NotebookMixin
-from refold._fitting import Checkpoint, fit
-from refold._inputs import InputsMixin
-from refold._lock import sole_training
-from refold._longer import Meaning, lengths_to_write, warn_of_longer
-from refold._numbers import draw_seed
-from refold._open import open_source
-from refold._parameters import check_parameters, is_share
-from refold._rules import check_refine
-from refold._sizes import choose_size
-from refold._sources import open_training
+from refold._support.argument_checks import draw_seed
+from refold._support.estimator_html import NotebookMixin
+from refold._support.file_lock import sole_training
 from refold.anomalies import AnomalyMixin, remember, set_aside, trained_fingerprints
 from refold.errors import DataError, ModelFileError, ParameterError
 from refold.evaluation import exact, explained_variance
+from refold.fitting import (
+    Checkpoint,
+    check_parameters,
+    check_refine,
+    choose_size,
+    fit,
+    is_share,
+    open_training,
+)
 from refold.forecasting import ForecastMixin
 from refold.generation import GenerationMixin
+from refold.inference import (
+    Draw,
+    InputsMixin,
+    Meaning,
+    check_codes,
+    check_fits,
+    check_lengths,
+    decode,
+    encode,
+    lengths_to_write,
+    open_source,
+    predict_lengths,
+    warn_of_longer,
+)
 from refold.models import Architecture, Network
 from refold.sequences import Scan, Sequences, as_sequences, fingerprints
 from refold.storage import Fitted, Known

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import clone
 
-from refold._optional import optional
+from refold._support.optional_imports import optional
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.sequences import Sequences

@@ -5,10 +5,10 @@ import json
 import pytest
 
 import refold
+from fitting.test_held_out_error import curves
 from refold.cli import main
 from refold.sequences import write
-from test_curve import interrupted_after
-from test_held_out import curves
+from test_error_curve import interrupted_after
 
 SHORT = ["--units", "6", "--max-epochs", "1", "--seed", "0"]
 FIT = [*SHORT, "--refine", "0", "--no-refit"]

@@ -10,11 +10,11 @@ from sklearn.preprocessing import StandardScaler
 
 import refold
 from refold import SequenceAutoencoder
-from refold._rules import specify
-from refold._sources import InMemory
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
+from refold.fitting._data_sources import InMemory
+from refold.fitting._defaults_from_data import specify
 from refold.models import default
 from refold.sequences import as_sequences, write
 

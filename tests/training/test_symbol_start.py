@@ -7,9 +7,9 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder
-from refold._rules import specify
-from refold._sources import InMemory
 from refold.evaluation import PCABaseline, accuracy
+from refold.fitting._data_sources import InMemory
+from refold.fitting._defaults_from_data import specify
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
 from refold.training import Corruption, has_linear_path, set_linear_start

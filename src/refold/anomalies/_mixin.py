@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from refold._longer import warn_of_longer
-from refold._numbers import check_rate
+from refold._support.argument_checks import check_rate
 from refold.anomalies._aside import first_of_each
 from refold.anomalies._detection import Detection
 from refold.anomalies._oddness import oddness
@@ -20,6 +19,7 @@ from refold.anomalies._p_values import (
 from refold.anomalies._trained import check_untrained
 from refold.errors import DataError, ParameterError
 from refold.evaluation import least_calibration
+from refold.inference import warn_of_longer
 from refold.sequences import Sequences, as_sequences, fingerprints
 
 __all__ = ["AnomalyMixin"]

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.covariance import LedoitWolf
 
-from refold._checks import check_lengths
-from refold._codec import decode, describe, encode
+from refold.inference import check_lengths, decode, describe, encode
 from refold.sequences import Scaler, Sequences, sums_by_sequence
 from refold.storage import Fitted, Known
 

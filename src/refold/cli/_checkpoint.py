@@ -25,7 +25,7 @@ def sole_checkpoint(checkpoint: Path | None, *, resume: bool) -> Iterator[None]:
     if checkpoint is None:
         yield
         return
-    from refold._lock import sole_training
+    from refold._support.file_lock import sole_training
 
     with sole_training(checkpoint):
         if checkpoint.exists() and not resume:

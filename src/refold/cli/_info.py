@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from refold._say import describe_epochs
+from refold._support.console import describe_epochs
 from refold.cli._models import load_model
 
 __all__ = ["info"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from refold._streams import write_all
+from refold._support.streams import write_all
 from refold.errors import ParameterError, RefoldError
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from refold._streams import write_all
+from refold._support.streams import write_all
 
 __all__ = ["complete_output"]
 

@@ -12,7 +12,7 @@ def plan_picture(name: str | None) -> Output | None:
     """Find what would stop a picture before the work; None where none is asked for."""
     if name is None:
         return None
-    from refold._optional import optional
+    from refold._support.optional_imports import optional
 
     target = plan_output(name, format_name=None, formats=PICTURE_FORMATS, default="png")
     if target.path is None:

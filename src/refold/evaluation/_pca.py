@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
-from refold._blas import one_blas_thread
+from refold._support.blas_threads import one_blas_thread
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, positions
 

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from refold._forecast import continued, split_last
-from refold._numbers import check_rate, check_whole
+from refold._support.argument_checks import check_rate, check_whole
 from refold.errors import DataError, ParameterError
 from refold.evaluation import (
     ForecastErrors,
@@ -15,6 +14,7 @@ from refold.evaluation import (
     least_calibration,
 )
 from refold.forecasting._forecast import Forecast
+from refold.inference import continued, split_last
 from refold.models import Specification
 from refold.sequences import Sequences, as_sequences, split_at
 from refold.storage import Residuals

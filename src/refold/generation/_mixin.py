@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from refold._codec import Draw
-from refold._numbers import check_whole, draw_seed
-from refold._variational import check_can_sample
+from refold._support.argument_checks import check_whole, draw_seed
 from refold.errors import DataError, ParameterError
 from refold.generation._density import fit_density
+from refold.inference import Draw, check_can_sample
 from refold.sequences import as_sequences
 
 __all__ = ["GenerationMixin"]

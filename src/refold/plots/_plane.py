@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from refold._optional import optional
+from refold._support.optional_imports import optional
 from refold.errors import ParameterError
 
 __all__ = ["check_codes", "code_plane"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from refold._optional import optional
+from refold._support.optional_imports import optional
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

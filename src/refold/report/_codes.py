@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from refold._optional import is_installed
+from refold._support.optional_imports import is_installed
 from refold.evaluation import SequenceErrors, errors_by_sequence
 from refold.plots import PALETTE, RAMP, code_plane, colour_groups
 from refold.report._gather import Material, Stage

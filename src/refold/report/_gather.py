@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refold._longer import HEAD, describe_longer
-from refold._numbers import check_whole
+from refold._support.argument_checks import check_whole
 from refold.errors import DataError
+from refold.inference import HEAD, describe_longer
 from refold.report._score import Quantity, Result, Score
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from refold._optional import optional
+from refold._support.optional_imports import optional
 from refold.report._score import Result
 from refold.sequences import atomic_writer
 

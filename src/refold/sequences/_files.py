@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from refold._streams import write_all
+from refold._support.streams import write_all
 from refold.errors import DataError, ParameterError
 from refold.sequences._atomic import atomic_writer
 from refold.sequences._columns import Kinds

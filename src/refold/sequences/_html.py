@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._html import columns_in_words, facts
+from refold._support.html_tables import columns_in_words, facts
 
 __all__ = ["sequences_to_html"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.linalg
 from sklearn.utils.extmath import randomized_svd
 
-from refold._blas import SMALL_SIDE, one_blas_thread
+from refold._support.blas_threads import SMALL_SIDE, one_blas_thread
 from refold.training._folds import folds, sure_gain
 
 __all__ = ["Components", "principal_components"]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold._blas import one_blas_thread
+from refold._support.blas_threads import one_blas_thread
 from refold.models import Network, descriptor, predict
 from refold.sequences import Sequences, pad
 from refold.training._progress import doing

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from refold._compilation import compiled_by_size
+from refold._support.compilation import compiled_by_size
 from refold.models import Network, length_loss, write_steps
 from refold.sequences import Run
 from refold.training._corruption import Corruption

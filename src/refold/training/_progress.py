@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from refold._bars import progress_bar
+from refold._support.progress_bars import progress_bar
 
 __all__ = ["Progress", "doing"]
 

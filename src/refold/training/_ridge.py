@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold._blas import one_blas_thread
+from refold._support.blas_threads import one_blas_thread
 
 __all__ = ["ridge"]
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import scipy.sparse
 
-from refold._blas import one_blas_thread
+from refold._support.blas_threads import one_blas_thread
 from refold.sequences import Sequences
 from refold.training._corruption import Corruption
 from refold.training._linear_start import LinearStart

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold._blas import one_blas_thread
+from refold._support.blas_threads import one_blas_thread
 from refold.training._components import Components, principal_components
 from refold.training._folds import folds, sure_gain
 from refold.training._ridge import ridge

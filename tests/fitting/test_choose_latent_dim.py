@@ -9,10 +9,10 @@ from sklearn.base import clone
 
 import refold
 from refold import SequenceAutoencoder, Sequences, storage
-from refold._sizes import SIZES, choose_size, smallest
-from refold._trials import Trials
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline, nmse
+from refold.fitting._choose_latent_dim import SIZES, choose_size, smallest
+from refold.fitting._size_trials import Trials
 from refold.sequences import scan, write
 from refold.training import validation_split
 
@@ -124,7 +124,7 @@ def test_what_is_neither_a_size_nor_a_share_is_refused(share):
 
 
 def test_data_in_files_is_searched_by_a_sample(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("refold._trials._MOST_VALUES", 60 * 12)
+    monkeypatch.setattr("refold.fitting._size_trials._MOST_VALUES", 60 * 12)
     write(waves(n=180), tmp_path / "waves.parquet")
     parameters = SequenceAutoencoder(0.95, **TINY, verbose=1).get_params()
     source = scan(tmp_path / "waves.parquet", block_bytes=2000)
@@ -172,13 +172,13 @@ def test_a_training_that_goes_on_keeps_the_size_that_was_found(
 
 def test_the_search_leaves_time_for_the_fit(monkeypatch):
     given = []
-    error = refold._trials.Trials.of_fit
+    error = refold.fitting._size_trials.Trials.of_fit
 
     def noted(self, size, time_budget=None):
         given.append(time_budget)
         return error(self, size, time_budget)
 
-    monkeypatch.setattr("refold._trials.Trials.of_fit", noted)
+    monkeypatch.setattr("refold.fitting._size_trials.Trials.of_fit", noted)
     ae = SequenceAutoencoder(0.95, **TINY | {"max_epochs": 3}, time_budget=20)
     ae.fit(waves())
     assert ae.latent_dim_ == 3

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold._codec import decode, encode, predict_lengths
-from refold._forecast import continued, split_last
-from refold._say import say
-from refold._sources import InFiles, InMemory
+from refold._support.console import say
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
+from refold.fitting._data_sources import InFiles, InMemory
+from refold.inference import continued, decode, encode, predict_lengths, split_last
 from refold.models import Network
 from refold.sequences import Scaler, Sequences, fingerprints
 from refold.training import Outcome

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder, Sequences
-from refold._fitting import fit
-from refold._held_out import HeldOut, Standing, describe, holding
-from refold._say import describe_epochs
-from refold._sources import InFiles, InMemory
+from refold._support.console import describe_epochs
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity, PCABaseline, accuracy, nmse
+from refold.fitting._data_sources import InFiles, InMemory
+from refold.fitting._fit import fit
+from refold.fitting._held_out_error import HeldOut, Standing, describe, holding
 from refold.sequences import Column, Schema, scan, write
 from refold.training import validation_split
 
@@ -110,7 +110,7 @@ def test_data_in_files_has_the_same_measure(scale, tmp_path, without_refit):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_pca_of_some_of_the_sequences_has_as_many_components_as_they_allow(seed, monkeypatch):
-    monkeypatch.setattr("refold._held_out._MOST_VALUES", 64)
+    monkeypatch.setattr("refold.fitting._held_out_error._MOST_VALUES", 64)
     data = Sequences.from_list([*([np.arange(3.0), np.ones(3)] * 30), np.zeros(40)])
     source, split = InMemory(data), (np.arange(10, 61), np.arange(10))
     held_out = HeldOut(source, *split, seed=seed, most=16)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold._codec import encode, forecast
+from refold.inference._encode_decode import encode, forecast
 from refold.models import Network
 from refold.sequences import Scaler, Sequences, split_at
 

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from refold._streams import write_all
+from refold._support.streams import write_all
 from refold.datasets import moving_ones
 from refold.sequences import read, write
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from refold._blas import SMALL_SIDE, one_blas_thread
+from refold._support.blas_threads import SMALL_SIDE, one_blas_thread
 
 
 def num_threads():

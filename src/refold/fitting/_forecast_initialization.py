@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from refold._codec import encode
-from refold._forecast import split_last
+from refold.inference import encode, split_last
 from refold.models import Network
 from refold.sequences import Sequences, concatenate
 from refold.training import cut_sequences, next_steps, set_forecast_start

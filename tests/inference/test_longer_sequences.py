@@ -7,9 +7,9 @@ import pytest
 
 import refold
 from refold import SequenceAutoencoder, Sequences
-from refold._longer import describe_longer, lengths_to_write
 from refold.cli import main
 from refold.errors import DataError
+from refold.inference._longer_sequences import describe_longer, lengths_to_write
 from refold.sequences import scan, write
 
 SETTINGS = {"units": 8, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}

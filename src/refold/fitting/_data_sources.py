@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from refold._open import open_source
 from refold.errors import DataError
+from refold.inference import open_source
 from refold.sequences import (
     Batches,
     Scaler,

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from refold._fitting import fit
-from refold._held_out import HeldOut
-from refold._rules import discriminative_within, pick_refine
-from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity
+from refold.fitting._data_sources import InFiles, InMemory
+from refold.fitting._defaults_from_data import discriminative_within, pick_refine
+from refold.fitting._fit import fit
+from refold.fitting._held_out_error import HeldOut
 from refold.sequences import Scan, Sequences
 from refold.training import validation_split
 

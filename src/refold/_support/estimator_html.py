@@ -4,8 +4,8 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from refold._html import columns_in_words, facts
-from refold._say import describe_epochs
+from refold._support.console import describe_epochs
+from refold._support.html_tables import columns_in_words, facts
 
 __all__ = ["NotebookMixin"]
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from refold._numbers import check_whole
-from refold._open import open_source
+from refold._support.argument_checks import check_whole
 from refold.errors import ParameterError
+from refold.inference._open_source import open_source
 from refold.models import Network
 from refold.sequences import Sequences, as_sequences, pad
 

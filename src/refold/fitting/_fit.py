@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold import storage
-from refold._checks import check_fits
-from refold._compilation import keep_compiled
-from refold._forecast_start import start_forecast
-from refold._held_out import HeldOut, held_back
-from refold._rules import discriminative_within, pick_refine, specify
-from refold._say import say_kept
-from refold._sources import InFiles, InMemory
-from refold._variational import MOST_SEQUENCES, count_active, report_active
+from refold._support.compilation import keep_compiled
+from refold._support.console import say_kept
 from refold.errors import ModelFileError, ParameterError
+from refold.fitting._data_sources import InFiles, InMemory
+from refold.fitting._defaults_from_data import discriminative_within, pick_refine, specify
+from refold.fitting._forecast_initialization import start_forecast
+from refold.fitting._held_out_error import HeldOut, held_back
+from refold.inference import MOST_SEQUENCES, check_fits, count_active, report_active
 from refold.models import build, seeded
 from refold.sequences import Batches, Scaler, Scan, Sequences, remove_leftovers
 from refold.storage import Fitted

@@ -4,14 +4,12 @@ from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, NamedTuple
 
-from refold._numbers import draw_seed
-from refold._parameters import check_parameters
-from refold._say import say
-from refold._sources import open_training
-from refold._trials import Trials
+from refold._support.argument_checks import draw_seed
+from refold._support.console import say
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity
+from refold.fitting import Trials, check_parameters, open_training
 from refold.sequences import Scan
 from refold.training import require_jax
 

@@ -7,10 +7,10 @@ import pytest
 
 import refold
 from refold import Checkpoint, SequenceAutoencoder, storage
-from refold._sources import InFiles
 from refold.cli import main
 from refold.cli._codes_files import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
+from refold.fitting._data_sources import InFiles
 from refold.sequences import Batches, Scaler, Sequences, read_or_scan, scan, write
 from refold.training import Streamed, members_of_pages
 
@@ -179,7 +179,7 @@ def test_ranges_are_no_part_of_what_tells_a_checkpoint(folder):
 def test_what_is_held_out_fits_in_memory(folder, monkeypatch):
     source = InFiles(scan(folder))
     assert source.most_held_out(0.1) == 0.1
-    monkeypatch.setattr("refold._sources._MOST_HELD_OUT", 30)
+    monkeypatch.setattr("refold.fitting._data_sources._MOST_HELD_OUT", 30)
     assert source.most_held_out(0.1) == pytest.approx(30 / ragged().values.size)
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import refold
+from fitting.test_held_out_error import curves
 from refold import SequenceAutoencoder, error_curve
 from refold.errors import DataError, ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.training import validation_split
-from test_held_out import curves
 
 SHORT = SequenceAutoencoder(units=6, max_epochs=1, random_state=0)
 
@@ -46,7 +46,7 @@ def test_symbols_are_counted_by_steps():
 
 def interrupted_after(monkeypatch, number):
     """Have Ctrl-C pressed in the fit that comes after so many."""
-    fit, calls = refold._trials.fit, []
+    fit, calls = refold.fitting._size_trials.fit, []
 
     def pressed(*arguments, **options):
         calls.append(None)
@@ -54,7 +54,7 @@ def interrupted_after(monkeypatch, number):
             signal.raise_signal(signal.SIGINT)
         return fit(*arguments, **options)
 
-    monkeypatch.setattr("refold._trials.fit", pressed)
+    monkeypatch.setattr("refold.fitting._size_trials.fit", pressed)
 
 
 @pytest.mark.usefixtures("ctrl_c")

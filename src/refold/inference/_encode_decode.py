@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._bars import progress_bar
-from refold._compilation import keep_compiled
+from refold._support.compilation import keep_compiled
+from refold._support.progress_bars import progress_bar
 from refold.models import Network, descriptor, draw_noise, free_run, perturb, predict, refine
 from refold.sequences import Schema, Sequences, pad
 

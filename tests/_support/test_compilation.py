@@ -7,7 +7,7 @@ import sys
 import jax
 import pytest
 
-from refold._compilation import _WRONG, _tidy
+from refold._support.compilation import _WRONG, _tidy
 
 CODES = """
 import refold
@@ -19,7 +19,7 @@ print(ae.transform(data).tobytes().hex())
 """
 FOLDER = """
 import jax
-from refold._compilation import keep_compiled
+from refold._support.compilation import keep_compiled
 keep_compiled()
 print(jax.config.values.get("jax_compilation_cache_dir"))
 """
@@ -67,7 +67,7 @@ def test_without_a_place_for_it_nothing_is_kept(tmp_path):
 
 
 def test_the_oldest_go_where_there_is_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr("refold._compilation._MOST_BYTES", 300)
+    monkeypatch.setattr("refold._support.compilation._MOST_BYTES", 300)
     for i in range(4):
         path = tmp_path / f"{i}-cache"
         path.write_bytes(bytes(100))
@@ -77,7 +77,7 @@ def test_the_oldest_go_where_there_is_too_much(tmp_path, monkeypatch):
 
 
 OPTIONS = """
-import refold._compilation as compilation
+import refold._support.compilation as compilation
 compilation._OPTIONS["xla_cpu_no_such_option"] = "1"
 print(sorted(compilation._known_options()))
 """

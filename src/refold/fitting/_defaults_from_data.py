@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from refold._sources import InFiles, InMemory
 from refold.errors import ParameterError
+from refold.fitting._data_sources import InFiles, InMemory
 from refold.models import Architecture, Specification, most_linear_steps
 from refold.sequences import Schema
 from refold.training import Corruption, pick_patch

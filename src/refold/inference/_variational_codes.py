@@ -2,9 +2,9 @@
 
 import warnings
 
-from refold._codec import encode
-from refold._say import say
+from refold._support.console import say
 from refold.errors import ParameterError
+from refold.inference._encode_decode import encode
 from refold.models import Network
 from refold.sequences import Scaler, Sequences
 

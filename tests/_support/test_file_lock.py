@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from refold import SequenceAutoencoder
-from refold._lock import sole_training
+from refold._support.file_lock import sole_training
 from refold.errors import ParameterError
 
 BUSY = r"Another training is running, and it keeps its state in '.*model\.checkpoint'\. Wait"
@@ -32,7 +32,7 @@ def test_a_training_of_another_process_is_refused_until_that_dies(tmp_path):
     path = tmp_path / "model.checkpoint"
     code = (
         "import sys, time\n"
-        "from refold._lock import sole_training\n"
+        "from refold._support.file_lock import sole_training\n"
         "with sole_training(sys.argv[1]):\n"
         "    print('in', flush=True)\n"
         "    time.sleep(60)\n"

@@ -6,9 +6,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from refold._say import say
-from refold._trials import Trials
+from refold._support.console import say
 from refold.errors import ParameterError
+from refold.fitting._size_trials import Trials
 from refold.sequences import Scan, Schema, Sequences
 
 __all__ = ["SIZES", "choose_size", "smallest"]

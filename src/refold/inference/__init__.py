@@ -1,0 +1,23 @@
+"""A fitted network at work: sequences to codes and back, and what it can read."""
+
+from refold.inference._encode_decode import Draw as Draw
+from refold.inference._encode_decode import decode as decode
+from refold.inference._encode_decode import describe as describe
+from refold.inference._encode_decode import encode as encode
+from refold.inference._encode_decode import predict_lengths as predict_lengths
+from refold.inference._encoder_inputs import InputsMixin as InputsMixin
+from refold.inference._forecast_steps import continued as continued
+from refold.inference._forecast_steps import split_last as split_last
+from refold.inference._input_checks import check_codes as check_codes
+from refold.inference._input_checks import check_fits as check_fits
+from refold.inference._input_checks import check_lengths as check_lengths
+from refold.inference._longer_sequences import HEAD as HEAD
+from refold.inference._longer_sequences import Meaning as Meaning
+from refold.inference._longer_sequences import describe_longer as describe_longer
+from refold.inference._longer_sequences import lengths_to_write as lengths_to_write
+from refold.inference._longer_sequences import warn_of_longer as warn_of_longer
+from refold.inference._open_source import open_source as open_source
+from refold.inference._variational_codes import MOST_SEQUENCES as MOST_SEQUENCES
+from refold.inference._variational_codes import check_can_sample as check_can_sample
+from refold.inference._variational_codes import count_active as count_active
+from refold.inference._variational_codes import report_active as report_active
