@@ -178,14 +178,18 @@ for room in ("layers", "models", "training", "estimator", "plots", "report"):
 
 
 OUTSIDE = [
-    ("sequences/_schema.py", "import keras", "does not name the package keras"),
-    ("sequences/_schema.py", "import polars", "does not name the package polars"),
+    ("sequences/schema/_schema.py", "import keras", "does not name the package keras"),
+    ("sequences/schema/_schema.py", "import polars", "does not name the package polars"),
     ("errors.py", "import numpy", "does not name the package numpy"),
     ("evaluation/_pca.py", "import jax", "does not name the package jax"),
     ("layers/_lstm.py", "import refold.models", "does not name models"),
     ("training/_loop.py", "from refold import estimator", "does not name estimator"),
     ("cli/_fit.py", "from refold.training import train", "does not name training"),
-    ("datasets/_sizes.py", "from refold.sequences._parts import Parts", "of sequences's own"),
+    (
+        "datasets/_sizes.py",
+        "from refold.sequences.schema._parts import Parts",
+        "of sequences's own",
+    ),
     ("server.py", "from refold import load", "server has no row"),
 ]
 

@@ -211,7 +211,7 @@ def test_the_command_line_takes_a_folder(either, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--seed", "0"]
     settings += ["--refine", "0", "--batch-size", "8"]
-    monkeypatch.setattr("refold.sequences._read_or_scan.MEMORY_BYTES", 100)
+    monkeypatch.setattr("refold.sequences.files._read_or_scan.MEMORY_BYTES", 100)
     monkeypatch.setattr(
         "refold.sequences.read_or_scan",
         lambda path, **options: read_or_scan(path, memory_bytes=100, **options),

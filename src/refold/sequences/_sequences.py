@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold.errors import DataError, SchemaError
-from refold.sequences._align import align_values
-from refold.sequences._arrow import arrow_from_parts
-from refold.sequences._checks import check_ids, check_offsets, check_values
-from refold.sequences._forms import to_form
-from refold.sequences._html import sequences_to_html
-from refold.sequences._parts import Parts, Places
-from refold.sequences._schema import Column, Schema, default_names
-from refold.sequences._tables import table_from_parts
-from refold.sequences._ways_in import WaysIn
-from refold.sequences._ways_libraries import LibraryWays
+from refold.sequences._constructors import WaysIn
+from refold.sequences._library_constructors import LibraryWays
+from refold.sequences._sequences_html import sequences_to_html
+from refold.sequences.conversion._list_tables import arrow_from_parts
+from refold.sequences.conversion._long_tables import table_from_parts
+from refold.sequences.schema._alignment import align_values
+from refold.sequences.schema._decoding import to_form
+from refold.sequences.schema._parts import Parts, Places
+from refold.sequences.schema._schema import Column, Schema, default_names
+from refold.sequences.schema._validation import check_ids, check_offsets, check_values
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,0 +1,138 @@
+"""From one array of all sequences: whole, with lengths, NaN-padded or padded with a value."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from refold.errors import DataError, ParameterError
+from refold.sequences.conversion._lists import parts_from_list, unmasked
+from refold.sequences.conversion._padding_values import inside, lengths_without
+from refold.sequences.schema._column_types import Kinds, is_missing
+from refold.sequences.schema._parts import Parts
+
+
+def parts_from_array(
+    x: Any,
+    lengths: Any = None,
+    *,
+    kinds: Kinds = None,
+    names: Sequence[str] | None = None,
+    ids: Any = None,
+) -> Parts:
+    """Convert an array; `Sequences.from_array` says how."""
+    x = _check_array(x)
+    given = lengths is not None
+    lengths = _check_lengths(lengths, x) if given else lengths_without(_missing_steps(x))
+    return _cut(x, lengths, kinds=kinds, names=names, ids=ids)
+
+
+def parts_from_padded(
+    x: Any,
+    padding_value: float | str = 0.0,
+    *,
+    padding: str = "post",
+    kinds: Kinds = None,
+    names: Sequence[str] | None = None,
+    ids: Any = None,
+) -> Parts:
+    """Convert a padded array; `Sequences.from_padded` says how."""
+    if padding not in {"post", "pre"}:
+        raise ParameterError(f"padding must be 'post' or 'pre'. Got {padding!r}.")
+    x = _check_array(x)
+    padded = _missing_steps(x) if is_missing(padding_value) else _equal_steps(x, padding_value)
+    lengths = lengths_without(padded, padding)
+    _remark_on_doubt(padded, lengths, padding_value, padding)
+    if padding == "pre":
+        # Move what is real to the front, where the lengths count from.
+        columns = (np.arange(x.shape[1]) + (x.shape[1] - lengths)[:, None]) % max(1, x.shape[1])
+        x = x[np.arange(len(x))[:, None], columns]
+    return _cut(x, lengths, kinds=kinds, names=names, ids=ids)
+
+
+def _cut(x: np.ndarray, lengths: np.ndarray, **options: Any) -> Parts:
+    rows = [row[:length] for row, length in zip(x, lengths, strict=True)]
+    return parts_from_list(rows, **options)
+
+
+def _check_array(x: Any) -> np.ndarray:
+    try:
+        x = np.asarray(unmasked(x))
+    except ValueError as error:
+        raise DataError(
+            "The sequences differ in length and make no array. Use Sequences.from_list."
+        ) from error
+    if x.ndim not in {2, 3}:
+        raise DataError(
+            f"Expected an array of shape (n, T, features), or (n, T) for series of one feature. "
+            f"Got {x.shape}."
+        )
+    if not len(x):
+        raise DataError(f"Got an array without sequences, shape {x.shape}. Expected at least one.")
+    return x.astype(object) if x.dtype.kind in "UST" else x
+
+
+def _check_lengths(lengths: Any, x: np.ndarray) -> np.ndarray:
+    lengths = np.asarray(lengths)
+    if lengths.shape != (len(x),) or lengths.dtype.kind not in "iu":
+        raise DataError(
+            f"lengths must hold one integer a sequence, shape ({len(x)},). "
+            f"Got {lengths.dtype} of shape {lengths.shape}."
+        )
+    wrong = np.flatnonzero((lengths < 0) | (lengths > x.shape[1]))
+    if len(wrong):
+        raise DataError(
+            f"Sequence {wrong[0]} has the length {lengths[wrong[0]]}. "
+            f"Expected 0 to {x.shape[1]}, the steps of the array."
+        )
+    return lengths.astype(np.int64)
+
+
+def _missing_steps(x: np.ndarray) -> np.ndarray:
+    """Return the (n, T) mask of steps that are missing in all features."""
+    if x.dtype == object:
+        missing = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), dtype=bool)
+    elif x.dtype.kind == "f":
+        missing = np.isnan(x)
+    else:
+        missing = np.zeros(x.shape, dtype=bool)
+    return np.all(missing, axis=2) if x.ndim == 3 else missing
+
+
+def _equal_steps(x: np.ndarray, value: float | str) -> np.ndarray:
+    equal = np.asarray(x == value)
+    if equal.shape != x.shape:
+        raise ParameterError(
+            f"padding_value is {value!r}, which no {x.dtype} entry can equal. Give the value that "
+            "padded steps hold."
+        )
+    return np.all(equal, axis=2) if x.ndim == 3 else equal
+
+
+def _remark_on_doubt(
+    padded: np.ndarray, lengths: np.ndarray, value: float | str, padding: str
+) -> None:
+    """Warn where what was taken for padding could be data."""
+    stray = int(inside(padded, padding).any(axis=1).sum())
+    trimmed = int((lengths < padded.shape[1]).sum())
+    if padding == "post" and not trimmed and stray and padded[:, 0].any():
+        doubt = (
+            f"{int(padded[:, 0].sum())} sequences begin with steps of {value!r} and none ends with "
+            "one, as Keras pads by default. If that is padding, pass padding='pre'."
+        )
+    elif trimmed and stray:
+        doubt = (
+            f"Steps of {value!r} were taken for padding at the end of {trimmed} sequences, but "
+            f"{stray} have such steps in their midst, so that those could be data too. "
+            "Sequences.from_array(x, lengths=...) leaves nothing to guess."
+        )
+    elif trimmed and lengths.max() < padded.shape[1]:
+        doubt = (
+            f"No sequence fills the {padded.shape[1]} steps of the array, so that trailing steps "
+            f"of {value!r} could be data. Sequences.from_array(x, lengths=...) leaves nothing to "
+            "guess."
+        )
+    else:
+        return
+    warnings.warn(doubt, UserWarning, stacklevel=4)

@@ -1,0 +1,132 @@
+"""Codes as Arrow tables, one row a sequence, and back: what other tools read and write."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import DataError, SchemaError
+from refold.sequences.conversion._arrow_columns import as_list, ids_to_arrow, open_table
+from refold.sequences.conversion._list_tables import flatten_lists, has_lists
+from refold.sequences.schema._validation import check_ids
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def codes_to_arrow(codes: Any, ids: Any = None) -> "pa.Table":
+    """Return codes as an Arrow table, as DuckDB, polars and pandas read it.
+
+    Parameters
+    ----------
+    codes : array of shape (n_sequences, width of the code)
+        As ``transform`` gives them.
+    ids : array of shape (n_sequences,), optional
+        Integers or text, such as ``Sequences.ids``; ``0`` to ``n - 1`` if left out.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row a sequence: ``id``, and ``code``, a fixed-size list of float32.
+
+    Raises
+    ------
+    DataError
+        If the codes are no array of numbers of that shape, or there is not one id a code.
+
+    See Also
+    --------
+    codes_from_arrow : The way back.
+
+    Examples
+    --------
+    >>> table = codes_to_arrow([[0.5, 1.0], [2.0, -1.0]], ids=["a", "b"])
+    >>> table["code"].to_pylist()
+    [[0.5, 1.0], [2.0, -1.0]]
+    >>> str(table.schema.field("code").type)
+    'fixed_size_list<item: float>[2]'
+    """
+    import pyarrow as pa
+
+    try:
+        codes = np.ascontiguousarray(codes, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError("codes must be an array of numbers.") from error
+    if codes.ndim != 2 or not codes.shape[1]:
+        raise DataError(
+            "codes must have shape (n_sequences, width), as transform gives them. "
+            f"Got {codes.shape}."
+        )
+    item = pa.field("item", pa.float32())
+    flat = pa.array(codes.reshape(-1), item.type)
+    lists = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(item, codes.shape[1]))
+    return pa.table({"id": ids_to_arrow(check_ids(ids, len(codes))), "code": lists})
+
+
+def codes_from_arrow(
+    table: Any,
+    id: str = "id",  # noqa: A002
+    code: str = "code",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the codes of a table, for ``inverse_transform``, and their ids.
+
+    Parameters
+    ----------
+    table : pyarrow.Table, pandas or polars data frame, DuckDB relation, dict of columns
+        With a column of lists, all of one length.
+    id, code : str
+        Names of the two columns. Without a column ``id`` the rows are numbered.
+
+    Returns
+    -------
+    codes : array of float32 of shape (n_sequences, width of the code)
+    ids : array of shape (n_sequences,)
+
+    Raises
+    ------
+    SchemaError
+        If there is no column ``code``, or it does not hold lists of numbers.
+    DataError
+        If a code is missing, holds a missing number, or is not as wide as the others.
+
+    Examples
+    --------
+    >>> codes, ids = codes_from_arrow({"id": ["a", "b"], "code": [[0.5, 1.0], [2.0, -1.0]]})
+    >>> codes
+    array([[ 0.5,  1. ],
+           [ 2. , -1. ]], dtype=float32)
+    >>> ids.tolist()
+    ['a', 'b']
+    """
+    opened = open_table(table)
+    column = opened.get(code, "code=")
+    if not has_lists(column) or not _are_numbers(column.type.value_type):
+        got = "lists and something else" if isinstance(column, list) else column.type
+        raise SchemaError(
+            f"Column {code!r} holds {got}. Expected lists of numbers, one a sequence."
+        )
+    if column.null_count:
+        row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
+        raise DataError(f"Row {row} has no code in column {code!r}. Drop it, or encode it again.")
+    widths, flat = flatten_lists(column)
+    different = np.flatnonzero(widths != widths[0]) if len(widths) else widths
+    if len(different):
+        row = int(different[0])
+        raise DataError(
+            f"The code of row {row} has {widths[row]} numbers, that of row 0 has {widths[0]}. "
+            "All need the same; give codes of one model."
+        )
+    if flat.null_count:
+        row = int(np.flatnonzero(np.asarray(flat.is_null()))[0]) // int(widths[0])
+        raise DataError(f"The code of row {row} has a missing number. Encode it again.")
+    width = widths[0] if len(widths) else getattr(column.type, "list_size", 0)
+    codes = np.asarray(flat.to_numpy(), dtype=np.float32).reshape(len(widths), width)
+    names = opened.columns.get(id)
+    if names is None:
+        return codes, np.arange(len(codes))
+    return codes, check_ids(as_list(names), len(codes))
+
+
+def _are_numbers(type_: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_floating(type_) or pa.types.is_integer(type_)

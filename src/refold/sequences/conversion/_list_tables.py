@@ -1,0 +1,165 @@
+"""List tables, one row a sequence with a list column a feature: read and written."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import DataError, SchemaError
+from refold.sequences.conversion._arrow_columns import (
+    OpenTable,
+    as_list,
+    as_raw,
+    encoded_to_arrow,
+    ids_to_arrow,
+    is_text,
+    metadata_of,
+    open_table,
+)
+from refold.sequences.conversion._lists import parts_from_list
+from refold.sequences.conversion._long_tables import encode_parts
+from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._parts import Parts, Places, offsets_from_lengths, sequence_name
+from refold.sequences.schema._schema import Layout, Schema
+from refold.sequences.schema._validation import check_ids
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def parts_from_arrow(
+    table: Any,
+    id: str | None = None,  # noqa: A002
+    columns: Sequence[str] | None = None,
+    kinds: Kinds = None,
+) -> Parts:
+    """Convert a table of list columns; `Sequences.from_arrow` says how."""
+    opened = _open(table)
+    if id is None and "id" in opened.columns and not has_lists(opened.columns["id"]):
+        id = "id"  # noqa: A001
+    identity = None if id is None else as_list(opened.ids(str(id)))
+    if columns is None:
+        names = tuple(name for name, column in opened.columns.items() if has_lists(column))
+        names = names or _text_columns(opened, id)
+    else:
+        names = (columns,) if isinstance(columns, str) else tuple(str(name) for name in columns)
+    chosen = [opened.get(name, "columns=") for name in names]
+    for name, column in zip(names, chosen, strict=True):
+        if isinstance(column, list):
+            raise SchemaError(
+                f"Column {name!r} holds values of several types. Expected lists of numbers or "
+                "labels, one list a row."
+            )
+    if not len(chosen[0]):
+        raise DataError("The table has no rows. Expected one row a sequence.")
+    if len(names) == 1 and (is_text(chosen[0].type) or is_nested(chosen[0])):
+        items = [value if value is not None else [] for value in chosen[0].to_pylist()]
+        if is_text(chosen[0].type):
+            items = [value or "" for value in items]
+        own = names if is_text(chosen[0].type) else None
+        return parts_from_list(items, kinds=kinds, ids=identity, names=own)
+    return _from_lists(opened, names, chosen, identity, kinds)
+
+
+def _from_lists(
+    opened: OpenTable, names: Sequence[str], chosen: list[Any], identity: Any, kinds: Kinds
+) -> Parts:
+    ids = None if identity is None else check_ids(identity, len(identity))
+    lengths, raws, hints = [], [], []
+    for name, column in zip(names, chosen, strict=True):
+        if not has_lists(column) or is_nested(column):
+            raise SchemaError(
+                f"Column {name!r} has the type {column.type}. Expected lists of numbers or labels, "
+                "one list a row; long tables are read with Sequences.from_table."
+            )
+        count, flat = flatten_lists(column)
+        raw, hint = as_raw(flat, name)
+        lengths.append(count)
+        raws.append(raw)
+        hints.append(hint)
+    for name, count in zip(names, lengths, strict=True):
+        wrong = np.flatnonzero(count != lengths[0])
+        if len(wrong):
+            i = int(wrong[0])
+            raise DataError(
+                f"{sequence_name(i, None if ids is None else ids[i]).capitalize()} has "
+                f"{lengths[0][i]} steps in column {names[0]!r}, but {count[i]} in {name!r}. "
+                "The lists of one row must be of one length."
+            )
+    places = Places(offsets_from_lengths(lengths[0]), ids)
+    parts = encode_parts(opened, names, raws, hints, kinds, places)
+    if len(names) == 1 and opened.schema is None:
+        layout: Layout = "tokens" if parts.schema.columns[0].kind == "categorical" else "series"
+        parts = parts._replace(schema=Schema(parts.schema.columns, layout))
+    return parts
+
+
+def arrow_from_parts(parts: Parts, id: str) -> "pa.Table":  # noqa: A002
+    """Return a table of list columns; `Sequences.to_arrow` says how."""
+    import pyarrow as pa
+
+    values, offsets, ids, schema = parts
+    if id in schema.names:
+        raise SchemaError(
+            f"The name {id!r} is needed twice in the table. Give id= a name that no feature has."
+        )
+    if ids is None:
+        ids = np.arange(len(offsets) - 1)
+    small = offsets[-1] <= np.iinfo(np.int32).max
+    lists = pa.ListArray if small else pa.LargeListArray
+    bounds = pa.array(offsets, pa.int32() if small else pa.int64())
+    columns = {id: ids_to_arrow(ids)} | {
+        column.name: lists.from_arrays(bounds, encoded_to_arrow(values[:, i], column))
+        for i, column in enumerate(schema.columns)
+    }
+    return pa.table(columns, metadata=metadata_of(schema))
+
+
+def has_lists(column: Any) -> bool:
+    """Say whether an Arrow column holds lists."""
+    import pyarrow as pa
+
+    return not isinstance(column, list) and (
+        pa.types.is_list(column.type)
+        or pa.types.is_large_list(column.type)
+        or pa.types.is_fixed_size_list(column.type)
+    )
+
+
+def is_nested(column: Any) -> bool:
+    """Say whether an Arrow column holds lists of lists."""
+    import pyarrow as pa
+
+    return has_lists(column) and pa.types.is_nested(column.type.value_type)
+
+
+def _open(table: Any) -> OpenTable:
+    """Open a table, or one column alone under the default name."""
+    import pyarrow as pa
+
+    if isinstance(table, pa.Array | pa.ChunkedArray):
+        return open_table(pa.table({"x0": table}))
+    if not hasattr(table, "columns") and hasattr(table, "__arrow_c_stream__"):
+        column = pa.chunked_array(table)
+        if not pa.types.is_struct(column.type):
+            return open_table(pa.table({"x0": column}))
+    return open_table(table)
+
+
+def _text_columns(opened: OpenTable, id: str | None) -> tuple[str, ...]:  # noqa: A002
+    names = tuple(name for name in opened.columns if name not in {id, *opened.index})
+    column = opened.columns[names[0]] if len(names) == 1 else []
+    if isinstance(column, list) or not is_text(column.type):
+        raise SchemaError(
+            "The table has no list column. Expected one row a sequence, with lists of numbers or "
+            "labels; one row a step is read by Sequences.from_table(table, id=...)."
+        )
+    return names
+
+
+def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
+    """Return the length of each list, 0 where it is null, and the entries one after another."""
+    from pyarrow.compute import call_function
+
+    lengths = call_function("list_value_length", [column]).fill_null(0).to_numpy()
+    return lengths, call_function("list_flatten", [column])

@@ -1,0 +1,221 @@
+"""From a list with one entry a sequence: arrays, numbers, tokens, strings or lists of words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from refold.errors import DataError, SchemaError
+from refold.sequences.conversion._arrow_columns import as_raw
+from refold.sequences.schema._column_types import Kinds, encode_columns
+from refold.sequences.schema._parts import Parts, Places, Rows, offsets_from_lengths, sequence_name
+from refold.sequences.schema._schema import Layout, Schema, default_names
+from refold.sequences.schema._validation import check_ids, check_values
+
+
+def parts_from_list(
+    sequences: Iterable[Any],
+    *,
+    kinds: Kinds = None,
+    names: Sequence[str] | None = None,
+    ids: Any = None,
+    layout: Layout | None = None,
+    rows: Rows | None = None,
+) -> Parts:
+    """Convert a list; `Sequences.from_list` says how. ``rows`` names the place of each entry."""
+    if isinstance(sequences, str | bytes | Mapping):
+        raise DataError(
+            f"Expected a list of sequences. Got one {type(sequences).__name__}; put it into a list."
+        )
+    items = list(sequences)
+    if not items:
+        raise DataError("Got an empty list. Expected at least one sequence.")
+    if ids is not None:
+        ids = check_ids(ids, len(items))
+    named = [None if ids is None else ids[i] for i in range(len(items))]
+    arrays = [_as_array(item, sequence_name(i, named[i])) for i, item in enumerate(items)]
+    _check_same_form(items, arrays, named)
+    offsets = offsets_from_lengths([len(array) for array in arrays])
+    places = Places(offsets, ids)
+    if rows is not None:
+        places = places._replace(note=lambda sequence, _: rows(sequence))
+    flat = any(array.ndim == 2 for array in arrays)
+    raw = _concatenate(arrays)
+    if flat:
+        found = _frame_names(items)
+        names = _check_names(names or found or default_names(raw.shape[1]), raw.shape[1])
+        values, columns = encode_columns(list(raw.T), names, kinds, places)
+        schema = Schema(columns, layout or "array")
+        check_values(values, schema, places)
+        return Parts(values, offsets, ids, schema)
+    name = _name_of_single(raw, kinds) if names is None else _check_names(names, 1)[0]
+    values, columns = encode_columns([raw], [name], kinds, places)
+    if layout is None:
+        layout = "series" if columns[0].kind != "categorical" else "tokens"
+        if layout == "tokens" and all(isinstance(item, str) for item in items):
+            layout = "characters"
+    schema = Schema(columns, layout)
+    check_values(values, schema, places)
+    return Parts(values, offsets, ids, schema)
+
+
+def _as_array(item: Any, name: str) -> np.ndarray:
+    """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
+    if isinstance(item, str):
+        return _objects(list(item))
+    if hasattr(item, "column_names"):
+        return _from_arrow_table(item)
+    if hasattr(item, "to_numpy"):
+        arrow = hasattr(item, "to_pylist")
+        item = item.to_numpy(zero_copy_only=False) if arrow else item.to_numpy()
+    item = unmasked(item)
+    if not hasattr(item, "__array__"):
+        if isinstance(item, bytes | Mapping | set) or not hasattr(item, "__len__"):
+            raise DataError(
+                f"Got {_shown(item)} for {name}. Expected an array, a list or a str; "
+                "one sequence alone belongs into a list."
+            )
+        if any(isinstance(value, str) for value in item):
+            return _objects(list(item))
+    try:
+        array = np.asarray(item)
+        if array.ndim == 0:
+            raise DataError(
+                f"Got {_shown(item)} for {name}. Expected an array, a list or a str; "
+                "one sequence alone belongs into a list."
+            )
+        if array.dtype.kind in "US" and not isinstance(item, np.ndarray):
+            array = np.asarray(item, dtype=object)
+    except DataError:
+        raise
+    except ValueError:
+        array = None
+    if array is None or (array.dtype == object and array.ndim == 1 and _has_rows(array)):
+        raise DataError(
+            f"The steps of {name} have differing numbers of features. "
+            "Every step needs the same; fill what is missing with NaN or None."
+        )
+    if array.ndim not in {1, 2}:
+        raise DataError(
+            f"The array of {name} has {array.ndim} dimensions, shape {array.shape}. "
+            "Expected (length,) or (length, features)."
+        )
+    if array.shape == (0, 0):
+        array = array.reshape(0)
+    return array.astype(object) if array.dtype.kind in "US" else array
+
+
+def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: list[Any]) -> None:
+    """Raise where a sequence differs in form or in the number of features from the first."""
+    first: int | None = None
+    for i, array in enumerate(arrays):
+        if array.shape[1:] == (0,):
+            raise SchemaError(
+                f"{sequence_name(i, ids[i]).capitalize()} has no features, shape {array.shape}. "
+                "Expected at least one."
+            )
+        if array.shape == (0,):
+            continue
+        if first is None:
+            first = i
+            continue
+        if array.shape[1:] != arrays[first].shape[1:]:
+            raise SchemaError(
+                f"{sequence_name(i, ids[i]).capitalize()} has {_form(array)}, but "
+                f"{sequence_name(first, ids[first])} has {_form(arrays[first])}. "
+                "All sequences need the same features."
+            )
+        if isinstance(items[i], str) != isinstance(items[first], str):
+            raise SchemaError(
+                f"{sequence_name(i, ids[i]).capitalize()} is a {type(items[i]).__name__}, but "
+                f"{sequence_name(first, ids[first])} is a {type(items[first]).__name__}. "
+                "Give all as str or all as lists."
+            )
+
+
+def _form(array: np.ndarray) -> str:
+    if array.ndim == 1:
+        return f"no feature axis (shape {array.shape})"
+    return f"{array.shape[1]} feature{'s' if array.shape[1] != 1 else ''} (shape {array.shape})"
+
+
+def _concatenate(arrays: list[np.ndarray]) -> np.ndarray:
+    full = [array for array in arrays if array.ndim == 2 or array.size]
+    if not full:
+        return np.zeros(0, dtype=np.float32)
+    if any(array.dtype == object for array in full):
+        full = [array.astype(object, copy=False) for array in full]
+    return np.concatenate(full)
+
+
+def _name_of_single(raw: np.ndarray, kinds: Kinds) -> str:
+    if isinstance(kinds, Mapping):
+        named = next((name for name in kinds if name in {"x0", "token"}), None)
+        if named is not None:
+            return named
+        kinds = None  # of no column here: whoever reads them says so
+    asked = kinds if isinstance(kinds, str) or not kinds else next(iter(kinds))
+    textual = raw.dtype == object and all(isinstance(v, str) or v is None for v in raw)
+    textual = textual and any(isinstance(v, str) for v in raw)
+    return "token" if asked == "categorical" or (textual and not asked) else "x0"
+
+
+def _check_names(names: Sequence[str], num_columns: int) -> tuple[str, ...]:
+    if isinstance(names, str):
+        names = (names,)
+    if len(names) != num_columns:
+        raise SchemaError(
+            f"names has {len(names)} entries for {num_columns} features. Give one a feature."
+        )
+    return tuple(names)
+
+
+def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
+    """Return the column names of the first sequence where each is a table of its own."""
+    names = _columns_of(items[0])
+    if names is None:
+        return None
+    for i, item in enumerate(items):
+        other = _columns_of(item)
+        if other != names:
+            raise SchemaError(
+                f"Sequence {i} has the columns {other}, but sequence 0 has {names}. "
+                "All sequences need the same columns in the same order."
+            )
+    return names
+
+
+def _shown(item: Any) -> str:
+    number = isinstance(item, int | float | complex | np.generic)
+    return f"the number {item}" if number else f"a value of type {type(item).__name__}"
+
+
+def _columns_of(item: Any) -> tuple[str, ...] | None:
+    columns = getattr(item, "column_names", getattr(item, "columns", None))
+    return None if columns is None else tuple(str(name) for name in columns)
+
+
+def _from_arrow_table(table: Any) -> np.ndarray:
+    raws = [as_raw(table[name], name)[0] for name in table.column_names]
+    objects = any(raw.dtype == object for raw in raws)
+    return np.stack([raw.astype(object) if objects else raw for raw in raws], axis=1)
+
+
+def unmasked(x: Any) -> Any:
+    """Return a masked array with NaN or None where it is masked; anything else as it is."""
+    if not isinstance(x, np.ma.MaskedArray):
+        return x
+    numeric = x.dtype.kind in "biuf"
+    filled = np.array(x.data, dtype=np.result_type(x.dtype, np.float32) if numeric else object)
+    filled[np.ma.getmaskarray(x)] = np.nan if numeric else None
+    return filled
+
+
+def _has_rows(array: np.ndarray) -> bool:
+    return any(isinstance(value, list | tuple | np.ndarray) for value in array)
+
+
+def _objects(values: list[Any]) -> np.ndarray:
+    array = np.empty(len(values), dtype=object)
+    array[:] = cast(Any, values)
+    return array

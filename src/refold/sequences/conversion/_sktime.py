@@ -1,0 +1,137 @@
+"""The panels of sktime: arrays, and pandas frames in three layouts.
+
+pandas is not imported: whoever has a frame has loaded it.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from refold.errors import DataError, SchemaError
+from refold.sequences.conversion._aeon_tslearn import check_numpy, parts_from_aeon
+from refold.sequences.conversion._lists import parts_from_list
+from refold.sequences.conversion._long_tables import parts_from_table
+from refold.sequences.schema._column_types import Kinds, encode_columns
+from refold.sequences.schema._parts import Parts, Places, offsets_from_lengths, sequence_name
+from refold.sequences.schema._schema import Schema, default_names
+from refold.sequences.schema._validation import check_ids
+
+PANELS = (
+    "sktime's panels are an array of shape (instances, variables, time points), a list of frames "
+    "with one row a time point, a frame whose index is (instance, time point), or a frame whose "
+    "cells are series"
+)
+
+
+def parts_from_sktime(x: Any, *, kinds: Kinds = None) -> Parts:
+    """Convert a panel of sktime's; `Sequences.from_sktime` says how."""
+    if isinstance(x, list | tuple):
+        return _from_frames(list(x), kinds)
+    if not hasattr(x, "columns") or not hasattr(x, "index"):
+        return parts_from_aeon(check_numpy(x, (2, 3), PANELS), kinds=kinds)
+    if x.index.nlevels == 2:
+        return _from_multiindex(x, kinds)
+    if x.index.nlevels > 2:
+        raise DataError(
+            f"The index of the frame has {x.index.nlevels} levels. Expected two, instance and time "
+            "point; put the outer ones into one."
+        )
+    if not len(x) or not len(x.columns):
+        raise DataError(
+            f"Got a frame of {len(x)} rows and {len(x.columns)} columns, which says nothing of "
+            f"sequences; {PANELS}."
+        )
+    if all(_is_series(cell) for cell in x.iloc[0]):
+        return _from_nested(x, kinds)
+    raise DataError(
+        f"Got a frame of {len(x)} rows and {len(x.columns)} columns whose cells are single values. "
+        f"That looks like one series, which belongs into a list; {PANELS}."
+    )
+
+
+def _from_frames(frames: list[Any], kinds: Kinds) -> Parts:
+    for i, frame in enumerate(frames):
+        if not hasattr(frame, "columns") or not hasattr(frame, "index"):
+            raise DataError(
+                f"Entry {i} of the list is a {type(frame).__name__}. A list of sktime's holds "
+                "frames; Sequences.from_aeon takes lists of (channels, time points), "
+                "Sequences.from_list of (time points, channels)."
+            )
+        if not (frame.index.is_monotonic_increasing and frame.index.is_unique):
+            raise DataError(
+                f"The index of frame {i} does not ascend, and it is the time. Sort it: "
+                "frame.sort_index()."
+            )
+    names = _names(frames[0]) if frames else None
+    unnamed = frames and names == default_names(len(frames[0].columns))
+    return parts_from_list(frames, kinds=kinds, names=names if unnamed else None)
+
+
+def _from_multiindex(frame: Any, kinds: Kinds) -> Parts:
+    names = _names(frame)
+    index, times = [_free(name, names) for name in ("instance", "time")]
+    moments = frame.index.levels[1]
+    if hasattr(moments, "to_timestamp"):  # periods, which Arrow does not know as times
+        frame = frame.set_axis(frame.index.set_levels(moments.to_timestamp(), level=1))
+    table = frame.set_axis(list(names), axis=1).reset_index(names=[index, times])
+    return parts_from_table(table, index, times, names, kinds)
+
+
+def _from_nested(frame: Any, kinds: Kinds) -> Parts:
+    names = _names(frame)
+    ids = None if _counts_rows(frame.index) else check_ids(frame.index.to_numpy(), len(frame))
+    columns = [
+        [_cell(cell, i, name) for i, cell in enumerate(frame.iloc[:, j])]
+        for j, name in enumerate(names)
+    ]
+    lengths = np.array([[len(cell) for cell in column] for column in columns])
+    uneven = np.flatnonzero((lengths != lengths[0]).any(axis=0))
+    if len(uneven):
+        i = int(uneven[0])
+        found = ", ".join(
+            f"{name!r} {length}" for name, length in zip(names, lengths[:, i], strict=True)
+        )
+        raise SchemaError(
+            f"The cells of {sequence_name(i, None if ids is None else ids[i])} differ in length: "
+            f"{found}. All variables of an instance need the same time points."
+        )
+    offsets = offsets_from_lengths(lengths[0])
+    raws = [np.concatenate(column) for column in columns]
+    values, found = encode_columns(raws, names, kinds, Places(offsets, ids))
+    return Parts(values, offsets, ids, Schema(found))
+
+
+def _cell(cell: Any, row: int, name: str) -> np.ndarray:
+    if not _is_series(cell):
+        raise DataError(
+            f"The cell of row {row}, column {name!r} is a {type(cell).__name__}. Expected a "
+            "series, as the cells of row 0 are."
+        )
+    values = np.asarray(cell)
+    if values.ndim != 1:
+        raise DataError(
+            f"The cell of row {row}, column {name!r} has the shape {values.shape}. Expected a "
+            "series of single values."
+        )
+    return values.astype(object) if values.dtype.kind in "US" else values
+
+
+def _is_series(cell: Any) -> bool:
+    return hasattr(cell, "__array__") and np.ndim(cell) > 0
+
+
+def _names(frame: Any) -> tuple[str, ...]:
+    """Return the names of the columns; default ones where pandas only counted them."""
+    if _counts_rows(frame.columns):
+        return default_names(len(frame.columns))
+    return tuple(str(name) for name in frame.columns)
+
+
+def _counts_rows(index: Any) -> bool:
+    return index.dtype.kind in "iu" and index.tolist() == list(range(len(index)))
+
+
+def _free(name: str, taken: tuple[str, ...]) -> str:
+    while name in taken:
+        name = f"_{name}"
+    return name

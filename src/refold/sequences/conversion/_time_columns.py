@@ -1,0 +1,105 @@
+"""The times of a long table: as numbers, and the order of its rows."""
+
+import contextlib
+from typing import Any
+
+import numpy as np
+
+from refold.errors import DataError
+from refold.sequences.conversion._arrow_columns import is_text
+from refold.sequences.schema._parts import Rows
+
+__all__ = ["order_by_time", "sortable"]
+
+
+def order_by_time(
+    codes: np.ndarray, ids: np.ndarray, column: Any, name: str, rows: Rows, *, sort: bool
+) -> np.ndarray:
+    """Return the rows by id, then by time; without ``sort`` they must be in that order."""
+    times = sortable(column, name, rows)
+    by_time = np.lexsort((times, codes))
+    if same := _neighbours(by_time, codes, times, np.equal):
+        first, second = same
+        raise DataError(
+            f"Id {ids[codes[first]].item()!r} has the time {str(column[first])!r} twice, in "
+            f"{rows.both(first, second)}. Each step needs its own time in column {name!r}."
+        )
+    if sort:
+        return by_time
+    order = np.argsort(codes, kind="stable")
+    if unsorted := _neighbours(order, codes, times, np.greater):
+        before, row = unsorted
+        how = ", as numbers or dates and not as text" if is_text(column.type) else ""
+        raise DataError(
+            f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in {rows(row)}, "
+            f"after {str(column[before])!r} in {rows(before)}. Sort the table with "
+            f"sort=True, or by column {name!r}{how}."
+        )
+    return order
+
+
+def _neighbours(
+    order: np.ndarray, codes: np.ndarray, times: np.ndarray, compare: np.ufunc
+) -> list[int]:
+    """Return the first two rows of one id, next to each other in order, whose times compare so."""
+    before, after = order[:-1], order[1:]
+    found = (codes[before] == codes[after]) & compare(times[before], times[after])
+    at = int(np.argmax(found)) if found.any() else len(order)
+    return order[at : at + 2].tolist()
+
+
+def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
+    """Return times as numbers."""
+    import pyarrow as pa
+
+    wrong = f"Column {name!r} cannot order the steps"
+    if isinstance(column, list):
+        raise DataError(f"{wrong}: it mixes types. Expected numbers or dates.")
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise DataError(f"{wrong}: {rows(row)} has no time. Fill or drop it.")
+    if is_text(column.type):
+        column = _parse_text(column, wrong, rows)
+    if pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
+        column = column.cast(pa.int32())
+    elif pa.types.is_temporal(column.type):
+        column = column.cast(pa.int64())
+    elif pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise DataError(f"{wrong}: it holds {column.type} values. Expected numbers or dates.")
+    times = column.to_numpy()
+    missing = np.flatnonzero(times != times)
+    if len(missing):
+        raise DataError(f"{wrong}: {rows(missing[0])} has no time. Fill or drop it.")
+    return times
+
+
+def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_string_view(column.type):  # Arrow reads dates in other text only
+        column = column.cast(pa.large_string())
+    types = pa.float64(), pa.timestamp("ns")
+    for type_ in types:
+        try:
+            return column.cast(type_)
+        except pa.ArrowInvalid:
+            continue
+    # The first that is not as those before it are.
+    row = max(_num_parsed(column, type_) for type_ in types)
+    raise DataError(
+        f"{wrong}: it holds text such as {column[row].as_py()!r}, in {rows(row)}. Expected all "
+        "numbers or all dates."
+    )
+
+
+def _num_parsed(column: Any, type_: Any) -> int:
+    """Return how many texts, from the first on, can be read as a type that not all are of."""
+    import pyarrow as pa
+
+    row = 0
+    with contextlib.suppress(pa.ArrowInvalid):
+        for row, text in enumerate(column):  # noqa: B007
+            text.cast(type_)
+    return row

@@ -1,0 +1,1 @@
+"""Files of sequences: reading, writing, and blocks of files larger than memory."""

@@ -1,0 +1,67 @@
+"""The bytes of a file of sequences: read, decompressed, and of the format that was expected."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from refold.errors import FileFormatError
+from refold.sequences.files._file_access import read_bytes
+from refold.sequences.files._format_registry import COMPRESSIONS, TEXT_FORMATS, check_content
+
+__all__ = ["compress_for", "read_content"]
+
+
+def read_content(source: str | os.PathLike[str] | BinaryIO, expected: str, name: str) -> bytes:
+    """Read a whole file or binary stream; compressed text is recognised by its first bytes.
+
+    Raises
+    ------
+    FileAccessError
+        If it cannot be read.
+    FileFormatError
+        If it is empty, damaged as a compressed file, or of another format.
+    """
+    data = read_bytes(source, name)
+    if expected in TEXT_FORMATS and (codec := _codec(data)) is not None:
+        data = _decompress(data, codec, expected, name)
+    check_content(data, expected, name)
+    return data
+
+
+def compress_for(path: object, data: bytes) -> bytes:
+    """Compress what is to be written if the suffix of the file asks for it."""
+    suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
+    if suffix not in COMPRESSIONS:
+        return data
+    import pyarrow as pa
+
+    buffer = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(buffer, COMPRESSIONS[suffix]) as stream:
+        stream.write(data)
+    return buffer.getvalue().to_pybytes()
+
+
+def _codec(data: bytes) -> str | None:
+    if data.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if data.startswith(b"\x28\xb5\x2f\xfd"):
+        return "zstd"
+    # A line of text may begin with BZh, so the block's own mark counts, too.
+    return "bz2" if data.startswith(b"BZh") and data[4:10] == b"1AY&SY" else None
+
+
+def _decompress(data: bytes, codec: str, expected: str, name: str) -> bytes:
+    import pyarrow as pa
+
+    try:
+        with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
+            found = stream.read()
+    except OSError as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise FileFormatError(
+            f"{name} is not a {expected} file that can be read. It seems to be a "
+            f"{'bzip2' if codec == 'bz2' else codec} file, cut short or damaged ({reason})."
+        ) from error
+    if not found:
+        raise FileFormatError(f"{name} is empty: it holds no bytes but those of {codec}.")
+    return found

@@ -1,0 +1,157 @@
+"""Objects of single values, one a step: the rows of a long table."""
+
+from collections.abc import Iterable, Sequence
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+from refold.errors import FileFormatError
+from refold.sequences._sequences import Sequences
+from refold.sequences.files.formats._json_entries import Entry
+from refold.sequences.files.tables._layout_detection import from_file_table
+from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table
+from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._parts import Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["are_events", "entries_of_columns", "from_events"]
+
+
+def are_events(
+    entries: list[Entry],
+    id_key: str | None,
+    time: str | None,
+    columns: Sequence[str] | None,
+) -> bool:
+    """Say whether objects are steps rather than sequences.
+
+    They are if none of the chosen values of the first one is a list or an object. A lone string is
+    a sequence of characters, unless there are times or an id comes again.
+    """
+    id_key, keys = id_key or "id", {id_key or "id", time or "time"}
+    for entry in entries:
+        chosen = [key for key in columns or entry.value if key in entry.value and key not in keys]
+        if not chosen:
+            continue
+        values = [entry.value[key] for key in chosen]
+        if any(isinstance(value, list | dict) for value in values):
+            return False
+        if len(chosen) > 1 or not isinstance(values[0], str):
+            return True
+        ids = [str(one.value.get(id_key)) for one in entries]
+        timed = time is not None or "time" in entry.value
+        return timed or (id_key in entry.value and len(set(ids)) < len(ids))
+    return False
+
+
+def from_events(
+    entries: list[Entry],
+    name: str,
+    *,
+    id: str | None,  # noqa: A002
+    time: str | None,
+    columns: Sequence[str] | None,
+    kinds: Kinds,
+    sort: bool,
+    layout: str | None,
+) -> Sequences:
+    """Convert objects with one value a feature; a key that one lacks is a missing entry.
+
+    Raises
+    ------
+    FileFormatError
+        If a value is a list or an object, or a key holds numbers here and text there.
+    SchemaError
+        If there is no id, or a column is not there.
+    """
+    import pyarrow as pa
+
+    keys = list(dict.fromkeys(key for entry in entries for key in entry.value))
+    used = keys
+    if columns is not None:
+        wanted = {id or "id", time or "time", *columns}
+        used = [key for key in keys if key in wanted]
+    table = pa.table({key: _column(entries, key, name) for key in used})
+    rows = Rows("", lambda row: entries[row].place)
+    if layout == "wide":
+        identity, steps = find_wide(keys, name, id=id, time=time, columns=columns)
+        return from_wide_table(table, name, identity, steps, kinds, rows)
+    return from_file_table(
+        table,
+        name,
+        id=id,
+        time=time,
+        columns=columns,
+        kinds=kinds,
+        sort=sort,
+        layout="long",
+        rows=rows,
+    )
+
+
+def entries_of_columns(entry: Entry, name: str, id_key: str | None) -> list[Entry]:
+    """Return the rows of an object that holds a table by columns, or nothing if it holds none.
+
+    It is one if its ids are several, in an array or, as pandas writes, in an object by row.
+
+    Raises
+    ------
+    FileFormatError
+        If the columns differ in their rows.
+    """
+    ids = entry.value.get(id_key or "id")
+    if not isinstance(ids, list | dict):
+        return []
+    form, rows = type(ids), list(ids) if isinstance(ids, dict) else list(range(len(ids)))
+    for key, column in entry.value.items():
+        same = isinstance(column, form) and len(column) == len(rows)
+        if not same or (isinstance(column, dict) and list(column) != rows):
+            raise FileFormatError(
+                f"{name}: {key!r} has other rows than {id_key or 'id'!r}, which has {len(rows)}. "
+                "All columns of a table need the same."
+            )
+    return [
+        Entry(f"row {row}", {key: column[row] for key, column in entry.value.items()})
+        for row in rows
+    ]
+
+
+def _column(entries: list[Entry], key: str, name: str) -> "pa.Array":
+    """Return the values of a key, which are all numbers, all truth values or all text."""
+    import pyarrow as pa
+
+    cells = [entry.value.get(key) for entry in entries]
+    first: tuple[str, str] | None = None
+    for entry, cell in zip(entries, cells, strict=True):
+        if cell is None:
+            continue
+        if isinstance(cell, list | dict):
+            what = "a list" if isinstance(cell, list) else "an object"
+            raise FileFormatError(
+                f"{name}, {entry.place}: {key!r} is {what}. Expected a number, a text or null for "
+                "the one step of the object."
+            )
+        form = _form(cell)
+        first = first or (form, entry.place)
+        if form != first[0]:
+            raise FileFormatError(
+                f"{name}, {entry.place}: {key!r} is {form}, but {first[1]} has {first[0]}. All "
+                "values of a column need one type."
+            )
+    return pa.array(_numbers(cells) if first and first[0] == "a number" else cells)
+
+
+def _form(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return "true or false"
+    return "a number" if isinstance(cell, Real) else "text"
+
+
+def _numbers(cells: Iterable[Any]) -> list[Any]:
+    """Return numbers of one type that Arrow has."""
+    cells = list(cells)
+    whole = all(cell is None or (isinstance(cell, int) and abs(cell) < 1 << 63) for cell in cells)
+    if whole:
+        return cells
+    return [None if cell is None else float(cell) for cell in cells]

@@ -1,0 +1,259 @@
+"""The runs of rows of each sequence in a long table that comes in pieces.
+
+The rows of a sequence that follow each other, be it from one file to the next, are one run.
+Where there is a time, a sequence may have several, as sequences may be interleaved.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.errors import DataError
+from refold.sequences.conversion._time_columns import sortable
+from refold.sequences.files.scan._parquet_files import ScannedFiles, naming
+from refold.sequences.files.scan._row_index import (
+    RowIndex,
+    check_has_ids,
+    ids_as_arrow,
+    ids_as_numpy,
+)
+from refold.sequences.files.scan._row_reader import RowReader
+from refold.sequences.schema._parts import Rows, offsets_from_lengths, plain
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["LongIndexer"]
+
+MAX_RUNS = 64
+# Of all sequences together, beyond one each: what bounds the index.
+MAX_EXTRA_RUNS = 1 << 22
+
+
+class LongIndexer:
+    """Finds the sequences of a long table.
+
+    Parameters
+    ----------
+    files : ScannedFiles
+        Where the rows are; for messages, which quote them.
+    """
+
+    def __init__(self, files: ScannedFiles) -> None:
+        self._files = files
+        self.id, self._time = files.layout.id or "", files.layout.time
+        self._starts: list[np.ndarray] = []
+        self._stops: list[np.ndarray] = []
+        self._marks: list[np.ndarray] = []
+        self._ids: list[pa.Array] = []
+        # Times of the first and the last row of each run.
+        self._first_times: list[np.ndarray] = []
+        self._last_times: list[np.ndarray] = []
+        self._time_type: np.dtype | None = None
+        self._open: Any = None  # the id of the last run, if that may go on
+        self._num_runs = 0
+        self._check_at = 1 << 20
+
+    def add(self, first: int, table: "pa.Table") -> np.ndarray:
+        """Add the next rows.
+
+        Parameters
+        ----------
+        first : int
+            Number of the first row.
+        table : pyarrow.Table
+            Rows of one file.
+
+        Returns
+        -------
+        array of bool of shape (num_rows,)
+            Which rows are steps. The others mark an empty sequence: they hold an id, and neither
+            a time nor a value.
+
+        Raises
+        ------
+        DataError
+            If a row lacks an id or time, or does not ascend in time.
+        """
+        column = table[self.id]
+        path, row = self._files.place(first)
+        with naming(path):
+            check_has_ids(column, self.id, row)
+            real, times = self._times(first, table)
+        ids = ids_as_arrow(column)
+        codes = ids.dictionary_encode().indices.to_numpy()
+        changes = (codes[1:] != codes[:-1]) | ~real[1:] | ~real[:-1]
+        begins = np.concatenate([[0], np.flatnonzero(changes) + 1])
+        ends = np.append(begins[1:], len(codes))
+        self._check_ascends(first, times, ~changes)
+        run_ids, marks = ids.take(begins), ~real[begins]
+        starts, stops = first + begins, first + np.where(marks, begins, ends)
+        first_times, last_times = times[begins], times[ends - 1]
+        if self._open is not None and real[0] and run_ids[0].as_py() == self._open:
+            if self._time is not None and not self._last_times[-1][-1] < first_times[0]:
+                raise self._not_ascending(first - 1, first)
+            self._stops[-1][-1] = stops[0]
+            self._last_times[-1][-1] = last_times[0]
+            run_ids = run_ids.slice(1)
+            starts, stops, marks = starts[1:], stops[1:], marks[1:]
+            first_times, last_times = first_times[1:], last_times[1:]
+        if len(starts):
+            self._starts.append(starts)
+            self._stops.append(stops)
+            self._marks.append(marks)
+            self._ids.append(run_ids)
+            self._first_times.append(first_times)
+            self._last_times.append(last_times)
+            self._open = None if marks[-1] else run_ids[-1].as_py()
+            self._num_runs += len(starts)
+        if self._num_runs >= self._check_at:
+            self._join()
+            self._check_at = 4 * self._num_runs
+        return real
+
+    def finish(self) -> RowIndex:
+        """Return where the sequences are.
+
+        Raises
+        ------
+        DataError
+            If the rows of one lie apart and have no time, are not in its order, or lie in too
+            many places.
+        """
+        ids, counts, order = self._join()
+        starts, stops = np.concatenate(self._starts), np.concatenate(self._stops)
+        if order is not None:
+            starts, stops = starts[order], stops[order]
+        offsets = offsets_from_lengths(counts)
+        lengths = np.add.reduceat(stops - starts, offsets[:-1])
+        return RowIndex(ids_as_numpy(ids), lengths, starts, stops, offsets)
+
+    def _join(self) -> "tuple[pa.Array, np.ndarray, np.ndarray | None]":
+        """Return the ids, the number of runs of each, and the runs by id if they are not yet."""
+        import pyarrow as pa
+
+        ids = pa.chunked_array(self._ids).combine_chunks()
+        if _ascend(ids):
+            return ids, np.ones(len(ids), np.int64), None
+        encoded = ids.dictionary_encode()
+        codes, ids = encoded.indices.to_numpy(), encoded.dictionary
+        counts = np.bincount(codes, minlength=len(ids))
+        if len(ids) == len(codes):
+            return ids, counts, None
+        order = np.argsort(codes, kind="stable")
+        self._check_apart(codes, counts, order)
+        return ids, counts, order
+
+    def _times(self, first: int, table: "pa.Table") -> tuple[np.ndarray, np.ndarray]:
+        """Return which rows are steps, and times, 0 where a row is none."""
+        num_rows = table.num_rows
+        if self._time is None:
+            return np.ones(num_rows, bool), np.zeros(num_rows, np.int8)
+        column = table[self._time]
+        missing = column.is_null(nan_is_null=True).to_numpy()
+        if not missing.any():
+            return ~missing, self._sortable(first, column, ~missing)
+        marks = column.is_null().to_numpy()
+        for name in self._files.layout.features:
+            marks = marks & table[name].is_null().to_numpy()
+        if wrong := np.flatnonzero(missing & ~marks).tolist():
+            raise self._no_time(first + wrong[0])
+        all_times = np.zeros(num_rows, self._time_type or np.uint8)
+        if not marks.all():
+            times = self._sortable(first, column.filter(~marks), ~marks)
+            all_times = np.zeros(num_rows, times.dtype)
+            all_times[~marks] = times
+        return ~marks, all_times
+
+    def _sortable(self, first: int, column: Any, real: np.ndarray) -> np.ndarray:
+        """Return the times of those rows, from the first on, that are real."""
+        numbers = self._files.place(first)[1] + np.flatnonzero(real)
+        times = sortable(column, self._time or "", Rows(number=numbers.item))
+        if self._time_type not in {None, times.dtype}:
+            raise DataError(
+                f"Column {self._time!r} cannot order the steps: it holds numbers and dates, both "
+                f"as text, such as {column[0].as_py()!r}. Write all times in one way."
+            )
+        self._time_type = times.dtype
+        return times
+
+    def _check_ascends(self, first: int, times: np.ndarray, same: np.ndarray) -> None:
+        if self._time is None:
+            return
+        wrong = np.flatnonzero(same & ~(times[:-1] < times[1:]))
+        if len(wrong):
+            row = first + int(wrong[0])
+            raise self._not_ascending(row, row + 1)
+
+    def _check_apart(self, codes: np.ndarray, counts: np.ndarray, order: np.ndarray) -> None:
+        """Raise ``DataError`` where the runs of an id cannot be joined."""
+        starts = np.concatenate(self._starts)
+        again = np.flatnonzero(codes[order][1:] == codes[order][:-1])
+        before, after = order[again], order[again + 1]
+        if self._time is None:
+            again_at = int(starts[after.min()])
+            path, row = self._files.place(again_at)
+            raise DataError(
+                f"{path}: The rows of id {self._id_at(again_at)!r} are not "
+                f"together: row {row} comes after those of another id. Sort the data by column "
+                f"{self.id!r}, or name the column that orders the steps with time=."
+            )
+        marks = np.concatenate(self._marks)
+        wrong = np.flatnonzero(marks[before] | marks[after])
+        if len(wrong):
+            pair = (before[wrong[0]], after[wrong[0]])
+            raise self._no_time(int(starts[pair[0] if marks[pair[0]] else pair[1]]))
+        times = np.concatenate(self._first_times), np.concatenate(self._last_times)
+        wrong = np.flatnonzero(~(times[1][before] < times[0][after]))
+        if len(wrong):
+            last = int(np.concatenate(self._stops)[before[wrong[0]]]) - 1
+            raise self._not_ascending(last, int(starts[after[wrong[0]]]))
+        if counts.max() > MAX_RUNS or len(again) > MAX_EXTRA_RUNS:
+            most = int(np.argmax(counts))
+            row = int(starts[order[int(np.cumsum(counts)[most]) - 1]])
+            raise DataError(
+                f"{self._files.root}: The rows of id {self._id_at(row)!r} lie in {counts[most]} "
+                f"places, and those of all ids in {len(codes)}, too many to be read in blocks. "
+                f"Sort the data by column {self.id!r}, then by {self._time!r}."
+            )
+
+    def _no_time(self, row: int) -> DataError:
+        path, number = self._files.place(row)
+        return DataError(
+            f"{path}: Column {self._time!r} cannot order the steps: row {number} has no time. "
+            "Fill or drop it."
+        )
+
+    def _not_ascending(self, before: int, row: int) -> DataError:
+        """Return the error for two rows of one id whose times do not ascend."""
+        times = [str(self._cell(number, self._time or "")) for number in (before, row)]
+        (first_path, first), (path, second) = self._files.place(before), self._files.place(row)
+        other = "" if first_path == path else f" of {first_path}"
+        start = f"{path}: Id {self._id_at(row)!r} has the time {times[1]!r}"
+        if times[0] == times[1]:
+            return DataError(
+                f"{start} twice, in rows {first}{other} and {second}. Each step needs its own "
+                f"time in column {self._time!r}."
+            )
+        return DataError(
+            f"{start} in row {second}, after {times[0]!r} in row {first}{other}. Sort the data by "
+            f"column {self.id!r}, then by {self._time!r}, or read a file whole with sort=True."
+        )
+
+    def _id_at(self, row: int) -> Any:
+        return plain(self._cell(row, self.id).as_py())
+
+    def _cell(self, row: int, name: str) -> Any:
+        reader = RowReader(self._files, 1)
+        _, table = next(reader.pieces(np.array([row]), np.array([row + 1])))
+        return table[name][0]
+
+
+def _ascend(ids: "pa.Array") -> bool:
+    """Say whether each id is greater than the one before, which saves the table of all ids."""
+    import pyarrow as pa
+    from pyarrow.compute import call_function
+
+    if not (pa.types.is_integer(ids.type) or pa.types.is_large_string(ids.type)):
+        return False
+    return call_function("all", [call_function("less", [ids[:-1], ids[1:]])]).as_py() is not False

@@ -1,0 +1,201 @@
+"""The one pass over files that finds all there is to know before sequences are read from them."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from refold.sequences.conversion._lists import parts_from_list
+from refold.sequences.files.scan._chunked_columns import Piece, ScannedColumn, piece_of
+from refold.sequences.files.scan._chunked_list_tables import (
+    ListIndexer,
+    check_lists,
+    nested_width,
+    split_lists,
+    split_nested,
+)
+from refold.sequences.files.scan._chunked_long_tables import LongIndexer
+from refold.sequences.files.scan._parquet_files import ScannedFiles, naming
+from refold.sequences.files.scan._row_index import RowIndex
+from refold.sequences.files.scan._row_reader import RowReader
+from refold.sequences.files.scan._schema_inference import KnownColumns
+from refold.sequences.schema._column_types import Kinds, Where
+from refold.sequences.schema._schema import Schema, default_names
+from refold.sequences.statistics._moments import Summary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Found", "look_through", "observe_again"]
+
+Split = Callable[["pa.Table"], list[Piece]]
+
+
+class Found(NamedTuple):
+    """What the pass finds."""
+
+    index: RowIndex
+    columns: list[ScannedColumn]
+    schema: Schema
+    dtype: np.dtype
+    split: Split  # returns the entries of each column in some rows
+    remarks: list[str]  # what the user should be told
+
+    def numeric(self) -> list[ScannedColumn]:
+        """Return the numeric columns."""
+        return [column for column in self.columns if column.column.kind == "numeric"]
+
+    def summary(self) -> Summary:
+        """Return what `Scaler.fit` needs."""
+        moments = [column.moments for column in self.numeric()]
+        return Summary(
+            int(self.index.lengths.sum()),
+            np.array([column.num_observed for column in self.columns], np.int64),
+            np.array([one.mean for one in moments], np.float64),
+            np.array([one.scale for one in moments], np.float64),
+            np.array([one.least for one in moments], np.float64),
+            np.array([one.greatest for one in moments], np.float64),
+        )
+
+
+def look_through(files: ScannedFiles, kinds: Kinds, reader: RowReader) -> Found:
+    """Read all rows once.
+
+    Raises
+    ------
+    DataError, SchemaError
+        If the sequences cannot be used.
+    FileFormatError, FileAccessError
+        If a file is damaged or has changed.
+    """
+    with naming(files.paths[0]):
+        if not files.layout.lists:
+            rows = _LongRows(files, kinds)
+        elif check_lists(files.schema, files.layout.features):
+            rows = _NestedRows(files, kinds)
+        else:
+            rows = _ListRows(files, kinds)
+    for first, table in reader.pieces(np.array([0]), np.array([files.num_rows])):
+        pieces, where = rows.add(first, table)
+        with naming(files.place(first)[0]):
+            for column, piece in zip(rows.columns, pieces, strict=True):
+                column.look(piece, where)
+    for column in rows.columns:
+        column.settle()
+    return rows.found()
+
+
+def observe_again(found: Found, blocks: Iterable[np.ndarray]) -> Found:
+    """Return the same with what is observed in the values of these blocks, of shape (steps, F)."""
+    columns = [column.unobserved() for column in found.columns]
+    for block in blocks:
+        for column, values in zip(columns, block.T, strict=True):
+            column.observe(values, column.column.kind)
+    return found._replace(columns=columns)
+
+
+class _LongRows:
+    """One row a step."""
+
+    def __init__(self, files: ScannedFiles, kinds: Kinds) -> None:
+        self._files = files
+        names = files.layout.features
+        self._known = KnownColumns(names, kinds, files.stored)
+        self.columns = [self._known.column(name, files.schema.field(name).type) for name in names]
+        self._indexer = LongIndexer(files)
+
+    def add(self, first: int, table: "pa.Table") -> tuple[list[Piece], Where]:
+        steps = self._indexer.add(first, table)
+        rows = self._files.place(first)[1] + np.flatnonzero(steps)
+        if len(rows) < len(steps):
+            table = table.filter(steps)
+        where = partial(_row, rows, table[self._indexer.id])
+        with naming(self._files.place(first)[0]):
+            return self._split(table), where
+
+    def _split(self, table: "pa.Table") -> list[Piece]:
+        return [piece_of(table[column.name], column.name) for column in self.columns]
+
+    def found(self) -> Found:
+        index = self._indexer.finish()
+        # Without a step, a long table is read as empty lists are.
+        empty = not index.lengths.any()
+        schema = self._known.schema(self.columns, lists=empty)
+        remarks = [] if empty else self._known.remarks(self.columns)
+        return Found(index, self.columns, schema, _type(self.columns), self._split, remarks)
+
+
+class _ListRows:
+    """One row a sequence, one column of lists a feature."""
+
+    def __init__(self, files: ScannedFiles, kinds: Kinds) -> None:
+        self._files = files
+        self._names = files.layout.features
+        self._known = KnownColumns(self._names, kinds, files.stored)
+        types = [files.schema.field(name).type.value_type for name in self._names]
+        self.columns = list(map(self._known.column, self._names, types))
+        self._indexer = ListIndexer(files)
+
+    def add(self, first: int, table: "pa.Table") -> tuple[list[Piece], Where]:
+        path, row = self._files.place(first)
+        with naming(path):
+            lengths, pieces = split_lists(table, self._names, row)
+            self._indexer.add(row, table, lengths)
+        return pieces, partial(_step, row, lengths)
+
+    def _split(self, table: "pa.Table") -> list[Piece]:
+        return split_lists(table, self._names, 0)[1]
+
+    def found(self) -> Found:
+        schema = self._known.schema(self.columns, lists=True)
+        index = self._indexer.finish()
+        return Found(index, self.columns, schema, _type(self.columns), self._split, [])
+
+
+class _NestedRows:
+    """One row a sequence, in one column of lists of lists, whose width is that of the first."""
+
+    def __init__(self, files: ScannedFiles, kinds: Kinds) -> None:
+        self._files = files
+        self._kinds = kinds
+        self._name = files.layout.features[0]
+        self._type = files.schema.field(self._name).type.value_type.value_type
+        self.columns: list[ScannedColumn] = []
+        self._indexer = ListIndexer(files)
+
+    def add(self, first: int, table: "pa.Table") -> tuple[list[Piece], Where]:
+        path, row = self._files.place(first)
+        with naming(path):
+            if not self.columns:
+                names = default_names(nested_width(table, self._name))
+                self._known = KnownColumns(names, self._kinds if names else None, [])
+                self.columns = [self._known.column(name, self._type) for name in names]
+            lengths, pieces = split_nested(table, self._name, len(self.columns), row)
+            self._indexer.add(row, table, lengths)
+        return pieces, partial(_step, row, lengths)
+
+    def _split(self, table: "pa.Table") -> list[Piece]:
+        return split_nested(table, self._name, len(self.columns), 0)[1]
+
+    def found(self) -> Found:
+        index = self._indexer.finish()
+        if not self.columns:
+            parts = parts_from_list([[]], kinds=self._kinds)
+            return Found(index, [], parts.schema, parts.values.dtype, self._split, [])
+        schema = self._known.schema(self.columns, lists=False)
+        return Found(index, self.columns, schema, _type(self.columns), self._split, [])
+
+
+def _type(columns: list[ScannedColumn]) -> np.dtype:
+    return np.result_type(np.float32, *(column.dtype for column in columns))
+
+
+def _row(rows: np.ndarray, ids: Any, row: int, name: str | None) -> str:
+    return f"row {rows[row]} (id {ids[row].as_py()!r}), column {name!r}"
+
+
+def _step(first_row: int, lengths: np.ndarray, step: int, name: str | None) -> str:
+    ends = np.cumsum(lengths)
+    row = int(np.searchsorted(ends, step, side="right"))
+    return f"row {first_row + row}, step {step - ends[row] + lengths[row]}, column {name!r}"

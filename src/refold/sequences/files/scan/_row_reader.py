@@ -1,0 +1,129 @@
+"""Rows of Parquet files, read forward in batches: no more than one of them is held at a time."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from refold.sequences.files.scan._parquet_files import ScannedFiles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["RowReader"]
+
+
+class RowReader:
+    """Reads any rows, without going back where they ascend.
+
+    What was read last is kept, so that reading on from there decodes nothing twice. Going back
+    decodes a row group anew from its start.
+
+    Parameters
+    ----------
+    files : ScannedFiles
+        Where the rows are.
+    batch_bytes : int
+        About how much of a row group is decoded at a time.
+    """
+
+    def __init__(self, files: ScannedFiles, batch_bytes: int) -> None:
+        self._files = files
+        self._batch_bytes = batch_bytes
+        self._close()
+
+    def pieces(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[int, "pa.Table"]]:
+        """Yield the rows of ranges that ascend and do not overlap.
+
+        Parameters
+        ----------
+        starts, stops : array of int of shape (num_ranges,)
+            First row of each, and the one behind its last.
+
+        Yields
+        ------
+        first : int
+            The first row of a piece.
+        table : pyarrow.Table
+            Rows of one file, in order; they follow each other if the ranges do.
+        """
+        starts, stops = _joined(starts, stops)
+        i, row = 0, int(starts[0]) if len(starts) else 0
+        while i < len(starts):
+            table = self._table_at(row)
+            first, end = self._end - len(table), self._end
+            j = max(i + 1, int(np.searchsorted(starts, end)))
+            begins = np.maximum(starts[i:j], row)
+            ends = np.minimum(stops[i:j], end)
+            yield row, _rows(table, begins - first, ends - first)
+            i = j - 1 if stops[j - 1] > end else j
+            row = end if i == j - 1 else int(starts[i]) if i < len(starts) else end
+
+    def _table_at(self, row: int) -> "pa.Table":
+        """Return the batch that a row is in."""
+        group = int(np.searchsorted(self._files.group_starts, row, side="right")) - 1
+        try:
+            with self._files.reading(self._files.groups[group][0]):
+                table = self._table
+                if table is not None and self._end - len(table) <= row < self._end:
+                    return table
+                if group != self._group or row < self._end:
+                    self._open(group)
+                while table is None or row >= self._end:
+                    self._table = table = None
+                    table = self._next(group)
+                    self._end += len(table)
+        except BaseException:
+            self._close()
+            raise
+        self._table = table
+        return table
+
+    def _open(self, group: int) -> None:
+        file, index = self._files.groups[group]
+        if file != self._file:
+            self._close()
+            self._parquet, self._file = self._files.open(file), file
+        rows = max(1, self._batch_bytes // max(1, self._files.row_bytes[group]))
+        self._table = None
+        self._batches = self._parquet.iter_batches(
+            batch_size=rows, row_groups=[index], columns=self._files.needed
+        )
+        self._group = group
+        self._end = int(self._files.group_starts[group])
+
+    def _next(self, group: int) -> "pa.Table":
+        import pyarrow as pa
+
+        pa.default_memory_pool().release_unused()
+        batch = next(self._batches, None)
+        if batch is None:
+            raise pa.ArrowInvalid(f"row group {self._files.groups[group][1]} is cut short")
+        return pa.Table.from_batches([batch]).select(self._files.needed)
+
+    def _close(self) -> None:
+        self._table: pa.Table | None = None
+        self._batches: Any = None
+        self._parquet: Any = None
+        self._file = self._group = -1
+        self._end = 0
+
+
+def _joined(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same rows in as few ranges as possible."""
+    full = stops > starts
+    starts, stops = starts[full], stops[full]
+    apart = starts[1:] != stops[:-1]
+    first = np.ones(len(starts), bool)
+    first[1:] = apart
+    last = np.ones(len(starts), bool)
+    last[:-1] = apart
+    return starts[first], stops[last]
+
+
+def _rows(table: "pa.Table", starts: np.ndarray, stops: np.ndarray) -> "pa.Table":
+    if len(starts) == 1:
+        return table.slice(starts[0], stops[0] - starts[0])
+    lengths = stops - starts
+    before = np.cumsum(lengths) - lengths
+    return table.take(np.arange(lengths.sum()) + np.repeat(starts - before, lengths))

@@ -1,0 +1,297 @@
+"""`Scan`: sequences of Parquet files larger than memory, read in blocks."""
+
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from refold.errors import ParameterError
+from refold.sequences._sequences import Sequences
+from refold.sequences.files.scan._first_pass import Found, look_through, observe_again
+from refold.sequences.files.scan._parquet_files import ScannedFiles, open_files
+from refold.sequences.files.scan._row_index import cut_into_blocks, places_of
+from refold.sequences.files.scan._row_reader import RowReader
+from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._missing_values import without_missing_in
+from refold.sequences.schema._parts import offsets_from_lengths
+from refold.sequences.schema._schema import Schema
+
+__all__ = ["Scan", "scan"]
+
+BLOCK_BYTES = 12 << 20
+LEAST_BATCH_BYTES = 1 << 16
+
+
+def scan(
+    path: Any,
+    *,
+    id: str | None = None,  # noqa: A002
+    time: str | None = None,
+    columns: Sequence[str] | None = None,
+    kinds: Kinds = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> "Scan":
+    """Open sequences in Parquet files to read them in blocks, whatever their size.
+
+    All files are read once here, so that what is wrong with the data is said before any work
+    begins. Afterwards the schema, lengths, ids and what scaling needs are known, and any block
+    can be read.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        A Parquet file, or a folder of them: all that end in ``.parquet`` or ``.pq``, in folders
+        within it too, in the order of their names; names that begin with ``.`` or ``_`` are
+        passed over.
+    id, time, columns, kinds
+        As in `refold.sequences.read`.
+    block_bytes : int, default=12 MiB
+        About how much memory the values of a block take as float32.
+
+    Returns
+    -------
+    Scan
+        The sequences that `read` would return for the files as one table.
+
+    Raises
+    ------
+    FileAccessError
+        If there is nothing at the path, or a file cannot be read.
+    FileFormatError
+        If a file is empty, damaged or not Parquet, or there are no rows.
+    SchemaError
+        If a column is not there, or a file has other columns than the first.
+    DataError
+        If the sequences cannot be used; also if the rows of one lie in more than 64 places.
+    ParameterError
+        If ``block_bytes`` is no positive integer.
+
+    Warns
+    -----
+    UserWarning
+        Where a column of text holds nothing but numbers.
+
+    Notes
+    -----
+    Beside what stays (see `Scan`), opening takes memory for about three batches of a quarter of
+    ``block_bytes``, for a page or two of each column (1 MB each, as a rule), and for some 90 bytes
+    a sequence while the index is made; some 300 where ids do not ascend. Sizes of files and row
+    groups do not matter.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from refold.datasets import ramps
+    >>> from refold.sequences import write
+    >>> path = tempfile.mkdtemp() + "/ramps.parquet"
+    >>> write(ramps(), path)
+    >>> ramps = scan(path, block_bytes=64)
+    >>> ramps
+    Scan(n=4, blocks=2, lengths=4 to 9, 1 numeric)
+    >>> [len(block) for block in ramps]
+    [1, 3]
+    >>> ramps.take([3, 0]).ids
+    array([3, 0])
+    """
+    _check_block_bytes(block_bytes)
+    chosen = [columns] if isinstance(columns, str) else columns
+    files = open_files(path, id=id, time=time, columns=chosen)
+    found = look_through(files, kinds, RowReader(files, _batch_bytes(block_bytes)))
+    for remark in found.remarks:
+        warnings.warn(remark, UserWarning, stacklevel=2)
+    result = Scan(files, found, block_bytes)
+    result.schema = result.schema.read_with(id, time)
+    return result
+
+
+class Scan:
+    """Sequences in files, of which blocks are in memory one at a time. Made by `scan`.
+
+    Iterating gives the blocks in order and decodes every row once. Blocks are consecutive
+    sequences in the order in which they begin in the files.
+
+    Attributes
+    ----------
+    schema : Schema
+        What the columns are, the same for all blocks.
+    lengths : array of int of shape (n,)
+        Number of steps of each sequence.
+    ids : array of shape (n,)
+        Integers or text.
+    dtype : dtype
+        Of the values of all blocks: float32 if that holds all columns exactly, else float64.
+    block_bytes : int
+        About how much memory the values of a block take as float32.
+    block_offsets : array of int of shape (num_blocks + 1,)
+        Block ``i`` holds the sequences ``block_offsets[i]`` to ``block_offsets[i + 1]``.
+    summary : Summary
+        What `Scaler.fit` needs: how much of each column is observed, means and deviations.
+    extremes : list of Extremes
+        Least and greatest values of each numeric column.
+
+    Notes
+    -----
+    A block takes ``block_bytes``, or what its one sequence takes if that is longer; twice as much
+    as float64. Reading it takes two batches of a quarter of ``block_bytes`` and the pages beside
+    it, and its values once more where sequences are interleaved. Row groups are
+    decoded by batches and may be of any size. What stays is about 40 bytes a sequence, its id, and
+    the different labels. In a loop over blocks, the one before is still there while the next is
+    read.
+
+    To get at a block, the rows in front of it in its row group are decoded too, unless reading
+    goes on where it stopped, as a loop over blocks does. Where sequences are interleaved, all rows
+    between the first and the last of the block are.
+
+    `block` and `take` may be called from several threads, which wait for each other.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from refold.sequences import Scaler, write
+    >>> path = tempfile.mkdtemp() + "/levels.parquet"
+    >>> write([[1.0, 2.0], [3.0], [4.0]], path)
+    >>> levels = scan(path, block_bytes=8)
+    >>> levels.num_blocks, levels.block(1).ids.tolist()
+    (2, [1, 2])
+    >>> Scaler.fit(levels).mean_
+    array([2.5])
+    """
+
+    def __init__(self, files: ScannedFiles, found: Found, block_bytes: int) -> None:
+        self.schema = found.schema
+        self.lengths = found.index.lengths
+        self.ids = found.index.ids
+        self.dtype = found.dtype
+        self.block_bytes = block_bytes
+        self.block_offsets = cut_into_blocks(self.lengths, 4 * self.schema.num_columns, block_bytes)
+        self.summary = found.summary()
+        self.extremes = [column.extremes for column in found.numeric()]
+        self._files = files
+        self._found = found
+        self._batch_bytes = _batch_bytes(block_bytes)
+        self._reader = RowReader(files, self._batch_bytes)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __repr__(self) -> str:
+        kinds = [column.kind for column in self.schema.columns]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+        lengths = f"{self.lengths.min()} to {self.lengths.max()}"
+        return f"Scan(n={len(self)}, blocks={self.num_blocks}, lengths={lengths}, {counts})"
+
+    @property
+    def num_blocks(self) -> int:
+        """Number of blocks, at least 1."""
+        return len(self.block_offsets) - 1
+
+    def __iter__(self) -> Iterator[Sequences]:
+        reader = RowReader(self._files, self._batch_bytes)
+        for start, stop in zip(self.block_offsets[:-1], self.block_offsets[1:], strict=True):
+            yield self._read(np.arange(start, stop), reader)
+
+    def block(self, index: int) -> Sequences:
+        """Read one block.
+
+        Parameters
+        ----------
+        index : int
+            ``0`` to ``num_blocks - 1``.
+
+        Returns
+        -------
+        Sequences
+
+        Raises
+        ------
+        IndexError
+            If there is no such block.
+        FileAccessError
+            If a file has changed since it was opened.
+        FileFormatError
+            If a file is damaged.
+        """
+        if not 0 <= index < self.num_blocks:
+            raise IndexError(f"There are blocks 0 to {self.num_blocks - 1}. Got {index}.")
+        with self._lock:
+            return self._read(np.arange(*self.block_offsets[index : index + 2]), self._reader)
+
+    def with_block_bytes(self, block_bytes: int) -> "Scan":
+        """Return the same sequences in blocks of another size, without reading the files again.
+
+        Raises
+        ------
+        ParameterError
+            If ``block_bytes`` is no positive integer.
+        """
+        _check_block_bytes(block_bytes)
+        return Scan(self._files, self._found, block_bytes)
+
+    def with_missing(self, schema: Schema) -> "Scan":
+        """Return the same sequences under a schema with other ``missing``. Reads the files once."""
+        found = self._found._replace(schema=schema)
+        blocks = (block.values for block in Scan(self._files, found, self.block_bytes))
+        return Scan(self._files, observe_again(found, blocks), self.block_bytes)
+
+    def take(self, indices: Any) -> Sequences:
+        """Read some sequences, such as those for validation.
+
+        Parameters
+        ----------
+        indices : array of int of shape (m,), or mask of shape (n,)
+            Which sequences, in any order; as many as fit in memory.
+
+        Returns
+        -------
+        Sequences
+            In the order of the indices.
+
+        Raises
+        ------
+        IndexError
+            If there is no such sequence.
+        FileAccessError
+            If a file has changed since it was opened.
+        FileFormatError
+            If a file is damaged.
+        """
+        indices = np.asarray(indices).reshape(-1)
+        indices = np.arange(len(self))[indices if len(indices) else []]
+        chosen, inverse = np.unique(indices, return_inverse=True)
+        with self._lock:
+            sequences = self._read(chosen, self._reader)
+        in_order = len(chosen) == len(indices) and (inverse == np.arange(len(chosen))).all()
+        return sequences if in_order else sequences[inverse]
+
+    def _read(self, chosen: np.ndarray, reader: RowReader) -> Sequences:
+        """Return the chosen sequences, whose numbers ascend."""
+        index, columns = self._found.index, self._found.columns
+        starts, stops = index.runs(chosen)
+        lengths = self.lengths[chosen]
+        values = np.empty((int(lengths.sum()), self.schema.num_columns), self.dtype)
+        order = None if (starts[1:] >= starts[:-1]).all() else np.argsort(starts, kind="stable")
+        ranges = (starts, stops) if order is None else (starts[order], stops[order])
+        done = 0
+        for _, table in reader.pieces(*ranges):
+            pieces = self._found.split(table)
+            rows = slice(done, done + len(pieces[0]) if pieces else done)
+            for i, (column, piece) in enumerate(zip(columns, pieces, strict=True)):
+                values[rows, i] = column.encode(piece)
+            done = rows.stop
+        if order is not None:
+            # Only rows of long tables, one a step, come out of order.
+            values = values[places_of(stops - starts, order)]
+        values = without_missing_in(values, self.schema)
+        return Sequences(values, offsets_from_lengths(lengths), self.ids[chosen], self.schema)
+
+
+def _check_block_bytes(block_bytes: Any) -> None:
+    if isinstance(block_bytes, bool) or not isinstance(block_bytes, int) or block_bytes < 1:
+        raise ParameterError(f"block_bytes must be a positive integer. Got {block_bytes!r}.")
+
+
+def _batch_bytes(block_bytes: int) -> int:
+    return max(LEAST_BATCH_BYTES, block_bytes // 4)

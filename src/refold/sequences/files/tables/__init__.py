@@ -1,0 +1,1 @@
+"""Layouts of tables in files: one row a step, or one row a sequence."""

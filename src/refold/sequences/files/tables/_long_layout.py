@@ -1,0 +1,114 @@
+"""Long tables as they lie in files, where an empty sequence must leave a trace.
+
+It is marked by one row that has its id and nothing else, no time either.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from refold.errors import DataError
+from refold.sequences._sequences import Sequences
+from refold.sequences.conversion._long_tables import first_rows, parts_from_table
+from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._parts import PLAIN_ROWS, Parts, Rows, offsets_from_lengths
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["from_long_table", "to_long_table"]
+
+
+def to_long_table(
+    sequences: Sequences,
+    id: str = "id",  # noqa: A002
+    time: str = "time",
+) -> "pa.Table":
+    """Return one row a step, as `Sequences.to_table`, with a mark for each empty sequence.
+
+    Raises
+    ------
+    DataError
+        If an id comes twice: the rows of both would become one sequence.
+    """
+    import pyarrow as pa
+
+    found, counts = np.unique(sequences.ids, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(
+            f"The id {found[counts > 1][0]!s} belongs to {counts[counts > 1][0]} sequences, which "
+            "the long layout would join. Give each its own with Sequences.with_ids, or write the "
+            "list layout."
+        )
+    lengths = sequences.lengths
+    table = sequences[lengths > 0].to_table(id, time)
+    if lengths.all():
+        return table
+    repeats = np.maximum(lengths, 1)
+    marks = np.repeat(lengths == 0, repeats)
+    # A null for an index gives a null.
+    rows = pa.array(np.maximum(np.cumsum(~marks) - 1, 0), mask=marks)
+    ids = np.repeat(sequences.ids, repeats)
+    columns = {name: table[name].take(rows) for name in table.column_names}
+    columns[id] = pa.array(ids.tolist(), table.schema.field(id).type)
+    return pa.table(columns, metadata=table.schema.metadata)
+
+
+def from_long_table(
+    table: "pa.Table",
+    *,
+    id: str,  # noqa: A002
+    time: str | None,
+    columns: Sequence[str],
+    kinds: Kinds,
+    rows: Rows = PLAIN_ROWS,
+    sort: bool = False,
+) -> Sequences:
+    """Convert a long table as `Sequences.from_table` does, and the marks of empty sequences."""
+    marks = _marks(table, id, time, columns)
+    if marks.all():
+        return _all_empty(table, id, columns, kinds)
+    kept = np.flatnonzero(~marks)
+    real = table.filter(~marks) if marks.any() else table
+    real_rows = rows
+    if rows is not PLAIN_ROWS or marks.any():
+        real_rows = rows._replace(number=lambda row: rows.number(kept.item(row)))
+    parts = parts_from_table(real, id, time, list(columns), kinds, real_rows, sort=sort)
+    return _with_empty(parts, table[id], marks) if marks.any() else Sequences(*parts)
+
+
+def _marks(table: "pa.Table", id: str, time: str | None, columns: Sequence[str]) -> np.ndarray:  # noqa: A002
+    """Return the mask of rows without a time and values whose id has no other row."""
+    if time is None or not table[time].null_count:
+        return np.zeros(table.num_rows, bool)
+    marks = table[time].is_null().to_numpy()
+    for column in columns:
+        marks = marks & table[column].is_null().to_numpy()
+    codes = table[id].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
+    counts = np.bincount(codes + 1, minlength=1)
+    return marks & (counts[codes + 1] == 1) & (codes >= 0)
+
+
+def _all_empty(
+    table: "pa.Table",
+    id: str,  # noqa: A002
+    columns: Sequence[str],
+    kinds: Kinds,
+) -> Sequences:
+    import pyarrow as pa
+
+    lists = {
+        name: pa.array([[]] * table.num_rows, pa.list_(table.schema.field(name).type))
+        for name in columns
+    }
+    empty = pa.table({id: table[id], **lists}, metadata=table.schema.metadata)
+    return Sequences.from_arrow(empty, id=id, columns=list(columns), kinds=kinds)
+
+
+def _with_empty(parts: Parts, column: "pa.ChunkedArray", marks: np.ndarray) -> Sequences:
+    """Return the sequences with an empty one for each mark, in the order of the file."""
+    codes, ids = first_rows(column)
+    lengths = np.zeros(len(ids), np.int64)
+    lengths[np.unique(codes[~marks])] = np.diff(parts.offsets)
+    return Sequences(parts.values, offsets_from_lengths(lengths), ids, parts.schema)

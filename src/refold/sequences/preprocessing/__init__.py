@@ -1,0 +1,1 @@
+"""Sequences made ready for a model: scaled, cut, batched and padded."""

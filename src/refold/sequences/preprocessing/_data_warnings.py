@@ -1,0 +1,143 @@
+"""What to tell a user about training data that is probably not what they mean it to be."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from refold.sequences._sequences import Sequences
+from refold.sequences.conversion._padding_values import looks_padded
+from refold.sequences.files.scan._scan import Scan
+from refold.sequences.schema._parts import sequence_name
+from refold.sequences.schema._schema import Column
+from refold.sequences.statistics._extreme_values import Extremes, Suspect, shown
+from refold.sequences.statistics._moments import summarise
+
+__all__ = ["training_remarks"]
+
+_LISTED = 5
+
+
+def training_remarks(source: Sequences | Scan) -> list[str]:
+    """Say what a user should know about data before a model is trained on it.
+
+    Parameters
+    ----------
+    source : Sequences or Scan
+
+    Returns
+    -------
+    list of str
+        One line for each of these that is found: sequences that all have one step; steps of zeros
+        that look like padding; in numeric columns, numbers such as -99999 that probably stand for
+        missing values, and other values that stand far away from all others.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> training_remarks(as_sequences([[0.1, 0.5, -99999.0, 0.3], [0.2, 0.4]]))
+    ["-99999 occurs once in column 'x0' (sequence 0, step 2), far from all other values (0.1 to \
+0.5). If it stands for missing values, pass missing_values=[-99999]."]
+    """
+    found = [_one_step(source), _padding(source), *_outliers(source)]
+    return [remark for remark in found if remark is not None]
+
+
+def _one_step(source: Sequences | Scan) -> str | None:
+    if len(source) < 2 or source.lengths.max() != 1:
+        return None
+    return (
+        f"All {len(source)} sequences have at most one step. If they are the steps of one series "
+        "x, give [x], or windows of it, refold.sequences.windows([x], 100). If they are rows of a "
+        "table, name the column that says which rows belong together by id=."
+    )
+
+
+def _padding(source: Sequences | Scan) -> str | None:
+    """Look for padding where all sequences have one length; in files, in the first block."""
+    lengths = source.lengths
+    if not len(lengths) or lengths.min() != lengths.max() or lengths[0] < 2:
+        return None
+    part = source.block(0) if isinstance(source, Scan) else source
+    zeros = np.array([_zero(column) for column in source.schema.columns])
+    padded = (part.values == zeros).all(axis=1).reshape(len(part), -1)
+    side = next((side for side in ("post", "pre") if looks_padded(padded, side)), None)
+    if side is None:
+        return None
+    end, argument = ("end", "") if side == "post" else ("begin", ", padding='pre'")
+    count = int(padded[:, -1 if side == "post" else 0].sum())
+    return (
+        f"{count} of {len(part)} sequences {end} with steps of zeros, as padded ones do. If that "
+        f"is padding, leave it out, for example by Sequences.from_padded(x{argument})."
+    )
+
+
+def _zero(column: Column) -> float:
+    """Return how a column holds the number 0; NaN where it has labels and 0 is none of them."""
+    if column.kind != "categorical":
+        return 0.0
+    return float(column.labels.index(0)) if 0 in column.labels else np.nan
+
+
+class _Found(NamedTuple):
+    index: int  # of the column
+    suspect: Suspect
+
+
+def _outliers(source: Sequences | Scan) -> list[str]:
+    """Return a line for each suspicious number, with all columns that hold it."""
+    by_value: dict[float, list[_Found]] = {}
+    for found in _suspects(source):
+        by_value.setdefault(found.suspect.value, []).append(found)
+    listed = ", ".join(shown(value) for value in sorted(by_value))
+    return [_say(source, found, f"missing_values=[{listed}]") for found in by_value.values()]
+
+
+def _suspects(source: Sequences | Scan) -> list[_Found]:
+    numeric = np.flatnonzero(source.schema.numeric)
+    if isinstance(source, Scan):
+        summary, extremes = source.summary, source.extremes
+    else:
+        summary, extremes = summarise(source), [Extremes() for _ in numeric]
+        for index, one in zip(numeric, extremes, strict=True):
+            one.add(source.values[:, index])
+    return [
+        _Found(int(index), suspect)
+        for index, one, mean, deviation in zip(
+            numeric, extremes, summary.mean, summary.scale, strict=True
+        )
+        for suspect in one.suspects(mean, deviation)
+    ]
+
+
+def _say(source: Sequences | Scan, found: list[_Found], fix: str) -> str:
+    suspect, count = found[0].suspect, sum(one.suspect.count for one in found)
+    names = [repr(source.schema.names[one.index]) for one in found]
+    several = len(names) > 1
+    place = _first_place(source, found[0].index, suspect.value)
+    place = f"{place}, column {names[0]}" if several else place
+    columns = f"columns {', '.join(names[:_LISTED])}" if several else f"column {names[0]}"
+    columns += f" and {len(names) - _LISTED} others" if len(names) > _LISTED else ""
+    times = "once" if count == 1 else f"{count} times"
+    others = "" if several else f" ({shown(suspect.least)} to {shown(suspect.greatest)})"
+    return (
+        f"{shown(suspect.value)} occurs {times} in {columns} ({'first in ' * (count > 1)}{place}), "
+        f"far from all other values{others}. "
+        + (
+            f"If it stands for missing values, pass {fix}."
+            if suspect.is_code
+            else f"Such a value dominates training. Correct it, or take it for missing by {fix}."
+        )
+    )
+
+
+def _first_place(source: Sequences | Scan, column: int, value: float) -> str:
+    """Name the first sequence and step with a value; of files, the blocks up to it are read."""
+    passed = 0
+    for block in source if isinstance(source, Scan) else [source]:
+        rows = np.flatnonzero(block.values[:, column] == value)
+        if len(rows):
+            index = int(np.searchsorted(block.offsets, rows[0], side="right")) - 1
+            name = sequence_name(passed + index, block.ids[index])
+            return f"{name}, step {rows[0] - block.offsets[index]}"
+        passed += len(block)
+    return "changed since"

@@ -1,0 +1,298 @@
+"""Scaling of numeric columns, invertible, from observed steps only.
+
+Either each feature by the training data's mean and deviation, or each sequence by its own; then
+those two numbers a feature, themselves standardised, travel beside the code. Binary and
+categorical columns pass through.
+"""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from refold.errors import DataError, ParameterError, SchemaError
+from refold.sequences._sequences import Sequences
+from refold.sequences.files.scan._scan import Scan
+from refold.sequences.statistics._moments import (
+    check_observed,
+    fit_statistics,
+    sequence_moments,
+    summarise,
+)
+
+Mode = Literal["features", "sequence"]
+
+# Statistics of single sequences take several times the memory of the block they are of.
+_BLOCK_BYTES = 1 << 21
+
+
+class Scaler:
+    """Standardises numeric columns and puts them back.
+
+    Make one with `fit`.
+
+    Attributes
+    ----------
+    mode : {"features", "sequence"} or None
+        By the training data, by each sequence itself, or not at all.
+    mean_, scale_ : array of shape (F,)
+        Mean and deviation of each column over the training data; 0 and 1 where a column is not
+        numeric, where it is constant (then only the deviation), and where ``mode`` is None.
+    least_, greatest_ : array of shape (F,)
+        Range of each column over the training data. Infinite where a column is not numeric, and
+        in all columns of a model that was saved before ranges were kept.
+
+    Examples
+    --------
+    >>> sequences = Sequences.from_list([[1.0, 2.0], [3.0]])
+    >>> scaler = Scaler.fit(sequences)
+    >>> scaler.transform(sequences).values.mean().item()
+    0.0
+    >>> scaler.inverse_transform(scaler.transform(sequences))[1]
+    array([3.])
+    >>> scaler.clip(Sequences.from_list([[-1.0, 2.5]]))[0]
+    array([1. , 2.5])
+    """
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self.mode: Mode | None = state["mode"]
+        self.numeric_ = np.asarray(state["numeric"], dtype=bool)
+        self.mean_ = np.asarray(state["mean"], dtype=np.float64)
+        self.scale_ = np.asarray(state["scale"], dtype=np.float64)
+        unknown = np.full(len(self.numeric_), np.inf)
+        self.least_ = np.asarray(state.get("least", -unknown), dtype=np.float64)
+        self.greatest_ = np.asarray(state.get("greatest", unknown), dtype=np.float64)
+        self.dtype_ = np.dtype(str(state["dtype"]))
+        # How the statistics of single sequences are standardised: location, scale and the least
+        # deviation, by numeric feature. Empty unless the mode is "sequence".
+        self.statistics_mean_ = np.asarray(state["statistics_mean"], dtype=np.float64)
+        self.statistics_scale_ = np.asarray(state["statistics_scale"], dtype=np.float64)
+        self.floor_ = np.asarray(state["floor"], dtype=np.float64)
+
+    @classmethod
+    def fit(cls, sequences: Sequences | Scan, mode: Mode | None = "features") -> "Scaler":
+        """Learn the scale of training data.
+
+        Parameters
+        ----------
+        sequences : Sequences or Scan
+            Training data. Those of a `Scan` are known from its opening, but for the mode
+            "sequence", which reads all blocks once more and keeps two numbers a sequence and
+            feature.
+        mode : {"features", "sequence"} or None, default="features"
+            What to scale by.
+
+        Returns
+        -------
+        Scaler
+
+        Raises
+        ------
+        DataError
+            If there is no step at all, or a column holds no observed value.
+        ParameterError
+            If the mode is unknown.
+
+        Warns
+        -----
+        UserWarning
+            Where a numeric column is constant: it is scaled by 1, unless nothing is scaled.
+        """
+        if mode not in {"features", "sequence", None}:
+            raise ParameterError(f"scale must be 'features', 'sequence' or None. Got {mode!r}.")
+        scanned = isinstance(sequences, Scan)
+        summary = sequences.summary if scanned else summarise(sequences)
+        check_observed(summary, len(sequences), sequences.schema)
+        numeric = sequences.schema.numeric
+        mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
+        least, greatest = np.full(len(numeric), -np.inf), np.full(len(numeric), np.inf)
+        least[numeric], greatest[numeric] = summary.least, summary.greatest
+        constant = summary.scale == 0
+        if mode is not None:
+            if constant.any():
+                _remark_constant(np.array(sequences.schema.names)[numeric][constant])
+            mean[numeric] = summary.mean
+            scale[numeric] = np.where(constant, 1.0, summary.scale)
+        state: dict[str, Any] = {
+            "mode": mode,
+            "numeric": numeric,
+            "mean": mean,
+            "scale": scale,
+            "least": least,
+            "greatest": greatest,
+            "dtype": (sequences.dtype if scanned else sequences.values.dtype).name,
+            "statistics_mean": np.zeros(0),
+            "statistics_scale": np.zeros(0),
+            "floor": np.zeros(0),
+        }
+        if mode == "sequence":
+            blocks = sequences.with_block_bytes(_BLOCK_BYTES) if scanned else [sequences]
+            found = [sequence_moments(block.values[:, numeric], block) for block in blocks]
+            means, scales = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+            state |= fit_statistics(means, scales)
+        return cls(state)
+
+    @property
+    def num_statistics(self) -> int:
+        """Numbers that `statistics` gives a sequence: ``2 F`` by numeric feature, or 0."""
+        return len(self.statistics_mean_)
+
+    def transform(self, sequences: Sequences) -> Sequences:
+        """Return the sequences scaled.
+
+        Raises
+        ------
+        SchemaError
+            If the columns are not those of the training data.
+        """
+        self._check_columns(sequences)
+        mean, scale = self._parameters(sequences, None)
+        centred = np.subtract(sequences.values, mean, dtype=np.float64)
+        scaled = np.empty_like(sequences.values)
+        np.divide(centred, scale, out=scaled, casting="same_kind")
+        return sequences.with_values(scaled)
+
+    def inverse_transform(self, sequences: Sequences, statistics: Any = None) -> Sequences:
+        """Return scaled sequences in the units of the training data.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            Scaled sequences.
+        statistics : array of shape (n, 2 F), optional
+            What `statistics` gave for them; needed when the mode is "sequence".
+
+        Returns
+        -------
+        Sequences
+            In the floating-point type of the training data.
+
+        Raises
+        ------
+        ParameterError
+            If ``statistics`` is missing or of another shape.
+        SchemaError
+            If the columns are not those of the training data.
+        """
+        self._check_columns(sequences)
+        if self.mode == "sequence":
+            expected = (len(sequences), self.num_statistics)
+            shape = None if statistics is None else np.shape(statistics)
+            if shape != expected:
+                raise ParameterError(
+                    f"Scaling by sequence needs statistics of shape {expected} to be undone. "
+                    f"Got {shape}; Scaler.statistics gives them."
+                )
+        mean, scale = self._parameters(sequences, statistics)
+        values = sequences.values.astype(np.float64) * scale + mean
+        return sequences.with_values(values.astype(self.dtype_))
+
+    def clip(self, sequences: Sequences) -> Sequences:
+        """Return sequences with each numeric column cut to its range in the training data.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            In the units of the training data.
+
+        Returns
+        -------
+        Sequences
+
+        Warns
+        -----
+        UserWarning
+            If the ranges are not known.
+        """
+        self._check_columns(sequences)
+        if np.isinf(self.least_[self.numeric_]).any():
+            old = "this model was saved without the ranges of its columns. Fit it again"
+            warnings.warn(f"Nothing is clipped: {old}.", UserWarning, stacklevel=4)
+        values = np.clip(sequences.values, self.least_, self.greatest_)
+        return sequences.with_values(values.astype(sequences.values.dtype))
+
+    def statistics(self, sequences: Sequences) -> np.ndarray:
+        """Return the mean and log-deviation of each sequence, standardised.
+
+        Parameters
+        ----------
+        sequences : Sequences
+            In the units of the training data.
+
+        Returns
+        -------
+        array of float32 of shape (n, 2 F)
+            Means by numeric feature, then log-deviations; of the order of 1, always finite: 0
+            where a sequence has no observed value. Width 0 unless the mode is "sequence".
+        """
+        self._check_columns(sequences)
+        if self.mode != "sequence":
+            return np.zeros((len(sequences), 0), dtype=np.float32)
+        mean, scale = sequence_moments(sequences.values[:, self.numeric_], sequences)
+        raw = np.concatenate([mean, np.log(np.maximum(scale, self.floor_))], axis=1)
+        standardised = (raw - self.statistics_mean_) / self.statistics_scale_
+        return np.nan_to_num(standardised, nan=0.0).astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state: plain values and arrays."""
+        return {
+            "mode": self.mode,
+            "numeric": self.numeric_,
+            "mean": self.mean_,
+            "scale": self.scale_,
+            "least": self.least_,
+            "greatest": self.greatest_,
+            "dtype": self.dtype_.name,
+            "statistics_mean": self.statistics_mean_,
+            "statistics_scale": self.statistics_scale_,
+            "floor": self.floor_,
+        }
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "Scaler":
+        """Return the scaler that `to_dict` described.
+
+        Raises
+        ------
+        DataError
+            If an entry is missing.
+        """
+        try:
+            return cls(state)
+        except KeyError as error:
+            raise DataError(f"The state of a scaler lacks the entry {error}.") from error
+
+    def _parameters(self, sequences: Sequences, statistics: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return what to subtract and to divide by: for all steps, or one row a step."""
+        if self.mode != "sequence":
+            return self.mean_, self.scale_
+        if statistics is None:
+            # By way of the rounded statistics, so that going back undoes exactly this.
+            statistics = self.statistics(sequences)
+        raw = np.asarray(statistics, dtype=np.float64) * self.statistics_scale_
+        raw = np.repeat(raw + self.statistics_mean_, sequences.lengths, axis=0)
+        mean, scale = np.zeros(sequences.values.shape), np.ones(sequences.values.shape)
+        num_numeric = int(self.numeric_.sum())
+        mean[:, self.numeric_] = raw[:, :num_numeric]
+        scale[:, self.numeric_] = np.exp(raw[:, num_numeric:])
+        return mean, scale
+
+    def _check_columns(self, sequences: Sequences) -> None:
+        numeric = sequences.schema.numeric
+        if numeric.shape != self.numeric_.shape or (numeric != self.numeric_).any():
+            raise SchemaError(
+                f"The scaler was fitted on {len(self.numeric_)} columns, {self.numeric_.sum()} of "
+                f"them numeric. Got {len(numeric)}, {numeric.sum()} numeric; use Sequences.align."
+            )
+
+
+def _remark_constant(names: np.ndarray) -> None:
+    listed = ", ".join(repr(str(name)) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+    one = len(names) == 1
+    warnings.warn(
+        f"{'Column' if one else 'Columns'} {listed} {'is' if one else 'are'} constant in the "
+        "training data and scaled by 1.",
+        UserWarning,
+        stacklevel=3,
+    )

@@ -1,0 +1,157 @@
+"""Windows over long series, and what was found in windows back on the steps of the series."""
+
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold.errors import DataError, ParameterError
+from refold.sequences._as_sequences import as_sequences
+from refold.sequences._sequences import Sequences
+from refold.sequences.schema._parts import Places
+
+__all__ = ["Windows", "windows"]
+
+
+class Windows(NamedTuple):
+    """Windows cut out of series.
+
+    Attributes
+    ----------
+    sequences : Sequences of shape (n_windows,)
+        The windows, series by series; a window of the series ``a`` has an id like ``a[0:100]``.
+    series : array of int of shape (n_windows,)
+        Which series each is from.
+    starts : array of int of shape (n_windows,)
+        Its first step there.
+    lengths : array of int of shape (n_series,)
+        Number of steps of each series.
+
+    Examples
+    --------
+    >>> cut = windows([[1.0, 2.0, 3.0, 4.0, 5.0]], 3, 1)
+    >>> cut.starts.tolist(), cut.sequences.to_list()[1].tolist()
+    ([0, 1, 2], [2.0, 3.0, 4.0])
+    """
+
+    sequences: Sequences
+    series: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    @property
+    def overlap(self) -> bool:
+        """Whether two windows share a step."""
+        return len(self.sequences.values) > self.lengths.sum()
+
+    def merge(self, values: Any) -> list[np.ndarray]:
+        """Lay values of the windows' steps back on the series; where windows overlap, their mean.
+
+        Parameters
+        ----------
+        values : list of arrays, or array, of shape (n_windows, length)
+            One number a step of each window, such as the step scores of a detection.
+
+        Returns
+        -------
+        list of arrays of shape (length of the series,)
+
+        Raises
+        ------
+        DataError
+            If there is not one number a step of each window.
+
+        Examples
+        --------
+        >>> cut = windows([[1.0, 2.0, 3.0, 4.0]], 3, 1)
+        >>> cut.merge([[0.0, 0.0, 6.0], [0.0, 2.0, 4.0]])[0].tolist()
+        [0.0, 0.0, 4.0, 4.0]
+        """
+        num_windows = len(self.starts)
+        length = len(self.sequences.values) // max(1, num_windows)
+        rows = [np.asarray(one, float).reshape(-1) for one in values]
+        if len(rows) != num_windows or any(len(row) != length for row in rows):
+            counts = sorted({len(row) for row in rows})
+            raise DataError(
+                f"Expected {length} numbers for each of {num_windows} windows. Got {len(rows)} "
+                f"windows of {', '.join(map(str, counts)) or 'no'} numbers."
+            )
+        flat = np.concatenate([*rows, []])
+        offsets = np.concatenate([[0], np.cumsum(self.lengths)])
+        first = offsets[:-1][self.series] + self.starts
+        places = (first[:, None] + np.arange(length)).reshape(-1)
+        sums = np.bincount(places, flat, minlength=offsets[-1])
+        counts = np.bincount(places, minlength=offsets[-1])
+        return np.split(sums / np.maximum(counts, 1), offsets[1:-1])[: len(self.lengths)]
+
+
+def windows(series: Any, length: int, stride: int | None = None) -> Windows:
+    """Cut series into windows of one length, at even distances.
+
+    Every step is in a window: where the distances do not come out even, the last window of a
+    series ends with it all the same.
+
+    Parameters
+    ----------
+    series : Sequences, list of arrays of shape (length, features), array or table
+        Anything that `as_sequences` takes.
+    length : int
+        Steps of a window.
+    stride : int, optional
+        Steps from one window to the next, at most ``length``; by default a quarter of it.
+
+    Returns
+    -------
+    Windows
+
+    Raises
+    ------
+    ParameterError
+        If the length or the stride cannot be.
+    DataError
+        If a series is shorter than a window.
+
+    Examples
+    --------
+    >>> cut = windows([[0.0] * 10, [1.0] * 5], 4, 4)
+    >>> cut.sequences.ids.tolist()
+    ['0[0:4]', '0[4:8]', '0[6:10]', '1[0:4]', '1[1:5]']
+    """
+    sequences = as_sequences(series)
+    if not _is_positive(length):
+        raise ParameterError(f"length must be a positive number of steps. Got {length!r}.")
+    stride = max(1, int(length) // 4) if stride is None else stride
+    if not _is_positive(stride) or stride > length:
+        raise ParameterError(
+            f"stride must be from 1 to the {length} steps of a window, or steps between windows "
+            f"would be in none. Got {stride!r}."
+        )
+    lengths = sequences.lengths
+    short = np.flatnonzero(lengths < length)
+    if len(short):
+        raise DataError(
+            f"{Places(sequences.offsets, sequences.ids).sequence(int(short[0]))} has "
+            f"{lengths[short[0]]} steps, fewer than the {length} of a window. Take shorter ones, "
+            "or leave it out."
+        )
+    found = [np.append(np.arange(0, n - length, stride), n - length) for n in lengths]
+    series_of = np.repeat(np.arange(len(lengths)), [len(one) for one in found])
+    starts = np.concatenate([*found, np.arange(0)]).astype(np.int64)
+    rows = (sequences.offsets[:-1][series_of] + starts)[:, None] + np.arange(length)
+    names = sequences.ids[series_of]
+    ids = [f"{name}[{at}:{at + length}]" for name, at in zip(names, starts, strict=True)]
+    return Windows(
+        Sequences(
+            sequences.values[rows.reshape(-1)],
+            np.arange(len(starts) + 1) * int(length),
+            np.array(ids, dtype=str) if ids else None,
+            sequences.schema,
+        ),
+        series_of,
+        starts,
+        lengths,
+    )
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1

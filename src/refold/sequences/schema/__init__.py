@@ -1,0 +1,1 @@
+"""What the columns of sequences are, and raw values as numbers by that."""

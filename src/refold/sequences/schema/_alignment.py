@@ -1,0 +1,132 @@
+"""Data under the schema of a fitted model: columns matched, labels mapped, the rest refused."""
+
+import warnings
+
+import numpy as np
+
+from refold.errors import SchemaError
+from refold.sequences.schema._column_types import check_binary
+from refold.sequences.schema._decoding import decode_column
+from refold.sequences.schema._missing_values import without_missing
+from refold.sequences.schema._parts import Places
+from refold.sequences.schema._schema import Column, Schema, has_default_names
+
+
+def align_values(values: np.ndarray, source: Schema, target: Schema, places: Places) -> np.ndarray:
+    """Return the values as the target schema has them; `Sequences.align` says how."""
+    if not len(values) and has_default_names(source):
+        return np.zeros((0, target.num_columns), dtype=values.dtype)
+    order = _match_columns(source, target)
+    aligned = np.empty((len(values), target.num_columns), dtype=values.dtype)
+    unseen: list[str] = []
+    for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
+        raw, known = values[:, index], source.columns[index]
+        if column.kind == "categorical":
+            aligned[:, i], remark = _to_labels(raw, known, column)
+            unseen += remark
+        else:
+            aligned[:, i] = without_missing(_to_numbers(raw, known, column), column, target.missing)
+            if column.kind == "binary":
+                check_binary(aligned[:, i], column.name, places)
+    if unseen:
+        warnings.warn(
+            f"Unknown from here on, not among the labels that were fitted: {'; '.join(unseen)}.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return aligned
+
+
+def _match_columns(source: Schema, target: Schema) -> list[int]:
+    """Return the position of each target column among the source's."""
+    if set(source.names) == set(target.names):
+        return [source.names.index(name) for name in target.names]
+    by_position = has_default_names(source) or has_default_names(target)
+    if by_position and source.num_columns == target.num_columns:
+        return list(range(target.num_columns))
+    missing = [name for name in target.names if name not in source.names]
+    extra = [name for name in source.names if name not in target.names]
+    if by_position:
+        raise SchemaError(
+            f"The data have {source.num_columns} features, but the model was fitted on "
+            f"{target.num_columns}. Give the same features, in the same order."
+        )
+    if missing or extra:
+        parts = [f"lack {_some(missing)}"] * bool(missing) + [f"have {_some(extra)}"] * bool(extra)
+        raise SchemaError(
+            f"The data {' and '.join(parts)}, unlike those the model was fitted on. "
+            "Choose the same features with columns=."
+        )
+    return [source.names.index(name) for name in target.names]
+
+
+def _to_numbers(raw: np.ndarray, source: Column, target: Column) -> np.ndarray:
+    if source.kind != "categorical":
+        return raw
+    if source.has_integer_labels:
+        return decode_column(raw, source)
+    raise _mismatch(source, target)
+
+
+def _to_labels(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndarray, list[str]]:
+    """Return the indices of the target's labels, and what to say of those that have none."""
+    labels, index = source.labels, raw
+    if source.kind != "categorical":
+        labels, index = _integers(raw, source, target)
+    fitted, unknown = target.labels, len(target.labels)
+    if labels and fitted and isinstance(labels[0], str) != isinstance(fitted[0], str):
+        # A file with 1, 2 and N5 holds text where one with 1 and 2 alone holds integers.
+        labels, fitted = _as_text(labels, source, target), tuple(map(str, fitted))
+        if not set(labels) & set(fitted):
+            raise _mismatch(source, target)
+    position = {label: i for i, label in enumerate(fitted)}
+    mapping = np.array([position.get(label, unknown) for label in labels] + [unknown])
+    missing = np.isnan(index)
+    whole = np.where(missing, len(labels), index).astype(np.int64)
+    mapped = np.where(missing, np.nan, mapping[whole])
+    counts = np.bincount(whole[~missing], minlength=len(labels) + 1)[: len(labels)]
+    unseen = [i for i, label in enumerate(labels) if label not in position and counts[i]]
+    if not unseen:
+        return mapped, []
+    total = int(counts[unseen].sum())
+    return mapped, [
+        f"{total} {'entry' if total == 1 else 'entries'} of column {target.name!r} "
+        f"({_some([labels[i] for i in unseen])})"
+    ]
+
+
+def _as_text(labels: tuple, source: Column, target: Column) -> tuple[str, ...]:
+    """Return labels as text: as numbers, or as the target spells the truth values they may be."""
+    words = {str(label).lower(): str(label) for label in target.labels}
+    if source.kind != "binary" or not {"false", "true"} & set(words):
+        return tuple(map(str, labels))
+    return tuple(words.get("true" if label else "false", str(label)) for label in labels)
+
+
+def _integers(
+    raw: np.ndarray, source: Column, target: Column
+) -> tuple[tuple[int, ...], np.ndarray]:
+    observed = ~np.isnan(raw)
+    if (raw[observed] != np.floor(raw[observed])).any():
+        raise _mismatch(source, target)
+    found, inverse = np.unique(raw[observed], return_inverse=True)
+    index = np.full(len(raw), np.nan)
+    index[observed] = inverse
+    return tuple(int(label) for label in found), index
+
+
+def _mismatch(source: Column, target: Column) -> SchemaError:
+    return SchemaError(
+        f"Column {source.name!r} holds {_content(source)}, but the model was fitted on "
+        f"{_content(target)}. Convert the column."
+    )
+
+
+def _content(column: Column) -> str:
+    if column.kind == "categorical":
+        return "integer labels" if column.has_integer_labels else "text labels"
+    return f"{column.kind} values"
+
+
+def _some(names: list) -> str:
+    return ", ".join(map(repr, names[:5])) + (", ..." if len(names) > 5 else "")

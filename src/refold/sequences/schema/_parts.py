@@ -1,0 +1,81 @@
+"""What every way into `Sequences` produces, and how a place in it is named in a message.
+
+The functions that convert data return `Parts` so that they need not know the class.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold.sequences.schema._schema import Schema
+
+
+class Parts(NamedTuple):
+    """Converted data, on its way to becoming a `Sequences`."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+    ids: np.ndarray | None
+    schema: Schema
+
+
+class Places(NamedTuple):
+    """Names places in flat data for messages: sequence, step and column."""
+
+    offsets: np.ndarray
+    ids: np.ndarray | None = None
+    # Names the row of a file by the position of the sequence and by that of the step.
+    note: Callable[[int, int], str] | None = None
+
+    def __call__(self, row: int, column: str | None = None) -> str:
+        """Return ``sequence 3 (id 'a'), step 5, column 'x0'`` for a flat row."""
+        index = int(np.searchsorted(self.offsets, row, side="right")) - 1
+        step = int(row - self.offsets[index])
+        place = f"{self.sequence(index)}, step {step}"
+        place += "" if column is None else f", column {column!r}"
+        return place if self.note is None else f"{place} ({self.note(index, row)})"
+
+    def sequence(self, index: int) -> str:
+        """Return ``sequence 3``, with its id where it has one of its own."""
+        return sequence_name(index, None if self.ids is None else self.ids[index])
+
+
+class Rows(NamedTuple):
+    """Names rows of a table for messages: from 0, or as its file counts them."""
+
+    noun: str = "row"
+    number: Callable[[int], object] = int
+
+    def __call__(self, row: int) -> str:
+        """Return ``row 3``."""
+        return f"{self.noun} {self.number(row)}".strip()
+
+    def both(self, first: int, second: int) -> str:
+        """Return ``rows 3 and 4``."""
+        if not self.noun:
+            return f"{self(first)} and {self(second)}"
+        return f"{self.noun}s {self.number(first)} and {self.number(second)}"
+
+
+PLAIN_ROWS = Rows()
+
+
+def sequence_name(index: int, identity: Any = None) -> str:
+    """Return ``sequence 3``, with the id where it is not the position itself."""
+    if identity is None or identity == index:
+        return f"sequence {index}"
+    return f"sequence {index} (id {plain(identity)!r})"
+
+
+def plain(value: Any) -> Any:
+    """Return a NumPy scalar as a Python one, so that messages show ``3``, not ``int64(3)``."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def offsets_from_lengths(lengths: Any) -> np.ndarray:
+    """Return the (n + 1,) offsets of sequences of these lengths."""
+    lengths = np.asarray(lengths, dtype=np.int64)
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets

@@ -1,0 +1,247 @@
+"""What the columns of a set of sequences are: names, kinds, labels and the user's layout.
+
+Owns the description only. The numbers live in `refold.sequences._sequences`; how a kind is
+found in raw data is in `refold.sequences.schema._column_types`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from refold.errors import SchemaError
+
+Kind = Literal["numeric", "binary", "categorical"]
+Layout = Literal["array", "series", "tokens", "characters", "words"]
+# What a label that was not seen in training is called when sequences go back to the user.
+UNKNOWN = "<unknown>"
+KINDS: tuple[str, ...] = get_args(Kind)
+LAYOUTS: tuple[str, ...] = get_args(Layout)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature of the sequences.
+
+    Parameters
+    ----------
+    name : str
+        Name of the feature.
+    kind : {"numeric", "binary", "categorical"}
+        What its values mean.
+    labels : tuple of str or tuple of int
+        Labels of a categorical column in the order of their index; empty for the other kinds.
+
+    Raises
+    ------
+    SchemaError
+        If the kind is none of the three, or the labels repeat or do not belong to the kind.
+
+    Examples
+    --------
+    >>> Column("event", "categorical", ("buy", "view")).width
+    2
+    """
+
+    name: str
+    kind: Kind
+    labels: tuple[str, ...] | tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise SchemaError(f"A column name must be text that is not empty. Got {self.name!r}.")
+        if self.kind not in KINDS:
+            raise SchemaError(
+                f"Column {self.name!r} has the kind {self.kind!r}. Expected one of {_list(KINDS)}."
+            )
+        object.__setattr__(self, "labels", tuple(self.labels))
+        if self.labels and self.kind != "categorical":
+            raise SchemaError(
+                f"Column {self.name!r} is {self.kind} and cannot have labels. "
+                "Make it categorical or leave the labels out."
+            )
+        if len(set(self.labels)) < len(self.labels):
+            raise SchemaError(f"Column {self.name!r} has a label twice: {self.labels!r}.")
+        if {type(label) for label in self.labels} not in (set(), {str}, {int}):
+            raise SchemaError(
+                f"Labels of column {self.name!r} must be all text or all integers. "
+                f"Got {self.labels[:5]!r}."
+            )
+
+    @property
+    def width(self) -> int:
+        """Numbers that a model's output has for this column: 1, or one a label."""
+        return len(self.labels) if self.kind == "categorical" else 1
+
+    @property
+    def has_integer_labels(self) -> bool:
+        """Whether the labels of a categorical column are integers."""
+        return bool(self.labels) and not isinstance(self.labels[0], str)
+
+    @cached_property
+    def forms(self) -> np.ndarray:
+        """What stands for each index in the user's hands: the labels, unknown, missing.
+
+        Text gives objects, with None where missing; integers floats, with NaN for both.
+        """
+        if self.has_integer_labels:
+            return np.array([*self.labels, np.nan, np.nan], dtype=np.float64)
+        table = np.empty(len(self.labels) + 2, dtype=object)
+        table[:] = [*self.labels, UNKNOWN, None]
+        return table
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a set of sequences, and what one sequence looks like to the user.
+
+    Parameters
+    ----------
+    columns : tuple of Column
+        One for each feature, in order.
+    layout : {"array", "series", "tokens", "characters", "words"}
+        The form of one sequence: a ``(length, features)`` array, a ``(length,)`` array, a list of
+        labels, a ``str``, or a list of words.
+    missing : tuple of float, optional
+        Numbers that stand for a missing value in numeric columns, and in binary ones where they are
+        not from 0 to 1. `Sequences.align` turns them into NaN.
+    id_name, time_name : str or None, default=None
+        Columns of ids and times of the file that the sequences were read from, where the user
+        named them. They do not count where schemas are compared.
+
+    Raises
+    ------
+    SchemaError
+        If there is no column, a name comes twice, or the layout does not fit the columns.
+
+    Examples
+    --------
+    >>> schema = Schema((Column("x0", "numeric"), Column("on", "binary")))
+    >>> schema.names
+    ('x0', 'on')
+    >>> Schema.from_dict(schema.to_dict()) == schema
+    True
+    """
+
+    columns: tuple[Column, ...]
+    layout: Layout = "array"
+    missing: tuple[float, ...] = ()
+    id_name: str | None = field(default=None, compare=False, repr=False)
+    time_name: str | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(self.columns))
+        object.__setattr__(self, "missing", tuple(float(value) for value in self.missing))
+        if not self.columns:
+            raise SchemaError("A schema needs at least one column. Got none.")
+        names = [column.name for column in self.columns]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise SchemaError(f"Column {twice!r} comes twice. Each column needs its own name.")
+        if self.layout not in LAYOUTS:
+            raise SchemaError(
+                f"The layout {self.layout!r} is unknown. Expected one of {_list(LAYOUTS)}."
+            )
+        if self.layout != "array" and len(names) > 1:
+            raise SchemaError(
+                f"The layout {self.layout!r} has one column, but there are {len(names)}. "
+                "Use the layout 'array'."
+            )
+        if self.layout in {"tokens", "characters", "words"} and not len(self.categorical):
+            raise SchemaError(
+                f"The layout {self.layout!r} needs a categorical column. "
+                f"Column {names[0]!r} is {self.columns[0].kind}."
+            )
+
+    @property
+    def num_columns(self) -> int:
+        """Number of columns, ``F``."""
+        return len(self.columns)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def numeric(self) -> np.ndarray:
+        """Mask of the numeric columns, bool array of shape (F,)."""
+        return np.array([column.kind == "numeric" for column in self.columns], dtype=bool)
+
+    @cached_property
+    def binary(self) -> np.ndarray:
+        """Indices of the binary columns, in order."""
+        return self._indices("binary")
+
+    @cached_property
+    def categorical(self) -> np.ndarray:
+        """Indices of the categorical columns, in order."""
+        return self._indices("categorical")
+
+    @cached_property
+    def output_width(self) -> int:
+        """Numbers a model gives at each step, ``P``: 1 a column, or one a label."""
+        return sum(column.width for column in self.columns)
+
+    def _indices(self, kind: Kind) -> np.ndarray:
+        found = [i for i, column in enumerate(self.columns) if column.kind == kind]
+        return np.array(found, dtype=np.int64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the schema as plain JSON types."""
+        columns = []
+        for column in self.columns:
+            entry: dict[str, Any] = {"name": column.name, "kind": column.kind}
+            if column.kind == "categorical":
+                entry["labels"] = list(column.labels)
+            columns.append(entry)
+        state: dict[str, Any] = {"layout": self.layout, "columns": columns}
+        if self.missing:
+            state["missing"] = list(self.missing)
+        names = {"id_name": self.id_name, "time_name": self.time_name}
+        return state | {key: name for key, name in names.items() if name is not None}
+
+    def read_with(self, id: str | None, time: str | None) -> "Schema":  # noqa: A002
+        """Return the schema with the columns that the user named for ids and times, if any."""
+        return replace(self, id_name=id or self.id_name, time_name=time or self.time_name)
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "Schema":
+        """Return the schema that `to_dict` described.
+
+        Raises
+        ------
+        SchemaError
+            If an entry is missing or of the wrong type.
+        """
+        try:
+            columns = tuple(
+                Column(entry["name"], entry["kind"], tuple(entry.get("labels", ())))
+                for entry in state["columns"]
+            )
+            layout = state["layout"]
+            missing = tuple(float(value) for value in state.get("missing", ()))
+            named = [state.get(key) for key in ("id_name", "time_name")]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SchemaError(
+                "A schema must be a dictionary with 'layout' and 'columns', each column with "
+                f"'name' and 'kind'. Got {type(error).__name__}: {error}."
+            ) from error
+        named = [name if isinstance(name, str) else None for name in named]
+        return cls(columns, layout, missing, *named)
+
+
+def default_names(num_columns: int) -> tuple[str, ...]:
+    """Return the names of columns that came without: ``x0``, ``x1`` and so on."""
+    return tuple(f"x{i}" for i in range(num_columns))
+
+
+def has_default_names(schema: Schema) -> bool:
+    """Say whether the data came without names of its own."""
+    return schema.names == default_names(schema.num_columns) or schema.names == ("token",)
+
+
+def _list(words: tuple[str, ...]) -> str:
+    return ", ".join(repr(word) for word in words)

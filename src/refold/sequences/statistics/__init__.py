@@ -1,0 +1,1 @@
+"""Means, deviations and extreme values of columns."""

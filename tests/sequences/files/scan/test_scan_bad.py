@@ -1,0 +1,252 @@
+"""What is wrong with files is said when they are opened, in one line that names the file."""
+
+import datetime
+import io
+import os
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from refold.datasets import ramps
+from refold.errors import DataError, FileFormatError, ParameterError, RefoldError, SchemaError
+from refold.sequences import FileAccessError, MissingFileError, Sequences, scan, write
+from refold.sequences.files.scan import _chunked_long_tables as long
+
+GOOD = {"id": ["a", "a", "b"], "time": [0, 1, 0], "x": [1.0, 2.0, 3.0]}
+
+
+def put(path, group_rows=None, **columns):
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(pa.table(columns), path, row_group_size=group_rows)
+    return path
+
+
+def folder_with(tmp_path, **columns):
+    """Return a folder of which the second file has these columns."""
+    put(tmp_path / "data" / "a.parquet", **GOOD)
+    put(tmp_path / "data" / "b.parquet", **columns)
+    return tmp_path / "data"
+
+
+def refused(path, error, match, **options):
+    with pytest.raises(error, match=match) as caught:
+        scan(path, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_there(tmp_path):
+    refused(tmp_path / "no", MissingFileError, r"There is no file or folder .*no\.$")
+    refused(io.BytesIO(), ParameterError, "path of a Parquet file or folder. Got a BytesIO; .*read")
+
+
+def test_another_format(tmp_path):
+    write(ramps(), tmp_path / "x.csv")
+    match = (
+        r"x\.csv cannot be read in blocks: only Parquet .* Convert it with "
+        r"refold\.sequences\.write\(refold\.sequences\.read\(path\), 'x\.parquet'\)"
+    )
+    refused(tmp_path / "x.csv", FileFormatError, match)
+    (tmp_path / "x.xlsx").touch()
+    refused(tmp_path / "x.xlsx", FileFormatError, r"x\.xlsx cannot be read in blocks: only Par.*$")
+
+
+def test_a_folder_without_parquet_files(tmp_path):
+    refused(tmp_path, FileFormatError, "holds no Parquet file .*, only nothing. Convert the data")
+    for name in "abcd":
+        (tmp_path / f"{name}.csv").touch()
+    refused(tmp_path, FileFormatError, r"only a\.csv, b\.csv, c\.csv, \.\.\.\. Convert the data")
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"", "b.parquet is empty: it holds no bytes at all. Write it again, or move it elsewhere"),
+        (b"PAR1", "b.parquet is cut short: it lacks the end .* move it elsewhere"),
+        (b"PAR1" + bytes(100), "b.parquet is cut short: it lacks the end .* move it elsewhere"),
+        (b"PAR1" + bytes(100) + b"PAR1", "b.parquet is damaged: .* move it elsewhere"),
+        (b"id,x\n", "b.parquet is not a parquet file. It seems to be text. Write it again, or"),
+    ],
+)
+def test_one_bad_file(tmp_path, content, match):
+    folder = folder_with(tmp_path, **GOOD)
+    (folder / "b.parquet").write_bytes(content)
+    refused(folder, FileFormatError, match)
+    refused(folder / "b.parquet", FileFormatError, match.partition(". Write")[0].split(" .*")[0])
+
+
+@pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_changed_bytes_never_end_in_a_traceback(tmp_path, at):
+    write([list(np.random.default_rng(0).normal(size=300))] * 9, tmp_path / "x.parquet")
+    data = bytearray((tmp_path / "x.parquet").read_bytes())
+    data[int(at * len(data))] ^= 0xFF
+    (tmp_path / "x.parquet").write_bytes(data)
+    refused(tmp_path / "x.parquet", RefoldError, r"x\.parquet is damaged.* Write it again\.$|meta")
+
+
+@pytest.mark.parametrize(
+    ("columns", "match"),
+    [
+        ({"id": ["c"], "time": [0]}, r"b.parquet has no column 'x', which .*a.parquet has. All"),
+        ({"id": ["c"], "x": [0.0]}, r"b.parquet has no column 'time', which .*a.parquet has. All"),
+        ({"time": [0], "x": [0.0]}, r"b.parquet has no column 'id', which .*a.parquet has. All"),
+        (
+            {"id": ["c"], "time": [0], "x": [0.0], "y": [0.0]},
+            "b.parquet has the column 'y', which .*a.parquet has not. .* with columns=",
+        ),
+        (
+            {"id": ["c"], "time": [0], "x": [5]},
+            r"b.parquet holds int64 in column 'x', but .*a.parquet holds double. All files of a",
+        ),
+        (
+            {"id": [5], "time": [0], "x": [5.0]},
+            r"b.parquet holds int64 in column 'id', but .*a.parquet holds string. All files of a",
+        ),
+    ],
+)
+def test_one_file_of_another_schema(tmp_path, columns, match):
+    refused(folder_with(tmp_path, **columns), SchemaError, match)
+
+
+def test_columns_that_do_not_matter_may_differ(tmp_path):
+    folder = folder_with(tmp_path, y=["?"], x=[4.0], time=[0], id=["c"])
+    assert scan(folder, columns="x").lengths.tolist() == [2, 1, 1]
+
+
+def test_files_of_our_own_that_contradict_each_other(tmp_path):
+    for name, kind in (("a", "numeric"), ("b", "categorical")):
+        write(Sequences.from_list([[1, 2]], kinds=kind, names=["x"]), tmp_path / f"{name}.parquet")
+    match = r"of column 'x' that it is categorical and numeric. Pass kinds=\{'x': \.\.\.\}|int64"
+    refused(tmp_path, SchemaError, match)
+
+
+def test_no_rows(tmp_path):
+    empty = pa.table(GOOD).slice(0, 0).to_pydict()
+    types = pa.schema({"id": pa.string(), "time": pa.int64(), "x": pa.float64()})
+    pq.write_table(pa.table(empty, types), tmp_path / "a.parquet")
+    refused(tmp_path / "a.parquet", FileFormatError, "has columns .id, time, x., but no rows")
+    refused(tmp_path, FileFormatError, "has columns .id, time, x., but no rows")
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        ({"x": [1.0]}, {}, "has no column 'id' .* Name one with id="),
+        ({"x": [1.0]}, {"id": "user"}, "has no id column 'user'. Its columns are x"),
+        ({"id": [1], "x": [1.0]}, {"time": "t"}, "has no time column 't'"),
+        ({"id": [1], "x": [1.0]}, {"columns": ["y"]}, "has no column 'y'. It has id, x"),
+        ({"id": [1]}, {}, "has no column beside id"),
+        ({"id": [1], "x": [[1.0]], "t": [1]}, {"time": "t"}, "one row a sequence. Leave time="),
+        ({"id": [1], "x": [1]}, {"kinds": {"y": "numeric"}}, "kinds names the column 'y'"),
+        ({"id": [1], "x": [1]}, {"kinds": "real"}, "The kind 'real' is unknown"),
+        ({"id": [[1]], "x": [1]}, {}, "holds list<.*>. Expected ids|one row a sequence|has lists"),
+        ({"id": [1, None], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
+        ({"id": [1, float("nan")], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
+        ({"id": [1, None], "x": [[1], [2]]}, {}, "Row 1 has no id in column 'id'"),
+        ({"id": [1, 1], "time": [5, 5], "x": [1, 2]}, {}, "time '5' twice, in rows 0 and 1"),
+        ({"id": [1, 1], "time": [6, 5], "x": [1, 2]}, {}, "time '5' in row 1, after '6' in row 0"),
+        ({"id": [1, 1], "time": [6, None], "x": [1, 2]}, {}, "row 1 has no time"),
+        ({"id": [1, 1], "time": [6, None], "x": [1, None]}, {}, "row 1 has no time"),
+        ({"id": [1, 1], "time": [None, 6], "x": [None, 1]}, {}, "row 0 has no time"),
+        (
+            {"id": [1, 1], "time": ["6", "x"], "x": [1, 1]},
+            {},
+            "it holds text such as 'x', in row 1",
+        ),
+        (
+            {"id": [1, 1], "time": ["6", "2020-01-01"], "x": [1, 1]},
+            {},
+            "numbers and dates|'2020-01-01', in row 1",
+        ),
+        ({"id": [1, 1], "time": [True, False], "x": [1, 1]}, {}, "it holds bool values"),
+        ({"id": [1, 2, 1], "x": [1, 2, 3]}, {}, "rows of id 1 are not together: row 2"),
+        ({"id": [3, 9], "x": [0, float("inf")]}, {}, "infinite value at row 1 .id 9., column 'x'"),
+        ({"id": [1], "x": [["a"]]}, {"kinds": "numeric"}, "text 'a' at row 0, step 0, column 'x'"),
+        ({"id": [1, 2], "x": ["1", "a"]}, {"kinds": "numeric"}, "text 'a' at row 1 .id 2."),
+        ({"id": [1, 2], "x": [1, 7]}, {"kinds": "binary"}, "Got 7 at row 1 .id 2., column 'x'"),
+        ({"id": [1], "x": [1.5]}, {"kinds": "categorical"}, "Got 1.5 at row 0 .id 1., column 'x'"),
+        ({"id": [1], "x": [[1]], "y": [[1, 2]]}, {}, "Row 0 has 1 steps in column 'x', but 2 in"),
+        ({"x": [[1]], "y": [1]}, {"columns": ["x", "y"]}, "Column 'y' has the type int64. Expect"),
+        ({"x": [[[1]]], "y": [[1]]}, {}, "Column 'x' has the type list.* Expected lists of"),
+        ({"x": [[[1]], [[1, 2]]]}, {}, "Row 1 has a step of 2 features .* where others have 1"),
+        ({"x": [[[1], None]]}, {}, "Row 0 has a step of 0 features .* where others have 1"),
+        ({"x": [[[[1]]]]}, {}, "has the type list.*not a feature"),
+        ({"x": [[{"a": 1}]]}, {}, "Column 'x' has the type list.* Expected lists of"),
+        ({"id": [1], "x": [datetime.date(2024, 1, 1)]}, {}, "Column 'x' holds dates, times or"),
+        ({"id": [1], "x": [b"a"]}, {}, "Column 'x' has the type binary, which is not a feature"),
+    ],
+)
+@pytest.mark.parametrize("group_rows", [1, 9])
+def test_tables(tmp_path, columns, options, message, group_rows):
+    path = put(tmp_path / "table.parquet", group_rows, **columns)
+    with pytest.raises((DataError, FileFormatError), match=rf"table\.parquet:? .*({message})") as e:
+        scan(path, **options)
+    assert "\n" not in str(e.value)
+    assert str(e.value).count("table.parquet") == 1
+
+
+def test_rows_are_named_by_their_file(tmp_path):
+    twice = {"id": ["b", "c"], "time": [0, 0], "x": [1.0, 1.0]}
+    match = r"b.parquet: Id 'b' has the time '0' twice, in rows 2 of .*a.parquet and 0\. Each step"
+    refused(folder_with(tmp_path, **twice), DataError, match)
+    early = {"id": ["c", "a"], "time": [0, 0], "x": [1.0, 1.0]}
+    match = r"b.parquet: Id 'a' has the time '0' in row 1, after '1' in row 1 of .*a.parquet\. Sort"
+    refused(folder_with(tmp_path, **early), DataError, match)
+    apart = {"id": ["c", "a"], "time": [0, 5], "x": [1.0, 1.0]}
+    folder = folder_with(tmp_path, **apart)
+    assert scan(folder).lengths.tolist() == [3, 1, 1]
+    infinite = {"id": ["c", "d"], "time": [0, 5], "x": [1.0, np.inf]}
+    refused(folder_with(tmp_path, **infinite), DataError, r"b.parquet: .* at row 1 \(id 'd'\)")
+
+
+def test_too_many_places(tmp_path, monkeypatch):
+    steps = long.MAX_RUNS + 1
+    times = np.repeat(np.arange(steps), 2)
+    columns = {"id": ["a", "b"] * steps, "time": times, "x": times * 1.0}
+    match = (
+        rf"x.parquet: The rows of id 'a' lie in {steps} places, and those of all ids in "
+        rf"{2 * steps}, too many to be read in blocks. Sort the data by column 'id', then by 'time'"
+    )
+    refused(put(tmp_path / "x.parquet", **columns), DataError, match)
+    fewer = {name: list(values[: 2 * steps - 2]) for name, values in columns.items()}
+    path = put(tmp_path / "y.parquet", **fewer)
+    assert scan(path).lengths.tolist() == [steps - 1] * 2
+    monkeypatch.setattr(long, "MAX_EXTRA_RUNS", steps)
+    refused(path, DataError, "too many to be read in blocks")
+
+
+@pytest.mark.parametrize("change", ["size", "time", "gone"])
+def test_a_file_that_changes(tmp_path, change):
+    path = put(tmp_path / "x.parquet", **GOOD)
+    scanned = scan(path)
+    scanned.block(0)
+    if change == "size":
+        put(path, **{name: values[:1] for name, values in GOOD.items()})
+    elif change == "time":
+        os.utime(path, ns=(0, 0))
+    else:
+        path.unlink()
+    match = r"x\.parquet (has changed since it was opened|is gone, though .*)\. Open the data anew"
+    for read in (lambda: scanned.block(0), lambda: scanned.take([0]), lambda: list(scanned)):
+        with pytest.raises(FileAccessError, match=match):
+            read()
+
+
+def test_no_such_block_or_sequence(tmp_path):
+    scanned = scan(put(tmp_path / "x.parquet", **GOOD))
+    with pytest.raises(IndexError, match=r"There are blocks 0 to 0\. Got 1"):
+        scanned.block(1)
+    with pytest.raises(IndexError, match="index 2 is out of bounds"):
+        scanned.take([2])
+    with pytest.raises(IndexError, match="boolean"):
+        scanned.take([True])
+    assert scanned.take([True, False]).ids.tolist() == ["a"]
+    assert len(scanned.take([])) == len(scanned.take([False, False])) == 0
+
+
+@pytest.mark.parametrize("size", [0, -1, True, 1.5, "1"])
+def test_block_bytes(tmp_path, size):
+    refused(
+        tmp_path, ParameterError, "block_bytes must be a positive integer. Got", block_bytes=size
+    )

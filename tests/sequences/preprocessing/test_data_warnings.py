@@ -1,0 +1,164 @@
+"""What is said of training data: numbers for missing values, outliers, one step, padding."""
+
+import numpy as np
+import pytest
+
+import refold
+from refold.datasets import load, names, question_array
+from refold.sequences import Sequences, mark_missing, scan, training_remarks, write
+from refold.sequences.statistics._extreme_values import Extremes
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def suspects(values):
+    extremes, values = Extremes(), np.asarray(values)
+    extremes.add(values)
+    known = values[~np.isnan(values)].astype(float)
+    return [suspect.value for suspect in extremes.suspects(known.mean(), known.std())]
+
+
+TEMPERATURES = rng().normal(20, 5, 1000)
+HARMLESS = {
+    "log-normal": rng().lognormal(0, 2, 5000),
+    "Pareto": rng().pareto(1.5, 5000),
+    "Student's t": rng().standard_t(2, 5000),
+    "exponential counts": np.floor(rng().lognormal(0, 3, 5000)),
+    "sparse": np.where(rng().random(5000) < 0.01, rng().lognormal(3, 2, 5000), 0),
+    "rare spikes": np.where(rng().random(5000) < 0.001, 40.0, rng().normal(0, 1, 5000)),
+    "on and off": np.where(rng().random(5000) < 0.3, 2000, rng().normal(2, 1, 5000)),
+    "constant with few exceptions": np.where(np.arange(5000) % 500, 7.0, 300.0),
+    "zero with few exceptions": np.where(np.arange(5000) % 500, 0.0, 999.0 + np.arange(5000)),
+    "few values": [0.0, 1.0, 999.0],
+    "times": 1.6e9 + 60.0 * np.arange(5000),
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_nothing_is_said_of_ordinary_columns(name):
+    assert suspects(HARMLESS[name]) == []
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [[-99999], [-9999] * 30, [-9999, 9999], [999], [999.9] * 3, [1e20], [-32768], [-9999] * 3000],
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_written_for_missing_values(codes, dtype):
+    values = np.concatenate([TEMPERATURES, codes]).astype(dtype)
+    assert suspects(values) == sorted({float(dtype(code)) for code in codes})
+
+
+def test_a_repeated_negative_number_where_no_other_is():
+    assert suspects(np.concatenate([np.abs(TEMPERATURES), [-200.0] * 5])) == [-200.0]
+    assert suspects(np.concatenate([np.abs(TEMPERATURES), [-200.5]])) == []
+
+
+def test_values_that_dominate_the_variance():
+    assert suspects(np.append(TEMPERATURES, 123456.0)) == [123456.0]
+    assert suspects(np.append(TEMPERATURES, [-99999.0, -100000.0])) == [-100000.0, -99999.0]
+    assert suspects(np.append(TEMPERATURES[:50], 123456.0)) == []
+    assert suspects(np.append(TEMPERATURES, 123.0)) == []
+
+
+def test_a_constant_column_with_a_code():
+    assert suspects([5.0] * 100 + [-9999.0] * 3) == [-9999.0]
+
+
+def test_pieces_are_as_the_whole():
+    values = np.concatenate([TEMPERATURES, [np.nan], [-99999.0] * 7])
+    extremes = Extremes()
+    for piece in np.array_split(rng().permutation(values), 13):
+        extremes.add(piece)
+    found = extremes.suspects(np.nanmean(values), np.nanstd(values))
+    assert [(one.value, one.count) for one in found] == [(-99999.0, 7)]
+
+
+def test_the_line_names_column_value_count_place_and_what_to_do():
+    sequences = Sequences.from_list(
+        [rng().normal(size=(20, 2)) for _ in range(5)], names=["heat", "rain"]
+    )
+    sequences.values[[47, 93], 1] = -99999
+    (line,) = training_remarks(sequences)
+    assert line.startswith("-99999 occurs 2 times in column 'rain' (first in sequence 2, step 7)")
+    assert line.endswith("pass missing_values=[-99999].")
+    sequences.values[5, 0] = -99999
+    (line,) = training_remarks(sequences)
+    assert "occurs 3 times in columns 'heat', 'rain' (first in sequence 0, step 5, column" in line
+
+
+def test_all_suspects_are_in_what_to_do():
+    values = np.concatenate([TEMPERATURES, [-9999.0, 1e20]])
+    lines = training_remarks(Sequences.from_list([values]))
+    assert len(lines) == 2
+    assert all("missing_values=[-9999, 1e+20]" in line for line in lines)
+
+
+@pytest.mark.parametrize("layout", ["list", "long"])
+def test_files_in_blocks_are_as_in_memory(tmp_path, layout):
+    sequences = Sequences.from_list([rng().normal(size=(9, 2)) for _ in range(40)])
+    sequences.values[[47, 203], 1] = -99999
+    write(sequences, tmp_path / "a.parquet", layout=layout)
+    data = scan(tmp_path / "a.parquet", block_bytes=300)
+    assert data.num_blocks > 3
+    assert training_remarks(data) == training_remarks(sequences)
+    marked, whole = mark_missing(data, -99999), mark_missing(sequences, -99999)
+    assert training_remarks(marked) == training_remarks(whole) == []
+    assert marked.schema == whole.schema
+    np.testing.assert_array_equal(marked.take([5, 22]).values, whole[[5, 22]].values)
+    np.testing.assert_array_equal(marked.summary.num_observed, [360, 358])
+    np.testing.assert_allclose(marked.summary.scale, np.nanstd(whole.values, axis=0))
+
+
+@pytest.mark.parametrize("name", sorted(set(names()) - {"question"}))
+def test_nothing_is_said_of_the_shipped_data(name):
+    assert training_remarks(load(name)) == []
+
+
+@pytest.mark.parametrize("x", [np.ones((30, 1)), [[0.5], [0.7]], [[0.5], []], ["a", "b"]])
+def test_sequences_of_one_step(x):
+    (line,) = training_remarks(refold.sequences.as_sequences(x))
+    assert "sequences have at most one step" in line
+    assert "give [x], or windows of it, refold.sequences.windows([x], 100)" in line
+
+
+@pytest.mark.parametrize("x", [[[0.5]], [[0.5], [0.7, 0.1]], [[], []]])
+def test_nothing_is_said_of_other_short_sequences(x):
+    assert training_remarks(refold.sequences.as_sequences(x)) == []
+
+
+@pytest.mark.parametrize("side", ["post", "pre"])
+def test_padding_of_zeros(side, tmp_path):
+    x = rng().normal(size=(40, 10, 3))
+    for i in range(1, 40):
+        steps = slice(i % 9 + 1, None) if side == "post" else slice(0, i % 9)
+        x[i, steps] = 0
+    (line,) = training_remarks(Sequences.from_array(x))
+    end, how = {
+        "post": ("end with", "Sequences.from_padded(x)."),
+        "pre": ("begin with", "Sequences.from_padded(x, padding='pre')."),
+    }[side]
+    assert f"of 40 sequences {end} steps of zeros" in line
+    assert line.endswith(how)
+    write(Sequences.from_array(x), tmp_path / "a.parquet")
+    assert training_remarks(scan(tmp_path / "a.parquet")) == [line]
+    assert training_remarks(Sequences.from_padded(x, padding=side)) == []
+
+
+def test_the_array_of_the_question_looks_padded():
+    x, lengths = question_array(200)
+    assert "end with steps of zeros" in training_remarks(Sequences.from_array(x))[0]
+    assert training_remarks(Sequences.from_array(x, lengths)) == []
+
+
+def test_labels_padded_with_zero():
+    labels = np.where(np.arange(8) < 2 + np.arange(20)[:, None] % 7, 3, 0)
+    (line,) = training_remarks(Sequences.from_array(labels, kinds="categorical"))
+    assert "end with steps of zeros" in line
+
+
+def test_zeros_in_the_midst_are_data():
+    counts = rng().poisson(0.7, size=(50, 20))
+    assert training_remarks(Sequences.from_array(counts)) == []

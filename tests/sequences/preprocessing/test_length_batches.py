@@ -1,0 +1,131 @@
+"""Batches by length: every sequence once, little padding, few shapes, equal work."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from refold.sequences import Batches
+from refold.sequences.preprocessing import _length_batches as module
+
+
+def lognormal(n=5000, seed=0):
+    rng = np.random.default_rng(seed)
+    return np.clip(np.rint(np.exp(rng.normal(np.log(60), 1.0, n))), 5, 1000).astype(int)
+
+
+def rows_of(run):
+    return run.rows[run.rows >= 0]
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize(("lengths", "size"), [([4], 4), ([7] * 7, 3), (range(300), 8)])
+def test_every_sequence_once_an_epoch(lengths, size, seed):
+    lengths = np.array(lengths)
+    batches = Batches(lengths, size)
+    rows = np.arange(len(lengths))[::2]
+    runs = list(batches.epoch(rows, seed=seed, epoch=2))
+    assert sorted(np.concatenate([rows_of(run) for run in runs])) == list(rows)
+    assert sum(run.num_batches for run in runs) == batches.num_batches(rows)
+    for run in runs:
+        assert run.rows.shape[1] == run.bucket.batch_size
+        assert lengths[rows_of(run)].max() <= run.bucket.num_steps
+        full, rest = run.rows[: run.num_batches].ravel(), run.rows[run.num_batches :]
+        assert (full[: len(rows_of(run))] >= 0).all(), "filling comes last"
+        assert (rest == -1).all()
+
+
+def test_order_is_of_seed_and_epoch_within_and_between_shapes():
+    batches = Batches(lognormal(), 32)
+    rows = np.arange(5000)
+
+    def order(seed, epoch):
+        runs = list(batches.epoch(rows, seed=seed, epoch=epoch))
+        return [run.bucket for run in runs], np.concatenate([rows_of(run) for run in runs])
+
+    first = order(0, 1)
+    assert np.array_equal(order(0, 1)[1], first[1])
+    for other in (order(0, 2), order(1, 1)):
+        assert other[0] != first[0]
+        assert not np.array_equal(np.sort(other[1][:100]), np.sort(first[1][:100]))
+    assert first[0] != sorted(first[0])
+
+
+@pytest.mark.parametrize("n", [1, 10, 33])
+def test_a_run_of_several_epochs_is_each_of_them(n):
+    batches = Batches(np.full(40, 7), 10)
+    rows = np.arange(40)[:n]
+    together = batches.epochs(rows, seed=5, first=3, count=4)
+    alone = [next(batches.epoch(rows, seed=5, epoch=epoch)) for epoch in range(3, 7)]
+    parts = [run.rows[: run.num_batches] for run in alone]
+    assert np.array_equal(together.rows[: together.num_batches], np.concatenate(parts))
+    assert together.rows.shape == alone[0].rows.shape, "one shape, compiled once"
+    assert (together.rows[together.num_batches :] == -1).all()
+
+
+def test_long_or_ragged_epochs_are_not_put_together():
+    assert Batches(np.full(6400, 7), 10).epochs_in_a_run(np.arange(6400)) == 0
+    assert Batches(lognormal(), 32).epochs_in_a_run(np.arange(5000)) == 0
+    assert Batches(np.full(640, 7), 10).epochs_in_a_run(np.arange(640)) == 4
+
+
+def test_equal_lengths_are_cut_as_asked():
+    batches = Batches(np.full(100, 9), 32)
+    assert batches.buckets == ((9, 32),)
+    assert batches.padding() == 0
+    assert batches.of_one_length
+    sizes = [(run.rows >= 0).sum(axis=1) for run in batches.epoch(np.arange(100))]
+    assert np.concatenate(sizes)[:4].tolist() == [32, 32, 32, 4]
+
+
+def test_ragged_data_costs_by_its_steps():
+    lengths = lognormal()
+    batches = Batches(lengths, 64)
+    assert 1 < len(batches.buckets) <= 8
+    assert batches.padding() < 0.35
+    assert 1000 * len(lengths) / lengths.sum() - 1 > 8, "what padding to the longest would cost"
+    steps = [
+        lengths[chosen].sum()
+        for run in batches.epoch(np.arange(len(lengths)), seed=0)
+        for chosen in (row[row >= 0] for row in run.rows[: run.num_batches])
+        if len(chosen) == run.bucket.batch_size
+    ]
+    assert np.quantile(steps, [0.05, 0.95]) == pytest.approx(64 * lengths.mean(), rel=0.35)
+
+
+def test_little_data_has_one_shape():
+    assert not Batches(np.array([3, 3, 4]), 2).of_one_length
+    assert not Batches(np.array([0, 1]), 2).of_one_length
+    assert len(Batches(lognormal(200), 32).buckets) == 1
+
+
+def test_a_fixed_number_of_steps_is_the_only_one():
+    assert [bucket.num_steps for bucket in Batches(lognormal(), 64, 1234).buckets] == [1234]
+
+
+def test_empty_sequences_have_a_place():
+    batches = Batches(np.array([0, 0, 3]), 2)
+    assert sorted(np.concatenate([rows_of(r) for r in batches.epoch(np.arange(3))])) == [0, 1, 2]
+    assert Batches(np.zeros(5, int), 2).buckets[0].num_steps == 1
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_no_other_edges_pad_less(most, monkeypatch):
+    monkeypatch.setattr(module, "_PADDING", -1.0)
+    for seed in range(20):
+        lengths = np.random.default_rng(seed).integers(1, 12, 40)
+        longest = lengths.max()
+
+        def padded(edges, lengths=lengths):
+            return sum(edges[np.searchsorted(edges, length)] for length in lengths)
+
+        least = min(
+            padded([*sorted(others), longest])
+            for others in itertools.combinations(range(1, longest), min(most, longest) - 1)
+        )
+        assert padded(module._edges(lengths, most)) == least
+
+
+def test_no_more_shapes_than_padding_is_worth():
+    lengths = np.repeat([10, 11, 100], [2000, 2000, 400])
+    assert [bucket.num_steps for bucket in Batches(lengths, 16).buckets] == [11, 100]

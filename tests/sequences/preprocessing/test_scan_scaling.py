@@ -1,0 +1,110 @@
+"""A scaler of files is that of the same data in memory."""
+
+import warnings
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from refold.errors import DataError, ParameterError
+from refold.sequences import Scaler, Sequences, read, scan, write
+from refold.sequences.statistics._running_moments import RunningMoments
+
+MODES = ["features", "sequence", None]
+rng = np.random.default_rng(0)
+
+
+def walks(dtype):
+    arrays = []
+    for length in rng.integers(0, 12, 300):
+        array = rng.normal(rng.normal() * 50, np.exp(rng.normal()), (length, 4))
+        array[:, 2] += 1e6
+        array[rng.random(array.shape) < 0.1] = np.nan
+        array[:, 3] = rng.random(length) < 0.5
+        arrays.append(array.astype(dtype))
+    return Sequences.from_list(arrays)
+
+
+def assert_same(path, mode, block_bytes=3000):
+    scanned, whole = scan(path, block_bytes=block_bytes), read(path)
+    with warnings.catch_warnings(record=True) as expected:
+        warnings.simplefilter("always")
+        state = Scaler.fit(whole, mode).to_dict()
+    with warnings.catch_warnings(record=True) as got:
+        warnings.simplefilter("always")
+        scaler = Scaler.fit(scanned, mode)
+    assert [str(remark.message) for remark in got] == [str(remark.message) for remark in expected]
+    assert [remark.filename for remark in got] == [__file__] * len(got)
+    for key, value in scaler.to_dict().items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            np.testing.assert_allclose(value, state[key], rtol=1e-12, atol=0, err_msg=key)
+        else:
+            np.testing.assert_equal(value, state[key], err_msg=key)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("layout", ["list", "long"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_same_numbers(tmp_path, mode, layout, dtype):
+    table = walks(dtype)
+    write(table, tmp_path / "x.parquet", layout=layout)
+    again = pq.read_table(tmp_path / "x.parquet")
+    pq.write_table(again, tmp_path / "x.parquet", row_group_size=37)
+    assert_same(tmp_path / "x.parquet", mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1e200, -3e200, 2e200, 1e200],
+        [1e-200, -3e-200, 0.0, 5e-200],
+        [0.0, 0.0, 1e-300, 2e-300],
+        [0.0, 1e308, -1e308, 1e-308],
+        [1e9 + 1, 1e9 + 2, 1e9 + 3, 1e9],
+        [5.1, 5.1, 5.1, 5.1],
+        [0.0, 0.0, 0.0, 0.0],
+        [5.1, 5.1 * (1 + 2e-16), 5.1, 5.1],
+        [None, 2.0, None, 3.0],
+    ],
+)
+def test_odd_values(tmp_path, mode, values):
+    table = pa.table({"id": [0, 0, 1, 1], "x": values, "y": [1.0, 2.0, 3.0, 5.0]})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=1)
+    assert_same(tmp_path / "x.parquet", mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_labels_only(tmp_path, mode):
+    write(["abba", "b"], tmp_path / "x.parquet")
+    assert_same(tmp_path / "x.parquet", mode)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nothing_to_learn_from(tmp_path, mode):
+    write([[], []], tmp_path / "empty.parquet")
+    with pytest.raises(DataError, match="2 sequences, all of them empty"):
+        Scaler.fit(scan(tmp_path / "empty.parquet"), mode)
+    write([[[1.0, None]], [[2.0, None]]], tmp_path / "gaps.parquet")
+    with pytest.raises(DataError, match="Column 'x1' is missing in all 2 steps of the 2 sequences"):
+        Scaler.fit(scan(tmp_path / "gaps.parquet"), mode)
+    with pytest.raises(ParameterError, match="scale must be"):
+        Scaler.fit(scan(tmp_path / "gaps.parquet"), "all")
+
+
+def test_many_pieces_of_a_far_mean():
+    moments = RunningMoments()
+    values = 1e8 + rng.normal(size=100_000)
+    for piece in np.array_split(values, 5000):
+        moments.add(piece)
+    exact = values.astype(np.longdouble)
+    np.testing.assert_allclose(moments.mean, float(exact.mean()), rtol=1e-14)
+    np.testing.assert_allclose(moments.scale, float(exact.std()), rtol=1e-11)
+
+
+def test_many_pieces_of_a_constant():
+    moments = RunningMoments()
+    for _ in range(5000):
+        moments.add(np.full(7, 5.1))
+    assert moments.scale == 0
