@@ -183,7 +183,7 @@ OUTSIDE = [
     ("errors.py", "import numpy", "does not name the package numpy"),
     ("evaluation/_pca.py", "import jax", "does not name the package jax"),
     ("layers/_lstm.py", "import refold.models", "does not name models"),
-    ("training/_loop.py", "from refold import estimator", "does not name estimator"),
+    ("training/loop/_phases.py", "from refold import estimator", "does not name estimator"),
     ("cli/_fit.py", "from refold.training import train", "does not name training"),
     (
         "datasets/_sizes.py",

@@ -12,7 +12,7 @@ from refold.cli import main
 from refold.cli._errors import run
 from refold.cli._signals import Termination
 from refold.datasets import noisy_sines
-from refold.training._interrupt import Interrupt
+from refold.training.loop._interrupt import Interrupt
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 

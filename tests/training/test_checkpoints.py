@@ -19,7 +19,7 @@ import refold
 from refold import Checkpoint, SequenceAutoencoder, storage
 from refold.errors import ModelFileError, ParameterError
 from refold.sequences import FileAccessError
-from refold.training._interrupt import Interrupt
+from refold.training.loop._interrupt import Interrupt
 from training.script import SETTINGS, data
 
 SCRIPT = Path(__file__).with_name("script.py")

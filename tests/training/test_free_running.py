@@ -7,8 +7,8 @@ import pytest
 from models.ragged import STEPS
 from refold.models import free_run, predict
 from refold.sequences import pad
-from refold.training._engine import Engine
-from refold.training._state import Totals
+from refold.training.loop._compiled_steps import Engine
+from refold.training.loop._train_state import Totals
 from training.small import CASES, batches, network, part, sequences
 
 

@@ -12,7 +12,7 @@ from refold.training import (
     require_jax,
     validation_split,
 )
-from refold.training._schedule import Schedule
+from refold.training.loop._schedule import Schedule
 
 
 @pytest.mark.parametrize("n", [2, 5, 30, 1000])

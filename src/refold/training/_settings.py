@@ -3,7 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
-from refold.training._corruption import Corruption
+from refold.training.data._corruption import Corruption
 
 __all__ = ["Settings", "pick_batch_size", "pick_patch", "pick_refit"]
 

@@ -1,0 +1,1 @@
+"""The data of a training: split, loaded, batched and corrupted."""

@@ -1,0 +1,122 @@
+"""Where sequences are cut in training, so that what comes after can be a target.
+
+Half of the time a sequence loses its last steps, as many as are to be forecast; else it is cut
+anywhere, so that what is known when is not tied to one place, or not at all, since whole sequences
+are to be encoded well, too.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from refold.sequences import Sequences, pad, split_at
+from refold.training.data._padded_batches import Batch
+
+__all__ = ["cut_batch", "cut_sequences", "kept_share", "next_steps"]
+
+# Shares of the draws in which nothing is cut, and in which exactly the last steps are, or nothing.
+_WHOLE, _LAST = 0.25, 0.75
+
+
+def cut_batch(batch: Batch, key: Any, forecast_steps: int) -> Batch:
+    """Cut the sequences of a batch, and put beside them what follows; traced by JAX.
+
+    Parameters
+    ----------
+    batch : Batch
+        Of a network that reads padding.
+    key : array
+        Of JAX's random numbers.
+    forecast_steps : int
+
+    Returns
+    -------
+    Batch
+        The same sequences, shorter; ``future`` is NaN beyond their ends.
+    """
+    cuts = _cuts(batch.lengths.astype(jnp.int32), key, forecast_steps)
+    num_steps, num_features = batch.y.shape[1:]
+    before = (jnp.arange(num_steps) < cuts[:, None])[..., None]
+    nothing = jnp.full((len(batch.y), forecast_steps, num_features), jnp.nan, batch.y.dtype)
+    longer = jnp.concatenate([batch.y, nothing], axis=1)
+
+    def after(y: Any, start: Any) -> Any:
+        return jax.lax.dynamic_slice(y, (start, 0), (forecast_steps, num_features))
+
+    return batch._replace(
+        x=jnp.where(before, batch.x, jnp.nan),
+        y=jnp.where(before, batch.y, jnp.nan),
+        lengths=cuts.astype(batch.lengths.dtype),
+        future=jax.vmap(after)(longer, cuts),
+    )
+
+
+def cut_sequences(
+    sequences: Sequences, forecast_steps: int, seed: int
+) -> tuple[Sequences, Sequences]:
+    """Cut sequences as `cut_batch` does.
+
+    Returns
+    -------
+    before, after : Sequences
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> before, after = cut_sequences(as_sequences([[1.0, 2.0, 3.0]] * 100), 1, seed=0)
+    >>> sorted(set(before.lengths.tolist())), set((before.lengths + after.lengths).tolist())
+    ([1, 2, 3], {3})
+    """
+    key = jax.random.PRNGKey(seed)
+    lengths = jnp.asarray(sequences.lengths, jnp.int32)
+    return split_at(sequences, np.asarray(_cuts(lengths, key, forecast_steps)))
+
+
+def kept_share(lengths: np.ndarray, forecast_steps: int) -> float:
+    """Return the share of the steps of sequences that is before the cuts, on average.
+
+    Examples
+    --------
+    >>> kept_share(np.array([10, 10]), 4)
+    0.6875
+    """
+    lengths = np.asarray(lengths, float)
+    anywhere = (lengths + 1) / 2 * (lengths > 0)
+    last = np.where(lengths > forecast_steps, lengths - forecast_steps, anywhere)
+    kept = _WHOLE * lengths + (_LAST - _WHOLE) * last + (1 - _LAST) * anywhere
+    return float(kept.sum() / max(1.0, lengths.sum()))
+
+
+def next_steps(after: Sequences, forecast_steps: int) -> np.ndarray:
+    """Return what comes next as targets.
+
+    Parameters
+    ----------
+    after : Sequences
+        What follows, however long.
+    forecast_steps : int
+
+    Returns
+    -------
+    array of shape (n_sequences, forecast_steps, n_features)
+        NaN beyond the end and where nothing was observed.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> next_steps(as_sequences([[1.0, 2.0, 3.0], [4.0]]), 2)[:, :, 0].tolist()
+    [[1.0, 2.0], [4.0, nan]]
+    """
+    first, _ = split_at(after, np.minimum(after.lengths, forecast_steps))
+    return pad(first, np.arange(len(first)), forecast_steps)[1]
+
+
+def _cuts(lengths: Any, key: Any, forecast_steps: int) -> Any:
+    """Draw after how many steps each sequence is cut; an empty one stays so."""
+    how, where = jax.random.uniform(key, (2, len(lengths)))
+    last = lengths - forecast_steps
+    anywhere = jnp.minimum(lengths, 1 + jnp.floor(where * lengths).astype(lengths.dtype))
+    cuts = jnp.where((how < _LAST) & (last > 0), last, anywhere)
+    return jnp.where(how < _WHOLE, lengths, cuts)

@@ -1,0 +1,226 @@
+"""What is in memory at a time: all data, or a page of some blocks of data in files."""
+
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from refold.sequences import Scan, Sequences
+from refold.training.data._padded_batches import Data, to_device
+
+__all__ = ["Page", "Pages", "Streamed", "Whole", "members_of_pages", "page_of"]
+
+# Blocks that are shuffled together.
+_BLOCKS = 4
+
+
+class Page(NamedTuple):
+    """Some sequences on the device.
+
+    Attributes
+    ----------
+    data : Data
+    rows : array of int
+        Those to use, by their numbers in all the data, ascending.
+    members : array of int, optional
+        The numbers of all that ``data`` holds, in its order; by default 0, 1, 2, ...
+    """
+
+    data: Data
+    rows: np.ndarray
+    members: np.ndarray | None = None
+
+    def places(self, rows: np.ndarray) -> np.ndarray:
+        """Return where rows lie in ``data``; -1 stays -1."""
+        if self.members is None:
+            return rows
+        order = np.argsort(self.members, kind="stable")
+        found = order[np.searchsorted(self.members, np.maximum(rows, 0), sorter=order) % len(order)]
+        return np.where(rows >= 0, found, -1).astype(np.int32)
+
+
+class Pages(Protocol):
+    """The pages of an epoch."""
+
+    @property
+    def num_pages(self) -> int:
+        """Number of pages."""
+        ...
+
+    def load(self, epoch: int, index: int) -> Page:
+        """Return a page of an epoch."""
+        ...
+
+    def read_ahead(self, epoch: int, index: int) -> None:
+        """Begin to read the page that comes after one."""
+        ...
+
+
+class Whole:
+    """One page that holds everything.
+
+    Parameters
+    ----------
+    page : Page
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> pages = Whole(page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [0, 1], longest=2))
+    >>> pages.num_pages, pages.load(1, 0).rows
+    (1, array([0, 1]))
+    """
+
+    num_pages = 1
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def load(self, epoch: int, index: int) -> Page:  # noqa: ARG002
+        """Return the page."""
+        return self._page
+
+    def read_ahead(self, epoch: int, index: int) -> None:
+        """Do nothing: the page is there."""
+
+
+class Streamed:
+    """Pages of a few blocks each, drawn anew for every epoch; the next one can be read ahead.
+
+    Blocks, not single sequences, are shuffled between pages, so that files are read in long runs.
+    Two pages are in memory, beside what reading a block takes.
+
+    Parameters
+    ----------
+    scan : Scan
+    scale : callable
+        From sequences to scaled ones.
+    used : array of bool of shape (n_sequences,)
+        Sequences to train on.
+    longest : int
+        Number of steps of the longest batch.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        scan: Scan,
+        scale: Callable[[Sequences], Sequences],
+        used: np.ndarray,
+        longest: int,
+        seed: int,
+    ) -> None:
+        self._scan, self._scale, self._used = scan, scale, used
+        self._longest, self._seed = longest, seed
+        self._blocks = min(_BLOCKS, scan.num_blocks)
+        self.num_pages = -(-scan.num_blocks // self._blocks)
+        # every page has the size of the largest there can be: one shape, compiled once
+        bounds = scan.block_offsets
+        ends = np.concatenate([[0], np.cumsum(scan.lengths)])[bounds]
+        self._room = self._largest(ends), self._largest(bounds)
+        self._reader = ThreadPoolExecutor(1, "refold-read", initializer=_step_back)
+        self._next: tuple[tuple[int, int], Future[Page]] | None = None
+
+    def load(self, epoch: int, index: int) -> Page:
+        """Return a page, which may have been read ahead."""
+        ahead, self._next = self._next, None
+        if ahead is not None and ahead[0] == (epoch, index):
+            return ahead[1].result()
+        return self._read(epoch, index)
+
+    def read_ahead(self, epoch: int, index: int) -> None:
+        """Begin to read the page that comes after one, be it of the next epoch."""
+        after = (epoch, index + 1) if index + 1 < self.num_pages else (epoch + 1, 0)
+        if self.num_pages > 1:
+            self._next = after, self._reader.submit(self._read, *after)
+
+    def _largest(self, ends: np.ndarray) -> int:
+        """Return the most that blocks of one page can hold, by where blocks end."""
+        return int(np.sort(np.diff(ends))[-self._blocks :].sum())
+
+    def _read(self, epoch: int, index: int) -> Page:
+        chosen = _blocks_of_pages(self._scan, self._seed, epoch)[index]
+        members = _members(self._scan, chosen)
+        scaled = (self._scale(self._scan.block(int(i))) for i in chosen)
+        data = to_device(scaled, self._longest, room=self._room)
+        return Page(data, np.sort(members[self._used[members]]), members)
+
+
+def members_of_pages(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]:
+    """Return the numbers of the sequences in each page of an epoch of `Streamed`.
+
+    Parameters
+    ----------
+    scan : Scan
+    seed : int
+    epoch : int
+
+    Returns
+    -------
+    list of array of int
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from refold.datasets import noisy_sines
+    >>> from refold.sequences import scan, write
+    >>> path = tempfile.mkdtemp() + "/sines.parquet"
+    >>> write(noisy_sines(8, seed=0), path)
+    >>> [sorted(members.tolist()) for members in members_of_pages(scan(path), seed=0)]
+    [[0, 1, 2, 3, 4, 5, 6, 7]]
+    """
+    return [_members(scan, chosen) for chosen in _blocks_of_pages(scan, seed, epoch)]
+
+
+def _blocks_of_pages(scan: Scan, seed: int, epoch: int) -> list[np.ndarray]:
+    rng = np.random.default_rng([seed, epoch, 0x9A6E])
+    order = rng.permutation(scan.num_blocks)
+    return [order[first : first + _BLOCKS] for first in range(0, scan.num_blocks, _BLOCKS)]
+
+
+def _members(scan: Scan, blocks: np.ndarray) -> np.ndarray:
+    bounds = scan.block_offsets
+    return np.concatenate([np.arange(int(bounds[i]), int(bounds[i + 1])) for i in blocks])
+
+
+def _step_back() -> None:
+    """Let this thread have what time others leave.
+
+    A thread of the training that has to share its core keeps all others waiting.  If on the other
+    hand the training waits for a page, the core is free.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+def page_of(scaled: Sequences, members: Any, longest: int) -> Page:
+    """Put chosen sequences into a page of their own.
+
+    Parameters
+    ----------
+    scaled : Sequences
+        Those chosen.
+    members : array of int
+        Their numbers in all the data.
+    longest : int
+        Number of steps of the longest batch.
+
+    Returns
+    -------
+    Page
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> page = page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [7, 4], longest=2)
+    >>> page.rows, page.places(page.rows)
+    (array([4, 7]), array([1, 0], dtype=int32))
+    """
+    members = np.asarray(members)
+    return Page(to_device([scaled], longest), np.sort(members), members)

@@ -1,0 +1,1 @@
+"""First weights: linear maps by principal components and ridge regression."""

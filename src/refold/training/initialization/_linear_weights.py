@@ -1,0 +1,160 @@
+"""The linear start: the first weights of the linear path; the LSTMs begin by adding nothing."""
+
+from typing import Any
+
+import numpy as np
+
+from refold.models import Network, Specification
+from refold.sequences import Sequences
+from refold.training.data._corruption import Corruption
+from refold.training.initialization._mixed_columns import mixed_start
+from refold.training.initialization._numeric_columns import linear_start
+from refold.training.initialization._token_columns import symbol_start
+
+__all__ = ["has_linear_path", "sample_size", "set_linear_start"]
+
+# Padded values at most that components are taken of, and those of a sequence up to which symbols
+# have a share in them beside numbers.
+_MOST_VALUES, _MOST_OF_ONE = 1 << 22, 1 << 14
+
+
+def has_linear_path(network: Network) -> bool:
+    """Whether a network has a linear path.
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> sizes = {"latent_dim": 2, "max_steps": 5, "units": 8, "depth": 1, "dropout": 0.0}
+    >>> lengths = {"length_mean": 4.0, "length_deviation": 1.0}
+    >>> [
+    ...     has_linear_path(build(Specification("default", [kind], [0], False, **sizes, **lengths)))
+    ...     for kind in ("numeric", "binary")
+    ... ]
+    [True, False]
+    """
+    return any(layer.name == "linear_code" for layer in network.models.encoder.layers)
+
+
+def sample_size(network: Network) -> int:
+    """Return how many sequences are enough for a start; more would take too much memory.
+
+    Parameters
+    ----------
+    network : Network
+        Of the default architecture.
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> sizes = {"latent_dim": 16, "max_steps": 100, "units": 8, "depth": 1, "dropout": 0.0}
+    >>> lengths = {"length_mean": 100.0, "length_deviation": 0.0}
+    >>> sample_size(build(Specification("default", ["numeric"], [0], False, **sizes, **lengths)))
+    41943
+    """
+    specification, num_steps = network.specification, network.specification.max_steps
+    if has_linear_path(network):
+        read: Any = network.models.encoder.get_layer("linear_code")
+        num_steps = read.num_steps
+    width = len(specification.kinds)
+    if _start_together(specification, num_steps):
+        width = int(_widths(specification).sum())
+    values = num_steps * width
+    return max(4 * specification.latent_dim, _MOST_VALUES // values)
+
+
+def set_linear_start(
+    network: Network,
+    scaled: Sequences,
+    *,
+    seed: int,
+    corruption: Corruption = Corruption(),  # noqa: B008
+) -> bool:
+    """Make principal components the weights of the linear path; the LSTMs begin by adding nothing.
+
+    Parameters
+    ----------
+    network : Network
+        One that `has_linear_path`.
+    scaled : Sequences
+        Some that it is trained on.
+    seed : int
+    corruption : Corruption, optional
+        What is done to inputs.
+
+    Returns
+    -------
+    bool
+        Whether the components explain anything.
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> from refold.sequences import as_sequences
+    >>> sizes = {"latent_dim": 2, "max_steps": 30, "units": 8, "depth": 1, "dropout": 0.0}
+    >>> lengths = {"length_mean": 30.0, "length_deviation": 0.0}
+    >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
+    >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(20)]
+    >>> set_linear_start(network, as_sequences(waves), seed=0)
+    True
+    >>> x = np.array(waves, "float32")
+    >>> bool(np.abs(network.models.autoencoder.predict(x, verbose=0) - x).max() < 0.05)
+    True
+    """
+    specification = network.specification
+    numeric = [i for i, kind in enumerate(specification.kinds) if kind == "numeric"]
+    read: Any = network.models.encoder.get_layer("linear_code")
+    added: Any = network.models.encoder.get_layer("code")
+    write: Any = network.models.decoder.get_layer("linear_steps")
+    head: Any = network.models.decoder.get_layer("head")
+    widths, num_columns = _widths(specification), len(specification.kinds)
+    sizes = read.latent_dim, read.num_steps
+    num_started, places = num_columns, np.arange(widths.sum())
+    if _start_together(specification, read.num_steps):
+        start = mixed_start(scaled, *sizes, seed=seed, corruption=corruption)
+    elif numeric:
+        start = linear_start(scaled, numeric, *sizes, seed=seed, corruption=corruption)
+        num_started, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
+    else:
+        start = symbol_start(scaled, *sizes, seed=seed, corruption=corruption)
+
+    def spread(shape: Any, values: Any, other: Any = 0.0) -> np.ndarray:
+        whole = np.broadcast_to(np.asarray(other, np.float32), shape).copy()
+        whole[..., places] = values
+        return whole
+
+    kernel = np.zeros(read.start.shape, np.float32)
+    kernel[:, places] = start.encoder
+    read.start.assign(kernel)
+    read.bias.assign(start.encoder_bias)
+    # what discriminative numbers say of the steps, the LSTM finds out
+    back = np.zeros(write.start.shape, np.float32)
+    back[: read.latent_dim] = spread(back[: read.latent_dim].shape, start.decoder)
+    write.start.assign(back)
+    write.bias.assign(spread(write.bias.shape, start.decoder_bias))
+    # what is to come is small where little is left to learn, of columns without a start all
+    unit = float(np.sqrt(start.share))
+    left = (num_started * start.share + num_columns - num_started) / num_columns
+    read.scale.assign(np.sqrt(left))
+    read.unit.assign(unit / np.sqrt(read.num_steps * num_columns))
+    write.unit.assign(unit / np.sqrt(specification.latent_dim))
+    head.scale.assign(spread(head.scale.shape, start.left, 1.0))
+    added.kernel.assign(np.zeros(added.kernel.shape))
+    # a head of patches has as many outputs again for each step of one
+    by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
+    head.dense.kernel.assign(spread(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape))
+    if network.models.posterior is not None:
+        wide: Any = network.models.posterior.get_layer("log_variance")
+        wide.bias.assign(start.log_variance)
+    return start.share < 1.0
+
+
+def _widths(specification: Specification) -> np.ndarray:
+    """Places of each column: a categorical one is as wide as it has labels."""
+    return np.array([n or 1 for n in specification.num_labels])
+
+
+def _start_together(specification: Specification, num_steps: int) -> bool:
+    """Whether there are numbers and symbols, and few enough labels for components of both."""
+    is_numeric = [kind == "numeric" for kind in specification.kinds]
+    together = any(is_numeric) and not all(is_numeric)
+    return together and num_steps * int(_widths(specification).sum()) <= _MOST_OF_ONE

@@ -1,0 +1,1 @@
+"""The compiled training loop: epochs, schedule, early stopping, callbacks, snapshots."""

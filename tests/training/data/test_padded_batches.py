@@ -1,0 +1,57 @@
+"""Batches cut out of flat data on the device, beside those that are padded on the host."""
+
+import jax
+import numpy as np
+import pytest
+
+from refold.sequences import pad
+from refold.training import num_observed, to_device
+from refold.training.data._padded_batches import Layout, take
+from training.small import CASES, network, sequences
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_batch_is_what_pad_makes_of_it(name):
+    case = CASES[name]
+    scaled = sequences(case)
+    layout = Layout.of(network(case))
+    rows = np.array([3, 23, 0, 8, 7], np.int32)
+    x, y = pad(scaled, rows, 7, flags=case.flags)
+    cut = jax.jit(take, static_argnums=(2, 3))
+    batch = cut(to_device([scaled], 7), rows, 7, layout)
+    np.testing.assert_array_equal(batch.x, x)
+    np.testing.assert_array_equal(batch.y, y)
+    assert batch.lengths.tolist() == scaled.lengths[rows].tolist()
+    assert batch.valid.tolist() == [1.0] * 5
+    assert num_observed(scaled, rows) == np.sum(~np.isnan(y))
+
+
+def test_unknown_labels_are_no_targets():
+    case = CASES["mixed"]
+    scaled = sequences(case)
+    values = scaled.values.copy()
+    values[4:9, 1] = 3  # the index of the unknown label
+    scaled = scaled.with_values(values)
+    rows = np.arange(24, dtype=np.int32)
+    x, y = pad(scaled, rows, 7)
+    batch = take(to_device([scaled], 7), rows, 7, Layout.of(network(case)))
+    np.testing.assert_array_equal(batch.x, x)
+    np.testing.assert_array_equal(batch.y, y)
+    assert num_observed(scaled, rows) == np.sum(~np.isnan(y))
+
+
+def test_rows_that_fill_up_hold_nothing():
+    case = CASES["numeric"]
+    batch = take(to_device([sequences(case)], 7), np.array([5, -1]), 7, Layout.of(network(case)))
+    assert np.isnan(batch.x[1]).all()
+    assert np.isnan(batch.y[1]).all()
+    assert batch.valid.tolist() == [1.0, 0.0]
+
+
+def test_models_that_do_not_know_padding_get_zeros():
+    case = CASES["numeric"]
+    layout = Layout.of(network(case))._replace(reads_padding=False)
+    batch = take(to_device([sequences(case)], 7), np.array([2, 7]), 7, layout)
+    assert np.isfinite(batch.x).all()
+    assert (np.asarray(batch.x)[0, 2:] == 0).all()
+    assert np.isnan(batch.y[0, 2:]).all()

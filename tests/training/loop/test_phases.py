@@ -1,0 +1,425 @@
+"""The compiled loop: what it computes, when it stops, what it keeps."""
+
+import contextlib
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+from refold.errors import DivergedError
+from refold.sequences import Batches, pad
+from refold.training import train
+from refold.training.loop import _clock as clock
+from refold.training.loop._compiled_steps import Engine
+from refold.training.loop._schedule import Schedule
+from refold.training.loop._train_state import Norms, Totals
+from training.small import CASES, batches, network, part, same, sequences, settings, weights
+
+
+def run(case, *, held_out=(), n=24, seed=0, refit=False, cuts=None, **changes):
+    """Train a fresh network on the rows that are not held out."""
+    data, net = sequences(case, n), network(case, seed)
+    rows = np.setdiff1d(np.arange(n), held_out)
+    given = settings(**changes)
+
+    def part_of(phase):
+        return part(data, rows, held_out) if phase == "validated" else part(data)
+
+    outcome = train(net, part_of, cuts or batches(data, given.batch_size), given, refit=refit)
+    return net, outcome
+
+
+@pytest.fixture(params=["numeric", "mixed", "own"])
+def case(request):
+    return CASES[request.param]
+
+
+def test_losses_fall_and_history_has_every_epoch(case):
+    _, outcome = run(case, held_out=[3, 12, 21], max_epochs=20)
+    history = outcome.history
+    assert history["epoch"] == list(range(1, 21))
+    assert history["phase"] == ["validated"] * 20
+    assert {len(values) for values in history.values()} == {20}
+    assert history["loss"][-1] < 0.9 * history["loss"][0]
+    assert np.all(np.diff(history["seconds"]) > 0)
+    assert max(history["learning_rate"]) <= 0.01 + 1e-9
+    assert history["learning_rate"][-1] < 0.001
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not():
+    case = CASES["deep"]
+    results = [weights(run(case, seed=0)[0]), weights(run(case)[0])]
+    data, net = sequences(case), network(case)
+    train(net, lambda _: part(data), batches(data), settings(seed=1))
+    assert same(results[0], results[1])
+    assert not same(results[0], weights(net))
+
+
+def test_how_an_epoch_is_cut_into_chunks_changes_no_bit(monkeypatch):
+    results = []
+    for seconds in (1.0, 0.0):
+        monkeypatch.setattr(clock, "_CHUNK_SECONDS", seconds)
+        results.append(weights(run(CASES["deep"])[0]))
+    assert same(*results)
+
+
+@pytest.fixture
+def trained_at_once(monkeypatch):
+    """Numbers of epochs of every chunk of steps."""
+    counts, train_steps = [], Engine.train
+
+    def spy(*args, num_epochs=1, **kwargs):
+        counts.append(num_epochs)
+        return train_steps(*args, num_epochs=num_epochs, **kwargs)
+
+    monkeypatch.setattr(Engine, "train", spy)
+    return counts
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_short_epochs_are_trained_together_and_seen_one_by_one(monkeypatch, trained_at_once, refit):
+    results = []
+    for seconds in (1.0, 0.0):
+        monkeypatch.setattr(clock, "_CHUNK_SECONDS", seconds)
+        held_out = [2, 5, 11] if refit else ()
+        net, outcome = run(CASES["mixed"], max_epochs=20, held_out=held_out, refit=refit)
+        assert (max(trained_at_once) > 1) == bool(seconds)
+        trained_at_once.clear()
+        assert np.all(np.diff(outcome.history["seconds"]) > 0) or refit
+        results.append((weights(net), outcome))
+    (together, first), (one_by_one, second) = results
+    assert same(together, one_by_one)
+    assert first.epoch == second.epoch
+    for name in ("epoch", "phase", "loss", "learning_rate"):
+        assert first.history[name] == second.history[name]
+
+
+def test_nan_among_epochs_trained_together_costs_no_epoch_before_it(monkeypatch, trained_at_once):
+    results = []
+    for seconds in (1.0, 0.0):
+        monkeypatch.setattr(clock, "_CHUNK_SECONDS", seconds)
+        optimizer = keras.optimizers.SGD(
+            keras.optimizers.schedules.PiecewiseConstantDecay([30], [0.01, 1e30])
+        )
+        with pytest.warns(UserWarning, match="Kept are the weights of epoch 6"):
+            net, outcome = run(CASES["numeric"], max_epochs=40, optimizer=optimizer)
+        assert (max(trained_at_once) > 1) == bool(seconds)
+        trained_at_once.clear()
+        results.append((weights(net), outcome.history["loss"]))
+    assert same(results[0][0], results[1][0])
+    assert results[0][1] == results[1][1]
+    assert np.isfinite(np.concatenate([w.ravel() for w in results[0][0]])).all()
+
+
+def test_several_shapes_train_as_well_as_one():
+    """Padding is not seen: with one batch an epoch, shapes change no more than rounding."""
+    case = CASES["numeric"]
+    data = sequences(case, 8)
+    one, several = Batches(data.lengths, 8), Batches(data.lengths, 8, num_steps=11)
+    assert one.buckets != several.buckets
+    results = []
+    for cuts in (one, several):
+        net = network(case)
+        cut = part(data, longest=cuts.buckets[-1].num_steps)
+        train(net, lambda _, cut=cut: cut, cuts, settings(batch_size=8, optimizer="sgd"))
+        results.append(weights(net))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_best_weights_are_kept():
+    case, held_out = CASES["numeric"], list(range(1, 24, 3))
+    net, outcome = run(case, held_out=held_out, max_epochs=150, learning_rate=0.05)
+    losses = outcome.history["val_loss"]
+    best = int(np.argmin(losses))
+    assert best < 149, "the validation loss must have risen again for this test to show anything"
+    assert outcome.epoch == best + 1
+    assert loss_by_hand(net, sequences(case), held_out) == pytest.approx(losses[best], rel=1e-4)
+
+
+def loss_by_hand(net, data, rows, weight=0.05):
+    x, y = pad(data, rows, 7)
+    y_pred = net.models.autoencoder.predict(x, verbose=0)
+    location, log_scale = net.length.predict(net.models.encoder.predict(x, verbose=0), verbose=0).T
+
+    def mass(at):
+        return 1 / (1 + np.exp(-(at - location.astype("float64")) / np.exp(log_scale)))
+
+    lengths = data.lengths[rows].astype("float64")
+    nll = -np.log(mass(lengths + 0.5) - mass(lengths - 0.5))
+    return np.nanmean((y_pred - y) ** 2) + weight * nll.mean()
+
+
+def test_patience_ends_training():
+    _, outcome = run(
+        CASES["numeric"], held_out=[1, 4, 9, 14], max_epochs=500, learning_rate=0.05, patience=5
+    )
+    assert len(outcome.history["epoch"]) == 1 + int(np.argmin(outcome.history["val_loss"])) + 5
+
+
+# The refit
+
+
+def test_the_refit_is_a_training_on_everything_for_the_chosen_steps():
+    case, held_out = CASES["numeric"], [2, 5, 11]
+    net, outcome = run(case, held_out=held_out, refit=True, max_epochs=8)
+    phases = outcome.history["phase"]
+    assert outcome.phase == "refit"
+    assert phases == sorted(phases, reverse=True)
+    assert {"validated", "refit"} == set(phases)
+    assert outcome.history["val_loss"][-1] is None
+    assert outcome.history["epoch"][phases.index("refit")] == 1
+    steps = outcome.epoch * batches(sequences(case)).num_batches(np.arange(21))
+    net_steps = by_hand(case, steps, num_scheduled=8 * 5)
+    assert same(weights(net), weights(net_steps))
+
+
+def test_joined_weights_are_updated_as_single_ones():
+    case = CASES["mixed"]
+    joined, single = (by_hand(case, 8, 30, apart=apart) for apart in (("bias", "change"), None))
+    for a, b in zip(weights(joined), weights(single), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def by_hand(case, steps, num_scheduled, *, apart=("bias", "change")):
+    """Train on everything for some steps of a longer schedule."""
+    data, net = sequences(case), network(case)
+    given = settings()
+    optimizer = keras.optimizers.AdamW(0.01, weight_decay=1e-4, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "change"])
+    engine = Engine(net, optimizer, length_weight=0.05, apart=apart)
+    state, everything = engine.read_state(), part(data)
+    page = everything.pages.load(1, 0)
+    norms = Norms(everything.num_observed / 24 * given.batch_size, float(given.batch_size))
+    done = 0
+    for epoch in range(1, 100):
+        for cut in batches(data).epoch(page.rows, seed=0, epoch=epoch):
+            last = min(cut.num_batches, steps - done)
+            state, _ = engine.train(
+                state,
+                page.data,
+                cut,
+                0,
+                last,
+                norms=norms,
+                schedule=Schedule(np.float32(0.01), np.int32(num_scheduled)),
+            )
+            done += last
+    engine.write_back(state)
+    return net
+
+
+def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
+    case = CASES["numeric"]
+    data, rows = sequences(case), np.arange(3, 24)
+    values = data.values.copy()
+    values[0] = np.float32(1e30)  # seen only when everything is
+    spoilt = data.with_values(values)
+
+    def part_of(phase):
+        return part(data, rows, [0, 1, 2]) if phase == "validated" else part(spoilt)
+
+    alone = network(case)
+    train(alone, part_of, batches(data), settings())
+    net = network(case)
+    with pytest.warns(UserWarning, match=r"infinite in the refit .* Kept are the weights of epoch"):
+        outcome = train(net, part_of, batches(data), settings(), refit=True)
+    assert outcome.phase == "validated"
+    assert same(weights(alone), weights(net))
+
+
+# Time
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_a_time_budget_ends_training_with_a_low_rate(refit):
+    with warnings.catch_warnings():  # a machine that is suddenly slower
+        warnings.filterwarnings("ignore", "The time was up in the refit")
+        _, outcome = run(
+            CASES["numeric"],
+            held_out=[1, 4, 9],
+            refit=refit,
+            max_epochs=10**6,
+            patience=10**6,
+            time_budget=3.0,
+        )
+    history = outcome.history
+    rates = np.array(history["learning_rate"])[np.array(history["phase"]) == "validated"]
+    assert history["phase"][-1] == ("refit" if refit else "validated")
+    assert len(rates) > 20
+    assert rates[-1] < 0.3 * rates.max()
+
+
+def test_what_comes_before_the_steps_takes_of_the_budget_and_a_refit_has_it_again(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    one = clock.Clock(budget=31.0)
+    now[0] += 5
+    one.prepared()
+    one.took(0.0, "shape")
+    for _ in range(20):
+        now[0] += 0.1
+        one.took(0.1, "shape", num_steps=1)
+    assert one.seconds == pytest.approx(7)
+    # 24 s are left, and of these a refit takes 5 before its steps and 1.1 times the steps' time
+    assert one.plan(20, 10**6, refit=False) == pytest.approx(20 + 240, abs=1)
+    two = clock.Clock(budget=31.0, seconds=7.0)
+    two.__dict__.update({**one.__dict__, "_planned": False})
+    assert two.plan(20, 10**6, refit=True) == pytest.approx(20 + 190 / 2.1, abs=1)
+    assert not one.is_up()
+    assert not one.is_up(170)
+    assert one.is_up(174)
+    now[0] += 24.1
+    assert one.is_up()
+
+
+def test_the_time_of_a_start_counts(monkeypatch):
+    case = CASES["numeric"]
+    data, given = sequences(case), settings(max_epochs=2)
+
+    def start(_):
+        monkeypatch.setattr(clock.time, "perf_counter", lambda: 1e9)  # it took decades
+        return False
+
+    outcome = train(network(case), lambda _: part(data), batches(data), given, start=start)
+    assert min(outcome.history["seconds"]) > 1e6
+
+
+def test_the_first_epoch_counts_even_if_time_is_up_within_it():
+    _, outcome = run(CASES["numeric"], held_out=[1, 4, 9], time_budget=1e-3)
+    assert outcome.phase == "validated"
+    assert outcome.epoch == 1
+
+
+# What goes wrong
+
+
+def spoilt(case):
+    data = sequences(case)
+    values = data.values.copy()
+    values[3] = np.float32(1e30)
+    return data.with_values(values)
+
+
+def test_a_loss_that_is_not_finite_at_once_raises():
+    case = CASES["numeric"]
+    net, data = network(case), spoilt(CASES["numeric"])
+    before = weights(net)
+    with pytest.raises(DivergedError, match=r"infinite in epoch 1\. Try a smaller learning"):
+        train(net, lambda _: part(data), batches(data), settings())
+    assert same(before, weights(net))
+
+
+def test_a_loss_that_becomes_nan_keeps_earlier_weights():
+    with pytest.warns(UserWarning, match=r"in epoch 2\. .* Kept are the weights of epoch 1\."):
+        net, outcome = run(CASES["numeric"], batch_size=24, learning_rate=1e30)
+    assert outcome.history["epoch"] == [1]
+    assert all(np.isfinite(w).all() for w in weights(net))
+
+
+@pytest.mark.parametrize("rate", [1e6, 1e12, 1e18, 1e25])
+def test_no_model_is_ever_full_of_nan(rate):
+    """Whenever the overflow comes, the last epoch included, weights are finite or it is said."""
+    case = CASES["numeric"]
+    net, data = network(case), sequences(CASES["numeric"])
+    given = settings(batch_size=24, learning_rate=rate, max_epochs=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        with contextlib.suppress(DivergedError):
+            train(net, lambda _: part(data), batches(data, 24), given)
+    assert all(np.isfinite(w).all() for w in weights(net))
+
+
+# What a step is
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_step_is_the_step_of_keras(optimizer):
+    """One epoch of the compiled loop equals ``fit`` on the same batches, to rounding."""
+    case = CASES["numeric"]
+    data, net = sequences(case, 20), network(case)
+    page = part(data).pages.load(1, 0)
+    (cut,) = Batches(data.lengths, 5).epoch(page.rows, seed=0, epoch=1)
+    order = cut.rows[: cut.num_batches]
+    padded = [pad(data, rows, 7) for rows in order]
+    counts = [np.sum(~np.isnan(y)) for _, y in padded]
+    rates = {"sgd": 0.1, "adam": 0.001}
+
+    def make():
+        found = keras.optimizers.get(optimizer)
+        found.learning_rate = rates[optimizer]
+        return found
+
+    engine = Engine(net, make(), length_weight=0.0, scheduled=False)
+    state, _ = engine.train(
+        engine.read_state(),
+        page.data,
+        cut,
+        0,
+        cut.num_batches,
+        norms=Norms(np.mean(counts), 5.0),
+        schedule=Schedule(1.0, 1),
+    )
+    engine.write_back(state)
+
+    other = network(case)
+    other.models.autoencoder.compile(make(), "mse")
+    for (x, y), count in zip(padded, counts, strict=True):
+        share = np.full(len(x), count / np.mean(counts), "float32")
+        other.models.autoencoder.train_on_batch(x, y, sample_weight=share)
+    for a, b in zip(weights(net), weights(other), strict=True):
+        assert np.allclose(a, b, atol=2e-6 if optimizer == "sgd" else 1e-5)
+
+
+def test_one_length_is_known_and_not_learned():
+    case = CASES["numeric"]
+    net = network(case)
+    before = [np.asarray(variable.value) for variable in net.length.variables]
+    data = sequences(case, 12)
+    level = Batches(np.full(12, int(data.lengths.max())), 5)
+    given = settings(max_epochs=2)
+    train(net, lambda _: part(data, np.arange(12), ()), level, given)
+    after = [np.asarray(variable.value) for variable in net.length.variables]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_rows_that_fill_up_a_batch_count_nothing():
+    case = CASES["numeric"]
+    data, net = sequences(case, 7), network(case)
+    engine = Engine(net, keras.optimizers.SGD(0.0), length_weight=0.05)
+    state, everything = engine.read_state(), part(data)
+    page = everything.pages.load(1, 0)
+    sums = []
+    for size in (7, 4):
+        runs = list(Batches(data.lengths, size).epoch(page.rows))
+        totals = [engine.evaluate(state, page.data, cut) for cut in runs]
+        sums.append(np.sum(np.array(totals), axis=0))
+    assert np.allclose(*sums, rtol=1e-5)
+    assert sums[0][Totals._fields.index("num_sequences")] == 7
+    assert sums[0][Totals._fields.index("num_observed")] == everything.num_observed
+    assert all(float(total) == 0 for total in Totals.zero())
+
+
+def test_each_shape_is_compiled_once():
+    case = CASES["numeric"]
+    data, net = sequences(case), network(case)
+    engine = Engine(net, keras.optimizers.SGD(0.1), length_weight=0.05)
+    cuts, page = batches(data), part(data).pages.load(1, 0)
+    state = engine.read_state()
+    for epoch in range(3):
+        for cut in cuts.epoch(page.rows, seed=0, epoch=epoch):
+            for start, stop in ((0, 1), (1, cut.num_batches)):
+                state, _ = engine.train(
+                    state,
+                    page.data,
+                    cut,
+                    start,
+                    stop,
+                    norms=Norms(1.0, 1.0),
+                    schedule=Schedule(np.float32(0.1), np.int32(epoch + 1)),
+                )
+    assert engine.shapes == set(cuts.buckets)
+    steps = [bucket.num_steps * bucket.batch_size for bucket in cuts.buckets]
+    sizes = [engine._train(size)._cache_size() for size in set(steps)]
+    assert sum(sizes) == len(cuts.buckets)

@@ -1,0 +1,193 @@
+"""Variational training: codes that are in use and that can be drawn."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import refold
+from refold import Checkpoint, SequenceAutoencoder, storage
+from refold.errors import ParameterError
+from refold.training.initialization._linear_weights import set_linear_start
+from refold.training.initialization._numeric_columns import linear_start
+from refold.training.loop._schedule import Schedule
+from refold.training.loop._variational_bound import bound, divergence, warmup
+from training.script import SETTINGS, data
+
+pytestmark = pytest.mark.filterwarnings("ignore:1 of 370 sequences is longer")  # of the vowels
+
+SHORT = SETTINGS | {"max_epochs": 3, "variational": True, "denoise": "0.3,steps:0.2"}
+
+
+@pytest.fixture(scope="module")
+def vowels():
+    return refold.datasets.japanese_vowels()
+
+
+@pytest.fixture(scope="module")
+def fitted(vowels):
+    ae = SequenceAutoencoder(
+        8, units=16, max_epochs=12, variational=True, refit=False, random_state=0
+    )
+    return ae.fit(vowels.train)
+
+
+def test_no_dimension_collapses(fitted, vowels):
+    assert fitted.active_dimensions_ == 8
+    codes = fitted.transform(vowels.train)
+    assert (codes.var(axis=0) > 0.3).all()
+    plain = SequenceAutoencoder(8, units=16, max_epochs=12, refit=False, random_state=0)
+    assert fitted.score(vowels.test) > plain.fit(vowels.train).score(vowels.test) - 0.03
+    assert plain.active_dimensions_ is None
+
+
+def test_draws_are_like_the_data(fitted, vowels):
+    drawn = fitted.sample(300, random_state=0)
+    assert len(drawn) == 300
+    lengths = np.array([len(one) for one in drawn])
+    assert abs(lengths.mean() - vowels.train.lengths.mean()) < 2
+    assert lengths.std() > 1
+    values, known = np.concatenate(drawn), vowels.train.values
+    assert (np.abs(values.mean(axis=0) - known.mean(axis=0)) < 0.5 * known.std(axis=0)).all()
+    share = values.std(axis=0) / known.std(axis=0)
+    assert ((share > 0.5) & (share < 1.3)).all()
+
+
+def test_a_seed_fixes_draws(fitted):
+    one, same, other = (fitted.sample(4, lengths=[9] * 4, random_state=s) for s in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(np.subtract(one, other)).max() > 0.01
+    assert fitted.sample(0) == []
+
+
+def test_codes_are_means(fitted, vowels):
+    x = fitted.scaler_.transform(vowels.test).to_padded().astype("float32")
+    mean, log_variance = fitted._network.models.posterior.predict(x, verbose=0)
+    np.testing.assert_allclose(mean, fitted.transform(vowels.test), atol=1e-5)
+    assert (log_variance < 0).all()
+    assert np.array_equal(fitted.transform(vowels.test), fitted.transform(vowels.test))
+
+
+def test_a_saved_model_can_be_drawn_from(fitted, tmp_path):
+    fitted.save(tmp_path / "vowels.refold")
+    loaded = refold.load(tmp_path / "vowels.refold")
+    assert loaded.active_dimensions_ == 8
+    for a, b in zip(
+        loaded.sample(5, random_state=0), fitted.sample(5, random_state=0), strict=True
+    ):
+        assert np.array_equal(a, b)
+    for a, b in zip(loaded._network.variables, fitted._network.variables, strict=True):
+        assert np.array_equal(a.value, b.value)
+    assert loaded.n_parameters_ == fitted.n_parameters_
+
+
+def test_a_training_that_goes_on_ends_as_if_unbroken(tmp_path, monkeypatch):
+    """Noise, dropped steps, draws and warm-up are those of the step, in both phases."""
+    path, kept = tmp_path / "checkpoint", []
+    write = storage.save_checkpoint
+
+    def keep(*arguments):
+        write(*arguments)
+        kept.append(shutil.copy(path, tmp_path / str(len(kept))))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "save_checkpoint", keep)
+        unbroken = SequenceAutoencoder(**SHORT).fit(data(), checkpoint=Checkpoint(path, 0.0))
+    values = [storage.load_checkpoint(one)[1] for one in kept]
+    within = [i for i, v in enumerate(values) if v["batch"] or v["run"]]
+    resumed = [
+        SequenceAutoencoder(**SHORT).fit(data(), checkpoint=kept[i], resume=True)
+        for i in (within[len(within) // 2], len(kept) - 1)
+    ]
+    for other in resumed:
+        assert other.history_["loss"] == unbroken.history_["loss"]
+        assert other.history_["val_loss"] == unbroken.history_["val_loss"]
+        for a, b in zip(other._network.variables, unbroken._network.variables, strict=True):
+            assert np.array_equal(a.value, b.value)
+
+
+def test_a_change_of_option_is_another_training(tmp_path):
+    path = tmp_path / "checkpoint"
+    settings = SHORT | {"max_epochs": 1, "refit": False}
+    SequenceAutoencoder(**settings).fit(data(), checkpoint=path)
+    changed = SequenceAutoencoder(**settings | {"denoise": 0.3})
+    with pytest.raises(ParameterError, match=r"denoise was '0\.3,steps:0\.2' and is 0\.3"):
+        changed.fit(data(), checkpoint=path, resume=True)
+
+
+# What is refused, what is said
+
+
+def test_what_cannot_be_drawn_from(fitted):
+    sines = [np.random.default_rng(i).normal(size=(6, 1)) for i in range(12)]
+    options = {"latent_dim": 2, "units": 8, "max_epochs": 1, "random_state": 0}
+    with pytest.raises(ParameterError, match="fitted with variational=True, and this one was not"):
+        SequenceAutoencoder(**options).fit(sines).sample()
+    by_itself = SequenceAutoencoder(**options, variational=True, scale="sequence").fit(sines)
+    with pytest.raises(ParameterError, match="no level and spread of a new sequence"):
+        by_itself.sample()
+    for n in (-1, 1.5, True, "3"):
+        with pytest.raises(ParameterError, match=r"n must be an integer of at least 0\. Got"):
+            fitted.sample(n)
+
+
+@pytest.mark.parametrize("architecture", ["repeat", lambda **_: None])
+def test_other_architectures_are_refused(architecture):
+    ae = SequenceAutoencoder(2, architecture=architecture, variational=True)
+    with pytest.raises(ParameterError, match="variational=True is of the default model"):
+        ae.fit(data())
+
+
+def test_a_collapse_is_said():
+    """Where all sequences are the same there is nothing to tell."""
+    same = [np.full((4, 1), 1.0) for _ in range(20)]
+    ae = SequenceAutoencoder(3, units=8, max_epochs=1, variational=True, random_state=0)
+    with pytest.warns(UserWarning, match="constant|posterior collapse") as said:
+        ae.fit(same)
+    assert ae.active_dimensions_ == 0
+    assert any("No number of the code tells sequences apart" in str(one.message) for one in said)
+
+
+# The parts
+
+
+def test_divergence_is_that_of_two_normal_distributions():
+    rng = np.random.default_rng(0)
+    mean, log_variance = 3 * rng.normal(size=(5, 2)), rng.normal(size=(5, 2))
+    draws = mean + np.exp(log_variance / 2) * rng.normal(size=(200_000, 5, 2))
+    own = -0.5 * ((draws - mean) ** 2 / np.exp(log_variance) + log_variance)
+    by_hand = (own + 0.5 * draws**2).mean(axis=0).sum()
+    assert abs(float(divergence(mean, log_variance, np.ones(5))) - by_hand) < 0.1
+
+
+def test_the_loss_orders_as_the_bound_does():
+    rng = np.random.default_rng(0)
+    errors, nats = rng.uniform(0.01, 1, 200), rng.uniform(0, 2, 200)
+    ours = [bound(error, d, 2.0) for error, d in zip(errors, nats, strict=True)]
+    assert np.array_equal(np.argsort(ours), np.argsort(0.5 * np.log(errors) + nats))
+    assert bound(1.0, 1e9, 2.0) < float("inf")
+
+
+def test_the_weight_rises_by_steps():
+    shares = [float(warmup(step, Schedule(1e-3, 400))) for step in (0, 50, 100, 399)]
+    assert 0 < shares[0] < shares[1] < shares[2] == shares[3] == 1.0
+
+
+def test_log_variances_start_as_those_of_probabilistic_components():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(500, 1)) * np.full(6, 2.0) + 0.5 * rng.normal(size=(500, 6))
+    sequences = refold.Sequences.from_list(list(values[..., None]))
+    start = linear_start(sequences, [0], 1, 6, seed=0)
+    # of the noise, a sixth lies along the component
+    expected = 0.25 * 5 / 6 / (6 * 4 + 0.25)
+    assert abs(np.exp(start.log_variance[0]) / expected - 1) < 0.1
+    from refold.models import Specification, build
+
+    given = {"latent_dim": 1, "max_steps": 6, "units": 8, "depth": 1, "dropout": 0.0}
+    lengths = {"length_mean": 6.0, "length_deviation": 0.0}
+    net = build(
+        Specification("default", ["numeric"], [0], False, **given, **lengths, variational=True)
+    )
+    set_linear_start(net, sequences, seed=0)
+    _, log_variance = net.models.posterior.predict(values[:5, :, None], verbose=0)
+    np.testing.assert_allclose(log_variance, start.log_variance[0], atol=0.05)
