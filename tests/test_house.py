@@ -184,7 +184,7 @@ OUTSIDE = [
     ("evaluation/_pca.py", "import jax", "does not name the package jax"),
     ("layers/_lstm.py", "import refold.models", "does not name models"),
     ("training/loop/_phases.py", "from refold import estimator", "does not name estimator"),
-    ("cli/_fit.py", "from refold.training import train", "does not name training"),
+    ("cli/commands/fit.py", "from refold.training import train", "does not name training"),
     (
         "datasets/_sizes.py",
         "from refold.sequences.schema._parts import Parts",

@@ -178,7 +178,7 @@ def test_codes_that_do_not_fit(mistake, tmp_path, model):
 
 
 def test_an_error_of_refold_itself_keeps_its_traceback(monkeypatch):
-    from refold.cli._errors import run
+    from refold.cli._error_messages import run
 
     def broken():
         raise ZeroDivisionError("a fault")
@@ -190,7 +190,7 @@ def test_an_error_of_refold_itself_keeps_its_traceback(monkeypatch):
 def test_warnings_are_remarks_of_one_line(capsys):
     import warnings
 
-    from refold.cli._errors import run
+    from refold.cli._error_messages import run
 
     assert run(lambda: warnings.warn("a constant\n feature", UserWarning, stacklevel=1)) == 0
     assert capsys.readouterr().err == "Remark: a constant feature\n"

@@ -13,7 +13,7 @@ import pytest
 
 from refold import kernels
 from refold.cli import main
-from refold.cli._codes_files import read_codes
+from refold.cli._code_reader import read_codes
 from refold.datasets import moving_ones
 from refold.sequences import read
 

@@ -9,7 +9,7 @@ import pytest
 
 from refold import sequences
 from refold.cli import main
-from refold.cli._errors import run
+from refold.cli._error_messages import run
 from refold.cli._signals import Termination
 from refold.datasets import noisy_sines
 from refold.training.loop._interrupt import Interrupt

@@ -8,7 +8,7 @@ import pytest
 import refold
 from refold import Checkpoint, SequenceAutoencoder, storage
 from refold.cli import main
-from refold.cli._codes_files import read_codes
+from refold.cli._code_reader import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
 from refold.fitting._data_sources import InFiles
 from refold.sequences import Batches, Scaler, Sequences, read_or_scan, scan, write

@@ -5,18 +5,18 @@ from typing import Annotated
 
 import typer
 
-from refold.cli._codes import decode, encode, reconstruct
-from refold.cli._curve import curve
-from refold.cli._data import data
-from refold.cli._demo import demo
-from refold.cli._detect import detect
-from refold.cli._errors import run
-from refold.cli._fit import fit
-from refold.cli._forecast import forecast
-from refold.cli._generate import generate
-from refold.cli._info import info
-from refold.cli._probe import probe
-from refold.cli._report import report
+from refold.cli._error_messages import run
+from refold.cli.commands.curve import curve
+from refold.cli.commands.data import data
+from refold.cli.commands.demo import demo
+from refold.cli.commands.detect import detect
+from refold.cli.commands.encode_decode import decode, encode, reconstruct
+from refold.cli.commands.fit import fit
+from refold.cli.commands.forecast import forecast
+from refold.cli.commands.generate import generate
+from refold.cli.commands.info import info
+from refold.cli.commands.probe import probe
+from refold.cli.commands.report import report
 
 __all__ = ["app", "main"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from refold.cli._errors import Stopped
+from refold.cli._error_messages import Stopped
 from refold.errors import ParameterError
 
 __all__ = ["sole_checkpoint"]

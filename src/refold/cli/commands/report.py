@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from refold.cli._errors import remark
-from refold.cli._io import (
+from refold.cli._error_messages import remark
+from refold.cli._files_and_streams import (
     PAGE_FORMATS,
     READ_FORMATS,
     Output,
@@ -16,7 +16,6 @@ from refold.cli._io import (
     readable,
 )
 from refold.cli._labels import labels_of, leave_out
-from refold.cli._models import load_model, opened
 from refold.cli._options import (
     Columns,
     Data,
@@ -32,6 +31,7 @@ from refold.cli._options import (
     Unit,
     read_options,
 )
+from refold.cli._saved_models import load_model, opened
 from refold.errors import ParameterError
 
 if TYPE_CHECKING:

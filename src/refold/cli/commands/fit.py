@@ -6,11 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from refold.cli._checkpoint import sole_checkpoint
-from refold.cli._errors import remark
-from refold.cli._io import MODEL_FORMATS, READ_FORMATS, plan_output, readable
-from refold.cli._memory import give_blocks_back
-from refold.cli._models import loading, whole
+from refold.cli._checkpoint_lock import sole_checkpoint
+from refold.cli._error_messages import remark
+from refold.cli._files_and_streams import MODEL_FORMATS, READ_FORMATS, plan_output, readable
+from refold.cli._freed_memory import give_blocks_back
 from refold.cli._options import (
     Columns,
     Data,
@@ -29,6 +28,7 @@ from refold.cli._options import (
     read_missing,
     read_options,
 )
+from refold.cli._saved_models import loading, whole
 from refold.errors import ParameterError
 
 __all__ = ["fit"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from refold.cli._codes_write import write_codes
-from refold.cli._errors import remark
+from refold.cli._code_writer import write_codes
+from refold.cli._error_messages import remark
 from refold.cli._options import Quiet
 from refold.errors import ParameterError
 

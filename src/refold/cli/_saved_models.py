@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from refold.cli._io import MODEL_FORMATS, READ_FORMATS, format_of, readable
+from refold.cli._files_and_streams import MODEL_FORMATS, READ_FORMATS, format_of, readable
 from refold.cli._labels import columns_of
 from refold.errors import ParameterError, SchemaError
 

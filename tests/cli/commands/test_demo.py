@@ -4,7 +4,7 @@ import numpy as np
 
 import refold
 from refold.cli import main
-from refold.cli._codes_files import read_codes
+from refold.cli._code_reader import read_codes
 from refold.sequences import read
 
 

@@ -1,11 +1,11 @@
-"""Files of codes, written block by block: what they look like is told in `_codes_files`."""
+"""Files of codes, written block by block: what they look like is told in `_code_reader`."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refold.cli._io import CODE_FORMATS, format_of
+from refold.cli._files_and_streams import CODE_FORMATS, format_of
 from refold.errors import FileFormatError
 
 if TYPE_CHECKING:

@@ -3,7 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from refold.cli._io import CODE_FORMATS, DATA_FORMATS, format_among, plan_output, readable
+from refold.cli._files_and_streams import (
+    CODE_FORMATS,
+    DATA_FORMATS,
+    format_among,
+    plan_output,
+    readable,
+)
 from refold.errors import DataError, ParameterError
 
 

@@ -10,7 +10,8 @@ import pytest
 
 import refold
 from refold import kernels
-from refold.cli import _info, main
+from refold.cli import main
+from refold.cli.commands import info as _info
 
 
 def python(*arguments, **environment):

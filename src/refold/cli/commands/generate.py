@@ -4,10 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from refold.cli._codes import Lengths, read_lengths
-from refold.cli._errors import remark
-from refold.cli._io import DATA_FORMATS, check_apart, plan_output
-from refold.cli._models import check_names, file_names, load_model, opened, whole
+from refold.cli._error_messages import remark
+from refold.cli._files_and_streams import DATA_FORMATS, check_apart, plan_output
 from refold.cli._options import (
     Clip,
     Columns,
@@ -24,6 +22,8 @@ from refold.cli._options import (
     Unit,
     read_options,
 )
+from refold.cli._saved_models import check_names, file_names, load_model, opened, whole
+from refold.cli.commands.encode_decode import Lengths, read_lengths
 from refold.errors import ParameterError
 
 __all__ = ["generate"]

@@ -5,9 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from refold.cli._errors import remark
-from refold.cli._io import TABLE_FORMATS, Output, check_apart, format_among, plan_output
-from refold.cli._models import check_row_names, id_name, load_model, opened, whole
+from refold.cli._error_messages import remark
+from refold.cli._files_and_streams import (
+    TABLE_FORMATS,
+    Output,
+    check_apart,
+    format_among,
+    plan_output,
+)
 from refold.cli._options import (
     Clip,
     Columns,
@@ -24,8 +29,9 @@ from refold.cli._options import (
     Unit,
     read_options,
 )
-from refold.cli._pictures import plan_picture, write_picture
-from refold.cli._tables import write_table
+from refold.cli._picture_files import plan_picture, write_picture
+from refold.cli._saved_models import check_row_names, id_name, load_model, opened, whole
+from refold.cli._table_files import write_table
 from refold.errors import ParameterError
 
 __all__ = ["forecast"]

@@ -8,9 +8,9 @@ from typing import Any, TextIO
 
 import typer
 
-from refold.cli._output import complete_output
+from refold.cli._option_names import with_options
 from refold.cli._signals import Termination
-from refold.cli._words import with_options
+from refold.cli._standard_output import complete_output
 from refold.errors import RefoldError
 
 __all__ = ["MISTAKE", "Stopped", "remark", "run"]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from refold.cli._io import DATA_FORMATS
-from refold.cli._models import check_names, loading
+from refold.cli._files_and_streams import DATA_FORMATS
+from refold.cli._saved_models import check_names, loading
 from refold.errors import SchemaError
 from refold.sequences import as_sequences, write
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from refold._support.console import describe_epochs
-from refold.cli._models import load_model
+from refold.cli._saved_models import load_model
 
 __all__ = ["info"]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from refold.cli._words import with_options
+from refold.cli._option_names import with_options
 
 
 @pytest.mark.parametrize(

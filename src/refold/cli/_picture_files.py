@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from refold.cli._io import PICTURE_FORMATS, Output, plan_output
+from refold.cli._files_and_streams import PICTURE_FORMATS, Output, plan_output
 from refold.errors import ParameterError
 
 __all__ = ["plan_picture", "write_picture"]

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from refold.cli._codes_files import read_codes
-from refold.cli._codes_write import write_codes
-from refold.cli._errors import remark
-from refold.cli._io import (
+from refold.cli._code_reader import read_codes
+from refold.cli._code_writer import write_codes
+from refold.cli._error_messages import remark
+from refold.cli._files_and_streams import (
     CODE_FORMATS,
     DATA_FORMATS,
     Output,
@@ -18,8 +18,7 @@ from refold.cli._io import (
     plan_output,
     readable,
 )
-from refold.cli._memory import give_blocks_back
-from refold.cli._models import check_names, file_names, id_name, load_model, opened, whole
+from refold.cli._freed_memory import give_blocks_back
 from refold.cli._options import (
     Clip,
     Columns,
@@ -37,6 +36,7 @@ from refold.cli._options import (
     Unit,
     read_options,
 )
+from refold.cli._saved_models import check_names, file_names, id_name, load_model, opened, whole
 from refold.errors import ParameterError
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from refold.cli._errors import remark
-from refold.cli._io import READ_FORMATS, readable
+from refold.cli._error_messages import remark
+from refold.cli._files_and_streams import READ_FORMATS, readable
 from refold.cli._labels import labels_of, leave_out
-from refold.cli._models import load_model, opened, whole
 from refold.cli._options import (
     Columns,
     Data,
@@ -24,6 +23,7 @@ from refold.cli._options import (
     Unit,
     read_options,
 )
+from refold.cli._saved_models import load_model, opened, whole
 from refold.errors import ParameterError
 
 __all__ = ["probe"]

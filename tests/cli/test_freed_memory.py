@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from refold.cli._memory import give_blocks_back
+from refold.cli._freed_memory import give_blocks_back
 
 if sys.argv[1] == "back":
     give_blocks_back()

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from refold.cli._io import format_of
+from refold.cli._files_and_streams import format_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

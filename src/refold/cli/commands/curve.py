@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from refold.cli._errors import Stopped, remark
-from refold.cli._io import READ_FORMATS, readable
-from refold.cli._memory import give_blocks_back
+from refold.cli._error_messages import Stopped, remark
+from refold.cli._files_and_streams import READ_FORMATS, readable
+from refold.cli._freed_memory import give_blocks_back
 from refold.cli._options import (
     Columns,
     Data,
@@ -24,7 +24,7 @@ from refold.cli._options import (
     read_missing,
     read_options,
 )
-from refold.cli._pictures import plan_picture, write_picture
+from refold.cli._picture_files import plan_picture, write_picture
 from refold.errors import ParameterError
 
 __all__ = ["curve"]

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from refold.cli._codes_files import read_codes
-from refold.cli._codes_write import write_codes as write_blocks
+from refold.cli._code_reader import read_codes
+from refold.cli._code_writer import write_codes as write_blocks
 from refold.errors import FileFormatError
 
 FORMATS = ["parquet", "csv", "jsonl", "npy"]

@@ -11,7 +11,7 @@ from csv import reader as rows
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refold.cli._codes_write import codes_format, is_code
+from refold.cli._code_writer import codes_format, is_code
 from refold.errors import DataError, FileFormatError
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from refold.cli._errors import remark
-from refold.cli._io import DATA_FORMATS, TABLE_FORMATS, check_apart, plan_output
+from refold.cli._error_messages import remark
+from refold.cli._files_and_streams import DATA_FORMATS, TABLE_FORMATS, check_apart, plan_output
 from refold.cli._options import Quiet
-from refold.cli._tables import write_table
+from refold.cli._table_files import write_table
 from refold.errors import ParameterError
 
 __all__ = ["data"]
