@@ -9,7 +9,7 @@ import refold
 from refold import Checkpoint, SequenceAutoencoder, storage
 from refold.cli import main
 from refold.errors import DataError, ModelFileError, ParameterError
-from refold.storage import _container as container
+from refold.storage import _safetensors_file as container
 
 TINY = {
     "latent_dim": 4,

@@ -186,7 +186,7 @@ OUTSIDE = [
     ("training/loop/_phases.py", "from refold import estimator", "does not name estimator"),
     ("cli/commands/fit.py", "from refold.training import train", "does not name training"),
     (
-        "datasets/_sizes.py",
+        "datasets/_size_checks.py",
         "from refold.sequences.schema._parts import Parts",
         "of sequences's own",
     ),

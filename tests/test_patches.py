@@ -14,7 +14,7 @@ from refold.fitting._data_sources import InMemory
 from refold.fitting._defaults_from_data import specify
 from refold.models import Specification, build
 from refold.sequences import Sequences
-from refold.storage import _container as container
+from refold.storage import _safetensors_file as container
 from refold.training import pick_patch
 
 TINY = {

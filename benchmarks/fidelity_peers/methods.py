@@ -17,7 +17,10 @@ HERE = Path(__file__).parent
 REFOLD = HERE.parents[1] / "src" / "refold"
 SHARED = (
     *(HERE / name for name in ("channels.py", "budget.py", "worker.py")),
-    *(REFOLD / "evaluation" / name for name in ("_errors.py", "_matching.py", "_symbols.py")),
+    *(
+        REFOLD / "evaluation" / name
+        for name in ("_nmse.py", "_step_matching.py", "_exact_accuracy.py")
+    ),
 )
 # What no result of ours depends on.
 NOT_OURS = {"cli", "datasets", "plots", "report", "storage", "__main__.py"}

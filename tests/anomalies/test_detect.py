@@ -10,7 +10,7 @@ from scipy.stats import betabinom, false_discovery_control
 import refold
 from refold import SequenceAutoencoder
 from refold.anomalies import set_aside
-from refold.anomalies._oddness import Oddness
+from refold.anomalies._anomaly_scores import Oddness
 from refold.anomalies._p_values import calibration_of, p_values, parts
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import as_sequences, windows

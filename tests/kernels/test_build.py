@@ -161,7 +161,7 @@ def supported(compiled):
     return printed(ask, site)
 
 
-# That each variant computes what Keras does, tests/kernels/test_lstm.py tells.
+# That each variant computes what Keras does, tests/kernels/test_fused_lstm.py tells.
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_variant_is_forced_by_name_or_refused(compiled, supported, variant):
     _, site = compiled

@@ -14,7 +14,7 @@ from sklearn.exceptions import NotFittedError
 import refold
 from refold import SequenceAutoencoder
 from refold.errors import ModelFileError, RefoldError
-from refold.storage import _container as container
+from refold.storage import _safetensors_file as container
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 """What is odd: scores of sequences and steps, and p-values by sequences known to be normal."""
 
-from refold.anomalies._aside import set_aside as set_aside
+from refold.anomalies._anomaly_methods import AnomalyMixin as AnomalyMixin
+from refold.anomalies._anomaly_scores import remember as remember
+from refold.anomalies._calibration_split import set_aside as set_aside
 from refold.anomalies._detection import Detection as Detection
 from refold.anomalies._detection import Reason as Reason
-from refold.anomalies._mixin import AnomalyMixin as AnomalyMixin
-from refold.anomalies._oddness import remember as remember
-from refold.anomalies._trained import trained_fingerprints as trained_fingerprints
+from refold.anomalies._training_fingerprints import trained_fingerprints as trained_fingerprints
 
 __all__ = ["AnomalyMixin", "Detection", "Reason", "remember", "set_aside", "trained_fingerprints"]

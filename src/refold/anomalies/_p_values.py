@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold.anomalies._oddness import Oddness
+from refold.anomalies._anomaly_scores import Oddness
 from refold.evaluation import conformal_p_values
 from refold.storage import Calibration, Known
 

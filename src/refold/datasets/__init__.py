@@ -5,8 +5,8 @@ Owns the generators and the shipped data; reading a user's own files is ``refold
 
 from refold.datasets._japanese_vowels import JapaneseVowels as JapaneseVowels
 from refold.datasets._japanese_vowels import japanese_vowels as japanese_vowels
-from refold.datasets._question import moving_ones as moving_ones
-from refold.datasets._question import question_array as question_array
+from refold.datasets._moving_ones import moving_ones as moving_ones
+from refold.datasets._moving_ones import question_array as question_array
 from refold.datasets._registry import labels_of as labels_of
 from refold.datasets._registry import load as load
 from refold.datasets._registry import names as names

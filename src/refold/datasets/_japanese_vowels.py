@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from refold.datasets._question import offsets_of
+from refold.datasets._moving_ones import offsets_of
 from refold.sequences import Column, Schema, Sequences
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from refold.datasets._japanese_vowels import japanese_vowels
-from refold.datasets._question import moving_ones, question_array
-from refold.datasets._sizes import check_size
+from refold.datasets._moving_ones import moving_ones, question_array
+from refold.datasets._size_checks import check_size
 from refold.datasets._synthetic import noisy_sines, ramps, random_one_hot
 from refold.errors import ParameterError
 from refold.sequences import Sequences

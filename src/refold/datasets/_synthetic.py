@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from refold.datasets._question import binary_schema, draw_lengths, offsets_of
-from refold.datasets._sizes import check_size
+from refold.datasets._moving_ones import binary_schema, draw_lengths, offsets_of
+from refold.datasets._size_checks import check_size
 from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences
 

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from refold.evaluation._errors import nmse
-from refold.evaluation._symbols import accuracy, exact
+from refold.evaluation._exact_accuracy import accuracy, exact
+from refold.evaluation._nmse import nmse
 from refold.sequences import Scaler, Sequences
 
 __all__ = ["Fidelity", "as_percent", "fidelity"]

@@ -1,7 +1,7 @@
 """New sequences: codes drawn from a density of known ones, and codes between two, decoded."""
 
-from refold.generation._density import Density as Density
-from refold.generation._density import fit_density as fit_density
-from refold.generation._mixin import GenerationMixin as GenerationMixin
+from refold.generation._code_density import Density as Density
+from refold.generation._code_density import fit_density as fit_density
+from refold.generation._generation_methods import GenerationMixin as GenerationMixin
 
 __all__ = ["Density", "GenerationMixin", "fit_density"]

@@ -1,7 +1,7 @@
 """The LSTM's sum: the compiled kernel as a JAX function, and the reference it is tested against."""
 
 from refold.kernels import reference as reference
+from refold.kernels._fused_lstm import ACTIVATIONS as ACTIVATIONS
+from refold.kernels._fused_lstm import lstm as lstm
 from refold.kernels._library import variant as variant
 from refold.kernels._library import why_not as why_not
-from refold.kernels._lstm import ACTIVATIONS as ACTIVATIONS
-from refold.kernels._lstm import lstm as lstm

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from refold.errors import ParameterError
-from refold.layers._engine import check_engine
 from refold.layers._lstm import LSTM
+from refold.layers._lstm_engine import check_engine
 
 __all__ = ["convert"]
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from refold.errors import ParameterError
-from refold.layers._engine import check_engine, why_not_here
+from refold.layers._lstm_engine import check_engine, why_not_here
 
 __all__ = ["LSTM"]
 

@@ -9,9 +9,9 @@ from refold.errors import ParameterError
 from refold.layers import PaddingMask
 from refold.models import classic
 from refold.models._autoencoder import Models, autoencoder, every_layer
-from refold.models._custom import loadable_json, own_models
+from refold.models._custom_models import loadable_json, own_models
 from refold.models._default import default, length_model
-from refold.models._forecaster import forecaster
+from refold.models._forecast_decoder import forecaster
 
 __all__ = ["ARCHITECTURES", "Architecture", "Network", "Specification", "build"]
 

@@ -5,14 +5,14 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from refold.report._codes import code_map
-from refold.report._errors import error_cards
-from refold.report._gather import Material, Stage, gather
-from refold.report._numbers import number_cards
+from refold.report._code_map_card import code_map
+from refold.report._code_sweep_cards import number_cards
+from refold.report._error_cards import error_cards
 from refold.report._page import Section, check_packages, write_page
-from refold.report._pairs import reconstructions
+from refold.report._reconstruction_cards import reconstructions
+from refold.report._report_data import Material, Stage, gather
 from refold.report._score import Result
-from refold.report._training import architecture, data, losses
+from refold.report._training_cards import architecture, data, losses
 
 if TYPE_CHECKING:
     from refold.sequences import Scan, Sequences

@@ -1,13 +1,13 @@
 """A saved model: one file, written whole or not at all, that gives the same codes to the bit."""
 
-from refold.storage._checkpoint import load_checkpoint as load_checkpoint
-from refold.storage._checkpoint import save_checkpoint as save_checkpoint
+from refold.storage._checkpoint_file import load_checkpoint as load_checkpoint
+from refold.storage._checkpoint_file import save_checkpoint as save_checkpoint
 from refold.storage._fitted import Calibration as Calibration
 from refold.storage._fitted import Fitted as Fitted
 from refold.storage._fitted import Known as Known
 from refold.storage._fitted import Residuals as Residuals
-from refold.storage._model import dumps as dumps
-from refold.storage._model import load as load
-from refold.storage._model import loads as loads
-from refold.storage._model import plain as plain
-from refold.storage._model import save as save
+from refold.storage._model_file import dumps as dumps
+from refold.storage._model_file import load as load
+from refold.storage._model_file import loads as loads
+from refold.storage._model_file import plain as plain
+from refold.storage._model_file import save as save

@@ -6,10 +6,10 @@ import numpy as np
 
 from refold.evaluation import errors_by_sequence
 from refold.plots import PALETTE
-from refold.report._gather import Material
 from refold.report._page import Card, Plot, Text, TextGroup
-from refold.report._plotly import MUTED, TITLED, grid, layout, numbers, plain
-from refold.report._symbols import pair_rows, strip_plot
+from refold.report._plotly_style import MUTED, TITLED, grid, layout, numbers, plain
+from refold.report._report_data import Material
+from refold.report._token_strips import pair_rows, strip_plot
 
 if TYPE_CHECKING:
     from refold.sequences import Sequences

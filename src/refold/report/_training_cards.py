@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from refold.plots import PALETTE
-from refold.report._gather import Material
 from refold.report._page import Card, Diagram, Plot, Table
-from refold.report._plotly import ACCENT, CONTRAST, MUTED, layout, numbers
+from refold.report._plotly_style import ACCENT, CONTRAST, MUTED, layout, numbers
+from refold.report._report_data import Material
 
 __all__ = ["architecture", "data", "losses"]
 

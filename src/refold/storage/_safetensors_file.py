@@ -2,7 +2,7 @@
 
 The file's metadata holds, under the format's name, a version, the configuration as JSON and a
 SHA-256 digest of configuration and arrays.  This module sees to it that what comes back is what
-was saved; what it means is in `refold.storage._model`.
+was saved; what it means is in `refold.storage._model_file`.
 """
 
 import hashlib

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.evaluation._matching import as_reconstruction, check_units, on_steps_of
-from refold.evaluation._symbols import right_entries
+from refold.evaluation._exact_accuracy import right_entries
+from refold.evaluation._step_matching import as_reconstruction, check_units, on_steps_of
 from refold.sequences import Scaler, Sequences, sums_by_sequence
 
 __all__ = [

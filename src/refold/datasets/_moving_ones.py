@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold.datasets._sizes import check_size
+from refold.datasets._size_checks import check_size
 from refold.sequences import Column, Schema, Sequences
 
 __all__ = ["moving_ones", "question_array"]

@@ -13,7 +13,7 @@ from refold.evaluation import (
     forecast_errors,
     least_calibration,
 )
-from refold.forecasting._forecast import Forecast
+from refold.forecasting._forecast_result import Forecast
 from refold.inference import continued, split_last
 from refold.models import Specification
 from refold.sequences import Sequences, as_sequences, split_at

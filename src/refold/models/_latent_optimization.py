@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from refold.models._lbfgs import minimize_rows
 from refold.models._losses import column_errors, observed_mask
-from refold.models._minimize import minimize_rows
 from refold.models._network import Network
 
 __all__ = ["refine"]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.errors import ParameterError
-from refold.evaluation._entries import mean_of, sums_by_kind
+from refold.evaluation._entry_errors import mean_of, sums_by_kind
 from refold.sequences import Scaler, Sequences, positions, sums_by_sequence
 
 __all__ = ["GroupErrors", "errors_by_length", "errors_by_position"]

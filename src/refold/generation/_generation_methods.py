@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import check_whole, draw_seed
 from refold.errors import DataError, ParameterError
-from refold.generation._density import fit_density
+from refold.generation._code_density import fit_density
 from refold.inference import Draw, check_can_sample
 from refold.sequences import as_sequences
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refold.errors import ModelFileError
-from refold.storage._container import pack, read, write
+from refold.storage._safetensors_file import pack, read, write
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from refold.errors import SchemaError
-from refold.evaluation._matching import as_reconstruction, on_steps_of
+from refold.evaluation._step_matching import as_reconstruction, on_steps_of
 from refold.sequences import Sequences
 
 __all__ = ["accuracy", "exact", "right_entries"]

@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import check_rate
-from refold.anomalies._aside import first_of_each
+from refold.anomalies._anomaly_scores import oddness
+from refold.anomalies._calibration_split import first_of_each
 from refold.anomalies._detection import Detection
-from refold.anomalies._oddness import oddness
 from refold.anomalies._p_values import (
     calibration_of,
     p_values,
@@ -16,7 +16,7 @@ from refold.anomalies._p_values import (
     step_p_values,
     step_scores,
 )
-from refold.anomalies._trained import check_untrained
+from refold.anomalies._training_fingerprints import check_untrained
 from refold.errors import DataError, ParameterError
 from refold.evaluation import least_calibration
 from refold.inference import warn_of_longer

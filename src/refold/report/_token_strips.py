@@ -7,7 +7,7 @@ import numpy as np
 
 from refold.plots import strips_of
 from refold.report._page import Plot
-from refold.report._plotly import ACCENT, TITLED, grid, heat, layout, numbers, plain, signed
+from refold.report._plotly_style import ACCENT, TITLED, grid, heat, layout, numbers, plain, signed
 
 if TYPE_CHECKING:
     from refold.sequences import Schema, Sequences

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from refold.errors import ParameterError
-from refold.models._draw import perturb
+from refold.models._gumbel_sampling import perturb
 
 __all__ = ["free_run", "write_steps"]
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from refold.errors import ParameterError, SchemaError
-from refold.evaluation._entries import entry_errors
+from refold.evaluation._entry_errors import entry_errors
 from refold.sequences import Scaler, Sequences
 
 __all__ = ["explained_variance", "nmse"]

@@ -10,9 +10,9 @@ from refold.evaluation import (
     errors_by_length,
     errors_by_position,
 )
-from refold.report._gather import Material
 from refold.report._page import Card, Plot
-from refold.report._plotly import ACCENT, MUTED, layout, numbers, plain
+from refold.report._plotly_style import ACCENT, MUTED, layout, numbers, plain
+from refold.report._report_data import Material
 
 __all__ = ["error_cards"]
 

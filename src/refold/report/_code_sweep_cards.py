@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 
 from refold.evaluation import DEVIATIONS, CodeNumbers, code_numbers, sweep
-from refold.report._gather import Material, Stage
 from refold.report._page import Card, Plot, Text, TextGroup
-from refold.report._plotly import (
+from refold.report._plotly_style import (
     ACCENT,
     CONTRAST,
     MUTED,
@@ -19,7 +18,8 @@ from refold.report._plotly import (
     ramp,
     signed,
 )
-from refold.report._symbols import row_of, sweep_strips
+from refold.report._report_data import Material, Stage
+from refold.report._token_strips import row_of, sweep_strips
 
 __all__ = ["number_cards"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from refold.errors import ModelFileError
 from refold.models import Specification, build, seeded
 from refold.sequences import Scaler, Schema
-from refold.storage._container import pack, read, unpack, write
 from refold.storage._fitted import Calibration, Fitted, Known, Residuals
+from refold.storage._safetensors_file import pack, read, unpack, write
 
 __all__ = ["dumps", "load", "loads", "plain", "save"]
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from refold.evaluation._fidelity import as_percent, fidelity
-from refold.evaluation._naive import last_value, pick_season, seasonal_naive
+from refold.evaluation._naive_forecasts import last_value, pick_season, seasonal_naive
 from refold.sequences import Scaler, Sequences
 
 __all__ = ["ForecastAccuracy", "ForecastErrors", "forecast_errors"]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import refold
-from refold.anomalies import _trained
-from refold.anomalies._trained import check_untrained, trained_fingerprints
+from refold.anomalies import _training_fingerprints as _trained
+from refold.anomalies._training_fingerprints import check_untrained, trained_fingerprints
 from refold.errors import DataError
 from refold.sequences import as_sequences, fingerprints, scan, write
 

@@ -7,9 +7,9 @@ import numpy as np
 from refold._support.optional_imports import is_installed
 from refold.evaluation import SequenceErrors, errors_by_sequence
 from refold.plots import PALETTE, RAMP, code_plane, colour_groups
-from refold.report._gather import Material, Stage
 from refold.report._page import Card, Plot
-from refold.report._plotly import MUTED, layout, numbers, plain
+from refold.report._plotly_style import MUTED, layout, numbers, plain
+from refold.report._report_data import Material, Stage
 
 __all__ = ["code_map"]
 

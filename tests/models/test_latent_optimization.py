@@ -11,7 +11,7 @@ from scipy.optimize import rosen
 import refold
 from refold.errors import ParameterError
 from refold.evaluation import nmse
-from refold.models._minimize import minimize_rows
+from refold.models._lbfgs import minimize_rows
 
 OPTIONS = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
 

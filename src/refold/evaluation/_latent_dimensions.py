@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.errors import DataError, ParameterError
-from refold.evaluation._entries import errors_by_feature
+from refold.evaluation._entry_errors import errors_by_feature
 from refold.sequences import Sequences
 
 __all__ = ["DEVIATIONS", "CodeNumbers", "code_numbers", "sweep"]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from refold.errors import ParameterError
-from refold.plots._colours import colour_groups
-from refold.plots._plane import check_codes, code_plane
+from refold.plots._code_plane import check_codes, code_plane
+from refold.plots._label_colours import colour_groups
 from refold.plots._style import ACCENT, MUTED, PALETTE, new_axes, ramp, tidy
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from refold.layers._columns import ColumnEncoding
+from refold.layers._column_ends import ColumnEncoding
 
 __all__ = ["PreviousSteps"]
 
