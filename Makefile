@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 DEMO := demo
 LIBRARY := src/refold/kernels/librefold_kernels.*
+# uv installs in half of the time; where it cannot reach the package index, pip may.
+UV := UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=true $(BIN)/uv
+install = $(UV) pip install --quiet --python $(BIN)/python $(1) || \
+	$(BIN)/python -m pip install --quiet $(1)
 
 .PHONY: demo test lint docs bench bench-fidelity test-slow clean
 
@@ -42,21 +46,21 @@ test-slow: $(VENV)/.backends $(VENV)/.docs $(OLDEST)/.test
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "refold needs Python 3.11, 3.12 or 3.13 with the venv module (Debian: python3-venv)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' 'uv>=0.13'
 
 # The package, with the library of refold.kernels; built again when their sources change.
 $(VENV)/.refold: pyproject.toml CMakeLists.txt $(wildcard src/refold/kernels/cpp/*) | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[plots]'
+	$(call install,--editable '.[plots]')
 	@ls $(LIBRARY) >/dev/null 2>&1 || \
 		echo "refold is installed without its LSTM kernel: see docs/how-to/installation.md"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.refold
-	$(BIN)/python -m pip install --quiet --group test
+	$(call install,--group test)
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.test
-	$(BIN)/python -m pip install --quiet --group lint
+	$(call install,--group lint)
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
@@ -64,19 +68,18 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.backends: $(VENV)/.test
-	$(BIN)/python -m pip install --quiet --group backends
+	$(call install,--group backends)
 	@touch $@
 
 # The lowest version of each dependency that pyproject.toml allows, on the lowest Python.
 $(OLDEST)/.test: pyproject.toml | $(VENV)/.refold
-	$(BIN)/python -m pip install --quiet uv
-	UV_PYTHON_DOWNLOADS=never $(BIN)/uv venv --quiet --clear --python 3.11 $(OLDEST)
-	VIRTUAL_ENV=$(OLDEST) $(BIN)/uv pip install --quiet --resolution lowest-direct \
+	$(UV) venv --quiet --clear --python 3.11 $(OLDEST)
+	$(UV) pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct \
 		--editable '.[plots]' --group oldest
 	@touch $@
 
 $(VENV)/.peers: $(VENV)/.backends
-	$(BIN)/python -m pip install --quiet --group peers
+	$(call install,--group peers)
 	@touch $@
 
 clean:

@@ -54,7 +54,7 @@ def part(scaled, rows=None, held_out=(), longest=STEPS):
 
 def batches(scaled, size=5):
     """Return batches of few shapes."""
-    return Batches(scaled.lengths, size)
+    return Batches(scaled.lengths, size, least_saved=0)
 
 
 def settings(**changes):

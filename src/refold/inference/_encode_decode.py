@@ -24,7 +24,7 @@ __all__ = [
 
 # Steps of a batch where they are no wider than so many outputs, the most rows, the sizes of smaller
 # ones, the shortest padded length.
-_STEPS, _WIDTH, _MOST_ROWS, _SIZES, _SHORTEST = 16384, 256, 1024, (8, 32, 128, 512), 8
+_STEPS, _WIDTH, _MOST_ROWS, _SIZES, _SHORTEST = 16384, 256, 1024, (8, 64, 512), 8
 # Batches from which progress is worth showing.
 _MANY = 20
 
@@ -209,17 +209,22 @@ def _batches(
     """Cut sequences into batches of like length and of few shapes.
 
     The padded lengths are the longest training length, its halves and its doubles, and the batch
-    sizes powers of 4, so that what was compiled once serves for all data.
+    sizes powers of 8, so that what was compiled once serves for all data. Sequences that fit into
+    one batch are padded to the longest of them, because padding costs less than compiling another
+    shape.
     """
     # many labels make each step wide
     most_steps = _STEPS * _WIDTH // max(_WIDTH, network.specification.num_outputs)
     by_length = np.argsort(lengths, kind="stable")
     steps = _padded_lengths(lengths[by_length], network.specification.max_steps, only)
+    longest = int(steps.max(initial=1))
+    if len(steps) <= _most_rows(longest, most_steps):
+        steps = np.full_like(steps, longest)
     keep_compiled()
     batches = []
     for num_steps in np.unique(steps):
         rows = by_length[steps == num_steps]
-        most = max(1, min(_MOST_ROWS, most_steps // int(num_steps)))
+        most = _most_rows(int(num_steps), most_steps)
         for start in range(0, len(rows), most):
             chosen = rows[start : start + most]
             size = next((n for n in _SIZES if len(chosen) <= n < most), most)
@@ -227,6 +232,10 @@ def _batches(
     shown = verbose and len(batches) >= _MANY
     with progress_bar(disable=not shown) as bar:
         yield from bar.track(batches, description=what)
+
+
+def _most_rows(num_steps: int, most_steps: int) -> int:
+    return max(1, min(_MOST_ROWS, most_steps // num_steps))
 
 
 def _padded_lengths(lengths: np.ndarray, longest: int, only: int | None) -> np.ndarray:

@@ -79,7 +79,7 @@ def test_equal_lengths_are_cut_as_asked():
 
 
 def test_ragged_data_costs_by_its_steps():
-    lengths = lognormal()
+    lengths = lognormal(20_000)
     batches = Batches(lengths, 64)
     assert 1 < len(batches.buckets) <= 8
     assert batches.padding() < 0.35
@@ -97,6 +97,12 @@ def test_little_data_has_one_shape():
     assert not Batches(np.array([3, 3, 4]), 2).of_one_length
     assert not Batches(np.array([0, 1]), 2).of_one_length
     assert len(Batches(lognormal(200), 32).buckets) == 1
+
+
+def test_a_shape_that_saves_less_than_its_compilation_costs_is_left_out():
+    lengths = np.repeat([10, 100], [700, 4000])
+    assert len(Batches(lengths, 16).buckets) == 1
+    assert len(Batches(np.repeat(lengths, 2), 16).buckets) == 2
 
 
 def test_a_fixed_number_of_steps_is_the_only_one():
@@ -123,7 +129,7 @@ def test_no_other_edges_pad_less(most, monkeypatch):
             padded([*sorted(others), longest])
             for others in itertools.combinations(range(1, longest), min(most, longest) - 1)
         )
-        assert padded(module._edges(lengths, most)) == least
+        assert padded(module._edges(lengths, most, 0)) == least
 
 
 def test_no_more_shapes_than_padding_is_worth():

@@ -12,6 +12,8 @@ _MOST_SHAPES = 8
 _PADDING = 0.15
 # Each shape is compiled; it should serve at least so many batches an epoch.
 _FEWEST_BATCHES = 8
+# It takes as long to compile as this many padded steps in each of about 40 epochs.
+_LEAST_SAVED = 1 << 16
 _MOST_CANDIDATES = 128
 # Batches of one shape that follow each other: alone, and among other shapes.
 _RUN, _SHORT_RUN = 64, 8
@@ -55,9 +57,9 @@ class Batches:
     """How sequences are cut into batches of like length.
 
     Sequences are put into a few buckets by length, so that a batch is padded to the longest of
-    its bucket and not of all data. The edges are chosen so that padding is least; there are no
-    more buckets than padding is worth. The batch size of a bucket makes its batches hold about
-    as many real steps as those of any other.
+    its bucket and not of all data. The edges are chosen so that padding is least. There are no
+    more buckets than padding is worth, because each one is compiled. The batch size of a bucket
+    makes its batches hold about as many real steps as those of any other.
 
     Parameters
     ----------
@@ -67,6 +69,8 @@ class Batches:
         Number of sequences of average length in a batch.
     num_steps : int, optional
         The only padded length, for models that read no other.
+    least_saved : int
+        Padded steps that one more shape must save in an epoch.
 
     Attributes
     ----------
@@ -84,12 +88,19 @@ class Batches:
     (Bucket(num_steps=10, batch_size=33), Bucket(num_steps=100, batch_size=3))
     """
 
-    def __init__(self, lengths: np.ndarray, batch_size: int, num_steps: int | None = None) -> None:
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        batch_size: int,
+        num_steps: int | None = None,
+        *,
+        least_saved: int = _LEAST_SAVED,
+    ) -> None:
         self.of_one_length = len(np.unique(lengths)) == 1
         lengths = np.maximum(np.asarray(lengths, np.int64), 1)
         self.lengths = lengths
         most = max(1, min(_MOST_SHAPES, len(lengths) // (batch_size * _FEWEST_BATCHES)))
-        edges = [num_steps] if num_steps else _edges(lengths, most)
+        edges = [num_steps] if num_steps else _edges(lengths, most, least_saved)
         self._bucket_of = np.searchsorted(edges, lengths)
         target = batch_size * lengths.mean()
         self.buckets = tuple(
@@ -202,7 +213,7 @@ def _batch_size(lengths: np.ndarray, target: float) -> int:
     return max(1, min(max(1, len(lengths)), round(target / mean)))
 
 
-def _edges(lengths: np.ndarray, most: int) -> list[int]:
+def _edges(lengths: np.ndarray, most: int, least_saved: int) -> list[int]:
     """Choose at most ``most`` padded lengths: as few as keep padding small, else the best."""
     longest = int(lengths.max(initial=1))
     if not len(lengths):
@@ -221,6 +232,8 @@ def _edges(lengths: np.ndarray, most: int) -> list[int]:
             break
         # the last bucket starts at candidate i: what lies before has the best cost so far
         total = np.concatenate([[0.0], best[:-1]])[:, None] + np.where(cost >= 0, cost, np.inf)
+        if best[-1] - total[:, -1].min() < least_saved:
+            break
         cuts.append(total.argmin(axis=0))
         best = total.min(axis=0)
     edges, end = [longest], len(candidates) - 1
