@@ -11,6 +11,7 @@ from nbclient import NotebookClient
 from refold import SequenceAutoencoder, Sequences
 from refold._support.progress_bars import progress_bar
 from refold.datasets import noisy_sines
+from refold.errors import ParameterError
 
 TRACKED = """
 from refold._support.progress_bars import progress_bar
@@ -18,6 +19,12 @@ from refold._support.progress_bars import progress_bar
 with progress_bar() as bar:
     total = sum(bar.track(range(10_000), description="encode"))
 total
+"""
+
+MISTAKEN = """
+import refold
+
+refold.load("nothing.refold")
 """
 
 
@@ -76,14 +83,20 @@ def test_no_sequences_and_many_columns():
     assert "missing" not in many
 
 
-def test_a_bar_in_a_notebook_is_one_output_that_is_written_over():
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(TRACKED)])
-    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+def test_a_notebook_shows_a_bar_as_one_output_and_a_mistake_in_one_line():
+    cells = [nbformat.v4.new_code_cell(code) for code in (TRACKED, MISTAKEN)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=True).execute()
     bar, total = notebook.cells[0].outputs  # and no warning
     assert bar.output_type == "display_data"
     assert "100%" in bar.data["text/plain"]
     assert bar.data["text/html"].startswith("<pre>")
     assert total.data["text/plain"] == "49995000"
+    (mistake,) = notebook.cells[1].outputs
+    shown = "\n".join(mistake.traceback)
+    assert "refold.load" in shown
+    assert shown.endswith("MissingFileError: There is no model file nothing.refold.")
+    assert "storage" not in shown, "frames inside Refold"
 
 
 def test_elsewhere_it_is_a_bar_of_the_terminal(capsys):
@@ -92,3 +105,12 @@ def test_elsewhere_it_is_a_bar_of_the_terminal(capsys):
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "encode" in captured.err
+
+
+def test_a_mistake_shows_your_call_and_one_line():
+    with pytest.raises(ParameterError, match="latent_dim") as caught:
+        SequenceAutoencoder(latent_dim=-1).fit([[1.0, 2.0]])
+    shown = caught.value._render_traceback_()
+    assert "SequenceAutoencoder(latent_dim=-1).fit" in "\n".join(shown)
+    assert len(shown) == 2
+    assert shown[-1].startswith("ParameterError: latent_dim must be")

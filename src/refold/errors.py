@@ -5,11 +5,16 @@ The classes inherit from the built-in error that Python programmers expect, so t
 ``except ValueError`` keeps working; the command line turns each into one line and exit code 2.
 """
 
+import traceback
+from pathlib import Path
+
 __all__ = [
     "DataError",
     "DivergedError",
+    "FileAccessError",
     "FileFormatError",
     "MissingExtraError",
+    "MissingFileError",
     "ModelFileError",
     "ParameterError",
     "RefoldError",
@@ -20,6 +25,23 @@ __all__ = [
 class RefoldError(Exception):
     """Base of every error that a user can cause and mend."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython shows in a notebook: your call, then the message.
+
+        The frames inside Refold say nothing about a mistake in the input, so they are left out.
+        Errors of other classes, which may be bugs, keep all their frames.
+        ``traceback.print_exception`` shows those of this one, too.
+        """
+        package = str(Path(__file__).parent)
+        frames = []
+        for frame in traceback.extract_tb(self.__traceback__):
+            if frame.filename.startswith(package):
+                break
+            if "IPython" not in Path(frame.filename).parts:
+                frames.append(frame)
+        shown = [line.rstrip("\n") for line in traceback.format_list(frames)]
+        return [*shown, f"{type(self).__name__}: {self}"]
+
 
 class DataError(RefoldError, ValueError):
     """The sequences themselves cannot be used: empty, infinite, of differing width and so on."""
@@ -27,6 +49,14 @@ class DataError(RefoldError, ValueError):
 
 class SchemaError(DataError):
     """Data does not have the columns, kinds or layout that were expected."""
+
+
+class FileAccessError(RefoldError, OSError):
+    """A file or folder cannot be read or written."""
+
+
+class MissingFileError(FileAccessError, FileNotFoundError):
+    """A file or folder is not there."""
 
 
 class FileFormatError(RefoldError, ValueError):

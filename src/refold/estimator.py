@@ -754,7 +754,7 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     ------
     ModelFileError
         If the file is not a model, is cut short or changed, or comes from a newer version.
-    FileNotFoundError
+    MissingFileError
         If there is no such file.
 
     Examples

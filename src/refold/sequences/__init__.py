@@ -3,6 +3,8 @@
 Knows NumPy and Arrow, and nothing of Keras or JAX.
 """
 
+from refold.errors import FileAccessError as FileAccessError
+from refold.errors import MissingFileError as MissingFileError
 from refold.sequences._as_sequences import as_sequences as as_sequences
 from refold.sequences._as_sequences import concatenate as concatenate
 from refold.sequences._fingerprints import fingerprints as fingerprints
@@ -12,8 +14,6 @@ from refold.sequences.conversion._code_tables import codes_to_arrow as codes_to_
 from refold.sequences.files._atomic_writes import atomic_writer as atomic_writer
 from refold.sequences.files._atomic_writes import remove_leftovers as remove_leftovers
 from refold.sequences.files._column_names import column_names as column_names
-from refold.sequences.files._file_access import FileAccessError as FileAccessError
-from refold.sequences.files._file_access import MissingFileError as MissingFileError
 from refold.sequences.files._integer_text import integers_from_text as integers_from_text
 from refold.sequences.files._label_columns import read_labels as read_labels
 from refold.sequences.files._read_or_scan import read_or_scan as read_or_scan

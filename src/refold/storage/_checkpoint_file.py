@@ -58,7 +58,7 @@ def load_checkpoint(
     ------
     ModelFileError
         If the file is not a checkpoint, is cut short or changed, or comes from a newer version.
-    FileNotFoundError
+    MissingFileError
         If there is no such file.
 
     Examples

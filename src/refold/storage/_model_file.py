@@ -111,7 +111,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitted]:
     ------
     ModelFileError
         If the file is not a model, is cut short or changed, or comes from a newer version.
-    FileNotFoundError
+    MissingFileError
         If there is no such file.
     """
     return _restore(*read(path), str(path))

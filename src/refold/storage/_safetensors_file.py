@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
-from refold.errors import ModelFileError
+from refold.errors import MissingFileError, ModelFileError
 from refold.sequences import atomic_writer
 
 __all__ = ["VERSION", "pack", "read", "unpack", "write"]
@@ -139,7 +139,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     ------
     ModelFileError
         If the file is not a model, is cut short or changed, or comes from a newer version.
-    FileNotFoundError
+    MissingFileError
         If there is no such file.
 
     Examples
@@ -155,7 +155,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     except IsADirectoryError as error:
         raise ModelFileError(f"{path} is a folder. A model is one file.") from error
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"There is no model file {path}.") from error
+        raise MissingFileError(f"There is no model file {path}.") from error
     return unpack(data, str(path))
 
 

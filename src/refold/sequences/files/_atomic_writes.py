@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from refold.errors import RefoldError
-from refold.sequences.files._file_access import FileAccessError, access_error
+from refold.errors import FileAccessError, RefoldError
+from refold.sequences.files._file_access import access_error
 
 __all__ = ["atomic_writer", "remove_leftovers"]
 

@@ -5,17 +5,9 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from refold.errors import FileFormatError, RefoldError
+from refold.errors import FileAccessError, FileFormatError, MissingFileError
 
-__all__ = ["FileAccessError", "MissingFileError", "access_error", "decode_utf8", "read_bytes"]
-
-
-class FileAccessError(RefoldError, OSError):
-    """A file or folder cannot be read or written."""
-
-
-class MissingFileError(FileAccessError, FileNotFoundError):
-    """A file or folder is not there."""
+__all__ = ["access_error", "decode_utf8", "read_bytes"]
 
 
 def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:

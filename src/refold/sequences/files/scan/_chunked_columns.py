@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.errors import DataError
+from refold.errors import DataError, FileAccessError
 from refold.sequences.conversion._arrow_columns import as_raw, is_text, without_dictionary
-from refold.sequences.files._file_access import FileAccessError
 from refold.sequences.schema._column_types import Where, encode_column, encoded_type
 from refold.sequences.schema._schema import UNKNOWN, Column, Kind
 from refold.sequences.statistics._extreme_values import Extremes

@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from refold.errors import FileFormatError, ParameterError
-from refold.sequences.files._file_access import FileAccessError, MissingFileError, access_error
+from refold.errors import FileAccessError, FileFormatError, MissingFileError, ParameterError
+from refold.sequences.files._file_access import access_error
 from refold.sequences.files._format_registry import FORMATS, check_content
 
 __all__ = ["Stamp", "find_files", "stamp_of"]
