@@ -15,8 +15,10 @@ from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
 from refold.fitting._data_sources import InMemory
 from refold.fitting._defaults_from_data import specify
-from refold.models import default
-from refold.sequences import as_sequences, write
+from refold.fitting._fit import _with_size
+from refold.models import Specification, build, default, predict
+from refold.sequences import Scaler, as_sequences, write
+from refold.training import set_discriminative_start
 
 TINY = {
     "latent_dim": 6,
@@ -40,26 +42,27 @@ def waves(n=80, seed=0):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return SequenceAutoencoder(**TINY, discriminative=2).fit(waves()[0])
+    """A fit with the default for 32 numbers; this file has no other of this size."""
+    return SequenceAutoencoder(**TINY | {"latent_dim": 32}).fit(waves(120)[0])
 
 
 def test_they_have_mean_0_and_deviation_1_and_training_leaves_them(fitted):
-    given = waves()[0]
-    numbers = fitted.transform(given)[:, -2:]
+    given = waves(120)[0]
+    numbers = fitted.transform(given)[:, -8:]
     np.testing.assert_allclose(numbers.mean(axis=0), 0, atol=1e-3)
     np.testing.assert_allclose(numbers.std(axis=0), 1, atol=1e-3)
-    np.testing.assert_allclose(np.corrcoef(numbers.T), np.eye(2), atol=1e-3)
-    longer = SequenceAutoencoder(**TINY | {"max_epochs": 5}, discriminative=2).fit(given)
-    np.testing.assert_allclose(longer.transform(given)[:, -2:], numbers, atol=1e-4)
+    np.testing.assert_allclose(np.corrcoef(numbers.T), np.eye(8), atol=1e-3)
+    longer = SequenceAutoencoder(**TINY | {"latent_dim": 32, "max_epochs": 5}).fit(given)
+    np.testing.assert_allclose(longer.transform(given)[:, -8:], numbers, atol=1e-4)
 
 
 def test_the_search_for_codes_leaves_them(fitted):
     # shorter than those of the training, for which the encoder's codes are hardly to be bettered
-    given = as_sequences([wave[: 20 + i % 20] for i, wave in enumerate(waves(seed=1)[0])])
+    given = as_sequences([wave[: 20 + i % 20] for i, wave in enumerate(waves(64, seed=1)[0])])
+    plain = fitted.transform(given)
     codes = copy.deepcopy(fitted).set_params(refine="auto").transform(given)
-    plain = fitted.encoder_.predict(fitted.scaler_.transform(given).to_padded(), verbose=0)
-    np.testing.assert_allclose(codes[:, -2:], plain[:, -2:], atol=1e-4)
-    assert np.abs(codes[:, :-2] - plain[:, :-2]).max() > 1e-3
+    np.testing.assert_allclose(codes[:, -8:], plain[:, -8:], atol=1e-4)
+    assert np.abs(codes[:, :-8] - plain[:, :-8]).max() > 1e-3
 
 
 def test_the_decoder_reads_them():
@@ -72,18 +75,20 @@ def test_the_decoder_reads_them():
 def test_saved_and_loaded_the_codes_are_the_same(fitted, tmp_path):
     fitted.save(tmp_path / "model.refold")
     loaded = refold.load(tmp_path / "model.refold")
-    assert loaded.discriminative_ == 2
-    assert np.array_equal(loaded.transform(waves()[0]), fitted.transform(waves()[0]))
+    assert loaded.discriminative_ == 8
+    assert np.array_equal(loaded.transform(waves(120)[0]), fitted.transform(waves(120)[0]))
 
 
-def by_rule(X, latent_dim, **changes):
-    """Return how many there are by default, without a fit."""
+def by_rule(X, latent_dim, found=None, **changes):
+    """Return how many there are, without a fit; ``found``: the size that the error decided on."""
     parameters = SequenceAutoencoder(latent_dim, **changes).get_params(deep=False)
+    if found is not None:
+        parameters = _with_size(parameters, {"latent_dim": found, "seconds": 0.0})
     source = InMemory(as_sequences(X))
     return specify(source, parameters, np.arange(len(source.sequences) - 1)).discriminative
 
 
-def test_by_default_eight_of_32_numbers_or_more():
+def test_by_default_eight_of_32_numbers_or_more(fitted):
     given = waves(12)[0]
     assert [by_rule(given, size) for size in (31, 32, 40, 200)] == [0, 8, 8, 8]
     # of a code with room for every value, what is beyond that
@@ -91,16 +96,14 @@ def test_by_default_eight_of_32_numbers_or_more():
     assert by_rule(given[:6], 32) == 4
     assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
     assert by_rule(given, 32, denoise=0.3) == by_rule(given, 32, variational=True) == 0
-    short = TINY | {"latent_dim": 32, "max_epochs": 1}
-    assert SequenceAutoencoder(**short).fit(given).discriminative_ == 8
+    assert fitted.discriminative_ == 8
 
 
 def test_of_a_size_that_the_error_decides_none_but_those_asked_for():
-    # of three values that have nothing to do with each other, one number has a third
-    given = np.random.default_rng(0).normal(size=(60, 3, 1))
-    share = TINY | {"latent_dim": 0.5, "max_epochs": 1, "validation_fraction": 0.3, "refit": False}
-    assert SequenceAutoencoder(**share).fit(given).discriminative_ == 0
-    assert SequenceAutoencoder(**share, discriminative=1).fit(given).discriminative_ == 1
+    given = waves(12)[0]
+    assert by_rule(given, 0.5, found=40) == 0
+    assert by_rule(given, 0.5, found=2, discriminative=1) == 1
+    assert by_rule(given, 0.5, found=3, discriminative=8) == 2
 
 
 def test_the_curve_is_of_what_reconstructs():
@@ -114,57 +117,55 @@ def test_padding_moves_them_by_no_more_than_rounding():
     rng = np.random.default_rng(0)
     ramps = [np.linspace(0, slope, 100)[:, None] for slope in rng.uniform(-2, 2, 60)]
     levels = [np.full((30, 1), level) for level in rng.normal(size=60)]
+    sizes = {"latent_dim": 6, "max_steps": 100, "units": 8, "depth": 1, "dropout": 0.0}
+    lengths = {"length_mean": 100.0, "length_deviation": 0.0, "discriminative": 4}
+    net = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
     for series in (ramps, levels):
-        ae = SequenceAutoencoder(**TINY, discriminative=4).fit(series)
-        codes = ae.transform(series)
-        padded = ae.scaler_.transform(as_sequences(series)).to_padded()
-        wider = np.pad(padded, ((0, 0), (0, 77), (0, 0)), constant_values=np.nan)
-        found = ae.encoder_.predict(wider, batch_size=7, verbose=0)
+        given = as_sequences(series)
+        scaled = Scaler.fit(given).transform(given)
+        set_discriminative_start(net, scaled)
+        padded = scaled.to_padded()
+        codes = predict(net.models.encoder, padded)
+        wider = np.pad(padded, ((0, 0), (0, 177 - padded.shape[1]), (0, 0)), constant_values=np.nan)
+        found = np.concatenate(
+            [predict(net.models.encoder, wider[i : i + 6]) for i in range(0, 60, 6)]
+        )
         deviation = codes[:, 2:].std(axis=0)
         varies = deviation > 0
         assert varies.any()
         assert (np.abs(found - codes)[:, 2:][:, varies] / deviation[varies]).max() < 1e-5
 
 
-def test_more_numbers_than_sequences_can_fill_are_zero():
-    ae = SequenceAutoencoder(**TINY | {"latent_dim": 12}, discriminative=8).fit(waves(4)[0])
-    codes = ae.transform(waves(4)[0])
-    assert np.isfinite(codes).all()
-    assert not codes[:, -5:].any()
-
-
 def test_gaps_labels_and_lengths_are_read():
     rng = np.random.default_rng(0)
-    series = [rng.normal(size=(1 + i % 7, 2)) for i in range(30)]
+    lengths = [1 + i % 7 for i in range(30)]
+    series = [np.stack([rng.normal(size=n), rng.integers(3, size=n)], axis=1) for n in lengths]
     series[3][:, 0], series[5] = np.nan, np.zeros((0, 2))
-    ae = SequenceAutoencoder(**TINY, discriminative=2).fit(series)
-    codes = ae.transform(series)
+    data = as_sequences(series, kinds=["numeric", "categorical"])
+    ae = SequenceAutoencoder(**TINY, discriminative=2).fit(data)
+    codes = ae.transform(data)
     assert np.isfinite(codes).all()
-    alone = np.concatenate([ae.transform(series[i : i + 1]) for i in range(6)])
+    alone = np.concatenate([ae.transform(data[i : i + 1]) for i in range(6)])
     np.testing.assert_allclose(alone[:, -2:], codes[:6, -2:], atol=1e-4)
-    mixed = [
-        np.stack([rng.normal(size=n), rng.integers(3, size=n)], axis=1)
-        for n in rng.integers(1, 9, 40)
-    ]
-    data = as_sequences(mixed, kinds=["numeric", "categorical"])
-    labelled = SequenceAutoencoder(**TINY, discriminative=2).fit(data)
     others = data.with_values(np.where([False, True], 2 - data.values, data.values))
-    moved = labelled.transform(others) - labelled.transform(data)
+    moved = ae.transform(others) - codes
     assert np.abs(moved[:, -2:]).max() > 0.1
-    binary = SequenceAutoencoder(**TINY, discriminative=2).fit(rng.integers(2, size=(20, 6, 3)))
-    codes = binary.transform(rng.integers(2, size=(20, 6, 3)))
+
+
+def test_binary_columns_are_read():
+    rng = np.random.default_rng(0)
+    ae = SequenceAutoencoder(**TINY, discriminative=2).fit(rng.integers(2, size=(20, 6, 3)))
+    codes = ae.transform(rng.integers(2, size=(20, 6, 3)))
     assert np.isfinite(codes).all()
     assert codes[:, -2:].std(axis=0).min() > 0.1
 
 
-def test_they_tell_classes_apart_that_principal_components_do_not():
+def test_they_tell_classes_apart_that_principal_components_do_not(fitted):
     (x, y), (new, wanted) = waves(120), waves(200, seed=1)
-    options = TINY | {"units": 16, "max_epochs": 5}
-    ae = SequenceAutoencoder(**options, discriminative=3).fit(x)
     given, others = as_sequences(x), as_sequences(new)
-    pca = PCABaseline(6).fit(given)
+    pca = PCABaseline(32).fit(given)
     probe = make_pipeline(StandardScaler(), LogisticRegression())
-    ours = probe.fit(ae.transform(given), y).score(ae.transform(others), wanted)
+    ours = probe.fit(fitted.transform(given), y).score(fitted.transform(others), wanted)
     theirs = probe.fit(pca.transform(given), y).score(pca.transform(others), wanted)
     assert ours > 0.9
     assert theirs < 0.75
@@ -189,12 +190,15 @@ def test_what_it_does_not_go_with(options, message):
         SequenceAutoencoder(**TINY, **options).fit(waves(8)[0])
 
 
-def test_from_the_command_line(tmp_path, capsys):
-    write(as_sequences(waves(12)[0]), tmp_path / "waves.parquet")
+def test_from_the_command_line_more_than_sequences_can_fill_are_zero(tmp_path, capsys):
+    write(as_sequences(waves(5)[0]), tmp_path / "waves.parquet")
     data, model = str(tmp_path / "waves.parquet"), str(tmp_path / "waves.refold")
-    options = ["--latent-dim", "6", "--units", "8", "--max-epochs", "1", "--no-refit", "-q"]
-    assert main(["fit", data, "-o", model, *options, "--discriminative", "2"]) == 0
+    options = ["--latent-dim", "12", "--units", "8", "--max-epochs", "1", "--no-refit", "-q"]
+    assert main(["fit", data, "-o", model, *options, "--discriminative", "8"]) == 0
     assert main(["info", model]) == 0
-    assert "6 numbers, 2 of them discriminative" in capsys.readouterr().out
-    assert main(["fit", data, "-o", model, *options, "--discriminative", "6"]) == 2
-    assert "--discriminative must be from 0 to 5" in capsys.readouterr().err
+    assert "12 numbers, 8 of them discriminative" in capsys.readouterr().out
+    codes = refold.load(model).transform(waves(5)[0])  # of 5 sequences one is held out
+    assert np.isfinite(codes).all()
+    assert not codes[:, -5:].any()
+    assert main(["fit", data, "-o", model, *options, "--discriminative", "12"]) == 2
+    assert "--discriminative must be from 0 to 11" in capsys.readouterr().err
