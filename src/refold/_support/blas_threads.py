@@ -5,7 +5,9 @@ other programs each of its many steps waits until that thread is scheduled.
 """
 
 import contextlib
+import functools
 from collections.abc import Iterator
+from typing import Any
 
 __all__ = ["SMALL_SIDE", "one_blas_thread"]
 
@@ -35,7 +37,14 @@ def one_blas_thread(*shape: int) -> Iterator[None]:
     if min(shape, default=0) > SMALL_SIDE:
         yield
         return
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"):
+    with _libraries().limit(limits=1, user_api="blas"):
         yield
+
+
+@functools.cache
+def _libraries() -> Any:
+    """Return the controller of the loaded libraries, which takes milliseconds to find them."""
+    import scipy.linalg  # noqa: F401 - loads its library, which is another than that of NumPy
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
