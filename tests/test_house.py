@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import refold
+from forks import run_forked
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "refold"
@@ -113,55 +114,14 @@ def test_public_names_load_when_used():
 # Keras
 
 
-def test_keras_runs_on_jax_by_default():
-    assert python("import refold, keras; print(keras.config.backend())").endswith("jax")
-
-
-def test_environment_variable_wins():
-    code = "import os, refold; print(os.environ['KERAS_BACKEND'])"
-    assert python(code, KERAS_BACKEND="torch") == "torch"
-
-
-def test_keras_that_is_already_imported_is_left_alone():
-    code = (
-        "import os, keras; os.environ.pop('KERAS_BACKEND'); import refold\n"
-        "print('KERAS_BACKEND' in os.environ)"
-    )
-    assert python(code, KERAS_BACKEND="jax").endswith("False")
-
-
-def test_keras_json_is_no_choice(tmp_path):
-    (tmp_path / "keras.json").write_text('{"backend": "tensorflow"}')
-    code = "import refold, keras; print(keras.config.backend())"
-    assert python(code, KERAS_HOME=str(tmp_path)).endswith("jax")
-
-
-@pytest.fixture(scope="module")
-def keras_file(tmp_path_factory):
-    from refold.models import default
-
-    path = tmp_path_factory.mktemp("models") / "autoencoder.keras"
-    default(["numeric"], latent_dim=2, max_steps=3, units=4).autoencoder.save(path)
-    return path
-
-
-@pytest.mark.parametrize(
-    "imports",
-    ["refold, keras", "keras, refold", "refold.layers, keras", "refold.training, keras"],
-)
-def test_keras_loads_models_of_refold_without_custom_objects(keras_file, imports):
-    code = (
-        f"import {imports}\n"
-        f"model = keras.models.load_model({str(keras_file)!r})\n"
-        "print(type(model).__module__, model.output_shape)"
-    )
-    printed = python(code, KERAS_BACKEND="jax")
-    assert printed.endswith("refold.models._autoencoder (None, None, 1)")
-
-
-def test_every_room_can_be_the_first_to_be_imported():
-    """In processes that have imported what is not ours, which takes most of the time."""
-    code = """
+BACKEND = "import refold, keras; print(keras.config.backend())"
+ORDERS = ["refold, keras", "keras, refold", "refold.layers, keras", "refold.training, keras"]
+LOADED = """
+import {}
+model = keras.models.load_model({!r})
+print(type(model).__module__, model.output_shape)
+"""
+EVERY_ROOM = """
 import os, sys
 import jax, keras, matplotlib, numpy, scipy, sklearn  # noqa: F401
 for room in ("layers", "models", "training", "estimator", "plots", "report"):
@@ -171,7 +131,58 @@ for room in ("layers", "models", "training", "estimator", "plots", "report"):
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0, room
 """
-    python(code, KERAS_BACKEND="jax")
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """What programs print that import Keras: each import takes a second and more."""
+    from refold.models import default
+
+    folder = tmp_path_factory.mktemp("keras")
+    path = folder / "autoencoder.keras"
+    default(["numeric"], latent_dim=2, max_steps=3, units=4).autoencoder.save(path)
+    (folder / "keras.json").write_text('{"backend": "tensorflow"}')
+    jax = {"KERAS_BACKEND": "jax"}
+    already = (
+        "import os, keras; os.environ.pop('KERAS_BACKEND'); import refold\n"
+        "print('KERAS_BACKEND' in os.environ)"
+    )
+    programs = {
+        "by default": (BACKEND, {}),
+        "keras.json": (BACKEND, {"KERAS_HOME": str(folder)}),
+        "already imported": (already, jax),
+        **{order: (LOADED.format(order, str(path)), jax) for order in ORDERS},
+        "every room": (EVERY_ROOM, jax),
+    }
+    done = run_forked([*programs.values()], options=("-W", "error"), without=("KERAS_BACKEND",))
+    return {name: one.stdout.strip() for name, one in zip(programs, done, strict=True)}
+
+
+def test_keras_runs_on_jax_by_default(printed):
+    assert printed["by default"].endswith("jax")
+
+
+def test_environment_variable_wins():
+    code = "import os, refold; print(os.environ['KERAS_BACKEND'])"
+    assert python(code, KERAS_BACKEND="torch") == "torch"
+
+
+def test_keras_that_is_already_imported_is_left_alone(printed):
+    assert printed["already imported"].endswith("False")
+
+
+def test_keras_json_is_no_choice(printed):
+    assert printed["keras.json"].endswith("jax")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_keras_loads_models_of_refold_without_custom_objects(printed, order):
+    assert printed[order].endswith("refold.models._autoencoder (None, None, 1)")
+
+
+def test_every_room_can_be_the_first_to_be_imported(printed):
+    """In processes that have imported what is not ours, which takes most of the time."""
+    assert printed["every room"] == ""
 
 
 # Who imports whom

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import refold
+from forks import run_forked
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
@@ -46,12 +47,12 @@ def unpack(wheel, folder):
     return folder
 
 
-def printed(code, folder, **environment):
+def printed(code, folder):
     """Run code on the package in a folder, and return the JSON that it prints."""
     kept = {name: value for name, value in os.environ.items() if name != "REFOLD_KERNEL"}
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
-        env=kept | {"PYTHONPATH": str(folder)} | environment,
+        env=kept | {"PYTHONPATH": str(folder)},
         cwd=folder,
         capture_output=True,
         text=True,
@@ -143,29 +144,48 @@ def test_the_wheel_holds_the_library_and_no_sources(compiled):
     assert [name for name in names if name.endswith((".cpp", ".h"))] == []
 
 
-def test_the_library_loads_and_names_its_variant(compiled):
+SUPPORTED = (
+    "import ctypes, json; from refold.kernels._library import load; "
+    f"print(json.dumps([n for n in {VARIANTS} if load().refold_supported(n.encode())]))"
+)
+
+
+@pytest.fixture(scope="module")
+def states(compiled):
+    """What the library says in processes that ask for each variant, and which it supports."""
     _, site = compiled
-    state = printed(STATE, site)
+    asked = {
+        None: (STATE, {}),
+        "supported": (SUPPORTED, {}),
+        **{name: (STATE, {"REFOLD_KERNEL": name}) for name in (*VARIANTS, "none", "avx2 ")},
+    }
+    done = run_forked(
+        [*asked.values()],
+        imports=["jax", "jax.numpy", "numpy"],
+        options=["-W", "error"],
+        without=["REFOLD_KERNEL"],
+        PYTHONPATH=str(site),
+    )
+    return {name: json.loads(one.stdout) for name, one in zip(asked, done, strict=True)}
+
+
+def test_the_library_loads_and_names_its_variant(compiled, states):
+    _, site = compiled
+    state = states[None]
     assert Path(state["file"]).is_relative_to(site)
     assert state["variant"] in VARIANTS
     assert state["why_not"] is None
 
 
 @pytest.fixture(scope="module")
-def supported(compiled):
-    _, site = compiled
-    ask = (
-        "import ctypes, json; from refold.kernels._library import load; "
-        f"print(json.dumps([n for n in {VARIANTS} if load().refold_supported(n.encode())]))"
-    )
-    return printed(ask, site)
+def supported(states):
+    return states["supported"]
 
 
 # That each variant computes what Keras does, tests/kernels/test_fused_lstm.py tells.
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_variant_is_forced_by_name_or_refused(compiled, supported, variant):
-    _, site = compiled
-    state = printed(STATE, site, REFOLD_KERNEL=variant)
+def test_a_variant_is_forced_by_name_or_refused(states, supported, variant):
+    state = states[variant]
     if variant in supported:
         assert (state["variant"], state["why_not"]) == (variant, None)
     else:
@@ -177,16 +197,14 @@ def test_a_machine_runs_the_variant_for_any_of_its_kind(supported):
     assert {"x86-64", "neon", "plain"} & set(supported)
 
 
-def test_the_library_is_switched_off_by_name(compiled):
-    _, site = compiled
-    ran = printed(STATE, site, REFOLD_KERNEL="none")
+def test_the_library_is_switched_off_by_name(states):
+    ran = states["none"]
     assert ran["variant"] is None
     assert "REFOLD_KERNEL=none" in ran["why_not"]
 
 
-def test_an_unknown_variant_is_told_beside_those_that_run(compiled, supported):
-    _, site = compiled
-    ran = printed(STATE, site, REFOLD_KERNEL="avx2 ")
+def test_an_unknown_variant_is_told_beside_those_that_run(states, supported):
+    ran = states["avx2 "]
     assert ran["variant"] is None
     assert ran["why_not"] == (
         "REFOLD_KERNEL='avx2 ' names no variant that this machine runs, which are "

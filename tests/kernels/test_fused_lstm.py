@@ -4,8 +4,6 @@ import ctypes
 import functools
 import itertools
 import os
-import subprocess
-import sys
 
 import jax
 import keras
@@ -14,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forks import BELOW_KERAS, run_forked
 from refold import kernels
 from refold.errors import ParameterError
 from refold.kernels import _library, reference
@@ -171,7 +170,7 @@ def test_every_shape_and_mask(shape, kind):
     beside_the_reference(*example(shape=shape, kind=kind, seed=1, with_states=True))
 
 
-@sweep(16)
+@sweep(8)
 @given(CASES, OPTIONS)
 def test_results_and_gradients_are_those_of_keras(case, options):
     given, mask, weights = example(**case)
@@ -289,9 +288,10 @@ def test_rows_know_nothing_of_each_other(case, options):
 THREADS = """
 import hashlib, importlib.util, os, sys
 os.sched_setaffinity(0, range(os.cpu_count()))
-os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(os.environ["CORES"])])
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.environ["SWEEP"])))
 import refold
-spec = importlib.util.spec_from_file_location("sweep", sys.argv[2])
+spec = importlib.util.spec_from_file_location("sweep", os.environ["SWEEP"])
 sweep = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sweep)
 for shape in [(33, 20, 40, 64), (14, 30, 300, 33), (64, 30, 5, 33), (2, 30, 200, 20)]:
@@ -307,15 +307,13 @@ for shape in [(33, 20, 40, 64), (14, 30, 300, 33), (64, 30, 5, 33), (2, 30, 200,
 def test_bits_do_not_depend_on_the_number_of_threads():
     if os.cpu_count() < 2:
         pytest.skip("one processor")
-    printed = [
-        subprocess.run(
-            [sys.executable, "-c", THREADS, number, __file__],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for number in ("1", "2")
-    ]
+    done = run_forked(
+        [(THREADS, {"CORES": number}) for number in ("1", "2")],
+        imports=[*BELOW_KERAS, "keras"],
+        SWEEP=__file__,
+        KERAS_BACKEND="jax",
+    )
+    printed = [one.stdout for one in done]
     assert len(printed[0].splitlines()) == 4 * 3 * 9
     assert printed[0] == printed[1]
 
@@ -530,19 +528,27 @@ def test_arrays_that_do_not_fit_are_refused(name, value, message):
 # Variants
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_every_variant_that_this_machine_runs(variant):
-    if not _library.load().refold_supported(variant.encode()):
-        pytest.skip(f"this machine does not run {variant}")
-    if kernels.variant() == variant:
-        return  # the tests above are about it
-    chosen = "every_pair or every_shape or relative_error or saturate or nan or padding or rows"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-k", chosen, __file__],
-        env={**os.environ, "REFOLD_KERNEL": variant},
-        capture_output=True,
-        text=True,
-        check=False,
+TESTED_AGAIN = """
+import os, pytest, sys
+chosen = "every_pair or every_shape or relative_error or saturate or nan or padding or rows"
+if code := pytest.main(["-q", "-k", chosen, os.environ["SWEEP"]]):
+    sys.exit(f"pytest ended with {code!r}")
+"""
+
+
+def test_every_variant_that_this_machine_runs():
+    # the tests above are about the one that runs here
+    others = [
+        name
+        for name in VARIANTS
+        if _library.load().refold_supported(name.encode()) and name != kernels.variant()
+    ]
+    done = run_forked(
+        [(TESTED_AGAIN, {"REFOLD_KERNEL": name}) for name in others],
+        imports=[*BELOW_KERAS, "keras"],
+        SWEEP=__file__,
+        KERAS_BACKEND="jax",
     )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "skipped" not in done.stdout
+    for one in done:
+        assert "passed" in one.stdout
+        assert "skipped" not in one.stdout

@@ -1,14 +1,11 @@
 """`refold.layers.LSTM` beside Keras's: numbers, masks, states, files, and which engine runs."""
 
-import os
-import subprocess
-import sys
-
 import jax
 import keras
 import numpy as np
 import pytest
 
+from forks import run_forked
 from refold import kernels
 from refold.errors import ParameterError
 from refold.layers import LSTM, convert
@@ -330,18 +327,6 @@ def test_an_unknown_engine_is_refused(engine):
         LSTM(H, engine=engine)
 
 
-def run(code, **environment):
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done
-
-
 WITHOUT = """
 import logging, sys
 import numpy as np
@@ -358,8 +343,29 @@ except ParameterError as error:
 """
 
 
-def test_without_the_library_the_scan_runs_and_the_reason_is_told():
-    done = run(WITHOUT, REFOLD_KERNEL="none")
+ON_NUMPY = """
+import sys, numpy as np
+from refold.layers import LSTM
+layer = LSTM(2)
+layer(np.ones((2, 3, 1), "float32"))
+print("refold.kernels" in sys.modules, layer.why_scan)
+"""
+
+
+@pytest.fixture(scope="module")
+def without():
+    """What is printed without the library, with an unknown variant, and on another backend."""
+    programs = {
+        "none": (WITHOUT, {"REFOLD_KERNEL": "none"}),
+        "z80": (WITHOUT, {"REFOLD_KERNEL": "z80"}),
+        "numpy": (ON_NUMPY, {"KERAS_BACKEND": "numpy"}),
+    }
+    done = run_forked([*programs.values()], TF_CPP_MIN_LOG_LEVEL="3")
+    return dict(zip(programs, done, strict=True))
+
+
+def test_without_the_library_the_scan_runs_and_the_reason_is_told(without):
+    done = without["none"]
     first, error = done.stdout.split("\n", 1)
     used, reason = first.split(" | ")
     assert used == "scan"
@@ -368,18 +374,12 @@ def test_without_the_library_the_scan_runs_and_the_reason_is_told():
     assert done.stderr == ""  # whoever turned it off knows
 
 
-def test_one_line_is_logged_where_the_library_cannot_run():
-    logged = run(WITHOUT, REFOLD_KERNEL="z80").stderr.splitlines()
+def test_one_line_is_logged_where_the_library_cannot_run(without):
+    logged = without["z80"].stderr.splitlines()
     assert len(logged) == 1
     assert logged[0].startswith("LSTM layers run on Keras's loop, which is slower")
     assert ("z80" if kernels.variant() else "was not built") in logged[0]
 
 
-def test_other_backends_do_not_load_the_kernels():
-    code = (
-        "import sys, numpy as np\nfrom refold.layers import LSTM\nlayer = LSTM(2)\n"
-        "layer(np.ones((2, 3, 1), 'float32'))\n"
-        "print('refold.kernels' in sys.modules, layer.why_scan)"
-    )
-    printed = run(code, KERAS_BACKEND="numpy").stdout
-    assert printed.strip() == "False Keras runs on numpy, and the kernel is for JAX"
+def test_other_backends_do_not_load_the_kernels(without):
+    assert without["numpy"].stdout.strip() == "False Keras runs on numpy, and the kernel is for JAX"
