@@ -93,11 +93,11 @@ def error_curve(
     Examples
     --------
     >>> import refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0)
-    >>> short = refold.SequenceAutoencoder(units=8, max_epochs=2, random_state=0)
-    >>> curve = refold.error_curve(sines, [1, 2], estimator=short)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> short = refold.SequenceAutoencoder(units=8, refine=0, max_epochs=2, random_state=0)
+    >>> curve = refold.error_curve(sines, [2, 4], estimator=short)
     >>> curve.sizes, curve.measure, curve.num_held_out
-    ((1, 2), 'NMSE', 4)
+    ((2, 4), 'NMSE', 4)
     """
     chosen = _check_sizes(sizes)
     estimator = SequenceAutoencoder() if estimator is None else estimator

@@ -208,9 +208,9 @@ class SequenceAutoencoder(
     Examples
     --------
     >>> import refold
-    >>> sequences = refold.datasets.noisy_sines(40, seed=0)
-    >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0).fit(sequences)
-    >>> codes = ae.transform(sequences)
+    >>> sequences = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(latent_dim=4, units=8, max_epochs=2, random_state=0)
+    >>> codes = ae.fit(sequences).transform(sequences)
     >>> codes.shape
     (40, 4)
     >>> len(ae.inverse_transform(codes))
@@ -427,9 +427,9 @@ class SequenceAutoencoder(
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0)
-        >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0).fit(sines)
-        >>> [(codes.shape, len(ids)) for codes, ids in ae.encode_blocks(sines)]
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(4, units=8, refine=0, max_epochs=2, random_state=0)
+        >>> [(codes.shape, len(ids)) for codes, ids in ae.fit(sines).encode_blocks(sines)]
         [((40, 4), 40)]
         """
         return self._encoded(self._opened(X, "codes"))
@@ -580,10 +580,10 @@ class SequenceAutoencoder(
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0)
-        >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0).fit(sines)
-        >>> len(ae.reconstruct(sines[:3]))
-        3
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(4, units=8, refine=0, max_epochs=2, random_state=0)
+        >>> len(ae.fit(sines).reconstruct(sines))
+        40
         """
         source = self._opened(X, "reconstructions")
         if codes is None:
@@ -760,10 +760,10 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     Examples
     --------
     >>> import tempfile, refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0)
-    >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0).fit(sines)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(4, units=8, refine=0, max_epochs=2, random_state=0)
     >>> path = tempfile.mkdtemp() + "/sines.refold"
-    >>> ae.save(path)
+    >>> ae.fit(sines).save(path)
     >>> bool((load(path).transform(sines) == ae.transform(sines)).all())
     True
     """

@@ -67,12 +67,12 @@ class AnomalyMixin:
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(60, seed=0)
+        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(
-        ...     latent_dim=4, calibration_fraction=0.5, max_epochs=2, random_state=0
+        ...     4, calibration_fraction=0.5, units=8, refine=0, max_epochs=2, random_state=0
         ... ).fit(sines)
         >>> int(ae.held_back(sines).sum())
-        30
+        40
         """
         check_is_fitted(self)
         sequences = as_sequences(X, schema=self.schema_).align(self.schema_)
@@ -113,9 +113,9 @@ class AnomalyMixin:
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(60, seed=0)
+        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(
-        ...     latent_dim=4, calibration_fraction=0.5, max_epochs=2, random_state=0
+        ...     4, calibration_fraction=0.5, units=8, refine=0, max_epochs=2, random_state=0
         ... ).fit(sines)
         >>> bool(ae.detect([[5.0] * 20], alpha=0.05).anomalous[0])
         True

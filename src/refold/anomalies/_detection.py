@@ -47,9 +47,10 @@ class Detection:
     Examples
     --------
     >>> import refold
-    >>> sines = refold.datasets.noisy_sines(80, seed=0)
-    >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0).fit(sines[:40])
-    >>> found = ae.calibrate(sines[40:]).detect([*sines.to_list()[:2], [9.0] * 20], alpha=0.05)
+    >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(4, units=8, refine=0, max_epochs=2, random_state=0)
+    >>> ae = ae.fit(sines[:40]).calibrate(sines[40:])
+    >>> found = ae.detect([*sines.to_list()[:2], [9.0] * 20], alpha=0.05)
     >>> found.anomalous.tolist()
     [False, False, True]
     >>> [reason.column for reason in found.explain(2, most=2)]

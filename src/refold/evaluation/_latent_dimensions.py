@@ -74,8 +74,9 @@ def code_numbers(model: Any, codes: np.ndarray, *, seed: int = 0) -> CodeNumbers
     Examples
     --------
     >>> import refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0)
-    >>> model = refold.SequenceAutoencoder(4, max_epochs=2, random_state=0).fit(sines)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> settings = {"units": 8, "refine": 0, "max_epochs": 2, "random_state": 0}
+    >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
     >>> code_numbers(model, model.transform(sines)).effect.shape
     (4, 1)
     """
@@ -135,8 +136,9 @@ def sweep(
     Examples
     --------
     >>> import refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0)
-    >>> model = refold.SequenceAutoencoder(4, max_epochs=2, random_state=0).fit(sines)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> settings = {"units": 8, "refine": 0, "max_epochs": 2, "random_state": 0}
+    >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
     >>> len(sweep(model, model.transform(sines), 0))
     7
     """

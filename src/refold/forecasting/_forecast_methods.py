@@ -125,9 +125,9 @@ class ForecastMixin:
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0)
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(
-        ...     latent_dim=4, forecast_steps=5, max_epochs=2, random_state=0
+        ...     latent_dim=4, forecast_steps=5, units=8, refine=0, max_epochs=2, random_state=0
         ... ).fit(sines)
         >>> [ahead.shape for ahead in ae.forecast(sines[:2], steps=3).values]
         [(3,), (3,)]
@@ -189,12 +189,12 @@ class ForecastMixin:
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0)
+        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(
-        ...     latent_dim=4, forecast_steps=5, max_epochs=2, random_state=0
-        ... ).fit(sines[:30])
-        >>> ae.forecast_errors(sines[30:]).num_sequences
-        10
+        ...     latent_dim=4, forecast_steps=5, units=8, refine=0, max_epochs=2, random_state=0
+        ... ).fit(sines[:40])
+        >>> ae.forecast_errors(sines[40:]).num_sequences
+        40
         """
         check_is_fitted(self)
         steps = _steps(self, steps)

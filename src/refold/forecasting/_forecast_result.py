@@ -32,13 +32,14 @@ class Forecast:
     Examples
     --------
     >>> import refold
-    >>> sines = refold.datasets.noisy_sines(60, seed=0)
+    >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
     >>> ae = refold.SequenceAutoencoder(
-    ...     latent_dim=4, forecast_steps=3, calibration_fraction=0.5, max_epochs=2, random_state=0
-    ... ).fit(sines)
+    ...     latent_dim=4, forecast_steps=5, units=8, refine=0, max_epochs=2, random_state=0
+    ... ).fit(sines[:40])
+    >>> ae = ae.calibrate(sines[40:])
     >>> ahead = ae.forecast(sines[:2], alpha=0.2)
     >>> ahead.values[0].shape, ahead.upper.shape, bool((ahead.upper > ahead.lower).all())
-    ((3,), (2, 3, 1), True)
+    ((5,), (2, 5, 1), True)
     >>> ahead.to_table().column_names
     ['id', 'step', 'x0', 'x0_lower', 'x0_upper']
     """

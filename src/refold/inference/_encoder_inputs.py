@@ -50,8 +50,8 @@ class InputsMixin:
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(40, seed=0)
-        >>> ae = refold.SequenceAutoencoder(latent_dim=4, max_epochs=2, random_state=0)
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(4, units=8, refine=0, max_epochs=2, random_state=0)
         >>> x = ae.fit(sines).encoder_inputs(sines)
         >>> x.shape == (40, sines.lengths.max(), 1)
         True

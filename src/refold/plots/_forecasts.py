@@ -46,11 +46,11 @@ def forecast(
     Examples
     --------
     >>> import refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
     >>> ae = refold.SequenceAutoencoder(
-    ...     latent_dim=4, forecast_steps=5, max_epochs=2, random_state=0
+    ...     latent_dim=4, forecast_steps=5, units=8, refine=0, max_epochs=2, random_state=0
     ... ).fit(sines)
-    >>> len(forecast(sines[:3], ae.forecast(sines[:3]), index=2).get_lines())
+    >>> len(forecast(sines, ae.forecast(sines), index=2).get_lines())
     3
     """
     from refold.sequences import as_sequences

@@ -83,8 +83,9 @@ def report(
     Examples
     --------
     >>> import tempfile, refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0)
-    >>> model = refold.SequenceAutoencoder(4, max_epochs=2, random_state=0).fit(sines)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> settings = {"units": 8, "refine": 0, "max_epochs": 2, "random_state": 0}
+    >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
     >>> report(model, sines, tempfile.mkdtemp() + "/sines.html").code_size
     4
     """
@@ -147,8 +148,9 @@ def section(
     Examples
     --------
     >>> import refold
-    >>> sines = refold.datasets.noisy_sines(40, seed=0)
-    >>> model = refold.SequenceAutoencoder(4, max_epochs=2, random_state=0).fit(sines)
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> settings = {"units": 8, "refine": 0, "max_epochs": 2, "random_state": 0}
+    >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
     >>> section(model, sines, title="Sines").cards[0].title
     'Data'
     """
