@@ -73,13 +73,17 @@ class SequenceAutoencoder(
         of the held-out variance (1 - NMSE of the numeric columns, and the accuracy of the others),
         which takes a few fits more, each a tenth of ``time_budget``.
     units : int, default=96
-        Units of each LSTM, in each direction.
+        Units of each recurrent layer, in each direction.
     depth : int, default=1
-        Number of LSTMs in the encoder, and in the decoder.
+        Number of recurrent layers in the encoder, and in the decoder.
+    cell : {"lstm", "gru"}, default="lstm"
+        The recurrent layers of the default model. GRUs run on Keras's own loop, which is slower
+        than the compiled kernel of the LSTMs.
     architecture : {"default", "repeat", "reshape", "dense"} or callable, default="default"
         The default model, one of the classic ones (`refold.models.classic`), or a callable that
         is given ``steps``, ``features``, ``outputs`` and ``latent_dim`` and returns an encoder
-        and a decoder, any Keras models.  ``units`` and ``depth`` are of the default model.
+        and a decoder, any Keras models.  ``units``, ``depth`` and ``cell`` are for the default
+        model only.
     decoder : {"auto", "parallel", "autoregressive"}, default="auto"
         What the default model writes a step from: the code and the position; or these and the
         step before, which in training is the true one, and in use the one that it wrote. "auto" is
@@ -223,6 +227,7 @@ class SequenceAutoencoder(
         *,
         units: int = 96,
         depth: int = 1,
+        cell: str = "lstm",
         architecture: Architecture = "default",
         decoder: str = "auto",
         patch: int | str = "auto",
@@ -248,6 +253,7 @@ class SequenceAutoencoder(
         self.latent_dim = latent_dim
         self.units = units
         self.depth = depth
+        self.cell = cell
         self.architecture = architecture
         self.decoder = decoder
         self.patch = patch
@@ -649,7 +655,7 @@ class SequenceAutoencoder(
     def autoregressive_(self) -> bool:
         """Whether the decoder goes step by step, where ``decoder`` is "auto" too."""
         check_is_fitted(self)
-        return self._network.specification.decoder == "autoregressive"
+        return self._network.free_running
 
     @property
     def num_calibrated_(self) -> int:

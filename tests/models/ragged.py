@@ -86,7 +86,7 @@ CASES = {
         observed_flags=True,
         decoder="autoregressive",
     ),
-    "patches": _default(["numeric"] * 2, patch=3, depth=2, dropout=0.3),
+    "patches, by GRUs": _default(["numeric"] * 2, patch=3, depth=2, dropout=0.3, cell="gru"),
     "patches of all kinds": _default(
         ["numeric", "categorical", "binary"], [0, 3, 0], patch=4, observed_flags=True
     ),

@@ -12,7 +12,11 @@ TOLERANCE = 1e-5
 KINDS = {
     "labels": (["categorical"], [5], {}),
     "mixed": (["numeric", "categorical", "binary"], [0, 3, 0], {"depth": 2}),
-    "with flags": (["numeric", "categorical"], [0, 3], {"observed_flags": True, "dropout": 0.3}),
+    "with flags, of GRUs": (
+        ["numeric", "categorical"],
+        [0, 3],
+        {"observed_flags": True, "cell": "gru"},
+    ),
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from refold.errors import ParameterError
 from refold.fitting._data_sources import InFiles, InMemory
-from refold.models import Architecture, Specification, most_linear_steps
+from refold.models import DECODERS, Architecture, Specification, most_linear_steps
 from refold.sequences import Schema
 from refold.training import Corruption, pick_patch
 
@@ -68,13 +68,14 @@ def specify(
         max_steps=max(1, int(lengths.max())),
         units=int(parameters["units"]),
         depth=int(parameters["depth"]),
+        cell=parameters["cell"],
         dropout=_DROPOUT,
         length_mean=float(lengths[chosen].mean()),
         length_deviation=float(lengths[chosen].std()),
         decoder=decoder,
         variational=bool(parameters["variational"]),
         patch=_pick_patch(parameters, decoder, typical),
-        linear_path=at_once and decoder == "parallel" if symbols else None,
+        linear_path=at_once and not DECODERS[decoder].reads_previous if symbols else None,
         discriminative=_pick_discriminative(parameters, len(chosen), int(lengths.max()), schema),
         forecast_steps=int(parameters["forecast_steps"]),
     )
@@ -115,7 +116,7 @@ def _pick_decoder(parameters: Mapping[str, Any], *, stepwise: bool) -> str:
 def _pick_patch(parameters: Mapping[str, Any], decoder: str, length: float) -> int:
     if parameters["patch"] != "auto":
         return int(parameters["patch"])
-    if parameters["architecture"] != "default" or decoder != "parallel":
+    if parameters["architecture"] != "default" or not DECODERS[decoder].takes_patches:
         return 1
     return pick_patch(length)
 

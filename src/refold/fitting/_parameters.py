@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from refold.errors import ParameterError
+from refold.models import ARCHITECTURES, CELLS, DECODERS
 from refold.sequences import check_missing
 from refold.training import Corruption
 
@@ -93,8 +94,9 @@ _RULES = {
     ),
     "units": _integer(1),
     "depth": _integer(1),
-    "architecture": _one_of("default", "repeat", "reshape", "dense", or_callable=True),
-    "decoder": _one_of("auto", "parallel", "autoregressive"),
+    "cell": _one_of(*CELLS),
+    "architecture": _one_of(*ARCHITECTURES, or_callable=True),
+    "decoder": _one_of("auto", *DECODERS),
     "patch": _auto_or(_integer(1)),
     "discriminative": _auto_or(_integer(0)),
     "forecast_steps": _integer(0),

@@ -5,6 +5,7 @@ from refold.models._autoencoder import Models as Models
 from refold.models._autoencoder import autoencoder as autoencoder
 from refold.models._autoregressive import free_run as free_run
 from refold.models._autoregressive import write_steps as write_steps
+from refold.models._cells import CELLS as CELLS
 from refold.models._default import default as default
 from refold.models._default import length_model as length_model
 from refold.models._default import most_linear_steps as most_linear_steps
@@ -21,3 +22,4 @@ from refold.models._network import build as build
 from refold.models._predict import predict as predict
 from refold.models._rocket import descriptor as descriptor
 from refold.models._seed import seeded as seeded
+from refold.models.decoders import DECODERS as DECODERS

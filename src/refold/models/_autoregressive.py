@@ -8,6 +8,7 @@ from keras import ops
 
 from refold.errors import ParameterError
 from refold.models._gumbel_sampling import perturb
+from refold.models.decoders import AutoregressiveDecoder
 
 __all__ = ["free_run", "write_steps"]
 
@@ -137,21 +138,14 @@ def _write(
     noise: Any = None,
     temperature: Any = 1.0,
 ) -> Any:
-    layers: dict[str, Any] = {layer.name: layer for layer in decoder.layers}
-    previous, head = layers["previous_steps"], layers["head"]
-    linear = layers.get("linear_steps")
-    depth = sum(name.startswith("decoder_") for name in layers)
-    stack = [(layers[f"start_{i + 1}"], layers[f"decoder_{i + 1}"]) for i in range(depth)]
-
+    layers = AutoregressiveDecoder.of(decoder)
+    head = layers.head
     codes = ops.convert_to_tensor(codes)
     num_sequences = ops.shape(codes)[0]
     room = ops.zeros((num_sequences, num_steps, 1))
-    given = layers["repeat"](codes, like=room)
-    beside = None if linear is None else linear(codes, like=room)
-    states = []
-    for start, lstm in stack:
-        state = start(codes)
-        states.append((state[:, : lstm.units], ops.tanh(state[:, lstm.units :])))
+    given = layers.repeat(codes, like=room)
+    beside = None if layers.linear is None else layers.linear(codes, like=room)
+    states = layers.initial_states(codes)
     columns = len(head.kinds)
     written = ops.zeros((num_sequences, num_steps, sum(head.widths)))
 
@@ -160,16 +154,12 @@ def _write(
 
     def step(i: Any, so_far: Any) -> Any:
         last, states, written = so_far
-        hidden = ops.concatenate([at(i, given), previous.encode(last)], axis=-1)
-        next_states = []
-        for (_, lstm), state in zip(stack, states, strict=True):
-            _, hidden, state = lstm.inner_loop(hidden, list(state), None)
-            next_states.append(tuple(state))
-        outputs = head(hidden) if beside is None else head(hidden, at(i, beside))
+        linear = None if beside is None else at(i, beside)
+        outputs, states = layers.step(at(i, given), last, states, linear)
         if noise is not None:
             outputs = perturb(outputs, at(i, noise), temperature, head.kinds, head.num_labels)
         written = ops.slice_update(written, (0, i, 0), outputs)
-        return head.likeliest(outputs), next_states, written
+        return head.likeliest(outputs), states, written
 
     nothing = ops.full((num_sequences, 1, columns), np.nan, dtype="float32")
     return ops.fori_loop(0, stop, step, (nothing, states, written))[2]

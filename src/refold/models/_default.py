@@ -7,33 +7,26 @@ import keras
 
 from refold.errors import ParameterError
 from refold.layers import (
-    LSTM,
     ColumnEncoding,
-    ColumnHead,
     FixedMap,
     FoldSteps,
     LengthHead,
-    LinearDecoding,
     LinearEncoding,
     PaddingMask,
     PooledConvolutions,
-    PreviousSteps,
     RealSteps,
-    RepeatCode,
     StatePooling,
-    num_patches,
 )
 from refold.models._autoencoder import Models, join
+from refold.models._cells import find_cell
+from refold.models.decoders import Settings, find_decoder
 
 __all__ = [
-    "DECODERS",
     "convolutions",
     "default",
     "length_model",
     "most_linear_steps",
 ]
-
-DECODERS = ("parallel", "autoregressive")
 
 # Weights at most of the linear path, in the encoder and in the decoder.
 _MOST_WEIGHTS = 1 << 22
@@ -52,6 +45,7 @@ def default(
     observed_flags: bool = False,
     units: int = 96,
     depth: int = 1,
+    cell: str = "lstm",
     dropout: float = 0.0,
     code_noise: float = 0.0,
     decoder: str = "parallel",
@@ -82,9 +76,11 @@ def default(
     observed_flags : bool
         Whether the input has one observed-flag channel a feature behind the features.
     units : int
-        Units of each LSTM, in each direction.
+        Units of each recurrent layer, in each direction.
     depth : int
-        Number of LSTMs in the encoder, and in the decoder.
+        Number of recurrent layers in the encoder, and in the decoder.
+    cell : {"lstm", "gru"}
+        The recurrent layers: `refold.layers.LSTM` or ``keras.layers.GRU``.
     dropout : float
         Share of the states dropped in training.
     code_noise : float
@@ -114,8 +110,8 @@ def default(
     Raises
     ------
     ParameterError
-        If ``decoder`` is neither of the two, or is to write patches step by step, or no number of
-        the code is left to the two paths.
+        If ``decoder`` or ``cell`` is not one of these, or ``decoder`` is to write patches step by
+        step, or no number of the code is left to the two paths.
 
     Examples
     --------
@@ -123,12 +119,11 @@ def default(
     >>> models.encoder.output_shape, models.decoder.output_shape
     ((None, 4), (None, 7, 2))
     """
-    if decoder not in DECODERS:
-        raise ParameterError(f"decoder must be 'parallel' or 'autoregressive'. Got {decoder!r}.")
-    if not isinstance(patch, int) or patch < 1 or (patch > 1 and decoder == "autoregressive"):
+    chosen_cell, chosen_decoder = find_cell(cell), find_decoder(decoder)
+    if not isinstance(patch, int) or patch < 1 or (patch > 1 and not chosen_decoder.takes_patches):
         raise ParameterError(
-            f"patch must be a positive integer, and 1 with decoder='autoregressive', which writes "
-            f"step by step. Got patch={patch!r} and decoder={decoder!r}."
+            f"patch must be a positive integer, and 1 with a decoder that writes step by step. "
+            f"Got patch={patch!r} and decoder={decoder!r}."
         )
     if not 0 <= discriminative < latent_dim or (discriminative and variational):
         raise ParameterError(
@@ -149,8 +144,8 @@ def default(
     if patch > 1:
         hidden = FoldSteps(patch, name="fold")(hidden)
     for i in range(depth):
-        lstm = LSTM(units, return_sequences=True, name=f"lstm_{i + 1}")
-        hidden = keras.layers.Bidirectional(lstm, name=f"encoder_{i + 1}")(hidden)
+        layer = chosen_cell.layer(units, return_sequences=True, name=f"{cell}_{i + 1}")
+        hidden = keras.layers.Bidirectional(layer, name=f"encoder_{i + 1}")(hidden)
     pooling = StatePooling(max_steps, patch, name="pooling")
     if patch > 1:
         pooled = pooling(hidden, real_steps=RealSteps(name="lengths")(x))
@@ -177,50 +172,21 @@ def default(
         log_variance = _MOST_LOG_VARIANCE - below
         posterior = keras.Model(x, [code, log_variance], name="posterior")
 
-    repeat = RepeatCode(num_patches(max_steps, patch), name="repeat")
-    real_steps = RealSteps(patch, name="real_steps")
-    stack = [
-        (
-            keras.layers.Dense(2 * units, name=f"start_{i + 1}"),
-            LSTM(units, return_sequences=True, name=f"decoder_{i + 1}"),
-        )
-        for i in range(depth)
-    ]
-    noise = keras.layers.GaussianNoise(code_noise, name="noise") if code_noise else None
-    drop = keras.layers.Dropout(dropout, name="dropout") if dropout else None
-    head = ColumnHead(kinds, num_labels, patch, max_steps, name="head")
-    linear = None
-    if linear_path:
-        linear = LinearDecoding(sum(head.widths), linear_steps, max_steps, name="linear_steps")
-    previous = None
-    if decoder == "autoregressive":
-        previous = PreviousSteps(num_labels, step_dropout, name="previous_steps")
-
-    def unrolled(code: Any, template: Any = None) -> Any:
-        code = code if noise is None else noise(code)
-        # padded steps come after all others and are read by nobody: they need not be computed
-        real = None if template is None else real_steps(template)
-        hidden = repeat(code) if template is None else repeat(code, like=real)
-        if previous is not None:
-            hidden = keras.ops.concatenate([hidden, previous(template)], axis=-1)
-        for start, lstm in stack:
-            state = start(code)
-            hidden = lstm(
-                hidden,
-                initial_state=[state[:, :units], keras.ops.tanh(state[:, units:])],
-                mask=real,
-            )
-        hidden = hidden if drop is None else drop(hidden)
-        beside = None
-        if linear is not None:
-            beside = linear(code) if template is None else linear(code, like=template)
-        return head(hidden, beside=beside, like=template if patch > 1 else None)
-
-    code = keras.Input((latent_dim,), name="code")
-    alone = keras.Model(code, unrolled(code), name="decoder") if previous is None else None
-    template = keras.Input((None, None), name="template")
-    unroll = keras.Model([code, template], unrolled(code, template), name="decoder")
-    models = join(encoder, unroll if alone is None else alone, unroll)
+    settings = Settings(
+        kinds,
+        num_labels,
+        max_steps,
+        units,
+        depth,
+        dropout,
+        cell,
+        code_noise,
+        step_dropout,
+        patch,
+        linear_steps if linear_path else None,
+    )
+    decoder_model, unroll = chosen_decoder(settings).models(latent_dim)
+    models = join(encoder, decoder_model, unroll)
     return models._replace(posterior=posterior)
 
 

@@ -1,12 +1,11 @@
 """The other decoder of a code: what comes after the sequence that it stands for."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
-from refold.layers import LSTM, ColumnHead, LinearDecoding, RepeatCode
 from refold.models._default import most_linear_steps
+from refold.models.decoders import ParallelDecoder, Settings
 
 __all__ = ["forecaster"]
 
@@ -19,6 +18,7 @@ def forecaster(
     num_labels: Sequence[int] | None = None,
     units: int = 96,
     depth: int = 1,
+    cell: str = "lstm",
     dropout: float = 0.0,
 ) -> keras.Model:
     """Build the decoder that continues, beside the one that reconstructs [1]_.
@@ -37,9 +37,11 @@ def forecaster(
     num_labels : sequence of int, optional
         Number of labels of each column, 0 for columns that are not categorical.
     units : int
-        Units of each LSTM.
+        Units of each recurrent layer.
     depth : int
-        Number of LSTMs.
+        Number of recurrent layers.
+    cell : {"lstm", "gru"}
+        The recurrent layers.
     dropout : float
         Share of the states dropped in training.
 
@@ -58,20 +60,20 @@ def forecaster(
     >>> forecaster(["numeric", "binary"], latent_dim=4, num_steps=3, units=8).output_shape
     (None, 3, 2)
     """
-    code = keras.Input((latent_dim,), name="code")
-    hidden: Any = RepeatCode(num_steps, name="repeat_ahead")(code)
-    for i in range(depth):
-        state: Any = keras.layers.Dense(2 * units, name=f"start_ahead_{i + 1}")(code)
-        hidden = LSTM(units, return_sequences=True, name=f"ahead_{i + 1}")(
-            hidden, initial_state=[state[:, :units], keras.ops.tanh(state[:, units:])]
-        )
-    if dropout:
-        hidden = keras.layers.Dropout(dropout, name="dropout_ahead")(hidden)
-    head = ColumnHead(kinds, num_labels, name="head_ahead")
-    beside = None
+    linear_steps = None
     if "numeric" in kinds:
-        width = sum(head.widths)
+        width = sum(n or 1 for n in num_labels or [0] * len(kinds))
         linear_steps = min(num_steps, most_linear_steps(width, latent_dim))
-        linear = LinearDecoding(width, linear_steps, num_steps, name="linear_ahead")
-        beside = linear(code)
-    return keras.Model(code, head(hidden, beside=beside), name="forecaster")
+    settings = Settings(
+        kinds,
+        num_labels,
+        num_steps,
+        units,
+        depth,
+        dropout,
+        cell,
+        linear_steps=linear_steps,
+        suffix="_ahead",
+    )
+    code = keras.Input((latent_dim,), name="code")
+    return keras.Model(code, ParallelDecoder(settings)(code), name="forecaster")

@@ -12,6 +12,7 @@ from refold.models._autoencoder import Models, autoencoder, every_layer
 from refold.models._custom_models import loadable_json, own_models
 from refold.models._default import default, length_model
 from refold.models._forecast_decoder import forecaster
+from refold.models.decoders import find_decoder
 
 __all__ = ["ARCHITECTURES", "Architecture", "Network", "Specification", "build"]
 
@@ -52,6 +53,8 @@ class Specification(NamedTuple):
         Of the default model: numbers of the code, the last ones, that are given, not learned.
     forecast_steps : int
         Of the default model: steps after a sequence that a second decoder writes; 0 for none.
+    cell : str
+        Of the default model: ``"lstm"`` or ``"gru"``.
     """
 
     architecture: str
@@ -72,6 +75,7 @@ class Specification(NamedTuple):
     linear_path: bool | None = None
     discriminative: int = 0
     forecast_steps: int = 0
+    cell: str = "lstm"
 
     @property
     def num_channels(self) -> int:
@@ -126,7 +130,7 @@ class Network(NamedTuple):
     @property
     def free_running(self) -> bool:
         """Whether a step is written from the one before, which in use is the decoder's own."""
-        return self.specification.decoder == "autoregressive"
+        return find_decoder(self.specification.decoder).reads_previous
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -194,6 +198,7 @@ def build(specification: Specification, architecture: Architecture | None = None
             observed_flags=specification.observed_flags,
             units=specification.units,
             depth=specification.depth,
+            cell=specification.cell,
             dropout=specification.dropout,
             decoder=specification.decoder,
             variational=specification.variational,
@@ -217,6 +222,7 @@ def build(specification: Specification, architecture: Architecture | None = None
             num_steps=specification.forecast_steps,
             units=specification.units,
             depth=specification.depth,
+            cell=specification.cell,
             dropout=specification.dropout,
         )
     return Network(specification, models, length, ahead)
@@ -224,6 +230,7 @@ def build(specification: Specification, architecture: Architecture | None = None
 
 # What the default model alone has, and what is none of it.
 _OPTIONS = {
+    "cell": "lstm",
     "decoder": "parallel",
     "variational": False,
     "patch": 1,

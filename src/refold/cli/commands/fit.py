@@ -92,12 +92,20 @@ def fit(
     ] = None,
     units: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Size of an LSTM layer.", rich_help_panel=MODEL_PANEL),
+        typer.Option(metavar="N", help="Size of a recurrent layer.", rich_help_panel=MODEL_PANEL),
     ] = None,
     depth: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="LSTMs in encoder and decoder.", rich_help_panel=MODEL_PANEL
+            metavar="N",
+            help="Recurrent layers in encoder and decoder.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help=r"lstm or gru. \[default: lstm]", rich_help_panel=MODEL_PANEL
         ),
     ] = None,
     scale: Annotated[
@@ -223,6 +231,7 @@ def fit(
         "forecast_steps": forecast_steps,
         "units": units,
         "depth": depth,
+        "cell": cell,
         "max_epochs": max_epochs,
         "batch_size": batch_size,
         "learning_rate": learning_rate,

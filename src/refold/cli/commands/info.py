@@ -54,6 +54,8 @@ def _facts(model: Any) -> dict[str, Any]:
     del parameters["verbose"]
     phases = list(history.get("phase", ()))
     best = model._fitted.best
+    # Other architectures than the default one have layers of their own.
+    specification, is_default = model._fitted.network.specification, model.architecture == "default"
     return {
         "columns": [
             {"name": column.name, "kind": column.kind, "labels": list(column.labels)}
@@ -63,7 +65,8 @@ def _facts(model: Any) -> dict[str, Any]:
         "id": model.schema_.id_name,
         "time": model.schema_.time_name,
         "max_steps": int(model.max_steps_),
-        "decoder": _decoder(model),
+        "cell": specification.cell if is_default else None,
+        "decoder": specification.decoder if is_default else None,
         "patch": model.patch_,
         "discriminative": model.discriminative_,
         "refine": model.refine_,
@@ -78,13 +81,6 @@ def _facts(model: Any) -> dict[str, Any]:
         "seconds": history["seconds"][-1] if history.get("seconds") else None,
         "parameters": parameters,
     }
-
-
-def _decoder(model: Any) -> str | None:
-    """Return which decoder the default model has; other architectures have their own."""
-    if model.architecture != "default":
-        return None
-    return "autoregressive" if model.autoregressive_ else "parallel"
 
 
 def _print_installation(facts: dict[str, Any]) -> None:
@@ -135,6 +131,7 @@ def _print(facts: dict[str, Any]) -> None:
         table.add_row("forecasts", f"{facts['forecast_steps']} steps")
     table.add_row("architecture", str(parameters.get("architecture")))
     if facts["decoder"] is not None:
+        table.add_row("cell", facts["cell"])
         table.add_row("decoder", facts["decoder"])
         table.add_row("patch", f"{facts['patch']} step{'s' * (facts['patch'] > 1)}")
         table.add_row("refine", f"{facts['refine']} steps" if facts["refine"] else "no search")

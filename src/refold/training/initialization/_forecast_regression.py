@@ -71,7 +71,7 @@ def set_forecast_start(
 
     widths = np.array([n or 1 for n in specification.num_labels])
     places = (np.cumsum(widths) - widths)[numeric]
-    write: Any = model.get_layer("linear_ahead")
+    write: Any = model.get_layer("linear_steps_ahead")
     head: Any = model.get_layer("head_ahead")
     start, bias = np.zeros(write.start.shape), np.zeros(write.bias.shape)
     weights = weights[:, : write.num_steps]

@@ -1,0 +1,73 @@
+"""Recurrent cells: one table from the name of a cell to its Keras layer and its initial state.
+
+To add a cell, add a function for its initial state and an entry to `CELLS`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from refold.errors import ParameterError
+from refold.layers import LSTM
+
+__all__ = ["CELLS", "Cell", "cell_of", "find_cell"]
+
+
+class Cell(NamedTuple):
+    """What the default model needs to know about a recurrent layer.
+
+    Attributes
+    ----------
+    layer : type
+        Class of a Keras layer that is a ``keras.layers.RNN``, called with ``units``,
+        ``return_sequences`` and ``name``.
+    state_size : int
+        Size of the cell's state, in multiples of ``units``.
+    initial_state : callable
+        From a linear projection of the code, of shape (batch, state_size * units), and ``units``
+        to the list of initial states that the layer takes.
+    """
+
+    layer: type[keras.layers.RNN]
+    state_size: int
+    initial_state: Callable[[Any, int], list[Any]]
+
+
+def _lstm_state(projected: Any, units: int) -> list[Any]:
+    return [projected[:, :units], ops.tanh(projected[:, units:])]
+
+
+def _gru_state(projected: Any, units: int) -> list[Any]:
+    del units
+    return [ops.tanh(projected)]
+
+
+CELLS = {
+    "lstm": Cell(LSTM, 2, _lstm_state),
+    "gru": Cell(keras.layers.GRU, 1, _gru_state),
+}
+
+
+def find_cell(name: Any) -> Cell:
+    """Return the cell of a name.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such cell.
+
+    Examples
+    --------
+    >>> find_cell("gru").layer.__name__
+    'GRU'
+    """
+    if not isinstance(name, str) or name not in CELLS:
+        raise ParameterError(f"cell must be {' or '.join(map(repr, CELLS))}. Got {name!r}.")
+    return CELLS[name]
+
+
+def cell_of(layer: Any) -> Cell:
+    """Return the cell of a recurrent layer, which may be one of a loaded Keras model."""
+    return next(cell for cell in CELLS.values() if isinstance(layer, cell.layer))

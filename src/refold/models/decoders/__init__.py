@@ -1,0 +1,44 @@
+"""Decoders of the default model: one table from the name of a decoder to its class.
+
+To add a decoder, write a module with a subclass of `Decoder` and add an entry to `DECODERS`.
+"""
+
+from typing import Any
+
+from refold.errors import ParameterError
+from refold.models.decoders._autoregressive import AutoregressiveDecoder as AutoregressiveDecoder
+from refold.models.decoders._base import Decoder as Decoder
+from refold.models.decoders._base import Settings as Settings
+from refold.models.decoders._parallel import ParallelDecoder as ParallelDecoder
+
+__all__ = [
+    "DECODERS",
+    "AutoregressiveDecoder",
+    "Decoder",
+    "ParallelDecoder",
+    "Settings",
+    "find_decoder",
+]
+
+DECODERS: dict[str, type[Decoder]] = {
+    "parallel": ParallelDecoder,
+    "autoregressive": AutoregressiveDecoder,
+}
+
+
+def find_decoder(name: Any) -> type[Decoder]:
+    """Return the decoder of a name.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such decoder.
+
+    Examples
+    --------
+    >>> find_decoder("autoregressive").reads_previous
+    True
+    """
+    if not isinstance(name, str) or name not in DECODERS:
+        raise ParameterError(f"decoder must be {' or '.join(map(repr, DECODERS))}. Got {name!r}.")
+    return DECODERS[name]

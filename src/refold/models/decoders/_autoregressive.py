@@ -1,0 +1,73 @@
+"""The autoregressive decoder: each step is written from the code and the step before it."""
+
+from typing import Any, Self
+
+import keras
+from keras import ops
+
+from refold.layers import PreviousSteps
+from refold.models._cells import cell_of
+from refold.models.decoders._base import Settings
+from refold.models.decoders._parallel import ParallelDecoder
+
+__all__ = ["AutoregressiveDecoder"]
+
+
+class AutoregressiveDecoder(ParallelDecoder):
+    """A parallel decoder whose input at each step includes the previous step.
+
+    As a Keras model it is given the true previous steps (teacher forcing).  ``step`` writes one
+    step from one that was written before.
+    """
+
+    reads_previous = True
+    takes_patches = False
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        labels = settings.num_labels or [0] * len(settings.kinds)
+        self.previous = PreviousSteps(labels, settings.step_dropout, name="previous_steps")
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Self:
+        """Return the decoder whose layers a Keras model has, also one that was loaded."""
+        layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
+        depth = sum(name.startswith("decoder_") for name in layers)
+        found = cls.__new__(cls)
+        found.repeat, found.head = layers["repeat"], layers["head"]
+        found.linear, found.previous = layers.get("linear_steps"), layers["previous_steps"]
+        found.stack = [(layers[f"start_{i + 1}"], layers[f"decoder_{i + 1}"]) for i in range(depth)]
+        return found
+
+    def initial_states(self, code: Any) -> list[list[Any]]:
+        """Return the initial states of the layers of the stack."""
+        return [
+            cell_of(layer).initial_state(start(code), layer.units) for start, layer in self.stack
+        ]
+
+    def step(self, given: Any, last: Any, states: list[Any], beside: Any) -> tuple[Any, list[Any]]:
+        """Write one step.
+
+        Parameters
+        ----------
+        given : tensor of shape (batch, 1, features)
+            The code and the position of the step.
+        last : tensor of shape (batch, 1, columns)
+            The values of the previous step, NaN before the first.
+        states : list of lists of tensors
+            As ``initial_states`` and this method return them.
+        beside : tensor of shape (batch, 1, outputs), or None
+            The step of the linear path.
+
+        Returns
+        -------
+        outputs : tensor of shape (batch, 1, outputs)
+        states : list of lists of tensors
+        """
+        previous: Any = self.previous
+        hidden = ops.concatenate([given, previous.encode(last)], axis=-1)
+        next_states = []
+        for (_, layer), state in zip(self.stack, states, strict=True):
+            _, hidden, state = layer.inner_loop(hidden, list(state), None)
+            next_states.append(list(state))
+        return (self.head(hidden) if beside is None else self.head(hidden, beside)), next_states

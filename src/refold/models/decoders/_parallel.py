@@ -1,0 +1,40 @@
+"""The parallel decoder: each step is written from the code and the position alone."""
+
+from typing import Any
+
+import keras
+
+from refold.models._cells import cell_of, find_cell
+from refold.models.decoders._base import Decoder, Settings
+
+__all__ = ["ParallelDecoder"]
+
+
+class ParallelDecoder(Decoder):
+    """A stack of recurrent layers, whose initial states are projections of the code.
+
+    Attributes
+    ----------
+    stack : list of (Dense, RNN)
+        The recurrent layers from bottom to top, each with the projection for its initial state.
+    """
+
+    stack: list[tuple[Any, Any]]
+
+    def make_hidden(self, settings: Settings) -> None:
+        """Make the stack."""
+        cell, units, suffix = find_cell(settings.cell), settings.units, settings.suffix
+        self.stack = [
+            (
+                keras.layers.Dense(cell.state_size * units, name=f"start{suffix}_{i + 1}"),
+                cell.layer(units, return_sequences=True, name=f"decoder{suffix}_{i + 1}"),
+            )
+            for i in range(settings.depth)
+        ]
+
+    def hidden_steps(self, code: Any, steps: Any, real: Any = None) -> Any:
+        """Run the stack over all steps."""
+        for start, layer in self.stack:
+            state = cell_of(layer).initial_state(start(code), layer.units)
+            steps = layer(steps, initial_state=state, mask=real)
+        return steps

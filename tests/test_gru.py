@@ -1,0 +1,123 @@
+"""`SequenceAutoencoder` with GRUs: the whole path, from the estimator to the command line."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import refold
+from refold import SequenceAutoencoder
+from refold.cli import main
+from refold.errors import ModelFileError, ParameterError
+from refold.storage import _safetensors_file as container
+
+TINY = {"latent_dim": 3, "units": 8, "max_epochs": 1, "refine": 0, "refit": False}
+GRU = {**TINY, "cell": "gru", "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def sines():
+    return refold.datasets.noisy_sines(30, seed=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(sines):
+    return SequenceAutoencoder(**GRU, forecast_steps=2).fit(sines)
+
+
+def recurrent(model):
+    """Return the recurrent layers of a model."""
+    layers = [getattr(layer, "forward_layer", layer) for layer in model.layers]
+    return [layer for layer in layers if isinstance(layer, keras.layers.RNN)]
+
+
+def test_all_recurrent_layers_are_grus(fitted):
+    for model in (fitted.encoder_, fitted.decoder_, fitted.forecaster_):
+        assert [type(layer) for layer in recurrent(model)] == [keras.layers.GRU]
+
+
+def test_the_cell_is_an_lstm_by_default(sines):
+    specification = refold.models.Specification(
+        "default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
+    )
+    models = refold.models.build(specification).models
+    assert [type(layer) for layer in recurrent(models.encoder)] == [refold.layers.LSTM]
+    assert SequenceAutoencoder().cell == "lstm"
+
+
+def test_it_encodes_decodes_and_forecasts(fitted, sines):
+    codes = fitted.transform(sines)
+    assert codes.shape == (30, 3)
+    assert np.isfinite(codes).all()
+    back = fitted.inverse_transform(codes, sines.lengths)
+    assert [len(one) for one in back] == sines.lengths.tolist()
+    assert len(fitted.forecast(sines[:4]).values) == 4
+
+
+def test_company_changes_no_code(fitted, sines):
+    codes = fitted.transform(sines)
+    shortest = int(np.argmin(sines.lengths))  # has the most padding beside the others
+    alone = fitted.transform(sines[shortest : shortest + 1])
+    assert np.abs(alone - codes[shortest]).max() / codes.std(axis=0).min() < 1e-5
+
+
+def test_a_saved_model_is_the_same(fitted, sines, tmp_path):
+    fitted.save(tmp_path / "gru.refold")
+    again = refold.load(tmp_path / "gru.refold")
+    assert again.cell == "gru"
+    assert np.array_equal(again.transform(sines), fitted.transform(sines))
+
+
+def test_files_without_a_cell_have_lstms(sines, tmp_path):
+    path = tmp_path / "old.refold"
+    ae = SequenceAutoencoder(**TINY, random_state=0).fit(sines)
+    ae.save(path)
+    config, arrays = container.read(path)
+    del config["specification"]["cell"], config["parameters"]["cell"]
+    container.write(path, container.pack(config, arrays))
+    again = refold.load(path)
+    assert again.cell == "lstm"
+    assert np.array_equal(again.transform(sines), ae.transform(sines))
+
+
+def test_an_unknown_cell_is_refused(fitted, sines, tmp_path):
+    with pytest.raises(ParameterError, match=r"cell must be one of 'lstm', 'gru'\. Got 'rnn'"):
+        SequenceAutoencoder(cell="rnn").fit(sines)
+    with pytest.raises(ParameterError, match=r"cell must be 'lstm' or 'gru'\. Got 'rnn'"):
+        refold.models.default(["numeric"], latent_dim=2, max_steps=3, cell="rnn")
+    with pytest.raises(ParameterError, match="cell='gru' is of the default model"):
+        SequenceAutoencoder(**GRU, architecture="repeat").fit(sines)
+    path = tmp_path / "changed.refold"
+    fitted.save(path)
+    config, arrays = container.read(path)
+    config["specification"]["cell"] = "rnn"
+    container.write(path, container.pack(config, arrays))
+    with pytest.raises(ModelFileError, match=r"cell must be 'lstm' or 'gru'\. Got 'rnn'"):
+        refold.load(path)
+
+
+def test_words_step_by_step(tmp_path, monkeypatch, capsys):
+    """By the command line, which has words written autoregressively."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abc"), rng.integers(1, 6))) for _ in range(30)]
+    (tmp_path / "words.txt").write_text("\n".join(words) + "\n")
+    sizes = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--refine", "0"]
+    fit = ["fit", "words.txt", "-o", "words.refold", *sizes, "--no-refit", "--quiet"]
+    assert main([*fit, "--cell", "rnn"]) == 2
+    assert "--cell must be one of 'lstm', 'gru'. Got 'rnn'" in capsys.readouterr().err
+    assert main([*fit, "--cell", "gru"]) == 0
+    capsys.readouterr()
+    assert main(["info", "words.refold", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["cell"], facts["decoder"]) == ("gru", "autoregressive")
+
+    ae = refold.load("words.refold")
+    codes = ae.transform(words)
+    back = ae.decode(codes, [5] * 30)
+    # what is written step by step is what the decoder says to it
+    labels = ae.schema_.columns[0].labels
+    steps = np.array([[labels.index(letter) for letter in word] for word in back], "float32")
+    said = ae.decoder_.predict([codes, steps[..., None]], verbose=0)
+    assert np.array_equal(said.argmax(axis=-1), steps)
