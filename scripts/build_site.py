@@ -25,6 +25,7 @@ OUTSIDE = {
     "examples/tracking/README.md": "examples/tracking.md",
 }
 LINK = re.compile(r"^(?P<code> *```.*?^ *```$)|\]\((?P<target>[^)\s]+)\)", re.MULTILINE | re.DOTALL)
+EMPTY = re.compile(r"\s*–\s*<div class=\"doc-md-description\">\s*</div>")
 
 
 def pages() -> dict[str, str]:
@@ -75,7 +76,17 @@ def _copy(linked: str, source: str) -> None:
     shutil.copy(ROOT / linked, copy)
 
 
+def drop_empty_descriptions() -> None:
+    """Take away the dash behind a name or type that a docstring says nothing else about."""
+    for page in (ROOT / "site" / "reference").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(EMPTY.sub("", text), encoding="utf-8")
+
+
 if __name__ == "__main__":
     stage()
     command = [Path(sys.executable).with_name("zensical"), "build", "--clean", "--strict"]
-    sys.exit(subprocess.run(command, cwd=ROOT, check=False).returncode)  # noqa: S603
+    failed = subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603
+    if not failed:
+        drop_empty_descriptions()
+    sys.exit(failed)

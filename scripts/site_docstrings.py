@@ -13,7 +13,7 @@ class SiteDocstrings(griffe.Extension):
     """Adapts what numpydoc and type checkers read to what mkdocstrings reads.
 
     ``from a import x as x`` makes ``x`` a public name of a package.  References become a list.
-    A choice of texts in a type becomes a ``Literal``: mkdocstrings would drop its quotes.
+    A type with texts is no longer taken for an expression: mkdocstrings would drop its quotes.
     """
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
@@ -22,7 +22,7 @@ class SiteDocstrings(griffe.Extension):
 
     def _change(self, thing: griffe.Object) -> None:
         if thing.docstring is not None:
-            thing.docstring.value = _literals(_references(thing.docstring.value))
+            thing.docstring.value = _types(_references(thing.docstring.value))
         if isinstance(thing, griffe.Module) and thing.exports is None and thing.is_init_module:
             thing.exports = [
                 name
@@ -48,10 +48,6 @@ def _references(text: str) -> str:
     return re.sub(r"^( *)\.\. \[(\d+)\] ", r"\1\2. ", text, flags=re.MULTILINE)
 
 
-def _literals(text: str) -> str:
-    """Write ``{"a", "b"}`` and ``"a"`` in the type of a parameter as ``Literal["a", "b"]``."""
-    return re.sub(r"^ *\w[\w, ]* : .*\"", _literal, text, flags=re.MULTILINE)
-
-
-def _literal(match: re.Match) -> str:
-    return re.sub(r'\{("[^}]*")\}|("[^"]*")', r"Literal[\1\2]", match[0])
+def _types(text: str) -> str:
+    """Put an invisible space before a type like ``{"a", "b"}``, which is then shown as it is."""
+    return re.sub(r"^( *\w[\w, ]* : )(?=.*\")", "\\1\u200b", text, flags=re.MULTILINE)
