@@ -8,13 +8,10 @@ from refold.cli import main
 from refold.sequences import write
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A model of one feature that was hardly trained."""
-    path = tmp_path_factory.mktemp("models") / "sines.refold"
-    sines = refold.datasets.noisy_sines(12, seed=0)
-    refold.SequenceAutoencoder(3, units=4, max_epochs=1, random_state=0).fit(sines).save(path)
-    return path
+@pytest.fixture
+def model(sines):
+    """Return a model of one feature that was hardly trained."""
+    return sines / "bare.refold"
 
 
 @pytest.fixture
@@ -169,9 +166,9 @@ def test_a_model_file_that_is_none(mistake, tmp_path, model, command):
 
 
 def test_codes_that_do_not_fit(mistake, tmp_path, model):
-    np.save(tmp_path / "wide.npy", np.zeros((2, 4)))
-    np.save(tmp_path / "codes.npy", np.zeros((2, 3)))
-    assert "shape (n_sequences, 3)" in mistake("decode", model, "wide.npy", "-o", "b.npz")
+    np.save(tmp_path / "wide.npy", np.zeros((2, 5)))
+    np.save(tmp_path / "codes.npy", np.zeros((2, 4)))
+    assert "shape (n_sequences, 4)" in mistake("decode", model, "wide.npy", "-o", "b.npz")
     for lengths, words in [("1,2,3", "3 lengths for 2"), ("-1", "negative"), ("a", "whole")]:
         line = mistake("decode", model, "codes.npy", "-o", "b.npz", "--lengths", lengths)
         assert words in line

@@ -9,7 +9,6 @@ import sys
 import pytest
 import typer.main
 
-import refold
 from refold.cli import main
 from refold.cli._app import app
 from refold.sequences import Sequences, write
@@ -52,13 +51,10 @@ WITH_DATA = [
 ]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A model of one feature that was hardly trained."""
-    path = tmp_path_factory.mktemp("models") / "series.refold"
-    settings = {"units": 4, "max_epochs": 1, "refine": 0, "random_state": 0}
-    refold.SequenceAutoencoder(2, **settings).fit(list(STEPS.values()) * 3).save(path)
-    return str(path)
+@pytest.fixture
+def model(sines):
+    """Return a model of one feature that was hardly trained."""
+    return str(sines / "bare.refold")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The whole path through real processes: data, fit, encode, decode, reconstruct, info."""
 
+import io
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from refold import kernels
 from refold.cli import main
 from refold.cli._code_reader import read_codes
 from refold.datasets import moving_ones
-from refold.sequences import read
+from refold.sequences import read, write
 
 NUM = 40
 
@@ -147,7 +148,7 @@ def test_info_for_people_and_for_programs(folder, capsys):
     assert [column["kind"] for column in facts["columns"]] == ["binary"] * 8
 
 
-def test_pipes_of_processes_give_what_files_give(folder, codes):
+def test_pipes_of_processes_give_what_files_give(folder, codes, capfdbinary, monkeypatch):
     model = folder / "ones.refold"
     lines = refold("data", "moving-ones", "-n", NUM, "--seed", 3)
     assert lines.stderr == b""
@@ -156,15 +157,18 @@ def test_pipes_of_processes_give_what_files_give(folder, codes):
     assert encoded.stderr == b""
     values = np.array([json.loads(line)["code"] for line in encoded.stdout.splitlines()])
     np.testing.assert_array_equal(values.astype(np.float32), codes)
-    decoded = refold("decode", "-", folder / "codes.parquet", input=model.read_bytes())
-    assert len(decoded.stdout.splitlines()) == NUM
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(model.read_bytes())))
+    assert main(["decode", "-", str(folder / "codes.parquet")]) == 0
+    assert len(capfdbinary.readouterr().out.splitlines()) == NUM
 
 
-def test_ts_files_all_the_way(tmp_path, capfdbinary):
-    data, model, back = (str(tmp_path / name) for name in ("sines.ts", "sines.refold", "back.ts"))
+def test_ts_files_all_the_way(sines, fit_options, tmp_path, capfdbinary):
+    train, data, model, back = (
+        str(tmp_path / name) for name in ("train.ts", "sines.ts", "sines.refold", "back.ts")
+    )
+    write(read(sines / "left.parquet"), train)
+    assert main(["fit", train, "-o", model, *fit_options, "-q"]) == 0
     assert main(["data", "noisy-sines", "-n", "12", "-o", data, "-q"]) == 0
-    settings = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--seed", "0", "-q"]
-    assert main(["fit", data, "-o", model, *settings, "--refine", "0", "--no-refit"]) == 0
     assert main(["reconstruct", model, data, "-o", back, "-q"]) == 0
     assert len(read(back)) == 12
     capfdbinary.readouterr()

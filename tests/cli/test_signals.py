@@ -7,11 +7,9 @@ import time
 
 import pytest
 
-from refold import sequences
 from refold.cli import main
 from refold.cli._error_messages import run
 from refold.cli._signals import Termination
-from refold.datasets import noisy_sines
 from refold.training.loop._interrupt import Interrupt
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
@@ -53,10 +51,9 @@ def test_a_handler_of_the_program_around_it_stays(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_fit_writes_its_checkpoint_and_says_how_to_go_on(tmp_path, capsys):
-    data, model = tmp_path / "sines.npz", tmp_path / "model.refold"
+def test_a_fit_writes_its_checkpoint_and_says_how_to_go_on(sines, fit_options, tmp_path, capsys):
+    data, model = sines / "left.parquet", tmp_path / "model.refold"
     checkpoint = tmp_path / "model.refold.checkpoint"
-    sequences.write(noisy_sines(20, seed=0), data)
 
     def terminate():
         deadline = time.monotonic() + 120
@@ -66,11 +63,11 @@ def test_a_fit_writes_its_checkpoint_and_says_how_to_go_on(tmp_path, capsys):
 
     thread = threading.Thread(target=terminate)
     thread.start()
-    settings = ["--latent-dim", "2", "--units", "4", "--max-epochs", "100000", "--quiet"]
-    assert main(["fit", str(data), "-o", str(model), *settings, "--patience", "100000"]) == 143
+    settings = [*fit_options, "--max-epochs", "100000", "--patience", "100000", "--quiet"]
+    assert main(["fit", str(data), "-o", str(model), *settings]) == 143
     thread.join()
     said = capsys.readouterr().err
     assert said.startswith("Terminated: Training was interrupted ")
     assert said.endswith(f"Its state is kept, and --resume goes on from '{checkpoint}'.\n")
     assert said.count("\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.name, data.name]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.name]

@@ -8,13 +8,13 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import DEVIATIONS, code_numbers, errors_by_feature, sweep
 from refold.sequences import Sequences
 
-TINY = {"units": 4, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}
+TINY = {"units": 8, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    sines = refold.datasets.noisy_sines(20, seed=0)
-    model = refold.SequenceAutoencoder(3, **TINY)
+    sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    model = refold.SequenceAutoencoder(4, **TINY)
     model.fit(sines)
     return model, model.transform(sines)
 
@@ -22,12 +22,12 @@ def fitted():
 def test_the_effect_is_that_of_one_deviation_up_and_down(fitted):
     model, codes = fitted
     found = code_numbers(model, codes[:2])  # so few that all of them are moved
-    assert found.names == ("0", "1", "2")
+    assert found.names == ("0", "1", "2", "3")
     np.testing.assert_allclose(found.deviation, codes[:2].std(axis=0), rtol=1e-6)
     start = Sequences.from_list(model.inverse_transform(codes[:2]), schema=model.schema_)
     units = model.error_scaler_
-    for number in range(3):
-        step = np.zeros(3, np.float32)
+    for number in range(4):
+        step = np.zeros(4, np.float32)
         step[number] = found.deviation[number]
         changes = [
             errors_by_feature(start, model.inverse_transform(codes[:2] + sign * step), units)
@@ -43,7 +43,7 @@ def test_a_sweep_goes_through_the_mean_code(fitted):
     assert len(decoded) == len(DEVIATIONS)
     mean = model.inverse_transform(codes.mean(axis=0, keepdims=True))[0]
     np.testing.assert_allclose(decoded[3].ravel(), np.ravel(mean), rtol=1e-4, atol=1e-6)
-    ends = codes.mean(axis=0) + np.outer([-2, 2], [0, codes[:, 1].std(), 0])
+    ends = codes.mean(axis=0) + np.outer([-2, 2], [0, codes[:, 1].std(), 0, 0])
     for i, one in zip((0, 6), model.inverse_transform(ends.astype("float32")), strict=True):
         np.testing.assert_allclose(decoded[i].ravel(), np.ravel(one), rtol=1e-4, atol=1e-6)
     other = sweep(model, codes, 1, (0.0,), start=codes[5])
@@ -75,7 +75,7 @@ def test_numbers_beside_the_code_have_the_names_of_their_columns():
 
 
 def test_of_symbols_it_is_the_share_that_changes():
-    words = ["ab" * (i % 4) + "c" for i in range(30)]
+    words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
     model = refold.SequenceAutoencoder(2, **TINY)
     found = code_numbers(model.fit(words), model.transform(words))
     assert ((found.effect >= 0) & (found.effect <= 1)).all()
@@ -83,9 +83,9 @@ def test_of_symbols_it_is_the_share_that_changes():
 
 def test_what_does_not_fit_is_refused(fitted):
     model, codes = fitted
-    with pytest.raises(DataError, match=r"Got \(0, 3\)"):
+    with pytest.raises(DataError, match=r"Got \(0, 4\)"):
         code_numbers(model, codes[:0])
-    with pytest.raises(DataError, match="3"):
+    with pytest.raises(DataError, match="4"):
         code_numbers(model, codes[:, :2])
-    with pytest.raises(ParameterError, match="no number 3"):
-        sweep(model, codes, 3)
+    with pytest.raises(ParameterError, match="no number 4"):
+        sweep(model, codes, 4)

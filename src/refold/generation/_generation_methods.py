@@ -127,7 +127,7 @@ class GenerationMixin:
         --------
         >>> import refold
         >>> ae = refold.SequenceAutoencoder(2, units=8, refine=0, max_epochs=2, random_state=0)
-        >>> words = ["on", "in", "no", "inn", "on", "non"] * 5
+        >>> words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
         >>> len(ae.fit(words).interpolate("on", "inn", steps=4))
         4
         """

@@ -83,7 +83,7 @@ def test_a_mistake_is_one_line_before_any_work(data, arguments, said, capsys):
 
 def test_fit_takes_a_share_and_says_where_it_stands(data, tmp_path, capsys):
     model = tmp_path / "curves.refold"
-    assert main(["fit", data, "-o", str(model), "--latent-dim", "0.5", *FIT]) == 0
+    assert main(["fit", data, "-o", str(model), "--latent-dim", "0.1", *FIT]) == 0
     said = capsys.readouterr().err
     size = refold.load(model).latent_dim_
     assert f"A code of {size} number" in said

@@ -1,25 +1,74 @@
 """The demo with hardly any training: everything it leaves in the folder."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
+import pytest
 
 import refold
 from refold.cli import main
 from refold.cli._code_reader import read_codes
+from refold.cli.commands.demo import SUBJECTS
 from refold.sequences import read
 
+FULL = {"moving-ones": (4000, 1000), "japanese-vowels": (270, 370)}
+SMALL = {"moving-ones": (40, 50), "japanese-vowels": (40, 60)}
 
-def test_the_demo_leaves_models_codes_sequences_and_a_page(tmp_path, capsys):
+
+def first(split, num_train, num_held_out):
+    """Return a function that takes the first sequences of both parts."""
+
+    def run(seed):
+        parts = split(seed)
+        labels = parts.labels if parts.labels is None else parts.labels[:num_held_out]
+        return replace(
+            parts,
+            train=parts.train[:num_train],
+            held_out=parts.held_out[:num_held_out],
+            labels=labels,
+        )
+
+    return run
+
+
+def test_the_data_of_the_demo():
+    for subject in SUBJECTS:
+        parts = subject.split(0)
+        assert (len(parts.train), len(parts.held_out)) == FULL[subject.name]
+    assert (parts.held_out.lengths > parts.train.lengths.max()).sum() == 1
+    assert (parts.label_name, len(parts.labels)) == ("speaker", 370)
+
+
+@pytest.mark.parametrize(
+    ("counts", "settings"),
+    [(SMALL, {"units": 8, "refine": 0}), pytest.param(FULL, {}, marks=pytest.mark.slow)],
+)
+def test_the_demo_leaves_models_codes_sequences_and_a_page(
+    tmp_path, capsys, monkeypatch, counts, settings
+):
+    subjects = tuple(
+        replace(subject, split=first(subject.split, *counts[subject.name])) for subject in SUBJECTS
+    )
+    monkeypatch.setattr("refold.cli.commands.demo.SUBJECTS", subjects)
+    estimator = partial(refold.SequenceAutoencoder, **settings)
+    monkeypatch.setattr(refold, "SequenceAutoencoder", estimator)
+    nums = {name: held_out for name, (_, held_out) in counts.items()}
     folder = tmp_path / "new" / "demo"
     assert main(["demo", "--output", str(folder), "--max-epochs", "1", "--quiet"]) == 0
     shown = capsys.readouterr()
+    longer = nums["japanese-vowels"]
     (remark,) = shown.err.splitlines()
-    assert remark.startswith("Remark: 1 of 370 sequences is longer than the longest in training")
+    assert remark.startswith(
+        f"Remark: 1 of {longer} sequences is longer than the longest in training"
+    )
     rows = [line.split() for line in shown.out.splitlines()]
     assert rows[0][0] == "data"
-    assert rows[1][:4] == ["Moving", "ones", "1,000", "4"]
-    assert rows[2][:4] == ["Japanese", "vowels", "370", "16"]
+    assert rows[1][:4] == ["Moving", "ones", f"{nums['moving-ones']:,}", "4"]
+    assert rows[2][:4] == ["Japanese", "vowels", f"{nums['japanese-vowels']}", "16"]
 
-    for name, num, size in (("moving-ones", 1000, 4), ("japanese-vowels", 370, 16)):
+    for name, size in (("moving-ones", 4), ("japanese-vowels", 16)):
+        num = nums[name]
         model = refold.load(folder / f"{name}.refold")
         held_out = read(folder / f"{name}.parquet")
         codes, ids = read_codes(folder / f"{name}-codes.parquet")

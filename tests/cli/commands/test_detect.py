@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -10,39 +11,25 @@ import pytest
 from pyarrow import csv as csv_format
 
 import refold
-from refold.anomalies import set_aside
 from refold.cli import main
 from refold.sequences import as_sequences, read, write
 
 
-def sines(n, seed):
-    return refold.datasets.noisy_sines(n, seed=seed)
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(sines, fit_options, tmp_path_factory):
+    """A folder with the sines and their models, and a long series with a model of its windows."""
     folder = tmp_path_factory.mktemp("detect")
-    write(sines(80, 0), folder / "train.parquet")
-    write(sines(40, 1), folder / "normal.parquet")
-    odd = [*sines(5, 2).to_list(), np.full(20, 9.0)]
-    write(as_sequences(odd), folder / "new.parquet")
+    shutil.copytree(sines, folder, dirs_exist_ok=True)
     time = np.arange(600) / 4
     long = np.sin(time) + 0.1 * np.random.default_rng(0).normal(size=600)
     write(as_sequences([long[200:400]]), folder / "long.npz")
     later = long[400:].copy()
     later[100:110] = 3.0
     write(as_sequences([later]), folder / "later.npz")
-    options = ["--latent-dim", "4", "--units", "8", "--max-epochs", "1", "--seed", "0", "-q"]
-    fit = ["fit", str(folder / "train.parquet"), "-o", str(folder / "sines.refold"), *options]
-    assert main([*fit, "--calibration-fraction", "0.5"]) == 0
-    left, _ = set_aside(sines(80, 0), 0.5)
-    write(left, folder / "left.parquet")
-    bare = ["fit", str(folder / "left.parquet"), "-o", str(folder / "bare.refold"), *options]
-    assert main(bare) == 0
-    windows = ["--window", "40", "--stride", "4"]
+    windows = ["--window", "40", "--stride", "4", "-q"]
     write(as_sequences([long[:200]]), folder / "earlier.npz")
-    fit = ["fit", str(folder / "long.npz"), "-o", str(folder / "long.refold"), *options, *windows]
-    assert main([*fit, "--refine", "0"]) == 0
+    fit = ["fit", str(folder / "long.npz"), "-o", str(folder / "long.refold"), *fit_options]
+    assert main([*fit, *windows]) == 0
     return folder
 
 
@@ -114,7 +101,7 @@ def test_a_long_series_in_windows_with_a_picture(folder, tmp_path, capsys):
 
 
 def test_no_sequences_have_a_table_and_no_picture(folder, tmp_path, capsys):
-    write(sines(3, 0)[:0], tmp_path / "none.npz")
+    write(read(folder / "new.parquet")[:0], tmp_path / "none.npz")
     given = "detect", folder / "sines.refold", tmp_path / "none.npz"
     assert run(*given, "--picture", tmp_path / "p.png", "-o", tmp_path / "t.csv") == 2
     assert "A picture is of a sequence, and there is none" in capsys.readouterr().err

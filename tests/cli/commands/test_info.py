@@ -12,6 +12,7 @@ import refold
 from refold import kernels
 from refold.cli import main
 from refold.cli.commands import info as _info
+from refold.sequences import Column, Schema
 
 
 def python(*arguments, **environment):
@@ -54,10 +55,18 @@ def test_the_installation_for_people(capsys):
     assert (kernels.variant() or "none: ") in lines[6]
 
 
-def test_the_reason_is_shown_where_there_is_no_kernel():
-    both = "from refold.cli import main; print(main(['info']) or main(['info', '--json']))"
-    *shown, facts, code = python("-c", both, REFOLD_KERNEL="none").splitlines()
-    assert code == "0"
+def test_the_reason_is_shown_where_there_is_no_kernel_and_what_a_locale_lacks_is_escaped(
+    ae, tmp_path
+):
+    ae._fitted = ae._fitted._replace(schema=Schema((Column("температура", "numeric"),)))
+    ae.save(tmp_path / "m.refold")
+    commands = f"['info', {str(tmp_path / 'm.refold')!r}]", "['info']", "['info', '--json']"
+    program = "from refold.cli import main\n" + "\n".join(f"print(main({c}))" for c in commands)
+    *shown, facts, code = python(
+        "-c", program, REFOLD_KERNEL="none", PYTHONIOENCODING="ascii"
+    ).splitlines()
+    assert [line for line in [*shown, code] if line.isdigit()] == ["0", "0", "0"]
+    assert "\\u0442" in "\n".join(shown)
     assert "LSTM kernel  none: REFOLD_KERNEL=none" in "\n".join(shown)
     facts = json.loads(facts)
     assert facts["lstm_kernel"] is None
@@ -79,13 +88,9 @@ def test_a_name_is_shown_as_it_is(capsys):
 
 
 @pytest.fixture
-def ae():
-    """A model of one column, whose name ASCII does not have."""
-    series = [[[0.1], [0.4]], [[0.3], [0.2]]] * 6
-    options = {"units": 2, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}
-    return refold.SequenceAutoencoder(1, **options).fit(
-        refold.sequences.as_sequences(series, names=["температура"])
-    )
+def ae(sines):
+    """Return a model of one column."""
+    return refold.load(sines / "bare.refold")
 
 
 def test_the_best_loss_may_be_that_of_the_start(ae, tmp_path, capsys):
@@ -98,9 +103,3 @@ def test_the_best_loss_may_be_that_of_the_start(ae, tmp_path, capsys):
     assert facts["best_epoch"] == 0
     assert main(["info", str(tmp_path / "m.refold")]) == 0
     assert "initialization kept; no epoch of 1 was better" in capsys.readouterr().out
-
-
-def test_what_a_locale_lacks_is_escaped(ae, tmp_path):
-    ae.save(tmp_path / "m.refold")
-    command = "-m", "refold", "info", str(tmp_path / "m.refold")
-    assert "\\u0442" in python(*command, PYTHONIOENCODING="ascii")

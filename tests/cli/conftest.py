@@ -1,0 +1,47 @@
+"""Two fitted models that the tests of the commands share, with the data beside them."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+
+import refold
+from refold.anomalies import set_aside
+from refold.cli import main
+from refold.sequences import as_sequences, write
+
+FIT = ["--latent-dim", "4", "--units", "8", "--max-epochs", "1", "--refine", "0", "--seed", "0"]
+
+
+def _sines(n, seed):
+    return refold.datasets.noisy_sines(n, seed=seed, max_steps=40)
+
+
+@pytest.fixture(scope="session")
+def sines(tmp_path_factory):
+    """Return a folder with sines of 20 to 40 steps, and models of them.
+
+    ``bare.refold`` is of ``left.parquet``; ``sines.refold`` is of ``train.parquet``, of which half
+    is for calibration, so that the training data are the same.
+    """
+    folder = tmp_path_factory.mktemp("sines")
+    write(_sines(80, 0), folder / "train.parquet")
+    write(_sines(40, 1), folder / "normal.parquet")
+    write(as_sequences([*_sines(5, 2).to_list(), np.full(20, 9.0)]), folder / "new.parquet")
+    left, _ = set_aside(_sines(80, 0), 0.5)
+    write(left, folder / "left.parquet")
+    for data, model, options in (
+        ("left", "bare", []),
+        ("train", "sines", ["--calibration-fraction", "0.5"]),
+    ):
+        files = str(folder / f"{data}.parquet"), "-o", str(folder / f"{model}.refold")
+        with contextlib.redirect_stderr(io.StringIO()):
+            assert main(["fit", *files, *FIT, *options, "-q"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fit_options():
+    """Return the options of these fits: data of the same shape has the same program."""
+    return FIT
