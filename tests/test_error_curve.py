@@ -12,12 +12,13 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.training import validation_split
 
-SHORT = SequenceAutoencoder(units=6, max_epochs=1, random_state=0)
+SETTINGS = {"units": 6, "max_epochs": 1, "refine": 0, "random_state": 0}
+SHORT = SequenceAutoencoder(**SETTINGS)
 
 
 def test_errors_are_those_of_fits_and_of_pca():
-    curve = error_curve(curves(), (4, 1, 4), estimator=SHORT)
-    assert curve.sizes == (1, 4)
+    curve = error_curve(curves(), (4, 2, 4), estimator=SHORT)
+    assert curve.sizes == (2, 4)
     assert (curve.measure, curve.complete) == ("NMSE", True)
     assert (curve.num_sequences, curve.num_held_out) == (50, 5)
     seed = int(np.random.RandomState(0).randint(2**31))
@@ -27,7 +28,7 @@ def test_errors_are_those_of_fits_and_of_pca():
         baseline = PCABaseline(size).fit(training)
         expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
         assert linear == pytest.approx(expected, rel=1e-6)
-    one = SequenceAutoencoder(4, units=6, max_epochs=1, random_state=0, refit=False).fit(curves())
+    one = SequenceAutoencoder(4, **SETTINGS, refit=False).fit(curves())
     assert curve.errors[1] == pytest.approx(
         nmse(held_out, one.reconstruct(held_out), baseline.scaler_), rel=1e-5
     )
@@ -37,8 +38,7 @@ def test_errors_are_those_of_fits_and_of_pca():
 
 
 def test_symbols_are_counted_by_steps():
-    words = refold.Sequences.from_list(["abba", "baab", "aaaa", "bbbb"] * 8)
-    curve = error_curve(words, [1], estimator=SHORT)
+    curve = error_curve(refold.Sequences.from_list(["ab", "ba"] * 10), [2], estimator=SHORT)
     assert curve.measure == "1 - accuracy"
     assert curve.errors[0] == pytest.approx(1 - curve.accuracy[0])
     assert curve.pca[0] == pytest.approx(1 - curve.pca_accuracy[0])
@@ -60,8 +60,8 @@ def interrupted_after(monkeypatch, number):
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_what_is_done(monkeypatch):
     interrupted_after(monkeypatch, 1)
-    curve = error_curve(curves(), (1, 4, 8), estimator=SHORT)
-    assert (curve.sizes, curve.complete) == ((1,), False)
+    curve = error_curve(curves(), (2, 4, 8), estimator=SHORT)
+    assert (curve.sizes, curve.complete) == ((2,), False)
     assert len(curve.errors) == len(curve.pca) == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import betabinom, false_discovery_control
 
 import refold
+from anomalies.small import TINY, sines
 from refold import SequenceAutoencoder
 from refold.anomalies import set_aside
 from refold.anomalies._anomaly_scores import Oddness
@@ -16,20 +17,7 @@ from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import as_sequences, windows
 from refold.storage import Known
 
-# lengths of sines are random
-pytestmark = pytest.mark.filterwarnings("ignore:.* longer than the longest in training")
-
-TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "refine": 0, "random_state": 0}
 ONCE = TINY | {"refit": False}
-
-
-def sines(n, seed=0):
-    return refold.datasets.noisy_sines(n, seed=seed)
-
-
-@pytest.fixture(scope="module")
-def bare():
-    return SequenceAutoencoder(**TINY).fit(sines(60))
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +39,10 @@ def spelling(words):
 
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
 def test_false_alarms_are_as_promised(ae, alpha):
-    fresh = ae.detect(sines(1000, seed=2), alpha=alpha)
+    fresh = ae.detect(sines(500, seed=2), alpha=alpha)
     allowed = round(alpha * 200)
     # of normal sequences, by a calibration that was drawn too
-    bounds = betabinom(1000, allowed, 200 - allowed).ppf([0.001, 0.999])
+    bounds = betabinom(500, allowed, 200 - allowed).ppf([0.001, 0.999])
     assert bounds[0] <= fresh.anomalous.sum() <= bounds[1]
 
 
@@ -74,8 +62,8 @@ def arranged(left, aside):
 def test_with_a_share_set_aside_they_are_as_promised_too(ae):
     series, share = arranged(sines(60), sines(199, seed=1))
     with_share = SequenceAutoencoder(**TINY, calibration_fraction=share).fit(series)
-    fresh = with_share.detect(sines(1000, seed=2), alpha=0.1)
-    bounds = betabinom(1000, 20, 200 - 20).ppf([0.001, 0.999])
+    fresh = with_share.detect(sines(500, seed=2), alpha=0.1)
+    bounds = betabinom(500, 20, 200 - 20).ppf([0.001, 0.999])
     assert bounds[0] <= fresh.anomalous.sum() <= bounds[1]
     given = sines(20, seed=3)
     assert np.array_equal(with_share.detect(given).p_values, ae.detect(given).p_values)
@@ -116,7 +104,8 @@ def test_where_it_is_odd(ae):
     assert [r.share for r in reasons] == sorted((r.share for r in reasons), reverse=True)
 
 
-def test_the_column_is_named():
+def with_gaps(scale):
+    """Calibrate a model of two columns with gaps and an empty sequence; also return its data."""
     rng = np.random.default_rng(0)
     time = np.arange(15) / 15
     series = [
@@ -124,12 +113,23 @@ def test_the_column_is_named():
         + 0.05 * rng.normal(size=(15, 2))
         for p in rng.uniform(0, 6, 120)
     ]
+    series[3][0, 0], series[5] = np.nan, np.zeros((0, 2))
     data = as_sequences(series, names=["left", "right"])
-    ae = SequenceAutoencoder(**ONCE).fit(data[:60]).calibrate(data[60:])
-    odd = series[0].copy()
+    return SequenceAutoencoder(**ONCE, scale=scale).fit(data[:60]).calibrate(data[60:]), data
+
+
+@pytest.mark.parametrize("scale", ["features", "sequence", None])
+def test_gaps_empty_sequences_and_other_scales(scale):
+    ae, data = with_gaps(scale)
+    odd = data[0].copy()
     odd[4, 1] += 3
-    found = ae.detect(as_sequences([odd], names=["left", "right"]), alpha=0.05)
-    assert found.explain(0)[0][:2] == (4, "right")
+    given = [*data[:30].to_list(), np.full((3, 2), 1e300), odd]
+    found = ae.detect(as_sequences(given, names=["left", "right"]), alpha=0.05)
+    assert np.isfinite(found.scores).all()
+    assert found.explain(5) == []
+    assert found.anomalous[-2]
+    if scale == "features":  # the column is named
+        assert found.explain(31)[0][:2] == (4, "right")
 
 
 def test_many_at_once(ae):
@@ -218,18 +218,6 @@ def test_it_is_saved_with_the_model(ae, tmp_path):
         assert np.array_equal(other.detect(given).scores, ae.detect(given).scores)
 
 
-@pytest.mark.parametrize("scale", ["features", "sequence", None])
-def test_gaps_empty_sequences_and_other_scales(scale):
-    rng = np.random.default_rng(0)
-    series = [rng.normal(size=(1 + i % 6, 2)) for i in range(60)]
-    series[3][0, 0], series[5] = np.nan, np.zeros((0, 2))
-    ae = SequenceAutoencoder(**ONCE, scale=scale).fit(series[:30]).calibrate(series[30:])
-    found = ae.detect(series[:30], alpha=0.1)
-    assert np.isfinite(found.scores).all()
-    assert found.explain(5) == []
-    assert ae.detect([np.full((3, 2), 1e300)], alpha=0.1).anomalous[0]
-
-
 def test_labels_of_no_training_sequence(spelling):
     with pytest.warns(UserWarning, match="not among the labels"):
         found = spelling.detect(["in", "ccc", "no"], alpha=0.1)
@@ -238,11 +226,11 @@ def test_labels_of_no_training_sequence(spelling):
 
 
 def test_classic_models_detect_too():
-    x = refold.datasets.random_one_hot(60, steps=10, symbols=5, seed=0)
-    ae = SequenceAutoencoder(latent_dim=10, architecture="dense", max_epochs=1, refit=False).fit(
-        x[:30]
-    )
-    found = ae.calibrate(x[30:]).detect(x[:5], alpha=0.1)
+    # the program of the test of this architecture
+    data = [refold.datasets.random_one_hot(60, steps=4, symbols=3, seed=seed) for seed in (0, 1)]
+    options = TINY | {"latent_dim": 8, "architecture": "dense", "validation_fraction": 0}
+    ae = SequenceAutoencoder(**options).fit(data[0]).calibrate(data[1])
+    found = ae.detect(data[0][:20], alpha=0.1)
     assert np.isfinite(found.scores).all()
 
 
@@ -311,7 +299,7 @@ def test_other_columns_and_nothing_at_all(ae):
 def test_a_fraction_of_a_binary_column_is_right_where_it_rounds_to_what_is_written():
     given = [[0.9, 0.1, 0.8], [0.7, 0.2, 0.6]] * 30
     flags = as_sequences(given, kinds="binary")
-    settings = ONCE | {"max_epochs": 40, "latent_dim": 2}
+    settings = ONCE | {"max_epochs": 40, "latent_dim": 2, "validation_fraction": 0}
     ae = SequenceAutoencoder(**settings).fit(flags).calibrate(flags)
-    found = ae.detect(flags[:2], alpha=0.5)
-    assert [one.tolist() for one in found.step_scores] == [[0.0] * 3] * 2
+    found = ae.detect(flags, alpha=0.5)
+    assert [one.tolist() for one in found.step_scores] == [[0.0] * 3] * 60

@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 
 import refold
+from anomalies.small import sines
 from refold.anomalies import _training_fingerprints as _trained
 from refold.anomalies._training_fingerprints import check_untrained, trained_fingerprints
 from refold.errors import DataError
 from refold.sequences import as_sequences, fingerprints, scan, write
 
 REFUSED = "The normal sequences are those that the model was trained on"
-
-
-def sines(n, seed=0):
-    return refold.datasets.noisy_sines(n, seed=seed)
 
 
 def accepted(normal, trained):
@@ -61,16 +58,11 @@ def test_of_many_the_smallest_fingerprints_decide(monkeypatch, tmp_path):
         check_untrained(mixed, whole[:50])
 
 
-def test_a_saved_model_knows_them(tmp_path):
-    series = sines(12)
-    ae = refold.SequenceAutoencoder(
-        2, units=4, max_epochs=1, refine=0, validation_fraction=0, random_state=0
-    )
-    ae.fit(series)
-    ae.save(tmp_path / "m.refold")
+def test_a_saved_model_knows_them(bare, tmp_path):
+    bare.save(tmp_path / "m.refold")
     loaded = refold.load(tmp_path / "m.refold")
-    for model in (ae, loaded):
+    for model in (bare, loaded):
         with pytest.raises(DataError, match=REFUSED):
-            model.calibrate(series)
+            model.calibrate(sines(60))
         assert model.num_calibrated_ == 0
     assert loaded.calibrate(sines(12, seed=1)).num_calibrated_ == 12

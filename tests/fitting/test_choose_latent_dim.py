@@ -179,7 +179,7 @@ def test_the_search_leaves_time_for_the_fit(monkeypatch):
         return error(self, size, time_budget)
 
     monkeypatch.setattr("refold.fitting._size_trials.Trials.of_fit", noted)
-    ae = SequenceAutoencoder(0.95, **TINY | {"max_epochs": 3}, time_budget=20)
+    ae = SequenceAutoencoder(0.95, **TINY, time_budget=20)
     ae.fit(waves())
     assert ae.latent_dim_ == 3
     assert given

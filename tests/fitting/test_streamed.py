@@ -76,9 +76,9 @@ def test_on_the_same_batches_training_is_the_same_to_the_bit(either):
 
 @pytest.mark.parametrize("scale", ["features", "sequence"])
 def test_codes_are_those_of_the_data_in_memory(folder, scale):
-    ae = SequenceAutoencoder(**TINY | {"scale": scale}).fit(scan(folder, block_bytes=300))
+    ae = SequenceAutoencoder(**TINY | {"scale": scale}).fit(scan(folder, block_bytes=100))
     assert len(ae.history_["loss"]) >= 2
-    codes = ae.transform(scan(folder, block_bytes=300))
+    codes = ae.transform(scan(folder, block_bytes=100))
     assert codes.shape == (60, ae.encoder_.output_shape[1] + 4 * (scale == "sequence"))
     np.testing.assert_allclose(codes, ae.transform(ragged()), atol=1e-5)
 

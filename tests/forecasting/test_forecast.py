@@ -52,8 +52,8 @@ def plain():
 
 @pytest.fixture(scope="module")
 def of_words():
-    words = ["abcabcabcabc", "bcabcabcabca", "cabcabcabcab"] * 54
-    settings = TINY | {"latent_dim": 8, "units": 32, "max_epochs": 40, "refit": True}
+    words = ["abcabcabcabc", "bcabcabcabca", "cabcabcabcab"] * 20
+    settings = TINY | {"units": 16, "max_epochs": 60, "learning_rate": 0.01}
     return SequenceAutoencoder(**settings, forecast_steps=3, calibration_fraction=0.25).fit(words)
 
 
@@ -77,7 +77,8 @@ def table():
 
 @pytest.fixture(scope="module")
 def of_table(table):
-    return SequenceAutoencoder(**TINY, forecast_steps=2, calibration_fraction=0.4).fit(table)
+    options = TINY | {"decoder": "autoregressive", "discriminative": 2, "forecast_steps": 2}
+    return SequenceAutoencoder(**options, calibration_fraction=0.4).fit(table)
 
 
 def test_sines_go_on(fitted):
@@ -172,14 +173,9 @@ def test_what_is_set_aside_gives_bounds():
     assert ae.detect(waves(2, 1), alpha=0.1).alpha == 0.1
 
 
-def test_same_seed_same_numbers(fitted):
-    again = SequenceAutoencoder(**TINY, forecast_steps=5).fit(waves(60, 0))
-    assert np.array_equal(fitted.forecast(waves(3, 3)).values, again.forecast(waves(3, 3)).values)
-
-
 def test_words_go_on(of_words):
     assert of_words.forecast(["abcabcabc", "bcabcabca"]).values == ["abc", "bca"]
-    errors = of_words.forecast_errors(["abcabcabcabc", "bcabcabcabca", "cabcabcabcab"] * 40)
+    errors = of_words.forecast_errors(["abcabcabcabc", "bcabcabcabca", "cabcabcabcab"] * 20)
     assert errors.measure == "1 - accuracy"
     assert errors.accuracy.model == 1.0
     assert errors.model == 0.0 < errors.last_value
@@ -196,20 +192,14 @@ def test_kinds_together_and_gaps(of_table, table):
     assert np.isnan(ahead.lower[..., 1]).all()
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"variational": True, "denoise": "0.2,steps:0.1"}, {"decoder": "autoregressive"}],
-)
-def test_beside_other_options(options):
-    ae = SequenceAutoencoder(**TINY, forecast_steps=5, **options).fit(waves(60, 0))
-    assert np.isfinite(ae.forecast(waves(3, 1)).values).all()
-
-
-def test_patches_and_discriminative_numbers():
-    options = TINY | {"latent_dim": 6, "max_epochs": 1}
-    ae = SequenceAutoencoder(**options, discriminative=2, patch=4, forecast_steps=7)
-    ae.fit(waves(60, 0))
-    assert np.isfinite(ae.forecast(waves(3, 1)).values).all()
+def test_beside_other_options_of_short_sequences():
+    level = np.random.default_rng(0).normal(size=(40, 1))
+    ragged, _ = split_at(as_sequences(list(level * np.ones(12))), np.arange(40) % 13)
+    ragged.values[40] = np.nan
+    options = TINY | {"latent_dim": 0.3, "max_epochs": 1, "variational": True, "patch": 4}
+    ae = SequenceAutoencoder(**options, denoise="0.2,steps:0.1", forecast_steps=7).fit(ragged)
+    assert np.isfinite(np.concatenate(ae.forecast(ragged).values)).all()
+    assert np.isfinite(np.concatenate(ae.reconstruct(ragged))).all()
 
 
 def test_no_sequence(calibrated):
@@ -218,7 +208,7 @@ def test_no_sequence(calibrated):
     assert (ahead.values, ahead.lower.shape, ahead.to_table().num_rows) == ([], (0, 5, 1), 0)
 
 
-def test_a_resumed_training_ends_the_same(fitted, tmp_path):
+def test_same_seed_same_numbers_of_a_resumed_training_too(fitted, tmp_path):
     path = tmp_path / "state"
 
     class Interrupts(keras.callbacks.Callback):
@@ -335,14 +325,6 @@ def test_of_data_in_files(tmp_path):
     assert source.num_blocks > 1
     ae = SequenceAutoencoder(**TINY | {"max_epochs": 1}, forecast_steps=5, verbose=1).fit(source)
     assert ae.forecast_errors(waves(50, int(rng.integers(5, 9)))).model < 0.2
-
-
-def test_size_search_and_short_sequences():
-    level = np.random.default_rng(0).normal(size=(40, 1))
-    ragged, _ = split_at(as_sequences(list(level * np.ones(12))), np.arange(40) % 13)
-    options = {**TINY, "latent_dim": 0.3, "max_epochs": 1}
-    ae = SequenceAutoencoder(**options, forecast_steps=5).fit(ragged)
-    assert np.isfinite(np.concatenate(ae.forecast(ragged).values)).all()
 
 
 def test_nothing_longer_than_what_is_forecast(fitted):

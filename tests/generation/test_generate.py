@@ -12,6 +12,8 @@ from refold.evaluation import copies, told_apart
 from refold.generation import fit_density
 from refold.sequences import as_sequences
 
+OPTIONS = {"latent_dim": 6, "units": 24, "max_epochs": 60, "refine": 0, "random_state": 0}
+OPTIONS |= {"validation_fraction": 0}
 WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"]
 
 
@@ -24,14 +26,12 @@ def sines():
 
 @pytest.fixture(scope="module")
 def ae(sines):
-    options = {"latent_dim": 6, "units": 24, "max_epochs": 60, "random_state": 0}
-    return SequenceAutoencoder(**options).fit(sines[:200])
+    return SequenceAutoencoder(**OPTIONS).fit(sines[:200])
 
 
 @pytest.fixture(scope="module")
 def spelling():
-    options = {"latent_dim": 6, "units": 24, "max_epochs": 60, "random_state": 0}
-    return SequenceAutoencoder(**options).fit(WORDS * 10)
+    return SequenceAutoencoder(**OPTIONS).fit(WORDS * 10)
 
 
 def test_new_ones_are_like_the_training_data(ae, sines):
@@ -83,8 +83,8 @@ def test_temperature_leaves_numbers_alone(ae):
 
 @pytest.mark.parametrize("scale", ["sequence", None])
 def test_other_scales(scale, sines):
-    options = {"latent_dim": 4, "units": 8, "max_epochs": 1, "refine": 0, "refit": False}
-    ae = SequenceAutoencoder(**options, scale=scale, random_state=0).fit(sines[:60])
+    options = OPTIONS | {"max_epochs": 1, "scale": scale}
+    ae = SequenceAutoencoder(**options).fit(sines[:200])
     assert len(ae.generate(5, random_state=0)) == 5
 
 

@@ -4,53 +4,52 @@ import numpy as np
 import pytest
 
 from refold import SequenceAutoencoder
-from refold.datasets import noisy_sines
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import scan, write
+from refold.sequences import as_sequences, scan, write
+from small_data import TINY, ragged
 
-SETTINGS = {"latent_dim": 3, "units": 8, "max_epochs": 1, "refine": 0, "random_state": 0}
-SINES = noisy_sines(30, seed=0, min_steps=5, max_steps=12)
+DATA = as_sequences(ragged())
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    return SequenceAutoencoder(**SETTINGS).fit(SINES)
+    return SequenceAutoencoder(**TINY).fit(DATA)
 
 
-@pytest.mark.parametrize("num_steps", [None, 12, 20])
+@pytest.mark.parametrize("num_steps", [None, 8, 20])
 def test_the_encoder_makes_the_codes_of_transform(fitted, num_steps):
-    x = fitted.encoder_inputs(SINES.to_list(), num_steps)
+    x = fitted.encoder_inputs(DATA.to_list(), num_steps)
     assert x.dtype == np.float32
-    assert x.shape == (30, num_steps or SINES.lengths.max(), 1)
-    assert (np.isnan(x[..., 0]).sum(axis=1) == x.shape[1] - SINES.lengths).all()
+    assert x.shape == (24, num_steps or 8, 2)
+    assert (np.isnan(x[..., 0]).sum(axis=1) == x.shape[1] - DATA.lengths).all()
     codes = fitted.encoder_.predict(x, verbose=0)
-    np.testing.assert_allclose(codes, fitted.transform(SINES), atol=1e-5)
+    np.testing.assert_allclose(codes, fitted.transform(DATA), atol=1e-5)
 
 
 def test_missing_values_bring_flags():
-    gaps = SINES.to_list()
+    gaps = ragged()
     gaps[0][1] = np.nan
-    ae = SequenceAutoencoder(**SETTINGS).fit(gaps)
+    ae = SequenceAutoencoder(**TINY, validation_fraction=0).fit(gaps)
     x = ae.encoder_inputs(gaps)
-    assert x.shape[2] == 2
-    assert x[0, 1].tolist() == [0, 0]
+    assert x.shape[2] == 4
+    assert x[0, 1].tolist() == [0, 0, 0, 0]
     np.testing.assert_allclose(ae.encoder_.predict(x, verbose=0), ae.transform(gaps), atol=1e-5)
 
 
 def test_classic_models_read_zeros_and_one_number_of_steps():
-    ae = SequenceAutoencoder(**SETTINGS, architecture="repeat").fit(SINES)
-    x = ae.encoder_inputs(SINES[:2])
-    assert x.shape == (2, 12, 1)
+    ae = SequenceAutoencoder(**TINY, architecture="repeat").fit(DATA)
+    x = ae.encoder_inputs(DATA[:2])
+    assert x.shape == (2, 8, 2)
     assert np.isfinite(x).all()
-    with pytest.raises(ParameterError, match=r"num_steps is 20, but this encoder reads 12 steps"):
-        ae.encoder_inputs(SINES, 20)
+    with pytest.raises(ParameterError, match=r"num_steps is 20, but this encoder reads 8 steps"):
+        ae.encoder_inputs(DATA, 20)
 
 
 def test_what_cannot_be_read_is_refused(fitted, tmp_path):
-    with pytest.raises(ParameterError, match=r"num_steps is 3, but the batch needs 1\d"):
-        fitted.encoder_inputs(SINES, 3)
-    with pytest.raises(SchemaError, match=r"2 features, but the model was fitted on 1"):
-        fitted.encoder_inputs(np.zeros((2, 5, 2)))
-    write(SINES, tmp_path / "sines.parquet")
+    with pytest.raises(ParameterError, match=r"num_steps is 3, but the batch needs 8"):
+        fitted.encoder_inputs(DATA, 3)
+    with pytest.raises(SchemaError, match=r"3 features, but the model was fitted on 2"):
+        fitted.encoder_inputs(np.zeros((2, 5, 3)))
+    write(DATA, tmp_path / "data.parquet")
     with pytest.raises(DataError, match=r"^Got a Scan, which may be larger than memory"):
         fitted.encoder_inputs(scan(tmp_path))

@@ -89,12 +89,6 @@ def test_sequences_as_long_as_in_training_are_silent(ae):
     ae.detect(sequences, alpha=0.2)
 
 
-def test_symbols_step_by_step_come_back_at_their_own_length():
-    ae = SequenceAutoencoder(2, **SETTINGS).fit(["ab", "ba", "aab", "b"] * 4)
-    with pytest.warns(UserWarning, match="1 of 2 sequences is longer .*: 9 steps against 3"):
-        assert len(ae.reconstruct(["ab", "abababbab"])[1]) == 9
-
-
 def test_score_and_detect_say_so(ae):
     with pytest.warns(UserWarning, match=ONE + "They are decoded at their own length") as said:
         ae.score(MIXED)

@@ -1,0 +1,10 @@
+"""Small data and settings that the tests of this folder share, so that they compile once."""
+
+import refold
+
+TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "refine": 0, "random_state": 0}
+
+
+def sines(n, seed=0):
+    """Draw sines; 60 with seed 0, which models are fitted on, have the longest length."""
+    return refold.datasets.noisy_sines(n, seed=seed, min_steps=15, max_steps=30)
