@@ -21,6 +21,7 @@ TINY = {
     "random_state": 0,
     "refine": 0,
     "batch_size": 8,
+    "validation_fraction": 0.2,
 }
 MANY = 1 << 20  # bytes: one block holds everything
 
@@ -66,7 +67,7 @@ def same(a, b):
 
 def test_on_the_same_batches_training_is_the_same_to_the_bit(either):
     """With one page, the order of batches is that of data in memory."""
-    settings = TINY | {"validation_fraction": 0.2, "scale": None}
+    settings = TINY | {"scale": None}
     streamed = SequenceAutoencoder(**settings).fit(scan(either, block_bytes=MANY))
     whole = SequenceAutoencoder(**settings).fit(ragged())
     assert same(streamed, whole)
@@ -210,7 +211,7 @@ def test_a_path_is_read_whole_where_it_is_small(folder, fitted, tmp_path):
 def test_the_command_line_takes_a_folder(either, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--seed", "0"]
-    settings += ["--refine", "0", "--batch-size", "8"]
+    settings += ["--refine", "0", "--batch-size", "8", "--validation-fraction", "0.2"]
     monkeypatch.setattr("refold.sequences.files._read_or_scan.MEMORY_BYTES", 100)
     monkeypatch.setattr(
         "refold.sequences.read_or_scan",
