@@ -156,7 +156,7 @@ def test_what_has_no_patches_says_so():
 def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     refold.sequences.write(sines(), "sines.jsonl")
-    fit = ["fit", "sines.jsonl", "-o", "m.refold", "--max-epochs", "1", "--units", "8", "-q"]
+    fit = ["fit", "sines.jsonl", "-o", "m.refold", "--max-epochs", "2", "--units", "8", "-q"]
     fit += ["--refine", "0", "--no-refit", "--latent-dim", "3"]
     assert main([*fit, "--patch", "4"]) == 0
     capsys.readouterr()
