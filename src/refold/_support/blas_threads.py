@@ -7,7 +7,8 @@ other programs each of its many steps waits until that thread is scheduled.
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any
+import scipy.linalg  # noqa: F401 - loads its library, which is another than that of NumPy
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["SMALL_SIDE", "one_blas_thread"]
 
@@ -42,9 +43,6 @@ def one_blas_thread(*shape: int) -> Iterator[None]:
 
 
 @functools.cache
-def _libraries() -> Any:
+def _libraries() -> ThreadpoolController:
     """Return the controller of the loaded libraries, which takes milliseconds to find them."""
-    import scipy.linalg  # noqa: F401 - loads its library, which is another than that of NumPy
-    from threadpoolctl import ThreadpoolController
-
     return ThreadpoolController()

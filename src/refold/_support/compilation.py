@@ -14,6 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+import keras
+import platformdirs
+
 __all__ = ["compiled_by_size", "compiled_for_small", "keep_compiled"]
 
 # From this release to before that one, every read from JAX's cache on a CPU prints a page of
@@ -45,8 +49,6 @@ def compiled_for_small(function: Callable[..., Any], **options: Any) -> Callable
     >>> float(compiled_for_small(lambda x: 2 * x)(3.0))
     6.0
     """
-    import jax
-
     return jax.jit(function, compiler_options=_known_options(), **options)
 
 
@@ -69,8 +71,6 @@ def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[.
     >>> float(doubled(10)(3.0, num_steps=2)), float(doubled(10_000)(3.0, num_steps=2))
     (6.0, 6.0)
     """
-    import jax
-
     small = compiled_for_small(function, static_argnames="num_steps")
     large = jax.jit(function, static_argnames="num_steps")
     return lambda steps: small if steps < _LARGE else large
@@ -79,8 +79,6 @@ def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[.
 @functools.cache
 def _known_options() -> dict[str, str]:
     """Return those of our options that this XLA knows, and that nobody has set otherwise."""
-    import jax
-
     if jax.default_backend() != "cpu":
         return {}
     known = {}
@@ -102,10 +100,6 @@ def keep_compiled() -> None:
     ``jax_enable_compilation_cache`` turns the cache off.  Releases whose cache cannot be relied on
     are left without.
     """
-    import jax
-    import keras
-    import platformdirs
-
     named = jax.config.values.get("jax_compilation_cache_dir")
     if named is not None or keras.backend.backend() != "jax":
         return

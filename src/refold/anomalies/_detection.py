@@ -1,13 +1,11 @@
 """What a detection found: scores, p-values, and what made a sequence odd."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from scipy.stats import false_discovery_control
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["Detection", "Reason"]
 
@@ -121,7 +119,7 @@ class Detection:
             if errors[step, column] > 0
         ]
 
-    def to_table(self, id: str = "id") -> "pa.Table":  # noqa: A002
+    def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return one row a sequence: id, scores, p-values, whether it is odd, and the worst value.
 
         Parameters
@@ -136,8 +134,6 @@ class Detection:
             ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``; the last two are null
             where the distance is the larger part.
         """
-        import pyarrow as pa
-
         by_error = self.parts[:, 0] >= self.parts[:, 1]
         found = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]
         numbers = {

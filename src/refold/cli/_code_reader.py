@@ -9,19 +9,21 @@ import json
 from collections import Counter
 from csv import reader as rows
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
 
 from refold.cli._code_writer import codes_format, is_code
 from refold.errors import DataError, FileFormatError
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
+from refold.sequences import codes_from_arrow, integers_from_text
 
 __all__ = ["read_codes"]
 
 
-def read_codes(path: Path, id: str | None = None) -> tuple["np.ndarray", "np.ndarray"]:  # noqa: A002
+def read_codes(path: Path, id: str | None = None) -> tuple[np.ndarray, np.ndarray]:  # noqa: A002
     """Read codes and ids from a file of any of the four formats.
 
     Parameters
@@ -43,8 +45,6 @@ def read_codes(path: Path, id: str | None = None) -> tuple["np.ndarray", "np.nda
     FileNotFoundError
         If there is no such file.
     """
-    import numpy as np
-
     chosen = codes_format(path)
     if path.stat().st_size == 0:
         raise FileFormatError(f"{str(path)!r} is empty; a file of codes was expected.")
@@ -58,12 +58,7 @@ def read_codes(path: Path, id: str | None = None) -> tuple["np.ndarray", "np.nda
     return codes, ids
 
 
-def _read_parquet(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarray"]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from refold.sequences import codes_from_arrow
-
+def _read_parquet(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
     try:
         with path.open("rb") as stream:
             table = pq.read_table(stream)
@@ -82,11 +77,7 @@ def _read_parquet(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndar
         raise FileFormatError(f"{str(path)!r}: {error}") from error
 
 
-def _read_csv(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarray"]:
-    import numpy as np
-    import pyarrow as pa
-    from pyarrow import csv
-
+def _read_csv(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
     try:
         with path.open("rb") as stream:
             # as text first, since 007 and 7 are different ids
@@ -117,9 +108,7 @@ def _read_csv(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarray"
     return np.column_stack(columns), _ids(table, _id_name(table.column_names, asked))
 
 
-def _read_jsonl(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarray"]:
-    import numpy as np
-
+def _read_jsonl(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
     rows, ids, lines = [], [], []
     with path.open(encoding="utf-8-sig", errors="replace") as stream:
         for number, line in enumerate(stream, start=1):
@@ -138,9 +127,7 @@ def _read_jsonl(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarra
     return _stack(path, rows, lines), np.array(ids)
 
 
-def _read_npy(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarray"]:  # noqa: ARG001
-    import numpy as np
-
+def _read_npy(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG001
     try:
         codes = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
@@ -157,9 +144,7 @@ def _read_npy(path: Path, asked: str | None) -> tuple["np.ndarray", "np.ndarray"
     return codes, np.arange(len(codes))
 
 
-def _stack(path: Path, rows: list[Any], lines: list[int]) -> "np.ndarray":
-    import numpy as np
-
+def _stack(path: Path, rows: list[Any], lines: list[int]) -> np.ndarray:
     width = None
     for number, row in zip(lines, rows, strict=True):
         if not isinstance(row, list) or not all(isinstance(value, int | float) for value in row):
@@ -190,11 +175,7 @@ def _id_name(names: list[str], asked: str | None) -> str:
     return beside[0] if "id" not in beside and len(beside) == 1 else "id"
 
 
-def _ids(table: "pa.Table", name: str) -> "np.ndarray":
-    import numpy as np
-
-    from refold.sequences import integers_from_text
-
+def _ids(table: pa.Table, name: str) -> np.ndarray:
     if name not in table.column_names:
         return np.arange(table.num_rows)
     return np.array(integers_from_text(table.column(name)).to_pylist())

@@ -5,12 +5,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
+
 from refold.cli._files_and_streams import CODE_FORMATS, format_of
 from refold.errors import FileFormatError
+from refold.sequences import atomic_writer, codes_to_arrow
 
 if TYPE_CHECKING:
-    import numpy as np
-
     Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 
 __all__ = ["codes_format", "is_code", "write_codes"]
@@ -35,8 +39,6 @@ def write_codes(
     id : str
         Name of the column of ids; ``"id"`` where it is that of a code.
     """
-    from refold.sequences import atomic_writer
-
     with atomic_writer(path) as stream:
         _WRITERS[codes_format(path)](stream, blocks, num_codes, "id" if is_code(id) else id)
 
@@ -69,10 +71,6 @@ def codes_format(path: Path) -> str:
 
 
 def _write_parquet(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
-    import pyarrow.parquet as pq
-
-    from refold.sequences import codes_to_arrow
-
     writer = None
     for codes, ids in blocks:
         table = codes_to_arrow(codes, ids).rename_columns([id_name, "code"])
@@ -84,9 +82,6 @@ def _write_parquet(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) 
 
 
 def _write_csv(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
-    import pyarrow as pa
-    from pyarrow import csv
-
     writer = None
     for codes, ids in blocks:
         numbers = {
@@ -108,8 +103,6 @@ def _write_jsonl(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) ->
 
 
 def _write_npy(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
-    import numpy as np
-
     started = False
     for codes, _ in blocks:
         if not started:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import refold
 from refold._support.streams import write_all
 from refold.errors import ParameterError, RefoldError
 
@@ -70,9 +71,7 @@ class Output:
                 if self.path is None:
                     _copy(source, sys.stdout.buffer)
                 else:
-                    from refold.sequences import atomic_writer
-
-                    with atomic_writer(self.path) as target:
+                    with refold.sequences.atomic_writer(self.path) as target:
                         _copy(source, target)
 
 

@@ -4,6 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+import refold
 from refold.errors import RefoldError, SchemaError
 
 __all__ = ["columns_of", "labels_of", "leave_out"]
@@ -14,8 +15,6 @@ def leave_out(label: str, path: Path, options: dict[str, Any], schema: Any) -> N
 
     Those that the model was fitted on, by its ``schema``, where the file has them.
     """
-    from refold.sequences import step_columns
-
     if "columns" in options or not (found := columns_of(path)):
         return
     beside = {
@@ -25,28 +24,24 @@ def leave_out(label: str, path: Path, options: dict[str, Any], schema: Any) -> N
     }
     others = [name for name in found if name not in beside]
     if options.get("layout") == "wide":
-        options["columns"] = step_columns(others)
+        options["columns"] = refold.sequences.step_columns(others)
         return
     options["columns"] = list(schema.names) if set(schema.names) <= set(found) else others
 
 
 def labels_of(path: Any, label: str, source: Any, asked: str | None) -> Any:
     """Read the labels of sequences, by the ids that were asked for, or else those of their file."""
-    from refold.sequences import read_labels
-
     if asked is None and source.schema.id_name is not None:
         with contextlib.suppress(SchemaError):  # a file of labels may have another name for them
-            return read_labels(path, label, source, id=source.schema.id_name)
-    return read_labels(path, label, source, id=asked)
+            return refold.sequences.read_labels(path, label, source, id=source.schema.id_name)
+    return refold.sequences.read_labels(path, label, source, id=asked)
 
 
 def columns_of(path: Path) -> list[str]:
     """Return the columns of a file; none where it has no names or cannot be read."""
     import pyarrow as pa
 
-    from refold.sequences import column_names
-
     try:
-        return column_names(path)
+        return refold.sequences.column_names(path)
     except (RefoldError, OSError, ValueError, pa.ArrowException):
         return []  # what is wrong with it is said where it is read

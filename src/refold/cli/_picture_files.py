@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import refold
 from refold.cli._files_and_streams import PICTURE_FORMATS, Output, plan_output
 from refold.errors import ParameterError
 
@@ -26,7 +27,5 @@ def plan_picture(name: str | None) -> Output | None:
 
 def write_picture(figure: Any, target: Output) -> None:
     """Write a matplotlib figure to where an output was planned."""
-    from refold.sequences import atomic_writer
-
-    with target.writing() as path, atomic_writer(path) as file:
+    with target.writing() as path, refold.sequences.atomic_writer(path) as file:
         figure.savefig(file, format=target.format, dpi=160)

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.console import Console
+
+import refold
 from refold.cli._files_and_streams import MODEL_FORMATS, READ_FORMATS, format_of, readable
 from refold.cli._labels import columns_of
 from refold.errors import ParameterError, SchemaError
@@ -26,10 +29,8 @@ WITH_STEPS = ("csv", "tsv")
 
 def load_model(name: str, *, refine: int | None = None) -> Any:
     """Load a model from a file, or from standard input; ``refine`` replaces its own."""
-    from refold import load
-
     with readable(name, format_name=None, formats=MODEL_FORMATS) as path:
-        model = load(path)
+        model = refold.load(path)
     if refine is not None:
         model.set_params(refine=refine)
         _ = model.refine_  # raises where the model has no search
@@ -42,8 +43,6 @@ def loading(*, quiet: bool) -> Iterator[None]:
     if quiet:
         yield
         return
-    from rich.console import Console
-
     with Console(stderr=True).status("loading Keras and JAX"):
         yield
 
@@ -107,13 +106,11 @@ def opened(
 
 def _read(path: Any, options: dict[str, Any], remembered: dict[str, Any]) -> Any:
     """Read a file with the columns that the model knows, or with as many of them as it has."""
-    from refold.sequences import read_or_scan
-
     only_id = {option: name for option, name in remembered.items() if option == "id"}
     first = None
     for known in (remembered, only_id, {}):
         try:
-            return read_or_scan(path, **(options | known))
+            return refold.sequences.read_or_scan(path, **(options | known))
         except (SchemaError, ParameterError) as error:  # the format or the layout has none
             first = first or error
             if not known:
@@ -123,9 +120,7 @@ def _read(path: Any, options: dict[str, Any], remembered: dict[str, Any]) -> Any
 
 def whole(source: Any, name: str) -> Any:
     """Refuse data that is read in blocks."""
-    from refold.sequences import Sequences
-
-    if not isinstance(source, Sequences):
+    if not isinstance(source, refold.sequences.Sequences):
         raise ParameterError(
             f"{name} is larger than what is held in memory here ({len(source)} sequences). Give a "
             "part of it."

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import refold
 from refold.cli._files_and_streams import format_of
 
 if TYPE_CHECKING:
@@ -17,10 +18,8 @@ def write_table(path: Path, table: "pa.Table") -> None:
     import pyarrow.parquet as pq
     from pyarrow import csv
 
-    from refold.sequences import atomic_writer
-
     chosen = format_of(path)
-    with atomic_writer(path) as stream:
+    with refold.sequences.atomic_writer(path) as stream:
         if chosen == "parquet":
             pq.write_table(table, stream)
         elif chosen == "csv":

@@ -5,6 +5,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from refold.datasets._moving_ones import offsets_of
 from refold.sequences import Column, Schema, Sequences
@@ -59,8 +60,6 @@ def japanese_vowels() -> JapaneseVowels:
     >>> len(vowels.train), len(vowels.test), vowels.train[0].shape
     (270, 370, (20, 12))
     """
-    import pyarrow.parquet as pq
-
     path = files("refold.datasets") / "data" / "japanese_vowels.parquet"
     table = pq.read_table(BytesIO(path.read_bytes())).combine_chunks()
     splits = table["split"].to_numpy()

@@ -1,15 +1,13 @@
 """What a forecast says: the steps that come next, and between which bounds numbers lie."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import SchemaError
 from refold.sequences import Sequences
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["Forecast"]
 
@@ -59,7 +57,7 @@ class Forecast:
         """The steps of each, in the form that ``inverse_transform`` gives sequences in."""
         return self.sequences.to_list()
 
-    def to_table(self, id: str = "id") -> "pa.Table":  # noqa: A002
+    def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return one row a step: id, the step after the end from 1 on, columns and their bounds.
 
         Parameters
@@ -78,8 +76,6 @@ class Forecast:
         SchemaError
             If a column is called as the ids, or ``step``, or as the bound of another.
         """
-        import pyarrow as pa
-
         schema = self.sequences.schema
         table = self.sequences.to_table(id=id, time="step")
         num_steps = table.num_rows // max(1, len(self.sequences))
@@ -102,7 +98,5 @@ class Forecast:
         return pa.table({name: found[name] for name in dict.fromkeys(order)})
 
 
-def _column(values: np.ndarray) -> "pa.Array":
-    import pyarrow as pa
-
+def _column(values: np.ndarray) -> pa.Array:
     return pa.array(np.where(np.isfinite(values), values, np.nan).ravel(), from_pandas=True)

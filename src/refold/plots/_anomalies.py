@@ -15,6 +15,7 @@ from refold.plots._style import (
     tidy,
     whole_numbers,
 )
+from refold.sequences import as_sequences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,8 +55,6 @@ def anomalies(
     >>> len(ax.patches)
     1
     """
-    from refold.sequences import as_sequences
-
     sequences = as_sequences(series)
     p_values = np.asarray(p_values, float)
     if len(sequences) != 1 or p_values.shape != (len(sequences.values),):

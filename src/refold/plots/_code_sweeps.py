@@ -8,12 +8,12 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import DEVIATIONS
 from refold.plots._reconstructions import one_hot
 from refold.plots._style import ACCENT, CONTRAST, heat, new_axes, ramp, tidy, whole_numbers
+from refold.sequences import Schema, Sequences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from refold.evaluation import CodeNumbers
-    from refold.sequences import Sequences
 
 __all__ = ["code_numbers", "most_moved", "strips_of", "sweep"]
 
@@ -70,7 +70,7 @@ def code_numbers(
 
 
 def sweep(
-    decoded: "Sequences",
+    decoded: Sequences,
     ax: "Axes | None" = None,
     *,
     deviations: Any = DEVIATIONS,
@@ -133,8 +133,6 @@ def sweep(
         tidy(ax)
         return ax
     if column is not None:
-        from refold.sequences import Schema, Sequences
-
         one = Schema((decoded.schema.columns[column],))
         decoded = Sequences(decoded.values[:, [column]], decoded.offsets, schema=one)
     strips, starts = strips_of(decoded)
@@ -150,7 +148,7 @@ def sweep(
     return ax
 
 
-def most_moved(decoded: "Sequences") -> int | None:
+def most_moved(decoded: Sequences) -> int | None:
     """Return the numeric column that differs most between sequences, in its own deviations."""
     numeric = np.flatnonzero(decoded.schema.numeric)
     if not len(numeric):
@@ -164,7 +162,7 @@ def most_moved(decoded: "Sequences") -> int | None:
     return int(numeric[np.argmax(between / np.maximum(values.std(axis=(0, 1)), 1e-12))])
 
 
-def strips_of(sequences: "Sequences") -> tuple[np.ndarray, np.ndarray]:
+def strips_of(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Lay sequences side by side as strips: one row a binary column or label.
 
     Numeric columns are left out.

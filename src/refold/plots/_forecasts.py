@@ -7,6 +7,7 @@ import numpy as np
 from refold.errors import DataError
 from refold.plots._reconstructions import most_varied
 from refold.plots._style import ACCENT, MUTED, PALETTE, legend_above, new_axes, tidy, whole_numbers
+from refold.sequences import as_sequences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +54,6 @@ def forecast(
     >>> len(forecast(sines, ae.forecast(sines), index=2).get_lines())
     3
     """
-    from refold.sequences import as_sequences
-
     schema = ahead.sequences.schema
     sequences = as_sequences(series).align(schema)
     after = None if truth is None else as_sequences(truth).align(schema)

@@ -7,11 +7,11 @@ import numpy as np
 
 from refold.errors import DataError
 from refold.plots._style import ACCENT, CONTRAST, PALETTE, heat, new_figure, tidy, whole_numbers
+from refold.sequences import Schema, Sequences, as_sequences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from refold.sequences import Schema, Sequences
 
 __all__ = ["most_varied", "one_hot", "reconstruction", "reconstructions"]
 
@@ -88,11 +88,7 @@ def reconstructions(
     >>> len(axes)
     2
     """
-    from refold.sequences import Sequences
-
     if not isinstance(original, Sequences):
-        from refold.sequences import as_sequences
-
         original = as_sequences(original, kinds=kinds)
     if not isinstance(reconstructed, Sequences):
         reconstructed = Sequences.from_list(list(reconstructed), schema=original.schema)
@@ -128,11 +124,11 @@ def _grid(num: int) -> list["Axes"]:
     return [figure.add_subplot(rows, columns, i + 1) for i in range(num)]
 
 
-def _values(sequences: "Sequences", i: int) -> np.ndarray:
+def _values(sequences: Sequences, i: int) -> np.ndarray:
     return sequences.values[sequences.offsets[i] : sequences.offsets[i + 1]]
 
 
-def most_varied(original: "Sequences") -> list[int]:
+def most_varied(original: Sequences) -> list[int]:
     """Return the numeric columns worth a line, in the order of the columns."""
     numeric = np.flatnonzero(original.schema.numeric)
     if len(numeric) <= MOST_LINES or len(original.values) == 0:
@@ -143,7 +139,7 @@ def most_varied(original: "Sequences") -> list[int]:
 
 
 def _lines(
-    ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema", shown: list[int]
+    ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: Schema, shown: list[int]
 ) -> None:
     for order, column in enumerate(shown):
         colour = PALETTE[order % len(PALETTE)]
@@ -157,7 +153,7 @@ def _lines(
 
 
 def _strips(
-    ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: "Schema", *, num_steps: int
+    ax: "Axes", pair: tuple[np.ndarray, np.ndarray], schema: Schema, *, num_steps: int
 ) -> None:
     blocks = [one_hot(values, schema) for values in pair]
     num_rows = blocks[0].shape[1]
@@ -184,7 +180,7 @@ def _strips(
     ax.spines[["left", "bottom"]].set_visible(False)
 
 
-def one_hot(values: np.ndarray, schema: "Schema", *, numeric: bool = True) -> np.ndarray:
+def one_hot(values: np.ndarray, schema: Schema, *, numeric: bool = True) -> np.ndarray:
     """Rows of a strip: one a binary column, one a label of a categorical one; NaN where missing."""
     parts = []
     for i, column in enumerate(schema.columns):

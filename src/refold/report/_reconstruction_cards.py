@@ -1,6 +1,6 @@
 """The card of the best, the median and the worst reconstruction, over their originals."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,9 +10,7 @@ from refold.report._page import Card, Plot, Text, TextGroup
 from refold.report._plotly_style import MUTED, TITLED, grid, layout, numbers, plain
 from refold.report._report_data import Material
 from refold.report._token_strips import pair_rows, strip_plot
-
-if TYPE_CHECKING:
-    from refold.sequences import Sequences
+from refold.sequences import Sequences
 
 __all__ = ["examples", "reconstructions"]
 
@@ -175,7 +173,7 @@ def _columns(material: Material) -> list[int]:
     return numeric[np.argsort(-spread, kind="stable")][:MOST_COLUMNS].tolist()
 
 
-def _points(sequences: "Sequences", i: int, column: int) -> tuple[np.ndarray, np.ndarray]:
+def _points(sequences: Sequences, i: int, column: int) -> tuple[np.ndarray, np.ndarray]:
     values = sequences.values[sequences.offsets[i] : sequences.offsets[i + 1], column]
     every = max(1, -(-len(values) // MOST_POINTS))
     return np.arange(0, len(values), every), values[::every]

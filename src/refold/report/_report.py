@@ -3,7 +3,9 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
 
 from refold.report._code_map_card import code_map
 from refold.report._code_sweep_cards import number_cards
@@ -13,9 +15,7 @@ from refold.report._reconstruction_cards import reconstructions
 from refold.report._report_data import Material, Stage, gather
 from refold.report._score import Result
 from refold.report._training_cards import architecture, data, losses
-
-if TYPE_CHECKING:
-    from refold.sequences import Scan, Sequences
+from refold.sequences import Scan, Sequences, as_sequences
 
 __all__ = ["report", "section"]
 
@@ -182,9 +182,7 @@ def section(
     return Section(title, says, _facts(material), drawn, material.result)
 
 
-def _source(data: Any, model: Any) -> "Sequences | Scan":
-    from refold.sequences import Scan, Sequences, as_sequences
-
+def _source(data: Any, model: Any) -> Sequences | Scan:
     return data if isinstance(data, Scan | Sequences) else as_sequences(data, schema=model.schema_)
 
 
@@ -213,7 +211,5 @@ def _stages(verbose: int) -> Iterator[Stage]:
     if not verbose:
         yield lambda _: None
         return
-    from rich.console import Console
-
     with Console(stderr=True).status("report") as status:
         yield lambda name: status.update(f"report: {name}")

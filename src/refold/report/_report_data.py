@@ -3,17 +3,16 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from refold._support.argument_checks import check_whole
 from refold.errors import DataError
+from refold.evaluation import PCABaseline, fidelity, pca_cross_fit
 from refold.inference import HEAD, describe_longer
 from refold.report._score import Quantity, Result, Score
-
-if TYPE_CHECKING:
-    from refold.sequences import Scan, Sequences
+from refold.sequences import Scan, Sequences
 
 __all__ = ["Material", "Stage", "gather"]
 
@@ -48,10 +47,10 @@ class Material:
     """
 
     model: Any
-    sequences: "Sequences"
+    sequences: Sequences
     lengths: np.ndarray
     codes: np.ndarray
-    methods: "dict[str, Sequences]"
+    methods: dict[str, Sequences]
     labels: np.ndarray | None
     label_name: str
     note: str
@@ -66,12 +65,12 @@ class Material:
 
 def gather(
     model: Any,
-    source: "Sequences | Scan",
+    source: Sequences | Scan,
     *,
     name: str,
     labels: Any,
     label_name: str | None,
-    train: "Sequences | Scan | None",
+    train: Sequences | Scan | None,
     max_sequences: int,
     seed: int,
     seconds: float | None,
@@ -166,20 +165,16 @@ def _sample(lengths: np.ndarray, width: int, most: int, seed: int) -> np.ndarray
     return np.sort(chosen)
 
 
-def _taken(source: Any, rows: np.ndarray) -> "Sequences":
-    from refold.sequences import Sequences
-
+def _taken(source: Any, rows: np.ndarray) -> Sequences:
     return source[rows] if isinstance(source, Sequences) else source.take(rows)
 
 
-def _back(model: Any, sequences: "Sequences", codes: np.ndarray) -> "Sequences":
-    from refold.sequences import Sequences
-
+def _back(model: Any, sequences: Sequences, codes: np.ndarray) -> Sequences:
     decoded = model.reconstruct(sequences, codes=codes)
     return Sequences.from_list(decoded, schema=model.schema_, ids=sequences.ids)
 
 
-def _training(model: Any, train: Any, seed: int) -> "Sequences":
+def _training(model: Any, train: Any, seed: int) -> Sequences:
     """Return what PCA is fitted on, of much a part."""
     rows = _sample(train.lengths, model.schema_.output_width, MOST_TRAINING, seed)
     others = _taken(train, rows).align(model.schema_)
@@ -194,11 +189,9 @@ def _training(model: Any, train: Any, seed: int) -> "Sequences":
 
 
 def _linear(
-    model: Any, sequences: "Sequences", others: "Sequences | None", size: int, seed: int
-) -> "tuple[Sequences | None, int, str]":
+    model: Any, sequences: Sequences, others: Sequences | None, size: int, seed: int
+) -> tuple[Sequences | None, int, str]:
     """Reconstruct by PCA of the training data, or of the other sequences; and say of which."""
-    from refold.evaluation import PCABaseline, pca_cross_fit
-
     width = model.schema_.output_width
     units = model.error_scaler_
     with warnings.catch_warnings():
@@ -245,12 +238,8 @@ def _of(components: int, size: int) -> str:
     return "" if components == size else f"(with {components} numbers, as there are no more) "
 
 
-def _scores(
-    model: Any, sequences: "Sequences", methods: "dict[str, Sequences]"
-) -> tuple[Score, ...]:
+def _scores(model: Any, sequences: Sequences, methods: dict[str, Sequences]) -> tuple[Score, ...]:
     """Return the scores that there are; the first one is the one that counts."""
-    from refold.evaluation import fidelity
-
     found = [fidelity(sequences, back, model.error_scaler_) for back in methods.values()]
     quantities: tuple[Quantity, ...] = ("nmse", "accuracy")
     if not model.schema_.numeric.any():

@@ -1,16 +1,14 @@
 """Symbols on the page: as rows of text with the differences marked, or as strips."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from refold.plots import strips_of
 from refold.report._page import Plot
 from refold.report._plotly_style import ACCENT, TITLED, grid, heat, layout, numbers, plain, signed
-
-if TYPE_CHECKING:
-    from refold.sequences import Schema, Sequences
+from refold.sequences import Schema, Sequences, split_at
 
 __all__ = ["pair_rows", "row_of", "strip_plot", "sweep_strips"]
 
@@ -21,7 +19,7 @@ ROOM = 4
 Row = tuple[str, list[tuple[str, bool]]]
 
 
-def pair_rows(original: "Sequences", backs: "dict[str, Sequences]") -> list[Row]:
+def pair_rows(original: Sequences, backs: dict[str, Sequences]) -> list[Row]:
     """Write a sequence and what came back of it, symbols that differ marked.
 
     A dash stands for a step that is lacking.
@@ -47,7 +45,7 @@ def pair_rows(original: "Sequences", backs: "dict[str, Sequences]") -> list[Row]
 
 
 def row_of(
-    values: np.ndarray, schema: "Schema", column: int, marked: np.ndarray | None = None
+    values: np.ndarray, schema: Schema, column: int, marked: np.ndarray | None = None
 ) -> list[tuple[str, bool]]:
     """Write one column of a sequence: a label a step, 0 and 1, a point where it is missing."""
     labels = [str(label) for label in schema.columns[column].labels] or ["0", "1"]
@@ -68,7 +66,7 @@ def row_of(
     return written
 
 
-def strip_plot(pairs: "Sequence[tuple[str, Sequences, Sequences]]") -> Plot:
+def strip_plot(pairs: Sequence[tuple[str, Sequences, Sequences]]) -> Plot:
     """Draw sequences of zeros and ones beside what came back of them."""
     axes, notes = grid([title for title, _, _ in pairs], len(pairs), gap=0.05)
     traces = []
@@ -97,7 +95,7 @@ def strip_plot(pairs: "Sequence[tuple[str, Sequences, Sequences]]") -> Plot:
     return Plot(traces, layout(height, **axes, annotations=notes, margin=TITLED))
 
 
-def sweep_strips(sweeps: "Sequence[tuple[str, Sequences]]", deviations: Sequence[float]) -> Plot:
+def sweep_strips(sweeps: Sequence[tuple[str, Sequences]], deviations: Sequence[float]) -> Plot:
     """Draw what is decoded while a number goes from low to high, side by side."""
     axes, notes = grid([title for title, _ in sweeps], 1, row_gap=0.4 / len(sweeps))
     traces = []
@@ -111,21 +109,17 @@ def sweep_strips(sweeps: "Sequence[tuple[str, Sequences]]", deviations: Sequence
     return Plot(traces, layout(height, **axes, annotations=notes))
 
 
-def _first_steps(sequences: "Sequences") -> "Sequences":
+def _first_steps(sequences: Sequences) -> Sequences:
     """Leave of long sequences as many steps as a strip has room for."""
-    from refold.sequences import split_at
-
     return split_at(sequences, np.minimum(sequences.lengths, MOST_STRIP))[0]
 
 
-def _together(parts: "Sequence[Sequences]") -> "Sequences":
-    from refold.sequences import Sequences
-
+def _together(parts: Sequence[Sequences]) -> Sequences:
     return Sequences.from_list([part[0] for part in parts], schema=parts[0].schema)
 
 
 def _heats(
-    panel: int, strips: np.ndarray, wrong: np.ndarray | None, schema: "Schema"
+    panel: int, strips: np.ndarray, wrong: np.ndarray | None, schema: Schema
 ) -> list[dict[str, Any]]:
     place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
     names = [plain(schema.names[i]) for i in schema.binary]
@@ -158,5 +152,5 @@ def _name_places(
     axes[f"yaxis{suffix}"] |= {"autorange": "reversed", "showgrid": False, "zeroline": False}
 
 
-def _height(sequences: "Sequences") -> int:
+def _height(sequences: Sequences) -> int:
     return int(np.clip(24 * sequences.schema.num_columns + 90, 180, 420))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.plots import PALETTE
+from refold.plots import PALETTE, layer_table, length_bins, shape_text
 from refold.report._page import Card, Diagram, Plot, Table
 from refold.report._plotly_style import ACCENT, CONTRAST, MUTED, layout, numbers
 from refold.report._report_data import Material
@@ -17,8 +17,6 @@ GREEN, VIOLET = PALETTE[2], PALETTE[4]
 
 def data(material: Material) -> Card:
     """Say what the columns are, and how long the sequences."""
-    from refold.plots import length_bins
-
     rows, missing = _columns(material)
     names = ["column", "kind", "values", "missing"]
     views: list[Any] = [Table(names, rows)]
@@ -58,8 +56,6 @@ def data(material: Material) -> Card:
 
 def architecture(material: Material) -> Card:
     """Show the layers of encoder and decoder, and the code between them."""
-    from refold.plots import layer_table, shape_text
-
     model = material.model
     encoder, decoder = model.encoder_, model.decoder_
     size = material.codes.shape[1]

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import pyarrow as pa
 
 from refold.sequences.conversion._aeon_tslearn import parts_from_aeon, parts_from_tslearn, to_cases
 from refold.sequences.conversion._sktime import parts_from_sktime
 from refold.sequences.schema._column_types import Kinds
 from refold.sequences.schema._parts import Parts
 from refold.sequences.schema._schema import Schema
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class LibraryWays:

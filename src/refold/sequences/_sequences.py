@@ -5,9 +5,10 @@ methods here and live in the modules they call.
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import DataError, SchemaError
 from refold.sequences._constructors import WaysIn
@@ -20,9 +21,6 @@ from refold.sequences.schema._decoding import to_form
 from refold.sequences.schema._parts import Parts, Places
 from refold.sequences.schema._schema import Column, Schema, default_names
 from refold.sequences.schema._validation import check_ids, check_offsets, check_values
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class Sequences(WaysIn, LibraryWays):
@@ -182,7 +180,7 @@ class Sequences(WaysIn, LibraryWays):
         padded[np.arange(num_steps) < lengths[:, None]] = self.values
         return padded
 
-    def to_table(self, id: str = "id", time: str = "time") -> "pa.Table":  # noqa: A002
+    def to_table(self, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
         """Return a long Arrow table: one row a step, with its id and the number of the step.
 
         Parameters
@@ -209,7 +207,7 @@ class Sequences(WaysIn, LibraryWays):
         """
         return table_from_parts(self._parts(), id, time)
 
-    def to_arrow(self, id: str = "id") -> "pa.Table":  # noqa: A002
+    def to_arrow(self, id: str = "id") -> pa.Table:  # noqa: A002
         """Return an Arrow table with one row a sequence: its id, and a list a feature.
 
         Parameters

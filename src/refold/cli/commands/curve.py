@@ -4,7 +4,10 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
+import refold
 from refold.cli._error_messages import Stopped, remark
 from refold.cli._files_and_streams import READ_FORMATS, readable
 from refold.cli._freed_memory import give_blocks_back
@@ -79,23 +82,17 @@ def curve(
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     with readable(data, format_name=input_format, formats=READ_FORMATS) as path:
-        from refold.sequences import Scan, read_or_scan
-
-        sequences = read_or_scan(path, **options)
-        if isinstance(sequences, Scan):
+        sequences = refold.sequences.read_or_scan(path, **options)
+        if isinstance(sequences, refold.sequences.Scan):
             give_blocks_back()
-        from refold import SequenceAutoencoder, error_curve
-
-        estimator = SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
-        found = error_curve(sequences, chosen, estimator=estimator)
+        estimator = refold.SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
+        found = refold.error_curve(sequences, chosen, estimator=estimator)
     if as_json:
         typer.echo(json.dumps(found._asdict()))
     else:
         _print(found)
     if target is not None:
-        from refold.plots import error_by_size
-
-        write_picture(error_by_size(found).figure, target)
+        write_picture(refold.plots.error_by_size(found).figure, target)
         if not quiet:
             remark(f"Picture: {target.name}")
     if not found.complete:
@@ -115,11 +112,6 @@ def _sizes(text: str) -> list[int]:
 
 
 def _print(found: Any) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from refold.evaluation import as_percent
-
     headings = ["code size"]
     columns = [[str(size) for size in found.sizes]]
     if found.measure == "NMSE":
@@ -128,7 +120,8 @@ def _print(found: Any) -> None:
     if found.accuracy:
         headings += ["Refold, accuracy", "PCA, accuracy"]
         columns += [
-            [as_percent(value) for value in part] for part in (found.accuracy, found.pca_accuracy)
+            [refold.evaluation.as_percent(value) for value in part]
+            for part in (found.accuracy, found.pca_accuracy)
         ]
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:

@@ -3,7 +3,10 @@
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
+import refold
 from refold.cli._error_messages import remark
 from refold.cli._files_and_streams import DATA_FORMATS, TABLE_FORMATS, check_apart, plan_output
 from refold.cli._options import Quiet
@@ -59,20 +62,17 @@ def data(
         _list()
         return
     target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
-    from refold.datasets import labels_of, load
-    from refold.sequences import write
-
     beside, column, values = None, "", None
     if labels is not None:
         beside = plan_output(labels, format_name=None, formats=TABLE_FORMATS, default="csv")
         if beside.path is None:
             raise ParameterError("Labels go to a file of their own. Name one by --labels.")
         check_apart([target, beside])
-    sequences = load(name, n=num_sequences, seed=seed)
+    sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
     if beside is not None:
-        column, values = labels_of(name)
+        column, values = refold.datasets.labels_of(name)
     with target.writing() as path:
-        write(sequences, path)
+        refold.sequences.write(sequences, path)
     if beside is not None and values is not None:
         import pyarrow as pa
 
@@ -84,14 +84,9 @@ def data(
 
 
 def _list() -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from refold.datasets import names
-
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("name", no_wrap=True)
     table.add_column("what it is")
-    for name in names():
+    for name in refold.datasets.names():
         table.add_row(name, DESCRIPTIONS.get(name, ""))
     Console().print(table)

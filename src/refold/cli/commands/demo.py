@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
-from refold.cli._code_writer import write_codes
+import refold
 from refold.cli._error_messages import remark
 from refold.cli._options import Quiet
 from refold.errors import ParameterError
@@ -50,16 +52,12 @@ class _Subject:
 
 
 def _moving_ones(seed: int) -> _Split:
-    from refold.datasets import moving_ones
-
-    sequences = moving_ones(5000, seed=seed)
+    sequences = refold.datasets.moving_ones(5000, seed=seed)
     return _Split(sequences[:4000], sequences[4000:])
 
 
 def _japanese_vowels(_: int) -> _Split:
-    from refold.datasets import japanese_vowels
-
-    vowels = japanese_vowels()
+    vowels = refold.datasets.japanese_vowels()
     return _Split(vowels.train, vowels.test, vowels.test_labels, "speaker")
 
 
@@ -145,12 +143,11 @@ def _run(
     subject: _Subject, folder: Path, seed: int, max_epochs: int | None, *, quiet: bool
 ) -> tuple["Section", list[tuple[str, str]]]:
     """Train on one data set, measure, and write its files."""
-    from refold import SequenceAutoencoder
+    from refold.cli._code_writer import write_codes
     from refold.report import section
-    from refold.sequences import Sequences, write
 
     split = subject.split(seed)
-    model = SequenceAutoencoder(
+    model = refold.SequenceAutoencoder(
         subject.latent_dim, random_state=seed, max_epochs=max_epochs, verbose=0 if quiet else 1
     )
     started = time.perf_counter()
@@ -162,12 +159,12 @@ def _run(
         warnings.simplefilter("ignore", UserWarning)  # the section says the same, below
         codes = model.transform(held_out)
         decoded = model.reconstruct(held_out, codes=codes)
-    back = Sequences.from_list(decoded, schema=model.schema_, ids=held_out.ids)
+    back = refold.sequences.Sequences.from_list(decoded, schema=model.schema_, ids=held_out.ids)
     name = subject.name
     model.save(folder / f"{name}.refold")
-    write(held_out, folder / f"{name}.parquet")
+    refold.sequences.write(held_out, folder / f"{name}.parquet")
     write_codes(folder / f"{name}-codes.parquet", [(codes, held_out.ids)], len(codes))
-    write(back, folder / f"{name}-reconstructed.parquet")
+    refold.sequences.write(back, folder / f"{name}-reconstructed.parquet")
     files = [
         (f"{name}.refold", f"{subject.title}: the model"),
         (f"{name}.parquet", f"{subject.title}: the held-out sequences"),
@@ -190,9 +187,6 @@ def _run(
 
 
 def _print(results: list["Result"]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("data", no_wrap=True)
     for heading in ("held out", "code size", "Refold", "PCA, told lengths", "seconds"):

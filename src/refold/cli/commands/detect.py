@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+import refold
 from refold.cli._error_messages import remark
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
@@ -152,18 +153,14 @@ def _plan_steps(name: str | None) -> Output | None:
 
 
 def _windows(series: Any, window: int, stride: int | None) -> Any:
-    from refold.sequences import windows
-
-    return windows(series, window, stride)
+    return refold.sequences.windows(series, window, stride)
 
 
 def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    from refold.sequences import positions
-
-    row, step = positions(series)
+    row, step = refold.sequences.positions(series)
     return pa.table(
         {
             id_name(series.schema, OWN): pa.array(series.ids[row].tolist()),
@@ -177,9 +174,7 @@ def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:
 def _draw(
     series: Any, found: Any, cut: Any, p_values: list[Any], alpha: float, target: Output
 ) -> None:
-    from refold.plots import anomalies
-
     oddest = int(found.scores.argmax())
     oddest = oddest if cut is None else int(cut.series[oddest])
-    ax = anomalies(series[[oddest]], p_values[oddest], alpha=alpha)
+    ax = refold.plots.anomalies(series[[oddest]], p_values[oddest], alpha=alpha)
     write_picture(ax.figure, target)

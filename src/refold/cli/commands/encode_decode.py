@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.progress import track
 
-from refold.cli._code_reader import read_codes
-from refold.cli._code_writer import write_codes
+import refold
 from refold.cli._error_messages import remark
 from refold.cli._files_and_streams import (
     CODE_FORMATS,
@@ -79,6 +80,8 @@ def encode(
     quiet: Quiet = False,
 ) -> None:
     """Turn sequences into codes, one row of numbers each."""
+    from refold.cli._code_writer import write_codes
+
     options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     target = _plan(output, (model, data), CODE_FORMATS, input_format, output_format)
     loaded = load_model(model, refine=refine)
@@ -102,6 +105,8 @@ def decode(
     quiet: Quiet = False,
 ) -> None:
     """Turn codes back into sequences, each of its own length."""
+    from refold.cli._code_reader import read_codes
+
     target = _plan(output, (model, codes), DATA_FORMATS, input_format, output_format)
     loaded = load_model(model)
     check_names(loaded.schema_, target.format)
@@ -162,14 +167,9 @@ def _plan(
 
 def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
     """Encode sequences, from files larger than memory block by block."""
-    from refold.sequences import Sequences
-
-    if isinstance(source, Sequences):
+    if isinstance(source, refold.sequences.Sequences):
         yield model.encode(source), source.ids
         return
-    from rich.console import Console
-    from rich.progress import track
-
     give_blocks_back()
     model.verbose = 0
     blocks = model.encode_blocks(source)
@@ -179,11 +179,9 @@ def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any
 
 
 def _write(decoded: Any, schema: Any, ids: "np.ndarray", target: Output, *, quiet: bool) -> None:
-    from refold.sequences import Sequences, write
-
-    sequences = Sequences.from_list(decoded, schema=schema, ids=ids)
+    sequences = refold.sequences.Sequences.from_list(decoded, schema=schema, ids=ids)
     with target.writing() as path:
-        write(sequences, path, **file_names(schema))
+        refold.sequences.write(sequences, path, **file_names(schema))
     _say(target, f"{len(sequences)} sequences", quiet=quiet)
 
 

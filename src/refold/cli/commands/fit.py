@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+import refold
 from refold.cli._checkpoint_lock import sole_checkpoint
 from refold.cli._error_messages import remark
 from refold.cli._files_and_streams import MODEL_FORMATS, READ_FORMATS, plan_output, readable
@@ -264,13 +265,11 @@ def fit(
         sole_checkpoint(checkpoint, resume=resume),
         readable(data, format_name=input_format, formats=READ_FORMATS) as path,
     ):
-        from refold.sequences import Scan, read_or_scan, windows
-
-        sequences = read_or_scan(path, **options)
-        if isinstance(sequences, Scan):
+        sequences = refold.sequences.read_or_scan(path, **options)
+        if isinstance(sequences, refold.sequences.Scan):
             give_blocks_back()
         if window is not None:
-            cut = windows(whole(sequences, data), window, stride)
+            cut = refold.sequences.windows(whole(sequences, data), window, stride)
             if calibration_fraction and cut.overlap:
                 raise ParameterError(
                     "Windows that overlap share steps, so those set aside would be known to the "
@@ -280,13 +279,11 @@ def fit(
                 )
             sequences = cut.sequences
         with loading(quiet=quiet):
-            from refold import Checkpoint, SequenceAutoencoder
-
-        model = SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
+            model = refold.SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
         started = time.perf_counter()
         if resume and not quiet and checkpoint is not None and not checkpoint.exists():
             remark(f"There is no {str(checkpoint)!r} to go on from, so training starts anew.")
-        kept = None if checkpoint is None else Checkpoint(checkpoint, checkpoint_seconds)
+        kept = None if checkpoint is None else refold.Checkpoint(checkpoint, checkpoint_seconds)
         model.fit(sequences, checkpoint=kept, resume=resume)
         seconds = time.perf_counter() - started
         with target.writing() as path:

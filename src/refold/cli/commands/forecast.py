@@ -4,7 +4,10 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
+import refold
 from refold.cli._error_messages import remark
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
@@ -166,9 +169,7 @@ def _say(ahead: Any) -> None:
 
 
 def _draw(series: Any, ahead: Any, target: Output) -> None:
-    from refold.plots import forecast
-
-    write_picture(forecast(series, ahead).figure, target)
+    write_picture(refold.plots.forecast(series, ahead).figure, target)
 
 
 def _print(errors: Any, steps: int, *, as_json: bool) -> None:
@@ -178,11 +179,6 @@ def _print(errors: Any, steps: int, *, as_json: bool) -> None:
             facts["accuracy"] = errors.accuracy._asdict()
         typer.echo(json.dumps(facts))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    from refold.evaluation import as_percent
-
     count = errors.num_sequences
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(f"{count} sequence{'s' * (count != 1)}, {steps} ahead", no_wrap=True)
@@ -195,7 +191,9 @@ def _print(errors: Any, steps: int, *, as_json: bool) -> None:
         columns.append([f"{getattr(errors, field):.3g}" for _, field in rows])
     if errors.accuracy is not None:
         table.add_column("accuracy", justify="right", no_wrap=True)
-        columns.append([as_percent(getattr(errors.accuracy, field)) for _, field in rows])
+        columns.append(
+            [refold.evaluation.as_percent(getattr(errors.accuracy, field)) for _, field in rows]
+        )
     for row in zip(*columns, strict=True):
         table.add_row(*row)
     Console().print(table)

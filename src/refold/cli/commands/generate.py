@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+import refold
 from refold.cli._error_messages import remark
 from refold.cli._files_and_streams import DATA_FORMATS, check_apart, plan_output
 from refold.cli._options import (
@@ -89,25 +90,23 @@ def generate(
         clip=clip,
         random_state=seed,
     )
-    from refold.sequences import Sequences, write
-
-    sequences = Sequences.from_list(drawn, schema=loaded.schema_)
+    sequences = refold.sequences.Sequences.from_list(drawn, schema=loaded.schema_)
     with target.writing() as path:
-        write(sequences, path, **file_names(loaded.schema_))
+        refold.sequences.write(sequences, path, **file_names(loaded.schema_))
     if not quiet and target.path is not None:
         remark(f"Wrote {len(sequences)} sequences to {target.name}")
     if real is not None:
-        back = Sequences.from_list(loaded.reconstruct(real, clip=clip), schema=loaded.schema_)
+        back = refold.sequences.Sequences.from_list(
+            loaded.reconstruct(real, clip=clip), schema=loaded.schema_
+        )
         _compare(real, back, sequences, seed or 0)
 
 
 def _compare(real: Any, back: Any, new: Any, seed: int) -> None:
     """Say how the new sequences compare with real ones, and with reconstructions of these."""
-    from refold.evaluation import NGRAM_SIZES, compare, copies, told_apart
-
-    found = compare(real, new, seed=seed)
+    found = refold.evaluation.compare(real, new, seed=seed)
     if found.unseen is not None and found.unseen_real is not None:
-        sizes = ", ".join(map(str, NGRAM_SIZES))
+        sizes = ", ".join(map(str, refold.evaluation.NGRAM_SIZES))
         ours, theirs = (
             ", ".join(f"{100 * share:.1f}" for share in shares)
             for shares in (found.unseen, found.unseen_real)
@@ -116,11 +115,11 @@ def _compare(real: Any, back: Any, new: Any, seed: int) -> None:
             f"Runs of {sizes} symbols that half of the real sequences never have: {ours} % in the "
             f"new ones, {theirs} % in the other half of the real ones."
         )
+    from_back = refold.evaluation.told_apart(back, new, seed=seed)
     line = (
         f"A classifier tells new from real in {100 * found.told_apart:.0f} % of cases, and from "
-        f"reconstructions of real ones in {100 * told_apart(back, new, seed=seed):.0f} % (50 % is "
-        "chance)"
+        f"reconstructions of real ones in {100 * from_back:.0f} % (50 % is chance)"
     )
     if not real.schema.numeric.any():
-        line += f"; {100 * copies(new, real):.1f} % of the new are among the real"
+        line += f"; {100 * refold.evaluation.copies(new, real):.1f} % of the new are among the real"
     remark(f"{line}. Verdict: {found.verdict}.")

@@ -6,7 +6,10 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
+import refold
 from refold._support.console import describe_epochs
 from refold.cli._saved_models import load_model
 
@@ -35,8 +38,6 @@ def info(
 
 
 def _installation() -> dict[str, Any]:
-    import refold
-
     runtime = refold.layers.runtime()
     return {
         **{name: version(name) for name in ("refold", "keras", "jax", "numpy")},
@@ -96,8 +97,6 @@ def _print_installation(facts: dict[str, Any]) -> None:
 
 
 def _table() -> Any:
-    from rich.table import Table
-
     table: Any = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -105,8 +104,6 @@ def _table() -> Any:
 
 
 def _show(table: Any) -> None:
-    from rich.console import Console
-
     Console(markup=False, emoji=False).print(table)  # a name may be "speed [m/s]"
 
 

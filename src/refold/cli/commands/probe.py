@@ -4,7 +4,10 @@ import json
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
+import refold
 from refold.cli._error_messages import remark
 from refold.cli._files_and_streams import READ_FORMATS, readable
 from refold.cli._labels import labels_of, leave_out
@@ -68,17 +71,15 @@ def probe(
         with opened(loaded, str(path), options, None) as source:
             sequences = whole(source, data)
         found = labels_of(labels or path, label, sequences, id_column)
-    from refold.evaluation import PCABaseline, probe
-
     codes = loaded.encode(sequences)
     aligned = sequences.align(loaded.schema_)
     width = max(1, int(aligned.lengths.max(initial=0))) * sum(
         column.width for column in aligned.schema.columns
     )
-    pca = PCABaseline(min(codes.shape[1], len(aligned), width)).fit(aligned)
+    pca = refold.evaluation.PCABaseline(min(codes.shape[1], len(aligned), width)).fit(aligned)
     results = {
-        "Refold": probe(codes, found, folds=folds, seed=seed),
-        _name_of(pca.latent_dim, codes.shape[1]): probe(
+        "Refold": refold.evaluation.probe(codes, found, folds=folds, seed=seed),
+        _name_of(pca.latent_dim, codes.shape[1]): refold.evaluation.probe(
             pca.transform(aligned), found, folds=folds, seed=seed
         ),
     }
@@ -99,9 +100,6 @@ def _name_of(components: int, size: int) -> str:
 
 
 def _print(results: dict[str, Any], size: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(f"codes of {size} numbers", no_wrap=True)
     table.add_column("accuracy", justify="right", no_wrap=True)

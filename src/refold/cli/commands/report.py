@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from refold.cli._error_messages import remark
 from refold.cli._files_and_streams import (
@@ -147,9 +149,6 @@ def _plan(output: str) -> Output:
 
 
 def _print(result: "Result") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(f"codes of {result.code_size} dimensions", no_wrap=True)
     same = result.pca_size in (0, result.code_size)

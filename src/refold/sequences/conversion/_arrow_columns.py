@@ -5,15 +5,13 @@ PyArrow is loaded when a table comes, not with the package.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import DataError, SchemaError
 from refold.sequences.schema._schema import UNKNOWN, Column, Schema
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 METADATA_KEY = b"refold"
 
@@ -61,8 +59,6 @@ def is_table(obj: Any) -> bool:
 
 def open_table(table: Any) -> OpenTable:
     """Read anything tabular as Arrow columns by name."""
-    import pyarrow as pa
-
     if not (is_table(table) or isinstance(table, Mapping)):
         raise DataError(
             f"Expected a pandas, polars or Arrow table, or a dict of columns. "
@@ -86,8 +82,6 @@ def open_table(table: Any) -> OpenTable:
 
 def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
     """Return a column as a NumPy array of numbers or objects, and its kind where that is sure."""
-    import pyarrow as pa
-
     if isinstance(column, list):
         raw = np.empty(len(column), dtype=object)
         raw[:] = column
@@ -120,10 +114,8 @@ def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
     )
 
 
-def encoded_to_arrow(values: np.ndarray, column: Column) -> "pa.Array":
+def encoded_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
     """Return a flat encoded column as an Arrow array: labels for indices, null for NaN."""
-    import pyarrow as pa
-
     if column.kind != "categorical":
         return pa.array(values, from_pandas=True)
     integers = column.has_integer_labels
@@ -134,10 +126,8 @@ def encoded_to_arrow(values: np.ndarray, column: Column) -> "pa.Array":
     return labels.take(pa.array(np.where(missing, 0, values).astype(np.int64), mask=missing))
 
 
-def ids_to_arrow(ids: np.ndarray) -> "pa.Array":
+def ids_to_arrow(ids: np.ndarray) -> pa.Array:
     """Return ids as an Arrow array of integers or text."""
-    import pyarrow as pa
-
     return pa.array(ids.tolist(), pa.string() if ids.dtype.kind == "U" else pa.int64())
 
 
@@ -146,10 +136,8 @@ def metadata_of(schema: Schema) -> dict[bytes, bytes]:
     return {METADATA_KEY: json.dumps(schema.to_dict()).encode()}
 
 
-def check_id_type(type_: "pa.DataType", name: str) -> None:
+def check_id_type(type_: pa.DataType, name: str) -> None:
     """Raise ``SchemaError`` where a column cannot hold ids."""
-    import pyarrow as pa
-
     if pa.types.is_nested(type_):
         raise SchemaError(
             f"Column {name!r} holds {type_}. Expected ids: integers or text; name the "
@@ -157,10 +145,8 @@ def check_id_type(type_: "pa.DataType", name: str) -> None:
         )
 
 
-def is_text(type_: "pa.DataType") -> bool:
+def is_text(type_: pa.DataType) -> bool:
     """Say whether an Arrow type is one of the text types."""
-    import pyarrow as pa
-
     return pa.types.is_string(type_) or pa.types.is_large_string(type_) or str(type_) in _VIEWS
 
 
@@ -169,8 +155,6 @@ _VIEWS = {"string_view"}
 
 def without_dictionary(column: Any) -> Any:
     """Return a column of the values themselves where it holds numbers of a dictionary's values."""
-    import pyarrow as pa
-
     if not pa.types.is_dictionary(column.type):
         return column
     value_type = column.type.value_type
@@ -186,8 +170,6 @@ def without_dictionary(column: Any) -> Any:
 
 def _normal(column: Any) -> Any:
     """Return a column with plain lists for list views, which few functions know."""
-    import pyarrow as pa
-
     if str(column.type).startswith("list_view"):
         return pa.chunked_array([pa.array(column.to_pylist(), pa.list_(column.type.value_type))])
     return column
@@ -220,15 +202,11 @@ def _numbers(column: Any) -> np.ndarray:
 
 
 def _is_array(column: Any) -> bool:
-    import pyarrow as pa
-
     return isinstance(column, pa.Array)
 
 
 def _objects(column: Any) -> Any:
     """Return a column that came without a type as Arrow, or as a list where types mix."""
-    import pyarrow as pa
-
     objects = column.tolist() if hasattr(column, "tolist") else list(column)
     try:
         array = pa.array(objects, from_pandas=True)

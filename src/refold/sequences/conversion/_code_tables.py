@@ -1,19 +1,17 @@
 """Codes as Arrow tables, one row a sequence, and back: what other tools read and write."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrow_columns import as_list, ids_to_arrow, open_table
 from refold.sequences.conversion._list_tables import flatten_lists, has_lists
 from refold.sequences.schema._validation import check_ids
 
-if TYPE_CHECKING:
-    import pyarrow as pa
 
-
-def codes_to_arrow(codes: Any, ids: Any = None) -> "pa.Table":
+def codes_to_arrow(codes: Any, ids: Any = None) -> pa.Table:
     """Return codes as an Arrow table, as DuckDB, polars and pandas read it.
 
     Parameters
@@ -45,8 +43,6 @@ def codes_to_arrow(codes: Any, ids: Any = None) -> "pa.Table":
     >>> str(table.schema.field("code").type)
     'fixed_size_list<item: float>[2]'
     """
-    import pyarrow as pa
-
     try:
         codes = np.ascontiguousarray(codes, dtype=np.float32)
     except (TypeError, ValueError) as error:
@@ -126,7 +122,5 @@ def codes_from_arrow(
     return codes, check_ids(as_list(names), len(codes))
 
 
-def _are_numbers(type_: "pa.DataType") -> bool:
-    import pyarrow as pa
-
+def _are_numbers(type_: pa.DataType) -> bool:
     return pa.types.is_floating(type_) or pa.types.is_integer(type_)

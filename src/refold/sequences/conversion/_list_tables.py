@@ -1,9 +1,11 @@
 """List tables, one row a sequence with a list column a feature: read and written."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from pyarrow.compute import call_function
 
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrow_columns import (
@@ -22,9 +24,6 @@ from refold.sequences.schema._column_types import Kinds
 from refold.sequences.schema._parts import Parts, Places, offsets_from_lengths, sequence_name
 from refold.sequences.schema._schema import Layout, Schema
 from refold.sequences.schema._validation import check_ids
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def parts_from_arrow(
@@ -94,10 +93,8 @@ def _from_lists(
     return parts
 
 
-def arrow_from_parts(parts: Parts, id: str) -> "pa.Table":  # noqa: A002
+def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
     """Return a table of list columns; `Sequences.to_arrow` says how."""
-    import pyarrow as pa
-
     values, offsets, ids, schema = parts
     if id in schema.names:
         raise SchemaError(
@@ -117,8 +114,6 @@ def arrow_from_parts(parts: Parts, id: str) -> "pa.Table":  # noqa: A002
 
 def has_lists(column: Any) -> bool:
     """Say whether an Arrow column holds lists."""
-    import pyarrow as pa
-
     return not isinstance(column, list) and (
         pa.types.is_list(column.type)
         or pa.types.is_large_list(column.type)
@@ -128,15 +123,11 @@ def has_lists(column: Any) -> bool:
 
 def is_nested(column: Any) -> bool:
     """Say whether an Arrow column holds lists of lists."""
-    import pyarrow as pa
-
     return has_lists(column) and pa.types.is_nested(column.type.value_type)
 
 
 def _open(table: Any) -> OpenTable:
     """Open a table, or one column alone under the default name."""
-    import pyarrow as pa
-
     if isinstance(table, pa.Array | pa.ChunkedArray):
         return open_table(pa.table({"x0": table}))
     if not hasattr(table, "columns") and hasattr(table, "__arrow_c_stream__"):
@@ -159,7 +150,5 @@ def _text_columns(opened: OpenTable, id: str | None) -> tuple[str, ...]:  # noqa
 
 def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
     """Return the length of each list, 0 where it is null, and the entries one after another."""
-    from pyarrow.compute import call_function
-
     lengths = call_function("list_value_length", [column]).fill_null(0).to_numpy()
     return lengths, call_function("list_flatten", [column])

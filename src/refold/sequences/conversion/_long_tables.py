@@ -3,9 +3,10 @@
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrow_columns import (
@@ -22,9 +23,6 @@ from refold.sequences.schema._column_types import Kinds, encode_columns, is_miss
 from refold.sequences.schema._parts import PLAIN_ROWS, Parts, Places, Rows
 from refold.sequences.schema._schema import Column, Schema
 from refold.sequences.schema._validation import check_ids, check_values
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def parts_from_table(
@@ -108,10 +106,8 @@ def encode_parts(
     return Parts(values, places.offsets, places.ids, Schema(columns, layout))
 
 
-def table_from_parts(parts: Parts, id: str, time: str) -> "pa.Table":  # noqa: A002
+def table_from_parts(parts: Parts, id: str, time: str) -> pa.Table:  # noqa: A002
     """Return a long table; `Sequences.to_table` says how."""
-    import pyarrow as pa
-
     values, offsets, ids, schema = parts
     taken = [name for name in (id, time) if name in schema.names]
     if taken or id == time:
@@ -177,8 +173,6 @@ def _number_ids(column: Any, name: str, rows: Rows) -> tuple[np.ndarray, np.ndar
 
 def first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
     """Return each row's value as a number, and the values by number, in order of appearance."""
-    import pyarrow as pa
-
     if isinstance(column, list):
         numbers: dict[Any, int] = {}
         codes = [numbers.setdefault(value, len(numbers)) for value in column]

@@ -4,6 +4,7 @@ import contextlib
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import DataError
 from refold.sequences.conversion._arrow_columns import is_text
@@ -50,8 +51,6 @@ def _neighbours(
 
 def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
     """Return times as numbers."""
-    import pyarrow as pa
-
     wrong = f"Column {name!r} cannot order the steps"
     if isinstance(column, list):
         raise DataError(f"{wrong}: it mixes types. Expected numbers or dates.")
@@ -76,8 +75,6 @@ def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
 
 
 def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
-    import pyarrow as pa
-
     if pa.types.is_string_view(column.type):  # Arrow reads dates in other text only
         column = column.cast(pa.large_string())
     types = pa.float64(), pa.timestamp("ns")
@@ -96,8 +93,6 @@ def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
 
 def _num_parsed(column: Any, type_: Any) -> int:
     """Return how many texts, from the first on, can be read as a type that not all are of."""
-    import pyarrow as pa
-
     row = 0
     with contextlib.suppress(pa.ArrowInvalid):
         for row, text in enumerate(column):  # noqa: B007

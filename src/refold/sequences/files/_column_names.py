@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from refold.sequences.files._compression import read_content
 from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.files._format_registry import format_of
@@ -57,9 +60,6 @@ def column_names(path: str | os.PathLike[str], format: str | None = None) -> lis
 
 
 def _parquet(path: str | os.PathLike[str]) -> list[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     schema = pq.read_schema(path)
     lists = [field.name for field in schema if pa.types.is_nested(field.type)]
     return lists or schema.names

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+import pyarrow as pa
+
 from refold.errors import FileFormatError
 from refold.sequences.files._file_access import read_bytes
 from refold.sequences.files._format_registry import COMPRESSIONS, TEXT_FORMATS, check_content
@@ -33,8 +35,6 @@ def compress_for(path: object, data: bytes) -> bytes:
     suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
     if suffix not in COMPRESSIONS:
         return data
-    import pyarrow as pa
-
     buffer = pa.BufferOutputStream()
     with pa.CompressedOutputStream(buffer, COMPRESSIONS[suffix]) as stream:
         stream.write(data)
@@ -51,8 +51,6 @@ def _codec(data: bytes) -> str | None:
 
 
 def _decompress(data: bytes, codec: str, expected: str, name: str) -> bytes:
-    import pyarrow as pa
-
     try:
         with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
             found = stream.read()

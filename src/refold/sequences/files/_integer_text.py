@@ -1,11 +1,8 @@
 """Whole numbers written as text: one rule for ids and labels, whatever file they come from."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
+import pyarrow.compute as pc
 
 __all__ = ["integers_from_text", "matches"]
 
@@ -13,7 +10,7 @@ __all__ = ["integers_from_text", "matches"]
 _INTEGER = "^(0|-?[1-9][0-9]{0,17})$"
 
 
-def integers_from_text(cells: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.ChunkedArray":
+def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return text as integers if all of it is, written in the one way that they are, else as it is.
 
     Ids and labels that differ stay different so: 007 and 7, 1 and 1.0, +1 and 1.
@@ -36,15 +33,11 @@ def integers_from_text(cells: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.Ch
     >>> integers_from_text(pa.array(["7", "007"])).to_pylist()
     ['7', '007']
     """
-    import pyarrow as pa
-
     present = cells.drop_null()
     return cells.cast(pa.int64()) if matches(present, _INTEGER).all() else cells
 
 
-def matches(cells: "pa.Array | pa.ChunkedArray", pattern: str) -> np.ndarray:
+def matches(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
     """Return the mask of cells that match a regular expression; an empty one does not."""
-    import pyarrow.compute as pc
-
     found = pc.call_function("match_substring_regex", [cells], pc.MatchSubstringOptions(pattern))
     return np.asarray(found.fill_null(False))  # noqa: FBT003

@@ -4,9 +4,11 @@ import contextlib
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
 from refold.sequences._sequences import Sequences
@@ -18,9 +20,6 @@ from refold.sequences.files.formats._csv import csv_table
 from refold.sequences.files.formats._csv_dialect import CsvText
 from refold.sequences.files.formats._json_entries import parse_json, parse_lines
 from refold.sequences.files.formats._ts import ts_cases
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["read_labels"]
 
@@ -108,9 +107,6 @@ def read_labels(
 
 
 def _parquet(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         names = file.schema_arrow.names
@@ -130,9 +126,7 @@ def _csv(
     return _columns(table, name, label, identity)
 
 
-def _columns(table: "pa.Table", name: str, label: str, identity: str | None) -> tuple[list, list]:
-    import pyarrow as pa
-
+def _columns(table: pa.Table, name: str, label: str, identity: str | None) -> tuple[list, list]:
     identity = identity or "id"
     if pa.types.is_nested(table[label].type):
         _refuse_lists(name, label)
@@ -166,8 +160,6 @@ def _json(
 
 
 def _ts(data: bytes, name: str, label: str, identity: str | None) -> tuple[list, list]:
-    import pyarrow as pa
-
     header, cases = ts_cases(data, name)
     if identity is not None:
         raise SchemaError(

@@ -3,7 +3,10 @@
 import io
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
 
 from refold.errors import FileFormatError, SchemaError
 from refold.sequences._sequences import Sequences
@@ -17,9 +20,6 @@ from refold.sequences.files.tables._wide_layout import find_wide, from_wide_tabl
 from refold.sequences.schema._column_types import Kinds, resolve_kinds
 from refold.sequences.schema._parts import Rows
 from refold.sequences.schema._schema import Kind
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["csv_columns", "csv_table", "read_csv", "read_tsv", "write_csv", "write_tsv"]
 
@@ -35,8 +35,6 @@ def write_csv(
     time: str = "time",
 ) -> bytes:
     """Return the text of a CSV file with ids, steps and one column a feature."""
-    from pyarrow import csv as arrow_csv
-
     buffer = io.BytesIO()
     options = arrow_csv.WriteOptions(delimiter=delimiter)
     arrow_csv.write_csv(to_long_table(sequences, id, time), buffer, options)
@@ -85,8 +83,6 @@ def read_csv(
     SchemaError
         If a column is not there.
     """
-    import pyarrow as pa
-
     source = CsvText(decode_utf8(data, name), name, delimiter)
     header = _without_index(source, data, {id, time, *(columns or ())}, told=columns is not None)
     if layout == "wide":
@@ -129,7 +125,7 @@ def csv_columns(data: bytes, name: str, delimiter: str = ",") -> list[str]:
 
 def csv_table(
     source: CsvText, data: bytes, *, text: Iterable[str] = (), only: Sequence[str] | None = None
-) -> "pa.Table":
+) -> pa.Table:
     """Return the cells as Arrow reads them.
 
     Parameters
@@ -148,9 +144,6 @@ def csv_table(
     FileFormatError
         If a line has another number of fields than the header.
     """
-    import pyarrow as pa
-    from pyarrow import csv as arrow_csv
-
     convert = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(text, pa.string()),
         strings_can_be_null=True,
@@ -181,10 +174,8 @@ def _typed(
     asked: dict[str, Kind | None],
     *,
     text: Sequence[str] = (),
-) -> "dict[str, pa.ChunkedArray]":
+) -> dict[str, pa.ChunkedArray]:
     """Return the columns with the types that their cells have, some as text."""
-    import pyarrow as pa
-
     as_text = [*text, *(column for column, kind in asked.items() if kind == "categorical")]
     as_text += [] if identity is None else [identity]
     table = csv_table(source, data, text=as_text, only=header)
@@ -222,11 +213,9 @@ def _without_index(source: CsvText, data: bytes, used: set[str | None], *, told:
 
 
 def _integers_together(
-    columns: "Sequence[pa.ChunkedArray]", names: Sequence[str], source: CsvText
-) -> "dict[str, pa.ChunkedArray]":
+    columns: Sequence[pa.ChunkedArray], names: Sequence[str], source: CsvText
+) -> dict[str, pa.ChunkedArray]:
     """Return labels as integers if those of all columns are, which are one feature."""
-    import pyarrow as pa
-
     joined = pa.chunked_array([chunk for column in columns for chunk in column.chunks])
     joined = settle_column(joined, names[0], "categorical", source)
     size = len(columns[0])

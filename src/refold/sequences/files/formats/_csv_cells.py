@@ -1,17 +1,16 @@
 """The cells of a CSV column: numbers, labels or times, and what is missing."""
 
 import contextlib
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
 
 from refold.errors import FileFormatError
 from refold.sequences.files._integer_text import matches
 from refold.sequences.files.formats._csv_dialect import CsvText
 from refold.sequences.schema._schema import Kind
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["settle_column", "settle_times"]
 
@@ -24,13 +23,13 @@ GROUPED = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 
 
 def settle_column(
-    cells: "pa.ChunkedArray",
+    cells: pa.ChunkedArray,
     column: str,
     kind: Kind | None,
     source: CsvText,
     *,
     points: bool = False,
-) -> "pa.ChunkedArray":
+) -> pa.ChunkedArray:
     """Make a column what it is apart from its missing entries, and refuse text among numbers.
 
     Parameters
@@ -51,8 +50,6 @@ def settle_column(
     FileFormatError
         If some of the cells are numbers and others are not.
     """
-    import pyarrow as pa
-
     if pa.types.is_null(cells.type):
         return cells.cast(pa.float64())
     if not pa.types.is_string(cells.type):
@@ -84,18 +81,16 @@ def settle_column(
     )
 
 
-def settle_times(cells: "pa.ChunkedArray", column: str, source: CsvText) -> "pa.ChunkedArray":
+def settle_times(cells: pa.ChunkedArray, column: str, source: CsvText) -> pa.ChunkedArray:
     """Return times without words for missing ones, and with decimal points."""
-    import pyarrow as pa
-
     if not pa.types.is_string(cells.type):
         return cells
     return _with_points(_without_words(cells), column, source, points=False)
 
 
 def _with_points(
-    cells: "pa.ChunkedArray", column: str, source: CsvText, *, points: bool
-) -> "pa.ChunkedArray":
+    cells: pa.ChunkedArray, column: str, source: CsvText, *, points: bool
+) -> pa.ChunkedArray:
     """Return text with decimal points for decimal commas, if a column has some.
 
     Raises
@@ -103,8 +98,6 @@ def _with_points(
     FileFormatError
         If it has both, or if a comma may as well stand between groups of digits.
     """
-    import pyarrow.compute as pc
-
     commas = np.zeros(len(cells), bool)
     if source.delimiter != ",":
         commas = matches(cells, DECIMAL_COMMA)
@@ -129,15 +122,11 @@ def _with_points(
     return pc.call_function("if_else", [_mask(commas), replaced, cells])
 
 
-def _without_words(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
+def _without_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text with nothing in place of NA, null and what else Arrow takes for missing.
 
     What is not in quotes it has taken so itself.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyarrow import csv as arrow_csv
-
     if not pa.types.is_string(cells.type):
         return cells
     words = pa.array(arrow_csv.ConvertOptions().null_values)
@@ -145,15 +134,11 @@ def _without_words(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
     return pc.call_function("if_else", [stand_in, pa.scalar(None, pa.string()), cells])
 
 
-def _floats(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
+def _floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return text as numbers; not every version of Arrow knows those with a plus in front."""
-    import pyarrow as pa
-
     numbers = [None if cell is None else float(cell) for cell in cells.to_pylist()]
     return pa.chunked_array([pa.array(numbers, pa.float64())])
 
 
-def _mask(chosen: np.ndarray) -> "pa.Array":
-    import pyarrow as pa
-
+def _mask(chosen: np.ndarray) -> pa.Array:
     return pa.array(chosen)

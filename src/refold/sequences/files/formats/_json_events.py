@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from refold.errors import FileFormatError
 from refold.sequences._sequences import Sequences
@@ -11,9 +13,6 @@ from refold.sequences.files.tables._layout_detection import from_file_table
 from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table
 from refold.sequences.schema._column_types import Kinds
 from refold.sequences.schema._parts import Rows
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["are_events", "entries_of_columns", "from_events"]
 
@@ -65,8 +64,6 @@ def from_events(
     SchemaError
         If there is no id, or a column is not there.
     """
-    import pyarrow as pa
-
     keys = list(dict.fromkeys(key for entry in entries for key in entry.value))
     used = keys
     if columns is not None:
@@ -117,10 +114,8 @@ def entries_of_columns(entry: Entry, name: str, id_key: str | None) -> list[Entr
     ]
 
 
-def _column(entries: list[Entry], key: str, name: str) -> "pa.Array":
+def _column(entries: list[Entry], key: str, name: str) -> pa.Array:
     """Return the values of a key, which are all numbers, all truth values or all text."""
-    import pyarrow as pa
-
     cells = [entry.value.get(key) for entry in entries]
     first: tuple[str, str] | None = None
     for entry, cell in zip(entries, cells, strict=True):

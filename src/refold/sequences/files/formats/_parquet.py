@@ -4,6 +4,9 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from refold.errors import FileFormatError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import METADATA_KEY, pandas_index
@@ -25,8 +28,6 @@ def write_parquet(
     time: str = "time",
 ) -> bytes:
     """Return a Parquet file, one row a sequence unless ``layout`` is ``"long"``."""
-    import pyarrow.parquet as pq
-
     long = layout == "long"
     table = to_long_table(sequences, id, time) if long else sequences.to_arrow(id)
     buffer = io.BytesIO()
@@ -52,9 +53,6 @@ def read_parquet(
     FileFormatError
         If the file is cut short or damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if len(data) < 12 or not data.endswith(b"PAR1"):
         raise FileFormatError(f"{name} is cut short: it lacks the end of a Parquet file.")
     try:

@@ -8,6 +8,7 @@ import copy
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import DataError, FileAccessError
 from refold.sequences.conversion._arrow_columns import as_raw, is_text, without_dictionary
@@ -38,8 +39,6 @@ class Piece(NamedTuple):
 
 def piece_of(column: Any, name: str) -> Piece:
     """Return an Arrow column as a piece."""
-    import pyarrow as pa
-
     column = without_dictionary(column)
     if not is_text(column.type):
         return Piece(as_raw(column, name)[0])

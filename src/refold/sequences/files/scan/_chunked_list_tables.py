@@ -1,8 +1,9 @@
 """Tables with one row a sequence that come in pieces: their lists, one after another."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._list_tables import flatten_lists, has_lists, is_nested
@@ -15,9 +16,6 @@ from refold.sequences.files.scan._row_index import (
     ids_as_numpy,
 )
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 __all__ = ["ListIndexer", "check_lists", "nested_width", "split_lists", "split_nested"]
 
 
@@ -29,7 +27,7 @@ class ListIndexer:
         self._ids: list[pa.Array] = []
         self._lengths: list[np.ndarray] = []
 
-    def add(self, first_row: int, table: "pa.Table", lengths: np.ndarray) -> None:
+    def add(self, first_row: int, table: pa.Table, lengths: np.ndarray) -> None:
         """Add the next rows, the first of which has this number in its file."""
         self._lengths.append(lengths)
         name = self._id
@@ -39,8 +37,6 @@ class ListIndexer:
 
     def finish(self) -> RowIndex:
         """Return where the sequences are."""
-        import pyarrow as pa
-
         lengths = np.concatenate(self._lengths).astype(np.int64)
         rows = np.arange(len(lengths) + 1)
         ids = rows[:-1]
@@ -49,7 +45,7 @@ class ListIndexer:
         return RowIndex(ids, lengths, rows[:-1], rows[1:], rows)
 
 
-def check_lists(schema: "pa.Schema", features: list[str]) -> bool:
+def check_lists(schema: pa.Schema, features: list[str]) -> bool:
     """Say whether the features are in one column of lists of lists.
 
     Raises
@@ -70,7 +66,7 @@ def check_lists(schema: "pa.Schema", features: list[str]) -> bool:
 
 
 def split_lists(
-    table: "pa.Table", features: list[str], first_row: int
+    table: pa.Table, features: list[str], first_row: int
 ) -> tuple[np.ndarray, list[Piece]]:
     """Return the length of each row's lists, and the entries of each column.
 
@@ -95,14 +91,14 @@ def split_lists(
     return lengths[0], pieces
 
 
-def nested_width(table: "pa.Table", feature: str) -> int:
+def nested_width(table: pa.Table, feature: str) -> int:
     """Return the number of features of the first step in lists of lists, 0 if there is no step."""
     steps = flatten_lists(table[feature])[1]
     return int(flatten_lists(steps.slice(0, 1))[0].sum())
 
 
 def split_nested(
-    table: "pa.Table", feature: str, width: int, first_row: int
+    table: pa.Table, feature: str, width: int, first_row: int
 ) -> tuple[np.ndarray, list[Piece]]:
     """Return the number of steps of each row, and the entries of each feature.
 
@@ -143,6 +139,4 @@ def _used(values: np.ndarray, index: np.ndarray) -> Piece:
 
 
 def _holds_booleans(flat: Any) -> bool:
-    import pyarrow as pa
-
     return pa.types.is_boolean(flat.type)

@@ -4,9 +4,11 @@ The rows of a sequence that follow each other, be it from one file to the next, 
 Where there is a time, a sequence may have several, as sequences may be interleaved.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from pyarrow.compute import call_function
 
 from refold.errors import DataError
 from refold.sequences.conversion._time_columns import sortable
@@ -19,9 +21,6 @@ from refold.sequences.files.scan._row_index import (
 )
 from refold.sequences.files.scan._row_reader import RowReader
 from refold.sequences.schema._parts import Rows, offsets_from_lengths, plain
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["LongIndexer"]
 
@@ -54,7 +53,7 @@ class LongIndexer:
         self._num_runs = 0
         self._check_at = 1 << 20
 
-    def add(self, first: int, table: "pa.Table") -> np.ndarray:
+    def add(self, first: int, table: pa.Table) -> np.ndarray:
         """Add the next rows.
 
         Parameters
@@ -128,10 +127,8 @@ class LongIndexer:
         lengths = np.add.reduceat(stops - starts, offsets[:-1])
         return RowIndex(ids_as_numpy(ids), lengths, starts, stops, offsets)
 
-    def _join(self) -> "tuple[pa.Array, np.ndarray, np.ndarray | None]":
+    def _join(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
         """Return the ids, the number of runs of each, and the runs by id if they are not yet."""
-        import pyarrow as pa
-
         ids = pa.chunked_array(self._ids).combine_chunks()
         if _ascend(ids):
             return ids, np.ones(len(ids), np.int64), None
@@ -144,7 +141,7 @@ class LongIndexer:
         self._check_apart(codes, counts, order)
         return ids, counts, order
 
-    def _times(self, first: int, table: "pa.Table") -> tuple[np.ndarray, np.ndarray]:
+    def _times(self, first: int, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
         """Return which rows are steps, and times, 0 where a row is none."""
         num_rows = table.num_rows
         if self._time is None:
@@ -249,11 +246,8 @@ class LongIndexer:
         return table[name][0]
 
 
-def _ascend(ids: "pa.Array") -> bool:
+def _ascend(ids: pa.Array) -> bool:
     """Say whether each id is greater than the one before, which saves the table of all ids."""
-    import pyarrow as pa
-    from pyarrow.compute import call_function
-
     if not (pa.types.is_integer(ids.type) or pa.types.is_large_string(ids.type)):
         return False
     return call_function("all", [call_function("less", [ids[:-1], ids[1:]])]).as_py() is not False

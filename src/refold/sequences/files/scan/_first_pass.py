@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.files.scan._chunked_columns import Piece, ScannedColumn, piece_of
@@ -24,12 +25,9 @@ from refold.sequences.schema._column_types import Kinds, Where
 from refold.sequences.schema._schema import Schema, default_names
 from refold.sequences.statistics._moments import Summary
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 __all__ = ["Found", "look_through", "observe_again"]
 
-Split = Callable[["pa.Table"], list[Piece]]
+Split = Callable[[pa.Table], list[Piece]]
 
 
 class Found(NamedTuple):
@@ -105,7 +103,7 @@ class _LongRows:
         self.columns = [self._known.column(name, files.schema.field(name).type) for name in names]
         self._indexer = LongIndexer(files)
 
-    def add(self, first: int, table: "pa.Table") -> tuple[list[Piece], Where]:
+    def add(self, first: int, table: pa.Table) -> tuple[list[Piece], Where]:
         steps = self._indexer.add(first, table)
         rows = self._files.place(first)[1] + np.flatnonzero(steps)
         if len(rows) < len(steps):
@@ -114,7 +112,7 @@ class _LongRows:
         with naming(self._files.place(first)[0]):
             return self._split(table), where
 
-    def _split(self, table: "pa.Table") -> list[Piece]:
+    def _split(self, table: pa.Table) -> list[Piece]:
         return [piece_of(table[column.name], column.name) for column in self.columns]
 
     def found(self) -> Found:
@@ -137,14 +135,14 @@ class _ListRows:
         self.columns = list(map(self._known.column, self._names, types))
         self._indexer = ListIndexer(files)
 
-    def add(self, first: int, table: "pa.Table") -> tuple[list[Piece], Where]:
+    def add(self, first: int, table: pa.Table) -> tuple[list[Piece], Where]:
         path, row = self._files.place(first)
         with naming(path):
             lengths, pieces = split_lists(table, self._names, row)
             self._indexer.add(row, table, lengths)
         return pieces, partial(_step, row, lengths)
 
-    def _split(self, table: "pa.Table") -> list[Piece]:
+    def _split(self, table: pa.Table) -> list[Piece]:
         return split_lists(table, self._names, 0)[1]
 
     def found(self) -> Found:
@@ -164,7 +162,7 @@ class _NestedRows:
         self.columns: list[ScannedColumn] = []
         self._indexer = ListIndexer(files)
 
-    def add(self, first: int, table: "pa.Table") -> tuple[list[Piece], Where]:
+    def add(self, first: int, table: pa.Table) -> tuple[list[Piece], Where]:
         path, row = self._files.place(first)
         with naming(path):
             if not self.columns:
@@ -175,7 +173,7 @@ class _NestedRows:
             self._indexer.add(row, table, lengths)
         return pieces, partial(_step, row, lengths)
 
-    def _split(self, table: "pa.Table") -> list[Piece]:
+    def _split(self, table: pa.Table) -> list[Piece]:
         return split_nested(table, self._name, len(self.columns), 0)[1]
 
     def found(self) -> Found:

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from refold.errors import FileFormatError, RefoldError, SchemaError
 from refold.sequences.conversion._arrow_columns import check_unique, is_text, stored_schema
@@ -15,10 +17,6 @@ from refold.sequences.files.scan._paths import Stamp, find_files, stamp_of
 from refold.sequences.files.tables._layout_detection import TableLayout, find_layout
 from refold.sequences.schema._parts import offsets_from_lengths
 from refold.sequences.schema._schema import Schema
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
 __all__ = ["ScannedFiles", "open_files"]
 
@@ -46,7 +44,7 @@ class ScannedFiles:
     """
 
     def __init__(
-        self, root: Path, paths: list[Path], layout: TableLayout, schema: "pa.Schema"
+        self, root: Path, paths: list[Path], layout: TableLayout, schema: pa.Schema
     ) -> None:
         self.root = root
         self.paths = paths
@@ -75,7 +73,7 @@ class ScannedFiles:
         file = int(np.searchsorted(self.file_starts, row, side="right")) - 1
         return self.paths[file], int(row - self.file_starts[file])
 
-    def open(self, file: int) -> "pq.ParquetFile":
+    def open(self, file: int) -> pq.ParquetFile:
         """Open a file."""
         with self.reading(file):
             return _open_parquet(self.paths[file])
@@ -135,8 +133,6 @@ def naming(path: Path) -> Iterator[None]:
 @contextmanager
 def reading(path: Path, root: Path) -> Iterator[None]:
     """Turn what Arrow and the system say about a file into errors that name it."""
-    import pyarrow as pa
-
     try:
         yield
     except RefoldError:
@@ -150,15 +146,13 @@ def reading(path: Path, root: Path) -> Iterator[None]:
         ) from error
 
 
-def _open_parquet(path: Path) -> "pq.ParquetFile":
-    import pyarrow.parquet as pq
-
+def _open_parquet(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(
         path, buffer_size=READ_BYTES, pre_buffer=False, page_checksum_verification=True
     )
 
 
-def _footer(path: Path, root: Path) -> "tuple[pa.Schema, pq.FileMetaData]":
+def _footer(path: Path, root: Path) -> tuple[pa.Schema, pq.FileMetaData]:
     with reading(path, root):
         file = _open_parquet(path)
         schema, metadata = file.schema_arrow, file.metadata
@@ -169,7 +163,7 @@ def _footer(path: Path, root: Path) -> "tuple[pa.Schema, pq.FileMetaData]":
 
 
 def _check_agrees(
-    schema: "pa.Schema", path: Path, files: ScannedFiles, columns: Sequence[str] | None
+    schema: pa.Schema, path: Path, files: ScannedFiles, columns: Sequence[str] | None
 ) -> None:
     """Raise ``SchemaError`` if a file has other columns than the first one, or of other types."""
     first, layout = files.paths[0], files.layout
@@ -192,10 +186,8 @@ def _check_agrees(
         )
 
 
-def _kind_of(type_: "pa.DataType") -> str:
+def _kind_of(type_: pa.DataType) -> str:
     """Return what has to be alike in the types of one column in several files."""
-    import pyarrow as pa
-
     if pa.types.is_dictionary(type_):
         return f"labels of {_kind_of(type_.value_type)}"
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
@@ -203,7 +195,7 @@ def _kind_of(type_: "pa.DataType") -> str:
     return "text" if is_text(type_) else str(type_)
 
 
-def _add_groups(files: ScannedFiles, number: int, metadata: "pq.FileMetaData") -> None:
+def _add_groups(files: ScannedFiles, number: int, metadata: pq.FileMetaData) -> None:
     prefixes = tuple(f"{name}." for name in files.needed)
     lengths, row_bytes = [], []
     for index in range(metadata.num_row_groups):

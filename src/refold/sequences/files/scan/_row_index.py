@@ -1,15 +1,14 @@
 """Where each sequence lies among the rows, as runs of rows, and what it is called."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+from pyarrow.compute import call_function
 
 from refold.errors import DataError
 from refold.sequences.conversion._arrow_columns import is_text, without_dictionary
 from refold.sequences.schema._validation import check_ids
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = [
     "RowIndex",
@@ -55,21 +54,16 @@ def check_has_ids(column: Any, name: str, first_row: int) -> None:
         )
 
 
-def ids_as_arrow(column: Any) -> "pa.Array":
+def ids_as_arrow(column: Any) -> pa.Array:
     """Return ids as one array of a type that all files share."""
-    import pyarrow as pa
-
     column = without_dictionary(column)
     if is_text(column.type):
         column = column.cast(pa.large_string())
     return column.combine_chunks()
 
 
-def ids_as_numpy(ids: "pa.Array") -> np.ndarray:
+def ids_as_numpy(ids: pa.Array) -> np.ndarray:
     """Return ids as a `Sequences` holds them: int64 or text."""
-    import pyarrow as pa
-    from pyarrow.compute import call_function
-
     if pa.types.is_integer(ids.type):
         return check_ids(ids.to_numpy(), len(ids))
     if not pa.types.is_large_string(ids.type):

@@ -1,14 +1,12 @@
 """Rows of Parquet files, read forward in batches: no more than one of them is held at a time."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from refold.sequences.files.scan._parquet_files import ScannedFiles
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["RowReader"]
 
@@ -32,7 +30,7 @@ class RowReader:
         self._batch_bytes = batch_bytes
         self._close()
 
-    def pieces(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[int, "pa.Table"]]:
+    def pieces(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[int, pa.Table]]:
         """Yield the rows of ranges that ascend and do not overlap.
 
         Parameters
@@ -59,7 +57,7 @@ class RowReader:
             i = j - 1 if stops[j - 1] > end else j
             row = end if i == j - 1 else int(starts[i]) if i < len(starts) else end
 
-    def _table_at(self, row: int) -> "pa.Table":
+    def _table_at(self, row: int) -> pa.Table:
         """Return the batch that a row is in."""
         group = int(np.searchsorted(self._files.group_starts, row, side="right")) - 1
         try:
@@ -92,9 +90,7 @@ class RowReader:
         self._group = group
         self._end = int(self._files.group_starts[group])
 
-    def _next(self, group: int) -> "pa.Table":
-        import pyarrow as pa
-
+    def _next(self, group: int) -> pa.Table:
         pa.default_memory_pool().release_unused()
         batch = next(self._batches, None)
         if batch is None:
@@ -121,7 +117,7 @@ def _joined(starts: np.ndarray, stops: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return starts[first], stops[last]
 
 
-def _rows(table: "pa.Table", starts: np.ndarray, stops: np.ndarray) -> "pa.Table":
+def _rows(table: pa.Table, starts: np.ndarray, stops: np.ndarray) -> pa.Table:
     if len(starts) == 1:
         return table.slice(starts[0], stops[0] - starts[0])
     lengths = stops - starts

@@ -1,7 +1,9 @@
 """What is known of the columns of files before their data are looked at, and the schema after."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from refold.errors import SchemaError
 from refold.sequences._as_sequences import union_of
@@ -10,9 +12,6 @@ from refold.sequences.conversion._long_tables import numbers_as_text
 from refold.sequences.files.scan._chunked_columns import ScannedColumn
 from refold.sequences.schema._column_types import Kinds, resolve_kinds
 from refold.sequences.schema._schema import Column, Kind, Layout, Schema
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["KnownColumns"]
 
@@ -53,7 +52,7 @@ class KnownColumns:
         self._has_stored = bool(stored)
         self._layout: Layout = layouts.pop() if len(layouts) == 1 else "array"
 
-    def column(self, name: str, type_: "pa.DataType") -> ScannedColumn:
+    def column(self, name: str, type_: pa.DataType) -> ScannedColumn:
         """Return a column that has not been looked at.
 
         Raises
@@ -61,8 +60,6 @@ class KnownColumns:
         SchemaError
             If its type cannot be that of a feature.
         """
-        import pyarrow as pa
-
         empty, hint = as_raw(pa.chunked_array([], type_), name)
         if hint:
             self._told.add(name)

@@ -2,7 +2,9 @@
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import pyarrow as pa
 
 from refold.errors import FileFormatError, SchemaError
 from refold.sequences._sequences import Sequences
@@ -11,9 +13,6 @@ from refold.sequences.files.tables._long_layout import from_long_table
 from refold.sequences.files.tables._step_columns import looks_wide
 from refold.sequences.schema._column_types import Kinds
 from refold.sequences.schema._parts import PLAIN_ROWS, Rows
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = [
     "TableLayout",
@@ -36,7 +35,7 @@ class TableLayout(NamedTuple):
 
 
 def from_file_table(
-    table: "pa.Table",
+    table: pa.Table,
     name: str,
     *,
     id: str | None,  # noqa: A002
@@ -78,7 +77,7 @@ def from_file_table(
 
 
 def find_layout(
-    schema: "pa.Schema",
+    schema: pa.Schema,
     name: str,
     *,
     id: str | None,  # noqa: A002
@@ -176,9 +175,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 20 else f"{', '.join(names[:10])}, ..., {names[-1]}"
 
 
-def _is_list(schema: "pa.Schema", column: str) -> bool:
-    import pyarrow as pa
-
+def _is_list(schema: pa.Schema, column: str) -> bool:
     kind = schema.field(schema.names.index(column)).type
     tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(test(kind) for test in tests)

@@ -4,18 +4,15 @@ It is marked by one row that has its id and nothing else, no time either.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import DataError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._long_tables import first_rows, parts_from_table
 from refold.sequences.schema._column_types import Kinds
 from refold.sequences.schema._parts import PLAIN_ROWS, Parts, Rows, offsets_from_lengths
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["from_long_table", "to_long_table"]
 
@@ -24,7 +21,7 @@ def to_long_table(
     sequences: Sequences,
     id: str = "id",  # noqa: A002
     time: str = "time",
-) -> "pa.Table":
+) -> pa.Table:
     """Return one row a step, as `Sequences.to_table`, with a mark for each empty sequence.
 
     Raises
@@ -32,8 +29,6 @@ def to_long_table(
     DataError
         If an id comes twice: the rows of both would become one sequence.
     """
-    import pyarrow as pa
-
     found, counts = np.unique(sequences.ids, return_counts=True)
     if (counts > 1).any():
         raise DataError(
@@ -56,7 +51,7 @@ def to_long_table(
 
 
 def from_long_table(
-    table: "pa.Table",
+    table: pa.Table,
     *,
     id: str,  # noqa: A002
     time: str | None,
@@ -78,7 +73,7 @@ def from_long_table(
     return _with_empty(parts, table[id], marks) if marks.any() else Sequences(*parts)
 
 
-def _marks(table: "pa.Table", id: str, time: str | None, columns: Sequence[str]) -> np.ndarray:  # noqa: A002
+def _marks(table: pa.Table, id: str, time: str | None, columns: Sequence[str]) -> np.ndarray:  # noqa: A002
     """Return the mask of rows without a time and values whose id has no other row."""
     if time is None or not table[time].null_count:
         return np.zeros(table.num_rows, bool)
@@ -91,13 +86,11 @@ def _marks(table: "pa.Table", id: str, time: str | None, columns: Sequence[str])
 
 
 def _all_empty(
-    table: "pa.Table",
+    table: pa.Table,
     id: str,  # noqa: A002
     columns: Sequence[str],
     kinds: Kinds,
 ) -> Sequences:
-    import pyarrow as pa
-
     lists = {
         name: pa.array([[]] * table.num_rows, pa.list_(table.schema.field(name).type))
         for name in columns
@@ -106,7 +99,7 @@ def _all_empty(
     return Sequences.from_arrow(empty, id=id, columns=list(columns), kinds=kinds)
 
 
-def _with_empty(parts: Parts, column: "pa.ChunkedArray", marks: np.ndarray) -> Sequences:
+def _with_empty(parts: Parts, column: pa.ChunkedArray, marks: np.ndarray) -> Sequences:
     """Return the sequences with an empty one for each mark, in the order of the file."""
     codes, ids = first_rows(column)
     lengths = np.zeros(len(ids), np.int64)

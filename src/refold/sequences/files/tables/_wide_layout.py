@@ -5,9 +5,9 @@ Empty cells at the end of a row are no steps; those between others are missing e
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from refold.errors import DataError, FileFormatError, SchemaError
 from refold.sequences._sequences import Sequences
@@ -18,9 +18,6 @@ from refold.sequences.files.tables._step_columns import step_columns
 from refold.sequences.schema._column_types import Kinds, is_missing
 from refold.sequences.schema._parts import Rows
 from refold.sequences.schema._schema import Kind
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["find_wide", "from_wide_table", "kind_of_steps"]
 
@@ -85,7 +82,7 @@ def kind_of_steps(kinds: Kinds) -> Kind | None:
 
 
 def from_wide_table(
-    table: "pa.Table",
+    table: pa.Table,
     name: str,
     identity: str | None,
     steps: Sequence[str],
