@@ -7,6 +7,7 @@ other programs each of its many steps waits until that thread is scheduled.
 import contextlib
 import functools
 from collections.abc import Iterator
+
 import scipy.linalg  # noqa: F401 - loads its library, which is another than that of NumPy
 from threadpoolctl import ThreadpoolController
 
