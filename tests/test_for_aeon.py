@@ -11,6 +11,7 @@ from aeon.classification.distance_based import KNeighborsTimeSeriesClassifier
 from aeon.clustering import TimeSeriesKMeans
 from aeon.datasets import load_japanese_vowels
 from aeon.pipeline import make_pipeline
+from aeon.testing.estimator_checking import _yield_estimator_checks as _all_checks
 from aeon.testing.estimator_checking import check_estimator
 from aeon.transformations.collection import Normalizer
 from sklearn.cluster import KMeans
@@ -157,8 +158,18 @@ def test_pickle(fitted, unequal):
     np.testing.assert_array_equal(again.transform(unequal), fitted.transform(unequal))
 
 
+SOME = [
+    "EqualLengthUnivariate-Classification-numpy3D",
+    "UnequalLengthMultivariate-Classification-np-list",
+]
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # remarks on data as the checks have it
-def test_checks_of_aeon():
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_checks_of_aeon(monkeypatch, every):
+    """In `make test` on two of the layouts of data; the tests above are about the others."""
+    if not every:
+        monkeypatch.setattr(_all_checks, "_get_datatypes_for_estimator", lambda _: SOME)
     results = check_estimator(AutoencoderTransformer, checks_to_exclude=INVERSE)
     assert len(results) >= 20
     assert {name: said for name, said in results.items() if said != "PASSED"} == {}

@@ -17,6 +17,7 @@ from refold import SequenceAutoencoder
 from refold.sequences import as_sequences
 
 TINY = {"latent_dim": 3, "units": 8, "max_epochs": 1, "random_state": 0, "refine": 0}
+TINY |= {"validation_fraction": 0}
 
 
 @pytest.fixture(scope="module")

@@ -96,3 +96,20 @@ CASES = {
     ),
     "own": Case(_own, ["numeric"] * 2, [0, 0]),
 }
+# For properties of whole models, where each case is compiled anew: options that do not meet are
+# in one case.
+COMBINED = {
+    "numeric": CASES["numeric"],
+    "missing values": _default(
+        ["numeric", "categorical", "binary"], [0, 3, 0], observed_flags=True
+    ),
+    "autoregressive": CASES["autoregressive"],
+    "patches": _default(
+        ["numeric", "categorical", "binary"], [0, 3, 0], patch=4, depth=2, dropout=0.3
+    ),
+    "discriminative": _default(
+        ["numeric"] * 2, depth=2, dropout=0.3, code_noise=0.1, discriminative=2
+    ),
+    "discriminative patches": CASES["discriminative patches"],
+    "own": CASES["own"],
+}

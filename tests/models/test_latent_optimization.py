@@ -11,9 +11,13 @@ from scipy.optimize import rosen
 import refold
 from refold.errors import ParameterError
 from refold.evaluation import nmse
+from refold.fitting._data_sources import InMemory
+from refold.fitting._defaults_from_data import pick_refine
 from refold.models._lbfgs import minimize_rows
+from refold.sequences import as_sequences
 
 OPTIONS = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
+OPTIONS |= {"validation_fraction": 0}
 
 
 def rosenbrock(x):
@@ -60,12 +64,9 @@ def fitted(vowels):
 
 def test_a_search_makes_codes_more_faithful(fitted, vowels, tmp_path):
     _, test = vowels
-    plain = refold.SequenceAutoencoder(**OPTIONS, refine=0).fit(vowels[0])
-    assert all(
-        np.array_equal(a.value, b.value)
-        for a, b in zip(plain._network.variables, fitted._network.variables, strict=True)
-    )
-    back = [ae.reconstruct(test) for ae in (plain, fitted)]
+    back = []
+    for value in (0, "auto"):
+        back.append(fitted.set_params(refine=value).reconstruct(test))
     errors = [nmse(test, sequences, fitted.scaler_) for sequences in back]
     assert errors[1] < 0.95 * errors[0]
     misread = [
@@ -107,13 +108,19 @@ def test_a_code_does_not_depend_on_its_company(fitted, vowels):
     assert np.abs(mixed - codes).max() < 3e-3 * deviation
 
 
-def test_symbols_are_searched_for_too():
+def test_symbols_are_searched_for_too_and_training_is_as_without():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abc"), 1 + i % 5)) for i in range(120)]
     options = {"latent_dim": 6, "units": 16, "max_epochs": 30, "random_state": 0}
-    ae = refold.SequenceAutoencoder(**options, refine=30).fit(words)
-    searched = ae.score(words)
-    assert searched > ae.set_params(refine=0).score(words)
+    options |= {"validation_fraction": 0}
+    ae, plain = (
+        refold.SequenceAutoencoder(**options, refine=refine).fit(words) for refine in (30, 0)
+    )
+    assert all(
+        np.array_equal(a.value, b.value)
+        for a, b in zip(plain._network.variables, ae._network.variables, strict=True)
+    )
+    assert ae.score(words) > plain.score(words)
 
 
 def test_few_observed_values_do_not_decide_a_code(fitted, vowels):
@@ -127,12 +134,11 @@ def test_few_observed_values_do_not_decide_a_code(fitted, vowels):
 
 
 def test_by_default_where_there_are_few_sequences():
-    series = np.random.default_rng(0).normal(size=(2000, 3, 1))
-    options = {"latent_dim": 1, "units": 2, "max_epochs": 1, "validation_fraction": 0}
-    options |= {"batch_size": 500}
+    # `refine_` of a fitted model, of few sequences, is in test_what_is_set_after_fit_counts
+    series = as_sequences(np.zeros((2000, 3, 1)))
+    left_open = refold.SequenceAutoencoder().get_params()
     for count, wanted in ((1999, 10), (2000, 0)):
-        ae = refold.SequenceAutoencoder(**options).fit(series[:count])
-        assert ae.refine_ == wanted
+        assert pick_refine(left_open, InMemory(series[:count])) == wanted
 
 
 @pytest.mark.parametrize("value", [-1, 2.5, "much", True, None])
@@ -144,6 +150,7 @@ def test_what_refine_may_be(value):
 def test_other_architectures_are_not_searched():
     series = np.random.default_rng(0).normal(size=(8, 5, 1))
     options = {"architecture": "dense", "latent_dim": 5, "max_epochs": 1}
+    options |= {"validation_fraction": 0}
     ae = refold.SequenceAutoencoder(**options).fit(series)
     assert ae.refine_ == 0
     with pytest.raises(ParameterError, match="refine=3 is of the default model"):

@@ -62,8 +62,8 @@ def test_what_was_held_back_from_training_is_known_again(sequences, path):
 @pytest.mark.parametrize("architecture", ["repeat", "reshape", "dense"])
 def test_classic_models_come_back(architecture, tmp_path):
     x = refold.datasets.random_one_hot(40, steps=10, symbols=5, seed=0)
-    ae = SequenceAutoencoder(latent_dim=20, architecture=architecture, max_epochs=1, refit=False)
-    ae.fit(x)
+    options = {"max_epochs": 1, "validation_fraction": 0}
+    ae = SequenceAutoencoder(latent_dim=20, architecture=architecture, **options).fit(x)
     ae.save(tmp_path / "classic.refold")
     for other in (refold.load(tmp_path / "classic.refold"), pickle.loads(pickle.dumps(ae))):  # noqa: S301
         assert np.array_equal(other.transform(x), ae.transform(x))
@@ -77,10 +77,8 @@ def test_mixed_columns_missing_values_and_scaling_by_sequence_come_back(tmp_path
         "event": ["abc"[i % 3] for i in range(60)],
     }
     x = refold.Sequences.from_table(rows, id="id")
-    ae = SequenceAutoencoder(
-        latent_dim=3, units=8, max_epochs=1, refine=0, refit=False, scale="sequence"
-    )
-    ae.fit(x)
+    options = {"max_epochs": 1, "refine": 0, "validation_fraction": 0}
+    ae = SequenceAutoencoder(latent_dim=3, units=8, scale="sequence", **options).fit(x)
     ae.save(tmp_path / "mixed.refold")
     loaded = refold.load(tmp_path / "mixed.refold")
     codes = ae.transform(x)
