@@ -219,39 +219,11 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Train an autoencoder on sequences and save it in one file."""
+    given = dict(locals()) | {"random_state": seed, "missing_values": read_missing(missing)}
     options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
     if stride is not None and window is None:
         raise ParameterError("--stride is of windows. Add --window N.")
     target = plan_output(output, format_name=None, formats=MODEL_FORMATS, default="refold")
-    settings: dict[str, Any] = {
-        "latent_dim": int(latent_dim) if latent_dim.is_integer() else latent_dim,
-        "architecture": architecture,
-        "decoder": decoder,
-        "patch": patch,
-        "discriminative": discriminative,
-        "forecast_steps": forecast_steps,
-        "units": units,
-        "depth": depth,
-        "cell": cell,
-        "max_epochs": max_epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "validation_fraction": validation_fraction,
-        "calibration_fraction": calibration_fraction,
-        "patience": patience,
-        "refit": refit,
-        "refine": refine,
-        "optimizer": optimizer,
-        "time_budget": time_budget,
-        "denoise": denoise,
-        "variational": variational or None,
-        "random_state": seed,
-        "missing_values": read_missing(missing),
-    }
-    settings = {name: value for name, value in settings.items() if value is not None}
-    if scale is not None:
-        settings["scale"] = None if scale == "none" else scale
-
     checkpoint = None if target.copied else Path(f"{output}.checkpoint")
     if resume and checkpoint is None:
         raise ParameterError(
@@ -279,7 +251,8 @@ def fit(
                 )
             sequences = cut.sequences
         with loading(quiet=quiet):
-            model = refold.SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
+            known = refold.SequenceAutoencoder().get_params()
+        model = refold.SequenceAutoencoder(**_settings(given, known), verbose=0 if quiet else 1)
         started = time.perf_counter()
         if resume and not quiet and checkpoint is not None and not checkpoint.exists():
             remark(f"There is no {str(checkpoint)!r} to go on from, so training starts anew.")
@@ -300,3 +273,16 @@ def fit(
         )
         if checkpoint is not None and model.interrupted_:
             remark(f"--resume goes on with the training from {str(checkpoint)!r}.")
+
+
+def _settings(given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that are arguments of the estimator, under its names.
+
+    An option that was not given is None.  It is left out, so that the estimator's default counts.
+    """
+    settings = {name: given[name] for name in known if given.get(name) is not None}
+    if settings["latent_dim"].is_integer():
+        settings["latent_dim"] = int(settings["latent_dim"])
+    if settings.get("scale") == "none":
+        settings["scale"] = None
+    return settings
