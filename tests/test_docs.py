@@ -1,11 +1,13 @@
 """Pages do as they say: Python runs and prints what stands beside it, commands run, links lead.
 
-Blocks under ``<!-- not run: reason -->`` are left out. `make test` trains for one epoch and checks
-what no training decides; `make test-slow` runs the pages at full length.
+Blocks under ``<!-- not run: reason -->`` are left out. `make test-slow` runs the pages at full
+length. `make test` shows that every block runs as it is written, and checks the output that no
+training changes. There a fit has one epoch, and models with the same options are trained once.
 """
 
 import ast
 import contextlib
+import functools
 import io
 import os
 import re
@@ -14,15 +16,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
+from refold import SequenceAutoencoder
 from refold.cli import main
+from refold.inference import open_source
+from refold.sequences import Sequences, fingerprints
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^(<!-- not run: .+ -->\n+)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # what every fit of a page is given in `make test`
 CAPS = {"max_epochs": 1, "units": 8, "refine": 0}
+# and on all pages but those that hold sequences out as readers do
+MORE_CAPS = {"validation_fraction": 0.0}
+HOLDING_OUT = {"README.md", "size.md", "training.md"}
+# how many sequences `refold data` writes at most in `make test`
+MOST_SEQUENCES = 200
+# what changes nothing in a model that is trained for one epoch
+NOT_IN_THE_MODEL = {"time_budget", "verbose"}
+# state of the models that capped pages have fitted, by arguments and data
+FITTED = {}
+# sets of options that capped pages have trained with
+TRAINED = set()
 # what is printed of shapes, which no training changes
 SHAPES = r"(\((\d+, ?)*\d*\) ?)+"
 
@@ -62,28 +79,99 @@ def test_blocks_print_what_they_say(page, tmp_path, monkeypatch):
 
 def run_page(page, folder, monkeypatch, *, capped):
     monkeypatch.chdir(folder)
+    if capped:
+        monkeypatch.setattr(SequenceAutoencoder, "fit", remembered(SequenceAutoencoder.fit))
     (folder / "log.csv").write_text(LOG, encoding="utf-8")
-    namespace, cap = {"__name__": page.stem}, Cap() if capped else None
+    caps = CAPS if page.name in HOLDING_OUT else CAPS | MORE_CAPS
+    namespace, cap = {"__name__": page.stem}, Cap(caps) if capped else None
     for language, text in blocks(page):
         if language == "python":
             run_python(text, namespace, cap)
         elif language in {"console", "sh"}:
-            for command in commands(text, capped):
-                run_command(command)
+            for command in commands(text):
+                if capped:
+                    run_in_this_process(capped_command(command, caps), monkeypatch)
+                else:
+                    run_command(command)
+
+
+def remembered(fit):
+    """Make a ``fit`` that trains once for each set of options, and fits once for equal data.
+
+    The other models stay at their linear initialization, for which nothing is compiled.
+    """
+
+    @functools.wraps(fit)
+    def fit_once(ae, X, y=None, **given):
+        path = getattr(given.get("checkpoint"), "path", None)
+        if str(path).endswith(".refold.checkpoint"):
+            given["checkpoint"] = None  # `refold fit` keeps one beside the model while it trains
+        key = None if any(given.values()) else fit_key(ae, X)
+        if key is None:
+            return fit(ae, X, y, **given)
+        if key not in FITTED:
+            options, fraction = options_of(ae, X), ae.validation_fraction
+            if options in TRAINED:
+                ae.validation_fraction = 0.1  # the initialization counts where it was validated
+                fit(ae, X, y, callbacks=[Stop()])
+                ae.validation_fraction = fraction
+            else:
+                fit(ae, X, y)
+                TRAINED.add(options)
+            FITTED[key] = {
+                name: value
+                for name, value in vars(ae).items()
+                if name not in ae.get_params(deep=False) and not name.startswith("_sklearn")
+            }
+        vars(ae).update(FITTED[key])
+        return ae
+
+    return fit_once
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends training before its first epoch."""
+
+    def on_train_begin(self, logs=None):
+        self.model.stop_training = True
+
+
+def options_of(ae, X):
+    """Return which arguments a page gives, and the column types."""
+    default = SequenceAutoencoder().get_params(deep=False)
+    given = {name for name, value in ae.get_params(deep=False).items() if value != default[name]}
+    share = {"share"} if ae.latent_dim < 1 else set()
+    kinds = {column.kind for column in open_source(X).schema.columns}
+    every_fit = {*CAPS, *MORE_CAPS, *NOT_IN_THE_MODEL, "latent_dim", "random_state"}
+    return frozenset((given - every_fit) | share | kinds)
+
+
+def fit_key(ae, X):
+    """Return what a fitted model depends on, or None where this cannot be said by values."""
+    arguments = {
+        name: value
+        for name, value in ae.get_params(deep=False).items()
+        if name not in NOT_IN_THE_MODEL and name not in MORE_CAPS
+    }
+    sequences = open_source(X)
+    if callable(ae.architecture) or not isinstance(sequences, Sequences):
+        return None
+    seen = fingerprints(sequences).tobytes(), tuple(sequences.lengths), tuple(sequences.ids)
+    return repr(sorted(arguments.items())), repr(sequences.schema), seen
 
 
 class Cap(ast.NodeTransformer):
-    """Gives each `SequenceAutoencoder` of a page one epoch, few units, and no search for codes."""
+    """Gives each `SequenceAutoencoder` of a page one epoch, few units, no latent optimization."""
 
-    def __init__(self):
-        self.used = False
+    def __init__(self, caps):
+        self.caps, self.used = caps, False
 
     def visit_Call(self, node):
         self.generic_visit(node)
         if ast.unparse(node.func).rpartition(".")[2] == "SequenceAutoencoder":
             self.used = True
-            kept = [keyword for keyword in node.keywords if keyword.arg not in CAPS]
-            caps = [ast.keyword(name, ast.Constant(value)) for name, value in CAPS.items()]
+            kept = [keyword for keyword in node.keywords if keyword.arg not in self.caps]
+            caps = [ast.keyword(name, ast.Constant(value)) for name, value in self.caps.items()]
             node.keywords = [*kept, *caps]
         return ast.fix_missing_locations(node)
 
@@ -114,22 +202,46 @@ def comment(lines, statement):
     return " ".join(" ".join(line.lstrip("# ") for line in found).split())
 
 
-def commands(text, capped):
+def commands(text):
     """Commands of Refold in a block; the demo has a test of its own."""
     lines = [line.removeprefix("$ ") for line in text.splitlines()]
     for line in lines:
         command = line.partition(" #")[0].strip()
         if command.startswith("refold ") and not command.startswith("refold demo"):
-            yield capped_command(command) if capped else command
+            yield command
 
 
-def capped_command(command):
-    words = command.split(" ", 2)
-    if words[1] in {"fit", "curve"}:
-        caps = CAPS if words[1] == "fit" else {"max_epochs": 1, "units": 8}
-        given = [f"--{name.replace('_', '-')} {value}" for name, value in caps.items()]
-        words[2] = " ".join([words[2], *given]) if "|" not in words[2] else words[2]
-    return " ".join(words)
+def capped_command(command, caps):
+    """Train as little as Python's blocks do, for one size, on few sequences."""
+    name = command.split(" ", 2)[1]
+    if name == "data":
+        few = re.compile(r" -n (\d+)")
+        return few.sub(lambda given: f" -n {min(int(given[1]), MOST_SEQUENCES)}", command)
+    if name == "curve":
+        return re.sub(r"--sizes [\d,]+,", "--sizes ", command) + " --max-epochs 1 --units 8"
+    if name == "fit":
+        given = [f"--{option.replace('_', '-')} {value}" for option, value in caps.items()]
+        return " ".join([command, *given])
+    return command
+
+
+def run_in_this_process(command, monkeypatch):
+    """Run a command, or the commands of a pipe one after the other; what is not Refold passes."""
+    *stages, last = (shlex.split(stage) for stage in command.split("|"))
+    if not stages:
+        assert main(last[1:]) == 0, command
+        return
+    passed = b""
+    for stage in [*stages, last]:
+        if stage[0] == "refold":
+            output = io.TextIOWrapper(io.BytesIO())
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(passed)))
+                patch.setattr(sys, "stdout", output)
+                assert main(stage[1:]) == 0, command
+            output.flush()
+            passed = output.buffer.getvalue()
+    assert passed, command
 
 
 def run_command(command):

@@ -1,5 +1,6 @@
 """The examples run, with few epochs, and write the pictures they promise."""
 
+import functools
 import runpy
 import struct
 import warnings
@@ -7,11 +8,20 @@ from pathlib import Path
 
 import pytest
 
+import refold
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def run(name, *arguments):
     runpy.run_path(str(EXAMPLES / name))["main"]([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Give the autoencoders of an example the sizes of those in tests/test_docs.py."""
+    autoencoder = functools.partial(refold.SequenceAutoencoder, units=8, refine=0)
+    monkeypatch.setattr(refold, "SequenceAutoencoder", autoencoder)
 
 
 @pytest.mark.parametrize("answer", ["first", "second"])
@@ -43,6 +53,7 @@ def test_an_encoder_in_a_classifier(capsys):
         assert f" 4 a class  {way}" in printed
 
 
+@pytest.mark.usefixtures("small")
 def test_losses_in_tensorboard(tmp_path, capsys):
     from tensorboardX.proto.event_pb2 import Event
 
@@ -61,6 +72,7 @@ def test_losses_in_tensorboard(tmp_path, capsys):
     assert len((tmp_path / "00000/default/tensors.tsv").read_text().splitlines()) == 370
 
 
+@pytest.mark.usefixtures("small")
 def test_a_run_in_mlflow(tmp_path, monkeypatch, capsys):
     import mlflow
 

@@ -34,8 +34,9 @@ def text(html):
 
 @pytest.fixture(scope="module")
 def fitted():
-    ae = SequenceAutoencoder(latent_dim=3, units=8, max_epochs=2, refit=False, random_state=0)
-    return ae.fit(noisy_sines(30, seed=0))
+    sizes = {"latent_dim": 4, "units": 8, "refine": 0}  # as in the doctests
+    ae = SequenceAutoencoder(**sizes, max_epochs=2, refit=False, random_state=0)
+    return ae.fit(noisy_sines(40, seed=0, max_steps=30))
 
 
 def test_a_fitted_model_says_what_it_is(fitted):
@@ -43,7 +44,7 @@ def test_a_fitted_model_says_what_it_is(fitted):
         assert "sk-estimator" in html
         assert html.count("Fitted</caption>") == 1
         last = text(html[html.index("Fitted</caption>") :])
-        for fact in ("1 numeric: x0", "100 steps", "3 numbers", f"{fitted.n_parameters_:,}"):
+        for fact in ("1 numeric: x0", "30 steps", "4 numbers", f"{fitted.n_parameters_:,}"):
             assert f"|{fact}|" in last
         assert f"|{min(fitted.history_['val_loss']):.4g}|" in last
 
