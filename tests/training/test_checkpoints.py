@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,9 +18,11 @@ import pytest
 
 import refold
 from refold import Checkpoint, SequenceAutoencoder, storage
+from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
 from refold.sequences import FileAccessError
 from refold.training.loop._interrupt import Interrupt
+from training import script
 from training.script import SETTINGS, data
 
 SCRIPT = Path(__file__).with_name("script.py")
@@ -47,29 +50,27 @@ def whole(tmp_path_factory):
     return SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path), path
 
 
-def command(folder):
-    return [sys.executable, SCRIPT, folder / "checkpoint", folder / "model.refold"]
-
-
 def start(folder):
-    return subprocess.Popen(command(folder), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, SCRIPT, folder / "checkpoint", folder / "model.refold"]
+    return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for(path, process):
+def wait_for(path, is_over):
     for _ in range(6000):
-        if path.exists() or process.poll() is not None:
+        if path.exists() or is_over():
             return
         time.sleep(0.01)
     pytest.fail(f"{path} was not written in a minute")
 
 
 def killed(folder, rng, times):
-    """Kill the script at random moments, then let it end; return its model."""
+    """Kill the script at random moments, then let it end in this process; return its model."""
     checkpoint, model = folder / "checkpoint", folder / "model.refold"
     for _ in range(times):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         with start(folder) as process:
-            wait_for(checkpoint, process)
+            wait_for(checkpoint, lambda process=process: process.poll() is not None)
+            assert checkpoint.exists(), process.communicate()[1][-3000:]
             while process.poll() is None and checkpoint.stat().st_mtime_ns == before:
                 time.sleep(0.001)
             time.sleep(rng.uniform(0, 0.4))
@@ -77,9 +78,7 @@ def killed(folder, rng, times):
         storage.load_checkpoint(checkpoint)
         if model.exists():
             break
-    with start(folder) as process:
-        _, said = process.communicate()
-    assert process.returncode == 0, said[-3000:]
+    script.main(checkpoint, model)
     assert {path.name for path in folder.iterdir()} == {"checkpoint", "model.refold"}
     return refold.load(model)
 
@@ -159,26 +158,30 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
 # Ctrl-C
 
 
-def interrupted(tmp_path, *options):
-    """Stop ``refold fit`` by Ctrl-C after its first checkpoint."""
-    refold.sequences.write(data(), tmp_path / "sines.npz")
-    given = [sys.executable, "-m", "refold", "fit", str(tmp_path / "sines.npz")]
-    given += ["-o", str(tmp_path / "model.refold"), "--latent-dim", "3", "--units", "8"]
-    given += ["--max-epochs", "100000", "--patience", "100000", "--seed", "0", *options]
-    process = subprocess.Popen(
-        given, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "300"}
-    )
-    wait_for(tmp_path / "model.refold.checkpoint", process)
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    return process.returncode, said, given
-
-
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    code, said, given = interrupted(tmp_path)
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    refold.sequences.write(data(), tmp_path / "sines.npz")
+    given = ["fit", str(tmp_path / "sines.npz"), "-o", str(tmp_path / "model.refold")]
+    given += ["--latent-dim", "3", "--units", "8"]
+    given += ["--max-epochs", "100000", "--patience", "100000", "--seed", "0"]
     checkpoint = tmp_path / "model.refold.checkpoint"
+    over = threading.Event()
+
+    def press():
+        wait_for(checkpoint, over.is_set)
+        time.sleep(0.2)
+        if not over.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    try:
+        code = main(given)
+    finally:
+        over.set()
+        thread.join()
+    said = capsys.readouterr().err
     assert code == 130
     assert f"--resume goes on from '{checkpoint}'" in said
     assert "Traceback" not in said
@@ -186,23 +189,17 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     _, values, _ = storage.load_checkpoint(checkpoint)
     assert values["phase"] == "validated"
     # the rest of so long a training is cut short by time, which may differ
-    done = subprocess.run(
-        [*given, "--resume", "--time-budget", str(values["seconds"] + 1)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    assert main([*given, "--resume", "--time-budget", str(values["seconds"] + 1)]) == 0
     assert not checkpoint.exists(), "a finished training leaves the model alone"
     history = refold.load(tmp_path / "model.refold").history_
     assert history["loss"][: len(values["history"]["loss"])] == values["history"]["loss"]
 
 
 def test_resume_without_a_checkpoint_starts_anew(tmp_path, capsys):
-    from refold.cli import main
-
     refold.sequences.write(data(), tmp_path / "sines.npz")
     command = ["fit", str(tmp_path / "sines.npz"), "-o", str(tmp_path / "model.refold")]
-    command += ["--latent-dim", "3", "--units", "8", "--max-epochs", "2", "--seed", "0"]
+    command += ["--latent-dim", "3", "--units", "8"]
+    command += ["--max-epochs", "2", "--seed", "0"]
     assert main([*command, "--resume"]) == 0
     assert "so training starts anew" in capsys.readouterr().err
 

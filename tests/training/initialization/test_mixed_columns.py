@@ -46,7 +46,7 @@ def decoded(start, scaled):
     return codes, back, back[row, step]
 
 
-@pytest.mark.parametrize("n", [40, 300])
+@pytest.mark.parametrize("n", [40, pytest.param(300, marks=pytest.mark.slow)])
 def test_held_out_both_come_back_as_well_as_by_principal_components(n):
     errors, right = [], []
     for seed in range(5):

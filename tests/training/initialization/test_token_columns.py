@@ -18,8 +18,6 @@ from refold.training.initialization._token_columns import _fit, _regress, symbol
 from refold.training.initialization._token_logits import _FACTORS, _losses, frequencies
 from refold.training.initialization._token_logits import logits as logits_of
 
-TINY = {"units": 8, "max_epochs": 1, "validation_fraction": 0, "refine": 0, "random_state": 0}
-
 
 def texts(n, *, seed=0, num_steps=48):
     """Draw lines made of four phrases of twelve letters, in unequal lengths."""
@@ -253,9 +251,14 @@ def test_so_many_labels_that_a_linear_path_has_no_room_are_written_step_by_step(
     assert not specification.linear_path
 
 
-def test_a_fit_of_long_symbols_is_saved_whole(tmp_path):
-    data = as_sequences(texts(80))
-    ae = SequenceAutoencoder(6, **TINY).fit(data)
+@pytest.fixture(scope="module")
+def fitted():
+    options = {"units": 32, "max_epochs": 30, "refit": False, "refine": 0, "random_state": 0}
+    return SequenceAutoencoder(4, **options).fit(as_sequences(texts(400)))
+
+
+def test_a_fit_of_long_symbols_is_saved_whole(fitted, tmp_path):
+    data, ae = as_sequences(texts(400)), fitted
     path = tmp_path / "lines.refold"
     ae.save(path)
     again = refold.load(path)
@@ -265,10 +268,8 @@ def test_a_fit_of_long_symbols_is_saved_whole(tmp_path):
     assert (specification.decoder, specification.linear_path) == ("parallel", True)
 
 
-def test_training_betters_the_start():
-    given = as_sequences(texts(400))
+def test_training_betters_the_start(fitted):
+    given, ae = as_sequences(texts(400)), fitted
     held = as_sequences(texts(100, seed=1), schema=given.schema)
-    options = {"units": 32, "max_epochs": 30, "refit": False, "refine": 0, "random_state": 0}
-    ae = SequenceAutoencoder(4, **options).fit(given)
     theirs = PCABaseline(4).fit(given).reconstruct(held)
     assert accuracy(held, ae.reconstruct(held)) > accuracy(held, theirs) + 0.03

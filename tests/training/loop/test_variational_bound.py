@@ -8,6 +8,8 @@ import pytest
 import refold
 from refold import Checkpoint, SequenceAutoencoder, storage
 from refold.errors import ParameterError
+from refold.inference import check_can_sample
+from refold.sequences import Scaler
 from refold.training.initialization._linear_weights import set_linear_start
 from refold.training.initialization._numeric_columns import linear_start
 from refold.training.loop._schedule import Schedule
@@ -32,12 +34,34 @@ def fitted(vowels):
     return ae.fit(vowels.train)
 
 
-def test_no_dimension_collapses(fitted, vowels):
+@pytest.fixture(scope="module")
+def plain(vowels):
+    """A fit that is not variational, and the same otherwise."""
+    ae = SequenceAutoencoder(8, units=16, max_epochs=12, refit=False, random_state=0)
+    return ae.fit(vowels.train)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """A short fit and all of its checkpoints."""
+    folder, kept = tmp_path_factory.mktemp("unbroken"), []
+    path, write = folder / "checkpoint", storage.save_checkpoint
+
+    def keep(*arguments):
+        write(*arguments)
+        kept.append(shutil.copy(path, folder / str(len(kept))))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "save_checkpoint", keep)
+        ae = SequenceAutoencoder(**SHORT).fit(data(), checkpoint=Checkpoint(path, 0.0))
+    return ae, kept
+
+
+def test_no_dimension_collapses(fitted, plain, vowels):
     assert fitted.active_dimensions_ == 8
     codes = fitted.transform(vowels.train)
     assert (codes.var(axis=0) > 0.3).all()
-    plain = SequenceAutoencoder(8, units=16, max_epochs=12, refit=False, random_state=0)
-    assert fitted.score(vowels.test) > plain.fit(vowels.train).score(vowels.test) - 0.03
+    assert fitted.score(vowels.test) > plain.score(vowels.test) - 0.03
     assert plain.active_dimensions_ is None
 
 
@@ -81,18 +105,9 @@ def test_a_saved_model_can_be_drawn_from(fitted, tmp_path):
     assert loaded.n_parameters_ == fitted.n_parameters_
 
 
-def test_a_training_that_goes_on_ends_as_if_unbroken(tmp_path, monkeypatch):
+def test_a_training_that_goes_on_ends_as_if_unbroken(unbroken):
     """Noise, dropped steps, draws and warm-up are those of the step, in both phases."""
-    path, kept = tmp_path / "checkpoint", []
-    write = storage.save_checkpoint
-
-    def keep(*arguments):
-        write(*arguments)
-        kept.append(shutil.copy(path, tmp_path / str(len(kept))))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(storage, "save_checkpoint", keep)
-        unbroken = SequenceAutoencoder(**SHORT).fit(data(), checkpoint=Checkpoint(path, 0.0))
+    unbroken, kept = unbroken
     values = [storage.load_checkpoint(one)[1] for one in kept]
     within = [i for i, v in enumerate(values) if v["batch"] or v["run"]]
     resumed = [
@@ -106,26 +121,21 @@ def test_a_training_that_goes_on_ends_as_if_unbroken(tmp_path, monkeypatch):
             assert np.array_equal(a.value, b.value)
 
 
-def test_a_change_of_option_is_another_training(tmp_path):
-    path = tmp_path / "checkpoint"
-    settings = SHORT | {"max_epochs": 1, "refit": False}
-    SequenceAutoencoder(**settings).fit(data(), checkpoint=path)
-    changed = SequenceAutoencoder(**settings | {"denoise": 0.3})
+def test_a_change_of_option_is_another_training(unbroken):
+    changed = SequenceAutoencoder(**SHORT | {"denoise": 0.3})
     with pytest.raises(ParameterError, match=r"denoise was '0\.3,steps:0\.2' and is 0\.3"):
-        changed.fit(data(), checkpoint=path, resume=True)
+        changed.fit(data(), checkpoint=unbroken[1][0], resume=True)
 
 
 # What is refused, what is said
 
 
-def test_what_cannot_be_drawn_from(fitted):
-    sines = [np.random.default_rng(i).normal(size=(6, 1)) for i in range(12)]
-    options = {"latent_dim": 2, "units": 8, "max_epochs": 1, "random_state": 0}
+def test_what_cannot_be_drawn_from(fitted, plain, vowels):
     with pytest.raises(ParameterError, match="fitted with variational=True, and this one was not"):
-        SequenceAutoencoder(**options).fit(sines).sample()
-    by_itself = SequenceAutoencoder(**options, variational=True, scale="sequence").fit(sines)
+        plain.sample()
+    by_itself = Scaler.fit(vowels.train, mode="sequence")
     with pytest.raises(ParameterError, match="no level and spread of a new sequence"):
-        by_itself.sample()
+        check_can_sample(fitted._network, by_itself)
     for n in (-1, 1.5, True, "3"):
         with pytest.raises(ParameterError, match=r"n must be an integer of at least 0\. Got"):
             fitted.sample(n)
