@@ -152,12 +152,15 @@ def test_gaps_labels_and_lengths_are_read():
     assert np.abs(moved[:, -2:]).max() > 0.1
 
 
-def test_binary_columns_are_read():
+def test_binary_columns_are_read_and_more_numbers_than_sequences_can_fill_are_zero():
     rng = np.random.default_rng(0)
-    ae = SequenceAutoencoder(**TINY, discriminative=2).fit(rng.integers(2, size=(20, 6, 3)))
-    codes = ae.transform(rng.integers(2, size=(20, 6, 3)))
-    assert np.isfinite(codes).all()
-    assert codes[:, -2:].std(axis=0).min() > 0.1
+    binary = rng.integers(2, size=(20, 6, 3))
+    ae = SequenceAutoencoder(**TINY | {"latent_dim": 30}, discriminative=25).fit(binary)
+    for given in (binary, rng.integers(2, size=(20, 6, 3))):
+        codes = ae.transform(given)
+        assert np.isfinite(codes).all()
+        assert codes[:, 5:7].std(axis=0).min() > 0.1
+        assert not codes[:, -6:].any()
 
 
 def test_they_tell_classes_apart_that_principal_components_do_not(fitted):
@@ -190,15 +193,13 @@ def test_what_it_does_not_go_with(options, message):
         SequenceAutoencoder(**TINY, **options).fit(waves(8)[0])
 
 
-def test_from_the_command_line_more_than_sequences_can_fill_are_zero(tmp_path, capsys):
-    write(as_sequences(waves(5)[0]), tmp_path / "waves.parquet")
+def test_from_the_command_line(tmp_path, capsys):
+    write(as_sequences(waves(120)[0]), tmp_path / "waves.parquet")
     data, model = str(tmp_path / "waves.parquet"), str(tmp_path / "waves.refold")
-    options = ["--latent-dim", "12", "--units", "8", "--max-epochs", "1", "--no-refit", "-q"]
+    options = ["--latent-dim", "32", "--units", "8", "--max-epochs", "1", "-q"]
+    options += ["--validation-fraction", "0", "--refine", "0"]
     assert main(["fit", data, "-o", model, *options, "--discriminative", "8"]) == 0
     assert main(["info", model]) == 0
-    assert "12 numbers, 8 of them discriminative" in capsys.readouterr().out
-    codes = refold.load(model).transform(waves(5)[0])  # of 5 sequences one is held out
-    assert np.isfinite(codes).all()
-    assert not codes[:, -5:].any()
-    assert main(["fit", data, "-o", model, *options, "--discriminative", "12"]) == 2
-    assert "--discriminative must be from 0 to 11" in capsys.readouterr().err
+    assert "32 numbers, 8 of them discriminative" in capsys.readouterr().out
+    assert main(["fit", data, "-o", model, *options, "--discriminative", "32"]) == 2
+    assert "--discriminative must be from 0 to 31" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def fitted(vowels):
 @pytest.fixture(scope="module")
 def plain(vowels):
     """A fit that is not variational, and the same otherwise."""
-    ae = SequenceAutoencoder(8, units=16, max_epochs=12, refit=False, random_state=0)
+    ae = SequenceAutoencoder(8, units=16, max_epochs=12, refit=False, refine=0, random_state=0)
     return ae.fit(vowels.train)
 
 
@@ -61,7 +61,7 @@ def test_no_dimension_collapses(fitted, plain, vowels):
     assert fitted.active_dimensions_ == 8
     codes = fitted.transform(vowels.train)
     assert (codes.var(axis=0) > 0.3).all()
-    assert fitted.score(vowels.test) > plain.score(vowels.test) - 0.03
+    assert fitted.score(vowels.test) > plain.score(vowels.test) - 0.02
     assert plain.active_dimensions_ is None
 
 
