@@ -309,6 +309,11 @@ def test_long_files_are_still_long():
         assert len((PACKAGE / name).read_text(encoding="utf-8").splitlines()) > 300
 
 
+def test_folders_stay_small():
+    for folder in {path.parent for path in FILES}:
+        assert len(list(folder.glob("*.py"))) <= (7 if folder == PACKAGE else 20), folder
+
+
 def test_version_is_the_same_everywhere():
     version = re.escape(refold.__version__)
     for name, pattern in (
