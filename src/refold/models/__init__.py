@@ -13,6 +13,7 @@ from refold.models._forecast_decoder import forecaster as forecaster
 from refold.models._gumbel_sampling import draw_noise as draw_noise
 from refold.models._gumbel_sampling import perturb as perturb
 from refold.models._latent_optimization import refine as refine
+from refold.models._losses import are_squared as are_squared
 from refold.models._losses import length_loss as length_loss
 from refold.models._network import ARCHITECTURES as ARCHITECTURES
 from refold.models._network import Architecture as Architecture

@@ -1,10 +1,22 @@
-"""Losses that leave out what was not observed."""
+"""Losses: one table from a column type to its loss, and the loss of lengths.
 
-from typing import Any
+To change the loss of a column type, write a function of targets and outputs, and put it into
+`COLUMN_LOSSES`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from keras import ops
 
-__all__ = ["column_errors", "length_loss", "observed_mask"]
+__all__ = [
+    "COLUMN_LOSSES",
+    "ColumnLoss",
+    "are_squared",
+    "column_errors",
+    "length_loss",
+    "observed_mask",
+]
 
 _SMALLEST = 1e-7
 
@@ -27,11 +39,50 @@ def observed_mask(y: Any) -> tuple[Any, Any]:
     return ops.where(missing, ops.zeros_like(y), y), observed
 
 
-def column_errors(values: Any, y_pred: Any, kinds: list[str], num_labels: list[int]) -> Any:
-    """Error of every value by the kind of its column.
+class ColumnLoss(NamedTuple):
+    """The loss of a column type.
 
-    Squared error for numeric columns, binary and categorical cross-entropy (in nats) for the
-    others.
+    Attributes
+    ----------
+    error : callable
+        From targets of shape (..., 1) and outputs of shape (..., width of the column) to errors of
+        shape (..., 1).  Where a column has one output it is also called for all columns at once,
+        with (..., columns) everywhere.
+    squared : bool
+        Whether the mean error is a variance.  A variational model then gives the KL divergence
+        the weight that follows from the likelihood of a normal distribution.
+    """
+
+    error: Callable[[Any, Any], Any]
+    squared: bool = False
+
+
+def _squared_error(target: Any, output: Any) -> Any:
+    return ops.square(target - output)
+
+
+def _binary_cross_entropy(target: Any, probability: Any) -> Any:
+    probability = ops.clip(probability, _SMALLEST, 1.0 - _SMALLEST)
+    return -(target * ops.log(probability) + (1.0 - target) * ops.log(1.0 - probability))
+
+
+def _categorical_cross_entropy(target: Any, probabilities: Any) -> Any:
+    categories = ops.arange(probabilities.shape[-1], dtype=target.dtype)
+    chosen = ops.cast(ops.abs(target - categories) < 0.5, target.dtype)
+    probability = ops.sum(chosen * probabilities, axis=-1, keepdims=True)
+    return -ops.log(ops.maximum(probability, _SMALLEST))
+
+
+COLUMN_LOSSES = {
+    "numeric": ColumnLoss(_squared_error, squared=True),
+    "binary": ColumnLoss(_binary_cross_entropy),
+    "categorical": ColumnLoss(_categorical_cross_entropy),
+}
+"""The loss of each column type, in training, in validation and in latent optimization."""
+
+
+def column_errors(values: Any, y_pred: Any, kinds: list[str], num_labels: list[int]) -> Any:
+    """Error of every value by the kind of its column, as `COLUMN_LOSSES` has it.
 
     Parameters
     ----------
@@ -46,31 +97,26 @@ def column_errors(values: Any, y_pred: Any, kinds: list[str], num_labels: list[i
     -------
     tensor of shape (batch, steps, features)
     """
-    if set(kinds) == {"numeric"}:
-        return ops.square(values - y_pred)
-    if set(kinds) == {"binary"}:
-        return _binary_cross_entropy(values, y_pred)
+    if len(set(kinds)) == 1 and kinds[0] != "categorical":
+        return COLUMN_LOSSES[kinds[0]].error(values, y_pred)
     errors, start = [], 0
     for i, (kind, labels) in enumerate(zip(kinds, num_labels, strict=True)):
         width = labels if kind == "categorical" else 1
         target, output = values[..., i : i + 1], y_pred[..., start : start + width]
-        if kind == "numeric":
-            errors.append(ops.square(target - output))
-        elif kind == "binary":
-            errors.append(_binary_cross_entropy(target, output))
-        else:
-            chosen = ops.cast(
-                ops.abs(target - ops.arange(width, dtype=target.dtype)) < 0.5, target.dtype
-            )
-            probability = ops.sum(chosen * output, axis=-1, keepdims=True)
-            errors.append(-ops.log(ops.maximum(probability, _SMALLEST)))
+        errors.append(COLUMN_LOSSES[kind].error(target, output))
         start += width
     return ops.concatenate(errors, axis=-1)
 
 
-def _binary_cross_entropy(target: Any, probability: Any) -> Any:
-    probability = ops.clip(probability, _SMALLEST, 1.0 - _SMALLEST)
-    return -(target * ops.log(probability) + (1.0 - target) * ops.log(1.0 - probability))
+def are_squared(kinds: Iterable[str]) -> bool:
+    """Whether the errors of all columns are squared errors.
+
+    Examples
+    --------
+    >>> are_squared(["numeric"]), are_squared(["numeric", "binary"])
+    (True, False)
+    """
+    return all(COLUMN_LOSSES[kind].squared for kind in kinds)
 
 
 def length_loss(lengths: Any, predicted: Any) -> Any:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from refold._support.compilation import compiled_by_size
-from refold.models import Network, length_loss, write_steps
+from refold.models import Network, are_squared, length_loss, write_steps
 from refold.sequences import Run
 from refold.training.data._corruption import Corruption
 from refold.training.data._model_inputs import Inputs
@@ -72,7 +72,7 @@ class Engine:
         self.optimizer.build(self._weights.variables)
         self.length_weight, self._kept = length_weight, kept
         self._variational = network.models.posterior is not None
-        self._factor = 2.0 if set(network.specification.kinds) == {"numeric"} else 1.0
+        self._factor = 2.0 if are_squared(network.specification.kinds) else 1.0
         self._inputs = Inputs(network, corruption, seed)
         self.shapes: set[tuple[int, int]] = set()
         self._layout = Layout.of(network)
