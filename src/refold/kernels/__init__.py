@@ -1,6 +1,8 @@
 """The LSTM's sum: the compiled kernel as a JAX function, and the reference it is tested against."""
 
 from refold.kernels import reference as reference
+from refold.kernels._backends import BACKENDS as BACKENDS
+from refold.kernels._backends import Backend as Backend
 from refold.kernels._fused_lstm import ACTIVATIONS as ACTIVATIONS
 from refold.kernels._fused_lstm import lstm as lstm
 from refold.kernels._library import variant as variant

@@ -6,11 +6,9 @@ import keras
 from keras import ops
 
 from refold.errors import ParameterError
-from refold.layers._lstm_engine import check_engine, why_not_here
+from refold.layers._lstm_engine import backend_here, check_engine, why_not_here
 
 __all__ = ["LSTM"]
-
-ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -97,16 +95,22 @@ class LSTM(keras.layers.LSTM):
     def _why_not_fused(self, sequences: Any) -> str | None:
         """One line on why the fused kernel cannot run, or None if it can."""
         reason = self._why_not_by_configuration(sequences)
-        return reason or why_not_here(say_so=self.engine == "auto")
+        reason = reason or why_not_here(say_so=self.engine == "auto")
+        return reason or self._why_not_by_activation()
+
+    def _why_not_by_activation(self) -> str | None:
+        known = backend_here().activations
+        for role in ("activation", "recurrent_activation"):
+            if _activation_name(getattr(self, role)) not in known:
+                names = f"{', '.join(known[:-1])} or {known[-1]}"
+                return f"its {role} is not {names} of keras.activations"
+        return None
 
     def _why_not_by_configuration(self, sequences: Any) -> str | None:
         if self.engine == "scan":
             return "engine='scan' was asked for"
         if type(self.cell) is not keras.layers.LSTMCell:
             return f"its cell is a {type(self.cell).__name__}, not keras.layers.LSTMCell"
-        for role in ("activation", "recurrent_activation"):
-            if not _activation_name(getattr(self, role)):
-                return f"its {role} is not tanh, sigmoid, relu or linear of keras.activations"
         if self.recurrent_dropout:
             return f"recurrent_dropout is {self.recurrent_dropout}, and the kernel has none"
         if self.dropout and self.cell.implementation == 1:
@@ -123,8 +127,6 @@ class LSTM(keras.layers.LSTM):
         return None
 
     def _fused(self, sequences: Any, initial_state: Any, mask: Any, *, training: bool) -> Any:
-        from refold.kernels import lstm
-
         cell = self.cell
         if training and 0.0 < self.dropout < 1.0:
             sequences = sequences * ops.expand_dims(cell.get_dropout_mask(sequences[:, 0]), 1)
@@ -133,7 +135,7 @@ class LSTM(keras.layers.LSTM):
             mask = ops.any(mask, axis=-1) if len(mask.shape) == 3 else mask
             mask = ops.broadcast_to(mask, ops.shape(sequences)[:2])
         bias = ops.zeros((4 * self.units,), "float32") if cell.bias is None else cell.bias
-        outputs, h, c = lstm(
+        outputs, h, c = backend_here().lstm(
             ops.cast(sequences, "float32"),
             ops.convert_to_tensor(cell.kernel),
             ops.convert_to_tensor(cell.recurrent_kernel),
@@ -163,8 +165,6 @@ class LSTM(keras.layers.LSTM):
 
 
 def _activation_name(function: Any) -> str:
-    """Name of one of the kernel's activations; empty for any other."""
-    for name in ACTIVATIONS:
-        if function is getattr(keras.activations, name):
-            return name
-    return ""
+    """Name of one of Keras's activations; empty for any other function."""
+    name = getattr(function, "__name__", "")
+    return name if name and getattr(keras.activations, name, None) is function else ""

@@ -3,13 +3,16 @@
 import functools
 import logging
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 
 from refold.errors import ParameterError
 
-__all__ = ["Runtime", "check_engine", "runtime", "why_not_here"]
+if TYPE_CHECKING:
+    from refold.kernels import Backend
+
+__all__ = ["Runtime", "backend_here", "check_engine", "runtime", "why_not_here"]
 
 ENGINES = ("auto", "fused", "scan")
 
@@ -52,11 +55,7 @@ def runtime() -> Runtime:
     """
     backend = keras.backend.backend()
     reason = why_not_here(say_so=False)
-    kernel = None
-    if reason is None:
-        from refold.kernels import variant
-
-        kernel = variant()
+    kernel = backend_here().variant() if reason is None else None
     return Runtime(backend, _device() if backend == "jax" else None, kernel, reason)
 
 
@@ -70,15 +69,28 @@ def why_not_here(*, say_so: bool) -> str | None:
     """One line on why no layer of this process can run fused, or None; logged once on demand."""
     if keras.backend.backend() != "jax":
         return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
-    if not _device().startswith("cpu"):
-        return f"JAX runs on {_device()}, and the kernel is for CPUs"
-    # not at the top: other backends have no need of JAX
-    from refold.kernels import why_not
+    # Not at the top, because other backends do not need JAX.
+    from refold.kernels import BACKENDS
 
-    reason = why_not()
+    if _platform() not in BACKENDS:
+        devices = " and ".join(backend.devices for backend in BACKENDS.values())
+        return f"JAX runs on {_device()}, and the kernel is for {devices}"
+    reason = backend_here().why_not()
     if reason is not None and say_so:
         _log_once(reason)
     return reason
+
+
+def backend_here() -> "Backend":
+    """Return the kernel backend for JAX's default device; only where `why_not_here` is None."""
+    from refold.kernels import BACKENDS
+
+    return BACKENDS[_platform()]
+
+
+def _platform() -> str:
+    """Return JAX's name of the type of its default device, such as "cpu"."""
+    return _device().partition(":")[0]
 
 
 def _device() -> str:
