@@ -5,7 +5,7 @@ import pytest
 
 from refold.cli._files_and_streams import (
     CODE_FORMATS,
-    DATA_FORMATS,
+    data_formats,
     format_among,
     plan_output,
     readable,
@@ -13,7 +13,8 @@ from refold.cli._files_and_streams import (
 from refold.errors import DataError, ParameterError
 
 
-def plan(name, format_name=None, formats=DATA_FORMATS):
+def plan(name, format_name=None, formats=None):
+    formats = formats or data_formats()
     return plan_output(str(name), format_name=format_name, formats=formats, default="jsonl")
 
 
@@ -68,7 +69,7 @@ def test_an_unknown_format_of_a_stream_is_refused():
         plan("-", "xlsx")
     with (
         pytest.raises(ParameterError, match=r"Add --format parquet\|csv"),
-        readable("-", format_name=None, formats=DATA_FORMATS),
+        readable("-", format_name=None, formats=data_formats()),
     ):
         pass
 
@@ -77,7 +78,7 @@ def test_an_unknown_format_of_a_stream_is_refused():
 def test_a_file_of_any_name_is_read_in_the_format_asked_for(tmp_path, name):
     source = tmp_path / name
     source.write_text("id,x\n", encoding="utf-8")
-    with readable(str(source), format_name="csv", formats=DATA_FORMATS) as path:
+    with readable(str(source), format_name="csv", formats=data_formats()) as path:
         assert path.suffix == ".csv"
         assert path.read_text(encoding="utf-8") == "id,x\n"
 
@@ -87,7 +88,7 @@ def test_messages_name_what_the_user_named(tmp_path):
     source.touch()
     with (
         pytest.raises(DataError, match=r"^.*readings\.log: no good$"),
-        readable(str(source), format_name="csv", formats=DATA_FORMATS) as path,
+        readable(str(source), format_name="csv", formats=data_formats()) as path,
     ):
         raise DataError(f"{path}: no good")
 

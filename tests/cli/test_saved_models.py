@@ -2,7 +2,7 @@
 
 import pytest
 
-from refold.cli._files_and_streams import DATA_FORMATS
+from refold.cli._files_and_streams import data_formats
 from refold.cli._saved_models import check_names, loading
 from refold.errors import SchemaError
 from refold.sequences import as_sequences, write
@@ -10,7 +10,7 @@ from refold.sequences import as_sequences, write
 NUMBERS = [[[1.0, 2.5], [3.0, 4.5]], [[5.5, 6.0]]]
 
 
-@pytest.mark.parametrize("suffix", [name for name in DATA_FORMATS if name != "txt"])
+@pytest.mark.parametrize("suffix", [name for name in data_formats() if name != "txt"])
 @pytest.mark.parametrize("name", ["id", "time", "level"])
 def test_a_name_is_refused_where_writing_would_fail(tmp_path, name, suffix):
     sequences = as_sequences(NUMBERS, names=[name, "other"])

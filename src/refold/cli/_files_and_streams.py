@@ -20,32 +20,26 @@ from refold.errors import ParameterError, RefoldError
 
 __all__ = [
     "CODE_FORMATS",
-    "DATA_FORMATS",
     "MODEL_FORMATS",
     "PAGE_FORMATS",
     "PICTURE_FORMATS",
-    "READ_FORMATS",
     "TABLE_FORMATS",
     "Output",
     "check_apart",
+    "data_formats",
     "format_among",
     "format_of",
     "plan_output",
+    "read_formats",
     "readable",
 ]
 
 STREAM = "-"
-DATA_FORMATS = ("parquet", "csv", "tsv", "jsonl", "npz", "npy", "txt", "ts")
-READ_FORMATS = (*DATA_FORMATS, "json")
 CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
 MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
 PAGE_FORMATS = ("html",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
-ALIASES = {"pq": "parquet", "ndjson": "jsonl"}
-TEXT_FORMATS = ("csv", "tsv", "jsonl", "json", "txt", "ts")
-# Text may be read with one of these behind its own suffix; nothing is written so.
-COMPRESSIONS = (".gz", ".bz2", ".zst")
 _PART = 1 << 20
 
 
@@ -104,14 +98,14 @@ def plan_output(
         chosen = _known(format_name or default, formats)
         if path is None and sys.stdout is None:
             raise ParameterError("Standard output is closed. Name a file with -o.")
-        if path is None and chosen not in TEXT_FORMATS and sys.stdout.isatty():
+        if path is None and not _is_text(chosen) and sys.stdout.isatty():
             raise ParameterError(
                 f"The format {chosen} is binary and would garble the terminal. "
                 "Name a file with -o, or send standard output to a file or a pipe."
             )
         return Output(name, chosen, path, copied=True)
     chosen = format_of(path)
-    if chosen not in formats or path.suffix.lower() in COMPRESSIONS:
+    if chosen not in formats or _is_compressed(path, chosen):
         raise ParameterError(
             f"The output {name!r} must end in {_endings(formats)}, which says its format."
         )
@@ -183,29 +177,45 @@ def format_among(names: Sequence[str | None], name: str, format_name: str | None
     The one asked for is that of standard input if this is one of them: others are then what their
     names say, if they say something.
     """
-    told = format_of(Path(name)) in READ_FORMATS
+    told = format_of(Path(name)) in read_formats()
     return None if STREAM in names and told else format_name
 
 
 def plain_format(name: str) -> str:
     """Return the name of a format as we write it: ``csv`` for ``.CSV`` and ``csv.gz``."""
     name = name.lstrip(".").lower()
-    return _without_compression(name) if "." in name else name
+    found = refold.sequences.format_named(f"file.{name}") if "." in name else None
+    return name if found is None else found.name
 
 
 def format_of(path: Path) -> str | None:
     """Return the format that a file's name says, or None."""
-    suffix = Path(_without_compression(path.name.lower())).suffix.lstrip(".")
-    chosen = ALIASES.get(suffix, suffix)
-    known = {*READ_FORMATS, *CODE_FORMATS, *MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS}
-    return chosen if chosen in known else None
+    found = refold.sequences.format_named(path.name)
+    if found is not None:
+        return found.name
+    suffix = path.suffix.lower().lstrip(".")
+    return suffix if suffix in {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS} else None
 
 
-def _without_compression(name: str) -> str:
-    """Return ``data.csv`` for ``data.csv.gz``; only text is read so."""
-    plain = next((name.removesuffix(one) for one in COMPRESSIONS if name.endswith(one)), name)
-    kind = plain.rpartition(".")[2]
-    return plain if ALIASES.get(kind, kind) in TEXT_FORMATS else name
+def read_formats() -> tuple[str, ...]:
+    """Return the formats of sequences that are read."""
+    return tuple(refold.sequences.FORMATS)
+
+
+def data_formats() -> tuple[str, ...]:
+    """Return the formats of sequences that are written."""
+    return tuple(name for name, one in refold.sequences.FORMATS.items() if one.writer is not None)
+
+
+def _is_text(name: str) -> bool:
+    found = refold.sequences.FORMATS.get(name)
+    return found is not None and found.is_text
+
+
+def _is_compressed(path: Path, name: str) -> bool:
+    """Whether a file has a suffix of compression.  Text is read so, and nothing is written so."""
+    found = refold.sequences.FORMATS.get(name)
+    return found is not None and path.suffix.lower() not in found.suffixes
 
 
 def _link(path: Path, stand_in: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 import refold
-from refold.cli._files_and_streams import MODEL_FORMATS, READ_FORMATS, format_of, readable
+from refold.cli._files_and_streams import MODEL_FORMATS, format_of, read_formats, readable
 from refold.cli._labels import columns_of
 from refold.errors import ParameterError, SchemaError
 
@@ -21,10 +21,6 @@ __all__ = [
     "opened",
     "whole",
 ]
-
-# Formats of sequences with columns of ids, and of steps.
-WITH_IDS = ("parquet", "jsonl", "csv", "tsv")
-WITH_STEPS = ("csv", "tsv")
 
 
 def load_model(name: str, *, refine: int | None = None) -> Any:
@@ -62,10 +58,10 @@ def file_names(schema: Any) -> dict[str, str]:
 
 def check_names(schema: Any, format_name: str) -> None:
     """Find before the work that features could not be written under their names."""
-    found = file_names(schema)
-    beside = [found["id"]] * (format_name in WITH_IDS) + [found["time"]] * (
-        format_name in WITH_STEPS
-    )
+    found, chosen = file_names(schema), refold.sequences.FORMATS[format_name]
+    beside = [found["id"]] if "id" in chosen.write_options else []
+    if "time" in chosen.write_options and chosen.layouts[0] == "long":
+        beside.append(found["time"])
     for name in beside:
         if name in schema.names:
             raise SchemaError(
@@ -93,12 +89,13 @@ def opened(
     has them.
     """
     schema = model.schema_
-    with readable(name, format_name=format_name, formats=READ_FORMATS) as path:
-        chosen = "parquet" if path.is_dir() else format_of(path)
+    with readable(name, format_name=format_name, formats=read_formats()) as path:
+        suffix = "parquet" if path.is_dir() else format_of(path) or ""
+        chosen = refold.sequences.FORMATS.get(suffix)  # None: an error where it is read
         named = not _has_default_names(schema.names) and options.get("layout") != "wide"
-        if named and (chosen in {"parquet", "csv", "tsv"} or columns_of(path)):
+        if named and ((chosen and chosen.is_table) or columns_of(path)):
             options.setdefault("columns", list(schema.names))
-        if chosen in {"txt", "jsonl", "json"} and schema.layout == "words":
+        if chosen and "unit" in chosen.read_options and schema.layout == "words":
             options.setdefault("unit", "words")
         remembered = {"id": schema.id_name, "time": schema.time_name}
         yield _read(path, options, {k: v for k, v in remembered.items() if v and k not in options})

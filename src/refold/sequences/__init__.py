@@ -14,6 +14,9 @@ from refold.sequences.conversion._code_tables import codes_to_arrow as codes_to_
 from refold.sequences.files._atomic_writes import atomic_writer as atomic_writer
 from refold.sequences.files._atomic_writes import remove_leftovers as remove_leftovers
 from refold.sequences.files._column_names import column_names as column_names
+from refold.sequences.files._format import Format as Format
+from refold.sequences.files._format_registry import FORMATS as FORMATS
+from refold.sequences.files._format_registry import format_named as format_named
 from refold.sequences.files._integer_text import integers_from_text as integers_from_text
 from refold.sequences.files._label_columns import read_labels as read_labels
 from refold.sequences.files._read_or_scan import read_or_scan as read_or_scan

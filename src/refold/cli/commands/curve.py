@@ -9,7 +9,7 @@ from rich.table import Table
 
 import refold
 from refold.cli._error_messages import Stopped, remark
-from refold.cli._files_and_streams import READ_FORMATS, readable
+from refold.cli._files_and_streams import read_formats, readable
 from refold.cli._freed_memory import give_blocks_back
 from refold.cli._options import (
     Columns,
@@ -81,7 +81,7 @@ def curve(
         "missing_values": read_missing(missing),
     }
     settings = {name: value for name, value in settings.items() if value is not None}
-    with readable(data, format_name=input_format, formats=READ_FORMATS) as path:
+    with readable(data, format_name=input_format, formats=read_formats()) as path:
         sequences = refold.sequences.read_or_scan(path, **options)
         if isinstance(sequences, refold.sequences.Scan):
             give_blocks_back()

@@ -8,7 +8,7 @@ from rich.table import Table
 
 import refold
 from refold.cli._error_messages import remark
-from refold.cli._files_and_streams import DATA_FORMATS, TABLE_FORMATS, check_apart, plan_output
+from refold.cli._files_and_streams import TABLE_FORMATS, check_apart, data_formats, plan_output
 from refold.cli._options import Quiet
 from refold.cli._table_files import write_table
 from refold.errors import ParameterError
@@ -61,7 +61,7 @@ def data(
             raise ParameterError(f"Name a data set to write: {', '.join(DESCRIPTIONS)}.")
         _list()
         return
-    target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
+    target = plan_output(output, format_name=output_format, formats=data_formats(), default="jsonl")
     beside, column, values = None, "", None
     if labels is not None:
         beside = plan_output(labels, format_name=None, formats=TABLE_FORMATS, default="csv")

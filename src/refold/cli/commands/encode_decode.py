@@ -12,9 +12,9 @@ import refold
 from refold.cli._error_messages import remark
 from refold.cli._files_and_streams import (
     CODE_FORMATS,
-    DATA_FORMATS,
     Output,
     check_apart,
+    data_formats,
     plain_format,
     plan_output,
     readable,
@@ -107,7 +107,7 @@ def decode(
     """Turn codes back into sequences, each of its own length."""
     from refold.cli._code_reader import read_codes
 
-    target = _plan(output, (model, codes), DATA_FORMATS, input_format, output_format)
+    target = _plan(output, (model, codes), data_formats(), input_format, output_format)
     loaded = load_model(model)
     check_names(loaded.schema_, target.format)
     loaded.verbose = 0 if quiet else 1
@@ -138,7 +138,7 @@ def reconstruct(
 ) -> None:
     """Encode sequences and decode them again, to see what the codes keep."""
     options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
-    target = _plan(output, (model, data), DATA_FORMATS, input_format, output_format)
+    target = _plan(output, (model, data), data_formats(), input_format, output_format)
     loaded = load_model(model, refine=refine)
     check_names(loaded.schema_, target.format)
     loaded.verbose = 0 if quiet else 1

@@ -9,7 +9,7 @@ import typer
 import refold
 from refold.cli._checkpoint_lock import sole_checkpoint
 from refold.cli._error_messages import remark
-from refold.cli._files_and_streams import MODEL_FORMATS, READ_FORMATS, plan_output, readable
+from refold.cli._files_and_streams import MODEL_FORMATS, plan_output, read_formats, readable
 from refold.cli._freed_memory import give_blocks_back
 from refold.cli._options import (
     Columns,
@@ -235,7 +235,7 @@ def fit(
 
     with (
         sole_checkpoint(checkpoint, resume=resume),
-        readable(data, format_name=input_format, formats=READ_FORMATS) as path,
+        readable(data, format_name=input_format, formats=read_formats()) as path,
     ):
         sequences = refold.sequences.read_or_scan(path, **options)
         if isinstance(sequences, refold.sequences.Scan):

@@ -6,7 +6,7 @@ import typer
 
 import refold
 from refold.cli._error_messages import remark
-from refold.cli._files_and_streams import DATA_FORMATS, check_apart, plan_output
+from refold.cli._files_and_streams import check_apart, data_formats, plan_output
 from refold.cli._options import (
     Clip,
     Columns,
@@ -71,7 +71,7 @@ def generate(
 ) -> None:
     """Draw new sequences: codes from a density of those of the training data, decoded."""
     options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
-    target = plan_output(output, format_name=output_format, formats=DATA_FORMATS, default="jsonl")
+    target = plan_output(output, format_name=output_format, formats=data_formats(), default="jsonl")
     check_apart([target], [compare])
     if compare is not None and number < FEWEST:
         raise ParameterError(f"--compare takes at least -n {FEWEST} to say anything. Got {number}.")

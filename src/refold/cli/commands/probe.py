@@ -9,7 +9,7 @@ from rich.table import Table
 
 import refold
 from refold.cli._error_messages import remark
-from refold.cli._files_and_streams import READ_FORMATS, readable
+from refold.cli._files_and_streams import read_formats, readable
 from refold.cli._labels import labels_of, leave_out
 from refold.cli._options import (
     Columns,
@@ -65,7 +65,7 @@ def probe(
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
     loaded = load_model(model, refine=refine)
     loaded.verbose = 0 if quiet else 1
-    with readable(data, format_name=input_format, formats=READ_FORMATS) as path:
+    with readable(data, format_name=input_format, formats=read_formats()) as path:
         if labels is None:
             leave_out(label, path, options, loaded.schema_)
         with opened(loaded, str(path), options, None) as source:

@@ -11,10 +11,10 @@ from rich.table import Table
 from refold.cli._error_messages import remark
 from refold.cli._files_and_streams import (
     PAGE_FORMATS,
-    READ_FORMATS,
     Output,
     format_among,
     plan_output,
+    read_formats,
     readable,
 )
 from refold.cli._labels import labels_of, leave_out
@@ -102,7 +102,7 @@ def report(
 
         def named(name: str) -> Path:
             given = format_among((data, train), name, input_format)
-            return files.enter_context(readable(name, format_name=given, formats=READ_FORMATS))
+            return files.enter_context(readable(name, format_name=given, formats=read_formats()))
 
         def sequences(path: Path) -> Any:
             chosen = dict(options)

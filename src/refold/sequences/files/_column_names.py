@@ -7,10 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from refold.sequences.files._compression import read_content
-from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.files._format_registry import format_of
-from refold.sequences.files.formats._csv import csv_columns
-from refold.sequences.files.formats._json_entries import parse_json, parse_lines
 
 __all__ = ["column_names"]
 
@@ -45,18 +42,11 @@ def column_names(path: str | os.PathLike[str], format: str | None = None) -> lis
     ['id', 'x']
     """
     chosen, name = format_of(path, format), str(Path(path))
-    if chosen == "parquet":
+    if chosen.name == "parquet":  # whose files may be larger than memory
         return _parquet(path)
-    if chosen not in {"csv", "tsv", "jsonl", "json"}:
+    if chosen.columns is None:
         return []
-    data = read_content(path, chosen, name)
-    if chosen in {"csv", "tsv"}:
-        return csv_columns(data, name, "\t" if chosen == "tsv" else ",")
-    text = decode_utf8(data, name)
-    if chosen == "jsonl":
-        text = text.lstrip().partition("\n")[0]
-    first = (parse_lines if chosen == "jsonl" else parse_json)(text, name)[0].value
-    return list(first) if isinstance(first, dict) else []
+    return chosen.columns(read_content(path, chosen, name), name)
 
 
 def _parquet(path: str | os.PathLike[str]) -> list[str]:

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from refold.errors import FileFormatError
 from refold.sequences.files._file_access import read_bytes
-from refold.sequences.files._format_registry import COMPRESSIONS, TEXT_FORMATS, check_content
+from refold.sequences.files._format import COMPRESSIONS, Format, check_content
 
 __all__ = ["compress_for", "read_content"]
 
 
-def read_content(source: str | os.PathLike[str] | BinaryIO, expected: str, name: str) -> bytes:
+def read_content(source: str | os.PathLike[str] | BinaryIO, expected: Format, name: str) -> bytes:
     """Read a whole file or binary stream; compressed text is recognised by its first bytes.
 
     Raises
@@ -24,8 +24,8 @@ def read_content(source: str | os.PathLike[str] | BinaryIO, expected: str, name:
         If it is empty, damaged as a compressed file, or of another format.
     """
     data = read_bytes(source, name)
-    if expected in TEXT_FORMATS and (codec := _codec(data)) is not None:
-        data = _decompress(data, codec, expected, name)
+    if expected.is_text and (codec := _codec(data)) is not None:
+        data = _decompress(data, codec, expected.name, name)
     check_content(data, expected, name)
     return data
 

@@ -1,51 +1,107 @@
-"""Which file formats there are, and what a file's first bytes say that it is."""
+"""File formats: one table of all of them, each with its suffixes, reader, writer and options.
+
+To add a format, write a module in ``formats/`` with a reader, and a writer if there is to be one,
+and add an entry to `FORMATS`.
+"""
 
 import os
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from refold.errors import FileFormatError, ParameterError
-
-__all__ = ["COMPRESSIONS", "FORMATS", "TEXT_FORMATS", "check_content", "format_of"]
-
-FORMATS: dict[str, tuple[str, ...]] = {
-    "parquet": (".parquet", ".pq"),
-    "csv": (".csv",),
-    "tsv": (".tsv",),
-    "jsonl": (".jsonl", ".ndjson"),
-    "json": (".json",),
-    "npz": (".npz",),
-    "npy": (".npy",),
-    "txt": (".txt",),
-    "ts": (".ts",),
-}
-# Of text alone: a second suffix, as in .csv.gz, and the codec of Arrow.
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-BINARY = {"parquet": b"PAR1", "npz": b"PK\x03\x04", "npy": b"\x93NUMPY"}
-TEXT_FORMATS = tuple(name for name in FORMATS if name not in BINARY)
-
-# What a file seems to be by its first bytes. A zip archive is an npz file, or many another.
-SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"PAR1", "a Parquet file"),
-    (b"\x93NUMPY", "an .npy file"),
-    (b"PK\x03\x04", "a zip archive or .npz file"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file"),
-    (b"BZh91AY&SY", "a bzip2 file"),
-    (b"\xfd7zXZ", "an xz file"),
-    (b"ARROW1", "an Arrow or Feather file"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"MATLAB", "a MATLAB file"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel file"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"%PDF", "a PDF document"),
-    (b"\xff\xfe", "text in UTF-16"),
-    (b"\xfe\xff", "text in UTF-16"),
+from refold.sequences.files._format import COMPRESSIONS, Format
+from refold.sequences.files.formats._csv import (
+    csv_columns,
+    read_csv,
+    read_tsv,
+    write_csv,
+    write_tsv,
 )
-PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
+from refold.sequences.files.formats._json import json_columns, read_json, read_jsonl
+from refold.sequences.files.formats._json_writer import write_jsonl
+from refold.sequences.files.formats._labels import (
+    csv_labels,
+    json_labels,
+    parquet_labels,
+    ts_labels,
+)
+from refold.sequences.files.formats._npy import read_npy, read_npz, write_npy, write_npz
+from refold.sequences.files.formats._parquet import read_parquet, write_parquet
+from refold.sequences.files.formats._text import read_text, write_text
+from refold.sequences.files.formats._ts import read_ts
+from refold.sequences.files.formats._ts_writer import write_ts
+
+__all__ = ["FORMATS", "check_applies", "format_named", "format_of"]
+
+TABLE = frozenset({"id", "time", "columns", "kinds", "sort", "layout"})
+
+_FORMATS = (
+    Format(
+        "parquet",
+        (".parquet", ".pq"),
+        read_parquet,
+        TABLE,
+        write_parquet,
+        frozenset({"id", "time", "layout"}),
+        ("list", "long"),
+        magic=b"PAR1",
+        is_table=True,
+        labels=parquet_labels,
+    ),
+    Format(
+        "csv",
+        (".csv",),
+        read_csv,
+        TABLE,
+        write_csv,
+        frozenset({"id", "time"}),
+        ("long",),
+        is_table=True,
+        columns=csv_columns,
+        labels=csv_labels,
+    ),
+    Format(
+        "tsv",
+        (".tsv",),
+        read_tsv,
+        TABLE,
+        write_tsv,
+        frozenset({"id", "time"}),
+        ("long",),
+        is_table=True,
+        columns=partial(csv_columns, delimiter="\t"),
+        labels=partial(csv_labels, delimiter="\t"),
+    ),
+    Format(
+        "jsonl",
+        (".jsonl", ".ndjson"),
+        read_jsonl,
+        TABLE | {"unit"},
+        write_jsonl,
+        frozenset({"id", "layout"}),
+        ("list",),
+        columns=partial(json_columns, lines=True),
+        labels=partial(json_labels, lines=True),
+    ),
+    Format(
+        "json",
+        (".json",),
+        read_json,
+        TABLE | {"unit"},
+        columns=partial(json_columns, lines=False),
+        labels=partial(json_labels, lines=False),
+    ),
+    Format("npz", (".npz",), read_npz, frozenset({"kinds"}), write_npz, magic=b"PK\x03\x04"),
+    Format("npy", (".npy",), read_npy, frozenset({"kinds"}), write_npy, magic=b"\x93NUMPY"),
+    Format("txt", (".txt",), read_text, frozenset({"unit"}), write_text),
+    Format("ts", (".ts",), read_ts, frozenset({"kinds"}), write_ts, labels=ts_labels),
+)
+FORMATS = {one.name: one for one in _FORMATS}
+"""The file formats of `read` and `write`, by name."""
 
 
-def format_of(source: object, given: str | None) -> str:
+def format_of(source: object, given: str | None = None) -> Format:
     """Return the format that is asked for by name, or by the suffix of the file.
 
     A suffix of compression behind that of a text format is passed over.
@@ -56,20 +112,24 @@ def format_of(source: object, given: str | None) -> str:
         If the format is unknown, or a stream comes without one.
     FileFormatError
         If the suffix is unknown.
+
+    Examples
+    --------
+    >>> format_of("words.csv.gz").name, format_of("words", "txt").name
+    ('csv', 'txt')
     """
     if given is not None:
         given = _without_compression(given)
         if given not in FORMATS:
             raise ParameterError(f"The format {given!r} is unknown. Known: {', '.join(FORMATS)}.")
-        return given
+        return FORMATS[given]
     if not isinstance(source, str | os.PathLike):
         raise ParameterError(f"A stream needs format=, one of: {', '.join(FORMATS)}.")
     path = Path(source)
-    plain = Path(_without_compression(path.name))
-    for name, suffixes in FORMATS.items():
-        if plain.suffix.lower() in suffixes:
-            return name
-    known = ", ".join(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+    found = format_named(path.name)
+    if found is not None:
+        return found
+    known = ", ".join(suffix for one in _FORMATS for suffix in one.suffixes)
     shown = f"the unknown suffix {path.suffix!r}" if path.suffix else "no suffix"
     raise FileFormatError(
         f"{path} has {shown}. Known: {known}, and text with {', '.join(COMPRESSIONS)} behind it; "
@@ -77,49 +137,31 @@ def format_of(source: object, given: str | None) -> str:
     )
 
 
+def format_named(name: str) -> Format | None:
+    """Return the format that the suffix of a file name says, or None.
+
+    Examples
+    --------
+    >>> format_named("WORDS.CSV").name
+    'csv'
+    """
+    suffix = Path(_without_compression(name)).suffix.lower()
+    return next((one for one in _FORMATS if suffix in one.suffixes), None)
+
+
+def check_applies(options: Iterable[str], chosen: Format) -> None:
+    """Raise ``ParameterError`` where an option of `read` is not one of the format."""
+    for key in options:
+        if key not in chosen.read_options:
+            others = [one.name for one in _FORMATS if key in one.read_options]
+            raise ParameterError(
+                f"{key}= does not apply to the format {chosen.name}, only to {', '.join(others)}."
+            )
+
+
 def _without_compression(name: str) -> str:
     """Return ``data.csv`` for ``data.csv.gz``, and anything else as it is."""
     stem, dot, suffix = name.rpartition(".")
-    kind = stem.rpartition(".")[2].lower()
-    text = any(f".{kind}" in FORMATS[one] for one in TEXT_FORMATS)
+    inner = f".{stem.rpartition('.')[2].lower()}"
+    text = any(inner in one.suffixes for one in _FORMATS if one.is_text)
     return stem if dot and f".{suffix}".lower() in COMPRESSIONS and text else name
-
-
-def check_content(data: bytes, expected: str, name: str) -> None:
-    """Raise ``FileFormatError`` if the bytes are not what the format says.
-
-    Only the first bytes are looked at (and, for text, whether there is a zero byte early on).
-    """
-    magic = BINARY.get(expected)
-    wanted = f"{name} is not {'an' if expected[0] == 'n' else 'a'} {expected} file"
-    if magic is not None:
-        if data.startswith(magic):
-            return
-        if magic.startswith(data):
-            raise FileFormatError(f"{name} is cut short: it holds only {len(data)} bytes.")
-        raise FileFormatError(f"{wanted}. It seems to be {seems(data)}.")
-    binary = any(data.startswith(signature) for signature, _ in SIGNATURES)
-    if binary or data.startswith(PICKLES) or b"\0" in data[:4096]:
-        raise FileFormatError(f"{wanted}, which is text. It seems to be {seems(data)}.")
-    if expected in {"csv", "tsv"} and data.lstrip()[:1] in {b"{", b"["}:
-        raise FileFormatError(f"{wanted}. It seems to be JSON.")
-
-
-def seems(data: bytes) -> str:
-    """Say what bytes seem to be, for a message."""
-    for signature, meaning in SIGNATURES:
-        if data.startswith(signature):
-            return meaning
-    if data.startswith(PICKLES):
-        return "a Python pickle, which is never loaded"
-    if b"\0" in data[:4096]:
-        return "a binary file of another kind"
-    if data.lstrip()[:1] in {b"{", b"["}:
-        return "JSON"
-    try:
-        data[:4096].decode("utf-8")
-    except UnicodeDecodeError as error:
-        # A character may be cut in two by the limit; anything earlier is not text.
-        if error.start < len(data[:4096]) - 4:
-            return "a binary file of another kind"
-    return "text"

@@ -8,7 +8,8 @@ import numpy as np
 
 from refold.errors import ParameterError
 from refold.sequences._sequences import Sequences
-from refold.sequences.files._read_write import check_applies, read
+from refold.sequences.files._format_registry import FORMATS, check_applies
+from refold.sequences.files._read_write import read
 from refold.sequences.files.scan._scan import Scan, scan
 
 __all__ = ["read_or_scan"]
@@ -53,7 +54,8 @@ def read_or_scan(
     Scan(n=4, blocks=1, lengths=4 to 9, 1 numeric)
     """
     place = Path(path)
-    parquet = place.suffix.lower() in {".parquet", ".pq"} or options.get("format") == "parquet"
+    suffixes = FORMATS["parquet"].suffixes
+    parquet = place.suffix.lower() in suffixes or options.get("format") == "parquet"
     if not (place.is_dir() or parquet):
         return read(path, **options)
     if place.is_file() and place.stat().st_size <= memory_bytes // 16:
@@ -62,7 +64,7 @@ def read_or_scan(
         return read(path, **options)  # blocks of a file cannot be sorted, and are of long tables
     options.pop("format", None)
     if options.pop("unit", None) is not None:
-        check_applies(["unit"], "parquet")
+        check_applies(["unit"], FORMATS["parquet"])
     if options.pop("layout", None) == "wide":
         raise ParameterError(
             f"{place} is a folder, and layout='wide' is of one file. Read the files one by one."

@@ -1,8 +1,8 @@
-"""The two doors to files: `read` and `write`, for seven formats, on paths and binary streams."""
+"""The two doors to files: `read` and `write`, for all formats, on paths and binary streams."""
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,53 +12,12 @@ from refold.sequences._as_sequences import as_sequences
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._atomic_writes import atomic_writer
 from refold.sequences.files._compression import compress_for, read_content
-from refold.sequences.files._format_registry import format_of
-from refold.sequences.files.formats._csv import read_csv, read_tsv, write_csv, write_tsv
-from refold.sequences.files.formats._json import read_json, read_jsonl
-from refold.sequences.files.formats._json_writer import write_jsonl
-from refold.sequences.files.formats._npy import read_npy, read_npz, write_npy, write_npz
-from refold.sequences.files.formats._parquet import read_parquet, write_parquet
-from refold.sequences.files.formats._text import read_text, write_text
-from refold.sequences.files.formats._ts import read_ts
-from refold.sequences.files.formats._ts_writer import write_ts
+from refold.sequences.files._format_registry import check_applies, format_of
 from refold.sequences.schema._column_types import Kinds
 
 __all__ = ["read", "write"]
 
-TABLE = frozenset({"id", "time", "columns", "kinds", "sort", "layout"})
-READERS: dict[str, tuple[Callable[..., Sequences], frozenset[str]]] = {
-    "parquet": (read_parquet, TABLE),
-    "csv": (read_csv, TABLE),
-    "tsv": (read_tsv, TABLE),
-    "jsonl": (read_jsonl, TABLE | {"unit"}),
-    "json": (read_json, TABLE | {"unit"}),
-    "npz": (read_npz, frozenset({"kinds"})),
-    "npy": (read_npy, frozenset({"kinds"})),
-    "txt": (read_text, frozenset({"unit"})),
-    "ts": (read_ts, frozenset({"kinds"})),
-}
-WRITERS: dict[str, tuple[Callable[..., bytes], tuple[str, ...]]] = {
-    "parquet": (write_parquet, ("list", "long")),
-    "csv": (write_csv, ("long",)),
-    "tsv": (write_tsv, ("long",)),
-    "jsonl": (write_jsonl, ("list",)),
-    "npz": (write_npz, ()),
-    "npy": (write_npy, ()),
-    "txt": (write_text, ()),
-    "ts": (write_ts, ()),
-}
 UNITS = ("characters", "words")
-
-
-def check_applies(options: Iterable[str], chosen: str) -> None:
-    """Raise ``ParameterError`` where an option is not of a format."""
-    _, allowed = READERS[chosen]
-    for key in options:
-        if key not in allowed:
-            others = [name for name, (_, keys) in READERS.items() if key in keys]
-            raise ParameterError(
-                f"{key}= does not apply to the format {chosen}, only to {', '.join(others)}."
-            )
 
 
 def read(
@@ -132,7 +91,6 @@ def read(
     [['to', 'be'], [], ['or', 'not']]
     """
     chosen = format_of(path, format)
-    reader, _ = READERS[chosen]
     given = {"id": id, "time": time, "columns": columns, "kinds": kinds, "unit": unit}
     given["layout"] = layout
     options = {key: value for key, value in given.items() if value is not None}
@@ -147,7 +105,7 @@ def read(
     name = _name(path)
     data = read_content(path, chosen, name)
     try:
-        sequences = reader(data, name, **options)
+        sequences = chosen.reader(data, name, **options)
         sequences.schema = sequences.schema.read_with(id, time)
         return sequences
     except DataError as error:
@@ -203,23 +161,17 @@ def write(
     Sequences(n=4, lengths=4 to 9, 1 numeric)
     """
     chosen = format_of(path, format)
-    if chosen not in WRITERS:
-        raise ParameterError(f"A .{chosen} file is read and not written. Write .jsonl.")
-    writer, layouts = WRITERS[chosen]
-    options: dict[str, Any] = {}
-    if layout is not None:
-        if layout not in layouts:
-            known = " or ".join(map(repr, layouts)) or "none to choose"
-            raise ParameterError(f"layout for {chosen}: expected {known}. Got {layout!r}.")
-        if len(layouts) > 1 or chosen == "jsonl":
-            options["layout"] = layout
+    if chosen.writer is None:
+        raise ParameterError(f"A .{chosen.name} file is read and not written. Write .jsonl.")
+    if layout is not None and layout not in chosen.layouts:
+        known = " or ".join(map(repr, chosen.layouts)) or "none to choose"
+        raise ParameterError(f"layout for {chosen.name}: expected {known}. Got {layout!r}.")
+    given = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
+    options = {key: value for key, value in given.items() if key in chosen.write_options}
     sequences = as_sequences(sequences)
-    if chosen in {"parquet", "csv", "tsv", "jsonl"}:
-        options["id"] = id
-        if chosen != "jsonl":
-            options["time"] = time
+    if "id" in chosen.write_options:
         _remark_on_unknown(sequences)
-    data = compress_for(path, writer(sequences, **options))
+    data = compress_for(path, chosen.writer(sequences, **options))
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
             file.write(data)

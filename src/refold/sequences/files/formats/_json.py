@@ -26,7 +26,7 @@ from refold.sequences.schema._parts import Places, Rows, offsets_from_lengths
 from refold.sequences.schema._schema import Schema, default_names
 from refold.sequences.schema._validation import check_values
 
-__all__ = ["read_json", "read_jsonl"]
+__all__ = ["json_columns", "read_json", "read_jsonl"]
 
 FORMS = {
     "text": "a string",
@@ -73,6 +73,15 @@ def read_json(data: bytes, name: str, **options: Any) -> Sequences:
     if len(entries) == 1 and isinstance(entries[0].value, dict):
         entries = entries_of_columns(entries[0], name, options.get("id")) or entries
     return _convert(entries, name, **options)
+
+
+def json_columns(data: bytes, name: str, *, lines: bool) -> list[str]:
+    """Return the names in the first entry; none where it is not an object."""
+    text = decode_utf8(data, name)
+    if lines:
+        text = text.lstrip().partition("\n")[0]
+    first = (parse_lines if lines else parse_json)(text, name)[0].value
+    return list(first) if isinstance(first, dict) else []
 
 
 def _convert(

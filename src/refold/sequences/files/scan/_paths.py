@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 from refold.errors import FileAccessError, FileFormatError, MissingFileError, ParameterError
 from refold.sequences.files._file_access import access_error
-from refold.sequences.files._format_registry import FORMATS, check_content
+from refold.sequences.files._format import check_content
+from refold.sequences.files._format_registry import FORMATS
 
 __all__ = ["Stamp", "find_files", "stamp_of"]
 
-SUFFIXES = FORMATS["parquet"]
-MAGIC = b"PAR1"
+PARQUET = FORMATS["parquet"]
+SUFFIXES, MAGIC = PARQUET.suffixes, PARQUET.magic
 
 
 class Stamp(NamedTuple):
@@ -100,7 +101,7 @@ def _checked_name(path: Path) -> Path:
     if suffix in SUFFIXES:
         return path
     message = f"{path} cannot be read in blocks: only Parquet files ({', '.join(SUFFIXES)}) can."
-    if any(suffix in suffixes for suffixes in FORMATS.values()):
+    if any(suffix in one.suffixes for one in FORMATS.values()):
         message += (
             " Convert it with refold.sequences.write(refold.sequences.read(path), "
             f"'{path.stem}.parquet')."
@@ -121,7 +122,7 @@ def _check_ends(path: Path, mend: str) -> None:
     if not first:
         raise FileFormatError(f"{path} is empty: it holds no bytes at all.{mend}")
     try:
-        check_content(first, "parquet", str(path))
+        check_content(first, PARQUET, str(path))
     except FileFormatError as error:
         raise FileFormatError(f"{error}{mend}") from error
     if size < 12 or last != MAGIC:

@@ -1,0 +1,124 @@
+"""What is known about a file format, and what the first bytes of a file say that it is."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from refold.errors import FileFormatError
+from refold.sequences._sequences import Sequences
+
+__all__ = ["COMPRESSIONS", "Format", "check_content"]
+
+# Second suffixes that files of a text format may have, as in .csv.gz, and Arrow's codecs for them.
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
+
+Columns = Callable[[bytes, str], list[str]]
+Labels = Callable[[bytes, str, str, str | None], tuple[list, list]]
+
+
+class Format(NamedTuple):
+    """A file format of sequences.
+
+    Attributes
+    ----------
+    name : str
+    suffixes : tuple of str
+        Suffixes of file names, the usual one first.
+    reader : callable
+        From the bytes of a file, its name for messages, and options to `Sequences`.
+    read_options : frozenset of str
+        The options of `read` that the reader takes.
+    writer : callable, optional
+        From `Sequences` and options to the bytes of a file.
+    write_options : frozenset of str
+        The options that the writer takes: ``"id"``, ``"time"`` and ``"layout"``.
+    layouts : tuple of str
+        The values that ``layout`` of `write` may have; the first is the default.
+    magic : bytes
+        How every file begins; empty for text.
+    is_table : bool
+        Whether every file is a table whose columns have names.
+    columns : callable, optional
+        From the bytes of a file and its name to the names of its columns.
+    labels : callable, optional
+        From the bytes of a file, its name, the column of labels, and the column of ids or None to
+        ids and labels, one of each for a sequence.  A label of None is no label.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    reader: Callable[..., Sequences]
+    read_options: frozenset[str] = frozenset()
+    writer: Callable[..., bytes] | None = None
+    write_options: frozenset[str] = frozenset()
+    layouts: tuple[str, ...] = ()
+    magic: bytes = b""
+    is_table: bool = False
+    columns: Columns | None = None
+    labels: Labels | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether files are text, which may be compressed."""
+        return not self.magic
+
+
+# What a file seems to be by its first bytes. A zip archive is an npz file, or many another.
+SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"PAR1", "a Parquet file"),
+    (b"\x93NUMPY", "an .npy file"),
+    (b"PK\x03\x04", "a zip archive or .npz file"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"BZh91AY&SY", "a bzip2 file"),
+    (b"\xfd7zXZ", "an xz file"),
+    (b"ARROW1", "an Arrow or Feather file"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"MATLAB", "a MATLAB file"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel file"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"%PDF", "a PDF document"),
+    (b"\xff\xfe", "text in UTF-16"),
+    (b"\xfe\xff", "text in UTF-16"),
+)
+PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
+
+
+def check_content(data: bytes, expected: Format, name: str) -> None:
+    """Raise ``FileFormatError`` if the bytes are not what the format says.
+
+    Only the first bytes are looked at (and, for text, whether there is a zero byte early on).
+    """
+    magic = expected.magic
+    wanted = f"{name} is not {'an' if expected.name[0] == 'n' else 'a'} {expected.name} file"
+    if magic:
+        if data.startswith(magic):
+            return
+        if magic.startswith(data):
+            raise FileFormatError(f"{name} is cut short: it holds only {len(data)} bytes.")
+        raise FileFormatError(f"{wanted}. It seems to be {seems(data)}.")
+    binary = any(data.startswith(signature) for signature, _ in SIGNATURES)
+    if binary or data.startswith(PICKLES) or b"\0" in data[:4096]:
+        raise FileFormatError(f"{wanted}, which is text. It seems to be {seems(data)}.")
+    if expected.is_table and data.lstrip()[:1] in {b"{", b"["}:
+        raise FileFormatError(f"{wanted}. It seems to be JSON.")
+
+
+def seems(data: bytes) -> str:
+    """Say what bytes seem to be, for a message."""
+    for signature, meaning in SIGNATURES:
+        if data.startswith(signature):
+            return meaning
+    if data.startswith(PICKLES):
+        return "a Python pickle, which is never loaded"
+    if b"\0" in data[:4096]:
+        return "a binary file of another kind"
+    if data.lstrip()[:1] in {b"{", b"["}:
+        return "JSON"
+    try:
+        data[:4096].decode("utf-8")
+    except UnicodeDecodeError as error:
+        # A character may be cut in two by the limit; anything earlier is not text.
+        if error.start < len(data[:4096]) - 4:
+            return "a binary file of another kind"
+    return "text"
