@@ -6,7 +6,7 @@ JapaneseVowels, its own training and test split, 16 numbers a code. All models a
 training sequences as they are; the test sequences are read with Gaussian noise added, of so many
 deviations of a feature, and the error is that to the sequences without it. PCA is fitted on the
 zero-padded training split and told the true lengths; Refold finds the lengths in the code. Codes
-are those of the encoder, or those of a search of 10 steps (``refine``).
+are those of the encoder, or those of a search of 10 steps (``latent_steps``).
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def measure() -> dict[str, list[float]]:
             return ae.inverse_transform(ae.transform(sequences))
 
         for steps, label in SEARCH.items():
-            ae._fitted = ae._fitted._replace(refine_steps=steps)
+            ae._fitted = ae._fitted._replace(latent_steps=steps)
             found[f"Refold, denoise={denoise:g}, {label}"] = errors(with_own_lengths)
     return found
 

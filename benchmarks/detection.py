@@ -48,7 +48,9 @@ def data_sets() -> Iterator[tuple[str, tuple[Any, np.ndarray], tuple[Any, np.nda
     from refold.sequences import Sequences
 
     def sequences(series: Any) -> Sequences:
-        return Sequences.from_list([one.astype(np.float32) for one in series], kinds="numeric")
+        return Sequences.from_list(
+            [one.astype(np.float32) for one in series], column_types="numeric"
+        )
 
     digits = load_digits()
     order = np.random.default_rng(0).permutation(len(digits.images))

@@ -71,7 +71,7 @@ def load(name: str) -> tuple[Split, Split]:
     for part in ("train", "test"):
         x, y = getattr(aeon.datasets, LOADERS[name])(split=part)
         series = list(x.transpose(0, 2, 1).astype(np.float32))
-        splits.append(Split(Sequences.from_list(series, kinds="numeric"), np.asarray(y)))
+        splits.append(Split(Sequences.from_list(series, column_types="numeric"), np.asarray(y)))
     return splits[0], splits[1]
 
 
@@ -144,9 +144,9 @@ def read_as_steps(*, at_once: bool, **shape: int) -> Any:
 
 WAYS = (
     Way("**Refold**", refold_codes, {}, SEEDS),
-    Way("Refold, no discriminative numbers", refold_codes, {"discriminative": 0}, SEEDS),
-    Way("Refold, 4 of them", refold_codes, {"discriminative": 4}, SEEDS),
-    Way("Refold, 16 of them", refold_codes, {"discriminative": 16}, SEEDS),
+    Way("Refold, no discriminative numbers", refold_codes, {"rocket_dim": 0}, SEEDS),
+    Way("Refold, 4 of them", refold_codes, {"rocket_dim": 4}, SEEDS),
+    Way("Refold, 16 of them", refold_codes, {"rocket_dim": 16}, SEEDS),
     Way("PCA", pca_codes, {}),
     Way("`RepeatVector`", refold_codes, {"architecture": "repeat"}),
     Way("`Reshape`", refold_codes, {"architecture": partial(read_as_steps, at_once=False)}),

@@ -6,7 +6,7 @@ import numpy as np
 TINY = {
     "latent_dim": 3,
     "units": 8,
-    "refine": 0,
+    "latent_steps": 0,
     "max_epochs": 1,
     "batch_size": 8,
     "random_state": 0,

@@ -17,7 +17,7 @@ TINY = {
     "units": 8,
     "max_epochs": 3,
     "batch_size": 16,
-    "refine": 0,
+    "latent_steps": 0,
     "random_state": 0,
     "decoder": "autoregressive",
 }
@@ -53,7 +53,7 @@ def fitted():
 def test_decoding_is_what_the_decoder_says_to_it(fitted):
     codes = fitted.transform(words())
     back = fitted.decode(codes, [6] * 60)
-    labels = fitted.schema_.columns[0].labels
+    labels = fitted.schema_.columns[0].categories
     steps = np.array([[labels.index(letter) for letter in word] for word in back], "float32")
     said = fitted.decoder_.predict([codes, steps[..., None]], verbose=0)
     assert np.array_equal(said.argmax(axis=-1), steps)
@@ -145,7 +145,7 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     refold.sequences.write(refold.Sequences.from_list(words()), "words.txt")
     fit = ["fit", "words.txt", "-o", "words.refold", "--max-epochs", "1", "--units", "8"]
-    fit += ["--latent-dim", "4", "--batch-size", "16", "--refine", "0", "--seed", "0"]
+    fit += ["--latent-dim", "4", "--batch-size", "16", "--latent-steps", "0", "--seed", "0"]
     assert main([*fit, "--decoder", "autoregressive"]) == 0
     assert refold.load("words.refold").decoder == "autoregressive"
     assert main(["reconstruct", "words.refold", "words.txt", "-o", "back.txt"]) == 0

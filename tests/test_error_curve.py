@@ -12,7 +12,7 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.training import validation_split
 
-SETTINGS = {"units": 6, "max_epochs": 1, "refine": 0, "random_state": 0}
+SETTINGS = {"units": 6, "max_epochs": 1, "latent_steps": 0, "random_state": 0}
 SHORT = SequenceAutoencoder(**SETTINGS)
 
 

@@ -16,7 +16,7 @@ TINY = {
     "max_epochs": 2,
     "batch_size": 8,  # a refit has as many batches
     "random_state": 0,
-    "refine": 0,
+    "latent_steps": 0,
     "refit": False,
 }
 
@@ -142,7 +142,13 @@ def test_seed_fixes_everything_and_disturbs_nothing():
 def test_moving_ones_come_back_exactly():
     """A short training on the question's sequences already finds most of them."""
     train, test = (refold.datasets.moving_ones(n, seed=n) for n in (600, 200))
-    settings = {"latent_dim": 4, "units": 32, "max_epochs": 40, "refine": 0, "random_state": 0}
+    settings = {
+        "latent_dim": 4,
+        "units": 32,
+        "max_epochs": 40,
+        "latent_steps": 0,
+        "random_state": 0,
+    }
     ae = SequenceAutoencoder(**settings, refit=False).fit(train)
     assert ae.score(test) > 0.95
     assert ae.score(train) > 0.95
@@ -170,7 +176,13 @@ def test_symbols_go_in_and_come_out(sequences, unseen):
 def test_symbols_are_learned():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abc"), rng.integers(1, 5))) for _ in range(400)]
-    settings = {"latent_dim": 8, "units": 32, "max_epochs": 60, "refine": 0, "random_state": 0}
+    settings = {
+        "latent_dim": 8,
+        "units": 32,
+        "max_epochs": 60,
+        "latent_steps": 0,
+        "random_state": 0,
+    }
     ae = SequenceAutoencoder(**settings, validation_fraction=0).fit(words)
     assert ae._network.specification.decoder == "autoregressive"
     assert ae.score(words) > 0.9
@@ -290,8 +302,10 @@ def test_an_architecture_of_one_s_own_that_wraps_an_encoder(tmp_path):
 
 def test_models_of_one_s_own_come_back_as_they_were(tmp_path):
     def joined(*, steps, features, outputs, latent_dim):
-        kinds = ["numeric"] * outputs
-        return refold.models.default(kinds, latent_dim=latent_dim, max_steps=steps, units=features)
+        column_types = ["numeric"] * outputs
+        return refold.models.default(
+            column_types, latent_dim=latent_dim, max_steps=steps, units=features
+        )
 
     ae = SequenceAutoencoder(**ALL, architecture=joined).fit(ragged())
     codes = ae.transform(ragged())

@@ -106,7 +106,7 @@ def test_the_notebook():
     notebook = nbformat.read(EXAMPLES / "notebook" / "refold.ipynb", as_version=4)
     for cell in notebook.cells:
         cell.source = cell.source.replace("max_epochs = None", "max_epochs = 2")
-        cell.source = cell.source.replace("verbose=1", "verbose=1, units=8, refine=0")
+        cell.source = cell.source.replace("verbose=1", "verbose=1, units=8, latent_steps=0")
     NotebookClient(notebook, timeout=300).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     said = [output.text for output in outputs if output.get("name") == "stderr"]

@@ -31,7 +31,7 @@ def tiny(max_epochs=1):
         units=4,
         max_epochs=max_epochs,
         validation_fraction=0,
-        refine=0,
+        latent_steps=0,
         refit=False,
         random_state=0,
     )

@@ -12,7 +12,7 @@ from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
 from refold.storage import _safetensors_file as container
 
-TINY = {"latent_dim": 3, "units": 8, "max_epochs": 1, "refine": 0, "refit": False}
+TINY = {"latent_dim": 3, "units": 8, "max_epochs": 1, "latent_steps": 0, "refit": False}
 GRU = {**TINY, "cell": "gru", "random_state": 0}
 
 
@@ -103,7 +103,7 @@ def test_words_step_by_step(tmp_path, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abc"), rng.integers(1, 6))) for _ in range(30)]
     (tmp_path / "words.txt").write_text("\n".join(words) + "\n")
-    sizes = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--refine", "0"]
+    sizes = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--latent-steps", "0"]
     fit = ["fit", "words.txt", "-o", "words.refold", *sizes, "--no-refit", "--quiet"]
     assert main([*fit, "--cell", "rnn"]) == 2
     assert "--cell must be one of 'lstm', 'gru'. Got 'rnn'" in capsys.readouterr().err
@@ -117,7 +117,7 @@ def test_words_step_by_step(tmp_path, monkeypatch, capsys):
     codes = ae.transform(words)
     back = ae.decode(codes, [5] * 30)
     # what is written step by step is what the decoder says to it
-    labels = ae.schema_.columns[0].labels
+    labels = ae.schema_.columns[0].categories
     steps = np.array([[labels.index(letter) for letter in word] for word in back], "float32")
     said = ae.decoder_.predict([codes, steps[..., None]], verbose=0)
     assert np.array_equal(said.argmax(axis=-1), steps)

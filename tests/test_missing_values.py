@@ -11,7 +11,7 @@ from refold.cli import main
 from refold.errors import ParameterError
 from refold.sequences import Sequences, write
 
-TINY = {"latent_dim": 2, "units": 4, "max_epochs": 1, "refine": 0, "refit": False}
+TINY = {"latent_dim": 2, "units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False}
 
 
 def data(code):
@@ -89,7 +89,17 @@ def files(tmp_path_factory):
     return folder
 
 
-FIT = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--refine", "0", "--no-refit"]
+FIT = [
+    "--latent-dim",
+    "2",
+    "--units",
+    "4",
+    "--max-epochs",
+    "1",
+    "--latent-steps",
+    "0",
+    "--no-refit",
+]
 
 
 def test_on_the_command_line(files, capsys):

@@ -11,7 +11,7 @@ import small_data
 from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ModelFileError, ParameterError
-from refold.fitting._data_sources import InMemory
+from refold.fitting._data_sources import MemorySource
 from refold.fitting._defaults_from_data import specify
 from refold.models import Specification, build
 from refold.sequences import Sequences
@@ -23,7 +23,7 @@ TINY = {
     "units": 8,
     "max_epochs": 2,
     "refit": False,
-    "refine": 0,
+    "latent_steps": 0,
     "random_state": 0,
     "patch": 4,
 }
@@ -96,7 +96,7 @@ def test_a_model_from_before_has_patches_of_one_step(tmp_path):
 
 
 def test_with_gaps_and_every_other_option():
-    options = {"depth": 2, "denoise": "0.2,steps:0.2", "scale": "sequence", "refine": 3}
+    options = {"depth": 2, "denoise": "0.2,steps:0.2", "scale": "sequence", "latent_steps": 3}
     options |= {"validation_fraction": 0}
     given = [np.array(values) for values in sines().to_list()]
     for values in given[::2]:
@@ -119,7 +119,7 @@ def test_symbols_are_written_at_once_where_patches_are_asked_for():
 def test_the_rule_is_by_the_sequence_of_an_average_step():
     def by_rule(given, **options):
         parameters = SequenceAutoencoder(**TINY | {"patch": "auto"} | options).get_params()
-        return specify(InMemory(given), parameters, np.arange(len(given))).patch
+        return specify(MemorySource(given), parameters, np.arange(len(given))).patch
 
     long = sines(6, longest=250)
     picked = pick_patch(np.repeat(long.lengths, long.lengths).mean())
@@ -157,7 +157,7 @@ def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     refold.sequences.write(sines(), "sines.jsonl")
     fit = ["fit", "sines.jsonl", "-o", "m.refold", "--max-epochs", "2", "--units", "8", "-q"]
-    fit += ["--refine", "0", "--no-refit", "--latent-dim", "3"]
+    fit += ["--latent-steps", "0", "--no-refit", "--latent-dim", "3"]
     assert main([*fit, "--patch", "4"]) == 0
     capsys.readouterr()
     assert main(["info", "m.refold"]) == 0

@@ -16,7 +16,7 @@ import refold
 from refold import SequenceAutoencoder
 from refold.sequences import as_sequences
 
-TINY = {"latent_dim": 3, "units": 8, "max_epochs": 1, "random_state": 0, "refine": 0}
+TINY = {"latent_dim": 3, "units": 8, "max_epochs": 1, "random_state": 0, "latent_steps": 0}
 TINY |= {"validation_fraction": 0}
 
 

@@ -33,7 +33,7 @@ class Channels:
         assert {column.kind for column in rest} <= {self.kind}
         assert self.kind != "categorical" or not rest
         self.schema = train.schema
-        self.labels = np.arange(len(first.labels))
+        self.labels = np.arange(len(first.categories))
         scaler = Scaler.fit(train)
         self._zero, self._unit = scaler.mean_, scaler.scale_
         if bounded and self.kind == "numeric":

@@ -113,7 +113,7 @@ def _arrays(train: np.ndarray, test: np.ndarray) -> Split:
     from refold.sequences import Sequences
 
     return tuple(
-        Sequences.from_list(list(part.astype(np.float32)), kinds="numeric")
+        Sequences.from_list(list(part.astype(np.float32)), column_types="numeric")
         for part in (train, test)
     )
 

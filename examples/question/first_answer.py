@@ -95,7 +95,7 @@ def draw_codes(data: np.ndarray, codes: np.ndarray, lengths: np.ndarray, path: P
 def draw_reconstructions(data: np.ndarray, decoded: np.ndarray, path: Path) -> None:
     """Draw six arrays above what came back."""
     figure = Figure(figsize=(9.6, 4.8), layout="constrained")
-    originals = Sequences.from_array(data[:6], kinds="binary")
+    originals = Sequences.from_array(data[:6], column_types="binary")
     back = originals.with_values(decoded[:6].reshape(-1, data.shape[-1]).clip(0, 1))
     reconstructions(originals, back, list(figure.subplots(2, 3).flat))
     figure.savefig(path, dpi=120)

@@ -94,7 +94,7 @@ def error_curve(
     --------
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> short = refold.SequenceAutoencoder(units=8, refine=0, max_epochs=2, random_state=0)
+    >>> short = refold.SequenceAutoencoder(units=8, latent_steps=0, max_epochs=2, random_state=0)
     >>> curve = refold.error_curve(sines, [2, 4], estimator=short)
     >>> curve.sizes, curve.measure, curve.num_held_out
     ((2, 4), 'NMSE', 4)

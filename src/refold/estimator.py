@@ -23,8 +23,8 @@ from refold.errors import DataError, ModelFileError, ParameterError
 from refold.evaluation import exact, explained_variance
 from refold.fitting import (
     Checkpoint,
+    check_latent_steps,
     check_parameters,
-    check_refine,
     choose_size,
     fit,
     is_share,
@@ -48,8 +48,8 @@ from refold.inference import (
 )
 from refold.models import Architecture, Network
 from refold.sequences import Scan, Sequences, as_sequences, fingerprints
-from refold.storage import Fitted, Known
-from refold.training import Outcome, require_jax
+from refold.storage import Fitted, ReferenceStatistics
+from refold.training import FitResult, require_jax
 
 __all__ = ["SequenceAutoencoder", "load"]
 
@@ -95,7 +95,7 @@ class SequenceAutoencoder(
         them. "auto" is 1 where the sequence of an average step has 100 steps at most, and beyond
         the smallest power of two by which it has 64 patches at most. Of the default model with a
         parallel decoder.
-    discriminative : int or "auto", default="auto"
+    rocket_dim : int or "auto", default="auto"
         Numbers of the code, the last ones, that are for telling sequences apart by what they do,
         whenever they do it: principal components of pooled random convolutions. The decoder reads
         them, too, but one that reconstructs says more to it. "auto" is 8 from a ``latent_dim`` of
@@ -137,7 +137,7 @@ class SequenceAutoencoder(
         Train once more, from the same start and on all sequences, for as many steps as the
         validated epoch took; "auto" does so below 2000 sequences. If time is up, on Ctrl-C, by a
         callback's word, or if the loss becomes NaN in it, the validated weights count.
-    refine : {"auto"} or int, default="auto"
+    latent_steps : {"auto"} or int, default="auto"
         Steps of a search, by ``transform``, from the encoder's code for one that the decoder makes
         more of, sequence by sequence. Each takes about as long as two passes of the decoder. "auto"
         is 10 below 2000 training sequences, where an encoder is furthest from the best code, and
@@ -164,7 +164,7 @@ class SequenceAutoencoder(
     encoder_, decoder_, autoencoder_ : keras.Model
         The fitted models, which share their weights; they work in scaled units. An autoregressive
         decoder is a model of codes and sequences, and tells of each step what it would write after
-        the true ones, as ``autoencoder_`` then does; `refold.models.free_run` runs it freely.
+        the true ones, as ``autoencoder_`` then does; `refold.models.decode_autoregressively` runs it freely.
     latent_dim_ : int
         Width of the code, where ``latent_dim`` is a share too.
     schema_ : Schema
@@ -180,7 +180,7 @@ class SequenceAutoencoder(
     discriminative_ : int
         Numbers of the code that are for telling sequences apart.
     refine_ : int
-        Steps of the search for each code, where ``refine`` is "auto" too.
+        Steps of the search for each code, where ``latent_steps`` is "auto" too.
     autoregressive_ : bool
         Whether the decoder goes step by step, where ``decoder`` is "auto" too.
     forecaster_ : keras.Model or None
@@ -231,7 +231,7 @@ class SequenceAutoencoder(
         architecture: Architecture = "default",
         decoder: str = "auto",
         patch: int | str = "auto",
-        discriminative: int | str = "auto",
+        rocket_dim: int | str = "auto",
         forecast_steps: int = 0,
         scale: str | None = "features",
         missing_values: Any = None,
@@ -242,7 +242,7 @@ class SequenceAutoencoder(
         calibration_fraction: float = 0.0,
         patience: int | None = None,
         refit: bool | str = "auto",
-        refine: int | str = "auto",
+        latent_steps: int | str = "auto",
         optimizer: Any = None,
         time_budget: float | None = None,
         denoise: float | str = 0.0,
@@ -257,7 +257,7 @@ class SequenceAutoencoder(
         self.architecture = architecture
         self.decoder = decoder
         self.patch = patch
-        self.discriminative = discriminative
+        self.rocket_dim = rocket_dim
         self.forecast_steps = forecast_steps
         self.scale = scale
         self.missing_values = missing_values
@@ -268,7 +268,7 @@ class SequenceAutoencoder(
         self.calibration_fraction = calibration_fraction
         self.patience = patience
         self.refit = refit
-        self.refine = refine
+        self.latent_steps = latent_steps
         self.optimizer = optimizer
         self.time_budget = time_budget
         self.denoise = denoise
@@ -331,7 +331,7 @@ class SequenceAutoencoder(
         Warns
         -----
         UserWarning
-            If the data is probably not what it should be, as `refold.sequences.training_remarks`
+            If the data is probably not what it should be, as `refold.sequences.data_warnings`
             says: numbers such as -99999, values far away from all others, sequences of one step,
             or padding of zeros.
         """
@@ -401,8 +401,8 @@ class SequenceAutoencoder(
 
         Notes
         -----
-        With ``refine=0`` padding, batch size, order and other sequences change a code by no more
-        than 1e-5 of its standard deviation. Latent optimization (``refine``) amplifies rounding:
+        With ``latent_steps=0`` padding, batch size, order and other sequences change a code by no more
+        than 1e-5 of its standard deviation. Latent optimization (``latent_steps``) amplifies rounding:
         there a code was seen to change by up to 0.004 standard deviations, and the mean
         reconstruction error by 2e-6 of itself.
         """
@@ -434,7 +434,7 @@ class SequenceAutoencoder(
         --------
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(4, units=8, refine=0, max_epochs=2, random_state=0)
+        >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
         >>> [(codes.shape, len(ids)) for codes, ids in ae.fit(sines).encode_blocks(sines)]
         [((40, 4), 40)]
         """
@@ -495,10 +495,10 @@ class SequenceAutoencoder(
         _remark_missing(sequences, self._network)
         return sequences
 
-    def _encode(self, sequences: Sequences, refine_steps: int = 0) -> np.ndarray:
+    def _encode(self, sequences: Sequences, latent_steps: int = 0) -> np.ndarray:
         """Return the codes of sequences that were checked, the statistics of their scale behind."""
         scaled = self.scaler_.transform(sequences)
-        codes = encode(scaled, self._network, refine_steps=refine_steps, verbose=self.verbose)
+        codes = encode(scaled, self._network, latent_steps=latent_steps, verbose=self.verbose)
         return np.concatenate([codes, self.scaler_.statistics(sequences)], axis=1)
 
     def _encoded(self, source: Sequences | Scan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -587,7 +587,7 @@ class SequenceAutoencoder(
         --------
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(4, units=8, refine=0, max_epochs=2, random_state=0)
+        >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
         >>> len(ae.fit(sines).reconstruct(sines))
         40
         """
@@ -637,25 +637,27 @@ class SequenceAutoencoder(
 
     @property
     def refine_(self) -> int:
-        """Steps of the search for each code: ``refine`` as it is now, set after ``fit`` or before.
+        """Steps of the search for each code: ``latent_steps`` as it is now, set after ``fit`` or before.
 
         Raises
         ------
         ParameterError
-            If ``refine`` was set to what it cannot be, or the model has no search.
+            If ``latent_steps`` was set to what it cannot be, or the model has no search.
         """
         check_is_fitted(self)
-        check_parameters({"refine": self.refine})
-        if isinstance(self.refine, str):
-            return self._fitted.refine_steps
+        check_parameters({"latent_steps": self.latent_steps})
+        if isinstance(self.latent_steps, str):
+            return self._fitted.latent_steps
         built = self._network.specification
-        return check_refine(self.refine, built.architecture, variational=built.variational)
+        return check_latent_steps(
+            self.latent_steps, built.architecture, variational=built.variational
+        )
 
     @property
     def autoregressive_(self) -> bool:
         """Whether the decoder goes step by step, where ``decoder`` is "auto" too."""
         check_is_fitted(self)
-        return self._network.free_running
+        return self._network.autoregressive
 
     @property
     def num_calibrated_(self) -> int:
@@ -716,15 +718,15 @@ class SequenceAutoencoder(
         self.latent_dim_ = fitted.network.specification.latent_dim
         self.max_steps_ = fitted.network.specification.max_steps
         self.patch_ = fitted.network.specification.patch
-        self.discriminative_ = fitted.network.specification.discriminative
+        self.discriminative_ = fitted.network.specification.rocket_dim
         self.forecaster_ = fitted.network.forecaster
         self.history_ = fitted.history
         self.best_epoch_ = None if fitted.best is None else fitted.best[0]
-        self.start_loss_ = fitted.start_loss
+        self.start_loss_ = fitted.initial_loss
         self.n_features_in_ = fitted.schema.num_columns
         self.active_dimensions_ = fitted.active_dimensions
 
-    def _known(self) -> Known:
+    def _known(self) -> ReferenceStatistics:
         """Return what is remembered of the training data."""
         self._remember()
         if self._fitted.known is None:
@@ -767,7 +769,7 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     --------
     >>> import tempfile, refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(4, units=8, refine=0, max_epochs=2, random_state=0)
+    >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
     >>> path = tempfile.mkdtemp() + "/sines.refold"
     >>> ae.fit(sines).save(path)
     >>> bool((load(path).transform(sines) == ae.transform(sines)).all())
@@ -797,7 +799,7 @@ def _remark_missing(sequences: Sequences, network: Network) -> None:
         )
 
 
-def _say_interrupted(outcome: Outcome, checkpoint: Checkpoint | None) -> str:
+def _say_interrupted(outcome: FitResult, checkpoint: Checkpoint | None) -> str:
     if outcome.phase is None:
         kept = "nothing is kept"
     elif outcome.epoch == 0:

@@ -60,7 +60,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     >>> from refold import SequenceAutoencoder
     >>> from refold.for_aeon import AutoencoderTransformer
     >>> X = [np.random.default_rng(i).normal(size=(2, 5 + i % 3)) for i in range(12)]
-    >>> ae = SequenceAutoencoder(latent_dim=3, units=8, refine=0, max_epochs=2, random_state=0)
+    >>> ae = SequenceAutoencoder(latent_dim=3, units=8, latent_steps=0, max_epochs=2, random_state=0)
     >>> transformer = AutoencoderTransformer(ae)
     >>> codes = transformer.fit_transform(X)
     >>> codes.shape, transformer.inverse_transform(codes)[0].shape[0]
@@ -110,6 +110,11 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     def _get_test_params(cls, parameter_set: str = "default") -> dict[str, Any]:  # noqa: ARG003
         """Return arguments with which aeon's own checks are quick."""
         tiny = SequenceAutoencoder(
-            latent_dim=2, units=4, max_epochs=1, validation_fraction=0.0, refine=0, random_state=0
+            latent_dim=2,
+            units=4,
+            max_epochs=1,
+            validation_fraction=0.0,
+            latent_steps=0,
+            random_state=0,
         )
         return {"autoencoder": tiny}

@@ -2,7 +2,7 @@
 
 import refold
 
-TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "refine": 0, "random_state": 0}
+TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "latent_steps": 0, "random_state": 0}
 
 
 def sines(n, seed=0):

@@ -11,11 +11,11 @@ import refold
 from anomalies.small import TINY, sines
 from refold import SequenceAutoencoder
 from refold.anomalies import set_aside
-from refold.anomalies._anomaly_scores import Oddness
-from refold.anomalies._p_values import calibration_of, p_values, parts
+from refold.anomalies._anomaly_scores import AnomalyScores
+from refold.anomalies._p_values import calibration_of, p_values, score_components
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import as_sequences, windows
-from refold.storage import Known
+from refold.storage import ReferenceStatistics
 
 ONCE = TINY | {"refit": False}
 
@@ -142,13 +142,15 @@ def test_many_at_once(ae):
 
 
 def test_scores_and_p_values_by_hand():
-    known = Known(*np.zeros((4, 1)), np.array([2.0, 4.0]))
-    normal = Oddness(np.array([[1.0], [np.nan], [3.0]]), np.array([4.0, 2.0]), np.array([8.0, 0.0]))
+    known = ReferenceStatistics(*np.zeros((4, 1)), np.array([2.0, 4.0]))
+    normal = AnomalyScores(
+        np.array([[1.0], [np.nan], [3.0]]), np.array([4.0, 2.0]), np.array([8.0, 0.0])
+    )
     kept = calibration_of(normal, known)
     assert kept.steps.tolist() == [1, 3]
     assert kept.scores.tolist() == [1, 4]
-    new = Oddness(np.zeros((0, 1)), np.array([2.0, 9.0, 2.0]), np.array([4.0, 0.0, 0.0]))
-    of_each = parts(new, known)
+    new = AnomalyScores(np.zeros((0, 1)), np.array([2.0, 9.0, 2.0]), np.array([4.0, 0.0, 0.0]))
+    of_each = score_components(new, known)
     assert of_each.tolist() == [[1, 1], [4.5, 0], [1, 0]]
     # the last is as odd as one that is normal, but for rounding
     found = p_values(np.array([2.0, 4.5, 1.0 + 1e-6]), kept)
@@ -160,7 +162,7 @@ def test_a_huge_value_is_nobody_elses(ae):
     spike = odd.copy()
     spike[3] = 2.0**40
     alone, together = ae.detect([odd]), ae.detect([spike, odd])
-    np.testing.assert_allclose(together.parts[1], alone.parts[0], rtol=1e-4)
+    np.testing.assert_allclose(together.score_components[1], alone.score_components[0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("value", [1e38, -1e300, 1.7e308])
@@ -174,7 +176,7 @@ def test_what_single_precision_cannot_hold_is_odd_and_nobody_elses(ae, value):
     assert found.discoveries[0]
     assert found.explain(0)[0].step == 3
     assert found.to_table()["anomalous"].to_pylist()[0]
-    np.testing.assert_allclose(found.parts[1], alone.parts[0], rtol=1e-4)
+    np.testing.assert_allclose(found.score_components[1], alone.score_components[0], rtol=1e-4)
 
 
 def test_repeated_words_raise_no_false_alarms(spelling, words):
@@ -298,7 +300,7 @@ def test_other_columns_and_nothing_at_all(ae):
 
 def test_a_fraction_of_a_binary_column_is_right_where_it_rounds_to_what_is_written():
     given = [[0.9, 0.1, 0.8], [0.7, 0.2, 0.6]] * 30
-    flags = as_sequences(given, kinds="binary")
+    flags = as_sequences(given, column_types="binary")
     settings = ONCE | {"max_epochs": 40, "latent_dim": 2, "validation_fraction": 0}
     ae = SequenceAutoencoder(**settings).fit(flags).calibrate(flags)
     found = ae.detect(flags, alpha=0.5)

@@ -9,7 +9,7 @@ import keras
 import pytest
 
 from refold.errors import ParameterError
-from refold.models import Models, classic, default, free_run
+from refold.models import Models, classic, decode_autoregressively, default
 
 STEPS = 6
 
@@ -44,7 +44,7 @@ def invariant(models: Models, x: np.ndarray) -> None:
 
 def runs_freely(models: Models, x: np.ndarray) -> None:
     codes = models.encoder.predict(x, verbose=0)
-    written = free_run(models.decoder, codes, STEPS)
+    written = decode_autoregressively(models.decoder, codes, STEPS)
     head = models.decoder.get_layer("head")
     steps = keras.ops.convert_to_numpy(head.likeliest(keras.ops.convert_to_tensor(written)))
     told = models.decoder.predict([codes, steps], verbose=0)
@@ -79,9 +79,9 @@ def main(weights: str, expected: str) -> None:
     assert np.allclose(models.decoder.predict(codes, verbose=0), given["decoded"], atol=1e-5)
     invariant(models, x)
     telling = default(
-        ["numeric"] * 3, latent_dim=4, max_steps=STEPS, units=8, patch=2, discriminative=2
+        ["numeric"] * 3, latent_dim=4, max_steps=STEPS, units=8, patch=2, rocket_dim=2
     )
-    kernel = telling.encoder.get_layer("discriminative").kernel
+    kernel = telling.encoder.get_layer("rocket_dim").kernel
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
     invariant(telling, x)
     trains(telling, x, x, "mse")
@@ -90,7 +90,7 @@ def main(weights: str, expected: str) -> None:
 
     mixed = default(
         ["numeric", "binary", "categorical"],
-        num_labels=[0, 0, 4],
+        num_categories=[0, 0, 4],
         latent_dim=3,
         max_steps=STEPS,
         units=8,
@@ -106,7 +106,7 @@ def main(weights: str, expected: str) -> None:
 
     stepwise = default(
         ["numeric", "binary", "categorical"],
-        num_labels=[0, 0, 4],
+        num_categories=[0, 0, 4],
         latent_dim=3,
         max_steps=STEPS,
         units=8,

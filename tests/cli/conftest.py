@@ -11,7 +11,18 @@ from refold.anomalies import set_aside
 from refold.cli import main
 from refold.sequences import as_sequences, write
 
-FIT = ["--latent-dim", "4", "--units", "8", "--max-epochs", "1", "--refine", "0", "--seed", "0"]
+FIT = [
+    "--latent-dim",
+    "4",
+    "--units",
+    "8",
+    "--max-epochs",
+    "1",
+    "--latent-steps",
+    "0",
+    "--seed",
+    "0",
+]
 
 
 def _sines(n, seed):

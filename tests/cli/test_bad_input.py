@@ -50,7 +50,10 @@ def mistake(tmp_path, capsys, monkeypatch):
         (["fit", "-", "-o", "m.refold"], ["Add --format parquet|csv|"]),
         (["fit", "a.txt", "-o", "m.refold", "--unit", "lines"], ["--unit", "'lines'"]),
         (["fit", "a.csv", "-o", "m.refold", "--columns", "a,,b"], ["--columns", "empty name"]),
-        (["fit", "a.csv", "-o", "m.refold", "--kinds", "a=binary,b"], ["--kinds", "in none"]),
+        (
+            ["fit", "a.csv", "-o", "m.refold", "--column-types", "a=binary,b"],
+            ["--column-types", "in none"],
+        ),
         (["encode", "m.refold", "a.csv", "-o", "c.txt"], ["'c.txt' must end in .parquet, .csv"]),
         (["encode", "-", "-"], ["Only one input can be standard input"]),
         (["encode", "m.refold", "a.csv"], ["m.refold"]),
@@ -115,7 +118,7 @@ FILES = {
         ("noid.csv", [], ["no column 'id'", "Name one with --id", "who, x"]),
         ("noid.csv", ["--id", "whom"], ["no id column 'whom'", "who, x"]),
         ("noid.csv", ["--id", "who", "--columns", "z"], ["no column 'z'"]),
-        ("text.csv", ["--kinds", "numeric"], ["many", "'x'"]),
+        ("text.csv", ["--column-types", "numeric"], ["many", "'x'"]),
         ("infinite.csv", [], ["inf", "'x'"]),
         (
             "unsorted.csv",

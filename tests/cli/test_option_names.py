@@ -10,7 +10,10 @@ from refold.cli._option_names import with_options
         ("Leave id=, columns=.", "Leave --id, --columns."),
         ("use architecture='default'.", "use --architecture default."),
         ("windows of it, refold.sequences.windows([x], 100).", "windows of it, --window 100."),
-        ("or pass kinds={'page': 'categorical'}.", "or pass --kinds page=categorical."),
+        (
+            "or pass column_types={'page': 'categorical'}.",
+            "or pass --column-types page=categorical.",
+        ),
         ("latent_dim must be positive. Got 0.", "--latent-dim must be positive. Got 0."),
         ("Sequences.from_table(table, id=...)", "Sequences.from_table(table, id=...)"),
         ("column 'id=' is there", "column 'id=' is there"),

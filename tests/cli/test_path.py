@@ -91,8 +91,8 @@ def test_codes_may_be_the_encoders_own(folder, codes, tmp_path):
     import refold
 
     model, data, path = str(folder / "ones.refold"), str(folder / "ones.npz"), tmp_path / "c.npy"
-    assert main(["encode", model, data, "-o", str(path), "--refine", "0", "-q"]) == 0
-    own = refold.load(model).set_params(refine=0).transform(read(data))
+    assert main(["encode", model, data, "-o", str(path), "--latent-steps", "0", "-q"]) == 0
+    own = refold.load(model).set_params(latent_steps=0).transform(read(data))
     np.testing.assert_array_equal(np.load(path), own)
     assert not np.array_equal(own, codes)
 
@@ -137,14 +137,18 @@ def test_info_for_people_and_for_programs(folder, capsys):
     rows = [line.split(maxsplit=1) for line in map(str.strip, shown.splitlines())]
     assert ["decoder", "autoregressive"] in rows
     assert ["patch", "1 step"] in rows
-    assert ["refine", "10 steps"] in rows
+    assert ["latent_steps", "10 steps"] in rows
     assert main(["info", str(folder / "ones.refold"), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["code_size"] == 4
     assert facts["epochs"] == 2
     assert facts["parameters"]["units"] == 8
     assert facts["parameters"]["decoder"] == "auto"
-    assert [facts[name] for name in ("decoder", "patch", "refine")] == ["autoregressive", 1, 10]
+    assert [facts[name] for name in ("decoder", "patch", "latent_steps")] == [
+        "autoregressive",
+        1,
+        10,
+    ]
     assert [column["kind"] for column in facts["columns"]] == ["binary"] * 8
 
 

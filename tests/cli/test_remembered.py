@@ -11,7 +11,18 @@ from refold import storage
 from refold.cli import main
 from refold.sequences import read
 
-TINY = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--refine", "0", "--seed", "0"]
+TINY = [
+    "--latent-dim",
+    "2",
+    "--units",
+    "4",
+    "--max-epochs",
+    "1",
+    "--latent-steps",
+    "0",
+    "--seed",
+    "0",
+]
 
 
 def table(path, *, identity="patient", time="day", names=("a", "b", "c", "d", "e", "f")):

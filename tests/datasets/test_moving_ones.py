@@ -25,7 +25,7 @@ def test_all_lengths_occur_and_the_ends_half_as_often():
 
 
 def test_columns_are_binary_in_the_smallest_sample():
-    assert [column.kind for column in moving_ones(1).schema.columns] == ["binary"] * 8
+    assert [column.type for column in moving_ones(1).schema.columns] == ["binary"] * 8
 
 
 def test_question_array_is_padded_with_zeros():

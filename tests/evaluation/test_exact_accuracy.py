@@ -37,7 +37,7 @@ def test_length_counts_for_exact():
 
 def test_binary_entries_are_rounded_at_one_half():
     x = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-    original = Sequences.from_list([x, x[:1]], kinds="binary")
+    original = Sequences.from_list([x, x[:1]], column_types="binary")
     near = original.with_values(np.array([[0.9, 0.1], [0.4, 0.5], [0.0, 0.49], [0.7, 0.2]]))
     assert exact(original, near) == 1.0
     off = original.with_values(np.array([[0.9, 0.1], [0.4, 0.4], [0.0, 0.49], [0.7, 0.2]]))

@@ -5,35 +5,35 @@ import pytest
 
 from refold.datasets import noisy_sines
 from refold.errors import DataError, SchemaError
-from refold.evaluation import compare, copies, told_apart, unseen_ngrams
+from refold.evaluation import compare, copies, two_sample_test, unseen_ngrams
 from refold.evaluation._label_counts import label_counts
 from refold.sequences import Sequences
 
 
 def test_more_of_the_same_is_not_told_apart_and_another_kind_is():
     real, more = noisy_sines(150, seed=0), noisy_sines(150, seed=1)
-    assert told_apart(real, more) < 0.65
+    assert two_sample_test(real, more) < 0.65
     flat = more.with_values(np.zeros_like(more.values))
-    assert told_apart(real, flat) > 0.95
+    assert two_sample_test(real, flat) > 0.95
     short = Sequences.from_list([one[:3] for one in more.to_list()])
-    assert told_apart(real, short) > 0.95
+    assert two_sample_test(real, short) > 0.95
 
 
 def test_of_the_more_numerous_only_as_many_count():
     real, more = noisy_sines(300, seed=0), noisy_sines(40, seed=1)
-    found = told_apart(real, more)
+    found = two_sample_test(real, more)
     assert found < 0.75
     offset = 1e6
     far = [part.with_values(part.values.astype(float) + offset) for part in (real, more)]
-    assert abs(told_apart(*far) - found) < 0.1
+    assert abs(two_sample_test(*far) - found) < 0.1
 
 
 def test_words():
     rng = np.random.default_rng(0)
     words = Sequences.from_list(["".join(rng.choice(list("abc"), 4)) for _ in range(120)])
     others = Sequences.from_list(["aaaa"] * 60, schema=words.schema)
-    assert told_apart(words[:60], words[60:]) < 0.7
-    assert told_apart(words[:60], others) > 0.9
+    assert two_sample_test(words[:60], words[60:]) < 0.7
+    assert two_sample_test(words[:60], others) > 0.9
 
 
 def balanced(count, rng):
@@ -84,7 +84,7 @@ def brackets():
 def test_words_of_the_same_grammar_are_good(brackets):
     real, valid, _ = brackets
     found = compare(real, valid)
-    assert found.told_apart <= 0.6
+    assert found.two_sample_test <= 0.6
     assert found.verdict == "good, hardly told from real ones"
     assert found.count == 80
     np.testing.assert_allclose(found.unseen, found.unseen_real, atol=0.1)
@@ -94,9 +94,9 @@ def test_invalid_words_with_the_same_ngrams_are_poor(brackets):
     real, _, invalid = brackets
     found = compare(real, invalid)
     np.testing.assert_allclose(found.unseen[:3], found.unseen_real[:3], atol=0.05)
-    assert found.told_apart > 0.75
+    assert found.two_sample_test > 0.75
     assert found.verdict == "poor, easily told from real ones"
-    assert told_apart(real, invalid) == found.told_apart
+    assert two_sample_test(real, invalid) == found.two_sample_test
 
 
 def test_symbols_drawn_one_by_one_have_ngrams_of_their_own(brackets):
@@ -115,7 +115,7 @@ def test_few_sequences_have_no_verdict():
 
 
 def test_unseen_ngrams_by_hand():
-    known = Sequences.from_list([[("a", 0), ("b", 1)]], kinds="categorical")
+    known = Sequences.from_list([[("a", 0), ("b", 1)]], column_types="categorical")
     assert not unseen_ngrams(known, known).any()
     new = Sequences.from_list([[("b", 0), ("b", 1)], []], schema=known.schema)
     # of the first column ^b bb b$, of the second ^0 01 1$, and of the empty one twice ^$
@@ -143,7 +143,7 @@ def test_counts_of_labels_and_how_they_differ():
 
 def test_too_few():
     with pytest.raises(DataError, match="At least 5 real and 5 generated"):
-        told_apart(noisy_sines(4, seed=0), noisy_sines(9, seed=1))
+        two_sample_test(noisy_sines(4, seed=0), noisy_sines(9, seed=1))
 
 
 def test_copies():

@@ -5,10 +5,10 @@ import pytest
 
 import refold
 from refold.errors import DataError, ParameterError
-from refold.evaluation import DEVIATIONS, code_numbers, errors_by_feature, sweep
+from refold.evaluation import DEVIATIONS, errors_by_feature, latent_dimensions, sweep
 from refold.sequences import Sequences
 
-TINY = {"units": 8, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}
+TINY = {"units": 8, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def fitted():
 
 def test_the_effect_is_that_of_one_deviation_up_and_down(fitted):
     model, codes = fitted
-    found = code_numbers(model, codes[:2])  # so few that all of them are moved
+    found = latent_dimensions(model, codes[:2])  # so few that all of them are moved
     assert found.names == ("0", "1", "2", "3")
     np.testing.assert_allclose(found.deviation, codes[:2].std(axis=0), rtol=1e-6)
     start = Sequences.from_list(model.inverse_transform(codes[:2]), schema=model.schema_)
@@ -60,7 +60,7 @@ def test_numbers_beside_the_code_have_the_names_of_their_columns():
         names=["height", "speed"],
     )
     model = refold.SequenceAutoencoder(2, scale="sequence", **TINY).fit(walks)
-    found = code_numbers(model, model.transform(walks))
+    found = latent_dimensions(model, model.transform(walks))
     assert found.names == (
         "0",
         "1",
@@ -77,15 +77,15 @@ def test_numbers_beside_the_code_have_the_names_of_their_columns():
 def test_of_symbols_it_is_the_share_that_changes():
     words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
     model = refold.SequenceAutoencoder(2, **TINY)
-    found = code_numbers(model.fit(words), model.transform(words))
+    found = latent_dimensions(model.fit(words), model.transform(words))
     assert ((found.effect >= 0) & (found.effect <= 1)).all()
 
 
 def test_what_does_not_fit_is_refused(fitted):
     model, codes = fitted
     with pytest.raises(DataError, match=r"Got \(0, 4\)"):
-        code_numbers(model, codes[:0])
+        latent_dimensions(model, codes[:0])
     with pytest.raises(DataError, match="4"):
-        code_numbers(model, codes[:, :2])
+        latent_dimensions(model, codes[:, :2])
     with pytest.raises(ParameterError, match="no number 4"):
         sweep(model, codes, 4)

@@ -9,7 +9,7 @@ from refold.sequences import Column, Scaler, Schema, Sequences
 
 
 def series(*rows):
-    return Sequences.from_list([np.array(row, dtype=float) for row in rows], kinds="numeric")
+    return Sequences.from_list([np.array(row, dtype=float) for row in rows], column_types="numeric")
 
 
 TRAIN = series([0.0, 4.0], [2.0, 2.0, 0.0, 4.0])  # mean 2
@@ -123,7 +123,7 @@ def test_bad_input_is_named():
     with pytest.raises(DataError, match="got 0 sequences"):
         nmse(two[[]], two[[]], SCALER)
     with pytest.raises(SchemaError, match="2 columns, the original has 1"):
-        nmse(one, Sequences.from_list([np.ones((1, 2))], kinds="numeric"), SCALER)
+        nmse(one, Sequences.from_list([np.ones((1, 2))], column_types="numeric"), SCALER)
     with pytest.raises(SchemaError, match=r"'x0' .* came back as 'other'"):
         nmse(one, Sequences.from_list([np.ones((1, 1))], names=["other"]), SCALER)
     words = Sequences.from_list(["ab"])

@@ -16,7 +16,7 @@ from refold.fitting._size_trials import Trials
 from refold.sequences import scan, write
 from refold.training import validation_split
 
-TINY = {"units": 4, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}
+TINY = {"units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
 
 
 def waves(rank=3, n=100, steps=12, noise=0.0, seed=0):
@@ -137,18 +137,18 @@ def test_trials_of_files_search_for_codes_as_the_model_will(tmp_path):
     source = scan(tmp_path / "waves.parquet", block_bytes=2000)
     parameters = SequenceAutoencoder(**TINY).get_params()
     steps = []
-    for data, refine in ((source, "auto"), (source, 3), (waves(), "auto")):
-        trials = Trials(data, {**parameters, "refine": refine}, seed=0, most=2)
+    for data, latent_steps in ((source, "auto"), (source, 3), (waves(), "auto")):
+        trials = Trials(data, {**parameters, "latent_steps": latent_steps}, seed=0, most=2)
         of_network = trials.held_out.of_network
-        trials.held_out.of_network = lambda *args, refine_steps, measure=of_network: (
-            steps.append(refine_steps) or measure(*args, refine_steps=refine_steps)
+        trials.held_out.of_network = lambda *args, latent_steps, measure=of_network: (
+            steps.append(latent_steps) or measure(*args, latent_steps=latent_steps)
         )
         trials.of_fit(2)
     assert steps == [0, 3, 10]
 
 
 def test_numbers_for_telling_apart_leave_room_in_the_size_that_is_found():
-    ae = SequenceAutoencoder(0.3, discriminative=8, **TINY).fit(waves(rank=1))
+    ae = SequenceAutoencoder(0.3, rocket_dim=8, **TINY).fit(waves(rank=1))
     assert ae.discriminative_ == min(8, ae.latent_dim_ - 1)
 
 

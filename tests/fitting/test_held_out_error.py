@@ -10,9 +10,9 @@ from refold import SequenceAutoencoder, Sequences
 from refold._support.console import describe_epochs
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity, PCABaseline, accuracy, nmse
-from refold.fitting._data_sources import InFiles, InMemory
+from refold.fitting._data_sources import FileSource, MemorySource
 from refold.fitting._fit import fit
-from refold.fitting._held_out_error import HeldOut, Standing, describe, holding
+from refold.fitting._held_out_error import Comparison, HeldOut, describe, holding
 from refold.sequences import Column, Schema, scan, write
 from refold.training import validation_split
 
@@ -56,9 +56,9 @@ def test_the_error_is_that_of_the_validated_weights_on_what_is_held_out(
     assert (int(number), int(size)) == (len(held_out), 2)
     expected = nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert float(linear) == pytest.approx(expected, rel=6e-3)
-    source, split = InMemory(curves()), validation_split(curves().lengths, 0.1, seed=7)
+    source, split = MemorySource(curves()), validation_split(curves().lengths, 0.1, seed=7)
     ours = HeldOut(source, *split, seed=7, most=2).of_network(
-        fitted.network, fitted.scaler, refine_steps=fitted.refine_steps
+        fitted.network, fitted.scaler, latent_steps=fitted.latent_steps
     )
     assert float(error) == pytest.approx(ours.nmse, rel=6e-3)
     if refit:  # what is returned are the weights of the refit all the same
@@ -87,7 +87,9 @@ def test_the_estimator_says_so_at_the_end_and_reconstructs_as_well(capsys):
     ids=["silent", "nothing held out"],
 )
 def test_nothing_is_said_where_there_is_nothing_to_say(data, settings, capsys):
-    SequenceAutoencoder(**SHORT | {"max_epochs": 1, "refine": 0}, refit=False, **settings).fit(data)
+    SequenceAutoencoder(
+        **SHORT | {"max_epochs": 1, "latent_steps": 0}, refit=False, **settings
+    ).fit(data)
     assert said(capsys) == []
 
 
@@ -96,7 +98,7 @@ def test_data_in_files_has_the_same_measure(scale, tmp_path, without_refit):
     fitted, _ = without_refit
     write(curves(), tmp_path / "curves.parquet")
     split = validation_split(curves().lengths, 0.1, seed=7)
-    sources = InMemory(curves()), InFiles(scan(tmp_path / "curves.parquet", block_bytes=500))
+    sources = MemorySource(curves()), FileSource(scan(tmp_path / "curves.parquet", block_bytes=500))
     errors = []
     for source in sources:
         held_out = HeldOut(source, *split, seed=7, most=4)
@@ -112,7 +114,7 @@ def test_data_in_files_has_the_same_measure(scale, tmp_path, without_refit):
 def test_pca_of_some_of_the_sequences_has_as_many_components_as_they_allow(seed, monkeypatch):
     monkeypatch.setattr("refold.fitting._held_out_error._MOST_VALUES", 64)
     data = Sequences.from_list([*([np.arange(3.0), np.ones(3)] * 30), np.zeros(40)])
-    source, split = InMemory(data), (np.arange(10, 61), np.arange(10))
+    source, split = MemorySource(data), (np.arange(10, 61), np.arange(10))
     held_out = HeldOut(source, *split, seed=seed, most=16)
     assert np.isfinite(held_out.of_pca(16).nmse)
 
@@ -131,7 +133,7 @@ def numbers(error):
     return Fidelity(error, None, 0.0)
 
 
-BEHIND = Standing(
+BEHIND = Comparison(
     numbers(0.2), numbers(0.1), 16, num_sequences=100, num_training=900, epochs=30, max_epochs=30
 )
 
@@ -144,9 +146,9 @@ BEHIND = Standing(
         ({"epochs": 3, "out_of_time": True}, "the time was up after 3 of 30 epochs"),
         ({"linear": True}, "no epoch improved on the linear start, so the data may be linear"),
         (
-            {"latent_dim": 32, "discriminative": 8},
+            {"latent_dim": 32, "rocket_dim": 8},
             "8 of the 32 dimensions are discriminative (ROCKET features, which reconstruct "
-            "little), and discriminative=0 or --discriminative 0 turns them off",
+            "little), and rocket_dim=0 or --rocket-dim 0 turns them off",
         ),
     ],
 )
@@ -184,7 +186,7 @@ def mixed():
 
 def test_of_a_mixed_table_fit_and_report_measure_the_same(mixed):
     split = np.arange(10, 40), np.arange(10)
-    held_out = HeldOut(InMemory(mixed), *split, seed=0, most=3)
+    held_out = HeldOut(MemorySource(mixed), *split, seed=0, most=3)
     training, others = (mixed[rows] for rows in split)
     baseline = PCABaseline(3).fit(training)
     back = baseline.reconstruct(others)
@@ -196,7 +198,7 @@ def test_of_a_mixed_table_fit_and_report_measure_the_same(mixed):
 
 def test_the_line_of_symbols_has_accuracy_and_exact(capsys):
     words = Sequences.from_list(["ab", "ba"] * 10)
-    settings = SHORT | {"max_epochs": 1, "refine": 0}
+    settings = SHORT | {"max_epochs": 1, "latent_steps": 0}
     SequenceAutoencoder(**settings, refit=False, verbose=1).fit(words)
     (line,) = said(capsys)
     number = r"\d+(\.\d)? %"

@@ -10,16 +10,16 @@ from refold import Checkpoint, SequenceAutoencoder, storage
 from refold.cli import main
 from refold.cli._code_reader import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
-from refold.fitting._data_sources import InFiles
+from refold.fitting._data_sources import FileSource
 from refold.sequences import Batches, Scaler, Sequences, read_or_scan, scan, write
-from refold.training import Streamed, members_of_pages
+from refold.training import StreamingLoader, members_of_pages
 
 TINY = {
     "latent_dim": 3,
     "units": 8,
     "max_epochs": 2,
     "random_state": 0,
-    "refine": 0,
+    "latent_steps": 0,
     "batch_size": 8,
     "validation_fraction": 0.2,
 }
@@ -88,7 +88,7 @@ def test_every_sequence_is_seen_once_an_epoch_and_pages_differ(either):
     data = scan(either, block_bytes=100)
     used = np.ones(60, bool)
     used[[3, 17, 40]] = False
-    pages = Streamed(data, lambda block: block, used, longest=9, seed=0)
+    pages = StreamingLoader(data, lambda block: block, used, longest=9, seed=0)
     assert pages.num_pages > 2
     orders = []
     for epoch in (1, 2):
@@ -109,9 +109,9 @@ def test_every_sequence_is_seen_once_an_epoch_and_pages_differ(either):
 
 @pytest.mark.parametrize("refit", [False, True])
 def test_no_page_is_read_that_is_not_trained_on(folder, monkeypatch, refit):
-    read, read_one = [], Streamed._read
+    read, read_one = [], StreamingLoader._read
     monkeypatch.setattr(
-        Streamed, "_read", lambda *given: read.append(given[1:]) or read_one(*given)
+        StreamingLoader, "_read", lambda *given: read.append(given[1:]) or read_one(*given)
     )
     data = scan(folder, block_bytes=100)
     ae = SequenceAutoencoder(**TINY | {"refit": refit, "validation_fraction": 0}).fit(data)
@@ -147,7 +147,7 @@ def test_a_sample_is_of_several_blocks_where_files_are_sorted(tmp_path):
     days = Sequences.from_list([np.full(4, row // 10) for row in range(400)])
     for day in range(40):
         write(days[10 * day : 10 * day + 10], tmp_path / f"{day:02}.parquet")
-    data = InFiles(scan(tmp_path, block_bytes=4 * 4 * 10))
+    data = FileSource(scan(tmp_path, block_bytes=4 * 4 * 10))
     rows = np.delete(np.arange(400), np.arange(0, 400, 7))
     sample = data.sample(rows, 32, seed=0)
     assert len(sample) == 32
@@ -169,7 +169,7 @@ def test_other_files_are_another_training(folder, tmp_path):
 
 
 def test_ranges_are_no_part_of_what_tells_a_checkpoint(folder):
-    source = InFiles(scan(folder))
+    source = FileSource(scan(folder))
     before, summary = source.digest(), source.sequences.summary
     source.sequences.summary = summary._replace(least=summary.least - 1)
     assert source.digest() == before
@@ -178,7 +178,7 @@ def test_ranges_are_no_part_of_what_tells_a_checkpoint(folder):
 
 
 def test_what_is_held_out_fits_in_memory(folder, monkeypatch):
-    source = InFiles(scan(folder))
+    source = FileSource(scan(folder))
     assert source.most_held_out(0.1) == 0.1
     monkeypatch.setattr("refold.fitting._data_sources._MOST_HELD_OUT", 30)
     assert source.most_held_out(0.1) == pytest.approx(30 / ragged().values.size)
@@ -211,7 +211,7 @@ def test_a_path_is_read_whole_where_it_is_small(folder, fitted, tmp_path):
 def test_the_command_line_takes_a_folder(either, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--seed", "0"]
-    settings += ["--refine", "0", "--batch-size", "8", "--validation-fraction", "0.2"]
+    settings += ["--latent-steps", "0", "--batch-size", "8", "--validation-fraction", "0.2"]
     monkeypatch.setattr("refold.sequences.files._read_or_scan.MEMORY_BYTES", 100)
     monkeypatch.setattr(
         "refold.sequences.read_or_scan",
@@ -268,7 +268,7 @@ def test_steps_are_counted_page_by_page(folder):
     assert len(pages) > 1
     assert sorted(np.concatenate(pages).tolist()) == rows.tolist()
     wanted = sum(batches.num_batches(np.sort(page)) for page in pages)
-    assert InFiles(data).num_batches(batches, rows, seed=0) == wanted > batches.num_batches(rows)
+    assert FileSource(data).num_batches(batches, rows, seed=0) == wanted > batches.num_batches(rows)
 
 
 def test_files_of_nothing_are_refused(tmp_path):

@@ -21,7 +21,7 @@ TINY = {
     "units": 8,
     "max_epochs": 3,
     "random_state": 0,
-    "refine": 0,
+    "latent_steps": 0,
     "refit": False,
 }
 
@@ -77,7 +77,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def of_table(table):
-    options = TINY | {"decoder": "autoregressive", "discriminative": 2, "forecast_steps": 2}
+    options = TINY | {"decoder": "autoregressive", "rocket_dim": 2, "forecast_steps": 2}
     return SequenceAutoencoder(**options, calibration_fraction=0.4).fit(table)
 
 

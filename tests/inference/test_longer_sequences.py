@@ -12,7 +12,7 @@ from refold.errors import DataError
 from refold.inference._longer_sequences import describe_longer, lengths_to_write
 from refold.sequences import scan, write
 
-SETTINGS = {"units": 8, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}
+SETTINGS = {"units": 8, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
 ONE = r"^1 of 4 sequences is longer than the longest in training: 30 steps against 6\. "
 
 

@@ -70,14 +70,14 @@ def test_in_a_graph_of_unknown_length():
 
 
 def test_a_head_adds_what_is_beside_it_before_the_activation():
-    kinds, inputs, beside = ["numeric", "binary"], floats(2, 3, 4), floats(2, 3, 2)
-    head = ColumnHead(kinds)
+    column_types, inputs, beside = ["numeric", "binary"], floats(2, 3, 4), floats(2, 3, 2)
+    head = ColumnHead(column_types)
     randomised(head, inputs, beside)
     logits = beside + np.array(head.scale) * np.asarray(head.dense(inputs))
     y = np.asarray(head(inputs, beside))
     np.testing.assert_allclose(y[..., 0], logits[..., 0], atol=1e-5)
     np.testing.assert_allclose(y[..., 1], 1 / (1 + np.exp(-logits[..., 1])), atol=1e-5)
-    assert len(ColumnHead(kinds).weights) == 0
-    alone = ColumnHead(kinds)
+    assert len(ColumnHead(column_types).weights) == 0
+    alone = ColumnHead(column_types)
     alone(inputs)
     assert len(alone.weights) == 2, "nothing beside it, no scale"

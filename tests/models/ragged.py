@@ -16,15 +16,17 @@ class Case(NamedTuple):
     """How to build models, and data as their contract has it."""
 
     build: Callable[[], Models]
-    kinds: list[str]
-    num_labels: list[int]
+    column_types: list[str]
+    num_categories: list[int]
     flags: bool = False
 
     def data(self, n: int = 12, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and targets of all lengths from 0 to ``STEPS``, NaN where padded."""
         rng = np.random.default_rng(seed)
-        y = rng.normal(size=(n, STEPS, len(self.kinds))).astype("float32")
-        for i, (kind, labels) in enumerate(zip(self.kinds, self.num_labels, strict=True)):
+        y = rng.normal(size=(n, STEPS, len(self.column_types))).astype("float32")
+        for i, (kind, labels) in enumerate(
+            zip(self.column_types, self.num_categories, strict=True)
+        ):
             if kind == "binary":
                 y[:, :, i] = rng.integers(2, size=(n, STEPS))
             elif kind == "categorical":
@@ -40,26 +42,33 @@ class Case(NamedTuple):
         return x, y
 
 
-def _default(kinds: list[str], num_labels: list[int] | None = None, **options: object) -> Case:
-    num_labels = num_labels or [0] * len(kinds)
+def _default(
+    column_types: list[str], num_categories: list[int] | None = None, **options: object
+) -> Case:
+    num_categories = num_categories or [0] * len(column_types)
 
     def build() -> Models:
         keras.utils.set_random_seed(1)
         models = default(
-            kinds, num_labels=num_labels, latent_dim=4, max_steps=STEPS, units=8, **options
+            column_types,
+            num_categories=num_categories,
+            latent_dim=4,
+            max_steps=STEPS,
+            units=8,
+            **options,
         )
         # what begins at zero would show nothing
         rng = np.random.default_rng(1)
-        if "numeric" in kinds:
+        if "numeric" in column_types:
             for model, name in ((models.encoder, "linear_code"), (models.decoder, "linear_steps")):
                 start = model.get_layer(name).start
                 start.assign(0.3 * rng.normal(size=start.shape))
-        if options.get("discriminative"):
-            kernel = models.encoder.get_layer("discriminative").kernel
+        if options.get("rocket_dim"):
+            kernel = models.encoder.get_layer("rocket_dim").kernel
             kernel.assign(0.3 * rng.normal(size=kernel.shape))
         return models
 
-    return Case(build, kinds, num_labels, bool(options.get("observed_flags")))
+    return Case(build, column_types, num_categories, bool(options.get("observed_flags")))
 
 
 def _own() -> Models:
@@ -90,9 +99,9 @@ CASES = {
     "patches of all kinds": _default(
         ["numeric", "categorical", "binary"], [0, 3, 0], patch=4, observed_flags=True
     ),
-    "discriminative": _default(["numeric"] * 2, discriminative=2),
+    "rocket_dim": _default(["numeric"] * 2, rocket_dim=2),
     "discriminative patches": _default(
-        ["numeric", "categorical"], [0, 3], patch=3, discriminative=1, observed_flags=True
+        ["numeric", "categorical"], [0, 3], patch=3, rocket_dim=1, observed_flags=True
     ),
     "own": Case(_own, ["numeric"] * 2, [0, 0]),
 }
@@ -107,9 +116,7 @@ COMBINED = {
     "patches": _default(
         ["numeric", "categorical", "binary"], [0, 3, 0], patch=4, depth=2, dropout=0.3
     ),
-    "discriminative": _default(
-        ["numeric"] * 2, depth=2, dropout=0.3, code_noise=0.1, discriminative=2
-    ),
+    "rocket_dim": _default(["numeric"] * 2, depth=2, dropout=0.3, code_noise=0.1, rocket_dim=2),
     "discriminative patches": CASES["discriminative patches"],
     "own": CASES["own"],
 }

@@ -6,10 +6,10 @@ import pytest
 
 from models.ragged import STEPS
 from refold.errors import ParameterError
-from refold.models import Specification, build, default, free_run
+from refold.models import Specification, build, decode_autoregressively, default
 
 TOLERANCE = 1e-5
-KINDS = {
+COLUMN_TYPES = {
     "labels": (["categorical"], [5], {}),
     "mixed": (["numeric", "categorical", "binary"], [0, 3, 0], {"depth": 2}),
     "with flags, of GRUs": (
@@ -20,11 +20,11 @@ KINDS = {
 }
 
 
-def make(kinds, num_labels, **options):
+def make(column_types, num_categories, **options):
     """Return models whose previous steps count for much."""
     keras.utils.set_random_seed(1)
     sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "decoder": "autoregressive"}
-    models = default(kinds, num_labels=num_labels, **sizes, **options)
+    models = default(column_types, num_categories=num_categories, **sizes, **options)
     rng = np.random.default_rng(1)
     for layer in models.decoder.layers:
         for weight in layer.trainable_weights:
@@ -47,15 +47,15 @@ def tell(models, codes, steps):
     return models.decoder.predict([codes, given], verbose=0)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=COLUMN_TYPES)
 def models(request):
-    kinds, num_labels, options = KINDS[request.param]
-    return make(kinds, num_labels, **options)
+    column_types, num_categories, options = COLUMN_TYPES[request.param]
+    return make(column_types, num_categories, **options)
 
 
 def test_it_is_the_decoder_given_its_own_steps(models):
     given = codes()
-    written = free_run(models.decoder, given, STEPS)
+    written = decode_autoregressively(models.decoder, given, STEPS)
     steps = values(models, written)
     assert np.abs(tell(models, given, steps) - written).max() < TOLERANCE
     # which says something: other steps before lead to other outputs
@@ -65,45 +65,48 @@ def test_it_is_the_decoder_given_its_own_steps(models):
 
 def test_company_and_room_change_nothing(models):
     given = codes()
-    written = free_run(models.decoder, given, STEPS)
+    written = decode_autoregressively(models.decoder, given, STEPS)
     steps = values(models, written)
     for n in (1, 7):
-        alone = free_run(models.decoder, given[:n], STEPS)
+        alone = decode_autoregressively(models.decoder, given[:n], STEPS)
         assert np.abs(alone - written[:n]).max() < TOLERANCE
-    wider = free_run(models.decoder, given[::-1], 3 * STEPS)[::-1, :STEPS]
+    wider = decode_autoregressively(models.decoder, given[::-1], 3 * STEPS)[::-1, :STEPS]
     assert np.abs(wider - written).max() < TOLERANCE
     assert np.allclose(values(models, wider), steps, atol=TOLERANCE)
 
 
 def test_it_stops_where_it_is_told(models):
     given = codes()
-    written = free_run(models.decoder, given, STEPS)
-    short = free_run(models.decoder, given, STEPS, stop=3)
+    written = decode_autoregressively(models.decoder, given, STEPS)
+    short = decode_autoregressively(models.decoder, given, STEPS, stop=3)
     assert np.array_equal(short[:, :3], written[:, :3])
     assert not short[:, 3:].any()
-    assert not free_run(models.decoder, given, STEPS, stop=0).any()
+    assert not decode_autoregressively(models.decoder, given, STEPS, stop=0).any()
 
 
 def test_it_follows_the_weights(models):
     given = codes()
-    before = free_run(models.decoder, given, STEPS)
+    before = decode_autoregressively(models.decoder, given, STEPS)
     bias = models.decoder.get_layer("start_1").bias
     kept = np.array(bias)
     bias.assign(kept + 1.0)
-    assert np.abs(free_run(models.decoder, given, STEPS) - before).max() > 1e-3
+    assert np.abs(decode_autoregressively(models.decoder, given, STEPS) - before).max() > 1e-3
     bias.assign(kept)
-    assert np.array_equal(free_run(models.decoder, given, STEPS), before)
+    assert np.array_equal(decode_autoregressively(models.decoder, given, STEPS), before)
 
 
 def test_a_saved_decoder_runs_freely_too(models, tmp_path):
     models.decoder.save(tmp_path / "decoder.keras")
     again = keras.models.load_model(tmp_path / "decoder.keras")
-    assert np.array_equal(free_run(again, codes(), 5), free_run(models.decoder, codes(), 5))
+    assert np.array_equal(
+        decode_autoregressively(again, codes(), 5),
+        decode_autoregressively(models.decoder, codes(), 5),
+    )
 
 
 def test_a_decoder_is_not_told_the_step_that_it_writes(models):
     rng = np.random.default_rng(0)
-    steps = values(models, free_run(models.decoder, codes(), STEPS))
+    steps = values(models, decode_autoregressively(models.decoder, codes(), STEPS))
     changed = steps.copy()
     changed[:, 4:] = rng.permutation(changed[:, 4:])
     said, other = tell(models, codes(), steps), tell(models, codes(), changed)
@@ -113,7 +116,7 @@ def test_a_decoder_is_not_told_the_step_that_it_writes(models):
 def test_what_has_no_previous_steps_is_refused():
     parallel = default(["numeric"], latent_dim=4, max_steps=STEPS, units=4)
     with pytest.raises(ParameterError, match="needs a decoder that reads previous steps"):
-        free_run(parallel.decoder, codes(), STEPS)
+        decode_autoregressively(parallel.decoder, codes(), STEPS)
     with pytest.raises(ParameterError, match="decoder must be 'parallel' or 'autoregressive'"):
         default(["numeric"], latent_dim=4, max_steps=STEPS, decoder="forward")
 

@@ -56,7 +56,7 @@ PAIRS = {
 PARAMETERS = {"reshape": 2080 + 160, "dense": 2080 + 10600, "repeat": 32 + 41200 + 101}
 
 
-def kinds(model):
+def column_types(model):
     return [
         next(cls.__name__ for cls in type(layer).__mro__ if cls.__module__.startswith("keras."))
         for layer in model.layers
@@ -73,8 +73,8 @@ def _seed():
 def test_layers_weights_and_numbers_are_those_of_plain_keras(name):
     build, plain, shape = PAIRS[name]
     models, (encoder, decoder) = build(), plain()
-    assert kinds(models.encoder) == kinds(encoder)
-    assert kinds(models.decoder) == kinds(decoder)
+    assert column_types(models.encoder) == column_types(encoder)
+    assert column_types(models.decoder) == column_types(decoder)
     assert models.encoder.count_params() == encoder.count_params()
     assert models.decoder.count_params() == decoder.count_params()
     assert models.autoencoder.count_params() == PARAMETERS[name]
@@ -141,7 +141,7 @@ def test_next_element_is_plain_keras_with_two_decoders():
     plain = Model(inputs, outputs)
     assert models.autoencoder.count_params() == plain.count_params() == 32 + 2 * 41301
     for decoder, n in ((models.decoder, 9), (models.predictor, 8)):
-        assert kinds(decoder) == ["InputLayer", "RepeatVector", "LSTM", "TimeDistributed"]
+        assert column_types(decoder) == ["InputLayer", "RepeatVector", "LSTM", "TimeDistributed"]
         assert decoder.output_shape == (None, n, 1)
     x = ramps()
     models.autoencoder.compile(optimizer="adam", loss="mse")

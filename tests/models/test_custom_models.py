@@ -20,7 +20,7 @@ class Unknown(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("tests")
-class Known(Unknown):
+class ReferenceStatistics(Unknown):
     def get_config(self):
         return super().get_config() | {"factor": self.factor}
 
@@ -93,4 +93,4 @@ def test_what_cannot_be_loaded(make, named):
 
 
 def test_what_is_registered_is_trained():
-    assert fit(pair(Known(2.0))).transform(np.ones((2, 4))).shape == (2, 2)
+    assert fit(pair(ReferenceStatistics(2.0))).transform(np.ones((2, 4))).shape == (2, 2)

@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 
-from refold.models import default, draw_noise, free_run, perturb
+from refold.models import decode_autoregressively, default, gumbel_max, gumbel_noise
 
-KINDS, LABELS = ["numeric", "categorical", "binary"], [0, 3, 0]
+COLUMN_TYPES, LABELS = ["numeric", "categorical", "binary"], [0, 3, 0]
 OUTPUTS = np.array([0.7, 0.2, 0.5, 0.3, 0.9], "float32")
 
 
 def drawn(temperature, n=20_000):
-    noise = draw_noise((1, n), KINDS, LABELS, seed=0)
-    return np.asarray(perturb(np.tile(OUTPUTS, (1, n, 1)), noise, temperature, KINDS, LABELS))[0]
+    noise = gumbel_noise((1, n), COLUMN_TYPES, LABELS, seed=0)
+    return np.asarray(
+        gumbel_max(np.tile(OUTPUTS, (1, n, 1)), noise, temperature, COLUMN_TYPES, LABELS)
+    )[0]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -34,16 +36,16 @@ def test_a_low_temperature_takes_the_likeliest():
 def test_free_running_goes_on_from_what_was_drawn():
     decoder = default(
         ["categorical"],
-        num_labels=[4],
+        num_categories=[4],
         latent_dim=3,
         max_steps=6,
         units=8,
         decoder="autoregressive",
     ).decoder
-    codes, noise = np.zeros((2, 3)), draw_noise((2, 6), ["categorical"], [4], seed=1)
-    scores = free_run(decoder, codes, 6, noise=noise, temperature=0.8)
+    codes, noise = np.zeros((2, 3)), gumbel_noise((2, 6), ["categorical"], [4], seed=1)
+    scores = decode_autoregressively(decoder, codes, 6, noise=noise, temperature=0.8)
     steps = scores.argmax(axis=-1)[..., None].astype("float32")
     told = decoder.predict([codes, steps], verbose=0)
-    again = np.asarray(perturb(told, noise, 0.8, ["categorical"], [4]))
+    again = np.asarray(gumbel_max(told, noise, 0.8, ["categorical"], [4]))
     np.testing.assert_allclose(scores, again, atol=1e-4)
-    assert not np.allclose(scores, free_run(decoder, codes, 6))
+    assert not np.allclose(scores, decode_autoregressively(decoder, codes, 6))

@@ -11,8 +11,8 @@ from scipy.optimize import rosen
 import refold
 from refold.errors import ParameterError
 from refold.evaluation import nmse
-from refold.fitting._data_sources import InMemory
-from refold.fitting._defaults_from_data import pick_refine
+from refold.fitting._data_sources import MemorySource
+from refold.fitting._defaults_from_data import pick_latent_steps
 from refold.models._lbfgs import minimize_rows
 from refold.sequences import as_sequences
 
@@ -66,7 +66,7 @@ def test_a_search_makes_codes_more_faithful(fitted, vowels, tmp_path):
     _, test = vowels
     back = []
     for value in (0, "auto"):
-        back.append(fitted.set_params(refine=value).reconstruct(test))
+        back.append(fitted.set_params(optimize_latents=value).reconstruct(test))
     errors = [nmse(test, sequences, fitted.scaler_) for sequences in back]
     assert errors[1] < 0.95 * errors[0]
     misread = [
@@ -76,7 +76,7 @@ def test_a_search_makes_codes_more_faithful(fitted, vowels, tmp_path):
     assert misread[1] < 0.7 * misread[0]
     fitted.save(tmp_path / "model.refold")
     loaded = refold.load(tmp_path / "model.refold")
-    assert loaded.refine == "auto"
+    assert loaded.optimize_latents == "auto"
     assert np.array_equal(loaded.encode(test), fitted.encode(test))
 
 
@@ -87,13 +87,13 @@ def test_what_is_set_after_fit_counts(fitted, vowels):
     own = fitted._encode(fitted._aligned(test))
     try:
         assert fitted.refine_ == 10
-        assert np.array_equal(fitted.set_params(refine=0).transform(test), own)
+        assert np.array_equal(fitted.set_params(optimize_latents=0).transform(test), own)
         assert not np.array_equal(by_default, own)
-        assert fitted.set_params(refine=np.int64(3)).refine_ == 3
+        assert fitted.set_params(optimize_latents=np.int64(3)).refine_ == 3
         with pytest.raises(ParameterError, match=r"^refine must be 'auto' or an integer"):
-            fitted.set_params(refine=-1).transform(test)
+            fitted.set_params(optimize_latents=-1).transform(test)
     finally:
-        fitted.set_params(refine="auto")
+        fitted.set_params(optimize_latents="auto")
     assert np.array_equal(fitted.transform(test), by_default)
 
 
@@ -114,7 +114,8 @@ def test_symbols_are_searched_for_too_and_training_is_as_without():
     options = {"latent_dim": 6, "units": 16, "max_epochs": 30, "random_state": 0}
     options |= {"validation_fraction": 0}
     ae, plain = (
-        refold.SequenceAutoencoder(**options, refine=refine).fit(words) for refine in (30, 0)
+        refold.SequenceAutoencoder(**options, optimize_latents=optimize_latents).fit(words)
+        for optimize_latents in (30, 0)
     )
     assert all(
         np.array_equal(a.value, b.value)
@@ -138,13 +139,13 @@ def test_by_default_where_there_are_few_sequences():
     series = as_sequences(np.zeros((2000, 3, 1)))
     left_open = refold.SequenceAutoencoder().get_params()
     for count, wanted in ((1999, 10), (2000, 0)):
-        assert pick_refine(left_open, InMemory(series[:count])) == wanted
+        assert pick_latent_steps(left_open, MemorySource(series[:count])) == wanted
 
 
 @pytest.mark.parametrize("value", [-1, 2.5, "much", True, None])
 def test_what_refine_may_be(value):
     with pytest.raises(ParameterError, match=r"^refine must be 'auto' or an integer of at least 0"):
-        refold.SequenceAutoencoder(refine=value).fit([[1.0], [2.0]])
+        refold.SequenceAutoencoder(optimize_latents=value).fit([[1.0], [2.0]])
 
 
 def test_other_architectures_are_not_searched():
@@ -153,7 +154,7 @@ def test_other_architectures_are_not_searched():
     options |= {"validation_fraction": 0}
     ae = refold.SequenceAutoencoder(**options).fit(series)
     assert ae.refine_ == 0
-    with pytest.raises(ParameterError, match="refine=3 is of the default model"):
-        ae.set_params(refine=3).transform(series)
-    with pytest.raises(ParameterError, match="refine=3 is of the default model"):
-        refold.SequenceAutoencoder(**options, refine=3).fit(series)
+    with pytest.raises(ParameterError, match="latent_steps=3 is of the default model"):
+        ae.set_params(optimize_latents=3).transform(series)
+    with pytest.raises(ParameterError, match="latent_steps=3 is of the default model"):
+        refold.SequenceAutoencoder(**options, optimize_latents=3).fit(series)

@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 
 from refold.errors import DataError, ParameterError
-from refold.evaluation import CodeNumbers
-from refold.plots import code_numbers, strips_of, sweep
+from refold.evaluation import LatentDimensions
+from refold.plots import latent_dimensions, strips_of, sweep
 from refold.sequences import Column, Schema, Sequences
 
-FOUND = CodeNumbers(("0", "1", "2"), np.ones(3), np.array([[0.1], [0.4], [0.2]]))
+FOUND = LatentDimensions(("0", "1", "2"), np.ones(3), np.array([[0.1], [0.4], [0.2]]))
 WAVES = Sequences.from_list(
     [np.stack([np.zeros(5), k * np.arange(5.0)], axis=1) for k in (1, 2, 3)], names=["a", "b"]
 )
 
 
 def test_the_farthest_is_first_and_those_for_telling_apart_have_a_colour():
-    ax = code_numbers(FOUND, discriminative=1, latent_dim=3)
+    ax = latent_dimensions(FOUND, rocket_dim=1, latent_dim=3)
     assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "0"]
     places = {round(bar.get_x() + 0.4): bar.get_height() for bar in ax.patches}
     assert places == {0: 0.4, 1: 0.2, 2: 0.1}
     assert len({bar.get_facecolor() for bar in ax.patches}) == 2
-    assert code_numbers(FOUND).get_legend() is None
+    assert latent_dimensions(FOUND).get_legend() is None
 
 
 def test_a_sweep_is_a_line_a_value_of_the_column_that_moves_most():

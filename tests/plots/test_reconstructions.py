@@ -33,24 +33,24 @@ def test_of_many_features_the_most_varied_are_drawn():
 
 def test_zeros_and_ones_are_strips_and_errors_are_framed():
     x = np.eye(4)
-    same = reconstruction(x, x, kinds="binary")
+    same = reconstruction(x, x, column_types="binary")
     assert len(same.images) == 2
     assert len(same.lines) == 0
     wrong = x.copy()
     wrong[2, 3] = 1.0
-    assert frames(reconstruction(x, wrong, kinds="binary")) == [(2.0, 4 + 1 + 3)]
+    assert frames(reconstruction(x, wrong, column_types="binary")) == [(2.0, 4 + 1 + 3)]
 
 
 def test_an_extra_step_is_framed_and_an_empty_sequence_is_named():
     x = np.eye(3)
-    assert len(frames(reconstruction(x[:2], x, kinds="binary"))) == 3
-    ax = reconstructions([x, x[:0]], [x, x[:0]], kinds="binary")[1]
+    assert len(frames(reconstruction(x[:2], x, column_types="binary"))) == 3
+    ax = reconstructions([x, x[:0]], [x, x[:0]], column_types="binary")[1]
     assert {text.get_text() for text in ax.texts} == {"empty"}
 
 
 def test_what_was_not_observed_is_neither_drawn_nor_framed():
     gaps = np.array([[1.0], [np.nan], [0.0]])
-    assert frames(reconstruction(gaps, np.ones((3, 1)), kinds="binary")) == [(2.0, 1 + 1)]
+    assert frames(reconstruction(gaps, np.ones((3, 1)), column_types="binary")) == [(2.0, 1 + 1)]
     schema = Schema((Column("page", "categorical", ("a", "b")),))
     pages = Sequences(gaps, [0, 3], schema=schema)
     ax = reconstructions(pages, pages.with_values(np.array([[1.0], [1.0], [0.0]])))[0]

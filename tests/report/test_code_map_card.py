@@ -12,7 +12,7 @@ from refold.sequences import Sequences
 def fitted():
     rng = np.random.default_rng(0)
     data = Sequences.from_list([rng.normal(size=(n, 1)) for n in rng.integers(4, 22, 40)])
-    options = {"units": 4, "max_epochs": 1, "refine": 0, "refit": False, "random_state": 0}
+    options = {"units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
     return data, refold.SequenceAutoencoder(3, **options).fit(data)
 
 

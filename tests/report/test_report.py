@@ -61,7 +61,7 @@ def words(num=50):
 DATA = {"curves": curves, "words": words, "mixed": mixed, "ones": lambda: moving_ones(40, seed=0)}
 
 
-TINY = {"units": 4, "max_epochs": 2, "refine": 0, "random_state": 0}
+TINY = {"units": 4, "max_epochs": 2, "latent_steps": 0, "random_state": 0}
 ONCE = TINY | {"validation_fraction": 0}  # one training, which nothing follows
 
 
@@ -266,7 +266,7 @@ def test_a_scaled_sequence_has_numbers_of_level_and_spread():
 def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
     data = curves()
     data = data[data.lengths == 5]  # of one length: little to compile
-    model = refold.SequenceAutoencoder(4, discriminative=2, **ONCE).fit(data)
+    model = refold.SequenceAutoencoder(4, rocket_dim=2, **ONCE).fit(data)
     bars = card(section(model, data, title="x"), "Numbers of the code").views[0].data
     found = {one["name"]: len(one["x"]) for one in bars}
     assert found == {"for reconstructing": 2, "for telling apart": 2}
@@ -361,7 +361,9 @@ def test_text_and_missing_labels_together(made):
 
 def test_long_strips_are_cut():
     rng = np.random.default_rng(0)
-    data = Sequences.from_list([rng.integers(0, 2, (900, 2)) for _ in range(4)], kinds="binary")
+    data = Sequences.from_list(
+        [rng.integers(0, 2, (900, 2)) for _ in range(4)], column_types="binary"
+    )
     strips = strip_plot([("one", data[[0]], data[[1]])])
     assert len(strips.data[0]["z"][0]) < 900
 

@@ -76,7 +76,7 @@ def test_concatenate():
     named = [Sequences.from_list([[1.0]], ids=[name]) for name in "pq"]
     assert concatenate(named).ids.tolist() == ["p", "q"]
     mixed = concatenate([Sequences.from_list([[0, 1]]), Sequences.from_list([[5.0]])])
-    assert mixed.schema.columns[0].kind == "numeric"
+    assert mixed.schema.columns[0].type == "numeric"
 
 
 def test_concatenate_keeps_unknown_labels_unknown():
@@ -102,7 +102,10 @@ def test_concatenate_keeps_unknown_labels_unknown():
             "'x0' is categorical in one set and numeric in another",
         ),
         (
-            [Sequences.from_list([[2, 3]], kinds="categorical"), Sequences.from_list([["a"]])],
+            [
+                Sequences.from_list([[2, 3]], column_types="categorical"),
+                Sequences.from_list([["a"]]),
+            ],
             SchemaError,
             "are text in one set and integers in another",
         ),

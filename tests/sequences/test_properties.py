@@ -35,7 +35,7 @@ def assert_same(a, b):
 @quick
 @given(arrays())
 def test_list_and_back(data):
-    sequences = Sequences.from_list(data, kinds="numeric")
+    sequences = Sequences.from_list(data, column_types="numeric")
     for before, after in zip(data, sequences.to_list(), strict=True):
         assert before.dtype == after.dtype
         np.testing.assert_array_equal(before, after)
@@ -45,20 +45,20 @@ def test_list_and_back(data):
 @quick
 @given(tokens)
 def test_tokens_and_back(data):
-    assert Sequences.from_list(data, kinds="categorical").to_list() == data
+    assert Sequences.from_list(data, column_types="categorical").to_list() == data
 
 
 @quick
 @given(strings)
 def test_strings_and_back(data):
-    back = Sequences.from_list(data, kinds="categorical", layout="characters").to_list()
+    back = Sequences.from_list(data, column_types="categorical", layout="characters").to_list()
     assert back == data
 
 
 @quick
 @given(integers)
 def test_integer_labels_and_back(data):
-    sequences = Sequences.from_list(data, kinds="categorical")
+    sequences = Sequences.from_list(data, column_types="categorical")
     if sequences.lengths.sum():
         assert sequences.to_list() == data
 
@@ -66,8 +66,10 @@ def test_integer_labels_and_back(data):
 @quick
 @given(arrays(), st.sampled_from([-1.0, float("nan")]))
 def test_padded_and_back(data, value):
-    sequences = Sequences.from_list(data, kinds="numeric")
-    again = Sequences.from_array(sequences.to_padded(value), sequences.lengths, kinds="numeric")
+    sequences = Sequences.from_list(data, column_types="numeric")
+    again = Sequences.from_array(
+        sequences.to_padded(value), sequences.lengths, column_types="numeric"
+    )
     assert_same(again, sequences)
 
 
@@ -94,7 +96,7 @@ def test_long_table_and_back(data):
 @quick
 @given(arrays(), st.data())
 def test_choosing_commutes_with_the_list(data, draw):
-    sequences = Sequences.from_list(data, kinds="numeric")
+    sequences = Sequences.from_list(data, column_types="numeric")
     indices = draw.draw(st.lists(st.integers(0, len(data) - 1), max_size=6))
     for i, chosen in zip(indices, sequences[indices], strict=True):
         np.testing.assert_array_equal(chosen, data[i])
@@ -103,14 +105,14 @@ def test_choosing_commutes_with_the_list(data, draw):
 @quick
 @given(arrays())
 def test_concatenating_the_parts_gives_the_whole(data):
-    sequences = Sequences.from_list(data, kinds="numeric")
+    sequences = Sequences.from_list(data, column_types="numeric")
     assert_same(concatenate([sequences[:1], sequences[1:]]), sequences)
 
 
 @quick
 @given(arrays(), st.booleans(), st.integers(0, 3))
 def test_padding_is_invertible_and_marks_exactly_the_padded_steps(data, flags, extra):
-    sequences = Sequences.from_list(data, kinds="numeric")
+    sequences = Sequences.from_list(data, column_types="numeric")
     num_steps = max(1, int(sequences.lengths.max())) + extra
     x, y = pad(sequences, np.arange(len(sequences)), num_steps, flags=flags)
     padded = np.arange(num_steps) >= sequences.lengths[:, None]
@@ -125,7 +127,7 @@ def test_padding_is_invertible_and_marks_exactly_the_padded_steps(data, flags, e
 @given(arrays(), st.sampled_from(["features", "sequence", None]))
 @pytest.mark.filterwarnings("ignore:Column")
 def test_scaling_is_invertible(data, mode):
-    sequences = Sequences.from_list(data, kinds="numeric")
+    sequences = Sequences.from_list(data, column_types="numeric")
     if np.isnan(sequences.values).all(axis=0).any():
         return
     scaler = Scaler.fit(sequences, mode)

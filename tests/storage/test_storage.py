@@ -24,7 +24,7 @@ def sequences():
 
 @pytest.fixture(scope="module")
 def ae(sequences):
-    settings = {"units": 8, "max_epochs": 1, "refine": 0, "random_state": 0, "refit": False}
+    settings = {"units": 8, "max_epochs": 1, "latent_steps": 0, "random_state": 0, "refit": False}
     return SequenceAutoencoder(latent_dim=3, calibration_fraction=0.25, **settings).fit(sequences)
 
 
@@ -77,7 +77,7 @@ def test_mixed_columns_missing_values_and_scaling_by_sequence_come_back(tmp_path
         "event": ["abc"[i % 3] for i in range(60)],
     }
     x = refold.Sequences.from_table(rows, id="id")
-    options = {"max_epochs": 1, "refine": 0, "validation_fraction": 0}
+    options = {"max_epochs": 1, "latent_steps": 0, "validation_fraction": 0}
     ae = SequenceAutoencoder(latent_dim=3, units=8, scale="sequence", **options).fit(x)
     ae.save(tmp_path / "mixed.refold")
     loaded = refold.load(tmp_path / "mixed.refold")

@@ -5,7 +5,7 @@ import numpy as np
 from models.ragged import CASES, STEPS
 from refold.models import Network, Specification, length_model, seeded
 from refold.sequences import Batches, Column, Schema, Sequences
-from refold.training import Page, Part, Settings, Whole, num_observed, to_device
+from refold.training import InMemoryLoader, Settings, Shard, SplitData, num_observed, to_device
 
 LABELS = ("a", "b", "c", "d")
 
@@ -15,7 +15,7 @@ def sequences(case, n=24, seed=0):
     _, y = case.data(n, seed=seed)
     columns = tuple(
         Column(f"x{i}", kind, LABELS[:labels])
-        for i, (kind, labels) in enumerate(zip(case.kinds, case.num_labels, strict=True))
+        for i, (kind, labels) in enumerate(zip(case.column_types, case.num_categories, strict=True))
     )
     lengths = np.arange(n) % (STEPS + 1)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -27,8 +27,8 @@ def network(case, seed=0, **changes):
     """Return a case's network with weights of a seed."""
     specification = Specification(
         architecture="default",
-        kinds=case.kinds,
-        num_labels=case.num_labels,
+        column_types=case.column_types,
+        num_categories=case.num_categories,
         observed_flags=case.flags,
         latent_dim=4,
         max_steps=STEPS,
@@ -48,8 +48,10 @@ def part(scaled, rows=None, held_out=(), longest=STEPS):
     """Return a part of the data; all of it by default."""
     rows = np.arange(len(scaled)) if rows is None else np.asarray(rows)
     data = to_device([scaled], longest)
-    others = Page(data, np.asarray(held_out, np.int64)) if len(held_out) else None
-    return Part(Whole(Page(data, rows)), others, len(rows), num_observed(scaled, rows))
+    others = Shard(data, np.asarray(held_out, np.int64)) if len(held_out) else None
+    return SplitData(
+        InMemoryLoader(Shard(data, rows)), others, len(rows), num_observed(scaled, rows)
+    )
 
 
 def batches(scaled, size=5):

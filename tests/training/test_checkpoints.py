@@ -100,7 +100,7 @@ def test_killed_again_and_again(tmp_path, unbroken, turn):
 def test_every_checkpoint_leads_to_the_same_end(tmp_path, monkeypatch):
     """In both phases, within epochs and between them."""
     path, kept = tmp_path / "checkpoint", []
-    settings = SHORT | {"discriminative": 1, "calibration_fraction": 0.2}
+    settings = SHORT | {"rocket_dim": 1, "calibration_fraction": 0.2}
     write = storage.save_checkpoint
 
     def keep(*arguments):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from models.ragged import STEPS
-from refold.models import free_run, predict
+from refold.models import decode_autoregressively, predict
 from refold.sequences import pad
 from refold.training.loop._compiled_steps import Engine
-from refold.training.loop._train_state import Totals
+from refold.training.loop._train_state import StepMetrics
 from training.small import CASES, batches, network, part, sequences
 
 
@@ -20,12 +20,12 @@ def test_numbers_are_judged_freely_running_and_labels_after_the_true_ones():
         variable.assign(variable + rng.normal(size=variable.shape))
     engine = Engine(net, keras.optimizers.SGD(), length_weight=0.0)
     page = part(scaled).pages.load(1, 0)
-    totals = Totals(*[0.0] * len(Totals._fields))
+    totals = StepMetrics(*[0.0] * len(StepMetrics._fields))
     for run in batches(scaled).epoch(page.rows):
         totals = totals.plus(engine.evaluate(engine.read_state(), page.data, run))
     x, y = pad(scaled, np.arange(40), STEPS, flags=True)
     models = net.models
-    free = free_run(models.decoder, predict(models.encoder, x), STEPS)
+    free = decode_autoregressively(models.decoder, predict(models.encoder, x), STEPS)
     told = predict(models.autoencoder, x)
     both = np.where([True, False, False, False], free, told)
     errors = [float(models.autoencoder.error(y, y_pred)) for y_pred in (both, free, told)]

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-__all__ = ["describe_epochs", "say", "say_kept"]
+__all__ = ["describe_epochs", "log_kept_epoch", "say"]
 
 
 def describe_epochs(best_epoch: int | None, epochs: int) -> str:
@@ -36,6 +36,6 @@ def say(line: str) -> None:
     Console(stderr=True, soft_wrap=True, highlight=False).print(line, markup=False)
 
 
-def say_kept(best_epoch: int | None, epochs: int) -> None:
+def log_kept_epoch(best_epoch: int | None, epochs: int) -> None:
     """Say on standard error which epoch was kept; arguments are those of `describe_epochs`."""
     say(f"{describe_epochs(best_epoch, epochs).capitalize()}.")

@@ -57,7 +57,7 @@ def columns_in_words(schema: Any) -> str:
     >>> columns_in_words(Sequences.from_list([[[1.5, 2.5]]], names=["x", "y"]).schema)
     '2 numeric: x, y'
     """
-    kinds = [column.kind for column in schema.columns]
-    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    names = ", ".join(schema.names[:_FIRST]) + (", ..." if len(kinds) > _FIRST else "")
+    column_types = [column.type for column in schema.columns]
+    counts = ", ".join(f"{column_types.count(kind)} {kind}" for kind in dict.fromkeys(column_types))
+    names = ", ".join(schema.names[:_FIRST]) + (", ..." if len(column_types) > _FIRST else "")
     return f"{counts}: {names}"

@@ -6,13 +6,13 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import check_rate
-from refold.anomalies._anomaly_scores import oddness
+from refold.anomalies._anomaly_scores import anomaly_scores
 from refold.anomalies._calibration_split import first_of_each
 from refold.anomalies._detection import Detection
 from refold.anomalies._p_values import (
     calibration_of,
     p_values,
-    parts,
+    score_components,
     step_p_values,
     step_scores,
 )
@@ -43,7 +43,7 @@ class AnomalyMixin:
         """Learn how odd normal sequences are, which ``detect`` measures others by."""
         if not len(sequences):
             raise DataError("There is no sequence to calibrate by. Give at least one.")
-        found = oddness(sequences, self._fitted, self._known())
+        found = anomaly_scores(sequences, self._fitted, self._known())
         calibration = calibration_of(found, self._known())
         self._fitted = self._fitted._replace(calibration=calibration)
 
@@ -69,7 +69,7 @@ class AnomalyMixin:
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(
-        ...     4, calibration_fraction=0.5, units=8, refine=0, max_epochs=2, random_state=0
+        ...     4, calibration_fraction=0.5, units=8, latent_steps=0, max_epochs=2, random_state=0
         ... ).fit(sines)
         >>> int(ae.held_back(sines).sum())
         40
@@ -115,7 +115,7 @@ class AnomalyMixin:
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(
-        ...     4, calibration_fraction=0.5, units=8, refine=0, max_epochs=2, random_state=0
+        ...     4, calibration_fraction=0.5, units=8, latent_steps=0, max_epochs=2, random_state=0
         ... ).fit(sines)
         >>> bool(ae.detect([[5.0] * 20], alpha=0.05).anomalous[0])
         True
@@ -136,8 +136,8 @@ class AnomalyMixin:
             )
         sequences = self._aligned(as_sequences(X))
         warn_of_longer(sequences.lengths, self.max_steps_, "detection")
-        found = oddness(sequences, self._fitted, self._known())
-        of_each = parts(found, self._known())
+        found = anomaly_scores(sequences, self._fitted, self._known())
+        of_each = score_components(found, self._known())
         bounds = sequences.offsets[1:-1]
         steps = step_scores(found.entries)
         return Detection(

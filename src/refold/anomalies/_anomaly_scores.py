@@ -10,9 +10,9 @@ from sklearn.covariance import LedoitWolf
 
 from refold.inference import check_lengths, decode, describe, encode
 from refold.sequences import Scaler, Sequences, sums_by_sequence
-from refold.storage import Fitted, Known
+from refold.storage import Fitted, ReferenceStatistics
 
-__all__ = ["Oddness", "oddness", "remember"]
+__all__ = ["AnomalyScores", "anomaly_scores", "remember"]
 
 # A deviation below this is rounding; sequences at most that are decoded to learn what is usual.
 _LEAST, _DECODED = 1e-3, 256
@@ -21,7 +21,7 @@ _LEAST, _DECODED = 1e-3, 256
 _FARTHEST = 1e12
 
 
-class Oddness(NamedTuple):
+class AnomalyScores(NamedTuple):
     """What is odd about sequences.
 
     Attributes
@@ -41,7 +41,7 @@ class Oddness(NamedTuple):
     distances: np.ndarray
 
 
-def remember(sequences: Sequences, fitted: Fitted) -> Known:
+def remember(sequences: Sequences, fitted: Fitted) -> ReferenceStatistics:
     """Keep of training sequences what others are told from.
 
     Their codes say what they are as far as the decoder knows it, and pooled random convolutions
@@ -61,14 +61,16 @@ def remember(sequences: Sequences, fitted: Fitted) -> Known:
     if standard.any():
         precision = LedoitWolf(assume_centered=True).fit(standard).get_precision()
     center, unit, precision = (part.astype(np.float32) for part in (center, unit, precision))
-    known = Known(codes, center, unit, precision, np.ones(2))
+    known = ReferenceStatistics(codes, center, unit, precision, np.ones(2))
     some = np.linspace(0, len(sequences) - 1, min(len(sequences), _DECODED)).round().astype(int)
     found = _measure(sequences[some], codes[some], features[some], fitted, known)
     means = np.array([found.errors.mean(), found.distances.mean()])
     return known._replace(units=np.where(means > 0, means, 1.0))
 
 
-def oddness(sequences: Sequences, fitted: Fitted, known: Known) -> Oddness:
+def anomaly_scores(
+    sequences: Sequences, fitted: Fitted, known: ReferenceStatistics
+) -> AnomalyScores:
     """Measure how odd sequences are.
 
     Parameters
@@ -100,8 +102,12 @@ def _within_reach(sequences: Sequences, units: Scaler) -> Sequences:
 
 
 def _measure(
-    sequences: Sequences, codes: np.ndarray, features: np.ndarray, fitted: Fitted, known: Known
-) -> Oddness:
+    sequences: Sequences,
+    codes: np.ndarray,
+    features: np.ndarray,
+    fitted: Fitted,
+    known: ReferenceStatistics,
+) -> AnomalyScores:
     check_lengths(sequences.lengths, len(sequences), fitted.network)
     scaler, width = fitted.scaler, fitted.network.specification.latent_dim
     back = decode(codes[:, :width], sequences.lengths, fitted.schema, fitted.network)
@@ -109,7 +115,7 @@ def _measure(
     entries = _entries(sequences, scaler.inverse_transform(back, own), fitted)
     away = (features - known.center) / known.unit
     distances = np.einsum("ni,ij,nj->n", away, known.precision.astype(float), away, optimize=True)
-    return Oddness(entries, _means(entries, sequences), np.maximum(distances, 0.0))
+    return AnomalyScores(entries, _means(entries, sequences), np.maximum(distances, 0.0))
 
 
 def _features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:

@@ -28,7 +28,7 @@ class Detection:
         Rate of false alarms: at most this share of normal sequences comes out as anomalous, on
         average over the draw of those that the model was calibrated by.
     ids : array of shape (n_sequences,)
-    parts : array of shape (n_sequences, 2)
+    score_components : array of shape (n_sequences, 2)
         Error and distance, each over its mean among training sequences: how badly a sequence
         comes back, and how far it lies from them.
     p_values : array of shape (n_sequences,)
@@ -46,7 +46,7 @@ class Detection:
     --------
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(4, units=8, refine=0, max_epochs=2, random_state=0)
+    >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
     >>> ae = ae.fit(sines[:40]).calibrate(sines[40:])
     >>> found = ae.detect([*sines.to_list()[:2], [9.0] * 20], alpha=0.05)
     >>> found.anomalous.tolist()
@@ -57,7 +57,7 @@ class Detection:
 
     alpha: float
     ids: np.ndarray
-    parts: np.ndarray
+    score_components: np.ndarray
     p_values: np.ndarray
     step_scores: list[np.ndarray]
     step_p_values: list[np.ndarray]
@@ -67,7 +67,7 @@ class Detection:
     @property
     def scores(self) -> np.ndarray:
         """Sum of both parts, array (n,): the higher, the odder; 2 is usual in training."""
-        return self.parts.sum(axis=1)
+        return self.score_components.sum(axis=1)
 
     @property
     def anomalous(self) -> np.ndarray:
@@ -134,12 +134,12 @@ class Detection:
             ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``; the last two are null
             where the distance is the larger part.
         """
-        by_error = self.parts[:, 0] >= self.parts[:, 1]
+        by_error = self.score_components[:, 0] >= self.score_components[:, 1]
         found = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]
         numbers = {
             "score": self.scores,
-            "error": self.parts[:, 0],
-            "distance": self.parts[:, 1],
+            "error": self.score_components[:, 0],
+            "distance": self.score_components[:, 1],
             "p_value": self.p_values,
             "adjusted_p_value": self.adjusted_p_values,
         }

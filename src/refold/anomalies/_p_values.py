@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from refold.anomalies._anomaly_scores import Oddness
+from refold.anomalies._anomaly_scores import AnomalyScores
 from refold.evaluation import conformal_p_values
-from refold.storage import Calibration, Known
+from refold.storage import Calibration, ReferenceStatistics
 
-__all__ = ["calibration_of", "p_values", "parts", "step_p_values", "step_scores"]
+__all__ = ["calibration_of", "p_values", "score_components", "step_p_values", "step_scores"]
 
 # Step scores at most that are kept; a share by which scores may differ by rounding alone.
 _MOST_STEPS, _ROUNDING = 100_000, 1e-4
 
 
-def parts(found: Oddness, known: Known) -> np.ndarray:
+def score_components(found: AnomalyScores, known: ReferenceStatistics) -> np.ndarray:
     """Return error and distance of each sequence, each over its mean among training sequences.
 
     Returns
@@ -23,13 +23,13 @@ def parts(found: Oddness, known: Known) -> np.ndarray:
     return np.stack([found.errors, found.distances], axis=1) / known.units
 
 
-def calibration_of(normal: Oddness, known: Known) -> Calibration:
+def calibration_of(normal: AnomalyScores, known: ReferenceStatistics) -> Calibration:
     """Keep of normal sequences what others are measured by."""
     steps = step_scores(normal.entries)
     steps = np.sort(steps[~np.isnan(steps)])
     if len(steps) > _MOST_STEPS:
         steps = steps[np.linspace(0, len(steps) - 1, _MOST_STEPS).round().astype(int)]
-    return Calibration(np.sort(parts(normal, known).sum(axis=1)), steps)
+    return Calibration(np.sort(score_components(normal, known).sum(axis=1)), steps)
 
 
 def p_values(scores: np.ndarray, calibration: Calibration) -> np.ndarray:

@@ -105,11 +105,11 @@ def _usage(error: Any) -> str:
 def _silence_standard_output() -> None:
     """Keep Python from complaining about the closed pipe once more when it exits."""
     try:
-        descriptor = sys.__stdout__.fileno() if sys.__stdout__ else None
+        rocket_extractor = sys.__stdout__.fileno() if sys.__stdout__ else None
     except (OSError, ValueError):
         return
-    if descriptor is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    if rocket_extractor is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), rocket_extractor)
 
 
 def _show_warning(

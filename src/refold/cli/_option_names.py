@@ -30,8 +30,8 @@ def with_options(message: str) -> str:
     --------
     >>> with_options("Name one with id=; its columns are a, b.")
     'Name one with --id; its columns are a, b.'
-    >>> with_options("Mend it, or pass kinds={'page': 'categorical'}.")
-    'Mend it, or pass --kinds page=categorical.'
+    >>> with_options("Mend it, or pass column_types={'page': 'categorical'}.")
+    'Mend it, or pass --column-types page=categorical.'
     >>> with_options("latent_dim must be a positive integer. Got 0.")
     '--latent-dim must be a positive integer. Got 0.'
     >>> with_options("Fit with calibration_fraction=0.2.")
@@ -50,7 +50,7 @@ def with_options(message: str) -> str:
         message,
     )
     message = re.sub(r"^missing_values(?= must )", "--missing", message)
-    message = re.sub(r"\bkinds=\{'([^']*)': '([^']*)'\}", r"--kinds \1=\2", message)
+    message = re.sub(r"\bkinds=\{'([^']*)': '([^']*)'\}", r"--column-types \1=\2", message)
     message = re.sub(rf"(?<![\w(-])({ARGUMENTS})='(\w+)'", r"--\1 \2", message)
     message = re.sub(
         rf"(?<![\w(/\\-])({ARGUMENTS})=(\d+(?:\.\d+)?)(?![\w/\\-]|\.\d)",

@@ -48,7 +48,7 @@ InputFormat = Annotated[
 Refine = Annotated[
     int | None,
     typer.Option(
-        "--refine",
+        "--latent-steps",
         min=0,
         metavar="N",
         help=r"Steps of the search for each code; 0 for none, which is faster. "
@@ -104,7 +104,7 @@ Columns = Annotated[
 Kinds = Annotated[
     str | None,
     typer.Option(
-        "--kinds",
+        "--column-types",
         metavar="KINDS",
         help="numeric, binary or categorical; for some columns: page=categorical,x=numeric.",
         rich_help_panel=TABLES,
@@ -169,7 +169,7 @@ def read_options(
     id_column: str | None,
     time_column: str | None,
     columns: str | None,
-    kinds: str | None,
+    column_types: str | None,
     unit: str | None,
     *,
     sort: bool,
@@ -180,7 +180,7 @@ def read_options(
         "id": id_column,
         "time": time_column,
         "columns": None if columns is None else _split(columns, option="--columns"),
-        "kinds": None if kinds is None else _kinds(kinds),
+        "column_types": None if column_types is None else _kinds(column_types),
         "unit": unit,
         "sort": sort or None,
         "layout": layout,
@@ -206,11 +206,11 @@ def read_missing(given: list[str] | None) -> list[float] | None:
 
 
 def _kinds(text: str) -> str | list[str] | dict[str, str]:
-    parts = _split(text, option="--kinds")
+    parts = _split(text, option="--column-types")
     if any("=" in part for part in parts):
         if not all("=" in part for part in parts):
             raise ParameterError(
-                f"--kinds must name a column in every part or in none. Got {text!r}; "
+                f"--column-types must name a column in every part or in none. Got {text!r}; "
                 "write page=categorical,x=numeric."
             )
         return {name.strip(): kind.strip() for name, _, kind in (p.rpartition("=") for p in parts)}

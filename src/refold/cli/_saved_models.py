@@ -23,12 +23,12 @@ __all__ = [
 ]
 
 
-def load_model(name: str, *, refine: int | None = None) -> Any:
-    """Load a model from a file, or from standard input; ``refine`` replaces its own."""
+def load_model(name: str, *, latent_steps: int | None = None) -> Any:
+    """Load a model from a file, or from standard input; ``latent_steps`` replaces its own."""
     with readable(name, format_name=None, formats=MODEL_FORMATS) as path:
         model = refold.load(path)
-    if refine is not None:
-        model.set_params(refine=refine)
+    if latent_steps is not None:
+        model.set_params(latent_steps=latent_steps)
         _ = model.refine_  # raises where the model has no search
     return model
 

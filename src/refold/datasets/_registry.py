@@ -17,7 +17,7 @@ __all__ = ["labels_of", "load", "names"]
 def _question(n: int = 1200, seed: int = 0) -> Sequences:
     """Draw the question's array as a model without masking is given it: all of one length."""
     x, _ = question_array(n, seed=seed)
-    return Sequences.from_array(x, kinds="binary")
+    return Sequences.from_array(x, column_types="binary")
 
 
 GENERATORS: dict[str, Callable[..., Sequences]] = {

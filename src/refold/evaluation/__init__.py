@@ -18,13 +18,13 @@ from refold.evaluation._forecast_errors import forecast_errors as forecast_error
 from refold.evaluation._generated_sequences import Comparison as Comparison
 from refold.evaluation._generated_sequences import compare as compare
 from refold.evaluation._generated_sequences import copies as copies
-from refold.evaluation._generated_sequences import told_apart as told_apart
+from refold.evaluation._generated_sequences import two_sample_test as two_sample_test
 from refold.evaluation._grouped_errors import GroupErrors as GroupErrors
 from refold.evaluation._grouped_errors import errors_by_length as errors_by_length
 from refold.evaluation._grouped_errors import errors_by_position as errors_by_position
 from refold.evaluation._latent_dimensions import DEVIATIONS as DEVIATIONS
-from refold.evaluation._latent_dimensions import CodeNumbers as CodeNumbers
-from refold.evaluation._latent_dimensions import code_numbers as code_numbers
+from refold.evaluation._latent_dimensions import LatentDimensions as LatentDimensions
+from refold.evaluation._latent_dimensions import latent_dimensions as latent_dimensions
 from refold.evaluation._latent_dimensions import sweep as sweep
 from refold.evaluation._linear_probe import Probe as Probe
 from refold.evaluation._linear_probe import probe as probe

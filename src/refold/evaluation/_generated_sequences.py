@@ -12,7 +12,7 @@ from refold.evaluation._ngrams import count_unseen
 from refold.evaluation._pca import PCABaseline
 from refold.sequences import Sequences, concatenate, fingerprints, sequence_moments
 
-__all__ = ["Comparison", "compare", "copies", "told_apart"]
+__all__ = ["Comparison", "compare", "copies", "two_sample_test"]
 
 # Sequences at most of either kind, components at most that they are described by, and folds.
 _MOST, _COMPONENTS, _FOLDS = 1000, 32, 5
@@ -33,7 +33,7 @@ class Comparison(NamedTuple):
 
     Attributes
     ----------
-    told_apart : float
+    two_sample_test : float
         Share of right answers of a classifier: 0.5 is chance.
     count : int
         Sequences of either kind that the classifier had.
@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
         there are too few real sequences.
     """
 
-    told_apart: float
+    two_sample_test: float
     count: int
     unseen: np.ndarray | None = None
     unseen_real: np.ndarray | None = None
@@ -61,7 +61,7 @@ class Comparison(NamedTuple):
         """
         if self.count < _FEWEST:
             return f"none, {self.count} of each are too few and {_FEWEST} are enough"
-        return next(words for most, words in _VERDICTS if self.told_apart <= most)
+        return next(words for most, words in _VERDICTS if self.two_sample_test <= most)
 
 
 def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparison:
@@ -70,7 +70,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     Parameters
     ----------
     real, generated : Sequences
-        As for `told_apart`.
+        As for `two_sample_test`.
     seed : int
 
     Returns
@@ -125,7 +125,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     return Comparison(float(told), count, *unseen)
 
 
-def told_apart(real: Sequences, generated: Sequences, *, seed: int = 0) -> float:
+def two_sample_test(real: Sequences, generated: Sequences, *, seed: int = 0) -> float:
     """How often a classifier tells generated sequences from real ones, cross-validated [1]_.
 
     A random forest, on principal components, lengths, and each column's mean and deviation in each
@@ -161,10 +161,10 @@ def told_apart(real: Sequences, generated: Sequences, *, seed: int = 0) -> float
     --------
     >>> from refold.datasets import noisy_sines
     >>> a, b = noisy_sines(60, seed=0), noisy_sines(60, seed=1)
-    >>> told_apart(a, b) < 0.8, told_apart(a, b.with_values(b.values + 9)) > 0.95
+    >>> two_sample_test(a, b) < 0.8, two_sample_test(a, b.with_values(b.values + 9)) > 0.95
     (True, True)
     """
-    return compare(real, generated, seed=seed).told_apart
+    return compare(real, generated, seed=seed).two_sample_test
 
 
 def copies(generated: Sequences, training: Sequences) -> float:

@@ -10,7 +10,7 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation._entry_errors import errors_by_feature
 from refold.sequences import Sequences
 
-__all__ = ["DEVIATIONS", "CodeNumbers", "code_numbers", "sweep"]
+__all__ = ["DEVIATIONS", "LatentDimensions", "latent_dimensions", "sweep"]
 
 DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
 """Standard deviations from its mean to which `sweep` moves a latent dimension."""
@@ -19,7 +19,7 @@ DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
 _MOST, _FEWEST, _MOST_VALUES = 32, 4, 1 << 24
 
 
-class CodeNumbers(NamedTuple):
+class LatentDimensions(NamedTuple):
     """How much each number of a code varies, and how far it moves what is decoded.
 
     Attributes
@@ -49,7 +49,7 @@ class CodeNumbers(NamedTuple):
         return np.argsort(-self.total, kind="stable")
 
 
-def code_numbers(model: Any, codes: np.ndarray, *, seed: int = 0) -> CodeNumbers:
+def latent_dimensions(model: Any, codes: np.ndarray, *, seed: int = 0) -> LatentDimensions:
     """Measure what each number of a code does, by moving it alone and decoding.
 
     Parameters
@@ -64,7 +64,7 @@ def code_numbers(model: Any, codes: np.ndarray, *, seed: int = 0) -> CodeNumbers
 
     Returns
     -------
-    CodeNumbers
+    LatentDimensions
 
     Raises
     ------
@@ -75,9 +75,9 @@ def code_numbers(model: Any, codes: np.ndarray, *, seed: int = 0) -> CodeNumbers
     --------
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> settings = {"units": 8, "refine": 0, "max_epochs": 2, "random_state": 0}
+    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
     >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
-    >>> code_numbers(model, model.transform(sines)).effect.shape
+    >>> latent_dimensions(model, model.transform(sines)).effect.shape
     (4, 1)
     """
     codes = _checked(codes)
@@ -95,7 +95,7 @@ def code_numbers(model: Any, codes: np.ndarray, *, seed: int = 0) -> CodeNumbers
     for i in range(2 * width):
         after = decoded[count * (i + 1) : count * (i + 2)]
         effect[i] = np.nan_to_num(errors_by_feature(before, after, model.error_scaler_))
-    return CodeNumbers(_names(model), deviation, (effect[:width] + effect[width:]) / 2)
+    return LatentDimensions(_names(model), deviation, (effect[:width] + effect[width:]) / 2)
 
 
 def sweep(
@@ -137,7 +137,7 @@ def sweep(
     --------
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> settings = {"units": 8, "refine": 0, "max_epochs": 2, "random_state": 0}
+    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
     >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
     >>> len(sweep(model, model.transform(sines), 0))
     7
@@ -168,6 +168,6 @@ def _decoded(model: Any, codes: np.ndarray) -> list[Any]:
 def _names(model: Any) -> tuple[str, ...]:
     names = [str(i) for i in range(model.latent_dim_)]
     if model.scaler_.num_statistics:
-        columns = [column.name for column in model.schema_.columns if column.kind == "numeric"]
+        columns = [column.name for column in model.schema_.columns if column.type == "numeric"]
         names += [f"{what} of {name}" for what in ("level", "spread") for name in columns]
     return tuple(names)

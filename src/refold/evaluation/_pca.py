@@ -173,8 +173,8 @@ def _to_channels(sequences: Sequences) -> np.ndarray:
     blocks = []
     for i, column in enumerate(sequences.schema.columns):
         values = sequences.values[:, i : i + 1]
-        if column.kind == "categorical":
-            blocks.append((values == np.arange(len(column.labels))).astype(float))
+        if column.type == "categorical":
+            blocks.append((values == np.arange(len(column.categories))).astype(float))
         else:
             blocks.append(np.nan_to_num(values.astype(float)))
     return np.concatenate(blocks, axis=1)
@@ -184,9 +184,9 @@ def _from_channels(channels: np.ndarray, schema: Schema) -> np.ndarray:
     """Values of shape (n_steps, n_features): the largest channel of a categorical block."""
     columns, start = [], 0
     for column in schema.columns:
-        width = len(column.labels) if column.kind == "categorical" else 1
+        width = len(column.categories) if column.type == "categorical" else 1
         block = channels[:, start : start + width]
-        is_label = column.kind == "categorical"
+        is_label = column.type == "categorical"
         columns.append(block.argmax(axis=1) if is_label else block[:, 0])
         start += width
     return np.stack(columns, axis=1).astype(float)

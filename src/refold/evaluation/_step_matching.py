@@ -48,10 +48,10 @@ def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[A
             "Pass reconstructions with the original's columns."
         )
     for want, have in zip(expected, got, strict=True):
-        if (want.name, want.kind, want.labels) != (have.name, have.kind, have.labels):
+        if (want.name, want.type, want.categories) != (have.name, have.type, have.categories):
             raise SchemaError(
-                f"Column {want.name!r} ({want.kind}) came back as {have.name!r} ({have.kind})"
-                f"{'' if want.labels == have.labels else ' with other labels'}. "
+                f"Column {want.name!r} ({want.type}) came back as {have.name!r} ({have.type})"
+                f"{'' if want.categories == have.categories else ' with other labels'}. "
                 "Bring both under one schema with `reconstructed.align(original.schema)`."
             )
     return reconstructed

@@ -2,7 +2,7 @@
 
 from refold.fitting._choose_latent_dim import choose_size as choose_size
 from refold.fitting._data_sources import open_training as open_training
-from refold.fitting._defaults_from_data import check_refine as check_refine
+from refold.fitting._defaults_from_data import check_latent_steps as check_latent_steps
 from refold.fitting._fit import Checkpoint as Checkpoint
 from refold.fitting._fit import fit as fit
 from refold.fitting._parameters import check_parameters as check_parameters

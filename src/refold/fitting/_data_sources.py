@@ -14,21 +14,21 @@ from refold.sequences import (
     Scaler,
     Scan,
     Sequences,
+    data_warnings,
     mark_missing,
-    training_remarks,
 )
 from refold.training import (
-    Page,
-    Part,
-    Streamed,
-    Whole,
+    InMemoryLoader,
+    Shard,
+    SplitData,
+    StreamingLoader,
     members_of_pages,
     num_observed,
     page_of,
     to_device,
 )
 
-__all__ = ["InFiles", "InMemory", "open_training"]
+__all__ = ["FileSource", "MemorySource", "open_training"]
 
 Mode = Literal["features", "sequence"] | None
 
@@ -59,7 +59,7 @@ def open_training(X: Any, missing_values: Any) -> Sequences | Scan:
     Warns
     -----
     UserWarning
-        As `refold.sequences.training_remarks` says, a line each.
+        As `refold.sequences.data_warnings` says, a line each.
 
     Examples
     --------
@@ -69,12 +69,12 @@ def open_training(X: Any, missing_values: Any) -> Sequences | Scan:
     source = open_source(X)
     if missing_values is not None:
         source = mark_missing(source, missing_values)
-    for remark in training_remarks(source):
+    for remark in data_warnings(source):
         warnings.warn(remark, UserWarning, stacklevel=3)
     return source
 
 
-class InMemory:
+class MemorySource:
     """Data that is all there.
 
     Parameters
@@ -131,16 +131,18 @@ class InMemory:
 
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int
-    ) -> Part:
+    ) -> SplitData:
         """Return what a phase trains and validates on."""
         del seed
         scaled = scaler.transform(self.sequences)
         data = to_device([scaled], longest)
-        others = Page(data, held_out) if len(held_out) else None
-        return Part(Whole(Page(data, rows)), others, len(rows), num_observed(scaled, rows))
+        others = Shard(data, held_out) if len(held_out) else None
+        return SplitData(
+            InMemoryLoader(Shard(data, rows)), others, len(rows), num_observed(scaled, rows)
+        )
 
 
-class InFiles:
+class FileSource:
     """Data of which some blocks are in memory at a time.
 
     Parameters
@@ -212,18 +214,18 @@ class InFiles:
 
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int
-    ) -> Part:
+    ) -> SplitData:
         """Return what a phase trains and validates on."""
         scan, summary = self.sequences, self.sequences.summary
         used = np.zeros(len(scan), bool)
         used[rows] = True
-        pages = Streamed(scan, scaler.transform, used, longest, seed)
+        pages = StreamingLoader(scan, scaler.transform, used, longest, seed)
         observed, others = int(summary.num_observed.sum()), None
         if len(held_out):
             scaled = scaler.transform(self.held_out(held_out))
             others = page_of(scaled, held_out, longest)
             observed -= num_observed(scaled, np.arange(len(scaled)))
-        return Part(pages, others, len(rows), observed)
+        return SplitData(pages, others, len(rows), observed)
 
 
 def _units(sequences: Sequences | Scan, mode: Mode) -> Scaler:

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from refold.errors import ParameterError
-from refold.fitting._data_sources import InFiles, InMemory
+from refold.fitting._data_sources import FileSource, MemorySource
 from refold.models import DECODERS, Architecture, Specification, most_linear_steps
 from refold.sequences import Schema
 from refold.training import Corruption, pick_patch
 
-__all__ = ["check_refine", "discriminative_within", "pick_refine", "specify"]
+__all__ = ["check_latent_steps", "pick_latent_steps", "rocket_dim_within", "specify"]
 
 _DROPOUT = 0.2
 # Steps of a sequence of symbols up to which more sequences come back whole if it is written step by
@@ -25,13 +25,13 @@ _REFINE_STEPS, _FEW_TO_REFINE = 10, 2000
 
 
 def specify(
-    source: InMemory | InFiles, parameters: Mapping[str, Any], chosen: np.ndarray
+    source: MemorySource | FileSource, parameters: Mapping[str, Any], chosen: np.ndarray
 ) -> Specification:
     """Write down what the network is to be built from.
 
     Parameters
     ----------
-    source : InMemory or InFiles
+    source : MemorySource or FileSource
     parameters : mapping
         The estimator's arguments, checked.
     chosen : array of int
@@ -61,8 +61,8 @@ def specify(
     _check_forecast(parameters, int(lengths.max()))
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
-        kinds=[column.kind for column in schema.columns],
-        num_labels=[len(column.labels) for column in schema.columns],
+        column_types=[column.type for column in schema.columns],
+        num_categories=[len(column.categories) for column in schema.columns],
         observed_flags=source.has_gaps() or drops_steps,
         latent_dim=int(parameters["latent_dim"]),
         max_steps=max(1, int(lengths.max())),
@@ -76,7 +76,7 @@ def specify(
         variational=bool(parameters["variational"]),
         patch=_pick_patch(parameters, decoder, typical),
         linear_path=at_once and not DECODERS[decoder].reads_previous if symbols else None,
-        discriminative=_pick_discriminative(parameters, len(chosen), int(lengths.max()), schema),
+        rocket_dim=_pick_discriminative(parameters, len(chosen), int(lengths.max()), schema),
         forecast_steps=int(parameters["forecast_steps"]),
     )
 
@@ -130,7 +130,7 @@ def _pick_discriminative(
     more than there are sequences to find components of; and where the code has room for every
     value, those beyond it.
     """
-    size, wanted = int(parameters["latent_dim"]), parameters["discriminative"]
+    size, wanted = int(parameters["latent_dim"]), parameters["rocket_dim"]
     if wanted != "auto":
         return int(wanted)
     possible = schema.numeric.any() and parameters["architecture"] == "default"
@@ -142,7 +142,7 @@ def _pick_discriminative(
     return min(_DISCRIMINATIVE, room, max(0, chosen - 1))
 
 
-def discriminative_within(discriminative: int | str, size: int) -> int:
+def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
     """Return how many discriminative numbers a code has whose size its error decides.
 
     Those that are asked for, as far as one is left to reconstruct; none where that is left open,
@@ -150,13 +150,13 @@ def discriminative_within(discriminative: int | str, size: int) -> int:
 
     Examples
     --------
-    >>> discriminative_within("auto", 64), discriminative_within(8, 64), discriminative_within(8, 3)
+    >>> rocket_dim_within("auto", 64), rocket_dim_within(8, 64), rocket_dim_within(8, 3)
     (0, 8, 2)
     """
-    return 0 if isinstance(discriminative, str) else min(discriminative, size - 1)
+    return 0 if isinstance(rocket_dim, str) else min(rocket_dim, size - 1)
 
 
-def pick_refine(parameters: Mapping[str, Any], source: InMemory | InFiles) -> int:
+def pick_latent_steps(parameters: Mapping[str, Any], source: MemorySource | FileSource) -> int:
     """Pick the number of steps of the search for a code.
 
     Left open, there is one where the encoder is furthest from the best code, with few sequences to
@@ -167,7 +167,7 @@ def pick_refine(parameters: Mapping[str, Any], source: InMemory | InFiles) -> in
     ----------
     parameters : mapping
         The estimator's arguments, checked.
-    source : InMemory or InFiles
+    source : MemorySource or FileSource
         All that the model is fitted on, those held out included.
 
     Returns
@@ -182,26 +182,26 @@ def pick_refine(parameters: Mapping[str, Any], source: InMemory | InFiles) -> in
     Examples
     --------
     >>> from refold.sequences import as_sequences
-    >>> left_open = {"refine": "auto", "variational": False, "architecture": "default"}
+    >>> left_open = {"latent_steps": "auto", "variational": False, "architecture": "default"}
     >>> few, many, words = [[0.5]] * 100, [[0.5]] * 5000, ["word"] * 5000
-    >>> [pick_refine(left_open, InMemory(as_sequences(data))) for data in (few, many, words)]
+    >>> [pick_latent_steps(left_open, MemorySource(as_sequences(data))) for data in (few, many, words)]
     [10, 0, 10]
     """
     architecture, variational = parameters["architecture"], parameters["variational"]
-    if parameters["refine"] != "auto":
-        return check_refine(parameters["refine"], architecture, variational=variational)
-    if architecture != "default" or variational or isinstance(source, InFiles):
+    if parameters["latent_steps"] != "auto":
+        return check_latent_steps(parameters["latent_steps"], architecture, variational=variational)
+    if architecture != "default" or variational or isinstance(source, FileSource):
         return 0
     few = len(source.sequences) < _FEW_TO_REFINE
     return _REFINE_STEPS if few or not source.sequences.schema.numeric.any() else 0
 
 
-def check_refine(refine: int, architecture: Architecture, *, variational: bool) -> int:
+def check_latent_steps(latent_steps: int, architecture: Architecture, *, variational: bool) -> int:
     """Return a number of steps of the search for a code that the model can take.
 
     Parameters
     ----------
-    refine : int
+    latent_steps : int
     architecture : str or callable
     variational : bool
 
@@ -216,19 +216,19 @@ def check_refine(refine: int, architecture: Architecture, *, variational: bool) 
 
     Examples
     --------
-    >>> check_refine(5, "dense", variational=False)  # doctest: +ELLIPSIS
+    >>> check_latent_steps(5, "dense", variational=False)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    refold.errors.ParameterError: refine=5 is of the default model, ... 'dense'. Use 0.
+    refold.errors.ParameterError: latent_steps=5 is of the default model, ... 'dense'. Use 0.
     """
-    if refine and variational:
+    if latent_steps and variational:
         raise ParameterError(
-            f"refine={refine} moves codes away from the mean that variational=True gives. Use 0."
+            f"latent_steps={latent_steps} moves codes away from the mean that variational=True gives. Use 0."
         )
-    if refine and architecture != "default":
+    if latent_steps and architecture != "default":
         own = callable(architecture) or architecture == "custom"
         name = "of your own" if own else repr(architecture)
         raise ParameterError(
-            f"refine={refine} is of the default model, and the architecture is {name}. Use 0."
+            f"latent_steps={latent_steps} is of the default model, and the architecture is {name}. Use 0."
         )
-    return int(refine)
+    return int(latent_steps)

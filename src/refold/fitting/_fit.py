@@ -11,11 +11,11 @@ import numpy as np
 
 from refold import storage
 from refold._support.compilation import keep_compiled
-from refold._support.console import say_kept
+from refold._support.console import log_kept_epoch
 from refold.errors import ModelFileError, ParameterError
-from refold.fitting._data_sources import InFiles, InMemory
-from refold.fitting._defaults_from_data import discriminative_within, pick_refine, specify
-from refold.fitting._forecast_initialization import start_forecast
+from refold.fitting._data_sources import FileSource, MemorySource
+from refold.fitting._defaults_from_data import pick_latent_steps, rocket_dim_within, specify
+from refold.fitting._forecast_initialization import initialize_forecast
 from refold.fitting._held_out_error import HeldOut, held_back
 from refold.inference import MOST_SEQUENCES, check_fits, count_active, report_active
 from refold.models import build, seeded
@@ -24,10 +24,10 @@ from refold.storage import Fitted
 from refold.training import (
     Checkpoints,
     Corruption,
-    Outcome,
-    Part,
+    FitResult,
     Settings,
     Snapshot,
+    SplitData,
     cut_sequences,
     doing,
     has_linear_path,
@@ -36,8 +36,8 @@ from refold.training import (
     pick_patience,
     pick_refit,
     sample_size,
-    set_discriminative_start,
-    set_linear_start,
+    set_linear_initialization,
+    set_rocket_initialization,
     train,
     validation_split,
 )
@@ -47,7 +47,7 @@ __all__ = ["Checkpoint", "fit"]
 # Most training sequences whose codes are remembered, most values of these, fewest sequences.
 _MOST_KNOWN, _MOST_VALUES, _FEWEST = 1024, 1 << 21, 64
 # What may differ where a training goes on.
-_FREE = ("verbose", "time_budget", "random_state", "refine")
+_FREE = ("verbose", "time_budget", "random_state", "latent_steps")
 
 
 class Checkpoint(NamedTuple):
@@ -83,7 +83,7 @@ def fit(
     find_size: Callable[[], int] | None = None,
     aside: np.ndarray | None = None,
     report: bool = False,
-) -> tuple[Fitted | None, Outcome, Sequences | None]:
+) -> tuple[Fitted | None, FitResult, Sequences | None]:
     """Split, scale, build and train.
 
     Parameters
@@ -125,7 +125,7 @@ def fit(
     """
     keep_compiled()
     parameters = {name: _python(value) for name, value in parameters.items()}
-    source = InFiles(sequences) if isinstance(sequences, Scan) else InMemory(sequences)
+    source = FileSource(sequences) if isinstance(sequences, Scan) else MemorySource(sequences)
     identity = {"parameters": _settled(parameters), "data": source.digest(), "seed": seed}
     snapshot, found = None, None
     if checkpoint is not None:
@@ -141,8 +141,8 @@ def fit(
     chosen, held_out = validation_split(lengths, fraction, seed=seed)
     specification = specify(source, parameters, chosen)
     architecture = parameters["architecture"]
-    refine_steps = pick_refine(parameters, source)
-    refine_by_default = pick_refine({**parameters, "refine": "auto"}, source)
+    latent_steps = pick_latent_steps(parameters, source)
+    refine_by_default = pick_latent_steps({**parameters, "latent_steps": "auto"}, source)
     with seeded(seed):
         network = build(specification, architecture if callable(architecture) else None)
     check_fits(lengths, network)
@@ -177,25 +177,25 @@ def fit(
     def trained_on(phase: str) -> np.ndarray:
         return chosen if phase == "validated" else np.arange(len(lengths))
 
-    def part(phase: str) -> Part:
+    def part(phase: str) -> SplitData:
         others = held_out if phase == "validated" else np.arange(0)
         return source.part(scaler(phase), trained_on(phase), others, longest, seed)
 
     def start(phase: str) -> bool:
-        if not has_linear_path(network) and not specification.discriminative:
+        if not has_linear_path(network) and not specification.rocket_dim:
             return False
         doing("scaling")
         sample = source.sample(trained_on(phase), sample_size(network), seed)
         scaled = whole = scaler(phase).transform(sample)
         if specification.forecast_steps:
             scaled, _ = cut_sequences(whole, specification.forecast_steps, seed)
-        if specification.discriminative:
-            set_discriminative_start(network, scaled)
+        if specification.rocket_dim:
+            set_rocket_initialization(network, scaled)
         if not has_linear_path(network):
             return False
-        good = set_linear_start(network, scaled, seed=seed, corruption=corruption)
+        good = set_linear_initialization(network, scaled, seed=seed, corruption=corruption)
         if specification.forecast_steps and sequences.schema.numeric.any():
-            start_forecast(network, whole, seed)
+            initialize_forecast(network, whole, seed)
         return good
 
     refit = parameters["refit"]
@@ -216,8 +216,8 @@ def fit(
         own = scaler("validated")
         width = specification.latent_dim + own.num_statistics
         measured = HeldOut(source, chosen, held_out, seed=seed, most=width)
-        say_kept(outcome.epoch, outcome.history["phase"].count("validated"))
-        measured.report(network, own, outcome, refine_steps=refine_steps, max_epochs=max_epochs)
+        log_kept_epoch(outcome.epoch, outcome.history["phase"].count("validated"))
+        measured.report(network, own, outcome, latent_steps=latent_steps, max_epochs=max_epochs)
         if specification.forecast_steps:
             measured.report_forecast(network, own, outcome)
     active = None
@@ -233,10 +233,10 @@ def fit(
         outcome.history,
         refine_by_default,
         active,
-        start_loss=outcome.start_loss,
+        initial_loss=outcome.initial_loss,
         held_back=held_back(source, held_out, outcome),
     )
-    average = max(1.0, float(lengths.mean())) * len(specification.kinds)
+    average = max(1.0, float(lengths.mean())) * len(specification.column_types)
     most = int(np.clip(_MOST_VALUES / average, _FEWEST, _MOST_KNOWN))
     return fitted, outcome, source.sample(trained_on(outcome.phase), most, seed)
 
@@ -257,8 +257,8 @@ def _with_size(parameters: Mapping[str, Any], search: Mapping[str, Any]) -> dict
     if budget is not None:
         budget = max(0.1 * budget, budget - search["seconds"])
     size = search["latent_dim"]
-    telling = discriminative_within(parameters["discriminative"], size)
-    return {**parameters, "latent_dim": size, "time_budget": budget, "discriminative": telling}
+    telling = rocket_dim_within(parameters["rocket_dim"], size)
+    return {**parameters, "latent_dim": size, "time_budget": budget, "rocket_dim": telling}
 
 
 def _checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:

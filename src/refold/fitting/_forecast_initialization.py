@@ -5,15 +5,15 @@ import numpy as np
 from refold.inference import encode, split_last
 from refold.models import Network
 from refold.sequences import Sequences, concatenate
-from refold.training import cut_sequences, next_steps, set_forecast_start
+from refold.training import cut_sequences, next_steps, set_forecast_initialization
 
-__all__ = ["start_forecast"]
+__all__ = ["initialize_forecast"]
 
 # Sequences at most that a start is a regression on.
 _MOST_SEQUENCES = 4096
 
 
-def start_forecast(network: Network, scaled: Sequences, seed: int) -> None:
+def initialize_forecast(network: Network, scaled: Sequences, seed: int) -> None:
     """Give a forecaster its start, by the codes that its network gives now.
 
     Each sequence is cut twice: before its last steps, and as in training.
@@ -34,6 +34,6 @@ def start_forecast(network: Network, scaled: Sequences, seed: int) -> None:
     drawn = cut_sequences(scaled, steps, seed + 1)
     before, after = (concatenate([a, b]) for a, b in zip(last, drawn, strict=True))
     codes = encode(before, network)
-    set_forecast_start(
+    set_forecast_initialization(
         network, codes, next_steps(after, steps), np.concatenate([longer, np.arange(len(scaled))])
     )

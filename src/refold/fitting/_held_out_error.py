@@ -13,13 +13,13 @@ import numpy as np
 
 from refold._support.console import say
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
-from refold.fitting._data_sources import InFiles, InMemory
+from refold.fitting._data_sources import FileSource, MemorySource
 from refold.inference import continued, decode, encode, predict_lengths, split_last
 from refold.models import Network
 from refold.sequences import Scaler, Sequences, fingerprints
-from refold.training import Outcome
+from refold.training import FitResult
 
-__all__ = ["HeldOut", "Standing", "describe", "held_back", "holding"]
+__all__ = ["Comparison", "HeldOut", "describe", "held_back", "holding"]
 
 # Held-out sequences at most that an error is measured on.
 _MOST_SEQUENCES = 1000
@@ -34,7 +34,7 @@ class HeldOut:
 
     Parameters
     ----------
-    source : InMemory or InFiles
+    source : MemorySource or FileSource
     training, held_out : arrays of int
         Which sequences of the source.
     seed : int
@@ -51,7 +51,7 @@ class HeldOut:
 
     def __init__(
         self,
-        source: InMemory | InFiles,
+        source: MemorySource | FileSource,
         training: np.ndarray,
         held_out: np.ndarray,
         *,
@@ -71,9 +71,9 @@ class HeldOut:
             sequences = sequences[np.sort(rng.choice(len(sequences), count, replace=False))]
         self.sequences = sequences
 
-    def of_network(self, network: Network, scaler: Scaler, *, refine_steps: int = 0) -> Fidelity:
+    def of_network(self, network: Network, scaler: Scaler, *, latent_steps: int = 0) -> Fidelity:
         """Measure a network, which decodes to its own lengths."""
-        codes = encode(scaler.transform(self.sequences), network, refine_steps=refine_steps)
+        codes = encode(scaler.transform(self.sequences), network, latent_steps=latent_steps)
         lengths = predict_lengths(codes, network)
         scaled = decode(codes, lengths, self.sequences.schema, network)
         own = scaler.statistics(self.sequences) if scaler.mode == "sequence" else None
@@ -92,16 +92,16 @@ class HeldOut:
         self,
         network: Network,
         scaler: Scaler,
-        outcome: Outcome,
+        outcome: FitResult,
         *,
-        refine_steps: int,
+        latent_steps: int,
         max_epochs: int,
     ) -> None:
         """Say on standard error where the validated weights of a training stand."""
         with holding(network, outcome.validated):
-            ours = self.of_network(network, scaler, refine_steps=refine_steps)
+            ours = self.of_network(network, scaler, latent_steps=latent_steps)
         specification = network.specification
-        standing = Standing(
+        standing = Comparison(
             ours,
             self.of_pca(self._most),
             self._num_components,
@@ -112,12 +112,12 @@ class HeldOut:
             max_epochs=max_epochs,
             out_of_time=outcome.out_of_time,
             latent_dim=specification.latent_dim,
-            discriminative=specification.discriminative,
+            rocket_dim=specification.rocket_dim,
         )
         for line in describe(standing):
             say(line)
 
-    def report_forecast(self, network: Network, scaler: Scaler, outcome: Outcome) -> None:
+    def report_forecast(self, network: Network, scaler: Scaler, outcome: FitResult) -> None:
         """Say on standard error how well the last held-out steps are forecast, if there are any."""
         steps = network.specification.forecast_steps
         longer, before, after = split_last(self.sequences, steps)
@@ -154,7 +154,7 @@ class HeldOut:
         return fidelity(self.sequences, reconstructed, self._units)
 
 
-class Standing(NamedTuple):
+class Comparison(NamedTuple):
     """How a training has come out, beside PCA.
 
     Attributes
@@ -171,7 +171,7 @@ class Standing(NamedTuple):
         Epochs trained, and those of the schedule.
     out_of_time : bool
         Whether it was the time that ended them.
-    latent_dim, discriminative : int
+    latent_dim, rocket_dim : int
         Dimensions of the code, and how many of them are discriminative.
     """
 
@@ -185,10 +185,10 @@ class Standing(NamedTuple):
     max_epochs: int = 0
     out_of_time: bool = False
     latent_dim: int = 0
-    discriminative: int = 0
+    rocket_dim: int = 0
 
 
-def describe(standing: Standing) -> list[str]:
+def describe(standing: Comparison) -> list[str]:
     """Say where a network stands, and where it is no better than PCA what the reason may be.
 
     Parameters
@@ -203,9 +203,9 @@ def describe(standing: Standing) -> list[str]:
     Examples
     --------
     >>> ours, pca = Fidelity(0.121, None, 0.0), Fidelity(0.133, None, 0.0)
-    >>> describe(Standing(ours, pca, 16, num_sequences=27, num_training=243))
+    >>> describe(Comparison(ours, pca, 16, num_sequences=27, num_training=243))
     ['Held out (27 sequences): NMSE 0.121, PCA with 16 dimensions 0.133.']
-    >>> describe(Standing(pca, pca, 16, num_sequences=90, num_training=810, linear=True))[1]
+    >>> describe(Comparison(pca, pca, 16, num_sequences=90, num_training=810, linear=True))[1]
     'No better than PCA: no epoch improved on the linear start, so the data may be linear.'
     """
     held_out = _count(standing.num_sequences, "sequence")
@@ -236,7 +236,7 @@ def _behind(ours: Fidelity, pca: Fidelity) -> str | None:
     return " on the numeric columns" if numbers else " on the binary and categorical columns"
 
 
-def _reasons(standing: Standing) -> list[str]:
+def _reasons(standing: Comparison) -> list[str]:
     reasons = []
     if standing.out_of_time and standing.epochs < standing.max_epochs:
         reasons.append(
@@ -244,12 +244,12 @@ def _reasons(standing: Standing) -> list[str]:
         )
     if standing.num_training < _FEW:
         reasons.append(f"{_count(standing.num_training, 'sequence')} are few to learn from")
-    if standing.discriminative:
-        one = standing.discriminative == 1
+    if standing.rocket_dim:
+        one = standing.rocket_dim == 1
         reasons.append(
-            f"{standing.discriminative} of the {standing.latent_dim} dimensions "
+            f"{standing.rocket_dim} of the {standing.latent_dim} dimensions "
             f"{'is' if one else 'are'} discriminative (ROCKET features, which reconstruct little), "
-            "and discriminative=0 or --discriminative 0 turns them off"
+            "and rocket_dim=0 or --rocket-dim 0 turns them off"
         )
     if standing.pca.nmse is not None and standing.pca.nmse < _TINY:
         dimensions = _count(standing.size, "dimension")
@@ -259,7 +259,9 @@ def _reasons(standing: Standing) -> list[str]:
     return reasons
 
 
-def held_back(source: InMemory | InFiles, held_out: np.ndarray, outcome: Outcome) -> np.ndarray:
+def held_back(
+    source: MemorySource | FileSource, held_out: np.ndarray, outcome: FitResult
+) -> np.ndarray:
     """Return the fingerprints of the held-out sequences that no refit was trained on."""
     if outcome.phase != "validated" or not len(held_out):
         return np.zeros(0, np.uint64)

@@ -98,7 +98,7 @@ _RULES = {
     "architecture": _one_of(*ARCHITECTURES, or_callable=True),
     "decoder": _one_of("auto", *DECODERS),
     "patch": _auto_or(_integer(1)),
-    "discriminative": _auto_or(_integer(0)),
+    "rocket_dim": _auto_or(_integer(0)),
     "forecast_steps": _integer(0),
     "scale": _one_of("features", "sequence", None),
     "missing_values": _Rule(
@@ -117,7 +117,7 @@ _RULES = {
     "refit": _Rule(
         "'auto', True or False", lambda v: isinstance(v, bool | np.bool_) or v == "auto"
     ),
-    "refine": _auto_or(_integer(0)),
+    "latent_steps": _auto_or(_integer(0)),
     "optimizer": _Rule(
         "the name of a Keras optimizer or a keras.optimizers.Optimizer",
         _is_optimizer,

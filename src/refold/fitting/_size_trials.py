@@ -8,8 +8,8 @@ import numpy as np
 
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity
-from refold.fitting._data_sources import InFiles, InMemory
-from refold.fitting._defaults_from_data import discriminative_within, pick_refine
+from refold.fitting._data_sources import FileSource, MemorySource
+from refold.fitting._defaults_from_data import pick_latent_steps, rocket_dim_within
 from refold.fitting._fit import fit
 from refold.fitting._held_out_error import HeldOut
 from refold.sequences import Scan, Sequences
@@ -67,13 +67,16 @@ class Trials:
             )
         if isinstance(sequences, Scan):
             # codes are searched for as those of the model that is fitted on all
-            parameters = {**parameters, "refine": pick_refine(parameters, InFiles(sequences))}
+            parameters = {
+                **parameters,
+                "latent_steps": pick_latent_steps(parameters, FileSource(sequences)),
+            }
             sequences = _some(sequences, seed)
         self._sequences, self._parameters, self._seed = sequences, parameters, seed
         training, held_out = validation_split(
             sequences.lengths, parameters["validation_fraction"], seed=seed
         )
-        source = InMemory(sequences)
+        source = MemorySource(sequences)
         self.held_out = HeldOut(source, training, held_out, seed=seed, most=most)
         self.num_sequences = len(sequences)
         self.most_numbers = self.held_out.most_components
@@ -90,7 +93,7 @@ class Trials:
             "latent_dim": size,
             "refit": False,
             "time_budget": time_budget,
-            "discriminative": discriminative_within(self._parameters["discriminative"], size),
+            "rocket_dim": rocket_dim_within(self._parameters["rocket_dim"], size),
         }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the fit that follows says them
@@ -98,9 +101,9 @@ class Trials:
             fitted, outcome, _ = fit(self._sequences, parameters, seed=self._seed)
         if fitted is None or outcome.interrupted:
             raise KeyboardInterrupt
-        steps = parameters["refine"]
-        steps = fitted.refine_steps if steps == "auto" else steps
-        return self.held_out.of_network(fitted.network, fitted.scaler, refine_steps=steps)
+        steps = parameters["latent_steps"]
+        steps = fitted.latent_steps if steps == "auto" else steps
+        return self.held_out.of_network(fitted.network, fitted.scaler, latent_steps=steps)
 
     def of_pca(self, size: int) -> Fidelity:
         """Measure PCA of a size on what is held out."""
@@ -110,4 +113,4 @@ class Trials:
 def _some(scan: Scan, seed: int) -> Sequences:
     values = scan.summary.num_steps * scan.schema.num_columns
     count = max(100, int(_MOST_VALUES * len(scan) / max(1, values)))
-    return InFiles(scan).sample(np.arange(len(scan)), count, seed)
+    return FileSource(scan).sample(np.arange(len(scan)), count, seed)

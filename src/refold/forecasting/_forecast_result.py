@@ -32,7 +32,7 @@ class Forecast:
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
     >>> ae = refold.SequenceAutoencoder(
-    ...     latent_dim=4, forecast_steps=5, units=8, refine=0, max_epochs=2, random_state=0
+    ...     latent_dim=4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
     ... ).fit(sines[:40])
     >>> ae = ae.calibrate(sines[40:])
     >>> ahead = ae.forecast(sines[:2], alpha=0.2)

@@ -10,7 +10,15 @@ import numpy as np
 
 from refold._support.compilation import keep_compiled
 from refold._support.progress_bars import progress_bar
-from refold.models import Network, descriptor, draw_noise, free_run, perturb, predict, refine
+from refold.models import (
+    Network,
+    decode_autoregressively,
+    gumbel_max,
+    gumbel_noise,
+    optimize_latents,
+    predict,
+    rocket_extractor,
+)
 from refold.sequences import Schema, Sequences, pad
 
 __all__ = [
@@ -37,7 +45,7 @@ class Draw(NamedTuple):
 
 
 def encode(
-    scaled: Sequences, network: Network, *, refine_steps: int = 0, verbose: int = 0
+    scaled: Sequences, network: Network, *, latent_steps: int = 0, verbose: int = 0
 ) -> np.ndarray:
     """Encode sequences, in batches of like length.
 
@@ -45,7 +53,7 @@ def encode(
     ----------
     scaled : Sequences
     network : Network
-    refine_steps : int
+    latent_steps : int
         Steps of the search for a better code than the encoder's.
     verbose : int
         1 shows progress where there is much to do.
@@ -63,9 +71,9 @@ def encode(
         if not network.reads_padding:
             x = np.nan_to_num(x, nan=0.0)
         found = predict(encoder, x)
-        if refine_steps:
+        if latent_steps:
             y, steps = _filled(y, batch, np.nan), _filled(lengths[batch.rows], batch, 0)
-            found = refine(network, found, x, y, steps, refine_steps)
+            found = optimize_latents(network, found, x, y, steps, latent_steps)
         codes[batch.rows] = found[: len(batch.rows)]
     return codes
 
@@ -82,7 +90,7 @@ def describe(scaled: Sequences, network: Network) -> np.ndarray:
     -------
     array of float32 of shape (n_sequences, n_features)
     """
-    model = descriptor(network)
+    model = rocket_extractor(network)
     features = np.empty((len(scaled), model.output_shape[-1]), np.float32)
     for batch in _batches(scaled.lengths, network, "describe"):
         x, _ = pad(scaled, batch.rows, batch.num_steps, flags=network.specification.observed_flags)
@@ -119,7 +127,7 @@ def decode(
         Scaled: means of numeric columns, the likelier of 0 and 1, the likeliest label.
     """
     specification = network.specification
-    columns = specification.kinds, specification.num_labels
+    columns = specification.column_types, specification.num_categories
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     values = np.empty((offsets[-1], schema.num_columns), np.float32)
     for batch in _batches(lengths, network, "decode", verbose=verbose):
@@ -128,17 +136,19 @@ def decode(
         noise = None
         if draw is not None:
             seed = [draw.seed, int(batch.rows[0])]
-            noise = draw_noise((len(given), batch.num_steps), *columns, seed=seed)
-        if network.free_running:
+            noise = gumbel_noise((len(given), batch.num_steps), *columns, seed=seed)
+        if network.autoregressive:
             stop = int(lengths[batch.rows].max())
             how = {} if draw is None else {"noise": noise, "temperature": draw.temperature}
-            outputs = free_run(network.models.decoder, given, batch.num_steps, stop=stop, **how)
+            outputs = decode_autoregressively(
+                network.models.decoder, given, batch.num_steps, stop=stop, **how
+            )
         else:
             # what is asked for, and after each length padding, which is not computed
             template = np.where(real, np.float32(0), np.float32(np.nan))[..., None]
             outputs = predict(network.models.unroll, given, _filled(template, batch, np.nan))
             if draw is not None:
-                outputs = np.asarray(perturb(outputs, noise, draw.temperature, *columns))
+                outputs = np.asarray(gumbel_max(outputs, noise, draw.temperature, *columns))
         places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
         values[places] = _to_values(outputs[: len(batch.rows)][real], schema)
     return Sequences(values, offsets, schema=schema)
@@ -259,9 +269,9 @@ def _to_values(outputs: np.ndarray, schema: Schema) -> np.ndarray:
     start = 0
     for i, column in enumerate(schema.columns):
         block = outputs[:, start : start + column.width]
-        if column.kind == "categorical":
+        if column.type == "categorical":
             values[:, i] = block.argmax(axis=1) if len(block) else 0
-        elif column.kind == "binary":
+        elif column.type == "binary":
             values[:, i] = block[:, 0] > 0.5
         else:
             values[:, i] = block[:, 0]

@@ -15,7 +15,7 @@ from refold.layers._patches import FoldSteps as FoldSteps
 from refold.layers._patches import num_patches as num_patches
 from refold.layers._pooled_convolutions import FixedMap as FixedMap
 from refold.layers._pooled_convolutions import PooledConvolutions as PooledConvolutions
-from refold.layers._previous_steps import PreviousSteps as PreviousSteps
 from refold.layers._repeat_code import FitSteps as FitSteps
 from refold.layers._repeat_code import RepeatCode as RepeatCode
 from refold.layers._state_pooling import StatePooling as StatePooling
+from refold.layers._teacher_forcing import TeacherForcing as TeacherForcing

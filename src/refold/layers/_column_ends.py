@@ -17,42 +17,42 @@ class ColumnEncoding(keras.layers.Layer):
 
     Parameters
     ----------
-    num_labels : sequence of int
+    num_categories : sequence of int
         Number of labels of each column; 0 for a column that is not categorical.  An index past
         the labels (an unknown or missing label) becomes a block of zeros.
 
     Examples
     --------
     >>> import numpy as np
-    >>> layer = ColumnEncoding(num_labels=[0, 3])
+    >>> layer = ColumnEncoding(num_categories=[0, 3])
     >>> np.asarray(layer(np.array([[[0.5, 2.0], [0.1, 3.0]]], "float32")))[0].round(1).tolist()
     [[0.5, 0.0, 0.0, 1.0], [0.10000000149011612, 0.0, 0.0, 0.0]]
     """
 
-    def __init__(self, num_labels: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, num_categories: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.num_labels = [int(n) for n in num_labels]
+        self.num_categories = [int(n) for n in num_categories]
         self.supports_masking = True
 
     def call(self, inputs: Any) -> Any:
         """Encode inputs of shape (batch, steps, columns + observed flags)."""
         blocks = []
-        for i, n in enumerate(self.num_labels):
+        for i, n in enumerate(self.num_categories):
             column = inputs[..., i : i + 1]
             if n:
                 labels = ops.arange(n, dtype=inputs.dtype)
                 column = ops.cast(ops.abs(column - labels) < 0.5, inputs.dtype)
             blocks.append(column)
-        blocks.append(inputs[..., len(self.num_labels) :])
+        blocks.append(inputs[..., len(self.num_categories) :])
         return ops.concatenate(blocks, axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the output: each categorical column is as wide as it has labels."""
-        return (*input_shape[:-1], input_shape[-1] + sum(n - 1 for n in self.num_labels if n))
+        return (*input_shape[:-1], input_shape[-1] + sum(n - 1 for n in self.num_categories if n))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make this layer again."""
-        return {**super().get_config(), "num_labels": self.num_labels}
+        return {**super().get_config(), "num_categories": self.num_categories}
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -65,9 +65,9 @@ class ColumnHead(keras.layers.Layer):
 
     Parameters
     ----------
-    kinds : sequence of {"numeric", "binary", "categorical"}
+    column_types : sequence of {"numeric", "binary", "categorical"}
         Kind of each column.
-    num_labels : sequence of int, optional
+    num_categories : sequence of int, optional
         Number of labels of each column; read for categorical ones only.
     patch : int
         Steps that an input stands for.
@@ -85,15 +85,15 @@ class ColumnHead(keras.layers.Layer):
 
     def __init__(
         self,
-        kinds: Sequence[str],
-        num_labels: Sequence[int] | None = None,
+        column_types: Sequence[str],
+        num_categories: Sequence[int] | None = None,
         patch: int = 1,
         max_steps: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.kinds = list(kinds)
-        self.num_labels = [int(n) for n in num_labels or [0] * len(self.kinds)]
+        self.column_types = list(column_types)
+        self.num_categories = [int(n) for n in num_categories or [0] * len(self.column_types)]
         self.patch = patch
         self.max_steps = max_steps
         self.dense = keras.layers.Dense(patch * sum(self.widths), name="dense")
@@ -104,7 +104,7 @@ class ColumnHead(keras.layers.Layer):
         """Number of outputs of each column."""
         return [
             n if kind == "categorical" else 1
-            for kind, n in zip(self.kinds, self.num_labels, strict=True)
+            for kind, n in zip(self.column_types, self.num_categories, strict=True)
         ]
 
     def build(self, inputs_shape: Any, beside_shape: Any = None, like_shape: Any = None) -> None:
@@ -124,15 +124,15 @@ class ColumnHead(keras.layers.Layer):
             logits = unfold(logits, self.patch, num_steps)
         if beside is not None:
             logits = beside + self.scale * logits
-        if "categorical" not in self.kinds:
-            if "binary" not in self.kinds:
+        if "categorical" not in self.column_types:
+            if "binary" not in self.column_types:
                 return logits
-            if "numeric" not in self.kinds:
+            if "numeric" not in self.column_types:
                 return ops.sigmoid(logits)
-            binary = ops.convert_to_tensor([kind == "binary" for kind in self.kinds])
+            binary = ops.convert_to_tensor([kind == "binary" for kind in self.column_types])
             return ops.where(binary, ops.sigmoid(logits), logits)
         blocks, start = [], 0
-        for kind, width in zip(self.kinds, self.widths, strict=True):
+        for kind, width in zip(self.column_types, self.widths, strict=True):
             block = logits[..., start : start + width]
             if kind == "binary":
                 block = ops.sigmoid(block)
@@ -145,7 +145,7 @@ class ColumnHead(keras.layers.Layer):
     def likeliest(self, outputs: Any) -> Any:
         """Values of outputs: means, the likelier of 0 and 1, the likeliest label's index."""
         values, start = [], 0
-        for kind, width in zip(self.kinds, self.widths, strict=True):
+        for kind, width in zip(self.column_types, self.widths, strict=True):
             block = outputs[..., start : start + width]
             if kind == "binary":
                 block = ops.cast(block > 0.5, outputs.dtype)
@@ -170,5 +170,5 @@ class ColumnHead(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make this layer again."""
-        own = ("kinds", "num_labels", "patch", "max_steps")
+        own = ("column_types", "num_categories", "patch", "max_steps")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

@@ -104,8 +104,8 @@ class Autoencoder(keras.Model):
             ops.cast(ops.size(observed), observed.dtype) / ops.maximum(ops.sum(observed), 1.0)
         )
         if self._loss_by_kind:
-            kinds, num_labels = self._columns(values, y_pred)
-            return ops.mean(column_errors(values, y_pred, kinds, num_labels) * weight)
+            column_types, num_categories = self._columns(values, y_pred)
+            return ops.mean(column_errors(values, y_pred, column_types, num_categories) * weight)
         _require_same_width(values, y_pred)
         return self._compile_loss(values[..., None], y_pred[..., None], weight)
 
@@ -121,7 +121,7 @@ class Autoencoder(keras.Model):
             return list(self.columns[0]), list(self.columns[1])
         head = _find_head(self)
         if head is not None:
-            return head.kinds, head.num_labels
+            return head.column_types, head.num_categories
         _require_same_width(y, y_pred)
         return ["numeric"] * y.shape[-1], [0] * y.shape[-1]
 

@@ -7,13 +7,13 @@ import numpy as np
 from keras import ops
 
 from refold.errors import ParameterError
-from refold.models._gumbel_sampling import perturb
+from refold.models._gumbel_sampling import gumbel_max
 from refold.models.decoders import AutoregressiveDecoder
 
-__all__ = ["free_run", "write_steps"]
+__all__ = ["decode_autoregressively", "write_steps"]
 
 
-def free_run(
+def decode_autoregressively(
     decoder: keras.Model,
     codes: Any,
     num_steps: int,
@@ -38,7 +38,7 @@ def free_run(
     stop : int, optional
         Steps to write; those after it are zero.
     noise : array of shape (batch, num_steps, outputs), optional
-        As `draw_noise` gives it: labels and binary values are drawn, not the likeliest taken.
+        As `gumbel_noise` gives it: labels and binary values are drawn, not the likeliest taken.
     temperature : float
         Of what is drawn.
 
@@ -57,8 +57,8 @@ def free_run(
     --------
     >>> from refold.models import default
     >>> options = {"latent_dim": 3, "max_steps": 4, "units": 8, "decoder": "autoregressive"}
-    >>> models = default(["categorical"], num_labels=[5], **options)
-    >>> y = free_run(models.decoder, np.zeros((2, 3)), num_steps=4)
+    >>> models = default(["categorical"], num_categories=[5], **options)
+    >>> y = decode_autoregressively(models.decoder, np.zeros((2, 3)), num_steps=4)
     >>> y.shape
     (2, 4, 5)
     >>> steps = y.argmax(axis=-1)[..., None].astype("float32")
@@ -66,9 +66,9 @@ def free_run(
     >>> bool(np.allclose(told, y, atol=1e-5))
     True
     """
-    if not any(layer.name == "previous_steps" for layer in decoder.layers):
+    if not any(layer.name == "teacher_forcing" for layer in decoder.layers):
         raise ParameterError(
-            "free_run needs a decoder that reads previous steps, and this one writes all of them "
+            "decode_autoregressively needs a decoder that reads previous steps, and this one writes all of them "
             "from the code. Call it, or build it with decoder='autoregressive'."
         )
     codes = np.asarray(codes, "float32")
@@ -90,7 +90,7 @@ def write_steps(
     num_steps: int,
     stop: Any = None,
 ) -> Any:
-    """Do as `free_run` within a computation that JAX traces.
+    """Do as `decode_autoregressively` within a computation that JAX traces.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _write(
     given = layers.repeat(codes, like=room)
     beside = None if layers.linear is None else layers.linear(codes, like=room)
     states = layers.initial_states(codes)
-    columns = len(head.kinds)
+    columns = len(head.column_types)
     written = ops.zeros((num_sequences, num_steps, sum(head.widths)))
 
     def at(i: Any, array: Any) -> Any:
@@ -157,7 +157,9 @@ def _write(
         linear = None if beside is None else at(i, beside)
         outputs, states = layers.step(at(i, given), last, states, linear)
         if noise is not None:
-            outputs = perturb(outputs, at(i, noise), temperature, head.kinds, head.num_labels)
+            outputs = gumbel_max(
+                outputs, at(i, noise), temperature, head.column_types, head.num_categories
+            )
         written = ops.slice_update(written, (0, i, 0), outputs)
         return head.likeliest(outputs), states, written
 

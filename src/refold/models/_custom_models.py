@@ -48,8 +48,11 @@ def own_models(architecture: Callable[..., Any], specification: "Specification")
     ):
         if got not in (None, wanted):
             raise ParameterError(f"the {role} {wanted} numbers. The architecture's has {got}.")
-    if any(specification.num_labels):
-        models.autoencoder.columns = (tuple(specification.kinds), tuple(specification.num_labels))
+    if any(specification.num_categories):
+        models.autoencoder.columns = (
+            tuple(specification.column_types),
+            tuple(specification.num_categories),
+        )
     return models
 
 

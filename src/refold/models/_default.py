@@ -37,11 +37,11 @@ _FIRST_LOG_VARIANCE, _MOST_LOG_VARIANCE = -4.0, 2.0
 
 
 def default(
-    kinds: Sequence[str],
+    column_types: Sequence[str],
     *,
     latent_dim: int,
     max_steps: int,
-    num_labels: Sequence[int] | None = None,
+    num_categories: Sequence[int] | None = None,
     observed_flags: bool = False,
     units: int = 96,
     depth: int = 1,
@@ -53,7 +53,7 @@ def default(
     variational: bool = False,
     patch: int = 1,
     linear_path: bool | None = None,
-    discriminative: int = 0,
+    rocket_dim: int = 0,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
@@ -65,13 +65,13 @@ def default(
 
     Parameters
     ----------
-    kinds : sequence of {"numeric", "binary", "categorical"}
+    column_types : sequence of {"numeric", "binary", "categorical"}
         Kind of each column.
     latent_dim : int
         Width of the code.
     max_steps : int
         Number of steps that the decoder writes.
-    num_labels : sequence of int, optional
+    num_categories : sequence of int, optional
         Number of labels of each column, 0 for columns that are not categorical.
     observed_flags : bool
         Whether the input has one observed-flag channel a feature behind the features.
@@ -88,7 +88,7 @@ def default(
     decoder : {"parallel", "autoregressive"}
         What a step is written from: the code and the position, or these and the previous step.
         An autoregressive decoder is a model of a code and a sequence, of which each step is given
-        the one before it; `free_run` gives it what it has written itself.
+        the one before it; `decode_autoregressively` gives it what it has written itself.
     step_dropout : float
         Share of the previous steps that an autoregressive decoder is not given in training.
     variational : bool
@@ -99,7 +99,7 @@ def default(
         path goes by step all the same.
     linear_path : bool, optional
         Whether there is one; by default where a column is numeric.
-    discriminative : int
+    rocket_dim : int
         Numbers of the code, the last ones, that are no result of the two paths but a fixed linear
         map of `PooledConvolutions`.
 
@@ -125,21 +125,21 @@ def default(
             f"patch must be a positive integer, and 1 with a decoder that writes step by step. "
             f"Got patch={patch!r} and decoder={decoder!r}."
         )
-    if not 0 <= discriminative < latent_dim or (discriminative and variational):
+    if not 0 <= rocket_dim < latent_dim or (rocket_dim and variational):
         raise ParameterError(
             f"discriminative must be from 0 to {latent_dim - 1}, one less than latent_dim, and 0 "
-            f"where variational=True. Got {discriminative!r}."
+            f"where variational=True. Got {rocket_dim!r}."
         )
-    faithful = latent_dim - discriminative
-    num_labels = list(num_labels or [0] * len(kinds))
+    faithful = latent_dim - rocket_dim
+    num_categories = list(num_categories or [0] * len(column_types))
     if linear_path is None:
-        linear_path = "numeric" in kinds
-    num_channels = len(kinds) * (2 if observed_flags else 1)
+        linear_path = "numeric" in column_types
+    num_channels = len(column_types) * (2 if observed_flags else 1)
 
     x = keras.Input((None, num_channels), name="sequence")
     hidden = PaddingMask(name="padding_mask")(x)
-    if any(num_labels):
-        hidden = ColumnEncoding(num_labels, name="column_encoding")(hidden)
+    if any(num_categories):
+        hidden = ColumnEncoding(num_categories, name="column_encoding")(hidden)
     values = hidden
     if patch > 1:
         hidden = FoldSteps(patch, name="fold")(hidden)
@@ -157,9 +157,9 @@ def default(
     linear_steps = min(max_steps, most_linear_steps(values.shape[-1], latent_dim))
     if linear_path:
         code = LinearEncoding(faithful, linear_steps, name="linear_code")(values, code)
-    if discriminative:
+    if rocket_dim:
         described = convolutions(patch)(values)
-        fixed = FixedMap(discriminative, name="discriminative")
+        fixed = FixedMap(rocket_dim, name="rocket_dim")
         code = keras.ops.concatenate([code, fixed(described)], axis=-1)
     encoder = keras.Model(x, code, name="encoder")
     posterior = None
@@ -173,8 +173,8 @@ def default(
         posterior = keras.Model(x, [code, log_variance], name="posterior")
 
     settings = Settings(
-        kinds,
-        num_labels,
+        column_types,
+        num_categories,
         max_steps,
         units,
         depth,

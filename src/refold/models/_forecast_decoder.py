@@ -11,11 +11,11 @@ __all__ = ["forecaster"]
 
 
 def forecaster(
-    kinds: Sequence[str],
+    column_types: Sequence[str],
     *,
     latent_dim: int,
     num_steps: int,
-    num_labels: Sequence[int] | None = None,
+    num_categories: Sequence[int] | None = None,
     units: int = 96,
     depth: int = 1,
     cell: str = "lstm",
@@ -28,13 +28,13 @@ def forecaster(
 
     Parameters
     ----------
-    kinds : sequence of {"numeric", "binary", "categorical"}
+    column_types : sequence of {"numeric", "binary", "categorical"}
         Kind of each column.
     latent_dim : int
         Width of the code.
     num_steps : int
         Steps that it writes.
-    num_labels : sequence of int, optional
+    num_categories : sequence of int, optional
         Number of labels of each column, 0 for columns that are not categorical.
     units : int
         Units of each recurrent layer.
@@ -61,12 +61,12 @@ def forecaster(
     (None, 3, 2)
     """
     linear_steps = None
-    if "numeric" in kinds:
-        width = sum(n or 1 for n in num_labels or [0] * len(kinds))
+    if "numeric" in column_types:
+        width = sum(n or 1 for n in num_categories or [0] * len(column_types))
         linear_steps = min(num_steps, most_linear_steps(width, latent_dim))
     settings = Settings(
-        kinds,
-        num_labels,
+        column_types,
+        num_categories,
         num_steps,
         units,
         depth,

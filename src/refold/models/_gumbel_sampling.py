@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-__all__ = ["draw_noise", "perturb"]
+__all__ = ["gumbel_max", "gumbel_noise"]
 
 # Probabilities are taken to be at least this.
 _LEAST = 1e-7
 
 
-def draw_noise(
-    shape: tuple[int, ...], kinds: Sequence[str], num_labels: Sequence[int], *, seed: Any
+def gumbel_noise(
+    shape: tuple[int, ...], column_types: Sequence[str], num_categories: Sequence[int], *, seed: Any
 ) -> np.ndarray:
     """Draw what `perturb` adds: Gumbel noise to labels, logistic noise to binary columns.
 
@@ -21,7 +21,7 @@ def draw_noise(
     ----------
     shape : tuple of int
         Batch and steps.
-    kinds, num_labels : sequence
+    column_types, num_categories : sequence
         Kind of each column, and its number of labels (0 where not categorical).
     seed : int or sequence of int
 
@@ -32,12 +32,12 @@ def draw_noise(
 
     Examples
     --------
-    >>> draw_noise((2, 5), ["numeric", "categorical"], [0, 3], seed=0).shape
+    >>> gumbel_noise((2, 5), ["numeric", "categorical"], [0, 3], seed=0).shape
     (2, 5, 4)
     """
     rng = np.random.default_rng(seed)
     blocks = []
-    for kind, n in zip(kinds, num_labels, strict=True):
+    for kind, n in zip(column_types, num_categories, strict=True):
         size = (*shape, n or 1)
         if kind == "categorical":
             blocks.append(rng.gumbel(size=size))
@@ -48,8 +48,12 @@ def draw_noise(
     return np.concatenate(blocks, axis=-1).astype(np.float32)
 
 
-def perturb(
-    outputs: Any, noise: Any, temperature: Any, kinds: Sequence[str], num_labels: Sequence[int]
+def gumbel_max(
+    outputs: Any,
+    noise: Any,
+    temperature: Any,
+    column_types: Sequence[str],
+    num_categories: Sequence[int],
 ) -> Any:
     """Turn probabilities into scores of which the greatest is a draw by the probabilities.
 
@@ -62,10 +66,10 @@ def perturb(
     outputs : tensor of shape (batch, steps, outputs)
         Means, probabilities and softmax blocks, as a decoder writes them.
     noise : tensor of shape (batch, steps, outputs)
-        As `draw_noise` gives it.
+        As `gumbel_noise` gives it.
     temperature : float
         Above 0.
-    kinds, num_labels : sequence
+    column_types, num_categories : sequence
 
     Returns
     -------
@@ -79,13 +83,13 @@ def perturb(
     Examples
     --------
     >>> outputs = np.tile(np.array([0.2, 0.8], "float32"), (1, 1000, 1))
-    >>> noise = draw_noise((1, 1000), ["categorical"], [2], seed=0)
-    >>> drawn = np.asarray(perturb(outputs, noise, 1.0, ["categorical"], [2])).argmax(axis=-1)
+    >>> noise = gumbel_noise((1, 1000), ["categorical"], [2], seed=0)
+    >>> drawn = np.asarray(gumbel_max(outputs, noise, 1.0, ["categorical"], [2])).argmax(axis=-1)
     >>> bool(abs(drawn.mean() - 0.8) < 0.05)
     True
     """
     blocks, start = [], 0
-    for kind, n in zip(kinds, num_labels, strict=True):
+    for kind, n in zip(column_types, num_categories, strict=True):
         width = n or 1
         block, beside = (one[..., start : start + width] for one in (outputs, noise))
         if kind == "categorical":

@@ -12,7 +12,7 @@ from refold.models._lbfgs import minimize_rows
 from refold.models._losses import column_errors, observed_mask
 from refold.models._network import Network
 
-__all__ = ["refine"]
+__all__ = ["optimize_latents"]
 
 # Standard deviation of a good code around the encoder's.
 _AROUND = 1.0
@@ -20,7 +20,7 @@ _AROUND = 1.0
 _MARGIN = 0.3
 
 
-def refine(
+def optimize_latents(
     network: Network, codes: Any, x: Any, y: Any, lengths: Any, num_steps: int
 ) -> np.ndarray:
     """Search from each code for one that decodes to its sequence more faithfully.
@@ -69,13 +69,13 @@ def refine(
     ...                   length_deviation=0.0)
     ... )
     >>> y = np.ones((3, 5, 1), "float32")
-    >>> refine(network, np.zeros((3, 2), "float32"), y, y, np.full(3, 5), 4).shape
+    >>> optimize_latents(network, np.zeros((3, 2), "float32"), y, y, np.full(3, 5), 4).shape
     (3, 2)
     """
     if keras.backend.backend() != "jax":
         warnings.warn(
             "Codes are the encoder's own: the search for better ones needs Keras on JAX. Set "
-            "KERAS_BACKEND=jax before keras is imported, or fit with refine=0.",
+            "KERAS_BACKEND=jax before keras is imported, or fit with latent_steps=0.",
             UserWarning,
             stacklevel=4,
         )
@@ -97,9 +97,9 @@ def _search(network: Network) -> Any:
     """Return the search as a function of weights, codes, targets, lengths and steps."""
     unroll: Any = network.models.unroll
     head = unroll.get_layer("head")
-    kinds, num_labels = head.kinds, head.num_labels
-    numeric = np.array([kind == "numeric" for kind in kinds])
-    width, given = network.specification.latent_dim, network.specification.discriminative
+    column_types, num_categories = head.column_types, head.num_categories
+    numeric = np.array([kind == "numeric" for kind in column_types])
+    width, given = network.specification.latent_dim, network.specification.rocket_dim
     searched = np.arange(width) < width - given
     places = np.cumsum([0, *head.widths])[:-1][numeric]
     scale = None
@@ -108,7 +108,7 @@ def _search(network: Network) -> Any:
 
     def search(weights: Any, codes: Any, x: Any, y: Any, lengths: Any, num_steps: Any) -> Any:
         decoder, decoder_fixed, length, length_fixed = weights
-        weight = jnp.ones(len(kinds))
+        weight = jnp.ones(len(column_types))
         if scale is not None:
             # one variance for all columns, as in training, whose errors are to be lowered
             variance = jnp.mean(decoder_fixed[scale][places] ** 2)
@@ -120,7 +120,7 @@ def _search(network: Network) -> Any:
             z = jnp.where(searched, z, codes)
             decoded, _ = unroll.stateless_call(decoder, decoder_fixed, [z, x], training=False)
             predicted, _ = network.length.stateless_call(length, length_fixed, z, training=False)
-            errors = column_errors(values, decoded, kinds, num_labels) * weight
+            errors = column_errors(values, decoded, column_types, num_categories) * weight
             off = jnp.maximum(jnp.abs(predicted[:, 0] - lengths) - _MARGIN, 0.0)
             # each step that is lacking costs about as much as the mean at every column
             missed = off**2 / (1.0 + off) * jnp.sum(weight, axis=(1, 2)) / jnp.maximum(lengths, 1.0)

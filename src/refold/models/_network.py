@@ -30,7 +30,7 @@ class Specification(NamedTuple):
     ----------
     architecture : str
         One of ``ARCHITECTURES``, or ``"custom"`` for models that a user made.
-    kinds, num_labels : list
+    column_types, num_categories : list
         Kind of each column, and its number of labels (0 where not categorical).
     observed_flags : bool
         Whether the input has an observed-flag channel a feature.
@@ -49,7 +49,7 @@ class Specification(NamedTuple):
     linear_path : bool, optional
         Of the default model: whether there is a linear map beside its LSTMs; by default where a
         column is numeric.
-    discriminative : int
+    rocket_dim : int
         Of the default model: numbers of the code, the last ones, that are given, not learned.
     forecast_steps : int
         Of the default model: steps after a sequence that a second decoder writes; 0 for none.
@@ -58,8 +58,8 @@ class Specification(NamedTuple):
     """
 
     architecture: str
-    kinds: list[str]
-    num_labels: list[int]
+    column_types: list[str]
+    num_categories: list[int]
     observed_flags: bool
     latent_dim: int
     max_steps: int
@@ -73,19 +73,19 @@ class Specification(NamedTuple):
     variational: bool = False
     patch: int = 1
     linear_path: bool | None = None
-    discriminative: int = 0
+    rocket_dim: int = 0
     forecast_steps: int = 0
     cell: str = "lstm"
 
     @property
     def num_channels(self) -> int:
         """Number of input channels: the features, and their observed flags where there are any."""
-        return len(self.kinds) * (2 if self.observed_flags else 1)
+        return len(self.column_types) * (2 if self.observed_flags else 1)
 
     @property
     def num_outputs(self) -> int:
         """Number of outputs at each step."""
-        return sum(n or 1 for n in self.num_labels)
+        return sum(n or 1 for n in self.num_categories)
 
 
 class Network(NamedTuple):
@@ -128,7 +128,7 @@ class Network(NamedTuple):
         return self.models.decoder.output_shape[1]
 
     @property
-    def free_running(self) -> bool:
+    def autoregressive(self) -> bool:
         """Whether a step is written from the one before, which in use is the decoder's own."""
         return find_decoder(self.specification.decoder).reads_previous
 
@@ -191,8 +191,8 @@ def build(specification: Specification, architecture: Architecture | None = None
         models = autoencoder(encoder, decoder)
     elif specification.architecture == "default":
         models = default(
-            specification.kinds,
-            num_labels=specification.num_labels,
+            specification.column_types,
+            num_categories=specification.num_categories,
             latent_dim=specification.latent_dim,
             max_steps=specification.max_steps,
             observed_flags=specification.observed_flags,
@@ -204,7 +204,7 @@ def build(specification: Specification, architecture: Architecture | None = None
             variational=specification.variational,
             patch=specification.patch,
             linear_path=specification.linear_path,
-            discriminative=specification.discriminative,
+            rocket_dim=specification.rocket_dim,
         )
     else:
         models = _classic(specification)
@@ -216,8 +216,8 @@ def build(specification: Specification, architecture: Architecture | None = None
     ahead = None
     if specification.forecast_steps:
         ahead = forecaster(
-            specification.kinds,
-            num_labels=specification.num_labels,
+            specification.column_types,
+            num_categories=specification.num_categories,
             latent_dim=specification.latent_dim,
             num_steps=specification.forecast_steps,
             units=specification.units,
@@ -234,7 +234,7 @@ _OPTIONS = {
     "decoder": "parallel",
     "variational": False,
     "patch": 1,
-    "discriminative": 0,
+    "rocket_dim": 0,
     "forecast_steps": 0,
 }
 
@@ -251,7 +251,7 @@ def _refuse_options(specification: Specification) -> None:
 
 def _classic(specification: Specification) -> Models:
     name = specification.architecture
-    if any(specification.num_labels):
+    if any(specification.num_categories):
         raise ParameterError(
             f"architecture={name!r} reads numbers, and the data has categorical columns. Use "
             "architecture='default', or give one-hot columns."
@@ -261,12 +261,12 @@ def _classic(specification: Specification) -> Models:
             f"architecture={name!r} knows no missing values, and the data has some. Use "
             "architecture='default', or fill them."
         )
-    binary = set(specification.kinds) == {"binary"}
+    binary = set(specification.column_types) == {"binary"}
     make = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[name]
     options = {"output_activation": "sigmoid"} if binary else {}
     models = make(
         steps=specification.max_steps,
-        features=len(specification.kinds),
+        features=len(specification.column_types),
         latent_dim=specification.latent_dim,
         **options,
     )

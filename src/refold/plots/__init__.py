@@ -11,7 +11,7 @@ from refold.plots._architecture import layer_table as layer_table
 from refold.plots._architecture import shape_text as shape_text
 from refold.plots._code_map import code_map as code_map
 from refold.plots._code_plane import code_plane as code_plane
-from refold.plots._code_sweeps import code_numbers as code_numbers
+from refold.plots._code_sweeps import latent_dimensions as latent_dimensions
 from refold.plots._code_sweeps import strips_of as strips_of
 from refold.plots._code_sweeps import sweep as sweep
 from refold.plots._error_bars import error_by_feature as error_by_feature
@@ -36,7 +36,6 @@ __all__ = [
     "anomalies",
     "architecture",
     "code_map",
-    "code_numbers",
     "code_plane",
     "colour_groups",
     "error_by_feature",
@@ -44,6 +43,7 @@ __all__ = [
     "error_by_position",
     "error_by_size",
     "forecast",
+    "latent_dimensions",
     "layer_table",
     "length_bins",
     "lengths",

@@ -13,15 +13,15 @@ from refold.sequences import Schema, Sequences
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from refold.evaluation import CodeNumbers
+    from refold.evaluation import LatentDimensions
 
-__all__ = ["code_numbers", "most_moved", "strips_of", "sweep"]
+__all__ = ["latent_dimensions", "most_moved", "strips_of", "sweep"]
 
 MOST_BARS = 40
 
 
-def code_numbers(
-    found: "CodeNumbers", ax: "Axes | None" = None, *, discriminative: int = 0, latent_dim: int = 0
+def latent_dimensions(
+    found: "LatentDimensions", ax: "Axes | None" = None, *, rocket_dim: int = 0, latent_dim: int = 0
 ) -> "Axes":
     """Draw how far each number of a code moves what is decoded, the farthest first.
 
@@ -29,8 +29,8 @@ def code_numbers(
 
     Parameters
     ----------
-    found : CodeNumbers
-        As `refold.evaluation.code_numbers` gives it.
+    found : LatentDimensions
+        As `refold.evaluation.latent_dimensions` gives it.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default on a new figure.
     discriminative, latent_dim : int
@@ -43,14 +43,14 @@ def code_numbers(
 
     Examples
     --------
-    >>> from refold.evaluation import CodeNumbers
-    >>> found = CodeNumbers(("0", "1"), np.ones(2), np.array([[0.1], [0.4]]))
-    >>> [text.get_text() for text in code_numbers(found).get_xticklabels()]
+    >>> from refold.evaluation import LatentDimensions
+    >>> found = LatentDimensions(("0", "1"), np.ones(2), np.array([[0.1], [0.4]]))
+    >>> [text.get_text() for text in latent_dimensions(found).get_xticklabels()]
     ['1', '0']
     """
     order = found.order[:MOST_BARS]
     ax = new_axes(ax, size=(7.0, 3.0))
-    special = (order < latent_dim) & (order >= latent_dim - discriminative)
+    special = (order < latent_dim) & (order >= latent_dim - rocket_dim)
     place = np.arange(len(order))
     for rows, colour, label in (
         (~special, ACCENT, "for reconstructing"),

@@ -49,7 +49,7 @@ def forecast(
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
     >>> ae = refold.SequenceAutoencoder(
-    ...     latent_dim=4, forecast_steps=5, units=8, refine=0, max_epochs=2, random_state=0
+    ...     latent_dim=4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
     ... ).fit(sines)
     >>> len(forecast(sines, ae.forecast(sines), index=2).get_lines())
     3

@@ -19,7 +19,7 @@ MOST_LINES = 4
 
 
 def reconstruction(
-    original: Any, reconstructed: Any, ax: "Axes | None" = None, *, kinds: Any = None
+    original: Any, reconstructed: Any, ax: "Axes | None" = None, *, column_types: Any = None
 ) -> "Axes":
     """Draw one sequence and its reconstruction.
 
@@ -33,7 +33,7 @@ def reconstruction(
         One sequence in the form that the estimator takes and gives. The lengths may differ.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default on a new figure.
-    kinds : str, list of str or dict of str, optional
+    column_types : str, list of str or dict of str, optional
         Kinds of the columns, where they cannot be told from the original.
 
     Returns
@@ -48,9 +48,9 @@ def reconstruction(
     >>> len(ax.lines)
     2
     """
-    return reconstructions([original], [reconstructed], None if ax is None else [ax], kinds=kinds)[
-        0
-    ]
+    return reconstructions(
+        [original], [reconstructed], None if ax is None else [ax], column_types=column_types
+    )[0]
 
 
 def reconstructions(
@@ -58,7 +58,7 @@ def reconstructions(
     reconstructed: Any,
     axes: Sequence["Axes"] | None = None,
     *,
-    kinds: Any = None,
+    column_types: Any = None,
 ) -> list["Axes"]:
     """Draw sequences and their reconstructions, one pair on each axes.
 
@@ -68,7 +68,7 @@ def reconstructions(
         What went in and what came back, in the same order; see `reconstruction`.
     axes : sequence of matplotlib.axes.Axes, optional
         One for each sequence; by default a grid on a new figure.
-    kinds : str, list of str or dict of str, optional
+    column_types : str, list of str or dict of str, optional
         Kinds of the columns, where they cannot be told from the originals.
 
     Returns
@@ -89,7 +89,7 @@ def reconstructions(
     2
     """
     if not isinstance(original, Sequences):
-        original = as_sequences(original, kinds=kinds)
+        original = as_sequences(original, column_types=column_types)
     if not isinstance(reconstructed, Sequences):
         reconstructed = Sequences.from_list(list(reconstructed), schema=original.schema)
     if len(original) == 0 or len(original) != len(reconstructed):
@@ -184,10 +184,10 @@ def one_hot(values: np.ndarray, schema: Schema, *, numeric: bool = True) -> np.n
     """Rows of a strip: one a binary column, one a label of a categorical one; NaN where missing."""
     parts = []
     for i, column in enumerate(schema.columns):
-        if column.kind == "categorical":
-            ones = values[:, [i]] == np.arange(len(column.labels))
+        if column.type == "categorical":
+            ones = values[:, [i]] == np.arange(len(column.categories))
             parts.append(np.where(np.isnan(values[:, [i]]), np.nan, ones))
-        elif numeric or column.kind == "binary":
+        elif numeric or column.type == "binary":
             parts.append(values[:, [i]].astype(float))
     return np.concatenate(parts, axis=1)
 

@@ -9,14 +9,14 @@ from refold.evaluation import SequenceErrors, errors_by_sequence
 from refold.plots import PALETTE, RAMP, code_plane, colour_groups
 from refold.report._page import Card, Plot
 from refold.report._plotly_style import MUTED, layout, numbers, plain
-from refold.report._report_data import Material, Stage
+from refold.report._report_data import ReportData, Stage
 
 __all__ = ["code_map"]
 
 MOST_POINTS, FEWEST_FOR_UMAP = 5000, 20
 
 
-def code_map(material: Material, stage: Stage) -> Card:
+def code_map(material: ReportData, stage: Stage) -> Card:
     """Draw the codes: by PCA, and by UMAP where that is installed."""
     rows = np.arange(len(material.codes))
     if len(rows) > MOST_POINTS:
@@ -115,17 +115,17 @@ def _traces(
     return traces, False
 
 
-def _hover(material: Material, rows: np.ndarray, found: SequenceErrors) -> list[str]:
+def _hover(material: ReportData, rows: np.ndarray, found: SequenceErrors) -> list[str]:
     lines = []
     for i in rows.tolist():
         steps = int(material.sequences.lengths[i])
-        parts = [f"<b>{plain(material.sequences.ids[i])}</b>"]
-        parts.append(f"{steps} step{'' if steps == 1 else 's'}")
+        score_components = [f"<b>{plain(material.sequences.ids[i])}</b>"]
+        score_components.append(f"{steps} step{'' if steps == 1 else 's'}")
         if material.labels is not None:
-            parts.append(f"{plain(material.label_name)}: {plain(material.labels[i])}")
+            score_components.append(f"{plain(material.label_name)}: {plain(material.labels[i])}")
         if np.isfinite(found.numeric[i]):
-            parts.append(f"error {found.numeric[i]:.3g}")
+            score_components.append(f"error {found.numeric[i]:.3g}")
         if np.isfinite(found.symbols[i]):
-            parts.append(f"{found.symbols[i]:.1%} of the symbols wrong")
-        lines.append("<br>".join(parts))
+            score_components.append(f"{found.symbols[i]:.1%} of the symbols wrong")
+        lines.append("<br>".join(score_components))
     return lines

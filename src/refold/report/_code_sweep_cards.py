@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.evaluation import DEVIATIONS, CodeNumbers, code_numbers, sweep
+from refold.evaluation import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
 from refold.report._page import Card, Plot, Text, TextGroup
 from refold.report._plotly_style import (
     ACCENT,
@@ -18,19 +18,19 @@ from refold.report._plotly_style import (
     ramp,
     signed,
 )
-from refold.report._report_data import Material, Stage
+from refold.report._report_data import ReportData, Stage
 from refold.report._token_strips import row_of, sweep_strips
 
-__all__ = ["number_cards"]
+__all__ = ["latent_cards"]
 
 MOST_BARS, MOST_ROWS, MOST_COLUMNS, MOST_SWEPT, MOST_POINTS = 64, 24, 40, 6, 500
 ACTIVE = 0.01  # variance of the means of a variational code from which a number is in use
 
 
-def number_cards(material: Material, stage: Stage) -> list[Card]:
+def latent_cards(material: ReportData, stage: Stage) -> list[Card]:
     """Draw what the numbers do, and the sweeps along those that do most."""
     stage("numbers of the code")
-    found = code_numbers(material.model, material.codes, seed=material.seed)
+    found = latent_dimensions(material.model, material.codes, seed=material.seed)
     cards = [_bars(material, found)]
     if material.model.schema_.num_columns > 1 and len(found.names) > 1:
         cards[0] = Card(
@@ -45,7 +45,7 @@ def number_cards(material: Material, stage: Stage) -> list[Card]:
     return cards
 
 
-def _bars(material: Material, found: CodeNumbers) -> Card:
+def _bars(material: ReportData, found: LatentDimensions) -> Card:
     model = material.model
     order = found.order[:MOST_BARS]
     telling = (order < model.latent_dim_) & (order >= model.latent_dim_ - model.discriminative_)
@@ -101,7 +101,7 @@ def _bars(material: Material, found: CodeNumbers) -> Card:
     return Card("Numbers of the code", says, views, switch=True)
 
 
-def _measured(material: Material) -> str:
+def _measured(material: ReportData) -> str:
     numeric = material.model.schema_.numeric
     if numeric.all():
         return "the mean squared change, where 1 is the variance of the data"
@@ -112,12 +112,12 @@ def _measured(material: Material) -> str:
     )
 
 
-def _name(found: CodeNumbers, i: int) -> str:
+def _name(found: LatentDimensions, i: int) -> str:
     name = found.names[i]
     return f"number {name}" if name.isdigit() else name
 
 
-def _by_column(material: Material, found: CodeNumbers) -> Plot:
+def _by_column(material: ReportData, found: LatentDimensions) -> Plot:
     rows = found.order[:MOST_ROWS]
     columns = np.arange(found.effect.shape[1])
     if len(columns) > MOST_COLUMNS:
@@ -148,7 +148,7 @@ def _by_column(material: Material, found: CodeNumbers) -> Plot:
     return Plot([trace], layout(110 + 21 * len(rows), legend_above=False, **axes), "by column")
 
 
-def _sweeps(material: Material, found: CodeNumbers) -> Card:
+def _sweeps(material: ReportData, found: LatentDimensions) -> Card:
     model, codes = material.model, material.codes
     schema = model.schema_
     swept = [int(i) for i in found.order[:MOST_SWEPT] if found.total[i] > 0]
@@ -180,13 +180,13 @@ def _sweeps(material: Material, found: CodeNumbers) -> Card:
     return Card("What the numbers do", says, views)
 
 
-def _title(material: Material, found: CodeNumbers, i: int) -> str:
+def _title(material: ReportData, found: LatentDimensions, i: int) -> str:
     model = material.model
     telling = model.latent_dim_ - model.discriminative_ <= i < model.latent_dim_
     return _name(found, i) + (" (for telling apart)" if telling else "")
 
 
-def _lines(material: Material, found: CodeNumbers, decoded: dict[int, Any]) -> Plot:
+def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any]) -> Plot:
     schema = material.model.schema_
     numeric = np.flatnonzero(schema.numeric)
     moved = {i: int(numeric[found.effect[i, numeric].argmax()]) for i in decoded}
@@ -221,7 +221,7 @@ def _lines(material: Material, found: CodeNumbers, decoded: dict[int, Any]) -> P
     return Plot(traces, layout(80 + 215 * rows, **axes, annotations=notes, legend=legend))
 
 
-def _texts(material: Material, found: CodeNumbers, decoded: dict[int, Any]) -> Text:
+def _texts(material: ReportData, found: LatentDimensions, decoded: dict[int, Any]) -> Text:
     schema = material.model.schema_
     columns = np.flatnonzero(~schema.numeric)
     groups = []
@@ -229,10 +229,10 @@ def _texts(material: Material, found: CodeNumbers, decoded: dict[int, Any]) -> T
         column = int(columns[found.effect[i, columns].argmax()])
         name = f" → {schema.names[column]}" if len(columns) > 1 else ""
         bounds = one.offsets[1:-1]
-        parts = np.split(one.values[:, column], bounds)
+        score_components = np.split(one.values[:, column], bounds)
         rows = [
             (signed(value), row_of(part, schema, column))
-            for value, part in zip(DEVIATIONS, parts, strict=True)
+            for value, part in zip(DEVIATIONS, score_components, strict=True)
         ]
         groups.append(TextGroup(_title(material, found, i) + name, rows))
     return Text(groups)

@@ -12,7 +12,7 @@ from refold.evaluation import (
 )
 from refold.report._page import Card, Plot
 from refold.report._plotly_style import ACCENT, MUTED, layout, numbers, plain
-from refold.report._report_data import Material
+from refold.report._report_data import ReportData
 
 __all__ = ["error_cards"]
 
@@ -22,11 +22,11 @@ BUTTONS = {"numeric": "numbers", "symbols": "symbols"}
 MOST_FEATURES = 40
 
 
-def error_cards(material: Material) -> list[Card]:
+def error_cards(material: ReportData) -> list[Card]:
     """Draw the errors; what has but one group is left out, and one card says if there are none."""
     schema, sequences = material.model.schema_, material.sequences
     units = material.model.error_scaler_
-    kinds = [
+    column_types = [
         kind
         for kind, there in (("numeric", schema.numeric), ("symbols", ~schema.numeric))
         if there.any()
@@ -37,24 +37,24 @@ def error_cards(material: Material) -> list[Card]:
         by_length[name] = errors_by_length(sequences, back, units)
         by_position[name] = errors_by_position(sequences, back, units)
     if not any(np.nansum(one) > 0 for one in by_feature.values()):
-        return [_all_recovered(list(by_feature), kinds)]
-    unit = _unit(kinds)
+        return [_all_recovered(list(by_feature), column_types)]
+    unit = _unit(column_types)
     cards = []
     if schema.num_columns > 1:
-        views = [_features(by_feature, schema, kind) for kind in kinds]
+        views = [_features(by_feature, schema, kind) for kind in column_types]
         more = ""
         if max(int(schema.numeric.sum()), int((~schema.numeric).sum())) > MOST_FEATURES:
             more = f" The {MOST_FEATURES} with the largest errors are shown."
         cards.append(Card("Error by feature", f"{unit}{more}", views, switch=True))
     if len(by_length["Refold"].first) > 1:
-        views = [_lengths(by_length, kind) for kind in kinds]
+        views = [_lengths(by_length, kind) for kind in column_types]
         says = "Sequences of like length together, about as many in each group. Long ones are"
         cards.append(
             Card("Error by length", f"{says} harder where more has to go into a code of the same "
                  f"size. {unit}", views, switch=True)
         )  # fmt: skip
     if len(by_position["Refold"].first) > 1:
-        views = [_positions(by_position, kind) for kind in kinds]
+        views = [_positions(by_position, kind) for kind in column_types]
         says = "Where in a sequence errors are, from its first step on."
         if material.sequences.lengths.min() < material.sequences.lengths.max():
             says += " Towards the end there are fewer sequences, so the lines are less sure."
@@ -62,10 +62,10 @@ def error_cards(material: Material) -> list[Card]:
     return cards
 
 
-def _all_recovered(methods: list[str], kinds: list[str]) -> Card:
+def _all_recovered(methods: list[str], column_types: list[str]) -> Card:
     """Say that there is no error to draw."""
     what = {"numeric": "values", "symbols": "symbols"}
-    recovered = what[kinds[0]] if len(kinds) == 1 else "values and symbols"
+    recovered = what[column_types[0]] if len(column_types) == 1 else "values and symbols"
     by = " and by ".join(methods)
     return Card(
         "Errors",
@@ -75,13 +75,13 @@ def _all_recovered(methods: list[str], kinds: list[str]) -> Card:
     )
 
 
-def _unit(kinds: list[str]) -> str:
+def _unit(column_types: list[str]) -> str:
     says = {
         "numeric": "Squared errors are in units of the training data: 1 is the variance, which is "
         "the error of the mean.",
         "symbols": "A symbol is wrong that is another than the original's, or lacking.",
     }
-    return " ".join(says[kind] for kind in kinds)
+    return " ".join(says[kind] for kind in column_types)
 
 
 def _features(errors: dict[str, np.ndarray], schema: Any, kind: str) -> Plot:

@@ -8,7 +8,7 @@ from refold.evaluation import errors_by_sequence
 from refold.plots import PALETTE
 from refold.report._page import Card, Plot, Text, TextGroup
 from refold.report._plotly_style import MUTED, TITLED, grid, layout, numbers, plain
-from refold.report._report_data import Material
+from refold.report._report_data import ReportData
 from refold.report._token_strips import pair_rows, strip_plot
 from refold.sequences import Sequences
 
@@ -26,7 +26,7 @@ class Example(NamedTuple):
     says: str
 
 
-def examples(material: Material) -> list[Example]:
+def examples(material: ReportData) -> list[Example]:
     """Return the best, the median and the worst.
 
     A length that comes back wrong counts like as many wrong symbols, where no column is numeric. Of
@@ -59,7 +59,7 @@ def examples(material: Material) -> list[Example]:
     return found_in_words
 
 
-def reconstructions(material: Material) -> Card | None:
+def reconstructions(material: ReportData) -> Card | None:
     """Draw the three; None where nothing was observed."""
     chosen = examples(material)
     if not chosen:
@@ -93,7 +93,7 @@ def reconstructions(material: Material) -> Card | None:
     return Card("Best, median and worst", says, views)
 
 
-def _title(material: Material, one: Example) -> tuple[str, str]:
+def _title(material: ReportData, one: Example) -> tuple[str, str]:
     steps = int(material.sequences.lengths[one.row])
     many = "" if steps == 1 else "s"
     return (
@@ -102,13 +102,13 @@ def _title(material: Material, one: Example) -> tuple[str, str]:
     )
 
 
-def _heading(material: Material, one: Example) -> str:
+def _heading(material: ReportData, one: Example) -> str:
     """Return the title of a panel, on two lines."""
     first, second = _title(material, one)
     return f"<b>{plain(first, 32)}</b><br>{plain(second)}"
 
 
-def _lines(material: Material, chosen: list[Example]) -> Plot:
+def _lines(material: ReportData, chosen: list[Example]) -> Plot:
     schema = material.model.schema_
     columns = _columns(material)
     shown = columns[:MOST_SHOWN]
@@ -163,7 +163,7 @@ def _with_pca_switch(traces: list[Any], shown: list[int], schema: Any) -> list[A
     return kept
 
 
-def _columns(material: Material) -> list[int]:
+def _columns(material: ReportData) -> list[int]:
     """Return numeric columns, those that vary most first."""
     values = material.model.error_scaler_.transform(material.sequences).values
     numeric = np.flatnonzero(material.model.schema_.numeric)
@@ -179,7 +179,7 @@ def _points(sequences: Sequences, i: int, column: int) -> tuple[np.ndarray, np.n
     return np.arange(0, len(values), every), values[::every]
 
 
-def _strips(material: Material, chosen: list[Example]) -> Plot:
+def _strips(material: ReportData, chosen: list[Example]) -> Plot:
     pairs = []
     for one in chosen:
         before, after = material.sequences[[one.row]], material.methods["Refold"][[one.row]]
@@ -187,7 +187,7 @@ def _strips(material: Material, chosen: list[Example]) -> Plot:
     return strip_plot(pairs)
 
 
-def _texts(material: Material, chosen: list[Example]) -> Text:
+def _texts(material: ReportData, chosen: list[Example]) -> Text:
     groups = []
     for one in chosen:
         backs = {method: back[[one.row]] for method, back in material.methods.items()}

@@ -8,11 +8,11 @@ from typing import Any
 from rich.console import Console
 
 from refold.report._code_map_card import code_map
-from refold.report._code_sweep_cards import number_cards
+from refold.report._code_sweep_cards import latent_cards
 from refold.report._error_cards import error_cards
 from refold.report._page import Section, check_packages, write_page
 from refold.report._reconstruction_cards import reconstructions
-from refold.report._report_data import Material, Stage, gather
+from refold.report._report_data import ReportData, Stage, gather
 from refold.report._score import Result
 from refold.report._training_cards import architecture, data, losses
 from refold.sequences import Scan, Sequences, as_sequences
@@ -84,7 +84,7 @@ def report(
     --------
     >>> import tempfile, refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> settings = {"units": 8, "refine": 0, "max_epochs": 2, "random_state": 0}
+    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
     >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
     >>> report(model, sines, tempfile.mkdtemp() + "/sines.html").code_size
     4
@@ -149,7 +149,7 @@ def section(
     --------
     >>> import refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> settings = {"units": 8, "refine": 0, "max_epochs": 2, "random_state": 0}
+    >>> settings = {"units": 8, "latent_steps": 0, "max_epochs": 2, "random_state": 0}
     >>> model = refold.SequenceAutoencoder(4, **settings).fit(sines)
     >>> section(model, sines, title="Sines").cards[0].title
     'Data'
@@ -175,7 +175,7 @@ def section(
             *error_cards(material),
             reconstructions(material),
             code_map(material, stage),
-            *number_cards(material, stage),
+            *latent_cards(material, stage),
         ]
     says = f"{summary} {material.note}".strip()
     drawn = [card for card in cards if card is not None]
@@ -186,7 +186,7 @@ def _source(data: Any, model: Any) -> Sequences | Scan:
     return data if isinstance(data, Scan | Sequences) else as_sequences(data, schema=model.schema_)
 
 
-def _facts(material: Material) -> list[tuple[str, str]]:
+def _facts(material: ReportData) -> list[tuple[str, str]]:
     result = material.result
     facts = []
     for score in result.scores:

@@ -14,7 +14,7 @@ from refold.inference import HEAD, describe_longer
 from refold.report._score import Quantity, Result, Score
 from refold.sequences import Scan, Sequences
 
-__all__ = ["Material", "Stage", "gather"]
+__all__ = ["ReportData", "Stage", "gather"]
 
 Stage = Callable[[str], Any]
 
@@ -25,7 +25,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportData:
     """Everything that the cards of a section are drawn from.
 
     Attributes
@@ -75,7 +75,7 @@ def gather(
     seed: int,
     seconds: float | None,
     stage: Stage,
-) -> Material:
+) -> ReportData:
     """Encode, decode and measure a sample of the data, and PCA beside it.
 
     Raises
@@ -122,7 +122,7 @@ def gather(
         _scores(model, sequences, methods),
         history[-1] if seconds is None else seconds,
     )
-    return Material(
+    return ReportData(
         model,
         sequences,
         np.asarray(source.lengths),
@@ -143,8 +143,10 @@ def _checked_labels(labels: Any, num: int) -> np.ndarray | None:
     if labels.shape != (num,):
         raise DataError(f"Expected one label for each of {num} sequences. Got {labels.shape}.")
     if labels.dtype == object:
-        kinds = {type(label) for label in labels.tolist()}
-        if len(kinds) > 1 or type(None) in kinds:  # text and missing ones, which have no order
+        column_types = {type(label) for label in labels.tolist()}
+        if (
+            len(column_types) > 1 or type(None) in column_types
+        ):  # text and missing ones, which have no order
             labels = labels.astype(str)
     distinct = np.unique(labels)
     if len(distinct) < 2:

@@ -33,7 +33,7 @@ def pair_rows(original: Sequences, backs: dict[str, Sequences]) -> list[Row]:
         rows.append((f"{name}original", row_of(x, schema, column)))
         for method, back in backs.items():
             y = back.values[:, column]
-            if schema.columns[column].kind == "binary":  # PCA's are any numbers
+            if schema.columns[column].type == "binary":  # PCA's are any numbers
                 y = (y >= 0.5).astype(float)
             common = min(len(x), len(y))
             wrong = np.ones(len(y), bool)
@@ -48,7 +48,7 @@ def row_of(
     values: np.ndarray, schema: Schema, column: int, marked: np.ndarray | None = None
 ) -> list[tuple[str, bool]]:
     """Write one column of a sequence: a label a step, 0 and 1, a point where it is missing."""
-    labels = [str(label) for label in schema.columns[column].labels] or ["0", "1"]
+    labels = [str(label) for label in schema.columns[column].categories] or ["0", "1"]
     gap = "" if all(len(label) == 1 for label in labels) else " "
     written = []
     for step, value in enumerate(values[:MOST_STEPS].tolist()):
@@ -114,8 +114,10 @@ def _first_steps(sequences: Sequences) -> Sequences:
     return split_at(sequences, np.minimum(sequences.lengths, MOST_STRIP))[0]
 
 
-def _together(parts: Sequence[Sequences]) -> Sequences:
-    return Sequences.from_list([part[0] for part in parts], schema=parts[0].schema)
+def _together(score_components: Sequence[Sequences]) -> Sequences:
+    return Sequences.from_list(
+        [part[0] for part in score_components], schema=score_components[0].schema
+    )
 
 
 def _heats(

@@ -7,7 +7,7 @@ import numpy as np
 from refold.plots import PALETTE, layer_table, length_bins, shape_text
 from refold.report._page import Card, Diagram, Plot, Table
 from refold.report._plotly_style import ACCENT, CONTRAST, MUTED, layout, numbers
-from refold.report._report_data import Material
+from refold.report._report_data import ReportData
 
 __all__ = ["architecture", "data", "losses"]
 
@@ -15,7 +15,7 @@ MOST_ROWS, MOST_TICKS = 30, 12
 GREEN, VIOLET = PALETTE[2], PALETTE[4]
 
 
-def data(material: Material) -> Card:
+def data(material: ReportData) -> Card:
     """Say what the columns are, and how long the sequences."""
     rows, missing = _columns(material)
     names = ["column", "kind", "values", "missing"]
@@ -54,7 +54,7 @@ def data(material: Material) -> Card:
     return Card("Data", f"{spread}{gaps}{looked}", views)
 
 
-def architecture(material: Material) -> Card:
+def architecture(material: ReportData) -> Card:
     """Show the layers of encoder and decoder, and the code between them."""
     model = material.model
     encoder, decoder = model.encoder_, model.decoder_
@@ -84,7 +84,7 @@ def architecture(material: Material) -> Card:
     return Card("Architecture", caption, [Diagram(boxes)])
 
 
-def losses(material: Material) -> Card | None:
+def losses(material: ReportData) -> Card | None:
     """Draw the losses by epoch; None where no epoch was trained."""
     history, start = material.model.history_, material.model.start_loss_
     loss, validation = (_floats(history.get(name, ())) for name in ("loss", "val_loss"))
@@ -159,7 +159,7 @@ def _floats(values: Any) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], float)
 
 
-def _columns(material: Material) -> tuple[list[list[str]], int]:
+def _columns(material: ReportData) -> tuple[list[list[str]], int]:
     """Return a row of the table for each column, and how many entries are missing in all."""
     sequences = material.sequences
     values = sequences.values
@@ -169,14 +169,14 @@ def _columns(material: Material) -> tuple[list[list[str]], int]:
         there = values[:, i][~np.isnan(values[:, i])].astype(float)
         if not len(there):
             says = ""
-        elif column.kind == "numeric":
+        elif column.type == "numeric":
             says = f"{there.mean():.3g} ± {there.std():.3g}, {there.min():.3g} to {there.max():.3g}"
-        elif column.kind == "binary":
+        elif column.type == "binary":
             says = f"{there.mean():.1%} ones"
         else:
-            says = _labels_of(column.labels)
+            says = _labels_of(column.categories)
         share = missing[i] / max(1, len(values))
-        rows.append([column.name, column.kind, says, f"{share:.1%}" if missing[i] else "none"])
+        rows.append([column.name, column.type, says, f"{share:.1%}" if missing[i] else "none"])
     if (more := sequences.schema.num_columns - MOST_ROWS) > 0:
         rows.append([f"and {more} more", "", "", ""])
     return rows, int(missing.sum())

@@ -25,10 +25,10 @@ from refold.sequences.files._read_write import write as write
 from refold.sequences.files.scan._scan import Scan as Scan
 from refold.sequences.files.scan._scan import scan as scan
 from refold.sequences.files.tables._step_columns import step_columns as step_columns
-from refold.sequences.preprocessing._data_warnings import training_remarks as training_remarks
+from refold.sequences.preprocessing._data_warnings import data_warnings as data_warnings
 from refold.sequences.preprocessing._length_batches import Batches as Batches
+from refold.sequences.preprocessing._length_batches import BatchPlan as BatchPlan
 from refold.sequences.preprocessing._length_batches import Bucket as Bucket
-from refold.sequences.preprocessing._length_batches import Run as Run
 from refold.sequences.preprocessing._padding import pad as pad
 from refold.sequences.preprocessing._padding import positions as positions
 from refold.sequences.preprocessing._padding import unpad as unpad

@@ -16,7 +16,7 @@ from refold.sequences.schema._schema import Column, Schema
 def as_sequences(
     x: Any,
     *,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     names: Sequence[str] | None = None,
     schema: Schema | None = None,
 ) -> Sequences:
@@ -27,7 +27,7 @@ def as_sequences(
     x : Sequences, list, array or table
         A list as in `Sequences.from_list`, an array of shape (n, T, F) or (n, T) as in
         `Sequences.from_array`, a table or column of lists as in `Sequences.from_arrow`.
-    kinds : str, list of str or dict, optional
+    column_types : str, list of str or dict, optional
         Kind of all columns, of each, or of those named; the rest are inferred.
     names : list of str, optional
         Names of the features of a list or an array.
@@ -51,15 +51,15 @@ def as_sequences(
     >>> as_sequences(np.zeros((2, 5, 3)))
     Sequences(n=2, lengths=5 to 5, 3 numeric)
     """
-    sequences = _convert(x, kinds, names)
+    sequences = _convert(x, column_types, names)
     return sequences if schema is None else sequences.align(schema)
 
 
-def _convert(x: Any, kinds: Kinds, names: Sequence[str] | None) -> Sequences:
+def _convert(x: Any, column_types: Kinds, names: Sequence[str] | None) -> Sequences:
     if isinstance(x, Sequences):
-        if kinds is not None or names is not None:
+        if column_types is not None or names is not None:
             raise ParameterError(
-                "kinds= and names= are of what is converted, and these are Sequences already. "
+                "column_types= and names= are of what is converted, and these are Sequences already. "
                 "Leave them out."
             )
         return x
@@ -74,13 +74,13 @@ def _convert(x: Any, kinds: Kinds, names: Sequence[str] | None) -> Sequences:
             "a list of sequences, an array or a table; x.toarray() is an array."
         )
     if is_table(x) and not _holds_arrays(x):
-        return Sequences.from_arrow(x, columns=names, kinds=kinds)
+        return Sequences.from_arrow(x, columns=names, column_types=column_types)
     if hasattr(x, "__array__") and not isinstance(x, list | tuple):
         x = np.asanyarray(x)
         if x.ndim > 1:
-            return Sequences.from_array(x, kinds=kinds, names=names)
+            return Sequences.from_array(x, column_types=column_types, names=names)
         if x.dtype.kind in "OUT" and x.ndim == 1:
-            return Sequences.from_list(x.tolist(), kinds=kinds, names=names)
+            return Sequences.from_list(x.tolist(), column_types=column_types, names=names)
         raise DataError(
             f"Got an array of shape {x.shape}. Expected (n, T, features), or (n, T) for series of "
             "one feature; one sequence alone belongs into a list."
@@ -90,7 +90,7 @@ def _convert(x: Any, kinds: Kinds, names: Sequence[str] | None) -> Sequences:
             f"Expected a list of sequences, an array or a table. Got a {type(x).__name__}; "
             "one sequence alone belongs into a list."
         )
-    return Sequences.from_list(x, kinds=kinds, names=names)
+    return Sequences.from_list(x, column_types=column_types, names=names)
 
 
 def _holds_arrays(x: Any) -> bool:
@@ -124,7 +124,7 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
     Examples
     --------
     >>> both = concatenate([Sequences.from_list(["ab"]), Sequences.from_list(["bc"])])
-    >>> both.to_list(), both.schema.columns[0].labels
+    >>> both.to_list(), both.schema.columns[0].categories
     (['ab', 'bc'], ('a', 'b', 'c'))
     """
     sequences = list(sequences)
@@ -141,8 +141,8 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
     schema = Schema(tuple(union_of(same) for same in columns), first.layout)
     parts = [part.align(schema) for part in sequences]
     ids = [part.ids for part in parts]
-    kinds = {array.dtype.kind for array in ids}
-    joined = np.concatenate(ids) if len(kinds) == 1 else None
+    column_types = {array.dtype.kind for array in ids}
+    joined = np.concatenate(ids) if len(column_types) == 1 else None
     if joined is not None and len(np.unique(joined)) < len(joined):
         joined = None
     lengths = np.concatenate([part.lengths for part in parts])
@@ -161,15 +161,17 @@ def union_of(columns: tuple[Column, ...]) -> Column:
     first = columns[0]
     if all(column == first for column in columns):
         return first
-    kinds = {column.kind for column in columns}
-    if kinds == {"binary", "numeric"}:
+    column_types = {column.type for column in columns}
+    if column_types == {"binary", "numeric"}:
         return Column(first.name, "numeric")
-    if kinds != {"categorical"}:
+    if column_types != {"categorical"}:
         raise SchemaError(
-            f"Column {first.name!r} is {' in one set and '.join(sorted(kinds))} in another. "
-            "Pass kinds= where the sets are made."
+            f"Column {first.name!r} is {' in one set and '.join(sorted(column_types))} in another. "
+            "Pass column_types= where the sets are made."
         )
-    labels: dict[Any, None] = dict.fromkeys(label for column in columns for label in column.labels)
+    labels: dict[Any, None] = dict.fromkeys(
+        label for column in columns for label in column.categories
+    )
     if len({isinstance(label, str) for label in labels}) > 1:
         raise SchemaError(
             f"The labels of column {first.name!r} are text in one set and integers in another."

@@ -30,7 +30,7 @@ class WaysIn:
         cls,
         sequences: Iterable[Any],
         *,
-        kinds: Kinds = None,
+        column_types: Kinds = None,
         names: Sequence[str] | None = None,
         ids: Any = None,
         schema: Schema | None = None,
@@ -43,7 +43,7 @@ class WaysIn:
         sequences : list
             Arrays of shape (length, features) or (length,), lists of numbers, lists of tokens,
             strings (one character a step), or one table a sequence.
-        kinds : str, list of str or dict, optional
+        column_types : str, list of str or dict, optional
             Kind of all columns, of each, or of those named; the rest are inferred: text is
             categorical, columns of 0 and 1 are binary, anything else is numeric.
         names : list of str, optional
@@ -70,10 +70,12 @@ class WaysIn:
         --------
         >>> from refold.sequences import Sequences
         >>> sequences = Sequences.from_list([["view", "buy"], ["view"]])
-        >>> sequences.schema.columns[0].labels
+        >>> sequences.schema.columns[0].categories
         ('buy', 'view')
         """
-        parts = parts_from_list(sequences, kinds=kinds, names=names, ids=ids, layout=layout)
+        parts = parts_from_list(
+            sequences, column_types=column_types, names=names, ids=ids, layout=layout
+        )
         return cls(*parts) if schema is None else cls(*parts).align(schema)
 
     @classmethod
@@ -82,7 +84,7 @@ class WaysIn:
         x: Any,
         lengths: Any = None,
         *,
-        kinds: Kinds = None,
+        column_types: Kinds = None,
         names: Sequence[str] | None = None,
         ids: Any = None,
     ) -> Self:
@@ -114,7 +116,7 @@ class WaysIn:
         >>> Sequences.from_array(np.zeros((3, 4, 2)), lengths=[4, 0, 2]).lengths
         array([4, 0, 2])
         """
-        return cls(*parts_from_array(x, lengths, kinds=kinds, names=names, ids=ids))
+        return cls(*parts_from_array(x, lengths, column_types=column_types, names=names, ids=ids))
 
     @classmethod
     def from_padded(
@@ -123,7 +125,7 @@ class WaysIn:
         padding_value: float | str = 0.0,
         *,
         padding: str = "post",
-        kinds: Kinds = None,
+        column_types: Kinds = None,
         names: Sequence[str] | None = None,
         ids: Any = None,
     ) -> Self:
@@ -160,7 +162,9 @@ class WaysIn:
         array([2, 3])
         """
         return cls(
-            *parts_from_padded(x, padding_value, padding=padding, kinds=kinds, names=names, ids=ids)
+            *parts_from_padded(
+                x, padding_value, padding=padding, column_types=column_types, names=names, ids=ids
+            )
         )
 
     @classmethod
@@ -170,7 +174,7 @@ class WaysIn:
         id: str,  # noqa: A002
         time: str | None = None,
         columns: Sequence[str] | None = None,
-        kinds: Kinds = None,
+        column_types: Kinds = None,
         *,
         sort: bool = False,
     ) -> Self:
@@ -188,7 +192,7 @@ class WaysIn:
             different ids may be interleaved. Without, those of one id must be together.
         columns : list of str, optional
             The features; all other columns if left out.
-        kinds : str, list of str or dict, optional
+        column_types : str, list of str or dict, optional
             As in `from_list`.
         sort : bool, default=False
             Sort the steps of each sequence by time. Without it, times that do not ascend are an
@@ -219,7 +223,7 @@ class WaysIn:
         >>> Sequences.from_table(table, id="who", time="day", sort=True)[0][:, 0]
         array([0.1, 0.2])
         """
-        return cls(*parts_from_table(table, id, time, columns, kinds, sort=sort))
+        return cls(*parts_from_table(table, id, time, columns, column_types, sort=sort))
 
     @classmethod
     def from_arrow(
@@ -227,7 +231,7 @@ class WaysIn:
         table: Any,
         id: str | None = None,  # noqa: A002
         columns: Sequence[str] | None = None,
-        kinds: Kinds = None,
+        column_types: Kinds = None,
     ) -> Self:
         """Convert a table with one row a sequence, its features in list columns.
 
@@ -240,7 +244,7 @@ class WaysIn:
             The column of ids; a column named ``"id"`` if there is one.
         columns : list of str, optional
             The features; all list columns if left out.
-        kinds : str, list of str or dict, optional
+        column_types : str, list of str or dict, optional
             As in `from_list`.
 
         Returns
@@ -263,4 +267,4 @@ class WaysIn:
         array([[1., 1.],
                [2., 0.]])
         """
-        return cls(*parts_from_arrow(table, id, columns, kinds))
+        return cls(*parts_from_arrow(table, id, columns, column_types))

@@ -34,7 +34,7 @@ class LibraryWays:
         cls,
         X: Any,
         *,
-        kinds: Kinds = None,
+        column_types: Kinds = None,
         names: Sequence[str] | None = None,
         ids: Any = None,
     ) -> Self:
@@ -72,10 +72,10 @@ class LibraryWays:
         >>> Sequences.from_aeon([np.zeros((2, 5)), np.ones((2, 3))]).lengths
         array([5, 3])
         """
-        return cls(*parts_from_aeon(X, kinds=kinds, names=names, ids=ids))
+        return cls(*parts_from_aeon(X, column_types=column_types, names=names, ids=ids))
 
     @classmethod
-    def from_sktime(cls, X: Any, *, kinds: Kinds = None) -> Self:
+    def from_sktime(cls, X: Any, *, column_types: Kinds = None) -> Self:
         """Convert a panel of sktime's.
 
         Parameters
@@ -85,7 +85,7 @@ class LibraryWays:
             with one row a time point (``df-list``); a frame with an index of instance and time
             point (``pd-multiindex``); or a frame whose cells are series (``nested_univ``). The
             columns of frames give the names, and the instances of the index the ids.
-        kinds : str, list of str or dict, optional
+        column_types : str, list of str or dict, optional
             As in `from_list`.
 
         Returns
@@ -108,14 +108,14 @@ class LibraryWays:
         >>> sequences.ids.tolist(), sequences.lengths.tolist()
         (['a', 'b'], [2, 1])
         """
-        return cls(*parts_from_sktime(X, kinds=kinds))
+        return cls(*parts_from_sktime(X, column_types=column_types))
 
     @classmethod
     def from_tslearn(
         cls,
         X: Any,
         *,
-        kinds: Kinds = None,
+        column_types: Kinds = None,
         names: Sequence[str] | None = None,
         ids: Any = None,
     ) -> Self:
@@ -149,7 +149,7 @@ class LibraryWays:
         >>> Sequences.from_tslearn(np.array([[[1.0], [2.0]], [[3.0], [np.nan]]])).lengths
         array([2, 1])
         """
-        return cls(*parts_from_tslearn(X, kinds=kinds, names=names, ids=ids))
+        return cls(*parts_from_tslearn(X, column_types=column_types, names=names, ids=ids))
 
     def to_aeon(self) -> np.ndarray | list[np.ndarray]:
         """Return a collection in aeon's layout, channels before time points.

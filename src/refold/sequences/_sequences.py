@@ -137,8 +137,10 @@ class Sequences(WaysIn, LibraryWays):
         if not len(self):
             return f"Sequences(n=0, columns={self.schema.num_columns})"
         lengths = self.lengths
-        kinds = [column.kind for column in self.schema.columns]
-        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+        column_types = [column.type for column in self.schema.columns]
+        counts = ", ".join(
+            f"{column_types.count(kind)} {kind}" for kind in dict.fromkeys(column_types)
+        )
         return f"Sequences(n={len(self)}, lengths={lengths.min()} to {lengths.max()}, {counts})"
 
     _repr_html_ = sequences_to_html

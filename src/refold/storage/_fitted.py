@@ -7,10 +7,10 @@ import numpy as np
 from refold.models import Network
 from refold.sequences import Scaler, Schema
 
-__all__ = ["Calibration", "Fitted", "Known", "Residuals"]
+__all__ = ["Calibration", "Fitted", "ReferenceStatistics", "Residuals"]
 
 
-class Known(NamedTuple):
+class ReferenceStatistics(NamedTuple):
     """What a model remembers of some of the sequences that it was trained on.
 
     Attributes
@@ -73,15 +73,15 @@ class Fitted(NamedTuple):
     units : Scaler
         Standardises by feature, whatever ``scaler`` does: the units of a score.
     history : dict of lists
-    refine_steps : int
-        Steps of the search for each code that ``refine="auto"`` stands for.
+    latent_steps : int
+        Steps of the search for each code that ``latent_steps="auto"`` stands for.
     active_dimensions : int, optional
         Of a variational network: numbers of the code that tell sequences apart.
     known : Known, optional
     calibration : Calibration, optional
     residuals : Residuals, optional
         Of a network that forecasts.
-    start_loss : float, optional
+    initial_loss : float, optional
         Validation loss of the linear start.
     held_back : array of uint64 of shape (n_sequences,)
         Fingerprints of the sequences that were given and not trained on: those set aside to
@@ -92,8 +92,8 @@ class Fitted(NamedTuple):
     Examples
     --------
     >>> Fitted._fields  # doctest: +NORMALIZE_WHITESPACE
-    ('network', 'schema', 'scaler', 'units', 'history', 'refine_steps', 'active_dimensions',
-     'known', 'calibration', 'residuals', 'start_loss', 'held_back', 'trained')
+    ('network', 'schema', 'scaler', 'units', 'history', 'latent_steps', 'active_dimensions',
+     'known', 'calibration', 'residuals', 'initial_loss', 'held_back', 'trained')
     """
 
     network: Network
@@ -101,12 +101,12 @@ class Fitted(NamedTuple):
     scaler: Scaler
     units: Scaler
     history: dict[str, list[Any]]
-    refine_steps: int = 0
+    latent_steps: int = 0
     active_dimensions: int | None = None
-    known: Known | None = None
+    known: ReferenceStatistics | None = None
     calibration: Calibration | None = None
     residuals: Residuals | None = None
-    start_loss: float | None = None
+    initial_loss: float | None = None
     held_back: np.ndarray = np.zeros(0, np.uint64)
     trained: np.ndarray | None = None
 
@@ -116,6 +116,6 @@ class Fitted(NamedTuple):
         losses = [loss for loss in self.history.get("val_loss", ()) if loss is not None]
         if not losses:
             return None
-        losses.insert(0, np.inf if self.start_loss is None else self.start_loss)
+        losses.insert(0, np.inf if self.initial_loss is None else self.initial_loss)
         epoch = int(np.argmin(losses))
         return epoch, losses[epoch]

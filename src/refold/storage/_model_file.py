@@ -8,7 +8,7 @@ import numpy as np
 from refold.errors import ModelFileError
 from refold.models import Specification, build, seeded
 from refold.sequences import Scaler, Schema
-from refold.storage._fitted import Calibration, Fitted, Known, Residuals
+from refold.storage._fitted import Calibration, Fitted, ReferenceStatistics, Residuals
 from refold.storage._safetensors_file import pack, read, unpack, write
 
 __all__ = ["dumps", "load", "loads", "plain", "save"]
@@ -36,9 +36,9 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
         "specification": fitted.network.specification._asdict(),
         "schema": fitted.schema.to_dict(),
         "history": fitted.history,
-        "refine_steps": fitted.refine_steps,
+        "latent_steps": fitted.latent_steps,
         "active_dimensions": fitted.active_dimensions,
-        "start_loss": fitted.start_loss,
+        "initial_loss": fitted.initial_loss,
     }
     arrays = {
         f"weights/{i:04d}": np.asarray(variable.value)
@@ -138,12 +138,12 @@ def _restore(
             _scaler("scaler", config, arrays),
             _scaler("units", config, arrays),
             config["history"],
-            config.get("refine_steps", 0),
+            config.get("latent_steps", 0),
             config.get("active_dimensions"),
-            _parts("known", Known, arrays),
+            _parts("known", ReferenceStatistics, arrays),
             _parts("calibration", Calibration, arrays),
             _parts("residuals", Residuals, arrays),
-            config.get("start_loss"),
+            config.get("initial_loss"),
             arrays.get("held_back", np.zeros(0, np.uint64)),
             arrays.get("trained"),
         )

@@ -6,31 +6,33 @@ from refold.training._settings import Settings as Settings
 from refold.training._settings import pick_batch_size as pick_batch_size
 from refold.training._settings import pick_patch as pick_patch
 from refold.training._settings import pick_refit as pick_refit
-from refold.training._train import Outcome as Outcome
+from refold.training._train import FitResult as FitResult
 from refold.training._train import train as train
 from refold.training.data._corruption import Corruption as Corruption
 from refold.training.data._forecast_targets import cut_sequences as cut_sequences
 from refold.training.data._forecast_targets import next_steps as next_steps
-from refold.training.data._loaders import Page as Page
-from refold.training.data._loaders import Streamed as Streamed
-from refold.training.data._loaders import Whole as Whole
+from refold.training.data._loaders import InMemoryLoader as InMemoryLoader
+from refold.training.data._loaders import Shard as Shard
+from refold.training.data._loaders import StreamingLoader as StreamingLoader
 from refold.training.data._loaders import members_of_pages as members_of_pages
 from refold.training.data._loaders import page_of as page_of
 from refold.training.data._padded_batches import num_observed as num_observed
 from refold.training.data._padded_batches import to_device as to_device
 from refold.training.data._validation_split import validation_split as validation_split
 from refold.training.initialization._forecast_regression import (
-    set_forecast_start as set_forecast_start,
+    set_forecast_initialization as set_forecast_initialization,
 )
 from refold.training.initialization._linear_weights import has_linear_path as has_linear_path
 from refold.training.initialization._linear_weights import sample_size as sample_size
-from refold.training.initialization._linear_weights import set_linear_start as set_linear_start
+from refold.training.initialization._linear_weights import (
+    set_linear_initialization as set_linear_initialization,
+)
 from refold.training.initialization._rocket_features import (
-    set_discriminative_start as set_discriminative_start,
+    set_rocket_initialization as set_rocket_initialization,
 )
 from refold.training.loop._early_stopping import out_of_patience as out_of_patience
 from refold.training.loop._early_stopping import pick_patience as pick_patience
 from refold.training.loop._phase_data import Checkpoints as Checkpoints
-from refold.training.loop._phase_data import Part as Part
+from refold.training.loop._phase_data import SplitData as SplitData
 from refold.training.loop._schedule import pick_max_epochs as pick_max_epochs
 from refold.training.loop._snapshot import Snapshot as Snapshot

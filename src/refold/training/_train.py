@@ -17,17 +17,17 @@ from refold.training.data._forecast_targets import kept_share
 from refold.training.loop._clock import Clock
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._interrupt import Interrupt
-from refold.training.loop._phase_data import Checkpoints, End, Part
+from refold.training.loop._phase_data import Checkpoints, SplitData, StopReason
 from refold.training.loop._phases import Loop
-from refold.training.loop._snapshot import Snapshot, Standing
+from refold.training.loop._snapshot import Snapshot, TrainingProgress
 
-__all__ = ["Outcome", "train"]
+__all__ = ["FitResult", "train"]
 
 # Names of weights that are not decayed by the default optimizer.
 _UNDECAYED = ("bias", "change")
 
 
-class Outcome(NamedTuple):
+class FitResult(NamedTuple):
     """What a training has led to; the network holds the weights.
 
     Attributes
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
         Validated weights, as ``network.variables``, where the network holds those of a refit.
     out_of_time : bool
         Whether the time budget ended the phase that validates.
-    start_loss : float, optional
+    initial_loss : float, optional
         Validation loss of the linear start.
     """
 
@@ -62,12 +62,12 @@ class Outcome(NamedTuple):
     num_shapes: int = 0
     validated: list[Any] | None = None
     out_of_time: bool = False
-    start_loss: float | None = None
+    initial_loss: float | None = None
 
 
 def train(
     network: Network,
-    parts: Callable[[str], Part],
+    parts: Callable[[str], SplitData],
     batches: Batches,
     settings: Settings,
     *,
@@ -76,7 +76,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     callbacks: Sequence[Any] = (),
     resume: Snapshot | None = None,
-) -> Outcome:
+) -> FitResult:
     """Train an autoencoder and its length model in place.
 
     The network ends with the weights of the epoch that had the lowest validation loss; without
@@ -122,7 +122,7 @@ def train(
         progress = stack.enter_context(Progress(settings.max_epochs, verbose=settings.verbose))
         if standing is None:
             good = start is not None and start("validated")
-            standing = Standing(
+            standing = TrainingProgress(
                 engine.read_state(),
                 peak=settings.learning_rate,
                 num_steps=settings.max_epochs * settings.steps_an_epoch,
@@ -142,16 +142,16 @@ def train(
         loop.write_checkpoint()
         if standing.phase == "validated":
             end = loop.validated(part, interrupt, progress, refit=refit)
-            if end is End.DIVERGED:
+            if end is StopReason.DIVERGED:
                 _report_divergence(standing, settings)
-            if end is End.INTERRUPTED:
+            if end is StopReason.INTERRUPTED:
                 loop.write_checkpoint()
                 return _finish(engine, standing, interrupted=True, complete=False)
-            out_of_time = end is End.TIME
+            out_of_time = end is StopReason.TIME
             if refit and out_of_time and clock.is_up(0):  # before its start could be made
                 refit = False
                 _report_no_refit(end, standing)
-            if not refit or end is End.DIVERGED:
+            if not refit or end is StopReason.DIVERGED:
                 return _finish(engine, standing)._replace(out_of_time=out_of_time)
             standing.phase, standing.refit_steps = "refit", standing.best_steps
             engine.write_back(fresh)
@@ -163,15 +163,15 @@ def train(
             loop.write_checkpoint()
         part = parts("refit")
         end = loop.refit(part, interrupt, progress)
-        if end is End.DONE:
+        if end is StopReason.DONE:
             outcome = _finish(engine, standing)
             validated = [np.asarray(variable.value) for variable in network.variables]
             engine.write_back(standing.state)
             return outcome._replace(phase="refit", validated=validated, out_of_time=out_of_time)
-        if end is End.INTERRUPTED:
+        if end is StopReason.INTERRUPTED:
             loop.write_checkpoint()
     _report_no_refit(end, standing)
-    outcome = _finish(engine, standing, interrupted=end is End.INTERRUPTED)
+    outcome = _finish(engine, standing, interrupted=end is StopReason.INTERRUPTED)
     return outcome._replace(out_of_time=out_of_time)
 
 
@@ -214,8 +214,8 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
 
 
 def _finish(
-    engine: Engine, standing: Standing, *, interrupted: bool = False, complete: bool = True
-) -> Outcome:
+    engine: Engine, standing: TrainingProgress, *, interrupted: bool = False, complete: bool = True
+) -> FitResult:
     """Leave the network with the validated weights."""
     if standing.best is not None:
         num_trainable = len(standing.state.trainable)
@@ -226,25 +226,25 @@ def _finish(
             )
         )
     phase = None if standing.best is None else "validated"
-    return Outcome(
+    return FitResult(
         phase,
         _history(standing),
         standing.best_epoch,
         interrupted,
         complete,
         len(engine.shapes),
-        start_loss=standing.start_loss,
+        initial_loss=standing.initial_loss,
     )
 
 
-def _history(standing: Standing) -> dict[str, list[Any]]:
+def _history(standing: TrainingProgress) -> dict[str, list[Any]]:
     history = dict(standing.history)
     if all(loss is None for loss in history["val_loss"]):
         del history["val_loss"]
     return history
 
 
-def _report_divergence(standing: Standing, settings: Settings) -> None:
+def _report_divergence(standing: TrainingProgress, settings: Settings) -> None:
     advice = (
         f"The loss became NaN or infinite in epoch {standing.epoch}. Try a smaller learning_rate "
         f"(it was {settings.learning_rate:g}), and look for extreme values in the data."
@@ -254,17 +254,17 @@ def _report_divergence(standing: Standing, settings: Settings) -> None:
     warnings.warn(f"{advice} {_kept(standing)}", stacklevel=4)
 
 
-def _report_no_refit(end: End, standing: Standing) -> None:
+def _report_no_refit(end: StopReason, standing: TrainingProgress) -> None:
     why = {
-        End.TIME: "The time was up in the refit on all sequences",
-        End.INTERRUPTED: "The refit on all sequences was interrupted",
-        End.STOPPED: "A callback stopped the refit on all sequences",
-        End.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
+        StopReason.TIME: "The time was up in the refit on all sequences",
+        StopReason.INTERRUPTED: "The refit on all sequences was interrupted",
+        StopReason.STOPPED: "A callback stopped the refit on all sequences",
+        StopReason.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
     }[end]
     warnings.warn(f"{why}. {_kept(standing)}", stacklevel=4)
 
 
-def _kept(standing: Standing) -> str:
+def _kept(standing: TrainingProgress) -> str:
     if standing.best_epoch == 0:
         return "Kept is the linear start: no epoch was better."
     return f"Kept are the weights of epoch {standing.best_epoch}."

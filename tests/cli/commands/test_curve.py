@@ -11,7 +11,7 @@ from refold.sequences import write
 from test_error_curve import interrupted_after
 
 SHORT = ["--units", "6", "--max-epochs", "1", "--seed", "0"]
-FIT = [*SHORT, "--refine", "0", "--no-refit"]
+FIT = [*SHORT, "--latent-steps", "0", "--no-refit"]
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def test_the_data_of_the_demo():
 
 @pytest.mark.parametrize(
     ("counts", "settings"),
-    [(SMALL, {"units": 8, "refine": 0}), pytest.param(FULL, {}, marks=pytest.mark.slow)],
+    [(SMALL, {"units": 8, "latent_steps": 0}), pytest.param(FULL, {}, marks=pytest.mark.slow)],
 )
 def test_the_demo_leaves_models_codes_sequences_and_a_page(
     tmp_path, capsys, monkeypatch, counts, settings

@@ -128,7 +128,19 @@ def test_generate_and_compare(folder, tmp_path, capsys):
 def test_generate_compares_ngrams_of_symbols(tmp_path, capsys):
     words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
     write(as_sequences(words), tmp_path / "words.parquet")
-    options = ["--latent-dim", 2, "--units", 8, "--max-epochs", 1, "--seed", 0, "--refine", 0, "-q"]
+    options = [
+        "--latent-dim",
+        2,
+        "--units",
+        8,
+        "--max-epochs",
+        1,
+        "--seed",
+        0,
+        "--latent-steps",
+        0,
+        "-q",
+    ]
     model = tmp_path / "words.refold"
     assert run("fit", tmp_path / "words.parquet", "-o", model, *options) == 0
     out, compare = tmp_path / "new.parquet", ("--compare", tmp_path / "words.parquet")

@@ -22,7 +22,7 @@ def waves(n, seed):
 
 
 OPTIONS = ["--latent-dim", "4", "--units", "8", "--max-epochs", "2", "--seed", "0"]
-OPTIONS += ["--refine", "0", "--no-refit"]
+OPTIONS += ["--latent-steps", "0", "--no-refit"]
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     (folder / "who.csv").write_text("id,who\n" + "".join(f"{i},w{i % 3}\n" for i in range(40)))
     (folder / "empty.csv").write_text("id,level,flow\n")
     options = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--seed", "0", "-q"]
-    options += ["--refine", "0"]
+    options += ["--latent-steps", "0"]
     fit = ["fit", str(folder / "data.parquet"), "-o", str(folder / "model.refold"), *options]
     assert main(fit) == 0
     return folder

@@ -41,7 +41,7 @@ def test_text_and_integer_rows():
     assert text.to_list() == [["a", "b"], ["b", "b"]]
     objects = np.array([["a", "b"], ["b", None]], dtype=object)
     assert Sequences.from_array(objects).to_list() == [["a", "b"], ["b"]]
-    integers = Sequences.from_array(np.array([[7, 8], [8, 8]]), kinds="categorical")
+    integers = Sequences.from_array(np.array([[7, 8], [8, 8]]), column_types="categorical")
     assert integers.to_list() == [[7, 8], [8, 8]]
 
 

@@ -50,7 +50,7 @@ def test_aeon_padding_in_arrays_and_missing_values_in_lists():
 
 
 def test_aeon_takes_integer_labels_as_numbers_and_refuses_text():
-    codes = Sequences.from_list([[7, 9], [9, None]], kinds="categorical")
+    codes = Sequences.from_list([[7, 9], [9, None]], column_types="categorical")
     np.testing.assert_array_equal(codes.to_aeon(), [[[7, 9]], [[9, np.nan]]])
     np.testing.assert_array_equal(codes.to_tslearn()[:, :, 0], [[7, 9], [9, np.nan]])
     with pytest.raises(SchemaError, match="The labels of column 'token' are text, and aeon takes"):
@@ -130,9 +130,9 @@ def test_sktime_names_ids_kinds_and_times():
     sequences = Sequences.from_sktime(frame)
     assert sequences.ids.tolist() == ["b", "a"]
     assert sequences.schema.names == ("time", "mood")
-    assert sequences.schema.columns[1].labels == ("u", "v")
+    assert sequences.schema.columns[1].categories == ("u", "v")
     with pytest.raises(DataError, match="column 'time'"):
-        Sequences.from_sktime(frame, kinds={"time": "binary"})
+        Sequences.from_sktime(frame, column_types={"time": "binary"})
     plain = frame[["time"]].set_axis([0], axis=1)
     assert Sequences.from_sktime(plain).schema.names == ("x0",)
 

@@ -28,7 +28,7 @@ def test_several_columns_and_null():
     )
     sequences = Sequences.from_arrow(table)
     assert sequences.lengths.tolist() == [2, 0, 1]
-    assert [column.kind for column in sequences.schema.columns] == [
+    assert [column.type for column in sequences.schema.columns] == [
         "numeric",
         "binary",
         "categorical",

@@ -8,7 +8,7 @@ from refold.sequences import Column, Sequences
 
 
 def kinds_of(sequences):
-    return [column.kind for column in sequences.schema.columns]
+    return [column.type for column in sequences.schema.columns]
 
 
 def test_arrays_of_differing_length():
@@ -44,8 +44,8 @@ def test_tokens_strings_and_words():
 
 def test_integers_are_labels_only_when_asked():
     assert kinds_of(Sequences.from_list([[3, 5, 3]])) == ["numeric"]
-    labels = Sequences.from_list([[3, 5, 3], [9]], kinds="categorical")
-    assert labels.schema.columns[0].labels == (3, 5, 9)
+    labels = Sequences.from_list([[3, 5, 3], [9]], column_types="categorical")
+    assert labels.schema.columns[0].categories == (3, 5, 9)
     assert labels.values[:, 0].tolist() == [0, 1, 0, 2]
     assert labels.to_list() == [[3, 5, 3], [9]]
 
@@ -68,9 +68,9 @@ def test_inferred_kind(values, kind):
     assert kinds_of(Sequences.from_list([values])) == [kind]
 
 
-@pytest.mark.parametrize("kinds", ["numeric", ["numeric", "numeric"], {"x0": "numeric"}])
-def test_kinds_can_be_overridden(kinds):
-    sequences = Sequences.from_list([[[0, 1.5], [1, 2.5]]], kinds=kinds)
+@pytest.mark.parametrize("column_types", ["numeric", ["numeric", "numeric"], {"x0": "numeric"}])
+def test_kinds_can_be_overridden(column_types):
+    sequences = Sequences.from_list([[[0, 1.5], [1, 2.5]]], column_types=column_types)
     assert kinds_of(sequences) == ["numeric", "numeric"]
 
 
@@ -83,7 +83,7 @@ def test_mixed_columns_and_missing_entries():
 
 
 def test_numbers_as_text_are_read_when_asked():
-    sequences = Sequences.from_list([["1", " 2.5 "], ["", "-3e2"]], kinds="numeric")
+    sequences = Sequences.from_list([["1", " 2.5 "], ["", "-3e2"]], column_types="numeric")
     np.testing.assert_array_equal(sequences.values[:, 0], [1, 2.5, np.nan, -300])
 
 
@@ -153,7 +153,7 @@ def test_schema_of_a_fitted_model():
         ),
         (
             [["1"], ["2", "two"]],
-            {"kinds": "numeric", "ids": ["p", "q"]},
+            {"column_types": "numeric", "ids": ["p", "q"]},
             DataError,
             r"Got the text 'two' at sequence 1 \(id 'q'\), step 1, column 'x0'. Expected a number",
         ),
@@ -166,15 +166,45 @@ def test_schema_of_a_fitted_model():
             DataError,
             "Got an infinite value at sequence 1, step 1, column 'x0'. Expected finite numbers",
         ),
-        ([[10**400]], {"kinds": "numeric"}, DataError, "infinite value at sequence 0, step 0"),
-        ([[1.5]], {"kinds": "categorical"}, DataError, "Got 1.5 at sequence 0, step 0"),
-        ([[0, 2]], {"kinds": "binary"}, DataError, "Got 2 at sequence 0, step 1, column 'x0'"),
-        ([[0]], {"kinds": "number"}, SchemaError, "The kind 'number' is unknown"),
-        ([[0]], {"kinds": "Numeric"}, SchemaError, "unknown; 'numeric' is close. Expected one of"),
-        ([[0]], {"kinds": {"a": "binary"}}, SchemaError, r"'a', which is not there\. The"),
-        (["ab"], {"kinds": {"tokn": "categorical"}}, SchemaError, "there; 'token' is close. The"),
-        ([[0]], {"kinds": ["numeric"] * 2}, SchemaError, "kinds has 2 entries for 1 columns"),
-        ([[[0]]], {"kinds": {"y": "binary"}}, SchemaError, "kinds names the column 'y', which is"),
+        (
+            [[10**400]],
+            {"column_types": "numeric"},
+            DataError,
+            "infinite value at sequence 0, step 0",
+        ),
+        ([[1.5]], {"column_types": "categorical"}, DataError, "Got 1.5 at sequence 0, step 0"),
+        (
+            [[0, 2]],
+            {"column_types": "binary"},
+            DataError,
+            "Got 2 at sequence 0, step 1, column 'x0'",
+        ),
+        ([[0]], {"column_types": "number"}, SchemaError, "The kind 'number' is unknown"),
+        (
+            [[0]],
+            {"column_types": "Numeric"},
+            SchemaError,
+            "unknown; 'numeric' is close. Expected one of",
+        ),
+        ([[0]], {"column_types": {"a": "binary"}}, SchemaError, r"'a', which is not there\. The"),
+        (
+            ["ab"],
+            {"column_types": {"tokn": "categorical"}},
+            SchemaError,
+            "there; 'token' is close. The",
+        ),
+        (
+            [[0]],
+            {"column_types": ["numeric"] * 2},
+            SchemaError,
+            "kinds has 2 entries for 1 columns",
+        ),
+        (
+            [[[0]]],
+            {"column_types": {"y": "binary"}},
+            SchemaError,
+            "kinds names the column 'y', which is",
+        ),
         ([[0]], {"names": ["a", "b"]}, SchemaError, "names has 2 entries for 1 features"),
         ([[0]], {"ids": [1, 2]}, DataError, r"one entry a sequence, shape \(1,\). Got \(2,\)"),
     ],

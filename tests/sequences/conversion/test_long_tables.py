@@ -33,7 +33,7 @@ def test_interleaved_rows_of_an_id_are_joined(table):
     sequences = Sequences.from_table(table, id="who", time="when")
     assert sequences.ids.tolist() == ["b", "a"]
     assert sequences.lengths.tolist() == [3, 1]
-    assert [column.kind for column in sequences.schema.columns] == [
+    assert [column.type for column in sequences.schema.columns] == [
         "numeric",
         "categorical",
         "binary",
@@ -46,7 +46,7 @@ def test_interleaved_rows_of_an_id_are_joined(table):
 def test_columns_and_kinds(table):
     sequences = Sequences.from_table(table, "who", "when", ["on", "x"], {"on": "numeric"})
     assert sequences.schema.names == ("on", "x")
-    assert sequences.schema.columns[0].kind == "numeric"
+    assert sequences.schema.columns[0].type == "numeric"
 
 
 def test_without_time_rows_keep_their_order():
@@ -114,14 +114,14 @@ def test_pandas_index_is_no_feature():
 def test_integer_categories_are_labels():
     frame = pd.DataFrame({"id": [1, 1], "code": pd.Categorical([30, 10])})
     sequences = Sequences.from_table(frame, id="id")
-    assert sequences.schema.columns[0].labels == (10, 30)
+    assert sequences.schema.columns[0].categories == (10, 30)
 
 
 def test_integer_labels_that_floats_cannot_tell_apart():
     frame = {"id": [1, 1], "code": np.array([1, 2**53 + 1])}
     match = r"Got 9007199254740993 at sequence 0 .*step 1, column 'code'\..* write them as text"
     with pytest.raises(DataError, match=match):
-        Sequences.from_table(frame, id="id", kinds="categorical")
+        Sequences.from_table(frame, id="id", column_types="categorical")
 
 
 def test_numbers_as_text():
@@ -129,7 +129,7 @@ def test_numbers_as_text():
     with pytest.warns(UserWarning, match="'x' holds numbers written as text") as caught:
         Sequences.from_table(table, id="id")
     assert caught[0].filename == __file__
-    numeric = Sequences.from_table(table, id="id", kinds={"x": "numeric"})
+    numeric = Sequences.from_table(table, id="id", column_types={"x": "numeric"})
     np.testing.assert_array_equal(numeric.values[:, 0], [1.5, np.nan])
 
 
@@ -251,7 +251,7 @@ def test_polars_categories_are_labels(type_):
 )
 def test_nullable_pandas_columns(values):
     sequences = Sequences.from_table(pd.DataFrame({"id": 1, "x": values}), id="id")
-    assert sequences.schema.columns[0].kind == "binary"
+    assert sequences.schema.columns[0].type == "binary"
     np.testing.assert_array_equal(sequences.values[:, 0], [1, 0, np.nan])
 
 

@@ -183,8 +183,8 @@ def test_an_archive_that_contradicts_itself():
     ):
         with pytest.raises(FileFormatError, match=f"does not hold sequences: {reason}"):
             read(io.BytesIO(archive_bytes(**own, schema=text)), format="npz")
-    with pytest.raises(SchemaError, match=r"has kinds of its own\. Leave kinds= out"):
-        read(io.BytesIO(written("npz")), format="npz", kinds="numeric")
+    with pytest.raises(SchemaError, match=r"has kinds of its own\. Leave column_types= out"):
+        read(io.BytesIO(written("npz")), format="npz", column_types="numeric")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_an_archive_that_contradicts_itself():
             "Column 'id' holds list.* Expected ids: integers",
         ),
         ({"id": [1], "x": [float("inf")]}, {}, "infinite value at sequence 0 .id 1., step 0"),
-        ({"id": [1], "x": [["a"]]}, {"kinds": "numeric"}, "text 'a' at sequence 0"),
+        ({"id": [1], "x": [["a"]]}, {"column_types": "numeric"}, "text 'a' at sequence 0"),
         ({"id": [1], "x": [[1]], "y": [[1, 2]]}, {}, "has 1 steps in column 'x', but 2 in 'y'"),
     ],
 )
@@ -233,7 +233,7 @@ def test_damaged_metadata():
     ("suffix", "options", "message"),
     [
         ("npy", {"id": "user"}, "id= does not apply to the format npy, only to parquet, csv, tsv"),
-        ("txt", {"kinds": "numeric"}, "kinds= does not apply to the format txt"),
+        ("txt", {"column_types": "numeric"}, "column_types= does not apply to the format txt"),
         ("ts", {"time": "t"}, "time= does not apply to the format ts, only to parquet, csv"),
         ("csv", {"unit": "words"}, "unit= does not apply to the format csv, only to jsonl, json"),
         ("txt", {"unit": "letters"}, "unit must be 'characters' or 'words'. Got 'letters'"),

@@ -36,7 +36,7 @@ CASES = {
     "characters": Sequences.from_list(["abba", "", "bé"]),
     "words": Sequences.from_list([["to", "be"], [], ["or"]], layout="words"),
     "tokens": Sequences.from_list([["a", "b c"], [], ['"quoted", too\n']], ids=["u", "v", "w"]),
-    "integer tokens": Sequences.from_list([[5, 7, 5], [], [9]], kinds="categorical"),
+    "integer tokens": Sequences.from_list([[5, 7, 5], [], [9]], column_types="categorical"),
     "odd numbers": Sequences.from_list([[1e-45, 3.4e38, -0.1, 1 / 3], [2.0**60 + 2**9]]),
     "single precision": Sequences.from_list([np.float32([0.1, 1e-45, 3.4e38, np.nan]), []]),
 }
@@ -65,7 +65,7 @@ def test_parquet_and_npz_keep_everything(tmp_path, name, suffix, layout):
 @pytest.mark.parametrize("name", ["moving ones", "ramps", "vowels", "odd numbers"])
 def test_decimal_text_keeps_numbers_and_empty_sequences(tmp_path, name, suffix):
     write(CASES[name], tmp_path / f"file.{suffix}")
-    back = read(tmp_path / f"file.{suffix}", kinds="numeric")
+    back = read(tmp_path / f"file.{suffix}", column_types="numeric")
     same_values(CASES[name], back, CASES[name].values.dtype)
 
 
@@ -73,8 +73,8 @@ def test_decimal_text_keeps_numbers_and_empty_sequences(tmp_path, name, suffix):
 def test_decimal_text_keeps_labels_and_ids(tmp_path, suffix):
     path = tmp_path / f"file.{suffix}"
     write(mixed(), path)
-    kinds = {column.name: column.kind for column in mixed().schema.columns}
-    back = read(path, kinds=kinds)
+    column_types = {column.name: column.type for column in mixed().schema.columns}
+    back = read(path, column_types=column_types)
     assert back.ids.tolist() == ["a", "7", "c d"]
     assert [[None if v != v else v for v in row] for row in back[0].tolist()] == [
         [0.1, 0, "view", 7],
@@ -86,9 +86,9 @@ def test_decimal_text_keeps_labels_and_ids(tmp_path, suffix):
 @pytest.mark.parametrize("name", ["characters", "words", "tokens", "integer tokens"])
 def test_jsonl_keeps_symbols(tmp_path, name):
     write(CASES[name], tmp_path / "file.jsonl")
-    kinds = "categorical" if name == "integer tokens" else None
+    column_types = "categorical" if name == "integer tokens" else None
     unit = "words" if name == "words" else None
-    back = read(tmp_path / "file.jsonl", kinds=kinds, unit=unit)
+    back = read(tmp_path / "file.jsonl", column_types=column_types, unit=unit)
     assert back.to_list() == CASES[name].to_list()
     assert back.schema == CASES[name].schema
     assert back.ids.tolist() == CASES[name].ids.tolist()
@@ -118,7 +118,7 @@ def test_npy_is_padded_with_nan(tmp_path, name):
     padded = np.load(tmp_path / "file.npy")
     assert padded.ndim == (2 if sequences.schema.layout == "series" else 3)
     assert padded.shape[:2] == (len(sequences), sequences.lengths.max())
-    back = read(tmp_path / "file.npy", kinds="numeric")
+    back = read(tmp_path / "file.npy", column_types="numeric")
     np.testing.assert_array_equal(back.lengths, sequences.lengths)
     np.testing.assert_array_equal(back.values, sequences.values)
 
@@ -230,7 +230,7 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path):
         write([["a", "b c"]], tmp_path / "tokens.txt")
     with pytest.raises(DataError, match=r"The label '\\n' cannot be told apart"):
         write(["a\nb"], tmp_path / "break.txt")
-    missing = Sequences.from_list([["a", None]], kinds="categorical")
+    missing = Sequences.from_list([["a", None]], column_types="categorical")
     with pytest.raises(DataError, match="Sequence 0, step 1 is missing or unknown"):
         write(missing, tmp_path / "missing.txt")
     named = Sequences.from_list([[1.0]], names=["id"])
@@ -245,12 +245,12 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
 def test_an_unknown_integer_is_missing_in_a_file_and_said(tmp_path, suffix):
-    sequences = Sequences.from_list([[5, 7]], kinds="categorical")
+    sequences = Sequences.from_list([[5, 7]], column_types="categorical")
     unknown = sequences.with_values(np.float32([[0], [2]]))
     with pytest.warns(UserWarning, match="1 unknown entry of column 'token' is written as missing"):
         write(unknown, tmp_path / f"file.{suffix}")
     np.testing.assert_array_equal(
-        read(tmp_path / f"file.{suffix}", kinds="categorical").values, [[0], [np.nan]]
+        read(tmp_path / f"file.{suffix}", column_types="categorical").values, [[0], [np.nan]]
     )
     write(unknown, tmp_path / "file.npz")
     same_values(read(tmp_path / "file.npz"), unknown)

@@ -5,7 +5,7 @@ import pytest
 
 import refold
 from refold.datasets import load, names, question_array
-from refold.sequences import Sequences, mark_missing, scan, training_remarks, write
+from refold.sequences import Sequences, data_warnings, mark_missing, scan, write
 from refold.sequences.statistics._extreme_values import Extremes
 
 
@@ -81,17 +81,17 @@ def test_the_line_names_column_value_count_place_and_what_to_do():
         [rng().normal(size=(20, 2)) for _ in range(5)], names=["heat", "rain"]
     )
     sequences.values[[47, 93], 1] = -99999
-    (line,) = training_remarks(sequences)
+    (line,) = data_warnings(sequences)
     assert line.startswith("-99999 occurs 2 times in column 'rain' (first in sequence 2, step 7)")
     assert line.endswith("pass missing_values=[-99999].")
     sequences.values[5, 0] = -99999
-    (line,) = training_remarks(sequences)
+    (line,) = data_warnings(sequences)
     assert "occurs 3 times in columns 'heat', 'rain' (first in sequence 0, step 5, column" in line
 
 
 def test_all_suspects_are_in_what_to_do():
     values = np.concatenate([TEMPERATURES, [-9999.0, 1e20]])
-    lines = training_remarks(Sequences.from_list([values]))
+    lines = data_warnings(Sequences.from_list([values]))
     assert len(lines) == 2
     assert all("missing_values=[-9999, 1e+20]" in line for line in lines)
 
@@ -103,9 +103,9 @@ def test_files_in_blocks_are_as_in_memory(tmp_path, layout):
     write(sequences, tmp_path / "a.parquet", layout=layout)
     data = scan(tmp_path / "a.parquet", block_bytes=300)
     assert data.num_blocks > 3
-    assert training_remarks(data) == training_remarks(sequences)
+    assert data_warnings(data) == data_warnings(sequences)
     marked, whole = mark_missing(data, -99999), mark_missing(sequences, -99999)
-    assert training_remarks(marked) == training_remarks(whole) == []
+    assert data_warnings(marked) == data_warnings(whole) == []
     assert marked.schema == whole.schema
     np.testing.assert_array_equal(marked.take([5, 22]).values, whole[[5, 22]].values)
     np.testing.assert_array_equal(marked.summary.num_observed, [360, 358])
@@ -114,19 +114,19 @@ def test_files_in_blocks_are_as_in_memory(tmp_path, layout):
 
 @pytest.mark.parametrize("name", sorted(set(names()) - {"question"}))
 def test_nothing_is_said_of_the_shipped_data(name):
-    assert training_remarks(load(name)) == []
+    assert data_warnings(load(name)) == []
 
 
 @pytest.mark.parametrize("x", [np.ones((30, 1)), [[0.5], [0.7]], [[0.5], []], ["a", "b"]])
 def test_sequences_of_one_step(x):
-    (line,) = training_remarks(refold.sequences.as_sequences(x))
+    (line,) = data_warnings(refold.sequences.as_sequences(x))
     assert "sequences have at most one step" in line
     assert "give [x], or windows of it, refold.sequences.windows([x], 100)" in line
 
 
 @pytest.mark.parametrize("x", [[[0.5]], [[0.5], [0.7, 0.1]], [[], []]])
 def test_nothing_is_said_of_other_short_sequences(x):
-    assert training_remarks(refold.sequences.as_sequences(x)) == []
+    assert data_warnings(refold.sequences.as_sequences(x)) == []
 
 
 @pytest.mark.parametrize("side", ["post", "pre"])
@@ -135,7 +135,7 @@ def test_padding_of_zeros(side, tmp_path):
     for i in range(1, 40):
         steps = slice(i % 9 + 1, None) if side == "post" else slice(0, i % 9)
         x[i, steps] = 0
-    (line,) = training_remarks(Sequences.from_array(x))
+    (line,) = data_warnings(Sequences.from_array(x))
     end, how = {
         "post": ("end with", "Sequences.from_padded(x)."),
         "pre": ("begin with", "Sequences.from_padded(x, padding='pre')."),
@@ -143,22 +143,22 @@ def test_padding_of_zeros(side, tmp_path):
     assert f"of 40 sequences {end} steps of zeros" in line
     assert line.endswith(how)
     write(Sequences.from_array(x), tmp_path / "a.parquet")
-    assert training_remarks(scan(tmp_path / "a.parquet")) == [line]
-    assert training_remarks(Sequences.from_padded(x, padding=side)) == []
+    assert data_warnings(scan(tmp_path / "a.parquet")) == [line]
+    assert data_warnings(Sequences.from_padded(x, padding=side)) == []
 
 
 def test_the_array_of_the_question_looks_padded():
     x, lengths = question_array(200)
-    assert "end with steps of zeros" in training_remarks(Sequences.from_array(x))[0]
-    assert training_remarks(Sequences.from_array(x, lengths)) == []
+    assert "end with steps of zeros" in data_warnings(Sequences.from_array(x))[0]
+    assert data_warnings(Sequences.from_array(x, lengths)) == []
 
 
 def test_labels_padded_with_zero():
     labels = np.where(np.arange(8) < 2 + np.arange(20)[:, None] % 7, 3, 0)
-    (line,) = training_remarks(Sequences.from_array(labels, kinds="categorical"))
+    (line,) = data_warnings(Sequences.from_array(labels, column_types="categorical"))
     assert "end with steps of zeros" in line
 
 
 def test_zeros_in_the_midst_are_data():
     counts = rng().poisson(0.7, size=(50, 20))
-    assert training_remarks(Sequences.from_array(counts)) == []
+    assert data_warnings(Sequences.from_array(counts)) == []

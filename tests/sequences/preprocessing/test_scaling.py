@@ -62,7 +62,7 @@ def test_statistics_of_odd_sequences_are_finite():
     nan = np.nan
     odd = Sequences.from_list(
         [np.zeros((0, 3)), np.full((4, 3), nan), np.full((4, 3), 7.0), [[1.0, nan, 2.0]]],
-        kinds="numeric",
+        column_types="numeric",
     )
     statistics = scaler.statistics(odd)
     assert np.isfinite(statistics).all()
@@ -174,7 +174,7 @@ def test_numbers_for_missing_values_are_no_part_of_a_range():
 
 
 def test_symbols_have_no_range():
-    labels = Sequences.from_list([[(1.5, 0), (2.5, 2)]], kinds=["numeric", "categorical"])
+    labels = Sequences.from_list([[(1.5, 0), (2.5, 2)]], column_types=["numeric", "categorical"])
     scaler = Scaler.fit(labels)
     assert scaler.least_.tolist() == [1.5, -np.inf]
     assert scaler.greatest_.tolist() == [2.5, np.inf]

@@ -30,7 +30,7 @@ def test_unseen_labels_are_counted_and_reported_once():
 
 
 def test_integers_become_the_labels_they_were():
-    fitted = Sequences.from_list([[10, 20]], kinds="categorical").schema
+    fitted = Sequences.from_list([[10, 20]], column_types="categorical").schema
     aligned = Sequences.from_list([[20, 10, 20]]).align(fitted)
     assert aligned.values[:, 0].tolist() == [1, 0, 1]
     assert aligned.to_list() == [[20, 10, 20]]
@@ -80,12 +80,12 @@ def test_another_schema_is_refused(data, names, message):
 
 def test_labels_are_compared_as_text_where_one_side_is_text():
     sleep = Sequences.from_list([["1", "2", "N5"]]).schema
-    for kinds in (None, "categorical"):
-        aligned = Sequences.from_list([[2, 1], []], kinds=kinds).align(sleep)
+    for column_types in (None, "categorical"):
+        aligned = Sequences.from_list([[2, 1], []], column_types=column_types).align(sleep)
         assert aligned.to_list() == [["2", "1"], []]
     answers = Sequences.from_list([["No", "TRUE", "False"]]).schema
     assert Sequences.from_list([[True, False]]).align(answers).to_list() == [["TRUE", "False"]]
-    codes = Sequences.from_list([[1, 2]], kinds="categorical").schema
+    codes = Sequences.from_list([[1, 2]], column_types="categorical").schema
     with pytest.warns(UserWarning, match=r"1 entry of column 'token' \('N5'\)"):
         aligned = Sequences.from_list([["2", "N5"]]).align(codes)
     assert aligned.values[:, 0].tolist() == [1, 2]

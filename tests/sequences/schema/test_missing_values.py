@@ -9,8 +9,8 @@ from refold.sequences import Column, Schema, Sequences, mark_missing, read, writ
 
 def test_numeric_columns_alone():
     rows = [[-1.0, 0.0, 5.0], [2.5, 1.0, -1.0], [-1.0, 1.0, 5.0]]
-    kinds = ["numeric", "binary", "categorical"]
-    sequences = Sequences.from_list([np.array(rows)], kinds=kinds)
+    column_types = ["numeric", "binary", "categorical"]
+    sequences = Sequences.from_list([np.array(rows)], column_types=column_types)
     marked = mark_missing(sequences, -1)
     assert np.isnan(marked.values[:, 0]).tolist() == [True, False, True]
     np.testing.assert_array_equal(marked.values[:, 1:], sequences.values[:, 1:])

@@ -11,7 +11,7 @@ from refold.models import Specification, build
 from refold.training import Corruption, sample_size
 from refold.training.data._corruption import corrupt
 from refold.training.data._padded_batches import Layout, take, to_device
-from refold.training.initialization._numeric_columns import linear_start
+from refold.training.initialization._numeric_columns import linear_initialization
 from training.small import CASES, STEPS, network, sequences
 
 BOTH = Corruption(0.5, 0.4)
@@ -108,7 +108,7 @@ def test_dropped_steps_look_like_missing_values(name):
 def test_dropped_steps_turn_observed_flags_on():
     data = [np.random.default_rng(i).normal(size=(6, 2)) for i in range(20)]
     options = {"latent_dim": 2, "units": 8, "max_epochs": 1, "random_state": 0}
-    options |= {"validation_fraction": 0, "refine": 0}
+    options |= {"validation_fraction": 0, "latent_steps": 0}
     ae = SequenceAutoencoder(**options, denoise="steps:0.3").fit(data)
     assert ae.encoder_.input_shape == (None, None, 4)  # noise alone does not, see below
     gap = data[0].copy()
@@ -118,7 +118,7 @@ def test_dropped_steps_turn_observed_flags_on():
 
 def test_symbols_can_be_dropped():
     words = ["abba", "cabs"] * 12
-    options = {"units": 8, "max_epochs": 1, "validation_fraction": 0, "refine": 0}
+    options = {"units": 8, "max_epochs": 1, "validation_fraction": 0, "latent_steps": 0}
     ae = SequenceAutoencoder(3, denoise="0.3,steps:0.5", random_state=0, **options)
     assert len(ae.fit(words).reconstruct(words)) == 24
 
@@ -140,7 +140,7 @@ def test_the_start_shrinks_what_noise_has_swollen():
     lengths = {"length_mean": 4.0, "length_deviation": 0.0}
     net = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
     assert sample_size(net) > 400
-    start = linear_start(data, [0], 1, 4, seed=0, corruption=Corruption(2.0))
+    start = linear_initialization(data, [0], 1, 4, seed=0, corruption=Corruption(2.0))
     noisy = values + 2.0 * rng.normal(size=values.shape)
     code = np.einsum("ntc,tcd->nd", noisy, start.encoder) + start.encoder_bias
     back = np.einsum("nd,dtc->ntc", code, start.decoder) + start.decoder_bias
@@ -163,7 +163,7 @@ def test_a_model_trained_with_noise_finds_what_is_below_it():
     test, noisy = smooth(200, 1)
     errors = []
     for denoise in (0.0, 1.0):
-        given = {"units": 8, "max_epochs": 4, "refit": False, "refine": 0, "random_state": 0}
+        given = {"units": 8, "max_epochs": 4, "refit": False, "latent_steps": 0, "random_state": 0}
         ae = SequenceAutoencoder(6, denoise=denoise, **given).fit(train)
         errors.append(nmse(test, ae.reconstruct(noisy), ae.scaler_))
         assert ae.encoder_.input_shape[-1] == 1

@@ -6,7 +6,7 @@ import pytest
 
 from refold.models import Specification, build
 from refold.sequences import as_sequences, split_at
-from refold.training import cut_sequences, next_steps, set_forecast_start, to_device
+from refold.training import cut_sequences, next_steps, set_forecast_initialization, to_device
 from refold.training.data._forecast_targets import cut_batch
 from refold.training.data._padded_batches import Layout, take
 
@@ -23,7 +23,7 @@ def some(n=200):
     rng = np.random.default_rng(0)
     return as_sequences(
         [np.stack([rng.normal(size=k), rng.integers(0, 2, k)], 1) for k in rng.integers(0, 10, n)],
-        kinds=["numeric", "binary"],
+        column_types=["numeric", "binary"],
     )
 
 
@@ -70,7 +70,7 @@ def test_the_start_is_a_regression(network):
     future[:, 0, 0] = codes @ [1.0, -2.0, 0.5] + 3.0
     future[:200, 1, 0] = codes[:200, 0]
     future[:, :, 1] = 1.0
-    set_forecast_start(network, codes, future, np.arange(300))
+    set_forecast_initialization(network, codes, future, np.arange(300))
     found = network.forecaster.predict(codes, verbose=0)
     assert np.abs(found[:, 0, 0] - future[:, 0, 0]).max() < 0.01
     assert np.abs(found[:, 1, 0] - codes[:, 0]).max() < 0.01
@@ -80,6 +80,6 @@ def test_the_start_is_a_regression(network):
 def test_nothing_to_be_said_is_a_mean(network):
     rng = np.random.default_rng(0)
     codes, noise = rng.normal(size=(40, 3)), rng.normal(size=(40, 2, 2)) + 5.0
-    set_forecast_start(network, codes.astype(np.float32), noise, np.arange(40))
+    set_forecast_initialization(network, codes.astype(np.float32), noise, np.arange(40))
     found = network.forecaster.predict(codes.astype(np.float32), verbose=0)[..., 0]
     assert np.abs(found - noise[..., 0].mean(axis=0)).max() < 1.0

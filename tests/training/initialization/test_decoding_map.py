@@ -5,7 +5,7 @@ import pytest
 
 from refold.sequences import Sequences
 from refold.training.initialization._decoding_map import decode, linear_codec, needs_no_regression
-from refold.training.initialization._numeric_columns import linear_start
+from refold.training.initialization._numeric_columns import linear_initialization
 from refold.training.initialization._principal_components import principal_components
 
 
@@ -69,7 +69,7 @@ def test_of_plain_components_both_ways_are_one():
 def test_the_start_takes_the_better_way(gaps):
     values = pulses(24 if not gaps else 60)
     seen = np.random.default_rng(2).random(values.shape) < (0.6 if gaps else 1.0)
-    start = linear_start(
+    start = linear_initialization(
         Sequences.from_list(list(np.where(seen, values, np.nan))), [0], 12, 60, seed=0
     )
     filled = np.where(seen, values, 0.0)

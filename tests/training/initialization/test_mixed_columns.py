@@ -8,9 +8,9 @@ import pytest
 from refold.evaluation import PCABaseline, accuracy, nmse
 from refold.models import Specification, build
 from refold.sequences import Column, Scaler, Schema, Sequences, positions
-from refold.training import Corruption, sample_size, set_linear_start
-from refold.training.initialization._mixed_columns import mixed_start
-from refold.training.initialization._numeric_columns import linear_start
+from refold.training import Corruption, sample_size, set_linear_initialization
+from refold.training.initialization._mixed_columns import mixed_initialization
+from refold.training.initialization._numeric_columns import linear_initialization
 
 STEPS = 16
 SCHEMA = Schema(
@@ -52,7 +52,7 @@ def test_held_out_both_come_back_as_well_as_by_principal_components(n):
     for seed in range(5):
         given, held = mixed(n, seed=seed), mixed(200, seed=1000 + seed)
         scaler = Scaler.fit(given)
-        start = mixed_start(scaler.transform(given), 6, STEPS, seed=0)
+        start = mixed_initialization(scaler.transform(given), 6, STEPS, seed=0)
         _, _, written = decoded(start, scaler.transform(held))
         values = [written[:, 0], written[:, 1:4].argmax(axis=1), written[:, 4] > 0]
         back = scaler.inverse_transform(held.with_values(np.column_stack(values)))
@@ -66,7 +66,7 @@ def test_held_out_both_come_back_as_well_as_by_principal_components(n):
 
 def test_codes_have_deviation_one():
     scaled = Scaler.fit(mixed(200)).transform(mixed(200))
-    codes, _, _ = decoded(mixed_start(scaled, 4, STEPS, seed=0), scaled)
+    codes, _, _ = decoded(mixed_initialization(scaled, 4, STEPS, seed=0), scaled)
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(codes.std(axis=0, ddof=1), 1, rtol=1e-3)
 
@@ -76,7 +76,7 @@ def test_of_symbols_by_chance_the_frequencies_are_kept():
     given = mixed(200, ragged=False)
     values = given.values.copy()
     values[:, 1], values[:, 2] = rng.choice(3, len(values), p=[0.5, 0.3, 0.2]), 1.0
-    start = mixed_start(given.with_values(values), 2, STEPS, seed=0)
+    start = mixed_initialization(given.with_values(values), 2, STEPS, seed=0)
     chances = np.exp(start.decoder_bias[:, 1:4])
     np.testing.assert_allclose(chances, np.tile([0.5, 0.3, 0.2], (STEPS, 1)), atol=0.12)
     assert np.abs(start.decoder[..., 1:4]).max() < 0.3
@@ -86,7 +86,7 @@ def test_of_symbols_by_chance_the_frequencies_are_kept():
 
 def test_steps_that_no_sequence_reaches_have_the_frequencies_of_all():
     given = mixed(100)
-    start = mixed_start(given, 4, STEPS + 4, seed=0)
+    start = mixed_initialization(given, 4, STEPS + 4, seed=0)
     on, up = given.values[:, 2].mean(), (given.values[:, 1] == 0).mean()
     for step in range(STEPS, STEPS + 4):
         assert not start.decoder[:, step, 1:].any()
@@ -103,7 +103,7 @@ def test_few_and_strange_sequences_give_finite_weights(n):
     for data in (given, empty, empty.with_values(np.full_like(values, np.nan))):
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
-            start = mixed_start(data, 3, STEPS, seed=0)
+            start = mixed_initialization(data, 3, STEPS, seed=0)
         for array in start:
             assert np.isfinite(array).all()
 
@@ -111,7 +111,7 @@ def test_few_and_strange_sequences_give_finite_weights(n):
 def test_the_factor_is_that_of_what_training_is_given():
     scaled = Scaler.fit(mixed(300)).transform(mixed(300))
     clean, dropped = (
-        mixed_start(scaled, 6, STEPS, seed=0, corruption=Corruption(steps=share))
+        mixed_initialization(scaled, 6, STEPS, seed=0, corruption=Corruption(steps=share))
         for share in (0.0, 0.5)
     )
     codes, _, _ = decoded(dropped, scaled)
@@ -122,7 +122,8 @@ def test_the_factor_is_that_of_what_training_is_given():
 def test_noise_is_of_numbers_alone():
     scaled = Scaler.fit(mixed(200)).transform(mixed(200))
     clean, noisy = (
-        mixed_start(scaled, 6, STEPS, seed=0, corruption=Corruption(noise)) for noise in (0.0, 3.0)
+        mixed_initialization(scaled, 6, STEPS, seed=0, corruption=Corruption(noise))
+        for noise in (0.0, 3.0)
     )
     right = [
         (decoded(start, scaled)[2][:, 1:4].argmax(axis=1) == scaled.values[:, 1]).mean()
@@ -133,7 +134,8 @@ def test_noise_is_of_numbers_alone():
     level = Sequences(given, scaled.offsets, schema=Schema(SCHEMA.columns[:1]))
     settings = {"seed": 0, "corruption": Corruption(3.0)}
     whole, spared = (
-        linear_start(level, [0], 2, STEPS, noiseless=columns, **settings) for columns in ([], [0])
+        linear_initialization(level, [0], 2, STEPS, noiseless=columns, **settings)
+        for columns in ([], [0])
     )
     assert spared.share < 0.7 * whole.share
 
@@ -141,18 +143,20 @@ def test_noise_is_of_numbers_alone():
 # In a network
 
 
-def network(num_labels=3, steps=STEPS):
-    kinds = ["numeric", "categorical", "binary"]
+def network(num_categories=3, steps=STEPS):
+    column_types = ["numeric", "categorical", "binary"]
     sizes = {"latent_dim": 4, "max_steps": steps, "units": 8, "depth": 1, "dropout": 0.0}
     lengths = {"length_mean": 12.0, "length_deviation": 3.0}
-    return build(Specification("default", kinds, [0, num_labels, 0], False, **sizes, **lengths))
+    return build(
+        Specification("default", column_types, [0, num_categories, 0], False, **sizes, **lengths)
+    )
 
 
 def test_a_network_starts_as_its_linear_path():
     given = mixed(60)
     net = network(steps=int(given.lengths.max()))
-    assert set_linear_start(net, given, seed=0)
-    start = mixed_start(given, 4, STEPS, seed=0)
+    assert set_linear_initialization(net, given, seed=0)
+    start = mixed_initialization(given, 4, STEPS, seed=0)
     _, expected, _ = decoded(start, given)
     x = given.to_padded().astype("float32")
     got = np.asarray(net.models.autoencoder.predict(x, verbose=0))
@@ -176,7 +180,7 @@ def test_so_many_labels_that_components_would_be_of_few_are_left_to_the_lstm():
     values[:, 0] += np.tile(np.sin(np.arange(16)), 10)
     data = Sequences(values, np.arange(0, 161, 16), schema=schema)
     net = network(3000)
-    set_linear_start(net, data, seed=0)
+    set_linear_initialization(net, data, seed=0)
     write = net.models.decoder.get_layer("linear_steps")
     assert not np.asarray(write.start)[..., 1:].any()
     assert np.asarray(write.start)[..., 0].any()

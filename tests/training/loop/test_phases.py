@@ -13,7 +13,7 @@ from refold.training import train
 from refold.training.loop import _clock as clock
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._schedule import Schedule
-from refold.training.loop._train_state import Norms, Totals
+from refold.training.loop._train_state import LossNormalizers, StepMetrics
 from training.small import CASES, batches, network, part, same, sequences, settings, weights
 
 
@@ -195,7 +195,9 @@ def by_hand(case, steps, num_scheduled, *, apart=("bias", "change")):
     engine = Engine(net, optimizer, length_weight=0.05, apart=apart)
     state, everything = engine.read_state(), part(data)
     page = everything.pages.load(1, 0)
-    norms = Norms(everything.num_observed / 24 * given.batch_size, float(given.batch_size))
+    norms = LossNormalizers(
+        everything.num_observed / 24 * given.batch_size, float(given.batch_size)
+    )
     done = 0
     for epoch in range(1, 100):
         for cut in batches(data).epoch(page.rows, seed=0, epoch=epoch):
@@ -362,7 +364,7 @@ def test_a_step_is_the_step_of_keras(optimizer):
         cut,
         0,
         cut.num_batches,
-        norms=Norms(np.mean(counts), 5.0),
+        norms=LossNormalizers(np.mean(counts), 5.0),
         schedule=Schedule(1.0, 1),
     )
     engine.write_back(state)
@@ -400,9 +402,9 @@ def test_rows_that_fill_up_a_batch_count_nothing():
         totals = [engine.evaluate(state, page.data, cut) for cut in runs]
         sums.append(np.sum(np.array(totals), axis=0))
     assert np.allclose(*sums, rtol=1e-5)
-    assert sums[0][Totals._fields.index("num_sequences")] == 7
-    assert sums[0][Totals._fields.index("num_observed")] == everything.num_observed
-    assert all(float(total) == 0 for total in Totals.zero())
+    assert sums[0][StepMetrics._fields.index("num_sequences")] == 7
+    assert sums[0][StepMetrics._fields.index("num_observed")] == everything.num_observed
+    assert all(float(total) == 0 for total in StepMetrics.zero())
 
 
 def test_each_shape_is_compiled_once():
@@ -420,7 +422,7 @@ def test_each_shape_is_compiled_once():
                     cut,
                     start,
                     stop,
-                    norms=Norms(1.0, 1.0),
+                    norms=LossNormalizers(1.0, 1.0),
                     schedule=Schedule(np.float32(0.1), np.int32(epoch + 1)),
                 )
     assert engine.shapes == set(cuts.buckets)

@@ -56,7 +56,7 @@ def curve(
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: Unit = None,
     missing: Missing = None,
     input_format: InputFormat = None,
@@ -70,7 +70,9 @@ def curve(
 
     Ctrl-C ends it with the sizes that are done.
     """
-    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
+    options = read_options(
+        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
+    )
     chosen, target = _sizes(sizes), plan_picture(output)
     settings: dict[str, Any] = {
         "units": units,

@@ -78,7 +78,7 @@ def detect(
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     output_format: TableFormat = None,
@@ -88,7 +88,9 @@ def detect(
     quiet: Quiet = False,
 ) -> None:
     """Score sequences by how odd they are, with p-values and what made them so."""
-    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
+    options = read_options(
+        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
+    )
     if [model, data, normal].count("-") > 1:
         raise ParameterError("Only one input can be standard input. Name files for the others.")
     if stride is not None and window is None:

@@ -76,7 +76,7 @@ def fit(
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
-    discriminative: Annotated[
+    rocket_dim: Annotated[
         int | None,
         typer.Option(
             metavar="N",
@@ -155,7 +155,7 @@ def fit(
             rich_help_panel=TRAINING,
         ),
     ] = None,
-    refine: Annotated[
+    latent_steps: Annotated[
         int | None,
         typer.Option(
             metavar="N",
@@ -209,7 +209,7 @@ def fit(
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: Unit = None,
     missing: Missing = None,
     input_format: InputFormat = None,
@@ -220,7 +220,9 @@ def fit(
 ) -> None:
     """Train an autoencoder on sequences and save it in one file."""
     given = dict(locals()) | {"random_state": seed, "missing_values": read_missing(missing)}
-    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
+    options = read_options(
+        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
+    )
     if stride is not None and window is None:
         raise ParameterError("--stride is of windows. Add --window N.")
     target = plan_output(output, format_name=None, formats=MODEL_FORMATS, default="refold")

@@ -89,7 +89,7 @@ def forecast(
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     output_format: TableFormat = None,
@@ -103,7 +103,9 @@ def forecast(
     quiet: Quiet = False,
 ) -> None:
     """Continue sequences, by a model of `refold fit --forecast-steps`."""
-    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
+    options = read_options(
+        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
+    )
     if [model, data, normal].count("-") > 1:
         raise ParameterError("Only one input can be standard input. Name files for the others.")
     others = {

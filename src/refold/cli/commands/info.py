@@ -59,7 +59,7 @@ def _facts(model: Any) -> dict[str, Any]:
     specification, is_default = model._fitted.network.specification, model.architecture == "default"
     return {
         "columns": [
-            {"name": column.name, "kind": column.kind, "labels": list(column.labels)}
+            {"name": column.name, "kind": column.type, "labels": list(column.categories)}
             for column in model.schema_.columns
         ],
         "layout": model.schema_.layout,
@@ -69,8 +69,8 @@ def _facts(model: Any) -> dict[str, Any]:
         "cell": specification.cell if is_default else None,
         "decoder": specification.decoder if is_default else None,
         "patch": model.patch_,
-        "discriminative": model.discriminative_,
-        "refine": model.refine_,
+        "rocket_dim": model.discriminative_,
+        "latent_steps": model.refine_,
         "forecast_steps": int(model.forecast_steps),
         "code_size": len(model.get_feature_names_out()),
         "active_dimensions": model.active_dimensions_,
@@ -110,17 +110,17 @@ def _show(table: Any) -> None:
 def _print(facts: dict[str, Any]) -> None:
     table = _table()
     parameters = facts["parameters"]
-    kinds: dict[str, int] = {}
+    column_types: dict[str, int] = {}
     for column in facts["columns"]:
-        kinds[column["kind"]] = kinds.get(column["kind"], 0) + 1
-    table.add_row("columns", ", ".join(f"{count} {kind}" for kind, count in kinds.items()))
+        column_types[column["kind"]] = column_types.get(column["kind"], 0) + 1
+    table.add_row("columns", ", ".join(f"{count} {kind}" for kind, count in column_types.items()))
     table.add_row("names", _shortened([column["name"] for column in facts["columns"]]))
     if facts["id"] is not None:
         table.add_row("ids", f"column {facts['id']}")
     if facts["time"] is not None:
         table.add_row("times", f"column {facts['time']}")
     table.add_row("longest sequence", f"{facts['max_steps']} steps")
-    active, telling = facts["active_dimensions"], facts["discriminative"]
+    active, telling = facts["active_dimensions"], facts["rocket_dim"]
     used = "" if active is None else f", {active} of them active"
     used += f", {telling} of them discriminative" if telling else ""
     table.add_row("code", f"{facts['code_size']} numbers{used}")
@@ -131,7 +131,10 @@ def _print(facts: dict[str, Any]) -> None:
         table.add_row("cell", facts["cell"])
         table.add_row("decoder", facts["decoder"])
         table.add_row("patch", f"{facts['patch']} step{'s' * (facts['patch'] > 1)}")
-        table.add_row("refine", f"{facts['refine']} steps" if facts["refine"] else "no search")
+        table.add_row(
+            "latent_steps",
+            f"{facts['latent_steps']} steps" if facts["latent_steps"] else "no search",
+        )
     table.add_row("parameters", f"{facts['num_parameters']:,}")
     refit = f", then {facts['refit_epochs']} on all data" if facts["refit_epochs"] else ""
     table.add_row("epochs", f"{describe_epochs(facts['best_epoch'], facts['epochs'])}{refit}")

@@ -46,11 +46,11 @@ def probe(
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Draws the folds.")
     ] = 0,
-    refine: Refine = None,
+    latent_steps: Refine = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
@@ -60,10 +60,12 @@ def probe(
     quiet: Quiet = False,
 ) -> None:
     """Cross-validate a logistic regression on the codes, and on PCA codes of the same size."""
-    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
+    options = read_options(
+        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
+    )
     if "-" in (data, labels):
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
-    loaded = load_model(model, refine=refine)
+    loaded = load_model(model, latent_steps=latent_steps)
     loaded.verbose = 0 if quiet else 1
     with readable(data, format_name=input_format, formats=read_formats()) as path:
         if labels is None:

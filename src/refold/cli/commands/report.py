@@ -70,11 +70,11 @@ def report(
     seed: Annotated[
         int, typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Draws what is drawn.")
     ] = 0,
-    refine: Refine = None,
+    latent_steps: Refine = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
@@ -86,7 +86,9 @@ def report(
 
     The page is a single file that opens without a network.
     """
-    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
+    options = read_options(
+        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
+    )
     target = _plan(output)
     if labels is not None and label is None:
         raise ParameterError("--labels is the file of a column of labels. Name it by --label.")
@@ -94,7 +96,7 @@ def report(
         raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
     if [model, data, train].count("-") > 1:
         raise ParameterError("Standard input can be read once. Name a file for either of them.")
-    loaded = load_model(model, refine=refine)
+    loaded = load_model(model, latent_steps=latent_steps)
     loaded.verbose = 0  # the stages of the page say what is done
     from refold.report import report as write_report
 

@@ -5,7 +5,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from refold.layers import PreviousSteps
+from refold.layers import TeacherForcing
 from refold.models._cells import cell_of
 from refold.models.decoders._base import Settings
 from refold.models.decoders._parallel import ParallelDecoder
@@ -25,8 +25,8 @@ class AutoregressiveDecoder(ParallelDecoder):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        labels = settings.num_labels or [0] * len(settings.kinds)
-        self.previous = PreviousSteps(labels, settings.step_dropout, name="previous_steps")
+        labels = settings.num_categories or [0] * len(settings.column_types)
+        self.previous = TeacherForcing(labels, settings.step_dropout, name="teacher_forcing")
 
     @classmethod
     def of(cls, model: keras.Model) -> Self:
@@ -35,7 +35,7 @@ class AutoregressiveDecoder(ParallelDecoder):
         depth = sum(name.startswith("decoder_") for name in layers)
         found = cls.__new__(cls)
         found.repeat, found.head = layers["repeat"], layers["head"]
-        found.linear, found.previous = layers.get("linear_steps"), layers["previous_steps"]
+        found.linear, found.previous = layers.get("linear_steps"), layers["teacher_forcing"]
         found.stack = [(layers[f"start_{i + 1}"], layers[f"decoder_{i + 1}"]) for i in range(depth)]
         return found
 

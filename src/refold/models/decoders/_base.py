@@ -9,9 +9,9 @@ import keras
 from refold.layers import (
     ColumnHead,
     LinearDecoding,
-    PreviousSteps,
     RealSteps,
     RepeatCode,
+    TeacherForcing,
     num_patches,
 )
 
@@ -25,8 +25,8 @@ class Settings(NamedTuple):
     a linear path.  ``suffix`` goes behind the names of the layers.
     """
 
-    kinds: Sequence[str]
-    num_labels: Sequence[int] | None
+    column_types: Sequence[str]
+    num_categories: Sequence[int] | None
     max_steps: int
     units: int
     depth: int
@@ -56,13 +56,13 @@ class Decoder(ABC):
     repeat : RepeatCode
     head : ColumnHead
     linear : LinearDecoding or None
-    previous : PreviousSteps or None
+    previous : TeacherForcing or None
     """
 
     reads_previous: ClassVar[bool] = False
     takes_patches: ClassVar[bool] = True
 
-    previous: PreviousSteps | None = None
+    previous: TeacherForcing | None = None
 
     def __init__(self, settings: Settings) -> None:
         suffix, max_steps, patch = settings.suffix, settings.max_steps, settings.patch
@@ -77,7 +77,7 @@ class Decoder(ABC):
         if dropout:
             self._dropout = keras.layers.Dropout(dropout, name=f"dropout{suffix}")
         self.head = ColumnHead(
-            settings.kinds, settings.num_labels, patch, max_steps, name=f"head{suffix}"
+            settings.column_types, settings.num_categories, patch, max_steps, name=f"head{suffix}"
         )
         self.linear = None
         if settings.linear_steps is not None:

@@ -23,22 +23,24 @@ AEON = (
 
 
 def parts_from_aeon(
-    x: Any, *, kinds: Kinds = None, names: Sequence[str] | None = None, ids: Any = None
+    x: Any, *, column_types: Kinds = None, names: Sequence[str] | None = None, ids: Any = None
 ) -> Parts:
     """Convert a collection of aeon's; `Sequences.from_aeon` says how."""
     if isinstance(x, list | tuple):
         cases = [np.asarray(unmasked(case)) for case in x]
         _check_cases(cases)
-        return parts_from_list([case.T for case in cases], kinds=kinds, names=names, ids=ids)
+        return parts_from_list(
+            [case.T for case in cases], column_types=column_types, names=names, ids=ids
+        )
     x = check_numpy(x, (2, 3), f"aeon's collections are {AEON}")
     if x.ndim == 3:
         x = x.transpose(0, 2, 1)
         _remark_on_axes(x, "(n_cases, n_channels, n_timepoints)", "from_array")
-    return parts_from_array(x, kinds=kinds, names=names, ids=ids)
+    return parts_from_array(x, column_types=column_types, names=names, ids=ids)
 
 
 def parts_from_tslearn(
-    x: Any, *, kinds: Kinds = None, names: Sequence[str] | None = None, ids: Any = None
+    x: Any, *, column_types: Kinds = None, names: Sequence[str] | None = None, ids: Any = None
 ) -> Parts:
     """Convert an array of tslearn's; `Sequences.from_tslearn` says how."""
     said = (
@@ -47,7 +49,7 @@ def parts_from_tslearn(
     )
     x = check_numpy(x, (3,), said)
     _remark_on_axes(x, "(n_ts, sz, d)", "from_aeon")
-    return parts_from_array(x, kinds=kinds, names=names, ids=ids)
+    return parts_from_array(x, column_types=column_types, names=names, ids=ids)
 
 
 def check_numpy(x: Any, dimensions: tuple[int, ...], said: str) -> np.ndarray:
@@ -76,7 +78,7 @@ def to_cases(parts: Parts, library: str) -> list[np.ndarray]:
     """
     values = np.empty(parts.values.shape, dtype=np.float64)
     for i, column in enumerate(parts.schema.columns):
-        if column.labels and not column.has_integer_labels:
+        if column.categories and not column.has_integer_categories:
             raise SchemaError(
                 f"The labels of column {column.name!r} are text, and {library} takes numbers only. "
                 "Leave it out, or turn it into numbers."

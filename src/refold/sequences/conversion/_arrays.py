@@ -17,7 +17,7 @@ def parts_from_array(
     x: Any,
     lengths: Any = None,
     *,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     names: Sequence[str] | None = None,
     ids: Any = None,
 ) -> Parts:
@@ -25,7 +25,7 @@ def parts_from_array(
     x = _check_array(x)
     given = lengths is not None
     lengths = _check_lengths(lengths, x) if given else lengths_without(_missing_steps(x))
-    return _cut(x, lengths, kinds=kinds, names=names, ids=ids)
+    return _cut(x, lengths, column_types=column_types, names=names, ids=ids)
 
 
 def parts_from_padded(
@@ -33,7 +33,7 @@ def parts_from_padded(
     padding_value: float | str = 0.0,
     *,
     padding: str = "post",
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     names: Sequence[str] | None = None,
     ids: Any = None,
 ) -> Parts:
@@ -48,7 +48,7 @@ def parts_from_padded(
         # Move what is real to the front, where the lengths count from.
         columns = (np.arange(x.shape[1]) + (x.shape[1] - lengths)[:, None]) % max(1, x.shape[1])
         x = x[np.arange(len(x))[:, None], columns]
-    return _cut(x, lengths, kinds=kinds, names=names, ids=ids)
+    return _cut(x, lengths, column_types=column_types, names=names, ids=ids)
 
 
 def _cut(x: np.ndarray, lengths: np.ndarray, **options: Any) -> Parts:

@@ -43,8 +43,10 @@ class OpenTable(NamedTuple):
         """Return kinds and labels that were written beside the data."""
         columns = [] if self.schema is None else self.schema.columns
         found = [column for column in columns if column.name in names]
-        kinds = {column.name: column.kind for column in found}
-        return kinds, {column.name: column.labels for column in found if column.labels}
+        column_types = {column.name: column.type for column in found}
+        return column_types, {
+            column.name: column.categories for column in found if column.categories
+        }
 
 
 def as_list(column: Any) -> list[Any]:
@@ -116,11 +118,11 @@ def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
 
 def encoded_to_arrow(values: np.ndarray, column: Column) -> pa.Array:
     """Return a flat encoded column as an Arrow array: labels for indices, null for NaN."""
-    if column.kind != "categorical":
+    if column.type != "categorical":
         return pa.array(values, from_pandas=True)
-    integers = column.has_integer_labels
+    integers = column.has_integer_categories
     labels = pa.array(
-        [*column.labels, None if integers else UNKNOWN], pa.int64() if integers else pa.string()
+        [*column.categories, None if integers else UNKNOWN], pa.int64() if integers else pa.string()
     )
     missing = np.isnan(values)
     return labels.take(pa.array(np.where(missing, 0, values).astype(np.int64), mask=missing))

@@ -30,7 +30,7 @@ def parts_from_arrow(
     table: Any,
     id: str | None = None,  # noqa: A002
     columns: Sequence[str] | None = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
 ) -> Parts:
     """Convert a table of list columns; `Sequences.from_arrow` says how."""
     opened = _open(table)
@@ -56,12 +56,12 @@ def parts_from_arrow(
         if is_text(chosen[0].type):
             items = [value or "" for value in items]
         own = names if is_text(chosen[0].type) else None
-        return parts_from_list(items, kinds=kinds, ids=identity, names=own)
-    return _from_lists(opened, names, chosen, identity, kinds)
+        return parts_from_list(items, column_types=column_types, ids=identity, names=own)
+    return _from_lists(opened, names, chosen, identity, column_types)
 
 
 def _from_lists(
-    opened: OpenTable, names: Sequence[str], chosen: list[Any], identity: Any, kinds: Kinds
+    opened: OpenTable, names: Sequence[str], chosen: list[Any], identity: Any, column_types: Kinds
 ) -> Parts:
     ids = None if identity is None else check_ids(identity, len(identity))
     lengths, raws, hints = [], [], []
@@ -86,9 +86,9 @@ def _from_lists(
                 "The lists of one row must be of one length."
             )
     places = Places(offsets_from_lengths(lengths[0]), ids)
-    parts = encode_parts(opened, names, raws, hints, kinds, places)
+    parts = encode_parts(opened, names, raws, hints, column_types, places)
     if len(names) == 1 and opened.schema is None:
-        layout: Layout = "tokens" if parts.schema.columns[0].kind == "categorical" else "series"
+        layout: Layout = "tokens" if parts.schema.columns[0].type == "categorical" else "series"
         parts = parts._replace(schema=Schema(parts.schema.columns, layout))
     return parts
 

@@ -16,7 +16,7 @@ from refold.sequences.schema._validation import check_ids, check_values
 def parts_from_list(
     sequences: Iterable[Any],
     *,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     names: Sequence[str] | None = None,
     ids: Any = None,
     layout: Layout | None = None,
@@ -44,14 +44,14 @@ def parts_from_list(
     if flat:
         found = _frame_names(items)
         names = _check_names(names or found or default_names(raw.shape[1]), raw.shape[1])
-        values, columns = encode_columns(list(raw.T), names, kinds, places)
+        values, columns = encode_columns(list(raw.T), names, column_types, places)
         schema = Schema(columns, layout or "array")
         check_values(values, schema, places)
         return Parts(values, offsets, ids, schema)
-    name = _name_of_single(raw, kinds) if names is None else _check_names(names, 1)[0]
-    values, columns = encode_columns([raw], [name], kinds, places)
+    name = _name_of_single(raw, column_types) if names is None else _check_names(names, 1)[0]
+    values, columns = encode_columns([raw], [name], column_types, places)
     if layout is None:
-        layout = "series" if columns[0].kind != "categorical" else "tokens"
+        layout = "series" if columns[0].type != "categorical" else "tokens"
         if layout == "tokens" and all(isinstance(item, str) for item in items):
             layout = "characters"
     schema = Schema(columns, layout)
@@ -148,13 +148,17 @@ def _concatenate(arrays: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(full)
 
 
-def _name_of_single(raw: np.ndarray, kinds: Kinds) -> str:
-    if isinstance(kinds, Mapping):
-        named = next((name for name in kinds if name in {"x0", "token"}), None)
+def _name_of_single(raw: np.ndarray, column_types: Kinds) -> str:
+    if isinstance(column_types, Mapping):
+        named = next((name for name in column_types if name in {"x0", "token"}), None)
         if named is not None:
             return named
-        kinds = None  # of no column here: whoever reads them says so
-    asked = kinds if isinstance(kinds, str) or not kinds else next(iter(kinds))
+        column_types = None  # of no column here: whoever reads them says so
+    asked = (
+        column_types
+        if isinstance(column_types, str) or not column_types
+        else next(iter(column_types))
+    )
     textual = raw.dtype == object and all(isinstance(v, str) or v is None for v in raw)
     textual = textual and any(isinstance(v, str) for v in raw)
     return "token" if asked == "categorical" or (textual and not asked) else "x0"

@@ -30,7 +30,7 @@ def parts_from_table(
     id: str,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     rows: Rows = PLAIN_ROWS,
     *,
     sort: bool = False,
@@ -61,12 +61,12 @@ def parts_from_table(
     places = Places(offsets, ids)
     if rows is not PLAIN_ROWS:
         places = places._replace(note=lambda _, row: rows(order.item(row)))
-    parts = encode_parts(opened, names, raws, hints, kinds, places)
+    parts = encode_parts(opened, names, raws, hints, column_types, places)
     check_values(parts.values, parts.schema, places)
     told = [*opened.known(names)[0]]
     told += [
         name
-        for name, kind, hint in zip(names, resolve_kinds(kinds, names), hints, strict=True)
+        for name, kind, hint in zip(names, resolve_kinds(column_types, names), hints, strict=True)
         if kind or hint
     ]
     for column in parts.schema.columns:
@@ -77,11 +77,11 @@ def parts_from_table(
 
 def numbers_as_text(column: Column) -> str | None:
     """Return what is to be said of a column if all its labels are numbers written as text."""
-    if not column.labels or not all(map(_is_number, column.labels)):
+    if not column.categories or not all(map(_is_number, column.categories)):
         return None
     return (
         f"Column {column.name!r} holds numbers written as text and is taken as labels. "
-        f"Pass kinds={{{column.name!r}: 'numeric'}} to read it as numbers."
+        f"Pass column_types={{{column.name!r}: 'numeric'}} to read it as numbers."
     )
 
 
@@ -90,12 +90,12 @@ def encode_parts(
     names: Sequence[str],
     raws: list[np.ndarray],
     hints: list[str | None],
-    kinds: Kinds,
+    column_types: Kinds,
     places: Places,
 ) -> Parts:
     """Encode raw columns, by the kinds that are asked for, then stored, then hinted at."""
     stored_kinds, labels = opened.known(names)
-    asked = resolve_kinds(kinds, names)
+    asked = resolve_kinds(column_types, names)
     chosen = [
         kind or stored_kinds.get(name) or hint
         for name, kind, hint in zip(names, asked, hints, strict=True)

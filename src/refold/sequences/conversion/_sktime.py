@@ -23,14 +23,14 @@ PANELS = (
 )
 
 
-def parts_from_sktime(x: Any, *, kinds: Kinds = None) -> Parts:
+def parts_from_sktime(x: Any, *, column_types: Kinds = None) -> Parts:
     """Convert a panel of sktime's; `Sequences.from_sktime` says how."""
     if isinstance(x, list | tuple):
-        return _from_frames(list(x), kinds)
+        return _from_frames(list(x), column_types)
     if not hasattr(x, "columns") or not hasattr(x, "index"):
-        return parts_from_aeon(check_numpy(x, (2, 3), PANELS), kinds=kinds)
+        return parts_from_aeon(check_numpy(x, (2, 3), PANELS), column_types=column_types)
     if x.index.nlevels == 2:
-        return _from_multiindex(x, kinds)
+        return _from_multiindex(x, column_types)
     if x.index.nlevels > 2:
         raise DataError(
             f"The index of the frame has {x.index.nlevels} levels. Expected two, instance and time "
@@ -42,14 +42,14 @@ def parts_from_sktime(x: Any, *, kinds: Kinds = None) -> Parts:
             f"sequences; {PANELS}."
         )
     if all(_is_series(cell) for cell in x.iloc[0]):
-        return _from_nested(x, kinds)
+        return _from_nested(x, column_types)
     raise DataError(
         f"Got a frame of {len(x)} rows and {len(x.columns)} columns whose cells are single values. "
         f"That looks like one series, which belongs into a list; {PANELS}."
     )
 
 
-def _from_frames(frames: list[Any], kinds: Kinds) -> Parts:
+def _from_frames(frames: list[Any], column_types: Kinds) -> Parts:
     for i, frame in enumerate(frames):
         if not hasattr(frame, "columns") or not hasattr(frame, "index"):
             raise DataError(
@@ -64,20 +64,20 @@ def _from_frames(frames: list[Any], kinds: Kinds) -> Parts:
             )
     names = _names(frames[0]) if frames else None
     unnamed = frames and names == default_names(len(frames[0].columns))
-    return parts_from_list(frames, kinds=kinds, names=names if unnamed else None)
+    return parts_from_list(frames, column_types=column_types, names=names if unnamed else None)
 
 
-def _from_multiindex(frame: Any, kinds: Kinds) -> Parts:
+def _from_multiindex(frame: Any, column_types: Kinds) -> Parts:
     names = _names(frame)
     index, times = [_free(name, names) for name in ("instance", "time")]
     moments = frame.index.levels[1]
     if hasattr(moments, "to_timestamp"):  # periods, which Arrow does not know as times
         frame = frame.set_axis(frame.index.set_levels(moments.to_timestamp(), level=1))
     table = frame.set_axis(list(names), axis=1).reset_index(names=[index, times])
-    return parts_from_table(table, index, times, names, kinds)
+    return parts_from_table(table, index, times, names, column_types)
 
 
-def _from_nested(frame: Any, kinds: Kinds) -> Parts:
+def _from_nested(frame: Any, column_types: Kinds) -> Parts:
     names = _names(frame)
     ids = None if _counts_rows(frame.index) else check_ids(frame.index.to_numpy(), len(frame))
     columns = [
@@ -97,7 +97,7 @@ def _from_nested(frame: Any, kinds: Kinds) -> Parts:
         )
     offsets = offsets_from_lengths(lengths[0])
     raws = [np.concatenate(column) for column in columns]
-    values, found = encode_columns(raws, names, kinds, Places(offsets, ids))
+    values, found = encode_columns(raws, names, column_types, Places(offsets, ids))
     return Parts(values, offsets, ids, Schema(found))
 
 

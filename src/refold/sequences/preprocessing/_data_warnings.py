@@ -12,12 +12,12 @@ from refold.sequences.schema._schema import Column
 from refold.sequences.statistics._extreme_values import Extremes, Suspect, shown
 from refold.sequences.statistics._moments import summarise
 
-__all__ = ["training_remarks"]
+__all__ = ["data_warnings"]
 
 _LISTED = 5
 
 
-def training_remarks(source: Sequences | Scan) -> list[str]:
+def data_warnings(source: Sequences | Scan) -> list[str]:
     """Say what a user should know about data before a model is trained on it.
 
     Parameters
@@ -34,7 +34,7 @@ def training_remarks(source: Sequences | Scan) -> list[str]:
     Examples
     --------
     >>> from refold.sequences import as_sequences
-    >>> training_remarks(as_sequences([[0.1, 0.5, -99999.0, 0.3], [0.2, 0.4]]))
+    >>> data_warnings(as_sequences([[0.1, 0.5, -99999.0, 0.3], [0.2, 0.4]]))
     ["-99999 occurs once in column 'x0' (sequence 0, step 2), far from all other values (0.1 to \
 0.5). If it stands for missing values, pass missing_values=[-99999]."]
     """
@@ -73,9 +73,9 @@ def _padding(source: Sequences | Scan) -> str | None:
 
 def _zero(column: Column) -> float:
     """Return how a column holds the number 0; NaN where it has labels and 0 is none of them."""
-    if column.kind != "categorical":
+    if column.type != "categorical":
         return 0.0
-    return float(column.labels.index(0)) if 0 in column.labels else np.nan
+    return float(column.categories.index(0)) if 0 in column.categories else np.nan
 
 
 class _Found(NamedTuple):

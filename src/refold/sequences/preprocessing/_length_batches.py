@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Batches", "Bucket", "Run"]
+__all__ = ["BatchPlan", "Batches", "Bucket"]
 
 _MOST_SHAPES = 8
 # Padding costs little where a kernel skips it: this share of the real steps is let pass.
@@ -36,7 +36,7 @@ class Bucket(NamedTuple):
     batch_size: int
 
 
-class Run(NamedTuple):
+class BatchPlan(NamedTuple):
     """Batches of one shape, one after the other.
 
     Attributes
@@ -127,7 +127,7 @@ class Batches:
 
     def epoch(
         self, rows: np.ndarray, *, seed: int | None = None, epoch: int = 0, page: int = 0
-    ) -> Iterator[Run]:
+    ) -> Iterator[BatchPlan]:
         """Cut sequences into runs of batches, shuffled within and between buckets.
 
         Parameters
@@ -171,7 +171,7 @@ class Batches:
             return 0
         return self._capacity // self.num_batches(rows)
 
-    def epochs(self, rows: np.ndarray, *, seed: int, first: int, count: int) -> Run:
+    def epochs(self, rows: np.ndarray, *, seed: int, first: int, count: int) -> BatchPlan:
         """Cut sequences into one run of several epochs; each is what `epoch` makes of it.
 
         Parameters
@@ -197,7 +197,7 @@ class Batches:
         alone = [next(self.epoch(rows, seed=seed, epoch=first + i)) for i in range(count)]
         return self._fill(bucket, [run.rows[: run.num_batches].ravel() for run in alone])
 
-    def _fill(self, bucket: Bucket, parts: list[np.ndarray]) -> Run:
+    def _fill(self, bucket: Bucket, parts: list[np.ndarray]) -> BatchPlan:
         """Fill the batches of a run; each part begins a new one."""
         size = bucket.batch_size
         filled = np.full(self._capacity * size, -1, np.int32)
@@ -205,7 +205,7 @@ class Batches:
         for part in parts:
             filled[start : start + len(part)] = part
             start += -(-len(part) // size) * size
-        return Run(bucket, filled.reshape(self._capacity, size), start // size)
+        return BatchPlan(bucket, filled.reshape(self._capacity, size), start // size)
 
 
 def _batch_size(lengths: np.ndarray, target: float) -> int:

@@ -90,7 +90,7 @@ def pad(
     target = values.copy()
     fill = np.zeros(schema.num_columns, dtype=np.float32)
     for i in schema.categorical:
-        unknown = len(schema.columns[i].labels)
+        unknown = len(schema.columns[i].categories)
         fill[i] = unknown
         target[target[:, i] == unknown, i] = np.nan
     y[real] = target

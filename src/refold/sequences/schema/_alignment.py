@@ -21,12 +21,12 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, places: Pla
     unseen: list[str] = []
     for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
         raw, known = values[:, index], source.columns[index]
-        if column.kind == "categorical":
+        if column.type == "categorical":
             aligned[:, i], remark = _to_labels(raw, known, column)
             unseen += remark
         else:
             aligned[:, i] = without_missing(_to_numbers(raw, known, column), column, target.missing)
-            if column.kind == "binary":
+            if column.type == "binary":
                 check_binary(aligned[:, i], column.name, places)
     if unseen:
         warnings.warn(
@@ -61,19 +61,19 @@ def _match_columns(source: Schema, target: Schema) -> list[int]:
 
 
 def _to_numbers(raw: np.ndarray, source: Column, target: Column) -> np.ndarray:
-    if source.kind != "categorical":
+    if source.type != "categorical":
         return raw
-    if source.has_integer_labels:
+    if source.has_integer_categories:
         return decode_column(raw, source)
     raise _mismatch(source, target)
 
 
 def _to_labels(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndarray, list[str]]:
     """Return the indices of the target's labels, and what to say of those that have none."""
-    labels, index = source.labels, raw
-    if source.kind != "categorical":
+    labels, index = source.categories, raw
+    if source.type != "categorical":
         labels, index = _integers(raw, source, target)
-    fitted, unknown = target.labels, len(target.labels)
+    fitted, unknown = target.categories, len(target.categories)
     if labels and fitted and isinstance(labels[0], str) != isinstance(fitted[0], str):
         # A file with 1, 2 and N5 holds text where one with 1 and 2 alone holds integers.
         labels, fitted = _as_text(labels, source, target), tuple(map(str, fitted))
@@ -97,8 +97,8 @@ def _to_labels(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndar
 
 def _as_text(labels: tuple, source: Column, target: Column) -> tuple[str, ...]:
     """Return labels as text: as numbers, or as the target spells the truth values they may be."""
-    words = {str(label).lower(): str(label) for label in target.labels}
-    if source.kind != "binary" or not {"false", "true"} & set(words):
+    words = {str(label).lower(): str(label) for label in target.categories}
+    if source.type != "binary" or not {"false", "true"} & set(words):
         return tuple(map(str, labels))
     return tuple(words.get("true" if label else "false", str(label)) for label in labels)
 
@@ -123,9 +123,9 @@ def _mismatch(source: Column, target: Column) -> SchemaError:
 
 
 def _content(column: Column) -> str:
-    if column.kind == "categorical":
-        return "integer labels" if column.has_integer_labels else "text labels"
-    return f"{column.kind} values"
+    if column.type == "categorical":
+        return "integer labels" if column.has_integer_categories else "text labels"
+    return f"{column.type} values"
 
 
 def _some(names: list) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from refold.errors import DataError, SchemaError
-from refold.sequences.schema._schema import KINDS, UNKNOWN, Column, Kind
+from refold.sequences.schema._schema import COLUMN_TYPES, UNKNOWN, Column, ColumnType
 
 Kinds = str | Sequence[str | None] | Mapping[str, str] | None
 Where = Callable[[int, str | None], str]
@@ -25,7 +25,7 @@ _EXACT_IN_FLOAT32 = 1 << 24
 _LARGEST_LABEL = (1 << 53) - 1
 
 
-def resolve_kinds(kinds: Kinds, names: Sequence[str]) -> list[Kind | None]:
+def resolve_kinds(column_types: Kinds, names: Sequence[str]) -> list[ColumnType | None]:
     """Return one kind a column, None where it is to be inferred.
 
     Raises
@@ -33,30 +33,30 @@ def resolve_kinds(kinds: Kinds, names: Sequence[str]) -> list[Kind | None]:
     SchemaError
         If a kind or a column name is unknown, or their number is wrong.
     """
-    if kinds is None:
+    if column_types is None:
         resolved: list[Any] = [None] * len(names)
-    elif isinstance(kinds, str):
-        resolved = [kinds] * len(names)
-    elif isinstance(kinds, Mapping):
-        unknown = [name for name in kinds if name not in names]
+    elif isinstance(column_types, str):
+        resolved = [column_types] * len(names)
+    elif isinstance(column_types, Mapping):
+        unknown = [name for name in column_types if name not in names]
         if unknown:
             raise SchemaError(
                 f"kinds names the column {unknown[0]!r}, which is not there"
                 f"{_close(unknown[0], names)}. The columns are {', '.join(map(repr, names))}."
             )
-        resolved = [kinds.get(name) for name in names]
+        resolved = [column_types.get(name) for name in names]
     else:
-        resolved = list(kinds)
+        resolved = list(column_types)
         if len(resolved) != len(names):
             raise SchemaError(
                 f"kinds has {len(resolved)} entries for {len(names)} columns. "
                 "Give one a column, or a dictionary of those to override."
             )
     for kind in resolved:
-        if kind is not None and kind not in KINDS:
+        if kind is not None and kind not in COLUMN_TYPES:
             raise SchemaError(
-                f"The kind {kind!r} is unknown{_close(kind, KINDS)}. Expected one of "
-                f"{', '.join(map(repr, KINDS))}."
+                f"The kind {kind!r} is unknown{_close(kind, COLUMN_TYPES)}. Expected one of "
+                f"{', '.join(map(repr, COLUMN_TYPES))}."
             )
     return resolved
 
@@ -72,7 +72,7 @@ def _close(word: Any, words: Sequence[str]) -> str:
 def encode_columns(
     raws: Sequence[np.ndarray],
     names: Sequence[str],
-    kinds: Kinds,
+    column_types: Kinds,
     where: Where,
     labels: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> tuple[np.ndarray, tuple[Column, ...]]:
@@ -83,7 +83,7 @@ def encode_columns(
     """
     encoded = [
         encode_column(raw, name, kind, where, (labels or {}).get(name))
-        for raw, name, kind in zip(raws, names, resolve_kinds(kinds, names), strict=True)
+        for raw, name, kind in zip(raws, names, resolve_kinds(column_types, names), strict=True)
     ]
     dtype = np.result_type(np.float32, *(values.dtype for values, _ in encoded))
     table = np.empty((len(raws[0]), len(raws)), dtype=dtype)
@@ -95,7 +95,7 @@ def encode_columns(
 def encode_column(
     raw: np.ndarray,
     name: str,
-    kind: Kind | None,
+    kind: ColumnType | None,
     where: Where,
     labels: tuple[Any, ...] | None = None,
 ) -> tuple[np.ndarray, Column]:
@@ -152,8 +152,8 @@ def is_missing(value: Any) -> bool:
 
 
 def _settle(
-    raw: np.ndarray, name: str, kind: Kind | None, where: Where
-) -> tuple[np.ndarray, Kind | None]:
+    raw: np.ndarray, name: str, kind: ColumnType | None, where: Where
+) -> tuple[np.ndarray, ColumnType | None]:
     """Return a column of objects as text (objects still) or numbers, and its kind if that shows."""
     objects = raw.tolist()
     types = {type(value) for value in objects}
@@ -173,7 +173,7 @@ def _settle(
             row = texts.index(True)
             raise DataError(
                 f"Got the text {objects[row]!r} at {where(row, name)}, where the other entries are "
-                f"numbers. Mend the entry, or pass kinds={{{name!r}: 'categorical'}}."
+                f"numbers. Mend the entry, or pass column_types={{{name!r}: 'categorical'}}."
             )
         settled = np.full(len(objects), None, dtype=object)
         for i in present:
@@ -199,7 +199,7 @@ def _numbers(objects: list[Any], missing: list[bool], name: str, where: Where) -
         except ValueError as error:
             raise DataError(
                 f"Got the text {value!r} at {where(row, name)}. Expected a number; mend the entry, "
-                f"or pass kinds={{{name!r}: 'categorical'}}."
+                f"or pass column_types={{{name!r}: 'categorical'}}."
             ) from error
         except OverflowError:
             numbers[row] = math.inf
@@ -256,9 +256,9 @@ def _is_binary(values: np.ndarray) -> bool:
 
 def encoded_type(raw: np.dtype, column: Column) -> np.dtype:
     """Return the type that `encode_column` gives a raw column of numbers, or its labels."""
-    if column.kind == "categorical":
-        return np.dtype(np.float32 if len(column.labels) < _EXACT_IN_FLOAT32 else np.float64)
-    if column.kind == "binary" and raw.kind in "biu":
+    if column.type == "categorical":
+        return np.dtype(np.float32 if len(column.categories) < _EXACT_IN_FLOAT32 else np.float64)
+    if column.type == "binary" and raw.kind in "biu":
         return np.dtype(np.float32)
     return _float_type(raw)
 

@@ -19,13 +19,13 @@ def to_form(values: np.ndarray, schema: Schema) -> Any:
         return _to_array(values, schema)
     column = schema.columns[0]
     if schema.layout == "series":
-        return decode_column(values[:, 0], column) if column.labels else values[:, 0].copy()
+        return decode_column(values[:, 0], column) if column.categories else values[:, 0].copy()
     labels = decode_column(values[:, 0], column).tolist()
     if schema.layout == "characters":
         return "".join(
             REPLACEMENT if label is None or label == UNKNOWN else str(label) for label in labels
         )
-    if column.has_integer_labels:
+    if column.has_integer_categories:
         return [None if label != label else int(label) for label in labels]
     return labels
 
@@ -36,10 +36,10 @@ def decode_column(values: np.ndarray, column: Column) -> np.ndarray:
     Text gives objects: None where missing, ``"<unknown>"`` where unknown. Integers give floats,
     NaN for both. Other kinds are returned as they are.
     """
-    if column.kind != "categorical":
+    if column.type != "categorical":
         return values
     missing = np.isnan(values)
-    index = np.where(missing, len(column.labels) + 1, values).astype(np.int64)
+    index = np.where(missing, len(column.categories) + 1, values).astype(np.int64)
     return column.forms[index]
 
 

@@ -89,9 +89,9 @@ def check_missing(values: Any) -> tuple[float, ...]:
 
 def without_missing(values: np.ndarray, column: Column, missing: tuple[float, ...]) -> np.ndarray:
     """Return the values of a column with NaN where they stand for a missing value."""
-    if column.kind == "binary":
+    if column.type == "binary":
         missing = tuple(value for value in missing if not 0 <= value <= 1)
-    if column.kind == "categorical" or not missing:
+    if column.type == "categorical" or not missing:
         return values
     hit = np.isin(values, np.array(missing).astype(values.dtype))
     return np.where(hit, np.array(np.nan, values.dtype), values) if hit.any() else values

@@ -13,11 +13,11 @@ import numpy as np
 
 from refold.errors import SchemaError
 
-Kind = Literal["numeric", "binary", "categorical"]
+ColumnType = Literal["numeric", "binary", "categorical"]
 Layout = Literal["array", "series", "tokens", "characters", "words"]
 # What a label that was not seen in training is called when sequences go back to the user.
 UNKNOWN = "<unknown>"
-KINDS: tuple[str, ...] = get_args(Kind)
+COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
 LAYOUTS: tuple[str, ...] = get_args(Layout)
 
 
@@ -29,9 +29,9 @@ class Column:
     ----------
     name : str
         Name of the feature.
-    kind : {"numeric", "binary", "categorical"}
+    type : {"numeric", "binary", "categorical"}
         What its values mean.
-    labels : tuple of str or tuple of int
+    categories : tuple of str or tuple of int
         Labels of a categorical column in the order of their index; empty for the other kinds.
 
     Raises
@@ -46,39 +46,39 @@ class Column:
     """
 
     name: str
-    kind: Kind
-    labels: tuple[str, ...] | tuple[int, ...] = ()
+    type: ColumnType
+    categories: tuple[str, ...] | tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise SchemaError(f"A column name must be text that is not empty. Got {self.name!r}.")
-        if self.kind not in KINDS:
+        if self.type not in COLUMN_TYPES:
             raise SchemaError(
-                f"Column {self.name!r} has the kind {self.kind!r}. Expected one of {_list(KINDS)}."
+                f"Column {self.name!r} has the kind {self.type!r}. Expected one of {_list(COLUMN_TYPES)}."
             )
-        object.__setattr__(self, "labels", tuple(self.labels))
-        if self.labels and self.kind != "categorical":
+        object.__setattr__(self, "categories", tuple(self.categories))
+        if self.categories and self.type != "categorical":
             raise SchemaError(
-                f"Column {self.name!r} is {self.kind} and cannot have labels. "
+                f"Column {self.name!r} is {self.type} and cannot have labels. "
                 "Make it categorical or leave the labels out."
             )
-        if len(set(self.labels)) < len(self.labels):
-            raise SchemaError(f"Column {self.name!r} has a label twice: {self.labels!r}.")
-        if {type(label) for label in self.labels} not in (set(), {str}, {int}):
+        if len(set(self.categories)) < len(self.categories):
+            raise SchemaError(f"Column {self.name!r} has a label twice: {self.categories!r}.")
+        if {type(label) for label in self.categories} not in (set(), {str}, {int}):
             raise SchemaError(
                 f"Labels of column {self.name!r} must be all text or all integers. "
-                f"Got {self.labels[:5]!r}."
+                f"Got {self.categories[:5]!r}."
             )
 
     @property
     def width(self) -> int:
         """Numbers that a model's output has for this column: 1, or one a label."""
-        return len(self.labels) if self.kind == "categorical" else 1
+        return len(self.categories) if self.type == "categorical" else 1
 
     @property
-    def has_integer_labels(self) -> bool:
+    def has_integer_categories(self) -> bool:
         """Whether the labels of a categorical column are integers."""
-        return bool(self.labels) and not isinstance(self.labels[0], str)
+        return bool(self.categories) and not isinstance(self.categories[0], str)
 
     @cached_property
     def forms(self) -> np.ndarray:
@@ -86,10 +86,10 @@ class Column:
 
         Text gives objects, with None where missing; integers floats, with NaN for both.
         """
-        if self.has_integer_labels:
-            return np.array([*self.labels, np.nan, np.nan], dtype=np.float64)
-        table = np.empty(len(self.labels) + 2, dtype=object)
-        table[:] = [*self.labels, UNKNOWN, None]
+        if self.has_integer_categories:
+            return np.array([*self.categories, np.nan, np.nan], dtype=np.float64)
+        table = np.empty(len(self.categories) + 2, dtype=object)
+        table[:] = [*self.categories, UNKNOWN, None]
         return table
 
 
@@ -152,7 +152,7 @@ class Schema:
         if self.layout in {"tokens", "characters", "words"} and not len(self.categorical):
             raise SchemaError(
                 f"The layout {self.layout!r} needs a categorical column. "
-                f"Column {names[0]!r} is {self.columns[0].kind}."
+                f"Column {names[0]!r} is {self.columns[0].type}."
             )
 
     @property
@@ -168,7 +168,7 @@ class Schema:
     @cached_property
     def numeric(self) -> np.ndarray:
         """Mask of the numeric columns, bool array of shape (F,)."""
-        return np.array([column.kind == "numeric" for column in self.columns], dtype=bool)
+        return np.array([column.type == "numeric" for column in self.columns], dtype=bool)
 
     @cached_property
     def binary(self) -> np.ndarray:
@@ -185,17 +185,17 @@ class Schema:
         """Numbers a model gives at each step, ``P``: 1 a column, or one a label."""
         return sum(column.width for column in self.columns)
 
-    def _indices(self, kind: Kind) -> np.ndarray:
-        found = [i for i, column in enumerate(self.columns) if column.kind == kind]
+    def _indices(self, kind: ColumnType) -> np.ndarray:
+        found = [i for i, column in enumerate(self.columns) if column.type == kind]
         return np.array(found, dtype=np.int64)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as plain JSON types."""
         columns = []
         for column in self.columns:
-            entry: dict[str, Any] = {"name": column.name, "kind": column.kind}
-            if column.kind == "categorical":
-                entry["labels"] = list(column.labels)
+            entry: dict[str, Any] = {"name": column.name, "kind": column.type}
+            if column.type == "categorical":
+                entry["labels"] = list(column.categories)
             columns.append(entry)
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         if self.missing:

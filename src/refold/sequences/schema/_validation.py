@@ -68,7 +68,7 @@ def check_values(values: np.ndarray, schema: Schema, places: Places) -> None:
         )
     for i in schema.categorical:
         index = values[:, i]
-        limit = len(schema.columns[i].labels)
+        limit = len(schema.columns[i].categories)
         wrong = np.flatnonzero((index < 0) | (index > limit) | (index != np.floor(index)))
         wrong = wrong[~np.isnan(index[wrong])]
         if len(wrong):

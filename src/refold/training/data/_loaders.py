@@ -13,13 +13,13 @@ import numpy as np
 from refold.sequences import Scan, Sequences
 from refold.training.data._padded_batches import Data, to_device
 
-__all__ = ["Page", "Pages", "Streamed", "Whole", "members_of_pages", "page_of"]
+__all__ = ["InMemoryLoader", "Shard", "Shards", "StreamingLoader", "members_of_pages", "page_of"]
 
 # Blocks that are shuffled together.
 _BLOCKS = 4
 
 
-class Page(NamedTuple):
+class Shard(NamedTuple):
     """Some sequences on the device.
 
     Attributes
@@ -44,7 +44,7 @@ class Page(NamedTuple):
         return np.where(rows >= 0, found, -1).astype(np.int32)
 
 
-class Pages(Protocol):
+class Shards(Protocol):
     """The pages of an epoch."""
 
     @property
@@ -52,7 +52,7 @@ class Pages(Protocol):
         """Number of pages."""
         ...
 
-    def load(self, epoch: int, index: int) -> Page:
+    def load(self, epoch: int, index: int) -> Shard:
         """Return a page of an epoch."""
         ...
 
@@ -61,7 +61,7 @@ class Pages(Protocol):
         ...
 
 
-class Whole:
+class InMemoryLoader:
     """One page that holds everything.
 
     Parameters
@@ -71,17 +71,17 @@ class Whole:
     Examples
     --------
     >>> from refold.sequences import as_sequences
-    >>> pages = Whole(page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [0, 1], longest=2))
+    >>> pages = InMemoryLoader(page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [0, 1], longest=2))
     >>> pages.num_pages, pages.load(1, 0).rows
     (1, array([0, 1]))
     """
 
     num_pages = 1
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Shard) -> None:
         self._page = page
 
-    def load(self, epoch: int, index: int) -> Page:  # noqa: ARG002
+    def load(self, epoch: int, index: int) -> Shard:  # noqa: ARG002
         """Return the page."""
         return self._page
 
@@ -89,7 +89,7 @@ class Whole:
         """Do nothing: the page is there."""
 
 
-class Streamed:
+class StreamingLoader:
     """Pages of a few blocks each, drawn anew for every epoch; the next one can be read ahead.
 
     Blocks, not single sequences, are shuffled between pages, so that files are read in long runs.
@@ -124,9 +124,9 @@ class Streamed:
         ends = np.concatenate([[0], np.cumsum(scan.lengths)])[bounds]
         self._room = self._largest(ends), self._largest(bounds)
         self._reader = ThreadPoolExecutor(1, "refold-read", initializer=_step_back)
-        self._next: tuple[tuple[int, int], Future[Page]] | None = None
+        self._next: tuple[tuple[int, int], Future[Shard]] | None = None
 
-    def load(self, epoch: int, index: int) -> Page:
+    def load(self, epoch: int, index: int) -> Shard:
         """Return a page, which may have been read ahead."""
         ahead, self._next = self._next, None
         if ahead is not None and ahead[0] == (epoch, index):
@@ -143,12 +143,12 @@ class Streamed:
         """Return the most that blocks of one page can hold, by where blocks end."""
         return int(np.sort(np.diff(ends))[-self._blocks :].sum())
 
-    def _read(self, epoch: int, index: int) -> Page:
+    def _read(self, epoch: int, index: int) -> Shard:
         chosen = _blocks_of_pages(self._scan, self._seed, epoch)[index]
         members = _members(self._scan, chosen)
         scaled = (self._scale(self._scan.block(int(i))) for i in chosen)
         data = to_device(scaled, self._longest, room=self._room)
-        return Page(data, np.sort(members[self._used[members]]), members)
+        return Shard(data, np.sort(members[self._used[members]]), members)
 
 
 def members_of_pages(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]:
@@ -199,7 +199,7 @@ def _step_back() -> None:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
-def page_of(scaled: Sequences, members: Any, longest: int) -> Page:
+def page_of(scaled: Sequences, members: Any, longest: int) -> Shard:
     """Put chosen sequences into a page of their own.
 
     Parameters
@@ -223,4 +223,4 @@ def page_of(scaled: Sequences, members: Any, longest: int) -> Page:
     (array([4, 7]), array([1, 0], dtype=int32))
     """
     members = np.asarray(members)
-    return Page(to_device([scaled], longest), np.sort(members), members)
+    return Shard(to_device([scaled], longest), np.sort(members), members)

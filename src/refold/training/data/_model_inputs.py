@@ -27,7 +27,7 @@ class Inputs:
     def __init__(self, network: Network, corruption: Corruption, seed: int) -> None:
         self._layout = Layout.of(network)
         self._corruption, self._seed = corruption, seed
-        self._told = network.free_running
+        self._told = network.autoregressive
         self._latent_dim = network.specification.latent_dim
         self._variational = network.models.posterior is not None
         self._forecast_steps = network.specification.forecast_steps

@@ -58,16 +58,16 @@ class Layout(NamedTuple):
     def of(cls, network: Network) -> "Layout":
         """Return the layout of a network."""
         specification = network.specification
-        categorical = tuple(kind == "categorical" for kind in specification.kinds)
+        categorical = tuple(kind == "categorical" for kind in specification.column_types)
         return cls(
             tuple(
                 float(labels) if is_categorical else 0.0
                 for labels, is_categorical in zip(
-                    specification.num_labels, categorical, strict=True
+                    specification.num_categories, categorical, strict=True
                 )
             ),
             categorical,
-            tuple(kind == "numeric" for kind in specification.kinds),
+            tuple(kind == "numeric" for kind in specification.column_types),
             specification.observed_flags,
             network.reads_padding,
         )
@@ -147,7 +147,7 @@ def num_observed(scaled: Sequences, rows: np.ndarray) -> int:
     """
     schema, observed = scaled.schema, ~np.isnan(scaled.values)
     for i in schema.categorical:
-        observed[:, i] &= scaled.values[:, i] != len(schema.columns[i].labels)
+        observed[:, i] &= scaled.values[:, i] != len(schema.columns[i].categories)
     by_step = np.concatenate([[0], np.cumsum(observed.sum(axis=1))])
     return int((by_step[scaled.offsets[1:]] - by_step[scaled.offsets[:-1]])[rows].sum())
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from refold.training._progress import doing
 
-__all__ = ["folds", "sure_gain"]
+__all__ = ["exceeds_standard_error", "folds"]
 
 _FOLDS = 5
 _SURE = 1.5  # standard errors
@@ -38,7 +38,7 @@ def folds(n: int, seed: int, what: str) -> Iterator[np.ndarray]:
         yield part == number
 
 
-def sure_gain(gains: np.ndarray) -> float:
+def exceeds_standard_error(gains: np.ndarray) -> float:
     """Return a mean gain less one and a half standard errors: what is positive is no accident.
 
     Parameters
@@ -48,7 +48,7 @@ def sure_gain(gains: np.ndarray) -> float:
 
     Examples
     --------
-    >>> sure_gain(np.array([1.0, 2.0, 3.0])) > 0, sure_gain(np.array([9.0, -4.0, -4.0])) > 0
+    >>> exceeds_standard_error(np.array([1.0, 2.0, 3.0])) > 0, exceeds_standard_error(np.array([9.0, -4.0, -4.0])) > 0
     (True, False)
     """
     return float(gains.mean() - _SURE * gains.std() / np.sqrt(len(gains)))

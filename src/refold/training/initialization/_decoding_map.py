@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refold._support.blas_threads import one_blas_thread
-from refold.training.initialization._cross_validation import folds, sure_gain
+from refold.training.initialization._cross_validation import exceeds_standard_error, folds
 from refold.training.initialization._principal_components import Components, principal_components
 from refold.training.initialization._ridge_regression import ridge
 
@@ -175,4 +175,4 @@ def needs_no_regression(
             for way in (codec.regressed, codec.known)
         )
         gains[held] = regressed - known
-    return sure_gain(gains) > 0
+    return exceeds_standard_error(gains) > 0

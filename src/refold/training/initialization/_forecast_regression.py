@@ -8,7 +8,7 @@ from refold.models import Network
 from refold.training._progress import doing
 from refold.training.initialization._ridge_regression import ridge
 
-__all__ = ["set_forecast_start"]
+__all__ = ["set_forecast_initialization"]
 
 # Penalties that are tried, over the number of sequences; parts that take turns in being left out.
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -17,7 +17,7 @@ _FOLDS = 5
 _LEAST = 1e-4
 
 
-def set_forecast_start(
+def set_forecast_initialization(
     network: Network, codes: np.ndarray, future: np.ndarray, sequence: np.ndarray
 ) -> None:
     """Make the forecaster's linear path a regression on codes; its LSTMs begin by adding nothing.
@@ -42,7 +42,7 @@ def set_forecast_start(
     >>> lengths = {"length_mean": 4.0, "length_deviation": 1.0, "forecast_steps": 1}
     >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
     >>> codes = np.random.default_rng(0).standard_normal((50, 2)).astype("float32")
-    >>> set_forecast_start(network, codes, codes[:, None, :1] - codes[:, None, 1:], np.arange(50))
+    >>> set_forecast_initialization(network, codes, codes[:, None, :1] - codes[:, None, 1:], np.arange(50))
     >>> found = network.forecaster.predict(codes, verbose=0)[:, 0, 0]
     >>> bool(np.abs(found - codes[:, 0] + codes[:, 1]).max() < 1e-2)
     True
@@ -50,7 +50,7 @@ def set_forecast_start(
     doing("regressing what comes next on codes")
     specification = network.specification
     model: Any = network.forecaster
-    numeric = [i for i, kind in enumerate(specification.kinds) if kind == "numeric"]
+    numeric = [i for i, kind in enumerate(specification.column_types) if kind == "numeric"]
     future = future[:, :, numeric].astype(float)
     observed = ~np.isnan(future)
     values = np.where(observed, future, 0.0)
@@ -69,7 +69,7 @@ def set_forecast_start(
     left = np.sqrt(np.maximum(errors[best], _LEAST * power) / count)
     share = float(np.clip(errors[best].sum() / max(power.sum(), 1e-12), _LEAST, 1.0))
 
-    widths = np.array([n or 1 for n in specification.num_labels])
+    widths = np.array([n or 1 for n in specification.num_categories])
     places = (np.cumsum(widths) - widths)[numeric]
     write: Any = model.get_layer("linear_steps_ahead")
     head: Any = model.get_layer("head_ahead")

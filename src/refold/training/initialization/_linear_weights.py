@@ -7,11 +7,11 @@ import numpy as np
 from refold.models import Network, Specification
 from refold.sequences import Sequences
 from refold.training.data._corruption import Corruption
-from refold.training.initialization._mixed_columns import mixed_start
-from refold.training.initialization._numeric_columns import linear_start
-from refold.training.initialization._token_columns import symbol_start
+from refold.training.initialization._mixed_columns import mixed_initialization
+from refold.training.initialization._numeric_columns import linear_initialization
+from refold.training.initialization._token_columns import token_initialization
 
-__all__ = ["has_linear_path", "sample_size", "set_linear_start"]
+__all__ = ["has_linear_path", "sample_size", "set_linear_initialization"]
 
 # Padded values at most that components are taken of, and those of a sequence up to which symbols
 # have a share in them beside numbers.
@@ -55,14 +55,14 @@ def sample_size(network: Network) -> int:
     if has_linear_path(network):
         read: Any = network.models.encoder.get_layer("linear_code")
         num_steps = read.num_steps
-    width = len(specification.kinds)
+    width = len(specification.column_types)
     if _start_together(specification, num_steps):
         width = int(_widths(specification).sum())
     values = num_steps * width
     return max(4 * specification.latent_dim, _MOST_VALUES // values)
 
 
-def set_linear_start(
+def set_linear_initialization(
     network: Network,
     scaled: Sequences,
     *,
@@ -94,28 +94,28 @@ def set_linear_start(
     >>> lengths = {"length_mean": 30.0, "length_deviation": 0.0}
     >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
     >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(20)]
-    >>> set_linear_start(network, as_sequences(waves), seed=0)
+    >>> set_linear_initialization(network, as_sequences(waves), seed=0)
     True
     >>> x = np.array(waves, "float32")
     >>> bool(np.abs(network.models.autoencoder.predict(x, verbose=0) - x).max() < 0.05)
     True
     """
     specification = network.specification
-    numeric = [i for i, kind in enumerate(specification.kinds) if kind == "numeric"]
+    numeric = [i for i, kind in enumerate(specification.column_types) if kind == "numeric"]
     read: Any = network.models.encoder.get_layer("linear_code")
     added: Any = network.models.encoder.get_layer("code")
     write: Any = network.models.decoder.get_layer("linear_steps")
     head: Any = network.models.decoder.get_layer("head")
-    widths, num_columns = _widths(specification), len(specification.kinds)
+    widths, num_columns = _widths(specification), len(specification.column_types)
     sizes = read.latent_dim, read.num_steps
     num_started, places = num_columns, np.arange(widths.sum())
     if _start_together(specification, read.num_steps):
-        start = mixed_start(scaled, *sizes, seed=seed, corruption=corruption)
+        start = mixed_initialization(scaled, *sizes, seed=seed, corruption=corruption)
     elif numeric:
-        start = linear_start(scaled, numeric, *sizes, seed=seed, corruption=corruption)
+        start = linear_initialization(scaled, numeric, *sizes, seed=seed, corruption=corruption)
         num_started, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
-        start = symbol_start(scaled, *sizes, seed=seed, corruption=corruption)
+        start = token_initialization(scaled, *sizes, seed=seed, corruption=corruption)
 
     def spread(shape: Any, values: Any, other: Any = 0.0) -> np.ndarray:
         whole = np.broadcast_to(np.asarray(other, np.float32), shape).copy()
@@ -150,11 +150,11 @@ def set_linear_start(
 
 def _widths(specification: Specification) -> np.ndarray:
     """Places of each column: a categorical one is as wide as it has labels."""
-    return np.array([n or 1 for n in specification.num_labels])
+    return np.array([n or 1 for n in specification.num_categories])
 
 
 def _start_together(specification: Specification, num_steps: int) -> bool:
     """Whether there are numbers and symbols, and few enough labels for components of both."""
-    is_numeric = [kind == "numeric" for kind in specification.kinds]
+    is_numeric = [kind == "numeric" for kind in specification.column_types]
     together = any(is_numeric) and not all(is_numeric)
     return together and num_steps * int(_widths(specification).sum()) <= _MOST_OF_ONE

@@ -6,7 +6,11 @@ import numpy as np
 
 from refold.sequences import Column, Schema, Sequences
 from refold.training.data._corruption import Corruption
-from refold.training.initialization._numeric_columns import LinearStart, linear_start, padded_inputs
+from refold.training.initialization._numeric_columns import (
+    LinearInitialization,
+    linear_initialization,
+    padded_inputs,
+)
 from refold.training.initialization._one_hot import Symbols, one_hot
 from refold.training.initialization._token_logits import (
     credence,
@@ -16,21 +20,21 @@ from refold.training.initialization._token_logits import (
     logits,
 )
 
-__all__ = ["mixed_start"]
+__all__ = ["mixed_initialization"]
 
 
-def mixed_start(
+def mixed_initialization(
     scaled: Sequences,
     latent_dim: int,
     num_steps: int,
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-) -> LinearStart:
+) -> LinearInitialization:
     """Find the principal components of numbers beside one-hot symbols, and the best way back.
 
-    Numbers come back as in `linear_start`; of symbols, what comes back there is a probability,
-    and what it says beyond their frequency is counted in their logits as in `symbol_start`.
+    Numbers come back as in `linear_initialization`; of symbols, what comes back there is a probability,
+    and what it says beyond their frequency is counted in their logits as in `token_initialization`.
 
     Parameters
     ----------
@@ -45,7 +49,7 @@ def mixed_start(
 
     Returns
     -------
-    LinearStart
+    LinearInitialization
         Of as many numbers a step as the columns have labels, or 1; ``left`` of symbols is 1, and
         in ``share`` they count as one-hot columns.
 
@@ -55,7 +59,7 @@ def mixed_start(
     >>> heights = np.linspace(-1.0, 0.9, 20)
     >>> rows = [[[height, "high" if height > 0 else "low"]] * 3 for height in heights]
     >>> data = as_sequences([np.array(one, dtype=object) for one in rows])
-    >>> start = mixed_start(data, 1, 3, seed=0)
+    >>> start = mixed_initialization(data, 1, 3, seed=0)
     >>> start.decoder.shape, bool(start.share < 0.5)
     ((1, 3, 3), True)
     """
@@ -63,12 +67,12 @@ def mixed_start(
     place = np.flatnonzero(is_symbol)
     columns = list(range(len(is_symbol)))
     settings: dict[str, Any] = {"seed": seed, "corruption": corruption, "noiseless": place.tolist()}
-    start = linear_start(wide, columns, latent_dim, num_steps, **settings)
+    start = linear_initialization(wide, columns, latent_dim, num_steps, **settings)
     symbols = one_hot(_symbols_of(scaled), num_steps)
     kept, held = left_out(len(scaled), seed)
     factor = 0.0
     if len(held):
-        part = linear_start(wide[kept], columns, latent_dim, num_steps, **settings)
+        part = linear_initialization(wide[kept], columns, latent_dim, num_steps, **settings)
         given = padded_inputs(wide[held], columns, num_steps, **settings).given
         codes = np.einsum("ntc,tcd->nd", given, part.encoder) + part.encoder_bias
         written = _beyond(part, symbols.take(kept), place)
@@ -82,7 +86,7 @@ def mixed_start(
 
 
 def _beyond(
-    start: LinearStart, symbols: Symbols, place: np.ndarray
+    start: LinearInitialization, symbols: Symbols, place: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return frequencies, and slope and offset of what a start says beyond them."""
     frequency, share = frequencies(symbols), credence(symbols)
@@ -95,11 +99,11 @@ def _wide(scaled: Sequences) -> tuple[Sequences, np.ndarray]:
     parts, is_symbol = [], []
     for i, column in enumerate(scaled.schema.columns):
         values = scaled.values[:, [i]]
-        if column.kind == "categorical":
-            ones = (values == np.arange(len(column.labels))).astype(float)
-            values = np.where(values < len(column.labels), ones, np.nan)
+        if column.type == "categorical":
+            ones = (values == np.arange(len(column.categories))).astype(float)
+            values = np.where(values < len(column.categories), ones, np.nan)
         parts.append(values)
-        is_symbol += [column.kind != "numeric"] * values.shape[1]
+        is_symbol += [column.type != "numeric"] * values.shape[1]
     schema = Schema(tuple(Column(f"{i}", "numeric") for i in range(len(is_symbol))))
     return Sequences(np.hstack(parts), scaled.offsets, schema=schema), np.array(is_symbol)
 

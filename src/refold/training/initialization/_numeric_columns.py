@@ -11,13 +11,13 @@ from refold.training.data._corruption import Corruption
 from refold.training.initialization._decoding_map import decode, linear_codec, needs_no_regression
 from refold.training.initialization._principal_components import principal_components
 
-__all__ = ["Inputs", "LinearStart", "linear_start", "padded_inputs"]
+__all__ = ["Inputs", "LinearInitialization", "linear_initialization", "padded_inputs"]
 
 # What the components leave is never taken for less than this share of the power.
 _LEAST = 1e-4
 
 
-class LinearStart(NamedTuple):
+class LinearInitialization(NamedTuple):
     """A linear code of sequences, and the best way back from it.
 
     Attributes
@@ -51,7 +51,7 @@ class LinearStart(NamedTuple):
     log_variance: np.ndarray
 
 
-def linear_start(
+def linear_initialization(
     scaled: Sequences,
     columns: list[int],
     latent_dim: int,
@@ -60,7 +60,7 @@ def linear_start(
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),
-) -> LinearStart:
+) -> LinearInitialization:
     """Find the principal components of zero-filled series, and the best way back from them.
 
     It is a ridge regression of the observed values on the codes, or, without gaps, the components
@@ -84,14 +84,14 @@ def linear_start(
 
     Returns
     -------
-    LinearStart
+    LinearInitialization
         Components that the data does not have are zero.
 
     Examples
     --------
     >>> from refold.sequences import as_sequences
     >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(20)]
-    >>> start = linear_start(as_sequences(waves), [0], 2, 30, seed=0)
+    >>> start = linear_initialization(as_sequences(waves), [0], 2, 30, seed=0)
     >>> start.encoder.shape, bool(start.share < 1e-3)
     ((30, 1, 2), True)
     """
@@ -110,7 +110,7 @@ def linear_start(
     error = (((back - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
     power = _power(values, observed, count)
-    return LinearStart(
+    return LinearInitialization(
         codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0),
         -codec.weights @ codec.mean,
         decoder[:-1],
@@ -154,7 +154,7 @@ def padded_inputs(
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),
 ) -> Inputs:
-    """Write columns into arrays of so many steps; arguments are those of `linear_start`.
+    """Write columns into arrays of so many steps; arguments are those of `linear_initialization`.
 
     Examples
     --------

@@ -63,7 +63,7 @@ def one_hot(sequences: Sequences, num_steps: int) -> Symbols:
     row, step = positions(sequences)
     within = step < num_steps
     row, step, values = row[within], step[within], sequences.values[within]
-    labels = np.array([len(column.labels) for column in sequences.schema.columns])
+    labels = np.array([len(column.categories) for column in sequences.schema.columns])
     widths = np.maximum(labels, 1)
     known = np.zeros((len(sequences), num_steps, len(widths)), bool)
     rows, places = [], []

@@ -14,7 +14,7 @@ import scipy.linalg
 from sklearn.utils.extmath import randomized_svd
 
 from refold._support.blas_threads import SMALL_SIDE, one_blas_thread
-from refold.training.initialization._cross_validation import folds, sure_gain
+from refold.training.initialization._cross_validation import exceeds_standard_error, folds
 
 __all__ = ["Components", "principal_components"]
 
@@ -168,7 +168,7 @@ def _choose(
         for i, directions in enumerate(_directions(parts, n_components, seed)):
             left = wanted - wanted @ directions.T @ directions
             errors[i, held] = (left**2 * observed[held]).sum(axis=1)
-    gains = [0.0, *(sure_gain(errors[0] - error) for error in errors[1:])]
+    gains = [0.0, *(exceeds_standard_error(errors[0] - error) for error in errors[1:])]
     best = int(np.argmax(gains))
     return _MIXTURES[best], float(errors[best].mean())
 

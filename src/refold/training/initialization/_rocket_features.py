@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 
 from refold._support.blas_threads import one_blas_thread
-from refold.models import Network, descriptor, predict
+from refold.models import Network, predict, rocket_extractor
 from refold.sequences import Sequences, pad
 from refold.training._progress import doing
 
-__all__ = ["set_discriminative_start"]
+__all__ = ["set_rocket_initialization"]
 
 # Sequences at most that components are taken of; sequences and steps at most of a batch.
 _MOST_SEQUENCES, _BATCH, _STEPS = 4096, 256, 1 << 16
@@ -18,7 +18,7 @@ _MOST_SEQUENCES, _BATCH, _STEPS = 4096, 256, 1 << 16
 _LEAST_FEATURE, _LEAST_COMPONENT = 1e-4, 1e-2
 
 
-def set_discriminative_start(network: Network, scaled: Sequences) -> None:
+def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
     """Make principal components of the pooled convolutions the discriminative numbers of the code.
 
     Of each feature, standardised.  The numbers have a mean of 0 and a deviation of 1, and nothing
@@ -28,7 +28,7 @@ def set_discriminative_start(network: Network, scaled: Sequences) -> None:
     Parameters
     ----------
     network : Network
-        Whose specification has ``discriminative`` numbers.
+        Whose specification has ``rocket_dim`` numbers.
     scaled : Sequences
         Some that it is trained on, at least one.
 
@@ -37,10 +37,10 @@ def set_discriminative_start(network: Network, scaled: Sequences) -> None:
     >>> from refold.models import Specification, build
     >>> from refold.sequences import as_sequences
     >>> sizes = {"latent_dim": 6, "max_steps": 30, "units": 8, "depth": 1, "dropout": 0.0}
-    >>> lengths = {"length_mean": 30.0, "length_deviation": 0.0, "discriminative": 2}
+    >>> lengths = {"length_mean": 30.0, "length_deviation": 0.0, "rocket_dim": 2}
     >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
     >>> waves = [np.sin(np.linspace(0, 6 + i, 30))[:, None] for i in range(20)]
-    >>> set_discriminative_start(network, as_sequences(waves))
+    >>> set_rocket_initialization(network, as_sequences(waves))
     >>> codes = network.models.encoder.predict(np.array(waves, "float32"), verbose=0)
     >>> bool(np.allclose(codes[:, -2:].std(axis=0), 1.0, atol=1e-3))
     True
@@ -56,16 +56,16 @@ def set_discriminative_start(network: Network, scaled: Sequences) -> None:
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
     directions = directions * np.where(largest < 0, -1.0, 1.0)
     spread = values / np.sqrt(len(features))
-    weights = np.zeros((network.specification.discriminative, features.shape[1]))
+    weights = np.zeros((network.specification.rocket_dim, features.shape[1]))
     found = min(len(weights), int((spread > _LEAST_COMPONENT * max(spread[0], 1.0)).sum()))
     weights[:found] = directions[:found] / spread[:found, None] * inverse
-    layer: Any = network.models.encoder.get_layer("discriminative")
+    layer: Any = network.models.encoder.get_layer("rocket_dim")
     layer.center.assign(mean)
     layer.kernel.assign(weights.T)
 
 
 def _features(network: Network, scaled: Sequences) -> np.ndarray:
-    described, flags = descriptor(network), network.specification.observed_flags
+    described, flags = rocket_extractor(network), network.specification.observed_flags
     most = min(len(scaled), _MOST_SEQUENCES)
     sample = np.linspace(0, len(scaled) - 1, most).round().astype(int)
     num_steps = max(1, int(scaled.lengths[sample].max()))

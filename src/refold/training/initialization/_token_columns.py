@@ -9,7 +9,7 @@ from refold._support.blas_threads import one_blas_thread
 from refold.sequences import Sequences
 from refold.training._progress import doing
 from refold.training.data._corruption import Corruption
-from refold.training.initialization._numeric_columns import LinearStart
+from refold.training.initialization._numeric_columns import LinearInitialization
 from refold.training.initialization._one_hot import Symbols, one_hot, without_dropped
 from refold.training.initialization._token_logits import (
     frequencies,
@@ -18,7 +18,7 @@ from refold.training.initialization._token_logits import (
     logits,
 )
 
-__all__ = ["symbol_start"]
+__all__ = ["token_initialization"]
 
 # Of the decomposition, and how many directions more it follows.
 _ITERATIONS, _MORE = 16, 10
@@ -48,14 +48,14 @@ class _Fit(NamedTuple):
         return values @ self.weights.T - self.weights @ self.mean
 
 
-def symbol_start(
+def token_initialization(
     sequences: Sequences,
     latent_dim: int,
     num_steps: int,
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-) -> LinearStart:
+) -> LinearInitialization:
     """Find the principal components of one-hot sequences, and logits from them.
 
     A logit is that of the symbol's frequency at its step, and a multiple of what a ridge regression
@@ -75,13 +75,13 @@ def symbol_start(
 
     Returns
     -------
-    LinearStart
+    LinearInitialization
         Of as many numbers a step as the columns have labels, or 1; ``left`` is 1.
 
     Examples
     --------
     >>> from refold.sequences import as_sequences
-    >>> start = symbol_start(as_sequences(["aaaa", "bbbb", "abab"] * 20), 2, 4, seed=0)
+    >>> start = token_initialization(as_sequences(["aaaa", "bbbb", "abab"] * 20), 2, 4, seed=0)
     >>> start.decoder.shape, bool(start.share < 0.1)
     ((2, 4, 2), True)
     """
@@ -96,7 +96,7 @@ def symbol_start(
         written = part.frequency, part.slope, part.offset
         factor, share = likeliest_factor(symbols.take(held), part.codes(given[held]), *written)
     fit = _fit(symbols, given, latent_dim, seed)
-    return LinearStart(
+    return LinearInitialization(
         fit.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
         -fit.weights @ fit.mean,
         factor * fit.slope,

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from refold.training.loop._compiled_steps import Engine
-from refold.training.loop._train_state import State
+from refold.training.loop._train_state import TrainState
 
 __all__ = ["Hooks"]
 
@@ -58,7 +58,7 @@ class Hooks:
         """Whether a callback has asked to stop."""
         return self._list is not None and bool(self._model.stop_training)
 
-    def begin(self, state: State, *, phase: str, epochs: int) -> State:
+    def begin(self, state: TrainState, *, phase: str, epochs: int) -> TrainState:
         """Begin a phase, which to a callback is a training of its own; there has to be one.
 
         Some close at the end of a training what they open when they are given a model.
@@ -81,7 +81,7 @@ class Hooks:
         self._list.set_model(self._model)
         return self.call("on_train_begin", state)
 
-    def call(self, name: str, state: State, *args: Any) -> State:
+    def call(self, name: str, state: TrainState, *args: Any) -> TrainState:
         """Call one hook of all callbacks; there has to be one.
 
         Parameters

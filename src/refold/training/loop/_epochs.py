@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from refold.sequences import Batches, Run
+from refold.sequences import Batches, BatchPlan
 from refold.training._progress import Progress
 from refold.training._settings import Settings
-from refold.training.data._loaders import Page
+from refold.training.data._loaders import Shard
 from refold.training.loop._callbacks import Hooks
 from refold.training.loop._clock import Clock
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._interrupt import Interrupt
-from refold.training.loop._phase_data import Checkpoints, End, Part
+from refold.training.loop._phase_data import Checkpoints, SplitData, StopReason
 from refold.training.loop._schedule import Schedule
-from refold.training.loop._snapshot import Snapshot, Standing
-from refold.training.loop._train_state import Norms, Seen, State, Totals
+from refold.training.loop._snapshot import Snapshot, TrainingProgress
+from refold.training.loop._train_state import EpochMetrics, LossNormalizers, StepMetrics, TrainState
 
 __all__ = ["Epochs"]
 
@@ -55,7 +55,7 @@ class Epochs:
         engine: Engine,
         batches: Batches,
         settings: Settings,
-        standing: Standing,
+        standing: TrainingProgress,
         clock: Clock,
         *,
         checkpoints: Checkpoints | None = None,
@@ -70,8 +70,8 @@ class Epochs:
         self._clock = clock
         self._last_written = clock.seconds
         # of the state, as Python knows it without asking the device
-        totals = Totals(*map(float, standing.state.totals))
-        self._seen = Seen(totals, engine.rate(standing.state), finite=True)
+        totals = StepMetrics(*map(float, standing.state.totals))
+        self._seen = EpochMetrics(totals, engine.rate(standing.state), finite=True)
         self._num_steps = 0
         # epochs up to this one are trained one by one: taken together they came to no good
         self._one_by_one = 0
@@ -85,12 +85,12 @@ class Epochs:
         self._last_written = self._clock.seconds
 
     def _epoch(
-        self, part: Part, interrupt: Interrupt, most: int | None, *, refit: bool
-    ) -> End | None:
+        self, part: SplitData, interrupt: Interrupt, most: int | None, *, refit: bool
+    ) -> StopReason | None:
         """Go on to the end of the epoch, or until something stops it."""
         standing = self.standing
         if not standing.within_epoch:
-            standing.state = standing.state._replace(totals=Totals.zero())
+            standing.state = standing.state._replace(totals=StepMetrics.zero())
             self._hook("on_epoch_begin", standing.epoch - 1)
         norms = part.norms(self._settings.batch_size)
         until = None if most is None else most + self._num_steps
@@ -111,7 +111,7 @@ class Epochs:
                 if last > standing.batch:
                     self._run_chunk(page, run, last, norms)
                     if not math.isfinite(self._seen.totals.error):
-                        return End.DIVERGED
+                        return StopReason.DIVERGED
                 if standing.batch == run.num_batches:
                     standing.run, standing.batch = standing.run + 1, 0
                 elif last <= standing.batch:  # the steps that were asked for are done
@@ -130,7 +130,7 @@ class Epochs:
         standing.page = 0
         return self._must_stop(interrupt, refit=refit)
 
-    def _goes_on_after(self, runs: list[Run], part: Part, until: int | None) -> bool:
+    def _goes_on_after(self, runs: list[BatchPlan], part: SplitData, until: int | None) -> bool:
         """Say whether another page is needed after these runs, unless training stops early."""
         standing = self.standing
         if until is not None:
@@ -139,7 +139,7 @@ class Epochs:
         last_page = standing.page + 1 == part.pages.num_pages
         return not last_page or standing.epoch < self._settings.max_epochs
 
-    def _run_chunk(self, page: Page, run: Run, last: int, norms: Norms) -> None:
+    def _run_chunk(self, page: Shard, run: BatchPlan, last: int, norms: LossNormalizers) -> None:
         standing = self.standing
         most = 1 if self._hooks.every_step else self._clock.chunk(run.bucket)
         stop = min(last, standing.batch + most)
@@ -153,7 +153,7 @@ class Epochs:
             logs = {"loss": self._engine.loss(self._seen.totals)}
             self._hook("on_train_batch_end", step, logs)
 
-    def _several_epochs(self, part: Part, progress: Progress) -> bool:
+    def _several_epochs(self, part: SplitData, progress: Progress) -> bool:
         """Go on by several short epochs in one chunk, if nothing has to happen between them.
 
         If a loss is not finite nothing has been done: one by one, the epochs before it count.
@@ -176,7 +176,7 @@ class Epochs:
             page.rows, seed=self._settings.seed, first=standing.epoch, count=count
         )
         began = self._clock.seconds
-        standing.state = standing.state._replace(totals=Totals.zero())
+        standing.state = standing.state._replace(totals=StepMetrics.zero())
         state, seen = self._train(
             page, run, 0, num_batches, part.norms(self._settings.batch_size), count
         )
@@ -206,8 +206,14 @@ class Epochs:
         return left
 
     def _train(
-        self, page: Page, run: Run, start: int, stop: int, norms: Norms, num_epochs: int = 1
-    ) -> tuple[State, list[Seen]]:
+        self,
+        page: Shard,
+        run: BatchPlan,
+        start: int,
+        stop: int,
+        norms: LossNormalizers,
+        num_epochs: int = 1,
+    ) -> tuple[TrainState, list[EpochMetrics]]:
         """Call the engine, and note what it took."""
         standing = self.standing
         began = time.perf_counter()
@@ -221,7 +227,7 @@ class Epochs:
             schedule=Schedule(np.float32(standing.peak), np.int32(standing.num_steps)),
             num_epochs=num_epochs,
         )
-        seen = Seen.each(numbers, num_epochs)
+        seen = EpochMetrics.each(numbers, num_epochs)
         self._clock.took(time.perf_counter() - began, run.bucket, (stop - start) * num_epochs)
         return state, seen
 
@@ -236,8 +242,8 @@ class Epochs:
         standing.epoch += 1
         self._checkpoint_after_epoch()
 
-    def _validate(self, page: Page) -> float:
-        totals = Totals(*[0.0] * len(Totals._fields))
+    def _validate(self, page: Shard) -> float:
+        totals = StepMetrics(*[0.0] * len(StepMetrics._fields))
         for run in self._batches.epoch(page.rows):
             began = time.perf_counter()
             run = run._replace(rows=page.places(run.rows))
@@ -245,15 +251,17 @@ class Epochs:
             self._clock.took(time.perf_counter() - began, (run.bucket, "validation"))
         return self._engine.loss(totals)
 
-    def _must_stop(self, interrupt: Interrupt, *, refit: bool) -> End | None:
+    def _must_stop(self, interrupt: Interrupt, *, refit: bool) -> StopReason | None:
         if interrupt.asked:
-            return End.INTERRUPTED
+            return StopReason.INTERRUPTED
         standing = self.standing
         if standing.phase == "refit":
             left = standing.refit_steps > self._num_steps
-            return End.TIME if left and self._clock.is_up() else None
+            return StopReason.TIME if left and self._clock.is_up() else None
         standing.num_steps = self._clock.plan(self._num_steps, standing.num_steps, refit=refit)
-        return End.TIME if self._clock.is_up(standing.best_steps if refit else None) else None
+        return (
+            StopReason.TIME if self._clock.is_up(standing.best_steps if refit else None) else None
+        )
 
     def _checkpoint_after_epoch(self) -> None:
         every = self._checkpoints.epochs if self._checkpoints else None
@@ -277,7 +285,7 @@ class Epochs:
     def _hook(self, name: str, *args: Any) -> None:
         self._heed(lambda state: self._hooks.call(name, state, *args))
 
-    def _heed(self, call: Callable[[State], State]) -> None:
+    def _heed(self, call: Callable[[TrainState], TrainState]) -> None:
         """Call the callbacks if there are any; a rate that they change scales the schedule."""
         if not self._hooks.present:
             return

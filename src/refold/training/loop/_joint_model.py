@@ -38,7 +38,7 @@ def joint_model(network: Network, *, with_length: bool, corrupted: bool = False)
     shape = models.encoder.inputs[0].shape[1:]
     x: Any = keras.Input(shape, name="sequence")
     inputs, outputs, truth = [x], {}, x
-    if corrupted and network.free_running:
+    if corrupted and network.autoregressive:
         truth = keras.Input(shape, name="truth")
         inputs.append(truth)
     if models.posterior is None:
@@ -54,12 +54,17 @@ def joint_model(network: Network, *, with_length: bool, corrupted: bool = False)
         outputs["length"] = network.length(code)
     if network.forecaster is not None:
         outputs["future"] = network.forecaster(code)
-    if network.free_running and numeric_outputs(network).any():
+    if network.autoregressive and numeric_outputs(network).any():
         outputs["code"] = code
     return keras.Model(inputs if len(inputs) > 1 else x, outputs, name="joint")
 
 
 def numeric_outputs(network: Network) -> np.ndarray:
     """Return, by output of a step, whether it belongs to a numeric column."""
-    kinds, num_labels = network.specification.kinds, network.specification.num_labels
-    return np.repeat([kind == "numeric" for kind in kinds], [labels or 1 for labels in num_labels])
+    column_types, num_categories = (
+        network.specification.column_types,
+        network.specification.num_categories,
+    )
+    return np.repeat(
+        [kind == "numeric" for kind in column_types], [labels or 1 for labels in num_categories]
+    )

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
-from refold.training.data._loaders import Page, Pages
+from refold.training.data._loaders import Shard, Shards
 from refold.training.loop._snapshot import Snapshot
-from refold.training.loop._train_state import Norms
+from refold.training.loop._train_state import LossNormalizers
 
-__all__ = ["Checkpoints", "End", "Part"]
+__all__ = ["Checkpoints", "SplitData", "StopReason"]
 
 
-class Part(NamedTuple):
+class SplitData(NamedTuple):
     """What one phase trains on.
 
     Attributes
@@ -24,15 +24,15 @@ class Part(NamedTuple):
         Sequences to train on, and their observed targets.
     """
 
-    pages: Pages
-    held_out: Page | None
+    pages: Shards
+    held_out: Shard | None
     num_sequences: int
     num_observed: int
 
-    def norms(self, batch_size: int) -> Norms:
+    def norms(self, batch_size: int) -> LossNormalizers:
         """Return what the sums of a batch of so many average sequences are divided by."""
         observed = self.num_observed / max(1, self.num_sequences)
-        return Norms(max(1.0, observed * batch_size), float(batch_size))
+        return LossNormalizers(max(1.0, observed * batch_size), float(batch_size))
 
 
 class Checkpoints(NamedTuple):
@@ -53,7 +53,7 @@ class Checkpoints(NamedTuple):
     epochs: int | None = None
 
 
-class End(Enum):
+class StopReason(Enum):
     """Why a phase has ended."""
 
     DONE = "done"

@@ -8,7 +8,7 @@ from refold.training._progress import Progress
 from refold.training.loop._early_stopping import out_of_patience
 from refold.training.loop._epochs import Epochs
 from refold.training.loop._interrupt import Interrupt
-from refold.training.loop._phase_data import End, Part
+from refold.training.loop._phase_data import SplitData, StopReason
 
 __all__ = ["Loop"]
 
@@ -16,16 +16,16 @@ __all__ = ["Loop"]
 class Loop(Epochs):
     """The phases of a training, over epochs."""
 
-    def keep_start(self, part: Part) -> None:
+    def keep_start(self, part: SplitData) -> None:
         """Keep the weights before the first step as the best, if a validation can say so."""
         if part.held_out is not None and math.isfinite(loss := self._validate(part.held_out)):
             self._num_steps = self._engine.num_steps(self.standing.state)
             self.standing.keep(loss, 0, self._num_steps)
-            self.standing.start_loss = loss
+            self.standing.initial_loss = loss
 
     def validated(
-        self, part: Part, interrupt: Interrupt, progress: Progress, *, refit: bool
-    ) -> End:
+        self, part: SplitData, interrupt: Interrupt, progress: Progress, *, refit: bool
+    ) -> StopReason:
         """Train until the validation loss no longer falls.
 
         Parameters
@@ -43,7 +43,7 @@ class Loop(Epochs):
         standing = self.standing
         self._num_steps = self._engine.num_steps(standing.state)
         self._begin(self._settings.max_epochs)
-        end = End.DONE
+        end = StopReason.DONE
         while standing.epoch <= self._settings.max_epochs and not (
             self._hooks.stop or self._out_of_patience
         ):
@@ -56,7 +56,7 @@ class Loop(Epochs):
                     break
                 continue
             stopped = self._epoch(part, interrupt, None, refit=refit)
-            if stopped is End.INTERRUPTED and standing.within_epoch:
+            if stopped is StopReason.INTERRUPTED and standing.within_epoch:
                 end = stopped
                 break
             loss = self._engine.loss(self._seen.totals)
@@ -65,22 +65,22 @@ class Loop(Epochs):
             # without validation nobody has looked at the weights of the last step yet
             sound = val_loss is not None or self._seen.finite
             if not (math.isfinite(loss) and math.isfinite(measured) and sound):
-                end = End.DIVERGED
+                end = StopReason.DIVERGED
                 break
             if val_loss is None or val_loss < standing.best_loss:
                 standing.keep(measured, standing.epoch, self._num_steps)
             self._end_epoch(loss, val_loss, progress)
             if stopped is not None or interrupt.asked:
-                end = stopped or End.INTERRUPTED
+                end = stopped or StopReason.INTERRUPTED
                 break
         self._hook("on_train_end")
         unmeasured = part.held_out is None and standing.best is not None
-        if self._hooks.present and unmeasured and end is End.DONE:
+        if self._hooks.present and unmeasured and end is StopReason.DONE:
             # a callback may have put other weights in the place of the last ones
             standing.keep(standing.best_loss, standing.best_epoch, standing.best_steps)
         return end
 
-    def refit(self, part: Part, interrupt: Interrupt, progress: Progress) -> End:
+    def refit(self, part: SplitData, interrupt: Interrupt, progress: Progress) -> StopReason:
         """Train on all sequences for the number of steps that validation chose.
 
         Parameters
@@ -101,10 +101,10 @@ class Loop(Epochs):
         epochs = max(1, -(-standing.refit_steps // num_batches))
         progress.refit(epochs)
         self._begin(epochs)
-        end = End.DONE
+        end = StopReason.DONE
         while (left := standing.refit_steps - self._num_steps) > 0:
             if self._hooks.stop:
-                end = End.STOPPED
+                end = StopReason.STOPPED
                 break
             if self._several_epochs(part, progress):
                 if stopped := self._must_stop(interrupt, refit=False):
@@ -114,14 +114,14 @@ class Loop(Epochs):
             stopped = self._epoch(part, interrupt, left, refit=False)
             loss = self._engine.loss(self._seen.totals)
             if not (math.isfinite(loss) and self._seen.finite):
-                end = End.DIVERGED
+                end = StopReason.DIVERGED
                 break
             if stopped is not None and standing.within_epoch:
                 end = stopped
                 break
             self._end_epoch(loss, None, progress)
             if stopped is not None or interrupt.asked:
-                end = stopped or End.INTERRUPTED
+                end = stopped or StopReason.INTERRUPTED
                 break
         self._hook("on_train_end")
         return end

@@ -55,8 +55,8 @@ class Schedule(NamedTuple):
     def rate(self, step: Any) -> Any:
         """Return the rate of a step, counted from 0."""
         step = jnp.asarray(step, jnp.float32)
-        warmup = jnp.clip(jnp.asarray(self.num_steps) // 10, 1, _LONGEST_WARMUP)
-        rise = (step + 1.0) / warmup
-        done = jnp.clip((step - warmup) / jnp.maximum(1, self.num_steps - warmup), 0.0, 1.0)
+        kl_warmup = jnp.clip(jnp.asarray(self.num_steps) // 10, 1, _LONGEST_WARMUP)
+        rise = (step + 1.0) / kl_warmup
+        done = jnp.clip((step - kl_warmup) / jnp.maximum(1, self.num_steps - kl_warmup), 0.0, 1.0)
         wave = 0.5 * (1.0 + jnp.cos(math.pi * done))
         return self.peak * jnp.minimum(rise, 0.01 + 0.99 * wave)

@@ -7,15 +7,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from refold.training.loop._train_state import State, Totals
+from refold.training.loop._train_state import StepMetrics, TrainState
 
-__all__ = ["COLUMNS", "Snapshot", "Standing"]
+__all__ = ["COLUMNS", "Snapshot", "TrainingProgress"]
 
 COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
 
 
 @dataclass
-class Standing:
+class TrainingProgress:
     """All that a training has come to; what it goes on from.
 
     Attributes
@@ -36,7 +36,7 @@ class Standing:
     best_loss : float
     best_epoch, best_steps : int
         That epoch, and the steps that led to it.
-    start_loss : float, optional
+    initial_loss : float, optional
         Validation loss of the start, where there is one worth keeping.
     refit_steps : int
         Steps of the refit, once it has begun.
@@ -47,7 +47,7 @@ class Standing:
         Time before the first step.
     """
 
-    state: State
+    state: TrainState
     peak: float
     num_steps: int
     phase: str = "validated"
@@ -59,7 +59,7 @@ class Standing:
     best_loss: float = math.inf
     best_epoch: int = 0
     best_steps: int = 0
-    start_loss: float | None = None
+    initial_loss: float | None = None
     refit_steps: int = 0
     history: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
     seconds: float = 0.0
@@ -96,7 +96,7 @@ class Snapshot:
     arrays: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, standing: Standing) -> "Snapshot":
+    def of(cls, standing: TrainingProgress) -> "Snapshot":
         """Take a snapshot."""
         values = {
             name: value
@@ -111,7 +111,7 @@ class Snapshot:
             arrays |= {f"best/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(standing.best)}
         return cls(values, arrays)
 
-    def standing(self) -> Standing:
+    def standing(self) -> TrainingProgress:
         """Return what the snapshot was taken of.
 
         Raises
@@ -127,11 +127,11 @@ class Snapshot:
                 for key in sorted(self.arrays)
                 if key.startswith(f"{name}/")
             ]
-            for name in (*State._fields, "best")
+            for name in (*TrainState._fields, "best")
         }
         best = groups.pop("best") or None
-        state = State(**{**groups, "totals": Totals(*groups["totals"])})
-        return Standing(
+        state = TrainState(**{**groups, "totals": StepMetrics(*groups["totals"])})
+        return TrainingProgress(
             state=state,
             best=best,
             best_loss=math.inf if best_loss is None else best_loss,

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["Norms", "Seen", "State", "Totals"]
+__all__ = ["EpochMetrics", "LossNormalizers", "StepMetrics", "TrainState"]
 
 
-class Totals(NamedTuple):
+class StepMetrics(NamedTuple):
     """Sums over the sequences seen, on the device or off it.
 
     Attributes
@@ -27,31 +27,31 @@ class Totals(NamedTuple):
     num_observed: Any
     length_error: Any
     num_sequences: Any
-    divergence: Any
+    kl_divergence: Any
     future_error: Any
     num_future: Any
 
     @staticmethod
     @functools.cache
-    def zero() -> "Totals":
+    def zero() -> "StepMetrics":
         """Nothing seen yet, on the device; made once."""
-        return Totals(*(jnp.zeros((), jnp.float32) for _ in Totals._fields))
+        return StepMetrics(*(jnp.zeros((), jnp.float32) for _ in StepMetrics._fields))
 
-    def plus(self, other: "Totals") -> "Totals":
+    def plus(self, other: "StepMetrics") -> "StepMetrics":
         """Return the sums of both."""
-        return Totals(*(a + b for a, b in zip(self, other, strict=True)))
+        return StepMetrics(*(a + b for a, b in zip(self, other, strict=True)))
 
 
-class State(NamedTuple):
+class TrainState(NamedTuple):
     """All that a step changes; the trainable weights as `Weights` joins them."""
 
     trainable: list[Any]
     non_trainable: list[Any]
     optimizer: list[Any]
-    totals: Totals
+    totals: StepMetrics
 
 
-class Seen(NamedTuple):
+class EpochMetrics(NamedTuple):
     """What steps have led to, as Python looks at it.
 
     Attributes
@@ -64,15 +64,15 @@ class Seen(NamedTuple):
         Whether every weight is a finite number.
     """
 
-    totals: Totals
+    totals: StepMetrics
     rate: float
     finite: bool
 
     @classmethod
-    def each(cls, numbers: Any, num_epochs: int = 1) -> "list[Seen]":
+    def each(cls, numbers: Any, num_epochs: int = 1) -> "list[EpochMetrics]":
         """Wait for what `Engine.train` has counted and fetch it, all epochs at once."""
         rows = np.asarray(numbers)[:num_epochs].tolist()
-        return [cls(Totals(*totals), rate, bool(finite)) for *totals, rate, finite in rows]
+        return [cls(StepMetrics(*totals), rate, bool(finite)) for *totals, rate, finite in rows]
 
     @property
     def sound(self) -> bool:
@@ -80,7 +80,7 @@ class Seen(NamedTuple):
         return self.finite and math.isfinite(self.totals.error)
 
 
-class Norms(NamedTuple):
+class LossNormalizers(NamedTuple):
     """What a batch's sums are divided by: those of an average batch.
 
     A batch's own number of steps is none of it, so that long and short sequences weigh alike.

@@ -31,7 +31,7 @@ import jax.numpy as jnp
 
 from refold.training.loop._schedule import Schedule
 
-__all__ = ["bound", "divergence", "warmup", "weight"]
+__all__ = ["kl_divergence", "kl_warmup", "kl_weight", "negative_elbo"]
 
 # Nats by dimension that cost nothing.
 _FREE = 0.5
@@ -43,7 +43,7 @@ _LEAST = 1e-4
 _MOST = 50.0
 
 
-def divergence(mean: Any, log_variance: Any, valid: Any) -> Any:
+def kl_divergence(mean: Any, log_variance: Any, valid: Any) -> Any:
     """Return the sum of a batch's divergences from N(0, 1), in nats.
 
     The mean of each dimension counts for half a nat at least.
@@ -61,7 +61,7 @@ def divergence(mean: Any, log_variance: Any, valid: Any) -> Any:
     Examples
     --------
     >>> mean, valid = jnp.array([[2.0, 0.0], [9.0, 9.0]]), jnp.array([1.0, 0.0])
-    >>> float(divergence(mean, jnp.zeros((2, 2)), valid))
+    >>> float(kl_divergence(mean, jnp.zeros((2, 2)), valid))
     2.5
     """
     nats = 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance)
@@ -71,19 +71,19 @@ def divergence(mean: Any, log_variance: Any, valid: Any) -> Any:
     )
 
 
-def warmup(step: Any, schedule: Schedule) -> Any:
+def kl_warmup(step: Any, schedule: Schedule) -> Any:
     """Return the share of the divergence's weight at a step, counted from 0.
 
     Examples
     --------
-    >>> [round(float(warmup(step, Schedule(1e-3, 400))), 6) for step in (0, 49, 99, 300)]
+    >>> [round(float(kl_warmup(step, Schedule(1e-3, 400))), 6) for step in (0, 49, 99, 300)]
     [0.01, 0.5, 1.0, 1.0]
     """
     length = jnp.maximum(1.0, _WARMUP * jnp.asarray(schedule.num_steps, jnp.float32))
     return jnp.minimum(1.0, (jnp.asarray(step, jnp.float32) + 1.0) / length)
 
 
-def weight(error: Any, factor: float) -> Any:
+def kl_weight(error: Any, factor: float) -> Any:
     """Return what a nat weighs beside the sum of a batch's errors.
 
     Parameters
@@ -99,13 +99,13 @@ def weight(error: Any, factor: float) -> Any:
 
     Examples
     --------
-    >>> float(weight(0.5, 2.0))
+    >>> float(kl_weight(0.5, 2.0))
     1.0
     """
     return factor * jnp.maximum(jax.lax.stop_gradient(error), _LEAST)
 
 
-def bound(error: float, divergence: float, factor: float) -> float:
+def negative_elbo(error: float, kl_divergence: float, factor: float) -> float:
     """Return the bound as an error: of the same order, and the error where nothing diverges.
 
     Parameters
@@ -117,7 +117,7 @@ def bound(error: float, divergence: float, factor: float) -> float:
 
     Examples
     --------
-    >>> bound(0.5, 0.0, 2.0), round(bound(0.5, 0.5, 2.0), 3)
+    >>> negative_elbo(0.5, 0.0, 2.0), round(negative_elbo(0.5, 0.5, 2.0), 3)
     (0.5, 1.359)
     """
-    return error + max(error, _LEAST) * math.expm1(min(factor * divergence, _MOST))
+    return error + max(error, _LEAST) * math.expm1(min(factor * kl_divergence, _MOST))

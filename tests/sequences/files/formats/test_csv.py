@@ -22,21 +22,21 @@ def test_the_delimiter_is_found(delimiter, suffix):
     text = "".join(delimiter.join(row) + "\n" for row in rows)
     found = read_text(text, format=suffix)
     assert found.schema.names == ("x", "word")
-    assert found.schema.columns[1].labels == ("be", "to")
+    assert found.schema.columns[1].categories == ("be", "to")
     np.testing.assert_array_equal(found.values, [[1.5, 1], [np.nan, 0]])
 
 
 def test_a_comma_within_cells_is_no_delimiter():
     found = read_text('id;note\n1;"a, b"\n1;c, d\n')
-    assert found.schema.columns[0].labels == ("a, b", "c, d")
+    assert found.schema.columns[0].categories == ("a, b", "c, d")
     found = read_text("id,note\n1,a;b\n1,c\n")
-    assert found.schema.columns[0].labels == ("a;b", "c")
+    assert found.schema.columns[0].categories == ("a;b", "c")
 
 
 def test_a_row_may_be_longer_than_a_block_of_arrow():
     long = "a" * 2_200_000
     found = read_text(f"id;note\n1;b\n1;{long}\n")
-    assert found.schema.columns[0].labels == (long, "b")
+    assert found.schema.columns[0].categories == (long, "b")
 
 
 def test_decimal_commas_are_read_where_commas_separate_no_cells():
@@ -47,8 +47,8 @@ def test_decimal_commas_are_read_where_commas_separate_no_cells():
 
 
 def test_labels_with_commas_stay_labels():
-    found = read_text("id;x\n1;1,2\n1;2,3\n", kinds={"x": "categorical"})
-    assert found.schema.columns[0].labels == ("1,2", "2,3")
+    found = read_text("id;x\n1;1,2\n1;2,3\n", column_types={"x": "categorical"})
+    assert found.schema.columns[0].categories == ("1,2", "2,3")
 
 
 @pytest.mark.parametrize(

@@ -44,28 +44,31 @@ def test_csv_labels_with_line_breaks_and_quotes():
 
 def test_csv_kinds():
     text = "id,a,b,c\n1,true,0,3\n1,false,1,4\n"
-    kinds = [column.kind for column in read_text(text, "csv").schema.columns]
-    assert kinds == ["binary", "binary", "numeric"]
-    back = read_text(text, "csv", columns=["c"], kinds="categorical")
-    assert back.schema.columns[0].labels == (3, 4)
+    column_types = [column.type for column in read_text(text, "csv").schema.columns]
+    assert column_types == ["binary", "binary", "numeric"]
+    back = read_text(text, "csv", columns=["c"], column_types="categorical")
+    assert back.schema.columns[0].categories == (3, 4)
 
 
 def test_csv_labels_stay_as_they_are_written():
     text = "id,zip,code,on,key\n1,007,1,true,1\n1,7,NA,false,12345678901234567\n1,,2.0,true,\n"
-    back = read_text(text, "csv", kinds="categorical")
-    labels = [column.labels for column in back.schema.columns]
+    back = read_text(text, "csv", column_types="categorical")
+    labels = [column.categories for column in back.schema.columns]
     assert labels == [("007", "7"), (1, 2), ("false", "true"), ("1", "12345678901234567")]
 
 
 def test_csv_words_for_missing_are_labels_and_ids_in_quotes():
     back = read_text('id,x\n"NA","null"\n"null",NA\n"N/A",b\n', "csv")
     assert back.ids.tolist() == ["NA", "null", "N/A"]
-    assert back.schema.columns[0].labels == ("b", "null")
+    assert back.schema.columns[0].categories == ("b", "null")
     assert back[1].tolist() == [[None]]
     text = 'id,code\na,"1"\na,"2"\na,"NA"\na,NA\n'
-    back = read_text(text, "csv", kinds="categorical")
+    back = read_text(text, "csv", column_types="categorical")
     assert back[0][:, 0].tolist() == ["1", "2", "NA", None]
-    assert read_text('id,x\na,"NA"\na,"null"\n', "csv").schema.columns[0].labels == ("NA", "null")
+    assert read_text('id,x\na,"NA"\na,"null"\n', "csv").schema.columns[0].categories == (
+        "NA",
+        "null",
+    )
     with pytest.raises(DataError, match="Line 3 has no id"):
         read_text("id,x\na,1\nNA,1\n", "csv")
 
@@ -74,7 +77,7 @@ def test_csv_numbers_with_a_plus_or_words_for_missing():
     text = 'id,time,x,y,on\n1,0,-0.3,1,TRUE\n1,1,+1.5,NA,NA\n1,2,nan, 3,FALSE\n2,NA,,"",\n'
     back = read_text(text, "csv")
     assert back.lengths.tolist() == [3, 0]
-    assert [column.kind for column in back.schema.columns] == ["numeric", "numeric", "binary"]
+    assert [column.type for column in back.schema.columns] == ["numeric", "numeric", "binary"]
     nan = np.nan
     np.testing.assert_array_equal(back[0], [[-0.3, 1, 1], [1.5, nan, nan], [nan, 3, 0]])
     with pytest.raises(SchemaError, match="'x' holds dates"):
@@ -83,7 +86,7 @@ def test_csv_numbers_with_a_plus_or_words_for_missing():
 
 def test_csv_labels_go_under_a_schema_whatever_the_file_holds():
     text = "id,code,on\n1,1,true\n1,2,maybe\n1,N5,false\n"
-    fitted = read_text(text, "csv", kinds={"code": "categorical"}).schema
+    fitted = read_text(text, "csv", column_types={"code": "categorical"}).schema
     aligned = read_text("id,code,on\n1,2,false\n1,1,true\n", "csv").align(fitted)
     assert aligned.values.tolist() == [[1, 0], [0, 2]]
 
@@ -97,7 +100,11 @@ def test_csv_times_may_be_dates():
     ("text", "options", "message"),
     [
         ("id,x\n1,0.5\n\n1,abc\n1,2\n", {}, "line 4, column 'x': 'abc' is no number, but 2 of"),
-        ("id,x\n1,a\n1,b\n", {"kinds": "numeric"}, "line 2, column 'x': 'a' is no number. Mend"),
+        (
+            "id,x\n1,a\n1,b\n",
+            {"column_types": "numeric"},
+            "line 2, column 'x': 'a' is no number. Mend",
+        ),
         ('id,x,y\n1,"a\nb",1\n1,c,2\n2,d,u\n', {}, "line 5, column 'y': 'u' is no number"),
         ("id,x\n1,2\n1,2,3\n", {}, "line 3 has 3 fields, but the header has 2"),
         ("id,time,x\n1,0,1\n1,1", {}, "line 3 has 2 fields, .* may be cut short"),
@@ -108,7 +115,7 @@ def test_csv_times_may_be_dates():
         ("id,x\n1,2\n", {"id": "user"}, "has no id column 'user'"),
         ("id,x\n1,2\n", {"time": "when"}, "has no time column 'when'"),
         ("id,x\n1,2\n", {"columns": ["x", "y"]}, "has no column 'y'"),
-        ("id,x\n1,2\n", {"kinds": {"y": "binary"}}, "kinds names the column 'y'"),
+        ("id,x\n1,2\n", {"column_types": {"y": "binary"}}, "kinds names the column 'y'"),
         ("id,time,x\n1,0,1\n1,,1\n", {}, "line 3 has no time"),
         ("id,time,x\n1,10,1\n1,9,1\n", {}, "Id 1 has the time '9' in line 3, after '10' in line 2"),
         (
@@ -141,7 +148,7 @@ def test_jsonl_forms():
     assert read_text('["a b", "c"]\n', "jsonl").schema.layout == "tokens"
     assert read_text('["a b", "c"]\n', "jsonl", unit="words").schema.layout == "words"
     table = read_text('[[1, "a"], [2, "b"]]\n', "jsonl")
-    assert [column.kind for column in table.schema.columns] == ["numeric", "categorical"]
+    assert [column.type for column in table.schema.columns] == ["numeric", "categorical"]
 
 
 def test_jsonl_objects():
@@ -192,10 +199,14 @@ def test_jsonl_objects():
         ('{"t": ["to"]}\n{"t": "be"}\n', {}, "line 2: 't' must be a list, one entry a step"),
         (
             '"ab"\n',
-            {"kinds": "numeric"},
-            "holds strings, whose steps are categorical. Leave kinds=",
+            {"column_types": "numeric"},
+            "holds strings, whose steps are categorical. Leave column_types=",
         ),
-        ('{"t": "ab"}\n', {"kinds": "binary"}, "holds strings, whose steps are categorical. Leave"),
+        (
+            '{"t": "ab"}\n',
+            {"column_types": "binary"},
+            "holds strings, whose steps are categorical. Leave",
+        ),
         (r'"\ud83d\ude00"' "\n" r'{"\ud83d": 1}' "\n", {}, r"line 2 holds \\ud83d, half of a pair"),
         ('[1]\n[2, "a"]\n', {}, "text 'a' at sequence 1, step 1"),
         ("[1, Infinity]\n", {}, "infinite value at sequence 0, step 1"),
@@ -219,4 +230,4 @@ def test_text_lines():
 
 def test_errors_keep_their_class():
     with pytest.raises(SchemaError, match="kinds names the column"):
-        read_text('{"x": [1]}\n', "jsonl", kinds={"y": "binary"})
+        read_text('{"x": [1]}\n', "jsonl", column_types={"y": "binary"})

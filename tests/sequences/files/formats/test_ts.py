@@ -90,9 +90,9 @@ def _without_comments(path: Path) -> str:
 
 def test_series_arrays_and_kinds():
     assert read_ts("@classLabel false\n@data\n1,0,1\n0\n").schema.layout == "series"
-    assert read_ts("@classLabel false\n@data\n1,0,1\n0\n").schema.columns[0].kind == "binary"
-    forced = read_ts("@classLabel false\n@data\n1:0\n0:0\n", kinds="numeric")
-    assert [column.kind for column in forced.schema.columns] == ["numeric", "numeric"]
+    assert read_ts("@classLabel false\n@data\n1,0,1\n0\n").schema.columns[0].type == "binary"
+    forced = read_ts("@classLabel false\n@data\n1:0\n0:0\n", column_types="numeric")
+    assert [column.type for column in forced.schema.columns] == ["numeric", "numeric"]
     assert forced.schema.layout == "array"
     assert forced.schema.names == ("x0", "x1")
 

@@ -151,8 +151,10 @@ def test_lists(tmp_path, group_rows, num_files, block_bytes):
     ],
 )
 def test_files_of_our_own(tmp_path, layout, data):
-    kinds = "categorical" if data[0][:1] == [101] else None
-    sequences = Sequences.from_list(data, kinds=kinds).with_ids(["x", "yy", "z", "w"][: len(data)])
+    column_types = "categorical" if data[0][:1] == [101] else None
+    sequences = Sequences.from_list(data, column_types=column_types).with_ids(
+        ["x", "yy", "z", "w"][: len(data)]
+    )
     write(sequences, tmp_path / "data.parquet", layout=layout)
     scanned = scan(tmp_path / "data.parquet", block_bytes=4)
     assert_same(scanned, read(tmp_path / "data.parquet"))
@@ -173,10 +175,10 @@ def test_real_data(tmp_path):
     ("columns", "options"),
     [
         ({"a": [None, 1, 0, 1], "b": [1, 2, 3, 4]}, {}),
-        ({"a": [1, 1, 2, 5], "b": [1.5, None, 2.5, 1]}, {"kinds": {"a": "categorical"}}),
-        ({"a": [0, 1, 0, 1]}, {"kinds": "numeric"}),
-        ({"a": ["1.5", " ", None, "2"]}, {"kinds": "numeric"}),
-        ({"a": ["1", "0", None, "1"]}, {"kinds": "binary"}),
+        ({"a": [1, 1, 2, 5], "b": [1.5, None, 2.5, 1]}, {"column_types": {"a": "categorical"}}),
+        ({"a": [0, 1, 0, 1]}, {"column_types": "numeric"}),
+        ({"a": ["1.5", " ", None, "2"]}, {"column_types": "numeric"}),
+        ({"a": ["1", "0", None, "1"]}, {"column_types": "binary"}),
         ({"a": ["1", "2", None, "<unknown>"]}, {}),
         ({"a": ["1", "2", None, "2"]}, {}),
         ({"a": [0.0, -0.0, 1e300, 1e-300]}, {}),
@@ -261,7 +263,7 @@ def test_labels_of_several_files_are_put_together(tmp_path):
     for i, part in enumerate(parts):
         write(Sequences.from_list(part), tmp_path / "parts" / f"{i}.parquet")
     scanned = scan(tmp_path / "parts")
-    assert scanned.schema.columns[0].labels == ("a", "b", "c")
+    assert scanned.schema.columns[0].categories == ("a", "b", "c")
     assert scanned.take([0, 1, 2, 3]).to_list() == ["ab", "a", "cb", ""]
 
 
@@ -389,18 +391,20 @@ def tables(draw):
 @settings(max_examples=150, deadline=None)
 @given(
     table=tables(),
-    kinds=st.sampled_from([None, None, "numeric", "binary", "categorical"]),
+    column_types=st.sampled_from([None, None, "numeric", "binary", "categorical"]),
     cut=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 60)),
 )
-def test_any_long_table_is_read_or_refused_as_in_the_whole(tmp_path_factory, table, kinds, cut):
+def test_any_long_table_is_read_or_refused_as_in_the_whole(
+    tmp_path_factory, table, column_types, cut
+):
     folder = tmp_path_factory.mktemp("any")
     pq.write_table(table, folder / "whole.parquet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            read(folder / "whole.parquet", kinds=kinds)
+            read(folder / "whole.parquet", column_types=column_types)
         except RefoldError as error:
             with pytest.raises(type(error), match=str(folder)):
-                scan(write_parts(table, folder / "parts", *cut[:2]), kinds=kinds)
+                scan(write_parts(table, folder / "parts", *cut[:2]), column_types=column_types)
             return
-        compare(folder, table, *cut, kinds=kinds)
+        compare(folder, table, *cut, column_types=column_types)

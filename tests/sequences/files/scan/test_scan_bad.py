@@ -116,8 +116,13 @@ def test_columns_that_do_not_matter_may_differ(tmp_path):
 
 def test_files_of_our_own_that_contradict_each_other(tmp_path):
     for name, kind in (("a", "numeric"), ("b", "categorical")):
-        write(Sequences.from_list([[1, 2]], kinds=kind, names=["x"]), tmp_path / f"{name}.parquet")
-    match = r"of column 'x' that it is categorical and numeric. Pass kinds=\{'x': \.\.\.\}|int64"
+        write(
+            Sequences.from_list([[1, 2]], column_types=kind, names=["x"]),
+            tmp_path / f"{name}.parquet",
+        )
+    match = (
+        r"of column 'x' that it is categorical and numeric. Pass column_types=\{'x': \.\.\.\}|int64"
+    )
     refused(tmp_path, SchemaError, match)
 
 
@@ -138,8 +143,8 @@ def test_no_rows(tmp_path):
         ({"id": [1], "x": [1.0]}, {"columns": ["y"]}, "has no column 'y'. It has id, x"),
         ({"id": [1]}, {}, "has no column beside id"),
         ({"id": [1], "x": [[1.0]], "t": [1]}, {"time": "t"}, "one row a sequence. Leave time="),
-        ({"id": [1], "x": [1]}, {"kinds": {"y": "numeric"}}, "kinds names the column 'y'"),
-        ({"id": [1], "x": [1]}, {"kinds": "real"}, "The kind 'real' is unknown"),
+        ({"id": [1], "x": [1]}, {"column_types": {"y": "numeric"}}, "kinds names the column 'y'"),
+        ({"id": [1], "x": [1]}, {"column_types": "real"}, "The kind 'real' is unknown"),
         ({"id": [[1]], "x": [1]}, {}, "holds list<.*>. Expected ids|one row a sequence|has lists"),
         ({"id": [1, None], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
         ({"id": [1, float("nan")], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
@@ -162,10 +167,22 @@ def test_no_rows(tmp_path):
         ({"id": [1, 1], "time": [True, False], "x": [1, 1]}, {}, "it holds bool values"),
         ({"id": [1, 2, 1], "x": [1, 2, 3]}, {}, "rows of id 1 are not together: row 2"),
         ({"id": [3, 9], "x": [0, float("inf")]}, {}, "infinite value at row 1 .id 9., column 'x'"),
-        ({"id": [1], "x": [["a"]]}, {"kinds": "numeric"}, "text 'a' at row 0, step 0, column 'x'"),
-        ({"id": [1, 2], "x": ["1", "a"]}, {"kinds": "numeric"}, "text 'a' at row 1 .id 2."),
-        ({"id": [1, 2], "x": [1, 7]}, {"kinds": "binary"}, "Got 7 at row 1 .id 2., column 'x'"),
-        ({"id": [1], "x": [1.5]}, {"kinds": "categorical"}, "Got 1.5 at row 0 .id 1., column 'x'"),
+        (
+            {"id": [1], "x": [["a"]]},
+            {"column_types": "numeric"},
+            "text 'a' at row 0, step 0, column 'x'",
+        ),
+        ({"id": [1, 2], "x": ["1", "a"]}, {"column_types": "numeric"}, "text 'a' at row 1 .id 2."),
+        (
+            {"id": [1, 2], "x": [1, 7]},
+            {"column_types": "binary"},
+            "Got 7 at row 1 .id 2., column 'x'",
+        ),
+        (
+            {"id": [1], "x": [1.5]},
+            {"column_types": "categorical"},
+            "Got 1.5 at row 0 .id 1., column 'x'",
+        ),
         ({"id": [1], "x": [[1]], "y": [[1, 2]]}, {}, "Row 0 has 1 steps in column 'x', but 2 in"),
         ({"x": [[1]], "y": [1]}, {"columns": ["x", "y"]}, "Column 'y' has the type int64. Expect"),
         ({"x": [[[1]]], "y": [[1]]}, {}, "Column 'x' has the type list.* Expected lists of"),

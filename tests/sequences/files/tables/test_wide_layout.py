@@ -49,8 +49,11 @@ def test_without_numbers_all_columns_but_the_id_are_steps():
 def test_labels_are_one_feature():
     found = read_text("id,t0,t1\n1,view,buy\n2,buy,\n")
     assert found.to_list() == [["view", "buy"], ["buy"]]
-    assert read_text("id,t0,t1\n1,2,3\n2,4,\n", kinds="categorical").to_list() == [[2, 3], [4]]
-    mixed = read_text("id,t0,t1\n1,2,b\n2,4,\n", kinds={"token": "categorical"})
+    assert read_text("id,t0,t1\n1,2,3\n2,4,\n", column_types="categorical").to_list() == [
+        [2, 3],
+        [4],
+    ]
+    mixed = read_text("id,t0,t1\n1,2,b\n2,4,\n", column_types={"token": "categorical"})
     assert (mixed.to_list(), mixed.schema.names) == ([["2", "b"], ["4"]], ("token",))
 
 
@@ -73,7 +76,11 @@ def test_other_columns_are_left_out_with_a_warning():
         ("id\n1\n", {}, "has no column beside id to make steps of"),
         ("id,t0,t1\n1,2,3\n", {"time": "t0"}, "a wide table, which has no times. Leave time="),
         ("id,t0,t1\n1,2,3\n", {"columns": ["t7"]}, "has no column 't7'. It has id, t0, t1"),
-        ("id,t0,t1\n1,2,3\n", {"kinds": ["numeric"] * 2}, "kinds has 2 entries, and a wide table"),
+        (
+            "id,t0,t1\n1,2,3\n",
+            {"column_types": ["numeric"] * 2},
+            "kinds has 2 entries, and a wide table",
+        ),
         ("id,t0\n1,2\n", {"layout": "tall"}, "layout must be 'long' or 'wide'. Got 'tall'"),
     ],
 )

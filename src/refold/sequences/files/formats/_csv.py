@@ -19,7 +19,7 @@ from refold.sequences.files.tables._long_layout import to_long_table
 from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table, kind_of_steps
 from refold.sequences.schema._column_types import Kinds, resolve_kinds
 from refold.sequences.schema._parts import Rows
-from refold.sequences.schema._schema import Kind
+from refold.sequences.schema._schema import ColumnType
 
 __all__ = ["csv_columns", "csv_table", "read_csv", "read_tsv", "write_csv", "write_tsv"]
 
@@ -58,7 +58,7 @@ def read_csv(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     sort: bool = False,
     layout: str | None = None,
     delimiter: str = ",",
@@ -87,20 +87,20 @@ def read_csv(
     header = _without_index(source, data, {id, time, *(columns or ())}, told=columns is not None)
     if layout == "wide":
         identity, steps = find_wide(header, name, id=id, time=time, columns=columns)
-        kind = kind_of_steps(kinds)
+        kind = kind_of_steps(column_types)
         if kind == "categorical":
             cells = _typed(source, data, header, identity, {}, text=steps)
             cells |= _integers_together([cells[step] for step in steps], steps, source)
         else:
             cells = _typed(source, data, header, identity, dict.fromkeys(steps, kind))
         rows = Rows("line", source.line)
-        return from_wide_table(pa.table(cells), name, identity, steps, kinds, rows)
+        return from_wide_table(pa.table(cells), name, identity, steps, column_types, rows)
     identity, order = find_id(header, name, id), find_time(header, name, time)
     if columns is None:
         columns = [column for column in header if column not in {identity, order}]
-    asked: dict[str, Kind | None] = {}
+    asked: dict[str, ColumnType | None] = {}
     if set(columns) <= set(header):  # else the layout says which is not there
-        asked = dict(zip(columns, resolve_kinds(kinds, columns), strict=True))
+        asked = dict(zip(columns, resolve_kinds(column_types, columns), strict=True))
     cells = _typed(source, data, header, identity, asked)
     if order is not None:
         cells[order] = settle_times(cells[order], order, source)
@@ -110,7 +110,7 @@ def read_csv(
         id=identity,
         time=order,
         columns=columns,
-        kinds=kinds,
+        column_types=column_types,
         sort=sort,
         layout=layout,
         rows=Rows("line", source.line),
@@ -171,7 +171,7 @@ def _typed(
     data: bytes,
     header: list[str],
     identity: str | None,
-    asked: dict[str, Kind | None],
+    asked: dict[str, ColumnType | None],
     *,
     text: Sequence[str] = (),
 ) -> dict[str, pa.ChunkedArray]:

@@ -10,7 +10,7 @@ from pyarrow import csv as arrow_csv
 from refold.errors import FileFormatError
 from refold.sequences.files._integer_text import matches
 from refold.sequences.files.formats._csv_dialect import CsvText
-from refold.sequences.schema._schema import Kind
+from refold.sequences.schema._schema import ColumnType
 
 __all__ = ["settle_column", "settle_times"]
 
@@ -25,7 +25,7 @@ GROUPED = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 def settle_column(
     cells: pa.ChunkedArray,
     column: str,
-    kind: Kind | None,
+    kind: ColumnType | None,
     source: CsvText,
     *,
     points: bool = False,
@@ -77,7 +77,7 @@ def settle_column(
     raise FileFormatError(
         f"{source.name}, line {source.line(row)}, column {column!r}: {cells[row].as_py()!r} is no "
         f"number{others}. Mend it, or leave it empty if it is missing; if the column holds labels, "
-        f"pass kinds={{{column!r}: 'categorical'}}."
+        f"pass column_types={{{column!r}: 'categorical'}}."
     )
 
 

@@ -91,7 +91,7 @@ def _convert(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: str = "characters",
     sort: bool = False,
     layout: str | None = None,
@@ -105,7 +105,7 @@ def _convert(
                 id=id,
                 time=time,
                 columns=columns,
-                kinds=kinds,
+                column_types=column_types,
                 sort=sort,
                 layout=layout,
             )
@@ -118,10 +118,10 @@ def _convert(
                 "object a step. Leave it out."
             )
     if form == "object":
-        return from_objects(entries, name, id, columns, kinds, unit)
+        return from_objects(entries, name, id, columns, column_types, unit)
     if form == "text":
-        return from_strings([entry.value for entry in entries], name, kinds, unit=unit)
-    return (_from_rows if form == "rows" else _from_flat)(entries, name, kinds, unit)
+        return from_strings([entry.value for entry in entries], name, column_types, unit=unit)
+    return (_from_rows if form == "rows" else _from_flat)(entries, name, column_types, unit)
 
 
 def _form(value: Any) -> str | None:
@@ -157,18 +157,18 @@ def _common_form(entries: list[Entry], name: str) -> str:
     return common or "flat"
 
 
-def _from_flat(entries: list[Entry], name: str, kinds: Kinds, unit: str) -> Sequences:
+def _from_flat(entries: list[Entry], name: str, column_types: Kinds, unit: str) -> Sequences:
     for entry in entries:
         check_cells(entry.value, f"{name}, {entry.place}")
     values = [entry.value for entry in entries]
     rows = Rows("", lambda row: entries[row].place)
-    parts = parts_from_list(values, kinds=kinds, rows=rows)
+    parts = parts_from_list(values, column_types=column_types, rows=rows)
     if parts.schema.layout == "tokens" and unit == "words":
         parts = parts._replace(schema=Schema(parts.schema.columns, "words"))
     return Sequences(*parts)
 
 
-def _from_rows(entries: list[Entry], name: str, kinds: Kinds, unit: str) -> Sequences:
+def _from_rows(entries: list[Entry], name: str, column_types: Kinds, unit: str) -> Sequences:
     del unit  # of strings and tokens
     width: int | None = None
     first = ""
@@ -193,6 +193,6 @@ def _from_rows(entries: list[Entry], name: str, kinds: Kinds, unit: str) -> Sequ
     offsets = offsets_from_lengths([len(entry.value) for entry in entries])
     names = default_names(len(raws))
     places = Places(offsets, note=lambda sequence, _: entries[sequence].place)
-    values, columns = encode_columns(raws, names, kinds, places)
+    values, columns = encode_columns(raws, names, column_types, places)
     check_values(values, Schema(columns), places)
     return Sequences(values, offsets, schema=Schema(columns))

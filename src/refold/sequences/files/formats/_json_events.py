@@ -51,7 +51,7 @@ def from_events(
     id: str | None,  # noqa: A002
     time: str | None,
     columns: Sequence[str] | None,
-    kinds: Kinds,
+    column_types: Kinds,
     sort: bool,
     layout: str | None,
 ) -> Sequences:
@@ -73,14 +73,14 @@ def from_events(
     rows = Rows("", lambda row: entries[row].place)
     if layout == "wide":
         identity, steps = find_wide(keys, name, id=id, time=time, columns=columns)
-        return from_wide_table(table, name, identity, steps, kinds, rows)
+        return from_wide_table(table, name, identity, steps, column_types, rows)
     return from_file_table(
         table,
         name,
         id=id,
         time=time,
         columns=columns,
-        kinds=kinds,
+        column_types=column_types,
         sort=sort,
         layout="long",
         rows=rows,

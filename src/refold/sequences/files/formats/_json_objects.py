@@ -22,7 +22,7 @@ def from_objects(
     name: str,
     id_key: str | None,
     columns: Sequence[str] | None,
-    kinds: Kinds,
+    column_types: Kinds,
     unit: str,
 ) -> Sequences:
     """Convert objects with a list for each feature, or with one string.
@@ -46,18 +46,18 @@ def from_objects(
         ids = check_ids([entry.value[id_key] for entry in entries], len(entries))
     if text:
         lines = [entry.value[columns[0]] for entry in entries]
-        return from_strings(lines, name, kinds, unit=unit, ids=ids, column=columns[0])
+        return from_strings(lines, name, column_types, unit=unit, ids=ids, column=columns[0])
     offsets = offsets_from_lengths(lengths)
     raws = [
         as_objects([cell for entry in entries for cell in entry.value[column]])
         for column in columns
     ]
     places = Places(offsets, ids, note=lambda sequence, _: entries[sequence].place)
-    values, found = encode_columns(raws, list(columns), kinds, places)
+    values, found = encode_columns(raws, list(columns), column_types, places)
     layout: Layout = "array"
     if len(columns) == 1:
         words: Layout = "words" if unit == "words" else "tokens"
-        layout = words if found[0].kind == "categorical" else "series"
+        layout = words if found[0].type == "categorical" else "series"
     schema = Schema(found, layout)
     check_values(values, schema, places)
     return Sequences(values, offsets, ids, schema)
@@ -66,15 +66,17 @@ def from_objects(
 def from_strings(
     lines: list[str],
     name: str,
-    kinds: Kinds,
+    column_types: Kinds,
     *,
     unit: str,
     ids: np.ndarray | None = None,
     column: str = "token",
 ) -> Sequences:
     """Return sequences of the characters or words of strings."""
-    if resolve_kinds(kinds, [column])[0] not in {None, "categorical"}:
-        raise SchemaError(f"{name} holds strings, whose steps are categorical. Leave kinds= out.")
+    if resolve_kinds(column_types, [column])[0] not in {None, "categorical"}:
+        raise SchemaError(
+            f"{name} holds strings, whose steps are categorical. Leave column_types= out."
+        )
     return text_sequences(lines, unit=unit, ids=ids, name=column)
 
 

@@ -46,9 +46,9 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
 
 def _cells(values: np.ndarray, column: Column) -> list[Any]:
     """Return the flat column as what JSON knows, None where missing."""
-    if column.kind == "categorical":
+    if column.type == "categorical":
         cells = decode_column(values, column).tolist()
-        if column.has_integer_labels:
+        if column.has_integer_categories:
             return [None if cell != cell else int(cell) for cell in cells]
         return cells
     if values.dtype == np.float32:

@@ -48,7 +48,7 @@ def write_npz(sequences: Sequences) -> bytes:
     return buffer.getvalue()
 
 
-def read_npz(data: bytes, name: str, *, kinds: Kinds = None) -> Sequences:
+def read_npz(data: bytes, name: str, *, column_types: Kinds = None) -> Sequences:
     """Read what `write_npz` wrote, or an archive with one array of 2 or 3 dimensions.
 
     A plain array may have an array ``lengths`` beside it; without, it is padded with NaN.
@@ -60,8 +60,8 @@ def read_npz(data: bytes, name: str, *, kinds: Kinds = None) -> Sequences:
     """
     arrays = _load_arrays(data, name)
     if set(OWN) <= set(arrays):
-        if kinds is not None:
-            raise SchemaError(f"{name} has kinds of its own. Leave kinds= out.")
+        if column_types is not None:
+            raise SchemaError(f"{name} has kinds of its own. Leave column_types= out.")
         return _from_own(arrays, name)
     plain = [key for key, array in arrays.items() if array.ndim in {2, 3}]
     if len(plain) != 1 or set(arrays) - {plain[0], "lengths"}:
@@ -71,7 +71,7 @@ def read_npz(data: bytes, name: str, *, kinds: Kinds = None) -> Sequences:
             "(n, steps), perhaps with 'lengths', or values, offsets, ids and schema as Refold "
             "writes them."
         )
-    return Sequences.from_array(arrays[plain[0]], arrays.get("lengths"), kinds=kinds)
+    return Sequences.from_array(arrays[plain[0]], arrays.get("lengths"), column_types=column_types)
 
 
 def write_npy(sequences: Sequences) -> bytes:
@@ -103,7 +103,7 @@ def write_npy(sequences: Sequences) -> bytes:
     return buffer.getvalue()
 
 
-def read_npy(data: bytes, name: str, *, kinds: Kinds = None) -> Sequences:
+def read_npy(data: bytes, name: str, *, column_types: Kinds = None) -> Sequences:
     """Read an array of shape (n, T, F) or (n, T), padded with NaN.
 
     Raises
@@ -117,7 +117,7 @@ def read_npy(data: bytes, name: str, *, kinds: Kinds = None) -> Sequences:
             f"{name} holds an array of shape {array.shape}. "
             "Expected (n, steps, features) or (n, steps)."
         )
-    return Sequences.from_array(array, kinds=kinds)
+    return Sequences.from_array(array, column_types=column_types)
 
 
 def _load_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:

@@ -42,7 +42,7 @@ def read_parquet(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     sort: bool = False,
     layout: str | None = None,
 ) -> Sequences:
@@ -65,9 +65,16 @@ def read_parquet(
         index = pandas_index(table.schema.metadata or {})
         names = [column for column in table.column_names if column not in index]
         identity, steps = find_wide(names, name, id=id, time=time, columns=columns)
-        return from_wide_table(table, name, identity, steps, kinds, PLAIN_ROWS)
+        return from_wide_table(table, name, identity, steps, column_types, PLAIN_ROWS)
     return from_file_table(
-        table, name, id=id, time=time, columns=columns, kinds=kinds, sort=sort, layout=layout
+        table,
+        name,
+        id=id,
+        time=time,
+        columns=columns,
+        column_types=column_types,
+        sort=sort,
+        layout=layout,
     )
 
 

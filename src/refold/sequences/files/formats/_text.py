@@ -32,7 +32,7 @@ def text_sequences(
     lines: list[str], *, unit: str, ids: np.ndarray | None = None, name: str = "token"
 ) -> Sequences:
     """Turn lines into sequences of characters or of words."""
-    options: dict[str, Any] = {"ids": ids, "kinds": "categorical", "names": [name]}
+    options: dict[str, Any] = {"ids": ids, "column_types": "categorical", "names": [name]}
     if unit == "characters":
         return Sequences.from_list(lines, layout="characters", **options)
     return Sequences.from_list([line.split() for line in lines], layout="words", **options)
@@ -56,7 +56,7 @@ def write_text(sequences: Sequences) -> bytes:
             "Write .parquet, .csv, .jsonl or .npz."
         )
     column = sequences.schema.columns[0]
-    _check_labels(column.labels, layout)
+    _check_labels(column.categories, layout)
     steps = decode_column(sequences.values[:, 0], column)
     joint = "" if layout == "characters" else " "
     return "".join(joint.join(line) + "\n" for line in _lines(steps, sequences)).encode()

@@ -33,7 +33,7 @@ class Case(NamedTuple):
     label: str | None  # None where there is none, or it is "?"
 
 
-def read_ts(data: bytes, name: str, *, kinds: Kinds = None) -> Sequences:
+def read_ts(data: bytes, name: str, *, column_types: Kinds = None) -> Sequences:
     r"""Read one sequence a case, with one feature a dimension.
 
     Cases may differ in length, their dimensions may not. Labels are left to `read_labels`.
@@ -75,7 +75,7 @@ def read_ts(data: bytes, name: str, *, kinds: Kinds = None) -> Sequences:
     raws = [np.concatenate(column) for column in columns]
     offsets = offsets_from_lengths(lengths)
     places = Places(offsets, note=lambda sequence, _: f"line {lines[sequence]}")
-    values, found = encode_columns(raws, default_names(len(raws)), kinds, places)
+    values, found = encode_columns(raws, default_names(len(raws)), column_types, places)
     schema = Schema(found, "series" if len(raws) == 1 else "array")
     check_values(values, schema, places)
     return Sequences(values, offsets, schema=schema)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from refold.errors import DataError, FileAccessError
 from refold.sequences.conversion._arrow_columns import as_raw, is_text, without_dictionary
 from refold.sequences.schema._column_types import Where, encode_column, encoded_type
-from refold.sequences.schema._schema import UNKNOWN, Column, Kind
+from refold.sequences.schema._schema import UNKNOWN, Column, ColumnType
 from refold.sequences.statistics._extreme_values import Extremes
 from refold.sequences.statistics._running_moments import RunningMoments
 
@@ -70,14 +70,14 @@ class ScannedColumn:
     def __init__(
         self,
         name: str,
-        kind: Kind | None,
+        kind: ColumnType | None,
         labels: tuple[Any, ...] | None,
         *,
         text: bool,
         dtype: np.dtype,
     ) -> None:
         self.name = name
-        self.kind: Kind | None = kind
+        self.type: ColumnType | None = kind
         self._start_anew()
         self._known = labels
         self._text = text
@@ -101,7 +101,7 @@ class ScannedColumn:
         self._num_steps += len(piece)
         if not len(piece):
             return
-        if self._text and self.kind in {None, "categorical"}:
+        if self._text and self.type in {None, "categorical"}:
             self._found.update(value for value in piece.values if value is not None)
             present = np.array([value is not None for value in piece.values], bool)
             self.num_observed += int(
@@ -109,7 +109,7 @@ class ScannedColumn:
             )
             return
         self._dtype = np.result_type(self._dtype, _type_of(piece.values))
-        kind: Kind = self.kind or "numeric"
+        kind: ColumnType = self.type or "numeric"
         values, column = encode_column(piece.values, self.name, kind, piece.where(where))
         if piece.index is not None:
             values = values[piece.index]
@@ -121,11 +121,11 @@ class ScannedColumn:
             )
         self.observe(values, kind)
         if kind == "categorical":
-            self._found.update(column.labels)
+            self._found.update(column.categories)
         elif kind == "numeric" and not self._other:
             self._look_for_binary(values)
 
-    def observe(self, values: np.ndarray, kind: Kind) -> None:
+    def observe(self, values: np.ndarray, kind: ColumnType) -> None:
         """Count and measure what is observed among numbers of shape (num_steps,)."""
         self.num_observed += int((~np.isnan(values)).sum())
         if kind == "numeric":
@@ -148,18 +148,18 @@ class ScannedColumn:
         """Decide what the column is, now that all has been looked at."""
         self.column = self._column()
         raw = self._dtype
-        if self._text and self.column.kind != "categorical":
+        if self._text and self.column.type != "categorical":
             raw = np.dtype(np.float64)
         self.dtype = encoded_type(raw, self.column)
 
     def _column(self) -> Column:
-        if self.kind == "categorical" or (self._text and self.kind is None and self._has_labels):
+        if self.type == "categorical" or (self._text and self.type is None and self._has_labels):
             known = self._known
             if known is not None and self._found <= {*known, *([UNKNOWN] * self._text)}:
                 return Column(self.name, "categorical", known)
             return Column(self.name, "categorical", tuple(sorted(self._found)))
-        if self.kind is not None:
-            return Column(self.name, self.kind)
+        if self.type is not None:
+            return Column(self.name, self.type)
         if self._zero and self._one and not self._other:
             return Column(self.name, "binary")
         return Column(self.name, "numeric")
@@ -180,11 +180,11 @@ class ScannedColumn:
         column = self.column
         try:
             values, now = encode_column(
-                piece.values, self.name, column.kind, lambda *_: "", column.labels or None
+                piece.values, self.name, column.type, lambda *_: "", column.categories or None
             )
         except DataError as error:
             raise self._changed() from error
-        if now.labels != column.labels:
+        if now.categories != column.categories:
             raise self._changed()
         return values if piece.index is None else values[piece.index]
 

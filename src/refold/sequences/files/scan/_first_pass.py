@@ -25,12 +25,12 @@ from refold.sequences.schema._column_types import Kinds, Where
 from refold.sequences.schema._schema import Schema, default_names
 from refold.sequences.statistics._moments import Summary
 
-__all__ = ["Found", "look_through", "observe_again"]
+__all__ = ["ScanResult", "observe_again", "scan_columns"]
 
 Split = Callable[[pa.Table], list[Piece]]
 
 
-class Found(NamedTuple):
+class ScanResult(NamedTuple):
     """What the pass finds."""
 
     index: RowIndex
@@ -42,7 +42,7 @@ class Found(NamedTuple):
 
     def numeric(self) -> list[ScannedColumn]:
         """Return the numeric columns."""
-        return [column for column in self.columns if column.column.kind == "numeric"]
+        return [column for column in self.columns if column.column.type == "numeric"]
 
     def summary(self) -> Summary:
         """Return what `Scaler.fit` needs."""
@@ -57,7 +57,7 @@ class Found(NamedTuple):
         )
 
 
-def look_through(files: ScannedFiles, kinds: Kinds, reader: RowReader) -> Found:
+def scan_columns(files: ScannedFiles, column_types: Kinds, reader: RowReader) -> ScanResult:
     """Read all rows once.
 
     Raises
@@ -69,11 +69,11 @@ def look_through(files: ScannedFiles, kinds: Kinds, reader: RowReader) -> Found:
     """
     with naming(files.paths[0]):
         if not files.layout.lists:
-            rows = _LongRows(files, kinds)
+            rows = _LongRows(files, column_types)
         elif check_lists(files.schema, files.layout.features):
-            rows = _NestedRows(files, kinds)
+            rows = _NestedRows(files, column_types)
         else:
-            rows = _ListRows(files, kinds)
+            rows = _ListRows(files, column_types)
     for first, table in reader.pieces(np.array([0]), np.array([files.num_rows])):
         pieces, where = rows.add(first, table)
         with naming(files.place(first)[0]):
@@ -84,22 +84,22 @@ def look_through(files: ScannedFiles, kinds: Kinds, reader: RowReader) -> Found:
     return rows.found()
 
 
-def observe_again(found: Found, blocks: Iterable[np.ndarray]) -> Found:
+def observe_again(found: ScanResult, blocks: Iterable[np.ndarray]) -> ScanResult:
     """Return the same with what is observed in the values of these blocks, of shape (steps, F)."""
     columns = [column.unobserved() for column in found.columns]
     for block in blocks:
         for column, values in zip(columns, block.T, strict=True):
-            column.observe(values, column.column.kind)
+            column.observe(values, column.column.type)
     return found._replace(columns=columns)
 
 
 class _LongRows:
     """One row a step."""
 
-    def __init__(self, files: ScannedFiles, kinds: Kinds) -> None:
+    def __init__(self, files: ScannedFiles, column_types: Kinds) -> None:
         self._files = files
         names = files.layout.features
-        self._known = KnownColumns(names, kinds, files.stored)
+        self._known = KnownColumns(names, column_types, files.stored)
         self.columns = [self._known.column(name, files.schema.field(name).type) for name in names]
         self._indexer = LongIndexer(files)
 
@@ -115,22 +115,22 @@ class _LongRows:
     def _split(self, table: pa.Table) -> list[Piece]:
         return [piece_of(table[column.name], column.name) for column in self.columns]
 
-    def found(self) -> Found:
+    def found(self) -> ScanResult:
         index = self._indexer.finish()
         # Without a step, a long table is read as empty lists are.
         empty = not index.lengths.any()
         schema = self._known.schema(self.columns, lists=empty)
         remarks = [] if empty else self._known.remarks(self.columns)
-        return Found(index, self.columns, schema, _type(self.columns), self._split, remarks)
+        return ScanResult(index, self.columns, schema, _type(self.columns), self._split, remarks)
 
 
 class _ListRows:
     """One row a sequence, one column of lists a feature."""
 
-    def __init__(self, files: ScannedFiles, kinds: Kinds) -> None:
+    def __init__(self, files: ScannedFiles, column_types: Kinds) -> None:
         self._files = files
         self._names = files.layout.features
-        self._known = KnownColumns(self._names, kinds, files.stored)
+        self._known = KnownColumns(self._names, column_types, files.stored)
         types = [files.schema.field(name).type.value_type for name in self._names]
         self.columns = list(map(self._known.column, self._names, types))
         self._indexer = ListIndexer(files)
@@ -145,18 +145,18 @@ class _ListRows:
     def _split(self, table: pa.Table) -> list[Piece]:
         return split_lists(table, self._names, 0)[1]
 
-    def found(self) -> Found:
+    def found(self) -> ScanResult:
         schema = self._known.schema(self.columns, lists=True)
         index = self._indexer.finish()
-        return Found(index, self.columns, schema, _type(self.columns), self._split, [])
+        return ScanResult(index, self.columns, schema, _type(self.columns), self._split, [])
 
 
 class _NestedRows:
     """One row a sequence, in one column of lists of lists, whose width is that of the first."""
 
-    def __init__(self, files: ScannedFiles, kinds: Kinds) -> None:
+    def __init__(self, files: ScannedFiles, column_types: Kinds) -> None:
         self._files = files
-        self._kinds = kinds
+        self._kinds = column_types
         self._name = files.layout.features[0]
         self._type = files.schema.field(self._name).type.value_type.value_type
         self.columns: list[ScannedColumn] = []
@@ -176,13 +176,13 @@ class _NestedRows:
     def _split(self, table: pa.Table) -> list[Piece]:
         return split_nested(table, self._name, len(self.columns), 0)[1]
 
-    def found(self) -> Found:
+    def found(self) -> ScanResult:
         index = self._indexer.finish()
         if not self.columns:
-            parts = parts_from_list([[]], kinds=self._kinds)
-            return Found(index, [], parts.schema, parts.values.dtype, self._split, [])
+            parts = parts_from_list([[]], column_types=self._kinds)
+            return ScanResult(index, [], parts.schema, parts.values.dtype, self._split, [])
         schema = self._known.schema(self.columns, lists=False)
-        return Found(index, self.columns, schema, _type(self.columns), self._split, [])
+        return ScanResult(index, self.columns, schema, _type(self.columns), self._split, [])
 
 
 def _type(columns: list[ScannedColumn]) -> np.dtype:

@@ -16,7 +16,7 @@ __all__ = [
     "cut_into_blocks",
     "ids_as_arrow",
     "ids_as_numpy",
-    "places_of",
+    "row_locations",
 ]
 
 # Ids are turned into Python objects this many at a time.
@@ -86,7 +86,7 @@ def cut_into_blocks(lengths: np.ndarray, step_bytes: int, block_bytes: int) -> n
     return np.array(offsets, np.int64)
 
 
-def places_of(lengths: np.ndarray, order: np.ndarray) -> np.ndarray:
+def row_locations(lengths: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Return where the steps of runs of these lengths are once the runs are in this order."""
     before = np.empty_like(lengths)
     before[order] = np.cumsum(lengths[order]) - lengths[order]

@@ -9,9 +9,9 @@ import numpy as np
 
 from refold.errors import ParameterError
 from refold.sequences._sequences import Sequences
-from refold.sequences.files.scan._first_pass import Found, look_through, observe_again
+from refold.sequences.files.scan._first_pass import ScanResult, observe_again, scan_columns
 from refold.sequences.files.scan._parquet_files import ScannedFiles, open_files
-from refold.sequences.files.scan._row_index import cut_into_blocks, places_of
+from refold.sequences.files.scan._row_index import cut_into_blocks, row_locations
 from refold.sequences.files.scan._row_reader import RowReader
 from refold.sequences.schema._column_types import Kinds
 from refold.sequences.schema._missing_values import without_missing_in
@@ -30,7 +30,7 @@ def scan(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> "Scan":
     """Open sequences in Parquet files to read them in blocks, whatever their size.
@@ -98,7 +98,7 @@ def scan(
     _check_block_bytes(block_bytes)
     chosen = [columns] if isinstance(columns, str) else columns
     files = open_files(path, id=id, time=time, columns=chosen)
-    found = look_through(files, kinds, RowReader(files, _batch_bytes(block_bytes)))
+    found = scan_columns(files, column_types, RowReader(files, _batch_bytes(block_bytes)))
     for remark in found.remarks:
         warnings.warn(remark, UserWarning, stacklevel=2)
     result = Scan(files, found, block_bytes)
@@ -159,7 +159,7 @@ class Scan:
     array([2.5])
     """
 
-    def __init__(self, files: ScannedFiles, found: Found, block_bytes: int) -> None:
+    def __init__(self, files: ScannedFiles, found: ScanResult, block_bytes: int) -> None:
         self.schema = found.schema
         self.lengths = found.index.lengths
         self.ids = found.index.ids
@@ -178,8 +178,10 @@ class Scan:
         return len(self.lengths)
 
     def __repr__(self) -> str:
-        kinds = [column.kind for column in self.schema.columns]
-        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+        column_types = [column.type for column in self.schema.columns]
+        counts = ", ".join(
+            f"{column_types.count(kind)} {kind}" for kind in dict.fromkeys(column_types)
+        )
         lengths = f"{self.lengths.min()} to {self.lengths.max()}"
         return f"Scan(n={len(self)}, blocks={self.num_blocks}, lengths={lengths}, {counts})"
 
@@ -283,7 +285,7 @@ class Scan:
             done = rows.stop
         if order is not None:
             # Only rows of long tables, one a step, come out of order.
-            values = values[places_of(stops - starts, order)]
+            values = values[row_locations(stops - starts, order)]
         values = without_missing_in(values, self.schema)
         return Sequences(values, offsets_from_lengths(lengths), self.ids[chosen], self.schema)
 

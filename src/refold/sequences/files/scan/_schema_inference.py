@@ -11,7 +11,7 @@ from refold.sequences.conversion._arrow_columns import as_raw, is_text
 from refold.sequences.conversion._long_tables import numbers_as_text
 from refold.sequences.files.scan._chunked_columns import ScannedColumn
 from refold.sequences.schema._column_types import Kinds, resolve_kinds
-from refold.sequences.schema._schema import Column, Kind, Layout, Schema
+from refold.sequences.schema._schema import Column, ColumnType, Layout, Schema
 
 __all__ = ["KnownColumns"]
 
@@ -23,7 +23,7 @@ class KnownColumns:
     ----------
     names : list of str
         The features.
-    kinds : str, list of str or dict, optional
+    column_types : str, list of str or dict, optional
         What is asked for.
     stored : list of Schema
         What was written beside the data, by file.
@@ -34,18 +34,18 @@ class KnownColumns:
         If a kind is unknown, or the files contradict each other.
     """
 
-    def __init__(self, names: Sequence[str], kinds: Kinds, stored: Sequence[Schema]) -> None:
+    def __init__(self, names: Sequence[str], column_types: Kinds, stored: Sequence[Schema]) -> None:
         self._names = tuple(names)
-        self._asked = dict(zip(names, resolve_kinds(kinds, names), strict=True))
+        self._asked = dict(zip(names, resolve_kinds(column_types, names), strict=True))
         self._stored = {
             name: _union(same)
             for name in names
             if not self._asked[name] and (same := _columns(name, stored))
         }
         self._labels = {
-            name: _union(same).labels
+            name: _union(same).categories
             for name in names
-            if (same := [column for column in _columns(name, stored) if column.labels])
+            if (same := [column for column in _columns(name, stored) if column.categories])
         }
         self._told = {name for name in names if self._asked[name] or _columns(name, stored)}
         layouts: set[Layout] = {schema.layout for schema in stored if schema.names == self._names}
@@ -65,7 +65,7 @@ class KnownColumns:
             self._told.add(name)
         text = is_text(type_.value_type if pa.types.is_dictionary(type_) else type_)
         stored = self._stored.get(name)
-        kind: Any = self._asked[name] or (stored.kind if stored else None) or hint
+        kind: Any = self._asked[name] or (stored.type if stored else None) or hint
         return ScannedColumn(name, kind, self._labels.get(name), text=text, dtype=empty.dtype)
 
     def schema(self, columns: Sequence[ScannedColumn], *, lists: bool) -> Schema:
@@ -80,7 +80,7 @@ class KnownColumns:
         """
         found = tuple(column.column for column in columns)
         if lists and len(found) == 1 and not self._has_stored:
-            return Schema(found, "tokens" if found[0].kind == "categorical" else "series")
+            return Schema(found, "tokens" if found[0].type == "categorical" else "series")
         return Schema(found, self._layout)
 
     def remarks(self, columns: Sequence[ScannedColumn]) -> list[str]:
@@ -97,8 +97,8 @@ def _union(columns: Sequence[Column]) -> Column:
     try:
         return union_of(tuple(columns))
     except SchemaError as error:
-        kinds: list[Kind] = sorted({column.kind for column in columns})
+        column_types: list[ColumnType] = sorted({column.type for column in columns})
         raise SchemaError(
-            f"The files say of column {columns[0].name!r} that it is {' and '.join(kinds)}. "
-            f"Pass kinds={{{columns[0].name!r}: ...}} to say which."
+            f"The files say of column {columns[0].name!r} that it is {' and '.join(column_types)}. "
+            f"Pass column_types={{{columns[0].name!r}: ...}} to say which."
         ) from error

@@ -41,7 +41,7 @@ def from_file_table(
     id: str | None,  # noqa: A002
     time: str | None,
     columns: Sequence[str] | None,
-    kinds: Kinds,
+    column_types: Kinds,
     rows: Rows = PLAIN_ROWS,
     sort: bool = False,
     layout: str | None = None,
@@ -66,10 +66,16 @@ def from_file_table(
                 f"{name} has one row a sequence, with a list a feature. Leave "
                 f"{'sort' if sort else 'layout'}= out."
             )
-        return Sequences.from_arrow(table, id=found.id, columns=features, kinds=kinds)
+        return Sequences.from_arrow(table, id=found.id, columns=features, column_types=column_types)
     identity = find_id(table.column_names, name, id)
     sequences = from_long_table(
-        table, id=identity, time=found.time, columns=features, kinds=kinds, rows=rows, sort=sort
+        table,
+        id=identity,
+        time=found.time,
+        columns=features,
+        column_types=column_types,
+        rows=rows,
+        sort=sort,
     )
     if layout is None and found.time is None and looks_wide(features) and len(sequences) > 1:
         _remark_on_single_steps(sequences, name)

@@ -56,20 +56,20 @@ def from_long_table(
     id: str,  # noqa: A002
     time: str | None,
     columns: Sequence[str],
-    kinds: Kinds,
+    column_types: Kinds,
     rows: Rows = PLAIN_ROWS,
     sort: bool = False,
 ) -> Sequences:
     """Convert a long table as `Sequences.from_table` does, and the marks of empty sequences."""
     marks = _marks(table, id, time, columns)
     if marks.all():
-        return _all_empty(table, id, columns, kinds)
+        return _all_empty(table, id, columns, column_types)
     kept = np.flatnonzero(~marks)
     real = table.filter(~marks) if marks.any() else table
     real_rows = rows
     if rows is not PLAIN_ROWS or marks.any():
         real_rows = rows._replace(number=lambda row: rows.number(kept.item(row)))
-    parts = parts_from_table(real, id, time, list(columns), kinds, real_rows, sort=sort)
+    parts = parts_from_table(real, id, time, list(columns), column_types, real_rows, sort=sort)
     return _with_empty(parts, table[id], marks) if marks.any() else Sequences(*parts)
 
 
@@ -89,14 +89,14 @@ def _all_empty(
     table: pa.Table,
     id: str,  # noqa: A002
     columns: Sequence[str],
-    kinds: Kinds,
+    column_types: Kinds,
 ) -> Sequences:
     lists = {
         name: pa.array([[]] * table.num_rows, pa.list_(table.schema.field(name).type))
         for name in columns
     }
     empty = pa.table({id: table[id], **lists}, metadata=table.schema.metadata)
-    return Sequences.from_arrow(empty, id=id, columns=list(columns), kinds=kinds)
+    return Sequences.from_arrow(empty, id=id, columns=list(columns), column_types=column_types)
 
 
 def _with_empty(parts: Parts, column: pa.ChunkedArray, marks: np.ndarray) -> Sequences:

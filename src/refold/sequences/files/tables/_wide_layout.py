@@ -17,7 +17,7 @@ from refold.sequences.files.tables._layout_detection import check_there, find_ke
 from refold.sequences.files.tables._step_columns import step_columns
 from refold.sequences.schema._column_types import Kinds, is_missing
 from refold.sequences.schema._parts import Rows
-from refold.sequences.schema._schema import Kind
+from refold.sequences.schema._schema import ColumnType
 
 __all__ = ["find_wide", "from_wide_table", "kind_of_steps"]
 
@@ -62,7 +62,7 @@ def find_wide(
     return identity, steps
 
 
-def kind_of_steps(kinds: Kinds) -> Kind | None:
+def kind_of_steps(column_types: Kinds) -> ColumnType | None:
     """Return the kind of the one feature of a wide table.
 
     Raises
@@ -70,13 +70,13 @@ def kind_of_steps(kinds: Kinds) -> Kind | None:
     SchemaError
         If there are several.
     """
-    if kinds is None or isinstance(kinds, str):
-        return kinds  # type: ignore[return-value]
-    given = list(kinds.values()) if isinstance(kinds, Mapping) else list(kinds)
+    if column_types is None or isinstance(column_types, str):
+        return column_types  # type: ignore[return-value]
+    given = list(column_types.values()) if isinstance(column_types, Mapping) else list(column_types)
     if len(given) != 1:
         raise SchemaError(
             f"kinds has {len(given)} entries, and a wide table has one feature. Give one kind, "
-            "such as kinds='numeric'."
+            "such as column_types='numeric'."
         )
     return given[0]  # type: ignore[return-value]
 
@@ -86,7 +86,7 @@ def from_wide_table(
     name: str,
     identity: str | None,
     steps: Sequence[str],
-    kinds: Kinds,
+    column_types: Kinds,
     rows: Rows,
 ) -> Sequences:
     """Convert a table with one row a sequence.
@@ -110,13 +110,13 @@ def from_wide_table(
             raise DataError(f"{rows(missing[0]).capitalize()} has no id in column {identity!r}.")
     raws = {column: as_raw(table[column], column)[0] for column in steps}
     texts = [column for column, raw in raws.items() if raw.dtype == object]
-    if texts and kind_of_steps(kinds) is None and len(texts) < len(raws):
+    if texts and kind_of_steps(column_types) is None and len(texts) < len(raws):
         _refuse_text(raws, texts[0], rows)
     x = np.stack(list(raws.values()), axis=1)
     gone = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), bool) if texts else np.isnan(x)
     lengths = np.where(gone, 0, np.arange(1, x.shape[1] + 1)).max(axis=1)
     lines = [row[:length] for row, length in zip(x, lengths, strict=True)]
-    return Sequences(*parts_from_list(lines, kinds=kinds, ids=ids, rows=rows))
+    return Sequences(*parts_from_list(lines, column_types=column_types, ids=ids, rows=rows))
 
 
 def _refuse_text(raws: dict[str, np.ndarray], column: str, rows: Rows) -> None:

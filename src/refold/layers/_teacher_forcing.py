@@ -8,11 +8,11 @@ from keras import ops
 
 from refold.layers._column_ends import ColumnEncoding
 
-__all__ = ["PreviousSteps"]
+__all__ = ["TeacherForcing"]
 
 
 @keras.saving.register_keras_serializable(package="refold")
-class PreviousSteps(keras.layers.Layer):
+class TeacherForcing(keras.layers.Layer):
     """Give each step the one before it, beside a flag that says whether there is one.
 
     Categorical columns become one-hot.  Before the first step, and where a step is NaN in all
@@ -21,7 +21,7 @@ class PreviousSteps(keras.layers.Layer):
 
     Parameters
     ----------
-    num_labels : sequence of int
+    num_categories : sequence of int
         Number of labels of each column; 0 for a column that is not categorical.
     dropout : float
         Share of the steps dropped in training.
@@ -35,30 +35,30 @@ class PreviousSteps(keras.layers.Layer):
     Examples
     --------
     >>> import numpy as np
-    >>> layer = PreviousSteps(num_labels=[3])
+    >>> layer = TeacherForcing(num_categories=[3])
     >>> np.asarray(layer(np.array([[[2.0], [0.0], [1.0]]], "float32")))[0].tolist()
     [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 1.0]]
     """
 
     def __init__(
         self,
-        num_labels: Sequence[int],
+        num_categories: Sequence[int],
         dropout: float = 0.0,
         *,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.num_labels = [int(n) for n in num_labels]
+        self.num_categories = [int(n) for n in num_categories]
         self.dropout = dropout
         self.seed = seed
-        self.one_hot = ColumnEncoding(self.num_labels, name="one_hot")
+        self.one_hot = ColumnEncoding(self.num_categories, name="one_hot")
         if dropout:
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, steps_shape: Any) -> None:
         """Make nothing: this layer has no weights."""
-        self.one_hot.build((*steps_shape[:-1], len(self.num_labels)))
+        self.one_hot.build((*steps_shape[:-1], len(self.num_categories)))
 
     def call(self, steps: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002
         """Shift steps of shape (batch, steps, columns + any others) to (batch, steps, width)."""
@@ -72,7 +72,7 @@ class PreviousSteps(keras.layers.Layer):
 
     def encode(self, steps: Any) -> Any:
         """Encode steps as they are read where they are the previous ones, unshifted."""
-        values = steps[..., : len(self.num_labels)]
+        values = steps[..., : len(self.num_categories)]
         missing = ops.isnan(values)
         known = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
         # compared with NaN, no label is the one; of another column zero is the mean
@@ -85,9 +85,9 @@ class PreviousSteps(keras.layers.Layer):
 
     def compute_output_shape(self, steps_shape: Any) -> Any:
         """Shape (batch, steps, columns with categorical ones one-hot, and the flag)."""
-        return (*steps_shape[:-1], 1 + sum(n or 1 for n in self.num_labels))
+        return (*steps_shape[:-1], 1 + sum(n or 1 for n in self.num_categories))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments that make this layer again."""
-        own = ("num_labels", "dropout", "seed")
+        own = ("num_categories", "dropout", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

@@ -4,14 +4,14 @@ import jax
 import numpy as np
 import pytest
 
-from refold.layers import PreviousSteps
+from refold.layers import TeacherForcing
 
 NAN = np.nan
 
 
 def test_each_step_is_given_the_one_before():
     steps = np.array([[[0.5, 2], [-1, 0], [NAN, 1], [3, 3], [7, 0]]], "float32")
-    told = np.asarray(PreviousSteps([0, 3])(steps))[0]
+    told = np.asarray(TeacherForcing([0, 3])(steps))[0]
     assert told.tolist() == [
         [0, 0, 0, 0, 0],  # nothing before the first
         [0.5, 0, 0, 1, 1],
@@ -23,7 +23,7 @@ def test_each_step_is_given_the_one_before():
 
 def test_padding_and_flags_are_not_read():
     steps = np.array([[[1.0], [NAN], [NAN]], [[NAN], [NAN], [NAN]]], "float32")
-    layer = PreviousSteps([0])
+    layer = TeacherForcing([0])
     told = np.asarray(layer(steps))
     assert told.tolist() == [[[0, 0], [1, 1], [0, 0]], [[0, 0]] * 3]
     flags = np.ones_like(steps)
@@ -32,7 +32,7 @@ def test_padding_and_flags_are_not_read():
 
 def test_the_past_is_all_that_is_told():
     steps = np.random.default_rng(0).normal(size=(1, 6, 2)).astype("float32")
-    layer = PreviousSteps([0, 0])
+    layer = TeacherForcing([0, 0])
     slope = jax.jacobian(lambda x: layer(x)[0, :, :2].sum(axis=-1))(steps)[:, 0].sum(axis=-1)
     assert np.array_equal(np.asarray(slope) != 0, np.eye(6, k=-1, dtype=bool))
 
@@ -40,7 +40,7 @@ def test_the_past_is_all_that_is_told():
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
 def test_steps_are_dropped_whole_and_in_training_only(rate):
     steps = np.ones((200, 51, 2), "float32")
-    layer = PreviousSteps([0, 0], rate, seed=1)
+    layer = TeacherForcing([0, 0], rate, seed=1)
     assert np.asarray(layer(steps))[:, 1:].min() == 1
     told = np.asarray(layer(steps, training=True))[:, 1:]
     assert set(np.unique(told.sum(axis=-1))) <= {0.0, 3.0}
