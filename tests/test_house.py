@@ -43,7 +43,7 @@ INTERNAL = {"fitting", "inference"}
 UNSHOWN = {
     "refold.training.train": "`SequenceAutoencoder.fit` shows it; by itself it takes five objects",
     "refold.training.Snapshot": "taken by `train`; tests/training/test_checkpoints.py uses it",
-    "refold.training.Streamed": "fitting a `Scan` shows it; by itself it takes five objects",
+    "refold.training.StreamingLoader": "fitting a `Scan` shows it; by itself it takes five objects",
     "refold.anomalies.remember": "`SequenceAutoencoder.calibrate` shows it; takes a fitted network",
     "refold.storage.dumps": "pickling `SequenceAutoencoder` does it; takes a fitted network",
     "refold.storage.loads": "as `refold.storage.dumps`",
@@ -301,12 +301,12 @@ def test_files_keep_the_rules(path):
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"line {node.lineno}: name what is caught"
     if path.name not in LONG:
-        assert len(text.splitlines()) <= 300, "one subject a file"
+        assert len(text.splitlines()) <= 400, "one subject a file"
 
 
 def test_long_files_are_still_long():
     for name in LONG:
-        assert len((PACKAGE / name).read_text(encoding="utf-8").splitlines()) > 300
+        assert len((PACKAGE / name).read_text(encoding="utf-8").splitlines()) > 400
 
 
 def test_folders_stay_small():

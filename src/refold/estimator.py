@@ -164,7 +164,8 @@ class SequenceAutoencoder(
     encoder_, decoder_, autoencoder_ : keras.Model
         The fitted models, which share their weights; they work in scaled units. An autoregressive
         decoder is a model of codes and sequences, and tells of each step what it would write after
-        the true ones, as ``autoencoder_`` then does; `refold.models.decode_autoregressively` runs it freely.
+        the true ones, as ``autoencoder_`` then does;
+        `refold.models.decode_autoregressively` runs it on its own output.
     latent_dim_ : int
         Width of the code, where ``latent_dim`` is a share too.
     schema_ : Schema
@@ -179,7 +180,7 @@ class SequenceAutoencoder(
         Steps a patch, where ``patch`` is "auto" too.
     discriminative_ : int
         Numbers of the code that are for telling sequences apart.
-    refine_ : int
+    latent_steps_ : int
         Steps of the search for each code, where ``latent_steps`` is "auto" too.
     autoregressive_ : bool
         Whether the decoder goes step by step, where ``decoder`` is "auto" too.
@@ -401,10 +402,10 @@ class SequenceAutoencoder(
 
         Notes
         -----
-        With ``latent_steps=0`` padding, batch size, order and other sequences change a code by no more
-        than 1e-5 of its standard deviation. Latent optimization (``latent_steps``) amplifies rounding:
-        there a code was seen to change by up to 0.004 standard deviations, and the mean
-        reconstruction error by 2e-6 of itself.
+        With ``latent_steps=0`` padding, batch size, order and other sequences change a code by at
+        most 1e-5 of its standard deviation. Latent optimization amplifies rounding: a code then
+        changed by up to 0.004 standard deviations, and the mean reconstruction error by 2e-6 of
+        itself.
         """
         source = self._opened(X, "codes")
         return np.concatenate([codes for codes, _ in self._encoded(source)])
@@ -434,7 +435,9 @@ class SequenceAutoencoder(
         --------
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
         >>> [(codes.shape, len(ids)) for codes, ids in ae.fit(sines).encode_blocks(sines)]
         [((40, 4), 40)]
         """
@@ -504,10 +507,10 @@ class SequenceAutoencoder(
     def _encoded(self, source: Sequences | Scan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield codes and ids, of files block by block."""
         if isinstance(source, Sequences):
-            yield self._encode(source, self.refine_), source.ids
+            yield self._encode(source, self.latent_steps_), source.ids
             return
         for block in source:
-            yield self._encode(self._aligned(block), self.refine_), block.ids
+            yield self._encode(self._aligned(block), self.latent_steps_), block.ids
 
     def _decode(
         self,
@@ -587,7 +590,9 @@ class SequenceAutoencoder(
         --------
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
         >>> len(ae.fit(sines).reconstruct(sines))
         40
         """
@@ -636,8 +641,8 @@ class SequenceAutoencoder(
         storage.save(path, self.get_params(deep=False), self._fitted)
 
     @property
-    def refine_(self) -> int:
-        """Steps of the search for each code: ``latent_steps`` as it is now, set after ``fit`` or before.
+    def latent_steps_(self) -> int:
+        """Steps of latent optimization: ``latent_steps`` as it is now, set after ``fit`` or before.
 
         Raises
         ------
@@ -769,7 +774,9 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     --------
     >>> import tempfile, refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
+    >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
     >>> path = tempfile.mkdtemp() + "/sines.refold"
     >>> ae.fit(sines).save(path)
     >>> bool((load(path).transform(sines) == ae.transform(sines)).all())

@@ -60,7 +60,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     >>> from refold import SequenceAutoencoder
     >>> from refold.for_aeon import AutoencoderTransformer
     >>> X = [np.random.default_rng(i).normal(size=(2, 5 + i % 3)) for i in range(12)]
-    >>> ae = SequenceAutoencoder(latent_dim=3, units=8, latent_steps=0, max_epochs=2, random_state=0)
+    >>> ae = SequenceAutoencoder(3, units=8, latent_steps=0, max_epochs=2, random_state=0)
     >>> transformer = AutoencoderTransformer(ae)
     >>> codes = transformer.fit_transform(X)
     >>> codes.shape, transformer.inverse_transform(codes)[0].shape[0]

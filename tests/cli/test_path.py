@@ -149,7 +149,7 @@ def test_info_for_people_and_for_programs(folder, capsys):
         1,
         10,
     ]
-    assert [column["kind"] for column in facts["columns"]] == ["binary"] * 8
+    assert [column["type"] for column in facts["columns"]] == ["binary"] * 8
 
 
 def test_pipes_of_processes_give_what_files_give(folder, codes, capfdbinary, monkeypatch):

@@ -86,10 +86,10 @@ def test_what_is_set_after_fit_counts(fitted, vowels):
     by_default = fitted.transform(test)
     own = fitted._encode(fitted._aligned(test))
     try:
-        assert fitted.refine_ == 10
+        assert fitted.latent_steps_ == 10
         assert np.array_equal(fitted.set_params(optimize_latents=0).transform(test), own)
         assert not np.array_equal(by_default, own)
-        assert fitted.set_params(optimize_latents=np.int64(3)).refine_ == 3
+        assert fitted.set_params(optimize_latents=np.int64(3)).latent_steps_ == 3
         with pytest.raises(ParameterError, match=r"^refine must be 'auto' or an integer"):
             fitted.set_params(optimize_latents=-1).transform(test)
     finally:
@@ -135,7 +135,7 @@ def test_few_observed_values_do_not_decide_a_code(fitted, vowels):
 
 
 def test_by_default_where_there_are_few_sequences():
-    # `refine_` of a fitted model, of few sequences, is in test_what_is_set_after_fit_counts
+    # `latent_steps_` of a fitted model, of few sequences, is in test_what_is_set_after_fit_counts
     series = as_sequences(np.zeros((2000, 3, 1)))
     left_open = refold.SequenceAutoencoder().get_params()
     for count, wanted in ((1999, 10), (2000, 0)):
@@ -153,7 +153,7 @@ def test_other_architectures_are_not_searched():
     options = {"architecture": "dense", "latent_dim": 5, "max_epochs": 1}
     options |= {"validation_fraction": 0}
     ae = refold.SequenceAutoencoder(**options).fit(series)
-    assert ae.refine_ == 0
+    assert ae.latent_steps_ == 0
     with pytest.raises(ParameterError, match="latent_steps=3 is of the default model"):
         ae.set_params(optimize_latents=3).transform(series)
     with pytest.raises(ParameterError, match="latent_steps=3 is of the default model"):

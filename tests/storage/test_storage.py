@@ -6,6 +6,7 @@ import pickle
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -220,3 +221,15 @@ def test_a_failed_write_leaves_the_old_file(ae, path, monkeypatch):
 def test_unfitted_models_are_not_saved(tmp_path):
     with pytest.raises(NotFittedError):
         SequenceAutoencoder().save(tmp_path / "model.refold")
+
+
+def test_a_model_from_before_its_names_changed_gives_the_same_codes():
+    """The file has `kinds`, `labels`, `discriminative` and `refine` in place of today's names."""
+    autoencoder = refold.load(Path(__file__).parent / "data" / "earlier_names.refold")
+    assert autoencoder.latent_steps == 2
+    assert autoencoder.rocket_dim == 1
+    assert [column.type for column in autoencoder.schema_.columns] == ["numeric", "categorical"]
+    rows = [[(np.sin(t + i), "ab"[(t + i) % 2]) for t in range(3 + i % 4)] for i in range(2)]
+    sequences = refold.Sequences.from_list(rows, names=["x", "page"])
+    expected = [[-0.7390494, 1.3627042, 1.6601243], [-1.4790843, -0.0205635, 0.1895359]]
+    assert np.allclose(autoencoder.transform(sequences), expected, atol=1e-3)

@@ -29,7 +29,7 @@ def load_model(name: str, *, latent_steps: int | None = None) -> Any:
         model = refold.load(path)
     if latent_steps is not None:
         model.set_params(latent_steps=latent_steps)
-        _ = model.refine_  # raises where the model has no search
+        _ = model.latent_steps_  # raises where the model has no search
     return model
 
 

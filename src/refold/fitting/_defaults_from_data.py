@@ -184,7 +184,8 @@ def pick_latent_steps(parameters: Mapping[str, Any], source: MemorySource | File
     >>> from refold.sequences import as_sequences
     >>> left_open = {"latent_steps": "auto", "variational": False, "architecture": "default"}
     >>> few, many, words = [[0.5]] * 100, [[0.5]] * 5000, ["word"] * 5000
-    >>> [pick_latent_steps(left_open, MemorySource(as_sequences(data))) for data in (few, many, words)]
+    >>> sources = [MemorySource(as_sequences(data)) for data in (few, many, words)]
+    >>> [pick_latent_steps(left_open, source) for source in sources]
     [10, 0, 10]
     """
     architecture, variational = parameters["architecture"], parameters["variational"]
@@ -223,12 +224,14 @@ def check_latent_steps(latent_steps: int, architecture: Architecture, *, variati
     """
     if latent_steps and variational:
         raise ParameterError(
-            f"latent_steps={latent_steps} moves codes away from the mean that variational=True gives. Use 0."
+            f"latent_steps={latent_steps} moves codes away from the mean that variational=True "
+            "gives. Use 0."
         )
     if latent_steps and architecture != "default":
         own = callable(architecture) or architecture == "custom"
         name = "of your own" if own else repr(architecture)
         raise ParameterError(
-            f"latent_steps={latent_steps} is of the default model, and the architecture is {name}. Use 0."
+            f"latent_steps={latent_steps} needs the default model, and the architecture is {name}. "
+            "Use 0."
         )
     return int(latent_steps)

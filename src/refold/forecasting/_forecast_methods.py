@@ -127,7 +127,7 @@ class ForecastMixin:
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(
-        ...     latent_dim=4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ...     4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
         ... ).fit(sines)
         >>> [ahead.shape for ahead in ae.forecast(sines[:2], steps=3).values]
         [(3,), (3,)]
@@ -191,7 +191,7 @@ class ForecastMixin:
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(
-        ...     latent_dim=4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ...     4, forecast_steps=5, units=8, latent_steps=0, max_epochs=2, random_state=0
         ... ).fit(sines[:40])
         >>> ae.forecast_errors(sines[40:]).num_sequences
         40

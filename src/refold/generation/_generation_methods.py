@@ -77,7 +77,9 @@ class GenerationMixin:
         --------
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
         >>> [new.shape for new in ae.fit(sines).generate(2, lengths=[20, 5], random_state=0)]
         [(20,), (5,)]
         """
@@ -126,7 +128,9 @@ class GenerationMixin:
         Examples
         --------
         >>> import refold
-        >>> ae = refold.SequenceAutoencoder(2, units=8, latent_steps=0, max_epochs=2, random_state=0)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     2, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
         >>> words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
         >>> len(ae.fit(words).interpolate("on", "inn", steps=4))
         4
@@ -184,7 +188,7 @@ class GenerationMixin:
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(
-        ...     latent_dim=4, variational=True, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ...     4, variational=True, units=8, latent_steps=0, max_epochs=2, random_state=0
         ... ).fit(sines)
         >>> [new.shape for new in ae.sample(2, lengths=[20, 5], random_state=0)]
         [(20,), (5,)]

@@ -51,7 +51,9 @@ class InputsMixin:
         --------
         >>> import refold
         >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-        >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, max_epochs=2, random_state=0)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
         >>> x = ae.fit(sines).encoder_inputs(sines)
         >>> x.shape == (40, sines.lengths.max(), 1)
         True

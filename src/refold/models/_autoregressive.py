@@ -68,8 +68,8 @@ def decode_autoregressively(
     """
     if not any(layer.name == "teacher_forcing" for layer in decoder.layers):
         raise ParameterError(
-            "decode_autoregressively needs a decoder that reads previous steps, and this one writes all of them "
-            "from the code. Call it, or build it with decoder='autoregressive'."
+            "decode_autoregressively needs a decoder that reads previous steps, and this one "
+            "writes all of them from the code. Call it, or build it with decoder='autoregressive'."
         )
     codes = np.asarray(codes, "float32")
     stop = num_steps if stop is None else min(stop, num_steps)

@@ -59,7 +59,7 @@ def _convert(x: Any, column_types: Kinds, names: Sequence[str] | None) -> Sequen
     if isinstance(x, Sequences):
         if column_types is not None or names is not None:
             raise ParameterError(
-                "column_types= and names= are of what is converted, and these are Sequences already. "
+                "column_types= and names= apply to a conversion, and these are Sequences already. "
                 "Leave them out."
             )
         return x

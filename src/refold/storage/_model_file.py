@@ -16,6 +16,15 @@ __all__ = ["dumps", "load", "loads", "plain", "save"]
 _MOST_STEPS = 10**7
 # Of the default model; none is larger than the largest array.
 _SIZES = ("latent_dim", "units", "depth", "patch")
+# What files that were written before 0.1.0 call the same things.
+_EARLIER_NAMES = {
+    "kinds": "column_types",
+    "num_labels": "num_categories",
+    "discriminative": "rocket_dim",
+    "refine": "latent_steps",
+    "refine_steps": "latent_steps",
+    "start_loss": "initial_loss",
+}
 
 
 def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
@@ -125,6 +134,7 @@ def _restore(
             f"{source} is a checkpoint of a training, not a model. Go on with it by "
             "fit(..., checkpoint=, resume=True) or `refold fit --resume`."
         )
+    config = _with_todays_names(config)
     try:
         specification = Specification(**config["specification"])
         _check_sizes(specification, arrays)
@@ -153,6 +163,16 @@ def _restore(
             f"{source} does not hold what a model needs ({type(error).__name__}: {error}). Fit "
             "and save the model again."
         ) from error
+
+
+def _with_todays_names(config: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file holds under today's names; those before 0.1.0 had others."""
+    renamed = {_EARLIER_NAMES.get(name, name): value for name, value in config.items()}
+    for part in ("specification", "parameters"):
+        if isinstance(renamed.get(part), dict):
+            given = renamed[part].items()
+            renamed[part] = {_EARLIER_NAMES.get(name, name): value for name, value in given}
+    return renamed
 
 
 def _scaler(name: str, config: dict[str, Any], arrays: dict[str, np.ndarray]) -> Scaler:

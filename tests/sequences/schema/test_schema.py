@@ -36,7 +36,7 @@ def test_dict_goes_through_json(mixed):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("x", "continuous"), "kind 'continuous'. Expected one of 'numeric', 'binary'"),
+        (("x", "continuous"), "type 'continuous'. Expected one of 'numeric', 'binary'"),
         (("", "numeric"), "must be text that is not empty"),
         (("x", "numeric", ("a",)), "is numeric and cannot have labels"),
         (("x", "categorical", ("a", "a")), "has a label twice"),

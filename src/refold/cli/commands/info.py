@@ -59,7 +59,7 @@ def _facts(model: Any) -> dict[str, Any]:
     specification, is_default = model._fitted.network.specification, model.architecture == "default"
     return {
         "columns": [
-            {"name": column.name, "kind": column.type, "labels": list(column.categories)}
+            {"name": column.name, "type": column.type, "categories": list(column.categories)}
             for column in model.schema_.columns
         ],
         "layout": model.schema_.layout,
@@ -70,7 +70,7 @@ def _facts(model: Any) -> dict[str, Any]:
         "decoder": specification.decoder if is_default else None,
         "patch": model.patch_,
         "rocket_dim": model.discriminative_,
-        "latent_steps": model.refine_,
+        "latent_steps": model.latent_steps_,
         "forecast_steps": int(model.forecast_steps),
         "code_size": len(model.get_feature_names_out()),
         "active_dimensions": model.active_dimensions_,
@@ -112,7 +112,7 @@ def _print(facts: dict[str, Any]) -> None:
     parameters = facts["parameters"]
     column_types: dict[str, int] = {}
     for column in facts["columns"]:
-        column_types[column["kind"]] = column_types.get(column["kind"], 0) + 1
+        column_types[column["type"]] = column_types.get(column["type"], 0) + 1
     table.add_row("columns", ", ".join(f"{count} {kind}" for kind, count in column_types.items()))
     table.add_row("names", _shortened([column["name"] for column in facts["columns"]]))
     if facts["id"] is not None:

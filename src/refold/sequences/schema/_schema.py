@@ -54,7 +54,8 @@ class Column:
             raise SchemaError(f"A column name must be text that is not empty. Got {self.name!r}.")
         if self.type not in COLUMN_TYPES:
             raise SchemaError(
-                f"Column {self.name!r} has the kind {self.type!r}. Expected one of {_list(COLUMN_TYPES)}."
+                f"Column {self.name!r} has the type {self.type!r}. "
+                f"Expected one of {_list(COLUMN_TYPES)}."
             )
         object.__setattr__(self, "categories", tuple(self.categories))
         if self.categories and self.type != "categorical":
@@ -193,9 +194,9 @@ class Schema:
         """Return the schema as plain JSON types."""
         columns = []
         for column in self.columns:
-            entry: dict[str, Any] = {"name": column.name, "kind": column.type}
+            entry: dict[str, Any] = {"name": column.name, "type": column.type}
             if column.type == "categorical":
-                entry["labels"] = list(column.categories)
+                entry["categories"] = list(column.categories)
             columns.append(entry)
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         if self.missing:
@@ -218,8 +219,8 @@ class Schema:
         """
         try:
             columns = tuple(
-                Column(entry["name"], entry["kind"], tuple(entry.get("labels", ())))
-                for entry in state["columns"]
+                Column(entry["name"], entry["type"], tuple(entry.get("categories", ())))
+                for entry in map(_with_todays_keys, state["columns"])
             )
             layout = state["layout"]
             missing = tuple(float(value) for value in state.get("missing", ()))
@@ -227,7 +228,7 @@ class Schema:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise SchemaError(
                 "A schema must be a dictionary with 'layout' and 'columns', each column with "
-                f"'name' and 'kind'. Got {type(error).__name__}: {error}."
+                f"'name' and 'type'. Got {type(error).__name__}: {error}."
             ) from error
         named = [name if isinstance(name, str) else None for name in named]
         return cls(columns, layout, missing, *named)
@@ -241,6 +242,12 @@ def default_names(num_columns: int) -> tuple[str, ...]:
 def has_default_names(schema: Schema) -> bool:
     """Say whether the data came without names of its own."""
     return schema.names == default_names(schema.num_columns) or schema.names == ("token",)
+
+
+def _with_todays_keys(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a column's entry under the keys that files had before 0.1.0, too."""
+    earlier = {"kind": "type", "labels": "categories"}
+    return {earlier.get(key, key): value for key, value in entry.items()}
 
 
 def _list(words: tuple[str, ...]) -> str:

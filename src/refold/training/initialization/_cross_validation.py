@@ -48,7 +48,8 @@ def exceeds_standard_error(gains: np.ndarray) -> float:
 
     Examples
     --------
-    >>> exceeds_standard_error(np.array([1.0, 2.0, 3.0])) > 0, exceeds_standard_error(np.array([9.0, -4.0, -4.0])) > 0
+    >>> clear, noisy = np.array([1.0, 2.0, 3.0]), np.array([9.0, -4.0, -4.0])
+    >>> exceeds_standard_error(clear) > 0, exceeds_standard_error(noisy) > 0
     (True, False)
     """
     return float(gains.mean() - _SURE * gains.std() / np.sqrt(len(gains)))

@@ -42,7 +42,8 @@ def set_forecast_initialization(
     >>> lengths = {"length_mean": 4.0, "length_deviation": 1.0, "forecast_steps": 1}
     >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
     >>> codes = np.random.default_rng(0).standard_normal((50, 2)).astype("float32")
-    >>> set_forecast_initialization(network, codes, codes[:, None, :1] - codes[:, None, 1:], np.arange(50))
+    >>> future = codes[:, None, :1] - codes[:, None, 1:]
+    >>> set_forecast_initialization(network, codes, future, np.arange(50))
     >>> found = network.forecaster.predict(codes, verbose=0)[:, 0, 0]
     >>> bool(np.abs(found - codes[:, 0] + codes[:, 1]).max() < 1e-2)
     True

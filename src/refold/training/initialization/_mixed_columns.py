@@ -33,8 +33,9 @@ def mixed_initialization(
 ) -> LinearInitialization:
     """Find the principal components of numbers beside one-hot symbols, and the best way back.
 
-    Numbers come back as in `linear_initialization`; of symbols, what comes back there is a probability,
-    and what it says beyond their frequency is counted in their logits as in `token_initialization`.
+    Numeric columns are decoded as in `linear_initialization`. For categorical columns that
+    regression gives probabilities; what it adds to their frequencies is counted in logits, as in
+    `token_initialization`.
 
     Parameters
     ----------
