@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^(<!-- not run: .+ -->\n+)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # what every fit of a page is given in `make test`
-CAPS = {"max_epochs": 1, "units": 8, "refine": 0}
+CAPS = {"max_epochs": 1, "units": 8, "latent_steps": 0}
 # and on all pages but those that hold sequences out as readers do
 MORE_CAPS = {"validation_fraction": 0.0}
 HOLDING_OUT = {"README.md", "size.md", "training.md"}
@@ -141,9 +141,9 @@ def options_of(ae, X):
     default = SequenceAutoencoder().get_params(deep=False)
     given = {name for name, value in ae.get_params(deep=False).items() if value != default[name]}
     share = {"share"} if ae.latent_dim < 1 else set()
-    kinds = {column.kind for column in open_source(X).schema.columns}
+    column_types = {column.type for column in open_source(X).schema.columns}
     every_fit = {*CAPS, *MORE_CAPS, *NOT_IN_THE_MODEL, "latent_dim", "random_state"}
-    return frozenset((given - every_fit) | share | kinds)
+    return frozenset((given - every_fit) | share | column_types)
 
 
 def fit_key(ae, X):

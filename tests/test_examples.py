@@ -20,7 +20,7 @@ def run(name, *arguments):
 @pytest.fixture
 def small(monkeypatch):
     """Give the autoencoders of an example the sizes of those in tests/test_docs.py."""
-    autoencoder = functools.partial(refold.SequenceAutoencoder, units=8, refine=0)
+    autoencoder = functools.partial(refold.SequenceAutoencoder, units=8, latent_steps=0)
     monkeypatch.setattr(refold, "SequenceAutoencoder", autoencoder)
 
 

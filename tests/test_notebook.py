@@ -34,7 +34,7 @@ def text(html):
 
 @pytest.fixture(scope="module")
 def fitted():
-    sizes = {"latent_dim": 4, "units": 8, "refine": 0}  # as in the doctests
+    sizes = {"latent_dim": 4, "units": 8, "latent_steps": 0}  # as in the doctests
     ae = SequenceAutoencoder(**sizes, max_epochs=2, refit=False, random_state=0)
     return ae.fit(noisy_sines(40, seed=0, max_steps=30))
 

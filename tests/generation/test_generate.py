@@ -8,11 +8,11 @@ import pytest
 import refold
 from refold import SequenceAutoencoder
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.evaluation import copies, told_apart
+from refold.evaluation import copies, two_sample_test
 from refold.generation import fit_density
 from refold.sequences import as_sequences
 
-OPTIONS = {"latent_dim": 6, "units": 24, "max_epochs": 60, "refine": 0, "random_state": 0}
+OPTIONS = {"latent_dim": 6, "units": 24, "max_epochs": 60, "latent_steps": 0, "random_state": 0}
 WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"]
 
 
@@ -39,7 +39,7 @@ def test_new_ones_are_like_the_training_data(ae, sines):
     assert new.values.std() == pytest.approx(sines.values.std(), rel=0.3)
     rng = np.random.default_rng(0)
     noise = as_sequences([rng.normal(size=n) for n in sines.lengths[:200]])
-    assert told_apart(sines[200:], new) < told_apart(sines[200:], noise) - 0.1
+    assert two_sample_test(sines[200:], new) < two_sample_test(sines[200:], noise) - 0.1
     assert copies(new, sines) == 0
 
 

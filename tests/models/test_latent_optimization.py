@@ -90,7 +90,7 @@ def test_what_is_set_after_fit_counts(fitted, vowels):
         assert np.array_equal(fitted.set_params(optimize_latents=0).transform(test), own)
         assert not np.array_equal(by_default, own)
         assert fitted.set_params(optimize_latents=np.int64(3)).latent_steps_ == 3
-        with pytest.raises(ParameterError, match=r"^refine must be 'auto' or an integer"):
+        with pytest.raises(ParameterError, match=r"^latent_steps must be 'auto' or an integer"):
             fitted.set_params(optimize_latents=-1).transform(test)
     finally:
         fitted.set_params(optimize_latents="auto")
@@ -144,7 +144,9 @@ def test_by_default_where_there_are_few_sequences():
 
 @pytest.mark.parametrize("value", [-1, 2.5, "much", True, None])
 def test_what_refine_may_be(value):
-    with pytest.raises(ParameterError, match=r"^refine must be 'auto' or an integer of at least 0"):
+    with pytest.raises(
+        ParameterError, match=r"^latent_steps must be 'auto' or an integer of at least 0"
+    ):
         refold.SequenceAutoencoder(optimize_latents=value).fit([[1.0], [2.0]])
 
 

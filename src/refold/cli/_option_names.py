@@ -6,12 +6,12 @@ __all__ = ["with_options"]
 
 ARGUMENTS = (
     "alpha|architecture|calibration_fraction|cell|columns|components|decoder|forecast_steps|format|id"
-    "|kinds|layout|lengths|refine|scale|sort|time|unit"
+    "|column_types|layout|lengths|latent_steps|scale|sort|time|unit"
 )
 SETTINGS = (
     "architecture|batch_size|cell|depth|latent_dim|learning_rate|max_epochs|patience|scale|units"
-    "|time_budget|optimizer|validation_fraction|calibration_fraction|decoder|patch|discriminative"
-    "|refine|denoise|components|temperature|alpha|stride|forecast_steps|steps|season|context"
+    "|time_budget|optimizer|validation_fraction|calibration_fraction|decoder|patch|rocket_dim"
+    "|latent_steps|denoise|components|temperature|alpha|stride|forecast_steps|steps|season|context"
 )
 
 

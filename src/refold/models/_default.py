@@ -127,7 +127,7 @@ def default(
         )
     if not 0 <= rocket_dim < latent_dim or (rocket_dim and variational):
         raise ParameterError(
-            f"discriminative must be from 0 to {latent_dim - 1}, one less than latent_dim, and 0 "
+            f"rocket_dim must be from 0 to {latent_dim - 1}, one less than latent_dim, and 0 "
             f"where variational=True. Got {rocket_dim!r}."
         )
     faithful = latent_dim - rocket_dim

@@ -33,7 +33,7 @@ def latent_dimensions(
         As `refold.evaluation.latent_dimensions` gives it.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default on a new figure.
-    discriminative, latent_dim : int
+    rocket_dim, latent_dim : int
         ``discriminative_`` and ``latent_dim_`` of the estimator: so many numbers, the last of so
         many, have a colour of their own.
 

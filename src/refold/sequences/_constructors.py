@@ -97,7 +97,7 @@ class WaysIn:
             that are NaN in all features are padding.
         lengths : array of int of shape (n,), optional
             Number of steps of each sequence.
-        kinds, names, ids
+        column_types, names, ids
             As in `from_list`.
 
         Returns
@@ -142,7 +142,7 @@ class WaysIn:
             What padded steps hold in all features.
         padding : {"post", "pre"}, default="post"
             The side of the padding. Keras pads in front unless told otherwise.
-        kinds, names, ids
+        column_types, names, ids
             As in `from_list`.
 
         Returns

@@ -46,7 +46,7 @@ class LibraryWays:
             A list holds one array of shape (n_channels, n_timepoints) a case, whose lengths may
             differ and are taken as they are. In an array, trailing time points that are NaN in
             all channels are padding, as in `from_array`.
-        kinds, names, ids
+        column_types, names, ids
             As in `from_list`.
 
         Returns
@@ -125,7 +125,7 @@ class LibraryWays:
         ----------
         X : array of shape (n_ts, sz, d)
             Trailing steps that are NaN in all features are padding, as in tslearn.
-        kinds, names, ids
+        column_types, names, ids
             As in `from_list`.
 
         Returns

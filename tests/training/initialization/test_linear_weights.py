@@ -8,8 +8,8 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import Scaler, Sequences
-from refold.training import has_linear_path, set_linear_start, train
-from refold.training.initialization._numeric_columns import linear_start
+from refold.training import has_linear_path, set_linear_initialization, train
+from refold.training.initialization._numeric_columns import linear_initialization
 from training.small import CASES, batches, network, part, same, sequences, settings, weights
 
 
@@ -42,7 +42,7 @@ def errors(train_split, test_split, latent_dim):
     scaler = Scaler.fit(train_split, mode="features")
     columns = list(range(train_split.schema.num_columns))
     scaled, steps = scaler.transform(train_split), int(train_split.lengths.max())
-    start = linear_start(scaled, columns, latent_dim, steps, seed=0)
+    start = linear_initialization(scaled, columns, latent_dim, steps, seed=0)
     back = scaler.inverse_transform(
         reconstructed(start, scaler.transform(test_split), columns).align(test_split.schema)
     )
@@ -74,7 +74,7 @@ def test_on_ragged_data_it_is_at_least_as_good(n):
 
 def test_more_numbers_than_sequences_still_explain_something():
     scaled = Scaler.fit(walks(12), mode="features").transform(walks(12))
-    start = linear_start(scaled, [0, 1], 16, 20, seed=0)
+    start = linear_initialization(scaled, [0, 1], 16, 20, seed=0)
     assert start.share < 1
     ours, theirs = errors(walks(12), walks(200, seed=1), 11)
     assert ours < 1.05 * theirs
@@ -93,7 +93,7 @@ def test_what_is_missing_is_not_taken_for_zero():
 
 def test_codes_have_mean_0_and_deviation_1():
     scaled = Scaler.fit(walks(50), mode="features").transform(walks(50))
-    start = linear_start(scaled, [0, 1], 5, 20, seed=0)
+    start = linear_initialization(scaled, [0, 1], 5, 20, seed=0)
     flat = scaled.values.reshape(50, 20, 2)
     codes = np.einsum("ntc,tcd->nd", flat, start.encoder) + start.encoder_bias
     np.testing.assert_allclose(codes.mean(axis=0), 0.0, atol=1e-4)
@@ -114,15 +114,15 @@ def test_codes_have_mean_0_and_deviation_1():
 def test_few_and_strange_sequences_give_finite_weights(values):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        start = linear_start(Sequences.from_list(values), [0], 3, 5, seed=0)
+        start = linear_initialization(Sequences.from_list(values), [0], 3, 5, seed=0)
     for array in start:
         assert np.isfinite(array).all()
 
 
 def test_a_level_is_not_taken_for_power():
     scaled = Scaler.fit(walks(50), mode="features").transform(walks(50))
-    start = linear_start(scaled, [0, 1], 16, 20, seed=0)
-    raised = linear_start(scaled.with_values(scaled.values + 1e3), [0, 1], 16, 20, seed=0)
+    start = linear_initialization(scaled, [0, 1], 16, 20, seed=0)
+    raised = linear_initialization(scaled.with_values(scaled.values + 1e3), [0, 1], 16, 20, seed=0)
     np.testing.assert_allclose(raised.left, start.left, rtol=0.05)
     assert raised.share == pytest.approx(start.share, rel=0.1)
 
@@ -130,7 +130,7 @@ def test_a_level_is_not_taken_for_power():
 def test_of_constants_no_share_is_known():
     for value in (0.0, 0.1, 1013.0):
         constant = Sequences.from_list([np.full((n, 1), value) for n in (3, 5, 5, 4)])
-        assert linear_start(constant, [0], 2, 5, seed=0).share == 1.0
+        assert linear_initialization(constant, [0], 2, 5, seed=0).share == 1.0
 
 
 # In a network
@@ -140,9 +140,9 @@ def test_a_network_starts_as_its_linear_path():
     case = CASES["numeric"]
     net, data = network(case), sequences(case)
     assert has_linear_path(net)
-    assert set_linear_start(net, data, seed=0)
+    assert set_linear_initialization(net, data, seed=0)
     columns = list(range(data.schema.num_columns))
-    start = linear_start(data, columns, 4, 7, seed=0)
+    start = linear_initialization(data, columns, 4, 7, seed=0)
     expected = reconstructed(start, data, columns)
     x, _ = case.data(24)
     got = np.asarray(net.models.autoencoder.predict(x, verbose=0))
@@ -161,7 +161,7 @@ def trained(*, refit, **changes):
         return part(data, rows, held_out) if phase == "validated" else part(data)
 
     def begin(phase):
-        return set_linear_start(net, data[rows] if phase == "validated" else data, seed=0)
+        return set_linear_initialization(net, data[rows] if phase == "validated" else data, seed=0)
 
     given = settings(**changes)
     outcome = train(net, part_of, batches(data), given, start=begin, refit=refit)
@@ -175,7 +175,7 @@ def test_a_start_that_is_never_bettered_is_kept(refit):
         net, outcome, data, rows = trained(refit=refit, learning_rate=1e3, max_epochs=4)
     assert outcome.epoch == 0
     alone = network(CASES["numeric"])
-    set_linear_start(alone, data if refit else data[rows], seed=0)
+    set_linear_initialization(alone, data if refit else data[rows], seed=0)
     assert same(weights(net), weights(alone))
 
 
@@ -185,7 +185,7 @@ def test_training_betters_the_start():
     frequencies = rng.uniform(0.1, 0.6, (250, 1))
     waves = np.sin(frequencies * np.arange(30) + rng.uniform(-1, 1, (250, 1)))
     data = Sequences.from_list(list(waves))
-    options = {"units": 16, "max_epochs": 40, "refit": False, "refine": 0, "random_state": 0}
+    options = {"units": 16, "max_epochs": 40, "refit": False, "latent_steps": 0, "random_state": 0}
     ae = SequenceAutoencoder(2, **options)
     ae.fit(data[:200])
     ours = nmse(data[200:], ae.reconstruct(data[200:]), ae.scaler_)

@@ -13,19 +13,19 @@ from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline
-from refold.fitting._data_sources import InMemory
+from refold.fitting._data_sources import MemorySource
 from refold.fitting._defaults_from_data import specify
 from refold.fitting._fit import _with_size
 from refold.models import Specification, build, default, predict
 from refold.sequences import Scaler, as_sequences, write
-from refold.training import set_discriminative_start
+from refold.training import set_rocket_initialization
 
 TINY = {
     "latent_dim": 6,
     "units": 8,
     "max_epochs": 2,
     "validation_fraction": 0,
-    "refine": 0,
+    "latent_steps": 0,
     "random_state": 0,
 }
 
@@ -60,13 +60,13 @@ def test_the_search_for_codes_leaves_them(fitted):
     # shorter than those of the training, for which the encoder's codes are hardly to be bettered
     given = as_sequences([wave[: 20 + i % 20] for i, wave in enumerate(waves(64, seed=1)[0])])
     plain = fitted.transform(given)
-    codes = copy.deepcopy(fitted).set_params(refine="auto").transform(given)
+    codes = copy.deepcopy(fitted).set_params(latent_steps="auto").transform(given)
     np.testing.assert_allclose(codes[:, -8:], plain[:, -8:], atol=1e-4)
     assert np.abs(codes[:, :-8] - plain[:, :-8]).max() > 1e-3
 
 
 def test_the_decoder_reads_them():
-    models = default(["numeric"], latent_dim=6, max_steps=5, units=8, discriminative=2)
+    models = default(["numeric"], latent_dim=6, max_steps=5, units=8, rocket_dim=2)
     codes = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0]], "float32")
     without, moved = models.decoder.predict(codes, verbose=0)
     assert np.abs(without - moved).max() > 1e-3
@@ -84,8 +84,8 @@ def by_rule(X, latent_dim, found=None, **changes):
     parameters = SequenceAutoencoder(latent_dim, **changes).get_params(deep=False)
     if found is not None:
         parameters = _with_size(parameters, {"latent_dim": found, "seconds": 0.0})
-    source = InMemory(as_sequences(X))
-    return specify(source, parameters, np.arange(len(source.sequences) - 1)).discriminative
+    source = MemorySource(as_sequences(X))
+    return specify(source, parameters, np.arange(len(source.sequences) - 1)).rocket_dim
 
 
 def test_by_default_eight_of_32_numbers_or_more(fitted):
@@ -102,13 +102,13 @@ def test_by_default_eight_of_32_numbers_or_more(fitted):
 def test_of_a_size_that_the_error_decides_none_but_those_asked_for():
     given = waves(12)[0]
     assert by_rule(given, 0.5, found=40) == 0
-    assert by_rule(given, 0.5, found=2, discriminative=1) == 1
-    assert by_rule(given, 0.5, found=3, discriminative=8) == 2
+    assert by_rule(given, 0.5, found=2, rocket_dim=1) == 1
+    assert by_rule(given, 0.5, found=3, rocket_dim=8) == 2
 
 
 def test_the_curve_is_of_what_reconstructs():
     changes = {"max_epochs": 1, "validation_fraction": 0.1, "refit": False}
-    short = SequenceAutoencoder(**TINY | changes, discriminative=4)
+    short = SequenceAutoencoder(**TINY | changes, rocket_dim=4)
     curve = refold.error_curve(waves(40)[0][:, :9], [2], estimator=short)
     assert len(curve.errors) == 1
 
@@ -118,12 +118,12 @@ def test_padding_moves_them_by_no_more_than_rounding():
     ramps = [np.linspace(0, slope, 100)[:, None] for slope in rng.uniform(-2, 2, 60)]
     levels = [np.full((30, 1), level) for level in rng.normal(size=60)]
     sizes = {"latent_dim": 6, "max_steps": 100, "units": 8, "depth": 1, "dropout": 0.0}
-    lengths = {"length_mean": 100.0, "length_deviation": 0.0, "discriminative": 4}
+    lengths = {"length_mean": 100.0, "length_deviation": 0.0, "rocket_dim": 4}
     net = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
     for series in (ramps, levels):
         given = as_sequences(series)
         scaled = Scaler.fit(given).transform(given)
-        set_discriminative_start(net, scaled)
+        set_rocket_initialization(net, scaled)
         padded = scaled.to_padded()
         codes = predict(net.models.encoder, padded)
         wider = np.pad(padded, ((0, 0), (0, 177 - padded.shape[1]), (0, 0)), constant_values=np.nan)
@@ -141,8 +141,8 @@ def test_gaps_labels_and_lengths_are_read():
     lengths = [1 + i % 7 for i in range(30)]
     series = [np.stack([rng.normal(size=n), rng.integers(3, size=n)], axis=1) for n in lengths]
     series[3][:, 0], series[5] = np.nan, np.zeros((0, 2))
-    data = as_sequences(series, kinds=["numeric", "categorical"])
-    ae = SequenceAutoencoder(**TINY, discriminative=2).fit(data)
+    data = as_sequences(series, column_types=["numeric", "categorical"])
+    ae = SequenceAutoencoder(**TINY, rocket_dim=2).fit(data)
     codes = ae.transform(data)
     assert np.isfinite(codes).all()
     alone = np.concatenate([ae.transform(data[i : i + 1]) for i in range(6)])
@@ -155,7 +155,7 @@ def test_gaps_labels_and_lengths_are_read():
 def test_binary_columns_are_read_and_more_numbers_than_sequences_can_fill_are_zero():
     rng = np.random.default_rng(0)
     binary = rng.integers(2, size=(20, 6, 3))
-    ae = SequenceAutoencoder(**TINY | {"latent_dim": 30}, discriminative=25).fit(binary)
+    ae = SequenceAutoencoder(**TINY | {"latent_dim": 30}, rocket_dim=25).fit(binary)
     for given in (binary, rng.integers(2, size=(20, 6, 3))):
         codes = ae.transform(given)
         assert np.isfinite(codes).all()
@@ -176,16 +176,16 @@ def test_they_tell_classes_apart_that_principal_components_do_not(fitted):
 
 @pytest.mark.parametrize("value", [-1, 1.5, "much", True])
 def test_what_it_may_be(value):
-    with pytest.raises(ParameterError, match=r"^discriminative must be 'auto' or an integer of at"):
-        SequenceAutoencoder(discriminative=value).fit([[1.0], [2.0]])
+    with pytest.raises(ParameterError, match=r"^rocket_dim must be 'auto' or an integer of at"):
+        SequenceAutoencoder(rocket_dim=value).fit([[1.0], [2.0]])
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"discriminative": 6}, "from 0 to 5, one less than latent_dim"),
-        ({"discriminative": 2, "variational": True}, "0 where variational=True"),
-        ({"discriminative": 2, "architecture": "repeat"}, "discriminative=2 is of the default"),
+        ({"rocket_dim": 6}, "from 0 to 5, one less than latent_dim"),
+        ({"rocket_dim": 2, "variational": True}, "0 where variational=True"),
+        ({"rocket_dim": 2, "architecture": "repeat"}, "rocket_dim=2 is of the default"),
     ],
 )
 def test_what_it_does_not_go_with(options, message):
@@ -197,9 +197,9 @@ def test_from_the_command_line(tmp_path, capsys):
     write(as_sequences(waves(120)[0]), tmp_path / "waves.parquet")
     data, model = str(tmp_path / "waves.parquet"), str(tmp_path / "waves.refold")
     options = ["--latent-dim", "32", "--units", "8", "--max-epochs", "1", "-q"]
-    options += ["--validation-fraction", "0", "--refine", "0"]
-    assert main(["fit", data, "-o", model, *options, "--discriminative", "8"]) == 0
+    options += ["--validation-fraction", "0", "--latent-steps", "0"]
+    assert main(["fit", data, "-o", model, *options, "--rocket-dim", "8"]) == 0
     assert main(["info", model]) == 0
     assert "32 numbers, 8 of them discriminative" in capsys.readouterr().out
-    assert main(["fit", data, "-o", model, *options, "--discriminative", "32"]) == 2
-    assert "--discriminative must be from 0 to 31" in capsys.readouterr().err
+    assert main(["fit", data, "-o", model, *options, "--rocket-dim", "32"]) == 2
+    assert "--rocket-dim must be from 0 to 31" in capsys.readouterr().err

@@ -8,13 +8,13 @@ import pytest
 import refold
 from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, accuracy
-from refold.fitting._data_sources import InMemory
+from refold.fitting._data_sources import MemorySource
 from refold.fitting._defaults_from_data import specify
 from refold.models import Specification, build
 from refold.sequences import Column, Schema, Sequences, as_sequences
-from refold.training import Corruption, has_linear_path, set_linear_start
+from refold.training import Corruption, has_linear_path, set_linear_initialization
 from refold.training.initialization._one_hot import one_hot
-from refold.training.initialization._token_columns import _fit, _regress, symbol_start
+from refold.training.initialization._token_columns import _fit, _regress, token_initialization
 from refold.training.initialization._token_logits import _FACTORS, _losses, frequencies
 from refold.training.initialization._token_logits import logits as logits_of
 
@@ -34,7 +34,7 @@ def logits(start, one_hot):
 
 
 def dense(sequences, num_steps):
-    width = len(sequences.schema.columns[0].labels)
+    width = len(sequences.schema.columns[0].categories)
     made = np.zeros((len(sequences), num_steps, width))
     for row, first, length in zip(made, sequences.offsets, sequences.lengths, strict=False):
         labels = sequences.values[first : first + length, 0].astype(int)
@@ -44,11 +44,11 @@ def dense(sequences, num_steps):
 
 
 def network(data, latent_dim=6, **changes):
-    kinds = [column.kind for column in data.schema.columns]
-    num_labels = [len(column.labels) for column in data.schema.columns]
+    column_types = [column.type for column in data.schema.columns]
+    num_categories = [len(column.categories) for column in data.schema.columns]
+    sizes = (latent_dim, int(data.lengths.max()), 8, 1, 0.0, 40.0, 5.0)
     specification = Specification(
-        "default", kinds, num_labels, False, latent_dim, int(data.lengths.max()), 8, 1, 0.0, 40.0,
-        5.0, linear_path=True, **changes,
+        "default", column_types, num_categories, False, *sizes, linear_path=True, **changes,
     )  # fmt: skip
     return build(specification)
 
@@ -57,7 +57,7 @@ def test_held_out_symbols_are_right_as_often_as_by_principal_components():
     given = as_sequences(texts(400))
     held = as_sequences(texts(200, seed=1), schema=given.schema)
     for latent_dim in (2, 8):
-        start = symbol_start(given, latent_dim, 48, seed=0)
+        start = token_initialization(given, latent_dim, 48, seed=0)
         _, written = logits(start, dense(held, 48))
         labels = np.concatenate(
             [row[:n].argmax(axis=1) for row, n in zip(written, held.lengths, strict=True)]
@@ -69,7 +69,7 @@ def test_held_out_symbols_are_right_as_often_as_by_principal_components():
 
 def test_codes_have_deviation_one():
     given = as_sequences(texts(300))
-    codes, _ = logits(symbol_start(given, 5, 48, seed=0), dense(given, 48))
+    codes, _ = logits(token_initialization(given, 5, 48, seed=0), dense(given, 48))
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(codes.std(axis=0), 1, atol=1e-6)
 
@@ -77,7 +77,7 @@ def test_codes_have_deviation_one():
 def test_of_chance_nothing_is_explained():
     rng = np.random.default_rng(0)
     given = as_sequences(["".join(row) for row in rng.choice(list("abcd"), (200, 40))])
-    start = symbol_start(given, 2, 40, seed=0)
+    start = token_initialization(given, 2, 40, seed=0)
     assert start.share > 0.98
     # each symbol has its frequency
     chances = np.exp(start.decoder_bias)
@@ -103,7 +103,7 @@ def test_few_and_strange_sequences_give_finite_weights(values, schema):
         data = as_sequences(values, schema=schema)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
-        start = symbol_start(data, 3, max(1, int(data.lengths.max())), seed=0)
+        start = token_initialization(data, 3, max(1, int(data.lengths.max())), seed=0)
     for array in start:
         assert np.isfinite(array).all()
     assert 0 < start.share <= 1
@@ -113,16 +113,16 @@ def test_binary_columns_start_as_well():
     rng = np.random.default_rng(0)
     patterns = rng.random((3, 40, 5)) < 0.4
     data = as_sequences(list(patterns[rng.integers(0, 3, 120)]))
-    assert {column.kind for column in data.schema.columns} == {"binary"}
-    start = symbol_start(data, 2, 40, seed=0)
+    assert {column.type for column in data.schema.columns} == {"binary"}
+    start = token_initialization(data, 2, 40, seed=0)
     _, written = logits(start, np.stack(data.to_list()).astype(float))
     assert np.array_equal(written > 0, np.stack(data.to_list()))
 
 
 def test_codes_of_dropped_steps_are_taken_for_what_they_are():
     given = as_sequences(texts(300))
-    clean = symbol_start(given, 4, 48, seed=0)
-    dropped = symbol_start(given, 4, 48, seed=0, corruption=Corruption.of("steps:0.5"))
+    clean = token_initialization(given, 4, 48, seed=0)
+    dropped = token_initialization(given, 4, 48, seed=0, corruption=Corruption.of("steps:0.5"))
     codes, _ = logits(dropped, dense(given, 48))
     assert codes.std(axis=0).min() > 1.2  # more than in training
     assert clean.share < dropped.share < 1
@@ -188,7 +188,7 @@ def test_losses_are_those_of_softmax_and_sigmoid():
 
 def test_a_seed_gives_the_same_start_again():
     few = as_sequences(["abcd" * 10, "bcda" * 10, "ccdd" * 10] * 20)
-    once, again = (symbol_start(few, 8, 40, seed=3) for _ in range(2))
+    once, again = (token_initialization(few, 8, 40, seed=3) for _ in range(2))
     for one, other in zip(once, again, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -200,9 +200,9 @@ def test_a_network_starts_as_its_linear_path():
     given = as_sequences(texts(200))
     net = network(given)
     assert has_linear_path(net)
-    assert set_linear_start(net, given, seed=0)
+    assert set_linear_initialization(net, given, seed=0)
     few = given[:20]
-    _, expected = logits(symbol_start(given, 6, 48, seed=0), dense(few, 48))
+    _, expected = logits(token_initialization(given, 6, 48, seed=0), dense(few, 48))
     chances = np.exp(expected - expected.max(axis=2, keepdims=True))
     chances /= chances.sum(axis=2, keepdims=True)
     got = np.asarray(net.models.autoencoder.predict(few.to_padded().astype("float32"), verbose=0))
@@ -214,7 +214,7 @@ def test_in_patches_it_starts_the_same():
     given = as_sequences(texts(100))
     whole, other = network(given), network(given, patch=4)
     for net in (whole, other):
-        set_linear_start(net, given, seed=0)
+        set_linear_initialization(net, given, seed=0)
     x = given[:10].to_padded().astype("float32")
     one, two = (np.asarray(net.models.autoencoder.predict(x, verbose=0)) for net in (whole, other))
     for row, same, length in zip(one, two, given.lengths, strict=False):
@@ -224,7 +224,7 @@ def test_in_patches_it_starts_the_same():
 def by_rule(X, latent_dim, **options):
     """Return what a fit would build, without one."""
     parameters = SequenceAutoencoder(latent_dim, **options).get_params(deep=False)
-    source = InMemory(as_sequences(X))
+    source = MemorySource(as_sequences(X))
     return specify(source, parameters, np.arange(len(source.sequences)))
 
 
@@ -253,7 +253,7 @@ def test_so_many_labels_that_a_linear_path_has_no_room_are_written_step_by_step(
 
 @pytest.fixture(scope="module")
 def fitted():
-    options = {"units": 32, "max_epochs": 30, "refit": False, "refine": 0, "random_state": 0}
+    options = {"units": 32, "max_epochs": 30, "refit": False, "latent_steps": 0, "random_state": 0}
     return SequenceAutoencoder(4, **options).fit(as_sequences(texts(400)))
 
 

@@ -10,10 +10,10 @@ from refold import Checkpoint, SequenceAutoencoder, storage
 from refold.errors import ParameterError
 from refold.inference import check_can_sample
 from refold.sequences import Scaler
-from refold.training.initialization._linear_weights import set_linear_start
-from refold.training.initialization._numeric_columns import linear_start
+from refold.training.initialization._linear_weights import set_linear_initialization
+from refold.training.initialization._numeric_columns import linear_initialization
 from refold.training.loop._schedule import Schedule
-from refold.training.loop._variational_bound import bound, divergence, warmup
+from refold.training.loop._variational_bound import kl_divergence, kl_warmup, negative_elbo
 from training.script import SETTINGS, data
 
 pytestmark = pytest.mark.filterwarnings("ignore:1 of 370 sequences is longer")  # of the vowels
@@ -37,7 +37,9 @@ def fitted(vowels):
 @pytest.fixture(scope="module")
 def plain(vowels):
     """A fit that is not variational, and the same otherwise."""
-    ae = SequenceAutoencoder(8, units=16, max_epochs=12, refit=False, refine=0, random_state=0)
+    ae = SequenceAutoencoder(
+        8, units=16, max_epochs=12, refit=False, latent_steps=0, random_state=0
+    )
     return ae.fit(vowels.train)
 
 
@@ -167,19 +169,19 @@ def test_divergence_is_that_of_two_normal_distributions():
     draws = mean + np.exp(log_variance / 2) * rng.normal(size=(200_000, 5, 2))
     own = -0.5 * ((draws - mean) ** 2 / np.exp(log_variance) + log_variance)
     by_hand = (own + 0.5 * draws**2).mean(axis=0).sum()
-    assert abs(float(divergence(mean, log_variance, np.ones(5))) - by_hand) < 0.1
+    assert abs(float(kl_divergence(mean, log_variance, np.ones(5))) - by_hand) < 0.1
 
 
 def test_the_loss_orders_as_the_bound_does():
     rng = np.random.default_rng(0)
     errors, nats = rng.uniform(0.01, 1, 200), rng.uniform(0, 2, 200)
-    ours = [bound(error, d, 2.0) for error, d in zip(errors, nats, strict=True)]
+    ours = [negative_elbo(error, d, 2.0) for error, d in zip(errors, nats, strict=True)]
     assert np.array_equal(np.argsort(ours), np.argsort(0.5 * np.log(errors) + nats))
-    assert bound(1.0, 1e9, 2.0) < float("inf")
+    assert negative_elbo(1.0, 1e9, 2.0) < float("inf")
 
 
 def test_the_weight_rises_by_steps():
-    shares = [float(warmup(step, Schedule(1e-3, 400))) for step in (0, 50, 100, 399)]
+    shares = [float(kl_warmup(step, Schedule(1e-3, 400))) for step in (0, 50, 100, 399)]
     assert 0 < shares[0] < shares[1] < shares[2] == shares[3] == 1.0
 
 
@@ -187,7 +189,7 @@ def test_log_variances_start_as_those_of_probabilistic_components():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(500, 1)) * np.full(6, 2.0) + 0.5 * rng.normal(size=(500, 6))
     sequences = refold.Sequences.from_list(list(values[..., None]))
-    start = linear_start(sequences, [0], 1, 6, seed=0)
+    start = linear_initialization(sequences, [0], 1, 6, seed=0)
     # of the noise, a sixth lies along the component
     expected = 0.25 * 5 / 6 / (6 * 4 + 0.25)
     assert abs(np.exp(start.log_variance[0]) / expected - 1) < 0.1
@@ -198,6 +200,6 @@ def test_log_variances_start_as_those_of_probabilistic_components():
     net = build(
         Specification("default", ["numeric"], [0], False, **given, **lengths, variational=True)
     )
-    set_linear_start(net, sequences, seed=0)
+    set_linear_initialization(net, sequences, seed=0)
     _, log_variance = net.models.posterior.predict(values[:5, :, None], verbose=0)
     np.testing.assert_allclose(log_variance, start.log_variance[0], atol=0.05)

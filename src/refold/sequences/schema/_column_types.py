@@ -41,7 +41,7 @@ def resolve_kinds(column_types: Kinds, names: Sequence[str]) -> list[ColumnType 
         unknown = [name for name in column_types if name not in names]
         if unknown:
             raise SchemaError(
-                f"kinds names the column {unknown[0]!r}, which is not there"
+                f"column_types names the column {unknown[0]!r}, which is not there"
                 f"{_close(unknown[0], names)}. The columns are {', '.join(map(repr, names))}."
             )
         resolved = [column_types.get(name) for name in names]
@@ -49,7 +49,7 @@ def resolve_kinds(column_types: Kinds, names: Sequence[str]) -> list[ColumnType 
         resolved = list(column_types)
         if len(resolved) != len(names):
             raise SchemaError(
-                f"kinds has {len(resolved)} entries for {len(names)} columns. "
+                f"column_types has {len(resolved)} entries for {len(names)} columns. "
                 "Give one a column, or a dictionary of those to override."
             )
     for kind in resolved:

@@ -71,7 +71,7 @@ def read_csv(
         The file.
     name : str
         Its name, for messages.
-    id, time, columns, kinds, sort, layout
+    id, time, columns, column_types, sort, layout
         As in `refold.sequences.read`.
     delimiter : str
         What separates the cells, where the text does not say otherwise.

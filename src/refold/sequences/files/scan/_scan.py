@@ -45,7 +45,7 @@ def scan(
         A Parquet file, or a folder of them: all that end in ``.parquet`` or ``.pq``, in folders
         within it too, in the order of their names; names that begin with ``.`` or ``_`` are
         passed over.
-    id, time, columns, kinds
+    id, time, columns, column_types
         As in `refold.sequences.read`.
     block_bytes : int, default=12 MiB
         About how much memory the values of a block take as float32.
