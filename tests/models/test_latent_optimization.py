@@ -66,7 +66,7 @@ def test_a_search_makes_codes_more_faithful(fitted, vowels, tmp_path):
     _, test = vowels
     back = []
     for value in (0, "auto"):
-        back.append(fitted.set_params(optimize_latents=value).reconstruct(test))
+        back.append(fitted.set_params(latent_steps=value).reconstruct(test))
     errors = [nmse(test, sequences, fitted.scaler_) for sequences in back]
     assert errors[1] < 0.95 * errors[0]
     misread = [
@@ -87,13 +87,13 @@ def test_what_is_set_after_fit_counts(fitted, vowels):
     own = fitted._encode(fitted._aligned(test))
     try:
         assert fitted.latent_steps_ == 10
-        assert np.array_equal(fitted.set_params(optimize_latents=0).transform(test), own)
+        assert np.array_equal(fitted.set_params(latent_steps=0).transform(test), own)
         assert not np.array_equal(by_default, own)
-        assert fitted.set_params(optimize_latents=np.int64(3)).latent_steps_ == 3
+        assert fitted.set_params(latent_steps=np.int64(3)).latent_steps_ == 3
         with pytest.raises(ParameterError, match=r"^latent_steps must be 'auto' or an integer"):
-            fitted.set_params(optimize_latents=-1).transform(test)
+            fitted.set_params(latent_steps=-1).transform(test)
     finally:
-        fitted.set_params(optimize_latents="auto")
+        fitted.set_params(latent_steps="auto")
     assert np.array_equal(fitted.transform(test), by_default)
 
 
@@ -114,7 +114,7 @@ def test_symbols_are_searched_for_too_and_training_is_as_without():
     options = {"latent_dim": 6, "units": 16, "max_epochs": 30, "random_state": 0}
     options |= {"validation_fraction": 0}
     ae, plain = (
-        refold.SequenceAutoencoder(**options, optimize_latents=optimize_latents).fit(words)
+        refold.SequenceAutoencoder(**options, latent_steps=optimize_latents).fit(words)
         for optimize_latents in (30, 0)
     )
     assert all(
@@ -147,7 +147,7 @@ def test_what_refine_may_be(value):
     with pytest.raises(
         ParameterError, match=r"^latent_steps must be 'auto' or an integer of at least 0"
     ):
-        refold.SequenceAutoencoder(optimize_latents=value).fit([[1.0], [2.0]])
+        refold.SequenceAutoencoder(latent_steps=value).fit([[1.0], [2.0]])
 
 
 def test_other_architectures_are_not_searched():
@@ -157,6 +157,6 @@ def test_other_architectures_are_not_searched():
     ae = refold.SequenceAutoencoder(**options).fit(series)
     assert ae.latent_steps_ == 0
     with pytest.raises(ParameterError, match="latent_steps=3 is of the default model"):
-        ae.set_params(optimize_latents=3).transform(series)
+        ae.set_params(latent_steps=3).transform(series)
     with pytest.raises(ParameterError, match="latent_steps=3 is of the default model"):
-        refold.SequenceAutoencoder(**options, optimize_latents=3).fit(series)
+        refold.SequenceAutoencoder(**options, latent_steps=3).fit(series)

@@ -50,7 +50,7 @@ def with_options(message: str) -> str:
         message,
     )
     message = re.sub(r"^missing_values(?= must )", "--missing", message)
-    message = re.sub(r"\bkinds=\{'([^']*)': '([^']*)'\}", r"--column-types \1=\2", message)
+    message = re.sub(r"\bcolumn_types=\{'([^']*)': '([^']*)'\}", r"--column-types \1=\2", message)
     message = re.sub(rf"(?<![\w(-])({ARGUMENTS})='(\w+)'", r"--\1 \2", message)
     message = re.sub(
         rf"(?<![\w(/\\-])({ARGUMENTS})=(\d+(?:\.\d+)?)(?![\w/\\-]|\.\d)",

@@ -115,7 +115,7 @@ def test_csv_times_may_be_dates():
         ("id,x\n1,2\n", {"id": "user"}, "has no id column 'user'"),
         ("id,x\n1,2\n", {"time": "when"}, "has no time column 'when'"),
         ("id,x\n1,2\n", {"columns": ["x", "y"]}, "has no column 'y'"),
-        ("id,x\n1,2\n", {"column_types": {"y": "binary"}}, "kinds names the column 'y'"),
+        ("id,x\n1,2\n", {"column_types": {"y": "binary"}}, "column_types names the column 'y'"),
         ("id,time,x\n1,0,1\n1,,1\n", {}, "line 3 has no time"),
         ("id,time,x\n1,10,1\n1,9,1\n", {}, "Id 1 has the time '9' in line 3, after '10' in line 2"),
         (
@@ -229,5 +229,5 @@ def test_text_lines():
 
 
 def test_errors_keep_their_class():
-    with pytest.raises(SchemaError, match="kinds names the column"):
+    with pytest.raises(SchemaError, match="column_types names the column"):
         read_text('{"x": [1]}\n', "jsonl", column_types={"y": "binary"})

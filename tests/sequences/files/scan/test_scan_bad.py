@@ -143,7 +143,11 @@ def test_no_rows(tmp_path):
         ({"id": [1], "x": [1.0]}, {"columns": ["y"]}, "has no column 'y'. It has id, x"),
         ({"id": [1]}, {}, "has no column beside id"),
         ({"id": [1], "x": [[1.0]], "t": [1]}, {"time": "t"}, "one row a sequence. Leave time="),
-        ({"id": [1], "x": [1]}, {"column_types": {"y": "numeric"}}, "kinds names the column 'y'"),
+        (
+            {"id": [1], "x": [1]},
+            {"column_types": {"y": "numeric"}},
+            "column_types names the column 'y'",
+        ),
         ({"id": [1], "x": [1]}, {"column_types": "real"}, "The kind 'real' is unknown"),
         ({"id": [[1]], "x": [1]}, {}, "holds list<.*>. Expected ids|one row a sequence|has lists"),
         ({"id": [1, None], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),

@@ -79,7 +79,7 @@ def test_other_columns_are_left_out_with_a_warning():
         (
             "id,t0,t1\n1,2,3\n",
             {"column_types": ["numeric"] * 2},
-            "kinds has 2 entries, and a wide table",
+            "column_types has 2 entries, and a wide table",
         ),
         ("id,t0\n1,2\n", {"layout": "tall"}, "layout must be 'long' or 'wide'. Got 'tall'"),
     ],

@@ -75,8 +75,8 @@ def kind_of_steps(column_types: Kinds) -> ColumnType | None:
     given = list(column_types.values()) if isinstance(column_types, Mapping) else list(column_types)
     if len(given) != 1:
         raise SchemaError(
-            f"column_types has {len(given)} entries, and a wide table has one feature. Give one kind, "
-            "such as column_types='numeric'."
+            f"column_types has {len(given)} entries, and a wide table has one feature. Give one "
+            "type, such as column_types='numeric'."
         )
     return given[0]  # type: ignore[return-value]
 
