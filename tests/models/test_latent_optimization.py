@@ -76,7 +76,7 @@ def test_a_search_makes_codes_more_faithful(fitted, vowels, tmp_path):
     assert misread[1] < 0.7 * misread[0]
     fitted.save(tmp_path / "model.refold")
     loaded = refold.load(tmp_path / "model.refold")
-    assert loaded.optimize_latents == "auto"
+    assert loaded.latent_steps == "auto"
     assert np.array_equal(loaded.encode(test), fitted.encode(test))
 
 
@@ -114,8 +114,7 @@ def test_symbols_are_searched_for_too_and_training_is_as_without():
     options = {"latent_dim": 6, "units": 16, "max_epochs": 30, "random_state": 0}
     options |= {"validation_fraction": 0}
     ae, plain = (
-        refold.SequenceAutoencoder(**options, latent_steps=optimize_latents).fit(words)
-        for optimize_latents in (30, 0)
+        refold.SequenceAutoencoder(**options, latent_steps=steps).fit(words) for steps in (30, 0)
     )
     assert all(
         np.array_equal(a.value, b.value)
@@ -156,7 +155,7 @@ def test_other_architectures_are_not_searched():
     options |= {"validation_fraction": 0}
     ae = refold.SequenceAutoencoder(**options).fit(series)
     assert ae.latent_steps_ == 0
-    with pytest.raises(ParameterError, match="latent_steps=3 is of the default model"):
+    with pytest.raises(ParameterError, match="latent_steps=3 needs the default model"):
         ae.set_params(latent_steps=3).transform(series)
-    with pytest.raises(ParameterError, match="latent_steps=3 is of the default model"):
+    with pytest.raises(ParameterError, match="latent_steps=3 needs the default model"):
         refold.SequenceAutoencoder(**options, latent_steps=3).fit(series)
