@@ -81,7 +81,9 @@ COLUMN_LOSSES = {
 """The loss of each column type, in training, in validation and in latent optimization."""
 
 
-def column_errors(values: Any, y_pred: Any, kinds: list[str], num_labels: list[int]) -> Any:
+def column_errors(
+    values: Any, y_pred: Any, column_types: list[str], num_categories: list[int]
+) -> Any:
     """Error of every value by the kind of its column, as `COLUMN_LOSSES` has it.
 
     Parameters
@@ -90,17 +92,17 @@ def column_errors(values: Any, y_pred: Any, kinds: list[str], num_labels: list[i
         Finite targets; a label's index for a categorical column.
     y_pred : tensor of shape (batch, steps, outputs)
         Means, probabilities and softmax blocks, as a ``ColumnHead`` writes them.
-    kinds, num_labels : lists
+    column_types, num_categories : lists
         Kind of each column and its number of labels.
 
     Returns
     -------
     tensor of shape (batch, steps, features)
     """
-    if len(set(kinds)) == 1 and kinds[0] != "categorical":
-        return COLUMN_LOSSES[kinds[0]].error(values, y_pred)
+    if len(set(column_types)) == 1 and column_types[0] != "categorical":
+        return COLUMN_LOSSES[column_types[0]].error(values, y_pred)
     errors, start = [], 0
-    for i, (kind, labels) in enumerate(zip(kinds, num_labels, strict=True)):
+    for i, (kind, labels) in enumerate(zip(column_types, num_categories, strict=True)):
         width = labels if kind == "categorical" else 1
         target, output = values[..., i : i + 1], y_pred[..., start : start + width]
         errors.append(COLUMN_LOSSES[kind].error(target, output))
@@ -108,7 +110,7 @@ def column_errors(values: Any, y_pred: Any, kinds: list[str], num_labels: list[i
     return ops.concatenate(errors, axis=-1)
 
 
-def are_squared(kinds: Iterable[str]) -> bool:
+def are_squared(column_types: Iterable[str]) -> bool:
     """Whether the errors of all columns are squared errors.
 
     Examples
@@ -116,7 +118,7 @@ def are_squared(kinds: Iterable[str]) -> bool:
     >>> are_squared(["numeric"]), are_squared(["numeric", "binary"])
     (True, False)
     """
-    return all(COLUMN_LOSSES[kind].squared for kind in kinds)
+    return all(COLUMN_LOSSES[kind].squared for kind in column_types)
 
 
 def length_loss(lengths: Any, predicted: Any) -> Any:

@@ -66,11 +66,11 @@ def encode(
     model: Model,
     data: Data,
     output: CodesOutput = "-",
-    refine: Refine = None,
+    latent_steps: Refine = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     output_format: OutputFormat = None,
@@ -82,9 +82,11 @@ def encode(
     """Turn sequences into codes, one row of numbers each."""
     from refold.cli._code_writer import write_codes
 
-    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
+    options = read_options(
+        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
+    )
     target = _plan(output, (model, data), CODE_FORMATS, input_format, output_format)
-    loaded = load_model(model, refine=refine)
+    loaded = load_model(model, latent_steps=latent_steps)
     loaded.verbose = 0 if quiet else 1
     with opened(loaded, data, options, input_format) as source, target.writing() as path:
         blocks = _encoded(loaded, source, quiet=quiet)
@@ -122,11 +124,11 @@ def reconstruct(
     model: Model,
     data: Data,
     output: DataOutput = "-",
-    refine: Refine = None,
+    latent_steps: Refine = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     output_format: OutputFormat = None,
@@ -137,9 +139,11 @@ def reconstruct(
     quiet: Quiet = False,
 ) -> None:
     """Encode sequences and decode them again, to see what the codes keep."""
-    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
+    options = read_options(
+        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
+    )
     target = _plan(output, (model, data), data_formats(), input_format, output_format)
-    loaded = load_model(model, refine=refine)
+    loaded = load_model(model, latent_steps=latent_steps)
     check_names(loaded.schema_, target.format)
     loaded.verbose = 0 if quiet else 1
     with opened(loaded, data, options, input_format) as source:

@@ -59,7 +59,7 @@ def generate(
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     output_format: TableFormat = None,
@@ -70,7 +70,9 @@ def generate(
     quiet: Quiet = False,
 ) -> None:
     """Draw new sequences: codes from a density of those of the training data, decoded."""
-    options = read_options(id_column, time_column, columns, kinds, unit, sort=sort, layout=layout)
+    options = read_options(
+        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
+    )
     target = plan_output(output, format_name=output_format, formats=data_formats(), default="jsonl")
     check_apart([target], [compare])
     if compare is not None and number < FEWEST:
@@ -115,10 +117,10 @@ def _compare(real: Any, back: Any, new: Any, seed: int) -> None:
             f"Runs of {sizes} symbols that half of the real sequences never have: {ours} % in the "
             f"new ones, {theirs} % in the other half of the real ones."
         )
-    from_back = refold.evaluation.told_apart(back, new, seed=seed)
+    from_back = refold.evaluation.two_sample_test(back, new, seed=seed)
     line = (
-        f"A classifier tells new from real in {100 * found.told_apart:.0f} % of cases, and from "
-        f"reconstructions of real ones in {100 * from_back:.0f} % (50 % is chance)"
+        f"A classifier tells new from real in {100 * found.two_sample_test:.0f} % of cases, "
+        f"and from reconstructions of real ones in {100 * from_back:.0f} % (50 % is chance)"
     )
     if not real.schema.numeric.any():
         line += f"; {100 * refold.evaluation.copies(new, real):.1f} % of the new are among the real"

@@ -34,7 +34,7 @@ from refold.sequences.files.formats._ts_writer import write_ts
 
 __all__ = ["FORMATS", "check_applies", "format_named", "format_of"]
 
-TABLE = frozenset({"id", "time", "columns", "kinds", "sort", "layout"})
+TABLE = frozenset({"id", "time", "columns", "column_types", "sort", "layout"})
 
 _FORMATS = (
     Format(
@@ -92,10 +92,10 @@ _FORMATS = (
         columns=partial(json_columns, lines=False),
         labels=partial(json_labels, lines=False),
     ),
-    Format("npz", (".npz",), read_npz, frozenset({"kinds"}), write_npz, magic=b"PK\x03\x04"),
-    Format("npy", (".npy",), read_npy, frozenset({"kinds"}), write_npy, magic=b"\x93NUMPY"),
+    Format("npz", (".npz",), read_npz, frozenset({"column_types"}), write_npz, magic=b"PK\x03\x04"),
+    Format("npy", (".npy",), read_npy, frozenset({"column_types"}), write_npy, magic=b"\x93NUMPY"),
     Format("txt", (".txt",), read_text, frozenset({"unit"}), write_text),
-    Format("ts", (".ts",), read_ts, frozenset({"kinds"}), write_ts, labels=ts_labels),
+    Format("ts", (".ts",), read_ts, frozenset({"column_types"}), write_ts, labels=ts_labels),
 )
 FORMATS = {one.name: one for one in _FORMATS}
 """The file formats of `read` and `write`, by name."""

@@ -26,7 +26,7 @@ def read(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    kinds: Kinds = None,
+    column_types: Kinds = None,
     unit: str | None = None,
     sort: bool = False,
     layout: str | None = None,
@@ -47,7 +47,7 @@ def read(
         ``"time"`` where there is such a column.
     columns : list of str, optional
         The features of a table; all other columns by default.
-    kinds : str, list of str or dict, optional
+    column_types : str, list of str or dict, optional
         Kinds of the columns, as in `Sequences.from_list`; inferred by default.
     unit : {"characters", "words"}, optional
         What a line of text is cut into; characters by default.
@@ -91,7 +91,7 @@ def read(
     [['to', 'be'], [], ['or', 'not']]
     """
     chosen = format_of(path, format)
-    given = {"id": id, "time": time, "columns": columns, "kinds": kinds, "unit": unit}
+    given = {"id": id, "time": time, "columns": columns, "column_types": column_types, "unit": unit}
     given["layout"] = layout
     options = {key: value for key, value in given.items() if value is not None}
     options |= {"sort": True} if sort else {}
@@ -191,8 +191,8 @@ def _name(path: str | os.PathLike[str] | BinaryIO) -> str:
 def _remark_on_unknown(sequences: Sequences) -> None:
     """Warn where text says "<unknown>" for an unknown label, but integers have no such word."""
     for i, column in enumerate(sequences.schema.columns):
-        if column.has_integer_labels:
-            count = int((sequences.values[:, i] == len(column.labels)).sum())
+        if column.has_integer_categories:
+            count = int((sequences.values[:, i] == len(column.categories)).sum())
             if count:
                 what = "1 unknown entry" if count == 1 else f"{count} unknown entries"
                 warnings.warn(

@@ -10,15 +10,20 @@ import numpy as np
 
 from refold._support.compilation import compiled_by_size
 from refold.models import Network, are_squared, length_loss, write_steps
-from refold.sequences import Run
+from refold.sequences import BatchPlan
 from refold.training.data._corruption import Corruption
 from refold.training.data._model_inputs import Inputs
 from refold.training.data._padded_batches import Batch, Data, Layout, take
 from refold.training.loop._joined_weights import Weights
 from refold.training.loop._joint_model import joint_model, numeric_outputs
 from refold.training.loop._schedule import Schedule
-from refold.training.loop._train_state import Norms, State, Totals
-from refold.training.loop._variational_bound import bound, divergence, warmup, weight
+from refold.training.loop._train_state import LossNormalizers, StepMetrics, TrainState
+from refold.training.loop._variational_bound import (
+    kl_divergence,
+    kl_warmup,
+    kl_weight,
+    negative_elbo,
+)
 
 __all__ = ["Engine"]
 
@@ -72,7 +77,7 @@ class Engine:
         self.optimizer.build(self._weights.variables)
         self.length_weight, self._kept = length_weight, kept
         self._variational = network.models.posterior is not None
-        self._factor = 2.0 if are_squared(network.specification.kinds) else 1.0
+        self._factor = 2.0 if are_squared(network.specification.column_types) else 1.0
         self._inputs = Inputs(network, corruption, seed)
         self.shapes: set[tuple[int, int]] = set()
         self._layout = Layout.of(network)
@@ -83,16 +88,16 @@ class Engine:
 
     def train(
         self,
-        state: State,
+        state: TrainState,
         data: Data,
-        run: Run,
+        run: BatchPlan,
         start: int,
         stop: int,
         *,
-        norms: Norms,
+        norms: LossNormalizers,
         schedule: Schedule,
         num_epochs: int = 1,
-    ) -> tuple[State, Any]:
+    ) -> tuple[TrainState, Any]:
         """Train on the batches ``start`` to ``stop`` of a run.
 
         Where ``num_epochs`` is more than 1, those are the batches of one epoch, and the run goes on
@@ -118,7 +123,7 @@ class Engine:
             num_steps=bucket.num_steps,
         )
 
-    def evaluate(self, state: State, data: Data, run: Run) -> Totals:
+    def evaluate(self, state: TrainState, data: Data, run: BatchPlan) -> StepMetrics:
         """Errors of all batches of a run, without training."""
         bucket = run.bucket
         totals = self._check(bucket.num_steps * bucket.batch_size)(
@@ -129,18 +134,18 @@ class Engine:
             run.num_batches,
             num_steps=bucket.num_steps,
         )
-        return Totals(*np.asarray(totals).tolist())
+        return StepMetrics(*np.asarray(totals).tolist())
 
-    def read_state(self, totals: Totals | None = None) -> State:
+    def read_state(self, totals: StepMetrics | None = None) -> TrainState:
         """State of the Keras variables as they are now."""
-        return State(
+        return TrainState(
             self._weights.of(self.joint.trainable_variables),
             [v.value for v in self.joint.non_trainable_variables],
             [v.value for v in self.optimizer.variables],
-            Totals.zero() if totals is None else totals,
+            StepMetrics.zero() if totals is None else totals,
         )
 
-    def write_back(self, state: State) -> None:
+    def write_back(self, state: TrainState) -> None:
         """Put a state into the Keras variables."""
         for variables, values in (
             (self.joint.trainable_variables, self._weights.split_on_host(state.trainable)),
@@ -150,44 +155,44 @@ class Engine:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-    def num_steps(self, state: State) -> int:
+    def num_steps(self, state: TrainState) -> int:
         """Count the steps that led to a state."""
         return int(state.optimizer[self._iterations])
 
-    def rate(self, state: State) -> float:
+    def rate(self, state: TrainState) -> float:
         """Learning rate of the latest step."""
         return float(self._rate_of(state.optimizer))
 
-    def loss(self, totals: Totals) -> float:
+    def loss(self, totals: StepMetrics) -> float:
         """Mean error of a target, of one that comes after, and weighted mean loss of a length."""
         error = totals.error / max(1.0, totals.num_observed)
         if self._variational:
-            nats = totals.divergence / max(1.0, totals.num_observed)
-            error = bound(error, nats, self._factor)
+            nats = totals.kl_divergence / max(1.0, totals.num_observed)
+            error = negative_elbo(error, nats, self._factor)
         error += totals.future_error / max(1.0, totals.num_future)
         return error + self.length_weight * totals.length_error / max(1.0, totals.num_sequences)
 
     def _run(
         self,
-        state: State,
+        state: TrainState,
         data: Data,
         rows: Any,
         start: Any,
         stop: Any,
         num_epochs: Any,
-        norms: Norms,
+        norms: LossNormalizers,
         schedule: Schedule,
         *,
         num_steps: int,
-    ) -> tuple[State, Any]:
-        def step(i: Any, state: State) -> State:
+    ) -> tuple[TrainState, Any]:
+        def step(i: Any, state: TrainState) -> TrainState:
             batch = take(data, rows[i], num_steps, self._layout)
             return self._train_step(state, batch, norms, schedule)
 
-        def epoch(i: Any, so_far: tuple[State, Any]) -> tuple[State, Any]:
+        def epoch(i: Any, so_far: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
             state, numbers = so_far
             # the first epoch may have been begun by chunks before this one
-            totals = Totals(*(jnp.where(i == 0, total, 0.0) for total in state.totals))
+            totals = StepMetrics(*(jnp.where(i == 0, total, 0.0) for total in state.totals))
             first = start + i * (stop - start)
             state = jax.lax.fori_loop(
                 first, first + stop - start, step, state._replace(totals=totals)
@@ -197,7 +202,7 @@ class Engine:
             row = [jnp.asarray(x, jnp.float32) for x in (*state.totals, rate, finite)]
             return state, numbers.at[i].set(jnp.stack(row))
 
-        numbers = jnp.zeros((len(rows), len(Totals._fields) + 2), jnp.float32)
+        numbers = jnp.zeros((len(rows), len(StepMetrics._fields) + 2), jnp.float32)
         return jax.lax.fori_loop(0, num_epochs, epoch, (state, numbers))
 
     def _rate_of(self, optimizer: list[Any]) -> Any:
@@ -206,12 +211,16 @@ class Engine:
             return rate(jnp.maximum(0, optimizer[self._iterations] - 1))
         return optimizer[_index(self.optimizer, rate)]
 
-    def _train_step(self, state: State, batch: Batch, norms: Norms, schedule: Schedule) -> State:
+    def _train_step(
+        self, state: TrainState, batch: Batch, norms: LossNormalizers, schedule: Schedule
+    ) -> TrainState:
         optimizer = list(state.optimizer)
         step = optimizer[self._iterations]
         inputs, batch = self._inputs(batch, step)
         objective = functools.partial(
-            self._objective, norms=norms, share=warmup(step, schedule) if self._variational else 1.0
+            self._objective,
+            norms=norms,
+            share=kl_warmup(step, schedule) if self._variational else 1.0,
         )
         gradient = jax.value_and_grad(objective, has_aux=True)
         (_, (non_trainable, totals)), gradients = gradient(
@@ -221,7 +230,7 @@ class Engine:
         if self._rate is not None:
             optimizer[self._rate] = schedule.rate(optimizer[self._iterations])
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, state.trainable)
-        return State(trainable, non_trainable, optimizer, state.totals.plus(totals))
+        return TrainState(trainable, non_trainable, optimizer, state.totals.plus(totals))
 
     def _objective(
         self,
@@ -230,9 +239,9 @@ class Engine:
         inputs: Any,
         batch: Batch,
         *,
-        norms: Norms,
+        norms: LossNormalizers,
         share: Any,
-    ) -> tuple[Any, tuple[Any, Totals]]:
+    ) -> tuple[Any, tuple[Any, StepMetrics]]:
         outputs, non_trainable, added = self.joint.stateless_call(
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
@@ -241,24 +250,24 @@ class Engine:
         loss = totals.error / num_observed + sum(added)
         if self._variational:
             error = totals.error / jnp.maximum(1.0, totals.num_observed)
-            price = share * weight(error, self._factor)
-            loss = loss + price * totals.divergence / num_observed
+            price = share * kl_weight(error, self._factor)
+            loss = loss + price * totals.kl_divergence / num_observed
         # how many targets come after is not known before, but that as many sequences weigh alike
         ahead = totals.future_error / jnp.maximum(1.0, totals.num_future) * totals.num_sequences
         by_sequence = self.length_weight * totals.length_error + ahead
         return loss + by_sequence / norms.num_sequences, (non_trainable, totals)
 
-    def _totals(self, batch: Batch, outputs: dict[str, Any]) -> Totals:
+    def _totals(self, batch: Batch, outputs: dict[str, Any]) -> StepMetrics:
         error, num_observed = self._error(batch.y, outputs["y_pred"])
         length_error = nats = ahead = num_ahead = jnp.zeros(())
         if "length" in outputs:
             length_error = jnp.sum(length_loss(batch.lengths, outputs["length"]) * batch.valid)
         if self._variational:
-            nats = divergence(outputs["mean"], outputs["log_variance"], batch.valid)
+            nats = kl_divergence(outputs["mean"], outputs["log_variance"], batch.valid)
         if "future" in outputs:
             ahead, num_ahead = self._error(batch.future, outputs["future"])
         num_sequences = jnp.sum(batch.valid)
-        return Totals(error, num_observed, length_error, num_sequences, nats, ahead, num_ahead)
+        return StepMetrics(error, num_observed, length_error, num_sequences, nats, ahead, num_ahead)
 
     def _error(self, y: Any, y_pred: Any) -> tuple[Any, Any]:
         """Sum of the errors over observed targets, and their number."""
@@ -275,7 +284,7 @@ class Engine:
         *,
         num_steps: int,
     ) -> Any:
-        def add_batch(i: Any, totals: Totals) -> Totals:
+        def add_batch(i: Any, totals: StepMetrics) -> StepMetrics:
             batch = take(data, rows[i], num_steps, self._layout)
             inputs, batch = self._inputs(batch, num_steps, i)
             outputs, _ = self.joint.stateless_call(trainable, non_trainable, inputs, training=False)
@@ -288,7 +297,7 @@ class Engine:
                 outputs["y_pred"] = jnp.where(self._numeric, free, outputs["y_pred"])
             return totals.plus(self._totals(batch, outputs))
 
-        nothing = Totals(*jnp.zeros(len(Totals._fields)))
+        nothing = StepMetrics(*jnp.zeros(len(StepMetrics._fields)))
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, nothing))
 
 
