@@ -207,6 +207,6 @@ def test_an_unknown_variant_is_told_beside_those_that_run(states, supported):
     ran = states["avx2 "]
     assert ran["variant"] is None
     assert ran["why_not"] == (
-        "REFOLD_KERNEL='avx2 ' names no variant that this machine runs, which are "
-        f"{', '.join(supported)}; set it to one of them, to none, or not at all"
+        "REFOLD_KERNEL='avx2 ' is not a variant that this machine runs "
+        f"({', '.join(supported)}); set it to one of these or to none, or unset it"
     )

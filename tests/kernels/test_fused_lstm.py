@@ -516,8 +516,8 @@ def changed(name, value):
             r"mask is bool of shape \(4, 5\); expected bool of \(4, 6\)",
         ),
         ("mask", np.ones((4, 6), "float32"), r"mask is float32 of shape \(4, 6\); expected bool"),
-        ("activation", "gelu", "activation is 'gelu'; the LSTM kernel knows tanh, sigmoid"),
-        ("recurrent_activation", "gelu", "recurrent_activation is 'gelu'; the LSTM kernel knows"),
+        ("activation", "gelu", "activation is 'gelu'; the LSTM kernel supports tanh, sigmoid"),
+        ("recurrent_activation", "gelu", "recurrent_activation is 'gelu'; the LSTM kernel"),
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(name, value, message):

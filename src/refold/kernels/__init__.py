@@ -1,4 +1,4 @@
-"""The LSTM's sum: the compiled kernel as a JAX function, and the reference it is tested against."""
+"""The compiled LSTM kernel as a JAX function, and the NumPy reference that it is tested against."""
 
 from refold.kernels import reference as reference
 from refold.kernels._backends import BACKENDS as BACKENDS

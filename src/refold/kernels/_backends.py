@@ -1,4 +1,4 @@
-"""Kernel backends: one table from JAX's name of a device type to the kernel for it.
+"""Table of kernel backends, one for each type of JAX device.
 
 To add a backend, write a module whose ``lstm`` takes and returns what `refold.kernels.lstm` does,
 and add an entry to `BACKENDS`.
@@ -19,12 +19,12 @@ class Backend(NamedTuple):
     Attributes
     ----------
     devices : str
-        What it is for, in the plural, for messages.
+        Plural name of the devices, for messages.
     lstm : callable
-        With the arguments and results of `refold.kernels.lstm`, for float32, differentiable once
-        in reverse mode.
+        Function with the arguments and results of `refold.kernels.lstm`, for float32,
+        differentiable once in reverse mode.
     activations : tuple of str
-        Names of the Keras activations that it has.
+        Names of the Keras activations that it supports.
     variant : callable
         Returns the name of the variant that runs on this machine, or None if there is none.
     why_not : callable

@@ -1,4 +1,4 @@
-"""The fused LSTM as a JAX function: one call of the kernel forward, one backward."""
+"""The fused LSTM as a JAX function: one kernel call forward, and one backward."""
 
 import functools
 from typing import Any, NamedTuple, cast
@@ -15,7 +15,7 @@ from refold.kernels._reverse_only import refuse_second_derivative, reverse_only
 __all__ = ["ACTIVATIONS", "lstm"]
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
-"""Names of the activation functions that the kernel has."""
+"""Names of the activation functions that the kernel supports."""
 
 _FORWARD, _BACKWARD = "refold_lstm_forward", "refold_lstm_backward"
 
@@ -48,44 +48,44 @@ def lstm(
     go_backwards: bool = False,
     return_sequences: bool = True,
 ) -> tuple[Any, Any, Any]:
-    """Run an LSTM [1]_ over a batch of sequences, on the CPU, by the compiled kernel.
+    """Run an LSTM [1]_ over a batch of sequences on the CPU, with the compiled kernel.
 
-    It can be compiled by ``jax.jit`` and differentiated once, backwards, by every array.
+    It works under ``jax.jit``, and is differentiable once in reverse mode with respect to every
+    array.
 
     Parameters
     ----------
     x : array of shape (B, T, F), float32
         Input.
     kernel : array of shape (F, 4 H), float32
-        Input weights, gates in Keras's order: input, forget, cell, output.
+        Input weights. The gates are in Keras's order: input, forget, cell, output.
     recurrent_kernel : array of shape (H, 4 H), float32
         Recurrent weights.
     bias : array of shape (4 H,), float32
         Bias.
     h, c : array of shape (B, H), float32
-        Initial output and state.
+        Initial output and cell state.
     mask : array of shape (B, T), bool, optional
-        True where a step is real.  A step that is not leaves output and state as they were and
-        costs nothing.
+        True at real steps. A masked step leaves output and state unchanged and costs nothing.
     activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear"}
-        Activation of cell and output, and of the gates.
+        Activation of the cell and the output, and activation of the gates.
     go_backwards : bool
         Read the steps from the last to the first.
     return_sequences : bool
-        Whether the outputs of all steps are wanted.
+        Whether to return the outputs of all steps.
 
     Returns
     -------
     outputs : array of shape (B, T, H) or None
-        Outputs in the order in which they were computed.
+        Outputs in the order of computation.
     h, c : array of shape (B, H)
-        Last output and state.
+        Last output and cell state.
 
     Raises
     ------
     ParameterError
-        If there is no kernel on this machine, an activation is none of the four, or shapes or
-        types do not fit.
+        If this machine has no kernel, an activation is not supported, or shapes or types do not
+        match.
 
     References
     ----------
@@ -107,7 +107,7 @@ def lstm(
     for name in ("activation", "recurrent_activation"):
         if getattr(options, name) not in ACTIVATIONS:
             raise ParameterError(
-                f"{name} is {getattr(options, name)!r}; the LSTM kernel knows "
+                f"{name} is {getattr(options, name)!r}; the LSTM kernel supports "
                 f"{', '.join(ACTIVATIONS)}."
             )
     arrays = [jnp.asarray(a) for a in (x, kernel, recurrent_kernel, bias, h, c)]
@@ -144,13 +144,13 @@ def _check(arrays: list[Any], mask: Any) -> None:
     if mask is not None and (mask.shape != (batch, steps) or mask.dtype != jnp.bool_):
         raise ParameterError(
             f"mask is {mask.dtype} of shape {mask.shape}; expected bool of {(batch, steps)}, "
-            "True where a step is real."
+            "True at real steps."
         )
 
 
 @functools.cache
 def _register() -> None:
-    """Tell JAX of the library, once."""
+    """Register the kernel with JAX, once."""
     if variant() is None:
         raise ParameterError(f"There is no LSTM kernel: {why_not()}.")
     library = load()
@@ -159,10 +159,10 @@ def _register() -> None:
 
 
 class _Residuals(NamedTuple):
-    """What the forward pass leaves for the backward one, in the order of its call.
+    """Arrays that the forward pass keeps for the backward pass, in the order of its call.
 
-    Beside it goes whether anybody wants the gradient by ``x``: an empty tuple or None, since what
-    JAX keeps from one pass to the other are trees of arrays.
+    A separate flag says whether the gradient with respect to ``x`` is needed. The flag is an empty
+    tuple or None, because JAX keeps only pytrees of arrays between the passes.
     """
 
     x: Any
@@ -251,7 +251,7 @@ def _call_backward(*arguments: Any) -> Any:
             _floats(*gates.shape),
         ],
         vmap_method="sequential",
-        input_output_aliases={7: 6},  # gradients by the gates' sums overwrite the gates
+        input_output_aliases={7: 6},  # the gradients of the pre-activations overwrite the gates
     )
     return call(*arrays, **options.attributes())
 

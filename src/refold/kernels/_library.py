@@ -1,4 +1,4 @@
-"""The compiled library: where it lies, whether it can be used, and which variant it runs."""
+"""The compiled library: its path, how it is loaded, and the variant that it runs."""
 
 import ctypes
 import functools
@@ -15,7 +15,7 @@ PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
 
 @functools.cache
 def _opened() -> tuple[ctypes.CDLL | None, str | None]:
-    """Return the library, or None and the reason."""
+    """Return the library and None, or None and the reason why there is no kernel."""
     wanted = os.environ.get("REFOLD_KERNEL", "")
     if wanted == "none":
         return None, "REFOLD_KERNEL=none switches the LSTM kernel off"
@@ -32,8 +32,8 @@ def _opened() -> tuple[ctypes.CDLL | None, str | None]:
     if library.refold_variant() is None:
         runs = [name for name in _VARIANTS if library.refold_supported(name.encode())]
         return None, (
-            f"REFOLD_KERNEL={wanted!r} names no variant that this machine runs, which are "
-            f"{', '.join(runs)}; set it to one of them, to none, or not at all"
+            f"REFOLD_KERNEL={wanted!r} is not a variant that this machine runs "
+            f"({', '.join(runs)}); set it to one of these or to none, or unset it"
         )
     return library, None
 
@@ -52,7 +52,7 @@ def variant() -> str | None:
     Returns
     -------
     str or None
-        ``"avx512"``, ``"avx2"``, ``"x86-64"``, ``"neon"`` or ``"plain"``; None where there is no
+        ``"avx512"``, ``"avx2"``, ``"x86-64"``, ``"neon"`` or ``"plain"``; None if there is no
         kernel, see `why_not`.
 
     Examples
@@ -65,12 +65,12 @@ def variant() -> str | None:
 
 
 def why_not() -> str | None:
-    """Say why there is no LSTM kernel.
+    """Return the reason why there is no LSTM kernel.
 
     Returns
     -------
     str or None
-        The reason in one line; None where there is a kernel.
+        The reason in one line; None if there is a kernel.
 
     Examples
     --------

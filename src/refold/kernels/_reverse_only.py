@@ -1,4 +1,4 @@
-"""A clear error where a derivative is asked for that the kernel does not have."""
+"""Clear errors for derivatives that the kernel does not support."""
 
 import functools
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def _refuse_forward_mode(*_: Any, **__: Any) -> NoReturn:
     )
 
 
-# A tangent that passes through can be transposed, as reverse mode does, but has no value.
+# Passes a tangent through. Reverse mode can transpose it, but nothing can compute its value.
 _tangent_p = Primitive("refold_reverse_only")
 _tangent_p.def_impl(_refuse_forward_mode)
 _tangent_p.def_abstract_eval(lambda tangent: tangent)
@@ -50,12 +50,12 @@ def _identity_jvp(primals: tuple, tangents: tuple) -> tuple[Any, Any]:
 
 
 def reverse_only(*arrays: Any) -> list[Any]:
-    """Return the arrays, whose tangents raise an error when they are computed."""
+    """Return the same arrays, with tangents that raise an error when they are computed."""
     return [_identity(array) for array in arrays]
 
 
 def refuse_second_derivative(function: Callable) -> Callable:
-    """Let ``function(*arrays, options)`` raise an error when it is differentiated."""
+    """Make ``function(*arrays, options)`` raise an error when it is differentiated."""
 
     @functools.wraps(function)
     def wrapped(*arguments: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The LSTM in float64 NumPy, forward and backward: what the kernels are tested against.
+"""Reference LSTM in float64 NumPy, forward and backward, that the kernels are tested against.
 
-Written to be read beside the formulas, not to be fast.
+It follows the formulas and is not fast.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Array = np.ndarray
 
 
 class Activation(NamedTuple):
-    """A function, and its derivative written in the function's own value."""
+    """An activation, and its derivative as a function of the activation's value."""
 
     value: Callable[[Array], Array]
     slope: Callable[[Array], Array]
@@ -29,7 +29,7 @@ ACTIVATIONS = {
 
 
 class Gradients(NamedTuple):
-    """Gradients of one loss by what `lstm` was given, each of the shape of its argument.
+    """Gradients of a loss with respect to the arguments of `lstm`, in the same shapes.
 
     Attributes
     ----------
@@ -49,12 +49,12 @@ class Gradients(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What the backward sum needs of one step."""
+    """Values of one step that the backward pass needs."""
 
     t: int
     real: Array
-    h: Array  # before the step, and so is c
-    c: Array
+    h: Array  # before the step
+    c: Array  # before the step
     gates: tuple[Array, Array, Array, Array]
     squashed: Array  # activation(c) after the step
 
@@ -75,8 +75,8 @@ def lstm(
 ) -> tuple[Array | None, Array, Array]:
     """Run an LSTM over all steps.
 
-    The gates stand in Keras's order: input, forget, candidate, output.  At a step that ``mask``
-    leaves out, state and output stay as they were.
+    The gates are in Keras's order: input, forget, candidate, output. A masked step leaves state
+    and output unchanged.
 
     Parameters
     ----------
@@ -85,20 +85,20 @@ def lstm(
     recurrent_kernel : array of shape (units, 4 * units)
     bias : array of shape (4 * units,)
     h, c : array of shape (batch, units)
-        Output and cell before the first step.
+        Output and cell state before the first step.
     mask : array of bool of shape (batch, steps), optional
-        False where a step is to be left out.
+        True at real steps.
     activation, recurrent_activation : {"tanh", "sigmoid", "relu", "linear"}
     go_backwards : bool
-        Read the steps from the last to the first; outputs stand in the order of reading.
+        Read the steps from the last to the first; outputs are in the order of computation.
     return_sequences : bool
-        Whether the outputs of all steps are wanted.
+        Whether to return the outputs of all steps.
 
     Returns
     -------
     outputs : array of shape (batch, steps, units), or None without ``return_sequences``
     h, c : array of shape (batch, units)
-        Output and cell after the last step.
+        Output and cell state after the last step.
 
     Examples
     --------
@@ -123,10 +123,10 @@ def lstm(
     )
     if not return_sequences:
         return None, h, c
-    # the output of a step is the h that the next one finds
-    found = [step.h for step in steps[1:]] + [h]
-    outputs = np.stack(found, axis=1) if steps else np.zeros((len(h), 0, h.shape[1]))
-    return outputs, h, c
+    # the output of a step is the h before the next step
+    outputs = [step.h for step in steps[1:]] + [h]
+    stacked = np.stack(outputs, axis=1) if steps else np.zeros((len(h), 0, h.shape[1]))
+    return stacked, h, c
 
 
 def gradients(
@@ -143,16 +143,17 @@ def gradients(
     recurrent_activation: str = "sigmoid",
     go_backwards: bool = False,
 ) -> Gradients:
-    """Gradients of a loss by every array that `lstm` takes, from those by what it returns.
+    """Compute the gradients of a loss with respect to the arrays that `lstm` takes.
 
     Parameters
     ----------
     x, kernel, recurrent_kernel, bias, h, c, mask : array
-        As `lstm` takes them.
+        As in `lstm`.
     cotangents : tuple of three arrays
-        Gradients of the loss by ``outputs`` (None if they were not wanted), ``h`` and ``c``.
+        Gradients of the loss with respect to the results of `lstm`: ``outputs`` (None if not
+        returned), ``h`` and ``c``.
     activation, recurrent_activation, go_backwards
-        As `lstm` takes them.
+        As in `lstm`.
 
     Returns
     -------
@@ -162,10 +163,10 @@ def gradients(
     --------
     >>> import numpy as np
     >>> x, state = np.ones((1, 2, 1)), np.zeros((1, 1))
-    >>> found = gradients(x, np.ones((1, 4)), np.zeros((1, 4)), np.zeros(4), state, state,
+    >>> grads = gradients(x, np.ones((1, 4)), np.zeros((1, 4)), np.zeros(4), state, state,
     ...                   cotangents=(None, np.ones((1, 1)), state),
     ...                   activation="linear", recurrent_activation="linear")
-    >>> found.x.ravel().tolist()
+    >>> grads.x.ravel().tolist()
     [2.0, 5.0]
     """
     steps, _, _ = _forward(
@@ -186,10 +187,10 @@ def gradients(
     d_h, d_c = _float64(*cotangents[1:])
     d_x, d_kernel = np.zeros_like(x), np.zeros_like(kernel)
     d_recurrent, d_bias = np.zeros_like(recurrent_kernel), np.zeros(kernel.shape[1])
-    for read, step in reversed([*enumerate(steps)]):
+    for index, step in reversed([*enumerate(steps)]):
         real = step.real[:, None]
         if d_outputs is not None:
-            d_h = d_h + d_outputs[:, read]
+            d_h = d_h + d_outputs[:, index]
         i, f, g, o = step.gates
         d_cell = d_c + d_h * o * act.slope(step.squashed)
         d_z = np.concatenate(

@@ -1,4 +1,4 @@
-// The backward sum: gradients by the gates' sums step by step, then all others from them.
+// The backward pass through time: gradients of the gates' pre-activations.
 #pragma once
 
 #include <vector>
@@ -12,7 +12,8 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// From the last step to the first, group by group: `gates` become gradients.
+// Runs one group of sequences from the last step to the first, and overwrites `gates` with
+// gradients.
 class BackwardPass {
  public:
   BackwardPass(const Backward& call, const Plan& plan, const InputGradient& by_input,
@@ -81,10 +82,10 @@ class BackwardPass {
   }
 
  private:
-  static constexpr int64_t kRows = kTogether<4>;  // sequences taken together
+  static constexpr int64_t kRows = kTogether<4>;  // sequences computed together
 
-  // Gradients by the outputs that show the state after `step`: its own, and those of the masked
-  // steps up to the next real one.  Step -1 is the initial state.
+  // Adds the gradients of the outputs that equal h after `step`: the output of the step, and those
+  // of the masked steps up to the next real one.  Step -1 is the initial state.
   void add_d_outputs(int64_t step, int64_t rank, float* dh) const {
     if (!call_.d_outputs) return;
     const int64_t units = call_.shape.units, steps = call_.shape.steps;
@@ -95,8 +96,8 @@ class BackwardPass {
       for (int64_t u = 0; u < units; ++u) dh[u] += from[position * units + u];
   }
 
-  // Units that are padding: an infinite input would make NaN of their zero weights, and the
-  // products would spread it.
+  // Clears padding units: an infinite input times their zero weights is NaN, and the products would
+  // spread it.
   static void clear_absent(const Block& block, int64_t rows, float* d_sums, int64_t ld) {
     if (block.present == block.width) return;
     for (; rows > 0; --rows, d_sums += ld)

@@ -8,7 +8,7 @@
 
 namespace refold {
 
-// Floats that begin on a cache line and are not set to anything.
+// Uninitialized floats, aligned to a cache line.
 class Buffer {
  public:
   explicit Buffer(int64_t count)

@@ -1,4 +1,4 @@
-// One step of some sequences between the products: gates, state and output, and back.
+// The element-wise part of a step, forward and backward: gates, cell state and output.
 #pragma once
 
 #include <type_traits>
@@ -17,7 +17,7 @@ inline Floats<W> activate(Floats<W> x) {
   return x;
 }
 
-// Two at once: exponentials share a division.
+// Two activations at once, because two exponentials can share a division.
 template <Activation A, Activation B, int W>
 inline void activate(Floats<W> x, Floats<W> y, Floats<W>& x_out, Floats<W>& y_out) {
   constexpr bool kDivide = (A == Activation::kTanh || A == Activation::kSigmoid) &&
@@ -33,7 +33,7 @@ inline void activate(Floats<W> x, Floats<W> y, Floats<W>& x_out, Floats<W>& y_ou
   }
 }
 
-// The derivative, from the activation's value.
+// The derivative of an activation, computed from the activation's value.
 template <Activation A, int W>
 inline Floats<W> slope(Floats<W> y) {
   if constexpr (A == Activation::kTanh) return 1.0f - y * y;
@@ -42,12 +42,12 @@ inline Floats<W> slope(Floats<W> y) {
   return fill<W>(1.0f);
 }
 
-// Rows of a block of W units that fill a vector, and are computed together.
+// Number of rows of W units that fill one vector register and are computed together.
 template <int W>
 constexpr int64_t kTogether = kWidth / W;
 
-// Calls work(row, std::integral_constant<int, Rows>): as many rows together as fill a vector, then
-// the others one by one.
+// Calls work(row, std::integral_constant<int, Rows>): first with as many rows as fill a vector
+// register, then with the remaining rows one by one.
 template <int W, typename Work>
 inline void for_rows_together(int64_t rows, const Work& work) {
   constexpr int kRows = kTogether<W>;
@@ -57,9 +57,8 @@ inline void for_rows_together(int64_t rows, const Work& work) {
   for (; row < rows; ++row) work(row, std::integral_constant<int, 1>());
 }
 
-// A block of W units of some sequences: `sums` are the gates' weighted sums, overwritten by the
-// gates.  Two loops, because a row's whole chain of exponentials is too long to overlap with the
-// next row's.
+// A block of W units: overwrites the pre-activations `sums` with the gates.  There are two loops
+// because the chain of exponentials of one row is too long to overlap with the next row.
 template <Activation A, Activation R, int W>
 inline void cell_forward(int64_t rows, float* sums, int64_t ld_sums, float* c, float* h,
                          int64_t ld) {
@@ -84,8 +83,8 @@ inline void cell_forward(int64_t rows, float* sums, int64_t ld_sums, float* c, f
   });
 }
 
-// From the gates to the gradients by their sums; dc goes from this step to the one before.
-// Rows of gates and sums are ld_gates apart, those of dh ld_dh, the others ld.
+// Computes the gradients of the pre-activations from the gates, and moves dc to the step before.
+// The row stride is ld_gates for gates and d_sums, ld_dh for dh, and ld for the others.
 template <Activation A, Activation R, int W>
 inline void cell_backward(int64_t rows, const float* gates, float* d_sums, int64_t ld_gates,
                           const float* c_before, const float* c, float* dc, int64_t ld,

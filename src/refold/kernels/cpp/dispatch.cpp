@@ -1,4 +1,4 @@
-// The variants that were built, and the choice among them when the library is used.
+// Choice of the kernel variant at run time.
 #include <cstring>
 
 #include "lstm.h"

@@ -1,4 +1,4 @@
-// What JAX and ctypes see of the library: plain C symbols.
+// The C symbols that JAX and ctypes call.
 #include <cstdlib>
 #include <exception>
 #include <string>
@@ -15,13 +15,13 @@ using Floats = ffi::Buffer<ffi::F32>;
 using Flags = ffi::Buffer<ffi::PRED>;
 using Result = ffi::Result<Floats>;
 
-// REFOLD_KERNEL asks for a variant by name; read once.
+// The variant named by REFOLD_KERNEL, which is read once.
 const Named* chosen() {
   static const Named* named = find_variant(std::getenv("REFOLD_KERNEL"));
   return named;
 }
 
-// An empty buffer stands for an argument or a result that is not there.
+// An empty buffer means that the argument or result is absent.
 float* data_or_null(Floats buffer) {
   return buffer.element_count() ? buffer.typed_data() : nullptr;
 }
@@ -152,31 +152,31 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(RefoldLstmBackward, refold::backward,
                                   .Arg<refold::Floats>()  // outputs
                                   .Arg<refold::Floats>()  // gates, packed
                                   .Arg<refold::Floats>()  // cells, packed
-                                  .Arg<refold::Floats>()  // by outputs
-                                  .Arg<refold::Floats>()  // by h
-                                  .Arg<refold::Floats>()  // by c
-                                  .Ret<refold::Floats>()  // by x
-                                  .Ret<refold::Floats>()  // by kernel
-                                  .Ret<refold::Floats>()  // by recurrent kernel
-                                  .Ret<refold::Floats>()  // by bias
-                                  .Ret<refold::Floats>()  // by the initial h
-                                  .Ret<refold::Floats>()  // by the initial c
-                                  .Ret<refold::Floats>()  // by the gates' sums, packed
+                                  .Arg<refold::Floats>()  // gradient of outputs
+                                  .Arg<refold::Floats>()  // gradient of h
+                                  .Arg<refold::Floats>()  // gradient of c
+                                  .Ret<refold::Floats>()  // gradient of x
+                                  .Ret<refold::Floats>()  // gradient of kernel
+                                  .Ret<refold::Floats>()  // gradient of recurrent kernel
+                                  .Ret<refold::Floats>()  // gradient of bias
+                                  .Ret<refold::Floats>()  // gradient of the initial h
+                                  .Ret<refold::Floats>()  // gradient of the initial c
+                                  .Ret<refold::Floats>()  // gradient of the pre-activations, packed
                                   .Attr<int32_t>("activation")
                                   .Attr<int32_t>("recurrent_activation")
                                   .Attr<bool>("go_backwards"));
 
-// The name of the variant that runs, null if none can.
+// Returns the name of the variant that runs, or null if none can run.
 REFOLD_EXPORT const char* refold_variant() {
   return refold::chosen() ? refold::chosen()->name : nullptr;
 }
 
-// Whether the variant was built and this machine can run it.
+// Returns whether the variant was built and this machine can run it.
 REFOLD_EXPORT int refold_supported(const char* name) {
   return refold::find_variant(name) != nullptr;
 }
 
-// Lengths of a packed row of gates and of cells.
+// Writes the lengths of a packed row of gates and of a packed row of cells.
 REFOLD_EXPORT void refold_layout(int64_t units, int64_t* lengths) {
   const refold::Layout layout({1, 1, 1, units});
   lengths[0] = layout.gate_row;

@@ -1,4 +1,4 @@
-// The forward sum: a group of sequences walks through all its steps without waiting for others.
+// The forward pass.  Each group of sequences runs through all its steps without waiting for others.
 #pragma once
 
 #include <vector>
@@ -11,8 +11,8 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// Input weights of few features stand above the recurrent ones and are used in the same product.
-// With many features their product is made for some steps at once, before those steps.
+// With few features, the input weights are stacked on the recurrent weights, and one product
+// computes both.  With many features, the input product is computed ahead, several steps at once.
 class ForwardPass {
  public:
   ForwardPass(const Forward& call, const Plan& plan, const Pool& pool)
@@ -92,18 +92,18 @@ class ForwardPass {
   }
 
  private:
-  static constexpr int64_t kFeatures = 128;    // at most, to share the recurrent product
-  static constexpr int64_t kEarlyRows = 96;   // packed rows, about, whose input product is made at once
-  static constexpr int64_t kEarlyDepth = 256;  // features taken together in it
+  static constexpr int64_t kFeatures = 128;    // most features that share the recurrent product
+  static constexpr int64_t kEarlyRows = 96;    // approximate packed rows per early input product
+  static constexpr int64_t kEarlyDepth = 256;  // features per pass of the early product
 
-  // Lines of a block's gates, on their way from memory while the product is made.
+  // Prefetches the cache lines of a block's gates while the product is computed.
   static void expect_writes(float* rows, int64_t ld, int64_t width, int64_t count) {
     for (int64_t r = 0; r < count; ++r)
       for (int64_t column = 0; column < width; column += 16)
         __builtin_prefetch(rows + r * ld + column, 1);
   }
 
-  // Sums of the four gates of W units, which lie side by side.
+  // Pre-activations of the four gates of W units, which are adjacent in memory.
   template <int W>
   static void multiply_gates(const Product& product, int64_t rows) {
     multiply<4 * W / kWidth, kWidth, false>(product, rows);
@@ -119,7 +119,7 @@ class ForwardPass {
     return call_.x + (plan_.sequence(rank) * call_.shape.steps + time) * call_.shape.features;
   }
 
-  // Bias and input product of some steps from `step` on; returns the step after them.
+  // Computes bias plus input product of several steps from `step` on; returns the step after them.
   int64_t multiply_early(int64_t step, int64_t first, int64_t last, float* sums) const {
     const int64_t depth = call_.shape.features, ld = layout_.gate_row;
     std::vector<const float*> from;
@@ -146,7 +146,7 @@ class ForwardPass {
     return step;
   }
 
-  // A masked step repeats the output before it, the first ones the initial state.
+  // Fills masked steps with the output before them, or with the initial h.
   void repeat_outputs(int64_t rank) const {
     const int64_t units = call_.shape.units;
     const float* before = call_.h0 + plan_.sequence(rank) * units;
@@ -164,7 +164,7 @@ class ForwardPass {
   const Plan& plan_;
   Layout layout_;
   std::vector<Block> blocks_;
-  int64_t inputs_;  // features in the recurrent product: all or none
+  int64_t inputs_;  // features that share the recurrent product: all or none
   int64_t depth_;
   Buffer weights_, bias_, early_;
 };

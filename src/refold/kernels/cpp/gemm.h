@@ -1,4 +1,4 @@
-// The one inner loop of every product: a block of the result held in registers.
+// Matrix products.  The inner loop keeps a block of the result in registers.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@ namespace REFOLD_VARIANT {
 
 // c[r, :] = start[r, :] + sum over k of a(r, k) b[k, :], for `Rows` rows and `Vectors` vectors.
 //
-// a(r, k) lies at a[r * lda + k], or at a[r + k * lda] if `Across`: then the rows of the result
-// are columns of a.  `start` may be c itself.
+// a(r, k) is a[r * lda + k], or a[r + k * lda] if `Across`, where a is transposed.  `start` may be
+// c itself.
 struct Product {
   const float* a;
   int64_t lda;
@@ -55,7 +55,7 @@ void multiply_block(const Product& p) {
     for (int v = 0; v < Vectors; ++v) store<W>(p.c + r * p.ldc + v * W, sum[r][v]);
 }
 
-// Rows that one block can hold: its sums, one row of b and a factor have to fit in the registers.
+// Most rows of a block: its sums, one row of b and a factor must fit into the registers.
 template <int Vectors>
 constexpr int max_rows() {
   return std::min(12, (kRegisters - 1 - (kRegisters == 32 ? Vectors : Vectors / 2)) / Vectors);
@@ -68,7 +68,7 @@ void multiply_rows(const Product& p, int rows, std::integer_sequence<int, R...>)
   kBlocks[rows - 1](p);
 }
 
-// As multiply_block for any number of rows, in blocks of about equal size.
+// multiply_block for any number of rows, in blocks of about equal size.
 template <int Vectors, int W, bool Across>
 void multiply(Product p, int64_t rows) {
   constexpr int kRows = max_rows<Vectors>();

@@ -1,4 +1,4 @@
-// From the gradients by the gates' sums: those by the input and by the weights.
+// Gradients of the input and the weights, from the gradients of the pre-activations.
 #pragma once
 
 #include <vector>
@@ -10,8 +10,8 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// By the input: packed rows times transposed input weights, some rows at a time.  Of a few features
-// each is a dot product, which leaves no part of a vector unused.
+// Gradient of the input: packed rows times the transposed input weights.  With few features each
+// one is a dot product, so that no part of a vector register is wasted.
 class InputGradient {
  public:
   InputGradient(const Backward& call, const Plan& plan, const Pool& pool)
@@ -29,10 +29,10 @@ class InputGradient {
                   rows_ + 4 * (f * layout_.units + block.first));
   }
 
-  // Whether rows are worth a product as soon as they are known, while they are in the cache.
+  // Whether to multiply the rows of a step at once, while they are in the cache.
   bool at_once() const { return features_ > 0 && features_ <= kAtOnce; }
 
-  // Rows of one step, of ranks from `first` on.
+  // Multiplies the rows of one step, for the ranks from `first` on.
   void run_step(const float* d_sums, int64_t ld, int64_t step, int64_t first, int64_t rows) const {
     for (int64_t begin = 0; begin < rows; begin += kRows) {
       float* to[kRows];
@@ -42,7 +42,7 @@ class InputGradient {
     }
   }
 
-  // The others by items, when all gradients by the sums are known.
+  // Work items for after the backward pass, where at_once() is false.
   int64_t items() const {
     return features_ <= kAtOnce ? 0 : (plan_.rows() + kRows - 1) / kRows;
   }
@@ -102,14 +102,14 @@ class InputGradient {
   const Backward& call_;
   const Plan& plan_;
   Layout layout_;
-  int64_t features_;  // none where nobody reads the gradient
+  int64_t features_;  // 0 if the gradient of the input is not needed
   bool few_;
   Buffer rows_;
   Transposed weights_;
 };
 
-// By the weights: [x | h | 1] transposed times gradients, over all packed rows.  An item is a tile
-// of the result, so that every sum is made by one thread and in one order.
+// Gradient of the weights: the transpose of [x | h | 1] times the gradients, over all packed rows.
+// A work item is a tile of the result, so that one thread computes each sum in a fixed order.
 class WeightGradient {
  public:
   WeightGradient(const Backward& call, const Plan& plan, const Pool& pool)
@@ -117,8 +117,8 @@ class WeightGradient {
         plan_(plan),
         layout_(call.shape),
         blocks_(unit_blocks(layout_, call.shape.units)) {
-    // Rows of a tile are gathered for all its blocks together, so few tiles are best: one for every
-    // thread, and no larger than the cache likes.
+    // All blocks of a tile share the gathered rows, so few tiles are best: one for each thread, but
+    // no tile larger than fits the cache.
     const int64_t rows = call.shape.features + call.shape.units + 1;
     const int64_t down = (rows + kTile - 1) / kTile, blocks = static_cast<int64_t>(blocks_.size());
     const int64_t size = (rows + down - 1) / down * 4 * layout_.units;
@@ -162,16 +162,16 @@ class WeightGradient {
   }
 
  private:
-  static constexpr int64_t kDepth = 128;  // packed rows summed while a part of a tile is in registers
-  static constexpr int64_t kTile = 96;    // rows of the result in a tile, at most
-  static constexpr int64_t kSums = 1 << 14;  // sums in a tile, about
+  static constexpr int64_t kDepth = 128;     // packed rows summed while results are in registers
+  static constexpr int64_t kTile = 96;       // most result rows per tile
+  static constexpr int64_t kSums = 1 << 14;  // approximate sums per tile
 
   struct Tile {
     int64_t first, last;              // rows of the result: features, units, bias
     int64_t first_block, last_block;  // columns
   };
 
-  // The tile's part of [x | h | 1], h being the output before the step.
+  // Copies the tile's part of [x | h | 1], where h is the output before the step.
   void gather(const Tile& tile, int64_t step, int64_t rank, float* to) const {
     const auto [batch, steps, features, units] = call_.shape;
     const int64_t b = plan_.sequence(rank);

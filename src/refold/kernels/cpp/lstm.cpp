@@ -36,7 +36,7 @@ void run_groups(const Pass& pass, const Call& call, const Plan& plan, const Pool
   });
 }
 
-// Small work is done before another thread has woken up.
+// Small work runs on the caller alone, because it is done before another thread wakes up.
 Pool enough(const Pool& pool, const Call& call, const Plan& plan) {
   constexpr double kMultiplications = 2e5;
   const double work = static_cast<double>(plan.rows()) * 4.0 * call.shape.units *

@@ -1,7 +1,7 @@
-// The LSTM over a whole batch, forward and backward: what a call takes and gives.
+// Arguments and results of the LSTM over a whole batch, forward and backward.
 //
 // Shape letters: B batch, T time, F input features, H units.  Gates come in Keras's order: input,
-// forget, cell, output.  All arrays are float32, row-major and dense; masks are one byte an entry.
+// forget, cell, output.  Arrays are float32, row-major and dense; masks have one byte per entry.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +16,15 @@ struct Shape {
   int64_t batch, steps, features, units;
 };
 
-// At least so many floats, an odd number of cache lines: rows of a multiple of 4096 bytes would share
-// few places in a cache.
+// Rounds up to an odd number of cache lines, because rows whose stride is a multiple of 4096 bytes
+// would share few cache sets.
 inline int64_t odd_lines(int64_t floats) { return 16 * (((floats + 15) / 16) | 1); }
 
-// How the residuals are laid out.  A *packed* row is one real step of one sequence; rows are
-// ordered by step, and within a step from the longest sequence to the shortest.
+// Layout of the residuals.  A *packed* row is one real step of one sequence; rows are ordered by
+// step, and within a step from the longest sequence to the shortest.
 struct Layout {
-  int64_t units;     // of a packed row of cells; with padding: blocks of 16, then one of 4, 8 or 16
-  int64_t gate_row;  // length of a packed row of gates, with padding
+  int64_t units;     // padded length of a packed row of cells: blocks of 16, then one of 4, 8 or 16
+  int64_t gate_row;  // padded length of a packed row of gates
   explicit Layout(const Shape& shape);
 };
 
@@ -42,24 +42,24 @@ struct Call {
 
 struct Forward : Call {
   const float* bias;  // (4H)
-  float* outputs;     // (B, T, H) in the order of computation; null if nobody reads them
-  bool repeat;        // whether outputs are wanted at masked steps too
+  float* outputs;     // (B, T, H) in the order of computation; null if not needed
+  bool repeat;        // whether to write outputs at masked steps too
   float* h;           // (B, H)
   float* c;           // (B, H)
-  // residuals for the backward call, beside the outputs, or both null; packed rows
+  // packed rows, further residuals for the backward call; both null if not needed
   float* gates;  // (B * T, gate_row)
   float* cells;  // (B * T, units)
 };
 
 struct Backward : Call {
-  const float* outputs;     // of the forward call, and so are these
-  const float* cells;
-  const float* activated;   // gates
-  float* gates;             // gradients by the gates' sums; may be the same memory
+  const float* outputs;     // of the forward call
+  const float* cells;       // of the forward call
+  const float* activated;   // gates of the forward call
+  float* gates;             // gradients of the pre-activations; may alias `activated`
   const float* d_outputs;   // (B, T, H), or null
   const float* d_h;         // (B, H)
   const float* d_c;         // (B, H)
-  float* d_x;               // (B, T, F), or null if nobody reads it
+  float* d_x;               // (B, T, F), or null if not needed
   float* d_kernel;          // (F, 4H)
   float* d_recurrent;       // (H, 4H)
   float* d_bias;            // (4H)
@@ -67,7 +67,7 @@ struct Backward : Call {
   float* d_c0;              // (B, H)
 };
 
-// One set of the functions below for every variant of the instruction set.
+// The functions of one variant of the instruction set.
 struct Variant {
   void (*forward)(const Forward&, const Pool&);
   void (*backward)(const Backward&, const Pool&);
@@ -81,8 +81,8 @@ struct Named {
   const Variant* variant;
 };
 
-// The variant called `name` if it was built and this machine can run it, the best one for a null
-// or empty name; null if there is none.
+// Returns the variant called `name`, or the best one for a null or empty name.  Returns null if it
+// was not built or this machine cannot run it.
 const Named* find_variant(const char* name);
 
 }  // namespace refold

@@ -1,4 +1,4 @@
-// Weights in the order in which the products read them.
+// Packing of weights into the order in which the products read them.
 #pragma once
 
 #include <algorithm>
@@ -12,11 +12,11 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// Units that are computed together.  In a row of gates a block takes the columns from 4 * first:
-// its input gates, forget gates, cell candidates and output gates, `width` of each.
+// Units that are computed together.  In a row of gates, a block starts at column 4 * first: `width`
+// input gates, then as many forget gates, cell candidates and output gates.
 struct Block {
   int64_t first;
-  int width;        // of a vector: kWidth or, in the last blocks, a smaller power of two
+  int width;        // kWidth or, in the last blocks, a smaller power of two
   int64_t present;  // units that exist; the others are padding
 };
 
@@ -32,7 +32,7 @@ inline std::vector<Block> unit_blocks(const Layout& layout, int64_t units) {
   return blocks;
 }
 
-// Calls work(std::integral_constant<int, W>) for the block's width.
+// Calls work(std::integral_constant<int, W>) with the block's width.
 template <typename Work>
 inline void for_width(int width, const Work& work) {
   switch (width) {
@@ -46,7 +46,7 @@ inline void for_width(int width, const Work& work) {
   }
 }
 
-// `count` rows of (4H) weights, one block's columns of all rows in a run.
+// Copies one block's columns of `count` rows of (4H) weights into contiguous memory.
 inline void pack_rows(const float* weights, int64_t count, int64_t units, const Block& block,
                       float* out) {
   for (int64_t row = 0; row < count; ++row, weights += 4 * units)
@@ -56,16 +56,16 @@ inline void pack_rows(const float* weights, int64_t count, int64_t units, const 
     }
 }
 
-// Packing of few weights is over before another thread has woken up.
+// Few weights are packed by the caller alone, before another thread would wake up.
 inline Pool enough_to_pack(const Pool& pool, int64_t weights) {
   return weights < 100000 ? Pool{} : pool;
 }
 
-// Vectors that the products with transposed weights take side by side.
+// Vectors per panel of transposed weights.
 constexpr int kPanel = 2;
 
-// Transposed weights: the result has one column a row of `weights` (count, 4H), taken in panels
-// of kPanel vectors, the last of one or kPanel.
+// Transposed weights: one column for each row of `weights` (count, 4H), in panels of kPanel
+// vectors.  The last panel has one vector or kPanel vectors.
 class Transposed {
  public:
   Transposed(const float* weights, int64_t count, int64_t units, const Layout& layout,

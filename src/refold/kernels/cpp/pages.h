@@ -1,4 +1,4 @@
-// Large arrays on large pages.
+// Large memory pages for large arrays.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,14 @@
 
 namespace refold {
 
-// Asks for large pages under `count` floats that are about to be written for the first time.
-// Memory that the C library takes from the system anew for every call costs a fault a page:
-// where a call needs tens of megabytes, a sixth of its time.  A request; nothing hangs on it.
+// Requests large pages for `count` floats before they are written for the first time.  Fresh memory
+// costs one page fault per page, which took a sixth of the time of a call that needed tens of
+// megabytes.  The result does not depend on the request.
 inline void prefer_large_pages([[maybe_unused]] float* floats, [[maybe_unused]] int64_t count) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
   constexpr uintptr_t kLarge = 1 << 21;
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  // Outwards to whole pages, so that neighbours in one block of memory make one range.
+  // Round outwards to whole pages, so that adjacent arrays form one range.
   const uintptr_t begin = reinterpret_cast<uintptr_t>(floats) / page * page;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(floats + count) + page - 1) / page * page;
   if (floats && end - begin >= 2 * kLarge)

@@ -1,4 +1,4 @@
-// Which steps are real, and where each finds its packed row.
+// The real steps of a batch, and the packed row of each.
 #pragma once
 
 #include <algorithm>
@@ -10,9 +10,9 @@
 
 namespace refold {
 
-// The real steps of a batch.  Sequences are *ranked* from the longest to the shortest, so that at
-// every step those still running are the first ranks; the packed row of (step j, rank r) is
-// offset[j] + r.  A masked step changes neither state nor output and simply has no row.
+// The order of computation.  Sequences are *ranked* from the longest to the shortest, so that the
+// sequences that have a given step are the first ranks.  The packed row of (step j, rank r) is
+// offset[j] + r.  A masked step has no row, because it changes neither state nor output.
 class Plan {
  public:
   explicit Plan(const Call& call)
@@ -38,14 +38,14 @@ class Plan {
   int64_t running(int64_t step) const {                   // ranks that have this step
     return step < longest_ ? offset_[step + 1] - offset_[step] : 0;
   }
-  // Where the step lies in the order of computation, counting masked steps.
+  // Index of the step in the order of computation, counting masked steps.
   int64_t position(int64_t step, int64_t rank) const {
     return holes_ ? position_[sequence_[rank] * steps_ + step] : step;
   }
-  // Where the position lies in x and in the mask.
+  // Index of the position in x and in the mask.
   int64_t time(int64_t position) const { return go_backwards_ ? steps_ - 1 - position : position; }
 
-  // Calls work(row, step, rank) for packed rows from `first` on.
+  // Calls work(row, step, rank) for `count` packed rows from `first` on.
   template <typename Work>
   void for_rows(int64_t first, int64_t count, const Work& work) const {
     if (count <= 0) return;
@@ -56,7 +56,7 @@ class Plan {
     }
   }
 
-  // Ranks cut into `count` runs of about equal work: bounds[i] to bounds[i + 1].
+  // Cuts the ranks into at most `count` groups of about equal work: bounds[i] to bounds[i + 1].
   std::vector<int64_t> cut(int64_t count) const {
     const int64_t batch = static_cast<int64_t>(length_.size());
     std::vector<int64_t> bounds{0};

@@ -1,7 +1,7 @@
-// Vectors of float32 by the compiler's vector extensions, and the exponentials on them.
+// Vectors of float32 with the compiler's vector extensions, and exponentials of them.
 //
-// Compiled once per variant: REFOLD_VARIANT names the namespace, the compiler's flags say what the
-// machine can do.
+// Compiled once per variant: REFOLD_VARIANT is the namespace, and the compiler flags choose the
+// instruction set.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ namespace refold {
 namespace REFOLD_VARIANT {
 
 #if defined(__AVX512F__)
-constexpr int kWidth = 16;      // floats a vector
+constexpr int kWidth = 16;      // floats per vector
 constexpr int kRegisters = 32;  // vector registers
 #elif defined(__AVX__)
 constexpr int kWidth = 8;
@@ -49,7 +49,7 @@ inline void store(float* to, Floats<W> v) {
   std::memcpy(to, &v, sizeof v);
 }
 
-// A few floats: for rows of some units a call of memcpy would take longer than the copy.
+// Copies floats.  For short rows, a call of memcpy would take longer than the copy.
 inline void copy(float* to, const float* from, int64_t count) {
   if (count > 128) {
     std::memcpy(to, from, count * sizeof(float));
@@ -64,8 +64,8 @@ inline void copy(float* to, const float* from, int64_t count) {
   for (count &= 3; count > 0; --count) *to++ = *from++;
 }
 
-// Rows of W floats, `ld` apart, side by side in one vector: where a row is narrower than the machine's
-// vectors, some are computed at the price of one.
+// Loads rows of W floats with stride `ld` into one vector, so that rows narrower than the machine's
+// vectors are computed together for the price of one.
 template <int W, int Rows>
 inline Floats<W * Rows> load_rows(const float* from, int64_t ld) {
   if constexpr (Rows == 1) {
@@ -111,8 +111,8 @@ inline float sum(Floats<W> v) {
   }
 }
 
-// Limits, with NaN passed on.  GCC makes a comparison and a blend of the ternary on AVX-512, where
-// the machine has one instruction; a seventh of the time of all activations hangs on it.
+// Clamps, and passes NaN on.  On AVX-512, GCC compiles the ternary to a comparison and a blend,
+// although there is one instruction; this costs a seventh of the time of all activations.
 template <int W>
 inline Floats<W> clamp(Floats<W> x, float low, float high) {
 #if defined(__AVX512F__)
@@ -125,8 +125,8 @@ inline Floats<W> clamp(Floats<W> x, float low, float high) {
 
 // exp(x) as scale * (1 + rest), for x in [-87, 88].
 //
-// x = n ln 2 + r with |r| <= ln 2 / 2; rest = exp(r) - 1 by a polynomial fitted to the least
-// largest relative error (3e-9 before rounding), scale = 2^n.
+// x = n ln 2 + r with |r| <= ln 2 / 2, scale = 2^n, and rest = exp(r) - 1 by a minimax polynomial
+// with relative error 3e-9 before rounding.
 template <int W>
 struct Exponential {
   Floats<W> scale, rest;
@@ -158,7 +158,7 @@ inline Floats<W> exp(Floats<W> x) {
   return e.scale * e.rest + e.scale;
 }
 
-// A quotient whose division is yet to be made, so that two can share one.
+// A quotient before its division, so that two quotients can share one division.
 template <int W>
 struct Quotient {
   Floats<W> above, below;
@@ -171,7 +171,7 @@ inline Quotient<W> sigmoid_quotient(Floats<W> x) {
   return {fill<W>(1.0f), e.scale * e.rest + (e.scale + 1.0f)};
 }
 
-// (exp(2x) - 1) / (exp(2x) + 1), the difference taken where it loses nothing.
+// (exp(2x) - 1) / (exp(2x) + 1), with the difference computed without cancellation.
 template <int W>
 inline Quotient<W> tanh_quotient(Floats<W> x) {
   const Exponential<W> e = split_exp<W>(clamp<W>(x + x, -20.0f, 20.0f));
@@ -184,7 +184,7 @@ inline Floats<W> divide(Quotient<W> q) {
   return q.above / q.below;
 }
 
-// Both quotients by one division.
+// Computes both quotients with one division.
 template <int W>
 inline void divide(Quotient<W> p, Quotient<W> q, Floats<W>& p_out, Floats<W>& q_out) {
   const Floats<W> r = 1.0f / (p.below * q.below);

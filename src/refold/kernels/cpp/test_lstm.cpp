@@ -1,7 +1,7 @@
-// The LSTM against plain loops in double precision, without JAX: built for the sanitizers.
+// Compares the LSTM with plain loops in double precision, without JAX, under the sanitizers.
 //
-// Every array is its own allocation of exactly its size, so that a read or write past its end is
-// found.  Prints one line a check and returns 1 if any failed.
+// Every array is its own allocation of exactly its size, so that the sanitizers find accesses past
+// its end.  Prints one line per check and returns 1 if any failed.
 #include <cmath>
 #include <cstdio>
 #include <deque>
@@ -29,7 +29,7 @@ void check(bool holds, const std::string& what) {
   if (!holds) ++failures;
 }
 
-// A pool of threads; `lazy` ones start their tasks only when the pool is closed.
+// A thread pool; a `lazy` one starts its tasks only when it is closed.
 class Threads {
  public:
   explicit Threads(int count, bool lazy = false) : lazy_(lazy) {
@@ -90,7 +90,7 @@ double slope(Activation kind, double y) {
   }
 }
 
-// One problem with its arrays, the results of the kernel, and those of plain loops.
+// A random problem and its arrays.
 struct Problem {
   refold::Shape shape;
   Activation activation, recurrent_activation;
@@ -197,7 +197,7 @@ Results run(const Problem& problem, const refold::Variant& variant, const refold
   return out;
 }
 
-// The same by the formulas, one sequence and one step after the other.
+// The results by the formulas, one sequence and one step after the other.
 struct Reference {
   Doubles outputs, h, c, d_x, d_kernel, d_recurrent, d_bias, d_h0, d_c0;
   std::vector<Doubles*> all() {

@@ -1,4 +1,4 @@
-// Work shared between threads of a pool that belongs to somebody else.
+// Work shared between the threads of a pool that the caller owns.
 #pragma once
 
 #include <atomic>
@@ -11,19 +11,19 @@
 
 namespace refold {
 
-// A pool as the kernels see it: how many threads may work (the caller among them), and a way to
-// hand it a task that may start at any time, or only after the call that scheduled it is over.
+// A thread pool: the number of threads that may work, including the caller, and a function that
+// schedules a task.  A task may start at any time, even after the call that scheduled it returned.
 struct Pool {
   int64_t threads = 1;
   std::function<void(std::function<void()>)> schedule;
 };
 
-// Runs work(0) ... work(items - 1), each once, and returns when all are done; throws what an
-// item threw.
+// Runs work(0) ... work(items - 1), each once, and returns when all are done.  Rethrows an
+// exception of an item.
 //
-// Items are claimed from one counter, by tasks of the pool and by the caller.  The caller waits
-// for items that are claimed, never for a task that has not started, so that any number of calls
-// may share a pool that has no free thread.
+// Pool tasks and the caller claim items from one counter.  The caller waits only for claimed items,
+// never for a task that has not started, so that any number of calls can share a pool that has no
+// free thread.
 inline void parallel(const Pool& pool, int64_t items, const std::function<void(int64_t)>& work) {
   const int64_t helpers = (pool.threads < items ? pool.threads : items) - 1;
   if (helpers <= 0) {
@@ -38,7 +38,7 @@ inline void parallel(const Pool& pool, int64_t items, const std::function<void(i
     std::condition_variable all_done;
   };
   auto job = std::make_shared<Job>();
-  // A task that starts late finds no item left and touches nothing of the caller's.
+  // A task that starts late finds no item left and does not touch the caller's data.
   auto run = [job, items, &work] {
     for (int64_t item; (item = job->next.fetch_add(1)) < items;) {
       try {
