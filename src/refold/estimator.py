@@ -1,8 +1,4 @@
-"""`SequenceAutoencoder`: sequences to fixed-size vectors and back, the one door to all of it.
-
-Owns scikit-learn's conventions and the order of the work.  What sequences are, what models are
-and how they are trained is in the rooms that it calls.
-"""
+"""`SequenceAutoencoder`, the estimator, which calls the other packages in the right order."""
 
 import functools
 import os
@@ -64,146 +60,152 @@ class SequenceAutoencoder(
     NotebookMixin,
     BaseEstimator,
 ):
-    """LSTM autoencoder that turns sequences of any length into vectors of one size, and back.
+    """LSTM autoencoder that encodes sequences of any length as fixed-size vectors and decodes them.
 
     Parameters
     ----------
     latent_dim : int or float, default=16
-        Width of the code. A share above 0 and below 1 asks for the smallest that explains as much
-        of the held-out variance (1 - NMSE of the numeric columns, and the accuracy of the others),
-        which takes a few fits more, each a tenth of ``time_budget``.
+        Number of latent dimensions of a code (latent vector, embedding). A float between 0 and 1
+        asks for the smallest code that explains this share of the held-out data: of the variance
+        (1 - NMSE) of numeric columns, and of the entries (accuracy) of the other columns. This
+        takes a few more fits, each with a tenth of ``time_budget``.
     units : int, default=96
         Units of each recurrent layer, in each direction.
     depth : int, default=1
         Number of recurrent layers in the encoder, and in the decoder.
     cell : {"lstm", "gru"}, default="lstm"
-        The recurrent layers of the default model. GRUs run on Keras's own loop, which is slower
-        than the compiled kernel of the LSTMs.
+        Type of the recurrent layers. GRUs run on Keras's own loop, which is slower than the
+        compiled kernel of the LSTMs.
     architecture : {"default", "repeat", "reshape", "dense"} or callable, default="default"
         The default model, one of the classic ones (`refold.models.classic`), or a callable that
-        is given ``steps``, ``features``, ``outputs`` and ``latent_dim`` and returns an encoder
-        and a decoder, any Keras models.  ``units``, ``depth`` and ``cell`` are for the default
-        model only.
+        takes ``steps``, ``features``, ``outputs`` and ``latent_dim`` and returns an encoder and a
+        decoder, which can be any Keras models. Only the default model uses ``units``, ``depth``,
+        ``cell``, ``decoder``, ``patch``, ``rocket_dim``, ``forecast_steps``, ``latent_steps`` and
+        ``variational``.
     decoder : {"auto", "parallel", "autoregressive"}, default="auto"
-        What the default model writes a step from: the code and the position; or these and the
-        step before, which in training is the true one, and in use the one that it wrote. "auto" is
-        autoregressive where no column is numeric, ``patch`` is 1, and the sequence of an average
-        step has 32 steps at most, or so many labels that there is no room for a linear path; else
-        parallel.
+        A parallel decoder computes each step from the code and the position. An autoregressive
+        decoder also reads the previous step: the true one in training (teacher forcing), and its
+        own output afterwards. "auto" is autoregressive if no column is numeric, ``patch`` is 1, and
+        sequences have at most 32 steps or too many categories for a linear path. The length of
+        the sequences is that of the sequence that an average step belongs to.
     patch : int or "auto", default="auto"
-        Steps that the LSTMs take and write at once, so that a long sequence is a shorter one to
-        them. "auto" is 1 where the sequence of an average step has 100 steps at most, and beyond
-        the smallest power of two by which it has 64 patches at most. Of the default model with a
+        Number of steps that the LSTMs read and write at once, which makes long sequences shorter
+        for them. "auto" is 1 if the sequence that an average step belongs to has at most 100
+        steps, and otherwise the smallest power of two that leaves at most 64 patches. Needs a
         parallel decoder.
     rocket_dim : int or "auto", default="auto"
-        Numbers of the code, the last ones, that are for telling sequences apart by what they do,
-        whenever they do it: principal components of pooled random convolutions. The decoder reads
-        them, too, but one that reconstructs says more to it. "auto" is 8 from a ``latent_dim`` of
-        32 on, where a column is numeric, and else 0; and 0 where ``latent_dim`` is a share, or the
-        input is corrupted; of a code with room for every value, what is beyond that. Of the default
-        model, unless it is variational.
+        Number of latent dimensions, the last ones, that hold ROCKET features: principal components
+        of pooled random convolutions. They help to tell sequences apart by their patterns,
+        wherever in the sequence these occur, but reconstruct less than other dimensions. "auto" is
+        8 if ``latent_dim`` is an integer of at least 32 and a column is numeric. It is 0 if the
+        input is corrupted, and at most the dimensions to spare if the code has room for every
+        value. Not for variational models.
     forecast_steps : int, default=0
-        Steps after a sequence that are to be forecast: a second decoder of the same code learns to
-        write them, and ``forecast`` does so. Sequences are then cut in training, half of them
-        before their last steps. Of the default model.
+        Number of steps to forecast after a sequence, for ``forecast``. A second decoder learns to
+        predict them from the same code. In training, half of the sequences are cut before their
+        last steps.
     scale : {"features", "sequence"} or None, default="features"
-        Standardise numeric features over the training data; or each sequence by itself, with its
-        mean and log-deviation by feature appended to the code; or not at all.
+        Standardize numeric features over the training data; or each sequence by itself, with the
+        mean and the log standard deviation of each feature appended to the code; or not at all.
     missing_values : float or list of float, optional
-        Numbers that stand for a missing value in numeric columns, such as ``[-99999]``, beside NaN.
-        The model remembers them, and takes them for missing in all data that it is given.
+        Numbers that stand for missing values in numeric columns, such as ``[-99999]``, in addition
+        to NaN. The model remembers them and treats them as missing in all later data.
     max_epochs : int, optional
         By default enough for 4000 steps, and at least 30.
     batch_size : int, optional
-        Number of sequences of average length in a training step: where lengths differ, batches
-        are of like length and hold about as many steps each. By default 32, or 64 from 2000
-        sequences to train on.
+        Number of sequences of average length in a training step. If lengths differ, a batch has
+        sequences of similar length, and all batches have about the same number of steps. The
+        default is 32, or 64 if there are at least 2000 training sequences.
     learning_rate : float, default=0.003
-        Highest rate, after warm-up and before it falls.
+        Highest learning rate, after the warm-up and before the decay.
     optimizer : str or keras.optimizers.Optimizer, optional
-        A name, or an optimizer with a learning rate of its own, which then counts and follows no
-        schedule of ours. By default AdamW with clipped gradients.
+        The name of an optimizer, or an optimizer. An optimizer keeps its own learning rate, and
+        ``learning_rate`` is not used. The default is AdamW with clipped gradients.
     validation_fraction : float, default=0.1
         Share of the sequences held out to choose the epoch whose weights are kept; 0 for none.
     calibration_fraction : float, default=0.0
-        Share of the sequences that are set aside before all else, for ``detect`` and the bounds of
-        ``forecast`` to be calibrated by; which ones does not depend on ``random_state``. Not for
-        data from files.
+        Share of the sequences that are set aside before anything else to calibrate ``detect`` and
+        the bounds of ``forecast``. The choice does not depend on ``random_state``. Not for data
+        from files.
     patience : int, optional
-        Epochs without a better validation loss before training stops. By default a tenth of
-        ``max_epochs``; then, while the loss still falls, up to a quarter. Schedules below 500
-        epochs are waited for longer: a quarter up to 50 epochs, and at least 20.
+        Epochs without a better validation loss before training stops. The default is a tenth of
+        ``max_epochs``, and up to a quarter while the validation loss still falls. Schedules below
+        500 epochs wait longer: 50 epochs or a quarter, whichever is less, and at least 20 epochs.
     refit : {"auto", True, False}, default="auto"
-        Train once more, from the same start and on all sequences, for as many steps as the
-        validated epoch took; "auto" does so below 2000 sequences. If time is up, on Ctrl-C, by a
-        callback's word, or if the loss becomes NaN in it, the validated weights count.
-    latent_steps : {"auto"} or int, default="auto"
-        Steps of a search, by ``transform``, from the encoder's code for one that the decoder makes
-        more of, sequence by sequence. Each takes about as long as two passes of the decoder. "auto"
-        is 10 below 2000 training sequences, where an encoder is furthest from the best code, and
-        where no column is numeric; else, and for data from files, none; 0 for none. Of the default
-        model only. A variational model has none. What is set after ``fit`` counts at once.
+        Train again from the same initialization on all sequences, for as many steps as the best
+        epoch took. "auto" does so if there are fewer than 2000 sequences. The validated weights are
+        kept if the refit runs out of time, is stopped by Ctrl-C or a callback, or its loss becomes
+        NaN.
+    latent_steps : int or "auto", default="auto"
+        Steps of latent optimization in ``transform``: each step changes the encoder's code so that
+        the decoder reconstructs the sequence better, and takes about as long as two passes of the
+        decoder. 0 keeps the encoder's code. "auto" is 10 if there are fewer than 2000 training
+        sequences or no column is numeric, and 0 otherwise and for data from files. Not for
+        variational models. A change after ``fit`` takes effect at once.
     time_budget : float, optional
-        Seconds for training, its start and the refit included; the learning rate falls in time.
+        Seconds for training, initialization and refit included. The learning rate decays in time.
     denoise : float or str, default=0.0
-        Train on corrupted input towards the sequence as it was: the deviation of noise that is
-        added to numeric values, once scaled; or ``"steps:0.2"``, the share of steps that are taken
-        for missing; or both, ``"0.3,steps:0.2"``. The model can then read gaps. The validation
-        loss is that of corrupted input, too. What is encoded later is left as it is.
+        Train on corrupted input to reconstruct the original sequence: the standard deviation of
+        noise added to scaled numeric values; or time-step dropout, such as ``"steps:0.2"`` to treat
+        that share of the steps as missing; or both, ``"0.3,steps:0.2"``. With time-step dropout
+        the model can read gaps. The validation loss uses corrupted input, too. Input is not
+        corrupted after training.
     variational : bool, default=False
-        Train codes to be distributed as N(0, 1) [1]_, so that ``sample`` can draw sequences.
-        ``transform`` gives a code's mean. For ``architecture="default"``.
+        Train a variational autoencoder [1]_: codes follow about N(0, 1), so that ``sample`` can
+        draw sequences. ``transform`` returns the mean of a code.
     random_state : int, RandomState or None, default=None
-        Fixes the weights, the split, the order of the data, and all that is drawn in training.
+        Seed of the weights, the split, the order of the data, and everything else that is random
+        in training.
     verbose : {0, 1}, default=0
-        1 shows a progress bar on standard error, and at the end the held-out NMSE and accuracy,
-        next to PCA's.
+        1 shows a progress bar on standard error, and at the end the held-out NMSE and accuracy
+        next to those of PCA.
 
     Attributes
     ----------
     encoder_, decoder_, autoencoder_ : keras.Model
-        The fitted models, which share their weights; they work in scaled units. An autoregressive
-        decoder is a model of codes and sequences, and tells of each step what it would write after
-        the true ones, as ``autoencoder_`` then does;
-        `refold.models.decode_autoregressively` runs it on its own output.
+        The fitted models, which share their weights and use scaled values. An autoregressive
+        ``decoder_`` reads codes and sequences and predicts each step from the true previous steps,
+        and so does ``autoencoder_``; `refold.models.decode_autoregressively` runs such a decoder
+        on its own output.
     latent_dim_ : int
-        Width of the code, where ``latent_dim`` is a share too.
+        Number of latent dimensions, also if ``latent_dim`` is a share.
     schema_ : Schema
-        Columns, kinds, labels and layout of the training data.
+        Columns, column types, categories and layout of the training data.
     scaler_ : Scaler
-        How numeric columns were scaled.
+        Scaling of the numeric columns.
     error_scaler_ : Scaler
-        Standardises by feature, whatever ``scale`` is: the units in which errors are measured.
+        Standardizes by feature, whatever ``scale`` is. Errors are measured in these units.
     max_steps_ : int
-        Longest training length: the number of steps that ``decoder_`` writes.
+        Longest training length, which is the number of steps that ``decoder_`` writes.
     patch_ : int
-        Steps a patch, where ``patch`` is "auto" too.
-    discriminative_ : int
-        Numbers of the code that are for telling sequences apart.
+        Number of steps in a patch, also if ``patch`` is "auto".
+    rocket_dim_ : int
+        Number of latent dimensions that hold ROCKET features, also if ``rocket_dim`` is "auto".
     latent_steps_ : int
-        Steps of the search for each code, where ``latent_steps`` is "auto" too.
+        Steps of latent optimization, also if ``latent_steps`` is "auto".
     autoregressive_ : bool
-        Whether the decoder goes step by step, where ``decoder`` is "auto" too.
+        Whether the decoder is autoregressive, also if ``decoder`` is "auto".
     forecaster_ : keras.Model or None
-        From codes to the scaled steps that come next, with ``forecast_steps``.
+        With ``forecast_steps``: maps codes to the scaled steps that follow.
     history_ : dict of lists
-        By epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
+        One entry per epoch: ``"epoch"``, ``"phase"`` (``"validated"`` or ``"refit"``), ``"loss"``,
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
     best_epoch_ : int or None
-        Epoch with the smallest validation loss, whose weights are kept or whose steps the refit
-        has; 0 if it was the linear start; None without validation.
+        Epoch with the smallest validation loss. Its weights are kept, or the refit takes as many
+        steps. 0 if the linear initialization was best; None without validation.
     start_loss_ : float or None
-        Validation loss of the linear start, before the first epoch; None where there was none.
+        Validation loss of the linear initialization, before the first epoch; None if there was
+        none.
     interrupted_ : bool
-        Whether Ctrl-C ended the training before its time. Of the fit itself, so not saved.
+        Whether Ctrl-C ended the training early. Not saved.
     n_shapes_ : int
-        Padded shapes of the training's batches: so many times a training step was compiled, at
-        most 8. Not saved.
+        Number of padded shapes of training batches, at most 8. A training step was compiled for
+        each. Not saved.
     n_features_in_ : int
         Number of columns.
     active_dimensions_ : int or None
-        With ``variational=True``: how many numbers of the code tell sequences apart, those whose
-        means have a variance above 0.01 over the training data [2]_, or over 4096 of it.
+        With ``variational=True``: number of latent dimensions whose means have a variance above
+        0.01 over the training data [2]_, or over 4096 sequences of it.
 
     References
     ----------
@@ -295,17 +297,16 @@ class SequenceAutoencoder(
             files, which may be larger than memory; or a ``Scan`` of such.
         y : ignored
         callbacks : sequence of keras.callbacks.Callback
-            Their ``model`` is ``autoencoder_``. Weights, rate and ``stop_training`` are read again
-            after each call; a new rate scales what is left of the schedule. The refit begins
-            anew, with epochs from 0; ``params["phase"]`` of a callback is "validated" or "refit",
-            and one that stops the refit leaves the validated weights. A callback with batch hooks
-            makes training slower.
+            Their ``model`` is ``autoencoder_``. Weights, learning rate and ``stop_training`` are
+            read after each call; a new learning rate scales the rest of the schedule. The refit is
+            a training of its own with epochs from 0, and ``params["phase"]`` of a callback is
+            "validated" or "refit". A callback that stops the refit leaves the validated weights.
+            Callbacks with batch hooks slow training down.
         checkpoint : path or Checkpoint, optional
-            File in which the state of the training is kept, written every minute and when it is
-            interrupted.
+            File for the state of the training. It is written every minute and on interruption.
         resume : bool, default=False
-            Go on from that file, if it is there. The result is that of a training that was never
-            interrupted, to the bit.
+            Continue from the checkpoint if the file exists. The result has the same bits as an
+            uninterrupted training.
 
         Returns
         -------
@@ -314,33 +315,32 @@ class SequenceAutoencoder(
         Raises
         ------
         ParameterError
-            If an argument of the constructor cannot be used, Keras does not run on JAX, the
-            checkpoint is of another training or another process is writing it, or ``latent_dim``
-            is a share of what is held out and nothing is.
+            If an argument of the constructor is invalid, Keras does not run on JAX, the checkpoint
+            belongs to another training or is written by another process, or ``latent_dim`` is a
+            share and no sequence is held out.
         DataError
             If the sequences cannot be used.
         ModelFileError
             If the checkpoint cannot be read.
         FileAccessError
-            If the checkpoint cannot be written, which is tried before training.
+            If the checkpoint cannot be written. This is checked before training.
         DivergedError
-            If the loss became NaN at once.
+            If the loss became NaN before any weights could be kept.
         KeyboardInterrupt
-            On Ctrl-C, after the chunk of steps that was running; the estimator then has the best
-            weights so far, and nothing while a size is looked for. A second Ctrl-C does not wait.
+            On Ctrl-C, after the current chunk of steps. The estimator then has the best weights so
+            far, or none during the choice of ``latent_dim``. A second Ctrl-C does not wait.
 
         Warns
         -----
         UserWarning
-            If the data is probably not what it should be, as `refold.sequences.data_warnings`
-            says: numbers such as -99999, values far away from all others, sequences of one step,
-            or padding of zeros.
+            If the data looks wrong: numbers such as -99999, values far from all others, only
+            sequences of one step, or padding with zeros.
         """
         require_jax()
         parameters, find_size = self.get_params(deep=False), None
         check_parameters(parameters)
         if resume and checkpoint is None:
-            raise ParameterError("resume=True goes on from a checkpoint. Name it by checkpoint=.")
+            raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
         sequences = open_training(X, self.missing_values)
         if not len(sequences):
             raise DataError("There is no sequence to fit on. Give at least one.")
@@ -371,7 +371,7 @@ class SequenceAutoencoder(
             trained = trained_fingerprints(sequences, fitted.held_back)
             self._set_fitted(fitted._replace(trained=trained), sample)
         if outcome.interrupted and not outcome.complete:
-            raise KeyboardInterrupt(_say_interrupted(outcome, checkpoint))
+            raise KeyboardInterrupt(_describe_interruption(outcome, checkpoint))
         return self if normal is None else self._measure_normal(self._aligned(normal))
 
     def transform(self, X: Any) -> np.ndarray:
@@ -380,18 +380,18 @@ class SequenceAutoencoder(
         Parameters
         ----------
         X : Sequences, list of arrays, array, table, path or Scan
-            With the columns of the training data.
+            Data with the columns of the training data.
 
         Returns
         -------
         array of float32 of shape (n_sequences, latent_dim)
-            One code a sequence; with ``scale="sequence"`` the mean and log-deviation by numeric
-            feature are appended.
+            One code per sequence. With ``scale="sequence"`` the mean and the log standard deviation
+            of each numeric feature are appended.
 
         Raises
         ------
         SchemaError
-            If the columns are not those of the training data.
+            If the columns differ from those of the training data.
         DataError
             If the sequences cannot be used.
 
@@ -402,8 +402,8 @@ class SequenceAutoencoder(
 
         Notes
         -----
-        With ``latent_steps=0`` padding, batch size, order and other sequences change a code by at
-        most 1e-5 of its standard deviation. Latent optimization amplifies rounding: a code then
+        Padding, batch size, order and other sequences change a code by at most 1e-5 of its
+        standard deviation if ``latent_steps=0``. Latent optimization amplifies rounding: codes
         changed by up to 0.004 standard deviations, and the mean reconstruction error by 2e-6 of
         itself.
         """
@@ -411,7 +411,7 @@ class SequenceAutoencoder(
         return np.concatenate([codes for codes, _ in self._encoded(source)])
 
     def encode_blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Encode sequences block by block, where codes or sequences are larger than memory.
+        """Encode sequences block by block, for data or codes that are larger than memory.
 
         Parameters
         ----------
@@ -420,14 +420,14 @@ class SequenceAutoencoder(
 
         Yields
         ------
-        codes : array of float32 of shape (n_sequences of the block, width of the code)
-            As ``transform`` gives them.
-        ids : array of shape (n_sequences of the block,)
+        codes : array of float32 of shape (n_sequences in the block, width of the code)
+            As ``transform`` returns them.
+        ids : array of shape (n_sequences in the block,)
 
         Raises
         ------
         SchemaError
-            If the columns are not those of the training data.
+            If the columns differ from those of the training data.
         DataError
             If the sequences cannot be used.
 
@@ -449,28 +449,28 @@ class SequenceAutoencoder(
         Parameters
         ----------
         X : array of shape (n_sequences, width of the code)
-            Codes, as ``transform`` gives them.
+            Codes, as ``transform`` returns them.
         lengths : array of int of shape (n_sequences,), optional
-            Number of steps to write of each; by default as predicted from the code.
+            Length of each sequence. By default it is predicted from the code.
         clip : bool, default=False
-            Keep each numeric column within the range that it had in training.
+            Clip each numeric column to its range in the training data.
 
         Returns
         -------
         list
-            One sequence a code, each of its own length, in the layout and units of the training
-            data: arrays of shape (length, features) or (length,), lists of tokens, strings.
+            One sequence per code, in the layout and units of the training data: arrays of shape
+            (length, features) or (length,), lists of tokens, or strings.
 
         Raises
         ------
         DataError
-            If the codes or lengths are of the wrong shape or not finite.
+            If the codes or lengths have the wrong shape or are not finite.
 
         Warns
         -----
         UserWarning
-            If lengths are longer than the longest in training, predicted ones by more than a tenth;
-            if ``clip`` is asked for, and the model's file has no ranges of columns.
+            If lengths exceed the longest in training (predicted lengths by more than a tenth), or
+            ``clip`` is set and the model file has no column ranges.
         """
         check_is_fitted(self)
         decoded = self._decode(X, lengths, clip=clip)
@@ -480,7 +480,7 @@ class SequenceAutoencoder(
         return decoded
 
     def _opened(self, X: Any, meaning: Meaning) -> Sequences | Scan:
-        """Read sequences or open files of them, and warn where some are beyond training."""
+        """Read sequences or open files, and warn of sequences longer than in training."""
         check_is_fitted(self)
         source = open_source(X)
         if isinstance(source, Scan):
@@ -492,20 +492,20 @@ class SequenceAutoencoder(
         return source
 
     def _aligned(self, source: Sequences) -> Sequences:
-        """Bring sequences under the schema of the training data, and check them."""
+        """Convert sequences to the schema of the training data and check them."""
         sequences = source.align(self.schema_)
         check_fits(sequences.lengths, self._network)
-        _remark_missing(sequences, self._network)
+        _warn_missing(sequences, self._network)
         return sequences
 
     def _encode(self, sequences: Sequences, latent_steps: int = 0) -> np.ndarray:
-        """Return the codes of sequences that were checked, the statistics of their scale behind."""
+        """Return the codes of checked sequences, with the statistics of their scale appended."""
         scaled = self.scaler_.transform(sequences)
         codes = encode(scaled, self._network, latent_steps=latent_steps, verbose=self.verbose)
         return np.concatenate([codes, self.scaler_.statistics(sequences)], axis=1)
 
     def _encoded(self, source: Sequences | Scan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield codes and ids, of files block by block."""
+        """Yield codes and ids, block by block for files."""
         if isinstance(source, Sequences):
             yield self._encode(source, self.latent_steps_), source.ids
             return
@@ -523,8 +523,8 @@ class SequenceAutoencoder(
     ) -> list[Any]:
         """Decode as ``inverse_transform`` does.
 
-        Beyond the longest training length, ``known`` lengths replace those predicted from the
-        codes; symbols are drawn where that is asked for.
+        ``known`` lengths above the longest training length replace predicted ones. With ``draw``,
+        tokens are drawn at random.
         """
         codes = check_codes(codes, self._n_features_out)
         width = self._network.specification.latent_dim
@@ -545,46 +545,46 @@ class SequenceAutoencoder(
         return (self.scaler_.clip(decoded) if clip else decoded).to_list()
 
     def encode(self, X: Any) -> np.ndarray:
-        """Encode sequences: another name of ``transform``, always an array."""
+        """Encode sequences: the same as ``transform``, but always returns an array."""
         return np.asarray(self.transform(X))
 
     def decode(self, codes: Any, lengths: Any = None, *, clip: bool = False) -> list[Any]:
-        """Decode codes: another name of ``inverse_transform``."""
+        """Decode codes: the same as ``inverse_transform``."""
         return self.inverse_transform(codes, lengths, clip=clip)
 
     def reconstruct(self, X: Any, *, codes: Any = None, clip: bool = False) -> list[Any]:
-        """Encode sequences and decode them again.
+        """Encode sequences and decode the codes.
 
-        A sequence comes back at the length that its code holds. One that is longer than
-        ``max_steps_`` comes back at its own length, because the model never saw such a length; a
-        warning says how many these are.
+        The length of a reconstruction is predicted from the code. Sequences longer than
+        ``max_steps_`` keep their own length, because the model never saw such a length; a warning
+        counts them.
 
         Parameters
         ----------
         X : Sequences, list of arrays, array, table, path or Scan
-            With the columns of the training data.
+            Data with the columns of the training data.
         codes : array of shape (n_sequences, width of the code), optional
-            Codes of the sequences, if ``transform`` was called already.
+            Codes of the sequences, if you have them already.
         clip : bool, default=False
-            Keep each numeric column within the range that it had in training.
+            Clip each numeric column to its range in the training data.
 
         Returns
         -------
         list
-            As ``inverse_transform`` gives them.
+            Reconstructions, as ``inverse_transform`` returns them.
 
         Raises
         ------
         SchemaError
-            If the columns are not those of the training data.
+            If the columns differ from those of the training data.
         DataError
-            If the sequences cannot be used, or there is not one code a sequence.
+            If the sequences cannot be used, or the number of codes differs from theirs.
 
         Warns
         -----
         UserWarning
-            If sequences are longer than the longest in training; if ``clip`` is asked for, and the
-            model's file has no ranges of columns.
+            If sequences are longer than the longest in training, or ``clip`` is set and the model
+            file has no column ranges.
 
         Examples
         --------
@@ -600,17 +600,16 @@ class SequenceAutoencoder(
         if codes is None:
             codes = np.concatenate([codes for codes, _ in self._encoded(source)])
         elif len(codes) != len(source):
-            raise DataError(f"Got {len(codes)} codes of {len(source)} sequences. Give one of each.")
+            raise DataError(f"Got {len(codes)} codes for {len(source)} sequences. Give one each.")
         return self._decode(codes, known=source.lengths, clip=clip)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
-        """Explained variance of the reconstructions: 1 - NMSE of the numeric columns, 1 is perfect.
+        """Return the explained variance of the reconstructions: 1 - NMSE of the numeric columns.
 
-        Where no column is numeric: the share of sequences recovered exactly, length included.
-        Lengths are those that ``reconstruct`` returns: a missing step counts as zero in standard
-        units, an extra one is ignored. Sequences longer than ``max_steps_`` are decoded at their
-        own length, and so have neither. `refold.evaluation.fidelity` measures the numeric columns
-        and the others side by side.
+        If no column is numeric, return the share of sequences that are reconstructed exactly,
+        length included. 1 is perfect. The reconstructions are those of ``reconstruct``: a missing
+        step counts as zero in standardized units, and an extra step is ignored.
+        `refold.evaluation.fidelity` measures numeric and other columns side by side.
 
         Parameters
         ----------
@@ -629,12 +628,12 @@ class SequenceAutoencoder(
         return explained_variance(sequences, reconstructed, self.error_scaler_)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one file, whole or not at all.
+        """Write the fitted model to one file, atomically.
 
         Parameters
         ----------
         path : path
-            Ends in ``.refold`` by custom.
+            By convention it ends in ``.refold``.
         """
         check_is_fitted(self)
         self._remember()
@@ -642,12 +641,13 @@ class SequenceAutoencoder(
 
     @property
     def latent_steps_(self) -> int:
-        """Steps of latent optimization: ``latent_steps`` as it is now, set after ``fit`` or before.
+        """Steps of latent optimization, for the current value of ``latent_steps``.
 
         Raises
         ------
         ParameterError
-            If ``latent_steps`` was set to what it cannot be, or the model has no search.
+            If ``latent_steps`` was set to an invalid value, or the model has no latent
+            optimization.
         """
         check_is_fitted(self)
         check_parameters({"latent_steps": self.latent_steps})
@@ -660,20 +660,20 @@ class SequenceAutoencoder(
 
     @property
     def autoregressive_(self) -> bool:
-        """Whether the decoder goes step by step, where ``decoder`` is "auto" too."""
+        """Whether the decoder is autoregressive, also if ``decoder`` is "auto"."""
         check_is_fitted(self)
         return self._network.autoregressive
 
     @property
     def num_calibrated_(self) -> int:
-        """Number of normal sequences that ``detect`` measures by."""
+        """Number of normal sequences that calibrate ``detect``."""
         check_is_fitted(self)
         calibration = self._fitted.calibration
         return 0 if calibration is None else len(calibration.scores)
 
     @property
     def n_parameters_(self) -> int:
-        """Number of trained numbers in encoder, decoders and length model."""
+        """Number of trainable parameters in encoder, decoders and length model."""
         check_is_fitted(self)
         variables = self._network.variables
         return int(sum(np.prod(v.shape) for v in variables if v.trainable))
@@ -695,7 +695,7 @@ class SequenceAutoencoder(
         return hasattr(self, "_fitted")
 
     def __getstate__(self) -> dict[str, Any]:
-        # what fitting leaves travels as a saved model does; the rest is scikit-learn's
+        # the fitted state is stored as bytes of a model file; scikit-learn handles the rest
         everything: dict[str, Any] = super().__getstate__()  # pyright: ignore[reportAssignmentType]
         state = {
             name: value
@@ -723,7 +723,7 @@ class SequenceAutoencoder(
         self.latent_dim_ = fitted.network.specification.latent_dim
         self.max_steps_ = fitted.network.specification.max_steps
         self.patch_ = fitted.network.specification.patch
-        self.discriminative_ = fitted.network.specification.rocket_dim
+        self.rocket_dim_ = fitted.network.specification.rocket_dim
         self.forecaster_ = fitted.network.forecaster
         self.history_ = fitted.history
         self.best_epoch_ = None if fitted.best is None else fitted.best[0]
@@ -732,17 +732,17 @@ class SequenceAutoencoder(
         self.active_dimensions_ = fitted.active_dimensions
 
     def _known(self) -> ReferenceStatistics:
-        """Return what is remembered of the training data."""
+        """Return the reference statistics of the training data."""
         self._remember()
         if self._fitted.known is None:
             raise ParameterError(
-                "This model was saved without codes of its training data, which this needs. Fit "
+                "This needs codes of the training data, and the model was saved without them. Fit "
                 "and save it again."
             )
         return self._fitted.known
 
     def _remember(self) -> None:
-        """Put in place of some of the training data what is remembered of it."""
+        """Replace the sample of the training data with its reference statistics."""
         if self._sample is not None:
             self._fitted = self._fitted._replace(known=remember(self._sample, self._fitted))
             self._sample = None
@@ -766,9 +766,9 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     Raises
     ------
     ModelFileError
-        If the file is not a model, is cut short or changed, or comes from a newer version.
+        If the file is not a model, is truncated or changed, or comes from a newer version.
     MissingFileError
-        If there is no such file.
+        If the file does not exist.
 
     Examples
     --------
@@ -785,39 +785,39 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     parameters, fitted = storage.load(path)
     if unknown := set(parameters) - set(SequenceAutoencoder._get_param_names()):
         raise ModelFileError(
-            f"{path} is of another version of Refold, with arguments that this one does not have: "
-            f"{', '.join(sorted(unknown))}. Load it with that version."
+            f"{path} comes from another version of Refold, with arguments that this version does "
+            f"not have: {', '.join(sorted(unknown))}. Load it with that version."
         )
     ae = SequenceAutoencoder(**parameters)
     ae._set_fitted(fitted)
     return ae
 
 
-def _remark_missing(sequences: Sequences, network: Network) -> None:
-    """Say that values are missing which the model takes for the mean."""
+def _warn_missing(sequences: Sequences, network: Network) -> None:
+    """Warn of missing values if the model was fitted without any."""
     missing = int(np.isnan(sequences.values).sum())
     if missing and not network.specification.observed_flags:
         warnings.warn(
             f"{missing} value{' is' if missing == 1 else 's are'} missing, and the model was "
-            "fitted on data without gaps: it reads them as the mean. Fit on data with gaps to "
-            "have them told apart.",
+            "fitted on data without gaps: it reads them as the mean. Fit on data with gaps, so "
+            "that the model tells gaps from values.",
             UserWarning,
             stacklevel=4,
         )
 
 
-def _say_interrupted(outcome: FitResult, checkpoint: Checkpoint | None) -> str:
+def _describe_interruption(outcome: FitResult, checkpoint: Checkpoint | None) -> str:
     if outcome.phase is None:
-        kept = "nothing is kept"
+        kept = "no weights are kept"
     elif outcome.epoch == 0:
-        kept = "kept is the linear start"
+        kept = "the linear initialization is kept"
     else:
-        kept = f"kept are the weights of epoch {outcome.epoch}"
+        kept = f"the weights of epoch {outcome.epoch} are kept"
     if checkpoint is None:
         return f"Training was interrupted; {kept}."
     done = outcome.history["epoch"]
     when = f"after epoch {done[-1]}" if done else "in the first epoch"
     return (
-        f"Training was interrupted {when}. Its state is kept, and resume=True goes on from "
+        f"Training was interrupted {when}. Its state is saved; resume=True continues from "
         f"{str(checkpoint.path)!r}."
     )

@@ -68,6 +68,6 @@ def test_a_fit_writes_its_checkpoint_and_says_how_to_go_on(sines, fit_options, t
     thread.join()
     said = capsys.readouterr().err
     assert said.startswith("Terminated: Training was interrupted ")
-    assert said.endswith(f"Its state is kept, and --resume goes on from '{checkpoint}'.\n")
+    assert said.endswith(f"Its state is saved; --resume continues from '{checkpoint}'.\n")
     assert said.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.name]

@@ -149,7 +149,7 @@ def test_trials_of_files_search_for_codes_as_the_model_will(tmp_path):
 
 def test_numbers_for_telling_apart_leave_room_in_the_size_that_is_found():
     ae = SequenceAutoencoder(0.3, rocket_dim=8, **TINY).fit(waves(rank=1))
-    assert ae.discriminative_ == min(8, ae.latent_dim_ - 1)
+    assert ae.rocket_dim_ == min(8, ae.latent_dim_ - 1)
 
 
 def test_a_training_that_goes_on_keeps_the_size_that_was_found(

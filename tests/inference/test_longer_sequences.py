@@ -78,7 +78,7 @@ def test_longer_sequences_come_back_at_their_own_length(ae):
 
 
 def test_codes_of_other_sequences_are_refused(ae):
-    with pytest.raises(DataError, match=r"Got 1 codes of 3 sequences. Give one of each\."):
+    with pytest.raises(DataError, match=r"Got 1 codes for 3 sequences. Give one each\."):
         ae.reconstruct(waves(3, 4, 5), codes=np.zeros((1, 2)))
 
 

@@ -183,7 +183,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
         thread.join()
     said = capsys.readouterr().err
     assert code == 130
-    assert f"--resume goes on from '{checkpoint}'" in said
+    assert f"--resume continues from '{checkpoint}'" in said
     assert "Traceback" not in said
     assert not (tmp_path / "model.refold").exists()
     _, values, _ = storage.load_checkpoint(checkpoint)
@@ -220,7 +220,7 @@ class AtEpoch(keras.callbacks.Callback):
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_the_best_weights_where_there_is_no_checkpoint():
     ae = SequenceAutoencoder(**SHORT)
-    with pytest.raises(KeyboardInterrupt, match=r"interrupted; kept are the weights of epoch \d\."):
+    with pytest.raises(KeyboardInterrupt, match=r"interrupted; the weights of epoch \d are kept\."):
         ae.fit(data(), callbacks=[AtEpoch(3)])
     assert ae.history_["epoch"] == [1, 2, 3]
     assert ae.interrupted_
@@ -299,7 +299,7 @@ def test_files_that_are_no_checkpoints(tmp_path, whole):
 
 
 def test_resume_needs_a_checkpoint():
-    with pytest.raises(ParameterError, match="resume=True goes on from a checkpoint"):
+    with pytest.raises(ParameterError, match="resume=True needs a checkpoint"):
         SequenceAutoencoder(**SHORT).fit(data(), resume=True)
 
 

@@ -34,7 +34,7 @@ def latent_dimensions(
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default on a new figure.
     rocket_dim, latent_dim : int
-        ``discriminative_`` and ``latent_dim_`` of the estimator: so many numbers, the last of so
+        ``rocket_dim_`` and ``latent_dim_`` of the estimator: so many numbers, the last of so
         many, have a colour of their own.
 
     Returns

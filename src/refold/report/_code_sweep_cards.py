@@ -48,7 +48,7 @@ def latent_cards(material: ReportData, stage: Stage) -> list[Card]:
 def _bars(material: ReportData, found: LatentDimensions) -> Card:
     model = material.model
     order = found.order[:MOST_BARS]
-    telling = (order < model.latent_dim_) & (order >= model.latent_dim_ - model.discriminative_)
+    telling = (order < model.latent_dim_) & (order >= model.latent_dim_ - model.rocket_dim_)
     variance = found.deviation**2
     idle = np.zeros(len(order), bool)
     says = (
@@ -182,7 +182,7 @@ def _sweeps(material: ReportData, found: LatentDimensions) -> Card:
 
 def _title(material: ReportData, found: LatentDimensions, i: int) -> str:
     model = material.model
-    telling = model.latent_dim_ - model.discriminative_ <= i < model.latent_dim_
+    telling = model.latent_dim_ - model.rocket_dim_ <= i < model.latent_dim_
     return _name(found, i) + (" (for telling apart)" if telling else "")
 
 

@@ -76,9 +76,9 @@ def architecture(material: ReportData) -> Card:
     )
     if model.forecaster_ is not None:
         caption += " The second decoder, which forecasts, is not shown."
-    if model.discriminative_:
+    if model.rocket_dim_:
         caption += (
-            f" The last {model.discriminative_} of the {model.latent_dim_} numbers of the code are "
+            f" The last {model.rocket_dim_} of the {model.latent_dim_} numbers of the code are "
             "for telling sequences apart."
         )
     return Card("Architecture", caption, [Diagram(boxes)])

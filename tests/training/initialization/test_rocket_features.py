@@ -75,7 +75,7 @@ def test_the_decoder_reads_them():
 def test_saved_and_loaded_the_codes_are_the_same(fitted, tmp_path):
     fitted.save(tmp_path / "model.refold")
     loaded = refold.load(tmp_path / "model.refold")
-    assert loaded.discriminative_ == 8
+    assert loaded.rocket_dim_ == 8
     assert np.array_equal(loaded.transform(waves(120)[0]), fitted.transform(waves(120)[0]))
 
 
@@ -96,7 +96,7 @@ def test_by_default_eight_of_32_numbers_or_more(fitted):
     assert by_rule(given[:6], 32) == 4
     assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
     assert by_rule(given, 32, denoise=0.3) == by_rule(given, 32, variational=True) == 0
-    assert fitted.discriminative_ == 8
+    assert fitted.rocket_dim_ == 8
 
 
 def test_of_a_size_that_the_error_decides_none_but_those_asked_for():

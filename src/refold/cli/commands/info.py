@@ -69,7 +69,7 @@ def _facts(model: Any) -> dict[str, Any]:
         "cell": specification.cell if is_default else None,
         "decoder": specification.decoder if is_default else None,
         "patch": model.patch_,
-        "rocket_dim": model.discriminative_,
+        "rocket_dim": model.rocket_dim_,
         "latent_steps": model.latent_steps_,
         "forecast_steps": int(model.forecast_steps),
         "code_size": len(model.get_feature_names_out()),
