@@ -403,7 +403,7 @@ def test_bad_data():
     ae = SequenceAutoencoder(**TINY)
     with pytest.raises(DataError, match=r"[Nn]o sequence|empty"):
         ae.fit([])
-    with pytest.raises(DataError, match="all of them empty"):
+    with pytest.raises(DataError, match="sequences are empty"):
         ae.fit([np.zeros((0, 2))] * 5)
     with pytest.raises(ParameterError, match=r"validation_fraction=0.1 of 1 sequence leaves"):
         ae.fit([np.random.default_rng(0).normal(size=(3, 2))])

@@ -16,7 +16,7 @@ EXPECTED = {
     "check_transformer_general": "a series may have another length in transform than in fit",
     "check_estimators_empty_data_messages": "an array without columns is of empty series, which "
     "exist; the error says that all of them are",
-    "check_fit2d_predict1d": "the error says that one sequence belongs into a list, where the "
+    "check_fit2d_predict1d": "the error says to put a single sequence into a list, where the "
     "check wants 'Reshape your data'",
 }
 

@@ -72,7 +72,7 @@ def test_sequences_say_what_they_hold():
         assert f"|{fact}|" in shown
     assert "|empty||1|" in shown.replace("||||", "||").replace("|||", "||")
     assert "&lt;i&gt;, j, k" in shown
-    assert "0 to 2 steps, 1 in the middle" in shown
+    assert "0 to 2 steps, median 1" in shown
 
 
 def test_no_sequences_and_many_columns():

@@ -221,7 +221,7 @@ def test_it_is_saved_with_the_model(ae, tmp_path):
 
 
 def test_labels_of_no_training_sequence(spelling):
-    with pytest.warns(UserWarning, match="not among the labels"):
+    with pytest.warns(UserWarning, match="Not among the fitted categories"):
         found = spelling.detect(["in", "ccc", "no"], alpha=0.1)
     assert np.isfinite(found.scores).all()
     assert found.scores.argmax() == 1

@@ -105,7 +105,10 @@ def bad_files(folder):
         ("empty.jsonl", "is empty"),
         ("fake.parquet", "not a whole Parquet file"),
         ("other.parquet", "other.parquet' has no column 'code'; its columns are x"),
-        ("ragged.parquet", "ragged.parquet': The code of row 1 has 2 numbers, that of row 0 has 1"),
+        (
+            "ragged.parquet",
+            "ragged.parquet': The code of row 1 has 2 entries, but that of row 0 has 1",
+        ),
         ("other.csv", "no columns code0, code1 and so on; its columns are a, b"),
         ("words.csv", "something that is no number"),
         ("holes.csv", "code of row 1 is not finite"),

@@ -228,7 +228,7 @@ def test_the_command_line_takes_a_folder(either, tmp_path, monkeypatch, capsys):
 
 
 def test_a_scan_is_no_data_in_memory(folder, fitted):
-    with pytest.raises(DataError, match="Take its blocks one by one"):
+    with pytest.raises(DataError, match="Read it block by block"):
         fitted.score(scan(folder))
 
 

@@ -56,7 +56,7 @@ def test_sequences_stay_what_they_are():
     [
         ([], DataError, "Got an empty list"),
         ("abc", DataError, "Expected a list of sequences, an array or a table. Got a str"),
-        (5, DataError, "Got a int; one sequence alone belongs into a list"),
+        (5, DataError, "Got a int; put a single sequence into a list"),
         ({"x": [1]}, DataError, "Got a dict"),
         (np.zeros(4), DataError, r"Got an array of shape \(4,\)"),
         (np.float64(3), DataError, r"Got an array of shape \(\)"),
@@ -107,7 +107,7 @@ def test_concatenate_keeps_unknown_labels_unknown():
                 Sequences.from_list([["a"]]),
             ],
             SchemaError,
-            "are text in one set and integers in another",
+            "are text in one set, integers in another",
         ),
     ],
 )
@@ -140,5 +140,5 @@ def test_ids_of_several_types_and_columns_of_several():
 
 
 def test_sequences_are_not_converted_once_more():
-    with pytest.raises(ParameterError, match="these are Sequences already"):
+    with pytest.raises(ParameterError, match="x is a Sequences already"):
         as_sequences(as_sequences([[1.0]]), names=["level"])

@@ -127,7 +127,7 @@ def test_unknown_label_written_out_stays_unknown_under_the_schema():
             [0, 1, 3],
             {"schema": Schema((Column("x", "categorical", ("a",)),))},
             DataError,
-            "Got 2 at sequence 0, step 0, column 'x'. Expected the index of a label, 0 to 0, or 1",
+            "Got 2 at sequence 0, step 0, column 'x'. Expected the index of a category, 0 to 0",
         ),
     ],
 )

@@ -1,6 +1,6 @@
-"""Synthetic sequences, and real ones that ship with the package.
+"""Data sets: generators of synthetic sequences, and a real data set in the package.
 
-Owns the generators and the shipped data; reading a user's own files is ``refold.sequences.read``.
+``refold.sequences.read`` reads a user's own files.
 """
 
 from refold.datasets._japanese_vowels import JapaneseVowels as JapaneseVowels

@@ -1,4 +1,4 @@
-"""JapaneseVowels, the data set that ships with the package (``data/SOURCE.md`` has the licence)."""
+"""Loader of the JapaneseVowels data set; ``data/SOURCE.md`` has the licence."""
 
 from importlib.resources import files
 from io import BytesIO
@@ -24,7 +24,7 @@ class JapaneseVowels(NamedTuple):
     Attributes
     ----------
     train : Sequences
-        270 utterances, 30 a speaker.
+        270 utterances, 30 per speaker.
     test : Sequences
         370 utterances.
     train_labels : array of shape (270,), int64
@@ -40,7 +40,7 @@ class JapaneseVowels(NamedTuple):
 
 
 def japanese_vowels() -> JapaneseVowels:
-    """Read JapaneseVowels: vowels spoken by nine men, as 12 cepstrum coefficients a step.
+    """Load JapaneseVowels: vowels of nine male speakers, 12 cepstrum coefficients per step.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def japanese_vowels() -> JapaneseVowels:
 
 
 def to_sequences(table: "pa.Table") -> Sequences:
-    """Turn an Arrow table with one list column a feature into sequences."""
+    """Convert an Arrow table with one list column per feature to sequences."""
     names = [f"x{feature}" for feature in range(NUM_FEATURES)]
     lists = [table[name].combine_chunks() for name in names]
     values = np.stack([column.flatten().to_numpy() for column in lists], axis=1)

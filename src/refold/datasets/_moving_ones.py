@@ -1,4 +1,4 @@
-"""The moving ones of the original question: as true sequences, and in its fixed, padded form."""
+"""The moving-ones data of the original question, as sequences and as a padded array."""
 
 import numpy as np
 
@@ -13,9 +13,9 @@ MAX_STEPS = 10
 def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     """Draw sequences in which a single one moves from feature to feature.
 
-    A length is ``round(uniform(0, 10))``. Step ``t`` has a one at feature ``t``; there are eight
-    features, so that steps 8 and 9 are all zero, and real: they count towards the length. A
-    length of 0 gives an empty sequence. A sequence is a function of its length alone.
+    Lengths are ``round(uniform(0, 10))``; a length of 0 gives an empty sequence. Step ``t`` has a
+    one at feature ``t``. There are eight features, so steps 8 and 9 are all zero, but they are
+    real and count towards the length. The length alone determines a sequence.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     Raises
     ------
     ParameterError
-        If ``n`` is no positive integer, or ``seed`` is negative.
+        If ``n`` is not a positive integer, or ``seed`` is negative.
 
     Examples
     --------
@@ -50,17 +50,17 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
 def question_array(
     n: int = 1200, steps: int = MAX_STEPS, features: int = 5, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw moving ones in the question's fixed form: padded with zero steps to one length.
+    """Draw moving ones as in the question: padded with zero steps to a fixed length.
 
-    The array is what a model without masking is given. A step after the last feature is all zero
-    as well, so that data and padding cannot be told apart by value; the lengths tell them.
+    This is the input of a model without masking. Steps after the last feature are all zero too,
+    so only the lengths tell data from padding.
 
     Parameters
     ----------
     n : int, default=1200
         Number of sequences.
     steps : int, default=10
-        Steps after padding, and the longest length.
+        Maximum length, and number of steps after padding.
     features : int, default=5
         Number of features.
     seed : int, default=0
@@ -71,12 +71,12 @@ def question_array(
     x : array of shape (n, steps, features), float32
         The padded sequences.
     lengths : array of shape (n,), int64
-        Steps of each sequence before padding, ``round(uniform(0, steps))``.
+        Length of each sequence before padding, ``round(uniform(0, steps))``.
 
     Raises
     ------
     ParameterError
-        If a size is no positive integer, or ``seed`` is negative.
+        If a size is not a positive integer, or ``seed`` is negative.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def moving_one(length: int, *, features: int) -> np.ndarray:
 
 
 def draw_lengths(rng: np.random.Generator, *, n: int, min_steps: int, max_steps: int) -> np.ndarray:
-    """Draw ``n`` lengths as the question does: a uniform number, rounded."""
+    """Draw ``n`` lengths as in the question: uniform numbers, rounded."""
     check_size("n", n)
     check_size("min_steps", min_steps, least=0)
     check_size("steps", max_steps, least=max(min_steps, 1))
@@ -108,7 +108,7 @@ def draw_lengths(rng: np.random.Generator, *, n: int, min_steps: int, max_steps:
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
-    """Return the offsets, of shape (n + 1,), of sequences that follow each other."""
+    """Return the offsets, of shape (n + 1,), of consecutive sequences."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 

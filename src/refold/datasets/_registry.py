@@ -1,4 +1,4 @@
-"""The data sets by name, for the command line."""
+"""Lookup of data sets by name, for the command line."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ __all__ = ["labels_of", "load", "names"]
 
 
 def _question(n: int = 1200, seed: int = 0) -> Sequences:
-    """Draw the question's array as a model without masking is given it: all of one length."""
+    """Draw the question's array as sequences of equal length, as without masking."""
     x, _ = question_array(n, seed=seed)
     return Sequences.from_array(x, column_types="binary")
 
@@ -40,7 +40,7 @@ LABELS: dict[str, tuple[str, Callable[[], np.ndarray]]] = {
 
 
 def names() -> list[str]:
-    """Return the names that ``load`` knows.
+    """Return the names of all data sets.
 
     Examples
     --------
@@ -53,15 +53,15 @@ def names() -> list[str]:
 
 
 def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
-    """Return a data set by its name.
+    """Load a data set by name.
 
     Parameters
     ----------
     name : str
         One of ``names()``. ``"japanese-vowels"`` is its training split.
     n : int, optional
-        Number of sequences. A generator draws as many; of a data set that is what it is, the
-        first ``n`` are taken. By default the generator's own number, or all.
+        Number of sequences to draw, or to take from the start of a fixed data set. By default
+        the default number of the generator, or all.
     seed : int, default=0
         Seed of a generator.
 
@@ -73,8 +73,8 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     Raises
     ------
     ParameterError
-        If no data set has this name, it has fewer than ``n`` sequences, or the seed of one that is
-        drawn is negative.
+        If no data set has this name, it has fewer than ``n`` sequences, or the seed of a generator
+        is negative.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
 
 
 def labels_of(name: str) -> tuple[str, np.ndarray]:
-    """Return the labels of a data set by its name, and what they are.
+    """Return the labels of a data set, and their name.
 
     Parameters
     ----------
@@ -108,13 +108,13 @@ def labels_of(name: str) -> tuple[str, np.ndarray]:
     Returns
     -------
     column : str
-        Such as ``"speaker"``.
+        Name of the labels, such as ``"speaker"``.
     labels : array of shape (n_sequences,)
 
     Raises
     ------
     ParameterError
-        If the data set has none.
+        If the data set has no labels.
 
     Examples
     --------
@@ -124,6 +124,6 @@ def labels_of(name: str) -> tuple[str, np.ndarray]:
     ('speaker', [1, 1, 1])
     """
     if name not in LABELS:
-        raise ParameterError(f"{name} has no labels. Those that have some: {', '.join(LABELS)}.")
+        raise ParameterError(f"{name} has no labels. Data sets with labels: {', '.join(LABELS)}.")
     column, load_labels = LABELS[name]
     return column, load_labels()

@@ -1,4 +1,4 @@
-"""The check that every generator makes of the sizes and the seed it is asked for."""
+"""Validation of the sizes and seeds of generators."""
 
 from numbers import Integral
 

@@ -1,4 +1,4 @@
-"""Synthetic sequences beside the question's own: one-hot symbols, ramps, noisy sines."""
+"""Generators of one-hot symbols, ramps and noisy sines."""
 
 import numpy as np
 
@@ -20,8 +20,8 @@ def random_one_hot(
 ) -> Sequences:
     """Draw sequences of random symbols, one-hot encoded.
 
-    Unlike moving ones they are no function of their length: ``steps * log2(symbols)`` bits have to
-    go through the code. ``random_one_hot(5000, 10, 8, min_steps=0)`` has the shape of
+    Unlike in moving ones, the length does not determine a sequence: the code must store
+    ``steps * log2(symbols)`` bits. ``random_one_hot(5000, 10, 8, min_steps=0)`` has the shape of
     ``moving_ones``.
 
     Parameters
@@ -29,14 +29,14 @@ def random_one_hot(
     n : int, default=20000
         Number of sequences.
     steps : int, default=10
-        The longest length.
+        Maximum length.
     symbols : int, default=5
         Number of symbols, and of features.
     seed : int, default=0
         The same seed gives the same sequences.
     min_steps : int, optional
-        The shortest length; lengths are ``round(uniform(min_steps, steps))``. By default all
-        sequences have ``steps`` steps.
+        Minimum length; lengths are ``round(uniform(min_steps, steps))``. By default all sequences
+        have ``steps`` steps.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def random_one_hot(
     Raises
     ------
     ParameterError
-        If a size is no positive integer, ``min_steps`` is above ``steps``, or ``seed`` is
+        If a size is not a positive integer, ``min_steps`` is above ``steps``, or ``seed`` is
         negative.
 
     Examples
@@ -66,7 +66,7 @@ def random_one_hot(
 
 
 def ramps() -> Sequences:
-    """Return the four ramps of the question's second answer, of unequal length.
+    """Return four ramps of unequal length, from the second answer to the question.
 
     Returns
     -------
@@ -107,19 +107,19 @@ def noisy_sines(
     seed : int, default=0
         The same seed gives the same series.
     min_steps, max_steps : int, default=20 and 100
-        The shortest and the longest length.
+        Minimum and maximum length.
     noise : float, default=0.1
         Standard deviation of the noise; the sines have amplitude 1.
 
     Returns
     -------
     Sequences
-        ``n`` series. Frequencies are uniform between 0.02 and 0.1 periods a step.
+        ``n`` series. Frequencies are uniform between 0.02 and 0.1 periods per step.
 
     Raises
     ------
     ParameterError
-        If a size is no positive integer, ``min_steps`` is above ``max_steps``, or ``noise`` or
+        If a size is not a positive integer, ``min_steps`` is above ``max_steps``, or ``noise`` or
         ``seed`` is negative.
 
     Examples

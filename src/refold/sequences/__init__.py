@@ -1,6 +1,6 @@
-"""Sequences of any length: what they are, how they come in and go out, scaling and padding.
+"""The `Sequences` container: schemas, conversion, files, scaling, padding and batches.
 
-Knows NumPy and Arrow, and nothing of Keras or JAX.
+Needs NumPy and Arrow only, not Keras or JAX.
 """
 
 from refold.errors import FileAccessError as FileAccessError

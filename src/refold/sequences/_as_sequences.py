@@ -1,4 +1,4 @@
-"""Whatever a user passes as `Sequences`, and several of them as one."""
+"""Conversion of any supported input to `Sequences`, and concatenation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ def as_sequences(
     names: Sequence[str] | None = None,
     schema: Schema | None = None,
 ) -> Sequences:
-    """Return whatever holds sequences as `Sequences`.
+    """Convert any supported input to `Sequences`.
 
     Parameters
     ----------
@@ -28,11 +28,11 @@ def as_sequences(
         A list as in `Sequences.from_list`, an array of shape (n, T, F) or (n, T) as in
         `Sequences.from_array`, a table or column of lists as in `Sequences.from_arrow`.
     column_types : str, list of str or dict, optional
-        Kind of all columns, of each, or of those named; the rest are inferred.
+        Type of all columns, of each column, or of the named columns; the rest are inferred.
     names : list of str, optional
         Names of the features of a list or an array.
     schema : Schema, optional
-        A schema to read the data under, such as that of a fitted model.
+        A schema to align the data with, such as that of a fitted model.
 
     Returns
     -------
@@ -41,9 +41,9 @@ def as_sequences(
     Raises
     ------
     DataError
-        If it holds no sequences, or one that cannot be used.
+        If there are no sequences, or one is invalid.
     SchemaError
-        If it is a long table, whose ids have to be named, or differs from ``schema``.
+        If it is a long table, which needs `Sequences.from_table`, or does not fit ``schema``.
 
     Examples
     --------
@@ -59,19 +59,19 @@ def _convert(x: Any, column_types: Kinds, names: Sequence[str] | None) -> Sequen
     if isinstance(x, Sequences):
         if column_types is not None or names is not None:
             raise ParameterError(
-                "column_types= and names= apply to a conversion, and these are Sequences already. "
+                "column_types= and names= apply to conversions only, and x is a Sequences already. "
                 "Leave them out."
             )
         return x
-    if hasattr(x, "block_offsets"):  # a Scan, whose module needs this one
+    if hasattr(x, "block_offsets"):  # a Scan: importing it here would be circular
         raise DataError(
-            "Got a Scan, which may be larger than memory. Take its blocks one by one, "
-            "`for block in scan`, or some sequences, scan.take(indices)."
+            "Got a Scan, which may be larger than memory. Read it block by block, "
+            "`for block in scan`, or take some sequences, scan.take(indices)."
         )
     if hasattr(x, "tocoo"):
         raise DataError(
             f"Sparse data is not supported: got a {type(x).__name__} of shape {x.shape}. Expected "
-            "a list of sequences, an array or a table; x.toarray() is an array."
+            "a list of sequences, an array or a table; x.toarray() returns an array."
         )
     if is_table(x) and not _holds_arrays(x):
         return Sequences.from_arrow(x, columns=names, column_types=column_types)
@@ -83,36 +83,36 @@ def _convert(x: Any, column_types: Kinds, names: Sequence[str] | None) -> Sequen
             return Sequences.from_list(x.tolist(), column_types=column_types, names=names)
         raise DataError(
             f"Got an array of shape {x.shape}. Expected (n, T, features), or (n, T) for series of "
-            "one feature; one sequence alone belongs into a list."
+            "one feature; put a single sequence into a list."
         )
     if isinstance(x, str | bytes | dict) or not hasattr(x, "__iter__"):
         raise DataError(
             f"Expected a list of sequences, an array or a table. Got a {type(x).__name__}; "
-            "one sequence alone belongs into a list."
+            "put a single sequence into a list."
         )
     return Sequences.from_list(x, column_types=column_types, names=names)
 
 
 def _holds_arrays(x: Any) -> bool:
-    """Say whether a column of objects, as of pandas, holds arrays of several features."""
+    """Return whether a column of objects, as in pandas, holds arrays of several features."""
     if hasattr(x, "columns") or str(getattr(x, "dtype", None)) != "object":
         return False
     return any(getattr(one, "ndim", 1) > 1 for one in x)
 
 
 def concatenate(sequences: Sequence[Sequences]) -> Sequences:
-    """Return several sets of sequences as one.
+    """Concatenate several sets of sequences.
 
     Parameters
     ----------
     sequences : list of Sequences
-        With the same columns. Labels are put together, and a binary column becomes numeric where
-        another set has numbers in it.
+        Sets with the same columns. Categories are merged; a binary column becomes numeric if it is
+        numeric in another set.
 
     Returns
     -------
     Sequences
-        Under their own ids if no two are alike, else numbered anew.
+        With their ids if these are unique, else numbered from 0.
 
     Raises
     ------
@@ -137,12 +137,12 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
                 f"Set {i} has the columns {other.schema.names}, but set 0 has {first.names}. "
                 "Choose the same columns, in the same order."
             )
-    columns = zip(*(part.schema.columns for part in sequences), strict=True)
+    columns = zip(*(one.schema.columns for one in sequences), strict=True)
     schema = Schema(tuple(union_of(same) for same in columns), first.layout)
     parts = [part.align(schema) for part in sequences]
     ids = [part.ids for part in parts]
-    column_types = {array.dtype.kind for array in ids}
-    joined = np.concatenate(ids) if len(column_types) == 1 else None
+    id_types = {array.dtype.kind for array in ids}
+    joined = np.concatenate(ids) if len(id_types) == 1 else None
     if joined is not None and len(np.unique(joined)) < len(joined):
         joined = None
     lengths = np.concatenate([part.lengths for part in parts])
@@ -151,12 +151,12 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
 
 
 def union_of(columns: tuple[Column, ...]) -> Column:
-    """Return one column that holds what all of these hold.
+    """Return a column description that covers all the given ones.
 
     Raises
     ------
     SchemaError
-        If there is none.
+        If the types do not fit together.
     """
     first = columns[0]
     if all(column == first for column in columns):
@@ -167,13 +167,11 @@ def union_of(columns: tuple[Column, ...]) -> Column:
     if column_types != {"categorical"}:
         raise SchemaError(
             f"Column {first.name!r} is {' in one set and '.join(sorted(column_types))} in another. "
-            "Pass column_types= where the sets are made."
+            "Pass column_types= when you create the sets."
         )
-    labels: dict[Any, None] = dict.fromkeys(
-        label for column in columns for label in column.categories
-    )
-    if len({isinstance(label, str) for label in labels}) > 1:
+    categories: set[Any] = {category for column in columns for category in column.categories}
+    if len({isinstance(category, str) for category in categories}) > 1:
         raise SchemaError(
-            f"The labels of column {first.name!r} are text in one set and integers in another."
+            f"The categories of column {first.name!r} are text in one set, integers in another."
         )
-    return Column(first.name, "categorical", tuple(sorted(labels)))
+    return Column(first.name, "categorical", tuple(sorted(categories)))

@@ -1,6 +1,6 @@
-"""The ways into `Sequences`: one class method for each form that data comes in.
+"""Constructors of `Sequences`: one class method for each form of input.
 
-Owns what users read about them; the work is done in the modules they call.
+Owns their documentation; the modules they call do the conversion.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,8 @@ from refold.sequences.schema._column_types import Kinds
 from refold.sequences.schema._schema import Layout, Schema
 
 
-class WaysIn:
-    """Base of `Sequences` that holds its other ways in."""
+class Constructors:
+    """Base class of `Sequences` with the alternative constructors."""
 
     if TYPE_CHECKING:
 
@@ -36,24 +36,24 @@ class WaysIn:
         schema: Schema | None = None,
         layout: Layout | None = None,
     ) -> Self:
-        """Convert a list with one entry a sequence.
+        """Convert a list with one entry per sequence.
 
         Parameters
         ----------
         sequences : list
             Arrays of shape (length, features) or (length,), lists of numbers, lists of tokens,
-            strings (one character a step), or one table a sequence.
+            strings (one character per step), or one table per sequence.
         column_types : str, list of str or dict, optional
-            Kind of all columns, of each, or of those named; the rest are inferred: text is
-            categorical, columns of 0 and 1 are binary, anything else is numeric.
+            Type of all columns, of each column, or of the named columns. The rest are inferred:
+            text is categorical, columns of 0 and 1 are binary, all others are numeric.
         names : list of str, optional
             Names of the features.
         ids : array of shape (n,), optional
-            One integer or text a sequence.
+            One integer or string per sequence.
         schema : Schema, optional
-            A schema to read the data under, such as that of a fitted model; see `align`.
+            A schema to align the data with, such as that of a fitted model; see `align`.
         layout : str, optional
-            What a sequence looks like on the way back, where that differs from what came in.
+            Form of a decoded sequence, if it should differ from the input; see `Schema`.
 
         Returns
         -------
@@ -62,9 +62,9 @@ class WaysIn:
         Raises
         ------
         DataError
-            If the list is empty, or an entry is not what its column holds.
+            If the list is empty, or an entry does not fit its column.
         SchemaError
-            If the sequences differ in their features, or from ``schema``.
+            If the sequences differ in their features, or do not fit ``schema``.
 
         Examples
         --------
@@ -93,8 +93,8 @@ class WaysIn:
         Parameters
         ----------
         x : array of shape (n, T, F) or (n, T)
-            With ``lengths``, what lies beyond each length is left out. Without, trailing steps
-            that are NaN in all features are padding.
+            With ``lengths``, steps beyond each length are dropped. Without, trailing steps that
+            are NaN in all features count as padding.
         lengths : array of int of shape (n,), optional
             Number of steps of each sequence.
         column_types, names, ids
@@ -107,7 +107,7 @@ class WaysIn:
         Raises
         ------
         DataError
-            If the array has another shape, or a length is not in 0 to ``T``.
+            If the array has another shape, or a length is outside 0 to ``T``.
 
         Examples
         --------
@@ -131,8 +131,7 @@ class WaysIn:
     ) -> Self:
         """Convert an array padded with a value, as Keras's ``pad_sequences`` returns it.
 
-        Lengths are read from the values here, which is a guess: with a remark (a warning) where
-        the data speak against it.
+        Lengths are inferred from the values. A warning is issued where the padding is ambiguous.
 
         Parameters
         ----------
@@ -141,7 +140,7 @@ class WaysIn:
         padding_value : float or str, default=0.0
             What padded steps hold in all features.
         padding : {"post", "pre"}, default="post"
-            The side of the padding. Keras pads in front unless told otherwise.
+            Side of the padding. Keras pads in front ("pre") by default.
         column_types, names, ids
             As in `from_list`.
 
@@ -178,25 +177,23 @@ class WaysIn:
         *,
         sort: bool = False,
     ) -> Self:
-        """Convert a long table: one row a step, one column a feature.
+        """Convert a long table: one row per step, one column per feature.
 
         Parameters
         ----------
         table : pandas, polars or Arrow table, or dict of columns
-            Anything that speaks the Arrow stream interface.
+            Anything that supports the Arrow stream interface.
         id : str
-            The column that says which sequence a row belongs to. Sequences come in the order of
-            their first row.
+            Name of the column of sequence ids. Sequences are ordered by their first row.
         time : str, optional
-            The column of times: numbers or dates, ascending and each once within an id; rows of
-            different ids may be interleaved. Without, those of one id must be together.
+            Name of the column of times: numbers or dates, strictly ascending within an id. Rows
+            of different ids may be interleaved. Without it, the rows of an id must be contiguous.
         columns : list of str, optional
-            The features; all other columns if left out.
+            Names of the features; by default all other columns.
         column_types : str, list of str or dict, optional
             As in `from_list`.
         sort : bool, default=False
-            Sort the steps of each sequence by time. Without it, times that do not ascend are an
-            error.
+            Sort the steps of each sequence by time. Otherwise, times must ascend.
 
         Returns
         -------
@@ -205,12 +202,12 @@ class WaysIn:
         Raises
         ------
         SchemaError
-            If a column is not there, or of a type that no feature can have, or ``sort`` is set
-            and ``time`` is not.
+            If a column does not exist or has an unsupported type, or ``sort`` is set without
+            ``time``.
         DataError
-            If the table is empty, an id or time is missing, a time comes twice or after a later
-            one within an id, rows of one id are apart though no time is given, or an entry is not
-            what its column holds.
+            If the table is empty, an id or time is missing, times repeat or do not ascend within
+            an id, rows of an id are not contiguous and no time is given, or an entry does not fit
+            its column.
 
         Examples
         --------
@@ -233,17 +230,17 @@ class WaysIn:
         columns: Sequence[str] | None = None,
         column_types: Kinds = None,
     ) -> Self:
-        """Convert a table with one row a sequence, its features in list columns.
+        """Convert a table with one row per sequence and features in list columns.
 
         Parameters
         ----------
         table : Arrow, pandas or polars table or column
-            With lists of numbers or labels, one column a feature; with one column of lists of
-            lists, (length, features) each; or with one column of text, one character a step.
+            Columns of lists of numbers or tokens, one per feature; or one column of lists of
+            lists, each (length, features); or one column of text, one character per step.
         id : str, optional
-            The column of ids; a column named ``"id"`` if there is one.
+            Name of the column of ids; by default ``"id"`` if there is such a column.
         columns : list of str, optional
-            The features; all list columns if left out.
+            Names of the features; by default all list columns.
         column_types : str, list of str or dict, optional
             As in `from_list`.
 
@@ -254,9 +251,9 @@ class WaysIn:
         Raises
         ------
         SchemaError
-            If a column is not there, or none holds lists.
+            If a column does not exist, or none holds lists.
         DataError
-            If the lists of one row differ in length, or an entry is not what its column holds.
+            If the lists of a row differ in length, or an entry does not fit its column.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""A number for each sequence that says whether two sequences are the same, value by value."""
+"""Hashes of sequences, to find sequences with identical values."""
 
 from hashlib import blake2b
 
@@ -12,7 +12,7 @@ __all__ = ["fingerprints"]
 def fingerprints(sequences: Sequences) -> np.ndarray:
     """Return a hash of the values of each sequence.
 
-    Values are compared as float32.  The ids do not count.
+    Values are hashed as float32; ids are ignored.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def fingerprints(sequences: Sequences) -> np.ndarray:
     >>> bool(first == third), bool(first == second)
     (True, False)
     """
-    values = sequences.values.astype(np.float32) + np.float32(0)  # one zero, not two
-    values[np.isnan(values)] = np.nan  # one NaN
+    values = sequences.values.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
+    values[np.isnan(values)] = np.nan  # all NaN get the same bits
     bounds = zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)
     hashes = [blake2b(values[first:last].tobytes(), digest_size=8) for first, last in bounds]
     return np.frombuffer(b"".join(one.digest() for one in hashes), "<u8").astype(np.uint64)

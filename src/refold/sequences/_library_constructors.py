@@ -1,6 +1,6 @@
-"""The ways into `Sequences` from the layouts of time series libraries, and back.
+"""Conversions between `Sequences` and the formats of aeon, sktime and tslearn.
 
-Owns what users read about them; the work is done in the modules they call.
+Owns their documentation; the modules they call do the conversion.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from refold.sequences.schema._parts import Parts
 from refold.sequences.schema._schema import Schema
 
 
-class LibraryWays:
-    """Base of `Sequences` that knows the layouts of aeon, sktime and tslearn."""
+class LibraryConversions:
+    """Base class of `Sequences` with conversions from and to aeon, sktime and tslearn."""
 
     if TYPE_CHECKING:
 
@@ -38,14 +38,14 @@ class LibraryWays:
         names: Sequence[str] | None = None,
         ids: Any = None,
     ) -> Self:
-        """Convert a collection in aeon's layout, channels before time points.
+        """Convert a collection in aeon's format, channels before time points.
 
         Parameters
         ----------
         X : array of shape (n_cases, n_channels, n_timepoints) or (n_cases, n_timepoints), or list
-            A list holds one array of shape (n_channels, n_timepoints) a case, whose lengths may
-            differ and are taken as they are. In an array, trailing time points that are NaN in
-            all channels are padding, as in `from_array`.
+            A list holds one array of shape (n_channels, n_timepoints) per case; lengths may
+            differ. In an array, trailing time points that are NaN in all channels count as
+            padding, as in `from_array`.
         column_types, names, ids
             As in `from_list`.
 
@@ -56,14 +56,14 @@ class LibraryWays:
         Raises
         ------
         DataError
-            If it has another shape, or no case.
+            If the shape is wrong, or there is no case.
         SchemaError
-            If cases differ in their channels, as they do where the axes are swapped.
+            If cases differ in the number of channels, as they do if the axes are swapped.
 
         Warns
         -----
         UserWarning
-            If the axes seem to be swapped, by where NaN lies.
+            If the positions of NaN suggest that the axes are swapped.
 
         Examples
         --------
@@ -76,15 +76,15 @@ class LibraryWays:
 
     @classmethod
     def from_sktime(cls, X: Any, *, column_types: Kinds = None) -> Self:
-        """Convert a panel of sktime's.
+        """Convert an sktime panel.
 
         Parameters
         ----------
         X : array, list of pandas.DataFrame, or pandas.DataFrame
             An array of shape (instances, variables, time points) (``numpy3D``); a list of frames
-            with one row a time point (``df-list``); a frame with an index of instance and time
-            point (``pd-multiindex``); or a frame whose cells are series (``nested_univ``). The
-            columns of frames give the names, and the instances of the index the ids.
+            with one row per time point (``df-list``); a frame with an index of instance and time
+            point (``pd-multiindex``); or a frame whose cells are series (``nested_univ``). Column
+            names become feature names; instances of the index become ids.
         column_types : str, list of str or dict, optional
             As in `from_list`.
 
@@ -95,9 +95,9 @@ class LibraryWays:
         Raises
         ------
         DataError
-            If it is none of these, or times do not ascend.
+            If the input has another form, or times do not ascend.
         SchemaError
-            If the instances differ in their variables, or the variables of one in their lengths.
+            If instances differ in their variables, or variables of an instance in their lengths.
 
         Examples
         --------
@@ -119,12 +119,12 @@ class LibraryWays:
         names: Sequence[str] | None = None,
         ids: Any = None,
     ) -> Self:
-        """Convert a data set of tslearn's, padded with NaN.
+        """Convert a tslearn data set, padded with NaN.
 
         Parameters
         ----------
         X : array of shape (n_ts, sz, d)
-            Trailing steps that are NaN in all features are padding, as in tslearn.
+            Trailing steps that are NaN in all features count as padding, as in tslearn.
         column_types, names, ids
             As in `from_list`.
 
@@ -135,12 +135,12 @@ class LibraryWays:
         Raises
         ------
         DataError
-            If the array has another shape, or no series.
+            If the shape is wrong, or there is no series.
 
         Warns
         -----
         UserWarning
-            If the axes seem to be swapped, by where NaN lies.
+            If the positions of NaN suggest that the axes are swapped.
 
         Examples
         --------
@@ -152,18 +152,18 @@ class LibraryWays:
         return cls(*parts_from_tslearn(X, column_types=column_types, names=names, ids=ids))
 
     def to_aeon(self) -> np.ndarray | list[np.ndarray]:
-        """Return a collection in aeon's layout, channels before time points.
+        """Return a collection in aeon's format, channels before time points.
 
         Returns
         -------
         array of float64 of shape (n_cases, n_channels, n_timepoints), or list
-            A list of arrays of shape (n_channels, n_timepoints) where lengths differ. NaN is
-            missing.
+            A list of arrays of shape (n_channels, n_timepoints) if lengths differ. Missing values
+            are NaN.
 
         Raises
         ------
         SchemaError
-            If a column has labels that are text.
+            If a column has text categories.
 
         Examples
         --------
@@ -175,7 +175,7 @@ class LibraryWays:
         return np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
 
     def to_sktime(self, id: str = "instance", time: str = "time") -> Any:  # noqa: A002
-        """Return a panel of sktime's, a pandas frame with an index of instance and time point.
+        """Return an sktime panel: a pandas frame with an index of instance and time point.
 
         Parameters
         ----------
@@ -185,7 +185,7 @@ class LibraryWays:
         Returns
         -------
         pandas.DataFrame
-            sktime's ``pd-multiindex``; ``None`` or NaN is missing.
+            sktime's ``pd-multiindex``; missing values are ``None`` or NaN.
 
         Raises
         ------
@@ -195,7 +195,7 @@ class LibraryWays:
         Warns
         -----
         UserWarning
-            Where there are empty sequences: they have no row and are left out.
+            If there are empty sequences: they have no rows and are left out.
 
         Examples
         --------
@@ -206,17 +206,17 @@ class LibraryWays:
         return self.to_table(id, time).to_pandas().set_index([id, time])
 
     def to_tslearn(self) -> np.ndarray:
-        """Return a data set of tslearn's, padded with NaN.
+        """Return a tslearn data set, padded with NaN.
 
         Returns
         -------
         array of float64 of shape (n_ts, sz, d)
-            ``sz`` is the greatest length, at least 1.
+            ``sz`` is the maximum length, at least 1.
 
         Raises
         ------
         SchemaError
-            If a column has labels that are text.
+            If a column has text categories.
 
         Examples
         --------

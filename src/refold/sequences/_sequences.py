@@ -1,7 +1,6 @@
-"""`Sequences`: many sequences of unequal length as one array of values plus offsets.
+"""`Sequences`: sequences of unequal length, stored as one array of values plus offsets.
 
-Owns the container: what it holds, how it is indexed and shown. Ways in and out are thin
-methods here and live in the modules they call.
+Owns storage, indexing and display. Conversion methods delegate to other modules.
 """
 
 from collections.abc import Iterator
@@ -11,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from refold.errors import DataError, SchemaError
-from refold.sequences._constructors import WaysIn
-from refold.sequences._library_constructors import LibraryWays
+from refold.sequences._constructors import Constructors
+from refold.sequences._library_constructors import LibraryConversions
 from refold.sequences._sequences_html import sequences_to_html
 from refold.sequences.conversion._list_tables import arrow_from_parts
 from refold.sequences.conversion._long_tables import table_from_parts
@@ -23,34 +22,34 @@ from refold.sequences.schema._schema import Column, Schema, default_names
 from refold.sequences.schema._validation import check_ids, check_offsets, check_values
 
 
-class Sequences(WaysIn, LibraryWays):
-    """Sequences of any lengths over the same columns.
+class Sequences(Constructors, LibraryConversions):
+    """Sequences of unequal length with the same columns.
 
-    Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]``. Lengths are data: a step of zeros or a
-    step with everything missing is a step like any other.
+    Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]``. The offsets alone define the lengths:
+    steps of zeros and steps with all entries missing are real steps.
 
     Parameters
     ----------
     values : array of shape (num_steps, F)
-        All steps of all sequences, one sequence after another. A categorical column holds the
-        index of the label, or ``len(labels)`` for an unknown one; NaN is a missing entry.
+        All steps of all sequences, one sequence after another. Categorical columns hold category
+        indices, with ``len(categories)`` for unknown. NaN marks a missing entry.
     offsets : array of int of shape (n + 1,)
-        Where each sequence starts, and where the last one ends.
+        Start of each sequence, and end of the last one.
     ids : array of shape (n,), optional
-        Integers or text; ``0`` to ``n - 1`` if left out.
+        Integers or strings; by default ``0`` to ``n - 1``.
     schema : Schema, optional
-        What the columns are; numeric columns ``x0``, ``x1``, ... if left out.
+        Description of the columns; by default numeric columns ``x0``, ``x1``, ...
 
     Raises
     ------
     DataError
-        If a value is infinite or not a label's index, or the offsets do not fit.
+        If a value is infinite or not a category's index, or the offsets do not fit.
     SchemaError
         If the schema has another number of columns.
 
     See Also
     --------
-    refold.sequences.as_sequences : From whatever there is.
+    refold.sequences.as_sequences : Convert any supported input.
 
     Examples
     --------
@@ -101,7 +100,7 @@ class Sequences(WaysIn, LibraryWays):
 
     @property
     def shape(self) -> tuple[int]:
-        """``(n,)``: an array of sequences has one axis."""
+        """``(n,)``: sequences have one axis."""
         return (len(self),)
 
     @property
@@ -118,16 +117,18 @@ class Sequences(WaysIn, LibraryWays):
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, tuple):
-            # scikit-learn's splitters ask for X[indices, ...] where there is a shape.
+            # scikit-learn's splitters index objects with a shape as X[indices, ...].
             key = tuple(part for part in key if part is not Ellipsis)
             if len(key) > 1:
                 raise IndexError(
-                    "Sequences have one axis and take one index. Take the sequence, then its steps."
+                    "Sequences have one axis and take one index. Index a sequence, then its steps."
                 )
             key = key[0] if key else slice(None)
         if key is Ellipsis:
             key = slice(None)
-        chosen = np.arange(len(self))[np.asarray(key, dtype=np.int64) if _no_items(key) else key]
+        chosen = np.arange(len(self))[
+            np.asarray(key, dtype=np.int64) if _is_empty_list(key) else key
+        ]
         if chosen.ndim == 0:
             start, stop = self.offsets[chosen : chosen + 2]
             return to_form(self.values[start:stop], self.schema)
@@ -139,14 +140,14 @@ class Sequences(WaysIn, LibraryWays):
         lengths = self.lengths
         column_types = [column.type for column in self.schema.columns]
         counts = ", ".join(
-            f"{column_types.count(kind)} {kind}" for kind in dict.fromkeys(column_types)
+            f"{column_types.count(name)} {name}" for name in dict.fromkeys(column_types)
         )
         return f"Sequences(n={len(self)}, lengths={lengths.min()} to {lengths.max()}, {counts})"
 
     _repr_html_ = sequences_to_html
 
     def to_list(self) -> list[Any]:
-        """Return one entry a sequence, in the layout that came in.
+        """Return a list with one entry per sequence, in the original layout.
 
         Examples
         --------
@@ -161,12 +162,12 @@ class Sequences(WaysIn, LibraryWays):
         Parameters
         ----------
         value : float, default=NaN
-            What padded steps hold in all features.
+            Value of padded steps in all features.
 
         Returns
         -------
         array of shape (n, T, F)
-            ``T`` is the greatest length, at least 1.
+            ``T`` is the maximum length, at least 1.
 
         Examples
         --------
@@ -183,49 +184,49 @@ class Sequences(WaysIn, LibraryWays):
         return padded
 
     def to_table(self, id: str = "id", time: str = "time") -> pa.Table:  # noqa: A002
-        """Return a long Arrow table: one row a step, with its id and the number of the step.
+        """Return a long Arrow table: one row per step, with its id and step number.
 
         Parameters
         ----------
         id, time : str
-            Names of those two columns.
+            Names of the id and step number columns.
 
         Returns
         -------
         pyarrow.Table
-            Missing entries are null. The schema travels in the metadata of the table.
+            Missing entries are null. The metadata of the table hold the schema.
 
         Raises
         ------
         DataError
-            If an id comes twice: its sequences would run into one.
+            If an id repeats: its sequences would be merged.
         SchemaError
-            If a feature has the name of the id or the time.
+            If a feature has the same name as the id or the time.
 
         Warns
         -----
         UserWarning
-            Where there are empty sequences: they have no row and are left out.
+            If there are empty sequences: they have no rows and are left out.
         """
         return table_from_parts(self._parts(), id, time)
 
     def to_arrow(self, id: str = "id") -> pa.Table:  # noqa: A002
-        """Return an Arrow table with one row a sequence: its id, and a list a feature.
+        """Return an Arrow table with one row per sequence: its id and one list per feature.
 
         Parameters
         ----------
         id : str
-            Name of the column of ids.
+            Name of the id column.
 
         Returns
         -------
         pyarrow.Table
-            Missing entries are null. The schema travels in the metadata of the table.
+            Missing entries are null. The metadata of the table hold the schema.
 
         Raises
         ------
         SchemaError
-            If a feature has the name of the id.
+            If a feature has the same name as the id.
 
         Examples
         --------
@@ -235,15 +236,15 @@ class Sequences(WaysIn, LibraryWays):
         return arrow_from_parts(self._parts(), id)
 
     def align(self, schema: Schema) -> "Sequences":
-        """Return the same data under another schema, such as that of a fitted model.
+        """Convert the data to another schema, such as that of a fitted model.
 
-        Columns are matched by name, or by position where names differ and those of one side are the
-        default ones; labels as text where one side has text, and then some have to be in common.
+        Columns are matched by name, or by position if the names differ and one side has default
+        names. Categories are compared as text if one side has text; then at least one must match.
 
         Parameters
         ----------
         schema : Schema
-            What the columns are to be.
+            The target schema.
 
         Returns
         -------
@@ -252,13 +253,12 @@ class Sequences(WaysIn, LibraryWays):
         Raises
         ------
         SchemaError
-            If columns are missing, unexpected, or of a kind that cannot become the other.
+            If columns are missing, unexpected, or of a type that cannot be converted.
 
         Warns
         -----
         UserWarning
-            Once, with their number, where labels are not among those of the schema: they
-            become the unknown label.
+            Once, with counts, if categories are not in the schema: they become unknown.
 
         Examples
         --------
@@ -272,11 +272,11 @@ class Sequences(WaysIn, LibraryWays):
         return type(self)(values, self.offsets, self.ids, schema)
 
     def with_values(self, values: np.ndarray) -> "Sequences":
-        """Return the same sequences with other values, such as scaled ones."""
+        """Return these sequences with other values, such as scaled ones."""
         return type(self)(values, self.offsets, self.ids, self.schema)
 
     def with_ids(self, ids: Any) -> "Sequences":
-        """Return the same sequences under other ids, integers or text."""
+        """Return these sequences with other ids, integers or strings."""
         ids = check_ids(ids, len(self))
         return type(self).__new__(type(self))._set(self.values, self.offsets, ids, self.schema)
 
@@ -284,7 +284,7 @@ class Sequences(WaysIn, LibraryWays):
         return Parts(self.values, self.offsets, self.ids, self.schema)
 
     def _take(self, chosen: np.ndarray) -> "Sequences":
-        """Return the chosen sequences, without checking anew what was checked already."""
+        """Return the chosen sequences without repeating the checks of the constructor."""
         starts, lengths = self.offsets[:-1][chosen], self.lengths[chosen]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
@@ -292,7 +292,7 @@ class Sequences(WaysIn, LibraryWays):
         return new._set(self.values[rows], offsets, self.ids[chosen], self.schema)
 
 
-def _no_items(key: Any) -> bool:
+def _is_empty_list(key: Any) -> bool:
     return isinstance(key, list) and not key
 
 

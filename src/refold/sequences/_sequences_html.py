@@ -1,4 +1,4 @@
-"""What a notebook shows of `Sequences`."""
+"""HTML display of `Sequences` in notebooks."""
 
 from typing import Any
 
@@ -8,15 +8,16 @@ from refold._support.html_tables import columns_in_words, facts
 
 __all__ = ["sequences_to_html"]
 
+# Number of ids shown.
 _FIRST = 5
 
 
 def sequences_to_html(sequences: Any) -> str:
-    """Return counts, lengths, columns, missing entries and first ids as a table."""
+    """Return an HTML table of counts, lengths, columns, missing entries and first ids."""
     lengths, ids = sequences.lengths, sequences.ids
     rows = [("columns", columns_in_words(sequences.schema))]
     if len(sequences):
-        spread = f"{lengths.min()} to {lengths.max()} steps, {np.median(lengths):g} in the middle"
+        spread = f"{lengths.min()} to {lengths.max()} steps, median {np.median(lengths):g}"
         rows.insert(0, ("lengths", spread))
         empty = int((lengths == 0).sum())
         rows.append(("empty", f"{empty:,}" if empty else ""))

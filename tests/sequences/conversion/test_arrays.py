@@ -69,7 +69,10 @@ def test_padded_with_other_values():
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        ([[1, 0, 1, 0], [1, 1, 1, 1]], "at the end of 1 sequences, but 1 have such steps in their"),
+        (
+            [[1, 0, 1, 0], [1, 1, 1, 1]],
+            "as padding in 1 sequences, but 1 sequences have such steps between real ones",
+        ),
         ([[1, 0, 0], [1, 1, 0]], "No sequence fills the 3 steps"),
         ([[0, 0, 1], [1, 1, 1]], "pass padding='pre'"),
     ],
@@ -91,8 +94,8 @@ def test_no_remark_where_padding_is_plain():
     [
         (np.zeros(3), None, r"Expected an array of shape .* Got \(3,\)"),
         (np.zeros((0, 2, 1)), None, "without sequences"),
-        ([[1, 2], [3]], None, "differ in length and make no array. Use Sequences.from_list"),
-        (np.zeros((2, 3)), [1], r"one integer a sequence, shape \(2,\)"),
+        ([[1, 2], [3]], None, "differ in length and do not form an array. Use Sequences.from_list"),
+        (np.zeros((2, 3)), [1], r"one integer per sequence, shape \(2,\)"),
         (np.zeros((2, 3)), [1.0, 2.0], "Got float64"),
         (np.zeros((2, 3)), [1, 4], "Sequence 1 has the length 4. Expected 0 to 3"),
         (np.zeros((2, 3)), [-1, 3], "Sequence 0 has the length -1"),

@@ -64,7 +64,11 @@ def test_other_names_no_ids_and_no_rows():
 @pytest.mark.parametrize(
     ("table", "error", "message"),
     [
-        ({"code": [[1.0], [1.0, 2.0]]}, DataError, r"of row 1 has 2 numbers, that of row 0 has 1"),
+        (
+            {"code": [[1.0], [1.0, 2.0]]},
+            DataError,
+            r"of row 1 has 2 entries, but that of row 0 has 1",
+        ),
         ({"code": [[1.0], None]}, DataError, r"^Row 1 has no code in column 'code'"),
         ({"code": [[1.0, 2.0], [1.0, None]]}, DataError, r"^The code of row 1 has a missing"),
         ({"code": ["a"]}, SchemaError, r"'code' holds string. Expected lists of numbers"),
@@ -86,7 +90,7 @@ def test_what_holds_no_codes_is_refused(table, error, message):
         ([1.0, 2.0], None, r"must have shape \(n_sequences, width\).* Got \(2,\)"),
         ([[1.0], [1.0, 2.0]], None, "must be an array of numbers"),
         (np.zeros((2, 0)), None, r"Got \(2, 0\)"),
-        ([[1.0]], [1, 2], r"one entry a sequence, shape \(1,\)"),
+        ([[1.0]], [1, 2], r"one entry per sequence, shape \(1,\)"),
     ],
 )
 def test_what_is_no_array_of_codes_is_refused(codes, ids, message):

@@ -53,7 +53,9 @@ def test_aeon_takes_integer_labels_as_numbers_and_refuses_text():
     codes = Sequences.from_list([[7, 9], [9, None]], column_types="categorical")
     np.testing.assert_array_equal(codes.to_aeon(), [[[7, 9]], [[9, np.nan]]])
     np.testing.assert_array_equal(codes.to_tslearn()[:, :, 0], [[7, 9], [9, np.nan]])
-    with pytest.raises(SchemaError, match="The labels of column 'token' are text, and aeon takes"):
+    with pytest.raises(
+        SchemaError, match="The categories of column 'token' are text, and aeon takes"
+    ):
         Sequences.from_list(["ab"]).to_aeon()
 
 
@@ -85,11 +87,11 @@ def test_swapped_axes_show_in_the_padding():
     X = np.ones((3, 5, 4))
     X[1, :, 2:] = np.nan
     with pytest.warns(
-        UserWarning, match=r"1 of 3 cases miss their last channels.*from_aeon has"
+        UserWarning, match=r"1 of 3 cases miss their last channels.*from_aeon takes"
     ) as seen:
         Sequences.from_tslearn(X)
     assert seen[0].filename == __file__
-    with pytest.warns(UserWarning, match=r"expected \(n_cases, n_channels, .*from_array has"):
+    with pytest.warns(UserWarning, match=r"Expected \(n_cases, n_channels, .*from_array takes"):
         Sequences.from_aeon(X.transpose(0, 2, 1))
     assert Sequences.from_aeon(X).lengths.tolist() == [4, 2, 4]
     X[:, :, 3] = np.nan  # a channel that nobody has is none that was padded
@@ -162,11 +164,17 @@ A, B = pd.Series([1.0, 2.0]), pd.Series([1.0])
         (nested(A, A, A, B), "cells of sequence 1 differ in length: 'x' 2, 'y' 1"),
         (nested(A, A, A, 3.0), "The cell of row 1, column 'y' is a float. Expected a series"),
         (nested(A, A, A, np.ones((2, 2))), r"column 'y' has the shape \(2, 2\)"),
-        (pd.DataFrame({"x": [1.0]}), "That looks like one series, which belongs into a list"),
-        (pd.DataFrame(index=[0, 1]), "Got a frame of 2 rows and 0 columns, which says nothing"),
-        (pd.DataFrame({"x": []}), "Got a frame of 0 rows and 1 columns, which says nothing"),
+        (pd.DataFrame({"x": [1.0]}), "That looks like a single series, so put it into a list"),
+        (
+            pd.DataFrame(index=[0, 1]),
+            "Got a frame of 2 rows and 0 columns, which holds no sequences",
+        ),
+        (pd.DataFrame({"x": []}), "Got a frame of 0 rows and 1 columns, which holds no sequences"),
         ([np.ones((2, 3))], "Entry 0 of the list is a ndarray.*Sequences.from_aeon takes lists"),
-        ([pd.DataFrame({"x": [1.0, 2.0]}, index=[1, 0])], "The index of frame 0 does not ascend"),
+        (
+            [pd.DataFrame({"x": [1.0, 2.0]}, index=[1, 0])],
+            "The index of frame 0 holds the times and must ascend",
+        ),
         (
             pd.DataFrame({"x": [1.0]}, index=pd.MultiIndex.from_tuples([("a", "b", 0)])),
             "The index of the frame has 3 levels. Expected two",

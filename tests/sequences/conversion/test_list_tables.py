@@ -77,7 +77,7 @@ def test_one_column_alone(column):
             DataError,
             "Sequence 1 has 1 steps in column 'x', but 2 in 'y'",
         ),
-        (pa.table({"x": [1.0]}), {}, SchemaError, "no list column. Expected one row a sequence"),
+        (pa.table({"x": [1.0]}), {}, SchemaError, "no list column. Expected one row per sequence"),
         (pa.table({"x": ["a"], "y": ["b"]}), {}, SchemaError, "no list column"),
         (
             pa.table({"x": [[1.0]]}),
@@ -128,5 +128,5 @@ def test_to_arrow_and_back(data):
 
 
 def test_to_arrow_needs_a_free_name():
-    with pytest.raises(SchemaError, match="The name 'x0' is needed twice"):
+    with pytest.raises(SchemaError, match="would have two columns named 'x0'"):
         Sequences.from_list([[1.0]]).to_arrow(id="x0")

@@ -179,19 +179,19 @@ def test_schema_of_a_fitted_model():
             DataError,
             "Got 2 at sequence 0, step 1, column 'x0'",
         ),
-        ([[0]], {"column_types": "number"}, SchemaError, "The kind 'number' is unknown"),
+        ([[0]], {"column_types": "number"}, SchemaError, "The column type 'number' is unknown"),
         (
             [[0]],
             {"column_types": "Numeric"},
             SchemaError,
-            "unknown; 'numeric' is close. Expected one of",
+            r"unknown \(did you mean 'numeric'\?\)\. Expected one of",
         ),
-        ([[0]], {"column_types": {"a": "binary"}}, SchemaError, r"'a', which is not there\. The"),
+        ([[0]], {"column_types": {"a": "binary"}}, SchemaError, r"'a', which does not exist\. The"),
         (
             ["ab"],
             {"column_types": {"tokn": "categorical"}},
             SchemaError,
-            "there; 'token' is close. The",
+            r"exist \(did you mean 'token'\?\)\. The",
         ),
         (
             [[0]],
@@ -203,10 +203,10 @@ def test_schema_of_a_fitted_model():
             [[[0]]],
             {"column_types": {"y": "binary"}},
             SchemaError,
-            "column_types names the column 'y', which is",
+            "column_types names the column 'y', which does not exist",
         ),
         ([[0]], {"names": ["a", "b"]}, SchemaError, "names has 2 entries for 1 features"),
-        ([[0]], {"ids": [1, 2]}, DataError, r"one entry a sequence, shape \(1,\). Got \(2,\)"),
+        ([[0]], {"ids": [1, 2]}, DataError, r"one entry per sequence, shape \(1,\). Got \(2,\)"),
     ],
 )
 def test_bad_input(data, options, error, message):

@@ -92,7 +92,9 @@ def test_sort_needs_times_that_differ():
     table = {"id": [1, 1], "t": [2, 2], "x": [0.0, 1.0]}
     with pytest.raises(DataError, match="Id 1 has the time '2' twice, in rows 0 and 1"):
         Sequences.from_table(table, "id", "t", sort=True)
-    with pytest.raises(SchemaError, match=r"sort=True orders the steps by .* Name it with time="):
+    with pytest.raises(
+        SchemaError, match=r"sort=True orders the steps by .* Name that column with time="
+    ):
         Sequences.from_table(table, "id", columns=["x"], sort=True)
 
 
@@ -156,7 +158,7 @@ def test_numbers_as_text():
             COLUMNS | {"when": ["1", "10", "7", "9"]},
             {"id": "who", "time": "when"},
             DataError,
-            "'9' in row 3, after '10' in row 1. Sort .* as numbers or dates and not as text",
+            "'9' in row 3, after '10' in row 1. Sort .* as numbers or dates, not as text",
         ),
         (
             COLUMNS | {"when": [3, None, 7, 2]},
@@ -184,7 +186,7 @@ def test_numbers_as_text():
         ),
         (COLUMNS | {"who": [1, None, 2, 2]}, {"id": "who"}, DataError, "Row 1 has no id in column"),
         ({"id": [], "x": []}, {"id": "id"}, DataError, "The table has no rows"),
-        ({"id": [1]}, {"id": "id"}, SchemaError, "no column beside 'id'. Expected at least one"),
+        ({"id": [1]}, {"id": "id"}, SchemaError, "no column besides 'id'. Expected at least one"),
         (
             {"id": [1, 1], "x": [1.0, "one"]},
             {"id": "id"},
@@ -217,7 +219,7 @@ def test_numbers_as_text():
             "metadata of the table hold a damaged schema",
         ),
         ({"id": [1], "x": [dt.date(2024, 1, 1)]}, {"id": "id"}, SchemaError, "'x' holds dates"),
-        ({"id": [1], "x": [[1.0]]}, {"id": "id"}, SchemaError, "which is not a feature"),
+        ({"id": [1], "x": [[1.0]]}, {"id": "id"}, SchemaError, "which is not supported"),
         (
             {"id": [[1], [1, 2]], "x": [1, 2]},
             {"id": "id"},
@@ -310,10 +312,10 @@ def test_to_table_leaves_out_empty_sequences_and_says_so():
 
 def test_to_table_refuses_what_would_be_lost():
     sequences = Sequences.from_list([[1.0], [2.0]], ids=["a", "a"])
-    with pytest.raises(DataError, match="The id 'a' comes twice"):
+    with pytest.raises(DataError, match="The id 'a' appears twice"):
         sequences.to_table()
     assert sequences.with_ids(["a", "b"]).to_table()["id"].to_pylist() == ["a", "b"]
-    with pytest.raises(SchemaError, match="The name 'x0' is needed twice"):
+    with pytest.raises(SchemaError, match="would have two columns named 'x0'"):
         sequences.to_table(time="x0")
 
 

@@ -121,7 +121,7 @@ def test_nothing_is_said_of_the_shipped_data(name):
 def test_sequences_of_one_step(x):
     (line,) = data_warnings(refold.sequences.as_sequences(x))
     assert "sequences have at most one step" in line
-    assert "give [x], or windows of it, refold.sequences.windows([x], 100)" in line
+    assert "pass [x], or windows of it, refold.sequences.windows([x], 100)" in line
 
 
 @pytest.mark.parametrize("x", [[[0.5]], [[0.5], [0.7, 0.1]], [[], []]])

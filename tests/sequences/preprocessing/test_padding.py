@@ -59,9 +59,9 @@ def test_unpad_undoes_pad():
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        ([1, 4], "Sequence 1 is to have 4 steps. The array holds 0 to 3"),
-        ([-1, 1], "Sequence 0 is to have -1 steps"),
-        ([1], "Expected 2 lengths, one a sequence"),
+        ([1, 4], "The length of sequence 1 is 4. Expected 0 to 3"),
+        ([-1, 1], "The length of sequence 0 is -1"),
+        ([1], "Expected 2 lengths, one per sequence"),
     ],
 )
 def test_impossible_lengths(lengths, message):

@@ -130,7 +130,7 @@ def test_incomplete_dict():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_nothing_to_learn_from(mode):
-    with pytest.raises(DataError, match="2 sequences, all of them empty"):
+    with pytest.raises(DataError, match="all 2 sequences are empty"):
         Scaler.fit(Sequences.from_list([[], []]), mode)
     missing = Sequences.from_list([[[1.0, None]], [[2.0, None]]])
     with pytest.raises(DataError, match="Column 'x1' is missing in all 2 steps of the 2 sequences"):
@@ -142,7 +142,7 @@ def test_wrong_use():
     with pytest.raises(ParameterError, match=r"'features', 'sequence' or None. Got 'all'"):
         Scaler.fit(sequences, "all")
     scaler = Scaler.fit(sequences, "sequence")
-    with pytest.raises(ParameterError, match=r"needs statistics of shape \(30, 6\) .* Got None"):
+    with pytest.raises(ParameterError, match=r"needs statistics of shape \(30, 6\).* Got None"):
         scaler.inverse_transform(sequences)
     with pytest.raises(ParameterError, match=r"Got \(30, 5\)"):
         scaler.inverse_transform(sequences, np.zeros((30, 5)))

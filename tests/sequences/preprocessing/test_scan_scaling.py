@@ -84,7 +84,7 @@ def test_labels_only(tmp_path, mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_nothing_to_learn_from(tmp_path, mode):
     write([[], []], tmp_path / "empty.parquet")
-    with pytest.raises(DataError, match="2 sequences, all of them empty"):
+    with pytest.raises(DataError, match="all 2 sequences are empty"):
         Scaler.fit(scan(tmp_path / "empty.parquet"), mode)
     write([[[1.0, None]], [[2.0, None]]], tmp_path / "gaps.parquet")
     with pytest.raises(DataError, match="Column 'x1' is missing in all 2 steps of the 2 sequences"):

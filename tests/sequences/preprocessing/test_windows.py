@@ -68,8 +68,8 @@ def test_no_series_has_no_window():
     [
         (0, None, "length must be a positive number of steps. Got 0"),
         (2.5, None, "length must be a positive number of steps. Got 2.5"),
-        (4, 0, "stride must be from 1 to the 4 steps of a window"),
-        (4, 5, "steps between windows would be in none. Got 5"),
+        (4, 0, "stride must be from 1 to 4, the steps of a window"),
+        (4, 5, "so that windows cover all steps. Got 5"),
     ],
 )
 def test_what_cannot_be(length, stride, message):

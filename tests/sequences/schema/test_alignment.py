@@ -68,7 +68,7 @@ def test_only_empty_sequences_fit_any_schema():
         (
             [[[1.0, "a"]]],
             ["speed", "on"],
-            "'on' holds text labels, but the model was fitted on bin",
+            "'on' holds text categories, but the model was fitted on bin",
         ),
     ],
 )

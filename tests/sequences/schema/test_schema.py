@@ -38,10 +38,10 @@ def test_dict_goes_through_json(mixed):
     [
         (("x", "continuous"), "type 'continuous'. Expected one of 'numeric', 'binary'"),
         (("", "numeric"), "must be text that is not empty"),
-        (("x", "numeric", ("a",)), "is numeric and cannot have labels"),
-        (("x", "categorical", ("a", "a")), "has a label twice"),
-        (("x", "categorical", (1.5,)), "all text or all integers"),
-        (("x", "categorical", ("a", 1)), "all text or all integers"),
+        (("x", "numeric", ("a",)), "is numeric and cannot have categories"),
+        (("x", "categorical", ("a", "a")), "has a repeated category"),
+        (("x", "categorical", (1.5,)), "all strings or all integers"),
+        (("x", "categorical", ("a", 1)), "all strings or all integers"),
     ],
 )
 def test_impossible_column(arguments, message):
@@ -53,7 +53,7 @@ def test_impossible_column(arguments, message):
     ("columns", "layout", "message"),
     [
         ((), "array", "at least one column"),
-        ((Column("x", "numeric"),) * 2, "array", "'x' comes twice"),
+        ((Column("x", "numeric"),) * 2, "array", "'x' appears twice"),
         ((Column("x", "numeric"),), "table", "layout 'table' is unknown"),
         ((Column("x", "numeric"),), "tokens", "needs a categorical column. Column 'x' is numeric"),
         ((Column("x", "numeric"), Column("y", "numeric")), "series", "has one column"),

@@ -1,1 +1,1 @@
-"""Lists, arrays, tables and other libraries' layouts to the arrays of `Sequences`, and back."""
+"""Conversion between `Sequences` and lists, arrays, tables and other libraries' formats."""

@@ -1,6 +1,6 @@
-"""The layouts of aeon and tslearn: arrays and lists of numbers, in and out.
+"""Conversion from and to the formats of aeon and tslearn.
 
-aeon puts channels before time points, tslearn and `Sequences` put the steps first.
+aeon puts channels before time points; tslearn and `Sequences` put time points first.
 """
 
 import warnings
@@ -25,7 +25,7 @@ AEON = (
 def parts_from_aeon(
     x: Any, *, column_types: Kinds = None, names: Sequence[str] | None = None, ids: Any = None
 ) -> Parts:
-    """Convert a collection of aeon's; `Sequences.from_aeon` says how."""
+    """Convert an aeon collection; implements `Sequences.from_aeon`."""
     if isinstance(x, list | tuple):
         cases = [np.asarray(unmasked(case)) for case in x]
         _check_cases(cases)
@@ -35,53 +35,53 @@ def parts_from_aeon(
     x = check_numpy(x, (2, 3), f"aeon's collections are {AEON}")
     if x.ndim == 3:
         x = x.transpose(0, 2, 1)
-        _remark_on_axes(x, "(n_cases, n_channels, n_timepoints)", "from_array")
+        _warn_if_swapped(x, "(n_cases, n_channels, n_timepoints)", "from_array")
     return parts_from_array(x, column_types=column_types, names=names, ids=ids)
 
 
 def parts_from_tslearn(
     x: Any, *, column_types: Kinds = None, names: Sequence[str] | None = None, ids: Any = None
 ) -> Parts:
-    """Convert an array of tslearn's; `Sequences.from_tslearn` says how."""
-    said = (
+    """Convert a tslearn array; implements `Sequences.from_tslearn`."""
+    expected = (
         "tslearn's data sets are arrays of shape (n_ts, sz, d), padded with NaN, as "
         "to_time_series_dataset makes them"
     )
-    x = check_numpy(x, (3,), said)
-    _remark_on_axes(x, "(n_ts, sz, d)", "from_aeon")
+    x = check_numpy(x, (3,), expected)
+    _warn_if_swapped(x, "(n_ts, sz, d)", "from_aeon")
     return parts_from_array(x, column_types=column_types, names=names, ids=ids)
 
 
-def check_numpy(x: Any, dimensions: tuple[int, ...], said: str) -> np.ndarray:
-    """Return an array of one of the numbers of dimensions, or say what was expected."""
+def check_numpy(x: Any, dimensions: tuple[int, ...], expected: str) -> np.ndarray:
+    """Return an unmasked array; raise ``DataError`` unless its number of axes is allowed."""
     if hasattr(x, "columns"):
         raise DataError(
-            f"Got a {type(x).__name__}, but {said}. Sequences.from_sktime and "
+            f"Got a {type(x).__name__}, but {expected}. Sequences.from_sktime and "
             "Sequences.from_table take frames."
         )
     if not isinstance(x, np.ndarray):
         hint = " Sequences.from_list takes a list." if isinstance(x, list | tuple) else ""
-        raise DataError(f"Got a {type(x).__name__}, but {said}.{hint}")
+        raise DataError(f"Got a {type(x).__name__}, but {expected}.{hint}")
     if x.ndim not in dimensions:
         hint = " Sequences.from_array takes (n, T)." if x.ndim == 2 else ""
-        raise DataError(f"Got an array of shape {x.shape}, but {said}.{hint}")
+        raise DataError(f"Got an array of shape {x.shape}, but {expected}.{hint}")
     return np.asarray(unmasked(x))
 
 
 def to_cases(parts: Parts, library: str) -> list[np.ndarray]:
-    """Return the (length, F) numbers of each sequence, NaN where missing or unknown.
+    """Return a (length, F) array of numbers per sequence, NaN where missing or unknown.
 
     Raises
     ------
     SchemaError
-        If labels are text.
+        If a column has text categories.
     """
     values = np.empty(parts.values.shape, dtype=np.float64)
     for i, column in enumerate(parts.schema.columns):
         if column.categories and not column.has_integer_categories:
             raise SchemaError(
-                f"The labels of column {column.name!r} are text, and {library} takes numbers only. "
-                "Leave it out, or turn it into numbers."
+                f"The categories of column {column.name!r} are text, and {library} takes numbers "
+                "only. Leave the column out, or convert it to numbers."
             )
         values[:, i] = decode_column(parts.values[:, i], column)
     return np.split(values, parts.offsets[1:-1])[: len(parts.offsets) - 1]
@@ -91,7 +91,7 @@ def _check_cases(cases: list[np.ndarray]) -> None:
     for i, case in enumerate(cases):
         if case.ndim != 2:
             raise DataError(
-                f"Case {i} has the shape {case.shape}. A list of aeon's holds arrays of shape "
+                f"Case {i} has the shape {case.shape}. An aeon list holds arrays of shape "
                 "(n_channels, n_timepoints); Sequences.from_list takes series of shape (length,)."
             )
     channels = [len(case) for case in cases]
@@ -100,7 +100,7 @@ def _check_cases(cases: list[np.ndarray]) -> None:
     if len({case.shape[1] for case in cases}) == 1:
         raise SchemaError(
             f"Cases have {min(channels)} to {max(channels)} channels and {cases[0].shape[1]} time "
-            "points each. That looks like (n_timepoints, n_channels), with the axes swapped: use "
+            "points each. The axes seem to be swapped, (n_timepoints, n_channels): use "
             "Sequences.from_list."
         )
     other = next(i for i, count in enumerate(channels) if count != channels[0])
@@ -110,19 +110,19 @@ def _check_cases(cases: list[np.ndarray]) -> None:
     )
 
 
-def _remark_on_axes(x: np.ndarray, layout: str, other: str) -> None:
-    """Warn where NaN lies as padding does, but along the features. ``x`` is (n, steps, F)."""
+def _warn_if_swapped(x: np.ndarray, layout: str, other: str) -> None:
+    """Warn if NaN pads the features instead of the steps. ``x`` has shape (n, steps, F)."""
     if x.dtype.kind != "f" or x.shape[2] < 2:
         return
     missing = np.isnan(x)
     features, steps = np.all(missing, axis=1), np.all(missing, axis=2)
     trailing = np.all(features[:, 1:] >= features[:, :-1]) and not np.any(features[:, 0])
-    whole = not np.any(steps) and not np.any(np.all(features, axis=0))
-    if trailing and whole and np.any(features):
+    complete = not np.any(steps) and not np.any(np.all(features, axis=0))
+    if trailing and complete and np.any(features):
         warnings.warn(
             f"{int(np.any(features, axis=1).sum())} of {len(x)} cases miss their last channels "
-            "throughout, and none ends early. That looks like padding, with the axes swapped: "
-            f"expected {layout}, and Sequences.{other} has the other order.",
+            "throughout, and none ends early. This looks like padding with the axes swapped. "
+            f"Expected {layout}; Sequences.{other} takes the other order.",
             UserWarning,
             stacklevel=4,
         )

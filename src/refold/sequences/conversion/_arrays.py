@@ -1,4 +1,4 @@
-"""From one array of all sequences: whole, with lengths, NaN-padded or padded with a value."""
+"""Conversion of one array of all sequences, unpadded or padded with NaN or another value."""
 
 import warnings
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def parts_from_array(
     names: Sequence[str] | None = None,
     ids: Any = None,
 ) -> Parts:
-    """Convert an array; `Sequences.from_array` says how."""
+    """Convert an array; implements `Sequences.from_array`."""
     x = _check_array(x)
     given = lengths is not None
     lengths = _check_lengths(lengths, x) if given else lengths_without(_missing_steps(x))
@@ -37,15 +37,15 @@ def parts_from_padded(
     names: Sequence[str] | None = None,
     ids: Any = None,
 ) -> Parts:
-    """Convert a padded array; `Sequences.from_padded` says how."""
+    """Convert a padded array; implements `Sequences.from_padded`."""
     if padding not in {"post", "pre"}:
         raise ParameterError(f"padding must be 'post' or 'pre'. Got {padding!r}.")
     x = _check_array(x)
     padded = _missing_steps(x) if is_missing(padding_value) else _equal_steps(x, padding_value)
     lengths = lengths_without(padded, padding)
-    _remark_on_doubt(padded, lengths, padding_value, padding)
+    _warn_if_ambiguous(padded, lengths, padding_value, padding)
     if padding == "pre":
-        # Move what is real to the front, where the lengths count from.
+        # Move the real steps to the front, because lengths count from there.
         columns = (np.arange(x.shape[1]) + (x.shape[1] - lengths)[:, None]) % max(1, x.shape[1])
         x = x[np.arange(len(x))[:, None], columns]
     return _cut(x, lengths, column_types=column_types, names=names, ids=ids)
@@ -61,7 +61,7 @@ def _check_array(x: Any) -> np.ndarray:
         x = np.asarray(unmasked(x))
     except ValueError as error:
         raise DataError(
-            "The sequences differ in length and make no array. Use Sequences.from_list."
+            "The sequences differ in length and do not form an array. Use Sequences.from_list."
         ) from error
     if x.ndim not in {2, 3}:
         raise DataError(
@@ -77,14 +77,14 @@ def _check_lengths(lengths: Any, x: np.ndarray) -> np.ndarray:
     lengths = np.asarray(lengths)
     if lengths.shape != (len(x),) or lengths.dtype.kind not in "iu":
         raise DataError(
-            f"lengths must hold one integer a sequence, shape ({len(x)},). "
+            f"lengths must hold one integer per sequence, shape ({len(x)},). "
             f"Got {lengths.dtype} of shape {lengths.shape}."
         )
     wrong = np.flatnonzero((lengths < 0) | (lengths > x.shape[1]))
     if len(wrong):
         raise DataError(
             f"Sequence {wrong[0]} has the length {lengths[wrong[0]]}. "
-            f"Expected 0 to {x.shape[1]}, the steps of the array."
+            f"Expected 0 to {x.shape[1]}, the number of steps of the array."
         )
     return lengths.astype(np.int64)
 
@@ -104,34 +104,34 @@ def _equal_steps(x: np.ndarray, value: float | str) -> np.ndarray:
     equal = np.asarray(x == value)
     if equal.shape != x.shape:
         raise ParameterError(
-            f"padding_value is {value!r}, which no {x.dtype} entry can equal. Give the value that "
-            "padded steps hold."
+            f"padding_value is {value!r}, which no {x.dtype} entry can equal. Pass the value of "
+            "padded steps."
         )
     return np.all(equal, axis=2) if x.ndim == 3 else equal
 
 
-def _remark_on_doubt(
+def _warn_if_ambiguous(
     padded: np.ndarray, lengths: np.ndarray, value: float | str, padding: str
 ) -> None:
-    """Warn where what was taken for padding could be data."""
+    """Warn if steps treated as padding may be data."""
     stray = int(inside(padded, padding).any(axis=1).sum())
     trimmed = int((lengths < padded.shape[1]).sum())
     if padding == "post" and not trimmed and stray and padded[:, 0].any():
         doubt = (
             f"{int(padded[:, 0].sum())} sequences begin with steps of {value!r} and none ends with "
-            "one, as Keras pads by default. If that is padding, pass padding='pre'."
+            "such a step, as with the default padding of Keras. If these steps are padding, pass "
+            "padding='pre'."
         )
     elif trimmed and stray:
         doubt = (
-            f"Steps of {value!r} were taken for padding at the end of {trimmed} sequences, but "
-            f"{stray} have such steps in their midst, so that those could be data too. "
-            "Sequences.from_array(x, lengths=...) leaves nothing to guess."
+            f"Steps of {value!r} were treated as padding in {trimmed} sequences, but {stray} "
+            "sequences have such steps between real ones, so they may be data. Pass the lengths: "
+            "Sequences.from_array(x, lengths=...)."
         )
     elif trimmed and lengths.max() < padded.shape[1]:
         doubt = (
-            f"No sequence fills the {padded.shape[1]} steps of the array, so that trailing steps "
-            f"of {value!r} could be data. Sequences.from_array(x, lengths=...) leaves nothing to "
-            "guess."
+            f"No sequence fills the {padded.shape[1]} steps of the array, so trailing steps of "
+            f"{value!r} may be data. Pass the lengths: Sequences.from_array(x, lengths=...)."
         )
     else:
         return

@@ -1,4 +1,4 @@
-"""Codes as Arrow tables, one row a sequence, and back: what other tools read and write."""
+"""Conversion of codes to and from Arrow tables, for use in other tools."""
 
 from typing import Any
 
@@ -12,28 +12,28 @@ from refold.sequences.schema._validation import check_ids
 
 
 def codes_to_arrow(codes: Any, ids: Any = None) -> pa.Table:
-    """Return codes as an Arrow table, as DuckDB, polars and pandas read it.
+    """Convert codes to an Arrow table, which DuckDB, polars and pandas can read.
 
     Parameters
     ----------
-    codes : array of shape (n_sequences, width of the code)
-        As ``transform`` gives them.
+    codes : array of shape (n_sequences, width)
+        Codes (latent vectors, embeddings) from ``transform``.
     ids : array of shape (n_sequences,), optional
-        Integers or text, such as ``Sequences.ids``; ``0`` to ``n - 1`` if left out.
+        Integers or strings, such as ``Sequences.ids``; by default ``0`` to ``n - 1``.
 
     Returns
     -------
     pyarrow.Table
-        One row a sequence: ``id``, and ``code``, a fixed-size list of float32.
+        One row per sequence: ``id``, and ``code``, a fixed-size list of float32.
 
     Raises
     ------
     DataError
-        If the codes are no array of numbers of that shape, or there is not one id a code.
+        If the codes are not numbers of that shape, or there is not one id per code.
 
     See Also
     --------
-    codes_from_arrow : The way back.
+    codes_from_arrow : Inverse conversion.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def codes_to_arrow(codes: Any, ids: Any = None) -> pa.Table:
         raise DataError("codes must be an array of numbers.") from error
     if codes.ndim != 2 or not codes.shape[1]:
         raise DataError(
-            "codes must have shape (n_sequences, width), as transform gives them. "
+            "codes must have shape (n_sequences, width), as transform returns them. "
             f"Got {codes.shape}."
         )
     item = pa.field("item", pa.float32())
@@ -63,26 +63,26 @@ def codes_from_arrow(
     id: str = "id",  # noqa: A002
     code: str = "code",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the codes of a table, for ``inverse_transform``, and their ids.
+    """Return the codes and ids of a table, for ``inverse_transform``.
 
     Parameters
     ----------
     table : pyarrow.Table, pandas or polars data frame, DuckDB relation, dict of columns
-        With a column of lists, all of one length.
+        A table with a column of lists of equal length.
     id, code : str
-        Names of the two columns. Without a column ``id`` the rows are numbered.
+        Names of the two columns. Without a column ``id``, rows are numbered from 0.
 
     Returns
     -------
-    codes : array of float32 of shape (n_sequences, width of the code)
+    codes : array of float32 of shape (n_sequences, width)
     ids : array of shape (n_sequences,)
 
     Raises
     ------
     SchemaError
-        If there is no column ``code``, or it does not hold lists of numbers.
+        If the column ``code`` does not exist, or does not hold lists of numbers.
     DataError
-        If a code is missing, holds a missing number, or is not as wide as the others.
+        If a code is missing, has a missing value, or differs in length from the others.
 
     Examples
     --------
@@ -98,22 +98,22 @@ def codes_from_arrow(
     if not has_lists(column) or not _are_numbers(column.type.value_type):
         got = "lists and something else" if isinstance(column, list) else column.type
         raise SchemaError(
-            f"Column {code!r} holds {got}. Expected lists of numbers, one a sequence."
+            f"Column {code!r} holds {got}. Expected lists of numbers, one per sequence."
         )
     if column.null_count:
         row = int(np.flatnonzero(np.asarray(column.is_null()))[0])
-        raise DataError(f"Row {row} has no code in column {code!r}. Drop it, or encode it again.")
+        raise DataError(f"Row {row} has no code in column {code!r}. Drop it or encode it again.")
     widths, flat = flatten_lists(column)
     different = np.flatnonzero(widths != widths[0]) if len(widths) else widths
     if len(different):
         row = int(different[0])
         raise DataError(
-            f"The code of row {row} has {widths[row]} numbers, that of row 0 has {widths[0]}. "
-            "All need the same; give codes of one model."
+            f"The code of row {row} has {widths[row]} entries, but that of row 0 has "
+            f"{widths[0]}. Pass codes of one model."
         )
     if flat.null_count:
         row = int(np.flatnonzero(np.asarray(flat.is_null()))[0]) // int(widths[0])
-        raise DataError(f"The code of row {row} has a missing number. Encode it again.")
+        raise DataError(f"The code of row {row} has a missing value. Encode it again.")
     width = widths[0] if len(widths) else getattr(column.type, "list_size", 0)
     codes = np.asarray(flat.to_numpy(), dtype=np.float32).reshape(len(widths), width)
     names = opened.columns.get(id)

@@ -1,4 +1,4 @@
-"""List tables, one row a sequence with a list column a feature: read and written."""
+"""Conversion from and to tables with one row per sequence and one list column per feature."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def parts_from_arrow(
     columns: Sequence[str] | None = None,
     column_types: Kinds = None,
 ) -> Parts:
-    """Convert a table of list columns; `Sequences.from_arrow` says how."""
+    """Convert a table of list columns; implements `Sequences.from_arrow`."""
     opened = _open(table)
     if id is None and "id" in opened.columns and not has_lists(opened.columns["id"]):
         id = "id"  # noqa: A001
@@ -47,16 +47,16 @@ def parts_from_arrow(
         if isinstance(column, list):
             raise SchemaError(
                 f"Column {name!r} holds values of several types. Expected lists of numbers or "
-                "labels, one list a row."
+                "tokens, one list per row."
             )
     if not len(chosen[0]):
-        raise DataError("The table has no rows. Expected one row a sequence.")
+        raise DataError("The table has no rows. Expected one row per sequence.")
     if len(names) == 1 and (is_text(chosen[0].type) or is_nested(chosen[0])):
         items = [value if value is not None else [] for value in chosen[0].to_pylist()]
         if is_text(chosen[0].type):
             items = [value or "" for value in items]
-        own = names if is_text(chosen[0].type) else None
-        return parts_from_list(items, column_types=column_types, ids=identity, names=own)
+        kept = names if is_text(chosen[0].type) else None
+        return parts_from_list(items, column_types=column_types, ids=identity, names=kept)
     return _from_lists(opened, names, chosen, identity, column_types)
 
 
@@ -68,8 +68,8 @@ def _from_lists(
     for name, column in zip(names, chosen, strict=True):
         if not has_lists(column) or is_nested(column):
             raise SchemaError(
-                f"Column {name!r} has the type {column.type}. Expected lists of numbers or labels, "
-                "one list a row; long tables are read with Sequences.from_table."
+                f"Column {name!r} has the type {column.type}. Expected lists of numbers or tokens, "
+                "one list per row; Sequences.from_table reads long tables."
             )
         count, flat = flatten_lists(column)
         raw, hint = as_raw(flat, name)
@@ -83,7 +83,7 @@ def _from_lists(
             raise DataError(
                 f"{sequence_name(i, None if ids is None else ids[i]).capitalize()} has "
                 f"{lengths[0][i]} steps in column {names[0]!r}, but {count[i]} in {name!r}. "
-                "The lists of one row must be of one length."
+                "The lists of a row must have the same length."
             )
     places = Places(offsets_from_lengths(lengths[0]), ids)
     parts = encode_parts(opened, names, raws, hints, column_types, places)
@@ -94,11 +94,11 @@ def _from_lists(
 
 
 def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
-    """Return a table of list columns; `Sequences.to_arrow` says how."""
+    """Return a table of list columns; implements `Sequences.to_arrow`."""
     values, offsets, ids, schema = parts
     if id in schema.names:
         raise SchemaError(
-            f"The name {id!r} is needed twice in the table. Give id= a name that no feature has."
+            f"The table would have two columns named {id!r}. Choose an id= that no feature has."
         )
     if ids is None:
         ids = np.arange(len(offsets) - 1)
@@ -113,7 +113,7 @@ def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
 
 
 def has_lists(column: Any) -> bool:
-    """Say whether an Arrow column holds lists."""
+    """Return whether an Arrow column holds lists."""
     return not isinstance(column, list) and (
         pa.types.is_list(column.type)
         or pa.types.is_large_list(column.type)
@@ -122,12 +122,12 @@ def has_lists(column: Any) -> bool:
 
 
 def is_nested(column: Any) -> bool:
-    """Say whether an Arrow column holds lists of lists."""
+    """Return whether an Arrow column holds lists of lists."""
     return has_lists(column) and pa.types.is_nested(column.type.value_type)
 
 
 def _open(table: Any) -> OpenTable:
-    """Open a table, or one column alone under the default name."""
+    """Open a table, or a single column under the default name."""
     if isinstance(table, pa.Array | pa.ChunkedArray):
         return open_table(pa.table({"x0": table}))
     if not hasattr(table, "columns") and hasattr(table, "__arrow_c_stream__"):
@@ -142,13 +142,13 @@ def _text_columns(opened: OpenTable, id: str | None) -> tuple[str, ...]:  # noqa
     column = opened.columns[names[0]] if len(names) == 1 else []
     if isinstance(column, list) or not is_text(column.type):
         raise SchemaError(
-            "The table has no list column. Expected one row a sequence, with lists of numbers or "
-            "labels; one row a step is read by Sequences.from_table(table, id=...)."
+            "The table has no list column. Expected one row per sequence, with lists of numbers or "
+            "tokens; Sequences.from_table(table, id=...) reads tables with one row per step."
         )
     return names
 
 
 def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
-    """Return the length of each list, 0 where it is null, and the entries one after another."""
+    """Return the length of each list (0 if null) and the concatenated entries."""
     lengths = call_function("list_value_length", [column]).fill_null(0).to_numpy()
     return lengths, call_function("list_flatten", [column])

@@ -1,4 +1,4 @@
-"""From a list with one entry a sequence: arrays, numbers, tokens, strings or lists of words."""
+"""Conversion of lists with one entry per sequence: arrays, tables, strings, numbers or tokens."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -22,7 +22,10 @@ def parts_from_list(
     layout: Layout | None = None,
     rows: Rows | None = None,
 ) -> Parts:
-    """Convert a list; `Sequences.from_list` says how. ``rows`` names the place of each entry."""
+    """Convert a list; implements `Sequences.from_list`.
+
+    ``rows`` describes the location of each entry in messages.
+    """
     if isinstance(sequences, str | bytes | Mapping):
         raise DataError(
             f"Expected a list of sequences. Got one {type(sequences).__name__}; put it into a list."
@@ -39,11 +42,10 @@ def parts_from_list(
     places = Places(offsets, ids)
     if rows is not None:
         places = places._replace(note=lambda sequence, _: rows(sequence))
-    flat = any(array.ndim == 2 for array in arrays)
     raw = _concatenate(arrays)
-    if flat:
-        found = _frame_names(items)
-        names = _check_names(names or found or default_names(raw.shape[1]), raw.shape[1])
+    if any(array.ndim == 2 for array in arrays):
+        frame_names = _frame_names(items)
+        names = _check_names(names or frame_names or default_names(raw.shape[1]), raw.shape[1])
         values, columns = encode_columns(list(raw.T), names, column_types, places)
         schema = Schema(columns, layout or "array")
         check_values(values, schema, places)
@@ -73,7 +75,7 @@ def _as_array(item: Any, name: str) -> np.ndarray:
         if isinstance(item, bytes | Mapping | set) or not hasattr(item, "__len__"):
             raise DataError(
                 f"Got {_shown(item)} for {name}. Expected an array, a list or a str; "
-                "one sequence alone belongs into a list."
+                "put a single sequence into a list."
             )
         if any(isinstance(value, str) for value in item):
             return _objects(list(item))
@@ -82,7 +84,7 @@ def _as_array(item: Any, name: str) -> np.ndarray:
         if array.ndim == 0:
             raise DataError(
                 f"Got {_shown(item)} for {name}. Expected an array, a list or a str; "
-                "one sequence alone belongs into a list."
+                "put a single sequence into a list."
             )
         if array.dtype.kind in "US" and not isinstance(item, np.ndarray):
             array = np.asarray(item, dtype=object)
@@ -93,7 +95,7 @@ def _as_array(item: Any, name: str) -> np.ndarray:
     if array is None or (array.dtype == object and array.ndim == 1 and _has_rows(array)):
         raise DataError(
             f"The steps of {name} have differing numbers of features. "
-            "Every step needs the same; fill what is missing with NaN or None."
+            "Every step needs the same; fill missing entries with NaN or None."
         )
     if array.ndim not in {1, 2}:
         raise DataError(
@@ -106,7 +108,7 @@ def _as_array(item: Any, name: str) -> np.ndarray:
 
 
 def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: list[Any]) -> None:
-    """Raise where a sequence differs in form or in the number of features from the first."""
+    """Raise if a sequence differs from the first in form or number of features."""
     first: int | None = None
     for i, array in enumerate(arrays):
         if array.shape[1:] == (0,):
@@ -129,7 +131,7 @@ def _check_same_form(items: list[Any], arrays: list[np.ndarray], ids: list[Any])
             raise SchemaError(
                 f"{sequence_name(i, ids[i]).capitalize()} is a {type(items[i]).__name__}, but "
                 f"{sequence_name(first, ids[first])} is a {type(items[first]).__name__}. "
-                "Give all as str or all as lists."
+                "Pass all as str or all as lists."
             )
 
 
@@ -153,15 +155,15 @@ def _name_of_single(raw: np.ndarray, column_types: Kinds) -> str:
         named = next((name for name in column_types if name in {"x0", "token"}), None)
         if named is not None:
             return named
-        column_types = None  # of no column here: whoever reads them says so
-    asked = (
+        column_types = None  # names no column of this data; resolve_kinds raises
+    requested = (
         column_types
         if isinstance(column_types, str) or not column_types
         else next(iter(column_types))
     )
     textual = raw.dtype == object and all(isinstance(v, str) or v is None for v in raw)
     textual = textual and any(isinstance(v, str) for v in raw)
-    return "token" if asked == "categorical" or (textual and not asked) else "x0"
+    return "token" if requested == "categorical" or (textual and not requested) else "x0"
 
 
 def _check_names(names: Sequence[str], num_columns: int) -> tuple[str, ...]:
@@ -169,13 +171,13 @@ def _check_names(names: Sequence[str], num_columns: int) -> tuple[str, ...]:
         names = (names,)
     if len(names) != num_columns:
         raise SchemaError(
-            f"names has {len(names)} entries for {num_columns} features. Give one a feature."
+            f"names has {len(names)} entries for {num_columns} features. Give one per feature."
         )
     return tuple(names)
 
 
 def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
-    """Return the column names of the first sequence where each is a table of its own."""
+    """Return the column names if the sequences are tables, else None."""
     names = _columns_of(items[0])
     if names is None:
         return None
@@ -206,7 +208,7 @@ def _from_arrow_table(table: Any) -> np.ndarray:
 
 
 def unmasked(x: Any) -> Any:
-    """Return a masked array with NaN or None where it is masked; anything else as it is."""
+    """Return a masked array with NaN or None where masked; anything else unchanged."""
     if not isinstance(x, np.ma.MaskedArray):
         return x
     numeric = x.dtype.kind in "biuf"

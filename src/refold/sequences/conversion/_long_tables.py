@@ -1,4 +1,4 @@
-"""Long tables, one row a step: grouped by id, in the order of time, and written back."""
+"""Conversion from and to long tables, which have one row per step."""
 
 import math
 import warnings
@@ -35,16 +35,15 @@ def parts_from_table(
     *,
     sort: bool = False,
 ) -> Parts:
-    """Convert a long table; `Sequences.from_table` says how."""
+    """Convert a long table; implements `Sequences.from_table`."""
     opened = open_table(table)
     codes, ids = _number_ids(opened.ids(str(id)), str(id), rows)
     if not len(codes):
-        raise DataError("The table has no rows. Expected one row a step.")
+        raise DataError("The table has no rows. Expected one row per step.")
     if time is None:
         if sort:
             raise SchemaError(
-                "sort=True orders the steps by a column of times, and none is named. Name it with "
-                "time=."
+                "sort=True orders the steps by a column of times. Name that column with time=."
             )
         _check_together(codes, ids, rows)
         order = np.arange(len(codes))
@@ -63,24 +62,24 @@ def parts_from_table(
         places = places._replace(note=lambda _, row: rows(order.item(row)))
     parts = encode_parts(opened, names, raws, hints, column_types, places)
     check_values(parts.values, parts.schema, places)
-    told = [*opened.known(names)[0]]
-    told += [
+    typed = [*opened.known(names)[0]]
+    typed += [
         name
-        for name, kind, hint in zip(names, resolve_kinds(column_types, names), hints, strict=True)
-        if kind or hint
+        for name, given, hint in zip(names, resolve_kinds(column_types, names), hints, strict=True)
+        if given or hint
     ]
     for column in parts.schema.columns:
-        if column.name not in told and (remark := numbers_as_text(column)):
-            warnings.warn(remark, UserWarning, stacklevel=3)
+        if column.name not in typed and (message := numbers_as_text(column)):
+            warnings.warn(message, UserWarning, stacklevel=3)
     return parts
 
 
 def numbers_as_text(column: Column) -> str | None:
-    """Return what is to be said of a column if all its labels are numbers written as text."""
+    """Return a warning if all categories of a column are numbers written as text."""
     if not column.categories or not all(map(_is_number, column.categories)):
         return None
     return (
-        f"Column {column.name!r} holds numbers written as text and is taken as labels. "
+        f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
         f"Pass column_types={{{column.name!r}: 'numeric'}} to read it as numbers."
     )
 
@@ -93,27 +92,27 @@ def encode_parts(
     column_types: Kinds,
     places: Places,
 ) -> Parts:
-    """Encode raw columns, by the kinds that are asked for, then stored, then hinted at."""
-    stored_kinds, labels = opened.known(names)
-    asked = resolve_kinds(column_types, names)
+    """Encode raw columns; requested types come first, then stored ones, then hints."""
+    stored_types, categories = opened.known(names)
+    requested = resolve_kinds(column_types, names)
     chosen = [
-        kind or stored_kinds.get(name) or hint
-        for name, kind, hint in zip(names, asked, hints, strict=True)
+        given or stored_types.get(name) or hint
+        for name, given, hint in zip(names, requested, hints, strict=True)
     ]
-    values, columns = encode_columns(raws, names, chosen, places, labels)
+    values, columns = encode_columns(raws, names, chosen, places, categories)
     stored = opened.schema
     layout = stored.layout if stored and stored.names == tuple(names) else "array"
     return Parts(values, places.offsets, places.ids, Schema(columns, layout))
 
 
 def table_from_parts(parts: Parts, id: str, time: str) -> pa.Table:  # noqa: A002
-    """Return a long table; `Sequences.to_table` says how."""
+    """Return a long table; implements `Sequences.to_table`."""
     values, offsets, ids, schema = parts
     taken = [name for name in (id, time) if name in schema.names]
     if taken or id == time:
         raise SchemaError(
-            f"The name {(taken or [id])[0]!r} is needed twice in the table. "
-            "Give id= and time= names that no feature has."
+            f"The table would have two columns named {(taken or [id])[0]!r}. "
+            "Choose id= and time= names that no feature has."
         )
     if ids is None:
         ids = np.arange(len(offsets) - 1)
@@ -121,13 +120,13 @@ def table_from_parts(parts: Parts, id: str, time: str) -> pa.Table:  # noqa: A00
     if (counts > 1).any():
         twice = unique[counts > 1][0].item()
         raise DataError(
-            f"The id {twice!r} comes twice, so that its rows would run into one sequence. "
-            "Give each sequence its own with Sequences.with_ids."
+            f"The id {twice!r} appears twice, so its rows would merge into one sequence. "
+            "Give each sequence its own id with Sequences.with_ids."
         )
     lengths = np.diff(offsets)
     if num_empty := int((lengths == 0).sum()):
         warnings.warn(
-            f"{num_empty} of {len(lengths)} sequences are empty and have no row in a long table. "
+            f"{num_empty} of {len(lengths)} sequences are empty and have no rows in a long table. "
             "Sequences.to_arrow keeps them.",
             UserWarning,
             stacklevel=3,
@@ -152,31 +151,31 @@ def _feature_names(
     names = tuple(name for name in opened.columns if name not in used | set(opened.index))
     if not names:
         raise SchemaError(
-            f"The table has no column beside {', '.join(map(repr, sorted(used)))}. "
+            f"The table has no column besides {', '.join(map(repr, sorted(used)))}. "
             "Expected at least one feature."
         )
     return names
 
 
 def _number_ids(column: Any, name: str, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return the number of each row's id in the order of their first rows, and the ids."""
-    codes, numbers = first_rows(column)
-    for code, value in enumerate(numbers):
+    """Return the index of each row's id, and the ids in the order of their first rows."""
+    codes, values = first_rows(column)
+    for code, value in enumerate(values):
         if is_missing(value):
             row = int(np.flatnonzero(codes == code)[0])
             raise DataError(
-                f"{rows(row).capitalize()} has no id in column {name!r}. Every row needs one; "
-                "fill or drop it."
+                f"{rows(row).capitalize()} has no id in column {name!r}. Every row needs an id; "
+                "fill it in or drop the row."
             )
-    return codes, check_ids(numbers, len(numbers))
+    return codes, check_ids(values, len(values))
 
 
 def first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
-    """Return each row's value as a number, and the values by number, in order of appearance."""
+    """Return the index of each row's value, and the values in order of appearance."""
     if isinstance(column, list):
-        numbers: dict[Any, int] = {}
-        codes = [numbers.setdefault(value, len(numbers)) for value in column]
-        return np.array(codes, dtype=np.int64), list(numbers)
+        indices: dict[Any, int] = {}
+        codes = [indices.setdefault(value, len(indices)) for value in column]
+        return np.array(codes, dtype=np.int64), list(indices)
     column = without_dictionary(column)
     if pa.types.is_null(column.type):
         return np.zeros(len(column), dtype=np.int64), [None] * bool(len(column))
@@ -192,13 +191,13 @@ def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:
         row = int(back[0]) + 1
         raise DataError(
             f"The rows of id {ids[codes[row]].item()!r} are not together: {rows(row)} comes "
-            f"after those of {ids[codes[row - 1]].item()!r}. Sort the table, or name the column "
+            f"after rows of {ids[codes[row - 1]].item()!r}. Sort the table, or name the column "
             "that orders the steps with time=."
         )
 
 
-def _is_number(label: Any) -> bool:
+def _is_number(category: Any) -> bool:
     try:
-        return isinstance(label, str) and math.isfinite(float(label))
+        return isinstance(category, str) and math.isfinite(float(category))
     except ValueError:
         return False

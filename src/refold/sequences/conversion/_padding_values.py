@@ -1,4 +1,4 @@
-"""Padding that is told by its values: how long sequences are then, and whether it is padding."""
+"""Padding detected by its values: lengths without it, and whether it is likely padding."""
 
 from typing import Literal
 
@@ -8,13 +8,16 @@ __all__ = ["Side", "inside", "lengths_without", "looks_padded"]
 
 Side = Literal["post", "pre"]
 
-# Padding is at the end of this share of sequences at least, and of this number; and of the steps
-# that are left, no more than this share look like it.
-_PADDED, _FEWEST, _STRAY = 0.1, 2, 0.01
+# Minimum share of padded sequences.
+_MIN_PADDED_SHARE = 0.1
+# Minimum number of padded sequences.
+_MIN_PADDED = 2
+# Maximum share of the remaining steps that look like padding.
+_MAX_STRAY_SHARE = 0.01
 
 
 def lengths_without(padded: np.ndarray, side: str = "post") -> np.ndarray:
-    """Return the number of steps of each sequence without the padding on one side.
+    """Return the length of each sequence without the padding on one side.
 
     Parameters
     ----------
@@ -32,7 +35,7 @@ def lengths_without(padded: np.ndarray, side: str = "post") -> np.ndarray:
 
 
 def inside(padded: np.ndarray, side: str = "post") -> np.ndarray:
-    """Return where a step looks like padding and is none, since real steps follow towards its side.
+    """Return a mask of steps that look like padding but lie between real steps.
 
     Parameters
     ----------
@@ -48,7 +51,7 @@ def inside(padded: np.ndarray, side: str = "post") -> np.ndarray:
 
 
 def looks_padded(padded: np.ndarray, side: str = "post") -> bool:
-    """Say whether steps on one side are probably padding: of many sequences, of unequal number.
+    """Return whether steps on one side are likely padding: frequent, and of unequal number.
 
     Parameters
     ----------
@@ -71,7 +74,7 @@ def looks_padded(padded: np.ndarray, side: str = "post") -> bool:
     num_padded = (lengths < padded.shape[1]).sum()
     stray = inside(padded, side).sum()
     return bool(
-        num_padded >= max(_FEWEST, _PADDED * len(lengths))
+        num_padded >= max(_MIN_PADDED, _MIN_PADDED_SHARE * len(lengths))
         and lengths.min() < lengths.max()
-        and stray <= _STRAY * lengths.sum()
+        and stray <= _MAX_STRAY_SHARE * lengths.sum()
     )

@@ -1,6 +1,6 @@
-"""The panels of sktime: arrays, and pandas frames in three layouts.
+"""Conversion of sktime panels: arrays, and pandas frames in three layouts.
 
-pandas is not imported: whoever has a frame has loaded it.
+Does not import pandas: a frame's owner has already loaded it.
 """
 
 from typing import Any
@@ -18,13 +18,13 @@ from refold.sequences.schema._validation import check_ids
 
 PANELS = (
     "sktime's panels are an array of shape (instances, variables, time points), a list of frames "
-    "with one row a time point, a frame whose index is (instance, time point), or a frame whose "
+    "with one row per time point, a frame whose index is (instance, time point), or a frame whose "
     "cells are series"
 )
 
 
 def parts_from_sktime(x: Any, *, column_types: Kinds = None) -> Parts:
-    """Convert a panel of sktime's; `Sequences.from_sktime` says how."""
+    """Convert an sktime panel; implements `Sequences.from_sktime`."""
     if isinstance(x, list | tuple):
         return _from_frames(list(x), column_types)
     if not hasattr(x, "columns") or not hasattr(x, "index"):
@@ -34,18 +34,18 @@ def parts_from_sktime(x: Any, *, column_types: Kinds = None) -> Parts:
     if x.index.nlevels > 2:
         raise DataError(
             f"The index of the frame has {x.index.nlevels} levels. Expected two, instance and time "
-            "point; put the outer ones into one."
+            "point; combine the outer levels into one."
         )
     if not len(x) or not len(x.columns):
         raise DataError(
-            f"Got a frame of {len(x)} rows and {len(x.columns)} columns, which says nothing of "
+            f"Got a frame of {len(x)} rows and {len(x.columns)} columns, which holds no "
             f"sequences; {PANELS}."
         )
     if all(_is_series(cell) for cell in x.iloc[0]):
         return _from_nested(x, column_types)
     raise DataError(
         f"Got a frame of {len(x)} rows and {len(x.columns)} columns whose cells are single values. "
-        f"That looks like one series, which belongs into a list; {PANELS}."
+        f"That looks like a single series, so put it into a list; {PANELS}."
     )
 
 
@@ -53,13 +53,13 @@ def _from_frames(frames: list[Any], column_types: Kinds) -> Parts:
     for i, frame in enumerate(frames):
         if not hasattr(frame, "columns") or not hasattr(frame, "index"):
             raise DataError(
-                f"Entry {i} of the list is a {type(frame).__name__}. A list of sktime's holds "
+                f"Entry {i} of the list is a {type(frame).__name__}. An sktime list holds "
                 "frames; Sequences.from_aeon takes lists of (channels, time points), "
                 "Sequences.from_list of (time points, channels)."
             )
         if not (frame.index.is_monotonic_increasing and frame.index.is_unique):
             raise DataError(
-                f"The index of frame {i} does not ascend, and it is the time. Sort it: "
+                f"The index of frame {i} holds the times and must ascend. Sort it with "
                 "frame.sort_index()."
             )
     names = _names(frames[0]) if frames else None
@@ -70,42 +70,42 @@ def _from_frames(frames: list[Any], column_types: Kinds) -> Parts:
 def _from_multiindex(frame: Any, column_types: Kinds) -> Parts:
     names = _names(frame)
     index, times = [_free(name, names) for name in ("instance", "time")]
-    moments = frame.index.levels[1]
-    if hasattr(moments, "to_timestamp"):  # periods, which Arrow does not know as times
-        frame = frame.set_axis(frame.index.set_levels(moments.to_timestamp(), level=1))
+    time_level = frame.index.levels[1]
+    if hasattr(time_level, "to_timestamp"):  # Arrow does not support periods as times
+        frame = frame.set_axis(frame.index.set_levels(time_level.to_timestamp(), level=1))
     table = frame.set_axis(list(names), axis=1).reset_index(names=[index, times])
     return parts_from_table(table, index, times, names, column_types)
 
 
 def _from_nested(frame: Any, column_types: Kinds) -> Parts:
     names = _names(frame)
-    ids = None if _counts_rows(frame.index) else check_ids(frame.index.to_numpy(), len(frame))
-    columns = [
+    ids = None if _is_range(frame.index) else check_ids(frame.index.to_numpy(), len(frame))
+    cells = [
         [_cell(cell, i, name) for i, cell in enumerate(frame.iloc[:, j])]
         for j, name in enumerate(names)
     ]
-    lengths = np.array([[len(cell) for cell in column] for column in columns])
+    lengths = np.array([[len(cell) for cell in column] for column in cells])
     uneven = np.flatnonzero((lengths != lengths[0]).any(axis=0))
     if len(uneven):
         i = int(uneven[0])
-        found = ", ".join(
+        listed = ", ".join(
             f"{name!r} {length}" for name, length in zip(names, lengths[:, i], strict=True)
         )
         raise SchemaError(
             f"The cells of {sequence_name(i, None if ids is None else ids[i])} differ in length: "
-            f"{found}. All variables of an instance need the same time points."
+            f"{listed}. All variables of an instance need the same time points."
         )
     offsets = offsets_from_lengths(lengths[0])
-    raws = [np.concatenate(column) for column in columns]
-    values, found = encode_columns(raws, names, column_types, Places(offsets, ids))
-    return Parts(values, offsets, ids, Schema(found))
+    raws = [np.concatenate(column) for column in cells]
+    values, columns = encode_columns(raws, names, column_types, Places(offsets, ids))
+    return Parts(values, offsets, ids, Schema(columns))
 
 
 def _cell(cell: Any, row: int, name: str) -> np.ndarray:
     if not _is_series(cell):
         raise DataError(
             f"The cell of row {row}, column {name!r} is a {type(cell).__name__}. Expected a "
-            "series, as the cells of row 0 are."
+            "series, as in row 0."
         )
     values = np.asarray(cell)
     if values.ndim != 1:
@@ -121,13 +121,13 @@ def _is_series(cell: Any) -> bool:
 
 
 def _names(frame: Any) -> tuple[str, ...]:
-    """Return the names of the columns; default ones where pandas only counted them."""
-    if _counts_rows(frame.columns):
+    """Return the column names; default names if pandas only numbered the columns."""
+    if _is_range(frame.columns):
         return default_names(len(frame.columns))
     return tuple(str(name) for name in frame.columns)
 
 
-def _counts_rows(index: Any) -> bool:
+def _is_range(index: Any) -> bool:
     return index.dtype.kind in "iu" and index.tolist() == list(range(len(index)))
 
 

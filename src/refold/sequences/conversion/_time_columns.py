@@ -1,4 +1,4 @@
-"""The times of a long table: as numbers, and the order of its rows."""
+"""Parsing of time columns, and the order of the rows of a long table."""
 
 import contextlib
 from typing import Any
@@ -16,7 +16,10 @@ __all__ = ["order_by_time", "sortable"]
 def order_by_time(
     codes: np.ndarray, ids: np.ndarray, column: Any, name: str, rows: Rows, *, sort: bool
 ) -> np.ndarray:
-    """Return the rows by id, then by time; without ``sort`` they must be in that order."""
+    """Return row indices ordered by id, then time.
+
+    Without ``sort``, times must ascend within each id.
+    """
     times = sortable(column, name, rows)
     by_time = np.lexsort((times, codes))
     if same := _neighbours(by_time, codes, times, np.equal):
@@ -30,11 +33,11 @@ def order_by_time(
     order = np.argsort(codes, kind="stable")
     if unsorted := _neighbours(order, codes, times, np.greater):
         before, row = unsorted
-        how = ", as numbers or dates and not as text" if is_text(column.type) else ""
+        hint = ", as numbers or dates, not as text" if is_text(column.type) else ""
         raise DataError(
             f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in {rows(row)}, "
             f"after {str(column[before])!r} in {rows(before)}. Sort the table with "
-            f"sort=True, or by column {name!r}{how}."
+            f"sort=True, or by column {name!r}{hint}."
         )
     return order
 
@@ -42,10 +45,10 @@ def order_by_time(
 def _neighbours(
     order: np.ndarray, codes: np.ndarray, times: np.ndarray, compare: np.ufunc
 ) -> list[int]:
-    """Return the first two rows of one id, next to each other in order, whose times compare so."""
+    """Return the first two adjacent rows of one id whose times compare true, or none."""
     before, after = order[:-1], order[1:]
-    found = (codes[before] == codes[after]) & compare(times[before], times[after])
-    at = int(np.argmax(found)) if found.any() else len(order)
+    matches = (codes[before] == codes[after]) & compare(times[before], times[after])
+    at = int(np.argmax(matches)) if matches.any() else len(order)
     return order[at : at + 2].tolist()
 
 
@@ -56,7 +59,7 @@ def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
         raise DataError(f"{wrong}: it mixes types. Expected numbers or dates.")
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0])
-        raise DataError(f"{wrong}: {rows(row)} has no time. Fill or drop it.")
+        raise DataError(f"{wrong}: {rows(row)} has no time. Fill it in or drop the row.")
     if is_text(column.type):
         column = _parse_text(column, wrong, rows)
     if pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
@@ -70,12 +73,12 @@ def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
     times = column.to_numpy()
     missing = np.flatnonzero(times != times)
     if len(missing):
-        raise DataError(f"{wrong}: {rows(missing[0])} has no time. Fill or drop it.")
+        raise DataError(f"{wrong}: {rows(missing[0])} has no time. Fill it in or drop the row.")
     return times
 
 
 def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
-    if pa.types.is_string_view(column.type):  # Arrow reads dates in other text only
+    if pa.types.is_string_view(column.type):  # Arrow cannot parse dates in string views
         column = column.cast(pa.large_string())
     types = pa.float64(), pa.timestamp("ns")
     for type_ in types:
@@ -83,7 +86,7 @@ def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
             return column.cast(type_)
         except pa.ArrowInvalid:
             continue
-    # The first that is not as those before it are.
+    # The first text that differs in type from those before it.
     row = max(_num_parsed(column, type_) for type_ in types)
     raise DataError(
         f"{wrong}: it holds text such as {column[row].as_py()!r}, in {rows(row)}. Expected all "
@@ -92,7 +95,7 @@ def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
 
 
 def _num_parsed(column: Any, type_: Any) -> int:
-    """Return how many texts, from the first on, can be read as a type that not all are of."""
+    """Return the index of the first text that cannot be parsed as a type."""
     row = 0
     with contextlib.suppress(pa.ArrowInvalid):
         for row, text in enumerate(column):  # noqa: B007

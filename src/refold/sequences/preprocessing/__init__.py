@@ -1,1 +1,1 @@
-"""Sequences made ready for a model: scaled, cut, batched and padded."""
+"""Preparation of sequences for a model: scaling, windows, batches and padding."""

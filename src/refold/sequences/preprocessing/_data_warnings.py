@@ -1,4 +1,4 @@
-"""What to tell a user about training data that is probably not what they mean it to be."""
+"""Warnings about suspicious training data."""
 
 from typing import NamedTuple
 
@@ -14,11 +14,12 @@ from refold.sequences.statistics._moments import summarise
 
 __all__ = ["data_warnings"]
 
+# Number of columns named in a warning.
 _LISTED = 5
 
 
 def data_warnings(source: Sequences | Scan) -> list[str]:
-    """Say what a user should know about data before a model is trained on it.
+    """Return warnings about data that should be checked before training.
 
     Parameters
     ----------
@@ -27,9 +28,9 @@ def data_warnings(source: Sequences | Scan) -> list[str]:
     Returns
     -------
     list of str
-        One line for each of these that is found: sequences that all have one step; steps of zeros
-        that look like padding; in numeric columns, numbers such as -99999 that probably stand for
-        missing values, and other values that stand far away from all others.
+        One line for each of these findings: all sequences have one step; steps of zeros look like
+        padding; a numeric column has numbers such as -99999 that probably mark missing values, or
+        other extreme outliers.
 
     Examples
     --------
@@ -38,8 +39,8 @@ def data_warnings(source: Sequences | Scan) -> list[str]:
     ["-99999 occurs once in column 'x0' (sequence 0, step 2), far from all other values (0.1 to \
 0.5). If it stands for missing values, pass missing_values=[-99999]."]
     """
-    found = [_one_step(source), _padding(source), *_outliers(source)]
-    return [remark for remark in found if remark is not None]
+    messages = [_one_step(source), _padding(source), *_outliers(source)]
+    return [message for message in messages if message is not None]
 
 
 def _one_step(source: Sequences | Scan) -> str | None:
@@ -47,13 +48,13 @@ def _one_step(source: Sequences | Scan) -> str | None:
         return None
     return (
         f"All {len(source)} sequences have at most one step. If they are the steps of one series "
-        "x, give [x], or windows of it, refold.sequences.windows([x], 100). If they are rows of a "
-        "table, name the column that says which rows belong together by id=."
+        "x, pass [x], or windows of it, refold.sequences.windows([x], 100). If they are rows of a "
+        "table, name the column of sequence ids with id=."
     )
 
 
 def _padding(source: Sequences | Scan) -> str | None:
-    """Look for padding where all sequences have one length; in files, in the first block."""
+    """Check for padding if all lengths are equal; of files, check the first block only."""
     lengths = source.lengths
     if not len(lengths) or lengths.min() != lengths.max() or lengths[0] < 2:
         return None
@@ -66,33 +67,34 @@ def _padding(source: Sequences | Scan) -> str | None:
     end, argument = ("end", "") if side == "post" else ("begin", ", padding='pre'")
     count = int(padded[:, -1 if side == "post" else 0].sum())
     return (
-        f"{count} of {len(part)} sequences {end} with steps of zeros, as padded ones do. If that "
-        f"is padding, leave it out, for example by Sequences.from_padded(x{argument})."
+        f"{count} of {len(part)} sequences {end} with steps of zeros, as padded ones do. If this "
+        f"is padding, remove it, for example with Sequences.from_padded(x{argument})."
     )
 
 
 def _zero(column: Column) -> float:
-    """Return how a column holds the number 0; NaN where it has labels and 0 is none of them."""
+    """Return the encoding of the number 0 in a column; NaN if it has no such category."""
     if column.type != "categorical":
         return 0.0
     return float(column.categories.index(0)) if 0 in column.categories else np.nan
 
 
-class _Found(NamedTuple):
+class _ColumnSuspect(NamedTuple):
     index: int  # of the column
     suspect: Suspect
 
 
 def _outliers(source: Sequences | Scan) -> list[str]:
-    """Return a line for each suspicious number, with all columns that hold it."""
-    by_value: dict[float, list[_Found]] = {}
-    for found in _suspects(source):
-        by_value.setdefault(found.suspect.value, []).append(found)
+    """Return one line per suspicious number, with all columns that hold it."""
+    by_value: dict[float, list[_ColumnSuspect]] = {}
+    for one in _suspects(source):
+        by_value.setdefault(one.suspect.value, []).append(one)
     listed = ", ".join(shown(value) for value in sorted(by_value))
-    return [_say(source, found, f"missing_values=[{listed}]") for found in by_value.values()]
+    fix = f"missing_values=[{listed}]"
+    return [_outlier_message(source, same, fix) for same in by_value.values()]
 
 
-def _suspects(source: Sequences | Scan) -> list[_Found]:
+def _suspects(source: Sequences | Scan) -> list[_ColumnSuspect]:
     numeric = np.flatnonzero(source.schema.numeric)
     if isinstance(source, Scan):
         summary, extremes = source.summary, source.extremes
@@ -101,19 +103,19 @@ def _suspects(source: Sequences | Scan) -> list[_Found]:
         for index, one in zip(numeric, extremes, strict=True):
             one.add(source.values[:, index])
     return [
-        _Found(int(index), suspect)
-        for index, one, mean, deviation in zip(
+        _ColumnSuspect(int(index), suspect)
+        for index, one, mean, std in zip(
             numeric, extremes, summary.mean, summary.scale, strict=True
         )
-        for suspect in one.suspects(mean, deviation)
+        for suspect in one.suspects(mean, std)
     ]
 
 
-def _say(source: Sequences | Scan, found: list[_Found], fix: str) -> str:
-    suspect, count = found[0].suspect, sum(one.suspect.count for one in found)
-    names = [repr(source.schema.names[one.index]) for one in found]
+def _outlier_message(source: Sequences | Scan, same: list[_ColumnSuspect], fix: str) -> str:
+    suspect, count = same[0].suspect, sum(one.suspect.count for one in same)
+    names = [repr(source.schema.names[one.index]) for one in same]
     several = len(names) > 1
-    place = _first_place(source, found[0].index, suspect.value)
+    place = _first_location(source, same[0].index, suspect.value)
     place = f"{place}, column {names[0]}" if several else place
     columns = f"columns {', '.join(names[:_LISTED])}" if several else f"column {names[0]}"
     columns += f" and {len(names) - _LISTED} others" if len(names) > _LISTED else ""
@@ -124,14 +126,14 @@ def _say(source: Sequences | Scan, found: list[_Found], fix: str) -> str:
         f"far from all other values{others}. "
         + (
             f"If it stands for missing values, pass {fix}."
-            if suspect.is_code
-            else f"Such a value dominates training. Correct it, or take it for missing by {fix}."
+            if suspect.is_marker
+            else f"Such a value dominates training. Correct it, or treat it as missing with {fix}."
         )
     )
 
 
-def _first_place(source: Sequences | Scan, column: int, value: float) -> str:
-    """Name the first sequence and step with a value; of files, the blocks up to it are read."""
+def _first_location(source: Sequences | Scan, column: int, value: float) -> str:
+    """Describe the first step with a value; reads the blocks of files up to it."""
     passed = 0
     for block in source if isinstance(source, Scan) else [source]:
         rows = np.flatnonzero(block.values[:, column] == value)

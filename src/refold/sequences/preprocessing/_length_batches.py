@@ -1,4 +1,4 @@
-"""Batches by length: few padded shapes, about equal real steps, every sequence once an epoch."""
+"""Batching by length: few padded shapes, similar numbers of real steps per batch."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,17 +7,21 @@ import numpy as np
 
 __all__ = ["BatchPlan", "Batches", "Bucket"]
 
-_MOST_SHAPES = 8
-# Padding costs little where a kernel skips it: this share of the real steps is let pass.
+# Maximum number of padded shapes.
+_MAX_SHAPES = 8
+# Tolerated padding as a share of the real steps: it costs little where a kernel skips it.
 _PADDING = 0.15
-# Each shape is compiled; it should serve at least so many batches an epoch.
-_FEWEST_BATCHES = 8
-# It takes as long to compile as this many padded steps in each of about 40 epochs.
+# Minimum number of batches per shape and epoch, since each shape is compiled.
+_MIN_BATCHES = 8
+# Compiling takes as long as this many padded steps in each of about 40 epochs.
 _LEAST_SAVED = 1 << 16
-_MOST_CANDIDATES = 128
-# Batches of one shape that follow each other: alone, and among other shapes.
-_RUN, _SHORT_RUN = 64, 8
-# Batches of several short epochs that follow each other.
+# Maximum number of candidates for the padded lengths.
+_MAX_CANDIDATES = 128
+# Consecutive batches of one shape if there is only one shape.
+_RUN = 64
+# Consecutive batches of one shape if there are several.
+_SHORT_RUN = 8
+# Batches in a run of several short epochs.
 _EPOCHS_RUN = 256
 
 
@@ -27,9 +31,9 @@ class Bucket(NamedTuple):
     Attributes
     ----------
     num_steps : int
-        Padded length; sequences of the next smaller bucket's and fewer are not in this one.
+        Padded length. Sequences that fit the next smaller bucket are not in this one.
     batch_size : int
-        Number of sequences of a batch.
+        Number of sequences per batch.
     """
 
     num_steps: int
@@ -37,15 +41,15 @@ class Bucket(NamedTuple):
 
 
 class BatchPlan(NamedTuple):
-    """Batches of one shape, one after the other.
+    """A run of consecutive batches of one shape.
 
     Attributes
     ----------
     bucket : Bucket
     rows : array of int32 of shape (capacity, batch_size)
-        Indices of sequences; -1 fills up a batch. The capacity is the same for all runs.
+        Indices of sequences, padded with -1. All runs have the same capacity.
     num_batches : int
-        Number of batches; what follows in ``rows`` is filling.
+        Number of batches; the remaining ``rows`` are padding.
     """
 
     bucket: Bucket
@@ -54,30 +58,30 @@ class BatchPlan(NamedTuple):
 
 
 class Batches:
-    """How sequences are cut into batches of like length.
+    """Division of sequences into batches of similar length.
 
-    Sequences are put into a few buckets by length, so that a batch is padded to the longest of
-    its bucket and not of all data. The edges are chosen so that padding is least. There are no
-    more buckets than padding is worth, because each one is compiled. The batch size of a bucket
-    makes its batches hold about as many real steps as those of any other.
+    Sequences are grouped into a few buckets by length, and each batch is padded to the longest
+    sequence of its bucket. The bucket edges minimize padding. The number of buckets is limited,
+    because each one is compiled. Batch sizes differ so that the batches of all buckets hold about
+    the same number of real steps.
 
     Parameters
     ----------
     lengths : array of int of shape (n_sequences,)
-        Length of each sequence, in steps, of all that will ever be batched.
+        Lengths, in steps, of all sequences that will be batched.
     batch_size : int
-        Number of sequences of average length in a batch.
+        Number of sequences of average length per batch.
     num_steps : int, optional
-        The only padded length, for models that read no other.
+        The only padded length, for models with a fixed number of steps.
     least_saved : int
-        Padded steps that one more shape must save in an epoch.
+        Minimum number of padded steps per epoch that an additional shape must save.
 
     Attributes
     ----------
     buckets : tuple of Bucket
         From short to long.
     of_one_length : bool
-        Whether all sequences are equally long.
+        Whether all sequences have the same length.
 
     Examples
     --------
@@ -99,8 +103,8 @@ class Batches:
         self.of_one_length = len(np.unique(lengths)) == 1
         lengths = np.maximum(np.asarray(lengths, np.int64), 1)
         self.lengths = lengths
-        most = max(1, min(_MOST_SHAPES, len(lengths) // (batch_size * _FEWEST_BATCHES)))
-        edges = [num_steps] if num_steps else _edges(lengths, most, least_saved)
+        max_buckets = max(1, min(_MAX_SHAPES, len(lengths) // (batch_size * _MIN_BATCHES)))
+        edges = [num_steps] if num_steps else _edges(lengths, max_buckets, least_saved)
         self._bucket_of = np.searchsorted(edges, lengths)
         target = batch_size * lengths.mean()
         self.buckets = tuple(
@@ -111,14 +115,14 @@ class Batches:
         self._capacity = _EPOCHS_RUN if few else _RUN
 
     def num_batches(self, rows: np.ndarray) -> int:
-        """Count the batches of an epoch over the given sequences, partial ones included."""
+        """Return the number of batches, full or partial, of an epoch over these sequences."""
         counts = np.bincount(self._bucket_of[rows], minlength=len(self.buckets))
         return sum(
             -(-int(n) // bucket.batch_size) for n, bucket in zip(counts, self.buckets, strict=True)
         )
 
     def padding(self) -> float:
-        """Return the padded steps over the real ones, all sequences together, less 1."""
+        """Return the ratio of padding to real steps over all sequences."""
         padded = sum(
             bucket.num_steps * int((self._bucket_of == i).sum())
             for i, bucket in enumerate(self.buckets)
@@ -128,20 +132,20 @@ class Batches:
     def epoch(
         self, rows: np.ndarray, *, seed: int | None = None, epoch: int = 0, page: int = 0
     ) -> Iterator[BatchPlan]:
-        """Cut sequences into runs of batches, shuffled within and between buckets.
+        """Yield runs of batches, shuffled within and between buckets.
 
         Parameters
         ----------
         rows : array of int of shape (n_chosen,)
             Indices of the sequences of this epoch.
         seed : int, optional
-            Without a seed the order is that of the data, bucket by bucket.
+            Without a seed, sequences keep their order within each bucket.
         epoch, page : int
-            Each epoch has another order, and so has each part of one that is cut by itself.
+            Each epoch, and each page (shard) of an epoch, has its own order.
 
         Yields
         ------
-        Run
+        BatchPlan
         """
         rng = None if seed is None else np.random.default_rng([seed, epoch, page])
         length = _RUN if len(self.buckets) == 1 else _SHORT_RUN
@@ -159,7 +163,7 @@ class Batches:
         yield from (runs[i] for i in order)
 
     def epochs_in_a_run(self, rows: np.ndarray) -> int:
-        """Count the epochs over the given sequences that one run can hold.
+        """Return the number of epochs over these sequences that fit into one run.
 
         Examples
         --------
@@ -172,7 +176,7 @@ class Batches:
         return self._capacity // self.num_batches(rows)
 
     def epochs(self, rows: np.ndarray, *, seed: int, first: int, count: int) -> BatchPlan:
-        """Cut sequences into one run of several epochs; each is what `epoch` makes of it.
+        """Return one run with the batches of several epochs, each as `epoch` yields them.
 
         Parameters
         ----------
@@ -180,11 +184,11 @@ class Batches:
             Indices of the sequences.
         seed : int
         first, count : int
-            The first of the epochs, and how many: at most `epochs_in_a_run`.
+            First epoch, and number of epochs, at most `epochs_in_a_run`.
 
         Returns
         -------
-        Run
+        BatchPlan
 
         Examples
         --------
@@ -194,11 +198,11 @@ class Batches:
         6
         """
         (bucket,) = self.buckets
-        alone = [next(self.epoch(rows, seed=seed, epoch=first + i)) for i in range(count)]
-        return self._fill(bucket, [run.rows[: run.num_batches].ravel() for run in alone])
+        plans = [next(self.epoch(rows, seed=seed, epoch=first + i)) for i in range(count)]
+        return self._fill(bucket, [plan.rows[: plan.num_batches].ravel() for plan in plans])
 
     def _fill(self, bucket: Bucket, parts: list[np.ndarray]) -> BatchPlan:
-        """Fill the batches of a run; each part begins a new one."""
+        """Fill the batches of a run; each part starts a new batch."""
         size = bucket.batch_size
         filled = np.full(self._capacity * size, -1, np.int32)
         start = 0
@@ -213,24 +217,24 @@ def _batch_size(lengths: np.ndarray, target: float) -> int:
     return max(1, min(max(1, len(lengths)), round(target / mean)))
 
 
-def _edges(lengths: np.ndarray, most: int, least_saved: int) -> list[int]:
-    """Choose at most ``most`` padded lengths: as few as keep padding small, else the best."""
+def _edges(lengths: np.ndarray, max_buckets: int, least_saved: int) -> list[int]:
+    """Choose padded lengths: the fewest with tolerable padding, or the best ``max_buckets``."""
     longest = int(lengths.max(initial=1))
     if not len(lengths):
         return [longest]
     candidates = np.unique(
-        np.quantile(lengths, np.linspace(0, 1, _MOST_CANDIDATES), method="higher")
+        np.quantile(lengths, np.linspace(0, 1, _MAX_CANDIDATES), method="higher")
     )
-    place = np.searchsorted(candidates, lengths)
-    counts = np.concatenate([[0], np.cumsum(np.bincount(place, minlength=len(candidates)))])
-    # cost[i, j]: padded steps of the candidates i to j in one bucket
+    index = np.searchsorted(candidates, lengths)
+    counts = np.concatenate([[0], np.cumsum(np.bincount(index, minlength=len(candidates)))])
+    # cost[i, j]: total steps, with padding, if candidates i to j share a bucket
     cost = (counts[None, 1:] - counts[:-1, None]) * candidates[None, :].astype(np.float64)
     allowed = lengths.sum() * (1.0 + _PADDING)
     best, cuts = cost[0], []
-    for _ in range(most - 1):
+    for _ in range(max_buckets - 1):
         if best[-1] <= allowed:
             break
-        # the last bucket starts at candidate i: what lies before has the best cost so far
+        # total[i, j]: best cost of all before candidate i, plus a last bucket from i to j
         total = np.concatenate([[0.0], best[:-1]])[:, None] + np.where(cost >= 0, cost, np.inf)
         if best[-1] - total[:, -1].min() < least_saved:
             break

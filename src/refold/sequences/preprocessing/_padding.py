@@ -1,7 +1,7 @@
-"""Between sequences and the padded arrays of a model: the contract, in both directions.
+"""Conversion between sequences and the padded arrays of a model.
 
-Into a model go ``x`` and ``y`` of shape (B, T, F): a padded step is NaN in every channel of
-``x``; a real step is finite everywhere. ``y`` is NaN where nothing was observed.
+A model takes ``x`` and ``y`` of shape (B, T, F). In ``x``, a padded step is NaN in every channel
+and a real step is finite. ``y`` is NaN where nothing was observed.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from refold.sequences._sequences import Sequences
 
 
 def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Return which sequence each row of the values is of, and at which step.
+    """Return the sequence index and the step of each row of the values.
 
     Parameters
     ----------
@@ -37,26 +37,26 @@ def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
 def pad(
     sequences: Sequences, indices: Any, num_steps: int, *, flags: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the input and the target of a batch.
+    """Return the padded input and target of a batch.
 
     Parameters
     ----------
     sequences : Sequences
         Scaled sequences.
     indices : array of int of shape (B,)
-        Which of them, in order.
+        Indices of the sequences of the batch.
     num_steps : int
-        ``T``: at least 1, and at least the greatest length among them.
+        ``T``, at least 1 and at least the maximum length in the batch.
     flags : bool, default=False
-        Append one channel a feature to the input: 1 where observed, 0 where missing, so that
-        a missing entry differs from the value that fills it.
+        Append one mask channel per feature to the input, 1 for observed and 0 for missing, to
+        distinguish missing entries from the fill value.
 
     Returns
     -------
     x : array of float32 of shape (B, T, F) or (B, T, 2 F)
-        Missing entries are 0; in categorical columns they hold the index of the unknown label.
+        Missing entries are 0; in categorical columns, the index of the unknown category.
     y : array of float32 of shape (B, T, F)
-        NaN where padded, missing or of unknown label.
+        NaN where padded, missing or of unknown category.
 
     Raises
     ------
@@ -104,26 +104,26 @@ def pad(
 
 
 def unpad(y: np.ndarray, lengths: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the real steps of a padded array, flat, with their offsets.
+    """Return the real steps of a padded array as flat values, and their offsets.
 
     Parameters
     ----------
     y : array of shape (B, T, F)
         Padded sequences.
     lengths : array of int of shape (B,)
-        Number of real steps of each.
+        Number of real steps of each sequence.
 
     Returns
     -------
     values : array of shape (num_steps, F)
-        One sequence after another.
+        All steps, one sequence after another.
     offsets : array of int of shape (B + 1,)
-        Where each starts, and where the last one ends.
+        Start of each sequence, and end of the last one.
 
     Raises
     ------
     DataError
-        If a length is negative or greater than ``T``, or there is not one a sequence.
+        If a length is negative or greater than ``T``, or there is not one per sequence.
 
     Examples
     --------
@@ -134,12 +134,12 @@ def unpad(y: np.ndarray, lengths: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     lengths = np.asarray(lengths, dtype=np.int64)
     if lengths.shape != (len(y),):
-        raise DataError(f"Expected {len(y)} lengths, one a sequence. Got shape {lengths.shape}.")
+        raise DataError(f"Expected {len(y)} lengths, one per sequence. Got shape {lengths.shape}.")
     wrong = np.flatnonzero((lengths < 0) | (lengths > y.shape[1]))
     if len(wrong):
         raise DataError(
-            f"Sequence {wrong[0]} is to have {lengths[wrong[0]]} steps. "
-            f"The array holds 0 to {y.shape[1]}."
+            f"The length of sequence {wrong[0]} is {lengths[wrong[0]]}. "
+            f"Expected 0 to {y.shape[1]}, the number of steps of the array."
         )
     offsets = np.zeros(len(y) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])

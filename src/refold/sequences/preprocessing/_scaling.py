@@ -1,8 +1,8 @@
-"""Scaling of numeric columns, invertible, from observed steps only.
+"""Invertible scaling of numeric columns, fitted on observed entries only.
 
-Either each feature by the training data's mean and deviation, or each sequence by its own; then
-those two numbers a feature, themselves standardised, travel beside the code. Binary and
-categorical columns pass through.
+Features are scaled by the mean and standard deviation of the training data or of each sequence. In
+the second case these statistics, themselves standardised, are stored next to the code. Binary and
+categorical columns are unchanged.
 """
 
 import warnings
@@ -23,25 +23,25 @@ from refold.sequences.statistics._moments import (
 
 Mode = Literal["features", "sequence"]
 
-# Statistics of single sequences take several times the memory of the block they are of.
+# Small blocks: per-sequence statistics take several times the memory of their block.
 _BLOCK_BYTES = 1 << 21
 
 
 class Scaler:
-    """Standardises numeric columns and puts them back.
+    """Standardises numeric columns, and inverts the scaling.
 
-    Make one with `fit`.
+    Create it with `fit`.
 
     Attributes
     ----------
     mode : {"features", "sequence"} or None
-        By the training data, by each sequence itself, or not at all.
+        Scale by the training data, by each sequence, or not at all.
     mean_, scale_ : array of shape (F,)
-        Mean and deviation of each column over the training data; 0 and 1 where a column is not
-        numeric, where it is constant (then only the deviation), and where ``mode`` is None.
+        Mean and standard deviation of each column over the training data; 0 and 1 if the column
+        is not numeric or ``mode`` is None. The scale of a constant column is 1.
     least_, greatest_ : array of shape (F,)
-        Range of each column over the training data. Infinite where a column is not numeric, and
-        in all columns of a model that was saved before ranges were kept.
+        Range of each column over the training data. Infinite if the column is not numeric, or if
+        the model was saved before ranges were stored.
 
     Examples
     --------
@@ -64,24 +64,23 @@ class Scaler:
         self.least_ = np.asarray(state.get("least", -unknown), dtype=np.float64)
         self.greatest_ = np.asarray(state.get("greatest", unknown), dtype=np.float64)
         self.dtype_ = np.dtype(str(state["dtype"]))
-        # How the statistics of single sequences are standardised: location, scale and the least
-        # deviation, by numeric feature. Empty unless the mode is "sequence".
+        # Standardisation of per-sequence statistics: mean, scale and minimum standard deviation of
+        # each numeric feature. Empty unless the mode is "sequence".
         self.statistics_mean_ = np.asarray(state["statistics_mean"], dtype=np.float64)
         self.statistics_scale_ = np.asarray(state["statistics_scale"], dtype=np.float64)
         self.floor_ = np.asarray(state["floor"], dtype=np.float64)
 
     @classmethod
     def fit(cls, sequences: Sequences | Scan, mode: Mode | None = "features") -> "Scaler":
-        """Learn the scale of training data.
+        """Fit a scaler on training data.
 
         Parameters
         ----------
         sequences : Sequences or Scan
-            Training data. Those of a `Scan` are known from its opening, but for the mode
-            "sequence", which reads all blocks once more and keeps two numbers a sequence and
-            feature.
+            Training data. A `Scan` has the statistics already; only the mode "sequence" reads all
+            blocks once more, and keeps two numbers per sequence and feature.
         mode : {"features", "sequence"} or None, default="features"
-            What to scale by.
+            Statistics to scale by; see the attribute.
 
         Returns
         -------
@@ -90,14 +89,14 @@ class Scaler:
         Raises
         ------
         DataError
-            If there is no step at all, or a column holds no observed value.
+            If there are no steps, or a column has no observed value.
         ParameterError
             If the mode is unknown.
 
         Warns
         -----
         UserWarning
-            Where a numeric column is constant: it is scaled by 1, unless nothing is scaled.
+            If a numeric column is constant and ``mode`` is not None: it is scaled by 1.
         """
         if mode not in {"features", "sequence", None}:
             raise ParameterError(f"scale must be 'features', 'sequence' or None. Got {mode!r}.")
@@ -111,7 +110,7 @@ class Scaler:
         constant = summary.scale == 0
         if mode is not None:
             if constant.any():
-                _remark_constant(np.array(sequences.schema.names)[numeric][constant])
+                _warn_constant(np.array(sequences.schema.names)[numeric][constant])
             mean[numeric] = summary.mean
             scale[numeric] = np.where(constant, 1.0, summary.scale)
         state: dict[str, Any] = {
@@ -128,18 +127,18 @@ class Scaler:
         }
         if mode == "sequence":
             blocks = sequences.with_block_bytes(_BLOCK_BYTES) if scanned else [sequences]
-            found = [sequence_moments(block.values[:, numeric], block) for block in blocks]
-            means, scales = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+            moments = [sequence_moments(block.values[:, numeric], block) for block in blocks]
+            means, scales = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
             state |= fit_statistics(means, scales)
         return cls(state)
 
     @property
     def num_statistics(self) -> int:
-        """Numbers that `statistics` gives a sequence: ``2 F`` by numeric feature, or 0."""
+        """Number of `statistics` per sequence: 2 per numeric feature, or 0."""
         return len(self.statistics_mean_)
 
     def transform(self, sequences: Sequences) -> Sequences:
-        """Return the sequences scaled.
+        """Scale sequences.
 
         Raises
         ------
@@ -154,14 +153,14 @@ class Scaler:
         return sequences.with_values(scaled)
 
     def inverse_transform(self, sequences: Sequences, statistics: Any = None) -> Sequences:
-        """Return scaled sequences in the units of the training data.
+        """Return scaled sequences to the units of the training data.
 
         Parameters
         ----------
         sequences : Sequences
             Scaled sequences.
         statistics : array of shape (n, 2 F), optional
-            What `statistics` gave for them; needed when the mode is "sequence".
+            Output of `statistics` for them; required if the mode is "sequence".
 
         Returns
         -------
@@ -181,15 +180,15 @@ class Scaler:
             shape = None if statistics is None else np.shape(statistics)
             if shape != expected:
                 raise ParameterError(
-                    f"Scaling by sequence needs statistics of shape {expected} to be undone. "
-                    f"Got {shape}; Scaler.statistics gives them."
+                    f"Inverting the scaling by sequence needs statistics of shape {expected}, from "
+                    f"Scaler.statistics. Got {shape}."
                 )
         mean, scale = self._parameters(sequences, statistics)
         values = sequences.values.astype(np.float64) * scale + mean
         return sequences.with_values(values.astype(self.dtype_))
 
     def clip(self, sequences: Sequences) -> Sequences:
-        """Return sequences with each numeric column cut to its range in the training data.
+        """Clip each numeric column to its range in the training data.
 
         Parameters
         ----------
@@ -207,13 +206,13 @@ class Scaler:
         """
         self._check_columns(sequences)
         if np.isinf(self.least_[self.numeric_]).any():
-            old = "this model was saved without the ranges of its columns. Fit it again"
-            warnings.warn(f"Nothing is clipped: {old}.", UserWarning, stacklevel=4)
+            reason = "this model was saved without the ranges of its columns. Fit it again"
+            warnings.warn(f"Nothing is clipped: {reason}.", UserWarning, stacklevel=4)
         values = np.clip(sequences.values, self.least_, self.greatest_)
         return sequences.with_values(values.astype(sequences.values.dtype))
 
     def statistics(self, sequences: Sequences) -> np.ndarray:
-        """Return the mean and log-deviation of each sequence, standardised.
+        """Return the standardised mean and log standard deviation of each sequence.
 
         Parameters
         ----------
@@ -223,8 +222,8 @@ class Scaler:
         Returns
         -------
         array of float32 of shape (n, 2 F)
-            Means by numeric feature, then log-deviations; of the order of 1, always finite: 0
-            where a sequence has no observed value. Width 0 unless the mode is "sequence".
+            Means of the numeric features, then log standard deviations. Always finite, of order
+            1, and 0 where nothing was observed. Width 0 unless the mode is "sequence".
         """
         self._check_columns(sequences)
         if self.mode != "sequence":
@@ -235,7 +234,7 @@ class Scaler:
         return np.nan_to_num(standardised, nan=0.0).astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the state: plain values and arrays."""
+        """Return the state as plain values and arrays."""
         return {
             "mode": self.mode,
             "numeric": self.numeric_,
@@ -251,7 +250,7 @@ class Scaler:
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "Scaler":
-        """Return the scaler that `to_dict` described.
+        """Return the scaler from the output of `to_dict`.
 
         Raises
         ------
@@ -264,11 +263,11 @@ class Scaler:
             raise DataError(f"The state of a scaler lacks the entry {error}.") from error
 
     def _parameters(self, sequences: Sequences, statistics: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return what to subtract and to divide by: for all steps, or one row a step."""
+        """Return the shift and scale, one row for all steps or one row per step."""
         if self.mode != "sequence":
             return self.mean_, self.scale_
         if statistics is None:
-            # By way of the rounded statistics, so that going back undoes exactly this.
+            # Use the rounded statistics, so that inverse_transform inverts this exactly.
             statistics = self.statistics(sequences)
         raw = np.asarray(statistics, dtype=np.float64) * self.statistics_scale_
         raw = np.repeat(raw + self.statistics_mean_, sequences.lengths, axis=0)
@@ -287,7 +286,7 @@ class Scaler:
             )
 
 
-def _remark_constant(names: np.ndarray) -> None:
+def _warn_constant(names: np.ndarray) -> None:
     listed = ", ".join(repr(str(name)) for name in names[:5]) + (", ..." if len(names) > 5 else "")
     one = len(names) == 1
     warnings.warn(

@@ -1,4 +1,4 @@
-"""Sequences in two: what comes before a step, and what comes after."""
+"""Splitting of sequences at a step."""
 
 from typing import Any
 
@@ -18,17 +18,17 @@ def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
     ----------
     sequences : Sequences
     at : int, or array of int of shape (n_sequences,)
-        Steps of each that come before.
+        Number of steps in the first part.
 
     Returns
     -------
     before, after : Sequences
-        As many as there were, with the same ids.
+        The two parts of every sequence, with the same ids.
 
     Raises
     ------
     DataError
-        If a sequence has fewer steps.
+        If a sequence has fewer steps than ``at``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Windows over long series, and what was found in windows back on the steps of the series."""
+"""Sliding windows over long series, and merging of window results back onto the series."""
 
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -19,11 +19,11 @@ class Windows(NamedTuple):
     Attributes
     ----------
     sequences : Sequences of shape (n_windows,)
-        The windows, series by series; a window of the series ``a`` has an id like ``a[0:100]``.
+        The windows, series by series. A window of series ``a`` has an id like ``a[0:100]``.
     series : array of int of shape (n_windows,)
-        Which series each is from.
+        Index of the series of each window.
     starts : array of int of shape (n_windows,)
-        Its first step there.
+        First step of each window in its series.
     lengths : array of int of shape (n_series,)
         Number of steps of each series.
 
@@ -41,16 +41,16 @@ class Windows(NamedTuple):
 
     @property
     def overlap(self) -> bool:
-        """Whether two windows share a step."""
+        """Whether windows overlap."""
         return len(self.sequences.values) > self.lengths.sum()
 
     def merge(self, values: Any) -> list[np.ndarray]:
-        """Lay values of the windows' steps back on the series; where windows overlap, their mean.
+        """Merge per-step values of windows into series, averaging where windows overlap.
 
         Parameters
         ----------
         values : list of arrays, or array, of shape (n_windows, length)
-            One number a step of each window, such as the step scores of a detection.
+            One number per step of each window, such as step scores of an anomaly detection.
 
         Returns
         -------
@@ -59,7 +59,7 @@ class Windows(NamedTuple):
         Raises
         ------
         DataError
-            If there is not one number a step of each window.
+            If there is not one number per step of each window.
 
         Examples
         --------
@@ -79,26 +79,26 @@ class Windows(NamedTuple):
         flat = np.concatenate([*rows, []])
         offsets = np.concatenate([[0], np.cumsum(self.lengths)])
         first = offsets[:-1][self.series] + self.starts
-        places = (first[:, None] + np.arange(length)).reshape(-1)
-        sums = np.bincount(places, flat, minlength=offsets[-1])
-        counts = np.bincount(places, minlength=offsets[-1])
+        steps = (first[:, None] + np.arange(length)).reshape(-1)
+        sums = np.bincount(steps, flat, minlength=offsets[-1])
+        counts = np.bincount(steps, minlength=offsets[-1])
         return np.split(sums / np.maximum(counts, 1), offsets[1:-1])[: len(self.lengths)]
 
 
 def windows(series: Any, length: int, stride: int | None = None) -> Windows:
-    """Cut series into windows of one length, at even distances.
+    """Cut series into windows of one length at a fixed stride.
 
-    Every step is in a window: where the distances do not come out even, the last window of a
-    series ends with it all the same.
+    The windows cover every step: the last window of a series is shifted to end with the series.
 
     Parameters
     ----------
     series : Sequences, list of arrays of shape (length, features), array or table
         Anything that `as_sequences` takes.
     length : int
-        Steps of a window.
+        Number of steps per window.
     stride : int, optional
-        Steps from one window to the next, at most ``length``; by default a quarter of it.
+        Steps between the starts of consecutive windows, at most ``length``; by default a quarter
+        of it.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
     Raises
     ------
     ParameterError
-        If the length or the stride cannot be.
+        If the length or the stride is invalid.
     DataError
         If a series is shorter than a window.
 
@@ -123,20 +123,20 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
     stride = max(1, int(length) // 4) if stride is None else stride
     if not _is_positive(stride) or stride > length:
         raise ParameterError(
-            f"stride must be from 1 to the {length} steps of a window, or steps between windows "
-            f"would be in none. Got {stride!r}."
+            f"stride must be from 1 to {length}, the steps of a window, so that windows cover all "
+            f"steps. Got {stride!r}."
         )
     lengths = sequences.lengths
     short = np.flatnonzero(lengths < length)
     if len(short):
         raise DataError(
             f"{Places(sequences.offsets, sequences.ids).sequence(int(short[0]))} has "
-            f"{lengths[short[0]]} steps, fewer than the {length} of a window. Take shorter ones, "
-            "or leave it out."
+            f"{lengths[short[0]]} steps, fewer than the {length} of a window. Use shorter windows, "
+            "or leave the series out."
         )
-    found = [np.append(np.arange(0, n - length, stride), n - length) for n in lengths]
-    series_of = np.repeat(np.arange(len(lengths)), [len(one) for one in found])
-    starts = np.concatenate([*found, np.arange(0)]).astype(np.int64)
+    by_series = [np.append(np.arange(0, n - length, stride), n - length) for n in lengths]
+    series_of = np.repeat(np.arange(len(lengths)), [len(one) for one in by_series])
+    starts = np.concatenate([*by_series, np.arange(0)]).astype(np.int64)
     rows = (sequences.offsets[:-1][series_of] + starts)[:, None] + np.arange(length)
     names = sequences.ids[series_of]
     ids = [f"{name}[{at}:{at + length}]" for name, at in zip(names, starts, strict=True)]

@@ -1,1 +1,1 @@
-"""What the columns of sequences are, and raw values as numbers by that."""
+"""Schemas: column types, categories, validation, and encoding of raw values."""

@@ -1,4 +1,4 @@
-"""Data under the schema of a fitted model: columns matched, labels mapped, the rest refused."""
+"""Alignment of data with another schema: columns are matched and categories mapped."""
 
 import warnings
 
@@ -13,7 +13,7 @@ from refold.sequences.schema._schema import Column, Schema, has_default_names
 
 
 def align_values(values: np.ndarray, source: Schema, target: Schema, places: Places) -> np.ndarray:
-    """Return the values as the target schema has them; `Sequences.align` says how."""
+    """Return the values under the target schema; implements `Sequences.align`."""
     if not len(values) and has_default_names(source):
         return np.zeros((0, target.num_columns), dtype=values.dtype)
     order = _match_columns(source, target)
@@ -22,15 +22,15 @@ def align_values(values: np.ndarray, source: Schema, target: Schema, places: Pla
     for i, (index, column) in enumerate(zip(order, target.columns, strict=True)):
         raw, known = values[:, index], source.columns[index]
         if column.type == "categorical":
-            aligned[:, i], remark = _to_labels(raw, known, column)
-            unseen += remark
+            aligned[:, i], descriptions = _to_categories(raw, known, column)
+            unseen += descriptions
         else:
             aligned[:, i] = without_missing(_to_numbers(raw, known, column), column, target.missing)
             if column.type == "binary":
                 check_binary(aligned[:, i], column.name, places)
     if unseen:
         warnings.warn(
-            f"Unknown from here on, not among the labels that were fitted: {'; '.join(unseen)}.",
+            f"Not among the fitted categories and treated as unknown: {'; '.join(unseen)}.",
             UserWarning,
             stacklevel=3,
         )
@@ -49,7 +49,7 @@ def _match_columns(source: Schema, target: Schema) -> list[int]:
     if by_position:
         raise SchemaError(
             f"The data have {source.num_columns} features, but the model was fitted on "
-            f"{target.num_columns}. Give the same features, in the same order."
+            f"{target.num_columns}. Pass the same features in the same order."
         )
     if missing or extra:
         parts = [f"lack {_some(missing)}"] * bool(missing) + [f"have {_some(extra)}"] * bool(extra)
@@ -68,39 +68,40 @@ def _to_numbers(raw: np.ndarray, source: Column, target: Column) -> np.ndarray:
     raise _mismatch(source, target)
 
 
-def _to_labels(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndarray, list[str]]:
-    """Return the indices of the target's labels, and what to say of those that have none."""
-    labels, index = source.categories, raw
+def _to_categories(raw: np.ndarray, source: Column, target: Column) -> tuple[np.ndarray, list[str]]:
+    """Return indices into the target's categories, and a description of unseen categories."""
+    categories, index = source.categories, raw
     if source.type != "categorical":
-        labels, index = _integers(raw, source, target)
+        categories, index = _integers(raw, source, target)
     fitted, unknown = target.categories, len(target.categories)
-    if labels and fitted and isinstance(labels[0], str) != isinstance(fitted[0], str):
-        # A file with 1, 2 and N5 holds text where one with 1 and 2 alone holds integers.
-        labels, fitted = _as_text(labels, source, target), tuple(map(str, fitted))
-        if not set(labels) & set(fitted):
+    if categories and fitted and isinstance(categories[0], str) != isinstance(fitted[0], str):
+        # A file with 1, 2 and N5 holds text; one with only 1 and 2 holds integers.
+        categories, fitted = _as_text(categories, source, target), tuple(map(str, fitted))
+        if not set(categories) & set(fitted):
             raise _mismatch(source, target)
-    position = {label: i for i, label in enumerate(fitted)}
-    mapping = np.array([position.get(label, unknown) for label in labels] + [unknown])
+    position = {category: i for i, category in enumerate(fitted)}
+    mapping = np.array([position.get(category, unknown) for category in categories] + [unknown])
     missing = np.isnan(index)
-    whole = np.where(missing, len(labels), index).astype(np.int64)
-    mapped = np.where(missing, np.nan, mapping[whole])
-    counts = np.bincount(whole[~missing], minlength=len(labels) + 1)[: len(labels)]
-    unseen = [i for i, label in enumerate(labels) if label not in position and counts[i]]
+    num = len(categories)
+    integer_index = np.where(missing, num, index).astype(np.int64)
+    mapped = np.where(missing, np.nan, mapping[integer_index])
+    counts = np.bincount(integer_index[~missing], minlength=num + 1)[:num]
+    unseen = [i for i, category in enumerate(categories) if category not in position and counts[i]]
     if not unseen:
         return mapped, []
     total = int(counts[unseen].sum())
     return mapped, [
         f"{total} {'entry' if total == 1 else 'entries'} of column {target.name!r} "
-        f"({_some([labels[i] for i in unseen])})"
+        f"({_some([categories[i] for i in unseen])})"
     ]
 
 
-def _as_text(labels: tuple, source: Column, target: Column) -> tuple[str, ...]:
-    """Return labels as text: as numbers, or as the target spells the truth values they may be."""
-    words = {str(label).lower(): str(label) for label in target.categories}
+def _as_text(categories: tuple, source: Column, target: Column) -> tuple[str, ...]:
+    """Return categories as text; booleans in the spelling of the target."""
+    words = {str(word).lower(): str(word) for word in target.categories}
     if source.type != "binary" or not {"false", "true"} & set(words):
-        return tuple(map(str, labels))
-    return tuple(words.get("true" if label else "false", str(label)) for label in labels)
+        return tuple(map(str, categories))
+    return tuple(words.get("true" if value else "false", str(value)) for value in categories)
 
 
 def _integers(
@@ -109,10 +110,10 @@ def _integers(
     observed = ~np.isnan(raw)
     if (raw[observed] != np.floor(raw[observed])).any():
         raise _mismatch(source, target)
-    found, inverse = np.unique(raw[observed], return_inverse=True)
+    categories, inverse = np.unique(raw[observed], return_inverse=True)
     index = np.full(len(raw), np.nan)
     index[observed] = inverse
-    return tuple(int(label) for label in found), index
+    return tuple(int(category) for category in categories), index
 
 
 def _mismatch(source: Column, target: Column) -> SchemaError:
@@ -124,7 +125,7 @@ def _mismatch(source: Column, target: Column) -> SchemaError:
 
 def _content(column: Column) -> str:
     if column.type == "categorical":
-        return "integer labels" if column.has_integer_categories else "text labels"
+        return "integer categories" if column.has_integer_categories else "text categories"
     return f"{column.type} values"
 
 

@@ -1,7 +1,7 @@
-"""From raw columns to numbers: the kind of a column, its labels, and what cannot be one.
+"""Column types and categories inferred from raw columns, and the encoding as floats.
 
-A raw column is flat, all sequences one after another. What comes in may be numbers, booleans,
-text or Python objects of any mixture; what goes out is one float a step, NaN where missing.
+A raw column is flat: all sequences one after another. It may hold numbers, booleans, text or a
+mix of Python objects. The encoded column has one float per step, NaN where missing.
 """
 
 import difflib
@@ -19,19 +19,19 @@ from refold.sequences.schema._schema import COLUMN_TYPES, UNKNOWN, Column, Colum
 Kinds = str | Sequence[str | None] | Mapping[str, str] | None
 Where = Callable[[int, str | None], str]
 
-# Above this many labels their indices are no longer exact in float32.
+# Largest number of categories whose indices are exact in float32.
 _EXACT_IN_FLOAT32 = 1 << 24
-# Above this integers are no longer exact in float64.
-_LARGEST_LABEL = (1 << 53) - 1
+# Largest integer that is exact in float64.
+_LARGEST_CATEGORY = (1 << 53) - 1
 
 
 def resolve_kinds(column_types: Kinds, names: Sequence[str]) -> list[ColumnType | None]:
-    """Return one kind a column, None where it is to be inferred.
+    """Return one type per column, None where it is to be inferred.
 
     Raises
     ------
     SchemaError
-        If a kind or a column name is unknown, or their number is wrong.
+        If a type or a column name is unknown, or the number of types is wrong.
     """
     if column_types is None:
         resolved: list[Any] = [None] * len(names)
@@ -41,7 +41,7 @@ def resolve_kinds(column_types: Kinds, names: Sequence[str]) -> list[ColumnType 
         unknown = [name for name in column_types if name not in names]
         if unknown:
             raise SchemaError(
-                f"column_types names the column {unknown[0]!r}, which is not there"
+                f"column_types names the column {unknown[0]!r}, which does not exist"
                 f"{_close(unknown[0], names)}. The columns are {', '.join(map(repr, names))}."
             )
         resolved = [column_types.get(name) for name in names]
@@ -50,23 +50,23 @@ def resolve_kinds(column_types: Kinds, names: Sequence[str]) -> list[ColumnType 
         if len(resolved) != len(names):
             raise SchemaError(
                 f"column_types has {len(resolved)} entries for {len(names)} columns. "
-                "Give one a column, or a dictionary of those to override."
+                "Give one per column, or a dictionary of the types to override."
             )
-    for kind in resolved:
-        if kind is not None and kind not in COLUMN_TYPES:
+    for one in resolved:
+        if one is not None and one not in COLUMN_TYPES:
             raise SchemaError(
-                f"The kind {kind!r} is unknown{_close(kind, COLUMN_TYPES)}. Expected one of "
+                f"The column type {one!r} is unknown{_close(one, COLUMN_TYPES)}. Expected one of "
                 f"{', '.join(map(repr, COLUMN_TYPES))}."
             )
     return resolved
 
 
 def _close(word: Any, words: Sequence[str]) -> str:
-    """Return the word that was probably meant, for a message."""
+    """Return a hint at the word that was probably meant."""
     found = difflib.get_close_matches(str(word), words, n=1)
     lower = {one.lower(): one for one in words}
     meant = lower.get(str(word).lower()) or (found[0] if found else None)
-    return "" if meant is None else f"; {meant!r} is close"
+    return "" if meant is None else f" (did you mean {meant!r}?)"
 
 
 def encode_columns(
@@ -74,16 +74,18 @@ def encode_columns(
     names: Sequence[str],
     column_types: Kinds,
     where: Where,
-    labels: Mapping[str, tuple[Any, ...]] | None = None,
+    categories: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> tuple[np.ndarray, tuple[Column, ...]]:
-    """Return the (num_steps, F) values and the columns of raw columns.
+    """Return the (num_steps, F) encoded values of raw columns, and their descriptions.
 
-    ``labels`` gives labels that are known already; where they do not cover the data they are
-    found anew.
+    ``categories`` holds known categories by column name. Where they do not cover the data, the
+    categories are inferred again.
     """
     encoded = [
-        encode_column(raw, name, kind, where, (labels or {}).get(name))
-        for raw, name, kind in zip(raws, names, resolve_kinds(column_types, names), strict=True)
+        encode_column(raw, name, column_type, where, (categories or {}).get(name))
+        for raw, name, column_type in zip(
+            raws, names, resolve_kinds(column_types, names), strict=True
+        )
     ]
     dtype = np.result_type(np.float32, *(values.dtype for values, _ in encoded))
     table = np.empty((len(raws[0]), len(raws)), dtype=dtype)
@@ -95,70 +97,70 @@ def encode_columns(
 def encode_column(
     raw: np.ndarray,
     name: str,
-    kind: ColumnType | None,
+    column_type: ColumnType | None,
     where: Where,
-    labels: tuple[Any, ...] | None = None,
+    categories: tuple[Any, ...] | None = None,
 ) -> tuple[np.ndarray, Column]:
-    """Return one flat column as floats, with its description.
+    """Return one flat column as floats, and its description.
 
     Raises
     ------
     DataError
-        If an entry cannot be what the column holds; the message says where it is.
+        If an entry does not fit the column; the message names its location.
     """
     if raw.dtype.kind in "OUST":
-        raw, kind = _settle(raw, name, kind, where)
+        raw, column_type = _to_text_or_numbers(raw, name, column_type, where)
     if raw.dtype.kind == "O":
-        return _encode_text(raw, name, labels)
+        return _encode_text(raw, name, categories)
     if raw.dtype.kind in "Mm":
         raise SchemaError(
-            f"Column {name!r} holds dates or durations. Give it as time=, leave it out, "
-            "or turn it into numbers."
+            f"Column {name!r} holds dates or durations. Pass it as time=, leave it out, "
+            "or convert it to numbers."
         )
     if raw.dtype.kind == "c":
         raise DataError(
-            f"Complex data not supported: column {name!r} holds {raw.dtype} values. Give real and "
-            "imaginary part, or amount and angle, as two columns."
+            f"Complex data not supported: column {name!r} holds {raw.dtype} values. Pass real and "
+            "imaginary part, or magnitude and angle, as two columns."
         )
     if raw.dtype.kind not in "biuf":
         raise DataError(f"Column {name!r} holds {raw.dtype} values. Expected real numbers or text.")
-    if kind == "categorical":
-        return _encode_integers(raw, name, where, labels)
+    if column_type == "categorical":
+        return _encode_integers(raw, name, where, categories)
     values = raw.astype(_float_type(raw.dtype), copy=False)
-    if kind is None:
-        kind = "binary" if raw.dtype.kind == "b" or _is_binary(values) else "numeric"
-    if kind == "binary":
+    if column_type is None:
+        column_type = "binary" if raw.dtype.kind == "b" or _is_binary(values) else "numeric"
+    if column_type == "binary":
         check_binary(values, name, where)
         if raw.dtype.kind in "biu":
             values = values.astype(np.float32)
-    return values, Column(name, kind)
+    return values, Column(name, column_type)
 
 
 def check_binary(values: np.ndarray, name: str, where: Where) -> None:
-    """Raise a DataError where a binary column holds something outside 0 to 1."""
+    """Raise a DataError if a binary column holds a value outside 0 to 1."""
     wrong = np.flatnonzero((values < 0) | (values > 1))
     if len(wrong):
         raise DataError(
             f"Got {values[wrong[0]]:g} at {where(int(wrong[0]), name)}. A binary column holds "
-            "0 and 1 only; make it numeric or mend the entry."
+            "values from 0 to 1; make it numeric or correct the entry."
         )
 
 
 def is_missing(value: Any) -> bool:
-    """Say whether an object stands for a missing entry: None, NaN, pandas NA or NaT."""
+    """Return whether an object marks a missing entry: None, NaN, pandas NA or NaT."""
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
         return True
     return isinstance(value, Real | Decimal) and value != value
 
 
-def _settle(
-    raw: np.ndarray, name: str, kind: ColumnType | None, where: Where
+def _to_text_or_numbers(
+    raw: np.ndarray, name: str, column_type: ColumnType | None, where: Where
 ) -> tuple[np.ndarray, ColumnType | None]:
-    """Return a column of objects as text (objects still) or numbers, and its kind if that shows."""
+    """Return a column of objects as text (still objects) or numbers, and its type if known."""
     objects = raw.tolist()
     types = {type(value) for value in objects}
-    if types <= {str} and kind in {None, "categorical"}:
-        return raw.astype(object, copy=False), kind
+    if types <= {str} and column_type in {None, "categorical"}:
+        return raw.astype(object, copy=False), column_type
     missing = [is_missing(value) for value in objects]
     texts = [isinstance(value, str) for value in objects]
     for row, value in enumerate(objects):
@@ -167,25 +169,25 @@ def _settle(
                 f"Got a value of type {type(value).__name__} at {where(row, name)}. "
                 "Expected a number, text, or None for a missing entry."
             )
-    if any(texts) and kind in {None, "categorical"}:
+    if any(texts) and column_type in {None, "categorical"}:
         present = [i for i in range(len(objects)) if not missing[i]]
-        if kind is None and not all(texts[i] for i in present):
+        if column_type is None and not all(texts[i] for i in present):
             row = texts.index(True)
             raise DataError(
                 f"Got the text {objects[row]!r} at {where(row, name)}, where the other entries are "
-                f"numbers. Mend the entry, or pass column_types={{{name!r}: 'categorical'}}."
+                f"numbers. Correct the entry, or pass column_types={{{name!r}: 'categorical'}}."
             )
-        settled = np.full(len(objects), None, dtype=object)
+        text = np.full(len(objects), None, dtype=object)
         for i in present:
-            settled[i] = str(objects[i])
-        return settled, kind
-    if kind is None and _are_booleans(objects, missing):
-        kind = "binary"
-    return _numbers(objects, missing, name, where), kind
+            text[i] = str(objects[i])
+        return text, column_type
+    if column_type is None and _are_booleans(objects, missing):
+        column_type = "binary"
+    return _numbers(objects, missing, name, where), column_type
 
 
 def _are_booleans(objects: list[Any], missing: list[bool]) -> bool:
-    present = [type(value) for value, gone in zip(objects, missing, strict=True) if not gone]
+    present = [type(value) for value, absent in zip(objects, missing, strict=True) if not absent]
     return bool(present) and set(present) <= {bool, np.bool_}
 
 
@@ -198,8 +200,8 @@ def _numbers(objects: list[Any], missing: list[bool], name: str, where: Where) -
             numbers[row] = float(value)
         except ValueError as error:
             raise DataError(
-                f"Got the text {value!r} at {where(row, name)}. Expected a number; mend the entry, "
-                f"or pass column_types={{{name!r}: 'categorical'}}."
+                f"Got the text {value!r} at {where(row, name)}. Expected a number; correct the "
+                f"entry, or pass column_types={{{name!r}: 'categorical'}}."
             ) from error
         except OverflowError:
             numbers[row] = math.inf
@@ -211,13 +213,14 @@ def _encode_text(
 ) -> tuple[np.ndarray, Column]:
     objects = raw.tolist()
     present = set(objects) - {None}
-    labels = known if known is not None and present <= {*known, UNKNOWN} else sorted(present)
-    index: dict[Any, float] = {label: i for i, label in enumerate(labels)}
-    index.setdefault(UNKNOWN, len(labels))
+    covered = known is not None and present <= {*known, UNKNOWN}
+    categories = known if covered else sorted(present)
+    index: dict[Any, float] = {category: i for i, category in enumerate(categories)}
+    index.setdefault(UNKNOWN, len(categories))
     index[None] = math.nan
-    dtype = np.float32 if len(labels) < _EXACT_IN_FLOAT32 else np.float64
+    dtype = np.float32 if len(categories) < _EXACT_IN_FLOAT32 else np.float64
     values = np.fromiter((index[value] for value in objects), dtype=dtype, count=len(objects))
-    return values, Column(name, "categorical", tuple(labels))
+    return values, Column(name, "categorical", tuple(categories))
 
 
 def _encode_integers(
@@ -229,24 +232,24 @@ def _encode_integers(
     if len(wrong):
         raise DataError(
             f"Got {values[wrong[0]]:g} at {where(int(wrong[0]), name)}. A categorical column holds "
-            "integers or text; make it numeric or mend the entry."
+            "integers or text; make it numeric or correct the entry."
         )
-    large = np.flatnonzero(np.abs(values) > _LARGEST_LABEL)
+    large = np.flatnonzero(np.abs(values) > _LARGEST_CATEGORY)
     if len(large):
         raise DataError(
-            f"Got {int(raw[large[0]])} at {where(int(large[0]), name)}. Integer labels beyond "
-            f"{_LARGEST_LABEL} run together; write them as text."
+            f"Got {int(raw[large[0]])} at {where(int(large[0]), name)}. Integer categories "
+            f"beyond {_LARGEST_CATEGORY} cannot be told apart; write them as text."
         )
     found, inverse = np.unique(values[observed], return_inverse=True)
-    labels = tuple(int(label) for label in found)
-    if known is not None and set(labels) <= set(known):
-        position = {label: i for i, label in enumerate(known)}
-        inverse = np.array([position[label] for label in labels], dtype=np.int64)[inverse]
-        labels = known
-    dtype = np.float32 if len(labels) < _EXACT_IN_FLOAT32 else np.float64
+    categories = tuple(int(category) for category in found)
+    if known is not None and set(categories) <= set(known):
+        position = {category: i for i, category in enumerate(known)}
+        inverse = np.array([position[category] for category in categories], dtype=np.int64)[inverse]
+        categories = known
+    dtype = np.float32 if len(categories) < _EXACT_IN_FLOAT32 else np.float64
     indices = np.full(len(values), np.nan, dtype=dtype)
     indices[observed] = inverse
-    return indices, Column(name, "categorical", labels)
+    return indices, Column(name, "categorical", categories)
 
 
 def _is_binary(values: np.ndarray) -> bool:
@@ -255,7 +258,7 @@ def _is_binary(values: np.ndarray) -> bool:
 
 
 def encoded_type(raw: np.dtype, column: Column) -> np.dtype:
-    """Return the type that `encode_column` gives a raw column of numbers, or its labels."""
+    """Return the dtype in which `encode_column` stores a raw column."""
     if column.type == "categorical":
         return np.dtype(np.float32 if len(column.categories) < _EXACT_IN_FLOAT32 else np.float64)
     if column.type == "binary" and raw.kind in "biu":
@@ -264,7 +267,7 @@ def encoded_type(raw: np.dtype, column: Column) -> np.dtype:
 
 
 def _float_type(dtype: np.dtype) -> np.dtype:
-    """Return the smallest of float32 and float64 that holds a type's values exactly."""
+    """Return float32 if it holds the values of a dtype exactly, else float64."""
     if dtype.kind == "b" or (dtype.kind in "iu" and dtype.itemsize <= 2):
         return np.dtype(np.float32)
     if dtype.kind == "f" and dtype.itemsize <= 4:

@@ -1,4 +1,4 @@
-"""Back to what the user works with: one sequence in the layout of its schema."""
+"""Decoding of encoded values into the user's layout, with categories for indices."""
 
 from typing import Any
 
@@ -6,35 +6,35 @@ import numpy as np
 
 from refold.sequences.schema._schema import UNKNOWN, Column, Schema
 
-# A character that was never seen in training, or is missing (U+FFFD).
+# Stands for an unknown or missing character (U+FFFD).
 REPLACEMENT = "\ufffd"
 
 
 def to_form(values: np.ndarray, schema: Schema) -> Any:
     """Return one sequence's (length, F) values in the user's layout.
 
-    Arrays with a text column become object arrays; integer labels stay numbers.
+    An array with a text column becomes an object array; integer categories stay numbers.
     """
     if schema.layout == "array":
         return _to_array(values, schema)
     column = schema.columns[0]
     if schema.layout == "series":
         return decode_column(values[:, 0], column) if column.categories else values[:, 0].copy()
-    labels = decode_column(values[:, 0], column).tolist()
+    tokens = decode_column(values[:, 0], column).tolist()
     if schema.layout == "characters":
         return "".join(
-            REPLACEMENT if label is None or label == UNKNOWN else str(label) for label in labels
+            REPLACEMENT if token is None or token == UNKNOWN else str(token) for token in tokens
         )
     if column.has_integer_categories:
-        return [None if label != label else int(label) for label in labels]
-    return labels
+        return [None if token != token else int(token) for token in tokens]
+    return tokens
 
 
 def decode_column(values: np.ndarray, column: Column) -> np.ndarray:
-    """Return a flat column with labels for indices.
+    """Return a flat column with categories in place of indices.
 
-    Text gives objects: None where missing, ``"<unknown>"`` where unknown. Integers give floats,
-    NaN for both. Other kinds are returned as they are.
+    Text gives objects: None for missing, ``"<unknown>"`` for unknown. Integers give floats with
+    NaN for both. Numeric and binary columns are returned unchanged.
     """
     if column.type != "categorical":
         return values

@@ -1,4 +1,4 @@
-"""Numbers that stand for a missing value, such as -99999, as NaN."""
+"""Replacement of missing-value markers, such as -99999, by NaN."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,26 +16,26 @@ __all__ = ["check_missing", "mark_missing", "without_missing"]
 
 
 def mark_missing(source: "Sequences | Scan", values: Any) -> "Sequences | Scan":
-    """Take numbers for missing, and remember in the schema which.
+    """Treat the given numbers as missing, and record them in the schema.
 
-    Kinds of columns stay as they are. A binary column cannot hold these numbers, but data that is
-    aligned with its schema later on may.
+    Column types do not change. A binary column cannot hold such a number here, but data aligned
+    with the schema later may.
 
     Parameters
     ----------
     source : Sequences or Scan
     values : float or list of float
-        Such as -99999. They are missing in numeric columns; labels stay labels.
+        For example -99999. Categorical columns are left as they are.
 
     Returns
     -------
     Sequences or Scan
-        What came in, with NaN in their places. Files of a `Scan` are read once more for this.
+        The same data with NaN in their place. The files of a `Scan` are read once more.
 
     Raises
     ------
     ParameterError
-        If one is no finite number.
+        If a value is not a finite number.
 
     Examples
     --------
@@ -47,13 +47,13 @@ def mark_missing(source: "Sequences | Scan", values: Any) -> "Sequences | Scan":
     array([nan, 3.5])
     """
     schema = replace(source.schema, missing=check_missing(values))
-    if hasattr(source, "block_offsets"):  # a Scan, whose module needs this one
+    if hasattr(source, "block_offsets"):  # a Scan: importing it here would be circular
         return source.with_missing(schema)  # pyright: ignore[reportAttributeAccessIssue]
     return source.align(schema)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def check_missing(values: Any) -> tuple[float, ...]:
-    """Return numbers that stand for a missing value, one or several, as a tuple.
+    """Return the missing-value markers as a tuple.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def check_missing(values: Any) -> tuple[float, ...]:
     Raises
     ------
     ParameterError
-        If one is no finite number.
+        If a value is not a finite number.
 
     Examples
     --------
@@ -88,17 +88,19 @@ def check_missing(values: Any) -> tuple[float, ...]:
 
 
 def without_missing(values: np.ndarray, column: Column, missing: tuple[float, ...]) -> np.ndarray:
-    """Return the values of a column with NaN where they stand for a missing value."""
+    """Return the values of one column with its missing-value markers replaced by NaN."""
     if column.type == "binary":
         missing = tuple(value for value in missing if not 0 <= value <= 1)
     if column.type == "categorical" or not missing:
         return values
-    hit = np.isin(values, np.array(missing).astype(values.dtype))
-    return np.where(hit, np.array(np.nan, values.dtype), values) if hit.any() else values
+    is_marker = np.isin(values, np.array(missing).astype(values.dtype))
+    return (
+        np.where(is_marker, np.array(np.nan, values.dtype), values) if is_marker.any() else values
+    )
 
 
 def without_missing_in(values: np.ndarray, schema: Schema) -> np.ndarray:
-    """Return the (num_steps, F) values of all columns with NaN in these places."""
+    """Return the (num_steps, F) values with missing-value markers replaced by NaN."""
     if not schema.missing:
         return values
     columns = zip(values.T, schema.columns, strict=True)

@@ -1,6 +1,6 @@
-"""What every way into `Sequences` produces, and how a place in it is named in a message.
+"""The result type of all conversions to `Sequences`, and locations for error messages.
 
-The functions that convert data return `Parts` so that they need not know the class.
+Conversion functions return `Parts`, so they need not import `Sequences`.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from refold.sequences.schema._schema import Schema
 
 
 class Parts(NamedTuple):
-    """Converted data, on its way to becoming a `Sequences`."""
+    """Converted data, ready for the constructor of `Sequences`."""
 
     values: np.ndarray
     offsets: np.ndarray
@@ -21,11 +21,11 @@ class Parts(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Names places in flat data for messages: sequence, step and column."""
+    """Describes a location in flat data for messages: sequence, step and column."""
 
     offsets: np.ndarray
     ids: np.ndarray | None = None
-    # Names the row of a file by the position of the sequence and by that of the step.
+    # Describes the row of a file, given the index of the sequence and the flat row.
     note: Callable[[int, int], str] | None = None
 
     def __call__(self, row: int, column: str | None = None) -> str:
@@ -37,12 +37,12 @@ class Places(NamedTuple):
         return place if self.note is None else f"{place} ({self.note(index, row)})"
 
     def sequence(self, index: int) -> str:
-        """Return ``sequence 3``, with its id where it has one of its own."""
+        """Return ``sequence 3``, with its id if it differs from the index."""
         return sequence_name(index, None if self.ids is None else self.ids[index])
 
 
 class Rows(NamedTuple):
-    """Names rows of a table for messages: from 0, or as its file counts them."""
+    """Describes rows of a table for messages, counted from 0 or as in the file."""
 
     noun: str = "row"
     number: Callable[[int], object] = int
@@ -62,19 +62,19 @@ PLAIN_ROWS = Rows()
 
 
 def sequence_name(index: int, identity: Any = None) -> str:
-    """Return ``sequence 3``, with the id where it is not the position itself."""
+    """Return ``sequence 3``, with the id if it differs from the index."""
     if identity is None or identity == index:
         return f"sequence {index}"
     return f"sequence {index} (id {plain(identity)!r})"
 
 
 def plain(value: Any) -> Any:
-    """Return a NumPy scalar as a Python one, so that messages show ``3``, not ``int64(3)``."""
+    """Return a NumPy scalar as a Python scalar: messages show ``3``, not ``int64(3)``."""
     return value.item() if isinstance(value, np.generic) else value
 
 
 def offsets_from_lengths(lengths: Any) -> np.ndarray:
-    """Return the (n + 1,) offsets of sequences of these lengths."""
+    """Return the offsets, of shape (n + 1,), of consecutive sequences of these lengths."""
     lengths = np.asarray(lengths, dtype=np.int64)
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])

@@ -1,7 +1,7 @@
-"""What the columns of a set of sequences are: names, kinds, labels and the user's layout.
+"""`Schema`: names, types and categories of the columns, and the user's layout.
 
-Owns the description only. The numbers live in `refold.sequences._sequences`; how a kind is
-found in raw data is in `refold.sequences.schema._column_types`.
+The values live in `refold.sequences._sequences`; `refold.sequences.schema._column_types` infers
+the types from raw data.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from refold.errors import SchemaError
 
 ColumnType = Literal["numeric", "binary", "categorical"]
 Layout = Literal["array", "series", "tokens", "characters", "words"]
-# What a label that was not seen in training is called when sequences go back to the user.
+# Stands for a category that training did not see when sequences are decoded.
 UNKNOWN = "<unknown>"
 COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
 LAYOUTS: tuple[str, ...] = get_args(Layout)
@@ -30,14 +30,14 @@ class Column:
     name : str
         Name of the feature.
     type : {"numeric", "binary", "categorical"}
-        What its values mean.
+        Type of the values.
     categories : tuple of str or tuple of int
-        Labels of a categorical column in the order of their index; empty for the other kinds.
+        Categories in the order of their index; empty unless the column is categorical.
 
     Raises
     ------
     SchemaError
-        If the kind is none of the three, or the labels repeat or do not belong to the kind.
+        If the type is unknown, or the categories repeat or do not fit the type.
 
     Examples
     --------
@@ -60,32 +60,33 @@ class Column:
         object.__setattr__(self, "categories", tuple(self.categories))
         if self.categories and self.type != "categorical":
             raise SchemaError(
-                f"Column {self.name!r} is {self.type} and cannot have labels. "
-                "Make it categorical or leave the labels out."
+                f"Column {self.name!r} is {self.type} and cannot have categories. "
+                "Make it categorical or leave the categories out."
             )
         if len(set(self.categories)) < len(self.categories):
-            raise SchemaError(f"Column {self.name!r} has a label twice: {self.categories!r}.")
-        if {type(label) for label in self.categories} not in (set(), {str}, {int}):
+            raise SchemaError(f"Column {self.name!r} has a repeated category: {self.categories!r}.")
+        if {type(category) for category in self.categories} not in (set(), {str}, {int}):
             raise SchemaError(
-                f"Labels of column {self.name!r} must be all text or all integers. "
+                f"Categories of column {self.name!r} must be all strings or all integers. "
                 f"Got {self.categories[:5]!r}."
             )
 
     @property
     def width(self) -> int:
-        """Numbers that a model's output has for this column: 1, or one a label."""
+        """Width of a model's output for this column: 1, or the number of categories."""
         return len(self.categories) if self.type == "categorical" else 1
 
     @property
     def has_integer_categories(self) -> bool:
-        """Whether the labels of a categorical column are integers."""
+        """Whether the categories are integers."""
         return bool(self.categories) and not isinstance(self.categories[0], str)
 
     @cached_property
     def forms(self) -> np.ndarray:
-        """What stands for each index in the user's hands: the labels, unknown, missing.
+        """Decoded value of each index: the categories, then unknown, then missing.
 
-        Text gives objects, with None where missing; integers floats, with NaN for both.
+        Strings give an object array with None for missing; integers give floats with NaN for
+        unknown and missing.
         """
         if self.has_integer_categories:
             return np.array([*self.categories, np.nan, np.nan], dtype=np.float64)
@@ -96,26 +97,26 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a set of sequences, and what one sequence looks like to the user.
+    """The columns of a set of sequences, and the layout of one sequence.
 
     Parameters
     ----------
     columns : tuple of Column
         One for each feature, in order.
     layout : {"array", "series", "tokens", "characters", "words"}
-        The form of one sequence: a ``(length, features)`` array, a ``(length,)`` array, a list of
-        labels, a ``str``, or a list of words.
+        Form of one sequence: a ``(length, features)`` array, a ``(length,)`` array, a list of
+        tokens, a ``str``, or a list of words.
     missing : tuple of float, optional
-        Numbers that stand for a missing value in numeric columns, and in binary ones where they are
-        not from 0 to 1. `Sequences.align` turns them into NaN.
+        Numbers that mark a missing value in numeric columns, and in binary columns if they are
+        outside 0 to 1. `Sequences.align` turns them into NaN.
     id_name, time_name : str or None, default=None
-        Columns of ids and times of the file that the sequences were read from, where the user
-        named them. They do not count where schemas are compared.
+        Names that the user gave for the id and time columns of the file. Comparisons of schemas
+        ignore them.
 
     Raises
     ------
     SchemaError
-        If there is no column, a name comes twice, or the layout does not fit the columns.
+        If there is no column, a name repeats, or the layout does not fit the columns.
 
     Examples
     --------
@@ -140,7 +141,7 @@ class Schema:
         names = [column.name for column in self.columns]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise SchemaError(f"Column {twice!r} comes twice. Each column needs its own name.")
+            raise SchemaError(f"Column {twice!r} appears twice. Each column needs its own name.")
         if self.layout not in LAYOUTS:
             raise SchemaError(
                 f"The layout {self.layout!r} is unknown. Expected one of {_list(LAYOUTS)}."
@@ -183,12 +184,12 @@ class Schema:
 
     @cached_property
     def output_width(self) -> int:
-        """Numbers a model gives at each step, ``P``: 1 a column, or one a label."""
+        """Width of a model's output per step, ``P``: the sum of the columns' widths."""
         return sum(column.width for column in self.columns)
 
-    def _indices(self, kind: ColumnType) -> np.ndarray:
-        found = [i for i, column in enumerate(self.columns) if column.type == kind]
-        return np.array(found, dtype=np.int64)
+    def _indices(self, column_type: ColumnType) -> np.ndarray:
+        indices = [i for i, column in enumerate(self.columns) if column.type == column_type]
+        return np.array(indices, dtype=np.int64)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the schema as plain JSON types."""
@@ -205,12 +206,12 @@ class Schema:
         return state | {key: name for key, name in names.items() if name is not None}
 
     def read_with(self, id: str | None, time: str | None) -> "Schema":  # noqa: A002
-        """Return the schema with the columns that the user named for ids and times, if any."""
+        """Return the schema with the names of the id and time columns, where given."""
         return replace(self, id_name=id or self.id_name, time_name=time or self.time_name)
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "Schema":
-        """Return the schema that `to_dict` described.
+        """Return the schema from the output of `to_dict`.
 
         Raises
         ------
@@ -220,7 +221,7 @@ class Schema:
         try:
             columns = tuple(
                 Column(entry["name"], entry["type"], tuple(entry.get("categories", ())))
-                for entry in map(_with_todays_keys, state["columns"])
+                for entry in map(_with_current_keys, state["columns"])
             )
             layout = state["layout"]
             missing = tuple(float(value) for value in state.get("missing", ()))
@@ -235,19 +236,19 @@ class Schema:
 
 
 def default_names(num_columns: int) -> tuple[str, ...]:
-    """Return the names of columns that came without: ``x0``, ``x1`` and so on."""
+    """Return the names of unnamed columns: ``x0``, ``x1``, ..."""
     return tuple(f"x{i}" for i in range(num_columns))
 
 
 def has_default_names(schema: Schema) -> bool:
-    """Say whether the data came without names of its own."""
+    """Return whether the columns have default names."""
     return schema.names == default_names(schema.num_columns) or schema.names == ("token",)
 
 
-def _with_todays_keys(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a column's entry under the keys that files had before 0.1.0, too."""
-    earlier = {"kind": "type", "labels": "categories"}
-    return {earlier.get(key, key): value for key, value in entry.items()}
+def _with_current_keys(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a column's entry with current keys; files from before 0.1.0 have older ones."""
+    renamed = {"kind": "type", "labels": "categories"}
+    return {renamed.get(key, key): value for key, value in entry.items()}
 
 
 def _list(words: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What must hold for the parts of a `Sequences`, each with its message."""
+"""Checks of the ids, offsets and values of a `Sequences`."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -12,34 +12,34 @@ from refold.sequences.schema._schema import Schema
 
 
 def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
-    """Return one integer or text a sequence, ``0`` to ``n - 1`` where none are given.
+    """Return one integer or string per sequence; ``0`` to ``n - 1`` if ``ids`` is None.
 
-    All are text where an integer is too large for int64, as hashes may be.
+    All ids become strings if an integer is too large for int64, as a hash may be.
     """
     if ids is None:
         return np.arange(num_sequences)
     given, ids = ids, np.asarray(ids)
     if ids.shape != (num_sequences,):
         raise DataError(
-            f"ids must hold one entry a sequence, shape ({num_sequences},). Got {ids.shape}."
+            f"ids must hold one entry per sequence, shape ({num_sequences},). Got {ids.shape}."
         )
     if ids.dtype.kind == "i" or (ids.dtype.kind == "u" and ids.max(initial=0) < 1 << 63):
         return ids.astype(np.int64, copy=False)
     if ids.dtype.kind == "U":
         return ids
-    # What was given, since NumPy makes floats of integers some of which are too large.
+    # Start from the original objects: NumPy turns integers into floats if some are too large.
     plain_ids = np.asarray(given, dtype=object).tolist()
     for i, identity in enumerate(plain_ids):
         if is_missing(identity):
-            raise DataError(f"Sequence {i} has no id. Give each one an integer or a text.")
-    if all(map(_is_whole, plain_ids)):
+            raise DataError(f"Sequence {i} has no id. Give each sequence an integer or a string.")
+    if all(map(_is_integer, plain_ids)):
         plain_ids = [int(identity) for identity in plain_ids]
         if all(-(1 << 63) <= identity < 1 << 63 for identity in plain_ids):
             return np.array(plain_ids, dtype=np.int64)
     return np.array([str(identity) for identity in plain_ids], dtype=str)
 
 
-def _is_whole(identity: Any) -> bool:
+def _is_integer(identity: Any) -> bool:
     if isinstance(identity, Integral):
         return not isinstance(identity, bool)
     return isinstance(identity, Real) and float(identity).is_integer()
@@ -74,5 +74,5 @@ def check_values(values: np.ndarray, schema: Schema, places: Places) -> None:
         if len(wrong):
             raise DataError(
                 f"Got {index[wrong[0]]:g} at {places(int(wrong[0]), schema.names[i])}. Expected "
-                f"the index of a label, 0 to {limit - 1}, or {limit} for an unknown one."
+                f"the index of a category, 0 to {limit - 1}, or {limit} for an unknown one."
             )

@@ -1,1 +1,1 @@
-"""Means, deviations and extreme values of columns."""
+"""Means, standard deviations and extreme values of columns."""

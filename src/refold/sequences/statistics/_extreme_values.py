@@ -1,9 +1,9 @@
-"""The values at both ends of a numeric column, and which of them stand far away from all others.
+"""Detection of outliers and missing-value markers among the extreme values of a numeric column.
 
-A column may come in pieces: what is kept of it are its least and greatest values, with counts.
-The rules compare the gap beside an extreme value with the range of all other values. So they are
-silent on heavy tails, where neighbouring extremes are within a factor of each other, and on
-columns that are constant but for a few exceptions, whose other values have no range.
+A column may arrive in pieces; only its smallest and largest values are kept, with counts. The
+rules compare the gap next to an extreme value with the range of all other values. So they ignore
+heavy tails, where neighbouring extremes differ by a small factor, and columns that are constant
+with few exceptions, where the other values have no range.
 """
 
 import re
@@ -13,50 +13,67 @@ import numpy as np
 
 __all__ = ["Extremes", "Suspect", "shown"]
 
-# Values kept at each end, and how many of these may be suspects.
-_KEPT, _MOST = 8, 3
-# Values of a piece from which its ends are looked for in a sample first, and the size of that.
-_LARGE, _SAMPLE = 1 << 12, 1 << 10
-# Other values that there must be, for a number that is written for a missing value and for any
-# other; of these, different ones.
-_FEWEST_CODE, _FEWEST, _FEWEST_DISTINCT = 5, 100, 8
-# Ranges of the other values that make a gap wide: beside a number that is written for a missing
-# value, beside a negative number where no other is negative, and beside any other number.
-_WIDE_CODE, _WIDE_NEGATIVE, _WIDE = 10.0, 3.0, 100.0
-# Where all others are the same, a gap is wide by the size of the numbers.
-_WIDE_BESIDE_CONSTANT, _MINORITY = 100.0, 0.5
-# A number that itself tells nothing must be rare, and most of the variance of the column.
-_RARE, _DOMINANT = 0.01, 0.5
-# Numbers that are written for a missing value: 999, -9999, 999.9, -8888; 1e20 and such; limits of
-# integers.
-_REPEATED, _HUGE = re.compile(r"-?(9{3,}(\.9+)?|8{4,})"), 1e10
-_WHOLE = 1e15  # numbers below are written without an exponent
+# Number of values kept at each end.
+_KEPT = 8
+# Maximum number of suspects at each end.
+_MAX_SUSPECTS = 3
+# Size of a piece above which a sample narrows down its extreme values first.
+_LARGE = 1 << 12
+# Size of that sample.
+_SAMPLE = 1 << 10
+# Minimum number of other values next to a missing-value marker.
+_MIN_OTHERS_MARKER = 5
+# Minimum number of other values next to any other suspect.
+_MIN_OTHERS = 100
+# Minimum number of distinct other values.
+_MIN_DISTINCT = 8
+# Minimum gap next to a missing-value marker, in ranges of the other values.
+_GAP_MARKER = 10.0
+# Minimum gap next to a negative number if all others are nonnegative, in the same unit.
+_GAP_NEGATIVE = 3.0
+# Minimum gap next to any other number, in the same unit.
+_GAP = 100.0
+# Minimum gap if all other values are equal, relative to that value: they have no range.
+_GAP_CONSTANT = 100.0
+# Maximum share of a marker if all other values are equal.
+_MINORITY = 0.5
+# Maximum share of suspects that are no known markers.
+_RARE = 0.01
+# Minimum share of the column's variance that such suspects cause.
+_DOMINANT = 0.5
+# Known markers made of repeated digits: 999, -9999, 999.9, -8888.
+_REPEATED = re.compile(r"-?(9{3,}(\.9+)?|8{4,})")
+# Known markers are also all numbers of at least this size, such as 1e20.
+_HUGE = 1e10
+# Whole numbers below this are written without an exponent.
+_NO_EXPONENT = 1e15
+# Known markers are also the limits of integer types.
 _LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 
 
 class Suspect(NamedTuple):
-    """A value that stands far away from the others of its column.
+    """A value far from all others of its column.
 
     Attributes
     ----------
     value : float
     count : int
-        How often it occurs.
+        Number of occurrences.
     least, greatest : float
-        Range of the values that are not suspect.
-    is_code : bool
-        Whether it is a number that people write for a missing value.
+        Range of the values that are not suspects.
+    is_marker : bool
+        Whether it looks like a missing-value marker.
     """
 
     value: float
     count: int
     least: float
     greatest: float
-    is_code: bool
+    is_marker: bool
 
 
 class Extremes:
-    """The least and the greatest values of a column, each with its count.
+    """The smallest and largest values of a column, with counts.
 
     Examples
     --------
@@ -73,36 +90,36 @@ class Extremes:
         self._high: dict[float, int] = {}
 
     def add(self, values: np.ndarray) -> None:
-        """Add a piece, an array of finite numbers and NaN of shape (num_steps,)."""
+        """Add values, an array of finite numbers and NaN of shape (num_steps,)."""
         values = values[~np.isnan(values)]
         self.count += len(values)
         self._low = _least(values, self._low)
         negated = _least(-values, {-value: count for value, count in self._high.items()})
         self._high = {-value: count for value, count in negated.items()}
 
-    def suspects(self, mean: float, deviation: float) -> list[Suspect]:
-        """Return the values that stand far away from all others, in ascending order.
+    def suspects(self, mean: float, std: float) -> list[Suspect]:
+        """Return the values far from all others, in ascending order.
 
         Parameters
         ----------
-        mean, deviation : float
-            Of the whole column.
+        mean, std : float
+            Mean and standard deviation of the whole column.
 
         Returns
         -------
         list of Suspect
         """
-        if not deviation > 0:
+        if not std > 0:
             return []
-        ends = [(a, b) for a in range(_MOST + 1) for b in range(_MOST + 1) if a + b]
+        ends = [(a, b) for a in range(_MAX_SUSPECTS + 1) for b in range(_MAX_SUSPECTS + 1) if a + b]
         for below, above in sorted(ends, key=sum, reverse=True):
-            found = self._apart(below, above, mean, deviation)
-            if found:
-                return found
+            suspects = self._apart(below, above, mean, std)
+            if suspects:
+                return suspects
         return []
 
-    def _apart(self, below: int, above: int, mean: float, deviation: float) -> list[Suspect]:
-        """Return so many values of each end if each of them stands apart from all others."""
+    def _apart(self, below: int, above: int, mean: float, std: float) -> list[Suspect]:
+        """Return this many values of each end if all of them are far from all others."""
         low, high = sorted(self._low), sorted(self._high)
         if len(low) <= below or len(high) <= above or low[below] > high[-1 - above]:
             return []
@@ -110,56 +127,56 @@ class Extremes:
         counts = self._high | self._low
         taken = [*low[:below], *high[len(high) - above :]]
         num_others = self.count - sum(counts[value] for value in taken)
-        if num_others < _FEWEST_CODE:
+        if num_others < _MIN_OTHERS_MARKER:
             return []
         distinct = sum(least <= value <= greatest for value in counts)
-        found, plain = [], []
+        suspects, unknown = [], []
         for value in taken:
             count, gap = counts[value], max(least - value, value - greatest)
-            one = Suspect(value, count, least, greatest, is_code=True)
-            if not _is_apart(one, gap, count / self.count, distinct):
-                one = one._replace(is_code=False)
-                plain.append(one)
-                few = num_others < _FEWEST or distinct < _FEWEST_DISTINCT
-                if few or gap <= _WIDE * (greatest - least):
+            one = Suspect(value, count, least, greatest, is_marker=True)
+            if not _looks_missing(one, gap, count / self.count, distinct):
+                one = one._replace(is_marker=False)
+                unknown.append(one)
+                few = num_others < _MIN_OTHERS or distinct < _MIN_DISTINCT
+                if few or gap <= _GAP * (greatest - least):
                     return []
-            found.append(one)
-        rare = sum(one.count for one in plain) <= max(1, _RARE * self.count)
-        share = sum(one.count * ((one.value - mean) / deviation) ** 2 for one in found) / self.count
-        return found if not plain or (rare and share > _DOMINANT) else []
+            suspects.append(one)
+        rare = sum(one.count for one in unknown) <= max(1, _RARE * self.count)
+        variance = sum(one.count * ((one.value - mean) / std) ** 2 for one in suspects) / self.count
+        return suspects if not unknown or (rare and variance > _DOMINANT) else []
 
 
-def _is_apart(one: Suspect, gap: float, share: float, distinct: int) -> bool:
-    """Say whether a value is one that is written for a missing value, by itself or by its sign."""
+def _looks_missing(one: Suspect, gap: float, share: float, distinct: int) -> bool:
+    """Return whether a value looks like a missing-value marker, by its digits or its sign."""
     width = one.greatest - one.least
-    if _is_code(one.value):
+    if _is_marker(one.value):
         if width:
-            return gap > _WIDE_CODE * width
-        return share < _MINORITY and gap > _WIDE_BESIDE_CONSTANT * max(1.0, abs(one.least))
-    whole_and_negative = one.value < 0 and float(one.value).is_integer()
+            return gap > _GAP_MARKER * width
+        return share < _MINORITY and gap > _GAP_CONSTANT * max(1.0, abs(one.least))
+    negative_integer = one.value < 0 and float(one.value).is_integer()
     return (
-        whole_and_negative
+        negative_integer
         and one.least >= 0
         and one.count > 1
-        and distinct >= _FEWEST_DISTINCT
-        and gap > _WIDE_NEGATIVE * width
+        and distinct >= _MIN_DISTINCT
+        and gap > _GAP_NEGATIVE * width
     )
 
 
-def _is_code(value: float) -> bool:
-    plain = abs(value) in _LIMITS or abs(value) >= _HUGE
-    return plain or _REPEATED.fullmatch(shown(value)) is not None
+def _is_marker(value: float) -> bool:
+    by_size = abs(value) in _LIMITS or abs(value) >= _HUGE
+    return by_size or _REPEATED.fullmatch(shown(value)) is not None
 
 
 def shown(value: float) -> str:
-    """Return a number as people write it: whole, or in the digits of float32 that hold it.
+    """Format a number as people write it: as an integer, or with the digits of float32.
 
     Examples
     --------
     >>> shown(-99999.0), shown(float(np.float32(999.9))), shown(1e20)
     ('-99999', '999.9', '1e+20')
     """
-    if abs(value) < _WHOLE and float(value).is_integer():
+    if abs(value) < _NO_EXPONENT and float(value).is_integer():
         return str(int(value))
     with np.errstate(over="ignore"):
         single = np.float32(value)
@@ -167,7 +184,7 @@ def shown(value: float) -> str:
 
 
 def _least(values: np.ndarray, kept: dict[float, int]) -> dict[float, int]:
-    """Return the least values of those kept and of others, with their counts."""
+    """Return the smallest of the kept and the given values, with their counts."""
     if len(kept) == _KEPT:
         values = values[values <= max(kept)]
     if len(values) > _LARGE:

@@ -1,4 +1,4 @@
-"""Means and deviations over observed entries, safe for large values and constant columns."""
+"""Means and standard deviations over observed entries, safe for large and constant values."""
 
 from typing import NamedTuple
 
@@ -8,31 +8,31 @@ from refold.errors import DataError
 from refold.sequences._sequences import Sequences
 from refold.sequences.schema._schema import Schema
 
-# A deviation below this share of the mean is rounding, not variation.
+# A standard deviation below this share of the mean is a rounding error.
 ROUNDING = 10 * np.finfo(np.float64).eps
 
-# A sequence flatter than this share of the typical deviation is scaled as if it had that share.
-_FLATTEST = 1e-4
+# Lower bound for the standard deviation of a sequence, as a share of the median over sequences.
+_MIN_SCALE = 1e-4
 
 
 class Summary(NamedTuple):
-    """What there is to know of training data to scale it by features."""
+    """Statistics of training data, for scaling by features."""
 
     num_steps: int
     num_observed: np.ndarray  # observed entries of each column, int array of shape (F,)
-    mean: np.ndarray  # of the numeric columns, float64 array of shape (K,)
-    scale: np.ndarray  # their deviations, exactly 0 where a column is constant
-    least: np.ndarray  # their least values
-    greatest: np.ndarray  # their greatest values
+    mean: np.ndarray  # means of the numeric columns, float64 array of shape (K,)
+    scale: np.ndarray  # their standard deviations, exactly 0 for a constant column
+    least: np.ndarray  # their minima
+    greatest: np.ndarray  # their maxima
 
 
 def summarise(sequences: Sequences) -> Summary:
     """Return the summary of data in memory."""
     observed = ~np.isnan(sequences.values)
     columns = sequences.schema.numeric
-    numeric, there = sequences.values[:, columns], observed[:, columns]
-    least = np.min(numeric, axis=0, where=there, initial=np.inf).astype(np.float64)
-    greatest = np.max(numeric, axis=0, where=there, initial=-np.inf).astype(np.float64)
+    numeric, present = sequences.values[:, columns], observed[:, columns]
+    least = np.min(numeric, axis=0, where=present, initial=np.inf).astype(np.float64)
+    greatest = np.max(numeric, axis=0, where=present, initial=-np.inf).astype(np.float64)
     num_steps, num_observed = len(observed), np.sum(observed, axis=0)
     return Summary(num_steps, num_observed, *moments(numeric), least, greatest)
 
@@ -43,32 +43,30 @@ def check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None
     Raises
     ------
     DataError
-        If a column has none, or there is no step at all.
+        If a column has none, or there are no steps.
     """
     if not summary.num_steps:
-        raise DataError(
-            f"There is nothing to learn from: {num_sequences} sequences, all of them empty."
-        )
+        raise DataError(f"There is nothing to learn from: all {num_sequences} sequences are empty.")
     for name, num_observed in zip(schema.names, summary.num_observed, strict=True):
         if not num_observed:
             raise DataError(
                 f"Column {name!r} is missing in all {summary.num_steps} steps of the "
-                f"{num_sequences} sequences. Leave the column out or fill it."
+                f"{num_sequences} sequences. Leave the column out or fill it in."
             )
 
 
 def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation of each column over what is not NaN.
+    """Return the mean and standard deviation of each column, ignoring NaN.
 
     Parameters
     ----------
     values : array of shape (num_rows, K)
-        Each column has an observed entry.
+        Each column must have an observed entry.
 
     Returns
     -------
     mean, scale : array of float64 of shape (K,)
-        The deviation is exactly 0 where a column is constant.
+        The standard deviation is exactly 0 for a constant column.
     """
     z, observed, unit = _in_units(values)
     count = np.maximum(observed.sum(axis=0), 1)
@@ -81,19 +79,20 @@ def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation of each column within each sequence.
+    """Return the mean and standard deviation of each column within each sequence.
 
     Parameters
     ----------
     values : array of shape (num_steps, K)
         Columns of ``sequences.values``.
     sequences : Sequences
-        Says where each sequence lies.
+        Provides the offsets.
 
     Returns
     -------
     mean, scale : array of float64 of shape (n, K)
-        NaN where a sequence has no observed entry; a deviation of exactly 0 where it is constant.
+        NaN where a sequence has no observed entry. The standard deviation is exactly 0 where a
+        sequence is constant.
 
     Examples
     --------
@@ -114,10 +113,10 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
 
 
 def _in_units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a copy with 0 where nothing is observed, where something is, and its unit.
+    """Return the values in units of their column with 0 for NaN, the observed mask, and the units.
 
-    The unit is a power of two near the greatest magnitude of a column: dividing by it rounds
-    nothing, and squares cannot overflow.
+    A unit is a power of two near the maximum magnitude of a column, so the division is exact and
+    squares cannot overflow.
     """
     observed = ~np.isnan(values)
     z = np.where(observed, values, 0.0).astype(np.float64, copy=False)
@@ -128,13 +127,13 @@ def _in_units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Return the sums over the steps of each sequence, 0 for an empty one.
+    """Sum values over the steps of each sequence, 0 for an empty one.
 
     Parameters
     ----------
     values : array of shape (num_steps, K)
     sequences : Sequences
-        Says where each sequence lies.
+        Provides the offsets.
 
     Returns
     -------
@@ -153,12 +152,12 @@ def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
 
 
 def fit_statistics(mean: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
-    """Return how to standardise the statistics of sequences, from those of the training data."""
+    """Return the standardisation of per-sequence statistics, fitted on the training data."""
     floor = np.ones(mean.shape[1])
-    for i, deviations in enumerate(scale.T):
-        varying = deviations[deviations > 0]
+    for i, stds in enumerate(scale.T):
+        varying = stds[stds > 0]
         if len(varying):
-            floor[i] = max(varying.min(), _FLATTEST * np.median(varying))
+            floor[i] = max(varying.min(), _MIN_SCALE * np.median(varying))
     raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
     location, spread = moments(raw)
     return {

@@ -1,7 +1,7 @@
-"""Mean and deviation of a column that comes in pieces, as exact as from the whole.
+"""Mean and standard deviation of a column that arrives in pieces, as exact as in one pass.
 
-Pieces are put together by means and sums of squared deviations (Chan, Golub and LeVeque, 1979),
-never by sums of squares, which cancel.
+Pieces are merged by means and sums of squared deviations (Chan, Golub and LeVeque, 1979), since
+sums of squares suffer from cancellation.
 """
 
 import math
@@ -12,11 +12,12 @@ from refold.sequences.statistics._moments import ROUNDING
 
 __all__ = ["RunningMoments"]
 
+# Unit of columns of zeros; a power of two far below all others.
 LEAST_UNIT = 2.0**-1000
 
 
 class RunningMoments:
-    """Mean, deviation, `least` and `greatest` of what has been added, NaN left out.
+    """Mean, standard deviation, minimum and maximum of the values added, ignoring NaN.
 
     Examples
     --------
@@ -29,16 +30,16 @@ class RunningMoments:
 
     def __init__(self) -> None:
         self.count = 0
-        # In units of a power of two near the greatest magnitude, so that squares cannot overflow.
+        # A power of two near the maximum magnitude, so that squares cannot overflow.
         self._unit = LEAST_UNIT
-        # Means are of what lies above the first piece's, so that far ones do not round.
+        # Mean of the first piece. Later means are relative to it, which avoids rounding errors.
         self._origin = 0.0
         self._mean = 0.0
         self._squares = 0.0
         self.least, self.greatest = math.inf, -math.inf
 
     def add(self, values: np.ndarray) -> None:
-        """Add a piece, an array of finite numbers and NaN of shape (num_steps,)."""
+        """Add values, an array of finite numbers and NaN of shape (num_steps,)."""
         z = values[~np.isnan(values)].astype(np.float64)
         if not len(z):
             return
@@ -63,12 +64,12 @@ class RunningMoments:
 
     @property
     def mean(self) -> float:
-        """Mean of what was observed, 0 if nothing was."""
+        """Mean of the observed values, 0 if there are none."""
         return (self._origin + self._mean) * self._unit
 
     @property
     def scale(self) -> float:
-        """Deviation of what was observed, exactly 0 if it is constant or nothing was."""
+        """Standard deviation of the observed values, exactly 0 if constant or there are none."""
         if self.least >= self.greatest:
             return 0.0
         scale = math.sqrt(max(self._squares, 0.0) / self.count)

@@ -148,7 +148,7 @@ def test_no_rows(tmp_path):
             {"column_types": {"y": "numeric"}},
             "column_types names the column 'y'",
         ),
-        ({"id": [1], "x": [1]}, {"column_types": "real"}, "The kind 'real' is unknown"),
+        ({"id": [1], "x": [1]}, {"column_types": "real"}, "The column type 'real' is unknown"),
         ({"id": [[1]], "x": [1]}, {}, "holds list<.*>. Expected ids|one row a sequence|has lists"),
         ({"id": [1, None], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
         ({"id": [1, float("nan")], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
@@ -192,10 +192,10 @@ def test_no_rows(tmp_path):
         ({"x": [[[1]]], "y": [[1]]}, {}, "Column 'x' has the type list.* Expected lists of"),
         ({"x": [[[1]], [[1, 2]]]}, {}, "Row 1 has a step of 2 features .* where others have 1"),
         ({"x": [[[1], None]]}, {}, "Row 0 has a step of 0 features .* where others have 1"),
-        ({"x": [[[[1]]]]}, {}, "has the type list.*not a feature"),
+        ({"x": [[[[1]]]]}, {}, "has the type list.*not supported"),
         ({"x": [[{"a": 1}]]}, {}, "Column 'x' has the type list.* Expected lists of"),
         ({"id": [1], "x": [datetime.date(2024, 1, 1)]}, {}, "Column 'x' holds dates, times or"),
-        ({"id": [1], "x": [b"a"]}, {}, "Column 'x' has the type binary, which is not a feature"),
+        ({"id": [1], "x": [b"a"]}, {}, "Column 'x' has the type binary, which is not supported"),
     ],
 )
 @pytest.mark.parametrize("group_rows", [1, 9])
