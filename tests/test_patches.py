@@ -144,7 +144,7 @@ def test_other_patches_are_refused(wrong):
 
 
 def test_what_has_no_patches_says_so():
-    with pytest.raises(ParameterError, match="1 with decoder='autoregressive'"):
+    with pytest.raises(ParameterError, match="1 with a decoder that writes step by step"):
         SequenceAutoencoder(**TINY, decoder="autoregressive").fit(sines())
     with pytest.raises(ParameterError, match="patch=4 is of the default model"):
         SequenceAutoencoder(**TINY, architecture="repeat").fit([np.ones((5, 1))] * 4)

@@ -775,8 +775,8 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     >>> import tempfile, refold
     >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
     >>> ae = refold.SequenceAutoencoder(
-        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
-        ... )
+    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+    ... )
     >>> path = tempfile.mkdtemp() + "/sines.refold"
     >>> ae.fit(sines).save(path)
     >>> bool((load(path).transform(sines) == ae.transform(sines)).all())

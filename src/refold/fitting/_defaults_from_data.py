@@ -220,7 +220,7 @@ def check_latent_steps(latent_steps: int, architecture: Architecture, *, variati
     >>> check_latent_steps(5, "dense", variational=False)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    refold.errors.ParameterError: latent_steps=5 is of the default model, ... 'dense'. Use 0.
+    refold.errors.ParameterError: latent_steps=5 needs the default model, ... 'dense'. Use 0.
     """
     if latent_steps and variational:
         raise ParameterError(
