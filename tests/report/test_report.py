@@ -301,7 +301,7 @@ def test_a_mistake_is_said(made, tmp_path, change, error, message):
 def test_empty_sequences_alone_are_refused(made):
     _, model, _ = made("words")
     empty = Sequences.from_list(["", ""], schema=model.schema_)
-    with pytest.raises(DataError, match="all 2 sequences are empty"):
+    with pytest.raises(DataError, match="2 sequences, all of them empty"):
         section(model, empty, title="x")
     some = Sequences.from_list(["", "ab", "", "c"], schema=model.schema_)
     assert section(model, some, title="x").result.num_sequences == 4
