@@ -84,16 +84,16 @@ COLUMN_LOSSES = {
 def column_errors(
     values: Any, y_pred: Any, column_types: list[str], num_categories: list[int]
 ) -> Any:
-    """Error of every value by the kind of its column, as `COLUMN_LOSSES` has it.
+    """Compute the error of each value with the loss of its column type, from `COLUMN_LOSSES`.
 
     Parameters
     ----------
     values : tensor of shape (batch, steps, features)
-        Finite targets; a label's index for a categorical column.
+        Finite targets; the index of the category for a categorical column.
     y_pred : tensor of shape (batch, steps, outputs)
         Means, probabilities and softmax blocks, as a ``ColumnHead`` writes them.
     column_types, num_categories : lists
-        Kind of each column and its number of labels.
+        Type of each column and its number of categories.
 
     Returns
     -------
@@ -102,8 +102,8 @@ def column_errors(
     if len(set(column_types)) == 1 and column_types[0] != "categorical":
         return COLUMN_LOSSES[column_types[0]].error(values, y_pred)
     errors, start = [], 0
-    for i, (kind, labels) in enumerate(zip(column_types, num_categories, strict=True)):
-        width = labels if kind == "categorical" else 1
+    for i, (kind, count) in enumerate(zip(column_types, num_categories, strict=True)):
+        width = count if kind == "categorical" else 1
         target, output = values[..., i : i + 1], y_pred[..., start : start + width]
         errors.append(COLUMN_LOSSES[kind].error(target, output))
         start += width
