@@ -29,8 +29,8 @@ class Channels:
         from refold.sequences import Scaler
 
         first, *rest = train.schema.columns
-        self.kind = first.kind
-        assert {column.kind for column in rest} <= {self.kind}
+        self.kind = first.type
+        assert {column.type for column in rest} <= {self.kind}
         assert self.kind != "categorical" or not rest
         self.schema = train.schema
         self.labels = np.arange(len(first.categories))

@@ -42,7 +42,7 @@ def test_the_smallest_place_is_found_in_few_trials(factor, answer):
     assert len(tried) == len(set(tried)) <= 4
 
 
-def test_a_wrong_yardstick_costs_no_more_than_some_trials():
+def test_a_wrong_baseline_costs_no_more_than_some_trials():
     rng = np.random.default_rng(0)
     for answer in range(len(SIZES)):
         errors, tried = (np.arange(len(SIZES)) < answer).astype(float), []
@@ -99,7 +99,7 @@ def test_too_large_a_share_keeps_the_largest_size_and_says_what_it_reaches():
     linear = 1 - nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert linear < 0.99
     parameters = SequenceAutoencoder(0.99, **TINY).get_params()
-    said = "No code explains 0.99 of the variance held out. A code of 28 numbers, the largest"
+    said = "No code explains 0.99 of the held-out variance. A code of 28 dimensions, the largest"
     with pytest.warns(UserWarning, match=said):
         assert choose_size(sequences, parameters, seed=7) == 28
 
@@ -108,7 +108,7 @@ def test_symbols_count_by_the_steps_that_come_back(capsys):
     words = Sequences.from_list(["aaaa", "bbbb"] * 20)
     ae = SequenceAutoencoder(0.6, **TINY | {"units": 8, "max_epochs": 20}, verbose=1).fit(words)
     assert ae.latent_dim_ == 1
-    assert "A code of 1 number explains 1.000 of the symbols held out." in capsys.readouterr().err
+    assert "A code of 1 dimension explains 1.000 of the held-out tokens." in capsys.readouterr().err
 
 
 def test_nothing_held_out_nothing_to_choose_by():
@@ -129,7 +129,7 @@ def test_data_in_files_is_searched_by_a_sample(tmp_path, capsys, monkeypatch):
     parameters = SequenceAutoencoder(0.95, **TINY, verbose=1).get_params()
     source = scan(tmp_path / "waves.parquet", block_bytes=2000)
     assert choose_size(source, parameters, seed=0) == 3
-    assert "Looking for the size on 100 of 180 sequences." in capsys.readouterr().err
+    assert "Choosing the size on 100 of 180 sequences." in capsys.readouterr().err
 
 
 def test_trials_of_files_search_for_codes_as_the_model_will(tmp_path):

@@ -142,12 +142,15 @@ BEHIND = Comparison(
     ("changes", "reason"),
     [
         ({"num_training": 90}, "90 sequences are few to learn from"),
-        ({"pca": numbers(0.004)}, "PCA with 16 dimensions leaves an NMSE of 0.004 only"),
+        ({"pca": numbers(0.004)}, "PCA with 16 dimensions leaves an NMSE of only 0.004"),
         ({"epochs": 3, "out_of_time": True}, "the time was up after 3 of 30 epochs"),
-        ({"linear": True}, "no epoch improved on the linear start, so the data may be linear"),
+        (
+            {"linear": True},
+            "no epoch improved on the linear initialization, so the data may be linear",
+        ),
         (
             {"latent_dim": 32, "rocket_dim": 8},
-            "8 of the 32 dimensions are discriminative (ROCKET features, which reconstruct "
+            "8 of the 32 dimensions hold ROCKET features, which reconstruct "
             "little), and rocket_dim=0 or --rocket-dim 0 turns them off",
         ),
     ],

@@ -270,7 +270,7 @@ def test_another_training_is_refused_by_what_differs(tmp_path, whole):
         ({"units": 9}, data(), "units was 8 and is 9"),
         ({}, data()[:59], "the data is not the same"),
     ]:
-        with pytest.raises(ParameterError, match=f"is of another training: {message}"):
+        with pytest.raises(ParameterError, match=f"belongs to another training: {message}"):
             SequenceAutoencoder(**SHORT | changes).fit(sequences, checkpoint=path, resume=True)
     SequenceAutoencoder(**SHORT | {"verbose": 0, "time_budget": 60.0}).fit(
         data(), checkpoint=path, resume=True

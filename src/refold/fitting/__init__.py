@@ -1,4 +1,4 @@
-"""From sequences and arguments to a fitted network."""
+"""Training of a network from sequences and the arguments of the estimator."""
 
 from refold.fitting._choose_latent_dim import choose_size as choose_size
 from refold.fitting._data_sources import open_training as open_training

@@ -1,4 +1,4 @@
-"""The size of the code where ``latent_dim`` is a share of the variance: the smallest enough."""
+"""Choice of the smallest code that explains the share given as ``latent_dim``."""
 
 import time
 import warnings
@@ -13,15 +13,16 @@ from refold.sequences import Scan, Schema, Sequences
 
 __all__ = ["SIZES", "choose_size", "smallest"]
 
-# Every size up to 16, then steps of an eighth: neighbours differ by less than chance does.
+# Every size up to 16, then steps of an eighth: finer steps differ by less than chance does.
 SIZES = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8))
 
 
 def choose_size(sequences: Sequences | Scan, parameters: Mapping[str, Any], *, seed: int) -> int:
     """Find the smallest code that explains a share of the held-out variance.
 
-    The variance explained is 1 - NMSE on what is held out. Binary and categorical columns have to
-    reach the same share by their accuracy, the share of held-out steps whose symbols come back.
+    The explained variance is 1 - NMSE on the held-out sequences. Binary and categorical columns
+    must reach the same share with their accuracy, the share of held-out steps whose tokens are
+    reconstructed.
 
     Parameters
     ----------
@@ -33,46 +34,45 @@ def choose_size(sequences: Sequences | Scan, parameters: Mapping[str, Any], *, s
     Returns
     -------
     int
-        One of `SIZES`, the largest that makes sense if none explains as much.
+        One of `SIZES`; the largest sensible one if none explains enough.
 
     Raises
     ------
     ParameterError
         If nothing is held out.
     KeyboardInterrupt
-        On Ctrl-C; nothing is kept.
+        On Ctrl-C, without a result.
 
     Warns
     -----
     UserWarning
-        If no size explains as much.
+        If no size explains enough.
     """
     share, verbose = float(parameters["latent_dim"]), parameters["verbose"]
     if not parameters["validation_fraction"]:
         raise ParameterError(
             f"latent_dim={share:g} is a share of the held-out variance, and validation_fraction=0 "
-            "holds nothing out. Give a validation_fraction above 0, or a whole number as "
-            "latent_dim."
+            "holds nothing out. Give a validation_fraction above 0, or an integer as latent_dim."
         )
     trials = Trials(sequences, parameters, seed=seed, most=SIZES[-1])
     sizes = SIZES[: bisect_left(SIZES, trials.most_numbers) + 1]
     wanted = _wanted(trials.held_out.sequences.schema)
     if verbose and trials.num_sequences < len(sequences):
-        say(f"Looking for the size on {trials.num_sequences} of {len(sequences)} sequences.")
-    yardstick = [trials.of_pca(size).lost for size in sizes]
+        say(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
+    baseline = [trials.of_pca(size).lost for size in sizes]
     budget = _Shares(parameters["time_budget"])
 
     def error(place: int) -> float:
         measured = trials.of_fit(sizes[place], budget.next()).lost
         if verbose:
-            say(f"{_a_code(sizes[place])} explains {1 - measured:.3f} {wanted} held out.")
+            say(f"{_a_code(sizes[place])} explains {1 - measured:.3f} {wanted}.")
         return measured
 
-    place, reached = smallest(error, 1 - share, yardstick)
+    place, reached = smallest(error, 1 - share, baseline)
     if reached > 1 - share:
         warnings.warn(
-            f"No code explains {share:g} {wanted} held out. {_a_code(sizes[place])}, the largest "
-            f"that was tried, explains {1 - reached:.3f}; it is kept.",
+            f"No code explains {share:g} {wanted}. {_a_code(sizes[place])}, the largest that was "
+            f"tried, explains {1 - reached:.3f} and is used.",
             UserWarning,
             stacklevel=4,
         )
@@ -80,26 +80,27 @@ def choose_size(sequences: Sequences | Scan, parameters: Mapping[str, Any], *, s
 
 
 def smallest(
-    error: Callable[[int], float], most: float, yardstick: Sequence[float]
+    error: Callable[[int], float], most: float, baseline: Sequence[float]
 ) -> tuple[int, float]:
-    """Find the first place whose error is small enough, where errors fall from place to place.
+    """Find the first place with a small enough error, if errors fall from place to place.
 
-    Bisection, whose next place is where the yardstick says, as far as the last error was from it;
-    from the third place on, every other one is the middle, as the yardstick can be wrong.
+    This is a bisection. The next place is where the baseline, times the ratio of the last error to
+    it, becomes small enough. From the third place on, every other place is the middle, because the
+    baseline can be wrong.
 
     Parameters
     ----------
     error : callable
-        Called with places, with none twice.
+        Maps a place to its error. It is called at most once per place.
     most : float
-        An error that is small enough.
-    yardstick : sequence of float
-        About the errors to expect, up to a factor, one a place.
+        Largest error that is small enough.
+    baseline : sequence of float
+        Expected error of each place, up to a factor.
 
     Returns
     -------
     place : int
-        The last one if all errors are too large.
+        The last place if all errors are too large.
     error : float
 
     Examples
@@ -111,43 +112,45 @@ def smallest(
     >>> tried
     [2, 4, 3]
     """
-    low, high, num_tried = -1, len(yardstick), 0
+    low, high, num_tried = -1, len(baseline), 0
     ratio, errors = 1.0, {}
     while high - low > 1:
-        likely = (i for i, other in enumerate(yardstick) if ratio * other <= most)
+        likely = (i for i, other in enumerate(baseline) if ratio * other <= most)
         place = min(max(next(likely, high), low + 1), high - 1)
         if num_tried >= 2 and num_tried % 2 == 0:
             place = (low + high) // 2
         errors[place] = error(place)
         num_tried += 1
-        ratio = errors[place] / max(yardstick[place], 1e-12)
+        ratio = errors[place] / max(baseline[place], 1e-12)
         if errors[place] <= most:
             high = place
         else:
             low = place
-    place = min(high, len(yardstick) - 1)
+    place = min(high, len(baseline) - 1)
     return place, errors[place]
 
 
 def _wanted(schema: Schema) -> str:
-    """Name what a code is to explain a share of."""
+    """Name the quantity that a code explains."""
     if schema.numeric.all():
-        return "of the variance"
-    return "of the variance and of the symbols" if schema.numeric.any() else "of the symbols"
+        return "of the held-out variance"
+    return (
+        "of the held-out variance and tokens" if schema.numeric.any() else "of the held-out tokens"
+    )
 
 
 def _a_code(size: int) -> str:
-    return f"A code of {size} number{'s' if size > 1 else ''}"
+    return f"A code of {size} dimension{'s' if size > 1 else ''}"
 
 
 class _Shares:
-    """A tenth of a time budget for each trial, and after a few of them never more than is left."""
+    """Time for each trial: a tenth of the budget, and at most half of what is left."""
 
     def __init__(self, budget: float | None) -> None:
         self._budget, self._began = budget, time.perf_counter()
 
     def next(self) -> float | None:
-        """Return the seconds of the next trial; half of what is left remains for what follows."""
+        """Return the seconds for the next trial."""
         if self._budget is None:
             return None
         left = self._budget - (time.perf_counter() - self._began)

@@ -1,4 +1,4 @@
-"""Training data, in memory or in files: one face to both."""
+"""One interface for training data in memory and in files."""
 
 import contextlib
 import hashlib
@@ -32,14 +32,14 @@ __all__ = ["FileSource", "MemorySource", "open_training"]
 
 Mode = Literal["features", "sequence"] | None
 
-# Values at most that are held out of files, which stay in memory.
+# Cap on values held out from files, because they stay in memory.
 _MOST_HELD_OUT = 4_000_000
-# Blocks of files at least that a sample is of, if there are as many.
+# Minimum number of blocks to sample from, if there are as many.
 _FEWEST_BLOCKS = 16
 
 
 def open_training(X: Any, missing_values: Any) -> Sequences | Scan:
-    """Open what a model is to be trained on, and warn where it is probably not what it should be.
+    """Open training data, and warn if it looks wrong.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def open_training(X: Any, missing_values: Any) -> Sequences | Scan:
     Warns
     -----
     UserWarning
-        As `refold.sequences.data_warnings` says, a line each.
+        One for each line of `refold.sequences.data_warnings`.
 
     Examples
     --------
@@ -69,13 +69,13 @@ def open_training(X: Any, missing_values: Any) -> Sequences | Scan:
     source = open_source(X)
     if missing_values is not None:
         source = mark_missing(source, missing_values)
-    for remark in data_warnings(source):
-        warnings.warn(remark, UserWarning, stacklevel=3)
+    for message in data_warnings(source):
+        warnings.warn(message, UserWarning, stacklevel=3)
     return source
 
 
 class MemorySource:
-    """Data that is all there.
+    """Training data in memory.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class MemorySource:
         self.sequences = sequences
 
     def digest(self) -> str:
-        """Return what tells this data from other data."""
+        """Return a digest that identifies the data."""
         digest = hashlib.sha256(repr(self.sequences.schema).encode())
         for array in (self.sequences.values, self.sequences.offsets):
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -97,7 +97,7 @@ class MemorySource:
         return bool(np.isnan(self.sequences.values).any())
 
     def most_held_out(self, fraction: float) -> float:
-        """Return the share of sequences that may be held out, of those asked for: all."""
+        """Return the share of sequences that may be held out: the requested one."""
         return fraction
 
     def held_out(self, rows: np.ndarray) -> Sequences:
@@ -105,21 +105,21 @@ class MemorySource:
         return self.sequences[rows]
 
     def units(self, mode: Mode) -> Scaler:
-        """Return the units of a score; they also say which columns are constant."""
+        """Return the scaler of the error units, and warn of constant columns."""
         return _units(self.sequences, mode)
 
     def scaler(self, mode: Mode, units: Scaler, rows: np.ndarray | None) -> Scaler:
-        """Return the scaler of a phase, by the sequences that it trains on."""
+        """Return the scaler of a phase, fitted to its training sequences."""
         if rows is None and mode == "features":
             return units
         with _silent():
             if rows is not None:
-                with contextlib.suppress(DataError):  # a column may be observed elsewhere only
+                with contextlib.suppress(DataError):  # a column may have values in other rows only
                     return Scaler.fit(self.sequences[rows], mode)
             return Scaler.fit(self.sequences, mode)
 
     def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
-        """Return at most so many of the given sequences, drawn by the seed."""
+        """Return a random sample of at most ``most`` of the given sequences."""
         if len(rows) > most:
             rows = np.sort(np.random.default_rng([seed, 0x57A7]).choice(rows, most, replace=False))
         return self.sequences[rows]
@@ -132,7 +132,7 @@ class MemorySource:
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int
     ) -> SplitData:
-        """Return what a phase trains and validates on."""
+        """Return the training and validation data of a phase."""
         del seed
         scaled = scaler.transform(self.sequences)
         data = to_device([scaled], longest)
@@ -143,7 +143,7 @@ class MemorySource:
 
 
 class FileSource:
-    """Data of which some blocks are in memory at a time.
+    """Training data in files, with a few blocks in memory at a time.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class FileSource:
         self._held_out: Sequences | None = None
 
     def digest(self) -> str:
-        """Return what tells this data from other data."""
+        """Return a digest that identifies the data."""
         scan = self.sequences
         digest = hashlib.sha256(repr((scan.schema, scan.block_bytes)).encode())
         # The ranges are left out: checkpoints that older versions wrote do not have them.
@@ -169,32 +169,32 @@ class FileSource:
         return bool((summary.num_observed < summary.num_steps).any())
 
     def most_held_out(self, fraction: float) -> float:
-        """Return the share of sequences that may be held out: no more than fits in memory."""
+        """Return the share of sequences that may be held out, so that they fit in memory."""
         summary = self.sequences.summary
         num_values = summary.num_steps * len(summary.num_observed)
         return min(fraction, _MOST_HELD_OUT / max(1, num_values))
 
     def held_out(self, rows: np.ndarray) -> Sequences:
-        """Return the sequences that are held out, always the same: read once."""
+        """Return the sequences that are held out. They are the same in each call and read once."""
         if self._held_out is None:
             self._held_out = self.sequences.take(rows)
         return self._held_out
 
     def units(self, mode: Mode) -> Scaler:
-        """Return the units of a score; they also say which columns are constant."""
+        """Return the scaler of the error units, and warn of constant columns."""
         return _units(self.sequences, mode)
 
     def scaler(self, mode: Mode, units: Scaler, rows: np.ndarray | None) -> Scaler:  # noqa: ARG002
-        """Return the scaler, by all sequences: what is held out is next to nothing."""
+        """Return the scaler, fitted to all sequences, because few of them are held out."""
         if mode == "features":
             return units
         with _silent():
             return Scaler.fit(self.sequences, mode)
 
     def sample(self, rows: np.ndarray, most: int, seed: int) -> Sequences:
-        """Return at most so many of the given sequences, of blocks drawn by the seed.
+        """Return a random sample of at most ``most`` of the given sequences.
 
-        Files are often sorted, and neighbours alike: so they are of several blocks.
+        It comes from several blocks, because files are often sorted and neighbors similar.
         """
         rng = np.random.default_rng([seed, 0x57A7])
         scan = self.sequences
@@ -208,14 +208,14 @@ class FileSource:
         return scan.take(np.sort(rows))
 
     def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
-        """Return the number of training steps in an epoch: each page is batched by itself."""
+        """Return the number of training steps in an epoch. Each page is batched by itself."""
         pages = members_of_pages(self.sequences, seed)
         return sum(batches.num_batches(np.intersect1d(rows, members)) for members in pages)
 
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int
     ) -> SplitData:
-        """Return what a phase trains and validates on."""
+        """Return the training and validation data of a phase."""
         scan, summary = self.sequences, self.sequences.summary
         used = np.zeros(len(scan), bool)
         used[rows] = True
@@ -230,14 +230,14 @@ class FileSource:
 
 def _units(sequences: Sequences | Scan, mode: Mode) -> Scaler:
     with warnings.catch_warnings():
-        if mode is None:  # nothing is scaled: no remark that a constant is scaled by 1
+        if mode is None:  # nothing is scaled, so do not warn that a constant is scaled by 1
             warnings.simplefilter("ignore", UserWarning)
         return Scaler.fit(sequences, "features")
 
 
 @contextlib.contextmanager
 def _silent() -> Any:
-    """Say nothing of what is constant: that was said when the units were found."""
+    """Suppress warnings of constant columns, which `units` already gave."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield

@@ -1,4 +1,4 @@
-"""What the data decides where an argument leaves it open."""
+"""Defaults that depend on the data."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,20 +14,20 @@ from refold.training import Corruption, pick_patch
 __all__ = ["check_latent_steps", "pick_latent_steps", "rocket_dim_within", "specify"]
 
 _DROPOUT = 0.2
-# Steps of a sequence of symbols up to which more sequences come back whole if it is written step by
-# step, with no linear path; beyond, hardly any does, and more symbols come back all at once.
-_FEW_SYMBOLS = 32
-# Numbers of a code from which some are for telling sequences apart, and how many: with fewer
-# numbers, or more of them for that, the error would be larger than that of PCA of the same size.
-_MANY_NUMBERS, _DISCRIMINATIVE = 32, 8
-# Steps of the search for a code, and training sequences from which it is left out by default.
-_REFINE_STEPS, _FEW_TO_REFINE = 10, 2000
+# Up to this number of tokens, autoregressive decoding without a linear path reconstructs more
+# sequences exactly. Longer ones are rarely exact, and parallel decoding gets more tokens right.
+_FEW_TOKENS = 32
+# Smallest code with ROCKET features by default, and their number: with smaller codes or more
+# features the error would be larger than that of PCA of the same size.
+_LARGE_CODE, _ROCKET_DIM = 32, 8
+# Steps of latent optimization, and the number of sequences from which there is none by default.
+_LATENT_STEPS, _MANY_SEQUENCES = 10, 2000
 
 
 def specify(
     source: MemorySource | FileSource, parameters: Mapping[str, Any], chosen: np.ndarray
 ) -> Specification:
-    """Write down what the network is to be built from.
+    """Return the specification of the network.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def specify(
     parameters : mapping
         The estimator's arguments, checked.
     chosen : array of int
-        The sequences that are trained on.
+        Indices of the training sequences.
 
     Returns
     -------
@@ -44,19 +44,19 @@ def specify(
     Raises
     ------
     ParameterError
-        If steps are to be dropped from what cannot do without any, or nothing can be forecast.
+        If the architecture cannot do time-step dropout, or the data cannot be forecast.
     """
     schema, lengths = source.sequences.schema, source.sequences.lengths
     architecture, typical = parameters["architecture"], _typical(lengths)
-    symbols = architecture == "default" and not schema.numeric.any()
+    only_tokens = architecture == "default" and not schema.numeric.any()
     room = most_linear_steps(schema.output_width, int(parameters["latent_dim"]))
-    at_once = _FEW_SYMBOLS < typical <= room
-    decoder = _pick_decoder(parameters, stepwise=symbols and not at_once)
+    parallel_tokens = _FEW_TOKENS < typical <= room
+    decoder = _pick_decoder(parameters, stepwise=only_tokens and not parallel_tokens)
     drops_steps = Corruption.of(parameters["denoise"]).steps > 0
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
             f"architecture={architecture!r} knows no missing values, which denoise="
-            f"{parameters['denoise']!r} makes of steps. Use architecture='default', or noise alone."
+            f"{parameters['denoise']!r} creates. Use architecture='default', or noise alone."
         )
     _check_forecast(parameters, int(lengths.max()))
     return Specification(
@@ -75,8 +75,10 @@ def specify(
         decoder=decoder,
         variational=bool(parameters["variational"]),
         patch=_pick_patch(parameters, decoder, typical),
-        linear_path=at_once and not DECODERS[decoder].reads_previous if symbols else None,
-        rocket_dim=_pick_discriminative(parameters, len(chosen), int(lengths.max()), schema),
+        linear_path=(
+            parallel_tokens and not DECODERS[decoder].reads_previous if only_tokens else None
+        ),
+        rocket_dim=_pick_rocket_dim(parameters, len(chosen), int(lengths.max()), schema),
         forecast_steps=int(parameters["forecast_steps"]),
     )
 
@@ -87,27 +89,27 @@ def _check_forecast(parameters: Mapping[str, Any], longest: int) -> None:
         return
     if steps >= longest:
         raise ParameterError(
-            f"forecast_steps={steps} needs a sequence that is longer, and the longest has "
+            f"forecast_steps={steps} needs a longer sequence, and the longest has "
             f"{longest} step{'' if longest == 1 else 's'}. Ask for fewer steps."
         )
     if parameters["scale"] == "sequence":
         raise ParameterError(
-            "scale='sequence' takes the level of a sequence from all of it, what is to be forecast "
-            "included. Use scale='features' with forecast_steps."
+            "scale='sequence' uses the level of the whole sequence, including the steps to "
+            "forecast. Use scale='features' with forecast_steps."
         )
 
 
 def _typical(lengths: np.ndarray) -> float:
-    """Return the length of the sequence that an average step is in.
+    """Return the length of the sequence that an average step belongs to.
 
-    Few long ones among many short ones are no reason to take all of them for long.
+    A few long sequences among many short ones hardly change it.
     """
     steps = lengths.astype(float)
     return float((steps**2).sum() / max(1.0, steps.sum()))
 
 
 def _pick_decoder(parameters: Mapping[str, Any], *, stepwise: bool) -> str:
-    """Pick what most comes back by: few symbols step by step, many, and numbers, all at once."""
+    """Pick the more accurate decoder: autoregressive for short token sequences, else parallel."""
     if parameters["decoder"] != "auto":
         return parameters["decoder"]
     return "autoregressive" if stepwise and parameters["patch"] in ("auto", 1) else "parallel"
@@ -121,32 +123,32 @@ def _pick_patch(parameters: Mapping[str, Any], decoder: str, length: float) -> i
     return pick_patch(length)
 
 
-def _pick_discriminative(
+def _pick_rocket_dim(
     parameters: Mapping[str, Any], chosen: int, longest: int, schema: Schema
 ) -> int:
-    """Pick how many numbers of a code are for telling sequences apart: of many, eight.
+    """Pick the number of ROCKET features: eight in a large code.
 
-    None where the input is corrupted, since what sequences look like is then not what it was; no
-    more than there are sequences to find components of; and where the code has room for every
-    value, those beyond it.
+    There are none if the input is corrupted, because that changes the features. There are no more
+    than the sequences allow components, and, if the code has room for every value, no more than
+    the dimensions to spare.
     """
     size, wanted = int(parameters["latent_dim"]), parameters["rocket_dim"]
     if wanted != "auto":
         return int(wanted)
     possible = schema.numeric.any() and parameters["architecture"] == "default"
     possible = possible and not parameters["variational"]
-    if not possible or size < _MANY_NUMBERS or Corruption.of(parameters["denoise"]):
+    if not possible or size < _LARGE_CODE or Corruption.of(parameters["denoise"]):
         return 0
     num_values = longest * schema.output_width
     room = size - num_values if size >= num_values else size
-    return min(_DISCRIMINATIVE, room, max(0, chosen - 1))
+    return min(_ROCKET_DIM, room, max(0, chosen - 1))
 
 
 def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
-    """Return how many discriminative numbers a code has whose size its error decides.
+    """Return the number of ROCKET features in a code whose size is chosen by its error.
 
-    Those that are asked for, as far as one is left to reconstruct; none where that is left open,
-    so that errors fall with the size.
+    It is the requested number, but leaves one dimension for reconstruction. "auto" gives none, so
+    that errors fall with the size.
 
     Examples
     --------
@@ -157,18 +159,18 @@ def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
 
 
 def pick_latent_steps(parameters: Mapping[str, Any], source: MemorySource | FileSource) -> int:
-    """Pick the number of steps of the search for a code.
+    """Pick the number of steps of latent optimization.
 
-    Left open, there is one where the encoder is furthest from the best code, with few sequences to
-    train on, and where a single wrong step makes a sequence wrong, without numeric columns; not
-    where data comes from files, since there speed counts.
+    "auto" uses it if there are few training sequences, because the encoder is then furthest from
+    the best code, and if no column is numeric, because one wrong step makes a sequence wrong. It
+    does not for data from files, for speed.
 
     Parameters
     ----------
     parameters : mapping
         The estimator's arguments, checked.
     source : MemorySource or FileSource
-        All that the model is fitted on, those held out included.
+        All sequences, held-out ones included.
 
     Returns
     -------
@@ -177,15 +179,15 @@ def pick_latent_steps(parameters: Mapping[str, Any], source: MemorySource | File
     Raises
     ------
     ParameterError
-        If a search is asked for, and the model has none.
+        If the model has no latent optimization and ``latent_steps`` is above 0.
 
     Examples
     --------
     >>> from refold.sequences import as_sequences
-    >>> left_open = {"latent_steps": "auto", "variational": False, "architecture": "default"}
+    >>> auto = {"latent_steps": "auto", "variational": False, "architecture": "default"}
     >>> few, many, words = [[0.5]] * 100, [[0.5]] * 5000, ["word"] * 5000
     >>> sources = [MemorySource(as_sequences(data)) for data in (few, many, words)]
-    >>> [pick_latent_steps(left_open, source) for source in sources]
+    >>> [pick_latent_steps(auto, source) for source in sources]
     [10, 0, 10]
     """
     architecture, variational = parameters["architecture"], parameters["variational"]
@@ -193,12 +195,12 @@ def pick_latent_steps(parameters: Mapping[str, Any], source: MemorySource | File
         return check_latent_steps(parameters["latent_steps"], architecture, variational=variational)
     if architecture != "default" or variational or isinstance(source, FileSource):
         return 0
-    few = len(source.sequences) < _FEW_TO_REFINE
-    return _REFINE_STEPS if few or not source.sequences.schema.numeric.any() else 0
+    few = len(source.sequences) < _MANY_SEQUENCES
+    return _LATENT_STEPS if few or not source.sequences.schema.numeric.any() else 0
 
 
 def check_latent_steps(latent_steps: int, architecture: Architecture, *, variational: bool) -> int:
-    """Return a number of steps of the search for a code that the model can take.
+    """Check the number of steps of latent optimization, and return it.
 
     Parameters
     ----------
@@ -213,7 +215,7 @@ def check_latent_steps(latent_steps: int, architecture: Architecture, *, variati
     Raises
     ------
     ParameterError
-        If a search is asked for, and the model has none.
+        If the model has no latent optimization and ``latent_steps`` is above 0.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""From sequences and arguments to a fitted network: the order of the work of ``fit``."""
+"""`fit`, which splits and scales sequences, and builds and trains a network."""
 
 import functools
 import os
@@ -44,22 +44,23 @@ from refold.training import (
 
 __all__ = ["Checkpoint", "fit"]
 
-# Most training sequences whose codes are remembered, most values of these, fewest sequences.
+# Sample of training sequences for the reference statistics: cap on sequences, cap on their values,
+# and minimum number of sequences.
 _MOST_KNOWN, _MOST_VALUES, _FEWEST = 1024, 1 << 21, 64
-# What may differ where a training goes on.
+# Arguments that may change when a training is resumed.
 _FREE = ("verbose", "time_budget", "random_state", "latent_steps")
 
 
 class Checkpoint(NamedTuple):
-    """Where and how often to save the state of a training.
+    """File and frequency of the saved training state.
 
     Attributes
     ----------
     path : path
     seconds : float
-        Write one whenever so much time has passed.
+        Time between two checkpoints.
     epochs : int, optional
-        Write one at the end of every so many epochs, too.
+        Also write a checkpoint after this number of epochs.
 
     Examples
     --------
@@ -93,35 +94,35 @@ def fit(
     parameters : mapping
         The estimator's arguments, checked.
     seed : int
-        Fixes all that is random; a checkpoint's own seed counts where training goes on.
+        Seed of all random choices. A resumed training uses the seed of its checkpoint.
     callbacks : sequence of keras.callbacks.Callback
     checkpoint : Checkpoint, optional
     resume : bool
-        Go on from the checkpoint if there is one.
+        Continue from the checkpoint if it exists.
     find_size : callable, optional
-        Called for the size of the code if ``latent_dim`` leaves it open and no checkpoint has it.
-        The time that it takes is taken off ``time_budget``.
+        Called for the size of the code if ``latent_dim`` is a share and the checkpoint has no
+        size. Its time counts against ``time_budget``.
     aside : array of int, optional
-        Lengths of sequences that are to be read later on.
+        Lengths of the sequences set aside for calibration, which are checked.
     report : bool
-        Say on standard error where the validated weights stand beside PCA.
+        Log the held-out errors of the validated weights and of PCA to standard error.
 
     Returns
     -------
     fitted : Fitted or None
-        None where training was interrupted before anything was learned.
-    outcome : Outcome
+        None if training was interrupted before any weights could be kept.
+    outcome : FitResult
     sample : Sequences or None
-        Some of those that the weights were trained on.
+        Sample of the training sequences.
 
     Raises
     ------
     ParameterError
-        If the checkpoint is of another training.
+        If the checkpoint belongs to another training.
     ModelFileError
         If the checkpoint cannot be read.
     DivergedError
-        If the loss became NaN at once.
+        If the loss became NaN before any weights could be kept.
     """
     keep_compiled()
     parameters = {name: _python(value) for name, value in parameters.items()}
@@ -142,7 +143,7 @@ def fit(
     specification = specify(source, parameters, chosen)
     architecture = parameters["architecture"]
     latent_steps = pick_latent_steps(parameters, source)
-    refine_by_default = pick_latent_steps({**parameters, "latent_steps": "auto"}, source)
+    default_latent_steps = pick_latent_steps({**parameters, "latent_steps": "auto"}, source)
     with seeded(seed):
         network = build(specification, architecture if callable(architecture) else None)
     check_fits(lengths, network)
@@ -181,7 +182,7 @@ def fit(
         others = held_out if phase == "validated" else np.arange(0)
         return source.part(scaler(phase), trained_on(phase), others, longest, seed)
 
-    def start(phase: str) -> bool:
+    def initialize(phase: str) -> bool:
         if not has_linear_path(network) and not specification.rocket_dim:
             return False
         doing("scaling")
@@ -204,7 +205,7 @@ def fit(
         part,
         batches,
         settings,
-        start=start,
+        start=initialize,
         refit=pick_refit(len(lengths), len(held_out)) if refit == "auto" else refit,
         checkpoints=None if checkpoint is None else _checkpoints(checkpoint, identity),
         callbacks=callbacks,
@@ -231,7 +232,7 @@ def fit(
         scaler(outcome.phase),
         units,
         outcome.history,
-        refine_by_default,
+        default_latent_steps,
         active,
         initial_loss=outcome.initial_loss,
         held_back=held_back(source, held_out, outcome),
@@ -242,7 +243,7 @@ def fit(
 
 
 def _python(value: Any) -> Any:
-    """Return a NumPy scalar as the number that it is, which JSON can hold."""
+    """Convert a NumPy scalar to a Python number, for JSON."""
     return value.item() if isinstance(value, np.generic) else value
 
 
@@ -251,14 +252,14 @@ def _find(find_size: Callable[[], int]) -> dict[str, Any]:
     return {"latent_dim": find_size(), "seconds": time.perf_counter() - began}
 
 
-def _with_size(parameters: Mapping[str, Any], search: Mapping[str, Any]) -> dict[str, Any]:
-    """Put in the size that was found, and take off the time that this took."""
+def _with_size(parameters: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Set the chosen size, and subtract the time of the choice from the budget."""
     budget = parameters["time_budget"]
     if budget is not None:
-        budget = max(0.1 * budget, budget - search["seconds"])
-    size = search["latent_dim"]
-    telling = rocket_dim_within(parameters["rocket_dim"], size)
-    return {**parameters, "latent_dim": size, "time_budget": budget, "rocket_dim": telling}
+        budget = max(0.1 * budget, budget - found["seconds"])
+    size = found["latent_dim"]
+    rocket_dim = rocket_dim_within(parameters["rocket_dim"], size)
+    return {**parameters, "latent_dim": size, "time_budget": budget, "rocket_dim": rocket_dim}
 
 
 def _checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:
@@ -269,7 +270,7 @@ def _checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoint
 
 
 def _settled(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments that a training which goes on must have had from the start."""
+    """Return the arguments that must be the same when a training is resumed."""
     return storage.plain({k: v for k, v in parameters.items() if k not in _FREE})
 
 
@@ -280,8 +281,8 @@ def _read_snapshot(
     ours = identity["parameters"]
     if set(ours) != set(theirs["parameters"]):
         raise ModelFileError(
-            f"The checkpoint {str(path)!r} is of another version of Refold, which has other "
-            "arguments. Start anew without resume."
+            f"The checkpoint {str(path)!r} comes from another version of Refold, which has other "
+            "arguments. Start again without resume."
         )
     changed = [
         f"{name} was {theirs['parameters'].get(name)!r} and is {ours[name]!r}"
@@ -292,7 +293,7 @@ def _read_snapshot(
         changed.insert(0, "the data is not the same")
     if changed:
         raise ParameterError(
-            f"The checkpoint {str(path)!r} is of another training: {', '.join(changed)}. Give what "
-            "it was given, or start anew without resume."
+            f"The checkpoint {str(path)!r} belongs to another training: {', '.join(changed)}. Use "
+            "the same data and arguments, or start again without resume."
         )
     return Snapshot(values, arrays), theirs["seed"], theirs.get("found")

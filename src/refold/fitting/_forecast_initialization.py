@@ -1,4 +1,4 @@
-"""The start of a forecaster, by the codes that its network gives before it is trained."""
+"""Initialization of a forecaster from the codes of the untrained network."""
 
 import numpy as np
 
@@ -9,22 +9,22 @@ from refold.training import cut_sequences, next_steps, set_forecast_initializati
 
 __all__ = ["initialize_forecast"]
 
-# Sequences at most that a start is a regression on.
+# Cap on sequences for the regression.
 _MOST_SEQUENCES = 4096
 
 
 def initialize_forecast(network: Network, scaled: Sequences, seed: int) -> None:
-    """Give a forecaster its start, by the codes that its network gives now.
+    """Initialize a forecaster by regression on the current codes of its network.
 
-    Each sequence is cut twice: before its last steps, and as in training.
+    Each sequence is cut twice: before its last steps, and at random as in training.
 
     Parameters
     ----------
     network : Network
     scaled : Sequences
-        Some that it is trained on.
+        Training sequences.
     seed : int
-        Of where they are cut, and which count where there are many.
+        Seed of the cuts, and of the sample if there are many sequences.
     """
     if len(scaled) > _MOST_SEQUENCES:
         rng = np.random.default_rng([seed, 0xF0CE])

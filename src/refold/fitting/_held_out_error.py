@@ -1,6 +1,6 @@
-"""Where a fitted network stands on what was held out from it, beside PCA of the same size.
+"""Held-out error of a fitted network next to PCA of the same size.
 
-Owns the measure and what is said of it.  PCA sees the training part only, as the network does.
+Both are fitted on the training part only.
 """
 
 import contextlib
@@ -21,32 +21,32 @@ from refold.training import FitResult
 
 __all__ = ["Comparison", "HeldOut", "describe", "held_back", "holding"]
 
-# Held-out sequences at most that an error is measured on.
+# Cap on held-out sequences for an error.
 _MOST_SEQUENCES = 1000
-# Padded values at most that PCA is fitted on, and sequences all the same.
+# Cap on padded values for the PCA fit; minimum number of sequences.
 _MOST_VALUES, _FEWEST = 1 << 23, 16
-# Training sequences below which there are few, and an error below which nothing much is left.
+# Number of training sequences below which they are few; NMSE of PCA below which little is left.
 _FEW, _TINY = 500, 0.01
 
 
 class HeldOut:
-    """Held-out sequences, and how faithfully they come back, in units of the training part.
+    """Held-out sequences and their reconstruction errors, in units of the training part.
 
     Parameters
     ----------
     source : MemorySource or FileSource
     training, held_out : arrays of int
-        Which sequences of the source.
+        Indices of sequences of the source.
     seed : int
-        Draws some of them where there are many: PCA is fitted on eight million padded values at
-        most, and an error measured on a thousand sequences.
+        Seed of the samples: PCA is fitted on at most eight million padded values, and errors are
+        measured on at most a thousand sequences.
     most : int
-        Largest size that PCA will be asked for.
+        Largest size of PCA.
 
     Attributes
     ----------
     sequences : Sequences
-        Those that are measured.
+        Sequences on which errors are measured.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class HeldOut:
         self.sequences = sequences
 
     def of_network(self, network: Network, scaler: Scaler, *, latent_steps: int = 0) -> Fidelity:
-        """Measure a network, which decodes to its own lengths."""
+        """Measure a network with its predicted lengths."""
         codes = encode(scaler.transform(self.sequences), network, latent_steps=latent_steps)
         lengths = predict_lengths(codes, network)
         scaled = decode(codes, lengths, self.sequences.schema, network)
@@ -80,7 +80,7 @@ class HeldOut:
         return self._measured(scaler.inverse_transform(scaled, own))
 
     def of_pca(self, size: int) -> Fidelity:
-        """Measure PCA, told the lengths; with all components where there are fewer."""
+        """Measure PCA with the true lengths, and with all components if there are fewer."""
         if self._baseline is None:
             numeric = self.sequences.schema.numeric
             return Fidelity(
@@ -97,11 +97,11 @@ class HeldOut:
         latent_steps: int,
         max_epochs: int,
     ) -> None:
-        """Say on standard error where the validated weights of a training stand."""
+        """Log the held-out errors of the validated weights to standard error."""
         with holding(network, outcome.validated):
             ours = self.of_network(network, scaler, latent_steps=latent_steps)
         specification = network.specification
-        standing = Comparison(
+        comparison = Comparison(
             ours,
             self.of_pca(self._most),
             self._num_components,
@@ -114,11 +114,11 @@ class HeldOut:
             latent_dim=specification.latent_dim,
             rocket_dim=specification.rocket_dim,
         )
-        for line in describe(standing):
+        for line in describe(comparison):
             say(line)
 
     def report_forecast(self, network: Network, scaler: Scaler, outcome: FitResult) -> None:
-        """Say on standard error how well the last held-out steps are forecast, if there are any."""
+        """Log the forecast error of the last held-out steps to standard error, if any exist."""
         steps = network.specification.forecast_steps
         longer, before, after = split_last(self.sequences, steps)
         if not len(longer):
@@ -131,9 +131,9 @@ class HeldOut:
 
     @functools.cached_property
     def _units(self) -> Scaler:
-        """Units of the training part."""
+        """Scaler fitted to the training part."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of constants, which fitting remarks on
+            warnings.simplefilter("ignore", UserWarning)  # constant columns, of which fitting warns
             units = self._source.units("features")
             return self._source.scaler("features", units, self._training)
 
@@ -155,24 +155,24 @@ class HeldOut:
 
 
 class Comparison(NamedTuple):
-    """How a training has come out, beside PCA.
+    """Held-out error of a training and of PCA, with facts that may explain them.
 
     Attributes
     ----------
     ours, pca : Fidelity
-        Of the validated weights, and of PCA.
+        Errors of the validated weights, and of PCA.
     size : int
-        Dimensions of PCA.
+        Number of principal components.
     num_sequences, num_training : int
-        Sequences that were measured, and that were trained on.
+        Number of sequences measured, and trained on.
     linear : bool
-        Whether no epoch was better than the linear start.
+        Whether no epoch was better than the linear initialization.
     epochs, max_epochs : int
         Epochs trained, and those of the schedule.
     out_of_time : bool
-        Whether it was the time that ended them.
+        Whether the time budget ended the training.
     latent_dim, rocket_dim : int
-        Dimensions of the code, and how many of them are discriminative.
+        Latent dimensions, and how many of them hold ROCKET features.
     """
 
     ours: Fidelity
@@ -188,17 +188,17 @@ class Comparison(NamedTuple):
     rocket_dim: int = 0
 
 
-def describe(standing: Comparison) -> list[str]:
-    """Say where a network stands, and where it is no better than PCA what the reason may be.
+def describe(comparison: Comparison) -> list[str]:
+    """Describe the held-out errors, and list possible reasons if PCA is as good.
 
     Parameters
     ----------
-    standing : Standing
+    comparison : Comparison
 
     Returns
     -------
     list of str
-        One line or two.
+        One or two lines.
 
     Examples
     --------
@@ -206,56 +206,56 @@ def describe(standing: Comparison) -> list[str]:
     >>> describe(Comparison(ours, pca, 16, num_sequences=27, num_training=243))
     ['Held out (27 sequences): NMSE 0.121, PCA with 16 dimensions 0.133.']
     >>> describe(Comparison(pca, pca, 16, num_sequences=90, num_training=810, linear=True))[1]
-    'No better than PCA: no epoch improved on the linear start, so the data may be linear.'
+    'No better than PCA: no epoch improved on the linear initialization, so the data may be linear.'
     """
-    held_out = _count(standing.num_sequences, "sequence")
-    dimensions = _count(standing.size, "dimension")
-    measured = standing.ours.text(standing.pca, name=f"PCA with {dimensions}")
+    held_out = _count(comparison.num_sequences, "sequence")
+    dimensions = _count(comparison.size, "dimension")
+    measured = comparison.ours.text(comparison.pca, name=f"PCA with {dimensions}")
     lines = [f"Held out ({held_out}): {measured}."]
-    where = _behind(standing.ours, standing.pca)
-    reasons = _reasons(standing)
+    where = _behind(comparison.ours, comparison.pca)
+    reasons = _reasons(comparison)
     if where is not None and reasons:
         lines.append(f"No better than PCA{where}: {'; '.join(reasons)}.")
     return lines
 
 
 def _behind(ours: Fidelity, pca: Fidelity) -> str | None:
-    """Say on which columns PCA is as good, or None where it is on none."""
-    numbers = ours.nmse is not None and pca.nmse is not None and ours.nmse >= pca.nmse
-    symbols = (
+    """Name the columns on which PCA is as good; None if there are none."""
+    numeric = ours.nmse is not None and pca.nmse is not None and ours.nmse >= pca.nmse
+    categorical = (
         ours.accuracy is not None
         and pca.accuracy is not None
         and ours.accuracy <= pca.accuracy
         and ours.accuracy < 1
     )
     mixed = ours.nmse is not None and ours.accuracy is not None
-    if not numbers and not symbols:
+    if not numeric and not categorical:
         return None
-    if not mixed or (numbers and symbols):
+    if not mixed or (numeric and categorical):
         return ""
-    return " on the numeric columns" if numbers else " on the binary and categorical columns"
+    return " on the numeric columns" if numeric else " on the binary and categorical columns"
 
 
-def _reasons(standing: Comparison) -> list[str]:
+def _reasons(comparison: Comparison) -> list[str]:
     reasons = []
-    if standing.out_of_time and standing.epochs < standing.max_epochs:
+    if comparison.out_of_time and comparison.epochs < comparison.max_epochs:
         reasons.append(
-            f"the time was up after {standing.epochs} of {_count(standing.max_epochs, 'epoch')}"
+            f"the time was up after {comparison.epochs} of {_count(comparison.max_epochs, 'epoch')}"
         )
-    if standing.num_training < _FEW:
-        reasons.append(f"{_count(standing.num_training, 'sequence')} are few to learn from")
-    if standing.rocket_dim:
-        one = standing.rocket_dim == 1
+    if comparison.num_training < _FEW:
+        reasons.append(f"{_count(comparison.num_training, 'sequence')} are few to learn from")
+    if comparison.rocket_dim:
+        one = comparison.rocket_dim == 1
         reasons.append(
-            f"{standing.rocket_dim} of the {standing.latent_dim} dimensions "
-            f"{'is' if one else 'are'} discriminative (ROCKET features, which reconstruct little), "
+            f"{comparison.rocket_dim} of the {comparison.latent_dim} dimensions "
+            f"{'holds' if one else 'hold'} ROCKET features, which reconstruct little, "
             "and rocket_dim=0 or --rocket-dim 0 turns them off"
         )
-    if standing.pca.nmse is not None and standing.pca.nmse < _TINY:
-        dimensions = _count(standing.size, "dimension")
-        reasons.append(f"PCA with {dimensions} leaves an NMSE of {standing.pca.nmse:.2g} only")
-    if standing.linear and not standing.out_of_time:
-        reasons.append("no epoch improved on the linear start, so the data may be linear")
+    if comparison.pca.nmse is not None and comparison.pca.nmse < _TINY:
+        dimensions = _count(comparison.size, "dimension")
+        reasons.append(f"PCA with {dimensions} leaves an NMSE of only {comparison.pca.nmse:.2g}")
+    if comparison.linear and not comparison.out_of_time:
+        reasons.append("no epoch improved on the linear initialization, so the data may be linear")
     return reasons
 
 
@@ -274,7 +274,7 @@ def _count(number: int, noun: str) -> str:
 
 @contextlib.contextmanager
 def holding(network: Network, weights: list[np.ndarray] | None) -> Iterator[None]:
-    """Have a network hold other weights for a while; its own where there are none."""
+    """Give a network other weights for the duration of the context; None keeps its own."""
     if weights is None:
         yield
         return

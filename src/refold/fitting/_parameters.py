@@ -1,4 +1,4 @@
-"""What the arguments of `SequenceAutoencoder` may be, as one table."""
+"""Validation rules for the arguments of `SequenceAutoencoder`."""
 
 from collections.abc import Callable, Mapping
 from numbers import Integral, Real
@@ -38,7 +38,7 @@ def _is(value: Any, kind: type) -> bool:
 
 
 def is_share(value: Any) -> bool:
-    """Whether ``latent_dim`` is a share of the variance, for which a size is to be found.
+    """Whether ``latent_dim`` is a share of the variance, which needs a choice of the size.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ _RULES = {
     "forecast_steps": _integer(0),
     "scale": _one_of("features", "sequence", None),
     "missing_values": _Rule(
-        "as `check_missing` says, which raises", _are_missing_values, optional=True
+        "as for `check_missing`, which raises", _are_missing_values, optional=True
     ),
     "max_epochs": _integer(1, optional=True),
     "batch_size": _integer(1, optional=True),
@@ -128,7 +128,7 @@ _RULES = {
         lambda v: _is(v, Real) and 0 < v < float("inf"),
         optional=True,
     ),
-    "denoise": _Rule("as `Corruption.of` says, which raises", _is_corruption),
+    "denoise": _Rule("as for `Corruption.of`, which raises", _is_corruption),
     "variational": _Rule("True or False", lambda v: isinstance(v, bool | np.bool_)),
     "verbose": _Rule("0 or 1", lambda v: isinstance(v, Integral) and v in {0, 1}),
 }
@@ -140,12 +140,12 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     Parameters
     ----------
     parameters : mapping
-        As ``get_params`` gives them.
+        Arguments, as ``get_params`` returns them.
 
     Raises
     ------
     ParameterError
-        At the first that cannot be.
+        For the first invalid argument.
 
     Examples
     --------

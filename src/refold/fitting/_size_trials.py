@@ -1,4 +1,4 @@
-"""Fits of one data set at several sizes of the code, each measured on the same held-out part."""
+"""Fits of one data set with several code sizes, measured on the same held-out sequences."""
 
 import warnings
 from collections.abc import Mapping
@@ -17,22 +17,22 @@ from refold.training import validation_split
 
 __all__ = ["Trials"]
 
-# Values at most that are tried on where the data is larger than memory.
+# Cap on values for trials if the data is larger than memory.
 _MOST_VALUES = 4_000_000
 
 
 class Trials:
-    """Sizes of the code, tried on one data set.
+    """Trial fits of one data set with different code sizes.
 
-    Every trial has the split, the seed and the settings of a fit, without the refit, so that what
-    it is measured on was not trained on.  Of data in files, some sequences are tried on.
+    Every trial has the split, the seed and the settings of a fit, but no refit, so it is measured
+    on sequences that it was not trained on. Data in files is sampled.
 
     Parameters
     ----------
     sequences : Sequences or Scan
     parameters : mapping
-        The estimator's arguments, checked; ``latent_dim``, ``refit`` and ``time_budget`` do not
-        count.
+        The estimator's arguments, checked; ``latent_dim``, ``refit`` and ``time_budget`` are
+        ignored.
     seed : int
     most : int
         Largest size.
@@ -40,11 +40,11 @@ class Trials:
     Attributes
     ----------
     held_out : HeldOut
-        What errors are measured on.
+        Sequences on which errors are measured.
     num_sequences : int
-        Number of sequences tried on, the held-out ones included.
+        Number of sequences in the trials, held-out ones included.
     most_numbers : int
-        Size from which a code has room for all of a training part: PCA has no error on it.
+        Size at which PCA reconstructs its training data without error.
 
     Raises
     ------
@@ -62,11 +62,11 @@ class Trials:
     ) -> None:
         if not parameters["validation_fraction"]:
             raise ParameterError(
-                "Sizes are told apart by what is held out from training, and validation_fraction=0 "
+                "Sizes are compared by their errors on held-out data, and validation_fraction=0 "
                 "holds nothing out. Give a share above 0."
             )
         if isinstance(sequences, Scan):
-            # codes are searched for as those of the model that is fitted on all
+            # use the latent optimization of the final model, which is fitted on all data
             parameters = {
                 **parameters,
                 "latent_steps": pick_latent_steps(parameters, FileSource(sequences)),
@@ -82,7 +82,7 @@ class Trials:
         self.most_numbers = self.held_out.most_components
 
     def of_fit(self, size: int, time_budget: float | None = None) -> Fidelity:
-        """Fit with codes of a size and measure what is held out.
+        """Fit with codes of a size and measure the error on held-out sequences.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class Trials:
             "rocket_dim": rocket_dim_within(self._parameters["rocket_dim"], size),
         }
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # the fit that follows says them
+            warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings
             parameters = {**self._parameters, **changes}
             fitted, outcome, _ = fit(self._sequences, parameters, seed=self._seed)
         if fitted is None or outcome.interrupted:
@@ -106,7 +106,7 @@ class Trials:
         return self.held_out.of_network(fitted.network, fitted.scaler, latent_steps=steps)
 
     def of_pca(self, size: int) -> Fidelity:
-        """Measure PCA of a size on what is held out."""
+        """Measure PCA of a size on the held-out sequences."""
         return self.held_out.of_pca(size)
 
 
