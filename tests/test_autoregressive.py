@@ -137,7 +137,7 @@ def test_it_is_of_the_default_model():
     numbers = np.zeros((8, 4, 1))
     for architecture in ("repeat", lambda **sizes: None):
         ae = SequenceAutoencoder(**TINY | {"architecture": architecture})
-        with pytest.raises(ParameterError, match="decoder='autoregressive' is of the default mod"):
+        with pytest.raises(ParameterError, match="decoder='autoregressive' needs architecture="):
             ae.fit(numbers)
 
 
@@ -155,4 +155,4 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert main([*fit, "--decoder", "forward"]) == 2
     assert "--decoder must be one of" in capsys.readouterr().err
     assert main([*fit, "--decoder", "autoregressive", "--architecture", "repeat"]) == 2
-    assert "--decoder autoregressive is of the default model" in capsys.readouterr().err
+    assert "--decoder autoregressive needs --architecture default" in capsys.readouterr().err

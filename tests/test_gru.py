@@ -86,7 +86,7 @@ def test_an_unknown_cell_is_refused(fitted, sines, tmp_path):
         SequenceAutoencoder(cell="rnn").fit(sines)
     with pytest.raises(ParameterError, match=r"cell must be 'lstm' or 'gru'\. Got 'rnn'"):
         refold.models.default(["numeric"], latent_dim=2, max_steps=3, cell="rnn")
-    with pytest.raises(ParameterError, match="cell='gru' is of the default model"):
+    with pytest.raises(ParameterError, match="cell='gru' needs architecture='default'"):
         SequenceAutoencoder(**GRU, architecture="repeat").fit(sines)
     path = tmp_path / "changed.refold"
     fitted.save(path)

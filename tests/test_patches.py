@@ -146,7 +146,7 @@ def test_other_patches_are_refused(wrong):
 def test_what_has_no_patches_says_so():
     with pytest.raises(ParameterError, match="1 with a decoder that writes step by step"):
         SequenceAutoencoder(**TINY, decoder="autoregressive").fit(sines())
-    with pytest.raises(ParameterError, match="patch=4 is of the default model"):
+    with pytest.raises(ParameterError, match="patch=4 needs architecture='default'"):
         SequenceAutoencoder(**TINY, architecture="repeat").fit([np.ones((5, 1))] * 4)
     specification = Specification("default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0)
     with pytest.raises(ParameterError, match="patch must be a positive integer"):

@@ -230,13 +230,13 @@ def own_loss(y, y_pred):
     ("make", "message"),
     [
         (without_lstm, "has no keras.layers.LSTM, so there is nothing to convert"),
-        (Subclassed, "is a subclassed model, Subclassed, and only Sequential and Functional"),
-        (around_a_subclassed_model, "is made by the code of a layer or model around it"),
+        (Subclassed, "is a subclassed model, Subclassed, and convert takes Sequential"),
+        (around_a_subclassed_model, "is created in the code of another layer or model"),
         (lambda: Doubled([keras.Input((T, F)), keras.layers.LSTM(H)]), "is a Doubled, a subclass"),
         (lambda: DoubledFunctional(H), "is a DoubledFunctional, a subclass whose own code"),
         (around_a_subclassed_sequential, "is a Doubled, a subclass whose own code Keras does not"),
-        (shared_with_a_wrapper, "uses one layer in several ways that Keras copies as several"),
-        (with_a_loss_that_keras_does_not_know, "Keras cannot make model .* again: .*own_loss"),
+        (shared_with_a_wrapper, "shares a layer that Keras would copy as several"),
+        (with_a_loss_that_keras_does_not_know, "Keras cannot clone model .*: .*own_loss"),
         (lambda: keras.layers.LSTM(H), "takes a keras.Model. Got LSTM; put a single layer"),
     ],
 )

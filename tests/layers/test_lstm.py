@@ -273,7 +273,7 @@ REASONS = [
     ({"activation": "softsign"}, "its activation is not tanh, sigmoid, relu or linear"),
     ({"recurrent_activation": keras.ops.tanh}, "its recurrent_activation is not tanh"),
     ({"recurrent_dropout": 0.2}, r"recurrent_dropout is 0.2"),
-    ({"implementation": 1, "use_cudnn": False, "dropout": 0.5}, "a dropout of its own"),
+    ({"implementation": 1, "use_cudnn": False, "dropout": 0.5}, "its own dropout mask"),
     ({"unroll": True}, "unroll=True asks for Keras's unrolled loop"),
     ({"dtype": "mixed_bfloat16"}, "its dtype is bfloat16"),
     ({"dtype": "mixed_float16"}, "its dtype is float16"),
@@ -313,7 +313,7 @@ def test_the_scan_is_keras_own():
     ours, theirs = pair(engine="scan", return_state=True, return_sequences=True)
     for a, b in zip(ours(normal(B, T, F)), theirs(normal(B, T, F)), strict=True):
         assert np.array_equal(np.asarray(a), np.asarray(b))
-    assert (ours.engine_used, ours.why_scan) == ("scan", "engine='scan' was asked for")
+    assert (ours.engine_used, ours.why_scan) == ("scan", "engine='scan' was requested")
 
 
 def test_cudnn_asked_for_by_name_is_refused_as_keras_refuses_it():

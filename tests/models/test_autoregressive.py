@@ -115,7 +115,7 @@ def test_a_decoder_is_not_told_the_step_that_it_writes(models):
 
 def test_what_has_no_previous_steps_is_refused():
     parallel = default(["numeric"], latent_dim=4, max_steps=STEPS, units=4)
-    with pytest.raises(ParameterError, match="needs a decoder that reads previous steps"):
+    with pytest.raises(ParameterError, match="needs an autoregressive decoder"):
         decode_autoregressively(parallel.decoder, codes(), STEPS)
     with pytest.raises(ParameterError, match="decoder must be 'parallel' or 'autoregressive'"):
         default(["numeric"], latent_dim=4, max_steps=STEPS, decoder="forward")

@@ -1,4 +1,4 @@
-"""Keras layers: LSTM, the linear path, masks, patches, pooling, repeated codes, column kinds."""
+"""Keras layers: LSTM, the linear path, masks, patches, pooling, repeated codes, column types."""
 
 from refold.layers._column_ends import ColumnEncoding as ColumnEncoding
 from refold.layers._column_ends import ColumnHead as ColumnHead

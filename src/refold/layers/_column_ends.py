@@ -1,4 +1,4 @@
-"""Column kinds at both ends of a model: numbers in, and the right kind of number out."""
+"""Layers for column types: encoding of the input columns, and the output head of a decoder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +13,13 @@ __all__ = ["ColumnEncoding", "ColumnHead"]
 
 @keras.saving.register_keras_serializable(package="refold")
 class ColumnEncoding(keras.layers.Layer):
-    """One-hot code of categorical columns, other columns as they are.
+    """One-hot encoding of categorical columns; other columns are unchanged.
 
     Parameters
     ----------
     num_categories : sequence of int
-        Number of labels of each column; 0 for a column that is not categorical.  An index past
-        the labels (an unknown or missing label) becomes a block of zeros.
+        Number of categories of each column; 0 for a column that is not categorical.  An index
+        beyond the categories (an unknown or missing category) becomes a block of zeros.
 
     Examples
     --------
@@ -40,39 +40,39 @@ class ColumnEncoding(keras.layers.Layer):
         for i, n in enumerate(self.num_categories):
             column = inputs[..., i : i + 1]
             if n:
-                labels = ops.arange(n, dtype=inputs.dtype)
-                column = ops.cast(ops.abs(column - labels) < 0.5, inputs.dtype)
+                categories = ops.arange(n, dtype=inputs.dtype)
+                column = ops.cast(ops.abs(column - categories) < 0.5, inputs.dtype)
             blocks.append(column)
         blocks.append(inputs[..., len(self.num_categories) :])
         return ops.concatenate(blocks, axis=-1)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Shape of the output: each categorical column is as wide as it has labels."""
+        """Shape of the output: a categorical column has one channel for each category."""
         return (*input_shape[:-1], input_shape[-1] + sum(n - 1 for n in self.num_categories if n))
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "num_categories": self.num_categories}
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class ColumnHead(keras.layers.Layer):
-    """Dense output of a decoder: means, probabilities and softmax blocks by column kind.
+    """Dense output of a decoder: means, probabilities and softmax blocks by column type.
 
-    What another path gives ``beside`` is added before that, and there the dense layer counts in
-    units of ``scale``, a weight by output that is not trained.  Of patches, each of their steps has
-    weights of its own, and steps are written, not patches.
+    If another path gives ``beside``, it is added to the logits, after the dense layer's output was
+    multiplied by ``scale``, an untrained weight for each output.  With patches, the head writes
+    steps, and each step of a patch has its own weights.
 
     Parameters
     ----------
     column_types : sequence of {"numeric", "binary", "categorical"}
-        Kind of each column.
+        Type of each column.
     num_categories : sequence of int, optional
-        Number of labels of each column; read for categorical ones only.
+        Number of categories of each column; ignored for columns that are not categorical.
     patch : int
-        Steps that an input stands for.
+        Number of steps in a patch.
     max_steps : int, optional
-        Of patches: number of steps where ``like`` is not given.
+        With patches, the number of steps if ``like`` is not given.
 
     Examples
     --------
@@ -103,12 +103,12 @@ class ColumnHead(keras.layers.Layer):
     def widths(self) -> list[int]:
         """Number of outputs of each column."""
         return [
-            n if kind == "categorical" else 1
-            for kind, n in zip(self.column_types, self.num_categories, strict=True)
+            n if column_type == "categorical" else 1
+            for column_type, n in zip(self.column_types, self.num_categories, strict=True)
         ]
 
     def build(self, inputs_shape: Any, beside_shape: Any = None, like_shape: Any = None) -> None:
-        """Make the weights."""
+        """Create the weights."""
         del like_shape
         self.dense.build(inputs_shape)
         if beside_shape is not None:
@@ -117,7 +117,7 @@ class ColumnHead(keras.layers.Layer):
             )
 
     def call(self, inputs: Any, beside: Any = None, like: Any = None) -> Any:
-        """Write outputs of shape (batch, steps, outputs), as many steps as ``like`` has."""
+        """Write outputs of shape (batch, steps, outputs), with as many steps as ``like``."""
         logits = self.dense(inputs)
         if self.patch > 1:
             num_steps = self.max_steps if like is None else ops.shape(like)[1]
@@ -129,34 +129,34 @@ class ColumnHead(keras.layers.Layer):
                 return logits
             if "numeric" not in self.column_types:
                 return ops.sigmoid(logits)
-            binary = ops.convert_to_tensor([kind == "binary" for kind in self.column_types])
+            binary = ops.convert_to_tensor([name == "binary" for name in self.column_types])
             return ops.where(binary, ops.sigmoid(logits), logits)
         blocks, start = [], 0
-        for kind, width in zip(self.column_types, self.widths, strict=True):
+        for column_type, width in zip(self.column_types, self.widths, strict=True):
             block = logits[..., start : start + width]
-            if kind == "binary":
+            if column_type == "binary":
                 block = ops.sigmoid(block)
-            elif kind == "categorical":
+            elif column_type == "categorical":
                 block = ops.softmax(block, axis=-1)
             blocks.append(block)
             start += width
         return ops.concatenate(blocks, axis=-1)
 
     def likeliest(self, outputs: Any) -> Any:
-        """Values of outputs: means, the likelier of 0 and 1, the likeliest label's index."""
+        """Return the likeliest values: means, 0 or 1, and indices of categories."""
         values, start = [], 0
-        for kind, width in zip(self.column_types, self.widths, strict=True):
+        for column_type, width in zip(self.column_types, self.widths, strict=True):
             block = outputs[..., start : start + width]
-            if kind == "binary":
+            if column_type == "binary":
                 block = ops.cast(block > 0.5, outputs.dtype)
-            elif kind == "categorical":
+            elif column_type == "categorical":
                 block = ops.cast(ops.argmax(block, axis=-1, keepdims=True), outputs.dtype)
             values.append(block)
             start += width
         return ops.concatenate(values, axis=-1)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """Every step is written, so there is no mask."""
+        """Return no mask, because every step is written."""
 
     def compute_output_shape(
         self, inputs_shape: Any, beside_shape: Any = None, like_shape: Any = None
@@ -169,6 +169,6 @@ class ColumnHead(keras.layers.Layer):
         return (inputs_shape[0], num_steps, sum(self.widths))
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         own = ("column_types", "num_categories", "patch", "max_steps")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

@@ -1,4 +1,4 @@
-"""From a finished Keras model to the same model on Refold's LSTM."""
+"""Conversion of a Keras model to the same model with Refold's LSTM."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ OURS = keras.saving.get_registered_name(LSTM)
 
 
 def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
-    """Copy a Sequential or Functional Keras model, with every LSTM layer made Refold's.
+    """Copy a Sequential or Functional Keras model, and replace its LSTM layers with Refold's.
 
-    Layers inside of ``Bidirectional``, ``TimeDistributed`` and nested models are swapped too, and
-    so are Refold's own LSTM layers, of which only the engine changes.  Names and weights stay as
-    they are, and the given model is left untouched.
+    LSTM layers inside ``Bidirectional``, ``TimeDistributed`` and nested models are replaced too.
+    In Refold's own LSTM layers, only the engine changes.  The copy keeps names and weights, and the
+    original model does not change.
 
-    If the model was compiled, so is the copy, with the same arguments, as
-    ``keras.models.clone_model`` does it; the optimizer starts anew.
+    The copy of a compiled model is compiled with the same arguments, as in
+    ``keras.models.clone_model``, and has a new optimizer state.
 
     Parameters
     ----------
@@ -39,8 +39,7 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
     Raises
     ------
     ParameterError
-        If the model has no LSTM layer, or one where it cannot be swapped, as in a subclassed
-        model.
+        If the model has no LSTM layer, or one that cannot be replaced, as in a subclassed model.
 
     Examples
     --------
@@ -63,8 +62,8 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
         )
     if not isinstance(model, keras.Sequential) and getattr(model, "inputs", None) is None:
         raise ParameterError(
-            f"Model {model.name!r} is a subclassed model, {type(model).__name__}, and only "
-            "Sequential and Functional ones can be converted. Write refold.layers.LSTM in its code."
+            f"Model {model.name!r} is a subclassed model, {type(model).__name__}, and convert "
+            "takes Sequential and Functional models. Use refold.layers.LSTM in its code."
         )
     try:
         copy = keras.models.clone_model(
@@ -72,42 +71,41 @@ def convert(model: keras.Model, engine: str = "auto") -> keras.Model:
         )
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ParameterError(
-            f"Keras cannot make model {model.name!r} again: {_first_line(error)} "
-            "Register its own classes, functions and losses with keras.saving, or convert it "
-            "before it is compiled."
+            f"Keras cannot clone model {model.name!r}: {_first_line(error)} "
+            "Register its custom classes, functions and losses with keras.saving, or convert it "
+            "before you compile it."
         ) from error
-    _check_made_again(model, copy)
+    _check_copy(model, copy)
     if model.built:
         if [w.shape for w in copy.weights] != [w.shape for w in model.weights]:
             raise ParameterError(
-                f"Model {model.name!r} uses one layer in several ways that Keras copies as several "
-                "layers, whose weights would no longer be shared. Write refold.layers.LSTM in its "
-                "code."
+                f"Model {model.name!r} shares a layer that Keras would copy as several layers with "
+                "separate weights. Use refold.layers.LSTM in its code."
             )
         copy.set_weights(model.get_weights())
         _copy_more_than_weights(model, copy)
     return copy
 
 
-def _check_made_again(model: keras.Model, copy: keras.Model) -> None:
+def _check_copy(model: keras.Model, copy: keras.Model) -> None:
     for layer in copy._flatten_layers():
-        # a layer that makes its own LSTM cannot be told to make another
+        # the code of a custom layer created this LSTM
         if type(layer) is keras.layers.LSTM:
             raise ParameterError(
-                f"The LSTM {layer.name!r} of model {model.name!r} is made by the code of a layer "
-                "or model around it, which convert cannot change. Write refold.layers.LSTM there."
+                f"The LSTM {layer.name!r} of model {model.name!r} is created in the code of "
+                "another layer or model, which convert cannot change. Use refold.layers.LSTM there."
             )
     for theirs, ours in _pairs(model, copy):
-        # Keras makes a plain model of a subclass, without its code
+        # Keras clones a subclass as a plain model, without its code
         if isinstance(theirs, keras.Model) and type(ours) is not type(theirs):
             raise ParameterError(
                 f"Model {theirs.name!r} is a {type(theirs).__name__}, a subclass whose own code "
-                "Keras does not copy. Write refold.layers.LSTM in its code."
+                "Keras does not copy. Use refold.layers.LSTM in its code."
             )
 
 
 def _copy_more_than_weights(model: keras.Model, copy: keras.Model) -> None:
-    """Copy what layers hold beside weights: vocabularies, and what follows from adapted ones."""
+    """Copy the state of layers that is not in weights: vocabularies and adapted statistics."""
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
         for theirs, ours in _pairs(model, copy):
             if hasattr(theirs, "save_assets"):
@@ -118,7 +116,7 @@ def _copy_more_than_weights(model: keras.Model, copy: keras.Model) -> None:
 
 
 def _pairs(model: keras.Model, copy: keras.Model) -> Iterator[tuple[Any, Any]]:
-    """Pair the layers of a model with those of its copy: by name, which inputs may not keep."""
+    """Pair the layers of a model and its copy by name.  Inputs may have no pair."""
     copied = {layer.name: layer for layer in copy._flatten_layers()}
     for layer in model._flatten_layers():
         if layer.name in copied:
@@ -132,23 +130,23 @@ def _first_line(error: Exception) -> str:
 def _clone(layer: keras.layers.Layer, engine: str) -> keras.layers.Layer:
     if _is_lstm(layer):
         return LSTM.from_config({**layer.get_config(), "engine": engine})
-    return type(layer).from_config(_swapped(layer.get_config(), engine))
+    return type(layer).from_config(_replace_lstm(layer.get_config(), engine))
 
 
 def _is_lstm(layer: Any) -> bool:
     return type(layer) in (keras.layers.LSTM, LSTM)
 
 
-def _swapped(config: Any, engine: str) -> Any:
-    """Return a configuration in which each layer that is an LSTM is ours."""
+def _replace_lstm(config: Any, engine: str) -> Any:
+    """Replace each LSTM layer in a configuration with ours."""
     if isinstance(config, list | tuple):
-        return type(config)(_swapped(part, engine) for part in config)
+        return type(config)(_replace_lstm(part, engine) for part in config)
     if not isinstance(config, dict):
         return config
     if _is_lstm_config(config):
         described = {"module": LSTM.__module__, "class_name": "LSTM", "registered_name": OURS}
         return {**config, **described, "config": {**config["config"], "engine": engine}}
-    return {name: _swapped(part, engine) for name, part in config.items()}
+    return {name: _replace_lstm(part, engine) for name, part in config.items()}
 
 
 def _is_lstm_config(config: dict[str, Any]) -> bool:

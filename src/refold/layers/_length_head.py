@@ -1,4 +1,4 @@
-"""The length of a sequence, predicted from its code."""
+"""Layer that predicts the length of a sequence from its code."""
 
 import math
 from typing import Any
@@ -11,10 +11,10 @@ __all__ = ["LengthHead"]
 
 @keras.saving.register_keras_serializable(package="refold")
 class LengthHead(keras.layers.Layer):
-    """Location and log-scale of a discretised logistic distribution over lengths.
+    """Location and log-scale of a discretized logistic distribution over lengths.
 
-    The distribution starts as that of the training lengths.  Rounding the location gives the
-    length; the likelihood of a length is the logistic mass within half a step of it [1]_.
+    It is initialized to the distribution of the training lengths.  The rounded location is the
+    predicted length.  The likelihood of a length is the logistic mass within half a step [1]_.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ class LengthHead(keras.layers.Layer):
         self.dense = keras.layers.Dense(2, kernel_initializer="zeros", name="dense")
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights."""
+        """Create the weights."""
         self.dense.build(input_shape)
 
     def call(self, inputs: Any) -> Any:
-        """Location and log-scale, shape (batch, 2), in steps."""
+        """Compute location and log-scale in steps, of shape (batch, 2)."""
         deviation = max(self.deviation, 0.1)
         halves: Any = ops.split(self.dense(inputs), 2, axis=-1)
         location, log_scale = halves
-        # a logistic of scale s has the deviation 1.81 s
+        # a logistic distribution of scale s has the standard deviation 1.81 s
         log_scale = ops.clip(
             log_scale + math.log(0.55 * deviation), math.log(0.05), math.log(2.0 * deviation)
         )
@@ -60,5 +60,5 @@ class LengthHead(keras.layers.Layer):
         return (*input_shape[:-1], 2)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "mean": self.mean, "deviation": self.deviation}

@@ -1,4 +1,4 @@
-"""The linear path: between a sequence and its code, one matrix for all steps, beside the LSTM."""
+"""Linear path beside the LSTM: one matrix between all steps of a sequence and its code."""
 
 from typing import Any
 
@@ -9,10 +9,9 @@ __all__ = ["LinearDecoding", "LinearEncoding"]
 
 
 class _Linear(keras.layers.Layer):
-    """A map that starts at fixed weights and learns what to add to them, in small units.
+    """A linear map with fixed initial weights and a learned change.
 
-    The weights are ``start + unit * change``: whatever the optimizer, ``unit`` is how far one of
-    its steps goes.
+    The weights are ``start + unit * change``.  ``unit`` scales the step of any optimizer.
     """
 
     def _add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
@@ -27,18 +26,17 @@ class _Linear(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="refold")
 class LinearEncoding(_Linear):
-    """Code of a sequence as a weighted sum of all its values, plus what another path adds.
+    """Code of a sequence as a weighted sum of its values, plus the output of another path.
 
-    Each step has weights of its own, up to ``num_steps``; later steps add nothing, and neither do
-    masked ones.  What the other path adds counts in units of ``scale``, a weight that is not
-    trained.
+    Each of the first ``num_steps`` steps has its own weights; later steps and masked steps add
+    nothing.  The output of the other path is multiplied by ``scale``, an untrained weight.
 
     Parameters
     ----------
     latent_dim : int
-        Width of the code.
+        Number of latent dimensions.
     num_steps : int
-        Steps that have weights.
+        Number of steps that have weights.
 
     Examples
     --------
@@ -55,13 +53,13 @@ class LinearEncoding(_Linear):
         self.supports_masking = True
 
     def build(self, inputs_shape: Any, beside_shape: Any = None) -> None:
-        """Make the weights."""
+        """Create the weights."""
         del beside_shape
         self._add_weights((self.num_steps, inputs_shape[-1], self.latent_dim), (self.latent_dim,))
         self.scale = self.add_weight(shape=(), initializer="ones", trainable=False, name="scale")
 
     def call(self, inputs: Any, beside: Any, inputs_mask: Any = None) -> Any:
-        """Encode inputs (batch, steps, channels) beside codes (batch, latent_dim)."""
+        """Encode inputs (batch, steps, channels), and add codes (batch, latent_dim)."""
         if inputs_mask is not None:
             inputs = inputs * ops.cast(inputs_mask, inputs.dtype)[..., None]
         inputs = inputs[:, : self.num_steps]
@@ -71,7 +69,7 @@ class LinearEncoding(_Linear):
         return linear + self.bias + self.scale * beside
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """No steps are left, so no mask either."""
+        """Return no mask, because the output has no steps."""
 
     def compute_output_shape(self, inputs_shape: Any, beside_shape: Any = None) -> Any:
         """Shape (batch, latent_dim)."""
@@ -79,7 +77,7 @@ class LinearEncoding(_Linear):
         return (inputs_shape[0], self.latent_dim)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         own = {"latent_dim": self.latent_dim, "num_steps": self.num_steps}
         return {**super().get_config(), **own}
 
@@ -88,16 +86,16 @@ class LinearEncoding(_Linear):
 class LinearDecoding(_Linear):
     """Steps of a sequence as weighted sums of its code.
 
-    Each step has weights and a bias of its own, up to ``num_steps``; later steps are zero.
+    Each of the first ``num_steps`` steps has its own weights and bias; later steps are zero.
 
     Parameters
     ----------
     num_outputs : int
-        Numbers a step.
+        Number of outputs per step.
     num_steps : int
-        Steps that have weights.
+        Number of steps that have weights.
     max_steps : int
-        Number of steps where ``like`` is not given.
+        Number of steps if ``like`` is not given.
 
     Examples
     --------
@@ -115,7 +113,7 @@ class LinearDecoding(_Linear):
         self.max_steps = max_steps
 
     def build(self, code_shape: Any, like_shape: Any = None) -> None:
-        """Make the weights."""
+        """Create the weights."""
         del like_shape
         shape = (self.num_steps, self.num_outputs)
         self._add_weights((code_shape[-1], *shape), shape)
@@ -132,7 +130,7 @@ class LinearDecoding(_Linear):
         return ops.concatenate([steps, rest], axis=1)[:, :num_steps]
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """Every step is written, so there is no mask."""
+        """Return no mask, because every step is written."""
 
     def compute_output_shape(self, code_shape: Any, like_shape: Any = None) -> Any:
         """Shape (batch, steps, outputs)."""
@@ -140,6 +138,6 @@ class LinearDecoding(_Linear):
         return (code_shape[0], num_steps, self.num_outputs)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         own = ("num_outputs", "num_steps", "max_steps")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

@@ -1,4 +1,4 @@
-"""The LSTM layer that every model of Refold uses: Keras's, on the fused kernel where it can."""
+"""The LSTM layer of Refold's models: Keras's layer, on the fused kernel if the kernel can run."""
 
 from typing import Any
 
@@ -13,27 +13,28 @@ __all__ = ["LSTM"]
 
 @keras.saving.register_keras_serializable(package="refold")
 class LSTM(keras.layers.LSTM):
-    """Long short-term memory layer, a drop-in for ``keras.layers.LSTM``.
+    """Long short-term memory layer, a drop-in replacement for ``keras.layers.LSTM``.
 
-    Same arguments, weights and numbers as Keras's own layer [1]_, to float32 rounding.  Where it
-    can, a fused kernel runs all steps in one call, forward and backward: on JAX and a CPU, in
-    float32, with activations out of tanh, sigmoid, relu and linear, without recurrent dropout
-    and without ``unroll``.  Elsewhere it is Keras's own loop, the scan.
+    It has the same arguments, weights and results as Keras's layer [1]_, up to float32 rounding.
+    A fused kernel runs all steps in one call, forward and backward.  The kernel needs JAX on a CPU,
+    float32, and activations among tanh, sigmoid, relu and linear, and it does not support recurrent
+    dropout or ``unroll``.  Otherwise the layer runs Keras's loop, the scan.
 
     Parameters
     ----------
     units : int
         Size of the state and of the output.
     *args, **kwargs
-        As ``keras.layers.LSTM`` takes them.
+        As in ``keras.layers.LSTM``.
     engine : {"auto", "fused", "scan"}
-        What runs the steps.  "auto" is the fused kernel where it can run, else the scan; "fused"
-        raises where the kernel cannot run.  Second derivatives and forward mode need "scan".
+        Engine that runs the steps.  "auto" uses the fused kernel if it can run, else the scan.
+        "fused" raises an error if the kernel cannot run.  Second derivatives and forward mode need
+        "scan".
 
     Raises
     ------
     ParameterError
-        If ``engine`` is none of the three; in a call, if it is "fused" and cannot run.
+        If ``engine`` is not one of the three; in a call, if it is "fused" and cannot run.
 
     References
     ----------
@@ -47,7 +48,7 @@ class LSTM(keras.layers.LSTM):
     >>> layer(np.zeros((2, 5, 3), "float32")).shape
     (2, 4)
     >>> layer.engine_used, layer.why_scan
-    ('scan', "engine='scan' was asked for")
+    ('scan', "engine='scan' was requested")
     """
 
     def __init__(self, units: int, *args: Any, engine: str = "auto", **kwargs: Any) -> None:
@@ -59,15 +60,15 @@ class LSTM(keras.layers.LSTM):
 
     @property
     def engine_used(self) -> str | None:
-        """What runs, "fused" or "scan", as chosen in the latest call; None before the first.
+        """Engine of the latest call, "fused" or "scan"; None before the first call.
 
-        Compiled code that runs again calls nothing.
+        Running compiled code again is not a call.
         """
         return self._engine_used
 
     @property
     def why_scan(self) -> str | None:
-        """Why the latest call chose the scan; None if it did not."""
+        """Reason why the latest call chose the scan; None if it did not."""
         return self._why_scan
 
     def inner_loop(
@@ -77,7 +78,7 @@ class LSTM(keras.layers.LSTM):
         mask: Any,
         training: bool = False,  # noqa: FBT001, FBT002  (the signature is Keras's)
     ) -> Any:
-        """Run all steps: what ``keras.layers.RNN`` calls between its casts and its states."""
+        """Run all steps.  ``keras.layers.RNN`` calls this."""
         if isinstance(mask, list | tuple):
             mask = mask[0]
         reason = self._why_not_fused(sequences)
@@ -93,9 +94,9 @@ class LSTM(keras.layers.LSTM):
         return self._fused(sequences, initial_state, mask, training=training)
 
     def _why_not_fused(self, sequences: Any) -> str | None:
-        """One line on why the fused kernel cannot run, or None if it can."""
+        """Return the reason why the fused kernel cannot run, or None if it can."""
         reason = self._why_not_by_configuration(sequences)
-        reason = reason or why_not_here(say_so=self.engine == "auto")
+        reason = reason or why_not_here(log=self.engine == "auto")
         return reason or self._why_not_by_activation()
 
     def _why_not_by_activation(self) -> str | None:
@@ -108,13 +109,13 @@ class LSTM(keras.layers.LSTM):
 
     def _why_not_by_configuration(self, sequences: Any) -> str | None:
         if self.engine == "scan":
-            return "engine='scan' was asked for"
+            return "engine='scan' was requested"
         if type(self.cell) is not keras.layers.LSTMCell:
             return f"its cell is a {type(self.cell).__name__}, not keras.layers.LSTMCell"
         if self.recurrent_dropout:
-            return f"recurrent_dropout is {self.recurrent_dropout}, and the kernel has none"
+            return f"recurrent_dropout is {self.recurrent_dropout}, and the kernel supports only 0"
         if self.dropout and self.cell.implementation == 1:
-            return "with implementation=1 each gate has a dropout of its own"
+            return "with implementation=1 each gate has its own dropout mask"
         if self.unroll:
             return "unroll=True asks for Keras's unrolled loop"
         if self.use_cudnn is True:
@@ -148,7 +149,7 @@ class LSTM(keras.layers.LSTM):
             go_backwards=self.go_backwards,
             return_sequences=self.return_sequences,
         )
-        # in the order of reading, as the outputs are
+        # the mask in the order of the outputs
         read = mask if mask is None or not self.go_backwards else ops.flip(mask, axis=1)
         if not self.return_sequences:
             last = h
@@ -160,11 +161,11 @@ class LSTM(keras.layers.LSTM):
         return h, outputs, [h, c]
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "engine": self.engine}
 
 
 def _activation_name(function: Any) -> str:
-    """Name of one of Keras's activations; empty for any other function."""
+    """Return the name of a Keras activation, or "" for any other function."""
     name = getattr(function, "__name__", "")
     return name if name and getattr(keras.activations, name, None) is function else ""

@@ -1,4 +1,4 @@
-"""What runs LSTM layers in this process: the fused kernel, or Keras's loop and the reason why."""
+"""Engine of the LSTM layers in this process: the fused kernel, or Keras's loop and the reason."""
 
 import functools
 import logging
@@ -18,7 +18,7 @@ ENGINES = ("auto", "fused", "scan")
 
 
 class Runtime(NamedTuple):
-    """What LSTM layers run on.
+    """Backend, device and kernel that LSTM layers run on.
 
     Attributes
     ----------
@@ -27,9 +27,9 @@ class Runtime(NamedTuple):
     device : str or None
         JAX's default device, such as "cpu:0"; None on other backends.
     kernel : str or None
-        Variant of the fused kernel, such as "avx2"; None where it cannot run.
+        Variant of the fused kernel, such as "avx2"; None if it cannot run.
     why_not : str or None
-        The reason where it cannot run, in one line.
+        Reason why it cannot run, in one line; None if it can.
     """
 
     backend: str
@@ -39,7 +39,7 @@ class Runtime(NamedTuple):
 
 
 def runtime() -> Runtime:
-    """Tell what LSTM layers run on in this process.
+    """Return the backend, device and kernel that LSTM layers run on in this process.
 
     Returns
     -------
@@ -47,26 +47,29 @@ def runtime() -> Runtime:
 
     Examples
     --------
-    >>> found = runtime()
-    >>> found.backend
+    >>> here = runtime()
+    >>> here.backend
     'jax'
-    >>> (found.kernel is None) == (found.why_not is not None)
+    >>> (here.kernel is None) == (here.why_not is not None)
     True
     """
     backend = keras.backend.backend()
-    reason = why_not_here(say_so=False)
+    reason = why_not_here(log=False)
     kernel = backend_here().variant() if reason is None else None
     return Runtime(backend, _device() if backend == "jax" else None, kernel, reason)
 
 
 def check_engine(engine: Any) -> None:
-    """Raise `ParameterError` if ``engine`` is none of the three."""
+    """Raise `ParameterError` if ``engine`` is not one of the three."""
     if engine not in ENGINES:
         raise ParameterError(f"engine must be auto, fused or scan. Got {engine!r}.")
 
 
-def why_not_here(*, say_so: bool) -> str | None:
-    """One line on why no layer of this process can run fused, or None; logged once on demand."""
+def why_not_here(*, log: bool) -> str | None:
+    """Return the reason why no layer of this process can run fused, or None.
+
+    With ``log``, log a problem of the kernel once.
+    """
     if keras.backend.backend() != "jax":
         return f"Keras runs on {keras.backend.backend()}, and the kernel is for JAX"
     # Not at the top, because other backends do not need JAX.
@@ -76,20 +79,20 @@ def why_not_here(*, say_so: bool) -> str | None:
         devices = " and ".join(backend.devices for backend in BACKENDS.values())
         return f"JAX runs on {_device()}, and the kernel is for {devices}"
     reason = backend_here().why_not()
-    if reason is not None and say_so:
+    if reason is not None and log:
         _log_once(reason)
     return reason
 
 
 def backend_here() -> "Backend":
-    """Return the kernel backend for JAX's default device; only where `why_not_here` is None."""
+    """Return the kernel backend for JAX's default device; call it only if there is one."""
     from refold.kernels import BACKENDS
 
     return BACKENDS[_platform()]
 
 
 def _platform() -> str:
-    """Return JAX's name of the type of its default device, such as "cpu"."""
+    """Return the type of JAX's default device, such as "cpu"."""
     return _device().partition(":")[0]
 
 
@@ -99,7 +102,7 @@ def _device() -> str:
 
 @functools.cache
 def _log_once(reason: str) -> None:
-    # whoever turned the kernel off knows
+    # no warning for a user who turned the kernel off
     chosen = os.environ.get("REFOLD_KERNEL") == "none"
     logging.getLogger("refold").log(
         logging.INFO if chosen else logging.WARNING,

@@ -1,4 +1,4 @@
-"""From padding to mask: the first layer of every model that reads ragged data."""
+"""Layers that turn padding into a mask, first in every model that reads ragged data."""
 
 from typing import Any
 
@@ -12,12 +12,13 @@ __all__ = ["PaddingMask", "RealSteps"]
 
 @keras.saving.register_keras_serializable(package="refold")
 class RealSteps(keras.layers.Layer):
-    """Tell real steps from padding: those up to the last one that is not NaN in all features.
+    """Mask of real steps: those up to the last step that is not NaN in all features.
 
     Parameters
     ----------
     patch : int
-        Of so many steps only the first is told of: whether there is anything in a patch.
+        Number of steps in a patch.  The mask has one entry per patch, true if its first step is
+        real.
 
     Examples
     --------
@@ -32,7 +33,7 @@ class RealSteps(keras.layers.Layer):
         self.patch = patch
 
     def call(self, inputs: Any) -> Any:
-        """Make a bool mask (batch, patches) of inputs of shape (batch, steps, features)."""
+        """Compute the mask (batch, patches) of inputs (batch, steps, features)."""
         present = ops.any(ops.logical_not(ops.isnan(inputs)), axis=-1)
         following = ops.cumsum(ops.flip(ops.cast(present, "int32"), axis=1), axis=1)
         real = ops.flip(following, axis=1) > 0
@@ -44,7 +45,7 @@ class RealSteps(keras.layers.Layer):
         return keras.KerasTensor((batch, num_patches(steps, self.patch)), dtype="bool")
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "patch": self.patch}
 
 
@@ -52,8 +53,8 @@ class RealSteps(keras.layers.Layer):
 class PaddingMask(keras.layers.Layer):
     """Turn trailing NaN steps into a Keras mask, and every NaN into zero.
 
-    A padded step is NaN in all features and only such steps follow it; a NaN step before a real
-    one is itself real, and so is a step of zeros.
+    A padded step is NaN in all features, and so are all steps after it.  A NaN step before a real
+    step is real, and so is a step of zeros.
 
     Examples
     --------
@@ -72,18 +73,18 @@ class PaddingMask(keras.layers.Layer):
         self.real_steps = RealSteps(name="real_steps")
 
     def build(self, input_shape: Any) -> None:
-        """Make nothing: this layer has no weights."""
+        """Create no weights."""
         self.real_steps.build(input_shape)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Mask of real steps: array of bool of shape (batch, steps)."""
+        """Compute the mask of real steps, of shape (batch, steps)."""
         real = self.real_steps(inputs)
         return real if previous_mask is None else ops.logical_and(real, previous_mask)
 
     def call(self, inputs: Any) -> Any:
-        """Replace every NaN of inputs of shape (batch, steps, features) by zero."""
+        """Replace every NaN of inputs of shape (batch, steps, features) with zero."""
         return ops.where(ops.isnan(inputs), ops.zeros_like(inputs), inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Shape of the output, which is that of the input."""
+        """Shape of the output, the same as that of the input."""
         return input_shape

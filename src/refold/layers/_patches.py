@@ -1,4 +1,4 @@
-"""Patches: consecutive steps that a recurrent layer takes for one, and back to steps."""
+"""Patches: groups of consecutive steps that a recurrent layer reads or writes as one step."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ __all__ = ["FoldSteps", "num_patches", "unfold"]
 
 
 def num_patches(num_steps: Any, patch: int) -> Any:
-    """Return in how many patches so many steps are, the last of which may not be full.
+    """Return the number of patches of a number of steps.  The last patch may be incomplete.
 
     Examples
     --------
@@ -21,15 +21,15 @@ def num_patches(num_steps: Any, patch: int) -> Any:
 
 @keras.saving.register_keras_serializable(package="refold")
 class FoldSteps(keras.layers.Layer):
-    """Group consecutive steps into patches, side by side, beside the share of them that is real.
+    """Concatenate the steps of each patch, and append the fraction of them that is real.
 
-    Masked steps are zeros, as are those that a last patch lacks, so that a code does not depend on
-    how far its sequence was padded.  A patch is masked if its first step is.
+    Masked steps and the missing steps of the last patch become zeros, so that a code does not
+    depend on the amount of padding.  A patch is masked if its first step is masked.
 
     Parameters
     ----------
     patch : int
-        Steps a patch.
+        Number of steps in a patch.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class FoldSteps(keras.layers.Layer):
         return ops.reshape(filled, (batch, patches, self.patch * channels))
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        """Mask (batch, patches) of patches that begin with a real step."""
+        """Compute the mask (batch, patches) of patches that begin with a real step."""
         del inputs
         return None if previous_mask is None else previous_mask[:, :: self.patch]
 
@@ -71,20 +71,20 @@ class FoldSteps(keras.layers.Layer):
         return (batch, num_patches(steps, self.patch), self.patch * channels + 1)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "patch": self.patch}
 
 
 def unfold(patches: Any, patch: int, num_steps: Any) -> Any:
-    """Turn patches into steps, and leave out those after ``num_steps``.
+    """Split patches into steps, and cut them to ``num_steps``.
 
     Parameters
     ----------
     patches : tensor of shape (batch, patches, patch * outputs)
     patch : int
-        Steps a patch.
+        Number of steps in a patch.
     num_steps : int
-        Steps to return, at most all that the patches have.
+        Number of steps to return, at most ``patches * patch``.
 
     Returns
     -------

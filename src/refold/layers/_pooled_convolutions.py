@@ -1,4 +1,4 @@
-"""What a sequence looks like wherever in time it is: convolutions that are drawn, and pooled."""
+"""ROCKET features of a sequence: random convolutions that are pooled over time."""
 
 from typing import Any
 
@@ -8,30 +8,35 @@ from keras import ops
 
 __all__ = ["FixedMap", "PooledConvolutions"]
 
-# Steps between the taps of a kernel, taps, and the most channels that a kernel reads.
-_DILATIONS, _TAPS, _MOST_CHANNELS = (1, 2, 4, 8), 9, 3
-# How steep the soft step is by which it is told whether a convolution is positive.
+# Dilations of the kernels, in steps.
+_DILATIONS = (1, 2, 4, 8)
+# Number of taps of a kernel.
+_TAPS = 9
+# Maximum number of channels that a kernel reads.
+_MOST_CHANNELS = 3
+# Steepness of the sigmoid that softens the test whether a convolution is positive.
 _STEEPNESS = 4.0
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class PooledConvolutions(keras.layers.Layer):
-    """Features of a sequence by random convolutions, pooled over real steps; nothing is trained.
+    """ROCKET features: random convolutions, pooled over real steps, without training.
 
-    Each kernel reads up to three channels at nine steps, at distances of 1, 2, 4 or 8.  Of what it
-    gives, the share of steps at which it is positive and the maximum are kept, as in ROCKET [1]_,
-    but the share by a soft step, so that it changes by little where its input does.  They tell what
-    a sequence does rather than when, and a linear classifier tells classes apart by them.  Masked
-    steps are zeros, and are not pooled over; of no step at all, features are zero.
+    Each kernel reads up to three channels with nine taps and a dilation of 1, 2, 4 or 8.  As in
+    ROCKET [1]_, each kernel gives two features: the proportion of positive values and the maximum.
+    A sigmoid replaces the test for positive values, so that small changes of the input change the
+    feature little.  The features depend on the shapes in a sequence rather than on their position,
+    and suit a linear classifier.  Masked steps become zeros and are not pooled.  Sequences without
+    steps get features of zero.
 
     Parameters
     ----------
     num_kernels : int
-        By distance of the taps.
+        Number of kernels for each dilation.
     stride : int
-        The convolutions are looked at in one of so many steps.
+        Stride of the convolutions.
     seed : int
-        Draws the kernels.
+        Seed of the random kernels.
 
     References
     ----------
@@ -56,11 +61,11 @@ class PooledConvolutions(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Draw the kernels."""
-        # whose numbers are promised never to change: files do not always hold the kernels
+        # RandomState draws the same numbers in all versions; files do not always hold the kernels
         rng = np.random.RandomState(self.seed)
         num, channels = len(_DILATIONS) * self.num_kernels, input_shape[-1]
         weights = rng.standard_normal((channels, num))
-        # of each kernel, channels that it does not read weigh nothing
+        # the weights of channels that a kernel does not read are zero
         read = rng.randint(1, _MOST_CHANNELS + 1, num)
         weights *= rng.random_sample((channels, num)).argsort(axis=0) < read
         taps = rng.standard_normal((_TAPS, num))
@@ -70,14 +75,14 @@ class PooledConvolutions(keras.layers.Layer):
             "bias": rng.uniform(-1, 1, num),
         }
         for name, values in drawn.items():
-            made = self.add_weight(
+            weight = self.add_weight(
                 shape=values.shape, initializer="zeros", trainable=False, name=name
             )
-            made.assign(values.astype("float32"))
-            setattr(self, name, made)
+            weight.assign(values.astype("float32"))
+            setattr(self, name, weight)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        """Describe inputs (batch, steps, channels) by (batch, 2 * kernels) numbers."""
+        """Compute the features (batch, 2 * kernels) of inputs (batch, steps, channels)."""
         real = ops.ones_like(inputs[..., :1])
         if mask is not None:
             real = real * ops.cast(mask, inputs.dtype)[..., None]
@@ -87,17 +92,17 @@ class PooledConvolutions(keras.layers.Layer):
         for i, dilation in enumerate(_DILATIONS):
             chosen = slice(i * self.num_kernels, (i + 1) * self.num_kernels)
             around = dilation * (_TAPS // 2)
-            wide = ops.pad(mixed[..., chosen], ((0, 0), (around, around), (0, 0)))
+            padded = ops.pad(mixed[..., chosen], ((0, 0), (around, around), (0, 0)))
             total: Any = self.bias[chosen]
             for tap in range(_TAPS):
-                there = wide[:, tap * dilation : tap * dilation + num_steps : self.stride]
-                total = total + there * self.taps[tap, chosen]
+                shifted = padded[:, tap * dilation : tap * dilation + num_steps : self.stride]
+                total = total + shifted * self.taps[tap, chosen]
             parts.append(total)
-        found: Any = ops.concatenate(parts, axis=-1)
+        convolved: Any = ops.concatenate(parts, axis=-1)
         real = real[:, :: self.stride]
         count = ops.sum(real, axis=1)
-        positive = _exact_sum(ops.sigmoid(_STEEPNESS * found) * real)
-        highest = ops.max(ops.where(real > 0, found, ops.full_like(found, -1e9)), axis=1)
+        positive = _exact_sum(ops.sigmoid(_STEEPNESS * convolved) * real)
+        highest = ops.max(ops.where(real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
         return ops.concatenate(
             [
                 positive / ops.maximum(count, 1.0),
@@ -107,25 +112,25 @@ class PooledConvolutions(keras.layers.Layer):
         )
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """No steps are left, so no mask either."""
+        """Return no mask, because the output has no steps."""
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape (batch, 2 * kernels)."""
         return (input_shape[0], 2 * len(_DILATIONS) * self.num_kernels)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         own = ("num_kernels", "stride", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
 
 def _exact_sum(shares: Any) -> Any:
-    """Sum numbers from 0 to 1 over steps, to the same bits in whatever order they are added.
+    """Sum numbers from 0 to 1 over steps, with the same bits in any order of summation.
 
-    A backend chooses the order of a sum by the shape of its input, so that padding and batch size
-    would change a sum of floats by rounding. Integers have no rounding. The high and the low bits
-    are summed apart, because a sum of whole numbers of 24 bits would overflow after 128 steps.
-    The plain sum adds nothing but its gradient, which integers do not have.
+    The order depends on the shape of the input, so padding and batch size would change the rounding
+    of a sum of floats. Integers have no rounding. The high and the low bits are summed separately,
+    because a sum of 24-bit integers would overflow after 128 steps. The plain sum contributes only
+    the gradient, which integers do not have.
     """
     plain = ops.sum(shares, axis=1)
     scaled = ops.cast(shares * float(1 << 24), "int32")
@@ -139,8 +144,8 @@ def _exact_sum(shares: Any) -> Any:
 class FixedMap(keras.layers.Layer):
     """A linear map of centered features. Its weights are set and never trained.
 
-    The features are centered first, because a large mean times a large weight would leave few
-    digits for the differences between sequences. Padding and batch size change no bit.
+    Centering keeps precision: a large mean times a large weight would leave few digits for the
+    differences between sequences. The output does not depend on padding or batch size, to the bit.
 
     Parameters
     ----------
@@ -158,7 +163,7 @@ class FixedMap(keras.layers.Layer):
         self.size = size
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights, zero until they are set."""
+        """Create the weights, which are zero until they are set."""
 
         def add(name: str, shape: tuple[int, ...]) -> Any:
             return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
@@ -168,7 +173,7 @@ class FixedMap(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Map inputs (batch, width) to (batch, size)."""
-        # pairs of sums rather than a product of matrices, whose rounding depends on the batch size
+        # pairwise sums, because the rounding of a matrix product depends on the batch size
         parts = ops.expand_dims(inputs - self.center, -1) * self.kernel
         while parts.shape[1] > 1:
             if parts.shape[1] % 2:
@@ -181,5 +186,5 @@ class FixedMap(keras.layers.Layer):
         return (input_shape[0], self.size)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "size": self.size}

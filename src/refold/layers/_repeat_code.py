@@ -1,4 +1,4 @@
-"""From one vector to many steps."""
+"""Layers that turn a code into steps: repetition with positions, and fitting of lengths."""
 
 import math
 from typing import Any
@@ -11,17 +11,17 @@ __all__ = ["FitSteps", "RepeatCode"]
 
 @keras.saving.register_keras_serializable(package="refold")
 class RepeatCode(keras.layers.Layer):
-    """Repeat a code at every step, beside features of the step's absolute position.
+    """Repeat a code at every step, and append features of the step's absolute position.
 
-    The number of steps is ``max_steps``, or that of ``like`` where it is given; nothing else of
-    ``like`` is read.  The position features do not depend on the number of steps: they are the
-    step over ``max_steps``, a decaying start mark, and sines and cosines whose periods double
+    The number of steps is that of ``like``, whose values are not read, or ``max_steps``.  The
+    position features do not depend on the number of steps.  They are the step divided by
+    ``max_steps``, a decaying mark of the first steps, and sines and cosines whose periods double
     from 2 steps to beyond ``max_steps`` [1]_.
 
     Parameters
     ----------
     max_steps : int
-        Number of steps where ``like`` is not given.
+        Number of steps if ``like`` is not given.
 
     References
     ----------
@@ -65,7 +65,7 @@ class RepeatCode(keras.layers.Layer):
         )
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """Every step is written, so there is no mask."""
+        """Return no mask, because every step is written."""
 
     def compute_output_shape(self, code_shape: Any, like_shape: Any = None) -> Any:
         """Shape (batch, steps, latent_dim + position features)."""
@@ -73,15 +73,15 @@ class RepeatCode(keras.layers.Layer):
         return (code_shape[0], num_steps, code_shape[-1] + 2 + 2 * self.num_periods)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "max_steps": self.max_steps}
 
 
 @keras.saving.register_keras_serializable(package="refold")
 class FitSteps(keras.layers.Layer):
-    """Cut a decoder's output to the number of steps of ``like``, or fill it up with zeros.
+    """Cut a decoder's output to the number of steps of ``like``, or pad it with zeros.
 
-    Joins a decoder that writes a fixed number of steps to an encoder that reads any.
+    It joins a decoder that writes a fixed number of steps to an encoder that reads any number.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class FitSteps(keras.layers.Layer):
         return padded[:, :num_steps]
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """Every step is written, so there is no mask."""
+        """Return no mask, because every step is written."""
 
     def compute_output_shape(self, inputs_shape: Any, like_shape: Any) -> Any:
         """Shape (batch, steps of like, features)."""

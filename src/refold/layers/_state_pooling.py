@@ -1,4 +1,4 @@
-"""From many steps to one vector."""
+"""Pooling of the states of a bidirectional layer into one vector."""
 
 import math
 from typing import Any
@@ -13,18 +13,18 @@ __all__ = ["StatePooling"]
 class StatePooling(keras.layers.Layer):
     """Summary of a bidirectional layer's states over real steps.
 
-    Joins the end state of both directions (the last real step of the forward half, the first of
-    the backward half), the mean and the maximum over real steps, and three numbers about the
-    length: whether there is no step at all, the length over ``max_steps``, and its logarithm.
-    The first gives empty sequences a learned code of their own.  Of states of patches the length
-    is still that in steps.
+    It concatenates the final states of both directions (the last real step of the forward half, the
+    first of the backward half), the mean and the maximum over real steps, and three features of the
+    length: whether the sequence is empty, the length divided by ``max_steps``, and its logarithm.
+    The first one gives empty sequences their own learned code.  With patches, the length is still
+    in steps.
 
     Parameters
     ----------
     max_steps : int
-        Length that the length is measured by, the longest of the training data.
+        The longest training length.
     patch : int
-        Steps that a state stands for; above 1, the mask of steps has to be given.
+        Number of steps in a patch; above 1, ``call`` needs ``real_steps``.
 
     Examples
     --------
@@ -42,7 +42,7 @@ class StatePooling(keras.layers.Layer):
     def call(self, inputs: Any, mask: Any = None, real_steps: Any = None) -> Any:
         """Pool states of shape (batch, patches, 2 * units) to (batch, 6 * units + 3).
 
-        Of patches the mask is made of ``real_steps``, of shape (batch, steps).
+        With patches, the mask is computed from ``real_steps``, of shape (batch, steps).
         """
         if real_steps is not None:
             mask = real_steps[:, :: self.patch]
@@ -70,12 +70,12 @@ class StatePooling(keras.layers.Layer):
         )
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """No steps are left, so no mask either."""
+        """Return no mask, because the output has no steps."""
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape (batch, 6 * units + 3)."""
         return (input_shape[0], 3 * input_shape[-1] + 3)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         return {**super().get_config(), "max_steps": self.max_steps, "patch": self.patch}

@@ -1,4 +1,4 @@
-"""What came before each step: the memory of an autoregressive decoder."""
+"""Teacher-forcing input of an autoregressive decoder: the previous step of each step."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,20 +13,21 @@ __all__ = ["TeacherForcing"]
 
 @keras.saving.register_keras_serializable(package="refold")
 class TeacherForcing(keras.layers.Layer):
-    """Give each step the one before it, beside a flag that says whether there is one.
+    """Shift steps by one, and append a flag that says whether there is a previous step.
 
-    Categorical columns become one-hot.  Before the first step, and where a step is NaN in all
-    columns, there are zeros; other NaN are zeros too.  In training whole steps are dropped, flag
-    and all [1]_, so that whoever reads this learns to do without.
+    Categorical columns become one-hot.  Before the first step, and after a step that is NaN in all
+    columns, the output and the flag are zero.  Other NaN become zero too.  Time-step dropout sets
+    whole steps to zero in training, including the flag [1]_, so that the decoder learns to work
+    without them.
 
     Parameters
     ----------
     num_categories : sequence of int
-        Number of labels of each column; 0 for a column that is not categorical.
+        Number of categories of each column; 0 for a column that is not categorical.
     dropout : float
-        Share of the steps dropped in training.
+        Fraction of the steps to drop in training.
     seed : int, optional
-        Of the choice of those steps.
+        Seed of the dropout.
 
     References
     ----------
@@ -57,11 +58,11 @@ class TeacherForcing(keras.layers.Layer):
             self.seed_generator = keras.random.SeedGenerator(seed)
 
     def build(self, steps_shape: Any) -> None:
-        """Make nothing: this layer has no weights."""
+        """Create no weights."""
         self.one_hot.build((*steps_shape[:-1], len(self.num_categories)))
 
     def call(self, steps: Any, training: bool = False) -> Any:  # noqa: FBT001, FBT002
-        """Shift steps of shape (batch, steps, columns + any others) to (batch, steps, width)."""
+        """Encode and shift steps (batch, steps, columns + any others) to (batch, steps, width)."""
         encoded = self.encode(steps)
         if training and self.dropout:
             shape = (*ops.shape(encoded)[:2], 1)
@@ -71,23 +72,23 @@ class TeacherForcing(keras.layers.Layer):
         return ops.concatenate([none, encoded[:, :-1]], axis=1)
 
     def encode(self, steps: Any) -> Any:
-        """Encode steps as they are read where they are the previous ones, unshifted."""
+        """Encode steps without the shift."""
         values = steps[..., : len(self.num_categories)]
         missing = ops.isnan(values)
         known = ops.cast(ops.logical_not(ops.all(missing, axis=-1, keepdims=True)), values.dtype)
-        # compared with NaN, no label is the one; of another column zero is the mean
+        # the one-hot block of NaN is all zeros; in other columns, zero is the mean
         blocks = self.one_hot(values)
         blocks = ops.where(ops.isnan(blocks), ops.zeros_like(blocks), blocks)
         return ops.concatenate([blocks, known], axis=-1)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        """Every step has a previous one or zeros, so there is no mask."""
+        """Return no mask, because every step has a previous step or zeros."""
 
     def compute_output_shape(self, steps_shape: Any) -> Any:
-        """Shape (batch, steps, columns with categorical ones one-hot, and the flag)."""
+        """Shape (batch, steps, encoded columns + 1)."""
         return (*steps_shape[:-1], 1 + sum(n or 1 for n in self.num_categories))
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make this layer again."""
+        """Return the arguments of this layer."""
         own = ("num_categories", "dropout", "seed")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

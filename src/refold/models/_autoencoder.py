@@ -1,4 +1,4 @@
-"""The autoencoder: an encoder and a decoder in a row, with a loss that knows what is missing."""
+"""The autoencoder: an encoder and a decoder, with a loss that leaves out missing values."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -17,9 +17,9 @@ __all__ = ["Autoencoder", "Models", "autoencoder", "every_layer", "join"]
 class Autoencoder(keras.Model):
     """Keras model whose loss and metrics leave out unobserved targets.
 
-    Targets may be NaN: padded steps, missing values.  Any element-wise Keras loss is the mean
-    over the observed entries alone, and so are metrics.  Compiled without a loss, each column has
-    the loss of its kind: squared error, or binary or categorical cross-entropy.
+    Targets may be NaN, for padded steps and missing values.  Any element-wise Keras loss or metric
+    is the mean over the observed entries.  If you compile without a loss, each column has the loss
+    of its type: squared error, or binary or categorical cross-entropy.
 
     Examples
     --------
@@ -34,8 +34,8 @@ class Autoencoder(keras.Model):
     True
     """
 
-    _loss_by_kind = True
-    # kinds and numbers of labels, where no ColumnHead tells them
+    _loss_by_type = True
+    # column types and numbers of categories, for models without a ColumnHead
     columns: tuple[tuple[str, ...], tuple[int, ...]] | None = None
 
     def compile(
@@ -49,24 +49,24 @@ class Autoencoder(keras.Model):
     ) -> None:
         """Configure training, as ``keras.Model.compile`` does.
 
-        ``metrics`` are weighted ones here, since a plain Keras metric would count padding.
+        ``metrics`` are weighted, because an unweighted Keras metric would count padding.
         """
-        self._loss_by_kind = loss is None
+        self._loss_by_type = loss is None
         both = [*_as_list(metrics), *_as_list(weighted_metrics)]
         super().compile(optimizer, loss, *args, weighted_metrics=both or None, **kwargs)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile as a saved model was compiled; Keras asks for this where ``compile`` is ours."""
+        """Compile as the saved model was compiled.  Keras needs this for a custom ``compile``."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what Keras saves of a model, and the columns."""
+        """Return the configuration of the Keras model, and the columns."""
         return {**super().get_config(), "columns": self.columns}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Autoencoder":
-        """Make the model of a config again."""
+        """Create the model from its configuration."""
         columns = config.pop("columns", None)
         model = super().from_config(config, custom_objects)
         if columns is not None:
@@ -81,17 +81,17 @@ class Autoencoder(keras.Model):
         sample_weight: Any = None,
         training: bool = True,  # noqa: ARG002, FBT001, FBT002
     ) -> Any:
-        """Mean error over observed targets, plus what layers added by ``add_loss``."""
+        """Compute the mean error over observed targets, plus the losses of the layers."""
         error = self.error(y, y_pred, sample_weight)
         return error + sum(self.losses) if self.losses else error
 
     def error(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Mean error over observed targets, without what layers added.
+        """Compute the mean error over observed targets, without the losses of the layers.
 
         Parameters
         ----------
         y : tensor of shape (batch, steps, features)
-            Targets, NaN where nothing was observed.
+            Targets, NaN where not observed.
         y_pred : tensor of shape (batch, steps, outputs)
         sample_weight : tensor of shape (batch,) or (batch, steps), optional
 
@@ -103,14 +103,14 @@ class Autoencoder(keras.Model):
         weight = weight * (
             ops.cast(ops.size(observed), observed.dtype) / ops.maximum(ops.sum(observed), 1.0)
         )
-        if self._loss_by_kind:
+        if self._loss_by_type:
             column_types, num_categories = self._columns(values, y_pred)
             return ops.mean(column_errors(values, y_pred, column_types, num_categories) * weight)
         _require_same_width(values, y_pred)
         return self._compile_loss(values[..., None], y_pred[..., None], weight)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Update metrics, element by element, on observed targets alone."""
+        """Update the element-wise metrics on observed targets."""
         values, _, weight = _split(y, y_pred, sample_weight)
         if self._compile_metrics is not None:
             _require_same_width(values, y_pred)
@@ -127,7 +127,7 @@ class Autoencoder(keras.Model):
 
 
 class Models(NamedTuple):
-    """An encoder, a decoder and the autoencoder of both, sharing their weights.
+    """An encoder, a decoder and the autoencoder of both, which share their weights.
 
     Attributes
     ----------
@@ -138,10 +138,10 @@ class Models(NamedTuple):
     autoencoder : Autoencoder
         Sequences to their reconstructions (batch, steps, outputs).
     unroll : keras.Model
-        Codes, and an array whose number of steps is taken, to sequences of as many steps.
+        Codes and a template to sequences with as many steps as the template.
     posterior : keras.Model, optional
-        Of a variational model: sequences to mean and log-variance of each number of the code, two
-        arrays (batch, latent_dim). The mean is what ``encoder`` gives.
+        In a variational model: sequences to the mean and log-variance of each latent dimension,
+        two arrays (batch, latent_dim). The mean is the output of ``encoder``.
     """
 
     encoder: keras.Model
@@ -159,8 +159,8 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
     encoder : keras.Model
         From (batch, steps, features) to (batch, latent_dim).
     decoder : keras.Model
-        From (batch, latent_dim) to (batch, any number of steps, outputs).  Its output is cut, or
-        filled up with zeros, to the number of steps of the encoder's input.
+        From (batch, latent_dim) to (batch, any number of steps, outputs).  Its output is cut or
+        padded with zeros to the number of steps of the encoder's input.
     name : str
         Name of the autoencoder.
 
@@ -189,8 +189,8 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
             raise ParameterError(f"{role} must be a keras.Model. Got {type(model).__name__}.")
         if not getattr(model, "inputs", None):
             raise ParameterError(
-                f"{role} must know its input: a functional model, or a Sequential one that starts "
-                f"with keras.Input. Got a {type(model).__name__} without."
+                f"{role} must be a Functional model, or a Sequential model that starts with "
+                f"keras.Input. Got a {type(model).__name__} without known inputs."
             )
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise ParameterError(
@@ -200,13 +200,14 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
     wanted, given = decoder.inputs[0].shape, encoder.outputs[0].shape
     if len(given) != 2 or tuple(wanted[1:]) != tuple(given[1:]):
         raise ParameterError(
-            f"the encoder's output must be the decoder's input, (batch, latent_dim). The encoder "
-            f"writes {tuple(given)}, the decoder reads {tuple(wanted)}."
+            f"the encoder's output and the decoder's input must have the same shape, (batch, "
+            f"latent_dim). Got {tuple(given)} and {tuple(wanted)}."
         )
     if len(encoder.inputs[0].shape) != 3 or len(decoder.outputs[0].shape) != 3:
         raise ParameterError(
-            "the encoder must read, and the decoder write, (batch, steps, features). They have "
-            f"{tuple(encoder.inputs[0].shape)} and {tuple(decoder.outputs[0].shape)}."
+            "the encoder's input and the decoder's output must have shape (batch, steps, "
+            f"features). Got {tuple(encoder.inputs[0].shape)} and "
+            f"{tuple(decoder.outputs[0].shape)}."
         )
     code = keras.Input(wanted[1:], name="code")
     template: Any = keras.Input((encoder.inputs[0].shape[1], None), name="template")
@@ -218,7 +219,7 @@ def autoencoder(encoder: keras.Model, decoder: keras.Model, *, name: str = "auto
 def join(
     encoder: keras.Model, decoder: keras.Model, unroll: keras.Model, *, name: str = "autoencoder"
 ) -> Models:
-    """Put an encoder and an unrolled decoder in a row.
+    """Join an encoder and an unrolled decoder.
 
     Parameters
     ----------
@@ -247,7 +248,7 @@ def _as_list(metrics: Any) -> list[Any]:
 
 
 def _split(y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-    """Finite targets, which of them were observed, and what each weighs."""
+    """Return finite targets, a mask of observed targets, and their weights."""
     values, observed = observed_mask(ops.cast(y, y_pred.dtype))
     if sample_weight is None:
         return values, observed, observed
@@ -264,9 +265,9 @@ def _spread(sample_weight: Any, observed: Any) -> Any:
 def _require_same_width(y: Any, y_pred: Any) -> None:
     if y.shape[-1] != y_pred.shape[-1]:
         raise ParameterError(
-            f"targets have {y.shape[-1]} features and outputs {y_pred.shape[-1]}: with categorical "
-            "columns compile the autoencoder without loss= and metrics=, then each column has the "
-            "loss of its kind."
+            f"targets have {y.shape[-1]} features and outputs {y_pred.shape[-1]}. With categorical "
+            "columns, compile the autoencoder without loss= and metrics=, so that each column gets "
+            "the loss of its type."
         )
 
 
@@ -275,7 +276,7 @@ def _find_head(model: keras.Model) -> ColumnHead | None:
 
 
 def every_layer(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Walk through the layers of a model and of the models in it."""
+    """Iterate over the layers of a model and of its nested models."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):

@@ -1,4 +1,4 @@
-"""An autoregressive decoder in use: each step is written from those that it wrote before."""
+"""Autoregressive decoding: the decoder reads the steps that it wrote before."""
 
 from typing import Any
 
@@ -22,36 +22,37 @@ def decode_autoregressively(
     noise: Any = None,
     temperature: float = 1.0,
 ) -> np.ndarray:
-    """Decode codes step by step; what a step was is what the next one is given.
+    """Decode codes step by step; each step is the input of the next one.
 
-    Of a label the likeliest counts, of a binary column the likelier of 0 and 1, of a numeric one
-    the mean.  So a sequence follows from its code alone, and is what the decoder itself says when
-    it is given that sequence.  All steps run in one compiled loop.
+    The next step gets the likeliest category of a categorical column, the likelier of 0 and 1 of a
+    binary column, and the mean of a numeric column.  Therefore the sequence depends on its code
+    alone, and teacher forcing with that sequence gives the same outputs.  All steps run in one
+    compiled loop.
 
     Parameters
     ----------
     decoder : keras.Model
-        Of `default` with ``decoder="autoregressive"``.
+        The decoder of `default` with ``decoder="autoregressive"``.
     codes : array of shape (batch, latent_dim)
     num_steps : int
-        Steps to make room for; the loop is compiled for each such number.
+        Number of steps of the result; the loop is compiled once for each number.
     stop : int, optional
-        Steps to write; those after it are zero.
+        Number of steps to write; later steps are zero.
     noise : array of shape (batch, num_steps, outputs), optional
-        As `gumbel_noise` gives it: labels and binary values are drawn, not the likeliest taken.
+        Output of `gumbel_noise`, to sample categories and binary values.
     temperature : float
-        Of what is drawn.
+        Temperature of the sampling.
 
     Returns
     -------
     array of shape (batch, num_steps, outputs)
-        Means, probabilities and softmax blocks, as the decoder writes them; with ``noise`` the
-        scores of `perturb` in place of probabilities.
+        Means, probabilities and softmax blocks, as the decoder writes them; with ``noise``, the
+        scores of `gumbel_max` replace the probabilities.
 
     Raises
     ------
     ParameterError
-        If the decoder writes all steps from the code alone.
+        If the decoder is not autoregressive.
 
     Examples
     --------
@@ -62,23 +63,23 @@ def decode_autoregressively(
     >>> y.shape
     (2, 4, 5)
     >>> steps = y.argmax(axis=-1)[..., None].astype("float32")
-    >>> told = models.decoder.predict([np.zeros((2, 3)), steps], verbose=0)
-    >>> bool(np.allclose(told, y, atol=1e-5))
+    >>> forced = models.decoder.predict([np.zeros((2, 3)), steps], verbose=0)
+    >>> bool(np.allclose(forced, y, atol=1e-5))
     True
     """
     if not any(layer.name == "teacher_forcing" for layer in decoder.layers):
         raise ParameterError(
-            "decode_autoregressively needs a decoder that reads previous steps, and this one "
-            "writes all of them from the code. Call it, or build it with decoder='autoregressive'."
+            "decode_autoregressively needs an autoregressive decoder, and this one is parallel. "
+            "Call the decoder itself, or build it with decoder='autoregressive'."
         )
     codes = np.asarray(codes, "float32")
     stop = num_steps if stop is None else min(stop, num_steps)
     if keras.backend.backend() != "jax":
         written = _write(decoder, codes, stop, num_steps, noise, temperature)
         return np.asarray(ops.convert_to_numpy(written))
-    run: Any = getattr(decoder, "_refold_free_run", None)
+    run: Any = getattr(decoder, "_refold_autoregressive", None)
     if run is None:
-        run = decoder._refold_free_run = _compile(decoder)
+        run = decoder._refold_autoregressive = _compile(decoder)
     values = [v.value for v in decoder.variables]
     return np.asarray(run(values, codes, stop, num_steps, noise, temperature))
 
@@ -90,16 +91,16 @@ def write_steps(
     num_steps: int,
     stop: Any = None,
 ) -> Any:
-    """Do as `decode_autoregressively` within a computation that JAX traces.
+    """Decode codes step by step inside a computation that JAX traces.
 
     Parameters
     ----------
     decoder : keras.Model
     mapping : list of (variable, array)
-        Values to take for the decoder's variables; there may be others.
+        Values of the decoder's variables; other variables are allowed.
     codes : array of shape (batch, latent_dim)
     num_steps, stop : int
-        As there; ``stop`` may be traced.
+        As in `decode_autoregressively`; ``stop`` may be traced.
 
     Returns
     -------
@@ -142,9 +143,9 @@ def _write(
     head = layers.head
     codes = ops.convert_to_tensor(codes)
     num_sequences = ops.shape(codes)[0]
-    room = ops.zeros((num_sequences, num_steps, 1))
-    given = layers.repeat(codes, like=room)
-    beside = None if layers.linear is None else layers.linear(codes, like=room)
+    template = ops.zeros((num_sequences, num_steps, 1))
+    given = layers.repeat(codes, like=template)
+    beside = None if layers.linear is None else layers.linear(codes, like=template)
     states = layers.initial_states(codes)
     columns = len(head.column_types)
     written = ops.zeros((num_sequences, num_steps, sum(head.widths)))

@@ -1,4 +1,4 @@
-"""Recurrent cells: one table from the name of a cell to its Keras layer and its initial state.
+"""Table of recurrent cells: the Keras layer and the initial state of each.
 
 To add a cell, add a function for its initial state and an entry to `CELLS`.
 """
@@ -16,7 +16,7 @@ __all__ = ["CELLS", "Cell", "cell_of", "find_cell"]
 
 
 class Cell(NamedTuple):
-    """What the default model needs to know about a recurrent layer.
+    """A recurrent layer of the default model.
 
     Attributes
     ----------
@@ -26,8 +26,8 @@ class Cell(NamedTuple):
     state_size : int
         Size of the cell's state, in multiples of ``units``.
     initial_state : callable
-        From a linear projection of the code, of shape (batch, state_size * units), and ``units``
-        to the list of initial states that the layer takes.
+        Function of a linear projection of the code, of shape (batch, state_size * units), and
+        ``units``.  Returns the list of initial states of the layer.
     """
 
     layer: type[keras.layers.RNN]
@@ -51,7 +51,7 @@ CELLS = {
 
 
 def find_cell(name: Any) -> Cell:
-    """Return the cell of a name.
+    """Return the cell with a name.
 
     Raises
     ------
@@ -69,5 +69,5 @@ def find_cell(name: Any) -> Cell:
 
 
 def cell_of(layer: Any) -> Cell:
-    """Return the cell of a recurrent layer, which may be one of a loaded Keras model."""
+    """Return the cell of a recurrent layer, also of a layer of a loaded Keras model."""
     return next(cell for cell in CELLS.values() if isinstance(layer, cell.layer))

@@ -1,4 +1,4 @@
-"""What the classic models are made of: an encoder, the code as a sequence, a repeating decoder."""
+"""Parts of the classic models: the encoder, the code as a sequence, and the repeating decoder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from refold.layers import LSTM
 
 __all__ = ["Activation", "make_encoder", "make_repeater", "read_code", "require_positive"]
 
-# A name, a callable or None; the types that Keras's signatures imply know names only.
+# A name, a callable or None.  Keras's signatures imply names only.
 Activation = Any
 
 
 def make_encoder(
     steps: int, features: int, latent_dim: int, below: Sequence[int], activation: Activation
 ) -> keras.Model:
-    """Stack of LSTMs of which the last returns its last state, the code."""
+    """Make a stack of LSTMs.  The last state of the last one is the code."""
     inputs = x = keras.Input((steps, features), name="sequence")
     for i, units in enumerate(below):
         require_positive(**{f"encoder_units[{i}]": units})
@@ -29,11 +29,11 @@ def make_encoder(
 
 
 def read_code(latent_dim: int, code_steps: int) -> tuple[Any, Any]:
-    """Input of a decoder, and the same as a sequence of ``code_steps`` steps."""
+    """Return the input of a decoder, and its reshape to ``code_steps`` steps."""
     if latent_dim % code_steps:
         raise ParameterError(
-            f"latent_dim must be a multiple of the code's number of steps, {code_steps}. "
-            f"Got {latent_dim}: choose another latent_dim, or pass code_steps, a divisor of it."
+            f"latent_dim must be a multiple of code_steps, {code_steps}. Got {latent_dim}: choose "
+            "another latent_dim, or pass a divisor of it as code_steps."
         )
     code = keras.Input((latent_dim,), name="code")
     return code, Reshape((code_steps, latent_dim // code_steps), name="code_to_steps")(code)
@@ -49,7 +49,7 @@ def make_repeater(
     *,
     name: str,
 ) -> keras.Model:
-    """Make a decoder that is given the code at every step."""
+    """Make a decoder that reads the code at every step."""
     code = keras.Input((latent_dim,), name="code")
     x = RepeatVector(steps, name="repeat_code")(code)
     x = LSTM(units, activation=activation, return_sequences=True, name="decoder_lstm")(x)

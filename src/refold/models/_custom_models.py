@@ -1,4 +1,4 @@
-"""A user's own models: what an architecture returns, and whether it can be loaded again."""
+"""Custom models: the result of a user's architecture, and a check that it can be loaded."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -21,33 +21,33 @@ def own_models(architecture: Callable[..., Any], specification: "Specification")
     Raises
     ------
     ParameterError
-        If it returns something else, or models of other sizes.
+        If it does not return two models, or their sizes do not match.
     """
-    made = architecture(
+    result = architecture(
         steps=specification.max_steps,
         features=specification.num_channels,
         outputs=specification.num_outputs,
         latent_dim=specification.latent_dim,
     )
-    if isinstance(made, Models):
-        # only encoder and decoder are saved: what they are joined by must be the same after loading
-        models = autoencoder(made.encoder, made.decoder)
-        if made.autoencoder.compiled:
-            models.autoencoder.compile(loss=made.autoencoder.loss)
-    elif isinstance(made, tuple) and len(made) == 2:
-        models = autoencoder(*made)
+    if isinstance(result, Models):
+        # join them again, as loading does, because only encoder and decoder are saved
+        models = autoencoder(result.encoder, result.decoder)
+        if result.autoencoder.compiled:
+            models.autoencoder.compile(loss=result.autoencoder.loss)
+    elif isinstance(result, tuple) and len(result) == 2:
+        models = autoencoder(*result)
     else:
         raise ParameterError(
             "architecture must return an encoder and a decoder, both keras.Model. Got "
-            f"{type(made).__name__}."
+            f"{type(result).__name__}."
         )
-    for role, got, wanted in (
-        ("encoder must read", models.encoder.input_shape[-1], specification.num_channels),
-        ("encoder must write", models.encoder.output_shape[-1], specification.latent_dim),
-        ("decoder must write", models.decoder.output_shape[-1], specification.num_outputs),
+    for end, got, wanted in (
+        ("encoder's input", models.encoder.input_shape[-1], specification.num_channels),
+        ("encoder's output", models.encoder.output_shape[-1], specification.latent_dim),
+        ("decoder's output", models.decoder.output_shape[-1], specification.num_outputs),
     ):
         if got not in (None, wanted):
-            raise ParameterError(f"the {role} {wanted} numbers. The architecture's has {got}.")
+            raise ParameterError(f"the architecture's {end} must have width {wanted}. Got {got}.")
     if any(specification.num_categories):
         models.autoencoder.columns = (
             tuple(specification.column_types),
@@ -57,7 +57,7 @@ def own_models(architecture: Callable[..., Any], specification: "Specification")
 
 
 def loadable_json(role: str, model: keras.Model) -> str:
-    """Return a model as Keras JSON, of which the same model can be made again.
+    """Return a model as Keras JSON from which the same model can be built.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def loadable_json(role: str, model: keras.Model) -> str:
     Raises
     ------
     ParameterError
-        If it cannot, so that a saved model could not be loaded.
+        If the model cannot be built from its JSON, so that it could not be loaded after saving.
     """
     try:
         text = model.to_json()
@@ -75,7 +75,7 @@ def loadable_json(role: str, model: keras.Model) -> str:
             again = keras.models.model_from_json(text)
         if [v.shape for v in again.variables] == [v.shape for v in model.variables]:
             return text
-    except Exception as error:  # whatever a layer of the user's raises
+    except Exception as error:  # a custom layer may raise any error
         raise _not_loadable(role, model) from error
     raise _not_loadable(role, model)
 
@@ -84,9 +84,9 @@ def _not_loadable(role: str, model: keras.Model) -> ParameterError:
     layers = [layer for layer in every_layer(model) if not _is_loadable(layer)]
     named = f"its layer {layers[0].name!r} ({type(layers[0]).__name__})" if layers else "its layers"
     return ParameterError(
-        f"The architecture's {role} could not be loaded again after it is saved. Register what "
-        f"{named} is made of by @keras.saving.register_keras_serializable(), with a get_config() "
-        "of all arguments; instead of a Lambda, write a layer class."
+        f"The architecture's {role} could not be loaded after saving. Register the classes and "
+        f"functions of {named} with @keras.saving.register_keras_serializable(), and give the "
+        "classes a get_config() with all arguments; replace a Lambda with a layer class."
     )
 
 
@@ -95,6 +95,6 @@ def _is_loadable(layer: keras.layers.Layer) -> bool:
         with seeded(None):
             state: Any = keras.saving.serialize_keras_object(layer)
             again: Any = keras.saving.deserialize_keras_object(state)
-    except Exception:  # whatever a layer of the user's raises
+    except Exception:  # a custom layer may raise any error
         return False
     return len(again.get_config()) == len(layer.get_config())

@@ -1,4 +1,4 @@
-"""The default model: a bidirectional LSTM encoder, an LSTM decoder, heads by column kind."""
+"""The default model: a bidirectional LSTM encoder, and a decoder with heads by column type."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,12 +28,14 @@ __all__ = [
     "most_linear_steps",
 ]
 
-# Weights at most of the linear path, in the encoder and in the decoder.
+# Cap on the weights of the linear path, in the encoder and in the decoder.
 _MOST_WEIGHTS = 1 << 22
-# Steps at most from one that pooled convolutions look at to the next.
+# Cap on the stride of the pooled convolutions.
 _MOST_STRIDE = 4
-# Of a variational model: what log-variances begin with, and what they stay below.
-_FIRST_LOG_VARIANCE, _MOST_LOG_VARIANCE = -4.0, 2.0
+# Initial log-variances of the posterior of a variational model.
+_FIRST_LOG_VARIANCE = -4.0
+# Upper bound of these log-variances.
+_MOST_LOG_VARIANCE = 2.0
 
 
 def default(
@@ -57,51 +59,51 @@ def default(
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
-    With a ``linear_path`` both have two paths, whose sum counts: LSTMs, and beside them a linear
-    map of each step to the code and back, which is nothing until it learns, or until training
-    starts it at principal components.  The encoder's other path is a stack of bidirectional LSTMs
-    whose states are pooled over real steps (last, mean, maximum), the decoder's a stack of LSTMs
-    that start from the code and are given the code and the absolute position at every step.
+    The encoder is a stack of bidirectional LSTMs whose states are pooled over real steps (last,
+    mean, maximum).  The decoder is a stack of LSTMs whose initial states are computed from the
+    code, and that read the code and the absolute position at every step.  A ``linear_path`` adds a
+    linear map between all steps and the code to each of them.  The map is zero until it is trained
+    or initialized with principal components.
 
     Parameters
     ----------
     column_types : sequence of {"numeric", "binary", "categorical"}
-        Kind of each column.
+        Type of each column.
     latent_dim : int
-        Width of the code.
+        Number of latent dimensions.
     max_steps : int
         Number of steps that the decoder writes.
     num_categories : sequence of int, optional
-        Number of labels of each column, 0 for columns that are not categorical.
+        Number of categories of each column, 0 for columns that are not categorical.
     observed_flags : bool
-        Whether the input has one observed-flag channel a feature behind the features.
+        Whether the input has an observed-flag channel for each feature, after the features.
     units : int
         Units of each recurrent layer, in each direction.
     depth : int
         Number of recurrent layers in the encoder, and in the decoder.
     cell : {"lstm", "gru"}
-        The recurrent layers: `refold.layers.LSTM` or ``keras.layers.GRU``.
+        Type of the recurrent layers: `refold.layers.LSTM` or ``keras.layers.GRU``.
     dropout : float
-        Share of the states dropped in training.
+        Dropout rate of the states in training.
     code_noise : float
-        Deviation of the noise added to the code in training.
+        Standard deviation of the noise added to the code in training.
     decoder : {"parallel", "autoregressive"}
-        What a step is written from: the code and the position, or these and the previous step.
-        An autoregressive decoder is a model of a code and a sequence, of which each step is given
-        the one before it; `decode_autoregressively` gives it what it has written itself.
+        Whether a step is written from the code and the position, or from the previous step too.
+        An autoregressive decoder is a model of a code and a sequence, for teacher forcing.
+        `decode_autoregressively` gives it its own outputs instead.
     step_dropout : float
-        Share of the previous steps that an autoregressive decoder is not given in training.
+        Time-step dropout of the teacher-forcing input: fraction of the steps to drop.
     variational : bool
-        Whether there is a ``posterior``, whose log-variances the training of the estimator uses;
+        Whether to make a ``posterior``.  The training of the estimator uses its log-variances;
         ``compile`` and ``fit`` do not.
     patch : int
-        Steps that the LSTMs take and write at once; long sequences are shorter so.  The linear
-        path goes by step all the same.
+        Number of steps that the LSTMs read and write at once, which shortens long sequences.  The
+        linear path has no patches.
     linear_path : bool, optional
-        Whether there is one; by default where a column is numeric.
+        Whether to add the linear path; by default, if a column is numeric.
     rocket_dim : int
-        Numbers of the code, the last ones, that are no result of the two paths but a fixed linear
-        map of `PooledConvolutions`.
+        Number of latent dimensions, the last ones, that are ROCKET features: a fixed linear map of
+        `PooledConvolutions`.
 
     Returns
     -------
@@ -110,8 +112,8 @@ def default(
     Raises
     ------
     ParameterError
-        If ``decoder`` or ``cell`` is not one of these, or ``decoder`` is to write patches step by
-        step, or no number of the code is left to the two paths.
+        If ``decoder`` or ``cell`` is unknown, ``patch`` does not fit the decoder, or ``rocket_dim``
+        leaves no latent dimension to the encoder.
 
     Examples
     --------
@@ -122,15 +124,15 @@ def default(
     chosen_cell, chosen_decoder = find_cell(cell), find_decoder(decoder)
     if not isinstance(patch, int) or patch < 1 or (patch > 1 and not chosen_decoder.takes_patches):
         raise ParameterError(
-            f"patch must be a positive integer, and 1 with a decoder that writes step by step. "
-            f"Got patch={patch!r} and decoder={decoder!r}."
+            f"patch must be a positive integer, and 1 for an autoregressive decoder. Got "
+            f"patch={patch!r} and decoder={decoder!r}."
         )
     if not 0 <= rocket_dim < latent_dim or (rocket_dim and variational):
         raise ParameterError(
-            f"rocket_dim must be from 0 to {latent_dim - 1}, one less than latent_dim, and 0 "
-            f"where variational=True. Got {rocket_dim!r}."
+            f"rocket_dim must be from 0 to latent_dim - 1, which is {latent_dim - 1}, and 0 if "
+            f"variational=True. Got {rocket_dim!r}."
         )
-    faithful = latent_dim - rocket_dim
+    learned_dim = latent_dim - rocket_dim
     num_categories = list(num_categories or [0] * len(column_types))
     if linear_path is None:
         linear_path = "numeric" in column_types
@@ -153,22 +155,22 @@ def default(
         pooled = pooling(hidden)
     if dropout:
         pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    code = keras.layers.Dense(faithful, name="code")(pooled)
+    code = keras.layers.Dense(learned_dim, name="code")(pooled)
     linear_steps = min(max_steps, most_linear_steps(values.shape[-1], latent_dim))
     if linear_path:
-        code = LinearEncoding(faithful, linear_steps, name="linear_code")(values, code)
+        code = LinearEncoding(learned_dim, linear_steps, name="linear_code")(values, code)
     if rocket_dim:
-        described = convolutions(patch)(values)
+        features = convolutions(patch)(values)
         fixed = FixedMap(rocket_dim, name="rocket_dim")
-        code = keras.ops.concatenate([code, fixed(described)], axis=-1)
+        code = keras.ops.concatenate([code, fixed(features)], axis=-1)
     encoder = keras.Model(x, code, name="encoder")
     posterior = None
     if variational:
         first: Any = keras.initializers.Constant(_FIRST_LOG_VARIANCE)
-        wide = keras.layers.Dense(
+        dense = keras.layers.Dense(
             latent_dim, kernel_initializer="zeros", bias_initializer=first, name="log_variance"
         )
-        below: Any = keras.ops.softplus(_MOST_LOG_VARIANCE - wide(pooled))
+        below: Any = keras.ops.softplus(_MOST_LOG_VARIANCE - dense(pooled))
         log_variance = _MOST_LOG_VARIANCE - below
         posterior = keras.Model(x, [code, log_variance], name="posterior")
 
@@ -191,10 +193,10 @@ def default(
 
 
 def convolutions(patch: int) -> PooledConvolutions:
-    """Return the layer that describes sequences, beside LSTMs that take so many steps at once.
+    """Return the layer of ROCKET features for a model with patches.
 
-    It looks at one of up to four steps, to be no slower than they are; at fewer it would miss what
-    is short.
+    Its stride is ``patch``, so that it is not slower than the LSTMs, but at most 4, because a
+    larger stride would miss short patterns.
 
     Examples
     --------
@@ -205,7 +207,7 @@ def convolutions(patch: int) -> PooledConvolutions:
 
 
 def most_linear_steps(width: int, latent_dim: int) -> int:
-    """Return for how many steps of so many numbers a linear path has room.
+    """Return the most steps that a linear path has weights for.
 
     Examples
     --------
@@ -221,7 +223,7 @@ def length_model(latent_dim: int, *, mean: float, deviation: float, units: int =
     Parameters
     ----------
     latent_dim : int
-        Width of the code.
+        Number of latent dimensions.
     mean, deviation : float
         Mean and standard deviation of the training lengths, in steps.
     units : int

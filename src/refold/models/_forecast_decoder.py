@@ -1,4 +1,4 @@
-"""The other decoder of a code: what comes after the sequence that it stands for."""
+"""The forecast decoder: it writes the steps after the sequence of a code."""
 
 from collections.abc import Sequence
 
@@ -21,29 +21,29 @@ def forecaster(
     cell: str = "lstm",
     dropout: float = 0.0,
 ) -> keras.Model:
-    """Build the decoder that continues, beside the one that reconstructs [1]_.
+    """Build the decoder that forecasts the steps after a sequence [1]_.
 
-    It writes all steps at once, each from the code and its distance from the sequence's end: a
-    stack of LSTMs, and beside it, where a column is numeric, a linear map of the code to each step.
+    It is a parallel decoder, which writes each step from the code and the distance from the end of
+    the sequence.  It has a linear path if a column is numeric.
 
     Parameters
     ----------
     column_types : sequence of {"numeric", "binary", "categorical"}
-        Kind of each column.
+        Type of each column.
     latent_dim : int
-        Width of the code.
+        Number of latent dimensions.
     num_steps : int
-        Steps that it writes.
+        Number of steps to forecast.
     num_categories : sequence of int, optional
-        Number of labels of each column, 0 for columns that are not categorical.
+        Number of categories of each column, 0 for columns that are not categorical.
     units : int
         Units of each recurrent layer.
     depth : int
         Number of recurrent layers.
     cell : {"lstm", "gru"}
-        The recurrent layers.
+        Type of the recurrent layers.
     dropout : float
-        Share of the states dropped in training.
+        Dropout rate of the states in training.
 
     Returns
     -------

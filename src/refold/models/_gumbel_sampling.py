@@ -1,4 +1,4 @@
-"""Symbols drawn by their probabilities, rather than the likeliest ones."""
+"""Sampling of categories and binary values by the Gumbel-max trick."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,21 +8,21 @@ from keras import ops
 
 __all__ = ["gumbel_max", "gumbel_noise"]
 
-# Probabilities are taken to be at least this.
+# Lower bound of probabilities.
 _LEAST = 1e-7
 
 
 def gumbel_noise(
     shape: tuple[int, ...], column_types: Sequence[str], num_categories: Sequence[int], *, seed: Any
 ) -> np.ndarray:
-    """Draw what `perturb` adds: Gumbel noise to labels, logistic noise to binary columns.
+    """Draw the noise of `gumbel_max`: Gumbel for categorical and logistic for binary columns.
 
     Parameters
     ----------
     shape : tuple of int
         Batch and steps.
     column_types, num_categories : sequence
-        Kind of each column, and its number of labels (0 where not categorical).
+        Type of each column, and its number of categories (0 if it is not categorical).
     seed : int or sequence of int
 
     Returns
@@ -37,11 +37,11 @@ def gumbel_noise(
     """
     rng = np.random.default_rng(seed)
     blocks = []
-    for kind, n in zip(column_types, num_categories, strict=True):
+    for column_type, n in zip(column_types, num_categories, strict=True):
         size = (*shape, n or 1)
-        if kind == "categorical":
+        if column_type == "categorical":
             blocks.append(rng.gumbel(size=size))
-        elif kind == "binary":
+        elif column_type == "binary":
             blocks.append(rng.logistic(size=size))
         else:
             blocks.append(np.zeros(size))
@@ -55,18 +55,18 @@ def gumbel_max(
     column_types: Sequence[str],
     num_categories: Sequence[int],
 ) -> Any:
-    """Turn probabilities into scores of which the greatest is a draw by the probabilities.
+    """Turn probabilities into scores whose argmax is a sample, by the Gumbel-max trick [1]_.
 
-    The probability of a label is in proportion to its own to the power of ``1 / temperature``:
-    the lower the temperature, the likelier the likeliest.  By the Gumbel trick [1]_ the label of
-    the greatest score is distributed so; a binary column's score is above 0.5 where 1 is drawn.
+    The sampled category has a probability proportional to ``p ** (1 / temperature)``, so that a low
+    temperature favors the likeliest category.  The score of a binary column is above 0.5 if the
+    sample is 1.
 
     Parameters
     ----------
     outputs : tensor of shape (batch, steps, outputs)
         Means, probabilities and softmax blocks, as a decoder writes them.
     noise : tensor of shape (batch, steps, outputs)
-        As `gumbel_noise` gives it.
+        Output of `gumbel_noise`.
     temperature : float
         Above 0.
     column_types, num_categories : sequence
@@ -74,7 +74,7 @@ def gumbel_max(
     Returns
     -------
     tensor of shape (batch, steps, outputs)
-        Means as they were.
+        Scores; the means of numeric columns are unchanged.
 
     References
     ----------
@@ -89,15 +89,15 @@ def gumbel_max(
     True
     """
     blocks, start = [], 0
-    for kind, n in zip(column_types, num_categories, strict=True):
+    for column_type, n in zip(column_types, num_categories, strict=True):
         width = n or 1
-        block, beside = (one[..., start : start + width] for one in (outputs, noise))
-        if kind == "categorical":
-            block = ops.log(ops.maximum(block, _LEAST)) / temperature + beside
-        elif kind == "binary":
-            share: Any = ops.clip(block, _LEAST, 1.0 - _LEAST)
-            logit = ops.log(share) - ops.log(1.0 - share)
-            block = ops.sigmoid(logit / temperature + beside)
+        block, added = (one[..., start : start + width] for one in (outputs, noise))
+        if column_type == "categorical":
+            block = ops.log(ops.maximum(block, _LEAST)) / temperature + added
+        elif column_type == "binary":
+            probability: Any = ops.clip(block, _LEAST, 1.0 - _LEAST)
+            logit = ops.log(probability) - ops.log(1.0 - probability)
+            block = ops.sigmoid(logit / temperature + added)
         blocks.append(block)
         start += width
     return ops.concatenate(blocks, axis=-1)

@@ -1,4 +1,4 @@
-"""Better codes than the encoder's: those of which the decoder makes the most of each sequence."""
+"""Latent optimization: codes that decode to their sequences better than the encoder's codes."""
 
 import warnings
 from typing import Any
@@ -14,37 +14,37 @@ from refold.models._network import Network
 
 __all__ = ["optimize_latents"]
 
-# Standard deviation of a good code around the encoder's.
+# Standard deviation of the prior around the encoder's code.
 _AROUND = 1.0
-# A predicted length may be so far from the true one before it counts: less than half a step.
+# Error of the predicted length, in steps, that costs nothing; below half a step.
 _MARGIN = 0.3
 
 
 def optimize_latents(
     network: Network, codes: Any, x: Any, y: Any, lengths: Any, num_steps: int
 ) -> np.ndarray:
-    """Search from each code for one that decodes to its sequence more faithfully.
+    """Optimize each code so that it decodes to its sequence more accurately.
 
-    An encoder finds a good code in one go, but not the best one, and on sequences that it was not
-    trained on less so [1]_.  The search minimises, for each sequence by itself, its negative
-    log-likelihood: squared errors over the variance that the linear start left, cross-entropies,
-    and what wrong steps would cost if the length were misread.  A normal distribution around the
-    encoder's code is the prior, so that a few observed values do not decide all of a code.
-    Discriminative numbers of a code stay as they are.
+    An encoder finds a good code in one pass, but not the best one, especially for sequences that it
+    was not trained on [1]_.  Latent optimization minimizes the negative log-likelihood of each
+    sequence: squared errors divided by the residual variance of the linear initialization,
+    cross-entropies, and a cost of steps that a wrong predicted length would add or lose.  The prior
+    is a normal distribution around the encoder's code, so that a few observed values do not
+    determine the whole code.  The ROCKET features of a code do not change.
 
     Parameters
     ----------
     network : Network
-        Of the default architecture.
+        A network of the default architecture.
     codes : array of shape (batch, latent_dim)
     x : array of shape (batch, steps, channels)
-        What the encoder has read, of which an autoregressive decoder takes its previous steps.
+        Input of the encoder, and teacher-forcing input of an autoregressive decoder.
     y : array of shape (batch, steps, features)
         Targets in scaled units, NaN where padded or not observed.
     lengths : array of shape (batch,)
         True lengths in steps.
     num_steps : int
-        Of the search, each about as costly as a training step of the decoder.
+        Number of steps; each costs about as much as a training step of the decoder.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def optimize_latents(
     Warns
     -----
     UserWarning
-        If Keras does not run on JAX; the codes stay as they are then.
+        If Keras does not run on JAX; the codes are then returned unchanged.
 
     References
     ----------
@@ -74,16 +74,16 @@ def optimize_latents(
     """
     if keras.backend.backend() != "jax":
         warnings.warn(
-            "Codes are the encoder's own: the search for better ones needs Keras on JAX. Set "
+            "Latent optimization needs Keras on JAX, so the codes are those of the encoder. Set "
             "KERAS_BACKEND=jax before keras is imported, or fit with latent_steps=0.",
             UserWarning,
             stacklevel=4,
         )
         return np.asarray(codes, np.float32)
     decoder: Any = network.models.unroll
-    run = getattr(decoder, "_refold_refine", None)
+    run = getattr(decoder, "_refold_optimize", None)
     if run is None:
-        run = decoder._refold_refine = jax.jit(_search(network))
+        run = decoder._refold_optimize = jax.jit(_make_optimizer(network))
     weights = [
         [variable.value for variable in variables]
         for model in (decoder, network.length)
@@ -93,40 +93,40 @@ def optimize_latents(
     return np.asarray(run(weights, *given, num_steps))
 
 
-def _search(network: Network) -> Any:
-    """Return the search as a function of weights, codes, targets, lengths and steps."""
+def _make_optimizer(network: Network) -> Any:
+    """Return the optimization as a function of weights, codes, inputs, targets and lengths."""
     unroll: Any = network.models.unroll
     head = unroll.get_layer("head")
     column_types, num_categories = head.column_types, head.num_categories
-    numeric = np.array([kind == "numeric" for kind in column_types])
-    width, given = network.specification.latent_dim, network.specification.rocket_dim
-    searched = np.arange(width) < width - given
+    numeric = np.array([column_type == "numeric" for column_type in column_types])
+    width, rocket_dim = network.specification.latent_dim, network.specification.rocket_dim
+    optimized = np.arange(width) < width - rocket_dim
     places = np.cumsum([0, *head.widths])[:-1][numeric]
     scale = None
     if numeric.any():
         scale = next(i for i, v in enumerate(unroll.non_trainable_variables) if v is head.scale)
 
-    def search(weights: Any, codes: Any, x: Any, y: Any, lengths: Any, num_steps: Any) -> Any:
+    def optimize(weights: Any, codes: Any, x: Any, y: Any, lengths: Any, num_steps: Any) -> Any:
         decoder, decoder_fixed, length, length_fixed = weights
         weight = jnp.ones(len(column_types))
         if scale is not None:
-            # one variance for all columns, as in training, whose errors are to be lowered
+            # one variance for all columns, as in the training loss
             variance = jnp.mean(decoder_fixed[scale][places] ** 2)
             weight = jnp.where(numeric, 0.5 / jnp.maximum(variance, 1e-12), 1.0)
         values, observed = observed_mask(y)
         weight = weight * observed
 
         def loss(z: Any) -> Any:
-            z = jnp.where(searched, z, codes)
+            z = jnp.where(optimized, z, codes)
             decoded, _ = unroll.stateless_call(decoder, decoder_fixed, [z, x], training=False)
             predicted, _ = network.length.stateless_call(length, length_fixed, z, training=False)
             errors = column_errors(values, decoded, column_types, num_categories) * weight
             off = jnp.maximum(jnp.abs(predicted[:, 0] - lengths) - _MARGIN, 0.0)
-            # each step that is lacking costs about as much as the mean at every column
+            # a missing step costs about as much as predicting the mean of every column
             missed = off**2 / (1.0 + off) * jnp.sum(weight, axis=(1, 2)) / jnp.maximum(lengths, 1.0)
             moved = jnp.sum((z - codes) ** 2, axis=1) / (2.0 * _AROUND**2)
             return jnp.sum(errors, axis=(1, 2)) + missed + moved
 
         return minimize_rows(loss, codes, num_steps)
 
-    return search
+    return optimize

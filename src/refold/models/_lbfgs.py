@@ -1,4 +1,4 @@
-"""Many small minimisations at once: a limited-memory BFGS for every row of an array."""
+"""Limited-memory BFGS that minimizes a separate loss for each row of an array."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,12 +8,14 @@ import jax.numpy as jnp
 
 __all__ = ["minimize_rows"]
 
-# Pairs of steps and of changes of the gradient that are remembered; what a refused step becomes.
-_MEMORY, _SHORTER = 8, 0.4
+# Number of pairs of steps and gradient changes to keep.
+_MEMORY = 8
+# Factor of the step length after a rejected step.
+_SHORTER = 0.4
 
 
 class _Point(NamedTuple):
-    """Where every row stands: x, its loss, its gradient, and the share of a whole step to try."""
+    """State of every row: x, its loss and gradient, and the step length to try."""
 
     x: Any
     loss: Any
@@ -22,16 +24,16 @@ class _Point(NamedTuple):
 
 
 class _Curvature(NamedTuple):
-    """What is known of the second derivatives of every row, by its latest steps.
+    """Estimate of the curvature of every row, from its latest steps.
 
     Attributes
     ----------
     steps, changes : arrays of shape (memory, n_rows, width)
-        Of x, and of the gradient, the latest last.
+        Steps of x and changes of the gradient, the latest last.
     inverse : array of shape (memory, n_rows)
-        One over the product of the two, 0 where there is no such pair.
+        One over the inner product of step and change, 0 if there is no pair.
     first : array of shape (n_rows, 1)
-        The inverse Hessian before any pair, a multiple of the identity; 0 where nothing is known.
+        Scale of the initial inverse Hessian, a multiple of the identity; 0 if unknown.
     """
 
     steps: Any
@@ -43,22 +45,22 @@ class _Curvature(NamedTuple):
 def minimize_rows(
     loss: Callable[[Any], Any], x: Any, num_steps: int, *, first_step: float = 0.3
 ) -> Any:
-    """Lower the loss of each row by limited-memory BFGS [1]_; traced by JAX.
+    """Minimize the loss of each row by limited-memory BFGS [1]_; JAX can trace it.
 
-    Each row goes its own way, and never upwards: a step that does not lower its loss is taken
-    back, and a shorter one tried.  Every step costs one value and one gradient of all rows, and so
-    does the look at the start.
+    The rows are independent.  A step that does not lower the loss of its row is rejected, and a
+    shorter step is tried.  Each step, and the initial point, costs one value and one gradient of
+    all rows.
 
     Parameters
     ----------
     loss : callable
-        From (n_rows, width) to (n_rows,); each entry depends on its own row alone.
+        Function from (n_rows, width) to (n_rows,); each entry depends only on its own row.
     x : array of shape (n_rows, width)
-        Where to start.
+        Initial point.
     num_steps : int
-        May be traced.
+        Number of steps; may be traced.
     first_step : float
-        Length of the step that is tried before anything is known of curvature.
+        Length of the first step, before the curvature is known.
 
     Returns
     -------
@@ -71,10 +73,10 @@ def minimize_rows(
     Examples
     --------
     >>> goal = jnp.array([[1.0, 2.0], [-3.0, 0.5]])
-    >>> found = minimize_rows(
+    >>> minimum = minimize_rows(
     ...     lambda x: jnp.sum((x - goal) ** 2 * jnp.array([1.0, 9.0]), axis=1), 0 * goal, 12
     ... )
-    >>> bool(jnp.abs(found - goal).max() < 1e-3)
+    >>> bool(jnp.abs(minimum - goal).max() < 1e-3)
     True
     """
 
@@ -89,16 +91,16 @@ def minimize_rows(
         losses, back = jax.vjp(loss, x)
         gradient = back(jnp.ones_like(losses))[0]
         curvature = _learn(curvature, x - here.x, gradient - here.gradient)
-        lower = losses < here.loss  # not so where it is NaN
-        wide = lower[:, None]
+        lower = losses < here.loss  # False for NaN
+        accepted = lower[:, None]
         return _Point(
-            jnp.where(wide, x, here.x),
+            jnp.where(accepted, x, here.x),
             jnp.where(lower, losses, here.loss),
-            jnp.where(wide, gradient, here.gradient),
-            jnp.where(wide, 1.0, _SHORTER * here.share),
+            jnp.where(accepted, gradient, here.gradient),
+            jnp.where(accepted, 1.0, _SHORTER * here.share),
         ), curvature
 
-    # the first step, without a gradient, stays where it is and looks: the loss is compiled once
+    # the first step has no gradient and evaluates the initial point, so the loss is compiled once
     pairs = jnp.zeros((_MEMORY, *x.shape), x.dtype)
     known = _Curvature(pairs, pairs, pairs[:, :, 0], jnp.zeros_like(x[:, :1]))
     start = _Point(
@@ -108,7 +110,7 @@ def minimize_rows(
 
 
 def _direction(gradient: Any, known: _Curvature) -> Any:
-    """Minus the gradient times the inverse Hessian, by the two loops over the pairs."""
+    """Compute minus the inverse Hessian times the gradient, by the two-loop recursion."""
     pairs = known.inverse, known.steps, known.changes
 
     def backward(gradient: Any, pair: Any) -> tuple[Any, Any]:
@@ -121,14 +123,14 @@ def _direction(gradient: Any, known: _Curvature) -> Any:
         other = inverse * jnp.sum(change * result, axis=1)
         return result + (weight - other)[:, None] * step, None
 
-    # loops of XLA: written out, they would take longer to compile than all the rest
+    # loops in XLA, because unrolled loops would take longer to compile than all the rest
     gradient, weights = jax.lax.scan(backward, gradient, pairs, reverse=True)
     result, _ = jax.lax.scan(forward, known.first * gradient, (*pairs, weights))
     return -result
 
 
 def _learn(known: _Curvature, step: Any, change: Any) -> _Curvature:
-    """Remember a pair in place of the oldest, in rows where it tells of upward curvature."""
+    """Replace the oldest pair with a new one, in rows where the curvature is positive."""
     product, square = jnp.sum(step * change, axis=1), jnp.sum(change**2, axis=1)
     upward = product > 1e-8 * square
     inverse = jnp.where(upward, 1.0 / jnp.where(upward, product, 1.0), 0.0)

@@ -1,4 +1,4 @@
-"""Losses: one table from a column type to its loss, and the loss of lengths.
+"""Table of the losses of the column types, and the loss of lengths.
 
 To change the loss of a column type, write a function of targets and outputs, and put it into
 `COLUMN_LOSSES`.
@@ -27,12 +27,12 @@ def observed_mask(y: Any) -> tuple[Any, Any]:
     Parameters
     ----------
     y : tensor of shape (batch, steps, features)
-        Targets, NaN where nothing was observed.
+        Targets, NaN where not observed.
 
     Returns
     -------
     values, observed : tensors of the shape of ``y``
-        The targets with zeros for NaN, and 1.0 where a value was observed, else 0.0.
+        The targets with zeros for NaN, and a mask with 1.0 for observed values, else 0.0.
     """
     missing = ops.isnan(y)
     observed = ops.cast(ops.logical_not(missing), y.dtype)
@@ -45,9 +45,9 @@ class ColumnLoss(NamedTuple):
     Attributes
     ----------
     error : callable
-        From targets of shape (..., 1) and outputs of shape (..., width of the column) to errors of
-        shape (..., 1).  Where a column has one output it is also called for all columns at once,
-        with (..., columns) everywhere.
+        Function from targets of shape (..., 1) and outputs of shape (..., width of the column) to
+        errors of shape (..., 1).  If a column has one output, it is also called for all columns at
+        once, with shapes (..., columns).
     squared : bool
         Whether the mean error is a variance.  A variational model then gives the KL divergence
         the weight that follows from the likelihood of a normal distribution.
@@ -102,27 +102,27 @@ def column_errors(
     if len(set(column_types)) == 1 and column_types[0] != "categorical":
         return COLUMN_LOSSES[column_types[0]].error(values, y_pred)
     errors, start = [], 0
-    for i, (kind, count) in enumerate(zip(column_types, num_categories, strict=True)):
-        width = count if kind == "categorical" else 1
+    for i, (column_type, n) in enumerate(zip(column_types, num_categories, strict=True)):
+        width = n if column_type == "categorical" else 1
         target, output = values[..., i : i + 1], y_pred[..., start : start + width]
-        errors.append(COLUMN_LOSSES[kind].error(target, output))
+        errors.append(COLUMN_LOSSES[column_type].error(target, output))
         start += width
     return ops.concatenate(errors, axis=-1)
 
 
 def are_squared(column_types: Iterable[str]) -> bool:
-    """Whether the errors of all columns are squared errors.
+    """Return whether the errors of all columns are squared errors.
 
     Examples
     --------
     >>> are_squared(["numeric"]), are_squared(["numeric", "binary"])
     (True, False)
     """
-    return all(COLUMN_LOSSES[kind].squared for kind in column_types)
+    return all(COLUMN_LOSSES[column_type].squared for column_type in column_types)
 
 
 def length_loss(lengths: Any, predicted: Any) -> Any:
-    """Negative log-likelihood of lengths under discretised logistic distributions, in nats.
+    """Negative log-likelihood of lengths under discretized logistic distributions, in nats.
 
     Parameters
     ----------
@@ -147,5 +147,5 @@ def length_loss(lengths: Any, predicted: Any) -> Any:
     rate = ops.exp(-log_scale)
     above = (lengths + 0.5 - location) * rate
     below = (lengths - 0.5 - location) * rate
-    # mass between two points of a logistic: sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a))
+    # logistic mass between two points: sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a))
     return ops.softplus(-above) + ops.softplus(below) - ops.log1p(-ops.exp(-rate))

@@ -1,4 +1,4 @@
-"""A network by its specification: plain values in, models out, the same again after loading."""
+"""Networks, and the plain specifications that they are built from before and after saving."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -17,44 +17,33 @@ from refold.models.decoders import find_decoder
 __all__ = ["ARCHITECTURES", "Architecture", "Network", "Specification", "build"]
 
 ARCHITECTURES = ("default", "repeat", "reshape", "dense")
-"""Names that `architecture` may have: the default model and the classic ones."""
+"""Names of the architectures: the default model and the classic models."""
 
 Architecture = str | Callable[..., Any]
-"""One of `ARCHITECTURES`, or a function that returns an encoder and a decoder."""
+"""A name of `ARCHITECTURES`, or a function that returns an encoder and a decoder."""
 
 
 class Specification(NamedTuple):
-    """All that a network is built from, as plain JSON values.
+    """Sizes and options that a network is built from, as plain JSON values.
 
     Attributes
     ----------
     architecture : str
-        One of ``ARCHITECTURES``, or ``"custom"`` for models that a user made.
+        One of ``ARCHITECTURES``, or ``"custom"`` for a user's own models.
     column_types, num_categories : list
-        Kind of each column, and its number of labels (0 where not categorical).
+        Type of each column, and its number of categories (0 if it is not categorical).
     observed_flags : bool
-        Whether the input has an observed-flag channel a feature.
+        Whether the input has an observed-flag channel for each feature.
     latent_dim, max_steps, units, depth : int
     dropout : float
     length_mean, length_deviation : float
-        Of the training lengths, in steps.
+        Mean and standard deviation of the training lengths, in steps.
     custom : list of str, optional
         The user's encoder and decoder as Keras JSON.
-    decoder : str
-        Of the default model: ``"parallel"`` or ``"autoregressive"``.
-    variational : bool
-        Whether the encoder has a posterior.
-    patch : int
-        Of the default model: steps that its LSTMs take at once.
-    linear_path : bool, optional
-        Of the default model: whether there is a linear map beside its LSTMs; by default where a
-        column is numeric.
-    rocket_dim : int
-        Of the default model: numbers of the code, the last ones, that are given, not learned.
+    decoder, variational, patch, linear_path, rocket_dim, cell
+        Arguments of `default`.
     forecast_steps : int
-        Of the default model: steps after a sequence that a second decoder writes; 0 for none.
-    cell : str
-        Of the default model: ``"lstm"`` or ``"gru"``.
+        Number of steps that the forecast decoder of the default model writes; 0 for none.
     """
 
     architecture: str
@@ -79,7 +68,7 @@ class Specification(NamedTuple):
 
     @property
     def num_channels(self) -> int:
-        """Number of input channels: the features, and their observed flags where there are any."""
+        """Number of input channels: the features, and their observed flags if there are any."""
         return len(self.column_types) * (2 if self.observed_flags else 1)
 
     @property
@@ -89,16 +78,16 @@ class Specification(NamedTuple):
 
 
 class Network(NamedTuple):
-    """Models that belong together.
+    """The models built from a specification.
 
     Attributes
     ----------
     specification : Specification
     models : Models
     length : keras.Model
-        From codes to the location and log-scale of the length.
+        Codes to the location and log-scale of the length.
     forecaster : keras.Model, optional
-        From codes to the steps after the sequences.
+        Codes to the steps after the sequences.
     """
 
     specification: Specification
@@ -108,33 +97,33 @@ class Network(NamedTuple):
 
     @property
     def reads_padding(self) -> bool:
-        """Whether the encoder tells padding from data; if not, it is given zeros for both."""
+        """Whether the encoder masks padding (NaN); if not, its input has zeros for NaN."""
         return any(isinstance(layer, PaddingMask) for layer in every_layer(self.models.encoder))
 
     @property
     def fixed_steps(self) -> int | None:
-        """The only number of steps that the encoder reads, if there is but one.
+        """Number of steps that the encoder reads, or None if it reads any number.
 
-        An encoder that cannot tell padding from data must always be given as much of it.
+        An encoder that does not mask padding must always get the same number of steps.
         """
         steps = self.models.encoder.inputs[0].shape[1]
         return self.specification.max_steps if steps is None and not self.reads_padding else steps
 
     @property
     def most_steps(self) -> int | None:
-        """The most steps that can be decoded; the default model goes on as long as it is asked."""
+        """Maximum number of steps to decode, or None for the default model, which has none."""
         if self.specification.architecture == "default":
             return None
         return self.models.decoder.output_shape[1]
 
     @property
     def autoregressive(self) -> bool:
-        """Whether a step is written from the one before, which in use is the decoder's own."""
+        """Whether decoding is autoregressive."""
         return find_decoder(self.specification.decoder).reads_previous
 
     @property
     def variables(self) -> list[keras.Variable]:
-        """Every variable once, in the order in which the network was built."""
+        """All variables once, in the order of their creation."""
         found: dict[int, keras.Variable] = {}
         models = self.models
         for model in (
@@ -156,8 +145,8 @@ def build(specification: Specification, architecture: Architecture | None = None
     ----------
     specification : Specification
     architecture : callable, optional
-        Makes the user's own models: called with ``steps``, ``features``, ``outputs`` and
-        ``latent_dim``, it returns an encoder and a decoder, or ``Models``.
+        Function that makes the user's own models.  It is called with ``steps``, ``features``,
+        ``outputs`` and ``latent_dim``, and returns an encoder and a decoder, or ``Models``.
 
     Returns
     -------
@@ -166,8 +155,8 @@ def build(specification: Specification, architecture: Architecture | None = None
     Raises
     ------
     ParameterError
-        If the architecture does not fit the data or the specification, returns something else, or
-        makes models that could not be loaded again.
+        If the architecture does not match the data or the specification, returns something else,
+        or makes models that could not be loaded after saving.
 
     Examples
     --------
@@ -228,7 +217,7 @@ def build(specification: Specification, architecture: Architecture | None = None
     return Network(specification, models, length, ahead)
 
 
-# What the default model alone has, and what is none of it.
+# Options that only the default model takes, with the values that switch them off.
 _OPTIONS = {
     "cell": "lstm",
     "decoder": "parallel",
@@ -244,8 +233,8 @@ def _refuse_options(specification: Specification) -> None:
         value = getattr(specification, name)
         if value != none:
             raise ParameterError(
-                f"{name}={value!r} is of the default model, and "
-                f"architecture={specification.architecture!r} has none. Leave out one of the two."
+                f"{name}={value!r} needs architecture='default'. Got "
+                f"architecture={specification.architecture!r}; leave out one of the two."
             )
 
 
@@ -253,12 +242,12 @@ def _classic(specification: Specification) -> Models:
     name = specification.architecture
     if any(specification.num_categories):
         raise ParameterError(
-            f"architecture={name!r} reads numbers, and the data has categorical columns. Use "
-            "architecture='default', or give one-hot columns."
+            f"architecture={name!r} does not support categorical columns, and the data has some. "
+            "Use architecture='default', or one-hot columns."
         )
     if specification.observed_flags:
         raise ParameterError(
-            f"architecture={name!r} knows no missing values, and the data has some. Use "
+            f"architecture={name!r} does not support missing values, and the data has some. Use "
             "architecture='default', or fill them."
         )
     binary = set(specification.column_types) == {"binary"}

@@ -1,4 +1,4 @@
-"""What sequences look like to pooled random convolutions, whatever the network they go through."""
+"""ROCKET feature extractor for the inputs of a network."""
 
 import functools
 
@@ -12,9 +12,9 @@ __all__ = ["rocket_extractor"]
 
 
 def rocket_extractor(network: Network) -> keras.Model:
-    """Return the model that describes what a network is given by `PooledConvolutions`.
+    """Return the model that computes the `PooledConvolutions` of a network's input.
 
-    The discriminative numbers of a code are made of the same features.
+    The ROCKET features of a code are a linear map of the same features.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def rocket_extractor(network: Network) -> keras.Model:
     Returns
     -------
     keras.Model
-        From padded sequences (batch, steps, channels) to features; nothing in it is trained.
+        Padded sequences (batch, steps, channels) to features; it is not trained.
 
     Examples
     --------
@@ -35,15 +35,15 @@ def rocket_extractor(network: Network) -> keras.Model:
     (None, 128)
     """
     specification = network.specification
-    labels = tuple(specification.num_categories)
-    return _build(specification.num_channels, labels, specification.patch)
+    num_categories = tuple(specification.num_categories)
+    return _build(specification.num_channels, num_categories, specification.patch)
 
 
-# not kept in the network: Keras would take the layers for its own
+# cached here and not in the network, because Keras would track the layers there
 @functools.lru_cache(maxsize=16)
 def _build(num_channels: int, num_categories: tuple[int, ...], patch: int) -> keras.Model:
     x = keras.Input((None, num_channels), name="sequence")
     values = PaddingMask(name="padding_mask")(x)
     if any(num_categories):
         values = ColumnEncoding(num_categories, name="column_encoding")(values)
-    return keras.Model(x, convolutions(patch)(values), name="descriptor")
+    return keras.Model(x, convolutions(patch)(values), name="rocket_features")

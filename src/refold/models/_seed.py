@@ -1,4 +1,4 @@
-"""Reproducible weights without disturbing anybody else's random numbers."""
+"""Reproducible initial weights that leave global random states unchanged."""
 
 import random
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ from keras.src.backend.common import global_state
 
 __all__ = ["seeded"]
 
-# Keras's global state under these names; there is no public way to read it and put it back.
+# Names in Keras's global state; there is no public way to save and restore it.
 _SEED, _GENERATOR = "global_random_seed", "global_seed_generator"
 
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Draw weights made inside from a seed; all global states stay as they were.
+    """Seed the weights that are created inside, and restore all global random states.
 
     These are the states of Python and NumPy, and Keras's global seed and seed generator.
 
     Parameters
     ----------
     seed : int or None
-        With None the weights are drawn as they come.
+        Seed of the weights; None for random weights.
 
     Examples
     --------

@@ -1,12 +1,11 @@
-"""The models of a much-read question, "LSTM Autoencoder", and of its answers, to the letter.
+"""Exact implementations of the models in a popular question, "LSTM Autoencoder", and its answers.
 
-The question [1]_ asks for a fixed-size vector from a sequence with Keras: an encoder from many
-steps to one vector, a decoder from one vector to many steps.  `reshape` and `dense` are the two
-decoders of the first answer, `repeat` and `next_element` those of the second.  Default arguments
-are the answers' own numbers.
+The question [1]_ asks how to turn a sequence into a fixed-size vector and back with Keras.
+`reshape` and `dense` are the two decoders of the first answer, `repeat` and `next_element` those of
+the second.  The default arguments are the numbers in the answers.
 
-These models read full arrays only: every sequence has ``steps`` steps and no NaN, so shorter ones
-must be filled, and the filling goes into the code.  `refold.models.default` has no such need.
+These models read full arrays only: every sequence has ``steps`` steps and no NaN.  Shorter
+sequences must be padded, and the padding affects the code.  `refold.models.default` masks padding.
 
 References
 ----------
@@ -34,7 +33,7 @@ __all__ = ["NextElement", "dense", "next_element", "repeat", "reshape"]
 
 
 class NextElement(NamedTuple):
-    """An encoder with two decoders: one writes the sequence, one what comes next at each step.
+    """An encoder with two decoders: one writes the sequence, one the next element of each step.
 
     Attributes
     ----------
@@ -64,7 +63,7 @@ def reshape(
     encoder_activation: Activation = "tanh",
     output_activation: Activation = "tanh",
 ) -> Models:
-    """First answer: the code is read as a short sequence, and each step writes a step.
+    """First answer: the decoder reads the code as a short sequence, and each step writes a step.
 
     Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(5, return_sequences=True)``.
 
@@ -73,12 +72,12 @@ def reshape(
     steps, features : int
         Shape of a sequence.
     latent_dim : int
-        Width of the code.
+        Number of latent dimensions.
     code_steps : int, optional
-        Number of steps that the code is read as; as many as the sequence has by default.  With
-        fewer, each writes several steps; with more, several are averaged to a step.
+        Number of steps of the reshaped code; by default ``steps``.  If it is smaller, each code
+        step writes several steps; if it is larger, several code steps are averaged to a step.
     encoder_units : sequence of int
-        Units of further LSTMs below the encoder's last, from the bottom.
+        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
     encoder_activation, output_activation : str or callable
         Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction:
         ``"sigmoid"`` keeps outputs between 0 and 1.
@@ -90,7 +89,7 @@ def reshape(
     Raises
     ------
     ParameterError
-        If ``latent_dim`` is no multiple of ``code_steps``, or neither of ``code_steps`` and
+        If ``latent_dim`` is not a multiple of ``code_steps``, or neither of ``code_steps`` and
         ``steps`` is a multiple of the other.
 
     Examples
@@ -104,19 +103,19 @@ def reshape(
     code_steps = steps if code_steps is None else code_steps
     require_positive(steps=steps, features=features, latent_dim=latent_dim, code_steps=code_steps)
     code, x = read_code(latent_dim, code_steps)
-    written = max(1, steps // code_steps)
+    steps_each = max(1, steps // code_steps)
     if code_steps % steps and steps % code_steps:
         raise ParameterError(
             f"A code of {code_steps} steps cannot write {steps} steps: one number must be a "
             f"multiple of the other. Choose another code_steps, or use classic.dense."
         )
     x = LSTM(
-        written * features,
+        steps_each * features,
         activation=output_activation,
         return_sequences=True,
         name="decoder_lstm",
     )(x)
-    if written > 1:
+    if steps_each > 1:
         x = Reshape((steps, features), name="code_steps_to_steps")(x)
     elif code_steps > steps:
         x = AveragePooling1D(code_steps // steps, name="code_steps_to_steps")(x)
@@ -134,7 +133,7 @@ def dense(
     encoder_activation: Activation = "tanh",
     output_activation: Activation = "tanh",
 ) -> Models:
-    """First answer's alternative: one LSTM writes all steps at once, as its last state.
+    """Alternative in the first answer: the last state of one LSTM is all steps at once.
 
     Encoder ``LSTM(20)``; decoder ``Reshape((10, 2))``, ``LSTM(50)``, ``Reshape((10, 5))``.
 
@@ -143,11 +142,11 @@ def dense(
     steps, features : int
         Shape of a sequence.
     latent_dim : int
-        Width of the code.
+        Number of latent dimensions.
     code_steps : int, optional
-        Number of steps that the code is read as; as many as the sequence has by default.
+        Number of steps of the reshaped code; by default ``steps``.
     encoder_units : sequence of int
-        Units of further LSTMs below the encoder's last, from the bottom.
+        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
     encoder_activation, output_activation : str or callable
         Activation of the encoder's LSTMs, and of the LSTM whose output is the reconstruction:
         ``"sigmoid"`` keeps outputs between 0 and 1.
@@ -159,7 +158,7 @@ def dense(
     Raises
     ------
     ParameterError
-        If ``latent_dim`` is no multiple of ``code_steps``.
+        If ``latent_dim`` is not a multiple of ``code_steps``.
 
     Examples
     --------
@@ -195,14 +194,14 @@ def repeat(
     steps, features : int
         Shape of a sequence.
     latent_dim : int
-        Width of the code.
+        Number of latent dimensions.
     units : int
         Units of the decoder's LSTM.
     encoder_units : sequence of int
-        Units of further LSTMs below the encoder's last, from the bottom.
+        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
     activation : str or callable
-        Activation of all LSTMs.  With ``"relu"``, states have no bound: long sequences can drive
-        the loss to NaN.
+        Activation of all LSTMs.  With ``"relu"``, states are unbounded, and long sequences can
+        drive the loss to NaN.
     output_activation : str or callable, optional
         Activation of the last dense layer.
 
@@ -213,7 +212,7 @@ def repeat(
     Raises
     ------
     ParameterError
-        If a number is not a positive integer.
+        If a size is not a positive integer.
 
     Examples
     --------
@@ -240,20 +239,20 @@ def next_element(
     activation: Activation = "relu",
     output_activation: Activation = None,
 ) -> NextElement:
-    """Second answer's composite: one code, decoded to the sequence and to each next element.
+    """Composite model of the second answer: it decodes the sequence and each next element.
 
-    The `repeat` model with a second decoder of the same make, one step shorter.
+    It is the `repeat` model with a second, similar decoder that writes one step less.
 
     Parameters
     ----------
     steps, features : int
         Shape of a sequence; at least 2 steps.
     latent_dim : int
-        Width of the code.
+        Number of latent dimensions.
     units : int
         Units of each decoder's LSTM.
     encoder_units : sequence of int
-        Units of further LSTMs below the encoder's last, from the bottom.
+        Units of further LSTMs below the last LSTM of the encoder, from the bottom.
     activation : str or callable
         Activation of all LSTMs.
     output_activation : str or callable, optional
@@ -266,7 +265,7 @@ def next_element(
     Raises
     ------
     ParameterError
-        If a number is not a positive integer, or ``steps`` is 1.
+        If a size is not a positive integer, or ``steps`` is 1.
 
     Examples
     --------
@@ -280,7 +279,7 @@ def next_element(
     """
     require_positive(steps=steps, features=features, latent_dim=latent_dim, units=units)
     if steps == 1:
-        raise ParameterError("steps must be at least 2, for there to be a next element. Got 1.")
+        raise ParameterError("steps must be at least 2, so that there is a next element. Got 1.")
     encoder = make_encoder(steps, features, latent_dim, encoder_units, activation)
     ends = (units, activation, output_activation)
     decoder = make_repeater(steps, features, latent_dim, *ends, name="decoder")

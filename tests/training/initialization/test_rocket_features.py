@@ -183,9 +183,9 @@ def test_what_it_may_be(value):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rocket_dim": 6}, "from 0 to 5, one less than latent_dim"),
-        ({"rocket_dim": 2, "variational": True}, "0 where variational=True"),
-        ({"rocket_dim": 2, "architecture": "repeat"}, "rocket_dim=2 is of the default"),
+        ({"rocket_dim": 6}, "from 0 to latent_dim - 1, which is 5"),
+        ({"rocket_dim": 2, "variational": True}, "0 if variational=True"),
+        ({"rocket_dim": 2, "architecture": "repeat"}, "rocket_dim=2 needs architecture="),
     ],
 )
 def test_what_it_does_not_go_with(options, message):

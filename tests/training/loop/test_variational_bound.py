@@ -146,7 +146,7 @@ def test_what_cannot_be_drawn_from(fitted, plain, vowels):
 @pytest.mark.parametrize("architecture", ["repeat", lambda **_: None])
 def test_other_architectures_are_refused(architecture):
     ae = SequenceAutoencoder(2, architecture=architecture, variational=True)
-    with pytest.raises(ParameterError, match="variational=True is of the default model"):
+    with pytest.raises(ParameterError, match="variational=True needs architecture='default'"):
         ae.fit(data())
 
 

@@ -1,4 +1,4 @@
-"""Decoders of the default model: one table from the name of a decoder to its class.
+"""Decoders of the default model, and the table of their names.
 
 To add a decoder, write a module with a subclass of `Decoder` and add an entry to `DECODERS`.
 """
@@ -27,7 +27,7 @@ DECODERS: dict[str, type[Decoder]] = {
 
 
 def find_decoder(name: Any) -> type[Decoder]:
-    """Return the decoder of a name.
+    """Return the decoder class with a name.
 
     Raises
     ------

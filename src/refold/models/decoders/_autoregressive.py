@@ -1,4 +1,4 @@
-"""The autoregressive decoder: each step is written from the code and the step before it."""
+"""The autoregressive decoder: it writes each step from the code and the previous step."""
 
 from typing import Any, Self
 
@@ -16,8 +16,8 @@ __all__ = ["AutoregressiveDecoder"]
 class AutoregressiveDecoder(ParallelDecoder):
     """A parallel decoder whose input at each step includes the previous step.
 
-    As a Keras model it is given the true previous steps (teacher forcing).  ``step`` writes one
-    step from one that was written before.
+    As a Keras model, it reads the true previous steps (teacher forcing).  ``step`` writes one step
+    of autoregressive decoding.
     """
 
     reads_previous = True
@@ -25,24 +25,29 @@ class AutoregressiveDecoder(ParallelDecoder):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        labels = settings.num_categories or [0] * len(settings.column_types)
-        self.previous = TeacherForcing(labels, settings.step_dropout, name="teacher_forcing")
+        num_categories = settings.num_categories or [0] * len(settings.column_types)
+        self.previous = TeacherForcing(
+            num_categories, settings.step_dropout, name="teacher_forcing"
+        )
 
     @classmethod
     def of(cls, model: keras.Model) -> Self:
-        """Return the decoder whose layers a Keras model has, also one that was loaded."""
+        """Return the decoder with the layers of a Keras model, which may be a loaded one."""
         layers: dict[str, Any] = {layer.name: layer for layer in model.layers}
         depth = sum(name.startswith("decoder_") for name in layers)
-        found = cls.__new__(cls)
-        found.repeat, found.head = layers["repeat"], layers["head"]
-        found.linear, found.previous = layers.get("linear_steps"), layers["teacher_forcing"]
-        found.stack = [(layers[f"start_{i + 1}"], layers[f"decoder_{i + 1}"]) for i in range(depth)]
-        return found
+        decoder = cls.__new__(cls)
+        decoder.repeat, decoder.head = layers["repeat"], layers["head"]
+        decoder.linear, decoder.previous = layers.get("linear_steps"), layers["teacher_forcing"]
+        decoder.stack = [
+            (layers[f"start_{i + 1}"], layers[f"decoder_{i + 1}"]) for i in range(depth)
+        ]
+        return decoder
 
     def initial_states(self, code: Any) -> list[list[Any]]:
         """Return the initial states of the layers of the stack."""
         return [
-            cell_of(layer).initial_state(start(code), layer.units) for start, layer in self.stack
+            cell_of(layer).initial_state(project(code), layer.units)
+            for project, layer in self.stack
         ]
 
     def step(self, given: Any, last: Any, states: list[Any], beside: Any) -> tuple[Any, list[Any]]:
@@ -53,11 +58,11 @@ class AutoregressiveDecoder(ParallelDecoder):
         given : tensor of shape (batch, 1, features)
             The code and the position of the step.
         last : tensor of shape (batch, 1, columns)
-            The values of the previous step, NaN before the first.
+            The values of the previous step, NaN before the first step.
         states : list of lists of tensors
-            As ``initial_states`` and this method return them.
+            States from ``initial_states`` or the previous call.
         beside : tensor of shape (batch, 1, outputs), or None
-            The step of the linear path.
+            Output of the linear path for this step.
 
         Returns
         -------

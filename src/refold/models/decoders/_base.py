@@ -1,4 +1,4 @@
-"""The base class of decoders: what all of them share, and what a new one has to define."""
+"""Base class and settings of decoders."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ __all__ = ["Decoder", "Settings"]
 
 
 class Settings(NamedTuple):
-    """What a decoder is built from; the arguments of `refold.models.default` describe them.
+    """Settings of a decoder, mostly arguments of `refold.models.default`.
 
     ``linear_steps`` is the number of steps that the linear path has weights for, or None without
-    a linear path.  ``suffix`` goes behind the names of the layers.
+    a linear path.  ``suffix`` is appended to the names of the layers.
     """
 
     column_types: Sequence[str]
@@ -42,15 +42,15 @@ class Settings(NamedTuple):
 class Decoder(ABC):
     """Layers that write sequences from codes.
 
-    The code is repeated at every step, beside features of the position.  ``hidden_steps``, which
-    a subclass defines, turns that into one hidden vector for each step or patch.  The column head
-    writes the outputs from these vectors, and adds the linear path where there is one.
+    The code is repeated at every step, with features of the position.  ``hidden_steps``, which a
+    subclass defines, turns that into one hidden vector for each step or patch.  The column head
+    computes the outputs from these vectors, and adds the linear path if there is one.
 
     Attributes
     ----------
     reads_previous : bool
-        Whether a step is written from the step before it.  The decoder is then a model of codes
-        and sequences, and has ``previous``.
+        Whether the decoder reads the previous step.  It is then a model of codes and sequences,
+        and has ``previous``.
     takes_patches : bool
         Whether ``patch`` may be more than 1.
     repeat : RepeatCode
@@ -67,7 +67,7 @@ class Decoder(ABC):
     def __init__(self, settings: Settings) -> None:
         suffix, max_steps, patch = settings.suffix, settings.max_steps, settings.patch
         self.patch = patch
-        # The seeds of the weights follow from the order in which the layers are made.
+        # The seeds of the weights depend on the order in which the layers are created.
         self.repeat = RepeatCode(num_patches(max_steps, patch), name=f"repeat{suffix}")
         self.real_steps = RealSteps(patch, name="real_steps")
         self.make_hidden(settings)
@@ -86,7 +86,7 @@ class Decoder(ABC):
 
     @abstractmethod
     def make_hidden(self, settings: Settings) -> None:
-        """Make the layers that ``hidden_steps`` calls."""
+        """Create the layers that ``hidden_steps`` calls."""
 
     @abstractmethod
     def hidden_steps(self, code: Any, steps: Any, real: Any = None) -> Any:
@@ -96,9 +96,9 @@ class Decoder(ABC):
         ----------
         code : tensor of shape (batch, latent_dim)
         steps : tensor of shape (batch, patches, features)
-            The code and the position, and what the previous step was if the decoder reads it.
+            The code, the position, and the previous step if the decoder reads it.
         real : tensor of bool of shape (batch, patches), optional
-            False at padded steps, whose outputs are not read.
+            False at padded steps, whose outputs are not used.
 
         Returns
         -------
@@ -106,9 +106,9 @@ class Decoder(ABC):
         """
 
     def __call__(self, code: Any, template: Any = None) -> Any:
-        """Write steps: ``max_steps`` of them, or as many as the template has."""
+        """Write ``max_steps`` steps, or as many as the template has."""
         code = code if self._noise is None else self._noise(code)
-        # Padded steps come last, and nothing reads them, so they need not be computed.
+        # Padded steps come last and are not used, so the layers need not compute them.
         real = None if template is None else self.real_steps(template)
         steps = self.repeat(code) if template is None else self.repeat(code, like=real)
         if self.previous is not None:
@@ -123,7 +123,7 @@ class Decoder(ABC):
     def models(self, latent_dim: int) -> tuple[keras.Model, keras.Model]:
         """Return the Keras models ``decoder`` and ``unroll`` of `refold.models.Models`.
 
-        A decoder that reads previous steps is one model of a code and a sequence, in both places.
+        If the decoder reads previous steps, both are the same model of a code and a sequence.
         """
         code = keras.Input((latent_dim,), name="code")
         alone = None if self.reads_previous else keras.Model(code, self(code), name="decoder")

@@ -1,4 +1,4 @@
-"""The parallel decoder: each step is written from the code and the position alone."""
+"""The parallel decoder: it writes each step from the code and the position alone."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ __all__ = ["ParallelDecoder"]
 
 
 class ParallelDecoder(Decoder):
-    """A stack of recurrent layers, whose initial states are projections of the code.
+    """A stack of recurrent layers whose initial states are projections of the code.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class ParallelDecoder(Decoder):
     stack: list[tuple[Any, Any]]
 
     def make_hidden(self, settings: Settings) -> None:
-        """Make the stack."""
+        """Create the stack."""
         cell, units, suffix = find_cell(settings.cell), settings.units, settings.suffix
         self.stack = [
             (
@@ -34,7 +34,7 @@ class ParallelDecoder(Decoder):
 
     def hidden_steps(self, code: Any, steps: Any, real: Any = None) -> Any:
         """Run the stack over all steps."""
-        for start, layer in self.stack:
-            state = cell_of(layer).initial_state(start(code), layer.units)
+        for project, layer in self.stack:
+            state = cell_of(layer).initial_state(project(code), layer.units)
             steps = layer(steps, initial_state=state, mask=real)
         return steps
