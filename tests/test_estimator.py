@@ -429,7 +429,7 @@ def test_bad_codes(fitted):
         fitted.decode([[0, 0, 0], [0, np.nan, 0]])
     with pytest.raises(DataError, match="array of numbers"):
         fitted.decode([["a", "b", "c"]])
-    with pytest.raises(DataError, match=r"one entry a code, shape \(2,\). Got \(3,\)"):
+    with pytest.raises(DataError, match=r"one entry per code, shape \(2,\). Got \(3,\)"):
         fitted.decode(np.zeros((2, 3)), [1, 2, 3])
     with pytest.raises(DataError, match="lengths must be an array of integers"):
         fitted.decode(np.zeros((2, 3)), [[1], [1, 2]])

@@ -53,7 +53,7 @@ def test_a_seed_draws_them(ae):
 def test_lengths_that_are_asked_for(ae):
     with pytest.warns(UserWarning, match="1 of 3 lengths is longer than the longest"):
         assert [len(x) for x in ae.generate(3, lengths=[1, 7, 400])] == [1, 7, 400]
-    with pytest.raises(DataError, match="one entry a code"):
+    with pytest.raises(DataError, match="one entry per code"):
         ae.generate(3, lengths=[1, 2])
 
 

@@ -55,7 +55,7 @@ def test_a_network_of_so_many_steps_writes_no_more():
     lengths = np.array([9, 4])
     assert lengths_to_write(lengths, np.array([5, 3]), trained=6, most=6).tolist() == [6, 3]
     said = describe_longer(lengths, 6, "reconstructions", most=6)
-    assert "They come back cut to 6 steps, the most that this architecture writes." in said
+    assert "They are cut to 6 steps, the most that this architecture writes." in said
 
 
 def test_longer_sequences_come_back_at_their_own_length(ae):
@@ -93,7 +93,7 @@ def test_score_and_detect_say_so(ae):
     with pytest.warns(UserWarning, match=ONE + "They are decoded at their own length") as said:
         ae.score(MIXED)
     assert len(said) == 1
-    with pytest.warns(UserWarning, match=ONE + ".* odd for their length alone") as said:
+    with pytest.warns(UserWarning, match=ONE + ".* anomalous for their length alone") as said:
         ae.detect(MIXED, alpha=0.2)
     assert len(said) == 1
 

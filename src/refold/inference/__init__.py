@@ -1,4 +1,4 @@
-"""A fitted network at work: sequences to codes and back, and what it can read."""
+"""Inference with a fitted network: sequences to codes and back, and checks of the inputs."""
 
 from refold.inference._encode_decode import Draw as Draw
 from refold.inference._encode_decode import decode as decode

@@ -1,6 +1,6 @@
-"""Sequences through a network and back: padding, batches of one shape, outputs to values.
+"""Encoding and decoding with a network: padding, batching, and outputs to values.
 
-Works in scaled units; scaling and what a user passes are the estimator's affair.
+All values are in scaled units; the estimator scales them and checks the user's input.
 """
 
 from collections.abc import Iterator
@@ -30,15 +30,22 @@ __all__ = [
     "predict_lengths",
 ]
 
-# Steps of a batch where they are no wider than so many outputs, the most rows, the sizes of smaller
-# ones, the shortest padded length.
-_STEPS, _WIDTH, _MOST_ROWS, _SIZES, _SHORTEST = 16384, 256, 1024, (8, 64, 512), 8
-# Batches from which progress is worth showing.
+# Maximum number of steps in a batch, if a step has at most `_WIDTH` outputs.
+_STEPS = 16384
+# Number of outputs above which a batch has fewer steps.
+_WIDTH = 256
+# Maximum number of sequences in a batch.
+_MOST_ROWS = 1024
+# Sizes of smaller batches.
+_SIZES = (8, 64, 512)
+# Minimum padded length.
+_SHORTEST = 8
+# Minimum number of batches for a progress bar.
 _MANY = 20
 
 
 class Draw(NamedTuple):
-    """How symbols are drawn: at what temperature, above 0, and by what seed."""
+    """Temperature, above 0, and seed for sampling categories and binary values."""
 
     temperature: float
     seed: int
@@ -47,16 +54,16 @@ class Draw(NamedTuple):
 def encode(
     scaled: Sequences, network: Network, *, latent_steps: int = 0, verbose: int = 0
 ) -> np.ndarray:
-    """Encode sequences, in batches of like length.
+    """Encode sequences, in batches of similar length.
 
     Parameters
     ----------
     scaled : Sequences
     network : Network
     latent_steps : int
-        Steps of the search for a better code than the encoder's.
+        Number of steps of latent optimization.
     verbose : int
-        1 shows progress where there is much to do.
+        1 shows progress if there are many batches.
 
     Returns
     -------
@@ -67,19 +74,19 @@ def encode(
     lengths, only = scaled.lengths, network.fixed_steps
     for batch in _batches(lengths, network, "encode", only=only, verbose=verbose):
         x, y = pad(scaled, batch.rows, batch.num_steps, flags=network.specification.observed_flags)
-        x = _filled(x, batch, np.nan)
+        x = _fill_rows(x, batch, np.nan)
         if not network.reads_padding:
             x = np.nan_to_num(x, nan=0.0)
-        found = predict(encoder, x)
+        encoded = predict(encoder, x)
         if latent_steps:
-            y, steps = _filled(y, batch, np.nan), _filled(lengths[batch.rows], batch, 0)
-            found = optimize_latents(network, found, x, y, steps, latent_steps)
-        codes[batch.rows] = found[: len(batch.rows)]
+            y, steps = _fill_rows(y, batch, np.nan), _fill_rows(lengths[batch.rows], batch, 0)
+            encoded = optimize_latents(network, encoded, x, y, steps, latent_steps)
+        codes[batch.rows] = encoded[: len(batch.rows)]
     return codes
 
 
 def describe(scaled: Sequences, network: Network) -> np.ndarray:
-    """Describe sequences by pooled random convolutions.
+    """Compute the ROCKET features of sequences.
 
     Parameters
     ----------
@@ -92,9 +99,9 @@ def describe(scaled: Sequences, network: Network) -> np.ndarray:
     """
     model = rocket_extractor(network)
     features = np.empty((len(scaled), model.output_shape[-1]), np.float32)
-    for batch in _batches(scaled.lengths, network, "describe"):
+    for batch in _batches(scaled.lengths, network, "features"):
         x, _ = pad(scaled, batch.rows, batch.num_steps, flags=network.specification.observed_flags)
-        features[batch.rows] = predict(model, _filled(x, batch, np.nan))[: len(batch.rows)]
+        features[batch.rows] = predict(model, _fill_rows(x, batch, np.nan))[: len(batch.rows)]
     return features
 
 
@@ -107,24 +114,24 @@ def decode(
     draw: Draw | None = None,
     verbose: int = 0,
 ) -> Sequences:
-    """Decode codes to as many steps as asked for, in batches of like length.
+    """Decode codes to sequences of the given lengths, in batches of similar length.
 
     Parameters
     ----------
     codes : array of shape (n_sequences, latent_dim)
     lengths : array of int of shape (n_sequences,)
     schema : Schema
-        Of the sequences to write.
+        Schema of the result.
     network : Network
     draw : Draw, optional
-        How symbols are drawn, where not the likeliest are to count.
+        How to sample categories and binary values; by default, the likeliest are taken.
     verbose : int
-        1 shows progress where there is much to do.
+        1 shows progress if there are many batches.
 
     Returns
     -------
     Sequences
-        Scaled: means of numeric columns, the likelier of 0 and 1, the likeliest label.
+        Scaled means of numeric columns, the likelier of 0 and 1, and the likeliest category.
     """
     specification = network.specification
     columns = specification.column_types, specification.num_categories
@@ -132,21 +139,21 @@ def decode(
     values = np.empty((offsets[-1], schema.num_columns), np.float32)
     for batch in _batches(lengths, network, "decode", verbose=verbose):
         real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
-        given = _filled(codes[batch.rows], batch, 0.0)
+        given = _fill_rows(codes[batch.rows], batch, 0.0)
         noise = None
         if draw is not None:
             seed = [draw.seed, int(batch.rows[0])]
             noise = gumbel_noise((len(given), batch.num_steps), *columns, seed=seed)
         if network.autoregressive:
             stop = int(lengths[batch.rows].max())
-            how = {} if draw is None else {"noise": noise, "temperature": draw.temperature}
+            sampling = {} if draw is None else {"noise": noise, "temperature": draw.temperature}
             outputs = decode_autoregressively(
-                network.models.decoder, given, batch.num_steps, stop=stop, **how
+                network.models.decoder, given, batch.num_steps, stop=stop, **sampling
             )
         else:
-            # what is asked for, and after each length padding, which is not computed
+            # steps after the length of a sequence are padding, which is not computed
             template = np.where(real, np.float32(0), np.float32(np.nan))[..., None]
-            outputs = predict(network.models.unroll, given, _filled(template, batch, np.nan))
+            outputs = predict(network.models.unroll, given, _fill_rows(template, batch, np.nan))
             if draw is not None:
                 outputs = np.asarray(gumbel_max(outputs, noise, draw.temperature, *columns))
         places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
@@ -155,26 +162,26 @@ def decode(
 
 
 def forecast(codes: np.ndarray, schema: Schema, network: Network) -> Sequences:
-    """Write what comes after the sequences that codes stand for.
+    """Forecast the steps after the sequences of codes.
 
     Parameters
     ----------
     codes : array of shape (n_sequences, latent_dim)
     schema : Schema
-        Of the sequences to write.
+        Schema of the result.
     network : Network
-        With a forecaster.
+        A network with a forecaster.
 
     Returns
     -------
     Sequences
-        Scaled, as ``decode`` gives them, of as many steps as the network forecasts.
+        Values as in ``decode``, with as many steps as the network forecasts.
     """
     model: Any = network.forecaster
     steps = network.specification.forecast_steps
     values = np.empty((len(codes), steps, schema.num_columns), np.float32)
     for batch in _batches(np.full(len(codes), steps), network, "forecast"):
-        outputs = predict(model, _filled(codes[batch.rows], batch, 0.0))[: len(batch.rows)]
+        outputs = predict(model, _fill_rows(codes[batch.rows], batch, 0.0))[: len(batch.rows)]
         flat = _to_values(outputs.reshape(-1, outputs.shape[-1]), schema)
         values[batch.rows] = flat.reshape(len(batch.rows), steps, -1)
     offsets = np.arange(len(codes) + 1) * steps
@@ -192,11 +199,11 @@ def predict_lengths(codes: np.ndarray, network: Network) -> np.ndarray:
     Returns
     -------
     array of int of shape (n_sequences,)
-        From 0 to twice the longest training length, or to all that the network writes.
+        From 0 to twice the longest training length, or to the network's maximum if it has one.
     """
     location = np.empty(len(codes))
     for batch in _batches(np.ones(len(codes), np.int64), network, "lengths"):
-        predicted = predict(network.length, _filled(codes[batch.rows], batch, 0.0))
+        predicted = predict(network.length, _fill_rows(codes[batch.rows], batch, 0.0))
         location[batch.rows] = predicted[: len(batch.rows), 0]
     longest = network.most_steps or 2 * network.specification.max_steps
     return np.clip(np.rint(location), 0, longest).astype(np.int64)
@@ -216,14 +223,14 @@ def _batches(
     only: int | None = None,
     verbose: int = 0,
 ) -> Iterator[_Batch]:
-    """Cut sequences into batches of like length and of few shapes.
+    """Split sequences into batches of similar length, with few different shapes.
 
-    The padded lengths are the longest training length, its halves and its doubles, and the batch
-    sizes powers of 8, so that what was compiled once serves for all data. Sequences that fit into
+    The padded lengths are the longest training length multiplied by powers of two, and the batch
+    sizes are powers of 8, so that compiled code can be reused for all data. Sequences that fit into
     one batch are padded to the longest of them, because padding costs less than compiling another
     shape.
     """
-    # many labels make each step wide
+    # many categories make each step wide
     most_steps = _STEPS * _WIDTH // max(_WIDTH, network.specification.num_outputs)
     by_length = np.argsort(lengths, kind="stable")
     steps = _padded_lengths(lengths[by_length], network.specification.max_steps, only)
@@ -255,8 +262,8 @@ def _padded_lengths(lengths: np.ndarray, longest: int, only: int | None) -> np.n
     return np.ceil(longest * np.exp2(np.ceil(np.log2(wanted / longest)))).astype(np.int64)
 
 
-def _filled(array: np.ndarray, batch: _Batch, value: float) -> np.ndarray:
-    """Fill up a batch with rows of a value."""
+def _fill_rows(array: np.ndarray, batch: _Batch, value: float) -> np.ndarray:
+    """Fill an array with rows of ``value`` up to the batch size."""
     missing = batch.batch_size - len(array)
     if missing == 0:
         return array

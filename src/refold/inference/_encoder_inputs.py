@@ -1,4 +1,4 @@
-"""What the fitted Keras models read, for whoever puts them into a model of their own."""
+"""Input arrays of the fitted Keras models, for use in other Keras models."""
 
 from typing import Any
 
@@ -15,28 +15,28 @@ __all__ = ["InputsMixin"]
 
 
 class InputsMixin:
-    """The estimator's way from sequences to the input of its Keras models."""
+    """The ``encoder_inputs`` method of the estimator."""
 
     _network: Network
     scaler_: Any
     _aligned: Any
 
     def encoder_inputs(self, X: Any, num_steps: int | None = None) -> np.ndarray:
-        """Return the array that ``encoder_`` and ``autoencoder_`` read: scaled and padded.
+        """Return the scaled and padded array that ``encoder_`` and ``autoencoder_`` read.
 
         Parameters
         ----------
         X : Sequences, list of arrays, array, table or path
-            With the columns of the training data.
+            Data with the columns of the training data.
         num_steps : int, optional
-            Steps to pad to; by default as many as the longest of these sequences has, or as the
-            encoder needs. How many there are makes no difference to a code.
+            Number of steps to pad to; by default the length of the longest of these sequences, or
+            the number of steps that the encoder needs. Codes do not depend on it.
 
         Returns
         -------
         array of float32 of shape (n_sequences, num_steps, features)
-            Padded steps are NaN; where the training data had missing values, an observed-flag
-            channel a feature follows. To a classic architecture padding is zeros.
+            Padded steps are NaN. If the training data had missing values, an observed-flag channel
+            for each feature follows. For a classic architecture, padding is zeros.
 
         Raises
         ------
@@ -45,7 +45,7 @@ class InputsMixin:
         DataError
             If the sequences cannot be used, or may be larger than memory.
         ParameterError
-            If a sequence has more than ``num_steps`` steps, or the encoder reads another number.
+            If a sequence has more than ``num_steps`` steps, or the encoder needs another number.
 
         Examples
         --------

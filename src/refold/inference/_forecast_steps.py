@@ -1,4 +1,4 @@
-"""What comes after sequences: where they are split, and forecasts in the units of the data."""
+"""Forecasts in the units of the data, and the split of sequences into past and future."""
 
 import numpy as np
 
@@ -10,12 +10,12 @@ __all__ = ["continued", "split_last"]
 
 
 def split_last(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences, Sequences]:
-    """Split those sequences before their last steps that have more than those.
+    """Split off the last ``steps`` steps of each sequence that has more.
 
     Returns
     -------
     rows : array of int
-        Which sequences.
+        Indices of the sequences that were split.
     before, after : Sequences
 
     Examples
@@ -33,23 +33,23 @@ def split_last(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences,
 def continued(
     before: Sequences, network: Network, scaler: Scaler, *, verbose: int = 0
 ) -> Sequences:
-    """Forecast what comes after sequences, in their own units, from the encoder's own codes.
+    """Forecast the steps after sequences, in the units of the data.
 
-    A code that was searched for says more of what was, and is one that the forecaster has not
-    learned from: errors were 6 to 22 % larger.
+    The codes are the encoder's, without latent optimization. Optimized codes fit the past better,
+    but the forecaster was not trained on them: errors were 6 to 22 % larger.
 
     Parameters
     ----------
     before : Sequences
     network : Network
-        With a forecaster.
+        A network with a forecaster.
     scaler : Scaler
     verbose : int
 
     Returns
     -------
     Sequences
-        Of as many steps as the network forecasts each.
+        Forecasts, with as many steps as the network forecasts.
     """
     codes = encode(scaler.transform(before), network, verbose=verbose)
     ahead = scaler.inverse_transform(forecast(codes, before.schema, network), None)

@@ -1,4 +1,4 @@
-"""What a network can read and write: lengths of sequences, codes to decode and how far."""
+"""Checks of the inputs of a network: lengths of sequences, and codes and lengths to decode."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ __all__ = ["check_codes", "check_fits", "check_lengths"]
 
 
 def check_fits(lengths: np.ndarray, network: Network) -> None:
-    """Refuse lengths that a network of a fixed number of steps cannot read.
+    """Refuse lengths that a network with a fixed number of steps cannot read.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def check_fits(lengths: np.ndarray, network: Network) -> None:
     if len(long):
         raise DataError(
             f"sequence {long[0]} has {lengths[long[0]]} steps, and architecture={name!r} reads at "
-            f"most {network.fixed_steps}, the longest of its training data. Cut it, or use "
+            f"most {network.fixed_steps}, the longest training length. Cut it, or use "
             "architecture='default'."
         )
 
@@ -43,7 +43,7 @@ def check_codes(codes: Any, width: int) -> np.ndarray:
     ----------
     codes : array of shape (n_sequences, width)
     width : int
-        Numbers in a code.
+        Number of dimensions of a code.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def check_codes(codes: Any, width: int) -> np.ndarray:
     Raises
     ------
     DataError
-        If they are of another shape, or not finite numbers.
+        If they have another shape, or are not finite numbers.
     """
     try:
         codes = np.asarray(codes, dtype=np.float32)
@@ -60,7 +60,7 @@ def check_codes(codes: Any, width: int) -> np.ndarray:
         raise DataError("codes must be an array of numbers.") from error
     if codes.ndim != 2 or codes.shape[1] != width:
         raise DataError(
-            f"codes must have shape (n_sequences, {width}), as transform gives them. Got "
+            f"codes must have shape (n_sequences, {width}), as transform returns them. Got "
             f"{codes.shape}."
         )
     wrong = np.flatnonzero(~np.isfinite(codes).all(axis=1))
@@ -85,7 +85,8 @@ def check_lengths(lengths: Any, num_codes: int, network: Network) -> np.ndarray:
     Raises
     ------
     DataError
-        If there is not one a code, one is no length, or the network cannot write so much.
+        If there is not one length per code, one is not a length, or one is larger than the
+        network's maximum.
     """
     try:
         lengths = np.asarray(lengths)
@@ -93,7 +94,7 @@ def check_lengths(lengths: Any, num_codes: int, network: Network) -> np.ndarray:
         raise DataError("lengths must be an array of integers.") from error
     if lengths.shape != (num_codes,):
         raise DataError(
-            f"lengths must have one entry a code, shape ({num_codes},). Got {lengths.shape}."
+            f"lengths must have one entry per code, shape ({num_codes},). Got {lengths.shape}."
         )
     if num_codes and (not np.issubdtype(lengths.dtype, np.integer) or lengths.min() < 0):
         raise DataError("lengths must be integers of at least 0.")

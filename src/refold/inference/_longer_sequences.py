@@ -1,7 +1,6 @@
-"""Sequences longer than any in training: how many steps they are written in, and what is said.
+"""Warnings for sequences longer than any in training, and the lengths to decode them to.
 
-A model has learned nothing about the steps after the longest training length, and its length model
-has seen no such length.
+Neither the decoder nor the length model has seen steps after the longest training length.
 """
 
 import warnings
@@ -12,9 +11,9 @@ import numpy as np
 __all__ = ["HEAD", "Meaning", "describe_longer", "lengths_to_write", "warn_of_longer"]
 
 Meaning = Literal["codes", "reconstructions", "detection", "lengths", "predictions"]
-# What every description has, for a filter of warnings.
+# Part of every message, for warning filters.
 HEAD = "longer than the longest in training"
-# A predicted length may be too large by this share, or one step, before anything is said.
+# Relative excess of a predicted length, or one step if that is larger, without a warning.
 _SLACK = 0.1
 
 _NOUNS = {"lengths": "length", "predictions": "predicted length"}
@@ -30,9 +29,9 @@ _MEANINGS: dict[str, str] = {
         "these, or cut them with refold.sequences.windows."
     ),
     "detection": (
-        "The model never saw the steps after step {trained}, so these sequences may be odd for "
-        "their length alone. Fit and calibrate on sequences as long as these, or cut all of them "
-        "with refold.sequences.windows."
+        "The model never saw the steps after step {trained}, so these sequences may be anomalous "
+        "for their length alone. Fit and calibrate on sequences as long as these, or cut all of "
+        "them with refold.sequences.windows."
     ),
     "lengths": (
         "The model never wrote steps after step {trained}, so these may be far off. Ask for at "
@@ -44,7 +43,7 @@ _MEANINGS: dict[str, str] = {
     ),
 }
 _CUT = (
-    "They come back cut to {most} steps, the most that this architecture writes. Use "
+    "They are cut to {most} steps, the most that this architecture writes. Use "
     "architecture='default', or cut them with refold.sequences.windows."
 )
 
@@ -52,7 +51,7 @@ _CUT = (
 def describe_longer(
     lengths: np.ndarray, trained: int, meaning: Meaning, *, most: int | None = None
 ) -> str | None:
-    """Say how many lengths are beyond training, and what that means.
+    """Describe how many lengths exceed the longest training length, and what that means.
 
     Parameters
     ----------
@@ -60,14 +59,14 @@ def describe_longer(
     trained : int
         Longest training length.
     meaning : {"codes", "reconstructions", "detection", "lengths", "predictions"}
-        What is made of the sequences, or where the lengths come from.
+        Use of the sequences, or origin of the lengths.
     most : int, optional
-        The most steps that the network writes, where there is such a number.
+        Maximum number of steps that the network writes, if it has one.
 
     Returns
     -------
     str or None
-        One line; None where nothing is to be said.
+        One line; None if no length is too long.
 
     Examples
     --------
@@ -101,7 +100,7 @@ def warn_of_longer(
     most: int | None = None,
     stacklevel: int = 3,
 ) -> None:
-    """Warn of lengths beyond training, in the words of `describe_longer`.
+    """Warn of lengths above the longest training length, with the text of `describe_longer`.
 
     Examples
     --------
@@ -114,16 +113,16 @@ def warn_of_longer(
 def lengths_to_write(
     lengths: np.ndarray, predicted: np.ndarray, trained: int, most: int | None = None
 ) -> np.ndarray:
-    """Return how many steps to decode to: the predicted length, or beyond training the true one.
+    """Return the lengths to decode to: predicted, or true above the longest training length.
 
     Parameters
     ----------
     lengths, predicted : arrays of int of shape (n_sequences,)
-        True lengths, and those that the codes hold.
+        True lengths, and lengths predicted from the codes.
     trained : int
         Longest training length.
     most : int, optional
-        The most steps that the network writes, where there is such a number.
+        Maximum number of steps that the network writes, if it has one.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a user gives as data: sequences in memory, or a file that is larger than it."""
+"""Opening of a user's data: sequences in memory, or a file that is larger than memory."""
 
 import os
 from typing import Any
@@ -9,7 +9,7 @@ __all__ = ["open_source"]
 
 
 def open_source(X: Any) -> Sequences | Scan:
-    """Read what a user gives as training data, or open it where it is large.
+    """Read a user's data, or scan a file that is too large for memory.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A variational network after training: what of its code is in use, and can it be drawn from."""
+"""Active latent dimensions of a variational network, and a check before sampling."""
 
 import warnings
 
@@ -10,21 +10,21 @@ from refold.sequences import Scaler, Sequences
 
 __all__ = ["MOST_SEQUENCES", "check_can_sample", "count_active", "report_active"]
 
-# Sequences at most by which dimensions are counted.
+# Maximum number of sequences for counting active dimensions.
 MOST_SEQUENCES = 4096
-# Variance of the means from which a dimension is active.
+# Variance of the means above which a dimension is active.
 _ACTIVE = 0.01
-# Share of the dimensions below which a user hears of it.
+# Fraction of active dimensions below which there is a warning.
 _FEW = 0.25
 
 
 def count_active(scaled: Sequences, network: Network) -> int:
-    """Count the dimensions that tell sequences apart: the variance of their means is above 0.01.
+    """Count the active latent dimensions, whose means have a variance above 0.01 [1]_.
 
     Parameters
     ----------
     scaled : Sequences
-        Some that the network was trained on.
+        Some of the training sequences.
     network : Network
 
     Returns
@@ -40,38 +40,38 @@ def count_active(scaled: Sequences, network: Network) -> int:
 
 
 def report_active(active: int, latent_dim: int, *, verbose: int) -> None:
-    """Say how many dimensions are active, and warn if these are few.
+    """Report how many latent dimensions are active, and warn if they are few.
 
     Parameters
     ----------
     active, latent_dim : int
     verbose : int
-        0 leaves it at the warning.
+        0 shows only the warning.
 
     Warns
     -----
     UserWarning
         If none is active, or fewer than a quarter.
     """
+    count = f"{active} of {latent_dim} latent dimensions {'is' if active == 1 else 'are'} active"
     if active == 0 or active < _FEW * latent_dim:
-        first = "No number" if active == 0 else f"Only {active} of the {latent_dim} numbers"
         warnings.warn(
-            f"{first} of the code tells sequences apart (posterior collapse). A smaller "
-            "latent_dim loses nothing; more epochs, or variational=False, may find more.",
+            f"Only {count} (posterior collapse). A smaller latent_dim would lose nothing. More "
+            "epochs or variational=False may activate more.",
             UserWarning,
             stacklevel=4,
         )
     if verbose:
-        say(f"{active} of {latent_dim} numbers of the code are active.")
+        say(f"{count}.")
 
 
 def check_can_sample(network: Network, scaler: Scaler) -> None:
-    """Refuse to draw sequences where the model knows no distribution of them.
+    """Refuse to sample sequences if the model has no distribution of them.
 
     Raises
     ------
     ParameterError
-        If the model does not know one.
+        If the model is not variational, or is scaled by sequence.
     """
     if network.models.posterior is None:
         raise ParameterError(
@@ -79,6 +79,6 @@ def check_can_sample(network: Network, scaler: Scaler) -> None:
         )
     if scaler.num_statistics:
         raise ParameterError(
-            "sample knows no level and spread of a new sequence, which scale='sequence' keeps "
-            "apart from the code. Fit with scale='features'."
+            "sample has no mean and standard deviation for a new sequence, because "
+            "scale='sequence' keeps them outside the code. Fit with scale='features'."
         )

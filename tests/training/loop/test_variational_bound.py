@@ -136,7 +136,7 @@ def test_what_cannot_be_drawn_from(fitted, plain, vowels):
     with pytest.raises(ParameterError, match="fitted with variational=True, and this one was not"):
         plain.sample()
     by_itself = Scaler.fit(vowels.train, mode="sequence")
-    with pytest.raises(ParameterError, match="no level and spread of a new sequence"):
+    with pytest.raises(ParameterError, match="no mean and standard deviation for a new sequence"):
         check_can_sample(fitted._network, by_itself)
     for n in (-1, 1.5, True, "3"):
         with pytest.raises(ParameterError, match=r"n must be an integer of at least 0\. Got"):
@@ -157,7 +157,7 @@ def test_a_collapse_is_said():
     with pytest.warns(UserWarning, match="constant|posterior collapse") as said:
         ae.fit(same)
     assert ae.active_dimensions_ == 0
-    assert any("No number of the code tells sequences apart" in str(one.message) for one in said)
+    assert any("Only 0 of 3 latent dimensions are active" in str(one.message) for one in said)
 
 
 # The parts
