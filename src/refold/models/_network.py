@@ -124,7 +124,7 @@ class Network(NamedTuple):
     @property
     def variables(self) -> list[keras.Variable]:
         """All variables once, in the order of their creation."""
-        found: dict[int, keras.Variable] = {}
+        variables: dict[int, keras.Variable] = {}
         models = self.models
         for model in (
             models.encoder,
@@ -134,8 +134,8 @@ class Network(NamedTuple):
             self.forecaster,
         ):
             for variable in [] if model is None else model.variables:
-                found.setdefault(id(variable), variable)
-        return list(found.values())
+                variables.setdefault(id(variable), variable)
+        return list(variables.values())
 
 
 def build(specification: Specification, architecture: Architecture | None = None) -> Network:
