@@ -144,7 +144,7 @@ def test_other_patches_are_refused(wrong):
 
 
 def test_what_has_no_patches_says_so():
-    with pytest.raises(ParameterError, match="1 with a decoder that writes step by step"):
+    with pytest.raises(ParameterError, match="and 1 for an autoregressive decoder"):
         SequenceAutoencoder(**TINY, decoder="autoregressive").fit(sines())
     with pytest.raises(ParameterError, match="patch=4 needs architecture='default'"):
         SequenceAutoencoder(**TINY, architecture="repeat").fit([np.ones((5, 1))] * 4)

@@ -75,7 +75,7 @@ def local():
     [
         (lambda: Unknown(2.0, name="mine"), r"'mine' \(Unknown\)"),
         (local, r"'mine' \(Local\)"),
-        (lambda: Forgetful(3, name="mine"), "its layers is made of"),
+        (lambda: Forgetful(3, name="mine"), "functions of its layers with"),
         (lambda: keras.layers.Lambda(lambda x: x, name="mine"), r"'mine' \(Lambda\)"),
         (
             lambda: keras.layers.Dense(2, activation=lambda x: x, name="mine"),
