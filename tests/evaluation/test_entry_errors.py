@@ -129,5 +129,5 @@ def test_what_does_not_fit_is_refused(function):
         function(ORIGINAL, BACK[:1])
     with pytest.raises(SchemaError, match="has 1 columns"):
         function(ORIGINAL, Sequences.from_list([[1.0]] * 4))
-    with pytest.raises(ParameterError, match="units of the training split"):
+    with pytest.raises(ParameterError, match="the units of the training split"):
         function(ORIGINAL, BACK, Scaler.fit(build([(0, 0, 0), (4, 1, 1)]), "sequence"))

@@ -59,7 +59,7 @@ def test_errors_by_hand():
     assert found.model == 4 / 8
     assert found.last_value == (3**2 + 1**2 + 1**2 + 1**2) / 8
     assert found.seasonal_naive == (1 + 1 + 1 + 1) / 8
-    assert str(found) == "NMSE 0.5, last value 1.5, a season of 2 steps again 0.5"
+    assert str(found) == "NMSE 0.5, last value 1.5, seasonal naive (2 steps) 0.5"
 
 
 def test_symbols_beside_numbers_have_their_accuracy():
@@ -69,12 +69,12 @@ def test_symbols_beside_numbers_have_their_accuracy():
     before, after = split_at(series, 2)
     found = forecast_errors(before, after, after, Scaler.fit(series), season=2)
     assert found.accuracy == (1.0, 0.5, 0.0)
-    assert str(found).endswith("; accuracy 100 %, last value 50.0 %, a season of 2 steps again 0 %")
+    assert str(found).endswith("; accuracy 100 %, last value 50.0 %, seasonal naive (2 steps) 0 %")
     words = as_sequences(["abab", "baba"])
     before, after = split_at(words, 2)
     found = forecast_errors(before, after, after, Scaler.fit(words), season=2)
     assert (found.measure, found.model, found.last_value) == ("1 - accuracy", 0.0, 0.5)
-    assert str(found) == "accuracy 100 %, last value 50.0 %, a season of 2 steps again 100 %"
+    assert str(found) == "accuracy 100 %, last value 50.0 %, seasonal naive (2 steps) 100 %"
 
 
 @pytest.mark.parametrize(("steps", "season"), [(0, 1), (1, 0)])

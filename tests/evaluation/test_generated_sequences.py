@@ -85,7 +85,7 @@ def test_words_of_the_same_grammar_are_good(brackets):
     real, valid, _ = brackets
     found = compare(real, valid)
     assert found.two_sample_test <= 0.6
-    assert found.verdict == "good, hardly told from real ones"
+    assert found.verdict == "good, hard to distinguish from real ones"
     assert found.count == 80
     np.testing.assert_allclose(found.unseen, found.unseen_real, atol=0.1)
 
@@ -95,7 +95,7 @@ def test_invalid_words_with_the_same_ngrams_are_poor(brackets):
     found = compare(real, invalid)
     np.testing.assert_allclose(found.unseen[:3], found.unseen_real[:3], atol=0.05)
     assert found.two_sample_test > 0.75
-    assert found.verdict == "poor, easily told from real ones"
+    assert found.verdict == "poor, easy to distinguish from real ones"
     assert two_sample_test(real, invalid) == found.two_sample_test
 
 
@@ -109,7 +109,7 @@ def test_symbols_drawn_one_by_one_have_ngrams_of_their_own(brackets):
 def test_few_sequences_have_no_verdict():
     words = Sequences.from_list(["on", "no", "non", "noon", "nono"])
     found = compare(words, words)
-    assert found.verdict == "none, 5 of each are too few and 50 are enough"
+    assert found.verdict == "none, at least 50 of each are needed (got 5)"
     assert found.unseen is None
     assert compare(noisy_sines(60, seed=0), noisy_sines(60, seed=1)).unseen is None
 

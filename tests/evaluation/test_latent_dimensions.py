@@ -87,5 +87,5 @@ def test_what_does_not_fit_is_refused(fitted):
         latent_dimensions(model, codes[:0])
     with pytest.raises(DataError, match="4"):
         latent_dimensions(model, codes[:, :2])
-    with pytest.raises(ParameterError, match="no number 4"):
+    with pytest.raises(ParameterError, match="no dimension 4"):
         sweep(model, codes, 4)

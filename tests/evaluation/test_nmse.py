@@ -124,12 +124,12 @@ def test_bad_input_is_named():
         nmse(two[[]], two[[]], SCALER)
     with pytest.raises(SchemaError, match="2 columns, the original has 1"):
         nmse(one, Sequences.from_list([np.ones((1, 2))], column_types="numeric"), SCALER)
-    with pytest.raises(SchemaError, match=r"'x0' .* came back as 'other'"):
+    with pytest.raises(SchemaError, match=r"'x0' .* is reconstructed as 'other'"):
         nmse(one, Sequences.from_list([np.ones((1, 1))], names=["other"]), SCALER)
     words = Sequences.from_list(["ab"])
-    with pytest.raises(SchemaError, match="with other labels"):
+    with pytest.raises(SchemaError, match="with other categories"):
         errors_by_feature(words, Sequences.from_list(["bc"]))
-    with pytest.raises(ParameterError, match="nmse needs the units of the training split"):
+    with pytest.raises(ParameterError, match="nmse needs a scaler fitted on the training split"):
         nmse(one, one, None)
     with pytest.raises(ParameterError, match="Got a scaler of mode 'sequence'"):
         nmse(two, two, Scaler.fit(TRAIN, mode="sequence"))

@@ -94,7 +94,7 @@ def test_bad_input_is_named():
             PCABaseline(wrong).fit(train)
     with pytest.raises(DataError, match=r"at most 5 components\. Got latent_dim=6"):
         PCABaseline(6).fit(train)
-    with pytest.raises(DataError, match="at least one sequence with a step"):
+    with pytest.raises(DataError, match="at least one sequence that is not empty"):
         PCABaseline(1).fit(train.with_values(train.values)[[]])
     with pytest.raises(SchemaError, match="PCA was fitted on columns"):
         PCABaseline(1).fit(train).reconstruct(Sequences.from_list([[1.0, 2.0]]))

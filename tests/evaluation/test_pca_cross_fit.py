@@ -40,7 +40,7 @@ def test_few_and_empty_sequences():
     back = pca_cross_fit(few, 16)
     assert back.lengths.tolist() == [0, 3, 0, 2]
     for alone in (few[:3], few[:0], few[[1, 3]]):
-        with pytest.raises(DataError, match="at least 3 sequences, 2 of them with a step"):
+        with pytest.raises(DataError, match="at least 3 sequences, 2 of them not empty"):
             pca_cross_fit(alone, 2)
     with pytest.raises(ParameterError, match="folds must be at least 2"):
         pca_cross_fit(few, 2, folds=1)
@@ -56,5 +56,5 @@ def test_components_are_of_the_sequences_to_fit_on_alone():
     scaler = Scaler.fit(sequences)
     moved = pca_cross_fit(sequences.with_values(far), 3, scaler, fit_on=fit_on)
     np.testing.assert_allclose(moved.values[: 12 * 6], back.values[: 12 * 6])
-    with pytest.raises(DataError, match="Got 2, 2 of them with a step"):
+    with pytest.raises(DataError, match="Got 2, 2 of them not empty"):
         pca_cross_fit(sequences, 3, fit_on=np.arange(20) < 2)

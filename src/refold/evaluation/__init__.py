@@ -1,4 +1,4 @@
-"""How close reconstructions come: errors, recoveries, the PCA yardstick; and conformal p-values."""
+"""Reconstruction and forecast errors, the PCA baseline, generated sequences, conformal p-values."""
 
 from refold.evaluation._conformal import conformal_margins as conformal_margins
 from refold.evaluation._conformal import conformal_p_values as conformal_p_values

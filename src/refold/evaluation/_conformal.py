@@ -1,4 +1,4 @@
-"""Split-conformal calibration: from scores to p-values, and from residuals to margins."""
+"""Split-conformal calibration: p-values of scores and margins of predictions."""
 
 import math
 
@@ -8,22 +8,22 @@ __all__ = ["conformal_margins", "conformal_p_values", "least_calibration"]
 
 
 def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
-    """Share of normal scores that are at least as high, each score counted among them.
+    """Share of scores that are at least as high, among the normal scores and the score itself.
 
-    Where a score and those of the calibration are exchangeable, its p-value is at most ``alpha``
-    with a probability of at most ``alpha``, whatever their distribution [1]_.
+    If a score is exchangeable with the calibration scores, its p-value is at most ``alpha`` with
+    probability at most ``alpha``, for any distribution [1]_.
 
     Parameters
     ----------
     scores : array of shape (n,)
-        The higher, the odder.
+        Anomaly scores; higher is more anomalous.
     calibration : array of shape (m,)
-        Scores of normal sequences that had no part in the training.
+        Scores of normal sequences that were not used in training.
 
     Returns
     -------
     array of shape (n,)
-        From ``1 / (m + 1)`` to 1; NaN where a score is.
+        From ``1 / (m + 1)`` to 1; NaN where the score is NaN.
 
     References
     ----------
@@ -43,22 +43,22 @@ def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarra
 
 
 def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
-    """Return how far from a prediction the truth lies at most, but for a share ``alpha``.
+    """Half-widths of prediction intervals with coverage ``1 - alpha``.
 
-    Where a residual and those of the calibration are exchangeable, it is larger with a probability
-    of at most ``alpha``, whatever their distribution [1]_.
+    If a new residual is exchangeable with these, it is larger than the margin with probability at
+    most ``alpha``, for any distribution [1]_.
 
     Parameters
     ----------
     residuals : array of shape (m, ...)
-        Absolute errors of predictions that had no part in the training; NaN where there is none.
+        Absolute errors of predictions on data not used in training; NaN where there is none.
     alpha : float
-        Above 0 and below 1.
+        Between 0 and 1, exclusive.
 
     Returns
     -------
     array of shape (...)
-        Infinite where there are fewer than `least_calibration`.
+        Infinite where there are fewer residuals than `least_calibration`.
 
     References
     ----------
@@ -76,12 +76,12 @@ def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
     if not len(ordered):
         return np.full(ordered.shape[1:], np.inf)
     place = np.clip(rank - 1, 0, len(ordered) - 1)
-    found = np.take_along_axis(ordered, place[None], axis=0)[0]
-    return np.where((rank > count) | (rank < 1), np.inf, found)
+    margins = np.take_along_axis(ordered, place[None], axis=0)[0]
+    return np.where((rank > count) | (rank < 1), np.inf, margins)
 
 
 def least_calibration(alpha: float) -> int:
-    """Return how many normal sequences it takes for a p-value of ``alpha`` to be possible.
+    """Return the minimum number of normal sequences for which a p-value can reach ``alpha``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Errors entry by entry, and their means by feature and by sequence."""
+"""Errors of single entries, and their means by feature and by sequence."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ __all__ = [
     "errors_by_feature",
     "errors_by_sequence",
     "mean_of",
-    "sums_by_kind",
+    "step_sums",
 ]
 
 
@@ -37,34 +37,33 @@ class SequenceErrors(NamedTuple):
 def entry_errors(
     original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None = None
 ) -> np.ndarray:
-    """Error of each entry: squared for numbers, 1 for a wrong symbol and 0 for a right one.
+    """Error of each entry: squared for numeric columns, else 1 if wrong and 0 if right.
 
-    Numbers are measured in the units of ``scaler``, or as they are without one.  A step that the
-    reconstruction lacks counts as the training mean (without a scaler, as the mean of the column),
-    and as wrong symbols; an extra one is ignored.
+    Numeric columns are scaled by ``scaler``, if there is one. For a step that the reconstruction
+    lacks, numeric columns count as the training mean (without a scaler, the mean of the column) and
+    the others as wrong. Extra steps are ignored.
 
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
-        What went in.
     reconstructed : Sequences or list of shape (n_sequences,)
-        What came back, in the same order.
+        In the order of ``original``.
     scaler : Scaler, optional
         Fitted on the training split with ``mode="features"``.
 
     Returns
     -------
     array of shape (n_steps, n_features)
-        Row by row the steps of ``original``; NaN where nothing was observed.
+        One row per step of ``original``; NaN where nothing was observed.
 
     Raises
     ------
     DataError
-        If the numbers of sequences differ, or there are none.
+        If the two differ in their number of sequences, or are empty.
     SchemaError
         If the columns differ.
     ParameterError
-        If ``scaler`` is not one of features.
+        If ``scaler`` does not have ``mode="features"``.
 
     Examples
     --------
@@ -94,7 +93,7 @@ def entry_errors(
 def errors_by_feature(
     original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None = None
 ) -> np.ndarray:
-    """Mean error of each feature, entries measured as by `entry_errors`.
+    """Mean of `entry_errors` over each feature.
 
     Parameters
     ----------
@@ -105,13 +104,13 @@ def errors_by_feature(
     Returns
     -------
     array of shape (n_features,)
-        Mean squared error of a numeric column, share of wrong entries of another; NaN for a
+        Mean squared error of a numeric column, share of wrong entries of any other; NaN for a
         feature that was never observed.
 
     Raises
     ------
     RefoldError
-        As `entry_errors` does.
+        Like `entry_errors`.
 
     Examples
     --------
@@ -127,7 +126,7 @@ def errors_by_feature(
 def errors_by_sequence(
     original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None = None
 ) -> SequenceErrors:
-    """Mean errors of each sequence, entries measured as by `entry_errors`.
+    """Mean of `entry_errors` over each sequence.
 
     Parameters
     ----------
@@ -142,7 +141,7 @@ def errors_by_sequence(
     Raises
     ------
     RefoldError
-        As `entry_errors` does.
+        Like `entry_errors`.
 
     Examples
     --------
@@ -151,7 +150,7 @@ def errors_by_sequence(
     >>> errors_by_sequence(words, ["abbb", "cab"]).symbols.tolist()
     [0.25, 0.0]
     """
-    sums = sums_by_sequence(sums_by_kind(original, reconstructed, scaler), original)
+    sums = sums_by_sequence(step_sums(original, reconstructed, scaler), original)
     return SequenceErrors(mean_of(sums[:, 0], sums[:, 1]), mean_of(sums[:, 2], sums[:, 3]))
 
 
@@ -159,14 +158,14 @@ def _scaled(values: np.ndarray, scaler: Scaler) -> np.ndarray:
     return (values - scaler.mean_) / scaler.scale_
 
 
-def sums_by_kind(original: Sequences, reconstructed: Any, scaler: Scaler | None) -> np.ndarray:
-    """Sum the entries of each step: error and count of numeric columns, then of the others."""
+def step_sums(original: Sequences, reconstructed: Any, scaler: Scaler | None) -> np.ndarray:
+    """Return error sum and count of each step, for the numeric columns and then for the others."""
     errors = entry_errors(original, reconstructed, scaler)
     observed = ~np.isnan(errors)
     numeric = original.schema.numeric
     parts = [
-        part[:, kind].sum(axis=1)
-        for kind in (numeric, ~numeric)
+        part[:, columns].sum(axis=1)
+        for columns in (numeric, ~numeric)
         for part in (np.nan_to_num(errors), observed.astype(float))
     ]
     return np.stack(parts, axis=1)

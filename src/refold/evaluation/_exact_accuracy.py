@@ -1,4 +1,4 @@
-"""Recoveries: the share of sequences, and of steps, that come back exactly."""
+"""Exact match: the share of sequences, and of steps, that are reconstructed exactly."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,20 +18,19 @@ def exact(
     *,
     tolerance: float = 1e-6,
 ) -> float:
-    """Share of sequences that come back exactly, length included.
+    """Share of sequences that are reconstructed exactly, length included.
 
-    A binary entry is right when it rounds to the original at 0.5, a categorical one when it has
-    the original's label (a label unknown to the schema never comes back), a numeric one when it
-    is within ``tolerance``.  What was missing in the original may come back as anything.
+    A binary entry is right if it rounds to the original at 0.5, a categorical one if it has the
+    same category (a category unknown to the schema is always wrong), a numeric one if it is within
+    ``tolerance``. Entries that are missing in the original are not compared.
 
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
-        What went in.
     reconstructed : Sequences or list of shape (n_sequences,)
-        What came back, in the same order.
+        In the order of ``original``.
     tolerance : float, default 1e-6
-        Largest difference of a numeric entry, relative to the entry where that is above 1.
+        Maximum difference of a numeric entry; relative if the magnitude of the entry is above 1.
 
     Returns
     -------
@@ -41,7 +40,7 @@ def exact(
     Raises
     ------
     DataError
-        If the numbers of sequences differ, or there are none.
+        If the two differ in their number of sequences, or are empty.
     SchemaError
         If the columns differ.
 
@@ -60,28 +59,26 @@ def exact(
 
 
 def accuracy(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> float:
-    """Share of real steps whose symbols all come back.
+    """Share of steps at which all binary and categorical entries are right.
 
-    Looks at binary and categorical columns only, each entry judged as in `exact`.  A step that the
-    reconstruction lacks is wrong, an extra one is ignored, and a step of which nothing was
-    observed is not counted.
+    Entries are compared as in `exact`. A step that the reconstruction lacks is wrong, extra steps
+    are ignored, and steps without an observed entry do not count.
 
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
-        What went in.
     reconstructed : Sequences or list of shape (n_sequences,)
-        What came back, in the same order.
+        In the order of ``original``.
 
     Returns
     -------
     float
-        Between 0 and 1; 1 where there is no step to get wrong.
+        Between 0 and 1; 1 if no step counts.
 
     Raises
     ------
     DataError
-        If the numbers of sequences differ, or there are none.
+        If the two differ in their number of sequences, or are empty.
     SchemaError
         If the columns differ, or all of them are numeric.
 
@@ -92,23 +89,23 @@ def accuracy(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> f
     >>> accuracy(words, words[[0, 1, 1]])
     0.875
     """
-    symbols = ~original.schema.numeric
-    if not symbols.any():
+    categorical = ~original.schema.numeric
+    if not categorical.any():
         raise SchemaError(
             "Accuracy needs binary or categorical columns. Got numeric columns only; "
             "use nmse or explained_variance."
         )
     values = on_steps_of(original, as_reconstruction(original, reconstructed))
-    missing = np.isnan(original.values[:, symbols])
+    missing = np.isnan(original.values[:, categorical])
     observed = missing.sum(axis=1) < missing.shape[1]
     if not observed.any():
         return 1.0
-    right = right_entries(original, values, tolerance=0.0)[observed][:, symbols]
+    right = right_entries(original, values, tolerance=0.0)[observed][:, categorical]
     return float(np.mean(right.all(axis=1)))
 
 
 def right_entries(original: Sequences, values: np.ndarray, tolerance: float) -> np.ndarray:
-    """Which entries come back, of shape (n_steps, n_features); missing originals do."""
+    """Return which entries are right, by step and feature; missing originals count as right."""
     right = np.isnan(original.values)
     for i, column in enumerate(original.schema.columns):
         x, y = original.values[:, i].astype(float), values[:, i]

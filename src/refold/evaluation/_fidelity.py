@@ -1,4 +1,4 @@
-"""How faithfully sequences come back: the three measures that are shown everywhere."""
+"""Reconstruction quality: the three measures that fits, curves and reports show."""
 
 import math
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ __all__ = ["Fidelity", "as_percent", "fidelity"]
 
 
 class Fidelity(NamedTuple):
-    """How faithfully sequences come back.
+    """Reconstruction quality.
 
     Attributes
     ----------
     nmse : float or None
-        Squared error over power of the numeric columns (`nmse`); None where there is none.
+        Normalized squared error of the numeric columns (`nmse`); None if there are none.
     accuracy : float or None
-        Share of the steps whose symbols all come back, of the binary and categorical columns
-        (`accuracy`); None where there is none.
+        Share of steps at which all binary and categorical entries are right (`accuracy`); None if
+        there are no such columns.
     exact : float
-        Share of the sequences that come back exactly, length included (`exact`).
+        Share of sequences that are reconstructed exactly, length included (`exact`).
 
     Examples
     --------
@@ -38,28 +38,28 @@ class Fidelity(NamedTuple):
 
     @property
     def measure(self) -> str:
-        """What `error` is: ``"NMSE"``, or ``"1 - accuracy"`` where no column is numeric."""
+        """Name of `error`: ``"NMSE"``, or ``"1 - accuracy"`` if no column is numeric."""
         return "1 - accuracy" if self.nmse is None else "NMSE"
 
     @property
     def error(self) -> float:
-        """NMSE; where no column is numeric, 1 - accuracy."""
+        """NMSE, or 1 - accuracy if no column is numeric."""
         return 1.0 - (self.accuracy or 0.0) if self.nmse is None else self.nmse
 
     @property
     def lost(self) -> float:
-        """The larger one of NMSE and 1 - accuracy."""
+        """The larger of NMSE and 1 - accuracy."""
         return self.error if self.accuracy is None else max(self.error, 1.0 - self.accuracy)
 
     def text(self, pca: "Fidelity | None" = None, *, name: str = "PCA") -> str:
-        """Write the measures that there are, each next to that of PCA.
+        """Format the measures that apply, each next to that of PCA.
 
         Parameters
         ----------
         pca : Fidelity, optional
-            Of the same sequences.
+            Quality of PCA on the same sequences.
         name : str
-            What PCA is called where it is named first.
+            Name of PCA at its first mention.
 
         Examples
         --------
@@ -86,14 +86,13 @@ class Fidelity(NamedTuple):
 def fidelity(
     original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler
 ) -> Fidelity:
-    """Measure how faithfully sequences come back: numbers and symbols each by itself.
+    """Measure reconstruction quality, separately for numeric and other columns.
 
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
-        What went in.
     reconstructed : Sequences or list of shape (n_sequences,)
-        What came back, in the same order.
+        In the order of ``original``.
     scaler : Scaler
         Fitted on the training split with ``mode="features"``; ``error_scaler_`` of a fitted
         estimator.
@@ -105,11 +104,11 @@ def fidelity(
     Raises
     ------
     DataError
-        If the numbers of sequences differ, or there are none.
+        If the two differ in their number of sequences, or are empty.
     SchemaError
         If the columns differ.
     ParameterError
-        If ``scaler`` is not one of features.
+        If ``scaler`` does not have ``mode="features"``.
 
     Examples
     --------
@@ -127,7 +126,7 @@ def fidelity(
 
 
 def as_percent(share: float) -> str:
-    """Write a share of what is right in percent, never rounded to better than it is.
+    """Format a share in percent, rounded down so that it never looks better than it is.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How close forecasts come, beside those that need no model."""
+"""Forecast errors, next to those of the naive baselines."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ __all__ = ["ForecastAccuracy", "ForecastErrors", "forecast_errors"]
 
 
 class ForecastAccuracy(NamedTuple):
-    """Accuracy of the binary and categorical columns, forecast in three ways.
+    """Accuracy on the binary and categorical columns, of the model and the naive baselines.
 
     Attributes
     ----------
@@ -24,20 +24,20 @@ class ForecastAccuracy(NamedTuple):
 
 
 class ForecastErrors(NamedTuple):
-    """Errors of forecasts on the same steps.
+    """Forecast errors of the model and the naive baselines on the same steps.
 
     Attributes
     ----------
     measure : {"NMSE", "1 - accuracy"}
-        Squared error over power of the numeric columns, in standard units; where no column is
-        numeric, the share of the steps whose symbols are not all right.
+        Normalized squared error of the numeric columns; if no column is numeric, the share of steps
+        with a wrong entry.
     model, last_value : float
     seasonal_naive : float or None
     season : int or None
-        Steps of a season; None where nothing repeats.
+        Season length in steps; None if no season was found.
     num_sequences : int
     accuracy : ForecastAccuracy or None
-        None where all columns are numeric.
+        None if all columns are numeric.
     """
 
     measure: str
@@ -49,22 +49,22 @@ class ForecastErrors(NamedTuple):
     accuracy: ForecastAccuracy | None = None
 
     def __str__(self) -> str:
-        """Say it in a line."""
-        again = None if self.season is None else f"a season of {self.season} steps again"
+        """Format the errors in one line."""
+        seasonal = f"seasonal naive ({self.season} steps)"
         parts = []
         if self.measure == "NMSE":
-            says = f"NMSE {self.model:.3g}, last value {self.last_value:.3g}"
+            text = f"NMSE {self.model:.3g}, last value {self.last_value:.3g}"
             if self.seasonal_naive is not None:
-                says += f", {again} {self.seasonal_naive:.3g}"
-            parts.append(says)
+                text += f", {seasonal} {self.seasonal_naive:.3g}"
+            parts.append(text)
         if self.accuracy is not None:
             shares = self.accuracy
-            says = (
+            text = (
                 f"accuracy {as_percent(shares.model)}, last value {as_percent(shares.last_value)}"
             )
             if shares.seasonal_naive is not None:
-                says += f", {again} {as_percent(shares.seasonal_naive)}"
-            parts.append(says)
+                text += f", {seasonal} {as_percent(shares.seasonal_naive)}"
+            parts.append(text)
         return "; ".join(parts)
 
 
@@ -76,20 +76,20 @@ def forecast_errors(
     *,
     season: int | None = None,
 ) -> ForecastErrors:
-    """Measure forecasts, and the last value and the last season beside them.
+    """Measure forecasts next to two naive baselines: the last value and the last season.
 
     Parameters
     ----------
     before : Sequences of shape (n_sequences,)
-        What was known.
+        Steps that the forecast is based on.
     after : Sequences of shape (n_sequences,)
-        What came.
+        True values of the forecast steps.
     forecast : Sequences of shape (n_sequences,)
-        What was forecast, of at least as many steps.
+        Forecasts of at least as many steps.
     scaler : Scaler
-        Fitted on the training split with ``mode="features"``: the units.
+        Fitted on the training split with ``mode="features"``.
     season : int, optional
-        Steps of a season; by default as `pick_season` finds it in ``before``.
+        Season length in steps; by default found by `pick_season` in ``before``.
 
     Returns
     -------
@@ -106,25 +106,25 @@ def forecast_errors(
     >>> waves = Sequences.from_list([[0.0, 1.0, 0.0, -1.0] * 4] * 3)
     >>> before, after = split_at(waves, 12)
     >>> print(forecast_errors(before, after, after, Scaler.fit(waves)))
-    NMSE 0, last value 3, a season of 4 steps again 0
+    NMSE 0, last value 3, seasonal naive (4 steps) 0
     """
     season = pick_season(before) if season is None else season
     steps = max(1, int(after.lengths.max(initial=1)))
     model = fidelity(after, forecast, scaler)
     last = fidelity(after, last_value(before, steps), scaler)
-    again = None
+    seasonal = None
     if season is not None:
-        again = fidelity(after, seasonal_naive(before, steps, season), scaler)
+        seasonal = fidelity(after, seasonal_naive(before, steps, season), scaler)
     accuracy = None
     if model.accuracy is not None and last.accuracy is not None:
         accuracy = ForecastAccuracy(
-            model.accuracy, last.accuracy, None if again is None else again.accuracy
+            model.accuracy, last.accuracy, None if seasonal is None else seasonal.accuracy
         )
     return ForecastErrors(
         model.measure,
         model.error,
         last.error,
-        None if again is None else again.error,
+        None if seasonal is None else seasonal.error,
         season,
         len(after),
         accuracy,

@@ -1,4 +1,4 @@
-"""How good generated sequences are: can they be told from real ones, and are they only copies."""
+"""Quality of generated sequences: a classifier two-sample test, unseen n-grams, and copies."""
 
 from typing import NamedTuple
 
@@ -14,33 +14,33 @@ from refold.sequences import Sequences, concatenate, fingerprints, sequence_mome
 
 __all__ = ["Comparison", "compare", "copies", "two_sample_test"]
 
-# Sequences at most of either kind, components at most that they are described by, and folds.
-_MOST, _COMPONENTS, _FOLDS = 1000, 32, 5
-_MOST_VALUES = 1 << 24  # of one-hot arrays of either kind, about
-_MOST_REFERENCE = 10_000  # real sequences whose n-grams are known
-# Sequences of either kind from which there is a verdict, and the shares of right answers up to
-# which it holds.
-_FEWEST = 50
+_MAX_SEQUENCES = 1000  # of each kind, real and generated
+_MAX_VALUES = 1 << 24  # one-hot values of each kind, approximately
+_MAX_REFERENCE = 10_000  # real sequences whose n-grams count as seen
+_COMPONENTS = 32  # principal components among the classifier's features
+_FOLDS = 5
+_MIN_VERDICT = 50  # sequences of each kind for a verdict
+# Verdicts by the highest classifier accuracy for which each holds.
 _VERDICTS = (
-    (0.6, "good, hardly told from real ones"),
-    (0.75, "fair, often told from real ones"),
-    (1.0, "poor, easily told from real ones"),
+    (0.6, "good, hard to distinguish from real ones"),
+    (0.75, "fair, often distinguishable from real ones"),
+    (1.0, "poor, easy to distinguish from real ones"),
 )
 
 
 class Comparison(NamedTuple):
-    """How generated sequences compare with real ones.
+    """Comparison of generated and real sequences.
 
     Attributes
     ----------
     two_sample_test : float
-        Share of right answers of a classifier: 0.5 is chance.
+        Accuracy of a classifier that separates the two: 0.5 is chance.
     count : int
-        Sequences of either kind that the classifier had.
+        Sequences of each kind that the classifier was given.
     unseen, unseen_real : array of shape (4,) or None
-        Share of n-grams, for n = 2, 3, 4 and 5, of generated and of other real sequences, that the
-        reference half of the real sequences never has; None where no column holds symbols, or
-        there are too few real sequences.
+        Share of n-grams, for n = 2, 3, 4 and 5, that do not occur in the reference half of the real
+        sequences: of the generated sequences and of the other real ones. None if all columns are
+        numeric, or there are too few real sequences.
     """
 
     two_sample_test: float
@@ -50,27 +50,27 @@ class Comparison(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether the sequences are good, in words.
+        """Quality of the generated sequences, in words.
 
         Examples
         --------
         >>> Comparison(0.93, 200).verdict
-        'poor, easily told from real ones'
+        'poor, easy to distinguish from real ones'
         >>> Comparison(0.5, 12).verdict
-        'none, 12 of each are too few and 50 are enough'
+        'none, at least 50 of each are needed (got 12)'
         """
-        if self.count < _FEWEST:
-            return f"none, {self.count} of each are too few and {_FEWEST} are enough"
+        if self.count < _MIN_VERDICT:
+            return f"none, at least {_MIN_VERDICT} of each are needed (got {self.count})"
         return next(words for most, words in _VERDICTS if self.two_sample_test <= most)
 
 
 def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparison:
-    """Compare generated sequences with real ones, by a classifier and by n-grams of symbols.
+    """Compare generated sequences with real ones, by a classifier and by n-grams of tokens.
 
     Parameters
     ----------
     real, generated : Sequences
-        As for `two_sample_test`.
+        See `two_sample_test`.
     seed : int
 
     Returns
@@ -80,7 +80,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     Raises
     ------
     DataError
-        If there are too few.
+        If there are fewer than 5 of either.
     SchemaError
         If the columns differ.
 
@@ -91,65 +91,64 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     60
     """
     generated = generated.align(real.schema)
-    symbols = not real.schema.numeric.all()
+    has_tokens = not real.schema.numeric.all()
     fewest = min(len(real), len(generated))
     if fewest < _FOLDS:
         raise DataError(
-            f"At least {_FOLDS} real and {_FOLDS} generated sequences are needed to tell them "
-            f"apart. Got {len(real)} and {len(generated)}."
+            f"At least {_FOLDS} real and {_FOLDS} generated sequences are needed for a two-sample "
+            f"test. Got {len(real)} and {len(generated)}."
         )
-    if symbols:
+    if has_tokens:
         fewest = min(fewest, max(_FOLDS, len(real) - len(real) // 2))
     longest = max(int(part.lengths.max(initial=1)) for part in (real, generated))
-    widest = _MOST_VALUES // max(1, longest * real.schema.output_width)
-    count = max(_FOLDS, min(fewest, _MOST, widest))
+    most = _MAX_VALUES // max(1, longest * real.schema.output_width)
+    count = max(_FOLDS, min(fewest, _MAX_SEQUENCES, most))
     rng = np.random.default_rng(seed)
     chosen = [np.sort(rng.choice(len(part), count, replace=False)) for part in (real, generated)]
     parts = [part[rows] for part, rows in zip((real, generated), chosen, strict=True)]
     both = concatenate([part.with_ids(np.arange(count)) for part in parts])
-    described = [_describe(both)]
+    features = [_features(both)]
     unseen: tuple[np.ndarray, ...] = ()
-    rest = np.setdiff1d(np.arange(len(real)), chosen[0]) if symbols else np.arange(0)
+    rest = np.setdiff1d(np.arange(len(real)), chosen[0]) if has_tokens else np.arange(0)
     if len(rest):
-        reference = real[np.sort(rng.permutation(rest)[:_MOST_REFERENCE])]
-        found, total = count_unseen(both, reference)
-        described.append((found / np.maximum(total, 1)).reshape(2 * count, -1))
+        reference = real[np.sort(rng.permutation(rest)[:_MAX_REFERENCE])]
+        new, total = count_unseen(both, reference)
+        features.append((new / np.maximum(total, 1)).reshape(2 * count, -1))
         unseen = tuple(
-            found[part].sum(axis=(0, 1)) / np.maximum(total[part].sum(axis=(0, 1)), 1)
+            new[part].sum(axis=(0, 1)) / np.maximum(total[part].sum(axis=(0, 1)), 1)
             for part in (slice(count, None), slice(count))
         )
     labels = np.repeat([0, 1], count)
     forest = RandomForestClassifier(200, random_state=seed)
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
-    told = cross_val_score(forest, np.concatenate(described, axis=1), labels, cv=folds).mean()
-    return Comparison(float(told), count, *unseen)
+    accuracy = cross_val_score(forest, np.concatenate(features, axis=1), labels, cv=folds).mean()
+    return Comparison(float(accuracy), count, *unseen)
 
 
 def two_sample_test(real: Sequences, generated: Sequences, *, seed: int = 0) -> float:
-    """How often a classifier tells generated sequences from real ones, cross-validated [1]_.
+    """Cross-validated accuracy of a classifier that separates generated from real sequences [1]_.
 
-    A random forest, on principal components, lengths, and each column's mean and deviation in each
-    sequence. Where there are symbols, it also reads counts of labels, their parity, how the counts
-    of two labels differ on the way, and the share of n-grams that a half of the real sequences
-    never has. That half is not compared itself.
+    The classifier is a random forest. Its features are principal components, the length, and the
+    mean and standard deviation of each column. For columns that are not numeric, it also gets
+    category counts, their parity, the running differences between pairs of counts, and the share of
+    n-grams that do not occur in one half of the real sequences. That half is not classified.
 
     Parameters
     ----------
     real, generated : Sequences
-        With the same columns, at least 5 of each. Of the more numerous, as many are taken at random
-        as there are of the other, and a thousand of each at most, fewer where sequences are long or
-        labels many.
+        With the same columns, at least 5 of each. Equally many of each are drawn at random, at most
+        1000, fewer if the sequences are long or have many categories.
     seed : int
 
     Returns
     -------
     float
-        Share of right answers: 0.5 is chance, 1 means that they are easily told apart.
+        0.5 is chance; 1 means that the two are easy to distinguish.
 
     Raises
     ------
     DataError
-        If there are too few.
+        If there are fewer than 5 of either.
     SchemaError
         If the columns differ.
 
@@ -168,7 +167,7 @@ def two_sample_test(real: Sequences, generated: Sequences, *, seed: int = 0) -> 
 
 
 def copies(generated: Sequences, training: Sequences) -> float:
-    """Share of generated sequences that are in the training data, value by value.
+    """Share of generated sequences that are exact copies of training sequences.
 
     Parameters
     ----------
@@ -178,7 +177,7 @@ def copies(generated: Sequences, training: Sequences) -> float:
     Returns
     -------
     float
-        Between 0 and 1; 0 where nothing was generated. Numbers are compared as float32.
+        Between 0 and 1; 0 if nothing was generated. Values are compared as float32.
 
     Raises
     ------
@@ -191,11 +190,11 @@ def copies(generated: Sequences, training: Sequences) -> float:
     >>> copies(Sequences.from_list(["on", "ion"], schema=words.schema), words)
     0.5
     """
-    found = np.isin(fingerprints(generated.align(training.schema)), fingerprints(training))
-    return float(found.mean()) if len(found) else 0.0
+    copied = np.isin(fingerprints(generated.align(training.schema)), fingerprints(training))
+    return float(copied.mean()) if len(copied) else 0.0
 
 
-def _describe(sequences: Sequences) -> np.ndarray:
+def _features(sequences: Sequences) -> np.ndarray:
     steps = max(1, int(sequences.lengths.max(initial=0)))
     width = steps * sum(column.width for column in sequences.schema.columns)
     parts = [sequences.lengths[:, None].astype(float), label_counts(sequences)]

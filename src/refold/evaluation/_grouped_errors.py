@@ -1,4 +1,4 @@
-"""Mean errors by length and by position: entries as `entry_errors` measures them, in groups."""
+"""Means of `entry_errors` by sequence length and by position."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,25 +6,25 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.errors import ParameterError
-from refold.evaluation._entry_errors import mean_of, sums_by_kind
+from refold.evaluation._entry_errors import mean_of, step_sums
 from refold.sequences import Scaler, Sequences, positions, sums_by_sequence
 
 __all__ = ["GroupErrors", "errors_by_length", "errors_by_position"]
 
 
 class GroupErrors(NamedTuple):
-    """Mean errors of groups of lengths or of positions, from the lowest to the highest.
+    """Mean errors of groups of lengths or of positions, in ascending order.
 
     Attributes
     ----------
     first, last : arrays of int of shape (n_groups,)
-        Lengths or steps that the group is of; both are in it.
+        First and last length or step of each group, both inclusive.
     numeric : array of shape (n_groups,)
         Mean squared error of the numeric columns; NaN where nothing was observed.
     symbols : array of shape (n_groups,)
         Share of wrong entries of the other columns; NaN where nothing was observed.
     num_sequences : array of int of shape (n_groups,)
-        Sequences of these lengths, or that have one of these steps.
+        Number of sequences that have such a length, or such a step.
     """
 
     first: np.ndarray
@@ -35,7 +35,7 @@ class GroupErrors(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """``7`` or ``7–9`` for each group."""
+        """Name of each group, such as ``7`` or ``7–9``."""
         pairs = zip(self.first.tolist(), self.last.tolist(), strict=True)
         return [str(low) if low == high else f"{low}–{high}" for low, high in pairs]
 
@@ -47,9 +47,9 @@ def errors_by_length(
     *,
     num_groups: int = 8,
 ) -> GroupErrors:
-    """Mean errors of sequences of like length, entries measured as by `entry_errors`.
+    """Mean of `entry_errors` over groups of sequences of similar length.
 
-    Groups hold about as many sequences each; sequences of one length are never parted.
+    Groups are of about equal size; sequences of the same length are in the same group.
 
     Parameters
     ----------
@@ -57,17 +57,17 @@ def errors_by_length(
     reconstructed : Sequences or list of shape (n_sequences,)
     scaler : Scaler, optional
     num_groups : int, default=8
-        At most.
+        Maximum number of groups.
 
     Returns
     -------
     GroupErrors
-        Every step weighs the same within a group.
+        Within a group, every step has the same weight.
 
     Raises
     ------
     RefoldError
-        As `entry_errors` does.
+        Like `entry_errors`.
     ParameterError
         If ``num_groups`` is not at least 1.
 
@@ -75,26 +75,26 @@ def errors_by_length(
     --------
     >>> from refold.sequences import Sequences
     >>> words = Sequences.from_list(["abba", "cab", "b"])
-    >>> found = errors_by_length(words, ["abbb", "cab", "b"], num_groups=2)
-    >>> found.first.tolist(), found.last.tolist(), found.symbols.round(3).tolist()
+    >>> errors = errors_by_length(words, ["abbb", "cab", "b"], num_groups=2)
+    >>> errors.first.tolist(), errors.last.tolist(), errors.symbols.round(3).tolist()
     ([1, 3], [1, 4], [0.0, 0.143])
     """
     _check_groups(num_groups)
-    sums = sums_by_sequence(sums_by_kind(original, reconstructed, scaler), original)
+    sums = sums_by_sequence(step_sums(original, reconstructed, scaler), original)
     lengths = original.lengths
     values, counts = np.unique(lengths, return_counts=True)
     middle = (np.cumsum(counts) - counts / 2) / len(lengths)
     _, group = np.unique((middle * num_groups).astype(int), return_inverse=True)
     member = group[np.searchsorted(values, lengths)]
-    of_group = np.zeros((group.max() + 1, 4))
-    np.add.at(of_group, member, sums)
+    totals = np.zeros((group.max() + 1, 4))
+    np.add.at(totals, member, sums)
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     ends = np.append(starts[1:], len(values)) - 1
     return GroupErrors(
         values[starts],
         values[ends],
-        mean_of(of_group[:, 0], of_group[:, 1]),
-        mean_of(of_group[:, 2], of_group[:, 3]),
+        mean_of(totals[:, 0], totals[:, 1]),
+        mean_of(totals[:, 2], totals[:, 3]),
         np.bincount(member),
     )
 
@@ -106,7 +106,7 @@ def errors_by_position(
     *,
     num_groups: int = 60,
 ) -> GroupErrors:
-    """Mean errors of steps at like positions, entries measured as by `entry_errors`.
+    """Mean of `entry_errors` over groups of neighboring steps.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def errors_by_position(
     reconstructed : Sequences or list of shape (n_sequences,)
     scaler : Scaler, optional
     num_groups : int, default=60
-        At most: where sequences have more steps, neighbouring ones are taken together.
+        Maximum number of groups. If there are more steps, neighboring ones share a group.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def errors_by_position(
     Raises
     ------
     RefoldError
-        As `entry_errors` does.
+        Like `entry_errors`.
     ParameterError
         If ``num_groups`` is not at least 1.
 
@@ -132,17 +132,17 @@ def errors_by_position(
     --------
     >>> from refold.sequences import Sequences
     >>> words = Sequences.from_list(["abba", "cab", "b"])
-    >>> found = errors_by_position(words, ["abbb", "cab", "a"])
-    >>> found.symbols.round(3).tolist(), found.num_sequences.tolist()
+    >>> errors = errors_by_position(words, ["abbb", "cab", "a"])
+    >>> errors.symbols.round(3).tolist(), errors.num_sequences.tolist()
     ([0.333, 0.0, 0.0, 1.0], [3, 2, 2, 1])
     """
     _check_groups(num_groups)
-    entries = sums_by_kind(original, reconstructed, scaler)
+    entries = step_sums(original, reconstructed, scaler)
     _, step = positions(original)
     longest = int(original.lengths.max())
     width = max(1, -(-longest // num_groups))
     first = np.arange(0, longest, width)
-    sums = np.stack([np.bincount(step // width, one, len(first)) for one in entries.T], axis=1)
+    sums = np.stack([np.bincount(step // width, sum_, len(first)) for sum_ in entries.T], axis=1)
     return GroupErrors(
         first,
         np.minimum(first + width, longest) - 1,

@@ -1,4 +1,4 @@
-"""How often each label occurs in each sequence, and how the counts of two labels keep step."""
+"""Category counts of sequences, as features of the two-sample test."""
 
 from itertools import combinations
 
@@ -8,17 +8,16 @@ from refold.sequences import Sequences, sums_by_sequence
 
 __all__ = ["label_counts"]
 
-# Labels of a column that are counted, and those of which pairs are compared: the most frequent.
-_COUNTED, _PAIRED = 64, 12
+_COUNTED = 64  # most frequent categories of a column that are counted
+_PAIRED = 12  # most frequent categories of a column whose pairs are compared
 
 
 def label_counts(sequences: Sequences) -> np.ndarray:
-    """Describe sequences by the counts of their labels.
+    """Count categories in each sequence.
 
-    These are the counts of the most frequent labels, whether each is odd, and for pairs of labels
-    the difference of the two counts: at the end, and its minimum and maximum on the way there.
-    Brackets are balanced where the difference ends at 0 and never changes its sign. N-grams cannot
-    show this.
+    The features are the counts of the most frequent categories, the parity of each count, and for
+    pairs of categories the running difference of the two counts: its last value, its minimum and
+    its maximum. They show, for example, whether brackets are balanced, which n-grams cannot.
 
     Parameters
     ----------
@@ -27,7 +26,7 @@ def label_counts(sequences: Sequences) -> np.ndarray:
     Returns
     -------
     array of float of shape (n_sequences, n_features)
-        Of all columns that are not numeric.
+        Features of all columns that are not numeric.
 
     Examples
     --------
@@ -36,24 +35,24 @@ def label_counts(sequences: Sequences) -> np.ndarray:
     """
     parts = [np.zeros((len(sequences), 0))]
     for values in sequences.values[:, ~sequences.schema.numeric].T:
-        labels, counts = np.unique(values[~np.isnan(values)], return_counts=True)
-        labels = labels[np.argsort(-counts, kind="stable")[:_COUNTED]]
-        found = sums_by_sequence(values[:, None] == labels, sequences)
-        parts += [found, found % 2]
-        for a, b in combinations(labels[:_PAIRED], 2):
+        categories, frequency = np.unique(values[~np.isnan(values)], return_counts=True)
+        categories = categories[np.argsort(-frequency, kind="stable")[:_COUNTED]]
+        counts = sums_by_sequence(values[:, None] == categories, sequences)
+        parts += [counts, counts % 2]
+        for a, b in combinations(categories[:_PAIRED], 2):
             steps = (values == a).astype(np.int64) - (values == b)
             parts.append(_running(np.cumsum(steps), sequences))
     return np.concatenate(parts, axis=1)
 
 
 def _running(sums: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Return the last, the least and the greatest of sums that start at 0 in each sequence."""
-    found = np.zeros((len(sequences), 3))
+    """Return last value, minimum and maximum of sums that begin at 0 in each sequence."""
+    result = np.zeros((len(sequences), 3))
     full = sequences.lengths > 0
     if full.any():
         starts, ends = sequences.offsets[:-1][full], sequences.offsets[1:][full]
         before = np.where(starts > 0, sums[starts - 1], 0)
-        found[full, 0] = sums[ends - 1] - before
-        found[full, 1] = np.minimum(np.minimum.reduceat(sums, starts) - before, 0)
-        found[full, 2] = np.maximum(np.maximum.reduceat(sums, starts) - before, 0)
-    return found
+        result[full, 0] = sums[ends - 1] - before
+        result[full, 1] = np.minimum(np.minimum.reduceat(sums, starts) - before, 0)
+        result[full, 2] = np.maximum(np.maximum.reduceat(sums, starts) - before, 0)
+    return result

@@ -1,4 +1,4 @@
-"""What the numbers of a code do: how far each moves what is decoded, and in which way."""
+"""Effect of each latent dimension on the decoded sequence."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,25 +13,26 @@ from refold.sequences import Sequences
 __all__ = ["DEVIATIONS", "LatentDimensions", "latent_dimensions", "sweep"]
 
 DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
-"""Standard deviations from its mean to which `sweep` moves a latent dimension."""
+"""Values of a latent dimension in a `sweep`, in standard deviations from its mean."""
 
-# Codes at most from which numbers are moved, at least, and values that are decoded for all of it.
-_MOST, _FEWEST, _MOST_VALUES = 32, 4, 1 << 24
+_MAX_CODES = 32  # codes whose dimensions are changed
+_MIN_CODES = 4
+_MAX_VALUES = 1 << 24  # decoded values, unless _MIN_CODES need more
 
 
 class LatentDimensions(NamedTuple):
-    """How much each number of a code varies, and how far it moves what is decoded.
+    """Variation of each latent dimension, and its effect on the decoded sequence.
 
     Attributes
     ----------
     names : tuple of str
-        ``"0"``, ``"1"``, ...; with ``scale="sequence"`` the last are a column's level and spread.
+        ``"0"``, ``"1"``, ...; with ``scale="sequence"``, then the level and spread of each column.
     deviation : array of shape (width,)
-        Deviation of each number over the codes.
+        Standard deviation of each dimension over the codes.
     effect : array of shape (width, n_features)
-        What a step of one deviation changes in what is decoded: the mean squared change of a
-        numeric column, in the units of the model's errors, and the share of changed entries of
-        another.
+        Change of the decoded sequence if the dimension changes by one standard deviation: mean
+        squared change of a numeric column, in the units of the model's errors, or share of changed
+        entries of any other.
     """
 
     names: tuple[str, ...]
@@ -45,22 +46,22 @@ class LatentDimensions(NamedTuple):
 
     @property
     def order(self) -> np.ndarray:
-        """Indices of the numbers, those of the largest effect first."""
+        """Indices of the dimensions, largest effect first."""
         return np.argsort(-self.total, kind="stable")
 
 
 def latent_dimensions(model: Any, codes: np.ndarray, *, seed: int = 0) -> LatentDimensions:
-    """Measure what each number of a code does, by moving it alone and decoding.
+    """Measure the effect of each latent dimension, by changing it alone and decoding.
 
     Parameters
     ----------
     model : SequenceAutoencoder
         Fitted.
     codes : array of shape (n_sequences, width)
-        As ``transform`` gives them. Numbers are moved up and down by their deviation from some of
-        these.
+        Output of ``transform``. In a random sample of these, each dimension is changed up and down
+        by its standard deviation.
     seed : int, default=0
-        Draws those.
+        Seed of the sample.
 
     Returns
     -------
@@ -69,7 +70,7 @@ def latent_dimensions(model: Any, codes: np.ndarray, *, seed: int = 0) -> Latent
     Raises
     ------
     DataError
-        If there is no code, or they are not of the model's width.
+        If there is no code, or the codes do not have the model's width.
 
     Examples
     --------
@@ -84,12 +85,12 @@ def latent_dimensions(model: Any, codes: np.ndarray, *, seed: int = 0) -> Latent
     num_codes, width = codes.shape
     deviation = codes.std(axis=0)
     values = max(1, 2 * width * int(model.max_steps_) * model.schema_.output_width)
-    count = min(num_codes, max(_FEWEST, min(_MOST, _MOST_VALUES // values)))
+    count = min(num_codes, max(_MIN_CODES, min(_MAX_CODES, _MAX_VALUES // values)))
     chosen = np.random.default_rng(seed).choice(num_codes, count, replace=False)
-    start = codes[np.sort(chosen)]
+    sample = codes[np.sort(chosen)]
     shifts = np.concatenate([np.diag(deviation), -np.diag(deviation)])
-    moved = (start[None] + shifts[:, None]).reshape(-1, width)
-    decoded = _decoded(model, np.concatenate([start, moved]))
+    moved = (sample[None] + shifts[:, None]).reshape(-1, width)
+    decoded = _decoded(model, np.concatenate([sample, moved]))
     before = Sequences.from_list(decoded[:count], schema=model.schema_)
     effect = np.zeros((2 * width, model.schema_.num_columns))
     for i in range(2 * width):
@@ -106,32 +107,32 @@ def sweep(
     *,
     start: np.ndarray | None = None,
 ) -> Sequences:
-    """Decode a code while one of its numbers goes from low to high.
+    """Decode a code while one of its dimensions goes from low to high.
 
     Parameters
     ----------
     model : SequenceAutoencoder
         Fitted.
     codes : array of shape (n_sequences, width)
-        They say what the mean of the number is, and its deviation.
+        Codes that define the mean and the standard deviation of the dimension.
     number : int
-        Which one.
+        Index of the dimension.
     deviations : sequence of float, default from -2 to 2
-        How far from its mean, in deviations.
+        Values of the dimension, in standard deviations from its mean.
     start : array of shape (width,), optional
-        The other numbers; by default the mean code.
+        The other dimensions; by default the mean code.
 
     Returns
     -------
     Sequences of shape (len(deviations),)
-        Of the lengths that the codes hold.
+        Decoded sequences, each of the length that its code holds.
 
     Raises
     ------
     DataError
-        If there is no code, or they are not of the model's width.
+        If there is no code, or the codes do not have the model's width.
     ParameterError
-        If there is no such number.
+        If there is no such dimension.
 
     Examples
     --------
@@ -144,7 +145,7 @@ def sweep(
     """
     codes = _checked(codes)
     if not 0 <= number < codes.shape[1]:
-        raise ParameterError(f"There is no number {number} in codes of {codes.shape[1]} numbers.")
+        raise ParameterError(f"There is no dimension {number} in codes of width {codes.shape[1]}.")
     mean, deviation = codes.mean(axis=0), codes[:, number].std()
     moved = np.tile(mean if start is None else start, (len(deviations), 1))
     moved[:, number] = mean[number] + np.asarray(deviations) * deviation
@@ -154,13 +155,15 @@ def sweep(
 def _checked(codes: np.ndarray) -> np.ndarray:
     codes = np.asarray(codes, float)
     if codes.ndim != 2 or not len(codes):
-        raise DataError(f"Expected codes of shape (n, width), n at least 1. Got {codes.shape}.")
+        raise DataError(
+            f"Expected codes of shape (n, width), with n at least 1. Got {codes.shape}."
+        )
     return codes
 
 
 def _decoded(model: Any, codes: np.ndarray) -> list[Any]:
     with warnings.catch_warnings():
-        # a number that is moved may hold the length, and move it beyond training
+        # a changed dimension may hold the length, and so exceed those in training
         warnings.simplefilter("ignore", UserWarning)
         return model.inverse_transform(codes.astype(np.float32))
 

@@ -1,4 +1,4 @@
-"""How much of a label vectors keep: a linear classifier on them, cross-validated."""
+"""Linear probe: cross-validated accuracy of a linear classifier on vectors."""
 
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ class Probe(NamedTuple):
     deviation : float
         Standard deviation over the folds.
     chance : float
-        What the most frequent label gets.
+        Accuracy of always predicting the most frequent label.
     num_classes, num_folds : int
     """
 
@@ -35,17 +35,17 @@ class Probe(NamedTuple):
 
 
 def probe(vectors: Any, labels: Any, *, folds: int = 5, seed: int = 0) -> Probe:
-    """Measure how well a logistic regression tells labels by vectors, cross-validated [1]_.
+    """Cross-validated accuracy of a logistic regression that predicts labels from vectors [1]_.
 
     Parameters
     ----------
     vectors : array of shape (n_sequences, width)
-        Standardised on the training part of each fold.
+        They are standardized on the training part of each fold.
     labels : array of shape (n_sequences,)
     folds : int, default=5
-        At most; fewer where the rarest label has fewer sequences.
+        Maximum number; fewer if the rarest label has fewer sequences.
     seed : int
-        Draws the folds.
+        Seed of the folds.
 
     Returns
     -------
@@ -54,7 +54,8 @@ def probe(vectors: Any, labels: Any, *, folds: int = 5, seed: int = 0) -> Probe:
     Raises
     ------
     DataError
-        If the numbers differ, there is one label only, or a label has one sequence only.
+        If there are not as many labels as vectors, all labels are the same, or a label has only one
+        sequence.
 
     References
     ----------
@@ -76,20 +77,20 @@ def probe(vectors: Any, labels: Any, *, folds: int = 5, seed: int = 0) -> Probe:
     classes, counts = np.unique(labels, return_counts=True)
     if len(classes) < 2:
         only = f": {classes.tolist()[0]!r}" if len(classes) else ""
-        raise DataError(f"There is but one label{only}. Telling apart takes at least two.")
+        raise DataError(f"There is only one label{only}. A classifier needs at least two.")
     if counts.min() < 2:
         rarest = classes.tolist()[counts.argmin()]
         raise DataError(
-            f"Label {rarest!r} has 1 sequence. Each needs at least 2, one to "
-            "learn from and one to try."
+            f"Label {rarest!r} has 1 sequence. Each needs at least 2, one for training and one for "
+            "testing."
         )
     num_folds = int(min(folds, counts.min()))
     split = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
-    found = cross_val_score(classifier, vectors, labels, cv=split)
+    accuracies = cross_val_score(classifier, vectors, labels, cv=split)
     return Probe(
-        float(found.mean()),
-        float(found.std()),
+        float(accuracies.mean()),
+        float(accuracies.std()),
         float(counts.max() / counts.sum()),
         len(classes),
         num_folds,

@@ -1,4 +1,4 @@
-"""Forecasts that need no model: the last value again, and the last season again."""
+"""Naive forecasts, which repeat the last value or the last season, and season detection."""
 
 import numpy as np
 
@@ -7,16 +7,16 @@ from refold.sequences import Sequences, positions
 
 __all__ = ["last_value", "pick_season", "seasonal_naive"]
 
-# Values at most that a season is looked for in, and the longest one.
-_MOST_VALUES, _LONGEST = 1 << 18, 1024
-# A shorter season is taken if its differences are larger by no more than this.
-_AS_GOOD = 1.1
-# Differences, over those of a step, that are taken for rounding.
-_ROUNDING = 1e-9
+_MAX_VALUES = 1 << 18  # values that are searched for a season
+_MAX_SEASON = 1024
+# A multiple of the season repeats as well, so a shorter lag wins unless its differences are larger
+# than the smallest by more than this factor.
+_TOLERANCE = 1.1
+_ROUNDING = 1e-9  # differences that count as rounding, relative to those of one step
 
 
 def last_value(before: Sequences, steps: int) -> Sequences:
-    """Forecast that the last observed value of each column comes again.
+    """Forecast the last observed value of each column.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def last_value(before: Sequences, steps: int) -> Sequences:
     Returns
     -------
     Sequences of shape (n_sequences,)
-        Of so many steps each; missing where a column was never observed.
+        ``steps`` steps each; missing where a column was never observed.
 
     Examples
     --------
@@ -38,10 +38,10 @@ def last_value(before: Sequences, steps: int) -> Sequences:
 
 
 def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
-    """Forecast that what was a season ago comes again.
+    """Forecast the value of one season ago.
 
-    Where it was not observed, or a sequence is shorter than a season, what was observed last
-    counts: of an earlier season if there is one, else of all.
+    If it was not observed, the forecast is the value of an earlier season at the same phase, or
+    else the last observed value.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
     steps : int
         Steps to forecast.
     season : int
-        Steps of a season.
+        Season length in steps.
 
     Returns
     -------
     Sequences of shape (n_sequences,)
-        Of so many steps each; missing where a column was never observed.
+        ``steps`` steps each; missing where a column was never observed.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
     for name, value in (("steps", steps), ("season", season)):
         if value < 1:
             raise ParameterError(f"{name} must be a positive integer. Got {value!r}.")
-    # of each phase that comes, the value observed last: later steps overwrite earlier ones
+    # the last observed value of each phase: later steps overwrite earlier ones
     row, step = positions(before)
     phase, width = (step - before.lengths[row]) % season, min(season, steps)
     shape, type_ = (len(before), width, before.schema.num_columns), before.values.dtype
@@ -86,26 +86,26 @@ def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
 
 
 def pick_season(sequences: Sequences) -> int | None:
-    """Find after how many steps sequences repeat themselves best.
+    """Find the lag at which sequences repeat best.
 
-    That is the lag, from 2 to half the typical length, at which values differ least from those
-    before, or a shorter one that is as good, if they differ less than at the lags beside it, and
-    less than a step after the other.
+    The lag is between 2 and half the median length. Values differ from those one lag before less
+    than at the neighboring lags, and less than from step to step. Among such lags, the shortest
+    whose differences are close to the smallest is chosen.
 
     Parameters
     ----------
     sequences : Sequences
-        Of which some are looked at where there are many.
+        At least one; only the first ones are used if there are many.
 
     Returns
     -------
     int or None
-        None where nothing repeats.
+        None if there is no such lag.
 
     Raises
     ------
     DataError
-        If there is none.
+        If there is no sequence.
 
     Examples
     --------
@@ -113,31 +113,31 @@ def pick_season(sequences: Sequences) -> int | None:
     4
     """
     if not len(sequences):
-        raise DataError("There is no sequence to look for a season in. Give at least one.")
-    widest = _MOST_VALUES // sequences.schema.num_columns
+        raise DataError("There is no sequence to find a season in. Pass at least one.")
+    widest = _MAX_VALUES // sequences.schema.num_columns
     row, _ = positions(sequences)
     row, values = row[:widest], np.asarray(sequences.values[:widest], float)
     count = np.maximum(1, (~np.isnan(values)).sum(axis=0))
     spread = np.nansum((values - np.nansum(values, axis=0) / count) ** 2, axis=0) / count
     values = values / np.where(spread > 0, np.sqrt(spread), 1.0)
-    labels = ~sequences.schema.numeric
-    longest = int(min(_LONGEST, np.median(sequences.lengths) // 2))
+    categorical = ~sequences.schema.numeric
+    longest = int(min(_MAX_SEASON, np.median(sequences.lengths) // 2))
     differences = []
     for lag in range(1, longest + 2):
         same = row[lag:] == row[:-lag]
         squares = ((values[lag:] - values[:-lag])[same]) ** 2
-        # labels are the same or not, whatever their order
-        squares[:, labels] = np.where(np.isnan(squares), np.nan, squares > 0)[:, labels]
+        # categories have no order: they are equal or not
+        differs = np.where(np.isnan(squares), np.nan, squares > 0)
+        squares[:, categorical] = differs[:, categorical]
         observed = ~np.isnan(squares)
         differences.append(squares[observed].mean() if observed.any() else np.inf)
-    found = np.array(differences)
-    if len(found) < 3:
+    error = np.array(differences)
+    if len(error) < 3:
         return None
-    lags = np.arange(2, len(found))
-    dips = lags[(found[lags - 1] < found[lags - 2]) & (found[lags - 1] <= found[lags])]
+    lags = np.arange(2, len(error))
+    dips = lags[(error[lags - 1] < error[lags - 2]) & (error[lags - 1] <= error[lags])]
     if not len(dips):
         return None
-    # what repeats after a season does so after two, too
-    close = found[dips - 1] <= _AS_GOOD * found[dips - 1].min() + _ROUNDING * found[0]
+    close = error[dips - 1] <= _TOLERANCE * error[dips - 1].min() + _ROUNDING * error[0]
     best = int(dips[close][0])
-    return best if found[best - 1] < found[0] else None
+    return best if error[best - 1] < error[0] else None

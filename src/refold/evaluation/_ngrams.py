@@ -1,4 +1,4 @@
-"""Runs of symbols (n-grams), and which of them a set of reference sequences never has."""
+"""N-grams of tokens, and those that do not occur in reference sequences."""
 
 import numpy as np
 
@@ -11,10 +11,10 @@ NGRAM_SIZES = (2, 3, 4, 5)
 
 
 def unseen_ngrams(sequences: Sequences, reference: Sequences) -> np.ndarray:
-    """Share of n-grams that no reference sequence has, for n = 2, 3, 4 and 5.
+    """Share of n-grams that do not occur in the reference, for n = 2, 3, 4 and 5.
 
-    The start and the end of a sequence count as symbols. Columns are taken one by one; numeric
-    columns do not count.
+    The beginning and the end of a sequence count as tokens. Each binary or categorical column is
+    counted on its own; numeric columns are ignored.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def unseen_ngrams(sequences: Sequences, reference: Sequences) -> np.ndarray:
     Returns
     -------
     array of float of shape (4,)
-        One share for each n; 0 where there is no n-gram.
+        One share for each n; 0 if there is no n-gram.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def unseen_ngrams(sequences: Sequences, reference: Sequences) -> np.ndarray:
 
 
 def count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Count the n-grams of each sequence that no reference sequence has, and all of its n-grams.
+    """Count the n-grams of each sequence that do not occur in the reference, and all its n-grams.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray
 
     Returns
     -------
-    unseen, total : array of int of shape (n_sequences, n_symbol_columns, 4)
+    unseen, total : array of int of shape (n_sequences, n_token_columns, 4)
 
     Raises
     ------
@@ -73,30 +73,30 @@ def count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray
     unseen, total = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     rows = np.repeat(np.arange(len(both)), both.lengths + 2)
     for i, column in enumerate(columns):
-        symbols = _marked(both, column)
-        ngrams = symbols
+        tokens = _with_boundaries(both, column)
+        ngrams = tokens
         for j, size in enumerate(NGRAM_SIZES):
-            # n-grams are numbered anew for each n, so that the numbers stay small
-            longer = ngrams[:-1] * (symbols.max(initial=0) + 1) + symbols[size - 1 :]
+            # n-grams are renumbered for each n, so that their ids stay small
+            longer = ngrams[:-1] * (tokens.max(initial=0) + 1) + tokens[size - 1 :]
             ngrams = np.unique(longer, return_inverse=True)[1].reshape(-1)
             first, last = rows[: len(ngrams)], rows[size - 1 :]
             known = np.zeros(ngrams.max(initial=-1) + 1, bool)
             known[ngrams[(first == last) & (first < len(reference))]] = True
             new = (first == last) & (first >= len(reference))
             for counts, which in ((total, new), (unseen, new & ~known[ngrams])):
-                found = first[which] - len(reference)
-                counts[:, i, j] = np.bincount(found, minlength=len(sequences))
+                sequence = first[which] - len(reference)
+                counts[:, i, j] = np.bincount(sequence, minlength=len(sequences))
     return unseen, total
 
 
-def _marked(sequences: Sequences, column: int) -> np.ndarray:
-    """Return the symbols of a column from 2 on, with 0 before and 1 behind each sequence."""
+def _with_boundaries(sequences: Sequences, column: int) -> np.ndarray:
+    """Return the tokens of a column as ids from 2 on, with 0 before and 1 after each sequence."""
     values = sequences.values[:, column]
     missing = np.isnan(values)
     greatest = values[~missing].max(initial=0)
-    marked = np.zeros(len(values) + 2 * len(sequences), np.int64)
+    tokens = np.zeros(len(values) + 2 * len(sequences), np.int64)
     shift = 2 * np.arange(len(sequences)) + 1
     places = np.arange(len(values)) + np.repeat(shift, sequences.lengths)
-    marked[places] = np.where(missing, greatest + 1, values).astype(np.int64) + 2
-    marked[sequences.offsets[1:] + shift] = 1
-    return marked
+    tokens[places] = np.where(missing, greatest + 1, values).astype(np.int64) + 2
+    tokens[sequences.offsets[1:] + shift] = 1
+    return tokens

@@ -1,4 +1,4 @@
-"""NMSE: squared error over power of the numeric columns, over real, observed steps."""
+"""Normalized mean squared error (NMSE) of the numeric columns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,34 +13,35 @@ __all__ = ["explained_variance", "nmse"]
 
 
 def nmse(original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler) -> float:
-    """Squared error over power of the numeric columns, standardised on the training split.
+    """Compute the normalized mean squared error of the numeric columns.
 
-    0 is perfect; 1 is what the training mean at every step gets.  Only real, observed steps of
-    the original count; a step that the reconstruction lacks counts as zero, an extra one is
-    ignored.  Binary and categorical columns are left out: `accuracy` measures those.
+    This is the sum of the squared errors over the sum of the squared values, after standardization
+    on the training split. 0 is perfect; 1 is the error of predicting the training mean at every
+    step. Only observed entries of the original count. A step that the reconstruction lacks counts
+    as the training mean; extra steps are ignored. For other columns, see `accuracy`.
 
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
-        What went in, held out from training.
+        Sequences that were held out from training.
     reconstructed : Sequences or list of shape (n_sequences,)
-        What came back, in the same order.
+        In the order of ``original``.
     scaler : Scaler
         Fitted on the training split with ``mode="features"``.
 
     Returns
     -------
     float
-        Where the original has no power at all: 0 if there is no error either, else infinity.
+        If all values of the original are the training mean: 0 if there is no error, else infinity.
 
     Raises
     ------
     DataError
-        If the numbers of sequences differ, or there are none.
+        If the two differ in their number of sequences, or are empty.
     SchemaError
         If the columns differ, or none of them is numeric.
     ParameterError
-        If ``scaler`` is not one of features.
+        If ``scaler`` does not have ``mode="features"``.
 
     Examples
     --------
@@ -48,12 +49,12 @@ def nmse(original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: 
     >>> from refold.sequences import Scaler, Sequences
     >>> original = Sequences.from_list([np.array([-1.0, 1.0, -1.0, 1.0])])
     >>> scaler = Scaler.fit(original, mode="features")
-    >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are lacking
+    >>> nmse(original, [np.array([-1.0, 1.0])], scaler)  # two of four steps are missing
     0.5
     """
     if scaler is None:
         raise ParameterError(
-            "nmse needs the units of the training split. Got no scaler; "
+            "nmse needs a scaler fitted on the training split. Got none; "
             'pass Scaler.fit(train, mode="features").'
         )
     return _ratio(original, reconstructed, scaler, otherwise=float("inf"))
@@ -62,31 +63,30 @@ def nmse(original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: 
 def explained_variance(
     original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None = None
 ) -> float:
-    """Share of the variance of the numeric columns that comes back: 1 - NMSE, 1 is perfect.
+    """Share of the variance of the numeric columns that is explained: 1 - `nmse`.
 
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
-        What went in.
     reconstructed : Sequences or list of shape (n_sequences,)
-        What came back, in the same order.
+        In the order of ``original``.
     scaler : Scaler, optional
-        Fitted on the training split with ``mode="features"``: the units of `nmse`.  Without one,
-        the units are the mean and the standard deviation of each column of ``original``.
+        Fitted on the training split with ``mode="features"``. By default the columns of
+        ``original`` are standardized by their own mean and standard deviation.
 
     Returns
     -------
     float
-        At most 1.  Where the original has no power at all: 1 if there is no error, else 0.
+        At most 1; 1 is perfect. If the original has no variance: 1 if there is no error, else 0.
 
     Raises
     ------
     DataError
-        If the numbers of sequences differ, or there are none.
+        If the two differ in their number of sequences, or are empty.
     SchemaError
         If the columns differ, or none of them is numeric.
     ParameterError
-        If ``scaler`` is not one of features.
+        If ``scaler`` does not have ``mode="features"``.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def _ratio(
     *,
     otherwise: float,
 ) -> float:
-    """Squared error over power, with an answer where there is an error and no power."""
+    """Squared error over squared values, or ``otherwise`` if only the error is positive."""
     numeric = original.schema.numeric
     if not numeric.any():
         raise SchemaError(

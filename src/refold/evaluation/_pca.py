@@ -1,4 +1,4 @@
-"""The yardstick: principal components of the zero-padded series, told the lengths."""
+"""The PCA baseline: principal components of zero-padded sequences, given the true lengths."""
 
 import copy
 from numbers import Integral
@@ -16,25 +16,25 @@ __all__ = ["PCABaseline"]
 
 
 class PCABaseline(BaseEstimator):
-    """Principal component analysis of standardised, zero-padded sequences.
+    """Principal component analysis of standardized, zero-padded sequences.
 
-    What a model of the same code size has to beat.  Numeric columns are standardised on the
-    training split, categorical ones become one-hot blocks, missing entries and padding are zero.
-    The lengths are not part of the code: a reconstruction is cut to the true ones.
+    It is the baseline for a model of the same code size. Numeric columns are standardized on the
+    training split, categorical columns are one-hot encoded, missing entries and padding are zero.
+    The code does not store the length: reconstructions are cut to the true lengths.
 
     Parameters
     ----------
     latent_dim : int, default=16
-        Number of components, at most as many as there are sequences and padded values.
+        Number of components, at most the number of sequences and of padded values.
 
     Attributes
     ----------
     pca_ : sklearn.decomposition.PCA
         The fitted components.
     scaler_ : Scaler
-        Units of the training split.
+        Scaler of the training split.
     max_steps_ : int
-        Longest training sequence.  Later steps of other sequences come back as the mean.
+        Longest training sequence. Later steps are reconstructed as the training mean.
 
     Examples
     --------
@@ -52,14 +52,14 @@ class PCABaseline(BaseEstimator):
         self.latent_dim = latent_dim
 
     def fit(self, sequences: Sequences, scaler: Scaler | None = None) -> "PCABaseline":
-        """Find the components of the training split.
+        """Fit the components on the training split.
 
         Parameters
         ----------
         sequences : Sequences of shape (n_sequences,)
             The training split.
         scaler : Scaler, optional
-            Its units, with ``mode="features"``; by default those of ``sequences``.
+            With ``mode="features"``; by default fitted on ``sequences``.
 
         Raises
         ------
@@ -68,13 +68,13 @@ class PCABaseline(BaseEstimator):
         DataError
             If there are fewer sequences than ``latent_dim``, or all of them are empty.
         """
-        number = isinstance(self.latent_dim, Integral) and not isinstance(self.latent_dim, bool)
-        if not number or self.latent_dim < 1:
+        is_int = isinstance(self.latent_dim, Integral) and not isinstance(self.latent_dim, bool)
+        if not is_int or self.latent_dim < 1:
             raise ParameterError(f"latent_dim must be a positive integer. Got {self.latent_dim!r}.")
         self.schema_ = sequences.schema
         self.max_steps_ = int(sequences.lengths.max(initial=0))
         if self.max_steps_ == 0:
-            raise DataError("PCA needs at least one sequence with a step. Got none.")
+            raise DataError("PCA needs at least one sequence that is not empty. Got none.")
         self.scaler_ = Scaler.fit(sequences, mode="features") if scaler is None else scaler
         matrix = self._matrix(sequences)
         if self.latent_dim > min(matrix.shape):
@@ -82,7 +82,7 @@ class PCABaseline(BaseEstimator):
                 f"PCA of {matrix.shape[0]} sequences with {matrix.shape[1]} padded values has at "
                 f"most {min(matrix.shape)} components. Got latent_dim={self.latent_dim}; lower it."
             )
-        # shares of no variance are invalid, and nobody reads them
+        # without any variance, its explained share is 0 / 0; nothing reads it
         with np.errstate(invalid="ignore"), one_blas_thread(*matrix.shape):
             self.pca_ = PCA(self.latent_dim, random_state=0).fit(matrix)
         return self
@@ -101,7 +101,7 @@ class PCABaseline(BaseEstimator):
         return self.pca_.transform(self._matrix(sequences))
 
     def reconstruct(self, sequences: Sequences) -> Sequences:
-        """Encode and decode, told the true lengths.
+        """Encode and decode, given the true lengths.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class PCABaseline(BaseEstimator):
         Returns
         -------
         Sequences of shape (n_sequences,)
-            Of the same lengths, ids and schema.
+            With the same lengths, ids and schema.
 
         Raises
         ------
@@ -128,7 +128,7 @@ class PCABaseline(BaseEstimator):
         return self.scaler_.inverse_transform(scaled)
 
     def first(self, latent_dim: int) -> "PCABaseline":
-        """Return what is left with the first components only.
+        """Return a copy with the first components only.
 
         Parameters
         ----------
@@ -138,7 +138,7 @@ class PCABaseline(BaseEstimator):
         Returns
         -------
         PCABaseline
-            Fitted; this one stays as it is.
+            Fitted; the original does not change.
 
         Raises
         ------
@@ -156,9 +156,9 @@ class PCABaseline(BaseEstimator):
         """Standardised, zero-padded channels of shape (n_sequences, max_steps * n_channels)."""
         if sequences.schema.columns != self.schema_.columns:
             raise SchemaError(
-                f"PCA was fitted on columns {list(self.schema_.names)}, got "
-                f"{list(sequences.schema.names)} (kinds and labels count too). Bring the data "
-                "under the schema of the training split with `sequences.align(train.schema)`."
+                f"PCA was fitted on columns {list(self.schema_.names)}. Got "
+                f"{list(sequences.schema.names)} (types and categories count, too). Bring the data "
+                "to the schema of the training split with `sequences.align(train.schema)`."
             )
         channels = _to_channels(self.scaler_.transform(sequences))
         row, step = positions(sequences)
@@ -169,7 +169,7 @@ class PCABaseline(BaseEstimator):
 
 
 def _to_channels(sequences: Sequences) -> np.ndarray:
-    """One-hot blocks for categorical columns, zeros for what is missing."""
+    """Return one-hot blocks for categorical columns, and zeros for missing entries."""
     blocks = []
     for i, column in enumerate(sequences.schema.columns):
         values = sequences.values[:, i : i + 1]
@@ -181,12 +181,12 @@ def _to_channels(sequences: Sequences) -> np.ndarray:
 
 
 def _from_channels(channels: np.ndarray, schema: Schema) -> np.ndarray:
-    """Values of shape (n_steps, n_features): the largest channel of a categorical block."""
+    """Return values of shape (n_steps, n_features), by argmax over each one-hot block."""
     columns, start = [], 0
     for column in schema.columns:
         width = len(column.categories) if column.type == "categorical" else 1
         block = channels[:, start : start + width]
-        is_label = column.type == "categorical"
-        columns.append(block.argmax(axis=1) if is_label else block[:, 0])
+        categorical = column.type == "categorical"
+        columns.append(block.argmax(axis=1) if categorical else block[:, 0])
         start += width
     return np.stack(columns, axis=1).astype(float)

@@ -1,4 +1,4 @@
-"""PCA of sequences that it has not seen, where there is no training split to fit it on."""
+"""PCA by cross-fitting, for data without a training split."""
 
 import numpy as np
 
@@ -18,35 +18,35 @@ def pca_cross_fit(
     seed: int = 0,
     fit_on: np.ndarray | None = None,
 ) -> Sequences:
-    """Reconstruct sequences by PCA that was fitted on others of them.
+    """Reconstruct each sequence by PCA that was fitted on other sequences.
 
-    They are cut into folds at random; each fold is reconstructed by components of the other ones,
-    told the lengths.
+    The sequences are split into random folds. Each fold is reconstructed by components of the other
+    folds, given the true lengths.
 
     Parameters
     ----------
     sequences : Sequences of shape (n_sequences,)
         At least 3.
     latent_dim : int
-        Number of components; fewer where the other folds have no more.
+        Number of components; fewer if the other folds do not have as many.
     scaler : Scaler, optional
-        Units, with ``mode="features"``; by default those of the other folds.
+        With ``mode="features"``; by default fitted on the other folds.
     folds : int, default=5
-        At least 2; where there are fewer sequences, as many as these.
+        At least 2; at most one per sequence is used.
     seed : int, default=0
-        Draws the folds.
+        Seed of the folds.
     fit_on : array of bool of shape (n_sequences,), optional
-        Sequences that components may be fitted on; by default all.
+        Sequences on which components may be fitted; by default all.
 
     Returns
     -------
     Sequences of shape (n_sequences,)
-        In the same order, of the same lengths and ids.
+        In the same order, with the same lengths and ids.
 
     Raises
     ------
     DataError
-        If there are fewer than 3 sequences to fit on, or fewer than 2 of them have a step.
+        If there are fewer than 3 sequences to fit on, or fewer than 2 of them are not empty.
     ParameterError
         If ``folds`` is below 2.
 
@@ -66,19 +66,19 @@ def pca_cross_fit(
     full = int((sequences.lengths[fit_on] > 0).sum())
     if fit_on.sum() < 3 or full < 2:
         raise DataError(
-            "PCA of other sequences needs at least 3 sequences, 2 of them with a step. Got "
-            f"{fit_on.sum()}, {full} of them with a step."
+            "Cross-fitted PCA needs at least 3 sequences, 2 of them not empty. Got "
+            f"{fit_on.sum()}, {full} of them not empty."
         )
     order = np.random.default_rng(seed).permutation(len(sequences))
-    # those with a step that are fitted on last, so that no fold has all of them
+    # those that can be fitted on come last, so that no fold gets all of them
     order = order[np.argsort((sequences.lengths > 0)[order] & fit_on[order], kind="stable")]
     fold = np.empty(len(order), int)
     fold[order] = np.arange(len(order)) % min(folds, len(order))
     row, _ = positions(sequences)
     values = np.empty(sequences.values.shape)
-    for one in np.unique(fold):
-        others = sequences[(fold != one) & fit_on]
+    for i in np.unique(fold):
+        others = sequences[(fold != i) & fit_on]
         width = int(others.lengths.max()) * sequences.schema.output_width
         baseline = PCABaseline(min(latent_dim, len(others), width)).fit(others, scaler)
-        values[fold[row] == one] = baseline.reconstruct(sequences[fold == one]).values
+        values[fold[row] == i] = baseline.reconstruct(sequences[fold == i]).values
     return sequences.with_values(values)

@@ -1,7 +1,7 @@
-"""Lays a reconstruction on the steps of the original.
+"""Alignment of reconstructions with the steps of their originals.
 
-Owns the checks that two collections belong together and the rule for lengths that differ: a step
-that the reconstruction lacks is NaN, an extra one is left out.
+Owns the checks that two collections match, and the rule for different lengths: a step that the
+reconstruction lacks is NaN, and extra steps are dropped.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,8 @@ def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[A
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
-        What went in.
     reconstructed : Sequences or list of shape (n_sequences,)
-        What came back; a list is read in the layout of ``original``.
+        A list is read with the schema of ``original``.
 
     Raises
     ------
@@ -35,7 +34,7 @@ def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[A
     if not isinstance(reconstructed, Sequences):
         reconstructed = Sequences.from_list(list(reconstructed), schema=original.schema)
     if len(original) == 0:
-        raise DataError("There is nothing to measure: got 0 sequences, expected at least 1.")
+        raise DataError("There is nothing to measure. Got 0 sequences, expected at least 1.")
     if len(reconstructed) != len(original):
         raise DataError(
             f"Got {len(reconstructed)} reconstructed sequences for {len(original)} originals. "
@@ -49,31 +48,32 @@ def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[A
         )
     for want, have in zip(expected, got, strict=True):
         if (want.name, want.type, want.categories) != (have.name, have.type, have.categories):
+            other = "" if want.categories == have.categories else " with other categories"
             raise SchemaError(
-                f"Column {want.name!r} ({want.type}) came back as {have.name!r} ({have.type})"
-                f"{'' if want.categories == have.categories else ' with other labels'}. "
-                "Bring both under one schema with `reconstructed.align(original.schema)`."
+                f"Column {want.name!r} ({want.type}) is reconstructed as {have.name!r} "
+                f"({have.type}){other}. "
+                "Bring both to one schema with `reconstructed.align(original.schema)`."
             )
     return reconstructed
 
 
 def check_units(scaler: Scaler | None) -> None:
-    """Check that a scaler, if there is one, gives the units of the training split.
+    """Check that a scaler, if there is one, scales features over all sequences.
 
     Raises
     ------
     ParameterError
-        If it scales each sequence by itself.
+        If it scales each sequence on its own.
     """
     if scaler is not None and scaler.mode != "features":
         raise ParameterError(
-            f"Errors are measured in units of the training split. Got a scaler of mode "
+            f"Errors are measured in the units of the training split. Got a scaler of mode "
             f'{scaler.mode!r}; pass Scaler.fit(train, mode="features").'
         )
 
 
 def on_steps_of(original: Sequences, reconstructed: Sequences) -> np.ndarray:
-    """Values of the reconstruction on the steps of the original.
+    """Return the values of a reconstruction at the steps of the original.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def on_steps_of(original: Sequences, reconstructed: Sequences) -> np.ndarray:
     Returns
     -------
     array of shape (n_steps, n_features)
-        Row by row the steps of ``original``; NaN where the reconstruction has no such step.
+        One row per step of ``original``; NaN where the reconstruction has no such step.
     """
     lengths = original.lengths
     step = np.arange(lengths.sum()) - np.repeat(

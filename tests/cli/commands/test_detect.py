@@ -120,7 +120,7 @@ def test_generate_and_compare(folder, tmp_path, capsys):
     shown = capsys.readouterr().err
     assert f"Wrote 30 sequences to {out}" in shown
     assert "A classifier tells new from real in " in shown
-    assert "(50 % is chance). Verdict: none, 30 of each are too few and 50 are enough." in shown
+    assert "(50 % is chance). Verdict: none, at least 50 of each are needed (got 30)." in shown
     new = refold.load(model).generate(30, random_state=1)
     assert all(np.allclose(a, b) for a, b in zip(read(out), new, strict=True))
 
@@ -155,7 +155,7 @@ def test_generate_compares_ngrams_of_symbols(tmp_path, capsys):
     assert found is not None
     ours, theirs = (np.array(part.split(", "), float) for part in found.groups())
     assert (ours > theirs).all()
-    assert classifier.endswith("Verdict: none, 16 of each are too few and 50 are enough.")
+    assert classifier.endswith("Verdict: none, at least 50 of each are needed (got 16).")
 
 
 def test_clip_keeps_numbers_within_their_range(folder, tmp_path):

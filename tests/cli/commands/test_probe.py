@@ -103,7 +103,7 @@ def test_labels_of_the_vowels(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["labelled.parquet", "--label", "id"], "The label 'id' is the id"),
-        (["labelled.parquet", "--label", "same"], "There is but one label: 1"),
+        (["labelled.parquet", "--label", "same"], "There is only one label: 1"),
         (["labelled.parquet", "--label", "age"], "no column 'age'"),
         (["-", "--label", "kind"], "read from a file by its name"),
         (["labelled.parquet", "--label", "kind", "--folds", "1"], "--folds"),
