@@ -25,7 +25,7 @@ def test_bars_of_lengths():
     heights = [bar.get_height() for bar in ax.patches]
     assert heights == pytest.approx([*groups["R"].symbols, *groups["P"].symbols])
     assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "3", "4"]
-    assert ax.get_ylabel() == "share of wrong symbols"
+    assert ax.get_ylabel() == "share of wrong values"
 
 
 def test_groups_of_several_lengths_have_both_ends():
@@ -62,5 +62,5 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(DataError, match="no error to draw"):
         error_by_length({})
     two = {"a": errors_by_length(WORDS, BACK), "b": errors_by_length(WORDS[:2], BACK[:2])}
-    with pytest.raises(DataError, match="groups of b are others"):
+    with pytest.raises(DataError, match="groups of b differ"):
         error_by_length(two)

@@ -45,7 +45,7 @@ def test_on_given_axes(sines, ahead):
 
 @pytest.mark.parametrize("index", [60, -61])
 def test_no_such_sequence(sines, ahead, index):
-    with pytest.raises(DataError, match=f"the number {index}"):
+    with pytest.raises(DataError, match=f"index {index}"):
         plots.forecast(sines, ahead, index=index)
 
 
@@ -56,5 +56,5 @@ def test_not_a_forecast_for_each(sines, ahead):
 
 def test_symbols_are_no_curve():
     words = as_sequences(["abab", "baba"])
-    with pytest.raises(DataError, match="no curve"):
+    with pytest.raises(DataError, match="without numeric columns"):
         plots.forecast(words, Forecast(words))

@@ -14,7 +14,7 @@ def test_both_errors_are_drawn_at_their_sizes():
     ax = error_by_size(CURVE)
     lines = {line.get_label(): line.get_xydata() for line in ax.lines}
     np.testing.assert_array_equal(lines["Refold"], [[2, 0.4], [8, 0.2], [32, 0.1]])
-    np.testing.assert_array_equal(lines["PCA, told lengths"], [[2, 0.5], [8, 0.3], [32, 0.12]])
+    np.testing.assert_array_equal(lines["PCA, given the lengths"], [[2, 0.5], [8, 0.3], [32, 0.12]])
     assert [label.get_text() for label in ax.get_xticklabels()] == ["2", "8", "32"]
     assert ax.get_yscale() == "linear"
 

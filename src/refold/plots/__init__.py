@@ -1,8 +1,7 @@
 """Figures of data, training, codes, errors, reconstructions and models, on matplotlib axes.
 
-Every function draws on the axes that it is given, or on new ones, and returns them. pyplot is
-never touched, so nothing is shown, kept open or changed behind the caller's back. Needs the
-extra ``plots``.
+Every function draws on the given axes, or on new ones, and returns them. None uses pyplot, so
+nothing is shown and no global state changes. Needs the extra ``plots``.
 """
 
 from refold.plots._anomalies import anomalies as anomalies

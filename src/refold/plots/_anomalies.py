@@ -1,4 +1,4 @@
-"""A series, and the steps of it that are odd."""
+"""Figure of a sequence with its anomalous steps shaded."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -26,18 +26,19 @@ __all__ = ["anomalies"]
 def anomalies(
     series: Any, p_values: Any, ax: "Axes | None" = None, *, alpha: float = 0.01
 ) -> "Axes":
-    """Draw a series, and shade the steps whose p-value is at most ``alpha``.
+    """Draw a sequence, and shade the steps whose p-value is at most ``alpha``.
 
-    Of more than four numeric columns the four that vary most are drawn; labels by their index.
+    Of more than four numeric columns, the four with the largest variance are drawn. If no column is
+    numeric, the first four are drawn, categories by their index.
 
     Parameters
     ----------
     series : Sequences, list or array
         One sequence, as ``[x]`` or `Sequences` of length 1.
     p_values : array of shape (n_steps,)
-        Of each step, as ``detect`` gives them or `Windows.merge` lays them back.
+        One per step, from ``detect`` or `Windows.merge`.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
     alpha : float, default=0.01
 
     Returns
@@ -47,7 +48,7 @@ def anomalies(
     Raises
     ------
     DataError
-        If there is not one sequence, or not one p-value a step.
+        If there is not exactly one sequence, with one p-value per step.
 
     Examples
     --------
@@ -71,8 +72,8 @@ def anomalies(
             linewidth=1.1,
             label=sequences.schema.names[column],
         )
-    odd = np.concatenate([[False], p_values <= alpha, [False]])
-    changes = np.flatnonzero(odd[1:] != odd[:-1])
+    anomalous = np.concatenate([[False], p_values <= alpha, [False]])
+    changes = np.flatnonzero(anomalous[1:] != anomalous[:-1])
     for first, last in zip(changes[::2], changes[1::2], strict=True):
         ax.axvspan(first - 0.5, last - 0.5, color=CONTRAST, alpha=0.3, linewidth=0)
     ax.set_xlim(-0.5, max(len(p_values), 1) - 0.5)

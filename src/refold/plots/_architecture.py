@@ -1,4 +1,4 @@
-"""The models as a drawing: encoder, code, decoder, with the shapes that they really have."""
+"""Diagram of encoder, code and decoder, with layers, shapes and parameter counts."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes"
     encoder, decoder : keras.Model
         Such as ``encoder_`` and ``decoder_`` of an estimator.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes"
     Raises
     ------
     ParameterError
-        If one of the two has no layers, as a model that was not built yet.
+        If one of the two has no layers, for example because it was not built yet.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes"
 
 
 def layer_table(model: Any) -> list[tuple[str, str, str]]:
-    """Return kind, output shape and parameters of each layer of a model that is worth showing.
+    """Return class, output shape and parameter count of the main layers of a model.
 
     Parameters
     ----------
@@ -80,13 +80,14 @@ def layer_table(model: Any) -> list[tuple[str, str, str]]:
     Returns
     -------
     list of (str, str, str)
-        Of more than nine layers those with parameters, and of these the first and the last. A
-        shape is without the batch, T an unknown number of steps; no parameters are no text.
+        All layers but inputs. If there are more than nine, only those with parameters, and of
+        these the first and the last. Shapes are without the batch dimension; T is an unknown number
+        of steps. The count is empty for layers without parameters.
 
     Raises
     ------
     ParameterError
-        If the model has no layers, as one that was not built yet.
+        If the model has no layers, for example because it was not built yet.
 
     Examples
     --------
@@ -125,12 +126,12 @@ def _count(layer: Any) -> str:
 def _output(layer: Any) -> str:
     try:
         return shape_text(layer.output.shape)
-    except (AttributeError, ValueError):  # used at several places, or its output is no tensor
+    except (AttributeError, ValueError):  # a shared layer, or one whose output is not a tensor
         return ""
 
 
 def shape_text(shape: Any) -> str:
-    """Write a shape without the batch.
+    """Format a shape without the batch dimension.
 
     Examples
     --------
@@ -154,11 +155,11 @@ def _trapezoid(
         (right, 50 + last / 2),
         (right, 50 - last / 2),
     ]
-    for face, edge, width in ((colour, "none", 0.0), ("none", colour, 1.6)):
+    for fill, edge, width in ((colour, "none", 0.0), ("none", colour, 1.6)):
         ax.add_patch(
             Polygon(
                 corners,
-                facecolor=face,
+                facecolor=fill,
                 edgecolor=edge,
                 linewidth=width,
                 alpha=0.12 if width == 0 else 0.9,

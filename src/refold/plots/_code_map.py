@@ -1,4 +1,4 @@
-"""A map of the codes: the two directions in which they vary most."""
+"""Scatter plot of codes in two dimensions."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["code_map"]
 
-MANY_POINTS = 1500  # above it the points are one picture inside an SVG, not an element each
+MANY_POINTS = 1500  # more points are rasterized, so that an SVG stays small
 
 
 def code_map(
@@ -27,22 +27,22 @@ def code_map(
     label_name: str | None = None,
     method: Literal["pca", "umap"] = "pca",
 ) -> "Axes":
-    """Draw codes as points in the plane, by PCA where they have more than two numbers.
+    """Draw codes as points in the plane, by PCA if they have more than two dimensions.
 
     Parameters
     ----------
     codes : array of shape (n_sequences, latent_dim)
     labels : sequence of shape (n_sequences,), optional
-        Colours of the points, as `colour_groups` has them: a legend, or a colour bar of more than
-        ten different numbers.
+        Colors of the points, by `colour_groups`: with a legend, or with a color bar for more than
+        ten distinct numbers.
     annotations : sequence of shape (n_sequences,) or mapping of int to str, optional
-        Words beside the points, for all of them or by index.
+        Text beside the points, one per point or by index.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
     label_name : str, optional
-        What the labels are, as the title of legend or colour bar.
+        Title of the legend or color bar.
     method : {"pca", "umap"}, default="pca"
-        As for `code_plane`; UMAP needs the extra ``umap``.
+        See `code_plane`; UMAP needs the extra ``umap``.
 
     Returns
     -------
@@ -51,10 +51,10 @@ def code_map(
     Raises
     ------
     ParameterError
-        If the codes are not a two-dimensional array of finite numbers, or the labels or
-        annotations do not fit them.
+        If the codes are not a two-dimensional array of finite numbers, or there are not as many
+        labels or annotations as codes.
     MissingExtraError
-        If the extra ``umap`` is needed and not installed.
+        If the extra ``umap`` is needed but not installed.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def code_map(
         ax.scatter(points[:, 0], points[:, 1], color=ACCENT, **style)
     else:
         if len(labels) != num:
-            raise ParameterError(f"There are {len(labels)} labels for {num} codes. Pass one each.")
+            raise ParameterError(f"Got {len(labels)} labels for {num} codes. Pass one per code.")
         _coloured(ax, points, np.asarray(labels), label_name, style)
     _annotate(ax, points, _pairs(annotations, num))
     ax.set_xlabel(names[0])
@@ -115,7 +115,7 @@ def _coloured(
 
 
 def _annotate(ax: "Axes", points: np.ndarray, pairs: list[tuple[int, Any]]) -> None:
-    """Ring the points that have a word, and write it beside them."""
+    """Circle the annotated points, and write the text beside them."""
     for i, text in pairs:
         x, y = points[i]
         ax.plot(x, y, "o", markersize=8, markerfacecolor="none", color=MUTED, markeredgewidth=1.2)
@@ -137,11 +137,11 @@ def _pairs(
     if isinstance(annotations, Mapping):
         wrong = [i for i in annotations if not -num <= i < num]
         if wrong:
-            raise ParameterError(f"There is no code {wrong[0]} to annotate; there are {num} codes.")
+            raise ParameterError(f"There is no code {wrong[0]} to annotate. There are {num} codes.")
         return list(annotations.items())
     if len(annotations) != num:
         raise ParameterError(
-            f"There are {len(annotations)} annotations for {num} codes. "
-            "Pass one each, or a mapping from index to text."
+            f"Got {len(annotations)} annotations for {num} codes. "
+            "Pass one per code, or a mapping from index to text."
         )
     return [(i, text) for i, text in enumerate(annotations) if text is not None]

@@ -1,4 +1,4 @@
-"""Codes as points in the plane: by their principal components, or by UMAP."""
+"""Projection of codes onto two dimensions, by PCA or UMAP."""
 
 import warnings
 from typing import Literal
@@ -10,38 +10,39 @@ from refold.errors import ParameterError
 
 __all__ = ["check_codes", "code_plane"]
 
-NEIGHBOURS = 15
-FEWEST = 5
+NEIGHBORS = 15
+MIN_UMAP = 5  # codes
 
 
 def code_plane(
     codes: np.ndarray, method: Literal["pca", "umap"] = "pca", *, seed: int = 0
 ) -> tuple[np.ndarray, tuple[str, str]]:
-    """Return two coordinates a code, and what the axes are.
+    """Return two coordinates per code, and the names of the axes.
 
     Parameters
     ----------
     codes : array of shape (n_sequences, latent_dim)
     method : {"pca", "umap"}, default="pca"
-        The two principal components, which keep distances as well as a plane can; or UMAP [1]_ of
-        the standardised codes, which keeps neighbours together and tells nothing by the distances
-        between groups. Needs the extra ``umap``. Codes of one or two numbers are drawn as they are.
+        Two principal components, which preserve distances as well as a linear projection can, or
+        UMAP [1]_ of the standardized codes, which preserves neighborhoods; its distances between
+        groups have no meaning. UMAP needs the extra ``umap``. Codes with one or two dimensions are
+        returned as they are.
     seed : int, default=0
-        Of UMAP.
+        Seed of UMAP.
 
     Returns
     -------
     points : array of shape (n_sequences, 2)
     names : (str, str)
-        With the share of the variance, of principal components.
+        Names of principal components include their share of the variance.
 
     Raises
     ------
     ParameterError
         If the codes are not a two-dimensional array of finite numbers, there are fewer than 5
-        for UMAP, or there is no such method.
+        for UMAP, or ``method`` is unknown.
     MissingExtraError
-        If the extra ``umap`` is needed and not installed.
+        If the extra ``umap`` is needed but not installed.
 
     References
     ----------
@@ -65,17 +66,17 @@ def code_plane(
 
 
 def check_codes(codes: np.ndarray) -> np.ndarray:
-    """Refuse what is no array of codes.
+    """Check that codes are a two-dimensional array of finite numbers.
 
     Raises
     ------
     ParameterError
-        If it is not two-dimensional and of finite numbers, or is empty.
+        If they are not, or there are none.
     """
     codes = np.asarray(codes, dtype=float)
     if codes.ndim != 2 or 0 in codes.shape:
         raise ParameterError(
-            f"codes must be an array (n_sequences, latent_dim) that is not empty. "
+            f"codes must be an array of shape (n_sequences, latent_dim), not empty. "
             f"Got shape {codes.shape}."
         )
     if not np.isfinite(codes).all():
@@ -98,16 +99,16 @@ def _principal(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
 
 
 def _umap(codes: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
-    if len(codes) < FEWEST:
-        raise ParameterError(f"UMAP needs at least {FEWEST} codes. Got {len(codes)}.")
+    if len(codes) < MIN_UMAP:
+        raise ParameterError(f"UMAP needs at least {MIN_UMAP} codes. Got {len(codes)}.")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what UMAP says of its seed, and Numba of its own
+        warnings.simplefilter("ignore")  # those of UMAP about the seed, and of Numba
         umap = optional("umap", extra="umap", purpose="UMAP")
         spread = codes.std(axis=0)
         scaled = (codes - codes.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
         reducer = umap.UMAP(
-            n_neighbors=min(NEIGHBOURS, len(codes) - 1),
-            init="random" if len(codes) <= NEIGHBOURS else "spectral",
+            n_neighbors=min(NEIGHBORS, len(codes) - 1),
+            init="random" if len(codes) <= NEIGHBORS else "spectral",
             random_state=seed,
         )
         return np.asarray(reducer.fit_transform(scaled), float), ("UMAP 1", "UMAP 2")

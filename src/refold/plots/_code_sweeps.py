@@ -1,4 +1,4 @@
-"""What the numbers of a code do: how far each moves what is decoded, and a sweep along one."""
+"""Figures of the effect of each latent dimension, and of a sweep along one."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,19 +23,19 @@ MOST_BARS = 40
 def latent_dimensions(
     found: "LatentDimensions", ax: "Axes | None" = None, *, rocket_dim: int = 0, latent_dim: int = 0
 ) -> "Axes":
-    """Draw how far each number of a code moves what is decoded, the farthest first.
+    """Draw the effect of each latent dimension on the decoded sequence, largest first.
 
-    Of more than 40 numbers the first 40 are drawn.
+    At most 40 dimensions are drawn.
 
     Parameters
     ----------
     found : LatentDimensions
-        As `refold.evaluation.latent_dimensions` gives it.
+        Output of `refold.evaluation.latent_dimensions`.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
     rocket_dim, latent_dim : int
-        ``rocket_dim_`` and ``latent_dim_`` of the estimator: so many numbers, the last of so
-        many, have a colour of their own.
+        ``rocket_dim_`` and ``latent_dim_`` of the estimator. The last ``rocket_dim`` of the
+        ``latent_dim`` dimensions have their own color.
 
     Returns
     -------
@@ -50,21 +50,21 @@ def latent_dimensions(
     """
     order = found.order[:MOST_BARS]
     ax = new_axes(ax, size=(7.0, 3.0))
-    special = (order < latent_dim) & (order >= latent_dim - rocket_dim)
+    rocket = (order < latent_dim) & (order >= latent_dim - rocket_dim)
     place = np.arange(len(order))
     for rows, colour, label in (
-        (~special, ACCENT, "for reconstructing"),
-        (special, CONTRAST, "for telling apart"),
+        (~rocket, ACCENT, "learned"),
+        (rocket, CONTRAST, "ROCKET features"),
     ):
         if rows.any():
             ax.bar(place[rows], found.total[order[rows]], color=colour, width=0.8, label=label)
-    if special.any():
+    if rocket.any():
         ax.legend(frameon=False, fontsize="small")
     long = max(len(name) for name in found.names) > 3
     ax.set_xticks(place, [found.names[i] for i in order], rotation=90 if long else 0)
     ax.tick_params(axis="x", labelsize="small")
-    ax.set_xlabel("number of the code")
-    ax.set_ylabel("change by one deviation")
+    ax.set_xlabel("latent dimension")
+    ax.set_ylabel("change per standard deviation")
     tidy(ax, grid="y")
     return ax
 
@@ -76,20 +76,21 @@ def sweep(
     deviations: Any = DEVIATIONS,
     column: int | None = None,
 ) -> "Axes":
-    """Draw what is decoded while one number of a code goes from low to high.
+    """Draw the decoded sequence while one latent dimension goes from low to high.
 
-    A numeric column is lines from blue to yellow; others are strips side by side.
+    A numeric column is drawn as lines from blue to yellow, others as strips side by side.
 
     Parameters
     ----------
     decoded : Sequences of shape (n_values,)
-        As `refold.evaluation.sweep` gives them.
+        Output of `refold.evaluation.sweep`.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
     deviations : sequence of float
-        Values of the number, in deviations from its mean.
+        Values of the dimension, in standard deviations from its mean.
     column : int, optional
-        The column to draw; by default the numeric one that moves most, of data without one all.
+        Column to draw; by default the numeric column that changes most, or all columns if none is
+        numeric.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def sweep(
     Raises
     ------
     DataError
-        If there is not one sequence a value.
+        If there is not one sequence per value.
     ParameterError
         If there is no such column.
 
@@ -111,11 +112,13 @@ def sweep(
     """
     if len(decoded) != len(deviations) or not len(decoded):
         raise DataError(
-            f"Got {len(decoded)} sequences for {len(deviations)} values of the number. Pass one "
-            "each, and at least one."
+            f"Got {len(decoded)} sequences for {len(deviations)} values of the dimension. Pass one "
+            "per value, and at least one."
         )
     if column is not None and not 0 <= column < decoded.schema.num_columns:
-        raise ParameterError(f"There is no column {column}; {decoded.schema.num_columns} are.")
+        raise ParameterError(
+            f"There is no column {column}. There are {decoded.schema.num_columns} columns."
+        )
     ax = new_axes(ax, size=(6.0, 3.0))
     if column is None:
         column = most_moved(decoded)
@@ -126,15 +129,15 @@ def sweep(
             steps = decoded.values[decoded.offsets[i] : decoded.offsets[i + 1], column]
             share = 0.5 if high == low else (value - low) / (high - low)
             ax.plot(steps, color=colours(share), linewidth=1.5, label=f"{value:+.1f}")
-        ax.legend(frameon=False, fontsize="x-small", title="deviations", title_fontsize="x-small")
+        ax.legend(frameon=False, fontsize="x-small", title="std. dev.", title_fontsize="x-small")
         ax.set_xlabel("step")
         ax.set_ylabel(decoded.schema.names[column])
         whole_numbers(ax)
         tidy(ax)
         return ax
     if column is not None:
-        one = Schema((decoded.schema.columns[column],))
-        decoded = Sequences(decoded.values[:, [column]], decoded.offsets, schema=one)
+        schema = Schema((decoded.schema.columns[column],))
+        decoded = Sequences(decoded.values[:, [column]], decoded.offsets, schema=schema)
     strips, starts = strips_of(decoded)
     ax.imshow(
         np.ma.masked_invalid(strips), cmap=heat(ACCENT), vmin=0, vmax=1, aspect="auto",
@@ -142,14 +145,14 @@ def sweep(
     )  # fmt: skip
     ax.set_xticks(starts, [f"{value:+.1f}" for value in deviations])
     ax.set_yticks([])
-    ax.set_xlabel("deviations of the number")
+    ax.set_xlabel("standard deviations from the mean")
     tidy(ax)
     ax.spines[["left", "bottom"]].set_visible(False)
     return ax
 
 
 def most_moved(decoded: Sequences) -> int | None:
-    """Return the numeric column that differs most between sequences, in its own deviations."""
+    """Return the numeric column that differs most between sequences, relative to its spread."""
     numeric = np.flatnonzero(decoded.schema.numeric)
     if not len(numeric):
         return None
@@ -163,7 +166,7 @@ def most_moved(decoded: Sequences) -> int | None:
 
 
 def strips_of(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
-    """Lay sequences side by side as strips: one row a binary column or label.
+    """Lay sequences side by side as strips, one row per binary column or category.
 
     Numeric columns are left out.
 
@@ -175,9 +178,9 @@ def strips_of(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     strips : array of shape (n_rows, n_places)
-        Ones and zeros; NaN where nothing was observed, and for a place between two sequences.
+        Ones and zeros; NaN where nothing was observed, and in the gap between two sequences.
     starts : array of int of shape (n_sequences,)
-        Place of the first step of each; an empty one takes one place.
+        Place of the first step of each sequence; an empty sequence takes one place.
 
     Examples
     --------

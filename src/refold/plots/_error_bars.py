@@ -1,4 +1,4 @@
-"""Errors by feature, by length and by position, one method beside another."""
+"""Figures of errors by feature, by length and by position."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["error_by_feature", "error_by_length", "error_by_position"]
 
 Kind = Literal["numeric", "symbols"]
-NAMES = {"numeric": "squared error (1: the variance)", "symbols": "share of wrong symbols"}
+NAMES = {
+    "numeric": "squared error (1: the variance)",
+    "symbols": "share of wrong values",
+}
 COLOURS = (ACCENT, MUTED, *PALETTE[1:])
 
 
@@ -27,18 +30,18 @@ def error_by_feature(
     *,
     kind: Kind = "numeric",
 ) -> "Axes":
-    """Draw the error of each feature as bars, one method beside another.
+    """Draw the error of each feature as bars, with methods side by side.
 
     Parameters
     ----------
     errors : mapping of str to array of shape (n_features,)
-        By method, such as ``{"Refold": errors_by_feature(...), "PCA": ...}``.
+        Errors by method, such as ``{"Refold": errors_by_feature(...), "PCA": ...}``.
     names : sequence of str
-        Of the features.
+        Names of the features.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
     kind : {"numeric", "symbols"}, default="numeric"
-        What the errors are.
+        Type of the errors: squared errors, or shares of wrong values.
 
     Returns
     -------
@@ -47,7 +50,7 @@ def error_by_feature(
     Raises
     ------
     DataError
-        If there is no method, or not one error a feature.
+        If there is no method, or not one error per feature.
 
     Examples
     --------
@@ -73,16 +76,16 @@ def error_by_feature(
 def error_by_length(
     groups: "Mapping[str, GroupErrors]", ax: "Axes | None" = None, *, kind: Kind = "numeric"
 ) -> "Axes":
-    """Draw the error of sequences of like length, one method beside another.
+    """Draw the error of sequences of similar length, with methods side by side.
 
     Parameters
     ----------
     groups : mapping of str to GroupErrors
-        By method, as `refold.evaluation.errors_by_length` gives them of the same sequences.
+        Output of `refold.evaluation.errors_by_length` by method, for the same sequences.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
     kind : {"numeric", "symbols"}, default="numeric"
-        Which columns.
+        Errors of the numeric columns, or of the others.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def error_by_length(
     Raises
     ------
     DataError
-        If there is no method, or they have other groups.
+        If there is no method, or the methods have different groups.
 
     Examples
     --------
@@ -121,16 +124,16 @@ def error_by_length(
 def error_by_position(
     groups: "Mapping[str, GroupErrors]", ax: "Axes | None" = None, *, kind: Kind = "numeric"
 ) -> "Axes":
-    """Draw the error along the sequence, one method beside another.
+    """Draw the error along the sequence, one line per method.
 
     Parameters
     ----------
     groups : mapping of str to GroupErrors
-        By method, as `refold.evaluation.errors_by_position` gives them of the same sequences.
+        Output of `refold.evaluation.errors_by_position` by method, for the same sequences.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
     kind : {"numeric", "symbols"}, default="numeric"
-        Which columns.
+        Errors of the numeric columns, or of the others.
 
     Returns
     -------
@@ -139,15 +142,15 @@ def error_by_position(
     Raises
     ------
     DataError
-        If there is no method, or they have other groups.
+        If there is no method, or the methods have different groups.
 
     Examples
     --------
     >>> from refold.evaluation import errors_by_position
     >>> from refold.sequences import Sequences
     >>> words = Sequences.from_list(["abba", "cab"])
-    >>> found = errors_by_position(words, ["abbb", "cab"])
-    >>> error_by_position({"Refold": found}, kind="symbols").get_xlabel()
+    >>> errors = errors_by_position(words, ["abbb", "cab"])
+    >>> error_by_position({"Refold": errors}, kind="symbols").get_xlabel()
     'step'
     """
     first = _check_groups(groups)
@@ -181,9 +184,7 @@ def _check_groups(groups: "Mapping[str, GroupErrors]") -> "GroupErrors":
     first = next(iter(groups.values()))
     for method, found in groups.items():
         if found.first.tolist() != first.first.tolist():
-            raise DataError(
-                f"The groups of {method} are others. Pass errors of the same sequences."
-            )
+            raise DataError(f"The groups of {method} differ. Pass errors of the same sequences.")
     return first
 
 

@@ -1,4 +1,4 @@
-"""A series, and what is forecast to come after it."""
+"""Figure of a sequence and its forecast."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +18,22 @@ __all__ = ["forecast"]
 def forecast(
     series: Any, ahead: Any, ax: "Axes | None" = None, *, truth: Any = None, index: int = 0
 ) -> "Axes":
-    """Draw a series and its forecast, with the bounds as a band.
+    """Draw a sequence and its forecast, with the bounds as a band.
 
-    Of more than four numeric columns the four that vary most are drawn.
+    Of more than four numeric columns, the four with the largest variance are drawn.
 
     Parameters
     ----------
     series : Sequences, list or array
-        What came before, as it was given to ``forecast``.
+        Sequences that were passed to ``forecast``.
     ahead : Forecast
-        As ``SequenceAutoencoder.forecast`` gives it.
+        Output of ``SequenceAutoencoder.forecast``.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
     truth : Sequences, list or array, optional
-        What came, if that is known: one sequence for each of ``series``.
+        True values of the forecast steps, if they are known: one sequence for each of ``series``.
     index : int, default=0
-        Which of the sequences.
+        Index of the sequence to draw.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def forecast(
     Raises
     ------
     DataError
-        If there is no such sequence, not one forecast for each, or no numeric column.
+        If there is no such sequence, not one forecast for each sequence, or no numeric column.
 
     Examples
     --------
@@ -60,11 +60,13 @@ def forecast(
     counts = {len(part) for part in (sequences, ahead.sequences, after) if part is not None}
     if counts != {len(sequences)} or not -len(sequences) <= index < len(sequences):
         raise DataError(
-            f"Expected a forecast for each of {len(sequences)} sequences, and one of them to be "
-            f"drawn. Got {len(ahead.sequences)} forecasts, and the number {index}."
+            f"Expected a forecast for each of {len(sequences)} sequences, and the index of one of "
+            f"them. Got {len(ahead.sequences)} forecasts, and index {index}."
         )
     if not schema.numeric.any():
-        raise DataError("A forecast of symbols is no curve. Print `Forecast.values`.")
+        raise DataError(
+            "A forecast without numeric columns cannot be drawn. Print `Forecast.values` instead."
+        )
     index = range(len(sequences))[index]
     before, next_ = sequences[[index]], ahead.sequences[[index]]
     shown = most_varied(before) or list(np.flatnonzero(schema.numeric)[:4])
@@ -75,20 +77,20 @@ def forecast(
         colour = PALETTE[order % len(PALETTE)] if len(shown) > 1 else ACCENT
         ax.plot(past, before.values[:, column], color=colour, linewidth=1.1, alpha=0.55)
         if after is not None:
-            came = after[[index]].values[: len(future), column]
-            ax.plot(future[: len(came)], came, color=colour, linewidth=1.1, alpha=0.55)
+            actual = after[[index]].values[: len(future), column]
+            ax.plot(future[: len(actual)], actual, color=colour, linewidth=1.1, alpha=0.55)
         name = schema.names[column]
-        # what comes hangs on the last step before, where there is one
+        # the forecast begins at the last known step, if there is one, to leave no gap
         last = before.values[-1:, column]
-        on = len(past) - len(last) + np.arange(len(last) + len(future))
-        coming = np.concatenate([last, next_.values[:, column]])
-        ax.plot(on, coming, color=colour, linewidth=1.8, label=name)
+        steps = len(past) - len(last) + np.arange(len(last) + len(future))
+        values = np.concatenate([last, next_.values[:, column]])
+        ax.plot(steps, values, color=colour, linewidth=1.8, label=name)
         if ahead.lower is not None:
             low, high = (
                 np.concatenate([last, bound[index, :, column]])
                 for bound in (ahead.lower, ahead.upper)
             )
-            ax.fill_between(on, low, high, color=colour, alpha=0.18, linewidth=0)
+            ax.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
     ax.axvline(len(past) - 0.5, color=MUTED, linewidth=0.8, linestyle=":")
     ax.set_xlim(-0.5, max(len(past) + len(future), 1) - 0.5)
     ax.set_xlabel("step")

@@ -1,4 +1,4 @@
-"""How labels become colours: a few groups, or a ramp of numbers."""
+"""Colors of points by label: a few groups, or a continuous scale."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -7,20 +7,20 @@ import numpy as np
 
 __all__ = ["ColourGroups", "colour_groups"]
 
-_MOST_GROUPS = 10
+_MAX_GROUPS = 10
 
 
 class ColourGroups(NamedTuple):
-    """What the colours of points stand for.
+    """Meaning of the colors of points.
 
     Attributes
     ----------
     values : array of shape (n_points,)
-        Numbers, or the indices of groups.
+        Numbers, or indices of groups.
     names : list of str or None
-        Of the groups, in order; None where the values are numbers.
+        Names of the groups, in order; None if the values are numbers.
     num_others : int
-        Labels in the last group, where it is that of rare ones; 0 where each has its own.
+        Number of rare labels that share the last group; 0 if each label has its own.
     """
 
     values: np.ndarray
@@ -29,10 +29,10 @@ class ColourGroups(NamedTuple):
 
 
 def colour_groups(labels: np.ndarray) -> ColourGroups:
-    """Turn labels into numbers for a colour ramp, or into a few groups.
+    """Turn labels into values of a continuous color scale, or into at most ten groups.
 
-    More than ten different numbers are a ramp; of more than ten others, the nine most frequent
-    are groups and the rest is one more.
+    More than ten distinct numbers get a continuous scale. Of more than ten other labels, the nine
+    most frequent are groups, and the rest is the tenth.
 
     Parameters
     ----------
@@ -50,19 +50,19 @@ def colour_groups(labels: np.ndarray) -> ColourGroups:
     True
     """
     distinct = np.unique(labels)
-    if len(distinct) <= _MOST_GROUPS:
-        names = [str(one) for one in distinct.tolist()]
+    if len(distinct) <= _MAX_GROUPS:
+        names = [str(label) for label in distinct.tolist()]
         return ColourGroups(np.searchsorted(distinct, labels), names)
     values = _as_numbers(labels)
     if values is not None:
         return ColourGroups(values, None)
     counted = Counter(labels.tolist())
-    common = sorted(counted, key=lambda one: (-counted[one], str(one)))[: _MOST_GROUPS - 1]
+    common = sorted(counted, key=lambda label: (-counted[label], str(label)))[: _MAX_GROUPS - 1]
     common.sort()
-    place = {one: i for i, one in enumerate(common)}
-    groups = np.array([place.get(one, len(common)) for one in labels.tolist()])
+    index = {label: i for i, label in enumerate(common)}
+    groups = np.array([index.get(label, len(common)) for label in labels.tolist()])
     num_others = len(counted) - len(common)
-    names = [*(str(one) for one in common), f"{num_others} others"]
+    names = [*(str(label) for label in common), f"{num_others} others"]
     return ColourGroups(groups, names, num_others)
 
 

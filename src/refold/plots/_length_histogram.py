@@ -1,4 +1,4 @@
-"""How many sequences have how many steps."""
+"""Histogram of sequence lengths."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["length_bins", "lengths"]
 
-MOST_BARS = 40
+MAX_BARS = 40
 
 
 def length_bins(lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Count sequences by length, neighbouring lengths together where there are many.
+    """Count sequences by length; if there are many lengths, neighboring ones share a bin.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def length_bins(lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     Returns
     -------
     first, last : arrays of int of shape (n_bins,)
-        Lengths that a bin is of; both are in it.
+        First and last length of each bin, both inclusive.
     counts : array of int of shape (n_bins,)
 
     Raises
@@ -42,22 +42,22 @@ def length_bins(lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     lengths = np.asarray(lengths, int)
     if not lengths.size:
-        raise DataError("There is no sequence, so no length. Pass at least one.")
+        raise DataError("There is no sequence to draw lengths of. Pass at least one.")
     low, high = int(lengths.min()), int(lengths.max())
-    width = -(-(high - low + 1) // MOST_BARS)
+    width = -(-(high - low + 1) // MAX_BARS)
     first = np.arange(low, high + 1, width)
     return first, first + width - 1, np.bincount((lengths - low) // width, minlength=len(first))
 
 
 def lengths(lengths: Any, ax: "Axes | None" = None) -> "Axes":
-    """Draw how many sequences have how many steps.
+    """Draw a histogram of sequence lengths.
 
     Parameters
     ----------
     lengths : array of int of shape (n_sequences,)
-        Such as those of `Sequences`.
+        Such as `Sequences.lengths`.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Losses by epoch."""
+"""Figure of the losses by epoch."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,19 +19,18 @@ def loss_curves(
 ) -> "Axes":
     """Draw the training and the validation loss by epoch, and mark the best epoch.
 
-    A refit, in which the network is trained once more on all the data, is a thin curve of its
-    own, from epoch 1 on.
+    A refit, which trains the network again on all data, has its own thin curve, from epoch 1 on.
 
     Parameters
     ----------
     history : mapping of str to list of float
         ``history_`` of an estimator, or ``history.history`` of Keras: ``loss``, and ``val_loss``,
-        ``epoch`` and ``phase`` where there are any.
+        ``epoch`` and ``phase`` if present.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
     start : float, optional
-        Validation loss before the first epoch: ``start_loss_`` of an estimator. It is marked at
-        epoch 0, and may be the best.
+        Validation loss of the initialization: ``start_loss_`` of an estimator. It is marked at
+        epoch 0, and can be the best.
 
     Returns
     -------
@@ -40,7 +39,7 @@ def loss_curves(
     Raises
     ------
     ParameterError
-        If there is no loss in the history.
+        If the history has no loss.
 
     Examples
     --------
@@ -52,7 +51,7 @@ def loss_curves(
     num_epochs = max(len(losses), len(validation))
     if num_epochs == 0:
         raise ParameterError(
-            f"history must hold the losses under 'loss'. Got the names {sorted(history)}."
+            f"history must have the losses under 'loss'. Got the keys {sorted(history)}."
         )
     epochs = _numbers(history.get("epoch", np.arange(1, num_epochs + 1)))
     refit = np.array(history.get("phase", ["validated"] * num_epochs)) == "refit"
@@ -66,7 +65,8 @@ def loss_curves(
         if np.isfinite(curve[chosen]).any():
             ax.plot(epochs[chosen], curve[chosen], label=label, **style)
     if start is not None:
-        ax.plot(0, start, "D", color=PALETTE[2], markersize=5, label=f"linear start: {start:.3g}")
+        label = f"linear initialization: {start:.3g}"
+        ax.plot(0, start, "D", color=PALETTE[2], markersize=5, label=label)
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
         place = (epochs[best], validation[best])

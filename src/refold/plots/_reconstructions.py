@@ -1,4 +1,4 @@
-"""Originals and what came back: lines for numbers, strips for zeros and ones and for labels."""
+"""Figures of reconstructions over their originals: lines for numeric columns, else strips."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["most_varied", "one_hot", "reconstruction", "reconstructions"]
 
-MOST_LINES = 4
+MAX_LINES = 4
 
 
 def reconstruction(
@@ -23,18 +23,18 @@ def reconstruction(
 ) -> "Axes":
     """Draw one sequence and its reconstruction.
 
-    Numbers are lines, the reconstruction dashed on the original; of more than four features the
-    four that vary most. Where no column is numeric, zeros and ones and labels are strips, the
-    original above, and what came back wrong is framed; beside numbers they are not drawn.
+    Numeric columns are lines, with the reconstruction dashed; of more than four, the four with the
+    largest variance are drawn, and other columns are not. If no column is numeric, the sequences
+    are strips, with the original above and the wrong entries of the reconstruction framed.
 
     Parameters
     ----------
     original, reconstructed : array of shape (n_steps, n_features) or (n_steps,), list or str
-        One sequence in the form that the estimator takes and gives. The lengths may differ.
+        One sequence, in a form that the estimator accepts. The lengths may differ.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
     column_types : str, list of str or dict of str, optional
-        Kinds of the columns, where they cannot be told from the original.
+        Types of the columns, if they cannot be inferred from the original.
 
     Returns
     -------
@@ -65,11 +65,11 @@ def reconstructions(
     Parameters
     ----------
     original, reconstructed : Sequences or list of shape (n_sequences,)
-        What went in and what came back, in the same order; see `reconstruction`.
+        In the same order; see `reconstruction`.
     axes : sequence of matplotlib.axes.Axes, optional
         One for each sequence; by default a grid on a new figure.
     column_types : str, list of str or dict of str, optional
-        Kinds of the columns, where they cannot be told from the originals.
+        Types of the columns, if they cannot be inferred from the originals.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def reconstructions(
     Raises
     ------
     DataError
-        If there are no sequences, or their numbers differ.
+        If there are no sequences, or not as many reconstructions as originals.
 
     Examples
     --------
@@ -95,11 +95,13 @@ def reconstructions(
     if len(original) == 0 or len(original) != len(reconstructed):
         raise DataError(
             f"Got {len(original)} originals and {len(reconstructed)} reconstructions. "
-            "Pass at least one, and as many of the one as of the other."
+            "Pass at least one of each, and as many reconstructions as originals."
         )
     axes = _grid(len(original)) if axes is None else list(axes)
     if len(axes) != len(original):
-        raise DataError(f"Got {len(axes)} axes for {len(original)} sequences. Pass one each.")
+        raise DataError(
+            f"Got {len(axes)} axes for {len(original)} sequences. Pass one per sequence."
+        )
     schema = original.schema
     shown = most_varied(original)
     longest = int(max(original.lengths.max(), reconstructed.lengths.max()))
@@ -129,13 +131,13 @@ def _values(sequences: Sequences, i: int) -> np.ndarray:
 
 
 def most_varied(original: Sequences) -> list[int]:
-    """Return the numeric columns worth a line, in the order of the columns."""
+    """Return the numeric columns to draw, in the order of the columns."""
     numeric = np.flatnonzero(original.schema.numeric)
-    if len(numeric) <= MOST_LINES or len(original.values) == 0:
+    if len(numeric) <= MAX_LINES or len(original.values) == 0:
         return numeric.tolist()
     observed = np.ma.masked_invalid(original.values[:, numeric])
-    spread = observed.std(axis=0).filled(0.0)  # of a column that is never observed, none
-    return sorted(numeric[np.argsort(-spread, kind="stable")[:MOST_LINES]].tolist())
+    spread = observed.std(axis=0).filled(0.0)  # a column that is never observed has none
+    return sorted(numeric[np.argsort(-spread, kind="stable")[:MAX_LINES]].tolist())
 
 
 def _lines(
@@ -181,7 +183,7 @@ def _strips(
 
 
 def one_hot(values: np.ndarray, schema: Schema, *, numeric: bool = True) -> np.ndarray:
-    """Rows of a strip: one a binary column, one a label of a categorical one; NaN where missing."""
+    """Return the rows of a strip, one per column or category; NaN where missing."""
     parts = []
     for i, column in enumerate(schema.columns):
         if column.type == "categorical":
@@ -193,7 +195,7 @@ def one_hot(values: np.ndarray, schema: Schema, *, numeric: bool = True) -> np.n
 
 
 def _frame_errors(ax: "Axes", blocks: list[np.ndarray], *, offset: float) -> None:
-    """Frame entries of the reconstruction that round to something else, or should not be."""
+    """Frame wrong entries of the reconstruction, and those beyond the end of the original."""
     observed = ~np.isnan(blocks[0])
     before, after = (np.round(np.nan_to_num(block)) for block in blocks)
     common = min(len(before), len(after))

@@ -1,4 +1,4 @@
-"""Held-out errors by the size of the code."""
+"""Figure of the held-out error by code size."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,14 @@ __all__ = ["error_by_size"]
 
 
 def error_by_size(curve: "ErrorCurve", ax: "Axes | None" = None) -> "Axes":
-    """Draw the held-out error against the size of the code, ours and PCA's.
+    """Draw the held-out error of Refold and of PCA by code size.
 
     Parameters
     ----------
     curve : ErrorCurve
-        As `refold.error_curve` gives it.
+        Output of `refold.error_curve`.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default on a new figure.
+        Axes to draw on; by default of a new figure.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def error_by_size(curve: "ErrorCurve", ax: "Axes | None" = None) -> "Axes":
     Raises
     ------
     ParameterError
-        If there is no size in the curve.
+        If the curve has no sizes.
 
     Examples
     --------
@@ -38,13 +38,13 @@ def error_by_size(curve: "ErrorCurve", ax: "Axes | None" = None) -> "Axes":
     >>> curve = ErrorCurve((2, 4, 8), (0.4, 0.2, 0.1), (0.5, 0.3, 0.12), "NMSE", 100, 10)
     >>> ax = error_by_size(curve)
     >>> ax.get_xlabel(), ax.get_ylabel()
-    ('numbers in a code', 'held-out error (NMSE)')
+    ('latent dimensions', 'held-out error (NMSE)')
     """
     if not curve.sizes:
         raise ParameterError("curve must have at least one size. Got none.")
     ax = new_axes(ax)
     style: dict[str, Any] = {"marker": "o", "markersize": 4.5, "linewidth": 1.8}
-    ax.plot(curve.sizes, curve.pca, label="PCA, told lengths", color=MUTED, **style)
+    ax.plot(curve.sizes, curve.pca, label="PCA, given the lengths", color=MUTED, **style)
     ax.plot(curve.sizes, curve.errors, label="Refold", color=ACCENT, **style)
     ax.set_xscale("log", base=2)
     ax.set_xticks(curve.sizes, [str(size) for size in curve.sizes])
@@ -54,7 +54,7 @@ def error_by_size(curve: "ErrorCurve", ax: "Axes | None" = None) -> "Axes":
         ax.set_yscale("log")
     else:
         ax.set_ylim(bottom=0)
-    ax.set_xlabel("numbers in a code")
+    ax.set_xlabel("latent dimensions")
     ax.set_ylabel(f"held-out error ({curve.measure})")
     ax.legend(frameon=False)
     tidy(ax, grid="y")

@@ -1,4 +1,4 @@
-"""Colours and axes that all figures share; readable on white and on near-black paper."""
+"""Colors and axes of all figures; readable on white and on near-black backgrounds."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,18 +45,18 @@ RAMP = ("#3f5fd8", "#8a63d2", "#d1578f", "#e8833a", "#e2b53c")
 
 
 def new_figure(size: tuple[float, float]) -> Any:
-    """Return a figure that no window or notebook owns, of a size in inches."""
+    """Return a figure without pyplot, of a size in inches."""
     figure = optional("matplotlib.figure", extra="plots", purpose="A figure")
     return figure.Figure(figsize=size, layout="constrained")
 
 
 def new_axes(ax: "Axes | None", *, size: tuple[float, float] = (6.0, 3.8)) -> "Axes":
-    """Return the axes given, or those of a new figure."""
+    """Return the given axes, or those of a new figure."""
     return new_figure(size).add_subplot() if ax is None else ax
 
 
 def tidy(ax: "Axes", *, grid: Literal["both", "x", "y"] | None = None) -> None:
-    """Leave out the upper and right spine and draw a faint grid along ``grid``."""
+    """Hide the upper and right spines, and draw a faint grid along ``grid``."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_linewidth(0.8)
     ax.tick_params(length=3, width=0.8)
@@ -71,19 +71,19 @@ def legend_above(ax: "Axes") -> None:
 
 
 def whole_numbers(ax: "Axes") -> None:
-    """Put the ticks below at whole numbers only."""
+    """Restrict the ticks of the x axis to whole numbers."""
     ticker = optional("matplotlib.ticker", extra="plots", purpose="A figure")
     ax.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
 def ramp() -> "Colormap":
-    """Colours for ordered values."""
+    """Return a colormap for ordered values."""
     colors = optional("matplotlib.colors", extra="plots", purpose="A figure")
     return colors.LinearSegmentedColormap.from_list("refold", RAMP)
 
 
 def heat(colour: str) -> "Colormap":
-    """Colours from all but transparent to ``colour``, for values from 0 to 1."""
+    """Return a colormap from nearly transparent to ``colour``."""
     colors = optional("matplotlib.colors", extra="plots", purpose="A figure")
     ends = [colors.to_rgba(colour, 0.10), colors.to_rgba(colour, 1.0)]
     return colors.LinearSegmentedColormap.from_list("refold-heat", ends)
