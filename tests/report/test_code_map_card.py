@@ -47,7 +47,7 @@ def test_umap_is_a_second_view_where_it_is_installed(fitted):
 def test_of_very_many_points_some_are_drawn(fitted, monkeypatch):
     from refold.report import _code_map_card as _codes
 
-    monkeypatch.setattr(_codes, "MOST_POINTS", 15)
+    monkeypatch.setattr(_codes, "MAX_POINTS", 15)
     card = code_map(fitted, labels=np.arange(40) % 3)
     assert sum(len(trace["x"]) for trace in card.views[0].data) == 15
-    assert "15 of 40 are drawn, chosen at random." in card.caption
+    assert "15 of 40 codes are drawn, chosen at random." in card.caption

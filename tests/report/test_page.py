@@ -34,7 +34,7 @@ def page(tmp_path):
 def test_everything_given_is_on_the_page(page, outline):
     cards = [
         Card("Dot", "One dot.", [DOT]),
-        Card("Layers", "What it is.", [Diagram([("code", "4 numbers", [["LSTM", "8"]])])]),
+        Card("Layers", "What it is.", [Diagram([("code", "4 dimensions", [["LSTM", "8"]])])]),
         Card("Columns", "What they are.", [Table(["column"], [["height"]])]),
         Card("Words", "Two.", [Text([TextGroup("Best: 7", [("Refold", [("a", False)])])])]),
     ]
@@ -54,7 +54,7 @@ def test_everything_given_is_on_the_page(page, outline):
         "A one that moves.",
         "One dot.",
         "the model",
-        "4 numbers",
+        "4 dimensions",
         "LSTM",
         "height",
         "Best: 7",

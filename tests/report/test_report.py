@@ -105,8 +105,8 @@ def test_every_card_is_there_and_every_figure_is_one_to_plotly(made, name):
         "Error by position",
         "Best, median and worst",
         "Map of the codes",
-        "Numbers of the code",
-        "What the numbers do",
+        "Latent dimensions",
+        "Sweeps along latent dimensions",
     ]
     if name == "words":  # one column
         everything.remove("Error by feature")
@@ -156,8 +156,8 @@ def test_the_linear_start_is_marked_and_the_best_epoch(made):
     _, model, part = made("curves")
     assert model.start_loss_ > 0
     drawn = {one["name"]: one for one in card(part, "Losses by epoch").views[0].data}
-    assert drawn["linear start"]["x"] == [0]
-    assert drawn["linear start"]["y"] == [pytest.approx(model.start_loss_, rel=1e-3)]
+    assert drawn["linear initialization"]["x"] == [0]
+    assert drawn["linear initialization"]["y"] == [pytest.approx(model.start_loss_, rel=1e-3)]
     losses = [one for one in model.history_["val_loss"] if one is not None]
     assert drawn["best"]["y"][0] == pytest.approx(min(model.start_loss_, *losses), rel=1e-3)
     assert "refit on all data" in drawn
@@ -226,21 +226,21 @@ def test_where_there_is_no_error_one_card_says_so(made):
     assert len(error_cards(material)) == 3
     same = dict.fromkeys(material.methods, material.sequences)
     (only,) = error_cards(dataclasses.replace(material, methods=same))
-    assert only.caption.startswith("All values are recovered exactly by Refold and by PCA, so ")
+    assert only.caption.startswith("All values are reconstructed exactly by Refold and by PCA, so ")
     assert not only.views
 
 
 def test_long_sequences_are_fewer():
-    lengths = np.full(500, _gather.MOST_VALUES // 100)
+    lengths = np.full(500, _gather.MAX_VALUES // 100)
     assert len(_gather._sample(lengths, 1, 2000, 0)) == 100
-    assert len(_gather._sample(lengths, 100, 2000, 0)) == _gather.FEWEST
+    assert len(_gather._sample(lengths, 100, 2000, 0)) == _gather.MIN_SEQUENCES
     assert len(_gather._sample(np.full(500, 9), 3, 2000, 0)) == 500
 
 
 def test_text_that_is_one_label():
-    with pytest.raises(DataError, match="There is but one label: 'a'"):
+    with pytest.raises(DataError, match="There is only one label: 'a'"):
         _gather._checked_labels(np.array(["a", "a"], object), 2)
-    with pytest.raises(DataError, match="There is but one label: 'None'"):
+    with pytest.raises(DataError, match="There is only one label: 'None'"):
         _gather._checked_labels([None, None], 2)
 
 
@@ -259,7 +259,7 @@ def test_a_scaled_sequence_has_numbers_of_level_and_spread():
     model = refold.SequenceAutoencoder(4, scale="sequence", **ONCE).fit(data)
     part = section(model, data, title="x")
     assert part.result.code_size == 10
-    ticks = card(part, "Numbers of the code").views[0].layout["xaxis"]["ticktext"]
+    ticks = card(part, "Latent dimensions").views[0].layout["xaxis"]["ticktext"]
     assert "level of two" in ticks
 
 
@@ -267,15 +267,18 @@ def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
     data = curves()
     data = data[data.lengths == 5]  # of one length: little to compile
     model = refold.SequenceAutoencoder(4, rocket_dim=2, **ONCE).fit(data)
-    bars = card(section(model, data, title="x"), "Numbers of the code").views[0].data
+    bars = card(section(model, data, title="x"), "Latent dimensions").views[0].data
     found = {one["name"]: len(one["x"]) for one in bars}
-    assert found == {"for reconstructing": 2, "for telling apart": 2}
+    assert found == {"learned": 2, "ROCKET features": 2}
     model = refold.SequenceAutoencoder(4, variational=True, **ONCE).fit(data)
-    for bound, name in ((-1.0, "for reconstructing"), (np.inf, "not active")):
+    for bound, name in ((-1.0, "learned"), (np.inf, "inactive")):
         monkeypatch.setattr(_numbers, "ACTIVE", bound)
-        one = card(section(model, data, title="x"), "Numbers of the code")
+        one = card(section(model, data, title="x"), "Latent dimensions")
         assert {trace["name"]: len(trace["x"]) for trace in one.views[0].data} == {name: 4}
-    assert f"{model.active_dimensions_} of 4 numbers were active" in one.caption
+    assert (
+        f"{model.active_dimensions_} of 4 dimensions of this variational model were active"
+        in one.caption
+    )
 
 
 @pytest.mark.parametrize(
@@ -284,8 +287,8 @@ def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
         ({"sequences": Sequences.from_list([[1.0]])[:0]}, DataError, "no sequence to report on"),
         ({"sequences": Sequences.from_list(["ab", "b"])}, SchemaError, "1 features"),
         ({"sequences": Sequences.from_list([np.ones((2, 1))])}, SchemaError, "fitted on 3"),
-        ({"train": curves(2)[:1]}, DataError, "needs two of them"),
-        ({"labels": [1] * 50}, DataError, "There is but one label: 1"),
+        ({"train": curves(2)[:1]}, DataError, "needs at least two"),
+        ({"labels": [1] * 50}, DataError, "There is only one label: 1"),
         ({"labels": [1, 2]}, DataError, r"one label for each of 50 sequences. Got \(2,\)"),
         ({"max_sequences": 0}, ParameterError, "max_sequences must be an integer of at least 1"),
     ],

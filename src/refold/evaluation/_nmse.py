@@ -77,7 +77,8 @@ def explained_variance(
     Returns
     -------
     float
-        At most 1; 1 is perfect. If the original has no variance: 1 if there is no error, else 0.
+        At most 1; 1 is perfect. If all values of the original are the mean: 1 if there is no error,
+        else 0.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""One page on what a model does: data, architecture, losses, errors, codes and what they hold.
+"""HTML report on a model: data, architecture, losses, errors, reconstructions and codes.
 
-The page is a single HTML file that needs no network. Needs the extra ``plots``.
+The page is a single file that needs no network connection. Needs the extra ``plots``.
 """
 
 from refold.report._page import Card as Card

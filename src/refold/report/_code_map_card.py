@@ -1,4 +1,4 @@
-"""The card of the codes in the plane, with hover and labels."""
+"""Card with the map of the codes in two dimensions."""
 
 from typing import Any, Literal
 
@@ -13,14 +13,15 @@ from refold.report._report_data import ReportData, Stage
 
 __all__ = ["code_map"]
 
-MOST_POINTS, FEWEST_FOR_UMAP = 5000, 20
+MAX_POINTS = 5000
+MIN_UMAP = 20  # codes
 
 
 def code_map(material: ReportData, stage: Stage) -> Card:
-    """Draw the codes: by PCA, and by UMAP where that is installed."""
+    """Draw the codes by PCA and, if it is installed, by UMAP."""
     rows = np.arange(len(material.codes))
-    if len(rows) > MOST_POINTS:
-        drawn = np.random.default_rng(material.seed).choice(len(rows), MOST_POINTS, replace=False)
+    if len(rows) > MAX_POINTS:
+        drawn = np.random.default_rng(material.seed).choice(len(rows), MAX_POINTS, replace=False)
         rows = np.sort(drawn)
     codes = material.codes[rows].astype(float)
     units = material.model.error_scaler_
@@ -29,26 +30,26 @@ def code_map(material: ReportData, stage: Stage) -> Card:
     lengths = material.sequences.lengths[rows]
     if material.labels is None and lengths.min() < lengths.max():
         colours, name = lengths, "steps"
-        says = "Colours are the lengths."
+        meaning = "Colors show the lengths."
     elif material.labels is None:
         numeric = material.model.schema_.numeric.any()
         colours, name = (errors.numeric if numeric else errors.symbols)[rows], "error"
-        says = "Colours are the errors."
+        meaning = "Colors show the errors."
     else:
         colours, name = material.labels[rows], material.label_name
-        says = f"Colours are of {name}, which is no part of the data."
+        meaning = f"Colors show {name}, which is not a column of the model."
         if name in material.model.schema_.names:
-            says = f"Colours are of {name}."
+            meaning = f"Colors show {name}."
     views = []
     methods: tuple[tuple[Literal["pca", "umap"], str], ...] = (("pca", "PCA"), ("umap", "UMAP"))
     for method, button in methods:
         if method == "umap":
-            few = len(rows) < FEWEST_FOR_UMAP or codes.shape[1] <= 2
+            few = len(rows) < MIN_UMAP or codes.shape[1] <= 2
             if few or not is_installed("umap"):
                 continue
             stage("UMAP")
         points, names = code_plane(codes, method, seed=material.seed)
-        traces, wide = _traces(points, colours, plain(name), text)
+        traces, has_color_bar = _traces(points, colours, plain(name), text)
         axes = {
             "xaxis": {"title": {"text": names[0]}, "zeroline": False},
             "yaxis": {"title": {"text": names[1]}, "zeroline": False},
@@ -62,30 +63,29 @@ def code_map(material: ReportData, stage: Stage) -> Card:
                 "orientation": "v",
             },
         }
-        if wide:
+        if has_color_bar:
             del axes["legend"]
         views.append(Plot(traces, layout(520, **axes), button))
     plane = (
-        "in the plane of their two principal components, with the share of the variance that each "
-        "axis has"
+        " in the plane of the first two principal components, each with its share of the variance"
         if codes.shape[1] > 2
-        else "as they are"
+        else ""
     )
     if len(views) > 1:
-        says += " UMAP keeps neighbours together; its distances between groups say nothing."
+        meaning += " UMAP preserves neighborhoods; its distances between groups have no meaning."
     shown = (
-        f" {len(rows):,} of {len(material.codes):,} are drawn, chosen at random."
+        f" {len(rows):,} of {len(material.codes):,} codes are drawn, chosen at random."
         if len(rows) < len(material.codes)
         else ""
     )
-    caption = f"Each point is the code of a sequence, {plane}. {says}{shown}"
+    caption = f"Each point is the code of a sequence{plane}. {meaning}{shown}"
     return Card("Map of the codes", caption, views, switch=True)
 
 
 def _traces(
     points: np.ndarray, labels: np.ndarray, name: str, text: list[str]
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return a trace a group, or one with a colour bar and True."""
+    """Return one trace per group, or one with a color bar, and whether it has one."""
     values, names, num_others = colour_groups(labels)
     size = float(np.clip(180 / np.sqrt(len(points)), 5, 9))
     common = {"type": "scatter", "mode": "markers", "hoverinfo": "text"}
@@ -115,17 +115,17 @@ def _traces(
     return traces, False
 
 
-def _hover(material: ReportData, rows: np.ndarray, found: SequenceErrors) -> list[str]:
+def _hover(material: ReportData, rows: np.ndarray, errors: SequenceErrors) -> list[str]:
     lines = []
     for i in rows.tolist():
         steps = int(material.sequences.lengths[i])
-        score_components = [f"<b>{plain(material.sequences.ids[i])}</b>"]
-        score_components.append(f"{steps} step{'' if steps == 1 else 's'}")
+        parts = [f"<b>{plain(material.sequences.ids[i])}</b>"]
+        parts.append(f"{steps} step{'' if steps == 1 else 's'}")
         if material.labels is not None:
-            score_components.append(f"{plain(material.label_name)}: {plain(material.labels[i])}")
-        if np.isfinite(found.numeric[i]):
-            score_components.append(f"error {found.numeric[i]:.3g}")
-        if np.isfinite(found.symbols[i]):
-            score_components.append(f"{found.symbols[i]:.1%} of the symbols wrong")
-        lines.append("<br>".join(score_components))
+            parts.append(f"{plain(material.label_name)}: {plain(material.labels[i])}")
+        if np.isfinite(errors.numeric[i]):
+            parts.append(f"error {errors.numeric[i]:.3g}")
+        if np.isfinite(errors.symbols[i]):
+            parts.append(f"{errors.symbols[i]:.1%} of the values wrong")
+        lines.append("<br>".join(parts))
     return lines

@@ -1,4 +1,4 @@
-"""Cards of the numbers of a code: how far each moves what is decoded, and what each does."""
+"""Cards of the latent dimensions: the effect of each, and sweeps along the strongest."""
 
 from typing import Any
 
@@ -23,19 +23,22 @@ from refold.report._token_strips import row_of, sweep_strips
 
 __all__ = ["latent_cards"]
 
-MOST_BARS, MOST_ROWS, MOST_COLUMNS, MOST_SWEPT, MOST_POINTS = 64, 24, 40, 6, 500
-ACTIVE = 0.01  # variance of the means of a variational code from which a number is in use
+MAX_BARS = 64
+MAX_ROWS, MAX_COLUMNS = 24, 40  # of the heatmap by column
+MAX_SWEPT = 6
+MAX_POINTS = 500  # of a line
+ACTIVE = 0.01  # variance above which a dimension of a variational code is active
 
 
 def latent_cards(material: ReportData, stage: Stage) -> list[Card]:
-    """Draw what the numbers do, and the sweeps along those that do most."""
-    stage("numbers of the code")
+    """Draw the effect of each latent dimension, and sweeps along the strongest."""
+    stage("latent dimensions")
     found = latent_dimensions(material.model, material.codes, seed=material.seed)
     cards = [_bars(material, found)]
     if material.model.schema_.num_columns > 1 and len(found.names) > 1:
         cards[0] = Card(
             cards[0].title,
-            f"{cards[0].caption} By column: what of each column a number moves.",
+            f"{cards[0].caption} By column: the change of each column.",
             [*cards[0].views, _by_column(material, found)],
             switch=True,
         )
@@ -47,38 +50,39 @@ def latent_cards(material: ReportData, stage: Stage) -> list[Card]:
 
 def _bars(material: ReportData, found: LatentDimensions) -> Card:
     model = material.model
-    order = found.order[:MOST_BARS]
-    telling = (order < model.latent_dim_) & (order >= model.latent_dim_ - model.rocket_dim_)
+    order = found.order[:MAX_BARS]
+    rocket = (order < model.latent_dim_) & (order >= model.latent_dim_ - model.rocket_dim_)
     variance = found.deviation**2
     idle = np.zeros(len(order), bool)
-    says = (
-        "How far a number, moved alone by one deviation, moves what is decoded, the farthest "
-        f"first: {_measured(material)}."
+    caption = (
+        "How much the decoded sequence changes if one latent dimension alone changes by one "
+        f"standard deviation, largest change first: {_measured(material)}."
     )
     if model.active_dimensions_ is not None:
         own = order < model.latent_dim_
         idle = own & (variance[order] <= ACTIVE)
-        says += (
-            f" Of this variational model {model.active_dimensions_} of {model.latent_dim_} numbers "
-            f"were active in training, with a variance above {ACTIVE}; grey ones are not here."
+        caption += (
+            f" In training, {model.active_dimensions_} of {model.latent_dim_} dimensions of this "
+            f"variational model were active, with a variance above {ACTIVE}. Gray ones are "
+            "inactive on this data."
         )
-    if len(found.names) > MOST_BARS:
-        says += f" {MOST_BARS} of {len(found.names)} numbers are shown."
+    if len(found.names) > MAX_BARS:
+        caption += f" {MAX_BARS} of {len(found.names)} dimensions are shown."
     groups = [
-        (~telling & ~idle, "for reconstructing", ACCENT),
-        (telling & ~idle, "for telling apart", CONTRAST),
-        (idle, "not active", MUTED),
+        (~rocket & ~idle, "learned", ACCENT),
+        (rocket & ~idle, "ROCKET features", CONTRAST),
+        (idle, "inactive", MUTED),
     ]
     views = []
     for values, title, button in (
-        (found.total, "change by one deviation", "effect"),
+        (found.total, "change per standard deviation", "effect"),
         (variance, "variance over the data", "variance"),
     ):
         traces = [
             {
                 "type": "bar", "name": name, "x": np.flatnonzero(rows).tolist(),
                 "y": numbers(values[order[rows]]), "marker": {"color": colour},
-                "hoverinfo": "text", "showlegend": bool(telling.any() or idle.any()),
+                "hoverinfo": "text", "showlegend": bool(rocket.any() or idle.any()),
                 "hovertext": [
                     f"<b>{plain(_name(found, i))}</b><br>change {found.total[i]:.3g}"
                     f"<br>variance {variance[i]:.3g}"
@@ -90,7 +94,7 @@ def _bars(material: ReportData, found: LatentDimensions) -> Card:
         ]  # fmt: skip
         axes = {
             "xaxis": {
-                "title": {"text": "number of the code"}, "showgrid": False, "tickmode": "array",
+                "title": {"text": "latent dimension"}, "showgrid": False, "tickmode": "array",
                 "tickvals": list(range(len(order))),
                 "ticktext": [plain(found.names[i]) for i in order],
             },
@@ -98,30 +102,31 @@ def _bars(material: ReportData, found: LatentDimensions) -> Card:
             "bargap": 0.2 if len(order) > 7 else 0.6,
         }  # fmt: skip
         views.append(Plot(traces, layout(300, **axes), button))
-    return Card("Numbers of the code", says, views, switch=True)
+    return Card("Latent dimensions", caption, views, switch=True)
 
 
 def _measured(material: ReportData) -> str:
     numeric = material.model.schema_.numeric
     if numeric.all():
-        return "the mean squared change, where 1 is the variance of the data"
+        return "the mean squared change, in units of the variance of the training data"
     if not numeric.any():
-        return "the share of symbols that change"
+        return "the share of values that change"
     return (
-        "the mean squared change of numeric columns and the share of symbols that change, averaged"
+        "the mean squared change of numeric columns and the share of other values that change, "
+        "averaged"
     )
 
 
 def _name(found: LatentDimensions, i: int) -> str:
     name = found.names[i]
-    return f"number {name}" if name.isdigit() else name
+    return f"dimension {name}" if name.isdigit() else name
 
 
 def _by_column(material: ReportData, found: LatentDimensions) -> Plot:
-    rows = found.order[:MOST_ROWS]
+    rows = found.order[:MAX_ROWS]
     columns = np.arange(found.effect.shape[1])
-    if len(columns) > MOST_COLUMNS:
-        most = np.argsort(-found.effect.max(axis=0), kind="stable")[:MOST_COLUMNS]
+    if len(columns) > MAX_COLUMNS:
+        most = np.argsort(-found.effect.max(axis=0), kind="stable")[:MAX_COLUMNS]
         columns = np.sort(most)
     names = [plain(material.model.schema_.names[i]) for i in columns]
     z = found.effect[np.ix_(rows, columns)]
@@ -151,39 +156,37 @@ def _by_column(material: ReportData, found: LatentDimensions) -> Plot:
 def _sweeps(material: ReportData, found: LatentDimensions) -> Card:
     model, codes = material.model, material.codes
     schema = model.schema_
-    swept = [int(i) for i in found.order[:MOST_SWEPT] if found.total[i] > 0]
+    swept = [int(i) for i in found.order[:MAX_SWEPT] if found.total[i] > 0]
     start = None
-    says = (
-        "The mean code is decoded while one number goes from two deviations below its mean to two "
-        "above; the others stay."
-    )
+    base = "The mean code"
     if not schema.numeric.any():
         middle = codes.mean(axis=0)
         unit = np.where(found.deviation > 0, found.deviation, 1.0)
         start = codes[np.argmin((((codes - middle) / unit) ** 2).sum(axis=1))]
-        says = (
-            "A code near the mean is decoded while one number goes from two deviations below its "
-            "mean to two above; the others stay."
-        )
+        base = "A code near the mean"
+    caption = (
+        f"{base} is decoded while one dimension goes from two standard deviations below its mean "
+        "to two above. The others do not change."
+    )
     decoded = {i: sweep(model, codes, i, start=start) for i in swept}
     views: list[Any] = []
     if schema.numeric.any():
-        says += " Blue is low, yellow is high."
+        caption += " Blue is low, yellow is high."
         if schema.numeric.sum() > 1:
-            says += " Of each number the column is drawn that it moves most."
+            caption += " For each dimension, the column that changes most is drawn."
         views.append(_lines(material, found, decoded))
     elif len(schema.binary) == schema.num_columns:
         titles = [(f"<b>{plain(_title(material, found, i))}</b>", decoded[i]) for i in decoded]
         views.append(sweep_strips(titles, DEVIATIONS))
     else:
         views.append(_texts(material, found, decoded))
-    return Card("What the numbers do", says, views)
+    return Card("Sweeps along latent dimensions", caption, views)
 
 
 def _title(material: ReportData, found: LatentDimensions, i: int) -> str:
     model = material.model
-    telling = model.latent_dim_ - model.rocket_dim_ <= i < model.latent_dim_
-    return _name(found, i) + (" (for telling apart)" if telling else "")
+    rocket = model.latent_dim_ - model.rocket_dim_ <= i < model.latent_dim_
+    return _name(found, i) + (" (ROCKET feature)" if rocket else "")
 
 
 def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any]) -> Plot:
@@ -202,7 +205,7 @@ def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any
         one = decoded[i]
         for k, value in enumerate(DEVIATIONS):
             values = one.values[one.offsets[k] : one.offsets[k + 1], column]
-            every = max(1, -(-len(values) // MOST_POINTS))
+            every = max(1, -(-len(values) // MAX_POINTS))
             share = k / (len(DEVIATIONS) - 1)
             traces.append(
                 {
@@ -210,7 +213,7 @@ def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any
                     "x": list(range(0, len(values), every)), "y": numbers(values[::every], 4),
                     "line": {"color": ramp(share), "width": 1.6}, **place,
                     "name": signed(value), "legendgroup": f"{k}", "showlegend": panel == 0,
-                    "hovertemplate": f"{signed(value)} deviations: %{{y:.3g}}"
+                    "hovertemplate": f"{signed(value)} standard deviations: %{{y:.3g}}"
                     "<extra>step %{x}</extra>",
                 }
             )  # fmt: skip
@@ -229,10 +232,10 @@ def _texts(material: ReportData, found: LatentDimensions, decoded: dict[int, Any
         column = int(columns[found.effect[i, columns].argmax()])
         name = f" → {schema.names[column]}" if len(columns) > 1 else ""
         bounds = one.offsets[1:-1]
-        score_components = np.split(one.values[:, column], bounds)
+        parts = np.split(one.values[:, column], bounds)
         rows = [
             (signed(value), row_of(part, schema, column))
-            for value, part in zip(DEVIATIONS, score_components, strict=True)
+            for value, part in zip(DEVIATIONS, parts, strict=True)
         ]
         groups.append(TextGroup(_title(material, found, i) + name, rows))
     return Text(groups)

@@ -1,4 +1,4 @@
-"""Cards of the errors: by feature, by length and by position, Refold beside PCA."""
+"""Cards of the errors of Refold and PCA, by feature, by length and by position."""
 
 from typing import Any
 
@@ -17,19 +17,19 @@ from refold.report._report_data import ReportData
 __all__ = ["error_cards"]
 
 COLOURS = {"Refold": ACCENT, "PCA": MUTED}
-UNITS = {"numeric": "squared error", "symbols": "share of wrong symbols"}
-BUTTONS = {"numeric": "numbers", "symbols": "symbols"}
-MOST_FEATURES = 40
+UNITS = {"numeric": "squared error", "symbols": "share of wrong values"}
+BUTTONS = {"numeric": "numeric", "symbols": "categorical"}
+MAX_FEATURES = 40
 
 
 def error_cards(material: ReportData) -> list[Card]:
-    """Draw the errors; what has but one group is left out, and one card says if there are none."""
+    """Draw the errors; figures with one group are left out, and one card says if there are none."""
     schema, sequences = material.model.schema_, material.sequences
     units = material.model.error_scaler_
-    column_types = [
+    kinds = [
         kind
-        for kind, there in (("numeric", schema.numeric), ("symbols", ~schema.numeric))
-        if there.any()
+        for kind, columns in (("numeric", schema.numeric), ("symbols", ~schema.numeric))
+        if columns.any()
     ]
     by_feature, by_length, by_position = {}, {}, {}
     for name, back in material.methods.items():
@@ -37,58 +37,57 @@ def error_cards(material: ReportData) -> list[Card]:
         by_length[name] = errors_by_length(sequences, back, units)
         by_position[name] = errors_by_position(sequences, back, units)
     if not any(np.nansum(one) > 0 for one in by_feature.values()):
-        return [_all_recovered(list(by_feature), column_types)]
-    unit = _unit(column_types)
+        return [_no_errors(list(by_feature))]
+    unit = _unit(kinds)
     cards = []
     if schema.num_columns > 1:
-        views = [_features(by_feature, schema, kind) for kind in column_types]
+        views = [_features(by_feature, schema, kind) for kind in kinds]
         more = ""
-        if max(int(schema.numeric.sum()), int((~schema.numeric).sum())) > MOST_FEATURES:
-            more = f" The {MOST_FEATURES} with the largest errors are shown."
+        if max(int(schema.numeric.sum()), int((~schema.numeric).sum())) > MAX_FEATURES:
+            more = f" The {MAX_FEATURES} with the largest errors are shown."
         cards.append(Card("Error by feature", f"{unit}{more}", views, switch=True))
     if len(by_length["Refold"].first) > 1:
-        views = [_lengths(by_length, kind) for kind in column_types]
-        says = "Sequences of like length together, about as many in each group. Long ones are"
-        cards.append(
-            Card("Error by length", f"{says} harder where more has to go into a code of the same "
-                 f"size. {unit}", views, switch=True)
-        )  # fmt: skip
+        views = [_lengths(by_length, kind) for kind in kinds]
+        caption = (
+            "Sequences are grouped by length, with about as many in each group. Longer ones are "
+            f"harder, because more has to fit into a code of the same size. {unit}"
+        )
+        cards.append(Card("Error by length", caption, views, switch=True))
     if len(by_position["Refold"].first) > 1:
-        views = [_positions(by_position, kind) for kind in column_types]
-        says = "Where in a sequence errors are, from its first step on."
+        views = [_positions(by_position, kind) for kind in kinds]
+        caption = "The error at each step of the sequences."
         if material.sequences.lengths.min() < material.sequences.lengths.max():
-            says += " Towards the end there are fewer sequences, so the lines are less sure."
-        cards.append(Card("Error by position", f"{says} {unit}", views, switch=True))
+            caption += " Fewer sequences have the last steps, so the lines are less certain there."
+        cards.append(Card("Error by position", f"{caption} {unit}", views, switch=True))
     return cards
 
 
-def _all_recovered(methods: list[str], column_types: list[str]) -> Card:
-    """Say that there is no error to draw."""
-    what = {"numeric": "values", "symbols": "symbols"}
-    recovered = what[column_types[0]] if len(column_types) == 1 else "values and symbols"
+def _no_errors(methods: list[str]) -> Card:
+    """Return a card without a figure, for data without an error."""
     by = " and by ".join(methods)
     return Card(
         "Errors",
-        f"All {recovered} are recovered exactly by {by}, so there are no errors to draw by "
-        "feature, length or position. Steps beyond the end of the original do not count here.",
+        f"All values are reconstructed exactly by {by}, so there are no errors to draw by feature, "
+        "length or position. Steps beyond the end of the original do not count here.",
         (),
     )
 
 
-def _unit(column_types: list[str]) -> str:
-    says = {
-        "numeric": "Squared errors are in units of the training data: 1 is the variance, which is "
-        "the error of the mean.",
-        "symbols": "A symbol is wrong that is another than the original's, or lacking.",
+def _unit(kinds: list[str]) -> str:
+    units = {
+        "numeric": "Squared errors are in units of the variance of the training data: predicting "
+        "the mean has an error of 1.",
+        "symbols": "A binary or categorical value is wrong if it differs from the original or is "
+        "missing.",
     }
-    return " ".join(says[kind] for kind in column_types)
+    return " ".join(units[kind] for kind in kinds)
 
 
 def _features(errors: dict[str, np.ndarray], schema: Any, kind: str) -> Plot:
     chosen = np.flatnonzero(schema.numeric if kind == "numeric" else ~schema.numeric)
-    if len(chosen) > MOST_FEATURES:
+    if len(chosen) > MAX_FEATURES:
         worst = np.argsort(-np.nan_to_num(errors["Refold"][chosen]), kind="stable")
-        chosen = np.sort(chosen[worst[:MOST_FEATURES]])
+        chosen = np.sort(chosen[worst[:MAX_FEATURES]])
     names = [plain(schema.names[i]) for i in chosen]
     traces = [
         {

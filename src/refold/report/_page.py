@@ -1,4 +1,4 @@
-"""The page itself: one HTML file with everything in it, plotly.js included."""
+"""The HTML page: its building blocks, and writing it as one file that includes plotly.js."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from refold.sequences import atomic_writer
 __all__ = ["Card", "Diagram", "Plot", "Section", "Table", "Text", "TextGroup", "write_page"]
 
 PACKAGES = ("jinja2", "plotly")
-SHORT = 26  # symbols of a row that takes a third of the width at most
+SHORT = 26  # characters of a row that fits into a third of the width
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Plot:
     Parameters
     ----------
     data : list of dict
-        Its traces, as plain JSON values.
+        Traces, as plain JSON values.
     layout : dict
-        With a ``height``.
+        Layout with a ``height``.
     name : str
-        Of its button, where a card has several views.
+        Text of its button, if the card has several views.
 
     Examples
     --------
@@ -45,13 +45,13 @@ class Plot:
 
 @dataclass(frozen=True)
 class TextGroup:
-    """Rows of symbols below a heading.
+    """Rows of tokens below a heading.
 
     Parameters
     ----------
     title : str
     rows : list of (str, list of (str, bool))
-        The name of a row, and its symbols, each with whether it is marked.
+        Name of each row, and its tokens, each with whether it is marked.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class TextGroup:
 
 @dataclass(frozen=True)
 class Text:
-    """Sequences of symbols as text.
+    """Categorical sequences as text.
 
     Parameters
     ----------
@@ -84,9 +84,9 @@ class Text:
 
     @property
     def short(self) -> bool:
-        """Whether groups have room beside each other."""
-        rows = [symbols for group in self.groups for _, symbols in group.rows]
-        return max((sum(len(one) for one, _ in row) for row in rows), default=0) <= SHORT
+        """Whether groups fit side by side."""
+        rows = [tokens for group in self.groups for _, tokens in group.rows]
+        return max((sum(len(token) for token, _ in row) for row in rows), default=0) <= SHORT
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,12 @@ class Diagram:
     Parameters
     ----------
     boxes : list of (str, str, list of list of str)
-        Title, what stands below it, and rows of a table.
+        Title, the text below it, and the rows of a table.
     name : str
 
     Examples
     --------
-    >>> Diagram([("code", "16 numbers", [])]).kind
+    >>> Diagram([("code", "16 dimensions", [])]).kind
     'diagram'
     """
 
@@ -134,7 +134,7 @@ class Diagram:
 
 @dataclass(frozen=True)
 class Card:
-    """One picture or more on the page, with what to see in it.
+    """A titled block of the page, with a caption and one or more views.
 
     Parameters
     ----------
@@ -142,8 +142,8 @@ class Card:
     caption : str
     views : list of Plot, Text, Table or Diagram
     switch : bool
-        Whether one view at a time is seen, and buttons change it; else they stand one below the
-        other.
+        Whether to show one view at a time, with buttons to switch; by default all views are shown,
+        one below the other.
 
     Examples
     --------
@@ -159,7 +159,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one data set and its model.
+    """The part of the page about one data set and its model.
 
     Parameters
     ----------
@@ -167,14 +167,14 @@ class Section:
     summary : str
         A few sentences.
     facts : list of (str, str)
-        Numbers in large type, each with what it is.
+        Key figures, shown large, each with its meaning.
     cards : list of Card
     result : Result, optional
-        Its row in the table of results.
+        Row in the table of results.
 
     Examples
     --------
-    >>> Section("Ones", "A one that moves.", [("100 %", "recovered exactly")]).cards
+    >>> Section("Ones", "A one that moves.", [("100 %", "reconstructed exactly")]).cards
     ()
     """
 
@@ -186,7 +186,7 @@ class Section:
 
 
 def check_packages() -> None:
-    """Find a missing package before the work, not after it.
+    """Check that the packages for a report are installed, before any other work.
 
     Raises
     ------
@@ -209,20 +209,20 @@ def write_page(
     introduction: str = "",
     downloads: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Write a page that opens in any browser, without a network, in light and in dark.
+    """Write a page that opens in any browser without a network, in light and dark mode.
 
     Parameters
     ----------
     path : str or PathLike
-        File to write, whole or not at all.
+        File to write. If writing fails, there is no partial file.
     sections : sequence of Section
-        One for each data set, in order; of more than one, the results are a table at the top.
+        One for each data set, in order. If there are several, a table of results is at the top.
     title : str
         Heading of the page.
     introduction : str
         A paragraph below the heading.
     downloads : sequence of (str, str)
-        Files beside the page, each with what it holds.
+        Files in the same folder, each with its description.
 
     Raises
     ------
@@ -244,7 +244,7 @@ def write_page(
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    room = files("refold.report")
+    folder = files("refold.report")
     plots = [
         {"data": view.data, "layout": view.layout}
         for section in sections
@@ -252,15 +252,15 @@ def write_page(
         for view in card.views
         if isinstance(view, Plot)
     ]
-    source = room.joinpath("page.html.jinja").read_text(encoding="utf-8")
+    source = folder.joinpath("page.html.jinja").read_text(encoding="utf-8")
     page = environment.from_string(source).render(
         title=title,
         introduction=introduction,
         sections=sections,
         results=[part.result for part in sections if part.result] if len(sections) > 1 else [],
         downloads=downloads,
-        style=room.joinpath("page.css").read_text(encoding="utf-8"),
-        script=room.joinpath("page.js").read_text(encoding="utf-8"),
+        style=folder.joinpath("page.css").read_text(encoding="utf-8"),
+        script=folder.joinpath("page.js").read_text(encoding="utf-8"),
         plots=in_script(plots),
         plotly=_plotly_js() if plots else "",
     )
@@ -269,7 +269,7 @@ def write_page(
 
 
 def in_script(value: Any) -> str:
-    r"""Return JSON that can stand inside a ``<script>`` element, whatever text is in it.
+    r"""Return JSON that is safe inside a ``<script>`` element, whatever text it contains.
 
     Examples
     --------
@@ -277,8 +277,8 @@ def in_script(value: Any) -> str:
     '["\\u003c/script\\u003e"]'
     """
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
 

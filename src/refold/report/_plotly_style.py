@@ -1,4 +1,4 @@
-"""What all figures of the page share: numbers, text, colours and layout as Plotly takes them."""
+"""Numbers, text, colors and layouts that all figures of the page share, in the form of Plotly."""
 
 import html
 import math
@@ -24,12 +24,12 @@ __all__ = [
 
 ACCENT, CONTRAST = PALETTE[0], PALETTE[1]
 MUTED = "#8d95a3"
-LONGEST = 48
+MAX_TEXT = 48  # characters
 TITLED = {"l": 10, "r": 10, "t": 56, "b": 10}  # margins of panels whose titles have two lines
 
 
 def numbers(values: Any, digits: int = 5) -> list[Any]:
-    """Return an array as a list of few digits, None for what is not finite.
+    """Return an array as nested lists with few digits, and None for values that are not finite.
 
     Examples
     --------
@@ -47,8 +47,8 @@ def numbers(values: Any, digits: int = 5) -> list[Any]:
     ]
 
 
-def plain(text: Any, longest: int = LONGEST) -> str:
-    """Return text that Plotly writes as it stands, shortened where it is long.
+def plain(text: Any, max_length: int = MAX_TEXT) -> str:
+    """Return text escaped for Plotly, and shortened if it is long.
 
     Examples
     --------
@@ -58,13 +58,13 @@ def plain(text: Any, longest: int = LONGEST) -> str:
     '%&#123;x}'
     """
     text = " ".join(str(text).split())
-    if len(text) > longest:
-        text = f"{text[: longest - 1]}…"
-    return html.escape(text, quote=False).replace("%{", "%&#123;")  # which a template would fill
+    if len(text) > max_length:
+        text = f"{text[: max_length - 1]}…"
+    return html.escape(text, quote=False).replace("%{", "%&#123;")  # a hover template would fill it
 
 
 def layout(height: int, **settings: Any) -> dict[str, Any]:
-    """Return a layout of a height, with small margins, and legends above."""
+    """Return a layout with small margins and, by default, the legend above."""
     base = {
         "height": height,
         "margin": {"l": 10, "r": 10, "t": 12, "b": 10},
@@ -76,7 +76,7 @@ def layout(height: int, **settings: Any) -> dict[str, Any]:
 
 
 def grid(titles: list[str], columns: int, *, gap: float = 0.07, row_gap: float = 0.2) -> Any:
-    """Lay panels in rows: returns axes by name, and annotations with the panels' titles.
+    """Arrange panels in rows. Return axes by name, and annotations with the titles.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def grid(titles: list[str], columns: int, *, gap: float = 0.07, row_gap: float =
 
 
 def ramp(share: float) -> str:
-    """Return a colour from blue to yellow, for a share from 0 to 1.
+    """Return a color between blue and yellow, for a share from 0 to 1.
 
     Examples
     --------
@@ -120,13 +120,13 @@ def ramp(share: float) -> str:
 
 
 def heat(colour: str, *, least: float = 0.06) -> list[list[Any]]:
-    """Return a colour scale from all but transparent to a colour."""
+    """Return a color scale from nearly transparent to a color."""
     red, green, blue = (int(colour[c : c + 2], 16) for c in (1, 3, 5))
     return [[0, f"rgba({red},{green},{blue},{least})"], [1, colour]]
 
 
 def signed(value: float) -> str:
-    """Return a number of deviations with its sign.
+    """Format a number of standard deviations with its sign.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The card of the best, the median and the worst reconstruction, over their originals."""
+"""Card with the best, the median and the worst reconstruction over their originals."""
 
 from typing import Any, NamedTuple
 
@@ -14,23 +14,25 @@ from refold.sequences import Sequences
 
 __all__ = ["examples", "reconstructions"]
 
-MOST_COLUMNS, MOST_SHOWN, MOST_POINTS = 12, 3, 1000
+MAX_COLUMNS = 12
+MAX_SHOWN = 3  # columns that are visible at first
+MAX_POINTS = 1000  # of a line
 
 
 class Example(NamedTuple):
-    """A sequence of the three: what it is, which one, by what it was chosen, and in words."""
+    """One of the three sequences: its rank, its index, its error, and the error in words."""
 
     name: str
     row: int
     error: float
-    says: str
+    text: str
 
 
 def examples(material: ReportData) -> list[Example]:
-    """Return the best, the median and the worst.
+    """Return the best, the median and the worst reconstruction.
 
-    A length that comes back wrong counts like as many wrong symbols, where no column is numeric. Of
-    those with the same error the shorter is the better.
+    If no column is numeric, each extra step of a reconstruction counts as a wrong one. If errors
+    are equal, the shorter sequence ranks as better.
     """
     sequences, back = material.sequences, material.methods["Refold"]
     numeric = material.model.schema_.numeric.any()
@@ -48,49 +50,52 @@ def examples(material: ReportData) -> list[Example]:
     chosen: dict[int, str] = {}
     for name, place in places.items():
         chosen.setdefault(int(order[place]), name)
-    found_in_words = []
+    chosen_examples = []
     for i, name in chosen.items():
-        says = f"error {rank[i]:.2g}"
+        text = f"error {rank[i]:.2g}"
         if not numeric:
-            more = int(back.lengths[i] - sequences.lengths[i])
-            share = np.nan_to_num(found.symbols[i])
-            says = f"{share:.0%} wrong" + (f", {more} too many" if more > 0 else "")
-        found_in_words.append(Example(name, i, float(rank[i]), says))
-    return found_in_words
+            extra_steps = int(back.lengths[i] - sequences.lengths[i])
+            text = f"{np.nan_to_num(found.symbols[i]):.0%} wrong"
+            if extra_steps > 0:
+                text += f", {extra_steps} extra step{'' if extra_steps == 1 else 's'}"
+        chosen_examples.append(Example(name, i, float(rank[i]), text))
+    return chosen_examples
 
 
 def reconstructions(material: ReportData) -> Card | None:
-    """Draw the three; None where nothing was observed."""
+    """Draw the three examples; None if nothing was observed."""
     chosen = examples(material)
     if not chosen:
         return None
     schema = material.model.schema_
     views: list[Any] = []
-    says = "Chosen by the error, and decoded from their codes alone."
+    caption = "Three sequences, chosen by their error and decoded from their codes alone."
     if schema.numeric.any():
         views.append(_lines(material, chosen))
-        says += (
-            " The original is wide and pale, the reconstruction a thin line on it. A click on "
-            "a name hides and shows."
+        caption += (
+            " The original is the wide, pale line, the reconstruction the thin one. Click on a "
+            "name to hide or show it."
         )
-        if schema.numeric.sum() > MOST_COLUMNS:
-            says += f" Of {int(schema.numeric.sum())} numeric columns, {MOST_COLUMNS} are here."
-        if schema.numeric.sum() > MOST_SHOWN:
-            says += f" The {MOST_SHOWN} columns that vary most are drawn at first."
+        if schema.numeric.sum() > MAX_COLUMNS:
+            caption += (
+                f" {MAX_COLUMNS} of {int(schema.numeric.sum())} numeric columns are included."
+            )
+        if schema.numeric.sum() > MAX_SHOWN:
+            caption += f" At first, the {MAX_SHOWN} columns with the largest variance are shown."
     if not schema.numeric.all():
         if len(schema.binary) == schema.num_columns:
             views.append(_strips(material, chosen))
-            says += (
-                " Left the original, right the reconstruction; what differs is red, and pale where "
-                "a one is lacking."
+            caption += (
+                " The original is on the left, the reconstruction on the right. Wrong values are "
+                "red; a missing 1 is pale red."
             )
         else:
             views.append(_texts(material, chosen))
-            says += " Symbols that differ are underlined."
+            caption += " Wrong values are underlined."
         score = material.result.scores[0]
         if score.quantity == "exact" and score.value == 1:
-            says += " All of the sequences come back exactly."
-    return Card("Best, median and worst", says, views)
+            caption += " All sequences are reconstructed exactly."
+    return Card("Best, median and worst", caption, views)
 
 
 def _title(material: ReportData, one: Example) -> tuple[str, str]:
@@ -98,7 +103,7 @@ def _title(material: ReportData, one: Example) -> tuple[str, str]:
     many = "" if steps == 1 else "s"
     return (
         f"{one.name}: {material.sequences.ids[one.row]}",
-        f"{steps} step{many} · {one.says}",
+        f"{steps} step{many} · {one.text}",
     )
 
 
@@ -111,7 +116,7 @@ def _heading(material: ReportData, one: Example) -> str:
 def _lines(material: ReportData, chosen: list[Example]) -> Plot:
     schema = material.model.schema_
     columns = _columns(material)
-    shown = columns[:MOST_SHOWN]
+    shown = columns[:MAX_SHOWN]
     axes, notes = grid([_heading(material, one) for one in chosen], len(chosen))
     traces = []
     for panel, i in enumerate(one.row for one in chosen):
@@ -152,7 +157,7 @@ def _lines(material: ReportData, chosen: list[Example]) -> Plot:
 
 
 def _with_pca_switch(traces: list[Any], shown: list[int], schema: Any) -> list[Any]:
-    """Keep PCA of the columns shown at first, hidden until its name is clicked."""
+    """Keep PCA only for the columns shown at first, hidden until its name is clicked."""
     names = {plain(schema.names[column]) for column in shown}
     kept = [one for one in traces if one["legendgroup"] != "PCA" or one["name"] in names]
     first = next(one for one in kept if one["legendgroup"] == "PCA")
@@ -164,18 +169,18 @@ def _with_pca_switch(traces: list[Any], shown: list[int], schema: Any) -> list[A
 
 
 def _columns(material: ReportData) -> list[int]:
-    """Return numeric columns, those that vary most first."""
+    """Return numeric columns, largest variance first."""
     values = material.model.error_scaler_.transform(material.sequences).values
     numeric = np.flatnonzero(material.model.schema_.numeric)
     count = np.maximum(1, (~np.isnan(values[:, numeric])).sum(axis=0))
     mean = np.nansum(values[:, numeric], axis=0) / count
     spread = np.nansum((values[:, numeric] - mean) ** 2, axis=0) / count
-    return numeric[np.argsort(-spread, kind="stable")][:MOST_COLUMNS].tolist()
+    return numeric[np.argsort(-spread, kind="stable")][:MAX_COLUMNS].tolist()
 
 
 def _points(sequences: Sequences, i: int, column: int) -> tuple[np.ndarray, np.ndarray]:
     values = sequences.values[sequences.offsets[i] : sequences.offsets[i + 1], column]
-    every = max(1, -(-len(values) // MOST_POINTS))
+    every = max(1, -(-len(values) // MAX_POINTS))
     return np.arange(0, len(values), every), values[::every]
 
 

@@ -1,4 +1,4 @@
-"""The report: a section from a model and sequences, and the page with one."""
+"""The report: a section from a model and sequences, and a page with one section."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from refold.sequences import Scan, Sequences, as_sequences
 
 __all__ = ["report", "section"]
 
-MOST_SEQUENCES = 2000
+MAX_SEQUENCES = 2000
 
 
 def report(
@@ -31,48 +31,48 @@ def report(
     label_name: str | None = None,
     train: Any = None,
     title: str = "Report",
-    max_sequences: int = MOST_SEQUENCES,
+    max_sequences: int = MAX_SEQUENCES,
     seed: int = 0,
     verbose: int = 0,
 ) -> Result:
-    """Write a page on what a fitted model does with sequences: one HTML file, no network needed.
+    """Write a report on a fitted model and sequences as one HTML file.
 
     Parameters
     ----------
     model : SequenceAutoencoder
         Fitted.
     sequences : Sequences, Scan, list of arrays, array or table
-        With the columns of the model.
+        Data with the columns of the model.
     path : str or PathLike
-        File to write, whole or not at all.
+        File to write. If writing fails, there is no partial file.
     labels : sequence of shape (n_sequences,), optional
-        Colours of the codes on the map; by default the lengths.
+        Colors of the codes on the map; by default the lengths.
     label_name : str, optional
-        What the labels are.
+        Name of the labels.
     train : Sequences, Scan, list of arrays, array or table, optional
-        What PCA is fitted on: the data that the model was trained on, where ``sequences`` are
-        others. By default PCA is fitted on the sequences themselves, part by part, and measured on
-        the part left out.
+        Training data of the model, on which PCA is fitted. By default PCA is cross-fitted on
+        ``sequences``: fitted on some parts and measured on the part left out, in turn.
     title : str
         Heading of the page.
     max_sequences : int, default=2000
-        Of more, so many drawn at random are looked at, and of long ones fewer.
+        Maximum number of sequences, drawn at random; fewer if they are very long.
     seed : int, default=0
-        Draws what is drawn.
+        Seed of the sample and of the figures.
     verbose : {0, 1}, default=0
-        1 shows on standard error what is being done.
+        1 shows progress on standard error.
 
     Returns
     -------
     Result
-        What was measured.
+        Measured scores.
 
     Raises
     ------
     MissingExtraError
         If the extra ``plots`` is not installed.
     DataError
-        If there is no sequence or no step, or the labels do not fit or are all the same.
+        If all sequences are empty or there are none, or there is not one label per sequence, or all
+        labels are the same.
     SchemaError
         If the columns are not those of the model.
     ParameterError
@@ -117,33 +117,33 @@ def section(
     labels: Any = None,
     label_name: str | None = None,
     train: Any = None,
-    max_sequences: int = MOST_SEQUENCES,
+    max_sequences: int = MAX_SEQUENCES,
     seed: int = 0,
     seconds: float | None = None,
     verbose: int = 0,
 ) -> Section:
-    """Measure and draw what a fitted model does with sequences.
+    """Measure a fitted model on sequences and draw the figures of a report.
 
     Parameters
     ----------
     model, sequences, labels, label_name, train, max_sequences, seed, verbose
-        As for `report`.
+        See `report`.
     title : str
-        What the data is called.
+        Name of the data.
     summary : str
-        A few sentences on it.
+        A few sentences about it.
     seconds : float, optional
-        Time that training took; by default what the model's history says.
+        Training time; by default from the history of the model.
 
     Returns
     -------
     Section
-        With a result.
+        Section with a result.
 
     Raises
     ------
     RefoldError
-        As `report` does.
+        Like `report`.
 
     Examples
     --------
@@ -177,9 +177,9 @@ def section(
             code_map(material, stage),
             *latent_cards(material, stage),
         ]
-    says = f"{summary} {material.note}".strip()
-    drawn = [card for card in cards if card is not None]
-    return Section(title, says, _facts(material), drawn, material.result)
+    text = f"{summary} {material.note}".strip()
+    cards = [card for card in cards if card is not None]
+    return Section(title, text, _facts(material), cards, material.result)
 
 
 def _source(data: Any, model: Any) -> Sequences | Scan:
@@ -192,13 +192,14 @@ def _facts(material: ReportData) -> list[tuple[str, str]]:
     for score in result.scores:
         facts.append((score.number(score.value), f"{score.unit}, Refold"))
         if score.pca is not None:
-            facts.append((score.number(score.pca), f"{score.unit}, PCA told the lengths"))
-    facts.append((str(result.code_size), "numbers a code"))
+            facts.append((score.number(score.pca), f"{score.unit}, PCA given the lengths"))
+    facts.append((str(result.code_size), "code size"))
     lengths = material.sequences.lengths
-    read = lengths <= material.model.max_steps_  # longer ones are decoded at their own length
-    if read.any() and lengths.min() < lengths.max():
-        right = float((material.methods["Refold"].lengths == lengths)[read].mean())
-        facts.append((f"{int(1000 * right) / 10:g} %", "lengths that come back right"))
+    # longer sequences are decoded at their true length, not at one from the code
+    decoded = lengths <= material.model.max_steps_
+    if decoded.any() and lengths.min() < lengths.max():
+        right = float((material.methods["Refold"].lengths == lengths)[decoded].mean())
+        facts.append((f"{int(1000 * right) / 10:g} %", "lengths decoded correctly"))
     facts.append((f"{len(material.lengths):,}", "sequences"))
     if result.seconds is not None:
         facts.append((f"{result.seconds:.0f} s", "training"))
@@ -207,7 +208,7 @@ def _facts(material: ReportData) -> list[tuple[str, str]]:
 
 @contextlib.contextmanager
 def _stages(verbose: int) -> Iterator[Stage]:
-    """Show what is being done, where somebody watches."""
+    """Show progress on standard error if ``verbose``."""
     if not verbose:
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""What a report is made of: a sample of the data, its codes, and what comes back from them."""
+"""The data of a report: a sample of the sequences, their codes, reconstructions and scores."""
 
 import warnings
 from collections.abc import Callable
@@ -18,10 +18,10 @@ __all__ = ["ReportData", "Stage", "gather"]
 
 Stage = Callable[[str], Any]
 
-# Padded values at most of the sequences that are looked at, and sequences all the same; sequences
-# at most that PCA is fitted on.
-MOST_VALUES, FEWEST, MOST_TRAINING = 1 << 24, 8, 20_000
-FOLDS = 5
+MAX_VALUES = 1 << 24  # padded values of the sample, unless MIN_SEQUENCES have more
+MIN_SEQUENCES = 8
+MAX_TRAINING = 20_000  # sequences that PCA is fitted on
+FOLDS = 5  # of PCA without training data
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class ReportData:
     ----------
     model : SequenceAutoencoder
     sequences : Sequences of shape (n,)
-        Those that are looked at, in the columns of the model.
+        The sample, with the columns of the model.
     lengths : array of int
-        Of all sequences of the data.
+        Lengths of all sequences, in the sample or not.
     codes : array of shape (n, width)
     methods : dict of str to Sequences of shape (n,)
-        What comes back: ``"Refold"``, and ``"PCA"`` where it could be fitted.
+        Reconstructions by ``"Refold"`` and, if it could be fitted, ``"PCA"``.
     labels : array of shape (n,) or None
     label_name : str
     note : str
-        What PCA was fitted on, and how many sequences are longer than any in training.
+        Data that PCA was fitted on, and the number of sequences longer than any in training.
     result : Result
     seed : int
     """
@@ -59,7 +59,7 @@ class ReportData:
 
     @property
     def sampled(self) -> bool:
-        """Whether there are more sequences than are looked at."""
+        """Whether there are more sequences than in the sample."""
         return len(self.lengths) > len(self.sequences)
 
 
@@ -76,21 +76,22 @@ def gather(
     seconds: float | None,
     stage: Stage,
 ) -> ReportData:
-    """Encode, decode and measure a sample of the data, and PCA beside it.
+    """Encode, decode and measure a sample of the data, by the model and by PCA.
 
     Raises
     ------
     DataError
-        If there is no sequence or no step, or the labels do not fit or are all the same.
+        If all sequences are empty or there are none, or there is not one label per sequence, or all
+        labels are the same.
     SchemaError
         If the columns are not those of the model.
     ParameterError
-        If ``max_sequences`` is not at least 1, or ``seed`` not at least 0.
+        If ``max_sequences`` is below 1, or ``seed`` is negative.
     """
     max_sequences = check_whole("max_sequences", max_sequences)
     seed = check_whole("seed", seed, 0)
     if not len(source):
-        raise DataError("There is no sequence to report on. Give at least one.")
+        raise DataError("There is no sequence to report on. Pass at least one.")
     if not source.lengths.any():
         raise DataError(
             f"There is nothing to report on: {len(source)} sequences, all of them empty."
@@ -102,7 +103,7 @@ def gather(
     stage("encoding")
     sequences = _taken(source, rows).align(model.schema_)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", f".* {HEAD}")  # reconstruct says so, too
+        warnings.filterwarnings("ignore", f".* {HEAD}")  # reconstruct warns of the same
         codes = np.asarray(model.encode(sequences))
     stage("decoding")
     back = _back(model, sequences, codes)
@@ -143,26 +144,24 @@ def _checked_labels(labels: Any, num: int) -> np.ndarray | None:
     if labels.shape != (num,):
         raise DataError(f"Expected one label for each of {num} sequences. Got {labels.shape}.")
     if labels.dtype == object:
-        column_types = {type(label) for label in labels.tolist()}
-        if (
-            len(column_types) > 1 or type(None) in column_types
-        ):  # text and missing ones, which have no order
+        types = {type(label) for label in labels.tolist()}
+        if len(types) > 1 or type(None) in types:  # mixed types have no order
             labels = labels.astype(str)
     distinct = np.unique(labels)
     if len(distinct) < 2:
         only = distinct.tolist()[0]
-        raise DataError(f"There is but one label: {only!r}. Colours take at least two.")
+        raise DataError(f"There is only one label: {only!r}. Colors need at least two.")
     return labels
 
 
 def _sample(lengths: np.ndarray, width: int, most: int, seed: int) -> np.ndarray:
-    """Choose sequences at random, in order, all where they are few and short."""
+    """Return the sorted indices of a random sample; all if there are few and they are short."""
     padded = max(1, int(lengths.max(initial=0))) * width
-    count = min(len(lengths), most, max(FEWEST, MOST_VALUES // padded))
+    count = min(len(lengths), most, max(MIN_SEQUENCES, MAX_VALUES // padded))
     if count == len(lengths):
         return np.arange(count)
     chosen = np.random.default_rng(seed).choice(len(lengths), count, replace=False)
-    if not lengths[chosen].any():  # hardly a step in all of the data
+    if not lengths[chosen].any():  # almost all sequences are empty; include one that is not
         chosen[0] = lengths.argmax()
     return np.sort(chosen)
 
@@ -177,15 +176,15 @@ def _back(model: Any, sequences: Sequences, codes: np.ndarray) -> Sequences:
 
 
 def _training(model: Any, train: Any, seed: int) -> Sequences:
-    """Return what PCA is fitted on, of much a part."""
-    rows = _sample(train.lengths, model.schema_.output_width, MOST_TRAINING, seed)
+    """Return the training sequences that PCA is fitted on, or a sample of them."""
+    rows = _sample(train.lengths, model.schema_.output_width, MAX_TRAINING, seed)
     others = _taken(train, rows).align(model.schema_)
     others = others[~model.held_back(others)]
     if len(others) < 2 or not others.lengths.any():
         raise DataError(
-            "PCA is fitted on the sequences that the model was trained on, and needs two of them, "
-            f"with a step. Got {len(others)} with {int(others.lengths.sum())} steps. Give other "
-            "data."
+            "PCA is fitted on the sequences that the model was trained on, and needs at least two, "
+            f"not all of them empty. Got {len(others)} with {int(others.lengths.sum())} steps. "
+            "Pass more training data."
         )
     return others
 
@@ -193,17 +192,17 @@ def _training(model: Any, train: Any, seed: int) -> Sequences:
 def _linear(
     model: Any, sequences: Sequences, others: Sequences | None, size: int, seed: int
 ) -> tuple[Sequences | None, int, str]:
-    """Reconstruct by PCA of the training data, or of the other sequences; and say of which."""
+    """Return reconstructions by PCA, its number of components, and a note on its fit."""
     width = model.schema_.output_width
     units = model.error_scaler_
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of labels, which encoding has remarked on
+        warnings.simplefilter("ignore", UserWarning)  # unknown categories, which encoding warned of
         if others is not None:
             components = min(size, len(others), width * int(others.lengths.max()))
             note = (
                 f"PCA {_of(components, size)}is fitted on {len(others):,} sequences of the "
-                "training data that the model was trained on, and told the lengths; Refold reads "
-                "them in the code."
+                "training data of the model. It is given the true lengths; Refold decodes them "
+                "from the code."
             )
             return (
                 PCABaseline(components).fit(others, units).reconstruct(sequences),
@@ -216,7 +215,7 @@ def _linear(
             return (
                 None,
                 0,
-                "There is no PCA beside it, as these are too few sequences to fit it on.",
+                "PCA is not shown, because there are too few sequences to fit it on.",
             )
         folds = min(FOLDS, num_fit)
         back = pca_cross_fit(sequences, size, units, folds=folds, seed=seed, fit_on=fit_on)
@@ -224,24 +223,26 @@ def _linear(
         components = min(size, fitted_on, width * int(sequences.lengths.max()))
         note = (
             f"PCA {_of(components, size)}is fitted on {folds - 1} of {folds} parts of these "
-            "sequences and measured on the part left out, in turn, and told the lengths. Refold's "
-            "error is that of the model as it is: smaller than on new sequences, if it was trained "
-            "on these."
+            "sequences and measured on the part left out, in turn. It is given the true lengths. "
+            "The error of Refold is that of the model as it is. If the model was trained on these "
+            "sequences, its error is smaller than on new ones."
         )
         if num_fit < len(sequences):
             note += (
-                f" PCA is not fitted on {len(sequences) - num_fit:,} of them either, which were "
+                f" PCA is not fitted on {len(sequences) - num_fit:,} of them, because they were "
                 "held back from the training of the model."
             )
         return back, components, note
 
 
 def _of(components: int, size: int) -> str:
-    return "" if components == size else f"(with {components} numbers, as there are no more) "
+    return (
+        "" if components == size else f"(with {components} components, the maximum for this data) "
+    )
 
 
 def _scores(model: Any, sequences: Sequences, methods: dict[str, Sequences]) -> tuple[Score, ...]:
-    """Return the scores that there are; the first one is the one that counts."""
+    """Return the scores that apply, the main one first."""
     found = [fidelity(sequences, back, model.error_scaler_) for back in methods.values()]
     quantities: tuple[Quantity, ...] = ("nmse", "accuracy")
     if not model.schema_.numeric.any():

@@ -1,4 +1,4 @@
-"""What was measured: how well sequences come back, beside PCA with codes of the same size."""
+"""Scores of reconstructions, next to those of PCA with codes of the same size."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,24 +10,24 @@ __all__ = ["Result", "Score"]
 Quantity = Literal["nmse", "accuracy", "exact"]
 MEANINGS = {
     "nmse": "NMSE: squared error over power",
-    "accuracy": "accuracy: steps whose symbols come back",
-    "exact": "exact: sequences that come back",
+    "accuracy": "accuracy: steps with all values right",
+    "exact": "exact: sequences reconstructed exactly",
 }
-UNITS = {"nmse": "NMSE", "accuracy": "accuracy", "exact": "come back exactly"}
+UNITS = {"nmse": "NMSE", "accuracy": "accuracy", "exact": "reconstructed exactly"}
 
 
 @dataclass(frozen=True)
 class Score:
-    """One quantity, of the model and of PCA.
+    """One measure, for the model and for PCA.
 
     Parameters
     ----------
     quantity : {"nmse", "accuracy", "exact"}
-        Squared error over power of the numeric columns; share of the steps whose symbols all come
-        back; share of the sequences that come back exactly.
+        Normalized squared error of the numeric columns, share of steps at which all binary and
+        categorical values are right, or share of sequences that are reconstructed exactly.
     value : float
     pca : float or None
-        None where PCA could not be fitted.
+        None if PCA could not be fitted.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class Score:
 
     @property
     def meaning(self) -> str:
-        """What the quantity is."""
+        """Name of the quantity, with an explanation."""
         return MEANINGS[self.quantity]
 
     @property
@@ -60,15 +60,15 @@ class Score:
 
     @property
     def unit(self) -> str:
-        """What a number of this quantity is, in a word or two."""
+        """Short name of the quantity, to follow a value."""
         return UNITS[self.quantity]
 
     def number(self, value: float) -> str:
-        """Write a value without its quantity; shares are never rounded to better than they are."""
+        """Format a value without its quantity; shares are rounded down."""
         return f"{value:.3g}" if self.quantity == "nmse" else as_percent(value)
 
     def text(self, value: float | None) -> str:
-        """Write a value with its quantity: ``99.2 % exact``, ``NMSE 0.031``."""
+        """Format a value with its quantity: ``99.2 % exact``, ``NMSE 0.031``."""
         if value is None:
             return "none"
         number = self.number(value)
@@ -77,22 +77,22 @@ class Score:
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured on one data set.
+    """Scores on one data set.
 
     Parameters
     ----------
     name : str
-        Of the data.
+        Name of the data.
     num_sequences : int
-        That it was measured on.
+        Number of sequences that were measured.
     code_size : int
-        Numbers in a code.
+        Width of a code.
     pca_size : int
-        Numbers of PCA: as many, unless there are no more components.
+        Number of components of PCA: ``code_size``, or fewer if there are no more.
     scores : tuple of Score
-        The one that counts first.
+        The main score comes first.
     seconds : float or None
-        Time that training took, where it is known.
+        Training time, if it is known.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Symbols on the page: as rows of text with the differences marked, or as strips."""
+"""Binary and categorical sequences on the page, as rows of text or as strips."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,20 +12,22 @@ from refold.sequences import Schema, Sequences, split_at
 
 __all__ = ["pair_rows", "row_of", "strip_plot", "sweep_strips"]
 
-MOST_STEPS, MOST_STRIP, MOST_COLUMNS = 160, 400, 4
-LACKING = -1.0  # stands for a step that there is not
+MAX_STEPS = 160  # of a row of text
+MAX_STRIP = 400  # steps of a strip
+MAX_COLUMNS = 4  # as text
+MISSING_STEP = -1.0
 WRONG = "#d64545"
-ROOM = 4
+MIN_NAMED = 4  # steps of a strip that is wide enough for a name below it
 Row = tuple[str, list[tuple[str, bool]]]
 
 
 def pair_rows(original: Sequences, backs: dict[str, Sequences]) -> list[Row]:
-    """Write a sequence and what came back of it, symbols that differ marked.
+    """Write a sequence and its reconstructions as text, with wrong values marked.
 
-    A dash stands for a step that is lacking.
+    A dash stands for a step that is missing in a reconstruction.
     """
     schema = original.schema
-    columns = np.flatnonzero(~schema.numeric)[:MOST_COLUMNS].tolist()
+    columns = np.flatnonzero(~schema.numeric)[:MAX_COLUMNS].tolist()
     rows: list[Row] = []
     for column in columns:
         name = f"{schema.names[column]}, " if schema.num_columns > 1 else ""
@@ -33,41 +35,41 @@ def pair_rows(original: Sequences, backs: dict[str, Sequences]) -> list[Row]:
         rows.append((f"{name}original", row_of(x, schema, column)))
         for method, back in backs.items():
             y = back.values[:, column]
-            if schema.columns[column].type == "binary":  # PCA's are any numbers
+            if schema.columns[column].type == "binary":  # PCA returns any number
                 y = (y >= 0.5).astype(float)
             common = min(len(x), len(y))
             wrong = np.ones(len(y), bool)
             wrong[:common] = (np.round(y[:common]) != x[:common]) & ~np.isnan(x[:common])
-            lacking = np.full(max(0, len(x) - len(y)), LACKING)
-            written = row_of(np.append(y, lacking), schema, column, np.append(wrong, lacking < 0))
-            rows.append((f"{name}{method}", written))
+            rest = np.full(max(0, len(x) - len(y)), MISSING_STEP)
+            tokens = row_of(np.append(y, rest), schema, column, np.append(wrong, rest < 0))
+            rows.append((f"{name}{method}", tokens))
     return rows
 
 
 def row_of(
     values: np.ndarray, schema: Schema, column: int, marked: np.ndarray | None = None
 ) -> list[tuple[str, bool]]:
-    """Write one column of a sequence: a label a step, 0 and 1, a point where it is missing."""
-    labels = [str(label) for label in schema.columns[column].categories] or ["0", "1"]
-    gap = "" if all(len(label) == 1 for label in labels) else " "
-    written = []
-    for step, value in enumerate(values[:MOST_STEPS].tolist()):
+    """Return one column of a sequence as tokens, with a dot for each missing value."""
+    names = [str(name) for name in schema.columns[column].categories] or ["0", "1"]
+    gap = "" if all(len(name) == 1 for name in names) else " "
+    tokens = []
+    for step, value in enumerate(values[:MAX_STEPS].tolist()):
         if np.isnan(value):
-            symbol = "·"
-        elif value == LACKING:
-            symbol = "–"
+            text = "·"
+        elif value == MISSING_STEP:
+            text = "–"
         else:
-            symbol = labels[round(value)] if round(value) < len(labels) else "?"
-        written.append((symbol, bool(marked is not None and marked[step])))
+            text = names[round(value)] if round(value) < len(names) else "?"
+        tokens.append((text, bool(marked is not None and marked[step])))
         if gap:
-            written.append((gap, False))
-    if len(values) > MOST_STEPS:
-        written.append((f" … {len(values) - MOST_STEPS} more", False))
-    return written
+            tokens.append((gap, False))
+    if len(values) > MAX_STEPS:
+        tokens.append((f" … {len(values) - MAX_STEPS} more", False))
+    return tokens
 
 
 def strip_plot(pairs: Sequence[tuple[str, Sequences, Sequences]]) -> Plot:
-    """Draw sequences of zeros and ones beside what came back of them."""
+    """Draw binary sequences next to their reconstructions."""
     axes, notes = grid([title for title, _, _ in pairs], len(pairs), gap=0.05)
     traces = []
     for panel, (_, before, after) in enumerate(pairs):
@@ -84,8 +86,8 @@ def strip_plot(pairs: Sequence[tuple[str, Sequences, Sequences]]) -> Plot:
         strips[~np.isnan(wrong)] = np.nan
         width = np.array([max(1, len(x)), max(1, len(y))])
         traces += _heats(panel, strips, wrong, before.schema)
-        # names beside each other need room, and the caption says which is which
-        names = ["original", "reconstruction"] if width.min() >= ROOM else ["", ""]
+        # without room for the names, the caption says which is which
+        names = ["original", "reconstruction"] if width.min() >= MIN_NAMED else ["", ""]
         _name_places(axes, panel, starts + (width - 1) / 2, names)
     widest = max(len(trace["z"][0]) for trace in traces)
     for name, axis in axes.items():
@@ -96,7 +98,7 @@ def strip_plot(pairs: Sequence[tuple[str, Sequences, Sequences]]) -> Plot:
 
 
 def sweep_strips(sweeps: Sequence[tuple[str, Sequences]], deviations: Sequence[float]) -> Plot:
-    """Draw what is decoded while a number goes from low to high, side by side."""
+    """Draw the decoded sequences of sweeps side by side, from low to high."""
     axes, notes = grid([title for title, _ in sweeps], 1, row_gap=0.4 / len(sweeps))
     traces = []
     for panel, (_, decoded) in enumerate(sweeps):
@@ -110,14 +112,12 @@ def sweep_strips(sweeps: Sequence[tuple[str, Sequences]], deviations: Sequence[f
 
 
 def _first_steps(sequences: Sequences) -> Sequences:
-    """Leave of long sequences as many steps as a strip has room for."""
-    return split_at(sequences, np.minimum(sequences.lengths, MOST_STRIP))[0]
+    """Cut sequences to the steps that fit on a strip."""
+    return split_at(sequences, np.minimum(sequences.lengths, MAX_STRIP))[0]
 
 
-def _together(score_components: Sequence[Sequences]) -> Sequences:
-    return Sequences.from_list(
-        [part[0] for part in score_components], schema=score_components[0].schema
-    )
+def _together(parts: Sequence[Sequences]) -> Sequences:
+    return Sequences.from_list([part[0] for part in parts], schema=parts[0].schema)
 
 
 def _heats(
@@ -125,7 +125,7 @@ def _heats(
 ) -> list[dict[str, Any]]:
     place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
     names = [plain(schema.names[i]) for i in schema.binary]
-    if len(set(names)) < len(names):  # shortened to the same
+    if len(set(names)) < len(names):  # names that are equal once they are shortened
         names = [f"{name} ({i})" for i, name in enumerate(names)]
     common = {
         "type": "heatmap", "y": names, "zmin": 0, "zmax": 1, "showscale": False,
@@ -135,7 +135,7 @@ def _heats(
         common |= {"xgap": 0}
     traces = [{**common, "z": numbers(strips), "colorscale": heat(ACCENT)}]
     if wrong is not None and np.isfinite(wrong).any():
-        # a wrong zero has to be seen, too
+        # the lowest color is visible, so that a wrong 0 shows, too
         traces.append(
             {**common, "z": numbers(wrong), "colorscale": heat(WRONG, least=0.3),
              "hovertemplate": "%{y}: %{z}, wrong<extra></extra>"}

@@ -1,4 +1,4 @@
-"""Cards of the data and of the training: columns, lengths, architecture, losses."""
+"""Cards of the data, the architecture and the training losses."""
 
 from typing import Any
 
@@ -11,18 +11,19 @@ from refold.report._report_data import ReportData
 
 __all__ = ["architecture", "data", "losses"]
 
-MOST_ROWS, MOST_TICKS = 30, 12
+MAX_ROWS = 30  # of the table of columns
+MAX_TICKS = 12  # epochs that each have a tick
 GREEN, VIOLET = PALETTE[2], PALETTE[4]
 
 
 def data(material: ReportData) -> Card:
-    """Say what the columns are, and how long the sequences."""
+    """Show the columns and the lengths."""
     rows, missing = _columns(material)
-    names = ["column", "kind", "values", "missing"]
+    names = ["column", "type", "values", "missing"]
     views: list[Any] = [Table(names, rows)]
     lengths = material.lengths
     low, high = int(lengths.min()), int(lengths.max())
-    spread = f"Lengths go from {low} to {high} steps, {np.median(lengths):.0f} in the middle. "
+    spread = f"Lengths are {low} to {high} steps, with a median of {np.median(lengths):.0f}. "
     if low == high:
         spread = f"All sequences have {low} step{'' if low == 1 else 's'}. "
     else:
@@ -44,14 +45,14 @@ def data(material: ReportData) -> Card:
             "yaxis": {"title": {"text": "sequences"}},
         }
         views.append(Plot([bars], layout(240, legend_above=False, bargap=0, **axes)))
-    gaps = "Nothing is missing." if not missing else f"{missing:,} entries are missing."
-    looked = (
-        f" Values are those of {len(material.sequences):,} sequences drawn at random, which all "
-        "below is about; lengths are those of all."
+    gaps = "No values are missing." if not missing else f"{missing:,} values are missing."
+    sample = (
+        f" The values and everything below are of {len(material.sequences):,} sequences drawn at "
+        "random; the lengths are of all sequences."
         if material.sampled
         else ""
     )
-    return Card("Data", f"{spread}{gaps}{looked}", views)
+    return Card("Data", f"{spread}{gaps}{sample}", views)
 
 
 def architecture(material: ReportData) -> Card:
@@ -59,10 +60,10 @@ def architecture(material: ReportData) -> Card:
     model = material.model
     encoder, decoder = model.encoder_, model.decoder_
     size = material.codes.shape[1]
-    beside = size - model.latent_dim_
-    below = f"{size} numbers"
-    if beside:
-        below = f"{model.latent_dim_} numbers + {beside} of level and spread"
+    statistics = size - model.latent_dim_
+    below = f"{size} dimensions"
+    if statistics:
+        below = f"{model.latent_dim_} dimensions + {statistics} for level and spread"
     boxes = [
         ("sequence", shape_text(encoder.input_shape), ()),
         ("encoder", f"{encoder.count_params():,} parameters", layer_table(encoder)),
@@ -71,21 +72,21 @@ def architecture(material: ReportData) -> Card:
         ("sequence", shape_text(decoder.output_shape), ()),
     ]
     caption = (
-        "Layers, the shape of what each gives, and its parameters. T is the number of steps, and "
-        "the length is read from the code by a small model beside the decoder."
+        "The layers, with their output shapes and numbers of parameters. T is the number of steps. "
+        "A small model next to the decoder predicts the length from the code."
     )
     if model.forecaster_ is not None:
         caption += " The second decoder, which forecasts, is not shown."
     if model.rocket_dim_:
         caption += (
-            f" The last {model.rocket_dim_} of the {model.latent_dim_} numbers of the code are "
-            "for telling sequences apart."
+            f" The last {model.rocket_dim_} of the {model.latent_dim_} latent dimensions are "
+            "ROCKET features."
         )
     return Card("Architecture", caption, [Diagram(boxes)])
 
 
 def losses(material: ReportData) -> Card | None:
-    """Draw the losses by epoch; None where no epoch was trained."""
+    """Draw the losses by epoch; None if no epoch was trained."""
     history, start = material.model.history_, material.model.start_loss_
     loss, validation = (_floats(history.get(name, ())) for name in ("loss", "val_loss"))
     if not len(loss):
@@ -105,25 +106,23 @@ def losses(material: ReportData) -> Card | None:
                 {"type": "scatter", "x": numbers(epochs[chosen]), "y": numbers(curve[chosen]),
                  "name": name, "line": line, **few}
             )  # fmt: skip
-    says = ["Training stops when the validation loss no longer falls, and the best epoch counts."]
+    caption = ["Training stops when the validation loss no longer falls; the best epoch is kept."]
     if start is not None:
-        traces.append(_mark([0], [start], "linear start", "diamond", GREEN))
-        says.append(
-            "The linear start, before the first epoch, is where principal components stand."
-        )
+        traces.append(_mark([0], [start], "linear initialization", "diamond", GREEN))
+        caption.append("The linear initialization, from principal components, is at epoch 0.")
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
         place = (int(epochs[best]), float(validation[best]))
         if start is not None and start <= place[1]:
             place = (0, start)
-            says.append("No epoch was better than it, so it is what was kept.")
+            caption.append("No epoch was better, so the initialization was kept.")
         traces.append(_mark([place[0]], [place[1]], "best", "circle-open", CONTRAST))
     else:
-        says = ["The loss on the training data; nothing was held out to validate on."]
+        caption = ["The loss on the training data. There was no validation data."]
     if refit.any():
-        says.append(
-            "Then training began anew on all data, for as many steps; what that came to counts, if "
-            "it came to its end."
+        caption.append(
+            "After that, a refit trained the network again on all data, for as many steps. If the "
+            "refit was completed, the model has its weights."
         )
     finite = np.concatenate([loss, validation, [np.nan if start is None else start]])
     finite = finite[np.isfinite(finite)]
@@ -132,12 +131,12 @@ def losses(material: ReportData) -> Card | None:
         "xaxis": {
             "title": {"text": "epoch"},
             "rangemode": "tozero",
-            **({"dtick": 1} if len(loss) <= MOST_TICKS else {}),
+            **({"dtick": 1} if len(loss) <= MAX_TICKS else {}),
         },
         "yaxis": {"title": {"text": "loss"}, **(_log_axis(finite) if wide else {})},
         "hovermode": "x unified",
     }
-    return Card("Losses by epoch", " ".join(says), [Plot(traces, layout(340, **axes))])
+    return Card("Losses by epoch", " ".join(caption), [Plot(traces, layout(340, **axes))])
 
 
 def _mark(x: list[Any], y: list[float], name: str, symbol: str, colour: str) -> dict[str, Any]:
@@ -147,7 +146,7 @@ def _mark(x: list[Any], y: list[float], name: str, symbol: str, colour: str) -> 
 
 
 def _log_axis(values: np.ndarray) -> dict[str, Any]:
-    """Return a logarithmic axis with ticks at 1, 2 and 5, or at powers of ten where it is long."""
+    """Return a log axis with ticks at 1, 2 and 5, or at powers of ten if the range is wide."""
     low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
     steps = (1.0,) if high - low > 4 else (1.0, 2.0, 5.0)
     ticks = [step * 10.0**power for power in np.arange(low, high + 1) for step in steps]
@@ -160,28 +159,28 @@ def _floats(values: Any) -> np.ndarray:
 
 
 def _columns(material: ReportData) -> tuple[list[list[str]], int]:
-    """Return a row of the table for each column, and how many entries are missing in all."""
+    """Return a table row for each column, and the total number of missing values."""
     sequences = material.sequences
     values = sequences.values
     missing = np.isnan(values).sum(axis=0)
     rows = []
-    for i, column in enumerate(sequences.schema.columns[:MOST_ROWS]):
-        there = values[:, i][~np.isnan(values[:, i])].astype(float)
-        if not len(there):
-            says = ""
+    for i, column in enumerate(sequences.schema.columns[:MAX_ROWS]):
+        seen = values[:, i][~np.isnan(values[:, i])].astype(float)
+        if not len(seen):
+            text = ""
         elif column.type == "numeric":
-            says = f"{there.mean():.3g} ± {there.std():.3g}, {there.min():.3g} to {there.max():.3g}"
+            text = f"{seen.mean():.3g} ± {seen.std():.3g}, {seen.min():.3g} to {seen.max():.3g}"
         elif column.type == "binary":
-            says = f"{there.mean():.1%} ones"
+            text = f"{seen.mean():.1%} ones"
         else:
-            says = _labels_of(column.categories)
+            text = _categories_text(column.categories)
         share = missing[i] / max(1, len(values))
-        rows.append([column.name, column.type, says, f"{share:.1%}" if missing[i] else "none"])
-    if (more := sequences.schema.num_columns - MOST_ROWS) > 0:
+        rows.append([column.name, column.type, text, f"{share:.1%}" if missing[i] else "none"])
+    if (more := sequences.schema.num_columns - MAX_ROWS) > 0:
         rows.append([f"and {more} more", "", "", ""])
     return rows, int(missing.sum())
 
 
-def _labels_of(labels: Any) -> str:
-    shown = ", ".join(str(label) for label in labels[:8])
-    return f"{len(labels)} labels: {shown}{', …' if len(labels) > 8 else ''}"
+def _categories_text(categories: Any) -> str:
+    shown = ", ".join(str(category) for category in categories[:8])
+    return f"{len(categories)} categories: {shown}{', …' if len(categories) > 8 else ''}"

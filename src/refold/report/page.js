@@ -3,7 +3,7 @@
   const plots = JSON.parse(document.getElementById("plots").textContent);
   const config = {
     displaylogo: false, responsive: true, displayModeBar: "hover",
-    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]], // none that sends anything
+    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]], // no button sends data to a server
   };
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 

@@ -47,7 +47,7 @@ def test_a_page_and_a_table(folder, tmp_path, capsys):
     assert f"Open {page} in a browser" in shown.err
     text = page.read_text(encoding="utf-8")
     assert "<h1>labelled.parquet</h1>" in text
-    assert "Colours are of kind, which is no part of the data." in text
+    assert "Colors show kind, which is not a column of the model." in text
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
 
 
@@ -63,7 +63,7 @@ def test_columns_that_the_model_does_not_know_are_left_out(folder, tmp_path):
     given[1] = str(tmp_path / "rows.txt")
     given += ["--format", "csv"]
     assert main(["report", *given, "--label", "flow"]) == 0  # a column of the model is one, too
-    assert "Colours are of flow." in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Colors show flow." in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_pca_of_training_data_and_labels_of_another_file(folder, tmp_path, capsys):
@@ -101,7 +101,7 @@ def test_data_in_blocks_are_sampled(folder, tmp_path):
     ("arguments", "message"),
     [
         (["labelled.parquet", "--label", "id"], "The label 'id' is the id"),
-        (["labelled.parquet", "--label", "same"], "There is but one label: 1"),
+        (["labelled.parquet", "--label", "same"], "There is only one label: 1"),
         (["labelled.parquet", "--label", "age"], "no column 'age'"),
         (["-", "--label", "kind"], "read from a file by its name"),
         (["data.parquet", "--labels", "who.csv"], "Name it by --label"),
