@@ -201,7 +201,7 @@ def test_pca_is_fitted_on_what_the_model_was_trained_on():
     pca = PCABaseline(4).fit(data[~apart], units).reconstruct(data)
     assert part.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
     alone = section(model, data, title="x")
-    assert "not fitted on 20 of them either" in alone.summary
+    assert "not fitted on 20 of them, because they were held back" in alone.summary
     pca = pca_cross_fit(data, 4, units, fit_on=~apart)
     assert alone.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
 
