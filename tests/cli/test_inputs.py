@@ -100,7 +100,7 @@ def test_an_index_is_left_out_in_one_line(tmp_path, encode, expected, capsys):
     assert encode(str(tmp_path / "pandas.csv")) == expected
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
-    assert "counts the rows, as an index of pandas does. It is left out." in lines[0]
+    assert "numbers the rows, like an index of pandas. It is left out." in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def test_blocks_are_not_sorted(tmp_path, folder):
         read_or_scan(tmp_path / "unsorted.parquet", memory_bytes=1)
     found = read_or_scan(tmp_path / "unsorted.parquet", memory_bytes=1, sort=True)
     assert found[0][:, 0].tolist() == [1.0, 2.0]
-    with pytest.raises(ParameterError, match=r"is a folder, whose files are not sorted by sort="):
+    with pytest.raises(ParameterError, match=r"is a folder, but sort="):
         read_or_scan(folder, sort=True)
 
 

@@ -109,7 +109,7 @@ def test_a_relative_name_without_a_folder(tmp_path, monkeypatch):
 
 
 def test_folder_is_not_there(tmp_path):
-    with pytest.raises(MissingFileError, match=r"there is no folder .*nowhere\. Make it"):
+    with pytest.raises(MissingFileError, match=r"there is no folder .*nowhere\. Create it"):
         write(ramps(), tmp_path / "nowhere" / "ramps.csv")
     assert not list(tmp_path.iterdir())
 

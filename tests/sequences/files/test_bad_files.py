@@ -113,7 +113,7 @@ def test_changed_bytes_never_end_in_a_traceback(suffix):
         (b"\x1f\x8b\x08\x00", "a gzip file"),
         (b"\x89HDF\r\n", "an HDF5 file"),
         (pickle.dumps([1, 2]), "a Python pickle, which is never loaded"),
-        (b"\x00\x01\x02", "a binary file of another kind"),
+        (b"\x00\x01\x02", "an unknown binary file"),
         ("id,x\n1,2\n".encode("utf-16"), "text in UTF-16"),
     ],
 )
@@ -183,7 +183,7 @@ def test_an_archive_that_contradicts_itself():
     ):
         with pytest.raises(FileFormatError, match=f"does not hold sequences: {reason}"):
             read(io.BytesIO(archive_bytes(**own, schema=text)), format="npz")
-    with pytest.raises(SchemaError, match=r"has kinds of its own\. Leave column_types= out"):
+    with pytest.raises(SchemaError, match=r"has column types of its own\. Leave column_types= out"):
         read(io.BytesIO(written("npz")), format="npz", column_types="numeric")
 
 
@@ -194,9 +194,9 @@ def test_an_archive_that_contradicts_itself():
         ({"x": [1.0]}, {"id": "user"}, "has no id column 'user'. Its columns are x"),
         ({"id": [1], "x": [1.0]}, {"time": "t"}, "has no time column 't'"),
         ({"id": [1], "x": [1.0]}, {"columns": ["y"]}, "has no column 'y'. It has id, x"),
-        ({"id": [1]}, {}, "has no column beside id"),
+        ({"id": [1]}, {}, "has no feature columns besides id"),
         ({"id": [], "x": []}, {}, "has columns .id, x., but no rows"),
-        ({"id": [1], "x": [[1.0]], "t": [1]}, {"time": "t"}, "one row a sequence. Leave time="),
+        ({"id": [1], "x": [[1.0]], "t": [1]}, {"time": "t"}, "one row per sequence. Leave time="),
         ({"id": [1, 1], "time": [5, 5], "x": [1, 2]}, {}, "time '5' twice, in rows 0 and 1"),
         ({"id": [1, 1], "time": [6, 5], "x": [1, 2]}, {}, "time '5' in row 1, after '6' in row 0"),
         (
@@ -225,7 +225,7 @@ def test_tables(tmp_path, columns, options, message):
 def test_damaged_metadata():
     data = written("parquet")
     at = data.rindex(b'"columns"')
-    with pytest.raises(FileFormatError, match="damaged in its metadata"):
+    with pytest.raises(FileFormatError, match="has damaged metadata"):
         read(io.BytesIO(data[:at] + b"\xff" + data[at + 1 :]), format="parquet")
 
 

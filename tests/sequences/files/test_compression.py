@@ -46,5 +46,5 @@ def test_cut_short(tmp_path, compression):
 
 
 def test_nothing_within():
-    with pytest.raises(FileFormatError, match="is empty: it holds no bytes but those of gzip"):
+    with pytest.raises(FileFormatError, match="is empty: it holds no bytes after gzip"):
         read(io.BytesIO(gzip.compress(b"")), format="csv")

@@ -63,10 +63,15 @@ def test_integers_stay_integers_and_rows_count_without_ids(tmp_path):
 @pytest.mark.parametrize(
     ("text", "label", "error", "message"),
     [
-        ("id,who\na,1\nb,2\n", "who", DataError, "no 'who' for the sequence of id 'c'. Give every"),
-        ("id,who\na,1\n", "who", DataError, "of id 'b' and 1 others"),
+        (
+            "id,who\na,1\nb,2\n",
+            "who",
+            DataError,
+            "no 'who' for the sequence with id 'c'. Give every",
+        ),
+        ("id,who\na,1\n", "who", DataError, "with id 'b' and 1 more"),
         ("id,who\na,1\na,2\nb,1\nc,1\n", "who", DataError, "id 'a' has two labels, 1 and 2"),
-        ("id,who\na,1\n", "id", SchemaError, "The label 'id' is the id"),
+        ("id,who\na,1\n", "id", SchemaError, "The label column 'id' is the id"),
         ("id,who\na,1\n", "age", SchemaError, "no column 'age'. It has id, who"),
         ("id,who\na,1,2\n", "who", FileFormatError, "line 2 has 3 fields, but the header"),
     ],

@@ -226,19 +226,19 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path):
         write(ending, tmp_path / "ending.npy")
     with pytest.raises(SchemaError, match=r"\.txt file holds characters or words; .* 'series'"):
         write(ramps(), tmp_path / "ramps.txt")
-    with pytest.raises(DataError, match=r"'b c' cannot be told apart in a \.txt file"):
+    with pytest.raises(DataError, match=r"'b c' would be ambiguous in a \.txt file"):
         write([["a", "b c"]], tmp_path / "tokens.txt")
-    with pytest.raises(DataError, match=r"The label '\\n' cannot be told apart"):
+    with pytest.raises(DataError, match=r"The token '\\n' would be ambiguous"):
         write(["a\nb"], tmp_path / "break.txt")
     missing = Sequences.from_list([["a", None]], column_types="categorical")
     with pytest.raises(DataError, match="Sequence 0, step 1 is missing or unknown"):
         write(missing, tmp_path / "missing.txt")
     named = Sequences.from_list([[1.0]], names=["id"])
-    with pytest.raises(SchemaError, match="A feature is called 'id'"):
+    with pytest.raises(SchemaError, match="A feature has the name of the id column, 'id'"):
         write(named, tmp_path / "named.jsonl")
     with pytest.raises(ParameterError, match=r"layout for csv: expected 'long'\. Got 'list'"):
         write(ramps(), tmp_path / "ramps.csv", layout="list")
-    with pytest.raises(ParameterError, match="layout for npz: expected none to choose"):
+    with pytest.raises(ParameterError, match="layout for npz: expected None"):
         write(ramps(), tmp_path / "ramps.npz", layout="long")
     assert [path.name for path in tmp_path.iterdir()] == ["twice.parquet"]
 

@@ -23,7 +23,7 @@ def test_a_csv_file_is_sorted_on_demand():
 def test_sort_is_of_long_tables():
     buffer = io.BytesIO()
     pq.write_table(pa.table({"id": [1], "x": [[1.0, 2.0]]}), buffer)
-    with pytest.raises(SchemaError, match=r"one row a sequence, .* Leave sort= out"):
+    with pytest.raises(SchemaError, match=r"one row per sequence, .* Leave sort= out"):
         read(io.BytesIO(buffer.getvalue()), format="parquet", sort=True)
     with pytest.raises(ParameterError, match="sort= does not apply to the format npy"):
         read(io.BytesIO(b"x"), format="npy", sort=True)

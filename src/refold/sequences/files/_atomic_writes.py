@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic writes: a file is written completely or not at all."""
 
 import contextlib
 import glob
@@ -18,16 +18,16 @@ __all__ = ["atomic_writer", "remove_leftovers"]
 
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file for writing that takes its name only when it is complete.
+    """Open a file for writing that takes its name only once it is complete.
 
-    The bytes go to a temporary file in the same folder, are flushed to the disk, and replace
-    ``path`` in one step at the end. If the block raises, ``path`` is as it was before. A device
-    or pipe, which cannot be replaced, is written directly.
+    The bytes go to a temporary file in the same folder. At the end they are flushed to disk, and
+    the file replaces ``path`` in one step. If the block raises, ``path`` does not change. A device
+    or pipe cannot be replaced, so it is written directly.
 
     Parameters
     ----------
     path : str or PathLike
-        The file to write. A symbolic link keeps pointing where it points.
+        The file to write. If it is a symbolic link, the file it points to is replaced.
 
     Yields
     ------
@@ -37,7 +37,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises
     ------
     FileAccessError
-        If the folder is not there, or the file cannot be written.
+        If the folder does not exist, or the file cannot be written.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
         if not special:
-            _take_name(temporary, target)
+            _replace(temporary, target)
     except BaseException as error:
         if not special:
             temporary.unlink(missing_ok=True)
@@ -76,7 +76,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove what writers of a file left that were killed; call it where none can be at work.
+    """Remove the temporary files of killed writers; call it only if no writer can be active.
 
     Parameters
     ----------
@@ -97,13 +97,13 @@ def remove_leftovers(path: str | os.PathLike[str]) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _take_name(temporary: Path, target: Path) -> None:
-    """Replace ``target`` by ``temporary``, with the permissions it had."""
+def _replace(temporary: Path, target: Path) -> None:
+    """Replace ``target`` with ``temporary`` and keep the permissions of ``target``."""
     if target.exists():
         with contextlib.suppress(OSError):
             shutil.copymode(target, temporary)
     temporary.replace(target)
-    # The new name itself has to reach the disk; not every system can flush a folder.
+    # Flush the folder, so that the new name is on disk, too. Not every system can.
     with contextlib.suppress(OSError):
         folder = os.open(target.parent, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""The names of the columns of a file, before its data are read."""
+"""Column names of a file of sequences."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ __all__ = ["column_names"]
 
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
-    r"""Return the names of the columns of a file.
+    r"""Return the column names of a file.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ def column_names(path: str | os.PathLike[str], format: str | None = None) -> lis
     Returns
     -------
     list of str
-        Of a Parquet file with lists, only those with lists, since others are passed over. None
-        where the format has no names.
+        For a Parquet file with lists, only the columns of lists, since `read` ignores the others.
+        Empty if the format has no names.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def column_names(path: str | os.PathLike[str], format: str | None = None) -> lis
     ['id', 'x']
     """
     chosen, name = format_of(path, format), str(Path(path))
-    if chosen.name == "parquet":  # whose files may be larger than memory
+    if chosen.name == "parquet":  # the file may be larger than memory
         return _parquet(path)
     if chosen.columns is None:
         return []

@@ -1,4 +1,4 @@
-"""The bytes of a file of sequences: read, decompressed, and of the format that was expected."""
+"""Bytes of a file of sequences: reading, decompression and a check of the format."""
 
 import os
 from pathlib import Path
@@ -14,14 +14,14 @@ __all__ = ["compress_for", "read_content"]
 
 
 def read_content(source: str | os.PathLike[str] | BinaryIO, expected: Format, name: str) -> bytes:
-    """Read a whole file or binary stream; compressed text is recognised by its first bytes.
+    """Read a whole file or binary stream, and decompress text if its first bytes say so.
 
     Raises
     ------
     FileAccessError
         If it cannot be read.
     FileFormatError
-        If it is empty, damaged as a compressed file, or of another format.
+        If it is empty, a damaged compressed file, or of another format.
     """
     data = read_bytes(source, name)
     if expected.is_text and (codec := _codec(data)) is not None:
@@ -31,7 +31,7 @@ def read_content(source: str | os.PathLike[str] | BinaryIO, expected: Format, na
 
 
 def compress_for(path: object, data: bytes) -> bytes:
-    """Compress what is to be written if the suffix of the file asks for it."""
+    """Compress the bytes to write if the file has the suffix of a compression."""
     suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
     if suffix not in COMPRESSIONS:
         return data
@@ -46,20 +46,20 @@ def _codec(data: bytes) -> str | None:
         return "gzip"
     if data.startswith(b"\x28\xb5\x2f\xfd"):
         return "zstd"
-    # A line of text may begin with BZh, so the block's own mark counts, too.
+    # Text may begin with BZh, so the signature of the first block is checked, too.
     return "bz2" if data.startswith(b"BZh") and data[4:10] == b"1AY&SY" else None
 
 
 def _decompress(data: bytes, codec: str, expected: str, name: str) -> bytes:
     try:
         with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
-            found = stream.read()
+            content = stream.read()
     except OSError as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise FileFormatError(
             f"{name} is not a {expected} file that can be read. It seems to be a "
             f"{'bzip2' if codec == 'bz2' else codec} file, cut short or damaged ({reason})."
         ) from error
-    if not found:
-        raise FileFormatError(f"{name} is empty: it holds no bytes but those of {codec}.")
-    return found
+    if not content:
+        raise FileFormatError(f"{name} is empty: it holds no bytes after {codec} decompression.")
+    return content

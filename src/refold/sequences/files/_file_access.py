@@ -1,4 +1,4 @@
-"""Bytes from a file or a stream, and what the system says when it refuses, as one-line errors."""
+"""Bytes of a file or stream, and one-line errors for what the operating system reports."""
 
 import errno
 import os
@@ -11,23 +11,25 @@ __all__ = ["access_error", "decode_utf8", "read_bytes"]
 
 
 def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
-    """Return the error of this package for what the system reported.
+    """Return the error of this package for an error of the system.
 
     Parameters
     ----------
     path : str or PathLike
-        The file that was asked for.
+        The file to read or write.
     error : OSError
-        What the system said.
+        The error of the system.
     writing : bool
-        Whether the file was to be written.
+        Whether the file was opened for writing.
     """
     path = Path(path)
     folder = path.parent
     if writing and folder.exists() and not folder.is_dir():
         return FileAccessError(f"{path} cannot be written: {folder} is a file, not a folder.")
     if writing and not folder.exists():
-        return MissingFileError(f"{path} cannot be written: there is no folder {folder}. Make it.")
+        return MissingFileError(
+            f"{path} cannot be written: there is no folder {folder}. Create it."
+        )
     if path.is_dir():
         return FileAccessError(f"{path} is a folder. Expected a file.")
     if not writing and error.errno in {errno.ENOENT, errno.ENOTDIR}:
@@ -42,11 +44,11 @@ def read_bytes(source: str | os.PathLike[str] | BinaryIO, name: str) -> bytes:
     Raises
     ------
     MissingFileError
-        If there is no such file.
+        If the file does not exist.
     FileAccessError
-        If it is a folder or cannot be read.
+        If the path is a folder or cannot be read.
     FileFormatError
-        If it is empty.
+        If the file is empty.
     """
     if isinstance(source, str | os.PathLike):
         try:
@@ -56,12 +58,12 @@ def read_bytes(source: str | os.PathLike[str] | BinaryIO, name: str) -> bytes:
     else:
         data = source.read()
     if not data:
-        raise FileFormatError(f"{name} is empty: it holds no bytes at all.")
+        raise FileFormatError(f"{name} is empty: it holds no bytes.")
     return data
 
 
 def decode_utf8(data: bytes, name: str) -> str:
-    """Decode text, without a byte-order mark.
+    """Decode UTF-8 text and drop a byte-order mark.
 
     Raises
     ------

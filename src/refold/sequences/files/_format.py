@@ -1,4 +1,4 @@
-"""What is known about a file format, and what the first bytes of a file say that it is."""
+"""The record of a file format, and a check of the first bytes of a file."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from refold.sequences._sequences import Sequences
 
 __all__ = ["COMPRESSIONS", "Format", "check_content"]
 
-# Second suffixes that files of a text format may have, as in .csv.gz, and Arrow's codecs for them.
+# Arrow's codecs by the second suffix of a text file, as in .csv.gz.
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 
 Columns = Callable[[bytes, str], list[str]]
@@ -24,24 +24,24 @@ class Format(NamedTuple):
     suffixes : tuple of str
         Suffixes of file names, the usual one first.
     reader : callable
-        From the bytes of a file, its name for messages, and options to `Sequences`.
+        Takes the bytes of a file, its name for messages, and options; returns `Sequences`.
     read_options : frozenset of str
         The options of `read` that the reader takes.
     writer : callable, optional
-        From `Sequences` and options to the bytes of a file.
+        Takes `Sequences` and options; returns the bytes of a file.
     write_options : frozenset of str
         The options that the writer takes: ``"id"``, ``"time"`` and ``"layout"``.
     layouts : tuple of str
-        The values that ``layout`` of `write` may have; the first is the default.
+        The values of ``layout`` that `write` accepts; the first is the default.
     magic : bytes
-        How every file begins; empty for text.
+        The first bytes of every file; empty for text.
     is_table : bool
-        Whether every file is a table whose columns have names.
+        Whether every file is a table with named columns.
     columns : callable, optional
-        From the bytes of a file and its name to the names of its columns.
+        Takes the bytes of a file and its name; returns the names of its columns.
     labels : callable, optional
-        From the bytes of a file, its name, the column of labels, and the column of ids or None to
-        ids and labels, one of each for a sequence.  A label of None is no label.
+        Takes the bytes of a file, its name, the label column, and the id column or None; returns
+        ids and labels, one of each per sequence. None stands for a missing label.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Format(NamedTuple):
         return not self.magic
 
 
-# What a file seems to be by its first bytes. A zip archive is an npz file, or many another.
+# First bytes of known file types. A zip archive may be an .npz file or something else.
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"PAR1", "a Parquet file"),
     (b"\x93NUMPY", "an .npy file"),
@@ -85,9 +85,9 @@ PICKLES = tuple(bytes([0x80, version]) for version in range(2, 6))
 
 
 def check_content(data: bytes, expected: Format, name: str) -> None:
-    """Raise ``FileFormatError`` if the bytes are not what the format says.
+    """Raise ``FileFormatError`` if the bytes are not of the expected format.
 
-    Only the first bytes are looked at (and, for text, whether there is a zero byte early on).
+    Only the first bytes are checked. Text must also have no zero byte in its first 4096.
     """
     magic = expected.magic
     wanted = f"{name} is not {'an' if expected.name[0] == 'n' else 'a'} {expected.name} file"
@@ -96,29 +96,29 @@ def check_content(data: bytes, expected: Format, name: str) -> None:
             return
         if magic.startswith(data):
             raise FileFormatError(f"{name} is cut short: it holds only {len(data)} bytes.")
-        raise FileFormatError(f"{wanted}. It seems to be {seems(data)}.")
+        raise FileFormatError(f"{wanted}. It seems to be {likely_type(data)}.")
     binary = any(data.startswith(signature) for signature, _ in SIGNATURES)
     if binary or data.startswith(PICKLES) or b"\0" in data[:4096]:
-        raise FileFormatError(f"{wanted}, which is text. It seems to be {seems(data)}.")
+        raise FileFormatError(f"{wanted}, which is text. It seems to be {likely_type(data)}.")
     if expected.is_table and data.lstrip()[:1] in {b"{", b"["}:
         raise FileFormatError(f"{wanted}. It seems to be JSON.")
 
 
-def seems(data: bytes) -> str:
-    """Say what bytes seem to be, for a message."""
+def likely_type(data: bytes) -> str:
+    """Return what the bytes seem to be, for a message."""
     for signature, meaning in SIGNATURES:
         if data.startswith(signature):
             return meaning
     if data.startswith(PICKLES):
         return "a Python pickle, which is never loaded"
     if b"\0" in data[:4096]:
-        return "a binary file of another kind"
+        return "an unknown binary file"
     if data.lstrip()[:1] in {b"{", b"["}:
         return "JSON"
     try:
         data[:4096].decode("utf-8")
     except UnicodeDecodeError as error:
-        # A character may be cut in two by the limit; anything earlier is not text.
+        # The limit may cut the last character in two; an earlier error means it is not text.
         if error.start < len(data[:4096]) - 4:
-            return "a binary file of another kind"
+            return "an unknown binary file"
     return "text"

@@ -1,7 +1,7 @@
-"""File formats: one table of all of them, each with its suffixes, reader, writer and options.
+"""The registry of file formats, each with its suffixes, reader, writer and options.
 
-To add a format, write a module in ``formats/`` with a reader, and a writer if there is to be one,
-and add an entry to `FORMATS`.
+To add a format, write a module in ``formats/`` with a reader and, if needed, a writer, and add an
+entry to `_FORMATS`.
 """
 
 import os
@@ -102,14 +102,14 @@ FORMATS = {one.name: one for one in _FORMATS}
 
 
 def format_of(source: object, given: str | None = None) -> Format:
-    """Return the format that is asked for by name, or by the suffix of the file.
+    """Return the format of a file, by name or by the suffix of the file.
 
-    A suffix of compression behind that of a text format is passed over.
+    A compression suffix after that of a text format is ignored.
 
     Raises
     ------
     ParameterError
-        If the format is unknown, or a stream comes without one.
+        If the format is unknown, or a stream is given without a format.
     FileFormatError
         If the suffix is unknown.
 
@@ -132,13 +132,13 @@ def format_of(source: object, given: str | None = None) -> Format:
     known = ", ".join(suffix for one in _FORMATS for suffix in one.suffixes)
     shown = f"the unknown suffix {path.suffix!r}" if path.suffix else "no suffix"
     raise FileFormatError(
-        f"{path} has {shown}. Known: {known}, and text with {', '.join(COMPRESSIONS)} behind it; "
+        f"{path} has {shown}. Known: {known}, and text with {', '.join(COMPRESSIONS)} added; "
         "or name the format."
     )
 
 
 def format_named(name: str) -> Format | None:
-    """Return the format that the suffix of a file name says, or None.
+    """Return the format for the suffix of a file name, or None.
 
     Examples
     --------
@@ -150,7 +150,7 @@ def format_named(name: str) -> Format | None:
 
 
 def check_applies(options: Iterable[str], chosen: Format) -> None:
-    """Raise ``ParameterError`` where an option of `read` is not one of the format."""
+    """Raise ``ParameterError`` if the format does not take an option of `read`."""
     for key in options:
         if key not in chosen.read_options:
             others = [one.name for one in _FORMATS if key in one.read_options]
@@ -160,7 +160,7 @@ def check_applies(options: Iterable[str], chosen: Format) -> None:
 
 
 def _without_compression(name: str) -> str:
-    """Return ``data.csv`` for ``data.csv.gz``, and anything else as it is."""
+    """Return ``data.csv`` for ``data.csv.gz``, and any other name unchanged."""
     stem, dot, suffix = name.rpartition(".")
     inner = f".{stem.rpartition('.')[2].lower()}"
     text = any(inner in one.suffixes for one in _FORMATS if one.is_text)

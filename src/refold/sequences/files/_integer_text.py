@@ -1,4 +1,4 @@
-"""Whole numbers written as text: one rule for ids and labels, whatever file they come from."""
+"""Integers written as text: one rule for the ids and labels of all file formats."""
 
 import numpy as np
 import pyarrow as pa
@@ -6,24 +6,24 @@ import pyarrow.compute as pc
 
 __all__ = ["integers_from_text", "matches"]
 
-# Digits of ASCII, and no more of them than int64 holds.
+# ASCII digits, few enough for int64.
 _INTEGER = "^(0|-?[1-9][0-9]{0,17})$"
 
 
 def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Return text as integers if all of it is, written in the one way that they are, else as it is.
+    """Return text as integers if every cell is one in its shortest form, else unchanged.
 
-    Ids and labels that differ stay different so: 007 and 7, 1 and 1.0, +1 and 1.
+    Different ids and labels stay different: 007 and 7, 1 and 1.0, +1 and 1.
 
     Parameters
     ----------
     cells : pyarrow.Array or pyarrow.ChunkedArray of strings
-        What is missing stays missing.
+        Missing cells stay missing.
 
     Returns
     -------
     pyarrow.Array or pyarrow.ChunkedArray
-        Of int64, or what was given.
+        Integers of type int64, or the input.
 
     Examples
     --------
@@ -38,6 +38,6 @@ def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.Chunk
 
 
 def matches(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
-    """Return the mask of cells that match a regular expression; an empty one does not."""
+    """Return the mask of cells that match a regular expression; missing cells do not."""
     found = pc.call_function("match_substring_regex", [cells], pc.MatchSubstringOptions(pattern))
     return np.asarray(found.fill_null(False))  # noqa: FBT003

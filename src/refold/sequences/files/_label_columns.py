@@ -1,4 +1,4 @@
-"""Labels beside sequences: a column of their file, one value a sequence."""
+"""Labels of sequences, read from a column of a file."""
 
 import os
 from pathlib import Path
@@ -24,38 +24,38 @@ def read_labels(
 ) -> np.ndarray:
     r"""Read a label for each sequence from a column of a file.
 
-    The file may be the one that the sequences are from, or another with their ids.
+    The file may be the one that holds the sequences, or another with the same ids.
 
     Parameters
     ----------
     path : path
-        Parquet or CSV, one row a step or one a sequence; JSON lines of objects; or a ``.ts`` file.
+        Parquet or CSV with one row per step or per sequence, JSON lines of objects, or ``.ts``.
     label : str
-        The column; ``"label"`` of a ``.ts`` file, whose cases end in one without a name.
+        The label column; ``"label"`` for a ``.ts`` file, whose labels have no name.
     sequences : Sequences
-        Whose labels are wanted.
+        The sequences to read labels for.
     id : str, optional
-        The column of ids; ``"id"`` where there is such a column, and without one rows count from 0.
+        The id column; by default ``"id"`` if it exists, else rows are numbered from 0.
     format : {"parquet", "csv", "jsonl", "ts"}, optional
-        Where the suffix does not say.
+        The format, if the suffix does not tell.
 
     Returns
     -------
     array of shape (n_sequences,)
-        Of integers where all labels are, else of text.
+        Integers if all labels are integers, else text.
 
     Raises
     ------
     SchemaError
-        If there is no such column, or it is the one of ids.
+        If there is no such column, or it is the id column.
     DataError
-        If a sequence has two labels, or none.
+        If a sequence has two labels or none.
     ParameterError
         If the format has no columns.
     FileFormatError
-        If the file is not what its name says.
+        If the file is not of the format.
     FileAccessError
-        If it cannot be read.
+        If the file cannot be read.
 
     Examples
     --------
@@ -80,17 +80,17 @@ def read_labels(
             continue
         if known.setdefault(str(one), value) != value:
             raise DataError(
-                f"{name}: the sequence of id {one!r} has two labels, {known[str(one)]!r} and "
-                f"{value!r}. A label is one value a sequence."
+                f"{name}: the sequence with id {one!r} has two labels, {known[str(one)]!r} and "
+                f"{value!r}. Expected one label per sequence."
             )
-    lacking = [one for one in sequences.ids.tolist() if str(one) not in known]
-    if lacking:
+    unlabelled = [one for one in sequences.ids.tolist() if str(one) not in known]
+    if unlabelled:
         raise DataError(
-            f"{name} has no {label!r} for the sequence of id {lacking[0]!r}"
-            f"{f' and {len(lacking) - 1} others' if len(lacking) > 1 else ''}. Give every sequence "
-            "a label."
+            f"{name} has no {label!r} for the sequence with id {unlabelled[0]!r}"
+            f"{f' and {len(unlabelled) - 1} more' if len(unlabelled) > 1 else ''}. Give every "
+            "sequence a label."
         )
-    found = [known[str(one)] for one in sequences.ids.tolist()]
-    if all(isinstance(one, int) for one in found):
-        return np.array(found, dtype=np.int64)
-    return np.array([str(one) for one in found])
+    labels = [known[str(one)] for one in sequences.ids.tolist()]
+    if all(isinstance(one, int) for one in labels):
+        return np.array(labels, dtype=np.int64)
+    return np.array([str(one) for one in labels])

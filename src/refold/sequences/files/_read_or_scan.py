@@ -1,4 +1,4 @@
-"""A path as sequences: in memory where they fit well, else in blocks."""
+"""Sequences of a path: read into memory if they are small, else opened in blocks."""
 
 import os
 from pathlib import Path
@@ -20,15 +20,15 @@ MEMORY_BYTES = 1 << 28
 def read_or_scan(
     path: str | os.PathLike[str], *, memory_bytes: int = MEMORY_BYTES, **options: Any
 ) -> Sequences | Scan:
-    """Read sequences from a path, or open them to be read in blocks if they are many.
+    """Read sequences from a path, or open them in blocks if they are large.
 
     Parameters
     ----------
     path : str or PathLike
         A file as for `read`, or a folder of Parquet files as for `scan`.
     memory_bytes : int, default=256 MiB
-        What the values of all sequences may take as float32 to be read at once. Only Parquet can
-        be read in blocks, and not with ``sort=True``.
+        Largest size of all values as float32 that is read at once. Only Parquet can be read in
+        blocks, and not with ``sort=True``.
     **options
         As for `read`.
 
@@ -53,27 +53,27 @@ def read_or_scan(
     >>> read_or_scan(path, memory_bytes=10)
     Scan(n=4, blocks=1, lengths=4 to 9, 1 numeric)
     """
-    place = Path(path)
+    root = Path(path)
     suffixes = FORMATS["parquet"].suffixes
-    parquet = place.suffix.lower() in suffixes or options.get("format") == "parquet"
-    if not (place.is_dir() or parquet):
+    parquet = root.suffix.lower() in suffixes or options.get("format") == "parquet"
+    if not (root.is_dir() or parquet):
         return read(path, **options)
-    if place.is_file() and place.stat().st_size <= memory_bytes // 16:
-        return read(path, **options)  # the ways of small files, to the word of their messages
-    if (options.get("sort") or options.get("layout") == "wide") and not place.is_dir():
-        return read(path, **options)  # blocks of a file cannot be sorted, and are of long tables
+    if root.is_file() and root.stat().st_size <= memory_bytes // 16:
+        return read(path, **options)  # errors are those of `read`
+    if (options.get("sort") or options.get("layout") == "wide") and not root.is_dir():
+        return read(path, **options)  # blocks cannot be sorted or wide
     options.pop("format", None)
     if options.pop("unit", None) is not None:
         check_applies(["unit"], FORMATS["parquet"])
     if options.pop("layout", None) == "wide":
         raise ParameterError(
-            f"{place} is a folder, and layout='wide' is of one file. Read the files one by one."
+            f"{root} is a folder, but layout='wide' reads one file. Read the files one by one."
         )
     if options.pop("sort", False):
         raise ParameterError(
-            f"{place} is a folder, whose files are not sorted by sort=True. Sort the data by id "
-            "and time, or read one file."
+            f"{root} is a folder, but sort=True sorts one file. Sort the data by id and time, "
+            "or read one file."
         )
-    found = scan(path, **options)
-    num_bytes = 4 * int(found.lengths.sum()) * found.schema.num_columns
-    return found.take(np.arange(len(found))) if num_bytes <= memory_bytes else found
+    scanned = scan(path, **options)
+    num_bytes = 4 * int(scanned.lengths.sum()) * scanned.schema.num_columns
+    return scanned.take(np.arange(len(scanned))) if num_bytes <= memory_bytes else scanned

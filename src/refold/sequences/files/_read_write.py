@@ -1,4 +1,4 @@
-"""The two doors to files: `read` and `write`, for all formats, on paths and binary streams."""
+"""`read` and `write`: the entry points for files and binary streams of all formats."""
 
 import os
 import warnings
@@ -37,49 +37,48 @@ def read(
     Parameters
     ----------
     path : str, PathLike or binary stream
-        The file. Its suffix says what it is: ``.parquet``, ``.csv``, ``.jsonl``, ``.npz``,
+        The file. Its suffix gives the format: ``.parquet``, ``.csv``, ``.jsonl``, ``.npz``,
         ``.npy``, ``.txt`` or ``.ts``.
     id : str, optional
-        The column that tells sequences apart, of Parquet, CSV and JSON lines; ``"id"`` where
-        there is such a column.
+        The id column in Parquet, CSV and JSON lines, which tells sequences apart. By default
+        ``"id"`` if it exists.
     time : str, optional
-        The column of times of a long table, of Parquet and CSV, ascending within an id;
-        ``"time"`` where there is such a column.
+        The time column of a long table in Parquet or CSV. Times ascend within an id. By default
+        ``"time"`` if it exists.
     columns : list of str, optional
-        The features of a table; all other columns by default.
+        The feature columns of a table. By default all other columns.
     column_types : str, list of str or dict, optional
-        Kinds of the columns, as in `Sequences.from_list`; inferred by default.
+        Types of the columns, as in `Sequences.from_list`. Inferred by default.
     unit : {"characters", "words"}, optional
-        What a line of text is cut into; characters by default.
+        The tokens that a line of text is split into. Characters by default.
     sort : bool, default=False
-        Sort the steps of each sequence of a long table by time. Without it, times that do not
-        ascend are an error.
+        Sort the steps of each sequence of a long table by time. If False, times that do not
+        ascend raise an error.
     layout : {"long", "wide"}, optional
-        ``"wide"`` reads a table with one row a sequence and one column a step. The steps are the
-        columns with a number at the end of their names, as ``t0``, ``t1``, or else all but the
-        id. Empty cells at the end of a row are no steps.
+        ``"wide"`` reads a table with one row per sequence and one column per step. Steps are the
+        columns whose names end in a number, such as ``t0``, ``t1``; if there are none, all columns
+        but the id. Empty cells at the end of a row are not steps.
     format : str, optional
-        ``"parquet"``, ``"csv"``, ``"jsonl"``, ``"npz"``, ``"npy"``, ``"txt"`` or ``"ts"``, where
-        the suffix does not say. A stream needs it.
+        ``"parquet"``, ``"csv"``, ``"jsonl"``, ``"npz"``, ``"npy"``, ``"txt"`` or ``"ts"``.
+        Needed for a stream, or if the suffix does not tell.
 
     Returns
     -------
     Sequences
-        What `write` was given, for Parquet and ``.npz``; other formats lose what they cannot say.
+        For Parquet and ``.npz``, what `write` was given. Other formats lose what they cannot store.
 
     Raises
     ------
     FileAccessError
-        If the file is not there or cannot be read.
+        If the file does not exist or cannot be read.
     FileFormatError
-        If it is empty, cut short, of another format than its name, or has a line that makes no
-        sense.
+        If the file is empty, cut short, not of the format, or has a malformed line.
     SchemaError
-        If a column is not there.
+        If a column does not exist.
     DataError
-        If the sequences themselves cannot be used.
+        If the sequences are invalid.
     ParameterError
-        If an argument does not belong to the format.
+        If an argument does not apply to the format.
 
     Examples
     --------
@@ -109,7 +108,7 @@ def read(
         sequences.schema = sequences.schema.read_with(id, time)
         return sequences
     except DataError as error:
-        # What the data cannot be is said by code that knows no file; the name belongs in front.
+        # The code that checks the data does not know the file, so its name is added here.
         if name in str(error):
             raise
         raise type(error)(f"{name}: {error}") from error
@@ -124,26 +123,26 @@ def write(
     id: str = "id",  # noqa: A002
     time: str = "time",
 ) -> None:
-    """Write sequences to a file, whole or not at all.
+    """Write sequences to a file, completely or not at all.
 
     Parameters
     ----------
     sequences : Sequences
-        What to write; or a list, array or table that `as_sequences` takes.
+        The sequences, or a list, array or table that `as_sequences` takes.
     path : str, PathLike or binary stream
-        The file; its suffix says the format, as in `read`.
+        The file. Its suffix gives the format, as in `read`.
     layout : {"list", "long"}, optional
-        ``"list"``, one row a sequence: the default of Parquet, and for JSON lines an object with
-        id and named lists. ``"long"``, one row a step: Parquet, and always CSV.
+        ``"list"``: one row per sequence, the default of Parquet; for JSON lines, an object with an
+        id and named lists. ``"long"``: one row per step, for Parquet and, always, CSV.
     format : str, optional
         As in `read`.
     id, time : str
-        Names of the columns of ids and of steps, of Parquet, CSV and JSON lines.
+        Names of the id and step columns in Parquet, CSV and JSON lines.
 
     Raises
     ------
     FileAccessError
-        If the folder is not there, or the file cannot be written.
+        If the folder does not exist, or the file cannot be written.
     SchemaError, DataError
         If the format cannot hold the sequences.
     ParameterError
@@ -162,15 +161,15 @@ def write(
     """
     chosen = format_of(path, format)
     if chosen.writer is None:
-        raise ParameterError(f"A .{chosen.name} file is read and not written. Write .jsonl.")
+        raise ParameterError(f".{chosen.name} files can be read, but not written. Write .jsonl.")
     if layout is not None and layout not in chosen.layouts:
-        known = " or ".join(map(repr, chosen.layouts)) or "none to choose"
+        known = " or ".join(map(repr, chosen.layouts)) or "None"
         raise ParameterError(f"layout for {chosen.name}: expected {known}. Got {layout!r}.")
     given = {"id": id, "time": time} | ({} if layout is None else {"layout": layout})
     options = {key: value for key, value in given.items() if key in chosen.write_options}
     sequences = as_sequences(sequences)
     if "id" in chosen.write_options:
-        _remark_on_unknown(sequences)
+        _warn_about_unknown(sequences)
     data = compress_for(path, chosen.writer(sequences, **options))
     if isinstance(path, str | os.PathLike):
         with atomic_writer(path) as file:
@@ -188,8 +187,8 @@ def _name(path: str | os.PathLike[str] | BinaryIO) -> str:
     return "Standard input" if name == "<stdin>" else name
 
 
-def _remark_on_unknown(sequences: Sequences) -> None:
-    """Warn where text says "<unknown>" for an unknown label, but integers have no such word."""
+def _warn_about_unknown(sequences: Sequences) -> None:
+    """Warn if unknown entries become missing, since integer categories have no "<unknown>"."""
     for i, column in enumerate(sequences.schema.columns):
         if column.has_integer_categories:
             count = int((sequences.values[:, i] == len(column.categories)).sum())
@@ -197,7 +196,7 @@ def _remark_on_unknown(sequences: Sequences) -> None:
                 what = "1 unknown entry" if count == 1 else f"{count} unknown entries"
                 warnings.warn(
                     f"{what} of column {column.name!r} {'is' if count == 1 else 'are'} written as "
-                    "missing, as the labels are integers. An .npz file keeps the difference.",
+                    "missing, as the categories are integers. An .npz file keeps the difference.",
                     UserWarning,
                     stacklevel=3,
                 )

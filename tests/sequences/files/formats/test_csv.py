@@ -57,7 +57,7 @@ def test_labels_with_commas_stay_labels():
         ("id;x\n1;1,5\n1;2.5\n", "line 2, column 'x': '1,5' has a decimal comma, but '2.5' in l"),
         ("id\tx\n1\t1,234\n1\t2,500\n", "line 2, column 'x': '1,234' may have a decimal comma"),
         ("id;x;y\n1;7;.5\n1;1,234;.5\n", "line 3, column 'x': '1,234' may have a decimal comma"),
-        ("id;x\n1;1,5\n1;few\n1;3\n", "line 3, column 'x': 'few' is no number, but 2 of the 3"),
+        ("id;x\n1;1,5\n1;few\n1;3\n", "line 3, column 'x': 'few' is not a number, but 2 of the 3"),
         ("id;x\n1;2\n1;2;3\n", "line 3 has 3 fields, but the header has 2"),
         ("0.5,0.7,0.1\n0.2,0.1,0.3\n", r"no header: its first line holds numbers, such as '0\.5'"),
     ],
@@ -76,7 +76,7 @@ def test_numbers_that_are_not_clear(text, message):
     ],
 )
 def test_an_index_is_left_out_with_a_warning(text):
-    with pytest.warns(UserWarning, match=r"The first column \('.*'\) counts the rows"):
+    with pytest.warns(UserWarning, match=r"The first column \('.*'\) numbers the rows"):
         found = read_text(text)
     assert found.schema.names == ("x",)
     assert found.lengths.tolist() == [2, 1]
@@ -84,7 +84,7 @@ def test_an_index_is_left_out_with_a_warning(text):
 
 
 def test_an_unnamed_column_that_is_no_index_is_refused():
-    with pytest.raises(SchemaError, match="first column without a name, which does not count the"):
+    with pytest.raises(SchemaError, match="first column without a name, which does not number the"):
         read_text(",id,x\n7,a,1\n3,a,2\n")
     assert read_text("Unnamed: 0,id\n7,a\n3,a\n").schema.names == ("Unnamed: 0",)
 

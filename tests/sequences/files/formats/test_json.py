@@ -92,8 +92,8 @@ def test_unsorted_events_are_sorted_on_demand():
         ("jsonl", '{"id": 1, "x": 1}\n\n{"x": 2}\n', {}, "Line 3 has no id in column 'id'"),
         ("jsonl", '{"id": 1, "x": 1}\n{"id": 1, "x": NaN}\n{"id": 1, "x": 1e999}\n', {}, "line 3"),
         ("jsonl", '{"u": 1, "x": 1}\n', {}, "no column 'id' .* Name one with id=; its .* u, x"),
-        ("jsonl", "[1, 2]\n", {"sort": True}, "sort= is of files with one object a step"),
-        ("jsonl", '{"x": [1]}\n', {"time": "t"}, "time= is of files with one object a step"),
+        ("jsonl", "[1, 2]\n", {"sort": True}, "sort= needs files with one object per step"),
+        ("jsonl", '{"x": [1]}\n', {"time": "t"}, "time= needs files with one object per step"),
         ("jsonl", '[1]\n[2, "a"]\n', {}, r"sequence 1, step 1, column 'x0' \(line 2\)"),
         ("json", '[[1],\n [2, "a"]]', {}, r"step 1, column 'x0' \(entry 1, line 2\)"),
         ("json", '[{"id": 1, "x": 1},\n {"id": 1, "x": "a"}]', {}, "entry 1, line 2: 'x' is text"),
@@ -104,10 +104,10 @@ def test_unsorted_events_are_sorted_on_demand():
         ("json", "[]", {}, "holds an empty array"),
         ("json", "[1, 2]", {}, "entry 0, line 1 is 1. Expected a list, a string or an object"),
         ("json", "5", {}, "holds 5. Expected an array of sequences or of records"),
-        ("json", " \n", {}, "is empty: it holds blank lines only"),
+        ("json", " \n", {}, "is empty: it holds only blank lines"),
         ("json", '{"id": [1, 2], "x": [1]}', {}, "'x' has other rows than 'id', which has 2"),
         ("json", '{"data": [[1, 2]]}', {}, "line 1, 'data': entry 0 is a list"),
-        ("json", r'["\ud83d"]', {}, r"holds \\ud83d, half of a pair"),
+        ("json", r'["\ud83d"]', {}, r"holds \\ud83d, half of a surrogate pair"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(suffix, text, options, message):
@@ -116,7 +116,7 @@ def test_what_is_wrong_is_said_with_its_place(suffix, text, options, message):
 
 
 def test_json_is_not_written(tmp_path):
-    with pytest.raises(ParameterError, match=r"A \.json file is read and not written"):
+    with pytest.raises(ParameterError, match=r"\.json files can be read, but not written"):
         write([[1.0]], tmp_path / "data.json")
 
 

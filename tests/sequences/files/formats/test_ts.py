@@ -77,7 +77,7 @@ def test_missing_values_and_unequal_lengths(tmp_path):
     X, _ = load_from_ts_file(_without_comments(path))
     same(sequences, X)
     assert read_labels(path, "label", sequences[[0, 2]]).tolist() == ["Up", "down"]
-    with pytest.raises(DataError, match=r"gaps\.ts has no 'label' for the sequence of id 1\."):
+    with pytest.raises(DataError, match=r"gaps\.ts has no 'label' for the sequence with id 1\."):
         read_labels(path, "label", sequences)
 
 
@@ -128,10 +128,10 @@ def test_labels_under_another_name(tmp_path):
     sequences = read(path)
     with pytest.raises(SchemaError, match=r"labels\.ts has no column 'who'\. It has label\."):
         read_labels(path, "who", sequences)
-    with pytest.raises(SchemaError, match=r"the cases of a \.ts file count from 0"):
+    with pytest.raises(SchemaError, match=r"the cases of a \.ts file are numbered from 0"):
         read_labels(path, "label", sequences, id="id")
     path.write_text("@classLabel false\n@data\n1\n")
-    with pytest.raises(SchemaError, match="has no labels, as its header says by @classLabel false"):
+    with pytest.raises(SchemaError, match="has no labels: its header says @classLabel false"):
         read_labels(path, "label", sequences)
 
 
@@ -141,13 +141,13 @@ def test_labels_under_another_name(tmp_path):
         ("@classLabel false\n1,2\n", "line 2: expected a tag that begins with @.* Got '1,2'"),
         ("@classLabel false\n", "has no line @data"),
         ("@classLabel false\n@data\n\n# end\n", "has no cases after @data"),
-        ("@classLabel false\n@data 1\n1\n", "line 2: nothing may stand behind @data. Got '1'"),
+        ("@classLabel false\n@data 1\n1\n", "line 2: nothing may follow @data. Got '1'"),
         ("@timeStamps false\n@data\n1\n", "has neither @classLabel nor @targetLabel"),
         ("@clasLabel false\n@data\n1\n", "line 1: the tag '@clasLabel' is unknown. Known: prob"),
         ("@classLabel perhaps\n@data\n1\n", "line 1: expected true and the labels, or false. Got"),
         ("@missing\n@classLabel false\n@data\n1\n", "line 1: expected true or false. Got ''"),
-        ("@dimensions none\n@classLabel false\n@data\n", "expected a whole number above 0. Got 'n"),
-        ("@missing true\n@missing false\n", "line 2: @missing says otherwise than on line 1"),
+        ("@dimensions none\n@classLabel false\n@data\n", "expected a positive integer. Got 'n"),
+        ("@missing true\n@missing false\n", "line 2: @missing contradicts line 1"),
         (
             "@univariate true\n@dimensions 2\n@classLabel false\n@data\n1:2\n",
             "line 2: 2 dimensions, but @univariate is true",
@@ -159,25 +159,25 @@ def test_labels_under_another_name(tmp_path):
         ),
         ("@dimensions 2\n" + HEADER + "1:a\n", "line 6 has 1 dimension and a label, but the hea"),
         (HEADER + "1,2:3:a\n", "line 5, dimension 1 has 1 values, but dimension 0 has 2"),
-        (HEADER + "1,x:a\n", "line 5, dimension 0, value 1 is 'x', which is no number. Write ?"),
-        (HEADER + "1,1_0:a\n", "line 5, dimension 0, value 1 is '1_0', which is no number"),
+        (HEADER + "1,x:a\n", "line 5, dimension 0, value 1 is 'x', which is not a number. Write ?"),
+        (HEADER + "1,1_0:a\n", "line 5, dimension 0, value 1 is '1_0', which is not a number"),
         (HEADER + "1,,2:a\n", "line 5, dimension 0, value 1 is empty. Write ?"),
         (HEADER + "1,2,:a\n", "line 5, dimension 0, value 2 is empty"),
         (HEADER + "1:a\n1:c\n", "line 6 has the label 'c', which @classLabel does not list: a, b"),
-        (HEADER + "1:\n", "line 5 has no label behind its last ':'. Write .? for none"),
+        (HEADER + "1:\n", "line 5 has no label after its last ':'. Write .? for none"),
         (HEADER + "1:a\n0.5,0.\n", "line 6 has the label '0.5,0.', which @classLabel does not"),
         ("@targetLabel true\n@data\n0.5,0.\n", "line 3 is '0.5,0.', without a ':'.* cut short"),
         (
             "@equalLength true\n@seriesLength 3\n@classLabel false\n@data\n1,2\n",
-            "line 5 has 2 values a dimension, but @seriesLength says 3",
+            "line 5 has 2 values per dimension, but @seriesLength says 3",
         ),
         (
             "@seriesLength 3\n@classLabel false\n@data\n1,2\n",
-            "line 4 has 2 values a dimension, but @seriesLength says 3",
+            "line 4 has 2 values per dimension, but @seriesLength says 3",
         ),
         (
             "@equalLength true\n@classLabel false\n@data\n1,2\n1\n",
-            "line 5 has 1 values a dimension, but line 4 has 2. Write @equalLength false",
+            "line 5 has 1 values per dimension, but line 4 has 2. Write @equalLength false",
         ),
         (
             "@timeStamps true\n@classLabel false\n@data\n1,2\n",

@@ -62,7 +62,7 @@ def test_a_folder_without_parquet_files(tmp_path):
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "b.parquet is empty: it holds no bytes at all. Write it again, or move it elsewhere"),
+        (b"", "b.parquet is empty: it holds no bytes. Write it again, or move it elsewhere"),
         (b"PAR1", "b.parquet is cut short: it lacks the end .* move it elsewhere"),
         (b"PAR1" + bytes(100), "b.parquet is cut short: it lacks the end .* move it elsewhere"),
         (b"PAR1" + bytes(100) + b"PAR1", "b.parquet is damaged: .* move it elsewhere"),
@@ -93,7 +93,7 @@ def test_changed_bytes_never_end_in_a_traceback(tmp_path, at):
         ({"time": [0], "x": [0.0]}, r"b.parquet has no column 'id', which .*a.parquet has. All"),
         (
             {"id": ["c"], "time": [0], "x": [0.0], "y": [0.0]},
-            "b.parquet has the column 'y', which .*a.parquet has not. .* with columns=",
+            "b.parquet has the column 'y', which .*a.parquet does not have. .* with columns=",
         ),
         (
             {"id": ["c"], "time": [0], "x": [5]},
@@ -141,15 +141,19 @@ def test_no_rows(tmp_path):
         ({"x": [1.0]}, {"id": "user"}, "has no id column 'user'. Its columns are x"),
         ({"id": [1], "x": [1.0]}, {"time": "t"}, "has no time column 't'"),
         ({"id": [1], "x": [1.0]}, {"columns": ["y"]}, "has no column 'y'. It has id, x"),
-        ({"id": [1]}, {}, "has no column beside id"),
-        ({"id": [1], "x": [[1.0]], "t": [1]}, {"time": "t"}, "one row a sequence. Leave time="),
+        ({"id": [1]}, {}, "has no feature columns besides id"),
+        ({"id": [1], "x": [[1.0]], "t": [1]}, {"time": "t"}, "one row per sequence. Leave time="),
         (
             {"id": [1], "x": [1]},
             {"column_types": {"y": "numeric"}},
             "column_types names the column 'y'",
         ),
         ({"id": [1], "x": [1]}, {"column_types": "real"}, "The column type 'real' is unknown"),
-        ({"id": [[1]], "x": [1]}, {}, "holds list<.*>. Expected ids|one row a sequence|has lists"),
+        (
+            {"id": [[1]], "x": [1]},
+            {},
+            "holds list<.*>. Expected ids|one row per sequence|has lists",
+        ),
         ({"id": [1, None], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
         ({"id": [1, float("nan")], "x": [1, 2]}, {}, "Row 1 has no id in column 'id'"),
         ({"id": [1, None], "x": [[1], [2]]}, {}, "Row 1 has no id in column 'id'"),
@@ -190,8 +194,8 @@ def test_no_rows(tmp_path):
         ({"id": [1], "x": [[1]], "y": [[1, 2]]}, {}, "Row 0 has 1 steps in column 'x', but 2 in"),
         ({"x": [[1]], "y": [1]}, {"columns": ["x", "y"]}, "Column 'y' has the type int64. Expect"),
         ({"x": [[[1]]], "y": [[1]]}, {}, "Column 'x' has the type list.* Expected lists of"),
-        ({"x": [[[1]], [[1, 2]]]}, {}, "Row 1 has a step of 2 features .* where others have 1"),
-        ({"x": [[[1], None]]}, {}, "Row 0 has a step of 0 features .* where others have 1"),
+        ({"x": [[[1]], [[1, 2]]]}, {}, "Row 1 has a step of 2 features .* but others have 1"),
+        ({"x": [[[1], None]]}, {}, "Row 0 has a step of 0 features .* but others have 1"),
         ({"x": [[[[1]]]]}, {}, "has the type list.*not supported"),
         ({"x": [[{"a": 1}]]}, {}, "Column 'x' has the type list.* Expected lists of"),
         ({"id": [1], "x": [datetime.date(2024, 1, 1)]}, {}, "Column 'x' holds dates, times or"),
@@ -227,14 +231,14 @@ def test_too_many_places(tmp_path, monkeypatch):
     columns = {"id": ["a", "b"] * steps, "time": times, "x": times * 1.0}
     match = (
         rf"x.parquet: The rows of id 'a' lie in {steps} places, and those of all ids in "
-        rf"{2 * steps}, too many to be read in blocks. Sort the data by column 'id', then by 'time'"
+        rf"{2 * steps}, too many to read in blocks. Sort the data by column 'id', then by 'time'"
     )
     refused(put(tmp_path / "x.parquet", **columns), DataError, match)
     fewer = {name: list(values[: 2 * steps - 2]) for name, values in columns.items()}
     path = put(tmp_path / "y.parquet", **fewer)
     assert scan(path).lengths.tolist() == [steps - 1] * 2
     monkeypatch.setattr(long, "MAX_EXTRA_RUNS", steps)
-    refused(path, DataError, "too many to be read in blocks")
+    refused(path, DataError, "too many to read in blocks")
 
 
 @pytest.mark.parametrize("change", ["size", "time", "gone"])
@@ -248,7 +252,7 @@ def test_a_file_that_changes(tmp_path, change):
         os.utime(path, ns=(0, 0))
     else:
         path.unlink()
-    match = r"x\.parquet (has changed since it was opened|is gone, though .*)\. Open the data anew"
+    match = r"x\.parquet (has changed since it was opened|has disappeared .*)\. Open the data again"
     for read in (lambda: scanned.block(0), lambda: scanned.take([0]), lambda: list(scanned)):
         with pytest.raises(FileAccessError, match=match):
             read()

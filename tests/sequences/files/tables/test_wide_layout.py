@@ -1,4 +1,4 @@
-"""Tables with one row a sequence and one column a step."""
+"""Tables with one row per sequence and one column per step."""
 
 import io
 
@@ -35,7 +35,7 @@ def test_a_table_of_arrow_and_records_are_read_alike(tmp_path):
     assert_equal(read_or_scan(tmp_path / "wide.parquet", memory_bytes=1, layout="wide"), found)
     records = b'[{"id": "a", "t0": 1.0, "t1": 2.0}, {"id": "b", "t0": 3.0, "t1": null}]'
     assert_equal(read(io.BytesIO(records), format="json", layout="wide"), found)
-    with pytest.raises(ParameterError, match="is a folder, and layout='wide' is of one file"):
+    with pytest.raises(ParameterError, match="is a folder, but layout='wide' reads one file"):
         read_or_scan(tmp_path, layout="wide")
 
 
@@ -67,13 +67,17 @@ def test_other_columns_are_left_out_with_a_warning():
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("id,t1,t10,t2\n1,2,3,4\n", {}, "column 't2' after 't10', so the steps are not in their"),
-        ("id,x0,x1,y0,y1\n1,2,3,4,5\n", {}, "more than one way, such as 'x0' and 'y0'"),
-        ("id,mon,tue\n1,2,wet\n", {}, "Column 'tue' holds text, 'wet' in line 2, beside columns"),
+        ("id,t1,t10,t2\n1,2,3,4\n", {}, "column 't2' after 't10', so the steps are not in"),
+        (
+            "id,x0,x1,y0,y1\n1,2,3,4,5\n",
+            {},
+            "several series of numbered columns, such as 'x0' and 'y0'",
+        ),
+        ("id,mon,tue\n1,2,wet\n", {}, "Column 'tue' holds text, 'wet' in line 2, but others hold"),
         ("id,t0,t1\n1,2,3\n1,2,inf\n", {}, r"sequence 1, step 1, column 'x0' \(line 3\)"),
         ("id,t0,t1\n1,2,3\n,2,4\n", {}, "Line 3 has no id in column 'id'"),
         ("id,t0,t1\n", {}, "has columns .id, t0, t1., but no rows"),
-        ("id\n1\n", {}, "has no column beside id to make steps of"),
+        ("id\n1\n", {}, "has no step columns besides id"),
         ("id,t0,t1\n1,2,3\n", {"time": "t0"}, "a wide table, which has no times. Leave time="),
         ("id,t0,t1\n1,2,3\n", {"columns": ["t7"]}, "has no column 't7'. It has id, t0, t1"),
         (

@@ -1,1 +1,1 @@
-"""One module or a few for each file format, named for it."""
+"""Readers and writers of file formats; each module is named after its format."""

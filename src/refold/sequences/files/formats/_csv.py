@@ -1,4 +1,4 @@
-"""CSV and TSV files: one row a step, with an id and perhaps a time, or one row a sequence."""
+"""CSV and TSV files: one row per step, with an id and an optional time, or one per sequence."""
 
 import io
 import warnings
@@ -12,18 +12,18 @@ from refold.errors import FileFormatError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.files._integer_text import integers_from_text
-from refold.sequences.files.formats._csv_cells import settle_column, settle_times
+from refold.sequences.files.formats._csv_cells import convert_column, convert_times
 from refold.sequences.files.formats._csv_dialect import CsvText
 from refold.sequences.files.tables._layout_detection import find_id, find_time, from_file_table
 from refold.sequences.files.tables._long_layout import to_long_table
-from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table, kind_of_steps
+from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table, step_type
 from refold.sequences.schema._column_types import Kinds, resolve_kinds
 from refold.sequences.schema._parts import Rows
 from refold.sequences.schema._schema import ColumnType
 
 __all__ = ["csv_columns", "csv_table", "read_csv", "read_tsv", "write_csv", "write_tsv"]
 
-# What a first column is called that is the index of a table, as pandas and R write it.
+# Names that pandas and R give to a first column that holds the index of a table.
 INDEX_NAMES = ("", "Unnamed: 0")
 
 
@@ -34,7 +34,7 @@ def write_csv(
     id: str = "id",  # noqa: A002
     time: str = "time",
 ) -> bytes:
-    """Return the text of a CSV file with ids, steps and one column a feature."""
+    """Return the text of a CSV file with ids, steps and one column per feature."""
     buffer = io.BytesIO()
     options = arrow_csv.WriteOptions(delimiter=delimiter)
     arrow_csv.write_csv(to_long_table(sequences, id, time), buffer, options)
@@ -42,12 +42,12 @@ def write_csv(
 
 
 def write_tsv(sequences: Sequences, **options: Any) -> bytes:
-    """Return the text of a TSV file: as `write_csv`, with tabs."""
+    """Return the text of a TSV file, as `write_csv` with tabs."""
     return write_csv(sequences, **options, delimiter="\t")
 
 
 def read_tsv(data: bytes, name: str, **options: Any) -> Sequences:
-    """Read a TSV file: as `read_csv`, with tabs where the text does not say otherwise."""
+    """Read a TSV file, as `read_csv` with tabs as the default delimiter."""
     return read_csv(data, name, **options, delimiter="\t")
 
 
@@ -70,44 +70,44 @@ def read_csv(
     data : bytes
         The file.
     name : str
-        Its name, for messages.
+        The file name, for messages.
     id, time, columns, column_types, sort, layout
         As in `refold.sequences.read`.
     delimiter : str
-        What separates the cells, where the text does not say otherwise.
+        The delimiter, unless the text shows another.
 
     Raises
     ------
     FileFormatError
-        If a line has another number of fields than the header, or a number is none.
+        If a line has more or fewer fields than the header, or a number is malformed.
     SchemaError
-        If a column is not there.
+        If a column does not exist.
     """
     source = CsvText(decode_utf8(data, name), name, delimiter)
-    header = _without_index(source, data, {id, time, *(columns or ())}, told=columns is not None)
+    header = _without_index(source, data, {id, time, *(columns or ())}, named=columns is not None)
     if layout == "wide":
-        identity, steps = find_wide(header, name, id=id, time=time, columns=columns)
-        kind = kind_of_steps(column_types)
-        if kind == "categorical":
-            cells = _typed(source, data, header, identity, {}, text=steps)
+        id_column, steps = find_wide(header, name, id=id, time=time, columns=columns)
+        type_ = step_type(column_types)
+        if type_ == "categorical":
+            cells = _typed(source, data, header, id_column, {}, text=steps)
             cells |= _integers_together([cells[step] for step in steps], steps, source)
         else:
-            cells = _typed(source, data, header, identity, dict.fromkeys(steps, kind))
+            cells = _typed(source, data, header, id_column, dict.fromkeys(steps, type_))
         rows = Rows("line", source.line)
-        return from_wide_table(pa.table(cells), name, identity, steps, column_types, rows)
-    identity, order = find_id(header, name, id), find_time(header, name, time)
+        return from_wide_table(pa.table(cells), name, id_column, steps, column_types, rows)
+    id_column, order = find_id(header, name, id), find_time(header, name, time)
     if columns is None:
-        columns = [column for column in header if column not in {identity, order}]
+        columns = [column for column in header if column not in {id_column, order}]
     asked: dict[str, ColumnType | None] = {}
-    if set(columns) <= set(header):  # else the layout says which is not there
+    if set(columns) <= set(header):  # otherwise the layout reports the unknown column
         asked = dict(zip(columns, resolve_kinds(column_types, columns), strict=True))
-    cells = _typed(source, data, header, identity, asked)
+    cells = _typed(source, data, header, id_column, asked)
     if order is not None:
-        cells[order] = settle_times(cells[order], order, source)
+        cells[order] = convert_times(cells[order], order, source)
     return from_file_table(
         pa.table(cells),
         name,
-        id=identity,
+        id=id_column,
         time=order,
         columns=columns,
         column_types=column_types,
@@ -118,7 +118,7 @@ def read_csv(
 
 
 def csv_columns(data: bytes, name: str, delimiter: str = ",") -> list[str]:
-    """Return the names of the columns, without an index that has no name."""
+    """Return the column names, without an unnamed index."""
     header = CsvText(decode_utf8(data, name), name, delimiter).header
     return [column for column in header if column]
 
@@ -126,7 +126,7 @@ def csv_columns(data: bytes, name: str, delimiter: str = ",") -> list[str]:
 def csv_table(
     source: CsvText, data: bytes, *, text: Iterable[str] = (), only: Sequence[str] | None = None
 ) -> pa.Table:
-    """Return the cells as Arrow reads them.
+    """Return the cells with the types that Arrow infers.
 
     Parameters
     ----------
@@ -135,14 +135,14 @@ def csv_table(
     data : bytes
         The file.
     text : list of str
-        Columns that stay text, since 007 and 7 are different ids and labels.
+        Columns to keep as text, since 007 and 7 are different ids and categories.
     only : list of str, optional
         The columns to read.
 
     Raises
     ------
     FileFormatError
-        If a line has another number of fields than the header.
+        If a line has more or fewer fields than the header.
     """
     convert = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(text, pa.string()),
@@ -157,7 +157,7 @@ def csv_table(
         except pa.ArrowInvalid as error:
             if "block size" not in str(error):
                 raise
-            # A block has to hold a whole row, and a row of a wide table may be long.
+            # A block must hold a whole row, and a row of a wide table may be long.
             whole = arrow_csv.ReadOptions(block_size=len(data) + 1)
             return arrow_csv.read_csv(io.BytesIO(data), whole, parse, convert)
     except pa.ArrowException as error:
@@ -170,36 +170,38 @@ def _typed(
     source: CsvText,
     data: bytes,
     header: list[str],
-    identity: str | None,
+    id_column: str | None,
     asked: dict[str, ColumnType | None],
     *,
     text: Sequence[str] = (),
 ) -> dict[str, pa.ChunkedArray]:
-    """Return the columns with the types that their cells have, some as text."""
-    as_text = [*text, *(column for column, kind in asked.items() if kind == "categorical")]
-    as_text += [] if identity is None else [identity]
+    """Return the columns with the types of their cells, and some columns as text."""
+    as_text = [*text, *(column for column, type_ in asked.items() if type_ == "categorical")]
+    as_text += [] if id_column is None else [id_column]
     table = csv_table(source, data, text=as_text, only=header)
     points = any(pa.types.is_floating(field.type) for field in table.schema)
     cells = dict(zip(table.column_names, table.columns, strict=True))
-    if identity is not None:
-        cells[identity] = integers_from_text(cells[identity])
-    for column, kind in asked.items():
-        cells[column] = settle_column(cells[column], column, kind, source, points=points)
+    if id_column is not None:
+        cells[id_column] = integers_from_text(cells[id_column])
+    for column, type_ in asked.items():
+        cells[column] = convert_column(cells[column], column, type_, source, points=points)
     return cells
 
 
-def _without_index(source: CsvText, data: bytes, used: set[str | None], *, told: bool) -> list[str]:
-    """Return the names of the columns without the index of a pandas table, and say so."""
+def _without_index(
+    source: CsvText, data: bytes, used: set[str | None], *, named: bool
+) -> list[str]:
+    """Return the column names without the index of a pandas table, and warn of it."""
     first, *others = source.header
     if not others or first not in INDEX_NAMES or first in used:
         return source.header
-    if told:  # the columns to read are named, and it is not among them
+    if named:  # the index is not among the named columns
         return others
     counts = csv_table(source, data, only=[first]).column(0).to_pylist()
     if counts in (list(range(len(counts))), list(range(1, len(counts) + 1))):
         warnings.warn(
-            f"{source.name}: The first column ({first!r}) counts the rows, as an index of pandas "
-            "does. It is left out.",
+            f"{source.name}: The first column ({first!r}) numbers the rows, like an index of "
+            "pandas. It is left out.",
             UserWarning,
             stacklevel=5,
         )
@@ -207,16 +209,16 @@ def _without_index(source: CsvText, data: bytes, used: set[str | None], *, told:
     if first:
         return source.header
     raise SchemaError(
-        f"{source.name} has a first column without a name, which does not count the rows. Name it, "
-        "or name the columns to read with columns=."
+        f"{source.name} has a first column without a name, which does not number the rows. Name "
+        "it, or choose the columns to read with columns=."
     )
 
 
 def _integers_together(
     columns: Sequence[pa.ChunkedArray], names: Sequence[str], source: CsvText
 ) -> dict[str, pa.ChunkedArray]:
-    """Return labels as integers if those of all columns are, which are one feature."""
+    """Return categories as integers if all are, since the columns are one feature."""
     joined = pa.chunked_array([chunk for column in columns for chunk in column.chunks])
-    joined = settle_column(joined, names[0], "categorical", source)
+    joined = convert_column(joined, names[0], "categorical", source)
     size = len(columns[0])
     return {name: joined.slice(i * size, size) for i, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""The cells of a CSV column: numbers, labels or times, and what is missing."""
+"""Conversion of CSV columns to numbers, categories or times, with missing entries."""
 
 import contextlib
 
@@ -12,36 +12,36 @@ from refold.sequences.files._integer_text import matches
 from refold.sequences.files.formats._csv_dialect import CsvText
 from refold.sequences.schema._schema import ColumnType
 
-__all__ = ["settle_column", "settle_times"]
+__all__ = ["convert_column", "convert_times"]
 
-# A label that is an integer; pandas writes 1.0 where another is missing.
+# An integer category. pandas writes 1.0 if another entry of the column is missing.
 LABEL = r"^(0|-?[1-9]\d{0,14})(\.0*)?$"
 NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 DECIMAL_COMMA = r"^\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*$"
-# What may as well be a whole number, in groups of three digits.
+# A number whose comma may also group three digits of an integer.
 GROUPED = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 
 
-def settle_column(
+def convert_column(
     cells: pa.ChunkedArray,
     column: str,
-    kind: ColumnType | None,
+    wanted: ColumnType | None,
     source: CsvText,
     *,
     points: bool = False,
 ) -> pa.ChunkedArray:
-    """Make a column what it is apart from its missing entries, and refuse text among numbers.
+    """Convert a column to the type of its present entries, and reject text among numbers.
 
     Parameters
     ----------
     cells : pyarrow.ChunkedArray
-        As Arrow read them.
+        The cells as Arrow read them.
     column : str
-        Its name.
-    kind : str or None
-        The kind that is asked for.
+        The name of the column.
+    wanted : str or None
+        The type to convert to; inferred if None.
     source : CsvText
-        The file; numbers may have a decimal comma where commas separate no cells.
+        The file. Numbers may have a decimal comma unless the delimiter is a comma.
     points : bool
         Whether other columns have decimal points.
 
@@ -54,13 +54,13 @@ def settle_column(
         return cells.cast(pa.float64())
     if not pa.types.is_string(cells.type):
         return cells
-    if kind == "categorical":
+    if wanted == "categorical":
         integers = matches(cells, LABEL)
         whole = integers | cells.is_null().to_numpy()
         return _floats(cells) if integers.any() and whole.all() else cells
     present = _without_words(cells)
     missing = present.is_null().to_numpy()
-    if kind is None and missing.all():  # what is in quotes are labels
+    if wanted is None and missing.all():  # quoted words such as "NA" are categories
         return cells
     present = _with_points(present, column, source, points=points)
     numbers = matches(present, NUMBER)
@@ -70,19 +70,19 @@ def settle_column(
         with contextlib.suppress(pa.ArrowInvalid):
             return present.cast(type_)
     count = int(numbers.sum())
-    if kind is None and 2 * count <= len(cells) - int(missing.sum()):
+    if wanted is None and 2 * count <= len(cells) - int(missing.sum()):
         return cells
     row = int(np.argmin(numbers | missing))
-    others = f", but {count} of the {len(cells)} entries are" if kind is None else ""
+    others = f", but {count} of the {len(cells)} entries are" if wanted is None else ""
     raise FileFormatError(
-        f"{source.name}, line {source.line(row)}, column {column!r}: {cells[row].as_py()!r} is no "
-        f"number{others}. Mend it, or leave it empty if it is missing; if the column holds labels, "
-        f"pass column_types={{{column!r}: 'categorical'}}."
+        f"{source.name}, line {source.line(row)}, column {column!r}: {cells[row].as_py()!r} is not "
+        f"a number{others}. Fix it, or leave it empty if it is missing; if the column is "
+        f"categorical, pass column_types={{{column!r}: 'categorical'}}."
     )
 
 
-def settle_times(cells: pa.ChunkedArray, column: str, source: CsvText) -> pa.ChunkedArray:
-    """Return times without words for missing ones, and with decimal points."""
+def convert_times(cells: pa.ChunkedArray, column: str, source: CsvText) -> pa.ChunkedArray:
+    """Return times with nulls for missing ones, and with decimal points."""
     if not pa.types.is_string(cells.type):
         return cells
     return _with_points(_without_words(cells), column, source, points=False)
@@ -91,12 +91,12 @@ def settle_times(cells: pa.ChunkedArray, column: str, source: CsvText) -> pa.Chu
 def _with_points(
     cells: pa.ChunkedArray, column: str, source: CsvText, *, points: bool
 ) -> pa.ChunkedArray:
-    """Return text with decimal points for decimal commas, if a column has some.
+    """Return text with decimal commas replaced by decimal points.
 
     Raises
     ------
     FileFormatError
-        If it has both, or if a comma may as well stand between groups of digits.
+        If the column has both, or if a comma may also group digits.
     """
     commas = np.zeros(len(cells), bool)
     if source.delimiter != ",":
@@ -110,11 +110,11 @@ def _with_points(
         other = int(np.argmax(pointed))
         raise FileFormatError(
             f"{place} has a decimal comma, but {cells[other].as_py()!r} in line "
-            f"{source.line(other)} has a decimal point. Write all numbers in one way."
+            f"{source.line(other)} has a decimal point. Use one of them for all numbers."
         )
     if (matches(cells, GROUPED) == commas).all() and (points or source.delimiter != ";"):
         raise FileFormatError(
-            f"{place} may have a decimal comma or be a whole number. Write numbers with a decimal "
+            f"{place} may have a decimal comma or be an integer. Write numbers with a decimal "
             "point, and without commas between digits."
         )
     options = pc.ReplaceSubstringOptions(",", ".")
@@ -123,19 +123,19 @@ def _with_points(
 
 
 def _without_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return text with nothing in place of NA, null and what else Arrow takes for missing.
+    """Return text with nulls in place of NA, null and other words that Arrow takes as missing.
 
-    What is not in quotes it has taken so itself.
+    Arrow itself replaces only words without quotes.
     """
     if not pa.types.is_string(cells.type):
         return cells
     words = pa.array(arrow_csv.ConvertOptions().null_values)
-    stand_in = pc.call_function("is_in", [cells], pc.SetLookupOptions(value_set=words))
-    return pc.call_function("if_else", [stand_in, pa.scalar(None, pa.string()), cells])
+    is_word = pc.call_function("is_in", [cells], pc.SetLookupOptions(value_set=words))
+    return pc.call_function("if_else", [is_word, pa.scalar(None, pa.string()), cells])
 
 
 def _floats(cells: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return text as numbers; not every version of Arrow knows those with a plus in front."""
+    """Return text as floats; some versions of Arrow cannot parse a leading plus sign."""
     numbers = [None if cell is None else float(cell) for cell in cells.to_pylist()]
     return pa.chunked_array([pa.array(numbers, pa.float64())])
 

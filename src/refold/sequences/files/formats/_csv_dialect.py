@@ -1,4 +1,4 @@
-"""The text of a CSV file: what separates its cells, its header, and the line of each row."""
+"""The text of a CSV file: its delimiter, its header, and the line number of each row."""
 
 import contextlib
 import csv
@@ -13,7 +13,7 @@ from refold.errors import FileFormatError
 __all__ = ["CsvText"]
 
 DELIMITERS = (",", ";", "\t", "|")
-# Rows that are looked at to find the delimiter.
+# Number of rows used to find the delimiter.
 NUM_SAMPLED = 20
 
 
@@ -23,16 +23,16 @@ class CsvText:
     Parameters
     ----------
     text : str
-        All of it.
+        The whole text.
     name : str
-        The file, for messages.
+        The file name, for messages.
     expected : str
-        What separates its cells unless the text says otherwise.
+        The delimiter, unless the text shows another.
 
     Raises
     ------
     FileFormatError
-        If the header is missing, cannot be read, or has a name twice.
+        If the header is missing or unreadable, or has a name twice.
     """
 
     def __init__(self, text: str, name: str, expected: str) -> None:
@@ -50,12 +50,12 @@ class CsvText:
         reader = _reader(self.text, self.delimiter)
         rows = ((fields, reader.line_num) for fields in reader if fields)
         next(rows, None)
-        # What the csv module cannot read, such as a giant field, has no line number then.
+        # Rows end where the csv module cannot read on, as at a giant field.
         with contextlib.suppress(csv.Error):
             yield from rows
 
     def check_rows(self) -> None:
-        """Raise ``FileFormatError`` where a row has more or fewer fields than the header."""
+        """Raise ``FileFormatError`` if a row has more or fewer fields than the header."""
         for fields, line in self.rows():
             if len(fields) != len(self.header):
                 raise FileFormatError(
@@ -67,13 +67,13 @@ class CsvText:
         try:
             header = next(filter(None, _reader(first, self.delimiter)), [])
         except csv.Error as error:
-            raise FileFormatError(f"{self.name}, line 1 is no CSV: {error}.") from error
+            raise FileFormatError(f"{self.name}, line 1 is not CSV: {error}.") from error
         if not header:
-            raise FileFormatError(f"{self.name} is empty: it holds blank lines only.")
+            raise FileFormatError(f"{self.name} is empty: it holds only blank lines.")
         if _is_data(header):
             raise FileFormatError(
                 f"{self.name} has no header: its first line holds numbers, such as {header[0]!r}. "
-                "Write the names of the columns there."
+                "Add a first line with the column names."
             )
         column, count = Counter(header).most_common(1)[0]
         if count > 1:
@@ -82,7 +82,7 @@ class CsvText:
 
 
 def _first_lines(text: str) -> str:
-    """Return enough lines for the rows that are looked at, some of which may be in quotes."""
+    """Return enough lines for the sampled rows, whose quoted cells may span lines."""
     end = 0
     for _ in range(10 * NUM_SAMPLED):
         end = text.find("\n", end) + 1
@@ -92,7 +92,7 @@ def _first_lines(text: str) -> str:
 
 
 def _find_delimiter(text: str, expected: str) -> str:
-    """Return what cuts the header into several names, and the rows below into as many cells."""
+    """Return the delimiter that splits the header and the rows into equally many cells."""
     widths = {one: _widths(text, one) for one in sorted(DELIMITERS, key=expected.__ne__)}
     several = [one for one, found in widths.items() if found and found[0] > 1]
     regular = [one for one in several if len(set(widths[one])) == 1]
@@ -102,9 +102,9 @@ def _find_delimiter(text: str, expected: str) -> str:
 
 
 def _widths(text: str, delimiter: str) -> list[int]:
-    """Return the numbers of fields of the first rows."""
+    """Return the number of fields of each sampled row."""
     widths: list[int] = []
-    with contextlib.suppress(csv.Error):  # a giant cell; the rows before it count
+    with contextlib.suppress(csv.Error):  # on a giant cell, use the rows before it
         for row in islice(filter(None, _reader(text, delimiter)), NUM_SAMPLED):
             widths.append(len(row))
     return widths
@@ -115,7 +115,7 @@ def _reader(text: str, delimiter: str) -> Any:
 
 
 def _is_data(header: list[str]) -> bool:
-    """Say whether all names are numbers, some with decimals, that do not count as times would."""
+    """Return whether all names are numbers, some with decimals, that do not ascend like times."""
     try:
         numbers = [float(cell.replace(",", ".")) for cell in header]
     except ValueError:

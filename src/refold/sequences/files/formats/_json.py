@@ -1,7 +1,7 @@
-"""JSON lines, one sequence or one event a line, and JSON files with an array of either.
+"""JSON lines, one sequence or one event per line, and JSON files with an array of either.
 
-A sequence is an array of rows, a plain array, a string, or an object of named arrays; an event is
-an object of single values, as a row of a long table.
+A sequence is an array of rows, a flat array, a string, or an object of named arrays. An event is
+an object of single values, like a row of a long table.
 """
 
 import json
@@ -37,12 +37,12 @@ FORMS = {
 
 
 def read_jsonl(data: bytes, name: str, **options: Any) -> Sequences:
-    r"""Read one sequence or event a line; blank lines are passed over.
+    r"""Read one sequence or event per line; blank lines are skipped.
 
     Raises
     ------
     FileFormatError
-        If a line is no JSON, or has another form than the lines before it.
+        If a line is not JSON, or has another form than the lines before it.
     SchemaError
         If objects lack the id or a column.
 
@@ -55,12 +55,12 @@ def read_jsonl(data: bytes, name: str, **options: Any) -> Sequences:
 
 
 def read_json(data: bytes, name: str, **options: Any) -> Sequences:
-    """Read an array of sequences or of events, or an object: a table by columns, or one sequence.
+    """Read an array of sequences or events, or an object: a table by columns or one sequence.
 
     Raises
     ------
     FileFormatError
-        If the text is no JSON, or its entries have several forms.
+        If the text is not JSON, or its entries have different forms.
     SchemaError
         If objects lack the id or a column.
 
@@ -76,7 +76,7 @@ def read_json(data: bytes, name: str, **options: Any) -> Sequences:
 
 
 def json_columns(data: bytes, name: str, *, lines: bool) -> list[str]:
-    """Return the names in the first entry; none where it is not an object."""
+    """Return the keys of the first entry, or none if it is not an object."""
     text = decode_utf8(data, name)
     if lines:
         text = text.lstrip().partition("\n")[0]
@@ -110,12 +110,14 @@ def _convert(
                 layout=layout,
             )
     elif id is not None or columns is not None:
-        raise SchemaError(f"{name} holds {FORMS[form]} a line, without names. Leave id=, columns=.")
+        raise SchemaError(
+            f"{name} holds {FORMS[form]} per line, without names. Leave id= and columns= out."
+        )
     for option, given in (("time", time), ("sort", sort), ("layout", layout)):
         if given:
             raise SchemaError(
-                f"{name} holds {FORMS[form]} for each sequence, and {option}= is of files with one "
-                "object a step. Leave it out."
+                f"{name} holds {FORMS[form]} for each sequence, but {option}= needs files with one "
+                "object per step. Leave it out."
             )
     if form == "object":
         return from_objects(entries, name, id, columns, column_types, unit)
@@ -125,7 +127,7 @@ def _convert(
 
 
 def _form(value: Any) -> str | None:
-    """Return the form of one line, "" for an empty list, which fits two forms."""
+    """Return the form of one value, or "" for an empty list, which fits two forms."""
     if isinstance(value, str):
         return "text"
     if isinstance(value, dict):
@@ -169,7 +171,7 @@ def _from_flat(entries: list[Entry], name: str, column_types: Kinds, unit: str) 
 
 
 def _from_rows(entries: list[Entry], name: str, column_types: Kinds, unit: str) -> Sequences:
-    del unit  # of strings and tokens
+    del unit  # applies to strings and tokens
     width: int | None = None
     first = ""
     rows: list[list[Any]] = []
@@ -177,7 +179,7 @@ def _from_rows(entries: list[Entry], name: str, column_types: Kinds, unit: str) 
         for step, row in enumerate(value):
             place = f"{name}, {where}, step {step}"
             if not isinstance(row, list):
-                raise FileFormatError(f"{place} is no list. Expected one row of features a step.")
+                raise FileFormatError(f"{place} is not a list. Expected a list of features.")
             if width is None:
                 width, first = len(row), where
             if not row:

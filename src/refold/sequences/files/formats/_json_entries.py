@@ -1,4 +1,4 @@
-"""The entries of JSON lines and of a JSON file, each with the line where it begins."""
+"""Entries of JSON lines and JSON files, each with the line where it begins."""
 
 import json
 import re
@@ -16,7 +16,7 @@ BLANK = re.compile(r"[ \t\n\r]*")
 
 
 class Entry(NamedTuple):
-    """The value of one line, or one entry of an array, and where it is."""
+    """The value of a line or of an entry of an array, and its place in the file."""
 
     place: str  # "line 3", or "entry 2, line 3"
     value: Any
@@ -28,7 +28,7 @@ def parse_lines(text: str, name: str) -> list[Entry]:
     Raises
     ------
     FileFormatError
-        If a line is no JSON, holds half a character, or all are blank.
+        If a line is not JSON, holds half a surrogate pair, or all lines are blank.
     """
     lines = text.split("\n")
     entries = []
@@ -44,24 +44,24 @@ def parse_lines(text: str, name: str) -> list[Entry]:
             cut = " The file seems to be cut short." if number == len(lines) else ""
             raise FileFormatError(
                 f"{name}, line {number} is not JSON: {reason}.{cut} "
-                "Expected one whole sequence on each line."
+                "Expected one whole sequence per line."
             ) from error
         _check_characters(line, value, f"{name}, line {number}")
         entries.append(Entry(f"line {number}", value))
     if not entries:
-        raise FileFormatError(f"{name} is empty: it holds blank lines only.")
+        raise FileFormatError(f"{name} is empty: it holds only blank lines.")
     return entries
 
 
 def parse_json(text: str, name: str) -> list[Entry]:
-    """Return the entries of a JSON array, each with its line; of an object, it alone.
+    """Return the entries of a JSON array, each with its line, or a lone object.
 
-    Several values one after another are JSON lines.
+    Several values after one another are read as JSON lines.
 
     Raises
     ------
     FileFormatError
-        If the text is no JSON, or holds neither an array nor objects.
+        If the text is not JSON, or holds neither an array nor objects.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def parse_json(text: str, name: str) -> list[Entry]:
     """
     start = _blank(text, 0)
     if start == len(text):
-        raise FileFormatError(f"{name} is empty: it holds blank lines only.")
+        raise FileFormatError(f"{name} is empty: it holds only blank lines.")
     if text[start] == "[":
         entries, end = _array(text, start, name)
     else:
@@ -92,20 +92,21 @@ def parse_json(text: str, name: str) -> list[Entry]:
 
 
 def check_cells(cells: Iterable[Any], place: str) -> None:
-    """Raise ``FileFormatError`` where a cell is a list or an object."""
+    """Raise ``FileFormatError`` if a cell is a list or an object."""
     for position, cell in enumerate(cells):
         if isinstance(cell, list | dict):
             raise FileFormatError(
-                f"{place}: entry {position} is {_kind(cell)}. Expected a number, a token or null."
+                f"{place}: entry {position} is {_container_name(cell)}. "
+                "Expected a number, a token or null."
             )
 
 
-def _kind(value: Any) -> str:
+def _container_name(value: Any) -> str:
     return "a list" if isinstance(value, list) else "an object"
 
 
 def as_objects(cells: Sequence[Any]) -> np.ndarray:
-    """Return cells as an array of objects."""
+    """Return cells as an object array."""
     array = np.empty(len(cells), dtype=object)
     array[:] = list(cells)
     return array
@@ -127,7 +128,7 @@ def _array(text: str, start: int, name: str) -> tuple[list[Entry], int]:
         if mark == "]":
             return entries, position + 1
         if mark != ",":
-            raise _no_json(text, position, name, "Expecting ',' delimiter")
+            raise _not_json(text, position, name, "Expecting ',' delimiter")
         position = _blank(text, position + 1)
 
 
@@ -135,12 +136,12 @@ def _value(text: str, start: int, name: str) -> tuple[Any, int]:
     try:
         return json.JSONDecoder().raw_decode(text, start)
     except json.JSONDecodeError as error:
-        raise _no_json(text, error.pos, name, error.msg) from error
+        raise _not_json(text, error.pos, name, error.msg) from error
     except (ValueError, RecursionError) as error:
-        raise _no_json(text, start, name, str(error)) from error
+        raise _not_json(text, start, name, str(error)) from error
 
 
-def _no_json(text: str, position: int, name: str, reason: str) -> FileFormatError:
+def _not_json(text: str, position: int, name: str, reason: str) -> FileFormatError:
     column = position - text.rfind("\n", 0, position)
     cut = "" if text[position:].strip() else " The file seems to be cut short."
     return FileFormatError(
@@ -158,7 +159,7 @@ def _blank(text: str, start: int) -> int:
 
 
 def _check_characters(line: str, value: Any, place: str) -> None:
-    """Raise ``FileFormatError`` where an escape is half a character, which no file can hold."""
+    """Raise ``FileFormatError`` if an escape is half a surrogate pair, which UTF-8 cannot hold."""
     if not SURROGATE.search(line):
         return
     try:
@@ -166,6 +167,6 @@ def _check_characters(line: str, value: Any, place: str) -> None:
     except UnicodeEncodeError as error:
         half = f"\\u{ord(error.object[error.start]):04x}"
         raise FileFormatError(
-            f"{place} holds {half}, half of a pair that is one character. Give both halves, or "
-            "the character itself."
+            f"{place} holds {half}, half of a surrogate pair. Write both halves, or the character "
+            "itself."
         ) from error

@@ -1,4 +1,4 @@
-"""Objects of single values, one a step: the rows of a long table."""
+"""JSON objects of single values, one per step, like the rows of a long table."""
 
 from collections.abc import Iterable, Sequence
 from numbers import Real
@@ -23,10 +23,10 @@ def are_events(
     time: str | None,
     columns: Sequence[str] | None,
 ) -> bool:
-    """Say whether objects are steps rather than sequences.
+    """Return whether objects are steps rather than sequences.
 
-    They are if none of the chosen values of the first one is a list or an object. A lone string is
-    a sequence of characters, unless there are times or an id comes again.
+    They are if no chosen value of the first object is a list or an object. A lone string is a
+    sequence of characters, unless there are times or an id repeats.
     """
     id_key, keys = id_key or "id", {id_key or "id", time or "time"}
     for entry in entries:
@@ -55,14 +55,14 @@ def from_events(
     sort: bool,
     layout: str | None,
 ) -> Sequences:
-    """Convert objects with one value a feature; a key that one lacks is a missing entry.
+    """Convert objects with one value per feature; an absent key is a missing entry.
 
     Raises
     ------
     FileFormatError
-        If a value is a list or an object, or a key holds numbers here and text there.
+        If a value is a list or an object, or a key has both numbers and text.
     SchemaError
-        If there is no id, or a column is not there.
+        If there is no id, or a column does not exist.
     """
     keys = list(dict.fromkeys(key for entry in entries for key in entry.value))
     used = keys
@@ -72,8 +72,8 @@ def from_events(
     table = pa.table({key: _column(entries, key, name) for key in used})
     rows = Rows("", lambda row: entries[row].place)
     if layout == "wide":
-        identity, steps = find_wide(keys, name, id=id, time=time, columns=columns)
-        return from_wide_table(table, name, identity, steps, column_types, rows)
+        id_column, steps = find_wide(keys, name, id=id, time=time, columns=columns)
+        return from_wide_table(table, name, id_column, steps, column_types, rows)
     return from_file_table(
         table,
         name,
@@ -88,14 +88,14 @@ def from_events(
 
 
 def entries_of_columns(entry: Entry, name: str, id_key: str | None) -> list[Entry]:
-    """Return the rows of an object that holds a table by columns, or nothing if it holds none.
+    """Return the rows of an object that holds a table by columns, or nothing if it does not.
 
-    It is one if its ids are several, in an array or, as pandas writes, in an object by row.
+    It does if its ids are an array or, as pandas writes them, an object by row.
 
     Raises
     ------
     FileFormatError
-        If the columns differ in their rows.
+        If the columns have different rows.
     """
     ids = entry.value.get(id_key or "id")
     if not isinstance(ids, list | dict):
@@ -106,7 +106,7 @@ def entries_of_columns(entry: Entry, name: str, id_key: str | None) -> list[Entr
         if not same or (isinstance(column, dict) and list(column) != rows):
             raise FileFormatError(
                 f"{name}: {key!r} has other rows than {id_key or 'id'!r}, which has {len(rows)}. "
-                "All columns of a table need the same."
+                "All columns of a table need the same rows."
             )
     return [
         Entry(f"row {row}", {key: column[row] for key, column in entry.value.items()})
@@ -115,7 +115,7 @@ def entries_of_columns(entry: Entry, name: str, id_key: str | None) -> list[Entr
 
 
 def _column(entries: list[Entry], key: str, name: str) -> pa.Array:
-    """Return the values of a key, which are all numbers, all truth values or all text."""
+    """Return the values of a key, which must be all numbers, all booleans or all text."""
     cells = [entry.value.get(key) for entry in entries]
     first: tuple[str, str] | None = None
     for entry, cell in zip(entries, cells, strict=True):
@@ -124,8 +124,8 @@ def _column(entries: list[Entry], key: str, name: str) -> pa.Array:
         if isinstance(cell, list | dict):
             what = "a list" if isinstance(cell, list) else "an object"
             raise FileFormatError(
-                f"{name}, {entry.place}: {key!r} is {what}. Expected a number, a text or null for "
-                "the one step of the object."
+                f"{name}, {entry.place}: {key!r} is {what}. Expected a number, text or null, since "
+                "an object is one step."
             )
         form = _form(cell)
         first = first or (form, entry.place)
@@ -144,7 +144,7 @@ def _form(cell: Any) -> str:
 
 
 def _numbers(cells: Iterable[Any]) -> list[Any]:
-    """Return numbers of one type that Arrow has."""
+    """Return numbers of one type that Arrow supports."""
     cells = list(cells)
     whole = all(cell is None or (isinstance(cell, int) and abs(cell) < 1 << 63) for cell in cells)
     if whole:

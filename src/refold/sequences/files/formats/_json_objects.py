@@ -1,4 +1,4 @@
-"""Objects of named lists or strings, one a sequence."""
+"""JSON objects of named lists or strings, one per sequence."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,20 +25,20 @@ def from_objects(
     column_types: Kinds,
     unit: str,
 ) -> Sequences:
-    """Convert objects with a list for each feature, or with one string.
+    """Convert objects with one list per feature, or with one string.
 
     Raises
     ------
     SchemaError
         If an object lacks the id or a column.
     FileFormatError
-        If a column is no list, or the lists of an object differ in length.
+        If a column is not a list, or the lists of an object differ in length.
     """
     id_key = _id_key(entries[0].value, id_key, name)
     if columns is None:
         columns = [key for key in entries[0].value if key != id_key]
     if not columns:
-        raise SchemaError(f"{name}, {entries[0].place} has no column beside the id.")
+        raise SchemaError(f"{name}, {entries[0].place} has no feature columns besides the id.")
     text = len(columns) == 1 and isinstance(entries[0].value.get(columns[0]), str)
     lengths = [_length(entry, name, id_key, columns, str if text else list) for entry in entries]
     ids = None
@@ -87,7 +87,7 @@ def _id_key(first: dict[str, Any], asked: str | None, name: str) -> str | None:
 
 
 def _length(entry: Entry, name: str, id_key: str | None, columns: Sequence[str], form: type) -> int:
-    """Return the steps of an object, whose lists must be of one length, or its lone string."""
+    """Return the number of steps of an object; its lists must have equal lengths."""
     place = f"{name}, {entry.place}"
     if id_key is not None and not isinstance(entry.value.get(id_key), str | int):
         raise SchemaError(f"{place}: the id {id_key!r} must be text or an integer.")
@@ -97,11 +97,11 @@ def _length(entry: Entry, name: str, id_key: str | None, columns: Sequence[str],
             raise SchemaError(f"{place} lacks {column!r}. It has {', '.join(entry.value)}.")
         cells = entry.value[column]
         if not isinstance(cells, form):
-            wanted = "a list, one entry a step" if form is list else "a string, as before"
+            wanted = "a list, one entry per step" if form is list else "a string, as before"
             raise FileFormatError(f"{place}: {column!r} must be {wanted}.")
         check_cells(cells, f"{place}, {column!r}")
         lengths[column] = len(cells)
     if len(set(lengths.values())) > 1:
         found = ", ".join(f"{column!r} {length}" for column, length in lengths.items())
-        raise FileFormatError(f"{place} has lists of differing length: {found}.")
+        raise FileFormatError(f"{place} has lists of different lengths: {found}.")
     return lengths[columns[0]]

@@ -1,4 +1,4 @@
-"""Sequences to JSON lines, with the shortest decimal that gives each number back."""
+"""Writer of JSON lines, with the shortest decimal that restores each number."""
 
 import json
 from typing import Any
@@ -14,20 +14,20 @@ __all__ = ["write_jsonl"]
 
 
 def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "id") -> bytes:  # noqa: A002
-    """Return one line a sequence.
+    """Return one line per sequence.
 
-    Objects with an id and named lists if ``layout`` is ``"list"``, or if ids or names would be
-    lost otherwise; else rows, a flat list or a string. A missing entry is ``null``; so is an
-    unknown one of a column whose labels are integers.
+    A line is an object with an id and named lists if ``layout`` is ``"list"``, or if ids or names
+    would be lost otherwise; else rows, a flat list or a string. A missing entry is ``null``, and
+    so is an unknown entry of a column with integer categories.
     """
     schema = sequences.schema
     own_ids = not np.array_equal(sequences.ids, np.arange(len(sequences)))
     named = layout == "list" or own_ids or id != "id" or not has_default_names(schema)
     if named and id in schema.names:
-        raise SchemaError(f"A feature is called {id!r}, as the ids are. Name it otherwise.")
+        raise SchemaError(f"A feature has the name of the id column, {id!r}. Rename it.")
     cells = [_cells(sequences.values[:, i], column) for i, column in enumerate(schema.columns)]
     bounds = zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True)
-    # With a missing entry a string cannot hold the characters; then all lines are lists.
+    # A string cannot hold a missing entry; then all lines are lists.
     text = schema.layout == "characters" and not {None, UNKNOWN} & set(cells[0])
     lines = []
     for identity, (start, stop) in zip(sequences.ids.tolist(), bounds, strict=True):
@@ -45,14 +45,14 @@ def write_jsonl(sequences: Sequences, *, layout: str | None = None, id: str = "i
 
 
 def _cells(values: np.ndarray, column: Column) -> list[Any]:
-    """Return the flat column as what JSON knows, None where missing."""
+    """Return a flat column as JSON values, None where missing."""
     if column.type == "categorical":
         cells = decode_column(values, column).tolist()
         if column.has_integer_categories:
             return [None if cell != cell else int(cell) for cell in cells]
         return cells
     if values.dtype == np.float32:
-        # Through the shortest decimal: 0.1, not 0.10000000149011612.
+        # By way of the shortest decimal: 0.1, not 0.10000000149011612.
         values = values.astype(str).astype(np.float64)
     missing = np.isnan(values)
     whole = not missing.all() and bool((values[~missing] == np.round(values[~missing])).all())

@@ -1,4 +1,4 @@
-"""NumPy files: ``.npz`` keeps everything, ``.npy`` one array padded with NaN. Never a pickle."""
+"""NumPy files: ``.npz`` keeps everything, ``.npy`` one array padded with NaN. No pickles."""
 
 import io
 import json
@@ -22,7 +22,7 @@ HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-# What reading a damaged archive raises: a wrong offset, an unknown method, a flag for a password.
+# Errors of a damaged archive: a wrong offset, an unknown method, a flag for a password.
 DAMAGED_ARCHIVE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -51,24 +51,24 @@ def write_npz(sequences: Sequences) -> bytes:
 def read_npz(data: bytes, name: str, *, column_types: Kinds = None) -> Sequences:
     """Read what `write_npz` wrote, or an archive with one array of 2 or 3 dimensions.
 
-    A plain array may have an array ``lengths`` beside it; without, it is padded with NaN.
+    A plain array may come with an array ``lengths``; otherwise it is padded with NaN.
 
     Raises
     ------
     FileFormatError
-        If the archive is cut short or damaged, or holds neither.
+        If the archive is cut short or damaged, or holds none of these.
     """
     arrays = _load_arrays(data, name)
     if set(OWN) <= set(arrays):
         if column_types is not None:
-            raise SchemaError(f"{name} has kinds of its own. Leave column_types= out.")
+            raise SchemaError(f"{name} has column types of its own. Leave column_types= out.")
         return _from_own(arrays, name)
     plain = [key for key, array in arrays.items() if array.ndim in {2, 3}]
     if len(plain) != 1 or set(arrays) - {plain[0], "lengths"}:
         found = ", ".join(f"{key} {array.shape}" for key, array in arrays.items()) or "nothing"
         raise FileFormatError(
             f"{name} holds {found}. Expected one array of shape (n, steps, features) or "
-            "(n, steps), perhaps with 'lengths', or values, offsets, ids and schema as Refold "
+            "(n, steps), optionally with 'lengths', or values, offsets, ids and schema as Refold "
             "writes them."
         )
     return Sequences.from_array(arrays[plain[0]], arrays.get("lengths"), column_types=column_types)
@@ -141,9 +141,9 @@ def _load_arrays(data: bytes, name: str) -> dict[str, np.ndarray]:
 
 
 def _parse(data: bytes, name: str) -> np.ndarray:
-    """Parse one array in NumPy's format, whose header must agree with the bytes that follow.
+    """Parse one array in NumPy's format, whose header must match the bytes that follow.
 
-    Not by `numpy.load`, which allocates what the header announces before it looks.
+    `numpy.load` would allocate what the header announces before it checks the size.
     """
     buffer = io.BytesIO(data)
     try:

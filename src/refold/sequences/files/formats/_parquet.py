@@ -1,4 +1,4 @@
-"""Parquet files, in the list or the long layout, with the schema kept in the metadata."""
+"""Parquet files in the list or the long layout, with the schema in the metadata."""
 
 import io
 import json
@@ -27,7 +27,7 @@ def write_parquet(
     id: str = "id",  # noqa: A002
     time: str = "time",
 ) -> bytes:
-    """Return a Parquet file, one row a sequence unless ``layout`` is ``"long"``."""
+    """Return a Parquet file, one row per sequence unless ``layout`` is ``"long"``."""
     long = layout == "long"
     table = to_long_table(sequences, id, time) if long else sequences.to_arrow(id)
     buffer = io.BytesIO()
@@ -46,7 +46,7 @@ def read_parquet(
     sort: bool = False,
     layout: str | None = None,
 ) -> Sequences:
-    """Read a Parquet file of this package, or any other in one of the two layouts.
+    """Read a Parquet file of this package, or any other in the list, long or wide layout.
 
     Raises
     ------
@@ -64,8 +64,8 @@ def read_parquet(
     if layout == "wide":
         index = pandas_index(table.schema.metadata or {})
         names = [column for column in table.column_names if column not in index]
-        identity, steps = find_wide(names, name, id=id, time=time, columns=columns)
-        return from_wide_table(table, name, identity, steps, column_types, PLAIN_ROWS)
+        id_column, steps = find_wide(names, name, id=id, time=time, columns=columns)
+        return from_wide_table(table, name, id_column, steps, column_types, PLAIN_ROWS)
     return from_file_table(
         table,
         name,
@@ -79,11 +79,11 @@ def read_parquet(
 
 
 def check_metadata(metadata: Mapping[bytes, bytes], name: str) -> None:
-    """Raise ``FileFormatError`` if what is written beside the data cannot be parsed."""
+    """Raise ``FileFormatError`` if the metadata cannot be parsed."""
     for key in (METADATA_KEY, b"pandas"):
         try:
             state = json.loads(metadata.get(key, b"null"))
             if key == METADATA_KEY and state is not None:
                 Schema.from_dict(state)
         except ValueError as error:
-            raise FileFormatError(f"{name} is damaged in its metadata: {error}") from error
+            raise FileFormatError(f"{name} has damaged metadata: {error}") from error

@@ -1,4 +1,4 @@
-"""Text files: one sequence a line, as characters or words; an empty line is an empty sequence."""
+"""Text files: one sequence per line, as characters or words. Empty lines are empty sequences."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ __all__ = ["read_text", "text_sequences", "write_text"]
 
 
 def read_text(data: bytes, name: str, *, unit: str = "characters") -> Sequences:
-    r"""Read one sequence a line; lines end in ``\n`` or ``\r\n``.
+    r"""Read one sequence per line; lines end in ``\n`` or ``\r\n``.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def read_text(data: bytes, name: str, *, unit: str = "characters") -> Sequences:
 def text_sequences(
     lines: list[str], *, unit: str, ids: np.ndarray | None = None, name: str = "token"
 ) -> Sequences:
-    """Turn lines into sequences of characters or of words."""
+    """Convert lines to sequences of characters or words."""
     options: dict[str, Any] = {"ids": ids, "column_types": "categorical", "names": [name]}
     if unit == "characters":
         return Sequences.from_list(lines, layout="characters", **options)
@@ -39,15 +39,15 @@ def text_sequences(
 
 
 def write_text(sequences: Sequences) -> bytes:
-    r"""Return the text of sequences of characters, words or tokens.
+    r"""Return sequences of characters, words or tokens as text.
 
     Raises
     ------
     SchemaError
         If the sequences are arrays.
     DataError
-        If a label cannot be told apart in text: it holds a line break, or is a word with a
-        space, or an entry is missing.
+        If a token would be ambiguous in text, since it holds a line break or is a word with a
+        space, or if an entry is missing.
     """
     layout = sequences.schema.layout
     if layout not in {"characters", "words", "tokens"}:
@@ -56,19 +56,18 @@ def write_text(sequences: Sequences) -> bytes:
             "Write .parquet, .csv, .jsonl or .npz."
         )
     column = sequences.schema.columns[0]
-    _check_labels(column.categories, layout)
+    _check_tokens(column.categories, layout)
     steps = decode_column(sequences.values[:, 0], column)
     joint = "" if layout == "characters" else " "
     return "".join(joint.join(line) + "\n" for line in _lines(steps, sequences)).encode()
 
 
-def _check_labels(labels: tuple[str, ...] | tuple[int, ...], layout: str) -> None:
-    for label in map(str, labels):
-        kept = [label] if layout == "characters" else label.split()
-        if kept != [label] or not label or "\n" in label or "\r" in label:
+def _check_tokens(tokens: tuple[str, ...] | tuple[int, ...], layout: str) -> None:
+    for token in map(str, tokens):
+        kept = [token] if layout == "characters" else token.split()
+        if kept != [token] or not token or "\n" in token or "\r" in token:
             raise DataError(
-                f"The label {label!r} cannot be told apart in a .txt file. "
-                "Write .jsonl or .parquet."
+                f"The token {token!r} would be ambiguous in a .txt file. Write .jsonl or .parquet."
             )
 
 
@@ -77,10 +76,10 @@ def _lines(steps: np.ndarray, sequences: Sequences) -> Iterator[list[str]]:
         zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)
     ):
         line = list(steps[start:stop])
-        for step, label in enumerate(line):
-            if label is None or label == UNKNOWN or label != label:
+        for step, token in enumerate(line):
+            if token is None or token == UNKNOWN or token != token:
                 raise DataError(
                     f"Sequence {i}, step {step} is missing or unknown, which a .txt file cannot "
                     "hold. Write .jsonl or .parquet."
                 )
-        yield [str(label) if isinstance(label, str) else str(int(label)) for label in line]
+        yield [str(token) if isinstance(token, str) else str(int(token)) for token in line]

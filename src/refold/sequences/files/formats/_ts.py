@@ -1,7 +1,7 @@
-"""``.ts`` files, of the UEA and UCR archives: a header of tags, then one case a line.
+"""``.ts`` files of the UEA and UCR archives: a header of tags, then one case per line.
 
-A case is its dimensions, parted by ``:``, each a list of values parted by commas, ``?`` where one
-is missing; after the last ``:`` comes its label, if the header says so.
+A case lists its dimensions, separated by ``:``. A dimension is a list of values separated by
+commas, with ``?`` for a missing one. If the header says so, a label follows the last ``:``.
 """
 
 import re
@@ -26,22 +26,22 @@ STAMPED = re.compile(r"\(([^()]+),([^(),]*)\)")
 
 
 class Case(NamedTuple):
-    """One line of data, cut but not yet read as numbers."""
+    """One line of data, split but not yet parsed as numbers."""
 
     line: int
     dimensions: list[str]
-    label: str | None  # None where there is none, or it is "?"
+    label: str | None  # None if there is none or it is "?"
 
 
 def read_ts(data: bytes, name: str, *, column_types: Kinds = None) -> Sequences:
-    r"""Read one sequence a case, with one feature a dimension.
+    r"""Read one sequence per case, with one feature per dimension.
 
-    Cases may differ in length, their dimensions may not. Labels are left to `read_labels`.
+    Cases may differ in length, but the dimensions of a case may not. For labels, see `read_labels`.
 
     Raises
     ------
     FileFormatError
-        If a tag or a line of data makes no sense, or they contradict one another.
+        If a tag or a line of data is malformed, or they contradict each other.
 
     Examples
     --------
@@ -60,10 +60,10 @@ def read_ts(data: bytes, name: str, *, column_types: Kinds = None) -> Sequences:
         if header.equal and length is None:
             length, first = len(parts[0]), case.line
         if header.equal and len(parts[0]) != length:
-            said = f"line {first} has {length}" if first else f"@seriesLength says {length}"
+            expected = f"line {first} has {length}" if first else f"@seriesLength says {length}"
             raise FileFormatError(
-                f"{place} has {len(parts[0])} values a dimension, but {said}. "
-                "Write @equalLength false where lengths differ."
+                f"{place} has {len(parts[0])} values per dimension, but {expected}. "
+                "Write @equalLength false if lengths differ."
             )
         columns = columns or [[] for _ in parts]
         for column, values in zip(columns, parts, strict=True):
@@ -82,12 +82,12 @@ def read_ts(data: bytes, name: str, *, column_types: Kinds = None) -> Sequences:
 
 
 def ts_cases(data: bytes, name: str) -> tuple[Header, Iterator[Case]]:
-    """Return the header and the cases, whose numbers of dimensions and labels are checked.
+    """Return the header and the cases, with checked labels and numbers of dimensions.
 
     Raises
     ------
     FileFormatError
-        If a tag makes no sense; and, by the iterator, if a line does not fit them.
+        If a tag is malformed or, during iteration, a line does not match the tags.
     """
     lines = decode_utf8(data, name).split("\n")
     header = read_header(lines, name)
@@ -111,10 +111,10 @@ def _cases(lines: list[str], header: Header, name: str) -> Iterator[Case]:
         if width is None:
             width, first = len(parts), number
         if len(parts) != width:
-            said = f"line {first} has {width}" if first else f"the header says {width}"
+            expected = f"line {first} has {width}" if first else f"the header says {width}"
             raise FileFormatError(
                 f"{place} has {len(parts)} dimension{'s' * (len(parts) != 1)}"
-                f"{' and a label' if header.labelled else ''}, but {said}."
+                f"{' and a label' if header.labelled else ''}, but {expected}."
             )
         yield Case(number, parts, label)
 
@@ -122,7 +122,7 @@ def _cases(lines: list[str], header: Header, name: str) -> Iterator[Case]:
 def _split(line: str, *, stamped: bool) -> list[str]:
     if not stamped:
         return line.split(":")
-    # times have colons of their own
+    # times contain colons
     parts = re.split(r"\)\s*:", line)
     return [*(f"{part})" for part in parts[:-1]), parts[-1]]
 
@@ -132,7 +132,7 @@ def _label(text: str, header: Header, place: str) -> str | None:
     if label == "?":
         return None
     if not label:
-        raise FileFormatError(f"{place} has no label behind its last ':'. Write ? for none.")
+        raise FileFormatError(f"{place} has no label after its last ':'. Write ? for none.")
     if header.labels and label not in header.labels:
         raise FileFormatError(
             f"{place} has the label {label[:40]!r}, which @classLabel does not list: "
@@ -142,7 +142,7 @@ def _label(text: str, header: Header, place: str) -> str | None:
 
 
 def _values(case: Case, place: str, *, stamped: bool) -> list[np.ndarray]:
-    """Return the values of each dimension of a case, which are of one length."""
+    """Return the values of each dimension of a case, which must have equal lengths."""
     parts, times = [], None
     for i, text in enumerate(case.dimensions):
         where = f"{place}, dimension {i}"
@@ -150,14 +150,14 @@ def _values(case: Case, place: str, *, stamped: bool) -> list[np.ndarray]:
             found, text = _without_times(text, where)
             if times is not None and found != times:
                 raise FileFormatError(
-                    f"{where} has other times than dimension 0. A step has one value of each."
+                    f"{where} has other times than dimension 0. All need the same times."
                 )
             times = found
         parts.append(_numbers(text, where))
         if len(parts[i]) != len(parts[0]):
             raise FileFormatError(
                 f"{where} has {len(parts[i])} values, but dimension 0 has {len(parts[0])}. "
-                "The dimensions of a case need one length; write ? for what is missing."
+                "The dimensions of a case need equal lengths; write ? for a missing value."
             )
     return parts
 
@@ -174,10 +174,12 @@ def _numbers(text: str, where: str) -> np.ndarray:
         for i, cell in enumerate(cells):
             if not _is_number(cell):
                 shown = (
-                    f"is {cell.strip()[:40]!r}, which is no number" if cell.strip() else "is empty"
+                    f"is {cell.strip()[:40]!r}, which is not a number"
+                    if cell.strip()
+                    else "is empty"
                 )
                 raise FileFormatError(
-                    f"{where}, value {i} {shown}. Write ? for what is missing."
+                    f"{where}, value {i} {shown}. Write ? for a missing value."
                 ) from None
         raise
 
@@ -198,7 +200,7 @@ def _without_times(text: str, where: str) -> tuple[list[str], str]:
             "true."
         )
     times = [time.strip() for time, _ in found]
-    # dates as the archives write them are in the order of their text
+    # dates in the notation of the archives sort as text
     keys = [float(time) for time in times] if all(map(_is_number, times)) else times
     for i, (before, after) in enumerate(pairwise(keys), start=1):
         if not before < after:

@@ -1,4 +1,4 @@
-"""The header of a ``.ts`` file: which tags there are, and what they say of the data."""
+"""The header of a ``.ts`` file: its tags and what they say about the data."""
 
 from typing import NamedTuple
 
@@ -15,15 +15,15 @@ KNOWN = (
 
 
 class Header(NamedTuple):
-    """What the tags say that reading the data needs."""
+    """What the tags say, as far as reading the data needs it."""
 
     line: int  # of @data
     stamped: bool  # values are (time,value) pairs
-    equal: bool  # all cases are of one length
+    equal: bool  # all cases have the same length
     length: int | None
     dimensions: int | None
     labelled: bool
-    labels: tuple[str, ...]  # empty where any will do
+    labels: tuple[str, ...]  # empty if any label is valid
 
 
 def read_header(lines: list[str], name: str) -> Header:
@@ -32,28 +32,26 @@ def read_header(lines: list[str], name: str) -> Header:
     Raises
     ------
     FileFormatError
-        If there is no ``@data``, a tag is unknown or says nothing that it can, two contradict
+        If there is no ``@data``, a tag is unknown or has an invalid value, two tags contradict
         each other, or none says whether cases have labels.
     """
-    said: dict[str, tuple[int, list[str]]] = {}
+    tags: dict[str, tuple[int, list[str]]] = {}
     for number, text in enumerate(lines, start=1):
         line = text.strip()
         if not line or line[0] in "#%":
             continue
         tag, *words = line.split()
         key = _key(tag, f"{name}, line {number}")
-        if key in said and said[key][1] != words and key != "problemname":
-            raise FileFormatError(
-                f"{name}, line {number}: {tag} says otherwise than on line {said[key][0]}."
-            )
-        said[key] = number, words
+        if key in tags and tags[key][1] != words and key != "problemname":
+            raise FileFormatError(f"{name}, line {number}: {tag} contradicts line {tags[key][0]}.")
+        tags[key] = number, words
         if key == "data":
             if words:
                 raise FileFormatError(
-                    f"{name}, line {number}: nothing may stand behind @data. Got {words[0][:40]!r}."
+                    f"{name}, line {number}: nothing may follow @data. Got {words[0][:40]!r}."
                 )
-            return _header(said, name)
-    raise FileFormatError(f"{name} has no line @data, behind which a .ts file has its cases.")
+            return _header(tags, name)
+    raise FileFormatError(f"{name} has no line @data, which comes before the cases in a .ts file.")
 
 
 def _key(tag: str, place: str) -> str:
@@ -69,24 +67,24 @@ def _key(tag: str, place: str) -> str:
     return key
 
 
-def _header(said: dict[str, tuple[int, list[str]]], name: str) -> Header:
-    flags = {key: _boolean(said, key, name) for key in BOOLEANS}
-    counts = {key: _count(said, key, name) for key in COUNTS}
-    labelled, labels = _labels(said, name)
-    if "classlabel" not in said and "targetlabel" not in said:
+def _header(tags: dict[str, tuple[int, list[str]]], name: str) -> Header:
+    flags = {key: _boolean(tags, key, name) for key in BOOLEANS}
+    counts = {key: _count(tags, key, name) for key in COUNTS}
+    labelled, labels = _labels(tags, name)
+    if "classlabel" not in tags and "targetlabel" not in tags:
         raise FileFormatError(
-            f"{name} has neither @classLabel nor @targetLabel, so that nothing says whether cases "
-            "end in a label. Add @classLabel false, or true and the labels."
+            f"{name} has neither @classLabel nor @targetLabel, so it is unknown whether cases end "
+            "in a label. Add @classLabel false, or true and the labels."
         )
     dimensions, equal = counts["dimensions"], flags["equallength"]
     equal = counts["serieslength"] is not None if equal is None else equal
     if flags["univariate"] and dimensions not in (None, 1):
-        line = said["dimensions"][0]
+        line = tags["dimensions"][0]
         raise FileFormatError(
             f"{name}, line {line}: {dimensions} dimensions, but @univariate is true."
         )
     return Header(
-        line=said["data"][0],
+        line=tags["data"][0],
         stamped=bool(flags["timestamps"]),
         equal=equal,
         length=counts["serieslength"] if equal else None,
@@ -96,10 +94,10 @@ def _header(said: dict[str, tuple[int, list[str]]], name: str) -> Header:
     )
 
 
-def _boolean(said: dict[str, tuple[int, list[str]]], key: str, name: str) -> bool | None:
-    if key not in said:
+def _boolean(tags: dict[str, tuple[int, list[str]]], key: str, name: str) -> bool | None:
+    if key not in tags:
         return None
-    line, words = said[key]
+    line, words = tags[key]
     if len(words) != 1 or words[0].lower() not in {"true", "false"}:
         raise FileFormatError(
             f"{name}, line {line}: expected true or false. Got {' '.join(words)[:40]!r}."
@@ -107,21 +105,21 @@ def _boolean(said: dict[str, tuple[int, list[str]]], key: str, name: str) -> boo
     return words[0].lower() == "true"
 
 
-def _count(said: dict[str, tuple[int, list[str]]], key: str, name: str) -> int | None:
-    if key not in said:
+def _count(tags: dict[str, tuple[int, list[str]]], key: str, name: str) -> int | None:
+    if key not in tags:
         return None
-    line, words = said[key]
+    line, words = tags[key]
     if len(words) != 1 or not words[0].isdecimal() or int(words[0]) < 1:
         raise FileFormatError(
-            f"{name}, line {line}: expected a whole number above 0. Got {' '.join(words)[:40]!r}."
+            f"{name}, line {line}: expected a positive integer. Got {' '.join(words)[:40]!r}."
         )
     return int(words[0])
 
 
-def _labels(said: dict[str, tuple[int, list[str]]], name: str) -> tuple[bool, tuple[str, ...]]:
-    if "classlabel" not in said:
+def _labels(tags: dict[str, tuple[int, list[str]]], name: str) -> tuple[bool, tuple[str, ...]]:
+    if "classlabel" not in tags:
         return False, ()
-    line, words = said["classlabel"]
+    line, words = tags["classlabel"]
     if not words or words[0].lower() not in {"true", "false"}:
         raise FileFormatError(
             f"{name}, line {line}: expected true and the labels, or false. "

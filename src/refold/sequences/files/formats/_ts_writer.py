@@ -1,4 +1,4 @@
-"""Sequences to ``.ts`` files, with the shortest decimal that gives each number back."""
+"""Writer of ``.ts`` files, with the shortest decimal that restores each number."""
 
 import numpy as np
 
@@ -9,14 +9,14 @@ __all__ = ["write_ts"]
 
 
 def write_ts(sequences: Sequences) -> bytes:
-    r"""Return one case a line, without labels; what is missing is ``?``.
+    r"""Return one case per line, without labels; a missing value is ``?``.
 
     Raises
     ------
     SchemaError
         If a column is categorical.
     DataError
-        If there is no sequence, or one is empty, which other readers would not take.
+        If there is no sequence, or one is empty, which other readers would reject.
 
     Examples
     --------

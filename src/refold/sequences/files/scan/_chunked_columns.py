@@ -1,7 +1,6 @@
-"""One feature of data that comes in pieces: its kind, labels and moments, found piece by piece.
+"""A column of data that comes in pieces: its type, categories and moments, found piece by piece.
 
-Finds what `refold.sequences.schema._column_types.encode_column` finds in the whole, by the same
-functions.
+The result is that of `refold.sequences.schema._column_types.encode_column` on the whole column.
 """
 
 import copy
@@ -21,7 +20,7 @@ __all__ = ["Piece", "ScannedColumn", "piece_of"]
 
 
 class Piece(NamedTuple):
-    """Some entries of a column: numbers, or different texts and the number of each entry's."""
+    """Some entries of a column: numbers, or distinct texts and the index of each entry's text."""
 
     values: np.ndarray
     index: np.ndarray | None = None
@@ -30,7 +29,7 @@ class Piece(NamedTuple):
         return len(self.values if self.index is None else self.index)
 
     def where(self, where: Where) -> Where:
-        """Return how places in ``values`` are named, by how those of entries are."""
+        """Return a function that names places in ``values``, from one that names entries."""
         index = self.index
         if index is None:
             return where
@@ -42,7 +41,7 @@ def piece_of(column: Any, name: str) -> Piece:
     column = without_dictionary(column)
     if not is_text(column.type):
         return Piece(as_raw(column, name)[0])
-    # Text is encoded once for each different one, in Arrow.
+    # Arrow finds the distinct texts, so that each is encoded only once.
     text = column.cast(pa.large_string()).combine_chunks()
     encoded = text.dictionary_encode(null_encoding="encode")
     values = np.empty(len(encoded.dictionary), dtype=object)
@@ -51,47 +50,47 @@ def piece_of(column: Any, name: str) -> Piece:
 
 
 class ScannedColumn:
-    """A feature: what it is, learned by `look`, and its numbers, by `encode` afterwards.
+    """A column whose type is found by `look`, and whose values are then encoded by `encode`.
 
     Parameters
     ----------
     name : str
-        Its name.
-    kind : {"numeric", "binary", "categorical"}, optional
-        Its kind where that is known; found in the data otherwise.
-    labels : tuple, optional
-        Labels that were written beside the data; they hold if they cover it.
+        The name of the column.
+    known_type : {"numeric", "binary", "categorical"}, optional
+        The type of the column; found in the data by default.
+    known_categories : tuple, optional
+        Categories stored with the data, used if they cover it.
     text : bool
-        Whether it holds text.
+        Whether the column holds text.
     dtype : dtype
-        What it holds where nothing is missing.
+        The dtype of the column if nothing is missing.
     """
 
     def __init__(
         self,
         name: str,
-        kind: ColumnType | None,
-        labels: tuple[Any, ...] | None,
+        known_type: ColumnType | None,
+        known_categories: tuple[Any, ...] | None,
         *,
         text: bool,
         dtype: np.dtype,
     ) -> None:
         self.name = name
-        self.type: ColumnType | None = kind
-        self._start_anew()
-        self._known = labels
+        self.type: ColumnType | None = known_type
+        self._reset()
+        self._known = known_categories
         self._text = text
         self._dtype = dtype
         self._num_steps = 0
-        self._found: set[Any] = set()
-        # Whether zeros, ones and others occur; enough to tell a binary column.
+        self._categories: set[Any] = set()
+        # Whether zeros, ones and other values occur, which tells a binary column.
         self._zero = self._one = self._other = False
 
-    def _start_anew(self) -> None:
+    def _reset(self) -> None:
         self.moments, self.extremes, self.num_observed = RunningMoments(), Extremes(), 0
 
     def look(self, piece: Piece, where: Where) -> None:
-        """Take note of the next piece.
+        """Learn from the next piece.
 
         Raises
         ------
@@ -102,15 +101,15 @@ class ScannedColumn:
         if not len(piece):
             return
         if self._text and self.type in {None, "categorical"}:
-            self._found.update(value for value in piece.values if value is not None)
+            self._categories.update(value for value in piece.values if value is not None)
             present = np.array([value is not None for value in piece.values], bool)
             self.num_observed += int(
                 (present if piece.index is None else present[piece.index]).sum()
             )
             return
-        self._dtype = np.result_type(self._dtype, _type_of(piece.values))
-        kind: ColumnType = self.type or "numeric"
-        values, column = encode_column(piece.values, self.name, kind, piece.where(where))
+        self._dtype = np.result_type(self._dtype, _numeric_dtype(piece.values))
+        type_: ColumnType = self.type or "numeric"
+        values, column = encode_column(piece.values, self.name, type_, piece.where(where))
         if piece.index is not None:
             values = values[piece.index]
         infinite = np.flatnonzero(np.isinf(values))
@@ -119,23 +118,23 @@ class ScannedColumn:
                 f"Got an infinite value at {where(int(infinite[0]), self.name)}. "
                 "Expected finite numbers; use NaN for a missing entry."
             )
-        self.observe(values, kind)
-        if kind == "categorical":
-            self._found.update(column.categories)
-        elif kind == "numeric" and not self._other:
+        self.observe(values, type_)
+        if type_ == "categorical":
+            self._categories.update(column.categories)
+        elif type_ == "numeric" and not self._other:
             self._look_for_binary(values)
 
-    def observe(self, values: np.ndarray, kind: ColumnType) -> None:
-        """Count and measure what is observed among numbers of shape (num_steps,)."""
+    def observe(self, values: np.ndarray, type_: ColumnType) -> None:
+        """Update the counts and moments with values of shape (num_steps,)."""
         self.num_observed += int((~np.isnan(values)).sum())
-        if kind == "numeric":
+        if type_ == "numeric":
             self.moments.add(values)
             self.extremes.add(values)
 
     def unobserved(self) -> "ScannedColumn":
-        """Return the same column before anything was observed."""
+        """Return the same column without counts and moments."""
         column = copy.copy(self)
-        column._start_anew()
+        column._reset()
         return column
 
     def _look_for_binary(self, values: np.ndarray) -> None:
@@ -145,7 +144,7 @@ class ScannedColumn:
         self._other = not bool((zeros | ones | np.isnan(values)).all())
 
     def settle(self) -> None:
-        """Decide what the column is, now that all has been looked at."""
+        """Decide the type of the column, after the last piece."""
         self.column = self._column()
         raw = self._dtype
         if self._text and self.column.type != "categorical":
@@ -153,11 +152,13 @@ class ScannedColumn:
         self.dtype = encoded_type(raw, self.column)
 
     def _column(self) -> Column:
-        if self.type == "categorical" or (self._text and self.type is None and self._has_labels):
+        if self.type == "categorical" or (
+            self._text and self.type is None and self._is_categorical
+        ):
             known = self._known
-            if known is not None and self._found <= {*known, *([UNKNOWN] * self._text)}:
+            if known is not None and self._categories <= {*known, *([UNKNOWN] * self._text)}:
                 return Column(self.name, "categorical", known)
-            return Column(self.name, "categorical", tuple(sorted(self._found)))
+            return Column(self.name, "categorical", tuple(sorted(self._categories)))
         if self.type is not None:
             return Column(self.name, self.type)
         if self._zero and self._one and not self._other:
@@ -165,17 +166,17 @@ class ScannedColumn:
         return Column(self.name, "numeric")
 
     @property
-    def _has_labels(self) -> bool:
-        # As in a whole: a column without steps is of labels, one of missing steps of numbers.
-        return bool(self._found) or not self._num_steps
+    def _is_categorical(self) -> bool:
+        # As for whole columns, text without steps is categorical, with only missing steps numeric.
+        return bool(self._categories) or not self._num_steps
 
     def encode(self, piece: Piece) -> np.ndarray:
-        """Return the numbers of a piece that has been looked at.
+        """Return the values of a piece that `look` has seen.
 
         Raises
         ------
         FileAccessError
-            If it holds what it did not hold then.
+            If the piece has changed since.
         """
         column = self.column
         try:
@@ -190,9 +191,9 @@ class ScannedColumn:
 
     def _changed(self) -> FileAccessError:
         return FileAccessError(
-            f"Column {self.name!r} has other entries than when it was opened. Open the data anew."
+            f"Column {self.name!r} has changed since the data were opened. Open them again."
         )
 
 
-def _type_of(values: np.ndarray) -> np.dtype:
+def _numeric_dtype(values: np.ndarray) -> np.dtype:
     return np.dtype(np.float64) if values.dtype == object else values.dtype

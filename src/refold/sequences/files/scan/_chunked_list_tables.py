@@ -1,4 +1,4 @@
-"""Tables with one row a sequence that come in pieces: their lists, one after another."""
+"""Tables with one row per sequence that come in pieces: lengths, ids and entries."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ __all__ = ["ListIndexer", "check_lists", "nested_width", "split_lists", "split_n
 
 
 class ListIndexer:
-    """Finds the sequences of a table with one row each."""
+    """Builds the index of a table with one row per sequence."""
 
     def __init__(self, files: ScannedFiles) -> None:
         self._id = files.layout.id
@@ -28,7 +28,7 @@ class ListIndexer:
         self._lengths: list[np.ndarray] = []
 
     def add(self, first_row: int, table: pa.Table, lengths: np.ndarray) -> None:
-        """Add the next rows, the first of which has this number in its file."""
+        """Add the next rows; ``first_row`` is the number of the first one in its file."""
         self._lengths.append(lengths)
         name = self._id
         if name is not None:
@@ -36,7 +36,7 @@ class ListIndexer:
             self._ids.append(ids_as_arrow(table[name]))
 
     def finish(self) -> RowIndex:
-        """Return where the sequences are."""
+        """Return the index of all rows added."""
         lengths = np.concatenate(self._lengths).astype(np.int64)
         rows = np.arange(len(lengths) + 1)
         ids = rows[:-1]
@@ -46,12 +46,12 @@ class ListIndexer:
 
 
 def check_lists(schema: pa.Schema, features: list[str]) -> bool:
-    """Say whether the features are in one column of lists of lists.
+    """Return whether the features are in one column of lists of lists.
 
     Raises
     ------
     SchemaError
-        If a column holds no lists, or lists of lists beside another column.
+        If a column holds no lists, or holds lists of lists and is not the only one.
     """
     fields = [schema.field(name) for name in features]
     if len(fields) == 1 and is_nested(fields[0]) and has_lists(fields[0].type.value_field):
@@ -60,7 +60,7 @@ def check_lists(schema: pa.Schema, features: list[str]) -> bool:
         if not has_lists(field) or is_nested(field):
             raise SchemaError(
                 f"Column {field.name!r} has the type {field.type}. Expected lists of numbers or "
-                "labels, one list a row; choose the columns with columns=."
+                "tokens, one list per row; choose the columns with columns=."
             )
     return False
 
@@ -86,13 +86,13 @@ def split_lists(
             i = int(wrong[0])
             raise DataError(
                 f"Row {first_row + i} has {lengths[0][i]} steps in column {features[0]!r}, but "
-                f"{count[i]} in {name!r}. The lists of one row must be of one length."
+                f"{count[i]} in {name!r}. The lists of a row must have equal lengths."
             )
     return lengths[0], pieces
 
 
 def nested_width(table: pa.Table, feature: str) -> int:
-    """Return the number of features of the first step in lists of lists, 0 if there is no step."""
+    """Return the number of features of the first step in lists of lists, 0 without steps."""
     steps = flatten_lists(table[feature])[1]
     return int(flatten_lists(steps.slice(0, 1))[0].sum())
 
@@ -116,13 +116,13 @@ def split_nested(
         row = int(np.searchsorted(np.cumsum(lengths), wrong[0], side="right"))
         raise DataError(
             f"Row {first_row + row} has a step of {widths[wrong[0]]} features in column "
-            f"{feature!r}, where others have {width}. Every step needs the same; fill what is "
-            "missing with null."
+            f"{feature!r}, but others have {width}. All steps need the same; fill missing ones "
+            "with null."
         )
     piece = piece_of(flat, feature)
     if piece.index is not None:
         return lengths, [_used(piece.values, index) for index in piece.index.reshape(-1, width).T]
-    # As Python's numbers, which are what these lists are read as in the whole.
+    # Use the types of Python numbers, as `read` does for these lists.
     values = piece.values
     if values.dtype.kind in "iu" and values.itemsize < 8 and not _holds_booleans(flat):
         values = values.astype(np.int64)
@@ -133,7 +133,7 @@ def split_nested(
 
 
 def _used(values: np.ndarray, index: np.ndarray) -> Piece:
-    """Return the piece of those values alone that occur in it."""
+    """Return a piece with only the values that occur in it."""
     used, inverse = np.unique(index, return_inverse=True)
     return Piece(values[used], inverse)
 

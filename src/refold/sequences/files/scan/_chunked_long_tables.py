@@ -1,7 +1,7 @@
-"""The runs of rows of each sequence in a long table that comes in pieces.
+"""Runs of rows of each sequence in a long table that comes in pieces.
 
-The rows of a sequence that follow each other, be it from one file to the next, are one run.
-Where there is a time, a sequence may have several, as sequences may be interleaved.
+Consecutive rows of a sequence are one run, even across files. With a time column, a sequence may
+have several runs, since sequences may be interleaved.
 """
 
 from typing import Any
@@ -24,18 +24,19 @@ from refold.sequences.schema._parts import Rows, offsets_from_lengths, plain
 
 __all__ = ["LongIndexer"]
 
+# Maximum number of runs of one sequence.
 MAX_RUNS = 64
-# Of all sequences together, beyond one each: what bounds the index.
+# Maximum number of further runs of all sequences together, which bounds the index.
 MAX_EXTRA_RUNS = 1 << 22
 
 
 class LongIndexer:
-    """Finds the sequences of a long table.
+    """Builds the index of a long table.
 
     Parameters
     ----------
     files : ScannedFiles
-        Where the rows are; for messages, which quote them.
+        The files of the table; messages quote their rows.
     """
 
     def __init__(self, files: ScannedFiles) -> None:
@@ -49,7 +50,7 @@ class LongIndexer:
         self._first_times: list[np.ndarray] = []
         self._last_times: list[np.ndarray] = []
         self._time_type: np.dtype | None = None
-        self._open: Any = None  # the id of the last run, if that may go on
+        self._open: Any = None  # the id of the last run, if it may continue
         self._num_runs = 0
         self._check_at = 1 << 20
 
@@ -59,20 +60,20 @@ class LongIndexer:
         Parameters
         ----------
         first : int
-            Number of the first row.
+            The number of the first row.
         table : pyarrow.Table
             Rows of one file.
 
         Returns
         -------
         array of bool of shape (num_rows,)
-            Which rows are steps. The others mark an empty sequence: they hold an id, and neither
-            a time nor a value.
+            Which rows are steps. Each other row marks an empty sequence: it holds an id and
+            neither a time nor a value.
 
         Raises
         ------
         DataError
-            If a row lacks an id or time, or does not ascend in time.
+            If a row has no id or no time, or times do not ascend.
         """
         column = table[self.id]
         path, row = self._files.place(first)
@@ -111,13 +112,13 @@ class LongIndexer:
         return real
 
     def finish(self) -> RowIndex:
-        """Return where the sequences are.
+        """Return the index of all rows added.
 
         Raises
         ------
         DataError
-            If the rows of one lie apart and have no time, are not in its order, or lie in too
-            many places.
+            If the rows of a sequence are apart without a time, do not ascend in time, or form too
+            many runs.
         """
         ids, counts, order = self._join()
         starts, stops = np.concatenate(self._starts), np.concatenate(self._stops)
@@ -128,7 +129,7 @@ class LongIndexer:
         return RowIndex(ids_as_numpy(ids), lengths, starts, stops, offsets)
 
     def _join(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
-        """Return the ids, the number of runs of each, and the runs by id if they are not yet."""
+        """Return the ids, the number of runs of each, and how to sort runs by id if needed."""
         ids = pa.chunked_array(self._ids).combine_chunks()
         if _ascend(ids):
             return ids, np.ones(len(ids), np.int64), None
@@ -138,11 +139,11 @@ class LongIndexer:
         if len(ids) == len(codes):
             return ids, counts, None
         order = np.argsort(codes, kind="stable")
-        self._check_apart(codes, counts, order)
+        self._check_joinable(codes, counts, order)
         return ids, counts, order
 
     def _times(self, first: int, table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-        """Return which rows are steps, and times, 0 where a row is none."""
+        """Return which rows are steps, and their times, 0 for other rows."""
         num_rows = table.num_rows
         if self._time is None:
             return np.ones(num_rows, bool), np.zeros(num_rows, np.int8)
@@ -163,13 +164,13 @@ class LongIndexer:
         return ~marks, all_times
 
     def _sortable(self, first: int, column: Any, real: np.ndarray) -> np.ndarray:
-        """Return the times of those rows, from the first on, that are real."""
+        """Return the times of the rows that are steps."""
         numbers = self._files.place(first)[1] + np.flatnonzero(real)
         times = sortable(column, self._time or "", Rows(number=numbers.item))
         if self._time_type not in {None, times.dtype}:
             raise DataError(
                 f"Column {self._time!r} cannot order the steps: it holds numbers and dates, both "
-                f"as text, such as {column[0].as_py()!r}. Write all times in one way."
+                f"as text, such as {column[0].as_py()!r}. Write all times in one format."
             )
         self._time_type = times.dtype
         return times
@@ -182,8 +183,8 @@ class LongIndexer:
             row = first + int(wrong[0])
             raise self._not_ascending(row, row + 1)
 
-    def _check_apart(self, codes: np.ndarray, counts: np.ndarray, order: np.ndarray) -> None:
-        """Raise ``DataError`` where the runs of an id cannot be joined."""
+    def _check_joinable(self, codes: np.ndarray, counts: np.ndarray, order: np.ndarray) -> None:
+        """Raise ``DataError`` if the runs of an id cannot be joined."""
         starts = np.concatenate(self._starts)
         again = np.flatnonzero(codes[order][1:] == codes[order][:-1])
         before, after = order[again], order[again + 1]
@@ -192,7 +193,7 @@ class LongIndexer:
             path, row = self._files.place(again_at)
             raise DataError(
                 f"{path}: The rows of id {self._id_at(again_at)!r} are not "
-                f"together: row {row} comes after those of another id. Sort the data by column "
+                f"together: row {row} comes after rows of another id. Sort the data by column "
                 f"{self.id!r}, or name the column that orders the steps with time=."
             )
         marks = np.concatenate(self._marks)
@@ -210,7 +211,7 @@ class LongIndexer:
             row = int(starts[order[int(np.cumsum(counts)[most]) - 1]])
             raise DataError(
                 f"{self._files.root}: The rows of id {self._id_at(row)!r} lie in {counts[most]} "
-                f"places, and those of all ids in {len(codes)}, too many to be read in blocks. "
+                f"places, and those of all ids in {len(codes)}, too many to read in blocks. "
                 f"Sort the data by column {self.id!r}, then by {self._time!r}."
             )
 
@@ -247,7 +248,7 @@ class LongIndexer:
 
 
 def _ascend(ids: pa.Array) -> bool:
-    """Say whether each id is greater than the one before, which saves the table of all ids."""
+    """Return whether the ids ascend, which saves the table of all ids."""
     if not (pa.types.is_integer(ids.type) or pa.types.is_large_string(ids.type)):
         return False
     return call_function("all", [call_function("less", [ids[:-1], ids[1:]])]).as_py() is not False

@@ -1,4 +1,4 @@
-"""The one pass over files that finds all there is to know before sequences are read from them."""
+"""The first pass over files, which finds the schema, the index and the moments."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -31,14 +31,14 @@ Split = Callable[[pa.Table], list[Piece]]
 
 
 class ScanResult(NamedTuple):
-    """What the pass finds."""
+    """The result of the first pass."""
 
     index: RowIndex
     columns: list[ScannedColumn]
     schema: Schema
     dtype: np.dtype
     split: Split  # returns the entries of each column in some rows
-    remarks: list[str]  # what the user should be told
+    warnings: list[str]  # messages for the user
 
     def numeric(self) -> list[ScannedColumn]:
         """Return the numeric columns."""
@@ -81,20 +81,20 @@ def scan_columns(files: ScannedFiles, column_types: Kinds, reader: RowReader) ->
                 column.look(piece, where)
     for column in rows.columns:
         column.settle()
-    return rows.found()
+    return rows.result()
 
 
-def observe_again(found: ScanResult, blocks: Iterable[np.ndarray]) -> ScanResult:
-    """Return the same with what is observed in the values of these blocks, of shape (steps, F)."""
-    columns = [column.unobserved() for column in found.columns]
+def observe_again(scanned: ScanResult, blocks: Iterable[np.ndarray]) -> ScanResult:
+    """Return the same result with statistics of these blocks of values of shape (steps, F)."""
+    columns = [column.unobserved() for column in scanned.columns]
     for block in blocks:
         for column, values in zip(columns, block.T, strict=True):
             column.observe(values, column.column.type)
-    return found._replace(columns=columns)
+    return scanned._replace(columns=columns)
 
 
 class _LongRows:
-    """One row a step."""
+    """One row per step."""
 
     def __init__(self, files: ScannedFiles, column_types: Kinds) -> None:
         self._files = files
@@ -115,17 +115,17 @@ class _LongRows:
     def _split(self, table: pa.Table) -> list[Piece]:
         return [piece_of(table[column.name], column.name) for column in self.columns]
 
-    def found(self) -> ScanResult:
+    def result(self) -> ScanResult:
         index = self._indexer.finish()
-        # Without a step, a long table is read as empty lists are.
+        # A long table without steps is read like empty lists.
         empty = not index.lengths.any()
         schema = self._known.schema(self.columns, lists=empty)
-        remarks = [] if empty else self._known.remarks(self.columns)
-        return ScanResult(index, self.columns, schema, _type(self.columns), self._split, remarks)
+        messages = [] if empty else self._known.warnings(self.columns)
+        return ScanResult(index, self.columns, schema, _dtype(self.columns), self._split, messages)
 
 
 class _ListRows:
-    """One row a sequence, one column of lists a feature."""
+    """One row per sequence, one column of lists per feature."""
 
     def __init__(self, files: ScannedFiles, column_types: Kinds) -> None:
         self._files = files
@@ -145,18 +145,18 @@ class _ListRows:
     def _split(self, table: pa.Table) -> list[Piece]:
         return split_lists(table, self._names, 0)[1]
 
-    def found(self) -> ScanResult:
+    def result(self) -> ScanResult:
         schema = self._known.schema(self.columns, lists=True)
         index = self._indexer.finish()
-        return ScanResult(index, self.columns, schema, _type(self.columns), self._split, [])
+        return ScanResult(index, self.columns, schema, _dtype(self.columns), self._split, [])
 
 
 class _NestedRows:
-    """One row a sequence, in one column of lists of lists, whose width is that of the first."""
+    """One row per sequence in one column of lists of lists; the first step sets their width."""
 
     def __init__(self, files: ScannedFiles, column_types: Kinds) -> None:
         self._files = files
-        self._kinds = column_types
+        self._column_types = column_types
         self._name = files.layout.features[0]
         self._type = files.schema.field(self._name).type.value_type.value_type
         self.columns: list[ScannedColumn] = []
@@ -167,7 +167,7 @@ class _NestedRows:
         with naming(path):
             if not self.columns:
                 names = default_names(nested_width(table, self._name))
-                self._known = KnownColumns(names, self._kinds if names else None, [])
+                self._known = KnownColumns(names, self._column_types if names else None, [])
                 self.columns = [self._known.column(name, self._type) for name in names]
             lengths, pieces = split_nested(table, self._name, len(self.columns), row)
             self._indexer.add(row, table, lengths)
@@ -176,16 +176,16 @@ class _NestedRows:
     def _split(self, table: pa.Table) -> list[Piece]:
         return split_nested(table, self._name, len(self.columns), 0)[1]
 
-    def found(self) -> ScanResult:
+    def result(self) -> ScanResult:
         index = self._indexer.finish()
         if not self.columns:
-            parts = parts_from_list([[]], column_types=self._kinds)
+            parts = parts_from_list([[]], column_types=self._column_types)
             return ScanResult(index, [], parts.schema, parts.values.dtype, self._split, [])
         schema = self._known.schema(self.columns, lists=False)
-        return ScanResult(index, self.columns, schema, _type(self.columns), self._split, [])
+        return ScanResult(index, self.columns, schema, _dtype(self.columns), self._split, [])
 
 
-def _type(columns: list[ScannedColumn]) -> np.dtype:
+def _dtype(columns: list[ScannedColumn]) -> np.dtype:
     return np.result_type(np.float32, *(column.dtype for column in columns))
 
 

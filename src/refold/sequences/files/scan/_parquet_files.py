@@ -1,4 +1,4 @@
-"""Parquet files that hold one table between them: what their footers say, and that they agree."""
+"""Parquet files that form one table: their footers, and a check that they agree."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,27 +20,27 @@ from refold.sequences.schema._schema import Schema
 
 __all__ = ["ScannedFiles", "open_files"]
 
-# What is read from a file at a time, so that a large column chunk need not be in memory whole.
+# Bytes read from a file at a time, so that a large column chunk is never in memory as a whole.
 READ_BYTES = 1 << 18
 
 
 class ScannedFiles:
-    """Files whose rows count as one table, in the order of the files.
+    """Files whose rows form one table, in the order of the files.
 
     Attributes
     ----------
     layout : TableLayout
-        What their columns are for.
+        The layout and the roles of the columns.
     schema : pyarrow.Schema
-        Of the first file.
+        The schema of the first file.
     stored : list of Schema
-        What Refold wrote beside the data, of the files that have it.
+        The schemas that Refold stored in the files, for those that have one.
     group_starts : array of int of shape (num_groups + 1,)
-        The row at which each row group starts; those without rows are left out.
+        The row at which each row group starts, without empty groups.
     groups : list of (int, int)
-        File and number within it of each row group.
+        The file of each row group, and the number of the group in it.
     row_bytes : list of int
-        About how much memory a decoded row of each row group takes.
+        Approximate memory of one decoded row of each row group.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class ScannedFiles:
 
     @property
     def needed(self) -> list[str]:
-        """Columns that are read."""
+        """The columns to read."""
         keys = [name for name in (self.layout.id, self.layout.time) if name is not None]
         return list(dict.fromkeys([*keys, *self.layout.features]))
 
     @property
     def num_rows(self) -> int:
-        """Rows of all files."""
+        """Number of rows of all files."""
         return int(self.group_starts[-1])
 
     def place(self, row: int) -> tuple[Path, int]:
@@ -80,7 +80,7 @@ class ScannedFiles:
 
     @contextmanager
     def reading(self, file: int) -> Iterator[None]:
-        """Make sure that a file is what it was, and name it in what goes wrong."""
+        """Check that a file has not changed, and name it in errors."""
         self.stamps[file].check(self.paths[file])
         with reading(self.paths[file], self.root):
             yield
@@ -93,14 +93,14 @@ def open_files(
     time: str | None,
     columns: Sequence[str] | None,
 ) -> ScannedFiles:
-    """Open a file or folder, looking at footers only.
+    """Open a file or folder, reading only footers.
 
     Raises
     ------
     FileAccessError, FileFormatError
-        If there is none, or one is empty, damaged, or no file has a row.
+        If there is no file, one is empty or damaged, or none has a row.
     SchemaError
-        If a column is not there, or a file has other columns than the first.
+        If a column does not exist, or a file has other columns than the first.
     """
     paths, root = find_files(path), Path(path)
     first = _footer(paths[0], root)[0]
@@ -121,7 +121,7 @@ def open_files(
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Put the name of a file in front of what is wrong with its data."""
+    """Put the name of a file in front of errors about its data."""
     try:
         yield
     except RefoldError as error:
@@ -132,7 +132,7 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def reading(path: Path, root: Path) -> Iterator[None]:
-    """Turn what Arrow and the system say about a file into errors that name it."""
+    """Turn errors of Arrow and the system into errors that name the file."""
     try:
         yield
     except RefoldError:
@@ -140,9 +140,9 @@ def reading(path: Path, root: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise access_error(path, error, writing=False) from error
-        mend = "Write it again." if path == root else "Write it again, or move it elsewhere."
+        advice = "Write it again." if path == root else "Write it again, or move it elsewhere."
         raise FileFormatError(
-            f"{path} is damaged: {' '.join(str(error).split()).rstrip('.')}. {mend}"
+            f"{path} is damaged: {' '.join(str(error).split()).rstrip('.')}. {advice}"
         ) from error
 
 
@@ -167,31 +167,31 @@ def _check_agrees(
 ) -> None:
     """Raise ``SchemaError`` if a file has other columns than the first one, or of other types."""
     first, layout = files.paths[0], files.layout
-    mend = "All files of a folder need the same columns; write it again, or move it elsewhere."
+    advice = "All files of a folder need the same columns; write it again, or move it elsewhere."
     for name in files.needed:
         if name not in schema.names:
-            raise SchemaError(f"{path} has no column {name!r}, which {first} has. {mend}")
+            raise SchemaError(f"{path} has no column {name!r}, which {first} has. {advice}")
         got, expected = schema.field(name).type, files.schema.field(name).type
-        if _kind_of(got) != _kind_of(expected):
+        if _shared_type(got) != _shared_type(expected):
             raise SchemaError(
-                f"{path} holds {got} in column {name!r}, but {first} holds {expected}. {mend}"
+                f"{path} holds {got} in column {name!r}, but {first} holds {expected}. {advice}"
             )
     keys = {"id": layout.id, "time": layout.time}
     found = find_layout(schema, str(path), **keys, columns=columns)
     extra = [name for name in found.features if name not in layout.features]
     if extra:
         raise SchemaError(
-            f"{path} has the column {extra[0]!r}, which {first} has not. {mend} Or choose the "
-            "columns with columns=."
+            f"{path} has the column {extra[0]!r}, which {first} does not have. {advice} Or choose "
+            "the columns with columns=."
         )
 
 
-def _kind_of(type_: pa.DataType) -> str:
-    """Return what has to be alike in the types of one column in several files."""
+def _shared_type(type_: pa.DataType) -> str:
+    """Return the part of a type that must agree between files."""
     if pa.types.is_dictionary(type_):
-        return f"labels of {_kind_of(type_.value_type)}"
+        return f"categories of {_shared_type(type_.value_type)}"
     if pa.types.is_list(type_) or pa.types.is_large_list(type_):
-        return f"lists of {_kind_of(type_.value_type)}"
+        return f"lists of {_shared_type(type_.value_type)}"
     return "text" if is_text(type_) else str(type_)
 
 

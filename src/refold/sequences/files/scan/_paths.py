@@ -1,4 +1,4 @@
-"""Which files a path to Parquet data means, and whether they are still the same later on."""
+"""Parquet files of a path, and stamps that show whether they have changed."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ SUFFIXES, MAGIC = PARQUET.suffixes, PARQUET.magic
 
 
 class Stamp(NamedTuple):
-    """What shows that a file has not changed."""
+    """Size and modification time of a file, which change with it."""
 
     size: int
     modified: int  # nanoseconds
@@ -27,10 +27,10 @@ class Stamp(NamedTuple):
             same = stamp_of(path) == self
         except MissingFileError as error:
             raise MissingFileError(
-                f"{path} is gone, though it was there when it was opened. Open the data anew."
+                f"{path} has disappeared since it was opened. Open the data again."
             ) from error
         if not same:
-            raise FileAccessError(f"{path} has changed since it was opened. Open the data anew.")
+            raise FileAccessError(f"{path} has changed since it was opened. Open the data again.")
 
 
 def stamp_of(path: Path) -> Stamp:
@@ -39,7 +39,7 @@ def stamp_of(path: Path) -> Stamp:
     Raises
     ------
     FileAccessError
-        If it is not there or cannot be looked at.
+        If the file does not exist or cannot be accessed.
     """
     try:
         found = path.stat()
@@ -49,18 +49,18 @@ def stamp_of(path: Path) -> Stamp:
 
 
 def find_files(path: Any) -> list[Path]:
-    """Return the Parquet file, or those of a folder and the folders in it, sorted by name.
+    """Return the Parquet file, or those of a folder and its subfolders, sorted by name.
 
-    As in Arrow, names that begin with ``.`` or ``_`` are passed over.
+    As in Arrow, names that begin with ``.`` or ``_`` are skipped.
 
     Raises
     ------
     MissingFileError
-        If there is nothing at the path.
+        If the path does not exist.
     FileFormatError
         If there is no Parquet file, or a file is empty, cut short or of another format.
     ParameterError
-        If it is no path.
+        If ``path`` is not a path.
     """
     if not isinstance(path, str | os.PathLike):
         raise ParameterError(
@@ -72,7 +72,7 @@ def find_files(path: Any) -> list[Path]:
         raise MissingFileError(f"There is no file or folder {root}.")
     files = _in_folder(root) if root.is_dir() else [_checked_name(root)]
     for file in files:
-        _check_ends(file, mend="" if file == root else " Write it again, or move it elsewhere.")
+        _check_ends(file, advice="" if file == root else " Write it again, or move it elsewhere.")
     return files
 
 
@@ -109,7 +109,7 @@ def _checked_name(path: Path) -> Path:
     raise FileFormatError(message)
 
 
-def _check_ends(path: Path, mend: str) -> None:
+def _check_ends(path: Path, advice: str) -> None:
     """Raise ``FileFormatError`` if the first or last bytes are not those of a Parquet file."""
     try:
         with path.open("rb") as file:
@@ -120,12 +120,13 @@ def _check_ends(path: Path, mend: str) -> None:
     except OSError as error:
         raise access_error(path, error, writing=False) from error
     if not first:
-        raise FileFormatError(f"{path} is empty: it holds no bytes at all.{mend}")
+        raise FileFormatError(f"{path} is empty: it holds no bytes.{advice}")
     try:
         check_content(first, PARQUET, str(path))
     except FileFormatError as error:
-        raise FileFormatError(f"{error}{mend}") from error
+        raise FileFormatError(f"{error}{advice}") from error
     if size < 12 or last != MAGIC:
         raise FileFormatError(
-            f"{path} is cut short: it lacks the end of a Parquet file.{mend or ' Write it again.'}"
+            f"{path} is cut short: it lacks the end of a Parquet file."
+            f"{advice or ' Write it again.'}"
         )

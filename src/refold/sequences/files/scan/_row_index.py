@@ -1,4 +1,4 @@
-"""Where each sequence lies among the rows, as runs of rows, and what it is called."""
+"""The index of sequences: their ids, lengths and runs of rows."""
 
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ __all__ = [
     "row_locations",
 ]
 
-# Ids are turned into Python objects this many at a time.
+# Number of ids that are converted to Python objects at a time.
 CHUNK = 1 << 16
 
 
@@ -37,7 +37,7 @@ class RowIndex(NamedTuple):
     offsets: np.ndarray
 
     def runs(self, sequences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return first and last rows of the runs of some sequences, one after another."""
+        """Return the starts and stops of the runs of some sequences, one after another."""
         begins, counts = self.offsets[sequences], np.diff(self.offsets)[sequences]
         before = np.cumsum(counts) - counts
         chosen = np.arange(counts.sum()) + np.repeat(begins - before, counts)
@@ -45,7 +45,7 @@ class RowIndex(NamedTuple):
 
 
 def check_has_ids(column: Any, name: str, first_row: int) -> None:
-    """Raise ``DataError`` where a row has no id."""
+    """Raise ``DataError`` if a row has no id."""
     missing = np.flatnonzero(column.is_null(nan_is_null=True).to_numpy())
     if len(missing):
         raise DataError(
@@ -55,7 +55,7 @@ def check_has_ids(column: Any, name: str, first_row: int) -> None:
 
 
 def ids_as_arrow(column: Any) -> pa.Array:
-    """Return ids as one array of a type that all files share."""
+    """Return ids as one array, of a type that all files share."""
     column = without_dictionary(column)
     if is_text(column.type):
         column = column.cast(pa.large_string())
@@ -76,7 +76,7 @@ def ids_as_numpy(ids: pa.Array) -> np.ndarray:
 
 
 def cut_into_blocks(lengths: np.ndarray, step_bytes: int, block_bytes: int) -> np.ndarray:
-    """Return where blocks begin and the last one ends, each of one sequence or within the limit."""
+    """Return the offsets of blocks, each within the limit or of a single sequence."""
     ends = np.cumsum(np.maximum(lengths, 1)) * step_bytes
     offsets, before = [0], 0
     while offsets[-1] < len(lengths):
@@ -87,7 +87,7 @@ def cut_into_blocks(lengths: np.ndarray, step_bytes: int, block_bytes: int) -> n
 
 
 def row_locations(lengths: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Return where the steps of runs of these lengths are once the runs are in this order."""
+    """Return the positions of the steps of each run after the runs are put in ``order``."""
     before = np.empty_like(lengths)
     before[order] = np.cumsum(lengths[order]) - lengths[order]
     return np.arange(lengths.sum()) + np.repeat(before - np.cumsum(lengths) + lengths, lengths)

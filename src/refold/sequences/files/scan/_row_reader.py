@@ -1,4 +1,4 @@
-"""Rows of Parquet files, read forward in batches: no more than one of them is held at a time."""
+"""Rows of Parquet files, read forward in batches of which one is in memory at a time."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,17 +12,17 @@ __all__ = ["RowReader"]
 
 
 class RowReader:
-    """Reads any rows, without going back where they ascend.
+    """Reads any rows, and only forward if they ascend.
 
-    What was read last is kept, so that reading on from there decodes nothing twice. Going back
-    decodes a row group anew from its start.
+    The last batch is kept, so that reading on from there decodes nothing twice. Going back decodes
+    a row group again from its start.
 
     Parameters
     ----------
     files : ScannedFiles
-        Where the rows are.
+        The files to read.
     batch_bytes : int
-        About how much of a row group is decoded at a time.
+        Approximate size of a batch of a row group, which is decoded at a time.
     """
 
     def __init__(self, files: ScannedFiles, batch_bytes: int) -> None:
@@ -36,14 +36,14 @@ class RowReader:
         Parameters
         ----------
         starts, stops : array of int of shape (num_ranges,)
-            First row of each, and the one behind its last.
+            First row of each range, and the row after its last.
 
         Yields
         ------
         first : int
             The first row of a piece.
         table : pyarrow.Table
-            Rows of one file, in order; they follow each other if the ranges do.
+            Rows of one file, in order; consecutive if the ranges are.
         """
         starts, stops = _joined(starts, stops)
         i, row = 0, int(starts[0]) if len(starts) else 0
@@ -58,7 +58,7 @@ class RowReader:
             row = end if i == j - 1 else int(starts[i]) if i < len(starts) else end
 
     def _table_at(self, row: int) -> pa.Table:
-        """Return the batch that a row is in."""
+        """Return the batch that holds a row."""
         group = int(np.searchsorted(self._files.group_starts, row, side="right")) - 1
         try:
             with self._files.reading(self._files.groups[group][0]):

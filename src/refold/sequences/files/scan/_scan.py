@@ -21,7 +21,7 @@ from refold.sequences.schema._schema import Schema
 __all__ = ["Scan", "scan"]
 
 BLOCK_BYTES = 12 << 20
-LEAST_BATCH_BYTES = 1 << 16
+MIN_BATCH_BYTES = 1 << 16
 
 
 def scan(
@@ -35,20 +35,19 @@ def scan(
 ) -> "Scan":
     """Open sequences in Parquet files to read them in blocks, whatever their size.
 
-    All files are read once here, so that what is wrong with the data is said before any work
-    begins. Afterwards the schema, lengths, ids and what scaling needs are known, and any block
-    can be read.
+    All files are read once here, so that errors in the data show before any work begins.
+    Afterwards the schema, the lengths, the ids and the statistics for scaling are known, and any
+    block can be read.
 
     Parameters
     ----------
     path : str or PathLike
-        A Parquet file, or a folder of them: all that end in ``.parquet`` or ``.pq``, in folders
-        within it too, in the order of their names; names that begin with ``.`` or ``_`` are
-        passed over.
+        A Parquet file, or a folder: all files in it and its subfolders that end in ``.parquet``
+        or ``.pq``, in the order of their names. Names that begin with ``.`` or ``_`` are skipped.
     id, time, columns, column_types
         As in `refold.sequences.read`.
     block_bytes : int, default=12 MiB
-        About how much memory the values of a block take as float32.
+        Approximate memory of the values of a block as float32.
 
     Returns
     -------
@@ -58,27 +57,27 @@ def scan(
     Raises
     ------
     FileAccessError
-        If there is nothing at the path, or a file cannot be read.
+        If the path does not exist, or a file cannot be read.
     FileFormatError
         If a file is empty, damaged or not Parquet, or there are no rows.
     SchemaError
-        If a column is not there, or a file has other columns than the first.
+        If a column does not exist, or a file has other columns than the first.
     DataError
-        If the sequences cannot be used; also if the rows of one lie in more than 64 places.
+        If the sequences are invalid, or the rows of one lie in more than 64 places.
     ParameterError
-        If ``block_bytes`` is no positive integer.
+        If ``block_bytes`` is not a positive integer.
 
     Warns
     -----
     UserWarning
-        Where a column of text holds nothing but numbers.
+        If a column of text holds only numbers.
 
     Notes
     -----
-    Beside what stays (see `Scan`), opening takes memory for about three batches of a quarter of
-    ``block_bytes``, for a page or two of each column (1 MB each, as a rule), and for some 90 bytes
-    a sequence while the index is made; some 300 where ids do not ascend. Sizes of files and row
-    groups do not matter.
+    Besides what stays in memory (see `Scan`), opening takes about three batches of a quarter of
+    ``block_bytes``, one or two pages of each column (usually 1 MB each), and about 90 bytes per
+    sequence while the index is built, or about 300 if ids do not ascend. The sizes of files and
+    row groups do not matter.
 
     Examples
     --------
@@ -98,53 +97,53 @@ def scan(
     _check_block_bytes(block_bytes)
     chosen = [columns] if isinstance(columns, str) else columns
     files = open_files(path, id=id, time=time, columns=chosen)
-    found = scan_columns(files, column_types, RowReader(files, _batch_bytes(block_bytes)))
-    for remark in found.remarks:
-        warnings.warn(remark, UserWarning, stacklevel=2)
-    result = Scan(files, found, block_bytes)
+    scanned = scan_columns(files, column_types, RowReader(files, _batch_bytes(block_bytes)))
+    for message in scanned.warnings:
+        warnings.warn(message, UserWarning, stacklevel=2)
+    result = Scan(files, scanned, block_bytes)
     result.schema = result.schema.read_with(id, time)
     return result
 
 
 class Scan:
-    """Sequences in files, of which blocks are in memory one at a time. Made by `scan`.
+    """Sequences in files, read one block at a time. Made by `scan`.
 
-    Iterating gives the blocks in order and decodes every row once. Blocks are consecutive
-    sequences in the order in which they begin in the files.
+    Iterating yields the blocks in order and decodes every row once. Blocks hold consecutive
+    sequences, in the order in which they begin in the files.
 
     Attributes
     ----------
     schema : Schema
-        What the columns are, the same for all blocks.
+        The columns, the same for all blocks.
     lengths : array of int of shape (n,)
         Number of steps of each sequence.
     ids : array of shape (n,)
-        Integers or text.
+        The ids, integers or text.
     dtype : dtype
-        Of the values of all blocks: float32 if that holds all columns exactly, else float64.
+        The dtype of all values: float32 if that holds all columns exactly, else float64.
     block_bytes : int
-        About how much memory the values of a block take as float32.
+        Approximate memory of the values of a block as float32.
     block_offsets : array of int of shape (num_blocks + 1,)
         Block ``i`` holds the sequences ``block_offsets[i]`` to ``block_offsets[i + 1]``.
     summary : Summary
-        What `Scaler.fit` needs: how much of each column is observed, means and deviations.
+        What `Scaler.fit` needs: the number of observed values of each column, means and standard
+        deviations.
     extremes : list of Extremes
-        Least and greatest values of each numeric column.
+        Smallest and largest values of each numeric column.
 
     Notes
     -----
-    A block takes ``block_bytes``, or what its one sequence takes if that is longer; twice as much
-    as float64. Reading it takes two batches of a quarter of ``block_bytes`` and the pages beside
-    it, and its values once more where sequences are interleaved. Row groups are
-    decoded by batches and may be of any size. What stays is about 40 bytes a sequence, its id, and
-    the different labels. In a loop over blocks, the one before is still there while the next is
-    read.
+    A block takes ``block_bytes``, or the size of its one sequence if that is larger; twice as much
+    as float64. Reading it also takes two batches of a quarter of ``block_bytes`` and the pages,
+    and its values once more if sequences are interleaved. Row groups are decoded in batches and
+    may have any size. About 40 bytes per sequence, its id, and the distinct categories stay in
+    memory. In a loop over blocks, one block is still in memory while the next is read.
 
-    To get at a block, the rows in front of it in its row group are decoded too, unless reading
-    goes on where it stopped, as a loop over blocks does. Where sequences are interleaved, all rows
-    between the first and the last of the block are.
+    To read a block, the rows before it in its row group are decoded too, unless reading continues
+    where it stopped, as in a loop over blocks. If sequences are interleaved, all rows between the
+    first and the last of the block are decoded.
 
-    `block` and `take` may be called from several threads, which wait for each other.
+    `block` and `take` may be called from several threads; a lock lets one call read at a time.
 
     Examples
     --------
@@ -159,17 +158,17 @@ class Scan:
     array([2.5])
     """
 
-    def __init__(self, files: ScannedFiles, found: ScanResult, block_bytes: int) -> None:
-        self.schema = found.schema
-        self.lengths = found.index.lengths
-        self.ids = found.index.ids
-        self.dtype = found.dtype
+    def __init__(self, files: ScannedFiles, scanned: ScanResult, block_bytes: int) -> None:
+        self.schema = scanned.schema
+        self.lengths = scanned.index.lengths
+        self.ids = scanned.index.ids
+        self.dtype = scanned.dtype
         self.block_bytes = block_bytes
         self.block_offsets = cut_into_blocks(self.lengths, 4 * self.schema.num_columns, block_bytes)
-        self.summary = found.summary()
-        self.extremes = [column.extremes for column in found.numeric()]
+        self.summary = scanned.summary()
+        self.extremes = [column.extremes for column in scanned.numeric()]
         self._files = files
-        self._found = found
+        self._scanned = scanned
         self._batch_bytes = _batch_bytes(block_bytes)
         self._reader = RowReader(files, self._batch_bytes)
         self._lock = threading.Lock()
@@ -178,10 +177,8 @@ class Scan:
         return len(self.lengths)
 
     def __repr__(self) -> str:
-        column_types = [column.type for column in self.schema.columns]
-        counts = ", ".join(
-            f"{column_types.count(kind)} {kind}" for kind in dict.fromkeys(column_types)
-        )
+        types = [column.type for column in self.schema.columns]
+        counts = ", ".join(f"{types.count(name)} {name}" for name in dict.fromkeys(types))
         lengths = f"{self.lengths.min()} to {self.lengths.max()}"
         return f"Scan(n={len(self)}, blocks={self.num_blocks}, lengths={lengths}, {counts})"
 
@@ -227,16 +224,16 @@ class Scan:
         Raises
         ------
         ParameterError
-            If ``block_bytes`` is no positive integer.
+            If ``block_bytes`` is not a positive integer.
         """
         _check_block_bytes(block_bytes)
-        return Scan(self._files, self._found, block_bytes)
+        return Scan(self._files, self._scanned, block_bytes)
 
     def with_missing(self, schema: Schema) -> "Scan":
-        """Return the same sequences under a schema with other ``missing``. Reads the files once."""
-        found = self._found._replace(schema=schema)
-        blocks = (block.values for block in Scan(self._files, found, self.block_bytes))
-        return Scan(self._files, observe_again(found, blocks), self.block_bytes)
+        """Return the sequences under a schema with another ``missing``. Reads the files once."""
+        scanned = self._scanned._replace(schema=schema)
+        blocks = (block.values for block in Scan(self._files, scanned, self.block_bytes))
+        return Scan(self._files, observe_again(scanned, blocks), self.block_bytes)
 
     def take(self, indices: Any) -> Sequences:
         """Read some sequences, such as those for validation.
@@ -269,8 +266,8 @@ class Scan:
         return sequences if in_order else sequences[inverse]
 
     def _read(self, chosen: np.ndarray, reader: RowReader) -> Sequences:
-        """Return the chosen sequences, whose numbers ascend."""
-        index, columns = self._found.index, self._found.columns
+        """Return the chosen sequences, whose indices ascend."""
+        index, columns = self._scanned.index, self._scanned.columns
         starts, stops = index.runs(chosen)
         lengths = self.lengths[chosen]
         values = np.empty((int(lengths.sum()), self.schema.num_columns), self.dtype)
@@ -278,13 +275,13 @@ class Scan:
         ranges = (starts, stops) if order is None else (starts[order], stops[order])
         done = 0
         for _, table in reader.pieces(*ranges):
-            pieces = self._found.split(table)
+            pieces = self._scanned.split(table)
             rows = slice(done, done + len(pieces[0]) if pieces else done)
             for i, (column, piece) in enumerate(zip(columns, pieces, strict=True)):
                 values[rows, i] = column.encode(piece)
             done = rows.stop
         if order is not None:
-            # Only rows of long tables, one a step, come out of order.
+            # Only rows of long tables, one per step, come out of order.
             values = values[row_locations(stops - starts, order)]
         values = without_missing_in(values, self.schema)
         return Sequences(values, offsets_from_lengths(lengths), self.ids[chosen], self.schema)
@@ -296,4 +293,4 @@ def _check_block_bytes(block_bytes: Any) -> None:
 
 
 def _batch_bytes(block_bytes: int) -> int:
-    return max(LEAST_BATCH_BYTES, block_bytes // 4)
+    return max(MIN_BATCH_BYTES, block_bytes // 4)

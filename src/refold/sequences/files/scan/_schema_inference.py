@@ -1,4 +1,4 @@
-"""What is known of the columns of files before their data are looked at, and the schema after."""
+"""Column types known before the data of files are read, and the schema afterwards."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,21 +17,21 @@ __all__ = ["KnownColumns"]
 
 
 class KnownColumns:
-    """Kinds and labels, by what is asked for, then written beside the data, then hinted at.
+    """Types and categories as requested, else as stored, else as hinted by the Arrow type.
 
     Parameters
     ----------
     names : list of str
         The features.
     column_types : str, list of str or dict, optional
-        What is asked for.
+        The requested types.
     stored : list of Schema
-        What was written beside the data, by file.
+        The schemas stored in the files.
 
     Raises
     ------
     SchemaError
-        If a kind is unknown, or the files contradict each other.
+        If a type is unknown, or the files contradict each other.
     """
 
     def __init__(self, names: Sequence[str], column_types: Kinds, stored: Sequence[Schema]) -> None:
@@ -42,51 +42,52 @@ class KnownColumns:
             for name in names
             if not self._asked[name] and (same := _columns(name, stored))
         }
-        self._labels = {
+        self._categories = {
             name: _union(same).categories
             for name in names
             if (same := [column for column in _columns(name, stored) if column.categories])
         }
-        self._told = {name for name in names if self._asked[name] or _columns(name, stored)}
+        self._known = {name for name in names if self._asked[name] or _columns(name, stored)}
         layouts: set[Layout] = {schema.layout for schema in stored if schema.names == self._names}
         self._has_stored = bool(stored)
         self._layout: Layout = layouts.pop() if len(layouts) == 1 else "array"
 
     def column(self, name: str, type_: pa.DataType) -> ScannedColumn:
-        """Return a column that has not been looked at.
+        """Return a column before its first piece.
 
         Raises
         ------
         SchemaError
-            If its type cannot be that of a feature.
+            If its Arrow type cannot be that of a feature.
         """
         empty, hint = as_raw(pa.chunked_array([], type_), name)
         if hint:
-            self._told.add(name)
+            self._known.add(name)
         text = is_text(type_.value_type if pa.types.is_dictionary(type_) else type_)
         stored = self._stored.get(name)
-        kind: Any = self._asked[name] or (stored.type if stored else None) or hint
-        return ScannedColumn(name, kind, self._labels.get(name), text=text, dtype=empty.dtype)
+        known: Any = self._asked[name] or (stored.type if stored else None) or hint
+        categories = self._categories.get(name)
+        return ScannedColumn(name, known, categories, text=text, dtype=empty.dtype)
 
     def schema(self, columns: Sequence[ScannedColumn], *, lists: bool) -> Schema:
-        """Return the schema of columns that have settled.
+        """Return the schema of columns after `ScannedColumn.settle`.
 
         Parameters
         ----------
         columns : list of ScannedColumn
-            One a feature.
+            One column per feature.
         lists : bool
-            Whether a lone column without a stored schema makes plain series or tokens.
+            Whether a single column without a stored schema gives plain series or tokens.
         """
         found = tuple(column.column for column in columns)
         if lists and len(found) == 1 and not self._has_stored:
             return Schema(found, "tokens" if found[0].type == "categorical" else "series")
         return Schema(found, self._layout)
 
-    def remarks(self, columns: Sequence[ScannedColumn]) -> list[str]:
-        """Return what is to be said of labels that nobody asked for and that are numbers."""
-        found = [column.column for column in columns if column.name not in self._told]
-        return [remark for column in found if (remark := numbers_as_text(column))]
+    def warnings(self, columns: Sequence[ScannedColumn]) -> list[str]:
+        """Return warnings about inferred categories that are numbers."""
+        found = [column.column for column in columns if column.name not in self._known]
+        return [text for column in found if (text := numbers_as_text(column))]
 
 
 def _columns(name: str, stored: Sequence[Schema]) -> list[Column]:
@@ -99,6 +100,7 @@ def _union(columns: Sequence[Column]) -> Column:
     except SchemaError as error:
         column_types: list[ColumnType] = sorted({column.type for column in columns})
         raise SchemaError(
-            f"The files say of column {columns[0].name!r} that it is {' and '.join(column_types)}. "
-            f"Pass column_types={{{columns[0].name!r}: ...}} to say which."
+            f"The files disagree about the type of column {columns[0].name!r}: "
+            f"{' and '.join(column_types)}. Pass column_types={{{columns[0].name!r}: ...}} to "
+            "choose."
         ) from error

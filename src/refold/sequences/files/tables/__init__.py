@@ -1,1 +1,1 @@
-"""Layouts of tables in files: one row a step, or one row a sequence."""
+"""Layouts of tables in files: one row per step, or one row per sequence."""

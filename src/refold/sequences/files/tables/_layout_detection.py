@@ -1,4 +1,4 @@
-"""Tables from files of any origin: which column is the id, which the time, and which layout."""
+"""Detection of the layout, the id column and the time column of a table."""
 
 import warnings
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from refold.sequences.schema._parts import PLAIN_ROWS, Rows
 
 __all__ = [
     "TableLayout",
-    "check_there",
+    "check_columns_exist",
     "find_id",
     "find_key",
     "find_layout",
@@ -26,9 +26,9 @@ __all__ = [
 
 
 class TableLayout(NamedTuple):
-    """What the columns of a table are for."""
+    """The layout of a table and the roles of its columns."""
 
-    lists: bool  # one row a sequence, else one row a step
+    lists: bool  # one row per sequence, else one row per step
     id: str | None
     time: str | None
     features: list[str]
@@ -46,14 +46,14 @@ def from_file_table(
     sort: bool = False,
     layout: str | None = None,
 ) -> Sequences:
-    """Read a table in the list layout if a chosen column holds lists, else in the long one.
+    """Read a table in the list layout if a chosen column holds lists, else in the long layout.
 
     Raises
     ------
     FileFormatError
         If the table has no rows.
     SchemaError
-        If a column is not there, or nothing tells the sequences of a long table apart.
+        If a column does not exist, or a long table has no id column.
     """
     if not table.num_rows:
         columns_found = ", ".join(table.column_names)
@@ -63,14 +63,14 @@ def from_file_table(
     if found.lists:
         if sort or layout:
             raise SchemaError(
-                f"{name} has one row a sequence, with a list a feature. Leave "
+                f"{name} has one row per sequence, with one list per feature. Leave "
                 f"{'sort' if sort else 'layout'}= out."
             )
         return Sequences.from_arrow(table, id=found.id, columns=features, column_types=column_types)
-    identity = find_id(table.column_names, name, id)
+    id_column = find_id(table.column_names, name, id)
     sequences = from_long_table(
         table,
-        id=identity,
+        id=id_column,
         time=found.time,
         columns=features,
         column_types=column_types,
@@ -78,7 +78,7 @@ def from_file_table(
         sort=sort,
     )
     if layout is None and found.time is None and looks_wide(features) and len(sequences) > 1:
-        _remark_on_single_steps(sequences, name)
+        _warn_about_single_steps(sequences, name)
     return sequences
 
 
@@ -90,34 +90,33 @@ def find_layout(
     time: str | None,
     columns: Sequence[str] | None,
 ) -> TableLayout:
-    """Say which layout a table has, and what its columns are for.
+    """Return the layout of a table and the roles of its columns.
 
     Raises
     ------
     SchemaError
-        If a column is not there, nothing tells the sequences of a long table apart, or the ids
-        are lists.
+        If a column does not exist, a long table has no id column, or the ids are lists.
     """
     names = schema.names
     lists = [column for column in columns or names if column in names and _is_list(schema, column)]
     if lists:
-        identity = find_key(id, "id", names, name)
-        if identity is not None:
-            check_id_type(schema.field(identity).type, identity)
+        id_column = find_key(id, "id", names, name)
+        if id_column is not None:
+            check_id_type(schema.field(id_column).type, id_column)
         if time is not None:
-            raise SchemaError(f"{name} has one row a sequence. Leave time= out.")
+            raise SchemaError(f"{name} has one row per sequence. Leave time= out.")
         features = _features(columns, lists, names, name)
-        return TableLayout(lists=True, id=identity, time=None, features=features)
-    identity, order = find_id(names, name, id), find_time(names, name, time)
-    check_id_type(schema.field(identity).type, identity)
-    used = {identity, order, *pandas_index(schema.metadata or {})}
+        return TableLayout(lists=True, id=id_column, time=None, features=features)
+    id_column, order = find_id(names, name, id), find_time(names, name, time)
+    check_id_type(schema.field(id_column).type, id_column)
+    used = {id_column, order, *pandas_index(schema.metadata or {})}
     others = [column for column in names if column not in used]
     features = _features(columns, others, names, name)
-    return TableLayout(lists=False, id=identity, time=order, features=features)
+    return TableLayout(lists=False, id=id_column, time=order, features=features)
 
 
 def find_id(names: Sequence[str], name: str, asked: str | None) -> str:
-    """Return the column that tells sequences apart: the one asked for, else ``id``."""
+    """Return the id column: the one asked for, else ``id``."""
     found = find_key(asked, "id", names, name)
     if found is None:
         raise SchemaError(
@@ -128,12 +127,12 @@ def find_id(names: Sequence[str], name: str, asked: str | None) -> str:
 
 
 def find_time(names: Sequence[str], name: str, asked: str | None) -> str | None:
-    """Return the column that orders the steps: the one asked for, else ``time`` if there is one."""
+    """Return the time column: the one asked for, else ``time`` if it exists."""
     return find_key(asked, "time", names, name)
 
 
 def find_key(asked: str | None, role: str, names: Sequence[str], name: str) -> str | None:
-    """Return the column asked for, or the one that is called after its role, if there is one."""
+    """Return the column asked for, else the one named after its role if it exists."""
     if asked is None:
         return role if role in names else None
     if asked not in names:
@@ -143,8 +142,8 @@ def find_key(asked: str | None, role: str, names: Sequence[str], name: str) -> s
     return asked
 
 
-def check_there(columns: Sequence[str], names: Sequence[str], name: str) -> None:
-    """Raise ``SchemaError`` where a column that is asked for is not there."""
+def check_columns_exist(columns: Sequence[str], names: Sequence[str], name: str) -> None:
+    """Raise ``SchemaError`` if a column that is asked for does not exist."""
     known = set(names)
     absent = [column for column in columns if column not in known]
     if absent:
@@ -154,14 +153,14 @@ def check_there(columns: Sequence[str], names: Sequence[str], name: str) -> None
 def _features(
     asked: Sequence[str] | None, found: list[str], names: Sequence[str], name: str
 ) -> list[str]:
-    check_there(asked or (), names, name)
+    check_columns_exist(asked or (), names, name)
     features = found if asked is None else list(asked)
     if not features:
-        raise SchemaError(f"{name} has no column beside {', '.join(names)} to make sequences of.")
+        raise SchemaError(f"{name} has no feature columns besides {', '.join(names)}.")
     return features
 
 
-def _remark_on_single_steps(sequences: Sequences, name: str) -> None:
+def _warn_about_single_steps(sequences: Sequences, name: str) -> None:
     if (sequences.lengths == 1).all():
         warnings.warn(
             f"{name}: Every id has one row, so every sequence has one step."
@@ -182,6 +181,6 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _is_list(schema: pa.Schema, column: str) -> bool:
-    kind = schema.field(schema.names.index(column)).type
+    type_ = schema.field(schema.names.index(column)).type
     tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(test(kind) for test in tests)
+    return any(test(type_) for test in tests)

@@ -1,4 +1,4 @@
-"""Columns whose names are numbered, as the steps of a wide table are: t0, t1 and so on."""
+"""Numbered columns, such as t0 and t1: the steps of a wide table."""
 
 import re
 from collections.abc import Sequence
@@ -9,51 +9,51 @@ from refold.errors import SchemaError
 __all__ = ["looks_wide", "step_columns"]
 
 NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
-# Columns with numbers at the end of their names from which on a table seems to be wide.
-FEWEST = 4
+# Minimum number of numbered columns for a table to look wide.
+MIN_STEP_COLUMNS = 4
 
 
 def looks_wide(names: Sequence[str]) -> bool:
-    """Say whether the columns of a table seem to be steps: t0, t1 and so on."""
-    runs = _runs(names)
-    return len(runs) == 1 and len(next(iter(runs.values()))) >= FEWEST
+    """Return whether the columns of a table look like steps: t0, t1 and so on."""
+    series = _series(names)
+    return len(series) == 1 and len(next(iter(series.values()))) >= MIN_STEP_COLUMNS
 
 
 def step_columns(names: Sequence[str]) -> list[str]:
-    """Return the columns of steps: those with a number at the end of their names, else all.
+    """Return the step columns: those whose names end in a number, or all if none do.
 
     Raises
     ------
     SchemaError
-        If there are several runs of them, or their numbers do not ascend.
+        If there are several series of numbered columns, or their numbers do not ascend.
 
     Examples
     --------
     >>> step_columns(["label", "t0", "t1", "t2"])
     ['t0', 't1', 't2']
     """
-    runs = _runs(names)
-    if len(runs) > 1 and any(map(str.isalpha, "".join(runs))):
-        first, second = (columns[0] for columns in list(runs.values())[:2])
+    series = _series(names)
+    if len(series) > 1 and any(map(str.isalpha, "".join(series))):
+        first, second = (columns[0] for columns in list(series.values())[:2])
         raise SchemaError(
-            f"has columns that are numbered in more than one way, such as {first!r} and "
+            f"has several series of numbered columns, such as {first!r} and "
             f"{second!r}. A wide table has one feature: name its steps with columns=."
         )
-    for prefix, columns in runs.items():
+    for prefix, columns in series.items():
         for before, after in pairwise(columns):
             if float(before[len(prefix) :]) >= float(after[len(prefix) :]):
                 raise SchemaError(
-                    f"has the column {after!r} after {before!r}, so the steps are not in their "
+                    f"has the column {after!r} after {before!r}, so the steps are not in "
                     "order. Name them in order with columns=."
                 )
-    found = {column for columns in runs.values() for column in columns}
-    return [column for column in names if column in found or not runs]
+    numbered = {column for columns in series.values() for column in columns}
+    return [column for column in names if column in numbered or not series]
 
 
-def _runs(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the columns whose names are one text with a number behind it, by that text."""
-    runs: dict[str, list[str]] = {}
+def _series(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the series of numbered columns by the text before their numbers."""
+    series: dict[str, list[str]] = {}
     for column in names:
-        if found := NUMBERED.fullmatch(column):
-            runs.setdefault(found[1], []).append(column)
-    return {prefix: columns for prefix, columns in runs.items() if len(columns) > 1}
+        if numbered := NUMBERED.fullmatch(column):
+            series.setdefault(numbered[1], []).append(column)
+    return {prefix: columns for prefix, columns in series.items() if len(columns) > 1}

@@ -1,6 +1,6 @@
-"""Wide tables: one row a sequence, one column a step.
+"""Wide tables: one row per sequence, one column per step.
 
-Empty cells at the end of a row are no steps; those between others are missing entries.
+Empty cells at the end of a row are not steps; empty cells before others are missing entries.
 """
 
 import warnings
@@ -13,13 +13,13 @@ from refold.errors import DataError, FileFormatError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import as_raw, check_id_type
 from refold.sequences.conversion._lists import parts_from_list
-from refold.sequences.files.tables._layout_detection import check_there, find_key
+from refold.sequences.files.tables._layout_detection import check_columns_exist, find_key
 from refold.sequences.files.tables._step_columns import step_columns
 from refold.sequences.schema._column_types import Kinds, is_missing
 from refold.sequences.schema._parts import Rows
 from refold.sequences.schema._schema import ColumnType
 
-__all__ = ["find_wide", "from_wide_table", "kind_of_steps"]
+__all__ = ["find_wide", "from_wide_table", "step_type"]
 
 
 def find_wide(
@@ -30,45 +30,45 @@ def find_wide(
     time: str | None,
     columns: Sequence[str] | None,
 ) -> tuple[str | None, list[str]]:
-    """Return the column of ids, if there is one, and those of the steps in their order.
+    """Return the id column, if there is one, and the step columns in order.
 
     Raises
     ------
     SchemaError
-        If a column is not there, or it is not clear which ones are steps.
+        If a column does not exist, or it is unclear which columns are steps.
     """
     if time is not None:
         raise SchemaError(f"{name} is read as a wide table, which has no times. Leave time= out.")
-    identity = find_key(id, "id", names, name)
+    id_column = find_key(id, "id", names, name)
     if columns is not None:
-        check_there(columns, names, name)
-        return identity, list(columns)
-    others = [column for column in names if column != identity]
+        check_columns_exist(columns, names, name)
+        return id_column, list(columns)
+    others = [column for column in names if column != id_column]
     try:
         steps = step_columns(others)
     except SchemaError as error:
         raise SchemaError(f"{name} {error}") from error
     if not steps:
-        raise SchemaError(f"{name} has no column beside {', '.join(names)} to make steps of.")
+        raise SchemaError(f"{name} has no step columns besides {', '.join(names)}.")
     chosen = set(steps)
     if left := [column for column in others if column not in chosen]:
         listed = ", ".join(map(repr, left[:3])) + (", ..." if len(left) > 3 else "")
         warnings.warn(
             f"{name}: The steps are the {len(steps)} columns {steps[0]!r} to {steps[-1]!r}. "
-            f"{listed} {'is' if len(left) == 1 else 'are'} left out; columns= names others.",
+            f"{listed} {'is' if len(left) == 1 else 'are'} left out. Choose others with columns=.",
             UserWarning,
             stacklevel=5,
         )
-    return identity, steps
+    return id_column, steps
 
 
-def kind_of_steps(column_types: Kinds) -> ColumnType | None:
-    """Return the kind of the one feature of a wide table.
+def step_type(column_types: Kinds) -> ColumnType | None:
+    """Return the type of the one feature of a wide table.
 
     Raises
     ------
     SchemaError
-        If there are several.
+        If there are several types.
     """
     if column_types is None or isinstance(column_types, str):
         return column_types  # type: ignore[return-value]
@@ -84,37 +84,37 @@ def kind_of_steps(column_types: Kinds) -> ColumnType | None:
 def from_wide_table(
     table: pa.Table,
     name: str,
-    identity: str | None,
+    id_column: str | None,
     steps: Sequence[str],
     column_types: Kinds,
     rows: Rows,
 ) -> Sequences:
-    """Convert a table with one row a sequence.
+    """Convert a table with one row per sequence.
 
     Raises
     ------
     FileFormatError
-        If it has no rows.
+        If the table has no rows.
     SchemaError
-        If some columns of steps hold text and others numbers.
+        If some step columns hold text and others numbers.
     DataError
         If a row has no id.
     """
     if not table.num_rows:
         raise FileFormatError(f"{name} has columns ({', '.join(table.column_names)}), but no rows.")
     ids = None
-    if identity is not None:
-        check_id_type(table[identity].type, identity)
-        ids = table[identity].to_pylist()
+    if id_column is not None:
+        check_id_type(table[id_column].type, id_column)
+        ids = table[id_column].to_pylist()
         if missing := [row for row, value in enumerate(ids) if is_missing(value)]:
-            raise DataError(f"{rows(missing[0]).capitalize()} has no id in column {identity!r}.")
+            raise DataError(f"{rows(missing[0]).capitalize()} has no id in column {id_column!r}.")
     raws = {column: as_raw(table[column], column)[0] for column in steps}
     texts = [column for column, raw in raws.items() if raw.dtype == object]
-    if texts and kind_of_steps(column_types) is None and len(texts) < len(raws):
+    if texts and step_type(column_types) is None and len(texts) < len(raws):
         _refuse_text(raws, texts[0], rows)
     x = np.stack(list(raws.values()), axis=1)
-    gone = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), bool) if texts else np.isnan(x)
-    lengths = np.where(gone, 0, np.arange(1, x.shape[1] + 1)).max(axis=1)
+    empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), bool) if texts else np.isnan(x)
+    lengths = np.where(empty, 0, np.arange(1, x.shape[1] + 1)).max(axis=1)
     lines = [row[:length] for row, length in zip(x, lengths, strict=True)]
     return Sequences(*parts_from_list(lines, column_types=column_types, ids=ids, rows=rows))
 
@@ -122,6 +122,6 @@ def from_wide_table(
 def _refuse_text(raws: dict[str, np.ndarray], column: str, rows: Rows) -> None:
     row, value = next((i, one) for i, one in enumerate(raws[column]) if not is_missing(one))
     raise SchemaError(
-        f"Column {column!r} holds text, {value!r} in {rows(row)}, beside columns of numbers. Name "
-        "the columns of the steps with columns=, or that of ids with id=."
+        f"Column {column!r} holds text, {value!r} in {rows(row)}, but others hold numbers. Name "
+        "the step columns with columns=, or the id column with id=."
     )
