@@ -86,7 +86,7 @@ def split_lists(
             i = int(wrong[0])
             raise DataError(
                 f"Row {first_row + i} has {lengths[0][i]} steps in column {features[0]!r}, but "
-                f"{count[i]} in {name!r}. The lists of a row must have equal lengths."
+                f"{count[i]} in {name!r}. The lists of a row must have the same length."
             )
     return lengths[0], pieces
 

@@ -219,7 +219,7 @@ class LongIndexer:
         path, number = self._files.place(row)
         return DataError(
             f"{path}: Column {self._time!r} cannot order the steps: row {number} has no time. "
-            "Fill or drop it."
+            "Fill it in or drop the row."
         )
 
     def _not_ascending(self, before: int, row: int) -> DataError:

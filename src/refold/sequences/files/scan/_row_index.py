@@ -50,7 +50,7 @@ def check_has_ids(column: Any, name: str, first_row: int) -> None:
     if len(missing):
         raise DataError(
             f"Row {first_row + int(missing[0])} has no id in column {name!r}. "
-            "Every row needs one; fill or drop it."
+            "Every row needs an id; fill it in or drop the row."
         )
 
 
