@@ -1,4 +1,4 @@
-"""The held-out error by the size of the code, ours and PCA's: which size is worth it."""
+"""Held-out errors of fits and of PCA by the size of the code."""
 
 from collections.abc import Iterable
 from numbers import Integral
@@ -22,20 +22,20 @@ class ErrorCurve(NamedTuple):
     Attributes
     ----------
     sizes : tuple of int
-        Numbers in a code, ascending.
+        Latent dimensions, ascending.
     errors, pca : tuple of float
-        Error of a fit with codes of each size, and of PCA with as many components, or with all
-        where there are fewer.
+        Error of a fit with codes of each size, and of PCA with as many components, or with all of
+        them if there are fewer.
     measure : {"NMSE", "1 - accuracy"}
-        What the errors are: squared error over power of the numeric columns, or, where no column
-        is numeric, the share of the steps whose symbols do not all come back.
+        Measure of the errors: squared error over power of the numeric columns or, if no column is
+        numeric, the share of the steps with a wrong token.
     num_sequences, num_held_out : int
-        Sequences that were fitted or measured on, and those measured on.
+        Number of all sequences used, and of held-out ones.
     complete : bool
-        Whether all sizes that were asked for are there; not so after Ctrl-C.
+        Whether all requested sizes are there; False after Ctrl-C.
     accuracy, pca_accuracy : tuple of float
-        Share of the steps whose symbols all come back, of the binary and categorical columns; empty
-        where all columns are numeric.
+        Share of the steps whose binary and categorical values are all correct; empty if all columns
+        are numeric.
 
     Examples
     --------
@@ -61,34 +61,35 @@ def error_curve(
     *,
     estimator: SequenceAutoencoder | None = None,
 ) -> ErrorCurve:
-    """Fit sequences with codes of several sizes, and measure each on what was held out.
+    """Fit sequences with codes of several sizes, and measure each fit on held-out sequences.
 
-    All sizes have the same split and seed.  PCA is fitted on the same training part, standardised
-    and padded with zeros, and is told the lengths.
+    All sizes use the same split and seed. PCA is fitted on the same training part, standardized and
+    padded with zeros, and knows the true lengths.
 
     Parameters
     ----------
     X : Sequences, list of arrays, array, table, path or Scan
-        As `SequenceAutoencoder.fit` takes them; of data larger than memory, a sample is used.
+        Data as for `SequenceAutoencoder.fit`. Data in files is sampled.
     sizes : iterable of int, default=(2, 4, 8, 16, 32)
     estimator : SequenceAutoencoder, optional
-        Its settings count, with ``time_budget`` for each size, but for ``latent_dim``, ``refit``
-        and ``calibration_fraction``; it is not fitted itself. With ``verbose=1`` progress is shown.
+        Estimator with the settings, which is not fitted itself. ``time_budget`` holds for each
+        size. ``latent_dim``, ``refit`` and ``calibration_fraction`` are ignored. ``verbose=1``
+        shows progress.
 
     Returns
     -------
     ErrorCurve
-        After Ctrl-C, of the sizes that are done.
+        After Ctrl-C it has the finished sizes.
 
     Raises
     ------
     ParameterError
-        If a size is no positive integer, an argument of the estimator cannot be used, or nothing
-        is held out.
+        If a size is not a positive integer, an argument of the estimator is invalid, or nothing is
+        held out.
     DataError
         If the sequences cannot be used.
     KeyboardInterrupt
-        On Ctrl-C before the first size is done.
+        On Ctrl-C before the first size is finished.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """The autoencoder as a collection transformer of aeon, for its pipelines and grid searches.
 
-Knows aeon, whose import takes seconds; nothing else in the house does.
+Only this module imports aeon, because that takes seconds.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -29,21 +29,21 @@ __all__ = ["AutoencoderTransformer"]
 
 
 class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTransformer):
-    """Series to codes of one size and back, as a collection transformer of aeon.
+    """Autoencoder as a collection transformer of aeon, from series to codes of one size and back.
 
-    ``transform`` gives an array of shape (n_cases, width of the code), which scikit-learn's
-    estimators take as a table, and aeon's classifiers, regressors and clusterers as a collection
-    of univariate series. ``inverse_transform`` decodes codes, with the lengths that they hold.
+    ``transform`` returns an array of shape (n_cases, width of the code). scikit-learn's estimators
+    read it as a table, and aeon's classifiers, regressors and clusterers as a collection of
+    univariate series. ``inverse_transform`` decodes codes, with predicted lengths.
 
     Parameters
     ----------
     autoencoder : SequenceAutoencoder, optional
-        What is fitted: a copy of it, which is left as it is. The default one by default.
+        Estimator of which a copy is fitted. The default is ``SequenceAutoencoder()``.
 
     Attributes
     ----------
     autoencoder_ : SequenceAutoencoder
-        The fitted one.
+        The fitted estimator.
 
     Raises
     ------
@@ -52,7 +52,7 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
 
     See Also
     --------
-    refold.sequences.Sequences.from_aeon : What is padding, and what is missing.
+    refold.sequences.Sequences.from_aeon : Rules for padding and missing values.
 
     Examples
     --------
@@ -85,14 +85,14 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         if not isinstance(ae, SequenceAutoencoder):
             raise ParameterError(
                 f"autoencoder must be a SequenceAutoencoder, or None. Got {repr(ae)[:60]}; "
-                "SequenceAutoencoder(latent_dim=16) has 16 numbers a code."
+                "SequenceAutoencoder(latent_dim=16) has codes of 16 dimensions."
             )
         ae = clone(ae)
         self.autoencoder_ = ae.fit(Sequences.from_aeon(X))
         return self
 
     def _transform(self, X: Any, y: Any = None) -> np.ndarray:  # noqa: ARG002
-        # of float64, as what aeon's own transformers give
+        # float64, as aeon's own transformers return
         return self.autoencoder_.encode(Sequences.from_aeon(X)).astype(np.float64)
 
     def _inverse_transform(self, X: Any, y: Any = None) -> np.ndarray | list[np.ndarray]:  # noqa: ARG002
@@ -101,14 +101,14 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
             if codes.shape[1] != 1:
                 raise DataError(
                     f"Got codes of {codes.shape[1]} channels, shape {codes.shape}. Expected one "
-                    "code a case, as transform gives them."
+                    "code per case, as transform returns them."
                 )
             codes = codes[:, 0]
         return Sequences.from_list(self.autoencoder_.inverse_transform(codes)).to_aeon()
 
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> dict[str, Any]:  # noqa: ARG003
-        """Return arguments with which aeon's own checks are quick."""
+        """Return arguments that make aeon's estimator checks fast."""
         tiny = SequenceAutoencoder(
             latent_dim=2,
             units=4,

@@ -294,7 +294,7 @@ def test_data_in_blocks_is_not_set_aside(tmp_path):
 def test_other_columns_and_nothing_at_all(ae):
     with pytest.raises(SchemaError):
         ae.detect([np.zeros((5, 2))])
-    with pytest.raises(DataError, match="no sequence to calibrate by"):
+    with pytest.raises(DataError, match="no sequence to calibrate with"):
         ae.calibrate(sines(1)[:0])
 
 

@@ -151,7 +151,9 @@ def test_arguments_of_another_version_are_refused(path):
     config, arrays = container.read(path)
     config["parameters"]["wings"] = 2
     container.write(path, container.pack(config, arrays))
-    with pytest.raises(ModelFileError, match=r"sines\.refold is of another version.*: wings\."):
+    with pytest.raises(
+        ModelFileError, match=r"sines\.refold comes from another version.*: wings\."
+    ):
         refold.load(path)
 
 
@@ -192,7 +194,7 @@ def test_safetensors_of_another_kind_are_refused(tmp_path):
     from safetensors.numpy import save_file
 
     save_file({"a": np.zeros(3)}, tmp_path / "weights.safetensors")
-    with pytest.raises(ModelFileError, match="a safetensors file of another kind"):
+    with pytest.raises(ModelFileError, match="another safetensors file"):
         refold.load(tmp_path / "weights.safetensors")
 
 

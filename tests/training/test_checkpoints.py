@@ -282,7 +282,7 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path, whole):
     identity, values, arrays = storage.load_checkpoint(whole[1])
     del identity["parameters"]["forecast_steps"]
     storage.save_checkpoint(path, identity, values, arrays)
-    with pytest.raises(ModelFileError, match="of another version of Refold"):
+    with pytest.raises(ModelFileError, match="from another version of Refold"):
         SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, resume=True)
 
 

@@ -1,4 +1,4 @@
-"""What is odd: scores of sequences and steps, and p-values by sequences known to be normal."""
+"""Anomaly scores of sequences and steps, and p-values from normal sequences."""
 
 from refold.anomalies._anomaly_methods import AnomalyMixin as AnomalyMixin
 from refold.anomalies._anomaly_scores import remember as remember

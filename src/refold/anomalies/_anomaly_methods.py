@@ -1,4 +1,4 @@
-"""What an estimator can say of odd sequences once it has seen normal ones that it did not learn."""
+"""`detect` and `held_back`, the anomaly detection of the estimator."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ __all__ = ["AnomalyMixin"]
 
 
 class AnomalyMixin:
-    """``detect``, of an estimator that encodes and decodes; ``calibrate`` is of forecasts, too.
+    """Methods for anomaly detection, for an estimator that encodes and decodes.
 
     Examples
     --------
@@ -40,29 +40,29 @@ class AnomalyMixin:
         check_untrained(sequences, self._fitted.trained)
 
     def _calibrate(self: Any, sequences: Sequences) -> None:
-        """Learn how odd normal sequences are, which ``detect`` measures others by."""
+        """Store the anomaly scores of normal sequences, to which ``detect`` compares others."""
         if not len(sequences):
-            raise DataError("There is no sequence to calibrate by. Give at least one.")
+            raise DataError("There is no sequence to calibrate with. Give at least one.")
         found = anomaly_scores(sequences, self._fitted, self._known())
         calibration = calibration_of(found, self._known())
         self._fitted = self._fitted._replace(calibration=calibration)
 
     def held_back(self: Any, X: Any) -> np.ndarray:
-        """Say which sequences ``fit`` was given and did not train on.
+        """Find the sequences that ``fit`` received but did not train on.
 
-        These are the sequences that ``calibration_fraction`` set aside and, where there was no
-        refit, the validation sequences.
+        These are the sequences that ``calibration_fraction`` set aside and, without a refit, the
+        validation sequences.
 
         Parameters
         ----------
         X : Sequences, list of arrays, array or table
-            With the columns of the training data. They are recognised by their values.
+            Data with the columns of the training data. Sequences are recognized by their values.
 
         Returns
         -------
         array of bool of shape (n_sequences,)
-            Of sequences that are the same, as many are marked as were held back. All False if the
-            model was saved by a version of Refold that did not store this.
+            True for held-back sequences. Of equal sequences, as many are marked as were held back.
+            All False if the model was saved by a version of Refold that did not store this.
 
         Examples
         --------
@@ -79,20 +79,20 @@ class AnomalyMixin:
         return first_of_each(fingerprints(sequences), self._fitted.held_back)
 
     def detect(self: Any, X: Any, alpha: float = 0.01) -> Detection:
-        """Find sequences that are odder than normal ones.
+        """Find anomalous sequences.
 
-        A sequence is odd if it comes back badly, or if its code and what describes it (pooled
-        random convolutions) lie far from those of the training data. How odd is too odd follows
-        from normal sequences that the model was not trained on, by split-conformal calibration: of
-        normal ones, drawn as those were, a share of at most ``alpha`` is taken for odd, on average
-        over the draw of those that it is calibrated by.
+        A sequence has a high anomaly score if its reconstruction error is large, or if its code and
+        its ROCKET features (pooled random convolutions) are far from those of the training data.
+        The threshold comes from normal sequences that the model was not trained on, by
+        split-conformal calibration: at most a share ``alpha`` of normal sequences from the same
+        distribution is marked as anomalous, on average over the draw of the calibration sequences.
 
         Parameters
         ----------
         X : Sequences, list of arrays, array or table
-            With the columns of the training data.
+            Data with the columns of the training data.
         alpha : float, default=0.01
-            Rate of false alarms, above 0 and below 1.
+            False alarm rate, above 0 and below 1.
 
         Returns
         -------
@@ -101,7 +101,7 @@ class AnomalyMixin:
         Raises
         ------
         ParameterError
-            If ``alpha`` is no such rate, nothing was calibrated by, or too few for it.
+            If ``alpha`` is out of range, or there are no calibration sequences or too few for it.
         DataError
             If the sequences cannot be used.
 
@@ -125,26 +125,26 @@ class AnomalyMixin:
         calibration = self._fitted.calibration
         if calibration is None:
             raise ParameterError(
-                "detect measures by normal sequences that were not trained on, and has none. Fit "
-                "with calibration_fraction=0.2, or give some to calibrate()."
+                "detect needs normal sequences that were not trained on, and has none. Fit with "
+                "calibration_fraction=0.2, or give some to calibrate()."
             )
         needed, there = least_calibration(alpha), len(calibration.scores)
         if there < needed:
             raise ParameterError(
-                f"alpha={alpha:g} needs at least {needed} sequences to calibrate by, and there "
+                f"alpha={alpha:g} needs at least {needed} calibration sequences, and there "
                 f"{'is' if there == 1 else 'are'} {there}. Give more, or ask for a higher rate."
             )
         sequences = self._aligned(as_sequences(X))
         warn_of_longer(sequences.lengths, self.max_steps_, "detection")
         found = anomaly_scores(sequences, self._fitted, self._known())
-        of_each = score_components(found, self._known())
+        components = score_components(found, self._known())
         bounds = sequences.offsets[1:-1]
         steps = step_scores(found.entries)
         return Detection(
             alpha,
             sequences.ids,
-            of_each,
-            p_values(of_each.sum(axis=1), calibration),
+            components,
+            p_values(components.sum(axis=1), calibration),
             np.split(steps, bounds)[: len(sequences)],
             np.split(step_p_values(steps, calibration), bounds)[: len(sequences)],
             np.split(found.entries, bounds)[: len(sequences)],

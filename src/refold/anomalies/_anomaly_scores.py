@@ -1,6 +1,6 @@
-"""How odd a sequence is to a model: how badly it comes back, and how far from others it lies.
+"""Anomaly scores from the reconstruction error and the distance to the training data.
 
-Codes are the encoder's own: a search for better ones would make what is odd look less so.
+Codes come without latent optimization, which would make anomalies look more normal.
 """
 
 from typing import Any, NamedTuple
@@ -14,26 +14,28 @@ from refold.storage import Fitted, ReferenceStatistics
 
 __all__ = ["AnomalyScores", "anomaly_scores", "remember"]
 
-# A deviation below this is rounding; sequences at most that are decoded to learn what is usual.
-_LEAST, _DECODED = 1e-3, 256
-# Deviations from the mean that a value is measured as at most: in single precision, what a network
-# makes of the largest ones is no number.
+# Standard deviations below this are rounding.
+_LEAST = 1e-3
+# Cap on decoded training sequences for the reference means.
+_DECODED = 256
+# Values are clipped to this number of standard deviations from the mean, because a network turns
+# larger ones into NaN in single precision.
 _FARTHEST = 1e12
 
 
 class AnomalyScores(NamedTuple):
-    """What is odd about sequences.
+    """Errors and distances of sequences, before they are scaled and added.
 
     Attributes
     ----------
     entries : array of shape (n_steps, n_columns)
-        Squared error of each value, in the model's standard units; of a label or a binary value 1
-        where it is wrong. NaN where nothing was observed.
+        Squared error of each numeric value, in the model's standardized units; 1 for a wrong
+        categorical or binary value, else 0. NaN for missing values.
     errors : array of shape (n_sequences,)
-        Mean of a sequence's entries, 0 where there is none.
+        Mean of a sequence's entries, 0 if there is none.
     distances : array of shape (n_sequences,)
-        How far a sequence lies from those that the model remembers: the squared Mahalanobis
-        distance of its code and of what describes it.
+        Squared Mahalanobis distance of a sequence's code and ROCKET features to those of the
+        training data.
     """
 
     entries: np.ndarray
@@ -42,11 +44,11 @@ class AnomalyScores(NamedTuple):
 
 
 def remember(sequences: Sequences, fitted: Fitted) -> ReferenceStatistics:
-    """Keep of training sequences what others are told from.
+    """Compute the reference statistics of training sequences.
 
-    Their codes say what they are as far as the decoder knows it, and pooled random convolutions
-    how they move, known to it or not.  Both together have a mean and a covariance, which is shrunk
-    [1]_ since there may be more features than sequences.
+    These are the mean and the covariance of codes and ROCKET features. Codes hold what the decoder
+    can reconstruct, and ROCKET features describe patterns that it may not know. The covariance is
+    shrunk [1]_, because there may be more features than sequences.
 
     References
     ----------
@@ -71,24 +73,24 @@ def remember(sequences: Sequences, fitted: Fitted) -> ReferenceStatistics:
 def anomaly_scores(
     sequences: Sequences, fitted: Fitted, known: ReferenceStatistics
 ) -> AnomalyScores:
-    """Measure how odd sequences are.
+    """Measure errors and distances of sequences.
 
     Parameters
     ----------
     sequences : Sequences
-        With the schema of the fitted data.
+        Sequences with the schema of the training data.
     fitted : Fitted
-    known : Known
-        As `remember` keeps it.
+    known : ReferenceStatistics
+        Statistics that `remember` returned.
 
     Returns
     -------
-    Oddness
+    AnomalyScores
 
     Raises
     ------
     DataError
-        If a sequence is longer than the network writes.
+        If a sequence is longer than the network can decode.
     """
     sequences = _within_reach(sequences, fitted.units)
     codes, features = _features(sequences, fitted)
@@ -119,7 +121,7 @@ def _measure(
 
 
 def _features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes, the statistics of their scale behind, and these with descriptions behind."""
+    """Return codes with scale statistics appended, and these with ROCKET features appended."""
     scaled = fitted.scaler.transform(sequences)
     codes = encode(scaled, fitted.network)
     whole = np.concatenate([codes, fitted.scaler.statistics(sequences)], axis=1).astype(np.float32)
@@ -138,7 +140,7 @@ def _entries(sequences: Sequences, back: Sequences, fitted: Fitted) -> np.ndarra
 
 
 def _means(entries: np.ndarray, sequences: Sequences) -> np.ndarray:
-    """Mean of the observed entries of each sequence, by itself: a huge one is nobody else's."""
+    """Average the observed entries of each sequence, so that no other affects the rounding."""
     observed = ~np.isnan(entries)
     sums = sums_by_sequence(np.where(observed, entries, 0.0), sequences).sum(axis=1)
     counts = sums_by_sequence(observed.astype(float), sequences).sum(axis=1)

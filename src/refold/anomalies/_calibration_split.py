@@ -1,4 +1,4 @@
-"""Sequences set aside before a fit, to calibrate by, and how they are recognised later."""
+"""Split of calibration sequences before a fit, and their recognition afterwards."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ __all__ = ["first_of_each", "set_aside"]
 def set_aside(
     source: Sequences | Scan, fraction: float
 ) -> tuple[Sequences | Scan, Sequences | None]:
-    """Take a share of sequences out at random, always the same ones of the same number.
+    """Split off a random share of sequences, always the same for the same number of sequences.
 
     Parameters
     ----------
@@ -23,12 +23,12 @@ def set_aside(
     -------
     left : Sequences or Scan
     aside : Sequences or None
-        None where the share is 0.
+        None if the share is 0.
 
     Raises
     ------
     ParameterError
-        If nothing would be left, or the data comes in blocks.
+        If no sequence would be left, or the data is read in blocks.
 
     Examples
     --------
@@ -41,8 +41,8 @@ def set_aside(
         return source, None
     if isinstance(source, Scan):
         raise ParameterError(
-            "calibration_fraction sets aside sequences in memory, and these are read in blocks. "
-            "Hold some back, and give them to calibrate()."
+            "calibration_fraction needs sequences in memory, and these are read in blocks. "
+            "Keep some out, and give them to calibrate()."
         )
     count = max(1, round(fraction * len(source)))
     if count >= len(source):
@@ -51,13 +51,13 @@ def set_aside(
             f"sequence{'' if len(source) == 1 else 's'} leaves nothing to train on. Give more, or "
             "a smaller share."
         )
-    # by no seed, so that a training that is resumed has the same data
+    # a fixed seed, so that a resumed training has the same data
     order = np.random.default_rng(0xCA11).permutation(len(source))
     return source[np.sort(order[count:])], source[np.sort(order[:count])]
 
 
 def first_of_each(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Mark the wanted fingerprints, each as often as it is wanted and no more.
+    """Mark the wanted fingerprints, each at most as often as it is wanted.
 
     Parameters
     ----------

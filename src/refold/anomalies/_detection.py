@@ -1,4 +1,4 @@
-"""What a detection found: scores, p-values, and what made a sequence odd."""
+"""Result of `detect`: anomaly scores, p-values and reasons."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +11,7 @@ __all__ = ["Detection", "Reason"]
 
 
 class Reason(NamedTuple):
-    """A value that came back wrong: where it is, and its share of the sequence's error."""
+    """Position of a badly reconstructed value, and its share of the sequence's error."""
 
     step: int
     column: str
@@ -20,26 +20,26 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True)
 class Detection:
-    """How odd sequences are, and which of them are odder than chance allows.
+    """Anomaly scores and p-values of sequences.
 
     Attributes
     ----------
     alpha : float
-        Rate of false alarms: at most this share of normal sequences comes out as anomalous, on
-        average over the draw of those that the model was calibrated by.
+        False alarm rate: at most this share of normal sequences is marked as anomalous, on average
+        over the draw of the calibration sequences.
     ids : array of shape (n_sequences,)
     score_components : array of shape (n_sequences, 2)
-        Error and distance, each over its mean among training sequences: how badly a sequence
-        comes back, and how far it lies from them.
+        Reconstruction error of a sequence and its distance to the training data, each divided by
+        its mean over training sequences.
     p_values : array of shape (n_sequences,)
-        Share of normal sequences that are at least as odd.
+        Share of normal sequences with an anomaly score at least as high.
     step_scores : list of arrays of shape (length,)
-        Mean squared error of each step, in standard units; NaN where nothing was observed.
+        Mean squared error of each step, in standardized units; NaN if all values are missing.
     step_p_values : list of arrays of shape (length,)
         Share of the steps of normal sequences whose error is at least as large.
     errors : list of arrays of shape (length, n_columns)
-        Squared error of each value, in standard units; a value that is farther than 1e12 of them
-        from the training mean counts as that far.
+        Squared error of each value, in standardized units. Values are clipped to 1e12 standard
+        deviations from the training mean.
     columns : tuple of str
 
     Examples
@@ -66,19 +66,20 @@ class Detection:
 
     @property
     def scores(self) -> np.ndarray:
-        """Sum of both parts, array (n,): the higher, the odder; 2 is usual in training."""
+        """Anomaly scores, array (n,): sums of both components, 2 on average in training."""
         return self.score_components.sum(axis=1)
 
     @property
     def anomalous(self) -> np.ndarray:
-        """Which sequences are odder than all but a share ``alpha`` of normal ones, bool (n,)."""
+        """Whether each sequence has a p-value of at most ``alpha``, bool (n,)."""
         return self.p_values <= self.alpha
 
     @property
     def adjusted_p_values(self) -> np.ndarray:
-        """p-values of all sequences together, by Benjamini and Hochberg [1]_, array (n,).
+        """p-values adjusted for multiple tests, by Benjamini and Hochberg [1]_, array (n,).
 
-        Of those at most ``alpha``, a share ``alpha`` at most is expected to be normal.
+        Among the sequences with a value of at most ``alpha``, the expected share of normal ones is
+        at most ``alpha``.
 
         References
         ----------
@@ -90,24 +91,24 @@ class Detection:
 
     @property
     def discoveries(self) -> np.ndarray:
-        """Which sequences are odd where many are looked at: adjusted p-values, bool (n,)."""
+        """Whether each sequence has an adjusted p-value of at most ``alpha``, bool (n,)."""
         return self.adjusted_p_values <= self.alpha
 
     def explain(self, index: int, most: int = 3) -> list[Reason]:
-        """Say which values made a sequence odd, the worst first.
+        """List the values with the largest errors in a sequence, the largest first.
 
         Parameters
         ----------
         index : int
-            Which sequence.
+            Index of the sequence.
         most : int, default=3
-            Reasons to give.
+            Maximum number of reasons.
 
         Returns
         -------
         list of Reason
-            Empty where the sequence came back without an error. Where ``parts`` has a larger
-            distance than error, what is odd is less the values than how they go together.
+            Empty if the sequence was reconstructed without an error. If ``score_components`` has a
+            larger distance than error, the combination of values is more anomalous than the values.
         """
         errors = np.nan_to_num(self.errors[index])
         total = errors.sum()
@@ -120,19 +121,19 @@ class Detection:
         ]
 
     def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
-        """Return one row a sequence: id, scores, p-values, whether it is odd, and the worst value.
+        """Return one row per sequence: id, scores, p-values, verdict and worst value.
 
         Parameters
         ----------
         id : str
-            Name of the column of ids.
+            Name of the id column.
 
         Returns
         -------
         pyarrow.Table
-            With columns ``id``, ``score``, its parts ``error`` and ``distance``, ``p_value``,
-            ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``; the last two are null
-            where the distance is the larger part.
+            Table with the columns ``id``, ``score``, its components ``error`` and ``distance``,
+            ``p_value``, ``adjusted_p_value``, ``anomalous``, ``step`` and ``column``; the last two
+            are null if the distance is the larger component.
         """
         by_error = self.score_components[:, 0] >= self.score_components[:, 1]
         found = [self.explain(i, most=1) if by_error[i] else [] for i in range(len(self.ids))]

@@ -1,4 +1,4 @@
-"""From what is odd about sequences to one score each, and to p-values by normal sequences."""
+"""Anomaly scores from their components, and p-values from normal sequences."""
 
 import numpy as np
 
@@ -8,12 +8,14 @@ from refold.storage import Calibration, ReferenceStatistics
 
 __all__ = ["calibration_of", "p_values", "score_components", "step_p_values", "step_scores"]
 
-# Step scores at most that are kept; a share by which scores may differ by rounding alone.
-_MOST_STEPS, _ROUNDING = 100_000, 1e-4
+# Cap on stored step scores.
+_MOST_STEPS = 100_000
+# Relative difference between scores that can be rounding.
+_ROUNDING = 1e-4
 
 
 def score_components(found: AnomalyScores, known: ReferenceStatistics) -> np.ndarray:
-    """Return error and distance of each sequence, each over its mean among training sequences.
+    """Return error and distance of each sequence, divided by their means in training.
 
     Returns
     -------
@@ -24,7 +26,7 @@ def score_components(found: AnomalyScores, known: ReferenceStatistics) -> np.nda
 
 
 def calibration_of(normal: AnomalyScores, known: ReferenceStatistics) -> Calibration:
-    """Keep of normal sequences what others are measured by."""
+    """Return the scores of normal sequences and of their steps, sorted."""
     steps = step_scores(normal.entries)
     steps = np.sort(steps[~np.isnan(steps)])
     if len(steps) > _MOST_STEPS:
@@ -33,16 +35,16 @@ def calibration_of(normal: AnomalyScores, known: ReferenceStatistics) -> Calibra
 
 
 def p_values(scores: np.ndarray, calibration: Calibration) -> np.ndarray:
-    """Share of normal sequences that are at least as odd, the one in question counted in.
+    """Return the share of normal sequences with a score at least as high, itself counted in.
 
-    Equal sequences have equal scores but for rounding, which must not break ties: what is less by
-    a ten-thousandth is as odd.
+    Rounding must not break ties of equal sequences, so scores that are lower by a ten-thousandth
+    count as equal.
     """
     return conformal_p_values(scores * (1.0 - _ROUNDING), calibration.scores)
 
 
 def step_scores(entries: np.ndarray) -> np.ndarray:
-    """Mean of each step's observed entries, NaN where there is none."""
+    """Return the mean of each step's observed entries, NaN if there is none."""
     observed = ~np.isnan(entries)
     count = observed.sum(axis=1)
     sums = np.where(observed, entries, 0.0).sum(axis=1)
@@ -50,5 +52,5 @@ def step_scores(entries: np.ndarray) -> np.ndarray:
 
 
 def step_p_values(steps: np.ndarray, calibration: Calibration) -> np.ndarray:
-    """Share of the steps of normal sequences whose score is at least as high."""
+    """Return the share of normal steps with a score at least as high."""
     return conformal_p_values(steps * (1.0 - _ROUNDING), calibration.steps)

@@ -1,4 +1,4 @@
-"""Sequences that a model was trained on, told again by their fingerprints."""
+"""Recognition of training sequences by their fingerprints."""
 
 import warnings
 
@@ -9,27 +9,27 @@ from refold.sequences import Scan, Sequences, fingerprints
 
 __all__ = ["check_untrained", "trained_fingerprints"]
 
-# Fingerprints at most that a model keeps: the smallest, so that of any sequences the same are kept.
+# Cap on stored fingerprints. The smallest are kept, so the choice does not depend on the order.
 _MOST = 1 << 15
-# Standard deviations above the expected number of equal sequences from which more are no chance.
+# Standard deviations above the expected number of chance matches that are still accepted.
 _DEVIATIONS = 3.0
 
 
 def trained_fingerprints(
     source: Sequences | Scan, held_back: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the smallest fingerprints of sequences, sorted, 32,768 at most.
+    """Return the at most 32,768 smallest fingerprints of sequences, sorted.
 
     Parameters
     ----------
     source : Sequences or Scan
     held_back : array of uint64, optional
-        Fingerprints of sequences that were not trained on, which are left out.
+        Fingerprints of sequences that were not trained on. They are left out.
 
     Returns
     -------
     array of uint64
-        Equal sequences have equal fingerprints, each its own entry.
+        Equal sequences have equal fingerprints, with one entry for each sequence.
 
     Examples
     --------
@@ -50,15 +50,15 @@ def trained_fingerprints(
 def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
     """Refuse or report normal sequences that a model was trained on.
 
-    Data in which sequences repeat has some that equal a training sequence by chance. As many as
-    the training sequences lead to expect are accepted.
+    If sequences repeat in the data, some equal a training sequence by chance. Matches up to the
+    number expected from repeats among the training sequences are accepted.
 
     Parameters
     ----------
     normal : Sequences
-        With the schema of the training data.
+        Sequences with the schema of the training data.
     trained : array of uint64 or None
-        As `trained_fingerprints` returned them; None where the model's file has none.
+        Fingerprints from `trained_fingerprints`; None if the model file has none.
 
     Raises
     ------
@@ -83,15 +83,14 @@ def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
         return
     if known == count:
         raise DataError(
-            "The normal sequences are those that the model was trained on. These come back better "
-            "than new ones, so that normal new ones would look odd. Give others, or fit with "
-            "calibration_fraction=0.2."
+            "The normal sequences are those that the model was trained on. Their errors are "
+            "smaller than those of new ones, so normal new ones would look anomalous. Give others, "
+            "or fit with calibration_fraction=0.2."
         )
     share = f"{known} of {count}" if count == len(normal) else f"{100 * known / count:.0f} % of the"
     warnings.warn(
-        f"{share} normal sequences are among those that the model was trained on. These "
-        "come back better than new ones, so that more false alarms than alpha are to be expected. "
-        "Leave them out.",
+        f"{share} normal sequences are among those that the model was trained on. Their errors are "
+        "smaller than those of new ones, so expect more false alarms than alpha. Leave them out.",
         UserWarning,
         stacklevel=4,
     )

@@ -1,4 +1,4 @@
-"""What comes after a sequence, how sure that is, and how it compares with the last value again."""
+"""Forecasts of the next steps of sequences, with bounds and errors."""
 
 from refold.forecasting._forecast_methods import ForecastMixin as ForecastMixin
 from refold.forecasting._forecast_result import Forecast as Forecast

@@ -1,4 +1,4 @@
-"""What an estimator can say of what comes next, if it was fitted to continue sequences."""
+"""`forecast`, `forecast_errors` and `calibrate`, the forecasting methods of the estimator."""
 
 from typing import Any
 
@@ -21,14 +21,14 @@ from refold.storage import Residuals
 
 __all__ = ["ForecastMixin"]
 
-# Residuals at most that a model keeps, and sequences that have them all the same.
+# Cap on residuals that a model stores; minimum number of sequences for them.
 _MOST_RESIDUALS, _FEWEST = 1 << 21, 256
-# A share by which equal forecasts may differ by rounding alone, and bounds are wider for it.
+# Bounds are wider by this share, because equal forecasts may differ by rounding.
 _ROUNDING = 1e-4
 
 
 class ForecastMixin:
-    """``forecast`` and ``forecast_errors``, of an estimator that encodes and continues.
+    """Methods for forecasting, for an estimator that encodes and forecasts.
 
     Examples
     --------
@@ -38,17 +38,17 @@ class ForecastMixin:
     """
 
     def calibrate(self: Any, normal: Any) -> Any:
-        """Learn from sequences not trained on how odd normal ones are, and how far forecasts err.
+        """Calibrate ``detect`` and the bounds of ``forecast`` with normal sequences.
 
-        ``fit`` does it by itself where ``calibration_fraction`` sets some aside. ``detect``
-        measures others by them, and ``forecast`` gives bounds.
+        ``fit`` does this if ``calibration_fraction`` sets sequences aside.
 
         Parameters
         ----------
         normal : Sequences, list of arrays, array or table
-            Sequences as they should be. They must not have been trained on: those come back better
-            than new ones, which would then all look odd. For a rate ``alpha`` of false alarms, or
-            of values beyond the bounds of a forecast, it takes at least ``1 / alpha - 1`` of them.
+            Sequences without anomalies. The model must not have been trained on them: it
+            reconstructs training sequences better than new ones, which would all look anomalous. A
+            false alarm rate ``alpha``, or a share ``alpha`` of values outside the bounds of a
+            forecast, needs at least ``1 / alpha - 1`` of them.
 
         Returns
         -------
@@ -57,9 +57,9 @@ class ForecastMixin:
         Raises
         ------
         DataError
-            If there is none, they cannot be used, or they are the training sequences.
+            If there is no sequence, they cannot be used, or all are training sequences.
         ParameterError
-            If the model's file keeps no codes of its training data.
+            If the model file has no codes of the training data.
 
         Warns
         -----
@@ -72,7 +72,7 @@ class ForecastMixin:
         return self._measure_normal(sequences)
 
     def _measure_normal(self: Any, sequences: Sequences) -> Any:
-        """Calibrate by sequences that were checked."""
+        """Calibrate with checked sequences."""
         self._calibrate(sequences)
         if self._network.forecaster is not None and self.schema_.numeric.any():
             self._fitted = self._fitted._replace(residuals=self._residuals(sequences))
@@ -87,28 +87,28 @@ class ForecastMixin:
         context: int | None = None,
         clip: bool = False,
     ) -> Forecast:
-        """Continue sequences, of a model that was fitted with ``forecast_steps``.
+        """Forecast the next steps of sequences. The model must be fitted with ``forecast_steps``.
 
-        The bounds are those of split-conformal calibration: of sequences drawn as the calibration's
-        were and cut before their last ``forecast_steps`` steps, a share of ``alpha`` at most of the
-        values of any one step and column lies outside of them, on average.
+        Bounds come from split-conformal calibration: if sequences from the distribution of the
+        calibration sequences are cut before their last ``forecast_steps`` steps, at most a share
+        ``alpha`` of the values of each step and column lies outside the bounds, on average.
 
         Parameters
         ----------
         X : Sequences, list of arrays, array or table
-            With the columns of the training data.
+            Data with the columns of the training data.
         steps : int, optional
-            How many steps; by default, and at most, as many as the model was fitted for.
+            Number of steps. The default and maximum is the ``forecast_steps`` of the model.
         alpha : float, optional
-            Share of values beyond the bounds; by default 0.1 where the model was calibrated by
-            enough sequences for that, and else no bounds.
+            Share of values outside the bounds. The default is 0.1 if there are enough calibration
+            sequences for it; otherwise there are no bounds.
         context : int, optional
-            Read no more than so many of the last steps; by default ``max_steps_ -
-            forecast_steps``, the most that there were in training before all that is forecast.
-            With another there are no bounds, since they are measured with this one.
+            Maximum number of last steps to read. The default is ``max_steps_ - forecast_steps``,
+            the longest input before a full forecast in training. Other values give no bounds,
+            because bounds are measured with the default.
         clip : bool, default=False
-            Keep each numeric column within the range that it had in training. Bounds are not
-            clipped, and reach at least to the forecast.
+            Clip each numeric column to its range in the training data. Bounds are not clipped, and
+            always contain the forecast.
 
         Returns
         -------
@@ -117,8 +117,8 @@ class ForecastMixin:
         Raises
         ------
         ParameterError
-            If the model was not fitted to forecast, or not for so many steps; if ``alpha`` or
-            ``context`` cannot be, or bounds are asked for that cannot be had.
+            If the model was not fitted to forecast, or for fewer steps; if ``alpha`` or ``context``
+            is invalid; or if ``alpha`` is given and there can be no bounds.
         DataError
             If the sequences cannot be used.
 
@@ -158,21 +158,22 @@ class ForecastMixin:
         season: int | None = None,
         context: int | None = None,
     ) -> ForecastErrors:
-        """Forecast the last steps of sequences from those before, and measure how well.
+        """Forecast the last steps of sequences from the earlier ones, and measure the errors.
 
         Sequences are cut before their last ``forecast_steps`` steps, as half of them are in
-        training, and of those the first ones count.
+        training. The first ``steps`` of the forecast are measured.
 
         Parameters
         ----------
         X : Sequences, list of arrays, array or table
-            Not trained on. Those that are no longer than what is forecast are left out.
+            Sequences that were not trained on. Those with at most ``forecast_steps`` steps are left
+            out.
         steps : int, optional
-            How many of the steps count; by default all.
+            Number of forecast steps to measure; by default all.
         context : int, optional
-            As of ``forecast``.
+            As for ``forecast``.
         season : int, optional
-            Steps of a season, for the seasonal forecast beside it; by default as
+            Number of steps in a season, for the seasonal baseline. By default
             `refold.evaluation.pick_season` finds it.
 
         Returns
@@ -182,9 +183,9 @@ class ForecastMixin:
         Raises
         ------
         ParameterError
-            If the model was not fitted to forecast, or an argument cannot be used.
+            If the model was not fitted to forecast, or an argument is invalid.
         DataError
-            If no sequence is longer than what is forecast.
+            If no sequence is longer than the forecast.
 
         Examples
         --------
@@ -205,7 +206,7 @@ class ForecastMixin:
         longer, before, after = split_last(sequences, trained)
         if not len(longer):
             raise DataError(
-                f"To forecast the last {trained} steps takes a longer sequence, and the longest of "
+                f"Forecasting the last {trained} steps needs longer sequences, and the longest of "
                 f"{len(sequences)} has {int(sequences.lengths.max(initial=0))}. Give longer ones."
             )
         after, _ = split_at(after, steps)
@@ -216,7 +217,7 @@ class ForecastMixin:
         return continued(before, self._network, self.scaler_, verbose=self.verbose)
 
     def _residuals(self: Any, sequences: Sequences) -> Residuals:
-        """Return how far forecasts of the last steps of sequences lie from those."""
+        """Return the absolute errors of forecasts of the last steps of sequences."""
         trained = self._network.specification.forecast_steps
         longer, before, after = split_last(sequences, trained)
         most = max(_FEWEST, _MOST_RESIDUALS // (trained * self.schema_.num_columns))
@@ -231,7 +232,7 @@ class ForecastMixin:
 
 
 def _steps(estimator: Any, steps: Any) -> int:
-    """Return how many steps to forecast: as many as the model was fitted for, or fewer."""
+    """Check the number of steps to forecast; the default is that of the fit."""
     trained = estimator._network.specification.forecast_steps
     if not trained:
         raise ParameterError(
@@ -248,49 +249,49 @@ def _steps(estimator: Any, steps: Any) -> int:
 
 
 def _margins(estimator: Any, alpha: Any, steps: int, context: Any) -> tuple[Any, float | None]:
-    """Return the width of the bounds by step and column, and the share that lies beyond them.
+    """Return the margins by step and column, and the share of values outside them.
 
-    Where no share is asked for, there are bounds if they can be had.
+    If no share is requested and there can be no bounds, both are None.
     """
     asked = alpha is not None
-    alpha = check_rate("alpha", alpha if asked else 0.1, "a share of values beyond the bounds,")
+    alpha = check_rate("alpha", alpha if asked else 0.1, "a share of values outside the bounds,")
     residuals = estimator._fitted.residuals
     specification = estimator._network.specification
-    why = None
+    reason = None
     if not estimator.schema_.numeric.any():
-        why = "Bounds are of numbers, and no column is numeric. Leave alpha out."
+        reason = "Bounds need numbers, and no column is numeric. Leave alpha out."
     elif _context(context, specification) != _context(None, specification):
-        why = (
-            "Bounds are measured on forecasts of the default context, and hold for these alone. "
-            "Leave out context or alpha."
+        reason = (
+            "Bounds are measured with the default context, and hold for this alone. Leave out "
+            "context or alpha."
         )
     elif residuals is None:
-        why = (
-            "Bounds of a forecast are measured on sequences that were not trained on, and there "
-            "are none. Fit with calibration_fraction=0.2, or give some to calibrate()."
+        reason = (
+            "Bounds of a forecast need sequences that were not trained on, and there are none. Fit "
+            "with calibration_fraction=0.2, or give some to calibrate()."
         )
     elif (there := len(residuals.absolute)) < (needed := least_calibration(alpha)):
-        why = (
-            f"alpha={alpha:g} needs at least {needed} sequences to calibrate by that are longer "
-            f"than what is forecast, and there {'is' if there == 1 else 'are'} {there}. Give more"
+        reason = (
+            f"alpha={alpha:g} needs at least {needed} calibration sequences that are longer "
+            f"than the forecast, and there {'is' if there == 1 else 'are'} {there}. Give more"
             + (", or ask for a larger share." if there else ".")
         )
-    if why is None and residuals is not None:
+    if reason is None and residuals is not None:
         margins = conformal_margins(residuals.absolute[:, :steps], alpha)
         return margins * (1.0 + _ROUNDING), alpha
     if asked:
-        raise ParameterError(why)
+        raise ParameterError(reason)
     return None, None
 
 
 def _context(context: Any, specification: Specification) -> int:
-    """Return how many of the last steps to read: those asked for, or as many as in training."""
+    """Return how many of the last steps to read; by default the longest input in training."""
     if context is None:
         return specification.max_steps - specification.forecast_steps
     return check_whole("context", context)
 
 
 def _latest(sequences: Sequences, context: Any, specification: Specification) -> Sequences:
-    """Leave of each sequence the steps that are to be read."""
+    """Return the last steps of each sequence, which are to be read."""
     first = np.maximum(0, sequences.lengths - _context(context, specification))
     return split_at(sequences, first)[1] if first.any() else sequences

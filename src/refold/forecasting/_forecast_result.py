@@ -1,4 +1,4 @@
-"""What a forecast says: the steps that come next, and between which bounds numbers lie."""
+"""Result of `forecast`: the next steps and their bounds."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,18 +14,18 @@ __all__ = ["Forecast"]
 
 @dataclass(frozen=True)
 class Forecast:
-    """The steps that come after sequences.
+    """Forecast of the next steps of sequences.
 
     Attributes
     ----------
     sequences : Sequences of shape (n_sequences,)
-        Of so many steps each as were asked for, under the ids of what came before.
+        Next steps, with the ids of the sequences that they continue.
     alpha : float or None
-        Share of the values that lie outside of the bounds at most, step by step and column by
-        column, on average over the draw of what was calibrated by; None where there are no bounds.
+        Largest share of values outside the bounds, for each step and column, on average over the
+        draw of the calibration sequences; None if there are no bounds.
     lower, upper : array of shape (n_sequences, n_steps, n_columns) or None
-        Bounds, in the units of the data; NaN for columns that are not numeric, infinite where too
-        few of the sequences to calibrate by had a value. Null in a table.
+        Bounds in the units of the data. They are NaN for columns that are not numeric, and infinite
+        if too few calibration sequences had a value; both are null in a table.
 
     Examples
     --------
@@ -49,21 +49,21 @@ class Forecast:
 
     @property
     def ids(self) -> np.ndarray:
-        """Of the sequences that are continued, array (n,)."""
+        """Ids of the sequences, array (n,)."""
         return self.sequences.ids
 
     @property
     def values(self) -> list[Any]:
-        """The steps of each, in the form that ``inverse_transform`` gives sequences in."""
+        """Next steps of each sequence, in the layout of the training data."""
         return self.sequences.to_list()
 
     def to_table(self, id: str = "id") -> pa.Table:  # noqa: A002
-        """Return one row a step: id, the step after the end from 1 on, columns and their bounds.
+        """Return one row per step: id, number of the step from 1, columns and bounds.
 
         Parameters
         ----------
         id : str
-            Name of the column of ids.
+            Name of the id column.
 
         Returns
         -------
@@ -72,9 +72,9 @@ class Forecast:
         Raises
         ------
         DataError
-            If an id comes twice.
+            If an id occurs twice.
         SchemaError
-            If a column is called as the ids, or ``step``, or as the bound of another.
+            If a column has the name of the id column, of ``step``, or of another column's bound.
         """
         schema = self.sequences.schema
         table = self.sequences.to_table(id=id, time="step")

@@ -1,4 +1,4 @@
-"""New sequences: codes drawn from a density of known ones, and codes between two, decoded."""
+"""New sequences, decoded from random or interpolated codes."""
 
 from refold.generation._code_density import Density as Density
 from refold.generation._code_density import fit_density as fit_density

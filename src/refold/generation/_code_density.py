@@ -1,4 +1,4 @@
-"""A density of codes: a Gaussian mixture, of as many components as the codes speak for."""
+"""Density of codes: a Gaussian mixture with a number of components chosen by BIC."""
 
 import warnings
 from numbers import Integral
@@ -12,20 +12,20 @@ from refold.errors import ParameterError
 
 __all__ = ["Density", "fit_density"]
 
-# Numbers of components that are tried, and the fewest codes for each.
+# Numbers of components that are tried, and the minimum number of codes for each component.
 _TRIED, _CODES_EACH = (1, 2, 3, 4, 6, 8, 12, 16), 5
-# Added to variances, of codes of deviation 1.
+# Added to the variances of standardized codes.
 _LEAST_VARIANCE = 1e-4
 
 
 class Density(NamedTuple):
-    """A Gaussian mixture of standardised codes.
+    """Gaussian mixture of standardized codes.
 
     Attributes
     ----------
     mixture : sklearn.mixture.GaussianMixture
     mean, deviation : arrays of shape (width,)
-        What codes were standardised by.
+        Mean and standard deviation of the codes.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class Density(NamedTuple):
 
     @property
     def num_components(self) -> int:
-        """How many Gaussians it has."""
+        """Number of components."""
         return self.mixture.n_components
 
     def draw(self, n: int, *, seed: int) -> np.ndarray:
@@ -49,7 +49,7 @@ class Density(NamedTuple):
             return np.zeros((0, len(self.mean)), np.float32)
         self.mixture.set_params(random_state=np.random.RandomState(seed % 2**32))
         codes, _ = self.mixture.sample(n)
-        # they come component by component
+        # the mixture returns them sorted by component
         order = np.random.default_rng(seed).permutation(n)
         return (codes[order] * self.deviation + self.mean).astype(np.float32)
 
@@ -57,8 +57,8 @@ class Density(NamedTuple):
 def fit_density(codes: np.ndarray, num_components: int | None = None, *, seed: int = 0) -> Density:
     """Fit a Gaussian mixture with full covariances to codes.
 
-    Left open, its number of components is the one of the lowest Bayesian information criterion
-    [1]_.
+    By default the number of components is the one with the lowest Bayesian information criterion
+    (BIC) [1]_.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def fit_density(codes: np.ndarray, num_components: int | None = None, *, seed: i
     Raises
     ------
     ParameterError
-        If there are to be more components than codes, or none.
+        If the number of components is not positive, or exceeds the number of codes.
 
     References
     ----------
@@ -107,7 +107,7 @@ def _possible(num_codes: int) -> list[int]:
 def _fit(standard: np.ndarray, num_components: int, seed: int) -> GaussianMixture:
     mixture = GaussianMixture(num_components, reg_covar=_LEAST_VARIANCE, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a mixture that is nearly there is one
+        warnings.simplefilter("ignore", ConvergenceWarning)  # nearly converged is good enough
         return mixture.fit(standard)
 
 
@@ -118,5 +118,5 @@ def _check(num_components: Any, num_codes: int) -> None:
     if int(num_components) > num_codes:
         raise ParameterError(
             f"components={num_components} are more than the {num_codes} codes that the density is "
-            "of. Ask for fewer, or leave components out."
+            "fitted to. Ask for fewer, or leave components out."
         )

@@ -1,4 +1,4 @@
-"""New sequences by way of codes: drawn from a density, from N(0, 1), or between two."""
+"""`generate`, `interpolate` and `sample`, the generative methods of the estimator."""
 
 from numbers import Real
 from typing import Any
@@ -16,7 +16,7 @@ __all__ = ["GenerationMixin"]
 
 
 class GenerationMixin:
-    """``generate``, ``interpolate`` and ``sample``, of an estimator that encodes and decodes.
+    """Methods for generating sequences, for an estimator that encodes and decodes.
 
     Examples
     --------
@@ -35,43 +35,44 @@ class GenerationMixin:
         clip: bool = True,
         random_state: Any = None,
     ) -> list[Any]:
-        """Draw new sequences: codes from a density of those of the training data, decoded.
+        """Decode codes drawn from a density of the codes of the training data.
 
-        The density is a Gaussian mixture, fitted to the codes of up to 1024 of the sequences that
-        the model was trained on.
+        The density is a Gaussian mixture, fitted to the codes of up to 1024 training sequences.
 
         Parameters
         ----------
         n : int, default=1
-            How many.
+            Number of sequences.
         components : int, optional
-            Gaussians of the mixture; by default by the Bayesian information criterion.
+            Number of components of the mixture. By default the Bayesian information criterion
+            chooses it.
         temperature : float, default=0.0
-            Of labels and binary values: 0 takes the likeliest, 1 draws by the decoder's
-            probabilities, less draws likelier ones. Numbers are means whatever it is.
+            Temperature of categorical and binary columns: 0 takes the most likely value, 1 draws
+            from the decoder's probabilities, and values in between favor likely values. Numeric
+            values are always means.
         lengths : array of int of shape (n,), optional
-            Number of steps of each; by default as predicted from the code.
+            Length of each sequence. By default it is predicted from the code.
         clip : bool, default=True
-            Keep each numeric column within the range that it had in training.
+            Clip each numeric column to its range in the training data.
         random_state : int, RandomState or None, default=None
-            Fixes the draws.
+            Seed of the draws.
 
         Returns
         -------
         list
-            As ``inverse_transform`` gives them.
+            Sequences, as ``inverse_transform`` returns them.
 
         Raises
         ------
         ParameterError
-            If an argument cannot be used, or the model's file keeps no codes.
+            If an argument is invalid, or the model file has no codes.
         DataError
-            If the lengths cannot be written.
+            If the lengths are invalid.
 
         Warns
         -----
         UserWarning
-            If the model's file has no ranges of columns to clip by.
+            If the model file has no column ranges for ``clip``.
 
         Examples
         --------
@@ -96,34 +97,34 @@ class GenerationMixin:
         return self._decode(codes, lengths, draw=draw, clip=clip)
 
     def interpolate(self: Any, a: Any, b: Any, steps: int = 10, *, clip: bool = True) -> list[Any]:
-        """Go from one sequence to another by way of their codes.
+        """Interpolate between two sequences in the latent space.
 
         Parameters
         ----------
         a, b : array of shape (length, features), list or str
-            Two sequences in the form that ``fit`` was given.
+            Two sequences in the layout of the training data.
         steps : int, default=10
-            How many sequences, both ends included.
+            Number of sequences, both ends included.
         clip : bool, default=True
-            Keep each numeric column within the range that it had in training.
+            Clip each numeric column to its range in the training data.
 
         Returns
         -------
         list
-            What the codes on the straight line between the two decode to, each of the length that
-            its code holds.
+            Sequences decoded from codes on the straight line between both codes, with predicted
+            lengths.
 
         Raises
         ------
         ParameterError
-            If there are to be fewer than 2 steps.
+            If ``steps`` is below 2.
         DataError
-            If one of the two is not a sequence of the training data's columns.
+            If ``a`` or ``b`` is not one sequence with the columns of the training data.
 
         Warns
         -----
         UserWarning
-            If the model's file has no ranges of columns to clip by.
+            If the model file has no column ranges for ``clip``.
 
         Examples
         --------
@@ -152,36 +153,36 @@ class GenerationMixin:
         clip: bool = True,
         random_state: Any = None,
     ) -> list[Any]:
-        """Draw new sequences: codes from N(0, 1), decoded.
+        """Decode codes drawn from N(0, 1), for a variational model.
 
         Parameters
         ----------
         n : int, default=1
-            How many.
+            Number of sequences.
         lengths : array of int of shape (n,), optional
-            Number of steps of each; by default as predicted from the code.
+            Length of each sequence. By default it is predicted from the code.
         clip : bool, default=True
-            Keep each numeric column within the range that it had in training.
+            Clip each numeric column to its range in the training data.
         random_state : int, RandomState or None, default=None
-            Fixes the draws.
+            Seed of the draws.
 
         Returns
         -------
         list
-            As ``inverse_transform`` gives them.
+            Sequences, as ``inverse_transform`` returns them.
 
         Raises
         ------
         ParameterError
-            If the model is not variational, or scales each sequence by itself, so that level and
-            spread of a new one are unknown.
+            If the model is not variational, or scales each sequence by itself, because the mean and
+            scale of a new one are then unknown.
         DataError
-            If the lengths cannot be written.
+            If the lengths are invalid.
 
         Warns
         -----
         UserWarning
-            If the model's file has no ranges of columns to clip by.
+            If the model file has no column ranges for ``clip``.
 
         Examples
         --------

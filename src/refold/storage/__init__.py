@@ -1,4 +1,4 @@
-"""A saved model: one file, written whole or not at all, that gives the same codes to the bit."""
+"""Model files and checkpoints. A loaded model gives the same codes to the bit."""
 
 from refold.storage._checkpoint_file import load_checkpoint as load_checkpoint
 from refold.storage._checkpoint_file import save_checkpoint as save_checkpoint

@@ -1,4 +1,4 @@
-"""A checkpoint: where a training stands, and which training it is of, in one file."""
+"""Checkpoint files with the state and the identity of a training."""
 
 import os
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ def save_checkpoint(
     values: Mapping[str, Any],
     arrays: dict[str, np.ndarray],
 ) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint atomically.
 
     Parameters
     ----------
     path : path
     identity : mapping
-        What must be the same where the training goes on, as plain JSON values.
+        Facts that must be the same when the training is resumed, as plain JSON values.
     values : mapping
         Plain JSON values.
     arrays : dict of arrays
@@ -57,9 +57,9 @@ def load_checkpoint(
     Raises
     ------
     ModelFileError
-        If the file is not a checkpoint, is cut short or changed, or comes from a newer version.
+        If the file is not a checkpoint, is truncated or changed, or comes from a newer version.
     MissingFileError
-        If there is no such file.
+        If the file does not exist.
 
     Examples
     --------

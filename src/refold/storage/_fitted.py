@@ -1,4 +1,4 @@
-"""What fitting leaves, and what normal sequences that were not trained on leave."""
+"""Results of fitting and of calibration."""
 
 from typing import Any, NamedTuple
 
@@ -11,18 +11,18 @@ __all__ = ["Calibration", "Fitted", "ReferenceStatistics", "Residuals"]
 
 
 class ReferenceStatistics(NamedTuple):
-    """What a model remembers of some of the sequences that it was trained on.
+    """Statistics of a sample of the training sequences.
 
     Attributes
     ----------
     codes : array of shape (n_sequences, width of the code)
         The encoder's codes.
     center, unit : arrays of shape (n_features,)
-        Mean and deviation of the codes and of what describes the sequences, side by side.
+        Mean and standard deviation of codes and ROCKET features, side by side.
     precision : array of shape (n_features, n_features)
-        Inverse covariance of these, standardised.
+        Inverse covariance of the standardized features.
     units : array of shape (2,)
-        Mean of errors and of distances among them.
+        Mean error and mean distance of these sequences.
     """
 
     codes: np.ndarray
@@ -33,14 +33,14 @@ class ReferenceStatistics(NamedTuple):
 
 
 class Calibration(NamedTuple):
-    """How odd normal sequences are.
+    """Anomaly scores of normal sequences.
 
     Attributes
     ----------
     scores : array of shape (n_sequences,)
-        Of each, in increasing order.
+        Scores of the sequences, in increasing order.
     steps : array of shape (n_steps,)
-        Mean squared errors of their steps, or of some, in increasing order.
+        Mean squared errors of their steps, or of a sample, in increasing order.
     """
 
     scores: np.ndarray
@@ -48,46 +48,46 @@ class Calibration(NamedTuple):
 
 
 class Residuals(NamedTuple):
-    """How far forecasts of sequences that were not trained on lay from what came.
+    """Forecast errors of sequences that were not trained on.
 
     Attributes
     ----------
     absolute : array of shape (n_sequences, forecast_steps, n_columns)
-        In the units of the data; NaN where nothing was observed, and of columns that are not
-        numeric.
+        Absolute errors in the units of the data; NaN for missing values and for columns that are
+        not numeric.
     """
 
     absolute: np.ndarray
 
 
 class Fitted(NamedTuple):
-    """All that fitting leaves.
+    """Fitted state of an estimator.
 
     Attributes
     ----------
     network : Network
     schema : Schema
-        Of the training data.
+        Schema of the training data.
     scaler : Scaler
-        What sequences are scaled by.
+        Scaling of the sequences.
     units : Scaler
-        Standardises by feature, whatever ``scaler`` does: the units of a score.
+        Standardizes by feature, whatever ``scaler`` does. Errors are measured in these units.
     history : dict of lists
     latent_steps : int
-        Steps of the search for each code that ``latent_steps="auto"`` stands for.
+        Steps of latent optimization if ``latent_steps`` is "auto".
     active_dimensions : int, optional
-        Of a variational network: numbers of the code that tell sequences apart.
-    known : Known, optional
+        Number of active latent dimensions of a variational network.
+    known : ReferenceStatistics, optional
     calibration : Calibration, optional
     residuals : Residuals, optional
-        Of a network that forecasts.
+        Forecast errors, if the network forecasts.
     initial_loss : float, optional
-        Validation loss of the linear start.
+        Validation loss of the linear initialization.
     held_back : array of uint64 of shape (n_sequences,)
-        Fingerprints of the sequences that were given and not trained on: those set aside to
-        calibrate by, and without a refit those of the validation.
+        Fingerprints of the sequences that were given but not trained on: the calibration
+        sequences and, without a refit, the validation sequences.
     trained : array of uint64, optional
-        Fingerprints of sequences that the model was fitted on, or of some, in increasing order.
+        Fingerprints of the training sequences, or of a sample, in increasing order.
 
     Examples
     --------
@@ -112,7 +112,7 @@ class Fitted(NamedTuple):
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """Epoch of the smallest validation loss, 0 for the start, and the loss; None without."""
+        """Epoch (0 for the initialization) and value of the smallest validation loss, if any."""
         losses = [loss for loss in self.history.get("val_loss", ()) if loss is not None]
         if not losses:
             return None

@@ -1,4 +1,4 @@
-"""What a model file holds: a network's specification and weights, schema, scalers, history."""
+"""Content of a model file: network specification and weights, schema, scalers and history."""
 
 import os
 from typing import Any
@@ -14,9 +14,9 @@ from refold.storage._safetensors_file import pack, read, unpack, write
 __all__ = ["dumps", "load", "loads", "plain", "save"]
 
 _MOST_STEPS = 10**7
-# Of the default model; none is larger than the largest array.
+# Sizes of the default model. None can exceed the largest dimension of a weight.
 _SIZES = ("latent_dim", "units", "depth", "patch")
-# What files that were written before 0.1.0 call the same things.
+# Names in files that were written before 0.1.0.
 _EARLIER_NAMES = {
     "kinds": "column_types",
     "num_labels": "num_categories",
@@ -28,7 +28,7 @@ _EARLIER_NAMES = {
 
 
 def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
-    """Put a fitted model into bytes.
+    """Serialize a fitted model.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
 
 
 def loads(data: bytes, source: str) -> tuple[dict[str, Any], Fitted]:
-    """Take a fitted model out of bytes.
+    """Deserialize a fitted model.
 
     Parameters
     ----------
     data : bytes
-        As ``dumps`` made them.
+        Bytes from ``dumps``.
     source : str
-        Where they come from, for messages.
+        Name of their source, for messages.
 
     Returns
     -------
@@ -86,13 +86,13 @@ def loads(data: bytes, source: str) -> tuple[dict[str, Any], Fitted]:
     Raises
     ------
     ModelFileError
-        If they are not a model's, are cut short or changed, or come from a newer version.
+        If they are not a model, are truncated or changed, or come from a newer version.
     """
     return _restore(*unpack(data, source), source)
 
 
 def save(path: str | os.PathLike[str], parameters: dict[str, Any], fitted: Fitted) -> None:
-    """Write a fitted model to a file, whole or not at all.
+    """Write a fitted model to a file, atomically.
 
     Parameters
     ----------
@@ -119,9 +119,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitted]:
     Raises
     ------
     ModelFileError
-        If the file is not a model, is cut short or changed, or comes from a newer version.
+        If the file is not a model, is truncated or changed, or comes from a newer version.
     MissingFileError
-        If there is no such file.
+        If the file does not exist.
     """
     return _restore(*read(path), str(path))
 
@@ -131,10 +131,10 @@ def _restore(
 ) -> tuple[dict[str, Any], Fitted]:
     if "checkpoint" in config:
         raise ModelFileError(
-            f"{source} is a checkpoint of a training, not a model. Go on with it by "
+            f"{source} is a checkpoint of a training, not a model. Resume it with "
             "fit(..., checkpoint=, resume=True) or `refold fit --resume`."
         )
-    config = _with_todays_names(config)
+    config = _with_current_names(config)
     try:
         specification = Specification(**config["specification"])
         _check_sizes(specification, arrays)
@@ -165,8 +165,8 @@ def _restore(
         ) from error
 
 
-def _with_todays_names(config: dict[str, Any]) -> dict[str, Any]:
-    """Return what a file holds under today's names; those before 0.1.0 had others."""
+def _with_current_names(config: dict[str, Any]) -> dict[str, Any]:
+    """Rename entries of files that were written before 0.1.0."""
     renamed = {_EARLIER_NAMES.get(name, name): value for name, value in config.items()}
     for part in ("specification", "parameters"):
         if isinstance(renamed.get(part), dict):
@@ -182,14 +182,14 @@ def _scaler(name: str, config: dict[str, Any], arrays: dict[str, np.ndarray]) ->
 
 
 def _parts(name: str, kind: Any, arrays: dict[str, np.ndarray]) -> Any:
-    """Return what was stored part by part, or None where nothing was."""
+    """Return a named tuple from its stored fields, or None if there are none."""
     if not any(key.startswith(f"{name}/") for key in arrays):
         return None
     return kind(*(arrays[f"{name}/{part}"] for part in kind._fields))
 
 
 def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) -> None:
-    """Refuse sizes that the stored weights do not have, before anything is built."""
+    """Refuse sizes that the stored weights do not have, before the network is built."""
     weights = [array for name, array in arrays.items() if name.startswith("weights/")]
     largest = max((max(array.shape, default=0) for array in weights), default=0)
     default = specification.architecture == "default"
@@ -206,7 +206,7 @@ def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) ->
 
 
 def plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments as JSON values; a callable or a RandomState leaves only what it was.
+    """Convert arguments to JSON values. Callables become "custom", a RandomState None.
 
     Examples
     --------

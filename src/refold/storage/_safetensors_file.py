@@ -1,8 +1,7 @@
-"""The file: JSON and plain arrays as safetensors, versioned, with a checksum, no pickle.
+"""File format of models: JSON and arrays as safetensors, with a version and a checksum.
 
 The file's metadata holds, under the format's name, a version, the configuration as JSON and a
-SHA-256 digest of configuration and arrays.  This module sees to it that what comes back is what
-was saved; what it means is in `refold.storage._model_file`.
+SHA-256 digest of configuration and arrays. `refold.storage._model_file` defines the content.
 """
 
 import hashlib
@@ -27,14 +26,14 @@ _LENGTH_BYTES = 8
 
 
 def pack(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
-    """Put a configuration and arrays into bytes.
+    """Serialize a configuration and arrays.
 
     Parameters
     ----------
     config : dict
         Plain JSON values.
     arrays : dict of arrays
-        By name.
+        Arrays by name.
 
     Returns
     -------
@@ -49,19 +48,19 @@ def pack(config: dict[str, Any], arrays: dict[str, np.ndarray]) -> bytes:
     text = json.dumps(config, sort_keys=True, allow_nan=False)
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     about = {"version": VERSION, "config": text, "sha256": _digest(text, arrays)}
-    # one entry: the order of several would differ from file to file
+    # one entry, because the order of several would differ from file to file
     return save_arrays(arrays, {FORMAT: json.dumps(about)})
 
 
 def unpack(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Take a configuration and arrays out of bytes, or say what is wrong with them.
+    """Deserialize a configuration and arrays, and check them.
 
     Parameters
     ----------
     data : bytes
-        As ``pack`` made them.
+        Bytes from ``pack``.
     source : str
-        Where they come from, for messages.
+        Name of their source, for messages.
 
     Returns
     -------
@@ -71,7 +70,7 @@ def unpack(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarr
     Raises
     ------
     ModelFileError
-        If they are not a model's, are cut short or changed, or come from a newer version.
+        If they are not a model, are truncated or changed, or come from a newer version.
 
     Examples
     --------
@@ -103,13 +102,13 @@ def unpack(data: bytes, source: str) -> tuple[dict[str, Any], dict[str, np.ndarr
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write bytes whole or not at all.
+    """Write bytes atomically.
 
     Parameters
     ----------
     path : path
     data : bytes
-        As ``pack`` made them.
+        Bytes from ``pack``.
 
     Examples
     --------
@@ -138,9 +137,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     Raises
     ------
     ModelFileError
-        If the file is not a model, is cut short or changed, or comes from a newer version.
+        If the file is not a model, is truncated or changed, or comes from a newer version.
     MissingFileError
-        If there is no such file.
+        If the file does not exist.
 
     Examples
     --------
@@ -160,12 +159,12 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
 
 
 def _read_metadata(data: bytes, source: str) -> dict[str, Any]:
-    not_one = f"{source} is not a Refold model"
+    not_a_model = f"{source} is not a Refold model"
     if not data:
-        raise ModelFileError(f"{not_one}: it is empty.")
+        raise ModelFileError(f"{not_a_model}: it is empty.")
     length = int.from_bytes(data[:_LENGTH_BYTES], "little")
     if data[_LENGTH_BYTES : _LENGTH_BYTES + 1] != b"{":
-        raise ModelFileError(f"{not_one}. Expected a file that `save` or `refold fit` wrote.")
+        raise ModelFileError(f"{not_a_model}. Expected a file that `save` or `refold fit` wrote.")
     if length > len(data) - _LENGTH_BYTES:
         raise ModelFileError(
             f"{source} is cut short or damaged: its header claims {length} bytes, and there are "
@@ -174,16 +173,16 @@ def _read_metadata(data: bytes, source: str) -> dict[str, Any]:
     try:
         header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
     except ValueError as error:
-        raise ModelFileError(f"{source} is damaged: its header is no JSON.") from error
+        raise ModelFileError(f"{source} is damaged: its header is not JSON.") from error
     try:
         about = json.loads(header["__metadata__"][FORMAT])
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
-            f"{not_one}: it is a safetensors file of another kind. Expected a file that `save` or "
+            f"{not_a_model}: it is another safetensors file. Expected a file that `save` or "
             "`refold fit` wrote."
         ) from error
     if not isinstance(about, dict):
-        raise ModelFileError(f"{source} is damaged: its metadata is no object.")
+        raise ModelFileError(f"{source} is damaged: its metadata is not an object.")
     return about
 
 
