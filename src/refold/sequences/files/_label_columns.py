@@ -53,7 +53,7 @@ def read_labels(
     ParameterError
         If the format has no columns.
     FileFormatError
-        If the file is not of the format.
+        If the file does not have the expected format.
     FileAccessError
         If the file cannot be read.
 

@@ -72,7 +72,7 @@ def read(
     FileAccessError
         If the file does not exist or cannot be read.
     FileFormatError
-        If the file is empty, cut short, not of the format, or has a malformed line.
+        If the file is empty, cut short, in another format, or has a malformed line.
     SchemaError
         If a column does not exist.
     DataError

@@ -15,7 +15,7 @@ KNOWN = (
 
 
 class Header(NamedTuple):
-    """What the tags say, as far as reading the data needs it."""
+    """The tags that the reader of the data needs."""
 
     line: int  # of @data
     stamped: bool  # values are (time,value) pairs

@@ -90,7 +90,7 @@ class ScannedColumn:
         self.moments, self.extremes, self.num_observed = RunningMoments(), Extremes(), 0
 
     def look(self, piece: Piece, where: Where) -> None:
-        """Learn from the next piece.
+        """Update the type, categories and moments with the next piece.
 
         Raises
         ------

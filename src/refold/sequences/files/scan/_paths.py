@@ -16,7 +16,7 @@ SUFFIXES, MAGIC = PARQUET.suffixes, PARQUET.magic
 
 
 class Stamp(NamedTuple):
-    """Size and modification time of a file, which change with it."""
+    """Size and modification time of a file, which show whether it has changed."""
 
     size: int
     modified: int  # nanoseconds

@@ -12,7 +12,7 @@ __all__ = ["RowReader"]
 
 
 class RowReader:
-    """Reads any rows, and only forward if they ascend.
+    """Reader of any rows, which reads only forward if they ascend.
 
     The last batch is kept, so that reading on from there decodes nothing twice. Going back decodes
     a row group again from its start.
@@ -22,7 +22,7 @@ class RowReader:
     files : ScannedFiles
         The files to read.
     batch_bytes : int
-        Approximate size of a batch of a row group, which is decoded at a time.
+        Approximate size of the batches in which row groups are decoded.
     """
 
     def __init__(self, files: ScannedFiles, batch_bytes: int) -> None:
