@@ -233,7 +233,9 @@ def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_go_on(tmp_path,
     alone = SequenceAutoencoder(**SHORT | {"refit": False}).fit(data())
     first = whole.history_["phase"].index("refit")
     ae = SequenceAutoencoder(**SHORT)
-    with pytest.warns(UserWarning, match="The refit on all sequences was interrupted. Kept are"):
+    with pytest.warns(
+        UserWarning, match="The refit on all sequences was interrupted. The weights of epoch"
+    ):
         ae.fit(data(), callbacks=[AtEpoch(first + 1)], checkpoint=path)
     assert ae.interrupted_
     assert same(ae, alone)

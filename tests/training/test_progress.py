@@ -18,7 +18,7 @@ def test_the_initialization_says_what_it_does():
     with Progress(5, verbose=0) as progress:
         assert progress.description == "initialize"
         for number, _ in enumerate(folds(20, 0, "cross-validating components"), 1):
-            wanted = f"initialize: cross-validating components, part {number} of 5"
+            wanted = f"initialize: cross-validating components, fold {number} of 5"
             assert progress.description == wanted
         progress.train()
         assert progress.description == "epoch"

@@ -74,7 +74,7 @@ def test_the_rate_rises_to_its_peak_and_falls_to_a_hundredth(num_steps):
 def test_double_precision_of_jax_is_refused():
     jax.config.update("jax_enable_x64", True)
     try:
-        with pytest.raises(ParameterError, match=r"64-bit numbers \(jax_enable_x64\)"):
+        with pytest.raises(ParameterError, match=r"64-bit floats \(jax_enable_x64\)"):
             require_jax()
     finally:
         jax.config.update("jax_enable_x64", False)

@@ -1,4 +1,4 @@
-"""The backend that training needs."""
+"""Checks of the Keras backend and the precision that training requires."""
 
 import jax
 import keras
@@ -9,12 +9,12 @@ __all__ = ["require_jax"]
 
 
 def require_jax() -> None:
-    """Refuse to train on any backend but JAX, and in double precision.
+    """Raise an error unless Keras runs on JAX in single precision.
 
     Raises
     ------
     ParameterError
-        If Keras runs on another backend, or JAX makes 64-bit numbers.
+        If Keras runs on another backend, or JAX defaults to 64-bit floats.
 
     Examples
     --------
@@ -23,12 +23,12 @@ def require_jax() -> None:
     backend = keras.backend.backend()
     if backend != "jax":
         raise ParameterError(
-            f"SequenceAutoencoder trains on JAX, and Keras runs on {backend!r}. Set the "
-            "environment variable KERAS_BACKEND=jax before Keras is imported; or, on any backend, "
-            "train the models of refold.models with compile and fit."
+            f"SequenceAutoencoder trains on JAX, but Keras runs on {backend!r}. Set the "
+            "environment variable KERAS_BACKEND=jax before importing Keras, or train the models "
+            "of refold.models with compile and fit, which works on any backend."
         )
     if jax.dtypes.canonicalize_dtype("float64") == "float64":
         raise ParameterError(
-            "JAX is set to 64-bit numbers (jax_enable_x64), and SequenceAutoencoder trains in 32. "
-            "Leave that setting out, or fit in a process of its own."
+            "JAX is set to 64-bit floats (jax_enable_x64), but SequenceAutoencoder trains in 32 "
+            "bits. Leave that setting out, or fit in a separate process."
         )

@@ -1,6 +1,6 @@
-"""The progress of a training: what initializes it, then epochs, losses, time left.
+"""Progress bar of a training: initialization steps, epochs, losses and time left.
 
-Functions of the initialization say what they do by `doing`, wherever they are called from.
+Initialization functions report their current step through `doing`, wherever they are called from.
 """
 
 import contextvars
@@ -39,7 +39,7 @@ def doing(what: str) -> None:
 
 
 class Progress:
-    """Show the initialization and the epochs of a training.
+    """Progress bar of the initialization and the epochs of a training.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Progress:
 
     @property
     def description(self) -> str:
-        """What is being done."""
+        """The current step."""
         return self._bar.tasks[0].description
 
     def step(self, what: str) -> None:
@@ -79,16 +79,16 @@ class Progress:
         self._bar.update(self._task, description=f"{self._prefix}initialize: {what}", refresh=True)
 
     def train(self) -> None:
-        """Begin the epochs; until the first one is over, most of the time is compilation."""
+        """Start the epochs; until the first one ends, most of the time is compilation."""
         self._begin("epoch", self._max_epochs, "compiling")
 
     def initialize_again(self) -> None:
-        """Begin the initialization of the refit."""
+        """Start the initialization of the refit."""
         self._prefix = "refit on all: "
         self._begin(f"{self._prefix}initialize")
 
     def refit(self, epochs: int) -> None:
-        """Begin the refit, of so many epochs."""
+        """Start a refit of ``epochs`` epochs."""
         self._begin("refit on all: epoch", epochs)
 
     def _begin(self, description: str, total: int | None = None, losses: str = "") -> None:
@@ -96,7 +96,7 @@ class Progress:
         self._task = self._bar.add_task(description, total=total, losses=losses)
 
     def epoch(self, epoch: int, loss: float, val_loss: float | None) -> None:
-        """Note the losses of an epoch of a phase, counted from 1."""
+        """Show the losses of an epoch of a phase, counted from 1."""
         losses = f"loss {loss:.4g}"
         if val_loss is not None:
             losses += f"  validation {val_loss:.4g}"
@@ -118,14 +118,14 @@ class Progress:
 
 
 class _Count(MofNCompleteColumn):
-    """Epochs done, of how many; nothing where they are not counted."""
+    """Number of epochs done and in total; empty without a total."""
 
     def render(self, task: Task) -> Text:
         return Text() if task.total is None else super().render(task)
 
 
 class _Left(TimeRemainingColumn):
-    """Time left, where it can be known."""
+    """Time left; empty without a total."""
 
     def render(self, task: Task) -> Text:
         return Text() if task.total is None else Text("left ") + super().render(task)

@@ -1,4 +1,4 @@
-"""How to train: plain values, and the rules for those that are not given."""
+"""Training settings and the rules for their defaults."""
 
 import math
 from typing import Any, NamedTuple
@@ -7,13 +7,16 @@ from refold.training.data._corruption import Corruption
 
 __all__ = ["Settings", "pick_batch_size", "pick_patch", "pick_refit"]
 
+# Number of sequences below which a data set is small.
 _SMALL = 2000
-# Patches of the typical sequence at most.
-_SHORT, _MOST_PATCHES = 100, 64
+# Longest typical sequence whose patches are single steps.
+_SHORT = 100
+# Largest number of patches of a typical sequence.
+_MOST_PATCHES = 64
 
 
 class Settings(NamedTuple):
-    """How to train.
+    """Training settings.
 
     Attributes
     ----------
@@ -21,24 +24,25 @@ class Settings(NamedTuple):
     batch_size : int
         Number of sequences of average length in a batch.
     steps_an_epoch : int
-        About how many steps an epoch has; ``max_epochs`` of them are the length of the schedule.
+        Approximate steps per epoch. Times ``max_epochs``, they are the length of the schedule.
     learning_rate : float
-        Highest rate of the schedule.
+        Peak learning rate of the schedule.
     seed : int
-        Fixes the order of the data.
+        Seed of the order of the data.
     patience : int, optional
-        Epochs without a better validation loss before training stops; by default as
-        `out_of_patience` has it.
+        Epochs without a better validation loss before training stops. By default, the rule of
+        `out_of_patience` decides.
     optimizer : str, keras.optimizers.Optimizer or None
-        One with a rate of its own follows no schedule of ours; by default AdamW.
+        A Keras optimizer object keeps its own learning rate, without the schedule. By default
+        AdamW.
     length_weight : float
-        Weight of the length model's loss, in nats a sequence.
+        Weight of the length model's loss, in nats per sequence.
     weight_decay, clip_norm : float
-        Of the default optimizer.
+        Weight decay and gradient clipping of the default optimizer.
     time_budget : float, optional
-        Seconds, from the start of training to its end.
+        Seconds that the whole training may take.
     corruption : Corruption
-        What is done to the input, in training and where it is validated.
+        Corruption of the input, in training and in validation.
     verbose : int
         0 for silence, 1 for a progress bar on standard error.
     """
@@ -59,7 +63,7 @@ class Settings(NamedTuple):
 
 
 def pick_batch_size(num_sequences: int) -> int:
-    """Pick the batch size by the number of training sequences: 32, and 64 from 2000 on.
+    """Pick the batch size: 32, or 64 for 2000 training sequences or more.
 
     Parameters
     ----------
@@ -68,7 +72,7 @@ def pick_batch_size(num_sequences: int) -> int:
     Returns
     -------
     int
-        Never more than there are sequences.
+        At most ``num_sequences``.
 
     Examples
     --------
@@ -79,12 +83,12 @@ def pick_batch_size(num_sequences: int) -> int:
 
 
 def pick_patch(length: float) -> int:
-    """Pick the steps a patch: 1 up to 100 steps, else a power of two for 64 patches at most.
+    """Pick the steps per patch: 1 up to length 100, else a power of two for at most 64 patches.
 
     Parameters
     ----------
     length : float
-        Of a typical sequence, in steps.
+        Length of a typical sequence, in steps.
 
     Returns
     -------
@@ -101,7 +105,7 @@ def pick_patch(length: float) -> int:
 
 
 def pick_refit(num_sequences: int, num_held_out: int) -> bool:
-    """Pick whether to train once more on all sequences: where there are few, and some held out.
+    """Pick whether to refit on all sequences: only if there are few and some were held out.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A whole training: the phase that validates, the refit on everything, and ways back from both."""
+"""`train`: training with validation, the refit on all sequences, and what is kept if one fails."""
 
 import contextlib
 import warnings
@@ -23,35 +23,37 @@ from refold.training.loop._snapshot import Snapshot, TrainingProgress
 
 __all__ = ["FitResult", "train"]
 
-# Names of weights that are not decayed by the default optimizer.
+# Weights with these names are excluded from the default optimizer's weight decay.
 _UNDECAYED = ("bias", "change")
 
 
 class FitResult(NamedTuple):
-    """What a training has led to; the network holds the weights.
+    """Result of a training; the network holds the weights.
 
     Attributes
     ----------
     phase : str or None
-        ``"validated"`` or ``"refit"``: on whose data the weights were trained. None where no
-        epoch was completed.
+        Phase that trained the weights, ``"validated"`` or ``"refit"``; None if no epoch was
+        completed.
     history : dict of lists
-        By epoch: ``"epoch"`` (from 1 in either phase), ``"phase"``, ``"loss"``, ``"val_loss"``
-        (with validation; None in the refit), ``"learning_rate"``, ``"seconds"`` (since the start).
+        One entry per epoch: ``"epoch"`` (from 1 in each phase), ``"phase"``, ``"loss"``,
+        ``"val_loss"`` (with validation; None in the refit), ``"learning_rate"``, ``"seconds"``
+        (since the start of training).
     epoch : int
         Epoch of the validated weights.
     interrupted : bool
-        Whether Ctrl-C came before the training was over.
+        Whether Ctrl-C ended the training early.
     complete : bool
-        Whether the phase that validates was over.
+        Whether the validated phase was finished.
     num_shapes : int
-        Padded shapes of the batches: so many times a training step was compiled.
+        Number of padded batch shapes, for each of which a training step was compiled.
     validated : list of arrays, optional
-        Validated weights, as ``network.variables``, where the network holds those of a refit.
+        Validated weights, in the order of ``network.variables``, if the network holds those of a
+        refit.
     out_of_time : bool
-        Whether the time budget ended the phase that validates.
+        Whether the time budget ended the validated phase.
     initial_loss : float, optional
-        Validation loss of the linear start.
+        Validation loss of the linear initialization.
     """
 
     phase: str | None
@@ -79,104 +81,105 @@ def train(
 ) -> FitResult:
     """Train an autoencoder and its length model in place.
 
-    The network ends with the weights of the epoch that had the lowest validation loss; without
-    validation, those of the last epoch; with ``refit``, with those of a second training, from the
-    same start and on all sequences, for as many steps as led to the best epoch of the first.  If
-    time, Ctrl-C, a callback or a loss that is not finite ends the refit, the validated weights
-    count.
+    The network ends with the weights of the epoch with the lowest validation loss or, without
+    validation, those of the last epoch. With ``refit``, it ends with those of a second training on
+    all sequences, which is initialized the same way and takes as many steps as the best epoch of
+    the first. If time, Ctrl-C, a callback or a non-finite loss ends the refit, the validated
+    weights are kept.
 
     Parameters
     ----------
     network : Network
     parts : callable
-        Called with ``"validated"`` or ``"refit"``, returns that phase's `Part`.
+        Called with ``"validated"`` or ``"refit"``, returns the `SplitData` of that phase.
     batches : Batches
-        Of all sequences.
+        Batches of all sequences.
     settings : Settings
     start : callable, optional
-        Called with the phase before it begins, sets the weights that it is to begin with, and
-        returns whether they are worth keeping if nothing better follows.
+        Called with the phase before it begins. Sets the initial weights, and returns whether they
+        are worth keeping if no epoch is better.
     refit : bool
     checkpoints : Checkpoints, optional
-        Called once before the first step, so that a place that cannot be written to is noticed.
+        Written once before the first step, so that an unwritable path fails early.
     callbacks : sequence of keras.callbacks.Callback
     resume : Snapshot, optional
-        Where to go on.
+        Snapshot to resume from.
 
     Returns
     -------
-    Outcome
+    FitResult
 
     Raises
     ------
     DivergedError
-        If the loss became NaN or infinite before any epoch was worth keeping.
+        If the loss became NaN or infinite before any weights could be kept.
     """
-    standing = None if resume is None else resume.standing()
-    clock = Clock(settings.time_budget, standing.seconds if standing else 0.0)
-    part = parts("validated")
+    progress = None if resume is None else resume.standing()
+    clock = Clock(settings.time_budget, progress.seconds if progress else 0.0)
+    split = parts("validated")
     engine = _make_engine(network, batches, settings)
     fresh = engine.read_state()
-    out_of_time = good = False
+    out_of_time = keep = False
     with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(Progress(settings.max_epochs, verbose=settings.verbose))
-        if standing is None:
-            good = start is not None and start("validated")
-            standing = TrainingProgress(
+        bar = stack.enter_context(Progress(settings.max_epochs, verbose=settings.verbose))
+        if progress is None:
+            keep = start is not None and start("validated")
+            progress = TrainingProgress(
                 engine.read_state(),
                 peak=settings.learning_rate,
                 num_steps=settings.max_epochs * settings.steps_an_epoch,
             )
         clock.prepared()
         if resume is None:
-            standing.preparation = clock.preparation
-        clock.preparation = standing.preparation
+            progress.preparation = clock.preparation
+        clock.preparation = progress.preparation
         loop = Loop(
-            engine, batches, settings, standing, clock, checkpoints=checkpoints, callbacks=callbacks
+            engine, batches, settings, progress, clock, checkpoints=checkpoints, callbacks=callbacks
         )
-        # before this, Ctrl-C ends all at once: there is nothing to keep
+        # before this line Ctrl-C ends the program at once: there is nothing to keep
         interrupt = stack.enter_context(Interrupt())
-        progress.train()
-        if good:
-            loop.keep_start(part)
+        bar.train()
+        if keep:
+            loop.keep_initial(split)
         loop.write_checkpoint()
-        if standing.phase == "validated":
-            end = loop.validated(part, interrupt, progress, refit=refit)
-            if end is StopReason.DIVERGED:
-                _report_divergence(standing, settings)
-            if end is StopReason.INTERRUPTED:
+        if progress.phase == "validated":
+            reason = loop.validated(split, interrupt, bar, refit=refit)
+            if reason is StopReason.DIVERGED:
+                _report_divergence(progress, settings)
+            if reason is StopReason.INTERRUPTED:
                 loop.write_checkpoint()
-                return _finish(engine, standing, interrupted=True, complete=False)
-            out_of_time = end is StopReason.TIME
-            if refit and out_of_time and clock.is_up(0):  # before its start could be made
+                return _finish(engine, progress, interrupted=True, complete=False)
+            out_of_time = reason is StopReason.TIME
+            if refit and out_of_time and clock.is_up(0):  # no time to initialize it
                 refit = False
-                _report_no_refit(end, standing)
-            if not refit or end is StopReason.DIVERGED:
-                return _finish(engine, standing)._replace(out_of_time=out_of_time)
-            standing.phase, standing.refit_steps = "refit", standing.best_steps
+                _report_no_refit(reason, progress)
+            if not refit or reason is StopReason.DIVERGED:
+                return _finish(engine, progress)._replace(out_of_time=out_of_time)
+            progress.phase, progress.refit_steps = "refit", progress.best_steps
             engine.write_back(fresh)
             if start is not None:
-                progress.initialize_again()
+                bar.initialize_again()
                 start("refit")
-            standing.state, standing.peak = engine.read_state(), settings.learning_rate
-            standing.epoch, standing.page, standing.run, standing.batch = 1, 0, 0, 0
+            progress.state, progress.peak = engine.read_state(), settings.learning_rate
+            progress.epoch, progress.page, progress.run, progress.batch = 1, 0, 0, 0
             loop.write_checkpoint()
-        part = parts("refit")
-        end = loop.refit(part, interrupt, progress)
-        if end is StopReason.DONE:
-            outcome = _finish(engine, standing)
+        split = parts("refit")
+        reason = loop.refit(split, interrupt, bar)
+        if reason is StopReason.DONE:
+            outcome = _finish(engine, progress)
             validated = [np.asarray(variable.value) for variable in network.variables]
-            engine.write_back(standing.state)
+            engine.write_back(progress.state)
             return outcome._replace(phase="refit", validated=validated, out_of_time=out_of_time)
-        if end is StopReason.INTERRUPTED:
+        if reason is StopReason.INTERRUPTED:
             loop.write_checkpoint()
-    _report_no_refit(end, standing)
-    outcome = _finish(engine, standing, interrupted=end is StopReason.INTERRUPTED)
+    _report_no_refit(reason, progress)
+    outcome = _finish(engine, progress, interrupted=reason is StopReason.INTERRUPTED)
     return outcome._replace(out_of_time=out_of_time)
 
 
 def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engine:
     optimizer: Any = settings.optimizer
+    # only the default optimizer is known to update each weight alone
     apart = _UNDECAYED if optimizer is None else None
     scheduled = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
@@ -189,16 +192,16 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
     elif isinstance(optimizer, str):
         optimizer = keras.optimizers.get(optimizer)
         optimizer.learning_rate = settings.learning_rate
-    else:  # the user's stays as it is, and can be used again
+    else:  # the user's own optimizer stays as it is and can be reused
         if optimizer.gradient_accumulation_steps or (
             optimizer.use_ema and not optimizer.ema_overwrite_frequency
         ):
             raise ParameterError(
-                "An optimizer that accumulates gradients, or keeps averages without "
+                "An optimizer that accumulates gradients, or averages weights without "
                 "ema_overwrite_frequency, cannot be used here. Leave that option out."
             )
         optimizer = type(optimizer).from_config(optimizer.get_config())
-    # where there is but one length, the length model knows it from the start
+    # with a single length, the length model knows it from its initialization
     length_weight = 0.0 if batches.of_one_length else settings.length_weight
     steps = network.specification.forecast_steps
     return Engine(
@@ -214,57 +217,57 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
 
 
 def _finish(
-    engine: Engine, standing: TrainingProgress, *, interrupted: bool = False, complete: bool = True
+    engine: Engine, progress: TrainingProgress, *, interrupted: bool = False, complete: bool = True
 ) -> FitResult:
-    """Leave the network with the validated weights."""
-    if standing.best is not None:
-        num_trainable = len(standing.state.trainable)
+    """Put the validated weights into the network, and return the result."""
+    if progress.best is not None:
+        num_trainable = len(progress.state.trainable)
         engine.write_back(
-            standing.state._replace(
-                trainable=standing.best[:num_trainable],
-                non_trainable=standing.best[num_trainable:],
+            progress.state._replace(
+                trainable=progress.best[:num_trainable],
+                non_trainable=progress.best[num_trainable:],
             )
         )
-    phase = None if standing.best is None else "validated"
+    phase = None if progress.best is None else "validated"
     return FitResult(
         phase,
-        _history(standing),
-        standing.best_epoch,
+        _history(progress),
+        progress.best_epoch,
         interrupted,
         complete,
         len(engine.shapes),
-        initial_loss=standing.initial_loss,
+        initial_loss=progress.initial_loss,
     )
 
 
-def _history(standing: TrainingProgress) -> dict[str, list[Any]]:
-    history = dict(standing.history)
+def _history(progress: TrainingProgress) -> dict[str, list[Any]]:
+    history = dict(progress.history)
     if all(loss is None for loss in history["val_loss"]):
         del history["val_loss"]
     return history
 
 
-def _report_divergence(standing: TrainingProgress, settings: Settings) -> None:
+def _report_divergence(progress: TrainingProgress, settings: Settings) -> None:
     advice = (
-        f"The loss became NaN or infinite in epoch {standing.epoch}. Try a smaller learning_rate "
+        f"The loss became NaN or infinite in epoch {progress.epoch}. Try a smaller learning_rate "
         f"(it was {settings.learning_rate:g}), and look for extreme values in the data."
     )
-    if standing.best is None:
+    if progress.best is None:
         raise DivergedError(f"{advice} Nothing was learned before that.")
-    warnings.warn(f"{advice} {_kept(standing)}", stacklevel=4)
+    warnings.warn(f"{advice} {_kept(progress)}", stacklevel=4)
 
 
-def _report_no_refit(end: StopReason, standing: TrainingProgress) -> None:
+def _report_no_refit(reason: StopReason, progress: TrainingProgress) -> None:
     why = {
-        StopReason.TIME: "The time was up in the refit on all sequences",
+        StopReason.TIME: "The time budget ran out in the refit on all sequences",
         StopReason.INTERRUPTED: "The refit on all sequences was interrupted",
         StopReason.STOPPED: "A callback stopped the refit on all sequences",
         StopReason.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
-    }[end]
-    warnings.warn(f"{why}. {_kept(standing)}", stacklevel=4)
+    }[reason]
+    warnings.warn(f"{why}. {_kept(progress)}", stacklevel=4)
 
 
-def _kept(standing: TrainingProgress) -> str:
-    if standing.best_epoch == 0:
-        return "Kept is the linear start: no epoch was better."
-    return f"Kept are the weights of epoch {standing.best_epoch}."
+def _kept(progress: TrainingProgress) -> str:
+    if progress.best_epoch == 0:
+        return "The linear initialization was kept: no epoch was better."
+    return f"The weights of epoch {progress.best_epoch} were kept."

@@ -37,7 +37,7 @@ def test_ways_to_say_it(value, expected):
     "value", [-0.1, float("nan"), True, None, "", "much", "steps:1", "steps:", "0.3,0.4", [0.3]]
 )
 def test_what_cannot_be_is_said_in_one_line(value):
-    with pytest.raises(ParameterError, match=r"^denoise must be the deviation.*Got .*\.$"):
+    with pytest.raises(ParameterError, match=r"^denoise must be the standard deviation.*Got .*\.$"):
         SequenceAutoencoder(denoise=value).fit([[1.0, 2.0]])
 
 

@@ -35,7 +35,7 @@ def test_of_few_whole_series_a_regression_learns_only_them():
     found, by_themselves = found_in(values, seen)
     codec = linear_codec(values, seen, found)
     assert by_themselves
-    assert error(codec, codec.known, held) < 0.95 * error(codec, codec.regressed, held)
+    assert error(codec, codec.by_components, held) < 0.95 * error(codec, codec.by_regression, held)
 
 
 def test_gaps_need_the_regression():
@@ -45,7 +45,9 @@ def test_gaps_need_the_regression():
     found, by_themselves = found_in(whole * seen, seen)
     codec = linear_codec(whole * seen, seen, found)
     assert not by_themselves
-    assert error(codec, codec.regressed, held, wanted) < error(codec, codec.known, held, wanted)
+    assert error(codec, codec.by_regression, held, wanted) < error(
+        codec, codec.by_components, held, wanted
+    )
 
 
 def test_a_single_gap_is_one():
@@ -62,7 +64,7 @@ def test_of_plain_components_both_ways_are_one():
     codec = linear_codec(values, seen, found)
     assert found.mixture is None
     assert not by_themselves
-    np.testing.assert_allclose(codec.known, codec.regressed, atol=1e-6)
+    np.testing.assert_allclose(codec.by_components, codec.by_regression, atol=1e-6)
 
 
 @pytest.mark.parametrize("gaps", [False, True])
@@ -74,6 +76,6 @@ def test_the_start_takes_the_better_way(gaps):
     )
     filled = np.where(seen, values, 0.0)
     codec = linear_codec(filled, seen, found_in(filled, seen)[0])
-    taken = codec.regressed if gaps else codec.known
+    taken = codec.by_regression if gaps else codec.by_components
     np.testing.assert_allclose(start.decoder, taken[:-1], atol=1e-5)
     np.testing.assert_allclose(start.decoder_bias, taken[-1], atol=1e-5)

@@ -123,7 +123,7 @@ def test_a_level_is_not_taken_for_power():
     scaled = Scaler.fit(walks(50), mode="features").transform(walks(50))
     start = linear_initialization(scaled, [0, 1], 16, 20, seed=0)
     raised = linear_initialization(scaled.with_values(scaled.values + 1e3), [0, 1], 16, 20, seed=0)
-    np.testing.assert_allclose(raised.left, start.left, rtol=0.05)
+    np.testing.assert_allclose(raised.residual, start.residual, rtol=0.05)
     assert raised.share == pytest.approx(start.share, rel=0.1)
 
 

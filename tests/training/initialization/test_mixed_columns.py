@@ -81,7 +81,7 @@ def test_of_symbols_by_chance_the_frequencies_are_kept():
     np.testing.assert_allclose(chances, np.tile([0.5, 0.3, 0.2], (STEPS, 1)), atol=0.12)
     assert np.abs(start.decoder[..., 1:4]).max() < 0.3
     assert (start.decoder_bias[:, 4] > 2).all()
-    np.testing.assert_array_equal(start.left[1:], 1.0)
+    np.testing.assert_array_equal(start.residual[1:], 1.0)
 
 
 def test_steps_that_no_sequence_reaches_have_the_frequencies_of_all():

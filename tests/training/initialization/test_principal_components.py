@@ -85,7 +85,9 @@ def test_gaps_do_not_count_as_zeros():
 def test_what_is_left_is_that_of_new_sequences():
     given, held = noisy_pulses(40), noisy_pulses(400, seed=1)
     found = principal_components(given, full(given), 6, seed=0)
-    assert found.left == pytest.approx(error(held, found.mean, found.loadings) / 400, rel=0.3)
+    assert found.held_out_error == pytest.approx(
+        error(held, found.mean, found.loadings) / 400, rel=0.3
+    )
 
 
 @pytest.mark.parametrize("n", [40, 400])

@@ -172,7 +172,7 @@ def test_losses_are_those_of_softmax_and_sigmoid():
     fit = _fit(symbols, symbols.values, 2, seed=0)
     loss, codes = 0.0, fit.codes(symbols.values)
     written = fit.offset + np.einsum("nd,dtw->ntw", codes, fit.slope)
-    written = logits_of(fit.frequency, symbols.labels) + 2 * written
+    written = logits_of(fit.frequency, symbols.num_categories) + 2 * written
     for row, first, length in zip(written, data.offsets, data.lengths, strict=False):
         for step in range(min(length, num_steps)):
             two, one, three = data.values[first + step]

@@ -179,7 +179,7 @@ def test_a_callback_stops_the_refit_too_and_the_validated_weights_count():
         def on_train_begin(self, logs=None):
             self.model.stop_training = self.params["phase"] == "refit"
 
-    kept = r"A callback stopped the refit on all sequences\. Kept are the weights of epoch \d"
+    kept = r"A callback stopped the refit on all sequences\. The weights of epoch \d"
     with pytest.warns(UserWarning, match=kept):
         ae = fit(Stop(), refit=True)
     assert ae.history_["phase"] == ["validated"] * 4
@@ -276,8 +276,8 @@ def test_a_refit_that_is_done_counts_though_the_time_is_up(monkeypatch, told_of_
     look = Epochs._must_stop
 
     def must_stop(self, interrupt, *, refit):
-        standing = self.standing
-        done = standing.phase == "refit" and self._num_steps >= standing.refit_steps
+        progress = self.progress
+        done = progress.phase == "refit" and self._num_steps >= progress.refit_steps
         self._clock.is_up = lambda refit_steps=None: done
         return look(self, interrupt, refit=refit)
 

@@ -102,7 +102,7 @@ def test_nan_among_epochs_trained_together_costs_no_epoch_before_it(monkeypatch,
         optimizer = keras.optimizers.SGD(
             keras.optimizers.schedules.PiecewiseConstantDecay([30], [0.01, 1e30])
         )
-        with pytest.warns(UserWarning, match="Kept are the weights of epoch 6"):
+        with pytest.warns(UserWarning, match="The weights of epoch 6 were kept"):
             net, outcome = run(CASES["numeric"], max_epochs=40, optimizer=optimizer)
         assert (max(trained_at_once) > 1) == bool(seconds)
         trained_at_once.clear()
@@ -229,7 +229,7 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
     alone = network(case)
     train(alone, part_of, batches(data), settings())
     net = network(case)
-    with pytest.warns(UserWarning, match=r"infinite in the refit .* Kept are the weights of epoch"):
+    with pytest.warns(UserWarning, match=r"infinite in the refit .* The weights of epoch"):
         outcome = train(net, part_of, batches(data), settings(), refit=True)
     assert outcome.phase == "validated"
     assert same(weights(alone), weights(net))
@@ -241,7 +241,7 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
 @pytest.mark.parametrize("refit", [False, True])
 def test_a_time_budget_ends_training_with_a_low_rate(refit):
     with warnings.catch_warnings():  # a machine that is suddenly slower
-        warnings.filterwarnings("ignore", "The time was up in the refit")
+        warnings.filterwarnings("ignore", "The time budget ran out in the refit")
         _, outcome = run(
             CASES["numeric"],
             held_out=[1, 4, 9],
@@ -318,7 +318,7 @@ def test_a_loss_that_is_not_finite_at_once_raises():
 
 
 def test_a_loss_that_becomes_nan_keeps_earlier_weights():
-    with pytest.warns(UserWarning, match=r"in epoch 2\. .* Kept are the weights of epoch 1\."):
+    with pytest.warns(UserWarning, match=r"in epoch 2\. .* The weights of epoch 1 were kept\."):
         net, outcome = run(CASES["numeric"], batch_size=24, learning_rate=1e30)
     assert outcome.history["epoch"] == [1]
     assert all(np.isfinite(w).all() for w in weights(net))

@@ -1,1 +1,1 @@
-"""The data of a training: split, loaded, batched and corrupted."""
+"""Training data: validation split, loaders, padded batches, corruption and targets."""

@@ -1,7 +1,7 @@
-"""Denoising: what is done to an input in training, while the target stays as it was.
+"""Input corruption for denoising: Gaussian noise and time-step dropout.
 
-Noise is added to numeric values that were observed; dropped steps become what missing values look
-like. Padding, lengths and targets are left alone.
+Noise is added to observed numeric values. Dropped steps look like missing values. Padding, lengths
+and targets stay as they are.
 """
 
 from numbers import Real
@@ -16,20 +16,20 @@ from refold.training.data._padded_batches import Batch, Layout
 __all__ = ["Corruption", "corrupt"]
 
 _EXPECTED = (
-    "denoise must be the deviation of the noise, a number of at least 0, or the share of steps to "
-    "drop, as 'steps:0.2', below 1, or both, as '0.3,steps:0.2'. Got {!r}."
+    "denoise must be the standard deviation of the noise (at least 0), the share of time steps to "
+    "drop (as 'steps:0.2', below 1), or both (as '0.3,steps:0.2'). Got {!r}."
 )
 
 
 class Corruption(NamedTuple):
-    """What is done to an input [1]_.
+    """Corruption of the input of a denoising autoencoder [1]_.
 
     Attributes
     ----------
     noise : float
-        Deviation of the Gaussian noise that is added to numeric values, in scaled units.
+        Standard deviation of the Gaussian noise on numeric values, in scaled units.
     steps : float
-        Share of the steps of which nothing is left.
+        Share of the time steps that are dropped.
 
     References
     ----------
@@ -48,7 +48,7 @@ class Corruption(NamedTuple):
     steps: float = 0.0
 
     def __bool__(self) -> bool:
-        """Whether anything is done."""
+        """Return whether any corruption is applied."""
         return self.noise > 0 or self.steps > 0
 
     @classmethod
@@ -58,7 +58,7 @@ class Corruption(NamedTuple):
         Parameters
         ----------
         value : float or str
-            The noise; or ``"steps:0.2"``; or both, ``"0.3,steps:0.2"``.
+            The noise, ``"steps:0.2"``, or both as in ``"0.3,steps:0.2"``.
 
         Returns
         -------
@@ -67,11 +67,11 @@ class Corruption(NamedTuple):
         Raises
         ------
         ParameterError
-            If it is something else.
+            If the value is not one of these.
         """
         if isinstance(value, bool) or not isinstance(value, Real | str):
             raise ParameterError(_EXPECTED.format(value))
-        found: dict[str, float] = {}
+        amounts: dict[str, float] = {}
         for part in value.split(",") if isinstance(value, str) else [value]:
             name, number = "noise", part
             if isinstance(part, str) and part.strip().startswith("steps:"):
@@ -80,10 +80,10 @@ class Corruption(NamedTuple):
                 amount = float(number)
             except ValueError:
                 raise ParameterError(_EXPECTED.format(value)) from None
-            if name in found or not 0 <= amount < (1.0 if name == "steps" else float("inf")):
+            if name in amounts or not 0 <= amount < (1.0 if name == "steps" else float("inf")):
                 raise ParameterError(_EXPECTED.format(value))
-            found[name] = amount
-        return cls(**found)
+            amounts[name] = amount
+        return cls(**amounts)
 
 
 def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> Batch:
@@ -93,9 +93,9 @@ def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> B
     ----------
     batch : Batch
     key : array
-        Of JAX's random numbers.
+        JAX random key.
     corruption : Corruption
-        If it drops steps, the layout has flags.
+        Time-step dropout requires a layout with flags.
     layout : Layout
 
     Returns
@@ -106,7 +106,7 @@ def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> B
     for_noise, for_steps = jax.random.split(key)
     if corruption.noise > 0:
         noise = corruption.noise * jax.random.normal(for_noise, batch.y.shape)
-        # of a target that was not observed there is no input either, padding included
+        # an unobserved target, padding included, has no input to add noise to
         known = jnp.asarray(layout.numeric) & ~jnp.isnan(batch.y)
         x = x.at[..., :num_features].add(jnp.where(known, noise, 0.0))
     if corruption.steps > 0:

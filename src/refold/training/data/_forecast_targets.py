@@ -1,8 +1,8 @@
-"""Where sequences are cut in training, so that what comes after can be a target.
+"""Random cuts that split training sequences into an input and the future steps to forecast.
 
-Half of the time a sequence loses its last steps, as many as are to be forecast; else it is cut
-anywhere, so that what is known when is not tied to one place, or not at all, since whole sequences
-are to be encoded well, too.
+Half of the draws cut off the last ``forecast_steps`` steps. A quarter cut at a random step, so that
+the network does not depend on one position. A quarter cut nothing, because whole sequences must be
+encoded well, too.
 """
 
 from typing import Any
@@ -16,25 +16,27 @@ from refold.training.data._padded_batches import Batch
 
 __all__ = ["cut_batch", "cut_sequences", "kept_share", "next_steps"]
 
-# Shares of the draws in which nothing is cut, and in which exactly the last steps are, or nothing.
-_WHOLE, _LAST = 0.25, 0.75
+# Share of the draws that cut nothing.
+_WHOLE = 0.25
+# Share of the draws that cut nothing or exactly the last steps.
+_LAST = 0.75
 
 
 def cut_batch(batch: Batch, key: Any, forecast_steps: int) -> Batch:
-    """Cut the sequences of a batch, and put beside them what follows; traced by JAX.
+    """Cut the sequences of a batch and add the future steps as targets; traced by JAX.
 
     Parameters
     ----------
     batch : Batch
-        Of a network that reads padding.
+        Batch of a network that reads padding.
     key : array
-        Of JAX's random numbers.
+        JAX random key.
     forecast_steps : int
 
     Returns
     -------
     Batch
-        The same sequences, shorter; ``future`` is NaN beyond their ends.
+        The shorter sequences; ``future`` is NaN beyond the end of a sequence.
     """
     cuts = _cuts(batch.lengths.astype(jnp.int32), key, forecast_steps)
     num_steps, num_features = batch.y.shape[1:]
@@ -75,7 +77,7 @@ def cut_sequences(
 
 
 def kept_share(lengths: np.ndarray, forecast_steps: int) -> float:
-    """Return the share of the steps of sequences that is before the cuts, on average.
+    """Return the expected share of steps before the cuts.
 
     Examples
     --------
@@ -90,18 +92,18 @@ def kept_share(lengths: np.ndarray, forecast_steps: int) -> float:
 
 
 def next_steps(after: Sequences, forecast_steps: int) -> np.ndarray:
-    """Return what comes next as targets.
+    """Return the next steps as forecast targets.
 
     Parameters
     ----------
     after : Sequences
-        What follows, however long.
+        The remaining steps of each sequence, of any length.
     forecast_steps : int
 
     Returns
     -------
     array of shape (n_sequences, forecast_steps, n_features)
-        NaN beyond the end and where nothing was observed.
+        NaN beyond the end of a sequence and where nothing was observed.
 
     Examples
     --------
@@ -114,9 +116,9 @@ def next_steps(after: Sequences, forecast_steps: int) -> np.ndarray:
 
 
 def _cuts(lengths: Any, key: Any, forecast_steps: int) -> Any:
-    """Draw after how many steps each sequence is cut; an empty one stays so."""
-    how, where = jax.random.uniform(key, (2, len(lengths)))
+    """Draw the number of steps before each cut; an empty sequence stays empty."""
+    choice, position = jax.random.uniform(key, (2, len(lengths)))
     last = lengths - forecast_steps
-    anywhere = jnp.minimum(lengths, 1 + jnp.floor(where * lengths).astype(lengths.dtype))
-    cuts = jnp.where((how < _LAST) & (last > 0), last, anywhere)
-    return jnp.where(how < _WHOLE, lengths, cuts)
+    anywhere = jnp.minimum(lengths, 1 + jnp.floor(position * lengths).astype(lengths.dtype))
+    cuts = jnp.where((choice < _LAST) & (last > 0), last, anywhere)
+    return jnp.where(choice < _WHOLE, lengths, cuts)

@@ -1,4 +1,7 @@
-"""What is in memory at a time: all data, or a page of some blocks of data in files."""
+"""Loaders that give training one shard at a time: all data in memory, or blocks of files.
+
+A shard is also called a page.
+"""
 
 import contextlib
 import os
@@ -15,20 +18,20 @@ from refold.training.data._padded_batches import Data, to_device
 
 __all__ = ["InMemoryLoader", "Shard", "Shards", "StreamingLoader", "members_of_pages", "page_of"]
 
-# Blocks that are shuffled together.
+# Blocks per shard.
 _BLOCKS = 4
 
 
 class Shard(NamedTuple):
-    """Some sequences on the device.
+    """Sequences on the device.
 
     Attributes
     ----------
     data : Data
     rows : array of int
-        Those to use, by their numbers in all the data, ascending.
+        Indices, in the whole data set, of the sequences to use, ascending.
     members : array of int, optional
-        The numbers of all that ``data`` holds, in its order; by default 0, 1, 2, ...
+        Indices, in the whole data set, of all sequences in ``data``; by default 0, 1, 2, ...
     """
 
     data: Data
@@ -36,7 +39,7 @@ class Shard(NamedTuple):
     members: np.ndarray | None = None
 
     def places(self, rows: np.ndarray) -> np.ndarray:
-        """Return where rows lie in ``data``; -1 stays -1."""
+        """Return the positions of rows in ``data``; -1 stays -1."""
         if self.members is None:
             return rows
         order = np.argsort(self.members, kind="stable")
@@ -45,34 +48,35 @@ class Shard(NamedTuple):
 
 
 class Shards(Protocol):
-    """The pages of an epoch."""
+    """The shards of an epoch."""
 
     @property
     def num_pages(self) -> int:
-        """Number of pages."""
+        """Number of shards."""
         ...
 
     def load(self, epoch: int, index: int) -> Shard:
-        """Return a page of an epoch."""
+        """Return one shard of an epoch."""
         ...
 
     def read_ahead(self, epoch: int, index: int) -> None:
-        """Begin to read the page that comes after one."""
+        """Start to read the shard after this one."""
         ...
 
 
 class InMemoryLoader:
-    """One page that holds everything.
+    """A single shard that holds all data.
 
     Parameters
     ----------
-    page : Page
+    page : Shard
 
     Examples
     --------
     >>> from refold.sequences import as_sequences
-    >>> pages = InMemoryLoader(page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [0, 1], longest=2))
-    >>> pages.num_pages, pages.load(1, 0).rows
+    >>> shard = page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [0, 1], longest=2)
+    >>> loader = InMemoryLoader(shard)
+    >>> loader.num_pages, loader.load(1, 0).rows
     (1, array([0, 1]))
     """
 
@@ -82,24 +86,24 @@ class InMemoryLoader:
         self._page = page
 
     def load(self, epoch: int, index: int) -> Shard:  # noqa: ARG002
-        """Return the page."""
+        """Return the shard."""
         return self._page
 
     def read_ahead(self, epoch: int, index: int) -> None:
-        """Do nothing: the page is there."""
+        """Do nothing: the shard is in memory."""
 
 
 class StreamingLoader:
-    """Pages of a few blocks each, drawn anew for every epoch; the next one can be read ahead.
+    """Shards of a few blocks each, drawn anew for every epoch, with read-ahead.
 
-    Blocks, not single sequences, are shuffled between pages, so that files are read in long runs.
-    Two pages are in memory, beside what reading a block takes.
+    Blocks, not single sequences, are shuffled between shards, so that reads from the files are
+    long. Two shards are in memory, in addition to the memory to read a block.
 
     Parameters
     ----------
     scan : Scan
     scale : callable
-        From sequences to scaled ones.
+        Scales sequences.
     used : array of bool of shape (n_sequences,)
         Sequences to train on.
     longest : int
@@ -119,7 +123,7 @@ class StreamingLoader:
         self._longest, self._seed = longest, seed
         self._blocks = min(_BLOCKS, scan.num_blocks)
         self.num_pages = -(-scan.num_blocks // self._blocks)
-        # every page has the size of the largest there can be: one shape, compiled once
+        # every shard gets the size of the largest possible one: one shape, compiled once
         bounds = scan.block_offsets
         ends = np.concatenate([[0], np.cumsum(scan.lengths)])[bounds]
         self._room = self._largest(ends), self._largest(bounds)
@@ -127,20 +131,20 @@ class StreamingLoader:
         self._next: tuple[tuple[int, int], Future[Shard]] | None = None
 
     def load(self, epoch: int, index: int) -> Shard:
-        """Return a page, which may have been read ahead."""
+        """Return a shard, which may have been read ahead."""
         ahead, self._next = self._next, None
         if ahead is not None and ahead[0] == (epoch, index):
             return ahead[1].result()
         return self._read(epoch, index)
 
     def read_ahead(self, epoch: int, index: int) -> None:
-        """Begin to read the page that comes after one, be it of the next epoch."""
+        """Start to read the shard after this one, or the first one of the next epoch."""
         after = (epoch, index + 1) if index + 1 < self.num_pages else (epoch + 1, 0)
         if self.num_pages > 1:
             self._next = after, self._reader.submit(self._read, *after)
 
     def _largest(self, ends: np.ndarray) -> int:
-        """Return the most that blocks of one page can hold, by where blocks end."""
+        """Return the largest size of a shard, from the ends of the blocks."""
         return int(np.sort(np.diff(ends))[-self._blocks :].sum())
 
     def _read(self, epoch: int, index: int) -> Shard:
@@ -152,7 +156,7 @@ class StreamingLoader:
 
 
 def members_of_pages(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]:
-    """Return the numbers of the sequences in each page of an epoch of `Streamed`.
+    """Return the indices of the sequences in each shard of an epoch of `StreamingLoader`.
 
     Parameters
     ----------
@@ -189,10 +193,10 @@ def _members(scan: Scan, blocks: np.ndarray) -> np.ndarray:
 
 
 def _step_back() -> None:
-    """Let this thread have what time others leave.
+    """Lower the priority of this thread.
 
-    A thread of the training that has to share its core keeps all others waiting.  If on the other
-    hand the training waits for a page, the core is free.
+    A training thread that must share its core delays all other training threads. When training
+    waits for a shard, the core is free.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
@@ -200,26 +204,26 @@ def _step_back() -> None:
 
 
 def page_of(scaled: Sequences, members: Any, longest: int) -> Shard:
-    """Put chosen sequences into a page of their own.
+    """Put chosen sequences into a shard.
 
     Parameters
     ----------
     scaled : Sequences
-        Those chosen.
+        The chosen sequences, scaled.
     members : array of int
-        Their numbers in all the data.
+        Their indices in the whole data set.
     longest : int
         Number of steps of the longest batch.
 
     Returns
     -------
-    Page
+    Shard
 
     Examples
     --------
     >>> from refold.sequences import as_sequences
-    >>> page = page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [7, 4], longest=2)
-    >>> page.rows, page.places(page.rows)
+    >>> shard = page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [7, 4], longest=2)
+    >>> shard.rows, shard.places(shard.rows)
     (array([4, 7]), array([1, 0], dtype=int32))
     """
     members = np.asarray(members)

@@ -1,4 +1,4 @@
-"""What the joint model is given of a batch: cut, corrupted, beside what is drawn for its codes."""
+"""Inputs of the joint model: cut and corrupted batches, and random draws for variational codes."""
 
 import functools
 from typing import Any
@@ -14,33 +14,33 @@ __all__ = ["Inputs"]
 
 
 class Inputs:
-    """Makes inputs of batches; traced by JAX.
+    """Turn batches into inputs of the joint model; traced by JAX.
 
     Parameters
     ----------
     network : Network
     corruption : Corruption
     seed : int
-        With what a call is given beside the batch it fixes all that is drawn.
+        Together with ``fold_in`` of a call, it determines all random draws.
     """
 
     def __init__(self, network: Network, corruption: Corruption, seed: int) -> None:
         self._layout = Layout.of(network)
         self._corruption, self._seed = corruption, seed
-        self._told = network.autoregressive
+        self._autoregressive = network.autoregressive
         self._latent_dim = network.specification.latent_dim
         self._variational = network.models.posterior is not None
         self._forecast_steps = network.specification.forecast_steps
 
-    def __call__(self, batch: Batch, *of_key: Any) -> tuple[Any, Batch]:
-        """Return what the joint model is given, and the batch with the targets for that."""
+    def __call__(self, batch: Batch, *fold_in: Any) -> tuple[Any, Batch]:
+        """Return the inputs of the joint model, and the batch with the matching targets."""
         if not self._corruption and not self._variational and not self._forecast_steps:
             return batch.x, batch
-        key = functools.reduce(jax.random.fold_in, of_key, jax.random.PRNGKey(self._seed))
+        key = functools.reduce(jax.random.fold_in, fold_in, jax.random.PRNGKey(self._seed))
         for_corruption, for_draw = jax.random.split(key)
         if self._forecast_steps:
             batch = cut_batch(batch, jax.random.fold_in(key, 2), self._forecast_steps)
-        inputs = [batch.x] if self._told and self._corruption else []
+        inputs = [batch.x] if self._autoregressive and self._corruption else []
         if self._corruption:
             batch = corrupt(batch, for_corruption, self._corruption, self._layout)
         if self._variational:

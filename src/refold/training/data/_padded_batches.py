@@ -1,6 +1,6 @@
-"""Sequences as compiled steps read them: one flat array on the device, cut into padded batches.
+"""Padded batches for compiled steps, cut from one flat array on the device.
 
-Nothing is padded before its batch is needed, so that data costs memory by its real steps.
+Padding is added only when a batch is cut, so memory grows with the real steps.
 """
 
 from collections.abc import Iterable
@@ -22,10 +22,10 @@ class Data(NamedTuple):
     Attributes
     ----------
     values : array of float32 of shape (n_steps + room, n_features)
-        Scaled; NaN where missing, the index of the label in categorical columns. The room at the
-        end is as long as the longest batch, so that every sequence can be cut out of it.
+        Scaled values; NaN where missing, the category's index in categorical columns. The padding
+        at the end has the length of the longest batch, so that every sequence can be cut out.
     starts, lengths : arrays of int32 of shape (n_sequences,)
-        Where each sequence lies.
+        First step and number of steps of each sequence.
     """
 
     values: Any
@@ -34,18 +34,19 @@ class Data(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """What a network wants to be given.
+    """Input format of a network.
 
     Attributes
     ----------
     fill : tuple of float
-        By column, what stands for a missing value: 0, or the index of the unknown label.
+        For each column, the value in place of a missing one: 0, or the index of the unknown
+        category.
     categorical, numeric : tuple of bool
-        By column, whether it holds the index of a label, and whether it holds any number.
+        Whether each column is categorical or numeric.
     flags : bool
-        Whether an observed-flag channel a feature follows the features.
+        Whether one observed flag per feature follows the features.
     reads_padding : bool
-        Whether padding is NaN; if not, it is zeros.
+        Whether padding is NaN. Otherwise it is zeros.
     """
 
     fill: tuple[float, ...]
@@ -61,8 +62,8 @@ class Layout(NamedTuple):
         categorical = tuple(kind == "categorical" for kind in specification.column_types)
         return cls(
             tuple(
-                float(labels) if is_categorical else 0.0
-                for labels, is_categorical in zip(
+                float(num_categories) if is_categorical else 0.0
+                for num_categories, is_categorical in zip(
                     specification.num_categories, categorical, strict=True
                 )
             ),
@@ -74,7 +75,7 @@ class Layout(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Sequences as a network reads them, padded to one length.
+    """Sequences in the input format of a network, padded to one length.
 
     Attributes
     ----------
@@ -83,9 +84,9 @@ class Batch(NamedTuple):
         NaN where nothing was observed.
     lengths : array of float32 of shape (batch_size,)
     valid : array of float32 of shape (batch_size,)
-        0 for rows that fill up the batch, else 1.
+        0 for filler rows of a partial batch, else 1.
     future : array of shape (batch_size, forecast_steps, n_features), optional
-        What comes after, as ``y``.
+        The steps after the sequences, in the format of ``y``.
     """
 
     x: Any
@@ -98,7 +99,7 @@ class Batch(NamedTuple):
 def to_device(
     scaled: Iterable[Sequences], longest: int, *, room: tuple[int, int] | None = None
 ) -> Data:
-    """Put scaled sequences on the device, one set after another.
+    """Concatenate sets of scaled sequences on the device.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ def to_device(
     longest : int
         Number of steps of the longest batch.
     room : tuple of int, optional
-        Numbers of steps and of sequences to leave room for; by default as many as there are.
+        Numbers of steps and sequences to allocate; by default those of ``scaled``.
 
     Returns
     -------
@@ -159,9 +160,9 @@ def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:
     ----------
     data : Data
     rows : array of int32 of shape (batch_size,)
-        Which sequences; -1 gives a row in which nothing was observed.
+        Indices of the sequences; -1 gives a row without observed values.
     num_steps : int
-        Padded length, at least that of each of them.
+        Padded length, at least that of the longest of these sequences.
     layout : Layout
 
     Returns
@@ -177,7 +178,7 @@ def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:
 
     values = jax.vmap(cut)(data.starts[rows])
     lengths = data.lengths[rows]
-    if layout.reads_padding:  # nothing to read, and so to compute, in a row that fills up
+    if layout.reads_padding:  # no steps to read, and so to compute, in a filler row
         lengths = jnp.where(valid, lengths, 0)
     real = (jnp.arange(num_steps) < lengths[:, None])[..., None]
     observed = ~jnp.isnan(values)

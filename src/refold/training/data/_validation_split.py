@@ -1,4 +1,4 @@
-"""Which sequences validate: a seeded random part, spread over all lengths."""
+"""Validation split: random, seeded and stratified by length."""
 
 import numpy as np
 
@@ -12,15 +12,15 @@ def validation_split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split sequences at random, stratified by length.
 
-    Sequences are sorted by length, ties in random order, and cut into as many groups of
-    neighbours as the validation part needs; each group gives one sequence at random.
+    Sequences are sorted by length, with ties in random order, and cut into groups, one for each
+    validation sequence. One random sequence of each group validates.
 
     Parameters
     ----------
     lengths : array of shape (n_sequences,)
         Length of each sequence, in steps.
     fraction : float
-        Share of the sequences that validate; 0 for none.
+        Share of the sequences to validate on; 0 for none.
     seed : int
 
     Returns
@@ -31,7 +31,7 @@ def validation_split(
     Raises
     ------
     ParameterError
-        If there are too few sequences to train on and to validate on.
+        If there are too few sequences for both parts.
 
     Examples
     --------

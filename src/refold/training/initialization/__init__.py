@@ -1,1 +1,1 @@
-"""First weights: linear maps by principal components and ridge regression."""
+"""Initial weights from principal components and ridge regression."""

@@ -1,4 +1,4 @@
-"""Cross-validation of what is chosen before training: the parts, and when a gain is no accident."""
+"""Cross-validation for the initialization: folds and the 1.5-standard-error rule."""
 
 from collections.abc import Iterator
 
@@ -9,18 +9,19 @@ from refold.training._progress import doing
 __all__ = ["exceeds_standard_error", "folds"]
 
 _FOLDS = 5
-_SURE = 1.5  # standard errors
+# Standard errors by which a mean gain must exceed 0.
+_NUM_STANDARD_ERRORS = 1.5
 
 
 def folds(n: int, seed: int, what: str) -> Iterator[np.ndarray]:
-    """Yield which of some sequences are held out, part by part; at most five parts.
+    """Yield the held-out sequences of each fold, of at most five folds.
 
     Parameters
     ----------
     n : int
     seed : int
     what : str
-        Of which the progress says that it is being done.
+        Description for the progress bar.
 
     Yields
     ------
@@ -31,20 +32,20 @@ def folds(n: int, seed: int, what: str) -> Iterator[np.ndarray]:
     >>> sum(held.astype(int) for held in folds(7, 0, "trying")).tolist()
     [1, 1, 1, 1, 1, 1, 1]
     """
-    part = np.random.default_rng([seed, 0xF01D]).permutation(n) % _FOLDS
-    num_parts = min(_FOLDS, n)
-    for number in range(num_parts):
-        doing(f"{what}, part {number + 1} of {num_parts}")
-        yield part == number
+    fold = np.random.default_rng([seed, 0xF01D]).permutation(n) % _FOLDS
+    num_folds = min(_FOLDS, n)
+    for number in range(num_folds):
+        doing(f"{what}, fold {number + 1} of {num_folds}")
+        yield fold == number
 
 
 def exceeds_standard_error(gains: np.ndarray) -> float:
-    """Return a mean gain less one and a half standard errors: what is positive is no accident.
+    """Return the mean gain minus 1.5 standard errors: a positive result is unlikely to be chance.
 
     Parameters
     ----------
     gains : array of shape (n,)
-        Of each sequence when it was held out.
+        Gain on each sequence when it was held out.
 
     Examples
     --------
@@ -52,4 +53,4 @@ def exceeds_standard_error(gains: np.ndarray) -> float:
     >>> exceeds_standard_error(clear) > 0, exceeds_standard_error(noisy) > 0
     (True, False)
     """
-    return float(gains.mean() - _SURE * gains.std() / np.sqrt(len(gains)))
+    return float(gains.mean() - _NUM_STANDARD_ERRORS * gains.std() / np.sqrt(len(gains)))

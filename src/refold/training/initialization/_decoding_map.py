@@ -1,8 +1,8 @@
-"""From a linear code back to values: by the components themselves, or by regression on the codes.
+"""Decoding map from linear codes to values: by the components or by regression on the codes.
 
-Series that end early or have gaps are filled with zeros, which components take for values; the
-regression is of what was observed.  Without gaps it has less to correct, and of few sequences it
-learns what only they do.  Cross-validation says which it is.
+Series that end early or have gaps are filled with zeros, which components treat as values. The
+regression uses observed values only. Without gaps it has less to correct, and it overfits few
+sequences. Cross-validation chooses between the two.
 """
 
 from typing import NamedTuple
@@ -18,27 +18,27 @@ __all__ = ["Codec", "decode", "linear_codec", "needs_no_regression"]
 
 
 class Codec(NamedTuple):
-    """A linear way to codes, and two ways back.
+    """Linear encoder with two decoding maps.
 
     Attributes
     ----------
     mean : array of shape (num_steps * n_columns,)
     weights : array of shape (latent_dim, num_steps * n_columns)
-        From values to codes, whose deviation is 1.
-    known : array of shape (latent_dim + 1, num_steps, n_columns)
-        The way back by the components themselves; what is there at a code of zeros is last.
-    regressed : array of the same shape
-        The way back by regression.
+        Encoder weights; codes have a standard deviation of 1.
+    by_components : array of shape (latent_dim + 1, num_steps, n_columns)
+        Decoding map by the components; the output for a code of zeros is last.
+    by_regression : array of the same shape
+        Decoding map by regression.
     noise : float
-        Mean square of what the components leave of sequences that were held out.
+        Mean squared error of the components on held-out sequences.
     optimism : float
-        That over the same of those that they are of.
+        Ratio of that error to the error on the sequences of the fit.
     """
 
     mean: np.ndarray
     weights: np.ndarray
-    known: np.ndarray
-    regressed: np.ndarray
+    by_components: np.ndarray
+    by_regression: np.ndarray
     noise: float
     optimism: float
 
@@ -47,13 +47,13 @@ class Codec(NamedTuple):
         return (series.reshape(len(series), -1) - self.mean) @ self.weights.T
 
 
-def decode(codes: np.ndarray, way: np.ndarray) -> np.ndarray:
-    """Go one of the ways back.
+def decode(codes: np.ndarray, decoding_map: np.ndarray) -> np.ndarray:
+    """Decode codes with one of the decoding maps.
 
     Parameters
     ----------
     codes : array of shape (n, latent_dim)
-    way : array of shape (latent_dim + 1, num_steps, n_columns)
+    decoding_map : array of shape (latent_dim + 1, num_steps, n_columns)
 
     Returns
     -------
@@ -64,28 +64,31 @@ def decode(codes: np.ndarray, way: np.ndarray) -> np.ndarray:
     >>> decode(np.array([[2.0]]), np.array([[[3.0]], [[1.0]]])).ravel().tolist()
     [7.0]
     """
-    return np.einsum("nd,dtc->ntc", codes, way[:-1]) + way[-1]
+    return np.einsum("nd,dtc->ntc", codes, decoding_map[:-1]) + decoding_map[-1]
 
 
 def linear_codec(
-    values: np.ndarray, observed: np.ndarray, found: Components, given: np.ndarray | None = None
+    values: np.ndarray,
+    observed: np.ndarray,
+    components: Components,
+    given: np.ndarray | None = None,
 ) -> Codec:
-    """Make a codec of components.
+    """Make a codec from components.
 
-    The regression is a ridge regression of each observed value on the codes, so that a value that
-    was not observed is not taken for zero.  It shrinks towards the components' own loadings,
-    the more the fewer sequences are as long; the penalty is that of empirical Bayes [1]_: the
-    variance that the components leave, over the mean square of a component's loadings.
+    The regression is a ridge regression of each observed value on the codes, so missing values do
+    not count as zeros. It shrinks towards the components' own loadings, and does so more where
+    fewer sequences are as long. The penalty is that of empirical Bayes [1]_: the residual variance
+    of the components over the mean square of a component's loadings.
 
     Parameters
     ----------
     values : array of shape (n, num_steps, n_columns)
         Zero where not observed.
     observed : array of bool of the same shape
-    found : Components
-        Of the values.
+    components : Components
+        Principal components of the values.
     given : array of the same shape, optional
-        What codes are made of instead of the values: for denoising, corrupted ones.
+        Input of the encoder in place of the values: corrupted values, for denoising.
 
     Returns
     -------
@@ -98,43 +101,48 @@ def linear_codec(
     Examples
     --------
     >>> waves = np.sin(np.linspace(0, 6, 30) + np.arange(20)[:, None])[..., None]
-    >>> found = principal_components(waves, np.full(20, 30), 2, seed=0)
-    >>> codec = linear_codec(waves, np.full(waves.shape, True), found)
-    >>> bool(np.abs(decode(codec.encode(waves), codec.known) - waves).max() < 1e-3)
+    >>> components = principal_components(waves, np.full(20, 30), 2, seed=0)
+    >>> codec = linear_codec(waves, np.full(waves.shape, True), components)
+    >>> bool(np.abs(decode(codec.encode(waves), codec.by_components) - waves).max() < 1e-3)
     True
     """
     n, num_steps, num_columns = values.shape
-    mean, loadings, deviation = found.mean, found.loadings, found.deviation
-    components = int(loadings.any(axis=1).sum())
+    mean, loadings, deviation = components.mean, components.loadings, components.deviation
+    rank = int(loadings.any(axis=1).sum())
     guess = loadings * deviation[:, None]
     if given is not None:
         clean, seen = ((x.reshape(n, -1) - mean) @ loadings.T for x in (values, given))
         deviation = np.where(loadings.any(axis=1), np.sqrt((seen**2).mean(axis=0)), 1.0)
         guess = loadings * ((clean * seen).mean(axis=0) / deviation)[:, None]
-    known = np.concatenate([guess, mean[None]]).reshape(-1, num_steps, num_columns)
-    codec = Codec(mean, loadings / deviation[:, None], known, known, 0.0, 1.0)
+    by_components = np.concatenate([guess, mean[None]]).reshape(-1, num_steps, num_columns)
+    codec = Codec(mean, loadings / deviation[:, None], by_components, by_components, 0.0, 1.0)
     codes = codec.encode(values if given is None else given)
     power, count = (values**2).sum(), max(observed.sum(), 1)
-    difference = (values - decode(codes, known)) * observed
+    difference = (values - decode(codes, by_components)) * observed
     error = (difference**2).sum()
-    # held-out sequences are explained worse than those that the components are of
-    optimism = n / max(1, n - 1 - components)
-    if 2 * components >= n and np.isfinite(found.left):
-        optimism = max(1.0, found.left * n / max(error, 1e-6 * power))
+    # components explain held-out sequences worse than those of the fit
+    optimism = n / max(1, n - 1 - rank)
+    if 2 * rank >= n and np.isfinite(components.held_out_error):
+        optimism = max(1.0, components.held_out_error * n / max(error, 1e-6 * power))
     noise = error * optimism / count
     prior = np.concatenate([(guess**2).mean(axis=1), [max(power / count, 1e-12)]])
     penalty = noise / np.maximum(prior, 1e-12 * prior.max())
-    regressed = known + ridge(codes, difference, observed, penalty)
-    return codec._replace(regressed=regressed, noise=float(noise), optimism=float(optimism))
+    by_regression = by_components + ridge(codes, difference, observed, penalty)
+    return codec._replace(by_regression=by_regression, noise=float(noise), optimism=float(optimism))
 
 
 @one_blas_thread()
 def needs_no_regression(
-    values: np.ndarray, lengths: np.ndarray, observed: np.ndarray, found: Components, *, seed: int
+    values: np.ndarray,
+    lengths: np.ndarray,
+    observed: np.ndarray,
+    components: Components,
+    *,
+    seed: int,
 ) -> bool:
-    """Whether components bring held-out series back better by themselves.
+    """Return whether the components alone reconstruct held-out series better.
 
-    Series with gaps need the regression: what it writes into them cross-validation cannot see.
+    Series with gaps need the regression, because cross-validation cannot judge its output in gaps.
 
     Parameters
     ----------
@@ -142,15 +150,15 @@ def needs_no_regression(
         Zero where not observed.
     lengths : array of int of shape (n,)
     observed : array of bool of the same shape as the values
-    found : Components
-        Of the values.
+    components : Components
+        Principal components of the values.
     seed : int
-        Of folds and components.
+        Seed of the folds and the components.
 
     Returns
     -------
     bool
-        False where there are gaps, or there was no cross-validation of the components.
+        False if there are gaps or the components were not cross-validated.
 
     Examples
     --------
@@ -160,19 +168,17 @@ def needs_no_regression(
     False
     """
     within = np.arange(values.shape[1]) < lengths[:, None]
-    if found.mixture is None or not observed[within].all():
+    if components.mixture is None or not observed[within].all():
         return False
-    gains = np.zeros(len(values))
-    for held in folds(len(values), seed, "cross-validating the way back"):
-        given, their_lengths, seen = values[~held], lengths[~held], observed[~held]
-        part = principal_components(
-            given, their_lengths, len(found.loadings), seed=seed, observed=seen, like=found
-        )
+    gains, rank = np.zeros(len(values)), len(components.loadings)
+    for held in folds(len(values), seed, "cross-validating the decoding map"):
+        given, ends, seen = values[~held], lengths[~held], observed[~held]
+        part = principal_components(given, ends, rank, seed=seed, observed=seen, like=components)
         codec = linear_codec(given, seen, part)
         codes = codec.encode(values[held])
-        regressed, known = (
-            (((decode(codes, way) - values[held]) * observed[held]) ** 2).sum(axis=(1, 2))
-            for way in (codec.regressed, codec.known)
+        regression_error, component_error = (
+            (((decode(codes, decoding_map) - values[held]) * observed[held]) ** 2).sum(axis=(1, 2))
+            for decoding_map in (codec.by_regression, codec.by_components)
         )
-        gains[held] = regressed - known
+        gains[held] = regression_error - component_error
     return exceeds_standard_error(gains) > 0

@@ -1,4 +1,4 @@
-"""The start of what comes next: a ridge regression on the codes of what came before."""
+"""Initial weights of the forecaster: ridge regression of future steps on codes."""
 
 from typing import Any
 
@@ -10,30 +10,31 @@ from refold.training.initialization._ridge_regression import ridge
 
 __all__ = ["set_forecast_initialization"]
 
-# Penalties that are tried, over the number of sequences; parts that take turns in being left out.
+# Candidate penalties, relative to the number of sequences.
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+# Number of cross-validation folds.
 _FOLDS = 5
-# What the regression leaves is never taken for less than this share of the power.
+# Lower bound of the residual, as a share of the power.
 _LEAST = 1e-4
 
 
 def set_forecast_initialization(
     network: Network, codes: np.ndarray, future: np.ndarray, sequence: np.ndarray
 ) -> None:
-    """Make the forecaster's linear path a regression on codes; its LSTMs begin by adding nothing.
+    """Set the forecaster's linear path to a regression on codes; its LSTMs initially add nothing.
 
-    The penalty is the one of the smallest error on sequences that were left out.
+    The penalty is the one with the smallest error on held-out sequences.
 
     Parameters
     ----------
     network : Network
-        With a forecaster, and numeric columns.
+        Network with a forecaster and numeric columns.
     codes : array of shape (n, latent_dim)
-        Of what came before, as the network gives them now.
+        Current codes of the steps before the cuts.
     future : array of shape (n, forecast_steps, n_columns)
-        What came next, scaled; NaN where nothing was observed.
+        Scaled future steps; NaN where nothing was observed.
     sequence : array of int of shape (n,)
-        Which sequence each is of: those of one sequence are left out together.
+        Index of the sequence of each row. Rows of one sequence are held out together.
 
     Examples
     --------
@@ -44,14 +45,14 @@ def set_forecast_initialization(
     >>> codes = np.random.default_rng(0).standard_normal((50, 2)).astype("float32")
     >>> future = codes[:, None, :1] - codes[:, None, 1:]
     >>> set_forecast_initialization(network, codes, future, np.arange(50))
-    >>> found = network.forecaster.predict(codes, verbose=0)[:, 0, 0]
-    >>> bool(np.abs(found - codes[:, 0] + codes[:, 1]).max() < 1e-2)
+    >>> predicted = network.forecaster.predict(codes, verbose=0)[:, 0, 0]
+    >>> bool(np.abs(predicted - codes[:, 0] + codes[:, 1]).max() < 1e-2)
     True
     """
-    doing("regressing what comes next on codes")
+    doing("regressing future steps on codes")
     specification = network.specification
     model: Any = network.forecaster
-    numeric = [i for i, kind in enumerate(specification.column_types) if kind == "numeric"]
+    numeric = [i for i, type_ in enumerate(specification.column_types) if type_ == "numeric"]
     future = future[:, :, numeric].astype(float)
     observed = ~np.isnan(future)
     values = np.where(observed, future, 0.0)
@@ -59,47 +60,49 @@ def set_forecast_initialization(
     deviation = np.where(deviation > 0, deviation, 1.0)
     standard = (codes - mean) / deviation
     errors = [
-        _left_out(standard, values, observed, _of(c, len(codes), codes.shape[1]), sequence)
+        _held_out_error(
+            standard, values, observed, _penalties(c, len(codes), codes.shape[1]), sequence
+        )
         for c in _PENALTIES
     ]
     best = int(np.argmin([error.sum() for error in errors]))
-    penalty = _of(_PENALTIES[best], len(codes), codes.shape[1])
+    penalty = _penalties(_PENALTIES[best], len(codes), codes.shape[1])
     weights = ridge(standard, values, observed, penalty)
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
     power = (values**2).sum(axis=(0, 1))
-    left = np.sqrt(np.maximum(errors[best], _LEAST * power) / count)
+    residual = np.sqrt(np.maximum(errors[best], _LEAST * power) / count)
     share = float(np.clip(errors[best].sum() / max(power.sum(), 1e-12), _LEAST, 1.0))
 
     widths = np.array([n or 1 for n in specification.num_categories])
     places = (np.cumsum(widths) - widths)[numeric]
-    write: Any = model.get_layer("linear_steps_ahead")
+    linear_layer: Any = model.get_layer("linear_steps_ahead")
     head: Any = model.get_layer("head_ahead")
-    start, bias = np.zeros(write.start.shape), np.zeros(write.bias.shape)
-    weights = weights[:, : write.num_steps]
+    start, bias = np.zeros(linear_layer.start.shape), np.zeros(linear_layer.bias.shape)
+    weights = weights[:, : linear_layer.num_steps]
     start[..., places] = weights[:-1] / deviation[:, None, None]
     bias[:, places] = weights[-1] - np.tensordot(mean, start[..., places], 1)
-    write.start.assign(start)
-    write.bias.assign(bias)
-    write.unit.assign(np.sqrt(share / specification.latent_dim))
+    linear_layer.start.assign(start)
+    linear_layer.bias.assign(bias)
+    linear_layer.unit.assign(np.sqrt(share / specification.latent_dim))
     scale, kernel = np.array(head.scale.value), np.array(head.dense.kernel.value)
-    scale[places], kernel[:, places] = left, 0.0
+    scale[places], kernel[:, places] = residual, 0.0
     head.scale.assign(scale)
     head.dense.kernel.assign(kernel)
 
 
-def _of(share: float, num_sequences: int, latent_dim: int) -> np.ndarray:
-    """Penalty of each number of the code, and next to none of the constant."""
+def _penalties(share: float, num_sequences: int, latent_dim: int) -> np.ndarray:
+    """Return the penalty of each latent dimension, and a tiny one for the constant."""
     return np.append(np.full(latent_dim, share * num_sequences), 1e-6)
 
 
-def _left_out(
+def _held_out_error(
     codes: np.ndarray,
     values: np.ndarray,
     observed: np.ndarray,
     penalty: np.ndarray,
     sequence: np.ndarray,
 ) -> np.ndarray:
-    """Return the squared error by column on sequences that a regression was not given."""
+    """Return the squared error of each column on held-out sequences."""
     error = np.zeros(values.shape[2])
     parts = min(_FOLDS, len(np.unique(sequence)))
     if parts < 2:
@@ -107,6 +110,6 @@ def _left_out(
     for fold in range(parts):
         out = sequence % parts == fold
         weights = ridge(codes[~out], values[~out], observed[~out], penalty)
-        found = np.tensordot(codes[out], weights[:-1], 1) + weights[-1]
-        error += (((found - values[out]) * observed[out]) ** 2).sum(axis=(0, 1))
+        predicted = np.tensordot(codes[out], weights[:-1], 1) + weights[-1]
+        error += (((predicted - values[out]) * observed[out]) ** 2).sum(axis=(0, 1))
     return error

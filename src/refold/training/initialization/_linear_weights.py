@@ -1,4 +1,4 @@
-"""The linear start: the first weights of the linear path; the LSTMs begin by adding nothing."""
+"""Initial weights of the linear path; the LSTMs initially add nothing."""
 
 from typing import Any
 
@@ -13,13 +13,14 @@ from refold.training.initialization._token_columns import token_initialization
 
 __all__ = ["has_linear_path", "sample_size", "set_linear_initialization"]
 
-# Padded values at most that components are taken of, and those of a sequence up to which symbols
-# have a share in them beside numbers.
-_MOST_VALUES, _MOST_OF_ONE = 1 << 22, 1 << 14
+# Cap on padded values for the principal components.
+_MOST_VALUES = 1 << 22
+# Cap on one-hot values per sequence for joint components of numeric and token columns.
+_MOST_OF_ONE = 1 << 14
 
 
 def has_linear_path(network: Network) -> bool:
-    """Whether a network has a linear path.
+    """Return whether a network has a linear path.
 
     Examples
     --------
@@ -36,12 +37,12 @@ def has_linear_path(network: Network) -> bool:
 
 
 def sample_size(network: Network) -> int:
-    """Return how many sequences are enough for a start; more would take too much memory.
+    """Return the number of sequences to initialize from; more would need too much memory.
 
     Parameters
     ----------
     network : Network
-        Of the default architecture.
+        Network of the default architecture.
 
     Examples
     --------
@@ -56,7 +57,7 @@ def sample_size(network: Network) -> int:
         read: Any = network.models.encoder.get_layer("linear_code")
         num_steps = read.num_steps
     width = len(specification.column_types)
-    if _start_together(specification, num_steps):
+    if _initialize_jointly(specification, num_steps):
         width = int(_widths(specification).sum())
     values = num_steps * width
     return max(4 * specification.latent_dim, _MOST_VALUES // values)
@@ -69,17 +70,17 @@ def set_linear_initialization(
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
 ) -> bool:
-    """Make principal components the weights of the linear path; the LSTMs begin by adding nothing.
+    """Set the linear path to principal components; the LSTMs initially add nothing.
 
     Parameters
     ----------
     network : Network
-        One that `has_linear_path`.
+        Network with a linear path.
     scaled : Sequences
-        Some that it is trained on.
+        Sample of the training sequences.
     seed : int
     corruption : Corruption, optional
-        What is done to inputs.
+        Corruption of inputs.
 
     Returns
     -------
@@ -101,21 +102,21 @@ def set_linear_initialization(
     True
     """
     specification = network.specification
-    numeric = [i for i, kind in enumerate(specification.column_types) if kind == "numeric"]
+    numeric = [i for i, type_ in enumerate(specification.column_types) if type_ == "numeric"]
     read: Any = network.models.encoder.get_layer("linear_code")
     added: Any = network.models.encoder.get_layer("code")
     write: Any = network.models.decoder.get_layer("linear_steps")
     head: Any = network.models.decoder.get_layer("head")
     widths, num_columns = _widths(specification), len(specification.column_types)
     sizes = read.latent_dim, read.num_steps
-    num_started, places = num_columns, np.arange(widths.sum())
-    if _start_together(specification, read.num_steps):
-        start = mixed_initialization(scaled, *sizes, seed=seed, corruption=corruption)
+    num_initialized, places = num_columns, np.arange(widths.sum())
+    if _initialize_jointly(specification, read.num_steps):
+        init = mixed_initialization(scaled, *sizes, seed=seed, corruption=corruption)
     elif numeric:
-        start = linear_initialization(scaled, numeric, *sizes, seed=seed, corruption=corruption)
-        num_started, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
+        init = linear_initialization(scaled, numeric, *sizes, seed=seed, corruption=corruption)
+        num_initialized, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
-        start = token_initialization(scaled, *sizes, seed=seed, corruption=corruption)
+        init = token_initialization(scaled, *sizes, seed=seed, corruption=corruption)
 
     def spread(shape: Any, values: Any, other: Any = 0.0) -> np.ndarray:
         whole = np.broadcast_to(np.asarray(other, np.float32), shape).copy()
@@ -123,38 +124,38 @@ def set_linear_initialization(
         return whole
 
     kernel = np.zeros(read.start.shape, np.float32)
-    kernel[:, places] = start.encoder
+    kernel[:, places] = init.encoder
     read.start.assign(kernel)
-    read.bias.assign(start.encoder_bias)
-    # what discriminative numbers say of the steps, the LSTM finds out
+    read.bias.assign(init.encoder_bias)
+    # ROCKET features have no linear weights: the LSTM learns what they say about the steps
     back = np.zeros(write.start.shape, np.float32)
-    back[: read.latent_dim] = spread(back[: read.latent_dim].shape, start.decoder)
+    back[: read.latent_dim] = spread(back[: read.latent_dim].shape, init.decoder)
     write.start.assign(back)
-    write.bias.assign(spread(write.bias.shape, start.decoder_bias))
-    # what is to come is small where little is left to learn, of columns without a start all
-    unit = float(np.sqrt(start.share))
-    left = (num_started * start.share + num_columns - num_started) / num_columns
-    read.scale.assign(np.sqrt(left))
+    write.bias.assign(spread(write.bias.shape, init.decoder_bias))
+    # the update is small when the residual is small; without an initialization, all is residual
+    unit = float(np.sqrt(init.share))
+    residual = (num_initialized * init.share + num_columns - num_initialized) / num_columns
+    read.scale.assign(np.sqrt(residual))
     read.unit.assign(unit / np.sqrt(read.num_steps * num_columns))
     write.unit.assign(unit / np.sqrt(specification.latent_dim))
-    head.scale.assign(spread(head.scale.shape, start.left, 1.0))
+    head.scale.assign(spread(head.scale.shape, init.residual, 1.0))
     added.kernel.assign(np.zeros(added.kernel.shape))
-    # a head of patches has as many outputs again for each step of one
+    # a head of patches has one set of outputs for each step of a patch
     by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
     head.dense.kernel.assign(spread(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape))
     if network.models.posterior is not None:
         wide: Any = network.models.posterior.get_layer("log_variance")
-        wide.bias.assign(start.log_variance)
-    return start.share < 1.0
+        wide.bias.assign(init.log_variance)
+    return init.share < 1.0
 
 
 def _widths(specification: Specification) -> np.ndarray:
-    """Places of each column: a categorical one is as wide as it has labels."""
+    """Return the width of each column: the number of categories, or 1."""
     return np.array([n or 1 for n in specification.num_categories])
 
 
-def _start_together(specification: Specification, num_steps: int) -> bool:
-    """Whether there are numbers and symbols, and few enough labels for components of both."""
-    is_numeric = [kind == "numeric" for kind in specification.column_types]
+def _initialize_jointly(specification: Specification, num_steps: int) -> bool:
+    """Return whether there are numeric and token columns, with few enough categories for both."""
+    is_numeric = [column_type == "numeric" for column_type in specification.column_types]
     together = any(is_numeric) and not all(is_numeric)
     return together and num_steps * int(_widths(specification).sum()) <= _MOST_OF_ONE

@@ -1,4 +1,4 @@
-"""A linear code of series, and the best way back from it."""
+"""Linear initialization for numeric columns: principal components and a decoding map."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,28 +13,28 @@ from refold.training.initialization._principal_components import principal_compo
 
 __all__ = ["Inputs", "LinearInitialization", "linear_initialization", "padded_inputs"]
 
-# What the components leave is never taken for less than this share of the power.
+# Lower bound of the residual, as a share of the power.
 _LEAST = 1e-4
 
 
 class LinearInitialization(NamedTuple):
-    """A linear code of sequences, and the best way back from it.
+    """Linear encoder of sequences and its decoding map.
 
     Attributes
     ----------
     encoder : array of shape (num_steps, n_columns, latent_dim)
-        Weights of the values; codes of what training is given have a mean square of 1.
+        Weights of the values; codes of the training inputs have a mean square of 1.
     encoder_bias : array of shape (latent_dim,)
     decoder : array of shape (latent_dim, num_steps, n_columns)
         Weights of the code.
     decoder_bias : array of shape (num_steps, n_columns)
-    left : array of shape (n_columns,)
-        Root mean square of what is left to learn, by column; 1 for symbols.
+    residual : array of shape (n_columns,)
+        Root mean square of the residual of each column; 1 for tokens.
     share : float
-        Power that is left over power that there was, 1 where there was none; of symbols, negative
+        Share of the power that is residual, 1 without any power; for tokens, share of the negative
         log-likelihood.
     log_variance : array of shape (latent_dim,)
-        Of a code whose sequence is known, if what is left is normal noise [1]_.
+        Log variance of a code given its sequence, if the residual is normal noise [1]_.
 
     References
     ----------
@@ -46,7 +46,7 @@ class LinearInitialization(NamedTuple):
     encoder_bias: np.ndarray
     decoder: np.ndarray
     decoder_bias: np.ndarray
-    left: np.ndarray
+    residual: np.ndarray
     share: float
     log_variance: np.ndarray
 
@@ -61,38 +61,38 @@ def linear_initialization(
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),
 ) -> LinearInitialization:
-    """Find the principal components of zero-filled series, and the best way back from them.
+    """Find the principal components of zero-filled series, and their best decoding map.
 
-    It is a ridge regression of the observed values on the codes, or, without gaps, the components
-    themselves where in cross-validation those are better; for denoising, a regression on the codes
-    of corrupted series.
+    The decoding map is a ridge regression of the observed values on the codes. Without gaps, it is
+    the components themselves if cross-validation finds them better. For denoising, it is a
+    regression on the codes of corrupted series.
 
     Parameters
     ----------
     scaled : Sequences
-        Standardised, of those that are trained on.
+        Standardized training sequences.
     columns : list of int
-        The numeric ones that there is to be a code of.
+        Numeric columns to encode.
     latent_dim, num_steps : int
-        Width of the code, and steps that have weights.
+        Latent dimensions, and number of steps with weights.
     seed : int
-        Of `principal_components`, and of the corruption.
+        Seed of `principal_components` and the corruption.
     corruption : Corruption, optional
-        What is done to inputs.
+        Corruption of inputs.
     noiseless : sequence of int
-        Which of the columns it adds no noise to.
+        Columns without noise.
 
     Returns
     -------
     LinearInitialization
-        Components that the data does not have are zero.
+        Components beyond the rank of the data are zero.
 
     Examples
     --------
     >>> from refold.sequences import as_sequences
     >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(20)]
-    >>> start = linear_initialization(as_sequences(waves), [0], 2, 30, seed=0)
-    >>> start.encoder.shape, bool(start.share < 1e-3)
+    >>> init = linear_initialization(as_sequences(waves), [0], 2, 30, seed=0)
+    >>> init.encoder.shape, bool(init.share < 1e-3)
     ((30, 1, 2), True)
     """
     values, observed, given = padded_inputs(
@@ -100,14 +100,14 @@ def linear_initialization(
     )
     lengths = np.minimum(scaled.lengths, num_steps)
     doing("finding components")
-    found = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
+    components = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
     doing("regressing values on codes")
-    codec = linear_codec(values, observed, found, given if corruption else None)
-    decoder = codec.regressed
-    if not corruption and needs_no_regression(values, lengths, observed, found, seed=seed):
-        decoder = codec.known
-    back = decode(codec.encode(given), decoder)
-    error = (((back - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
+    codec = linear_codec(values, observed, components, given if corruption else None)
+    decoder = codec.by_regression
+    if not corruption and needs_no_regression(values, lengths, observed, components, seed=seed):
+        decoder = codec.by_components
+    reconstructed = decode(codec.encode(given), decoder)
+    error = (((reconstructed - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
     power = _power(values, observed, count)
     return LinearInitialization(
@@ -117,12 +117,12 @@ def linear_initialization(
         decoder[-1],
         np.sqrt(np.maximum(error, _LEAST * power) / count),
         float(np.clip(error.sum() / power.sum(), _LEAST, 1.0)) if power.any() else 1.0,
-        np.log(np.clip(codec.noise / found.deviation**2, 1e-6, 1.0)),
+        np.log(np.clip(codec.noise / components.deviation**2, 1e-6, 1.0)),
     )
 
 
 def _power(values: np.ndarray, observed: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Return the power of each column about its mean, 0 where that is all that there is."""
+    """Return the power of each column about its mean, 0 if the column is constant."""
     mean = values.sum(axis=(0, 1)) / count
     power = np.einsum("ntc,ntc->c", *[(values - mean) * observed] * 2)
     return np.where(power > 1e-12 * count * mean**2, power, 0.0)
@@ -137,7 +137,7 @@ class Inputs(NamedTuple):
         Zero where not observed.
     observed : array of bool
     given : array
-        What an encoder is given: corrupted, where inputs are.
+        Input of the encoder, with any corruption.
     """
 
     values: np.ndarray
@@ -154,7 +154,7 @@ def padded_inputs(
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),
 ) -> Inputs:
-    """Write columns into arrays of so many steps; arguments are those of `linear_initialization`.
+    """Pad columns to ``num_steps`` steps; the arguments are those of `linear_initialization`.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-"""Principal components that few sequences are enough for.
+"""Principal components for small data sets, with surrogates and warped copies of the series.
 
-The covariance of few sequences says nothing of what none of them did.  Two things often hold of
-series: what happens at one time could happen at another, and it could have been a little earlier
-or later.  Surrogates say the first, warped copies the second; both are mixed with the sequences
-themselves, where cross-validation finds that to help.
+The covariance of few sequences misses patterns that none of them shows. Series often have two
+properties: a pattern at one time could occur at another, and it could be slightly earlier or
+later. Surrogates model the first, warped copies the second. Both are mixed with the sequences if
+cross-validation finds that this helps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,24 +18,29 @@ from refold.training.initialization._cross_validation import exceeds_standard_er
 
 __all__ = ["Components", "principal_components"]
 
-# So many sequences speak for themselves, and so many values take too long to try mixtures on.
-_MANY_SEQUENCES, _MANY_VALUES = 2000, 1 << 17
-_ROWS, _COPIED_VALUES = 1000, 600_000  # of surrogates, and of warped copies, about
-_OWN = 0.25  # share of the sequences themselves where there are warped copies
+# Number of sequences that needs no mixture.
+_MANY_SEQUENCES = 2000
+# Number of values on which the choice of a mixture takes too long.
+_MANY_VALUES = 1 << 17
+# Approximate number of surrogates and of warped copies, and cap on their values.
+_ROWS, _COPIED_VALUES = 1000, 600_000
+# Share of the sequences themselves in a mixture with warped copies.
+_OWN = 0.25
+# Number of sine waves in a warp.
 _WAVES = 4
-# A large decomposition is not computed in full if only this share of it is wanted.
+# Share of components below which a large decomposition is truncated.
 _FEW = 0.2
 
 
 class Mixture(NamedTuple):
-    """How many sequences the surrogates count for, and the deviation of the warps in steps."""
+    """Weight of the surrogates in sequences, and standard deviation of the warps in steps."""
 
     surrogates: float
     warp: float = 0.0
 
 
 _MIXTURES = (
-    Mixture(1e-6),  # next to nothing, but directions of which the sequences say nothing
+    Mixture(1e-6),  # negligible, except in directions that the sequences do not span
     Mixture(0.5),
     Mixture(1.5),
     Mixture(1.5, 0.5),
@@ -52,28 +57,28 @@ _MIXTURES = (
 
 
 class Components(NamedTuple):
-    """The directions in which series differ most.
+    """Principal components of series.
 
     Attributes
     ----------
     mean : array of shape (num_steps * n_columns,)
     loadings : array of shape (n_components, num_steps * n_columns)
-        Orthonormal; zero where the data has no such component.
+        Orthonormal; zero beyond the rank of the data.
     deviation : array of shape (n_components,)
-        Of a code, at least as much as surrogates say that count for one sequence; 1 where the
-        loading is zero.
+        Standard deviation of each code dimension, at least that of surrogates with the weight of
+        one sequence; 1 where the loading is zero.
     mixture : Mixture or None
-        What they are of; None where there was no cross-validation.
-    left : float
-        Squared error of a sequence that was held out, summed over what was observed; NaN where
-        there was no cross-validation.
+        Mixture of the fit; None without cross-validation.
+    held_out_error : float
+        Mean over held-out sequences of the squared error, summed over observed values; NaN without
+        cross-validation.
     """
 
     mean: np.ndarray
     loadings: np.ndarray
     deviation: np.ndarray
     mixture: Mixture | None = None
-    left: float = np.nan
+    held_out_error: float = np.nan
 
 
 def principal_components(
@@ -85,26 +90,26 @@ def principal_components(
     observed: np.ndarray | None = None,
     like: Components | None = None,
 ) -> Components:
-    """Find the principal components of series; of few, of a mixture with what could be others.
+    """Find the principal components of series, with a mixture of variations if there are few.
 
     Surrogates have the spectrum of a sequence and random phases, which columns share [1]_; copies
-    are warped in time [2]_.  Below 2000 sequences and 130,000 padded values, they are mixed in if
-    in 5-fold cross-validation that lowers the error of held-out sequences by more than one and a
-    half standard errors; where there are more components than sequences, surrogates tell the rest.
+    are warped in time [2]_. Below 2000 sequences and 130,000 padded values, they are mixed in if
+    that lowers the error on held-out sequences in 5-fold cross-validation by more than 1.5 standard
+    errors. With more components than sequences, surrogates determine the remaining ones.
 
     Parameters
     ----------
     series : array of shape (n_sequences, num_steps, n_columns)
-        Standardised, zero where nothing was observed.
+        Standardized values, zero where nothing was observed.
     lengths : array of int of shape (n_sequences,)
         At most ``num_steps``.
     n_components : int
     seed : int
-        Of folds, phases and warps, and of the projections by which a large decomposition is found.
+        Seed of folds, phases, warps, and the random projections of a large decomposition.
     observed : array of bool of the same shape as the series, optional
-        What counts as error in cross-validation; by default, what is within the lengths.
+        Values that count in the error of cross-validation; by default, those within the lengths.
     like : Components, optional
-        Those of which these series are some: their mixture is taken, without cross-validation.
+        Components of a superset of these series, whose mixture is reused without cross-validation.
 
     Returns
     -------
@@ -120,9 +125,10 @@ def principal_components(
     Examples
     --------
     >>> waves = np.sin(np.linspace(0, 6, 30) + np.arange(20)[:, None])[..., None]
-    >>> found = principal_components(waves, np.full(20, 30), 2, seed=0)
-    >>> left = (waves[..., 0] - found.mean) @ (np.eye(30) - found.loadings.T @ found.loadings)
-    >>> bool((left**2).mean() < 1e-3)
+    >>> components = principal_components(waves, np.full(20, 30), 2, seed=0)
+    >>> loadings = components.loadings
+    >>> residual = (waves[..., 0] - components.mean) @ (np.eye(30) - loadings.T @ loadings)
+    >>> bool((residual**2).mean() < 1e-3)
     True
     """
     n, num_steps, num_columns = series.shape
@@ -130,15 +136,15 @@ def principal_components(
     if observed is None:
         observed = np.repeat(np.arange(num_steps) < lengths[:, None], num_columns, axis=1)
     observed = observed.reshape(n, -1)
-    least, mixture, left = 0.0, None, np.nan
+    least, mixture, held_out_error = 0.0, None, np.nan
     slow = mean.size > SMALL_SIDE and n_components >= _FEW * SMALL_SIDE
     if n >= _MANY_SEQUENCES or series.size > _MANY_VALUES or slow:
         rows = (series.reshape(n, -1) - mean) / np.sqrt(n)
     elif n > 1 and series.std() > 0:
         if like is None or like.mixture is None:
-            mixture, left = _choose(series, lengths, observed, n_components, seed)
+            mixture, held_out_error = _choose_mixture(series, lengths, observed, n_components, seed)
         else:
-            mixture, left = like.mixture, like.left
+            mixture, held_out_error = like.mixture, like.held_out_error
         rows, of_one = _parts(series, lengths, [mixture, Mixture(1.0)], seed).rows()
     else:
         rows = np.zeros((1, len(mean)))
@@ -152,63 +158,63 @@ def principal_components(
     loadings[real] = directions[real]
     own = np.sqrt((codes**2).sum(axis=0) / max(n - 1, 1))
     deviation[real] = np.maximum(np.maximum(own, least), smallest)
-    return Components(mean, loadings, deviation, mixture, left)
+    return Components(mean, loadings, deviation, mixture, held_out_error)
 
 
 @one_blas_thread()
-def _choose(
+def _choose_mixture(
     series: np.ndarray, lengths: np.ndarray, observed: np.ndarray, n_components: int, seed: int
 ) -> tuple[Mixture, float]:
-    """Return the mixture whose components explain held-out sequences best, and their error."""
+    """Return the mixture whose components explain held-out sequences best, and its error."""
     errors = np.zeros((len(_MIXTURES), len(series)))
     for held in folds(len(series), seed, "cross-validating components"):
         given = series[~held]
         wanted = (series[held] - given.mean(axis=0)).reshape(-1, given[0].size)
         parts = _parts(given, lengths[~held], _MIXTURES, seed)
         for i, directions in enumerate(_directions(parts, n_components, seed)):
-            left = wanted - wanted @ directions.T @ directions
-            errors[i, held] = (left**2 * observed[held]).sum(axis=1)
+            residual = wanted - wanted @ directions.T @ directions
+            errors[i, held] = (residual**2 * observed[held]).sum(axis=1)
     gains = [0.0, *(exceeds_standard_error(errors[0] - error) for error in errors[1:])]
     best = int(np.argmax(gains))
     return _MIXTURES[best], float(errors[best].mean())
 
 
 class _Parts(NamedTuple):
-    """What mixtures are made of.
+    """Rows from which mixtures are made.
 
     Attributes
     ----------
     mixtures : sequence of Mixture
     n : int
         Number of sequences.
-    as_they_are : dict of arrays
-        By warp, rows of the sequences and their warped copies.
+    own_rows : dict of arrays
+        Rows of the sequences and their warped copies, by warp.
     surrogates : array
     """
 
     mixtures: Sequence[Mixture]
     n: int
-    as_they_are: dict[float, np.ndarray]
+    own_rows: dict[float, np.ndarray]
     surrogates: np.ndarray
 
     def rows(self) -> Iterator[np.ndarray]:
-        """Yield rows for each mixture, whose product with themselves is its covariance."""
+        """Yield the rows of each mixture; their Gram matrix is its covariance."""
         for weight, warp in self.mixtures:
             surrogates = np.sqrt(weight / self.n) * self.surrogates
-            yield np.concatenate([self.as_they_are[warp], surrogates])
+            yield np.concatenate([self.own_rows[warp], surrogates])
 
     def covariances(self) -> Iterator[np.ndarray]:
-        """Yield the covariance of each mixture; each part is multiplied once for all of them."""
-        theirs = self.surrogates.T @ self.surrogates
-        own = {warp: rows.T @ rows for warp, rows in self.as_they_are.items()}
+        """Yield the covariance of each mixture, with one product per part for all mixtures."""
+        surrogates = self.surrogates.T @ self.surrogates
+        own = {warp: rows.T @ rows for warp, rows in self.own_rows.items()}
         for weight, warp in self.mixtures:
-            yield own[warp] + weight / self.n * theirs
+            yield own[warp] + weight / self.n * surrogates
 
 
 def _parts(
     series: np.ndarray, lengths: np.ndarray, mixtures: Sequence[Mixture], seed: int
 ) -> _Parts:
-    """Draw the surrogates and the warped copies of mixtures."""
+    """Draw the surrogates and warped copies for mixtures."""
     rng = np.random.default_rng([seed, 0xC0B1])
     n, num_steps = series.shape[:2]
     mean = series.mean(axis=0)
@@ -218,27 +224,27 @@ def _parts(
     surrogates = _surrogates(many - mean, rng).reshape(n * copies, -1)
     surrogates *= np.sqrt((own**2).sum() / max((surrogates**2).sum(), 1e-30))
     waves = _waves(their_lengths, num_steps, rng)
-    as_they_are = {0.0: own}
+    own_rows = {0.0: own}
     for warp in {mixture.warp for mixture in mixtures} - {0.0}:
         warped = (_warp(many, their_lengths, warp * waves) - mean).reshape(n * copies, -1)
         share = np.sqrt((1 - _OWN) / len(warped))
-        as_they_are[warp] = np.concatenate([np.sqrt(_OWN) * own, share * warped])
-    return _Parts(mixtures, n, as_they_are, surrogates)
+        own_rows[warp] = np.concatenate([np.sqrt(_OWN) * own, share * warped])
+    return _Parts(mixtures, n, own_rows, surrogates)
 
 
 def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return series whose covariance of two times depends only on how far they are apart."""
+    """Return stationary series: the covariance of two times depends on their distance alone."""
     n, num_steps, _ = centred.shape
-    # as many zeros behind them, so that the end does not run into the beginning
+    # zero padding of the same length, so that the end does not wrap around to the beginning
     spectrum = np.fft.rfft(centred, 2 * num_steps, axis=1)
     phases = np.exp(2j * np.pi * rng.random((n, spectrum.shape[1], 1)))
-    # a real series has no other phase there
+    # these coefficients of a real series are real
     phases[:, [0, -1]] = rng.choice([-1.0, 1.0], (n, 2, 1))
     return np.fft.irfft(spectrum * phases, 2 * num_steps, axis=1)[:, :num_steps]
 
 
 def _waves(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
-    """Return smooth random curves (n, num_steps) that begin and end at 0, of deviation 1."""
+    """Return smooth random curves (n, num_steps) from 0 to 0 with standard deviation 1."""
     place = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
     heights = rng.standard_normal((_WAVES, len(lengths), 1)) * np.sqrt(2 / _WAVES)
     number = np.arange(1, _WAVES + 1)[:, None, None]
@@ -246,7 +252,7 @@ def _waves(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.
 
 
 def _warp(series: np.ndarray, lengths: np.ndarray, delay: np.ndarray) -> np.ndarray:
-    """Return series read so many steps later, never before their first or after their last."""
+    """Return series interpolated ``delay`` steps later, within their first and last step."""
     last = np.maximum(lengths[:, None] - 1, 0)
     steps = np.arange(series.shape[1])
     at = np.where(steps <= last, np.clip(steps + delay, 0, last), steps)
@@ -273,7 +279,7 @@ def _directions(parts: _Parts, n_components: int, seed: int) -> Iterator[np.ndar
 
 
 def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return singular values and right singular vectors, the greatest first."""
+    """Return singular values and right singular vectors, largest first."""
     with one_blas_thread(*rows.shape):
         if min(rows.shape) > SMALL_SIDE:
             spread, directions = _decompose_large(rows, n_components, seed)
@@ -283,15 +289,15 @@ def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarr
         else:
             squares, vectors = np.linalg.eigh(rows @ rows.T)
             spread = np.sqrt(np.maximum(squares[::-1], 0.0))
-            there = spread > 1e-7 * spread[0]
-            directions = vectors.T[::-1] @ rows / np.where(there, spread, np.inf)[:, None]
+            real = spread > 1e-7 * spread[0]
+            directions = vectors.T[::-1] @ rows / np.where(real, spread, np.inf)[:, None]
     return spread[:n_components], directions[:n_components]
 
 
 def _decompose_large(
     rows: np.ndarray, n_components: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `_decompose`, perhaps of a random projection."""
+    """Decompose large rows as `_decompose`, with a random projection if few are requested."""
     if n_components < _FEW * min(rows.shape):
         _, spread, directions = randomized_svd(rows, n_components, random_state=seed)
     else:

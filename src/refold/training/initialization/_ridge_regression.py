@@ -1,4 +1,4 @@
-"""Ridge regression on codes, where each position was observed in sequences of its own."""
+"""Ridge regression on codes, where each position has its own set of observed sequences."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from refold._support.blas_threads import one_blas_thread
 
 __all__ = ["ridge"]
 
-# Numbers at most in an array that is made on the way.
+# Cap on the size of an intermediate array.
 _MOST_NUMBERS = 1 << 22
 
 
 def ridge(
     codes: np.ndarray, values: np.ndarray, observed: np.ndarray, penalty: np.ndarray
 ) -> np.ndarray:
-    """Regress each position's observed values on codes and a constant, which is last.
+    """Regress each position's observed values on codes and a constant; the constant is last.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def ridge(
         Zero where not observed.
     observed : array of bool of shape (n, num_steps, n_columns)
     penalty : array of shape (latent_dim + 1,)
-        Of the square of each weight, that of the constant last.
+        Penalty of the square of each weight, the constant last.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def ridge(
     n, num_steps, num_columns = values.shape
     given = np.concatenate([codes, np.ones((n, 1))], axis=1)
     width = given.shape[1]
-    # without gaps, columns are observed together and share a matrix
+    # columns that are observed together share a matrix
     together = bool((observed == observed[:, :, :1]).all())
     seen = observed[:, :, 0] if together else observed.reshape(n, -1)
     sums = (values.reshape(n, -1).T @ given).reshape(seen.shape[1], -1, width).transpose(0, 2, 1)

@@ -1,4 +1,4 @@
-"""The numbers of a code that are to tell sequences apart: what they are made of, once for all."""
+"""Initialization of the ROCKET features of a code, which training does not change."""
 
 from typing import Any
 
@@ -11,26 +11,28 @@ from refold.training._progress import doing
 
 __all__ = ["set_rocket_initialization"]
 
-# Sequences at most that components are taken of; sequences and steps at most of a batch.
-_MOST_SEQUENCES, _BATCH, _STEPS = 4096, 256, 1 << 16
-# Deviations below these shares, of a feature over its mean and of a component over the first, are
-# taken for rounding: made large, it would tell padding from none.
+# Cap on sequences for the principal components.
+_MOST_SEQUENCES = 4096
+# Caps on sequences and steps per batch.
+_BATCH, _STEPS = 256, 1 << 16
+# Standard deviations below these shares count as rounding errors: of a feature relative to its
+# mean, and of a component relative to the first. Scaled up, rounding would encode the padding.
 _LEAST_FEATURE, _LEAST_COMPONENT = 1e-4, 1e-2
 
 
 def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
-    """Make principal components of the pooled convolutions the discriminative numbers of the code.
+    """Set the ROCKET features of the code to principal components of the pooled convolutions.
 
-    Of each feature, standardised.  The numbers have a mean of 0 and a deviation of 1, and nothing
-    changes them in training: a code that is trained to reconstruct gives up what it does not need
-    for that.
+    The components are those of standardized convolution features, scaled to mean 0 and standard
+    deviation 1. Training does not change them, because a code trained to reconstruct loses what
+    reconstruction does not need.
 
     Parameters
     ----------
     network : Network
-        Whose specification has ``rocket_dim`` numbers.
+        Network with a positive ``rocket_dim``.
     scaled : Sequences
-        Some that it is trained on, at least one.
+        Sample of the training sequences, at least one.
 
     Examples
     --------
@@ -52,28 +54,28 @@ def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
     inverse = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
     with one_blas_thread(*features.shape):
         _, values, directions = np.linalg.svd((features - mean) * inverse, full_matrices=False)
-    # of a direction, the largest weight is positive: which way it points is not left to chance
+    # the largest weight of a direction is positive, so that signs are deterministic
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
     directions = directions * np.where(largest < 0, -1.0, 1.0)
     spread = values / np.sqrt(len(features))
     weights = np.zeros((network.specification.rocket_dim, features.shape[1]))
-    found = min(len(weights), int((spread > _LEAST_COMPONENT * max(spread[0], 1.0)).sum()))
-    weights[:found] = directions[:found] / spread[:found, None] * inverse
+    rank = min(len(weights), int((spread > _LEAST_COMPONENT * max(spread[0], 1.0)).sum()))
+    weights[:rank] = directions[:rank] / spread[:rank, None] * inverse
     layer: Any = network.models.encoder.get_layer("rocket_dim")
     layer.center.assign(mean)
     layer.kernel.assign(weights.T)
 
 
 def _features(network: Network, scaled: Sequences) -> np.ndarray:
-    described, flags = rocket_extractor(network), network.specification.observed_flags
+    extractor, flags = rocket_extractor(network), network.specification.observed_flags
     most = min(len(scaled), _MOST_SEQUENCES)
     sample = np.linspace(0, len(scaled) - 1, most).round().astype(int)
     num_steps = max(1, int(scaled.lengths[sample].max()))
     at_once = max(1, min(_BATCH, most, _STEPS // num_steps))
-    found = []
+    batches = []
     for first in range(0, most, at_once):
-        # the last batch is filled up with sequences that come again, to be of the same shape
+        # repeated sequences fill the last batch, so that all batches have one shape
         rows = np.arange(first, first + at_once) % most
         x, _ = pad(scaled, sample[rows], num_steps, flags=flags)
-        found.append(predict(described, x)[: most - first])
-    return np.concatenate(found).astype(float)
+        batches.append(predict(extractor, x)[: most - first])
+    return np.concatenate(batches).astype(float)

@@ -1,1 +1,1 @@
-"""The compiled training loop: epochs, schedule, early stopping, callbacks, snapshots."""
+"""Compiled training loop: epochs, schedule, early stopping, callbacks, snapshots."""

@@ -1,4 +1,4 @@
-"""Keras callbacks in a compiled loop: the model is up to date when they look, and after."""
+"""Keras callbacks in the compiled loop, with the model synchronized around each hook."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_tr
 
 
 class Hooks:
-    """Ordinary ``keras.callbacks`` around epochs, and around steps where one asks for them.
+    """Ordinary Keras callbacks around epochs, and around steps if one has batch hooks.
 
-    Before a hook the state is written to the Keras variables; after it weights, rate and
-    ``stop_training`` are read again.
+    Before a hook, the state is written to the Keras variables. After it, the weights, the learning
+    rate and ``stop_training`` are read back.
 
     Parameters
     ----------
     callbacks : sequence of keras.callbacks.Callback
-        Their model is the autoencoder, with the optimizer that trains it.
+        Their model is the autoencoder, with the optimizer in use.
     engine : Engine
 
     Attributes
@@ -31,7 +31,7 @@ class Hooks:
     present : bool
         Whether there is any callback.
     every_step : bool
-        Whether a callback overrides a batch hook, so that chunks are of one step.
+        Whether a callback overrides a batch hook, so that each chunk is a single step.
     """
 
     def __init__(self, callbacks: Sequence[Any], engine: Engine) -> None:
@@ -48,8 +48,8 @@ class Hooks:
         self.every_step = bool(steppers)
         if steppers:
             warnings.warn(
-                f"{', '.join(steppers)} asks to be called at every step, so every step is a "
-                "compiled call of its own. Training is faster without its batch hooks.",
+                f"{', '.join(steppers)} asks to be called at every step, so each step is a "
+                "separate compiled call. Training is faster without batch hooks.",
                 stacklevel=6,
             )
 
@@ -59,21 +59,22 @@ class Hooks:
         return self._list is not None and bool(self._model.stop_training)
 
     def begin(self, state: TrainState, *, phase: str, epochs: int) -> TrainState:
-        """Begin a phase, which to a callback is a training of its own; there has to be one.
+        """Begin a phase, which callbacks see as a separate training; needs a callback.
 
-        Some close at the end of a training what they open when they are given a model.
+        The model is set for each phase, because some callbacks open files in ``set_model`` and
+        close them at the end of training.
 
         Parameters
         ----------
-        state : State
+        state : TrainState
         phase : {"validated", "refit"}
         epochs : int
-            How many there are to be.
+            Number of epochs planned.
 
         Returns
         -------
-        State
-            With whatever the callbacks changed.
+        TrainState
+            State with the callbacks' changes.
         """
         self._engine.write_back(state)
         self._model.stop_training = False
@@ -82,20 +83,20 @@ class Hooks:
         return self.call("on_train_begin", state)
 
     def call(self, name: str, state: TrainState, *args: Any) -> TrainState:
-        """Call one hook of all callbacks; there has to be one.
+        """Call one hook of all callbacks; needs a callback.
 
         Parameters
         ----------
         name : str
-            ``"on_epoch_end"`` and so on.
-        state : State
+            Name of the hook, as ``"on_epoch_end"``.
+        state : TrainState
         *args
-            What Keras gives this hook.
+            Arguments that Keras passes to this hook.
 
         Returns
         -------
-        State
-            With whatever the callbacks changed.
+        TrainState
+            State with the callbacks' changes.
         """
         self._engine.write_back(state)
         getattr(self._list, name)(*args)
@@ -104,11 +105,11 @@ class Hooks:
 
 def _asks_for_steps(callback: Any) -> bool:
     if "epoch" in (getattr(callback, "save_freq", None), getattr(callback, "update_freq", None)):
-        return False  # Keras's own ones that do nothing at a step unless they are told to
+        return False  # Keras's own callbacks, whose batch hooks do nothing unless configured
     if getattr(callback, "log_every_epoch", False):
-        return False  # MLflow's, in the same way
-    own = keras.callbacks.Callback
+        return False  # the same for MLflow's callback
+    base = keras.callbacks.Callback
     return any(
-        getattr(type(callback), name) is not getattr(own, name) or name in vars(callback)
+        getattr(type(callback), name) is not getattr(base, name) or name in vars(callback)
         for name in _BATCH_HOOKS
     )

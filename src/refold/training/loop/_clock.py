@@ -1,4 +1,4 @@
-"""Time: how long a chunk may be, what a step takes, and what a time budget allows."""
+"""Timing of a training: the length of a chunk, the seconds per step, the time budget."""
 
 import time
 from typing import Any
@@ -6,31 +6,33 @@ from typing import Any
 __all__ = ["Clock"]
 
 _CHUNK_SECONDS = 1.0
-# Share of a time budget, and steps, after which the speed is known well enough to plan by.
-_LOOK, _LOOK_STEPS = 0.05, 20
-# What a refit may take longer than its steps did before.
+# Share of a time budget after which the speed is known well enough for a plan.
+_LOOK = 0.05
+# Number of steps that a plan requires as well.
+_LOOK_STEPS = 20
+# Factor for a refit whose steps are slower than those before.
 _MARGIN = 1.1
 
 
 class Clock:
-    """Measures a training while it goes on.
+    """Measure the time of a training and plan its length.
 
     Parameters
     ----------
     budget : float, optional
-        Seconds that it may take.
+        Seconds that the training may take.
     seconds : float
-        Seconds that it has taken before, if it goes on.
+        Seconds spent before, for a resumed training.
 
     Attributes
     ----------
     preparation : float
-        Seconds before the steps, which a refit takes once more.
+        Seconds before the first step, which a refit needs again.
 
     Examples
     --------
     >>> clock = Clock(budget=None)
-    >>> clock.took(2.0, "shape", num_steps=1)  # which was compiled in that time
+    >>> clock.took(2.0, "shape", num_steps=1)  # includes compilation
     >>> clock.took(0.5, "shape", num_steps=1)
     >>> clock.chunk("shape")
     2
@@ -48,47 +50,46 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start, earlier runs of a resumed training included."""
+        """Seconds since the start, including earlier runs of a resumed training."""
         return time.perf_counter() - self._began
 
     def prepared(self) -> None:
-        """Note that the steps begin, and that a refit takes what came before them once more."""
+        """Mark the end of the preparation, which a refit needs again."""
         now = time.perf_counter()
         self.preparation = now - self._worked_since
         self._worked_since = now
 
     def chunk(self, shape: Any) -> int:
-        """Return the steps of a shape that take about a second; 1 as long as nothing is known."""
+        """Return the number of steps of a shape that take about a second; 1 if unknown."""
         return self._chunks.get(shape, 1)
 
     def took(self, seconds: float, shape: Any, num_steps: int = 0) -> None:
-        """Note what the steps of a chunk took; the first of a shape was compiled."""
+        """Record the seconds of a chunk; the first chunk of a shape includes compilation."""
         if shape not in self._chunks:
             self._chunks[shape] = 1
-            self._worked_since += seconds  # as if it had not been
+            self._worked_since += seconds  # leave compilation out of the seconds per step
             return
         self._num_steps += num_steps
         if num_steps:
             self._chunks[shape] = max(1, int(_CHUNK_SECONDS * num_steps / max(seconds, 1e-6)))
 
     def plan(self, num_steps: int, most: int, *, refit: bool) -> int:
-        """Return the number of steps for which there is time, once that is known.
+        """Return the number of steps that fit into the time budget, once the speed is known.
 
         Parameters
         ----------
         num_steps : int
             Number of steps done.
         most : int
-            Number of steps planned before.
+            Number of steps planned so far.
         refit : bool
-            Whether as many steps have to be done once more.
+            Whether a refit repeats as many steps.
 
         Returns
         -------
         int
         """
-        known = self._num_steps >= _LOOK_STEPS
-        if self._budget is None or self._planned or not known:
+        if self._budget is None or self._planned or self._num_steps < _LOOK_STEPS:
             return most
         if self.seconds < _LOOK * self._budget:
             return most
@@ -99,7 +100,7 @@ class Clock:
         return max(num_steps + 1, min(most, num_steps + int(left / self._seconds_a_step)))
 
     def is_up(self, refit_steps: int | None = None) -> bool:
-        """Whether the time is up, or would be with a refit of so many steps to come."""
+        """Return whether the time is up, or would be after a refit of ``refit_steps`` steps."""
         if self._budget is None:
             return False
         needed = 0.0
@@ -109,5 +110,5 @@ class Clock:
 
     @property
     def _seconds_a_step(self) -> float:
-        """What a step takes, all that goes with it included but for compilation."""
+        """Seconds per step, with all overhead but compilation."""
         return (time.perf_counter() - self._worked_since) / max(1, self._num_steps)

@@ -1,4 +1,4 @@
-"""Compiled training steps and compiled evaluation, as functions of a state."""
+"""Compiled training steps and compiled evaluation as functions of a `TrainState`."""
 
 import functools
 from typing import Any
@@ -29,29 +29,29 @@ __all__ = ["Engine"]
 
 
 class Engine:
-    """Steps of one network under one optimizer, compiled once for each padded shape.
+    """Training steps of a network and an optimizer, compiled once for each padded shape.
 
-    The number of steps of a chunk is traced, not fixed, so that how an epoch is cut into chunks
-    changes no bit of the result.
+    The number of steps in a chunk is traced, so chunking does not change a bit of the result.
 
     Parameters
     ----------
     network : Network
     optimizer : keras.optimizers.Optimizer
     length_weight : float
-        Weight of the length model's loss; with 0 the length model is left out, and as it is.
+        Weight of the length model's loss; 0 excludes the length model from training.
     scheduled : bool
-        Whether the rate follows the ``Schedule`` that a run is given, or is the optimizer's own.
+        Whether the learning rate follows the ``Schedule`` given to `train`. Otherwise the optimizer
+        sets it.
     corruption : Corruption
-        What is done to the input of a step, and of an evaluation.
+        Corruption of the input, in training and in evaluation.
     kept : float
-        Share of the targets that is left where sequences are cut.
+        Expected share of the targets before the cuts, for networks that forecast.
     seed : int
-        Of corruption and of a variational network's draws. They depend on it and on the step, and
-        in an evaluation on the batch alone, so that evaluations can be compared.
+        Seed of the corruption and of variational draws. In training they also depend on the step,
+        in evaluation only on the batch, so that evaluations are comparable.
     apart : tuple of str, optional
-        Joins the weights to vectors, which compile faster; see `Weights`. For an optimizer that
-        updates each number alone.
+        Join the weights to vectors, which compile faster; see `Weights`. Requires an optimizer that
+        updates each weight alone.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Engine:
         self.joint: Any = joint_model(
             network, with_length=length_weight > 0, corrupted=bool(corruption)
         )
-        self._free = network.models.decoder if "code" in self.joint.output else None
+        self._decoder = network.models.decoder if "code" in self.joint.output else None
         self._numeric = numeric_outputs(network)
         self.autoencoder = network.models.autoencoder
         self.optimizer: Any = optimizer
@@ -98,16 +98,16 @@ class Engine:
         schedule: Schedule,
         num_epochs: int = 1,
     ) -> tuple[TrainState, Any]:
-        """Train on the batches ``start`` to ``stop`` of a run.
+        """Train on the batches ``start`` to ``stop`` of a batch plan.
 
-        Where ``num_epochs`` is more than 1, those are the batches of one epoch, and the run goes on
-        with as many for each of the next ones.
+        With ``num_epochs`` above 1, those batches are one epoch, and the plan goes on with as many
+        batches for each further epoch.
 
         Returns
         -------
-        state : State
+        state : TrainState
         numbers : array
-            For `Seen`, a row an epoch; the steps are over when they are there.
+            One row per epoch, for `EpochMetrics.each`. Fetching it waits for the steps.
         """
         bucket = run.bucket
         self.shapes.add(bucket)
@@ -124,7 +124,7 @@ class Engine:
         )
 
     def evaluate(self, state: TrainState, data: Data, run: BatchPlan) -> StepMetrics:
-        """Errors of all batches of a run, without training."""
+        """Return the metrics of all batches of a batch plan, without training."""
         bucket = run.bucket
         totals = self._check(bucket.num_steps * bucket.batch_size)(
             self._weights.split_on_host(state.trainable),
@@ -137,7 +137,7 @@ class Engine:
         return StepMetrics(*np.asarray(totals).tolist())
 
     def read_state(self, totals: StepMetrics | None = None) -> TrainState:
-        """State of the Keras variables as they are now."""
+        """Return the current state of the Keras variables."""
         return TrainState(
             self._weights.of(self.joint.trainable_variables),
             [v.value for v in self.joint.non_trainable_variables],
@@ -146,7 +146,7 @@ class Engine:
         )
 
     def write_back(self, state: TrainState) -> None:
-        """Put a state into the Keras variables."""
+        """Write a state to the Keras variables."""
         for variables, values in (
             (self.joint.trainable_variables, self._weights.split_on_host(state.trainable)),
             (self.joint.non_trainable_variables, state.non_trainable),
@@ -156,15 +156,15 @@ class Engine:
                 variable.assign(value)
 
     def num_steps(self, state: TrainState) -> int:
-        """Count the steps that led to a state."""
+        """Return the number of steps before a state."""
         return int(state.optimizer[self._iterations])
 
     def rate(self, state: TrainState) -> float:
-        """Learning rate of the latest step."""
+        """Return the learning rate of the latest step."""
         return float(self._rate_of(state.optimizer))
 
     def loss(self, totals: StepMetrics) -> float:
-        """Mean error of a target, of one that comes after, and weighted mean loss of a length."""
+        """Return the mean reconstruction error, plus forecast error and weighted length loss."""
         error = totals.error / max(1.0, totals.num_observed)
         if self._variational:
             nats = totals.kl_divergence / max(1.0, totals.num_observed)
@@ -191,7 +191,7 @@ class Engine:
 
         def epoch(i: Any, so_far: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
             state, numbers = so_far
-            # the first epoch may have been begun by chunks before this one
+            # earlier chunks may have begun the first epoch
             totals = StepMetrics(*(jnp.where(i == 0, total, 0.0) for total in state.totals))
             first = start + i * (stop - start)
             state = jax.lax.fori_loop(
@@ -250,9 +250,9 @@ class Engine:
         loss = totals.error / num_observed + sum(added)
         if self._variational:
             error = totals.error / jnp.maximum(1.0, totals.num_observed)
-            price = share * kl_weight(error, self._factor)
-            loss = loss + price * totals.kl_divergence / num_observed
-        # how many targets come after is not known before, but that as many sequences weigh alike
+            weight = share * kl_weight(error, self._factor)
+            loss = loss + weight * totals.kl_divergence / num_observed
+        # the number of future targets varies, but an equal number of sequences has equal weight
         ahead = totals.future_error / jnp.maximum(1.0, totals.num_future) * totals.num_sequences
         by_sequence = self.length_weight * totals.length_error + ahead
         return loss + by_sequence / norms.num_sequences, (non_trainable, totals)
@@ -270,7 +270,7 @@ class Engine:
         return StepMetrics(error, num_observed, length_error, num_sequences, nats, ahead, num_ahead)
 
     def _error(self, y: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Sum of the errors over observed targets, and their number."""
+        """Return the sum of the errors over observed targets, and their number."""
         num_observed = jnp.sum(~jnp.isnan(y), dtype=jnp.float32)
         return self.autoencoder.error(y, y_pred) * num_observed, num_observed
 
@@ -288,19 +288,19 @@ class Engine:
             batch = take(data, rows[i], num_steps, self._layout)
             inputs, batch = self._inputs(batch, num_steps, i)
             outputs, _ = self.joint.stateless_call(trainable, non_trainable, inputs, training=False)
-            if self._free is not None:
+            if self._decoder is not None:
                 mapping = [
                     *zip(self.joint.trainable_variables, trainable, strict=True),
                     *zip(self.joint.non_trainable_variables, non_trainable, strict=True),
                 ]
-                free = write_steps(self._free, mapping, outputs["code"], num_steps)
-                outputs["y_pred"] = jnp.where(self._numeric, free, outputs["y_pred"])
+                written = write_steps(self._decoder, mapping, outputs["code"], num_steps)
+                outputs["y_pred"] = jnp.where(self._numeric, written, outputs["y_pred"])
             return totals.plus(self._totals(batch, outputs))
 
-        nothing = StepMetrics(*jnp.zeros(len(StepMetrics._fields)))
-        return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, nothing))
+        zero = StepMetrics(*jnp.zeros(len(StepMetrics._fields)))
+        return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))
 
 
 def _index(optimizer: Any, variable: Any) -> int:
-    """Place of a variable among an optimizer's."""
-    return next(i for i, own in enumerate(optimizer.variables) if own is variable)
+    """Return the index of a variable of an optimizer."""
+    return next(i for i, other in enumerate(optimizer.variables) if other is variable)

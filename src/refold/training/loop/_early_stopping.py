@@ -1,4 +1,4 @@
-"""When to stop waiting for a better validation loss."""
+"""Early stopping: when to stop waiting for a lower validation loss."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,20 @@ import numpy as np
 
 __all__ = ["out_of_patience", "pick_patience"]
 
-# Shares of the schedule, and the fewest epochs, that are waited; and up to how many epochs a
-# quarter of a short schedule is waited, because there a loss may stay for long before it falls.
-_SHORT, _LONG, _FEWEST, _PLATEAU = 10, 4, 20, 50
+# Shortest and longest patience, as divisors of the schedule.
+_SHORT, _LONG = 10, 4
+# Smallest patience in epochs.
+_FEWEST = 20
+# A short schedule waits at least this many epochs or a quarter of it, because a loss may stay on a
+# plateau for long before it falls.
+_PLATEAU = 50
 
 
 def pick_patience(max_epochs: int, *, variational: bool) -> int | None:
-    """Pick the epochs to wait for a better one; None leaves that to `out_of_patience`.
+    """Pick the patience in epochs; None leaves it to `out_of_patience`.
 
-    The validation loss of a variational model may rise until the divergence has its full weight,
-    after a quarter of the schedule. So training waits as long.
+    The validation loss of a variational model may rise until the KL divergence has its full weight,
+    after a quarter of the schedule, so training waits that long.
 
     Examples
     --------
@@ -28,24 +32,24 @@ def pick_patience(max_epochs: int, *, variational: bool) -> int | None:
 def out_of_patience(
     losses: Sequence[float], best_epoch: int, *, max_epochs: int, patience: int | None = None
 ) -> bool:
-    """Whether too many epochs have come since the best one.
+    """Return whether too many epochs have passed since the best one.
 
-    By default training waits a tenth of the schedule, but at least 50 epochs or a quarter of the
-    schedule, whichever is less, and never less than 20 epochs. Then it goes on as
-    long as the loss falls, as it may after the learning rate was high: while the median of the
-    last twentieth of the schedule is below the median of the twentieth before. After a quarter of
-    the schedule it stops.
+    By default, training waits a tenth of the schedule, but at least 50 epochs or a quarter of the
+    schedule, whichever is less, and never less than 20 epochs. Then it goes on while the loss
+    falls, as it may after a phase of high learning rates: while the median loss over the last
+    twentieth of the schedule is below that of the twentieth before. After a quarter of the schedule
+    it stops.
 
     Parameters
     ----------
     losses : sequence of float
         Validation loss of each epoch.
     best_epoch : int
-        That of the smallest loss, from 1; 0 if the initialization had a smaller one.
+        Epoch with the lowest loss, from 1; 0 if the initialization had a lower one.
     max_epochs : int
         Length of the schedule.
     patience : int, optional
-        Wait exactly so many epochs instead.
+        Wait exactly this many epochs instead.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Epochs of compiled chunks: what runs, what is looked at between, and what a hook may change.
+"""`Epochs`: epochs of compiled chunks, with checks, hooks and checkpoints between chunks.
 
-`Epochs` owns where a training stands (`Standing`) and moves it on, one chunk at a time.  Between
-chunks it looks at the clock, at Ctrl-C and at the loss, and has a checkpoint written when one is
-due.  What the data is, and what a checkpoint file looks like, it does not know.
+`Epochs` owns the `TrainingProgress` and advances it one chunk at a time. Between chunks it checks
+the clock, Ctrl-C and the loss, and writes a checkpoint if one is due. It knows neither the kind of
+data nor the format of a checkpoint file.
 """
 
 import functools
@@ -31,23 +31,23 @@ __all__ = ["Epochs"]
 
 
 class Epochs:
-    """Epochs of one training, from where it stands.
+    """Epochs of one training, continued from its progress.
 
     Parameters
     ----------
     engine : Engine
     batches : Batches
-        Of all sequences.
+        Batches of all sequences.
     settings : Settings
-    standing : Standing
+    progress : TrainingProgress
     clock : Clock
-        That of the whole training.
+        Clock of the whole training.
     checkpoints : Checkpoints, optional
     callbacks : sequence of keras.callbacks.Callback
 
     Attributes
     ----------
-    standing : Standing
+    progress : TrainingProgress
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Epochs:
         engine: Engine,
         batches: Batches,
         settings: Settings,
-        standing: TrainingProgress,
+        progress: TrainingProgress,
         clock: Clock,
         *,
         checkpoints: Checkpoints | None = None,
         callbacks: Sequence[Any] = (),
     ) -> None:
-        self.standing = standing
+        self.progress = progress
         self._engine = engine
         self._batches = batches
         self._settings = settings
@@ -69,203 +69,207 @@ class Epochs:
         self._hooks = Hooks(callbacks, engine)
         self._clock = clock
         self._last_written = clock.seconds
-        # of the state, as Python knows it without asking the device
-        totals = StepMetrics(*map(float, standing.state.totals))
-        self._seen = EpochMetrics(totals, engine.rate(standing.state), finite=True)
+        # metrics of the state, known without a transfer from the device
+        totals = StepMetrics(*map(float, progress.state.totals))
+        self._metrics = EpochMetrics(totals, engine.rate(progress.state), finite=True)
         self._num_steps = 0
-        # epochs up to this one are trained one by one: taken together they came to no good
+        # up to this epoch each is a call of its own: several in one call produced NaN
         self._one_by_one = 0
 
     def write_checkpoint(self) -> None:
-        """Have a snapshot of this moment written, if snapshots are wanted."""
+        """Write a snapshot of the current progress, if checkpoints are on."""
         if self._checkpoints is None:
             return
         seconds = self._clock.seconds
-        self._checkpoints.write(Snapshot.of(replace(self.standing, seconds=seconds)))
+        self._checkpoints.write(Snapshot.of(replace(self.progress, seconds=seconds)))
         self._last_written = self._clock.seconds
 
     def _epoch(
-        self, part: SplitData, interrupt: Interrupt, most: int | None, *, refit: bool
+        self, split: SplitData, interrupt: Interrupt, most: int | None, *, refit: bool
     ) -> StopReason | None:
-        """Go on to the end of the epoch, or until something stops it."""
-        standing = self.standing
-        if not standing.within_epoch:
-            standing.state = standing.state._replace(totals=StepMetrics.zero())
-            self._hook("on_epoch_begin", standing.epoch - 1)
-        norms = part.norms(self._settings.batch_size)
+        """Train to the end of the epoch or until something stops it."""
+        progress = self.progress
+        if not progress.within_epoch:
+            progress.state = progress.state._replace(totals=StepMetrics.zero())
+            self._hook("on_epoch_begin", progress.epoch - 1)
+        norms = split.norms(self._settings.batch_size)
         until = None if most is None else most + self._num_steps
-        while standing.page < part.pages.num_pages:
-            page = part.pages.load(standing.epoch, standing.page)
+        while progress.page < split.pages.num_pages:
+            shard = split.pages.load(progress.epoch, progress.page)
             runs = list(
                 self._batches.epoch(
-                    page.rows, seed=self._settings.seed, epoch=standing.epoch, page=standing.page
+                    shard.rows, seed=self._settings.seed, epoch=progress.epoch, page=progress.page
                 )
             )
-            if self._goes_on_after(runs, part, until):
-                part.pages.read_ahead(standing.epoch, standing.page)
-            while standing.run < len(runs):
-                run = runs[standing.run]
+            if self._goes_on_after(runs, split, until):
+                split.pages.read_ahead(progress.epoch, progress.page)
+            while progress.run < len(runs):
+                run = runs[progress.run]
                 last = run.num_batches
                 if until is not None:
-                    last = min(last, standing.batch + until - self._num_steps)
-                if last > standing.batch:
-                    self._run_chunk(page, run, last, norms)
-                    if not math.isfinite(self._seen.totals.error):
+                    last = min(last, progress.batch + until - self._num_steps)
+                if last > progress.batch:
+                    self._run_chunk(shard, run, last, norms)
+                    if not math.isfinite(self._metrics.totals.error):
                         return StopReason.DIVERGED
-                if standing.batch == run.num_batches:
-                    standing.run, standing.batch = standing.run + 1, 0
-                elif last <= standing.batch:  # the steps that were asked for are done
-                    standing.page, standing.run, standing.batch = 0, 0, 0
+                if progress.batch == run.num_batches:
+                    progress.run, progress.batch = progress.run + 1, 0
+                elif last <= progress.batch:  # the requested steps are done
+                    progress.page, progress.run, progress.batch = 0, 0, 0
                     return self._must_stop(interrupt, refit=refit)
-                if standing.run == len(runs):
+                if progress.run == len(runs):
                     break
                 self._checkpoint_if_due()
                 if stopped := self._must_stop(interrupt, refit=refit):
                     return stopped
-            standing.page, standing.run = standing.page + 1, 0
-            if standing.page < part.pages.num_pages:
+            progress.page, progress.run = progress.page + 1, 0
+            if progress.page < split.pages.num_pages:
                 self._checkpoint_if_due()
                 if stopped := self._must_stop(interrupt, refit=refit):
                     return stopped
-        standing.page = 0
+        progress.page = 0
         return self._must_stop(interrupt, refit=refit)
 
-    def _goes_on_after(self, runs: list[BatchPlan], part: SplitData, until: int | None) -> bool:
-        """Say whether another page is needed after these runs, unless training stops early."""
-        standing = self.standing
+    def _goes_on_after(self, runs: list[BatchPlan], split: SplitData, until: int | None) -> bool:
+        """Return whether another shard is needed after these runs, unless training stops early."""
+        progress = self.progress
         if until is not None:
-            left = sum(run.num_batches for run in runs[standing.run :]) - standing.batch
+            left = sum(run.num_batches for run in runs[progress.run :]) - progress.batch
             return self._num_steps + left < until
-        last_page = standing.page + 1 == part.pages.num_pages
-        return not last_page or standing.epoch < self._settings.max_epochs
+        last_page = progress.page + 1 == split.pages.num_pages
+        return not last_page or progress.epoch < self._settings.max_epochs
 
-    def _run_chunk(self, page: Shard, run: BatchPlan, last: int, norms: LossNormalizers) -> None:
-        standing = self.standing
+    def _run_chunk(self, shard: Shard, run: BatchPlan, last: int, norms: LossNormalizers) -> None:
+        progress = self.progress
         most = 1 if self._hooks.every_step else self._clock.chunk(run.bucket)
-        stop = min(last, standing.batch + most)
+        stop = min(last, progress.batch + most)
         if self._hooks.every_step:
             step = self._num_steps
             self._hook("on_train_batch_begin", step)
-        standing.state, (self._seen,) = self._train(page, run, standing.batch, stop, norms)
-        self._num_steps += stop - standing.batch
-        standing.batch = stop
+        progress.state, (self._metrics,) = self._train(shard, run, progress.batch, stop, norms)
+        self._num_steps += stop - progress.batch
+        progress.batch = stop
         if self._hooks.every_step:
-            logs = {"loss": self._engine.loss(self._seen.totals)}
+            logs = {"loss": self._engine.loss(self._metrics.totals)}
             self._hook("on_train_batch_end", step, logs)
 
-    def _several_epochs(self, part: SplitData, progress: Progress) -> bool:
-        """Go on by several short epochs in one chunk, if nothing has to happen between them.
+    def _several_epochs(self, split: SplitData, bar: Progress) -> bool:
+        """Train several short epochs in one call, if nothing has to happen between them.
 
-        If a loss is not finite nothing has been done: one by one, the epochs before it count.
+        If a loss is not finite, the call is discarded, and the epochs are trained one by one, so
+        that those before it count.
         """
-        standing = self.standing
-        if self._hooks.present or part.held_out is not None or part.pages.num_pages > 1:
+        progress = self.progress
+        if self._hooks.present or split.held_out is not None or split.pages.num_pages > 1:
             return False
-        if standing.within_epoch or standing.epoch <= self._one_by_one:
+        if progress.within_epoch or progress.epoch <= self._one_by_one:
             return False
-        page = part.pages.load(standing.epoch, 0)
-        num_batches = self._batches.num_batches(page.rows)
+        shard = split.pages.load(progress.epoch, 0)
+        num_batches = self._batches.num_batches(shard.rows)
         count = min(
-            self._batches.epochs_in_a_run(page.rows),
+            self._batches.epochs_in_a_run(shard.rows),
             self._clock.chunk(self._batches.buckets[0]) // max(1, num_batches),
-            self._epochs_to_come(num_batches),
+            self._epochs_left(num_batches),
         )
         if count < 2:
             return False
         run = self._batches.epochs(
-            page.rows, seed=self._settings.seed, first=standing.epoch, count=count
+            shard.rows, seed=self._settings.seed, first=progress.epoch, count=count
         )
         began = self._clock.seconds
-        standing.state = standing.state._replace(totals=StepMetrics.zero())
-        state, seen = self._train(
-            page, run, 0, num_batches, part.norms(self._settings.batch_size), count
+        progress.state = progress.state._replace(totals=StepMetrics.zero())
+        state, metrics = self._train(
+            shard, run, 0, num_batches, split.norms(self._settings.batch_size), count
         )
-        if not all(epoch.sound for epoch in seen):
-            self._one_by_one = standing.epoch + count
+        if not all(epoch.sound for epoch in metrics):
+            self._one_by_one = progress.epoch + count
             return False
-        standing.state = state
+        progress.state = state
         self._num_steps += count * num_batches
         each = (self._clock.seconds - began) / count
-        for i, self._seen in enumerate(seen):
-            standing.record(
-                self._engine.loss(self._seen.totals), None, self._seen.rate, began + (i + 1) * each
+        for i, self._metrics in enumerate(metrics):
+            progress.record(
+                self._engine.loss(self._metrics.totals),
+                None,
+                self._metrics.rate,
+                began + (i + 1) * each,
             )
-            progress.epoch(standing.epoch, standing.history["loss"][-1], None)
-            standing.epoch += 1
+            bar.epoch(progress.epoch, progress.history["loss"][-1], None)
+            progress.epoch += 1
         self._checkpoint_after_epoch()
         return True
 
-    def _epochs_to_come(self, num_batches: int) -> int:
-        """Count the whole epochs up to the end of the phase, or to where a checkpoint is due."""
-        standing = self.standing
-        left = self._settings.max_epochs - standing.epoch + 1
-        if standing.phase == "refit":
-            left = (standing.refit_steps - self._num_steps) // num_batches
+    def _epochs_left(self, num_batches: int) -> int:
+        """Return the number of whole epochs to the end of the phase or the next checkpoint."""
+        progress = self.progress
+        left = self._settings.max_epochs - progress.epoch + 1
+        if progress.phase == "refit":
+            left = (progress.refit_steps - self._num_steps) // num_batches
         if self._checkpoints and (every := self._checkpoints.epochs):
-            left = min(left, every - (standing.epoch - 1) % every)
+            left = min(left, every - (progress.epoch - 1) % every)
         return left
 
     def _train(
         self,
-        page: Shard,
+        shard: Shard,
         run: BatchPlan,
         start: int,
         stop: int,
         norms: LossNormalizers,
         num_epochs: int = 1,
     ) -> tuple[TrainState, list[EpochMetrics]]:
-        """Call the engine, and note what it took."""
-        standing = self.standing
+        """Call the engine and record its time."""
+        progress = self.progress
         began = time.perf_counter()
         state, numbers = self._engine.train(
-            standing.state,
-            page.data,
-            run._replace(rows=page.places(run.rows)),
+            progress.state,
+            shard.data,
+            run._replace(rows=shard.places(run.rows)),
             start,
             stop,
             norms=norms,
-            schedule=Schedule(np.float32(standing.peak), np.int32(standing.num_steps)),
+            schedule=Schedule(np.float32(progress.peak), np.int32(progress.num_steps)),
             num_epochs=num_epochs,
         )
-        seen = EpochMetrics.each(numbers, num_epochs)
+        metrics = EpochMetrics.each(numbers, num_epochs)
         self._clock.took(time.perf_counter() - began, run.bucket, (stop - start) * num_epochs)
-        return state, seen
+        return state, metrics
 
-    def _end_epoch(self, loss: float, val_loss: float | None, progress: Progress) -> None:
-        standing = self.standing
-        standing.record(loss, val_loss, self._seen.rate, self._clock.seconds)
-        progress.epoch(standing.epoch, loss, val_loss)
-        logs = {"loss": loss, "learning_rate": self._seen.rate}
+    def _end_epoch(self, loss: float, val_loss: float | None, bar: Progress) -> None:
+        progress = self.progress
+        progress.record(loss, val_loss, self._metrics.rate, self._clock.seconds)
+        bar.epoch(progress.epoch, loss, val_loss)
+        logs = {"loss": loss, "learning_rate": self._metrics.rate}
         if val_loss is not None:
             logs["val_loss"] = val_loss
-        self._hook("on_epoch_end", standing.epoch - 1, logs)
-        standing.epoch += 1
+        self._hook("on_epoch_end", progress.epoch - 1, logs)
+        progress.epoch += 1
         self._checkpoint_after_epoch()
 
-    def _validate(self, page: Shard) -> float:
+    def _validate(self, shard: Shard) -> float:
         totals = StepMetrics(*[0.0] * len(StepMetrics._fields))
-        for run in self._batches.epoch(page.rows):
+        for run in self._batches.epoch(shard.rows):
             began = time.perf_counter()
-            run = run._replace(rows=page.places(run.rows))
-            totals = totals.plus(self._engine.evaluate(self.standing.state, page.data, run))
+            run = run._replace(rows=shard.places(run.rows))
+            totals = totals.plus(self._engine.evaluate(self.progress.state, shard.data, run))
             self._clock.took(time.perf_counter() - began, (run.bucket, "validation"))
         return self._engine.loss(totals)
 
     def _must_stop(self, interrupt: Interrupt, *, refit: bool) -> StopReason | None:
         if interrupt.asked:
             return StopReason.INTERRUPTED
-        standing = self.standing
-        if standing.phase == "refit":
-            left = standing.refit_steps > self._num_steps
+        progress = self.progress
+        if progress.phase == "refit":
+            left = progress.refit_steps > self._num_steps
             return StopReason.TIME if left and self._clock.is_up() else None
-        standing.num_steps = self._clock.plan(self._num_steps, standing.num_steps, refit=refit)
+        progress.num_steps = self._clock.plan(self._num_steps, progress.num_steps, refit=refit)
         return (
-            StopReason.TIME if self._clock.is_up(standing.best_steps if refit else None) else None
+            StopReason.TIME if self._clock.is_up(progress.best_steps if refit else None) else None
         )
 
     def _checkpoint_after_epoch(self) -> None:
         every = self._checkpoints.epochs if self._checkpoints else None
-        if every and (self.standing.epoch - 1) % every == 0:
+        if every and (self.progress.epoch - 1) % every == 0:
             self.write_checkpoint()
         else:
             self._checkpoint_if_due()
@@ -278,25 +282,25 @@ class Epochs:
             self.write_checkpoint()
 
     def _begin(self, epochs: int) -> None:
-        """Tell the callbacks that a phase begins, of so many epochs."""
-        begin = functools.partial(self._hooks.begin, phase=self.standing.phase, epochs=epochs)
-        self._heed(begin)
+        """Tell the callbacks that a phase of ``epochs`` epochs begins."""
+        begin = functools.partial(self._hooks.begin, phase=self.progress.phase, epochs=epochs)
+        self._apply_hooks(begin)
 
     def _hook(self, name: str, *args: Any) -> None:
-        self._heed(lambda state: self._hooks.call(name, state, *args))
+        self._apply_hooks(lambda state: self._hooks.call(name, state, *args))
 
-    def _heed(self, call: Callable[[TrainState], TrainState]) -> None:
-        """Call the callbacks if there are any; a rate that they change scales the schedule."""
+    def _apply_hooks(self, call: Callable[[TrainState], TrainState]) -> None:
+        """Call the callbacks, if any; a changed learning rate scales the schedule."""
         if not self._hooks.present:
             return
-        standing = self.standing
-        before = self._engine.rate(standing.state)
-        standing.state = call(standing.state)
-        after = self._engine.rate(standing.state)
+        progress = self.progress
+        before = self._engine.rate(progress.state)
+        progress.state = call(progress.state)
+        after = self._engine.rate(progress.state)
         if after == before:
             return
         if before > 0:
-            standing.peak *= after / before
-        else:  # from nothing: the next rate is what was set
-            schedule = Schedule(np.float32(1.0), np.int32(standing.num_steps))
-            standing.peak = after / float(schedule.rate(self._num_steps))
+            progress.peak *= after / before
+        else:  # a rate of 0 cannot be scaled: the next rate is the one that was set
+            schedule = Schedule(np.float32(1.0), np.int32(progress.num_steps))
+            progress.peak = after / float(schedule.rate(self._num_steps))

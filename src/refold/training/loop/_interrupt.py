@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for the end of a chunk."""
+"""Ctrl-C handling that waits for the end of a chunk."""
 
 import signal
 import threading
@@ -9,11 +9,11 @@ __all__ = ["Interrupt"]
 
 
 class Interrupt:
-    """Note Ctrl-C instead of raising at once; a second one raises.
+    """Record Ctrl-C instead of raising at once; a second one raises.
 
-    Only the main thread can do so; elsewhere nothing changes. A process that ignores Ctrl-C goes on
-    ignoring it: a script's ``refold fit ... &`` and ``nohup`` are started so. The handler of
-    another signal may call this one with its number, and is heard all the same.
+    Only the main thread can handle signals; in other threads nothing changes. A process that
+    ignores Ctrl-C keeps ignoring it, such as ``refold fit ... &`` in a script or under ``nohup``.
+    The handler of another signal may call this one with its own number, which always counts.
 
     Attributes
     ----------

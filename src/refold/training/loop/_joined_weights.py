@@ -1,4 +1,4 @@
-"""The trainable weights as the optimizer sees them: a few long vectors, or one by one."""
+"""Trainable weights joined to a few long vectors for the optimizer."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ __all__ = ["Weights"]
 
 
 class Weights:
-    """Trainable weights, joined to long vectors for an optimizer that updates each number alone.
+    """Trainable weights, joined to long vectors for an optimizer that updates each weight alone.
 
     XLA compiles several operations for each variable that an optimizer updates. With two vectors
-    in place of some thirty variables, a training step compiles in half of the time.
+    in place of some thirty variables, a training step compiles in half the time.
 
     Parameters
     ----------
     variables : sequence of keras.Variable
         The trainable variables of a model.
     apart : sequence of str, optional
-        Weights whose names contain one of these make a vector of their own, so that an optimizer
-        can exclude them from weight decay by that name. None leaves all variables as they are.
+        Weights whose names contain one of these form a separate vector, so that an optimizer can
+        exclude them from weight decay by name. None leaves all variables as they are.
 
     Attributes
     ----------
     variables : list of keras.Variable
-        What the optimizer is built on. Joined ones only tell it shapes and names.
+        Variables to build the optimizer on. Joined ones only provide shapes and names.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Weights:
         ]
 
     def join(self, arrays: Sequence[Any], numpy: Any = jnp) -> list[Any]:
-        """Join one array for each weight to the vectors, with JAX's NumPy or with NumPy."""
+        """Join one array for each weight to the vectors, with ``jax.numpy`` or NumPy."""
         if not self._groups:
             return list(arrays)
         return [numpy.concatenate([arrays[i].reshape(-1) for i in group]) for group in self._groups]
@@ -72,13 +72,13 @@ class Weights:
         return [jnp.asarray(vector) for vector in self.join(values, np)]
 
     def split_on_host(self, joined: Sequence[Any]) -> list[Any]:
-        """Undo ``join`` outside of compiled code, where no slice needs to be compiled."""
-        if not self._groups:  # one array each, which can stay on the device
+        """Undo ``join`` outside of compiled code, without compiling slices."""
+        if not self._groups:  # the arrays can stay on the device
             return list(joined)
         return self.split([np.asarray(vector) for vector in joined])
 
     def split(self, joined: Sequence[Any]) -> list[Any]:
-        """Undo ``join``; views, of NumPy's arrays."""
+        """Undo ``join``; NumPy arrays give views."""
         if not self._groups:
             return list(joined)
         arrays: list[Any] = [None] * len(self._shapes)

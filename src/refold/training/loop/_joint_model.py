@@ -1,4 +1,4 @@
-"""All models of a network as one, from a padded batch to what the loss is made of."""
+"""Joint model of a network, from a padded batch to all outputs that the loss needs."""
 
 from typing import Any
 
@@ -12,27 +12,27 @@ __all__ = ["joint_model", "numeric_outputs"]
 
 
 def joint_model(network: Network, *, with_length: bool, corrupted: bool = False) -> keras.Model:
-    """Join encoder, decoder and length model; a variational network's code is drawn.
+    """Join encoder, decoder, length model and forecaster; variational codes are sampled.
 
     Parameters
     ----------
     network : Network
     with_length : bool
-        Whether the length model takes part.
+        Whether to include the length model.
     corrupted : bool
-        Whether the sequences are corrupted.  A decoder that is given previous steps takes the true
-        ones then, from an input of its own after the sequence.
+        Whether the sequences are corrupted. An autoregressive decoder then takes the true previous
+        steps from a second input.
 
     Returns
     -------
     keras.Model
-        From sequences, and standard normal draws (batch, latent_dim) of a variational network, to a
-        dict: ``"y_pred"``, ``"length"`` if asked for, ``"future"`` of a network that forecasts, and
-        ``"mean"`` and ``"log_variance"`` of a variational network's codes.  The ``"code"`` is
-        there, too, where numbers are written one step after the other: they are judged as they
-        will be used, by a decoder that runs freely, since one that is told the truth looks better
-        than it is.  Labels are judged by their likelihood after the true ones: freely running,
-        cross-entropy counts little but what follows a first mistake.
+        Takes sequences and, for a variational network, standard normal draws (batch, latent_dim).
+        Returns a dict with ``"y_pred"``, ``"length"`` if requested, ``"future"`` if the network
+        forecasts, and ``"mean"`` and ``"log_variance"`` of variational codes. It also has the
+        ``"code"`` if numeric columns are decoded autoregressively. Their validation decodes without
+        teacher forcing, as in use, because teacher forcing looks better than it is. Categorical
+        columns are validated with teacher forcing: without it, cross-entropy mostly measures what
+        follows the first mistake.
     """
     models = network.models
     shape = models.encoder.inputs[0].shape[1:]
@@ -60,11 +60,9 @@ def joint_model(network: Network, *, with_length: bool, corrupted: bool = False)
 
 
 def numeric_outputs(network: Network) -> np.ndarray:
-    """Return, by output of a step, whether it belongs to a numeric column."""
-    column_types, num_categories = (
-        network.specification.column_types,
-        network.specification.num_categories,
-    )
+    """Return, for each output of a step, whether it belongs to a numeric column."""
+    specification = network.specification
     return np.repeat(
-        [kind == "numeric" for kind in column_types], [labels or 1 for labels in num_categories]
+        [column_type == "numeric" for column_type in specification.column_types],
+        [num_categories or 1 for num_categories in specification.num_categories],
     )

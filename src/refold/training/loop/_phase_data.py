@@ -1,4 +1,4 @@
-"""What a loop is given and gives back: a phase's data, when to take snapshots, how it ended."""
+"""Data of a training phase, the checkpoint schedule, and the reasons for a phase to stop."""
 
 from collections.abc import Callable
 from enum import Enum
@@ -12,16 +12,16 @@ __all__ = ["Checkpoints", "SplitData", "StopReason"]
 
 
 class SplitData(NamedTuple):
-    """What one phase trains on.
+    """Training and validation data of one phase.
 
     Attributes
     ----------
-    pages : Pages
-        Of the sequences to train on.
-    held_out : Page or None
+    pages : Shards
+        Loader of the training data.
+    held_out : Shard or None
         Sequences to validate on.
     num_sequences, num_observed : int
-        Sequences to train on, and their observed targets.
+        Number of training sequences, and of their observed targets.
     """
 
     pages: Shards
@@ -30,22 +30,22 @@ class SplitData(NamedTuple):
     num_observed: int
 
     def norms(self, batch_size: int) -> LossNormalizers:
-        """Return what the sums of a batch of so many average sequences are divided by."""
+        """Return the normalizers for batches of ``batch_size`` average sequences."""
         observed = self.num_observed / max(1, self.num_sequences)
         return LossNormalizers(max(1.0, observed * batch_size), float(batch_size))
 
 
 class Checkpoints(NamedTuple):
-    """When snapshots are taken, and who takes them.
+    """Schedule and writer of checkpoints.
 
     Attributes
     ----------
     write : callable
         Called with a `Snapshot`.
     seconds : float
-        One is due so long after the one before.
+        Seconds between checkpoints.
     epochs : int, optional
-        And at the end of every so many epochs.
+        Additional checkpoint every ``epochs`` epochs.
     """
 
     write: Callable[[Snapshot], None]
@@ -54,7 +54,7 @@ class Checkpoints(NamedTuple):
 
 
 class StopReason(Enum):
-    """Why a phase has ended."""
+    """Reason why a phase ended."""
 
     DONE = "done"
     TIME = "time"

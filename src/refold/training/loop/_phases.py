@@ -1,4 +1,4 @@
-"""The phases of a training: validation and early stopping, and the refit."""
+"""Phases of a training: the validated phase with early stopping, and the refit."""
 
 import math
 
@@ -14,124 +14,124 @@ __all__ = ["Loop"]
 
 
 class Loop(Epochs):
-    """The phases of a training, over epochs."""
+    """Phases of a training, as loops over epochs."""
 
-    def keep_start(self, part: SplitData) -> None:
-        """Keep the weights before the first step as the best, if a validation can say so."""
-        if part.held_out is not None and math.isfinite(loss := self._validate(part.held_out)):
-            self._num_steps = self._engine.num_steps(self.standing.state)
-            self.standing.keep(loss, 0, self._num_steps)
-            self.standing.initial_loss = loss
+    def keep_initial(self, split: SplitData) -> None:
+        """Keep the initial weights as the best so far, if there is validation data."""
+        if split.held_out is not None and math.isfinite(loss := self._validate(split.held_out)):
+            self._num_steps = self._engine.num_steps(self.progress.state)
+            self.progress.keep(loss, 0, self._num_steps)
+            self.progress.initial_loss = loss
 
     def validated(
-        self, part: SplitData, interrupt: Interrupt, progress: Progress, *, refit: bool
+        self, split: SplitData, interrupt: Interrupt, bar: Progress, *, refit: bool
     ) -> StopReason:
         """Train until the validation loss no longer falls.
 
         Parameters
         ----------
-        part : Part
+        split : SplitData
         interrupt : Interrupt
-        progress : Progress
+        bar : Progress
         refit : bool
-            Whether a refit follows, for which time is to be left.
+            Whether a refit follows, which needs part of the time budget.
 
         Returns
         -------
-        End
+        StopReason
         """
-        standing = self.standing
-        self._num_steps = self._engine.num_steps(standing.state)
+        progress = self.progress
+        self._num_steps = self._engine.num_steps(progress.state)
         self._begin(self._settings.max_epochs)
-        end = StopReason.DONE
-        while standing.epoch <= self._settings.max_epochs and not (
+        reason = StopReason.DONE
+        while progress.epoch <= self._settings.max_epochs and not (
             self._hooks.stop or self._out_of_patience
         ):
-            if self._several_epochs(part, progress):
-                standing.keep(
-                    self._engine.loss(self._seen.totals), standing.epoch - 1, self._num_steps
+            if self._several_epochs(split, bar):
+                progress.keep(
+                    self._engine.loss(self._metrics.totals), progress.epoch - 1, self._num_steps
                 )
                 if stopped := self._must_stop(interrupt, refit=refit):
-                    end = stopped
+                    reason = stopped
                     break
                 continue
-            stopped = self._epoch(part, interrupt, None, refit=refit)
-            if stopped is StopReason.INTERRUPTED and standing.within_epoch:
-                end = stopped
+            stopped = self._epoch(split, interrupt, None, refit=refit)
+            if stopped is StopReason.INTERRUPTED and progress.within_epoch:
+                reason = stopped
                 break
-            loss = self._engine.loss(self._seen.totals)
-            val_loss = None if part.held_out is None else self._validate(part.held_out)
+            loss = self._engine.loss(self._metrics.totals)
+            val_loss = None if split.held_out is None else self._validate(split.held_out)
             measured = loss if val_loss is None else val_loss
-            # without validation nobody has looked at the weights of the last step yet
-            sound = val_loss is not None or self._seen.finite
-            if not (math.isfinite(loss) and math.isfinite(measured) and sound):
-                end = StopReason.DIVERGED
+            # without validation, no loss has checked the weights of the last step yet
+            finite = val_loss is not None or self._metrics.finite
+            if not (math.isfinite(loss) and math.isfinite(measured) and finite):
+                reason = StopReason.DIVERGED
                 break
-            if val_loss is None or val_loss < standing.best_loss:
-                standing.keep(measured, standing.epoch, self._num_steps)
-            self._end_epoch(loss, val_loss, progress)
+            if val_loss is None or val_loss < progress.best_loss:
+                progress.keep(measured, progress.epoch, self._num_steps)
+            self._end_epoch(loss, val_loss, bar)
             if stopped is not None or interrupt.asked:
-                end = stopped or StopReason.INTERRUPTED
+                reason = stopped or StopReason.INTERRUPTED
                 break
         self._hook("on_train_end")
-        unmeasured = part.held_out is None and standing.best is not None
-        if self._hooks.present and unmeasured and end is StopReason.DONE:
-            # a callback may have put other weights in the place of the last ones
-            standing.keep(standing.best_loss, standing.best_epoch, standing.best_steps)
-        return end
+        unmeasured = split.held_out is None and progress.best is not None
+        if self._hooks.present and unmeasured and reason is StopReason.DONE:
+            # a callback may have replaced the last weights
+            progress.keep(progress.best_loss, progress.best_epoch, progress.best_steps)
+        return reason
 
-    def refit(self, part: SplitData, interrupt: Interrupt, progress: Progress) -> StopReason:
+    def refit(self, split: SplitData, interrupt: Interrupt, bar: Progress) -> StopReason:
         """Train on all sequences for the number of steps that validation chose.
 
         Parameters
         ----------
-        part : Part
-            Of the whole data.
+        split : SplitData
+            All data.
         interrupt : Interrupt
-        progress : Progress
+        bar : Progress
 
         Returns
         -------
-        End
+        StopReason
         """
-        standing = self.standing
-        self._num_steps = self._engine.num_steps(standing.state)
-        # counted in steps; the last epoch may be a part of one
-        num_batches = max(1, self._batches.num_batches(np.arange(part.num_sequences)))
-        epochs = max(1, -(-standing.refit_steps // num_batches))
-        progress.refit(epochs)
+        progress = self.progress
+        self._num_steps = self._engine.num_steps(progress.state)
+        # the refit is counted in steps; the last epoch may be incomplete
+        num_batches = max(1, self._batches.num_batches(np.arange(split.num_sequences)))
+        epochs = max(1, -(-progress.refit_steps // num_batches))
+        bar.refit(epochs)
         self._begin(epochs)
-        end = StopReason.DONE
-        while (left := standing.refit_steps - self._num_steps) > 0:
+        reason = StopReason.DONE
+        while (left := progress.refit_steps - self._num_steps) > 0:
             if self._hooks.stop:
-                end = StopReason.STOPPED
+                reason = StopReason.STOPPED
                 break
-            if self._several_epochs(part, progress):
+            if self._several_epochs(split, bar):
                 if stopped := self._must_stop(interrupt, refit=False):
-                    end = stopped
+                    reason = stopped
                     break
                 continue
-            stopped = self._epoch(part, interrupt, left, refit=False)
-            loss = self._engine.loss(self._seen.totals)
-            if not (math.isfinite(loss) and self._seen.finite):
-                end = StopReason.DIVERGED
+            stopped = self._epoch(split, interrupt, left, refit=False)
+            loss = self._engine.loss(self._metrics.totals)
+            if not (math.isfinite(loss) and self._metrics.finite):
+                reason = StopReason.DIVERGED
                 break
-            if stopped is not None and standing.within_epoch:
-                end = stopped
+            if stopped is not None and progress.within_epoch:
+                reason = stopped
                 break
-            self._end_epoch(loss, None, progress)
+            self._end_epoch(loss, None, bar)
             if stopped is not None or interrupt.asked:
-                end = stopped or StopReason.INTERRUPTED
+                reason = stopped or StopReason.INTERRUPTED
                 break
         self._hook("on_train_end")
-        return end
+        return reason
 
     @property
     def _out_of_patience(self) -> bool:
-        standing, settings = self.standing, self._settings
+        progress, settings = self.progress, self._settings
         return out_of_patience(
-            standing.history["val_loss"],
-            standing.best_epoch,
+            progress.history["val_loss"],
+            progress.best_epoch,
             max_epochs=settings.max_epochs,
             patience=settings.patience,
         )

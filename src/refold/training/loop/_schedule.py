@@ -1,4 +1,4 @@
-"""How long to train, and at which rate."""
+"""Learning rate schedule and the default number of epochs."""
 
 import math
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ _LONGEST_WARMUP = 100
 
 
 def pick_max_epochs(num_batches: int) -> int:
-    """Pick the number of epochs by the steps in one: at least 30, and at least 4000 steps.
+    """Pick the number of epochs: at least 30 epochs and at least 4000 steps.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ def pick_max_epochs(num_batches: int) -> int:
 
 
 class Schedule(NamedTuple):
-    """Learning rate that rises in a line, then falls along half a cosine to a hundredth.
+    """Learning rate with a linear warm-up and a cosine decay to a hundredth of its peak.
 
     Attributes
     ----------
     peak : float
-        Highest rate.
+        Peak learning rate.
     num_steps : int
-        Number of steps of the whole training.
+        Number of steps of the schedule.
 
     Examples
     --------
@@ -53,10 +53,10 @@ class Schedule(NamedTuple):
     num_steps: Any
 
     def rate(self, step: Any) -> Any:
-        """Return the rate of a step, counted from 0."""
+        """Return the learning rate of a step, counted from 0."""
         step = jnp.asarray(step, jnp.float32)
-        kl_warmup = jnp.clip(jnp.asarray(self.num_steps) // 10, 1, _LONGEST_WARMUP)
-        rise = (step + 1.0) / kl_warmup
-        done = jnp.clip((step - kl_warmup) / jnp.maximum(1, self.num_steps - kl_warmup), 0.0, 1.0)
+        warmup = jnp.clip(jnp.asarray(self.num_steps) // 10, 1, _LONGEST_WARMUP)
+        rise = (step + 1.0) / warmup
+        done = jnp.clip((step - warmup) / jnp.maximum(1, self.num_steps - warmup), 0.0, 1.0)
         wave = 0.5 * (1.0 + jnp.cos(math.pi * done))
         return self.peak * jnp.minimum(rise, 0.01 + 0.99 * wave)

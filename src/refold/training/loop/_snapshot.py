@@ -1,4 +1,4 @@
-"""Where a training stands, in memory and as plain values and arrays for a file."""
+"""Progress of a training, in memory and as plain values and arrays for a checkpoint."""
 
 import math
 from dataclasses import dataclass, field
@@ -16,35 +16,35 @@ COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
 
 @dataclass
 class TrainingProgress:
-    """All that a training has come to; what it goes on from.
+    """Current state of a training, from which it can resume.
 
     Attributes
     ----------
     phase : str
-        ``"validated"``: trained on a part, chosen by the rest; then perhaps ``"refit"``, on all.
+        ``"validated"``, with training and validation sequences, then ``"refit"``, on all sequences.
     epoch, page, run, batch : int
-        The epoch, from 1; how many of its pages are done, how many runs of the next page, and how
-        many batches of the next run.
-    state : State
+        Current epoch, from 1; completed shards of the epoch, completed runs of the next shard, and
+        completed batches of the next run.
+    state : TrainState
     peak : float
-        Highest rate of the schedule; callbacks can change it.
+        Peak learning rate of the schedule, which callbacks can change.
     num_steps : int
-        Number of steps that the schedule is made for.
+        Number of steps of the schedule.
     best : list of arrays, optional
-        Weights, as the state holds them, of the epoch with the lowest validation loss, or the
-        latest one without validation.
+        Weights, as the state holds them, of the epoch with the lowest validation loss or, without
+        validation, of the latest epoch.
     best_loss : float
     best_epoch, best_steps : int
-        That epoch, and the steps that led to it.
+        That epoch, and the number of steps up to its end.
     initial_loss : float, optional
-        Validation loss of the start, where there is one worth keeping.
+        Validation loss of the initialization, if it is worth keeping.
     refit_steps : int
-        Steps of the refit, once it has begun.
+        Number of steps of the refit, once it has begun.
     history : dict of lists
     seconds : float
-        Time trained, earlier runs of a resumed training included.
+        Seconds trained, including earlier runs of a resumed training.
     preparation : float
-        Time before the first step.
+        Seconds before the first step.
     """
 
     state: TrainState
@@ -67,16 +67,16 @@ class TrainingProgress:
 
     @property
     def within_epoch(self) -> bool:
-        """Whether some of the epoch is done, and some is not."""
+        """Whether the epoch is partly done."""
         return bool(self.page or self.run or self.batch)
 
     def keep(self, loss: float, epoch: int, num_steps: int) -> None:
-        """Keep the weights as they are as the best: those of an epoch, after so many steps."""
+        """Keep the current weights as the best ones, of an epoch that ends at ``num_steps``."""
         self.best = [*self.state.trainable, *self.state.non_trainable]
         self.best_loss, self.best_epoch, self.best_steps = loss, epoch, num_steps
 
     def record(self, loss: float, val_loss: float | None, rate: float, seconds: float) -> None:
-        """Write the epoch into the history."""
+        """Append the epoch to the history."""
         row = (self.epoch, self.phase, loss, val_loss, rate, seconds)
         for name, value in zip(COLUMNS, row, strict=True):
             self.history[name].append(value)
@@ -84,7 +84,7 @@ class TrainingProgress:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A standing as plain JSON values and arrays.
+    """A `TrainingProgress` as plain JSON values and arrays.
 
     Attributes
     ----------
@@ -96,28 +96,28 @@ class Snapshot:
     arrays: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, standing: TrainingProgress) -> "Snapshot":
-        """Take a snapshot."""
+    def of(cls, progress: TrainingProgress) -> "Snapshot":
+        """Take a snapshot of a training's progress."""
         values = {
             name: value
-            for name, value in vars(standing).items()
+            for name, value in vars(progress).items()
             if name not in {"state", "best", "best_loss"}
         }
-        values["best_loss"] = standing.best_loss if math.isfinite(standing.best_loss) else None
+        values["best_loss"] = progress.best_loss if math.isfinite(progress.best_loss) else None
         arrays = {}
-        for group, leaves in standing.state._asdict().items():
+        for group, leaves in progress.state._asdict().items():
             arrays |= {f"{group}/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
-        if standing.best is not None:
-            arrays |= {f"best/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(standing.best)}
+        if progress.best is not None:
+            arrays |= {f"best/{i:04d}": np.asarray(leaf) for i, leaf in enumerate(progress.best)}
         return cls(values, arrays)
 
     def standing(self) -> TrainingProgress:
-        """Return what the snapshot was taken of.
+        """Return the `TrainingProgress` of the snapshot.
 
         Raises
         ------
         KeyError, TypeError
-            If it holds something else.
+            If the values or arrays are not those of a snapshot.
         """
         values = dict(self.values)
         best_loss = values.pop("best_loss")

@@ -1,4 +1,4 @@
-"""What a step changes, what it sums up, and what Python sees of both."""
+"""State of a training step, its metrics, and the normalizers of its losses."""
 
 import functools
 import math
@@ -11,7 +11,7 @@ __all__ = ["EpochMetrics", "LossNormalizers", "StepMetrics", "TrainState"]
 
 
 class StepMetrics(NamedTuple):
-    """Sums over the sequences seen, on the device or off it.
+    """Sums over the sequences of an epoch so far, on the device or the host.
 
     Attributes
     ----------
@@ -19,8 +19,8 @@ class StepMetrics(NamedTuple):
     num_observed : number of observed targets
     length_error : sum of the length model's losses, in nats
     num_sequences : number of sequences
-    divergence : sum of a variational network's divergences, in nats
-    future_error, num_future : the same as the first two, of what comes after the sequences
+    kl_divergence : sum of a variational network's KL divergences, in nats
+    future_error, num_future : the first two for the forecast targets
     """
 
     error: Any
@@ -34,7 +34,7 @@ class StepMetrics(NamedTuple):
     @staticmethod
     @functools.cache
     def zero() -> "StepMetrics":
-        """Nothing seen yet, on the device; made once."""
+        """Return zero sums on the device, created once."""
         return StepMetrics(*(jnp.zeros((), jnp.float32) for _ in StepMetrics._fields))
 
     def plus(self, other: "StepMetrics") -> "StepMetrics":
@@ -43,7 +43,7 @@ class StepMetrics(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """All that a step changes; the trainable weights as `Weights` joins them."""
+    """Everything that a step changes; `Weights` joins the trainable weights."""
 
     trainable: list[Any]
     non_trainable: list[Any]
@@ -52,16 +52,16 @@ class TrainState(NamedTuple):
 
 
 class EpochMetrics(NamedTuple):
-    """What steps have led to, as Python looks at it.
+    """Metrics of an epoch on the host.
 
     Attributes
     ----------
-    totals : Totals
-        Of the epoch so far.
+    totals : StepMetrics
+        Sums of the epoch so far.
     rate : float
         Learning rate of the latest step.
     finite : bool
-        Whether every weight is a finite number.
+        Whether all weights are finite.
     """
 
     totals: StepMetrics
@@ -70,20 +70,21 @@ class EpochMetrics(NamedTuple):
 
     @classmethod
     def each(cls, numbers: Any, num_epochs: int = 1) -> "list[EpochMetrics]":
-        """Wait for what `Engine.train` has counted and fetch it, all epochs at once."""
+        """Fetch the metrics from `Engine.train` for all epochs at once; waits for the device."""
         rows = np.asarray(numbers)[:num_epochs].tolist()
         return [cls(StepMetrics(*totals), rate, bool(finite)) for *totals, rate, finite in rows]
 
     @property
     def sound(self) -> bool:
-        """Whether neither the error nor a weight is infinite or NaN."""
+        """Whether the error and all weights are finite."""
         return self.finite and math.isfinite(self.totals.error)
 
 
 class LossNormalizers(NamedTuple):
-    """What a batch's sums are divided by: those of an average batch.
+    """Divisors of a batch's sums: those of an average batch.
 
-    A batch's own number of steps is none of it, so that long and short sequences weigh alike.
+    They do not depend on the steps in a batch, so each value has the same weight in long and short
+    sequences.
 
     Attributes
     ----------

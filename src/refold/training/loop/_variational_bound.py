@@ -1,17 +1,17 @@
-"""The variational bound: a divergence beside the error, and what it weighs.
+"""Evidence lower bound (ELBO) of a variational network: KL divergence and its weight in the loss.
 
-A code is a normal distribution [1]_, and its divergence from N(0, 1) is the price of what it tells.
-Errors here are means over values; where these are squared, the decoder's deviation is taken for
-what the error of the batch says it is [2]_.  With a fixed one, the codes of a linear model, which
-is where training starts, go unused wherever they explain less than that [3]_.  The negative bound
-of a sequence of N values is then N / 2 log(error) + divergence, and by its gradient an error of a
-value weighs as much as 2 error / N by nat of divergence.
+A code is a normal distribution [1]_ with a KL divergence from N(0, 1). Errors here are means over
+values. For squared errors, the decoder's variance is estimated as the error of the batch [2]_. With
+a fixed variance, dimensions of a linear code, which training starts from, collapse wherever they
+explain less than it [3]_. The negative ELBO of a sequence of N values is then
+N / 2 log(error) + divergence. By its gradient, one nat of divergence has a weight of 2 error / N
+relative to the mean error of a value.
 
-Where errors are no squared ones a nat weighs error / N, by choice.  At a fixed weight of one nat a
-nat, symbols cost the code what they spare the decoder, and nothing is learned.
+For other errors, a nat has a weight of error / N by choice. At a fixed weight of 1, the code of
+tokens costs as many nats as it saves the decoder, and nothing is learned.
 
-Two things keep the code in use: the divergence weighs nothing at first [4]_, and its first half of
-a nat by dimension is free [5]_.
+Two measures prevent posterior collapse: the divergence has no weight at first [4]_, and its first
+half nat per dimension is free [5]_.
 
 .. [1] D. P. Kingma and M. Welling, "Auto-Encoding Variational Bayes", ICLR 2014.
 .. [2] O. Rybkin, K. Daniilidis and S. Levine, "Simple and Effective VAE Training with Calibrated
@@ -33,26 +33,26 @@ from refold.training.loop._schedule import Schedule
 
 __all__ = ["kl_divergence", "kl_warmup", "kl_weight", "negative_elbo"]
 
-# Nats by dimension that cost nothing.
+# Free nats per latent dimension.
 _FREE = 0.5
-# Share of the steps over which the divergence comes to its full weight.
+# Share of the steps over which the KL divergence rises to its full weight.
 _WARMUP = 0.25
-# A mean error is never taken for less than this.
+# Lower bound of a mean error.
 _LEAST = 1e-4
-# Where the exponent of a loss is cut: no such epoch is kept.
+# Upper bound of the exponent of a loss; no epoch with such a loss is kept.
 _MOST = 50.0
 
 
 def kl_divergence(mean: Any, log_variance: Any, valid: Any) -> Any:
-    """Return the sum of a batch's divergences from N(0, 1), in nats.
+    """Return the sum of a batch's KL divergences from N(0, 1), in nats.
 
-    The mean of each dimension counts for half a nat at least.
+    The batch mean of each dimension counts as at least half a nat.
 
     Parameters
     ----------
     mean, log_variance : arrays of shape (batch_size, latent_dim)
     valid : array of shape (batch_size,)
-        0 for rows that fill up the batch, else 1.
+        0 for filler rows of a partial batch, else 1.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def kl_divergence(mean: Any, log_variance: Any, valid: Any) -> Any:
 
 
 def kl_warmup(step: Any, schedule: Schedule) -> Any:
-    """Return the share of the divergence's weight at a step, counted from 0.
+    """Return the KL warm-up factor of a step, counted from 0.
 
     Examples
     --------
@@ -84,12 +84,12 @@ def kl_warmup(step: Any, schedule: Schedule) -> Any:
 
 
 def kl_weight(error: Any, factor: float) -> Any:
-    """Return what a nat weighs beside the sum of a batch's errors.
+    """Return the weight of a nat relative to the sum of a batch's errors.
 
     Parameters
     ----------
     error : scalar
-        Mean of the batch's errors.
+        Mean error of the batch.
     factor : float
         2 for squared errors, else 1.
 
@@ -106,14 +106,16 @@ def kl_weight(error: Any, factor: float) -> Any:
 
 
 def negative_elbo(error: float, kl_divergence: float, factor: float) -> float:
-    """Return the bound as an error: of the same order, and the error where nothing diverges.
+    """Return the negative ELBO on the scale of the error: equal to it at zero divergence.
+
+    It ranks epochs as the negative ELBO does.
 
     Parameters
     ----------
-    error, divergence : float
-        Mean error of a value, and divergence by value.
+    error, kl_divergence : float
+        Mean error and mean KL divergence per value.
     factor : float
-        As in `weight`.
+        As in `kl_weight`.
 
     Examples
     --------
