@@ -59,7 +59,7 @@ class Layout(NamedTuple):
     def of(cls, network: Network) -> "Layout":
         """Return the layout of a network."""
         specification = network.specification
-        categorical = tuple(kind == "categorical" for kind in specification.column_types)
+        categorical = tuple(type_ == "categorical" for type_ in specification.column_types)
         return cls(
             tuple(
                 float(num_categories) if is_categorical else 0.0
@@ -68,7 +68,7 @@ class Layout(NamedTuple):
                 )
             ),
             categorical,
-            tuple(kind == "numeric" for kind in specification.column_types),
+            tuple(type_ == "numeric" for type_ in specification.column_types),
             specification.observed_flags,
             network.reads_padding,
         )

@@ -26,12 +26,11 @@ def has_linear_path(network: Network) -> bool:
     --------
     >>> from refold.models import Specification, build
     >>> sizes = {"latent_dim": 2, "max_steps": 5, "units": 8, "depth": 1, "dropout": 0.0}
-    >>> lengths = {"length_mean": 4.0, "length_deviation": 1.0}
-    >>> [
-    ...     has_linear_path(build(Specification("default", [kind], [0], False, **sizes, **lengths)))
-    ...     for kind in ("numeric", "binary")
-    ... ]
-    [True, False]
+    >>> sizes |= {"length_mean": 4.0, "length_deviation": 1.0}
+    >>> for column_type in ("numeric", "binary"):
+    ...     has_linear_path(build(Specification("default", [column_type], [0], False, **sizes)))
+    True
+    False
     """
     return any(layer.name == "linear_code" for layer in network.models.encoder.layers)
 

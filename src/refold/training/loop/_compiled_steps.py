@@ -106,7 +106,7 @@ class Engine:
         Returns
         -------
         state : TrainState
-        numbers : array
+        metrics : array
             One row per epoch, for `EpochMetrics.each`. Fetching it waits for the steps.
         """
         bucket = run.bucket
@@ -190,7 +190,7 @@ class Engine:
             return self._train_step(state, batch, norms, schedule)
 
         def epoch(i: Any, so_far: tuple[TrainState, Any]) -> tuple[TrainState, Any]:
-            state, numbers = so_far
+            state, metrics = so_far
             # earlier chunks may have begun the first epoch
             totals = StepMetrics(*(jnp.where(i == 0, total, 0.0) for total in state.totals))
             first = start + i * (stop - start)
@@ -200,10 +200,10 @@ class Engine:
             finite = jnp.stack([jnp.isfinite(array).all() for array in state.trainable]).all()
             rate = self._rate_of(state.optimizer)
             row = [jnp.asarray(x, jnp.float32) for x in (*state.totals, rate, finite)]
-            return state, numbers.at[i].set(jnp.stack(row))
+            return state, metrics.at[i].set(jnp.stack(row))
 
-        numbers = jnp.zeros((len(rows), len(StepMetrics._fields) + 2), jnp.float32)
-        return jax.lax.fori_loop(0, num_epochs, epoch, (state, numbers))
+        metrics = jnp.zeros((len(rows), len(StepMetrics._fields) + 2), jnp.float32)
+        return jax.lax.fori_loop(0, num_epochs, epoch, (state, metrics))
 
     def _rate_of(self, optimizer: list[Any]) -> Any:
         rate = self.optimizer._learning_rate

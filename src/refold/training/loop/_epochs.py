@@ -221,7 +221,7 @@ class Epochs:
         """Call the engine and record its time."""
         progress = self.progress
         began = time.perf_counter()
-        state, numbers = self._engine.train(
+        state, on_device = self._engine.train(
             progress.state,
             shard.data,
             run._replace(rows=shard.places(run.rows)),
@@ -231,7 +231,7 @@ class Epochs:
             schedule=Schedule(np.float32(progress.peak), np.int32(progress.num_steps)),
             num_epochs=num_epochs,
         )
-        metrics = EpochMetrics.each(numbers, num_epochs)
+        metrics = EpochMetrics.each(on_device, num_epochs)
         self._clock.took(time.perf_counter() - began, run.bucket, (stop - start) * num_epochs)
         return state, metrics
 

@@ -69,9 +69,9 @@ class EpochMetrics(NamedTuple):
     finite: bool
 
     @classmethod
-    def each(cls, numbers: Any, num_epochs: int = 1) -> "list[EpochMetrics]":
+    def each(cls, metrics: Any, num_epochs: int = 1) -> "list[EpochMetrics]":
         """Fetch the metrics from `Engine.train` for all epochs at once; waits for the device."""
-        rows = np.asarray(numbers)[:num_epochs].tolist()
+        rows = np.asarray(metrics)[:num_epochs].tolist()
         return [cls(StepMetrics(*totals), rate, bool(finite)) for *totals, rate, finite in rows]
 
     @property
