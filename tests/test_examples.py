@@ -50,7 +50,7 @@ def test_an_encoder_in_a_classifier(capsys):
     printed = capsys.readouterr().out
     assert "270 sequences to train, 370 to test" in printed
     for way in ("frozen", "fine-tuned", "from scratch"):
-        assert f" 4 a class  {way}" in printed
+        assert f" 4 per class  {way}" in printed
 
 
 @pytest.mark.usefixtures("small")
@@ -96,7 +96,7 @@ def test_a_run_in_mlflow(tmp_path, monkeypatch, capsys):
     assert found.data.params["latent_dim"] == "16"
     assert found.data.metrics["explained_variance"] > 0
     assert "vowels.refold" in artifacts
-    assert "codes of 16 numbers" in capsys.readouterr().out
+    assert "codes of 16 dimensions" in capsys.readouterr().out
 
 
 def test_the_notebook():

@@ -1,8 +1,8 @@
-"""The encoder inside a classifier of your own: ``python classify.py vowels [--seeds 0 1 2]``.
+"""Train a classifier on the encoder: ``python classify.py vowels [--seeds 0 1 2]``.
 
-Prints the test accuracy with few labels and more, by seed and in the middle: with the encoder
-frozen, fine-tuned from there, and with the same layers from scratch.  Rate and epoch are chosen on
-a quarter of the labelled sequences, never on the test set.
+Prints the test accuracy for several numbers of labels, by seed and as a median: with the encoder
+frozen, fine-tuned, and with the same layers from scratch. Learning rate and epoch are chosen on a
+quarter of the labeled sequences, never on the test set.
 """
 
 import argparse
@@ -15,12 +15,12 @@ import keras
 import numpy as np
 from sklearn.datasets import load_digits
 
-# rates to choose from
+# Learning rates to choose from.
 RATES = {"frozen": (1e-2, 3e-2), "fine-tuned": (1e-4, 1e-3), "from scratch": (1e-3, 3e-3)}
 
 
 class Data(NamedTuple):
-    """Sequences for training and test, and their classes from 0."""
+    """Training and test sequences with their classes, from 0."""
 
     train: refold.Sequences
     train_labels: np.ndarray
@@ -29,17 +29,19 @@ class Data(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure and print."""
+    """Print the test accuracies."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", choices=["vowels", "digits"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--labels", type=int, nargs="+", default=[5, 10, 30], help="of a class")
-    parser.add_argument("--max-epochs", type=int, default=60, help="of the autoencoder")
-    parser.add_argument("--epochs", type=int, default=100, help="of a classifier")
+    parser.add_argument(
+        "--labels", type=int, nargs="+", default=[5, 10, 30], help="labels per class"
+    )
+    parser.add_argument("--max-epochs", type=int, default=60, help="epochs of the autoencoder")
+    parser.add_argument("--epochs", type=int, default=100, help="epochs of a classifier")
     options = parser.parse_args(arguments)
     data = vowels() if options.data == "vowels" else digits()
     print(f"{len(data.train)} sequences to train, {len(data.test)} to test")
-    print(f"{'labels':>10}  {'':12}  test accuracy, seeds {options.seeds}")
+    print(f"{'labels':>12}  {'':12}  test accuracy, seeds {options.seeds}")
 
     found: dict[tuple[int, str], list[float]] = {}
     for seed in options.seeds:
@@ -52,13 +54,13 @@ def main(arguments: list[str] | None = None) -> None:
                 found.setdefault((labels, way), []).append(accuracy)
     for (labels, way), accuracies in found.items():
         each = "  ".join(f"{accuracy:.1%}" for accuracy in accuracies)
-        print(f"{labels:>2} a class  {way:12}  {each}   median {np.median(accuracies):.1%}")
+        print(f"{labels:>2} per class  {way:12}  {each}   median {np.median(accuracies):.1%}")
 
 
 def measure(
     ae: refold.SequenceAutoencoder, data: Data, labels: int, *, epochs: int, seed: int
 ) -> dict[str, float]:
-    """Train all ways with so many labels of a class, and return accuracies on the test set."""
+    """Train all variants with some labels per class, and return their test accuracies."""
     x, y = ae.encoder_inputs(data.train), data.train_labels
     num_classes = int(y.max()) + 1
     rng = np.random.default_rng(seed)
@@ -70,7 +72,7 @@ def measure(
         chosen.extend(rows[few:])
 
     def best(way: str, start: keras.Model) -> keras.Model:
-        """Train from the start at each rate, and return the best by what is held out."""
+        """Train with each learning rate, and return the model with the best validation loss."""
         lowest, found = np.inf, start
         for rate in RATES[way]:
             keras.utils.set_random_seed(seed)
@@ -97,7 +99,7 @@ def measure(
     fitted.get_layer("encoder").set_weights(ae.encoder_.get_weights())
     fitted.get_layer("encoder").trainable = False
     models = {"frozen": best("frozen", fitted)}
-    fitted.set_weights(models["frozen"].get_weights())  # fine-tuning goes on from there
+    fitted.set_weights(models["frozen"].get_weights())  # fine-tuning continues from there
     fitted.get_layer("encoder").trainable = True
     models["fine-tuned"] = best("fine-tuned", fitted)
     models["from scratch"] = best("from scratch", fresh)
@@ -108,8 +110,8 @@ def measure(
 
 
 def classifier(encoder: keras.Model, num_classes: int) -> keras.Model:
-    """Put the layers of an encoder under a softmax, with fresh weights."""
-    own = keras.models.clone_model(encoder)  # the estimator's own stays as it is
+    """Build a classifier from the layers of an encoder, with fresh weights."""
+    own = keras.models.clone_model(encoder)  # leaves the estimator's encoder unchanged
     own.name = "encoder"
     sequence = keras.Input((None, encoder.input_shape[-1]))  # any number of steps
     code = keras.layers.BatchNormalization()(own(sequence))
@@ -118,7 +120,7 @@ def classifier(encoder: keras.Model, num_classes: int) -> keras.Model:
 
 
 def vowels() -> Data:
-    """Nine men who say a vowel: 7 to 29 steps of 12 numbers."""
+    """Load JapaneseVowels: nine speakers, 7 to 29 steps of 12 features."""
     given = refold.datasets.japanese_vowels()
     train_labels, test_labels = (
         (labels - 1).astype("int32")  # JAX has no int64, and may warn of it
@@ -128,7 +130,7 @@ def vowels() -> Data:
 
 
 def digits() -> Data:
-    """Read scikit-learn's digits line by line: 8 steps of 8 numbers."""
+    """Load scikit-learn's digits line by line: 8 steps of 8 features."""
     images, labels = load_digits(return_X_y=True)
     labels = labels.astype("int32")
     lines = refold.sequences.as_sequences(images.reshape(-1, 8, 8))

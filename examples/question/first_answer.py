@@ -1,7 +1,7 @@
-"""The question and its first answer: ``python first_answer.py OUTPUT [--epochs 150]``.
+"""Run the first answer to the question: ``python first_answer.py OUTPUT [--epochs 150]``.
 
-Fits both decoders of the answer on the question's array of shape (1200, 10, 5), to the letter and
-with sigmoid outputs, and writes loss curves, the map of the codes and a few reconstructions.
+Fits both decoders of the answer on the question's array of shape (1200, 10, 5), unchanged and with
+sigmoid outputs, and draws loss curves, a map of the codes and a few reconstructions.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from refold.plots import code_map, reconstructions
 from refold.sequences import Sequences
 
 VARIANTS = {
-    "reshape, to the letter": (classic.reshape, "tanh"),
-    "dense, to the letter": (classic.dense, "tanh"),
+    "reshape, unchanged": (classic.reshape, "tanh"),
+    "dense, unchanged": (classic.dense, "tanh"),
     "reshape, sigmoid": (classic.reshape, "sigmoid"),
     "dense, sigmoid": (classic.dense, "sigmoid"),
 }
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, (build, activation) in VARIANTS.items():
         keras.utils.set_random_seed(0)
         models = build(output_activation=activation)
-        if name == "reshape, to the letter":
+        if name == "reshape, unchanged":
             models.encoder.summary()
             models.decoder.summary()
         before = models.encoder.predict(data, verbose=0)
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         moved = float(np.abs(codes - before).mean())
         print(
             f"{name:22}  loss {curves[name][0]:.3f} to {curves[name][-1]:.4f}   "
-            f"arrays that come back exactly: {share_exact(data, decoded):4.0%}   "
+            f"exact reconstructions: {share_exact(data, decoded):4.0%}   "
             f"training moved the codes by {moved:.2f}"
         )
 
@@ -68,12 +68,12 @@ def fit(models: Models, data: np.ndarray, *, epochs: int) -> list[float]:
 
 
 def share_exact(data: np.ndarray, decoded: np.ndarray) -> float:
-    """Share of arrays all of whose entries round to the original."""
+    """Return the share of arrays whose entries all round to the original."""
     return float(((decoded > 0.5) == (data > 0.5)).all(axis=(1, 2)).mean())
 
 
 def draw_losses(curves: dict[str, list[float]], path: Path) -> None:
-    """Draw the loss of every variant by epoch."""
+    """Draw the loss of each variant by epoch."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     ax = figure.add_subplot(xlabel="epoch", ylabel="binary cross-entropy", yscale="log")
     for name, losses in curves.items():
@@ -83,7 +83,7 @@ def draw_losses(curves: dict[str, list[float]], path: Path) -> None:
 
 
 def draw_codes(data: np.ndarray, codes: np.ndarray, lengths: np.ndarray, path: Path) -> None:
-    """Draw the codes, of 20 numbers each, in the plane, annotated with the lengths behind them."""
+    """Draw the 20-dimensional codes in the plane, annotated with the lengths of their sequences."""
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     _, first, which = np.unique(data, axis=0, return_index=True, return_inverse=True)
     behind = [sorted(set(lengths[which == i].tolist())) for i in range(len(first))]
@@ -93,7 +93,7 @@ def draw_codes(data: np.ndarray, codes: np.ndarray, lengths: np.ndarray, path: P
 
 
 def draw_reconstructions(data: np.ndarray, decoded: np.ndarray, path: Path) -> None:
-    """Draw six arrays above what came back."""
+    """Draw six arrays above their reconstructions."""
     figure = Figure(figsize=(9.6, 4.8), layout="constrained")
     originals = Sequences.from_array(data[:6], column_types="binary")
     back = originals.with_values(decoded[:6].reshape(-1, data.shape[-1]).clip(0, 1))

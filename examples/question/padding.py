@@ -1,7 +1,7 @@
-"""What padding does to the plain models: ``python padding.py [--epochs 100]``.
+"""Measure the effect of padding on the classic models: ``python padding.py [--epochs 100]``.
 
-Prints, for the data of both answers, what zero padding costs in the loss and in the code, beside
-the same models with a loss over real steps only, and a model that reads padding as padding.
+Prints, for the data of both answers, the effect of zero padding on the loss and the codes. The
+comparison has the same models with a loss over real steps only, and a model that masks padding.
 """
 
 import argparse
@@ -17,22 +17,22 @@ from refold.models import Models, classic, default
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure and print."""
+    """Print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=100, help="on the question's array")
-    parser.add_argument("--ramp-epochs", type=int, default=400, help="on the four ramps")
+    parser.add_argument("--epochs", type=int, default=100, help="epochs on the question's array")
+    parser.add_argument("--ramp-epochs", type=int, default=400, help="epochs on the four ramps")
     options = parser.parse_args(arguments)
     print(f"refold {refold.__version__} on {keras.backend.backend()}")
 
     x, lengths = question_array()
     real = np.arange(10) < lengths[:, None]
-    y = np.where(real[..., None], x, np.nan)  # NaN: neither padding nor anything else to learn
+    y = np.where(real[..., None], x, np.nan)  # NaN: left out of the loss
     print(f"\nThe question's array: {1 - real.mean():.0%} of the steps are padding")
     print(f"{np.mean(x == 0):.0%} of the entries are zero")
     num_arrays = len(np.unique(x, axis=0))
     print(f"{len(set(lengths))} different sequences, {num_arrays} different arrays")
 
-    print(f"\nSequences whose real steps come back exactly after {options.epochs} epochs")
+    print(f"\nSequences whose real steps are reconstructed exactly after {options.epochs} epochs")
     for what, targets in (("real steps only", y), ("padding counted", x)):
         plain = fitted(x, targets, epochs=options.epochs)
         right = (plain.autoencoder.predict(x, verbose=0) > 0.5) == (x > 0.5)
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     masked = default(["binary"] * 5, latent_dim=20, max_steps=10, units=16)
     masked.autoencoder.compile("adam", "binary_crossentropy")
     masked.autoencoder.fit(y, y, batch_size=100, epochs=max(1, options.epochs // 5), verbose=0)
-    print("\nHow far ten more padded steps move a code, in its deviations")
+    print("\nChange of a code by ten more padded steps, in standard deviations")
     print(f"  reshape: {moved(with_steps(plain, 20), plain.encoder, x, filler=0.0):.2g}")
     print(f"  default: {moved(masked.encoder, masked.encoder, y, filler=np.nan):.2g}")
 
@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def fitted(x: np.ndarray, targets: np.ndarray, *, epochs: int) -> Models:
-    """Fit the first answer's model with sigmoid outputs, always from the same start."""
+    """Fit the first answer's model with sigmoid outputs, always from the same initialization."""
     keras.utils.set_random_seed(0)
     models = classic.reshape(output_activation="sigmoid")
     models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam")
@@ -69,14 +69,14 @@ def fitted(x: np.ndarray, targets: np.ndarray, *, epochs: int) -> Models:
 
 
 def with_steps(models: Models, steps: int) -> keras.Model:
-    """Return the same encoder, weights included, for inputs of another number of steps."""
+    """Return the same encoder with the same weights, for inputs with more steps."""
     encoder = classic.reshape(steps=steps).encoder
     encoder.set_weights(models.encoder.get_weights())
     return encoder
 
 
 def moved(longer: keras.Model, encoder: keras.Model, x: np.ndarray, *, filler: float) -> float:
-    """Root mean square change of the codes when padding is added, over their deviation."""
+    """Return the root mean square change of the codes by padding, in standard deviations."""
     padded = np.concatenate([x, np.full_like(x, filler)], axis=1)
     codes = encoder.predict(x, verbose=0)
     change = longer.predict(padded, verbose=0) - codes

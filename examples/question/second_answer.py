@@ -1,8 +1,8 @@
-"""The second answer: ``python second_answer.py OUTPUT [--epochs 400]``.
+"""Run the second answer to the question: ``python second_answer.py OUTPUT [--epochs 400]``.
 
-Fits the repeating decoder on four ramps of unequal length, filled with zeros to 9 steps, and its
-composite with a second decoder for the next element.  Writes loss curves, the annotated map of
-the two-number codes, and the reconstructions.
+Fits the repeating decoder on four ramps of unequal length, padded with zeros to 9 steps, and the
+same model with a second decoder for the next element. Draws loss curves, the annotated map of the
+two-dimensional codes, and the reconstructions.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, code in zip(names, codes, strict=True):
         print(f"  {name} -> [{code[0]:.2f}, {code[1]:.2f}]")
     if np.ptp(codes, axis=0).max() < 1e-6:
-        print("  One code for all: both relu units are dead. Try another --seed.")
+        print("  All codes are equal: both relu units are dead. Try another --seed.")
 
     keras.utils.set_random_seed(options.seed)
     composite = classic.next_element(steps=9, features=1, latent_dim=2)

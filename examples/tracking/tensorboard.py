@@ -1,7 +1,7 @@
-"""Losses in TensorBoard without TensorFlow: ``python tensorboard.py [runs]``.
+"""Log losses to TensorBoard without TensorFlow: ``python tensorboard.py [runs]``.
 
-``tensorboard --logdir runs`` shows them.  Keras's own callback,
-``keras.callbacks.TensorBoard(folder)``, writes them where TensorFlow is installed, which it needs.
+``tensorboard --logdir runs`` shows them. If TensorFlow is installed, Keras's own callback,
+``keras.callbacks.TensorBoard(folder)``, logs them, too.
 """
 
 import argparse
@@ -15,20 +15,20 @@ from tensorboardX import SummaryWriter
 
 
 class Losses(keras.callbacks.Callback):
-    """Write the losses of every epoch, those of the refit under a name of their own."""
+    """Log the losses of every epoch, with separate names for the refit."""
 
     def __init__(self, writer: SummaryWriter) -> None:
         super().__init__()
         self.writer = writer
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Write what Keras's callbacks are told."""
+        """Log the values that Keras passes to callbacks."""
         for name, value in (logs or {}).items():
             self.writer.add_scalar(f"{self.params['phase']}/{name}", value, epoch)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Fit JapaneseVowels, and write losses, arguments and codes."""
+    """Fit JapaneseVowels, and log losses, arguments and codes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", default="runs")
     parser.add_argument("--max-epochs", type=int)

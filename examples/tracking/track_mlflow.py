@@ -1,6 +1,6 @@
-"""Arguments, losses and the model itself in MLflow: ``python track_mlflow.py``, then ``mlflow ui``.
+"""Log arguments, losses and the model to MLflow: ``python track_mlflow.py``, then ``mlflow ui``.
 
-The store is what ``MLFLOW_TRACKING_URI`` names; by default MLflow's own, a database in this folder.
+``MLFLOW_TRACKING_URI`` names the store. The default is a database in the current folder.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from mlflow.keras import MlflowCallback
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Fit JapaneseVowels, and log how it went."""
+    """Fit JapaneseVowels, and log the training."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--max-epochs", type=int)
     options = parser.parse_args(arguments)
@@ -34,12 +34,12 @@ def main(arguments: list[str] | None = None) -> None:
         mlflow.log_artifact(str(path))
     print(f"run {run.info.run_id}: {len(ae.history_['loss'])} epochs")
 
-    # and back, here or on another machine
+    # load it again, here or on another machine
     with tempfile.TemporaryDirectory() as folder:
         path = mlflow.artifacts.download_artifacts(
             run_id=run.info.run_id, artifact_path="vowels.refold", dst_path=folder
         )
-        print(f"the model that was logged makes codes of {refold.load(path).latent_dim_} numbers")
+        print(f"the logged model has codes of {refold.load(path).latent_dim_} dimensions")
 
 
 if __name__ == "__main__":

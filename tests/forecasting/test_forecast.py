@@ -230,7 +230,7 @@ def test_same_seed_same_numbers_of_a_resumed_training_too(fitted, tmp_path):
     [
         ({"forecast_steps": -1}, "forecast_steps must be an integer of at least 0. Got -1."),
         ({"forecast_steps": 40}, "the longest has 40 steps"),
-        ({"forecast_steps": 3, "scale": "sequence"}, "scale='sequence' takes the level"),
+        ({"forecast_steps": 3, "scale": "sequence"}, "scale='sequence' uses the level"),
         ({"forecast_steps": 3, "architecture": "dense"}, "forecast_steps=3 needs architecture="),
     ],
 )
