@@ -12,7 +12,7 @@ from anomalies.small import TINY, sines
 from refold import SequenceAutoencoder
 from refold.anomalies import set_aside
 from refold.anomalies._anomaly_scores import AnomalyScores
-from refold.anomalies._p_values import calibration_of, p_values, score_components
+from refold.anomalies._calibrated_scores import calibration_of, p_values, score_components
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import as_sequences, windows
 from refold.storage import ReferenceStatistics

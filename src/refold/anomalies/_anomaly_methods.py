@@ -7,15 +7,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import check_rate
 from refold.anomalies._anomaly_scores import anomaly_scores
-from refold.anomalies._calibration_split import first_of_each
-from refold.anomalies._detection import Detection
-from refold.anomalies._p_values import (
+from refold.anomalies._calibrated_scores import (
     calibration_of,
     p_values,
     score_components,
     step_p_values,
     step_scores,
 )
+from refold.anomalies._calibration_split import first_of_each
+from refold.anomalies._detection import Detection
 from refold.anomalies._training_fingerprints import check_untrained
 from refold.errors import DataError, ParameterError
 from refold.evaluation import least_calibration

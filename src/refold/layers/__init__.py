@@ -13,9 +13,9 @@ from refold.layers._padding_mask import PaddingMask as PaddingMask
 from refold.layers._padding_mask import RealSteps as RealSteps
 from refold.layers._patches import FoldSteps as FoldSteps
 from refold.layers._patches import num_patches as num_patches
-from refold.layers._pooled_convolutions import FixedMap as FixedMap
-from refold.layers._pooled_convolutions import PooledConvolutions as PooledConvolutions
 from refold.layers._repeat_code import FitSteps as FitSteps
 from refold.layers._repeat_code import RepeatCode as RepeatCode
+from refold.layers._rocket_convolutions import FixedMap as FixedMap
+from refold.layers._rocket_convolutions import PooledConvolutions as PooledConvolutions
 from refold.layers._state_pooling import StatePooling as StatePooling
 from refold.layers._teacher_forcing import TeacherForcing as TeacherForcing

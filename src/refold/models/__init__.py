@@ -21,6 +21,6 @@ from refold.models._network import Network as Network
 from refold.models._network import Specification as Specification
 from refold.models._network import build as build
 from refold.models._predict import predict as predict
-from refold.models._rocket import rocket_extractor as rocket_extractor
+from refold.models._rocket_extractor import rocket_extractor as rocket_extractor
 from refold.models._seed import seeded as seeded
 from refold.models.decoders import DECODERS as DECODERS
