@@ -65,10 +65,10 @@ class SequenceAutoencoder(
     Parameters
     ----------
     latent_dim : int or float, default=16
-        Number of latent dimensions of a code (latent vector, embedding). A float between 0 and 1
-        asks for the smallest code that explains this share of the held-out data: of the variance
-        (1 - NMSE) of numeric columns, and of the entries (accuracy) of the other columns. This
-        takes a few more fits, each with a tenth of ``time_budget``.
+        Number of latent dimensions of a code (latent vector, embedding). A share above 0 and below
+        1 asks for the smallest code that reaches it on held-out sequences, with the explained
+        variance (1 - NMSE) of numeric columns and the accuracy of the others. This takes a few more
+        fits, each with a tenth of ``time_budget``.
     units : int, default=96
         Units of each recurrent layer, in each direction.
     depth : int, default=1
@@ -85,9 +85,9 @@ class SequenceAutoencoder(
     decoder : {"auto", "parallel", "autoregressive"}, default="auto"
         A parallel decoder computes each step from the code and the position. An autoregressive
         decoder also reads the previous step: the true one in training (teacher forcing), and its
-        own output afterwards. "auto" is autoregressive if no column is numeric, ``patch`` is 1, and
-        sequences have at most 32 steps or too many categories for a linear path. The length of
-        the sequences is that of the sequence that an average step belongs to.
+        own output afterwards. "auto" is autoregressive if no column is numeric, ``patch`` is 1 or
+        "auto", and the sequence that an average step belongs to has at most 32 steps, or too many
+        categories for a linear path.
     patch : int or "auto", default="auto"
         Number of steps that the LSTMs read and write at once, which makes long sequences shorter
         for them. "auto" is 1 if the sequence that an average step belongs to has at most 100
@@ -143,7 +143,8 @@ class SequenceAutoencoder(
         sequences or no column is numeric, and 0 otherwise and for data from files. Not for
         variational models. A change after ``fit`` takes effect at once.
     time_budget : float, optional
-        Seconds for training, initialization and refit included. The learning rate decays in time.
+        Seconds for training, initialization and refit included. The learning rate decays within
+        this time.
     denoise : float or str, default=0.0
         Train on corrupted input to reconstruct the original sequence: the standard deviation of
         noise added to scaled numeric values; or time-step dropout, such as ``"steps:0.2"`` to treat

@@ -181,11 +181,11 @@ def _scaler(name: str, config: dict[str, Any], arrays: dict[str, np.ndarray]) ->
     return Scaler.from_dict(config[name] | stored)
 
 
-def _parts(name: str, kind: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _parts(name: str, record: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Return a named tuple from its stored fields, or None if there are none."""
     if not any(key.startswith(f"{name}/") for key in arrays):
         return None
-    return kind(*(arrays[f"{name}/{part}"] for part in kind._fields))
+    return record(*(arrays[f"{name}/{part}"] for part in record._fields))
 
 
 def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) -> None:
