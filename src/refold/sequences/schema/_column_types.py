@@ -213,14 +213,16 @@ def _encode_text(
 ) -> tuple[np.ndarray, Column]:
     objects = raw.tolist()
     present = set(objects) - {None}
-    covered = known is not None and present <= {*known, UNKNOWN}
-    categories = known if covered else sorted(present)
+    if known is not None and present <= {*known, UNKNOWN}:
+        categories = known
+    else:
+        categories = tuple(sorted(present))
     index: dict[Any, float] = {category: i for i, category in enumerate(categories)}
     index.setdefault(UNKNOWN, len(categories))
     index[None] = math.nan
     dtype = np.float32 if len(categories) < _EXACT_IN_FLOAT32 else np.float64
     values = np.fromiter((index[value] for value in objects), dtype=dtype, count=len(objects))
-    return values, Column(name, "categorical", tuple(categories))
+    return values, Column(name, "categorical", categories)
 
 
 def _encode_integers(
