@@ -44,7 +44,12 @@ def test_a_fitted_model_says_what_it_is(fitted):
         assert "sk-estimator" in html
         assert html.count("Fitted</caption>") == 1
         last = text(html[html.index("Fitted</caption>") :])
-        for fact in ("1 numeric: x0", "30 steps", "4 numbers", f"{fitted.n_parameters_:,}"):
+        for fact in (
+            "1 numeric: x0",
+            "30 steps",
+            "4 latent dimensions",
+            f"{fitted.n_parameters_:,}",
+        ):
             assert f"|{fact}|" in last
         assert f"|{min(fitted.history_['val_loss']):.4g}|" in last
 

@@ -1,9 +1,8 @@
-"""Refold turns any sequence into a fixed-size vector, and the vector back into a sequence.
+"""Refold encodes any sequence as a fixed-size vector, and decodes the vector to a sequence.
 
-Names are loaded when they are first used, so that ``import refold`` stays light.  Keras runs on
-JAX unless ``KERAS_BACKEND`` says otherwise or Keras is already imported.  Whenever Keras is
-imported, Refold's layers are registered with it, so that ``keras.models.load_model`` reads a
-``.keras`` file of theirs without ``custom_objects``.
+Submodules load on first use, so ``import refold`` is fast. Keras runs on JAX unless
+``KERAS_BACKEND`` is set or Keras is already imported. Importing Keras also registers Refold's
+layers, so ``keras.models.load_model`` reads ``.keras`` files with them without ``custom_objects``.
 
 Examples
 --------
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_ROOMS = ("datasets", "evaluation", "layers", "models", "plots", "sequences")
+_SUBPACKAGES = ("datasets", "evaluation", "layers", "models", "plots", "sequences")
 _NAMES = {
     "Checkpoint": "refold.fitting",
     "ErrorCurve": "refold._error_curve",
@@ -48,14 +47,14 @@ _NAMES = {
     "load": "refold.estimator",
 }
 
-__all__ = ["__version__", *_NAMES, *_ROOMS]  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = ["__version__", *_NAMES, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if "keras" not in sys.modules:
     os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
 def _register_layers(imported: Any) -> None:
-    # a room of ours that is itself importing Keras is not ready yet; the hook comes again for it
+    # refold.layers itself imports Keras and is not complete then; the second hook registers it
     if imported.__name__ == "refold.layers" or "refold.layers" not in sys.modules:
         importlib.import_module("refold.models")
 
@@ -65,7 +64,7 @@ register_post_import_hook(_register_layers, "refold.layers")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS:
+    if name in _SUBPACKAGES:
         return importlib.import_module(f"refold.{name}")
     if name in _NAMES:
         return getattr(importlib.import_module(_NAMES[name]), name)

@@ -1,4 +1,4 @@
-"""``python -m refold`` is the command line."""
+"""Entry point of ``python -m refold``."""
 
 import sys
 

@@ -1,8 +1,8 @@
-"""What a user can get wrong, each with its own error.
+"""The exceptions that Refold raises for errors that a user can fix.
 
-Every message says what came in, where, what was expected and how to mend it, in one line.
-The classes inherit from the built-in error that Python programmers expect, so that
-``except ValueError`` keeps working; the command line turns each into one line and exit code 2.
+Each message says in one line what came in, where, what was expected and how to fix it. Each class
+also inherits from the matching built-in exception, so ``except ValueError`` works. The command
+line prints the message and exits with code 2.
 """
 
 import traceback
@@ -23,14 +23,14 @@ __all__ = [
 
 
 class RefoldError(Exception):
-    """Base of every error that a user can cause and mend."""
+    """Base class of all errors that a user can cause and fix."""
 
     def _render_traceback_(self) -> list[str]:
-        """Return the lines that IPython shows in a notebook: your call, then the message.
+        """Return the lines that IPython shows in a notebook: the user's call and the message.
 
-        The frames inside Refold say nothing about a mistake in the input, so they are left out.
-        Errors of other classes, which may be bugs, keep all their frames.
-        ``traceback.print_exception`` shows those of this one, too.
+        The frames inside Refold do not help with an error in the input, so they are left out.
+        Other exceptions may be bugs and keep all frames. ``traceback.print_exception`` still
+        shows every frame.
         """
         package = str(Path(__file__).parent)
         frames = []
@@ -44,11 +44,11 @@ class RefoldError(Exception):
 
 
 class DataError(RefoldError, ValueError):
-    """The sequences themselves cannot be used: empty, infinite, of differing width and so on."""
+    """The sequences are invalid: empty, infinite, with differing numbers of features and so on."""
 
 
 class SchemaError(DataError):
-    """Data does not have the columns, kinds or layout that were expected."""
+    """The data have other columns, column types or another layout than expected."""
 
 
 class FileAccessError(RefoldError, OSError):
@@ -56,24 +56,24 @@ class FileAccessError(RefoldError, OSError):
 
 
 class MissingFileError(FileAccessError, FileNotFoundError):
-    """A file or folder is not there."""
+    """A file or folder does not exist."""
 
 
 class FileFormatError(RefoldError, ValueError):
-    """A data file is empty, cut short, or not what its name says."""
+    """A data file is empty, truncated, or does not have the format of its suffix."""
 
 
 class ModelFileError(RefoldError, ValueError):
-    """A model file is cut short, changed, from a newer version, or not a model at all."""
+    """A model file is truncated, corrupt, from a newer version, or not a model file."""
 
 
 class ParameterError(RefoldError, ValueError):
-    """An argument has a value that it cannot have."""
+    """An argument has an invalid value."""
 
 
 class MissingExtraError(RefoldError, ImportError):
-    """An optional package is needed and is not installed."""
+    """A required optional package is not installed."""
 
 
 class DivergedError(RefoldError, ArithmeticError):
-    """The loss became NaN or infinite before there was anything worth keeping."""
+    """The loss became NaN or infinite before there was a model worth keeping."""

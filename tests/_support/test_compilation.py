@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from refold._support.compilation import _WRONG, _tidy, keep_compiled
+from refold._support.compilation import _BROKEN_CACHE, _evict, keep_compiled
 
 CODES = """
 import refold
@@ -20,7 +20,7 @@ ae = refold.SequenceAutoencoder(latent_dim=3, **options)
 ae.fit(data)
 print(ae.transform(data).tobytes().hex())
 """
-KEEPS = not _WRONG[0] <= jax.__version_info__ < _WRONG[1]
+KEEPS = not _BROKEN_CACHE[0] <= jax.__version_info__ < _BROKEN_CACHE[1]
 
 
 def python(code, folder, **environment):
@@ -85,12 +85,12 @@ def test_the_folder_of_the_user_is_named_and_without_a_place_nothing_is_kept(fol
 
 
 def test_the_oldest_go_where_there_is_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr("refold._support.compilation._MOST_BYTES", 300)
+    monkeypatch.setattr("refold._support.compilation._MAX_BYTES", 300)
     for i in range(4):
         path = tmp_path / f"{i}-cache"
         path.write_bytes(bytes(100))
         os.utime(path, (i, i))
-    _tidy(tmp_path)
+    _evict(tmp_path)
     assert {path.name for path in files(tmp_path)} == {"3-cache"}
 
 

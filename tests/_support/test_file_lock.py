@@ -9,7 +9,7 @@ from refold import SequenceAutoencoder
 from refold._support.file_lock import sole_training
 from refold.errors import ParameterError
 
-BUSY = r"Another training is running, and it keeps its state in '.*model\.checkpoint'\. Wait"
+BUSY = r"Another training run is using the checkpoint .*model\.checkpoint'\. Wait"
 
 
 def test_another_thread_is_refused_and_the_same_one_is_not(tmp_path):

@@ -27,7 +27,7 @@ def mistake(tmp_path, capsys, monkeypatch):
         assert shown.out == ""
         lines = shown.err.splitlines()
         assert lines[-1].startswith("Error: ")
-        assert all(line.startswith("Remark: ") for line in lines[:-1])
+        assert all(line.startswith("Warning: ") for line in lines[:-1])
         assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
         return lines[-1]
 
@@ -44,7 +44,7 @@ def mistake(tmp_path, capsys, monkeypatch):
         (["fit", "a.csv", "-o", "m.refold", "--wings", "2"], ["No such option", "--wings"]),
         (["fit", "a.csv", "-o", "m.refold"], ["no file a.csv"]),
         (["fit", "a.csv", "-o", "m.keras"], ["'m.keras' must end in .refold"]),
-        (["fit", "a.csv", "-o", "x/m.refold"], ["no folder 'x'", "Make it first"]),
+        (["fit", "a.csv", "-o", "x/m.refold"], ["no folder 'x'", "Create it first"]),
         (["fit", "a.csv", "-o", "."], ["must end in .refold"]),
         (["fit", "a.doc", "-o", "m.refold"], ["unknown suffix '.doc'"]),
         (["fit", "-", "-o", "m.refold"], ["Add --format parquet|csv|"]),
@@ -52,7 +52,7 @@ def mistake(tmp_path, capsys, monkeypatch):
         (["fit", "a.csv", "-o", "m.refold", "--columns", "a,,b"], ["--columns", "empty name"]),
         (
             ["fit", "a.csv", "-o", "m.refold", "--column-types", "a=binary,b"],
-            ["--column-types", "in none"],
+            ["--column-types", "or for none"],
         ),
         (["encode", "m.refold", "a.csv", "-o", "c.txt"], ["'c.txt' must end in .parquet, .csv"]),
         (["encode", "-", "-"], ["Only one input can be standard input"]),
@@ -65,12 +65,15 @@ def mistake(tmp_path, capsys, monkeypatch):
         (["data", "moving-ones", "--seed", "-1"], ["--seed"]),
         (["data", "-o", "a.csv"], ["Name a data set to write", "moving-ones"]),
         (["data", "japanese-vowels", "-o", "v.csv", "--labels", "./v.csv"], ["another output"]),
-        (["encode", "m.refold", "a.csv", "-o", "a.csv"], ["'a.csv' is an input, too"]),
-        (["reconstruct", "m.refold", "a.csv", "-o", "./a.csv"], ["is an input, too"]),
+        (["encode", "m.refold", "a.csv", "-o", "a.csv"], ["'a.csv' would overwrite an input"]),
+        (["reconstruct", "m.refold", "a.csv", "-o", "./a.csv"], ["would overwrite an input"]),
         (["detect", "m.refold", "a.csv", "-o", "b.csv", "--steps", "b.csv"], ["another output"]),
-        (["detect", "m.refold", "a.csv", "-o", "c.csv", "--normal", "c.csv"], ["an input, too"]),
-        (["forecast", "m.refold", "a.csv", "-o", "a.csv"], ["an input, too"]),
-        (["generate", "m.refold", "--compare", "a.csv", "-o", "a.csv"], ["an input, too"]),
+        (
+            ["detect", "m.refold", "a.csv", "-o", "c.csv", "--normal", "c.csv"],
+            ["overwrite an input"],
+        ),
+        (["forecast", "m.refold", "a.csv", "-o", "a.csv"], ["overwrite an input"]),
+        (["generate", "m.refold", "--compare", "a.csv", "-o", "a.csv"], ["overwrite an input"]),
         (["demo", "--seed", "-1"], ["--seed"]),
         (["fit", "a.csv", "-o", "m.refold", "--seed", str(2**32)], ["--seed"]),
         (["report", "m.refold", "a.csv", "-o", "p.html", "--seed", str(2**32)], ["--seed"]),
@@ -172,7 +175,7 @@ def test_codes_that_do_not_fit(mistake, tmp_path, model):
     np.save(tmp_path / "wide.npy", np.zeros((2, 5)))
     np.save(tmp_path / "codes.npy", np.zeros((2, 4)))
     assert "shape (n_sequences, 4)" in mistake("decode", model, "wide.npy", "-o", "b.npz")
-    for lengths, words in [("1,2,3", "3 lengths for 2"), ("-1", "negative"), ("a", "whole")]:
+    for lengths, words in [("1,2,3", "3 lengths for 2"), ("-1", "negative"), ("a", "integers")]:
         line = mistake("decode", model, "codes.npy", "-o", "b.npz", "--lengths", lengths)
         assert words in line
 
@@ -187,17 +190,17 @@ def test_an_error_of_refold_itself_keeps_its_traceback(monkeypatch):
         run(broken)
 
 
-def test_warnings_are_remarks_of_one_line(capsys):
+def test_a_warning_is_one_line(capsys):
     import warnings
 
     from refold.cli._error_messages import run
 
     assert run(lambda: warnings.warn("a constant\n feature", UserWarning, stacklevel=1)) == 0
-    assert capsys.readouterr().err == "Remark: a constant feature\n"
+    assert capsys.readouterr().err == "Warning: a constant feature\n"
 
 
 def test_a_stopped_training_is_not_written_over(mistake, tmp_path):
     (tmp_path / "two.csv").write_text(FILES["two.csv"], encoding="utf-8")
     (tmp_path / "m.refold.checkpoint").write_bytes(b"hours of work")
     line = mistake("fit", "two.csv", "-o", "m.refold")
-    assert "'m.refold.checkpoint', and it would be lost. Go on with it by --resume" in line
+    assert "'m.refold.checkpoint' of an interrupted training run would be overwritten" in line

@@ -29,7 +29,7 @@ def _default_signals():
 def test_a_command_ends_with_one_line(capsys, ctrl_c):
     signal.signal(signal.SIGINT, ctrl_c)
     assert run(lambda: signal.raise_signal(signal.SIGTERM)) == 143
-    said = "Terminated: Stopped by SIGTERM. What was not finished is not written.\n"
+    said = "Terminated: Stopped by SIGTERM. Unfinished output was not written.\n"
     assert capsys.readouterr().err == said
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 

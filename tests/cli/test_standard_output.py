@@ -33,8 +33,7 @@ def test_output_that_does_not_fit_is_an_error(tmp_path, arguments, unbuffered):
         done = refold(*arguments, before=LIMIT_FILES, stdout=stream, env=environment)
     assert done.returncode == 2
     assert done.stderr.decode() == (
-        "Error: Standard output cannot be written: File too large. "
-        "What it has so far is not complete.\n"
+        "Error: Standard output cannot be written: File too large. The output is incomplete.\n"
     )
     assert (tmp_path / "output").stat().st_size == LIMIT
 

@@ -224,7 +224,7 @@ def test_the_command_line_takes_a_folder(either, tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(found, refold.load(model).transform(ragged()), atol=1e-5)
     assert len(set(ids.tolist())) in {20, 60}
     assert main(["reconstruct", str(model), str(either), "-o", str(tmp_path / "b.npz")]) == 2
-    assert "is larger than what is held in memory here (60 sequences)" in capsys.readouterr().err
+    assert "holds the data in memory (60 sequences)" in capsys.readouterr().err
 
 
 def test_a_scan_is_no_data_in_memory(folder, fitted):

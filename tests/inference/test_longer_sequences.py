@@ -146,7 +146,7 @@ def test_commands_say_so_once(ae, tmp_path, capsys, command, says):
     assert main(given.split()) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "in training: " in line]
     assert len(said) == 1
-    assert said[0].startswith("Remark: 1 of 4 ")
+    assert said[0].startswith("Warning: 1 of 4 ")
     assert says in said[0]
     if command.startswith("report"):
         page = (tmp_path / "out.html").read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""What every part of the package may use, and what knows nothing of sequences or models."""
+"""Helpers for all packages, independent of sequences and models."""

@@ -1,4 +1,4 @@
-"""Numbers that a user gives to a method: whole ones, rates, and seeds."""
+"""Checks of numeric arguments: integers, rates and seeds."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -11,12 +11,12 @@ __all__ = ["check_rate", "check_whole", "draw_seed"]
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> int:
-    """Return a whole number of at least so much.
+    """Return an argument as an int if it is an integer of at least `least`.
 
     Raises
     ------
     ParameterError
-        If it is something else.
+        If it is not.
 
     Examples
     --------
@@ -29,12 +29,12 @@ def check_whole(name: str, value: Any, least: int = 1) -> int:
 
 
 def check_rate(name: str, value: Any, what: str) -> float:
-    """Return a number above 0 and below 1.
+    """Return an argument as a float if it is between 0 and 1, both excluded.
 
     Raises
     ------
     ParameterError
-        If it is something else.
+        If it is not.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def check_rate(name: str, value: Any, what: str) -> float:
 
 
 def draw_seed(random_state: Any) -> int:
-    """Draw the seed that fixes a training.
+    """Draw the seed of a training run.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def draw_seed(random_state: Any) -> int:
     Raises
     ------
     ParameterError
-        If it is something else.
+        If `random_state` is something else.
 
     Examples
     --------

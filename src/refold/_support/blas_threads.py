@@ -1,30 +1,31 @@
-"""Threads of NumPy's and SciPy's linear algebra: one for small matrices.
+"""A limit of one BLAS thread for the decomposition of small matrices.
 
-A small decomposition is over before a second thread has helped, and on cores that are busy with
-other programs each of its many steps waits until that thread is scheduled.
+More threads do not speed up a small decomposition. On busy cores they slow it down, because each of
+its many steps waits until all threads are scheduled.
 """
 
 import contextlib
 import functools
 from collections.abc import Iterator
 
-import scipy.linalg  # noqa: F401 - loads its library, which is another than that of NumPy
+import scipy.linalg  # noqa: F401 - loads SciPy's BLAS, which is not that of NumPy
 from threadpoolctl import ThreadpoolController
 
 __all__ = ["SMALL_SIDE", "one_blas_thread"]
 
-SMALL_SIDE = 600  # of a matrix: from there on a decomposition is worth several threads
+# Several threads pay off where both sides of a matrix are longer than this.
+SMALL_SIDE = 600
 
 
 @contextlib.contextmanager
 def one_blas_thread(*shape: int) -> Iterator[None]:
-    """Use one thread for linear algebra, in a block or as a decorator; blocks may be nested.
+    """Use one BLAS thread, as a context manager (which can be nested) or as a decorator.
 
     Parameters
     ----------
     *shape : int
-        Of the matrix that is decomposed: threads are limited only if a side is at most `SMALL_SIDE`
-        long. Without one they always are.
+        Shape of the matrix that is decomposed. Threads are limited only if one side is at most
+        `SMALL_SIDE` long; without a shape, they always are.
 
     Examples
     --------
@@ -45,5 +46,5 @@ def one_blas_thread(*shape: int) -> Iterator[None]:
 
 @functools.cache
 def _libraries() -> ThreadpoolController:
-    """Return the controller of the loaded libraries, which takes milliseconds to find them."""
+    """Return the controller of the BLAS libraries, cached because it takes milliseconds."""
     return ThreadpoolController()

@@ -1,8 +1,8 @@
-"""How XLA compiles for us, and where what it has compiled is kept.
+"""XLA's compiler options on CPUs, and JAX's persistent compilation cache.
 
-On a CPU, XLA of late hands sums to a library of its own (YNNPACK), which is fast on large arrays
-and on small ones takes longer than the loops that XLA writes itself.  And what was compiled once is
-kept on disk, so that a second run of the same shapes starts at once.
+On CPUs, recent XLA versions delegate sums to YNNPACK, which is fast on large arrays but slower
+than XLA's own loops on small ones. The cache on disk saves recompiling the same shapes in the next
+process.
 """
 
 import contextlib
@@ -20,25 +20,25 @@ import platformdirs
 
 __all__ = ["compiled_by_size", "compiled_for_small", "keep_compiled"]
 
-# From this release to before that one, every read from JAX's cache on a CPU prints a page of
-# errors, and may be refused (jax-ml/jax#38445).
-_WRONG = (0, 8, 2), (0, 10, 2)
-# Nothing is left to YNNPACK.
+# First broken release and first fixed one. In between, every read from JAX's cache on a CPU prints
+# a page of errors and may fail (jax-ml/jax#38445).
+_BROKEN_CACHE = (0, 8, 2), (0, 10, 2)
+# Disables YNNPACK.
 _OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
-# Steps of a batch from which YNNPACK makes up for its calls: 1000 are far too few, 6000 enough.
+# Steps per batch from which YNNPACK is faster; the break-even lies between 1000 and 6000.
 _LARGE = 4096
-# Bytes from which the oldest files go, until there is half as much.
-_MOST_BYTES = 200_000_000
+# Size limit of the cache. Above it, the oldest files are deleted until half of it is left.
+_MAX_BYTES = 200_000_000
 
 
 def compiled_for_small(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Return what ``jax.jit`` makes of a function, compiled as is best for small arrays.
+    """Compile a function with ``jax.jit`` and options for small arrays.
 
     Parameters
     ----------
     function : callable
     **options
-        As ``jax.jit`` takes them.
+        Further arguments of ``jax.jit``.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def compiled_for_small(function: Callable[..., Any], **options: Any) -> Callable
 
 
 def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[..., Any]]:
-    """Compile a function of batches as is best for their size.
+    """Compile a function of batches with options for their size.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[.
     Returns
     -------
     callable
-        Called with the steps of a whole batch, returns the compiled function for it.
+        Takes the number of steps in a batch and returns the compiled function for it.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def compiled_by_size(function: Callable[..., Any]) -> Callable[[int], Callable[.
 
 @functools.cache
 def _known_options() -> dict[str, str]:
-    """Return those of our options that this XLA knows, and that nobody has set otherwise."""
+    """Return the options that this XLA knows and that ``XLA_FLAGS`` does not set."""
     if jax.default_backend() != "cpu":
         return {}
     known = {}
@@ -94,32 +94,31 @@ def _known_options() -> dict[str, str]:
 
 @functools.cache
 def keep_compiled() -> None:
-    """Have JAX keep what it compiles in the user's cache folder, unless it keeps it elsewhere.
+    """Enable JAX's persistent compilation cache, in the user's cache folder.
 
-    JAX's own settings win: ``jax_compilation_cache_dir`` names another folder, and
-    ``jax_enable_compilation_cache`` turns the cache off.  Releases whose cache cannot be relied on
-    are left without.
+    JAX's own settings take precedence: ``jax_compilation_cache_dir`` sets another folder, and
+    ``jax_enable_compilation_cache`` turns the cache off. Releases with a broken cache get none.
     """
-    named = jax.config.values.get("jax_compilation_cache_dir")
-    if named is not None or keras.backend.backend() != "jax":
+    configured = jax.config.values.get("jax_compilation_cache_dir")
+    if configured is not None or keras.backend.backend() != "jax":
         return
-    if _WRONG[0] <= jax.__version_info__ < _WRONG[1]:
+    if _BROKEN_CACHE[0] <= jax.__version_info__ < _BROKEN_CACHE[1]:
         return
     folder = Path(platformdirs.user_cache_dir("refold", appauthor=False)) / "xla" / _machine()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _tidy(folder)
+        _evict(folder)
     except OSError:
         return
     if not os.access(folder, os.W_OK):
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    # small functions too: a network's random first weights are twenty of them, and a second
+    # cache small functions too: initializing the weights compiles twenty of them, in a second
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def _machine() -> str:
-    """Return a name for what code is compiled for; a home folder can be seen by many machines."""
+    """Return a key for the CPU, because several machines may share a home folder."""
     known = [platform.machine(), platform.processor(), str(os.cpu_count())]
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -128,14 +127,14 @@ def _machine() -> str:
     return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
 
 
-def _tidy(folder: Path) -> None:
-    """Remove the files that were not used for longest where there are too many."""
+def _evict(folder: Path) -> None:
+    """Delete the least recently used files if the cache is above its size limit."""
     files = [(path, path.stat()) for path in folder.iterdir()]
     size = sum(status.st_size for _, status in files)
-    if size <= _MOST_BYTES:
+    if size <= _MAX_BYTES:
         return
     for path, status in sorted(files, key=lambda file: file[1].st_atime):
-        if size <= _MOST_BYTES // 2:
+        if size <= _MAX_BYTES // 2:
             break
         path.unlink(missing_ok=True)
         size -= status.st_size

@@ -1,4 +1,4 @@
-"""What a training tells whoever watches it, beside its progress."""
+"""Lines about a training run on standard error."""
 
 from rich.console import Console
 
@@ -6,14 +6,14 @@ __all__ = ["describe_epochs", "log_kept_epoch", "say"]
 
 
 def describe_epochs(best_epoch: int | None, epochs: int) -> str:
-    """Say which epoch of a training was kept.
+    """Describe which epoch of a training run was kept.
 
     Parameters
     ----------
     best_epoch : int, optional
         0 for the initialization; None if there was no validation.
     epochs : int
-        How many were trained.
+        Number of epochs trained.
 
     Examples
     --------
@@ -32,10 +32,10 @@ def describe_epochs(best_epoch: int | None, epochs: int) -> str:
 
 
 def say(line: str) -> None:
-    """Write one line to standard error, where progress is shown."""
+    """Write a line to standard error."""
     Console(stderr=True, soft_wrap=True, highlight=False).print(line, markup=False)
 
 
 def log_kept_epoch(best_epoch: int | None, epochs: int) -> None:
-    """Say on standard error which epoch was kept; arguments are those of `describe_epochs`."""
+    """Write to standard error which epoch was kept; takes the arguments of `describe_epochs`."""
     say(f"{describe_epochs(best_epoch, epochs).capitalize()}.")

@@ -1,4 +1,4 @@
-"""What a notebook shows of an estimator: scikit-learn's diagram, and below it what was fitted."""
+"""HTML repr of the estimator: scikit-learn's diagram and a table about the fitted model."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ __all__ = ["NotebookMixin"]
 
 
 class NotebookMixin(BaseEstimator):
-    """The estimator's face in a notebook."""
+    """Mixin that adds the table to scikit-learn's repr in notebooks."""
 
     @property
     def _repr_html_(self) -> Any:
-        diagram = super()._repr_html_  # an AttributeError where scikit-learn is to show text
+        diagram = super()._repr_html_  # AttributeError if scikit-learn is set to text
         return lambda: diagram() + _fitted(self)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
@@ -26,20 +26,20 @@ class NotebookMixin(BaseEstimator):
 
 
 def _fitted(ae: Any) -> str:
-    """Return a table of what was fitted, nothing before that."""
+    """Return an HTML table about the fitted model; an empty string before `fit`."""
     if not ae.__sklearn_is_fitted__():
         return ""
     phases = ae.history_["phase"]
-    epochs, again = phases.count("validated"), phases.count("refit")
+    epochs, refit = phases.count("validated"), phases.count("refit")
     kept = describe_epochs(ae.best_epoch_, epochs)
     best = ae._fitted.best
     patches = f", read in patches of {ae.patch_}" if ae.patch_ > 1 else ""
     rows = [
         ("columns", columns_in_words(ae.schema_)),
         ("longest sequence", f"{ae.max_steps_} steps{patches}"),
-        ("code", f"{len(ae.get_feature_names_out())} numbers"),
+        ("code", f"{len(ae.get_feature_names_out())} latent dimensions"),
         ("parameters", f"{ae.n_parameters_:,}"),
-        ("epochs", kept + (f", then {again} on all sequences" if again else "")),
+        ("epochs", kept + (f", then {refit} on all sequences" if refit else "")),
         ("best held-out loss", "" if best is None else f"{best[1]:.4g}"),
     ]
     return facts("Fitted", rows)

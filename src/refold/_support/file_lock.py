@@ -1,4 +1,4 @@
-"""One training at a time for each checkpoint, whichever process it is in."""
+"""File lock that allows one training run per checkpoint, across processes."""
 
 import contextlib
 import os
@@ -18,21 +18,21 @@ _held: set[tuple[Path, int]] = set()
 
 @contextmanager
 def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Refuse to train where another training that is running keeps its state in the same file.
+    """Lock a checkpoint for one training run.
 
-    A hidden file beside the checkpoint is locked within the block. The system releases the lock if
-    the process dies. The same thread may enter again. On a file system that has no locks, or takes
-    no files, nothing is checked.
+    Inside the block, a hidden file next to the checkpoint is locked. The operating system releases
+    the lock if the process dies. The same thread may enter again. Nothing is locked if the file
+    system has no locks or is not writable.
 
     Parameters
     ----------
     checkpoint : path or None
-        None where the training keeps no state, so that no other can be in its way.
+        None if the training run writes no checkpoint; nothing is locked then.
 
     Raises
     ------
     ParameterError
-        If another training is running.
+        If another training run holds the lock.
 
     Examples
     --------
@@ -58,15 +58,15 @@ def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
         yield
     finally:
         _held.discard(holder)
-        with contextlib.suppress(OSError):  # Windows removes no file that is open
+        with contextlib.suppress(OSError):  # Windows cannot delete an open file
             Path(lock.lock_file).unlink()
         lock.release()
 
 
 def _locked(place: Path, named: str | os.PathLike[str]) -> FileLock | None:
-    """Lock the file beside ``place``; None where there are no locks."""
+    """Lock a file next to ``place``; return None if that is not possible."""
     if not place.parent.is_dir():
-        return None  # FileLock would make the folder
+        return None  # FileLock would create the folder
     path = place.with_name(f".{place.name}.lock")
     while True:
         lock = FileLock(path, timeout=0)
@@ -74,11 +74,11 @@ def _locked(place: Path, named: str | os.PathLike[str]) -> FileLock | None:
             lock.acquire()
         except Timeout as error:
             raise ParameterError(
-                f"Another training is running, and it keeps its state in {str(named)!r}. Wait "
-                "until it ends, or name another file."
+                f"Another training run is using the checkpoint {str(named)!r}. Wait until it ends, "
+                "or choose another file."
             ) from error
         except (OSError, NotImplementedError):
             return None
         if path.exists():
             return lock
-        lock.release()  # the training that ended just now has removed this file
+        lock.release()  # a training run that just ended has deleted this file

@@ -1,4 +1,4 @@
-"""A small table of facts, as a notebook shows it."""
+"""Small HTML tables of names and values, for notebooks."""
 
 from collections.abc import Iterable
 from html import escape
@@ -6,10 +6,10 @@ from typing import Any
 
 __all__ = ["columns_in_words", "facts"]
 
-# Names of columns that are shown.
+# Number of column names to show.
 _FIRST = 5
 
-# Colours are those of the page around it, so that it can be read in light and in dark notebooks.
+# Inherits the colours of the page, to be readable in light and dark notebooks.
 _ROW = (
     '<tr style="background: none"><th style="text-align: left; font-weight: normal; opacity: 0.7">'
     '{}</th><td style="text-align: left">{}</td></tr>'
@@ -17,14 +17,14 @@ _ROW = (
 
 
 def facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
-    """Return a table of names and values as HTML.
+    """Return an HTML table of names and values.
 
     Parameters
     ----------
     title : str
-        Stands above it.
+        Caption.
     rows : iterable of (str, str)
-        Plain text, escaped here; a row without a value is left out.
+        Plain text, which is escaped. Rows with an empty value are left out.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
 
 
 def columns_in_words(schema: Any) -> str:
-    """Say how many columns there are of each kind, and the names of the first.
+    """Return the number of columns of each type, and the first names.
 
     Parameters
     ----------
@@ -58,6 +58,6 @@ def columns_in_words(schema: Any) -> str:
     '2 numeric: x, y'
     """
     column_types = [column.type for column in schema.columns]
-    counts = ", ".join(f"{column_types.count(kind)} {kind}" for kind in dict.fromkeys(column_types))
+    counts = ", ".join(f"{column_types.count(name)} {name}" for name in dict.fromkeys(column_types))
     names = ", ".join(schema.names[:_FIRST]) + (", ..." if len(column_types) > _FIRST else "")
     return f"{counts}: {names}"

@@ -1,4 +1,4 @@
-"""Optional packages, loaded where they are used, with the missing extra named."""
+"""Import of optional packages, with an error that names the missing extra."""
 
 import importlib
 import importlib.util
@@ -10,16 +10,16 @@ __all__ = ["is_installed", "optional"]
 
 
 def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
-    """Import ``package``, or say which extra brings it.
+    """Import ``package``, or raise an error that names the extra to install.
 
     Parameters
     ----------
     package : str
         Name of the module to import, such as ``"matplotlib.pyplot"``.
     extra : str
-        The extra of Refold that installs it, such as ``"plots"``.
+        Extra of Refold that installs it, such as ``"plots"``.
     purpose : str
-        What needs it, as the start of the message: ``"Figures"``.
+        Subject of the error message, such as ``"A picture"``.
 
     Raises
     ------
@@ -43,12 +43,12 @@ def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
 
 
 def is_installed(package: str) -> bool:
-    """Say whether a package is there, without importing it.
+    """Return whether a package is installed, without importing it.
 
     Parameters
     ----------
     package : str
-        Its name, without modules.
+        Name of the top-level package.
 
     Examples
     --------

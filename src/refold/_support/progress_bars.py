@@ -1,6 +1,7 @@
-"""Progress bars: on standard error, or in a notebook as one output that is written over.
+"""Progress bars on standard error and in notebooks.
 
-rich's own bars in a notebook need ipywidgets, and leave nothing in the saved file.
+In a notebook, rich's own bars need ipywidgets and are not saved in the file. These are one output
+that is updated in place.
 """
 
 import io
@@ -12,17 +13,19 @@ from rich.progress import Progress, ProgressColumn
 
 __all__ = ["progress_bar"]
 
-# Seconds between two looks of a notebook's bar, and its columns.
-_EVERY, _WIDTH = 0.1, 100
+# Seconds between two updates of a notebook's bar.
+_INTERVAL = 0.1
+# Width of a notebook's bar in characters.
+_WIDTH = 100
 
 
 def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progress:
-    """Return a progress bar of rich's for whoever watches.
+    """Return a progress bar for a terminal or a notebook.
 
     Parameters
     ----------
     *columns : str or rich.progress.ProgressColumn
-        What it shows; by default rich's own choice.
+        Columns of the bar; rich's default if empty.
     disable : bool, default=False
         Show nothing.
 
@@ -43,7 +46,7 @@ def progress_bar(*columns: str | ProgressColumn, disable: bool = False) -> Progr
 
 
 class _NotebookBar(Progress):
-    """A bar that IPython displays, and updates where it stands."""
+    """A progress bar that IPython displays and updates in place."""
 
     _display: Any = None
     _latest = 0.0
@@ -60,7 +63,7 @@ class _NotebookBar(Progress):
         self._display = None
 
     def refresh(self) -> None:
-        if self._display is not None and time.monotonic() - self._latest >= _EVERY:
+        if self._display is not None and time.monotonic() - self._latest >= _INTERVAL:
             self._latest = time.monotonic()
             self._display.update(self)
 

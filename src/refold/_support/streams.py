@@ -1,4 +1,4 @@
-"""Bytes to a stream: all of them, or an error."""
+"""Complete writes to a binary stream."""
 
 import errno
 import io
@@ -12,8 +12,9 @@ __all__ = ["write_all"]
 def write_all(stream: Any, data: bytes | memoryview) -> None:
     """Write all bytes to a stream, or raise.
 
-    An unbuffered stream may take fewer bytes than it was given, and says so only by what ``write``
-    returns. One that does not block takes none while its reader is slow; then this waits.
+    An unbuffered stream may accept only some of the bytes, which only the return value of
+    ``write`` shows. A non-blocking stream accepts none while its reader is slow; this function
+    then waits.
 
     Parameters
     ----------
@@ -23,7 +24,7 @@ def write_all(stream: Any, data: bytes | memoryview) -> None:
     Raises
     ------
     OSError
-        If the stream does not take all of them.
+        If the stream does not accept all of them.
 
     Examples
     --------
@@ -36,7 +37,7 @@ def write_all(stream: Any, data: bytes | memoryview) -> None:
     while len(left):
         count = stream.write(left)
         if count is None and not isinstance(stream, io.RawIOBase):
-            return  # not a stream of Python's io, and its write returns nothing
+            return  # not a stream of Python's io; its write returns None
         if count == 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         if count is None:

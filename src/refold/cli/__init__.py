@@ -1,8 +1,7 @@
 """The command line: ``refold fit``, ``encode``, ``decode``, ``reconstruct``, ``curve`` and so on.
 
-Owns the arguments, what goes to standard output and standard error, and exit codes. Every
-command is a few calls to the estimator, the readers and writers, the figures or the page.
-Nothing heavy is imported before a command runs, so that ``refold --help`` answers at once.
+Owns the arguments, the exit codes, and everything written to standard output and standard error.
+No heavy package is imported before a command runs, so ``refold --help`` is fast.
 """
 
 from refold.cli._app import main as main

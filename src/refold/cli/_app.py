@@ -1,4 +1,4 @@
-"""The application: its commands in the order of ``refold --help``, and the entry point."""
+"""The Typer application, with the commands in the order of ``refold --help``."""
 
 from importlib.metadata import version
 from typing import Annotated
@@ -36,13 +36,13 @@ def refold(
     context: typer.Context,
     *,
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.")
+        bool, typer.Option("--version", help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Turn sequences of any length into vectors of one size, and back.
+    """Encode sequences of any length as fixed-size vectors, and decode them.
 
-    Files are Parquet, CSV, JSON, NumPy (.npz, .npy) or text. A name of [bold]-[/bold]
-    stands for standard input or standard output.
+    Files are Parquet, CSV, JSON, NumPy (.npz, .npy) or text. [bold]-[/bold] stands for
+    standard input or standard output.
     """
     if show_version:
         typer.echo(f"refold {version('refold')}")
@@ -61,9 +61,9 @@ app.command(epilog="Example:  refold reconstruct vowels.refold vowels.parquet -o
 )
 app.command(epilog="Example:  refold info vowels.refold --json")(info)
 app.command(epilog="Example:  refold curve vowels.parquet -o curve.png --sizes 2,4,8,16")(curve)
-app.command(epilog="Example:  refold detect vowels.refold new.parquet -o odd.csv --alpha 0.01")(
-    detect
-)
+app.command(
+    epilog="Example:  refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01"
+)(detect)
 app.command(epilog="Example:  refold forecast vowels.refold new.parquet -o next.csv --steps 3")(
     forecast
 )
@@ -84,12 +84,12 @@ def main(arguments: list[str] | None = None) -> int:
     Parameters
     ----------
     arguments : list of str, optional
-        What follows ``refold``; by default what the shell passed.
+        Arguments after ``refold``; by default those of the process.
 
     Returns
     -------
     int
-        0; 2 for a mistake that the user can mend; 130 after Ctrl-C, 143 after SIGTERM.
+        0 for success, 2 for an error that the user can fix, 130 after Ctrl-C, 143 after SIGTERM.
 
     Examples
     --------

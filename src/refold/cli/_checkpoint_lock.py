@@ -1,4 +1,4 @@
-"""The checkpoint of `refold fit`: whose it is, and what becomes of it."""
+"""Exclusive use of the checkpoint of `refold fit`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +12,14 @@ __all__ = ["sole_checkpoint"]
 
 @contextmanager
 def sole_checkpoint(checkpoint: Path | None, *, resume: bool) -> Iterator[None]:
-    """Keep a checkpoint for one training: no other runs on it, and none that stopped is lost.
+    """Lock a checkpoint for one training run, and never overwrite that of an interrupted run.
 
     Raises
     ------
     ParameterError
-        If a training is running that writes the same file, or one was stopped that has it, and
-        this one is not to go on with it.
+        If another training run uses the file, or the file exists and `resume` is False.
     Stopped
-        In place of KeyboardInterrupt, if there is a checkpoint to go on from.
+        Instead of KeyboardInterrupt, if there is a checkpoint to resume from.
     """
     if checkpoint is None:
         yield
@@ -30,13 +29,13 @@ def sole_checkpoint(checkpoint: Path | None, *, resume: bool) -> Iterator[None]:
     with sole_training(checkpoint):
         if checkpoint.exists() and not resume:
             raise ParameterError(
-                f"There is a training that was stopped, {str(checkpoint)!r}, and it would be lost. "
-                "Go on with it by --resume, or remove that file to start anew."
+                f"The checkpoint {str(checkpoint)!r} of an interrupted training run would be "
+                "overwritten. Continue that run with --resume, or delete the file to start over."
             )
         try:
             yield
         except KeyboardInterrupt as stop:
             if not checkpoint.exists():
                 raise
-            going_on = f"Stopped by Ctrl-C. --resume goes on from {str(checkpoint)!r}."
-            raise Stopped(str(stop) or going_on) from stop
+            hint = f"Stopped by Ctrl-C. --resume continues from {str(checkpoint)!r}."
+            raise Stopped(str(stop) or hint) from stop

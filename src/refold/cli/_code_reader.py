@@ -1,8 +1,9 @@
-"""Files of codes, read: one row a sequence, as Parquet, CSV, JSON lines or a bare NumPy array.
+"""Reader of code files: one row per sequence, as Parquet, CSV, JSON lines or a NumPy array.
 
-Parquet has a column ``id`` and a column ``code`` of fixed-size lists; CSV has ``id`` and one
-column a number, ``code0`` onwards; a line of JSON is ``{"id": 3, "code": [0.1, -2.5]}``; ``.npy``
-is the array alone, its ids 0, 1 and so on. The ids may have another name: that of the data.
+Parquet has a column ``id`` and a column ``code`` of fixed-size lists. CSV has ``id`` and one column
+per latent dimension, ``code0``, ``code1`` and so on. A JSON line is
+``{"id": 3, "code": [0.1, -2.5]}``. ``.npy`` is an array without ids. The column of ids may have
+another name, that of the data.
 """
 
 import json
@@ -24,14 +25,14 @@ __all__ = ["read_codes"]
 
 
 def read_codes(path: Path, id: str | None = None) -> tuple[np.ndarray, np.ndarray]:  # noqa: A002
-    """Read codes and ids from a file of any of the four formats.
+    """Read codes and ids from a file in any of the four formats.
 
     Parameters
     ----------
     path : Path
     id : str, optional
-        The column of ids, where there is such a column; else it is ``"id"``, or the only one beside
-        the codes. Without one, rows count from 0.
+        Name of the column of ids, if the file has it. Otherwise the column is ``"id"``, or the only
+        one besides the codes. Without ids, rows are numbered from 0.
 
     Returns
     -------
@@ -41,19 +42,19 @@ def read_codes(path: Path, id: str | None = None) -> tuple[np.ndarray, np.ndarra
     Raises
     ------
     FileFormatError
-        If the file is empty, cut short, has no codes, or rows of differing width.
+        If the file is empty or truncated, has no codes, or codes of different sizes.
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     """
     chosen = codes_format(path)
     if path.stat().st_size == 0:
-        raise FileFormatError(f"{str(path)!r} is empty; a file of codes was expected.")
+        raise FileFormatError(f"{str(path)!r} is empty. Expected a file of codes.")
     codes, ids = _READERS[chosen](path, id)
     codes = np.ascontiguousarray(codes, dtype=np.float32)
-    wrong = np.flatnonzero(~np.isfinite(codes).all(axis=1)) if codes.size else []
-    if len(wrong):
+    bad = np.flatnonzero(~np.isfinite(codes).all(axis=1)) if codes.size else []
+    if len(bad):
         raise FileFormatError(
-            f"{str(path)!r}: the code of row {wrong[0]} is not finite. Encode the sequences again."
+            f"{str(path)!r}: the code of row {bad[0]} is not finite. Encode the sequences again."
         )
     return codes, ids
 
@@ -64,12 +65,12 @@ def _read_parquet(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray
             table = pq.read_table(stream)
     except pa.ArrowException as error:
         raise FileFormatError(
-            f"{str(path)!r} is not a whole Parquet file ({_first_line(error)})."
+            f"{str(path)!r} is not a valid Parquet file ({_first_line(error)})."
         ) from error
     if "code" not in table.column_names:
         raise FileFormatError(
             f"{str(path)!r} has no column 'code'; its columns are {_listing(table.column_names)}. "
-            "Give the file that `refold encode` wrote."
+            "Pass a file that `refold encode` wrote."
         )
     try:
         return codes_from_arrow(table, _id_name(table.column_names, asked))
@@ -80,7 +81,7 @@ def _read_parquet(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray
 def _read_csv(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
     try:
         with path.open("rb") as stream:
-            # as text first, since 007 and 7 are different ids
+            # ids as text, because 007 and 7 are different ids
             header = stream.readline().decode("utf-8-sig", "replace")
             others = [name for name in next(rows([header]), []) if not is_code(name)]
             convert = csv.ConvertOptions(column_types=dict.fromkeys(others, pa.string()))
@@ -88,21 +89,23 @@ def _read_csv(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
             table = csv.read_csv(stream, convert_options=convert)
     except pa.ArrowException as error:
         raise FileFormatError(f"{str(path)!r} is not a CSV file ({_first_line(error)}).") from error
-    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
-    if twice:
-        raise FileFormatError(f"{str(path)!r} has more than one column {twice[0]!r}. Rename one.")
+    duplicates = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if duplicates:
+        raise FileFormatError(
+            f"{str(path)!r} has more than one column {duplicates[0]!r}. Rename one."
+        )
     names = [f"code{i}" for i in range(len(table.column_names))]
     names = [name for name in names if name in table.column_names]
     if not names:
         raise FileFormatError(
-            f"{str(path)!r} has no columns code0, code1 and so on; its columns are "
+            f"{str(path)!r} has no columns code0, code1, ...; its columns are "
             f"{_listing(table.column_names)}."
         )
     try:
         columns = [table.column(name).cast(pa.float32()).to_numpy() for name in names]
     except pa.ArrowException as error:
         raise FileFormatError(
-            f"{str(path)!r}: a column of codes holds something that is no number "
+            f"{str(path)!r}: a column of codes has a value that is not a number "
             f"({_first_line(error)})."
         ) from error
     return np.column_stack(columns), _ids(table, _id_name(table.column_names, asked))
@@ -121,7 +124,7 @@ def _read_jsonl(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
                 lines.append(number)
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
                 raise FileFormatError(
-                    f'{str(path)!r}, line {number}: {{"id": ..., "code": [...]}} was expected. '
+                    f'{str(path)!r}, line {number}: expected {{"id": ..., "code": [...]}}. '
                     f"Got {line.strip()[:40]!r}."
                 ) from error
     return _stack(path, rows, lines), np.array(ids)
@@ -134,11 +137,11 @@ def _read_npy(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:  
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
         raise FileFormatError(
-            f"{str(path)!r} is not a whole .npy file ({_first_line(error)})."
+            f"{str(path)!r} is not a valid .npy file ({_first_line(error)})."
         ) from error
     if not isinstance(codes, np.ndarray) or codes.ndim != 2 or codes.dtype.kind not in "fiu":
         raise FileFormatError(
-            f"{str(path)!r} must hold one array of numbers, (n_sequences, latent_dim). "
+            f"{str(path)!r} must hold a numeric array of shape (n_sequences, latent_dim). "
             f"Got shape {getattr(codes, 'shape', None)}."
         )
     return codes, np.arange(len(codes))
@@ -148,17 +151,21 @@ def _stack(path: Path, rows: list[Any], lines: list[int]) -> np.ndarray:
     width = None
     for number, row in zip(lines, rows, strict=True):
         if not isinstance(row, list) or not all(isinstance(value, int | float) for value in row):
-            raise FileFormatError(f"{str(path)!r}, line {number}: the code is no list of numbers.")
+            raise FileFormatError(
+                f"{str(path)!r}, line {number}: the code is not a list of numbers."
+            )
         width = len(row) if width is None else width
         if len(row) != width:
             raise FileFormatError(
-                f"{str(path)!r}, line {number}: the code has {len(row)} numbers, "
-                f"those before it have {width}."
+                f"{str(path)!r}, line {number}: the code has {len(row)} dimensions, "
+                f"and the codes before it have {width}."
             )
     try:
         return np.array(rows, dtype=np.float32).reshape(len(rows), width or 0)
     except OverflowError as error:
-        raise FileFormatError(f"{str(path)!r}: a code has a number that is too large.") from error
+        raise FileFormatError(
+            f"{str(path)!r}: a code has a value that is too large for float32."
+        ) from error
 
 
 def _id(value: Any) -> Any:
@@ -168,7 +175,7 @@ def _id(value: Any) -> Any:
 
 
 def _id_name(names: list[str], asked: str | None) -> str:
-    """Return the column of ids; ``"id"`` where there is none."""
+    """Return the name of the column of ids; ``"id"`` if there is none."""
     beside = [name for name in names if not is_code(name)]
     if asked in beside:
         return str(asked)

@@ -1,4 +1,4 @@
-"""Files of codes, written block by block: what they look like is told in `_code_reader`."""
+"""Writer of code files, block by block, in the formats that `_code_reader` describes."""
 
 import json
 from collections.abc import Iterable
@@ -26,25 +26,25 @@ def write_codes(
     num_codes: int,
     id: str = "id",  # noqa: A002
 ) -> None:
-    """Write codes and ids whole or not at all, in the format that the name says.
+    """Write codes and ids atomically, in the format of the file suffix.
 
     Parameters
     ----------
     path : Path
         Ends in ``.parquet``, ``.csv``, ``.jsonl`` or ``.npy``.
     blocks : iterable of (codes, ids)
-        At least one: arrays of shape (n, latent_dim) and (n,), written as they come.
+        At least one block: arrays of shape (n, latent_dim) and (n,).
     num_codes : int
-        Number of codes in all blocks together.
+        Number of codes in all blocks.
     id : str
-        Name of the column of ids; ``"id"`` where it is that of a code.
+        Name of the column of ids. Replaced by ``"id"`` if it is a name of a code column.
     """
     with atomic_writer(path) as stream:
         _WRITERS[codes_format(path)](stream, blocks, num_codes, "id" if is_code(id) else id)
 
 
 def is_code(name: str) -> bool:
-    """Say whether a column holds codes, or one number of them.
+    """Return whether a column holds codes or one dimension of them.
 
     Examples
     --------
@@ -55,17 +55,17 @@ def is_code(name: str) -> bool:
 
 
 def codes_format(path: Path) -> str:
-    """Return the format of a file of codes, by its name.
+    """Return the format of a code file, by its suffix.
 
     Raises
     ------
     FileFormatError
-        If codes are not kept in such files.
+        If the suffix is not one of a code file.
     """
     chosen = format_of(path)
     if chosen not in CODE_FORMATS:
         raise FileFormatError(
-            f"Codes are kept in .parquet, .csv, .jsonl or .npy files. Got {str(path)!r}."
+            f"A code file must end in .parquet, .csv, .jsonl or .npy. Got {str(path)!r}."
         )
     return chosen
 
@@ -84,10 +84,10 @@ def _write_parquet(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) 
 def _write_csv(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
     writer = None
     for codes, ids in blocks:
-        numbers = {
+        dimensions = {
             f"code{i}": pa.array(codes[:, i], type=pa.float32()) for i in range(codes.shape[1])
         }
-        table = pa.table({id_name: pa.array(ids.tolist()), **numbers})
+        table = pa.table({id_name: pa.array(ids.tolist()), **dimensions})
         if writer is None:
             writer = csv.CSVWriter(stream, table.schema)
         writer.write_table(table)
@@ -98,7 +98,8 @@ def _write_csv(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> N
 def _write_jsonl(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
     for codes, ids in blocks:
         for name, code in zip(ids.tolist(), codes, strict=True):
-            shortest = [float(number) for number in code.astype(str)]  # reads back to the same
+            # the shortest decimals that read back as the same float32
+            shortest = [float(value) for value in code.astype(str)]
             stream.write((json.dumps({id_name: name, "code": shortest}) + "\n").encode())
 
 

@@ -1,4 +1,4 @@
-"""What a user sees when something is wrong: one line on standard error, and an exit code."""
+"""Errors and warnings as one line on standard error, and the exit codes."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from refold.cli._signals import Termination
 from refold.cli._standard_output import complete_output
 from refold.errors import RefoldError
 
-__all__ = ["MISTAKE", "Stopped", "remark", "run"]
+__all__ = ["MISTAKE", "Stopped", "log", "run"]
 
 MISTAKE = 2
 INTERRUPTED = 130
@@ -21,21 +21,21 @@ TERMINATED = 143
 PIPE_CLOSED = 1
 
 
-class Stopped(Exception):  # noqa: N818  (nothing is wrong)
-    """Ctrl-C, with more to say about it than that; Typer drops what a KeyboardInterrupt says."""
+class Stopped(Exception):  # noqa: N818  (not an error)
+    """Ctrl-C with a message; Typer drops the message of a KeyboardInterrupt."""
 
 
-def remark(message: str, *, label: str = "", colour: str | None = None) -> None:
-    """Say one line on standard error, in colour where that is a terminal."""
+def log(message: str, *, label: str = "", colour: str | None = None) -> None:
+    """Write one line to standard error, with the label in colour if it is a terminal."""
     line = " ".join(message.split())
     head = f"{typer.style(label, fg=colour, bold=True)}: " if label else ""
     typer.echo(head + line, err=True)
 
 
 def run(command: Callable[[], Any]) -> int:
-    """Run ``command`` and turn whatever the user can mend into one line and an exit code.
+    """Run ``command``, and turn errors that the user can fix into one line and an exit code.
 
-    A fault of Refold itself is not caught: its traceback is what a report of it needs.
+    Other exceptions are bugs and are not caught: a bug report needs the traceback.
     """
     with warnings.catch_warnings(), Termination() as termination:
         if not sys.warnoptions:
@@ -60,34 +60,33 @@ def run(command: Callable[[], Any]) -> int:
                 raise
             return _mistake(_usage(error))
     if code == INTERRUPTED:
-        said = "Stopped by Ctrl-C. What was not finished is not written."
-        return _interrupted(said, termination)
-    if termination.asked:  # the command has ended in order, and said what it left out
+        return _interrupted("Stopped by Ctrl-C. Unfinished output was not written.", termination)
+    if termination.asked:  # the command has finished by itself and reported what it left out
         return TERMINATED
     return code if isinstance(code, int) else 0
 
 
 def _interrupted(message: str, termination: Termination) -> int:
     if termination.asked:
-        remark(message.replace("Ctrl-C", "SIGTERM"), label="Terminated", colour="yellow")
+        log(message.replace("Ctrl-C", "SIGTERM"), label="Terminated", colour="yellow")
         return TERMINATED
-    remark(message, label="Interrupted", colour="yellow")
+    log(message, label="Interrupted", colour="yellow")
     return INTERRUPTED
 
 
 def _mistake(message: str) -> int:
-    remark(message, label="Error", colour="red")
+    log(message, label="Error", colour="red")
     return MISTAKE
 
 
 def _describe(error: OSError) -> str:
     reasons = {
-        FileNotFoundError: "There is no file or folder {!r}. Check the name and the folder.",
-        PermissionError: "Permission denied for {!r}. Choose a file that you may use.",
+        FileNotFoundError: "There is no file or folder {!r}. Check the path.",
+        PermissionError: "Permission denied for {!r}. Choose a file that you can access.",
         IsADirectoryError: "{!r} is a folder. Name a file.",
-        NotADirectoryError: "{!r} lies below something that is not a folder.",
+        NotADirectoryError: "{!r} cannot exist, because a parent of it is not a folder.",
     }
-    reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), None)
+    reason = next((text for cls, text in reasons.items() if isinstance(error, cls)), None)
     if error.filename is None:
         return str(error)
     if reason is None:
@@ -103,22 +102,22 @@ def _usage(error: Any) -> str:
 
 
 def _silence_standard_output() -> None:
-    """Keep Python from complaining about the closed pipe once more when it exits."""
+    """Prevent a second error about the closed pipe when Python exits."""
     try:
-        rocket_extractor = sys.__stdout__.fileno() if sys.__stdout__ else None
+        descriptor = sys.__stdout__.fileno() if sys.__stdout__ else None
     except (OSError, ValueError):
         return
-    if rocket_extractor is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), rocket_extractor)
+    if descriptor is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _show_warning(
     message: Warning | str,
     category: type[Warning],
-    filename: str,  # noqa: ARG001 - the signature is Python's
+    filename: str,  # noqa: ARG001 - Python calls it with these arguments
     lineno: int,  # noqa: ARG001
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    label = "Remark" if issubclass(category, UserWarning) else category.__name__
-    remark(with_options(str(message)), label=label, colour="yellow")
+    label = "Warning" if issubclass(category, UserWarning) else category.__name__
+    log(with_options(str(message)), label=label, colour="yellow")

@@ -1,7 +1,7 @@
-"""Files and the standard streams, so that a command treats them alike.
+"""Inputs and outputs of commands: files and the standard streams, with one interface.
 
-Outputs are looked at before any work is done: a folder that isn't there is found before an
-hour of training, not after. What goes to a stream is made whole first and copied then.
+Outputs are checked before the work, so a missing folder does not cost an hour of training. Output
+for a stream is written to a temporary file first, and then copied.
 """
 
 import os
@@ -40,21 +40,21 @@ MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
 PAGE_FORMATS = ("html",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
-_PART = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Output:
-    """Where a result goes: a file, a device or standard output, known to be usable."""
+    """A checked output: a file, a device or standard output."""
 
     name: str
     format: str
     path: Path | None  # None: standard output
-    copied: bool  # a stream or a device: made elsewhere, then copied
+    copied: bool  # a stream or device: written to a temporary file, then copied
 
     @contextmanager
     def writing(self) -> Iterator[Path]:
-        """Give the path to write to; what lies there at the end has reached its place."""
+        """Yield the path to write to; a temporary file is copied to the output at the end."""
         if not self.copied and self.path is not None:
             yield self.path
             return
@@ -72,26 +72,26 @@ class Output:
 def plan_output(
     name: str, *, format_name: str | None, formats: tuple[str, ...], default: str
 ) -> Output:
-    """Check an output before the work: its format, its folder, and that it can be written.
+    """Check the format of an output and that it can be written.
 
-    The name of a file says its format; a stream or a device has the one asked for.
+    The format of a file is that of its suffix. The format of a stream or device is `format_name`.
 
     Parameters
     ----------
     name : str
         File name, or ``-`` for standard output.
     format_name : str or None
-        Format asked for, of a stream or a device.
+        Requested format of a stream or device.
     formats : tuple of str
-        Formats that this output can have.
+        Allowed formats.
     default : str
-        Format of a stream for which none was asked.
+        Format of a stream or device if `format_name` is None.
 
     Raises
     ------
     ParameterError
-        If the format is not one of ``formats``, the folder is missing
-        or cannot be written, or a terminal would receive binary data.
+        If the format is not one of ``formats``, the folder is missing or not writable, or a
+        terminal would receive binary data.
     """
     path = None if name == STREAM else Path(name)
     if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
@@ -101,25 +101,23 @@ def plan_output(
         if path is None and not _is_text(chosen) and sys.stdout.isatty():
             raise ParameterError(
                 f"The format {chosen} is binary and would garble the terminal. "
-                "Name a file with -o, or send standard output to a file or a pipe."
+                "Name a file with -o, or redirect standard output to a file or pipe."
             )
         return Output(name, chosen, path, copied=True)
     chosen = format_of(path)
     if chosen not in formats or _is_compressed(path, chosen):
-        raise ParameterError(
-            f"The output {name!r} must end in {_endings(formats)}, which says its format."
-        )
+        raise ParameterError(f"The output {name!r} must end in {_endings(formats)}.")
     _check_folder(path)
     return Output(name, chosen, path, copied=False)
 
 
 def check_apart(outputs: Iterable[Output | None], inputs: Iterable[str | None] = ()) -> None:
-    """Find before the work that a result would replace another one, or what it is made of.
+    """Check that no output overwrites another output or an input.
 
     Raises
     ------
     ParameterError
-        If two of them are one file.
+        If two of them are the same file.
     """
     named = [name for name in inputs if name is not None and name != STREAM]
     taken = {os.path.realpath(name): "an input" for name in named}
@@ -129,19 +127,17 @@ def check_apart(outputs: Iterable[Output | None], inputs: Iterable[str | None] =
         place = os.path.realpath(output.path)
         if place in taken:
             raise ParameterError(
-                f"The output {output.name!r} is {taken[place]}, too, which it would replace. Name "
-                "another file."
+                f"The output {output.name!r} would overwrite {taken[place]}. Name another file."
             )
         taken[place] = "another output"
 
 
 @contextmanager
 def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) -> Iterator[Path]:
-    """Give the path of an input, under a name that says its format.
+    """Yield a path to an input whose suffix is that of its format.
 
-    Standard input is copied to a temporary file first; a file that is to be read in another format
-    than its name says, or whose name says nothing, gets a link. Messages about either speak of what
-    the user named.
+    Standard input is copied to a temporary file. If `format_name` differs from the suffix of a
+    file, a temporary link gets the right suffix. Error messages show the name that the user gave.
     """
     shown = "standard input" if name == STREAM else name
     chosen = None if format_name is None else _known(format_name, formats)
@@ -150,7 +146,7 @@ def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) ->
         return
     if chosen is None and len(formats) > 1:
         raise ParameterError(
-            f"Standard input has no name that tells its format. Add --format {'|'.join(formats)}."
+            f"The format of standard input is unknown. Add --format {'|'.join(formats)}."
         )
     chosen = chosen or next(iter(formats))
     with tempfile.TemporaryDirectory(prefix="refold-") as folder:
@@ -172,24 +168,24 @@ def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) ->
 
 
 def format_among(names: Sequence[str | None], name: str, format_name: str | None) -> str | None:
-    """Return the format to read one of several inputs in.
+    """Return the format for one of several inputs; None for that of its suffix.
 
-    The one asked for is that of standard input if this is one of them: others are then what their
-    names say, if they say something.
+    If standard input is among them, `format_name` is for standard input and for files with an
+    unknown suffix.
     """
-    told = format_of(Path(name)) in read_formats()
-    return None if STREAM in names and told else format_name
+    has_suffix = format_of(Path(name)) in read_formats()
+    return None if STREAM in names and has_suffix else format_name
 
 
 def plain_format(name: str) -> str:
-    """Return the name of a format as we write it: ``csv`` for ``.CSV`` and ``csv.gz``."""
+    """Normalize the name of a format: ``csv`` for ``.CSV`` and ``csv.gz``."""
     name = name.lstrip(".").lower()
     found = refold.sequences.format_named(f"file.{name}") if "." in name else None
     return name if found is None else found.name
 
 
 def format_of(path: Path) -> str | None:
-    """Return the format that a file's name says, or None."""
+    """Return the format of a file by its suffix; None if it is unknown."""
     found = refold.sequences.format_named(path.name)
     if found is not None:
         return found.name
@@ -198,12 +194,12 @@ def format_of(path: Path) -> str | None:
 
 
 def read_formats() -> tuple[str, ...]:
-    """Return the formats of sequences that are read."""
+    """Return the formats that sequences can be read from."""
     return tuple(refold.sequences.FORMATS)
 
 
 def data_formats() -> tuple[str, ...]:
-    """Return the formats of sequences that are written."""
+    """Return the formats that sequences can be written to."""
     return tuple(name for name, one in refold.sequences.FORMATS.items() if one.writer is not None)
 
 
@@ -213,7 +209,7 @@ def _is_text(name: str) -> bool:
 
 
 def _is_compressed(path: Path, name: str) -> bool:
-    """Whether a file has a suffix of compression.  Text is read so, and nothing is written so."""
+    """Return whether a file has a compression suffix, which is only supported for reading."""
     found = refold.sequences.FORMATS.get(name)
     return found is not None and path.suffix.lower() not in found.suffixes
 
@@ -221,14 +217,14 @@ def _is_compressed(path: Path, name: str) -> bool:
 def _link(path: Path, stand_in: Path) -> None:
     try:
         stand_in.symlink_to(path.absolute())
-    except OSError:  # a file system, or Windows, without links for everyone
+    except OSError:  # the file system has no links, or Windows does not permit them
         shutil.copyfile(path, stand_in)
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:
-    """Copy all bytes; an unbuffered target may take fewer than it is given."""
-    while part := source.read(_PART):
-        write_all(target, part)
+    """Copy all bytes, even if an unbuffered target accepts only some per write."""
+    while chunk := source.read(_CHUNK_BYTES):
+        write_all(target, chunk)
     target.flush()
 
 
@@ -236,7 +232,7 @@ def _known(format_name: str, formats: tuple[str, ...]) -> str:
     chosen = plain_format(format_name)
     if chosen not in formats:
         raise ParameterError(
-            f"The format must be one of {', '.join(formats)} here. Got {format_name!r}."
+            f"The format must be one of {', '.join(formats)}. Got {format_name!r}."
         )
     return chosen
 
@@ -253,13 +249,13 @@ def _check_folder(path: Path) -> None:
     if not folder.is_dir():
         raise ParameterError(
             f"The output {str(path)!r} cannot be written: there is no folder {str(folder)!r}. "
-            "Make it first, or name another."
+            "Create it first, or name another."
         )
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise ParameterError(
-            f"The output {str(path)!r} cannot be written: the folder {str(folder)!r} does not "
-            f"take files ({error.strerror}). Name another."
+            f"The output {str(path)!r} cannot be written: the folder {str(folder)!r} is not "
+            f"writable ({error.strerror}). Name another."
         ) from error

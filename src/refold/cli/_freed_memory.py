@@ -1,4 +1,4 @@
-"""Memory that is given back when it is freed, for commands that read files larger than memory."""
+"""Allocator settings for commands that read files larger than memory."""
 
 import contextlib
 import ctypes
@@ -7,17 +7,17 @@ import os
 __all__ = ["give_blocks_back"]
 
 _M_MMAP_THRESHOLD = -3
-# Blocks are larger, and most arrays of a training step smaller.
+# Smaller than blocks of a file, and larger than most arrays of a training step.
 _BYTES = 4 * 2**20
 
 
 def give_blocks_back() -> None:
-    """Have the C library return every large array to the system as soon as it is freed.
+    """Make glibc return every large array to the system as soon as it is freed.
 
-    glibc otherwise learns to keep arrays of the size of a block, and scatters them over its heaps:
-    a third of the memory of a long training.  Other C libraries are left alone.  Arrow then takes
-    its arrays from the C library too, not from a pool of its own.  What the user has said by
-    ``MALLOC_MMAP_THRESHOLD_`` and ``ARROW_DEFAULT_MEMORY_POOL`` counts.
+    By default, glibc learns to keep arrays of the size of a block and scatters them over its heaps,
+    which takes a third of the memory of a long training run. Other C libraries are not changed.
+    Arrow is set to allocate from the C library instead of its own pool. The user's
+    ``MALLOC_MMAP_THRESHOLD_`` and ``ARROW_DEFAULT_MEMORY_POOL`` take precedence.
     """
     if "ARROW_DEFAULT_MEMORY_POOL" not in os.environ:
         import pyarrow as pa

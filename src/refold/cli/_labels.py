@@ -1,4 +1,4 @@
-"""Labels that stand beside sequences in their own file."""
+"""Labels of sequences, from the data file or from another file."""
 
 import contextlib
 from pathlib import Path
@@ -11,9 +11,9 @@ __all__ = ["columns_of", "labels_of", "leave_out"]
 
 
 def leave_out(label: str, path: Path, options: dict[str, Any], schema: Any) -> None:
-    """Choose the columns of a file without that of labels, unless columns were named.
+    """Set the option ``columns`` so that the column of labels is left out, unless it is set.
 
-    Those that the model was fitted on, by its ``schema``, where the file has them.
+    The columns are those of the model's ``schema`` if the file has them all.
     """
     if "columns" in options or not (found := columns_of(path)):
         return
@@ -30,18 +30,18 @@ def leave_out(label: str, path: Path, options: dict[str, Any], schema: Any) -> N
 
 
 def labels_of(path: Any, label: str, source: Any, asked: str | None) -> Any:
-    """Read the labels of sequences, by the ids that were asked for, or else those of their file."""
+    """Read labels, matched by the id column `asked` or by that of the sequences."""
     if asked is None and source.schema.id_name is not None:
-        with contextlib.suppress(SchemaError):  # a file of labels may have another name for them
+        with contextlib.suppress(SchemaError):  # its id column may have another name
             return refold.sequences.read_labels(path, label, source, id=source.schema.id_name)
     return refold.sequences.read_labels(path, label, source, id=asked)
 
 
 def columns_of(path: Path) -> list[str]:
-    """Return the columns of a file; none where it has no names or cannot be read."""
+    """Return the column names of a file; an empty list if it has none or cannot be read."""
     import pyarrow as pa
 
     try:
         return refold.sequences.column_names(path)
     except (RefoldError, OSError, ValueError, pa.ArrowException):
-        return []  # what is wrong with it is said where it is read
+        return []  # reading the file raises the error

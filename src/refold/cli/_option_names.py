@@ -1,4 +1,4 @@
-"""Messages of the library in the words of the command line: ``--id`` rather than ``id=``."""
+"""Translation of Python arguments in messages to command-line options: ``id=`` to ``--id``."""
 
 import re
 
@@ -16,7 +16,7 @@ SETTINGS = (
 
 
 def with_options(message: str) -> str:
-    """Write arguments of Python in a message as options.
+    """Replace Python arguments in a message by command-line options.
 
     Parameters
     ----------

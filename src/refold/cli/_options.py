@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and how their text is read."""
+"""Arguments and options that several commands share, with their parsers."""
 
 from typing import Annotated, Any
 
@@ -8,17 +8,17 @@ from refold.errors import ParameterError
 
 __all__ = [
     "Clip",
+    "ColumnTypes",
     "Columns",
     "Data",
     "IdColumn",
     "InputFormat",
-    "Kinds",
+    "LatentSteps",
     "Layout",
     "Missing",
     "Model",
     "OutputFormat",
     "Quiet",
-    "Refine",
     "Seed",
     "Sort",
     "Stride",
@@ -33,40 +33,39 @@ __all__ = [
 TABLES = "Tables"
 WINDOWS = "Windows"
 
-Data = Annotated[str, typer.Argument(metavar="DATA", help="File with the sequences, or -.")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="File that `refold fit` wrote, or -.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="File of sequences, or -.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file from `refold fit`, or -.")]
 Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, max=2**32 - 1, help="Makes the result repeatable.")
+    int | None,
+    typer.Option("--seed", min=0, max=2**32 - 1, help="Random seed, for reproducible results."),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No progress and no summary on standard error.")
+    bool, typer.Option("--quiet", "-q", help="Hide progress and summaries on standard error.")
 ]
 InputFormat = Annotated[
     str | None,
-    typer.Option("--format", metavar="FORMAT", help="Format of the input, whatever its name."),
+    typer.Option("--format", metavar="FORMAT", help="Format of the input, instead of its suffix."),
 ]
-Refine = Annotated[
+LatentSteps = Annotated[
     int | None,
     typer.Option(
         "--latent-steps",
         min=0,
         metavar="N",
-        help=r"Steps of the search for each code; 0 for none, which is faster. "
+        help=r"Steps of latent optimization per code; 0 turns it off and is faster. "
         r"\[default: as in the fit]",
     ),
 ]
 Clip = Annotated[
     bool,
-    typer.Option(
-        "--clip/--no-clip", help="Keep numbers within the range of their column in training."
-    ),
+    typer.Option("--clip/--no-clip", help="Clip values to the range of their column in training."),
 ]
 OutputFormat = Annotated[
     str | None,
     typer.Option(
         "--output-format",
         metavar="FORMAT",
-        help=r"Format of standard output, where it differs from --format. \[default: jsonl]",
+        help=r"Format of standard output, if not that of --format. \[default: jsonl]",
     ),
 ]
 TableFormat = Annotated[
@@ -80,7 +79,7 @@ TableFormat = Annotated[
 IdColumn = Annotated[
     str | None,
     typer.Option(
-        "--id", metavar="NAME", help="Column that says which sequence.", rich_help_panel=TABLES
+        "--id", metavar="NAME", help="Column with the sequence ids.", rich_help_panel=TABLES
     ),
 ]
 TimeColumn = Annotated[
@@ -88,7 +87,7 @@ TimeColumn = Annotated[
     typer.Option(
         "--time",
         metavar="NAME",
-        help="Column of times, ascending within an id, or use --sort.",
+        help="Column with the times, which must ascend within a sequence; or add --sort.",
         rich_help_panel=TABLES,
     ),
 ]
@@ -97,16 +96,16 @@ Columns = Annotated[
     typer.Option(
         "--columns",
         metavar="A,B,...",
-        help=r"Columns to use, with commas. \[default: all others]",
+        help=r"Columns to use as features, comma-separated. \[default: all others]",
         rich_help_panel=TABLES,
     ),
 ]
-Kinds = Annotated[
+ColumnTypes = Annotated[
     str | None,
     typer.Option(
         "--column-types",
-        metavar="KINDS",
-        help="numeric, binary or categorical; for some columns: page=categorical,x=numeric.",
+        metavar="TYPES",
+        help="numeric, binary or categorical; or by column: page=categorical,x=numeric.",
         rich_help_panel=TABLES,
     ),
 ]
@@ -115,7 +114,7 @@ Unit = Annotated[
     typer.Option(
         "--unit",
         metavar="UNIT",
-        help=r"A step of a .txt file: characters or words. \[default: characters]",
+        help=r"Steps of a .txt file: characters or words. \[default: characters]",
         rich_help_panel=TABLES,
     ),
 ]
@@ -123,7 +122,7 @@ Sort = Annotated[
     bool,
     typer.Option(
         "--sort",
-        help="Sort the steps of each sequence by their times.",
+        help="Sort the steps of each sequence by time.",
         rich_help_panel=TABLES,
     ),
 ]
@@ -140,7 +139,7 @@ Missing = Annotated[
     typer.Option(
         "--missing",
         metavar="X,...",
-        help="Numbers that stand for a missing value, such as -99999.",
+        help="Numbers that mark a missing value, such as -99999.",
         show_default=False,
         rich_help_panel=TABLES,
     ),
@@ -150,7 +149,7 @@ Window = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="Cut long series into windows of so many steps.",
+        help="Cut long series into windows of N steps.",
         rich_help_panel=WINDOWS,
     ),
 ]
@@ -159,7 +158,7 @@ Stride = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help=r"Steps from a window to the next. \[default: a quarter of one]",
+        help=r"Steps between the starts of windows. \[default: a quarter of --window]",
         rich_help_panel=WINDOWS,
     ),
 ]
@@ -175,12 +174,12 @@ def read_options(
     sort: bool,
     layout: str | None,
 ) -> dict[str, Any]:
-    """Return the options that are set as arguments of `refold.sequences.read`."""
+    """Return the options that are set, as arguments of `refold.sequences.read`."""
     given = {
         "id": id_column,
         "time": time_column,
         "columns": None if columns is None else _split(columns, option="--columns"),
-        "column_types": None if column_types is None else _kinds(column_types),
+        "column_types": None if column_types is None else _column_types(column_types),
         "unit": unit,
         "sort": sort or None,
         "layout": layout,
@@ -193,7 +192,7 @@ def read_options(
 
 
 def read_missing(given: list[str] | None) -> list[float] | None:
-    """Return the numbers that ``--missing`` was given, once or several times, with commas."""
+    """Return the numbers given by one or more ``--missing`` options."""
     if not given:
         return None
     parts = [part for text in given for part in _split(text, option="--missing", noun="number")]
@@ -201,19 +200,20 @@ def read_missing(given: list[str] | None) -> list[float] | None:
         return [float(part) for part in parts]
     except ValueError as error:
         raise ParameterError(
-            f"--missing must be numbers with commas, such as -99999,1e20. Got {','.join(parts)!r}."
+            f"--missing must be numbers, such as -99999,1e20. Got {','.join(parts)!r}."
         ) from error
 
 
-def _kinds(text: str) -> str | list[str] | dict[str, str]:
+def _column_types(text: str) -> str | list[str] | dict[str, str]:
     parts = _split(text, option="--column-types")
     if any("=" in part for part in parts):
         if not all("=" in part for part in parts):
             raise ParameterError(
-                f"--column-types must name a column in every part or in none. Got {text!r}; "
+                f"--column-types must name a column for every type or for none. Got {text!r}; "
                 "write page=categorical,x=numeric."
             )
-        return {name.strip(): kind.strip() for name, _, kind in (p.rpartition("=") for p in parts)}
+        pairs = (part.rpartition("=") for part in parts)
+        return {name.strip(): column_type.strip() for name, _, column_type in pairs}
     return parts[0] if len(parts) == 1 else parts
 
 

@@ -1,4 +1,4 @@
-"""Figures as files, whole or not at all."""
+"""Atomic writing of figures to image files."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ __all__ = ["plan_picture", "write_picture"]
 
 
 def plan_picture(name: str | None) -> Output | None:
-    """Find what would stop a picture before the work; None where none is asked for."""
+    """Check the image file of a figure before the work; None if no figure is requested."""
     if name is None:
         return None
     from refold._support.optional_imports import optional
@@ -18,7 +18,7 @@ def plan_picture(name: str | None) -> Output | None:
     target = plan_output(name, format_name=None, formats=PICTURE_FORMATS, default="png")
     if target.path is None:
         raise ParameterError(
-            "The table goes to standard output, so the picture cannot. Name a file, such as "
+            "The table goes to standard output, so the picture needs a file. Name one, such as "
             "picture.png."
         )
     optional("matplotlib", extra="plots", purpose="A picture")
@@ -26,6 +26,6 @@ def plan_picture(name: str | None) -> Output | None:
 
 
 def write_picture(figure: Any, target: Output) -> None:
-    """Write a matplotlib figure to where an output was planned."""
+    """Write a matplotlib figure to a checked output."""
     with target.writing() as path, refold.sequences.atomic_writer(path) as file:
         figure.savefig(file, format=target.format, dpi=160)

@@ -1,4 +1,4 @@
-"""A saved model, and sequences that are to go through it."""
+"""Loading of saved models, and of sequences with the columns that a model expects."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,18 +24,18 @@ __all__ = [
 
 
 def load_model(name: str, *, latent_steps: int | None = None) -> Any:
-    """Load a model from a file, or from standard input; ``latent_steps`` replaces its own."""
+    """Load a model from a file or standard input; ``latent_steps`` overrides its setting."""
     with readable(name, format_name=None, formats=MODEL_FORMATS) as path:
         model = refold.load(path)
     if latent_steps is not None:
         model.set_params(latent_steps=latent_steps)
-        _ = model.latent_steps_  # raises where the model has no search
+        _ = model.latent_steps_  # raises if the model has no latent optimization
     return model
 
 
 @contextmanager
 def loading(*, quiet: bool) -> Iterator[None]:
-    """Show on a terminal that Keras and JAX are being loaded, which takes seconds."""
+    """Show in a terminal that Keras and JAX are loading, which takes seconds."""
     if quiet:
         yield
         return
@@ -44,20 +44,20 @@ def loading(*, quiet: bool) -> Iterator[None]:
 
 
 def id_name(schema: Any, own: Sequence[str] = ()) -> str:
-    """Return the name for a column of ids: that of the data, unless the table has it already."""
+    """Return a name for the column of ids: that of the data, unless the table has it already."""
     taken = {None, *own, *schema.names}
     return "id" if schema.id_name in taken else schema.id_name
 
 
 def file_names(schema: Any) -> dict[str, str]:
-    """Return the columns of ids and steps of a file to write: those of the data, where it fits."""
+    """Return names for the columns of ids and times: those of the data if they are free."""
     identity = id_name(schema)
     taken = {None, identity, *schema.names}
     return {"id": identity, "time": "time" if schema.time_name in taken else schema.time_name}
 
 
 def check_names(schema: Any, format_name: str) -> None:
-    """Find before the work that features could not be written under their names."""
+    """Check before the work that no feature has the name of the column of ids or times."""
     found, chosen = file_names(schema), refold.sequences.FORMATS[format_name]
     beside = [found["id"]] if "id" in chosen.write_options else []
     if "time" in chosen.write_options and chosen.layouts[0] == "long":
@@ -65,17 +65,17 @@ def check_names(schema: Any, format_name: str) -> None:
     for name in beside:
         if name in schema.names:
             raise SchemaError(
-                f"The model has a column {name!r}, and a .{format_name} file of sequences has its "
-                "own. Write .npz, or fit on a table that calls it otherwise."
+                f"The model has a column {name!r}, and a .{format_name} file of sequences needs "
+                "this name for itself. Write .npz, or rename the column and fit again."
             )
 
 
 def check_row_names(schema: Any, own: Sequence[str]) -> None:
-    """Find before the work that a table of rows has columns of its own of these names."""
-    if twice := [name for name in (id_name(schema), *own) if name in schema.names]:
+    """Check before the work that no feature has the name of a column of the output table."""
+    if duplicates := [name for name in (id_name(schema), *own) if name in schema.names]:
         raise SchemaError(
-            f"The model has a column {twice[0]!r}, and the table to write has its own. Fit on a "
-            "table that calls it otherwise."
+            f"The model has a column {duplicates[0]!r}, and the output table needs this name for "
+            "itself. Rename the column and fit again."
         )
 
 
@@ -83,15 +83,15 @@ def check_row_names(schema: Any, own: Sequence[str]) -> None:
 def opened(
     model: Any, name: str, options: dict[str, Any], format_name: str | None
 ) -> Iterator[Any]:
-    """Open sequences, of a table the columns that the model was fitted on.
+    """Open sequences; from a table, only the columns that the model was fitted on.
 
-    Where no columns of ids and times are named, they are those of the training data if the file
-    has them.
+    Without options for the columns of ids and times, their names are those in the training data if
+    the file has them.
     """
     schema = model.schema_
     with readable(name, format_name=format_name, formats=read_formats()) as path:
         suffix = "parquet" if path.is_dir() else format_of(path) or ""
-        chosen = refold.sequences.FORMATS.get(suffix)  # None: an error where it is read
+        chosen = refold.sequences.FORMATS.get(suffix)  # if None, reading raises an error
         named = not _has_default_names(schema.names) and options.get("layout") != "wide"
         if named and ((chosen and chosen.is_table) or columns_of(path)):
             options.setdefault("columns", list(schema.names))
@@ -102,13 +102,13 @@ def opened(
 
 
 def _read(path: Any, options: dict[str, Any], remembered: dict[str, Any]) -> Any:
-    """Read a file with the columns that the model knows, or with as many of them as it has."""
+    """Read a file with the remembered columns of ids and times, or with those it has."""
     only_id = {option: name for option, name in remembered.items() if option == "id"}
     first = None
     for known in (remembered, only_id, {}):
         try:
             return refold.sequences.read_or_scan(path, **(options | known))
-        except (SchemaError, ParameterError) as error:  # the format or the layout has none
+        except (SchemaError, ParameterError) as error:  # this file has no such columns
             first = first or error
             if not known:
                 raise first from None
@@ -116,11 +116,11 @@ def _read(path: Any, options: dict[str, Any], remembered: dict[str, Any]) -> Any
 
 
 def whole(source: Any, name: str) -> Any:
-    """Refuse data that is read in blocks."""
+    """Raise an error if the data are read in blocks."""
     if not isinstance(source, refold.sequences.Sequences):
         raise ParameterError(
-            f"{name} is larger than what is held in memory here ({len(source)} sequences). Give a "
-            "part of it."
+            f"{name} is too large for this command, which holds the data in memory "
+            f"({len(source)} sequences). Use fewer sequences."
         )
     return source
 

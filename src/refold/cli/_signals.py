@@ -1,4 +1,4 @@
-"""SIGTERM, which asks a command to end as Ctrl-C does: in order, and with a line about it."""
+"""SIGTERM, handled like Ctrl-C."""
 
 import signal
 import threading
@@ -8,15 +8,14 @@ __all__ = ["Termination"]
 
 
 class Termination:
-    """Treat SIGTERM as Ctrl-C within the block, and note that it came.
+    """Context manager that treats SIGTERM as Ctrl-C and records it.
 
-    A handler or a refusal that is there already is left alone, and so is everything outside of the
-    main thread.
+    It does nothing outside of the main thread, or if SIGTERM is already handled or ignored.
 
     Attributes
     ----------
     asked : bool
-        Whether SIGTERM came.
+        Whether SIGTERM was received.
 
     Examples
     --------
@@ -30,27 +29,27 @@ class Termination:
 
     def __init__(self) -> None:
         self.asked = False
-        self._taken = False
+        self._installed = False
 
     def __enter__(self) -> "Termination":
         in_main = threading.current_thread() is threading.main_thread()
         if in_main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._note)
-            self._taken = True
+            signal.signal(signal.SIGTERM, self._handle)
+            self._installed = True
         return self
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        exc_type: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._taken:
+        if self._installed:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
-        interrupt = signal.getsignal(signal.SIGINT)  # a training waits for the end of a chunk
-        if not callable(interrupt):  # ignored, as in the background of a script
+        interrupt = signal.getsignal(signal.SIGINT)  # in training, stops at the end of a chunk
+        if not callable(interrupt):  # SIGINT is ignored, as in the background of a script
             raise KeyboardInterrupt
         interrupt(number, frame)

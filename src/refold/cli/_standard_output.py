@@ -1,4 +1,4 @@
-"""Standard output that takes every byte or fails, whatever Python made of it."""
+"""Standard output that writes every byte or raises."""
 
 import io
 import sys
@@ -12,7 +12,7 @@ __all__ = ["complete_output"]
 
 
 class _Complete(io.RawIOBase):
-    """A raw stream whose ``write`` writes everything or raises, and which closes nothing."""
+    """A raw stream whose ``write`` is complete or raises; closing it does not close the file."""
 
     def __init__(self, raw: io.FileIO) -> None:
         self._raw = raw
@@ -33,21 +33,20 @@ class _Complete(io.RawIOBase):
             raise
         except OSError as error:
             raise OSError(
-                f"Standard output cannot be written: {error.strerror}. What it has so far is not "
-                "complete."
+                f"Standard output cannot be written: {error.strerror}. The output is incomplete."
             ) from error
         return len(data)
 
 
 @contextmanager
 def complete_output() -> Iterator[None]:
-    """Replace ``sys.stdout`` within the block by one that loses no bytes.
+    """Replace ``sys.stdout`` inside the block by a stream that loses no bytes.
 
-    With PYTHONUNBUFFERED, Python's own ignores that a full disk took only a part. Where the locale
-    lacks a character it is written as an escape.
+    With PYTHONUNBUFFERED, Python ignores an incomplete write to a full disk. Characters that the
+    locale lacks are escaped.
     """
     before = sys.stdout
-    if not isinstance(before, io.TextIOWrapper):  # closed, or replaced by a program
+    if not isinstance(before, io.TextIOWrapper):  # closed, or replaced by another object
         yield
         return
     before.reconfigure(errors="backslashreplace")
@@ -56,15 +55,15 @@ def complete_output() -> Iterator[None]:
     if not isinstance(raw, io.FileIO):
         yield
         return
-    whole = io.TextIOWrapper(
+    complete = io.TextIOWrapper(
         _Complete(raw),  # pyright: ignore[reportArgumentType]
         encoding=before.encoding,
         errors="backslashreplace",
         write_through=True,
     )
-    sys.stdout = whole
+    sys.stdout = complete
     try:
         yield
     finally:
-        if sys.stdout is whole:
+        if sys.stdout is complete:
             sys.stdout = before

@@ -1,4 +1,4 @@
-"""Results as tables: one row each, as JSON lines, CSV or Parquet, whole or not at all."""
+"""Atomic writing of result tables as JSON lines, CSV or Parquet."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ __all__ = ["write_table"]
 
 
 def write_table(path: Path, table: "pa.Table") -> None:
-    """Write a table in the format that the name says: ``.jsonl``, ``.csv`` or ``.parquet``."""
+    """Write a table in the format of the file suffix: ``.jsonl``, ``.csv`` or ``.parquet``."""
     import pyarrow.parquet as pq
     from pyarrow import csv
 

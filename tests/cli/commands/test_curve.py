@@ -26,12 +26,12 @@ def test_a_table_and_a_picture(data, tmp_path, capsys):
     assert main(["curve", data, "--sizes", "4,1", "-o", str(picture), *SHORT]) == 0
     shown = capsys.readouterr()
     head, *rows = shown.out.splitlines()
-    assert head.split() == ["code", "size", "Refold,", "NMSE", "PCA,", "NMSE"]
+    assert head.split() == ["latent", "dimensions", "Refold,", "NMSE", "PCA,", "NMSE"]
     table = [[float(number) for number in row.split()] for row in rows]
     assert [row[0] for row in table] == [1, 4]
     assert table[1][1] < table[0][1]
     assert "2 of 2: size 4" in shown.err
-    assert shown.err.endswith(f"Picture: {picture}\n")
+    assert shown.err.endswith(f"Wrote the figure to {picture}\n")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
 
@@ -63,7 +63,7 @@ def test_ctrl_c_shows_what_is_done(data, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--sizes", "2,x"], "--sizes must be whole numbers with commas, such as 2,4,8. Got '2,x'"),
+        (["--sizes", "2,x"], "--sizes must be comma-separated integers, such as 2,4,8. Got '2,x'"),
         (["--sizes", "0,2"], "--sizes must be at least 1 each. Got 0."),
         (["-o", "nowhere/curve.png"], "there is no folder 'nowhere'"),
         (["-o", "curve.jpeg"], "must end in .png or .svg"),

@@ -58,9 +58,9 @@ def test_the_demo_leaves_models_codes_sequences_and_a_page(
     assert main(["demo", "--output", str(folder), "--max-epochs", "1", "--quiet"]) == 0
     shown = capsys.readouterr()
     longer = nums["japanese-vowels"]
-    (remark,) = shown.err.splitlines()
-    assert remark.startswith(
-        f"Remark: 1 of {longer} sequences is longer than the longest in training"
+    (warning,) = shown.err.splitlines()
+    assert warning.startswith(
+        f"Warning: 1 of {longer} sequences is longer than the longest in training"
     )
     rows = [line.split() for line in shown.out.splitlines()]
     assert rows[0][0] == "data"

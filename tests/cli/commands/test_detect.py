@@ -45,12 +45,12 @@ def test_a_row_a_sequence(folder, capsys):
     assert [row["id"] for row in rows] == [0, 1, 2, 3, 4, 5]
     assert rows[-1]["anomalous"]
     assert rows[-1]["score"] == rows[-1]["error"] + rows[-1]["distance"]
-    assert "of 6 sequences are odd at a rate of false alarms of 0.05" in shown.err
+    assert "of 6 sequences are anomalous at a false-alarm rate of 0.05" in shown.err
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_into_files(folder, tmp_path, suffix):
-    out, steps = tmp_path / f"odd.{suffix}", tmp_path / f"steps.{suffix}"
+    out, steps = tmp_path / f"anomalies.{suffix}", tmp_path / f"steps.{suffix}"
     given = folder / "sines.refold", folder / "new.parquet"
     assert run("detect", *given, "-o", out, "--steps", steps, "--alpha", "0.1", "-q") == 0
     if suffix == "csv":
@@ -81,11 +81,11 @@ def test_normal_sequences_that_were_trained_on_are_told(folder, capsys):
     assert shown.err.endswith("Give others, or fit with --calibration-fraction 0.2.\n")
     half = "detect", folder / "sines.refold", *given[2:], "--normal", folder / "train.parquet"
     assert run(*half) == 0
-    assert "Remark: 40 of 80 normal sequences are among those" in capsys.readouterr().err
+    assert "Warning: 40 of 80 normal sequences are among those" in capsys.readouterr().err
 
 
 def test_a_long_series_in_windows_with_a_picture(folder, tmp_path, capsys):
-    steps, picture = tmp_path / "steps.jsonl", tmp_path / "odd.png"
+    steps, picture = tmp_path / "steps.jsonl", tmp_path / "anomalies.png"
     given = folder / "long.refold", folder / "later.npz", "--window", 40, "--stride", 4
     normal = "--normal", folder / "earlier.npz"
     files = "--steps", steps, "--picture", picture
@@ -93,7 +93,7 @@ def test_a_long_series_in_windows_with_a_picture(folder, tmp_path, capsys):
     shown = capsys.readouterr()
     rows = [json.loads(line) for line in shown.out.splitlines()]
     assert rows[0]["id"] == "0[0:40]"
-    assert "windows are odd" in shown.err
+    assert "windows are anomalous" in shown.err
     by_step = [json.loads(line) for line in steps.read_text().splitlines()]
     assert len(by_step) == 200
     assert 95 <= max(by_step, key=lambda row: row["score"])["step"] <= 115
@@ -104,7 +104,7 @@ def test_no_sequences_have_a_table_and_no_picture(folder, tmp_path, capsys):
     write(read(folder / "new.parquet")[:0], tmp_path / "none.npz")
     given = "detect", folder / "sines.refold", tmp_path / "none.npz"
     assert run(*given, "--picture", tmp_path / "p.png", "-o", tmp_path / "t.csv") == 2
-    assert "A picture is of a sequence, and there is none" in capsys.readouterr().err
+    assert "--picture needs a sequence to draw" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["none.npz"]
     assert run(*given, "--alpha", 0.1, "-q") == 0
     assert capsys.readouterr().out == ""
@@ -119,13 +119,13 @@ def test_generate_and_compare(folder, tmp_path, capsys):
     assert run("generate", model, "-n", 30, "-o", out, "--seed", 1, *compare) == 0
     shown = capsys.readouterr().err
     assert f"Wrote 30 sequences to {out}" in shown
-    assert "A classifier tells new from real in " in shown
-    assert "(50 % is chance). Verdict: none, at least 50 of each are needed (got 30)." in shown
+    assert "A classifier separates new from real sequences with " in shown
+    assert "(chance: 50 %). Verdict: none, at least 50 of each are needed (got 30)." in shown
     new = refold.load(model).generate(30, random_state=1)
     assert all(np.allclose(a, b) for a, b in zip(read(out), new, strict=True))
 
 
-def test_generate_compares_ngrams_of_symbols(tmp_path, capsys):
+def test_generate_compares_ngrams_of_tokens(tmp_path, capsys):
     words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
     write(as_sequences(words), tmp_path / "words.parquet")
     options = [
@@ -148,8 +148,8 @@ def test_generate_compares_ngrams_of_symbols(tmp_path, capsys):
     ngrams, classifier = capsys.readouterr().err.splitlines()
     shares = r"((?:\d+\.\d(?:, )?){4}) %"
     found = re.fullmatch(
-        "Runs of 2, 3, 4, 5 symbols that half of the real sequences never have: "
-        f"{shares} in the new ones, {shares} in the other half of the real ones.",
+        "N-grams of 2, 3, 4, 5 tokens that do not occur in one half of the real sequences: "
+        f"{shares} of the new sequences, {shares} of the other half of the real ones.",
         ngrams,
     )
     assert found is not None
@@ -183,9 +183,15 @@ def test_clip_keeps_numbers_within_their_range(folder, tmp_path):
         (["detect", "sines.refold", "new.parquet", "--alpha", "2"], "--alpha must be a rate"),
         (["detect", "sines.refold", "new.parquet", "--stride", "3"], "Add --window N"),
         (["detect", "sines.refold", "new.parquet", "--window", "99"], "fewer than the 99 of a"),
-        (["detect", "sines.refold", "long.npz", "-o", "odd.png"], "must end in .jsonl, .csv"),
-        (["detect", "sines.refold", "new.parquet", "--picture", "odd.csv"], "must end in .png"),
-        (["detect", "sines.refold", "new.parquet", "--steps", "-"], "Name a file for this"),
+        (["detect", "sines.refold", "long.npz", "-o", "anomalies.png"], "must end in .jsonl, .csv"),
+        (
+            ["detect", "sines.refold", "new.parquet", "--picture", "anomalies.csv"],
+            "must end in .png",
+        ),
+        (
+            ["detect", "sines.refold", "new.parquet", "--steps", "-"],
+            "--steps cannot be standard output",
+        ),
         (["detect", "-", "-"], "Only one input can be standard input"),
         (["detect", "bare.refold", "new.parquet"], "or give --normal DATA"),
         (["generate", "sines.refold", "--temperature", "-1"], "--temperature must be a number"),
@@ -203,7 +209,7 @@ def test_clip_keeps_numbers_within_their_range(folder, tmp_path):
                 "--calibration-fraction",
                 "0.3",
             ],
-            "Windows that overlap share steps",
+            "Overlapping windows share steps",
         ),
         (["fit", "new.parquet", "-o", "x.refold", "--stride", "3"], "Add --window N"),
         (["fit", "new.parquet", "-o", "x.refold", "--window", "99"], "fewer than the 99 of a"),

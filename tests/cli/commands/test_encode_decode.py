@@ -25,5 +25,5 @@ def test_a_file_has_one_a_line(tmp_path):
 def test_what_is_no_list_of_lengths_is_refused(tmp_path):
     np.save(tmp_path / "lengths.npy", np.arange(3))
     for given in (str(tmp_path / "lengths.npy"), str(tmp_path), "2,many", "3," * 300 + "x"):
-        with pytest.raises(ParameterError, match="must be whole numbers with commas, or a file"):
+        with pytest.raises(ParameterError, match="must be comma-separated integers or a file"):
             read_lengths(given, 3)

@@ -49,7 +49,7 @@ def test_a_row_a_step(folder, capsys):
     rows = [json.loads(line) for line in shown.out.splitlines()]
     assert [(row["id"], row["step"]) for row in rows] == [(i, k) for i in range(3) for k in (1, 2)]
     assert list(rows[0]) == ["id", "step", "x0"]
-    assert "3 sequences continued by 2 steps, without bounds." in shown.err
+    assert "Forecast 2 steps of 3 sequences, without prediction intervals." in shown.err
 
 
 def test_clip(folder, tmp_path, capsys):
@@ -72,7 +72,7 @@ def test_bounds_and_a_picture_in_files(folder, tmp_path, suffix, capsys):
         "forecast", *given, "--normal", folder / "others.parquet", "-o", table,
         "--picture", picture,
     ) == 0  # fmt: skip
-    assert "at most 20 % of the values lie beyond" in capsys.readouterr().err
+    assert "with 80 % prediction intervals" in capsys.readouterr().err
     if suffix == "csv":
         rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
     else:
@@ -87,7 +87,7 @@ def test_errors_beside_those_of_no_model(folder, capsys):
     assert run(*given) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["40", "sequences,", "4", "ahead", "NMSE"]
-    assert [line.split()[0] for line in lines[1:]] == ["Refold", "last", "season"]
+    assert [line.split()[0] for line in lines[1:]] == ["Refold", "last", "last"]
     assert run(*given, "--json", "--season", 5, "--steps", 3, "-q") == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["season"], found["steps"], found["num_sequences"]) == (5, 3, 40)
@@ -109,11 +109,11 @@ def test_fit_says_how_well_it_forecasts(folder):
             ["--alpha", "0.1"],
             "there are none. Fit with --calibration-fraction 0.2, or give --normal",
         ),
-        ("waves", ["--season", "3"], "--season is of --evaluate"),
-        ("waves", ["--json"], "--json is of --evaluate"),
+        ("waves", ["--season", "3"], "--season needs --evaluate"),
+        ("waves", ["--json"], "--json needs --evaluate"),
         ("waves", ["--evaluate", "--alpha", "0.1"], "writes no forecast"),
         ("waves", ["--context", "0"], "--context must be an integer of at least 1"),
-        ("waves", ["--picture", "-"], "so the picture cannot"),
+        ("waves", ["--picture", "-"], "so the picture needs a file"),
         ("waves", ["-o", "next.npz"], "csv"),
     ],
 )

@@ -44,7 +44,10 @@ def test_a_label_of_the_file_of_the_sequences(folder, capsys, name):
     shown = capsys.readouterr()
     assert "Refold" in shown.out
     assert "100.0 %" in shown.out
-    assert "2 labels, 5 folds; the most frequent label alone gets 50.0 %" in shown.err
+    assert (
+        "2 classes, 5 folds. Always predicting the most frequent class has an accuracy of 50.0 %"
+        in shown.err
+    )
 
 
 @pytest.mark.parametrize("name", ["lines.jsonl", "long.csv"])
@@ -105,7 +108,7 @@ def test_labels_of_the_vowels(tmp_path, capsys):
         (["labelled.parquet", "--label", "id"], "The label 'id' is the id"),
         (["labelled.parquet", "--label", "same"], "There is only one label: 1"),
         (["labelled.parquet", "--label", "age"], "no column 'age'"),
-        (["-", "--label", "kind"], "read from a file by its name"),
+        (["-", "--label", "kind"], "Standard input cannot be used"),
         (["labelled.parquet", "--label", "kind", "--folds", "1"], "--folds"),
         (["labelled.parquet"], "Missing option '--label'"),
     ],

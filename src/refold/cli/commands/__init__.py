@@ -1,1 +1,1 @@
-"""The commands of ``refold``, one module each."""
+"""The commands of ``refold``, one or more per module."""

@@ -1,4 +1,4 @@
-"""``refold curve``: the held-out error by the size of the code, to choose a size by."""
+"""``refold curve``: the held-out error by the number of latent dimensions."""
 
 import json
 from typing import Annotated, Any
@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.table import Table
 
 import refold
-from refold.cli._error_messages import Stopped, remark
+from refold.cli._error_messages import Stopped, log
 from refold.cli._files_and_streams import read_formats, readable
 from refold.cli._freed_memory import give_blocks_back
 from refold.cli._options import (
     Columns,
+    ColumnTypes,
     Data,
     IdColumn,
     InputFormat,
-    Kinds,
     Layout,
     Missing,
     Quiet,
@@ -37,38 +37,43 @@ def curve(
     data: Data,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="PICTURE", help="Where a picture goes: .png, .svg."),
+        typer.Option(
+            "--output", "-o", metavar="PICTURE", help="Image file for a figure: .png or .svg."
+        ),
     ] = None,
     sizes: Annotated[
-        str, typer.Option(metavar="N,N,...", help="Numbers in a code, with commas.")
+        str, typer.Option(metavar="N,N,...", help="Numbers of latent dimensions, comma-separated.")
     ] = "2,4,8,16,32",
-    units: Annotated[int | None, typer.Option(metavar="N", help="Size of an LSTM layer.")] = None,
+    units: Annotated[
+        int | None, typer.Option(metavar="N", help="Units per recurrent layer.")
+    ] = None,
     max_epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Most epochs to train, by size.")
+        int | None, typer.Option(metavar="N", help="Maximum number of epochs per size.")
     ] = None,
     validation_fraction: Annotated[
-        float | None, typer.Option(metavar="R", help="Share held out to measure on.")
+        float | None,
+        typer.Option(metavar="R", help="Fraction of the sequences held out for the error."),
     ] = None,
     time_budget: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Time for training, by size.")
+        float | None, typer.Option(metavar="SECONDS", help="Time limit for training per size.")
     ] = None,
     seed: Seed = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     unit: Unit = None,
     missing: Missing = None,
     input_format: InputFormat = None,
     *,
     layout: Layout = None,
     sort: Sort = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Fit several sizes of the code, and show the held-out error of each beside PCA's.
+    """Print the held-out error by latent dimensions, next to that of PCA.
 
-    Ctrl-C ends it with the sizes that are done.
+    Ctrl-C stops it and prints the sizes that are done.
     """
     options = read_options(
         id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
@@ -88,17 +93,17 @@ def curve(
         if isinstance(sequences, refold.sequences.Scan):
             give_blocks_back()
         estimator = refold.SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
-        found = refold.error_curve(sequences, chosen, estimator=estimator)
+        result = refold.error_curve(sequences, chosen, estimator=estimator)
     if as_json:
-        typer.echo(json.dumps(found._asdict()))
+        typer.echo(json.dumps(result._asdict()))
     else:
-        _print(found)
+        _print(result)
     if target is not None:
-        write_picture(refold.plots.error_by_size(found).figure, target)
+        write_picture(refold.plots.error_by_size(result).figure, target)
         if not quiet:
-            remark(f"Picture: {target.name}")
-    if not found.complete:
-        raise Stopped(f"Stopped by Ctrl-C after {len(found.sizes)} of {len(chosen)} sizes.")
+            log(f"Wrote the figure to {target.name}")
+    if not result.complete:
+        raise Stopped(f"Stopped by Ctrl-C after {len(result.sizes)} of {len(chosen)} sizes.")
 
 
 def _sizes(text: str) -> list[int]:
@@ -106,24 +111,24 @@ def _sizes(text: str) -> list[int]:
         sizes = [int(part) for part in text.split(",")]
     except ValueError as error:
         raise ParameterError(
-            f"--sizes must be whole numbers with commas, such as 2,4,8. Got {text!r}."
+            f"--sizes must be comma-separated integers, such as 2,4,8. Got {text!r}."
         ) from error
     if min(sizes) < 1:
         raise ParameterError(f"--sizes must be at least 1 each. Got {min(sizes)}.")
     return sorted(set(sizes))
 
 
-def _print(found: Any) -> None:
-    headings = ["code size"]
-    columns = [[str(size) for size in found.sizes]]
-    if found.measure == "NMSE":
+def _print(result: Any) -> None:
+    headings = ["latent dimensions"]
+    columns = [[str(size) for size in result.sizes]]
+    if result.measure == "NMSE":
         headings += ["Refold, NMSE", "PCA, NMSE"]
-        columns += [[f"{value:.3g}" for value in part] for part in (found.errors, found.pca)]
-    if found.accuracy:
+        columns += [[f"{value:.3g}" for value in part] for part in (result.errors, result.pca)]
+    if result.accuracy:
         headings += ["Refold, accuracy", "PCA, accuracy"]
         columns += [
             [refold.evaluation.as_percent(value) for value in part]
-            for part in (found.accuracy, found.pca_accuracy)
+            for part in (result.accuracy, result.pca_accuracy)
         ]
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:

@@ -1,4 +1,4 @@
-"""``refold data``: the shipped and the synthetic data sets, as files."""
+"""``refold data``: the included and the synthetic data sets, as files."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 import refold
-from refold.cli._error_messages import remark
+from refold.cli._error_messages import log
 from refold.cli._files_and_streams import TABLE_FORMATS, check_apart, data_formats, plan_output
 from refold.cli._options import Quiet
 from refold.cli._table_files import write_table
@@ -16,28 +16,29 @@ from refold.errors import ParameterError
 __all__ = ["data"]
 
 DESCRIPTIONS = {
-    "moving-ones": "a one that moves: 8 zeros and ones, 0 to 10 steps",
-    "question": "the same, padded with zeros to (n, 10, 5), as in the question",
-    "random-one-hot": "random one-hot symbols: 5 zeros and ones, 10 steps",
-    "noisy-sines": "noisy sines of random length: 1 feature",
-    "ramps": "four ramps, as in the second answer: 1 feature",
-    "japanese-vowels": "270 utterances of 9 speakers: 12 features",
-    "japanese-vowels-test": "370 others of the same speakers",
+    "moving-ones": "a moving one: 8 binary features, 0 to 10 steps",
+    "question": "a moving one, 5 features, zero-padded to 10 steps, as in the question",
+    "random-one-hot": "random one-hot tokens: 5 binary features, 10 steps",
+    "noisy-sines": "noisy sines of random length, 1 feature",
+    "ramps": "four ramps, 1 feature, as in the second answer",
+    "japanese-vowels": "270 utterances of 9 speakers, 12 features",
+    "japanese-vowels-test": "370 other utterances of the same speakers",
 }
 
 
 def data(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Data set; without it they are listed.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Name of the data set; without it, list them."),
     ] = None,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Where the sequences go, or -.")
+        str, typer.Option("--output", "-o", metavar="FILE", help="File for the sequences, or -.")
     ] = "-",
     num_sequences: Annotated[
-        int | None, typer.Option("-n", metavar="N", help="How many sequences.")
+        int | None, typer.Option("-n", metavar="N", help="Number of sequences.")
     ] = None,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, metavar="N", help="Another seed draws other sequences.")
+        int, typer.Option("--seed", min=0, metavar="N", help="Random seed of the sequences.")
     ] = 0,
     output_format: Annotated[
         str | None,
@@ -49,7 +50,7 @@ def data(
         str | None,
         typer.Option(
             metavar="TABLE",
-            help="Where a label a sequence goes; of japanese-vowels: the speaker.",
+            help="File for the labels, one per sequence: the speakers of japanese-vowels.",
         ),
     ] = None,
     *,
@@ -66,7 +67,7 @@ def data(
     if labels is not None:
         beside = plan_output(labels, format_name=None, formats=TABLE_FORMATS, default="csv")
         if beside.path is None:
-            raise ParameterError("Labels go to a file of their own. Name one by --labels.")
+            raise ParameterError("--labels cannot be standard output. Name a file.")
         check_apart([target, beside])
     sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
     if beside is not None:
@@ -80,13 +81,13 @@ def data(
         with beside.writing() as path:
             write_table(path, pa.table({"id": ids, column: values[: len(ids)]}))
     if not quiet and target.path is not None:
-        remark(f"Wrote {len(sequences)} sequences to {output}")
+        log(f"Wrote {len(sequences)} sequences to {output}")
 
 
 def _list() -> None:
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("name", no_wrap=True)
-    table.add_column("what it is")
+    table.add_column("description")
     for name in refold.datasets.names():
         table.add_row(name, DESCRIPTIONS.get(name, ""))
     Console().print(table)

@@ -1,4 +1,4 @@
-"""``refold demo``: two data sets from training to pictures, in one folder."""
+"""``refold demo``: two data sets from training to figures, in one folder."""
 
 import tempfile
 import time
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import refold
-from refold.cli._error_messages import remark
+from refold.cli._error_messages import log
 from refold.cli._options import Quiet
 from refold.errors import ParameterError
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 INTRODUCTION = (
-    "Sequences of unequal length go in, one short vector for each comes out, and the sequences "
-    "come back from the vectors alone. Everything below was measured on sequences that the models "
-    "have not seen, with default settings."
+    "The models encode sequences of different lengths as short vectors, and decode the sequences "
+    "from the vectors alone. Everything below was measured on sequences that the models were not "
+    "trained on, with default settings."
 )
 
 
 @dataclass(frozen=True)
 class _Split:
-    """A data set in two parts, and what colours its codes."""
+    """Training and held-out sequences, with labels to colour the codes by."""
 
     train: "Sequences"
     held_out: "Sequences"
@@ -42,7 +42,7 @@ class _Split:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What the demo shows: a data set, its name and its code size."""
+    """A data set of the demo, with its texts and number of latent dimensions."""
 
     name: str
     title: str
@@ -67,18 +67,18 @@ SUBJECTS = (
         "Moving ones",
         4,
         "The data of the question: a one that moves through eight features, for 0 to 10 steps. "
-        "Some real steps are all zero and some sequences have no step at all, so padding must "
-        "not be mistaken for data. The length alone tells such a sequence, and PCA is told it. "
-        "Trained on 4,000 sequences, measured on 1,000 others.",
+        "Some steps are all zero and some sequences are empty, so padding must not be mistaken for "
+        "data. Only the length describes such a sequence, and PCA is given the lengths. Trained on "
+        "4,000 sequences, measured on 1,000 others.",
         _moving_ones,
     ),
     _Subject(
         "japanese-vowels",
         "Japanese vowels",
         16,
-        "Nine speakers say two vowels; each utterance is 7 to 29 steps of 12 cepstral "
-        "coefficients. Trained on 270 utterances, measured on 370 others. The colours of the map "
-        "are the speakers, which the model was not told.",
+        "Nine speakers say two vowels. Each utterance has 7 to 29 steps of 12 cepstral "
+        "coefficients. Trained on 270 utterances, measured on 370 others. The map is coloured by "
+        "speaker; the model was trained without speakers.",
         _japanese_vowels,
     ),
 )
@@ -86,23 +86,23 @@ SUBJECTS = (
 
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for what is made.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the results.")
     ] = Path("demo"),
     seed: Annotated[
-        int, typer.Option("--seed", min=0, metavar="N", help="Seed of data and models.")
+        int, typer.Option("--seed", min=0, metavar="N", help="Random seed of data and models.")
     ] = 0,
     max_epochs: Annotated[
-        int | None, typer.Option(metavar="N", help="Most epochs to train, for a quick look.")
+        int | None, typer.Option(metavar="N", help="Maximum number of epochs, for a quick look.")
     ] = None,
     *,
     quiet: Quiet = False,
 ) -> None:
-    """Fit two data sets and show models, codes and reconstructions on a page."""
+    """Fit two data sets, and write a page about the models, codes and reconstructions."""
     _prepare(output)
     sections, downloads = [], []
     for subject in SUBJECTS:
         if not quiet:
-            remark(f"{subject.title}: codes of {subject.latent_dim} numbers")
+            log(f"{subject.title}: {subject.latent_dim} latent dimensions")
         part, files = _run(subject, output, seed, max_epochs, quiet=quiet)
         sections.append(part)
         downloads.extend(files)
@@ -113,17 +113,17 @@ def demo(
     write_page(
         page,
         sections,
-        title="Sequences, folded and unfolded",
+        title="Sequences, encoded and decoded",
         introduction=INTRODUCTION,
         downloads=downloads,
     )
     _print([part.result for part in sections if part.result is not None])
     if not quiet:
-        remark(f"Open {page} to see it. The models, codes and sequences lie beside it.")
+        log(f"Open {page} in a browser. The models, codes and sequences are in the same folder.")
 
 
 def _prepare(folder: Path) -> None:
-    """Find what would stop the demo at its end before it starts."""
+    """Check the packages and the folder before the work."""
     from refold.report import check_packages
 
     check_packages()
@@ -142,7 +142,7 @@ def _prepare(folder: Path) -> None:
 def _run(
     subject: _Subject, folder: Path, seed: int, max_epochs: int | None, *, quiet: bool
 ) -> tuple["Section", list[tuple[str, str]]]:
-    """Train on one data set, measure, and write its files."""
+    """Train on one data set, and return its section of the page and its files."""
     from refold.cli._code_writer import write_codes
     from refold.report import section
 
@@ -156,7 +156,7 @@ def _run(
 
     held_out = split.held_out
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the section says the same, below
+        warnings.simplefilter("ignore", UserWarning)  # the section repeats them
         codes = model.transform(held_out)
         decoded = model.reconstruct(held_out, codes=codes)
     back = refold.sequences.Sequences.from_list(decoded, schema=model.schema_, ids=held_out.ids)
@@ -189,7 +189,7 @@ def _run(
 def _print(results: list["Result"]) -> None:
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("data", no_wrap=True)
-    for heading in ("held out", "code size", "Refold", "PCA, told lengths", "seconds"):
+    for heading in ("held out", "latent dim.", "Refold", "PCA with lengths", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in results:
         table.add_row(

@@ -1,4 +1,4 @@
-"""``refold detect``: which sequences are odd, at a rate of false alarms, and where."""
+"""``refold detect``: anomalous sequences at a given false-alarm rate."""
 
 import math
 from typing import Annotated, Any
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import refold
-from refold.cli._error_messages import remark
+from refold.cli._error_messages import log
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
     Output,
@@ -16,10 +16,10 @@ from refold.cli._files_and_streams import (
 )
 from refold.cli._options import (
     Columns,
+    ColumnTypes,
     Data,
     IdColumn,
     InputFormat,
-    Kinds,
     Layout,
     Model,
     Quiet,
@@ -38,7 +38,7 @@ from refold.errors import ParameterError
 
 __all__ = ["detect"]
 
-# Columns of the tables that are written.
+# Columns of the output tables.
 OWN = (
     *("score", "error", "distance", "p_value", "adjusted_p_value"),
     *("anomalous", "step", "column"),
@@ -50,27 +50,30 @@ def detect(
     data: Data,
     output: Annotated[
         str,
-        typer.Option("--output", "-o", metavar="TABLE", help="Where a row a sequence goes, or -."),
+        typer.Option(
+            "--output", "-o", metavar="TABLE", help="File for one row per sequence, or -."
+        ),
     ] = "-",
     normal: Annotated[
         str | None,
         typer.Option(
             metavar="DATA",
-            help="Normal sequences to measure by, not trained on. "
-            r"\[default: those that `refold fit --calibration-fraction` set aside]",
+            help="Normal sequences for calibration, not in the training data. "
+            r"\[default: those set aside by `refold fit --calibration-fraction`]",
         ),
     ] = None,
     alpha: Annotated[
-        float, typer.Option(metavar="R", help="Rate of false alarms among normal sequences.")
+        float, typer.Option(metavar="R", help="False-alarm rate among normal sequences.")
     ] = 0.01,
     steps: Annotated[
         str | None,
-        typer.Option(metavar="TABLE", help="Where a row a step goes: .jsonl, .csv, .parquet."),
+        typer.Option(metavar="TABLE", help="File for one row per step: .jsonl, .csv or .parquet."),
     ] = None,
     picture: Annotated[
         str | None,
         typer.Option(
-            metavar="PICTURE", help="Where the oddest sequence is drawn, odd steps shaded: .png."
+            metavar="PICTURE",
+            help="Image file for the most anomalous sequence, its anomalous steps shaded: .png.",
         ),
     ] = None,
     window: Window = None,
@@ -78,7 +81,7 @@ def detect(
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     output_format: TableFormat = None,
@@ -87,14 +90,14 @@ def detect(
     sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score sequences by how odd they are, with p-values and what made them so."""
+    """Compute anomaly scores and p-values of sequences."""
     options = read_options(
         id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
     )
     if [model, data, normal].count("-") > 1:
         raise ParameterError("Only one input can be standard input. Name files for the others.")
     if stride is not None and window is None:
-        raise ParameterError("--stride is of windows. Add --window N.")
+        raise ParameterError("--stride needs windows. Add --window N.")
     target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
     beside = _plan_steps(steps), plan_picture(picture)
     check_apart([target, *beside], (data, normal))
@@ -110,7 +113,9 @@ def detect(
     with opened(loaded, data, dict(options), data_format) as source:
         series = whole(source, data)
     if beside[1] is not None and not len(series):
-        raise ParameterError("A picture is of a sequence, and there is none. Leave --picture out.")
+        raise ParameterError(
+            "--picture needs a sequence to draw, and the data have none. Leave it out."
+        )
     cut = _windows(series, window, stride) if window else None
     found = loaded.detect(series if cut is None else cut.sequences, alpha=alpha)
     with target.writing() as path:
@@ -118,7 +123,7 @@ def detect(
     by_step = found.step_scores, found.step_p_values
     if cut is not None:
         scores, p_values = (cut.merge(one) for one in by_step)
-        # twice a mean of p-values is one, whatever they have to do with each other
+        # twice the mean of p-values is a valid p-value, whatever their dependence
         by_step = scores, [np.minimum(1.0, 2.0 * one) for one in p_values]
     if beside[0] is not None:
         with beside[0].writing() as path:
@@ -126,23 +131,24 @@ def detect(
     if beside[1] is not None:
         _draw(series, found, cut, by_step[1], alpha, beside[1])
     if not quiet:
-        _say(found, "sequences" if cut is None else "windows", loaded.num_calibrated_)
+        _log_summary(found, "sequences" if cut is None else "windows", loaded.num_calibrated_)
 
 
-def _say(found: Any, noun: str, num_normal: int) -> None:
+def _log_summary(found: Any, noun: str, num_normal: int) -> None:
     count = len(found.scores)
     line = (
-        f"{int(found.anomalous.sum())} of {count} {noun} are odd at a rate of false alarms of "
-        f"{found.alpha:g} (of normal ones {found.alpha * count:.3g} at most would be, on average); "
+        f"{int(found.anomalous.sum())} of {count} {noun} are anomalous at a false-alarm rate of "
+        f"{found.alpha:g} (if all were normal, at most {found.alpha * count:.3g} on average). "
     )
     if num_normal + 1 < count / found.alpha and not found.discoveries.any():
         line += (
-            f"to tell a single one from {count} at once, it takes "
-            f"{math.ceil(count / found.alpha) - 1} normal {noun}, and there are {num_normal}."
+            f"To find a single anomaly among {count} after correction for multiple testing, the "
+            f"model needs {math.ceil(count / found.alpha) - 1} normal {noun}. It has {num_normal}."
         )
     else:
-        line += f"{int(found.discoveries.sum())} stand if all are tested at once."
-    remark(line)
+        num_discoveries = int(found.discoveries.sum())
+        line += f"{num_discoveries} remain anomalous after correction for multiple testing."
+    log(line)
 
 
 def _plan_steps(name: str | None) -> Output | None:
@@ -150,7 +156,7 @@ def _plan_steps(name: str | None) -> Output | None:
         return None
     target = plan_output(name, format_name=None, formats=TABLE_FORMATS, default="jsonl")
     if target.path is None:
-        raise ParameterError("Standard output has the table of sequences. Name a file for this.")
+        raise ParameterError("--steps cannot be standard output. Name a file.")
     return target
 
 
@@ -176,7 +182,7 @@ def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:
 def _draw(
     series: Any, found: Any, cut: Any, p_values: list[Any], alpha: float, target: Output
 ) -> None:
-    oddest = int(found.scores.argmax())
-    oddest = oddest if cut is None else int(cut.series[oddest])
-    ax = refold.plots.anomalies(series[[oddest]], p_values[oddest], alpha=alpha)
+    index = int(found.scores.argmax())
+    index = index if cut is None else int(cut.series[index])
+    ax = refold.plots.anomalies(series[[index]], p_values[index], alpha=alpha)
     write_picture(ax.figure, target)

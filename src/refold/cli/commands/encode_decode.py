@@ -1,4 +1,4 @@
-"""``refold encode``, ``decode`` and ``reconstruct``: what a saved model is for."""
+"""``refold encode``, ``decode`` and ``reconstruct``: sequences to codes and back."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 
 import refold
-from refold.cli._error_messages import remark
+from refold.cli._error_messages import log
 from refold.cli._files_and_streams import (
     CODE_FORMATS,
     Output,
@@ -23,15 +23,15 @@ from refold.cli._freed_memory import give_blocks_back
 from refold.cli._options import (
     Clip,
     Columns,
+    ColumnTypes,
     Data,
     IdColumn,
     InputFormat,
-    Kinds,
+    LatentSteps,
     Layout,
     Model,
     OutputFormat,
     Quiet,
-    Refine,
     Sort,
     TimeColumn,
     Unit,
@@ -47,17 +47,17 @@ __all__ = ["Lengths", "decode", "encode", "read_lengths", "reconstruct"]
 
 Codes = Annotated[str, typer.Argument(metavar="CODES", help="File of codes, or -.")]
 CodesOutput = Annotated[
-    str, typer.Option("--output", "-o", metavar="CODES", help="Where the codes go, or -.")
+    str, typer.Option("--output", "-o", metavar="CODES", help="File for the codes, or -.")
 ]
 DataOutput = Annotated[
-    str, typer.Option("--output", "-o", metavar="DATA", help="Where the sequences go, or -.")
+    str, typer.Option("--output", "-o", metavar="DATA", help="File for the sequences, or -.")
 ]
 Lengths = Annotated[
     str | None,
     typer.Option(
         metavar="LENGTHS",
-        help="Steps of each sequence: 10, or 3,5,7, or a text file with one a line. "
-        r"\[default: what the model reads from the code]",
+        help="Lengths of the sequences: 10, or 3,5,7, or a text file with one per line. "
+        r"\[default: decoded from the code]",
     ),
 ]
 
@@ -66,11 +66,11 @@ def encode(
     model: Model,
     data: Data,
     output: CodesOutput = "-",
-    latent_steps: Refine = None,
+    latent_steps: LatentSteps = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     output_format: OutputFormat = None,
@@ -79,7 +79,7 @@ def encode(
     sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn sequences into codes, one row of numbers each."""
+    """Encode sequences as codes, one row per sequence."""
     from refold.cli._code_writer import write_codes
 
     options = read_options(
@@ -92,7 +92,7 @@ def encode(
         blocks = _encoded(loaded, source, quiet=quiet)
         write_codes(path, blocks, len(source), id_name(source.schema))
         width = len(loaded.get_feature_names_out())
-    _say(target, f"{len(source)} codes of {width} numbers", quiet=quiet)
+    _log_written(target, f"{len(source)} codes with {width} dimensions", quiet=quiet)
 
 
 def decode(
@@ -106,7 +106,7 @@ def decode(
     clip: Clip = False,
     quiet: Quiet = False,
 ) -> None:
-    """Turn codes back into sequences, each of its own length."""
+    """Decode codes to sequences, each with its own length."""
     from refold.cli._code_reader import read_codes
 
     target = _plan(output, (model, codes), data_formats(), input_format, output_format)
@@ -124,11 +124,11 @@ def reconstruct(
     model: Model,
     data: Data,
     output: DataOutput = "-",
-    latent_steps: Refine = None,
+    latent_steps: LatentSteps = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     output_format: OutputFormat = None,
@@ -138,7 +138,7 @@ def reconstruct(
     clip: Clip = False,
     quiet: Quiet = False,
 ) -> None:
-    """Encode sequences and decode them again, to see what the codes keep."""
+    """Encode sequences and decode them again."""
     options = read_options(
         id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
     )
@@ -170,7 +170,7 @@ def _plan(
 
 
 def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
-    """Encode sequences, from files larger than memory block by block."""
+    """Encode sequences, block by block if the file is larger than memory."""
     if isinstance(source, refold.sequences.Sequences):
         yield model.encode(source), source.ids
         return
@@ -186,16 +186,16 @@ def _write(decoded: Any, schema: Any, ids: "np.ndarray", target: Output, *, quie
     sequences = refold.sequences.Sequences.from_list(decoded, schema=schema, ids=ids)
     with target.writing() as path:
         refold.sequences.write(sequences, path, **file_names(schema))
-    _say(target, f"{len(sequences)} sequences", quiet=quiet)
+    _log_written(target, f"{len(sequences)} sequences", quiet=quiet)
 
 
-def _say(target: Output, what: str, *, quiet: bool) -> None:
+def _log_written(target: Output, what: str, *, quiet: bool) -> None:
     if not quiet and target.path is not None:
-        remark(f"Wrote {what} to {target.name}")
+        log(f"Wrote {what} to {target.name}")
 
 
 def read_lengths(text: str | None, num_codes: int) -> list[int] | None:
-    """Read lengths from what ``--lengths`` was given."""
+    """Parse the value of ``--lengths``."""
     if text is None:
         return None
     try:
@@ -208,8 +208,7 @@ def read_lengths(text: str | None, num_codes: int) -> list[int] | None:
         return lengths * num_codes
     if len(lengths) != num_codes:
         raise ParameterError(
-            f"--lengths gives {len(lengths)} lengths for {num_codes} codes. "
-            f"Give one, or {num_codes}."
+            f"--lengths has {len(lengths)} lengths for {num_codes} codes. Give one, or {num_codes}."
         )
     return lengths
 
@@ -221,5 +220,5 @@ def _lengths_of(file: str) -> list[int]:
         raise
     except (ValueError, OSError) as error:
         raise ParameterError(
-            f"--lengths must be whole numbers with commas, or a file with one a line. Got {file!r}."
+            f"--lengths must be comma-separated integers or a file with one per line. Got {file!r}."
         ) from error

@@ -1,4 +1,4 @@
-"""``refold fit``: train an autoencoder on a file of sequences and save it."""
+"""``refold fit``: train an autoencoder on a file of sequences, and save it."""
 
 import time
 from pathlib import Path
@@ -8,15 +8,15 @@ import typer
 
 import refold
 from refold.cli._checkpoint_lock import sole_checkpoint
-from refold.cli._error_messages import remark
+from refold.cli._error_messages import log
 from refold.cli._files_and_streams import MODEL_FORMATS, plan_output, read_formats, readable
 from refold.cli._freed_memory import give_blocks_back
 from refold.cli._options import (
     Columns,
+    ColumnTypes,
     Data,
     IdColumn,
     InputFormat,
-    Kinds,
     Layout,
     Missing,
     Quiet,
@@ -41,13 +41,14 @@ TRAINING = "Training"
 def fit(
     data: Data,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="MODEL", help="Where the model goes, or -.")
+        str, typer.Option("--output", "-o", metavar="MODEL", help="File for the model, or -.")
     ],
     latent_dim: Annotated[
         float,
         typer.Option(
             metavar="N",
-            help=r"Numbers in a code; 0.95: as many as explain so much held out. \[default: 16]",
+            help="Latent dimensions; 0.95: as many as explain 95 % of the held-out variance. "
+            r"\[default: 16]",
             show_default=False,
             rich_help_panel=MODEL_PANEL,
         ),
@@ -64,7 +65,7 @@ def fit(
         str | None,
         typer.Option(
             metavar="NAME",
-            help=r"parallel, or autoregressive: step by step. \[default: by the columns]",
+            help=r"parallel or autoregressive. \[default: depends on the data]",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
@@ -72,7 +73,7 @@ def fit(
         int | None,
         typer.Option(
             metavar="N",
-            help=r"Steps that the LSTMs take at once. \[default: by the lengths]",
+            help=r"Steps that the LSTMs read and write at once. \[default: depends on the lengths]",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
@@ -80,26 +81,28 @@ def fit(
         int | None,
         typer.Option(
             metavar="N",
-            help="Numbers of the code for telling sequences apart. "
-            r"\[default: 8 from a size of 32 on]",
+            help="Latent dimensions for ROCKET features. "
+            r"\[default: 8 if there are 32 or more dimensions]",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
     forecast_steps: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="Steps ahead, for `refold forecast`.", rich_help_panel=MODEL_PANEL
+            metavar="N",
+            help="Steps to forecast, for `refold forecast`.",
+            rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
     units: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Size of a recurrent layer.", rich_help_panel=MODEL_PANEL),
+        typer.Option(metavar="N", help="Units per recurrent layer.", rich_help_panel=MODEL_PANEL),
     ] = None,
     depth: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Recurrent layers in encoder and decoder.",
+            help="Recurrent layers in the encoder, and in the decoder.",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
@@ -112,37 +115,43 @@ def fit(
     scale: Annotated[
         str | None,
         typer.Option(
-            metavar="WAY",
-            help="Standardise by features, by sequence, or none.",
+            metavar="SCALE",
+            help="Standardize by features, by sequence, or none.",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
     max_epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Most epochs to train.", rich_help_panel=TRAINING),
+        typer.Option(metavar="N", help="Maximum number of epochs.", rich_help_panel=TRAINING),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Sequences a training step.", rich_help_panel=TRAINING),
+        typer.Option(metavar="N", help="Sequences per training step.", rich_help_panel=TRAINING),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(metavar="R", help="Highest rate of learning.", rich_help_panel=TRAINING),
+        typer.Option(metavar="R", help="Peak learning rate.", rich_help_panel=TRAINING),
     ] = None,
     validation_fraction: Annotated[
         float | None,
-        typer.Option(metavar="R", help="Share held out to stop by.", rich_help_panel=TRAINING),
+        typer.Option(
+            metavar="R", help="Fraction held out for early stopping.", rich_help_panel=TRAINING
+        ),
     ] = None,
     calibration_fraction: Annotated[
         float | None,
-        typer.Option(metavar="R", help="Share kept for `refold detect`.", rich_help_panel=TRAINING),
+        typer.Option(
+            metavar="R",
+            help="Fraction set aside to calibrate `refold detect` and `refold forecast`.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     patience: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             help="Epochs without a better validation loss before training stops. "
-            r"\[default: a tenth of the epochs; while the loss falls, up to a quarter]",
+            r"\[default: a tenth of the epochs, up to a quarter while the loss falls]",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -150,7 +159,7 @@ def fit(
         bool | None,
         typer.Option(
             "--refit/--no-refit",
-            help=r"Train once more on all sequences. \[default: below 2000]",
+            help=r"Retrain on all sequences at the end. \[default: below 2000 sequences]",
             show_default=False,
             rich_help_panel=TRAINING,
         ),
@@ -159,23 +168,23 @@ def fit(
         int | None,
         typer.Option(
             metavar="N",
-            help=r"Steps of the search for each code. \[default: by the data]",
+            help=r"Steps of latent optimization per code. \[default: depends on the data]",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = None,
     optimizer: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Optimizer of Keras, by name.", rich_help_panel=TRAINING),
+        typer.Option(metavar="NAME", help="Name of a Keras optimizer.", rich_help_panel=TRAINING),
     ] = None,
     time_budget: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Time for training.", rich_help_panel=TRAINING),
+        typer.Option(metavar="SECONDS", help="Time limit for training.", rich_help_panel=TRAINING),
     ] = None,
     denoise: Annotated[
         str | None,
         typer.Option(
             metavar="HOW",
-            help="Corrupt the input: noise, 0.3; or dropped steps, steps:0.2; or 0.3,steps:0.2.",
+            help="Corrupt the input: noise 0.3, time-step dropout steps:0.2, or 0.3,steps:0.2.",
             rich_help_panel=TRAINING,
         ),
     ] = None,
@@ -183,7 +192,7 @@ def fit(
         bool,
         typer.Option(
             "--variational",
-            help="Train codes to be distributed as N(0, 1).",
+            help="Train a variational autoencoder, with codes distributed as N(0, 1).",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = False,
@@ -192,7 +201,7 @@ def fit(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with a training that was stopped, from MODEL.checkpoint, if it is there.",
+            help="Continue an interrupted run from MODEL.checkpoint, if it exists.",
             rich_help_panel=TRAINING,
         ),
     ] = False,
@@ -200,7 +209,7 @@ def fit(
         float,
         typer.Option(
             metavar="SECONDS",
-            help="Write MODEL.checkpoint whenever so much time has passed.",
+            help="Time between two writes of MODEL.checkpoint.",
             rich_help_panel=TRAINING,
         ),
     ] = 60.0,
@@ -209,7 +218,7 @@ def fit(
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     unit: Unit = None,
     missing: Missing = None,
     input_format: InputFormat = None,
@@ -218,18 +227,18 @@ def fit(
     sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train an autoencoder on sequences and save it in one file."""
+    """Train an autoencoder on sequences, and save it in one file."""
     given = dict(locals()) | {"random_state": seed, "missing_values": read_missing(missing)}
     options = read_options(
         id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
     )
     if stride is not None and window is None:
-        raise ParameterError("--stride is of windows. Add --window N.")
+        raise ParameterError("--stride needs windows. Add --window N.")
     target = plan_output(output, format_name=None, formats=MODEL_FORMATS, default="refold")
     checkpoint = None if target.copied else Path(f"{output}.checkpoint")
     if resume and checkpoint is None:
         raise ParameterError(
-            "--resume goes on from a file beside the model, and the output is a stream. Name a "
+            "--resume needs a checkpoint next to the model, and the output is a stream. Name a "
             "file with -o."
         )
     if checkpoint_seconds < 0:
@@ -246,9 +255,9 @@ def fit(
             cut = refold.sequences.windows(whole(sequences, data), window, stride)
             if calibration_fraction and cut.overlap:
                 raise ParameterError(
-                    "Windows that overlap share steps, so those set aside would be known to the "
+                    "Overlapping windows share steps, so those set aside would not be new to the "
                     f"model. Add --stride {window}, with series of a multiple of {window} steps, "
-                    "or leave --calibration-fraction out and give other series by `refold detect "
+                    "or replace --calibration-fraction by other series in `refold detect "
                     "--normal`."
                 )
             sequences = cut.sequences
@@ -257,7 +266,7 @@ def fit(
         model = refold.SequenceAutoencoder(**_settings(given, known), verbose=0 if quiet else 1)
         started = time.perf_counter()
         if resume and not quiet and checkpoint is not None and not checkpoint.exists():
-            remark(f"There is no {str(checkpoint)!r} to go on from, so training starts anew.")
+            log(f"There is no checkpoint {str(checkpoint)!r}, so a new training run starts.")
         kept = None if checkpoint is None else refold.Checkpoint(checkpoint, checkpoint_seconds)
         model.fit(sequences, checkpoint=kept, resume=resume)
         seconds = time.perf_counter() - started
@@ -269,18 +278,18 @@ def fit(
         where = "standard output" if target.path is None else output
         shapes = f"{model.n_shapes_} padded shape{'s' * (model.n_shapes_ > 1)}"
         count = len(sequences) - model.num_calibrated_
-        remark(
+        log(
             f"Trained on {count} sequences in {seconds:.1f} s, in batches of {shapes}. "
             f"Model: {where}"
         )
         if checkpoint is not None and model.interrupted_:
-            remark(f"--resume goes on with the training from {str(checkpoint)!r}.")
+            log(f"--resume continues the training from {str(checkpoint)!r}.")
 
 
 def _settings(given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that are arguments of the estimator, under its names.
+    """Return the options that are set, as arguments of the estimator.
 
-    An option that was not given is None.  It is left out, so that the estimator's default counts.
+    Options that are None are left out, so that the estimator's defaults apply.
     """
     settings = {name: given[name] for name in known if given.get(name) is not None}
     if settings["latent_dim"].is_integer():

@@ -1,4 +1,4 @@
-"""``refold forecast``: what comes after sequences, with bounds, and how well that is known."""
+"""``refold forecast``: the next steps of sequences, with prediction intervals."""
 
 import json
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 import refold
-from refold.cli._error_messages import remark
+from refold.cli._error_messages import log
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
     Output,
@@ -19,10 +19,10 @@ from refold.cli._files_and_streams import (
 from refold.cli._options import (
     Clip,
     Columns,
+    ColumnTypes,
     Data,
     IdColumn,
     InputFormat,
-    Kinds,
     Layout,
     Model,
     Quiet,
@@ -44,30 +44,33 @@ def forecast(
     model: Model,
     data: Data,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="TABLE", help="Where a row a step goes, or -.")
+        str,
+        typer.Option("--output", "-o", metavar="TABLE", help="File for one row per step, or -."),
     ] = "-",
     steps: Annotated[
         int | None,
-        typer.Option(metavar="N", help=r"Steps ahead. \[default: as many as it was fitted for]"),
+        typer.Option(metavar="N", help=r"Steps to forecast. \[default: as in the fit]"),
     ] = None,
     alpha: Annotated[
         float | None,
         typer.Option(
             metavar="R",
-            help=r"Share of values beyond the bounds. \[default: 0.1 of a model with calibration]",
+            help=r"Share of values outside of the intervals. \[default: 0.1 if calibrated]",
         ),
     ] = None,
     normal: Annotated[
         str | None,
         typer.Option(
             metavar="DATA",
-            help="Sequences to measure bounds on, not trained on. "
-            r"\[default: those that `refold fit --calibration-fraction` set aside]",
+            help="Sequences to calibrate the intervals, not in the training data. "
+            r"\[default: those set aside by `refold fit --calibration-fraction`]",
         ),
     ] = None,
     context: Annotated[
         int | None,
-        typer.Option(metavar="N", help=r"Last steps to read, at most. \[default: as in training]"),
+        typer.Option(
+            metavar="N", help=r"Maximum number of last steps to read. \[default: as in training]"
+        ),
     ] = None,
     evaluate: Annotated[  # noqa: FBT002
         bool,
@@ -78,18 +81,16 @@ def forecast(
     ] = False,
     season: Annotated[
         int | None,
-        typer.Option(
-            metavar="N", help=r"Steps of a season, for --evaluate. \[default: as it is found]"
-        ),
+        typer.Option(metavar="N", help=r"Steps per season, for --evaluate. \[default: detected]"),
     ] = None,
     picture: Annotated[
         str | None,
-        typer.Option(metavar="PICTURE", help="Where the first sequence is drawn: .png, .svg."),
+        typer.Option(metavar="PICTURE", help="Image file for the first sequence: .png or .svg."),
     ] = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     output_format: TableFormat = None,
@@ -98,11 +99,14 @@ def forecast(
     sort: Sort = False,
     clip: Clip = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Errors as one JSON object, for programs.")
+        bool, typer.Option("--json", help="Print the errors as one JSON object.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Continue sequences, by a model of `refold fit --forecast-steps`."""
+    """Forecast the next steps of sequences.
+
+    The model must come from `refold fit --forecast-steps`.
+    """
     options = read_options(
         id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
     )
@@ -137,7 +141,7 @@ def forecast(
         return
     if drawn is not None and not (len(series) and loaded.schema_.numeric.any()):
         raise ParameterError(
-            "A picture is of a sequence with a numeric column, and there is none. Leave --picture "
+            "--picture needs a sequence with a numeric column, and the data have none. Leave it "
             "out."
         )
     ahead = loaded.forecast(series, steps, alpha=alpha, context=context, clip=clip)
@@ -146,28 +150,28 @@ def forecast(
     if drawn is not None:
         _draw(series, ahead, drawn)
     if not quiet:
-        _say(ahead)
+        _log_summary(ahead)
 
 
 def _check(*, evaluate: bool, season: Any, as_json: bool, others: dict[str, Any]) -> None:
     if not evaluate and (season is not None or as_json):
         option = "--json" if as_json else "--season"
-        raise ParameterError(f"{option} is of --evaluate. Add it, or leave {option} out.")
+        raise ParameterError(f"{option} needs --evaluate. Add it, or leave {option} out.")
     given = [option for option, value in others.items() if value is not None]
     if evaluate and given:
         raise ParameterError(
-            f"--evaluate prints errors, and writes no forecast: leave {', '.join(given)} out."
+            f"--evaluate prints errors and writes no forecast. Leave {', '.join(given)} out."
         )
 
 
-def _say(ahead: Any) -> None:
+def _log_summary(ahead: Any) -> None:
     count = len(ahead.sequences)
     steps = len(ahead.sequences.values) // max(1, count)
-    line = f"{count} sequence{'s' * (count != 1)} continued by {steps} step{'s' * (steps != 1)}"
+    line = f"Forecast {steps} step{'s' * (steps != 1)} of {count} sequence{'s' * (count != 1)}"
     if ahead.alpha is None:
-        remark(f"{line}, without bounds.")
+        log(f"{line}, without prediction intervals.")
     else:
-        remark(f"{line}; at most {100 * ahead.alpha:g} % of the values lie beyond the bounds.")
+        log(f"{line}, with {100 * (1 - ahead.alpha):g} % prediction intervals.")
 
 
 def _draw(series: Any, ahead: Any, target: Output) -> None:
@@ -184,9 +188,9 @@ def _print(errors: Any, steps: int, *, as_json: bool) -> None:
     count = errors.num_sequences
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column(f"{count} sequence{'s' * (count != 1)}, {steps} ahead", no_wrap=True)
-    rows = [("Refold", "model"), ("last value again", "last_value")]
+    rows = [("Refold", "model"), ("last value", "last_value")]
     if errors.season is not None:
-        rows.append((f"season of {errors.season} steps again", "seasonal_naive"))
+        rows.append((f"last season, {errors.season} steps", "seasonal_naive"))
     columns = [[name for name, _ in rows]]
     if errors.measure == "NMSE":
         table.add_column("NMSE", justify="right", no_wrap=True)

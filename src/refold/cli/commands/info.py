@@ -1,4 +1,4 @@
-"""``refold info``: what a saved model is and how its training went, or what is installed."""
+"""``refold info``: a description of a saved model, or of the installation."""
 
 import json
 import platform
@@ -19,14 +19,14 @@ __all__ = ["info"]
 def info(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[MODEL]", help="File that `refold fit` wrote, or -."),
+        typer.Argument(metavar="[MODEL]", help="Model file from `refold fit`, or -."),
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what a model reads, how it is built, and how its training went.
+    """Describe a model: its columns, layers and training.
 
-    Without MODEL: what is installed here, and what runs its LSTM layers.
+    Without MODEL, describe the installation: versions, device and LSTM kernel.
     """
     facts = _installation() if model is None else _facts(load_model(model))
     if as_json:
@@ -55,7 +55,7 @@ def _facts(model: Any) -> dict[str, Any]:
     del parameters["verbose"]
     phases = list(history.get("phase", ()))
     best = model._fitted.best
-    # Other architectures than the default one have layers of their own.
+    # cell and decoder describe the default architecture only
     specification, is_default = model._fitted.network.specification, model.architecture == "default"
     return {
         "columns": [
@@ -113,17 +113,18 @@ def _print(facts: dict[str, Any]) -> None:
     column_types: dict[str, int] = {}
     for column in facts["columns"]:
         column_types[column["type"]] = column_types.get(column["type"], 0) + 1
-    table.add_row("columns", ", ".join(f"{count} {kind}" for kind, count in column_types.items()))
+    counts = ", ".join(f"{count} {name}" for name, count in column_types.items())
+    table.add_row("columns", counts)
     table.add_row("names", _shortened([column["name"] for column in facts["columns"]]))
     if facts["id"] is not None:
         table.add_row("ids", f"column {facts['id']}")
     if facts["time"] is not None:
         table.add_row("times", f"column {facts['time']}")
     table.add_row("longest sequence", f"{facts['max_steps']} steps")
-    active, telling = facts["active_dimensions"], facts["rocket_dim"]
+    active, rocket = facts["active_dimensions"], facts["rocket_dim"]
     used = "" if active is None else f", {active} of them active"
-    used += f", {telling} of them discriminative" if telling else ""
-    table.add_row("code", f"{facts['code_size']} numbers{used}")
+    used += f", {rocket} of them ROCKET features" if rocket else ""
+    table.add_row("code", f"{facts['code_size']} latent dimensions{used}")
     if facts["forecast_steps"]:
         table.add_row("forecasts", f"{facts['forecast_steps']} steps")
     table.add_row("architecture", str(parameters.get("architecture")))
@@ -131,10 +132,8 @@ def _print(facts: dict[str, Any]) -> None:
         table.add_row("cell", facts["cell"])
         table.add_row("decoder", facts["decoder"])
         table.add_row("patch", f"{facts['patch']} step{'s' * (facts['patch'] > 1)}")
-        table.add_row(
-            "latent_steps",
-            f"{facts['latent_steps']} steps" if facts["latent_steps"] else "no search",
-        )
+        optimized = f"{facts['latent_steps']} steps" if facts["latent_steps"] else "none"
+        table.add_row("latent optimization", optimized)
     table.add_row("parameters", f"{facts['num_parameters']:,}")
     refit = f", then {facts['refit_epochs']} on all data" if facts["refit_epochs"] else ""
     table.add_row("epochs", f"{describe_epochs(facts['best_epoch'], facts['epochs'])}{refit}")

@@ -1,4 +1,4 @@
-"""``refold probe``: how much of a label the codes keep, beside PCA's."""
+"""``refold probe``: the linear probe accuracy of codes and of PCA."""
 
 import json
 from typing import Annotated, Any
@@ -8,19 +8,19 @@ from rich.console import Console
 from rich.table import Table
 
 import refold
-from refold.cli._error_messages import remark
+from refold.cli._error_messages import log
 from refold.cli._files_and_streams import read_formats, readable
 from refold.cli._labels import labels_of, leave_out
 from refold.cli._options import (
     Columns,
+    ColumnTypes,
     Data,
     IdColumn,
     InputFormat,
-    Kinds,
+    LatentSteps,
     Layout,
     Model,
     Quiet,
-    Refine,
     Sort,
     TimeColumn,
     Unit,
@@ -36,35 +36,43 @@ def probe(
     model: Model,
     data: Data,
     label: Annotated[
-        str, typer.Option(metavar="NAME", help="Column of labels, one value a sequence.")
+        str, typer.Option(metavar="NAME", help="Column of labels, one value per sequence.")
     ],
     labels: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help=r"Where that column is. \[default: DATA]"),
+        typer.Option(metavar="FILE", help=r"File with that column. \[default: DATA]"),
     ] = None,
-    folds: Annotated[int, typer.Option(min=2, metavar="N", help="Of the cross-validation.")] = 5,
+    folds: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Folds of the cross-validation.")
+    ] = 5,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Draws the folds.")
+        int,
+        typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Random seed of the folds."),
     ] = 0,
-    latent_steps: Refine = None,
+    latent_steps: LatentSteps = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
     layout: Layout = None,
     sort: Sort = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Cross-validate a logistic regression on the codes, and on PCA codes of the same size."""
+    """Measure the linear probe accuracy of codes, next to that of PCA.
+
+    Cross-validates a logistic regression on the codes, and on PCA codes of the same size.
+    """
     options = read_options(
         id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
     )
     if "-" in (data, labels):
-        raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
+        raise ParameterError(
+            "--label needs named files for the sequences and labels. Standard input cannot be used."
+        )
     loaded = load_model(model, latent_steps=latent_steps)
     loaded.verbose = 0 if quiet else 1
     with readable(data, format_name=input_format, formats=read_formats()) as path:
@@ -91,20 +99,21 @@ def probe(
         _print(results, codes.shape[1])
     if not quiet:
         one = results["Refold"]
-        remark(
-            f"{one.num_classes} labels, {one.num_folds} folds; the most frequent label alone gets "
-            f"{100 * one.chance:.1f} %. PCA is of these sequences themselves."
+        log(
+            f"{one.num_classes} classes, {one.num_folds} folds. Always predicting the most "
+            f"frequent class has an accuracy of {100 * one.chance:.1f} %. PCA is fitted on these "
+            "sequences."
         )
 
 
 def _name_of(components: int, size: int) -> str:
-    return "PCA" if components == size else f"PCA, {components} numbers"
+    return "PCA" if components == size else f"PCA, {components} dimensions"
 
 
 def _print(results: dict[str, Any], size: int) -> None:
     table: Any = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"codes of {size} numbers", no_wrap=True)
-    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column(f"{size} latent dimensions", no_wrap=True)
+    table.add_column("linear probe accuracy", justify="right", no_wrap=True)
     for name, one in results.items():
         table.add_row(name, f"{100 * one.accuracy:.1f} % ± {100 * one.deviation:.1f}")
     Console().print(table)

@@ -1,4 +1,4 @@
-"""``refold report``: one page on a model and the data that goes through it."""
+"""``refold report``: an HTML page about a model and a data set."""
 
 import contextlib
 from pathlib import Path
@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from refold.cli._error_messages import remark
+from refold.cli._error_messages import log
 from refold.cli._files_and_streams import (
     PAGE_FORMATS,
     Output,
@@ -20,14 +20,14 @@ from refold.cli._files_and_streams import (
 from refold.cli._labels import labels_of, leave_out
 from refold.cli._options import (
     Columns,
+    ColumnTypes,
     Data,
     IdColumn,
     InputFormat,
-    Kinds,
+    LatentSteps,
     Layout,
     Model,
     Quiet,
-    Refine,
     Sort,
     TimeColumn,
     Unit,
@@ -46,35 +46,39 @@ def report(
     model: Model,
     data: Data,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="PAGE", help="Where the page goes: .html.")
+        str, typer.Option("--output", "-o", metavar="PAGE", help="File for the page: .html.")
     ],
     label: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Column of labels, one value a sequence, for colours."),
+        typer.Option(metavar="NAME", help="Column of labels, one value per sequence, for colours."),
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help=r"Where that column is. \[default: DATA]"),
+        typer.Option(metavar="FILE", help=r"File with that column. \[default: DATA]"),
     ] = None,
     train: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="What PCA is fitted on: the training data, where DATA is other. "
-            r"\[default: parts of DATA in turn]",
+            help="Training data, to fit PCA on, if DATA is other data. "
+            r"\[default: cross-fit on DATA]",
         ),
     ] = None,
     max_sequences: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Of more, so many drawn at random are shown.")
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Sequences to show, drawn at random if there are more."
+        ),
     ] = 2000,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Draws what is drawn.")
+        int,
+        typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Random seed of the draws."),
     ] = 0,
-    latent_steps: Refine = None,
+    latent_steps: LatentSteps = None,
     id_column: IdColumn = None,
     time_column: TimeColumn = None,
     columns: Columns = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     unit: Unit = None,
     input_format: InputFormat = None,
     *,
@@ -82,22 +86,26 @@ def report(
     sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show data, model, errors beside PCA, reconstructions and codes on one page.
+    """Write a page about the data, the model, its errors next to PCA's, and the codes.
 
-    The page is a single file that opens without a network.
+    The page is a single file that opens without a network connection.
     """
     options = read_options(
         id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
     )
     target = _plan(output)
     if labels is not None and label is None:
-        raise ParameterError("--labels is the file of a column of labels. Name it by --label.")
+        raise ParameterError(
+            "--labels is a file with a column of labels. Name the column with --label."
+        )
     if label is not None and "-" in (data, labels):
-        raise ParameterError("Labels are read from a file by its name, and so are their sequences.")
+        raise ParameterError(
+            "--label needs named files for the sequences and labels. Standard input cannot be used."
+        )
     if [model, data, train].count("-") > 1:
-        raise ParameterError("Standard input can be read once. Name a file for either of them.")
+        raise ParameterError("Only one input can be standard input. Name files for the others.")
     loaded = load_model(model, latent_steps=latent_steps)
-    loaded.verbose = 0  # the stages of the page say what is done
+    loaded.verbose = 0  # the stages of the page are logged instead
     from refold.report import report as write_report
 
     with contextlib.ExitStack() as files:
@@ -134,15 +142,15 @@ def report(
             )
     _print(result)
     if not quiet:
-        remark(f"Open {output} in a browser to see it.")
+        log(f"Open {output} in a browser.")
 
 
 def _plan(output: str) -> Output:
-    """Find what would stop the page before the work."""
+    """Check the output and the packages before the work."""
     target = plan_output(output, format_name=None, formats=PAGE_FORMATS, default="html")
     if target.path is None:
         raise ParameterError(
-            "The table goes to standard output, so the page cannot. Name a file with -o."
+            "The table goes to standard output, so the page needs a file. Name one with -o."
         )
     from refold.report import check_packages
 
