@@ -219,7 +219,7 @@ def test_the_command_line_takes_a_folder(either, tmp_path, monkeypatch, capsys):
     )
     assert main(["fit", str(either), "-o", str(model), *settings]) == 0
     assert main(["encode", str(model), str(either), "-o", str(codes)]) == 0
-    assert "60 codes of 3 numbers" in capsys.readouterr().err
+    assert "60 codes with 3 dimensions" in capsys.readouterr().err
     found, ids = read_codes(codes)
     np.testing.assert_allclose(found, refold.load(model).transform(ragged()), atol=1e-5)
     assert len(set(ids.tolist())) in {20, 60}

@@ -201,7 +201,7 @@ def test_resume_without_a_checkpoint_starts_anew(tmp_path, capsys):
     command += ["--latent-dim", "3", "--units", "8"]
     command += ["--max-epochs", "2", "--seed", "0"]
     assert main([*command, "--resume"]) == 0
-    assert "so training starts anew" in capsys.readouterr().err
+    assert "so a new training run starts" in capsys.readouterr().err
 
 
 class AtEpoch(keras.callbacks.Callback):

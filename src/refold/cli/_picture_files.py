@@ -18,8 +18,7 @@ def plan_picture(name: str | None) -> Output | None:
     target = plan_output(name, format_name=None, formats=PICTURE_FORMATS, default="png")
     if target.path is None:
         raise ParameterError(
-            "The table goes to standard output, so the picture needs a file. Name one, such as "
-            "picture.png."
+            "The table goes to standard output. Name a file for the picture, such as picture.png."
         )
     optional("matplotlib", extra="plots", purpose="A picture")
     return target

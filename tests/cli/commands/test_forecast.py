@@ -113,7 +113,7 @@ def test_fit_says_how_well_it_forecasts(folder):
         ("waves", ["--json"], "--json needs --evaluate"),
         ("waves", ["--evaluate", "--alpha", "0.1"], "writes no forecast"),
         ("waves", ["--context", "0"], "--context must be an integer of at least 1"),
-        ("waves", ["--picture", "-"], "so the picture needs a file"),
+        ("waves", ["--picture", "-"], "Name a file for the picture"),
         ("waves", ["-o", "next.npz"], "csv"),
     ],
 )

@@ -200,6 +200,6 @@ def test_from_the_command_line(tmp_path, capsys):
     options += ["--validation-fraction", "0", "--latent-steps", "0"]
     assert main(["fit", data, "-o", model, *options, "--rocket-dim", "8"]) == 0
     assert main(["info", model]) == 0
-    assert "32 numbers, 8 of them discriminative" in capsys.readouterr().out
+    assert "32 latent dimensions, 8 of them ROCKET features" in capsys.readouterr().out
     assert main(["fit", data, "-o", model, *options, "--rocket-dim", "32"]) == 2
     assert "--rocket-dim must be from 0 to 31" in capsys.readouterr().err

@@ -149,9 +149,7 @@ def _plan(output: str) -> Output:
     """Check the output and the packages before the work."""
     target = plan_output(output, format_name=None, formats=PAGE_FORMATS, default="html")
     if target.path is None:
-        raise ParameterError(
-            "The table goes to standard output, so the page needs a file. Name one with -o."
-        )
+        raise ParameterError("The table goes to standard output. Name a file with -o for the page.")
     from refold.report import check_packages
 
     check_packages()
