@@ -148,8 +148,8 @@ def test_generate_compares_ngrams_of_tokens(tmp_path, capsys):
     ngrams, classifier = capsys.readouterr().err.splitlines()
     shares = r"((?:\d+\.\d(?:, )?){4}) %"
     found = re.fullmatch(
-        "N-grams of 2, 3, 4, 5 tokens that do not occur in one half of the real sequences: "
-        f"{shares} of the new sequences, {shares} of the other half of the real ones.",
+        r"N-grams \(n = 2, 3, 4, 5\) that do not occur in one half of the real sequences: "
+        f"{shares} in the new sequences, {shares} in the other half of the real ones.",
         ngrams,
     )
     assert found is not None

@@ -116,8 +116,8 @@ def _compare(real: Any, back: Any, new: Any, seed: int) -> None:
             for shares in (found.unseen, found.unseen_real)
         )
         log(
-            f"N-grams of {sizes} tokens that do not occur in one half of the real sequences: "
-            f"{ours} % of the new sequences, {theirs} % of the other half of the real ones."
+            f"N-grams (n = {sizes}) that do not occur in one half of the real sequences: {ours} % "
+            f"in the new sequences, {theirs} % in the other half of the real ones."
         )
     from_back = refold.evaluation.two_sample_test(back, new, seed=seed)
     line = (
