@@ -179,7 +179,10 @@ def test_clip_keeps_numbers_within_their_range(folder, tmp_path):
     ("arguments", "message"),
     [
         (["detect", "bare.refold", "new.parquet"], "Fit with --calibration-fraction"),
-        (["detect", "sines.refold", "new.parquet"], "--alpha 0.01 needs at least 99 sequences"),
+        (
+            ["detect", "sines.refold", "new.parquet"],
+            "--alpha 0.01 needs at least 99 calibration sequences",
+        ),
         (["detect", "sines.refold", "new.parquet", "--alpha", "2"], "--alpha must be a rate"),
         (["detect", "sines.refold", "new.parquet", "--stride", "3"], "Add --window N"),
         (["detect", "sines.refold", "new.parquet", "--window", "99"], "fewer than the 99 of a"),
