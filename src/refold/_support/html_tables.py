@@ -9,7 +9,7 @@ __all__ = ["columns_in_words", "facts"]
 # Number of column names to show.
 _FIRST = 5
 
-# Inherits the colours of the page, to be readable in light and dark notebooks.
+# Inherits the colors of the page, to be readable in light and dark notebooks.
 _ROW = (
     '<tr style="background: none"><th style="text-align: left; font-weight: normal; opacity: 0.7">'
     '{}</th><td style="text-align: left">{}</td></tr>'

@@ -26,7 +26,7 @@ class Stopped(Exception):  # noqa: N818  (not an error)
 
 
 def log(message: str, *, label: str = "", colour: str | None = None) -> None:
-    """Write one line to standard error, with the label in colour if it is a terminal."""
+    """Write one line to standard error, with the label in color if it is a terminal."""
     line = " ".join(message.split())
     head = f"{typer.style(label, fg=colour, bold=True)}: " if label else ""
     typer.echo(head + line, err=True)

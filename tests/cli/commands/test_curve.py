@@ -86,7 +86,7 @@ def test_fit_takes_a_share_and_says_where_it_stands(data, tmp_path, capsys):
     assert main(["fit", data, "-o", str(model), "--latent-dim", "0.1", *FIT]) == 0
     said = capsys.readouterr().err
     size = refold.load(model).latent_dim_
-    assert f"A code of {size} number" in said
+    assert f"A code of {size} dimension" in said
     assert said.count("Held out (5 sequences): NMSE ") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["curves.refold"]
     assert main(["fit", data, "-o", str(model), "--latent-dim", "4.0", "-q", *FIT]) == 0

@@ -81,5 +81,5 @@ def test_the_demo_leaves_models_codes_sequences_and_a_page(
     assert page.count("plotly.js v") == 1
     assert page.count('class="plot"') >= 16
     assert "Moving ones" in page
-    assert "Colours are of speaker" in page
+    assert "Colors show speaker" in page
     assert len(list(folder.iterdir())) == 9

@@ -105,7 +105,7 @@ def test_labels_of_the_vowels(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["labelled.parquet", "--label", "id"], "The label 'id' is the id"),
+        (["labelled.parquet", "--label", "id"], "The label column 'id' is the id column"),
         (["labelled.parquet", "--label", "same"], "There is only one label: 1"),
         (["labelled.parquet", "--label", "age"], "no column 'age'"),
         (["-", "--label", "kind"], "Standard input cannot be used"),

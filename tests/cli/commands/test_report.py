@@ -100,7 +100,7 @@ def test_data_in_blocks_are_sampled(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["labelled.parquet", "--label", "id"], "The label 'id' is the id"),
+        (["labelled.parquet", "--label", "id"], "The label column 'id' is the id column"),
         (["labelled.parquet", "--label", "same"], "There is only one label: 1"),
         (["labelled.parquet", "--label", "age"], "no column 'age'"),
         (["-", "--label", "kind"], "Standard input cannot be used"),

@@ -32,7 +32,7 @@ INTRODUCTION = (
 
 @dataclass(frozen=True)
 class _Split:
-    """Training and held-out sequences, with labels to colour the codes by."""
+    """Training and held-out sequences, with labels to color the codes by."""
 
     train: "Sequences"
     held_out: "Sequences"
@@ -77,7 +77,7 @@ SUBJECTS = (
         "Japanese vowels",
         16,
         "Nine speakers say two vowels. Each utterance has 7 to 29 steps of 12 cepstral "
-        "coefficients. Trained on 270 utterances, measured on 370 others. The map is coloured by "
+        "coefficients. Trained on 270 utterances, measured on 370 others. The map is colored by "
         "speaker; the model was trained without speakers.",
         _japanese_vowels,
     ),

@@ -50,7 +50,7 @@ def report(
     ],
     label: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Column of labels, one value per sequence, for colours."),
+        typer.Option(metavar="NAME", help="Column of labels, one value per sequence, for colors."),
     ] = None,
     labels: Annotated[
         str | None,
