@@ -30,8 +30,8 @@ def with_options(message: str) -> str:
     --------
     >>> with_options("Name one with id=; its columns are a, b.")
     'Name one with --id; its columns are a, b.'
-    >>> with_options("Mend it, or pass column_types={'page': 'categorical'}.")
-    'Mend it, or pass --column-types page=categorical.'
+    >>> with_options("Correct it, or pass column_types={'page': 'categorical'}.")
+    'Correct it, or pass --column-types page=categorical.'
     >>> with_options("latent_dim must be a positive integer. Got 0.")
     '--latent-dim must be a positive integer. Got 0.'
     >>> with_options("Fit with calibration_fraction=0.2.")
