@@ -125,5 +125,5 @@ def test_other_architectures_have_decoders_of_their_own():
     specification = Specification(
         "repeat", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0, decoder="autoregressive"
     )
-    with pytest.raises(ParameterError, match="architecture='repeat' has none"):
+    with pytest.raises(ParameterError, match="needs architecture='default'"):
         build(specification)

@@ -202,4 +202,4 @@ def test_from_the_command_line(tmp_path, capsys):
     assert main(["info", model]) == 0
     assert "32 latent dimensions, 8 of them ROCKET features" in capsys.readouterr().out
     assert main(["fit", data, "-o", model, *options, "--rocket-dim", "32"]) == 2
-    assert "--rocket-dim must be from 0 to 31" in capsys.readouterr().err
+    assert "--rocket-dim must be from 0 to latent_dim - 1, which is 31" in capsys.readouterr().err
