@@ -64,7 +64,7 @@ $(VENV)/.lint: $(VENV)/.test
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --group docs
+	$(call install,--group docs)
 	@touch $@
 
 $(VENV)/.backends: $(VENV)/.test

@@ -32,10 +32,10 @@ class RefoldError(Exception):
         Other exceptions may be bugs and keep all frames. ``traceback.print_exception`` still
         shows every frame.
         """
-        package = str(Path(__file__).parent)
+        package = Path(__file__).parent
         frames = []
         for frame in traceback.extract_tb(self.__traceback__):
-            if frame.filename.startswith(package):
+            if Path(frame.filename).is_relative_to(package):
                 break
             if "IPython" not in Path(frame.filename).parts:
                 frames.append(frame)
