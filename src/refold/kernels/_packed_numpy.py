@@ -1,0 +1,178 @@
+"""`refold.kernels.packed` without the compiled library, in NumPy.
+
+Sums are loops over the summed axis, because the rounding of NumPy's matrix product depends on the
+number of rows.
+"""
+
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "exp",
+    "lstm",
+    "lstm_gradient",
+    "pooled_convolutions",
+    "product",
+    "ragged_product",
+    "segment_max",
+    "segment_sum",
+    "sigmoid",
+    "tanh",
+]
+
+exp, tanh = np.exp, np.tanh
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Compute the logistic function; see `refold.kernels.packed.sigmoid`."""
+    return np.float32(0.5) * tanh(np.float32(0.5) * x) + np.float32(0.5)
+
+
+def product(
+    x: np.ndarray, weights: np.ndarray, start: np.ndarray | None, threads: int = 1
+) -> np.ndarray:
+    """Multiply by a matrix; see `refold.kernels.packed.product`."""
+    del threads
+    y = np.zeros((len(x), weights.shape[1]), np.float32)
+    if start is not None:
+        y += start
+    for k in range(weights.shape[0]):
+        y += x[:, k, None] * weights[k]
+    return y
+
+
+def ragged_product(
+    x: np.ndarray,
+    offsets: np.ndarray,
+    weights: np.ndarray,
+    start: np.ndarray | None,
+    threads: int = 1,
+) -> np.ndarray:
+    """Sum with weights; see `refold.kernels.packed.ragged_product`."""
+    del threads
+    lengths = np.diff(offsets)
+    y = np.zeros((len(lengths), weights.shape[2]), np.float32)
+    if start is not None:
+        y += start
+    for step in range(min(len(weights), int(lengths.max(initial=0)))):
+        there = np.flatnonzero(lengths > step)
+        y[there] = product(x[offsets[there] + step], weights[step], np.float32(0)) + y[there]
+    return y
+
+
+def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Sum rows; see `refold.kernels.packed.segment_sum`."""
+    return _segments(np.add, x, offsets)
+
+
+def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return maxima; see `refold.kernels.packed.segment_max`."""
+    return _segments(np.maximum, x, offsets)
+
+
+def _segments(combine: Any, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    there = np.flatnonzero(np.diff(offsets))
+    y = np.zeros((len(offsets) - 1, x.shape[1]), np.float32)
+    if len(there):
+        y[there] = combine.reduceat(x, offsets[there], axis=0)
+    return y
+
+
+def pooled_convolutions(
+    mixed: np.ndarray,
+    offsets: np.ndarray,
+    taps: np.ndarray,
+    bias: np.ndarray,
+    dilation: int,
+    stride: int,
+    steepness: float,
+    threads: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Convolve and pool; see `refold.kernels.packed.pooled_convolutions`."""
+    del threads
+    lengths, half = np.diff(offsets), len(taps) // 2
+    counts = -(-lengths // stride)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    steps = stride * (np.arange(starts[-1]) - np.repeat(starts[:-1], counts))
+    first, length = np.repeat(offsets[:-1], counts), np.repeat(lengths, counts)
+    convolved = np.broadcast_to(bias, (len(steps), len(bias))).astype(np.float32)
+    for tap, weights in enumerate(taps):
+        at = steps + (tap - half) * dilation
+        inside = (at >= 0) & (at < length)
+        convolved[inside] += mixed[(first + at)[inside]] * weights
+    positive = _segments(np.add, sigmoid(np.float32(steepness) * convolved), starts)
+    count = np.maximum(counts, 1).astype(np.float32)[:, None]
+    return positive / count, segment_max(convolved, starts)
+
+
+def lstm(
+    x: np.ndarray,
+    offsets: np.ndarray,
+    kernel: np.ndarray,
+    recurrent_kernel: np.ndarray,
+    bias: np.ndarray,
+    h: np.ndarray,
+    c: np.ndarray,
+    outputs: np.ndarray,
+    *,
+    go_backwards: bool,
+    keep: bool,
+    threads: int = 1,
+) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Run an LSTM; see `refold.kernels.packed.lstm`. Returns h, c and what the gradient needs."""
+    del threads
+    units = recurrent_kernel.shape[0]
+    sums = product(x, kernel, bias)
+    h, c = h.copy(), c.copy()
+    saved = np.empty((5, len(x), units), np.float32) if keep else None
+    for there, rows in _steps(offsets, go_backwards):
+        gates = product(h[there], recurrent_kernel, None) + sums[rows]
+        i, f, o = (sigmoid(gates[:, k * units : (k + 1) * units]) for k in (0, 1, 3))
+        g = tanh(gates[:, 2 * units : 3 * units])
+        state = f * c[there] + i * g
+        if saved is not None:
+            for part, values in zip(saved, (i, f, g, o, state), strict=True):
+                part[rows] = values
+        c[there] = state
+        h[there] = outputs[rows] = o * tanh(state)
+    return h, c, saved
+
+
+def lstm_gradient(
+    trace: Any, d_outputs: np.ndarray, *, wants_x: bool, threads: int = 1
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Differentiate an LSTM; see `refold.kernels.packed.lstm_gradient`."""
+    del threads
+    i, f, g, o, cells = trace.saved
+    d_sums = np.empty((len(d_outputs), 4 * cells.shape[1]), np.float32)
+    dh, dc = np.zeros_like(trace.c), np.zeros_like(trace.c)
+    transposed = np.ascontiguousarray(trace.recurrent_kernel.T)
+    back = 1 if trace.go_backwards else -1
+    steps = list(_steps(trace.offsets, trace.go_backwards))
+    for number, (there, rows) in reversed(list(enumerate(steps))):
+        before = cells[rows + back] if number else trace.c[there]
+        squashed = tanh(cells[rows])
+        d_out = dh[there] + d_outputs[rows]
+        d_cell = dc[there] + d_out * o[rows] * (1 - squashed**2)
+        d_sums[rows] = np.concatenate(
+            [
+                d_cell * g[rows] * i[rows] * (1 - i[rows]),
+                d_cell * before * f[rows] * (1 - f[rows]),
+                d_cell * i[rows] * (1 - g[rows] ** 2),
+                d_out * squashed * o[rows] * (1 - o[rows]),
+            ],
+            axis=1,
+        )
+        dc[there] = d_cell * f[rows]
+        dh[there] = product(d_sums[rows], transposed, None)
+    d_x = product(d_sums, np.ascontiguousarray(trace.kernel.T), None) if wants_x else None
+    return d_x, dh, dc
+
+
+def _steps(offsets: np.ndarray, go_backwards: bool) -> Any:  # noqa: FBT001
+    """Iterate over the steps: the sequences that have the step, and its row in each."""
+    lengths = np.diff(offsets)
+    for step in range(int(lengths.max(initial=0))):
+        there = np.flatnonzero(lengths > step)
+        yield there, (offsets[1:][there] - 1 - step if go_backwards else offsets[there] + step)

@@ -1,0 +1,382 @@
+"""The LSTM and other operations on packed rows: the steps of all sequences, one after another.
+
+Sequence ``i`` has the rows ``offsets[i]:offsets[i + 1]`` of an array.  There is no padding, and
+nothing is compiled at run time.  The functions run in the compiled library.  Without it, NumPy
+computes the same, more slowly.
+
+The rows of a sequence have the same bits whatever other sequences are there, in whatever order,
+and whatever the number of threads.
+"""
+
+import functools
+import logging
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold.kernels import _packed_library, _packed_numpy
+from refold.kernels._library import variant, why_not
+
+__all__ = [
+    "Trace",
+    "lstm",
+    "lstm_gradient",
+    "num_threads",
+    "pooled_convolutions",
+    "product",
+    "ragged_product",
+    "segment_max",
+    "segment_sum",
+    "sigmoid",
+    "softmax",
+    "tanh",
+]
+
+
+class Trace(NamedTuple):
+    """What `lstm_gradient` needs of a forward pass.
+
+    Attributes
+    ----------
+    offsets : array of int64 of shape (n_sequences + 1,)
+    kernel, recurrent_kernel : arrays
+        Weights of the LSTM.
+    c : array of shape (n_sequences, units)
+        Initial cell state.
+    num_features : int
+    go_backwards : bool
+    saved : any
+        Gates and cells of every row, in the layout of the library or of NumPy.
+    """
+
+    offsets: np.ndarray
+    kernel: np.ndarray
+    recurrent_kernel: np.ndarray
+    c: np.ndarray
+    num_features: int
+    go_backwards: bool
+    saved: Any
+
+
+@functools.cache
+def num_threads() -> int:
+    """Return the number of cores that this process may use.
+
+    Examples
+    --------
+    >>> num_threads() >= 1
+    True
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@functools.cache
+def _operations() -> Any:
+    """Return the module that computes: the compiled library, or NumPy."""
+    if variant() is not None:
+        return _packed_library
+    # no warning for a user who turned the kernel off
+    chosen = os.environ.get("REFOLD_KERNEL") == "none"
+    logging.getLogger("refold").log(
+        logging.INFO if chosen else logging.WARNING,
+        "Encoding and decoding run on NumPy, which is slower than the compiled kernel: %s",
+        why_not(),
+    )
+    return _packed_numpy
+
+
+def lstm(
+    x: np.ndarray,
+    offsets: np.ndarray,
+    kernel: np.ndarray,
+    recurrent_kernel: np.ndarray,
+    bias: np.ndarray,
+    h: np.ndarray,
+    c: np.ndarray,
+    *,
+    go_backwards: bool = False,
+    outputs: np.ndarray | None = None,
+    keep: bool = False,
+    threads: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Trace | None]:
+    """Run an LSTM over packed rows, with Keras's default activations.
+
+    Parameters
+    ----------
+    x : array of float32 of shape (n_rows, features)
+        Input.
+    offsets : array of int64 of shape (n_sequences + 1,)
+    kernel : array of float32 of shape (features, 4 * units)
+        Input weights. The gates are in Keras's order: input, forget, cell, output.
+    recurrent_kernel : array of float32 of shape (units, 4 * units)
+    bias : array of float32 of shape (4 * units,)
+    h, c : arrays of float32 of shape (n_sequences, units)
+        Initial output and cell state.
+    go_backwards : bool
+        Read the steps of each sequence from the last to the first.
+    outputs : array of float32 of shape (n_rows, units), optional
+        Array to write the outputs to. Its rows may be parts of longer rows.
+    keep : bool
+        Whether to return what `lstm_gradient` needs.
+    threads : int, optional
+        Number of threads; by default one for each core.
+
+    Returns
+    -------
+    outputs : array of shape (n_rows, units)
+        The output of each step, at the row of the step.
+    h, c : arrays of shape (n_sequences, units)
+        Last output and cell state of each sequence.
+    trace : Trace or None
+
+    Examples
+    --------
+    >>> x, offsets = np.ones((5, 3), np.float32), np.array([0, 2, 5])
+    >>> zeros = [np.zeros(shape, np.float32) for shape in ((3, 16), (4, 16), 16, (2, 4), (2, 4))]
+    >>> lstm(x, offsets, *zeros)[0].shape
+    (5, 4)
+    """
+    if outputs is None:
+        outputs = np.empty((len(x), recurrent_kernel.shape[0]), np.float32)
+    last_h, last_c, saved = _operations().lstm(
+        x,
+        offsets,
+        kernel,
+        recurrent_kernel,
+        bias,
+        h,
+        c,
+        outputs,
+        go_backwards=go_backwards,
+        keep=keep,
+        threads=threads or num_threads(),
+    )
+    trace = None
+    if keep:
+        trace = Trace(offsets, kernel, recurrent_kernel, c, x.shape[1], go_backwards, saved)
+    return outputs, last_h, last_c, trace
+
+
+def lstm_gradient(
+    trace: Trace, d_outputs: np.ndarray, *, wants_x: bool = True, threads: int | None = None
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Compute the gradient with respect to the input and the initial state of an LSTM.
+
+    Parameters
+    ----------
+    trace : Trace
+        From `lstm`. It can be used once.
+    d_outputs : array of float32 of shape (n_rows, units)
+        Gradient with respect to the outputs.
+    wants_x : bool
+        Whether the gradient with respect to the input is needed.
+    threads : int, optional
+
+    Returns
+    -------
+    d_x : array of shape (n_rows, features) or None
+    d_h, d_c : arrays of shape (n_sequences, units)
+
+    Examples
+    --------
+    >>> x, offsets = np.ones((5, 3), np.float32), np.array([0, 2, 5])
+    >>> zeros = [np.zeros(shape, np.float32) for shape in ((3, 16), (4, 16), 16, (2, 4), (2, 4))]
+    >>> outputs, _, _, trace = lstm(x, offsets, *zeros, keep=True)
+    >>> [d.shape for d in lstm_gradient(trace, np.ones_like(outputs))]
+    [(5, 3), (2, 4), (2, 4)]
+    """
+    return _operations().lstm_gradient(
+        trace, d_outputs, wants_x=wants_x, threads=threads or num_threads()
+    )
+
+
+def product(
+    x: np.ndarray, weights: np.ndarray, start: np.ndarray | None = None, threads: int | None = None
+) -> np.ndarray:
+    """Compute ``start + x @ weights``; each row has the same bits in any company.
+
+    Parameters
+    ----------
+    x : array of float32 of shape (n_rows, depth)
+    weights : array of float32 of shape (depth, width)
+    start : array of float32 of shape (width,), optional
+        By default zeros.
+    threads : int, optional
+
+    Returns
+    -------
+    array of float32 of shape (n_rows, width)
+
+    Examples
+    --------
+    >>> product(np.ones((2, 3), np.float32), np.ones((3, 1), np.float32)).tolist()
+    [[3.0], [3.0]]
+    """
+    return _operations().product(x, weights, start, threads or num_threads())
+
+
+def ragged_product(
+    x: np.ndarray,
+    offsets: np.ndarray,
+    weights: np.ndarray,
+    start: np.ndarray | None = None,
+    threads: int | None = None,
+) -> np.ndarray:
+    """Compute a weighted sum of all values of each sequence; each step has its own weights.
+
+    Parameters
+    ----------
+    x : array of float32 of shape (n_rows, channels)
+    offsets : array of int64 of shape (n_sequences + 1,)
+    weights : array of float32 of shape (max_steps, channels, width)
+        Steps after the first ``max_steps`` have no weights.
+    start : array of float32 of shape (width,), optional
+    threads : int, optional
+
+    Returns
+    -------
+    array of float32 of shape (n_sequences, width)
+
+    Examples
+    --------
+    >>> x, offsets = np.ones((5, 1), np.float32), np.array([0, 2, 5])
+    >>> ragged_product(x, offsets, np.ones((4, 1, 1), np.float32)).ravel().tolist()
+    [2.0, 3.0]
+    """
+    return _operations().ragged_product(x, offsets, weights, start, threads or num_threads())
+
+
+def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Sum the rows of each sequence, in their order; 0 for an empty sequence.
+
+    Parameters
+    ----------
+    x : array of float32 of shape (n_rows, width)
+    offsets : array of int64 of shape (n_sequences + 1,)
+
+    Returns
+    -------
+    array of float32 of shape (n_sequences, width)
+
+    Examples
+    --------
+    >>> segment_sum(np.ones((3, 1), np.float32), np.array([0, 2, 2, 3])).ravel().tolist()
+    [2.0, 0.0, 1.0]
+    """
+    return _operations().segment_sum(x, offsets)
+
+
+def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return the maximum over the rows of each sequence; 0 for an empty sequence.
+
+    Parameters
+    ----------
+    x : array of float32 of shape (n_rows, width)
+    offsets : array of int64 of shape (n_sequences + 1,)
+
+    Returns
+    -------
+    array of float32 of shape (n_sequences, width)
+
+    Examples
+    --------
+    >>> x = np.array([[-1.0], [-2.0], [3.0]], np.float32)
+    >>> segment_max(x, np.array([0, 2, 2, 3])).ravel().tolist()
+    [-1.0, 0.0, 3.0]
+    """
+    return _operations().segment_max(x, offsets)
+
+
+def pooled_convolutions(
+    mixed: np.ndarray,
+    offsets: np.ndarray,
+    taps: np.ndarray,
+    bias: np.ndarray,
+    *,
+    dilation: int,
+    stride: int,
+    steepness: float,
+    threads: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Convolve each channel of sequences with its own taps, and pool over time.
+
+    Parameters
+    ----------
+    mixed : array of float32 of shape (n_rows, kernels)
+        One channel for each kernel.
+    offsets : array of int64 of shape (n_sequences + 1,)
+    taps : array of float32 of shape (9, kernels)
+        The middle one is for the step itself. Steps outside of the sequence count as zero.
+    bias : array of float32 of shape (kernels,)
+    dilation : int
+        Steps between two taps.
+    stride : int
+        Steps between two values of the convolution; the first step has one.
+    steepness : float
+        Factor of a convolution in the sigmoid.
+    threads : int, optional
+
+    Returns
+    -------
+    positive : array of float32 of shape (n_sequences, kernels)
+        Mean of the sigmoid of the convolutions.
+    highest : array of float32 of shape (n_sequences, kernels)
+        Their maximum.  Both are 0 for empty sequences.
+
+    Examples
+    --------
+    >>> mixed, offsets = np.zeros((5, 2), np.float32), np.array([0, 2, 5])
+    >>> taps, bias = np.zeros((9, 2), np.float32), np.ones(2, np.float32)
+    >>> options = {"dilation": 1, "stride": 1, "steepness": 4.0}
+    >>> positive, highest = pooled_convolutions(mixed, offsets, taps, bias, **options)
+    >>> positive.shape, highest.tolist()
+    ((2, 2), [[1.0, 1.0], [1.0, 1.0]])
+    """
+    return _operations().pooled_convolutions(
+        mixed, offsets, taps, bias, dilation, stride, steepness, threads or num_threads()
+    )
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Compute the logistic function of each value.
+
+    Examples
+    --------
+    >>> sigmoid(np.zeros(1, np.float32)).tolist()
+    [0.5]
+    """
+    return _operations().sigmoid(x)
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    """Compute the hyperbolic tangent of each value.
+
+    Examples
+    --------
+    >>> tanh(np.zeros(1, np.float32)).tolist()
+    [0.0]
+    """
+    return _operations().tanh(x)
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    """Compute the softmax of each row.
+
+    Parameters
+    ----------
+    x : array of float32 of shape (n_rows, width)
+
+    Returns
+    -------
+    array of float32 of shape (n_rows, width)
+
+    Examples
+    --------
+    >>> softmax(np.zeros((1, 2), np.float32)).tolist()
+    [[0.5, 0.5]]
+    """
+    powers = _operations().exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
+    return powers / powers.sum(axis=1, keepdims=True)
