@@ -8,7 +8,7 @@ import numpy as np
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import is_table
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import offsets_from_lengths
 from refold.sequences.schema._schema import Column, Schema
 
@@ -16,7 +16,7 @@ from refold.sequences.schema._schema import Column, Schema
 def as_sequences(
     x: Any,
     *,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     names: Sequence[str] | None = None,
     schema: Schema | None = None,
 ) -> Sequences:
@@ -55,7 +55,7 @@ def as_sequences(
     return sequences if schema is None else sequences.align(schema)
 
 
-def _convert(x: Any, column_types: Kinds, names: Sequence[str] | None) -> Sequences:
+def _convert(x: Any, column_types: ColumnTypes, names: Sequence[str] | None) -> Sequences:
     if isinstance(x, Sequences):
         if column_types is not None or names is not None:
             raise ParameterError(

@@ -10,7 +10,7 @@ from refold.sequences.conversion._arrays import parts_from_array, parts_from_pad
 from refold.sequences.conversion._list_tables import parts_from_arrow
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import parts_from_table
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._schema import Layout, Schema
 
 
@@ -30,7 +30,7 @@ class Constructors:
         cls,
         sequences: Iterable[Any],
         *,
-        column_types: Kinds = None,
+        column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
         ids: Any = None,
         schema: Schema | None = None,
@@ -84,7 +84,7 @@ class Constructors:
         x: Any,
         lengths: Any = None,
         *,
-        column_types: Kinds = None,
+        column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
         ids: Any = None,
     ) -> Self:
@@ -125,7 +125,7 @@ class Constructors:
         padding_value: float | str = 0.0,
         *,
         padding: str = "post",
-        column_types: Kinds = None,
+        column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
         ids: Any = None,
     ) -> Self:
@@ -173,7 +173,7 @@ class Constructors:
         id: str,  # noqa: A002
         time: str | None = None,
         columns: Sequence[str] | None = None,
-        column_types: Kinds = None,
+        column_types: ColumnTypes = None,
         *,
         sort: bool = False,
     ) -> Self:
@@ -228,7 +228,7 @@ class Constructors:
         table: Any,
         id: str | None = None,  # noqa: A002
         columns: Sequence[str] | None = None,
-        column_types: Kinds = None,
+        column_types: ColumnTypes = None,
     ) -> Self:
         """Convert a table with one row per sequence and features in list columns.
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from refold.sequences.conversion._aeon_tslearn import parts_from_aeon, parts_from_tslearn, to_cases
 from refold.sequences.conversion._sktime import parts_from_sktime
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import Parts
 from refold.sequences.schema._schema import Schema
 
@@ -34,7 +34,7 @@ class LibraryConversions:
         cls,
         X: Any,
         *,
-        column_types: Kinds = None,
+        column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
         ids: Any = None,
     ) -> Self:
@@ -75,7 +75,7 @@ class LibraryConversions:
         return cls(*parts_from_aeon(X, column_types=column_types, names=names, ids=ids))
 
     @classmethod
-    def from_sktime(cls, X: Any, *, column_types: Kinds = None) -> Self:
+    def from_sktime(cls, X: Any, *, column_types: ColumnTypes = None) -> Self:
         """Convert an sktime panel.
 
         Parameters
@@ -115,7 +115,7 @@ class LibraryConversions:
         cls,
         X: Any,
         *,
-        column_types: Kinds = None,
+        column_types: ColumnTypes = None,
         names: Sequence[str] | None = None,
         ids: Any = None,
     ) -> Self:

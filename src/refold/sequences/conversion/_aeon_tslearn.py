@@ -12,7 +12,7 @@ import numpy as np
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrays import parts_from_array
 from refold.sequences.conversion._lists import parts_from_list, unmasked
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._decoding import decode_column
 from refold.sequences.schema._parts import Parts
 
@@ -23,7 +23,7 @@ AEON = (
 
 
 def parts_from_aeon(
-    x: Any, *, column_types: Kinds = None, names: Sequence[str] | None = None, ids: Any = None
+    x: Any, *, column_types: ColumnTypes = None, names: Sequence[str] | None = None, ids: Any = None
 ) -> Parts:
     """Convert an aeon collection; implements `Sequences.from_aeon`."""
     if isinstance(x, list | tuple):
@@ -40,7 +40,7 @@ def parts_from_aeon(
 
 
 def parts_from_tslearn(
-    x: Any, *, column_types: Kinds = None, names: Sequence[str] | None = None, ids: Any = None
+    x: Any, *, column_types: ColumnTypes = None, names: Sequence[str] | None = None, ids: Any = None
 ) -> Parts:
     """Convert a tslearn array; implements `Sequences.from_tslearn`."""
     expected = (

@@ -9,7 +9,7 @@ import numpy as np
 from refold.errors import DataError, ParameterError
 from refold.sequences.conversion._lists import parts_from_list, unmasked
 from refold.sequences.conversion._padding_values import inside, lengths_without
-from refold.sequences.schema._column_types import Kinds, is_missing
+from refold.sequences.schema._column_types import ColumnTypes, is_missing
 from refold.sequences.schema._parts import Parts
 
 
@@ -17,7 +17,7 @@ def parts_from_array(
     x: Any,
     lengths: Any = None,
     *,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     names: Sequence[str] | None = None,
     ids: Any = None,
 ) -> Parts:
@@ -33,7 +33,7 @@ def parts_from_padded(
     padding_value: float | str = 0.0,
     *,
     padding: str = "post",
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     names: Sequence[str] | None = None,
     ids: Any = None,
 ) -> Parts:

@@ -20,7 +20,7 @@ from refold.sequences.conversion._arrow_columns import (
 )
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import encode_parts
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import Parts, Places, offsets_from_lengths, sequence_name
 from refold.sequences.schema._schema import Layout, Schema
 from refold.sequences.schema._validation import check_ids
@@ -30,7 +30,7 @@ def parts_from_arrow(
     table: Any,
     id: str | None = None,  # noqa: A002
     columns: Sequence[str] | None = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
 ) -> Parts:
     """Convert a table of list columns; implements `Sequences.from_arrow`."""
     opened = _open(table)
@@ -61,7 +61,11 @@ def parts_from_arrow(
 
 
 def _from_lists(
-    opened: OpenTable, names: Sequence[str], chosen: list[Any], identity: Any, column_types: Kinds
+    opened: OpenTable,
+    names: Sequence[str],
+    chosen: list[Any],
+    identity: Any,
+    column_types: ColumnTypes,
 ) -> Parts:
     ids = None if identity is None else check_ids(identity, len(identity))
     lengths, raws, hints = [], [], []

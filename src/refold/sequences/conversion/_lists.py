@@ -7,7 +7,7 @@ import numpy as np
 
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrow_columns import as_raw
-from refold.sequences.schema._column_types import Kinds, encode_columns
+from refold.sequences.schema._column_types import ColumnTypes, encode_columns
 from refold.sequences.schema._parts import Parts, Places, Rows, offsets_from_lengths, sequence_name
 from refold.sequences.schema._schema import Layout, Schema, default_names
 from refold.sequences.schema._validation import check_ids, check_values
@@ -16,7 +16,7 @@ from refold.sequences.schema._validation import check_ids, check_values
 def parts_from_list(
     sequences: Iterable[Any],
     *,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     names: Sequence[str] | None = None,
     ids: Any = None,
     layout: Layout | None = None,
@@ -150,12 +150,12 @@ def _concatenate(arrays: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(full)
 
 
-def _name_of_single(raw: np.ndarray, column_types: Kinds) -> str:
+def _name_of_single(raw: np.ndarray, column_types: ColumnTypes) -> str:
     if isinstance(column_types, Mapping):
         named = next((name for name in column_types if name in {"x0", "token"}), None)
         if named is not None:
             return named
-        column_types = None  # names no column of this data; resolve_kinds raises
+        column_types = None  # names no column of this data; resolve_column_types raises
     requested = (
         column_types
         if isinstance(column_types, str) or not column_types

@@ -19,7 +19,12 @@ from refold.sequences.conversion._arrow_columns import (
     without_dictionary,
 )
 from refold.sequences.conversion._time_columns import order_by_time
-from refold.sequences.schema._column_types import Kinds, encode_columns, is_missing, resolve_kinds
+from refold.sequences.schema._column_types import (
+    ColumnTypes,
+    encode_columns,
+    is_missing,
+    resolve_column_types,
+)
 from refold.sequences.schema._parts import PLAIN_ROWS, Parts, Places, Rows
 from refold.sequences.schema._schema import Column, Schema
 from refold.sequences.schema._validation import check_ids, check_values
@@ -30,7 +35,7 @@ def parts_from_table(
     id: str,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     rows: Rows = PLAIN_ROWS,
     *,
     sort: bool = False,
@@ -65,7 +70,9 @@ def parts_from_table(
     typed = [*opened.known(names)[0]]
     typed += [
         name
-        for name, given, hint in zip(names, resolve_kinds(column_types, names), hints, strict=True)
+        for name, given, hint in zip(
+            names, resolve_column_types(column_types, names), hints, strict=True
+        )
         if given or hint
     ]
     for column in parts.schema.columns:
@@ -89,12 +96,12 @@ def encode_parts(
     names: Sequence[str],
     raws: list[np.ndarray],
     hints: list[str | None],
-    column_types: Kinds,
+    column_types: ColumnTypes,
     places: Places,
 ) -> Parts:
     """Encode raw columns; requested types come first, then stored ones, then hints."""
     stored_types, categories = opened.known(names)
-    requested = resolve_kinds(column_types, names)
+    requested = resolve_column_types(column_types, names)
     chosen = [
         given or stored_types.get(name) or hint
         for name, given, hint in zip(names, requested, hints, strict=True)

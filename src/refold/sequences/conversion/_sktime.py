@@ -11,7 +11,7 @@ from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._aeon_tslearn import check_numpy, parts_from_aeon
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import parts_from_table
-from refold.sequences.schema._column_types import Kinds, encode_columns
+from refold.sequences.schema._column_types import ColumnTypes, encode_columns
 from refold.sequences.schema._parts import Parts, Places, offsets_from_lengths, sequence_name
 from refold.sequences.schema._schema import Schema, default_names
 from refold.sequences.schema._validation import check_ids
@@ -23,7 +23,7 @@ PANELS = (
 )
 
 
-def parts_from_sktime(x: Any, *, column_types: Kinds = None) -> Parts:
+def parts_from_sktime(x: Any, *, column_types: ColumnTypes = None) -> Parts:
     """Convert an sktime panel; implements `Sequences.from_sktime`."""
     if isinstance(x, list | tuple):
         return _from_frames(list(x), column_types)
@@ -49,7 +49,7 @@ def parts_from_sktime(x: Any, *, column_types: Kinds = None) -> Parts:
     )
 
 
-def _from_frames(frames: list[Any], column_types: Kinds) -> Parts:
+def _from_frames(frames: list[Any], column_types: ColumnTypes) -> Parts:
     for i, frame in enumerate(frames):
         if not hasattr(frame, "columns") or not hasattr(frame, "index"):
             raise DataError(
@@ -67,7 +67,7 @@ def _from_frames(frames: list[Any], column_types: Kinds) -> Parts:
     return parts_from_list(frames, column_types=column_types, names=names if unnamed else None)
 
 
-def _from_multiindex(frame: Any, column_types: Kinds) -> Parts:
+def _from_multiindex(frame: Any, column_types: ColumnTypes) -> Parts:
     names = _names(frame)
     index, times = [_free(name, names) for name in ("instance", "time")]
     time_level = frame.index.levels[1]
@@ -77,7 +77,7 @@ def _from_multiindex(frame: Any, column_types: Kinds) -> Parts:
     return parts_from_table(table, index, times, names, column_types)
 
 
-def _from_nested(frame: Any, column_types: Kinds) -> Parts:
+def _from_nested(frame: Any, column_types: ColumnTypes) -> Parts:
     names = _names(frame)
     ids = None if _is_range(frame.index) else check_ids(frame.index.to_numpy(), len(frame))
     cells = [

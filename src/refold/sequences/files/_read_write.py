@@ -13,7 +13,7 @@ from refold.sequences._sequences import Sequences
 from refold.sequences.files._atomic_writes import atomic_writer
 from refold.sequences.files._compression import compress_for, read_content
 from refold.sequences.files._format_registry import check_applies, format_of
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 
 __all__ = ["read", "write"]
 
@@ -26,7 +26,7 @@ def read(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     unit: str | None = None,
     sort: bool = False,
     layout: str | None = None,

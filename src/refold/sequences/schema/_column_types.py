@@ -16,7 +16,7 @@ import numpy as np
 from refold.errors import DataError, SchemaError
 from refold.sequences.schema._schema import COLUMN_TYPES, UNKNOWN, Column, ColumnType
 
-Kinds = str | Sequence[str | None] | Mapping[str, str] | None
+ColumnTypes = str | Sequence[str | None] | Mapping[str, str] | None
 Where = Callable[[int, str | None], str]
 
 # Largest number of categories whose indices are exact in float32.
@@ -25,7 +25,9 @@ _EXACT_IN_FLOAT32 = 1 << 24
 _LARGEST_CATEGORY = (1 << 53) - 1
 
 
-def resolve_kinds(column_types: Kinds, names: Sequence[str]) -> list[ColumnType | None]:
+def resolve_column_types(
+    column_types: ColumnTypes, names: Sequence[str]
+) -> list[ColumnType | None]:
     """Return one type per column, None where it is to be inferred.
 
     Raises
@@ -72,7 +74,7 @@ def _close(word: Any, words: Sequence[str]) -> str:
 def encode_columns(
     raws: Sequence[np.ndarray],
     names: Sequence[str],
-    column_types: Kinds,
+    column_types: ColumnTypes,
     where: Where,
     categories: Mapping[str, tuple[Any, ...]] | None = None,
 ) -> tuple[np.ndarray, tuple[Column, ...]]:
@@ -84,7 +86,7 @@ def encode_columns(
     encoded = [
         encode_column(raw, name, column_type, where, (categories or {}).get(name))
         for raw, name, column_type in zip(
-            raws, names, resolve_kinds(column_types, names), strict=True
+            raws, names, resolve_column_types(column_types, names), strict=True
         )
     ]
     dtype = np.result_type(np.float32, *(values.dtype for values, _ in encoded))

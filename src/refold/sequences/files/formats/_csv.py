@@ -17,7 +17,7 @@ from refold.sequences.files.formats._csv_dialect import CsvText
 from refold.sequences.files.tables._layout_detection import find_id, find_time, from_file_table
 from refold.sequences.files.tables._long_layout import to_long_table
 from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table, step_type
-from refold.sequences.schema._column_types import Kinds, resolve_kinds
+from refold.sequences.schema._column_types import ColumnTypes, resolve_column_types
 from refold.sequences.schema._parts import Rows
 from refold.sequences.schema._schema import ColumnType
 
@@ -58,7 +58,7 @@ def read_csv(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     sort: bool = False,
     layout: str | None = None,
     delimiter: str = ",",
@@ -100,7 +100,7 @@ def read_csv(
         columns = [column for column in header if column not in {id_column, order}]
     asked: dict[str, ColumnType | None] = {}
     if set(columns) <= set(header):  # otherwise the layout reports the unknown column
-        asked = dict(zip(columns, resolve_kinds(column_types, columns), strict=True))
+        asked = dict(zip(columns, resolve_column_types(column_types, columns), strict=True))
     cells = _typed(source, data, header, id_column, asked)
     if order is not None:
         cells[order] = convert_times(cells[order], order, source)

@@ -21,7 +21,7 @@ from refold.sequences.files.formats._json_entries import (
 )
 from refold.sequences.files.formats._json_events import are_events, entries_of_columns, from_events
 from refold.sequences.files.formats._json_objects import from_objects, from_strings
-from refold.sequences.schema._column_types import Kinds, encode_columns
+from refold.sequences.schema._column_types import ColumnTypes, encode_columns
 from refold.sequences.schema._parts import Places, Rows, offsets_from_lengths
 from refold.sequences.schema._schema import Schema, default_names
 from refold.sequences.schema._validation import check_values
@@ -91,7 +91,7 @@ def _convert(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     unit: str = "characters",
     sort: bool = False,
     layout: str | None = None,
@@ -159,7 +159,7 @@ def _common_form(entries: list[Entry], name: str) -> str:
     return common or "flat"
 
 
-def _from_flat(entries: list[Entry], name: str, column_types: Kinds, unit: str) -> Sequences:
+def _from_flat(entries: list[Entry], name: str, column_types: ColumnTypes, unit: str) -> Sequences:
     for entry in entries:
         check_cells(entry.value, f"{name}, {entry.place}")
     values = [entry.value for entry in entries]
@@ -170,7 +170,7 @@ def _from_flat(entries: list[Entry], name: str, column_types: Kinds, unit: str) 
     return Sequences(*parts)
 
 
-def _from_rows(entries: list[Entry], name: str, column_types: Kinds, unit: str) -> Sequences:
+def _from_rows(entries: list[Entry], name: str, column_types: ColumnTypes, unit: str) -> Sequences:
     del unit  # applies to strings and tokens
     width: int | None = None
     first = ""

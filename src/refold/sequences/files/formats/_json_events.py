@@ -11,7 +11,7 @@ from refold.sequences._sequences import Sequences
 from refold.sequences.files.formats._json_entries import Entry
 from refold.sequences.files.tables._layout_detection import from_file_table
 from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import Rows
 
 __all__ = ["are_events", "entries_of_columns", "from_events"]
@@ -51,7 +51,7 @@ def from_events(
     id: str | None,  # noqa: A002
     time: str | None,
     columns: Sequence[str] | None,
-    column_types: Kinds,
+    column_types: ColumnTypes,
     sort: bool,
     layout: str | None,
 ) -> Sequences:

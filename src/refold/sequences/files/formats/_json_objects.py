@@ -9,7 +9,7 @@ from refold.errors import FileFormatError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.files.formats._json_entries import Entry, as_objects, check_cells
 from refold.sequences.files.formats._text import text_sequences
-from refold.sequences.schema._column_types import Kinds, encode_columns, resolve_kinds
+from refold.sequences.schema._column_types import ColumnTypes, encode_columns, resolve_column_types
 from refold.sequences.schema._parts import Places, offsets_from_lengths
 from refold.sequences.schema._schema import Layout, Schema
 from refold.sequences.schema._validation import check_ids, check_values
@@ -22,7 +22,7 @@ def from_objects(
     name: str,
     id_key: str | None,
     columns: Sequence[str] | None,
-    column_types: Kinds,
+    column_types: ColumnTypes,
     unit: str,
 ) -> Sequences:
     """Convert objects with one list per feature, or with one string.
@@ -66,14 +66,14 @@ def from_objects(
 def from_strings(
     lines: list[str],
     name: str,
-    column_types: Kinds,
+    column_types: ColumnTypes,
     *,
     unit: str,
     ids: np.ndarray | None = None,
     column: str = "token",
 ) -> Sequences:
     """Return sequences of the characters or words of strings."""
-    if resolve_kinds(column_types, [column])[0] not in {None, "categorical"}:
+    if resolve_column_types(column_types, [column])[0] not in {None, "categorical"}:
         raise SchemaError(
             f"{name} holds strings, whose steps are categorical. Leave column_types= out."
         )

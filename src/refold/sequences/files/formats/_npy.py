@@ -13,7 +13,7 @@ import numpy as np
 
 from refold.errors import DataError, FileFormatError, SchemaError
 from refold.sequences._sequences import Sequences
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._schema import Schema
 
 __all__ = ["read_npy", "read_npz", "write_npy", "write_npz"]
@@ -48,7 +48,7 @@ def write_npz(sequences: Sequences) -> bytes:
     return buffer.getvalue()
 
 
-def read_npz(data: bytes, name: str, *, column_types: Kinds = None) -> Sequences:
+def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
     """Read what `write_npz` wrote, or an archive with one array of 2 or 3 dimensions.
 
     A plain array may come with an array ``lengths``; otherwise it is padded with NaN.
@@ -103,7 +103,7 @@ def write_npy(sequences: Sequences) -> bytes:
     return buffer.getvalue()
 
 
-def read_npy(data: bytes, name: str, *, column_types: Kinds = None) -> Sequences:
+def read_npy(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
     """Read an array of shape (n, T, F) or (n, T), padded with NaN.
 
     Raises

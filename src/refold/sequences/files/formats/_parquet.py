@@ -13,7 +13,7 @@ from refold.sequences.conversion._arrow_columns import METADATA_KEY, pandas_inde
 from refold.sequences.files.tables._layout_detection import from_file_table
 from refold.sequences.files.tables._long_layout import to_long_table
 from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import PLAIN_ROWS
 from refold.sequences.schema._schema import Schema
 
@@ -42,7 +42,7 @@ def read_parquet(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     sort: bool = False,
     layout: str | None = None,
 ) -> Sequences:

@@ -15,7 +15,7 @@ from refold.errors import DataError, FileFormatError
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.files.formats._ts_header import Header, read_header
-from refold.sequences.schema._column_types import Kinds, encode_columns
+from refold.sequences.schema._column_types import ColumnTypes, encode_columns
 from refold.sequences.schema._parts import Places, offsets_from_lengths
 from refold.sequences.schema._schema import Schema, default_names
 from refold.sequences.schema._validation import check_values
@@ -33,7 +33,7 @@ class Case(NamedTuple):
     label: str | None  # None if there is none or it is "?"
 
 
-def read_ts(data: bytes, name: str, *, column_types: Kinds = None) -> Sequences:
+def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
     r"""Read one sequence per case, with one feature per dimension.
 
     Cases may differ in length, but the dimensions of a case may not. For labels, see `read_labels`.

@@ -21,7 +21,7 @@ from refold.sequences.files.scan._parquet_files import ScannedFiles, naming
 from refold.sequences.files.scan._row_index import RowIndex
 from refold.sequences.files.scan._row_reader import RowReader
 from refold.sequences.files.scan._schema_inference import KnownColumns
-from refold.sequences.schema._column_types import Kinds, Where
+from refold.sequences.schema._column_types import ColumnTypes, Where
 from refold.sequences.schema._schema import Schema, default_names
 from refold.sequences.statistics._moments import Summary
 
@@ -57,7 +57,7 @@ class ScanResult(NamedTuple):
         )
 
 
-def scan_columns(files: ScannedFiles, column_types: Kinds, reader: RowReader) -> ScanResult:
+def scan_columns(files: ScannedFiles, column_types: ColumnTypes, reader: RowReader) -> ScanResult:
     """Read all rows once.
 
     Raises
@@ -96,7 +96,7 @@ def observe_again(scanned: ScanResult, blocks: Iterable[np.ndarray]) -> ScanResu
 class _LongRows:
     """One row per step."""
 
-    def __init__(self, files: ScannedFiles, column_types: Kinds) -> None:
+    def __init__(self, files: ScannedFiles, column_types: ColumnTypes) -> None:
         self._files = files
         names = files.layout.features
         self._known = KnownColumns(names, column_types, files.stored)
@@ -127,7 +127,7 @@ class _LongRows:
 class _ListRows:
     """One row per sequence, one column of lists per feature."""
 
-    def __init__(self, files: ScannedFiles, column_types: Kinds) -> None:
+    def __init__(self, files: ScannedFiles, column_types: ColumnTypes) -> None:
         self._files = files
         self._names = files.layout.features
         self._known = KnownColumns(self._names, column_types, files.stored)
@@ -154,7 +154,7 @@ class _ListRows:
 class _NestedRows:
     """One row per sequence in one column of lists of lists; the first step sets their width."""
 
-    def __init__(self, files: ScannedFiles, column_types: Kinds) -> None:
+    def __init__(self, files: ScannedFiles, column_types: ColumnTypes) -> None:
         self._files = files
         self._column_types = column_types
         self._name = files.layout.features[0]

@@ -13,7 +13,7 @@ from refold.sequences.files.scan._first_pass import ScanResult, observe_again, s
 from refold.sequences.files.scan._parquet_files import ScannedFiles, open_files
 from refold.sequences.files.scan._row_index import cut_into_blocks, row_locations
 from refold.sequences.files.scan._row_reader import RowReader
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._missing_values import without_missing_in
 from refold.sequences.schema._parts import offsets_from_lengths
 from refold.sequences.schema._schema import Schema
@@ -30,7 +30,7 @@ def scan(
     id: str | None = None,  # noqa: A002
     time: str | None = None,
     columns: Sequence[str] | None = None,
-    column_types: Kinds = None,
+    column_types: ColumnTypes = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> "Scan":
     """Open sequences in Parquet files to read them in blocks, whatever their size.

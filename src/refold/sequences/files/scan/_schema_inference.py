@@ -10,7 +10,7 @@ from refold.sequences._as_sequences import union_of
 from refold.sequences.conversion._arrow_columns import as_raw, is_text
 from refold.sequences.conversion._long_tables import numbers_as_text
 from refold.sequences.files.scan._chunked_columns import ScannedColumn
-from refold.sequences.schema._column_types import Kinds, resolve_kinds
+from refold.sequences.schema._column_types import ColumnTypes, resolve_column_types
 from refold.sequences.schema._schema import Column, ColumnType, Layout, Schema
 
 __all__ = ["KnownColumns"]
@@ -34,9 +34,11 @@ class KnownColumns:
         If a type is unknown, or the files contradict each other.
     """
 
-    def __init__(self, names: Sequence[str], column_types: Kinds, stored: Sequence[Schema]) -> None:
+    def __init__(
+        self, names: Sequence[str], column_types: ColumnTypes, stored: Sequence[Schema]
+    ) -> None:
         self._names = tuple(names)
-        self._asked = dict(zip(names, resolve_kinds(column_types, names), strict=True))
+        self._asked = dict(zip(names, resolve_column_types(column_types, names), strict=True))
         self._stored = {
             name: _union(same)
             for name in names

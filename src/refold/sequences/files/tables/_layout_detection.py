@@ -11,7 +11,7 @@ from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import check_id_type, pandas_index
 from refold.sequences.files.tables._long_layout import from_long_table
 from refold.sequences.files.tables._step_columns import looks_wide
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import PLAIN_ROWS, Rows
 
 __all__ = [
@@ -41,7 +41,7 @@ def from_file_table(
     id: str | None,  # noqa: A002
     time: str | None,
     columns: Sequence[str] | None,
-    column_types: Kinds,
+    column_types: ColumnTypes,
     rows: Rows = PLAIN_ROWS,
     sort: bool = False,
     layout: str | None = None,

@@ -11,7 +11,7 @@ import pyarrow as pa
 from refold.errors import DataError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._long_tables import first_rows, parts_from_table
-from refold.sequences.schema._column_types import Kinds
+from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import PLAIN_ROWS, Parts, Rows, offsets_from_lengths
 
 __all__ = ["from_long_table", "to_long_table"]
@@ -56,7 +56,7 @@ def from_long_table(
     id: str,  # noqa: A002
     time: str | None,
     columns: Sequence[str],
-    column_types: Kinds,
+    column_types: ColumnTypes,
     rows: Rows = PLAIN_ROWS,
     sort: bool = False,
 ) -> Sequences:
@@ -89,7 +89,7 @@ def _all_empty(
     table: pa.Table,
     id: str,  # noqa: A002
     columns: Sequence[str],
-    column_types: Kinds,
+    column_types: ColumnTypes,
 ) -> Sequences:
     lists = {
         name: pa.array([[]] * table.num_rows, pa.list_(table.schema.field(name).type))

@@ -15,7 +15,7 @@ from refold.sequences.conversion._arrow_columns import as_raw, check_id_type
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.files.tables._layout_detection import check_columns_exist, find_key
 from refold.sequences.files.tables._step_columns import step_columns
-from refold.sequences.schema._column_types import Kinds, is_missing
+from refold.sequences.schema._column_types import ColumnTypes, is_missing
 from refold.sequences.schema._parts import Rows
 from refold.sequences.schema._schema import ColumnType
 
@@ -62,7 +62,7 @@ def find_wide(
     return id_column, steps
 
 
-def step_type(column_types: Kinds) -> ColumnType | None:
+def step_type(column_types: ColumnTypes) -> ColumnType | None:
     """Return the type of the one feature of a wide table.
 
     Raises
@@ -86,7 +86,7 @@ def from_wide_table(
     name: str,
     id_column: str | None,
     steps: Sequence[str],
-    column_types: Kinds,
+    column_types: ColumnTypes,
     rows: Rows,
 ) -> Sequences:
     """Convert a table with one row per sequence.
