@@ -6,11 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from pyarrow.compute import MatchSubstringOptions, call_function
 
 from refold.errors import DataError, SchemaError
+from refold.sequences.schema._parts import object_array
 from refold.sequences.schema._schema import UNKNOWN, Column, Schema
 
 METADATA_KEY = b"refold"
+# An integer in its shortest form: ASCII digits, few enough for int64.
+_INTEGER = "^(0|-?[1-9][0-9]{0,17})$"
 
 
 class OpenTable(NamedTuple):
@@ -82,9 +86,7 @@ def open_table(table: Any) -> OpenTable:
 def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
     """Return a column as a NumPy array of numbers or objects, and its type if certain."""
     if isinstance(column, list):
-        raw = np.empty(len(column), dtype=object)
-        raw[:] = column
-        return raw, None
+        return object_array(column), None
     column_type = None
     if pa.types.is_dictionary(column.type):
         column_type = "categorical"
@@ -99,9 +101,7 @@ def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
     if pa.types.is_null(arrow_type):
         return np.full(len(column), np.nan, dtype=np.float32), column_type
     if is_text(arrow_type):
-        raw = np.empty(len(column), dtype=object)
-        raw[:] = column.to_pylist()
-        return raw, column_type
+        return object_array(column.to_pylist()), column_type
     if pa.types.is_temporal(arrow_type):
         raise SchemaError(
             f"Column {name!r} holds dates, times or durations. Pass it as time=, leave it out, "
@@ -152,6 +152,26 @@ def is_text(type_: pa.DataType) -> bool:
 _VIEWS = {"string_view"}
 
 
+def has_lists(column: Any) -> bool:
+    """Return whether an Arrow column holds lists."""
+    return not isinstance(column, list) and (
+        pa.types.is_list(column.type)
+        or pa.types.is_large_list(column.type)
+        or pa.types.is_fixed_size_list(column.type)
+    )
+
+
+def is_nested(column: Any) -> bool:
+    """Return whether an Arrow column holds lists of lists."""
+    return has_lists(column) and pa.types.is_nested(column.type.value_type)
+
+
+def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
+    """Return the length of each list (0 if null) and the concatenated entries."""
+    lengths = call_function("list_value_length", [column]).fill_null(0).to_numpy()
+    return lengths, call_function("list_flatten", [column])
+
+
 def without_dictionary(column: Any) -> Any:
     """Return a dictionary-encoded column as plain values; other columns unchanged."""
     if not pa.types.is_dictionary(column.type):
@@ -197,11 +217,8 @@ def _open_columns(table: Any, names: list[Any]) -> OpenTable:
 
 
 def _numbers(column: Any) -> np.ndarray:
-    return np.asarray(column.to_numpy(zero_copy_only=False) if _is_array(column) else column)
-
-
-def _is_array(column: Any) -> bool:
-    return isinstance(column, pa.Array)
+    array = isinstance(column, pa.Array)
+    return np.asarray(column.to_numpy(zero_copy_only=False) if array else column)
 
 
 def _objects(column: Any) -> Any:
@@ -233,3 +250,36 @@ def stored_schema(metadata: Mapping[bytes, bytes]) -> Schema | None:
             f"The metadata of the table hold a damaged schema ({error}). "
             "Remove the entry 'refold', or write the data again."
         ) from error
+
+
+def integers_from_text(cells: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Return text as integers if every cell is one in its shortest form, else unchanged.
+
+    Different ids and labels stay different: 007 and 7, 1 and 1.0, +1 and 1.
+
+    Parameters
+    ----------
+    cells : pyarrow.Array or pyarrow.ChunkedArray of strings
+        Missing cells stay missing.
+
+    Returns
+    -------
+    pyarrow.Array or pyarrow.ChunkedArray
+        Integers of type int64, or the input.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> integers_from_text(pa.array(["-3", None, "12"])).to_pylist()
+    [-3, None, 12]
+    >>> integers_from_text(pa.array(["7", "007"])).to_pylist()
+    ['7', '007']
+    """
+    present = cells.drop_null()
+    return cells.cast(pa.int64()) if matches(present, _INTEGER).all() else cells
+
+
+def matches(cells: pa.Array | pa.ChunkedArray, pattern: str) -> np.ndarray:
+    """Return the mask of cells that match a regular expression; missing cells do not."""
+    found = call_function("match_substring_regex", [cells], MatchSubstringOptions(pattern))
+    return np.asarray(found.fill_null(False))  # noqa: FBT003

@@ -6,8 +6,13 @@ import numpy as np
 import pyarrow as pa
 
 from refold.errors import DataError, SchemaError
-from refold.sequences.conversion._arrow_columns import as_list, ids_to_arrow, open_table
-from refold.sequences.conversion._list_tables import flatten_lists, has_lists
+from refold.sequences.conversion._arrow_columns import (
+    as_list,
+    flatten_lists,
+    has_lists,
+    ids_to_arrow,
+    open_table,
+)
 from refold.sequences.schema._validation import check_ids
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow.compute import call_function
 
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrow_columns import (
@@ -13,7 +12,10 @@ from refold.sequences.conversion._arrow_columns import (
     as_list,
     as_raw,
     encoded_to_arrow,
+    flatten_lists,
+    has_lists,
     ids_to_arrow,
+    is_nested,
     is_text,
     metadata_of,
     open_table,
@@ -116,20 +118,6 @@ def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
     return pa.table(columns, metadata=metadata_of(schema))
 
 
-def has_lists(column: Any) -> bool:
-    """Return whether an Arrow column holds lists."""
-    return not isinstance(column, list) and (
-        pa.types.is_list(column.type)
-        or pa.types.is_large_list(column.type)
-        or pa.types.is_fixed_size_list(column.type)
-    )
-
-
-def is_nested(column: Any) -> bool:
-    """Return whether an Arrow column holds lists of lists."""
-    return has_lists(column) and pa.types.is_nested(column.type.value_type)
-
-
 def _open(table: Any) -> OpenTable:
     """Open a table, or a single column under the default name."""
     if isinstance(table, pa.Array | pa.ChunkedArray):
@@ -150,9 +138,3 @@ def _text_columns(opened: OpenTable, id: str | None) -> tuple[str, ...]:  # noqa
             "tokens; Sequences.from_table(table, id=...) reads tables with one row per step."
         )
     return names
-
-
-def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
-    """Return the length of each list (0 if null) and the concatenated entries."""
-    lengths = call_function("list_value_length", [column]).fill_null(0).to_numpy()
-    return lengths, call_function("list_flatten", [column])

@@ -1,14 +1,21 @@
 """Conversion of lists with one entry per sequence: arrays, tables, strings, numbers or tokens."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrow_columns import as_raw
 from refold.sequences.schema._column_types import ColumnTypes, encode_columns
-from refold.sequences.schema._parts import Parts, Places, Rows, offsets_from_lengths, sequence_name
+from refold.sequences.schema._parts import (
+    Parts,
+    Places,
+    Rows,
+    object_array,
+    offsets_from_lengths,
+    sequence_name,
+)
 from refold.sequences.schema._schema import Layout, Schema, default_names
 from refold.sequences.schema._validation import check_ids, check_values
 
@@ -64,7 +71,7 @@ def parts_from_list(
 def _as_array(item: Any, name: str) -> np.ndarray:
     """Return one sequence as a (length,) or (length, features) array of numbers or objects."""
     if isinstance(item, str):
-        return _objects(list(item))
+        return object_array(list(item))
     if hasattr(item, "column_names"):
         return _from_arrow_table(item)
     if hasattr(item, "to_numpy"):
@@ -78,7 +85,7 @@ def _as_array(item: Any, name: str) -> np.ndarray:
                 "put a single sequence into a list."
             )
         if any(isinstance(value, str) for value in item):
-            return _objects(list(item))
+            return object_array(list(item))
     try:
         array = np.asarray(item)
         if array.ndim == 0:
@@ -219,9 +226,3 @@ def unmasked(x: Any) -> Any:
 
 def _has_rows(array: np.ndarray) -> bool:
     return any(isinstance(value, list | tuple | np.ndarray) for value in array)
-
-
-def _objects(values: list[Any]) -> np.ndarray:
-    array = np.empty(len(values), dtype=object)
-    array[:] = cast(Any, values)
-    return array

@@ -1,13 +1,16 @@
-"""Bytes of a file or stream, and one-line errors for what the operating system reports."""
+"""Bytes of a file or stream, compression, and one-line errors for what the system reports."""
 
 import errno
 import os
 from pathlib import Path
 from typing import BinaryIO
 
-from refold.errors import FileAccessError, FileFormatError, MissingFileError
+import pyarrow as pa
 
-__all__ = ["access_error", "decode_utf8", "read_bytes"]
+from refold.errors import FileAccessError, FileFormatError, MissingFileError
+from refold.sequences.files._format import COMPRESSIONS, Format, check_content
+
+__all__ = ["access_error", "compress_for", "decode_utf8", "read_content"]
 
 
 def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
@@ -38,17 +41,15 @@ def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool)
     return FileAccessError(f"{path} cannot be {verb}: {error.strerror or error}.")
 
 
-def read_bytes(source: str | os.PathLike[str] | BinaryIO, name: str) -> bytes:
-    """Read a whole file or binary stream.
+def read_content(source: str | os.PathLike[str] | BinaryIO, expected: Format, name: str) -> bytes:
+    """Read a whole file or binary stream, and decompress text if its first bytes say so.
 
     Raises
     ------
-    MissingFileError
-        If the file does not exist.
     FileAccessError
-        If the path is a folder or cannot be read.
+        If it cannot be read.
     FileFormatError
-        If the file is empty.
+        If it is empty, a damaged compressed file, or of another format.
     """
     if isinstance(source, str | os.PathLike):
         try:
@@ -59,7 +60,45 @@ def read_bytes(source: str | os.PathLike[str] | BinaryIO, name: str) -> bytes:
         data = source.read()
     if not data:
         raise FileFormatError(f"{name} is empty: it holds no bytes.")
+    if expected.is_text and (codec := _codec(data)) is not None:
+        data = _decompress(data, codec, expected.name, name)
+    check_content(data, expected, name)
     return data
+
+
+def compress_for(path: object, data: bytes) -> bytes:
+    """Compress the bytes to write if the file has the suffix of a compression."""
+    suffix = Path(path).suffix.lower() if isinstance(path, str | os.PathLike) else ""
+    if suffix not in COMPRESSIONS:
+        return data
+    buffer = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(buffer, COMPRESSIONS[suffix]) as stream:
+        stream.write(data)
+    return buffer.getvalue().to_pybytes()
+
+
+def _codec(data: bytes) -> str | None:
+    if data.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if data.startswith(b"\x28\xb5\x2f\xfd"):
+        return "zstd"
+    # Text may begin with BZh, so the signature of the first block is checked, too.
+    return "bz2" if data.startswith(b"BZh") and data[4:10] == b"1AY&SY" else None
+
+
+def _decompress(data: bytes, codec: str, expected: str, name: str) -> bytes:
+    try:
+        with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
+            content = stream.read()
+    except OSError as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise FileFormatError(
+            f"{name} is not a {expected} file that can be read. It seems to be a "
+            f"{'bzip2' if codec == 'bz2' else codec} file, cut short or damaged ({reason})."
+        ) from error
+    if not content:
+        raise FileFormatError(f"{name} is empty: it holds no bytes after {codec} decompression.")
+    return content
 
 
 def decode_utf8(data: bytes, name: str) -> str:

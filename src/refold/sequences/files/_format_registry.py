@@ -18,8 +18,7 @@ from refold.sequences.files.formats._csv import (
     write_csv,
     write_tsv,
 )
-from refold.sequences.files.formats._json import json_columns, read_json, read_jsonl
-from refold.sequences.files.formats._json_writer import write_jsonl
+from refold.sequences.files.formats._json import json_columns, read_json, read_jsonl, write_jsonl
 from refold.sequences.files.formats._labels import (
     csv_labels,
     json_labels,
@@ -29,8 +28,7 @@ from refold.sequences.files.formats._labels import (
 from refold.sequences.files.formats._npy import read_npy, read_npz, write_npy, write_npz
 from refold.sequences.files.formats._parquet import read_parquet, write_parquet
 from refold.sequences.files.formats._text import read_text, write_text
-from refold.sequences.files.formats._ts import read_ts
-from refold.sequences.files.formats._ts_writer import write_ts
+from refold.sequences.files.formats._ts import read_ts, write_ts
 
 __all__ = ["FORMATS", "check_applies", "format_named", "format_of"]
 

@@ -11,7 +11,7 @@ from refold.errors import DataError, ParameterError
 from refold.sequences._as_sequences import as_sequences
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._atomic_writes import atomic_writer
-from refold.sequences.files._compression import compress_for, read_content
+from refold.sequences.files._file_access import compress_for, read_content
 from refold.sequences.files._format_registry import check_applies, format_of
 from refold.sequences.schema._column_types import ColumnTypes
 

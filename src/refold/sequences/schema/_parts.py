@@ -3,7 +3,7 @@
 Conversion functions return `Parts`, so they need not import `Sequences`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,3 +79,11 @@ def offsets_from_lengths(lengths: Any) -> np.ndarray:
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def object_array(values: Iterable[Any]) -> np.ndarray:
+    """Return values, which may be lists, as a one-dimensional array of objects."""
+    values = list(values)
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array

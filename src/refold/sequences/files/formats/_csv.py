@@ -10,14 +10,18 @@ from pyarrow import csv as arrow_csv
 
 from refold.errors import FileFormatError, SchemaError
 from refold.sequences._sequences import Sequences
+from refold.sequences.conversion._arrow_columns import integers_from_text
 from refold.sequences.files._file_access import decode_utf8
-from refold.sequences.files._integer_text import integers_from_text
-from refold.sequences.files.formats._csv_cells import convert_column, convert_times
-from refold.sequences.files.formats._csv_dialect import CsvText
-from refold.sequences.files.tables._layout_detection import find_id, find_time, from_file_table
-from refold.sequences.files.tables._long_layout import to_long_table
-from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table, step_type
-from refold.sequences.schema._column_types import ColumnTypes, resolve_column_types
+from refold.sequences.files.formats._csv_text import CsvText, convert_column, convert_times
+from refold.sequences.files.tables._layout_detection import TableOptions, find_id, find_key
+from refold.sequences.files.tables._table_reader import (
+    find_wide,
+    from_file_table,
+    from_wide_table,
+    step_type,
+    to_long_table,
+)
+from refold.sequences.schema._column_types import resolve_column_types
 from refold.sequences.schema._parts import Rows
 from refold.sequences.schema._schema import ColumnType
 
@@ -51,18 +55,7 @@ def read_tsv(data: bytes, name: str, **options: Any) -> Sequences:
     return read_csv(data, name, **options, delimiter="\t")
 
 
-def read_csv(
-    data: bytes,
-    name: str,
-    *,
-    id: str | None = None,  # noqa: A002
-    time: str | None = None,
-    columns: Sequence[str] | None = None,
-    column_types: ColumnTypes = None,
-    sort: bool = False,
-    layout: str | None = None,
-    delimiter: str = ",",
-) -> Sequences:
+def read_csv(data: bytes, name: str, *, delimiter: str = ",", **options: Any) -> Sequences:
     """Read a CSV file with a header.
 
     Parameters
@@ -71,10 +64,10 @@ def read_csv(
         The file.
     name : str
         The file name, for messages.
-    id, time, columns, column_types, sort, layout
-        As in `refold.sequences.read`.
     delimiter : str
         The delimiter, unless the text shows another.
+    **options
+        The fields of `TableOptions`.
 
     Raises
     ------
@@ -83,38 +76,30 @@ def read_csv(
     SchemaError
         If a column does not exist.
     """
-    source = CsvText(decode_utf8(data, name), name, delimiter)
-    header = _without_index(source, data, {id, time, *(columns or ())}, named=columns is not None)
-    if layout == "wide":
-        id_column, steps = find_wide(header, name, id=id, time=time, columns=columns)
-        type_ = step_type(column_types)
+    asked, source = TableOptions(**options), CsvText(decode_utf8(data, name), name, delimiter)
+    columns, rows = asked.columns, Rows("line", source.line)
+    used = {asked.id, asked.time, *(columns or ())}
+    header = _without_index(source, data, used, named=columns is not None)
+    if asked.layout == "wide":
+        id_column, steps = find_wide(header, name, asked)
+        type_ = step_type(asked.column_types)
         if type_ == "categorical":
             cells = _typed(source, data, header, id_column, {}, text=steps)
             cells |= _integers_together([cells[step] for step in steps], steps, source)
         else:
             cells = _typed(source, data, header, id_column, dict.fromkeys(steps, type_))
-        rows = Rows("line", source.line)
-        return from_wide_table(pa.table(cells), name, id_column, steps, column_types, rows)
-    id_column, order = find_id(header, name, id), find_time(header, name, time)
+        return from_wide_table(pa.table(cells), name, id_column, steps, asked.column_types, rows)
+    id_column, order = find_id(header, name, asked.id), find_key(asked.time, "time", header, name)
     if columns is None:
         columns = [column for column in header if column not in {id_column, order}]
-    asked: dict[str, ColumnType | None] = {}
+    types: dict[str, ColumnType | None] = {}
     if set(columns) <= set(header):  # otherwise the layout reports the unknown column
-        asked = dict(zip(columns, resolve_column_types(column_types, columns), strict=True))
-    cells = _typed(source, data, header, id_column, asked)
+        types = dict(zip(columns, resolve_column_types(asked.column_types, columns), strict=True))
+    cells = _typed(source, data, header, id_column, types)
     if order is not None:
         cells[order] = convert_times(cells[order], order, source)
-    return from_file_table(
-        pa.table(cells),
-        name,
-        id=id_column,
-        time=order,
-        columns=columns,
-        column_types=column_types,
-        sort=sort,
-        layout=layout,
-        rows=Rows("line", source.line),
-    )
+    asked = asked._replace(id=id_column, time=order, columns=columns)
+    return from_file_table(pa.table(cells), name, asked, rows)
 
 
 def csv_columns(data: bytes, name: str, delimiter: str = ",") -> list[str]:

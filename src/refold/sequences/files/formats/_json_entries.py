@@ -2,14 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from refold.errors import FileFormatError
 
-__all__ = ["Entry", "as_objects", "check_cells", "parse_json", "parse_lines"]
+__all__ = ["Entry", "check_cells", "container_name", "parse_json", "parse_lines"]
 
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 BLANK = re.compile(r"[ \t\n\r]*")
@@ -96,20 +94,14 @@ def check_cells(cells: Iterable[Any], place: str) -> None:
     for position, cell in enumerate(cells):
         if isinstance(cell, list | dict):
             raise FileFormatError(
-                f"{place}: entry {position} is {_container_name(cell)}. "
+                f"{place}: entry {position} is {container_name(cell)}. "
                 "Expected a number, a token or null."
             )
 
 
-def _container_name(value: Any) -> str:
+def container_name(value: Any) -> str:
+    """Return ``a list`` or ``an object``."""
     return "a list" if isinstance(value, list) else "an object"
-
-
-def as_objects(cells: Sequence[Any]) -> np.ndarray:
-    """Return cells as an object array."""
-    array = np.empty(len(cells), dtype=object)
-    array[:] = list(cells)
-    return array
 
 
 def _array(text: str, start: int, name: str) -> tuple[list[Entry], int]:

@@ -1,6 +1,5 @@
 """JSON objects of single values, one per step, like the rows of a long table."""
 
-from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -8,29 +7,25 @@ import pyarrow as pa
 
 from refold.errors import FileFormatError
 from refold.sequences._sequences import Sequences
-from refold.sequences.files.formats._json_entries import Entry
-from refold.sequences.files.tables._layout_detection import from_file_table
-from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table
-from refold.sequences.schema._column_types import ColumnTypes
+from refold.sequences.files.formats._json_entries import Entry, container_name
+from refold.sequences.files.tables._layout_detection import TableOptions
+from refold.sequences.files.tables._table_reader import from_file_table
 from refold.sequences.schema._parts import Rows
 
 __all__ = ["are_events", "entries_of_columns", "from_events"]
 
 
-def are_events(
-    entries: list[Entry],
-    id_key: str | None,
-    time: str | None,
-    columns: Sequence[str] | None,
-) -> bool:
+def are_events(entries: list[Entry], asked: TableOptions) -> bool:
     """Return whether objects are steps rather than sequences.
 
     They are if no chosen value of the first object is a list or an object. A lone string is a
     sequence of characters, unless there are times or an id repeats.
     """
-    id_key, keys = id_key or "id", {id_key or "id", time or "time"}
+    id_key, keys = asked.id or "id", {asked.id or "id", asked.time or "time"}
     for entry in entries:
-        chosen = [key for key in columns or entry.value if key in entry.value and key not in keys]
+        chosen = [
+            key for key in asked.columns or entry.value if key in entry.value and key not in keys
+        ]
         if not chosen:
             continue
         values = [entry.value[key] for key in chosen]
@@ -39,22 +34,12 @@ def are_events(
         if len(chosen) > 1 or not isinstance(values[0], str):
             return True
         ids = [str(one.value.get(id_key)) for one in entries]
-        timed = time is not None or "time" in entry.value
+        timed = asked.time is not None or "time" in entry.value
         return timed or (id_key in entry.value and len(set(ids)) < len(ids))
     return False
 
 
-def from_events(
-    entries: list[Entry],
-    name: str,
-    *,
-    id: str | None,  # noqa: A002
-    time: str | None,
-    columns: Sequence[str] | None,
-    column_types: ColumnTypes,
-    sort: bool,
-    layout: str | None,
-) -> Sequences:
+def from_events(entries: list[Entry], name: str, asked: TableOptions) -> Sequences:
     """Convert objects with one value per feature; an absent key is a missing entry.
 
     Raises
@@ -64,27 +49,14 @@ def from_events(
     SchemaError
         If there is no id, or a column does not exist.
     """
-    keys = list(dict.fromkeys(key for entry in entries for key in entry.value))
-    used = keys
-    if columns is not None:
-        wanted = {id or "id", time or "time", *columns}
+    keys = used = list(dict.fromkeys(key for entry in entries for key in entry.value))
+    if asked.columns is not None:
+        wanted = {asked.id or "id", asked.time or "time", *asked.columns}
         used = [key for key in keys if key in wanted]
     table = pa.table({key: _column(entries, key, name) for key in used})
     rows = Rows("", lambda row: entries[row].place)
-    if layout == "wide":
-        id_column, steps = find_wide(keys, name, id=id, time=time, columns=columns)
-        return from_wide_table(table, name, id_column, steps, column_types, rows)
-    return from_file_table(
-        table,
-        name,
-        id=id,
-        time=time,
-        columns=columns,
-        column_types=column_types,
-        sort=sort,
-        layout="long",
-        rows=rows,
-    )
+    asked = asked._replace(layout=asked.layout or "long")
+    return from_file_table(table, name, asked, rows, names=keys)
 
 
 def entries_of_columns(entry: Entry, name: str, id_key: str | None) -> list[Entry]:
@@ -122,10 +94,9 @@ def _column(entries: list[Entry], key: str, name: str) -> pa.Array:
         if cell is None:
             continue
         if isinstance(cell, list | dict):
-            what = "a list" if isinstance(cell, list) else "an object"
             raise FileFormatError(
-                f"{name}, {entry.place}: {key!r} is {what}. Expected a number, text or null, since "
-                "an object is one step."
+                f"{name}, {entry.place}: {key!r} is {container_name(cell)}. Expected a number, "
+                "text or null, since an object is one step."
             )
         form = _form(cell)
         first = first or (form, entry.place)
@@ -134,19 +105,16 @@ def _column(entries: list[Entry], key: str, name: str) -> pa.Array:
                 f"{name}, {entry.place}: {key!r} is {form}, but {first[1]} has {first[0]}. All "
                 "values of a column need one type."
             )
-    return pa.array(_numbers(cells) if first and first[0] == "a number" else cells)
+    if first and first[0] == "a number" and not all(map(_fits_integer, cells)):
+        cells = [None if cell is None else float(cell) for cell in cells]
+    return pa.array(cells)
+
+
+def _fits_integer(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, int) and abs(cell) < 1 << 63)
 
 
 def _form(cell: Any) -> str:
     if isinstance(cell, bool):
         return "true or false"
     return "a number" if isinstance(cell, Real) else "text"
-
-
-def _numbers(cells: Iterable[Any]) -> list[Any]:
-    """Return numbers of one type that Arrow supports."""
-    cells = list(cells)
-    whole = all(cell is None or (isinstance(cell, int) and abs(cell) < 1 << 63) for cell in cells)
-    if whole:
-        return cells
-    return [None if cell is None else float(cell) for cell in cells]

@@ -4,26 +4,23 @@ import contextlib
 from typing import NoReturn
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from refold.errors import FileFormatError, SchemaError
+from refold.errors import SchemaError
+from refold.sequences.conversion._arrow_columns import integers_from_text
 from refold.sequences.files._file_access import decode_utf8
-from refold.sequences.files._integer_text import integers_from_text
 from refold.sequences.files.formats._csv import csv_table
-from refold.sequences.files.formats._csv_dialect import CsvText
+from refold.sequences.files.formats._csv_text import CsvText
 from refold.sequences.files.formats._json_entries import parse_json, parse_lines
+from refold.sequences.files.formats._parquet import opened
 from refold.sequences.files.formats._ts import ts_cases
 
 __all__ = ["csv_labels", "json_labels", "parquet_labels", "ts_labels"]
 
 
 def parquet_labels(data: bytes, name: str, label: str, id_column: str | None) -> tuple[list, list]:
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data))
+    with opened(data, name) as file:
         names = file.schema_arrow.names
         table = file.read([one for one in names if one in (label, id_column or "id")])
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
     _check(names, name, label, id_column)
     return _columns(table, name, label, id_column)
 

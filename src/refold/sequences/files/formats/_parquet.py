@@ -2,7 +2,9 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,14 +12,11 @@ import pyarrow.parquet as pq
 from refold.errors import FileFormatError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import METADATA_KEY, pandas_index
-from refold.sequences.files.tables._layout_detection import from_file_table
-from refold.sequences.files.tables._long_layout import to_long_table
-from refold.sequences.files.tables._wide_layout import find_wide, from_wide_table
-from refold.sequences.schema._column_types import ColumnTypes
-from refold.sequences.schema._parts import PLAIN_ROWS
+from refold.sequences.files.tables._layout_detection import TableOptions
+from refold.sequences.files.tables._table_reader import from_file_table, to_long_table
 from refold.sequences.schema._schema import Schema
 
-__all__ = ["read_parquet", "write_parquet"]
+__all__ = ["check_metadata", "opened", "read_parquet", "write_parquet"]
 
 
 def write_parquet(
@@ -35,17 +34,7 @@ def write_parquet(
     return buffer.getvalue()
 
 
-def read_parquet(
-    data: bytes,
-    name: str,
-    *,
-    id: str | None = None,  # noqa: A002
-    time: str | None = None,
-    columns: Sequence[str] | None = None,
-    column_types: ColumnTypes = None,
-    sort: bool = False,
-    layout: str | None = None,
-) -> Sequences:
+def read_parquet(data: bytes, name: str, **options: Any) -> Sequences:
     """Read a Parquet file of this package, or any other in the list, long or wide layout.
 
     Raises
@@ -55,27 +44,22 @@ def read_parquet(
     """
     if len(data) < 12 or not data.endswith(b"PAR1"):
         raise FileFormatError(f"{name} is cut short: it lacks the end of a Parquet file.")
-    try:
-        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+    with opened(data, name) as file:
         table = file.read()
+    metadata = table.schema.metadata or {}
+    check_metadata(metadata, name)
+    index = pandas_index(metadata)
+    names = [column for column in table.column_names if column not in index]
+    return from_file_table(table, name, TableOptions(**options), names=names)
+
+
+@contextmanager
+def opened(data: bytes, name: str) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file, and turn errors of Arrow into errors that name it."""
+    try:
+        yield pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FileFormatError(f"{name} is damaged: {' '.join(str(error).split())}") from error
-    check_metadata(table.schema.metadata or {}, name)
-    if layout == "wide":
-        index = pandas_index(table.schema.metadata or {})
-        names = [column for column in table.column_names if column not in index]
-        id_column, steps = find_wide(names, name, id=id, time=time, columns=columns)
-        return from_wide_table(table, name, id_column, steps, column_types, PLAIN_ROWS)
-    return from_file_table(
-        table,
-        name,
-        id=id,
-        time=time,
-        columns=columns,
-        column_types=column_types,
-        sort=sort,
-        layout=layout,
-    )
 
 
 def check_metadata(metadata: Mapping[bytes, bytes], name: str) -> None:

@@ -11,18 +11,34 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold.errors import DataError, FileFormatError
+from refold.errors import DataError, FileFormatError, SchemaError
 from refold.sequences._sequences import Sequences
+from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.files._file_access import decode_utf8
-from refold.sequences.files.formats._ts_header import Header, read_header
-from refold.sequences.schema._column_types import ColumnTypes, encode_columns
-from refold.sequences.schema._parts import Places, offsets_from_lengths
-from refold.sequences.schema._schema import Schema, default_names
-from refold.sequences.schema._validation import check_values
+from refold.sequences.schema._column_types import ColumnTypes
+from refold.sequences.schema._parts import Rows
 
-__all__ = ["Case", "read_ts", "ts_cases"]
+__all__ = ["Case", "read_ts", "ts_cases", "write_ts"]
 
+BOOLEANS = ("timestamps", "missing", "univariate", "equallength", "targetlabel")
+COUNTS = ("dimensions", "serieslength")
+KNOWN = (
+    "problemName, timeStamps, missing, univariate, dimensions, equalLength, seriesLength, "
+    "classLabel, targetLabel, data"
+)
 STAMPED = re.compile(r"\(([^()]+),([^(),]*)\)")
+
+
+class Header(NamedTuple):
+    """The tags that the reader of the data needs."""
+
+    line: int  # of @data
+    stamped: bool  # values are (time,value) pairs
+    equal: bool  # all cases have the same length
+    length: int | None
+    dimensions: int | None
+    labelled: bool
+    labels: tuple[str, ...]  # empty if any label is valid
 
 
 class Case(NamedTuple):
@@ -51,8 +67,8 @@ def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequ
     ([3, 1], [[6.0, 7.0]])
     """
     header, cases = ts_cases(data, name)
-    columns: list[list[np.ndarray]] = []
-    lengths, lines = [], []
+    items: list[np.ndarray] = []
+    lines: list[int] = []
     length, first = header.length, 0
     for case in cases:
         place = f"{name}, line {case.line}"
@@ -65,20 +81,13 @@ def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequ
                 f"{place} has {len(parts[0])} values per dimension, but {expected}. "
                 "Write @equalLength false if lengths differ."
             )
-        columns = columns or [[] for _ in parts]
-        for column, values in zip(columns, parts, strict=True):
-            column.append(values)
-        lengths.append(len(parts[0]))
+        items.append(np.stack(parts, axis=1))
         lines.append(case.line)
-    if not lengths:
+    if not items:
         raise FileFormatError(f"{name} has no cases after @data.")
-    raws = [np.concatenate(column) for column in columns]
-    offsets = offsets_from_lengths(lengths)
-    places = Places(offsets, note=lambda sequence, _: f"line {lines[sequence]}")
-    values, found = encode_columns(raws, default_names(len(raws)), column_types, places)
-    schema = Schema(found, "series" if len(raws) == 1 else "array")
-    check_values(values, schema, places)
-    return Sequences(values, offsets, schema=schema)
+    layout = "series" if items[0].shape[1] == 1 else "array"
+    rows = Rows("line", lines.__getitem__)
+    return Sequences(*parts_from_list(items, column_types=column_types, layout=layout, rows=rows))
 
 
 def ts_cases(data: bytes, name: str) -> tuple[Header, Iterator[Case]]:
@@ -90,7 +99,7 @@ def ts_cases(data: bytes, name: str) -> tuple[Header, Iterator[Case]]:
         If a tag is malformed or, during iteration, a line does not match the tags.
     """
     lines = decode_utf8(data, name).split("\n")
-    header = read_header(lines, name)
+    header = _read_header(lines, name)
     return header, _cases(lines, header, name)
 
 
@@ -208,3 +217,160 @@ def _without_times(text: str, where: str) -> tuple[list[str], str]:
                 f"{where}: the time {times[i]!r} comes after {times[i - 1]!r}. Times must ascend."
             )
     return times, ",".join(value for _, value in found)
+
+
+def _read_header(lines: list[str], name: str) -> Header:
+    """Read the tags up to ``@data``; lines that begin with ``#`` or ``%`` are comments.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no ``@data``, a tag is unknown or has an invalid value, two tags contradict
+        each other, or none says whether cases have labels.
+    """
+    tags: dict[str, tuple[int, list[str]]] = {}
+    for number, text in enumerate(lines, start=1):
+        line = text.strip()
+        if not line or line[0] in "#%":
+            continue
+        tag, *words = line.split()
+        key = _key(tag, f"{name}, line {number}")
+        if key in tags and tags[key][1] != words and key != "problemname":
+            raise FileFormatError(f"{name}, line {number}: {tag} contradicts line {tags[key][0]}.")
+        tags[key] = number, words
+        if key == "data":
+            if words:
+                raise FileFormatError(
+                    f"{name}, line {number}: nothing may follow @data. Got {words[0][:40]!r}."
+                )
+            return _header(tags, name)
+    raise FileFormatError(f"{name} has no line @data, which comes before the cases in a .ts file.")
+
+
+def _key(tag: str, place: str) -> str:
+    if not tag.startswith("@"):
+        raise FileFormatError(
+            f"{place}: expected a tag that begins with @, as @data comes before the cases. "
+            f"Got {tag[:40]!r}."
+        )
+    key = tag[1:].lower()
+    key = "dimensions" if key == "dimension" else key
+    if key not in KNOWN.lower().split(", "):
+        raise FileFormatError(f"{place}: the tag {tag[:40]!r} is unknown. Known: {KNOWN}.")
+    return key
+
+
+def _header(tags: dict[str, tuple[int, list[str]]], name: str) -> Header:
+    flags = {key: _boolean(tags, key, name) for key in BOOLEANS}
+    counts = {key: _count(tags, key, name) for key in COUNTS}
+    labelled, labels = _labels(tags, name)
+    if "classlabel" not in tags and "targetlabel" not in tags:
+        raise FileFormatError(
+            f"{name} has neither @classLabel nor @targetLabel, so it is unknown whether cases end "
+            "in a label. Add @classLabel false, or true and the labels."
+        )
+    dimensions, equal = counts["dimensions"], flags["equallength"]
+    equal = counts["serieslength"] is not None if equal is None else equal
+    if flags["univariate"] and dimensions not in (None, 1):
+        line = tags["dimensions"][0]
+        raise FileFormatError(
+            f"{name}, line {line}: {dimensions} dimensions, but @univariate is true."
+        )
+    return Header(
+        line=tags["data"][0],
+        stamped=bool(flags["timestamps"]),
+        equal=equal,
+        length=counts["serieslength"] if equal else None,
+        dimensions=1 if flags["univariate"] else dimensions,
+        labelled=labelled or bool(flags["targetlabel"]),
+        labels=labels,
+    )
+
+
+def _boolean(tags: dict[str, tuple[int, list[str]]], key: str, name: str) -> bool | None:
+    if key not in tags:
+        return None
+    line, words = tags[key]
+    if len(words) != 1 or words[0].lower() not in {"true", "false"}:
+        raise FileFormatError(
+            f"{name}, line {line}: expected true or false. Got {' '.join(words)[:40]!r}."
+        )
+    return words[0].lower() == "true"
+
+
+def _count(tags: dict[str, tuple[int, list[str]]], key: str, name: str) -> int | None:
+    if key not in tags:
+        return None
+    line, words = tags[key]
+    if len(words) != 1 or not words[0].isdecimal() or int(words[0]) < 1:
+        raise FileFormatError(
+            f"{name}, line {line}: expected a positive integer. Got {' '.join(words)[:40]!r}."
+        )
+    return int(words[0])
+
+
+def _labels(tags: dict[str, tuple[int, list[str]]], name: str) -> tuple[bool, tuple[str, ...]]:
+    if "classlabel" not in tags:
+        return False, ()
+    line, words = tags["classlabel"]
+    if not words or words[0].lower() not in {"true", "false"}:
+        raise FileFormatError(
+            f"{name}, line {line}: expected true and the labels, or false. "
+            f"Got {' '.join(words)[:40]!r}."
+        )
+    return words[0].lower() == "true", tuple(words[1:])
+
+
+def write_ts(sequences: Sequences) -> bytes:
+    r"""Return one case per line, without labels; a missing value is ``?``.
+
+    Raises
+    ------
+    SchemaError
+        If a column is categorical.
+    DataError
+        If there is no sequence, or one is empty, which other readers would reject.
+
+    Examples
+    --------
+    >>> print(write_ts(Sequences.from_list([[0.5, None], [2.0]])).decode().partition("@data\n")[2])
+    0.5,?
+    2.0
+    <BLANKLINE>
+    """
+    schema, lengths = sequences.schema, sequences.lengths
+    if len(schema.categorical):
+        column = schema.columns[schema.categorical[0]]
+        raise SchemaError(
+            f"Column {column.name!r} is categorical, and a .ts file holds numbers only. "
+            "Write .npz or .parquet."
+        )
+    if not len(lengths):
+        raise DataError("There is no sequence, and a .ts file needs at least one case.")
+    if not lengths.all():
+        identity = sequences.ids[lengths == 0][0]
+        raise DataError(
+            f"The sequence with id {identity!s} is empty, which a .ts file cannot hold. "
+            "Leave it out, or write .npz or .parquet."
+        )
+    equal = lengths.min() == lengths.max()
+    header = [
+        "@problemName sequences",
+        "@timeStamps false",
+        f"@missing {_word(bool(np.isnan(sequences.values).any()))}",
+        f"@univariate {_word(schema.num_columns == 1)}",
+        *([f"@dimensions {schema.num_columns}"] if schema.num_columns > 1 else []),
+        f"@equalLength {_word(bool(equal))}",
+        *([f"@seriesLength {lengths[0]}"] if equal else []),
+        "@classLabel false",
+        "@data",
+    ]
+    columns = [column.astype(str).tolist() for column in sequences.values.T]
+    cells = [["?" if cell == "nan" else cell for cell in column] for column in columns]
+    bounds = zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True)
+    cases = [":".join(",".join(column[start:stop]) for column in cells) for start, stop in bounds]
+    return "".join(f"{line}\n" for line in [*header, *cases]).encode()
+
+
+def _word(value: bool) -> str:  # noqa: FBT001
+    return "true" if value else "false"

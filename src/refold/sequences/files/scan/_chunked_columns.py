@@ -12,6 +12,7 @@ import pyarrow as pa
 from refold.errors import DataError, FileAccessError
 from refold.sequences.conversion._arrow_columns import as_raw, is_text, without_dictionary
 from refold.sequences.schema._column_types import Where, encode_column, encoded_type
+from refold.sequences.schema._parts import object_array
 from refold.sequences.schema._schema import UNKNOWN, Column, ColumnType
 from refold.sequences.statistics._extreme_values import Extremes
 from refold.sequences.statistics._running_moments import RunningMoments
@@ -44,8 +45,7 @@ def piece_of(column: Any, name: str) -> Piece:
     # Arrow finds the distinct texts, so that each is encoded only once.
     text = column.cast(pa.large_string()).combine_chunks()
     encoded = text.dictionary_encode(null_encoding="encode")
-    values = np.empty(len(encoded.dictionary), dtype=object)
-    values[:] = encoded.dictionary.to_pylist()
+    values = object_array(encoded.dictionary.to_pylist())
     return Piece(values, encoded.indices.to_numpy(zero_copy_only=False))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold.errors import DataError, SchemaError
-from refold.sequences.conversion._list_tables import flatten_lists, has_lists, is_nested
+from refold.sequences.conversion._arrow_columns import flatten_lists, has_lists, is_nested
 from refold.sequences.files.scan._chunked_columns import Piece, piece_of
 from refold.sequences.files.scan._parquet_files import ScannedFiles
 from refold.sequences.files.scan._row_index import (

@@ -1,6 +1,6 @@
 """Parquet files that form one table: their footers, and a check that they agree."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,11 @@ from refold.sequences.conversion._arrow_columns import check_unique, is_text, st
 from refold.sequences.files._file_access import access_error
 from refold.sequences.files.formats._parquet import check_metadata
 from refold.sequences.files.scan._paths import Stamp, find_files, stamp_of
-from refold.sequences.files.tables._layout_detection import TableLayout, find_layout
+from refold.sequences.files.tables._layout_detection import (
+    TableLayout,
+    TableOptions,
+    find_layout,
+)
 from refold.sequences.schema._parts import offsets_from_lengths
 from refold.sequences.schema._schema import Schema
 
@@ -86,13 +90,7 @@ class ScannedFiles:
             yield
 
 
-def open_files(
-    path: Any,
-    *,
-    id: str | None,  # noqa: A002
-    time: str | None,
-    columns: Sequence[str] | None,
-) -> ScannedFiles:
+def open_files(path: Any, asked: TableOptions) -> ScannedFiles:
     """Open a file or folder, reading only footers.
 
     Raises
@@ -105,12 +103,12 @@ def open_files(
     paths, root = find_files(path), Path(path)
     first = _footer(paths[0], root)[0]
     with naming(paths[0]):
-        layout = find_layout(first, str(paths[0]), id=id, time=time, columns=columns)
+        layout = find_layout(first, str(paths[0]), asked)
     files = ScannedFiles(root, paths, layout, first)
     for number, file in enumerate(paths):
         files.stamps.append(stamp_of(file))
         schema, metadata = _footer(file, root)
-        _check_agrees(schema, file, files, columns)
+        _check_agrees(schema, file, files, asked)
         stored = stored_schema(schema.metadata or {})
         files.stored += [] if stored is None else [stored]
         _add_groups(files, number, metadata)
@@ -162,9 +160,7 @@ def _footer(path: Path, root: Path) -> tuple[pa.Schema, pq.FileMetaData]:
     return schema, metadata
 
 
-def _check_agrees(
-    schema: pa.Schema, path: Path, files: ScannedFiles, columns: Sequence[str] | None
-) -> None:
+def _check_agrees(schema: pa.Schema, path: Path, files: ScannedFiles, asked: TableOptions) -> None:
     """Raise ``SchemaError`` if a file has other columns than the first one, or of other types."""
     first, layout = files.paths[0], files.layout
     advice = "All files of a folder need the same columns; write it again, or move it elsewhere."
@@ -176,8 +172,7 @@ def _check_agrees(
             raise SchemaError(
                 f"{path} holds {got} in column {name!r}, but {first} holds {expected}. {advice}"
             )
-    keys = {"id": layout.id, "time": layout.time}
-    found = find_layout(schema, str(path), **keys, columns=columns)
+    found = find_layout(schema, str(path), asked._replace(id=layout.id, time=layout.time))
     extra = [name for name in found.features if name not in layout.features]
     if extra:
         raise SchemaError(

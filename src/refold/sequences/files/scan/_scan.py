@@ -13,6 +13,7 @@ from refold.sequences.files.scan._first_pass import ScanResult, observe_again, s
 from refold.sequences.files.scan._parquet_files import ScannedFiles, open_files
 from refold.sequences.files.scan._row_index import cut_into_blocks, row_locations
 from refold.sequences.files.scan._row_reader import RowReader
+from refold.sequences.files.tables._layout_detection import TableOptions
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._missing_values import without_missing_in
 from refold.sequences.schema._parts import offsets_from_lengths
@@ -96,7 +97,7 @@ def scan(
     """
     _check_block_bytes(block_bytes)
     chosen = [columns] if isinstance(columns, str) else columns
-    files = open_files(path, id=id, time=time, columns=chosen)
+    files = open_files(path, TableOptions(id, time, chosen))
     scanned = scan_columns(files, column_types, RowReader(files, _batch_bytes(block_bytes)))
     for message in scanned.warnings:
         warnings.warn(message, UserWarning, stacklevel=2)

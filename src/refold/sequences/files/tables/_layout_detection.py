@@ -1,28 +1,42 @@
-"""Detection of the layout, the id column and the time column of a table."""
+"""Detection of the layout of a table: its id, time and feature columns, and steps of wide ones."""
 
-import warnings
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from refold.errors import FileFormatError, SchemaError
-from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import check_id_type, pandas_index
-from refold.sequences.files.tables._long_layout import from_long_table
-from refold.sequences.files.tables._step_columns import looks_wide
+from refold.errors import SchemaError
+from refold.sequences.conversion._arrow_columns import check_id_type, has_lists, pandas_index
 from refold.sequences.schema._column_types import ColumnTypes
-from refold.sequences.schema._parts import PLAIN_ROWS, Rows
 
 __all__ = [
     "TableLayout",
+    "TableOptions",
     "check_columns_exist",
     "find_id",
     "find_key",
     "find_layout",
-    "find_time",
-    "from_file_table",
+    "looks_wide",
+    "step_columns",
+    "wide_hint",
 ]
+
+NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
+# Minimum number of numbered columns for a table to look wide.
+MIN_STEP_COLUMNS = 4
+
+
+class TableOptions(NamedTuple):
+    """The options of `refold.sequences.read` that apply to a table."""
+
+    id: str | None = None
+    time: str | None = None
+    columns: Sequence[str] | None = None
+    column_types: ColumnTypes = None
+    sort: bool = False
+    layout: str | None = None
 
 
 class TableLayout(NamedTuple):
@@ -34,62 +48,7 @@ class TableLayout(NamedTuple):
     features: list[str]
 
 
-def from_file_table(
-    table: pa.Table,
-    name: str,
-    *,
-    id: str | None,  # noqa: A002
-    time: str | None,
-    columns: Sequence[str] | None,
-    column_types: ColumnTypes,
-    rows: Rows = PLAIN_ROWS,
-    sort: bool = False,
-    layout: str | None = None,
-) -> Sequences:
-    """Read a table in the list layout if a chosen column holds lists, else in the long layout.
-
-    Raises
-    ------
-    FileFormatError
-        If the table has no rows.
-    SchemaError
-        If a column does not exist, or a long table has no id column.
-    """
-    if not table.num_rows:
-        columns_found = ", ".join(table.column_names)
-        raise FileFormatError(f"{name} has columns ({columns_found}), but no rows.")
-    found = find_layout(table.schema, name, id=id, time=time, columns=columns)
-    features = found.features
-    if found.lists:
-        if sort or layout:
-            raise SchemaError(
-                f"{name} has one row per sequence, with one list per feature. Leave "
-                f"{'sort' if sort else 'layout'}= out."
-            )
-        return Sequences.from_arrow(table, id=found.id, columns=features, column_types=column_types)
-    id_column = find_id(table.column_names, name, id)
-    sequences = from_long_table(
-        table,
-        id=id_column,
-        time=found.time,
-        columns=features,
-        column_types=column_types,
-        rows=rows,
-        sort=sort,
-    )
-    if layout is None and found.time is None and looks_wide(features) and len(sequences) > 1:
-        _warn_about_single_steps(sequences, name)
-    return sequences
-
-
-def find_layout(
-    schema: pa.Schema,
-    name: str,
-    *,
-    id: str | None,  # noqa: A002
-    time: str | None,
-    columns: Sequence[str] | None,
-) -> TableLayout:
+def find_layout(schema: pa.Schema, name: str, asked: TableOptions) -> TableLayout:
     """Return the layout of a table and the roles of its columns.
 
     Raises
@@ -97,18 +56,20 @@ def find_layout(
     SchemaError
         If a column does not exist, a long table has no id column, or the ids are lists.
     """
-    names = schema.names
-    lists = [column for column in columns or names if column in names and _is_list(schema, column)]
+    names, columns = schema.names, asked.columns
+    fields = {column: schema.field(names.index(column)) for column in names}
+    lists = [one for one in columns or names if one in names and has_lists(fields[one])]
     if lists:
-        id_column = find_key(id, "id", names, name)
+        id_column = find_key(asked.id, "id", names, name)
         if id_column is not None:
-            check_id_type(schema.field(id_column).type, id_column)
-        if time is not None:
+            check_id_type(fields[id_column].type, id_column)
+        if asked.time is not None:
             raise SchemaError(f"{name} has one row per sequence. Leave time= out.")
         features = _features(columns, lists, names, name)
         return TableLayout(lists=True, id=id_column, time=None, features=features)
-    id_column, order = find_id(names, name, id), find_time(names, name, time)
-    check_id_type(schema.field(id_column).type, id_column)
+    id_column = find_id(names, name, asked.id)
+    order = find_key(asked.time, "time", names, name)
+    check_id_type(fields[id_column].type, id_column)
     used = {id_column, order, *pandas_index(schema.metadata or {})}
     others = [column for column in names if column not in used]
     features = _features(columns, others, names, name)
@@ -121,14 +82,9 @@ def find_id(names: Sequence[str], name: str, asked: str | None) -> str:
     if found is None:
         raise SchemaError(
             f"{name} has no column 'id' that tells its sequences apart. "
-            f"Name one with id=; its columns are {_listed(names)}.{_wide_hint(names)}"
+            f"Name one with id=; its columns are {_listed(names)}.{wide_hint(names)}"
         )
     return found
-
-
-def find_time(names: Sequence[str], name: str, asked: str | None) -> str | None:
-    """Return the time column: the one asked for, else ``time`` if it exists."""
-    return find_key(asked, "time", names, name)
 
 
 def find_key(asked: str | None, role: str, names: Sequence[str], name: str) -> str | None:
@@ -160,27 +116,56 @@ def _features(
     return features
 
 
-def _warn_about_single_steps(sequences: Sequences, name: str) -> None:
-    if (sequences.lengths == 1).all():
-        warnings.warn(
-            f"{name}: Every id has one row, so every sequence has one step."
-            f"{_wide_hint(sequences.schema.names)}",
-            UserWarning,
-            stacklevel=4,
+def wide_hint(names: Sequence[str]) -> str:
+    """Return advice on ``layout="wide"`` if the columns look like steps."""
+    return " If a row is a whole sequence, pass layout='wide'." if looks_wide(names) else ""
+
+
+def looks_wide(names: Sequence[str]) -> bool:
+    """Return whether the columns of a table look like steps: t0, t1 and so on."""
+    series = _series(names)
+    return len(series) == 1 and len(next(iter(series.values()))) >= MIN_STEP_COLUMNS
+
+
+def step_columns(names: Sequence[str]) -> list[str]:
+    """Return the step columns: those whose names end in a number, or all if none do.
+
+    Raises
+    ------
+    SchemaError
+        If there are several series of numbered columns, or their numbers do not ascend.
+
+    Examples
+    --------
+    >>> step_columns(["label", "t0", "t1", "t2"])
+    ['t0', 't1', 't2']
+    """
+    series = _series(names)
+    if len(series) > 1 and any(map(str.isalpha, "".join(series))):
+        first, second = (columns[0] for columns in list(series.values())[:2])
+        raise SchemaError(
+            f"has several series of numbered columns, such as {first!r} and "
+            f"{second!r}. A wide table has one feature: name its steps with columns=."
         )
+    for prefix, columns in series.items():
+        for before, after in pairwise(columns):
+            if float(before[len(prefix) :]) >= float(after[len(prefix) :]):
+                raise SchemaError(
+                    f"has the column {after!r} after {before!r}, so the steps are not in "
+                    "order. Name them in order with columns=."
+                )
+    numbered = {column for columns in series.values() for column in columns}
+    return [column for column in names if column in numbered or not series]
 
 
-def _wide_hint(names: Sequence[str]) -> str:
-    if not looks_wide(names):
-        return ""
-    return " If a row is a whole sequence, pass layout='wide'."
+def _series(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the series of numbered columns by the text before their numbers."""
+    series: dict[str, list[str]] = {}
+    for column in names:
+        if numbered := NUMBERED.fullmatch(column):
+            series.setdefault(numbered[1], []).append(column)
+    return {prefix: columns for prefix, columns in series.items() if len(columns) > 1}
 
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 20 else f"{', '.join(names[:10])}, ..., {names[-1]}"
-
-
-def _is_list(schema: pa.Schema, column: str) -> bool:
-    type_ = schema.field(schema.names.index(column)).type
-    tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(test(type_) for test in tests)

@@ -1,0 +1,261 @@
+"""Conversion of tables in files, with one row per step or one row per sequence.
+
+In a long table, a marker row stands for an empty sequence: it has an id and neither a time nor
+values. In a wide table, empty cells at the end of a row are not steps; empty cells before others
+are missing entries.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from refold.errors import DataError, FileFormatError, SchemaError
+from refold.sequences._sequences import Sequences
+from refold.sequences.conversion._arrow_columns import as_raw, check_id_type
+from refold.sequences.conversion._lists import parts_from_list
+from refold.sequences.conversion._long_tables import first_rows, parts_from_table
+from refold.sequences.files.tables._layout_detection import (
+    TableOptions,
+    check_columns_exist,
+    find_id,
+    find_key,
+    find_layout,
+    looks_wide,
+    step_columns,
+    wide_hint,
+)
+from refold.sequences.schema._column_types import ColumnTypes, is_missing
+from refold.sequences.schema._parts import PLAIN_ROWS, Rows, offsets_from_lengths
+from refold.sequences.schema._schema import ColumnType
+
+__all__ = [
+    "find_markers",
+    "find_wide",
+    "from_file_table",
+    "from_wide_table",
+    "step_type",
+    "to_long_table",
+]
+
+
+def from_file_table(
+    table: pa.Table,
+    name: str,
+    asked: TableOptions,
+    rows: Rows = PLAIN_ROWS,
+    names: Sequence[str] | None = None,
+) -> Sequences:
+    """Convert a table in the wide layout if asked, in the list or the long layout as it is.
+
+    ``rows`` describes rows in messages, and ``names`` are the columns of a wide table that may be
+    read, by default all.
+
+    Raises
+    ------
+    FileFormatError
+        If the table has no rows.
+    SchemaError
+        If a column does not exist, a long table has no id column, or some step columns of a wide
+        table hold text and others numbers.
+    DataError
+        If the sequences are invalid.
+    """
+    if asked.layout == "wide":
+        id_column, steps = find_wide(table.column_names if names is None else names, name, asked)
+        return from_wide_table(table, name, id_column, steps, asked.column_types, rows)
+    _check_has_rows(table, name)
+    found = find_layout(table.schema, name, asked)
+    if found.lists:
+        if asked.sort or asked.layout:
+            raise SchemaError(
+                f"{name} has one row per sequence, with one list per feature. Leave "
+                f"{'sort' if asked.sort else 'layout'}= out."
+            )
+        return Sequences.from_arrow(table, found.id, found.features, asked.column_types)
+    id_column = find_id(table.column_names, name, asked.id)
+    roles = asked._replace(id=id_column, time=found.time, columns=found.features)
+    sequences = _from_long(table, id_column, roles, rows)
+    single = len(sequences) > 1 and (sequences.lengths == 1).all()
+    if single and asked.layout is None and found.time is None and looks_wide(found.features):
+        warnings.warn(
+            f"{name}: Every id has one row, so every sequence has one step."
+            f"{wide_hint(found.features)}",
+            UserWarning,
+            stacklevel=4,
+        )
+    return sequences
+
+
+def _check_has_rows(table: pa.Table, name: str) -> None:
+    if not table.num_rows:
+        raise FileFormatError(f"{name} has columns ({', '.join(table.column_names)}), but no rows.")
+
+
+def to_long_table(
+    sequences: Sequences,
+    id: str = "id",  # noqa: A002
+    time: str = "time",
+) -> pa.Table:
+    """Return one row per step, as `Sequences.to_table`, and a marker for each empty sequence.
+
+    Raises
+    ------
+    DataError
+        If an id occurs twice, since the rows of both would become one sequence.
+    """
+    found, counts = np.unique(sequences.ids, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(
+            f"The id {found[counts > 1][0]!s} belongs to {counts[counts > 1][0]} sequences, which "
+            "the long layout would join. Give each its own id with Sequences.with_ids, or write "
+            "the list layout."
+        )
+    lengths = sequences.lengths
+    table = sequences[lengths > 0].to_table(id, time)
+    if lengths.all():
+        return table
+    repeats = np.maximum(lengths, 1)
+    markers = np.repeat(lengths == 0, repeats)
+    # A null index gives a null row.
+    rows = pa.array(np.maximum(np.cumsum(~markers) - 1, 0), mask=markers)
+    ids = np.repeat(sequences.ids, repeats)
+    columns = {name: table[name].take(rows) for name in table.column_names}
+    columns[id] = pa.array(ids.tolist(), table.schema.field(id).type)
+    return pa.table(columns, metadata=table.schema.metadata)
+
+
+def find_markers(table: pa.Table, time: str, features: Sequence[str]) -> np.ndarray:
+    """Return the mask of rows of a long table without a time and values."""
+    markers = np.ones(table.num_rows, bool)
+    for name in (time, *features):
+        markers &= table[name].is_null().to_numpy()
+    return markers
+
+
+def _from_long(table: pa.Table, id: str, roles: TableOptions, rows: Rows) -> Sequences:  # noqa: A002
+    """Convert a long table as `Sequences.from_table` does, with markers as empty sequences."""
+    time, features = roles.time, list(roles.columns or ())
+    markers = np.zeros(table.num_rows, bool)
+    if time is not None and table[time].null_count:
+        # The id of a marker has no other row.
+        codes = table[id].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
+        alone = np.bincount(codes + 1)[codes + 1] == 1
+        markers = find_markers(table, time, features) & alone & (codes >= 0)
+    if markers.all():
+        lists = {
+            name: pa.array([[]] * table.num_rows, pa.list_(table.schema.field(name).type))
+            for name in features
+        }
+        empty = pa.table({id: table[id], **lists}, metadata=table.schema.metadata)
+        return Sequences.from_arrow(empty, id, features, roles.column_types)
+    real = table
+    if markers.any():
+        kept, real = np.flatnonzero(~markers), table.filter(~markers)
+        rows = rows._replace(number=lambda row, number=rows.number: number(kept.item(row)))
+    parts = parts_from_table(real, id, time, features, roles.column_types, rows, sort=roles.sort)
+    if real is table:
+        return Sequences(*parts)
+    # Put the empty sequences in the order of the file.
+    codes, ids = first_rows(table[id])
+    lengths = np.zeros(len(ids), np.int64)
+    lengths[np.unique(codes[~markers])] = np.diff(parts.offsets)
+    return Sequences(parts.values, offsets_from_lengths(lengths), ids, parts.schema)
+
+
+def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str | None, list[str]]:
+    """Return the id column of a wide table, if there is one, and the step columns in order.
+
+    Raises
+    ------
+    SchemaError
+        If a column does not exist, or it is unclear which columns are steps.
+    """
+    if asked.time is not None:
+        raise SchemaError(f"{name} is read as a wide table, which has no times. Leave time= out.")
+    id_column = find_key(asked.id, "id", names, name)
+    if asked.columns is not None:
+        check_columns_exist(asked.columns, names, name)
+        return id_column, list(asked.columns)
+    others = [column for column in names if column != id_column]
+    try:
+        steps = step_columns(others)
+    except SchemaError as error:
+        raise SchemaError(f"{name} {error}") from error
+    if not steps:
+        raise SchemaError(f"{name} has no step columns besides {', '.join(names)}.")
+    chosen = set(steps)
+    if left := [column for column in others if column not in chosen]:
+        listed = ", ".join(map(repr, left[:3])) + (", ..." if len(left) > 3 else "")
+        warnings.warn(
+            f"{name}: The steps are the {len(steps)} columns {steps[0]!r} to {steps[-1]!r}. "
+            f"{listed} {'is' if len(left) == 1 else 'are'} left out. Choose others with columns=.",
+            UserWarning,
+            stacklevel=5,
+        )
+    return id_column, steps
+
+
+def step_type(column_types: ColumnTypes) -> ColumnType | None:
+    """Return the type of the one feature of a wide table.
+
+    Raises
+    ------
+    SchemaError
+        If there are several types.
+    """
+    if column_types is None or isinstance(column_types, str):
+        return column_types  # type: ignore[return-value]
+    given = list(column_types.values()) if isinstance(column_types, Mapping) else list(column_types)
+    if len(given) != 1:
+        raise SchemaError(
+            f"column_types has {len(given)} entries, and a wide table has one feature. Give one "
+            "type, such as column_types='numeric'."
+        )
+    return given[0]  # type: ignore[return-value]
+
+
+def from_wide_table(
+    table: pa.Table,
+    name: str,
+    id_column: str | None,
+    steps: Sequence[str],
+    column_types: ColumnTypes,
+    rows: Rows,
+) -> Sequences:
+    """Convert a table with one row per sequence and one column per step.
+
+    Raises
+    ------
+    FileFormatError
+        If the table has no rows.
+    SchemaError
+        If some step columns hold text and others numbers.
+    DataError
+        If a row has no id.
+    """
+    _check_has_rows(table, name)
+    ids = None
+    if id_column is not None:
+        check_id_type(table[id_column].type, id_column)
+        ids = table[id_column].to_pylist()
+        if missing := [row for row, value in enumerate(ids) if is_missing(value)]:
+            raise DataError(f"{rows(missing[0]).capitalize()} has no id in column {id_column!r}.")
+    raws = {column: as_raw(table[column], column)[0] for column in steps}
+    texts = [column for column, raw in raws.items() if raw.dtype == object]
+    if texts and step_type(column_types) is None and len(texts) < len(raws):
+        _refuse_text(raws, texts[0], rows)
+    x = np.stack(list(raws.values()), axis=1)
+    empty = np.asarray(np.frompyfunc(is_missing, 1, 1)(x), bool) if texts else np.isnan(x)
+    lengths = np.where(empty, 0, np.arange(1, x.shape[1] + 1)).max(axis=1)
+    lines = [row[:length] for row, length in zip(x, lengths, strict=True)]
+    return Sequences(*parts_from_list(lines, column_types=column_types, ids=ids, rows=rows))
+
+
+def _refuse_text(raws: dict[str, np.ndarray], column: str, rows: Rows) -> None:
+    row, value = next((i, one) for i, one in enumerate(raws[column]) if not is_missing(one))
+    raise SchemaError(
+        f"Column {column!r} holds text, {value!r} in {rows(row)}, but others hold numbers. Name "
+        "the step columns with columns=, or the id column with id=."
+    )
