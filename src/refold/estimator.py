@@ -2,7 +2,6 @@
 
 import functools
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
@@ -14,7 +13,13 @@ from refold import storage
 from refold._support.argument_checks import draw_seed
 from refold._support.estimator_html import NotebookMixin
 from refold._support.file_lock import sole_training
-from refold.anomalies import AnomalyMixin, remember, set_aside, trained_fingerprints
+from refold.anomalies import (
+    AnomalyMixin,
+    check_untrained,
+    remember,
+    set_aside,
+    trained_fingerprints,
+)
 from refold.errors import DataError, ModelFileError, ParameterError
 from refold.evaluation import exact, explained_variance
 from refold.fitting import (
@@ -28,22 +33,9 @@ from refold.fitting import (
 )
 from refold.forecasting import ForecastMixin
 from refold.generation import GenerationMixin
-from refold.inference import (
-    Draw,
-    InputsMixin,
-    Meaning,
-    check_codes,
-    check_fits,
-    check_lengths,
-    decode,
-    encode,
-    lengths_to_write,
-    open_source,
-    predict_lengths,
-    warn_of_longer,
-)
-from refold.models import Architecture, Network
-from refold.sequences import Scan, Sequences, as_sequences, fingerprints
+from refold.inference import warn_of_longer
+from refold.models import Architecture
+from refold.sequences import Sequences, as_sequences, fingerprints
 from refold.storage import Fitted, ReferenceStatistics
 from refold.training import FitResult, require_jax
 
@@ -54,7 +46,6 @@ class SequenceAutoencoder(
     ForecastMixin,
     AnomalyMixin,
     GenerationMixin,
-    InputsMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     NotebookMixin,
@@ -480,71 +471,6 @@ class SequenceAutoencoder(
             warn_of_longer(predicted, self.max_steps_, "predictions")
         return decoded
 
-    def _opened(self, X: Any, meaning: Meaning) -> Sequences | Scan:
-        """Read sequences or open files, and warn of sequences longer than in training."""
-        check_is_fitted(self)
-        source = open_source(X)
-        if isinstance(source, Scan):
-            check_fits(source.lengths, self._network)
-        else:
-            source = self._aligned(source)
-        most = self._network.most_steps
-        warn_of_longer(source.lengths, self.max_steps_, meaning, most=most, stacklevel=4)
-        return source
-
-    def _aligned(self, source: Sequences) -> Sequences:
-        """Convert sequences to the schema of the training data and check them."""
-        sequences = source.align(self.schema_)
-        check_fits(sequences.lengths, self._network)
-        _warn_missing(sequences, self._network)
-        return sequences
-
-    def _encode(self, sequences: Sequences, latent_steps: int = 0) -> np.ndarray:
-        """Return the codes of checked sequences, with the statistics of their scale appended."""
-        scaled = self.scaler_.transform(sequences)
-        codes = encode(scaled, self._network, latent_steps=latent_steps, verbose=self.verbose)
-        return np.concatenate([codes, self.scaler_.statistics(sequences)], axis=1)
-
-    def _encoded(self, source: Sequences | Scan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield codes and ids, block by block for files."""
-        if isinstance(source, Sequences):
-            yield self._encode(source, self.latent_steps_), source.ids
-            return
-        for block in source:
-            yield self._encode(self._aligned(block), self.latent_steps_), block.ids
-
-    def _decode(
-        self,
-        codes: Any,
-        lengths: Any = None,
-        *,
-        known: np.ndarray | None = None,
-        draw: Draw | None = None,
-        clip: bool = False,
-    ) -> list[Any]:
-        """Decode as ``inverse_transform`` does.
-
-        ``known`` lengths above the longest training length replace predicted ones. With ``draw``,
-        tokens are drawn at random.
-        """
-        codes = check_codes(codes, self._n_features_out)
-        width = self._network.specification.latent_dim
-        inner, statistics = codes[:, :width], codes[:, width:]
-        if lengths is not None:
-            lengths = check_lengths(lengths, len(codes), self._network)
-            warn_of_longer(lengths, self.max_steps_, "lengths", stacklevel=4)
-        else:
-            lengths = predict_lengths(inner, self._network)
-        if known is not None:
-            most = self._network.most_steps
-            lengths = lengths_to_write(known, lengths, self.max_steps_, most)
-        scaled = decode(
-            inner, lengths, self.schema_, self._network, draw=draw, verbose=self.verbose
-        )
-        statistics = statistics if self.scaler_.mode == "sequence" else None
-        decoded = self.scaler_.inverse_transform(scaled, statistics)
-        return (self.scaler_.clip(decoded) if clip else decoded).to_list()
-
     def encode(self, X: Any) -> np.ndarray:
         """Encode sequences: the same as ``transform``, but always returns an array."""
         return np.asarray(self.transform(X))
@@ -628,6 +554,47 @@ class SequenceAutoencoder(
             return exact(sequences, reconstructed)
         return explained_variance(sequences, reconstructed, self.error_scaler_)
 
+    def calibrate(self, normal: Any) -> Self:
+        """Calibrate ``detect`` and the bounds of ``forecast`` with normal sequences.
+
+        ``fit`` does this if ``calibration_fraction`` sets sequences aside.
+
+        Parameters
+        ----------
+        normal : Sequences, list of arrays, array or table
+            Sequences without anomalies. The model must not have been trained on them: it
+            reconstructs training sequences better than new ones, which would all look anomalous. A
+            false alarm rate ``alpha``, or a share ``alpha`` of values outside the bounds of a
+            forecast, needs at least ``1 / alpha - 1`` of them.
+
+        Returns
+        -------
+        SequenceAutoencoder
+
+        Raises
+        ------
+        DataError
+            If there is no sequence, they cannot be used, or all are training sequences.
+        ParameterError
+            If the model file has no codes of the training data.
+
+        Warns
+        -----
+        UserWarning
+            If some of them are training sequences.
+        """
+        check_is_fitted(self)
+        sequences = self._aligned(as_sequences(normal))
+        check_untrained(sequences, self._fitted.trained)
+        return self._measure_normal(sequences)
+
+    def _measure_normal(self, sequences: Sequences) -> Self:
+        """Calibrate with checked sequences."""
+        self._calibrate(sequences)
+        if self._network.forecaster is not None and self.schema_.numeric.any():
+            self._fitted = self._fitted._replace(residuals=self._residuals(sequences))
+        return self
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one file, atomically.
 
@@ -679,10 +646,6 @@ class SequenceAutoencoder(
         variables = self._network.variables
         return int(sum(np.prod(v.shape) for v in variables if v.trainable))
 
-    @property
-    def _n_features_out(self) -> int:
-        return self._network.specification.latent_dim + self.scaler_.num_statistics
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
@@ -691,9 +654,6 @@ class SequenceAutoencoder(
         tags.target_tags.required = False
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_fitted")
 
     def __getstate__(self) -> dict[str, Any]:
         # the fitted state is stored as bytes of a model file; scikit-learn handles the rest
@@ -748,10 +708,6 @@ class SequenceAutoencoder(
             self._fitted = self._fitted._replace(known=remember(self._sample, self._fitted))
             self._sample = None
 
-    @property
-    def _network(self) -> Network:
-        return self._fitted.network
-
 
 def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     """Load a model that ``save`` or ``refold fit`` wrote.
@@ -792,19 +748,6 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     ae = SequenceAutoencoder(**parameters)
     ae._set_fitted(fitted)
     return ae
-
-
-def _warn_missing(sequences: Sequences, network: Network) -> None:
-    """Warn of missing values if the model was fitted without any."""
-    missing = int(np.isnan(sequences.values).sum())
-    if missing and not network.specification.observed_flags:
-        warnings.warn(
-            f"{missing} value{' is' if missing == 1 else 's are'} missing, and the model was "
-            "fitted on data without gaps: it reads them as the mean. Fit on data with gaps, so "
-            "that the model tells gaps from values.",
-            UserWarning,
-            stacklevel=4,
-        )
 
 
 def _describe_interruption(outcome: FitResult, checkpoint: Checkpoint | None) -> str:

@@ -16,16 +16,15 @@ from refold.anomalies._calibrated_scores import (
 )
 from refold.anomalies._calibration_split import first_of_each
 from refold.anomalies._detection import Detection
-from refold.anomalies._training_fingerprints import check_untrained
 from refold.errors import DataError, ParameterError
 from refold.evaluation import least_calibration
-from refold.inference import warn_of_longer
+from refold.inference import EstimatorBase, warn_of_longer
 from refold.sequences import Sequences, as_sequences, fingerprints
 
 __all__ = ["AnomalyMixin"]
 
 
-class AnomalyMixin:
+class AnomalyMixin(EstimatorBase):
     """Methods for anomaly detection, for an estimator that encodes and decodes.
 
     Examples
@@ -35,11 +34,7 @@ class AnomalyMixin:
     True
     """
 
-    def _check_untrained(self: Any, sequences: Sequences) -> None:
-        """Refuse or report normal sequences that the model was trained on."""
-        check_untrained(sequences, self._fitted.trained)
-
-    def _calibrate(self: Any, sequences: Sequences) -> None:
+    def _calibrate(self, sequences: Sequences) -> None:
         """Store the anomaly scores of normal sequences, to which ``detect`` compares others."""
         if not len(sequences):
             raise DataError("There is no sequence to calibrate with. Give at least one.")
@@ -47,7 +42,7 @@ class AnomalyMixin:
         calibration = calibration_of(found, self._known())
         self._fitted = self._fitted._replace(calibration=calibration)
 
-    def held_back(self: Any, X: Any) -> np.ndarray:
+    def held_back(self, X: Any) -> np.ndarray:
         """Find the sequences that ``fit`` received but did not train on.
 
         These are the sequences that ``calibration_fraction`` set aside and, without a refit, the
@@ -78,7 +73,7 @@ class AnomalyMixin:
         sequences = as_sequences(X, schema=self.schema_).align(self.schema_)
         return first_of_each(fingerprints(sequences), self._fitted.held_back)
 
-    def detect(self: Any, X: Any, alpha: float = 0.01) -> Detection:
+    def detect(self, X: Any, alpha: float = 0.01) -> Detection:
         """Find anomalous sequences.
 
         A sequence has a high anomaly score if its reconstruction error is large, or if its code and

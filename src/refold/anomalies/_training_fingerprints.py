@@ -69,6 +69,12 @@ def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
     -----
     UserWarning
         If some are.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> trained = trained_fingerprints(as_sequences([[1.0, 2.0], [3.0]]))
+    >>> check_untrained(as_sequences([[4.0, 5.0]]), trained)
     """
     if trained is None or not len(trained) or not len(normal):
         return
@@ -92,5 +98,5 @@ def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
         f"{share} normal sequences are among those that the model was trained on. Their errors are "
         "smaller than those of new ones, so expect more false alarms than alpha. Leave them out.",
         UserWarning,
-        stacklevel=4,
+        stacklevel=3,
     )

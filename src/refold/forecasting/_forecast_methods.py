@@ -1,4 +1,4 @@
-"""`forecast`, `forecast_errors` and `calibrate`, the forecasting methods of the estimator."""
+"""`forecast` and `forecast_errors`, the forecasting methods of the estimator."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from refold.evaluation import (
     least_calibration,
 )
 from refold.forecasting._forecast_result import Forecast
-from refold.inference import continued, split_last
+from refold.inference import EstimatorBase, continued, split_last
 from refold.models import Specification
 from refold.sequences import Sequences, as_sequences, split_at
 from refold.storage import Residuals
@@ -27,7 +27,7 @@ _MOST_RESIDUALS, _FEWEST = 1 << 21, 256
 _ROUNDING = 1e-4
 
 
-class ForecastMixin:
+class ForecastMixin(EstimatorBase):
     """Methods for forecasting, for an estimator that encodes and forecasts.
 
     Examples
@@ -37,49 +37,8 @@ class ForecastMixin:
     True
     """
 
-    def calibrate(self: Any, normal: Any) -> Any:
-        """Calibrate ``detect`` and the bounds of ``forecast`` with normal sequences.
-
-        ``fit`` does this if ``calibration_fraction`` sets sequences aside.
-
-        Parameters
-        ----------
-        normal : Sequences, list of arrays, array or table
-            Sequences without anomalies. The model must not have been trained on them: it
-            reconstructs training sequences better than new ones, which would all look anomalous. A
-            false alarm rate ``alpha``, or a share ``alpha`` of values outside the bounds of a
-            forecast, needs at least ``1 / alpha - 1`` of them.
-
-        Returns
-        -------
-        SequenceAutoencoder
-
-        Raises
-        ------
-        DataError
-            If there is no sequence, they cannot be used, or all are training sequences.
-        ParameterError
-            If the model file has no codes of the training data.
-
-        Warns
-        -----
-        UserWarning
-            If some of them are training sequences.
-        """
-        check_is_fitted(self)
-        sequences = self._aligned(as_sequences(normal))
-        self._check_untrained(sequences)
-        return self._measure_normal(sequences)
-
-    def _measure_normal(self: Any, sequences: Sequences) -> Any:
-        """Calibrate with checked sequences."""
-        self._calibrate(sequences)
-        if self._network.forecaster is not None and self.schema_.numeric.any():
-            self._fitted = self._fitted._replace(residuals=self._residuals(sequences))
-        return self
-
     def forecast(
-        self: Any,
+        self,
         X: Any,
         steps: int | None = None,
         *,
@@ -151,7 +110,7 @@ class ForecastMixin:
         return Forecast(written, alpha, lower, upper)
 
     def forecast_errors(
-        self: Any,
+        self,
         X: Any,
         steps: int | None = None,
         *,
@@ -213,10 +172,10 @@ class ForecastMixin:
         ahead = self._continued(_latest(before, context, self._network.specification))
         return forecast_errors(before, after, ahead, self._fitted.units, season=season)
 
-    def _continued(self: Any, before: Sequences) -> Sequences:
+    def _continued(self, before: Sequences) -> Sequences:
         return continued(before, self._network, self.scaler_, verbose=self.verbose)
 
-    def _residuals(self: Any, sequences: Sequences) -> Residuals:
+    def _residuals(self, sequences: Sequences) -> Residuals:
         """Return the absolute errors of forecasts of the last steps of sequences."""
         trained = self._network.specification.forecast_steps
         longer, before, after = split_last(sequences, trained)
@@ -231,7 +190,7 @@ class ForecastMixin:
         return Residuals(errors.reshape(len(before), trained, self.schema_.num_columns))
 
 
-def _steps(estimator: Any, steps: Any) -> int:
+def _steps(estimator: EstimatorBase, steps: Any) -> int:
     """Check the number of steps to forecast; the default is that of the fit."""
     trained = estimator._network.specification.forecast_steps
     if not trained:
@@ -248,7 +207,9 @@ def _steps(estimator: Any, steps: Any) -> int:
     return steps
 
 
-def _margins(estimator: Any, alpha: Any, steps: int, context: Any) -> tuple[Any, float | None]:
+def _margins(
+    estimator: EstimatorBase, alpha: Any, steps: int, context: Any
+) -> tuple[Any, float | None]:
     """Return the margins by step and column, and the share of values outside them.
 
     If no share is requested and there can be no bounds, both are None.

@@ -9,13 +9,13 @@ from sklearn.utils.validation import check_is_fitted
 from refold._support.argument_checks import check_whole, draw_seed
 from refold.errors import DataError, ParameterError
 from refold.generation._code_density import fit_density
-from refold.inference import Draw, check_can_sample
+from refold.inference import Draw, EstimatorBase, check_can_sample
 from refold.sequences import as_sequences
 
 __all__ = ["GenerationMixin"]
 
 
-class GenerationMixin:
+class GenerationMixin(EstimatorBase):
     """Methods for generating sequences, for an estimator that encodes and decodes.
 
     Examples
@@ -26,7 +26,7 @@ class GenerationMixin:
     """
 
     def generate(
-        self: Any,
+        self,
         n: int = 1,
         *,
         components: int | None = None,
@@ -96,7 +96,7 @@ class GenerationMixin:
         draw = Draw(float(temperature), seed) if temperature > 0 else None
         return self._decode(codes, lengths, draw=draw, clip=clip)
 
-    def interpolate(self: Any, a: Any, b: Any, steps: int = 10, *, clip: bool = True) -> list[Any]:
+    def interpolate(self, a: Any, b: Any, steps: int = 10, *, clip: bool = True) -> list[Any]:
         """Interpolate between two sequences in the latent space.
 
         Parameters
@@ -141,12 +141,12 @@ class GenerationMixin:
         ends = as_sequences([a, b], schema=self.schema_)
         if len(ends) != 2:
             raise DataError("a and b must be one sequence each.")
-        first, last = self.encode(ends)
+        (first, last), _ = next(self._encoded(self._opened(ends, "codes")))
         shares = np.linspace(0.0, 1.0, steps, dtype=np.float32)[:, None]
         return self._decode((1 - shares) * first + shares * last, clip=clip)
 
     def sample(
-        self: Any,
+        self,
         n: int = 1,
         *,
         lengths: Any = None,

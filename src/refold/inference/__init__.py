@@ -5,7 +5,7 @@ from refold.inference._encode_decode import decode as decode
 from refold.inference._encode_decode import describe as describe
 from refold.inference._encode_decode import encode as encode
 from refold.inference._encode_decode import predict_lengths as predict_lengths
-from refold.inference._encoder_inputs import InputsMixin as InputsMixin
+from refold.inference._estimator_base import EstimatorBase as EstimatorBase
 from refold.inference._forecast_steps import continued as continued
 from refold.inference._forecast_steps import split_last as split_last
 from refold.inference._input_checks import check_codes as check_codes

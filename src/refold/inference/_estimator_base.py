@@ -1,0 +1,185 @@
+"""`EstimatorBase`: the fitted state of the estimator, and sequences to codes and back."""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from refold._support.argument_checks import check_whole
+from refold.errors import ParameterError
+from refold.inference._encode_decode import Draw, decode, encode, predict_lengths
+from refold.inference._input_checks import check_codes, check_fits, check_lengths
+from refold.inference._longer_sequences import Meaning, lengths_to_write, warn_of_longer
+from refold.inference._open_source import open_source
+from refold.models import Network
+from refold.sequences import Scaler, Scan, Schema, Sequences, as_sequences, pad
+from refold.storage import Fitted, ReferenceStatistics
+
+__all__ = ["EstimatorBase"]
+
+
+class EstimatorBase(BaseEstimator):
+    """Fitted state of an estimator, and what the methods of all its mixins do with it."""
+
+    verbose: int
+    schema_: Schema
+    scaler_: Scaler
+    max_steps_: int
+    _fitted: Fitted
+
+    @property
+    def latent_steps_(self) -> int:
+        """Steps of latent optimization."""
+        raise NotImplementedError
+
+    def _known(self) -> ReferenceStatistics:
+        """Return the reference statistics of the training data."""
+        raise NotImplementedError
+
+    def encoder_inputs(self, X: Any, num_steps: int | None = None) -> np.ndarray:
+        """Return the scaled and padded array that ``encoder_`` and ``autoencoder_`` read.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array, table or path
+            Data with the columns of the training data.
+        num_steps : int, optional
+            Number of steps to pad to; by default the length of the longest of these sequences, or
+            the number of steps that the encoder needs. Codes do not depend on it.
+
+        Returns
+        -------
+        array of float32 of shape (n_sequences, num_steps, features)
+            Padded steps are NaN. If the training data had missing values, an observed-flag channel
+            for each feature follows. For a classic architecture, padding is zeros.
+
+        Raises
+        ------
+        SchemaError
+            If the columns are not those of the training data.
+        DataError
+            If the sequences cannot be used, or may be larger than memory.
+        ParameterError
+            If a sequence has more than ``num_steps`` steps, or the encoder needs another number.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> x = ae.fit(sines).encoder_inputs(sines)
+        >>> x.shape == (40, sines.lengths.max(), 1)
+        True
+        >>> ae.encoder_.predict(x, verbose=0).shape
+        (40, 4)
+        """
+        check_is_fitted(self)
+        sequences = self._aligned(as_sequences(open_source(X)))
+        network = self._network
+        only = network.fixed_steps
+        if num_steps is None:
+            num_steps = only or max(1, int(sequences.lengths.max(initial=0)))
+        elif only is not None and check_whole("num_steps", num_steps) != only:
+            raise ParameterError(
+                f"num_steps is {num_steps}, but this encoder reads {only} steps. Leave it out."
+            )
+        x, _ = pad(
+            self.scaler_.transform(sequences),
+            np.arange(len(sequences)),
+            check_whole("num_steps", num_steps),
+            flags=network.specification.observed_flags,
+        )
+        return x if network.reads_padding else np.nan_to_num(x, nan=0.0)
+
+    def _opened(self, X: Any, meaning: Meaning) -> Sequences | Scan:
+        """Read sequences or open files, and warn of sequences longer than in training."""
+        check_is_fitted(self)
+        source = open_source(X)
+        if isinstance(source, Scan):
+            check_fits(source.lengths, self._network)
+        else:
+            source = self._aligned(source)
+        most = self._network.most_steps
+        warn_of_longer(source.lengths, self.max_steps_, meaning, most=most, stacklevel=4)
+        return source
+
+    def _aligned(self, source: Sequences) -> Sequences:
+        """Convert sequences to the schema of the training data and check them."""
+        sequences = source.align(self.schema_)
+        check_fits(sequences.lengths, self._network)
+        _warn_missing(sequences, self._network)
+        return sequences
+
+    def _encoded(self, source: Sequences | Scan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield codes and ids, block by block for files.
+
+        The statistics of the scale of each sequence are appended to its code.
+        """
+        aligned = [source] if isinstance(source, Sequences) else map(self._aligned, source)
+        for block in aligned:
+            scaled = self.scaler_.transform(block)
+            codes = encode(
+                scaled, self._network, latent_steps=self.latent_steps_, verbose=self.verbose
+            )
+            yield np.concatenate([codes, self.scaler_.statistics(block)], axis=1), block.ids
+
+    def _decode(
+        self,
+        codes: Any,
+        lengths: Any = None,
+        *,
+        known: np.ndarray | None = None,
+        draw: Draw | None = None,
+        clip: bool = False,
+    ) -> list[Any]:
+        """Decode as ``inverse_transform`` does.
+
+        ``known`` lengths above the longest training length replace predicted ones. With ``draw``,
+        tokens are drawn at random.
+        """
+        codes = check_codes(codes, self._n_features_out)
+        width = self._network.specification.latent_dim
+        inner, statistics = codes[:, :width], codes[:, width:]
+        if lengths is not None:
+            lengths = check_lengths(lengths, len(codes), self._network)
+            warn_of_longer(lengths, self.max_steps_, "lengths", stacklevel=4)
+        else:
+            lengths = predict_lengths(inner, self._network)
+        if known is not None:
+            most = self._network.most_steps
+            lengths = lengths_to_write(known, lengths, self.max_steps_, most)
+        scaled = decode(
+            inner, lengths, self.schema_, self._network, draw=draw, verbose=self.verbose
+        )
+        statistics = statistics if self.scaler_.mode == "sequence" else None
+        decoded = self.scaler_.inverse_transform(scaled, statistics)
+        return (self.scaler_.clip(decoded) if clip else decoded).to_list()
+
+    @property
+    def _network(self) -> Network:
+        return self._fitted.network
+
+    @property
+    def _n_features_out(self) -> int:
+        return self._network.specification.latent_dim + self.scaler_.num_statistics
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_fitted")
+
+
+def _warn_missing(sequences: Sequences, network: Network) -> None:
+    """Warn of missing values if the model was fitted without any."""
+    missing = int(np.isnan(sequences.values).sum())
+    if missing and not network.specification.observed_flags:
+        warnings.warn(
+            f"{missing} value{' is' if missing == 1 else 's are'} missing, and the model was "
+            "fitted on data without gaps: it reads them as the mean. Fit on data with gaps, so "
+            "that the model tells gaps from values.",
+            UserWarning,
+            stacklevel=4,
+        )
