@@ -9,8 +9,9 @@ from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import is_table
 from refold.sequences.schema._column_types import ColumnTypes
+from refold.sequences.schema._known_columns import union_of
 from refold.sequences.schema._parts import offsets_from_lengths
-from refold.sequences.schema._schema import Column, Schema
+from refold.sequences.schema._schema import Schema
 
 
 def as_sequences(
@@ -148,30 +149,3 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
     lengths = np.concatenate([part.lengths for part in parts])
     values = np.concatenate([part.values for part in parts])
     return Sequences(values, offsets_from_lengths(lengths), joined, schema)
-
-
-def union_of(columns: tuple[Column, ...]) -> Column:
-    """Return a column description that covers all the given ones.
-
-    Raises
-    ------
-    SchemaError
-        If the types do not fit together.
-    """
-    first = columns[0]
-    if all(column == first for column in columns):
-        return first
-    column_types = {column.type for column in columns}
-    if column_types == {"binary", "numeric"}:
-        return Column(first.name, "numeric")
-    if column_types != {"categorical"}:
-        raise SchemaError(
-            f"Column {first.name!r} is {' in one set and '.join(sorted(column_types))} in another. "
-            "Pass column_types= when you create the sets."
-        )
-    categories: set[Any] = {category for column in columns for category in column.categories}
-    if len({isinstance(category, str) for category in categories}) > 1:
-        raise SchemaError(
-            f"The categories of column {first.name!r} are text in one set, integers in another."
-        )
-    return Column(first.name, "categorical", tuple(sorted(categories)))

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
-from refold.sequences.conversion._aeon_tslearn import parts_from_aeon, parts_from_tslearn, to_cases
-from refold.sequences.conversion._sktime import parts_from_sktime
+from refold.sequences.conversion._libraries import (
+    parts_from_aeon,
+    parts_from_sktime,
+    parts_from_tslearn,
+    to_cases,
+)
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import Parts
 from refold.sequences.schema._schema import Schema

@@ -1,4 +1,7 @@
-"""Conversion of one array of all sequences, unpadded or padded with NaN or another value."""
+"""Conversion of one array of all sequences, unpadded or padded with NaN or another value.
+
+Also detects padding by its values.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -8,9 +11,15 @@ import numpy as np
 
 from refold.errors import DataError, ParameterError
 from refold.sequences.conversion._lists import parts_from_list, unmasked
-from refold.sequences.conversion._padding_values import inside, lengths_without
 from refold.sequences.schema._column_types import ColumnTypes, is_missing
 from refold.sequences.schema._parts import Parts
+
+# Minimum share of padded sequences.
+_MIN_PADDED_SHARE = 0.1
+# Minimum number of padded sequences.
+_MIN_PADDED = 2
+# Maximum share of the remaining steps that look like padding.
+_MAX_STRAY_SHARE = 0.01
 
 
 def parts_from_array(
@@ -114,7 +123,7 @@ def _warn_if_ambiguous(
     padded: np.ndarray, lengths: np.ndarray, value: float | str, padding: str
 ) -> None:
     """Warn if steps treated as padding may be data."""
-    stray = int(inside(padded, padding).any(axis=1).sum())
+    stray = int(_inside(padded, padding).any(axis=1).sum())
     trimmed = int((lengths < padded.shape[1]).sum())
     if padding == "post" and not trimmed and stray and padded[:, 0].any():
         doubt = (
@@ -136,3 +145,67 @@ def _warn_if_ambiguous(
     else:
         return
     warnings.warn(doubt, UserWarning, stacklevel=4)
+
+
+def lengths_without(padded: np.ndarray, side: str = "post") -> np.ndarray:
+    """Return the length of each sequence without the padding on one side.
+
+    Parameters
+    ----------
+    padded : array of bool of shape (n, T)
+        Steps that look like padding.
+    side : {"post", "pre"}
+
+    Returns
+    -------
+    array of int64 of shape (n,)
+    """
+    padded = padded if side == "post" else padded[:, ::-1]
+    position = np.arange(1, padded.shape[1] + 1)
+    return np.where(padded, 0, position).max(axis=1, initial=0).astype(np.int64)
+
+
+def _inside(padded: np.ndarray, side: str = "post") -> np.ndarray:
+    """Return a mask of steps that look like padding but lie between real steps.
+
+    Parameters
+    ----------
+    padded : array of bool of shape (n, T)
+    side : {"post", "pre"}
+
+    Returns
+    -------
+    array of bool of shape (n, T)
+    """
+    real = np.arange(padded.shape[1]) < lengths_without(padded, side)[:, None]
+    return padded & (real if side == "post" else real[:, ::-1])
+
+
+def looks_padded(padded: np.ndarray, side: str = "post") -> bool:
+    """Return whether steps on one side are likely padding: frequent, and of unequal number.
+
+    Parameters
+    ----------
+    padded : array of bool of shape (n, T)
+    side : {"post", "pre"}
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> looks_padded(np.array([[False, True], [False, False], [False, True]]))
+    True
+    >>> looks_padded(np.array([[False, True], [True, False], [False, True]]))
+    False
+    """
+    lengths = lengths_without(padded, side)
+    lengths = lengths[lengths > 0]
+    num_padded = (lengths < padded.shape[1]).sum()
+    stray = _inside(padded, side).sum()
+    return bool(
+        num_padded >= max(_MIN_PADDED, _MIN_PADDED_SHARE * len(lengths))
+        and lengths.min() < lengths.max()
+        and stray <= _MAX_STRAY_SHARE * lengths.sum()
+    )

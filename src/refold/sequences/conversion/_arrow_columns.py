@@ -1,7 +1,7 @@
 """Conversion between Arrow columns and raw or encoded columns, for long and list tables."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,8 @@ import pyarrow as pa
 from pyarrow.compute import MatchSubstringOptions, call_function
 
 from refold.errors import DataError, SchemaError
-from refold.sequences.schema._parts import object_array
+from refold.sequences.schema._column_types import is_missing
+from refold.sequences.schema._parts import Rows, object_array
 from refold.sequences.schema._schema import UNKNOWN, Column, Schema
 
 METADATA_KEY = b"refold"
@@ -22,7 +23,7 @@ class OpenTable(NamedTuple):
 
     columns: dict[str, Any]  # Arrow columns, or lists of objects if the types are mixed
     index: tuple[str, ...]  # columns from the index of a pandas table
-    schema: Schema | None  # as Refold stored it in the metadata
+    stored: list[Schema]  # the schema that Refold stored in the metadata, if any
 
     def get(self, name: str, role: str) -> Any:
         """Return a column; raise ``SchemaError`` if it does not exist."""
@@ -39,15 +40,6 @@ class OpenTable(NamedTuple):
         if not isinstance(column, list):
             check_id_type(column.type, name)
         return column
-
-    def known(self, names: Sequence[str]) -> tuple[dict[str, str], dict[str, tuple]]:
-        """Return the types and categories that the stored schema has for these columns."""
-        columns = [] if self.schema is None else self.schema.columns
-        columns = [column for column in columns if column.name in names]
-        column_types = {column.name: column.type for column in columns}
-        return column_types, {
-            column.name: column.categories for column in columns if column.categories
-        }
 
 
 def as_list(column: Any) -> list[Any]:
@@ -80,7 +72,7 @@ def open_table(table: Any) -> OpenTable:
     check_unique(arrow.column_names)
     columns = {name: _normal(arrow[i]) for i, name in enumerate(arrow.column_names)}
     metadata = arrow.schema.metadata or {}
-    return OpenTable(columns, pandas_index(metadata), stored_schema(metadata))
+    return OpenTable(columns, pandas_index(metadata), stored_schemas(metadata))
 
 
 def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
@@ -144,6 +136,19 @@ def check_id_type(type_: pa.DataType, name: str) -> None:
         )
 
 
+def check_has_ids(column: Any, name: str, rows: Rows) -> None:
+    """Raise ``DataError`` if a row has no id."""
+    if isinstance(column, list):
+        missing = np.array([is_missing(value) for value in column], bool)
+    else:
+        missing = without_dictionary(column).is_null(nan_is_null=True).to_numpy()
+    if missing.any():
+        raise DataError(
+            f"{rows(int(np.argmax(missing))).capitalize()} has no id in column {name!r}. "
+            "Every row needs an id; fill it in or drop the row."
+        )
+
+
 def is_text(type_: pa.DataType) -> bool:
     """Return whether an Arrow type is a text type."""
     return pa.types.is_string(type_) or pa.types.is_large_string(type_) or str(type_) in _VIEWS
@@ -170,6 +175,37 @@ def flatten_lists(column: Any) -> tuple[np.ndarray, Any]:
     """Return the length of each list (0 if null) and the concatenated entries."""
     lengths = call_function("list_value_length", [column]).fill_null(0).to_numpy()
     return lengths, call_function("list_flatten", [column])
+
+
+def split_lists(
+    names: Sequence[str], columns: Sequence[Any], row_name: Callable[[int], str], advice: str
+) -> tuple[np.ndarray, list[Any]]:
+    """Return the length of each row's lists, and the entries of each column.
+
+    Raises
+    ------
+    SchemaError
+        If a column does not hold lists of single values; the message ends with the advice.
+    DataError
+        If the lists of a row differ in length; the message begins with the name of the row.
+    """
+    for name, column in zip(names, columns, strict=True):
+        if not has_lists(column) or is_nested(column):
+            raise SchemaError(
+                f"Column {name!r} has the type {column.type}. Expected lists of numbers or tokens, "
+                f"one list per row; {advice}."
+            )
+    split = [flatten_lists(column) for column in columns]
+    lengths = split[0][0]
+    for name, (others, _) in zip(names, split, strict=True):
+        wrong = np.flatnonzero(others != lengths)
+        if len(wrong):
+            i = int(wrong[0])
+            raise DataError(
+                f"{row_name(i)} has {lengths[i]} steps in column {names[0]!r}, but {others[i]} in "
+                f"{name!r}. The lists of a row must have the same length."
+            )
+    return lengths, [flat for _, flat in split]
 
 
 def without_dictionary(column: Any) -> Any:
@@ -213,7 +249,7 @@ def _open_columns(table: Any, names: list[Any]) -> OpenTable:
                 f"Column {name!r} has {len(table[name])} rows, but column {names[0]!r} has "
                 f"{len(table[names[0]])}. All columns need the same number of rows."
             )
-    return OpenTable({str(name): _objects(table[name]) for name in names}, (), None)
+    return OpenTable({str(name): _objects(table[name]) for name in names}, (), [])
 
 
 def _numbers(column: Any) -> np.ndarray:
@@ -238,13 +274,13 @@ def pandas_index(metadata: Mapping[bytes, bytes]) -> tuple[str, ...]:
     return tuple(name for name in names if isinstance(name, str))
 
 
-def stored_schema(metadata: Mapping[bytes, bytes]) -> Schema | None:
-    """Return the schema that Refold stored in the metadata, if any."""
+def stored_schemas(metadata: Mapping[bytes, bytes]) -> list[Schema]:
+    """Return the schema that Refold stored in the metadata, in a list; empty if there is none."""
     stored = metadata.get(METADATA_KEY)
     if stored is None:
-        return None
+        return []
     try:
-        return Schema.from_dict(json.loads(stored))
+        return [Schema.from_dict(json.loads(stored))]
     except ValueError as error:
         raise SchemaError(
             f"The metadata of the table hold a damaged schema ({error}). "

@@ -12,19 +12,19 @@ from refold.sequences.conversion._arrow_columns import (
     as_list,
     as_raw,
     encoded_to_arrow,
-    flatten_lists,
     has_lists,
     ids_to_arrow,
     is_nested,
     is_text,
     metadata_of,
     open_table,
+    split_lists,
 )
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import encode_parts
 from refold.sequences.schema._column_types import ColumnTypes
+from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import Parts, Places, offsets_from_lengths, sequence_name
-from refold.sequences.schema._schema import Layout, Schema
 from refold.sequences.schema._validation import check_ids
 
 
@@ -59,44 +59,16 @@ def parts_from_arrow(
             items = [value or "" for value in items]
         kept = names if is_text(chosen[0].type) else None
         return parts_from_list(items, column_types=column_types, ids=identity, names=kept)
-    return _from_lists(opened, names, chosen, identity, column_types)
-
-
-def _from_lists(
-    opened: OpenTable,
-    names: Sequence[str],
-    chosen: list[Any],
-    identity: Any,
-    column_types: ColumnTypes,
-) -> Parts:
     ids = None if identity is None else check_ids(identity, len(identity))
-    lengths, raws, hints = [], [], []
-    for name, column in zip(names, chosen, strict=True):
-        if not has_lists(column) or is_nested(column):
-            raise SchemaError(
-                f"Column {name!r} has the type {column.type}. Expected lists of numbers or tokens, "
-                "one list per row; Sequences.from_table reads long tables."
-            )
-        count, flat = flatten_lists(column)
-        raw, hint = as_raw(flat, name)
-        lengths.append(count)
-        raws.append(raw)
-        hints.append(hint)
-    for name, count in zip(names, lengths, strict=True):
-        wrong = np.flatnonzero(count != lengths[0])
-        if len(wrong):
-            i = int(wrong[0])
-            raise DataError(
-                f"{sequence_name(i, None if ids is None else ids[i]).capitalize()} has "
-                f"{lengths[0][i]} steps in column {names[0]!r}, but {count[i]} in {name!r}. "
-                "The lists of a row must have the same length."
-            )
-    places = Places(offsets_from_lengths(lengths[0]), ids)
-    parts = encode_parts(opened, names, raws, hints, column_types, places)
-    if len(names) == 1 and opened.schema is None:
-        layout: Layout = "tokens" if parts.schema.columns[0].type == "categorical" else "series"
-        parts = parts._replace(schema=Schema(parts.schema.columns, layout))
-    return parts
+
+    def row_name(row: int) -> str:
+        return sequence_name(row, None if ids is None else ids[row]).capitalize()
+
+    advice = "Sequences.from_table reads long tables"
+    lengths, flat = split_lists(names, chosen, row_name, advice)
+    raws = [as_raw(one, name) for name, one in zip(names, flat, strict=True)]
+    known = KnownColumns(names, column_types, opened.stored)
+    return encode_parts(names, raws, known, Places(offsets_from_lengths(lengths), ids), lists=True)
 
 
 def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002

@@ -1,6 +1,6 @@
 """Conversion from and to long tables, which have one row per step."""
 
-import math
+import contextlib
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,21 +12,17 @@ from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrow_columns import (
     OpenTable,
     as_raw,
+    check_has_ids,
     encoded_to_arrow,
     ids_to_arrow,
+    is_text,
     metadata_of,
     open_table,
     without_dictionary,
 )
-from refold.sequences.conversion._time_columns import order_by_time
-from refold.sequences.schema._column_types import (
-    ColumnTypes,
-    encode_columns,
-    is_missing,
-    resolve_column_types,
-)
-from refold.sequences.schema._parts import PLAIN_ROWS, Parts, Places, Rows
-from refold.sequences.schema._schema import Column, Schema
+from refold.sequences.schema._column_types import ColumnTypes, encode_columns
+from refold.sequences.schema._known_columns import KnownColumns
+from refold.sequences.schema._parts import PLAIN_ROWS, Parts, Places, Rows, offsets_from_lengths
 from refold.sequences.schema._validation import check_ids, check_values
 
 
@@ -42,7 +38,10 @@ def parts_from_table(
 ) -> Parts:
     """Convert a long table; implements `Sequences.from_table`."""
     opened = open_table(table)
-    codes, ids = _number_ids(opened.ids(str(id)), str(id), rows)
+    column = opened.ids(str(id))
+    check_has_ids(column, str(id), rows)
+    codes, values = first_rows(column)
+    ids = check_ids(values, len(values))
     if not len(codes):
         raise DataError("The table has no rows. Expected one row per step.")
     if time is None:
@@ -54,62 +53,35 @@ def parts_from_table(
         order = np.arange(len(codes))
     else:
         times = opened.get(str(time), "time=")
-        order = order_by_time(codes, ids, times, str(time), rows, sort=sort)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))])
+        order = _order_by_time(codes, ids, times, str(time), rows, sort=sort)
+    offsets = offsets_from_lengths(np.bincount(codes, minlength=len(ids)))
     names = _feature_names(opened, {str(id), *([] if time is None else [str(time)])}, columns)
-    raws, hints = [], []
-    for name in names:
-        raw, hint = as_raw(opened.get(name, "columns="), name)
-        raws.append(raw[order])
-        hints.append(hint)
+    raws = [as_raw(opened.get(name, "columns="), name) for name in names]
     places = Places(offsets, ids)
     if rows is not PLAIN_ROWS:
         places = places._replace(note=lambda _, row: rows(order.item(row)))
-    parts = encode_parts(opened, names, raws, hints, column_types, places)
+    known = KnownColumns(names, column_types, opened.stored)
+    raws = [(raw[order], hint) for raw, hint in raws]
+    parts = encode_parts(names, raws, known, places, lists=False)
     check_values(parts.values, parts.schema, places)
-    typed = [*opened.known(names)[0]]
-    typed += [
-        name
-        for name, given, hint in zip(
-            names, resolve_column_types(column_types, names), hints, strict=True
-        )
-        if given or hint
-    ]
-    for column in parts.schema.columns:
-        if column.name not in typed and (message := numbers_as_text(column)):
-            warnings.warn(message, UserWarning, stacklevel=3)
+    for message in known.warnings(parts.schema.columns):
+        warnings.warn(message, UserWarning, stacklevel=3)
     return parts
 
 
-def numbers_as_text(column: Column) -> str | None:
-    """Return a warning if all categories of a column are numbers written as text."""
-    if not column.categories or not all(map(_is_number, column.categories)):
-        return None
-    return (
-        f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
-        f"Pass column_types={{{column.name!r}: 'numeric'}} to read it as numbers."
-    )
-
-
 def encode_parts(
-    opened: OpenTable,
     names: Sequence[str],
-    raws: list[np.ndarray],
-    hints: list[str | None],
-    column_types: ColumnTypes,
+    raws: Sequence[tuple[np.ndarray, str | None]],
+    known: KnownColumns,
     places: Places,
+    *,
+    lists: bool,
 ) -> Parts:
-    """Encode raw columns; requested types come first, then stored ones, then hints."""
-    stored_types, categories = opened.known(names)
-    requested = resolve_column_types(column_types, names)
-    chosen = [
-        given or stored_types.get(name) or hint
-        for name, given, hint in zip(names, requested, hints, strict=True)
-    ]
-    values, columns = encode_columns(raws, names, chosen, places, categories)
-    stored = opened.schema
-    layout = stored.layout if stored and stored.names == tuple(names) else "array"
-    return Parts(values, places.offsets, places.ids, Schema(columns, layout))
+    """Encode raw columns, each with a hint at its type."""
+    types = [known.type(name, hint) for name, (_, hint) in zip(names, raws, strict=True)]
+    raw = [raw for raw, _ in raws]
+    values, columns = encode_columns(raw, names, types, places, known.categories)
+    return Parts(values, places.offsets, places.ids, known.schema(columns, lists=lists))
 
 
 def table_from_parts(parts: Parts, id: str, time: str) -> pa.Table:  # noqa: A002
@@ -164,19 +136,6 @@ def _feature_names(
     return names
 
 
-def _number_ids(column: Any, name: str, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index of each row's id, and the ids in the order of their first rows."""
-    codes, values = first_rows(column)
-    for code, value in enumerate(values):
-        if is_missing(value):
-            row = int(np.flatnonzero(codes == code)[0])
-            raise DataError(
-                f"{rows(row).capitalize()} has no id in column {name!r}. Every row needs an id; "
-                "fill it in or drop the row."
-            )
-    return codes, check_ids(values, len(values))
-
-
 def first_rows(column: Any) -> tuple[np.ndarray, list[Any]]:
     """Return the index of each row's value, and the values in order of appearance."""
     if isinstance(column, list):
@@ -203,8 +162,91 @@ def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:
         )
 
 
-def _is_number(category: Any) -> bool:
-    try:
-        return isinstance(category, str) and math.isfinite(float(category))
-    except ValueError:
-        return False
+def _order_by_time(
+    codes: np.ndarray, ids: np.ndarray, column: Any, name: str, rows: Rows, *, sort: bool
+) -> np.ndarray:
+    """Return row indices ordered by id, then time.
+
+    Without ``sort``, times must ascend within each id.
+    """
+    times = sortable(column, name, rows)
+    by_time = np.lexsort((times, codes))
+    if same := _neighbors(by_time, codes, times, np.equal):
+        first, second = same
+        raise DataError(
+            f"Id {ids[codes[first]].item()!r} has the time {str(column[first])!r} twice, in "
+            f"{rows.both(first, second)}. Each step needs its own time in column {name!r}."
+        )
+    if sort:
+        return by_time
+    order = np.argsort(codes, kind="stable")
+    if unsorted := _neighbors(order, codes, times, np.greater):
+        before, row = unsorted
+        hint = ", as numbers or dates, not as text" if is_text(column.type) else ""
+        raise DataError(
+            f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in {rows(row)}, "
+            f"after {str(column[before])!r} in {rows(before)}. Sort the table with "
+            f"sort=True, or by column {name!r}{hint}."
+        )
+    return order
+
+
+def _neighbors(
+    order: np.ndarray, codes: np.ndarray, times: np.ndarray, compare: np.ufunc
+) -> list[int]:
+    """Return the first two adjacent rows of one id whose times compare true, or none."""
+    before, after = order[:-1], order[1:]
+    matches = (codes[before] == codes[after]) & compare(times[before], times[after])
+    at = int(np.argmax(matches)) if matches.any() else len(order)
+    return order[at : at + 2].tolist()
+
+
+def sortable(column: Any, name: str, rows: Rows) -> np.ndarray:
+    """Return times as numbers."""
+    wrong = f"Column {name!r} cannot order the steps"
+    if isinstance(column, list):
+        raise DataError(f"{wrong}: it mixes types. Expected numbers or dates.")
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy())[0])
+        raise DataError(f"{wrong}: {rows(row)} has no time. Fill it in or drop the row.")
+    if is_text(column.type):
+        column = _parse_text(column, wrong, rows)
+    if pa.types.is_date32(column.type) or pa.types.is_time32(column.type):
+        column = column.cast(pa.int32())
+    elif pa.types.is_temporal(column.type):
+        column = column.cast(pa.int64())
+    elif pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise DataError(f"{wrong}: it holds {column.type} values. Expected numbers or dates.")
+    times = column.to_numpy()
+    missing = np.flatnonzero(times != times)
+    if len(missing):
+        raise DataError(f"{wrong}: {rows(missing[0])} has no time. Fill it in or drop the row.")
+    return times
+
+
+def _parse_text(column: Any, wrong: str, rows: Rows) -> Any:
+    if pa.types.is_string_view(column.type):  # Arrow cannot parse dates in string views
+        column = column.cast(pa.large_string())
+    types = pa.float64(), pa.timestamp("ns")
+    for type_ in types:
+        try:
+            return column.cast(type_)
+        except pa.ArrowInvalid:
+            continue
+    # The first text that differs in type from those before it.
+    row = max(_num_parsed(column, type_) for type_ in types)
+    raise DataError(
+        f"{wrong}: it holds text such as {column[row].as_py()!r}, in {rows(row)}. Expected all "
+        "numbers or all dates."
+    )
+
+
+def _num_parsed(column: Any, type_: Any) -> int:
+    """Return the index of the first text that cannot be parsed as a type."""
+    row = 0
+    with contextlib.suppress(pa.ArrowInvalid):
+        for row, text in enumerate(column):  # noqa: B007
+            text.cast(type_)
+    return row

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._padding_values import looks_padded
+from refold.sequences.conversion._arrays import looks_padded
 from refold.sequences.files.scan._scan import Scan
 from refold.sequences.schema._parts import sequence_name
 from refold.sequences.schema._schema import Column

@@ -81,6 +81,11 @@ def offsets_from_lengths(lengths: Any) -> np.ndarray:
     return offsets
 
 
+def positions_of(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return the positions in runs of rows with these starts and lengths, run after run."""
+    return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+
+
 def object_array(values: Iterable[Any]) -> np.ndarray:
     """Return values, which may be lists, as a one-dimensional array of objects."""
     values = list(values)

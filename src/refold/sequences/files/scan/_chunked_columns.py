@@ -12,6 +12,7 @@ import pyarrow as pa
 from refold.errors import DataError, FileAccessError
 from refold.sequences.conversion._arrow_columns import as_raw, is_text, without_dictionary
 from refold.sequences.schema._column_types import Where, encode_column, encoded_type
+from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import object_array
 from refold.sequences.schema._schema import UNKNOWN, Column, ColumnType
 from refold.sequences.statistics._extreme_values import Extremes
@@ -56,31 +57,25 @@ class ScannedColumn:
     ----------
     name : str
         The name of the column.
-    known_type : {"numeric", "binary", "categorical"}, optional
-        The type of the column; found in the data by default.
-    known_categories : tuple, optional
-        Categories stored with the data, used if they cover it.
-    text : bool
-        Whether the column holds text.
-    dtype : dtype
-        The dtype of the column if nothing is missing.
+    arrow_type : pyarrow.DataType
+        The type of its entries.
+    known : KnownColumns
+        Its type and categories, if they are known. Without a type, it is found in the data.
+
+    Raises
+    ------
+    SchemaError
+        If the Arrow type cannot be that of a feature.
     """
 
-    def __init__(
-        self,
-        name: str,
-        known_type: ColumnType | None,
-        known_categories: tuple[Any, ...] | None,
-        *,
-        text: bool,
-        dtype: np.dtype,
-    ) -> None:
-        self.name = name
-        self.type: ColumnType | None = known_type
+    def __init__(self, name: str, arrow_type: pa.DataType, known: KnownColumns) -> None:
+        empty, hint = as_raw(pa.chunked_array([], arrow_type), name)
+        self.name, self._dtype = name, empty.dtype
+        self.type: ColumnType | None = known.type(name, hint)
+        self._known = known.categories.get(name)
+        encoded = pa.types.is_dictionary(arrow_type)
+        self._text = is_text(arrow_type.value_type if encoded else arrow_type)
         self._reset()
-        self._known = known_categories
-        self._text = text
-        self._dtype = dtype
         self._num_steps = 0
         self._categories: set[Any] = set()
         # Whether zeros, ones and other values occur, which tells a binary column.

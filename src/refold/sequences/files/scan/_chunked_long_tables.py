@@ -4,6 +4,7 @@ Consecutive rows of a sequence are one run, even across files. With a time colum
 have several runs, since sequences may be interleaved.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,18 @@ import pyarrow as pa
 from pyarrow.compute import call_function
 
 from refold.errors import DataError
-from refold.sequences.conversion._time_columns import sortable
+from refold.sequences.conversion._arrow_columns import check_has_ids
+from refold.sequences.conversion._long_tables import sortable
+from refold.sequences.files.scan._chunked_columns import Piece, ScannedColumn, piece_of
 from refold.sequences.files.scan._parquet_files import ScannedFiles, naming
-from refold.sequences.files.scan._row_index import (
-    RowIndex,
-    check_has_ids,
-    ids_as_arrow,
-    ids_as_numpy,
-)
-from refold.sequences.files.scan._row_reader import RowReader
+from refold.sequences.files.scan._rows import RowIndex, RowReader, ids_as_arrow, ids_as_numpy
+from refold.sequences.files.tables._table_reader import find_markers
+from refold.sequences.schema._column_types import ColumnTypes, Where
+from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import Rows, offsets_from_lengths, plain
+from refold.sequences.schema._schema import Schema
 
-__all__ = ["LongIndexer"]
+__all__ = ["LongRows"]
 
 # Maximum number of runs of one sequence.
 MAX_RUNS = 64
@@ -30,18 +31,27 @@ MAX_RUNS = 64
 MAX_EXTRA_RUNS = 1 << 22
 
 
-class LongIndexer:
-    """Builds the index of a long table.
+class LongRows:
+    """One row per step, and the index that is built from them.
 
     Parameters
     ----------
     files : ScannedFiles
         The files of the table; messages quote their rows.
+    column_types : str, list of str or dict, optional
+        The requested types.
     """
 
-    def __init__(self, files: ScannedFiles) -> None:
+    def __init__(self, files: ScannedFiles, column_types: ColumnTypes) -> None:
         self._files = files
-        self.id, self._time = files.layout.id or "", files.layout.time
+        names = files.layout.features
+        self._known = KnownColumns(names, column_types, files.stored)
+        types = [files.schema.field(name).type for name in names]
+        self.columns = [
+            ScannedColumn(name, type_, self._known)
+            for name, type_ in zip(names, types, strict=True)
+        ]
+        self._id, self._time = files.layout.id or "", files.layout.time
         self._starts: list[np.ndarray] = []
         self._stops: list[np.ndarray] = []
         self._marks: list[np.ndarray] = []
@@ -54,31 +64,43 @@ class LongIndexer:
         self._num_runs = 0
         self._check_at = 1 << 20
 
-    def add(self, first: int, table: pa.Table) -> np.ndarray:
-        """Add the next rows.
-
-        Parameters
-        ----------
-        first : int
-            The number of the first row.
-        table : pyarrow.Table
-            Rows of one file.
-
-        Returns
-        -------
-        array of bool of shape (num_rows,)
-            Which rows are steps. Each other row marks an empty sequence: it holds an id and
-            neither a time nor a value.
+    def add(self, first: int, table: pa.Table) -> tuple[list[Piece], Where]:
+        """Add the next rows; return the entries of each column, and what names their places.
 
         Raises
         ------
         DataError
             If a row has no id or no time, or times do not ascend.
         """
-        column = table[self.id]
+        steps = self._add_runs(first, table)
+        path, row = self._files.place(first)
+        rows = row + np.flatnonzero(steps)
+        if len(rows) < len(steps):
+            table = table.filter(steps)
+        with naming(path):
+            return self.split(table), partial(_row, rows, table[self._id])
+
+    def split(self, table: pa.Table) -> list[Piece]:
+        """Return the entries of each column in some rows."""
+        return [piece_of(table[column.name], column.name) for column in self.columns]
+
+    def schema(self, index: RowIndex) -> tuple[Schema, list[str]]:
+        """Return the schema of the columns after the last row, and warnings."""
+        # A long table without steps is read like empty lists.
+        empty = not index.lengths.any()
+        found = tuple(column.column for column in self.columns)
+        messages = [] if empty else self._known.warnings(found)
+        return self._known.schema(found, lists=empty), messages
+
+    def _add_runs(self, first: int, table: pa.Table) -> np.ndarray:
+        """Add the next rows to the index, and return which of them are steps.
+
+        Each other row marks an empty sequence: it holds an id and neither a time nor a value.
+        """
+        column = table[self._id]
         path, row = self._files.place(first)
         with naming(path):
-            check_has_ids(column, self.id, row)
+            check_has_ids(column, self._id, Rows(number=lambda i: row + i))
             real, times = self._times(first, table)
         ids = ids_as_arrow(column)
         codes = ids.dictionary_encode().indices.to_numpy()
@@ -111,7 +133,7 @@ class LongIndexer:
             self._check_at = 4 * self._num_runs
         return real
 
-    def finish(self) -> RowIndex:
+    def index(self) -> RowIndex:
         """Return the index of all rows added.
 
         Raises
@@ -151,9 +173,7 @@ class LongIndexer:
         missing = column.is_null(nan_is_null=True).to_numpy()
         if not missing.any():
             return ~missing, self._sortable(first, column, ~missing)
-        marks = column.is_null().to_numpy()
-        for name in self._files.layout.features:
-            marks = marks & table[name].is_null().to_numpy()
+        marks = find_markers(table, self._time, self._files.layout.features)
         if wrong := np.flatnonzero(missing & ~marks).tolist():
             raise self._no_time(first + wrong[0])
         all_times = np.zeros(num_rows, self._time_type or np.uint8)
@@ -194,7 +214,7 @@ class LongIndexer:
             raise DataError(
                 f"{path}: The rows of id {self._id_at(again_at)!r} are not "
                 f"together: row {row} comes after rows of another id. Sort the data by column "
-                f"{self.id!r}, or name the column that orders the steps with time=."
+                f"{self._id!r}, or name the column that orders the steps with time=."
             )
         marks = np.concatenate(self._marks)
         wrong = np.flatnonzero(marks[before] | marks[after])
@@ -212,7 +232,7 @@ class LongIndexer:
             raise DataError(
                 f"{self._files.root}: The rows of id {self._id_at(row)!r} lie in {counts[most]} "
                 f"places, and those of all ids in {len(codes)}, too many to read in blocks. "
-                f"Sort the data by column {self.id!r}, then by {self._time!r}."
+                f"Sort the data by column {self._id!r}, then by {self._time!r}."
             )
 
     def _no_time(self, row: int) -> DataError:
@@ -235,11 +255,11 @@ class LongIndexer:
             )
         return DataError(
             f"{start} in row {second}, after {times[0]!r} in row {first}{other}. Sort the data by "
-            f"column {self.id!r}, then by {self._time!r}, or read a file whole with sort=True."
+            f"column {self._id!r}, then by {self._time!r}, or read a file whole with sort=True."
         )
 
     def _id_at(self, row: int) -> Any:
-        return plain(self._cell(row, self.id).as_py())
+        return plain(self._cell(row, self._id).as_py())
 
     def _cell(self, row: int, name: str) -> Any:
         reader = RowReader(self._files, 1)
@@ -252,3 +272,7 @@ def _ascend(ids: pa.Array) -> bool:
     if not (pa.types.is_integer(ids.type) or pa.types.is_large_string(ids.type)):
         return False
     return call_function("all", [call_function("less", [ids[:-1], ids[1:]])]).as_py() is not False
+
+
+def _row(rows: np.ndarray, ids: Any, row: int, name: str | None) -> str:
+    return f"row {rows[row]} (id {ids[row].as_py()!r}), column {name!r}"

@@ -1,19 +1,28 @@
-"""Parquet files that form one table: their footers, and a check that they agree."""
+"""Parquet files that form one table: their footers, and checks that they agree and stay so."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refold.errors import FileFormatError, RefoldError, SchemaError
-from refold.sequences.conversion._arrow_columns import check_unique, is_text, stored_schema
+from refold.errors import (
+    FileAccessError,
+    FileFormatError,
+    MissingFileError,
+    ParameterError,
+    RefoldError,
+    SchemaError,
+)
+from refold.sequences.conversion._arrow_columns import check_unique, is_text, stored_schemas
 from refold.sequences.files._file_access import access_error
+from refold.sequences.files._format import check_content
+from refold.sequences.files._format_registry import FORMATS
 from refold.sequences.files.formats._parquet import check_metadata
-from refold.sequences.files.scan._paths import Stamp, find_files, stamp_of
 from refold.sequences.files.tables._layout_detection import (
     TableLayout,
     TableOptions,
@@ -24,8 +33,42 @@ from refold.sequences.schema._schema import Schema
 
 __all__ = ["ScannedFiles", "open_files"]
 
+PARQUET = FORMATS["parquet"]
 # Bytes read from a file at a time, so that a large column chunk is never in memory as a whole.
 READ_BYTES = 1 << 18
+
+
+class _Stamp(NamedTuple):
+    """Size and modification time of a file, which show whether it has changed."""
+
+    size: int
+    modified: int  # nanoseconds
+
+    def check(self, path: Path) -> None:
+        """Raise ``FileAccessError`` if the file is not the one that was stamped."""
+        try:
+            same = _stamp_of(path) == self
+        except MissingFileError as error:
+            raise MissingFileError(
+                f"{path} has disappeared since it was opened. Open the data again."
+            ) from error
+        if not same:
+            raise FileAccessError(f"{path} has changed since it was opened. Open the data again.")
+
+
+def _stamp_of(path: Path) -> _Stamp:
+    """Return the stamp of a file.
+
+    Raises
+    ------
+    FileAccessError
+        If the file does not exist or cannot be accessed.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise access_error(path, error, writing=False) from error
+    return _Stamp(found.st_size, found.st_mtime_ns)
 
 
 class ScannedFiles:
@@ -55,7 +98,7 @@ class ScannedFiles:
         self.layout = layout
         self.schema = schema
         self.stored: list[Schema] = []
-        self.stamps: list[Stamp] = []
+        self.stamps: list[_Stamp] = []
         self.groups: list[tuple[int, int]] = []
         self.row_bytes: list[int] = []
         self.file_starts = np.zeros(1, np.int64)
@@ -100,17 +143,16 @@ def open_files(path: Any, asked: TableOptions) -> ScannedFiles:
     SchemaError
         If a column does not exist, or a file has other columns than the first.
     """
-    paths, root = find_files(path), Path(path)
+    paths, root = _find_files(path), Path(path)
     first = _footer(paths[0], root)[0]
     with naming(paths[0]):
         layout = find_layout(first, str(paths[0]), asked)
     files = ScannedFiles(root, paths, layout, first)
     for number, file in enumerate(paths):
-        files.stamps.append(stamp_of(file))
+        files.stamps.append(_stamp_of(file))
         schema, metadata = _footer(file, root)
         _check_agrees(schema, file, files, asked)
-        stored = stored_schema(schema.metadata or {})
-        files.stored += [] if stored is None else [stored]
+        files.stored += stored_schemas(schema.metadata or {})
         _add_groups(files, number, metadata)
     if not files.num_rows:
         raise FileFormatError(f"{root} has columns ({', '.join(first.names)}), but no rows.")
@@ -209,3 +251,88 @@ def _add_groups(files: ScannedFiles, number: int, metadata: pq.FileMetaData) -> 
     files.row_bytes += row_bytes
     files.group_starts = np.concatenate([files.group_starts, starts[1:]])
     files.file_starts = np.append(files.file_starts, starts[-1])
+
+
+def _find_files(path: Any) -> list[Path]:
+    """Return the Parquet file, or those of a folder and its subfolders, sorted by name.
+
+    As in Arrow, names that begin with ``.`` or ``_`` are skipped.
+
+    Raises
+    ------
+    MissingFileError
+        If the path does not exist.
+    FileFormatError
+        If there is no Parquet file, or a file is empty, cut short or of another format.
+    ParameterError
+        If ``path`` is not a path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ParameterError(
+            f"Expected the path of a Parquet file or folder. Got a {type(path).__name__}; "
+            "refold.sequences.read takes streams."
+        )
+    root = Path(path)
+    if not root.exists():
+        raise MissingFileError(f"There is no file or folder {root}.")
+    files = _in_folder(root) if root.is_dir() else [_checked_name(root)]
+    for file in files:
+        _check_ends(file, advice="" if file == root else " Write it again, or move it elsewhere.")
+    return files
+
+
+def _in_folder(root: Path) -> list[Path]:
+    try:
+        found = sorted(file for file in root.rglob("*") if file.is_file())
+    except OSError as error:
+        raise access_error(root, error, writing=False) from error
+    shown = [file for file in found if not _is_hidden(file.relative_to(root))]
+    files = [file for file in shown if file.suffix.lower() in PARQUET.suffixes]
+    if not files:
+        others = ", ".join(file.name for file in shown[:3]) + (", ..." if len(shown) > 3 else "")
+        raise FileFormatError(
+            f"The folder {root} holds no Parquet file ({' or '.join(PARQUET.suffixes)}), only "
+            f"{others or 'nothing'}. Convert the data with refold.sequences.read and write."
+        )
+    return files
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _checked_name(path: Path) -> Path:
+    suffix = path.suffix.lower()
+    if suffix in PARQUET.suffixes:
+        return path
+    known = ", ".join(PARQUET.suffixes)
+    message = f"{path} cannot be read in blocks: only Parquet files ({known}) can."
+    if any(suffix in one.suffixes for one in FORMATS.values()):
+        message += (
+            " Convert it with refold.sequences.write(refold.sequences.read(path), "
+            f"'{path.stem}.parquet')."
+        )
+    raise FileFormatError(message)
+
+
+def _check_ends(path: Path, advice: str) -> None:
+    """Raise ``FileFormatError`` if the first or last bytes are not those of a Parquet file."""
+    try:
+        with path.open("rb") as file:
+            first = file.read(4096)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(PARQUET.magic)))
+            last = file.read()
+    except OSError as error:
+        raise access_error(path, error, writing=False) from error
+    if not first:
+        raise FileFormatError(f"{path} is empty: it holds no bytes.{advice}")
+    try:
+        check_content(first, PARQUET, str(path))
+    except FileFormatError as error:
+        raise FileFormatError(f"{error}{advice}") from error
+    if size < 12 or last != PARQUET.magic:
+        raise FileFormatError(
+            f"{path} is cut short: it lacks the end of a Parquet file."
+            f"{advice or ' Write it again.'}"
+        )

@@ -11,12 +11,11 @@ from refold.errors import ParameterError
 from refold.sequences._sequences import Sequences
 from refold.sequences.files.scan._first_pass import ScanResult, observe_again, scan_columns
 from refold.sequences.files.scan._parquet_files import ScannedFiles, open_files
-from refold.sequences.files.scan._row_index import cut_into_blocks, row_locations
-from refold.sequences.files.scan._row_reader import RowReader
+from refold.sequences.files.scan._rows import RowReader, cut_into_blocks
 from refold.sequences.files.tables._layout_detection import TableOptions
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._missing_values import without_missing_in
-from refold.sequences.schema._parts import offsets_from_lengths
+from refold.sequences.schema._parts import offsets_from_lengths, positions_of
 from refold.sequences.schema._schema import Schema
 
 __all__ = ["Scan", "scan"]
@@ -283,7 +282,9 @@ class Scan:
             done = rows.stop
         if order is not None:
             # Only rows of long tables, one per step, come out of order.
-            values = values[row_locations(stops - starts, order)]
+            runs, before = stops - starts, np.empty_like(starts)
+            before[order] = offsets_from_lengths(runs[order])[:-1]
+            values = values[positions_of(before, runs)]
         values = without_missing_in(values, self.schema)
         return Sequences(values, offsets_from_lengths(lengths), self.ids[chosen], self.schema)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from refold.errors import DataError, FileFormatError, SchemaError
 from refold.sequences._sequences import Sequences
-from refold.sequences.conversion._arrow_columns import as_raw, check_id_type
+from refold.sequences.conversion._arrow_columns import as_raw, check_has_ids, check_id_type
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import first_rows, parts_from_table
 from refold.sequences.files.tables._layout_detection import (
@@ -239,9 +239,8 @@ def from_wide_table(
     ids = None
     if id_column is not None:
         check_id_type(table[id_column].type, id_column)
+        check_has_ids(table[id_column], id_column, rows)
         ids = table[id_column].to_pylist()
-        if missing := [row for row, value in enumerate(ids) if is_missing(value)]:
-            raise DataError(f"{rows(missing[0]).capitalize()} has no id in column {id_column!r}.")
     raws = {column: as_raw(table[column], column)[0] for column in steps}
     texts = [column for column, raw in raws.items() if raw.dtype == object]
     if texts and step_type(column_types) is None and len(texts) < len(raws):

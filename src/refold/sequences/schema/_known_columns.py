@@ -1,0 +1,119 @@
+"""What is known of columns before their data are read: types, categories and the layout."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from refold.errors import SchemaError
+from refold.sequences.schema._column_types import ColumnTypes, resolve_column_types
+from refold.sequences.schema._schema import Column, ColumnType, Layout, Schema
+
+__all__ = ["KnownColumns", "union_of"]
+
+
+class KnownColumns:
+    """Types and categories as requested, else as stored, else as hinted by the Arrow type.
+
+    Parameters
+    ----------
+    names : list of str
+        The features.
+    column_types : str, list of str or dict, optional
+        The requested types.
+    stored : list of Schema
+        The schemas stored in the table or the files.
+
+    Raises
+    ------
+    SchemaError
+        If a type is unknown, or the files contradict each other.
+
+    Attributes
+    ----------
+    categories : dict of str to tuple
+        Stored categories of the columns that have some.
+    """
+
+    def __init__(
+        self, names: Sequence[str], column_types: ColumnTypes, stored: Sequence[Schema]
+    ) -> None:
+        self._names = tuple(names)
+        self._types: dict[str, ColumnType | None] = {}
+        self.categories: dict[str, tuple[Any, ...]] = {}
+        for name, asked in zip(names, resolve_column_types(column_types, names), strict=True):
+            same = [one for schema in stored for one in schema.columns if one.name == name]
+            self._types[name] = asked or (_union(same).type if same else None)
+            if categorical := [one for one in same if one.categories]:
+                self.categories[name] = _union(categorical).categories
+        layouts: set[Layout] = {schema.layout for schema in stored if schema.names == self._names}
+        self._layout: Layout = layouts.pop() if len(layouts) == 1 else "array"
+        self._has_stored = bool(stored)
+
+    def type(self, name: str, hint: str | None) -> ColumnType | None:
+        """Return the type of a column, which the hint of its Arrow type may tell."""
+        known: Any = self._types[name] or hint
+        self._types[name] = known
+        return known
+
+    def schema(self, columns: tuple[Column, ...], *, lists: bool) -> Schema:
+        """Return the schema; with lists, a single column without a stored one is a plain series."""
+        if lists and len(columns) == 1 and not self._has_stored:
+            return Schema(columns, "tokens" if columns[0].type == "categorical" else "series")
+        return Schema(columns, self._layout)
+
+    def warnings(self, columns: Sequence[Column]) -> list[str]:
+        """Return a warning for each inferred column whose categories are all numbers."""
+        return [
+            f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
+            f"Pass column_types={{{column.name!r}: 'numeric'}} to read it as numbers."
+            for column in columns
+            if not self._types[column.name]
+            and column.categories
+            and all(map(_is_number, column.categories))
+        ]
+
+
+def _is_number(category: Any) -> bool:
+    try:
+        return isinstance(category, str) and math.isfinite(float(category))
+    except ValueError:
+        return False
+
+
+def _union(columns: Sequence[Column]) -> Column:
+    try:
+        return union_of(tuple(columns))
+    except SchemaError as error:
+        column_types: list[ColumnType] = sorted({column.type for column in columns})
+        raise SchemaError(
+            f"The files disagree about the type of column {columns[0].name!r}: "
+            f"{' and '.join(column_types)}. Pass column_types={{{columns[0].name!r}: ...}} to "
+            "choose."
+        ) from error
+
+
+def union_of(columns: tuple[Column, ...]) -> Column:
+    """Return a column description that covers all the given ones.
+
+    Raises
+    ------
+    SchemaError
+        If the types do not fit together.
+    """
+    first = columns[0]
+    if all(column == first for column in columns):
+        return first
+    column_types = {column.type for column in columns}
+    if column_types == {"binary", "numeric"}:
+        return Column(first.name, "numeric")
+    if column_types != {"categorical"}:
+        raise SchemaError(
+            f"Column {first.name!r} is {' in one set and '.join(sorted(column_types))} in another. "
+            "Pass column_types= when you create the sets."
+        )
+    categories: set[Any] = {category for column in columns for category in column.categories}
+    if len({isinstance(category, str) for category in categories}) > 1:
+        raise SchemaError(
+            f"The categories of column {first.name!r} are text in one set, integers in another."
+        )
+    return Column(first.name, "categorical", tuple(sorted(categories)))
