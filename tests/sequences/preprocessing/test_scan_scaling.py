@@ -9,7 +9,7 @@ import pytest
 
 from refold.errors import DataError, ParameterError
 from refold.sequences import Scaler, Sequences, read, scan, write
-from refold.sequences.statistics._running_moments import RunningMoments
+from refold.sequences.statistics._moments import RunningMoments
 
 MODES = ["features", "sequence", None]
 rng = np.random.default_rng(0)
@@ -94,17 +94,17 @@ def test_nothing_to_learn_from(tmp_path, mode):
 
 
 def test_many_pieces_of_a_far_mean():
-    moments = RunningMoments()
+    moments = RunningMoments(1)
     values = 1e8 + rng.normal(size=100_000)
     for piece in np.array_split(values, 5000):
-        moments.add(piece)
+        moments.add(piece[:, None])
     exact = values.astype(np.longdouble)
     np.testing.assert_allclose(moments.mean, float(exact.mean()), rtol=1e-14)
     np.testing.assert_allclose(moments.scale, float(exact.std()), rtol=1e-11)
 
 
 def test_many_pieces_of_a_constant():
-    moments = RunningMoments()
+    moments = RunningMoments(1)
     for _ in range(5000):
-        moments.add(np.full(7, 5.1))
+        moments.add(np.full((7, 1), 5.1))
     assert moments.scale == 0

@@ -10,7 +10,7 @@ from refold.sequences.files.scan._scan import Scan
 from refold.sequences.schema._parts import sequence_name
 from refold.sequences.schema._schema import Column
 from refold.sequences.statistics._extreme_values import Extremes, Suspect, shown
-from refold.sequences.statistics._moments import summarise
+from refold.sequences.statistics._moments import summarize
 
 __all__ = ["data_warnings"]
 
@@ -99,7 +99,7 @@ def _suspects(source: Sequences | Scan) -> list[_ColumnSuspect]:
     if isinstance(source, Scan):
         summary, extremes = source.summary, source.extremes
     else:
-        summary, extremes = summarise(source), [Extremes() for _ in numeric]
+        summary, extremes = summarize(source), [Extremes() for _ in numeric]
         for index, one in zip(numeric, extremes, strict=True):
             one.add(source.values[:, index])
     return [

@@ -18,7 +18,7 @@ from refold.sequences.statistics._moments import (
     check_observed,
     fit_statistics,
     sequence_moments,
-    summarise,
+    summarize,
 )
 
 Mode = Literal["features", "sequence"]
@@ -101,7 +101,7 @@ class Scaler:
         if mode not in {"features", "sequence", None}:
             raise ParameterError(f"scale must be 'features', 'sequence' or None. Got {mode!r}.")
         scanned = isinstance(sequences, Scan)
-        summary = sequences.summary if scanned else summarise(sequences)
+        summary = sequences.summary if scanned else summarize(sequences)
         check_observed(summary, len(sequences), sequences.schema)
         numeric = sequences.schema.numeric
         mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))

@@ -1,5 +1,10 @@
-"""Means and standard deviations over observed entries, safe for large and constant values."""
+"""Means and standard deviations over observed entries, safe for large and constant values.
 
+Pieces of a column are merged by means and sums of squared deviations (Chan, Golub and LeVeque,
+1979), since sums of squares suffer from cancellation. Data in memory are one piece.
+"""
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +15,9 @@ from refold.sequences.schema._schema import Schema
 
 # A standard deviation below this share of the mean is a rounding error.
 ROUNDING = 10 * np.finfo(np.float64).eps
+
+# Unit of columns of zeros; a power of two far below all others.
+LEAST_UNIT = 2.0**-1000
 
 # Lower bound for the standard deviation of a sequence, as a share of the median over sequences.
 _MIN_SCALE = 1e-4
@@ -26,15 +34,94 @@ class Summary(NamedTuple):
     greatest: np.ndarray  # their maxima
 
 
-def summarise(sequences: Sequences) -> Summary:
+class RunningMoments:
+    """Mean, standard deviation and range of each column of the values added, ignoring NaN.
+
+    Parameters
+    ----------
+    num_columns : int
+        ``K``.
+
+    Attributes
+    ----------
+    least, greatest : array of float64 of shape (K,)
+        Range of the observed values; infinite if there are none.
+
+    Examples
+    --------
+    >>> moments = RunningMoments(1)
+    >>> moments.add(np.array([[1.0], [np.nan], [2.0]]))
+    >>> moments.add(np.array([[6.0]]))
+    >>> moments.mean, moments.scale.round(6)
+    (array([3.]), array([2.160247]))
+    """
+
+    def __init__(self, num_columns: int) -> None:
+        self._count = np.zeros(num_columns)
+        self._unit = np.full(num_columns, LEAST_UNIT)
+        # Mean of the first piece. Later means are relative to it, which avoids rounding errors.
+        self._origin, self._mean, self._squares = np.zeros((3, num_columns))
+        self.least, self.greatest = np.full((2, num_columns), [[np.inf], [-np.inf]])
+
+    def add(self, values: np.ndarray) -> None:
+        """Add values, an array of finite numbers and NaN of shape (num_steps, K)."""
+        z, observed, unit = _in_units(values, self._unit)
+        ratio = self._unit / unit
+        self._unit = unit
+        for array, power in ((self._origin, 1), (self._mean, 1), (self._squares, 2)):
+            array *= ratio**power
+        num_observed = observed.sum(axis=0)
+        count, is_first = np.maximum(num_observed, 1), self._count == 0
+        self._origin[is_first] = (z.sum(axis=0) / count)[is_first]
+        z -= self._origin
+        z[~observed] = 0.0
+        mean = np.where(is_first, 0.0, z.sum(axis=0) / count)
+        if mean.any():
+            z -= mean
+            z[~observed] = 0.0
+        squares = np.einsum("ij,ij->j", z, z)
+        squares -= np.where(is_first, 0.0, z.sum(axis=0) ** 2 / count)
+        total = np.maximum(self._count + num_observed, 1)
+        difference = mean - self._mean
+        self._squares += squares + difference**2 * (self._count / total * num_observed)
+        self._mean += difference * (num_observed / total)
+        self._count += num_observed
+        least = np.min(values, axis=0, where=observed, initial=np.inf)
+        greatest = np.max(values, axis=0, where=observed, initial=-np.inf)
+        self.least = np.minimum(self.least, least)
+        self.greatest = np.maximum(self.greatest, greatest)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Means of the observed values, 0 if there are none, array of float64 of shape (K,)."""
+        return (self._origin + self._mean) * self._unit
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Standard deviations, array of float64 of shape (K,); exactly 0 for a constant column."""
+        scale = np.sqrt(np.maximum(self._squares, 0.0) / np.maximum(self._count, 1))
+        scale[scale <= ROUNDING * np.abs(self._origin + self._mean)] = 0.0
+        return scale * self._unit
+
+
+def summary_of(
+    num_steps: int, num_observed: np.ndarray, moments: Sequence[RunningMoments]
+) -> Summary:
+    """Return the summary of columns, with the moments of the numeric ones in order."""
+    fields = [
+        np.concatenate([np.zeros(0), *(getattr(one, name) for one in moments)])
+        for name in ("mean", "scale", "least", "greatest")
+    ]
+    return Summary(num_steps, num_observed, *fields)
+
+
+def summarize(sequences: Sequences) -> Summary:
     """Return the summary of data in memory."""
-    observed = ~np.isnan(sequences.values)
     columns = sequences.schema.numeric
-    numeric, present = sequences.values[:, columns], observed[:, columns]
-    least = np.min(numeric, axis=0, where=present, initial=np.inf).astype(np.float64)
-    greatest = np.max(numeric, axis=0, where=present, initial=-np.inf).astype(np.float64)
-    num_steps, num_observed = len(observed), np.sum(observed, axis=0)
-    return Summary(num_steps, num_observed, *moments(numeric), least, greatest)
+    moments = RunningMoments(int(columns.sum()))
+    moments.add(sequences.values[:, columns])
+    observed = ~np.isnan(sequences.values)
+    return summary_of(len(observed), np.sum(observed, axis=0), [moments])
 
 
 def check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None:
@@ -53,29 +140,6 @@ def check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None
                 f"Column {name!r} is missing in all {summary.num_steps} steps of the "
                 f"{num_sequences} sequences. Leave the column out or fill it in."
             )
-
-
-def moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and standard deviation of each column, ignoring NaN.
-
-    Parameters
-    ----------
-    values : array of shape (num_rows, K)
-        Each column must have an observed entry.
-
-    Returns
-    -------
-    mean, scale : array of float64 of shape (K,)
-        The standard deviation is exactly 0 for a constant column.
-    """
-    z, observed, unit = _in_units(values)
-    count = np.maximum(observed.sum(axis=0), 1)
-    mean = z.sum(axis=0) / count
-    z -= mean
-    z[~observed] = 0.0
-    scale = np.sqrt(np.einsum("ij,ij->j", z, z) / count)
-    scale[scale <= ROUNDING * np.abs(mean)] = 0.0
-    return mean * unit, scale * unit
 
 
 def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +165,7 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
     >>> mean[:, 0].tolist(), scale[:, 0].tolist()
     ([2.0, 5.0], [1.0, 0.0])
     """
-    z, observed, unit = _in_units(values)
+    z, observed, unit = _in_units(values, LEAST_UNIT)
     count = sums_by_sequence(observed.astype(np.float64), sequences)
     count[count == 0] = np.nan
     mean = sums_by_sequence(z, sequences) / count
@@ -112,16 +176,19 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
     return mean * unit, scale * unit
 
 
-def _in_units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _in_units(
+    values: np.ndarray, least: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the values in units of their column with 0 for NaN, the observed mask, and the units.
 
     A unit is a power of two near the maximum magnitude of a column, so the division is exact and
-    squares cannot overflow.
+    squares cannot overflow. No unit is below the least one.
     """
     observed = ~np.isnan(values)
     z = np.where(observed, values, 0.0).astype(np.float64, copy=False)
     greatest = np.maximum(z.max(axis=0, initial=0.0), -z.min(axis=0, initial=0.0))
-    unit = np.exp2(np.floor(np.log2(np.where(greatest > 0, greatest, 1.0))))
+    unit = np.exp2(np.floor(np.log2(np.where(greatest > 0, greatest, LEAST_UNIT))))
+    unit = np.maximum(unit, least)
     z /= unit
     return z, observed, unit
 
@@ -159,9 +226,11 @@ def fit_statistics(mean: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]
         if len(varying):
             floor[i] = max(varying.min(), _MIN_SCALE * np.median(varying))
     raw = np.concatenate([mean, np.log(np.maximum(scale, floor))], axis=1)
-    location, spread = moments(raw)
+    moments = RunningMoments(raw.shape[1])
+    moments.add(raw)
+    spread = moments.scale
     return {
-        "statistics_mean": location,
+        "statistics_mean": moments.mean,
         "statistics_scale": np.where(spread == 0, 1.0, spread),
         "floor": floor,
     }

@@ -16,7 +16,7 @@ from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import object_array
 from refold.sequences.schema._schema import UNKNOWN, Column, ColumnType
 from refold.sequences.statistics._extreme_values import Extremes
-from refold.sequences.statistics._running_moments import RunningMoments
+from refold.sequences.statistics._moments import RunningMoments
 
 __all__ = ["Piece", "ScannedColumn", "piece_of"]
 
@@ -82,7 +82,7 @@ class ScannedColumn:
         self._zero = self._one = self._other = False
 
     def _reset(self) -> None:
-        self.moments, self.extremes, self.num_observed = RunningMoments(), Extremes(), 0
+        self.moments, self.extremes, self.num_observed = RunningMoments(1), Extremes(), 0
 
     def look(self, piece: Piece, where: Where) -> None:
         """Update the type, categories and moments with the next piece.
@@ -123,7 +123,7 @@ class ScannedColumn:
         """Update the counts and moments with values of shape (num_steps,)."""
         self.num_observed += int((~np.isnan(values)).sum())
         if type_ == "numeric":
-            self.moments.add(values)
+            self.moments.add(values[:, None])
             self.extremes.add(values)
 
     def unobserved(self) -> "ScannedColumn":

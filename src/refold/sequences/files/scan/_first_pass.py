@@ -13,7 +13,7 @@ from refold.sequences.files.scan._parquet_files import ScannedFiles, naming
 from refold.sequences.files.scan._rows import RowIndex, RowReader
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._schema import Schema
-from refold.sequences.statistics._moments import Summary
+from refold.sequences.statistics._moments import Summary, summary_of
 
 __all__ = ["ScanResult", "observe_again", "scan_columns"]
 
@@ -36,15 +36,9 @@ class ScanResult(NamedTuple):
 
     def summary(self) -> Summary:
         """Return what `Scaler.fit` needs."""
+        num_observed = np.array([column.num_observed for column in self.columns], np.int64)
         moments = [column.moments for column in self.numeric()]
-        return Summary(
-            int(self.index.lengths.sum()),
-            np.array([column.num_observed for column in self.columns], np.int64),
-            np.array([one.mean for one in moments], np.float64),
-            np.array([one.scale for one in moments], np.float64),
-            np.array([one.least for one in moments], np.float64),
-            np.array([one.greatest for one in moments], np.float64),
-        )
+        return summary_of(int(self.index.lengths.sum()), num_observed, moments)
 
 
 def scan_columns(files: ScannedFiles, column_types: ColumnTypes, reader: RowReader) -> ScanResult:
