@@ -6,7 +6,10 @@ line prints the message and exits with code 2.
 """
 
 import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "DataError",
@@ -77,3 +80,70 @@ class MissingExtraError(RefoldError, ImportError):
 
 class DivergedError(RefoldError, ArithmeticError):
     """The loss became NaN or infinite before there was a model worth keeping."""
+
+
+# An argument in a message is an option for users of the command line, so messages spell it with
+# `argument`. The spelling holds for the whole process, as a language does in gettext, because
+# threads raise errors too.
+_as_options = False
+
+
+@contextmanager
+def spelled_as_options() -> Iterator[None]:
+    """Spell the arguments in messages as options of the command line inside the block.
+
+    Examples
+    --------
+    >>> with spelled_as_options():
+    ...     f"{argument('latent_dim')} must be positive."
+    '--latent-dim must be positive.'
+    """
+    global _as_options
+    before, _as_options = _as_options, True
+    try:
+        yield
+    finally:
+        _as_options = before
+
+
+def spelled(python: str, command_line: str) -> str:
+    """Return one of two spellings, for a message that users of both can read.
+
+    Examples
+    --------
+    >>> spelled("give some to calibrate()", "give --normal DATA")
+    'give some to calibrate()'
+    """
+    return command_line if _as_options else python
+
+
+def argument(name: str = "", /, **value: Any) -> str:
+    """Spell an argument in a message, as in Python or as an option of the command line.
+
+    Parameters
+    ----------
+    name : str
+        Name without a value: ``"latent_dim"``, or ``"id="`` to ask for a value.
+    **value : object
+        Instead of a name, one argument with its value: ``alpha=0.1``.
+
+    Examples
+    --------
+    >>> argument("latent_dim"), argument("id="), argument(sort=True), argument(scale="features")
+    ('latent_dim', 'id=', 'sort=True', "scale='features'")
+    >>> with spelled_as_options():
+    ...     argument("latent_dim"), argument("id="), argument(sort=True), argument(scale="features")
+    ('--latent-dim', '--id', '--sort', '--scale features')
+    >>> with spelled_as_options():
+    ...     argument(column_types={"page": "categorical", "x": "numeric"})
+    '--column-types page=categorical,x=numeric'
+    """
+    if not value:
+        return spelled(name, f"--{name.rstrip('=').replace('_', '-')}")
+    [(name, given)] = value.items()
+    option = argument(name)
+    if not _as_options:
+        return f"{option}={given!r}" if isinstance(given, str) else f"{option}={given}"
+    if isinstance(given, Mapping):
+        given = ",".join(f"{key}={one}" for key, one in given.items())
+    return option if given is True else f"{option} {given}"

@@ -20,7 +20,7 @@ from refold.anomalies import (
     set_aside,
     trained_fingerprints,
 )
-from refold.errors import DataError, ModelFileError, ParameterError
+from refold.errors import DataError, ModelFileError, ParameterError, argument
 from refold.evaluation import exact, explained_variance
 from refold.fitting import (
     Checkpoint,
@@ -762,6 +762,6 @@ def _describe_interruption(outcome: FitResult, checkpoint: Checkpoint | None) ->
     done = outcome.history["epoch"]
     when = f"after epoch {done[-1]}" if done else "in the first epoch"
     return (
-        f"Training was interrupted {when}. Its state is saved; resume=True continues from "
-        f"{str(checkpoint.path)!r}."
+        f"Training was interrupted {when}. Its state is saved; {argument(resume=True)} continues "
+        f"from {str(checkpoint.path)!r}."
     )

@@ -151,7 +151,7 @@ BEHIND = Comparison(
         (
             {"latent_dim": 32, "rocket_dim": 8},
             "8 of the 32 dimensions hold ROCKET features, which reconstruct "
-            "little, and rocket_dim=0 or --rocket-dim 0 turns them off",
+            "little, and rocket_dim=0 turns them off",
         ),
     ],
 )

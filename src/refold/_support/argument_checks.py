@@ -5,7 +5,7 @@ from typing import Any
 
 from sklearn.utils import check_random_state
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 
 __all__ = ["check_rate", "check_whole", "draw_seed"]
 
@@ -25,7 +25,7 @@ def check_whole(name: str, value: Any, least: int = 1) -> int:
     """
     if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
         return int(value)
-    raise ParameterError(f"{name} must be an integer of at least {least}. Got {value!r}.")
+    raise ParameterError(f"{argument(name)} must be an integer of at least {least}. Got {value!r}.")
 
 
 def check_rate(name: str, value: Any, what: str) -> float:
@@ -43,7 +43,7 @@ def check_rate(name: str, value: Any, what: str) -> float:
     """
     if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1:
         return float(value)
-    raise ParameterError(f"{name} must be {what} above 0 and below 1. Got {value!r}.")
+    raise ParameterError(f"{argument(name)} must be {what} above 0 and below 1. Got {value!r}.")
 
 
 def draw_seed(random_state: Any) -> int:

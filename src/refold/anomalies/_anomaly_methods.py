@@ -16,7 +16,7 @@ from refold.anomalies._calibrated_scores import (
 )
 from refold.anomalies._calibration_split import first_of_each
 from refold.anomalies._detection import Detection
-from refold.errors import DataError, ParameterError
+from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import least_calibration
 from refold.inference import EstimatorBase, warn_of_longer
 from refold.sequences import Sequences, as_sequences, fingerprints
@@ -121,12 +121,13 @@ class AnomalyMixin(EstimatorBase):
         if calibration is None:
             raise ParameterError(
                 "detect needs normal sequences that were not trained on, and has none. Fit with "
-                "calibration_fraction=0.2, or give some to calibrate()."
+                f"{argument(calibration_fraction=0.2)}, or "
+                f"{spelled('give some to calibrate()', 'give --normal DATA')}."
             )
         needed, there = least_calibration(alpha), len(calibration.scores)
         if there < needed:
             raise ParameterError(
-                f"alpha={alpha:g} needs at least {needed} calibration sequences, and there "
+                f"{argument(alpha=alpha)} needs at least {needed} calibration sequences, and there "
                 f"{'is' if there == 1 else 'are'} {there}. Give more, or ask for a higher rate."
             )
         sequences = self._aligned(as_sequences(X))

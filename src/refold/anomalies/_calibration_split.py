@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument, spelled
 from refold.sequences import Scan, Sequences
 
 __all__ = ["first_of_each", "set_aside"]
@@ -42,12 +42,12 @@ def set_aside(
     if isinstance(source, Scan):
         raise ParameterError(
             "calibration_fraction needs sequences in memory, and these are read in blocks. "
-            "Keep some out, and give them to calibrate()."
+            f"Keep some out, and {spelled('give them to calibrate()', 'give --normal DATA')}."
         )
     count = max(1, round(fraction * len(source)))
     if count >= len(source):
         raise ParameterError(
-            f"calibration_fraction={fraction:g} of {len(source)} "
+            f"{argument(calibration_fraction=fraction)} of {len(source)} "
             f"sequence{'' if len(source) == 1 else 's'} leaves nothing to train on. Give more, or "
             "a smaller share."
         )

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from refold.errors import DataError
+from refold.errors import DataError, argument
 from refold.sequences import Scan, Sequences, fingerprints
 
 __all__ = ["check_untrained", "trained_fingerprints"]
@@ -91,7 +91,7 @@ def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
         raise DataError(
             "The normal sequences are those that the model was trained on. Their errors are "
             "smaller than those of new ones, so normal new ones would look anomalous. Give others, "
-            "or fit with calibration_fraction=0.2."
+            f"or fit with {argument(calibration_fraction=0.2)}."
         )
     share = f"{known} of {count}" if count == len(normal) else f"{100 * known / count:.0f} % of the"
     warnings.warn(

@@ -8,10 +8,9 @@ from typing import Any, TextIO
 
 import typer
 
-from refold.cli._option_names import with_options
 from refold.cli._signals import Termination
 from refold.cli._standard_output import complete_output
-from refold.errors import RefoldError
+from refold.errors import RefoldError, spelled_as_options
 
 __all__ = ["MISTAKE", "Stopped", "log", "run"]
 
@@ -42,17 +41,17 @@ def run(command: Callable[[], Any]) -> int:
             warnings.simplefilter("default", UserWarning)
         warnings.showwarning = _show_warning
         try:
-            with complete_output():
+            with complete_output(), spelled_as_options():
                 code = command()
         except Stopped as stop:
-            return _interrupted(with_options(str(stop)), termination)
+            return _interrupted(str(stop), termination)
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
         except BrokenPipeError:
             _silence_standard_output()
             return PIPE_CLOSED
         except RefoldError as error:
-            return _mistake(with_options(str(error)))
+            return _mistake(str(error))
         except OSError as error:
             return _mistake(_describe(error))
         except Exception as error:
@@ -120,4 +119,4 @@ def _show_warning(
     line: str | None = None,  # noqa: ARG001
 ) -> None:
     label = "Warning" if issubclass(category, UserWarning) else category.__name__
-    log(with_options(str(message)), label=label, colour="yellow")
+    log(str(message), label=label, colour="yellow")

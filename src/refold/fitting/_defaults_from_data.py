@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 from refold.fitting._data_sources import FileSource, MemorySource
 from refold.models import DECODERS, Architecture, Specification, most_linear_steps
 from refold.sequences import Schema
@@ -55,8 +55,9 @@ def specify(
     drops_steps = Corruption.of(parameters["denoise"]).steps > 0
     if drops_steps and isinstance(architecture, str) and architecture != "default":
         raise ParameterError(
-            f"architecture={architecture!r} knows no missing values, which denoise="
-            f"{parameters['denoise']!r} creates. Use architecture='default', or noise alone."
+            f"{argument(architecture=architecture)} knows no missing values, which "
+            f"{argument(denoise=parameters['denoise'])} creates. Use "
+            f"{argument(architecture='default')}, or noise alone."
         )
     _check_forecast(parameters, int(lengths.max()))
     return Specification(
@@ -89,13 +90,13 @@ def _check_forecast(parameters: Mapping[str, Any], longest: int) -> None:
         return
     if steps >= longest:
         raise ParameterError(
-            f"forecast_steps={steps} needs a longer sequence, and the longest has "
+            f"{argument(forecast_steps=steps)} needs a longer sequence, and the longest has "
             f"{longest} step{'' if longest == 1 else 's'}. Ask for fewer steps."
         )
     if parameters["scale"] == "sequence":
         raise ParameterError(
-            "scale='sequence' uses the level of the whole sequence, including the steps to "
-            "forecast. Use scale='features' with forecast_steps."
+            f"{argument(scale='sequence')} uses the level of the whole sequence, including the "
+            f"steps to forecast. Use {argument(scale='features')} with forecast_steps."
         )
 
 
@@ -226,14 +227,14 @@ def check_latent_steps(latent_steps: int, architecture: Architecture, *, variati
     """
     if latent_steps and variational:
         raise ParameterError(
-            f"latent_steps={latent_steps} moves codes away from the mean that variational=True "
-            "gives. Use 0."
+            f"{argument(latent_steps=latent_steps)} moves codes away from the mean that "
+            f"{argument(variational=True)} gives. Use 0."
         )
     if latent_steps and architecture != "default":
         own = callable(architecture) or architecture == "custom"
         name = "of your own" if own else repr(architecture)
         raise ParameterError(
-            f"latent_steps={latent_steps} needs the default model, and the architecture is {name}. "
-            "Use 0."
+            f"{argument(latent_steps=latent_steps)} needs the default model, and the "
+            f"architecture is {name}. Use 0."
         )
     return int(latent_steps)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refold._support.console import say
+from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.fitting._data_sources import FileSource, MemorySource
 from refold.inference import continued, decode, encode, predict_lengths, split_last
@@ -249,7 +250,7 @@ def _reasons(comparison: Comparison) -> list[str]:
         reasons.append(
             f"{comparison.rocket_dim} of the {comparison.latent_dim} dimensions "
             f"{'holds' if one else 'hold'} ROCKET features, which reconstruct little, "
-            "and rocket_dim=0 or --rocket-dim 0 turns them off"
+            f"and {argument(rocket_dim=0)} turns them off"
         )
     if comparison.pca.nmse is not None and comparison.pca.nmse < _TINY:
         dimensions = _count(comparison.size, "dimension")

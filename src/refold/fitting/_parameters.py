@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 from refold.models import ARCHITECTURES, CELLS, DECODERS
 from refold.sequences import check_missing
 from refold.training import Corruption
@@ -162,4 +162,4 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
             continue
         if not rule.holds(value):
             none = " or None" if rule.optional else ""
-            raise ParameterError(f"{name} must be {rule.expected}{none}. Got {value!r}.")
+            raise ParameterError(f"{argument(name)} must be {rule.expected}{none}. Got {value!r}.")

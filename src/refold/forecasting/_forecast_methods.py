@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import check_rate, check_whole
-from refold.errors import DataError, ParameterError
+from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import (
     ForecastErrors,
     conformal_margins,
@@ -196,13 +196,13 @@ def _steps(estimator: EstimatorBase, steps: Any) -> int:
     if not trained:
         raise ParameterError(
             "This model was fitted to reconstruct, not to forecast. Fit one with "
-            "forecast_steps=10, for ten steps."
+            f"{argument(forecast_steps=10)}, for ten steps."
         )
     steps = trained if steps is None else check_whole("steps", steps)
     if steps > trained:
         raise ParameterError(
             f"steps is {steps}, and the model was fitted to forecast {trained}. Ask for no more, "
-            f"or fit one with forecast_steps={steps}."
+            f"or fit one with {argument(forecast_steps=steps)}."
         )
     return steps
 
@@ -229,13 +229,14 @@ def _margins(
     elif residuals is None:
         reason = (
             "Bounds of a forecast need sequences that were not trained on, and there are none. Fit "
-            "with calibration_fraction=0.2, or give some to calibrate()."
+            f"with {argument(calibration_fraction=0.2)}, or "
+            f"{spelled('give some to calibrate()', 'give --normal DATA')}."
         )
     elif (there := len(residuals.absolute)) < (needed := least_calibration(alpha)):
         reason = (
-            f"alpha={alpha:g} needs at least {needed} calibration sequences that are longer "
-            f"than the forecast, and there {'is' if there == 1 else 'are'} {there}. Give more"
-            + (", or ask for a larger share." if there else ".")
+            f"{argument(alpha=alpha)} needs at least {needed} calibration sequences that are "
+            f"longer than the forecast, and there {'is' if there == 1 else 'are'} {there}. "
+            "Give more" + (", or ask for a larger share." if there else ".")
         )
     if reason is None and residuals is not None:
         margins = conformal_margins(residuals.absolute[:, :steps], alpha)

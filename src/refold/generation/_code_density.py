@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 
 __all__ = ["Density", "fit_density"]
 
@@ -114,9 +114,11 @@ def _fit(standard: np.ndarray, num_components: int, seed: int) -> GaussianMixtur
 def _check(num_components: Any, num_codes: int) -> None:
     whole = isinstance(num_components, Integral) and not isinstance(num_components, bool)
     if not whole or int(num_components) < 1:
-        raise ParameterError(f"components must be a positive integer. Got {num_components!r}.")
+        raise ParameterError(
+            f"{argument('components')} must be a positive integer. Got {num_components!r}."
+        )
     if int(num_components) > num_codes:
         raise ParameterError(
-            f"components={num_components} are more than the {num_codes} codes that the density is "
-            "fitted to. Ask for fewer, or leave components out."
+            f"{argument(components=num_components)} are more than the {num_codes} codes that the "
+            "density is fitted to. Ask for fewer, or leave components out."
         )

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import check_whole, draw_seed
-from refold.errors import DataError, ParameterError
+from refold.errors import DataError, ParameterError, argument
 from refold.generation._code_density import fit_density
 from refold.inference import Draw, EstimatorBase, check_can_sample
 from refold.sequences import as_sequences
@@ -89,7 +89,7 @@ class GenerationMixin(EstimatorBase):
         warm = isinstance(temperature, Real) and not isinstance(temperature, bool)
         if not warm or not 0 <= temperature < float("inf"):
             raise ParameterError(
-                f"temperature must be a number of at least 0. Got {temperature!r}."
+                f"{argument('temperature')} must be a number of at least 0. Got {temperature!r}."
             )
         seed = draw_seed(random_state)
         codes = fit_density(self._known().codes, components, seed=seed).draw(n, seed=seed)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import DataError
+from refold.errors import DataError, argument
 from refold.models import Network
 
 __all__ = ["check_codes", "check_fits", "check_lengths"]
@@ -24,15 +24,15 @@ def check_fits(lengths: np.ndarray, network: Network) -> None:
     empty = np.flatnonzero(lengths == 0)
     if len(empty):
         raise DataError(
-            f"sequence {empty[0]} has length 0, which architecture={name!r} cannot read. Leave it "
-            "out, or use architecture='default'."
+            f"sequence {empty[0]} has length 0, which {argument(architecture=name)} cannot read. "
+            f"Leave it out, or use {argument(architecture='default')}."
         )
     long = np.flatnonzero(lengths > network.fixed_steps)
     if len(long):
         raise DataError(
-            f"sequence {long[0]} has {lengths[long[0]]} steps, and architecture={name!r} reads at "
-            f"most {network.fixed_steps}, the longest training length. Cut it, or use "
-            "architecture='default'."
+            f"sequence {long[0]} has {lengths[long[0]]} steps, and {argument(architecture=name)} "
+            f"reads at most {network.fixed_steps}, the longest training length. Cut it, or use "
+            f"{argument(architecture='default')}."
         )
 
 
@@ -102,6 +102,6 @@ def check_lengths(lengths: Any, num_codes: int, network: Network) -> np.ndarray:
     if longest is not None and lengths.max(initial=0) > longest:
         raise DataError(
             f"this architecture writes at most {longest} steps. Got the length {lengths.max()}; "
-            "use architecture='default' for more."
+            f"use {argument(architecture='default')} for more."
         )
     return lengths.astype(np.int64)

@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from refold.errors import argument, spelled
+
 __all__ = ["HEAD", "Meaning", "describe_longer", "lengths_to_write", "warn_of_longer"]
 
 Meaning = Literal["codes", "reconstructions", "detection", "lengths", "predictions"]
@@ -21,7 +23,7 @@ _MEANINGS: dict[str, str] = {
     "codes": (
         "The model never saw the steps after step {trained}, so these codes may keep little of "
         "them, and may not hold the length. Fit on sequences as long as these, cut them with "
-        "refold.sequences.windows, or give lengths to inverse_transform."
+        "refold.sequences.windows, or give {lengths}."
     ),
     "reconstructions": (
         "They are decoded at their own length, since their codes may not hold it. The model never "
@@ -30,8 +32,7 @@ _MEANINGS: dict[str, str] = {
     ),
     "detection": (
         "The model never saw the steps after step {trained}, so these sequences may be anomalous "
-        "for their length alone. Fit and calibrate on sequences as long as these, or cut all of "
-        "them with refold.sequences.windows."
+        "for their length alone. Fit and calibrate on sequences as long as these, or cut {all}."
     ),
     "lengths": (
         "The model never wrote steps after step {trained}, so these may be far off. Ask for at "
@@ -39,12 +40,13 @@ _MEANINGS: dict[str, str] = {
     ),
     "predictions": (
         "The model never saw such a length, so the prediction may be far off, and so may the steps "
-        "after step {trained}. Give the true lengths with lengths=, or fit on longer sequences."
+        "after step {trained}. Give the true lengths with {true_lengths}, or fit on longer "
+        "sequences."
     ),
 }
 _CUT = (
     "They are cut to {most} steps, the most that this architecture writes. Use "
-    "architecture='default', or cut them with refold.sequences.windows."
+    "{default}, or cut them with refold.sequences.windows."
 )
 
 
@@ -84,11 +86,18 @@ sequences.
     noun = _NOUNS.get(meaning, "sequence")
     longest = int(lengths.max())
     cut = most is not None and longest > most and meaning == "reconstructions"
-    text = _CUT if cut else _MEANINGS[meaning]
+    text = (_CUT if cut else _MEANINGS[meaning]).format(
+        trained=trained,
+        most=most,
+        default=argument(architecture="default"),
+        true_lengths=argument("lengths="),
+        lengths=spelled("lengths to inverse_transform", "--lengths to refold decode"),
+        all=spelled("all of them with refold.sequences.windows", "with --window"),
+    )
     return (
         f"{count} of {len(lengths)} {noun}{'' if len(lengths) == 1 else 's'} "
         f"{'is' if count == 1 else 'are'} {HEAD}: {'' if count == 1 else 'up to '}{longest} steps "
-        f"against {trained}. {text.format(trained=trained, most=most)}"
+        f"against {trained}. {text}"
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras.layers import Dense, RepeatVector, Reshape, TimeDistributed
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 from refold.layers import LSTM
 
 __all__ = ["Activation", "make_encoder", "make_repeater", "read_code", "require_positive"]
@@ -32,8 +32,8 @@ def read_code(latent_dim: int, code_steps: int) -> tuple[Any, Any]:
     """Return the input of a decoder, and its reshape to ``code_steps`` steps."""
     if latent_dim % code_steps:
         raise ParameterError(
-            f"latent_dim must be a multiple of code_steps, {code_steps}. Got {latent_dim}: choose "
-            "another latent_dim, or pass a divisor of it as code_steps."
+            f"{argument('latent_dim')} must be a multiple of code_steps, {code_steps}. Got "
+            f"{latent_dim}: choose another latent_dim, or pass a divisor of it as code_steps."
         )
     code = keras.Input((latent_dim,), name="code")
     return code, Reshape((code_steps, latent_dim // code_steps), name="code_to_steps")(code)

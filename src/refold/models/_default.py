@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 from refold.layers import (
     ColumnEncoding,
     FixedMap,
@@ -124,13 +124,13 @@ def default(
     chosen_cell, chosen_decoder = find_cell(cell), find_decoder(decoder)
     if not isinstance(patch, int) or patch < 1 or (patch > 1 and not chosen_decoder.takes_patches):
         raise ParameterError(
-            f"patch must be a positive integer, and 1 for an autoregressive decoder. Got "
-            f"patch={patch!r} and decoder={decoder!r}."
+            f"{argument('patch')} must be a positive integer, and 1 for an autoregressive decoder. "
+            f"Got {argument(patch=patch)} and {argument(decoder=decoder)}."
         )
     if not 0 <= rocket_dim < latent_dim or (rocket_dim and variational):
         raise ParameterError(
-            f"rocket_dim must be from 0 to latent_dim - 1, which is {latent_dim - 1}, and 0 if "
-            f"variational=True. Got {rocket_dim!r}."
+            f"{argument('rocket_dim')} must be from 0 to latent_dim - 1, which is "
+            f"{latent_dim - 1}, and 0 if {argument(variational=True)}. Got {rocket_dim!r}."
         )
     learned_dim = latent_dim - rocket_dim
     num_categories = list(num_categories or [0] * len(column_types))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
+from refold.errors import argument
 from refold.models._lbfgs import minimize_rows
 from refold.models._losses import column_errors, observed_mask
 from refold.models._network import Network
@@ -75,7 +76,7 @@ def optimize_latents(
     if keras.backend.backend() != "jax":
         warnings.warn(
             "Latent optimization needs Keras on JAX, so the codes are those of the encoder. Set "
-            "KERAS_BACKEND=jax before keras is imported, or fit with latent_steps=0.",
+            f"KERAS_BACKEND=jax before keras is imported, or fit with {argument(latent_steps=0)}.",
             UserWarning,
             stacklevel=4,
         )

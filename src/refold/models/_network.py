@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 from refold.layers import PaddingMask
 from refold.models import classic
 from refold.models._autoencoder import Models, autoencoder, every_layer
@@ -233,8 +233,8 @@ def _refuse_options(specification: Specification) -> None:
         value = getattr(specification, name)
         if value != none:
             raise ParameterError(
-                f"{name}={value!r} needs architecture='default'. Got "
-                f"architecture={specification.architecture!r}; leave out one of the two."
+                f"{argument(**{name: value})} needs {argument(architecture='default')}. Got "
+                f"{argument(architecture=specification.architecture)}; leave out one of the two."
             )
 
 
@@ -242,13 +242,13 @@ def _classic(specification: Specification) -> Models:
     name = specification.architecture
     if any(specification.num_categories):
         raise ParameterError(
-            f"architecture={name!r} does not support categorical columns, and the data has some. "
-            "Use architecture='default', or one-hot columns."
+            f"{argument(architecture=name)} does not support categorical columns, and the data "
+            f"has some. Use {argument(architecture='default')}, or one-hot columns."
         )
     if specification.observed_flags:
         raise ParameterError(
-            f"architecture={name!r} does not support missing values, and the data has some. Use "
-            "architecture='default', or fill them."
+            f"{argument(architecture=name)} does not support missing values, and the data has "
+            f"some. Use {argument(architecture='default')}, or fill them."
         )
     binary = set(specification.column_types) == {"binary"}
     make = {"repeat": classic.repeat, "reshape": classic.reshape, "dense": classic.dense}[name]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import ModelFileError
+from refold.errors import ModelFileError, spelled
 from refold.models import Specification, build, seeded
 from refold.sequences import Scaler, Schema
 from refold.storage._fitted import Calibration, Fitted, ReferenceStatistics, Residuals
@@ -132,7 +132,7 @@ def _restore(
     if "checkpoint" in config:
         raise ModelFileError(
             f"{source} is a checkpoint of a training, not a model. Resume it with "
-            "fit(..., checkpoint=, resume=True) or `refold fit --resume`."
+            f"{spelled('fit(..., checkpoint=, resume=True)', '`refold fit --resume`')}."
         )
     config = _with_current_names(config)
     try:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import MatchSubstringOptions, call_function
 
-from refold.errors import DataError, SchemaError
+from refold.errors import DataError, SchemaError, argument
 from refold.sequences.schema._column_types import is_missing
 from refold.sequences.schema._parts import Rows, object_array
 from refold.sequences.schema._schema import UNKNOWN, Column, Schema
@@ -25,18 +25,18 @@ class OpenTable(NamedTuple):
     index: tuple[str, ...]  # columns from the index of a pandas table
     stored: list[Schema]  # the schema that Refold stored in the metadata, if any
 
-    def get(self, name: str, role: str) -> Any:
-        """Return a column; raise ``SchemaError`` if it does not exist."""
+    def get(self, name: str, by: str) -> Any:
+        """Return the column that an argument names; raise ``SchemaError`` if it does not exist."""
         if name not in self.columns:
             raise SchemaError(
-                f"The table has no column {name!r}, which {role} names. "
+                f"The table has no column {name!r}, which {argument(f'{by}=')} names. "
                 f"Its columns are {', '.join(map(repr, self.columns))}."
             )
         return self.columns[name]
 
     def ids(self, name: str) -> Any:
         """Return the column of ids; raise ``SchemaError`` if it is absent or cannot hold ids."""
-        column = self.get(name, "id=")
+        column = self.get(name, "id")
         if not isinstance(column, list):
             check_id_type(column.type, name)
         return column
@@ -96,12 +96,12 @@ def as_raw(column: Any, name: str) -> tuple[np.ndarray, str | None]:
         return object_array(column.to_pylist()), column_type
     if pa.types.is_temporal(arrow_type):
         raise SchemaError(
-            f"Column {name!r} holds dates, times or durations. Pass it as time=, leave it out, "
-            "or convert it to numbers."
+            f"Column {name!r} holds dates, times or durations. Pass it as {argument('time=')}, "
+            "leave it out, or convert it to numbers."
         )
     raise SchemaError(
         f"Column {name!r} has the type {arrow_type}, which is not supported. "
-        "Expected numbers, booleans or text; leave it out with columns=."
+        f"Expected numbers, booleans or text; leave it out with {argument('columns=')}."
     )
 
 
@@ -132,7 +132,7 @@ def check_id_type(type_: pa.DataType, name: str) -> None:
     if pa.types.is_nested(type_):
         raise SchemaError(
             f"Column {name!r} holds {type_}. Expected ids: integers or text; name the "
-            "column of ids with id=."
+            f"column of ids with {argument('id=')}."
         )
 
 

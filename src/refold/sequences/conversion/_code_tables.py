@@ -99,7 +99,7 @@ def codes_from_arrow(
     ['a', 'b']
     """
     opened = open_table(table)
-    column = opened.get(code, "code=")
+    column = opened.get(code, "code")
     if not has_lists(column) or not _are_numbers(column.type.value_type):
         got = "lists and something else" if isinstance(column, list) else column.type
         raise SchemaError(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold.errors import DataError, SchemaError
+from refold.errors import DataError, SchemaError, argument
 from refold.sequences.conversion._arrow_columns import (
     OpenTable,
     as_list,
@@ -44,7 +44,7 @@ def parts_from_arrow(
         names = names or _text_columns(opened, id)
     else:
         names = (columns,) if isinstance(columns, str) else tuple(str(name) for name in columns)
-    chosen = [opened.get(name, "columns=") for name in names]
+    chosen = [opened.get(name, "columns") for name in names]
     for name, column in zip(names, chosen, strict=True):
         if isinstance(column, list):
             raise SchemaError(
@@ -76,7 +76,8 @@ def arrow_from_parts(parts: Parts, id: str) -> pa.Table:  # noqa: A002
     values, offsets, ids, schema = parts
     if id in schema.names:
         raise SchemaError(
-            f"The table would have two columns named {id!r}. Choose an id= that no feature has."
+            f"The table would have two columns named {id!r}. Choose an {argument('id=')} that no "
+            "feature has."
         )
     if ids is None:
         ids = np.arange(len(offsets) - 1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold.errors import DataError, SchemaError
+from refold.errors import DataError, SchemaError, argument
 from refold.sequences.conversion._arrow_columns import (
     OpenTable,
     as_raw,
@@ -47,16 +47,17 @@ def parts_from_table(
     if time is None:
         if sort:
             raise SchemaError(
-                "sort=True orders the steps by a column of times. Name that column with time=."
+                f"{argument(sort=True)} orders the steps by a column of times. Name that column "
+                f"with {argument('time=')}."
             )
         _check_together(codes, ids, rows)
         order = np.arange(len(codes))
     else:
-        times = opened.get(str(time), "time=")
+        times = opened.get(str(time), "time")
         order = _order_by_time(codes, ids, times, str(time), rows, sort=sort)
     offsets = offsets_from_lengths(np.bincount(codes, minlength=len(ids)))
     names = _feature_names(opened, {str(id), *([] if time is None else [str(time)])}, columns)
-    raws = [as_raw(opened.get(name, "columns="), name) for name in names]
+    raws = [as_raw(opened.get(name, "columns"), name) for name in names]
     places = Places(offsets, ids)
     if rows is not PLAIN_ROWS:
         places = places._replace(note=lambda _, row: rows(order.item(row)))
@@ -91,7 +92,7 @@ def table_from_parts(parts: Parts, id: str, time: str) -> pa.Table:  # noqa: A00
     if taken or id == time:
         raise SchemaError(
             f"The table would have two columns named {(taken or [id])[0]!r}. "
-            "Choose id= and time= names that no feature has."
+            f"Choose {argument('id=')} and {argument('time=')} names that no feature has."
         )
     if ids is None:
         ids = np.arange(len(offsets) - 1)
@@ -158,7 +159,7 @@ def _check_together(codes: np.ndarray, ids: np.ndarray, rows: Rows) -> None:
         raise DataError(
             f"The rows of id {ids[codes[row]].item()!r} are not together: {rows(row)} comes "
             f"after rows of {ids[codes[row - 1]].item()!r}. Sort the table, or name the column "
-            "that orders the steps with time=."
+            f"that orders the steps with {argument('time=')}."
         )
 
 
@@ -186,7 +187,7 @@ def _order_by_time(
         raise DataError(
             f"Id {ids[codes[row]].item()!r} has the time {str(column[row])!r} in {rows(row)}, "
             f"after {str(column[before])!r} in {rows(before)}. Sort the table with "
-            f"sort=True, or by column {name!r}{hint}."
+            f"{argument(sort=True)}, or by column {name!r}{hint}."
         )
     return order
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from refold.errors import FileFormatError, ParameterError
+from refold.errors import FileFormatError, ParameterError, argument
 from refold.sequences.files._format import COMPRESSIONS, Format
 from refold.sequences.files.formats._csv import (
     csv_columns,
@@ -153,7 +153,8 @@ def check_applies(options: Iterable[str], chosen: Format) -> None:
         if key not in chosen.read_options:
             others = [one.name for one in _FORMATS if key in one.read_options]
             raise ParameterError(
-                f"{key}= does not apply to the format {chosen.name}, only to {', '.join(others)}."
+                f"{argument(f'{key}=')} does not apply to the format {chosen.name}, only to "
+                f"{', '.join(others)}."
             )
 
 

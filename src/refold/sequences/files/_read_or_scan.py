@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._format_registry import FORMATS, check_applies
 from refold.sequences.files._read_write import read
@@ -67,12 +67,13 @@ def read_or_scan(
         check_applies(["unit"], FORMATS["parquet"])
     if options.pop("layout", None) == "wide":
         raise ParameterError(
-            f"{root} is a folder, but layout='wide' reads one file. Read the files one by one."
+            f"{root} is a folder, but {argument(layout='wide')} reads one file. Read the files "
+            "one by one."
         )
     if options.pop("sort", False):
         raise ParameterError(
-            f"{root} is a folder, but sort=True sorts one file. Sort the data by id and time, "
-            "or read one file."
+            f"{root} is a folder, but {argument(sort=True)} sorts one file. Sort the data by id "
+            "and time, or read one file."
         )
     scanned = scan(path, **options)
     num_bytes = 4 * int(scanned.lengths.sum()) * scanned.schema.num_columns

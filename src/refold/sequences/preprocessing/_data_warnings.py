@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refold.errors import argument, spelled
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrays import looks_padded
 from refold.sequences.files.scan._scan import Scan
@@ -46,10 +47,11 @@ def data_warnings(source: Sequences | Scan) -> list[str]:
 def _one_step(source: Sequences | Scan) -> str | None:
     if len(source) < 2 or source.lengths.max() != 1:
         return None
+    windows = spelled("refold.sequences.windows([x], 100)", "--window 100")
     return (
         f"All {len(source)} sequences have at most one step. If they are the steps of one series "
-        "x, pass [x], or windows of it, refold.sequences.windows([x], 100). If they are rows of a "
-        "table, name the column of sequence ids with id=."
+        f"x, pass [x], or windows of it, {windows}. "
+        f"If they are rows of a table, name the column of sequence ids with {argument('id=')}."
     )
 
 
@@ -89,8 +91,8 @@ def _outliers(source: Sequences | Scan) -> list[str]:
     by_value: dict[float, list[_ColumnSuspect]] = {}
     for one in _suspects(source):
         by_value.setdefault(one.suspect.value, []).append(one)
-    listed = ", ".join(shown(value) for value in sorted(by_value))
-    fix = f"missing_values=[{listed}]"
+    values = [shown(value) for value in sorted(by_value)]
+    fix = spelled(f"missing_values=[{', '.join(values)}]", f"--missing {','.join(values)}")
     return [_outlier_message(source, same, fix) for same in by_value.values()]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from refold.errors import DataError, ParameterError, SchemaError
+from refold.errors import DataError, ParameterError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.files.scan._scan import Scan
 from refold.sequences.statistics._moments import (
@@ -99,7 +99,9 @@ class Scaler:
             If a numeric column is constant and ``mode`` is not None: it is scaled by 1.
         """
         if mode not in {"features", "sequence", None}:
-            raise ParameterError(f"scale must be 'features', 'sequence' or None. Got {mode!r}.")
+            raise ParameterError(
+                f"{argument('scale')} must be 'features', 'sequence' or None. Got {mode!r}."
+            )
         scanned = isinstance(sequences, Scan)
         summary = sequences.summary if scanned else summarize(sequences)
         check_observed(summary, len(sequences), sequences.schema)

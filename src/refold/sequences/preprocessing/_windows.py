@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.errors import DataError, ParameterError
+from refold.errors import DataError, ParameterError, argument
 from refold.sequences._as_sequences import as_sequences
 from refold.sequences._sequences import Sequences
 from refold.sequences.schema._parts import Places
@@ -123,8 +123,8 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
     stride = max(1, int(length) // 4) if stride is None else stride
     if not _is_positive(stride) or stride > length:
         raise ParameterError(
-            f"stride must be from 1 to {length}, the steps of a window, so that windows cover all "
-            f"steps. Got {stride!r}."
+            f"{argument('stride')} must be from 1 to {length}, the steps of a window, so that "
+            f"windows cover all steps. Got {stride!r}."
         )
     lengths = sequences.lengths
     short = np.flatnonzero(lengths < length)

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from refold.errors import SchemaError
+from refold.errors import SchemaError, argument
 from refold.sequences.schema._column_types import check_binary
 from refold.sequences.schema._decoding import decode_column
 from refold.sequences.schema._missing_values import without_missing
@@ -55,7 +55,7 @@ def _match_columns(source: Schema, target: Schema) -> list[int]:
         parts = [f"lack {_some(missing)}"] * bool(missing) + [f"have {_some(extra)}"] * bool(extra)
         raise SchemaError(
             f"The data {' and '.join(parts)}, unlike those the model was fitted on. "
-            "Choose the same features with columns=."
+            f"Choose the same features with {argument('columns=')}."
         )
     return [source.names.index(name) for name in target.names]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import DataError, SchemaError
+from refold.errors import DataError, SchemaError, argument
 from refold.sequences.schema._schema import COLUMN_TYPES, UNKNOWN, Column, ColumnType
 
 ColumnTypes = str | Sequence[str | None] | Mapping[str, str] | None
@@ -116,8 +116,8 @@ def encode_column(
         return _encode_text(raw, name, categories)
     if raw.dtype.kind in "Mm":
         raise SchemaError(
-            f"Column {name!r} holds dates or durations. Pass it as time=, leave it out, "
-            "or convert it to numbers."
+            f"Column {name!r} holds dates or durations. Pass it as {argument('time=')}, leave it "
+            "out, or convert it to numbers."
         )
     if raw.dtype.kind == "c":
         raise DataError(
@@ -177,7 +177,8 @@ def _to_text_or_numbers(
             row = texts.index(True)
             raise DataError(
                 f"Got the text {objects[row]!r} at {where(row, name)}, where the other entries are "
-                f"numbers. Correct the entry, or pass column_types={{{name!r}: 'categorical'}}."
+                "numbers. Correct the entry, or pass "
+                f"{argument(column_types={name: 'categorical'})}."
             )
         text = np.full(len(objects), None, dtype=object)
         for i in present:
@@ -203,7 +204,7 @@ def _numbers(objects: list[Any], missing: list[bool], name: str, where: Where) -
         except ValueError as error:
             raise DataError(
                 f"Got the text {value!r} at {where(row, name)}. Expected a number; correct the "
-                f"entry, or pass column_types={{{name!r}: 'categorical'}}."
+                f"entry, or pass {argument(column_types={name: 'categorical'})}."
             ) from error
         except OverflowError:
             numbers[row] = math.inf

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from refold.errors import SchemaError
+from refold.errors import SchemaError, argument, spelled
 from refold.sequences.schema._column_types import ColumnTypes, resolve_column_types
 from refold.sequences.schema._schema import Column, ColumnType, Layout, Schema
 
@@ -65,7 +65,7 @@ class KnownColumns:
         """Return a warning for each inferred column whose categories are all numbers."""
         return [
             f"Column {column.name!r} holds numbers written as text and is treated as categorical. "
-            f"Pass column_types={{{column.name!r}: 'numeric'}} to read it as numbers."
+            f"Pass {argument(column_types={column.name: 'numeric'})} to read it as numbers."
             for column in columns
             if not self._types[column.name]
             and column.categories
@@ -85,10 +85,11 @@ def _union(columns: Sequence[Column]) -> Column:
         return union_of(tuple(columns))
     except SchemaError as error:
         column_types: list[ColumnType] = sorted({column.type for column in columns})
+        name = columns[0].name
+        fix = spelled(f"column_types={{{name!r}: ...}}", f"--column-types {name}=...")
         raise SchemaError(
-            f"The files disagree about the type of column {columns[0].name!r}: "
-            f"{' and '.join(column_types)}. Pass column_types={{{columns[0].name!r}: ...}} to "
-            "choose."
+            f"The files disagree about the type of column {name!r}: "
+            f"{' and '.join(column_types)}. Pass {fix} to choose."
         ) from error
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, spelled
 from refold.sequences.schema._schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def check_missing(values: Any) -> tuple[float, ...]:
     except ValueError:
         pass
     raise ParameterError(
-        "missing_values must be a finite number or a list of them, such as [-99999], or None. Got "
-        f"{values!r}."
+        f"{spelled('missing_values', '--missing')} must be a finite number or a list of them, such "
+        f"as [-99999], or None. Got {values!r}."
     )
 
 

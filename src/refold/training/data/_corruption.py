@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument
 from refold.training.data._padded_batches import Batch, Layout
 
 __all__ = ["Corruption", "corrupt"]
 
 _EXPECTED = (
-    "denoise must be the standard deviation of the noise (at least 0), the share of time steps to "
-    "drop (as 'steps:0.2', below 1), or both (as '0.3,steps:0.2'). Got {!r}."
+    "{} must be the standard deviation of the noise (at least 0), the share of time steps to drop "
+    "(as 'steps:0.2', below 1), or both (as '0.3,steps:0.2'). Got {!r}."
 )
 
 
@@ -70,7 +70,7 @@ class Corruption(NamedTuple):
             If the value is not one of these.
         """
         if isinstance(value, bool) or not isinstance(value, Real | str):
-            raise ParameterError(_EXPECTED.format(value))
+            raise ParameterError(_EXPECTED.format(argument("denoise"), value))
         amounts: dict[str, float] = {}
         for part in value.split(",") if isinstance(value, str) else [value]:
             name, number = "noise", part
@@ -79,9 +79,9 @@ class Corruption(NamedTuple):
             try:
                 amount = float(number)
             except ValueError:
-                raise ParameterError(_EXPECTED.format(value)) from None
+                raise ParameterError(_EXPECTED.format(argument("denoise"), value)) from None
             if name in amounts or not 0 <= amount < (1.0 if name == "steps" else float("inf")):
-                raise ParameterError(_EXPECTED.format(value))
+                raise ParameterError(_EXPECTED.format(argument("denoise"), value))
             amounts[name] = amount
         return cls(**amounts)
 

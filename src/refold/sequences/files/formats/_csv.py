@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from refold.errors import FileFormatError, SchemaError
+from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import integers_from_text
 from refold.sequences.files._file_access import decode_utf8
@@ -195,7 +195,7 @@ def _without_index(
         return source.header
     raise SchemaError(
         f"{source.name} has a first column without a name, which does not number the rows. Name "
-        "it, or choose the columns to read with columns=."
+        f"it, or choose the columns to read with {argument('columns=')}."
     )
 
 

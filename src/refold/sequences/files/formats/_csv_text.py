@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from refold.errors import FileFormatError
+from refold.errors import FileFormatError, argument
 from refold.sequences.conversion._arrow_columns import matches
 from refold.sequences.schema._schema import ColumnType
 
@@ -192,7 +192,7 @@ def convert_column(
     raise FileFormatError(
         f"{source.name}, line {source.line(row)}, column {column!r}: {cells[row].as_py()!r} is not "
         f"a number{others}. Fix it, or leave it empty if it is missing; if the column is "
-        f"categorical, pass column_types={{{column!r}: 'categorical'}}."
+        f"categorical, pass {argument(column_types={column: 'categorical'})}."
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import FileFormatError, SchemaError
+from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.files._file_access import decode_utf8
@@ -102,13 +102,14 @@ def _convert(
             return from_events(entries, name, asked)
     elif asked.id is not None or asked.columns is not None:
         raise SchemaError(
-            f"{name} holds {FORMS[form]} per line, without names. Leave id= and columns= out."
+            f"{name} holds {FORMS[form]} per line, without names. Leave {argument('id=')} and "
+            f"{argument('columns=')} out."
         )
     for option in ("time", "sort", "layout"):
         if getattr(asked, option):
             raise SchemaError(
-                f"{name} holds {FORMS[form]} for each sequence, but {option}= needs files with one "
-                "object per step. Leave it out."
+                f"{name} holds {FORMS[form]} for each sequence, but {argument(f'{option}=')} needs "
+                "files with one object per step. Leave it out."
             )
     if form == "object":
         return _from_objects(entries, name, asked, unit)
@@ -230,7 +231,8 @@ def _from_strings(
     """Return sequences of the characters or words of strings."""
     if resolve_column_types(column_types, [column])[0] not in {None, "categorical"}:
         raise SchemaError(
-            f"{name} holds strings, whose steps are categorical. Leave column_types= out."
+            f"{name} holds strings, whose steps are categorical. Leave {argument('column_types=')} "
+            "out."
         )
     return text_sequences(lines, unit=unit, ids=ids, name=column)
 

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import pyarrow as pa
 
-from refold.errors import SchemaError
+from refold.errors import SchemaError, argument
 from refold.sequences.conversion._arrow_columns import integers_from_text
 from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.files.formats._csv import csv_table
@@ -71,7 +71,8 @@ def ts_labels(data: bytes, name: str, label: str, id_column: str | None) -> tupl
     header, cases = ts_cases(data, name)
     if id_column is not None:
         raise SchemaError(
-            f"{name} has no ids: the cases of a .ts file are numbered from 0. Leave id= out."
+            f"{name} has no ids: the cases of a .ts file are numbered from 0. Leave "
+            f"{argument('id=')} out."
         )
     if not header.labelled:
         raise SchemaError(f"{name} has no labels: its header says @classLabel false.")

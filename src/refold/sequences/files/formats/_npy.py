@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import DataError, FileFormatError, SchemaError
+from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._schema import Schema
@@ -61,7 +61,9 @@ def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Seq
     arrays = _load_arrays(data, name)
     if set(OWN) <= set(arrays):
         if column_types is not None:
-            raise SchemaError(f"{name} has column types of its own. Leave column_types= out.")
+            raise SchemaError(
+                f"{name} has column types of its own. Leave {argument('column_types=')} out."
+            )
         return _from_own(arrays, name)
     plain = [key for key, array in arrays.items() if array.ndim in {2, 3}]
     if len(plain) != 1 or set(arrays) - {plain[0], "lengths"}:

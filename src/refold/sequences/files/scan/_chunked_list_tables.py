@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from refold.errors import DataError
+from refold.errors import DataError, argument
 from refold.sequences.conversion._arrow_columns import (
     check_has_ids,
     flatten_lists,
@@ -80,7 +80,7 @@ class ListRows:
 
     def _split(self, table: pa.Table, first_row: int) -> tuple[np.ndarray, list[Piece]]:
         columns = [table[name] for name in self._names]
-        advice = "choose the columns with columns="
+        advice = f"choose the columns with {argument('columns=')}"
         lengths, flat = split_lists(self._names, columns, lambda i: f"Row {first_row + i}", advice)
         return lengths, list(map(piece_of, flat, self._names))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import call_function
 
-from refold.errors import DataError
+from refold.errors import DataError, argument
 from refold.sequences.conversion._arrow_columns import check_has_ids
 from refold.sequences.conversion._long_tables import sortable
 from refold.sequences.files.scan._chunked_columns import Piece, ScannedColumn, piece_of
@@ -214,7 +214,7 @@ class LongRows:
             raise DataError(
                 f"{path}: The rows of id {self._id_at(again_at)!r} are not "
                 f"together: row {row} comes after rows of another id. Sort the data by column "
-                f"{self._id!r}, or name the column that orders the steps with time=."
+                f"{self._id!r}, or name the column that orders the steps with {argument('time=')}."
             )
         marks = np.concatenate(self._marks)
         wrong = np.flatnonzero(marks[before] | marks[after])
@@ -255,7 +255,8 @@ class LongRows:
             )
         return DataError(
             f"{start} in row {second}, after {times[0]!r} in row {first}{other}. Sort the data by "
-            f"column {self._id!r}, then by {self._time!r}, or read a file whole with sort=True."
+            f"column {self._id!r}, then by {self._time!r}, or read a file whole with "
+            f"{argument(sort=True)}."
         )
 
     def _id_at(self, row: int) -> Any:

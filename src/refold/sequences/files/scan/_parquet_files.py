@@ -17,6 +17,7 @@ from refold.errors import (
     ParameterError,
     RefoldError,
     SchemaError,
+    argument,
 )
 from refold.sequences.conversion._arrow_columns import check_unique, is_text, stored_schemas
 from refold.sequences.files._file_access import access_error
@@ -219,7 +220,7 @@ def _check_agrees(schema: pa.Schema, path: Path, files: ScannedFiles, asked: Tab
     if extra:
         raise SchemaError(
             f"{path} has the column {extra[0]!r}, which {first} does not have. {advice} Or choose "
-            "the columns with columns=."
+            f"the columns with {argument('columns=')}."
         )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from refold.errors import SchemaError
+from refold.errors import SchemaError, argument
 from refold.sequences.conversion._arrow_columns import check_id_type, has_lists, pandas_index
 from refold.sequences.schema._column_types import ColumnTypes
 
@@ -64,7 +64,7 @@ def find_layout(schema: pa.Schema, name: str, asked: TableOptions) -> TableLayou
         if id_column is not None:
             check_id_type(fields[id_column].type, id_column)
         if asked.time is not None:
-            raise SchemaError(f"{name} has one row per sequence. Leave time= out.")
+            raise SchemaError(f"{name} has one row per sequence. Leave {argument('time=')} out.")
         features = _features(columns, lists, names, name)
         return TableLayout(lists=True, id=id_column, time=None, features=features)
     id_column = find_id(names, name, asked.id)
@@ -82,7 +82,8 @@ def find_id(names: Sequence[str], name: str, asked: str | None) -> str:
     if found is None:
         raise SchemaError(
             f"{name} has no column 'id' that tells its sequences apart. "
-            f"Name one with id=; its columns are {_listed(names)}.{wide_hint(names)}"
+            f"Name one with {argument('id=')}; its columns are {_listed(names)}."
+            f"{wide_hint(names)}"
         )
     return found
 
@@ -118,7 +119,11 @@ def _features(
 
 def wide_hint(names: Sequence[str]) -> str:
     """Return advice on ``layout="wide"`` if the columns look like steps."""
-    return " If a row is a whole sequence, pass layout='wide'." if looks_wide(names) else ""
+    return (
+        f" If a row is a whole sequence, pass {argument(layout='wide')}."
+        if looks_wide(names)
+        else ""
+    )
 
 
 def looks_wide(names: Sequence[str]) -> bool:
@@ -145,14 +150,14 @@ def step_columns(names: Sequence[str]) -> list[str]:
         first, second = (columns[0] for columns in list(series.values())[:2])
         raise SchemaError(
             f"has several series of numbered columns, such as {first!r} and "
-            f"{second!r}. A wide table has one feature: name its steps with columns=."
+            f"{second!r}. A wide table has one feature: name its steps with {argument('columns=')}."
         )
     for prefix, columns in series.items():
         for before, after in pairwise(columns):
             if float(before[len(prefix) :]) >= float(after[len(prefix) :]):
                 raise SchemaError(
                     f"has the column {after!r} after {before!r}, so the steps are not in "
-                    "order. Name them in order with columns=."
+                    f"order. Name them in order with {argument('columns=')}."
                 )
     numbered = {column for columns in series.values() for column in columns}
     return [column for column in names if column in numbered or not series]

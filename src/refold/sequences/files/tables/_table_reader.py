@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from refold.errors import DataError, FileFormatError, SchemaError
+from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import as_raw, check_has_ids, check_id_type
 from refold.sequences.conversion._lists import parts_from_list
@@ -71,7 +71,7 @@ def from_file_table(
         if asked.sort or asked.layout:
             raise SchemaError(
                 f"{name} has one row per sequence, with one list per feature. Leave "
-                f"{'sort' if asked.sort else 'layout'}= out."
+                f"{argument('sort=' if asked.sort else 'layout=')} out."
             )
         return Sequences.from_arrow(table, found.id, found.features, asked.column_types)
     id_column = find_id(table.column_names, name, asked.id)
@@ -173,7 +173,9 @@ def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str
         If a column does not exist, or it is unclear which columns are steps.
     """
     if asked.time is not None:
-        raise SchemaError(f"{name} is read as a wide table, which has no times. Leave time= out.")
+        raise SchemaError(
+            f"{name} is read as a wide table, which has no times. Leave {argument('time=')} out."
+        )
     id_column = find_key(asked.id, "id", names, name)
     if asked.columns is not None:
         check_columns_exist(asked.columns, names, name)
@@ -190,7 +192,8 @@ def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str
         listed = ", ".join(map(repr, left[:3])) + (", ..." if len(left) > 3 else "")
         warnings.warn(
             f"{name}: The steps are the {len(steps)} columns {steps[0]!r} to {steps[-1]!r}. "
-            f"{listed} {'is' if len(left) == 1 else 'are'} left out. Choose others with columns=.",
+            f"{listed} {'is' if len(left) == 1 else 'are'} left out. Choose others with "
+            f"{argument('columns=')}.",
             UserWarning,
             stacklevel=5,
         )
@@ -211,7 +214,7 @@ def step_type(column_types: ColumnTypes) -> ColumnType | None:
     if len(given) != 1:
         raise SchemaError(
             f"column_types has {len(given)} entries, and a wide table has one feature. Give one "
-            "type, such as column_types='numeric'."
+            f"type, such as {argument(column_types='numeric')}."
         )
     return given[0]  # type: ignore[return-value]
 
@@ -256,5 +259,5 @@ def _refuse_text(raws: dict[str, np.ndarray], column: str, rows: Rows) -> None:
     row, value = next((i, one) for i, one in enumerate(raws[column]) if not is_missing(one))
     raise SchemaError(
         f"Column {column!r} holds text, {value!r} in {rows(row)}, but others hold numbers. Name "
-        "the step columns with columns=, or the id column with id=."
+        f"the step columns with {argument('columns=')}, or the id column with {argument('id=')}."
     )
