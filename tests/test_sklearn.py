@@ -6,11 +6,14 @@ from copy import deepcopy
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer
 
 import refold
 from refold import SequenceAutoencoder
@@ -61,6 +64,14 @@ def test_before_fit(sines):
             getattr(ae, method)(given)
 
 
+def test_the_error_before_fit_can_be_sent_to_another_process(sines):
+    with pytest.raises(refold.errors.NotFittedError) as caught:
+        SequenceAutoencoder().transform(sines)
+    sent = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+    assert isinstance(sent, refold.errors.NotFittedError)
+    assert str(sent) == str(caught.value)
+
+
 def test_fit_transform_is_fit_then_transform(fitted, sines):
     assert np.array_equal(
         SequenceAutoencoder(**TINY).fit_transform(sines),
@@ -77,6 +88,46 @@ def test_set_output_pandas(sines):
     assert len(ae.reconstruct(sines)) == 30
     assert len(ae.inverse_transform(codes)) == 30
     assert isinstance(pickle.loads(pickle.dumps(ae)).transform(sines), pd.DataFrame)  # noqa: S301
+
+
+def test_output_follows_the_configuration(fitted, sines):
+    for container in ("pandas", "polars"):
+        with config_context(transform_output=container):
+            codes = fitted.transform(sines)
+        assert type(codes).__module__.startswith(container)
+        assert list(codes.columns) == [f"sequenceautoencoder{i}" for i in range(3)]
+        assert np.array_equal(codes.to_numpy(), fitted.transform(sines))
+
+
+def test_union_and_column_transformer(sines):
+    union = make_union(SequenceAutoencoder(**TINY), SequenceAutoencoder(**TINY, scale=None))
+    codes = union.set_output(transform="pandas").fit_transform(sines)
+    assert codes.shape == (30, 6)
+    assert codes.columns[3].startswith("sequenceautoencoder-2__")
+    table = pd.DataFrame({"series": sines.to_list(), "age": np.arange(30.0)})
+    parts = [("code", SequenceAutoencoder(**TINY), "series"), ("age", "passthrough", ["age"])]
+    columns = ColumnTransformer(parts)
+    assert columns.fit_transform(table).shape == (30, 4)
+    frame = columns.set_output(transform="pandas").transform(table.set_index(table.age + 100))
+    assert list(frame.index) == list(table.age + 100)
+
+
+def test_metadata_routing(sines, tmp_path):
+    path = tmp_path / "a.checkpoint"
+    with config_context(enable_metadata_routing=True):
+        ae = SequenceAutoencoder(**TINY)
+        assert ae.set_fit_request(checkpoint=True) is ae
+        pipeline = make_pipeline(FunctionTransformer(), clone(ae))
+        pipeline.fit(sines, checkpoint=path)
+        refused = make_pipeline(FunctionTransformer(), SequenceAutoencoder(**TINY))
+        with pytest.raises(ValueError, match="checkpoint"):
+            refused.fit(sines, checkpoint=path)
+    assert pipeline[-1].latent_dim_ == 3
+
+
+def test_a_diagram_of_a_pipeline_has_our_arguments(fitted):
+    html = make_pipeline(fitted)._repr_html_()
+    assert "calibration_fraction" in html
 
 
 def test_cross_validation(sines):

@@ -19,6 +19,7 @@ __all__ = [
     "MissingExtraError",
     "MissingFileError",
     "ModelFileError",
+    "NotFittedError",
     "ParameterError",
     "RefoldError",
     "SchemaError",
@@ -72,6 +73,13 @@ class ModelFileError(RefoldError, ValueError):
 
 class ParameterError(RefoldError, ValueError):
     """An argument has an invalid value."""
+
+
+class NotFittedError(RefoldError, ValueError, AttributeError):
+    """A method needs a fitted model, and ``fit`` was not called.
+
+    If scikit-learn is imported, the error is also a ``sklearn.exceptions.NotFittedError``.
+    """
 
 
 class MissingExtraError(RefoldError, ImportError):

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from refold import storage
 from refold._support.argument_checks import draw_seed
 from refold._support.estimator_html import NotebookMixin
 from refold._support.file_lock import sole_training
+from refold._support.scikit_learn_protocol import as_output, check_fitted
 from refold.anomalies import (
     AnomalyMixin,
     check_untrained,
@@ -46,10 +45,7 @@ class SequenceAutoencoder(
     ForecastMixin,
     AnomalyMixin,
     GenerationMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
     NotebookMixin,
-    BaseEstimator,
 ):
     """LSTM autoencoder that encodes sequences of any length as fixed-size vectors and decodes them.
 
@@ -145,7 +141,7 @@ class SequenceAutoencoder(
     variational : bool, default=False
         Train a variational autoencoder [1]_: codes follow about N(0, 1), so that ``sample`` can
         draw sequences. ``transform`` returns the mean of a code.
-    random_state : int, RandomState or None, default=None
+    random_state : int, RandomState, Generator or None, default=None
         Seed of the weights, the split, the order of the data, and everything else that is random
         in training.
     verbose : {0, 1}, default=0
@@ -400,7 +396,7 @@ class SequenceAutoencoder(
         itself.
         """
         source = self._opened(X, "codes")
-        return np.concatenate([codes for codes, _ in self._encoded(source)])
+        return as_output(self, np.concatenate([codes for codes, _ in self._encoded(source)]), X)
 
     def encode_blocks(self, X: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Encode sequences block by block, for data or codes that are larger than memory.
@@ -464,7 +460,7 @@ class SequenceAutoencoder(
             If lengths exceed the longest in training (predicted lengths by more than a tenth), or
             ``clip`` is set and the model file has no column ranges.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         decoded = self._decode(X, lengths, clip=clip)
         if lengths is None:
             predicted = np.array([len(one) for one in decoded], int)
@@ -547,7 +543,7 @@ class SequenceAutoencoder(
         -------
         float
         """
-        check_is_fitted(self)
+        check_fitted(self)
         sequences = as_sequences(X, schema=self.schema_)
         reconstructed = self.reconstruct(sequences)
         if not self.schema_.numeric.any():
@@ -583,7 +579,7 @@ class SequenceAutoencoder(
         UserWarning
             If some of them are training sequences.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         sequences = self._aligned(as_sequences(normal))
         check_untrained(sequences, self._fitted.trained)
         return self._measure_normal(sequences)
@@ -603,7 +599,7 @@ class SequenceAutoencoder(
         path : path
             By convention it ends in ``.refold``.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         self._remember()
         storage.save(path, self.get_params(deep=False), self._fitted)
 
@@ -617,7 +613,7 @@ class SequenceAutoencoder(
             If ``latent_steps`` was set to an invalid value, or the model has no latent
             optimization.
         """
-        check_is_fitted(self)
+        check_fitted(self)
         check_parameters({"latent_steps": self.latent_steps})
         if isinstance(self.latent_steps, str):
             return self._fitted.latent_steps
@@ -629,20 +625,20 @@ class SequenceAutoencoder(
     @property
     def autoregressive_(self) -> bool:
         """Whether the decoder is autoregressive, also if ``decoder`` is "auto"."""
-        check_is_fitted(self)
+        check_fitted(self)
         return self._network.autoregressive
 
     @property
     def num_calibrated_(self) -> int:
         """Number of normal sequences that calibrate ``detect``."""
-        check_is_fitted(self)
+        check_fitted(self)
         calibration = self._fitted.calibration
         return 0 if calibration is None else len(calibration.scores)
 
     @property
     def n_parameters_(self) -> int:
         """Number of trainable parameters in encoder, decoders and length model."""
-        check_is_fitted(self)
+        check_fitted(self)
         variables = self._network.variables
         return int(sum(np.prod(v.shape) for v in variables if v.trainable))
 
@@ -656,7 +652,7 @@ class SequenceAutoencoder(
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        # the fitted state is stored as bytes of a model file; scikit-learn handles the rest
+        # the fitted state is stored as bytes of a model file
         everything: dict[str, Any] = super().__getstate__()  # pyright: ignore[reportAssignmentType]
         state = {
             name: value
@@ -671,7 +667,7 @@ class SequenceAutoencoder(
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         fitted = state.pop("fitted", None)
-        super().__setstate__(state)
+        vars(self).update(state)
         if fitted is not None:
             self._set_fitted(storage.loads(fitted, "The pickled model")[1])
 

@@ -3,7 +3,7 @@
 from numbers import Integral, Real
 from typing import Any
 
-from sklearn.utils import check_random_state
+import numpy as np
 
 from refold.errors import ParameterError, argument
 
@@ -51,7 +51,8 @@ def draw_seed(random_state: Any) -> int:
 
     Parameters
     ----------
-    random_state : int, RandomState or None
+    random_state : int, RandomState, Generator or None
+        None draws from NumPy's global state, as scikit-learn does.
 
     Returns
     -------
@@ -67,10 +68,15 @@ def draw_seed(random_state: Any) -> int:
     >>> draw_seed(0) == draw_seed(0)
     True
     """
-    try:
-        return int(check_random_state(random_state).randint(2**31))
-    except ValueError as error:
-        raise ParameterError(
-            "random_state must be an integer from 0 to 2**32 - 1, a numpy RandomState or None. Got "
-            f"{random_state!r}."
-        ) from error
+    if random_state is None:
+        return int(np.random.randint(2**31))  # noqa: NPY002
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if isinstance(random_state, Integral) and 0 <= int(random_state) < 2**32:
+        return int(np.random.RandomState(int(random_state)).randint(2**31))
+    raise ParameterError(
+        "random_state must be an integer from 0 to 2**32 - 1, a numpy RandomState or Generator, or "
+        f"None. Got {random_state!r}."
+    )

@@ -1,28 +1,30 @@
 """HTML repr of the estimator: scikit-learn's diagram and a table about the fitted model."""
 
+import sys
+from html import escape
 from typing import Any
-
-from sklearn.base import BaseEstimator
 
 from refold._support.console import describe_epochs
 from refold._support.html_tables import columns_in_words, facts
+from refold._support.scikit_learn_protocol import scikit_learn_view
 
 __all__ = ["NotebookMixin"]
 
 
-class NotebookMixin(BaseEstimator):
-    """Mixin that adds the table to scikit-learn's repr in notebooks."""
+class NotebookMixin:
+    """Mixin for the repr in notebooks, which has scikit-learn's diagram if it is imported."""
 
     @property
     def _repr_html_(self) -> Any:
-        diagram = super()._repr_html_  # AttributeError if scikit-learn is set to text
+        if "sklearn" in sys.modules:
+            diagram = scikit_learn_view(self)._repr_html_  # AttributeError if it is set to text
+        else:
+            diagram = lambda: f"<pre>{escape(repr(self))}</pre>"  # noqa: E731
         return lambda: diagram() + _fitted(self)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if "text/html" in bundle:
-            bundle["text/html"] += _fitted(self)
-        return bundle
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        html = getattr(self, "_repr_html_", None)
+        return {"text/plain": repr(self)} | ({} if html is None else {"text/html": html()})
 
 
 def _fitted(ae: Any) -> str:

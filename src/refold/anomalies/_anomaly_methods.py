@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import check_rate
+from refold._support.scikit_learn_protocol import check_fitted
 from refold.anomalies._anomaly_scores import anomaly_scores
 from refold.anomalies._calibrated_scores import (
     calibration_of,
@@ -69,7 +69,7 @@ class AnomalyMixin(EstimatorBase):
         >>> int(ae.held_back(sines).sum())
         40
         """
-        check_is_fitted(self)
+        check_fitted(self)
         sequences = as_sequences(X, schema=self.schema_).align(self.schema_)
         return first_of_each(fingerprints(sequences), self._fitted.held_back)
 
@@ -115,7 +115,7 @@ class AnomalyMixin(EstimatorBase):
         >>> bool(ae.detect([[5.0] * 20], alpha=0.05).anomalous[0])
         True
         """
-        check_is_fitted(self)
+        check_fitted(self)
         alpha = check_rate("alpha", alpha, "a rate of false alarms")
         calibration = self._fitted.calibration
         if calibration is None:

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import check_rate, check_whole
+from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import (
     ForecastErrors,
@@ -91,7 +91,7 @@ class ForecastMixin(EstimatorBase):
         >>> [ahead.shape for ahead in ae.forecast(sines[:2], steps=3).values]
         [(3,), (3,)]
         """
-        check_is_fitted(self)
+        check_fitted(self)
         steps = _steps(self, steps)
         margins, alpha = _margins(self, alpha, steps, context)
         sequences = self._aligned(as_sequences(X))
@@ -156,7 +156,7 @@ class ForecastMixin(EstimatorBase):
         >>> ae.forecast_errors(sines[40:]).num_sequences
         40
         """
-        check_is_fitted(self)
+        check_fitted(self)
         steps = _steps(self, steps)
         if season is not None:
             season = check_whole("season", season)

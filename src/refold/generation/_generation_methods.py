@@ -4,9 +4,9 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import check_whole, draw_seed
+from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError, ParameterError, argument
 from refold.generation._code_density import fit_density
 from refold.inference import Draw, EstimatorBase, check_can_sample
@@ -54,7 +54,7 @@ class GenerationMixin(EstimatorBase):
             Length of each sequence. By default it is predicted from the code.
         clip : bool, default=True
             Clip each numeric column to its range in the training data.
-        random_state : int, RandomState or None, default=None
+        random_state : int, RandomState, Generator or None, default=None
             Seed of the draws.
 
         Returns
@@ -84,7 +84,7 @@ class GenerationMixin(EstimatorBase):
         >>> [new.shape for new in ae.fit(sines).generate(2, lengths=[20, 5], random_state=0)]
         [(20,), (5,)]
         """
-        check_is_fitted(self)
+        check_fitted(self)
         n = check_whole("n", n, 0)
         warm = isinstance(temperature, Real) and not isinstance(temperature, bool)
         if not warm or not 0 <= temperature < float("inf"):
@@ -136,7 +136,7 @@ class GenerationMixin(EstimatorBase):
         >>> len(ae.fit(words).interpolate("on", "inn", steps=4))
         4
         """
-        check_is_fitted(self)
+        check_fitted(self)
         steps = check_whole("steps", steps, 2)
         ends = as_sequences([a, b], schema=self.schema_)
         if len(ends) != 2:
@@ -163,7 +163,7 @@ class GenerationMixin(EstimatorBase):
             Length of each sequence. By default it is predicted from the code.
         clip : bool, default=True
             Clip each numeric column to its range in the training data.
-        random_state : int, RandomState or None, default=None
+        random_state : int, RandomState, Generator or None, default=None
             Seed of the draws.
 
         Returns
@@ -194,7 +194,7 @@ class GenerationMixin(EstimatorBase):
         >>> [new.shape for new in ae.sample(2, lengths=[20, 5], random_state=0)]
         [(20,), (5,)]
         """
-        check_is_fitted(self)
+        check_fitted(self)
         n = check_whole("n", n, 0)
         check_can_sample(self._network, self.scaler_)
         rng = np.random.default_rng(draw_seed(random_state))

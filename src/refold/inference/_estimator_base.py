@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
 from refold._support.argument_checks import check_whole
+from refold._support.scikit_learn_protocol import ScikitLearnProtocol, check_fitted
 from refold.errors import ParameterError
 from refold.inference._encode_decode import Draw, decode, encode, predict_lengths
 from refold.inference._input_checks import check_codes, check_fits, check_lengths
@@ -21,7 +20,7 @@ from refold.storage import Fitted, ReferenceStatistics
 __all__ = ["EstimatorBase"]
 
 
-class EstimatorBase(BaseEstimator):
+class EstimatorBase(ScikitLearnProtocol):
     """Fitted state of an estimator, and what the methods of all its mixins do with it."""
 
     verbose: int
@@ -78,7 +77,7 @@ class EstimatorBase(BaseEstimator):
         >>> ae.encoder_.predict(x, verbose=0).shape
         (40, 4)
         """
-        check_is_fitted(self)
+        check_fitted(self)
         sequences = self._aligned(as_sequences(open_source(X)))
         network = self._network
         only = network.fixed_steps
@@ -98,7 +97,7 @@ class EstimatorBase(BaseEstimator):
 
     def _opened(self, X: Any, meaning: Meaning) -> Sequences | Scan:
         """Read sequences or open files, and warn of sequences longer than in training."""
-        check_is_fitted(self)
+        check_fitted(self)
         source = open_source(X)
         if isinstance(source, Scan):
             check_fits(source.lengths, self._network)

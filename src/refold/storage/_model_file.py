@@ -206,7 +206,7 @@ def _check_sizes(specification: Specification, arrays: dict[str, np.ndarray]) ->
 
 
 def plain(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Convert arguments to JSON values. Callables become "custom", a RandomState None.
+    """Convert arguments to JSON values. Callables become "custom", a random generator None.
 
     Examples
     --------
