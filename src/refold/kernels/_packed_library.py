@@ -1,17 +1,13 @@
 """`refold.kernels.packed` in the compiled library."""
 
-from refold.kernels._packed_numpy import (  # placeholder until the library has these functions
-    exp,
-    lstm,
-    lstm_gradient,
-    pooled_convolutions,
-    product,
-    ragged_product,
-    segment_max,
-    segment_sum,
-    sigmoid,
-    tanh,
-)
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from refold.kernels._library import layout, load
 
 __all__ = [
     "exp",
@@ -25,3 +21,260 @@ __all__ = [
     "sigmoid",
     "tanh",
 ]
+
+# Types of the result and of the arguments of each C function.
+_SIGNATURES = {
+    "exp": "v ppi",
+    "sigmoid": "v ppi",
+    "tanh": "v ppi",
+    "lstm_rows": "b iiippipppppbpippppi",
+    "lstm_rows_gradient": "b iiippppbpppipppippi",
+    "product": "b iiipipipipii",
+    "ragged_product": "b iiiippppipi",
+    "segment_sum": "v iippip",
+    "segment_max": "v iippip",
+    "pooled_convolutions": "b iippippiiifppi",
+}
+_TYPES = {
+    "p": ctypes.c_void_p,
+    "i": ctypes.c_int64,
+    "b": ctypes.c_int,
+    "f": ctypes.c_float,
+    "v": None,
+}
+
+
+@functools.cache
+def _function(name: str) -> Callable[..., int | None]:
+    """Return a function of the library that takes addresses for its pointers."""
+    function = load()[f"refold_{name}"]
+    result, arguments = _SIGNATURES[name].split()
+    function.restype = _TYPES[result]
+    function.argtypes = [_TYPES[letter] for letter in arguments]
+    return function
+
+
+def _call(name: str, *arguments: Any) -> None:
+    addresses = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments]
+    if _function(name)(*addresses):
+        raise MemoryError(f"There is not enough memory for {name.replace('_', ' ')}.")
+
+
+def _dense(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _int64(offsets: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(offsets, np.int64)
+
+
+def _rows(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return a matrix whose rows are dense, and the distance between two rows in floats."""
+    if array.dtype != np.float32 or array.strides[1] != 4 or array.strides[0] % 4:
+        array = _dense(array)
+    return array, array.strides[0] // 4
+
+
+def _map(name: str, x: np.ndarray) -> np.ndarray:
+    x = _dense(x)
+    y = np.empty_like(x)
+    _call(name, x, y, x.size)
+    return y
+
+
+def exp(x: np.ndarray) -> np.ndarray:
+    """Compute the exponential of each value."""
+    return _map("exp", x)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """Compute the logistic function; see `refold.kernels.packed.sigmoid`."""
+    return _map("sigmoid", x)
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    """Compute the hyperbolic tangent; see `refold.kernels.packed.tanh`."""
+    return _map("tanh", x)
+
+
+def product(
+    x: np.ndarray, weights: np.ndarray, start: np.ndarray | None, threads: int = 1
+) -> np.ndarray:
+    """Multiply by a matrix; see `refold.kernels.packed.product`."""
+    x, ld_x = _rows(x)
+    weights, ld_weights = _rows(weights)
+    start = None if start is None else _dense(start)
+    depth, width = weights.shape
+    y = np.empty((len(x), width), np.float32)
+    _call(
+        "product",
+        len(x),
+        depth,
+        width,
+        x,
+        ld_x,
+        weights,
+        ld_weights,
+        start,
+        0,
+        y,
+        width,
+        threads,
+    )
+    return y
+
+
+def ragged_product(
+    x: np.ndarray,
+    offsets: np.ndarray,
+    weights: np.ndarray,
+    start: np.ndarray | None,
+    threads: int = 1,
+) -> np.ndarray:
+    """Sum with weights; see `refold.kernels.packed.ragged_product`."""
+    x, weights, offsets = _dense(x), _dense(weights), _int64(offsets)
+    start = None if start is None else _dense(start)
+    max_steps, channels, width = weights.shape
+    y = np.empty((len(offsets) - 1, width), np.float32)
+    _call(
+        "ragged_product",
+        len(y),
+        channels,
+        width,
+        max_steps,
+        offsets,
+        x,
+        weights,
+        start,
+        0,
+        y,
+        threads,
+    )
+    return y
+
+
+def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Sum rows; see `refold.kernels.packed.segment_sum`."""
+    return _segments("segment_sum", x, offsets)
+
+
+def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return maxima; see `refold.kernels.packed.segment_max`."""
+    return _segments("segment_max", x, offsets)
+
+
+def _segments(name: str, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    x, ld_x = _rows(x)
+    offsets = _int64(offsets)
+    y = np.empty((len(offsets) - 1, x.shape[1]), np.float32)
+    _call(name, len(y), x.shape[1], offsets, x, ld_x, y)
+    return y
+
+
+def pooled_convolutions(
+    mixed: np.ndarray,
+    offsets: np.ndarray,
+    taps: np.ndarray,
+    bias: np.ndarray,
+    dilation: int,
+    stride: int,
+    steepness: float,
+    threads: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Convolve and pool; see `refold.kernels.packed.pooled_convolutions`."""
+    mixed, ld = _rows(mixed)
+    taps, bias, offsets = _dense(taps), _dense(bias), _int64(offsets)
+    positive, highest = np.empty((2, len(offsets) - 1, len(bias)), np.float32)
+    _call(
+        "pooled_convolutions",
+        len(positive),
+        len(bias),
+        offsets,
+        mixed,
+        ld,
+        taps,
+        bias,
+        len(taps),
+        dilation,
+        stride,
+        steepness,
+        positive,
+        highest,
+        threads,
+    )
+    return positive, highest
+
+
+def lstm(
+    x: np.ndarray,
+    offsets: np.ndarray,
+    kernel: np.ndarray,
+    recurrent_kernel: np.ndarray,
+    bias: np.ndarray,
+    h: np.ndarray,
+    c: np.ndarray,
+    outputs: np.ndarray,
+    *,
+    go_backwards: bool,
+    keep: bool,
+    threads: int = 1,
+) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Run an LSTM; see `refold.kernels.packed.lstm`. Returns h, c and what the gradient needs."""
+    x, ld_x = _rows(x)
+    units = recurrent_kernel.shape[0]
+    last_h, last_c = np.empty((2, len(offsets) - 1, units), np.float32)
+    saved = [np.empty((len(x), length), np.float32) for length in layout(units)] if keep else None
+    written, ld_outputs = _rows(outputs)
+    _call(
+        "lstm_rows",
+        len(last_h),
+        x.shape[1],
+        units,
+        _int64(offsets),
+        x,
+        ld_x,
+        *(_dense(array) for array in (kernel, recurrent_kernel, bias, h, c)),
+        go_backwards,
+        written,
+        ld_outputs,
+        last_h,
+        last_c,
+        *(saved or (None, None)),
+        threads,
+    )
+    if written is not outputs:
+        outputs[:] = written
+    return last_h, last_c, saved
+
+
+def lstm_gradient(
+    trace: Any, d_outputs: np.ndarray, *, wants_x: bool, threads: int = 1
+) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    """Differentiate an LSTM; see `refold.kernels.packed.lstm_gradient`."""
+    d_outputs, ld_outputs = _rows(d_outputs)
+    gates, cells = trace.saved
+    num_sequences, units = trace.c.shape
+    features = trace.num_features
+    d_h, d_c = np.empty((2, num_sequences, units), np.float32)
+    d_x = np.empty((len(d_outputs), features), np.float32) if wants_x else None
+    _call(
+        "lstm_rows_gradient",
+        num_sequences,
+        features,
+        units,
+        _int64(trace.offsets),
+        *(_dense(array) for array in (trace.kernel, trace.recurrent_kernel, trace.c)),
+        trace.go_backwards,
+        gates,
+        cells,
+        d_outputs,
+        ld_outputs,
+        None,
+        None,
+        d_x,
+        features,
+        d_h,
+        d_c,
+        threads,
+    )
+    return d_x, d_h, d_c

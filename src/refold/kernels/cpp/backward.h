@@ -36,8 +36,8 @@ class BackwardPass {
     std::fill(zero + 0, zero + ld_dh, 0.0f);
     for (int64_t r = 0; r < ranks; ++r) {
       const int64_t b = plan_.sequence(first + r);
-      copy(dh + r * ld_dh, call_.d_h + b * units, units);
-      copy(dc + r * ld, call_.d_c + b * units, units);
+      if (call_.d_h) copy(dh + r * ld_dh, call_.d_h + b * units, units);
+      if (call_.d_c) copy(dc + r * ld, call_.d_c + b * units, units);
       copy(before + r * ld, call_.c0 + b * units, units);
       if (call_.mask && call_.d_x) clear_d_x(first + r);
     }
@@ -61,7 +61,7 @@ class BackwardPass {
           });
           clear_absent(block, rows, d_sums + 4 * unit, ld_gates);
         }
-        for (int64_t i = 0; i < rows; ++i)
+        for (int64_t i = 0; call_.gates && i < rows; ++i)
           copy(call_.gates + (row + r + i) * ld_gates, d_sums + i * ld_gates, 4 * ld);
       }
       if (by_input_.at_once()) by_input_.run_step(own, ld_gates, step, first, running);
@@ -69,8 +69,7 @@ class BackwardPass {
         float* to = dh + panel * kPanel * kWidth;
         const Product product{own, ld_gates, weights_.panel(panel), weights_.vectors(panel) * kWidth,
                               weights_.depth(), zero, 0, to, ld_dh};
-        if (weights_.vectors(panel) == kPanel) multiply<kPanel, kWidth, false>(product, running);
-        else multiply<1, kWidth, false>(product, running);
+        multiply_panel(weights_.vectors(panel), product, running);
       }
     }
     for (int64_t r = 0; r < ranks; ++r) {
@@ -84,16 +83,14 @@ class BackwardPass {
  private:
   static constexpr int64_t kRows = kTogether<4>;  // sequences computed together
 
-  // Adds the gradients of the outputs that equal h after `step`: the output of the step, and those
-  // of the masked steps up to the next real one.  Step -1 is the initial state.
+  // Adds the gradients of the outputs that equal h after `step`.
   void add_d_outputs(int64_t step, int64_t rank, float* dh) const {
     if (!call_.d_outputs) return;
-    const int64_t units = call_.shape.units, steps = call_.shape.steps;
-    const float* from = call_.d_outputs + plan_.sequence(rank) * steps * units;
-    const int64_t begin = step < 0 ? 0 : plan_.position(step, rank);
-    const int64_t end = step + 1 < plan_.length(rank) ? plan_.position(step + 1, rank) : steps;
-    for (int64_t position = begin; position < end; ++position)
-      for (int64_t u = 0; u < units; ++u) dh[u] += from[position * units + u];
+    const auto [begin, end] = plan_.output_rows(step, rank);
+    for (int64_t row = begin; row < end; ++row) {
+      const float* from = call_.d_outputs + row * call_.ld_outputs;
+      for (int64_t u = 0; u < call_.shape.units; ++u) dh[u] += from[u];
+    }
   }
 
   // Clears padding units: an infinite input times their zero weights is NaN, and the products would
@@ -107,7 +104,7 @@ class BackwardPass {
   }
 
   void clear_d_x(int64_t rank) const {
-    const int64_t size = call_.shape.steps * call_.shape.features;
+    const int64_t size = call_.shape.steps * call_.ld_x;
     float* to = call_.d_x + plan_.sequence(rank) * size;
     std::fill(to, to + size, 0.0f);
   }

@@ -1,4 +1,5 @@
 // Choice of the kernel variant at run time.
+#include <cstdlib>
 #include <cstring>
 
 #include "lstm.h"
@@ -48,6 +49,11 @@ const Named* find_variant(const char* name) {
     if (choice.runs && (!name || !*name || !std::strcmp(name, choice.named.name)))
       return &choice.named;
   return nullptr;
+}
+
+const Named* chosen_variant() {
+  static const Named* named = find_variant(std::getenv("REFOLD_KERNEL"));
+  return named;
 }
 
 }  // namespace refold

@@ -1,5 +1,4 @@
-// The C symbols that JAX and ctypes call.
-#include <cstdlib>
+// The C symbols that JAX calls.
 #include <exception>
 #include <string>
 
@@ -14,12 +13,6 @@ namespace {
 using Floats = ffi::Buffer<ffi::F32>;
 using Flags = ffi::Buffer<ffi::PRED>;
 using Result = ffi::Result<Floats>;
-
-// The variant named by REFOLD_KERNEL, which is read once.
-const Named* chosen() {
-  static const Named* named = find_variant(std::getenv("REFOLD_KERNEL"));
-  return named;
-}
 
 // An empty buffer means that the argument or result is absent.
 float* data_or_null(Floats buffer) {
@@ -42,6 +35,8 @@ ffi::Error fill(Call& call, Floats x, Floats kernel, Floats recurrent, Floats h,
   call.activation = static_cast<Activation>(activation);
   call.recurrent_activation = static_cast<Activation>(recurrent_activation);
   call.go_backwards = go_backwards;
+  call.ld_x = features;
+  call.ld_outputs = units;
   call.x = x.typed_data();
   call.kernel = kernel.typed_data();
   call.recurrent = recurrent.typed_data();
@@ -53,12 +48,13 @@ ffi::Error fill(Call& call, Floats x, Floats kernel, Floats recurrent, Floats h,
 
 template <typename Work>
 ffi::Error guarded(ffi::ThreadPool& threads, const Work& work) {
-  if (!chosen()) return ffi::Error::Internal("no variant of the LSTM runs on this machine");
+  const Named* named = chosen_variant();
+  if (!named) return ffi::Error::Internal("no variant of the LSTM runs on this machine");
   const Pool pool{threads.num_threads(), [&](std::function<void()> task) {
                     threads.Schedule(std::move(task));
                   }};
   try {
-    work(*chosen()->variant, pool);
+    work(*named->variant, pool);
   } catch (const std::exception& error) {
     return ffi::Error::Internal(std::string("the LSTM stopped: ") + error.what());
   }
@@ -165,30 +161,3 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(RefoldLstmBackward, refold::backward,
                                   .Attr<int32_t>("activation")
                                   .Attr<int32_t>("recurrent_activation")
                                   .Attr<bool>("go_backwards"));
-
-// Returns the name of the variant that runs, or null if none can run.
-REFOLD_EXPORT const char* refold_variant() {
-  return refold::chosen() ? refold::chosen()->name : nullptr;
-}
-
-// Returns whether the variant was built and this machine can run it.
-REFOLD_EXPORT int refold_supported(const char* name) {
-  return refold::find_variant(name) != nullptr;
-}
-
-// Writes the lengths of a packed row of gates and of a packed row of cells.
-REFOLD_EXPORT void refold_layout(int64_t units, int64_t* lengths) {
-  const refold::Layout layout({1, 1, 1, units});
-  lengths[0] = layout.gate_row;
-  lengths[1] = layout.units;
-}
-
-REFOLD_EXPORT void refold_exp(const float* x, float* y, int64_t count) {
-  refold::chosen()->variant->exp(x, y, count);
-}
-REFOLD_EXPORT void refold_sigmoid(const float* x, float* y, int64_t count) {
-  refold::chosen()->variant->sigmoid(x, y, count);
-}
-REFOLD_EXPORT void refold_tanh(const float* x, float* y, int64_t count) {
-  refold::chosen()->variant->tanh(x, y, count);
-}

@@ -81,7 +81,7 @@ class ForwardPass {
       if (call_.cells) copy(call_.cells + row * ld, c, running * ld);
       if (call_.outputs)
         for (int64_t r = 0; r < running; ++r)
-          copy(output(first + r, plan_.position(step, first + r)), h + r * ld, units);
+          copy(call_.outputs + plan_.output_row(step, first + r) * call_.ld_outputs, h + r * ld, units);
     }
     for (int64_t r = 0; r < ranks; ++r) {
       const int64_t b = plan_.sequence(first + r);
@@ -109,14 +109,8 @@ class ForwardPass {
     multiply<4 * W / kWidth, kWidth, false>(product, rows);
   }
 
-  float* output(int64_t rank, int64_t position) const {
-    return call_.outputs +
-           (plan_.sequence(rank) * call_.shape.steps + position) * call_.shape.units;
-  }
-
   const float* features(int64_t step, int64_t rank) const {
-    const int64_t time = plan_.time(plan_.position(step, rank));
-    return call_.x + (plan_.sequence(rank) * call_.shape.steps + time) * call_.shape.features;
+    return call_.x + plan_.input_row(step, rank) * call_.ld_x;
   }
 
   // Computes bias plus input product of several steps from `step` on; returns the step after them.
@@ -150,13 +144,14 @@ class ForwardPass {
   void repeat_outputs(int64_t rank) const {
     const int64_t units = call_.shape.units;
     const float* before = call_.h0 + plan_.sequence(rank) * units;
+    float* now = call_.outputs + plan_.sequence(rank) * call_.shape.steps * call_.ld_outputs;
     for (int64_t position = 0, step = 0; position < call_.shape.steps; ++position) {
-      float* now = output(rank, position);
       if (step < plan_.length(rank) && plan_.position(step, rank) == position)
         ++step;
       else
         copy(now, before, units);
       before = now;
+      now += call_.ld_outputs;
     }
   }
 

@@ -83,5 +83,15 @@ void multiply(Product p, int64_t rows) {
   }
 }
 
+// Vectors per panel: a matrix is packed in groups of columns, so that the inner loop reads it in
+// order.
+constexpr int kPanel = 2;
+
+// multiply for a panel of one vector or of kPanel vectors.
+inline void multiply_panel(int vectors, const Product& p, int64_t rows) {
+  if (vectors == kPanel) multiply<kPanel, kWidth, false>(p, rows);
+  else multiply<1, kWidth, false>(p, rows);
+}
+
 }  // namespace REFOLD_VARIANT
 }  // namespace refold

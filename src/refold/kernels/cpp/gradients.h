@@ -30,7 +30,7 @@ class InputGradient {
   }
 
   // Whether to multiply the rows of a step at once, while they are in the cache.
-  bool at_once() const { return features_ > 0 && features_ <= kAtOnce; }
+  bool at_once() const { return features_ > 0 && features_ <= kFeaturesAtOnce; }
 
   // Multiplies the rows of one step, for the ranks from `first` on.
   void run_step(const float* d_sums, int64_t ld, int64_t step, int64_t first, int64_t rows) const {
@@ -44,7 +44,7 @@ class InputGradient {
 
   // Work items for after the backward pass, where at_once() is false.
   int64_t items() const {
-    return features_ <= kAtOnce ? 0 : (plan_.rows() + kRows - 1) / kRows;
+    return features_ <= kFeaturesAtOnce ? 0 : (plan_.rows() + kRows - 1) / kRows;
   }
 
   void run(int64_t item) const {
@@ -59,11 +59,9 @@ class InputGradient {
  private:
   static constexpr int64_t kRows = 96;
   static constexpr int64_t kFew = 4;
-  static constexpr int64_t kAtOnce = 128;
 
   float* target(int64_t step, int64_t rank) const {
-    const int64_t time = plan_.time(plan_.position(step, rank));
-    return call_.d_x + (plan_.sequence(rank) * call_.shape.steps + time) * call_.shape.features;
+    return call_.d_x + plan_.input_row(step, rank) * call_.ld_x;
   }
 
   void multiply_rows(const float* d_sums, int64_t ld, int64_t rows, float* const* to) const {
@@ -91,8 +89,7 @@ class InputGradient {
       const int64_t columns = weights_.vectors(panel) * kWidth, column = panel * kPanel * kWidth;
       const Product product{d_sums, ld, weights_.panel(panel), columns,
                             weights_.depth(), zero, 0, tile, columns};
-      if (weights_.vectors(panel) == kPanel) multiply<kPanel, kWidth, false>(product, rows);
-      else multiply<1, kWidth, false>(product, rows);
+      multiply_panel(weights_.vectors(panel), product, rows);
       const int64_t present = std::min(columns, features_ - column);
       for (int64_t row = 0; row < rows; ++row)
         copy(to[row] + column, tile + row * columns, present);
@@ -130,7 +127,7 @@ class WeightGradient {
                           blocks * (k + 1) / across});
   }
 
-  int64_t items() const { return static_cast<int64_t>(tiles_.size()); }
+  int64_t items() const { return call_.d_kernel ? static_cast<int64_t>(tiles_.size()) : 0; }
 
   void run(int64_t item) const {
     const Tile& tile = tiles_[item];
@@ -173,11 +170,10 @@ class WeightGradient {
 
   // Copies the tile's part of [x | h | 1], where h is the output before the step.
   void gather(const Tile& tile, int64_t step, int64_t rank, float* to) const {
-    const auto [batch, steps, features, units] = call_.shape;
-    const int64_t b = plan_.sequence(rank);
-    const float* x = call_.x + (b * steps + plan_.time(plan_.position(step, rank))) * features;
-    const float* h = step ? call_.outputs + (b * steps + plan_.position(step - 1, rank)) * units
-                          : call_.h0 + b * units;
+    const int64_t features = call_.shape.features, units = call_.shape.units;
+    const float* x = call_.x + plan_.input_row(step, rank) * call_.ld_x;
+    const float* h = step ? call_.outputs + plan_.output_row(step - 1, rank) * call_.ld_outputs
+                          : call_.h0 + plan_.sequence(rank) * units;
     const int64_t end_x = std::min(tile.last, features);
     if (tile.first < end_x) copy(to, x + tile.first, end_x - tile.first);
     const int64_t begin_h = std::max(tile.first, features);

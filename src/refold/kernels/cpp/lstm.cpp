@@ -5,6 +5,8 @@
 #include "forward.h"
 #include "gradients.h"
 #include "pages.h"
+#include "pooling.h"
+#include "products.h"
 
 namespace refold {
 namespace REFOLD_VARIANT {
@@ -36,21 +38,20 @@ void run_groups(const Pass& pass, const Call& call, const Plan& plan, const Pool
   });
 }
 
-// Small work runs on the caller alone, because it is done before another thread wakes up.
+// The pool, if the call has enough work for it.
 Pool enough(const Pool& pool, const Call& call, const Plan& plan) {
-  constexpr double kMultiplications = 2e5;
-  const double work = static_cast<double>(plan.rows()) * 4.0 * call.shape.units *
-                      (call.shape.features + call.shape.units);
-  return work < kMultiplications ? Pool{} : pool;
+  return enough(pool, static_cast<double>(plan.rows()) * 4.0 * call.shape.units *
+                          (call.shape.features + call.shape.units));
 }
 
 void forward(const Forward& call, const Pool& all) {
   const Plan plan(call);
   const Layout layout(call.shape);
-  const int64_t rows = call.shape.batch * call.shape.steps;
+  const int64_t rows = call.rows();
   prefer_large_pages(call.gates, rows * layout.gate_row);
   prefer_large_pages(call.cells, rows * layout.units);
-  prefer_large_pages(call.outputs, rows * call.shape.units);
+  if (call.ld_outputs == call.shape.units)
+    prefer_large_pages(call.outputs, rows * call.ld_outputs);
   const Pool pool = enough(all, call, plan);
   run_groups(ForwardPass(call, plan, pool), call, plan, pool);
 }
@@ -89,7 +90,8 @@ void map_tanh(const float* x, float* y, int64_t count) {
 
 }  // namespace
 
-extern const Variant kVariant{forward, backward, map_exp, map_sigmoid, map_tanh};
+extern const Variant kVariant{forward,     backward,    product, ragged_product, segment_sum,
+                              segment_max, pooled_convolutions, map_exp, map_sigmoid, map_tanh};
 
 }  // namespace REFOLD_VARIANT
 }  // namespace refold

@@ -2,10 +2,15 @@
 //
 // Shape letters: B batch, T time, F input features, H units.  Gates come in Keras's order: input,
 // forget, cell, output.  Arrays are float32, row-major and dense; masks have one byte per entry.
+//
+// The steps of the input are rows in one of two orders.  Padded: (B, T) steps, and outputs in the
+// order of computation.  Ragged: the steps of all sequences one after another, sequence i from row
+// offsets[i] to offsets[i + 1], and each output in the row of its step.
 #pragma once
 
 #include <cstdint>
 
+#include "packed.h"
 #include "threads.h"
 
 namespace refold {
@@ -32,12 +37,18 @@ struct Call {
   Shape shape;
   Activation activation, recurrent_activation;
   bool go_backwards;
+  const int64_t* offsets = nullptr;  // (B + 1), or null where steps are padded
+  int64_t ld_x;            // stride of the rows of the input and of its gradient
+  int64_t ld_outputs;      // stride of the rows of the outputs and of their gradients
   const float* x;          // (B, T, F)
   const float* kernel;     // (F, 4H)
   const float* recurrent;  // (H, 4H)
   const float* h0;         // (B, H)
   const float* c0;         // (B, H)
-  const uint8_t* mask;     // (B, T), or null where every step is real
+  const uint8_t* mask = nullptr;  // (B, T), or null where every step is real
+
+  // Number of rows of the input and of the outputs.
+  int64_t rows() const { return offsets ? offsets[shape.batch] : shape.batch * shape.steps; }
 };
 
 struct Forward : Call {
@@ -51,16 +62,21 @@ struct Forward : Call {
   float* cells;  // (B * T, units)
 };
 
+// With more features, the gradient of the input is computed after the backward pass.
+constexpr int64_t kFeaturesAtOnce = 128;
+
 struct Backward : Call {
   const float* outputs;     // of the forward call
   const float* cells;       // of the forward call
   const float* activated;   // gates of the forward call
-  float* gates;             // gradients of the pre-activations; may alias `activated`
+  // Gradients of the pre-activations; may alias `activated`.  Null if neither the weights nor an
+  // input of many features needs them.
+  float* gates;
   const float* d_outputs;   // (B, T, H), or null
-  const float* d_h;         // (B, H)
-  const float* d_c;         // (B, H)
+  const float* d_h;         // (B, H), or null for zeros
+  const float* d_c;         // (B, H), or null for zeros
   float* d_x;               // (B, T, F), or null if not needed
-  float* d_kernel;          // (F, 4H)
+  float* d_kernel;          // (F, 4H); null if no gradient of a weight is needed
   float* d_recurrent;       // (H, 4H)
   float* d_bias;            // (4H)
   float* d_h0;              // (B, H)
@@ -71,6 +87,11 @@ struct Backward : Call {
 struct Variant {
   void (*forward)(const Forward&, const Pool&);
   void (*backward)(const Backward&, const Pool&);
+  void (*product)(const RowProduct&, const Pool&);
+  void (*ragged_product)(const RaggedProduct&, const Pool&);
+  void (*segment_sum)(const Segments&);
+  void (*segment_max)(const Segments&);
+  void (*pooled_convolutions)(const Convolutions&, const Pool&);
   void (*exp)(const float*, float*, int64_t);
   void (*sigmoid)(const float*, float*, int64_t);
   void (*tanh)(const float*, float*, int64_t);
@@ -84,5 +105,8 @@ struct Named {
 // Returns the variant called `name`, or the best one for a null or empty name.  Returns null if it
 // was not built or this machine cannot run it.
 const Named* find_variant(const char* name);
+
+// The variant named by REFOLD_KERNEL, which is read once.
+const Named* chosen_variant();
 
 }  // namespace refold

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "buffer.h"
+#include "gemm.h"
 #include "lstm.h"
 #include "simd.h"
 
@@ -58,11 +59,8 @@ inline void pack_rows(const float* weights, int64_t count, int64_t units, const 
 
 // Few weights are packed by the caller alone, before another thread would wake up.
 inline Pool enough_to_pack(const Pool& pool, int64_t weights) {
-  return weights < 100000 ? Pool{} : pool;
+  return enough(pool, 2.0 * static_cast<double>(weights));
 }
-
-// Vectors per panel of transposed weights.
-constexpr int kPanel = 2;
 
 // Transposed weights: one column for each row of `weights` (count, 4H), in panels of kPanel
 // vectors.  The last panel has one vector or kPanel vectors.

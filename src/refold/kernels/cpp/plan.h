@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "lstm.h"
@@ -22,6 +23,7 @@ class Plan {
     std::iota(sequence_.begin(), sequence_.end(), 0);
     length_.assign(batch, steps_);
     if (call.mask) read(call.mask, batch);
+    if (call.offsets) read(call.offsets, batch);
     longest_ = batch ? length_[0] : 0;
     offset_.assign(longest_ + 1, 0);
     for (int64_t j = 0, running = batch; j < longest_; ++j) {
@@ -42,8 +44,27 @@ class Plan {
   int64_t position(int64_t step, int64_t rank) const {
     return holes_ ? position_[sequence_[rank] * steps_ + step] : step;
   }
-  // Index of the position in x and in the mask.
-  int64_t time(int64_t position) const { return go_backwards_ ? steps_ - 1 - position : position; }
+  // Row of the input that the step reads.
+  int64_t input_row(int64_t step, int64_t rank) const {
+    if (ragged()) return first_[rank] + (go_backwards_ ? -step : step);
+    return sequence_[rank] * steps_ + time(position(step, rank));
+  }
+  // Row of the outputs that the step writes.
+  int64_t output_row(int64_t step, int64_t rank) const {
+    return ragged() ? input_row(step, rank) : sequence_[rank] * steps_ + position(step, rank);
+  }
+  // First and last (exclusive) row of the outputs that equal h after the step: its own, and those of
+  // the masked steps up to the next real one.  Step -1 is the initial state.
+  std::pair<int64_t, int64_t> output_rows(int64_t step, int64_t rank) const {
+    if (ragged()) {
+      if (step < 0) return {0, 0};
+      const int64_t row = input_row(step, rank);
+      return {row, row + 1};
+    }
+    const int64_t row = sequence_[rank] * steps_;
+    return {row + (step < 0 ? 0 : position(step, rank)),
+            row + (step + 1 < length_[rank] ? position(step + 1, rank) : steps_)};
+  }
 
   // Calls work(row, step, rank) for `count` packed rows from `first` on.
   template <typename Work>
@@ -75,6 +96,10 @@ class Plan {
   }
 
  private:
+  bool ragged() const { return !first_.empty(); }
+  // Index in x and in the mask of a position in the order of computation.
+  int64_t time(int64_t position) const { return go_backwards_ ? steps_ - 1 - position : position; }
+
   void read(const uint8_t* mask, int64_t batch) {
     position_.resize(batch * steps_);
     std::vector<int64_t> lengths(batch, 0);
@@ -82,9 +107,21 @@ class Plan {
       for (int64_t s = 0; s < steps_; ++s)
         if (mask[b * steps_ + time(s)])
           position_[b * steps_ + lengths[b]++] = static_cast<int32_t>(s);
+    rank_by(lengths);
+  }
+
+  void read(const int64_t* offsets, int64_t batch) {
+    std::vector<int64_t> lengths(batch);
+    for (int64_t b = 0; b < batch; ++b) lengths[b] = offsets[b + 1] - offsets[b];
+    rank_by(lengths);
+    for (const int64_t b : sequence_)
+      first_.push_back(go_backwards_ ? offsets[b + 1] - 1 : offsets[b]);
+  }
+
+  void rank_by(const std::vector<int64_t>& lengths) {
     std::stable_sort(sequence_.begin(), sequence_.end(),
                      [&](int64_t a, int64_t b) { return lengths[a] > lengths[b]; });
-    for (int64_t rank = 0; rank < batch; ++rank) length_[rank] = lengths[sequence_[rank]];
+    for (size_t rank = 0; rank < lengths.size(); ++rank) length_[rank] = lengths[sequence_[rank]];
   }
 
   int64_t steps_;
@@ -92,6 +129,7 @@ class Plan {
   int64_t longest_ = 0;
   std::vector<int64_t> sequence_;  // by rank
   std::vector<int64_t> length_;    // by rank
+  std::vector<int64_t> first_;     // row of the first step, by rank; empty where steps are padded
   std::vector<int64_t> offset_;    // by step
   std::vector<int32_t> position_;  // by sequence and step; unused without a mask
 };

@@ -1,4 +1,4 @@
-// Work shared between the threads of a pool that the caller owns.
+// Work shared between the threads of a pool.
 #pragma once
 
 #include <atomic>
@@ -8,6 +8,9 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
 
 namespace refold {
 
@@ -16,7 +19,13 @@ namespace refold {
 struct Pool {
   int64_t threads = 1;
   std::function<void(std::function<void()>)> schedule;
+  double least_work = 2e5;  // multiplications that take as long as it takes to wake up a thread
 };
+
+// Small work runs on the caller alone, because it is done before another thread wakes up.
+inline Pool enough(const Pool& pool, double multiplications) {
+  return multiplications < pool.least_work ? Pool{} : pool;
+}
 
 // Runs work(0) ... work(items - 1), each once, and returns when all are done.  Rethrows an
 // exception of an item.
@@ -64,5 +73,35 @@ inline void parallel(const Pool& pool, int64_t items, const std::function<void(i
   job->all_done.wait(lock, [&] { return job->done.load() == items; });
   if (job->error) std::rethrow_exception(job->error);
 }
+
+// Threads of one call, which start when there is work and have ended when the call returns, so that
+// a process can fork between calls.
+class CallThreads {
+ public:
+  explicit CallThreads(int64_t threads) : threads_(threads) {}
+  CallThreads(const CallThreads&) = delete;
+  CallThreads& operator=(const CallThreads&) = delete;
+  ~CallThreads() {
+    for (std::thread& thread : running_) thread.join();
+  }
+
+  Pool pool() {
+    return {threads_, [this](std::function<void()> task) { start(std::move(task)); }, kLeastWork};
+  }
+
+ private:
+  static constexpr double kLeastWork = 4e6;
+
+  void start(std::function<void()> task) {
+    try {
+      running_.emplace_back(std::move(task));
+    } catch (const std::system_error&) {
+      // The system has no further thread.  The caller does the work of those that do not start.
+    }
+  }
+
+  int64_t threads_;
+  std::vector<std::thread> running_;
+};
 
 }  // namespace refold

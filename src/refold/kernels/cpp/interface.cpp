@@ -1,0 +1,174 @@
+// The C symbols that ctypes calls.  They need no header of XLA.
+//
+// Functions that allocate memory return 0, or 1 if there is not enough.
+#include <new>
+#include <optional>
+
+#include "buffer.h"
+#include "lstm.h"
+
+#define REFOLD_EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+const refold::Variant& chosen() { return *refold::chosen_variant()->variant; }
+
+template <typename Work>
+int guarded(int64_t threads, const Work& work) {
+  try {
+    refold::CallThreads own(threads);
+    work(own.pool());
+  } catch (const std::bad_alloc&) {
+    return 1;
+  }
+  return 0;
+}
+
+void fill(refold::Call& call, int64_t sequences, int64_t features, int64_t units,
+          const int64_t* offsets, bool go_backwards) {
+  call.shape = {sequences, 0, features, units};
+  call.activation = refold::Activation::kTanh;
+  call.recurrent_activation = refold::Activation::kSigmoid;
+  call.go_backwards = go_backwards;
+  call.offsets = offsets;
+}
+
+}  // namespace
+
+// Returns the name of the variant that runs, or null if none can run.
+REFOLD_EXPORT const char* refold_variant() {
+  const refold::Named* named = refold::chosen_variant();
+  return named ? named->name : nullptr;
+}
+
+// Returns whether the variant was built and this machine can run it.
+REFOLD_EXPORT int refold_supported(const char* name) {
+  return refold::find_variant(name) != nullptr;
+}
+
+// Writes the lengths of a packed row of gates and of a packed row of cells.
+REFOLD_EXPORT void refold_layout(int64_t units, int64_t* lengths) {
+  const refold::Layout layout({1, 1, 1, units});
+  lengths[0] = layout.gate_row;
+  lengths[1] = layout.units;
+}
+
+REFOLD_EXPORT void refold_exp(const float* x, float* y, int64_t count) {
+  chosen().exp(x, y, count);
+}
+REFOLD_EXPORT void refold_sigmoid(const float* x, float* y, int64_t count) {
+  chosen().sigmoid(x, y, count);
+}
+REFOLD_EXPORT void refold_tanh(const float* x, float* y, int64_t count) {
+  chosen().tanh(x, y, count);
+}
+
+// Runs an LSTM with Keras's default activations over packed rows.  `gates` (rows, gate_row) and
+// `cells` (rows, units) are for refold_lstm_rows_gradient, or both null.
+REFOLD_EXPORT int refold_lstm_rows(int64_t sequences, int64_t features, int64_t units,
+                                   const int64_t* offsets, const float* x, int64_t ld_x,
+                                   const float* kernel, const float* recurrent, const float* bias,
+                                   const float* h0, const float* c0, int go_backwards,
+                                   float* outputs, int64_t ld_outputs, float* h, float* c,
+                                   float* gates, float* cells, int64_t threads) {
+  return guarded(threads, [&](const refold::Pool& pool) {
+    refold::Forward call;
+    fill(call, sequences, features, units, offsets, go_backwards);
+    call.ld_x = ld_x;
+    call.ld_outputs = ld_outputs;
+    call.x = x;
+    call.kernel = kernel;
+    call.recurrent = recurrent;
+    call.bias = bias;
+    call.h0 = h0;
+    call.c0 = c0;
+    call.outputs = outputs;
+    call.repeat = false;
+    call.h = h;
+    call.c = c;
+    call.gates = gates;
+    call.cells = cells;
+    chosen().forward(call, pool);
+  });
+}
+
+// Computes the gradients of that LSTM with respect to its input (`d_x` may be null) and its initial
+// state, from those with respect to its outputs and its last state (null for zeros).
+REFOLD_EXPORT int refold_lstm_rows_gradient(int64_t sequences, int64_t features, int64_t units,
+                                            const int64_t* offsets, const float* kernel,
+                                            const float* recurrent, const float* c0,
+                                            int go_backwards, const float* gates,
+                                            const float* cells, const float* d_outputs,
+                                            int64_t ld_outputs, const float* d_h, const float* d_c,
+                                            float* d_x, int64_t ld_x, float* d_h0, float* d_c0,
+                                            int64_t threads) {
+  return guarded(threads, [&](const refold::Pool& pool) {
+    refold::Backward call;
+    fill(call, sequences, features, units, offsets, go_backwards);
+    // the gradient with respect to many features is computed after the backward pass
+    std::optional<refold::Buffer> d_sums;
+    if (d_x && features > refold::kFeaturesAtOnce)
+      d_sums.emplace(call.rows() * refold::Layout(call.shape).gate_row);
+    call.ld_x = ld_x;
+    call.ld_outputs = ld_outputs;
+    call.x = nullptr;
+    call.kernel = kernel;
+    call.recurrent = recurrent;
+    call.h0 = nullptr;
+    call.c0 = c0;
+    call.outputs = nullptr;
+    call.cells = cells;
+    call.activated = gates;
+    call.gates = d_sums ? static_cast<float*>(*d_sums) : nullptr;
+    call.d_outputs = d_outputs;
+    call.d_h = d_h;
+    call.d_c = d_c;
+    call.d_x = d_x;
+    call.d_kernel = call.d_recurrent = call.d_bias = nullptr;
+    call.d_h0 = d_h0;
+    call.d_c0 = d_c0;
+    chosen().backward(call, pool);
+  });
+}
+
+// The arguments of the following functions are those of the structures in packed.h.
+
+REFOLD_EXPORT int refold_product(int64_t rows, int64_t depth, int64_t width, const float* x,
+                                 int64_t ld_x, const float* w, int64_t ld_w, const float* start,
+                                 int64_t ld_start, float* y, int64_t ld_y, int64_t threads) {
+  return guarded(threads, [&](const refold::Pool& pool) {
+    chosen().product({rows, depth, width, x, ld_x, w, ld_w, start, ld_start, y, ld_y}, pool);
+  });
+}
+
+REFOLD_EXPORT int refold_ragged_product(int64_t sequences, int64_t channels, int64_t width,
+                                        int64_t max_steps, const int64_t* offsets, const float* x,
+                                        const float* w, const float* start, int64_t ld_start,
+                                        float* y, int64_t threads) {
+  return guarded(threads, [&](const refold::Pool& pool) {
+    chosen().ragged_product(
+        {sequences, channels, width, max_steps, offsets, x, w, start, ld_start, y}, pool);
+  });
+}
+
+REFOLD_EXPORT void refold_segment_sum(int64_t sequences, int64_t width, const int64_t* offsets,
+                                      const float* x, int64_t ld_x, float* y) {
+  chosen().segment_sum({sequences, width, offsets, x, ld_x, y});
+}
+
+REFOLD_EXPORT void refold_segment_max(int64_t sequences, int64_t width, const int64_t* offsets,
+                                      const float* x, int64_t ld_x, float* y) {
+  chosen().segment_max({sequences, width, offsets, x, ld_x, y});
+}
+
+REFOLD_EXPORT int refold_pooled_convolutions(int64_t sequences, int64_t kernels,
+                                             const int64_t* offsets, const float* x, int64_t ld_x,
+                                             const float* taps, const float* bias, int64_t num_taps,
+                                             int64_t dilation, int64_t stride, float steepness,
+                                             float* positive, float* highest, int64_t threads) {
+  return guarded(threads, [&](const refold::Pool& pool) {
+    chosen().pooled_convolutions({sequences, kernels, offsets, x, ld_x, taps, bias, num_taps,
+                                  dilation, stride, steepness, positive, highest},
+                                 pool);
+  });
+}

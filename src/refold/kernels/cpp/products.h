@@ -1,0 +1,140 @@
+// Products of rows with a matrix, in which a row has the same bits among any other rows.
+#pragma once
+
+#include <vector>
+
+#include "buffer.h"
+#include "gemm.h"
+#include "packed.h"
+#include "threads.h"
+
+namespace refold {
+namespace REFOLD_VARIANT {
+
+constexpr int64_t kPanelWidth = kPanel * kWidth;
+constexpr int64_t kProductRows = 96;    // rows of a work item
+constexpr int64_t kProductDepth = 256;  // rows of a panel that stay in the cache
+
+// One panel of a product: a group of columns that the inner loop computes together.
+struct Columns {
+  int64_t first, present;
+  int vectors;
+  int64_t width() const { return vectors * kWidth; }
+  Columns(int64_t panel, int64_t width)
+      : first(panel * kPanelWidth),
+        present(std::min(kPanelWidth, width - first)),
+        vectors(present <= kWidth ? 1 : kPanel) {}
+};
+
+inline int64_t count_panels(int64_t width) { return (width + kPanelWidth - 1) / kPanelWidth; }
+
+// Copies `rows` rows of `columns`, which are followed by zeros up to the panel's width.
+inline void copy_columns(float* to, int64_t ld_to, const float* from, int64_t ld_from, int64_t rows,
+                         const Columns& columns) {
+  for (int64_t row = 0; row < rows; ++row, to += ld_to, from += ld_from) {
+    copy(to, from + columns.first, columns.present);
+    std::fill(to + columns.present, to + columns.width(), 0.0f);
+  }
+}
+
+inline void product(const RowProduct& call, const Pool& all) {
+  const int64_t panels = count_panels(call.width), depth = call.depth;
+  if (!panels || !call.rows) return;
+  const Pool pool = enough(all, static_cast<double>(call.rows) * depth * call.width);
+  // A few rows take less time than a copy of the weights; then only a part of a panel is copied.
+  const int64_t packed = call.rows < 8 ? call.width / kPanelWidth : 0;
+  Buffer weights((panels - packed) * depth * kPanelWidth);
+  for (int64_t panel = packed; panel < panels; ++panel) {
+    const Columns columns(panel, call.width);
+    copy_columns(weights + (panel - packed) * depth * kPanelWidth, columns.width(), call.w,
+                 call.ld_w, depth, columns);
+  }
+  const int64_t items = (call.rows + kProductRows - 1) / kProductRows;
+  parallel(pool, items, [&](int64_t item) {
+    const int64_t begin = item * kProductRows, rows = std::min(kProductRows, call.rows - begin);
+    const float* x = call.x + begin * call.ld_x;
+    float tile[kProductRows * kPanelWidth], one[kPanelWidth] = {};
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      const Columns columns(panel, call.width);
+      const bool whole = columns.present == columns.width();
+      float* to = whole ? call.y + begin * call.ld_y + columns.first : tile;
+      const int64_t ld_to = whole ? call.ld_y : columns.width();
+      const float* from = one;
+      int64_t ld_from = 0;
+      if (call.start && call.ld_start == 0) {
+        copy_columns(one, 0, call.start, 0, 1, columns);
+      } else if (call.start) {
+        from = tile;
+        ld_from = columns.width();
+        copy_columns(tile, ld_from, call.start + begin * call.ld_start, call.ld_start, rows,
+                     columns);
+      }
+      const float* w = panel < packed ? call.w + columns.first
+                                      : weights + (panel - packed) * depth * kPanelWidth;
+      const int64_t ld_w = panel < packed ? call.ld_w : columns.width();
+      int64_t k = 0;
+      do {
+        const int64_t now = std::min(kProductDepth, depth - k);
+        multiply_panel(columns.vectors,
+                       {x + k, call.ld_x, w + k * ld_w, ld_w, now, k ? to : from,
+                        k ? ld_to : ld_from, to, ld_to},
+                       rows);
+        k += now;
+      } while (k < depth);
+      for (int64_t row = 0; !whole && row < rows; ++row)
+        copy(call.y + (begin + row) * call.ld_y + columns.first, tile + row * ld_to,
+             columns.present);
+    }
+  });
+}
+
+// Sequences are ranked from the longest to the shortest, and computed in groups.  A group reads its
+// values in parts of kProductDepth; a sequence that ends within a part is filled with zeros up to
+// its end, whatever the other sequences are.
+inline void ragged_product(const RaggedProduct& call, const Pool& all) {
+  const int64_t panels = count_panels(call.width), ld = panels * kPanelWidth;
+  if (!panels || !call.sequences) return;
+  const int64_t depth = call.max_steps * call.channels;
+  std::vector<int64_t> sequence(call.sequences), values(call.sequences);
+  double work = 0;
+  for (int64_t i = 0; i < call.sequences; ++i) {
+    sequence[i] = i;
+    values[i] = std::min(call.offsets[i + 1] - call.offsets[i], call.max_steps) * call.channels;
+    work += static_cast<double>(values[i]) * call.width;
+  }
+  std::stable_sort(sequence.begin(), sequence.end(),
+                   [&](int64_t a, int64_t b) { return values[a] > values[b]; });
+  const int64_t groups = (call.sequences + kProductRows - 1) / kProductRows;
+  parallel(enough(all, work), groups, [&](int64_t group) {
+    const int64_t* members = sequence.data() + group * kProductRows;
+    const int64_t count = std::min(kProductRows, call.sequences - group * kProductRows);
+    Buffer sums(count * ld), x(count * kProductDepth), weights(kProductDepth * kPanelWidth);
+    for (int64_t i = 0; i < count; ++i) {
+      if (call.start) copy(sums + i * ld, call.start + members[i] * call.ld_start, call.width);
+      std::fill(sums + i * ld + (call.start ? call.width : 0), sums + (i + 1) * ld, 0.0f);
+    }
+    for (int64_t k = 0, running = count; k < depth; k += kProductDepth) {
+      const int64_t now = std::min(kProductDepth, depth - k);
+      while (running > 0 && values[members[running - 1]] <= k) --running;
+      if (!running) break;
+      for (int64_t i = 0; i < running; ++i) {
+        const int64_t present = std::min(now, values[members[i]] - k);
+        float* to = x + i * kProductDepth;
+        copy(to, call.x + call.offsets[members[i]] * call.channels + k, present);
+        std::fill(to + present, to + now, 0.0f);
+      }
+      for (int64_t panel = 0; panel < panels; ++panel) {
+        const Columns columns(panel, call.width);
+        copy_columns(weights, columns.width(), call.w + k * call.width, call.width, now, columns);
+        float* to = sums + columns.first;
+        multiply_panel(columns.vectors,
+                       {x, kProductDepth, weights, columns.width(), now, to, ld, to, ld}, running);
+      }
+    }
+    for (int64_t i = 0; i < count; ++i)
+      copy(call.y + members[i] * call.width, sums + i * ld, call.width);
+  });
+}
+
+}  // namespace REFOLD_VARIANT
+}  // namespace refold

@@ -1,0 +1,314 @@
+"""Operations on packed rows: the library beside NumPy, beside the padded LSTM, and their bits."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refold import kernels
+from refold.kernels import _packed_library as library
+from refold.kernels import _packed_numpy as fallback
+from refold.kernels import packed, reference
+
+needs_library = pytest.mark.skipif(kernels.variant() is None, reason=str(kernels.why_not()))
+OPERATIONS = [pytest.param(library, marks=needs_library, id="library"), fallback]
+
+# sequences, longest, features, units
+SHAPES = [
+    (1, 1, 1, 1),
+    (1, 15, 12, 96),
+    (3, 20, 200, 5),
+    (5, 13, 2, 33),
+    (7, 2, 130, 16),
+    (40, 9, 4, 20),
+    (100, 5, 3, 7),
+    (0, 4, 2, 3),
+    (4, 0, 3, 8),
+]
+WIDTHS = (1, 3, 16, 20, 32, 33, 70)
+
+
+def sweep(number):
+    return settings(max_examples=number, deadline=None, derandomize=True, database=None)
+
+
+CASES = st.builds(
+    lambda shape, width, seed: Case(shape, width, seed),
+    st.sampled_from(SHAPES),
+    st.sampled_from(WIDTHS),
+    st.integers(0, 2**32 - 1),
+)
+
+
+class Case:
+    """Random packed sequences, some of them empty, and weights."""
+
+    def __init__(self, shape, width=8, seed=0):
+        num, longest, features, units = shape
+        self.rng = np.random.default_rng(seed)
+        lengths = self.rng.integers(0, longest + 1, num) * (self.rng.random(num) < 0.9)
+        self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        self.go_backwards = bool(self.rng.integers(2))
+        self.x = self.normal(self.offsets[-1], features)
+        self.kernel = self.normal(features, 4 * units, scale=0.5 / np.sqrt(features))
+        self.recurrent = self.normal(units, 4 * units, scale=0.5 / np.sqrt(units))
+        self.bias = self.normal(4 * units, scale=0.2)
+        self.h, self.c = self.normal(2, num, units)
+        self.d_outputs = self.normal(len(self.x), units)
+        self.matrix, self.start = self.normal(features, width), self.normal(width)
+        # the longest sequences have steps without weights
+        self.step_weights = self.normal(1 + 3 * longest // 4, features, width)
+        self.taps, self.tap_bias = self.normal(9, features), self.normal(features)
+        self.dilation, self.stride = (int(n) for n in self.rng.integers(1, 5, 2))
+
+    def __repr__(self):
+        return f"Case(lengths={np.diff(self.offsets)}, x={self.x.shape}, units={self.h.shape[1]})"
+
+    def normal(self, *shape, scale=0.5):
+        return (scale * self.rng.normal(size=shape)).astype("float32")
+
+    def rows(self, order):
+        """Indices of the rows of some sequences, and their offsets."""
+        spans = [np.arange(self.offsets[i], self.offsets[i + 1]) for i in order]
+        lengths = [len(span) for span in spans]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        return np.concatenate([*spans, np.zeros(0, int)]).astype(int), offsets
+
+    def of(self, order):
+        """The case with some of its sequences, in the given order."""
+        rows, offsets = self.rows(order)
+        case = object.__new__(Case)
+        case.__dict__ |= self.__dict__
+        case.offsets = offsets
+        for name in ("x", "d_outputs"):
+            setattr(case, name, getattr(self, name)[rows])
+        for name in ("h", "c"):
+            setattr(case, name, getattr(self, name)[order])
+        return case
+
+    def lstm(self, operations, threads=1, *, side=None):
+        """Outputs, last states, and the gradients; `side` writes the outputs into longer rows."""
+        num_rows, units = self.d_outputs.shape
+        outputs = np.zeros((num_rows, units), np.float32)
+        d_outputs = self.d_outputs
+        if side is not None:
+            columns = slice(side * units, (side + 1) * units)
+            outputs = np.zeros((num_rows, 2 * units), np.float32)[:, columns]
+            d_outputs = np.tile(d_outputs, 2)[:, columns]
+        arrays = (self.x, self.offsets, self.kernel, self.recurrent, self.bias, self.h, self.c)
+        options = {"go_backwards": self.go_backwards, "threads": threads}
+        h, c, saved = operations.lstm(*arrays, outputs, keep=True, **options)
+        trace = packed.Trace(
+            self.offsets,
+            self.kernel,
+            self.recurrent,
+            self.c,
+            self.x.shape[1],
+            self.go_backwards,
+            saved,
+        )
+        gradients = operations.lstm_gradient(trace, d_outputs, wants_x=True, threads=threads)
+        return {"rows": [outputs, gradients[0]], "sequences": [h, c, *gradients[1:]]}
+
+    def others(self, operations, threads=1):
+        """Results of all operations but the LSTM."""
+        product = operations.product(self.x, self.matrix, self.start, threads)
+        pooled = operations.pooled_convolutions(
+            self.x,
+            self.offsets,
+            self.taps,
+            self.tap_bias,
+            self.dilation,
+            self.stride,
+            4.0,
+            threads,
+        )
+        ragged = functools.partial(operations.ragged_product, self.x, self.offsets)
+        return {
+            "rows": [product, operations.product(self.x, self.matrix, None, threads)],
+            "sequences": [
+                ragged(self.step_weights, self.start, threads),
+                ragged(self.step_weights, None, threads),
+                operations.segment_sum(self.x, self.offsets),
+                operations.segment_max(self.x, self.offsets),
+                *pooled,
+            ],
+        }
+
+    def all(self, operations, threads=1):
+        lstm, others = self.lstm(operations, threads), self.others(operations, threads)
+        return {name: lstm[name] + others[name] for name in lstm}
+
+
+def flat(results):
+    return results["rows"] + results["sequences"]
+
+
+def close(found, expected, rtol):
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == np.float32
+        # a sum near zero is rounded as its parts are
+        np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 0.3))
+
+
+def same_bits(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        assert a.tobytes() == b.tobytes()
+
+
+# Numbers
+
+
+@needs_library
+@sweep(60)
+@given(CASES)
+def test_the_library_computes_what_numpy_does(case):
+    close(flat(case.all(library)), flat(case.all(fallback)), 1e-5)
+
+
+@needs_library
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_shape_and_width(shape, width):
+    case = Case(shape, width, seed=1)
+    close(flat(case.all(library)), flat(case.all(fallback)), 1e-5)
+
+
+@pytest.mark.parametrize("operations", OPERATIONS)
+@pytest.mark.parametrize("shape", [(1, 15, 12, 24), (6, 9, 4, 20), (3, 7, 200, 5)], ids=str)
+def test_results_and_gradients_are_those_of_the_reference(operations, shape):
+    case = Case(shape, seed=2)
+    found = case.lstm(operations)
+    for i in range(len(case.h)):
+        rows, _ = case.rows([i])
+        arrays = (case.x[None, rows], case.kernel, case.recurrent, case.bias)
+        options = {"go_backwards": case.go_backwards}
+        states = case.h[i : i + 1], case.c[i : i + 1]
+        outputs, h, c = reference.lstm(*arrays, *states, **options)
+        backwards = slice(None, None, -1 if case.go_backwards else 1)
+        d_outputs, zero = case.d_outputs[rows][None, backwards], np.zeros_like(case.h[:1])
+        cotangents = (d_outputs, zero, zero)
+        gradients = reference.gradients(*arrays, *states, cotangents=cotangents, **options)
+        expected = [outputs[0, backwards], gradients.x[0], h[0], c[0], gradients.h[0]]
+        expected.append(gradients.c[0])
+        ours = [array[rows] for array in found["rows"]] + [array[i] for array in found["sequences"]]
+        close(ours, [array.astype(np.float32) for array in expected], 1e-5)
+
+
+@pytest.mark.parametrize("operations", OPERATIONS)
+def test_empty_sequences(operations):
+    case = Case((4, 0, 3, 8), width=5)
+    results = case.all(operations)
+    h, c, d_h, d_c, ragged, plain, total, maximum, positive, highest = results["sequences"]
+    same_bits([h, c], [case.h, case.c])
+    assert (ragged == case.start).all()
+    for array in (d_h, d_c, plain, total, maximum, positive, highest):
+        assert len(array) == 4
+        assert not array.any()
+
+
+@needs_library
+def test_nan_reaches_the_maximum():
+    x = np.ones((6, 20), np.float32)
+    x[1, 3] = x[4, 19] = np.nan
+    found = packed.segment_max(x, np.array([0, 3, 6]))
+    assert np.argwhere(np.isnan(found)).tolist() == [[0, 3], [1, 19]]
+
+
+@needs_library
+@pytest.mark.parametrize("side", [0, 1])
+def test_outputs_go_into_longer_rows(side):
+    case = Case((40, 9, 4, 20))
+    same_bits(flat(case.lstm(library, side=side)), flat(case.lstm(library)))
+
+
+@needs_library
+def test_inputs_may_be_parts_of_longer_rows():
+    case = Case((40, 9, 4, 20), width=33)
+    expected = flat(case.all(library))
+    for name in ("x", "matrix"):
+        array = getattr(case, name)
+        setattr(case, name, np.tile(array, 3)[:, array.shape[1] : 2 * array.shape[1]])
+    same_bits(flat(case.all(library)), expected)
+    case.x = case.x.astype("float64")
+    same_bits(flat(case.all(library)), expected)
+
+
+@needs_library
+@pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh"])
+def test_a_value_has_the_same_bits_at_every_place(name):
+    x = np.linspace(-20, 20, 101, dtype=np.float32)
+    whole = getattr(library, name)(x)
+    close([whole], [getattr(fallback, name)(x)], 1e-6)
+    for first in range(40):
+        for last in range(first, first + 40):
+            same_bits([getattr(library, name)(x[first:last])], [whole[first:last]])
+
+
+# Bits
+
+
+@needs_library
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("go_backwards", [False, True])
+def test_packed_and_padded_rows_have_the_same_bits(shape, go_backwards):
+    case = Case(shape, seed=3)
+    case.go_backwards = go_backwards
+    num, longest, features, units = shape
+    lengths = np.diff(case.offsets)
+    mask = np.arange(longest) < lengths[:, None]
+    x, weights = (
+        np.zeros((num, longest, features), "float32"),
+        np.zeros((num, longest, units), "float32"),
+    )
+    x[mask], weights[mask] = case.x, case.d_outputs
+    backwards = slice(None, None, -1 if go_backwards else 1)
+
+    def run(x, h, c):
+        parameters = (case.kernel, case.recurrent, case.bias)
+        return kernels.lstm(x, *parameters, h, c, mask, go_backwards=go_backwards)
+
+    (outputs, h, c), pull = jax.vjp(run, x, case.h, case.c)
+    # steps after the end of a sequence are the first ones backwards, and repeat the initial state
+    d_x, d_h, d_c = pull((weights[:, backwards], np.zeros_like(h), np.zeros_like(c)))
+    found = case.lstm(library)
+    padded = [np.asarray(outputs)[:, backwards][mask], np.asarray(d_x)[mask]]
+    same_bits(flat(found), padded + [np.asarray(array) for array in (h, c, d_h, d_c)])
+
+
+@pytest.mark.parametrize("operations", OPERATIONS)
+@sweep(20)
+@given(case=CASES)
+def test_sequences_know_nothing_of_each_other(operations, case):
+    results = case.all(operations)
+    order = case.rng.permutation(len(case.h))
+    for chosen in (order, order[: 1 + len(order) // 2], order[:1]):
+        rows, _ = case.rows(chosen)
+        found = case.of(chosen).all(operations)
+        same_bits(found["rows"], [array[rows] for array in results["rows"]])
+        same_bits(found["sequences"], [array[chosen] for array in results["sequences"]])
+
+
+@needs_library
+@pytest.mark.parametrize("shape", [(300, 60, 12, 96), (150, 30, 200, 70)], ids=str)
+def test_bits_do_not_depend_on_the_number_of_threads(shape):
+    """The work is enough for threads to start."""
+    case = Case(shape, width=96)
+    expected = flat(case.all(library))
+    for threads in (2, 3, 7):
+        same_bits(flat(case.all(library, threads)), expected)
+
+
+@needs_library
+def test_a_single_row_has_the_bits_of_one_among_many():
+    rng = np.random.default_rng(0)
+    for depth, width in [(1, 1), (7, 32), (300, 64), (700, 75), (0, 5)]:
+        x, weights = (rng.normal(size=s).astype("float32") for s in ((200, depth), (depth, width)))
+        whole = packed.product(x, weights)
+        for count in (1, 2, 5, 7, 8, 13, 97):
+            same_bits([packed.product(x[:count], weights)], [whole[:count]])
