@@ -205,7 +205,7 @@ OUTSIDE = [
     ("training/loop/_phases.py", "from refold import estimator", "does not name estimator"),
     ("cli/commands/fit.py", "from refold.training import train", "does not name training"),
     (
-        "datasets/_size_checks.py",
+        "datasets/_registry.py",
         "from refold.sequences.schema._parts import Parts",
         "of sequences's own",
     ),

@@ -1,10 +1,9 @@
 """Held-out errors of fits and of PCA by the size of the code."""
 
 from collections.abc import Iterable
-from numbers import Integral
 from typing import Any, NamedTuple
 
-from refold._support.argument_checks import draw_seed
+from refold._support.argument_checks import draw_seed, is_whole
 from refold._support.console import say
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
@@ -145,7 +144,7 @@ def _accuracy(measured: list[Fidelity]) -> tuple[float, ...]:
 def _check_sizes(sizes: Iterable[int]) -> tuple[int, ...]:
     given = tuple(sizes)
     for size in given:
-        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+        if not is_whole(size):
             raise ParameterError(f"sizes must be positive integers. Got {size!r}.")
     if not given:
         raise ParameterError("sizes must be positive integers, at least one. Got none.")

@@ -1,4 +1,4 @@
-"""Checks of numeric arguments: integers, rates and seeds."""
+"""Checks of numeric arguments: integers and rates."""
 
 from numbers import Integral, Real
 from typing import Any
@@ -7,7 +7,18 @@ import numpy as np
 
 from refold.errors import ParameterError, argument
 
-__all__ = ["check_rate", "check_whole", "draw_seed"]
+__all__ = ["check_rate", "check_whole", "draw_seed", "is_whole"]
+
+
+def is_whole(value: Any, least: int = 1) -> bool:
+    """Return whether a value is an integer of at least `least`; True and False are not.
+
+    Examples
+    --------
+    >>> is_whole(3), is_whole(0), is_whole(2.0), is_whole(True)
+    (True, False, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def check_whole(name: str, value: Any, least: int = 1) -> int:
@@ -23,7 +34,7 @@ def check_whole(name: str, value: Any, least: int = 1) -> int:
     >>> check_whole("steps", 3)
     3
     """
-    if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least:
+    if is_whole(value, least):
         return int(value)
     raise ParameterError(f"{argument(name)} must be an integer of at least {least}. Got {value!r}.")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold.datasets._size_checks import check_size
+from refold._support.argument_checks import check_whole
 from refold.sequences import Column, Schema, Sequences
 
 __all__ = ["moving_ones", "question_array"]
@@ -41,7 +41,7 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     >>> len(ones), int(ones.lengths.min()), int(ones.lengths.max())
     (100, 0, 10)
     """
-    check_size("seed", seed, least=0)
+    check_whole("seed", seed, least=0)
     lengths = draw_lengths(np.random.default_rng(seed), n=n, min_steps=0, max_steps=MAX_STEPS)
     values = np.concatenate([moving_one(length, features=8) for length in lengths])
     return Sequences(values, offsets_of(lengths), schema=binary_schema(8))
@@ -85,8 +85,8 @@ def question_array(
     >>> x.shape, lengths.shape
     ((1200, 10, 5), (1200,))
     """
-    check_size("features", features)
-    check_size("seed", seed, least=0)
+    check_whole("features", features)
+    check_whole("seed", seed, least=0)
     lengths = draw_lengths(np.random.default_rng(seed), n=n, min_steps=0, max_steps=steps)
     x = np.zeros((n, steps, features), np.float32)
     for row, length in zip(x, lengths, strict=True):
@@ -101,9 +101,9 @@ def moving_one(length: int, *, features: int) -> np.ndarray:
 
 def draw_lengths(rng: np.random.Generator, *, n: int, min_steps: int, max_steps: int) -> np.ndarray:
     """Draw ``n`` lengths as in the question: uniform numbers, rounded."""
-    check_size("n", n)
-    check_size("min_steps", min_steps, least=0)
-    check_size("steps", max_steps, least=max(min_steps, 1))
+    check_whole("n", n)
+    check_whole("min_steps", min_steps, least=0)
+    check_whole("steps", max_steps, least=max(min_steps, 1))
     return np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
 
 

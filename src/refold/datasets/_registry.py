@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from refold._support.argument_checks import check_whole
 from refold.datasets._japanese_vowels import japanese_vowels
 from refold.datasets._moving_ones import moving_ones, question_array
-from refold.datasets._size_checks import check_size
 from refold.datasets._synthetic import noisy_sines, ramps, random_one_hot
 from refold.errors import ParameterError
 from refold.sequences import Sequences
@@ -83,7 +83,7 @@ def load(name: str, n: int | None = None, seed: int = 0) -> Sequences:
     20
     """
     if n is not None:
-        check_size("n", n)
+        check_whole("n", n)
     if name in GENERATORS:
         sizes = {} if n is None else {"n": n}
         return GENERATORS[name](**sizes, seed=seed)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from refold._support.argument_checks import check_whole
 from refold.datasets._moving_ones import binary_schema, draw_lengths, offsets_of
-from refold.datasets._size_checks import check_size
 from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences
 
@@ -55,8 +55,8 @@ def random_one_hot(
     >>> random_one_hot(3)[0].shape
     (10, 5)
     """
-    check_size("symbols", symbols)
-    check_size("seed", seed, least=0)
+    check_whole("symbols", symbols)
+    check_whole("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     shortest = steps if min_steps is None else min_steps
     lengths = draw_lengths(rng, n=n, min_steps=shortest, max_steps=steps)
@@ -131,7 +131,7 @@ def noisy_sines(
     """
     if not 0 <= noise < np.inf:
         raise ParameterError(f"noise must be a number of at least 0. Got {noise!r}.")
-    check_size("seed", seed, least=0)
+    check_whole("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     lengths = draw_lengths(rng, n=n, min_steps=min_steps, max_steps=max_steps)
     offsets = offsets_of(lengths)

@@ -1,13 +1,13 @@
 """The PCA baseline: principal components of zero-padded sequences, given the true lengths."""
 
 import copy
-from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 
+from refold._support.argument_checks import is_whole
 from refold._support.blas_threads import one_blas_thread
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, positions
@@ -68,8 +68,7 @@ class PCABaseline(BaseEstimator):
         DataError
             If there are fewer sequences than ``latent_dim``, or all of them are empty.
         """
-        is_int = isinstance(self.latent_dim, Integral) and not isinstance(self.latent_dim, bool)
-        if not is_int or self.latent_dim < 1:
+        if not is_whole(self.latent_dim):
             raise ParameterError(f"latent_dim must be a positive integer. Got {self.latent_dim!r}.")
         self.schema_ = sequences.schema
         self.max_steps_ = int(sequences.lengths.max(initial=0))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError, argument
 from refold.models import ARCHITECTURES, CELLS, DECODERS
 from refold.sequences import check_missing
@@ -23,7 +24,7 @@ class _Rule(NamedTuple):
 
 def _integer(least: int, *, optional: bool = False) -> _Rule:
     noun = {0: "an integer of at least 0", 1: "a positive integer"}[least]
-    return _Rule(noun, lambda value: _is(value, Integral) and value >= least, optional)
+    return _Rule(noun, lambda value: is_whole(value, least), optional)
 
 
 def _auto_or(rule: _Rule) -> _Rule:

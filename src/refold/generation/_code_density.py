@@ -1,13 +1,13 @@
 """Density of codes: a Gaussian mixture with a number of components chosen by BIC."""
 
 import warnings
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
+from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError, argument
 
 __all__ = ["Density", "fit_density"]
@@ -112,8 +112,7 @@ def _fit(standard: np.ndarray, num_components: int, seed: int) -> GaussianMixtur
 
 
 def _check(num_components: Any, num_codes: int) -> None:
-    whole = isinstance(num_components, Integral) and not isinstance(num_components, bool)
-    if not whole or int(num_components) < 1:
+    if not is_whole(num_components):
         raise ParameterError(
             f"{argument('components')} must be a positive integer. Got {num_components!r}."
         )

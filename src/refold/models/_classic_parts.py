@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras.layers import Dense, RepeatVector, Reshape, TimeDistributed
 
+from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError, argument
 from refold.layers import LSTM
 
@@ -59,5 +60,5 @@ def make_repeater(
 
 def require_positive(**numbers: Any) -> None:
     for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        if not is_whole(number):
             raise ParameterError(f"{name} must be a positive integer. Got {number!r}.")

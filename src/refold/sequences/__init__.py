@@ -33,8 +33,8 @@ from refold.sequences.preprocessing._padding import pad as pad
 from refold.sequences.preprocessing._padding import positions as positions
 from refold.sequences.preprocessing._padding import unpad as unpad
 from refold.sequences.preprocessing._scaling import Scaler as Scaler
-from refold.sequences.preprocessing._split_at import split_at as split_at
 from refold.sequences.preprocessing._windows import Windows as Windows
+from refold.sequences.preprocessing._windows import split_at as split_at
 from refold.sequences.preprocessing._windows import windows as windows
 from refold.sequences.schema._missing_values import check_missing as check_missing
 from refold.sequences.schema._missing_values import mark_missing as mark_missing

@@ -17,7 +17,12 @@ from refold.sequences.conversion._list_tables import arrow_from_parts
 from refold.sequences.conversion._long_tables import table_from_parts
 from refold.sequences.schema._alignment import align_values
 from refold.sequences.schema._decoding import to_form
-from refold.sequences.schema._parts import Parts, Places
+from refold.sequences.schema._parts import (
+    Parts,
+    Places,
+    offsets_from_lengths,
+    positions_of,
+)
 from refold.sequences.schema._schema import Column, Schema, default_names
 from refold.sequences.schema._validation import check_ids, check_offsets, check_values
 
@@ -286,10 +291,9 @@ class Sequences(Constructors, LibraryConversions):
     def _take(self, chosen: np.ndarray) -> "Sequences":
         """Return the chosen sequences without repeating the checks of the constructor."""
         starts, lengths = self.offsets[:-1][chosen], self.lengths[chosen]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        offsets, values = offsets_from_lengths(lengths), self.values[positions_of(starts, lengths)]
         new = type(self).__new__(type(self))
-        return new._set(self.values[rows], offsets, self.ids[chosen], self.schema)
+        return new._set(values, offsets, self.ids[chosen], self.schema)
 
 
 def _is_empty_list(key: Any) -> bool:

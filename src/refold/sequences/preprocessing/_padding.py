@@ -10,6 +10,7 @@ import numpy as np
 
 from refold.errors import DataError, ParameterError
 from refold.sequences._sequences import Sequences
+from refold.sequences.schema._parts import offsets_from_lengths
 
 
 def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
@@ -141,6 +142,4 @@ def unpad(y: np.ndarray, lengths: Any) -> tuple[np.ndarray, np.ndarray]:
             f"The length of sequence {wrong[0]} is {lengths[wrong[0]]}. "
             f"Expected 0 to {y.shape[1]}, the number of steps of the array."
         )
-    offsets = np.zeros(len(y) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return y[np.arange(y.shape[1]) < lengths[:, None]], offsets
+    return y[np.arange(y.shape[1]) < lengths[:, None]], offsets_from_lengths(lengths)

@@ -1,16 +1,17 @@
-"""Sliding windows over long series, and merging of window results back onto the series."""
+"""Sliding windows over long series, merging of their results, and splits at a step."""
 
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold._support.argument_checks import is_whole
 from refold.errors import DataError, ParameterError, argument
 from refold.sequences._as_sequences import as_sequences
 from refold.sequences._sequences import Sequences
-from refold.sequences.schema._parts import Places
+from refold.sequences.preprocessing._padding import positions
+from refold.sequences.schema._parts import Places, offsets_from_lengths
 
-__all__ = ["Windows", "windows"]
+__all__ = ["Windows", "split_at", "windows"]
 
 
 class Windows(NamedTuple):
@@ -77,7 +78,7 @@ class Windows(NamedTuple):
                 f"windows of {', '.join(map(str, counts)) or 'no'} numbers."
             )
         flat = np.concatenate([*rows, []])
-        offsets = np.concatenate([[0], np.cumsum(self.lengths)])
+        offsets = offsets_from_lengths(self.lengths)
         first = offsets[:-1][self.series] + self.starts
         steps = (first[:, None] + np.arange(length)).reshape(-1)
         sums = np.bincount(steps, flat, minlength=offsets[-1])
@@ -118,10 +119,10 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
     ['0[0:4]', '0[4:8]', '0[6:10]', '1[0:4]', '1[1:5]']
     """
     sequences = as_sequences(series)
-    if not _is_positive(length):
+    if not is_whole(length):
         raise ParameterError(f"length must be a positive number of steps. Got {length!r}.")
     stride = max(1, int(length) // 4) if stride is None else stride
-    if not _is_positive(stride) or stride > length:
+    if not is_whole(stride) or stride > length:
         raise ParameterError(
             f"{argument('stride')} must be from 1 to {length}, the steps of a window, so that "
             f"windows cover all steps. Got {stride!r}."
@@ -153,5 +154,45 @@ def windows(series: Any, length: int, stride: int | None = None) -> Windows:
     )
 
 
-def _is_positive(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
+    """Split each sequence after a number of steps.
+
+    Parameters
+    ----------
+    sequences : Sequences
+    at : int, or array of int of shape (n_sequences,)
+        Number of steps in the first part.
+
+    Returns
+    -------
+    before, after : Sequences
+        The two parts of every sequence, with the same ids.
+
+    Raises
+    ------
+    DataError
+        If a sequence has fewer steps than ``at``.
+
+    Examples
+    --------
+    >>> before, after = split_at(Sequences.from_list([[1.0, 2.0, 3.0], [4.0]]), [2, 1])
+    >>> before.lengths.tolist(), after.lengths.tolist(), after.values.tolist()
+    ([2, 1], [1, 0], [[3.0]])
+    """
+    lengths = sequences.lengths
+    at = np.broadcast_to(np.asarray(at, np.int64), lengths.shape)
+    wrong = np.flatnonzero((at < 0) | (at > lengths))
+    if len(wrong):
+        first = wrong[0]
+        raise DataError(
+            f"Sequence {first} has {lengths[first]} steps and cannot be split after {at[first]}. "
+            f"Give a number from 0 to {lengths[first]}."
+        )
+    row, step = positions(sequences)
+    is_before = step < at[row]
+
+    def part(rows: np.ndarray, lengths: np.ndarray) -> Sequences:
+        offsets = offsets_from_lengths(lengths)
+        return Sequences(sequences.values[rows], offsets, sequences.ids, sequences.schema)
+
+    return part(is_before, at), part(~is_before, lengths - at)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError
 from refold.sequences._sequences import Sequences
 from refold.sequences.files.scan._first_pass import ScanResult, observe_again, scan_columns
@@ -290,7 +291,7 @@ class Scan:
 
 
 def _check_block_bytes(block_bytes: Any) -> None:
-    if isinstance(block_bytes, bool) or not isinstance(block_bytes, int) or block_bytes < 1:
+    if not is_whole(block_bytes):
         raise ParameterError(f"block_bytes must be a positive integer. Got {block_bytes!r}.")
 
 
