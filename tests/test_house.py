@@ -41,8 +41,8 @@ LONG = {
 # What `SequenceAutoencoder` is made of, which shows it.
 INTERNAL = {"fitting", "inference"}
 UNSHOWN = {
-    "refold.training.train": "`SequenceAutoencoder.fit` shows it; by itself it takes five objects",
-    "refold.training.Snapshot": "taken by `train`; tests/training/test_checkpoints.py uses it",
+    "refold.training.Training": "`SequenceAutoencoder.fit` shows it; it takes many objects",
+    "refold.training.Snapshot": "taken by `Training`; tests/training/test_checkpoints.py uses it",
     "refold.training.StreamingLoader": "fitting a `Scan` shows it; by itself it takes five objects",
     "refold.anomalies.remember": "`SequenceAutoencoder.calibrate` shows it; takes a fitted network",
     "refold.storage.dumps": "pickling `SequenceAutoencoder` does it; takes a fitted network",
@@ -203,7 +203,7 @@ OUTSIDE = [
     ("evaluation/_pca.py", "import jax", "does not name the package jax"),
     ("layers/_lstm.py", "import refold.models", "does not name models"),
     ("training/loop/_phases.py", "from refold import estimator", "does not name estimator"),
-    ("cli/commands/fit.py", "from refold.training import train", "does not name training"),
+    ("cli/commands/fit.py", "from refold.training import Training", "does not name training"),
     (
         "datasets/_registry.py",
         "from refold.sequences.schema._parts import Parts",

@@ -1,6 +1,5 @@
 """`SequenceAutoencoder`, the estimator, which calls the other packages in the right order."""
 
-import functools
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
@@ -25,9 +24,7 @@ from refold.fitting import (
     Checkpoint,
     check_latent_steps,
     check_parameters,
-    choose_size,
     fit,
-    is_share,
     open_training,
 )
 from refold.forecasting import ForecastMixin
@@ -325,7 +322,7 @@ class SequenceAutoencoder(
             sequences of one step, or padding with zeros.
         """
         require_jax()
-        parameters, find_size = self.get_params(deep=False), None
+        parameters = self.get_params(deep=False)
         check_parameters(parameters)
         if resume and checkpoint is None:
             raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
@@ -335,29 +332,25 @@ class SequenceAutoencoder(
         sequences, normal = set_aside(sequences, self.calibration_fraction)
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
-        seed = draw_seed(self.random_state)
-        if is_share(self.latent_dim):
-            find_size = functools.partial(choose_size, sequences, parameters, seed=seed)
         with sole_training(None if checkpoint is None else checkpoint.path):
             fitted, outcome, sample = fit(
                 sequences,
                 parameters,
-                seed=seed,
+                seed=draw_seed(self.random_state),
                 callbacks=callbacks,
                 checkpoint=checkpoint,
                 resume=resume,
-                find_size=find_size,
                 aside=None if normal is None else normal.lengths,
-                report=bool(self.verbose),
             )
         self.interrupted_ = outcome.interrupted
         self.n_shapes_ = outcome.num_shapes
-        if fitted is not None:
+        if fitted is not None and sample is not None:
             if normal is not None:
                 both = [fitted.held_back, fingerprints(normal)]
                 fitted = fitted._replace(held_back=np.concatenate(both))
             trained = trained_fingerprints(sequences, fitted.held_back)
-            self._set_fitted(fitted._replace(trained=trained), sample)
+            self._set_fitted(fitted._replace(trained=trained))
+            self._fitted = self._fitted._replace(known=remember(sample, self._fitted))
         if outcome.interrupted and not outcome.complete:
             raise KeyboardInterrupt(_describe_interruption(outcome, checkpoint))
         return self if normal is None else self._measure_normal(self._aligned(normal))
@@ -600,7 +593,6 @@ class SequenceAutoencoder(
             By convention it ends in ``.refold``.
         """
         check_fitted(self)
-        self._remember()
         storage.save(path, self.get_params(deep=False), self._fitted)
 
     @property
@@ -657,10 +649,9 @@ class SequenceAutoencoder(
         state = {
             name: value
             for name, value in everything.items()
-            if not name.endswith("_") and name not in ("_fitted", "_sample")
+            if not name.endswith("_") and name != "_fitted"
         }
         if self.__sklearn_is_fitted__():
-            self._remember()
             state["fitted"] = storage.dumps(self.get_params(deep=False), self._fitted)
         return state
 
@@ -671,8 +662,8 @@ class SequenceAutoencoder(
         if fitted is not None:
             self._set_fitted(storage.loads(fitted, "The pickled model")[1])
 
-    def _set_fitted(self, fitted: Fitted, sample: Sequences | None = None) -> None:
-        self._fitted, self._sample = fitted, sample
+    def _set_fitted(self, fitted: Fitted) -> None:
+        self._fitted = fitted
         self.encoder_, self.decoder_, self.autoencoder_ = fitted.network.models[:3]
         self.schema_ = fitted.schema
         self.scaler_ = fitted.scaler
@@ -690,19 +681,12 @@ class SequenceAutoencoder(
 
     def _known(self) -> ReferenceStatistics:
         """Return the reference statistics of the training data."""
-        self._remember()
         if self._fitted.known is None:
             raise ParameterError(
                 "This needs codes of the training data, and the model was saved without them. Fit "
                 "and save it again."
             )
         return self._fitted.known
-
-    def _remember(self) -> None:
-        """Replace the sample of the training data with its reference statistics."""
-        if self._sample is not None:
-            self._fitted = self._fitted._replace(known=remember(self._sample, self._fitted))
-            self._sample = None
 
 
 def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:

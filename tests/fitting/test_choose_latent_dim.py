@@ -163,7 +163,7 @@ def test_a_training_that_goes_on_keeps_the_size_that_was_found(
     def search(*_, **__):
         pytest.fail("the size was looked for again")
 
-    monkeypatch.setattr("refold.estimator.choose_size", search)
+    monkeypatch.setattr("refold.fitting._fit.choose_size", search)
     again = SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=path, resume=True)
     np.testing.assert_array_equal(again.transform(waves()), fitted.transform(waves()))
     with pytest.raises(ParameterError, match=r"latent_dim was 0.95 and is 0.9"):

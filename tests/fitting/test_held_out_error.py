@@ -11,7 +11,7 @@ from refold._support.console import describe_epochs
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity, PCABaseline, accuracy, nmse
 from refold.fitting._data_sources import FileSource, MemorySource
-from refold.fitting._fit import fit
+from refold.fitting._fit_network import fit_network
 from refold.fitting._held_out_error import Comparison, HeldOut, describe, holding
 from refold.sequences import Column, Schema, scan, write
 from refold.training import validation_split
@@ -35,7 +35,7 @@ def said(capsys):
 def without_refit():
     """A validated fit that the refit of the same settings begins with, and its parts."""
     parameters = SequenceAutoencoder(**SHORT, refit=False).get_params()
-    fitted, _, _ = fit(curves(), parameters, seed=7)
+    fitted, _, _ = fit_network(curves(), parameters, seed=7)
     return fitted, [curves()[rows] for rows in validation_split(curves().lengths, 0.1, seed=7)]
 
 
@@ -45,7 +45,7 @@ def test_the_error_is_that_of_the_validated_weights_on_what_is_held_out(
 ):
     fitted, (training, held_out) = without_refit
     parameters = SequenceAutoencoder(**SHORT, refit=refit).get_params()
-    again, outcome, _ = fit(curves(), parameters, seed=7, report=True)
+    again, outcome, _ = fit_network(curves(), parameters, seed=7, report=True)
     assert outcome.phase == ("refit" if refit else "validated")
     kept, line = [line for line in capsys.readouterr().err.splitlines() if line[:1].isalpha()][-2:]
     epochs = outcome.history["phase"].count("validated")

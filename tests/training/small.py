@@ -5,7 +5,15 @@ import numpy as np
 from models.ragged import CASES, STEPS
 from refold.models import Network, Specification, length_model, seeded
 from refold.sequences import Batches, Column, Schema, Sequences
-from refold.training import InMemoryLoader, Settings, Shard, SplitData, num_observed, to_device
+from refold.training import (
+    InMemoryLoader,
+    Settings,
+    Shard,
+    SplitData,
+    Training,
+    num_observed,
+    to_device,
+)
 
 LABELS = ("a", "b", "c", "d")
 
@@ -72,6 +80,15 @@ def settings(**changes):
     return Settings(**(given | changes))
 
 
+def train(network, parts, batches, settings, *, initialize=None, **options):
+    """Train all phases, with the parts of the data and the initialization of each."""
+    with Training(network, batches, settings, **options) as training:
+        while (phase := training.phase) is not None:
+            keep = initialize is not None and training.is_fresh and initialize(phase)
+            training.run(parts(phase), keep_initial=keep)
+    return training.result
+
+
 def weights(network):
     """Return all weights of a network."""
     return [np.asarray(variable.value) for variable in network.variables]
@@ -82,4 +99,14 @@ def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-__all__ = ["CASES", "batches", "network", "part", "same", "sequences", "settings", "weights"]
+__all__ = [
+    "CASES",
+    "batches",
+    "network",
+    "part",
+    "same",
+    "sequences",
+    "settings",
+    "train",
+    "weights",
+]

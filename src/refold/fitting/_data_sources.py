@@ -28,7 +28,7 @@ from refold.training import (
     to_device,
 )
 
-__all__ = ["FileSource", "MemorySource", "open_training"]
+__all__ = ["FileSource", "MemorySource", "open_training", "source_of"]
 
 Mode = Literal["features", "sequence"] | None
 
@@ -226,6 +226,11 @@ class FileSource:
             others = page_of(scaled, held_out, longest)
             observed -= num_observed(scaled, np.arange(len(scaled)))
         return SplitData(pages, others, len(rows), observed)
+
+
+def source_of(sequences: Sequences | Scan) -> MemorySource | FileSource:
+    """Return the interface to training data in memory or in files."""
+    return FileSource(sequences) if isinstance(sequences, Scan) else MemorySource(sequences)
 
 
 def _units(sequences: Sequences | Scan, mode: Mode) -> Scaler:

@@ -10,7 +10,7 @@ from refold.errors import ParameterError
 from refold.evaluation import Fidelity
 from refold.fitting._data_sources import FileSource, MemorySource
 from refold.fitting._defaults_from_data import pick_latent_steps, rocket_dim_within
-from refold.fitting._fit import fit
+from refold.fitting._fit_network import fit_network
 from refold.fitting._held_out_error import HeldOut
 from refold.sequences import Scan, Sequences
 from refold.training import validation_split
@@ -98,7 +98,7 @@ class Trials:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the final fit gives the same warnings
             parameters = {**self._parameters, **changes}
-            fitted, outcome, _ = fit(self._sequences, parameters, seed=self._seed)
+            fitted, outcome, _ = fit_network(self._sequences, parameters, seed=self._seed)
         if fitted is None or outcome.interrupted:
             raise KeyboardInterrupt
         steps = parameters["latent_steps"]

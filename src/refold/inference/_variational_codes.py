@@ -59,7 +59,7 @@ def report_active(active: int, latent_dim: int, *, verbose: int) -> None:
             f"Only {count} (posterior collapse). A smaller latent_dim would lose nothing. More "
             "epochs or variational=False may activate more.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     if verbose:
         say(f"{count}.")

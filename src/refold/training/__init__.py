@@ -6,8 +6,8 @@ from refold.training._settings import Settings as Settings
 from refold.training._settings import pick_batch_size as pick_batch_size
 from refold.training._settings import pick_patch as pick_patch
 from refold.training._settings import pick_refit as pick_refit
-from refold.training._train import FitResult as FitResult
-from refold.training._train import train as train
+from refold.training._training import FitResult as FitResult
+from refold.training._training import Training as Training
 from refold.training.data._corruption import Corruption as Corruption
 from refold.training.data._forecast_targets import cut_sequences as cut_sequences
 from refold.training.data._forecast_targets import next_steps as next_steps

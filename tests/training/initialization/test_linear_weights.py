@@ -8,9 +8,19 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.evaluation import PCABaseline, nmse
 from refold.sequences import Scaler, Sequences
-from refold.training import has_linear_path, set_linear_initialization, train
+from refold.training import has_linear_path, set_linear_initialization
 from refold.training.initialization._numeric_columns import linear_initialization
-from training.small import CASES, batches, network, part, same, sequences, settings, weights
+from training.small import (
+    CASES,
+    batches,
+    network,
+    part,
+    same,
+    sequences,
+    settings,
+    train,
+    weights,
+)
 
 
 def walks(n, steps=20, columns=2, seed=0, lengths=None):
@@ -164,7 +174,7 @@ def trained(*, refit, **changes):
         return set_linear_initialization(net, data[rows] if phase == "validated" else data, seed=0)
 
     given = settings(**changes)
-    outcome = train(net, part_of, batches(data), given, start=begin, refit=refit)
+    outcome = train(net, part_of, batches(data), given, initialize=begin, refit=refit)
     return net, outcome, data, rows
 
 

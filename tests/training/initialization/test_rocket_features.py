@@ -83,7 +83,7 @@ def by_rule(X, latent_dim, found=None, **changes):
     """Return how many there are, without a fit; ``found``: the size that the error decided on."""
     parameters = SequenceAutoencoder(latent_dim, **changes).get_params(deep=False)
     if found is not None:
-        parameters = _with_size(parameters, {"latent_dim": found, "seconds": 0.0})
+        parameters = _with_size(parameters, found, seconds=0.0)
     source = MemorySource(as_sequences(X))
     return specify(source, parameters, np.arange(len(source.sequences) - 1)).rocket_dim
 

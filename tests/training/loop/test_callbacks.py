@@ -275,11 +275,11 @@ def test_a_rate_that_begins_at_nothing_rises():
 def test_a_refit_that_is_done_counts_though_the_time_is_up(monkeypatch, told_of_the_refit):
     look = Epochs._must_stop
 
-    def must_stop(self, interrupt, *, refit):
+    def must_stop(self):
         progress = self.progress
         done = progress.phase == "refit" and self._num_steps >= progress.refit_steps
         self._clock.is_up = lambda refit_steps=None: done
-        return look(self, interrupt, refit=refit)
+        return look(self)
 
     whole = told_of_the_refit[0]
     monkeypatch.setattr(Epochs, "_must_stop", must_stop)

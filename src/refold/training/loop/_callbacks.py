@@ -50,7 +50,7 @@ class Hooks:
             warnings.warn(
                 f"{', '.join(steppers)} asks to be called at every step, so each step is a "
                 "separate compiled call. Training is faster without batch hooks.",
-                stacklevel=6,
+                stacklevel=7,
             )
 
     @property

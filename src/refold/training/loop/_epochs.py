@@ -42,6 +42,8 @@ class Epochs:
     progress : TrainingProgress
     clock : Clock
         Clock of the whole training.
+    refit : bool
+        Whether a refit follows the validated phase, and needs part of the time budget.
     checkpoints : Checkpoints, optional
     callbacks : sequence of keras.callbacks.Callback
 
@@ -58,6 +60,7 @@ class Epochs:
         progress: TrainingProgress,
         clock: Clock,
         *,
+        refit: bool = False,
         checkpoints: Checkpoints | None = None,
         callbacks: Sequence[Any] = (),
     ) -> None:
@@ -67,7 +70,9 @@ class Epochs:
         self._settings = settings
         self._checkpoints = checkpoints
         self._hooks = Hooks(callbacks, engine)
-        self._clock = clock
+        self._clock, self._refit = clock, refit
+        self._bar = Progress(settings.max_epochs, verbose=settings.verbose)
+        self._interrupt = Interrupt()
         self._last_written = clock.seconds
         # metrics of the state, known without a transfer from the device
         totals = StepMetrics(*map(float, progress.state.totals))
@@ -84,9 +89,7 @@ class Epochs:
         self._checkpoints.write(Snapshot.of(replace(self.progress, seconds=seconds)))
         self._last_written = self._clock.seconds
 
-    def _epoch(
-        self, split: SplitData, interrupt: Interrupt, most: int | None, *, refit: bool
-    ) -> StopReason | None:
+    def _epoch(self, split: SplitData, most: int | None) -> StopReason | None:
         """Train to the end of the epoch or until something stops it."""
         progress = self.progress
         if not progress.within_epoch:
@@ -116,19 +119,19 @@ class Epochs:
                     progress.run, progress.batch = progress.run + 1, 0
                 elif last <= progress.batch:  # the requested steps are done
                     progress.page, progress.run, progress.batch = 0, 0, 0
-                    return self._must_stop(interrupt, refit=refit)
+                    return self._must_stop()
                 if progress.run == len(runs):
                     break
                 self._checkpoint_if_due()
-                if stopped := self._must_stop(interrupt, refit=refit):
+                if stopped := self._must_stop():
                     return stopped
             progress.page, progress.run = progress.page + 1, 0
             if progress.page < split.pages.num_pages:
                 self._checkpoint_if_due()
-                if stopped := self._must_stop(interrupt, refit=refit):
+                if stopped := self._must_stop():
                     return stopped
         progress.page = 0
-        return self._must_stop(interrupt, refit=refit)
+        return self._must_stop()
 
     def _goes_on_after(self, runs: list[BatchPlan], split: SplitData, until: int | None) -> bool:
         """Return whether another shard is needed after these runs, unless training stops early."""
@@ -153,7 +156,7 @@ class Epochs:
             logs = {"loss": self._engine.loss(self._metrics.totals)}
             self._hook("on_train_batch_end", step, logs)
 
-    def _several_epochs(self, split: SplitData, bar: Progress) -> bool:
+    def _several_epochs(self, split: SplitData) -> bool:
         """Train several short epochs in one call, if nothing has to happen between them.
 
         If a loss is not finite, the call is discarded, and the epochs are trained one by one, so
@@ -194,7 +197,7 @@ class Epochs:
                 self._metrics.rate,
                 began + (i + 1) * each,
             )
-            bar.epoch(progress.epoch, progress.history["loss"][-1], None)
+            self._bar.epoch(progress.epoch, progress.history["loss"][-1], None)
             progress.epoch += 1
         self._checkpoint_after_epoch()
         return True
@@ -235,10 +238,10 @@ class Epochs:
         self._clock.took(time.perf_counter() - began, run.bucket, (stop - start) * num_epochs)
         return state, metrics
 
-    def _end_epoch(self, loss: float, val_loss: float | None, bar: Progress) -> None:
+    def _end_epoch(self, loss: float, val_loss: float | None) -> None:
         progress = self.progress
         progress.record(loss, val_loss, self._metrics.rate, self._clock.seconds)
-        bar.epoch(progress.epoch, loss, val_loss)
+        self._bar.epoch(progress.epoch, loss, val_loss)
         logs = {"loss": loss, "learning_rate": self._metrics.rate}
         if val_loss is not None:
             logs["val_loss"] = val_loss
@@ -255,17 +258,17 @@ class Epochs:
             self._clock.took(time.perf_counter() - began, (run.bucket, "validation"))
         return self._engine.loss(totals)
 
-    def _must_stop(self, interrupt: Interrupt, *, refit: bool) -> StopReason | None:
-        if interrupt.asked:
+    def _must_stop(self) -> StopReason | None:
+        if self._interrupt.asked:
             return StopReason.INTERRUPTED
         progress = self.progress
         if progress.phase == "refit":
             left = progress.refit_steps > self._num_steps
             return StopReason.TIME if left and self._clock.is_up() else None
+        refit = self._refit
         progress.num_steps = self._clock.plan(self._num_steps, progress.num_steps, refit=refit)
-        return (
-            StopReason.TIME if self._clock.is_up(progress.best_steps if refit else None) else None
-        )
+        is_up = self._clock.is_up(progress.best_steps if refit else None)
+        return StopReason.TIME if is_up else None
 
     def _checkpoint_after_epoch(self) -> None:
         every = self._checkpoints.epochs if self._checkpoints else None

@@ -9,12 +9,21 @@ import pytest
 
 from refold.errors import DivergedError
 from refold.sequences import Batches, pad
-from refold.training import train
 from refold.training.loop import _clock as clock
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._schedule import Schedule
 from refold.training.loop._train_state import LossNormalizers, StepMetrics
-from training.small import CASES, batches, network, part, same, sequences, settings, weights
+from training.small import (
+    CASES,
+    batches,
+    network,
+    part,
+    same,
+    sequences,
+    settings,
+    train,
+    weights,
+)
 
 
 def run(case, *, held_out=(), n=24, seed=0, refit=False, cuts=None, **changes):
@@ -288,7 +297,7 @@ def test_the_time_of_a_start_counts(monkeypatch):
         monkeypatch.setattr(clock.time, "perf_counter", lambda: 1e9)  # it took decades
         return False
 
-    outcome = train(network(case), lambda _: part(data), batches(data), given, start=start)
+    outcome = train(network(case), lambda _: part(data), batches(data), given, initialize=start)
     assert min(outcome.history["seconds"]) > 1e6
 
 

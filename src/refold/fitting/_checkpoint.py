@@ -1,0 +1,91 @@
+"""The checkpoint of a fit, and the training that it belongs to."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from refold import storage
+from refold.errors import ModelFileError, ParameterError
+from refold.training import Checkpoints, Snapshot
+
+__all__ = ["Checkpoint", "checkpoints", "identify", "resumed"]
+
+# Arguments that may change when a training is resumed.
+_FREE = ("verbose", "time_budget", "random_state", "latent_steps")
+
+
+class Checkpoint(NamedTuple):
+    """File and frequency of the saved training state.
+
+    Attributes
+    ----------
+    path : path
+    seconds : float
+        Time between two checkpoints.
+    epochs : int, optional
+        Also write a checkpoint after this number of epochs.
+
+    Examples
+    --------
+    >>> Checkpoint("vowels.checkpoint").seconds
+    60.0
+    """
+
+    path: str | os.PathLike[str]
+    seconds: float = 60.0
+    epochs: int | None = None
+
+
+def identify(parameters: Mapping[str, Any], digest: str, seed: int) -> dict[str, Any]:
+    """Return what identifies a training: its arguments, its data and its seed."""
+    settled = {name: value for name, value in parameters.items() if name not in _FREE}
+    return {"parameters": storage.plain(settled), "data": digest, "seed": seed}
+
+
+def checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:
+    """Return the schedule and the writer of the checkpoints of a training."""
+
+    def write(snapshot: Snapshot) -> None:
+        storage.save_checkpoint(checkpoint.path, identity, snapshot.values, snapshot.arrays)
+
+    return Checkpoints(write, checkpoint.seconds, checkpoint.epochs)
+
+
+def resumed(
+    path: str | os.PathLike[str], identity: dict[str, Any]
+) -> tuple[Snapshot, dict[str, Any]]:
+    """Read a checkpoint, and check that it belongs to the training.
+
+    Returns
+    -------
+    snapshot : Snapshot
+    identity : dict
+        As `identify` returned it, with the seed of the checkpoint and the size that was found.
+
+    Raises
+    ------
+    ParameterError
+        If the checkpoint belongs to another training.
+    ModelFileError
+        If the checkpoint cannot be read.
+    """
+    theirs, values, arrays = storage.load_checkpoint(path)
+    ours = identity["parameters"]
+    if set(ours) != set(theirs["parameters"]):
+        raise ModelFileError(
+            f"The checkpoint {str(path)!r} comes from another version of Refold, which has other "
+            "arguments. Start again without resume."
+        )
+    changed = [
+        f"{name} was {theirs['parameters'].get(name)!r} and is {ours[name]!r}"
+        for name in ours
+        if theirs["parameters"].get(name) != ours[name]
+    ]
+    if theirs["data"] != identity["data"]:
+        changed.insert(0, "the data is not the same")
+    if changed:
+        raise ParameterError(
+            f"The checkpoint {str(path)!r} belongs to another training: {', '.join(changed)}. Use "
+            "the same data and arguments, or start again without resume."
+        )
+    return Snapshot(values, arrays), theirs

@@ -1,0 +1,396 @@
+"""`Training`: the validated phase, the refit on all sequences, and what is kept if one fails."""
+
+import contextlib
+import math
+import warnings
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import keras
+import numpy as np
+
+from refold.errors import DivergedError, ParameterError
+from refold.models import Network
+from refold.sequences import Batches
+from refold.training._settings import Settings
+from refold.training.data._forecast_targets import kept_share
+from refold.training.loop._clock import Clock
+from refold.training.loop._compiled_steps import Engine
+from refold.training.loop._early_stopping import out_of_patience
+from refold.training.loop._epochs import Epochs
+from refold.training.loop._phase_data import Checkpoints, SplitData, StopReason
+from refold.training.loop._snapshot import Snapshot, TrainingProgress
+
+__all__ = ["FitResult", "Training"]
+
+# Weights with these names are excluded from the default optimizer's weight decay.
+_UNDECAYED = ("bias", "change")
+
+
+class FitResult(NamedTuple):
+    """Result of a training; the network holds the weights.
+
+    Attributes
+    ----------
+    phase : str or None
+        Phase that trained the weights, ``"validated"`` or ``"refit"``; None if no epoch was
+        completed.
+    history : dict of lists
+        One entry per epoch: ``"epoch"`` (from 1 in each phase), ``"phase"``, ``"loss"``,
+        ``"val_loss"`` (with validation; None in the refit), ``"learning_rate"``, ``"seconds"``
+        (since the start of training).
+    epoch : int
+        Epoch of the validated weights.
+    interrupted : bool
+        Whether Ctrl-C ended the training early.
+    complete : bool
+        Whether the validated phase was finished.
+    num_shapes : int
+        Number of padded batch shapes, for each of which a training step was compiled.
+    validated : list of arrays, optional
+        Validated weights, in the order of ``network.variables``, if the network holds those of a
+        refit.
+    out_of_time : bool
+        Whether the time budget ended the validated phase.
+    initial_loss : float, optional
+        Validation loss of the linear initialization.
+    """
+
+    phase: str | None
+    history: dict[str, list[Any]]
+    epoch: int
+    interrupted: bool = False
+    complete: bool = True
+    num_shapes: int = 0
+    validated: list[Any] | None = None
+    out_of_time: bool = False
+    initial_loss: float | None = None
+
+
+class Training(Epochs):
+    """Train an autoencoder and its length model in place, phase by phase.
+
+    The phase ``"validated"`` ends with the weights of the epoch with the lowest validation loss or,
+    without validation, those of the last epoch. With ``refit``, the phase ``"refit"`` trains on all
+    sequences afterwards, from the same initialization, for as many steps as the best epoch of the
+    first phase took. If time, Ctrl-C, a callback or a non-finite loss ends the refit, the validated
+    weights are kept.
+
+    Inside the context, while there is a ``phase``, the caller initializes the network if
+    ``is_fresh``, and then calls `run` with the data of the phase.
+
+    Parameters
+    ----------
+    network : Network
+    batches : Batches
+        Batches of all sequences.
+    settings : Settings
+    refit : bool
+    checkpoints : Checkpoints, optional
+        Written once before the first step, so that an unwritable path fails early.
+    callbacks : sequence of keras.callbacks.Callback
+    resume : Snapshot, optional
+        Snapshot to resume from.
+
+    Attributes
+    ----------
+    phase : {"validated", "refit"} or None
+        The next phase; None after the last one.
+    is_fresh : bool
+        Whether the phase starts from an initialization, and not from a snapshot.
+    result : FitResult
+        Result after the last phase.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        batches: Batches,
+        settings: Settings,
+        *,
+        refit: bool = False,
+        checkpoints: Checkpoints | None = None,
+        callbacks: Sequence[Any] = (),
+        resume: Snapshot | None = None,
+    ) -> None:
+        progress = None if resume is None else resume.standing()
+        clock = Clock(settings.time_budget, 0.0 if progress is None else progress.seconds)
+        engine = _make_engine(network, batches, settings)
+        self._network, self._untrained = network, engine.read_state()
+        self.is_fresh = progress is None
+        if progress is None:
+            num_steps = settings.max_epochs * settings.steps_an_epoch
+            progress = TrainingProgress(self._untrained, settings.learning_rate, num_steps)
+        self.phase: str | None = progress.phase
+        self.result: FitResult
+        self._stack, self._is_running, self._out_of_time = contextlib.ExitStack(), False, False
+        super().__init__(
+            engine,
+            batches,
+            settings,
+            progress,
+            clock,
+            refit=refit,
+            checkpoints=checkpoints,
+            callbacks=callbacks,
+        )
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self._bar)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    def run(self, split: SplitData, *, keep_initial: bool = False) -> None:
+        """Train to the end of the phase.
+
+        Parameters
+        ----------
+        split : SplitData
+            Data of the phase.
+        keep_initial : bool
+            Whether the initial weights are worth keeping if no epoch has a lower validation loss.
+
+        Raises
+        ------
+        DivergedError
+            If the loss became NaN or infinite before any weights could be kept.
+        """
+        progress = self.progress
+        if self.is_fresh:
+            progress.state = self._engine.read_state()
+        if not self._is_running:
+            self._clock.prepared()
+            if self.is_fresh:
+                progress.preparation = self._clock.preparation
+            self._clock.preparation = progress.preparation
+            # before this line Ctrl-C ends the program at once: there is nothing to keep
+            self._stack.enter_context(self._interrupt)
+            self._bar.train()
+            self._is_running = True
+        self._num_steps = self._engine.num_steps(progress.state)
+        loss = self._validate(split.held_out) if keep_initial and split.held_out else math.inf
+        if math.isfinite(loss):
+            progress.keep(loss, 0, self._num_steps)
+            progress.initial_loss = loss
+        self.write_checkpoint()
+        if self.phase == "validated":
+            self._end_validated(self._run_validated(split))
+        else:
+            self._end_refit(self._run_refit(split))
+
+    def _run_validated(self, split: SplitData) -> StopReason:
+        """Train until the validation loss no longer falls."""
+        progress = self.progress
+        self._begin(self._settings.max_epochs)
+        reason = StopReason.DONE
+        while progress.epoch <= self._settings.max_epochs and not (
+            self._hooks.stop or self._out_of_patience
+        ):
+            if self._several_epochs(split):
+                progress.keep(
+                    self._engine.loss(self._metrics.totals), progress.epoch - 1, self._num_steps
+                )
+                if stopped := self._must_stop():
+                    reason = stopped
+                    break
+                continue
+            stopped = self._epoch(split, None)
+            if stopped is StopReason.INTERRUPTED and progress.within_epoch:
+                reason = stopped
+                break
+            loss = self._engine.loss(self._metrics.totals)
+            val_loss = None if split.held_out is None else self._validate(split.held_out)
+            measured = loss if val_loss is None else val_loss
+            # without validation, no loss has checked the weights of the last step yet
+            finite = val_loss is not None or self._metrics.finite
+            if not (math.isfinite(loss) and math.isfinite(measured) and finite):
+                reason = StopReason.DIVERGED
+                break
+            if val_loss is None or val_loss < progress.best_loss:
+                progress.keep(measured, progress.epoch, self._num_steps)
+            self._end_epoch(loss, val_loss)
+            if stopped is not None or self._interrupt.asked:
+                reason = stopped or StopReason.INTERRUPTED
+                break
+        self._hook("on_train_end")
+        unmeasured = split.held_out is None and progress.best is not None
+        if self._hooks.present and unmeasured and reason is StopReason.DONE:
+            # a callback may have replaced the last weights
+            progress.keep(progress.best_loss, progress.best_epoch, progress.best_steps)
+        return reason
+
+    def _run_refit(self, split: SplitData) -> StopReason:
+        """Train on all sequences for the number of steps that validation chose."""
+        progress = self.progress
+        # the refit is counted in steps; the last epoch may be incomplete
+        num_batches = max(1, self._batches.num_batches(np.arange(split.num_sequences)))
+        epochs = max(1, -(-progress.refit_steps // num_batches))
+        self._bar.refit(epochs)
+        self._begin(epochs)
+        reason = StopReason.DONE
+        while (left := progress.refit_steps - self._num_steps) > 0:
+            if self._hooks.stop:
+                reason = StopReason.STOPPED
+                break
+            if self._several_epochs(split):
+                if stopped := self._must_stop():
+                    reason = stopped
+                    break
+                continue
+            stopped = self._epoch(split, left)
+            loss = self._engine.loss(self._metrics.totals)
+            if not (math.isfinite(loss) and self._metrics.finite):
+                reason = StopReason.DIVERGED
+                break
+            if stopped is not None and progress.within_epoch:
+                reason = stopped
+                break
+            self._end_epoch(loss, None)
+            if stopped is not None or self._interrupt.asked:
+                reason = stopped or StopReason.INTERRUPTED
+                break
+        self._hook("on_train_end")
+        return reason
+
+    def _end_validated(self, reason: StopReason) -> None:
+        progress, settings = self.progress, self._settings
+        interrupted = reason is StopReason.INTERRUPTED
+        self._out_of_time = reason is StopReason.TIME
+        if reason is StopReason.DIVERGED:
+            _report_divergence(progress, settings)
+        if interrupted:
+            self.write_checkpoint()
+        refit = self._refit and not interrupted and reason is not StopReason.DIVERGED
+        if refit and self._out_of_time and self._clock.is_up(0):  # no time to initialize it
+            refit = False
+            _report_no_refit(reason, progress)
+        if not refit:
+            self._finish(interrupted=interrupted, complete=not interrupted)
+            return
+        self.phase, self.is_fresh = "refit", True
+        progress.phase, progress.refit_steps = "refit", progress.best_steps
+        progress.peak = settings.learning_rate
+        progress.epoch, progress.page, progress.run, progress.batch = 1, 0, 0, 0
+        self._engine.write_back(self._untrained)
+        self._bar.initialize_again()
+
+    def _end_refit(self, reason: StopReason) -> None:
+        interrupted = reason is StopReason.INTERRUPTED
+        if interrupted:
+            self.write_checkpoint()
+        self._finish(interrupted=interrupted)
+        if reason is not StopReason.DONE:
+            _report_no_refit(reason, self.progress)
+            return
+        validated = [np.asarray(variable.value) for variable in self._network.variables]
+        self._engine.write_back(self.progress.state)
+        self.result = self.result._replace(phase="refit", validated=validated)
+
+    def _finish(self, *, interrupted: bool, complete: bool = True) -> None:
+        """Put the validated weights into the network, and set the result."""
+        progress = self.progress
+        if progress.best is not None:
+            num_trainable = len(progress.state.trainable)
+            self._engine.write_back(
+                progress.state._replace(
+                    trainable=progress.best[:num_trainable],
+                    non_trainable=progress.best[num_trainable:],
+                )
+            )
+        history = dict(progress.history)
+        if all(loss is None for loss in history["val_loss"]):
+            del history["val_loss"]
+        self.phase = None
+        self.result = FitResult(
+            None if progress.best is None else "validated",
+            history,
+            progress.best_epoch,
+            interrupted,
+            complete,
+            len(self._engine.shapes),
+            out_of_time=self._out_of_time,
+            initial_loss=progress.initial_loss,
+        )
+
+    @property
+    def _out_of_patience(self) -> bool:
+        progress, settings = self.progress, self._settings
+        return out_of_patience(
+            progress.history["val_loss"],
+            progress.best_epoch,
+            max_epochs=settings.max_epochs,
+            patience=settings.patience,
+        )
+
+
+def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engine:
+    optimizer: Any = settings.optimizer
+    # only the default optimizer is known to update each weight alone
+    apart = _UNDECAYED if optimizer is None else None
+    scheduled = not isinstance(optimizer, keras.optimizers.Optimizer)
+    if optimizer is None:
+        optimizer = keras.optimizers.AdamW(
+            settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            global_clipnorm=settings.clip_norm,
+        )
+        optimizer.exclude_from_weight_decay(var_names=list(_UNDECAYED))
+    elif isinstance(optimizer, str):
+        optimizer = keras.optimizers.get(optimizer)
+        optimizer.learning_rate = settings.learning_rate
+    else:  # the user's own optimizer stays as it is and can be reused
+        if optimizer.gradient_accumulation_steps or (
+            optimizer.use_ema and not optimizer.ema_overwrite_frequency
+        ):
+            raise ParameterError(
+                "An optimizer that accumulates gradients, or averages weights without "
+                "ema_overwrite_frequency, cannot be used here. Leave that option out."
+            )
+        optimizer = type(optimizer).from_config(optimizer.get_config())
+    # with a single length, the length model knows it from its initialization
+    length_weight = 0.0 if batches.of_one_length else settings.length_weight
+    steps = network.specification.forecast_steps
+    return Engine(
+        network,
+        optimizer,
+        length_weight=length_weight,
+        scheduled=scheduled,
+        corruption=settings.corruption,
+        kept=kept_share(batches.lengths, steps) if steps else 1.0,
+        seed=settings.seed,
+        apart=apart,
+    )
+
+
+def _report_divergence(progress: TrainingProgress, settings: Settings) -> None:
+    advice = (
+        f"The loss became NaN or infinite in epoch {progress.epoch}. Try a smaller learning_rate "
+        f"(it was {settings.learning_rate:g}), and look for extreme values in the data."
+    )
+    if progress.best is None:
+        raise DivergedError(f"{advice} Nothing was learned before that.")
+    warnings.warn(f"{advice} {_kept(progress)}", stacklevel=7)
+
+
+def _report_no_refit(reason: StopReason, progress: TrainingProgress) -> None:
+    why = {
+        StopReason.TIME: "The time budget ran out in the refit on all sequences",
+        StopReason.INTERRUPTED: "The refit on all sequences was interrupted",
+        StopReason.STOPPED: "A callback stopped the refit on all sequences",
+        StopReason.DIVERGED: "The loss became NaN or infinite in the refit on all sequences",
+    }[reason]
+    warnings.warn(f"{why}. {_kept(progress)}", stacklevel=7)
+
+
+def _kept(progress: TrainingProgress) -> str:
+    if progress.best_epoch == 0:
+        return "The linear initialization was kept: no epoch was better."
+    return f"The weights of epoch {progress.best_epoch} were kept."
