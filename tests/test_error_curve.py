@@ -46,7 +46,7 @@ def test_symbols_are_counted_by_steps():
 
 def interrupted_after(monkeypatch, number):
     """Have Ctrl-C pressed in the fit that comes after so many."""
-    fit, calls = refold.fitting._size_trials.fit, []
+    fit, calls = refold.fitting._size_trials.fit_network, []
 
     def pressed(*arguments, **options):
         calls.append(None)
@@ -54,7 +54,7 @@ def interrupted_after(monkeypatch, number):
             signal.raise_signal(signal.SIGINT)
         return fit(*arguments, **options)
 
-    monkeypatch.setattr("refold.fitting._size_trials.fit", pressed)
+    monkeypatch.setattr("refold.fitting._size_trials.fit_network", pressed)
 
 
 @pytest.mark.usefixtures("ctrl_c")
