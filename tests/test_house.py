@@ -77,6 +77,7 @@ def python(code, *, cwd=None, **environment):
         ("refold.cli", set()),
         ("refold.sequences", {"pyarrow"}),
         ("refold.datasets", {"pyarrow"}),
+        ("refold.evaluation", {"pyarrow"}),
     ],
 )
 def test_light_imports_load_nothing_heavy(module, needed):
@@ -250,8 +251,10 @@ def _public_rooms():
 
 def public_names():
     for module in rooms():
-        for name in getattr(module, "__all__", [n for n in vars(module) if n[0] != "_"]):
-            yield f"{module.__name__}.{name}", getattr(module, name)
+        for name in getattr(module, "__all__", [n for n in dir(module) if n[0] != "_"]):
+            thing = getattr(module, name)
+            if getattr(thing, "__module__", "refold").startswith("refold"):
+                yield f"{module.__name__}.{name}", thing
 
 
 def test_public_functions_and_classes_have_a_docstring():

@@ -2,11 +2,14 @@
 
 import importlib
 import importlib.util
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 from refold.errors import MissingExtraError
 
-__all__ = ["is_installed", "optional"]
+__all__ = ["is_installed", "lazy_names", "optional"]
 
 
 def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
@@ -40,6 +43,53 @@ def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
             f"{purpose} needs the package {package.split('.')[0]!r}, which is not installed. "
             f"Install it with: pip install 'refold[{extra}]'"
         ) from error
+
+
+def lazy_names(
+    package: str, names: Mapping[str, Sequence[str]], purpose: str | None = None
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__getattr__`` and ``__dir__`` of a package that imports some names on first use.
+
+    Encoding and decoding with a fitted model need neither Keras, JAX nor scikit-learn. What needs
+    one of them is imported in this way.
+
+    Parameters
+    ----------
+    package : str
+        Name of the package.
+    names : mapping
+        The names in each module of the package.
+    purpose : str, optional
+        Subject of the error message if a package is missing, such as ``"Training"``; by default the
+        name that was used.
+
+    Returns
+    -------
+    getattr, dir : functions
+        The first raises a `MissingExtraError` if a package is not installed.
+
+    Examples
+    --------
+    >>> find, _ = lazy_names("refold.evaluation", {"_linear_probe": ["probe"]})
+    >>> find("probe").__name__
+    'probe'
+    """
+    modules = {name: f"{package}.{module}" for module, found in names.items() for name in found}
+
+    def find(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        try:
+            return getattr(importlib.import_module(modules[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.split(".")[0] == "refold":
+                raise
+            raise MissingExtraError(
+                f"{purpose or name} needs Keras, JAX and scikit-learn. Install them with: "
+                "pip install 'refold[train]'"
+            ) from error
+
+    return find, lambda: sorted({*vars(sys.modules[package]), *modules})
 
 
 def is_installed(package: str) -> bool:

@@ -1,12 +1,17 @@
 """Anomaly scores of sequences and steps, and p-values from normal sequences."""
 
+from typing import TYPE_CHECKING
+
+from refold._support.optional_imports import lazy_names as _lazy_names
 from refold.anomalies._anomaly_methods import AnomalyMixin as AnomalyMixin
-from refold.anomalies._anomaly_scores import remember as remember
 from refold.anomalies._calibration_split import set_aside as set_aside
 from refold.anomalies._detection import Detection as Detection
 from refold.anomalies._detection import Reason as Reason
 from refold.anomalies._training_fingerprints import check_untrained as check_untrained
 from refold.anomalies._training_fingerprints import trained_fingerprints as trained_fingerprints
+
+if TYPE_CHECKING:
+    from refold.anomalies._reference_statistics import remember as remember
 
 __all__ = [
     "AnomalyMixin",
@@ -17,3 +22,8 @@ __all__ = [
     "set_aside",
     "trained_fingerprints",
 ]
+
+# needs scikit-learn
+__getattr__, __dir__ = _lazy_names(
+    __name__, {"_reference_statistics": ("remember",)}, purpose="Training"
+)

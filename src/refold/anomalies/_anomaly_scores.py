@@ -3,21 +3,16 @@
 Codes come without latent optimization, which would make anomalies look more normal.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.covariance import LedoitWolf
 
 from refold.inference import check_lengths, decode, describe, encode
 from refold.sequences import Scaler, Sequences, sums_by_sequence
 from refold.storage import Fitted, ReferenceStatistics
 
-__all__ = ["AnomalyScores", "anomaly_scores", "remember"]
+__all__ = ["AnomalyScores", "anomaly_scores", "measure", "scored_features"]
 
-# Standard deviations below this are rounding.
-_LEAST = 1e-3
-# Cap on decoded training sequences for the reference means.
-_DECODED = 256
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger ones into NaN in single precision.
 _FARTHEST = 1e12
@@ -43,33 +38,6 @@ class AnomalyScores(NamedTuple):
     distances: np.ndarray
 
 
-def remember(sequences: Sequences, fitted: Fitted) -> ReferenceStatistics:
-    """Compute the reference statistics of training sequences.
-
-    These are the mean and the covariance of codes and ROCKET features. Codes hold what the decoder
-    can reconstruct, and ROCKET features describe patterns that it may not know. The covariance is
-    shrunk [1]_, because there may be more features than sequences.
-
-    References
-    ----------
-    .. [1] O. Ledoit and M. Wolf, "A well-conditioned estimator for large-dimensional covariance
-       matrices", Journal of Multivariate Analysis 88, 2004.
-    """
-    codes, features = _features(sequences, fitted)
-    center, unit = features.mean(axis=0), features.std(axis=0)
-    unit = np.where(unit > _LEAST, unit, 1.0)
-    standard = (features - center) / unit
-    precision: Any = np.eye(len(center))
-    if standard.any():
-        precision = LedoitWolf(assume_centered=True).fit(standard).get_precision()
-    center, unit, precision = (part.astype(np.float32) for part in (center, unit, precision))
-    known = ReferenceStatistics(codes, center, unit, precision, np.ones(2))
-    some = np.linspace(0, len(sequences) - 1, min(len(sequences), _DECODED)).round().astype(int)
-    found = _measure(sequences[some], codes[some], features[some], fitted, known)
-    means = np.array([found.errors.mean(), found.distances.mean()])
-    return known._replace(units=np.where(means > 0, means, 1.0))
-
-
 def anomaly_scores(
     sequences: Sequences, fitted: Fitted, known: ReferenceStatistics
 ) -> AnomalyScores:
@@ -81,7 +49,7 @@ def anomaly_scores(
         Sequences with the schema of the training data.
     fitted : Fitted
     known : ReferenceStatistics
-        Statistics that `remember` returned.
+        Statistics of the training data.
 
     Returns
     -------
@@ -93,8 +61,8 @@ def anomaly_scores(
         If a sequence is longer than the network can decode.
     """
     sequences = _within_reach(sequences, fitted.units)
-    codes, features = _features(sequences, fitted)
-    return _measure(sequences, codes, features, fitted, known)
+    codes, features = scored_features(sequences, fitted)
+    return measure(sequences, codes, features, fitted, known)
 
 
 def _within_reach(sequences: Sequences, units: Scaler) -> Sequences:
@@ -103,13 +71,14 @@ def _within_reach(sequences: Sequences, units: Scaler) -> Sequences:
     return sequences.with_values(values.astype(sequences.values.dtype))
 
 
-def _measure(
+def measure(
     sequences: Sequences,
     codes: np.ndarray,
     features: np.ndarray,
     fitted: Fitted,
     known: ReferenceStatistics,
 ) -> AnomalyScores:
+    """Measure errors and distances, given what `scored_features` returns."""
     check_lengths(sequences.lengths, len(sequences), fitted.network)
     scaler, width = fitted.scaler, fitted.network.specification.latent_dim
     back = decode(codes[:, :width], sequences.lengths, fitted.schema, fitted.network)
@@ -120,7 +89,7 @@ def _measure(
     return AnomalyScores(entries, _means(entries, sequences), np.maximum(distances, 0.0))
 
 
-def _features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
+def scored_features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
     """Return codes with scale statistics appended, and these with ROCKET features appended."""
     scaled = fitted.scaler.transform(sequences)
     codes = encode(scaled, fitted.network)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import false_discovery_control
 
 __all__ = ["Detection", "Reason"]
 
@@ -87,7 +86,11 @@ class Detection:
            Royal Statistical Society B 57, 1995; for conformal p-values: S. Bates et al., "Testing
            for Outliers with Conformal p-values", The Annals of Statistics 51, 2023.
         """
-        return false_discovery_control(self.p_values) if len(self.p_values) else self.p_values
+        order, count = np.argsort(self.p_values), len(self.p_values)
+        scaled = self.p_values[order] * (count / np.arange(1, count + 1))
+        adjusted = np.empty_like(scaled)
+        adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1]
+        return np.clip(adjusted, 0.0, 1.0)
 
     @property
     def discoveries(self) -> np.ndarray:

@@ -1,5 +1,8 @@
 """Reconstruction and forecast errors, the PCA baseline, generated sequences, conformal p-values."""
 
+from typing import TYPE_CHECKING
+
+from refold._support.optional_imports import lazy_names as _lazy_names
 from refold.evaluation._conformal import conformal_margins as conformal_margins
 from refold.evaluation._conformal import conformal_p_values as conformal_p_values
 from refold.evaluation._conformal import least_calibration as least_calibration
@@ -15,10 +18,6 @@ from refold.evaluation._fidelity import fidelity as fidelity
 from refold.evaluation._forecast_errors import ForecastAccuracy as ForecastAccuracy
 from refold.evaluation._forecast_errors import ForecastErrors as ForecastErrors
 from refold.evaluation._forecast_errors import forecast_errors as forecast_errors
-from refold.evaluation._generated_sequences import Comparison as Comparison
-from refold.evaluation._generated_sequences import compare as compare
-from refold.evaluation._generated_sequences import copies as copies
-from refold.evaluation._generated_sequences import two_sample_test as two_sample_test
 from refold.evaluation._grouped_errors import GroupErrors as GroupErrors
 from refold.evaluation._grouped_errors import errors_by_length as errors_by_length
 from refold.evaluation._grouped_errors import errors_by_position as errors_by_position
@@ -26,8 +25,6 @@ from refold.evaluation._latent_dimensions import DEVIATIONS as DEVIATIONS
 from refold.evaluation._latent_dimensions import LatentDimensions as LatentDimensions
 from refold.evaluation._latent_dimensions import latent_dimensions as latent_dimensions
 from refold.evaluation._latent_dimensions import sweep as sweep
-from refold.evaluation._linear_probe import Probe as Probe
-from refold.evaluation._linear_probe import probe as probe
 from refold.evaluation._naive_forecasts import last_value as last_value
 from refold.evaluation._naive_forecasts import pick_season as pick_season
 from refold.evaluation._naive_forecasts import seasonal_naive as seasonal_naive
@@ -35,5 +32,24 @@ from refold.evaluation._ngrams import NGRAM_SIZES as NGRAM_SIZES
 from refold.evaluation._ngrams import unseen_ngrams as unseen_ngrams
 from refold.evaluation._nmse import explained_variance as explained_variance
 from refold.evaluation._nmse import nmse as nmse
-from refold.evaluation._pca import PCABaseline as PCABaseline
-from refold.evaluation._pca_cross_fit import pca_cross_fit as pca_cross_fit
+
+if TYPE_CHECKING:
+    from refold.evaluation._generated_sequences import Comparison as Comparison
+    from refold.evaluation._generated_sequences import compare as compare
+    from refold.evaluation._generated_sequences import copies as copies
+    from refold.evaluation._generated_sequences import two_sample_test as two_sample_test
+    from refold.evaluation._linear_probe import Probe as Probe
+    from refold.evaluation._linear_probe import probe as probe
+    from refold.evaluation._pca import PCABaseline as PCABaseline
+    from refold.evaluation._pca_cross_fit import pca_cross_fit as pca_cross_fit
+
+# need scikit-learn
+__getattr__, __dir__ = _lazy_names(
+    __name__,
+    {
+        "_generated_sequences": ("Comparison", "compare", "copies", "two_sample_test"),
+        "_linear_probe": ("Probe", "probe"),
+        "_pca": ("PCABaseline",),
+        "_pca_cross_fit": ("pca_cross_fit",),
+    },
+)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from refold import generation
 from refold._support.argument_checks import check_whole, draw_seed
 from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError, ParameterError, argument
-from refold.generation._code_density import fit_density
 from refold.inference import Draw, EstimatorBase, check_can_sample
 from refold.sequences import as_sequences
 
@@ -92,7 +92,9 @@ class GenerationMixin(EstimatorBase):
                 f"{argument('temperature')} must be a number of at least 0. Got {temperature!r}."
             )
         seed = draw_seed(random_state)
-        codes = fit_density(self._known().codes, components, seed=seed).draw(n, seed=seed)
+        codes = generation.fit_density(self._known().codes, components, seed=seed).draw(
+            n, seed=seed
+        )
         draw = Draw(float(temperature), seed) if temperature > 0 else None
         return self._decode(codes, lengths, draw=draw, clip=clip)
 
