@@ -14,8 +14,7 @@ from refold.errors import DataError, ParameterError
 
 
 def plan(name, format_name=None, formats=None):
-    formats = formats or data_formats()
-    return plan_output(str(name), format_name=format_name, formats=formats, default="jsonl")
+    return plan_output(str(name), formats or data_formats(), format_name)
 
 
 @pytest.mark.parametrize(

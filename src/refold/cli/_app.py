@@ -6,19 +6,39 @@ from typing import Annotated
 import typer
 
 from refold.cli._error_messages import run
+from refold.cli._options import expand_groups
 from refold.cli.commands.curve import curve
 from refold.cli.commands.data import data
+from refold.cli.commands.decode import decode
 from refold.cli.commands.demo import demo
 from refold.cli.commands.detect import detect
-from refold.cli.commands.encode_decode import decode, encode, reconstruct
+from refold.cli.commands.encode import encode
 from refold.cli.commands.fit import fit
 from refold.cli.commands.forecast import forecast
 from refold.cli.commands.generate import generate
 from refold.cli.commands.info import info
 from refold.cli.commands.probe import probe
+from refold.cli.commands.reconstruct import reconstruct
 from refold.cli.commands.report import report
 
 __all__ = ["app", "main"]
+
+GENERAL = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
+EXAMPLES = {
+    fit: "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",
+    encode: "refold encode vowels.refold vowels.parquet -o codes.parquet",
+    decode: "refold decode vowels.refold codes.parquet -o back.parquet",
+    reconstruct: "refold reconstruct vowels.refold vowels.parquet -o back.parquet",
+    info: "refold info vowels.refold --json",
+    curve: "refold curve vowels.parquet -o curve.png --sizes 2,4,8,16",
+    detect: "refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01",
+    forecast: "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
+    generate: "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
+    probe: "refold probe vowels.refold vowels.parquet --label speaker",
+    report: "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",
+    data: "refold data moving-ones -o ones.npz -n 5000",
+    demo: "refold demo --output demo",
+}
 
 app = typer.Typer(
     name="refold",
@@ -27,11 +47,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+for command, example in EXAMPLES.items():
+    app.command(epilog=f"Example:  {example}")(expand_groups(command))
 
-GENERAL = "Example:  refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
 
-
-@app.callback(invoke_without_command=True, epilog=GENERAL)
+@app.callback(invoke_without_command=True, epilog=f"Example:  {GENERAL}")
 def refold(
     context: typer.Context,
     *,
@@ -49,33 +69,6 @@ def refold(
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-
-
-app.command(epilog="Example:  refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0")(
-    fit
-)
-app.command(epilog="Example:  refold encode vowels.refold vowels.parquet -o codes.parquet")(encode)
-app.command(epilog="Example:  refold decode vowels.refold codes.parquet -o back.parquet")(decode)
-app.command(epilog="Example:  refold reconstruct vowels.refold vowels.parquet -o back.parquet")(
-    reconstruct
-)
-app.command(epilog="Example:  refold info vowels.refold --json")(info)
-app.command(epilog="Example:  refold curve vowels.parquet -o curve.png --sizes 2,4,8,16")(curve)
-app.command(
-    epilog="Example:  refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01"
-)(detect)
-app.command(epilog="Example:  refold forecast vowels.refold new.parquet -o next.csv --steps 3")(
-    forecast
-)
-app.command(epilog="Example:  refold generate vowels.refold -n 100 -o new.parquet --seed 0")(
-    generate
-)
-app.command(epilog="Example:  refold probe vowels.refold vowels.parquet --label speaker")(probe)
-app.command(
-    epilog="Example:  refold report vowels.refold vowels.parquet -o vowels.html --label speaker"
-)(report)
-app.command(epilog="Example:  refold data moving-ones -o ones.npz -n 5000")(data)
-app.command(epilog="Example:  refold demo --output demo")(demo)
 
 
 def main(arguments: list[str] | None = None) -> int:

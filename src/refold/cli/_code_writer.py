@@ -1,16 +1,14 @@
 """Writer of code files, block by block, in the formats that `_code_reader` describes."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv
 
 from refold.cli._files_and_streams import CODE_FORMATS, format_of
+from refold.cli._table_files import write_tables
 from refold.errors import FileFormatError
 from refold.sequences import atomic_writer, codes_to_arrow
 
@@ -39,8 +37,11 @@ def write_codes(
     id : str
         Name of the column of ids. Replaced by ``"id"`` if it is a name of a code column.
     """
-    with atomic_writer(path) as stream:
-        _WRITERS[codes_format(path)](stream, blocks, num_codes, "id" if is_code(id) else id)
+    chosen, id_name = codes_format(path), "id" if is_code(id) else id
+    if chosen == "npy":
+        _write_array(path, blocks, num_codes)
+    else:
+        write_tables(path, (_table(codes, ids, id_name, chosen) for codes, ids in blocks))
 
 
 def is_code(name: str) -> bool:
@@ -70,54 +71,21 @@ def codes_format(path: Path) -> str:
     return chosen
 
 
-def _write_parquet(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
-    writer = None
-    for codes, ids in blocks:
-        table = codes_to_arrow(codes, ids).rename_columns([id_name, "code"])
-        if writer is None:
-            writer = pq.ParquetWriter(stream, table.schema)
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
+def _table(codes: np.ndarray, ids: np.ndarray, id_name: str, chosen: str) -> pa.Table:
+    if chosen == "parquet":
+        return codes_to_arrow(codes, ids).rename_columns([id_name, "code"])
+    if chosen == "csv":
+        columns = {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}
+    else:  # the shortest decimals that read back as the same float32
+        columns = {"code": pa.array(list(codes.astype(str).astype(float)))}
+    return pa.table({id_name: pa.array(ids.tolist()), **columns})
 
 
-def _write_csv(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
-    writer = None
-    for codes, ids in blocks:
-        dimensions = {
-            f"code{i}": pa.array(codes[:, i], type=pa.float32()) for i in range(codes.shape[1])
-        }
-        table = pa.table({id_name: pa.array(ids.tolist()), **dimensions})
-        if writer is None:
-            writer = csv.CSVWriter(stream, table.schema)
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
-
-
-def _write_jsonl(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
-    for codes, ids in blocks:
-        for name, code in zip(ids.tolist(), codes, strict=True):
-            # the shortest decimals that read back as the same float32
-            shortest = [float(value) for value in code.astype(str)]
-            stream.write((json.dumps({id_name: name, "code": shortest}) + "\n").encode())
-
-
-def _write_npy(stream: Any, blocks: "Blocks", num_codes: int, id_name: str) -> None:  # noqa: ARG001
-    started = False
-    for codes, _ in blocks:
-        if not started:
-            shape = {"descr": codes.dtype.str, "fortran_order": False}
-            np.lib.format.write_array_header_1_0(
-                stream, {**shape, "shape": (num_codes, codes.shape[1])}
-            )
-            started = True
-        stream.write(np.ascontiguousarray(codes).tobytes())
-
-
-_WRITERS = {
-    "parquet": _write_parquet,
-    "csv": _write_csv,
-    "jsonl": _write_jsonl,
-    "npy": _write_npy,
-}
+def _write_array(path: Path, blocks: "Blocks", num_codes: int) -> None:
+    with atomic_writer(path) as stream:
+        for i, (codes, _) in enumerate(blocks):
+            if not i:
+                header = {"descr": codes.dtype.str, "fortran_order": False}
+                shape = {"shape": (num_codes, codes.shape[1])}
+                np.lib.format.write_array_header_1_0(stream, header | shape)
+            stream.write(np.ascontiguousarray(codes).tobytes())

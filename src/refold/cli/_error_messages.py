@@ -8,11 +8,12 @@ from typing import Any, TextIO
 
 import typer
 
+from refold.cli._console import log
 from refold.cli._signals import Termination
 from refold.cli._standard_output import complete_output
 from refold.errors import RefoldError, spelled_as_options
 
-__all__ = ["MISTAKE", "Stopped", "log", "run"]
+__all__ = ["MISTAKE", "Stopped", "run"]
 
 MISTAKE = 2
 INTERRUPTED = 130
@@ -22,13 +23,6 @@ PIPE_CLOSED = 1
 
 class Stopped(Exception):  # noqa: N818  (not an error)
     """Ctrl-C with a message; Typer drops the message of a KeyboardInterrupt."""
-
-
-def log(message: str, *, label: str = "", colour: str | None = None) -> None:
-    """Write one line to standard error, with the label in color if it is a terminal."""
-    line = " ".join(message.split())
-    head = f"{typer.style(label, fg=colour, bold=True)}: " if label else ""
-    typer.echo(head + line, err=True)
 
 
 def run(command: Callable[[], Any]) -> int:

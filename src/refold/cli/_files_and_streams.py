@@ -26,11 +26,13 @@ __all__ = [
     "TABLE_FORMATS",
     "Output",
     "check_apart",
+    "check_one_stream",
     "data_formats",
     "format_among",
     "format_of",
+    "plan_conversion",
+    "plan_file",
     "plan_output",
-    "read_formats",
     "readable",
 ]
 
@@ -69,9 +71,7 @@ class Output:
                         _copy(source, target)
 
 
-def plan_output(
-    name: str, *, format_name: str | None, formats: tuple[str, ...], default: str
-) -> Output:
+def plan_output(name: str, formats: tuple[str, ...], format_name: str | None = None) -> Output:
     """Check the format of an output and that it can be written.
 
     The format of a file is that of its suffix. The format of a stream or device is `format_name`.
@@ -80,12 +80,10 @@ def plan_output(
     ----------
     name : str
         File name, or ``-`` for standard output.
-    format_name : str or None
-        Requested format of a stream or device.
     formats : tuple of str
         Allowed formats.
-    default : str
-        Format of a stream or device if `format_name` is None.
+    format_name : str, optional
+        Requested format of a stream or device; by default JSON lines if allowed, else the first.
 
     Raises
     ------
@@ -95,6 +93,7 @@ def plan_output(
     """
     path = None if name == STREAM else Path(name)
     if path is None or (path.exists() and not path.is_file() and not path.is_dir()):
+        default = "jsonl" if "jsonl" in formats else formats[0]
         chosen = _known(format_name or default, formats)
         if path is None and sys.stdout is None:
             raise ParameterError("Standard output is closed. Name a file with -o.")
@@ -109,6 +108,41 @@ def plan_output(
         raise ParameterError(f"The output {name!r} must end in {_endings(formats)}.")
     _check_folder(path)
     return Output(name, chosen, path, copied=False)
+
+
+def plan_file(name: str, formats: tuple[str, ...], reason: str) -> Output:
+    """Check an output as `plan_output` does; raise an error with a reason if it is a stream."""
+    target = plan_output(name, formats)
+    if target.path is None:
+        raise ParameterError(reason)
+    return target
+
+
+def plan_conversion(
+    inputs: tuple[str, str],
+    output: str,
+    formats: tuple[str, ...],
+    input_format: str | None,
+    output_format: str | None,
+) -> Output:
+    """Check the inputs and the output of a conversion.
+
+    Standard output has the format of the input if ``--format`` names it for a file.
+    """
+    check_one_stream(*inputs)
+    if output_format is None and STREAM not in inputs and input_format is not None:
+        chosen = plain_format(input_format)
+        output_format = chosen if chosen in formats else None
+    target = plan_output(output, formats, output_format)
+    check_apart([target], inputs)
+    return target
+
+
+def check_one_stream(*inputs: str | None) -> None:
+    """Check that at most one input is standard input."""
+    if inputs.count(STREAM) > 1:
+        others = "a file for the other" if len(inputs) == 2 else "files for the others"
+        raise ParameterError(f"Only one input can be standard input. Name {others}.")
 
 
 def check_apart(outputs: Iterable[Output | None], inputs: Iterable[str | None] = ()) -> None:
@@ -133,13 +167,16 @@ def check_apart(outputs: Iterable[Output | None], inputs: Iterable[str | None] =
 
 
 @contextmanager
-def readable(name: str, *, format_name: str | None, formats: tuple[str, ...]) -> Iterator[Path]:
+def readable(
+    name: str, format_name: str | None = None, formats: tuple[str, ...] | None = None
+) -> Iterator[Path]:
     """Yield a path to an input whose suffix is that of its format.
 
-    Standard input is copied to a temporary file. If `format_name` differs from the suffix of a
-    file, a temporary link gets the right suffix. Error messages show the name that the user gave.
+    By default, the formats are those of sequences. Standard input is copied to a temporary file.
+    If `format_name` differs from the suffix of a file, a temporary link gets the right suffix.
+    Error messages show the name that the user gave.
     """
-    shown = "standard input" if name == STREAM else name
+    shown, formats = "standard input" if name == STREAM else name, formats or _read_formats()
     chosen = None if format_name is None else _known(format_name, formats)
     if name != STREAM and chosen in {None, format_of(Path(name))}:
         yield Path(name)
@@ -173,7 +210,7 @@ def format_among(names: Sequence[str | None], name: str, format_name: str | None
     If standard input is among them, `format_name` is for standard input and for files with an
     unknown suffix.
     """
-    has_suffix = format_of(Path(name)) in read_formats()
+    has_suffix = format_of(Path(name)) in _read_formats()
     return None if STREAM in names and has_suffix else format_name
 
 
@@ -193,14 +230,13 @@ def format_of(path: Path) -> str | None:
     return suffix if suffix in {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS} else None
 
 
-def read_formats() -> tuple[str, ...]:
-    """Return the formats that sequences can be read from."""
-    return tuple(refold.sequences.FORMATS)
-
-
 def data_formats() -> tuple[str, ...]:
     """Return the formats that sequences can be written to."""
     return tuple(name for name, one in refold.sequences.FORMATS.items() if one.writer is not None)
+
+
+def _read_formats() -> tuple[str, ...]:
+    return tuple(refold.sequences.FORMATS)
 
 
 def _is_text(name: str) -> bool:

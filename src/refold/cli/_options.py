@@ -1,37 +1,33 @@
-"""Arguments and options that several commands share, with their parsers."""
+"""Options that several commands share, one by one and in groups."""
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any
 
 import typer
 
+import refold
 from refold.errors import ParameterError
 
 __all__ = [
+    "AsJson",
     "Clip",
-    "ColumnTypes",
-    "Columns",
     "Data",
-    "IdColumn",
+    "DataOutput",
     "InputFormat",
+    "LabelFile",
     "LatentSteps",
-    "Layout",
-    "Missing",
     "Model",
     "OutputFormat",
     "Quiet",
     "Seed",
-    "Sort",
-    "Stride",
     "TableFormat",
-    "TimeColumn",
-    "Unit",
-    "Window",
-    "read_missing",
-    "read_options",
+    "Windows",
+    "expand_groups",
+    "split",
 ]
-
-TABLES = "Tables"
-WINDOWS = "Windows"
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="File of sequences, or -.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file from `refold fit`, or -.")]
@@ -42,14 +38,10 @@ Seed = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Hide progress and summaries on standard error.")
 ]
-InputFormat = Annotated[
-    str | None,
-    typer.Option("--format", metavar="FORMAT", help="Format of the input, instead of its suffix."),
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 LatentSteps = Annotated[
     int | None,
     typer.Option(
-        "--latent-steps",
         min=0,
         metavar="N",
         help=r"Steps of latent optimization per code; 0 turns it off and is faster. "
@@ -60,164 +52,90 @@ Clip = Annotated[
     bool,
     typer.Option("--clip/--no-clip", help="Clip values to the range of their column in training."),
 ]
+DataOutput = Annotated[
+    str, typer.Option("--output", "-o", metavar="DATA", help="File for the sequences, or -.")
+]
+InputFormat = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="Format of the input, instead of its suffix."),
+]
+LabelFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help=r"File with that column. \[default: DATA]")
+]
 OutputFormat = Annotated[
     str | None,
     typer.Option(
-        "--output-format",
         metavar="FORMAT",
         help=r"Format of standard output, if not that of --format. \[default: jsonl]",
     ),
 ]
 TableFormat = Annotated[
     str | None,
-    typer.Option(
-        "--output-format",
-        metavar="FORMAT",
-        help=r"Format of standard output. \[default: jsonl]",
-    ),
-]
-IdColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--id", metavar="NAME", help="Column with the sequence ids.", rich_help_panel=TABLES
-    ),
-]
-TimeColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--time",
-        metavar="NAME",
-        help="Column with the times, which must ascend within a sequence; or add --sort.",
-        rich_help_panel=TABLES,
-    ),
-]
-Columns = Annotated[
-    str | None,
-    typer.Option(
-        "--columns",
-        metavar="A,B,...",
-        help=r"Columns to use as features, comma-separated. \[default: all others]",
-        rich_help_panel=TABLES,
-    ),
-]
-ColumnTypes = Annotated[
-    str | None,
-    typer.Option(
-        "--column-types",
-        metavar="TYPES",
-        help="numeric, binary or categorical; or by column: page=categorical,x=numeric.",
-        rich_help_panel=TABLES,
-    ),
-]
-Unit = Annotated[
-    str | None,
-    typer.Option(
-        "--unit",
-        metavar="UNIT",
-        help=r"Steps of a .txt file: characters or words. \[default: characters]",
-        rich_help_panel=TABLES,
-    ),
-]
-Sort = Annotated[
-    bool,
-    typer.Option(
-        "--sort",
-        help="Sort the steps of each sequence by time.",
-        rich_help_panel=TABLES,
-    ),
-]
-Layout = Annotated[
-    str | None,
-    typer.Option(
-        metavar="LAYOUT",
-        help=r"wide: a row is a sequence, a column is a step. \[default: long, a row is a step]",
-        rich_help_panel=TABLES,
-    ),
-]
-Missing = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--missing",
-        metavar="X,...",
-        help="Numbers that mark a missing value, such as -99999.",
-        show_default=False,
-        rich_help_panel=TABLES,
-    ),
-]
-Window = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help="Cut long series into windows of N steps.",
-        rich_help_panel=WINDOWS,
-    ),
-]
-Stride = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help=r"Steps between the starts of windows. \[default: a quarter of --window]",
-        rich_help_panel=WINDOWS,
-    ),
+    typer.Option(metavar="FORMAT", help=r"Format of standard output. \[default: jsonl]"),
 ]
 
+_window = functools.partial(typer.Option, min=1, metavar="N", rich_help_panel="Windows")
 
-def read_options(
-    id_column: str | None,
-    time_column: str | None,
-    columns: str | None,
-    column_types: str | None,
-    unit: str | None,
-    *,
-    sort: bool,
-    layout: str | None,
-) -> dict[str, Any]:
-    """Return the options that are set, as arguments of `refold.sequences.read`."""
-    given = {
-        "id": id_column,
-        "time": time_column,
-        "columns": None if columns is None else _split(columns, option="--columns"),
-        "column_types": None if column_types is None else _column_types(column_types),
-        "unit": unit,
-        "sort": sort or None,
-        "layout": layout,
+
+@dataclass(frozen=True)
+class Windows:
+    """How to cut long series into windows."""
+
+    window: Annotated[int | None, _window(help="Cut long series into windows of N steps.")] = None
+    stride: Annotated[
+        int | None,
+        _window(help=r"Steps between the starts of windows. \[default: a quarter of --window]"),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.stride is not None and self.window is None:
+            raise ParameterError("--stride needs windows. Add --window N.")
+
+    def cut(self, series: Any) -> Any:
+        """Return the windows of series; None without ``--window``."""
+        if self.window is None:
+            return None
+        return refold.sequences.windows(series, self.window, self.stride)
+
+
+def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace each parameter that is annotated with a dataclass by the fields of the dataclass.
+
+    Typer has no groups of options. It reads the signature of a command, and a field of a group is
+    annotated as an option is, so that a command takes a whole group as one parameter.
+
+    Examples
+    --------
+    >>> def encode(*, cut: Windows) -> None:
+    ...     print(cut)
+    >>> list(inspect.signature(expand_groups(encode)).parameters)
+    ['window', 'stride']
+    >>> expand_groups(encode)(window=10, stride=5)
+    Windows(window=10, stride=5)
+    """
+    signature = inspect.signature(command)
+    groups = {
+        name: (parameter.annotation, inspect.signature(parameter.annotation).parameters)
+        for name, parameter in signature.parameters.items()
+        if is_dataclass(parameter.annotation)
     }
-    if unit not in (None, "characters", "words"):
-        raise ParameterError(f"--unit must be characters or words. Got {unit!r}.")
-    if layout not in (None, "long", "wide"):
-        raise ParameterError(f"--layout must be long or wide. Got {layout!r}.")
-    return {name: value for name, value in given.items() if value is not None}
+
+    @functools.wraps(command)
+    def expanded(**given: Any) -> None:
+        for name, (group, fields) in groups.items():
+            given[name] = group(**{field: given.pop(field) for field in fields})
+        command(**given)
+
+    options: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        options += groups[name][1].values() if name in groups else [parameter]
+    options = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+    expanded.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
+    return expanded
 
 
-def read_missing(given: list[str] | None) -> list[float] | None:
-    """Return the numbers given by one or more ``--missing`` options."""
-    if not given:
-        return None
-    parts = [part for text in given for part in _split(text, option="--missing", noun="number")]
-    try:
-        return [float(part) for part in parts]
-    except ValueError as error:
-        raise ParameterError(
-            f"--missing must be numbers, such as -99999,1e20. Got {','.join(parts)!r}."
-        ) from error
-
-
-def _column_types(text: str) -> str | list[str] | dict[str, str]:
-    parts = _split(text, option="--column-types")
-    if any("=" in part for part in parts):
-        if not all("=" in part for part in parts):
-            raise ParameterError(
-                f"--column-types must name a column for every type or for none. Got {text!r}; "
-                "write page=categorical,x=numeric."
-            )
-        pairs = (part.rpartition("=") for part in parts)
-        return {name.strip(): column_type.strip() for name, _, column_type in pairs}
-    return parts[0] if len(parts) == 1 else parts
-
-
-def _split(text: str, *, option: str, noun: str = "name") -> list[str]:
+def split(text: str, *, option: str, noun: str = "name") -> list[str]:
+    """Return the parts of a comma-separated value, none of which may be empty."""
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise ParameterError(f"{option} has an empty {noun}. Got {text!r}; write a,b,c.")

@@ -3,8 +3,7 @@
 from typing import Any
 
 import refold
-from refold.cli._files_and_streams import PICTURE_FORMATS, Output, plan_output
-from refold.errors import ParameterError
+from refold.cli._files_and_streams import PICTURE_FORMATS, Output, plan_file
 
 __all__ = ["plan_picture", "write_picture"]
 
@@ -15,11 +14,8 @@ def plan_picture(name: str | None) -> Output | None:
         return None
     from refold._support.optional_imports import optional
 
-    target = plan_output(name, format_name=None, formats=PICTURE_FORMATS, default="png")
-    if target.path is None:
-        raise ParameterError(
-            "The table goes to standard output. Name a file for the picture, such as picture.png."
-        )
+    reason = "The table goes to standard output. Name a file for the picture, such as picture.png."
+    target = plan_file(name, PICTURE_FORMATS, reason)
     optional("matplotlib", extra="plots", purpose="A picture")
     return target
 

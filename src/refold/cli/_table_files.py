@@ -1,6 +1,7 @@
 """Atomic writing of result tables as JSON lines, CSV or Parquet."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,20 +11,28 @@ from refold.cli._files_and_streams import format_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["write_table"]
+__all__ = ["write_table", "write_tables"]
 
 
 def write_table(path: Path, table: "pa.Table") -> None:
     """Write a table in the format of the file suffix: ``.jsonl``, ``.csv`` or ``.parquet``."""
+    write_tables(path, [table])
+
+
+def write_tables(path: Path, tables: Iterable["pa.Table"]) -> None:
+    """Write tables with the same columns as one, in the format of the file suffix."""
     import pyarrow.parquet as pq
     from pyarrow import csv
 
-    chosen = format_of(path)
+    chosen, writer = format_of(path), None
     with refold.sequences.atomic_writer(path) as stream:
-        if chosen == "parquet":
-            pq.write_table(table, stream)
-        elif chosen == "csv":
-            csv.write_csv(table, stream)
-        else:
-            for row in table.to_pylist():
-                stream.write((json.dumps(row) + "\n").encode())
+        for table in tables:
+            if chosen == "jsonl":
+                stream.writelines(f"{json.dumps(row)}\n".encode() for row in table.to_pylist())
+                continue
+            if writer is None:
+                kind = pq.ParquetWriter if chosen == "parquet" else csv.CSVWriter
+                writer = kind(stream, table.schema)
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()

@@ -11,7 +11,7 @@ import pytest
 import refold
 from refold import kernels
 from refold.cli import main
-from refold.cli.commands import info as _info
+from refold.cli._console import print_facts
 from refold.sequences import Column, Schema
 
 
@@ -81,9 +81,7 @@ def test_another_backend_is_named():
 
 
 def test_a_name_is_shown_as_it_is(capsys):
-    table = _info._table()
-    table.add_row("names", "speed [m/s], v[/s], :x:")
-    _info._show(table)
+    print_facts({"names": "speed [m/s], v[/s], :x:", "ids": None})
     assert capsys.readouterr().out.split(maxsplit=1)[1].strip() == "speed [m/s], v[/s], :x:"
 
 

@@ -4,30 +4,13 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import refold
-from refold.cli._error_messages import Stopped, log
-from refold.cli._files_and_streams import read_formats, readable
-from refold.cli._freed_memory import give_blocks_back
-from refold.cli._options import (
-    Columns,
-    ColumnTypes,
-    Data,
-    IdColumn,
-    InputFormat,
-    Layout,
-    Missing,
-    Quiet,
-    Seed,
-    Sort,
-    TimeColumn,
-    Unit,
-    read_missing,
-    read_options,
-)
+from refold.cli._console import log, print_table
+from refold.cli._error_messages import Stopped
+from refold.cli._options import AsJson, Data, Quiet, Seed
 from refold.cli._picture_files import plan_picture, write_picture
+from refold.cli._reading import TrainingData
 from refold.errors import ParameterError
 
 __all__ = ["curve"]
@@ -35,6 +18,7 @@ __all__ = ["curve"]
 
 def curve(
     data: Data,
+    *,
     output: Annotated[
         str | None,
         typer.Option(
@@ -58,26 +42,14 @@ def curve(
         float | None, typer.Option(metavar="SECONDS", help="Time limit for training per size.")
     ] = None,
     seed: Seed = None,
-    id_column: IdColumn = None,
-    time_column: TimeColumn = None,
-    columns: Columns = None,
-    column_types: ColumnTypes = None,
-    unit: Unit = None,
-    missing: Missing = None,
-    input_format: InputFormat = None,
-    *,
-    layout: Layout = None,
-    sort: Sort = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    reading: TrainingData,
+    as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Print the held-out error by latent dimensions, next to that of PCA.
 
     Ctrl-C stops it and prints the sizes that are done.
     """
-    options = read_options(
-        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
-    )
     chosen, target = _sizes(sizes), plan_picture(output)
     settings: dict[str, Any] = {
         "units": units,
@@ -85,13 +57,10 @@ def curve(
         "validation_fraction": validation_fraction,
         "time_budget": time_budget,
         "random_state": seed,
-        "missing_values": read_missing(missing),
+        "missing_values": reading.missing_values,
     }
     settings = {name: value for name, value in settings.items() if value is not None}
-    with readable(data, format_name=input_format, formats=read_formats()) as path:
-        sequences = refold.sequences.read_or_scan(path, **options)
-        if isinstance(sequences, refold.sequences.Scan):
-            give_blocks_back()
+    with reading.opened_to_fit(data) as sequences:
         estimator = refold.SequenceAutoencoder(**settings, verbose=0 if quiet else 1)
         result = refold.error_curve(sequences, chosen, estimator=estimator)
     if as_json:
@@ -130,9 +99,4 @@ def _print(result: Any) -> None:
             [refold.evaluation.as_percent(value) for value in part]
             for part in (result.accuracy, result.pca_accuracy)
         ]
-    table: Any = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in zip(*columns, strict=True):
-        table.add_row(*row)
-    Console().print(table)
+    print_table(headings, zip(*columns, strict=True), left=0)

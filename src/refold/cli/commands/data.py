@@ -7,8 +7,14 @@ from rich.console import Console
 from rich.table import Table
 
 import refold
-from refold.cli._error_messages import log
-from refold.cli._files_and_streams import TABLE_FORMATS, check_apart, data_formats, plan_output
+from refold.cli._console import log
+from refold.cli._files_and_streams import (
+    TABLE_FORMATS,
+    check_apart,
+    data_formats,
+    plan_file,
+    plan_output,
+)
 from refold.cli._options import Quiet
 from refold.cli._table_files import write_table
 from refold.errors import ParameterError
@@ -62,12 +68,12 @@ def data(
             raise ParameterError(f"Name a data set to write: {', '.join(DESCRIPTIONS)}.")
         _list()
         return
-    target = plan_output(output, format_name=output_format, formats=data_formats(), default="jsonl")
+    target = plan_output(output, data_formats(), output_format)
     beside, column, values = None, "", None
     if labels is not None:
-        beside = plan_output(labels, format_name=None, formats=TABLE_FORMATS, default="csv")
-        if beside.path is None:
-            raise ParameterError("--labels cannot be standard output. Name a file.")
+        beside = plan_file(
+            labels, TABLE_FORMATS, "--labels cannot be standard output. Name a file."
+        )
         check_apart([target, beside])
     sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
     if beside is not None:

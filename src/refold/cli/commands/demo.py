@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import refold
-from refold.cli._error_messages import log
+from refold.cli._console import log, print_table
 from refold.cli._options import Quiet
 from refold.errors import ParameterError
 
@@ -187,17 +185,17 @@ def _run(
 
 
 def _print(results: list["Result"]) -> None:
-    table: Any = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("data", no_wrap=True)
-    for heading in ("held out", "latent dim.", "Refold", "PCA with lengths", "seconds"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in results:
-        table.add_row(
-            row.name,
-            f"{row.num_sequences:,}",
-            str(row.code_size),
-            row.scores[0].text(row.scores[0].value),
-            row.scores[0].text(row.scores[0].pca),
-            f"{row.seconds:.1f}",
-        )
-    Console().print(table)
+    print_table(
+        ("data", "held out", "latent dim.", "Refold", "PCA with lengths", "seconds"),
+        [
+            (
+                row.name,
+                f"{row.num_sequences:,}",
+                str(row.code_size),
+                row.scores[0].text(row.scores[0].value),
+                row.scores[0].text(row.scores[0].pca),
+                f"{row.seconds:.1f}",
+            )
+            for row in results
+        ],
+    )

@@ -6,33 +6,19 @@ from typing import Annotated, Any
 import typer
 
 import refold
-from refold.cli._error_messages import log
+from refold.cli._console import log
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
     Output,
     check_apart,
-    format_among,
+    check_one_stream,
+    plan_file,
     plan_output,
 )
-from refold.cli._options import (
-    Columns,
-    ColumnTypes,
-    Data,
-    IdColumn,
-    InputFormat,
-    Layout,
-    Model,
-    Quiet,
-    Sort,
-    Stride,
-    TableFormat,
-    TimeColumn,
-    Unit,
-    Window,
-    read_options,
-)
+from refold.cli._options import Data, Model, Quiet, TableFormat, Windows
 from refold.cli._picture_files import plan_picture, write_picture
-from refold.cli._saved_models import id_name, load_model, opened, whole
+from refold.cli._reading import Reading
+from refold.cli._saved_models import id_name, load_model
 from refold.cli._table_files import write_table
 from refold.errors import ParameterError
 
@@ -48,6 +34,7 @@ OWN = (
 def detect(
     model: Model,
     data: Data,
+    *,
     output: Annotated[
         str,
         typer.Option(
@@ -76,47 +63,25 @@ def detect(
             help="Image file for the most anomalous sequence, its anomalous steps shaded: .png.",
         ),
     ] = None,
-    window: Window = None,
-    stride: Stride = None,
-    id_column: IdColumn = None,
-    time_column: TimeColumn = None,
-    columns: Columns = None,
-    column_types: ColumnTypes = None,
-    unit: Unit = None,
-    input_format: InputFormat = None,
+    windows: Windows,
+    reading: Reading,
     output_format: TableFormat = None,
-    *,
-    layout: Layout = None,
-    sort: Sort = False,
     quiet: Quiet = False,
 ) -> None:
     """Compute anomaly scores and p-values of sequences."""
-    options = read_options(
-        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
-    )
-    if [model, data, normal].count("-") > 1:
-        raise ParameterError("Only one input can be standard input. Name files for the others.")
-    if stride is not None and window is None:
-        raise ParameterError("--stride needs windows. Add --window N.")
-    target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
-    beside = _plan_steps(steps), plan_picture(picture)
-    check_apart([target, *beside], (data, normal))
+    check_one_stream(model, data, normal)
+    target = plan_output(output, TABLE_FORMATS, output_format)
+    step_target, picture_target = _plan_steps(steps), plan_picture(picture)
+    check_apart([target, step_target, picture_target], (data, normal))
     import numpy as np
 
-    loaded = load_model(model)
-    if normal is not None:
-        given_format = format_among((data, normal), normal, input_format)
-        with opened(loaded, normal, dict(options), given_format) as source:
-            given = whole(source, normal)
-            loaded.calibrate(_windows(given, window, stride).sequences if window else given)
-    data_format = format_among((data, normal), data, input_format)
-    with opened(loaded, data, dict(options), data_format) as source:
-        series = whole(source, data)
-    if beside[1] is not None and not len(series):
+    loaded = load_model(model, quiet=quiet)
+    series = reading.read_calibrated(loaded, data, normal, windows)
+    if picture_target is not None and not len(series):
         raise ParameterError(
             "--picture needs a sequence to draw, and the data have none. Leave it out."
         )
-    cut = _windows(series, window, stride) if window else None
+    cut = windows.cut(series)
     found = loaded.detect(series if cut is None else cut.sequences, alpha=alpha)
     with target.writing() as path:
         write_table(path, found.to_table(id_name(series.schema, OWN)))
@@ -125,11 +90,11 @@ def detect(
         scores, p_values = (cut.merge(one) for one in by_step)
         # twice the mean of p-values is a valid p-value, whatever their dependence
         by_step = scores, [np.minimum(1.0, 2.0 * one) for one in p_values]
-    if beside[0] is not None:
-        with beside[0].writing() as path:
+    if step_target is not None:
+        with step_target.writing() as path:
             write_table(path, _step_table(series, *by_step))
-    if beside[1] is not None:
-        _draw(series, found, cut, by_step[1], alpha, beside[1])
+    if picture_target is not None:
+        _draw(series, found, cut, by_step[1], alpha, picture_target)
     if not quiet:
         _log_summary(found, "sequences" if cut is None else "windows", loaded.num_calibrated_)
 
@@ -154,14 +119,7 @@ def _log_summary(found: Any, noun: str, num_normal: int) -> None:
 def _plan_steps(name: str | None) -> Output | None:
     if name is None:
         return None
-    target = plan_output(name, format_name=None, formats=TABLE_FORMATS, default="jsonl")
-    if target.path is None:
-        raise ParameterError("--steps cannot be standard output. Name a file.")
-    return target
-
-
-def _windows(series: Any, window: int, stride: int | None) -> Any:
-    return refold.sequences.windows(series, window, stride)
+    return plan_file(name, TABLE_FORMATS, "--steps cannot be standard output. Name a file.")
 
 
 def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:

@@ -1,6 +1,8 @@
 """``refold fit``: train an autoencoder on a file of sequences, and save it."""
 
+import functools
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,233 +10,165 @@ import typer
 
 import refold
 from refold.cli._checkpoint_lock import sole_checkpoint
-from refold.cli._error_messages import log
-from refold.cli._files_and_streams import MODEL_FORMATS, plan_output, read_formats, readable
-from refold.cli._freed_memory import give_blocks_back
-from refold.cli._options import (
-    Columns,
-    ColumnTypes,
-    Data,
-    IdColumn,
-    InputFormat,
-    Layout,
-    Missing,
-    Quiet,
-    Seed,
-    Sort,
-    Stride,
-    TimeColumn,
-    Unit,
-    Window,
-    read_missing,
-    read_options,
-)
-from refold.cli._saved_models import loading, whole
+from refold.cli._console import log
+from refold.cli._files_and_streams import MODEL_FORMATS, plan_output
+from refold.cli._options import Data, Quiet, Seed, Windows
+from refold.cli._reading import TrainingData, whole
+from refold.cli._saved_models import loading
 from refold.errors import ParameterError
 
-__all__ = ["fit"]
+__all__ = ["Settings", "fit"]
 
-MODEL_PANEL = "Model"
-TRAINING = "Training"
+_model = functools.partial(typer.Option, rich_help_panel="Model")
+_training = functools.partial(typer.Option, rich_help_panel="Training")
 
 
-def fit(
-    data: Data,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="MODEL", help="File for the model, or -.")
-    ],
+@dataclass(frozen=True)
+class Settings:
+    """Arguments of the estimator; those that are None have the estimator's defaults."""
+
     latent_dim: Annotated[
         float,
-        typer.Option(
+        _model(
             metavar="N",
             help="Latent dimensions; 0.95: as many as explain 95 % of the held-out variance. "
             r"\[default: 16]",
             show_default=False,
-            rich_help_panel=MODEL_PANEL,
         ),
-    ] = 16,
+    ] = 16
     architecture: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="default, dense, repeat or reshape.",
-            rich_help_panel=MODEL_PANEL,
-        ),
-    ] = None,
+        str | None, _model(metavar="NAME", help="default, dense, repeat or reshape.")
+    ] = None
     decoder: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help=r"parallel or autoregressive. \[default: depends on the data]",
-            rich_help_panel=MODEL_PANEL,
-        ),
-    ] = None,
+        _model(metavar="NAME", help=r"parallel or autoregressive. \[default: depends on the data]"),
+    ] = None
     patch: Annotated[
         int | None,
-        typer.Option(
+        _model(
             metavar="N",
             help=r"Steps that the LSTMs read and write at once. \[default: depends on the lengths]",
-            rich_help_panel=MODEL_PANEL,
         ),
-    ] = None,
+    ] = None
     rocket_dim: Annotated[
         int | None,
-        typer.Option(
+        _model(
             metavar="N",
             help="Latent dimensions for ROCKET features. "
             r"\[default: 8 if there are 32 or more dimensions]",
-            rich_help_panel=MODEL_PANEL,
         ),
-    ] = None,
+    ] = None
     forecast_steps: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Steps to forecast, for `refold forecast`.",
-            rich_help_panel=MODEL_PANEL,
-        ),
-    ] = None,
-    units: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Units per recurrent layer.", rich_help_panel=MODEL_PANEL),
-    ] = None,
+        int | None, _model(metavar="N", help="Steps to forecast, for `refold forecast`.")
+    ] = None
+    units: Annotated[int | None, _model(metavar="N", help="Units per recurrent layer.")] = None
     depth: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Recurrent layers in the encoder, and in the decoder.",
-            rich_help_panel=MODEL_PANEL,
-        ),
-    ] = None,
-    cell: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help=r"lstm or gru. \[default: lstm]", rich_help_panel=MODEL_PANEL
-        ),
-    ] = None,
+        int | None, _model(metavar="N", help="Recurrent layers in the encoder, and in the decoder.")
+    ] = None
+    cell: Annotated[str | None, _model(metavar="NAME", help=r"lstm or gru. \[default: lstm]")] = (
+        None
+    )
     scale: Annotated[
         str | None,
-        typer.Option(
-            metavar="SCALE",
-            help="Standardize by features, by sequence, or none.",
-            rich_help_panel=MODEL_PANEL,
-        ),
-    ] = None,
-    max_epochs: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Maximum number of epochs.", rich_help_panel=TRAINING),
-    ] = None,
+        _model(metavar="SCALE", help="Standardize by features, by sequence, or none."),
+    ] = None
+    max_epochs: Annotated[int | None, _training(metavar="N", help="Maximum number of epochs.")] = (
+        None
+    )
     batch_size: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Sequences per training step.", rich_help_panel=TRAINING),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(metavar="R", help="Peak learning rate.", rich_help_panel=TRAINING),
-    ] = None,
+        int | None, _training(metavar="N", help="Sequences per training step.")
+    ] = None
+    learning_rate: Annotated[float | None, _training(metavar="R", help="Peak learning rate.")] = (
+        None
+    )
     validation_fraction: Annotated[
-        float | None,
-        typer.Option(
-            metavar="R", help="Fraction held out for early stopping.", rich_help_panel=TRAINING
-        ),
-    ] = None,
+        float | None, _training(metavar="R", help="Fraction held out for early stopping.")
+    ] = None
     calibration_fraction: Annotated[
         float | None,
-        typer.Option(
+        _training(
             metavar="R",
             help="Fraction set aside to calibrate `refold detect` and `refold forecast`.",
-            rich_help_panel=TRAINING,
         ),
-    ] = None,
+    ] = None
     patience: Annotated[
         int | None,
-        typer.Option(
+        _training(
             metavar="N",
             help="Epochs without a better validation loss before training stops. "
             r"\[default: a tenth of the epochs, up to a quarter while the loss falls]",
-            rich_help_panel=TRAINING,
         ),
-    ] = None,
+    ] = None
     refit: Annotated[
         bool | None,
-        typer.Option(
+        _training(
             "--refit/--no-refit",
             help=r"Retrain on all sequences at the end. \[default: below 2000 sequences]",
             show_default=False,
-            rich_help_panel=TRAINING,
         ),
-    ] = None,
+    ] = None
     latent_steps: Annotated[
         int | None,
-        typer.Option(
+        _model(
             metavar="N",
             help=r"Steps of latent optimization per code. \[default: depends on the data]",
-            rich_help_panel=MODEL_PANEL,
         ),
-    ] = None,
+    ] = None
     optimizer: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Name of a Keras optimizer.", rich_help_panel=TRAINING),
-    ] = None,
+        str | None, _training(metavar="NAME", help="Name of a Keras optimizer.")
+    ] = None
     time_budget: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Time limit for training.", rich_help_panel=TRAINING),
-    ] = None,
+        float | None, _training(metavar="SECONDS", help="Time limit for training.")
+    ] = None
     denoise: Annotated[
         str | None,
-        typer.Option(
+        _training(
             metavar="HOW",
             help="Corrupt the input: noise 0.3, time-step dropout steps:0.2, or 0.3,steps:0.2.",
-            rich_help_panel=TRAINING,
         ),
-    ] = None,
-    variational: Annotated[  # noqa: FBT002
+    ] = None
+    variational: Annotated[
         bool,
-        typer.Option(
+        _model(
             "--variational",
             help="Train a variational autoencoder, with codes distributed as N(0, 1).",
-            rich_help_panel=MODEL_PANEL,
         ),
-    ] = False,
+    ] = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of the estimator that are set."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if self.latent_dim.is_integer():
+            given["latent_dim"] = int(self.latent_dim)
+        if self.scale == "none":
+            given["scale"] = None
+        return given
+
+
+def fit(
+    data: Data,
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="MODEL", help="File for the model, or -.")
+    ],
+    settings: Settings,
     seed: Seed = None,
-    resume: Annotated[  # noqa: FBT002
+    resume: Annotated[
         bool,
-        typer.Option(
-            "--resume",
-            help="Continue an interrupted run from MODEL.checkpoint, if it exists.",
-            rich_help_panel=TRAINING,
+        _training(
+            "--resume", help="Continue an interrupted run from MODEL.checkpoint, if it exists."
         ),
     ] = False,
     checkpoint_seconds: Annotated[
         float,
-        typer.Option(
-            metavar="SECONDS",
-            help="Time between two writes of MODEL.checkpoint.",
-            rich_help_panel=TRAINING,
-        ),
+        _training(metavar="SECONDS", help="Time between two writes of MODEL.checkpoint."),
     ] = 60.0,
-    window: Window = None,
-    stride: Stride = None,
-    id_column: IdColumn = None,
-    time_column: TimeColumn = None,
-    columns: Columns = None,
-    column_types: ColumnTypes = None,
-    unit: Unit = None,
-    missing: Missing = None,
-    input_format: InputFormat = None,
-    *,
-    layout: Layout = None,
-    sort: Sort = False,
+    windows: Windows,
+    reading: TrainingData,
     quiet: Quiet = False,
 ) -> None:
     """Train an autoencoder on sequences, and save it in one file."""
-    given = dict(locals()) | {"random_state": seed, "missing_values": read_missing(missing)}
-    options = read_options(
-        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
-    )
-    if stride is not None and window is None:
-        raise ParameterError("--stride needs windows. Add --window N.")
-    target = plan_output(output, format_name=None, formats=MODEL_FORMATS, default="refold")
+    target = plan_output(output, MODEL_FORMATS)
     checkpoint = None if target.copied else Path(f"{output}.checkpoint")
     if resume and checkpoint is None:
         raise ParameterError(
@@ -246,24 +180,17 @@ def fit(
 
     with (
         sole_checkpoint(checkpoint, resume=resume),
-        readable(data, format_name=input_format, formats=read_formats()) as path,
+        reading.opened_to_fit(data) as sequences,
     ):
-        sequences = refold.sequences.read_or_scan(path, **options)
-        if isinstance(sequences, refold.sequences.Scan):
-            give_blocks_back()
-        if window is not None:
-            cut = refold.sequences.windows(whole(sequences, data), window, stride)
-            if calibration_fraction and cut.overlap:
-                raise ParameterError(
-                    "Overlapping windows share steps, so those set aside would not be new to the "
-                    f"model. Add --stride {window}, with series of a multiple of {window} steps, "
-                    "or replace --calibration-fraction by other series in `refold detect "
-                    "--normal`."
-                )
-            sequences = cut.sequences
+        if windows.window is not None:
+            sequences = _cut(whole(sequences, data), windows, settings)
         with loading(quiet=quiet):
-            known = refold.SequenceAutoencoder().get_params()
-        model = refold.SequenceAutoencoder(**_settings(given, known), verbose=0 if quiet else 1)
+            model = refold.SequenceAutoencoder(
+                **settings.arguments(),
+                random_state=seed,
+                missing_values=reading.missing_values,
+                verbose=0 if quiet else 1,
+            )
         started = time.perf_counter()
         if resume and not quiet and checkpoint is not None and not checkpoint.exists():
             log(f"There is no checkpoint {str(checkpoint)!r}, so a new training run starts.")
@@ -286,14 +213,12 @@ def fit(
             log(f"--resume continues the training from {str(checkpoint)!r}.")
 
 
-def _settings(given: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that are set, as arguments of the estimator.
-
-    Options that are None are left out, so that the estimator's defaults apply.
-    """
-    settings = {name: given[name] for name in known if given.get(name) is not None}
-    if settings["latent_dim"].is_integer():
-        settings["latent_dim"] = int(settings["latent_dim"])
-    if settings.get("scale") == "none":
-        settings["scale"] = None
-    return settings
+def _cut(series: Any, windows: Windows, settings: Settings) -> Any:
+    cut = windows.cut(series)
+    if settings.calibration_fraction and cut.overlap:
+        raise ParameterError(
+            "Overlapping windows share steps, so those set aside would not be new to the model. "
+            f"Add --stride {windows.window}, with series of a multiple of {windows.window} steps, "
+            "or replace --calibration-fraction by other series in `refold detect --normal`."
+        )
+    return cut.sequences

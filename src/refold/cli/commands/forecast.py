@@ -4,36 +4,19 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import refold
-from refold.cli._error_messages import log
+from refold.cli._console import log, print_table
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
-    Output,
     check_apart,
-    format_among,
+    check_one_stream,
     plan_output,
 )
-from refold.cli._options import (
-    Clip,
-    Columns,
-    ColumnTypes,
-    Data,
-    IdColumn,
-    InputFormat,
-    Layout,
-    Model,
-    Quiet,
-    Sort,
-    TableFormat,
-    TimeColumn,
-    Unit,
-    read_options,
-)
+from refold.cli._options import Clip, Data, Model, Quiet, TableFormat
 from refold.cli._picture_files import plan_picture, write_picture
-from refold.cli._saved_models import check_row_names, id_name, load_model, opened, whole
+from refold.cli._reading import Reading
+from refold.cli._saved_models import check_row_names, id_name, load_model
 from refold.cli._table_files import write_table
 from refold.errors import ParameterError
 
@@ -43,6 +26,7 @@ __all__ = ["forecast"]
 def forecast(
     model: Model,
     data: Data,
+    *,
     output: Annotated[
         str,
         typer.Option("--output", "-o", metavar="TABLE", help="File for one row per step, or -."),
@@ -72,7 +56,7 @@ def forecast(
             metavar="N", help=r"Maximum number of last steps to read. \[default: as in training]"
         ),
     ] = None,
-    evaluate: Annotated[  # noqa: FBT002
+    evaluate: Annotated[
         bool,
         typer.Option(
             "--evaluate",
@@ -87,16 +71,8 @@ def forecast(
         str | None,
         typer.Option(metavar="PICTURE", help="Image file for the first sequence: .png or .svg."),
     ] = None,
-    id_column: IdColumn = None,
-    time_column: TimeColumn = None,
-    columns: Columns = None,
-    column_types: ColumnTypes = None,
-    unit: Unit = None,
-    input_format: InputFormat = None,
+    reading: Reading,
     output_format: TableFormat = None,
-    *,
-    layout: Layout = None,
-    sort: Sort = False,
     clip: Clip = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the errors as one JSON object.")
@@ -107,11 +83,7 @@ def forecast(
 
     The model must come from `refold fit --forecast-steps`.
     """
-    options = read_options(
-        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
-    )
-    if [model, data, normal].count("-") > 1:
-        raise ParameterError("Only one input can be standard input. Name files for the others.")
+    check_one_stream(model, data, normal)
     others = {
         "--output": None if output == "-" else output,
         "--output-format": output_format,
@@ -121,20 +93,13 @@ def forecast(
         "--clip": clip or None,
     }
     _check(evaluate=evaluate, season=season, as_json=as_json, others=others)
-    target = plan_output(output, format_name=output_format, formats=TABLE_FORMATS, default="jsonl")
+    target = plan_output(output, TABLE_FORMATS, output_format)
     drawn = plan_picture(picture)
     check_apart([target, drawn], (data, normal))
-    loaded = load_model(model)
+    loaded = load_model(model, quiet=quiet)
     if not evaluate:
         check_row_names(loaded.schema_, ("step",))
-    loaded.verbose = 0 if quiet else 1
-    if normal is not None:
-        given_format = format_among((data, normal), normal, input_format)
-        with opened(loaded, normal, dict(options), given_format) as source:
-            loaded.calibrate(whole(source, normal))
-    data_format = format_among((data, normal), data, input_format)
-    with opened(loaded, data, dict(options), data_format) as source:
-        series = whole(source, data)
+    series = reading.read_calibrated(loaded, data, normal)
     if evaluate:
         errors = loaded.forecast_errors(series, steps, season=season, context=context)
         _print(errors, steps or loaded.forecast_steps, as_json=as_json)
@@ -148,7 +113,7 @@ def forecast(
     with target.writing() as path:
         write_table(path, ahead.to_table(id_name(series.schema, ("step",))))
     if drawn is not None:
-        _draw(series, ahead, drawn)
+        write_picture(refold.plots.forecast(series, ahead).figure, drawn)
     if not quiet:
         _log_summary(ahead)
 
@@ -174,10 +139,6 @@ def _log_summary(ahead: Any) -> None:
         log(f"{line}, with {100 * (1 - ahead.alpha):g} % prediction intervals.")
 
 
-def _draw(series: Any, ahead: Any, target: Output) -> None:
-    write_picture(refold.plots.forecast(series, ahead).figure, target)
-
-
 def _print(errors: Any, steps: int, *, as_json: bool) -> None:
     if as_json:
         facts = {"steps": steps, **errors._asdict()}
@@ -186,20 +147,17 @@ def _print(errors: Any, steps: int, *, as_json: bool) -> None:
         typer.echo(json.dumps(facts))
         return
     count = errors.num_sequences
-    table: Any = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"{count} sequence{'s' * (count != 1)}, {steps} ahead", no_wrap=True)
+    headings = [f"{count} sequence{'s' * (count != 1)}, {steps} ahead"]
     rows = [("Refold", "model"), ("last value", "last_value")]
     if errors.season is not None:
         rows.append((f"last season, {errors.season} steps", "seasonal_naive"))
     columns = [[name for name, _ in rows]]
     if errors.measure == "NMSE":
-        table.add_column("NMSE", justify="right", no_wrap=True)
+        headings.append("NMSE")
         columns.append([f"{getattr(errors, field):.3g}" for _, field in rows])
     if errors.accuracy is not None:
-        table.add_column("accuracy", justify="right", no_wrap=True)
+        headings.append("accuracy")
         columns.append(
             [refold.evaluation.as_percent(getattr(errors.accuracy, field)) for _, field in rows]
         )
-    for row in zip(*columns, strict=True):
-        table.add_row(*row)
-    Console().print(table)
+    print_table(headings, zip(*columns, strict=True))

@@ -5,26 +5,12 @@ from typing import Annotated, Any
 import typer
 
 import refold
-from refold.cli._error_messages import log
+from refold.cli._console import log
 from refold.cli._files_and_streams import check_apart, data_formats, plan_output
-from refold.cli._options import (
-    Clip,
-    Columns,
-    ColumnTypes,
-    IdColumn,
-    InputFormat,
-    Layout,
-    Model,
-    Quiet,
-    Seed,
-    Sort,
-    TableFormat,
-    TimeColumn,
-    Unit,
-    read_options,
-)
-from refold.cli._saved_models import check_names, file_names, load_model, opened, whole
-from refold.cli.commands.encode_decode import Lengths, read_lengths
+from refold.cli._lengths import Lengths, read_lengths
+from refold.cli._options import Clip, DataOutput, Model, Quiet, Seed, TableFormat
+from refold.cli._reading import Reading
+from refold.cli._saved_models import check_names, load_model, write_sequences
 from refold.errors import ParameterError
 
 __all__ = ["generate"]
@@ -34,9 +20,8 @@ MIN_TO_COMPARE = 5
 
 def generate(
     model: Model,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="DATA", help="File for the sequences, or -.")
-    ] = "-",
+    *,
+    output: DataOutput = "-",
     number: Annotated[
         int, typer.Option("-n", min=1, metavar="N", help="Number of sequences.")
     ] = 10,
@@ -58,34 +43,21 @@ def generate(
         typer.Option(metavar="DATA", help="Real sequences to compare the new ones with."),
     ] = None,
     seed: Seed = None,
-    id_column: IdColumn = None,
-    time_column: TimeColumn = None,
-    columns: Columns = None,
-    column_types: ColumnTypes = None,
-    unit: Unit = None,
-    input_format: InputFormat = None,
+    reading: Reading,
     output_format: TableFormat = None,
-    *,
-    layout: Layout = None,
-    sort: Sort = False,
     clip: Clip = True,
     quiet: Quiet = False,
 ) -> None:
     """Generate new sequences: draw codes from a Gaussian mixture, and decode them."""
-    options = read_options(
-        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
-    )
-    target = plan_output(output, format_name=output_format, formats=data_formats(), default="jsonl")
+    target = plan_output(output, data_formats(), output_format)
     check_apart([target], [compare])
     if compare is not None and number < MIN_TO_COMPARE:
         raise ParameterError(f"--compare needs at least -n {MIN_TO_COMPARE}. Got {number}.")
-    loaded = load_model(model)
+    loaded = load_model(model, quiet=quiet)
     check_names(loaded.schema_, target.format)
-    loaded.verbose = 0 if quiet else 1
     real = None
     if compare is not None:
-        with opened(loaded, compare, options, input_format) as source:
-            real = whole(source, compare).align(loaded.schema_)
+        real = reading.read(loaded, compare).align(loaded.schema_)
     drawn = loaded.generate(
         number,
         components=components,
@@ -94,11 +66,7 @@ def generate(
         clip=clip,
         random_state=seed,
     )
-    sequences = refold.sequences.Sequences.from_list(drawn, schema=loaded.schema_)
-    with target.writing() as path:
-        refold.sequences.write(sequences, path, **file_names(loaded.schema_))
-    if not quiet and target.path is not None:
-        log(f"Wrote {len(sequences)} sequences to {target.name}")
+    sequences = write_sequences(drawn, loaded.schema_, target, quiet=quiet)
     if real is not None:
         back = refold.sequences.Sequences.from_list(
             loaded.reconstruct(real, clip=clip), schema=loaded.schema_

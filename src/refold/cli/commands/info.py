@@ -2,15 +2,16 @@
 
 import json
 import platform
+from collections import Counter
 from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import refold
 from refold._support.console import describe_epochs
+from refold.cli._console import print_facts
+from refold.cli._options import AsJson
 from refold.cli._saved_models import load_model
 
 __all__ = ["info"]
@@ -22,13 +23,13 @@ def info(
         typer.Argument(metavar="[MODEL]", help="Model file from `refold fit`, or -."),
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Describe a model: its columns, layers and training.
 
     Without MODEL, describe the installation: versions, device and LSTM kernel.
     """
-    facts = _installation() if model is None else _facts(load_model(model))
+    facts = _installation() if model is None else _facts(load_model(model, quiet=True))
     if as_json:
         typer.echo(json.dumps(facts))
     elif model is None:
@@ -85,63 +86,44 @@ def _facts(model: Any) -> dict[str, Any]:
 
 
 def _print_installation(facts: dict[str, Any]) -> None:
-    table = _table()
-    table.add_row("refold", facts["refold"])
-    table.add_row("keras", f"{facts['keras']}, on {facts['backend']}")
-    for name in ("jax", "numpy", "python"):
-        table.add_row(name, facts[name])
-    if facts["device"] is not None:
-        table.add_row("device", facts["device"])
-    table.add_row("LSTM kernel", facts["lstm_kernel"] or f"none: {facts['why_no_lstm_kernel']}")
-    _show(table)
-
-
-def _table() -> Any:
-    table: Any = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    return table
-
-
-def _show(table: Any) -> None:
-    Console(markup=False, emoji=False).print(table)  # a name may be "speed [m/s]"
+    kernel = facts["lstm_kernel"] or f"none: {facts['why_no_lstm_kernel']}"
+    shown = {name: facts[name] for name in ("refold", "keras", "jax", "numpy", "python", "device")}
+    shown["keras"] += f", on {facts['backend']}"
+    print_facts(shown | {"LSTM kernel": kernel})
 
 
 def _print(facts: dict[str, Any]) -> None:
-    table = _table()
-    parameters = facts["parameters"]
-    column_types: dict[str, int] = {}
-    for column in facts["columns"]:
-        column_types[column["type"]] = column_types.get(column["type"], 0) + 1
-    counts = ", ".join(f"{count} {name}" for name, count in column_types.items())
-    table.add_row("columns", counts)
-    table.add_row("names", _shortened([column["name"] for column in facts["columns"]]))
-    if facts["id"] is not None:
-        table.add_row("ids", f"column {facts['id']}")
-    if facts["time"] is not None:
-        table.add_row("times", f"column {facts['time']}")
-    table.add_row("longest sequence", f"{facts['max_steps']} steps")
+    types = Counter(column["type"] for column in facts["columns"])
     active, rocket = facts["active_dimensions"], facts["rocket_dim"]
     used = "" if active is None else f", {active} of them active"
     used += f", {rocket} of them ROCKET features" if rocket else ""
-    table.add_row("code", f"{facts['code_size']} latent dimensions{used}")
-    if facts["forecast_steps"]:
-        table.add_row("forecasts", f"{facts['forecast_steps']} steps")
-    table.add_row("architecture", str(parameters.get("architecture")))
-    if facts["decoder"] is not None:
-        table.add_row("cell", facts["cell"])
-        table.add_row("decoder", facts["decoder"])
-        table.add_row("patch", f"{facts['patch']} step{'s' * (facts['patch'] > 1)}")
-        optimized = f"{facts['latent_steps']} steps" if facts["latent_steps"] else "none"
-        table.add_row("latent optimization", optimized)
-    table.add_row("parameters", f"{facts['num_parameters']:,}")
+    patch, steps = facts["patch"], facts["latent_steps"]
     refit = f", then {facts['refit_epochs']} on all data" if facts["refit_epochs"] else ""
-    table.add_row("epochs", f"{describe_epochs(facts['best_epoch'], facts['epochs'])}{refit}")
-    if facts["best_validation_loss"] is not None:
-        table.add_row("best validation loss", f"{facts['best_validation_loss']:.5g}")
-    if facts["seconds"] is not None:
-        table.add_row("training", f"{facts['seconds']:.1f} s")
-    _show(table)
+    default = facts["decoder"] is not None
+
+    def given(name: str, text: str) -> str | None:
+        return text.format(facts[name]) if facts[name] is not None else None
+
+    print_facts(
+        {
+            "columns": ", ".join(f"{count} {name}" for name, count in types.items()),
+            "names": _shortened([column["name"] for column in facts["columns"]]),
+            "ids": given("id", "column {}"),
+            "times": given("time", "column {}"),
+            "longest sequence": f"{facts['max_steps']} steps",
+            "code": f"{facts['code_size']} latent dimensions{used}",
+            "forecasts": f"{facts['forecast_steps']} steps" if facts["forecast_steps"] else None,
+            "architecture": str(facts["parameters"].get("architecture")),
+            "cell": facts["cell"],
+            "decoder": facts["decoder"],
+            "patch": f"{patch} step{'s' * (patch > 1)}" if default else None,
+            "latent optimization": (f"{steps} steps" if steps else "none") if default else None,
+            "parameters": f"{facts['num_parameters']:,}",
+            "epochs": f"{describe_epochs(facts['best_epoch'], facts['epochs'])}{refit}",
+            "best validation loss": given("best_validation_loss", "{:.5g}"),
+            "training": given("seconds", "{:.1f} s"),
+        }
+    )
 
 
 def _shortened(names: list[str]) -> str:

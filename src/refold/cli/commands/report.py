@@ -2,38 +2,15 @@
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from refold.cli._error_messages import log
-from refold.cli._files_and_streams import (
-    PAGE_FORMATS,
-    Output,
-    format_among,
-    plan_output,
-    read_formats,
-    readable,
-)
-from refold.cli._labels import labels_of, leave_out
-from refold.cli._options import (
-    Columns,
-    ColumnTypes,
-    Data,
-    IdColumn,
-    InputFormat,
-    LatentSteps,
-    Layout,
-    Model,
-    Quiet,
-    Sort,
-    TimeColumn,
-    Unit,
-    read_options,
-)
-from refold.cli._saved_models import load_model, opened
+from refold.cli._console import log, print_table
+from refold.cli._files_and_streams import PAGE_FORMATS, check_one_stream, plan_file
+from refold.cli._options import Data, LabelFile, LatentSteps, Model, Quiet
+from refold.cli._reading import Reading, check_label_files
+from refold.cli._saved_models import load_model
 from refold.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -45,6 +22,7 @@ __all__ = ["report"]
 def report(
     model: Model,
     data: Data,
+    *,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="PAGE", help="File for the page: .html.")
     ],
@@ -52,10 +30,7 @@ def report(
         str | None,
         typer.Option(metavar="NAME", help="Column of labels, one value per sequence, for colors."),
     ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help=r"File with that column. \[default: DATA]"),
-    ] = None,
+    labels: LabelFile = None,
     train: Annotated[
         str | None,
         typer.Option(
@@ -75,57 +50,36 @@ def report(
         typer.Option("--seed", min=0, max=2**32 - 1, metavar="N", help="Random seed of the draws."),
     ] = 0,
     latent_steps: LatentSteps = None,
-    id_column: IdColumn = None,
-    time_column: TimeColumn = None,
-    columns: Columns = None,
-    column_types: ColumnTypes = None,
-    unit: Unit = None,
-    input_format: InputFormat = None,
-    *,
-    layout: Layout = None,
-    sort: Sort = False,
+    reading: Reading,
     quiet: Quiet = False,
 ) -> None:
     """Write a page about the data, the model, its errors next to PCA's, and the codes.
 
     The page is a single file that opens without a network connection.
     """
-    options = read_options(
-        id_column, time_column, columns, column_types, unit, sort=sort, layout=layout
-    )
-    target = _plan(output)
+    reason = "The table goes to standard output. Name a file with -o for the page."
+    target = plan_file(output, PAGE_FORMATS, reason)
+    from refold.report import check_packages
+    from refold.report import report as write_report
+
+    check_packages()
     if labels is not None and label is None:
         raise ParameterError(
             "--labels is a file with a column of labels. Name the column with --label."
         )
-    if label is not None and "-" in (data, labels):
-        raise ParameterError(
-            "--label needs named files for the sequences and labels. Standard input cannot be used."
-        )
-    if [model, data, train].count("-") > 1:
-        raise ParameterError("Only one input can be standard input. Name files for the others.")
-    loaded = load_model(model, latent_steps=latent_steps)
-    loaded.verbose = 0  # the stages of the page are logged instead
-    from refold.report import report as write_report
-
+    if label is not None:
+        check_label_files(data, labels)
+    check_one_stream(model, data, train)
+    # the stages of the page are logged instead of the progress
+    loaded = load_model(model, quiet=True, latent_steps=latent_steps)
     with contextlib.ExitStack() as files:
-
-        def named(name: str) -> Path:
-            given = format_among((data, train), name, input_format)
-            return files.enter_context(readable(name, format_name=given, formats=read_formats()))
-
-        def sequences(path: Path) -> Any:
-            chosen = dict(options)
-            if label is not None and labels is None:
-                leave_out(label, path, chosen, loaded.schema_)
-            return files.enter_context(opened(loaded, str(path), chosen, None))
-
-        file = named(data)
-        source = sequences(file)
-        found = None
-        if label is not None:
-            found = labels_of(labels or file, label, source, id_column)
-        fitted_on = None if train is None else sequences(named(train))
+        given = reading.labelled(loaded, data, label, labels, (train,))
+        source, found = files.enter_context(given)
+        fitted_on = None
+        if train is not None:
+            left_out = label if labels is None else None
+            opened = reading.opened(loaded, train, (data,), left_out=left_out)
+            fitted_on = files.enter_context(opened)
         shown = "standard input" if data == "-" else Path(data).name
         with target.writing() as path:
             result = write_report(
@@ -145,24 +99,20 @@ def report(
         log(f"Open {output} in a browser.")
 
 
-def _plan(output: str) -> Output:
-    """Check the output and the packages before the work."""
-    target = plan_output(output, format_name=None, formats=PAGE_FORMATS, default="html")
-    if target.path is None:
-        raise ParameterError("The table goes to standard output. Name a file with -o for the page.")
-    from refold.report import check_packages
-
-    check_packages()
-    return target
-
-
 def _print(result: "Result") -> None:
-    table: Any = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"codes of {result.code_size} dimensions", no_wrap=True)
     same = result.pca_size in (0, result.code_size)
-    for heading in ("Refold", "PCA" if same else f"PCA, {result.pca_size} dimensions"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for score in result.scores:
-        pca = "none" if score.pca is None else score.number(score.pca)
-        table.add_row(score.meaning, score.number(score.value), pca)
-    Console().print(table)
+    print_table(
+        (
+            f"codes of {result.code_size} dimensions",
+            "Refold",
+            "PCA" if same else f"PCA, {result.pca_size} dimensions",
+        ),
+        [
+            (
+                score.meaning,
+                score.number(score.value),
+                "none" if score.pca is None else score.number(score.pca),
+            )
+            for score in result.scores
+        ],
+    )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from refold.cli.commands.encode_decode import read_lengths
+from refold.cli._lengths import read_lengths
 from refold.errors import ParameterError
 
 

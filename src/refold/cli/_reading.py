@@ -1,0 +1,280 @@
+"""Options for reading sequences, and the reading of the files that they describe."""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import refold
+from refold.cli._files_and_streams import STREAM, format_among, format_of, readable
+from refold.cli._freed_memory import give_blocks_back
+from refold.cli._options import InputFormat, Windows, split
+from refold.errors import ParameterError, RefoldError, SchemaError
+
+__all__ = ["Reading", "TrainingData", "check_label_files", "whole"]
+
+_table = functools.partial(typer.Option, rich_help_panel="Tables")
+
+
+@dataclass
+class Reading:
+    """How to read sequences: the columns of a table, and the format of the file."""
+
+    id_column: Annotated[
+        str | None, _table("--id", metavar="NAME", help="Column with the sequence ids.")
+    ] = None
+    time_column: Annotated[
+        str | None,
+        _table(
+            "--time",
+            metavar="NAME",
+            help="Column with the times, which must ascend within a sequence; or add --sort.",
+        ),
+    ] = None
+    columns: Annotated[
+        str | None,
+        _table(
+            metavar="A,B,...",
+            help=r"Columns to use as features, comma-separated. \[default: all others]",
+        ),
+    ] = None
+    column_types: Annotated[
+        str | None,
+        _table(
+            metavar="TYPES",
+            help="numeric, binary or categorical; or by column: page=categorical,x=numeric.",
+        ),
+    ] = None
+    unit: Annotated[
+        str | None,
+        _table(
+            metavar="UNIT",
+            help=r"Steps of a .txt file: characters or words. \[default: characters]",
+        ),
+    ] = None
+    layout: Annotated[
+        str | None,
+        _table(
+            metavar="LAYOUT",
+            help="wide: a row is a sequence, a column is a step. "
+            r"\[default: long, a row is a step]",
+        ),
+    ] = None
+    sort: Annotated[bool, _table("--sort", help="Sort the steps of each sequence by time.")] = False
+    input_format: InputFormat = None
+    # The options that are set, as arguments of `refold.sequences.read`.
+    options: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        given = {
+            "id": self.id_column,
+            "time": self.time_column,
+            "columns": None if self.columns is None else split(self.columns, option="--columns"),
+            "column_types": _column_types(self.column_types),
+            "unit": self.unit,
+            "sort": self.sort or None,
+            "layout": self.layout,
+        }
+        if self.unit not in (None, "characters", "words"):
+            raise ParameterError(f"--unit must be characters or words. Got {self.unit!r}.")
+        if self.layout not in (None, "long", "wide"):
+            raise ParameterError(f"--layout must be long or wide. Got {self.layout!r}.")
+        self.options = {name: value for name, value in given.items() if value is not None}
+
+    @contextmanager
+    def opened(
+        self,
+        model: Any,
+        name: str,
+        beside: Sequence[str | None] = (),
+        *,
+        left_out: str | None = None,
+    ) -> Iterator[Any]:
+        """Open sequences for a model; from a table, only the columns that it was fitted on.
+
+        Without options for the columns of ids and times, their names are those in the training
+        data if the file has them.
+
+        Parameters
+        ----------
+        model : SequenceAutoencoder
+        name : str
+            File name, or ``-`` for standard input.
+        beside : sequence of str or None
+            Other inputs with the same options.
+        left_out : str, optional
+            Column of labels, which is not a feature.
+        """
+        with self._file(name, beside) as path:
+            yield self._open(model, path, left_out)
+
+    @contextmanager
+    def labelled(
+        self,
+        model: Any,
+        name: str,
+        label: str | None,
+        labels: str | None,
+        beside: Sequence[str | None] = (),
+    ) -> Iterator[tuple[Any, Any]]:
+        """Open sequences and read their labels, from the same file or from the file `labels`."""
+        with self._file(name, beside) as path:
+            source = self._open(model, path, label if labels is None else None)
+            yield source, None if label is None else self._labels(labels or path, label, source)
+
+    def read(self, model: Any, name: str, beside: Sequence[str | None] = ()) -> Any:
+        """Read sequences for a model into memory, as `opened` does."""
+        with self.opened(model, name, beside) as source:
+            return whole(source, name)
+
+    def read_calibrated(
+        self, model: Any, name: str, normal: str | None, windows: Windows | None = None
+    ) -> Any:
+        """Read sequences for a model, after its calibration on those of the file `normal`."""
+        if normal is not None:
+            given = self.read(model, normal, (name,))
+            cut = windows.cut(given) if windows else None
+            model.calibrate(given if cut is None else cut.sequences)
+        return self.read(model, name, (normal,))
+
+    def _file(self, name: str, beside: Sequence[str | None] = ()) -> AbstractContextManager[Path]:
+        return readable(name, format_among((name, *beside), name, self.input_format))
+
+    def _open(self, model: Any, path: Path, left_out: str | None) -> Any:
+        schema, options = model.schema_, dict(self.options)
+        if left_out is not None and "columns" not in options and (found := _columns_of(path)):
+            options["columns"] = self._features(found, left_out, schema)
+        suffix = "parquet" if path.is_dir() else format_of(path) or ""
+        chosen = refold.sequences.FORMATS.get(suffix)  # if None, reading raises an error
+        named = not _has_default_names(schema.names) and self.layout != "wide"
+        if named and ((chosen and chosen.is_table) or _columns_of(path)):
+            options.setdefault("columns", list(schema.names))
+        if chosen and "unit" in chosen.read_options and schema.layout == "words":
+            options.setdefault("unit", "words")
+        remembered = {"id": schema.id_name, "time": schema.time_name}
+        remembered = {k: v for k, v in remembered.items() if v and k not in options}
+        return _read(path, options, remembered)
+
+    def _features(self, found: list[str], label: str, schema: Any) -> list[str]:
+        """Return the columns besides the labels: those of the model if the file has them all."""
+        beside = {label}
+        for option, name in (("id", schema.id_name), ("time", schema.time_name)):
+            beside.add(self.options.get(option, name if name in found else option))
+        others = [name for name in found if name not in beside]
+        if self.layout == "wide":
+            return refold.sequences.step_columns(others)
+        return list(schema.names) if set(schema.names) <= set(found) else others
+
+    def _labels(self, path: Any, label: str, source: Any) -> Any:
+        """Read labels, matched by ``--id`` or by the id column of the sequences."""
+        asked, known = self.id_column, source.schema.id_name
+        if asked is None and known is not None:
+            with contextlib.suppress(SchemaError):  # its id column may have another name
+                return refold.sequences.read_labels(path, label, source, id=known)
+        return refold.sequences.read_labels(path, label, source, id=asked)
+
+
+@dataclass
+class TrainingData(Reading):
+    """How to read sequences to train on."""
+
+    missing: Annotated[
+        list[str] | None,
+        _table(
+            metavar="X,...",
+            help="Numbers that mark a missing value, such as -99999.",
+            show_default=False,
+        ),
+    ] = None
+    missing_values: list[float] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.missing_values = _missing_values(self.missing)
+
+    @contextmanager
+    def opened_to_fit(self, name: str) -> Iterator[Any]:
+        """Open sequences; large files are read in blocks, which are freed at once."""
+        with self._file(name) as path:
+            sequences = refold.sequences.read_or_scan(path, **self.options)
+            if isinstance(sequences, refold.sequences.Scan):
+                give_blocks_back()
+            yield sequences
+
+
+def check_label_files(*files: str | None) -> None:
+    """Check that the files of sequences and labels are not standard input, which is read once."""
+    if STREAM in files:
+        raise ParameterError(
+            "--label needs named files for the sequences and labels. Standard input cannot be used."
+        )
+
+
+def whole(source: Any, name: str) -> Any:
+    """Raise an error if the data are read in blocks."""
+    if not isinstance(source, refold.sequences.Sequences):
+        raise ParameterError(
+            f"{name} is too large for this command, which holds the data in memory "
+            f"({len(source)} sequences). Use fewer sequences."
+        )
+    return source
+
+
+def _columns_of(path: Path) -> list[str]:
+    """Return the column names of a file; an empty list if it has none or cannot be read."""
+    import pyarrow as pa
+
+    try:
+        return refold.sequences.column_names(path)
+    except (RefoldError, OSError, ValueError, pa.ArrowException):
+        return []  # reading the file raises the error
+
+
+def _read(path: Path, options: dict[str, Any], remembered: dict[str, str]) -> Any:
+    """Read a file with the remembered columns of ids and times, or with those it has."""
+    only_id = {option: name for option, name in remembered.items() if option == "id"}
+    first = None
+    for known in (remembered, only_id, {}):
+        try:
+            return refold.sequences.read_or_scan(path, **(options | known))
+        except (SchemaError, ParameterError) as error:  # this file has no such columns
+            first = first or error
+            if not known:
+                raise first from None
+    raise AssertionError
+
+
+def _has_default_names(names: tuple[str, ...]) -> bool:
+    return names in {("token",), tuple(f"x{i}" for i in range(len(names)))}
+
+
+def _missing_values(given: list[str] | None) -> list[float] | None:
+    if not given:
+        return None
+    parts = [part for text in given for part in split(text, option="--missing", noun="number")]
+    try:
+        return [float(part) for part in parts]
+    except ValueError as error:
+        raise ParameterError(
+            f"--missing must be numbers, such as -99999,1e20. Got {','.join(parts)!r}."
+        ) from error
+
+
+def _column_types(text: str | None) -> str | list[str] | dict[str, str] | None:
+    if text is None:
+        return None
+    parts = split(text, option="--column-types")
+    if any("=" in part for part in parts):
+        if not all("=" in part for part in parts):
+            raise ParameterError(
+                f"--column-types must name a column for every type or for none. Got {text!r}; "
+                "write page=categorical,x=numeric."
+            )
+        pairs = (part.rpartition("=") for part in parts)
+        return {name.strip(): column_type.strip() for name, _, column_type in pairs}
+    return parts[0] if len(parts) == 1 else parts

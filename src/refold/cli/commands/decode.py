@@ -1,0 +1,38 @@
+"""``refold decode``: codes to sequences."""
+
+from typing import Annotated
+
+import typer
+
+from refold.cli._files_and_streams import CODE_FORMATS, data_formats, plan_conversion, readable
+from refold.cli._lengths import Lengths, read_lengths
+from refold.cli._options import Clip, DataOutput, InputFormat, Model, OutputFormat, Quiet
+from refold.cli._saved_models import check_names, load_model, write_sequences
+
+__all__ = ["decode"]
+
+
+def decode(
+    model: Model,
+    codes: Annotated[str, typer.Argument(metavar="CODES", help="File of codes, or -.")],
+    *,
+    output: DataOutput = "-",
+    lengths: Lengths = None,
+    input_format: InputFormat = None,
+    output_format: OutputFormat = None,
+    clip: Clip = False,
+    quiet: Quiet = False,
+) -> None:
+    """Decode codes to sequences, each with its own length."""
+    from refold.cli._code_reader import read_codes
+
+    formats = input_format, output_format
+    target = plan_conversion((model, codes), output, data_formats(), *formats)
+    loaded = load_model(model, quiet=quiet)
+    check_names(loaded.schema_, target.format)
+    with readable(codes, input_format, CODE_FORMATS) as path:
+        values, ids = read_codes(path, loaded.schema_.id_name)
+    decoded = loaded.inverse_transform(
+        values, lengths=read_lengths(lengths, len(values)), clip=clip
+    )
+    write_sequences(decoded, loaded.schema_, target, ids, quiet=quiet)

@@ -1,0 +1,57 @@
+"""``refold encode``: sequences to codes."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+import refold
+from refold.cli._console import log
+from refold.cli._files_and_streams import CODE_FORMATS, plan_conversion
+from refold.cli._freed_memory import give_blocks_back
+from refold.cli._options import Data, LatentSteps, Model, OutputFormat, Quiet
+from refold.cli._reading import Reading
+from refold.cli._saved_models import id_name, load_model
+
+__all__ = ["encode"]
+
+
+def encode(
+    model: Model,
+    data: Data,
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="CODES", help="File for the codes, or -.")
+    ] = "-",
+    latent_steps: LatentSteps = None,
+    reading: Reading,
+    output_format: OutputFormat = None,
+    quiet: Quiet = False,
+) -> None:
+    """Encode sequences as codes, one row per sequence."""
+    from refold.cli._code_writer import write_codes
+
+    formats = reading.input_format, output_format
+    target = plan_conversion((model, data), output, CODE_FORMATS, *formats)
+    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+    with reading.opened(loaded, data) as source, target.writing() as path:
+        blocks = _encoded(loaded, source, quiet=quiet)
+        write_codes(path, blocks, len(source), id_name(source.schema))
+        width = len(loaded.get_feature_names_out())
+    if not quiet and target.path is not None:
+        log(f"Wrote {len(source)} codes with {width} dimensions to {target.name}")
+
+
+def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:
+    """Encode sequences, block by block if the file is larger than memory."""
+    if isinstance(source, refold.sequences.Sequences):
+        yield model.encode(source), source.ids
+        return
+    give_blocks_back()
+    model.verbose = 0
+    blocks = model.encode_blocks(source)
+    yield from track(
+        blocks, "encode", source.num_blocks, console=Console(stderr=True), disable=quiet
+    )
