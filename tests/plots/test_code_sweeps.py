@@ -37,7 +37,7 @@ def test_symbols_are_strips_side_by_side():
     assert starts.tolist() == [0, 3, 5]
     np.testing.assert_array_equal(strips[0], [1, 0, np.nan, np.nan, np.nan, 0])
     ax = sweep(words, deviations=(-1, 0, 1))
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["-1.0", "+0.0", "+1.0"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["-1.0", "0", "+1.0"]
     assert ax.images[0].get_array().shape == (2, 6)
 
 

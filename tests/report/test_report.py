@@ -155,7 +155,8 @@ def test_the_figures_are_drawn_from_the_arrays_of_the_evaluation(made):
 def test_the_linear_start_is_marked_and_the_best_epoch(made):
     _, model, part = made("curves")
     assert model.start_loss_ > 0
-    drawn = {one["name"]: one for one in card(part, "Losses by epoch").views[0].data}
+    traces = card(part, "Losses by epoch").views[0].data
+    drawn = {one["name"].partition(":")[0]: one for one in traces}
     assert drawn["linear initialization"]["x"] == [0]
     assert drawn["linear initialization"]["y"] == [pytest.approx(model.start_loss_, rel=1e-3)]
     losses = [one for one in model.history_["val_loss"] if one is not None]

@@ -19,7 +19,6 @@ from refold.plots._error_bars import error_by_position as error_by_position
 from refold.plots._forecasts import forecast as forecast
 from refold.plots._label_colours import ColourGroups as ColourGroups
 from refold.plots._label_colours import colour_groups as colour_groups
-from refold.plots._length_histogram import length_bins as length_bins
 from refold.plots._length_histogram import lengths as lengths
 from refold.plots._loss_curves import loss_curves as loss_curves
 from refold.plots._reconstructions import reconstruction as reconstruction
@@ -27,6 +26,7 @@ from refold.plots._reconstructions import reconstructions as reconstructions
 from refold.plots._size_curve import error_by_size as error_by_size
 from refold.plots._style import PALETTE as PALETTE
 from refold.plots._style import RAMP as RAMP
+from refold.plots.charts import length_bins as length_bins
 
 __all__ = [
     "PALETTE",

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from refold.errors import ParameterError
 from refold.plots._style import ACCENT, CONTRAST, MUTED, PALETTE, new_axes
 
@@ -44,9 +46,6 @@ def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes"
     """
     rows = [layer_table(encoder), layer_table(decoder)]
     ax = new_axes(ax, size=(10.0, max(2.8, 0.36 * max(len(part) for part in rows) + 1.5)))
-    ax.set_xlim(0, 100)
-    ax.set_ylim(0, 100)
-    ax.set_axis_off()
     _matrix(ax, 1, "sequence", shape_text(encoder.input_shape))
     _trapezoid(ax, (12, 43), (84, 60), ACCENT)
     _listing(ax, 13.5, 41.5, "encoder", encoder.count_params(), rows[0])
@@ -54,18 +53,11 @@ def architecture(encoder: Any, decoder: Any, ax: "Axes | None" = None) -> "Axes"
     _trapezoid(ax, (57, 88), (60, 84), DECODER_COLOUR)
     _listing(ax, 58.5, 86.5, "decoder", decoder.count_params(), rows[1])
     _matrix(ax, 92, "sequence", shape_text(decoder.output_shape))
+    arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.4, "mutation_scale": 11}
     for start, end in ((8.6, 11.4), (43.6, 47.4), (52.6, 56.4), (88.6, 91.4)):
-        ax.annotate(
-            "",
-            (end, 50),
-            (start, 50),
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": MUTED,
-                "linewidth": 1.4,
-                "mutation_scale": 11,
-            },
-        )
+        ax.annotate("", (end, 50), (start, 50), arrowprops=arrow)
+    ax.set(xlim=(0, 100), ylim=(0, 100))
+    ax.set_axis_off()
     return ax
 
 
@@ -146,26 +138,10 @@ def shape_text(shape: Any) -> str:
 def _trapezoid(
     ax: "Axes", across: tuple[float, float], heights: tuple[float, float], colour: str
 ) -> None:
-    from matplotlib.patches import Polygon
-
-    (left, right), (first, last) = across, heights
-    corners = [
-        (left, 50 - first / 2),
-        (left, 50 + first / 2),
-        (right, 50 + last / 2),
-        (right, 50 - last / 2),
-    ]
-    for fill, edge, width in ((colour, "none", 0.0), ("none", colour, 1.6)):
-        ax.add_patch(
-            Polygon(
-                corners,
-                facecolor=fill,
-                edgecolor=edge,
-                linewidth=width,
-                alpha=0.12 if width == 0 else 0.9,
-                joinstyle="round",
-            )
-        )
+    (left, right), (first, last) = across, (height / 2 for height in heights)
+    x, y = (left, left, right, right), (50 - first, 50 + first, 50 + last, 50 - last)
+    ax.fill(x, y, color=colour, linewidth=0, alpha=0.12)
+    ax.fill(x, y, facecolor="none", edgecolor=colour, linewidth=1.6, alpha=0.9)
 
 
 def _listing(
@@ -188,42 +164,32 @@ def _listing(
 
 
 def _code(ax: "Axes", x: float, size: int) -> None:
-    from matplotlib.patches import Rectangle
-
     shown = min(size, 16)
-    height, width = min(3.4, 52 / shown), 3.6
-    for i in range(shown):
-        y = 50 + height * (i - shown / 2)
-        shade = 0.35 + 0.6 * ((i * 7 + 3) % 11) / 10
-        ax.add_patch(
-            Rectangle(
-                (x - width / 2, y + 0.25),
-                width,
-                height - 0.5,
-                facecolor=CONTRAST,
-                edgecolor="none",
-                alpha=shade,
-            )
-        )
+    height = min(3.4, 52 / shown)
+    shades = 0.35 + 0.6 * ((np.arange(shown)[:, None] * 7 + 3) % 11) / 10
+    _cells(ax, (x - 1.8, 50 - height * shown / 2), (3.6, height), CONTRAST, shades)
     edge = height * shown / 2
     ax.text(x, 50 + edge + 3, "code", ha="center", va="bottom", weight="bold", fontsize=9.5)
     ax.text(x, 50 - edge - 3, f"{size}", ha="center", va="top", fontsize=9)
 
 
 def _matrix(ax: "Axes", x: float, title: str, shape: str) -> None:
-    from matplotlib.patches import Rectangle
-
-    for row in range(6):
-        for column in range(3):
-            ax.add_patch(
-                Rectangle(
-                    (x + 2.4 * column, 50 + 7.0 * (row - 3) + 0.5),
-                    2.1,
-                    6.0,
-                    facecolor=MUTED,
-                    edgecolor="none",
-                    alpha=0.25 + 0.55 * ((row * 5 + column * 3) % 7) / 6,
-                )
-            )
+    rows, columns = np.arange(6)[:, None], np.arange(3)
+    shades = 0.25 + 0.55 * ((rows * 5 + columns * 3) % 7) / 6
+    _cells(ax, (x, 29), (2.4, 7.0), MUTED, shades)
     ax.text(x + 3.4, 76, title, ha="center", va="bottom", fontsize=9)
     ax.text(x + 3.4, 26, shape, ha="center", va="top", fontsize=9)
+
+
+def _cells(
+    ax: "Axes",
+    corner: tuple[float, float],
+    size: tuple[float, float],
+    colour: str,
+    shades: np.ndarray,
+) -> None:
+    """Draw a grid of cells with gaps between them."""
+    for (row, column), shade in np.ndenumerate(shades):
+        x, y = corner[0] + column * size[0], corner[1] + row * size[1] + 0.25
+        width = size[0] - (0.3 if shades.shape[1] > 1 else 0)
+        ax.bar(x, size[1] - 0.5, width, y, align="edge", color=colour, alpha=shade)

@@ -7,15 +7,14 @@ import numpy as np
 
 from refold.errors import ParameterError
 from refold.plots._code_plane import check_codes, code_plane
-from refold.plots._label_colours import colour_groups
-from refold.plots._style import ACCENT, MUTED, PALETTE, new_axes, ramp, tidy
+from refold.plots._draw import draw
+from refold.plots._style import MUTED
+from refold.plots.charts import code_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["code_map"]
-
-MANY_POINTS = 1500  # more points are rasterized, so that an SVG stays small
 
 
 def code_map(
@@ -66,52 +65,14 @@ def code_map(
     """
     codes = check_codes(codes)
     num = len(codes)
+    if labels is not None and len(labels) != num:
+        raise ParameterError(f"Got {len(labels)} labels for {num} codes. Pass one per code.")
     points, names = code_plane(codes, method)
-    ax = new_axes(ax, size=(6.0, 4.6))
-    style: dict[str, Any] = {
-        "s": float(np.clip(6000 / num, 9, 42)),
-        "alpha": 0.85 if num <= 500 else 0.6,
-        "linewidths": 0,
-        "rasterized": num > MANY_POINTS,
-    }
-    if labels is None:
-        ax.scatter(points[:, 0], points[:, 1], color=ACCENT, **style)
-    else:
-        if len(labels) != num:
-            raise ParameterError(f"Got {len(labels)} labels for {num} codes. Pass one per code.")
-        _coloured(ax, points, np.asarray(labels), label_name, style)
+    chart = code_points(points, names, labels, label_name=label_name or "")
+    ax = draw(chart, ax, size=(6.0, 4.6))
     _annotate(ax, points, _pairs(annotations, num))
-    ax.set_xlabel(names[0])
-    ax.set_ylabel(names[1])
     ax.margins(0.08)
-    tidy(ax)
     return ax
-
-
-def _coloured(
-    ax: "Axes", points: np.ndarray, labels: np.ndarray, name: str | None, style: dict[str, Any]
-) -> None:
-    values, names, num_others = colour_groups(labels)
-    if names is None:
-        drawn = ax.scatter(points[:, 0], points[:, 1], c=values, cmap=ramp(), **style)
-        bar = ax.figure.colorbar(drawn, ax=ax, pad=0.02, aspect=30)
-        bar.outline.set_visible(False)
-        bar.solids.set_alpha(1.0)  # type: ignore[union-attr]  # None in bars of contours only
-        bar.set_label(name or "")
-        return
-    for i, group in enumerate(names):
-        chosen = points[values == i]
-        colour = MUTED if num_others and i == len(names) - 1 else PALETTE[i]
-        ax.scatter(chosen[:, 0], chosen[:, 1], color=colour, label=group, **style)
-    ax.legend(
-        title=name,
-        frameon=False,
-        fontsize="small",
-        loc="center left",
-        bbox_to_anchor=(1.0, 0.5),
-        markerscale=max(1.0, 5.0 / style["s"] ** 0.5),
-        handletextpad=0.2,
-    )
 
 
 def _annotate(ax: "Axes", points: np.ndarray, pairs: list[tuple[int, Any]]) -> None:

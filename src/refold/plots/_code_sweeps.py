@@ -6,8 +6,10 @@ import numpy as np
 
 from refold.errors import DataError, ParameterError
 from refold.evaluation import DEVIATIONS
+from refold.plots._draw import draw
 from refold.plots._reconstructions import one_hot
-from refold.plots._style import ACCENT, CONTRAST, heat, new_axes, ramp, tidy, whole_numbers
+from refold.plots._style import ACCENT, heat, new_axes, tidy
+from refold.plots.charts import latent_bars, signed, sweep_lines
 from refold.sequences import Schema, Sequences
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from refold.evaluation import LatentDimensions
 
-__all__ = ["latent_dimensions", "most_moved", "strips_of", "sweep"]
+__all__ = ["latent_dimensions", "strips_of", "sweep"]
 
 MOST_BARS = 40
 
@@ -48,25 +50,11 @@ def latent_dimensions(
     >>> [text.get_text() for text in latent_dimensions(found).get_xticklabels()]
     ['1', '0']
     """
-    order = found.order[:MOST_BARS]
-    ax = new_axes(ax, size=(7.0, 3.0))
-    rocket = (order < latent_dim) & (order >= latent_dim - rocket_dim)
-    place = np.arange(len(order))
-    for rows, colour, label in (
-        (~rocket, ACCENT, "learned"),
-        (rocket, CONTRAST, "ROCKET features"),
-    ):
-        if rows.any():
-            ax.bar(place[rows], found.total[order[rows]], color=colour, width=0.8, label=label)
-    if rocket.any():
-        ax.legend(frameon=False, fontsize="small")
-    long = max(len(name) for name in found.names) > 3
-    ax.set_xticks(place, [found.names[i] for i in order], rotation=90 if long else 0)
-    ax.tick_params(axis="x", labelsize="small")
-    ax.set_xlabel("latent dimension")
-    ax.set_ylabel("change per standard deviation")
-    tidy(ax, grid="y")
-    return ax
+    title = "change per standard deviation"
+    chart = latent_bars(
+        found, found.total, title, num_bars=MOST_BARS, latent_dim=latent_dim, rocket_dim=rocket_dim
+    )
+    return draw(chart, ax, size=(7.0, 3.0))
 
 
 def sweep(
@@ -119,31 +107,20 @@ def sweep(
         raise ParameterError(
             f"There is no column {column}. There are {decoded.schema.num_columns} columns."
         )
-    ax = new_axes(ax, size=(6.0, 3.0))
     if column is None:
-        column = most_moved(decoded)
+        column = _most_moved(decoded)
     if column is not None and decoded.schema.numeric[column]:
-        colours = ramp()
-        low, high = min(deviations), max(deviations)
-        for i, value in enumerate(deviations):
-            steps = decoded.values[decoded.offsets[i] : decoded.offsets[i + 1], column]
-            share = 0.5 if high == low else (value - low) / (high - low)
-            ax.plot(steps, color=colours(share), linewidth=1.5, label=f"{value:+.1f}")
-        ax.legend(frameon=False, fontsize="x-small", title="std. dev.", title_fontsize="x-small")
-        ax.set_xlabel("step")
-        ax.set_ylabel(decoded.schema.names[column])
-        whole_numbers(ax)
-        tidy(ax)
-        return ax
+        return draw(sweep_lines(decoded, column, deviations), ax, size=(6.0, 3.0))
     if column is not None:
         schema = Schema((decoded.schema.columns[column],))
         decoded = Sequences(decoded.values[:, [column]], decoded.offsets, schema=schema)
+    ax = new_axes(ax, size=(6.0, 3.0))
     strips, starts = strips_of(decoded)
     ax.imshow(
         np.ma.masked_invalid(strips), cmap=heat(ACCENT), vmin=0, vmax=1, aspect="auto",
         interpolation="none",
     )  # fmt: skip
-    ax.set_xticks(starts, [f"{value:+.1f}" for value in deviations])
+    ax.set_xticks(starts, [signed(value) for value in deviations])
     ax.set_yticks([])
     ax.set_xlabel("standard deviations from the mean")
     tidy(ax)
@@ -151,7 +128,7 @@ def sweep(
     return ax
 
 
-def most_moved(decoded: Sequences) -> int | None:
+def _most_moved(decoded: Sequences) -> int | None:
     """Return the numeric column that differs most between sequences, relative to its spread."""
     numeric = np.flatnonzero(decoded.schema.numeric)
     if not len(numeric):

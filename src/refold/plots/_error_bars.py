@@ -1,12 +1,13 @@
 """Figures of errors by feature, by length and by position."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from refold.errors import DataError
-from refold.plots._style import ACCENT, MUTED, PALETTE, new_axes, tidy, whole_numbers
+from refold.plots._draw import draw
+from refold.plots.charts import Kind, error_bars, length_error_bars, position_error_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,13 +15,6 @@ if TYPE_CHECKING:
     from refold.evaluation import GroupErrors
 
 __all__ = ["error_by_feature", "error_by_length", "error_by_position"]
-
-Kind = Literal["numeric", "symbols"]
-NAMES = {
-    "numeric": "squared error (1: the variance)",
-    "symbols": "share of wrong values",
-}
-COLOURS = (ACCENT, MUTED, *PALETTE[1:])
 
 
 def error_by_feature(
@@ -59,18 +53,8 @@ def error_by_feature(
     ['height', 'speed']
     """
     _check(errors, len(names))
-    ax = new_axes(ax, size=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
-    place, thick = np.arange(len(names)), 0.8 / len(errors)
-    for i, (method, values) in enumerate(errors.items()):
-        shift = (i - (len(errors) - 1) / 2) * thick
-        colour = COLOURS[i % len(COLOURS)]
-        ax.barh(place + shift, np.nan_to_num(values), 0.92 * thick, color=colour, label=method)
-    ax.set_yticks(place, [str(name) for name in names])
-    ax.invert_yaxis()
-    ax.set_xlabel(NAMES[kind])
-    _legend(ax)
-    tidy(ax, grid="x")
-    return ax
+    chart = error_bars(errors, names, kind, horizontal=True)
+    return draw(chart, ax, size=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
 
 
 def error_by_length(
@@ -105,20 +89,8 @@ def error_by_length(
     >>> [text.get_text() for text in ax.get_xticklabels()]
     ['2', '3']
     """
-    first = _check_groups(groups)
-    ax = new_axes(ax)
-    place, wide = np.arange(len(first.first)), 0.8 / len(groups)
-    for i, (method, found) in enumerate(groups.items()):
-        shift = (i - (len(groups) - 1) / 2) * wide
-        colour = COLOURS[i % len(COLOURS)]
-        values = np.nan_to_num(getattr(found, kind))
-        ax.bar(place + shift, values, 0.92 * wide, color=colour, label=method)
-    ax.set_xticks(place, first.names)
-    ax.set_xlabel("steps in the sequence")
-    ax.set_ylabel(NAMES[kind])
-    _legend(ax)
-    tidy(ax, grid="y")
-    return ax
+    _check_groups(groups)
+    return draw(length_error_bars(groups, kind), ax)
 
 
 def error_by_position(
@@ -153,21 +125,8 @@ def error_by_position(
     >>> error_by_position({"Refold": errors}, kind="symbols").get_xlabel()
     'step'
     """
-    first = _check_groups(groups)
-    ax = new_axes(ax)
-    middle = (first.first + first.last) / 2
-    for i, (method, found) in enumerate(groups.items()):
-        colour = COLOURS[i % len(COLOURS)]
-        marker = "o" if len(middle) == 1 else None
-        values = getattr(found, kind)
-        ax.plot(middle, values, color=colour, linewidth=1.8, marker=marker, label=method)
-    ax.set_ylim(bottom=0)
-    ax.set_xlabel("step")
-    ax.set_ylabel(NAMES[kind])
-    whole_numbers(ax)
-    _legend(ax)
-    tidy(ax, grid="y")
-    return ax
+    _check_groups(groups)
+    return draw(position_error_lines(groups, kind), ax)
 
 
 def _check(errors: Mapping[str, Any], num: int) -> None:
@@ -178,16 +137,10 @@ def _check(errors: Mapping[str, Any], num: int) -> None:
             raise DataError(f"Got {len(values)} errors of {method} for {num} features.")
 
 
-def _check_groups(groups: "Mapping[str, GroupErrors]") -> "GroupErrors":
+def _check_groups(groups: "Mapping[str, GroupErrors]") -> None:
     if not groups:
         raise DataError("There is no error to draw. Pass at least one method.")
     first = next(iter(groups.values()))
     for method, found in groups.items():
         if found.first.tolist() != first.first.tolist():
             raise DataError(f"The groups of {method} differ. Pass errors of the same sequences.")
-    return first
-
-
-def _legend(ax: "Axes") -> None:
-    if len(ax.get_legend_handles_labels()[0]) > 1:
-        ax.legend(frameon=False, fontsize="small")

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from refold.errors import DataError
-from refold.plots._style import ACCENT, CONTRAST, PALETTE, heat, new_figure, tidy, whole_numbers
+from refold.plots._style import (
+    ACCENT,
+    CONTRAST,
+    PALETTE,
+    WRONG,
+    heat,
+    new_figure,
+    tidy,
+    whole_numbers,
+)
+from refold.plots.charts import by_variance, in_steps, wrong_values
 from refold.sequences import Schema, Sequences, as_sequences
 
 if TYPE_CHECKING:
@@ -111,8 +121,7 @@ def reconstructions(
             _lines(ax, pair, schema, shown)
         else:
             _strips(ax, pair, schema, num_steps=longest)
-        steps = int(original.lengths[i])
-        title = f"{original.ids[i]}  ·  {steps} step{'' if steps == 1 else 's'}"
+        title = f"{original.ids[i]}  ·  {in_steps(original.lengths[i])}"
         ax.set_title(title, fontsize="small", loc="left")
         ax.tick_params(labelsize="small")
     _legend(axes[0], lines=bool(shown))
@@ -132,12 +141,7 @@ def _values(sequences: Sequences, i: int) -> np.ndarray:
 
 def most_varied(original: Sequences) -> list[int]:
     """Return the numeric columns to draw, in the order of the columns."""
-    numeric = np.flatnonzero(original.schema.numeric)
-    if len(numeric) <= MAX_LINES or len(original.values) == 0:
-        return numeric.tolist()
-    observed = np.ma.masked_invalid(original.values[:, numeric])
-    spread = observed.std(axis=0).filled(0.0)  # a column that is never observed has none
-    return sorted(numeric[np.argsort(-spread, kind="stable")[:MAX_LINES]].tolist())
+    return sorted(by_variance(original)[:MAX_LINES])
 
 
 def _lines(
@@ -196,16 +200,11 @@ def one_hot(values: np.ndarray, schema: Schema, *, numeric: bool = True) -> np.n
 
 def _frame_errors(ax: "Axes", blocks: list[np.ndarray], *, offset: float) -> None:
     """Frame wrong entries of the reconstruction, and those beyond the end of the original."""
-    observed = ~np.isnan(blocks[0])
-    before, after = (np.round(np.nan_to_num(block)) for block in blocks)
-    common = min(len(before), len(after))
-    wrong = np.ones(after.shape, dtype=bool)
-    wrong[:common] = (before[:common] != after[:common]) & observed[:common]
-    for step, row in np.argwhere(wrong):
+    for step, row in np.argwhere(wrong_values(*blocks)):
         ax.plot(
             step + np.array([-0.5, 0.5, 0.5, -0.5, -0.5]),
             offset + row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5]),
-            color=PALETTE[6],
+            color=WRONG,
             linewidth=1.2,
         )
 

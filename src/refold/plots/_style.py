@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ACCENT",
     "CONTRAST",
+    "GREEN",
     "MUTED",
     "PALETTE",
     "RAMP",
+    "VIOLET",
+    "WRONG",
     "heat",
     "legend_above",
     "new_axes",
@@ -40,6 +43,7 @@ PALETTE = (
 ACCENT = PALETTE[0]
 CONTRAST = PALETTE[1]
 MUTED = "#8d95a3"
+GREEN, VIOLET, WRONG = PALETTE[2], PALETTE[4], PALETTE[6]
 RAMP = ("#3f5fd8", "#8a63d2", "#d1578f", "#e8833a", "#e2b53c")
 """Colors of a scale from low to high values."""
 

@@ -5,19 +5,9 @@ from typing import Any
 import numpy as np
 
 from refold.evaluation import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
+from refold.plots.charts import ACCENT, latent_bars, latent_name, signed, sweep_lines
 from refold.report._page import Card, Plot, Text, TextGroup
-from refold.report._plotly_style import (
-    ACCENT,
-    CONTRAST,
-    MUTED,
-    grid,
-    heat,
-    layout,
-    numbers,
-    plain,
-    ramp,
-    signed,
-)
+from refold.report._plotly_style import chart_traces, draw, grid, heat, layout, numbers, plain
 from refold.report._report_data import ReportData, Stage
 from refold.report._token_strips import row_of, sweep_strips
 
@@ -26,7 +16,6 @@ __all__ = ["latent_cards"]
 MAX_BARS = 64
 MAX_ROWS, MAX_COLUMNS = 24, 40  # of the heatmap by column
 MAX_SWEPT = 6
-MAX_POINTS = 500  # of a line
 ACTIVE = 0.01  # variance above which a dimension of a variational code is active
 
 
@@ -50,17 +39,15 @@ def latent_cards(material: ReportData, stage: Stage) -> list[Card]:
 
 def _bars(material: ReportData, found: LatentDimensions) -> Card:
     model = material.model
-    order = found.order[:MAX_BARS]
-    rocket = (order < model.latent_dim_) & (order >= model.latent_dim_ - model.rocket_dim_)
     variance = found.deviation**2
-    idle = np.zeros(len(order), bool)
+    idle = None
     caption = (
         "How much the decoded sequence changes if one latent dimension alone changes by one "
         f"standard deviation, largest change first: {_measured(material)}."
     )
     if model.active_dimensions_ is not None:
-        own = order < model.latent_dim_
-        idle = own & (variance[order] <= ACTIVE)
+        own = np.arange(len(variance)) < model.latent_dim_
+        idle = own & (variance <= ACTIVE)
         caption += (
             f" In training, {model.active_dimensions_} of {model.latent_dim_} dimensions of this "
             f"variational model were active, with a variance above {ACTIVE}. Gray ones are "
@@ -68,40 +55,14 @@ def _bars(material: ReportData, found: LatentDimensions) -> Card:
         )
     if len(found.names) > MAX_BARS:
         caption += f" {MAX_BARS} of {len(found.names)} dimensions are shown."
-    groups = [
-        (~rocket & ~idle, "learned", ACCENT),
-        (rocket & ~idle, "ROCKET features", CONTRAST),
-        (idle, "inactive", MUTED),
-    ]
+    sizes = {"latent_dim": model.latent_dim_, "rocket_dim": model.rocket_dim_}
     views = []
     for values, title, button in (
         (found.total, "change per standard deviation", "effect"),
         (variance, "variance over the data", "variance"),
     ):
-        traces = [
-            {
-                "type": "bar", "name": name, "x": np.flatnonzero(rows).tolist(),
-                "y": numbers(values[order[rows]]), "marker": {"color": colour},
-                "hoverinfo": "text", "showlegend": bool(rocket.any() or idle.any()),
-                "hovertext": [
-                    f"<b>{plain(_name(found, i))}</b><br>change {found.total[i]:.3g}"
-                    f"<br>variance {variance[i]:.3g}"
-                    for i in order[rows]
-                ],
-            }
-            for rows, name, colour in groups
-            if rows.any()
-        ]  # fmt: skip
-        axes = {
-            "xaxis": {
-                "title": {"text": "latent dimension"}, "showgrid": False, "tickmode": "array",
-                "tickvals": list(range(len(order))),
-                "ticktext": [plain(found.names[i]) for i in order],
-            },
-            "yaxis": {"title": {"text": title}, "rangemode": "tozero"},
-            "bargap": 0.2 if len(order) > 7 else 0.6,
-        }  # fmt: skip
-        views.append(Plot(traces, layout(300, **axes), button))
+        chart = latent_bars(found, values, title, num_bars=MAX_BARS, inactive=idle, **sizes)
+        views.append(draw(chart, 300, button))
     return Card("Latent dimensions", caption, views, switch=True)
 
 
@@ -115,11 +76,6 @@ def _measured(material: ReportData) -> str:
         "the mean squared change of numeric columns and the share of other values that change, "
         "averaged"
     )
-
-
-def _name(found: LatentDimensions, i: int) -> str:
-    name = found.names[i]
-    return f"dimension {name}" if name.isdigit() else name
 
 
 def _by_column(material: ReportData, found: LatentDimensions) -> Plot:
@@ -137,7 +93,7 @@ def _by_column(material: ReportData, found: LatentDimensions) -> Plot:
         "hoverinfo": "text",
         "hovertext": [
             [
-                f"<b>{plain(_name(found, i))}</b><br>{name}: {value:.3g}"
+                f"<b>{plain(latent_name(found, i))}</b><br>{name}: {value:.3g}"
                 for name, value in zip(names, z[row], strict=True)
             ]
             for row, i in enumerate(rows)
@@ -147,7 +103,7 @@ def _by_column(material: ReportData, found: LatentDimensions) -> Plot:
         "xaxis": {"tickmode": "array", "tickvals": list(range(len(columns))), "ticktext": names,
                   "showgrid": False, "zeroline": False},
         "yaxis": {"tickmode": "array", "tickvals": list(range(len(rows))), "showgrid": False,
-                  "ticktext": [plain(_name(found, i)) for i in rows], "autorange": "reversed",
+                  "ticktext": [plain(latent_name(found, i)) for i in rows], "autorange": "reversed",
                   "zeroline": False},
     }  # fmt: skip
     return Plot([trace], layout(110 + 21 * len(rows), legend_above=False, **axes), "by column")
@@ -186,7 +142,7 @@ def _sweeps(material: ReportData, found: LatentDimensions) -> Card:
 def _title(material: ReportData, found: LatentDimensions, i: int) -> str:
     model = material.model
     rocket = model.latent_dim_ - model.rocket_dim_ <= i < model.latent_dim_
-    return _name(found, i) + (" (ROCKET feature)" if rocket else "")
+    return latent_name(found, i) + (" (ROCKET feature)" if rocket else "")
 
 
 def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any]) -> Plot:
@@ -201,22 +157,9 @@ def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any
     axes, notes = grid(titles, across, row_gap=0.22)
     traces: list[dict[str, Any]] = []
     for panel, (i, column) in enumerate(moved.items()):
-        place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
-        one = decoded[i]
-        for k, value in enumerate(DEVIATIONS):
-            values = one.values[one.offsets[k] : one.offsets[k + 1], column]
-            every = max(1, -(-len(values) // MAX_POINTS))
-            share = k / (len(DEVIATIONS) - 1)
-            traces.append(
-                {
-                    "type": "scatter", "mode": "lines" if len(values) > 1 else "markers",
-                    "x": list(range(0, len(values), every)), "y": numbers(values[::every], 4),
-                    "line": {"color": ramp(share), "width": 1.6}, **place,
-                    "name": signed(value), "legendgroup": f"{k}", "showlegend": panel == 0,
-                    "hovertemplate": f"{signed(value)} standard deviations: %{{y:.3g}}"
-                    "<extra>step %{x}</extra>",
-                }
-            )  # fmt: skip
+        for trace in chart_traces(sweep_lines(decoded[i], column, DEVIATIONS), panel):
+            said = f"{trace['name']} standard deviations: %{{y:.3g}}<extra>step %{{x}}</extra>"
+            traces.append(trace | {"hovertemplate": said, "legendgroup": trace["name"]})
     for name, axis in axes.items():
         axis |= {"zeroline": False, "nticks": 5} | ({"showgrid": False} if name[0] == "x" else {})
     rows = -(-len(decoded) // across)

@@ -4,20 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from refold.evaluation import (
-    GroupErrors,
-    errors_by_feature,
-    errors_by_length,
-    errors_by_position,
-)
+from refold.evaluation import errors_by_feature, errors_by_length, errors_by_position
+from refold.plots.charts import error_bars, length_error_bars, position_error_lines
 from refold.report._page import Card, Plot
-from refold.report._plotly_style import ACCENT, MUTED, layout, numbers, plain
+from refold.report._plotly_style import draw
 from refold.report._report_data import ReportData
 
 __all__ = ["error_cards"]
 
-COLOURS = {"Refold": ACCENT, "PCA": MUTED}
-UNITS = {"numeric": "squared error", "symbols": "share of wrong values"}
 BUTTONS = {"numeric": "numeric", "symbols": "categorical"}
 MAX_FEATURES = 40
 
@@ -47,14 +41,16 @@ def error_cards(material: ReportData) -> list[Card]:
             more = f" The {MAX_FEATURES} with the largest errors are shown."
         cards.append(Card("Error by feature", f"{unit}{more}", views, switch=True))
     if len(by_length["Refold"].first) > 1:
-        views = [_lengths(by_length, kind) for kind in kinds]
+        views = [draw(length_error_bars(by_length, kind), 320, BUTTONS[kind]) for kind in kinds]
         caption = (
             "Sequences are grouped by length, with about as many in each group. Longer ones are "
             f"harder, because more has to fit into a code of the same size. {unit}"
         )
         cards.append(Card("Error by length", caption, views, switch=True))
     if len(by_position["Refold"].first) > 1:
-        views = [_positions(by_position, kind) for kind in kinds]
+        views = [
+            draw(position_error_lines(by_position, kind), 320, BUTTONS[kind]) for kind in kinds
+        ]
         caption = "The error at each step of the sequences."
         if material.sequences.lengths.min() < material.sequences.lengths.max():
             caption += " Fewer sequences have the last steps, so the lines are less certain there."
@@ -88,83 +84,7 @@ def _features(errors: dict[str, np.ndarray], schema: Any, kind: str) -> Plot:
     if len(chosen) > MAX_FEATURES:
         worst = np.argsort(-np.nan_to_num(errors["Refold"][chosen]), kind="stable")
         chosen = np.sort(chosen[worst[:MAX_FEATURES]])
-    names = [plain(schema.names[i]) for i in chosen]
-    traces = [
-        {
-            "type": "bar", "orientation": "h", "name": name, "y": list(range(len(chosen))),
-            "x": numbers(one[chosen]), "marker": {"color": COLOURS[name]}, "hoverinfo": "text",
-            "hovertext": [
-                f"{column}<br>{name}: {_text(value)}"
-                for column, value in zip(names, one[chosen], strict=True)
-            ],
-        }
-        for name, one in errors.items()
-    ]  # fmt: skip
-    axes = {
-        "xaxis": {"title": {"text": UNITS[kind]}, "rangemode": "tozero"},
-        "yaxis": {
-            "autorange": "reversed", "tickmode": "array", "tickvals": list(range(len(chosen))),
-            "ticktext": names, "showgrid": False,
-        },
-        "bargap": 0.25,
-    }  # fmt: skip
-    return Plot(traces, layout(110 + 26 * max(2, len(chosen)), **axes), BUTTONS[kind])
-
-
-def _lengths(groups: dict[str, GroupErrors], kind: str) -> Plot:
-    names = groups["Refold"].names
-    traces = [
-        {
-            "type": "bar", "name": name, "x": list(range(len(names))),
-            "y": numbers(getattr(one, kind)), "marker": {"color": COLOURS[name]},
-            "hoverinfo": "text",
-            "hovertext": [
-                f"{name}: {_text(value)}<br>{steps} steps, {num:,} sequences"
-                for value, steps, num in zip(
-                    getattr(one, kind), names, one.num_sequences.tolist(), strict=True
-                )
-            ],
-        }
-        for name, one in groups.items()
-    ]  # fmt: skip
-    axes = {
-        "xaxis": {
-            "title": {"text": "steps in the sequence"}, "showgrid": False, "tickmode": "array",
-            "tickvals": list(range(len(names))), "ticktext": names,
-        },
-        "yaxis": {"title": {"text": UNITS[kind]}, "rangemode": "tozero"},
-        "bargap": 0.3,
-    }  # fmt: skip
-    return Plot(traces, layout(320, **axes), BUTTONS[kind])
-
-
-def _positions(groups: dict[str, GroupErrors], kind: str) -> Plot:
-    traces = []
-    for name, one in groups.items():
-        steps = [
-            f"step {low}" if low == high else f"steps {low} to {high}"
-            for low, high in zip(one.first.tolist(), one.last.tolist(), strict=True)
-        ]
-        values = getattr(one, kind)
-        traces.append(
-            {
-                "type": "scatter", "mode": "lines" if len(steps) > 12 else "lines+markers",
-                "name": name, "x": numbers((one.first + one.last) / 2), "y": numbers(values),
-                "line": {"color": COLOURS[name], "width": 2}, "hoverinfo": "text",
-                "hovertext": [
-                    f"{name}: {_text(value)}<br>{where}, {num:,} sequences"
-                    for value, where, num in zip(
-                        values, steps, one.num_sequences.tolist(), strict=True
-                    )
-                ],
-            }
-        )  # fmt: skip
-    axes = {
-        "xaxis": {"title": {"text": "step"}, "showgrid": False},
-        "yaxis": {"title": {"text": UNITS[kind]}, "rangemode": "tozero"},
-    }
-    return Plot(traces, layout(320, **axes), BUTTONS[kind])
-
-
-def _text(value: float) -> str:
-    return "never observed" if np.isnan(value) else f"{value:.3g}"
+    names = [schema.names[i] for i in chosen]
+    chosen_errors = {method: values[chosen] for method, values in errors.items()}
+    chart = error_bars(chosen_errors, names, kind, horizontal=True)
+    return draw(chart, 110 + 26 * max(2, len(chosen)), BUTTONS[kind])

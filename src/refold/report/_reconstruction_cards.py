@@ -6,8 +6,9 @@ import numpy as np
 
 from refold.evaluation import errors_by_sequence
 from refold.plots import PALETTE
+from refold.plots.charts import MUTED, by_variance, in_steps
 from refold.report._page import Card, Plot, Text, TextGroup
-from refold.report._plotly_style import MUTED, TITLED, grid, layout, numbers, plain
+from refold.report._plotly_style import TITLED, grid, layout, numbers, panel_axes, plain
 from refold.report._report_data import ReportData
 from refold.report._token_strips import pair_rows, strip_plot
 from refold.sequences import Sequences
@@ -57,7 +58,7 @@ def examples(material: ReportData) -> list[Example]:
             extra_steps = int(back.lengths[i] - sequences.lengths[i])
             text = f"{np.nan_to_num(found.symbols[i]):.0%} wrong"
             if extra_steps > 0:
-                text += f", {extra_steps} extra step{'' if extra_steps == 1 else 's'}"
+                text += f", {in_steps(extra_steps, 'extra step')}"
         chosen_examples.append(Example(name, i, float(rank[i]), text))
     return chosen_examples
 
@@ -99,12 +100,8 @@ def reconstructions(material: ReportData) -> Card | None:
 
 
 def _title(material: ReportData, one: Example) -> tuple[str, str]:
-    steps = int(material.sequences.lengths[one.row])
-    many = "" if steps == 1 else "s"
-    return (
-        f"{one.name}: {material.sequences.ids[one.row]}",
-        f"{steps} step{many} · {one.text}",
-    )
+    steps = in_steps(material.sequences.lengths[one.row])
+    return f"{one.name}: {material.sequences.ids[one.row]}", f"{steps} · {one.text}"
 
 
 def _heading(material: ReportData, one: Example) -> str:
@@ -115,67 +112,46 @@ def _heading(material: ReportData, one: Example) -> str:
 
 def _lines(material: ReportData, chosen: list[Example]) -> Plot:
     schema = material.model.schema_
-    columns = _columns(material)
+    standardized = material.model.error_scaler_.transform(material.sequences)
+    columns = by_variance(standardized)[:MAX_COLUMNS]
     shown = columns[:MAX_SHOWN]
     axes, notes = grid([_heading(material, one) for one in chosen], len(chosen))
+    looks = (
+        ("original", material.sequences, {"width": 5}, 0.3),
+        ("Refold", material.methods["Refold"], {"width": 1.6}, 1.0),
+        # PCA is drawn for the columns shown at first, when its name is clicked
+        ("PCA", material.methods.get("PCA"), {"width": 1.2, "dash": "dot"}, 0.9),
+    )
     traces = []
     for panel, i in enumerate(one.row for one in chosen):
-        place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
         for order, column in enumerate(sorted(columns)):
-            name = plain(schema.names[column])
-            colour = PALETTE[order % len(PALETTE)]
-            visible = True if column in shown else "legendonly"
-            for method, line, opacity in (
-                (None, {"color": colour, "width": 5}, 0.3),
-                ("Refold", {"color": colour, "width": 1.6}, 1.0),
-                ("PCA", {"color": colour, "width": 1.2, "dash": "dot"}, 0.9),
-            ):
-                source = material.sequences if method is None else material.methods.get(method)
-                if source is None:
+            name, colour = plain(schema.names[column]), PALETTE[order % len(PALETTE)]
+            for method, source, line, opacity in looks:
+                pca = method == "PCA"
+                if source is None or (pca and column not in shown):
                     continue
                 steps, values = _points(source, i, column)
-                group = f"c{column}" if method != "PCA" else "PCA"
+                named = column == min(shown) if pca else method == "Refold"
                 traces.append(
                     {
                         "type": "scatter", "mode": "lines" if len(values) > 1 else "markers",
-                        "x": numbers(steps), "y": numbers(values), "line": line,
-                        "opacity": opacity, "legendgroup": group, "name": name, **place,
-                        "showlegend": panel == 0 and method == "Refold",
-                        "visible": visible if method != "PCA" else "legendonly",
-                        "hovertemplate": f"{name}, {method or 'original'}: %{{y:.3g}}"
-                        "<extra>step %{x}</extra>",
+                        "x": numbers(steps), "y": numbers(values), "opacity": opacity,
+                        "line": line | {"color": MUTED if pca and len(shown) == 1 else colour},
+                        "name": method if pca else name,
+                        "legendgroup": method if pca else f"c{column}",
+                        "legendrank": 2000 if pca else 1000,
+                        "showlegend": panel == 0 and named,
+                        "visible": True if column in shown and not pca else "legendonly",
+                        "hovertemplate": f"{name}, {method}: %{{y:.3g}}<extra>step %{{x}}</extra>",
+                        **panel_axes(panel),
                     }
                 )  # fmt: skip
-    if "PCA" in material.methods:
-        traces = _with_pca_switch(traces, shown, schema)
     for name, axis in axes.items():
         if name.startswith("x"):
             axis |= {"title": {"text": "step"}, "showgrid": False}
     settings = {**axes, "annotations": notes, "legend": {"orientation": "h", "x": 0, "y": -0.25}}
     settings["margin"] = TITLED
     return Plot(traces, layout(380, **settings))
-
-
-def _with_pca_switch(traces: list[Any], shown: list[int], schema: Any) -> list[Any]:
-    """Keep PCA only for the columns shown at first, hidden until its name is clicked."""
-    names = {plain(schema.names[column]) for column in shown}
-    kept = [one for one in traces if one["legendgroup"] != "PCA" or one["name"] in names]
-    first = next(one for one in kept if one["legendgroup"] == "PCA")
-    for one in kept:
-        if one["legendgroup"] == "PCA":
-            one["name"], one["showlegend"], one["legendrank"] = "PCA", one is first, 2000
-            one["line"]["color"] = MUTED if len(shown) == 1 else one["line"]["color"]
-    return kept
-
-
-def _columns(material: ReportData) -> list[int]:
-    """Return numeric columns, largest variance first."""
-    values = material.model.error_scaler_.transform(material.sequences).values
-    numeric = np.flatnonzero(material.model.schema_.numeric)
-    count = np.maximum(1, (~np.isnan(values[:, numeric])).sum(axis=0))
-    mean = np.nansum(values[:, numeric], axis=0) / count
-    spread = np.nansum((values[:, numeric] - mean) ** 2, axis=0) / count
-    return numeric[np.argsort(-spread, kind="stable")][:MAX_COLUMNS].tolist()
 
 
 def _points(sequences: Sequences, i: int, column: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from refold.plots import strips_of
+from refold.plots.charts import ACCENT, WRONG, signed, wrong_values
 from refold.report._page import Plot
-from refold.report._plotly_style import ACCENT, TITLED, grid, heat, layout, numbers, plain, signed
+from refold.report._plotly_style import TITLED, grid, heat, layout, numbers, panel_axes, plain
 from refold.sequences import Schema, Sequences, split_at
 
 __all__ = ["pair_rows", "row_of", "strip_plot", "sweep_strips"]
@@ -16,7 +17,6 @@ MAX_STEPS = 160  # of a row of text
 MAX_STRIP = 400  # steps of a strip
 MAX_COLUMNS = 4  # as text
 MISSING_STEP = -1.0
-WRONG = "#d64545"
 MIN_NAMED = 4  # steps of a strip that is wide enough for a name below it
 Row = tuple[str, list[tuple[str, bool]]]
 
@@ -37,11 +37,10 @@ def pair_rows(original: Sequences, backs: dict[str, Sequences]) -> list[Row]:
             y = back.values[:, column]
             if schema.columns[column].type == "binary":  # PCA returns any number
                 y = (y >= 0.5).astype(float)
-            common = min(len(x), len(y))
-            wrong = np.ones(len(y), bool)
-            wrong[:common] = (np.round(y[:common]) != x[:common]) & ~np.isnan(x[:common])
             rest = np.full(max(0, len(x) - len(y)), MISSING_STEP)
-            tokens = row_of(np.append(y, rest), schema, column, np.append(wrong, rest < 0))
+            tokens = row_of(
+                np.append(y, rest), schema, column, np.append(wrong_values(x, y), rest < 0)
+            )
             rows.append((f"{name}{method}", tokens))
     return rows
 
@@ -77,12 +76,9 @@ def strip_plot(pairs: Sequence[tuple[str, Sequences, Sequences]]) -> Plot:
         both = _together([before, after])
         strips, starts = strips_of(both)
         x, y = (np.round(one.values) for one in (before, after))
-        common = min(len(x), len(y))
         wrong = np.full(strips.shape, np.nan)
         places = starts[1] + np.arange(len(y))
-        differs = np.ones(y.T.shape, bool)
-        differs[:, :common] = ((x[:common] != y[:common]) & ~np.isnan(x[:common])).T
-        wrong[:, places] = np.where(differs, y.T, np.nan)
+        wrong[:, places] = np.where(wrong_values(x, y), y, np.nan).T
         strips[~np.isnan(wrong)] = np.nan
         width = np.array([max(1, len(x)), max(1, len(y))])
         traces += _heats(panel, strips, wrong, before.schema)
@@ -123,13 +119,12 @@ def _together(parts: Sequence[Sequences]) -> Sequences:
 def _heats(
     panel: int, strips: np.ndarray, wrong: np.ndarray | None, schema: Schema
 ) -> list[dict[str, Any]]:
-    place = {} if panel == 0 else {"xaxis": f"x{panel + 1}", "yaxis": f"y{panel + 1}"}
     names = [plain(schema.names[i]) for i in schema.binary]
     if len(set(names)) < len(names):  # names that are equal once they are shortened
         names = [f"{name} ({i})" for i, name in enumerate(names)]
     common = {
         "type": "heatmap", "y": names, "zmin": 0, "zmax": 1, "showscale": False,
-        "hovertemplate": "%{y}: %{z}<extra></extra>", "xgap": 1, "ygap": 1, **place,
+        "hovertemplate": "%{y}: %{z}<extra></extra>", "xgap": 1, "ygap": 1, **panel_axes(panel),
     }  # fmt: skip
     if strips.shape[1] > 300:
         common |= {"xgap": 0}
