@@ -8,36 +8,12 @@ import numpy as np
 
 from refold.errors import DataError, ParameterError
 from refold.plots._label_colours import colour_groups
-from refold.plots._style import ACCENT, CONTRAST, GREEN, MUTED, PALETTE, RAMP, VIOLET, WRONG
+from refold.plots._style import ACCENT, CONTRAST, GREEN, MUTED, PALETTE, RAMP, VIOLET
+from refold.plots._style import WRONG as WRONG
 
 if TYPE_CHECKING:
     from refold.evaluation import GroupErrors, LatentDimensions
     from refold.sequences import Sequences
-
-__all__ = [
-    "ACCENT",
-    "MUTED",
-    "WRONG",
-    "Axis",
-    "Chart",
-    "Kind",
-    "Marks",
-    "by_variance",
-    "code_points",
-    "error_bars",
-    "in_steps",
-    "latent_bars",
-    "latent_name",
-    "length_bins",
-    "length_chart",
-    "length_error_bars",
-    "loss_chart",
-    "position_error_lines",
-    "ramp_colour",
-    "signed",
-    "sweep_lines",
-    "wrong_values",
-]
 
 Kind = Literal["numeric", "symbols"]
 UNITS = {

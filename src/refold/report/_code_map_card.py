@@ -72,7 +72,7 @@ def code_map(material: ReportData, stage: Stage) -> Card:
 def _hover(material: ReportData, rows: np.ndarray, errors: SequenceErrors) -> list[str]:
     lines = []
     for i in rows.tolist():
-        parts = [str(material.sequences.ids[i]), in_steps(material.sequences.lengths[i])]
+        parts = [str(material.sequences.ids[i]), in_steps(int(material.sequences.lengths[i]))]
         if material.labels is not None:
             parts.append(f"{material.label_name}: {material.labels[i]}")
         if np.isfinite(errors.numeric[i]):
