@@ -3,14 +3,13 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from refold import fitting
 from refold._support.argument_checks import draw_seed, is_whole
 from refold._support.console import say
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity
-from refold.fitting import Trials, check_parameters, open_training
 from refold.sequences import Scan
-from refold.training import require_jax
 
 __all__ = ["ErrorCurve", "error_curve"]
 
@@ -101,14 +100,13 @@ def error_curve(
     """
     chosen = _check_sizes(sizes)
     estimator = SequenceAutoencoder() if estimator is None else estimator
-    require_jax()
     parameters = estimator.get_params(deep=False)
-    check_parameters(parameters)
-    sequences = open_training(X, parameters["missing_values"])
+    fitting.check_parameters(parameters)
+    sequences = fitting.open_training(X, parameters["missing_values"])
     if not len(sequences):
         raise DataError("There is no sequence to fit on. Give at least two.")
     seed, verbose = draw_seed(estimator.random_state), parameters["verbose"]
-    trials = Trials(sequences, parameters, seed=seed, most=chosen[-1])
+    trials = fitting.Trials(sequences, parameters, seed=seed, most=chosen[-1])
     if verbose and isinstance(sequences, Scan):
         say(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
     ours: list[Fidelity] = []

@@ -2,38 +2,32 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from refold import storage
+from refold import anomalies, fitting, storage
 from refold._support.argument_checks import draw_seed
 from refold._support.estimator_html import NotebookMixin
-from refold._support.file_lock import sole_training
 from refold._support.scikit_learn_protocol import as_output, check_fitted
 from refold.anomalies import (
     AnomalyMixin,
     check_untrained,
-    remember,
     set_aside,
     trained_fingerprints,
 )
 from refold.errors import DataError, ModelFileError, ParameterError, argument
 from refold.evaluation import exact, explained_variance
-from refold.fitting import (
-    Checkpoint,
-    check_latent_steps,
-    check_parameters,
-    fit,
-    open_training,
-)
 from refold.forecasting import ForecastMixin
 from refold.generation import GenerationMixin
 from refold.inference import warn_of_longer
-from refold.models import Architecture
 from refold.sequences import Sequences, as_sequences, fingerprints
 from refold.storage import Fitted, ReferenceStatistics
-from refold.training import FitResult, require_jax
+
+if TYPE_CHECKING:
+    from refold.fitting import Checkpoint
+    from refold.models import Architecture
+    from refold.training import FitResult
 
 __all__ = ["SequenceAutoencoder", "load"]
 
@@ -216,7 +210,7 @@ class SequenceAutoencoder(
         units: int = 96,
         depth: int = 1,
         cell: str = "lstm",
-        architecture: Architecture = "default",
+        architecture: "Architecture" = "default",
         decoder: str = "auto",
         patch: int | str = "auto",
         rocket_dim: int | str = "auto",
@@ -270,7 +264,7 @@ class SequenceAutoencoder(
         y: Any = None,  # noqa: ARG002  (scikit-learn passes it)
         *,
         callbacks: Sequence[Any] = (),
-        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+        checkpoint: "str | os.PathLike[str] | Checkpoint | None" = None,
         resume: bool = False,
     ) -> Self:
         """Train on sequences.
@@ -321,27 +315,25 @@ class SequenceAutoencoder(
             If the data looks wrong: numbers such as -99999, values far from all others, only
             sequences of one step, or padding with zeros.
         """
-        require_jax()
         parameters = self.get_params(deep=False)
-        check_parameters(parameters)
+        fitting.check_parameters(parameters)
         if resume and checkpoint is None:
             raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
-        sequences = open_training(X, self.missing_values)
+        sequences = fitting.open_training(X, self.missing_values)
         if not len(sequences):
             raise DataError("There is no sequence to fit on. Give at least one.")
         sequences, normal = set_aside(sequences, self.calibration_fraction)
-        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-            checkpoint = Checkpoint(checkpoint)
-        with sole_training(None if checkpoint is None else checkpoint.path):
-            fitted, outcome, sample = fit(
-                sequences,
-                parameters,
-                seed=draw_seed(self.random_state),
-                callbacks=callbacks,
-                checkpoint=checkpoint,
-                resume=resume,
-                aside=None if normal is None else normal.lengths,
-            )
+        if checkpoint is not None and not isinstance(checkpoint, fitting.Checkpoint):
+            checkpoint = fitting.Checkpoint(checkpoint)
+        fitted, outcome, sample = fitting.fit(
+            sequences,
+            parameters,
+            seed=draw_seed(self.random_state),
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+            resume=resume,
+            aside=None if normal is None else normal.lengths,
+        )
         self.interrupted_ = outcome.interrupted
         self.n_shapes_ = outcome.num_shapes
         if fitted is not None and sample is not None:
@@ -350,7 +342,7 @@ class SequenceAutoencoder(
                 fitted = fitted._replace(held_back=np.concatenate(both))
             trained = trained_fingerprints(sequences, fitted.held_back)
             self._set_fitted(fitted._replace(trained=trained))
-            self._fitted = self._fitted._replace(known=remember(sample, self._fitted))
+            self._fitted = self._fitted._replace(known=anomalies.remember(sample, self._fitted))
         if outcome.interrupted and not outcome.complete:
             raise KeyboardInterrupt(_describe_interruption(outcome, checkpoint))
         return self if normal is None else self._measure_normal(self._aligned(normal))
@@ -606,11 +598,10 @@ class SequenceAutoencoder(
             optimization.
         """
         check_fitted(self)
-        check_parameters({"latent_steps": self.latent_steps})
-        if isinstance(self.latent_steps, str):
+        if self.latent_steps == "auto":
             return self._fitted.latent_steps
         built = self._network.specification
-        return check_latent_steps(
+        return fitting.check_latent_steps(
             self.latent_steps, built.architecture, variational=built.variational
         )
 
@@ -730,7 +721,7 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     return ae
 
 
-def _describe_interruption(outcome: FitResult, checkpoint: Checkpoint | None) -> str:
+def _describe_interruption(outcome: "FitResult", checkpoint: "Checkpoint | None") -> str:
     if outcome.phase is None:
         kept = "no weights are kept"
     elif outcome.epoch == 0:

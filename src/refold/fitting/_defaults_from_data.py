@@ -7,11 +7,12 @@ import numpy as np
 
 from refold.errors import ParameterError, argument
 from refold.fitting._data_sources import FileSource, MemorySource
-from refold.models import DECODERS, Architecture, Specification, most_linear_steps
+from refold.fitting._latent_steps import check_latent_steps
+from refold.models import DECODERS, Specification, most_linear_steps
 from refold.sequences import Schema
 from refold.training import Corruption, pick_patch
 
-__all__ = ["check_latent_steps", "pick_latent_steps", "rocket_dim_within", "specify"]
+__all__ = ["pick_latent_steps", "rocket_dim_within", "specify"]
 
 _DROPOUT = 0.2
 # Up to this number of tokens, autoregressive decoding without a linear path reconstructs more
@@ -198,43 +199,3 @@ def pick_latent_steps(parameters: Mapping[str, Any], source: MemorySource | File
         return 0
     few = len(source.sequences) < _MANY_SEQUENCES
     return _LATENT_STEPS if few or not source.sequences.schema.numeric.any() else 0
-
-
-def check_latent_steps(latent_steps: int, architecture: Architecture, *, variational: bool) -> int:
-    """Check the number of steps of latent optimization, and return it.
-
-    Parameters
-    ----------
-    latent_steps : int
-    architecture : str or callable
-    variational : bool
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ParameterError
-        If the model has no latent optimization and ``latent_steps`` is above 0.
-
-    Examples
-    --------
-    >>> check_latent_steps(5, "dense", variational=False)  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-    ...
-    refold.errors.ParameterError: latent_steps=5 needs the default model, ... 'dense'. Use 0.
-    """
-    if latent_steps and variational:
-        raise ParameterError(
-            f"{argument(latent_steps=latent_steps)} moves codes away from the mean that "
-            f"{argument(variational=True)} gives. Use 0."
-        )
-    if latent_steps and architecture != "default":
-        own = callable(architecture) or architecture == "custom"
-        name = "of your own" if own else repr(architecture)
-        raise ParameterError(
-            f"{argument(latent_steps=latent_steps)} needs the default model, and the "
-            f"architecture is {name}. Use 0."
-        )
-    return int(latent_steps)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from refold._support.compilation import keep_compiled
+from refold._support.file_lock import sole_training
 from refold.fitting._checkpoint import Checkpoint, checkpoints, identify, resumed
 from refold.fitting._choose_latent_dim import choose_size
 from refold.fitting._data_sources import source_of
@@ -60,7 +61,7 @@ def fit(
     Raises
     ------
     ParameterError
-        If the checkpoint belongs to another training.
+        If the checkpoint belongs to another training, or another process writes it.
     ModelFileError
         If the checkpoint cannot be read.
     DivergedError
@@ -74,27 +75,28 @@ def fit(
     }
     identity: dict[str, Any] = {"seed": seed}
     snapshot = None
-    if checkpoint is not None:
-        identity = identify(parameters, source_of(sequences).digest(), seed)
-        remove_leftovers(checkpoint.path)
-        if resume and Path(checkpoint.path).exists():
-            snapshot, identity = resumed(checkpoint.path, identity)
-    if is_share(parameters["latent_dim"]):
-        if not identity.get("found"):
-            began = time.perf_counter()
-            size = choose_size(sequences, parameters, seed=identity["seed"])
-            identity["found"] = {"latent_dim": size, "seconds": time.perf_counter() - began}
-        parameters = _with_size(parameters, **identity["found"])
-    return fit_network(
-        sequences,
-        parameters,
-        seed=identity["seed"],
-        callbacks=callbacks,
-        checkpoints=None if checkpoint is None else checkpoints(checkpoint, identity),
-        resume=snapshot,
-        aside=aside,
-        report=bool(parameters["verbose"]),
-    )
+    with sole_training(None if checkpoint is None else checkpoint.path):
+        if checkpoint is not None:
+            identity = identify(parameters, source_of(sequences).digest(), seed)
+            remove_leftovers(checkpoint.path)
+            if resume and Path(checkpoint.path).exists():
+                snapshot, identity = resumed(checkpoint.path, identity)
+        if is_share(parameters["latent_dim"]):
+            if not identity.get("found"):
+                began = time.perf_counter()
+                size = choose_size(sequences, parameters, seed=identity["seed"])
+                identity["found"] = {"latent_dim": size, "seconds": time.perf_counter() - began}
+            parameters = _with_size(parameters, **identity["found"])
+        return fit_network(
+            sequences,
+            parameters,
+            seed=identity["seed"],
+            callbacks=callbacks,
+            checkpoints=None if checkpoint is None else checkpoints(checkpoint, identity),
+            resume=snapshot,
+            aside=aside,
+            report=bool(parameters["verbose"]),
+        )
 
 
 def _with_size(parameters: dict[str, Any], latent_dim: int, seconds: float) -> dict[str, Any]:

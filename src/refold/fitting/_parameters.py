@@ -11,7 +11,7 @@ from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError, argument
 from refold.models import ARCHITECTURES, CELLS, DECODERS
 from refold.sequences import check_missing
-from refold.training import Corruption
+from refold.training import Corruption, require_jax
 
 __all__ = ["check_parameters", "is_share"]
 
@@ -136,7 +136,7 @@ _RULES = {
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:
-    """Check every argument against the table.
+    """Check that Keras runs on JAX, and every argument against the table.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     Raises
     ------
     ParameterError
-        For the first invalid argument.
+        If Keras does not run on JAX, or for the first invalid argument.
 
     Examples
     --------
@@ -155,6 +155,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     ...
     refold.errors.ParameterError: units must be a positive integer. Got -3.
     """
+    require_jax()
     for name, rule in _RULES.items():
         if name not in parameters:
             continue

@@ -1,6 +1,6 @@
 """`forecast` and `forecast_errors`, the forecasting methods of the estimator."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,11 @@ from refold.evaluation import (
 )
 from refold.forecasting._forecast_result import Forecast
 from refold.inference import EstimatorBase, continued, split_last
-from refold.models import Specification
 from refold.sequences import Sequences, as_sequences, split_at
 from refold.storage import Residuals
+
+if TYPE_CHECKING:
+    from refold.models import Specification
 
 __all__ = ["ForecastMixin"]
 
@@ -246,14 +248,14 @@ def _margins(
     return None, None
 
 
-def _context(context: Any, specification: Specification) -> int:
+def _context(context: Any, specification: "Specification") -> int:
     """Return how many of the last steps to read; by default the longest input in training."""
     if context is None:
         return specification.max_steps - specification.forecast_steps
     return check_whole("context", context)
 
 
-def _latest(sequences: Sequences, context: Any, specification: Specification) -> Sequences:
+def _latest(sequences: Sequences, context: Any, specification: "Specification") -> Sequences:
     """Return the last steps of each sequence, which are to be read."""
     first = np.maximum(0, sequences.lengths - _context(context, specification))
     return split_at(sequences, first)[1] if first.any() else sequences
