@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from refold import fitting
 from refold._support.argument_checks import draw_seed, is_whole
-from refold._support.console import say
+from refold._support.console import log
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity
@@ -108,7 +108,7 @@ def error_curve(
     seed, verbose = draw_seed(estimator.random_state), parameters["verbose"]
     trials = fitting.Trials(sequences, parameters, seed=seed, most=chosen[-1])
     if verbose and isinstance(sequences, Scan):
-        say(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
+        log(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
     ours: list[Fidelity] = []
     pca: list[Fidelity] = []
     try:
@@ -118,7 +118,7 @@ def error_curve(
             ours.append(found)
             pca.append(linear)
             if verbose:
-                say(f"{i} of {len(chosen)}: size {size}, {found.text(linear)}")
+                log(f"{i} of {len(chosen)}: size {size}, {found.text(linear)}")
     except KeyboardInterrupt:
         if not ours:
             raise

@@ -6,7 +6,7 @@ import pytest
 from refold.cli._files_and_streams import (
     CODE_FORMATS,
     data_formats,
-    format_among,
+    input_format_of,
     plan_output,
     readable,
 )
@@ -111,5 +111,5 @@ def test_a_missing_file_is_the_one_that_the_user_named(tmp_path):
     ],
 )
 def test_beside_standard_input_a_telling_name_counts(names, expected):
-    found = [format_among(names, name, "csv") for name in names if name is not None]
+    found = [input_format_of(names, name, "csv") for name in names if name is not None]
     assert found == expected

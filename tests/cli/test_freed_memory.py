@@ -13,10 +13,10 @@ import sys
 
 import numpy as np
 
-from refold.cli._freed_memory import give_blocks_back
+from refold.cli._freed_memory import return_freed_memory
 
 if sys.argv[1] == "back":
-    give_blocks_back()
+    return_freed_memory()
 
 
 def resident():

@@ -3,7 +3,7 @@
 import pytest
 
 from refold.cli._files_and_streams import data_formats
-from refold.cli._saved_models import check_names, loading
+from refold.cli._saved_models import check_feature_names, loading
 from refold.errors import SchemaError
 from refold.sequences import as_sequences, write
 
@@ -19,9 +19,9 @@ def test_a_name_is_refused_where_writing_would_fail(tmp_path, name, suffix):
         write(sequences, path)
     except SchemaError:
         with pytest.raises(SchemaError, match=rf"column '{name}', and a \.{suffix} file.*\.npz"):
-            check_names(sequences.schema, suffix)
+            check_feature_names(sequences.schema, suffix)
     else:
-        check_names(sequences.schema, suffix)
+        check_feature_names(sequences.schema, suffix)
         assert path.exists()
 
 

@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-__all__ = ["describe_epochs", "log_kept_epoch", "say"]
+__all__ = ["describe_epochs", "log", "log_kept_epoch"]
 
 
 def describe_epochs(best_epoch: int | None, epochs: int) -> str:
@@ -31,11 +31,11 @@ def describe_epochs(best_epoch: int | None, epochs: int) -> str:
     return f"epoch {best_epoch} of {epochs} kept"
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     """Write a line to standard error."""
     Console(stderr=True, soft_wrap=True, highlight=False).print(line, markup=False)
 
 
 def log_kept_epoch(best_epoch: int | None, epochs: int) -> None:
     """Write to standard error which epoch was kept; takes the arguments of `describe_epochs`."""
-    say(f"{describe_epochs(best_epoch, epochs).capitalize()}.")
+    log(f"{describe_epochs(best_epoch, epochs).capitalize()}.")

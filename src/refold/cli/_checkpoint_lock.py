@@ -7,11 +7,11 @@ from pathlib import Path
 from refold.cli._error_messages import Stopped
 from refold.errors import ParameterError
 
-__all__ = ["sole_checkpoint"]
+__all__ = ["locked_checkpoint"]
 
 
 @contextmanager
-def sole_checkpoint(checkpoint: Path | None, *, resume: bool) -> Iterator[None]:
+def locked_checkpoint(checkpoint: Path | None, *, resume: bool) -> Iterator[None]:
     """Lock a checkpoint for one training run, and never overwrite that of an interrupted run.
 
     Raises

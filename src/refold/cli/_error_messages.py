@@ -13,9 +13,9 @@ from refold.cli._signals import Termination
 from refold.cli._standard_output import complete_output
 from refold.errors import RefoldError, spelled_as_options
 
-__all__ = ["MISTAKE", "Stopped", "run"]
+__all__ = ["USER_ERROR", "Stopped", "run"]
 
-MISTAKE = 2
+USER_ERROR = 2
 INTERRUPTED = 130
 TERMINATED = 143
 PIPE_CLOSED = 1
@@ -42,16 +42,16 @@ def run(command: Callable[[], Any]) -> int:
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
         except BrokenPipeError:
-            _silence_standard_output()
+            _discard_standard_output()
             return PIPE_CLOSED
         except RefoldError as error:
-            return _mistake(str(error))
+            return _report_error(str(error))
         except OSError as error:
-            return _mistake(_describe(error))
+            return _report_error(_describe(error))
         except Exception as error:
             if not hasattr(error, "format_message"):  # a usage error of Typer or of Click
                 raise
-            return _mistake(_usage(error))
+            return _report_error(_usage(error))
     if code == INTERRUPTED:
         return _interrupted("Stopped by Ctrl-C. Unfinished output was not written.", termination)
     if termination.asked:  # the command has finished by itself and reported what it left out
@@ -67,9 +67,9 @@ def _interrupted(message: str, termination: Termination) -> int:
     return INTERRUPTED
 
 
-def _mistake(message: str) -> int:
+def _report_error(message: str) -> int:
     log(message, label="Error", colour="red")
-    return MISTAKE
+    return USER_ERROR
 
 
 def _describe(error: OSError) -> str:
@@ -94,7 +94,7 @@ def _usage(error: Any) -> str:
     return f"{message}. Try: {command} --help"
 
 
-def _silence_standard_output() -> None:
+def _discard_standard_output() -> None:
     """Prevent a second error about the closed pipe when Python exits."""
     try:
         descriptor = sys.__stdout__.fileno() if sys.__stdout__ else None

@@ -25,11 +25,11 @@ __all__ = [
     "PICTURE_FORMATS",
     "TABLE_FORMATS",
     "Output",
-    "check_apart",
+    "check_distinct",
     "check_one_stream",
     "data_formats",
-    "format_among",
     "format_of",
+    "input_format_of",
     "plan_conversion",
     "plan_file",
     "plan_output",
@@ -134,7 +134,7 @@ def plan_conversion(
         chosen = plain_format(input_format)
         output_format = chosen if chosen in formats else None
     target = plan_output(output, formats, output_format)
-    check_apart([target], inputs)
+    check_distinct([target], inputs)
     return target
 
 
@@ -145,7 +145,7 @@ def check_one_stream(*inputs: str | None) -> None:
         raise ParameterError(f"Only one input can be standard input. Name {others}.")
 
 
-def check_apart(outputs: Iterable[Output | None], inputs: Iterable[str | None] = ()) -> None:
+def check_distinct(outputs: Iterable[Output | None], inputs: Iterable[str | None] = ()) -> None:
     """Check that no output overwrites another output or an input.
 
     Raises
@@ -204,7 +204,7 @@ def readable(
             raise
 
 
-def format_among(names: Sequence[str | None], name: str, format_name: str | None) -> str | None:
+def input_format_of(names: Sequence[str | None], name: str, format_name: str | None) -> str | None:
     """Return the format for one of several inputs; None for that of its suffix.
 
     If standard input is among them, `format_name` is for standard input and for files with an

@@ -4,14 +4,14 @@ import contextlib
 import ctypes
 import os
 
-__all__ = ["give_blocks_back"]
+__all__ = ["return_freed_memory"]
 
 _M_MMAP_THRESHOLD = -3
 # Smaller than blocks of a file, and larger than most arrays of a training step.
 _BYTES = 4 * 2**20
 
 
-def give_blocks_back() -> None:
+def return_freed_memory() -> None:
     """Make glibc return every large array to the system as soon as it is freed.
 
     By default, glibc learns to keep arrays of the size of a block and scatters them over its heaps,

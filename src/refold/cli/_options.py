@@ -114,21 +114,22 @@ def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
     Windows(window=10, stride=5)
     """
     signature = inspect.signature(command)
-    groups = {
-        name: (parameter.annotation, inspect.signature(parameter.annotation).parameters)
+    groups: dict[str, Any] = {
+        name: parameter.annotation
         for name, parameter in signature.parameters.items()
         if is_dataclass(parameter.annotation)
     }
+    fields = {name: inspect.signature(group).parameters for name, group in groups.items()}
 
     @functools.wraps(command)
     def expanded(**given: Any) -> None:
-        for name, (group, fields) in groups.items():
-            given[name] = group(**{field: given.pop(field) for field in fields})
+        for name, group in groups.items():
+            given[name] = group(**{field: given.pop(field) for field in fields[name]})
         command(**given)
 
     options: list[inspect.Parameter] = []
     for name, parameter in signature.parameters.items():
-        options += groups[name][1].values() if name in groups else [parameter]
+        options += fields[name].values() if name in fields else [parameter]
     options = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
     expanded.__signature__ = signature.replace(parameters=options)  # type: ignore[attr-defined]
     return expanded

@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 import refold
-from refold.cli._files_and_streams import STREAM, format_among, format_of, readable
-from refold.cli._freed_memory import give_blocks_back
+from refold.cli._files_and_streams import STREAM, format_of, input_format_of, readable
+from refold.cli._freed_memory import return_freed_memory
 from refold.cli._options import InputFormat, Windows, split
 from refold.errors import ParameterError, RefoldError, SchemaError
 
-__all__ = ["Reading", "TrainingData", "check_label_files", "whole"]
+__all__ = ["Reading", "TrainingData", "check_label_files", "require_in_memory"]
 
 _table = functools.partial(typer.Option, rich_help_panel="Tables")
 
@@ -91,7 +91,7 @@ class Reading:
         self,
         model: Any,
         name: str,
-        beside: Sequence[str | None] = (),
+        others: Sequence[str | None] = (),
         *,
         left_out: str | None = None,
     ) -> Iterator[Any]:
@@ -105,12 +105,12 @@ class Reading:
         model : SequenceAutoencoder
         name : str
             File name, or ``-`` for standard input.
-        beside : sequence of str or None
+        others : sequence of str or None
             Other inputs with the same options.
         left_out : str, optional
             Column of labels, which is not a feature.
         """
-        with self._file(name, beside) as path:
+        with self._file(name, others) as path:
             yield self._open(model, path, left_out)
 
     @contextmanager
@@ -120,17 +120,17 @@ class Reading:
         name: str,
         label: str | None,
         labels: str | None,
-        beside: Sequence[str | None] = (),
+        others: Sequence[str | None] = (),
     ) -> Iterator[tuple[Any, Any]]:
         """Open sequences and read their labels, from the same file or from the file `labels`."""
-        with self._file(name, beside) as path:
+        with self._file(name, others) as path:
             source = self._open(model, path, label if labels is None else None)
             yield source, None if label is None else self._labels(labels or path, label, source)
 
-    def read(self, model: Any, name: str, beside: Sequence[str | None] = ()) -> Any:
+    def read(self, model: Any, name: str, others: Sequence[str | None] = ()) -> Any:
         """Read sequences for a model into memory, as `opened` does."""
-        with self.opened(model, name, beside) as source:
-            return whole(source, name)
+        with self.opened(model, name, others) as source:
+            return require_in_memory(source, name)
 
     def read_calibrated(
         self, model: Any, name: str, normal: str | None, windows: Windows | None = None
@@ -142,8 +142,8 @@ class Reading:
             model.calibrate(given if cut is None else cut.sequences)
         return self.read(model, name, (normal,))
 
-    def _file(self, name: str, beside: Sequence[str | None] = ()) -> AbstractContextManager[Path]:
-        return readable(name, format_among((name, *beside), name, self.input_format))
+    def _file(self, name: str, others: Sequence[str | None] = ()) -> AbstractContextManager[Path]:
+        return readable(name, input_format_of((name, *others), name, self.input_format))
 
     def _open(self, model: Any, path: Path, left_out: str | None) -> Any:
         schema, options = model.schema_, dict(self.options)
@@ -162,10 +162,10 @@ class Reading:
 
     def _features(self, found: list[str], label: str, schema: Any) -> list[str]:
         """Return the columns besides the labels: those of the model if the file has them all."""
-        beside = {label}
+        not_features = {label}
         for option, name in (("id", schema.id_name), ("time", schema.time_name)):
-            beside.add(self.options.get(option, name if name in found else option))
-        others = [name for name in found if name not in beside]
+            not_features.add(self.options.get(option, name if name in found else option))
+        others = [name for name in found if name not in not_features]
         if self.layout == "wide":
             return refold.sequences.step_columns(others)
         return list(schema.names) if set(schema.names) <= set(found) else others
@@ -203,7 +203,7 @@ class TrainingData(Reading):
         with self._file(name) as path:
             sequences = refold.sequences.read_or_scan(path, **self.options)
             if isinstance(sequences, refold.sequences.Scan):
-                give_blocks_back()
+                return_freed_memory()
             yield sequences
 
 
@@ -215,7 +215,7 @@ def check_label_files(*files: str | None) -> None:
         )
 
 
-def whole(source: Any, name: str) -> Any:
+def require_in_memory(source: Any, name: str) -> Any:
     """Raise an error if the data are read in blocks."""
     if not isinstance(source, refold.sequences.Sequences):
         raise ParameterError(
@@ -235,7 +235,7 @@ def _columns_of(path: Path) -> list[str]:
         return []  # reading the file raises the error
 
 
-def _read(path: Path, options: dict[str, Any], remembered: dict[str, str]) -> Any:
+def _read(path: Path, options: dict[str, Any], remembered: dict[str, Any]) -> Any:
     """Read a file with the remembered columns of ids and times, or with those it has."""
     only_id = {option: name for option, name in remembered.items() if option == "id"}
     first = None

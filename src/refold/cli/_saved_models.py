@@ -12,8 +12,8 @@ from refold.cli._files_and_streams import MODEL_FORMATS, Output, readable
 from refold.errors import SchemaError
 
 __all__ = [
-    "check_names",
-    "check_row_names",
+    "check_feature_names",
+    "check_table_names",
     "id_name",
     "load_model",
     "loading",
@@ -48,7 +48,7 @@ def id_name(schema: Any, own: Sequence[str] = ()) -> str:
     return "id" if schema.id_name in taken else schema.id_name
 
 
-def check_names(schema: Any, format_name: str) -> None:
+def check_feature_names(schema: Any, format_name: str) -> None:
     """Check before the work that no feature has the name of the column of ids or times."""
     found, chosen = _file_names(schema), refold.sequences.FORMATS[format_name]
     beside = [found["id"]] if "id" in chosen.write_options else []
@@ -62,7 +62,7 @@ def check_names(schema: Any, format_name: str) -> None:
             )
 
 
-def check_row_names(schema: Any, own: Sequence[str]) -> None:
+def check_table_names(schema: Any, own: Sequence[str]) -> None:
     """Check before the work that no feature has the name of a column of the output table."""
     if duplicates := [name for name in (id_name(schema), *own) if name in schema.names]:
         raise SchemaError(

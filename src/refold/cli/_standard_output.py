@@ -11,7 +11,7 @@ from refold._support.streams import write_all
 __all__ = ["complete_output"]
 
 
-class _Complete(io.RawIOBase):
+class _CompleteStream(io.RawIOBase):
     """A raw stream whose ``write`` is complete or raises; closing it does not close the file."""
 
     def __init__(self, raw: io.FileIO) -> None:
@@ -56,7 +56,7 @@ def complete_output() -> Iterator[None]:
         yield
         return
     complete = io.TextIOWrapper(
-        _Complete(raw),  # pyright: ignore[reportArgumentType]
+        _CompleteStream(raw),  # pyright: ignore[reportArgumentType]
         encoding=before.encoding,
         errors="backslashreplace",
         write_through=True,

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from refold._support.console import say
+from refold._support.console import log
 from refold.errors import ParameterError
 from refold.fitting._size_trials import Trials
 from refold.sequences import Scan, Schema, Sequences
@@ -58,14 +58,14 @@ def choose_size(sequences: Sequences | Scan, parameters: Mapping[str, Any], *, s
     sizes = SIZES[: bisect_left(SIZES, trials.most_numbers) + 1]
     wanted = _wanted(trials.held_out.sequences.schema)
     if verbose and trials.num_sequences < len(sequences):
-        say(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
+        log(f"Choosing the size on {trials.num_sequences} of {len(sequences)} sequences.")
     baseline = [trials.of_pca(size).lost for size in sizes]
     budget = _Shares(parameters["time_budget"])
 
     def error(place: int) -> float:
         measured = trials.of_fit(sizes[place], budget.next()).lost
         if verbose:
-            say(f"{_a_code(sizes[place])} explains {1 - measured:.3f} {wanted}.")
+            log(f"{_a_code(sizes[place])} explains {1 - measured:.3f} {wanted}.")
         return measured
 
     place, reached = smallest(error, 1 - share, baseline)

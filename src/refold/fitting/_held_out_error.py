@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold._support.console import say
+from refold._support.console import log
 from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.fitting._data_sources import FileSource, MemorySource
@@ -116,7 +116,7 @@ class HeldOut:
             rocket_dim=specification.rocket_dim,
         )
         for line in describe(comparison):
-            say(line)
+            log(line)
 
     def report_forecast(self, network: Network, scaler: Scaler, outcome: FitResult) -> None:
         """Log the forecast error of the last held-out steps to standard error, if any exist."""
@@ -128,7 +128,7 @@ class HeldOut:
             ahead = continued(before, network, scaler)
         errors = forecast_errors(before, after, ahead, self._units)
         held_out = _count(errors.num_sequences, "sequence")
-        say(f"Held out ({held_out}), {_count(steps, 'step')} ahead: {errors}.")
+        log(f"Held out ({held_out}), {_count(steps, 'step')} ahead: {errors}.")
 
     @functools.cached_property
     def _units(self) -> Scaler:

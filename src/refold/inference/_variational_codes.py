@@ -2,7 +2,7 @@
 
 import warnings
 
-from refold._support.console import say
+from refold._support.console import log
 from refold.errors import ParameterError
 from refold.inference._encode_decode import encode
 from refold.models import Network
@@ -62,7 +62,7 @@ def report_active(active: int, latent_dim: int, *, verbose: int) -> None:
             stacklevel=5,
         )
     if verbose:
-        say(f"{count}.")
+        log(f"{count}.")
 
 
 def check_can_sample(network: Network, scaler: Scaler) -> None:

@@ -9,7 +9,7 @@ import pytest
 import refold
 from refold.cli import main
 from refold.cli._code_reader import read_codes
-from refold.cli.commands.demo import SUBJECTS
+from refold.cli.commands.demo import DATA_SETS
 from refold.sequences import read
 
 FULL = {"moving-ones": (4000, 1000), "japanese-vowels": (270, 370)}
@@ -33,7 +33,7 @@ def first(split, num_train, num_held_out):
 
 
 def test_the_data_of_the_demo():
-    for subject in SUBJECTS:
+    for subject in DATA_SETS:
         parts = subject.split(0)
         assert (len(parts.train), len(parts.held_out)) == FULL[subject.name]
     assert (parts.held_out.lengths > parts.train.lengths.max()).sum() == 1
@@ -48,9 +48,9 @@ def test_the_demo_leaves_models_codes_sequences_and_a_page(
     tmp_path, capsys, monkeypatch, counts, settings
 ):
     subjects = tuple(
-        replace(subject, split=first(subject.split, *counts[subject.name])) for subject in SUBJECTS
+        replace(subject, split=first(subject.split, *counts[subject.name])) for subject in DATA_SETS
     )
-    monkeypatch.setattr("refold.cli.commands.demo.SUBJECTS", subjects)
+    monkeypatch.setattr("refold.cli.commands.demo.DATA_SETS", subjects)
     estimator = partial(refold.SequenceAutoencoder, **settings)
     monkeypatch.setattr(refold, "SequenceAutoencoder", estimator)
     nums = {name: held_out for name, (_, held_out) in counts.items()}

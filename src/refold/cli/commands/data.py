@@ -10,7 +10,7 @@ import refold
 from refold.cli._console import log
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
-    check_apart,
+    check_distinct,
     data_formats,
     plan_file,
     plan_output,
@@ -69,22 +69,22 @@ def data(
         _list()
         return
     target = plan_output(output, data_formats(), output_format)
-    beside, column, values = None, "", None
+    label_target, column, values = None, "", None
     if labels is not None:
-        beside = plan_file(
+        label_target = plan_file(
             labels, TABLE_FORMATS, "--labels cannot be standard output. Name a file."
         )
-        check_apart([target, beside])
+        check_distinct([target, label_target])
     sequences = refold.datasets.load(name, n=num_sequences, seed=seed)
-    if beside is not None:
+    if label_target is not None:
         column, values = refold.datasets.labels_of(name)
     with target.writing() as path:
         refold.sequences.write(sequences, path)
-    if beside is not None and values is not None:
+    if label_target is not None and values is not None:
         import pyarrow as pa
 
         ids = sequences.ids.tolist()
-        with beside.writing() as path:
+        with label_target.writing() as path:
             write_table(path, pa.table({"id": ids, column: values[: len(ids)]}))
     if not quiet and target.path is not None:
         log(f"Wrote {len(sequences)} sequences to {output}")

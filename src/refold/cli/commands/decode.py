@@ -7,7 +7,7 @@ import typer
 from refold.cli._files_and_streams import CODE_FORMATS, data_formats, plan_conversion, readable
 from refold.cli._lengths import Lengths, read_lengths
 from refold.cli._options import Clip, DataOutput, InputFormat, Model, OutputFormat, Quiet
-from refold.cli._saved_models import check_names, load_model, write_sequences
+from refold.cli._saved_models import check_feature_names, load_model, write_sequences
 
 __all__ = ["decode"]
 
@@ -29,7 +29,7 @@ def decode(
     formats = input_format, output_format
     target = plan_conversion((model, codes), output, data_formats(), *formats)
     loaded = load_model(model, quiet=quiet)
-    check_names(loaded.schema_, target.format)
+    check_feature_names(loaded.schema_, target.format)
     with readable(codes, input_format, CODE_FORMATS) as path:
         values, ids = read_codes(path, loaded.schema_.id_name)
     decoded = loaded.inverse_transform(

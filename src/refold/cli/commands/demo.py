@@ -39,7 +39,7 @@ class _Split:
 
 
 @dataclass(frozen=True)
-class _Subject:
+class _DataSet:
     """A data set of the demo, with its texts and number of latent dimensions."""
 
     name: str
@@ -59,8 +59,8 @@ def _japanese_vowels(_: int) -> _Split:
     return _Split(vowels.train, vowels.test, vowels.test_labels, "speaker")
 
 
-SUBJECTS = (
-    _Subject(
+DATA_SETS = (
+    _DataSet(
         "moving-ones",
         "Moving ones",
         4,
@@ -70,7 +70,7 @@ SUBJECTS = (
         "4,000 sequences, measured on 1,000 others.",
         _moving_ones,
     ),
-    _Subject(
+    _DataSet(
         "japanese-vowels",
         "Japanese vowels",
         16,
@@ -98,10 +98,10 @@ def demo(
     """Fit two data sets, and write a page about the models, codes and reconstructions."""
     _prepare(output)
     sections, downloads = [], []
-    for subject in SUBJECTS:
+    for data_set in DATA_SETS:
         if not quiet:
-            log(f"{subject.title}: {subject.latent_dim} latent dimensions")
-        part, files = _run(subject, output, seed, max_epochs, quiet=quiet)
+            log(f"{data_set.title}: {data_set.latent_dim} latent dimensions")
+        part, files = _run(data_set, output, seed, max_epochs, quiet=quiet)
         sections.append(part)
         downloads.extend(files)
 
@@ -138,15 +138,15 @@ def _prepare(folder: Path) -> None:
 
 
 def _run(
-    subject: _Subject, folder: Path, seed: int, max_epochs: int | None, *, quiet: bool
+    data_set: _DataSet, folder: Path, seed: int, max_epochs: int | None, *, quiet: bool
 ) -> tuple["Section", list[tuple[str, str]]]:
     """Train on one data set, and return its section of the page and its files."""
     from refold.cli._code_writer import write_codes
     from refold.report import section
 
-    split = subject.split(seed)
+    split = data_set.split(seed)
     model = refold.SequenceAutoencoder(
-        subject.latent_dim, random_state=seed, max_epochs=max_epochs, verbose=0 if quiet else 1
+        data_set.latent_dim, random_state=seed, max_epochs=max_epochs, verbose=0 if quiet else 1
     )
     started = time.perf_counter()
     model.fit(split.train)
@@ -158,22 +158,23 @@ def _run(
         codes = model.transform(held_out)
         decoded = model.reconstruct(held_out, codes=codes)
     back = refold.sequences.Sequences.from_list(decoded, schema=model.schema_, ids=held_out.ids)
-    name = subject.name
+    name = data_set.name
     model.save(folder / f"{name}.refold")
     refold.sequences.write(held_out, folder / f"{name}.parquet")
     write_codes(folder / f"{name}-codes.parquet", [(codes, held_out.ids)], len(codes))
     refold.sequences.write(back, folder / f"{name}-reconstructed.parquet")
     files = [
-        (f"{name}.refold", f"{subject.title}: the model"),
-        (f"{name}.parquet", f"{subject.title}: the held-out sequences"),
-        (f"{name}-codes.parquet", f"{subject.title}: their codes, with ids"),
-        (f"{name}-reconstructed.parquet", f"{subject.title}: the sequences decoded from the codes"),
+        (f"{name}.refold", "the model"),
+        (f"{name}.parquet", "the held-out sequences"),
+        (f"{name}-codes.parquet", "their codes, with ids"),
+        (f"{name}-reconstructed.parquet", "the sequences decoded from the codes"),
     ]
+    files = [(file, f"{data_set.title}: {content}") for file, content in files]
     part = section(
         model,
         held_out,
-        title=subject.title,
-        summary=subject.summary,
+        title=data_set.title,
+        summary=data_set.summary,
         labels=split.labels,
         label_name=split.label_name,
         train=split.train,

@@ -10,7 +10,7 @@ from refold.cli._console import log
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
     Output,
-    check_apart,
+    check_distinct,
     check_one_stream,
     plan_file,
     plan_output,
@@ -25,7 +25,7 @@ from refold.errors import ParameterError
 __all__ = ["detect"]
 
 # Columns of the output tables.
-OWN = (
+COLUMNS = (
     *("score", "error", "distance", "p_value", "adjusted_p_value"),
     *("anomalous", "step", "column"),
 )
@@ -72,7 +72,7 @@ def detect(
     check_one_stream(model, data, normal)
     target = plan_output(output, TABLE_FORMATS, output_format)
     step_target, picture_target = _plan_steps(steps), plan_picture(picture)
-    check_apart([target, step_target, picture_target], (data, normal))
+    check_distinct([target, step_target, picture_target], (data, normal))
     import numpy as np
 
     loaded = load_model(model, quiet=quiet)
@@ -84,7 +84,7 @@ def detect(
     cut = windows.cut(series)
     found = loaded.detect(series if cut is None else cut.sequences, alpha=alpha)
     with target.writing() as path:
-        write_table(path, found.to_table(id_name(series.schema, OWN)))
+        write_table(path, found.to_table(id_name(series.schema, COLUMNS)))
     by_step = found.step_scores, found.step_p_values
     if cut is not None:
         scores, p_values = (cut.merge(one) for one in by_step)
@@ -129,7 +129,7 @@ def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:
     row, step = refold.sequences.positions(series)
     return pa.table(
         {
-            id_name(series.schema, OWN): pa.array(series.ids[row].tolist()),
+            id_name(series.schema, COLUMNS): pa.array(series.ids[row].tolist()),
             "step": pa.array(step),
             "score": pa.array(np.concatenate([*scores, []]), pa.float64(), from_pandas=True),
             "p_value": pa.array(np.concatenate([*p_values, []]), pa.float64(), from_pandas=True),

@@ -10,7 +10,7 @@ from rich.progress import track
 import refold
 from refold.cli._console import log
 from refold.cli._files_and_streams import CODE_FORMATS, plan_conversion
-from refold.cli._freed_memory import give_blocks_back
+from refold.cli._freed_memory import return_freed_memory
 from refold.cli._options import Data, LatentSteps, Model, OutputFormat, Quiet
 from refold.cli._reading import Reading
 from refold.cli._saved_models import id_name, load_model
@@ -49,7 +49,7 @@ def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any
     if isinstance(source, refold.sequences.Sequences):
         yield model.encode(source), source.ids
         return
-    give_blocks_back()
+    return_freed_memory()
     model.verbose = 0
     blocks = model.encode_blocks(source)
     yield from track(

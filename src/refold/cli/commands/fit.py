@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 
 import refold
-from refold.cli._checkpoint_lock import sole_checkpoint
+from refold.cli._checkpoint_lock import locked_checkpoint
 from refold.cli._console import log
 from refold.cli._files_and_streams import MODEL_FORMATS, plan_output
 from refold.cli._options import Data, Quiet, Seed, Windows
-from refold.cli._reading import TrainingData, whole
+from refold.cli._reading import TrainingData, require_in_memory
 from refold.cli._saved_models import loading
 from refold.errors import ParameterError
 
@@ -179,11 +179,11 @@ def fit(
         raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
 
     with (
-        sole_checkpoint(checkpoint, resume=resume),
+        locked_checkpoint(checkpoint, resume=resume),
         reading.opened_to_fit(data) as sequences,
     ):
         if windows.window is not None:
-            sequences = _cut(whole(sequences, data), windows, settings)
+            sequences = _cut(require_in_memory(sequences, data), windows, settings)
         with loading(quiet=quiet):
             model = refold.SequenceAutoencoder(
                 **settings.arguments(),

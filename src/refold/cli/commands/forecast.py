@@ -9,14 +9,14 @@ import refold
 from refold.cli._console import log, print_table
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
-    check_apart,
+    check_distinct,
     check_one_stream,
     plan_output,
 )
 from refold.cli._options import Clip, Data, Model, Quiet, TableFormat
 from refold.cli._picture_files import plan_picture, write_picture
 from refold.cli._reading import Reading
-from refold.cli._saved_models import check_row_names, id_name, load_model
+from refold.cli._saved_models import check_table_names, id_name, load_model
 from refold.cli._table_files import write_table
 from refold.errors import ParameterError
 
@@ -95,10 +95,10 @@ def forecast(
     _check(evaluate=evaluate, season=season, as_json=as_json, others=others)
     target = plan_output(output, TABLE_FORMATS, output_format)
     drawn = plan_picture(picture)
-    check_apart([target, drawn], (data, normal))
+    check_distinct([target, drawn], (data, normal))
     loaded = load_model(model, quiet=quiet)
     if not evaluate:
-        check_row_names(loaded.schema_, ("step",))
+        check_table_names(loaded.schema_, ("step",))
     series = reading.read_calibrated(loaded, data, normal)
     if evaluate:
         errors = loaded.forecast_errors(series, steps, season=season, context=context)

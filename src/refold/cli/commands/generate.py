@@ -6,11 +6,11 @@ import typer
 
 import refold
 from refold.cli._console import log
-from refold.cli._files_and_streams import check_apart, data_formats, plan_output
+from refold.cli._files_and_streams import check_distinct, data_formats, plan_output
 from refold.cli._lengths import Lengths, read_lengths
 from refold.cli._options import Clip, DataOutput, Model, Quiet, Seed, TableFormat
 from refold.cli._reading import Reading
-from refold.cli._saved_models import check_names, load_model, write_sequences
+from refold.cli._saved_models import check_feature_names, load_model, write_sequences
 from refold.errors import ParameterError
 
 __all__ = ["generate"]
@@ -50,11 +50,11 @@ def generate(
 ) -> None:
     """Generate new sequences: draw codes from a Gaussian mixture, and decode them."""
     target = plan_output(output, data_formats(), output_format)
-    check_apart([target], [compare])
+    check_distinct([target], [compare])
     if compare is not None and number < MIN_TO_COMPARE:
         raise ParameterError(f"--compare needs at least -n {MIN_TO_COMPARE}. Got {number}.")
     loaded = load_model(model, quiet=quiet)
-    check_names(loaded.schema_, target.format)
+    check_feature_names(loaded.schema_, target.format)
     real = None
     if compare is not None:
         real = reading.read(loaded, compare).align(loaded.schema_)

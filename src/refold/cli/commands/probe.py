@@ -8,7 +8,7 @@ import typer
 import refold
 from refold.cli._console import log, print_table
 from refold.cli._options import AsJson, Data, LabelFile, LatentSteps, Model, Quiet
-from refold.cli._reading import Reading, check_label_files, whole
+from refold.cli._reading import Reading, check_label_files, require_in_memory
 from refold.cli._saved_models import load_model
 
 __all__ = ["probe"]
@@ -41,7 +41,7 @@ def probe(
     check_label_files(data, labels)
     loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
     with reading.labelled(loaded, data, label, labels) as (source, found):
-        sequences = whole(source, data)
+        sequences = require_in_memory(source, data)
     codes = loaded.encode(sequences)
     aligned = sequences.align(loaded.schema_)
     width = max(1, int(aligned.lengths.max(initial=0))) * sum(
