@@ -38,7 +38,7 @@ def mixed():
 
 
 def weights(ae):
-    return [np.asarray(variable.value) for variable in ae._network.variables]
+    return list(ae._network.arrays().values())
 
 
 def same(a, b):

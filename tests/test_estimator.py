@@ -8,6 +8,7 @@ import refold
 from refold import SequenceAutoencoder, Sequences
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.layers import LSTM, PaddingMask
+from refold.models import keras_models
 from refold.sequences import Scaler
 
 TINY = {
@@ -89,7 +90,7 @@ def test_keras_models_are_the_estimator_s(fitted):
     assert fitted.n_features_in_ == 2
     models = [fitted.encoder_, fitted.decoder_]
     variables = [*models[0].trainable_variables, *models[1].trainable_variables]
-    variables += fitted._network.length.trainable_variables
+    variables += keras_models(fitted._network).length.trainable_variables
     assert fitted.n_parameters_ == sum(variable.value.size for variable in variables)
 
 

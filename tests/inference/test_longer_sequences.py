@@ -10,6 +10,7 @@ from refold import SequenceAutoencoder, Sequences
 from refold.cli import main
 from refold.errors import DataError
 from refold.inference._longer_sequences import describe_longer, lengths_to_write
+from refold.models import keras_models
 from refold.sequences import scan, write
 
 SETTINGS = {"units": 8, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
@@ -107,7 +108,7 @@ def test_lengths_to_decode_to(ae):
 def test_predicted_lengths(ae, tmp_path):
     ae.save(tmp_path / "m.refold")
     other = refold.load(tmp_path / "m.refold")
-    *_, bias = other._network.length.trainable_variables
+    *_, bias = keras_models(other._network).length.trainable_variables
     bias.assign([20.0, 0.0])  # so many standard deviations above the mean length
     codes = np.zeros((2, 2), np.float32)
     with pytest.warns(UserWarning, match="2 of 2 predicted lengths are longer .*: up to 12 steps"):

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from refold._estimator_base import EstimatorBase
 from refold._support.argument_checks import check_rate
 from refold._support.scikit_learn_protocol import check_fitted
 from refold.anomalies._anomaly_scores import anomaly_scores
@@ -18,7 +19,7 @@ from refold.anomalies._calibration_split import first_of_each
 from refold.anomalies._detection import Detection
 from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import least_calibration
-from refold.inference import EstimatorBase, warn_of_longer
+from refold.inference import warn_of_longer
 from refold.sequences import Sequences, as_sequences, fingerprints
 
 __all__ = ["AnomalyMixin"]

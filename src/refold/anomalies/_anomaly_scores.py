@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refold.inference import check_lengths, decode, describe, encode
+from refold.inference import check_lengths, decode, encode, rocket_features
 from refold.sequences import Scaler, Sequences, sums_by_sequence
 from refold.storage import Fitted, ReferenceStatistics
 
@@ -94,7 +94,7 @@ def scored_features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, n
     scaled = fitted.scaler.transform(sequences)
     codes = encode(scaled, fitted.network)
     whole = np.concatenate([codes, fitted.scaler.statistics(sequences)], axis=1).astype(np.float32)
-    features = np.concatenate([whole, describe(scaled, fitted.network)], axis=1)
+    features = np.concatenate([whole, rocket_features(scaled, fitted.network)], axis=1)
     return whole, features.astype(float)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from refold.errors import ParameterError, argument
 from refold.fitting._data_sources import FileSource, MemorySource
 from refold.fitting._latent_steps import check_latent_steps
-from refold.models import DECODERS, Specification, most_linear_steps
+from refold.inference import Specification, most_linear_steps
+from refold.models import DECODERS
 from refold.sequences import Schema
 from refold.training import Corruption, pick_patch
 

@@ -12,7 +12,7 @@ from refold.fitting._defaults_from_data import pick_latent_steps, specify
 from refold.fitting._forecast_initialization import initialize_forecast
 from refold.fitting._held_out_error import HeldOut, held_back
 from refold.inference import MOST_SEQUENCES, check_fits, count_active, report_active
-from refold.models import Network, build, seeded
+from refold.models import Network, build, inference_with, seeded
 from refold.sequences import Batches, Scaler, Scan, Sequences
 from refold.storage import Fitted
 from refold.training import (
@@ -84,9 +84,10 @@ def fit_network(
     default_latent_steps = pick_latent_steps({**parameters, "latent_steps": "auto"}, source)
     with seeded(seed):
         network = build(specification, architecture if callable(architecture) else None)
-    check_fits(lengths, network)
+    packed = inference_with(network)
+    check_fits(lengths, packed)
     if aside is not None:
-        check_fits(aside, network)
+        check_fits(aside, packed)
     batch_size = min(parameters["batch_size"] or pick_batch_size(len(chosen)), len(chosen))
     batches = Batches(lengths, batch_size, network.fixed_steps)
     steps_an_epoch = source.num_batches(batches, chosen, seed)
@@ -146,10 +147,10 @@ def fit_network(
     active = None
     if specification.variational:
         sample = source.sample(phases[outcome.phase][0], MOST_SEQUENCES, seed)
-        active = count_active(scaler(outcome.phase).transform(sample), network)
+        active = count_active(scaler(outcome.phase).transform(sample), packed)
         report_active(active, specification.latent_dim, verbose=parameters["verbose"])
     fitted = Fitted(
-        network,
+        packed,
         sequences.schema,
         scaler(outcome.phase),
         units,

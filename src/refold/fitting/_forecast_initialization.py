@@ -3,7 +3,7 @@
 import numpy as np
 
 from refold.inference import encode, split_last
-from refold.models import Network
+from refold.models import Network, inference_with
 from refold.sequences import Sequences, concatenate
 from refold.training import cut_sequences, next_steps, set_forecast_initialization
 
@@ -33,7 +33,7 @@ def initialize_forecast(network: Network, scaled: Sequences, seed: int) -> None:
     longer, *last = split_last(scaled, steps)
     drawn = cut_sequences(scaled, steps, seed + 1)
     before, after = (concatenate([a, b]) for a, b in zip(last, drawn, strict=True))
-    codes = encode(before, network)
+    codes = encode(before, inference_with(network))
     set_forecast_initialization(
         network, codes, next_steps(after, steps), np.concatenate([longer, np.arange(len(scaled))])
     )

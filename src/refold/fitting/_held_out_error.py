@@ -15,8 +15,8 @@ from refold._support.console import log
 from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
 from refold.fitting._data_sources import FileSource, MemorySource
-from refold.inference import continued, decode, encode, predict_lengths, split_last
-from refold.models import Network
+from refold.inference import FittedNetwork, continued, decode, encode, predict_lengths, split_last
+from refold.models import Network, inference_with
 from refold.sequences import Scaler, Sequences, fingerprints
 from refold.training import FitResult
 
@@ -72,7 +72,9 @@ class HeldOut:
             sequences = sequences[np.sort(rng.choice(len(sequences), count, replace=False))]
         self.sequences = sequences
 
-    def of_network(self, network: Network, scaler: Scaler, *, latent_steps: int = 0) -> Fidelity:
+    def of_network(
+        self, network: FittedNetwork, scaler: Scaler, *, latent_steps: int = 0
+    ) -> Fidelity:
         """Measure a network with its predicted lengths."""
         codes = encode(scaler.transform(self.sequences), network, latent_steps=latent_steps)
         lengths = predict_lengths(codes, network)
@@ -100,7 +102,7 @@ class HeldOut:
     ) -> None:
         """Log the held-out errors of the validated weights to standard error."""
         with holding(network, outcome.validated):
-            ours = self.of_network(network, scaler, latent_steps=latent_steps)
+            ours = self.of_network(inference_with(network), scaler, latent_steps=latent_steps)
         specification = network.specification
         comparison = Comparison(
             ours,
@@ -125,7 +127,7 @@ class HeldOut:
         if not len(longer):
             return
         with holding(network, outcome.validated):
-            ahead = continued(before, network, scaler)
+            ahead = continued(before, inference_with(network), scaler)
         errors = forecast_errors(before, after, ahead, self._units)
         held_out = _count(errors.num_sequences, "sequence")
         log(f"Held out ({held_out}), {_count(steps, 'step')} ahead: {errors}.")

@@ -1,9 +1,10 @@
 """`forecast` and `forecast_errors`, the forecasting methods of the estimator."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from refold._estimator_base import EstimatorBase
 from refold._support.argument_checks import check_rate, check_whole
 from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError, ParameterError, argument, spelled
@@ -14,12 +15,9 @@ from refold.evaluation import (
     least_calibration,
 )
 from refold.forecasting._forecast_result import Forecast
-from refold.inference import EstimatorBase, continued, split_last
+from refold.inference import Specification, continued, split_last
 from refold.sequences import Sequences, as_sequences, split_at
 from refold.storage import Residuals
-
-if TYPE_CHECKING:
-    from refold.models import Specification
 
 __all__ = ["ForecastMixin"]
 

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from refold import generation
+from refold._estimator_base import EstimatorBase
 from refold._support.argument_checks import check_whole, draw_seed
 from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError, ParameterError, argument
-from refold.inference import Draw, EstimatorBase, check_can_sample
+from refold.inference import Draw, check_can_sample
 from refold.sequences import as_sequences
 
 __all__ = ["GenerationMixin"]

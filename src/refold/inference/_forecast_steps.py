@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from refold.inference._encode_decode import encode, forecast
-from refold.models import Network
+from refold.inference._encode_decode import FittedNetwork, encode, forecast
 from refold.sequences import Scaler, Sequences, split_at
 
 __all__ = ["continued", "split_last"]
@@ -31,7 +30,7 @@ def split_last(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences,
 
 
 def continued(
-    before: Sequences, network: Network, scaler: Scaler, *, verbose: int = 0
+    before: Sequences, network: FittedNetwork, scaler: Scaler, *, verbose: int = 0
 ) -> Sequences:
     """Forecast the steps after sequences, in the units of the data.
 
@@ -41,7 +40,7 @@ def continued(
     Parameters
     ----------
     before : Sequences
-    network : Network
+    network : FittedNetwork
         A network with a forecaster.
     scaler : Scaler
     verbose : int

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from refold.errors import DataError, argument
-from refold.models import Network
+from refold.inference._encode_decode import FittedNetwork
 
 __all__ = ["check_codes", "check_fits", "check_lengths"]
 
 
-def check_fits(lengths: np.ndarray, network: Network) -> None:
+def check_fits(lengths: np.ndarray, network: FittedNetwork) -> None:
     """Refuse lengths that a network with a fixed number of steps cannot read.
 
     Raises
@@ -69,14 +69,14 @@ def check_codes(codes: Any, width: int) -> np.ndarray:
     return codes
 
 
-def check_lengths(lengths: Any, num_codes: int, network: Network) -> np.ndarray:
+def check_lengths(lengths: Any, num_codes: int, network: FittedNetwork) -> np.ndarray:
     """Check lengths to decode to.
 
     Parameters
     ----------
     lengths : array of int of shape (num_codes,)
     num_codes : int
-    network : Network
+    network : FittedNetwork
 
     Returns
     -------

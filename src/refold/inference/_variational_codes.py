@@ -4,8 +4,7 @@ import warnings
 
 from refold._support.console import log
 from refold.errors import ParameterError
-from refold.inference._encode_decode import encode
-from refold.models import Network
+from refold.inference._encode_decode import FittedNetwork, encode
 from refold.sequences import Scaler, Sequences
 
 __all__ = ["MOST_SEQUENCES", "check_can_sample", "count_active", "report_active"]
@@ -18,14 +17,14 @@ _ACTIVE = 0.01
 _FEW = 0.25
 
 
-def count_active(scaled: Sequences, network: Network) -> int:
+def count_active(scaled: Sequences, network: FittedNetwork) -> int:
     """Count the active latent dimensions, whose means have a variance above 0.01 [1]_.
 
     Parameters
     ----------
     scaled : Sequences
         Some of the training sequences.
-    network : Network
+    network : FittedNetwork
 
     Returns
     -------
@@ -65,7 +64,7 @@ def report_active(active: int, latent_dim: int, *, verbose: int) -> None:
         log(f"{count}.")
 
 
-def check_can_sample(network: Network, scaler: Scaler) -> None:
+def check_can_sample(network: FittedNetwork, scaler: Scaler) -> None:
     """Refuse to sample sequences if the model has no distribution of them.
 
     Raises
@@ -73,7 +72,7 @@ def check_can_sample(network: Network, scaler: Scaler) -> None:
     ParameterError
         If the model is not variational, or is scaled by sequence.
     """
-    if network.models.posterior is None:
+    if not network.specification.variational:
         raise ParameterError(
             "sample needs a model that was fitted with variational=True, and this one was not."
         )

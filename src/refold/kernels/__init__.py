@@ -1,12 +1,16 @@
 """The compiled LSTM kernel: as a JAX function, on packed rows, and the reference in NumPy."""
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from refold.kernels import packed as packed
 from refold.kernels import reference as reference
 from refold.kernels._library import variant as variant
 from refold.kernels._library import why_not as why_not
+from refold.kernels._random_convolutions import DILATIONS as DILATIONS
+from refold.kernels._random_convolutions import STEEPNESS as STEEPNESS
+from refold.kernels._random_convolutions import RandomConvolutions as RandomConvolutions
+from refold.kernels._random_convolutions import random_convolutions as random_convolutions
 
 if TYPE_CHECKING:
     from refold.kernels._backends import BACKENDS as BACKENDS
@@ -23,7 +27,7 @@ _NEED_JAX = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _NEED_JAX:
         raise AttributeError(f"module 'refold.kernels' has no attribute {name!r}")
     return getattr(importlib.import_module(_NEED_JAX[name]), name)

@@ -3,19 +3,11 @@
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-__all__ = ["FixedMap", "PooledConvolutions"]
+from refold.kernels import DILATIONS, STEEPNESS, random_convolutions
 
-# Dilations of the kernels, in steps.
-_DILATIONS = (1, 2, 4, 8)
-# Number of taps of a kernel.
-_TAPS = 9
-# Maximum number of channels that a kernel reads.
-_MOST_CHANNELS = 3
-# Steepness of the sigmoid that softens the test whether a convolution is positive.
-_STEEPNESS = 4.0
+__all__ = ["FixedMap", "PooledConvolutions"]
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -61,24 +53,12 @@ class PooledConvolutions(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Draw the kernels."""
-        # RandomState draws the same numbers in all versions; files do not always hold the kernels
-        rng = np.random.RandomState(self.seed)
-        num, channels = len(_DILATIONS) * self.num_kernels, input_shape[-1]
-        weights = rng.standard_normal((channels, num))
-        # the weights of channels that a kernel does not read are zero
-        read = rng.randint(1, _MOST_CHANNELS + 1, num)
-        weights *= rng.random_sample((channels, num)).argsort(axis=0) < read
-        taps = rng.standard_normal((_TAPS, num))
-        drawn = {
-            "channels": weights / np.sqrt((weights**2).sum(axis=0)),
-            "taps": taps - taps.mean(axis=0),
-            "bias": rng.uniform(-1, 1, num),
-        }
+        drawn = random_convolutions(input_shape[-1], self.num_kernels, self.seed)._asdict()
         for name, values in drawn.items():
             weight = self.add_weight(
                 shape=values.shape, initializer="zeros", trainable=False, name=name
             )
-            weight.assign(values.astype("float32"))
+            weight.assign(values)
             setattr(self, name, weight)
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
@@ -89,19 +69,19 @@ class PooledConvolutions(keras.layers.Layer):
             inputs = inputs * real
         num_steps: Any = ops.shape(inputs)[1]
         mixed, parts = ops.matmul(inputs, self.channels), []
-        for i, dilation in enumerate(_DILATIONS):
+        for i, dilation in enumerate(DILATIONS):
             chosen = slice(i * self.num_kernels, (i + 1) * self.num_kernels)
-            around = dilation * (_TAPS // 2)
+            around = dilation * (self.taps.shape[0] // 2)
             padded = ops.pad(mixed[..., chosen], ((0, 0), (around, around), (0, 0)))
             total: Any = self.bias[chosen]
-            for tap in range(_TAPS):
+            for tap in range(self.taps.shape[0]):
                 shifted = padded[:, tap * dilation : tap * dilation + num_steps : self.stride]
                 total = total + shifted * self.taps[tap, chosen]
             parts.append(total)
         convolved: Any = ops.concatenate(parts, axis=-1)
         real = real[:, :: self.stride]
         count = ops.sum(real, axis=1)
-        positive = _exact_sum(ops.sigmoid(_STEEPNESS * convolved) * real)
+        positive = _exact_sum(ops.sigmoid(STEEPNESS * convolved) * real)
         highest = ops.max(ops.where(real > 0, convolved, ops.full_like(convolved, -1e9)), axis=1)
         return ops.concatenate(
             [
@@ -116,7 +96,7 @@ class PooledConvolutions(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape (batch, 2 * kernels)."""
-        return (input_shape[0], 2 * len(_DILATIONS) * self.num_kernels)
+        return (input_shape[0], 2 * len(DILATIONS) * self.num_kernels)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this layer."""

@@ -1,5 +1,6 @@
 """Encoders, decoders and autoencoders as Keras models that share their weights."""
 
+from refold.inference import Specification as Specification
 from refold.models._autoencoder import Autoencoder as Autoencoder
 from refold.models._autoencoder import Models as Models
 from refold.models._autoencoder import autoencoder as autoencoder
@@ -8,17 +9,19 @@ from refold.models._autoregressive import write_steps as write_steps
 from refold.models._cells import CELLS as CELLS
 from refold.models._default import default as default
 from refold.models._default import length_model as length_model
-from refold.models._default import most_linear_steps as most_linear_steps
 from refold.models._forecast_decoder import forecaster as forecaster
 from refold.models._gumbel_sampling import gumbel_max as gumbel_max
 from refold.models._gumbel_sampling import gumbel_noise as gumbel_noise
+from refold.models._keras_network import KerasNetwork as KerasNetwork
+from refold.models._keras_network import inference_with as inference_with
+from refold.models._keras_network import keras_models as keras_models
+from refold.models._keras_network import load_network as load_network
 from refold.models._latent_optimization import optimize_latents as optimize_latents
 from refold.models._losses import are_squared as are_squared
 from refold.models._losses import length_loss as length_loss
 from refold.models._network import ARCHITECTURES as ARCHITECTURES
 from refold.models._network import Architecture as Architecture
 from refold.models._network import Network as Network
-from refold.models._network import Specification as Specification
 from refold.models._network import build as build
 from refold.models._predict import predict as predict
 from refold.models._rocket_extractor import rocket_extractor as rocket_extractor

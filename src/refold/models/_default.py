@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from refold.errors import ParameterError, argument
+from refold.inference import MOST_STRIDE, most_linear_steps
 from refold.layers import (
     ColumnEncoding,
     FixedMap,
@@ -25,13 +26,8 @@ __all__ = [
     "convolutions",
     "default",
     "length_model",
-    "most_linear_steps",
 ]
 
-# Cap on the weights of the linear path, in the encoder and in the decoder.
-_MOST_WEIGHTS = 1 << 22
-# Cap on the stride of the pooled convolutions.
-_MOST_STRIDE = 4
 # Initial log-variances of the posterior of a variational model.
 _FIRST_LOG_VARIANCE = -4.0
 # Upper bound of these log-variances.
@@ -203,18 +199,7 @@ def convolutions(patch: int) -> PooledConvolutions:
     >>> convolutions(16).stride, convolutions(1).stride
     (4, 1)
     """
-    return PooledConvolutions(stride=min(patch, _MOST_STRIDE), name="convolutions")
-
-
-def most_linear_steps(width: int, latent_dim: int) -> int:
-    """Return the most steps that a linear path has weights for.
-
-    Examples
-    --------
-    >>> most_linear_steps(95, 32)
-    1379
-    """
-    return max(1, _MOST_WEIGHTS // (width * latent_dim))
+    return PooledConvolutions(stride=min(patch, MOST_STRIDE), name="convolutions")
 
 
 def length_model(latent_dim: int, *, mean: float, deviation: float, units: int = 64) -> keras.Model:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from refold.models._default import most_linear_steps
+from refold.inference import most_linear_steps
 from refold.models.decoders import ParallelDecoder, Settings
 
 __all__ = ["forecaster"]

@@ -1,4 +1,4 @@
-"""Latent optimization: codes that decode to their sequences better than the encoder's codes."""
+"""Latent optimization with Keras models; see `refold.inference` for the default model."""
 
 import warnings
 from typing import Any
@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from refold.errors import argument
-from refold.models._lbfgs import minimize_rows
+from refold.inference import minimize_rows
 from refold.models._losses import column_errors, observed_mask
 from refold.models._network import Network
 
@@ -82,20 +82,26 @@ def optimize_latents(
         )
         return np.asarray(codes, np.float32)
     decoder: Any = network.models.unroll
-    run = getattr(decoder, "_refold_optimize", None)
+    run = getattr(decoder, "_refold_objective", None)
     if run is None:
-        run = decoder._refold_optimize = jax.jit(_make_optimizer(network))
+        run = decoder._refold_objective = jax.jit(_make_objective(network))
     weights = [
         [variable.value for variable in variables]
         for model in (decoder, network.length)
         for variables in (model.trainable_variables, model.non_trainable_variables)
     ]
-    given = (jnp.asarray(array, jnp.float32) for array in (codes, x, y, lengths))
-    return np.asarray(run(weights, *given, num_steps))
+    first = np.asarray(codes, np.float32)
+    given = [jnp.asarray(array, jnp.float32) for array in (first, x, y, lengths)]
+
+    def objective(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        losses, gradient = run(weights, z, *given)
+        return np.asarray(losses), np.asarray(gradient)
+
+    return minimize_rows(objective, first, num_steps)
 
 
-def _make_optimizer(network: Network) -> Any:
-    """Return the optimization as a function of weights, codes, inputs, targets and lengths."""
+def _make_objective(network: Network) -> Any:
+    """Return the losses and their gradients, as a function of weights, codes and data."""
     unroll: Any = network.models.unroll
     head = unroll.get_layer("head")
     column_types, num_categories = head.column_types, head.num_categories
@@ -104,10 +110,10 @@ def _make_optimizer(network: Network) -> Any:
     optimized = np.arange(width) < width - rocket_dim
     places = np.cumsum([0, *head.widths])[:-1][numeric]
     scale = None
-    if numeric.any():
+    if numeric.any() and hasattr(head, "scale"):
         scale = next(i for i, v in enumerate(unroll.non_trainable_variables) if v is head.scale)
 
-    def optimize(weights: Any, codes: Any, x: Any, y: Any, lengths: Any, num_steps: Any) -> Any:
+    def objective(weights: Any, given: Any, codes: Any, x: Any, y: Any, lengths: Any) -> Any:
         decoder, decoder_fixed, length, length_fixed = weights
         weight = jnp.ones(len(column_types))
         if scale is not None:
@@ -128,6 +134,7 @@ def _make_optimizer(network: Network) -> Any:
             moved = jnp.sum((z - codes) ** 2, axis=1) / (2.0 * _AROUND**2)
             return jnp.sum(errors, axis=(1, 2)) + missed + moved
 
-        return minimize_rows(loss, codes, num_steps)
+        losses, back = jax.vjp(loss, given)
+        return losses, back(jnp.ones_like(losses))[0]
 
-    return optimize
+    return objective

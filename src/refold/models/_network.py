@@ -1,4 +1,4 @@
-"""Networks, and the plain specifications that they are built from before and after saving."""
+"""Networks of Keras models, which are built from plain specifications."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import keras
 
 from refold.errors import ParameterError, argument
+from refold.inference import Specification
 from refold.layers import PaddingMask
 from refold.models import classic
 from refold.models._autoencoder import Models, autoencoder, every_layer
@@ -14,67 +15,13 @@ from refold.models._default import default, length_model
 from refold.models._forecast_decoder import forecaster
 from refold.models.decoders import find_decoder
 
-__all__ = ["ARCHITECTURES", "Architecture", "Network", "Specification", "build"]
+__all__ = ["ARCHITECTURES", "Architecture", "Network", "build"]
 
 ARCHITECTURES = ("default", "repeat", "reshape", "dense")
 """Names of the architectures: the default model and the classic models."""
 
 Architecture = str | Callable[..., Any]
 """A name of `ARCHITECTURES`, or a function that returns an encoder and a decoder."""
-
-
-class Specification(NamedTuple):
-    """Sizes and options that a network is built from, as plain JSON values.
-
-    Attributes
-    ----------
-    architecture : str
-        One of ``ARCHITECTURES``, or ``"custom"`` for a user's own models.
-    column_types, num_categories : list
-        Type of each column, and its number of categories (0 if it is not categorical).
-    observed_flags : bool
-        Whether the input has an observed-flag channel for each feature.
-    latent_dim, max_steps, units, depth : int
-    dropout : float
-    length_mean, length_deviation : float
-        Mean and standard deviation of the training lengths, in steps.
-    custom : list of str, optional
-        The user's encoder and decoder as Keras JSON.
-    decoder, variational, patch, linear_path, rocket_dim, cell
-        Arguments of `default`.
-    forecast_steps : int
-        Number of steps that the forecast decoder of the default model writes; 0 for none.
-    """
-
-    architecture: str
-    column_types: list[str]
-    num_categories: list[int]
-    observed_flags: bool
-    latent_dim: int
-    max_steps: int
-    units: int
-    depth: int
-    dropout: float
-    length_mean: float
-    length_deviation: float
-    custom: list[str] | None = None
-    decoder: str = "parallel"
-    variational: bool = False
-    patch: int = 1
-    linear_path: bool | None = None
-    rocket_dim: int = 0
-    forecast_steps: int = 0
-    cell: str = "lstm"
-
-    @property
-    def num_channels(self) -> int:
-        """Number of input channels: the features, and their observed flags if there are any."""
-        return len(self.column_types) * (2 if self.observed_flags else 1)
-
-    @property
-    def num_outputs(self) -> int:
-        """Number of outputs at each step."""
-        return sum(n or 1 for n in self.num_categories)
 
 
 class Network(NamedTuple):
@@ -136,6 +83,11 @@ class Network(NamedTuple):
             for variable in [] if model is None else model.variables:
                 variables.setdefault(id(variable), variable)
         return list(variables.values())
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """All variables but the states of random generators, in the order of `weight_names`."""
+        return [v for v in self.variables if "seed_generator" not in v.path]
 
 
 def build(specification: Specification, architecture: Architecture | None = None) -> Network:

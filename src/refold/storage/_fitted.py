@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.models import Network
+from refold.inference import FittedNetwork
 from refold.sequences import Scaler, Schema
 
 __all__ = ["Calibration", "Fitted", "ReferenceStatistics", "Residuals"]
@@ -65,7 +65,7 @@ class Fitted(NamedTuple):
 
     Attributes
     ----------
-    network : Network
+    network : FittedNetwork
     schema : Schema
         Schema of the training data.
     scaler : Scaler
@@ -96,7 +96,7 @@ class Fitted(NamedTuple):
      'known', 'calibration', 'residuals', 'initial_loss', 'held_back', 'trained')
     """
 
-    network: Network
+    network: FittedNetwork
     schema: Schema
     scaler: Scaler
     units: Scaler

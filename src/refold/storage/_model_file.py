@@ -6,13 +6,17 @@ from typing import Any
 import numpy as np
 
 from refold.errors import ModelFileError, spelled
-from refold.models import Specification, build, seeded
+from refold.inference import FittedNetwork, PackedNetwork, Specification, are_default, weight_shapes
 from refold.sequences import Scaler, Schema
 from refold.storage._fitted import Calibration, Fitted, ReferenceStatistics, Residuals
 from refold.storage._safetensors_file import pack, read, unpack, write
 
 __all__ = ["dumps", "load", "loads", "plain", "save"]
 
+# Start of the names of weights.
+_WEIGHTS = "weights/"
+# Decoders that need no Keras.
+_DECODERS = ("parallel", "autoregressive")
 _MOST_STEPS = 10**7
 # Sizes of the default model. None can exceed the largest dimension of a weight.
 _SIZES = ("latent_dim", "units", "depth", "patch")
@@ -49,10 +53,8 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
         "active_dimensions": fitted.active_dimensions,
         "initial_loss": fitted.initial_loss,
     }
-    arrays = {
-        f"weights/{i:04d}": np.asarray(variable.value)
-        for i, variable in enumerate(fitted.network.variables)
-    }
+    stored = fitted.network.arrays()
+    arrays = {f"{_WEIGHTS}{name}": array for name, array in stored.items()}
     for name in ("known", "calibration", "residuals"):
         parts = getattr(fitted, name)
         if parts is not None:
@@ -138,12 +140,8 @@ def _restore(
     try:
         specification = Specification(**config["specification"])
         _check_sizes(specification, arrays)
-        with seeded(None):
-            network = build(specification)
-        for i, variable in enumerate(network.variables):
-            variable.assign(arrays[f"weights/{i:04d}"])
         fitted = Fitted(
-            network,
+            _network(specification, arrays),
             Schema.from_dict(config["schema"]),
             _scaler("scaler", config, arrays),
             _scaler("units", config, arrays),
@@ -163,6 +161,32 @@ def _restore(
             f"{source} does not hold what a model needs ({type(error).__name__}: {error}). Fit "
             "and save the model again."
         ) from error
+
+
+def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> FittedNetwork:
+    """Make a network from stored weights."""
+    weights = {
+        name.removeprefix(_WEIGHTS): array
+        for name, array in arrays.items()
+        if name.startswith(_WEIGHTS)
+    }
+    if not are_default(specification):
+        # not at the top, because the default model needs no Keras
+        from refold.models import load_network
+
+        return load_network(specification, weights)
+    if specification.decoder not in _DECODERS:
+        raise ValueError(
+            f"decoder must be {' or '.join(map(repr, _DECODERS))}. Got {specification.decoder!r}."
+        )
+    shapes = weight_shapes(specification)
+    if "0000" in weights:  # files from before 0.1.0 have numbers, and states of random generators
+        values = [weights[name] for name in sorted(weights) if weights[name].dtype == np.float32]
+        weights = dict(zip(shapes, values, strict=True))
+    for name, shape in shapes.items():
+        if weights[name].shape != shape:
+            raise ValueError(f"{name} has shape {weights[name].shape} instead of {shape}")
+    return PackedNetwork(specification, weights)
 
 
 def _with_current_names(config: dict[str, Any]) -> dict[str, Any]:

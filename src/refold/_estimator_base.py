@@ -9,11 +9,20 @@ import numpy as np
 from refold._support.argument_checks import check_whole
 from refold._support.scikit_learn_protocol import ScikitLearnProtocol, check_fitted
 from refold.errors import ParameterError
-from refold.inference._encode_decode import Draw, decode, encode, predict_lengths
-from refold.inference._input_checks import check_codes, check_fits, check_lengths
-from refold.inference._longer_sequences import Meaning, lengths_to_write, warn_of_longer
-from refold.inference._open_source import open_source
-from refold.models import Network
+from refold.inference import (
+    Draw,
+    FittedNetwork,
+    Meaning,
+    check_codes,
+    check_fits,
+    check_lengths,
+    decode,
+    encode,
+    lengths_to_write,
+    open_source,
+    predict_lengths,
+    warn_of_longer,
+)
 from refold.sequences import Scaler, Scan, Schema, Sequences, as_sequences, pad
 from refold.storage import Fitted, ReferenceStatistics
 
@@ -160,7 +169,7 @@ class EstimatorBase(ScikitLearnProtocol):
         return (self.scaler_.clip(decoded) if clip else decoded).to_list()
 
     @property
-    def _network(self) -> Network:
+    def _network(self) -> FittedNetwork:
         return self._fitted.network
 
     @property
@@ -171,7 +180,7 @@ class EstimatorBase(ScikitLearnProtocol):
         return hasattr(self, "_fitted")
 
 
-def _warn_missing(sequences: Sequences, network: Network) -> None:
+def _warn_missing(sequences: Sequences, network: FittedNetwork) -> None:
     """Warn of missing values if the model was fitted without any."""
     missing = int(np.isnan(sequences.values).sum())
     if missing and not network.specification.observed_flags:

@@ -2,8 +2,6 @@
 
 import itertools
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import rosen
@@ -13,7 +11,7 @@ from refold.errors import ParameterError
 from refold.evaluation import nmse
 from refold.fitting._data_sources import MemorySource
 from refold.fitting._defaults_from_data import pick_latent_steps
-from refold.models._lbfgs import minimize_rows
+from refold.inference import minimize_rows
 from refold.sequences import as_sequences
 
 OPTIONS = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
@@ -21,34 +19,39 @@ OPTIONS |= {"validation_fraction": 0}
 
 
 def rosenbrock(x):
-    return (1 - x[:, 0]) ** 2 + 100 * (x[:, 1] - x[:, 0] ** 2) ** 2
+    """Return the values and gradients of the rows."""
+    off = x[:, 1] - x[:, 0] ** 2
+    gradient = np.stack([-2 * (1 - x[:, 0]) - 400 * off * x[:, 0], 200 * off], axis=1)
+    return (1 - x[:, 0]) ** 2 + 100 * off**2, gradient
 
 
 def test_every_row_finds_its_own_minimum():
-    start = jnp.array([[-1.2, 1.0], [2.0, 2.0], [0.0, 0.0], [1.0, 1.0]], "float32")
-    assert np.allclose(rosenbrock(start), [rosen(x) for x in np.asarray(start)])
+    start = np.array([[-1.2, 1.0], [2.0, 2.0], [0.0, 0.0], [1.0, 1.0]], "float32")
+    assert np.allclose(rosenbrock(start)[0], [rosen(x) for x in start])
     found = minimize_rows(rosenbrock, start, 80)
     # from 24, along a valley that rounding makes rough
-    assert float(rosenbrock(found).max()) < 0.01
+    assert float(rosenbrock(found)[0].max()) < 0.01
 
 
 def test_no_row_ever_rises():
-    start = jnp.asarray(np.random.default_rng(0).normal(size=(50, 2)) * 3, "float32")
-    run = jax.jit(lambda k: rosenbrock(minimize_rows(rosenbrock, start, k)))
-    losses = [run(k) for k in range(12)]
-    assert np.allclose(losses[0], rosenbrock(start), rtol=1e-5)
+    start = (np.random.default_rng(0).normal(size=(50, 2)) * 3).astype("float32")
+    losses = [rosenbrock(minimize_rows(rosenbrock, start, k))[0] for k in range(12)]
+    assert np.array_equal(losses[0], rosenbrock(start)[0])
     assert all((b <= a).all() for a, b in itertools.pairwise(losses))
 
 
 def test_rows_do_not_meet_and_nan_is_never_gone_to():
     def loss(x):  # NaN left of 0
-        return jnp.sqrt(x[:, 0]) + (x[:, 1] - 2) ** 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            root = np.sqrt(x[:, 0])
+            values = root + (x[:, 1] - 2) ** 2
+            return values, np.stack([0.5 / root, 2 * (x[:, 1] - 2)], axis=1)
 
-    start = jnp.array([[0.5, 0.0], [4.0, 9.0]], "float32")
-    found = np.asarray(minimize_rows(loss, start, 20))
+    start = np.array([[0.5, 0.0], [4.0, 9.0]], "float32")
+    found = minimize_rows(loss, start, 20)
     assert np.isfinite(found).all()
-    assert (np.asarray(loss(found)) < np.asarray(loss(start))).all()
-    assert np.allclose(minimize_rows(loss, start[1:], 20), found[1:], atol=1e-5)
+    assert (loss(found)[0] < loss(start)[0]).all()
+    assert np.array_equal(minimize_rows(loss, start[1:], 20), found[1:])
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +87,7 @@ def test_what_is_set_after_fit_counts(fitted, vowels):
     """Also where the model was fitted with another number."""
     test = vowels[1][:8]
     by_default = fitted.transform(test)
-    own = fitted._encode(fitted._aligned(test))
+    own = fitted._network.encode(fitted.scaler_.transform(test))
     try:
         assert fitted.latent_steps_ == 10
         assert np.array_equal(fitted.set_params(latent_steps=0).transform(test), own)
@@ -102,10 +105,8 @@ def test_a_code_does_not_depend_on_its_company(fitted, vowels):
     codes = fitted.transform(test)
     alone = np.concatenate([fitted.transform(test[i : i + 1]) for i in range(5)])
     mixed = fitted.transform([*test.to_list(), np.zeros((60, 12))])[:-1]
-    deviation = codes.std(axis=0).min()
-    # ten steps of a search make more of rounding than one pass
-    assert np.abs(alone - codes[:5]).max() < 3e-3 * deviation
-    assert np.abs(mixed - codes).max() < 3e-3 * deviation
+    assert np.array_equal(alone, codes[:5])
+    assert np.array_equal(mixed, codes)
 
 
 def test_symbols_are_searched_for_too_and_training_is_as_without():
@@ -116,10 +117,8 @@ def test_symbols_are_searched_for_too_and_training_is_as_without():
     ae, plain = (
         refold.SequenceAutoencoder(**options, latent_steps=steps).fit(words) for steps in (30, 0)
     )
-    assert all(
-        np.array_equal(a.value, b.value)
-        for a, b in zip(plain._network.variables, ae._network.variables, strict=True)
-    )
+    searched = ae._network.arrays()
+    assert all(np.array_equal(a, searched[name]) for name, a in plain._network.arrays().items())
     assert ae.score(words) > plain.score(words)
 
 

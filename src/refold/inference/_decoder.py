@@ -1,0 +1,281 @@
+"""The default decoders on packed rows, and their gradient with respect to the code."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold.inference._column_head import ColumnHead, Draw
+from refold.inference._encoder import one_hot, patch_offsets, rows_in_patches
+from refold.inference._specification import Specification
+from refold.inference._weights import Lstm, linear_map, num_periods
+from refold.kernels import packed
+
+__all__ = ["Decoder", "Decoding", "teacher_forcing"]
+
+# Sequences are decoded by the linear path together if their lengths differ by at most this factor.
+_SIMILAR = 1.25
+
+
+class Decoding(NamedTuple):
+    """What the gradient needs of a pass of the decoder.
+
+    Attributes
+    ----------
+    offsets, patches : arrays of int64 of shape (n_sequences + 1,)
+        Offsets of the steps, and of their patches.
+    states : list of arrays
+        Initial cell state of each layer.
+    traces : list of Trace
+    """
+
+    offsets: np.ndarray
+    patches: np.ndarray
+    states: list[np.ndarray]
+    traces: list[Any]
+
+
+class Decoder:
+    """A stack of LSTMs whose initial states are projections of the code.
+
+    Parameters
+    ----------
+    specification : Specification
+    weights : mapping from names to arrays
+    ahead : bool
+        Whether it is the forecast decoder.
+    """
+
+    def __init__(
+        self,
+        specification: Specification,
+        weights: Mapping[str, np.ndarray],
+        *,
+        ahead: bool = False,
+    ) -> None:
+        suffix = "_ahead" if ahead else ""
+        self.num_categories = specification.num_categories
+        self.head = ColumnHead(specification.column_types, specification.num_categories)
+        self.latent_dim = specification.latent_dim
+        self.reads_previous = specification.decoder == "autoregressive" and not ahead
+        self.patch = 1 if ahead else specification.patch
+        most = specification.forecast_steps if ahead else specification.max_steps
+        self._most_patches = -(-most // self.patch)
+        self._stack = [
+            (
+                (weights[f"start{suffix}_{i}/kernel"], weights[f"start{suffix}_{i}/bias"]),
+                Lstm(weights, f"decoder{suffix}_{i}"),
+            )
+            for i in range(1, specification.depth + 1)
+        ]
+        self._dense = weights[f"head{suffix}/dense/kernel"], weights[f"head{suffix}/dense/bias"]
+        self._linear, self.scale = None, None
+        if f"linear_steps{suffix}/start" in weights:
+            layer = f"linear_steps{suffix}"
+            self._linear = linear_map(weights, layer), weights[f"{layer}/bias"]
+            self.scale = weights[f"head{suffix}/scale"]
+
+    def __call__(
+        self,
+        codes: np.ndarray,
+        offsets: np.ndarray,
+        previous: np.ndarray | None = None,
+        *,
+        keep: bool = False,
+    ) -> tuple[np.ndarray, Decoding | None]:
+        """Decode codes.
+
+        Parameters
+        ----------
+        codes : array of float32 of shape (n_sequences, latent_dim)
+        offsets : array of int64 of shape (n_sequences + 1,)
+            Offsets of the steps to write.
+        previous : array of shape (n_rows, width), optional
+            Output of `teacher_forcing`, for an autoregressive decoder.
+        keep : bool
+            Whether to return what `gradient` needs.
+
+        Returns
+        -------
+        outputs : array of float32 of shape (n_rows, outputs)
+            Means, probabilities and softmax blocks.
+        decoding : Decoding or None
+        """
+        patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
+        counts = np.diff(patches)
+        sequence = np.repeat(np.arange(len(codes)), counts)
+        step = np.arange(patches[-1]) - patches[:-1][sequence]
+        blocks = [codes[sequence], self._positions(int(counts.max(initial=0)))[step]]
+        if previous is not None:
+            blocks.append(previous)
+        hidden = np.concatenate(blocks, axis=1)
+        decoding = Decoding(offsets, patches, [], [])
+        for (h, c), (_, layer) in zip(self._initial_states(codes), self._stack, strict=True):
+            hidden, _, _, trace = packed.lstm(
+                hidden, patches, layer.kernel, layer.recurrent_kernel, layer.bias, h, c, keep=keep
+            )
+            decoding.states.append(c)
+            decoding.traces.append(trace)
+        logits = packed.product(hidden, *self._dense)
+        if self.patch > 1:
+            steps = logits.reshape(-1, self.head.num_outputs)
+            logits = steps[rows_in_patches(offsets, patches, self.patch)]
+        if self._linear is not None:
+            logits = self._linear_steps(codes, offsets) + self.scale * logits
+        return self.head.activate(logits), decoding if keep else None
+
+    def gradient(self, decoding: Decoding, d_logits: np.ndarray) -> np.ndarray:
+        """Compute the gradient with respect to the codes.
+
+        Parameters
+        ----------
+        decoding : Decoding
+            From a call with ``keep=True``. It can be used once.
+        d_logits : array of float32 of shape (n_rows, outputs)
+            Gradient with respect to the outputs before their activation.
+
+        Returns
+        -------
+        array of float32 of shape (n_sequences, latent_dim)
+        """
+        offsets, patches = decoding.offsets, decoding.patches
+        d_codes = np.zeros((len(offsets) - 1, self.latent_dim), np.float32)
+        if self._linear is not None:
+            by_step = np.ascontiguousarray(np.moveaxis(self._linear[0], 0, -1))
+            d_codes += packed.ragged_product(d_logits, offsets, by_step)
+            d_logits = d_logits * self.scale
+        if self.patch > 1:
+            steps = np.zeros((patches[-1] * self.patch, d_logits.shape[1]), np.float32)
+            steps[rows_in_patches(offsets, patches, self.patch)] = d_logits
+            d_logits = steps.reshape(patches[-1], self.patch * d_logits.shape[1])
+        d_hidden = packed.product(d_logits, np.ascontiguousarray(self._dense[0].T))
+        for i in reversed(range(len(self._stack))):
+            (project, _), _ = self._stack[i]
+            trace, state = decoding.traces[i], decoding.states[i]
+            if i == 0:  # only the code's part of the input is needed
+                part = np.ascontiguousarray(trace.kernel[: self.latent_dim])
+                trace = trace._replace(kernel=part, num_features=self.latent_dim)
+            d_x, d_h, d_c = packed.lstm_gradient(trace, d_hidden)
+            d_state = np.concatenate([d_h, d_c * (1 - state**2)], axis=1)
+            d_codes += packed.product(d_state, np.ascontiguousarray(project.T))
+            d_hidden = d_x
+        return d_codes + packed.segment_sum(d_hidden, patches)
+
+    def decode_autoregressively(
+        self, codes: np.ndarray, offsets: np.ndarray, draw: Draw | None = None, first: int = 0
+    ) -> np.ndarray:
+        """Decode codes step by step; each step is the input of the next one.
+
+        The next step gets the likeliest category, the likelier of 0 and 1, and the mean of a
+        numeric column; or with ``draw`` a sample, from random numbers for sequence ``first`` on.
+        The result has the shape (n_rows, outputs), as that of the decoder itself.
+        """
+        lengths = np.diff(offsets)
+        order = np.argsort(-lengths, kind="stable")
+        written = np.empty((offsets[-1], self.head.num_outputs), np.float32)
+        noise = None if draw is None else self.head.noise(offsets, draw.seed, first)
+        states = [(h[order], c[order]) for h, c in self._initial_states(codes)]
+        beside = None if self._linear is None else self._linear_steps(codes, offsets)
+        positions = self._positions(int(lengths.max(initial=0)))
+        last = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
+        for step, position in enumerate(positions):
+            count = int(np.searchsorted(-lengths[order], -step))  # sequences that are longer
+            there = order[:count]
+            hidden = np.concatenate(
+                [
+                    codes[there],
+                    np.broadcast_to(position, (count, len(position))),
+                    _encode_previous(last[:count], self.num_categories),
+                ],
+                axis=1,
+            )
+            one_each, states = np.arange(count + 1), [(h[:count], c[:count]) for h, c in states]
+            for i, (_, layer) in enumerate(self._stack):
+                hidden, h, c, _ = packed.lstm(
+                    hidden, one_each, layer.kernel, layer.recurrent_kernel, layer.bias, *states[i]
+                )
+                states[i] = h, c
+            logits, rows = packed.product(hidden, *self._dense), offsets[there] + step
+            if beside is not None:
+                logits = beside[rows] + self.scale * logits
+            outputs = self.head.activate(logits)
+            if noise is not None and draw is not None:
+                outputs = self.head.sample(outputs, noise[rows], draw.temperature)
+            written[rows] = outputs
+            last = self.head.values(outputs)
+        return written
+
+    def _initial_states(self, codes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        states = []
+        for project, layer in self._stack:
+            h, c = np.split(packed.product(codes, *project), [layer.units], axis=1)
+            states.append((np.ascontiguousarray(h), packed.tanh(np.ascontiguousarray(c))))
+        return states
+
+    def _positions(self, count: int) -> np.ndarray:
+        """Return the position features of the first steps, as `refold.layers.RepeatCode` does."""
+        step = np.arange(count, dtype=np.float32)[:, None]
+        periods = np.float32(2.0) ** np.arange(
+            1, num_periods(self._most_patches) + 1, dtype=np.float32
+        )
+        angles = np.float32(2.0 * math.pi) * (step + np.float32(0.5)) / periods
+        relative = step / np.float32(self._most_patches)
+        decaying = np.float32(1.0) / (np.float32(1.0) + step)
+        return np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
+
+    def _linear_steps(self, codes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Return the rows of the linear path; steps without weights are zero."""
+        weights, bias = self._linear if self._linear is not None else (np.empty(0), np.empty(0))
+        latent_dim, most, num_outputs = weights.shape
+        flat, flat_bias = weights.reshape(latent_dim, -1), bias.reshape(-1)
+        rows = np.zeros((offsets[-1], num_outputs), np.float32)
+        lengths = np.minimum(np.diff(offsets), most)
+        order = np.argsort(-lengths, kind="stable")
+        begin = 0
+        while begin < len(order) and (longest := int(lengths[order[begin]])):
+            similar = np.searchsorted(-lengths[order], -longest / _SIMILAR, side="right")
+            chosen, width = order[begin:similar], longest * num_outputs
+            steps = packed.product(codes[chosen], flat[:, :width], flat_bias[:width])
+            steps = steps.reshape(len(chosen), longest, num_outputs)
+            real = np.arange(longest) < lengths[chosen, None]
+            places = (offsets[:-1][chosen, None] + np.arange(longest))[real]
+            rows[places] = steps[real]
+            begin = int(similar)
+        return rows
+
+
+def teacher_forcing(
+    values: np.ndarray, offsets: np.ndarray, num_categories: list[int]
+) -> np.ndarray:
+    """Return the previous step of each step, and a flag whether there is one.
+
+    Parameters
+    ----------
+    values : array of shape (n_rows, columns + any others)
+        Scaled values, as an encoder reads them.
+    offsets : array of int64 of shape (n_sequences + 1,)
+    num_categories : list of int
+
+    Returns
+    -------
+    array of float32 of shape (n_rows, width)
+
+    Examples
+    --------
+    >>> values = np.array([[2.0], [0.0], [1.0]], np.float32)
+    >>> teacher_forcing(values, np.array([0, 3]), [3]).tolist()
+    [[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 1.0]]
+    """
+    encoded = _encode_previous(values[:, : len(num_categories)], num_categories)
+    shifted = np.zeros_like(encoded)
+    shifted[1:] = encoded[:-1]
+    shifted[offsets[:-1][np.diff(offsets) > 0]] = 0.0
+    return shifted
+
+
+def _encode_previous(values: np.ndarray, num_categories: list[int]) -> np.ndarray:
+    missing = np.isnan(values)
+    known = ~missing.all(axis=1, keepdims=True)
+    blocks = one_hot(values, num_categories)
+    return np.concatenate([np.where(np.isnan(blocks), 0, blocks), known], axis=1, dtype=np.float32)

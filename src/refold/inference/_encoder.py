@@ -1,0 +1,208 @@
+"""The default encoder on packed rows."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from refold.inference._specification import Specification
+from refold.inference._weights import MOST_STRIDE, Lstm, has_linear_path, linear_map
+from refold.kernels import DILATIONS, STEEPNESS, packed, random_convolutions
+
+__all__ = ["Encoder", "fold", "one_hot", "patch_offsets", "rows_in_patches"]
+
+
+class Encoder:
+    """Bidirectional LSTMs whose states are pooled, a linear path, and ROCKET features.
+
+    Parameters
+    ----------
+    specification : Specification
+    weights : mapping from names to arrays
+    """
+
+    def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
+        self.specification = specification
+        self._layers = [
+            tuple(Lstm(weights, f"encoder_{i}/{way}_lstm_{i}") for way in ("forward", "backward"))
+            for i in range(1, specification.depth + 1)
+        ]
+        self._code = weights["code/kernel"], weights["code/bias"]
+        self._linear = None
+        if has_linear_path(specification):
+            self._linear = linear_map(weights, "linear_code"), weights["linear_code/bias"]
+            self._scale = weights["linear_code/scale"]
+        self._rocket = None
+        if specification.rocket_dim:
+            self._rocket = weights["rocket_dim/center"], weights["rocket_dim/kernel"]
+            self._convolutions = [
+                weights[f"convolutions/{part}"] for part in ("channels", "taps", "bias")
+            ]
+        else:
+            width = specification.num_channels + sum(
+                n - 1 for n in specification.num_categories if n
+            )
+            self._convolutions = list(random_convolutions(width))
+
+    @property
+    def num_rocket_features(self) -> int:
+        """Number of ROCKET features."""
+        return 2 * len(self._convolutions[2])
+
+    def __call__(self, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Encode rows of shape (n_rows, channels) to codes of shape (n_sequences, latent_dim)."""
+        values = one_hot(x, self.specification.num_categories)
+        code = packed.product(self._pooled(values, offsets), *self._code)
+        if self._linear is not None:
+            code = packed.ragged_product(values, offsets, *self._linear) + self._scale * code
+        if self._rocket is None:
+            return code
+        center, kernel = self._rocket
+        features = packed.product(self._features(values, offsets) - center, kernel)
+        return np.concatenate([code, features], axis=1)
+
+    def rocket_features(self, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Compute the ROCKET features, of shape (n_sequences, 2 * kernels)."""
+        return self._features(one_hot(x, self.specification.num_categories), offsets)
+
+    def _features(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        channels, taps, bias = self._convolutions
+        mixed = packed.product(values, channels)
+        each = len(bias) // len(DILATIONS)
+        pooled = [
+            packed.pooled_convolutions(
+                np.ascontiguousarray(mixed[:, chosen]),
+                offsets,
+                np.ascontiguousarray(taps[:, chosen]),
+                bias[chosen],
+                dilation=dilation,
+                stride=min(self.specification.patch, MOST_STRIDE),
+                steepness=STEEPNESS,
+            )
+            for dilation, chosen in zip(
+                DILATIONS, (slice(i, i + each) for i in range(0, len(bias), each)), strict=True
+            )
+        ]
+        positive, highest = zip(*pooled, strict=True)
+        return np.concatenate([*positive, *highest], axis=1)
+
+    def _pooled(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Run the LSTMs, and pool their states to (n_sequences, 6 * units + 3)."""
+        lengths, patch = np.diff(offsets), self.specification.patch
+        hidden = values
+        if patch > 1:
+            hidden, offsets = fold(values, offsets, patch)
+        states = []
+        for layer in self._layers:
+            units = layer[0].units
+            zeros = np.zeros((len(lengths), units), np.float32)
+            outputs = np.empty((len(hidden), 2 * units), np.float32)
+            states = []
+            for i, half in enumerate(layer):
+                _, last, _, _ = packed.lstm(
+                    hidden,
+                    offsets,
+                    half.kernel,
+                    half.recurrent_kernel,
+                    half.bias,
+                    zeros,
+                    zeros,
+                    go_backwards=i == 1,
+                    outputs=outputs[:, i * units : (i + 1) * units],
+                )
+                states.append(last)
+            hidden = outputs
+        count = np.maximum(np.diff(offsets), 1).astype(np.float32)[:, None]
+        mean = packed.segment_sum(hidden, offsets) / count
+        maximum = packed.segment_max(hidden, offsets)
+        steps = lengths.astype(np.float32)[:, None]
+        most = self.specification.max_steps
+        about = [
+            steps == 0,
+            steps / np.float32(most),
+            np.log1p(steps) / np.float32(math.log1p(most)),
+        ]
+        return np.concatenate([*states, mean, maximum, *about], axis=1, dtype=np.float32)
+
+
+def one_hot(x: np.ndarray, num_categories: list[int]) -> np.ndarray:
+    """Encode categorical columns as one-hot; an unknown or missing category becomes zeros.
+
+    Parameters
+    ----------
+    x : array of shape (n_rows, columns + any others)
+    num_categories : list of int
+        Number of categories of each column, 0 for columns that are not categorical.
+
+    Returns
+    -------
+    array of float32 of shape (n_rows, width)
+
+    Examples
+    --------
+    >>> one_hot(np.array([[0.5, 2.0], [0.1, 3.0]], np.float32), [0, 3])[:, 1:].tolist()
+    [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    """
+    if not any(num_categories):
+        return x
+    blocks = []
+    for i, n in enumerate(num_categories):
+        column = x[:, i : i + 1]
+        blocks.append(column == np.arange(n, dtype=np.float32) if n else column)
+    return np.concatenate([*blocks, x[:, len(num_categories) :]], axis=1, dtype=np.float32)
+
+
+def patch_offsets(offsets: np.ndarray, patch: int) -> np.ndarray:
+    """Return the offsets of patches of steps; the last patch may be incomplete.
+
+    Examples
+    --------
+    >>> patch_offsets(np.array([0, 3, 7]), 2).tolist()
+    [0, 2, 4]
+    """
+    counts = -(-np.diff(offsets) // patch)
+    return np.concatenate([[0], np.cumsum(counts)])
+
+
+def fold(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Concatenate the steps of each patch, and append the fraction of them that is real.
+
+    Parameters
+    ----------
+    x : array of shape (n_rows, channels)
+    offsets : array of int64 of shape (n_sequences + 1,)
+    patch : int
+        Number of steps in a patch.
+
+    Returns
+    -------
+    patches : array of float32 of shape (n_patches, patch * channels + 1)
+    offsets : array of int64 of shape (n_sequences + 1,)
+
+    Examples
+    --------
+    >>> patches, offsets = fold(np.array([[1.0], [2.0], [3.0]], np.float32), np.array([0, 3]), 2)
+    >>> patches.tolist(), offsets.tolist()
+    ([[1.0, 2.0, 1.0], [3.0, 0.0, 0.5]], [0, 2])
+    """
+    folded = patch_offsets(offsets, patch)
+    padded = np.zeros((folded[-1] * patch, x.shape[1] + 1), np.float32)
+    rows = rows_in_patches(offsets, folded, patch)
+    padded[rows, :-1] = x
+    padded[rows, -1] = 1.0
+    padded = padded.reshape(folded[-1], patch, x.shape[1] + 1)
+    share = padded[:, :, -1].sum(axis=1, keepdims=True) / np.float32(patch)
+    steps = padded[:, :, :-1].reshape(folded[-1], patch * x.shape[1])
+    return np.concatenate([steps, share], axis=1), folded
+
+
+def rows_in_patches(offsets: np.ndarray, folded: np.ndarray, patch: int) -> np.ndarray:
+    """Return the row of each step among the steps of all patches, complete or not.
+
+    Examples
+    --------
+    >>> rows_in_patches(np.array([0, 3, 4]), np.array([0, 2, 3]), 2).tolist()
+    [0, 1, 2, 4]
+    """
+    shift = folded[:-1] * patch - offsets[:-1]
+    return np.arange(offsets[-1]) + np.repeat(shift, np.diff(offsets))

@@ -1,0 +1,59 @@
+"""Plain specification of a network: what it is built from, before and after saving."""
+
+from typing import NamedTuple
+
+__all__ = ["Specification"]
+
+
+class Specification(NamedTuple):
+    """Sizes and options that a network is built from, as plain JSON values.
+
+    Attributes
+    ----------
+    architecture : str
+        One of ``ARCHITECTURES``, or ``"custom"`` for a user's own models.
+    column_types, num_categories : list
+        Type of each column, and its number of categories (0 if it is not categorical).
+    observed_flags : bool
+        Whether the input has an observed-flag channel for each feature.
+    latent_dim, max_steps, units, depth : int
+    dropout : float
+    length_mean, length_deviation : float
+        Mean and standard deviation of the training lengths, in steps.
+    custom : list of str, optional
+        The user's encoder and decoder as Keras JSON.
+    decoder, variational, patch, linear_path, rocket_dim, cell
+        Arguments of `default`.
+    forecast_steps : int
+        Number of steps that the forecast decoder of the default model writes; 0 for none.
+    """
+
+    architecture: str
+    column_types: list[str]
+    num_categories: list[int]
+    observed_flags: bool
+    latent_dim: int
+    max_steps: int
+    units: int
+    depth: int
+    dropout: float
+    length_mean: float
+    length_deviation: float
+    custom: list[str] | None = None
+    decoder: str = "parallel"
+    variational: bool = False
+    patch: int = 1
+    linear_path: bool | None = None
+    rocket_dim: int = 0
+    forecast_steps: int = 0
+    cell: str = "lstm"
+
+    @property
+    def num_channels(self) -> int:
+        """Number of input channels: the features, and their observed flags if there are any."""
+        return len(self.column_types) * (2 if self.observed_flags else 1)
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of outputs at each step."""
+        return sum(n or 1 for n in self.num_categories)

@@ -1,0 +1,303 @@
+"""Inference with Keras models, in padded batches: for classic models, custom models and GRUs."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold._support.compilation import keep_compiled
+from refold._support.progress_bars import progress_bar
+from refold.inference import (
+    ColumnHead,
+    Draw,
+    FittedNetwork,
+    PackedNetwork,
+    Specification,
+    are_default,
+)
+from refold.models._autoregressive import decode_autoregressively
+from refold.models._latent_optimization import optimize_latents
+from refold.models._network import Network, build
+from refold.models._predict import predict
+from refold.models._rocket_extractor import rocket_extractor
+from refold.models._seed import seeded
+from refold.sequences import Sequences, pad
+
+__all__ = ["KerasNetwork", "inference_with", "keras_models", "load_network"]
+
+# Maximum number of steps in a batch, if a step has at most `_WIDTH` outputs.
+_STEPS = 16384
+# Number of outputs above which a batch has fewer steps.
+_WIDTH = 256
+# Maximum number of sequences in a batch.
+_MOST_ROWS = 1024
+# Sizes of smaller batches.
+_SIZES = (8, 64, 512)
+# Minimum padded length.
+_SHORTEST = 8
+# Minimum number of batches for a progress bar.
+_MANY = 20
+
+
+class KerasNetwork:
+    """A fitted network of Keras models, with the methods of `refold.inference.FittedNetwork`.
+
+    Parameters
+    ----------
+    network : Network
+
+    Examples
+    --------
+    >>> sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
+    >>> KerasNetwork(build(Specification("repeat", *sizes))).fixed_steps
+    5
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.specification = network.specification
+        self.head = ColumnHead(
+            network.specification.column_types, network.specification.num_categories
+        )
+
+    @property
+    def reads_padding(self) -> bool:
+        """Whether padding of the encoder's input is NaN; if not, it is zero."""
+        return self.network.reads_padding
+
+    @property
+    def fixed_steps(self) -> int | None:
+        """Number of steps that the encoder reads, or None if it reads any number."""
+        return self.network.fixed_steps
+
+    @property
+    def most_steps(self) -> int | None:
+        """Maximum number of steps to decode, or None if there is none."""
+        return self.network.most_steps
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether decoding is autoregressive."""
+        return self.network.autoregressive
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return int(sum(np.prod(v.shape) for v in self.network.variables if v.trainable))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all variables by number, for storage."""
+        variables = self.network.variables
+        return {f"{i:04d}": np.asarray(variable.value) for i, variable in enumerate(variables)}
+
+    def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
+        """Encode scaled sequences, in batches of similar length."""
+        network, flags = self.network, self.specification.observed_flags
+        codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
+        lengths, only = scaled.lengths, network.fixed_steps
+        for batch in self._batches(lengths, "encode", only=only, verbose=verbose):
+            x, y = pad(scaled, batch.rows, batch.num_steps, flags=flags)
+            x = _fill_rows(x, batch, np.nan)
+            if not network.reads_padding:
+                x = np.nan_to_num(x, nan=0.0)
+            encoded = predict(network.models.encoder, x)
+            if latent_steps:
+                y, steps = _fill_rows(y, batch, np.nan), _fill_rows(lengths[batch.rows], batch, 0)
+                encoded = optimize_latents(network, encoded, x, y, steps, latent_steps)
+            codes[batch.rows] = encoded[: len(batch.rows)]
+        return codes
+
+    def rocket_features(self, scaled: Sequences) -> np.ndarray:
+        """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
+        model, flags = rocket_extractor(self.network), self.specification.observed_flags
+        features = np.empty((len(scaled), model.output_shape[-1]), np.float32)
+        for batch in self._batches(scaled.lengths, "features"):
+            x, _ = pad(scaled, batch.rows, batch.num_steps, flags=flags)
+            features[batch.rows] = predict(model, _fill_rows(x, batch, np.nan))[: len(batch.rows)]
+        return features
+
+    def decode(
+        self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
+    ) -> np.ndarray:
+        """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
+        models, head, lengths = self.network.models, self.head, np.diff(offsets)
+        written = np.empty((offsets[-1], head.num_outputs), np.float32)
+        noise = None if draw is None else head.noise(offsets, draw.seed)
+        for batch in self._batches(lengths, "decode", verbose=verbose):
+            real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
+            places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
+            given = _fill_rows(codes[batch.rows], batch, 0.0)
+            if self.autoregressive:
+                options: dict[str, Any] = {"stop": int(lengths[batch.rows].max())}
+                if noise is not None and draw is not None:
+                    padded = np.zeros((len(given), batch.num_steps, head.num_outputs), np.float32)
+                    padded[: len(batch.rows)][real] = noise[places]
+                    options |= {"noise": padded, "temperature": draw.temperature}
+                outputs = decode_autoregressively(models.decoder, given, batch.num_steps, **options)
+                written[places] = outputs[: len(batch.rows)][real]
+                continue
+            # steps after the length of a sequence are padding, which is not computed
+            template = np.where(real, np.float32(0), np.float32(np.nan))[..., None]
+            outputs = predict(models.unroll, given, _fill_rows(template, batch, np.nan))
+            written[places] = outputs[: len(batch.rows)][real]
+            if noise is not None and draw is not None:
+                written[places] = head.sample(written[places], noise[places], draw.temperature)
+        return written
+
+    def forecast(self, codes: np.ndarray) -> np.ndarray:
+        """Forecast the outputs (n_sequences * forecast_steps, outputs) after the sequences."""
+        model: Any = self.network.forecaster
+        steps = self.specification.forecast_steps
+        outputs = np.empty((len(codes), steps, self.head.num_outputs), np.float32)
+        for batch in self._batches(np.full(len(codes), steps), "forecast"):
+            ahead = predict(model, _fill_rows(codes[batch.rows], batch, 0.0))
+            outputs[batch.rows] = ahead[: len(batch.rows)]
+        return outputs.reshape(-1, self.head.num_outputs)
+
+    def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
+        """Predict the lengths (n_sequences,) of codes, which are not rounded."""
+        location = np.empty(len(codes), np.float32)
+        for batch in self._batches(np.ones(len(codes), np.int64), "lengths"):
+            predicted = predict(self.network.length, _fill_rows(codes[batch.rows], batch, 0.0))
+            location[batch.rows] = predicted[: len(batch.rows), 0]
+        return location
+
+    def _batches(
+        self, lengths: np.ndarray, what: str, *, only: int | None = None, verbose: int = 0
+    ) -> Iterator["_Batch"]:
+        """Split sequences into batches of similar length, with few different shapes.
+
+        The padded lengths are the longest training length multiplied by powers of two, and the
+        batch sizes are powers of 8, so that compiled code can be reused for all data. Sequences
+        that fit into one batch are padded to the longest of them, because padding costs less than
+        compiling another shape.
+        """
+        # many categories make each step wide
+        most_steps = _STEPS * _WIDTH // max(_WIDTH, self.specification.num_outputs)
+        by_length = np.argsort(lengths, kind="stable")
+        steps = _padded_lengths(lengths[by_length], self.specification.max_steps, only)
+        longest = int(steps.max(initial=1))
+        if len(steps) <= _most_rows(longest, most_steps):
+            steps = np.full_like(steps, longest)
+        keep_compiled()
+        batches = []
+        for num_steps in np.unique(steps):
+            rows = by_length[steps == num_steps]
+            most = _most_rows(int(num_steps), most_steps)
+            for start in range(0, len(rows), most):
+                chosen = rows[start : start + most]
+                size = next((n for n in _SIZES if len(chosen) <= n < most), most)
+                batches.append(_Batch(chosen, int(num_steps), size))
+        shown = verbose and len(batches) >= _MANY
+        with progress_bar(disable=not shown) as bar:
+            yield from bar.track(batches, description=what)
+
+
+def inference_with(network: Network) -> FittedNetwork:
+    """Return the network for inference: on packed rows if it is the default model with LSTMs.
+
+    It always has the current weights of the Keras models.
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
+    >>> type(inference_with(build(Specification("default", *sizes)))).__name__
+    'PackedNetwork'
+    >>> type(inference_with(build(Specification("repeat", *sizes)))).__name__
+    'KerasNetwork'
+    """
+    if not are_default(network.specification):
+        return KerasNetwork(network)
+    packed = PackedNetwork(network.specification, {})
+    packed.follow(network)
+    return packed
+
+
+def load_network(specification: Specification, arrays: Mapping[str, np.ndarray]) -> KerasNetwork:
+    """Build a network with stored weights.
+
+    Parameters
+    ----------
+    specification : Specification
+    arrays : mapping from names to arrays
+        From ``KerasNetwork.arrays``.
+
+    Returns
+    -------
+    KerasNetwork
+
+    Examples
+    --------
+    >>> from refold.models import build
+    >>> specification = Specification(
+    ...     "repeat", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
+    ... )
+    >>> network = KerasNetwork(build(specification))
+    >>> type(load_network(specification, network.arrays())).__name__
+    'KerasNetwork'
+    """
+    with seeded(None):
+        network = build(specification)
+    for i, variable in enumerate(network.variables):
+        variable.assign(arrays[f"{i:04d}"])
+    return KerasNetwork(network)
+
+
+def keras_models(network: Any) -> Network:
+    """Return the Keras models of a network for inference, and build them at the first call.
+
+    The network follows them: if their weights change, its results do.
+
+    Parameters
+    ----------
+    network : PackedNetwork or KerasNetwork
+
+    Returns
+    -------
+    Network
+
+    Examples
+    --------
+    >>> from refold.models import Specification, build
+    >>> network = build(
+    ...     Specification("default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0)
+    ... )
+    >>> keras_models(inference_with(network)) is network
+    True
+    """
+    if isinstance(network, KerasNetwork):
+        return network.network
+    if network.keras is None:
+        with seeded(None):
+            built = build(network.specification)
+        for variable in built.weights:
+            variable.assign(network.weights[variable.path])
+        network.follow(built)
+    return network.keras
+
+
+class _Batch(NamedTuple):
+    rows: np.ndarray
+    num_steps: int
+    batch_size: int
+
+
+def _most_rows(num_steps: int, most_steps: int) -> int:
+    return max(1, min(_MOST_ROWS, most_steps // num_steps))
+
+
+def _padded_lengths(lengths: np.ndarray, longest: int, only: int | None) -> np.ndarray:
+    if only is not None:
+        return np.full(len(lengths), only)
+    wanted = np.maximum(lengths, min(_SHORTEST, longest))
+    return np.ceil(longest * np.exp2(np.ceil(np.log2(wanted / longest)))).astype(np.int64)
+
+
+def _fill_rows(array: np.ndarray, batch: _Batch, value: float) -> np.ndarray:
+    """Fill an array with rows of ``value`` up to the batch size."""
+    missing = batch.batch_size - len(array)
+    if missing == 0:
+        return array
+    filling = np.full((missing, *array.shape[1:]), value, array.dtype)
+    return np.concatenate([array, filling])

@@ -1,0 +1,219 @@
+"""The default model on packed rows: as Keras computes it, and the same bits in any company."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+
+from refold.inference import Draw, PackedNetwork, Specification, weight_shapes
+from refold.inference._decoder import Decoder
+from refold.inference._latent_optimization import LatentObjective
+from refold.inference._length_model import LengthModel
+from refold.inference._packed_rows import packed_input
+from refold.kernels import packed, random_convolutions
+from refold.models import KerasNetwork, build, keras_models, seeded
+from refold.sequences import Column, Schema, Sequences
+
+MIXED = {"column_types": ["numeric", "categorical", "binary"], "num_categories": [0, 3, 0]}
+CASES = {
+    "mixed": {"observed_flags": True},
+    "deep": {"depth": 2, "observed_flags": True},
+    "patches": {"patch": 3, "rocket_dim": 2, "forecast_steps": 4},
+    "rocket": {"rocket_dim": 2, "observed_flags": True},
+    "autoregressive": {"decoder": "autoregressive", "variational": True},
+    "deep autoregressive": {"decoder": "autoregressive", "depth": 2, "observed_flags": True},
+    "tokens": {"column_types": ["categorical"], "num_categories": [5]}
+    | {"decoder": "autoregressive"},
+    "binary": {"column_types": ["binary"], "num_categories": [0], "rocket_dim": 1},
+    "numeric": {"column_types": ["numeric"] * 2, "num_categories": [0, 0], "forecast_steps": 3},
+    "no linear path": {"linear_path": False},
+}
+# cases that together have every part
+FEW = ("patches", "deep autoregressive")
+
+
+def slow_except(names):
+    return [
+        pytest.param(name, marks=[] if name in names else [pytest.mark.slow], id=name)
+        for name in CASES
+    ]
+
+
+@functools.cache
+def network(case):
+    """Make a network with random weights."""
+    sizes = {"latent_dim": 9, "max_steps": 12, "units": 8, "depth": 1, "dropout": 0.0}
+    sizes |= {"length_mean": 5.0, "length_deviation": 2.0, "observed_flags": False}
+    specification = Specification("default", **(MIXED | sizes | CASES[case]))
+    rng, weights = np.random.default_rng(1), {}
+    for name, shape in weight_shapes(specification).items():
+        weights[name] = (0.3 * rng.normal(size=shape)).astype("float32")
+        if name.endswith(("unit", "scale")):
+            weights[name] = np.abs(weights[name]) + np.float32(0.5)
+    if specification.rocket_dim:
+        width = weights["convolutions/channels"].shape[0]
+        for part, array in random_convolutions(width)._asdict().items():
+            weights[f"convolutions/{part}"] = array
+    return PackedNetwork(specification, weights)
+
+
+def sequences(specification, count=14, seed=0):
+    """Draw sequences of 0 to ``max_steps`` steps with missing values and unknown categories."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, specification.max_steps + 1, count)
+    lengths[:2] = 0, specification.max_steps
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    columns, values = [], []
+    pairs = zip(specification.column_types, specification.num_categories, strict=True)
+    for i, (kind, n) in enumerate(pairs):
+        if kind == "categorical":
+            values.append(rng.integers(0, n + 1, offsets[-1]))
+        else:
+            values.append(
+                rng.normal(size=offsets[-1])
+                if kind == "numeric"
+                else rng.random(offsets[-1]).round()
+            )
+            values[-1][rng.random(offsets[-1]) < 0.1] = np.nan
+        columns.append(Column(f"x{i}", kind, tuple("abcdefgh"[:n])))
+    table = np.stack(values, axis=1).astype("float32")
+    return Sequences(table, offsets, schema=Schema(tuple(columns)))
+
+
+@pytest.mark.parametrize("case", slow_except(FEW))
+def test_it_computes_what_the_keras_models_do(case):
+    ours = network(case)
+    data = sequences(ours.specification)
+    theirs = KerasNetwork(keras_models(PackedNetwork(ours.specification, ours.weights)))
+    codes = theirs.encode(data)
+    deviation = codes.std(axis=0).min()
+    assert np.abs(ours.encode(data) - codes).max() < 1e-5 * deviation
+    for one, other in (
+        (ours.decode(codes, data.offsets), theirs.decode(codes, data.offsets)),
+        (ours.predict_lengths(codes), theirs.predict_lengths(codes)),
+        (ours.rocket_features(data), theirs.rocket_features(data)),
+    ):
+        assert np.abs(one - other).max() < 1e-5
+    if ours.specification.forecast_steps:
+        assert np.abs(ours.forecast(codes) - theirs.forecast(codes)).max() < 1e-5
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_keras_has_the_same_weights(case):
+    specification = network(case).specification
+    with seeded(0):
+        built = build(specification)
+    assert {v.path: tuple(v.shape) for v in built.weights} == weight_shapes(specification)
+    assert [v.path for v in built.weights] == list(weight_shapes(specification))
+
+
+@pytest.mark.parametrize("latent_steps", [0, 5])
+@pytest.mark.parametrize("case", CASES)
+def test_a_code_has_the_same_bits_in_any_company(case, latent_steps):
+    ours = network(case)
+    data = sequences(ours.specification, 40)
+    codes = ours.encode(data, latent_steps=latent_steps)
+    order = np.random.default_rng(2).permutation(len(data))
+    assert np.array_equal(ours.encode(data[order], latent_steps=latent_steps), codes[order])
+    alone = [ours.encode(data[i : i + 1], latent_steps=latent_steps) for i in range(6)]
+    assert np.array_equal(np.concatenate(alone), codes[:6])
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("draw", [None, Draw(0.7, 3)], ids=["likeliest", "drawn"])
+def test_a_decoded_sequence_has_the_same_bits_in_any_company(case, draw):
+    ours = network(case)
+    data = sequences(ours.specification, 20)
+    codes, offsets = ours.encode(data), data.offsets
+    outputs = ours.decode(codes, offsets, draw=draw)
+    few = ours.decode(codes[:5], offsets[:6], draw=draw)
+    assert np.array_equal(few, outputs[: offsets[5]])
+    if draw is None:
+        for i in range(5):
+            one = ours.decode(codes[i : i + 1], np.array([0, data.lengths[i]]))
+            assert np.array_equal(one, outputs[offsets[i] : offsets[i + 1]])
+
+
+def test_threads_change_no_bit(monkeypatch):
+    ours = network("patches")
+    data = sequences(ours.specification, 300)
+    codes = {}
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(packed, "num_threads", lambda threads=threads: threads)
+        codes[threads] = ours.encode(data, latent_steps=3)
+    assert np.array_equal(codes[1], codes[2])
+    assert np.array_equal(codes[1], codes[5])
+
+
+def test_blocks_change_no_bit(monkeypatch):
+    ours = network("mixed")
+    data = sequences(ours.specification, 30)
+    codes = ours.encode(data)
+    monkeypatch.setattr("refold.inference._packed_network._STEPS", 20)
+    assert np.array_equal(ours.encode(data), codes)
+    whole = network("mixed").decode(codes, data.offsets)
+    monkeypatch.undo()
+    assert np.array_equal(ours.decode(codes, data.offsets), whole)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_gradient_of_the_objective_is_that_of_finite_differences(case):
+    ours = network(case)
+    specification, rng = ours.specification, np.random.default_rng(3)
+    data = sequences(specification, 30)
+    x, targets, offsets = packed_input(data, slice(0, 30), flags=specification.observed_flags)
+    codes = ours.encode(data)
+    objective = LatentObjective(
+        Decoder(specification, ours.weights),
+        LengthModel(specification, ours.weights),
+        x,
+        targets,
+        offsets,
+        codes,
+        rocket_dim=specification.rocket_dim,
+    )
+    at = (codes + 0.1 * rng.normal(size=codes.shape)).astype("float32")
+    along = rng.normal(size=codes.shape).astype("float32")
+    along[:, codes.shape[1] - specification.rocket_dim :] = 0
+    _, gradient = objective(at)
+    step = np.float32(1e-2)
+    above, below = (objective(at + sign * step * along)[0].astype(float) for sign in (1, -1))
+    slopes = (above - below) / (2 * step)
+    exact = (gradient * along).sum(axis=1)
+    # the cost of a wrong length has a kink, which a difference may span
+    off = np.abs(slopes - exact) / (np.abs(exact) + 1)
+    assert np.median(off) < 3e-4
+    assert np.mean(off < 5e-3) >= 0.85
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_latent_optimization_never_increases_its_objective(case):
+    ours = network(case)
+    specification = ours.specification
+    data = sequences(specification, 30)
+    x, targets, offsets = packed_input(data, slice(0, 30), flags=specification.observed_flags)
+    codes = ours.encode(data)
+    objective = LatentObjective(
+        Decoder(specification, ours.weights),
+        LengthModel(specification, ours.weights),
+        x,
+        targets,
+        offsets,
+        codes,
+        rocket_dim=specification.rocket_dim,
+    )
+    losses = [objective(ours.encode(data, latent_steps=k))[0] for k in (0, 1, 4, 8)]
+    assert all((after <= before).all() for before, after in itertools.pairwise(losses))
+    assert losses[-1].mean() < losses[0].mean()
+
+
+def test_changed_keras_weights_count_at_once():
+    ours = PackedNetwork(network("numeric").specification, network("numeric").weights)
+    data = sequences(ours.specification)
+    before = ours.encode(data)
+    keras = keras_models(ours)
+    assert np.array_equal(ours.encode(data), before)
+    layer = keras.models.encoder.get_layer("linear_code")
+    layer.bias.assign(layer.bias + 1.0)
+    assert np.allclose(ours.encode(data), before + 1.0, atol=1e-5)
