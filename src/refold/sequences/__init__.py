@@ -29,6 +29,7 @@ from refold.sequences.preprocessing._data_warnings import data_warnings as data_
 from refold.sequences.preprocessing._length_batches import Batches as Batches
 from refold.sequences.preprocessing._length_batches import BatchPlan as BatchPlan
 from refold.sequences.preprocessing._length_batches import Bucket as Bucket
+from refold.sequences.preprocessing._padding import input_and_target as input_and_target
 from refold.sequences.preprocessing._padding import pad as pad
 from refold.sequences.preprocessing._padding import positions as positions
 from refold.sequences.preprocessing._padding import unpad as unpad

@@ -97,7 +97,7 @@ def test_dropped_steps_look_like_missing_values(name):
     before, after, layout = batches(case, Corruption(0.0, 0.4))
     changed = np.asarray(after.x)[(np.asarray(before.x) != np.asarray(after.x)).any(axis=-1)]
     changed = changed[np.isfinite(changed).all(axis=1)]
-    nothing = [*layout.fill, *[0.0] * len(layout.fill)]
+    nothing = [*np.nan_to_num(layout.unknown), *[0.0] * len(layout.unknown)]
     assert len(changed) > 10
     np.testing.assert_array_equal(changed, np.broadcast_to(nothing, changed.shape))
     real = int(np.sum(before.lengths))

@@ -83,25 +83,56 @@ def pad(
         )
     real = np.arange(num_steps) < lengths[:, None]
     rows = (sequences.offsets[:-1][indices][:, None] + np.arange(num_steps))[real]
-    values = sequences.values[rows].astype(np.float32)
-    observed = ~np.isnan(values)
+    values = np.full((*real.shape, sequences.schema.num_columns), np.nan, np.float32)
+    values[real] = sequences.values[rows]
+    return input_and_target(values, lengths, sequences.schema.unknown, flags=flags)
 
-    schema = sequences.schema
-    y = np.full((len(indices), num_steps, schema.num_columns), np.nan, dtype=np.float32)
-    target = values.copy()
-    fill = np.zeros(schema.num_columns, dtype=np.float32)
-    for i in schema.categorical:
-        unknown = len(schema.columns[i].categories)
-        fill[i] = unknown
-        target[target[:, i] == unknown, i] = np.nan
-    y[real] = target
 
-    filled = np.where(observed, values, fill)
+def input_and_target(
+    values: Any,
+    lengths: Any,
+    unknown: np.ndarray,
+    *,
+    flags: bool,
+    padding: float = np.nan,
+    numpy: Any = np,
+) -> tuple[Any, Any]:
+    """Return the input and the target of a batch, from its values with anything as padding.
+
+    Parameters
+    ----------
+    values : array of float32 of shape (B, T, F)
+        Scaled values; NaN where missing.
+    lengths : array of int of shape (B,)
+    unknown : array of shape (F,)
+        Index of the unknown category of each column; NaN if it is not categorical.
+    flags : bool
+        As for `pad`.
+    padding : float
+        Input in padded steps.
+    numpy : module
+        NumPy, or ``jax.numpy`` inside compiled code.
+
+    Returns
+    -------
+    x, y : arrays of float32
+        As `pad` returns them.
+
+    Examples
+    --------
+    >>> values = np.array([[[1.0], [5.0]]], np.float32)
+    >>> x, y = input_and_target(values, np.array([1]), np.array([np.nan]), flags=False, padding=0)
+    >>> x[0, :, 0].tolist(), y[0, :, 0].tolist()
+    ([1.0, 0.0], [1.0, nan])
+    """
+    unknown = unknown.astype(np.float32)
+    real = (numpy.arange(values.shape[1]) < lengths[:, None])[..., None]
+    observed = ~numpy.isnan(values)
+    x = numpy.where(observed, values, np.nan_to_num(unknown))
     if flags:
-        filled = np.concatenate([filled, observed.astype(np.float32)], axis=1)
-    x = np.full((len(indices), num_steps, filled.shape[1]), np.nan, dtype=np.float32)
-    x[real] = filled
-    return x, y
+        x = numpy.concatenate([x, observed.astype(np.float32)], axis=-1)
+    x = numpy.where(real, x, np.float32(padding))
+    return x, numpy.where(real & (values != unknown), values, np.float32(np.nan))
 
 
 def unpad(y: np.ndarray, lengths: Any) -> tuple[np.ndarray, np.ndarray]:

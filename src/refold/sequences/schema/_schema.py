@@ -183,6 +183,12 @@ class Schema:
         return self._indices("categorical")
 
     @cached_property
+    def unknown(self) -> np.ndarray:
+        """Index of the unknown category of each column; NaN if it is not categorical."""
+        indices = [len(c.categories) if c.type == "categorical" else np.nan for c in self.columns]
+        return np.array(indices, dtype=np.float64)
+
+    @cached_property
     def output_width(self) -> int:
         """Width of a model's output per step, ``P``: the sum of the columns' widths."""
         return sum(column.width for column in self.columns)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from refold.errors import ParameterError, argument
 from refold.training.data._padded_batches import Batch, Layout
@@ -113,6 +114,7 @@ def corrupt(batch: Batch, key: Any, corruption: Corruption, layout: Layout) -> B
         num_steps = batch.y.shape[1]
         real = jnp.arange(num_steps) < batch.lengths[:, None]
         dropped = real & (jax.random.uniform(for_steps, real.shape) < corruption.steps)
-        nothing = jnp.asarray([*layout.fill, *([0.0] * (x.shape[-1] - num_features))], x.dtype)
+        nothing = np.zeros(x.shape[-1], np.float32)
+        nothing[:num_features] = np.nan_to_num(layout.unknown)
         x = jnp.where(dropped[..., None], nothing, x)
     return batch._replace(x=x)

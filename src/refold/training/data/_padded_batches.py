@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from refold.models import Network
-from refold.sequences import Sequences
+from refold.sequences import Sequences, input_and_target, sums_by_sequence
 
 __all__ = ["Batch", "Data", "Layout", "num_observed", "take", "to_device"]
 
@@ -38,20 +38,17 @@ class Layout(NamedTuple):
 
     Attributes
     ----------
-    fill : tuple of float
-        For each column, the value in place of a missing one: 0, or the index of the unknown
-        category.
-    categorical, numeric : tuple of bool
-        Whether each column is categorical or numeric.
+    unknown : array of shape (F,)
+        Index of the unknown category of each column; NaN if it is not categorical.
+    numeric : array of bool of shape (F,)
     flags : bool
         Whether one observed flag per feature follows the features.
     reads_padding : bool
         Whether padding is NaN. Otherwise it is zeros.
     """
 
-    fill: tuple[float, ...]
-    categorical: tuple[bool, ...]
-    numeric: tuple[bool, ...]
+    unknown: np.ndarray
+    numeric: np.ndarray
     flags: bool
     reads_padding: bool
 
@@ -59,19 +56,10 @@ class Layout(NamedTuple):
     def of(cls, network: Network) -> "Layout":
         """Return the layout of a network."""
         specification = network.specification
-        categorical = tuple(type_ == "categorical" for type_ in specification.column_types)
-        return cls(
-            tuple(
-                float(num_categories) if is_categorical else 0.0
-                for num_categories, is_categorical in zip(
-                    specification.num_categories, categorical, strict=True
-                )
-            ),
-            categorical,
-            tuple(type_ == "numeric" for type_ in specification.column_types),
-            specification.observed_flags,
-            network.reads_padding,
-        )
+        types = np.array(specification.column_types)
+        unknown = np.where(types == "categorical", specification.num_categories, np.nan)
+        flags, reads_padding = specification.observed_flags, network.reads_padding
+        return cls(unknown, types == "numeric", flags, reads_padding)
 
 
 class Batch(NamedTuple):
@@ -146,11 +134,9 @@ def num_observed(scaled: Sequences, rows: np.ndarray) -> int:
     >>> num_observed(sequences, np.array([0])), num_observed(sequences, np.array([0, 1]))
     (1, 3)
     """
-    schema, observed = scaled.schema, ~np.isnan(scaled.values)
-    for i in schema.categorical:
-        observed[:, i] &= scaled.values[:, i] != len(schema.columns[i].categories)
-    by_step = np.concatenate([[0], np.cumsum(observed.sum(axis=1))])
-    return int((by_step[scaled.offsets[1:]] - by_step[scaled.offsets[:-1]])[rows].sum())
+    values = scaled.values
+    is_target = ~np.isnan(values) & (values != scaled.schema.unknown)
+    return int(sums_by_sequence(is_target.astype(float), scaled)[rows].sum())
 
 
 def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:
@@ -180,15 +166,13 @@ def take(data: Data, rows: Any, num_steps: int, layout: Layout) -> Batch:
     lengths = data.lengths[rows]
     if layout.reads_padding:  # no steps to read, and so to compute, in a filler row
         lengths = jnp.where(valid, lengths, 0)
-    real = (jnp.arange(num_steps) < lengths[:, None])[..., None]
-    observed = ~jnp.isnan(values)
-    fill = jnp.asarray(layout.fill, jnp.float32)
-    x = jnp.where(observed, values, fill)
-    if layout.flags:
-        x = jnp.concatenate([x, observed.astype(jnp.float32)], axis=-1)
-    x = jnp.where(real, x, jnp.nan if layout.reads_padding else 0.0)
-    known = real & valid[:, None, None]
-    if any(layout.categorical):
-        known = known & ~(jnp.asarray(layout.categorical) & (values == fill))
-    y = jnp.where(known, values, jnp.nan)
+    x, y = input_and_target(
+        values,
+        lengths,
+        layout.unknown,
+        flags=layout.flags,
+        padding=np.nan if layout.reads_padding else 0.0,
+        numpy=jnp,
+    )
+    y = jnp.where(valid[:, None, None], y, jnp.nan)
     return Batch(x, y, lengths.astype(jnp.float32), valid.astype(jnp.float32))
