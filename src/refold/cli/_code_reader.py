@@ -8,6 +8,8 @@ another name, that of the data.
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from csv import reader as rows
 from pathlib import Path
 from typing import Any
@@ -60,13 +62,8 @@ def read_codes(path: Path, id: str | None = None) -> tuple[np.ndarray, np.ndarra
 
 
 def _read_parquet(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with path.open("rb") as stream:
-            table = pq.read_table(stream)
-    except pa.ArrowException as error:
-        raise FileFormatError(
-            f"{str(path)!r} is not a valid Parquet file ({_first_line(error)})."
-        ) from error
+    with _arrow_errors(f"{str(path)!r} is not a valid Parquet file"), path.open("rb") as stream:
+        table = pq.read_table(stream)
     if "code" not in table.column_names:
         raise FileFormatError(
             f"{str(path)!r} has no column 'code'; its columns are {_listing(table.column_names)}. "
@@ -79,16 +76,13 @@ def _read_parquet(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray
 
 
 def _read_csv(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        with path.open("rb") as stream:
-            # ids as text, because 007 and 7 are different ids
-            header = stream.readline().decode("utf-8-sig", "replace")
-            others = [name for name in next(rows([header]), []) if not is_code(name)]
-            convert = csv.ConvertOptions(column_types=dict.fromkeys(others, pa.string()))
-            stream.seek(0)
-            table = csv.read_csv(stream, convert_options=convert)
-    except pa.ArrowException as error:
-        raise FileFormatError(f"{str(path)!r} is not a CSV file ({_first_line(error)}).") from error
+    with _arrow_errors(f"{str(path)!r} is not a CSV file"), path.open("rb") as stream:
+        # ids as text, because 007 and 7 are different ids
+        header = stream.readline().decode("utf-8-sig", "replace")
+        others = [name for name in next(rows([header]), []) if not is_code(name)]
+        convert = csv.ConvertOptions(column_types=dict.fromkeys(others, pa.string()))
+        stream.seek(0)
+        table = csv.read_csv(stream, convert_options=convert)
     duplicates = [name for name, count in Counter(table.column_names).items() if count > 1]
     if duplicates:
         raise FileFormatError(
@@ -101,13 +95,8 @@ def _read_csv(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
             f"{str(path)!r} has no columns code0, code1, ...; its columns are "
             f"{_listing(table.column_names)}."
         )
-    try:
+    with _arrow_errors(f"{str(path)!r}: a column of codes has a value that is not a number"):
         columns = [table.column(name).cast(pa.float32()).to_numpy() for name in names]
-    except pa.ArrowException as error:
-        raise FileFormatError(
-            f"{str(path)!r}: a column of codes has a value that is not a number "
-            f"({_first_line(error)})."
-        ) from error
     return np.column_stack(columns), _ids(table, _id_name(table.column_names, asked))
 
 
@@ -145,6 +134,14 @@ def _read_npy(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:  
             f"Got shape {getattr(codes, 'shape', None)}."
         )
     return codes, np.arange(len(codes))
+
+
+@contextmanager
+def _arrow_errors(message: str) -> Iterator[None]:
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise FileFormatError(f"{message} ({_first_line(error)}).") from error
 
 
 def _stack(path: Path, rows: list[Any], lines: list[int]) -> np.ndarray:

@@ -71,7 +71,9 @@ def detect(
     """Compute anomaly scores and p-values of sequences."""
     check_one_stream(model, data, normal)
     target = plan_output(output, TABLE_FORMATS, output_format)
-    step_target, picture_target = _plan_steps(steps), plan_picture(picture)
+    reason = "--steps cannot be standard output. Name a file."
+    step_target = None if steps is None else plan_file(steps, TABLE_FORMATS, reason)
+    picture_target = plan_picture(picture)
     check_distinct([target, step_target, picture_target], (data, normal))
     import numpy as np
 
@@ -114,12 +116,6 @@ def _log_summary(found: Any, noun: str, num_normal: int) -> None:
         num_discoveries = int(found.discoveries.sum())
         line += f"{num_discoveries} remain anomalous after correction for multiple testing."
     log(line)
-
-
-def _plan_steps(name: str | None) -> Output | None:
-    if name is None:
-        return None
-    return plan_file(name, TABLE_FORMATS, "--steps cannot be standard output. Name a file.")
 
 
 def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:
