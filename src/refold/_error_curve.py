@@ -9,7 +9,6 @@ from refold._support.console import log
 from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity
-from refold.sequences import Scan
 
 __all__ = ["ErrorCurve", "error_curve"]
 
@@ -107,7 +106,7 @@ def error_curve(
         raise DataError("There is no sequence to fit on. Give at least two.")
     seed, verbose = draw_seed(estimator.random_state), parameters["verbose"]
     trials = fitting.Trials(sequences, parameters, seed=seed, most=chosen[-1])
-    if verbose and isinstance(sequences, Scan):
+    if verbose and trials.num_sequences < len(sequences):
         log(f"Fitting {trials.num_sequences} of {len(sequences)} sequences.")
     ours: list[Fidelity] = []
     pca: list[Fidelity] = []

@@ -39,7 +39,7 @@ def trained_fingerprints(
     (3, 2)
     """
     kept = np.zeros(0, np.uint64)
-    for block in [source] if isinstance(source, Sequences) else source:
+    for block in source.blocks():
         found = fingerprints(block)
         if held_back is not None:
             found = found[~np.isin(found, held_back)]

@@ -28,7 +28,7 @@ from refold.training import (
     to_device,
 )
 
-__all__ = ["FileSource", "MemorySource", "open_training", "source_of"]
+__all__ = ["FileSource", "MemorySource", "Source", "open_training", "source_of"]
 
 Mode = Literal["features", "sequence"] | None
 
@@ -74,13 +74,29 @@ def open_training(X: Any, missing_values: Any) -> Sequences | Scan:
     return source
 
 
-class MemorySource:
+class _Source:
+    """What the two sources share."""
+
+    sequences: Any
+    in_memory: bool
+
+    def units(self, mode: Mode) -> Scaler:
+        """Return the scaler of the error units, and warn of constant columns."""
+        with warnings.catch_warnings():
+            if mode is None:  # nothing is scaled, so do not warn that a constant is scaled by 1
+                warnings.simplefilter("ignore", UserWarning)
+            return Scaler.fit(self.sequences, "features")
+
+
+class MemorySource(_Source):
     """Training data in memory.
 
     Parameters
     ----------
     sequences : Sequences
     """
+
+    in_memory = True
 
     def __init__(self, sequences: Sequences) -> None:
         self.sequences = sequences
@@ -103,10 +119,6 @@ class MemorySource:
     def held_out(self, rows: np.ndarray) -> Sequences:
         """Return the sequences that are held out."""
         return self.sequences[rows]
-
-    def units(self, mode: Mode) -> Scaler:
-        """Return the scaler of the error units, and warn of constant columns."""
-        return _units(self.sequences, mode)
 
     def scaler(self, mode: Mode, units: Scaler, rows: np.ndarray | None) -> Scaler:
         """Return the scaler of a phase, fitted to its training sequences."""
@@ -142,13 +154,15 @@ class MemorySource:
         )
 
 
-class FileSource:
+class FileSource(_Source):
     """Training data in files, with a few blocks in memory at a time.
 
     Parameters
     ----------
     scan : Scan
     """
+
+    in_memory = False
 
     def __init__(self, scan: Scan) -> None:
         self.sequences = scan
@@ -179,10 +193,6 @@ class FileSource:
         if self._held_out is None:
             self._held_out = self.sequences.take(rows)
         return self._held_out
-
-    def units(self, mode: Mode) -> Scaler:
-        """Return the scaler of the error units, and warn of constant columns."""
-        return _units(self.sequences, mode)
 
     def scaler(self, mode: Mode, units: Scaler, rows: np.ndarray | None) -> Scaler:  # noqa: ARG002
         """Return the scaler, fitted to all sequences, because few of them are held out."""
@@ -228,16 +238,12 @@ class FileSource:
         return SplitData(pages, others, len(rows), observed)
 
 
-def source_of(sequences: Sequences | Scan) -> MemorySource | FileSource:
+Source = MemorySource | FileSource
+
+
+def source_of(sequences: Sequences | Scan) -> Source:
     """Return the interface to training data in memory or in files."""
     return FileSource(sequences) if isinstance(sequences, Scan) else MemorySource(sequences)
-
-
-def _units(sequences: Sequences | Scan, mode: Mode) -> Scaler:
-    with warnings.catch_warnings():
-        if mode is None:  # nothing is scaled, so do not warn that a constant is scaled by 1
-            warnings.simplefilter("ignore", UserWarning)
-        return Scaler.fit(sequences, "features")
 
 
 @contextlib.contextmanager

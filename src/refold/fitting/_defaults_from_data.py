@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from refold.errors import ParameterError, argument
-from refold.fitting._data_sources import FileSource, MemorySource
+from refold.fitting._data_sources import Source
 from refold.fitting._latent_steps import check_latent_steps
 from refold.inference import Specification, most_linear_steps
 from refold.models import DECODERS
@@ -26,9 +26,7 @@ _LARGE_CODE, _ROCKET_DIM = 32, 8
 _LATENT_STEPS, _MANY_SEQUENCES = 10, 2000
 
 
-def specify(
-    source: MemorySource | FileSource, parameters: Mapping[str, Any], chosen: np.ndarray
-) -> Specification:
+def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -> Specification:
     """Return the specification of the network.
 
     Parameters
@@ -161,7 +159,7 @@ def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
     return 0 if isinstance(rocket_dim, str) else min(rocket_dim, size - 1)
 
 
-def pick_latent_steps(parameters: Mapping[str, Any], source: MemorySource | FileSource) -> int:
+def pick_latent_steps(parameters: Mapping[str, Any], source: Source) -> int:
     """Pick the number of steps of latent optimization.
 
     "auto" uses it if there are few training sequences, because the encoder is then furthest from
@@ -186,17 +184,18 @@ def pick_latent_steps(parameters: Mapping[str, Any], source: MemorySource | File
 
     Examples
     --------
+    >>> from refold.fitting._data_sources import source_of
     >>> from refold.sequences import as_sequences
     >>> auto = {"latent_steps": "auto", "variational": False, "architecture": "default"}
     >>> few, many, words = [[0.5]] * 100, [[0.5]] * 5000, ["word"] * 5000
-    >>> sources = [MemorySource(as_sequences(data)) for data in (few, many, words)]
+    >>> sources = [source_of(as_sequences(data)) for data in (few, many, words)]
     >>> [pick_latent_steps(auto, source) for source in sources]
     [10, 0, 10]
     """
     architecture, variational = parameters["architecture"], parameters["variational"]
     if parameters["latent_steps"] != "auto":
         return check_latent_steps(parameters["latent_steps"], architecture, variational=variational)
-    if architecture != "default" or variational or isinstance(source, FileSource):
+    if architecture != "default" or variational or not source.in_memory:
         return 0
     few = len(source.sequences) < _MANY_SEQUENCES
     return _LATENT_STEPS if few or not source.sequences.schema.numeric.any() else 0

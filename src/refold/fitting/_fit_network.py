@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refold._support.console import log_kept_epoch
-from refold.fitting._data_sources import FileSource, MemorySource, source_of
+from refold.fitting._data_sources import Source, source_of
 from refold.fitting._defaults_from_data import pick_latent_steps, specify
 from refold.fitting._forecast_initialization import initialize_forecast
 from refold.fitting._held_out_error import HeldOut, held_back
@@ -167,7 +167,7 @@ def fit_network(
 
 def _initialize(
     network: Network,
-    source: MemorySource | FileSource,
+    source: Source,
     rows: np.ndarray,
     scaler: Scaler,
     seed: int,

@@ -14,7 +14,7 @@ import numpy as np
 from refold._support.console import log
 from refold.errors import argument
 from refold.evaluation import Fidelity, PCABaseline, fidelity, forecast_errors
-from refold.fitting._data_sources import FileSource, MemorySource
+from refold.fitting._data_sources import Source
 from refold.inference import FittedNetwork, continued, decode, encode, predict_lengths, split_last
 from refold.models import Network, inference_with
 from refold.sequences import Scaler, Sequences, fingerprints
@@ -52,7 +52,7 @@ class HeldOut:
 
     def __init__(
         self,
-        source: MemorySource | FileSource,
+        source: Source,
         training: np.ndarray,
         held_out: np.ndarray,
         *,
@@ -262,9 +262,7 @@ def _reasons(comparison: Comparison) -> list[str]:
     return reasons
 
 
-def held_back(
-    source: MemorySource | FileSource, held_out: np.ndarray, outcome: FitResult
-) -> np.ndarray:
+def held_back(source: Source, held_out: np.ndarray, outcome: FitResult) -> np.ndarray:
     """Return the fingerprints of the held-out sequences that no refit was trained on."""
     if outcome.phase != "validated" or not len(held_out):
         return np.zeros(0, np.uint64)

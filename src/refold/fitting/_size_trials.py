@@ -8,7 +8,7 @@ import numpy as np
 
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity
-from refold.fitting._data_sources import FileSource, MemorySource
+from refold.fitting._data_sources import MemorySource, Source, source_of
 from refold.fitting._defaults_from_data import pick_latent_steps, rocket_dim_within
 from refold.fitting._fit_network import fit_network
 from refold.fitting._held_out_error import HeldOut
@@ -65,18 +65,17 @@ class Trials:
                 "Sizes are compared by their errors on held-out data, and validation_fraction=0 "
                 "holds nothing out. Give a share above 0."
             )
-        if isinstance(sequences, Scan):
+        source = source_of(sequences)
+        if not source.in_memory:
             # use the latent optimization of the final model, which is fitted on all data
-            parameters = {
-                **parameters,
-                "latent_steps": pick_latent_steps(parameters, FileSource(sequences)),
-            }
-            sequences = _some(sequences, seed)
+            latent_steps = pick_latent_steps(parameters, source)
+            parameters = {**parameters, "latent_steps": latent_steps}
+            source = MemorySource(_some(source, seed))
+        sequences = source.sequences
         self._sequences, self._parameters, self._seed = sequences, parameters, seed
         training, held_out = validation_split(
             sequences.lengths, parameters["validation_fraction"], seed=seed
         )
-        source = MemorySource(sequences)
         self.held_out = HeldOut(source, training, held_out, seed=seed, most=most)
         self.num_sequences = len(sequences)
         self.most_numbers = self.held_out.most_components
@@ -110,7 +109,8 @@ class Trials:
         return self.held_out.of_pca(size)
 
 
-def _some(scan: Scan, seed: int) -> Sequences:
+def _some(source: Source, seed: int) -> Sequences:
+    scan = source.sequences
     values = scan.summary.num_steps * scan.schema.num_columns
     count = max(100, int(_MOST_VALUES * len(scan) / max(1, values)))
-    return FileSource(scan).sample(np.arange(len(scan)), count, seed)
+    return source.sample(np.arange(len(scan)), count, seed)

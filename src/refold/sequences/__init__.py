@@ -7,7 +7,7 @@ from refold.errors import FileAccessError as FileAccessError
 from refold.errors import MissingFileError as MissingFileError
 from refold.sequences._as_sequences import as_sequences as as_sequences
 from refold.sequences._as_sequences import concatenate as concatenate
-from refold.sequences._fingerprints import fingerprints as fingerprints
+from refold.sequences._as_sequences import fingerprints as fingerprints
 from refold.sequences._sequences import Sequences as Sequences
 from refold.sequences.conversion._arrow_columns import integers_from_text as integers_from_text
 from refold.sequences.conversion._code_tables import codes_from_arrow as codes_from_arrow

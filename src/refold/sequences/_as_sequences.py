@@ -1,6 +1,7 @@
-"""Conversion of any supported input to `Sequences`, and concatenation."""
+"""Functions of whole sets of sequences: conversion of any input, concatenation, fingerprints."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -149,3 +150,29 @@ def concatenate(sequences: Sequence[Sequences]) -> Sequences:
     lengths = np.concatenate([part.lengths for part in parts])
     values = np.concatenate([part.values for part in parts])
     return Sequences(values, offsets_from_lengths(lengths), joined, schema)
+
+
+def fingerprints(sequences: Sequences) -> np.ndarray:
+    """Return a hash of the values of each sequence.
+
+    Values are hashed as float32; ids are ignored.
+
+    Parameters
+    ----------
+    sequences : Sequences of shape (n_sequences,)
+
+    Returns
+    -------
+    array of uint64 of shape (n_sequences,)
+
+    Examples
+    --------
+    >>> first, second, third = fingerprints(Sequences.from_list([[1.0, 2.0], [1.0], [1.0, 2.0]]))
+    >>> bool(first == third), bool(first == second)
+    (True, False)
+    """
+    values = sequences.values.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
+    values[np.isnan(values)] = np.nan  # all NaN get the same bits
+    bounds = zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)
+    hashes = [blake2b(values[first:last].tobytes(), digest_size=8) for first, last in bounds]
+    return np.frombuffer(b"".join(one.digest() for one in hashes), "<u8").astype(np.uint64)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from refold._support.html_tables import columns_in_words, facts
 from refold.errors import DataError, SchemaError
 from refold.sequences._constructors import Constructors
 from refold.sequences._library_constructors import LibraryConversions
-from refold.sequences._sequences_html import sequences_to_html
 from refold.sequences.conversion._list_tables import arrow_from_parts
 from refold.sequences.conversion._long_tables import table_from_parts
 from refold.sequences.schema._alignment import align_values
@@ -25,6 +25,11 @@ from refold.sequences.schema._parts import (
 )
 from refold.sequences.schema._schema import Column, Schema, default_names
 from refold.sequences.schema._validation import check_ids, check_offsets, check_values
+from refold.sequences.statistics._extreme_values import Extremes
+from refold.sequences.statistics._moments import Summary, summarize
+
+# Number of ids shown in notebooks.
+_NUM_SHOWN = 5
 
 
 class Sequences(Constructors, LibraryConversions):
@@ -104,6 +109,25 @@ class Sequences(Constructors, LibraryConversions):
         return np.diff(self.offsets)
 
     @property
+    def dtype(self) -> np.dtype:
+        """Dtype of the values, float32 or float64."""
+        return self.values.dtype
+
+    @property
+    def summary(self) -> Summary:
+        """What `Scaler.fit` needs, computed in each call; see `Scan.summary`."""
+        return summarize(self.values, self.schema)
+
+    @property
+    def extremes(self) -> list[Extremes]:
+        """Extremes of the numeric columns, computed in each call; see `Scan.extremes`."""
+        return [Extremes(column) for column in self.values[:, self.schema.numeric].T]
+
+    def blocks(self, block_bytes: int | None = None) -> Iterator["Sequences"]:  # noqa: ARG002
+        """Yield all sequences in one block, as they are in memory; see `Scan.blocks`."""
+        yield self
+
+    @property
     def shape(self) -> tuple[int]:
         """``(n,)``: sequences have one axis."""
         return (len(self),)
@@ -149,7 +173,8 @@ class Sequences(Constructors, LibraryConversions):
         )
         return f"Sequences(n={len(self)}, lengths={lengths.min()} to {lengths.max()}, {counts})"
 
-    _repr_html_ = sequences_to_html
+    def _repr_html_(self) -> str:
+        return _to_html(self)
 
     def to_list(self) -> list[Any]:
         """Return a list with one entry per sequence, in the original layout.
@@ -302,3 +327,20 @@ def _is_empty_list(key: Any) -> bool:
 
 def _numeric(num_columns: int) -> tuple[Column, ...]:
     return tuple(Column(name, "numeric") for name in default_names(num_columns))
+
+
+def _to_html(sequences: Sequences) -> str:
+    """Return an HTML table of counts, lengths, columns, missing entries and first ids."""
+    lengths, ids = sequences.lengths, sequences.ids
+    rows = [("columns", columns_in_words(sequences.schema))]
+    if len(sequences):
+        spread = f"{lengths.min()} to {lengths.max()} steps, median {np.median(lengths):g}"
+        rows.insert(0, ("lengths", spread))
+        empty = int((lengths == 0).sum())
+        rows.append(("empty", f"{empty:,}" if empty else ""))
+        missing = int(np.isnan(sequences.values).sum())
+        share = f"{missing:,} of {sequences.values.size:,} entries"
+        rows.append(("missing", share if missing else ""))
+        first = ", ".join(str(identity) for identity in ids[:_NUM_SHOWN].tolist())
+        rows.append(("ids", first + (", ..." if len(ids) > _NUM_SHOWN else "")))
+    return facts(f"{len(sequences):,} sequences, {len(sequences.values):,} steps", rows)

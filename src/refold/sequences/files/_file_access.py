@@ -7,10 +7,11 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from refold.errors import FileAccessError, FileFormatError, MissingFileError
+from refold.errors import FileAccessError, FileFormatError, MissingFileError, SchemaError
+from refold.sequences._sequences import Sequences
 from refold.sequences.files._format import COMPRESSIONS, Format, check_content
 
-__all__ = ["access_error", "compress_for", "decode_utf8", "read_content"]
+__all__ = ["access_error", "check_numbers_only", "compress_for", "decode_utf8", "read_content"]
 
 
 def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
@@ -102,13 +103,7 @@ def _decompress(data: bytes, codec: str, expected: str, name: str) -> bytes:
 
 
 def decode_utf8(data: bytes, name: str) -> str:
-    """Decode UTF-8 text and drop a byte-order mark.
-
-    Raises
-    ------
-    FileFormatError
-        If the bytes are not UTF-8; the message names the line.
-    """
+    """Decode UTF-8 text and drop a byte-order mark."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -117,3 +112,12 @@ def decode_utf8(data: bytes, name: str) -> str:
             f"{name}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8. "
             "Save the file as UTF-8."
         ) from error
+
+
+def check_numbers_only(sequences: Sequences, kind: str) -> None:
+    """Raise ``SchemaError`` if a column is categorical, which a kind of file cannot hold."""
+    for i in sequences.schema.categorical:
+        raise SchemaError(
+            f"Column {sequences.schema.names[i]!r} is categorical, and {kind} file holds numbers "
+            "only. Write .npz or .parquet."
+        )

@@ -11,13 +11,7 @@ from pathlib import Path
 
 from refold.errors import FileFormatError, ParameterError, argument
 from refold.sequences.files._format import COMPRESSIONS, Format
-from refold.sequences.files.formats._csv import (
-    csv_columns,
-    read_csv,
-    read_tsv,
-    write_csv,
-    write_tsv,
-)
+from refold.sequences.files.formats._csv import csv_columns, read_csv, write_csv
 from refold.sequences.files.formats._json import json_columns, read_json, read_jsonl, write_jsonl
 from refold.sequences.files.formats._labels import (
     csv_labels,
@@ -34,6 +28,19 @@ __all__ = ["FORMATS", "check_applies", "format_named", "format_of"]
 
 TABLE = frozenset({"id", "time", "columns", "column_types", "sort", "layout"})
 
+_CSV = Format(
+    "csv",
+    (".csv",),
+    read_csv,
+    TABLE,
+    write_csv,
+    frozenset({"id", "time"}),
+    ("long",),
+    is_table=True,
+    columns=csv_columns,
+    labels=csv_labels,
+)
+
 _FORMATS = (
     Format(
         "parquet",
@@ -47,27 +54,12 @@ _FORMATS = (
         is_table=True,
         labels=parquet_labels,
     ),
-    Format(
-        "csv",
-        (".csv",),
-        read_csv,
-        TABLE,
-        write_csv,
-        frozenset({"id", "time"}),
-        ("long",),
-        is_table=True,
-        columns=csv_columns,
-        labels=csv_labels,
-    ),
-    Format(
-        "tsv",
-        (".tsv",),
-        read_tsv,
-        TABLE,
-        write_tsv,
-        frozenset({"id", "time"}),
-        ("long",),
-        is_table=True,
+    _CSV,
+    _CSV._replace(
+        name="tsv",
+        suffixes=(".tsv",),
+        reader=partial(read_csv, delimiter="\t"),
+        writer=partial(write_csv, delimiter="\t"),
         columns=partial(csv_columns, delimiter="\t"),
         labels=partial(csv_labels, delimiter="\t"),
     ),

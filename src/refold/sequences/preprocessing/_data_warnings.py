@@ -10,8 +10,7 @@ from refold.sequences.conversion._arrays import looks_padded
 from refold.sequences.files.scan._scan import Scan
 from refold.sequences.schema._parts import sequence_name
 from refold.sequences.schema._schema import Column
-from refold.sequences.statistics._extreme_values import Extremes, Suspect, shown
-from refold.sequences.statistics._moments import summarize
+from refold.sequences.statistics._extreme_values import Suspect, shown
 
 __all__ = ["data_warnings"]
 
@@ -60,7 +59,7 @@ def _padding(source: Sequences | Scan) -> str | None:
     lengths = source.lengths
     if not len(lengths) or lengths.min() != lengths.max() or lengths[0] < 2:
         return None
-    part = source.block(0) if isinstance(source, Scan) else source
+    part = next(source.blocks())
     zeros = np.array([_zero(column) for column in source.schema.columns])
     padded = (part.values == zeros).all(axis=1).reshape(len(part), -1)
     side = next((side for side in ("post", "pre") if looks_padded(padded, side)), None)
@@ -97,17 +96,11 @@ def _outliers(source: Sequences | Scan) -> list[str]:
 
 
 def _suspects(source: Sequences | Scan) -> list[_ColumnSuspect]:
-    numeric = np.flatnonzero(source.schema.numeric)
-    if isinstance(source, Scan):
-        summary, extremes = source.summary, source.extremes
-    else:
-        summary, extremes = summarize(source), [Extremes() for _ in numeric]
-        for index, one in zip(numeric, extremes, strict=True):
-            one.add(source.values[:, index])
+    numeric, summary = np.flatnonzero(source.schema.numeric), source.summary
     return [
         _ColumnSuspect(int(index), suspect)
         for index, one, mean, std in zip(
-            numeric, extremes, summary.mean, summary.scale, strict=True
+            numeric, source.extremes, summary.mean, summary.scale, strict=True
         )
         for suspect in one.suspects(mean, std)
     ]
@@ -137,7 +130,7 @@ def _outlier_message(source: Sequences | Scan, same: list[_ColumnSuspect], fix: 
 def _first_location(source: Sequences | Scan, column: int, value: float) -> str:
     """Describe the first step with a value; reads the blocks of files up to it."""
     passed = 0
-    for block in source if isinstance(source, Scan) else [source]:
+    for block in source.blocks():
         rows = np.flatnonzero(block.values[:, column] == value)
         if len(rows):
             index = int(np.searchsorted(block.offsets, rows[0], side="right")) - 1

@@ -18,11 +18,13 @@ from refold.sequences.statistics._moments import (
     check_observed,
     fit_statistics,
     sequence_moments,
-    summarize,
 )
 
 Mode = Literal["features", "sequence"]
 
+# The arrays of the state, in the order in which a model file holds them.
+_ARRAYS = ("numeric", "mean", "scale", "least", "greatest")
+_ARRAYS += ("statistics_mean", "statistics_scale", "floor")
 # Small blocks: per-sequence statistics take several times the memory of their block.
 _BLOCK_BYTES = 1 << 21
 
@@ -102,8 +104,7 @@ class Scaler:
             raise ParameterError(
                 f"{argument('scale')} must be 'features', 'sequence' or None. Got {mode!r}."
             )
-        scanned = isinstance(sequences, Scan)
-        summary = sequences.summary if scanned else summarize(sequences)
+        summary = sequences.summary
         check_observed(summary, len(sequences), sequences.schema)
         numeric = sequences.schema.numeric
         mean, scale = np.zeros(len(numeric)), np.ones(len(numeric))
@@ -122,13 +123,13 @@ class Scaler:
             "scale": scale,
             "least": least,
             "greatest": greatest,
-            "dtype": (sequences.dtype if scanned else sequences.values.dtype).name,
+            "dtype": sequences.dtype.name,
             "statistics_mean": np.zeros(0),
             "statistics_scale": np.zeros(0),
             "floor": np.zeros(0),
         }
         if mode == "sequence":
-            blocks = sequences.with_block_bytes(_BLOCK_BYTES) if scanned else [sequences]
+            blocks = sequences.blocks(_BLOCK_BYTES)
             moments = [sequence_moments(block.values[:, numeric], block) for block in blocks]
             means, scales = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
             state |= fit_statistics(means, scales)
@@ -237,18 +238,8 @@ class Scaler:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as plain values and arrays."""
-        return {
-            "mode": self.mode,
-            "numeric": self.numeric_,
-            "mean": self.mean_,
-            "scale": self.scale_,
-            "least": self.least_,
-            "greatest": self.greatest_,
-            "dtype": self.dtype_.name,
-            "statistics_mean": self.statistics_mean_,
-            "statistics_scale": self.statistics_scale_,
-            "floor": self.floor_,
-        }
+        arrays = {name: getattr(self, f"{name}_") for name in _ARRAYS}
+        return {"mode": self.mode, "dtype": self.dtype_.name} | arrays
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "Scaler":

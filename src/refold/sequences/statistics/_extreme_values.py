@@ -84,10 +84,12 @@ class Extremes:
     [(-99999.0, 2)]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, values: np.ndarray | None = None) -> None:
         self.count = 0
         self._low: dict[float, int] = {}
         self._high: dict[float, int] = {}
+        if values is not None:
+            self.add(values)
 
     def add(self, values: np.ndarray) -> None:
         """Add values, an array of finite numbers and NaN of shape (num_steps,)."""

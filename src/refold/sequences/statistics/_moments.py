@@ -5,13 +5,15 @@ Pieces of a column are merged by means and sums of squared deviations (Chan, Gol
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from refold.errors import DataError
-from refold.sequences._sequences import Sequences
 from refold.sequences.schema._schema import Schema
+
+if TYPE_CHECKING:
+    from refold.sequences._sequences import Sequences
 
 # A standard deviation below this share of the mean is a rounding error.
 ROUNDING = 10 * np.finfo(np.float64).eps
@@ -115,13 +117,11 @@ def summary_of(
     return Summary(num_steps, num_observed, *fields)
 
 
-def summarize(sequences: Sequences) -> Summary:
-    """Return the summary of data in memory."""
-    columns = sequences.schema.numeric
-    moments = RunningMoments(int(columns.sum()))
-    moments.add(sequences.values[:, columns])
-    observed = ~np.isnan(sequences.values)
-    return summary_of(len(observed), np.sum(observed, axis=0), [moments])
+def summarize(values: np.ndarray, schema: Schema) -> Summary:
+    """Return the summary of values of shape (num_steps, F)."""
+    moments = RunningMoments(int(schema.numeric.sum()))
+    moments.add(values[:, schema.numeric])
+    return summary_of(len(values), np.sum(~np.isnan(values), axis=0), [moments])
 
 
 def check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None:
@@ -142,7 +142,7 @@ def check_observed(summary: Summary, num_sequences: int, schema: Schema) -> None
             )
 
 
-def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+def sequence_moments(values: np.ndarray, sequences: "Sequences") -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and standard deviation of each column within each sequence.
 
     Parameters
@@ -160,6 +160,7 @@ def sequence_moments(values: np.ndarray, sequences: Sequences) -> tuple[np.ndarr
 
     Examples
     --------
+    >>> from refold.sequences import Sequences
     >>> sequences = Sequences.from_list([[1.0, 3.0], [5.0]])
     >>> mean, scale = sequence_moments(sequences.values, sequences)
     >>> mean[:, 0].tolist(), scale[:, 0].tolist()
@@ -193,7 +194,7 @@ def _in_units(
     return z, observed, unit
 
 
-def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
+def sums_by_sequence(values: np.ndarray, sequences: "Sequences") -> np.ndarray:
     """Sum values over the steps of each sequence, 0 for an empty one.
 
     Parameters
@@ -208,6 +209,7 @@ def sums_by_sequence(values: np.ndarray, sequences: Sequences) -> np.ndarray:
 
     Examples
     --------
+    >>> from refold.sequences import Sequences
     >>> sums_by_sequence(np.ones((3, 1)), Sequences.from_list([[1.0, 2.0], [], [3.0]])).tolist()
     [[2.0], [0.0], [1.0]]
     """

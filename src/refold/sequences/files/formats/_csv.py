@@ -11,7 +11,6 @@ from pyarrow import csv as arrow_csv
 from refold.errors import FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import integers_from_text
-from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.files.formats._csv_text import CsvText, convert_column, convert_times
 from refold.sequences.files.tables._layout_detection import TableOptions, find_id, find_key
 from refold.sequences.files.tables._table_reader import (
@@ -25,7 +24,7 @@ from refold.sequences.schema._column_types import resolve_column_types
 from refold.sequences.schema._parts import Rows
 from refold.sequences.schema._schema import ColumnType
 
-__all__ = ["csv_columns", "csv_table", "read_csv", "read_tsv", "write_csv", "write_tsv"]
+__all__ = ["csv_columns", "csv_table", "read_csv", "write_csv"]
 
 # Names that pandas and R give to a first column that holds the index of a table.
 INDEX_NAMES = ("", "Unnamed: 0")
@@ -45,49 +44,20 @@ def write_csv(
     return buffer.getvalue()
 
 
-def write_tsv(sequences: Sequences, **options: Any) -> bytes:
-    """Return the text of a TSV file, as `write_csv` with tabs."""
-    return write_csv(sequences, **options, delimiter="\t")
-
-
-def read_tsv(data: bytes, name: str, **options: Any) -> Sequences:
-    """Read a TSV file, as `read_csv` with tabs as the default delimiter."""
-    return read_csv(data, name, **options, delimiter="\t")
-
-
 def read_csv(data: bytes, name: str, *, delimiter: str = ",", **options: Any) -> Sequences:
-    """Read a CSV file with a header.
-
-    Parameters
-    ----------
-    data : bytes
-        The file.
-    name : str
-        The file name, for messages.
-    delimiter : str
-        The delimiter, unless the text shows another.
-    **options
-        The fields of `TableOptions`.
-
-    Raises
-    ------
-    FileFormatError
-        If a line has more or fewer fields than the header, or a number is malformed.
-    SchemaError
-        If a column does not exist.
-    """
-    asked, source = TableOptions(**options), CsvText(decode_utf8(data, name), name, delimiter)
+    """Read a CSV file with a header; the delimiter applies unless the text shows another."""
+    asked, source = TableOptions(**options), CsvText(data, name, delimiter)
     columns, rows = asked.columns, Rows("line", source.line)
     used = {asked.id, asked.time, *(columns or ())}
-    header = _without_index(source, data, used, named=columns is not None)
+    header = _without_index(source, used, named=columns is not None)
     if asked.layout == "wide":
         id_column, steps = find_wide(header, name, asked)
         type_ = step_type(asked.column_types)
         if type_ == "categorical":
-            cells = _typed(source, data, header, id_column, {}, text=steps)
+            cells = _typed(source, header, id_column, {}, text=steps)
             cells |= _integers_together([cells[step] for step in steps], steps, source)
         else:
-            cells = _typed(source, data, header, id_column, dict.fromkeys(steps, type_))
+            cells = _typed(source, header, id_column, dict.fromkeys(steps, type_))
         return from_wide_table(pa.table(cells), name, id_column, steps, asked.column_types, rows)
     id_column, order = find_id(header, name, asked.id), find_key(asked.time, "time", header, name)
     if columns is None:
@@ -95,7 +65,7 @@ def read_csv(data: bytes, name: str, *, delimiter: str = ",", **options: Any) ->
     types: dict[str, ColumnType | None] = {}
     if set(columns) <= set(header):  # otherwise the layout reports the unknown column
         types = dict(zip(columns, resolve_column_types(asked.column_types, columns), strict=True))
-    cells = _typed(source, data, header, id_column, types)
+    cells = _typed(source, header, id_column, types)
     if order is not None:
         cells[order] = convert_times(cells[order], order, source)
     asked = asked._replace(id=id_column, time=order, columns=columns)
@@ -104,30 +74,17 @@ def read_csv(data: bytes, name: str, *, delimiter: str = ",", **options: Any) ->
 
 def csv_columns(data: bytes, name: str, delimiter: str = ",") -> list[str]:
     """Return the column names, without an unnamed index."""
-    header = CsvText(decode_utf8(data, name), name, delimiter).header
+    header = CsvText(data, name, delimiter).header
     return [column for column in header if column]
 
 
 def csv_table(
-    source: CsvText, data: bytes, *, text: Iterable[str] = (), only: Sequence[str] | None = None
+    source: CsvText, *, text: Iterable[str] = (), only: Sequence[str] | None = None
 ) -> pa.Table:
     """Return the cells with the types that Arrow infers.
 
-    Parameters
-    ----------
-    source : CsvText
-        The same file as text.
-    data : bytes
-        The file.
-    text : list of str
-        Columns to keep as text, since 007 and 7 are different ids and categories.
-    only : list of str, optional
-        The columns to read.
-
-    Raises
-    ------
-    FileFormatError
-        If a line has more or fewer fields than the header.
+    Columns in ``text`` stay text, since 007 and 7 are different ids and categories. Columns not in
+    ``only`` are left out.
     """
     convert = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(text, pa.string()),
@@ -138,13 +95,13 @@ def csv_table(
     parse = arrow_csv.ParseOptions(delimiter=source.delimiter, newlines_in_values=True)
     try:
         try:
-            return arrow_csv.read_csv(io.BytesIO(data), None, parse, convert)
+            return arrow_csv.read_csv(io.BytesIO(source.data), None, parse, convert)
         except pa.ArrowInvalid as error:
             if "block size" not in str(error):
                 raise
             # A block must hold a whole row, and a row of a wide table may be long.
-            whole = arrow_csv.ReadOptions(block_size=len(data) + 1)
-            return arrow_csv.read_csv(io.BytesIO(data), whole, parse, convert)
+            whole = arrow_csv.ReadOptions(block_size=len(source.data) + 1)
+            return arrow_csv.read_csv(io.BytesIO(source.data), whole, parse, convert)
     except pa.ArrowException as error:
         source.check_rows()
         reason = " ".join(str(error).split())
@@ -153,7 +110,6 @@ def csv_table(
 
 def _typed(
     source: CsvText,
-    data: bytes,
     header: list[str],
     id_column: str | None,
     asked: dict[str, ColumnType | None],
@@ -163,7 +119,7 @@ def _typed(
     """Return the columns with the types of their cells, and some columns as text."""
     as_text = [*text, *(column for column, type_ in asked.items() if type_ == "categorical")]
     as_text += [] if id_column is None else [id_column]
-    table = csv_table(source, data, text=as_text, only=header)
+    table = csv_table(source, text=as_text, only=header)
     points = any(pa.types.is_floating(field.type) for field in table.schema)
     cells = dict(zip(table.column_names, table.columns, strict=True))
     if id_column is not None:
@@ -173,16 +129,14 @@ def _typed(
     return cells
 
 
-def _without_index(
-    source: CsvText, data: bytes, used: set[str | None], *, named: bool
-) -> list[str]:
+def _without_index(source: CsvText, used: set[str | None], *, named: bool) -> list[str]:
     """Return the column names without the index of a pandas table, and warn of it."""
     first, *others = source.header
     if not others or first not in INDEX_NAMES or first in used:
         return source.header
     if named:  # the index is not among the named columns
         return others
-    counts = csv_table(source, data, only=[first]).column(0).to_pylist()
+    counts = csv_table(source, only=[first]).column(0).to_pylist()
     if counts in (list(range(len(counts))), list(range(1, len(counts) + 1))):
         warnings.warn(
             f"{source.name}: The first column ({first!r}) numbers the rows, like an index of "

@@ -15,6 +15,7 @@ from pyarrow import csv as arrow_csv
 
 from refold.errors import FileFormatError, argument
 from refold.sequences.conversion._arrow_columns import matches
+from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.schema._schema import ColumnType
 
 __all__ = ["CsvText", "convert_column", "convert_times"]
@@ -31,26 +32,11 @@ GROUPED = r"^\s*[+-]?[1-9]\d{0,2},\d{3}\s*$"
 
 
 class CsvText:
-    """The text of a CSV file.
+    """The text of a CSV file, whose delimiter is the expected one unless the text shows another."""
 
-    Parameters
-    ----------
-    text : str
-        The whole text.
-    name : str
-        The file name, for messages.
-    expected : str
-        The delimiter, unless the text shows another.
-
-    Raises
-    ------
-    FileFormatError
-        If the header is missing or unreadable, or has a name twice.
-    """
-
-    def __init__(self, text: str, name: str, expected: str) -> None:
-        self.text, self.name = text, name
-        first = _first_lines(text)
+    def __init__(self, data: bytes, name: str, expected: str) -> None:
+        self.data, self.text, self.name = data, decode_utf8(data, name), name
+        first = _first_lines(self.text)
         self.delimiter = _find_delimiter(first, expected)
         self.header = self._header(first)
 
@@ -145,25 +131,10 @@ def convert_column(
     *,
     points: bool = False,
 ) -> pa.ChunkedArray:
-    """Convert a column to the type of its present entries, and reject text among numbers.
+    """Convert a column to the wanted type, by default that of its present entries.
 
-    Parameters
-    ----------
-    cells : pyarrow.ChunkedArray
-        The cells as Arrow read them.
-    column : str
-        The name of the column.
-    wanted : str or None
-        The type to convert to; inferred if None.
-    source : CsvText
-        The file. Numbers may have a decimal comma unless the delimiter is a comma.
-    points : bool
-        Whether other columns have decimal points.
-
-    Raises
-    ------
-    FileFormatError
-        If some of the cells are numbers and others are not.
+    Text among numbers is an error. Numbers may have a decimal comma unless the delimiter is a
+    comma; ``points`` says whether other columns have decimal points.
     """
     if pa.types.is_null(cells.type):
         return cells.cast(pa.float64())
@@ -206,13 +177,7 @@ def convert_times(cells: pa.ChunkedArray, column: str, source: CsvText) -> pa.Ch
 def _with_points(
     cells: pa.ChunkedArray, column: str, source: CsvText, *, points: bool
 ) -> pa.ChunkedArray:
-    """Return text with decimal commas replaced by decimal points.
-
-    Raises
-    ------
-    FileFormatError
-        If the column has both, or if a comma may also group digits.
-    """
+    """Return text with decimal commas replaced by decimal points."""
     commas = np.zeros(len(cells), bool)
     if source.delimiter != ",":
         commas = matches(cells, DECIMAL_COMMA)

@@ -21,13 +21,7 @@ class Entry(NamedTuple):
 
 
 def parse_lines(text: str, name: str) -> list[Entry]:
-    """Return the value of each line that is not blank, with its number.
-
-    Raises
-    ------
-    FileFormatError
-        If a line is not JSON, holds half a surrogate pair, or all lines are blank.
-    """
+    """Return the value of each line that is not blank, with its number."""
     lines = text.split("\n")
     entries = []
     for number, line in enumerate(lines, start=1):
@@ -55,11 +49,6 @@ def parse_json(text: str, name: str) -> list[Entry]:
     """Return the entries of a JSON array, each with its line, or a lone object.
 
     Several values after one another are read as JSON lines.
-
-    Raises
-    ------
-    FileFormatError
-        If the text is not JSON, or holds neither an array nor objects.
 
     Examples
     --------

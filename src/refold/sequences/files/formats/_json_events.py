@@ -40,15 +40,7 @@ def are_events(entries: list[Entry], asked: TableOptions) -> bool:
 
 
 def from_events(entries: list[Entry], name: str, asked: TableOptions) -> Sequences:
-    """Convert objects with one value per feature; an absent key is a missing entry.
-
-    Raises
-    ------
-    FileFormatError
-        If a value is a list or an object, or a key has both numbers and text.
-    SchemaError
-        If there is no id, or a column does not exist.
-    """
+    """Convert objects with one value per feature; an absent key is a missing entry."""
     keys = used = list(dict.fromkeys(key for entry in entries for key in entry.value))
     if asked.columns is not None:
         wanted = {asked.id or "id", asked.time or "time", *asked.columns}
@@ -63,11 +55,6 @@ def entries_of_columns(entry: Entry, name: str, id_key: str | None) -> list[Entr
     """Return the rows of an object that holds a table by columns, or nothing if it does not.
 
     It does if its ids are an array or, as pandas writes them, an object by row.
-
-    Raises
-    ------
-    FileFormatError
-        If the columns have different rows.
     """
     ids = entry.value.get(id_key or "id")
     if not isinstance(ids, list | dict):

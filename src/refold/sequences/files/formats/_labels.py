@@ -28,8 +28,8 @@ def parquet_labels(data: bytes, name: str, label: str, id_column: str | None) ->
 def csv_labels(
     data: bytes, name: str, label: str, id_column: str | None, delimiter: str = ","
 ) -> tuple[list, list]:
-    source = CsvText(decode_utf8(data, name), name, delimiter)
-    table = csv_table(source, data, text=[id_column or "id"])
+    source = CsvText(data, name, delimiter)
+    table = csv_table(source, text=[id_column or "id"])
     _check(table.column_names, name, label, id_column)
     return _columns(table, name, label, id_column)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
+from refold.sequences.files._file_access import check_numbers_only
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._schema import Schema
 
@@ -86,12 +87,7 @@ def write_npy(sequences: Sequences) -> bytes:
     DataError
         If a sequence ends in a step with everything missing.
     """
-    if len(sequences.schema.categorical):
-        column = sequences.schema.columns[sequences.schema.categorical[0]]
-        raise SchemaError(
-            f"Column {column.name!r} is categorical, and an .npy file holds numbers only. "
-            "Write .npz or .parquet."
-        )
+    check_numbers_only(sequences, "an .npy")
     full = sequences[sequences.lengths > 0]
     lost = np.isnan(full.values[full.offsets[1:] - 1]).all(axis=1)
     if lost.any():

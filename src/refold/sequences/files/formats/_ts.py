@@ -5,16 +5,16 @@ commas, with ``?`` for a missing one. If the header says so, a label follows the
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.errors import DataError, FileFormatError, SchemaError
+from refold.errors import DataError, FileFormatError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._lists import parts_from_list
-from refold.sequences.files._file_access import decode_utf8
+from refold.sequences.files._file_access import check_numbers_only, decode_utf8
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import Rows
 
@@ -91,13 +91,7 @@ def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequ
 
 
 def ts_cases(data: bytes, name: str) -> tuple[Header, Iterator[Case]]:
-    """Return the header and the cases, with checked labels and numbers of dimensions.
-
-    Raises
-    ------
-    FileFormatError
-        If a tag is malformed or, during iteration, a line does not match the tags.
-    """
+    """Return the header and the cases, with checked labels and numbers of dimensions."""
     lines = decode_utf8(data, name).split("\n")
     header = _read_header(lines, name)
     return header, _cases(lines, header, name)
@@ -220,14 +214,7 @@ def _without_times(text: str, where: str) -> tuple[list[str], str]:
 
 
 def _read_header(lines: list[str], name: str) -> Header:
-    """Read the tags up to ``@data``; lines that begin with ``#`` or ``%`` are comments.
-
-    Raises
-    ------
-    FileFormatError
-        If there is no ``@data``, a tag is unknown or has an invalid value, two tags contradict
-        each other, or none says whether cases have labels.
-    """
+    """Read the tags up to ``@data``; lines that begin with ``#`` or ``%`` are comments."""
     tags: dict[str, tuple[int, list[str]]] = {}
     for number, text in enumerate(lines, start=1):
         line = text.strip()
@@ -261,9 +248,10 @@ def _key(tag: str, place: str) -> str:
 
 
 def _header(tags: dict[str, tuple[int, list[str]]], name: str) -> Header:
-    flags = {key: _boolean(tags, key, name) for key in BOOLEANS}
-    counts = {key: _count(tags, key, name) for key in COUNTS}
-    labelled, labels = _labels(tags, name)
+    flags = {key: _value(tags, key, name, "true or false", _boolean) for key in BOOLEANS}
+    counts = {key: _value(tags, key, name, "a positive integer", _count) for key in COUNTS}
+    expected = "true and the labels, or false"
+    labelled, labels = _value(tags, "classlabel", name, expected, _labels) or (False, ())
     if "classlabel" not in tags and "targetlabel" not in tags:
         raise FileFormatError(
             f"{name} has neither @classLabel nor @targetLabel, so it is unknown whether cases end "
@@ -287,38 +275,38 @@ def _header(tags: dict[str, tuple[int, list[str]]], name: str) -> Header:
     )
 
 
-def _boolean(tags: dict[str, tuple[int, list[str]]], key: str, name: str) -> bool | None:
+def _value(
+    tags: dict[str, tuple[int, list[str]]],
+    key: str,
+    name: str,
+    expected: str,
+    parse: Callable[[list[str]], Any],
+) -> Any:
+    """Return what a tag says, None without such a tag."""
     if key not in tags:
         return None
     line, words = tags[key]
-    if len(words) != 1 or words[0].lower() not in {"true", "false"}:
+    value = parse(words)
+    if value is None:
         raise FileFormatError(
-            f"{name}, line {line}: expected true or false. Got {' '.join(words)[:40]!r}."
+            f"{name}, line {line}: expected {expected}. Got {' '.join(words)[:40]!r}."
         )
-    return words[0].lower() == "true"
+    return value
 
 
-def _count(tags: dict[str, tuple[int, list[str]]], key: str, name: str) -> int | None:
-    if key not in tags:
-        return None
-    line, words = tags[key]
-    if len(words) != 1 or not words[0].isdecimal() or int(words[0]) < 1:
-        raise FileFormatError(
-            f"{name}, line {line}: expected a positive integer. Got {' '.join(words)[:40]!r}."
-        )
-    return int(words[0])
+def _boolean(words: list[str]) -> bool | None:
+    known = {"true": True, "false": False}
+    return known.get(words[0].lower()) if len(words) == 1 else None
 
 
-def _labels(tags: dict[str, tuple[int, list[str]]], name: str) -> tuple[bool, tuple[str, ...]]:
-    if "classlabel" not in tags:
-        return False, ()
-    line, words = tags["classlabel"]
-    if not words or words[0].lower() not in {"true", "false"}:
-        raise FileFormatError(
-            f"{name}, line {line}: expected true and the labels, or false. "
-            f"Got {' '.join(words)[:40]!r}."
-        )
-    return words[0].lower() == "true", tuple(words[1:])
+def _count(words: list[str]) -> int | None:
+    positive = len(words) == 1 and words[0].isdecimal() and int(words[0]) >= 1
+    return int(words[0]) if positive else None
+
+
+def _labels(words: list[str]) -> tuple[bool, tuple[str, ...]] | None:
+    labelled = _boolean(words[:1])
+    return None if labelled is None else (labelled, tuple(words[1:]))
 
 
 def write_ts(sequences: Sequences) -> bytes:
@@ -339,12 +327,7 @@ def write_ts(sequences: Sequences) -> bytes:
     <BLANKLINE>
     """
     schema, lengths = sequences.schema, sequences.lengths
-    if len(schema.categorical):
-        column = schema.columns[schema.categorical[0]]
-        raise SchemaError(
-            f"Column {column.name!r} is categorical, and a .ts file holds numbers only. "
-            "Write .npz or .parquet."
-        )
+    check_numbers_only(sequences, "a .ts")
     if not len(lengths):
         raise DataError("There is no sequence, and a .ts file needs at least one case.")
     if not lengths.all():

@@ -53,19 +53,7 @@ def piece_of(column: Any, name: str) -> Piece:
 class ScannedColumn:
     """A column whose type is found by `look`, and whose values are then encoded by `encode`.
 
-    Parameters
-    ----------
-    name : str
-        The name of the column.
-    arrow_type : pyarrow.DataType
-        The type of its entries.
-    known : KnownColumns
-        Its type and categories, if they are known. Without a type, it is found in the data.
-
-    Raises
-    ------
-    SchemaError
-        If the Arrow type cannot be that of a feature.
+    ``arrow_type`` is the type of its entries.
     """
 
     def __init__(self, name: str, arrow_type: pa.DataType, known: KnownColumns) -> None:
@@ -85,13 +73,7 @@ class ScannedColumn:
         self.moments, self.extremes, self.num_observed = RunningMoments(1), Extremes(), 0
 
     def look(self, piece: Piece, where: Where) -> None:
-        """Update the type, categories and moments with the next piece.
-
-        Raises
-        ------
-        DataError
-            If an entry cannot be what the column holds.
-        """
+        """Update the type, categories and moments with the next piece."""
         self._num_steps += len(piece)
         if not len(piece):
             return
@@ -166,13 +148,7 @@ class ScannedColumn:
         return bool(self._categories) or not self._num_steps
 
     def encode(self, piece: Piece) -> np.ndarray:
-        """Return the values of a piece that `look` has seen.
-
-        Raises
-        ------
-        FileAccessError
-            If the piece has changed since.
-        """
+        """Return the values of a piece that `look` has seen, unless the file has changed."""
         column = self.column
         try:
             values, now = encode_column(

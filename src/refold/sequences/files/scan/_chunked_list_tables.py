@@ -33,13 +33,7 @@ def holds_nested(schema: pa.Schema, features: Sequence[str]) -> bool:
 
 
 class ListRows:
-    """One row per sequence, one column of lists per feature.
-
-    Raises
-    ------
-    SchemaError
-        If a column does not hold lists of single values.
-    """
+    """One row per sequence, one column of lists per feature."""
 
     def __init__(self, files: ScannedFiles, column_types: ColumnTypes) -> None:
         self._files = files
@@ -57,13 +51,7 @@ class ListRows:
             self.columns.append(ScannedColumn(field.name, field.type.value_type, self._known))
 
     def add(self, first: int, table: pa.Table) -> tuple[list[Piece], Where]:
-        """Add the next rows; return the entries of each column, and what names their places.
-
-        Raises
-        ------
-        DataError
-            If a row has no id, or its lists differ in length.
-        """
+        """Add the next rows; return the entries of each column, and what names their places."""
         path, row = self._files.place(first)
         with naming(path):
             lengths, pieces = self._split(table, row)

@@ -5,7 +5,7 @@ have several runs, since sequences may be interleaved.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,16 +31,18 @@ MAX_RUNS = 64
 MAX_EXTRA_RUNS = 1 << 22
 
 
-class LongRows:
-    """One row per step, and the index that is built from them.
+class _Runs(NamedTuple):
+    """Runs of rows of one id: where they start and stop, and the times of their ends."""
 
-    Parameters
-    ----------
-    files : ScannedFiles
-        The files of the table; messages quote their rows.
-    column_types : str, list of str or dict, optional
-        The requested types.
-    """
+    starts: np.ndarray
+    stops: np.ndarray
+    marks: np.ndarray  # whether the row marks an empty sequence
+    first_times: np.ndarray
+    last_times: np.ndarray
+
+
+class LongRows:
+    """One row per step, and the index that is built from them."""
 
     def __init__(self, files: ScannedFiles, column_types: ColumnTypes) -> None:
         self._files = files
@@ -52,26 +54,15 @@ class LongRows:
             for name, type_ in zip(names, types, strict=True)
         ]
         self._id, self._time = files.layout.id or "", files.layout.time
-        self._starts: list[np.ndarray] = []
-        self._stops: list[np.ndarray] = []
-        self._marks: list[np.ndarray] = []
+        self._runs: list[_Runs] = []
         self._ids: list[pa.Array] = []
-        # Times of the first and the last row of each run.
-        self._first_times: list[np.ndarray] = []
-        self._last_times: list[np.ndarray] = []
         self._time_type: np.dtype | None = None
         self._open: Any = None  # the id of the last run, if it may continue
         self._num_runs = 0
         self._check_at = 1 << 20
 
     def add(self, first: int, table: pa.Table) -> tuple[list[Piece], Where]:
-        """Add the next rows; return the entries of each column, and what names their places.
-
-        Raises
-        ------
-        DataError
-            If a row has no id or no time, or times do not ascend.
-        """
+        """Add the next rows; return the entries of each column, and what names their places."""
         steps = self._add_runs(first, table)
         path, row = self._files.place(first)
         rows = row + np.flatnonzero(steps)
@@ -109,46 +100,36 @@ class LongRows:
         ends = np.append(begins[1:], len(codes))
         self._check_ascends(first, times, ~changes)
         run_ids, marks = ids.take(begins), ~real[begins]
-        starts, stops = first + begins, first + np.where(marks, begins, ends)
-        first_times, last_times = times[begins], times[ends - 1]
+        stops = first + np.where(marks, begins, ends)
+        runs = _Runs(first + begins, stops, marks, times[begins], times[ends - 1])
         if self._open is not None and real[0] and run_ids[0].as_py() == self._open:
-            if self._time is not None and not self._last_times[-1][-1] < first_times[0]:
+            before = self._runs[-1]
+            if self._time is not None and not before.last_times[-1] < runs.first_times[0]:
                 raise self._not_ascending(first - 1, first)
-            self._stops[-1][-1] = stops[0]
-            self._last_times[-1][-1] = last_times[0]
-            run_ids = run_ids.slice(1)
-            starts, stops, marks = starts[1:], stops[1:], marks[1:]
-            first_times, last_times = first_times[1:], last_times[1:]
-        if len(starts):
-            self._starts.append(starts)
-            self._stops.append(stops)
-            self._marks.append(marks)
+            before.stops[-1], before.last_times[-1] = runs.stops[0], runs.last_times[0]
+            run_ids, runs = run_ids.slice(1), _Runs(*(array[1:] for array in runs))
+        if len(run_ids):
+            self._runs.append(runs)
             self._ids.append(run_ids)
-            self._first_times.append(first_times)
-            self._last_times.append(last_times)
-            self._open = None if marks[-1] else run_ids[-1].as_py()
-            self._num_runs += len(starts)
+            self._open = None if runs.marks[-1] else run_ids[-1].as_py()
+            self._num_runs += len(run_ids)
         if self._num_runs >= self._check_at:
             self._join()
             self._check_at = 4 * self._num_runs
         return real
 
     def index(self) -> RowIndex:
-        """Return the index of all rows added.
-
-        Raises
-        ------
-        DataError
-            If the rows of a sequence are apart without a time, do not ascend in time, or form too
-            many runs.
-        """
+        """Return the index of all rows added."""
         ids, counts, order = self._join()
-        starts, stops = np.concatenate(self._starts), np.concatenate(self._stops)
+        starts, stops = self._all("starts"), self._all("stops")
         if order is not None:
             starts, stops = starts[order], stops[order]
         offsets = offsets_from_lengths(counts)
         lengths = np.add.reduceat(stops - starts, offsets[:-1])
         return RowIndex(ids_as_numpy(ids), lengths, starts, stops, offsets)
+
+    def _all(self, name: str) -> np.ndarray:
+        return np.concatenate([getattr(runs, name) for runs in self._runs])
 
     def _join(self) -> tuple[pa.Array, np.ndarray, np.ndarray | None]:
         """Return the ids, the number of runs of each, and how to sort runs by id if needed."""
@@ -205,7 +186,7 @@ class LongRows:
 
     def _check_joinable(self, codes: np.ndarray, counts: np.ndarray, order: np.ndarray) -> None:
         """Raise ``DataError`` if the runs of an id cannot be joined."""
-        starts = np.concatenate(self._starts)
+        starts = self._all("starts")
         again = np.flatnonzero(codes[order][1:] == codes[order][:-1])
         before, after = order[again], order[again + 1]
         if self._time is None:
@@ -216,15 +197,14 @@ class LongRows:
                 f"together: row {row} comes after rows of another id. Sort the data by column "
                 f"{self._id!r}, or name the column that orders the steps with {argument('time=')}."
             )
-        marks = np.concatenate(self._marks)
+        marks = self._all("marks")
         wrong = np.flatnonzero(marks[before] | marks[after])
         if len(wrong):
             pair = (before[wrong[0]], after[wrong[0]])
             raise self._no_time(int(starts[pair[0] if marks[pair[0]] else pair[1]]))
-        times = np.concatenate(self._first_times), np.concatenate(self._last_times)
-        wrong = np.flatnonzero(~(times[1][before] < times[0][after]))
+        wrong = np.flatnonzero(~(self._all("last_times")[before] < self._all("first_times")[after]))
         if len(wrong):
-            last = int(np.concatenate(self._stops)[before[wrong[0]]]) - 1
+            last = int(self._all("stops")[before[wrong[0]]]) - 1
             raise self._not_ascending(last, int(starts[after[wrong[0]]]))
         if counts.max() > MAX_RUNS or len(again) > MAX_EXTRA_RUNS:
             most = int(np.argmax(counts))

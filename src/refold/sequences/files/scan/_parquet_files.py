@@ -58,13 +58,7 @@ class _Stamp(NamedTuple):
 
 
 def _stamp_of(path: Path) -> _Stamp:
-    """Return the stamp of a file.
-
-    Raises
-    ------
-    FileAccessError
-        If the file does not exist or cannot be accessed.
-    """
+    """Return the stamp of a file."""
     try:
         found = path.stat()
     except OSError as error:
@@ -135,15 +129,7 @@ class ScannedFiles:
 
 
 def open_files(path: Any, asked: TableOptions) -> ScannedFiles:
-    """Open a file or folder, reading only footers.
-
-    Raises
-    ------
-    FileAccessError, FileFormatError
-        If there is no file, one is empty or damaged, or none has a row.
-    SchemaError
-        If a column does not exist, or a file has other columns than the first.
-    """
+    """Open a file or folder, reading only footers."""
     paths, root = _find_files(path), Path(path)
     first = _footer(paths[0], root)[0]
     with naming(paths[0]):
@@ -258,15 +244,6 @@ def _find_files(path: Any) -> list[Path]:
     """Return the Parquet file, or those of a folder and its subfolders, sorted by name.
 
     As in Arrow, names that begin with ``.`` or ``_`` are skipped.
-
-    Raises
-    ------
-    MissingFileError
-        If the path does not exist.
-    FileFormatError
-        If there is no Parquet file, or a file is empty, cut short or of another format.
-    ParameterError
-        If ``path`` is not a path.
     """
     if not isinstance(path, str | os.PathLike):
         raise ParameterError(

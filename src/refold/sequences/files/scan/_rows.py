@@ -76,14 +76,7 @@ class RowReader:
     """Reader of any rows, which reads only forward if they ascend.
 
     The last batch is kept, so that reading on from there decodes nothing twice. Going back decodes
-    a row group again from its start.
-
-    Parameters
-    ----------
-    files : ScannedFiles
-        The files to read.
-    batch_bytes : int
-        Approximate size of the batches in which row groups are decoded.
+    a row group again from its start. ``batch_bytes`` is the approximate size of the batches.
     """
 
     def __init__(self, files: ScannedFiles, batch_bytes: int) -> None:
@@ -92,19 +85,9 @@ class RowReader:
         self._close()
 
     def pieces(self, starts: np.ndarray, stops: np.ndarray) -> Iterator[tuple[int, pa.Table]]:
-        """Yield the rows of ranges that ascend and do not overlap.
+        """Yield the rows of ranges that ascend and do not overlap: the first row, and a table.
 
-        Parameters
-        ----------
-        starts, stops : array of int of shape (num_ranges,)
-            First row of each range, and the row after its last.
-
-        Yields
-        ------
-        first : int
-            The first row of a piece.
-        table : pyarrow.Table
-            Rows of one file, in order; consecutive if the ranges are.
+        The rows of a table are from one file, in order, and consecutive if the ranges are.
         """
         starts, stops = _joined(starts, stops)
         i, row = 0, int(starts[0]) if len(starts) else 0

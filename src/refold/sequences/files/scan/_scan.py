@@ -193,6 +193,10 @@ class Scan:
         for start, stop in zip(self.block_offsets[:-1], self.block_offsets[1:], strict=True):
             yield self._read(np.arange(start, stop), reader)
 
+    def blocks(self, block_bytes: int | None = None) -> Iterator[Sequences]:
+        """Yield the blocks in order, of another size if given; see `with_block_bytes`."""
+        return iter(self if block_bytes is None else self.with_block_bytes(block_bytes))
+
     def block(self, index: int) -> Sequences:
         """Read one block.
 

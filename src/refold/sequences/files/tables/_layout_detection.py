@@ -49,13 +49,7 @@ class TableLayout(NamedTuple):
 
 
 def find_layout(schema: pa.Schema, name: str, asked: TableOptions) -> TableLayout:
-    """Return the layout of a table and the roles of its columns.
-
-    Raises
-    ------
-    SchemaError
-        If a column does not exist, a long table has no id column, or the ids are lists.
-    """
+    """Return the layout of a table and the roles of its columns."""
     names, columns = schema.names, asked.columns
     fields = {column: schema.field(names.index(column)) for column in names}
     lists = [one for one in columns or names if one in names and has_lists(fields[one])]

@@ -51,16 +51,6 @@ def from_file_table(
 
     ``rows`` describes rows in messages, and ``names`` are the columns of a wide table that may be
     read, by default all.
-
-    Raises
-    ------
-    FileFormatError
-        If the table has no rows.
-    SchemaError
-        If a column does not exist, a long table has no id column, or some step columns of a wide
-        table hold text and others numbers.
-    DataError
-        If the sequences are invalid.
     """
     if asked.layout == "wide":
         id_column, steps = find_wide(table.column_names if names is None else names, name, asked)
@@ -98,13 +88,7 @@ def to_long_table(
     id: str = "id",  # noqa: A002
     time: str = "time",
 ) -> pa.Table:
-    """Return one row per step, as `Sequences.to_table`, and a marker for each empty sequence.
-
-    Raises
-    ------
-    DataError
-        If an id occurs twice, since the rows of both would become one sequence.
-    """
+    """Return one row per step, as `Sequences.to_table`, and a marker for each empty sequence."""
     found, counts = np.unique(sequences.ids, return_counts=True)
     if (counts > 1).any():
         raise DataError(
@@ -165,13 +149,7 @@ def _from_long(table: pa.Table, id: str, roles: TableOptions, rows: Rows) -> Seq
 
 
 def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str | None, list[str]]:
-    """Return the id column of a wide table, if there is one, and the step columns in order.
-
-    Raises
-    ------
-    SchemaError
-        If a column does not exist, or it is unclear which columns are steps.
-    """
+    """Return the id column of a wide table, if there is one, and the step columns in order."""
     if asked.time is not None:
         raise SchemaError(
             f"{name} is read as a wide table, which has no times. Leave {argument('time=')} out."
@@ -201,13 +179,7 @@ def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str
 
 
 def step_type(column_types: ColumnTypes) -> ColumnType | None:
-    """Return the type of the one feature of a wide table.
-
-    Raises
-    ------
-    SchemaError
-        If there are several types.
-    """
+    """Return the type of the one feature of a wide table."""
     if column_types is None or isinstance(column_types, str):
         return column_types  # type: ignore[return-value]
     given = list(column_types.values()) if isinstance(column_types, Mapping) else list(column_types)
@@ -227,17 +199,7 @@ def from_wide_table(
     column_types: ColumnTypes,
     rows: Rows,
 ) -> Sequences:
-    """Convert a table with one row per sequence and one column per step.
-
-    Raises
-    ------
-    FileFormatError
-        If the table has no rows.
-    SchemaError
-        If some step columns hold text and others numbers.
-    DataError
-        If a row has no id.
-    """
+    """Convert a table with one row per sequence and one column per step."""
     _check_has_rows(table, name)
     ids = None
     if id_column is not None:
