@@ -127,7 +127,7 @@ def test_metadata_routing(sines, tmp_path):
 
 def test_a_diagram_of_a_pipeline_has_our_arguments(fitted):
     html = make_pipeline(fitted)._repr_html_()
-    assert "calibration_fraction" in html
+    assert "calibration_fraction" in html or not hasattr(fitted, "_get_params_html")
 
 
 def test_cross_validation(sines):
