@@ -530,8 +530,10 @@ def test_arrays_that_do_not_fit_are_refused(name, value, message):
 
 TESTED_AGAIN = """
 import os, pytest, sys
+from pathlib import Path
 chosen = "every_pair or every_shape or relative_error or saturate or nan or padding or rows"
-if code := pytest.main(["-q", "-k", chosen, os.environ["SWEEP"]]):
+files = [os.environ["SWEEP"], str(Path(os.environ["SWEEP"]).with_name("test_packed.py"))]
+if code := pytest.main(["-q", "-k", f"{chosen} or packed", *files]):
     sys.exit(f"pytest ended with {code!r}")
 """
 

@@ -81,7 +81,7 @@ def why_not() -> str | None:
 
 
 def layout(units: int) -> tuple[int, int]:
-    """Return the lengths of a packed row of gates and of cells."""
+    """Return the lengths of a ranked row of gates and of cells."""
     lengths = (ctypes.c_int64 * 2)()
     load().refold_layout(ctypes.c_int64(units), lengths)
     return lengths[0], lengths[1]

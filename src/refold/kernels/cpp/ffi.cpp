@@ -129,8 +129,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(RefoldLstmForward, refold::forward,
                                   .Ret<refold::Floats>()  // outputs
                                   .Ret<refold::Floats>()  // h
                                   .Ret<refold::Floats>()  // c
-                                  .Ret<refold::Floats>()  // gates, packed
-                                  .Ret<refold::Floats>()  // cells, packed
+                                  .Ret<refold::Floats>()  // gates, ranked
+                                  .Ret<refold::Floats>()  // cells, ranked
                                   .Attr<int32_t>("activation")
                                   .Attr<int32_t>("recurrent_activation")
                                   .Attr<bool>("go_backwards")
@@ -146,8 +146,8 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(RefoldLstmBackward, refold::backward,
                                   .Arg<refold::Floats>()  // c
                                   .Arg<refold::Flags>()   // mask
                                   .Arg<refold::Floats>()  // outputs
-                                  .Arg<refold::Floats>()  // gates, packed
-                                  .Arg<refold::Floats>()  // cells, packed
+                                  .Arg<refold::Floats>()  // gates, ranked
+                                  .Arg<refold::Floats>()  // cells, ranked
                                   .Arg<refold::Floats>()  // gradient of outputs
                                   .Arg<refold::Floats>()  // gradient of h
                                   .Arg<refold::Floats>()  // gradient of c
@@ -157,7 +157,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(RefoldLstmBackward, refold::backward,
                                   .Ret<refold::Floats>()  // gradient of bias
                                   .Ret<refold::Floats>()  // gradient of the initial h
                                   .Ret<refold::Floats>()  // gradient of the initial c
-                                  .Ret<refold::Floats>()  // gradient of the pre-activations, packed
+                                  .Ret<refold::Floats>()  // gradient of the pre-activations, ranked
                                   .Attr<int32_t>("activation")
                                   .Attr<int32_t>("recurrent_activation")
                                   .Attr<bool>("go_backwards"));

@@ -93,7 +93,7 @@ class ForwardPass {
 
  private:
   static constexpr int64_t kFeatures = 128;    // most features that share the recurrent product
-  static constexpr int64_t kEarlyRows = 96;    // approximate packed rows per early input product
+  static constexpr int64_t kEarlyRows = 96;    // approximate ranked rows per early input product
   static constexpr int64_t kEarlyDepth = 256;  // features per pass of the early product
 
   // Prefetches the cache lines of a block's gates while the product is computed.

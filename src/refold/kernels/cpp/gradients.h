@@ -10,7 +10,7 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// Gradient of the input: packed rows times the transposed input weights.  With few features each
+// Gradient of the input: ranked rows times the transposed input weights.  With few features each
 // one is a dot product, so that no part of a vector register is wasted.
 class InputGradient {
  public:
@@ -105,7 +105,7 @@ class InputGradient {
   Transposed weights_;
 };
 
-// Gradient of the weights: the transpose of [x | h | 1] times the gradients, over all packed rows.
+// Gradient of the weights: the transpose of [x | h | 1] times the gradients, over all ranked rows.
 // A work item is a tile of the result, so that one thread computes each sum in a fixed order.
 class WeightGradient {
  public:
@@ -159,7 +159,7 @@ class WeightGradient {
   }
 
  private:
-  static constexpr int64_t kDepth = 128;     // packed rows summed while results are in registers
+  static constexpr int64_t kDepth = 128;     // ranked rows summed while results are in registers
   static constexpr int64_t kTile = 96;       // most result rows per tile
   static constexpr int64_t kSums = 1 << 14;  // approximate sums per tile
 

@@ -46,7 +46,7 @@ REFOLD_EXPORT int refold_supported(const char* name) {
   return refold::find_variant(name) != nullptr;
 }
 
-// Writes the lengths of a packed row of gates and of a packed row of cells.
+// Writes the lengths of a ranked row of gates and of a ranked row of cells.
 REFOLD_EXPORT void refold_layout(int64_t units, int64_t* lengths) {
   const refold::Layout layout({1, 1, 1, units});
   lengths[0] = layout.gate_row;

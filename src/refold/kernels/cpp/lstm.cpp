@@ -27,7 +27,10 @@ void for_activation(Activation activation, const Work& work) {
 
 template <typename Pass>
 void run_groups(const Pass& pass, const Call& call, const Plan& plan, const Pool& pool) {
-  const auto bounds = plan.cut(std::min(pool.threads, call.shape.batch));
+  // the state of a group stays in the cache
+  constexpr int64_t kGroup = 96;
+  const int64_t groups = std::max(pool.threads, (call.shape.batch + kGroup - 1) / kGroup);
+  const auto bounds = plan.cut(std::min(groups, call.shape.batch));
   for_activation(call.activation, [&](auto activation) {
     for_activation(call.recurrent_activation, [&](auto recurrent) {
       parallel(pool, static_cast<int64_t>(bounds.size()) - 1, [&](int64_t group) {

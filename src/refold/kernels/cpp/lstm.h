@@ -4,7 +4,7 @@
 // forget, cell, output.  Arrays are float32, row-major and dense; masks have one byte per entry.
 //
 // The steps of the input are rows in one of two orders.  Padded: (B, T) steps, and outputs in the
-// order of computation.  Ragged: the steps of all sequences one after another, sequence i from row
+// order of computation.  Packed: the steps of all sequences one after another, sequence i from row
 // offsets[i] to offsets[i + 1], and each output in the row of its step.
 #pragma once
 
@@ -25,11 +25,11 @@ struct Shape {
 // would share few cache sets.
 inline int64_t odd_lines(int64_t floats) { return 16 * (((floats + 15) / 16) | 1); }
 
-// Layout of the residuals.  A *packed* row is one real step of one sequence; rows are ordered by
+// Layout of the residuals.  A *ranked* row is one real step of one sequence; rows are ordered by
 // step, and within a step from the longest sequence to the shortest.
 struct Layout {
-  int64_t units;     // padded length of a packed row of cells: blocks of 16, then one of 4, 8 or 16
-  int64_t gate_row;  // padded length of a packed row of gates
+  int64_t units;     // padded length of a ranked row of cells: blocks of 16, then one of 4, 8 or 16
+  int64_t gate_row;  // padded length of a ranked row of gates
   explicit Layout(const Shape& shape);
 };
 
@@ -57,7 +57,7 @@ struct Forward : Call {
   bool repeat;        // whether to write outputs at masked steps too
   float* h;           // (B, H)
   float* c;           // (B, H)
-  // packed rows, further residuals for the backward call; both null if not needed
+  // ranked rows, further residuals for the backward call; both null if not needed
   float* gates;  // (B * T, gate_row)
   float* cells;  // (B * T, units)
 };

@@ -1,4 +1,4 @@
-// The real steps of a batch, and the packed row of each.
+// The real steps of a batch, and the ranked row of each.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 namespace refold {
 
 // The order of computation.  Sequences are *ranked* from the longest to the shortest, so that the
-// sequences that have a given step are the first ranks.  The packed row of (step j, rank r) is
+// sequences that have a given step are the first ranks.  The ranked row of (step j, rank r) is
 // offset[j] + r.  A masked step has no row, because it changes neither state nor output.
 class Plan {
  public:
@@ -33,7 +33,7 @@ class Plan {
   }
 
   int64_t longest() const { return longest_; }           // real steps of the longest sequence
-  int64_t rows() const { return offset_[longest_]; }      // all packed rows
+  int64_t rows() const { return offset_[longest_]; }      // all ranked rows
   int64_t length(int64_t rank) const { return length_[rank]; }
   int64_t sequence(int64_t rank) const { return sequence_[rank]; }
   int64_t row(int64_t step, int64_t rank) const { return offset_[step] + rank; }
@@ -46,17 +46,17 @@ class Plan {
   }
   // Row of the input that the step reads.
   int64_t input_row(int64_t step, int64_t rank) const {
-    if (ragged()) return first_[rank] + (go_backwards_ ? -step : step);
+    if (packed()) return first_[rank] + (go_backwards_ ? -step : step);
     return sequence_[rank] * steps_ + time(position(step, rank));
   }
   // Row of the outputs that the step writes.
   int64_t output_row(int64_t step, int64_t rank) const {
-    return ragged() ? input_row(step, rank) : sequence_[rank] * steps_ + position(step, rank);
+    return packed() ? input_row(step, rank) : sequence_[rank] * steps_ + position(step, rank);
   }
   // First and last (exclusive) row of the outputs that equal h after the step: its own, and those of
   // the masked steps up to the next real one.  Step -1 is the initial state.
   std::pair<int64_t, int64_t> output_rows(int64_t step, int64_t rank) const {
-    if (ragged()) {
+    if (packed()) {
       if (step < 0) return {0, 0};
       const int64_t row = input_row(step, rank);
       return {row, row + 1};
@@ -66,7 +66,7 @@ class Plan {
             row + (step + 1 < length_[rank] ? position(step + 1, rank) : steps_)};
   }
 
-  // Calls work(row, step, rank) for `count` packed rows from `first` on.
+  // Calls work(row, step, rank) for `count` ranked rows from `first` on.
   template <typename Work>
   void for_rows(int64_t first, int64_t count, const Work& work) const {
     if (count <= 0) return;
@@ -96,7 +96,7 @@ class Plan {
   }
 
  private:
-  bool ragged() const { return !first_.empty(); }
+  bool packed() const { return !first_.empty(); }
   // Index in x and in the mask of a position in the order of computation.
   int64_t time(int64_t position) const { return go_backwards_ ? steps_ - 1 - position : position; }
 

@@ -41,12 +41,12 @@ inline void product(const RowProduct& call, const Pool& all) {
   const int64_t panels = count_panels(call.width), depth = call.depth;
   if (!panels || !call.rows) return;
   const Pool pool = enough(all, static_cast<double>(call.rows) * depth * call.width);
-  // A few rows take less time than a copy of the weights; then only a part of a panel is copied.
-  const int64_t packed = call.rows < 8 ? call.width / kPanelWidth : 0;
-  Buffer weights((panels - packed) * depth * kPanelWidth);
-  for (int64_t panel = packed; panel < panels; ++panel) {
+  // A few rows take less time than a copy of the weights.  They read whole panels in place.
+  const int64_t in_place = call.rows < 8 ? call.width / kPanelWidth : 0;
+  Buffer weights((panels - in_place) * depth * kPanelWidth);
+  for (int64_t panel = in_place; panel < panels; ++panel) {
     const Columns columns(panel, call.width);
-    copy_columns(weights + (panel - packed) * depth * kPanelWidth, columns.width(), call.w,
+    copy_columns(weights + (panel - in_place) * depth * kPanelWidth, columns.width(), call.w,
                  call.ld_w, depth, columns);
   }
   const int64_t items = (call.rows + kProductRows - 1) / kProductRows;
@@ -69,9 +69,9 @@ inline void product(const RowProduct& call, const Pool& all) {
         copy_columns(tile, ld_from, call.start + begin * call.ld_start, call.ld_start, rows,
                      columns);
       }
-      const float* w = panel < packed ? call.w + columns.first
-                                      : weights + (panel - packed) * depth * kPanelWidth;
-      const int64_t ld_w = panel < packed ? call.ld_w : columns.width();
+      const float* w = panel < in_place ? call.w + columns.first
+                                        : weights + (panel - in_place) * depth * kPanelWidth;
+      const int64_t ld_w = panel < in_place ? call.ld_w : columns.width();
       int64_t k = 0;
       do {
         const int64_t now = std::min(kProductDepth, depth - k);

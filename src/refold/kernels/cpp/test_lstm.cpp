@@ -16,6 +16,21 @@
 // GCC before 13.3 misaligns wide vectors on the stack that this check sets up.
 extern "C" const char* __asan_default_options() { return "detect_stack_use_after_return=0"; }
 
+// The C functions of interface.cpp.
+extern "C" {
+const char* refold_variant();
+int refold_lstm_rows(int64_t, int64_t, int64_t, const int64_t*, const float*, int64_t, const float*,
+                     const float*, const float*, const float*, const float*, int, float*, int64_t,
+                     float*, float*, float*, float*, int64_t);
+int refold_lstm_rows_gradient(int64_t, int64_t, int64_t, const int64_t*, const float*, const float*,
+                              const float*, int, const float*, const float*, const float*, int64_t,
+                              const float*, const float*, float*, int64_t, float*, float*, int64_t);
+int refold_product(int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t,
+                   const float*, int64_t, float*, int64_t, int64_t);
+int refold_ragged_product(int64_t, int64_t, int64_t, int64_t, const int64_t*, const float*,
+                          const float*, const float*, int64_t, float*, int64_t);
+}
+
 namespace {
 
 using refold::Activation;
@@ -135,6 +150,8 @@ struct Problem {
     call.activation = activation;
     call.recurrent_activation = recurrent_activation;
     call.go_backwards = go_backwards;
+    call.ld_x = shape.features;
+    call.ld_outputs = shape.units;
     call.x = x.data();
     call.kernel = kernel.data();
     call.recurrent = recurrent.data();
@@ -341,6 +358,226 @@ void check_numbers(const std::string& name, const refold::Variant& variant) {
     }
 }
 
+Floats draw(std::mt19937& random, int64_t count) {
+  std::normal_distribution<double> normal(0, 0.5);
+  Floats values(count);
+  for (float& value : values) value = static_cast<float>(normal(random));
+  return values;
+}
+
+// Random sequences on packed rows.
+struct Lengths {
+  std::vector<int64_t> offsets{0};
+  Lengths(int64_t sequences, int64_t longest, std::mt19937& random) {
+    for (int64_t i = 0; i < sequences; ++i)
+      offsets.push_back(offsets.back() + static_cast<int64_t>(random() % (longest + 1)));
+  }
+  int64_t rows() const { return offsets.back(); }
+  int64_t length(int64_t i) const { return offsets[i + 1] - offsets[i]; }
+};
+
+// Checks that the LSTM on packed rows has the bits of the padded one, whose masked steps come last.
+// The outputs are written into every `stride`-th part of longer rows.
+void check_packed_lstm(const std::string& name, const refold::Variant& variant,
+                       const refold::Shape& shape, unsigned seed, int64_t stride) {
+  Problem problem(shape, seed);
+  std::mt19937 random(seed);
+  const auto [B, T, F, H] = shape;
+  const Lengths lengths(B, T, random);
+  problem.sequences = true;
+  problem.d_outputs.assign(B * T * H, 0);
+  problem.mask.assign(B * T, 0);
+  const int64_t rows = lengths.rows(), ld = stride * H;
+  Floats x(rows * F), d_outputs(rows ? rows * ld - (stride - 1) * H : 0);
+  // Calls work(packed row, row of the padded input, row of the padded outputs).
+  const auto for_rows = [&](const auto& work) {
+    for (int64_t b = 0; b < B; ++b)
+      for (int64_t t = 0; t < lengths.length(b); ++t)
+        work(lengths.offsets[b] + t, b * T + t, b * T + (problem.go_backwards ? T - 1 - t : t));
+  };
+  for_rows([&](int64_t row, int64_t at, int64_t) {
+    problem.mask[at] = 1;
+    std::copy_n(problem.x.begin() + at * F, F, x.begin() + row * F);
+  });
+  for_rows([&](int64_t row, int64_t, int64_t at) {
+    const Floats drawn = draw(random, H);
+    std::copy(drawn.begin(), drawn.end(), problem.d_outputs.begin() + at * H);
+    std::copy(drawn.begin(), drawn.end(), d_outputs.begin() + row * ld);
+  });
+  const Results padded = run(problem, variant, {});
+  Threads threads(3);
+  for (const bool many : {false, true}) {
+    const refold::Pool pool = many ? threads.pool(3) : refold::Pool{};
+    const refold::Layout layout(shape);
+    Floats outputs(d_outputs.size()), h(B * H), c(B * H), d_x(x.size()), d_h(B * H), d_c(B * H);
+    Floats gates(rows * layout.gate_row), cells(rows * layout.units);
+    Floats d_sums(F > refold::kFeaturesAtOnce ? gates.size() : 0);
+    const auto fill = [&](refold::Call& call) {
+      problem.fill(call);
+      call.mask = nullptr;
+      call.offsets = lengths.offsets.data();
+      call.x = x.data();
+      call.ld_outputs = ld;
+    };
+    refold::Forward forward;
+    fill(forward);
+    forward.bias = problem.bias.data();
+    forward.outputs = outputs.data();
+    forward.repeat = false;
+    forward.h = h.data();
+    forward.c = c.data();
+    forward.gates = gates.data();
+    forward.cells = cells.data();
+    variant.forward(forward, pool);
+    refold::Backward backward;
+    fill(backward);
+    backward.outputs = nullptr;
+    backward.cells = cells.data();
+    backward.activated = gates.data();
+    backward.gates = d_sums.empty() ? nullptr : d_sums.data();
+    backward.d_outputs = d_outputs.data();
+    backward.d_h = problem.d_h.data();
+    backward.d_c = problem.d_c.data();
+    backward.d_x = d_x.data();
+    backward.d_kernel = backward.d_recurrent = backward.d_bias = nullptr;
+    backward.d_h0 = d_h.data();
+    backward.d_c0 = d_c.data();
+    variant.backward(backward, pool);
+    bool equal = h == padded.h && c == padded.c && d_h == padded.d_h0 && d_c == padded.d_c0;
+    for_rows([&](int64_t row, int64_t in, int64_t out) {
+      equal = equal &&
+              std::equal(outputs.begin() + row * ld, outputs.begin() + row * ld + H,
+                         padded.outputs.begin() + out * H) &&
+              std::equal(d_x.begin() + row * F, d_x.begin() + (row + 1) * F,
+                         padded.d_x.begin() + in * F);
+    });
+    check(equal, name + " packed " + text(shape) + (many ? ", threads" : ""));
+  }
+}
+
+// Checks the other operations on packed rows; each array is compared with plain loops.
+void check_packed_operations(const std::string& name, const refold::Variant& variant, int64_t B,
+                             int64_t T, int64_t F, int64_t W, unsigned seed) {
+  std::mt19937 random(seed);
+  const Lengths lengths(B, T, random);
+  const int64_t rows = lengths.rows(), max_steps = 1 + T / 2;
+  const Floats x = draw(random, rows * F), w = draw(random, F * W), start = draw(random, W);
+  const Floats step_w = draw(random, max_steps * F * W), taps = draw(random, 9 * F);
+  const Floats bias = draw(random, F), starts = draw(random, rows * W);
+  double error = 0;
+  const auto compare = [&](float found, double expected) {
+    const double difference = std::abs(found - expected) / std::max(1.0, std::abs(expected));
+    error = std::isfinite(found) ? std::max(error, difference) : INFINITY;
+  };
+  Threads threads(3);
+  const refold::Pool pool = threads.pool(3);
+  const int64_t *offsets = lengths.offsets.data(), dilation = 1 + random() % 4;
+  const int64_t stride = 1 + random() % 3;
+
+  for (const int64_t ld_start : {int64_t{0}, W}) {
+    Floats y(rows * W);
+    const Floats& from = ld_start ? starts : start;
+    variant.product({rows, F, W, x.data(), F, w.data(), W, from.data(), ld_start, y.data(), W}, pool);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t j = 0; j < W; ++j) {
+        double sum = from[row * ld_start + j];
+        for (int64_t f = 0; f < F; ++f) sum += static_cast<double>(x[row * F + f]) * w[f * W + j];
+        compare(y[row * W + j], sum);
+      }
+  }
+  Floats ragged(B * W), total(B * F), highest(B * F), positive(B * F), peak(B * F);
+  variant.ragged_product(
+      {B, F, W, max_steps, offsets, x.data(), step_w.data(), nullptr, 0, ragged.data()}, pool);
+  variant.segment_sum({B, F, offsets, x.data(), F, total.data()});
+  variant.segment_max({B, F, offsets, x.data(), F, highest.data()});
+  variant.pooled_convolutions({B, F, offsets, x.data(), F, taps.data(), bias.data(), 9, dilation,
+                               stride, 4.0f, positive.data(), peak.data()},
+                              pool);
+  for (int64_t b = 0; b < B; ++b) {
+    const int64_t length = lengths.length(b);
+    const auto value = [&](int64_t t, int64_t f) -> double {
+      return t < 0 || t >= length ? 0 : x[(offsets[b] + t) * F + f];
+    };
+    for (int64_t j = 0; j < W; ++j) {
+      double sum = 0;
+      for (int64_t t = 0; t < std::min(length, max_steps); ++t)
+        for (int64_t f = 0; f < F; ++f) sum += value(t, f) * step_w[(t * F + f) * W + j];
+      compare(ragged[b * W + j], sum);
+    }
+    for (int64_t f = 0; f < F; ++f) {
+      double sum = 0, most = length ? -INFINITY : 0, share = 0, top = most;
+      int64_t count = 0;
+      for (int64_t t = 0; t < length; ++t) {
+        sum += value(t, f);
+        most = std::max(most, value(t, f));
+        if (t % stride) continue;
+        double convolved = bias[f];
+        for (int64_t k = 0; k < 9; ++k)
+          convolved += value(t + (k - 4) * dilation, f) * taps[k * F + f];
+        share += 1 / (1 + std::exp(-4 * convolved));
+        top = std::max(top, convolved);
+        ++count;
+      }
+      compare(total[b * F + f], sum);
+      compare(highest[b * F + f], most);
+      compare(positive[b * F + f], count ? share / count : 0);
+      compare(peak[b * F + f], top);
+    }
+  }
+  check(error < 2e-5, name + " packed operations B" + std::to_string(B) + " T" + std::to_string(T) +
+                          " F" + std::to_string(F) + " W" + std::to_string(W) + ": error " +
+                          std::to_string(error * 1e6) + "e-6");
+}
+
+void check_packed(const std::string& name, const refold::Variant& variant) {
+  const refold::Shape shapes[] = {
+      {1, 1, 1, 1},   {5, 4, 3, 8},     {13, 6, 5, 9},   {33, 5, 6, 20}, {4, 3, 128, 33},
+      {6, 4, 129, 12}, {200, 3, 2, 17}, {0, 4, 2, 3},    {3, 0, 2, 3},
+  };
+  unsigned seed = 0;
+  for (const auto& shape : shapes)
+    for (int64_t stride = 1; stride <= 2; ++stride)
+      check_packed_lstm(name, variant, shape, ++seed, stride);
+  for (const int64_t width : {1, 3, 16, 20, 32, 33, 70}) {
+    check_packed_operations(name, variant, 1, 3, 2, width, ++seed);
+    check_packed_operations(name, variant, 5, 30, 17, width, ++seed);
+    check_packed_operations(name, variant, 110, 9, 40, width, ++seed);
+    check_packed_operations(name, variant, 3, 0, 4, width, ++seed);
+  }
+}
+
+// Checks that the C functions pass their arguments on, and that their own threads change no bit.
+void check_interface() {
+  if (!refold_variant()) return;
+  std::mt19937 random(1);
+  const int64_t B = 150, F = 140, H = 40;
+  const Lengths lengths(B, 20, random);
+  const int64_t rows = lengths.rows(), *offsets = lengths.offsets.data();
+  const refold::Layout layout({1, 1, 1, H});
+  const Floats x = draw(random, rows * F), kernel = draw(random, F * 4 * H), h0 = draw(random, B * H);
+  const Floats recurrent = draw(random, H * 4 * H), bias = draw(random, 4 * H);
+  const Floats d_outputs = draw(random, rows * H);
+  std::vector<Floats> first;
+  for (const int64_t threads : {1, 3}) {
+    Floats outputs(rows * H), h(B * H), c(B * H), d_x(rows * F), d_h(B * H), d_c(B * H);
+    Floats gates(rows * layout.gate_row), cells(rows * layout.units), y(rows * H), sums(B * H);
+    const int failed =
+        refold_lstm_rows(B, F, H, offsets, x.data(), F, kernel.data(), recurrent.data(), bias.data(),
+                         h0.data(), h0.data(), 1, outputs.data(), H, h.data(), c.data(),
+                         gates.data(), cells.data(), threads) +
+        refold_lstm_rows_gradient(B, F, H, offsets, kernel.data(), recurrent.data(), h0.data(), 1,
+                                  gates.data(), cells.data(), d_outputs.data(), H, nullptr, nullptr,
+                                  d_x.data(), F, d_h.data(), d_c.data(), threads) +
+        refold_product(rows, F, H, x.data(), F, kernel.data(), 4 * H, nullptr, 0, y.data(), H,
+                       threads) +
+        refold_ragged_product(B, F, H, 4, offsets, x.data(), kernel.data(), bias.data(), 0,
+                              sums.data(), threads);
+    const std::vector<Floats> all{outputs, h, c, d_x, d_h, d_c, y, sums};
+    if (first.empty()) first = all;
+    check(!failed && all == first, "C functions with " + std::to_string(threads) + " threads");
+  }
+}
+
 void check_functions(const std::string& name, const refold::Variant& variant) {
   Floats x;
   for (int i = -4400; i <= 4400; ++i) x.push_back(static_cast<float>(i) / 100);
@@ -413,7 +650,9 @@ int main() {
     if (const refold::Named* named = refold::find_variant(name)) {
       check_functions(name, *named->variant);
       check_numbers(name, *named->variant);
+      check_packed(name, *named->variant);
     }
+  check_interface();
   std::printf("%d failed\n", failures);
   return failures != 0;
 }
