@@ -6,6 +6,7 @@ What loads what, who imports whom, what is written.
 import ast
 import importlib
 import inspect
+import itertools
 import json
 import os
 import pkgutil
@@ -275,6 +276,36 @@ def test_public_functions_and_classes_have_a_runnable_example():
         and not re.search(r"Examples\n-+\n(.*\n)*>>> ", inspect.getdoc(thing) or "")
     }
     assert unshown == set(UNSHOWN)
+
+
+def documented():
+    """Yield public functions, classes and their public methods with their docstrings."""
+    for name, thing in public_names():
+        if inspect.isclass(thing) or inspect.isroutine(thing):
+            yield name, inspect.getdoc(thing) or ""
+        if inspect.isclass(thing):
+            for method, member in inspect.getmembers(thing, inspect.isroutine):
+                ours = (getattr(member, "__module__", None) or "").startswith("refold")
+                if ours and method[0] != "_":
+                    yield f"{name}.{method}", inspect.getdoc(member) or ""
+
+
+def undescribed(docstring):
+    """Yield the parameters and attributes that a numpydoc docstring says nothing about."""
+    section, lines = "", docstring.splitlines()
+    for line, after in itertools.pairwise([*lines, ""]):
+        if re.fullmatch("-{3,}", after):
+            section = line
+        elif (
+            section in ("Parameters", "Attributes", "Yields")
+            and re.match(r"\*{0,2}\w.* : ", line)
+            and not after.startswith("    ")
+        ):
+            yield line
+
+
+def test_public_parameters_and_attributes_have_a_description():
+    assert [(name, one) for name, text in documented() for one in undescribed(text)] == []
 
 
 def test_public_names_have_a_reference_page():

@@ -68,6 +68,7 @@ def error_curve(
     X : Sequences, list of arrays, array, table, path or Scan
         Data as for `SequenceAutoencoder.fit`. Data in files is sampled.
     sizes : iterable of int, default=(2, 4, 8, 16, 32)
+        Numbers of latent dimensions to fit.
     estimator : SequenceAutoencoder, optional
         Estimator with the settings, which is not fitted itself. ``time_budget`` holds for each
         size. ``latent_dim``, ``refit`` and ``calibration_fraction`` are ignored. ``verbose=1``

@@ -275,6 +275,7 @@ class SequenceAutoencoder(
             Anything that `refold.sequences.as_sequences` takes; or a file or a folder of Parquet
             files, which may be larger than memory; or a ``Scan`` of such.
         y : ignored
+            Not used; scikit-learn passes it.
         callbacks : sequence of keras.callbacks.Callback
             Their ``model`` is ``autoencoder_``. Weights, learning rate and ``stop_training`` are
             read after each call; a new learning rate scales the rest of the schedule. The refit is
@@ -395,6 +396,7 @@ class SequenceAutoencoder(
         codes : array of float32 of shape (n_sequences in the block, width of the code)
             As ``transform`` returns them.
         ids : array of shape (n_sequences in the block,)
+            Ids of the sequences.
 
         Raises
         ------
@@ -521,7 +523,9 @@ class SequenceAutoencoder(
         Parameters
         ----------
         X : Sequences, list of arrays, array or table
+            Data with the columns of the training data.
         y : ignored
+            Not used; scikit-learn passes it.
 
         Returns
         -------
@@ -712,6 +716,7 @@ def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:
     Parameters
     ----------
     path : path
+        File to read.
 
     Returns
     -------

@@ -16,6 +16,7 @@ def set_aside(
     Parameters
     ----------
     source : Sequences or Scan
+        Sequences to split.
     fraction : float
         At least 0, below 1.
 

@@ -27,6 +27,7 @@ class Detection:
         False alarm rate: at most this share of normal sequences is marked as anomalous, on average
         over the draw of the calibration sequences.
     ids : array of shape (n_sequences,)
+        Id of each sequence.
     score_components : array of shape (n_sequences, 2)
         Reconstruction error of a sequence and its distance to the training data, each divided by
         its mean over training sequences.
@@ -40,6 +41,7 @@ class Detection:
         Squared error of each value, in standardized units. Values are clipped to 1e12 standard
         deviations from the training mean.
     columns : tuple of str
+        Names of the columns.
 
     Examples
     --------

@@ -23,6 +23,7 @@ def trained_fingerprints(
     Parameters
     ----------
     source : Sequences or Scan
+        Sequences to hash.
     held_back : array of uint64, optional
         Fingerprints of sequences that were not trained on. They are left out.
 

@@ -46,6 +46,7 @@ def entry_errors(
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
+        The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
     scaler : Scaler, optional
@@ -98,8 +99,11 @@ def errors_by_feature(
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
+        The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
+        In the order of ``original``.
     scaler : Scaler, optional
+        Fitted on the training split with ``mode="features"``.
 
     Returns
     -------
@@ -131,8 +135,11 @@ def errors_by_sequence(
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
+        The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
+        In the order of ``original``.
     scaler : Scaler, optional
+        Fitted on the training split with ``mode="features"``.
 
     Returns
     -------

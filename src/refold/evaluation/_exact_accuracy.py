@@ -27,6 +27,7 @@ def exact(
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
+        The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
     tolerance : float, default 1e-6
@@ -67,6 +68,7 @@ def accuracy(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> f
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
+        The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
 

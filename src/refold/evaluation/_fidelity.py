@@ -91,6 +91,7 @@ def fidelity(
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
+        The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
     scaler : Scaler

@@ -15,7 +15,9 @@ class ForecastAccuracy(NamedTuple):
     Attributes
     ----------
     model, last_value : float
+        Accuracy of the model, and of repeating the last value.
     seasonal_naive : float or None
+        Accuracy of repeating the value of one season ago; None if no season was found.
     """
 
     model: float
@@ -32,10 +34,13 @@ class ForecastErrors(NamedTuple):
         Normalized squared error of the numeric columns; if no column is numeric, the share of steps
         with a wrong entry.
     model, last_value : float
+        Error of the model, and of repeating the last value.
     seasonal_naive : float or None
+        Error of repeating the value of one season ago; None if no season was found.
     season : int or None
         Season length in steps; None if no season was found.
     num_sequences : int
+        Number of sequences that were measured.
     accuracy : ForecastAccuracy or None
         None if all columns are numeric.
     """

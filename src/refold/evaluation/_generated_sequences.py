@@ -72,6 +72,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     real, generated : Sequences
         See `two_sample_test`.
     seed : int
+        Seed of the draws, the folds and the forest.
 
     Returns
     -------
@@ -139,6 +140,7 @@ def two_sample_test(real: Sequences, generated: Sequences, *, seed: int = 0) -> 
         With the same columns, at least 5 of each. Equally many of each are drawn at random, at most
         1000, fewer if the sequences are long or have many categories.
     seed : int
+        Seed of the draws, the folds and the forest.
 
     Returns
     -------

@@ -54,8 +54,11 @@ def errors_by_length(
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
+        The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
+        In the order of ``original``.
     scaler : Scaler, optional
+        Fitted on the training split with ``mode="features"``.
     num_groups : int, default=8
         Maximum number of groups.
 
@@ -111,8 +114,11 @@ def errors_by_position(
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
+        The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
+        In the order of ``original``.
     scaler : Scaler, optional
+        Fitted on the training split with ``mode="features"``.
     num_groups : int, default=60
         Maximum number of groups. If there are more steps, neighboring ones share a group.
 

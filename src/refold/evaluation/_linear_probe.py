@@ -25,6 +25,7 @@ class Probe(NamedTuple):
     chance : float
         Accuracy of always predicting the most frequent label.
     num_classes, num_folds : int
+        Number of different labels, and of folds.
     """
 
     accuracy: float
@@ -42,6 +43,7 @@ def probe(vectors: Any, labels: Any, *, folds: int = 5, seed: int = 0) -> Probe:
     vectors : array of shape (n_sequences, width)
         They are standardized on the training part of each fold.
     labels : array of shape (n_sequences,)
+        Label of each sequence.
     folds : int, default=5
         Maximum number; fewer if the rarest label has fewer sequences.
     seed : int

@@ -21,6 +21,7 @@ def last_value(before: Sequences, steps: int) -> Sequences:
     Parameters
     ----------
     before : Sequences of shape (n_sequences,)
+        Sequences to forecast from.
     steps : int
         Steps to forecast.
 
@@ -46,6 +47,7 @@ def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
     Parameters
     ----------
     before : Sequences of shape (n_sequences,)
+        Sequences to forecast from.
     steps : int
         Steps to forecast.
     season : int

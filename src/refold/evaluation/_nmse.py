@@ -68,6 +68,7 @@ def explained_variance(
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
+        The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
     scaler : Scaler, optional

@@ -21,6 +21,7 @@ def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[A
     Parameters
     ----------
     original : Sequences of shape (n_sequences,)
+        The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         A list is read with the schema of ``original``.
 

@@ -20,6 +20,7 @@ class Checkpoint(NamedTuple):
     Attributes
     ----------
     path : path
+        File to write.
     seconds : float
         Time between two checkpoints.
     epochs : int, optional

@@ -24,6 +24,7 @@ class Density(NamedTuple):
     Attributes
     ----------
     mixture : sklearn.mixture.GaussianMixture
+        Mixture of the standardized codes.
     mean, deviation : arrays of shape (width,)
         Mean and standard deviation of the codes.
 
@@ -65,7 +66,9 @@ def fit_density(codes: np.ndarray, num_components: int | None = None, *, seed: i
     codes : array of shape (n_sequences, width)
         At least one.
     num_components : int, optional
+        Number of components; by default the BIC chooses it.
     seed : int
+        Seed of the initialization of the mixture.
 
     Returns
     -------

@@ -17,7 +17,10 @@ class Specification(NamedTuple):
     observed_flags : bool
         Whether the input has an observed-flag channel for each feature.
     latent_dim, max_steps, units, depth : int
+        Number of latent dimensions, longest training length in steps, units of each recurrent layer
+        in each direction, and number of recurrent layers in the encoder and in the decoder.
     dropout : float
+        Dropout rate of the default model.
     length_mean, length_deviation : float
         Mean and standard deviation of the training lengths, in steps.
     custom : list of str, optional

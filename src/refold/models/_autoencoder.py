@@ -93,7 +93,9 @@ class Autoencoder(keras.Model):
         y : tensor of shape (batch, steps, features)
             Targets, NaN where not observed.
         y_pred : tensor of shape (batch, steps, outputs)
+            Outputs of the decoder.
         sample_weight : tensor of shape (batch,) or (batch, steps), optional
+            Weight of each sequence, or of each step.
 
         Returns
         -------

@@ -34,6 +34,7 @@ def decode_autoregressively(
     decoder : keras.Model
         The decoder of `default` with ``decoder="autoregressive"``.
     codes : array of shape (batch, latent_dim)
+        Codes to decode.
     num_steps : int
         Number of steps of the result; the loop is compiled once for each number.
     stop : int, optional
@@ -96,9 +97,11 @@ def write_steps(
     Parameters
     ----------
     decoder : keras.Model
+        Autoregressive decoder, as in `decode_autoregressively`.
     mapping : list of (variable, array)
         Values of the decoder's variables; other variables are allowed.
     codes : array of shape (batch, latent_dim)
+        Codes to decode.
     num_steps, stop : int
         As in `decode_autoregressively`; ``stop`` may be traced.
 

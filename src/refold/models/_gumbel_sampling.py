@@ -24,6 +24,7 @@ def gumbel_noise(
     column_types, num_categories : sequence
         Type of each column, and its number of categories (0 if it is not categorical).
     seed : int or sequence of int
+        Seed of the noise.
 
     Returns
     -------
@@ -70,6 +71,7 @@ def gumbel_max(
     temperature : float
         Above 0.
     column_types, num_categories : sequence
+        As in `gumbel_noise`.
 
     Returns
     -------

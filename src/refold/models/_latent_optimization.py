@@ -38,6 +38,7 @@ def optimize_latents(
     network : Network
         A network of the default architecture.
     codes : array of shape (batch, latent_dim)
+        The encoder's codes.
     x : array of shape (batch, steps, channels)
         Input of the encoder, and teacher-forcing input of an autoregressive decoder.
     y : array of shape (batch, steps, features)

@@ -30,7 +30,9 @@ class Network(NamedTuple):
     Attributes
     ----------
     specification : Specification
+        Sizes and options of the models.
     models : Models
+        Encoder, decoder and autoencoder.
     length : keras.Model
         Codes to the location and log-scale of the length.
     forecaster : keras.Model, optional
@@ -96,6 +98,7 @@ def build(specification: Specification, architecture: Architecture | None = None
     Parameters
     ----------
     specification : Specification
+        Sizes and options of the models.
     architecture : callable, optional
         Function that makes the user's own models.  It is called with ``steps``, ``features``,
         ``outputs`` and ``latent_dim``, and returns an encoder and a decoder, or ``Models``.

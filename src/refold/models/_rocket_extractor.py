@@ -19,6 +19,7 @@ def rocket_extractor(network: Network) -> keras.Model:
     Parameters
     ----------
     network : Network
+        Network whose input the model reads.
 
     Returns
     -------

@@ -40,6 +40,7 @@ def anomalies(
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
     alpha : float, default=0.01
+        Largest p-value of a shaded step.
 
     Returns
     -------

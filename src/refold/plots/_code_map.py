@@ -31,6 +31,7 @@ def code_map(
     Parameters
     ----------
     codes : array of shape (n_sequences, latent_dim)
+        Output of ``transform``.
     labels : sequence of shape (n_sequences,), optional
         Colors of the points, by `colour_groups`: with a legend, or with a color bar for more than
         ten distinct numbers.

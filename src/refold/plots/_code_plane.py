@@ -22,6 +22,7 @@ def code_plane(
     Parameters
     ----------
     codes : array of shape (n_sequences, latent_dim)
+        Output of ``transform``.
     method : {"pca", "umap"}, default="pca"
         Two principal components, which preserve distances as well as a linear projection can, or
         UMAP [1]_ of the standardized codes, which preserves neighborhoods; its distances between

@@ -37,6 +37,7 @@ def colour_groups(labels: np.ndarray) -> ColourGroups:
     Parameters
     ----------
     labels : array of shape (n_points,)
+        Label of each point.
 
     Returns
     -------

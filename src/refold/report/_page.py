@@ -50,6 +50,7 @@ class TextGroup:
     Parameters
     ----------
     title : str
+        Heading above the rows.
     rows : list of (str, list of (str, bool))
         Name of each row, and its tokens, each with whether it is marked.
 
@@ -70,7 +71,9 @@ class Text:
     Parameters
     ----------
     groups : list of TextGroup
+        Groups of rows, such as one for each sequence.
     name : str
+        Text of its button, if the card has several views.
 
     Examples
     --------
@@ -96,8 +99,11 @@ class Table:
     Parameters
     ----------
     header : list of str
+        Names of the columns.
     rows : list of list of str
+        Cells of each row.
     name : str
+        Text of its button, if the card has several views.
 
     Examples
     --------
@@ -120,6 +126,7 @@ class Diagram:
     boxes : list of (str, str, list of list of str)
         Title, the text below it, and the rows of a table.
     name : str
+        Text of its button, if the card has several views.
 
     Examples
     --------
@@ -139,8 +146,11 @@ class Card:
     Parameters
     ----------
     title : str
+        Heading of the card.
     caption : str
+        Text below the heading.
     views : list of Plot, Text, Table or Diagram
+        Contents, in order.
     switch : bool
         Whether to show one view at a time, with buttons to switch; by default all views are shown,
         one below the other.
@@ -164,11 +174,13 @@ class Section:
     Parameters
     ----------
     title : str
+        Heading of the section.
     summary : str
         A few sentences.
     facts : list of (str, str)
         Key figures, shown large, each with its meaning.
     cards : list of Card
+        Blocks of the section, in order.
     result : Result, optional
         Row in the table of results.
 

@@ -26,6 +26,7 @@ class Score:
         Normalized squared error of the numeric columns, share of steps at which all binary and
         categorical values are right, or share of sequences that are reconstructed exactly.
     value : float
+        Value for the model.
     pca : float or None
         None if PCA could not be fitted.
 

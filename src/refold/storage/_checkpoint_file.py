@@ -23,11 +23,13 @@ def save_checkpoint(
     Parameters
     ----------
     path : path
+        File to write.
     identity : mapping
         Facts that must be the same when the training is resumed, as plain JSON values.
     values : mapping
         Plain JSON values.
     arrays : dict of arrays
+        Weights and the state of the optimizer, by name.
 
     Examples
     --------
@@ -48,6 +50,7 @@ def load_checkpoint(
     Parameters
     ----------
     path : path
+        File to read.
 
     Returns
     -------

@@ -66,6 +66,7 @@ class Fitted(NamedTuple):
     Attributes
     ----------
     network : FittedNetwork
+        Models with their weights.
     schema : Schema
         Schema of the training data.
     scaler : Scaler
@@ -73,12 +74,15 @@ class Fitted(NamedTuple):
     units : Scaler
         Standardizes by feature, whatever ``scaler`` does. Errors are measured in these units.
     history : dict of lists
+        ``history_`` of the estimator.
     latent_steps : int
         Steps of latent optimization if ``latent_steps`` is "auto".
     active_dimensions : int, optional
         Number of active latent dimensions of a variational network.
     known : ReferenceStatistics, optional
+        Statistics of a sample of the training sequences.
     calibration : Calibration, optional
+        Anomaly scores of normal sequences, for ``detect``.
     residuals : Residuals, optional
         Forecast errors, if the network forecasts.
     initial_loss : float, optional

@@ -39,6 +39,7 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
     parameters : dict
         The estimator's arguments.
     fitted : Fitted
+        Fitted state to store.
 
     Returns
     -------
@@ -99,9 +100,11 @@ def save(path: str | os.PathLike[str], parameters: dict[str, Any], fitted: Fitte
     Parameters
     ----------
     path : path
+        File to write.
     parameters : dict
         The estimator's arguments.
     fitted : Fitted
+        Fitted state to store.
     """
     write(path, dumps(parameters, fitted))
 
@@ -112,6 +115,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitted]:
     Parameters
     ----------
     path : path
+        File to read.
 
     Returns
     -------

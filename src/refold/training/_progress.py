@@ -29,6 +29,7 @@ def doing(what: str) -> None:
     Parameters
     ----------
     what : str
+        Name of the step.
 
     Examples
     --------

@@ -21,6 +21,7 @@ class Settings(NamedTuple):
     Attributes
     ----------
     max_epochs : int
+        Maximum number of epochs.
     batch_size : int
         Number of sequences of average length in a batch.
     steps_an_epoch : int
@@ -68,6 +69,7 @@ def pick_batch_size(num_sequences: int) -> int:
     Parameters
     ----------
     num_sequences : int
+        Number of training sequences.
 
     Returns
     -------
@@ -110,6 +112,7 @@ def pick_refit(num_sequences: int, num_held_out: int) -> bool:
     Parameters
     ----------
     num_sequences, num_held_out : int
+        Number of all sequences, and of those held out for validation.
 
     Returns
     -------

@@ -83,13 +83,17 @@ class Training(Epochs):
     Parameters
     ----------
     network : Network
+        Network to train.
     batches : Batches
         Batches of all sequences.
     settings : Settings
+        Training settings.
     refit : bool
+        Whether to train again on all sequences.
     checkpoints : Checkpoints, optional
         Written once before the first step, so that an unwritable path fails early.
     callbacks : sequence of keras.callbacks.Callback
+        Callbacks of the user.
     resume : Snapshot, optional
         Snapshot to resume from.
 

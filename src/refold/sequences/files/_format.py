@@ -21,6 +21,7 @@ class Format(NamedTuple):
     Attributes
     ----------
     name : str
+        Name of the format, as ``format=`` and ``--format`` take it.
     suffixes : tuple of str
         Suffixes of file names, the usual one first.
     reader : callable

@@ -24,6 +24,7 @@ def data_warnings(source: Sequences | Scan) -> list[str]:
     Parameters
     ----------
     source : Sequences or Scan
+        Data to check.
 
     Returns
     -------

@@ -46,6 +46,7 @@ class BatchPlan(NamedTuple):
     Attributes
     ----------
     bucket : Bucket
+        Shape of the batches.
     rows : array of int32 of shape (capacity, batch_size)
         Indices of sequences, padded with -1. All runs have the same capacity.
     num_batches : int
@@ -183,6 +184,7 @@ class Batches:
         rows : array of int of shape (n_chosen,)
             Indices of the sequences.
         seed : int
+            Seed of the order of the sequences.
         first, count : int
             First epoch, and number of epochs, at most `epochs_in_a_run`.
 

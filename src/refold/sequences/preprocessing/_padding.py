@@ -19,6 +19,7 @@ def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     sequences : Sequences
+        Sequences with their values in one array.
 
     Returns
     -------

@@ -160,6 +160,7 @@ def split_at(sequences: Sequences, at: Any) -> tuple[Sequences, Sequences]:
     Parameters
     ----------
     sequences : Sequences
+        Sequences to split.
     at : int, or array of int of shape (n_sequences,)
         Number of steps in the first part.
 

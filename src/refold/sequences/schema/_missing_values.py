@@ -24,6 +24,7 @@ def mark_missing(source: "Sequences | Scan", values: Any) -> "Sequences | Scan":
     Parameters
     ----------
     source : Sequences or Scan
+        Data to change.
     values : float or list of float
         For example -99999. Categorical columns are left as they are.
 
@@ -58,6 +59,7 @@ def check_missing(values: Any) -> tuple[float, ...]:
     Parameters
     ----------
     values : float or list of float
+        Numbers that stand for missing values, such as -99999.
 
     Returns
     -------

@@ -200,6 +200,7 @@ def sums_by_sequence(values: np.ndarray, sequences: "Sequences") -> np.ndarray:
     Parameters
     ----------
     values : array of shape (num_steps, K)
+        Values of all steps, one row for each.
     sequences : Sequences
         Provides the offsets.
 

@@ -99,6 +99,7 @@ def next_steps(after: Sequences, forecast_steps: int) -> np.ndarray:
     after : Sequences
         The remaining steps of each sequence, of any length.
     forecast_steps : int
+        Number of steps to forecast.
 
     Returns
     -------

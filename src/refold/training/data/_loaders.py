@@ -28,6 +28,7 @@ class Shard(NamedTuple):
     Attributes
     ----------
     data : Data
+        Concatenated sequences.
     rows : array of int
         Indices, in the whole data set, of the sequences to use, ascending.
     members : array of int, optional
@@ -70,6 +71,7 @@ class InMemoryLoader:
     Parameters
     ----------
     page : Shard
+        All training data.
 
     Examples
     --------
@@ -102,6 +104,7 @@ class StreamingLoader:
     Parameters
     ----------
     scan : Scan
+        Files to read from.
     scale : callable
         Scales sequences.
     used : array of bool of shape (n_sequences,)
@@ -109,6 +112,7 @@ class StreamingLoader:
     longest : int
         Number of steps of the longest batch.
     seed : int
+        Seed of the order of the blocks.
     """
 
     def __init__(
@@ -161,8 +165,11 @@ def members_of_pages(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]:
     Parameters
     ----------
     scan : Scan
+        Files to read from.
     seed : int
+        Seed of the order of the blocks.
     epoch : int
+        Number of the epoch, from 1 on.
 
     Returns
     -------

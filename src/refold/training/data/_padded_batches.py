@@ -92,6 +92,7 @@ def to_device(
     Parameters
     ----------
     scaled : iterable of Sequences
+        Sets of sequences to concatenate.
     longest : int
         Number of steps of the longest batch.
     room : tuple of int, optional

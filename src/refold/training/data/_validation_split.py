@@ -22,6 +22,7 @@ def validation_split(
     fraction : float
         Share of the sequences to validate on; 0 for none.
     seed : int
+        Seed of the split.
 
     Returns
     -------

@@ -78,6 +78,7 @@ def set_linear_initialization(
     scaled : Sequences
         Sample of the training sequences.
     seed : int
+        Seed of everything that is random in the initialization.
     corruption : Corruption, optional
         Corruption of inputs.
 

@@ -89,7 +89,9 @@ class Snapshot:
     Attributes
     ----------
     values : dict
+        Counters, losses and the history.
     arrays : dict of arrays
+        Weights and the state of the optimizer.
     """
 
     values: dict[str, Any]
