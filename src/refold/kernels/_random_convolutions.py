@@ -27,6 +27,7 @@ class RandomConvolutions(NamedTuple):
     taps : array of float32 of shape (9, kernels)
         Weights of the steps.
     bias : array of float32 of shape (kernels,)
+        Bias of each kernel.
     """
 
     channels: np.ndarray
@@ -42,9 +43,11 @@ def random_convolutions(
     Parameters
     ----------
     num_channels : int
+        Number of channels of a step.
     num_kernels : int
         Number of kernels for each dilation.
     seed : int
+        Seed of the kernels.
 
     Returns
     -------

@@ -45,6 +45,7 @@ class KerasNetwork:
     Parameters
     ----------
     network : Network
+        Keras models of the network.
 
     Examples
     --------
@@ -220,6 +221,7 @@ def load_network(specification: Specification, arrays: Mapping[str, np.ndarray])
     Parameters
     ----------
     specification : Specification
+        Sizes and options of the models.
     arrays : mapping from names to arrays
         From ``KerasNetwork.arrays``.
 
@@ -252,6 +254,7 @@ def keras_models(network: Any) -> Network:
     Parameters
     ----------
     network : PackedNetwork or KerasNetwork
+        Fitted network.
 
     Returns
     -------

@@ -105,6 +105,7 @@ def input_and_target(
     values : array of float32 of shape (B, T, F)
         Scaled values; NaN where missing.
     lengths : array of int of shape (B,)
+        Length of each sequence, in steps.
     unknown : array of shape (F,)
         Index of the unknown category of each column; NaN if it is not categorical.
     flags : bool
