@@ -160,6 +160,7 @@ def fingerprints(sequences: Sequences) -> np.ndarray:
     Parameters
     ----------
     sequences : Sequences of shape (n_sequences,)
+        Sequences to hash.
 
     Returns
     -------
