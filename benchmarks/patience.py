@@ -60,7 +60,7 @@ def record(name: str, size: int) -> dict[str, Any]:
         "max_epochs": max_epochs,
         "seconds": round(time.perf_counter() - started, 1),
         **surroundings(),
-        "start": ae.start_loss_,
+        "start": ae.initial_loss_,
         "losses": [float(f"{loss:.6g}") for loss in ae.history_["val_loss"]],
     }
 
@@ -84,7 +84,7 @@ def confirm(name: str, size: int, draw: int) -> dict[str, Any]:
         ae.fit(given)
         losses = [loss for loss in ae.history_["val_loss"] if loss is not None]
         found[rule] = {
-            "epoch": kept([ae.start_loss_ or np.inf, *losses]),
+            "epoch": kept([ae.initial_loss_ or np.inf, *losses]),
             "error": nmse(held, ae.reconstruct(held), Scaler.fit(given)),
         }
     return found

@@ -110,13 +110,13 @@ def test_history(of_flags):
     assert [history["epoch"][row] for row in refit] == [*range(1, len(refit) + 1)] != []
     assert {history["val_loss"][row] for row in refit} == {None}
     assert 1 <= of_flags.n_shapes_ <= 8
-    assert of_flags.start_loss_ is None
+    assert of_flags.initial_loss_ is None
 
 
 def test_the_loss_of_the_linear_start_is_that_of_no_epoch_at_all(fitted):
     stays = SequenceAutoencoder(**TINY | {"learning_rate": 1e-12}).fit(ragged())
-    assert stays.start_loss_ == fitted.start_loss_
-    assert stays.history_["val_loss"][0] == pytest.approx(fitted.start_loss_, rel=1e-4)
+    assert stays.initial_loss_ == fitted.initial_loss_
+    assert stays.history_["val_loss"][0] == pytest.approx(fitted.initial_loss_, rel=1e-4)
 
 
 @pytest.mark.parametrize("scale", ["features", "sequence", None])

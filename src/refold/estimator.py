@@ -172,7 +172,7 @@ class SequenceAutoencoder(
     best_epoch_ : int or None
         Epoch with the smallest validation loss. Its weights are kept, or the refit takes as many
         steps. 0 if the linear initialization was best; None without validation.
-    start_loss_ : float or None
+    initial_loss_ : float or None
         Validation loss of the linear initialization, before the first epoch; None if there was
         none.
     interrupted_ : bool
@@ -696,7 +696,7 @@ class SequenceAutoencoder(
         self.rocket_dim_ = fitted.network.specification.rocket_dim
         self.history_ = fitted.history
         self.best_epoch_ = None if fitted.best is None else fitted.best[0]
-        self.start_loss_ = fitted.initial_loss
+        self.initial_loss_ = fitted.initial_loss
         self.n_features_in_ = fitted.schema.num_columns
         self.active_dimensions_ = fitted.active_dimensions
 

@@ -61,7 +61,7 @@ def test_by_feature():
 def test_by_sequence():
     found = errors_by_sequence(ORIGINAL, BACK, SCALER)
     assert found.numeric == pytest.approx([1.25 / 3, NAN, NAN, 0.125], nan_ok=True)
-    assert found.symbols == pytest.approx([3 / 5, NAN, 1.0, 2 / 3], nan_ok=True)
+    assert found.categorical == pytest.approx([3 / 5, NAN, 1.0, 2 / 3], nan_ok=True)
 
 
 def test_by_length():
@@ -70,7 +70,7 @@ def test_by_length():
     assert found.last.tolist() == [1, 3]
     assert found.num_sequences.tolist() == [2, 2]
     assert found.numeric == pytest.approx([NAN, 1.5 / 5], nan_ok=True)
-    assert found.symbols == pytest.approx([1.0, 5 / 8])
+    assert found.categorical == pytest.approx([1.0, 5 / 8])
     single = errors_by_length(ORIGINAL, BACK, SCALER, num_groups=50)
     assert single.first.tolist() == single.last.tolist() == [0, 1, 2, 3]
 
@@ -92,7 +92,7 @@ def test_by_position():
     assert found.first.tolist() == found.last.tolist() == [0, 1, 2]
     assert found.num_sequences.tolist() == [3, 2, 1]
     assert found.numeric == pytest.approx([0, 0.625, 0.25])
-    assert found.symbols == pytest.approx([3 / 5, 1 / 2, 1.0])
+    assert found.categorical == pytest.approx([3 / 5, 1 / 2, 1.0])
     pairs = errors_by_position(ORIGINAL, BACK, SCALER, num_groups=2)
     assert pairs.first.tolist() == [0, 2]
     assert pairs.last.tolist() == [1, 2]

@@ -46,7 +46,7 @@ def test_a_sweep_goes_through_the_mean_code(fitted):
     ends = codes.mean(axis=0) + np.outer([-2, 2], [0, codes[:, 1].std(), 0, 0])
     for i, one in zip((0, 6), model.inverse_transform(ends.astype("float32")), strict=True):
         np.testing.assert_allclose(decoded[i].ravel(), np.ravel(one), rtol=1e-4, atol=1e-6)
-    other = sweep(model, codes, 1, (0.0,), start=codes[5])
+    other = sweep(model, codes, 1, (0.0,), base_code=codes[5])
     moved = codes[[5]].copy()
     moved[0, 1] = codes[:, 1].mean()
     np.testing.assert_allclose(

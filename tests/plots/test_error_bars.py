@@ -21,24 +21,24 @@ def test_bars_of_features():
 
 def test_bars_of_lengths():
     groups = {name: errors_by_length(WORDS, back) for name, back in (("R", BACK), ("P", OTHER))}
-    ax = error_by_length(groups, kind="symbols")
+    ax = error_by_length(groups, column_type="categorical")
     heights = [bar.get_height() for bar in ax.patches]
-    assert heights == pytest.approx([*groups["R"].symbols, *groups["P"].symbols])
+    assert heights == pytest.approx([*groups["R"].categorical, *groups["P"].categorical])
     assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "3", "4"]
     assert ax.get_ylabel() == "share of wrong values"
 
 
 def test_groups_of_several_lengths_have_both_ends():
     found = errors_by_length(WORDS, BACK, num_groups=2)
-    ax = error_by_length({"Refold": found}, kind="symbols")
+    ax = error_by_length({"Refold": found}, column_type="categorical")
     assert [text.get_text() for text in ax.get_xticklabels()] == ["1–2", "3–4"]
     assert ax.get_legend() is None
 
 
 def test_lines_along_the_sequence():
     found = errors_by_position(WORDS, BACK)
-    ax = error_by_position({"Refold": found}, kind="symbols")
-    np.testing.assert_array_equal(ax.lines[0].get_xydata()[:, 1], found.symbols)
+    ax = error_by_position({"Refold": found}, column_type="categorical")
+    np.testing.assert_array_equal(ax.lines[0].get_xydata()[:, 1], found.categorical)
 
 
 def test_draws_on_the_axes_given():
@@ -49,7 +49,7 @@ def test_draws_on_the_axes_given():
         one = {
             "x": (errors_by_length if draw is error_by_length else errors_by_position)(WORDS, BACK)
         }
-        assert draw(one, ax, kind="symbols") is ax
+        assert draw(one, ax, column_type="categorical") is ax
     ax = Figure().add_subplot()
     assert error_by_feature({"x": [1.0]}, ["a"], ax) is ax
 

@@ -58,8 +58,12 @@ def test_pyplot_keeps_nothing():
 
 def test_the_linear_start_stands_before_the_first_epoch_and_may_be_the_best():
     history = {"epoch": [1, 2], "loss": [3.0, 2.0], "val_loss": [3.0, 1.5]}
-    lines = {line.get_label(): line.get_xydata() for line in loss_curves(history, start=2.0).lines}
+    lines = {
+        line.get_label(): line.get_xydata() for line in loss_curves(history, initial_loss=2.0).lines
+    }
     np.testing.assert_array_equal(lines["linear initialization: 2"], [[0, 2.0]])
     np.testing.assert_array_equal(lines["best: 1.5"], [[2, 1.5]])
-    lines = {line.get_label(): line.get_xydata() for line in loss_curves(history, start=1.0).lines}
+    lines = {
+        line.get_label(): line.get_xydata() for line in loss_curves(history, initial_loss=1.0).lines
+    }
     np.testing.assert_array_equal(lines["best: 1"], [[0, 1.0]])

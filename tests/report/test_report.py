@@ -154,13 +154,13 @@ def test_the_figures_are_drawn_from_the_arrays_of_the_evaluation(made):
 
 def test_the_linear_start_is_marked_and_the_best_epoch(made):
     _, model, part = made("curves")
-    assert model.start_loss_ > 0
+    assert model.initial_loss_ > 0
     traces = card(part, "Losses by epoch").views[0].data
     drawn = {one["name"].partition(":")[0]: one for one in traces}
     assert drawn["linear initialization"]["x"] == [0]
-    assert drawn["linear initialization"]["y"] == [pytest.approx(model.start_loss_, rel=1e-3)]
+    assert drawn["linear initialization"]["y"] == [pytest.approx(model.initial_loss_, rel=1e-3)]
     losses = [one for one in model.history_["val_loss"] if one is not None]
-    assert drawn["best"]["y"][0] == pytest.approx(min(model.start_loss_, *losses), rel=1e-3)
+    assert drawn["best"]["y"][0] == pytest.approx(min(model.initial_loss_, *losses), rel=1e-3)
     assert "refit on all data" in drawn
 
 

@@ -100,7 +100,7 @@ def test_everything_comes_back(ae, path):
     loaded = refold.load(path)
     assert loaded.get_params() == ae.get_params()
     assert loaded.history_ == ae.history_
-    assert loaded.start_loss_ == ae.start_loss_ > 0
+    assert loaded.initial_loss_ == ae.initial_loss_ > 0
     assert loaded.schema_ == ae.schema_
     assert loaded.max_steps_ == ae.max_steps_
     assert loaded.n_parameters_ == ae.n_parameters_

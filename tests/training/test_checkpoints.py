@@ -88,7 +88,7 @@ def test_killed_training_ends_as_if_it_had_not_been(tmp_path, unbroken):
     assert same(ended, unbroken)
     assert ended.history_["loss"] == unbroken.history_["loss"]
     assert ended.history_["val_loss"] == unbroken.history_["val_loss"]
-    assert ended.start_loss_ == unbroken.start_loss_
+    assert ended.initial_loss_ == unbroken.initial_loss_
 
 
 @pytest.mark.slow

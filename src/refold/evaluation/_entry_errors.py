@@ -26,12 +26,12 @@ class SequenceErrors(NamedTuple):
     ----------
     numeric : array of shape (n_sequences,)
         Mean squared error of the numeric columns; NaN where nothing was observed.
-    symbols : array of shape (n_sequences,)
-        Share of wrong entries of the other columns; NaN where nothing was observed.
+    categorical : array of shape (n_sequences,)
+        Share of wrong binary and categorical entries; NaN where nothing was observed.
     """
 
     numeric: np.ndarray
-    symbols: np.ndarray
+    categorical: np.ndarray
 
 
 def entry_errors(
@@ -154,7 +154,7 @@ def errors_by_sequence(
     --------
     >>> from refold.sequences import Sequences
     >>> words = Sequences.from_list(["abba", "cab"])
-    >>> errors_by_sequence(words, ["abbb", "cab"]).symbols.tolist()
+    >>> errors_by_sequence(words, ["abbb", "cab"]).categorical.tolist()
     [0.25, 0.0]
     """
     sums = sums_by_sequence(step_sums(original, reconstructed, scaler), original)

@@ -21,8 +21,8 @@ class GroupErrors(NamedTuple):
         First and last length or step of each group, both inclusive.
     numeric : array of shape (n_groups,)
         Mean squared error of the numeric columns; NaN where nothing was observed.
-    symbols : array of shape (n_groups,)
-        Share of wrong entries of the other columns; NaN where nothing was observed.
+    categorical : array of shape (n_groups,)
+        Share of wrong binary and categorical entries; NaN where nothing was observed.
     num_sequences : array of int of shape (n_groups,)
         Number of sequences that have such a length, or such a step.
     """
@@ -30,7 +30,7 @@ class GroupErrors(NamedTuple):
     first: np.ndarray
     last: np.ndarray
     numeric: np.ndarray
-    symbols: np.ndarray
+    categorical: np.ndarray
     num_sequences: np.ndarray
 
     @property
@@ -79,7 +79,7 @@ def errors_by_length(
     >>> from refold.sequences import Sequences
     >>> words = Sequences.from_list(["abba", "cab", "b"])
     >>> errors = errors_by_length(words, ["abbb", "cab", "b"], num_groups=2)
-    >>> errors.first.tolist(), errors.last.tolist(), errors.symbols.round(3).tolist()
+    >>> errors.first.tolist(), errors.last.tolist(), errors.categorical.round(3).tolist()
     ([1, 3], [1, 4], [0.0, 0.143])
     """
     _check_groups(num_groups)
@@ -139,7 +139,7 @@ def errors_by_position(
     >>> from refold.sequences import Sequences
     >>> words = Sequences.from_list(["abba", "cab", "b"])
     >>> errors = errors_by_position(words, ["abbb", "cab", "a"])
-    >>> errors.symbols.round(3).tolist(), errors.num_sequences.tolist()
+    >>> errors.categorical.round(3).tolist(), errors.num_sequences.tolist()
     ([0.333, 0.0, 0.0, 1.0], [3, 2, 2, 1])
     """
     _check_groups(num_groups)

@@ -102,10 +102,10 @@ def latent_dimensions(model: Any, codes: np.ndarray, *, seed: int = 0) -> Latent
 def sweep(
     model: Any,
     codes: np.ndarray,
-    number: int,
+    dimension: int,
     deviations: Sequence[float] = DEVIATIONS,
     *,
-    start: np.ndarray | None = None,
+    base_code: np.ndarray | None = None,
 ) -> Sequences:
     """Decode a code while one of its dimensions goes from low to high.
 
@@ -115,11 +115,11 @@ def sweep(
         Fitted.
     codes : array of shape (n_sequences, width)
         Codes that define the mean and the standard deviation of the dimension.
-    number : int
+    dimension : int
         Index of the dimension.
     deviations : sequence of float, default from -2 to 2
         Values of the dimension, in standard deviations from its mean.
-    start : array of shape (width,), optional
+    base_code : array of shape (width,), optional
         The other dimensions; by default the mean code.
 
     Returns
@@ -144,11 +144,13 @@ def sweep(
     7
     """
     codes = _checked(codes)
-    if not 0 <= number < codes.shape[1]:
-        raise ParameterError(f"There is no dimension {number} in codes of width {codes.shape[1]}.")
-    mean, deviation = codes.mean(axis=0), codes[:, number].std()
-    moved = np.tile(mean if start is None else start, (len(deviations), 1))
-    moved[:, number] = mean[number] + np.asarray(deviations) * deviation
+    if not 0 <= dimension < codes.shape[1]:
+        raise ParameterError(
+            f"There is no dimension {dimension} in codes of width {codes.shape[1]}."
+        )
+    mean, deviation = codes.mean(axis=0), codes[:, dimension].std()
+    moved = np.tile(mean if base_code is None else base_code, (len(deviations), 1))
+    moved[:, dimension] = mean[dimension] + np.asarray(deviations) * deviation
     return Sequences.from_list(_decoded(model, moved), schema=model.schema_)
 
 

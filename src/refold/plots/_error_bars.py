@@ -7,7 +7,7 @@ import numpy as np
 
 from refold.errors import DataError
 from refold.plots._draw import draw
-from refold.plots.charts import Kind, error_bars, length_error_bars, position_error_lines
+from refold.plots.charts import ColumnGroup, error_bars, length_error_bars, position_error_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ def error_by_feature(
     names: Sequence[str],
     ax: "Axes | None" = None,
     *,
-    kind: Kind = "numeric",
+    column_type: ColumnGroup = "numeric",
 ) -> "Axes":
     """Draw the error of each feature as bars, with methods side by side.
 
@@ -34,7 +34,7 @@ def error_by_feature(
         Names of the features.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
-    kind : {"numeric", "symbols"}, default="numeric"
+    column_type : {"numeric", "categorical"}, default="numeric"
         Type of the errors: squared errors, or shares of wrong values.
 
     Returns
@@ -53,12 +53,15 @@ def error_by_feature(
     ['height', 'speed']
     """
     _check(errors, len(names))
-    chart = error_bars(errors, names, kind, horizontal=True)
+    chart = error_bars(errors, names, column_type, horizontal=True)
     return draw(chart, ax, size=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
 
 
 def error_by_length(
-    groups: "Mapping[str, GroupErrors]", ax: "Axes | None" = None, *, kind: Kind = "numeric"
+    groups: "Mapping[str, GroupErrors]",
+    ax: "Axes | None" = None,
+    *,
+    column_type: ColumnGroup = "numeric",
 ) -> "Axes":
     """Draw the error of sequences of similar length, with methods side by side.
 
@@ -68,7 +71,7 @@ def error_by_length(
         Output of `refold.evaluation.errors_by_length` by method, for the same sequences.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
-    kind : {"numeric", "symbols"}, default="numeric"
+    column_type : {"numeric", "categorical"}, default="numeric"
         Errors of the numeric columns, or of the others.
 
     Returns
@@ -90,11 +93,14 @@ def error_by_length(
     ['2', '3']
     """
     _check_groups(groups)
-    return draw(length_error_bars(groups, kind), ax)
+    return draw(length_error_bars(groups, column_type), ax)
 
 
 def error_by_position(
-    groups: "Mapping[str, GroupErrors]", ax: "Axes | None" = None, *, kind: Kind = "numeric"
+    groups: "Mapping[str, GroupErrors]",
+    ax: "Axes | None" = None,
+    *,
+    column_type: ColumnGroup = "numeric",
 ) -> "Axes":
     """Draw the error along the sequence, one line per method.
 
@@ -104,7 +110,7 @@ def error_by_position(
         Output of `refold.evaluation.errors_by_position` by method, for the same sequences.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
-    kind : {"numeric", "symbols"}, default="numeric"
+    column_type : {"numeric", "categorical"}, default="numeric"
         Errors of the numeric columns, or of the others.
 
     Returns
@@ -122,11 +128,11 @@ def error_by_position(
     >>> from refold.sequences import Sequences
     >>> words = Sequences.from_list(["abba", "cab"])
     >>> errors = errors_by_position(words, ["abbb", "cab"])
-    >>> error_by_position({"Refold": errors}, kind="symbols").get_xlabel()
+    >>> error_by_position({"Refold": errors}, column_type="categorical").get_xlabel()
     'step'
     """
     _check_groups(groups)
-    return draw(position_error_lines(groups, kind), ax)
+    return draw(position_error_lines(groups, column_type), ax)
 
 
 def _check(errors: Mapping[str, Any], num: int) -> None:

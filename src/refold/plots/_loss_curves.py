@@ -13,7 +13,10 @@ __all__ = ["loss_curves"]
 
 
 def loss_curves(
-    history: Mapping[str, Sequence[Any]], ax: "Axes | None" = None, *, start: float | None = None
+    history: Mapping[str, Sequence[Any]],
+    ax: "Axes | None" = None,
+    *,
+    initial_loss: float | None = None,
 ) -> "Axes":
     """Draw the training and the validation loss by epoch, and mark the best epoch.
 
@@ -26,8 +29,8 @@ def loss_curves(
         ``epoch`` and ``phase`` if present.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
-    start : float, optional
-        Validation loss of the initialization: ``start_loss_`` of an estimator. It is marked at
+    initial_loss : float, optional
+        Validation loss of the initialization: ``initial_loss_`` of an estimator. It is marked at
         epoch 0, and can be the best.
 
     Returns
@@ -45,4 +48,4 @@ def loss_curves(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('epoch', 'loss')
     """
-    return draw(loss_chart(history, start), ax)
+    return draw(loss_chart(history, initial_loss), ax)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from refold.evaluation import GroupErrors, LatentDimensions
     from refold.sequences import Sequences
 
-Kind = Literal["numeric", "symbols"]
+ColumnGroup = Literal["numeric", "categorical"]
 UNITS = {
     "numeric": "squared error (1: the variance)",
-    "symbols": "share of wrong values",
+    "categorical": "share of wrong values",
 }
 MAX_LENGTH_BARS = 40
 METHOD_COLOURS = (ACCENT, MUTED, *PALETTE[1:])
@@ -133,7 +133,7 @@ def length_chart(lengths: Any) -> Chart:
     return Chart([bars], Axis("steps", whole=True), Axis("sequences", from_zero=True))
 
 
-def loss_chart(history: Mapping[str, Sequence[Any]], start: float | None = None) -> Chart:
+def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None = None) -> Chart:
     """Draw losses by epoch, and mark the initialization and the best epoch.
 
     Raises
@@ -158,17 +158,17 @@ def loss_chart(history: Mapping[str, Sequence[Any]], start: float | None = None)
         chosen = np.flatnonzero(rows[: len(curve)])
         if np.isfinite(curve[chosen]).any():
             marks.append(Marks("lines", epochs[chosen], curve[chosen], name, colour, style))
-    if start is not None:
-        name = f"linear initialization: {start:.3g}"
-        marks.append(Marks("points", [0], [start], name, GREEN, "diamond"))
+    if initial_loss is not None:
+        name = f"linear initialization: {initial_loss:.3g}"
+        marks.append(Marks("points", [0], [initial_loss], name, GREEN, "diamond"))
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
         place, value = epochs[best], validation[best]
-        if start is not None and start <= value:
-            place, value = 0, start
+        if initial_loss is not None and initial_loss <= value:
+            place, value = 0, initial_loss
         name = f"best: {value:.3g}"
         marks.append(Marks("points", [place], [value], name, CONTRAST, "ring"))
-    drawn = np.concatenate([losses, validation, _floats([start])])
+    drawn = np.concatenate([losses, validation, _floats([initial_loss])])
     return Chart(
         marks, Axis("epoch", whole=True, from_zero=True), Axis("loss", log=_is_wide(drawn))
     )
@@ -177,7 +177,7 @@ def loss_chart(history: Mapping[str, Sequence[Any]], start: float | None = None)
 def error_bars(
     errors: Mapping[str, Any],
     names: Sequence[str],
-    kind: str,
+    column_type: str,
     *,
     title: str = "",
     horizontal: bool = False,
@@ -190,24 +190,27 @@ def error_bars(
         shift = (i - (len(errors) - 1) / 2) * thick
         look = _error_marks(i, method, values, notes or names)
         marks.append(Marks("bars", place + shift, values, size=0.92 * thick, **look))
-    x, y = Axis(title, ticks=[str(name) for name in names]), Axis(UNITS[kind], from_zero=True)
+    x, y = (
+        Axis(title, ticks=[str(name) for name in names]),
+        Axis(UNITS[column_type], from_zero=True),
+    )
     if horizontal:
         return Chart(marks, y, x, horizontal=True, grid="x")
     return Chart(marks, x, y)
 
 
-def length_error_bars(groups: "Mapping[str, GroupErrors]", kind: str) -> Chart:
+def length_error_bars(groups: "Mapping[str, GroupErrors]", column_type: str) -> Chart:
     """Draw the error of sequences of similar length as bars."""
     first = next(iter(groups.values()))
     notes = [
         f"{steps} steps, {num:,} sequences"
         for steps, num in zip(first.names, first.num_sequences.tolist(), strict=True)
     ]
-    errors = {method: getattr(found, kind) for method, found in groups.items()}
-    return error_bars(errors, first.names, kind, title="steps in the sequence", notes=notes)
+    errors = {method: getattr(found, column_type) for method, found in groups.items()}
+    return error_bars(errors, first.names, column_type, title="steps in the sequence", notes=notes)
 
 
-def position_error_lines(groups: "Mapping[str, GroupErrors]", kind: str) -> Chart:
+def position_error_lines(groups: "Mapping[str, GroupErrors]", column_type: str) -> Chart:
     """Draw the error along the sequence as lines."""
     first = next(iter(groups.values()))
     notes = [
@@ -217,9 +220,9 @@ def position_error_lines(groups: "Mapping[str, GroupErrors]", kind: str) -> Char
     middle = (first.first + first.last) / 2
     marks = []
     for i, (method, found) in enumerate(groups.items()):
-        values = getattr(found, kind)
+        values = getattr(found, column_type)
         marks.append(Marks("lines", middle, values, **_error_marks(i, method, values, notes)))
-    return Chart(marks, Axis("step", whole=True), Axis(UNITS[kind], from_zero=True))
+    return Chart(marks, Axis("step", whole=True), Axis(UNITS[column_type], from_zero=True))
 
 
 def _error_marks(i: int, method: str, values: Any, notes: Sequence[str]) -> dict[str, Any]:

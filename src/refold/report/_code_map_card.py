@@ -35,7 +35,7 @@ def code_map(material: ReportData, stage: Stage) -> Card:
         meaning = "Colors show the lengths."
     elif material.labels is None:
         numeric = material.model.schema_.numeric.any()
-        colours, name = (errors.numeric if numeric else errors.symbols)[rows], "error"
+        colours, name = (errors.numeric if numeric else errors.categorical)[rows], "error"
         meaning = "Colors show the errors."
     else:
         colours, name = material.labels[rows], material.label_name
@@ -77,7 +77,7 @@ def _hover(material: ReportData, rows: np.ndarray, errors: SequenceErrors) -> li
             parts.append(f"{material.label_name}: {material.labels[i]}")
         if np.isfinite(errors.numeric[i]):
             parts.append(f"error {errors.numeric[i]:.3g}")
-        if np.isfinite(errors.symbols[i]):
-            parts.append(f"{errors.symbols[i]:.1%} of the values wrong")
+        if np.isfinite(errors.categorical[i]):
+            parts.append(f"{errors.categorical[i]:.1%} of the values wrong")
         lines.append("\n".join(parts))
     return lines

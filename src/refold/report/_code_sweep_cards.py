@@ -113,18 +113,18 @@ def _sweeps(material: ReportData, found: LatentDimensions) -> Card:
     model, codes = material.model, material.codes
     schema = model.schema_
     swept = [int(i) for i in found.order[:MAX_SWEPT] if found.total[i] > 0]
-    start = None
+    base_code = None
     base = "The mean code"
     if not schema.numeric.any():
         middle = codes.mean(axis=0)
         unit = np.where(found.deviation > 0, found.deviation, 1.0)
-        start = codes[np.argmin((((codes - middle) / unit) ** 2).sum(axis=1))]
+        base_code = codes[np.argmin((((codes - middle) / unit) ** 2).sum(axis=1))]
         base = "A code near the mean"
     caption = (
         f"{base} is decoded while one dimension goes from two standard deviations below its mean "
         "to two above. The others do not change."
     )
-    decoded = {i: sweep(model, codes, i, start=start) for i in swept}
+    decoded = {i: sweep(model, codes, i, base_code=base_code) for i in swept}
     views: list[Any] = []
     if schema.numeric.any():
         caption += " Blue is low, yellow is high."

@@ -12,7 +12,6 @@ from refold.report._report_data import ReportData
 
 __all__ = ["error_cards"]
 
-BUTTONS = {"numeric": "numeric", "symbols": "categorical"}
 MAX_FEATURES = 40
 
 
@@ -20,9 +19,9 @@ def error_cards(material: ReportData) -> list[Card]:
     """Draw the errors; figures with one group are left out, and one card says if there are none."""
     schema, sequences = material.model.schema_, material.sequences
     units = material.model.error_scaler_
-    kinds = [
-        kind
-        for kind, columns in (("numeric", schema.numeric), ("symbols", ~schema.numeric))
+    groups = [
+        group
+        for group, columns in (("numeric", schema.numeric), ("categorical", ~schema.numeric))
         if columns.any()
     ]
     by_feature, by_length, by_position = {}, {}, {}
@@ -32,25 +31,23 @@ def error_cards(material: ReportData) -> list[Card]:
         by_position[name] = errors_by_position(sequences, back, units)
     if not any(np.nansum(one) > 0 for one in by_feature.values()):
         return [_no_errors(list(by_feature))]
-    unit = _unit(kinds)
+    unit = _unit(groups)
     cards = []
     if schema.num_columns > 1:
-        views = [_features(by_feature, schema, kind) for kind in kinds]
+        views = [_features(by_feature, schema, group) for group in groups]
         more = ""
         if max(int(schema.numeric.sum()), int((~schema.numeric).sum())) > MAX_FEATURES:
             more = f" The {MAX_FEATURES} with the largest errors are shown."
         cards.append(Card("Error by feature", f"{unit}{more}", views, switch=True))
     if len(by_length["Refold"].first) > 1:
-        views = [draw(length_error_bars(by_length, kind), 320, BUTTONS[kind]) for kind in kinds]
+        views = [draw(length_error_bars(by_length, group), 320, group) for group in groups]
         caption = (
             "Sequences are grouped by length, with about as many in each group. Longer ones are "
             f"harder, because more has to fit into a code of the same size. {unit}"
         )
         cards.append(Card("Error by length", caption, views, switch=True))
     if len(by_position["Refold"].first) > 1:
-        views = [
-            draw(position_error_lines(by_position, kind), 320, BUTTONS[kind]) for kind in kinds
-        ]
+        views = [draw(position_error_lines(by_position, group), 320, group) for group in groups]
         caption = "The error at each step of the sequences."
         if material.sequences.lengths.min() < material.sequences.lengths.max():
             caption += " Fewer sequences have the last steps, so the lines are less certain there."
@@ -69,22 +66,22 @@ def _no_errors(methods: list[str]) -> Card:
     )
 
 
-def _unit(kinds: list[str]) -> str:
+def _unit(groups: list[str]) -> str:
     units = {
         "numeric": "Squared errors are in units of the variance of the training data: predicting "
         "the mean has an error of 1.",
-        "symbols": "A binary or categorical value is wrong if it differs from the original or is "
-        "missing.",
+        "categorical": "A binary or categorical value is wrong if it differs from the original or "
+        "is missing.",
     }
-    return " ".join(units[kind] for kind in kinds)
+    return " ".join(units[group] for group in groups)
 
 
-def _features(errors: dict[str, np.ndarray], schema: Any, kind: str) -> Plot:
-    chosen = np.flatnonzero(schema.numeric if kind == "numeric" else ~schema.numeric)
+def _features(errors: dict[str, np.ndarray], schema: Any, group: str) -> Plot:
+    chosen = np.flatnonzero(schema.numeric if group == "numeric" else ~schema.numeric)
     if len(chosen) > MAX_FEATURES:
         worst = np.argsort(-np.nan_to_num(errors["Refold"][chosen]), kind="stable")
         chosen = np.sort(chosen[worst[:MAX_FEATURES]])
     names = [schema.names[i] for i in chosen]
     chosen_errors = {method: values[chosen] for method, values in errors.items()}
-    chart = error_bars(chosen_errors, names, kind, horizontal=True)
-    return draw(chart, 110 + 26 * max(2, len(chosen)), BUTTONS[kind])
+    chart = error_bars(chosen_errors, names, group, horizontal=True)
+    return draw(chart, 110 + 26 * max(2, len(chosen)), group)

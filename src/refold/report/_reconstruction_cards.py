@@ -38,7 +38,7 @@ def examples(material: ReportData) -> list[Example]:
     sequences, back = material.sequences, material.methods["Refold"]
     numeric = material.model.schema_.numeric.any()
     found = errors_by_sequence(sequences, back, material.model.error_scaler_)
-    errors = found.numeric if numeric else found.symbols
+    errors = found.numeric if numeric else found.categorical
     rank = errors.copy()
     if not numeric:
         extra = np.maximum(0, back.lengths - sequences.lengths)
@@ -56,7 +56,7 @@ def examples(material: ReportData) -> list[Example]:
         text = f"error {rank[i]:.2g}"
         if not numeric:
             extra_steps = int(back.lengths[i] - sequences.lengths[i])
-            text = f"{np.nan_to_num(found.symbols[i]):.0%} wrong"
+            text = f"{np.nan_to_num(found.categorical[i]):.0%} wrong"
             if extra_steps > 0:
                 text += f", {in_steps(extra_steps, 'extra step')}"
         chosen_examples.append(Example(name, i, float(rank[i]), text))

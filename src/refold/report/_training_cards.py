@@ -75,7 +75,7 @@ def losses(material: ReportData) -> Card | None:
     caption = "Training stops when the validation loss no longer falls; the best epoch is kept."
     if model.best_epoch_ is None:
         caption = "The loss on the training data. There was no validation data."
-    if model.start_loss_ is not None:
+    if model.initial_loss_ is not None:
         caption += " The linear initialization, from principal components, is at epoch 0."
     if model.best_epoch_ == 0:
         caption += " No epoch was better, so the initialization was kept."
@@ -84,7 +84,7 @@ def losses(material: ReportData) -> Card | None:
             " After that, a refit trained the network again on all data, for as many steps. If the "
             "refit was completed, the model has its weights."
         )
-    chart = loss_chart(model.history_, model.start_loss_)
+    chart = loss_chart(model.history_, model.initial_loss_)
     return Card("Losses by epoch", caption, [draw(chart, 340, hovermode="x unified")])
 
 

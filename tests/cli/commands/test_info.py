@@ -92,7 +92,7 @@ def ae(sines):
 
 
 def test_the_best_loss_may_be_that_of_the_start(ae, tmp_path, capsys):
-    ae.start_loss_ = 1e-9
+    ae.initial_loss_ = 1e-9
     ae._fitted = ae._fitted._replace(initial_loss=1e-9)
     ae.save(tmp_path / "m.refold")
     assert main(["info", str(tmp_path / "m.refold"), "--json"]) == 0
