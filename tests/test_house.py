@@ -79,6 +79,7 @@ def python(code, *, cwd=None, **environment):
         ("refold.sequences", {"pyarrow"}),
         ("refold.datasets", {"pyarrow"}),
         ("refold.evaluation", {"pyarrow"}),
+        ("refold.estimator", {"pyarrow"}),
     ],
 )
 def test_light_imports_load_nothing_heavy(module, needed):

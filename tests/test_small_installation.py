@@ -54,7 +54,6 @@ try:
 except refold.RefoldError as error:
     print(json.dumps([type(error).__name__, str(error)]))
 """
-KERAS = pytest.mark.xfail(reason="models, storage and inference still import Keras")
 NEEDED = "needs Keras, JAX and scikit-learn. Install them with: pip install 'refold[train]'"
 
 
@@ -69,7 +68,6 @@ def run(code, *arguments):
     return json.loads(done.stdout)
 
 
-@KERAS
 def test_the_estimator_loads_no_package_of_training():
     code = "import json, sys, refold.estimator; print(json.dumps([*sys.modules]))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -77,7 +75,6 @@ def test_the_estimator_loads_no_package_of_training():
     assert loaded & set(REFUSED) == set()
 
 
-@KERAS
 def test_a_saved_model_works_without_them(tmp_path):
     sines = refold.datasets.noisy_sines(60, seed=0, max_steps=30)
     options = {"units": 8, "max_epochs": 2, "latent_steps": 3, "random_state": 0}
@@ -91,7 +88,6 @@ def test_a_saved_model_works_without_them(tmp_path):
     assert np.allclose(found["ahead"], np.concatenate(ae.forecast(new).values), atol=1e-4)
 
 
-@KERAS
 def test_training_says_what_to_install():
     kind, message = run(TRAIN)
     assert kind == "MissingExtraError"
