@@ -248,7 +248,7 @@ def test_a_constant_feature_is_said_once_and_comes_back():
 
 @pytest.mark.parametrize("architecture", ["repeat", "reshape", "dense"])
 def test_classic_architectures(architecture):
-    x = refold.datasets.random_one_hot(60, steps=4, symbols=3, seed=0)
+    x = refold.datasets.random_one_hot(60, steps=4, categories=3, seed=0)
     ae = SequenceAutoencoder(**ALL | {"latent_dim": 8}, architecture=architecture).fit(x)
     assert ae.transform(x).shape == (60, 8)
     assert [b.shape for b in ae.reconstruct(x[:2])] == [(4, 3)] * 2

@@ -229,7 +229,7 @@ def test_labels_of_no_training_sequence(spelling):
 
 def test_classic_models_detect_too():
     # the program of the test of this architecture
-    data = [refold.datasets.random_one_hot(60, steps=4, symbols=3, seed=seed) for seed in (0, 1)]
+    data = [refold.datasets.random_one_hot(60, steps=4, categories=3, seed=seed) for seed in (0, 1)]
     options = TINY | {"latent_dim": 8, "architecture": "dense", "validation_fraction": 0}
     ae = SequenceAutoencoder(**options).fit(data[0]).calibrate(data[1])
     found = ae.detect(data[0][:20], alpha=0.1)

@@ -12,7 +12,7 @@ from refold.cli._code_reader import read_codes
 from refold.errors import DataError, FileFormatError, ParameterError, SchemaError
 from refold.fitting._data_sources import FileSource
 from refold.sequences import Batches, Scaler, Sequences, read_or_scan, scan, write
-from refold.training import StreamingLoader, members_of_pages
+from refold.training import StreamingLoader, members_of_shards
 
 TINY = {
     "latent_dim": 3,
@@ -89,10 +89,10 @@ def test_every_sequence_is_seen_once_an_epoch_and_pages_differ(either):
     used = np.ones(60, bool)
     used[[3, 17, 40]] = False
     pages = StreamingLoader(data, lambda block: block, used, longest=9, seed=0)
-    assert pages.num_pages > 2
+    assert pages.num_shards > 2
     orders = []
     for epoch in (1, 2):
-        loaded = [pages.load(epoch, index) for index in range(pages.num_pages)]
+        loaded = [pages.load(epoch, index) for index in range(pages.num_shards)]
         rows = np.concatenate([page.rows for page in loaded])
         assert sorted(rows) == list(np.flatnonzero(used))
         orders.append(rows.tolist())
@@ -115,7 +115,7 @@ def test_no_page_is_read_that_is_not_trained_on(folder, monkeypatch, refit):
     )
     data = scan(folder, block_bytes=100)
     ae = SequenceAutoencoder(**TINY | {"refit": refit, "validation_fraction": 0}).fit(data)
-    pages = len(members_of_pages(data, seed=0))
+    pages = len(members_of_shards(data, seed=0))
     assert pages > 2
     assert ae.history_["epoch"][:2] == [1, 2]
     assert read == [(epoch, page) for epoch in ae.history_["epoch"] for page in range(pages)]
@@ -136,7 +136,7 @@ def test_streamed_training_goes_on_to_the_bit(folder, tmp_path, monkeypatch):
     pages = []
     for checkpoint in kept:
         path.write_bytes(checkpoint)
-        pages.append(storage.load_checkpoint(path)[1]["page"])
+        pages.append(storage.load_checkpoint(path)[1]["shard"])
     path.write_bytes(kept[pages.index(max(pages))])
     resumed = SequenceAutoencoder(**TINY).fit(data, checkpoint=path, resume=True)
     assert max(pages) > 0
@@ -264,7 +264,7 @@ def test_steps_are_counted_page_by_page(folder):
     data = scan(folder, block_bytes=100)
     batches = Batches(data.lengths, 8, None)
     rows = np.arange(len(data))
-    pages = members_of_pages(data, seed=0)
+    pages = members_of_shards(data, seed=0)
     assert len(pages) > 1
     assert sorted(np.concatenate(pages).tolist()) == rows.tolist()
     wanted = sum(batches.num_batches(np.sort(page)) for page in pages)

@@ -62,7 +62,7 @@ def test_what_was_held_back_from_training_is_known_again(sequences, path):
 
 @pytest.mark.parametrize("architecture", ["repeat", "reshape", "dense"])
 def test_classic_models_come_back(architecture, tmp_path):
-    x = refold.datasets.random_one_hot(40, steps=10, symbols=5, seed=0)
+    x = refold.datasets.random_one_hot(40, steps=10, categories=5, seed=0)
     options = {"max_epochs": 1, "validation_fraction": 0}
     ae = SequenceAutoencoder(latent_dim=20, architecture=architecture, **options).fit(x)
     ae.save(tmp_path / "classic.refold")

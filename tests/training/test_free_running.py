@@ -19,10 +19,10 @@ def test_numbers_are_judged_freely_running_and_labels_after_the_true_ones():
     for variable in net.models.decoder.trainable_variables:
         variable.assign(variable + rng.normal(size=variable.shape))
     engine = Engine(net, keras.optimizers.SGD(), length_weight=0.0)
-    page = part(scaled).pages.load(1, 0)
+    shard = part(scaled).shards.load(1, 0)
     totals = StepMetrics(*[0.0] * len(StepMetrics._fields))
-    for run in batches(scaled).epoch(page.rows):
-        totals = totals.plus(engine.evaluate(engine.read_state(), page.data, run))
+    for run in batches(scaled).epoch(shard.rows):
+        totals = totals.plus(engine.evaluate(engine.read_state(), shard.data, run))
     x, y = pad(scaled, np.arange(40), STEPS, flags=True)
     models = net.models
     free = decode_autoregressively(models.decoder, predict(models.encoder, x), STEPS)

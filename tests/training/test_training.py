@@ -203,17 +203,17 @@ def by_hand(case, steps, num_scheduled, *, apart=("bias", "change")):
     optimizer.exclude_from_weight_decay(var_names=["bias", "change"])
     engine = Engine(net, optimizer, length_weight=0.05, apart=apart)
     state, everything = engine.read_state(), part(data)
-    page = everything.pages.load(1, 0)
+    shard = everything.shards.load(1, 0)
     norms = LossNormalizers(
         everything.num_observed / 24 * given.batch_size, float(given.batch_size)
     )
     done = 0
     for epoch in range(1, 100):
-        for cut in batches(data).epoch(page.rows, seed=0, epoch=epoch):
+        for cut in batches(data).epoch(shard.rows, seed=0, epoch=epoch):
             last = min(cut.num_batches, steps - done)
             state, _ = engine.train(
                 state,
-                page.data,
+                shard.data,
                 cut,
                 0,
                 last,
@@ -354,8 +354,8 @@ def test_a_step_is_the_step_of_keras(optimizer):
     """One epoch of the compiled loop equals ``fit`` on the same batches, to rounding."""
     case = CASES["numeric"]
     data, net = sequences(case, 20), network(case)
-    page = part(data).pages.load(1, 0)
-    (cut,) = Batches(data.lengths, 5).epoch(page.rows, seed=0, epoch=1)
+    shard = part(data).shards.load(1, 0)
+    (cut,) = Batches(data.lengths, 5).epoch(shard.rows, seed=0, epoch=1)
     order = cut.rows[: cut.num_batches]
     padded = [pad(data, rows, 7) for rows in order]
     counts = [np.sum(~np.isnan(y)) for _, y in padded]
@@ -369,7 +369,7 @@ def test_a_step_is_the_step_of_keras(optimizer):
     engine = Engine(net, make(), length_weight=0.0, scheduled=False)
     state, _ = engine.train(
         engine.read_state(),
-        page.data,
+        shard.data,
         cut,
         0,
         cut.num_batches,
@@ -404,11 +404,11 @@ def test_rows_that_fill_up_a_batch_count_nothing():
     data, net = sequences(case, 7), network(case)
     engine = Engine(net, keras.optimizers.SGD(0.0), length_weight=0.05)
     state, everything = engine.read_state(), part(data)
-    page = everything.pages.load(1, 0)
+    shard = everything.shards.load(1, 0)
     sums = []
     for size in (7, 4):
-        runs = list(Batches(data.lengths, size).epoch(page.rows))
-        totals = [engine.evaluate(state, page.data, cut) for cut in runs]
+        runs = list(Batches(data.lengths, size).epoch(shard.rows))
+        totals = [engine.evaluate(state, shard.data, cut) for cut in runs]
         sums.append(np.sum(np.array(totals), axis=0))
     assert np.allclose(*sums, rtol=1e-5)
     assert sums[0][StepMetrics._fields.index("num_sequences")] == 7
@@ -420,14 +420,14 @@ def test_each_shape_is_compiled_once():
     case = CASES["numeric"]
     data, net = sequences(case), network(case)
     engine = Engine(net, keras.optimizers.SGD(0.1), length_weight=0.05)
-    cuts, page = batches(data), part(data).pages.load(1, 0)
+    cuts, shard = batches(data), part(data).shards.load(1, 0)
     state = engine.read_state()
     for epoch in range(3):
-        for cut in cuts.epoch(page.rows, seed=0, epoch=epoch):
+        for cut in cuts.epoch(shard.rows, seed=0, epoch=epoch):
             for start, stop in ((0, 1), (1, cut.num_batches)):
                 state, _ = engine.train(
                     state,
-                    page.data,
+                    shard.data,
                     cut,
                     start,
                     stop,

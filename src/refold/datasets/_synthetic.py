@@ -13,15 +13,15 @@ __all__ = ["noisy_sines", "ramps", "random_one_hot"]
 def random_one_hot(
     n: int = 20_000,
     steps: int = 10,
-    symbols: int = 5,
+    categories: int = 5,
     seed: int = 0,
     *,
     min_steps: int | None = None,
 ) -> Sequences:
-    """Draw sequences of random symbols, one-hot encoded.
+    """Draw sequences of random tokens, one-hot encoded.
 
     Unlike in moving ones, the length does not determine a sequence: the code must store
-    ``steps * log2(symbols)`` bits. ``random_one_hot(5000, 10, 8, min_steps=0)`` has the shape of
+    ``steps * log2(categories)`` bits. ``random_one_hot(5000, 10, 8, min_steps=0)`` has the shape of
     ``moving_ones``.
 
     Parameters
@@ -30,8 +30,8 @@ def random_one_hot(
         Number of sequences.
     steps : int, default=10
         Maximum length.
-    symbols : int, default=5
-        Number of symbols, and of features.
+    categories : int, default=5
+        Number of categories, and of features.
     seed : int, default=0
         The same seed gives the same sequences.
     min_steps : int, optional
@@ -41,7 +41,7 @@ def random_one_hot(
     Returns
     -------
     Sequences
-        ``n`` sequences of ``symbols`` binary features.
+        ``n`` sequences of ``categories`` binary features.
 
     Raises
     ------
@@ -55,14 +55,14 @@ def random_one_hot(
     >>> random_one_hot(3)[0].shape
     (10, 5)
     """
-    check_whole("symbols", symbols)
+    check_whole("categories", categories)
     check_whole("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     shortest = steps if min_steps is None else min_steps
     lengths = draw_lengths(rng, n=n, min_steps=shortest, max_steps=steps)
-    drawn = rng.integers(symbols, size=int(lengths.sum()))
-    values = (drawn[:, None] == np.arange(symbols)).astype(np.float32)
-    return Sequences(values, offsets_of(lengths), schema=binary_schema(symbols))
+    drawn = rng.integers(categories, size=int(lengths.sum()))
+    values = (drawn[:, None] == np.arange(categories)).astype(np.float32)
+    return Sequences(values, offsets_of(lengths), schema=binary_schema(categories))
 
 
 def ramps() -> Sequences:

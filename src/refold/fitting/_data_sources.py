@@ -22,9 +22,9 @@ from refold.training import (
     Shard,
     SplitData,
     StreamingLoader,
-    members_of_pages,
+    members_of_shards,
     num_observed,
-    page_of,
+    shard_of,
     to_device,
 )
 
@@ -218,9 +218,9 @@ class FileSource(_Source):
         return scan.take(np.sort(rows))
 
     def num_batches(self, batches: Batches, rows: np.ndarray, seed: int) -> int:
-        """Return the number of training steps in an epoch. Each page is batched by itself."""
-        pages = members_of_pages(self.sequences, seed)
-        return sum(batches.num_batches(np.intersect1d(rows, members)) for members in pages)
+        """Return the number of training steps in an epoch. Each shard is batched by itself."""
+        shards = members_of_shards(self.sequences, seed)
+        return sum(batches.num_batches(np.intersect1d(rows, members)) for members in shards)
 
     def part(
         self, scaler: Scaler, rows: np.ndarray, held_out: np.ndarray, longest: int, seed: int
@@ -229,13 +229,13 @@ class FileSource(_Source):
         scan, summary = self.sequences, self.sequences.summary
         used = np.zeros(len(scan), bool)
         used[rows] = True
-        pages = StreamingLoader(scan, scaler.transform, used, longest, seed)
+        shards = StreamingLoader(scan, scaler.transform, used, longest, seed)
         observed, others = int(summary.num_observed.sum()), None
         if len(held_out):
             scaled = scaler.transform(self.held_out(held_out))
-            others = page_of(scaled, held_out, longest)
+            others = shard_of(scaled, held_out, longest)
             observed -= num_observed(scaled, np.arange(len(scaled)))
-        return SplitData(pages, others, len(rows), observed)
+        return SplitData(shards, others, len(rows), observed)
 
 
 Source = MemorySource | FileSource

@@ -14,8 +14,8 @@ from refold.training.data._forecast_targets import next_steps as next_steps
 from refold.training.data._loaders import InMemoryLoader as InMemoryLoader
 from refold.training.data._loaders import Shard as Shard
 from refold.training.data._loaders import StreamingLoader as StreamingLoader
-from refold.training.data._loaders import members_of_pages as members_of_pages
-from refold.training.data._loaders import page_of as page_of
+from refold.training.data._loaders import members_of_shards as members_of_shards
+from refold.training.data._loaders import shard_of as shard_of
 from refold.training.data._padded_batches import num_observed as num_observed
 from refold.training.data._padded_batches import to_device as to_device
 from refold.training.data._validation_split import validation_split as validation_split

@@ -282,7 +282,7 @@ class Training(Epochs):
         self.phase, self.is_fresh = "refit", True
         progress.phase, progress.refit_steps = "refit", progress.best_steps
         progress.peak = settings.learning_rate
-        progress.epoch, progress.page, progress.run, progress.batch = 1, 0, 0, 0
+        progress.epoch, progress.shard, progress.run, progress.batch = 1, 0, 0, 0
         self._engine.write_back(self._untrained)
         self._bar.initialize_again()
 

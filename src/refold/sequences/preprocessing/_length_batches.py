@@ -131,7 +131,7 @@ class Batches:
         return padded / int(self.lengths.sum()) - 1.0
 
     def epoch(
-        self, rows: np.ndarray, *, seed: int | None = None, epoch: int = 0, page: int = 0
+        self, rows: np.ndarray, *, seed: int | None = None, epoch: int = 0, shard: int = 0
     ) -> Iterator[BatchPlan]:
         """Yield runs of batches, shuffled within and between buckets.
 
@@ -141,14 +141,14 @@ class Batches:
             Indices of the sequences of this epoch.
         seed : int, optional
             Without a seed, sequences keep their order within each bucket.
-        epoch, page : int
-            Each epoch, and each page (shard) of an epoch, has its own order.
+        epoch, shard : int
+            Each epoch, and each shard of an epoch, has its own order.
 
         Yields
         ------
         BatchPlan
         """
-        rng = None if seed is None else np.random.default_rng([seed, epoch, page])
+        rng = None if seed is None else np.random.default_rng([seed, epoch, shard])
         length = _RUN if len(self.buckets) == 1 else _SHORT_RUN
         runs = []
         for i, bucket in enumerate(self.buckets):

@@ -1,7 +1,4 @@
-"""Loaders that give training one shard at a time: all data in memory, or blocks of files.
-
-A shard is also called a page.
-"""
+"""Loaders that give training one shard at a time: all data in memory, or blocks of files."""
 
 import contextlib
 import os
@@ -16,7 +13,7 @@ import numpy as np
 from refold.sequences import Scan, Sequences
 from refold.training.data._padded_batches import Data, to_device
 
-__all__ = ["InMemoryLoader", "Shard", "Shards", "StreamingLoader", "members_of_pages", "page_of"]
+__all__ = ["InMemoryLoader", "Shard", "Shards", "StreamingLoader", "members_of_shards", "shard_of"]
 
 # Blocks per shard.
 _BLOCKS = 4
@@ -52,7 +49,7 @@ class Shards(Protocol):
     """The shards of an epoch."""
 
     @property
-    def num_pages(self) -> int:
+    def num_shards(self) -> int:
         """Number of shards."""
         ...
 
@@ -70,26 +67,26 @@ class InMemoryLoader:
 
     Parameters
     ----------
-    page : Shard
+    shard : Shard
         All training data.
 
     Examples
     --------
     >>> from refold.sequences import as_sequences
-    >>> shard = page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [0, 1], longest=2)
+    >>> shard = shard_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [0, 1], longest=2)
     >>> loader = InMemoryLoader(shard)
-    >>> loader.num_pages, loader.load(1, 0).rows
+    >>> loader.num_shards, loader.load(1, 0).rows
     (1, array([0, 1]))
     """
 
-    num_pages = 1
+    num_shards = 1
 
-    def __init__(self, page: Shard) -> None:
-        self._page = page
+    def __init__(self, shard: Shard) -> None:
+        self._shard = shard
 
     def load(self, epoch: int, index: int) -> Shard:  # noqa: ARG002
         """Return the shard."""
-        return self._page
+        return self._shard
 
     def read_ahead(self, epoch: int, index: int) -> None:
         """Do nothing: the shard is in memory."""
@@ -126,7 +123,7 @@ class StreamingLoader:
         self._scan, self._scale, self._used = scan, scale, used
         self._longest, self._seed = longest, seed
         self._blocks = min(_BLOCKS, scan.num_blocks)
-        self.num_pages = -(-scan.num_blocks // self._blocks)
+        self.num_shards = -(-scan.num_blocks // self._blocks)
         # every shard gets the size of the largest possible one: one shape, compiled once
         bounds = scan.block_offsets
         ends = np.concatenate([[0], np.cumsum(scan.lengths)])[bounds]
@@ -143,8 +140,8 @@ class StreamingLoader:
 
     def read_ahead(self, epoch: int, index: int) -> None:
         """Start to read the shard after this one, or the first one of the next epoch."""
-        after = (epoch, index + 1) if index + 1 < self.num_pages else (epoch + 1, 0)
-        if self.num_pages > 1:
+        after = (epoch, index + 1) if index + 1 < self.num_shards else (epoch + 1, 0)
+        if self.num_shards > 1:
             self._next = after, self._reader.submit(self._read, *after)
 
     def _largest(self, ends: np.ndarray) -> int:
@@ -152,14 +149,14 @@ class StreamingLoader:
         return int(np.sort(np.diff(ends))[-self._blocks :].sum())
 
     def _read(self, epoch: int, index: int) -> Shard:
-        chosen = _blocks_of_pages(self._scan, self._seed, epoch)[index]
+        chosen = _blocks_of_shards(self._scan, self._seed, epoch)[index]
         members = _members(self._scan, chosen)
         scaled = (self._scale(self._scan.block(int(i))) for i in chosen)
         data = to_device(scaled, self._longest, room=self._room)
         return Shard(data, np.sort(members[self._used[members]]), members)
 
 
-def members_of_pages(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]:
+def members_of_shards(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]:
     """Return the indices of the sequences in each shard of an epoch of `StreamingLoader`.
 
     Parameters
@@ -182,13 +179,13 @@ def members_of_pages(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]:
     >>> from refold.sequences import scan, write
     >>> path = tempfile.mkdtemp() + "/sines.parquet"
     >>> write(noisy_sines(8, seed=0), path)
-    >>> [sorted(members.tolist()) for members in members_of_pages(scan(path), seed=0)]
+    >>> [sorted(members.tolist()) for members in members_of_shards(scan(path), seed=0)]
     [[0, 1, 2, 3, 4, 5, 6, 7]]
     """
-    return [_members(scan, chosen) for chosen in _blocks_of_pages(scan, seed, epoch)]
+    return [_members(scan, chosen) for chosen in _blocks_of_shards(scan, seed, epoch)]
 
 
-def _blocks_of_pages(scan: Scan, seed: int, epoch: int) -> list[np.ndarray]:
+def _blocks_of_shards(scan: Scan, seed: int, epoch: int) -> list[np.ndarray]:
     rng = np.random.default_rng([seed, epoch, 0x9A6E])
     order = rng.permutation(scan.num_blocks)
     return [order[first : first + _BLOCKS] for first in range(0, scan.num_blocks, _BLOCKS)]
@@ -210,7 +207,7 @@ def _step_back() -> None:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
-def page_of(scaled: Sequences, members: Any, longest: int) -> Shard:
+def shard_of(scaled: Sequences, members: Any, longest: int) -> Shard:
     """Put chosen sequences into a shard.
 
     Parameters
@@ -229,7 +226,7 @@ def page_of(scaled: Sequences, members: Any, longest: int) -> Shard:
     Examples
     --------
     >>> from refold.sequences import as_sequences
-    >>> shard = page_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [7, 4], longest=2)
+    >>> shard = shard_of(as_sequences([[[1.0], [2.0]], [[3.0]]]), [7, 4], longest=2)
     >>> shard.rows, shard.places(shard.rows)
     (array([4, 7]), array([1, 0], dtype=int32))
     """

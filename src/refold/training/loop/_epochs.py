@@ -97,15 +97,15 @@ class Epochs:
             self._hook("on_epoch_begin", progress.epoch - 1)
         norms = split.norms(self._settings.batch_size)
         until = None if most is None else most + self._num_steps
-        while progress.page < split.pages.num_pages:
-            shard = split.pages.load(progress.epoch, progress.page)
+        while progress.shard < split.shards.num_shards:
+            shard = split.shards.load(progress.epoch, progress.shard)
             runs = list(
                 self._batches.epoch(
-                    shard.rows, seed=self._settings.seed, epoch=progress.epoch, page=progress.page
+                    shard.rows, seed=self._settings.seed, epoch=progress.epoch, shard=progress.shard
                 )
             )
             if self._goes_on_after(runs, split, until):
-                split.pages.read_ahead(progress.epoch, progress.page)
+                split.shards.read_ahead(progress.epoch, progress.shard)
             while progress.run < len(runs):
                 run = runs[progress.run]
                 last = run.num_batches
@@ -118,19 +118,19 @@ class Epochs:
                 if progress.batch == run.num_batches:
                     progress.run, progress.batch = progress.run + 1, 0
                 elif last <= progress.batch:  # the requested steps are done
-                    progress.page, progress.run, progress.batch = 0, 0, 0
+                    progress.shard, progress.run, progress.batch = 0, 0, 0
                     return self._must_stop()
                 if progress.run == len(runs):
                     break
                 self._checkpoint_if_due()
                 if stopped := self._must_stop():
                     return stopped
-            progress.page, progress.run = progress.page + 1, 0
-            if progress.page < split.pages.num_pages:
+            progress.shard, progress.run = progress.shard + 1, 0
+            if progress.shard < split.shards.num_shards:
                 self._checkpoint_if_due()
                 if stopped := self._must_stop():
                     return stopped
-        progress.page = 0
+        progress.shard = 0
         return self._must_stop()
 
     def _goes_on_after(self, runs: list[BatchPlan], split: SplitData, until: int | None) -> bool:
@@ -139,8 +139,8 @@ class Epochs:
         if until is not None:
             left = sum(run.num_batches for run in runs[progress.run :]) - progress.batch
             return self._num_steps + left < until
-        last_page = progress.page + 1 == split.pages.num_pages
-        return not last_page or progress.epoch < self._settings.max_epochs
+        last_shard = progress.shard + 1 == split.shards.num_shards
+        return not last_shard or progress.epoch < self._settings.max_epochs
 
     def _run_chunk(self, shard: Shard, run: BatchPlan, last: int, norms: LossNormalizers) -> None:
         progress = self.progress
@@ -163,11 +163,11 @@ class Epochs:
         that those before it count.
         """
         progress = self.progress
-        if self._hooks.present or split.held_out is not None or split.pages.num_pages > 1:
+        if self._hooks.present or split.held_out is not None or split.shards.num_shards > 1:
             return False
         if progress.within_epoch or progress.epoch <= self._one_by_one:
             return False
-        shard = split.pages.load(progress.epoch, 0)
+        shard = split.shards.load(progress.epoch, 0)
         num_batches = self._batches.num_batches(shard.rows)
         count = min(
             self._batches.epochs_in_a_run(shard.rows),

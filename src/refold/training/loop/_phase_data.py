@@ -16,7 +16,7 @@ class SplitData(NamedTuple):
 
     Attributes
     ----------
-    pages : Shards
+    shards : Shards
         Loader of the training data.
     held_out : Shard or None
         Sequences to validate on.
@@ -24,7 +24,7 @@ class SplitData(NamedTuple):
         Number of training sequences, and of their observed targets.
     """
 
-    pages: Shards
+    shards: Shards
     held_out: Shard | None
     num_sequences: int
     num_observed: int

@@ -22,7 +22,7 @@ class TrainingProgress:
     ----------
     phase : str
         ``"validated"``, with training and validation sequences, then ``"refit"``, on all sequences.
-    epoch, page, run, batch : int
+    epoch, shard, run, batch : int
         Current epoch, from 1; completed shards of the epoch, completed runs of the next shard, and
         completed batches of the next run.
     state : TrainState
@@ -52,7 +52,7 @@ class TrainingProgress:
     num_steps: int
     phase: str = "validated"
     epoch: int = 1
-    page: int = 0
+    shard: int = 0
     run: int = 0
     batch: int = 0
     best: list[Any] | None = None
@@ -68,7 +68,7 @@ class TrainingProgress:
     @property
     def within_epoch(self) -> bool:
         """Whether the epoch is partly done."""
-        return bool(self.page or self.run or self.batch)
+        return bool(self.shard or self.run or self.batch)
 
     def keep(self, loss: float, epoch: int, num_steps: int) -> None:
         """Keep the current weights as the best ones, of an epoch that ends at ``num_steps``."""
@@ -122,6 +122,8 @@ class Snapshot:
             If the values or arrays are not those of a snapshot.
         """
         values = dict(self.values)
+        if "page" in values:  # the name of older checkpoints
+            values["shard"] = values.pop("page")
         best_loss = values.pop("best_loss")
         groups = {
             name: [
