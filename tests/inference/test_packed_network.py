@@ -6,14 +6,21 @@ import itertools
 import numpy as np
 import pytest
 
-from refold.inference import Draw, PackedNetwork, Specification, weight_shapes
-from refold.inference._decoder import Decoder
+from refold.inference import Draw, PackedNetwork, Specification, reconstruction_error, weight_shapes
 from refold.inference._latent_optimization import LatentObjective
-from refold.inference._length_model import LengthModel
-from refold.inference._packed_rows import packed_input
+from refold.inference._packed_rows import packed_blocks
 from refold.kernels import packed, random_convolutions
-from refold.models import KerasNetwork, build, keras_models, seeded
-from refold.sequences import Column, Schema, Sequences
+from refold.models import (
+    KerasNetwork,
+    build,
+    decode_autoregressively,
+    keras_models,
+    length_loss,
+    predict,
+    seeded,
+)
+from refold.models._losses import column_errors
+from refold.sequences import Column, Schema, Sequences, pad
 
 MIXED = {"column_types": ["numeric", "categorical", "binary"], "num_categories": [0, 3, 0]}
 CASES = {
@@ -31,6 +38,16 @@ CASES = {
 }
 # cases that together have every part
 FEW = ("patches", "deep autoregressive")
+
+
+def objective_of(ours, data):
+    """Return the objective of latent optimization, and the encoder's codes."""
+    ((x, targets, offsets),) = packed_blocks(ours.specification, data.values, data.offsets)
+    codes, rocket_dim = ours.encode(data), ours.specification.rocket_dim
+    objective = LatentObjective(
+        ours.decoder, ours.length, x, targets, offsets, codes, rocket_dim=rocket_dim
+    )
+    return objective, codes
 
 
 def slow_except(names):
@@ -150,7 +167,7 @@ def test_blocks_change_no_bit(monkeypatch):
     ours = network("mixed")
     data = sequences(ours.specification, 30)
     codes = ours.encode(data)
-    monkeypatch.setattr("refold.inference._packed_network._STEPS", 20)
+    monkeypatch.setattr("refold.inference._packed_rows._STEPS", 20)
     assert np.array_equal(ours.encode(data), codes)
     whole = network("mixed").decode(codes, data.offsets)
     monkeypatch.undo()
@@ -162,17 +179,7 @@ def test_the_gradient_of_the_objective_is_that_of_finite_differences(case):
     ours = network(case)
     specification, rng = ours.specification, np.random.default_rng(3)
     data = sequences(specification, 30)
-    x, targets, offsets = packed_input(data, slice(0, 30), flags=specification.observed_flags)
-    codes = ours.encode(data)
-    objective = LatentObjective(
-        Decoder(specification, ours.weights),
-        LengthModel(specification, ours.weights),
-        x,
-        targets,
-        offsets,
-        codes,
-        rocket_dim=specification.rocket_dim,
-    )
+    objective, codes = objective_of(ours, data)
     at = (codes + 0.1 * rng.normal(size=codes.shape)).astype("float32")
     along = rng.normal(size=codes.shape).astype("float32")
     along[:, codes.shape[1] - specification.rocket_dim :] = 0
@@ -192,17 +199,7 @@ def test_latent_optimization_never_increases_its_objective(case):
     ours = network(case)
     specification = ours.specification
     data = sequences(specification, 30)
-    x, targets, offsets = packed_input(data, slice(0, 30), flags=specification.observed_flags)
-    codes = ours.encode(data)
-    objective = LatentObjective(
-        Decoder(specification, ours.weights),
-        LengthModel(specification, ours.weights),
-        x,
-        targets,
-        offsets,
-        codes,
-        rocket_dim=specification.rocket_dim,
-    )
+    objective, _ = objective_of(ours, data)
     losses = [objective(ours.encode(data, latent_steps=k))[0] for k in (0, 1, 4, 8)]
     assert all((after <= before).all() for before, after in itertools.pairwise(losses))
     assert losses[-1].mean() < losses[0].mean()
@@ -217,3 +214,25 @@ def test_changed_keras_weights_count_at_once():
     layer = keras.models.encoder.get_layer("linear_code")
     layer.bias.assign(layer.bias + 1.0)
     assert np.allclose(ours.encode(data), before + 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", slow_except(FEW))
+def test_the_validation_loss_is_that_of_the_keras_models(case):
+    ours = network(case)
+    specification, data = ours.specification, sequences(ours.specification)
+    keras = keras_models(PackedNetwork(specification, ours.weights))
+    x, y = pad(data, np.arange(len(data)), 12, flags=specification.observed_flags)
+    codes = predict(keras.models.encoder, x)
+    outputs = predict(keras.models.unroll, codes, x)
+    if ours.autoregressive:  # numeric columns without teacher forcing
+        numeric = np.repeat(ours.head.numeric, ours.head.widths)
+        written = decode_autoregressively(keras.models.decoder, codes, 12)
+        outputs = np.where(numeric, written, outputs)
+    columns = specification.column_types, specification.num_categories
+    errors = np.asarray(column_errors(np.nan_to_num(y), outputs, *columns)) * ~np.isnan(y)
+    losses = length_loss(data.lengths.astype("float32"), predict(keras.length, codes))
+    totals = reconstruction_error(ours, data.values, data.offsets)
+    assert totals.error == pytest.approx(float(errors.sum()), rel=1e-5)
+    assert totals.num_observed == np.count_nonzero(~np.isnan(y))
+    assert totals.length_error == pytest.approx(float(np.asarray(losses).sum()), rel=1e-5)
+    assert totals.num_sequences == len(data)

@@ -10,8 +10,8 @@ from refold.kernels import packed
 
 __all__ = ["ColumnHead", "Draw"]
 
-# Bounds of probabilities.
-_LEAST = 1e-7
+# Lower bound of probabilities.
+_LEAST = np.float32(1e-7)
 
 
 class Draw(NamedTuple):
@@ -75,6 +75,66 @@ class ColumnHead:
             else:
                 values[:, i] = outputs[:, block.start]
         return values
+
+    def errors(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return the error of each value with the loss of its column type.
+
+        Parameters
+        ----------
+        outputs : array of shape (n_rows, outputs)
+        targets : array of shape (n_rows, columns)
+            NaN where not observed.
+
+        Returns
+        -------
+        array of float32 of shape (n_rows, columns)
+            Squared errors and cross-entropies, 0 where not observed.
+        """
+        if self.numeric.all():
+            return np.nan_to_num(outputs - targets, copy=False, nan=0.0) ** 2
+        errors = np.empty_like(targets)
+        for i, kind, block in self.columns():
+            target = targets[:, i]
+            if kind == "categorical":
+                chosen = target[:, None] == np.arange(block.stop - block.start)
+                p = np.where(chosen, outputs[:, block], 0).sum(axis=1)
+                errors[:, i] = -np.log(np.maximum(p, _LEAST))
+            elif kind == "binary":
+                p = np.clip(outputs[:, block.start], _LEAST, 1 - _LEAST)
+                errors[:, i] = -(target * np.log(p) + (1 - target) * np.log(1 - p))
+            else:
+                errors[:, i] = (outputs[:, block.start] - target) ** 2
+        errors[np.isnan(targets)] = 0
+        return errors
+
+    def logit_gradient(
+        self, outputs: np.ndarray, targets: np.ndarray, weight: np.ndarray
+    ) -> np.ndarray:
+        """Return the gradient of the weighted errors with respect to the logits.
+
+        Parameters
+        ----------
+        outputs, targets : arrays
+            As for `errors`.
+        weight : array of shape (columns,)
+
+        Returns
+        -------
+        array of float32 of shape (n_rows, outputs)
+        """
+        gradient = np.empty_like(outputs)
+        if self.numeric.all():
+            gradient[:] = 2 * weight * np.nan_to_num(outputs - targets, nan=0.0)
+            return gradient
+        for i, kind, block in self.columns():
+            target = targets[:, i, None]
+            if kind == "categorical":
+                target = np.where(
+                    np.isnan(target), np.nan, target == np.arange(block.stop - block.start)
+                )
+            factor = weight[i] * (2 if kind == "numeric" else 1)
+            gradient[:, block] = factor * (outputs[:, block] - target)
+        return np.nan_to_num(gradient, copy=False, nan=0.0)
 
     def noise(self, offsets: np.ndarray, seed: int, first: int = 0) -> np.ndarray:
         """Draw the noise of the Gumbel-max trick: Gumbel for categories, logistic for binary.

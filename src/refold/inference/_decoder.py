@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.inference._column_head import ColumnHead, Draw
-from refold.inference._encoder import one_hot, patch_offsets, rows_in_patches
+from refold.inference._encoder import patch_offsets, rows_in_patches
+from refold.inference._packed_rows import one_hot
 from refold.inference._specification import Specification
 from refold.inference._weights import Lstm, linear_map, num_periods
 from refold.kernels import packed
@@ -124,6 +125,12 @@ class Decoder:
         if self._linear is not None:
             logits = self._linear_steps(codes, offsets) + self.scale * logits
         return self.head.activate(logits), decoding if keep else None
+
+    def previous(self, x: np.ndarray, offsets: np.ndarray) -> np.ndarray | None:
+        """Return the teacher-forcing input for the encoder's input, if the decoder reads it."""
+        if not self.reads_previous:
+            return None
+        return teacher_forcing(x, offsets, self.num_categories)
 
     def gradient(self, decoding: Decoding, d_logits: np.ndarray) -> np.ndarray:
         """Compute the gradient with respect to the codes.

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from refold.inference._packed_rows import one_hot
+from refold.inference._rocket_features import RocketFeatures
 from refold.inference._specification import Specification
-from refold.inference._weights import MOST_STRIDE, Lstm, has_linear_path, linear_map
-from refold.kernels import DILATIONS, STEEPNESS, packed, random_convolutions
+from refold.inference._weights import Lstm, has_linear_path, linear_map
+from refold.kernels import packed
 
-__all__ = ["Encoder", "fold", "one_hot", "patch_offsets", "rows_in_patches"]
+__all__ = ["Encoder", "fold", "patch_offsets", "rows_in_patches"]
 
 
 class Encoder:
@@ -32,22 +34,10 @@ class Encoder:
         if has_linear_path(specification):
             self._linear = linear_map(weights, "linear_code"), weights["linear_code/bias"]
             self._scale = weights["linear_code/scale"]
+        self.rocket_features = RocketFeatures(specification, weights)
         self._rocket = None
         if specification.rocket_dim:
             self._rocket = weights["rocket_dim/center"], weights["rocket_dim/kernel"]
-            self._convolutions = [
-                weights[f"convolutions/{part}"] for part in ("channels", "taps", "bias")
-            ]
-        else:
-            width = specification.num_channels + sum(
-                n - 1 for n in specification.num_categories if n
-            )
-            self._convolutions = list(random_convolutions(width))
-
-    @property
-    def num_rocket_features(self) -> int:
-        """Number of ROCKET features."""
-        return 2 * len(self._convolutions[2])
 
     def __call__(self, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Encode rows of shape (n_rows, channels) to codes of shape (n_sequences, latent_dim)."""
@@ -58,33 +48,8 @@ class Encoder:
         if self._rocket is None:
             return code
         center, kernel = self._rocket
-        features = packed.product(self._features(values, offsets) - center, kernel)
+        features = packed.product(self.rocket_features(values, offsets) - center, kernel)
         return np.concatenate([code, features], axis=1)
-
-    def rocket_features(self, x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Compute the ROCKET features, of shape (n_sequences, 2 * kernels)."""
-        return self._features(one_hot(x, self.specification.num_categories), offsets)
-
-    def _features(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        channels, taps, bias = self._convolutions
-        mixed = packed.product(values, channels)
-        each = len(bias) // len(DILATIONS)
-        pooled = [
-            packed.pooled_convolutions(
-                np.ascontiguousarray(mixed[:, chosen]),
-                offsets,
-                np.ascontiguousarray(taps[:, chosen]),
-                bias[chosen],
-                dilation=dilation,
-                stride=min(self.specification.patch, MOST_STRIDE),
-                steepness=STEEPNESS,
-            )
-            for dilation, chosen in zip(
-                DILATIONS, (slice(i, i + each) for i in range(0, len(bias), each)), strict=True
-            )
-        ]
-        positive, highest = zip(*pooled, strict=True)
-        return np.concatenate([*positive, *highest], axis=1)
 
     def _pooled(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Run the LSTMs, and pool their states to (n_sequences, 6 * units + 3)."""
@@ -123,33 +88,6 @@ class Encoder:
             np.log1p(steps) / np.float32(math.log1p(most)),
         ]
         return np.concatenate([*states, mean, maximum, *about], axis=1, dtype=np.float32)
-
-
-def one_hot(x: np.ndarray, num_categories: list[int]) -> np.ndarray:
-    """Encode categorical columns as one-hot; an unknown or missing category becomes zeros.
-
-    Parameters
-    ----------
-    x : array of shape (n_rows, columns + any others)
-    num_categories : list of int
-        Number of categories of each column, 0 for columns that are not categorical.
-
-    Returns
-    -------
-    array of float32 of shape (n_rows, width)
-
-    Examples
-    --------
-    >>> one_hot(np.array([[0.5, 2.0], [0.1, 3.0]], np.float32), [0, 3])[:, 1:].tolist()
-    [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
-    """
-    if not any(num_categories):
-        return x
-    blocks = []
-    for i, n in enumerate(num_categories):
-        column = x[:, i : i + 1]
-        blocks.append(column == np.arange(n, dtype=np.float32) if n else column)
-    return np.concatenate([*blocks, x[:, len(num_categories) :]], axis=1, dtype=np.float32)
 
 
 def patch_offsets(offsets: np.ndarray, patch: int) -> np.ndarray:

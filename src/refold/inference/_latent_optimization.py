@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold.inference._decoder import Decoder, teacher_forcing
+from refold.inference._decoder import Decoder
 from refold.inference._lbfgs import minimize_rows
 from refold.inference._length_model import LengthModel
 from refold.kernels import packed
@@ -11,8 +11,6 @@ __all__ = ["LatentObjective", "optimize_latents"]
 
 # Error of the predicted length, in steps, that costs nothing; below half a step.
 _MARGIN = np.float32(0.3)
-# Lower bound of probabilities in a cross-entropy.
-_LEAST = np.float32(1e-7)
 
 
 class LatentObjective:
@@ -54,28 +52,27 @@ class LatentObjective:
         self._fixed = slice(codes.shape[1] - rocket_dim, codes.shape[1])
         self._lengths = np.diff(offsets).astype(np.float32)
         head = decoder.head
-        self._previous = None
-        if decoder.reads_previous:
-            self._previous = teacher_forcing(x, offsets, decoder.num_categories)
-        observed = ~np.isnan(targets)
-        self._targets = np.where(observed, targets, np.float32(0))
+        self._previous = decoder.previous(x, offsets)
+        self._targets = targets
         weight = np.ones(len(head.column_types), np.float32)
         if head.numeric.any() and decoder.scale is not None:
             # one variance for all columns, as in the training loss
             at = [block.start for _, kind, block in head.columns() if kind == "numeric"]
             variance = float((decoder.scale[at] ** 2).mean())
             weight[head.numeric] = 0.5 / max(variance, 1e-12)
-        self._weight = observed * weight
-        whole = packed.segment_sum(self._weight, offsets).sum(axis=1)
+        self._weight = weight
+        whole = packed.segment_sum(~np.isnan(targets) * weight, offsets).sum(axis=1)
         # a missing step costs about as much as predicting the mean of every column
         self._cost_of_step = whole / np.maximum(self._lengths, np.float32(1))
 
     def __call__(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the objective (n_sequences,) and its gradient (n_sequences, latent_dim)."""
         outputs, decoding = self._decoder(codes, self._offsets, self._previous, keep=True)
-        errors, d_logits = self._errors(outputs)
+        head = self._decoder.head
+        errors = self._weight * head.errors(outputs, self._targets)
         loss = packed.segment_sum(errors, self._offsets).sum(axis=1)
-        gradient = self._decoder.gradient(decoding, d_logits) if decoding else codes
+        d_logits = head.logit_gradient(outputs, self._targets, self._weight)
+        gradient = self._decoder.gradient(decoding, d_logits)
         predicted, d_predicted = self._length.with_gradient(codes)
         away = predicted - self._lengths
         off = np.maximum(np.abs(away) - _MARGIN, np.float32(0))
@@ -87,32 +84,6 @@ class LatentObjective:
         gradient += moved
         gradient[:, self._fixed] = 0
         return loss, gradient
-
-    def _errors(self, outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the error of each value, and the gradient with respect to the logits."""
-        head = self._decoder.head
-        if head.numeric.all():
-            off = outputs - self._targets
-            weighted = self._weight * off
-            return weighted * off, 2 * weighted
-        errors, d_logits = np.empty_like(self._targets), np.empty_like(outputs)
-        for i, kind, block in head.columns():
-            target, weight = self._targets[:, i], self._weight[:, i]
-            if kind == "categorical":
-                chosen = target[:, None] == np.arange(block.stop - block.start)
-                p = np.where(chosen, outputs[:, block], 0).sum(axis=1)
-                errors[:, i] = -weight * np.log(np.maximum(p, _LEAST))
-                d_logits[:, block] = weight[:, None] * (outputs[:, block] - chosen)
-                continue
-            output = outputs[:, block.start]
-            if kind == "binary":
-                p = np.clip(output, _LEAST, 1 - _LEAST)
-                errors[:, i] = -weight * (target * np.log(p) + (1 - target) * np.log(1 - p))
-                d_logits[:, block.start] = weight * (output - target)
-            else:
-                errors[:, i] = weight * (output - target) ** 2
-                d_logits[:, block.start] = 2 * weight * (output - target)
-        return errors, d_logits
 
 
 def optimize_latents(objective: LatentObjective, codes: np.ndarray, num_steps: int) -> np.ndarray:

@@ -28,8 +28,9 @@ class LengthModel:
         self._mean = np.float32(specification.length_mean)
         self._deviation = np.float32(max(specification.length_deviation, 0.1))
         self._hidden = weights["hidden/kernel"], weights["hidden/bias"]
-        # the second output is the spread of the length, which only training needs
         kernel, bias = weights["length/dense/kernel"], weights["length/dense/bias"]
+        # the two outputs are the location and the log-scale
+        self._both = kernel, bias
         self._dense = np.ascontiguousarray(kernel[:, :1]), bias[:1]
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
@@ -45,6 +46,24 @@ class LengthModel:
         slope = share + z * np.exp(-0.5 * z * z) * np.float32(1 / math.sqrt(2 * math.pi))
         gradient = packed.product(slope * self._dense[0][:, 0], np.ascontiguousarray(kernel.T))
         return self._mean + self._deviation * lengths, self._deviation * gradient
+
+    def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return the negative log-likelihood (n_sequences,) of true lengths, in nats.
+
+        The distribution is that of `refold.layers.LengthHead`.
+        """
+        z = packed.product(codes, *self._hidden)
+        location, log_scale = packed.product(z * _normal_distribution(z), *self._both).T
+        log_scale = np.clip(
+            log_scale + math.log(0.55 * self._deviation),
+            math.log(0.05),
+            math.log(2.0 * self._deviation),
+        )
+        rate = np.exp(-log_scale)
+        away = lengths - (self._mean + self._deviation * location)
+        # logistic mass between two points: sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - e^(b-a))
+        above, below = (away + 0.5) * rate, (away - 0.5) * rate
+        return np.logaddexp(0, -above) + np.logaddexp(0, below) - np.log1p(-np.exp(-rate))
 
 
 def _normal_distribution(z: np.ndarray) -> np.ndarray:

@@ -1,30 +1,21 @@
 """The default model on NumPy and the compiled kernel, without Keras and without compilation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from refold._support.progress_bars import progress_bar
 from refold.inference._column_head import ColumnHead, Draw
 from refold.inference._decoder import Decoder
 from refold.inference._encoder import Encoder
 from refold.inference._latent_optimization import LatentObjective, optimize_latents
 from refold.inference._length_model import LengthModel
-from refold.inference._packed_rows import packed_input
+from refold.inference._packed_rows import blocks, packed_blocks
 from refold.inference._specification import Specification
 from refold.inference._weights import trainable, weight_names
 from refold.sequences import Sequences
 
 __all__ = ["PackedNetwork"]
-
-# Maximum number of steps in a block, if a step has at most `_WIDTH` values.
-_STEPS = 16384
-_WIDTH = 256
-# Maximum number of sequences in a block.
-_MOST_ROWS = 4096
-# Minimum number of blocks for a progress bar.
-_MANY = 20
 
 
 class PackedNetwork:
@@ -95,6 +86,16 @@ class PackedNetwork:
                 self._values, self._parts = values, {}
         return self._weights
 
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
+        """Replace the weights, given as arrays by name; other names are left out."""
+        names = weight_names(self.specification)
+        self._weights = {
+            name: np.asarray(weights[name], np.float32, order="C")
+            for name in names
+            if name in weights
+        }
+        self._parts = {}
+
     @property
     def autoregressive(self) -> bool:
         """Whether decoding is autoregressive."""
@@ -105,56 +106,65 @@ class PackedNetwork:
         """Number of trainable parameters."""
         return sum(array.size for name, array in self.weights.items() if trainable(name))
 
+    @property
+    def encoder(self) -> Encoder:
+        """Encoder with the current weights."""
+        return self._part("encoder", Encoder)
+
+    @property
+    def decoder(self) -> Decoder:
+        """Decoder with the current weights."""
+        return self._part("decoder", Decoder)
+
+    @property
+    def length(self) -> LengthModel:
+        """Length model with the current weights."""
+        return self._part("length", LengthModel)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
         return self.weights
 
     def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
         """Encode scaled sequences; see `refold.inference.encode`."""
-        encoder, specification = self._part("encoder", Encoder), self.specification
-        codes = np.empty((len(scaled), specification.latent_dim), np.float32)
-        for block in self._blocks(scaled.offsets, "encode", verbose=verbose):
-            x, targets, offsets = packed_input(scaled, block, flags=specification.observed_flags)
-            encoded = encoder(x, offsets)
+        codes = [np.empty((0, self.specification.latent_dim), np.float32)]
+        for x, targets, offsets in packed_blocks(
+            self.specification, scaled.values, scaled.offsets, "encode", verbose=verbose
+        ):
+            encoded = self.encoder(x, offsets)
             if latent_steps:
                 objective = LatentObjective(
-                    self._part("decoder", Decoder),
-                    self._part("length", LengthModel),
+                    self.decoder,
+                    self.length,
                     x,
                     targets,
                     offsets,
                     encoded,
-                    rocket_dim=specification.rocket_dim,
+                    rocket_dim=self.specification.rocket_dim,
                 )
                 encoded = optimize_latents(objective, encoded, latent_steps)
-            codes[block] = encoded
-        return codes
+            codes.append(encoded)
+        return np.concatenate(codes)
 
     def rocket_features(self, scaled: Sequences) -> np.ndarray:
         """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
-        encoder, flags = self._part("encoder", Encoder), self.specification.observed_flags
-        features = [np.empty((0, encoder.num_rocket_features), np.float32)]
-        for block in self._blocks(scaled.offsets, "features"):
-            x, _, offsets = packed_input(scaled, block, flags=flags)
-            features.append(encoder.rocket_features(x, offsets))
-        return np.concatenate(features)
+        return self.encoder.rocket_features.of(scaled)
 
     def decode(
         self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
-        decoder = self._part("decoder", Decoder)
         codes = np.ascontiguousarray(codes, np.float32)
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
-        for block in self._blocks(offsets, "decode", verbose=verbose):
+        for block in blocks(self.specification, offsets, "decode", verbose=verbose):
             rows = slice(offsets[block.start], offsets[block.stop])
             own = offsets[block.start : block.stop + 1] - offsets[block.start]
             if self.autoregressive:
-                outputs[rows] = decoder.decode_autoregressively(
+                outputs[rows] = self.decoder.decode_autoregressively(
                     codes[block], own, draw, first=block.start
                 )
                 continue
-            outputs[rows], _ = decoder(codes[block], own)
+            outputs[rows], _ = self.decoder(codes[block], own)
             if draw is not None:
                 noise = self.head.noise(own, draw.seed, block.start)
                 outputs[rows] = self.head.sample(outputs[rows], noise, draw.temperature)
@@ -166,14 +176,14 @@ class PackedNetwork:
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.ascontiguousarray(codes, np.float32)
-        for block in self._blocks(offsets, "forecast"):
+        for block in blocks(self.specification, offsets):
             own = offsets[block.start : block.stop + 1] - offsets[block.start]
             outputs[offsets[block.start] : offsets[block.stop]], _ = decoder(codes[block], own)
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes, which are not rounded."""
-        return self._part("length", LengthModel)(np.ascontiguousarray(codes, np.float32))
+        return self.length(np.ascontiguousarray(codes, np.float32))
 
     def _part(self, name: str, make: Any, **options: Any) -> Any:
         """Return a part of the model, made from the current weights."""
@@ -181,20 +191,3 @@ class PackedNetwork:
         if name not in self._parts:
             self._parts[name] = make(self.specification, weights, **options)
         return self._parts[name]
-
-    def _blocks(self, offsets: np.ndarray, what: str, *, verbose: int = 0) -> Iterator[slice]:
-        """Split sequences into blocks of about equally many steps, to limit the memory."""
-        width = max(self.specification.num_outputs, self.specification.num_channels)
-        most = _STEPS * _WIDTH // max(_WIDTH, width)
-        blocks, begin, count = [], 0, len(offsets) - 1
-        while begin < count:
-            end = int(np.searchsorted(offsets, offsets[begin] + most, side="right")) - 1
-            end = min(max(end, begin + 1), begin + _MOST_ROWS)
-            blocks.append(slice(begin, end))
-            begin = end
-        shown = bool(verbose) and len(blocks) >= _MANY
-        if not shown:
-            yield from blocks
-            return
-        with progress_bar(disable=False) as bar:
-            yield from bar.track(blocks, description=what)

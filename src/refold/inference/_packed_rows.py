@@ -1,24 +1,95 @@
-"""Scaled sequences as the rows that an encoder reads, without padding."""
+"""Blocks of sequences, and their scaled values as the rows that an encoder reads."""
+
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from refold.sequences import Sequences
+from refold._support.progress_bars import progress_bar
+from refold.inference._specification import Specification
 
-__all__ = ["packed_input"]
+__all__ = ["blocks", "one_hot", "packed_blocks", "packed_input"]
+
+# Maximum number of steps in a block, if a step has at most `_WIDTH` values.
+_STEPS = 16384
+_WIDTH = 256
+# Maximum number of sequences in a block.
+_MOST_ROWS = 4096
+# Minimum number of blocks for a progress bar.
+_MANY = 20
+
+
+def blocks(
+    specification: Specification, offsets: np.ndarray, what: str = "", *, verbose: int = 0
+) -> Iterator[slice]:
+    """Split sequences into blocks of about equally many steps, to limit the memory.
+
+    With ``verbose``, a progress bar is shown if there are many blocks.
+
+    Examples
+    --------
+    >>> specification = Specification(
+    ...     "default", ["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
+    ... )
+    >>> list(blocks(specification, np.arange(3) * 10_000))
+    [slice(0, 1, None), slice(1, 2, None)]
+    """
+    width = max(specification.num_outputs, specification.num_channels)
+    most = _STEPS * _WIDTH // max(_WIDTH, width)
+    found, begin, count = [], 0, len(offsets) - 1
+    while begin < count:
+        end = int(np.searchsorted(offsets, offsets[begin] + most, side="right")) - 1
+        end = min(max(end, begin + 1), begin + _MOST_ROWS)
+        found.append(slice(begin, end))
+        begin = end
+    if not verbose or len(found) < _MANY:
+        yield from found
+        return
+    with progress_bar() as bar:
+        yield from bar.track(found, description=what)
+
+
+def packed_blocks(
+    specification: Specification,
+    values: np.ndarray,
+    offsets: np.ndarray,
+    what: str = "",
+    *,
+    verbose: int = 0,
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Iterate over the input, the targets and the offsets of blocks of sequences.
+
+    Parameters
+    ----------
+    specification : Specification
+    values : array of shape (n_rows, columns)
+        Scaled values.
+    offsets : array of int64 of shape (n_sequences + 1,)
+    what, verbose
+        Description of the progress bar, and whether to show it if there are many blocks.
+    """
+    for block in blocks(specification, offsets, what, verbose=verbose):
+        own = offsets[block.start : block.stop + 1]
+        x, targets = packed_input(
+            values[own[0] : own[-1]],
+            specification.num_categories,
+            flags=specification.observed_flags,
+        )
+        yield x, targets, np.asarray(own - own[0], np.int64)
 
 
 def packed_input(
-    scaled: Sequences, block: slice, *, flags: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the input, the targets and the offsets of some sequences.
+    values: np.ndarray, num_categories: Sequence[int], *, flags: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the input and the targets for the steps of some sequences.
 
     They are the rows of what `refold.sequences.pad` returns, without padding.
 
     Parameters
     ----------
-    scaled : Sequences
-    block : slice
-        Consecutive sequences.
+    values : array of shape (n_rows, columns)
+        Scaled values, NaN where missing.
+    num_categories : sequence of int
+        Number of categories of each column, 0 if it is not categorical.
     flags : bool
         Whether to append an observed-flag channel for each feature.
 
@@ -28,31 +99,51 @@ def packed_input(
         Missing entries are 0, or the index of the unknown category.
     targets : array of float32 of shape (n_rows, columns)
         NaN where missing or of unknown category.
-    offsets : array of int64 of shape (n_sequences + 1,)
 
     Examples
     --------
-    >>> x, targets, offsets = packed_input(
-    ...     Sequences.from_list([[1.0, float("nan")], [3.0]]), slice(0, 2), flags=True
-    ... )
-    >>> x.tolist(), targets.ravel().tolist(), offsets.tolist()
-    ([[1.0, 1.0], [0.0, 0.0], [3.0, 1.0]], [1.0, nan, 3.0], [0, 2, 3])
+    >>> x, targets = packed_input(np.array([[1.0], [np.nan]]), [0], flags=True)
+    >>> x.tolist(), targets.tolist()
+    ([[1.0, 1.0], [0.0, 0.0]], [[1.0], [nan]])
     """
-    offsets = scaled.offsets[block.start : block.stop + 1]
-    values = np.asarray(scaled.values[offsets[0] : offsets[-1]], np.float32)
-    offsets = np.asarray(offsets - offsets[0], np.int64)
-    x, targets = values, values
+    values = np.asarray(values, np.float32)
+    # the index of the unknown category is the number of categories
+    fill = np.array(num_categories, np.float32)
     missing = np.isnan(values)
-    if missing.any():
-        fill = np.zeros(scaled.schema.num_columns, np.float32)
-        for i in scaled.schema.categorical:
-            fill[i] = len(scaled.schema.columns[i].categories)
-        x = np.where(missing, fill, values)
-    for i in scaled.schema.categorical:
-        unknown = values[:, i] == len(scaled.schema.columns[i].categories)
+    x = np.where(missing, fill, values) if missing.any() else values
+    targets = values
+    for i in np.flatnonzero(fill):
+        unknown = values[:, i] == fill[i]
         if unknown.any():
             targets = targets.copy() if targets is values else targets
             targets[unknown, i] = np.nan
     if flags:
         x = np.concatenate([x, ~missing], axis=1, dtype=np.float32)
-    return x, targets, offsets
+    return x, targets
+
+
+def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:
+    """Encode categorical columns as one-hot; an unknown or missing category becomes zeros.
+
+    Parameters
+    ----------
+    x : array of shape (n_rows, columns + any others)
+    num_categories : sequence of int
+        Number of categories of each column, 0 for columns that are not categorical.
+
+    Returns
+    -------
+    array of float32 of shape (n_rows, width)
+
+    Examples
+    --------
+    >>> one_hot(np.array([[0.5, 2.0], [0.1, 3.0]], np.float32), [0, 3])[:, 1:].tolist()
+    [[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    """
+    if not any(num_categories):
+        return x
+    blocks = []
+    for i, n in enumerate(num_categories):
+        column = x[:, i : i + 1]
+        blocks.append(column == np.arange(n, dtype=np.float32) if n else column)
+    return np.concatenate([*blocks, x[:, len(num_categories) :]], axis=1, dtype=np.float32)

@@ -13,6 +13,8 @@ __all__ = [
     "MOST_STRIDE",
     "Lstm",
     "are_default",
+    "has_linear_path",
+    "input_width",
     "linear_map",
     "most_linear_steps",
     "num_periods",
@@ -54,6 +56,11 @@ def has_linear_path(specification: Specification) -> bool:
     return specification.linear_path
 
 
+def input_width(specification: Specification) -> int:
+    """Return the number of input channels with categorical columns as one-hot."""
+    return specification.num_channels + sum(n - 1 for n in specification.num_categories if n)
+
+
 def most_linear_steps(width: int, latent_dim: int) -> int:
     """Return the most steps that a linear path has weights for.
 
@@ -93,7 +100,7 @@ def weight_shapes(specification: Specification) -> dict[str, tuple[int, ...]]:
     linear, rocket_dim = has_linear_path(specification), specification.rocket_dim
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
     learned = latent_dim - rocket_dim
-    width = specification.num_channels + sum(n - 1 for n in specification.num_categories if n)
+    width = input_width(specification)
     shapes: dict[str, tuple[int, ...]] = {}
     inputs = patch * width + 1 if patch > 1 else width
     for i in range(1, specification.depth + 1):
@@ -146,10 +153,7 @@ def _decoder(
     if linear:
         steps = min(max_steps, most_linear_steps(outputs, latent_dim))
         if not suffix:
-            width = specification.num_channels + sum(
-                n - 1 for n in specification.num_categories if n
-            )
-            steps = min(max_steps, most_linear_steps(width, latent_dim))
+            steps = min(max_steps, most_linear_steps(input_width(specification), latent_dim))
         shapes |= _linear(f"linear_steps{suffix}", (latent_dim, steps, outputs), (steps, outputs))
         shapes[f"head{suffix}/scale"] = (outputs,)
     return shapes | _dense(f"head{suffix}/dense", units, patch * outputs)

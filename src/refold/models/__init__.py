@@ -24,6 +24,5 @@ from refold.models._network import Architecture as Architecture
 from refold.models._network import Network as Network
 from refold.models._network import build as build
 from refold.models._predict import predict as predict
-from refold.models._rocket_extractor import rocket_extractor as rocket_extractor
 from refold.models._seed import seeded as seeded
 from refold.models.decoders import DECODERS as DECODERS

@@ -12,6 +12,7 @@ from refold.inference import (
     Draw,
     FittedNetwork,
     PackedNetwork,
+    RocketFeatures,
     Specification,
     are_default,
 )
@@ -19,7 +20,6 @@ from refold.models._autoregressive import decode_autoregressively
 from refold.models._latent_optimization import optimize_latents
 from refold.models._network import Network, build
 from refold.models._predict import predict
-from refold.models._rocket_extractor import rocket_extractor
 from refold.models._seed import seeded
 from refold.sequences import Sequences, pad
 
@@ -110,12 +110,7 @@ class KerasNetwork:
 
     def rocket_features(self, scaled: Sequences) -> np.ndarray:
         """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
-        model, flags = rocket_extractor(self.network), self.specification.observed_flags
-        features = np.empty((len(scaled), model.output_shape[-1]), np.float32)
-        for batch in self._batches(scaled.lengths, "features"):
-            x, _ = pad(scaled, batch.rows, batch.num_steps, flags=flags)
-            features[batch.rows] = predict(model, _fill_rows(x, batch, np.nan))[: len(batch.rows)]
-        return features
+        return RocketFeatures(self.specification).of(scaled)
 
     def decode(
         self, codes: np.ndarray, offsets: np.ndarray, *, draw: Draw | None = None, verbose: int = 0

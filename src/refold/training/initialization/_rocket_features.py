@@ -5,16 +5,15 @@ from typing import Any
 import numpy as np
 
 from refold._support.blas_threads import one_blas_thread
-from refold.models import Network, predict, rocket_extractor
-from refold.sequences import Sequences, pad
+from refold.inference import RocketFeatures
+from refold.models import Network
+from refold.sequences import Sequences
 from refold.training._progress import doing
 
 __all__ = ["set_rocket_initialization"]
 
 # Cap on sequences for the principal components.
 _MOST_SEQUENCES = 4096
-# Caps on sequences and steps per batch.
-_BATCH, _STEPS = 256, 1 << 16
 # Standard deviations below these shares count as rounding errors: of a feature relative to its
 # mean, and of a component relative to the first. Scaled up, rounding would encode the padding.
 _LEAST_FEATURE, _LEAST_COMPONENT = 1e-4, 1e-2
@@ -67,15 +66,6 @@ def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
 
 
 def _features(network: Network, scaled: Sequences) -> np.ndarray:
-    extractor, flags = rocket_extractor(network), network.specification.observed_flags
     most = min(len(scaled), _MOST_SEQUENCES)
     sample = np.linspace(0, len(scaled) - 1, most).round().astype(int)
-    num_steps = max(1, int(scaled.lengths[sample].max()))
-    at_once = max(1, min(_BATCH, most, _STEPS // num_steps))
-    batches = []
-    for first in range(0, most, at_once):
-        # repeated sequences fill the last batch, so that all batches have one shape
-        rows = np.arange(first, first + at_once) % most
-        x, _ = pad(scaled, sample[rows], num_steps, flags=flags)
-        batches.append(predict(extractor, x)[: most - first])
-    return np.concatenate(batches).astype(float)
+    return RocketFeatures(network.specification).of(scaled[sample]).astype(float)

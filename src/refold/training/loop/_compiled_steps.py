@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from refold._support.compilation import compiled_by_size
+from refold.inference import PackedNetwork, are_default, reconstruction_error
 from refold.models import Network, are_squared, length_loss, write_steps
 from refold.sequences import BatchPlan
 from refold.training.data._corruption import Corruption
@@ -83,6 +84,12 @@ class Engine:
         self._layout = Layout.of(network)
         self._rate = _index(optimizer, optimizer._learning_rate) if scheduled else None
         self._iterations = _index(optimizer, optimizer.iterations)
+        specification = network.specification
+        # corruption, draws and cuts are those of the compiled step
+        others = corruption or self._variational or specification.forecast_steps
+        self._packed = None
+        if are_default(specification) and not others:
+            self._packed = PackedNetwork(specification, {})
         self._train = compiled_by_size(self._run)
         self._check = compiled_by_size(self._evaluate)
 
@@ -125,6 +132,8 @@ class Engine:
 
     def evaluate(self, state: TrainState, data: Data, run: BatchPlan) -> StepMetrics:
         """Return the metrics of all batches of a batch plan, without training."""
+        if self._packed is not None:
+            return self._evaluate_packed(self._packed, state, data, run)
         bucket = run.bucket
         totals = self._check(bucket.num_steps * bucket.batch_size)(
             self._weights.split_on_host(state.trainable),
@@ -135,6 +144,25 @@ class Engine:
             num_steps=bucket.num_steps,
         )
         return StepMetrics(*np.asarray(totals).tolist())
+
+    def _evaluate_packed(
+        self, network: PackedNetwork, state: TrainState, data: Data, run: BatchPlan
+    ) -> StepMetrics:
+        """Evaluate the default model without Keras, so that nothing is compiled."""
+        variables = [*self.joint.trainable_variables, *self.joint.non_trainable_variables]
+        arrays = [*self._weights.split_on_host(state.trainable), *state.non_trainable]
+        network.set_weights({v.path: a for v, a in zip(variables, arrays, strict=True)})
+        rows = np.asarray(run.rows[: run.num_batches]).ravel()
+        starts, lengths = (
+            np.asarray(part)[rows[rows >= 0]].astype(np.int64)
+            for part in (data.starts, data.lengths)
+        )
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        steps = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        totals = reconstruction_error(
+            network, np.asarray(data.values)[steps], offsets, with_length=self.length_weight > 0
+        )
+        return StepMetrics(*totals, 0.0, 0.0, 0.0)
 
     def read_state(self, totals: StepMetrics | None = None) -> TrainState:
         """Return the current state of the Keras variables."""

@@ -1,0 +1,68 @@
+"""ROCKET features of sequences on packed rows."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from refold.inference._packed_rows import one_hot, packed_blocks
+from refold.inference._specification import Specification
+from refold.inference._weights import MOST_STRIDE, input_width
+from refold.kernels import DILATIONS, STEEPNESS, RandomConvolutions, packed, random_convolutions
+from refold.sequences import Sequences
+
+__all__ = ["RocketFeatures"]
+
+
+class RocketFeatures:
+    """Random convolutions pooled over time, as `refold.layers.PooledConvolutions` computes them.
+
+    Parameters
+    ----------
+    specification : Specification
+    weights : mapping from names to arrays, optional
+        They hold the convolutions if the code has ROCKET features.
+    """
+
+    def __init__(
+        self, specification: Specification, weights: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        self._specification = specification
+        self._stride = min(specification.patch, MOST_STRIDE)
+        if weights is not None and "convolutions/taps" in weights:
+            parts = (weights[f"convolutions/{part}"] for part in RandomConvolutions._fields)
+            self._convolutions = RandomConvolutions(*parts)
+        else:
+            self._convolutions = random_convolutions(input_width(specification))
+
+    @property
+    def num_features(self) -> int:
+        """Number of features."""
+        return 2 * len(self._convolutions.bias)
+
+    def __call__(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Compute features (n_sequences, n_features) of encoded columns (n_rows, width)."""
+        channels, taps, bias = self._convolutions
+        mixed = packed.product(values, channels)
+        each = len(bias) // len(DILATIONS)
+        pooled = [
+            packed.pooled_convolutions(
+                np.ascontiguousarray(mixed[:, first : first + each]),
+                offsets,
+                np.ascontiguousarray(taps[:, first : first + each]),
+                bias[first : first + each],
+                dilation=dilation,
+                stride=self._stride,
+                steepness=STEEPNESS,
+            )
+            for dilation, first in zip(DILATIONS, range(0, len(bias), each), strict=True)
+        ]
+        positive, highest = zip(*pooled, strict=True)
+        return np.concatenate([*positive, *highest], axis=1)
+
+    def of(self, scaled: Sequences) -> np.ndarray:
+        """Compute the features (n_sequences, n_features) of scaled sequences."""
+        specification = self._specification
+        features = [np.empty((0, self.num_features), np.float32)]
+        for x, _, offsets in packed_blocks(specification, scaled.values, scaled.offsets):
+            features.append(self(one_hot(x, specification.num_categories), offsets))
+        return np.concatenate(features)
