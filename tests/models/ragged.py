@@ -1,11 +1,12 @@
 """Every architecture that reads ragged data, one list for all property tests."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
+from refold.inference import Specification
 from refold.layers import LSTM, PaddingMask
 from refold.models import Models, autoencoder, default
 
@@ -19,6 +20,8 @@ class Case(NamedTuple):
     column_types: list[str]
     num_categories: list[int]
     flags: bool = False
+    # what a specification says of the models, beside their columns
+    options: Mapping[str, Any] = {}
 
     def data(self, n: int = 12, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and targets of all lengths from 0 to ``STEPS``, NaN where padded."""
@@ -68,7 +71,9 @@ def _default(
             kernel.assign(0.3 * rng.normal(size=kernel.shape))
         return models
 
-    return Case(build, column_types, num_categories, bool(options.get("observed_flags")))
+    flags = bool(options.get("observed_flags"))
+    known = {name: options[name] for name in options if name in Specification._fields}
+    return Case(build, column_types, num_categories, flags, known)
 
 
 def _own() -> Models:
@@ -103,7 +108,7 @@ CASES = {
     "discriminative patches": _default(
         ["numeric", "categorical"], [0, 3], patch=3, rocket_dim=1, observed_flags=True
     ),
-    "own": Case(_own, ["numeric"] * 2, [0, 0]),
+    "own": Case(_own, ["numeric"] * 2, [0, 0], options={"architecture": "custom"}),
 }
 # For properties of whole models, where each case is compiled anew: options that do not meet are
 # in one case.

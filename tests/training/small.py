@@ -33,19 +33,11 @@ def sequences(case, n=24, seed=0):
 
 def network(case, seed=0, **changes):
     """Return a case's network with weights of a seed."""
-    specification = Specification(
-        architecture="default",
-        column_types=case.column_types,
-        num_categories=case.num_categories,
-        observed_flags=case.flags,
-        latent_dim=4,
-        max_steps=STEPS,
-        units=8,
-        depth=1,
-        dropout=0.0,
-        length_mean=3.5,
-        length_deviation=2.0,
-    )
+    sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "depth": 1, "dropout": 0.0}
+    given = {"architecture": "default", "observed_flags": case.flags}
+    given |= {"column_types": case.column_types, "num_categories": case.num_categories}
+    given |= {"length_mean": 3.5, "length_deviation": 2.0}
+    specification = Specification(**(given | sizes | dict(case.options)))
     with seeded(seed):
         models = case.build()
         length = length_model(4, mean=3.5, deviation=2.0)

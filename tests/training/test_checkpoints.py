@@ -31,7 +31,7 @@ SHORT = SETTINGS | {"max_epochs": 4}
 
 
 def weights(ae):
-    return [np.asarray(variable.value) for variable in ae._network.variables]
+    return list(ae._network.arrays().values())
 
 
 def same(a, b):
