@@ -190,7 +190,7 @@ def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> Fit
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} has shape {weights[name].shape} instead of {shape}")
-    return PackedNetwork(specification, weights)
+    return PackedNetwork(specification, {name: weights[name] for name in shapes})
 
 
 def _with_current_names(config: dict[str, Any]) -> dict[str, Any]:
