@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 
+from refold.sequences._constructors import Constructors
 from refold.sequences.conversion._libraries import (
     parts_from_aeon,
     parts_from_sktime,
     parts_from_tslearn,
-    to_cases,
+    to_numbers,
 )
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import Parts
-from refold.sequences.schema._schema import Schema
 
 
-class LibraryConversions:
+class LibraryConversions(Constructors):
     """Base class of `Sequences` with conversions from and to aeon, sktime and tslearn."""
 
     if TYPE_CHECKING:
 
-        def __init__(
-            self, values: Any, offsets: Any, ids: Any = None, schema: Schema | None = None
-        ) -> None: ...
-
         def _parts(self) -> Parts: ...
+
+        def __len__(self) -> int: ...
+
+        def to_padded(self, value: float = np.nan) -> np.ndarray: ...
 
         def to_table(self, id: str = "id", time: str = "time") -> pa.Table: ...  # noqa: A002
 
@@ -175,7 +175,8 @@ class LibraryConversions:
         >>> [case.shape for case in Sequences.from_list([[1.0, 2.0], [3.0]]).to_aeon()]
         [(1, 2), (1, 1)]
         """
-        cases = [case.T for case in to_cases(self._parts(), "aeon")]
+        parts = self._parts()
+        cases = np.split(to_numbers(parts, "aeon").T, parts.offsets[1:-1], axis=1)[: len(self)]
         return np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
 
     def to_sktime(self, id: str = "instance", time: str = "time") -> Any:  # noqa: A002
@@ -230,9 +231,4 @@ class LibraryConversions:
                [ 3., nan]])
         """
         parts = self._parts()
-        cases = to_cases(parts, "tslearn")
-        num_steps = max([1, *map(len, cases)])
-        padded = np.full((len(cases), num_steps, parts.schema.num_columns), np.nan)
-        for row, case in zip(padded, cases, strict=True):
-            row[: len(case)] = case
-        return padded
+        return type(self)(to_numbers(parts, "tslearn"), parts.offsets).to_padded()

@@ -11,20 +11,21 @@ import pyarrow as pa
 
 from refold._support.html_tables import columns_in_words, facts
 from refold.errors import DataError, SchemaError
-from refold.sequences._constructors import Constructors
 from refold.sequences._library_constructors import LibraryConversions
 from refold.sequences.conversion._list_tables import arrow_from_parts
 from refold.sequences.conversion._long_tables import table_from_parts
 from refold.sequences.schema._alignment import align_values
-from refold.sequences.schema._decoding import to_form
+from refold.sequences.schema._column_types import to_form
 from refold.sequences.schema._parts import (
     Parts,
     Places,
+    check_ids,
+    check_offsets,
+    check_values,
     offsets_from_lengths,
     positions_of,
 )
-from refold.sequences.schema._schema import Column, Schema, default_names
-from refold.sequences.schema._validation import check_ids, check_offsets, check_values
+from refold.sequences.schema._schema import Column, Schema, column_counts, default_names
 from refold.sequences.statistics._extreme_values import Extremes
 from refold.sequences.statistics._moments import Summary, summarize
 
@@ -32,7 +33,7 @@ from refold.sequences.statistics._moments import Summary, summarize
 _NUM_SHOWN = 5
 
 
-class Sequences(Constructors, LibraryConversions):
+class Sequences(LibraryConversions):
     """Sequences of unequal length with the same columns.
 
     Sequence ``i`` is ``values[offsets[i]:offsets[i + 1]]``. The offsets alone define the lengths:
@@ -167,11 +168,8 @@ class Sequences(Constructors, LibraryConversions):
         if not len(self):
             return f"Sequences(n=0, columns={self.schema.num_columns})"
         lengths = self.lengths
-        column_types = [column.type for column in self.schema.columns]
-        counts = ", ".join(
-            f"{column_types.count(name)} {name}" for name in dict.fromkeys(column_types)
-        )
-        return f"Sequences(n={len(self)}, lengths={lengths.min()} to {lengths.max()}, {counts})"
+        spread = f"lengths={lengths.min()} to {lengths.max()}"
+        return f"Sequences(n={len(self)}, {spread}, {column_counts(self.schema)})"
 
     def _repr_html_(self) -> str:
         return _to_html(self)

@@ -13,7 +13,7 @@ from refold.sequences.conversion._arrow_columns import (
     ids_to_arrow,
     open_table,
 )
-from refold.sequences.schema._validation import check_ids
+from refold.sequences.schema._parts import check_ids
 
 
 def codes_to_arrow(codes: Any, ids: Any = None) -> pa.Table:

@@ -14,11 +14,15 @@ from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrays import parts_from_array
 from refold.sequences.conversion._lists import parts_from_list, unmasked
 from refold.sequences.conversion._long_tables import parts_from_table
-from refold.sequences.schema._column_types import ColumnTypes, encode_columns
-from refold.sequences.schema._decoding import decode_column
-from refold.sequences.schema._parts import Parts, Places, offsets_from_lengths, sequence_name
+from refold.sequences.schema._column_types import ColumnTypes, decode_column, encode_columns
+from refold.sequences.schema._parts import (
+    Parts,
+    Places,
+    check_ids,
+    offsets_from_lengths,
+    sequence_name,
+)
 from refold.sequences.schema._schema import Schema, default_names
-from refold.sequences.schema._validation import check_ids
 
 AEON = (
     "an array of shape (n_cases, n_channels, n_timepoints) or (n_cases, n_timepoints), or a list "
@@ -77,8 +81,8 @@ def _check_numpy(x: Any, dimensions: tuple[int, ...], expected: str) -> np.ndarr
     return np.asarray(unmasked(x))
 
 
-def to_cases(parts: Parts, library: str) -> list[np.ndarray]:
-    """Return a (length, F) array of numbers per sequence, NaN where missing or unknown.
+def to_numbers(parts: Parts, library: str) -> np.ndarray:
+    """Return the values of shape (num_steps, F) as numbers, NaN where missing or unknown.
 
     Raises
     ------
@@ -93,7 +97,7 @@ def to_cases(parts: Parts, library: str) -> list[np.ndarray]:
                 "only. Leave the column out, or convert it to numbers."
             )
         values[:, i] = decode_column(parts.values[:, i], column)
-    return np.split(values, parts.offsets[1:-1])[: len(parts.offsets) - 1]
+    return values
 
 
 def _check_cases(cases: list[np.ndarray]) -> None:

@@ -24,8 +24,13 @@ from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import encode_parts
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._known_columns import KnownColumns
-from refold.sequences.schema._parts import Parts, Places, offsets_from_lengths, sequence_name
-from refold.sequences.schema._validation import check_ids
+from refold.sequences.schema._parts import (
+    Parts,
+    Places,
+    check_ids,
+    offsets_from_lengths,
+    sequence_name,
+)
 
 
 def parts_from_arrow(

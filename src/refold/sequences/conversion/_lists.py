@@ -12,12 +12,13 @@ from refold.sequences.schema._parts import (
     Parts,
     Places,
     Rows,
+    check_ids,
+    check_values,
     object_array,
     offsets_from_lengths,
     sequence_name,
 )
 from refold.sequences.schema._schema import Layout, Schema, default_names
-from refold.sequences.schema._validation import check_ids, check_values
 
 
 def parts_from_list(
@@ -80,25 +81,17 @@ def _as_array(item: Any, name: str) -> np.ndarray:
     item = unmasked(item)
     if not hasattr(item, "__array__"):
         if isinstance(item, bytes | Mapping | set) or not hasattr(item, "__len__"):
-            raise DataError(
-                f"Got {_shown(item)} for {name}. Expected an array, a list or a str; "
-                "put a single sequence into a list."
-            )
+            raise _single(item, name)
         if any(isinstance(value, str) for value in item):
-            return object_array(list(item))
+            return object_array(item)
     try:
         array = np.asarray(item)
-        if array.ndim == 0:
-            raise DataError(
-                f"Got {_shown(item)} for {name}. Expected an array, a list or a str; "
-                "put a single sequence into a list."
-            )
-        if array.dtype.kind in "US" and not isinstance(item, np.ndarray):
-            array = np.asarray(item, dtype=object)
-    except DataError:
-        raise
     except ValueError:
         array = None
+    if array is not None and array.ndim == 0:
+        raise _single(item, name)
+    if array is not None and array.dtype.kind in "US" and not isinstance(item, np.ndarray):
+        array = np.asarray(item, dtype=object)
     if array is None or (array.dtype == object and array.ndim == 1 and _has_rows(array)):
         raise DataError(
             f"The steps of {name} have differing numbers of features. "
@@ -198,9 +191,13 @@ def _frame_names(items: list[Any]) -> tuple[str, ...] | None:
     return names
 
 
-def _shown(item: Any) -> str:
+def _single(item: Any, name: str) -> DataError:
     number = isinstance(item, int | float | complex | np.generic)
-    return f"the number {item}" if number else f"a value of type {type(item).__name__}"
+    shown = f"the number {item}" if number else f"a value of type {type(item).__name__}"
+    return DataError(
+        f"Got {shown} for {name}. Expected an array, a list or a str; put a single sequence into a "
+        "list."
+    )
 
 
 def _columns_of(item: Any) -> tuple[str, ...] | None:

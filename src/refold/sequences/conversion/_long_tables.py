@@ -22,8 +22,15 @@ from refold.sequences.conversion._arrow_columns import (
 )
 from refold.sequences.schema._column_types import ColumnTypes, encode_columns
 from refold.sequences.schema._known_columns import KnownColumns
-from refold.sequences.schema._parts import PLAIN_ROWS, Parts, Places, Rows, offsets_from_lengths
-from refold.sequences.schema._validation import check_ids, check_values
+from refold.sequences.schema._parts import (
+    PLAIN_ROWS,
+    Parts,
+    Places,
+    Rows,
+    check_ids,
+    check_values,
+    offsets_from_lengths,
+)
 
 
 def parts_from_table(

@@ -5,8 +5,7 @@ import warnings
 import numpy as np
 
 from refold.errors import SchemaError, argument
-from refold.sequences.schema._column_types import check_binary
-from refold.sequences.schema._decoding import decode_column
+from refold.sequences.schema._column_types import check_binary, decode_column
 from refold.sequences.schema._missing_values import without_missing
 from refold.sequences.schema._parts import Places
 from refold.sequences.schema._schema import Column, Schema, has_default_names

@@ -1,13 +1,16 @@
-"""The result type of all conversions to `Sequences`, and locations for error messages.
+"""The result type of all conversions to `Sequences`, its checks, and locations for messages.
 
 Conversion functions return `Parts`, so they need not import `Sequences`.
 """
 
 from collections.abc import Callable, Iterable
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold.errors import DataError
+from refold.sequences.schema._column_types import is_missing
 from refold.sequences.schema._schema import Schema
 
 
@@ -92,3 +95,70 @@ def object_array(values: Iterable[Any]) -> np.ndarray:
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
+
+
+def check_ids(ids: Any, num_sequences: int) -> np.ndarray:
+    """Return one integer or string per sequence; ``0`` to ``n - 1`` if ``ids`` is None.
+
+    All ids become strings if an integer is too large for int64, as a hash may be.
+    """
+    if ids is None:
+        return np.arange(num_sequences)
+    given, ids = ids, np.asarray(ids)
+    if ids.shape != (num_sequences,):
+        raise DataError(
+            f"ids must hold one entry per sequence, shape ({num_sequences},). Got {ids.shape}."
+        )
+    if ids.dtype.kind == "i" or (ids.dtype.kind == "u" and ids.max(initial=0) < 1 << 63):
+        return ids.astype(np.int64, copy=False)
+    if ids.dtype.kind == "U":
+        return ids
+    # Start from the original objects: NumPy turns integers into floats if some are too large.
+    plain_ids = np.asarray(given, dtype=object).tolist()
+    for i, identity in enumerate(plain_ids):
+        if is_missing(identity):
+            raise DataError(f"Sequence {i} has no id. Give each sequence an integer or a string.")
+    if all(map(_is_integer, plain_ids)):
+        plain_ids = [int(identity) for identity in plain_ids]
+        if all(-(1 << 63) <= identity < 1 << 63 for identity in plain_ids):
+            return np.array(plain_ids, dtype=np.int64)
+    return np.array([str(identity) for identity in plain_ids], dtype=str)
+
+
+def _is_integer(identity: Any) -> bool:
+    if isinstance(identity, Integral):
+        return not isinstance(identity, bool)
+    return isinstance(identity, Real) and float(identity).is_integer()
+
+
+def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:
+    offsets = np.asarray(offsets)
+    if offsets.ndim != 1 or not len(offsets) or offsets.dtype.kind not in "iu":
+        raise DataError("offsets must be a one-dimensional array of at least one integer.")
+    offsets = offsets.astype(np.int64)
+    if offsets[0] != 0 or offsets[-1] != num_steps or (np.diff(offsets) < 0).any():
+        raise DataError(
+            f"offsets must rise from 0 to the number of steps, {num_steps}. "
+            f"Got {offsets[0]} to {offsets[-1]}."
+        )
+    return offsets
+
+
+def check_values(values: np.ndarray, schema: Schema, places: Places) -> None:
+    infinite = np.isinf(values)
+    if infinite.any():
+        row, column = np.argwhere(infinite)[0]
+        raise DataError(
+            f"Got an infinite value at {places(int(row), schema.names[column])}. "
+            "Expected finite numbers; use NaN for a missing entry."
+        )
+    for i in schema.categorical:
+        index = values[:, i]
+        limit = len(schema.columns[i].categories)
+        wrong = np.flatnonzero((index < 0) | (index > limit) | (index != np.floor(index)))
+        wrong = wrong[~np.isnan(index[wrong])]
+        if len(wrong):
+            raise DataError(
+                f"Got {index[wrong[0]]:g} at {places(int(wrong[0]), schema.names[i])}. Expected "
+                f"the index of a category, 0 to {limit - 1}, or {limit} for an unknown one."
+            )

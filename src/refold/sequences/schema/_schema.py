@@ -246,6 +246,12 @@ def default_names(num_columns: int) -> tuple[str, ...]:
     return tuple(f"x{i}" for i in range(num_columns))
 
 
+def column_counts(schema: Schema) -> str:
+    """Return how many columns have each type: ``2 numeric, 1 binary``."""
+    types = [column.type for column in schema.columns]
+    return ", ".join(f"{types.count(name)} {name}" for name in dict.fromkeys(types))
+
+
 def has_default_names(schema: Schema) -> bool:
     """Return whether the columns have default names."""
     return schema.names == default_names(schema.num_columns) or schema.names == ("token",)

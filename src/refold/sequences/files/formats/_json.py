@@ -16,16 +16,17 @@ from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.files.formats._json_entries import (
     Entry,
+    are_events,
     check_cells,
+    entries_of_columns,
+    from_events,
     parse_json,
     parse_lines,
 )
-from refold.sequences.files.formats._json_events import are_events, entries_of_columns, from_events
 from refold.sequences.files.formats._text import text_sequences
 from refold.sequences.files.tables._layout_detection import TableOptions
-from refold.sequences.schema._column_types import ColumnTypes, resolve_column_types
-from refold.sequences.schema._decoding import decode_column
-from refold.sequences.schema._parts import Parts, Rows
+from refold.sequences.schema._column_types import ColumnTypes, decode_column, resolve_column_types
+from refold.sequences.schema._parts import Parts, Rows, check_ids
 from refold.sequences.schema._schema import (
     UNKNOWN,
     Column,
@@ -33,7 +34,6 @@ from refold.sequences.schema._schema import (
     Schema,
     has_default_names,
 )
-from refold.sequences.schema._validation import check_ids
 
 __all__ = ["json_columns", "read_json", "read_jsonl", "write_jsonl"]
 

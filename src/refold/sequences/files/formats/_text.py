@@ -8,7 +8,7 @@ import numpy as np
 from refold.errors import DataError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._file_access import decode_utf8
-from refold.sequences.schema._decoding import decode_column
+from refold.sequences.schema._column_types import decode_column
 from refold.sequences.schema._schema import UNKNOWN
 
 __all__ = ["read_text", "text_sequences", "write_text"]

@@ -12,8 +12,7 @@ from pyarrow.compute import call_function
 
 from refold.sequences.conversion._arrow_columns import is_text, without_dictionary
 from refold.sequences.files.scan._parquet_files import ScannedFiles
-from refold.sequences.schema._parts import positions_of
-from refold.sequences.schema._validation import check_ids
+from refold.sequences.schema._parts import check_ids, positions_of
 
 __all__ = ["RowIndex", "RowReader", "cut_into_blocks", "ids_as_arrow", "ids_as_numpy"]
 

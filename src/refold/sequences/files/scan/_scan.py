@@ -2,27 +2,54 @@
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError
 from refold.sequences._sequences import Sequences
-from refold.sequences.files.scan._first_pass import ScanResult, observe_again, scan_columns
-from refold.sequences.files.scan._parquet_files import ScannedFiles, open_files
-from refold.sequences.files.scan._rows import RowReader, cut_into_blocks
+from refold.sequences.files.scan._chunked_columns import Piece, ScannedColumn
+from refold.sequences.files.scan._chunked_list_tables import ListRows, NestedRows, holds_nested
+from refold.sequences.files.scan._chunked_long_tables import LongRows
+from refold.sequences.files.scan._parquet_files import ScannedFiles, naming, open_files
+from refold.sequences.files.scan._rows import RowIndex, RowReader, cut_into_blocks
 from refold.sequences.files.tables._layout_detection import TableOptions
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._missing_values import without_missing_in
 from refold.sequences.schema._parts import offsets_from_lengths, positions_of
-from refold.sequences.schema._schema import Schema
+from refold.sequences.schema._schema import Schema, column_counts
+from refold.sequences.statistics._moments import Summary, summary_of
 
 __all__ = ["Scan", "scan"]
 
 BLOCK_BYTES = 12 << 20
 MIN_BATCH_BYTES = 1 << 16
+
+Split = Callable[[pa.Table], list[Piece]]
+
+
+class _FirstPass(NamedTuple):
+    """The schema, the index and the moments, which the first pass over files finds."""
+
+    index: RowIndex
+    columns: list[ScannedColumn]
+    schema: Schema
+    dtype: np.dtype
+    split: Split  # returns the entries of each column in some rows
+    warnings: list[str]  # messages for the user
+
+    def numeric(self) -> list[ScannedColumn]:
+        """Return the numeric columns."""
+        return [column for column in self.columns if column.column.type == "numeric"]
+
+    def summary(self) -> Summary:
+        """Return what `Scaler.fit` needs."""
+        num_observed = np.array([column.num_observed for column in self.columns], np.int64)
+        moments = [column.moments for column in self.numeric()]
+        return summary_of(int(self.index.lengths.sum()), num_observed, moments)
 
 
 def scan(
@@ -98,7 +125,7 @@ def scan(
     _check_block_bytes(block_bytes)
     chosen = [columns] if isinstance(columns, str) else columns
     files = open_files(path, TableOptions(id, time, chosen))
-    scanned = scan_columns(files, column_types, RowReader(files, _batch_bytes(block_bytes)))
+    scanned = _scan_columns(files, column_types, RowReader(files, _batch_bytes(block_bytes)))
     for message in scanned.warnings:
         warnings.warn(message, UserWarning, stacklevel=2)
     result = Scan(files, scanned, block_bytes)
@@ -159,7 +186,7 @@ class Scan:
     array([2.5])
     """
 
-    def __init__(self, files: ScannedFiles, scanned: ScanResult, block_bytes: int) -> None:
+    def __init__(self, files: ScannedFiles, scanned: _FirstPass, block_bytes: int) -> None:
         self.schema = scanned.schema
         self.lengths = scanned.index.lengths
         self.ids = scanned.index.ids
@@ -178,8 +205,7 @@ class Scan:
         return len(self.lengths)
 
     def __repr__(self) -> str:
-        types = [column.type for column in self.schema.columns]
-        counts = ", ".join(f"{types.count(name)} {name}" for name in dict.fromkeys(types))
+        counts = column_counts(self.schema)
         lengths = f"{self.lengths.min()} to {self.lengths.max()}"
         return f"Scan(n={len(self)}, blocks={self.num_blocks}, lengths={lengths}, {counts})"
 
@@ -238,7 +264,7 @@ class Scan:
         """Return the sequences under a schema with another ``missing``. Reads the files once."""
         scanned = self._scanned._replace(schema=schema)
         blocks = (block.values for block in Scan(self._files, scanned, self.block_bytes))
-        return Scan(self._files, observe_again(scanned, blocks), self.block_bytes)
+        return Scan(self._files, _observe_again(scanned, blocks), self.block_bytes)
 
     def take(self, indices: Any) -> Sequences:
         """Read some sequences, such as those for validation.
@@ -301,3 +327,40 @@ def _check_block_bytes(block_bytes: Any) -> None:
 
 def _batch_bytes(block_bytes: int) -> int:
     return max(MIN_BATCH_BYTES, block_bytes // 4)
+
+
+def _scan_columns(files: ScannedFiles, column_types: ColumnTypes, reader: RowReader) -> _FirstPass:
+    """Read all rows once.
+
+    Raises
+    ------
+    DataError, SchemaError
+        If the sequences cannot be used.
+    FileFormatError, FileAccessError
+        If a file is damaged or has changed.
+    """
+    layout, rows = files.layout, LongRows
+    if layout.lists:
+        rows = NestedRows if holds_nested(files.schema, layout.features) else ListRows
+    with naming(files.paths[0]):
+        found = rows(files, column_types)
+    for first, table in reader.pieces(np.array([0]), np.array([files.num_rows])):
+        pieces, where = found.add(first, table)
+        with naming(files.place(first)[0]):
+            for column, piece in zip(found.columns, pieces, strict=True):
+                column.look(piece, where)
+    for column in found.columns:
+        column.settle()
+    index = found.index()
+    schema, messages = found.schema(index)
+    dtype = np.result_type(np.float32, *(column.dtype for column in found.columns))
+    return _FirstPass(index, found.columns, schema, dtype, found.split, messages)
+
+
+def _observe_again(scanned: _FirstPass, blocks: Iterable[np.ndarray]) -> _FirstPass:
+    """Return the same result with statistics of these blocks of values of shape (steps, F)."""
+    columns = [column.unobserved() for column in scanned.columns]
+    for block in blocks:
+        for column, values in zip(columns, block.T, strict=True):
+            column.observe(values, column.column.type)
+    return scanned._replace(columns=columns)
