@@ -113,7 +113,7 @@ def keep_compiled() -> None:
     if not os.access(folder, os.W_OK):
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    # cache small functions too: initializing the weights compiles twenty of them, in a second
+    # by default JAX keeps nothing that compiles in less than a second, as most of our functions do
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 

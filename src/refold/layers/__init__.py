@@ -3,6 +3,12 @@
 from refold.layers._column_ends import ColumnEncoding as ColumnEncoding
 from refold.layers._column_ends import ColumnHead as ColumnHead
 from refold.layers._convert import convert as convert
+from refold.layers._initializers import Constant as Constant
+from refold.layers._initializers import ForgetBias as ForgetBias
+from refold.layers._initializers import GlorotUniform as GlorotUniform
+from refold.layers._initializers import Orthogonal as Orthogonal
+from refold.layers._initializers import dense as dense
+from refold.layers._initializers import undrawn as undrawn
 from refold.layers._length_head import LengthHead as LengthHead
 from refold.layers._linear_path import LinearDecoding as LinearDecoding
 from refold.layers._linear_path import LinearEncoding as LinearEncoding

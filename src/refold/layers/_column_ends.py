@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from refold.layers._initializers import Constant, dense
 from refold.layers._patches import unfold
 
 __all__ = ["ColumnEncoding", "ColumnHead"]
@@ -96,7 +97,7 @@ class ColumnHead(keras.layers.Layer):
         self.num_categories = [int(n) for n in num_categories or [0] * len(self.column_types)]
         self.patch = patch
         self.max_steps = max_steps
-        self.dense = keras.layers.Dense(patch * sum(self.widths), name="dense")
+        self.dense = dense(patch * sum(self.widths), name="dense")
         self.supports_masking = True
 
     @property
@@ -113,7 +114,7 @@ class ColumnHead(keras.layers.Layer):
         self.dense.build(inputs_shape)
         if beside_shape is not None:
             self.scale = self.add_weight(
-                shape=(sum(self.widths),), initializer="ones", trainable=False, name="scale"
+                shape=(sum(self.widths),), initializer=Constant(1.0), trainable=False, name="scale"
             )
 
     def call(self, inputs: Any, beside: Any = None, like: Any = None) -> Any:

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from refold.layers._initializers import Constant, dense
+
 __all__ = ["LengthHead"]
 
 
@@ -38,7 +40,7 @@ class LengthHead(keras.layers.Layer):
         super().__init__(**kwargs)
         self.mean = float(mean)
         self.deviation = float(deviation)
-        self.dense = keras.layers.Dense(2, kernel_initializer="zeros", name="dense")
+        self.dense = dense(2, kernel_initializer=Constant(), name="dense")
 
     def build(self, input_shape: Any) -> None:
         """Create the weights."""

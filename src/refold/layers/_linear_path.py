@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from refold.layers._initializers import Constant
+
 __all__ = ["LinearDecoding", "LinearEncoding"]
 
 
@@ -15,13 +17,16 @@ class _Linear(keras.layers.Layer):
     """
 
     def _add_weights(self, shape: tuple[int, ...], bias_shape: tuple[int, ...]) -> None:
-        def add(name: str, shape: tuple[int, ...], *, initial: str, trainable: bool) -> Any:
-            return self.add_weight(shape=shape, initializer=initial, trainable=trainable, name=name)
+        def add(name: str, shape: tuple[int, ...], *, initial: float, trainable: bool) -> Any:
+            constant = Constant(initial)
+            return self.add_weight(
+                shape=shape, initializer=constant, trainable=trainable, name=name
+            )
 
-        self.start = add("start", shape, initial="zeros", trainable=False)
-        self.unit = add("unit", (), initial="ones", trainable=False)
-        self.change = add("change", shape, initial="zeros", trainable=True)
-        self.bias = add("bias", bias_shape, initial="zeros", trainable=True)
+        self.start = add("start", shape, initial=0.0, trainable=False)
+        self.unit = add("unit", (), initial=1.0, trainable=False)
+        self.change = add("change", shape, initial=0.0, trainable=True)
+        self.bias = add("bias", bias_shape, initial=0.0, trainable=True)
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -56,7 +61,8 @@ class LinearEncoding(_Linear):
         """Create the weights."""
         del beside_shape
         self._add_weights((self.num_steps, inputs_shape[-1], self.latent_dim), (self.latent_dim,))
-        self.scale = self.add_weight(shape=(), initializer="ones", trainable=False, name="scale")
+        one = Constant(1.0)
+        self.scale = self.add_weight(shape=(), initializer=one, trainable=False, name="scale")
 
     def call(self, inputs: Any, beside: Any, inputs_mask: Any = None) -> Any:
         """Encode inputs (batch, steps, channels), and add codes (batch, latent_dim)."""

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from refold.kernels import DILATIONS, STEEPNESS, random_convolutions
+from refold.layers._initializers import Constant
 
 __all__ = ["FixedMap", "PooledConvolutions"]
 
@@ -56,7 +57,7 @@ class PooledConvolutions(keras.layers.Layer):
         drawn = random_convolutions(input_shape[-1], self.num_kernels, self.seed)._asdict()
         for name, values in drawn.items():
             weight = self.add_weight(
-                shape=values.shape, initializer="zeros", trainable=False, name=name
+                shape=values.shape, initializer=Constant(), trainable=False, name=name
             )
             weight.assign(values)
             setattr(self, name, weight)
@@ -146,7 +147,7 @@ class FixedMap(keras.layers.Layer):
         """Create the weights, which are zero until they are set."""
 
         def add(name: str, shape: tuple[int, ...]) -> Any:
-            return self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
+            return self.add_weight(shape=shape, initializer=Constant(), trainable=False, name=name)
 
         self.center = add("center", (input_shape[-1],))
         self.kernel = add("kernel", (input_shape[-1], self.size))

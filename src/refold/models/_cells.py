@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from refold.errors import ParameterError
-from refold.layers import LSTM
+from refold.layers import LSTM, Constant, ForgetBias, GlorotUniform, Orthogonal
 
 __all__ = ["CELLS", "Cell", "cell_of", "find_cell"]
 
@@ -21,8 +21,9 @@ class Cell(NamedTuple):
     Attributes
     ----------
     layer : type
-        Class of a Keras layer that is a ``keras.layers.RNN``, called with ``units``,
-        ``return_sequences`` and ``name``.
+        Class of a Keras layer that is a ``keras.layers.RNN``.
+    options : dict
+        Arguments of the layer for its initial bias.
     state_size : int
         Size of the cell's state, in multiples of ``units``.
     initial_state : callable
@@ -31,8 +32,21 @@ class Cell(NamedTuple):
     """
 
     layer: type[keras.layers.RNN]
+    options: dict[str, Any]
     state_size: int
     initial_state: Callable[[Any, int], list[Any]]
+
+    def make(self, units: int, *, name: str) -> keras.layers.RNN:
+        """Return a new layer that returns all steps."""
+        make: Any = self.layer
+        return make(
+            units,
+            return_sequences=True,
+            kernel_initializer=GlorotUniform(),
+            recurrent_initializer=Orthogonal(),
+            name=name,
+            **self.options,
+        )
 
 
 def _lstm_state(projected: Any, units: int) -> list[Any]:
@@ -45,8 +59,10 @@ def _gru_state(projected: Any, units: int) -> list[Any]:
 
 
 CELLS = {
-    "lstm": Cell(LSTM, 2, _lstm_state),
-    "gru": Cell(keras.layers.GRU, 1, _gru_state),
+    "lstm": Cell(
+        LSTM, {"bias_initializer": ForgetBias(), "unit_forget_bias": False}, 2, _lstm_state
+    ),
+    "gru": Cell(keras.layers.GRU, {"bias_initializer": Constant()}, 1, _gru_state),
 }
 
 

@@ -9,6 +9,7 @@ from refold.errors import ParameterError, argument
 from refold.inference import MOST_STRIDE, most_linear_steps
 from refold.layers import (
     ColumnEncoding,
+    Constant,
     FixedMap,
     FoldSteps,
     LengthHead,
@@ -17,6 +18,7 @@ from refold.layers import (
     PooledConvolutions,
     RealSteps,
     StatePooling,
+    dense,
 )
 from refold.models._autoencoder import Models, join
 from refold.models._cells import find_cell
@@ -142,7 +144,7 @@ def default(
     if patch > 1:
         hidden = FoldSteps(patch, name="fold")(hidden)
     for i in range(depth):
-        layer = chosen_cell.layer(units, return_sequences=True, name=f"{cell}_{i + 1}")
+        layer = chosen_cell.make(units, name=f"{cell}_{i + 1}")
         hidden = keras.layers.Bidirectional(layer, name=f"encoder_{i + 1}")(hidden)
     pooling = StatePooling(max_steps, patch, name="pooling")
     if patch > 1:
@@ -151,7 +153,7 @@ def default(
         pooled = pooling(hidden)
     if dropout:
         pooled = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    code = keras.layers.Dense(learned_dim, name="code")(pooled)
+    code = dense(learned_dim, name="code")(pooled)
     linear_steps = min(max_steps, most_linear_steps(values.shape[-1], latent_dim))
     if linear_path:
         code = LinearEncoding(learned_dim, linear_steps, name="linear_code")(values, code)
@@ -162,11 +164,13 @@ def default(
     encoder = keras.Model(x, code, name="encoder")
     posterior = None
     if variational:
-        first: Any = keras.initializers.Constant(_FIRST_LOG_VARIANCE)
-        dense = keras.layers.Dense(
-            latent_dim, kernel_initializer="zeros", bias_initializer=first, name="log_variance"
+        wide = dense(
+            latent_dim,
+            kernel_initializer=Constant(),
+            bias_initializer=Constant(_FIRST_LOG_VARIANCE),
+            name="log_variance",
         )
-        below: Any = keras.ops.softplus(_MOST_LOG_VARIANCE - dense(pooled))
+        below: Any = keras.ops.softplus(_MOST_LOG_VARIANCE - wide(pooled))
         log_variance = _MOST_LOG_VARIANCE - below
         posterior = keras.Model(x, [code, log_variance], name="posterior")
 
@@ -225,5 +229,5 @@ def length_model(latent_dim: int, *, mean: float, deviation: float, units: int =
     (None, 2)
     """
     code = keras.Input((latent_dim,), name="code")
-    hidden = keras.layers.Dense(units, activation="gelu", name="hidden")(code)
+    hidden = dense(units, activation="gelu", name="hidden")(code)
     return keras.Model(code, LengthHead(mean, deviation, name="length")(hidden), name="length")

@@ -2,11 +2,13 @@
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import keras
 import numpy as np
 from keras.src.backend.common import global_state
+
+from refold.layers import undrawn
 
 __all__ = ["seeded"]
 
@@ -23,7 +25,7 @@ def seeded(seed: int | None) -> Iterator[None]:
     Parameters
     ----------
     seed : int or None
-        Seed of the weights; None for random weights.
+        Seed of the weights; None if they are assigned next, so that the default model's are zero.
 
     Examples
     --------
@@ -39,7 +41,8 @@ def seeded(seed: int | None) -> Iterator[None]:
     if seed is not None:
         keras.utils.set_random_seed(seed)
     try:
-        yield
+        with undrawn() if seed is None else nullcontext():
+            yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002

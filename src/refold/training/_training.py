@@ -15,6 +15,7 @@ from refold.models import Network
 from refold.sequences import Batches
 from refold.training._settings import Settings
 from refold.training.data._forecast_targets import kept_share
+from refold.training.loop._adamw import AdamW
 from refold.training.loop._clock import Clock
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._early_stopping import out_of_patience
@@ -341,7 +342,7 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
     apart = _UNDECAYED if optimizer is None else None
     scheduled = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
-        optimizer = keras.optimizers.AdamW(
+        optimizer = AdamW(
             settings.learning_rate,
             weight_decay=settings.weight_decay,
             global_clipnorm=settings.clip_norm,

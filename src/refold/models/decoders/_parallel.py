@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import keras
-
+from refold.layers import dense
 from refold.models._cells import cell_of, find_cell
 from refold.models.decoders._base import Decoder, Settings
 
@@ -26,8 +25,8 @@ class ParallelDecoder(Decoder):
         cell, units, suffix = find_cell(settings.cell), settings.units, settings.suffix
         self.stack = [
             (
-                keras.layers.Dense(cell.state_size * units, name=f"start{suffix}_{i + 1}"),
-                cell.layer(units, return_sequences=True, name=f"decoder{suffix}_{i + 1}"),
+                dense(cell.state_size * units, name=f"start{suffix}_{i + 1}"),
+                cell.make(units, name=f"decoder{suffix}_{i + 1}"),
             )
             for i in range(settings.depth)
         ]

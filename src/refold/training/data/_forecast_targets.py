@@ -72,8 +72,8 @@ def cut_sequences(
     ([1, 2, 3], {3})
     """
     key = jax.random.PRNGKey(seed)
-    lengths = jnp.asarray(sequences.lengths, jnp.int32)
-    return split_at(sequences, np.asarray(_cuts(lengths, key, forecast_steps)))
+    lengths = sequences.lengths.astype(np.int32)
+    return split_at(sequences, np.asarray(jax.jit(_cuts)(lengths, key, forecast_steps)))
 
 
 def kept_share(lengths: np.ndarray, forecast_steps: int) -> float:

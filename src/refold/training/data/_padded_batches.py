@@ -122,7 +122,8 @@ def to_device(
         starts[here] = num_steps + part.offsets[:-1]
         lengths[here] = part.lengths
         num_steps, num_sequences = num_steps + len(part.values), here.stop
-    return Data(jnp.asarray(values), jnp.asarray(starts), jnp.asarray(lengths))
+    # without a type, recent versions of JAX compile a copy for each shape
+    return Data(*(jnp.asarray(array, array.dtype) for array in (values, starts, lengths)))
 
 
 def num_observed(scaled: Sequences, rows: np.ndarray) -> int:

@@ -81,9 +81,9 @@ def set_forecast_initialization(
     weights = weights[:, : linear_layer.num_steps]
     start[..., places] = weights[:-1] / deviation[:, None, None]
     bias[:, places] = weights[-1] - np.tensordot(mean, start[..., places], 1)
-    linear_layer.start.assign(start)
-    linear_layer.bias.assign(bias)
-    linear_layer.unit.assign(np.sqrt(share / specification.latent_dim))
+    linear_layer.start.assign(start.astype(np.float32))
+    linear_layer.bias.assign(bias.astype(np.float32))
+    linear_layer.unit.assign(float(np.sqrt(share / specification.latent_dim)))
     scale, kernel = np.array(head.scale.value), np.array(head.dense.kernel.value)
     scale[places], kernel[:, places] = residual, 0.0
     head.scale.assign(scale)

@@ -126,7 +126,7 @@ def set_linear_initialization(
     kernel = np.zeros(read.start.shape, np.float32)
     kernel[:, places] = init.encoder
     read.start.assign(kernel)
-    read.bias.assign(init.encoder_bias)
+    read.bias.assign(np.asarray(init.encoder_bias, np.float32))
     # ROCKET features have no linear weights: the LSTM learns what they say about the steps
     back = np.zeros(write.start.shape, np.float32)
     back[: read.latent_dim] = spread(back[: read.latent_dim].shape, init.decoder)
@@ -135,17 +135,17 @@ def set_linear_initialization(
     # the update is small when the residual is small; without an initialization, all is residual
     unit = float(np.sqrt(init.share))
     residual = (num_initialized * init.share + num_columns - num_initialized) / num_columns
-    read.scale.assign(np.sqrt(residual))
-    read.unit.assign(unit / np.sqrt(read.num_steps * num_columns))
-    write.unit.assign(unit / np.sqrt(specification.latent_dim))
+    read.scale.assign(float(np.sqrt(residual)))
+    read.unit.assign(float(unit / np.sqrt(read.num_steps * num_columns)))
+    write.unit.assign(float(unit / np.sqrt(specification.latent_dim)))
     head.scale.assign(spread(head.scale.shape, init.residual, 1.0))
-    added.kernel.assign(np.zeros(added.kernel.shape))
+    added.kernel.assign(np.zeros(added.kernel.shape, np.float32))
     # a head of patches has one set of outputs for each step of a patch
     by_step = np.reshape(head.dense.kernel, (-1, head.scale.shape[0]))
     head.dense.kernel.assign(spread(by_step.shape, 0.0, by_step).reshape(head.dense.kernel.shape))
     if network.models.posterior is not None:
         wide: Any = network.models.posterior.get_layer("log_variance")
-        wide.bias.assign(init.log_variance)
+        wide.bias.assign(np.asarray(init.log_variance, np.float32))
     return init.share < 1.0
 
 

@@ -61,8 +61,8 @@ def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
     rank = min(len(weights), int((spread > _LEAST_COMPONENT * max(spread[0], 1.0)).sum()))
     weights[:rank] = directions[:rank] / spread[:rank, None] * inverse
     layer: Any = network.models.encoder.get_layer("rocket_dim")
-    layer.center.assign(mean)
-    layer.kernel.assign(weights.T)
+    layer.center.assign(np.asarray(mean, np.float32))
+    layer.kernel.assign(weights.T.astype(np.float32))
 
 
 def _features(network: Network, scaled: Sequences) -> np.ndarray:

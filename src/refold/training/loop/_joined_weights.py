@@ -54,7 +54,11 @@ class Weights:
         groups = {name: members for name, members in groups.items() if members}
         self._groups = list(groups.values())
         self.variables = [
-            keras.Variable(np.zeros(sum(self._sizes(members))), name=name, dtype=variables[0].dtype)
+            keras.Variable(
+                np.zeros(sum(self._sizes(members)), variables[0].dtype),
+                name=name,
+                dtype=variables[0].dtype,
+            )
             for name, members in groups.items()
         ]
 
@@ -69,7 +73,7 @@ class Weights:
         if not self._groups:
             return [variable.value for variable in variables]
         values = [np.asarray(variable.value) for variable in variables]
-        return [jnp.asarray(vector) for vector in self.join(values, np)]
+        return [jnp.asarray(vector, vector.dtype) for vector in self.join(values, np)]
 
     def split_on_host(self, joined: Sequence[Any]) -> list[Any]:
         """Undo ``join`` outside of compiled code, without compiling slices."""

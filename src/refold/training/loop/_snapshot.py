@@ -127,7 +127,7 @@ class Snapshot:
         best_loss = values.pop("best_loss")
         groups = {
             name: [
-                jnp.asarray(self.arrays[key])
+                jnp.asarray(self.arrays[key], self.arrays[key].dtype)
                 for key in sorted(self.arrays)
                 if key.startswith(f"{name}/")
             ]
