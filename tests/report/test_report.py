@@ -75,7 +75,9 @@ def made():
     def make(name):
         if name not in known:
             data = DATA[name]()
-            options = REFITTED if name == "curves" else ONCE  # one of them is validated and refitted
+            options = (
+                REFITTED if name == "curves" else ONCE
+            )  # one of them is validated and refitted
             model = refold.SequenceAutoencoder(4, **options).fit(data[:30])
             known[name] = data, model, section(model, data[30:], title=name, train=data[:30])
         return known[name]

@@ -342,11 +342,8 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
     apart = _UNDECAYED if optimizer is None else None
     scheduled = not isinstance(optimizer, keras.optimizers.Optimizer)
     if optimizer is None:
-        optimizer = AdamW(
-            settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            global_clipnorm=settings.clip_norm,
-        )
+        decay, most = settings.weight_decay, settings.clip_norm
+        optimizer = AdamW(settings.learning_rate, weight_decay=decay, global_clipnorm=most)
         optimizer.exclude_from_weight_decay(var_names=list(_UNDECAYED))
     elif isinstance(optimizer, str):
         optimizer = keras.optimizers.get(optimizer)
