@@ -76,65 +76,44 @@ class ColumnHead:
                 values[:, i] = outputs[:, block.start]
         return values
 
-    def errors(self, outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Return the error of each value with the loss of its column type.
+    def errors(
+        self, outputs: np.ndarray, targets: np.ndarray, weight: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return weighted errors, and their gradient with respect to the logits.
 
         Parameters
         ----------
         outputs : array of shape (n_rows, outputs)
         targets : array of shape (n_rows, columns)
-            NaN where not observed.
+            Finite values.
+        weight : array of shape (n_rows, columns)
+            0 where not observed.
 
         Returns
         -------
-        array of float32 of shape (n_rows, columns)
-            Squared errors and cross-entropies, 0 where not observed.
+        errors : array of float32 of shape (n_rows, columns)
+            Squared errors and cross-entropies.
+        gradient : array of float32 of shape (n_rows, outputs)
         """
         if self.numeric.all():
-            return np.nan_to_num(outputs - targets, copy=False, nan=0.0) ** 2
-        errors = np.empty_like(targets)
+            away = outputs - targets
+            weighted = weight * away
+            return weighted * away, 2 * weighted
+        errors, gradient = np.empty_like(targets), np.empty_like(outputs)
         for i, kind, block in self.columns():
-            target = targets[:, i]
+            output, target, factor = outputs[:, block], targets[:, i, None], weight[:, i, None]
             if kind == "categorical":
-                chosen = target[:, None] == np.arange(block.stop - block.start)
-                p = np.where(chosen, outputs[:, block], 0).sum(axis=1)
-                errors[:, i] = -np.log(np.maximum(p, _LEAST))
+                target = target == np.arange(block.stop - block.start)
+                p = np.where(target, output, 0).sum(axis=1)
+                error = -np.log(np.maximum(p, _LEAST))
             elif kind == "binary":
-                p = np.clip(outputs[:, block.start], _LEAST, 1 - _LEAST)
-                errors[:, i] = -(target * np.log(p) + (1 - target) * np.log(1 - p))
+                p, y = np.clip(output[:, 0], _LEAST, 1 - _LEAST), target[:, 0]
+                error = -(y * np.log(p) + (1 - y) * np.log(1 - p))
             else:
-                errors[:, i] = (outputs[:, block.start] - target) ** 2
-        errors[np.isnan(targets)] = 0
-        return errors
-
-    def logit_gradient(
-        self, outputs: np.ndarray, targets: np.ndarray, weight: np.ndarray
-    ) -> np.ndarray:
-        """Return the gradient of the weighted errors with respect to the logits.
-
-        Parameters
-        ----------
-        outputs, targets : arrays
-            As for `errors`.
-        weight : array of shape (columns,)
-
-        Returns
-        -------
-        array of float32 of shape (n_rows, outputs)
-        """
-        gradient = np.empty_like(outputs)
-        if self.numeric.all():
-            gradient[:] = 2 * weight * np.nan_to_num(outputs - targets, nan=0.0)
-            return gradient
-        for i, kind, block in self.columns():
-            target = targets[:, i, None]
-            if kind == "categorical":
-                target = np.where(
-                    np.isnan(target), np.nan, target == np.arange(block.stop - block.start)
-                )
-            factor = weight[i] * (2 if kind == "numeric" else 1)
-            gradient[:, block] = factor * (outputs[:, block] - target)
-        return np.nan_to_num(gradient, copy=False, nan=0.0)
+                error, factor = (output[:, 0] - target[:, 0]) ** 2, 2 * factor
+            errors[:, i] = weight[:, i] * error
+            gradient[:, block] = factor * (output - target)
+        return errors, gradient
 
     def noise(self, offsets: np.ndarray, seed: int, first: int = 0) -> np.ndarray:
         """Draw the noise of the Gumbel-max trick: Gumbel for categories, logistic for binary.

@@ -1,5 +1,6 @@
 """The default decoders on packed rows, and their gradient with respect to the code."""
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,10 +14,36 @@ from refold.inference._specification import Specification
 from refold.inference._weights import Lstm, linear_map, num_periods
 from refold.kernels import packed
 
-__all__ = ["Decoder", "Decoding", "teacher_forcing"]
+__all__ = ["Decoder", "Decoding", "Layout", "teacher_forcing"]
 
 # Sequences are decoded by the linear path together if their lengths differ by at most this factor.
 _SIMILAR = 1.25
+
+
+class Layout(NamedTuple):
+    """What a pass of the decoder needs to know of the sequences to write.
+
+    Attributes
+    ----------
+    offsets, patches : arrays of int64 of shape (n_sequences + 1,)
+        Offsets of the steps, and of their patches.
+    sequence : array of int64 of shape (n_patches,)
+        Sequence of each patch.
+    features : array of float32 of shape (n_patches, width)
+        What the stack reads beside the code: the position, and the previous step if it reads it.
+    rows : array of int64 of shape (n_rows,), optional
+        Row of each step among the steps of all patches; None without patches.
+    groups : list of tuples
+        Sequences of similar length, which the linear path writes together: their indices, the
+        longest length, a mask of real steps, and the rows of these.
+    """
+
+    offsets: np.ndarray
+    patches: np.ndarray
+    sequence: np.ndarray
+    features: np.ndarray
+    rows: np.ndarray | None
+    groups: list[tuple[np.ndarray, int, np.ndarray, np.ndarray]]
 
 
 class Decoding(NamedTuple):
@@ -24,15 +51,13 @@ class Decoding(NamedTuple):
 
     Attributes
     ----------
-    offsets, patches : arrays of int64 of shape (n_sequences + 1,)
-        Offsets of the steps, and of their patches.
+    layout : Layout
     states : list of arrays
         Initial cell state of each layer.
     traces : list of Trace
     """
 
-    offsets: np.ndarray
-    patches: np.ndarray
+    layout: Layout
     states: list[np.ndarray]
     traces: list[Any]
 
@@ -77,60 +102,61 @@ class Decoder:
             self._linear = linear_map(weights, layer), weights[f"{layer}/bias"]
             self.scale = weights[f"head{suffix}/scale"]
 
+    def layout(self, offsets: np.ndarray, x: np.ndarray | None = None) -> Layout:
+        """Prepare to write sequences with these offsets, for one or more calls.
+
+        An autoregressive decoder needs ``x``, the encoder's input, for teacher forcing.
+        """
+        patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
+        counts = np.diff(patches)
+        sequence = np.repeat(np.arange(len(counts)), counts)
+        step = np.arange(patches[-1]) - patches[:-1][sequence]
+        features = self._positions(int(counts.max(initial=0)))[step]
+        if self.reads_previous and x is not None:
+            previous = teacher_forcing(x, offsets, self.num_categories)
+            features = np.concatenate([features, previous], axis=1)
+        rows = rows_in_patches(offsets, patches, self.patch) if self.patch > 1 else None
+        return Layout(offsets, patches, sequence, features, rows, self._groups(offsets))
+
     def __call__(
-        self,
-        codes: np.ndarray,
-        offsets: np.ndarray,
-        previous: np.ndarray | None = None,
-        *,
-        keep: bool = False,
-    ) -> tuple[np.ndarray, Decoding | None]:
+        self, codes: np.ndarray, layout: Layout, *, keep: bool = False
+    ) -> tuple[np.ndarray, Decoding]:
         """Decode codes.
 
         Parameters
         ----------
         codes : array of float32 of shape (n_sequences, latent_dim)
-        offsets : array of int64 of shape (n_sequences + 1,)
-            Offsets of the steps to write.
-        previous : array of shape (n_rows, width), optional
-            Output of `teacher_forcing`, for an autoregressive decoder.
+        layout : Layout
         keep : bool
-            Whether to return what `gradient` needs.
+            Whether `gradient` will be called.
 
         Returns
         -------
         outputs : array of float32 of shape (n_rows, outputs)
             Means, probabilities and softmax blocks.
-        decoding : Decoding or None
+        decoding : Decoding
         """
-        patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
-        counts = np.diff(patches)
-        sequence = np.repeat(np.arange(len(codes)), counts)
-        step = np.arange(patches[-1]) - patches[:-1][sequence]
-        blocks = [codes[sequence], self._positions(int(counts.max(initial=0)))[step]]
-        if previous is not None:
-            blocks.append(previous)
-        hidden = np.concatenate(blocks, axis=1)
-        decoding = Decoding(offsets, patches, [], [])
-        for (h, c), (_, layer) in zip(self._initial_states(codes), self._stack, strict=True):
+        hidden = np.concatenate([codes[layout.sequence], layout.features], axis=1)
+        decoding = Decoding(layout, [], [])
+        for (h, c), (_, lstm) in zip(self._initial_states(codes), self._stack, strict=True):
             hidden, _, _, trace = packed.lstm(
-                hidden, patches, layer.kernel, layer.recurrent_kernel, layer.bias, h, c, keep=keep
+                hidden,
+                layout.patches,
+                lstm.kernel,
+                lstm.recurrent_kernel,
+                lstm.bias,
+                h,
+                c,
+                keep=keep,
             )
             decoding.states.append(c)
             decoding.traces.append(trace)
         logits = packed.product(hidden, *self._dense)
-        if self.patch > 1:
-            steps = logits.reshape(-1, self.head.num_outputs)
-            logits = steps[rows_in_patches(offsets, patches, self.patch)]
+        if layout.rows is not None:
+            logits = logits.reshape(-1, self.head.num_outputs)[layout.rows]
         if self._linear is not None:
-            logits = self._linear_steps(codes, offsets) + self.scale * logits
-        return self.head.activate(logits), decoding if keep else None
-
-    def previous(self, x: np.ndarray, offsets: np.ndarray) -> np.ndarray | None:
-        """Return the teacher-forcing input for the encoder's input, if the decoder reads it."""
-        if not self.reads_previous:
-            return None
-        return teacher_forcing(x, offsets, self.num_categories)
+            logits = self._linear_steps(codes, layout) + self.scale * logits
+        return self.head.activate(logits), decoding
 
     def gradient(self, decoding: Decoding, d_logits: np.ndarray) -> np.ndarray:
         """Compute the gradient with respect to the codes.
@@ -146,28 +172,35 @@ class Decoder:
         -------
         array of float32 of shape (n_sequences, latent_dim)
         """
-        offsets, patches = decoding.offsets, decoding.patches
-        d_codes = np.zeros((len(offsets) - 1, self.latent_dim), np.float32)
+        layout, transposed = decoding.layout, self._transposed
+        d_codes = np.zeros((len(layout.offsets) - 1, self.latent_dim), np.float32)
         if self._linear is not None:
-            by_step = np.ascontiguousarray(np.moveaxis(self._linear[0], 0, -1))
-            d_codes += packed.ragged_product(d_logits, offsets, by_step)
+            d_codes += packed.ragged_product(d_logits, layout.offsets, transposed["linear"])
             d_logits = d_logits * self.scale
-        if self.patch > 1:
-            steps = np.zeros((patches[-1] * self.patch, d_logits.shape[1]), np.float32)
-            steps[rows_in_patches(offsets, patches, self.patch)] = d_logits
-            d_logits = steps.reshape(patches[-1], self.patch * d_logits.shape[1])
-        d_hidden = packed.product(d_logits, np.ascontiguousarray(self._dense[0].T))
+        if layout.rows is not None:
+            width = d_logits.shape[1]
+            steps = np.zeros((layout.patches[-1] * self.patch, width), np.float32)
+            steps[layout.rows] = d_logits
+            d_logits = steps.reshape(layout.patches[-1], self.patch * width)
+        d_hidden = packed.product(d_logits, transposed["dense"])
         for i in reversed(range(len(self._stack))):
-            (project, _), _ = self._stack[i]
             trace, state = decoding.traces[i], decoding.states[i]
             if i == 0:  # only the code's part of the input is needed
-                part = np.ascontiguousarray(trace.kernel[: self.latent_dim])
-                trace = trace._replace(kernel=part, num_features=self.latent_dim)
+                trace = trace._replace(kernel=transposed["code"], num_features=self.latent_dim)
             d_x, d_h, d_c = packed.lstm_gradient(trace, d_hidden)
             d_state = np.concatenate([d_h, d_c * (1 - state**2)], axis=1)
-            d_codes += packed.product(d_state, np.ascontiguousarray(project.T))
+            d_codes += packed.product(d_state, transposed[f"start_{i}"])
             d_hidden = d_x
-        return d_codes + packed.segment_sum(d_hidden, patches)
+        return d_codes + packed.segment_sum(d_hidden, layout.patches)
+
+    @functools.cached_property
+    def _transposed(self) -> dict[str, np.ndarray]:
+        """Weights in the order in which the gradient reads them."""
+        arrays = {"dense": self._dense[0].T, "code": self._stack[0][1].kernel[: self.latent_dim]}
+        arrays |= {f"start_{i}": kernel.T for i, ((kernel, _), _) in enumerate(self._stack)}
+        if self._linear is not None:
+            arrays["linear"] = np.moveaxis(self._linear[0], 0, -1)
+        return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def decode_autoregressively(
         self, codes: np.ndarray, offsets: np.ndarray, draw: Draw | None = None, first: int = 0
@@ -183,7 +216,7 @@ class Decoder:
         written = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         noise = None if draw is None else self.head.noise(offsets, draw.seed, first)
         states = [(h[order], c[order]) for h, c in self._initial_states(codes)]
-        beside = None if self._linear is None else self._linear_steps(codes, offsets)
+        beside = None if self._linear is None else self._linear_steps(codes, self.layout(offsets))
         positions = self._positions(int(lengths.max(initial=0)))
         last = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
         for step, position in enumerate(positions):
@@ -231,24 +264,32 @@ class Decoder:
         decaying = np.float32(1.0) / (np.float32(1.0) + step)
         return np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
 
-    def _linear_steps(self, codes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    def _groups(self, offsets: np.ndarray) -> list[tuple[np.ndarray, int, np.ndarray, np.ndarray]]:
+        """Return groups of similar length for the linear path; see `Layout`."""
+        if self._linear is None:
+            return []
+        lengths = np.minimum(np.diff(offsets), self._linear[0].shape[1])
+        order = np.argsort(-lengths, kind="stable")
+        groups, begin = [], 0
+        while begin < len(order) and (longest := int(lengths[order[begin]])):
+            similar = int(np.searchsorted(-lengths[order], -longest / _SIMILAR, side="right"))
+            chosen = order[begin:similar]
+            real = np.arange(longest) < lengths[chosen, None]
+            rows = (offsets[:-1][chosen, None] + np.arange(longest))[real]
+            groups.append((chosen, longest, real, rows))
+            begin = similar
+        return groups
+
+    def _linear_steps(self, codes: np.ndarray, layout: Layout) -> np.ndarray:
         """Return the rows of the linear path; steps without weights are zero."""
         weights, bias = self._linear if self._linear is not None else (np.empty(0), np.empty(0))
-        latent_dim, most, num_outputs = weights.shape
-        flat, flat_bias = weights.reshape(latent_dim, -1), bias.reshape(-1)
-        rows = np.zeros((offsets[-1], num_outputs), np.float32)
-        lengths = np.minimum(np.diff(offsets), most)
-        order = np.argsort(-lengths, kind="stable")
-        begin = 0
-        while begin < len(order) and (longest := int(lengths[order[begin]])):
-            similar = np.searchsorted(-lengths[order], -longest / _SIMILAR, side="right")
-            chosen, width = order[begin:similar], longest * num_outputs
+        flat, flat_bias = weights.reshape(len(weights), -1), bias.reshape(-1)
+        num_outputs = self.head.num_outputs
+        rows = np.zeros((layout.offsets[-1], num_outputs), np.float32)
+        for chosen, longest, real, places in layout.groups:
+            width = longest * num_outputs
             steps = packed.product(codes[chosen], flat[:, :width], flat_bias[:width])
-            steps = steps.reshape(len(chosen), longest, num_outputs)
-            real = np.arange(longest) < lengths[chosen, None]
-            places = (offsets[:-1][chosen, None] + np.arange(longest))[real]
-            rows[places] = steps[real]
-            begin = int(similar)
+            rows[places] = steps.reshape(len(chosen), longest, num_outputs)[real]
         return rows
 
 

@@ -52,26 +52,25 @@ class LatentObjective:
         self._fixed = slice(codes.shape[1] - rocket_dim, codes.shape[1])
         self._lengths = np.diff(offsets).astype(np.float32)
         head = decoder.head
-        self._previous = decoder.previous(x, offsets)
-        self._targets = targets
+        self._layout = decoder.layout(offsets, x)
+        observed = ~np.isnan(targets)
+        self._targets = np.where(observed, targets, np.float32(0))
         weight = np.ones(len(head.column_types), np.float32)
         if head.numeric.any() and decoder.scale is not None:
             # one variance for all columns, as in the training loss
             at = [block.start for _, kind, block in head.columns() if kind == "numeric"]
             variance = float((decoder.scale[at] ** 2).mean())
             weight[head.numeric] = 0.5 / max(variance, 1e-12)
-        self._weight = weight
-        whole = packed.segment_sum(~np.isnan(targets) * weight, offsets).sum(axis=1)
+        self._weight = observed * weight
+        whole = packed.segment_sum(self._weight, offsets).sum(axis=1)
         # a missing step costs about as much as predicting the mean of every column
         self._cost_of_step = whole / np.maximum(self._lengths, np.float32(1))
 
     def __call__(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the objective (n_sequences,) and its gradient (n_sequences, latent_dim)."""
-        outputs, decoding = self._decoder(codes, self._offsets, self._previous, keep=True)
-        head = self._decoder.head
-        errors = self._weight * head.errors(outputs, self._targets)
+        outputs, decoding = self._decoder(codes, self._layout, keep=True)
+        errors, d_logits = self._decoder.head.errors(outputs, self._targets, self._weight)
         loss = packed.segment_sum(errors, self._offsets).sum(axis=1)
-        d_logits = head.logit_gradient(outputs, self._targets, self._weight)
         gradient = self._decoder.gradient(decoding, d_logits)
         predicted, d_predicted = self._length.with_gradient(codes)
         away = predicted - self._lengths

@@ -164,7 +164,7 @@ class PackedNetwork:
                     codes[block], own, draw, first=block.start
                 )
                 continue
-            outputs[rows], _ = self.decoder(codes[block], own)
+            outputs[rows], _ = self.decoder(codes[block], self.decoder.layout(own))
             if draw is not None:
                 noise = self.head.noise(own, draw.seed, block.start)
                 outputs[rows] = self.head.sample(outputs[rows], noise, draw.temperature)
@@ -178,7 +178,9 @@ class PackedNetwork:
         codes = np.ascontiguousarray(codes, np.float32)
         for block in blocks(self.specification, offsets):
             own = offsets[block.start : block.stop + 1] - offsets[block.start]
-            outputs[offsets[block.start] : offsets[block.stop]], _ = decoder(codes[block], own)
+            outputs[offsets[block.start] : offsets[block.stop]], _ = decoder(
+                codes[block], decoder.layout(own)
+            )
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:

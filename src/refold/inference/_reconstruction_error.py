@@ -55,14 +55,16 @@ def reconstruction_error(
     num_observed = 0
     for x, targets, own in packed_blocks(network.specification, values, offsets):
         codes = network.encoder(x, own)
-        outputs, _ = network.decoder(codes, own, network.decoder.previous(x, own))
+        outputs, _ = network.decoder(codes, network.decoder.layout(own, x))
         if network.autoregressive and network.head.numeric.any():
             numeric = np.repeat(network.head.numeric, network.head.widths)
             written = network.decoder.decode_autoregressively(codes, own)
             outputs = np.where(numeric, written, outputs)
-        errors = network.head.errors(outputs, targets)
+        observed = ~np.isnan(targets)
+        values_or_zero = np.where(observed, targets, np.float32(0))
+        errors, _ = network.head.errors(outputs, values_or_zero, observed)
         error += float(errors.sum(dtype=float))
-        num_observed += int(np.count_nonzero(~np.isnan(targets)))
+        num_observed += int(np.count_nonzero(observed))
         if with_length:
             length_error += float(network.length.losses(codes, np.diff(own)).sum(dtype=float))
     return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)

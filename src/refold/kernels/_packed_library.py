@@ -13,6 +13,7 @@ __all__ = [
     "exp",
     "lstm",
     "lstm_gradient",
+    "normal_cdf",
     "pooled_convolutions",
     "product",
     "ragged_product",
@@ -27,6 +28,7 @@ _SIGNATURES = {
     "exp": "v ppi",
     "sigmoid": "v ppi",
     "tanh": "v ppi",
+    "normal_cdf": "v ppi",
     "lstm_rows": "b iiippipppppbpippppi",
     "lstm_rows_gradient": "b iiippppbpppipppippi",
     "product": "b iiipipipipii",
@@ -95,6 +97,11 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 def tanh(x: np.ndarray) -> np.ndarray:
     """Compute the hyperbolic tangent; see `refold.kernels.packed.tanh`."""
     return _map("tanh", x)
+
+
+def normal_cdf(x: np.ndarray) -> np.ndarray:
+    """Compute a distribution function; see `refold.kernels.packed.normal_cdf`."""
+    return _map("normal_cdf", x)
 
 
 def product(

@@ -4,6 +4,7 @@ Sums are loops over the summed axis, because the rounding of NumPy's matrix prod
 number of rows.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ __all__ = [
     "exp",
     "lstm",
     "lstm_gradient",
+    "normal_cdf",
     "pooled_convolutions",
     "product",
     "ragged_product",
@@ -27,6 +29,15 @@ exp, tanh = np.exp, np.tanh
 def sigmoid(x: np.ndarray) -> np.ndarray:
     """Compute the logistic function; see `refold.kernels.packed.sigmoid`."""
     return np.float32(0.5) * tanh(np.float32(0.5) * x) + np.float32(0.5)
+
+
+def normal_cdf(x: np.ndarray) -> np.ndarray:
+    """Compute a distribution function; see `refold.kernels.packed.normal_cdf`."""
+    return np.float32(0.5) * _erfc(-x.astype(float) / math.sqrt(2)).astype(np.float32)
+
+
+# NumPy has no error function
+_erfc = np.vectorize(math.erfc, otypes=[float])
 
 
 def product(

@@ -22,6 +22,7 @@ __all__ = [
     "Trace",
     "lstm",
     "lstm_gradient",
+    "normal_cdf",
     "num_threads",
     "pooled_convolutions",
     "product",
@@ -360,6 +361,17 @@ def tanh(x: np.ndarray) -> np.ndarray:
     [0.0]
     """
     return _operations().tanh(x)
+
+
+def normal_cdf(x: np.ndarray) -> np.ndarray:
+    """Compute the distribution function of the standard normal distribution at each value.
+
+    Examples
+    --------
+    >>> normal_cdf(np.zeros(1, np.float32)).tolist()
+    [0.5]
+    """
+    return _operations().normal_cdf(x)
 
 
 def softmax(x: np.ndarray) -> np.ndarray:

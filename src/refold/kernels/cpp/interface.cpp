@@ -1,6 +1,7 @@
 // The C symbols that ctypes calls.  They need no header of XLA.
 //
 // Functions that allocate memory return 0, or 1 if there is not enough.
+#include <cmath>
 #include <new>
 #include <optional>
 
@@ -61,6 +62,12 @@ REFOLD_EXPORT void refold_sigmoid(const float* x, float* y, int64_t count) {
 }
 REFOLD_EXPORT void refold_tanh(const float* x, float* y, int64_t count) {
   chosen().tanh(x, y, count);
+}
+
+// The distribution function of the standard normal distribution.
+REFOLD_EXPORT void refold_normal_cdf(const float* x, float* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i)
+    y[i] = static_cast<float>(0.5 * std::erfc(-x[i] * 0.70710678118654752));
 }
 
 // Runs an LSTM with Keras's default activations over packed rows.  `gates` (rows, gate_row) and
