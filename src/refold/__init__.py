@@ -17,7 +17,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from wrapt import register_post_import_hook
+from refold._support.post_import import PostImportFinder
 
 if TYPE_CHECKING:
     from refold import datasets as datasets
@@ -49,18 +49,18 @@ _NAMES = {
 
 __all__ = ["__version__", *_NAMES, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
 
-if "keras" not in sys.modules:
-    os.environ.setdefault("KERAS_BACKEND", "jax")
 
-
-def _register_layers(imported: Any) -> None:
-    # refold.layers itself imports Keras and is not complete then; the second hook registers it
-    if imported.__name__ == "refold.layers" or "refold.layers" not in sys.modules:
+def _register_layers(imported: str) -> None:
+    # refold.layers itself imports Keras and is not complete then; its own import registers it
+    if imported == "refold.layers" or "refold.layers" not in sys.modules:
         importlib.import_module("refold.models")
 
 
-register_post_import_hook(_register_layers, "keras")
-register_post_import_hook(_register_layers, "refold.layers")
+if "keras" in sys.modules:
+    importlib.import_module("refold.models")
+else:
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    sys.meta_path.insert(0, PostImportFinder(["keras", "refold.layers"], _register_layers))
 
 
 def __getattr__(name: str) -> Any:
