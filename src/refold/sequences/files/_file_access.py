@@ -43,15 +43,7 @@ def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool)
 
 
 def read_content(source: str | os.PathLike[str] | BinaryIO, expected: Format, name: str) -> bytes:
-    """Read a whole file or binary stream, and decompress text if its first bytes say so.
-
-    Raises
-    ------
-    FileAccessError
-        If it cannot be read.
-    FileFormatError
-        If it is empty, a damaged compressed file, or of another format.
-    """
+    """Read a whole file or binary stream, and decompress text if its first bytes say so."""
     if isinstance(source, str | os.PathLike):
         try:
             data = Path(source).read_bytes()

@@ -48,13 +48,6 @@ FORMS = {
 def read_jsonl(data: bytes, name: str, **options: Any) -> Sequences:
     r"""Read one sequence or event per line; blank lines are skipped.
 
-    Raises
-    ------
-    FileFormatError
-        If a line is not JSON, or has another form than the lines before it.
-    SchemaError
-        If objects lack the id or a column.
-
     Examples
     --------
     >>> read_jsonl(b'[[1, 2], [3, 4]]\n[]\n', "pairs.jsonl").lengths
@@ -65,13 +58,6 @@ def read_jsonl(data: bytes, name: str, **options: Any) -> Sequences:
 
 def read_json(data: bytes, name: str, **options: Any) -> Sequences:
     """Read an array of sequences or events, or an object: a table by columns or one sequence.
-
-    Raises
-    ------
-    FileFormatError
-        If the text is not JSON, or its entries have different forms.
-    SchemaError
-        If objects lack the id or a column.
 
     Examples
     --------

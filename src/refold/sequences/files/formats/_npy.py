@@ -53,11 +53,6 @@ def read_npz(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Seq
     """Read what `write_npz` wrote, or an archive with one array of 2 or 3 dimensions.
 
     A plain array may come with an array ``lengths``; otherwise it is padded with NaN.
-
-    Raises
-    ------
-    FileFormatError
-        If the archive is cut short or damaged, or holds none of these.
     """
     arrays = _load_arrays(data, name)
     if set(OWN) <= set(arrays):
@@ -102,13 +97,7 @@ def write_npy(sequences: Sequences) -> bytes:
 
 
 def read_npy(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequences:
-    """Read an array of shape (n, T, F) or (n, T), padded with NaN.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is cut short, holds Python objects, or has another number of dimensions.
-    """
+    """Read an array of shape (n, T, F) or (n, T), padded with NaN."""
     array = _parse(data, name)
     if array.ndim not in {2, 3}:
         raise FileFormatError(

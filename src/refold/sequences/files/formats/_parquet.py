@@ -35,13 +35,7 @@ def write_parquet(
 
 
 def read_parquet(data: bytes, name: str, **options: Any) -> Sequences:
-    """Read a Parquet file of this package, or any other in the list, long or wide layout.
-
-    Raises
-    ------
-    FileFormatError
-        If the file is cut short or damaged.
-    """
+    """Read a Parquet file of this package, or any other in the list, long or wide layout."""
     if len(data) < 12 or not data.endswith(b"PAR1"):
         raise FileFormatError(f"{name} is cut short: it lacks the end of a Parquet file.")
     with opened(data, name) as file:

@@ -54,11 +54,6 @@ def read_ts(data: bytes, name: str, *, column_types: ColumnTypes = None) -> Sequ
 
     Cases may differ in length, but the dimensions of a case may not. For labels, see `read_labels`.
 
-    Raises
-    ------
-    FileFormatError
-        If a tag or a line of data is malformed, or they contradict each other.
-
     Examples
     --------
     >>> text = "@timeStamps false\n@classLabel true a b\n@data\n1,2,3:4,5,?:a\n6:7:b\n"
@@ -336,14 +331,14 @@ def write_ts(sequences: Sequences) -> bytes:
             f"The sequence with id {identity!s} is empty, which a .ts file cannot hold. "
             "Leave it out, or write .npz or .parquet."
         )
-    equal = lengths.min() == lengths.max()
+    equal, missing = lengths.min() == lengths.max(), np.isnan(sequences.values).any()
     header = [
         "@problemName sequences",
         "@timeStamps false",
-        f"@missing {_word(bool(np.isnan(sequences.values).any()))}",
-        f"@univariate {_word(schema.num_columns == 1)}",
+        f"@missing {missing}".lower(),
+        f"@univariate {schema.num_columns == 1}".lower(),
         *([f"@dimensions {schema.num_columns}"] if schema.num_columns > 1 else []),
-        f"@equalLength {_word(bool(equal))}",
+        f"@equalLength {str(equal).lower()}",
         *([f"@seriesLength {lengths[0]}"] if equal else []),
         "@classLabel false",
         "@data",
@@ -353,7 +348,3 @@ def write_ts(sequences: Sequences) -> bytes:
     bounds = zip(sequences.offsets[:-1].tolist(), sequences.offsets[1:].tolist(), strict=True)
     cases = [":".join(",".join(column[start:stop]) for column in cells) for start, stop in bounds]
     return "".join(f"{line}\n" for line in [*header, *cases]).encode()
-
-
-def _word(value: bool) -> str:  # noqa: FBT001
-    return "true" if value else "false"

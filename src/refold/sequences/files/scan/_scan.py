@@ -330,15 +330,7 @@ def _batch_bytes(block_bytes: int) -> int:
 
 
 def _scan_columns(files: ScannedFiles, column_types: ColumnTypes, reader: RowReader) -> _FirstPass:
-    """Read all rows once.
-
-    Raises
-    ------
-    DataError, SchemaError
-        If the sequences cannot be used.
-    FileFormatError, FileAccessError
-        If a file is damaged or has changed.
-    """
+    """Read all rows once."""
     layout, rows = files.layout, LongRows
     if layout.lists:
         rows = NestedRows if holds_nested(files.schema, layout.features) else ListRows
