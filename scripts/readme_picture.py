@@ -61,7 +61,7 @@ def draw_overview(original: np.ndarray, code: np.ndarray, decoded: np.ndarray) -
     for colour, feature in zip(LINES, shown, strict=True):
         first.plot(original[:, feature], color=colour, linewidth=2.2)
 
-    _title(second, "Its code", f"{len(code)} numbers")
+    _title(second, "Its code", f"{len(code)} latent dimensions")
     second.bar(np.arange(len(code)), code, color=INK, width=0.7)
     second.axhline(0, color=INK, linewidth=0.8)
 
@@ -85,7 +85,7 @@ def draw_overview(original: np.ndarray, code: np.ndarray, decoded: np.ndarray) -
 
 def _draw_errors(ax: Axes) -> None:
     errors = _errors()
-    _title(ax, "Test error", f"NMSE, {LATENT_DIM} numbers per code")
+    _title(ax, "Test error", f"NMSE, {LATENT_DIM} latent dimensions")
     places = np.arange(len(errors))
     colours = [LINES[0] if name == "Refold" else GREY for name in errors]
     ax.barh(places, list(errors.values()), color=colours, height=0.42)

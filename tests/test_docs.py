@@ -204,9 +204,8 @@ def comment(lines, statement):
 
 def commands(text):
     """Commands of Refold in a block; the demo has a test of its own."""
-    lines = [line.removeprefix("$ ") for line in text.splitlines()]
-    for line in lines:
-        command = line.partition(" #")[0].strip()
+    for line in text.replace("\\\n", " ").splitlines():
+        command = line.removeprefix("$ ").partition(" #")[0].strip()
         if command.startswith("refold ") and not command.startswith("refold demo"):
             yield command
 

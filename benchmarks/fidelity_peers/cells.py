@@ -125,7 +125,7 @@ def judge(cells: list[Cell]) -> list[Verdict]:
     if numeric:
         verdicts.append(
             Verdict(
-                "numbers: no worse than PCA",
+                "numeric data: no worse than PCA",
                 f"at most {FACTOR} times its NMSE, or {DIFFERENCE} more, in every cell",
                 f"in {len(numeric) - len(worse)} of {len(numeric)}{_but(worse)}",
                 not worse,
@@ -135,8 +135,9 @@ def judge(cells: list[Cell]) -> list[Verdict]:
         mean = statistics.geometric_mean(ratios)
         verdicts.append(
             Verdict(
-                "numbers: error over PCA's, geometric mean of the cells with at most half as many "
-                f"numbers as the series and an NMSE of PCA from {ERRORS[0]} to {ERRORS[1]}",
+                "numeric data: error divided by PCA's, geometric mean of the cells with at most "
+                "half as many latent dimensions as the series has values, and an NMSE of PCA from "
+                f"{ERRORS[0]} to {ERRORS[1]}",
                 f"at most {MEAN_RATIO}",
                 f"{mean:.3f}, {len(ratios)} cells",
                 mean <= MEAN_RATIO,

@@ -15,14 +15,15 @@ __all__ = ["about", "page"]
 Records = list[dict[str, Any]]
 
 EXPLAINED = """\
-*NMSE*: squared error over power, 0 is perfect and 1 is what the mean gets. *Exact*: the share of
-sequences that come back to the last symbol, with the share of right symbols behind it. Held-out
-sequences. Refold by its defaults, median of three seeds; it has to find the lengths in the code,
-which all others are told. Of symbols, and of fewer than 2000 sequences, it searches for each code,
-from its encoder's on, when it is asked for one; all others encode in one pass. The best of a row is
-bold. NaN, and what failed, has lost; an NMSE above 100 is shown as *diverged*, and curves end at 2
-and at 0.0001. *Seconds* are those of Refold's `fit`."""
-ELSEWHERE = " What has a ° was trained on another machine than Refold in its row."
+*NMSE* is squared error over power: 0 is perfect, and 1 is the error of predicting the mean. *Exact*
+is the share of sequences that are reconstructed exactly, with the share of right categories in
+parentheses. All sequences are held out. Refold has its default settings, and its value is the
+median of three seeds. It decodes the lengths from the code; the other methods are told them. For
+categorical data, and for fewer than 2000 training sequences, Refold's codes include latent
+optimization; all others encode in one pass. The best of a row is bold. NaN and failed runs lose. An
+NMSE above 100 is shown as *diverged*, and curves end at 2 and at 0.0001. *Seconds* are the time of
+Refold's `fit`."""
+ELSEWHERE = " Results with a ° were trained on another machine than Refold in the same row."
 # An error that is no longer worth a figure.
 DIVERGED = 100.0
 
@@ -30,10 +31,11 @@ DIVERGED = 100.0
 def page(cells: list[Cell], used: Records, selection: Selection, picture: str) -> list[str]:
     """Return the paragraphs."""
     parts = [
-        f"![Error against the size of the code, a panel a data set, a curve a method]({picture})",
+        "![Held-out error by latent dimensions, with one panel for each data set and one curve for "
+        f"each method]({picture})",
         f"{EXPLAINED} A fit has {selection.seconds} seconds"
         + (
-            f", for words of 64 and 128 numbers and for sentences {selection.long_seconds}."
+            f", and {selection.long_seconds} for sentences and for words with 64 or 128 dimensions."
             if any(part.long for part in selection.parts.values())
             else "."
         )
@@ -86,11 +88,11 @@ def _codes(used: Records) -> str:
 def _table(cells: list[Cell], selection: Selection) -> str:
     names = [name for name in METHODS if name in selection.methods]
     titles = [METHODS[name].title for name in names]
-    header = ["data", "numbers", *titles, "best", "over PCA's", "seconds"]
+    header = ["data", "latent dimensions", *titles, "best", "over PCA's", "seconds"]
     rows, last = [], None
     for cell in cells:
         data = DATA[cell.data]
-        words = {"nmse": "NMSE", "exact": "exact", "accuracy": "right symbols"}[data.error]
+        words = {"nmse": "NMSE", "exact": "exact", "accuracy": "right categories"}[data.error]
         title = f"{data.title}, {data.about}; {words}" if cell.data != last else ""
         shown = [_shown(cell.outcomes.get(name), data.error) for name in names]
         shown = [
@@ -122,7 +124,7 @@ def _ratio(ratio: float) -> str:
 
 def _notes(used: Records) -> str:
     rows = {
-        f"- {METHODS[one['method']].title}, {DATA[one['data']].title}, {one['size']} numbers: "
+        f"- {METHODS[one['method']].title}, {DATA[one['data']].title}, {one['size']} dimensions: "
         f"{one.get('failed') or one['not_possible']}"
         for one in used
         if failed(one) or "not_possible" in one

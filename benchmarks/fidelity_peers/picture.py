@@ -17,8 +17,8 @@ __all__ = ["draw"]
 LEAST = 1e-4  # what is smaller is drawn here
 AXES = {
     "nmse": "NMSE",
-    "exact": "not exact, share of sequences",
-    "accuracy": "wrong symbols, share",
+    "exact": "share of sequences not exact",
+    "accuracy": "share of wrong categories",
 }
 PEERS = [name for name in METHODS if name not in {OURS, PCA}]
 COLOURS = {OURS: ACCENT, PCA: "#222222", **dict(zip(PEERS, PALETTE[1:], strict=False))}
@@ -79,7 +79,7 @@ def _panel(ax: Any, name: str, cells: list[Cell]) -> dict[str, Any]:
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(top=2)
     ax.axhline(1, color=MUTED, linewidth=0.8)
-    ax.set_xlabel("numbers a code", fontsize=8)
+    ax.set_xlabel("latent dimensions", fontsize=8)
     ax.set_ylabel(AXES[DATA[name].error], fontsize=8)
     ax.tick_params(labelsize=8)
     ax.set_title(DATA[name].title, loc="left", fontsize=10)

@@ -1,0 +1,44 @@
+"""Draw the picture of a report in the documentation: ``docs/images/report.png``.
+
+``python scripts/report_picture.py`` fits one model of the JapaneseVowels data with the default
+settings, writes a page with three of the cards of its report, and takes a screenshot of the page
+with Chromium, which must be installed.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import refold
+from refold.report import section, write_page
+
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "report.png"
+SHOWN = ("Error by position", "Best, median and worst", "Map of the codes")
+SIZE = (900, 1935)  # pixels; the height of the page
+
+
+def main() -> None:
+    """Fit, write the page and take the screenshot."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if chromium is None:
+        raise SystemExit("Chromium is needed for the screenshot. Install it.")
+    vowels = refold.datasets.japanese_vowels()
+    ae = refold.SequenceAutoencoder(latent_dim=16, random_state=0).fit(vowels.train)
+    labels = {"labels": vowels.test_labels, "label_name": "speaker"}
+    report = section(ae, vowels.test, title="", train=vowels.train, **labels)
+    cards = [card for card in report.cards if card.title in SHOWN]
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "report.html"
+        # without the training time, which differs from run to run
+        shown = replace(report, summary="", facts=report.facts[:-1], cards=cards)
+        write_page(page, [shown], title="Report")
+        command = [chromium, "--headless", "--no-sandbox", "--hide-scrollbars"]
+        command += [f"--screenshot={PICTURE}", "--window-size={},{}".format(*SIZE)]
+        command += ["--virtual-time-budget=10000", f"--user-data-dir={folder}/profile"]
+        subprocess.run([*command, page.as_uri()], check=True, capture_output=True)  # noqa: S603
+
+
+if __name__ == "__main__":
+    main()
