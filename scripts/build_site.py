@@ -42,7 +42,8 @@ def pages() -> dict[str, str]:
 def stage() -> None:
     """Copy the pages, and the files that they link to, to ``STAGED``."""
     shutil.rmtree(STAGED, ignore_errors=True)
-    shutil.copytree(ROOT / "docs" / "javascripts", STAGED / "javascripts")
+    for folder in ("javascripts", "stylesheets"):
+        shutil.copytree(ROOT / "docs" / folder, STAGED / folder)
     places = pages()
     for source, place in places.items():
         if source != "README.md":

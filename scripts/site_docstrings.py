@@ -13,16 +13,24 @@ class SiteDocstrings(griffe.Extension):
     """Adapts what numpydoc and type checkers read to what mkdocstrings reads.
 
     ``from a import x as x`` makes ``x`` a public name of a package.  References become a list.
+    Errors that are raised link to their page, also if the module does not import them.
     A type with texts is no longer taken for an expression: mkdocstrings would drop its quotes.
     """
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
         """Change the whole package once it is read."""
+        self._errors = {
+            name: error.path for name, error in pkg["errors"].members.items() if not error.is_alias
+        }
         self._change(pkg)
 
     def _change(self, thing: griffe.Object) -> None:
         if thing.docstring is not None:
             thing.docstring.value = _types(_references(thing.docstring.value))
+        if isinstance(thing, griffe.Module) and not thing.is_init_module:
+            for name in self._errors.keys() - thing.members.keys():
+                thing.imports[name] = self._errors[name]
+                thing.set_member(name, griffe.Alias(name, self._errors[name]))
         if isinstance(thing, griffe.Module) and thing.exports is None and thing.is_init_module:
             thing.exports = [
                 name
