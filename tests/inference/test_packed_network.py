@@ -42,10 +42,10 @@ FEW = ("patches", "deep autoregressive")
 
 def objective_of(ours, data):
     """Return the objective of latent optimization, and the encoder's codes."""
-    ((x, targets, offsets),) = packed_blocks(ours.specification, data.values, data.offsets)
+    ((block, x, targets),) = packed_blocks(ours.specification, data.values, data.offsets)
     codes, rocket_dim = ours.encode(data), ours.specification.rocket_dim
     objective = LatentObjective(
-        ours.decoder, ours.length, x, targets, offsets, codes, rocket_dim=rocket_dim
+        ours.decoder, ours.length, x, targets, block.offsets, codes, rocket_dim=rocket_dim
     )
     return objective, codes
 

@@ -115,7 +115,7 @@ class ColumnHead:
             gradient[:, block] = factor * (output - target)
         return errors, gradient
 
-    def noise(self, offsets: np.ndarray, seed: int, first: int = 0) -> np.ndarray:
+    def noise(self, offsets: np.ndarray, seed: int, numbers: np.ndarray) -> np.ndarray:
         """Draw the noise of the Gumbel-max trick: Gumbel for categories, logistic for binary.
 
         Each sequence has its own random numbers, which do not depend on the others.
@@ -124,16 +124,16 @@ class ColumnHead:
         ----------
         offsets : array of int64 of shape (n_sequences + 1,)
         seed : int
-        first : int
-            Number of the first sequence.
+        numbers : array of int of shape (n_sequences,)
+            Number of each sequence.
 
         Returns
         -------
         array of float32 of shape (n_rows, outputs)
         """
         noise = np.zeros((offsets[-1], self.num_outputs), np.float32)
-        for sequence, (begin, end) in enumerate(itertools.pairwise(offsets)):
-            rng = np.random.default_rng([seed, first + sequence])
+        for number, (begin, end) in zip(numbers, itertools.pairwise(offsets), strict=True):
+            rng = np.random.default_rng([seed, int(number)])
             for _, kind, block in self.columns():
                 size = (end - begin, block.stop - block.start)
                 if kind == "categorical":

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.inference._column_head import ColumnHead, Draw
+from refold.inference._column_head import ColumnHead
 from refold.inference._encoder import patch_offsets, rows_in_patches
 from refold.inference._packed_rows import one_hot
 from refold.inference._specification import Specification
@@ -203,20 +203,24 @@ class Decoder:
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def decode_autoregressively(
-        self, codes: np.ndarray, offsets: np.ndarray, draw: Draw | None = None, first: int = 0
+        self,
+        codes: np.ndarray,
+        layout: Layout,
+        noise: np.ndarray | None = None,
+        temperature: float = 1.0,
     ) -> np.ndarray:
         """Decode codes step by step; each step is the input of the next one.
 
         The next step gets the likeliest category, the likelier of 0 and 1, and the mean of a
-        numeric column; or with ``draw`` a sample, from random numbers for sequence ``first`` on.
-        The result has the shape (n_rows, outputs), as that of the decoder itself.
+        numeric column; or with ``noise`` a sample, as from `ColumnHead.sample`.  The result has the
+        shape (n_rows, outputs), as that of the decoder itself.
         """
+        offsets = layout.offsets
         lengths = np.diff(offsets)
         order = np.argsort(-lengths, kind="stable")
         written = np.empty((offsets[-1], self.head.num_outputs), np.float32)
-        noise = None if draw is None else self.head.noise(offsets, draw.seed, first)
         states = [(h[order], c[order]) for h, c in self._initial_states(codes)]
-        beside = None if self._linear is None else self._linear_steps(codes, self.layout(offsets))
+        beside = None if self._linear is None else self._linear_steps(codes, layout)
         positions = self._positions(int(lengths.max(initial=0)))
         last = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
         for step, position in enumerate(positions):
@@ -240,8 +244,8 @@ class Decoder:
             if beside is not None:
                 logits = beside[rows] + self.scale * logits
             outputs = self.head.activate(logits)
-            if noise is not None and draw is not None:
-                outputs = self.head.sample(outputs, noise[rows], draw.temperature)
+            if noise is not None:
+                outputs = self.head.sample(outputs, noise[rows], temperature)
             written[rows] = outputs
             last = self.head.values(outputs)
         return written

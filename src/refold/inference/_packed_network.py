@@ -127,24 +127,24 @@ class PackedNetwork:
 
     def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
         """Encode scaled sequences; see `refold.inference.encode`."""
-        codes = [np.empty((0, self.specification.latent_dim), np.float32)]
-        for x, targets, offsets in packed_blocks(
+        codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
+        for block, x, targets in packed_blocks(
             self.specification, scaled.values, scaled.offsets, "encode", verbose=verbose
         ):
-            encoded = self.encoder(x, offsets)
+            encoded = self.encoder(x, block.offsets)
             if latent_steps:
                 objective = LatentObjective(
                     self.decoder,
                     self.length,
                     x,
                     targets,
-                    offsets,
+                    block.offsets,
                     encoded,
                     rocket_dim=self.specification.rocket_dim,
                 )
                 encoded = optimize_latents(objective, encoded, latent_steps)
-            codes.append(encoded)
-        return np.concatenate(codes)
+            codes[block.chosen] = encoded
+        return codes
 
     def rocket_features(self, scaled: Sequences) -> np.ndarray:
         """Compute the ROCKET features of scaled sequences, (n_sequences, n_features)."""
@@ -157,17 +157,18 @@ class PackedNetwork:
         codes = np.ascontiguousarray(codes, np.float32)
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         for block in blocks(self.specification, offsets, "decode", verbose=verbose):
-            rows = slice(offsets[block.start], offsets[block.stop])
-            own = offsets[block.start : block.stop + 1] - offsets[block.start]
-            if self.autoregressive:
-                outputs[rows] = self.decoder.decode_autoregressively(
-                    codes[block], own, draw, first=block.start
-                )
-                continue
-            outputs[rows], _ = self.decoder(codes[block], self.decoder.layout(own))
+            given, layout = codes[block.chosen], self.decoder.layout(block.offsets)
+            noise = None
             if draw is not None:
-                noise = self.head.noise(own, draw.seed, block.start)
-                outputs[rows] = self.head.sample(outputs[rows], noise, draw.temperature)
+                noise = self.head.noise(block.offsets, draw.seed, block.chosen)
+            if self.autoregressive:
+                temperature = 1.0 if draw is None else draw.temperature
+                written = self.decoder.decode_autoregressively(given, layout, noise, temperature)
+            else:
+                written, _ = self.decoder(given, layout)
+                if noise is not None and draw is not None:
+                    written = self.head.sample(written, noise, draw.temperature)
+            outputs[block.rows] = written
         return outputs
 
     def forecast(self, codes: np.ndarray) -> np.ndarray:
@@ -176,11 +177,9 @@ class PackedNetwork:
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.ascontiguousarray(codes, np.float32)
-        for block in blocks(self.specification, offsets):
-            own = offsets[block.start : block.stop + 1] - offsets[block.start]
-            outputs[offsets[block.start] : offsets[block.stop]], _ = decoder(
-                codes[block], decoder.layout(own)
-            )
+        for block in blocks(self.specification, offsets, "forecast"):
+            layout = decoder.layout(block.offsets)
+            outputs[block.rows], _ = decoder(codes[block.chosen], layout)
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:

@@ -53,12 +53,14 @@ def reconstruction_error(
     """
     error = length_error = 0.0
     num_observed = 0
-    for x, targets, own in packed_blocks(network.specification, values, offsets):
-        codes = network.encoder(x, own)
-        outputs, _ = network.decoder(codes, network.decoder.layout(own, x))
+    for block, x, targets in packed_blocks(network.specification, values, offsets):
+        codes = network.encoder(x, block.offsets)
+        outputs, _ = network.decoder(codes, network.decoder.layout(block.offsets, x))
         if network.autoregressive and network.head.numeric.any():
             numeric = np.repeat(network.head.numeric, network.head.widths)
-            written = network.decoder.decode_autoregressively(codes, own)
+            written = network.decoder.decode_autoregressively(
+                codes, network.decoder.layout(block.offsets)
+            )
             outputs = np.where(numeric, written, outputs)
         observed = ~np.isnan(targets)
         values_or_zero = np.where(observed, targets, np.float32(0))
@@ -66,5 +68,7 @@ def reconstruction_error(
         error += float(errors.sum(dtype=float))
         num_observed += int(np.count_nonzero(observed))
         if with_length:
-            length_error += float(network.length.losses(codes, np.diff(own)).sum(dtype=float))
+            length_error += float(
+                network.length.losses(codes, np.diff(block.offsets)).sum(dtype=float)
+            )
     return ErrorTotals(error, num_observed, length_error, len(offsets) - 1)

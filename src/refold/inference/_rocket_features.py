@@ -62,7 +62,8 @@ class RocketFeatures:
     def of(self, scaled: Sequences) -> np.ndarray:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
         specification = self._specification
-        features = [np.empty((0, self.num_features), np.float32)]
-        for x, _, offsets in packed_blocks(specification, scaled.values, scaled.offsets):
-            features.append(self(one_hot(x, specification.num_categories), offsets))
-        return np.concatenate(features)
+        features = np.empty((len(scaled), self.num_features), np.float32)
+        for block, x, _ in packed_blocks(specification, scaled.values, scaled.offsets):
+            values = one_hot(x, specification.num_categories)
+            features[block.chosen] = self(values, block.offsets)
+        return features

@@ -118,7 +118,7 @@ class KerasNetwork:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
         models, head, lengths = self.network.models, self.head, np.diff(offsets)
         written = np.empty((offsets[-1], head.num_outputs), np.float32)
-        noise = None if draw is None else head.noise(offsets, draw.seed)
+        noise = None if draw is None else head.noise(offsets, draw.seed, np.arange(len(codes)))
         for batch in self._batches(lengths, "decode", verbose=verbose):
             real = np.arange(batch.num_steps) < lengths[batch.rows][:, None]
             places = (offsets[:-1][batch.rows][:, None] + np.arange(batch.num_steps))[real]
