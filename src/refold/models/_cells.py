@@ -64,6 +64,7 @@ CELLS = {
     ),
     "gru": Cell(keras.layers.GRU, {"bias_initializer": Constant()}, 1, _gru_state),
 }
+"""Recurrent cells by the value of ``cell``."""
 
 
 def find_cell(name: Any) -> Cell:

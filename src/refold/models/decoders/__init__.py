@@ -24,6 +24,7 @@ DECODERS: dict[str, type[Decoder]] = {
     "parallel": ParallelDecoder,
     "autoregressive": AutoregressiveDecoder,
 }
+"""Decoder classes by the value of ``decoder``."""
 
 
 def find_decoder(name: Any) -> type[Decoder]:
