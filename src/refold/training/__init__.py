@@ -13,6 +13,7 @@ from refold.training.data._forecast_targets import cut_sequences as cut_sequence
 from refold.training.data._forecast_targets import next_steps as next_steps
 from refold.training.data._loaders import InMemoryLoader as InMemoryLoader
 from refold.training.data._loaders import Shard as Shard
+from refold.training.data._loaders import SplitData as SplitData
 from refold.training.data._loaders import StreamingLoader as StreamingLoader
 from refold.training.data._loaders import members_of_shards as members_of_shards
 from refold.training.data._loaders import shard_of as shard_of
@@ -32,7 +33,6 @@ from refold.training.initialization._rocket_features import (
 )
 from refold.training.loop._early_stopping import out_of_patience as out_of_patience
 from refold.training.loop._early_stopping import pick_patience as pick_patience
-from refold.training.loop._phase_data import Checkpoints as Checkpoints
-from refold.training.loop._phase_data import SplitData as SplitData
 from refold.training.loop._schedule import pick_max_epochs as pick_max_epochs
+from refold.training.loop._snapshot import Checkpoints as Checkpoints
 from refold.training.loop._snapshot import Snapshot as Snapshot

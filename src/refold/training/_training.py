@@ -15,13 +15,13 @@ from refold.models import Network
 from refold.sequences import Batches
 from refold.training._settings import Settings
 from refold.training.data._forecast_targets import kept_share
+from refold.training.data._loaders import SplitData
 from refold.training.loop._adamw import AdamW
 from refold.training.loop._clock import Clock
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._early_stopping import out_of_patience
-from refold.training.loop._epochs import Epochs
-from refold.training.loop._phase_data import Checkpoints, SplitData, StopReason
-from refold.training.loop._snapshot import Snapshot, TrainingProgress
+from refold.training.loop._epochs import Epochs, StopReason
+from refold.training.loop._snapshot import Checkpoints, Snapshot, TrainingProgress
 
 __all__ = ["FitResult", "Training"]
 
@@ -186,84 +186,56 @@ class Training(Epochs):
             progress.keep(loss, 0, self._num_steps)
             progress.initial_loss = loss
         self.write_checkpoint()
-        if self.phase == "validated":
-            self._end_validated(self._run_validated(split))
-        else:
-            self._end_refit(self._run_refit(split))
+        end = self._end_validated if self.phase == "validated" else self._end_refit
+        end(self._train_phase(split))
 
-    def _run_validated(self, split: SplitData) -> StopReason:
-        """Train until the validation loss no longer falls."""
-        progress = self.progress
-        self._begin(self._settings.max_epochs)
-        reason = StopReason.DONE
-        while progress.epoch <= self._settings.max_epochs and not (
-            self._hooks.stop or self._out_of_patience
-        ):
+    def _train_phase(self, split: SplitData) -> StopReason:
+        progress, epochs = self.progress, self._settings.max_epochs
+        if self.phase == "refit":
+            # the refit is counted in steps; the last epoch may be incomplete
+            num_batches = max(1, self._batches.num_batches(np.arange(split.num_sequences)))
+            epochs = max(1, -(-progress.refit_steps // num_batches))
+            self._bar.refit(epochs)
+        self._begin(epochs)
+        reason = self._train_epochs(split)
+        self._hook("on_train_end")
+        unmeasured = self.phase == "validated" and split.held_out is None
+        done = reason is StopReason.DONE and progress.best is not None
+        if self._hooks.present and unmeasured and done:
+            # a callback may have replaced the last weights
+            progress.keep(progress.best_loss, progress.best_epoch, progress.best_steps)
+        return reason
+
+    def _train_epochs(self, split: SplitData) -> StopReason:
+        progress, refit = self.progress, self.phase == "refit"
+        while not self._is_done:
+            if self._hooks.stop:
+                return StopReason.STOPPED
             if self._several_epochs(split):
-                progress.keep(
-                    self._engine.loss(self._metrics.totals), progress.epoch - 1, self._num_steps
-                )
+                if not refit:
+                    loss = self._engine.loss(self._metrics.totals)
+                    progress.keep(loss, progress.epoch - 1, self._num_steps)
                 if stopped := self._must_stop():
-                    reason = stopped
-                    break
+                    return stopped
                 continue
-            stopped = self._epoch(split, None)
-            if stopped is StopReason.INTERRUPTED and progress.within_epoch:
-                reason = stopped
-                break
+            stopped = self._epoch(split, progress.refit_steps - self._num_steps if refit else None)
+            # the validated phase measures an epoch that the time cut short
+            counts = not refit and stopped is not StopReason.INTERRUPTED
+            if stopped is not None and progress.within_epoch and not counts:
+                return stopped
             loss = self._engine.loss(self._metrics.totals)
             val_loss = None if split.held_out is None else self._validate(split.held_out)
             measured = loss if val_loss is None else val_loss
             # without validation, no loss has checked the weights of the last step yet
             finite = val_loss is not None or self._metrics.finite
             if not (math.isfinite(loss) and math.isfinite(measured) and finite):
-                reason = StopReason.DIVERGED
-                break
-            if val_loss is None or val_loss < progress.best_loss:
+                return StopReason.DIVERGED
+            if not refit and (val_loss is None or val_loss < progress.best_loss):
                 progress.keep(measured, progress.epoch, self._num_steps)
             self._end_epoch(loss, val_loss)
             if stopped is not None or self._interrupt.asked:
-                reason = stopped or StopReason.INTERRUPTED
-                break
-        self._hook("on_train_end")
-        unmeasured = split.held_out is None and progress.best is not None
-        if self._hooks.present and unmeasured and reason is StopReason.DONE:
-            # a callback may have replaced the last weights
-            progress.keep(progress.best_loss, progress.best_epoch, progress.best_steps)
-        return reason
-
-    def _run_refit(self, split: SplitData) -> StopReason:
-        """Train on all sequences for the number of steps that validation chose."""
-        progress = self.progress
-        # the refit is counted in steps; the last epoch may be incomplete
-        num_batches = max(1, self._batches.num_batches(np.arange(split.num_sequences)))
-        epochs = max(1, -(-progress.refit_steps // num_batches))
-        self._bar.refit(epochs)
-        self._begin(epochs)
-        reason = StopReason.DONE
-        while (left := progress.refit_steps - self._num_steps) > 0:
-            if self._hooks.stop:
-                reason = StopReason.STOPPED
-                break
-            if self._several_epochs(split):
-                if stopped := self._must_stop():
-                    reason = stopped
-                    break
-                continue
-            stopped = self._epoch(split, left)
-            loss = self._engine.loss(self._metrics.totals)
-            if not (math.isfinite(loss) and self._metrics.finite):
-                reason = StopReason.DIVERGED
-                break
-            if stopped is not None and progress.within_epoch:
-                reason = stopped
-                break
-            self._end_epoch(loss, None)
-            if stopped is not None or self._interrupt.asked:
-                reason = stopped or StopReason.INTERRUPTED
-                break
-        self._hook("on_train_end")
-        return reason
+                return stopped or StopReason.INTERRUPTED
+        return StopReason.DONE
 
     def _end_validated(self, reason: StopReason) -> None:
         progress, settings = self.progress, self._settings
@@ -326,13 +298,17 @@ class Training(Epochs):
         )
 
     @property
-    def _out_of_patience(self) -> bool:
+    def _is_done(self) -> bool:
+        """Whether the refit has its steps, or the validation loss no longer falls."""
         progress, settings = self.progress, self._settings
-        return out_of_patience(
-            progress.history["val_loss"],
-            progress.best_epoch,
-            max_epochs=settings.max_epochs,
-            patience=settings.patience,
+        if self.phase == "refit":
+            return self._num_steps >= progress.refit_steps
+        losses, best = progress.history["val_loss"], progress.best_epoch
+        max_epochs, patience = settings.max_epochs, settings.patience
+        return (
+            progress.epoch > max_epochs
+            or self._hooks.stop
+            or out_of_patience(losses, best, max_epochs=max_epochs, patience=patience)
         )
 
 

@@ -6,14 +6,21 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from refold.sequences import Scan, Sequences
 from refold.training.data._padded_batches import Data, to_device
 
-__all__ = ["InMemoryLoader", "Shard", "Shards", "StreamingLoader", "members_of_shards", "shard_of"]
+__all__ = [
+    "InMemoryLoader",
+    "Shard",
+    "SplitData",
+    "StreamingLoader",
+    "members_of_shards",
+    "shard_of",
+]
 
 # Blocks per shard.
 _BLOCKS = 4
@@ -43,23 +50,6 @@ class Shard(NamedTuple):
         order = np.argsort(self.members, kind="stable")
         found = order[np.searchsorted(self.members, np.maximum(rows, 0), sorter=order) % len(order)]
         return np.where(rows >= 0, found, -1).astype(np.int32)
-
-
-class Shards(Protocol):
-    """The shards of an epoch."""
-
-    @property
-    def num_shards(self) -> int:
-        """Number of shards."""
-        ...
-
-    def load(self, epoch: int, index: int) -> Shard:
-        """Return one shard of an epoch."""
-        ...
-
-    def read_ahead(self, epoch: int, index: int) -> None:
-        """Start to read the shard after this one."""
-        ...
 
 
 class InMemoryLoader:
@@ -154,6 +144,25 @@ class StreamingLoader:
         scaled = (self._scale(self._scan.block(int(i))) for i in chosen)
         data = to_device(scaled, self._longest, room=self._room)
         return Shard(data, np.sort(members[self._used[members]]), members)
+
+
+class SplitData(NamedTuple):
+    """Training and validation data of one phase.
+
+    Attributes
+    ----------
+    shards : InMemoryLoader or StreamingLoader
+        Loader of the training data.
+    held_out : Shard or None
+        Sequences to validate on.
+    num_sequences, num_observed : int
+        Number of training sequences, and of their observed targets.
+    """
+
+    shards: InMemoryLoader | StreamingLoader
+    held_out: Shard | None
+    num_sequences: int
+    num_observed: int
 
 
 def members_of_shards(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,26 @@ import numpy as np
 from refold.sequences import Batches, BatchPlan
 from refold.training._progress import Progress
 from refold.training._settings import Settings
-from refold.training.data._loaders import Shard
+from refold.training.data._loaders import Shard, SplitData
 from refold.training.loop._callbacks import Hooks
 from refold.training.loop._clock import Clock
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._interrupt import Interrupt
-from refold.training.loop._phase_data import Checkpoints, SplitData, StopReason
 from refold.training.loop._schedule import Schedule
-from refold.training.loop._snapshot import Snapshot, TrainingProgress
+from refold.training.loop._snapshot import Checkpoints, Snapshot, TrainingProgress
 from refold.training.loop._train_state import EpochMetrics, LossNormalizers, StepMetrics, TrainState
 
-__all__ = ["Epochs"]
+__all__ = ["Epochs", "StopReason"]
+
+
+class StopReason(Enum):
+    """Reason why a phase ended."""
+
+    DONE = "done"
+    TIME = "time"
+    INTERRUPTED = "interrupted"
+    STOPPED = "stopped"
+    DIVERGED = "diverged"
 
 
 class Epochs:
@@ -95,7 +105,7 @@ class Epochs:
         if not progress.within_epoch:
             progress.state = progress.state._replace(totals=StepMetrics.zero())
             self._hook("on_epoch_begin", progress.epoch - 1)
-        norms = split.norms(self._settings.batch_size)
+        norms = self._norms(split)
         until = None if most is None else most + self._num_steps
         while progress.shard < split.shards.num_shards:
             shard = split.shards.load(progress.epoch, progress.shard)
@@ -132,6 +142,10 @@ class Epochs:
                     return stopped
         progress.shard = 0
         return self._must_stop()
+
+    def _norms(self, split: SplitData) -> LossNormalizers:
+        observed, size = split.num_observed / max(1, split.num_sequences), self._settings.batch_size
+        return LossNormalizers(max(1.0, observed * size), float(size))
 
     def _goes_on_after(self, runs: list[BatchPlan], split: SplitData, until: int | None) -> bool:
         """Return whether another shard is needed after these runs, unless training stops early."""
@@ -181,9 +195,7 @@ class Epochs:
         )
         began = self._clock.seconds
         progress.state = progress.state._replace(totals=StepMetrics.zero())
-        state, metrics = self._train(
-            shard, run, 0, num_batches, split.norms(self._settings.batch_size), count
-        )
+        state, metrics = self._train(shard, run, 0, num_batches, self._norms(split), count)
         if not all(epoch.sound for epoch in metrics):
             self._one_by_one = progress.epoch + count
             return False

@@ -1,15 +1,16 @@
 """Progress of a training, in memory and as plain values and arrays for a checkpoint."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from refold.training.loop._train_state import StepMetrics, TrainState
 
-__all__ = ["COLUMNS", "Snapshot", "TrainingProgress"]
+__all__ = ["COLUMNS", "Checkpoints", "Snapshot", "TrainingProgress"]
 
 COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
 
@@ -141,3 +142,21 @@ class Snapshot:
             best_loss=math.inf if best_loss is None else best_loss,
             **values,
         )
+
+
+class Checkpoints(NamedTuple):
+    """Schedule and writer of checkpoints.
+
+    Attributes
+    ----------
+    write : callable
+        Called with a `Snapshot`.
+    seconds : float
+        Seconds between checkpoints.
+    epochs : int, optional
+        Additional checkpoint every ``epochs`` epochs.
+    """
+
+    write: Callable[[Snapshot], None]
+    seconds: float = 60.0
+    epochs: int | None = None
