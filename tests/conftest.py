@@ -39,6 +39,8 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# What numba compiles for aeon takes seconds, and our data are tiny.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import refold  # noqa: E402
 

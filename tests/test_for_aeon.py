@@ -107,7 +107,6 @@ def test_missing_values_and_padding():
     np.testing.assert_array_equal(transformer.transform(X), transformer.transform(cases))
 
 
-@pytest.mark.filterwarnings("ignore:unsafe cast")  # numba's, of aeon's own loops
 def test_classifiers_run_on_codes(vowels):
     X, y = vowels
     chance = DummyClassifier().fit(X[::2], y[::2]).score(X[1::2], y[1::2])
