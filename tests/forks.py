@@ -5,12 +5,14 @@ other packages, and forks once per program. What belongs to Refold, and what a p
 imported in the fork.
 """
 
+import atexit
+import functools
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # What Keras imports, without Keras.
 BELOW_KERAS = ("jax", "jax.numpy", "jax.experimental.sparse", "h5py", "optree", "sklearn.base")
@@ -18,10 +20,10 @@ BELOW_KERAS = ("jax", "jax.numpy", "jax.experimental.sparse", "h5py", "optree", 
 _SERVER = """
 import importlib, json, os, sys, tempfile, traceback
 
-given, results = json.load(sys.stdin), []
-for name in given["imports"]:
+for name in json.loads(sys.stdin.readline()):
     importlib.import_module(name)
-for code, environment in given["programs"]:
+for line in sys.stdin:
+    code, environment = json.loads(line)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if not child:
@@ -42,8 +44,7 @@ for code, environment in given["programs"]:
         status = os.waitpid(child, 0)[1]
         for file in (out, err):
             file.seek(0)
-        results.append((status, out.read(), err.read()))
-print(json.dumps(results))
+        print(json.dumps((status, out.read(), err.read())), flush=True)
 """
 
 
@@ -54,19 +55,11 @@ class Done(NamedTuple):
     stderr: str
 
 
-def run_forked(
-    programs: Sequence[tuple[str, Mapping[str, str]]],
-    *,
-    imports: Sequence[str] = BELOW_KERAS,
-    options: Sequence[str] = (),
-    without: Sequence[str] = (),
-    **environment: str,
-) -> list[Done]:
-    """Run each program, given as its code and its environment variables, in a fork of its own.
+class Server:
+    """A process that has imported modules, and forks once for each program.
 
     Parameters
     ----------
-    programs : sequence of (str, mapping)
     imports : sequence of str
         Modules that are imported once, before the forks.
     options : sequence of str
@@ -76,16 +69,61 @@ def run_forked(
     environment : str
         Environment variables of the process that forks.
     """
-    run = subprocess.run(
-        [sys.executable, *options, "-c", _SERVER],
-        input=json.dumps({"imports": imports, "programs": [(c, dict(e)) for c, e in programs]}),
-        capture_output=True,
-        text=True,
-        env={k: v for k, v in os.environ.items() if k not in without} | environment,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    results = json.loads(run.stdout)
-    for (code, _), (status, out, err) in zip(programs, results, strict=True):
+
+    def __init__(
+        self,
+        *,
+        imports: Sequence[str] = BELOW_KERAS,
+        options: Sequence[str] = (),
+        without: Sequence[str] = (),
+        **environment: str,
+    ) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *options, "-c", _SERVER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={k: v for k, v in os.environ.items() if k not in without} | environment,
+        )
+        self._send(imports)
+
+    def run(self, code: str, **environment: str) -> Done:
+        """Run a program with more environment variables."""
+        self._send((code, environment))
+        answer = self._process.stdout.readline()
+        assert answer, f"the process that forks ended with {self._process.wait()}"
+        status, out, err = json.loads(answer)
         assert status == 0, f"{code}\n{out[-3000:]}\n{err}"
-    return [Done(out, err) for _, out, err in results]
+        return Done(out, err)
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+    def _send(self, given: object) -> None:
+        self._process.stdin.write(json.dumps(given) + "\n")
+        self._process.stdin.flush()
+
+
+@functools.cache
+def server_with_keras() -> Server:
+    """Return the server of this test process that has imported Keras on JAX."""
+    server = Server(imports=(*BELOW_KERAS, "keras"), KERAS_BACKEND="jax")
+    atexit.register(server.close)
+    return server
+
+
+def run_forked(programs: Sequence[tuple[str, Mapping[str, str]]], **options: Any) -> list[Done]:
+    """Run each program, given as its code and its environment variables, in a fork of its own.
+
+    Parameters
+    ----------
+    programs : sequence of (str, mapping)
+    options
+        Arguments of `Server`.
+    """
+    server = Server(**options)
+    try:
+        return [server.run(code, **environment) for code, environment in programs]
+    finally:
+        server.close()

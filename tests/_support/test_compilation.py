@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import jax
 import pytest
 
+from forks import BELOW_KERAS, run_forked
 from refold._support.compilation import _BROKEN_CACHE, _evict, keep_compiled
 
 CODES = """
@@ -19,23 +19,39 @@ options |= {"validation_fraction": 0, "random_state": 0}
 ae = refold.SequenceAutoencoder(latent_dim=3, **options)
 ae.fit(data)
 print(ae.transform(data).tobytes().hex())
+import os, pathlib
+for path in sorted(pathlib.Path(os.environ["XDG_CACHE_HOME"], "refold").rglob("*")):
+    print(path)
 """
+OPTIONS = """
+import refold._support.compilation as compilation
+compilation._OPTIONS["xla_cpu_no_such_option"] = "1"
+print(sorted(compilation._known_options()))
+"""
+NO_YNN = "--xla_cpu_experimental_ynn_fusion_type="
 KEEPS = not _BROKEN_CACHE[0] <= jax.__version_info__ < _BROKEN_CACHE[1]
 
 
-def python(code, folder, **environment):
-    """Run code in a process of its own and return what it printed."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        env=kept | {"XDG_CACHE_HOME": str(folder)} | environment,
-        capture_output=True,
-        text=True,
-        check=False,
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """What processes print that begin without the settings of the tests."""
+    folder = str(tmp_path_factory.mktemp("cache"))
+    cpu = {"JAX_PLATFORMS": "cpu"}
+    programs = {
+        "first": (CODES, {}),
+        "second": (CODES, {}),
+        "options": (OPTIONS, cpu),
+        "flags": (OPTIONS, cpu | {"XLA_FLAGS": NO_YNN}),
+    }
+    done = run_forked(
+        [*programs.values()],
+        imports=[*BELOW_KERAS, "keras"],
+        without=[name for name in os.environ if name.startswith("JAX_")],
+        KERAS_BACKEND="jax",
+        XDG_CACHE_HOME=folder,
     )
-    assert run.returncode == 0, run.stderr
-    assert run.stderr == ""
-    return run.stdout.strip()
+    assert [one.stderr for one in done] == [""] * len(done)
+    return {name: one.stdout.strip() for name, one in zip(programs, done, strict=True)}
 
 
 def files(folder):
@@ -43,12 +59,10 @@ def files(folder):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME names the folder on Linux")
-def test_a_second_run_finds_what_the_first_compiled(tmp_path):
-    first = python(CODES, tmp_path)
-    kept = files(tmp_path / "refold")
+def test_a_second_run_finds_what_the_first_compiled(ran):
+    _, *kept = ran["first"].splitlines()
     assert bool(kept) == KEEPS
-    assert python(CODES, tmp_path) == first
-    assert files(tmp_path / "refold") == kept
+    assert ran["second"] == ran["first"]
 
 
 @pytest.fixture
@@ -94,25 +108,11 @@ def test_the_oldest_go_where_there_is_too_much(tmp_path, monkeypatch):
     assert {path.name for path in files(tmp_path)} == {"3-cache"}
 
 
-OPTIONS = """
-import refold._support.compilation as compilation
-compilation._OPTIONS["xla_cpu_no_such_option"] = "1"
-print(sorted(compilation._known_options()))
-"""
+def test_only_options_that_this_xla_knows_are_given(ran):
+    assert "no_such_option" not in ran["options"]
 
 
-@pytest.fixture(scope="module")
-def known(tmp_path_factory):
-    """What a process prints of the options that it gives."""
-    return python(OPTIONS, tmp_path_factory.mktemp("options"), JAX_PLATFORMS="cpu")
-
-
-def test_only_options_that_this_xla_knows_are_given(known):
-    assert "no_such_option" not in known
-
-
-def test_the_flags_of_the_user_win(known, tmp_path):
-    if "ynn" not in known:
+def test_the_flags_of_the_user_win(ran):
+    if "ynn" not in ran["options"]:
         pytest.skip("this XLA has no YNNPACK")
-    flags = "--xla_cpu_experimental_ynn_fusion_type="
-    assert python(OPTIONS, tmp_path, JAX_PLATFORMS="cpu", XLA_FLAGS=flags) == "[]"
+    assert ran["flags"] == "[]"

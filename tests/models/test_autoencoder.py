@@ -1,12 +1,10 @@
 """The masked loss and metrics, joining, saving and showing."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
+from forks import server_with_keras
 from models.ragged import CASES, STEPS
 from refold.errors import ParameterError
 from refold.layers import LSTM
@@ -126,23 +124,19 @@ def test_saved_models_load_in_a_fresh_process(tmp_path):
     names = ["deep", "mixed", "own"]
     for name in names:
         save(CASES[name], tmp_path / name, trained=name == "mixed")
-    script = """
-import sys, refold, keras, numpy as np
-for folder in sys.argv[1:]:
-    expected = np.load(f"{folder}/expected.npz")
+    script = f"""
+import warnings
+warnings.simplefilter("error", UserWarning)
+import refold, keras, numpy as np
+for folder in {[str(tmp_path / name) for name in names]}:
+    expected = np.load(folder + "/expected.npz")
     for name, given in (("encoder", "x"), ("autoencoder", "x"), ("decoder", "encoder")):
-        model = keras.models.load_model(f"{folder}/{name}.keras")
+        model = keras.models.load_model(folder + "/" + name + ".keras")
         y = model.predict(expected[given], verbose=0)
         assert np.array_equal(y, expected[name]), (folder, name)
         print(type(model).__name__)
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", script, *names],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = server_with_keras().run(script)
     assert done.stdout.split().count("Autoencoder") == len(names)
 
 

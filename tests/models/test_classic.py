@@ -1,14 +1,12 @@
 """The classic models against plain Keras models written out, and at work as in the question."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 from keras import Input, Model
 from keras.layers import LSTM, Dense, RepeatVector, Reshape, TimeDistributed
 
+from forks import server_with_keras
 from refold.errors import ParameterError
 from refold.models import classic
 
@@ -211,12 +209,12 @@ def test_saved_models_load_in_a_fresh_process_that_imported_refold(tmp_path):
             expected[f"{name}-{part}"] = getattr(models, part).predict(x, verbose=0)
     program = (
         "import refold, keras, pathlib, numpy as np\n"
-        "for path in pathlib.Path().glob('*.keras'):\n"
-        "    x = np.load(path.stem.split('-')[0] + '-x.npy')\n"
+        f"for path in pathlib.Path({str(tmp_path)!r}).glob('*.keras'):\n"
+        "    x = np.load(path.with_name(path.stem.split('-')[0] + '-x.npy'))\n"
         "    model = keras.models.load_model(path)\n"
         "    np.save(path.with_suffix('.npy'), model.predict(x, verbose=0))\n"
     )
-    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    server_with_keras().run(program)
     for stem, y in expected.items():
         np.testing.assert_array_equal(np.load(tmp_path / f"{stem}.npy"), y)
 

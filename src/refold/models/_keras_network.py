@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.compilation import keep_compiled
+from refold._support import compilation
 from refold._support.progress_bars import progress_bar
 from refold.inference import (
     ColumnHead,
@@ -175,7 +175,7 @@ class KerasNetwork:
         longest = int(steps.max(initial=1))
         if len(steps) <= _most_rows(longest, most_steps):
             steps = np.full_like(steps, longest)
-        keep_compiled()
+        compilation.keep_compiled()
         batches = []
         for num_steps in np.unique(steps):
             rows = by_length[steps == num_steps]
