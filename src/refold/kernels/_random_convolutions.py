@@ -1,5 +1,6 @@
 """Random convolution kernels of ROCKET features."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -35,10 +36,13 @@ class RandomConvolutions(NamedTuple):
     bias: np.ndarray
 
 
+@functools.lru_cache(maxsize=64)
 def random_convolutions(
     num_channels: int, num_kernels: int = 16, seed: int = 0
 ) -> RandomConvolutions:
     """Draw kernels that each read up to three channels, with nine taps.
+
+    The arrays are shared between calls and cannot be written.
 
     Parameters
     ----------
@@ -71,4 +75,7 @@ def random_convolutions(
         taps - taps.mean(axis=0),
         rng.uniform(-1, 1, num),
     )
-    return RandomConvolutions(*(part.astype(np.float32) for part in drawn))
+    parts = [part.astype(np.float32) for part in drawn]
+    for part in parts:
+        part.flags.writeable = False
+    return RandomConvolutions(*parts)
