@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from forks import run_forked
+from forks import run_forked, server_with_keras
 from refold import kernels
 from refold.errors import ParameterError
 from refold.layers import LSTM, convert
@@ -355,13 +355,10 @@ print("refold.kernels" in sys.modules, layer.why_scan)
 @pytest.fixture(scope="module")
 def without():
     """What is printed without the library, with an unknown variant, and on another backend."""
-    programs = {
-        "none": (WITHOUT, {"REFOLD_KERNEL": "none"}),
-        "z80": (WITHOUT, {"REFOLD_KERNEL": "z80"}),
-        "numpy": (ON_NUMPY, {"KERAS_BACKEND": "numpy"}),
-    }
-    done = run_forked([*programs.values()], TF_CPP_MIN_LOG_LEVEL="3")
-    return dict(zip(programs, done, strict=True))
+    server = server_with_keras()
+    done = {name: server.run(WITHOUT, REFOLD_KERNEL=name) for name in ("none", "z80")}
+    (numpy,) = run_forked([(ON_NUMPY, {})], KERAS_BACKEND="numpy", TF_CPP_MIN_LOG_LEVEL="3")
+    return done | {"numpy": numpy}
 
 
 def test_without_the_library_the_scan_runs_and_the_reason_is_told(without):

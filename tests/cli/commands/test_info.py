@@ -9,6 +9,7 @@ from importlib.metadata import version
 import pytest
 
 import refold
+from forks import server_with_keras
 from refold import kernels
 from refold.cli import main
 from refold.cli._console import print_facts
@@ -61,10 +62,11 @@ def test_the_reason_is_shown_where_there_is_no_kernel_and_what_a_locale_lacks_is
     ae._fitted = ae._fitted._replace(schema=Schema((Column("температура", "numeric"),)))
     ae.save(tmp_path / "m.refold")
     commands = f"['info', {str(tmp_path / 'm.refold')!r}]", "['info']", "['info', '--json']"
-    program = "from refold.cli import main\n" + "\n".join(f"print(main({c}))" for c in commands)
-    *shown, facts, code = python(
-        "-c", program, REFOLD_KERNEL="none", PYTHONIOENCODING="ascii"
-    ).splitlines()
+    program = "import sys\nsys.stdout.reconfigure(encoding='ascii')\nfrom refold.cli import main\n"
+    program += "\n".join(f"print(main({c}))" for c in commands)
+    done = server_with_keras().run(program, REFOLD_KERNEL="none", COLUMNS="300")
+    assert done.stderr == ""
+    *shown, facts, code = done.stdout.splitlines()
     assert [line for line in [*shown, code] if line.isdigit()] == ["0", "0", "0"]
     assert "\\u0442" in "\n".join(shown)
     assert "LSTM kernel  none: REFOLD_KERNEL=none" in "\n".join(shown)
