@@ -1,38 +1,36 @@
 """An installation that encodes, decodes, detects and forecasts, without the packages of training.
 
-The packages are here, so subprocesses refuse to import them.
+Most tests run where the packages are installed, in subprocesses that refuse to import them. The
+slow test installs a wheel and `deploy/requirements.txt` in a new virtual environment.
 """
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
+import tomllib
+import venv
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import refold
+from refold._support.optional_imports import TRAINING_PACKAGES
 
-REFUSED = (
-    "filelock",
-    "jax",
-    "jaxlib",
-    "keras",
-    "pandas",
-    "platformdirs",
-    "polars",
-    "scipy",
-    "sklearn",
-    "threadpoolctl",
-)
+ROOT = Path(__file__).parent.parent
+REFUSED = (*TRAINING_PACKAGES, "jaxlib", "pandas", "polars")
 SETUP = f"""
 import json, sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {REFUSED}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Refuse())
+from refold._support.import_finders import RefusingFinder
+sys.meta_path[:0] = [RefusingFinder(name) for name in {REFUSED}]
 """
 USE = """
+import json, sys
 import numpy as np, refold
 ae = refold.load(sys.argv[1])
 sines = refold.datasets.noisy_sines(12, seed=1, max_steps=30)
@@ -54,10 +52,15 @@ try:
 except refold.RefoldError as error:
     print(json.dumps([type(error).__name__, str(error)]))
 """
-NEEDED = "needs Keras, JAX and scikit-learn. Install them with: pip install 'refold[train]'"
+COMMANDS = """
+from refold.cli import main
+print(json.dumps([main(arguments) for arguments in json.loads(sys.argv[1])]))
+"""
+NEEDED = "needs Keras, JAX and scikit-learn. Install them with: pip install refold"
 
 
 def run(code, *arguments):
+    """Run code without the packages, and return what it printed last and its standard error."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SETUP + code, *arguments],
         capture_output=True,
@@ -65,7 +68,31 @@ def run(code, *arguments):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+def commands(model, data, folder):
+    """The commands that a small installation runs, with their outputs in a folder."""
+    return [
+        ["info", model, "--json"],
+        ["encode", model, data, "-q", "-o", f"{folder}/codes.parquet"],
+        ["decode", model, f"{folder}/codes.parquet", "-q", "-o", f"{folder}/decoded.csv"],
+        ["reconstruct", model, data, "-q", "-o", f"{folder}/reconstructed.parquet"],
+        ["detect", model, data, "-q", "-o", f"{folder}/anomalies.csv", "--alpha", "0.1"],
+        ["forecast", model, data, "-q", "-o", f"{folder}/next.jsonl"],
+    ]
+
+
+@pytest.fixture(scope="module")
+def sines(tmp_path_factory):
+    """A model, and a file of new sequences."""
+    folder = tmp_path_factory.mktemp("sines")
+    options = {"units": 8, "max_epochs": 2, "latent_steps": 3, "random_state": 0}
+    ae = refold.SequenceAutoencoder(4, calibration_fraction=0.5, forecast_steps=5, **options)
+    ae.fit(refold.datasets.noisy_sines(60, seed=0, max_steps=30)).save(folder / "sines.refold")
+    new = refold.datasets.noisy_sines(12, seed=1, max_steps=30)
+    refold.sequences.write(new, folder / "new.parquet")
+    return ae, folder
 
 
 def test_the_estimator_loads_no_package_of_training():
@@ -75,12 +102,9 @@ def test_the_estimator_loads_no_package_of_training():
     assert loaded & set(REFUSED) == set()
 
 
-def test_a_saved_model_works_without_them(tmp_path):
-    sines = refold.datasets.noisy_sines(60, seed=0, max_steps=30)
-    options = {"units": 8, "max_epochs": 2, "latent_steps": 3, "random_state": 0}
-    ae = refold.SequenceAutoencoder(4, calibration_fraction=0.5, forecast_steps=5, **options)
-    ae.fit(sines).save(tmp_path / "sines.refold")
-    found = run(USE, str(tmp_path / "sines.refold"))
+def test_a_saved_model_works_without_them(sines):
+    ae, folder = sines
+    found, _ = run(USE, str(folder / "sines.refold"))
     new = refold.datasets.noisy_sines(12, seed=1, max_steps=30)
     assert np.allclose(found["codes"], ae.transform(new), atol=1e-4)
     assert np.allclose(found["decoded"], np.concatenate(ae.inverse_transform(found["codes"])))
@@ -88,10 +112,43 @@ def test_a_saved_model_works_without_them(tmp_path):
     assert np.allclose(found["ahead"], np.concatenate(ae.forecast(new).values), atol=1e-4)
 
 
+def test_commands_work_without_them(sines, tmp_path):
+    _, folder = sines
+    arguments = commands(str(folder / "sines.refold"), str(folder / "new.parquet"), tmp_path)
+    codes, said = run(COMMANDS, json.dumps([*arguments, ["info"]]))
+    assert (codes, said) == ([0] * 7, "")
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_commands_that_need_them_say_so(tmp_path):
+    page, model = str(tmp_path / "page.html"), str(tmp_path / "m.refold")
+    arguments = [
+        ["fit", "data.csv", "-o", model],
+        ["curve", "data.csv"],
+        ["generate", model],
+        ["probe", model, "data.csv", "--label", "speaker"],
+        ["report", model, "data.csv", "-o", page],
+        ["demo"],
+    ]
+    codes, said = run(COMMANDS, json.dumps([*arguments, ["fit", "--help"]]))
+    assert codes == [2] * 6 + [0]
+    assert said.splitlines() == [f"Error: refold {name[0]} {NEEDED}" for name in arguments]
+
+
 def test_training_says_what_to_install():
-    kind, message = run(TRAIN)
+    (kind, message), _ = run(TRAIN)
     assert kind == "MissingExtraError"
     assert message == f"Training {NEEDED}"
+
+
+def test_keras_models_say_what_to_install(sines):
+    code = (
+        "import refold\n"
+        "try:\n    refold.load(sys.argv[1]).encoder_\n"
+        "except ImportError as error:\n    print(json.dumps(str(error)))"
+    )
+    found, _ = run(code, str(sines[1] / "sines.refold"))
+    assert found == f"A Keras model {NEEDED}"
 
 
 @pytest.mark.parametrize("name", ["PCABaseline", "probe", "two_sample_test"])
@@ -101,4 +158,83 @@ def test_evaluation_says_what_to_install(name):
         f"try:\n    refold.evaluation.{name}\n"
         "except ImportError as error:\n    print(json.dumps(str(error)))"
     )
-    assert run(code) == f"{name} {NEEDED}"
+    assert run(code)[0] == f"{name} {NEEDED}"
+
+
+def test_a_command_does_not_import_pandas(sines, tmp_path):
+    _, folder = sines
+    code = (
+        "import sys; from refold.cli import main; assert main() == 0; "
+        "sys.exit('pandas' in sys.modules)"
+    )
+    files = folder / "sines.refold", folder / "new.parquet", "-q", "-o", tmp_path / "codes.csv"
+    done = subprocess.run([sys.executable, "-c", code, "encode", *map(str, files)])
+    assert done.returncode == 0
+
+
+def requirements():
+    lines = (ROOT / "deploy/requirements.txt").read_text(encoding="utf-8").splitlines()
+    return {line for line in lines if line[0] != "#"}
+
+
+def test_requirements_are_those_of_the_project_without_training():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    training = {"sklearn": "scikit-learn"}
+    training = {training.get(name, name) for name in TRAINING_PACKAGES}
+    names = {line: re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
+    assert requirements() == {line for line, name in names.items() if name not in training}
+    assert training <= {*names.values()}
+
+
+@pytest.mark.slow  # it builds a wheel, and installs from the package index
+def test_a_small_installation_gives_the_same_bits(sines, tmp_path):
+    _, data = sines
+    (wheels := tmp_path / "wheels").mkdir()
+    build = "import sys, scikit_build_core.build as b; b.build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, wheels], cwd=ROOT, check=True)
+    (wheel,) = wheels.glob("*.whl")
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv/bin/python"
+    names = [re.match(r"[\w-]+", line)[0] for line in requirements()]
+    pins = "".join(f"{name}=={version(name)}\n" for name in names)
+    (tmp_path / "pins.txt").write_text(pins)
+    pip = [python, "-m", "pip", "install", "--quiet"]
+    needed = "-r", ROOT / "deploy/requirements.txt", "-c", tmp_path / "pins.txt"
+    subprocess.run([*pip, *needed], check=True)
+    subprocess.run([*pip, "--no-deps", wheel], check=True)
+
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    outputs = {}
+    for name, program, environment in (
+        ("small", python, kept),
+        ("full", sys.executable, kept | {"PYTHONPATH": str(ROOT / "src")}),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+
+        def printed(*arguments, program=program, environment=environment, folder=folder):
+            done = subprocess.run(
+                [program, *map(str, arguments)],
+                env=environment,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        model, new = data / "sines.refold", data / "new.parquet"
+        said = [printed("-m", "refold", *one) for one in commands(model, new, folder)]
+        files = {
+            path.name: pq.read_table(path).to_pylist()
+            if path.suffix == ".parquet"
+            else path.read_text()
+            for path in sorted(folder.iterdir())
+        }
+        outputs[name] = said, files, json.loads(printed("-c", USE, model))
+        if name == "small":
+            assert json.loads(printed("-m", "refold", "info", "--json"))["keras"] is None
+            assert shutil.which("refold", path=tmp_path / "venv/bin")
+    assert len(outputs["small"][1]) == 5
+    assert outputs["small"] == outputs["full"]

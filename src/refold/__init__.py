@@ -17,11 +17,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from refold._support.post_import import PostImportFinder
+from refold._support.import_finders import PostImportFinder
 
 if TYPE_CHECKING:
     from refold import datasets as datasets
     from refold import evaluation as evaluation
+    from refold import kernels as kernels
     from refold import layers as layers
     from refold import models as models
     from refold import plots as plots
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("datasets", "evaluation", "layers", "models", "plots", "sequences")
+_SUBPACKAGES = ("datasets", "evaluation", "kernels", "layers", "models", "plots", "sequences")
 _NAMES = {
     "Checkpoint": "refold.fitting",
     "ErrorCurve": "refold._error_curve",

@@ -9,6 +9,7 @@ import numpy as np
 from refold import anomalies, fitting, storage
 from refold._support.argument_checks import draw_seed
 from refold._support.estimator_html import NotebookMixin
+from refold._support.optional_imports import check_training_packages
 from refold._support.scikit_learn_protocol import as_output, check_fitted
 from refold.anomalies import (
     AnomalyMixin,
@@ -646,6 +647,7 @@ class SequenceAutoencoder(
         return self._keras_models().forecaster
 
     def _keras_models(self) -> Any:
+        check_training_packages("A Keras model")
         # not at the top, because all else runs without Keras
         from refold.models import keras_models
 

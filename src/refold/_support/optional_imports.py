@@ -1,4 +1,4 @@
-"""Import of optional packages, with an error that names the missing extra."""
+"""Imports of packages that may be missing, with an error that says what to install."""
 
 import importlib
 import importlib.util
@@ -9,7 +9,39 @@ from typing import Any
 
 from refold.errors import MissingExtraError
 
-__all__ = ["is_installed", "lazy_names", "optional"]
+__all__ = ["check_training_packages", "is_installed", "lazy_names", "optional"]
+
+# The packages that pyproject.toml names and a small installation does not have.
+TRAINING_PACKAGES = (
+    *("filelock", "jax", "keras", "platformdirs", "scipy", "sklearn", "threadpoolctl"),
+)
+
+
+def check_training_packages(purpose: str) -> None:
+    """Check that the packages are installed that a small installation does not have.
+
+    Parameters
+    ----------
+    purpose : str
+        Subject of the error message, such as ``"Training"``.
+
+    Raises
+    ------
+    MissingExtraError
+        If one of them is not installed.
+
+    Examples
+    --------
+    >>> check_training_packages("Training")
+    """
+    if not all(is_installed(package) for package in TRAINING_PACKAGES):
+        raise _missing_training(purpose)
+
+
+def _missing_training(purpose: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"{purpose} needs Keras, JAX and scikit-learn. Install them with: pip install refold"
+    )
 
 
 def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
@@ -84,10 +116,7 @@ def lazy_names(
         except ModuleNotFoundError as error:
             if error.name is None or error.name.split(".")[0] == "refold":
                 raise
-            raise MissingExtraError(
-                f"{purpose or name} needs Keras, JAX and scikit-learn. Install them with: "
-                "pip install 'refold[train]'"
-            ) from error
+            raise _missing_training(purpose or name) from error
 
     return find, lambda: sorted({*vars(sys.modules[package]), *modules})
 
@@ -105,4 +134,7 @@ def is_installed(package: str) -> bool:
     >>> is_installed("json")
     True
     """
-    return importlib.util.find_spec(package) is not None
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # from a finder that refuses the package
+        return False

@@ -1,10 +1,15 @@
 """The Typer application, with the commands in the order of ``refold --help``."""
 
-from importlib.metadata import version
-from typing import Annotated
+import functools
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
+import refold as package
+from refold._support.import_finders import RefusingFinder
+from refold._support.optional_imports import check_training_packages
 from refold.cli._error_messages import run
 from refold.cli._options import expand_groups
 from refold.cli.commands.curve import curve
@@ -40,6 +45,9 @@ EXAMPLES = {
     demo: "refold demo --output demo",
 }
 
+# Commands that need the packages that a small installation does not have.
+NEED_TRAINING_PACKAGES = {curve, demo, fit, generate, probe, report}
+
 app = typer.Typer(
     name="refold",
     add_completion=False,
@@ -47,8 +55,21 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _checked(command: Callable[..., None]) -> Callable[..., None]:
+    """Check before a command that the packages that it needs are installed."""
+
+    @functools.wraps(command)
+    def checked(*args: Any, **options: Any) -> None:
+        check_training_packages(f"refold {command.__name__}")
+        command(*args, **options)
+
+    return checked if command in NEED_TRAINING_PACKAGES else command
+
+
 for command, example in EXAMPLES.items():
-    app.command(epilog=f"Example:  {example}")(expand_groups(command))
+    app.command(epilog=f"Example:  {example}")(expand_groups(_checked(command)))
 
 
 @app.callback(invoke_without_command=True, epilog=f"Example:  {GENERAL}")
@@ -65,7 +86,7 @@ def refold(
     standard input or standard output.
     """
     if show_version:
-        typer.echo(f"refold {version('refold')}")
+        typer.echo(f"refold {package.__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -89,4 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
     >>> main(["info", "nowhere.refold"])
     2
     """
+    if arguments is None:
+        # PyArrow and Keras import pandas if it is installed, which takes twice as long as to
+        # encode a small file. Nothing in a command uses it.
+        sys.meta_path.insert(0, RefusingFinder("pandas"))
     return run(lambda: app(arguments, prog_name="refold", standalone_mode=False))

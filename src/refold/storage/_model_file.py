@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.optional_imports import check_training_packages
 from refold.errors import ModelFileError, spelled
 from refold.inference import FittedNetwork, PackedNetwork, Specification, are_default, weight_shapes
 from refold.sequences import Scaler, Schema
@@ -175,6 +176,7 @@ def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> Fit
         if name.startswith(_WEIGHTS)
     }
     if not are_default(specification):
+        check_training_packages("A model that is not the default one")
         # not at the top, because the default model needs no Keras
         from refold.models import load_network
 

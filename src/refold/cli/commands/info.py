@@ -3,18 +3,20 @@
 import json
 import platform
 from collections import Counter
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
 import refold
 from refold._support.console import describe_epochs
+from refold._support.optional_imports import is_installed
 from refold.cli._console import print_facts
 from refold.cli._options import AsJson
 from refold.cli._saved_models import load_model
 
 __all__ = ["info"]
+
+LIBRARIES = ("keras", "jax", "numpy")
 
 
 def info(
@@ -39,14 +41,19 @@ def info(
 
 
 def _installation() -> dict[str, Any]:
-    runtime = refold.layers.runtime()
+    # not at the top, because it takes as long to import as a model to load
+    from importlib.metadata import version
+
+    complete = is_installed("keras") and is_installed("jax")
+    runtime = refold.layers.runtime() if complete else None
     return {
-        **{name: version(name) for name in ("refold", "keras", "jax", "numpy")},
+        "refold": refold.__version__,
+        **{name: version(name) if is_installed(name) else None for name in LIBRARIES},
         "python": platform.python_version(),
-        "backend": runtime.backend,
-        "device": runtime.device,
-        "lstm_kernel": runtime.kernel,
-        "why_no_lstm_kernel": runtime.why_not,
+        "backend": runtime.backend if runtime else None,
+        "device": runtime.device if runtime else None,
+        "lstm_kernel": runtime.kernel if runtime else refold.kernels.variant(),
+        "why_no_lstm_kernel": runtime.why_not if runtime else refold.kernels.why_not(),
     }
 
 
@@ -87,9 +94,12 @@ def _facts(model: Any) -> dict[str, Any]:
 
 def _print_installation(facts: dict[str, Any]) -> None:
     kernel = facts["lstm_kernel"] or f"none: {facts['why_no_lstm_kernel']}"
-    shown = {name: facts[name] for name in ("refold", "keras", "jax", "numpy", "python", "device")}
-    shown["keras"] += f", on {facts['backend']}"
-    print_facts(shown | {"LSTM kernel": kernel})
+    shown = {name: facts[name] or "not installed" for name in ("refold", *LIBRARIES)}
+    if facts["backend"] is not None:
+        shown["keras"] += f", on {facts['backend']}"
+    print_facts(
+        shown | {"python": facts["python"], "device": facts["device"], "LSTM kernel": kernel}
+    )
 
 
 def _print(facts: dict[str, Any]) -> None:

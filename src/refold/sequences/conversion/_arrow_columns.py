@@ -63,7 +63,8 @@ def open_table(table: Any) -> OpenTable:
         return _open_columns(table, list(table))
     check_unique(getattr(table, "columns", ()))
     try:
-        arrow = pa.table(table)
+        # pa.table would import pandas to look whether a table of Arrow is one of pandas
+        arrow = table if isinstance(table, pa.Table) else pa.table(table)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         # A pandas column of mixed types: read the columns one by one.
         if not hasattr(table, "columns"):

@@ -1,4 +1,4 @@
-"""Functions that run after other modules are imported."""
+"""Finders for `sys.meta_path`, which act on the imports of other packages."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-__all__ = ["PostImportFinder"]
+__all__ = ["PostImportFinder", "RefusingFinder"]
 
 
 class PostImportFinder:
@@ -50,3 +50,32 @@ class PostImportFinder:
 
         loader.exec_module = exec_module
         return spec
+
+
+class RefusingFinder:
+    """A finder for `sys.meta_path` that makes a package look as if it were not installed.
+
+    Parameters
+    ----------
+    package : str
+        Name of the package.
+
+    Examples
+    --------
+    >>> RefusingFinder("pandas").find_spec("pandas.core")
+    Traceback (most recent call last):
+    ModuleNotFoundError: No module named 'pandas.core'
+    """
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+
+    def find_spec(
+        self,
+        name: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - Python calls it with these arguments
+        target: ModuleType | None = None,  # noqa: ARG002
+    ) -> None:
+        """Raise ``ModuleNotFoundError`` for the package and its modules."""
+        if name.partition(".")[0] == self._package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
