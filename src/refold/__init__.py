@@ -51,9 +51,13 @@ _NAMES = {
 __all__ = ["__version__", *_NAMES, *_SUBPACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
+# Modules that refold.models needs, and that import Keras themselves.
+_NEED_KERAS = ("refold.layers", "refold._support.compilation")
+
+
 def _register_layers(imported: str) -> None:
-    # refold.layers itself imports Keras and is not complete then; its own import registers it
-    if imported == "refold.layers" or "refold.layers" not in sys.modules:
+    # a module of ours that imports Keras first is not complete yet; its own import registers then
+    if imported in _NEED_KERAS or not any(name in sys.modules for name in _NEED_KERAS):
         importlib.import_module("refold.models")
 
 
@@ -61,7 +65,7 @@ if "keras" in sys.modules:
     importlib.import_module("refold.models")
 else:
     os.environ.setdefault("KERAS_BACKEND", "jax")
-    sys.meta_path.insert(0, PostImportFinder(["keras", "refold.layers"], _register_layers))
+    sys.meta_path.insert(0, PostImportFinder(["keras", *_NEED_KERAS], _register_layers))
 
 
 def __getattr__(name: str) -> Any:
