@@ -190,9 +190,10 @@ class FileSource(_Source):
 
     def held_out(self, rows: np.ndarray) -> Sequences:
         """Return the sequences that are held out. They are the same in each call and read once."""
-        if self._held_out is None:
-            self._held_out = self.sequences.take(rows)
-        return self._held_out
+        held_out = self._held_out
+        if held_out is None:
+            held_out = self._held_out = self.sequences.take(rows)
+        return held_out
 
     def scaler(self, mode: Mode, units: Scaler, rows: np.ndarray | None) -> Scaler:  # noqa: ARG002
         """Return the scaler, fitted to all sequences, because few of them are held out."""

@@ -182,7 +182,7 @@ class Decoder:
             steps = np.zeros((layout.patches[-1] * self.patch, width), np.float32)
             steps[layout.rows] = d_logits
             d_logits = steps.reshape(layout.patches[-1], self.patch * width)
-        d_hidden = packed.product(d_logits, transposed["dense"])
+        d_hidden: Any = packed.product(d_logits, transposed["dense"])
         for i in reversed(range(len(self._stack))):
             trace, state = decoding.traces[i], decoding.states[i]
             if i == 0:  # only the code's part of the input is needed

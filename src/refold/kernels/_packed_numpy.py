@@ -68,7 +68,7 @@ def ragged_product(
         y += start
     for step in range(min(len(weights), int(lengths.max(initial=0)))):
         there = np.flatnonzero(lengths > step)
-        y[there] = product(x[offsets[there] + step], weights[step], np.float32(0)) + y[there]
+        y[there] = y[there] + product(x[offsets[there] + step], weights[step], None)
     return y
 
 

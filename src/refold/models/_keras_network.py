@@ -272,6 +272,7 @@ def keras_models(network: Any) -> Network:
         for variable in built.weights:
             variable.assign(network.weights[variable.path])
         network.follow(built)
+        return built
     return network.keras
 
 
