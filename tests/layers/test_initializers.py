@@ -107,7 +107,7 @@ def test_building_a_network_compiles_nothing_for_its_shapes(compiled, options):
     assert compiled(lambda: make(first._replace(units=11, latent_dim=6, max_steps=8))) == []
 
 
-def test_a_fit_compiles_its_training_and_its_evaluation(compiled):
+def test_a_fit_compiles_its_training_step_alone(compiled):
     SequenceAutoencoder(**TINY).fit(ragged())
     other = SequenceAutoencoder(**TINY | {"units": 9, "latent_dim": 4})
-    assert sorted(compiled(lambda: other.fit(ragged()))) == ["_evaluate", "_run"]
+    assert compiled(lambda: other.fit(ragged())) == ["_run"]

@@ -46,6 +46,10 @@ def dense(units: int, **options: Any) -> keras.layers.Dense:
     return keras.layers.Dense(units, **(initial | options))
 
 
+def _generator(seed: Any) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
 @keras.saving.register_keras_serializable(package="refold")
 class Constant(keras.initializers.Constant):
     """One value in all entries, zero by default.
@@ -92,7 +96,7 @@ class GlorotUniform(keras.initializers.GlorotUniform):
         if not _drawn.get():
             return _tensor(np.zeros(shape), dtype)
         most = np.sqrt(6.0 / sum(shape))
-        return _tensor(np.random.default_rng(self.seed).uniform(-most, most, shape), dtype)
+        return _tensor(_generator(self.seed).uniform(-most, most, shape), dtype)
 
 
 @keras.saving.register_keras_serializable(package="refold")
@@ -110,7 +114,7 @@ class Orthogonal(keras.initializers.Orthogonal):
         """Return a tensor of draws; each call with the same shape returns the same one."""
         if not _drawn.get():
             return _tensor(np.zeros(shape), dtype)
-        drawn = np.random.default_rng(self.seed).standard_normal((max(shape), min(shape)))
+        drawn = _generator(self.seed).standard_normal((max(shape), min(shape)))
         q, r = np.linalg.qr(drawn)
         q *= np.sign(np.diag(r))
         return _tensor(q if shape[0] >= shape[1] else q.T, dtype)

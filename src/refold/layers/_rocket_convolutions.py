@@ -39,6 +39,7 @@ class PooledConvolutions(keras.layers.Layer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(2, 20, 3)).astype("float32")
     >>> PooledConvolutions(num_kernels=4)(x).shape
     (2, 32)
@@ -135,6 +136,7 @@ class FixedMap(keras.layers.Layer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> FixedMap(2)(np.ones((3, 5), "float32")).shape
     (3, 2)
     """
