@@ -378,5 +378,5 @@ def test_one_line_is_logged_where_the_library_cannot_run(without):
     assert ("z80" if kernels.variant() else "was not built") in logged[0]
 
 
-def test_other_backends_do_not_load_the_kernels(without):
+def test_other_backends_do_not_load_the_kernel_of_jax(without):
     assert without["numpy"].stdout.strip() == "False Keras runs on numpy, and the kernel is for JAX"
