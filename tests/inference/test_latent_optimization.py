@@ -10,7 +10,7 @@ import refold
 from refold.errors import ParameterError
 from refold.evaluation import nmse
 from refold.fitting._data_sources import MemorySource
-from refold.fitting._defaults_from_data import pick_latent_steps
+from refold.fitting._latent_steps import pick_latent_steps
 from refold.inference import minimize_rows
 from refold.sequences import as_sequences
 

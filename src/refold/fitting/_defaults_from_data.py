@@ -7,13 +7,12 @@ import numpy as np
 
 from refold.errors import ParameterError, argument
 from refold.fitting._data_sources import Source
-from refold.fitting._latent_steps import check_latent_steps
 from refold.inference import Specification, most_linear_steps
 from refold.models import DECODERS
 from refold.sequences import Schema
 from refold.training import Corruption, pick_patch
 
-__all__ = ["pick_latent_steps", "rocket_dim_within", "specify"]
+__all__ = ["rocket_dim_within", "specify"]
 
 _DROPOUT = 0.2
 # Up to this number of tokens, autoregressive decoding without a linear path reconstructs more
@@ -22,8 +21,6 @@ _FEW_TOKENS = 32
 # Smallest code with ROCKET features by default, and their number: with smaller codes or more
 # features the error would be larger than that of PCA of the same size.
 _LARGE_CODE, _ROCKET_DIM = 32, 8
-# Steps of latent optimization, and the number of sequences from which there is none by default.
-_LATENT_STEPS, _MANY_SEQUENCES = 10, 2000
 
 
 def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -> Specification:
@@ -157,45 +154,3 @@ def rocket_dim_within(rocket_dim: int | str, size: int) -> int:
     (0, 8, 2)
     """
     return 0 if isinstance(rocket_dim, str) else min(rocket_dim, size - 1)
-
-
-def pick_latent_steps(parameters: Mapping[str, Any], source: Source) -> int:
-    """Pick the number of steps of latent optimization.
-
-    "auto" uses it if there are few training sequences, because the encoder is then furthest from
-    the best code, and if no column is numeric, because one wrong step makes a sequence wrong. It
-    does not for data from files, for speed.
-
-    Parameters
-    ----------
-    parameters : mapping
-        The estimator's arguments, checked.
-    source : MemorySource or FileSource
-        All sequences, held-out ones included.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ParameterError
-        If the model has no latent optimization and ``latent_steps`` is above 0.
-
-    Examples
-    --------
-    >>> from refold.fitting._data_sources import source_of
-    >>> from refold.sequences import as_sequences
-    >>> auto = {"latent_steps": "auto", "variational": False, "architecture": "default"}
-    >>> few, many, words = [[0.5]] * 100, [[0.5]] * 5000, ["word"] * 5000
-    >>> sources = [source_of(as_sequences(data)) for data in (few, many, words)]
-    >>> [pick_latent_steps(auto, source) for source in sources]
-    [10, 0, 10]
-    """
-    architecture, variational = parameters["architecture"], parameters["variational"]
-    if parameters["latent_steps"] != "auto":
-        return check_latent_steps(parameters["latent_steps"], architecture, variational=variational)
-    if architecture != "default" or variational or not source.in_memory:
-        return 0
-    few = len(source.sequences) < _MANY_SEQUENCES
-    return _LATENT_STEPS if few or not source.sequences.schema.numeric.any() else 0

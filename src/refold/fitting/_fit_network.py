@@ -8,9 +8,10 @@ import numpy as np
 
 from refold._support.console import log_kept_epoch
 from refold.fitting._data_sources import Source, source_of
-from refold.fitting._defaults_from_data import pick_latent_steps, specify
+from refold.fitting._defaults_from_data import specify
 from refold.fitting._forecast_initialization import initialize_forecast
 from refold.fitting._held_out_error import HeldOut, held_back
+from refold.fitting._latent_steps import pick_latent_steps
 from refold.inference import MOST_SEQUENCES, check_fits, count_active, report_active
 from refold.models import Network, build, inference_with, seeded
 from refold.sequences import Batches, Scaler, Scan, Sequences

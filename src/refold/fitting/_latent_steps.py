@@ -1,14 +1,22 @@
-"""Check of the steps of latent optimization, which may change after a fit."""
+"""Steps of latent optimization: the default for the data, and a check.
 
+They may change after a fit, so this module needs none of what trains.
+"""
+
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError, argument
 
 if TYPE_CHECKING:
+    from refold.fitting._data_sources import Source
     from refold.models import Architecture
 
-__all__ = ["check_latent_steps"]
+__all__ = ["check_latent_steps", "pick_latent_steps"]
+
+# Steps of latent optimization, and the number of sequences from which there is none by default.
+_LATENT_STEPS, _MANY_SEQUENCES = 10, 2000
 
 
 def check_latent_steps(
@@ -56,3 +64,45 @@ def check_latent_steps(
             f"architecture is {name}. Use 0."
         )
     return int(latent_steps)
+
+
+def pick_latent_steps(parameters: Mapping[str, Any], source: "Source") -> int:
+    """Pick the number of steps of latent optimization.
+
+    "auto" uses it if there are few training sequences, because the encoder is then furthest from
+    the best code, and if no column is numeric, because one wrong step makes a sequence wrong. It
+    does not for data from files, for speed.
+
+    Parameters
+    ----------
+    parameters : mapping
+        The estimator's arguments, checked.
+    source : MemorySource or FileSource
+        All sequences, held-out ones included.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ParameterError
+        If the model has no latent optimization and ``latent_steps`` is above 0.
+
+    Examples
+    --------
+    >>> from refold.fitting._data_sources import source_of
+    >>> from refold.sequences import as_sequences
+    >>> auto = {"latent_steps": "auto", "variational": False, "architecture": "default"}
+    >>> few, many, words = [[0.5]] * 100, [[0.5]] * 5000, ["word"] * 5000
+    >>> sources = [source_of(as_sequences(data)) for data in (few, many, words)]
+    >>> [pick_latent_steps(auto, source) for source in sources]
+    [10, 0, 10]
+    """
+    architecture, variational = parameters["architecture"], parameters["variational"]
+    if parameters["latent_steps"] != "auto":
+        return check_latent_steps(parameters["latent_steps"], architecture, variational=variational)
+    if architecture != "default" or variational or not source.in_memory:
+        return 0
+    few = len(source.sequences) < _MANY_SEQUENCES
+    return _LATENT_STEPS if few or not source.sequences.schema.numeric.any() else 0

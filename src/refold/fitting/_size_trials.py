@@ -9,9 +9,10 @@ import numpy as np
 from refold.errors import ParameterError
 from refold.evaluation import Fidelity
 from refold.fitting._data_sources import MemorySource, Source, source_of
-from refold.fitting._defaults_from_data import pick_latent_steps, rocket_dim_within
+from refold.fitting._defaults_from_data import rocket_dim_within
 from refold.fitting._fit_network import fit_network
 from refold.fitting._held_out_error import HeldOut
+from refold.fitting._latent_steps import pick_latent_steps
 from refold.sequences import Scan, Sequences
 from refold.training import validation_split
 

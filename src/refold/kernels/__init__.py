@@ -7,10 +7,10 @@ from refold.kernels import packed as packed
 from refold.kernels import reference as reference
 from refold.kernels._library import variant as variant
 from refold.kernels._library import why_not as why_not
-from refold.kernels._random_convolutions import DILATIONS as DILATIONS
-from refold.kernels._random_convolutions import STEEPNESS as STEEPNESS
-from refold.kernels._random_convolutions import RandomConvolutions as RandomConvolutions
-from refold.kernels._random_convolutions import random_convolutions as random_convolutions
+from refold.kernels._rocket_kernels import DILATIONS as DILATIONS
+from refold.kernels._rocket_kernels import STEEPNESS as STEEPNESS
+from refold.kernels._rocket_kernels import RandomConvolutions as RandomConvolutions
+from refold.kernels._rocket_kernels import random_convolutions as random_convolutions
 
 if TYPE_CHECKING:
     from refold.kernels._backends import BACKENDS as BACKENDS
