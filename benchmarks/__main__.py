@@ -6,6 +6,7 @@ from benchmarks import (
     detection,
     first_path,
     forecasting,
+    inference,
     lstm,
     missing,
     probe,
@@ -13,7 +14,8 @@ from benchmarks import (
 )
 
 for script in (
-    contention, denoising, detection, first_path, forecasting, lstm, missing, probe, training
+    contention, denoising, detection, first_path, forecasting, inference, lstm, missing, probe,
+    training,
 ):  # fmt: skip
     print(f"benchmarks.{script.__name__.rpartition('.')[2]}", flush=True)
     script.main()

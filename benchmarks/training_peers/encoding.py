@@ -23,11 +23,9 @@ ROUNDS = 3
 
 def by_refold(num_sequences: int) -> dict[str, Any]:
     """Rates, and seconds of the LSTM alone on the same batches, without patches."""
-    import jax
-
     import refold
-    from refold.inference._encode_decode import _batches
-    from refold.sequences import pad
+    from refold.inference._packed_rows import packed_blocks
+    from refold.kernels import packed
 
     data = log_normal(num_sequences)
 
@@ -39,14 +37,18 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
     ae, default = fitted(1), fitted("auto")
     seconds, by_default = (_median(lambda ae=ae: ae.transform(data)) for ae in (ae, default))
     network, scaled = ae._network, ae.scaler_.transform(data)
-    lstm = network.models.encoder.get_layer("encoder_1")
-    run = jax.jit(lambda x, mask: lstm(x, mask=mask))
-    given = []
-    for batch in _batches(scaled.lengths, network, "encode"):
-        x, _ = pad(scaled, batch.rows, batch.num_steps)
-        real = ~np.isnan(x).all(axis=2)
-        given.append((jax.numpy.asarray(np.nan_to_num(x)), jax.numpy.asarray(real)))
-    alone = _median(lambda: [run(*one).block_until_ready() for one in given])
+    (layer,) = network.encoder._layers
+    given = packed_blocks(network.specification, scaled.values, scaled.offsets)
+    given = [(x, offsets) for x, _, offsets in given]
+
+    def run(x: np.ndarray, offsets: np.ndarray) -> None:
+        zeros = np.zeros((len(offsets) - 1, UNITS), np.float32)
+        for half in layer:
+            weights = half.kernel, half.recurrent_kernel, half.bias
+            backward = half is layer[1]
+            packed.lstm(x, offsets, *weights, zeros, zeros, go_backwards=backward)
+
+    alone = _median(lambda: [run(*one) for one in given])
     return {
         "rate": num_sequences / seconds,
         "lstm_share": alone / seconds,

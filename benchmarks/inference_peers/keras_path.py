@@ -1,0 +1,49 @@
+"""The default model as Keras models in padded batches: ``... keras_path info|encode|one ...``.
+
+All commands run as usual, but loading a model builds its Keras models and uses them.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["load", "loads_keras_models"]
+
+
+@contextlib.contextmanager
+def loads_keras_models() -> Iterator[None]:
+    """Let Refold load default models as Keras models."""
+    from refold.models import KerasNetwork, keras_models
+    from refold.storage import _model_file
+
+    usual = _model_file._network
+    _model_file._network = lambda *given: KerasNetwork(keras_models(usual(*given)))
+    try:
+        yield
+    finally:
+        _model_file._network = usual
+
+
+def load(path: str) -> Any:
+    """Load a model as Keras models."""
+    import refold
+
+    with loads_keras_models():
+        return refold.load(path)
+
+
+def main(what: str, *arguments: str) -> None:
+    """Run a command of Refold, or encode one sequence."""
+    from benchmarks.inference_peers import one
+    from refold.cli import main as command
+
+    with loads_keras_models():
+        if what == "one":
+            one.main(*arguments)
+        elif code := command([what, *arguments]):
+            raise SystemExit(f"the command ended with {code}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
