@@ -1,6 +1,8 @@
 """Operations on packed rows: the library beside NumPy, beside the padded LSTM, and their bits."""
 
+import copy
 import functools
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -70,6 +72,9 @@ class Case:
     def normal(self, *shape, scale=0.5):
         return (scale * self.rng.normal(size=shape)).astype("float32")
 
+    def weights(self, gradient_features=None):
+        return packed.LstmWeights(self.kernel, self.recurrent, self.bias, gradient_features)
+
     def rows(self, order):
         """Indices of the rows of some sequences, and their offsets."""
         spans = [np.arange(self.offsets[i], self.offsets[i + 1]) for i in order]
@@ -98,18 +103,10 @@ class Case:
             columns = slice(side * units, (side + 1) * units)
             outputs = np.zeros((num_rows, 2 * units), np.float32)[:, columns]
             d_outputs = np.tile(d_outputs, 2)[:, columns]
-        arrays = (self.x, self.offsets, self.kernel, self.recurrent, self.bias, self.h, self.c)
+        arrays = (self.x, self.offsets, self.weights(), self.h, self.c)
         options = {"go_backwards": self.go_backwards, "threads": threads}
         h, c, saved = operations.lstm(*arrays, outputs, keep=True, **options)
-        trace = packed.Trace(
-            self.offsets,
-            self.kernel,
-            self.recurrent,
-            self.c,
-            self.x.shape[1],
-            self.go_backwards,
-            saved,
-        )
+        trace = packed.Trace(self.offsets, self.weights(), self.c, self.go_backwards, saved)
         gradients = operations.lstm_gradient(trace, d_outputs, wants_x=True, threads=threads)
         return {"rows": [outputs, gradients[0]], "sequences": [h, c, *gradients[1:]]}
 
@@ -251,6 +248,47 @@ def test_a_value_has_the_same_bits_at_every_place(name):
 
 
 # Bits
+
+
+@pytest.mark.parametrize("operations", OPERATIONS)
+@pytest.mark.parametrize("features", [3, 40, 200])
+def test_the_gradient_of_some_features_is_part_of_the_whole_gradient(operations, features):
+    case = Case((5, 9, features, 20), seed=4)
+
+    def gradients(weights):
+        outputs = np.empty_like(case.d_outputs)
+        arrays = (case.x, case.offsets, weights, case.h, case.c)
+        *_, saved = operations.lstm(*arrays, outputs, go_backwards=False, keep=True)
+        trace = packed.Trace(case.offsets, weights, case.c, False, saved)
+        return operations.lstm_gradient(trace, case.d_outputs, wants_x=True)
+
+    whole, *states = gradients(case.weights())
+    for count in (1, 3, features // 2, features):
+        part, *others = gradients(case.weights(count))
+        close([part], [whole[:, :count]], 1e-6)
+        same_bits(others, states)
+
+
+def test_weights_are_copied_and_pickled_without_the_packed_ones():
+    case = Case((3, 6, 5, 12), seed=5)
+    weights = case.weights(2)
+    arrays = (case.x, case.offsets, weights, case.h, case.c)
+    expected = packed.lstm(*arrays)[:3]
+    loaded = copy.copy(weights)  # as pickle does
+    assert "packed" not in loaded.__dict__
+    assert loaded.gradient_features == 2
+    same_bits(packed.lstm(*arrays[:2], loaded, *arrays[3:])[:3], expected)
+
+
+@needs_library
+def test_threads_share_weights():
+    case = Case((20, 9, 12, 40), seed=6)
+    expected = flat(case.lstm(library))
+    weights = case.weights()
+    case.weights = lambda: weights
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: flat(case.lstm(library)), range(32)):
+            same_bits(found, expected)
 
 
 @needs_library

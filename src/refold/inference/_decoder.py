@@ -11,7 +11,7 @@ from refold.inference._column_head import ColumnHead
 from refold.inference._encoder import patch_offsets, rows_in_patches
 from refold.inference._packed_rows import one_hot
 from refold.inference._specification import Specification
-from refold.inference._weights import Lstm, linear_map, num_periods
+from refold.inference._weights import linear_map, lstm_weights, num_periods
 from refold.kernels import packed
 
 __all__ = ["Decoder", "Decoding", "Layout", "teacher_forcing"]
@@ -91,7 +91,8 @@ class Decoder:
         self._stack = [
             (
                 (weights[f"start{suffix}_{i}/kernel"], weights[f"start{suffix}_{i}/bias"]),
-                Lstm(weights, f"decoder{suffix}_{i}"),
+                # of the first layer's input, only the code needs a gradient
+                lstm_weights(weights, f"decoder{suffix}_{i}", self.latent_dim if i == 1 else None),
             )
             for i in range(1, specification.depth + 1)
         ]
@@ -139,16 +140,7 @@ class Decoder:
         hidden = np.concatenate([codes[layout.sequence], layout.features], axis=1)
         decoding = Decoding(layout, [], [])
         for (h, c), (_, lstm) in zip(self._initial_states(codes), self._stack, strict=True):
-            hidden, _, _, trace = packed.lstm(
-                hidden,
-                layout.patches,
-                lstm.kernel,
-                lstm.recurrent_kernel,
-                lstm.bias,
-                h,
-                c,
-                keep=keep,
-            )
+            hidden, _, _, trace = packed.lstm(hidden, layout.patches, lstm, h, c, keep=keep)
             decoding.states.append(c)
             decoding.traces.append(trace)
         logits = packed.product(hidden, *self._dense)
@@ -185,8 +177,6 @@ class Decoder:
         d_hidden: Any = packed.product(d_logits, transposed["dense"])
         for i in reversed(range(len(self._stack))):
             trace, state = decoding.traces[i], decoding.states[i]
-            if i == 0:  # only the code's part of the input is needed
-                trace = trace._replace(kernel=transposed["code"], num_features=self.latent_dim)
             d_x, d_h, d_c = packed.lstm_gradient(trace, d_hidden)
             d_state = np.concatenate([d_h, d_c * (1 - state**2)], axis=1)
             d_codes += packed.product(d_state, transposed[f"start_{i}"])
@@ -196,7 +186,7 @@ class Decoder:
     @functools.cached_property
     def _transposed(self) -> dict[str, np.ndarray]:
         """Weights in the order in which the gradient reads them."""
-        arrays = {"dense": self._dense[0].T, "code": self._stack[0][1].kernel[: self.latent_dim]}
+        arrays = {"dense": self._dense[0].T}
         arrays |= {f"start_{i}": kernel.T for i, ((kernel, _), _) in enumerate(self._stack)}
         if self._linear is not None:
             arrays["linear"] = np.moveaxis(self._linear[0], 0, -1)
@@ -236,9 +226,7 @@ class Decoder:
             )
             one_each, states = np.arange(count + 1), [(h[:count], c[:count]) for h, c in states]
             for i, (_, layer) in enumerate(self._stack):
-                hidden, h, c, _ = packed.lstm(
-                    hidden, one_each, layer.kernel, layer.recurrent_kernel, layer.bias, *states[i]
-                )
+                hidden, h, c, _ = packed.lstm(hidden, one_each, layer, *states[i])
                 states[i] = h, c
             logits, rows = packed.product(hidden, *self._dense), offsets[there] + step
             if beside is not None:

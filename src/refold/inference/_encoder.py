@@ -8,7 +8,7 @@ import numpy as np
 from refold.inference._packed_rows import one_hot
 from refold.inference._rocket_features import RocketFeatures
 from refold.inference._specification import Specification
-from refold.inference._weights import Lstm, has_linear_path, linear_map
+from refold.inference._weights import has_linear_path, linear_map, lstm_weights
 from refold.kernels import packed
 
 __all__ = ["Encoder", "fold", "patch_offsets", "rows_in_patches"]
@@ -26,7 +26,7 @@ class Encoder:
     def __init__(self, specification: Specification, weights: Mapping[str, np.ndarray]) -> None:
         self.specification = specification
         self._layers = [
-            tuple(Lstm(weights, f"encoder_{i}/{way}_lstm_{i}") for way in ("forward", "backward"))
+            [lstm_weights(weights, f"encoder_{i}/{w}_lstm_{i}") for w in ("forward", "backward")]
             for i in range(1, specification.depth + 1)
         ]
         self._code = weights["code/kernel"], weights["code/bias"]
@@ -67,9 +67,7 @@ class Encoder:
                 _, last, _, _ = packed.lstm(
                     hidden,
                     offsets,
-                    half.kernel,
-                    half.recurrent_kernel,
-                    half.bias,
+                    half,
                     zeros,
                     zeros,
                     go_backwards=i == 1,

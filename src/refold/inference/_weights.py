@@ -1,21 +1,20 @@
 """Names and shapes of the weights of the default model, without building it."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from refold.inference._specification import Specification
-from refold.kernels import random_convolutions
+from refold.kernels import packed, random_convolutions
 
 __all__ = [
     "MOST_STRIDE",
-    "Lstm",
     "are_default",
     "has_linear_path",
     "input_width",
     "linear_map",
+    "lstm_weights",
     "most_linear_steps",
     "num_periods",
     "trainable",
@@ -214,19 +213,18 @@ def linear_map(weights: Mapping[str, np.ndarray], layer: str) -> np.ndarray:
     return start + unit * change
 
 
-class Lstm:
-    """Weights of an LSTM layer.
+def lstm_weights(
+    weights: Mapping[str, np.ndarray], layer: str, gradient_features: int | None = None
+) -> packed.LstmWeights:
+    """Return the weights of an LSTM layer; see `refold.kernels.packed.LstmWeights`.
 
     Examples
     --------
     >>> parts = {"kernel": np.zeros((3, 8)), "recurrent_kernel": np.zeros((2, 8)), "bias": 0}
-    >>> Lstm({f"decoder_1/lstm_cell/{part}": parts[part] for part in parts}, "decoder_1").units
+    >>> parts = {f"decoder_1/lstm_cell/{part}": parts[part] for part in parts}
+    >>> lstm_weights(parts, "decoder_1").units
     2
     """
-
-    def __init__(self, weights: Mapping[str, np.ndarray], layer: str) -> None:
-        parts: Sequence[Any] = [
-            weights[f"{layer}/lstm_cell/{part}"] for part in ("kernel", "recurrent_kernel", "bias")
-        ]
-        self.kernel, self.recurrent_kernel, self.bias = parts
-        self.units = len(self.recurrent_kernel)
+    names = ("kernel", "recurrent_kernel", "bias")
+    arrays = (weights[f"{layer}/lstm_cell/{name}"] for name in names)
+    return packed.LstmWeights(*arrays, gradient_features)

@@ -228,7 +228,7 @@ def _call_forward(*arguments: Any) -> Any:
             _floats(batch, steps if options.return_sequences or residuals else 0, units),
             _floats(batch, units),
             _floats(batch, units),
-            *(_floats(rows, length) for length in layout(units)),
+            *(_floats(rows, length) for length in layout(units)[:2]),
         ],
         vmap_method="sequential",
     )

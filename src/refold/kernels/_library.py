@@ -5,8 +5,9 @@ import functools
 import os
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
-__all__ = ["layout", "load", "variant", "why_not"]
+__all__ = ["Layout", "layout", "load", "variant", "why_not"]
 
 _SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
 _VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
@@ -80,8 +81,26 @@ def why_not() -> str | None:
     return _opened()[1]
 
 
-def layout(units: int) -> tuple[int, int]:
-    """Return the lengths of a ranked row of gates and of cells."""
-    lengths = (ctypes.c_int64 * 2)()
-    load().refold_layout(ctypes.c_int64(units), lengths)
-    return lengths[0], lengths[1]
+class Layout(NamedTuple):
+    """Lengths of arrays that the library writes and reads, in floats.
+
+    Attributes
+    ----------
+    gates, cells : int
+        Length of a ranked row.
+    forward_weights, backward_weights : int
+        Length of the packed weights of the forward pass and of the gradient.
+    """
+
+    gates: int
+    cells: int
+    forward_weights: int
+    backward_weights: int
+
+
+@functools.cache
+def layout(units: int, features: int = 0) -> Layout:
+    """Return the lengths of the arrays of an LSTM."""
+    lengths = (ctypes.c_int64 * 4)()
+    load().refold_lstm_layout(ctypes.c_int64(features), ctypes.c_int64(units), lengths)
+    return Layout(*lengths)

@@ -14,6 +14,8 @@ __all__ = [
     "lstm",
     "lstm_gradient",
     "normal_cdf",
+    "pack_lstm",
+    "pack_lstm_gradient",
     "pooled_convolutions",
     "product",
     "ragged_product",
@@ -29,8 +31,10 @@ _SIGNATURES = {
     "sigmoid": "v ppi",
     "tanh": "v ppi",
     "normal_cdf": "v ppi",
-    "lstm_rows": "b iiippipppppbpippppi",
-    "lstm_rows_gradient": "b iiippppbpppipppippi",
+    "pack_lstm": "b iipppp",
+    "pack_lstm_gradient": "b iippp",
+    "lstm": "b iiippipppbpippppi",
+    "lstm_gradient": "b iiipppbpppipppippi",
     "product": "b iiipipipipii",
     "ragged_product": "b iiiippppipi",
     "segment_sum": "v iippip",
@@ -57,9 +61,17 @@ def _function(name: str) -> Callable[..., int | None]:
 
 
 def _call(name: str, *arguments: Any) -> None:
-    addresses = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments]
+    addresses = [_address(a) if isinstance(a, np.ndarray) else a for a in arguments]
     if _function(name)(*addresses):
         raise MemoryError(f"There is not enough memory for {name.replace('_', ' ')}.")
+
+
+def _address(array: np.ndarray) -> int:
+    try:
+        # takes a third of the time of the attribute
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError):  # read-only, not dense or empty
+        return array.ctypes.data
 
 
 def _dense(array: np.ndarray) -> np.ndarray:
@@ -212,12 +224,35 @@ def pooled_convolutions(
     return positive, highest
 
 
+def pack_lstm(kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Pack weights for the forward pass; see `refold.kernels.packed.LstmWeights`."""
+    features, units = len(kernel), len(recurrent_kernel)
+    packed = _aligned(layout(units, features).forward_weights)
+    arrays = (_dense(array) for array in (kernel, recurrent_kernel, bias))
+    _call("pack_lstm", features, units, *arrays, packed)
+    return packed
+
+
+def pack_lstm_gradient(kernel: np.ndarray, recurrent_kernel: np.ndarray) -> np.ndarray:
+    """Pack weights for the gradient; see `refold.kernels.packed.LstmWeights`."""
+    features, units = len(kernel), len(recurrent_kernel)
+    packed = _aligned(layout(units, features).backward_weights)
+    arrays = (_dense(array) for array in (kernel, recurrent_kernel))
+    _call("pack_lstm_gradient", features, units, *arrays, packed)
+    return packed
+
+
+def _aligned(count: int) -> np.ndarray:
+    """Return an array of floats that starts at a cache line."""
+    floats = np.empty(count + 16, np.float32)
+    begin = -floats.ctypes.data // 4 % 16
+    return floats[begin : begin + count]
+
+
 def lstm(
     x: np.ndarray,
     offsets: np.ndarray,
-    kernel: np.ndarray,
-    recurrent_kernel: np.ndarray,
-    bias: np.ndarray,
+    weights: Any,
     h: np.ndarray,
     c: np.ndarray,
     outputs: np.ndarray,
@@ -228,30 +263,35 @@ def lstm(
 ) -> tuple[np.ndarray, np.ndarray, Any]:
     """Run an LSTM; see `refold.kernels.packed.lstm`. Returns h, c and what the gradient needs."""
     x, ld_x = _rows(x)
-    units = recurrent_kernel.shape[0]
+    units = weights.units
     last_h, last_c = np.empty((2, len(offsets) - 1, units), np.float32)
-    saved = [np.empty((len(x), length), np.float32) for length in layout(units)] if keep else None
+    gates = cells = None
+    if keep:
+        gates, cells = (np.empty((len(x), length), np.float32) for length in layout(units)[:2])
     written, ld_outputs = _rows(outputs)
     _call(
-        "lstm_rows",
+        "lstm",
         len(last_h),
         x.shape[1],
         units,
         _int64(offsets),
         x,
         ld_x,
-        *(_dense(array) for array in (kernel, recurrent_kernel, bias, h, c)),
+        weights.packed,
+        _dense(h),
+        _dense(c),
         go_backwards,
         written,
         ld_outputs,
         last_h,
         last_c,
-        *(saved or (None, None)),
+        gates,
+        cells,
         threads,
     )
     if written is not outputs:
         outputs[:] = written
-    return last_h, last_c, saved
+    return last_h, last_c, (gates, cells)
 
 
 def lstm_gradient(
@@ -261,16 +301,17 @@ def lstm_gradient(
     d_outputs, ld_outputs = _rows(d_outputs)
     gates, cells = trace.saved
     num_sequences, units = trace.c.shape
-    features = trace.num_features
+    features = trace.weights.gradient_features
     d_h, d_c = np.empty((2, num_sequences, units), np.float32)
     d_x = np.empty((len(d_outputs), features), np.float32) if wants_x else None
     _call(
-        "lstm_rows_gradient",
+        "lstm_gradient",
         num_sequences,
         features,
         units,
         _int64(trace.offsets),
-        *(_dense(array) for array in (trace.kernel, trace.recurrent_kernel, trace.c)),
+        trace.weights.packed_gradient,
+        _dense(trace.c),
         trace.go_backwards,
         gates,
         cells,

@@ -120,9 +120,7 @@ def pooled_convolutions(
 def lstm(
     x: np.ndarray,
     offsets: np.ndarray,
-    kernel: np.ndarray,
-    recurrent_kernel: np.ndarray,
-    bias: np.ndarray,
+    weights: Any,
     h: np.ndarray,
     c: np.ndarray,
     outputs: np.ndarray,
@@ -133,12 +131,12 @@ def lstm(
 ) -> tuple[np.ndarray, np.ndarray, Any]:
     """Run an LSTM; see `refold.kernels.packed.lstm`. Returns h, c and what the gradient needs."""
     del threads
-    units = recurrent_kernel.shape[0]
-    sums = product(x, kernel, bias)
+    units = weights.units
+    sums = product(x, weights.kernel, weights.bias)
     h, c = h.copy(), c.copy()
     saved = np.empty((5, len(x), units), np.float32) if keep else None
     for there, rows in _steps(offsets, go_backwards):
-        gates = product(h[there], recurrent_kernel, None) + sums[rows]
+        gates = product(h[there], weights.recurrent_kernel, None) + sums[rows]
         i, f, o = (sigmoid(gates[:, k * units : (k + 1) * units]) for k in (0, 1, 3))
         g = tanh(gates[:, 2 * units : 3 * units])
         state = f * c[there] + i * g
@@ -158,7 +156,9 @@ def lstm_gradient(
     i, f, g, o, cells = trace.saved
     d_sums = np.empty((len(d_outputs), 4 * cells.shape[1]), np.float32)
     dh, dc = np.zeros_like(trace.c), np.zeros_like(trace.c)
-    transposed = np.ascontiguousarray(trace.recurrent_kernel.T)
+    weights = trace.weights
+    transposed = np.ascontiguousarray(weights.recurrent_kernel.T)
+    kernel = np.ascontiguousarray(weights.kernel[: weights.gradient_features].T)
     back = 1 if trace.go_backwards else -1
     steps = list(_steps(trace.offsets, trace.go_backwards))
     for number, (there, rows) in reversed(list(enumerate(steps))):
@@ -177,8 +177,7 @@ def lstm_gradient(
         )
         dc[there] = d_cell * f[rows]
         dh[there] = product(d_sums[rows], transposed, None)
-    d_x = product(d_sums, np.ascontiguousarray(trace.kernel.T), None) if wants_x else None
-    return d_x, dh, dc
+    return product(d_sums, kernel, None) if wants_x else None, dh, dc
 
 
 def _steps(offsets: np.ndarray, go_backwards: bool) -> Any:  # noqa: FBT001

@@ -19,6 +19,7 @@ from refold.kernels import _packed_library, _packed_numpy
 from refold.kernels._library import variant, why_not
 
 __all__ = [
+    "LstmWeights",
     "Trace",
     "lstm",
     "lstm_gradient",
@@ -35,27 +36,75 @@ __all__ = [
 ]
 
 
+class LstmWeights:
+    """Weights of an LSTM, which the library packs once, at the first call that needs it.
+
+    The weights must not be changed.
+
+    Parameters
+    ----------
+    kernel : array of float32 of shape (features, 4 * units)
+        Input weights. The gates are in Keras's order: input, forget, cell, output.
+    recurrent_kernel : array of float32 of shape (units, 4 * units)
+    bias : array of float32 of shape (4 * units,)
+    gradient_features : int, optional
+        Number of features, the first ones, whose gradient `lstm_gradient` computes; by default all.
+
+    Attributes
+    ----------
+    units : int
+
+    Examples
+    --------
+    >>> LstmWeights(*(np.zeros(shape, np.float32) for shape in ((3, 16), (4, 16), 16))).units
+    4
+    """
+
+    def __init__(
+        self,
+        kernel: np.ndarray,
+        recurrent_kernel: np.ndarray,
+        bias: np.ndarray,
+        gradient_features: int | None = None,
+    ) -> None:
+        self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
+        self.units = len(recurrent_kernel)
+        self.gradient_features = len(kernel) if gradient_features is None else gradient_features
+
+    @functools.cached_property
+    def packed(self) -> np.ndarray:
+        """Weights in the order in which the library's forward pass reads them."""
+        return _packed_library.pack_lstm(self.kernel, self.recurrent_kernel, self.bias)
+
+    @functools.cached_property
+    def packed_gradient(self) -> np.ndarray:
+        """Weights in the order in which the library's gradient reads them."""
+        kernel = self.kernel[: self.gradient_features]
+        return _packed_library.pack_lstm_gradient(kernel, self.recurrent_kernel)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # without the packed weights, whose order another machine may not share
+        arrays = self.kernel, self.recurrent_kernel, self.bias
+        return LstmWeights, (*arrays, self.gradient_features)
+
+
 class Trace(NamedTuple):
     """What `lstm_gradient` needs of a forward pass.
 
     Attributes
     ----------
     offsets : array of int64 of shape (n_sequences + 1,)
-    kernel, recurrent_kernel : arrays
-        Weights of the LSTM.
+    weights : LstmWeights
     c : array of shape (n_sequences, units)
         Initial cell state.
-    num_features : int
     go_backwards : bool
     saved : any
         Gates and cells of every row, in the layout of the library or of NumPy.
     """
 
     offsets: np.ndarray
-    kernel: np.ndarray
-    recurrent_kernel: np.ndarray
+    weights: LstmWeights
     c: np.ndarray
-    num_features: int
     go_backwards: bool
     saved: Any
 
@@ -92,9 +141,7 @@ def _operations() -> Any:
 def lstm(
     x: np.ndarray,
     offsets: np.ndarray,
-    kernel: np.ndarray,
-    recurrent_kernel: np.ndarray,
-    bias: np.ndarray,
+    weights: LstmWeights,
     h: np.ndarray,
     c: np.ndarray,
     *,
@@ -110,10 +157,7 @@ def lstm(
     x : array of float32 of shape (n_rows, features)
         Input.
     offsets : array of int64 of shape (n_sequences + 1,)
-    kernel : array of float32 of shape (features, 4 * units)
-        Input weights. The gates are in Keras's order: input, forget, cell, output.
-    recurrent_kernel : array of float32 of shape (units, 4 * units)
-    bias : array of float32 of shape (4 * units,)
+    weights : LstmWeights
     h, c : arrays of float32 of shape (n_sequences, units)
         Initial output and cell state.
     go_backwards : bool
@@ -135,19 +179,17 @@ def lstm(
 
     Examples
     --------
-    >>> x, offsets = np.ones((5, 3), np.float32), np.array([0, 2, 5])
-    >>> zeros = [np.zeros(shape, np.float32) for shape in ((3, 16), (4, 16), 16, (2, 4), (2, 4))]
-    >>> lstm(x, offsets, *zeros)[0].shape
+    >>> x, offsets, h = np.ones((5, 3), np.float32), np.array([0, 2, 5]), np.zeros((2, 4))
+    >>> weights = LstmWeights(*(np.ones(shape, np.float32) for shape in ((3, 16), (4, 16), 16)))
+    >>> lstm(x, offsets, weights, h, h)[0].shape
     (5, 4)
     """
     if outputs is None:
-        outputs = np.empty((len(x), recurrent_kernel.shape[0]), np.float32)
+        outputs = np.empty((len(x), weights.units), np.float32)
     last_h, last_c, saved = _operations().lstm(
         x,
         offsets,
-        kernel,
-        recurrent_kernel,
-        bias,
+        weights,
         h,
         c,
         outputs,
@@ -155,9 +197,7 @@ def lstm(
         keep=keep,
         threads=threads or num_threads(),
     )
-    trace = None
-    if keep:
-        trace = Trace(offsets, kernel, recurrent_kernel, c, x.shape[1], go_backwards, saved)
+    trace = Trace(offsets, weights, c, go_backwards, saved) if keep else None
     return outputs, last_h, last_c, trace
 
 
@@ -178,14 +218,14 @@ def lstm_gradient(
 
     Returns
     -------
-    d_x : array of shape (n_rows, features) or None
+    d_x : array of shape (n_rows, gradient_features) or None
     d_h, d_c : arrays of shape (n_sequences, units)
 
     Examples
     --------
-    >>> x, offsets = np.ones((5, 3), np.float32), np.array([0, 2, 5])
-    >>> zeros = [np.zeros(shape, np.float32) for shape in ((3, 16), (4, 16), 16, (2, 4), (2, 4))]
-    >>> outputs, _, _, trace = lstm(x, offsets, *zeros, keep=True)
+    >>> x, offsets, h = np.ones((5, 3), np.float32), np.array([0, 2, 5]), np.zeros((2, 4))
+    >>> weights = LstmWeights(*(np.ones(shape, np.float32) for shape in ((3, 16), (4, 16), 16)))
+    >>> outputs, _, _, trace = lstm(x, offsets, weights, h, h, keep=True)
     >>> [d.shape for d in lstm_gradient(trace, np.ones_like(outputs))]
     [(5, 3), (2, 4), (2, 4)]
     """

@@ -16,19 +16,16 @@ namespace REFOLD_VARIANT {
 // gradients.
 class BackwardPass {
  public:
-  BackwardPass(const Backward& call, const Plan& plan, const InputGradient& by_input,
-               const Pool& pool)
-      : call_(call),
-        plan_(plan),
-        by_input_(by_input),
-        layout_(call.shape),
-        blocks_(unit_blocks(layout_, call.shape.units)),
-        weights_(call.recurrent, call.shape.units, call.shape.units, layout_, blocks_, pool) {}
+  BackwardPass(const Backward& call, const Plan& plan, const BackwardOrder& order,
+               const float* packed, const InputGradient& by_input)
+      : call_(call), plan_(plan), order_(order), packed_(packed), by_input_(by_input) {}
 
   template <Activation A, Activation R>
   void run(int64_t first, int64_t last) const {
-    const int64_t units = call_.shape.units, ranks = last - first, ld = layout_.units;
-    const int64_t ld_gates = layout_.gate_row, ld_dh = std::max(weights_.width(), ld);
+    const Layout& layout = order_.layout();
+    const Transposed& weights = order_.recurrent();
+    const int64_t units = call_.shape.units, ranks = last - first, ld = layout.units;
+    const int64_t ld_gates = layout.gate_row, ld_dh = std::max(weights.width(), ld);
     Buffer dh(ranks * ld_dh), dc(ranks * ld), before(ranks * ld), own(ranks * ld_gates), zero(ld_dh);
     std::fill(dh + 0, dh + ranks * ld_dh, 0.0f);
     std::fill(dc + 0, dc + ranks * ld, 0.0f);
@@ -52,7 +49,7 @@ class BackwardPass {
         const float* gates = call_.activated + (row + r) * ld_gates;
         float* d_sums = own + r * ld_gates;
         for (int64_t i = r; i < r + rows; ++i) add_d_outputs(step, first + i, dh + i * ld_dh);
-        for (const Block& block : blocks_) {
+        for (const Block& block : order_.blocks()) {
           const int64_t unit = block.first;
           for_width(block.width, [&](auto width) {
             cell_backward<A, R, decltype(width)::value>(
@@ -65,11 +62,12 @@ class BackwardPass {
           copy(call_.gates + (row + r + i) * ld_gates, d_sums + i * ld_gates, 4 * ld);
       }
       if (by_input_.at_once()) by_input_.run_step(own, ld_gates, step, first, running);
-      for (int64_t panel = 0; panel < weights_.panels(); ++panel) {
+      for (int64_t panel = 0; panel < weights.panels(); ++panel) {
         float* to = dh + panel * kPanel * kWidth;
-        const Product product{own, ld_gates, weights_.panel(panel), weights_.vectors(panel) * kWidth,
-                              weights_.depth(), zero, 0, to, ld_dh};
-        multiply_panel(weights_.vectors(panel), product, running);
+        const int vectors = weights.vectors(panel);
+        const Product product{own, ld_gates, weights.panel(packed_, panel), vectors * kWidth,
+                              weights.depth(), zero, 0, to, ld_dh};
+        multiply_panel(vectors, product, running);
       }
     }
     for (int64_t r = 0; r < ranks; ++r) {
@@ -111,10 +109,9 @@ class BackwardPass {
 
   const Backward& call_;
   const Plan& plan_;
+  const BackwardOrder& order_;
+  const float* packed_;
   const InputGradient& by_input_;
-  Layout layout_;
-  std::vector<Block> blocks_;
-  Transposed weights_;
 };
 
 }  // namespace REFOLD_VARIANT

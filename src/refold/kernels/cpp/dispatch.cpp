@@ -14,6 +14,8 @@ namespace avx512 { extern const Variant kVariant; }
 
 namespace {
 
+int64_t whole_lines(int64_t floats) { return (floats + 15) / 16 * 16; }
+
 int64_t padded_units(int64_t units) {
   const int64_t rest = units % 16;
   return units - rest + (rest == 0 ? 0 : rest <= 4 ? 4 : rest <= 8 ? 8 : 16);
@@ -22,7 +24,10 @@ int64_t padded_units(int64_t units) {
 }  // namespace
 
 Layout::Layout(const Shape& shape)
-    : units(padded_units(shape.units)), gate_row(odd_lines(4 * units)) {}
+    : units(padded_units(shape.units)),
+      gate_row(odd_lines(4 * units)),
+      forward_weights(4 * units * (shape.features + shape.units + 1)),
+      backward_weights(4 * units * (whole_lines(shape.units) + whole_lines(shape.features))) {}
 
 const Named* find_variant(const char* name) {
   struct Choice {

@@ -11,37 +11,28 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// With few features, the input weights are stacked on the recurrent weights, and one product
-// computes both.  With many features, the input product is computed ahead, several steps at once.
 class ForwardPass {
  public:
   ForwardPass(const Forward& call, const Plan& plan, const Pool& pool)
       : call_(call),
         plan_(plan),
         layout_(call.shape),
-        blocks_(unit_blocks(layout_, call.shape.units)),
-        inputs_(call.shape.features <= kFeatures ? call.shape.features : 0),
-        depth_(inputs_ + call.shape.units),
-        weights_(4 * layout_.units * depth_),
-        bias_(4 * layout_.units),
-        early_(4 * layout_.units * (call.shape.features - inputs_)) {
-    const int64_t size = (call.shape.features + call.shape.units) * 4 * call.shape.units;
-    parallel(enough_to_pack(pool, size), static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
-      const Block& block = blocks_[index];
-      const int64_t units = call.shape.units, early = call.shape.features - inputs_;
-      float* to = weights_ + 4 * block.first * depth_;
-      pack_rows(call.kernel, inputs_, units, block, to);
-      pack_rows(call.recurrent, units, units, block, to + 4 * block.width * inputs_);
-      pack_rows(call.bias, 1, units, block, bias_ + 4 * block.first);
-      pack_rows(call.kernel, early, units, block, early_ + 4 * block.first * early);
-    });
+        order_(call.shape),
+        own_(call.packed ? 0 : layout_.forward_weights),
+        weights_(call.packed ? call.packed : own_),
+        bias_(weights_ + order_.bias()),
+        early_(weights_ + order_.early()) {
+    if (!call.packed)
+      order_.pack({call.shape.features, call.shape.units, call.kernel, call.recurrent, call.bias},
+                  pool, own_);
   }
 
   template <Activation A, Activation R>
   void run(int64_t first, int64_t last) const {
     const int64_t units = call_.shape.units, ranks = last - first;
-    const int64_t ld_in = odd_lines(depth_), ld_gates = layout_.gate_row, ld = layout_.units;
-    const bool has_early = call_.shape.features > inputs_;
+    const int64_t num_inputs = order_.inputs(), depth = order_.depth();
+    const int64_t ld_in = odd_lines(depth), ld_gates = layout_.gate_row, ld = layout_.units;
+    const bool has_early = call_.shape.features > num_inputs;
     Buffer c(ranks * ld), h(ranks * ld), early(has_early ? (kEarlyRows + ranks) * ld_gates : 0);
     Buffer inputs(ranks * ld_in), own_gates(call_.gates ? 0 : ranks * ld_gates);
     std::fill(c + 0, c + ranks * ld, 0.0f);
@@ -59,20 +50,20 @@ class ForwardPass {
       const int64_t row = plan_.row(step, first);
       float* gates = call_.gates ? call_.gates + row * ld_gates : own_gates;
       for (int64_t r = 0; r < running; ++r) {
-        copy(inputs + r * ld_in, features(step, first + r), inputs_);
-        copy(inputs + r * ld_in + inputs_, h + r * ld, units);
+        copy(inputs + r * ld_in, features(step, first + r), num_inputs);
+        copy(inputs + r * ld_in + num_inputs, h + r * ld, units);
       }
       if (has_early && step == early_until) {
         early_until = multiply_early(step, first, last, early);
         early_next = early;
       }
-      for (const Block& block : blocks_)
+      for (const Block& block : order_.blocks())
         for_width(block.width, [&](auto width) {
           constexpr int W = decltype(width)::value;
           const int64_t column = 4 * block.first;
           float* sums = gates + column;
           expect_writes(sums, ld_gates, 4 * W, running);
-          multiply_gates<W>({inputs, ld_in, weights_ + column * depth_, 4 * W, depth_,
+          multiply_gates<W>({inputs, ld_in, weights_ + column * depth, 4 * W, depth,
                              has_early ? early_next + column : bias_ + column,
                              has_early ? ld_gates : 0, sums, ld_gates}, running);
           cell_forward<A, R, W>(running, sums, ld_gates, c + block.first, h + block.first, ld);
@@ -92,7 +83,6 @@ class ForwardPass {
   }
 
  private:
-  static constexpr int64_t kFeatures = 128;    // most features that share the recurrent product
   static constexpr int64_t kEarlyRows = 96;    // approximate ranked rows per early input product
   static constexpr int64_t kEarlyDepth = 256;  // features per pass of the early product
 
@@ -128,7 +118,7 @@ class ForwardPass {
       const int64_t now = std::min(kEarlyDepth, depth - k);
       for (int64_t row = 0; row < rows; ++row)
         copy(x + row * kEarlyDepth, from[row] + k, now);
-      for (const Block& block : blocks_)
+      for (const Block& block : order_.blocks())
         for_width(block.width, [&](auto width) {
           constexpr int W = decltype(width)::value;
           const int64_t column = 4 * block.first;
@@ -158,10 +148,9 @@ class ForwardPass {
   const Forward& call_;
   const Plan& plan_;
   Layout layout_;
-  std::vector<Block> blocks_;
-  int64_t inputs_;  // features that share the recurrent product: all or none
-  int64_t depth_;
-  Buffer weights_, bias_, early_;
+  ForwardOrder order_;
+  Buffer own_;
+  const float *weights_, *bias_, *early_;
 };
 
 }  // namespace REFOLD_VARIANT

@@ -10,27 +10,15 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
-// Gradient of the input: ranked rows times the transposed input weights.  With few features each
-// one is a dot product, so that no part of a vector register is wasted.
+// Gradient of the input: ranked rows times the transposed input weights.
 class InputGradient {
  public:
-  InputGradient(const Backward& call, const Plan& plan, const Pool& pool)
-      : call_(call),
-        plan_(plan),
-        layout_(call.shape),
-        features_(call.d_x ? call.shape.features : 0),
-        few_(features_ <= kFew),
-        rows_(few_ ? features_ * 4 * layout_.units : 0),
-        weights_(call.kernel, few_ ? 0 : features_, call.shape.units, layout_,
-                 unit_blocks(layout_, call.shape.units), pool) {
-    for (const Block& block : unit_blocks(layout_, call.shape.units))
-      for (int64_t f = 0; few_ && f < features_; ++f)
-        pack_rows(call.kernel + f * 4 * call.shape.units, 1, call.shape.units, block,
-                  rows_ + 4 * (f * layout_.units + block.first));
-  }
+  InputGradient(const Backward& call, const Plan& plan, const BackwardOrder& order,
+                const float* packed)
+      : call_(call), plan_(plan), order_(order), packed_(packed + order.recurrent().size()) {}
 
   // Whether to multiply the rows of a step at once, while they are in the cache.
-  bool at_once() const { return features_ > 0 && features_ <= kFeaturesAtOnce; }
+  bool at_once() const { return features() > 0 && features() <= kFeaturesAtOnce; }
 
   // Multiplies the rows of one step, for the ranks from `first` on.
   void run_step(const float* d_sums, int64_t ld, int64_t step, int64_t first, int64_t rows) const {
@@ -44,7 +32,7 @@ class InputGradient {
 
   // Work items for after the backward pass, where at_once() is false.
   int64_t items() const {
-    return features_ <= kFeaturesAtOnce ? 0 : (plan_.rows() + kRows - 1) / kRows;
+    return features() <= kFeaturesAtOnce ? 0 : (plan_.rows() + kRows - 1) / kRows;
   }
 
   void run(int64_t item) const {
@@ -53,28 +41,31 @@ class InputGradient {
     plan_.for_rows(begin, count, [&](int64_t row, int64_t step, int64_t rank) {
       to[row - begin] = target(step, rank);
     });
-    multiply_rows(call_.gates + begin * layout_.gate_row, layout_.gate_row, count, to);
+    const int64_t ld = order_.layout().gate_row;
+    multiply_rows(call_.gates + begin * ld, ld, count, to);
   }
 
  private:
   static constexpr int64_t kRows = 96;
-  static constexpr int64_t kFew = 4;
+
+  // 0 if the gradient of the input is not needed.
+  int64_t features() const { return call_.d_x ? order_.features() : 0; }
 
   float* target(int64_t step, int64_t rank) const {
     return call_.d_x + plan_.input_row(step, rank) * call_.ld_x;
   }
 
   void multiply_rows(const float* d_sums, int64_t ld, int64_t rows, float* const* to) const {
-    if (few_)
+    if (order_.few())
       for (int64_t row = 0; row < rows; ++row) dot(d_sums + row * ld, to[row]);
     else
       multiply_panels(d_sums, ld, rows, to);
   }
 
   void dot(const float* d_sums, float* to) const {
-    const int64_t depth = 4 * layout_.units;
-    for (int64_t f = 0; f < features_; ++f) {
-      const float* weights = rows_ + f * depth;
+    const int64_t depth = 4 * order_.layout().units;
+    for (int64_t f = 0; f < order_.features(); ++f) {
+      const float* weights = packed_ + f * depth;
       Floats<kWidth> products = fill<kWidth>(0.0f);
       for (int64_t k = 0; k < depth; k += kWidth)
         products += load<kWidth>(d_sums + k) * load<kWidth>(weights + k);
@@ -85,12 +76,13 @@ class InputGradient {
   void multiply_panels(const float* d_sums, int64_t ld, int64_t rows, float* const* to) const {
     float tile[kRows * kPanel * kWidth];
     const float zero[kPanel * kWidth] = {};
-    for (int64_t panel = 0; panel < weights_.panels(); ++panel) {
-      const int64_t columns = weights_.vectors(panel) * kWidth, column = panel * kPanel * kWidth;
-      const Product product{d_sums, ld, weights_.panel(panel), columns,
-                            weights_.depth(), zero, 0, tile, columns};
-      multiply_panel(weights_.vectors(panel), product, rows);
-      const int64_t present = std::min(columns, features_ - column);
+    const Transposed& weights = order_.kernel();
+    for (int64_t panel = 0; panel < weights.panels(); ++panel) {
+      const int64_t columns = weights.vectors(panel) * kWidth, column = panel * kPanel * kWidth;
+      const Product product{d_sums, ld, weights.panel(packed_, panel), columns,
+                            weights.depth(), zero, 0, tile, columns};
+      multiply_panel(weights.vectors(panel), product, rows);
+      const int64_t present = std::min(columns, order_.features() - column);
       for (int64_t row = 0; row < rows; ++row)
         copy(to[row] + column, tile + row * columns, present);
     }
@@ -98,11 +90,8 @@ class InputGradient {
 
   const Backward& call_;
   const Plan& plan_;
-  Layout layout_;
-  int64_t features_;  // 0 if the gradient of the input is not needed
-  bool few_;
-  Buffer rows_;
-  Transposed weights_;
+  const BackwardOrder& order_;
+  const float* packed_;
 };
 
 // Gradient of the weights: the transpose of [x | h | 1] times the gradients, over all ranked rows.

@@ -47,11 +47,14 @@ REFOLD_EXPORT int refold_supported(const char* name) {
   return refold::find_variant(name) != nullptr;
 }
 
-// Writes the lengths of a ranked row of gates and of a ranked row of cells.
-REFOLD_EXPORT void refold_layout(int64_t units, int64_t* lengths) {
-  const refold::Layout layout({1, 1, 1, units});
+// Writes the lengths of a ranked row of gates, of a ranked row of cells, and of the weights that
+// refold_pack_lstm and refold_pack_lstm_gradient return.
+REFOLD_EXPORT void refold_lstm_layout(int64_t features, int64_t units, int64_t* lengths) {
+  const refold::Layout layout({1, 1, features, units});
   lengths[0] = layout.gate_row;
   lengths[1] = layout.units;
+  lengths[2] = layout.forward_weights;
+  lengths[3] = layout.backward_weights;
 }
 
 REFOLD_EXPORT void refold_exp(const float* x, float* y, int64_t count) {
@@ -70,23 +73,38 @@ REFOLD_EXPORT void refold_normal_cdf(const float* x, float* y, int64_t count) {
     y[i] = static_cast<float>(0.5 * std::erfc(-x[i] * 0.70710678118654752));
 }
 
+// Packs the weights of an LSTM for refold_lstm.  `packed` is aligned to a cache line.
+REFOLD_EXPORT int refold_pack_lstm(int64_t features, int64_t units, const float* kernel,
+                                   const float* recurrent, const float* bias, float* packed) {
+  return guarded(1, [&](const refold::Pool&) {
+    chosen().pack_forward({features, units, kernel, recurrent, bias}, packed);
+  });
+}
+
+// Packs the weights of an LSTM for refold_lstm_gradient.  `features` are those whose gradient is
+// needed, and `packed` is aligned to a cache line.
+REFOLD_EXPORT int refold_pack_lstm_gradient(int64_t features, int64_t units, const float* kernel,
+                                            const float* recurrent, float* packed) {
+  return guarded(1, [&](const refold::Pool&) {
+    chosen().pack_backward({features, units, kernel, recurrent, nullptr}, packed);
+  });
+}
+
 // Runs an LSTM with Keras's default activations over packed rows.  `gates` (rows, gate_row) and
-// `cells` (rows, units) are for refold_lstm_rows_gradient, or both null.
-REFOLD_EXPORT int refold_lstm_rows(int64_t sequences, int64_t features, int64_t units,
-                                   const int64_t* offsets, const float* x, int64_t ld_x,
-                                   const float* kernel, const float* recurrent, const float* bias,
-                                   const float* h0, const float* c0, int go_backwards,
-                                   float* outputs, int64_t ld_outputs, float* h, float* c,
-                                   float* gates, float* cells, int64_t threads) {
+// `cells` (rows, units) are for refold_lstm_gradient, or both null.
+REFOLD_EXPORT int refold_lstm(int64_t sequences, int64_t features, int64_t units,
+                              const int64_t* offsets, const float* x, int64_t ld_x,
+                              const float* packed, const float* h0, const float* c0,
+                              int go_backwards, float* outputs, int64_t ld_outputs, float* h,
+                              float* c, float* gates, float* cells, int64_t threads) {
   return guarded(threads, [&](const refold::Pool& pool) {
     refold::Forward call;
     fill(call, sequences, features, units, offsets, go_backwards);
     call.ld_x = ld_x;
     call.ld_outputs = ld_outputs;
     call.x = x;
-    call.kernel = kernel;
-    call.recurrent = recurrent;
-    call.bias = bias;
+    call.kernel = call.recurrent = call.bias = nullptr;
+    call.packed = packed;
     call.h0 = h0;
     call.c0 = c0;
     call.outputs = outputs;
@@ -99,16 +117,16 @@ REFOLD_EXPORT int refold_lstm_rows(int64_t sequences, int64_t features, int64_t 
   });
 }
 
-// Computes the gradients of that LSTM with respect to its input (`d_x` may be null) and its initial
-// state, from those with respect to its outputs and its last state (null for zeros).
-REFOLD_EXPORT int refold_lstm_rows_gradient(int64_t sequences, int64_t features, int64_t units,
-                                            const int64_t* offsets, const float* kernel,
-                                            const float* recurrent, const float* c0,
-                                            int go_backwards, const float* gates,
-                                            const float* cells, const float* d_outputs,
-                                            int64_t ld_outputs, const float* d_h, const float* d_c,
-                                            float* d_x, int64_t ld_x, float* d_h0, float* d_c0,
-                                            int64_t threads) {
+// Computes the gradients of that LSTM with respect to the first features of its input (`d_x` may be
+// null) and its initial state, from those with respect to its outputs and its last state (null for
+// zeros).
+REFOLD_EXPORT int refold_lstm_gradient(int64_t sequences, int64_t features, int64_t units,
+                                       const int64_t* offsets, const float* packed,
+                                       const float* c0, int go_backwards, const float* gates,
+                                       const float* cells, const float* d_outputs,
+                                       int64_t ld_outputs, const float* d_h, const float* d_c,
+                                       float* d_x, int64_t ld_x, float* d_h0, float* d_c0,
+                                       int64_t threads) {
   return guarded(threads, [&](const refold::Pool& pool) {
     refold::Backward call;
     fill(call, sequences, features, units, offsets, go_backwards);
@@ -119,8 +137,8 @@ REFOLD_EXPORT int refold_lstm_rows_gradient(int64_t sequences, int64_t features,
     call.ld_x = ld_x;
     call.ld_outputs = ld_outputs;
     call.x = nullptr;
-    call.kernel = kernel;
-    call.recurrent = recurrent;
+    call.kernel = call.recurrent = nullptr;
+    call.packed = packed;
     call.h0 = nullptr;
     call.c0 = c0;
     call.outputs = nullptr;

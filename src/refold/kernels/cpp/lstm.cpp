@@ -62,14 +62,27 @@ void forward(const Forward& call, const Pool& all) {
 void backward(const Backward& call, const Pool& all) {
   const Plan plan(call);
   const Pool pool = enough(all, call, plan);
-  const InputGradient by_input(call, plan, pool);
-  run_groups(BackwardPass(call, plan, by_input, pool), call, plan, pool);
+  const BackwardOrder order(call.packed || call.d_x ? call.shape.features : 0, call.shape.units);
+  const Buffer own(call.packed ? 0 : order.layout().backward_weights);
+  if (!call.packed)
+    order.pack({order.features(), call.shape.units, call.kernel, call.recurrent, nullptr}, pool, own);
+  const float* packed = call.packed ? call.packed : own;
+  const InputGradient by_input(call, plan, order, packed);
+  run_groups(BackwardPass(call, plan, order, packed, by_input), call, plan, pool);
   const WeightGradient by_weights(call, plan, pool);
   const int64_t tiles = by_weights.items();
   parallel(pool, tiles + by_input.items(), [&](int64_t item) {
     if (item < tiles) by_weights.run(item);
     else by_input.run(item - tiles);
   });
+}
+
+void pack_forward(const Weights& weights, float* to) {
+  ForwardOrder({1, 1, weights.features, weights.units}).pack(weights, {}, to);
+}
+
+void pack_backward(const Weights& weights, float* to) {
+  BackwardOrder(weights.features, weights.units).pack(weights, {}, to);
 }
 
 template <typename Function>
@@ -93,8 +106,9 @@ void map_tanh(const float* x, float* y, int64_t count) {
 
 }  // namespace
 
-extern const Variant kVariant{forward,     backward,    product, ragged_product, segment_sum,
-                              segment_max, pooled_convolutions, map_exp, map_sigmoid, map_tanh};
+extern const Variant kVariant{forward,     backward,       pack_forward,        pack_backward,
+                              product,     ragged_product, segment_sum,         segment_max,
+                              pooled_convolutions, map_exp, map_sigmoid, map_tanh};
 
 }  // namespace REFOLD_VARIANT
 }  // namespace refold

@@ -30,6 +30,7 @@ inline int64_t odd_lines(int64_t floats) { return 16 * (((floats + 15) / 16) | 1
 struct Layout {
   int64_t units;     // padded length of a ranked row of cells: blocks of 16, then one of 4, 8 or 16
   int64_t gate_row;  // padded length of a ranked row of gates
+  int64_t forward_weights, backward_weights;  // floats of the packed weights of each pass
   explicit Layout(const Shape& shape);
 };
 
@@ -46,6 +47,9 @@ struct Call {
   const float* h0;         // (B, H)
   const float* c0;         // (B, H)
   const uint8_t* mask = nullptr;  // (B, T), or null where every step is real
+  // The weights as pack_forward or pack_backward returns them, aligned to a cache line; `kernel`,
+  // `recurrent` and `bias` are then not read.  Null if the call packs them itself.
+  const float* packed = nullptr;
 
   // Number of rows of the input and of the outputs.
   int64_t rows() const { return offsets ? offsets[shape.batch] : shape.batch * shape.steps; }
@@ -83,10 +87,21 @@ struct Backward : Call {
   float* d_c0;              // (B, H)
 };
 
+// The weights of an LSTM.  The backward pass reads only those of the features whose gradient it
+// computes, and no bias.
+struct Weights {
+  int64_t features, units;
+  const float* kernel;     // (F, 4H)
+  const float* recurrent;  // (H, 4H)
+  const float* bias;       // (4H)
+};
+
 // The functions of one variant of the instruction set.
 struct Variant {
   void (*forward)(const Forward&, const Pool&);
   void (*backward)(const Backward&, const Pool&);
+  void (*pack_forward)(const Weights&, float*);
+  void (*pack_backward)(const Weights&, float*);
   void (*product)(const RowProduct&, const Pool&);
   void (*ragged_product)(const RaggedProduct&, const Pool&);
   void (*segment_sum)(const Segments&);

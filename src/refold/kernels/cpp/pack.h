@@ -62,20 +62,62 @@ inline Pool enough_to_pack(const Pool& pool, int64_t weights) {
   return enough(pool, 2.0 * static_cast<double>(weights));
 }
 
+// Order of the weights in the forward pass: those of the recurrent product in blocks, then the bias,
+// then the input weights if the input product is computed ahead.
+//
+// With few features, the input weights are stacked on the recurrent weights, and one product
+// computes both.  With many features, the input product is computed ahead, several steps at once.
+class ForwardOrder {
+ public:
+  explicit ForwardOrder(const Shape& shape)
+      : shape_(shape),
+        layout_(shape),
+        blocks_(unit_blocks(layout_, shape.units)),
+        inputs_(shape.features <= kFeatures ? shape.features : 0) {}
+
+  void pack(const Weights& weights, const Pool& pool, float* to) const {
+    const int64_t size = (shape_.features + shape_.units) * 4 * shape_.units;
+    parallel(enough_to_pack(pool, size), static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
+      const Block& block = blocks_[index];
+      const int64_t units = shape_.units, early = shape_.features - inputs_;
+      float* own = to + 4 * block.first * depth();
+      pack_rows(weights.kernel, inputs_, units, block, own);
+      pack_rows(weights.recurrent, units, units, block, own + 4 * block.width * inputs_);
+      pack_rows(weights.bias, 1, units, block, to + bias() + 4 * block.first);
+      pack_rows(weights.kernel, early, units, block, to + this->early() + 4 * block.first * early);
+    });
+  }
+
+  const std::vector<Block>& blocks() const { return blocks_; }
+  int64_t inputs() const { return inputs_; }  // features that share the recurrent product
+  int64_t depth() const { return inputs_ + shape_.units; }
+  int64_t bias() const { return 4 * layout_.units * depth(); }
+  int64_t early() const { return bias() + 4 * layout_.units; }
+
+ private:
+  static constexpr int64_t kFeatures = 128;  // most features that share the recurrent product
+
+  Shape shape_;
+  Layout layout_;
+  std::vector<Block> blocks_;
+  int64_t inputs_;  // all features or none
+};
+
 // Transposed weights: one column for each row of `weights` (count, 4H), in panels of kPanel
 // vectors.  The last panel has one vector or kPanel vectors.
 class Transposed {
  public:
-  Transposed(const float* weights, int64_t count, int64_t units, const Layout& layout,
-             const std::vector<Block>& blocks, const Pool& pool)
-      : depth_(4 * layout.units),
-        vectors_((count + kWidth - 1) / kWidth),
-        packed_(depth_ * vectors_ * kWidth) {
-    parallel(enough_to_pack(pool, count * depth_), panels(), [&](int64_t panel) {
+  Transposed(int64_t count, const Layout& layout)
+      : count_(count), depth_(4 * layout.units), vectors_((count + kWidth - 1) / kWidth) {}
+
+  void pack(const float* weights, int64_t units, const std::vector<Block>& blocks, const Pool& pool,
+            float* to) const {
+    parallel(enough_to_pack(pool, count_ * depth_), panels(), [&](int64_t panel) {
       const int64_t first = panel * kPanel * kWidth, columns = this->vectors(panel) * kWidth;
-      float* out = packed_ + panel * kPanel * kWidth * depth_;
+      float* out = to + first * depth_;
       for (int64_t column = 0; column < columns; ++column) {
-        const float* row = first + column < count ? weights + (first + column) * 4 * units : nullptr;
+        const float* row =
+            first + column < count_ ? weights + (first + column) * 4 * units : nullptr;
         float* to = out + column;
         for (const Block& block : blocks)
           for (int gate = 0; gate < 4; ++gate) {
@@ -86,17 +128,59 @@ class Transposed {
       }
     });
   }
+
   int64_t panels() const { return (vectors_ + kPanel - 1) / kPanel; }
   int vectors(int64_t panel) const {
     return static_cast<int>(std::min<int64_t>(kPanel, vectors_ - panel * kPanel));
   }
-  const float* panel(int64_t index) const { return packed_ + index * kPanel * kWidth * depth_; }
+  const float* panel(const float* packed, int64_t index) const {
+    return packed + index * kPanel * kWidth * depth_;
+  }
   int64_t depth() const { return depth_; }
   int64_t width() const { return vectors_ * kWidth; }
+  int64_t size() const { return depth_ * width(); }
 
  private:
-  int64_t depth_, vectors_;
-  Buffer packed_;
+  int64_t count_, depth_, vectors_;
+};
+
+// Order of the weights in the backward pass: the transposed recurrent weights, then those of the
+// features whose gradient is computed.  With few features each gradient is a dot product, so that no
+// part of a vector register is wasted.
+class BackwardOrder {
+ public:
+  BackwardOrder(int64_t features, int64_t units)
+      : features_(features),
+        units_(units),
+        layout_({1, 1, features, units}),
+        blocks_(unit_blocks(layout_, units)),
+        recurrent_(units, layout_),
+        kernel_(few() ? 0 : features, layout_) {}
+
+  void pack(const Weights& weights, const Pool& pool, float* to) const {
+    recurrent_.pack(weights.recurrent, units_, blocks_, pool, to);
+    to += recurrent_.size();
+    if (!few()) return kernel_.pack(weights.kernel, units_, blocks_, pool, to);
+    for (const Block& block : blocks_)
+      for (int64_t f = 0; f < features_; ++f)
+        pack_rows(weights.kernel + f * 4 * units_, 1, units_, block,
+                  to + 4 * (f * layout_.units + block.first));
+  }
+
+  bool few() const { return features_ <= kFew; }
+  int64_t features() const { return features_; }
+  const Layout& layout() const { return layout_; }
+  const std::vector<Block>& blocks() const { return blocks_; }
+  const Transposed& recurrent() const { return recurrent_; }
+  const Transposed& kernel() const { return kernel_; }  // empty with few features
+
+ private:
+  static constexpr int64_t kFew = 4;
+
+  int64_t features_, units_;
+  Layout layout_;
+  std::vector<Block> blocks_;
+  Transposed recurrent_, kernel_;
 };
 
 }  // namespace REFOLD_VARIANT

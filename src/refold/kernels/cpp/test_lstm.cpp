@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "buffer.h"
 #include "lstm.h"
 
 // GCC before 13.3 misaligns wide vectors on the stack that this check sets up.
@@ -19,12 +20,14 @@ extern "C" const char* __asan_default_options() { return "detect_stack_use_after
 // The C functions of interface.cpp.
 extern "C" {
 const char* refold_variant();
-int refold_lstm_rows(int64_t, int64_t, int64_t, const int64_t*, const float*, int64_t, const float*,
-                     const float*, const float*, const float*, const float*, int, float*, int64_t,
-                     float*, float*, float*, float*, int64_t);
-int refold_lstm_rows_gradient(int64_t, int64_t, int64_t, const int64_t*, const float*, const float*,
-                              const float*, int, const float*, const float*, const float*, int64_t,
-                              const float*, const float*, float*, int64_t, float*, float*, int64_t);
+int refold_pack_lstm(int64_t, int64_t, const float*, const float*, const float*, float*);
+int refold_pack_lstm_gradient(int64_t, int64_t, const float*, const float*, float*);
+int refold_lstm(int64_t, int64_t, int64_t, const int64_t*, const float*, int64_t, const float*,
+                const float*, const float*, int, float*, int64_t, float*, float*, float*, float*,
+                int64_t);
+int refold_lstm_gradient(int64_t, int64_t, int64_t, const int64_t*, const float*, const float*, int,
+                         const float*, const float*, const float*, int64_t, const float*,
+                         const float*, float*, int64_t, float*, float*, int64_t);
 int refold_product(int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t,
                    const float*, int64_t, float*, int64_t, int64_t);
 int refold_ragged_product(int64_t, int64_t, int64_t, int64_t, const int64_t*, const float*,
@@ -406,9 +409,14 @@ void check_packed_lstm(const std::string& name, const refold::Variant& variant,
   });
   const Results padded = run(problem, variant, {});
   Threads threads(3);
+  const refold::Layout layout(shape);
+  const refold::Weights weights{F, H, problem.kernel.data(), problem.recurrent.data(),
+                                problem.bias.data()};
+  const refold::Buffer for_forward(layout.forward_weights), for_backward(layout.backward_weights);
+  variant.pack_forward(weights, for_forward);
+  variant.pack_backward(weights, for_backward);
   for (const bool many : {false, true}) {
     const refold::Pool pool = many ? threads.pool(3) : refold::Pool{};
-    const refold::Layout layout(shape);
     Floats outputs(d_outputs.size()), h(B * H), c(B * H), d_x(x.size()), d_h(B * H), d_c(B * H);
     Floats gates(rows * layout.gate_row), cells(rows * layout.units);
     Floats d_sums(F > refold::kFeaturesAtOnce ? gates.size() : 0);
@@ -428,9 +436,11 @@ void check_packed_lstm(const std::string& name, const refold::Variant& variant,
     forward.c = c.data();
     forward.gates = gates.data();
     forward.cells = cells.data();
+    if (many) forward.packed = for_forward;
     variant.forward(forward, pool);
     refold::Backward backward;
     fill(backward);
+    if (many) backward.packed = for_backward;
     backward.outputs = nullptr;
     backward.cells = cells.data();
     backward.activated = gates.data();
@@ -553,7 +563,8 @@ void check_interface() {
   const int64_t B = 150, F = 140, H = 40;
   const Lengths lengths(B, 20, random);
   const int64_t rows = lengths.rows(), *offsets = lengths.offsets.data();
-  const refold::Layout layout({1, 1, 1, H});
+  const refold::Layout layout({1, 1, F, H});
+  const refold::Buffer packed(layout.forward_weights), transposed(layout.backward_weights);
   const Floats x = draw(random, rows * F), kernel = draw(random, F * 4 * H), h0 = draw(random, B * H);
   const Floats recurrent = draw(random, H * 4 * H), bias = draw(random, 4 * H);
   const Floats d_outputs = draw(random, rows * H);
@@ -562,12 +573,13 @@ void check_interface() {
     Floats outputs(rows * H), h(B * H), c(B * H), d_x(rows * F), d_h(B * H), d_c(B * H);
     Floats gates(rows * layout.gate_row), cells(rows * layout.units), y(rows * H), sums(B * H);
     const int failed =
-        refold_lstm_rows(B, F, H, offsets, x.data(), F, kernel.data(), recurrent.data(), bias.data(),
-                         h0.data(), h0.data(), 1, outputs.data(), H, h.data(), c.data(),
-                         gates.data(), cells.data(), threads) +
-        refold_lstm_rows_gradient(B, F, H, offsets, kernel.data(), recurrent.data(), h0.data(), 1,
-                                  gates.data(), cells.data(), d_outputs.data(), H, nullptr, nullptr,
-                                  d_x.data(), F, d_h.data(), d_c.data(), threads) +
+        refold_pack_lstm(F, H, kernel.data(), recurrent.data(), bias.data(), packed) +
+        refold_lstm(B, F, H, offsets, x.data(), F, packed, h0.data(), h0.data(), 1, outputs.data(),
+                    H, h.data(), c.data(), gates.data(), cells.data(), threads) +
+        refold_pack_lstm_gradient(F, H, kernel.data(), recurrent.data(), transposed) +
+        refold_lstm_gradient(B, F, H, offsets, transposed, h0.data(), 1, gates.data(), cells.data(),
+                             d_outputs.data(), H, nullptr, nullptr, d_x.data(), F, d_h.data(),
+                             d_c.data(), threads) +
         refold_product(rows, F, H, x.data(), F, kernel.data(), 4 * H, nullptr, 0, y.data(), H,
                        threads) +
         refold_ragged_product(B, F, H, 4, offsets, x.data(), kernel.data(), bias.data(), 0,
