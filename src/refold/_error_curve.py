@@ -10,8 +10,6 @@ from refold.errors import DataError, ParameterError
 from refold.estimator import SequenceAutoencoder
 from refold.evaluation import Fidelity
 
-__all__ = ["ErrorCurve", "error_curve"]
-
 
 class ErrorCurve(NamedTuple):
     """Held-out errors by the size of the code.

@@ -26,8 +26,6 @@ from refold.inference import (
 from refold.sequences import Scaler, Scan, Schema, Sequences, as_sequences, pad
 from refold.storage import Fitted, ReferenceStatistics
 
-__all__ = ["EstimatorBase"]
-
 
 class EstimatorBase(ScikitLearnProtocol):
     """Fitted state of an estimator, and what the methods of all its mixins do with it."""

@@ -22,8 +22,6 @@ from refold.evaluation import least_calibration
 from refold.inference import warn_of_longer
 from refold.sequences import Sequences, as_sequences, fingerprints
 
-__all__ = ["AnomalyMixin"]
-
 
 class AnomalyMixin(EstimatorBase):
     """Methods for anomaly detection, for an estimator that encodes and decodes.

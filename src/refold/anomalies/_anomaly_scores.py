@@ -11,8 +11,6 @@ from refold.inference import check_lengths, decode, encode, rocket_features
 from refold.sequences import Scaler, Sequences, sums_by_sequence
 from refold.storage import Fitted, ReferenceStatistics
 
-__all__ = ["AnomalyScores", "anomaly_scores", "measure", "scored_features"]
-
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger ones into NaN in single precision.
 _FARTHEST = 1e12

@@ -6,8 +6,6 @@ from refold.anomalies._anomaly_scores import AnomalyScores
 from refold.evaluation import conformal_p_values
 from refold.storage import Calibration, ReferenceStatistics
 
-__all__ = ["calibration_of", "p_values", "score_components", "step_p_values", "step_scores"]
-
 # Cap on stored step scores.
 _MOST_STEPS = 100_000
 # Relative difference between scores that can be rounding.

@@ -5,8 +5,6 @@ import numpy as np
 from refold.errors import ParameterError, argument, spelled
 from refold.sequences import Scan, Sequences
 
-__all__ = ["first_of_each", "set_aside"]
-
 
 def set_aside(
     source: Sequences | Scan, fraction: float

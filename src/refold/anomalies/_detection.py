@@ -6,8 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["Detection", "Reason"]
-
 
 class Reason(NamedTuple):
     """Position of a badly reconstructed value, and its share of the sequence's error."""

@@ -9,8 +9,6 @@ from refold.anomalies._anomaly_scores import measure, scored_features
 from refold.sequences import Sequences
 from refold.storage import Fitted, ReferenceStatistics
 
-__all__ = ["remember"]
-
 # Standard deviations below this are rounding.
 _LEAST = 1e-3
 # Cap on decoded training sequences for the reference means.

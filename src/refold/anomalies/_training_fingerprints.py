@@ -7,8 +7,6 @@ import numpy as np
 from refold.errors import DataError, argument
 from refold.sequences import Scan, Sequences, fingerprints
 
-__all__ = ["check_untrained", "trained_fingerprints"]
-
 # Cap on stored fingerprints. The smallest are kept, so the choice does not depend on the order.
 _MOST = 1 << 15
 # Standard deviations above the expected number of chance matches that are still accepted.

@@ -26,8 +26,6 @@ from refold.cli.commands.probe import probe
 from refold.cli.commands.reconstruct import reconstruct
 from refold.cli.commands.report import report
 
-__all__ = ["app", "main"]
-
 GENERAL = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
 EXAMPLES = {
     fit: "refold fit vowels.parquet -o vowels.refold --latent-dim 16 --seed 0",

@@ -7,8 +7,6 @@ from pathlib import Path
 from refold.cli._error_messages import Stopped
 from refold.errors import ParameterError
 
-__all__ = ["locked_checkpoint"]
-
 
 @contextmanager
 def locked_checkpoint(checkpoint: Path | None, *, resume: bool) -> Iterator[None]:

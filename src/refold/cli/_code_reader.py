@@ -23,8 +23,6 @@ from refold.cli._code_writer import codes_format, is_code
 from refold.errors import DataError, FileFormatError
 from refold.sequences import codes_from_arrow, integers_from_text
 
-__all__ = ["read_codes"]
-
 
 def read_codes(path: Path, id: str | None = None) -> tuple[np.ndarray, np.ndarray]:  # noqa: A002
     """Read codes and ids from a file in any of the four formats.

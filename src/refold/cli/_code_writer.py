@@ -15,8 +15,6 @@ from refold.sequences import atomic_writer, codes_to_arrow
 if TYPE_CHECKING:
     Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
 
-__all__ = ["codes_format", "is_code", "write_codes"]
-
 
 def write_codes(
     path: Path,

@@ -7,8 +7,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["log", "print_facts", "print_table"]
-
 
 def log(message: str, *, label: str = "", colour: str | None = None) -> None:
     """Write one line to standard error, with the label in color if it is a terminal."""

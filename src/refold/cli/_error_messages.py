@@ -13,8 +13,6 @@ from refold.cli._signals import Termination
 from refold.cli._standard_output import complete_output
 from refold.errors import RefoldError, spelled_as_options
 
-__all__ = ["USER_ERROR", "Stopped", "run"]
-
 USER_ERROR = 2
 INTERRUPTED = 130
 TERMINATED = 143

@@ -18,24 +18,6 @@ import refold
 from refold._support.streams import write_all
 from refold.errors import ParameterError, RefoldError
 
-__all__ = [
-    "CODE_FORMATS",
-    "MODEL_FORMATS",
-    "PAGE_FORMATS",
-    "PICTURE_FORMATS",
-    "TABLE_FORMATS",
-    "Output",
-    "check_distinct",
-    "check_one_stream",
-    "data_formats",
-    "format_of",
-    "input_format_of",
-    "plan_conversion",
-    "plan_file",
-    "plan_output",
-    "readable",
-]
-
 STREAM = "-"
 CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
 MODEL_FORMATS = ("refold",)

@@ -4,8 +4,6 @@ import contextlib
 import ctypes
 import os
 
-__all__ = ["return_freed_memory"]
-
 _M_MMAP_THRESHOLD = -3
 # Smaller than blocks of a file, and larger than most arrays of a training step.
 _BYTES = 4 * 2**20

@@ -7,8 +7,6 @@ import typer
 
 from refold.errors import ParameterError
 
-__all__ = ["Lengths", "read_lengths"]
-
 Lengths = Annotated[
     str | None,
     typer.Option(

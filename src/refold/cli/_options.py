@@ -11,24 +11,6 @@ import typer
 import refold
 from refold.errors import ParameterError
 
-__all__ = [
-    "AsJson",
-    "Clip",
-    "Data",
-    "DataOutput",
-    "InputFormat",
-    "LabelFile",
-    "LatentSteps",
-    "Model",
-    "OutputFormat",
-    "Quiet",
-    "Seed",
-    "TableFormat",
-    "Windows",
-    "expand_groups",
-    "split",
-]
-
 Data = Annotated[str, typer.Argument(metavar="DATA", help="File of sequences, or -.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file from `refold fit`, or -.")]
 Seed = Annotated[

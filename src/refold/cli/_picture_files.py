@@ -5,8 +5,6 @@ from typing import Any
 import refold
 from refold.cli._files_and_streams import PICTURE_FORMATS, Output, plan_file
 
-__all__ = ["plan_picture", "write_picture"]
-
 
 def plan_picture(name: str | None) -> Output | None:
     """Check the image file of a figure before the work; None if no figure is requested."""

@@ -16,8 +16,6 @@ from refold.cli._freed_memory import return_freed_memory
 from refold.cli._options import InputFormat, Windows, split
 from refold.errors import ParameterError, RefoldError, SchemaError
 
-__all__ = ["Reading", "TrainingData", "check_label_files", "require_in_memory"]
-
 _table = functools.partial(typer.Option, rich_help_panel="Tables")
 
 

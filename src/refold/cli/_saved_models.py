@@ -11,15 +11,6 @@ from refold.cli._console import log
 from refold.cli._files_and_streams import MODEL_FORMATS, Output, readable
 from refold.errors import SchemaError
 
-__all__ = [
-    "check_feature_names",
-    "check_table_names",
-    "id_name",
-    "load_model",
-    "loading",
-    "write_sequences",
-]
-
 
 def load_model(name: str, *, quiet: bool, latent_steps: int | None = None) -> Any:
     """Load a model from a file or standard input; ``latent_steps`` overrides its setting."""

@@ -4,8 +4,6 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
-__all__ = ["Termination"]
-
 
 class Termination:
     """Context manager that treats SIGTERM as Ctrl-C and records it.

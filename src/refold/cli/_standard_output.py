@@ -8,8 +8,6 @@ from typing import Any
 
 from refold._support.streams import write_all
 
-__all__ = ["complete_output"]
-
 
 class _CompleteStream(io.RawIOBase):
     """A raw stream whose ``write`` is complete or raises; closing it does not close the file."""

@@ -11,8 +11,6 @@ from refold.cli._files_and_streams import format_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["write_table", "write_tables"]
-
 
 def write_table(path: Path, table: "pa.Table") -> None:
     """Write a table in the format of the file suffix: ``.jsonl``, ``.csv`` or ``.parquet``."""

@@ -13,8 +13,6 @@ from refold.sequences import Column, Schema, Sequences
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["JapaneseVowels", "japanese_vowels"]
-
 NUM_FEATURES = 12
 
 

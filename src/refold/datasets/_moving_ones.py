@@ -5,8 +5,6 @@ import numpy as np
 from refold._support.argument_checks import check_whole
 from refold.sequences import Column, Schema, Sequences
 
-__all__ = ["moving_ones", "question_array"]
-
 MAX_STEPS = 10
 
 

@@ -11,8 +11,6 @@ from refold.datasets._synthetic import noisy_sines, ramps, random_one_hot
 from refold.errors import ParameterError
 from refold.sequences import Sequences
 
-__all__ = ["labels_of", "load", "names"]
-
 
 def _question(n: int = 1200, seed: int = 0) -> Sequences:
     """Draw the question's array as sequences of equal length, as without masking."""

@@ -7,8 +7,6 @@ from refold.datasets._moving_ones import binary_schema, draw_lengths, offsets_of
 from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences
 
-__all__ = ["noisy_sines", "ramps", "random_one_hot"]
-
 
 def random_one_hot(
     n: int = 20_000,

@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 
-__all__ = ["conformal_margins", "conformal_p_values", "least_calibration"]
-
 
 def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
     """Share of scores that are at least as high, among the normal scores and the score itself.

@@ -9,15 +9,6 @@ from refold.evaluation._exact_accuracy import right_entries
 from refold.evaluation._step_matching import as_reconstruction, check_units, on_steps_of
 from refold.sequences import Scaler, Sequences, sums_by_sequence
 
-__all__ = [
-    "SequenceErrors",
-    "entry_errors",
-    "errors_by_feature",
-    "errors_by_sequence",
-    "mean_of",
-    "step_sums",
-]
-
 
 class SequenceErrors(NamedTuple):
     """Mean errors of each sequence.

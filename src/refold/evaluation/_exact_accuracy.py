@@ -9,8 +9,6 @@ from refold.errors import SchemaError
 from refold.evaluation._step_matching import as_reconstruction, on_steps_of
 from refold.sequences import Sequences
 
-__all__ = ["accuracy", "exact", "right_entries"]
-
 
 def exact(
     original: Sequences,

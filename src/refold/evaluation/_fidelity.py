@@ -8,8 +8,6 @@ from refold.evaluation._exact_accuracy import accuracy, exact
 from refold.evaluation._nmse import nmse
 from refold.sequences import Scaler, Sequences
 
-__all__ = ["Fidelity", "as_percent", "fidelity"]
-
 
 class Fidelity(NamedTuple):
     """Reconstruction quality.

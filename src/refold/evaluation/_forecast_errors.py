@@ -6,8 +6,6 @@ from refold.evaluation._fidelity import as_percent, fidelity
 from refold.evaluation._naive_forecasts import last_value, pick_season, seasonal_naive
 from refold.sequences import Scaler, Sequences
 
-__all__ = ["ForecastAccuracy", "ForecastErrors", "forecast_errors"]
-
 
 class ForecastAccuracy(NamedTuple):
     """Accuracy on the binary and categorical columns, of the model and the naive baselines.

@@ -12,8 +12,6 @@ from refold.evaluation._ngrams import count_unseen
 from refold.evaluation._pca import PCABaseline
 from refold.sequences import Sequences, concatenate, fingerprints, sequence_moments
 
-__all__ = ["Comparison", "compare", "copies", "two_sample_test"]
-
 _MAX_SEQUENCES = 1000  # of each kind, real and generated
 _MAX_VALUES = 1 << 24  # one-hot values of each kind, approximately
 _MAX_REFERENCE = 10_000  # real sequences whose n-grams count as seen

@@ -9,8 +9,6 @@ from refold.errors import ParameterError
 from refold.evaluation._entry_errors import mean_of, step_sums
 from refold.sequences import Scaler, Sequences, positions, sums_by_sequence
 
-__all__ = ["GroupErrors", "errors_by_length", "errors_by_position"]
-
 
 class GroupErrors(NamedTuple):
     """Mean errors of groups of lengths or of positions, in ascending order.

@@ -6,8 +6,6 @@ import numpy as np
 
 from refold.sequences import Sequences, sums_by_sequence
 
-__all__ = ["label_counts"]
-
 _COUNTED = 64  # most frequent categories of a column that are counted
 _PAIRED = 12  # most frequent categories of a column whose pairs are compared
 

@@ -10,8 +10,6 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation._entry_errors import errors_by_feature
 from refold.sequences import Sequences
 
-__all__ = ["DEVIATIONS", "LatentDimensions", "latent_dimensions", "sweep"]
-
 DEVIATIONS = (-2.0, -4 / 3, -2 / 3, 0.0, 2 / 3, 4 / 3, 2.0)
 """Values of a latent dimension in a `sweep`, in standard deviations from its mean."""
 

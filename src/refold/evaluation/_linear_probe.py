@@ -10,8 +10,6 @@ from sklearn.preprocessing import StandardScaler
 
 from refold.errors import DataError
 
-__all__ = ["Probe", "probe"]
-
 
 class Probe(NamedTuple):
     """Accuracy of a linear classifier.

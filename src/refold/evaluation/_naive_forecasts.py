@@ -5,8 +5,6 @@ import numpy as np
 from refold.errors import DataError, ParameterError
 from refold.sequences import Sequences, positions
 
-__all__ = ["last_value", "pick_season", "seasonal_naive"]
-
 _MAX_VALUES = 1 << 18  # values that are searched for a season
 _MAX_SEASON = 1024
 # A multiple of the season repeats as well, so a shorter lag wins unless its differences are larger

@@ -4,8 +4,6 @@ import numpy as np
 
 from refold.sequences import Sequences, concatenate
 
-__all__ = ["NGRAM_SIZES", "count_unseen", "unseen_ngrams"]
-
 NGRAM_SIZES = (2, 3, 4, 5)
 """Sizes of the n-grams that `unseen_ngrams` counts."""
 

@@ -9,8 +9,6 @@ from refold.errors import ParameterError, SchemaError
 from refold.evaluation._entry_errors import entry_errors
 from refold.sequences import Scaler, Sequences
 
-__all__ = ["explained_variance", "nmse"]
-
 
 def nmse(original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler) -> float:
     """Compute the normalized mean squared error of the numeric columns.

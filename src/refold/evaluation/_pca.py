@@ -12,8 +12,6 @@ from refold._support.blas_threads import one_blas_thread
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Scaler, Schema, Sequences, positions
 
-__all__ = ["PCABaseline"]
-
 
 class PCABaseline(BaseEstimator):
     """Principal component analysis of standardized, zero-padded sequences.

@@ -6,8 +6,6 @@ from refold.errors import DataError, ParameterError
 from refold.evaluation._pca import PCABaseline
 from refold.sequences import Scaler, Sequences, positions
 
-__all__ = ["pca_cross_fit"]
-
 
 def pca_cross_fit(
     sequences: Sequences,

@@ -12,8 +12,6 @@ import numpy as np
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import Scaler, Sequences
 
-__all__ = ["as_reconstruction", "check_units", "on_steps_of"]
-
 
 def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> Sequences:
     """Check that a reconstruction has the sequences and columns of the original.

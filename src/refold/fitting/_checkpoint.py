@@ -8,8 +8,6 @@ from refold import storage
 from refold.errors import ModelFileError, ParameterError
 from refold.training import Checkpoints, Snapshot
 
-__all__ = ["Checkpoint", "checkpoints", "identify", "resumed"]
-
 # Arguments that may change when a training is resumed.
 _FREE = ("verbose", "time_budget", "random_state", "latent_steps")
 

@@ -11,8 +11,6 @@ from refold.errors import ParameterError
 from refold.fitting._size_trials import Trials
 from refold.sequences import Scan, Schema, Sequences
 
-__all__ = ["SIZES", "choose_size", "smallest"]
-
 # Every size up to 16, then steps of an eighth: finer steps differ by less than chance does.
 SIZES = (*range(1, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 129, 8))
 

@@ -28,8 +28,6 @@ from refold.training import (
     to_device,
 )
 
-__all__ = ["FileSource", "MemorySource", "Source", "open_training", "source_of"]
-
 Mode = Literal["features", "sequence"] | None
 
 # Cap on values held out from files, because they stay in memory.

@@ -12,8 +12,6 @@ from refold.models import DECODERS
 from refold.sequences import Schema
 from refold.training import Corruption, pick_patch
 
-__all__ = ["rocket_dim_within", "specify"]
-
 _DROPOUT = 0.2
 # Up to this number of tokens, autoregressive decoding without a linear path reconstructs more
 # sequences exactly. Longer ones are rarely exact, and parallel decoding gets more tokens right.

@@ -19,8 +19,6 @@ from refold.sequences import Scan, Sequences, remove_leftovers
 from refold.storage import Fitted
 from refold.training import FitResult
 
-__all__ = ["fit"]
-
 
 def fit(
     sequences: Sequences | Scan,

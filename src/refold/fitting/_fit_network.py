@@ -36,8 +36,6 @@ from refold.training import (
     validation_split,
 )
 
-__all__ = ["fit_network"]
-
 # Sample of training sequences for the reference statistics: cap on sequences, cap on their values,
 # and minimum number of sequences.
 _MOST_KNOWN, _MOST_VALUES, _FEWEST = 1024, 1 << 21, 64

@@ -7,8 +7,6 @@ from refold.models import Network, inference_with
 from refold.sequences import Sequences, concatenate
 from refold.training import cut_sequences, next_steps, set_forecast_initialization
 
-__all__ = ["initialize_forecast"]
-
 # Cap on sequences for the regression.
 _MOST_SEQUENCES = 4096
 

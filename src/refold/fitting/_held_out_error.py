@@ -20,8 +20,6 @@ from refold.models import Network, inference_with
 from refold.sequences import Scaler, Sequences, fingerprints
 from refold.training import FitResult
 
-__all__ = ["Comparison", "HeldOut", "describe", "held_back", "holding"]
-
 # Cap on held-out sequences for an error.
 _MOST_SEQUENCES = 1000
 # Cap on padded values for the PCA fit; minimum number of sequences.

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from refold.fitting._data_sources import Source
     from refold.models import Architecture
 
-__all__ = ["check_latent_steps", "pick_latent_steps"]
-
 # Steps of latent optimization, and the number of sequences from which there is none by default.
 _LATENT_STEPS, _MANY_SEQUENCES = 10, 2000
 

@@ -13,8 +13,6 @@ from refold.models import ARCHITECTURES, CELLS, DECODERS
 from refold.sequences import check_missing
 from refold.training import Corruption, require_jax
 
-__all__ = ["check_parameters", "is_share"]
-
 
 class _Rule(NamedTuple):
     expected: str

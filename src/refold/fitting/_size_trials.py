@@ -16,8 +16,6 @@ from refold.fitting._latent_steps import pick_latent_steps
 from refold.sequences import Scan, Sequences
 from refold.training import validation_split
 
-__all__ = ["Trials"]
-
 # Cap on values for trials if the data is larger than memory.
 _MOST_VALUES = 4_000_000
 

@@ -19,8 +19,6 @@ from refold.inference import Specification, continued, split_last
 from refold.sequences import Sequences, as_sequences, split_at
 from refold.storage import Residuals
 
-__all__ = ["ForecastMixin"]
-
 # Cap on residuals that a model stores; minimum number of sequences for them.
 _MOST_RESIDUALS, _FEWEST = 1 << 21, 256
 # Bounds are wider by this share, because equal forecasts may differ by rounding.

@@ -9,8 +9,6 @@ import pyarrow as pa
 from refold.errors import SchemaError
 from refold.sequences import Sequences
 
-__all__ = ["Forecast"]
-
 
 @dataclass(frozen=True)
 class Forecast:

@@ -10,8 +10,6 @@ from sklearn.mixture import GaussianMixture
 from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError, argument
 
-__all__ = ["Density", "fit_density"]
-
 # Numbers of components that are tried, and the minimum number of codes for each component.
 _TRIED, _CODES_EACH = (1, 2, 3, 4, 6, 8, 12, 16), 5
 # Added to the variances of standardized codes.

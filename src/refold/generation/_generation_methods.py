@@ -13,8 +13,6 @@ from refold.errors import DataError, ParameterError, argument
 from refold.inference import Draw, check_can_sample
 from refold.sequences import as_sequences
 
-__all__ = ["GenerationMixin"]
-
 
 class GenerationMixin(EstimatorBase):
     """Methods for generating sequences, for an estimator that encodes and decodes.

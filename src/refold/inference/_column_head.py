@@ -8,8 +8,6 @@ import numpy as np
 
 from refold.kernels import packed
 
-__all__ = ["ColumnHead", "Draw"]
-
 # Lower bound of probabilities.
 _LEAST = np.float32(1e-7)
 

@@ -14,8 +14,6 @@ from refold.inference._specification import Specification
 from refold.inference._weights import linear_map, lstm_weights, num_periods
 from refold.kernels import packed
 
-__all__ = ["Decoder", "Decoding", "Layout", "teacher_forcing"]
-
 # Sequences are decoded by the linear path together if their lengths differ by at most this factor.
 _SIMILAR = 1.25
 

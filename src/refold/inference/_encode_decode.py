@@ -11,8 +11,6 @@ from refold.inference._column_head import ColumnHead, Draw
 from refold.inference._specification import Specification
 from refold.sequences import Schema, Sequences
 
-__all__ = ["FittedNetwork", "decode", "encode", "forecast", "predict_lengths", "rocket_features"]
-
 
 class FittedNetwork(Protocol):
     """What inference needs of a network.

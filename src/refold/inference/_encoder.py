@@ -11,8 +11,6 @@ from refold.inference._specification import Specification
 from refold.inference._weights import has_linear_path, linear_map, lstm_weights
 from refold.kernels import packed
 
-__all__ = ["Encoder", "fold", "patch_offsets", "rows_in_patches"]
-
 
 class Encoder:
     """Bidirectional LSTMs whose states are pooled, a linear path, and ROCKET features.

@@ -5,8 +5,6 @@ import numpy as np
 from refold.inference._encode_decode import FittedNetwork, encode, forecast
 from refold.sequences import Scaler, Sequences, split_at
 
-__all__ = ["continued", "split_last"]
-
 
 def split_last(sequences: Sequences, steps: int) -> tuple[np.ndarray, Sequences, Sequences]:
     """Split off the last ``steps`` steps of each sequence that has more.

@@ -7,8 +7,6 @@ import numpy as np
 from refold.errors import DataError, argument
 from refold.inference._encode_decode import FittedNetwork
 
-__all__ = ["check_codes", "check_fits", "check_lengths"]
-
 
 def check_fits(lengths: np.ndarray, network: FittedNetwork) -> None:
     """Refuse lengths that a network with a fixed number of steps cannot read.

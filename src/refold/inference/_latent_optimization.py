@@ -7,8 +7,6 @@ from refold.inference._lbfgs import minimize_rows
 from refold.inference._length_model import LengthModel
 from refold.kernels import packed
 
-__all__ = ["LatentObjective", "optimize_latents"]
-
 # Error of the predicted length, in steps, that costs nothing; below half a step.
 _MARGIN = np.float32(0.3)
 

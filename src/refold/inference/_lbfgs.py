@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-__all__ = ["minimize_rows"]
-
 # Number of pairs of steps and gradient changes to keep.
 _MEMORY = 8
 # Factor of the step length after a rejected step.

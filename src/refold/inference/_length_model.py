@@ -8,8 +8,6 @@ import numpy as np
 from refold.inference._specification import Specification
 from refold.kernels import packed
 
-__all__ = ["LengthModel"]
-
 
 class LengthModel:
     """A dense layer with GELU, and a linear map to the predicted length in steps.

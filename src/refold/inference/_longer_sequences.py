@@ -10,8 +10,6 @@ import numpy as np
 
 from refold.errors import argument, spelled
 
-__all__ = ["HEAD", "Meaning", "describe_longer", "lengths_to_write", "warn_of_longer"]
-
 Meaning = Literal["codes", "reconstructions", "detection", "lengths", "predictions"]
 # Part of every message, for warning filters.
 HEAD = "longer than the longest in training"

@@ -5,8 +5,6 @@ from typing import Any
 
 from refold.sequences import Scan, Sequences, as_sequences, read_or_scan
 
-__all__ = ["open_source"]
-
 
 def open_source(X: Any) -> Sequences | Scan:
     """Read a user's data, or scan a file that is too large for memory.

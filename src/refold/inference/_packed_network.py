@@ -15,8 +15,6 @@ from refold.inference._specification import Specification
 from refold.inference._weights import trainable, weight_names
 from refold.sequences import Sequences
 
-__all__ = ["PackedNetwork"]
-
 
 class PackedNetwork:
     """A fitted default model that computes on packed rows.

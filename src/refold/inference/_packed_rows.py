@@ -8,8 +8,6 @@ import numpy as np
 from refold._support.progress_bars import progress_bar
 from refold.inference._specification import Specification
 
-__all__ = ["Block", "blocks", "one_hot", "packed_blocks", "packed_input"]
-
 # Maximum number of steps in a block, if a step has at most `_WIDTH` values.
 _STEPS = 32768
 _WIDTH = 256

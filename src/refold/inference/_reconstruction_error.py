@@ -7,8 +7,6 @@ import numpy as np
 from refold.inference._packed_network import PackedNetwork
 from refold.inference._packed_rows import packed_blocks
 
-__all__ = ["ErrorTotals", "reconstruction_error"]
-
 
 class ErrorTotals(NamedTuple):
     """Sums over sequences.

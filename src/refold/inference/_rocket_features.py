@@ -10,8 +10,6 @@ from refold.inference._weights import MOST_STRIDE, input_width
 from refold.kernels import DILATIONS, STEEPNESS, RandomConvolutions, packed, random_convolutions
 from refold.sequences import Sequences
 
-__all__ = ["RocketFeatures"]
-
 
 class RocketFeatures:
     """Random convolutions pooled over time, as `refold.layers.PooledConvolutions` computes them.

@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-__all__ = ["Specification"]
-
 
 class Specification(NamedTuple):
     """Sizes and options that a network is built from, as plain JSON values.

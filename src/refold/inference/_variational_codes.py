@@ -7,8 +7,6 @@ from refold.errors import ParameterError
 from refold.inference._encode_decode import FittedNetwork, encode
 from refold.sequences import Scaler, Sequences
 
-__all__ = ["MOST_SEQUENCES", "check_can_sample", "count_active", "report_active"]
-
 # Maximum number of sequences for counting active dimensions.
 MOST_SEQUENCES = 4096
 # Variance of the means above which a dimension is active.

@@ -8,20 +8,6 @@ import numpy as np
 from refold.inference._specification import Specification
 from refold.kernels import packed, random_convolutions
 
-__all__ = [
-    "MOST_STRIDE",
-    "are_default",
-    "has_linear_path",
-    "input_width",
-    "linear_map",
-    "lstm_weights",
-    "most_linear_steps",
-    "num_periods",
-    "trainable",
-    "weight_names",
-    "weight_shapes",
-]
-
 MOST_STRIDE = 4
 """Cap on the stride of the pooled convolutions."""
 
@@ -225,6 +211,7 @@ def lstm_weights(
     >>> lstm_weights(parts, "decoder_1").units
     2
     """
-    names = ("kernel", "recurrent_kernel", "bias")
-    arrays = (weights[f"{layer}/lstm_cell/{name}"] for name in names)
-    return packed.LstmWeights(*arrays, gradient_features)
+    kernel, recurrent_kernel, bias = (
+        weights[f"{layer}/lstm_cell/{name}"] for name in ("kernel", "recurrent_kernel", "bias")
+    )
+    return packed.LstmWeights(kernel, recurrent_kernel, bias, gradient_features)

@@ -10,8 +10,6 @@ from typing import Any, NamedTuple
 from refold.kernels._fused_lstm import ACTIVATIONS, lstm
 from refold.kernels._library import variant, why_not
 
-__all__ = ["BACKENDS", "Backend"]
-
 
 class Backend(NamedTuple):
     """A fused LSTM for one type of device.

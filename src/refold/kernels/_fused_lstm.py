@@ -12,8 +12,6 @@ from refold.errors import ParameterError
 from refold.kernels._library import layout, load, variant, why_not
 from refold.kernels._reverse_only import refuse_second_derivative, reverse_only
 
-__all__ = ["ACTIVATIONS", "lstm"]
-
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear")
 """Names of the activation functions that the kernel supports."""
 

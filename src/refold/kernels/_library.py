@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["Layout", "layout", "load", "variant", "why_not"]
-
 _SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
 _VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")

@@ -3,27 +3,11 @@
 import ctypes
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from refold.kernels._library import layout, load
-
-__all__ = [
-    "exp",
-    "lstm",
-    "lstm_gradient",
-    "normal_cdf",
-    "pack_lstm",
-    "pack_lstm_gradient",
-    "pooled_convolutions",
-    "product",
-    "ragged_product",
-    "segment_max",
-    "segment_sum",
-    "sigmoid",
-    "tanh",
-]
 
 # Types of the result and of the arguments of each C function.
 _SIGNATURES = {
@@ -69,7 +53,7 @@ def _call(name: str, *arguments: Any) -> None:
 def _address(array: np.ndarray) -> int:
     try:
         # takes a third of the time of the attribute
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(cast(Any, array)))
     except (TypeError, ValueError):  # read-only, not dense or empty
         return array.ctypes.data
 

@@ -9,20 +9,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "exp",
-    "lstm",
-    "lstm_gradient",
-    "normal_cdf",
-    "pooled_convolutions",
-    "product",
-    "ragged_product",
-    "segment_max",
-    "segment_sum",
-    "sigmoid",
-    "tanh",
-]
-
 exp, tanh = np.exp, np.tanh
 
 

@@ -11,8 +11,6 @@ from jax.interpreters import ad, batching, mlir
 
 from refold.errors import ParameterError
 
-__all__ = ["refuse_second_derivative", "reverse_only"]
-
 _HELP = 'Use LSTM(engine="scan"), or refold.layers.convert(model, engine="scan").'
 
 

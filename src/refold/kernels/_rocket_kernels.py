@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["DILATIONS", "STEEPNESS", "RandomConvolutions", "random_convolutions"]
-
 DILATIONS = (1, 2, 4, 8)
 """Dilations of the kernels, in steps."""
 STEEPNESS = 4.0

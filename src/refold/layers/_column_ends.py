@@ -9,8 +9,6 @@ from keras import ops
 from refold.layers._initializers import Constant, dense
 from refold.layers._patches import unfold
 
-__all__ = ["ColumnEncoding", "ColumnHead"]
-
 
 @keras.saving.register_keras_serializable(package="refold")
 class ColumnEncoding(keras.layers.Layer):

@@ -10,8 +10,6 @@ from refold.errors import ParameterError
 from refold.layers._lstm import LSTM
 from refold.layers._lstm_engine import check_engine
 
-__all__ = ["convert"]
-
 OURS = keras.saving.get_registered_name(LSTM)
 
 

@@ -12,8 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["Constant", "ForgetBias", "GlorotUniform", "Orthogonal", "dense", "undrawn"]
-
 _drawn = ContextVar("drawn", default=True)
 
 

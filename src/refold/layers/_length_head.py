@@ -8,8 +8,6 @@ from keras import ops
 
 from refold.layers._initializers import Constant, dense
 
-__all__ = ["LengthHead"]
-
 
 @keras.saving.register_keras_serializable(package="refold")
 class LengthHead(keras.layers.Layer):

@@ -7,8 +7,6 @@ from keras import ops
 
 from refold.layers._initializers import Constant
 
-__all__ = ["LinearDecoding", "LinearEncoding"]
-
 
 class _Linear(keras.layers.Layer):
     """A linear map with fixed initial weights and a learned change.

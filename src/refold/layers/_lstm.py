@@ -8,8 +8,6 @@ from keras import ops
 from refold.errors import ParameterError
 from refold.layers._lstm_engine import backend_here, check_engine, why_not_here
 
-__all__ = ["LSTM"]
-
 
 @keras.saving.register_keras_serializable(package="refold")
 class LSTM(keras.layers.LSTM):

@@ -12,8 +12,6 @@ from refold.errors import ParameterError
 if TYPE_CHECKING:
     from refold.kernels import Backend
 
-__all__ = ["Runtime", "backend_here", "check_engine", "runtime", "why_not_here"]
-
 ENGINES = ("auto", "fused", "scan")
 
 

@@ -7,8 +7,6 @@ from keras import ops
 
 from refold.layers._patches import num_patches
 
-__all__ = ["PaddingMask", "RealSteps"]
-
 
 @keras.saving.register_keras_serializable(package="refold")
 class RealSteps(keras.layers.Layer):

@@ -5,8 +5,6 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["FoldSteps", "num_patches", "unfold"]
-
 
 def num_patches(num_steps: Any, patch: int) -> Any:
     """Return the number of patches of a number of steps.  The last patch may be incomplete.

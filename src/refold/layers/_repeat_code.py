@@ -6,8 +6,6 @@ from typing import Any
 import keras
 from keras import ops
 
-__all__ = ["FitSteps", "RepeatCode"]
-
 
 @keras.saving.register_keras_serializable(package="refold")
 class RepeatCode(keras.layers.Layer):

@@ -8,8 +8,6 @@ from keras import ops
 from refold.kernels import DILATIONS, STEEPNESS, random_convolutions
 from refold.layers._initializers import Constant
 
-__all__ = ["FixedMap", "PooledConvolutions"]
-
 
 @keras.saving.register_keras_serializable(package="refold")
 class PooledConvolutions(keras.layers.Layer):

@@ -8,8 +8,6 @@ from keras import ops
 
 from refold.layers._column_ends import ColumnEncoding
 
-__all__ = ["TeacherForcing"]
-
 
 @keras.saving.register_keras_serializable(package="refold")
 class TeacherForcing(keras.layers.Layer):

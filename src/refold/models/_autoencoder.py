@@ -10,8 +10,6 @@ from refold.errors import ParameterError
 from refold.layers import ColumnHead, FitSteps
 from refold.models._losses import column_errors, observed_mask
 
-__all__ = ["Autoencoder", "Models", "autoencoder", "every_layer", "join"]
-
 
 @keras.saving.register_keras_serializable(package="refold")
 class Autoencoder(keras.Model):

@@ -10,8 +10,6 @@ from refold.errors import ParameterError
 from refold.models._gumbel_sampling import gumbel_max
 from refold.models.decoders import AutoregressiveDecoder
 
-__all__ = ["decode_autoregressively", "write_steps"]
-
 
 def decode_autoregressively(
     decoder: keras.Model,

@@ -12,8 +12,6 @@ from keras import ops
 from refold.errors import ParameterError
 from refold.layers import LSTM, Constant, ForgetBias, GlorotUniform, Orthogonal
 
-__all__ = ["CELLS", "Cell", "cell_of", "find_cell"]
-
 
 class Cell(NamedTuple):
     """A recurrent layer of the default model.

@@ -10,8 +10,6 @@ from refold._support.argument_checks import is_whole
 from refold.errors import ParameterError, argument
 from refold.layers import LSTM
 
-__all__ = ["Activation", "make_encoder", "make_repeater", "read_code", "require_positive"]
-
 # A name, a callable or None.  Keras's signatures imply names only.
 Activation = Any
 

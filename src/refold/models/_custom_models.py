@@ -12,8 +12,6 @@ from refold.models._seed import seeded
 if TYPE_CHECKING:
     from refold.models._network import Specification
 
-__all__ = ["loadable_json", "own_models"]
-
 
 def own_models(architecture: Callable[..., Any], specification: "Specification") -> Models:
     """Call a user's architecture, and check that its models fit the data.

@@ -24,12 +24,6 @@ from refold.models._autoencoder import Models, join
 from refold.models._cells import find_cell
 from refold.models.decoders import Settings, find_decoder
 
-__all__ = [
-    "convolutions",
-    "default",
-    "length_model",
-]
-
 # Initial log-variances of the posterior of a variational model.
 _FIRST_LOG_VARIANCE = -4.0
 # Upper bound of these log-variances.

@@ -7,8 +7,6 @@ import keras
 from refold.inference import most_linear_steps
 from refold.models.decoders import ParallelDecoder, Settings
 
-__all__ = ["forecaster"]
-
 
 def forecaster(
     column_types: Sequence[str],

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-__all__ = ["gumbel_max", "gumbel_noise"]
-
 # Lower bound of probabilities.
 _LEAST = 1e-7
 

@@ -23,8 +23,6 @@ from refold.models._predict import predict
 from refold.models._seed import seeded
 from refold.sequences import Sequences, pad
 
-__all__ = ["KerasNetwork", "inference_with", "keras_models", "load_network"]
-
 # Maximum number of steps in a batch, if a step has at most `_WIDTH` outputs.
 _STEPS = 16384
 # Number of outputs above which a batch has fewer steps.

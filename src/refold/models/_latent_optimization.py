@@ -13,8 +13,6 @@ from refold.inference import minimize_rows
 from refold.models._losses import column_errors, observed_mask
 from refold.models._network import Network
 
-__all__ = ["optimize_latents"]
-
 # Standard deviation of the prior around the encoder's code.
 _AROUND = 1.0
 # Error of the predicted length, in steps, that costs nothing; below half a step.

@@ -9,15 +9,6 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-__all__ = [
-    "COLUMN_LOSSES",
-    "ColumnLoss",
-    "are_squared",
-    "column_errors",
-    "length_loss",
-    "observed_mask",
-]
-
 _SMALLEST = 1e-7
 
 

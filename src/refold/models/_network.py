@@ -15,8 +15,6 @@ from refold.models._default import default, length_model
 from refold.models._forecast_decoder import forecaster
 from refold.models.decoders import find_decoder
 
-__all__ = ["ARCHITECTURES", "Architecture", "Network", "build"]
-
 ARCHITECTURES = ("default", "repeat", "reshape", "dense")
 """Names of the architectures: the default model and the classic models."""
 

@@ -5,8 +5,6 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["predict"]
-
 
 def predict(model: keras.Model, *inputs: Any) -> np.ndarray:
     """Run a model on one batch.

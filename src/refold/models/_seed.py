@@ -10,8 +10,6 @@ from keras.src.backend.common import global_state
 
 from refold.layers import undrawn
 
-__all__ = ["seeded"]
-
 # Names in Keras's global state; there is no public way to save and restore it.
 _SEED, _GENERATOR = "global_random_seed", "global_seed_generator"
 

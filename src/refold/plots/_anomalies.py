@@ -20,8 +20,6 @@ from refold.sequences import as_sequences
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["anomalies"]
-
 
 def anomalies(
     series: Any, p_values: Any, ax: "Axes | None" = None, *, alpha: float = 0.01

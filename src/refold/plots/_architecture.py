@@ -10,8 +10,6 @@ from refold.plots._style import ACCENT, CONTRAST, MUTED, PALETTE, new_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["architecture", "layer_table", "shape_text"]
-
 MOST_ROWS = 9
 DECODER_COLOUR = PALETTE[2]
 

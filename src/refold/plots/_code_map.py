@@ -14,8 +14,6 @@ from refold.plots.charts import code_points
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["code_map"]
-
 
 def code_map(
     codes: np.ndarray,

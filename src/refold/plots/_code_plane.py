@@ -8,8 +8,6 @@ import numpy as np
 from refold._support.optional_imports import optional
 from refold.errors import ParameterError
 
-__all__ = ["check_codes", "code_plane"]
-
 NEIGHBORS = 15
 MIN_UMAP = 5  # codes
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from refold.evaluation import LatentDimensions
 
-__all__ = ["latent_dimensions", "strips_of", "sweep"]
-
 MOST_BARS = 40
 
 

@@ -10,8 +10,6 @@ from refold.plots.charts import Chart, Marks
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw"]
-
 MANY_POINTS = 1500  # more points are rasterized, so that an SVG stays small
 WIDE = 60  # characters of all names along the x axis, above which they are turned
 

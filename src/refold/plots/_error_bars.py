@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from refold.evaluation import GroupErrors
 
-__all__ = ["error_by_feature", "error_by_length", "error_by_position"]
-
 
 def error_by_feature(
     errors: Mapping[str, np.ndarray],

@@ -12,8 +12,6 @@ from refold.sequences import as_sequences
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["forecast"]
-
 
 def forecast(
     series: Any, ahead: Any, ax: "Axes | None" = None, *, truth: Any = None, index: int = 0

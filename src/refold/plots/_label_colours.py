@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["ColourGroups", "colour_groups"]
-
 _MAX_GROUPS = 10
 
 

@@ -8,8 +8,6 @@ from refold.plots.charts import length_chart
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["lengths"]
-
 
 def lengths(lengths: Any, ax: "Axes | None" = None) -> "Axes":
     """Draw a histogram of sequence lengths.

@@ -9,8 +9,6 @@ from refold.plots.charts import loss_chart
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["loss_curves"]
-
 
 def loss_curves(
     history: Mapping[str, Sequence[Any]],

@@ -22,9 +22,6 @@ from refold.sequences import Schema, Sequences, as_sequences
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
-__all__ = ["most_varied", "one_hot", "reconstruction", "reconstructions"]
-
 MAX_LINES = 4
 
 

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 
     from refold import ErrorCurve
 
-__all__ = ["error_by_size"]
-
 
 def error_by_size(curve: "ErrorCurve", ax: "Axes | None" = None) -> "Axes":
     """Draw the held-out error of Refold and of PCA by code size.

@@ -8,24 +8,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-__all__ = [
-    "ACCENT",
-    "CONTRAST",
-    "GREEN",
-    "MUTED",
-    "PALETTE",
-    "RAMP",
-    "VIOLET",
-    "WRONG",
-    "heat",
-    "legend_above",
-    "new_axes",
-    "new_figure",
-    "ramp",
-    "tidy",
-    "whole_numbers",
-]
-
 PALETTE = (
     "#3f7ee8",
     "#e8833a",

@@ -12,8 +12,6 @@ from refold.report._page import Card
 from refold.report._plotly_style import draw
 from refold.report._report_data import ReportData, Stage
 
-__all__ = ["code_map"]
-
 MAX_POINTS = 5000
 LEGEND = {"itemsizing": "constant", "x": 1.01, "y": 1, "yanchor": "top", "orientation": "v"}
 MIN_UMAP = 20  # codes

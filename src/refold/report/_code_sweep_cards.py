@@ -11,8 +11,6 @@ from refold.report._plotly_style import chart_traces, draw, grid, heat, layout, 
 from refold.report._report_data import ReportData, Stage
 from refold.report._token_strips import row_of, sweep_strips
 
-__all__ = ["latent_cards"]
-
 MAX_BARS = 64
 MAX_ROWS, MAX_COLUMNS = 24, 40  # of the heatmap by column
 MAX_SWEPT = 6

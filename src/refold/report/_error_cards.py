@@ -10,8 +10,6 @@ from refold.report._page import Card, Plot
 from refold.report._plotly_style import draw
 from refold.report._report_data import ReportData
 
-__all__ = ["error_cards"]
-
 MAX_FEATURES = 40
 
 

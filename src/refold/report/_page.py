@@ -12,8 +12,6 @@ from refold._support.optional_imports import optional
 from refold.report._score import Result
 from refold.sequences import atomic_writer
 
-__all__ = ["Card", "Diagram", "Plot", "Section", "Table", "Text", "TextGroup", "write_page"]
-
 PACKAGES = ("jinja2", "plotly")
 SHORT = 26  # characters of a row that fits into a third of the width
 

@@ -10,18 +10,6 @@ from refold.plots import RAMP
 from refold.plots.charts import Axis, Chart, Marks
 from refold.report._page import Plot
 
-__all__ = [
-    "TITLED",
-    "chart_traces",
-    "draw",
-    "grid",
-    "heat",
-    "layout",
-    "numbers",
-    "panel_axes",
-    "plain",
-]
-
 MAX_POINTS = 1000  # of a line
 MAX_TICKS = 12  # whole numbers that each have a tick
 MAX_TEXT = 48  # characters

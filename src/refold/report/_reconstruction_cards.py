@@ -13,8 +13,6 @@ from refold.report._report_data import ReportData
 from refold.report._token_strips import pair_rows, strip_plot
 from refold.sequences import Sequences
 
-__all__ = ["examples", "reconstructions"]
-
 MAX_COLUMNS = 12
 MAX_SHOWN = 3  # columns that are visible at first
 MAX_POINTS = 1000  # of a line

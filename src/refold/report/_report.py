@@ -17,8 +17,6 @@ from refold.report._score import Result
 from refold.report._training_cards import architecture, data, losses
 from refold.sequences import Scan, Sequences, as_sequences
 
-__all__ = ["report", "section"]
-
 MAX_SEQUENCES = 2000
 
 

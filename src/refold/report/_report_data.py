@@ -14,8 +14,6 @@ from refold.inference import HEAD, describe_longer
 from refold.report._score import Quantity, Result, Score
 from refold.sequences import Scan, Sequences
 
-__all__ = ["ReportData", "Stage", "gather"]
-
 Stage = Callable[[str], Any]
 
 MAX_VALUES = 1 << 24  # padded values of the sample, unless MIN_SEQUENCES have more

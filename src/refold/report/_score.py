@@ -5,8 +5,6 @@ from typing import Literal
 
 from refold.evaluation import as_percent
 
-__all__ = ["Result", "Score"]
-
 Quantity = Literal["nmse", "accuracy", "exact"]
 MEANINGS = {
     "nmse": "NMSE: squared error over power",

@@ -11,8 +11,6 @@ from refold.report._page import Plot
 from refold.report._plotly_style import TITLED, grid, heat, layout, numbers, panel_axes, plain
 from refold.sequences import Schema, Sequences, split_at
 
-__all__ = ["pair_rows", "row_of", "strip_plot", "sweep_strips"]
-
 MAX_STEPS = 160  # of a row of text
 MAX_STRIP = 400  # steps of a strip
 MAX_COLUMNS = 4  # as text

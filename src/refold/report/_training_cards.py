@@ -10,8 +10,6 @@ from refold.report._page import Card, Diagram, Table
 from refold.report._plotly_style import draw
 from refold.report._report_data import ReportData
 
-__all__ = ["architecture", "data", "losses"]
-
 MAX_ROWS = 30  # of the table of columns
 
 

@@ -9,8 +9,6 @@ import numpy as np
 from refold.errors import ModelFileError
 from refold.storage._safetensors_file import pack, read, write
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
-
 
 def save_checkpoint(
     path: str | os.PathLike[str],

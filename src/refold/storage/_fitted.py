@@ -7,8 +7,6 @@ import numpy as np
 from refold.inference import FittedNetwork
 from refold.sequences import Scaler, Schema
 
-__all__ = ["Calibration", "Fitted", "ReferenceStatistics", "Residuals"]
-
 
 class ReferenceStatistics(NamedTuple):
     """Statistics of a sample of the training sequences.

@@ -12,8 +12,6 @@ from refold.sequences import Scaler, Schema
 from refold.storage._fitted import Calibration, Fitted, ReferenceStatistics, Residuals
 from refold.storage._safetensors_file import pack, read, unpack, write
 
-__all__ = ["dumps", "load", "loads", "plain", "save"]
-
 # Start of the names of weights.
 _WEIGHTS = "weights/"
 # Decoders that need no Keras.

@@ -18,8 +18,6 @@ from safetensors.numpy import save as save_arrays
 from refold.errors import MissingFileError, ModelFileError
 from refold.sequences import atomic_writer
 
-__all__ = ["VERSION", "pack", "read", "unpack", "write"]
-
 FORMAT = "refold-model"
 VERSION = 1
 _LENGTH_BYTES = 8

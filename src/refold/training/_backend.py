@@ -5,8 +5,6 @@ import keras
 
 from refold.errors import ParameterError
 
-__all__ = ["require_jax"]
-
 
 def require_jax() -> None:
     """Raise an error unless Keras runs on JAX in single precision.

@@ -18,8 +18,6 @@ from rich.text import Text
 
 from refold._support.progress_bars import progress_bar
 
-__all__ = ["Progress", "doing"]
-
 _SHOWN: contextvars.ContextVar["Progress | None"] = contextvars.ContextVar("shown", default=None)
 
 

@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 
 from refold.training.data._corruption import Corruption
 
-__all__ = ["Settings", "pick_batch_size", "pick_patch", "pick_refit"]
-
 # Number of sequences below which a data set is small.
 _SMALL = 2000
 # Longest typical sequence whose patches are single steps.

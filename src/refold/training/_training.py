@@ -23,8 +23,6 @@ from refold.training.loop._early_stopping import out_of_patience
 from refold.training.loop._epochs import Epochs, StopReason
 from refold.training.loop._snapshot import Checkpoints, Snapshot, TrainingProgress
 
-__all__ = ["FitResult", "Training"]
-
 # Weights with these names are excluded from the default optimizer's weight decay.
 _UNDECAYED = ("bias", "change")
 

@@ -10,8 +10,6 @@ from refold.models._cells import cell_of
 from refold.models.decoders._base import Settings
 from refold.models.decoders._parallel import ParallelDecoder
 
-__all__ = ["AutoregressiveDecoder"]
-
 
 class AutoregressiveDecoder(ParallelDecoder):
     """A parallel decoder whose input at each step includes the previous step.

@@ -15,8 +15,6 @@ from refold.layers import (
     num_patches,
 )
 
-__all__ = ["Decoder", "Settings"]
-
 
 class Settings(NamedTuple):
     """Settings of a decoder, mostly arguments of `refold.models.default`.

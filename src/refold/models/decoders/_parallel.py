@@ -6,8 +6,6 @@ from refold.layers import dense
 from refold.models._cells import cell_of, find_cell
 from refold.models.decoders._base import Decoder, Settings
 
-__all__ = ["ParallelDecoder"]
-
 
 class ParallelDecoder(Decoder):
     """A stack of recurrent layers whose initial states are projections of the code.

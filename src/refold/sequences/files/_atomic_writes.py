@@ -13,8 +13,6 @@ from typing import BinaryIO
 from refold.errors import FileAccessError, RefoldError
 from refold.sequences.files._file_access import access_error
 
-__all__ = ["atomic_writer", "remove_leftovers"]
-
 
 @contextmanager
 def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:

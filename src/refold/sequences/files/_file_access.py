@@ -11,8 +11,6 @@ from refold.errors import FileAccessError, FileFormatError, MissingFileError, Sc
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._format import COMPRESSIONS, Format, check_content
 
-__all__ = ["access_error", "check_numbers_only", "compress_for", "decode_utf8", "read_content"]
-
 
 def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
     """Return the error of this package for an error of the system.

@@ -13,8 +13,6 @@ from refold.sequences._sequences import Sequences
 from refold.sequences.files._file_access import read_content
 from refold.sequences.files._format_registry import format_of
 
-__all__ = ["column_names", "read_labels"]
-
 
 def column_names(path: str | os.PathLike[str], format: str | None = None) -> list[str]:  # noqa: A002
     r"""Return the column names of a file.

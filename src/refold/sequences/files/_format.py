@@ -6,8 +6,6 @@ from typing import NamedTuple
 from refold.errors import FileFormatError
 from refold.sequences._sequences import Sequences
 
-__all__ = ["COMPRESSIONS", "Format", "check_content"]
-
 # Arrow's codecs by the second suffix of a text file, as in .csv.gz.
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 

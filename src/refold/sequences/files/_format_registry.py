@@ -24,8 +24,6 @@ from refold.sequences.files.formats._parquet import read_parquet, write_parquet
 from refold.sequences.files.formats._text import read_text, write_text
 from refold.sequences.files.formats._ts import read_ts, write_ts
 
-__all__ = ["FORMATS", "check_applies", "format_named", "format_of"]
-
 TABLE = frozenset({"id", "time", "columns", "column_types", "sort", "layout"})
 
 _CSV = Format(

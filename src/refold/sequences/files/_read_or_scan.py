@@ -12,8 +12,6 @@ from refold.sequences.files._format_registry import FORMATS, check_applies
 from refold.sequences.files._read_write import read
 from refold.sequences.files.scan._scan import Scan, scan
 
-__all__ = ["read_or_scan"]
-
 MEMORY_BYTES = 1 << 28
 
 

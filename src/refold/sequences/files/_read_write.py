@@ -15,8 +15,6 @@ from refold.sequences.files._file_access import compress_for, read_content
 from refold.sequences.files._format_registry import check_applies, format_of
 from refold.sequences.schema._column_types import ColumnTypes
 
-__all__ = ["read", "write"]
-
 UNITS = ("characters", "words")
 
 

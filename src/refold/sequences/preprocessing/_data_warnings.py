@@ -12,8 +12,6 @@ from refold.sequences.schema._parts import sequence_name
 from refold.sequences.schema._schema import Column
 from refold.sequences.statistics._extreme_values import Suspect, shown
 
-__all__ = ["data_warnings"]
-
 # Number of columns named in a warning.
 _LISTED = 5
 

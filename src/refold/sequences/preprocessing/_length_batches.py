@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["BatchPlan", "Batches", "Bucket"]
-
 # Maximum number of padded shapes.
 _MAX_SHAPES = 8
 # Tolerated padding as a share of the real steps: it costs little where a kernel skips it.

@@ -11,8 +11,6 @@ from refold.sequences._sequences import Sequences
 from refold.sequences.preprocessing._padding import positions
 from refold.sequences.schema._parts import Places, offsets_from_lengths
 
-__all__ = ["Windows", "split_at", "windows"]
-
 
 class Windows(NamedTuple):
     """Windows cut out of series.

@@ -8,8 +8,6 @@ from refold.errors import SchemaError, argument, spelled
 from refold.sequences.schema._column_types import ColumnTypes, resolve_column_types
 from refold.sequences.schema._schema import Column, ColumnType, Layout, Schema
 
-__all__ = ["KnownColumns", "union_of"]
-
 
 class KnownColumns:
     """Types and categories as requested, else as stored, else as hinted by the Arrow type.

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from refold.sequences._sequences import Sequences
     from refold.sequences.files.scan._scan import Scan
 
-__all__ = ["check_missing", "mark_missing", "without_missing"]
-
 
 def mark_missing(source: "Sequences | Scan", values: Any) -> "Sequences | Scan":
     """Treat the given numbers as missing, and record them in the schema.

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Extremes", "Suspect", "shown"]
-
 # Number of values kept at each end.
 _KEPT = 8
 # Maximum number of suspects at each end.

@@ -14,8 +14,6 @@ import numpy as np
 from refold.errors import ParameterError, argument
 from refold.training.data._padded_batches import Batch, Layout
 
-__all__ = ["Corruption", "corrupt"]
-
 _EXPECTED = (
     "{} must be the standard deviation of the noise (at least 0), the share of time steps to drop "
     "(as 'steps:0.2', below 1), or both (as '0.3,steps:0.2'). Got {!r}."

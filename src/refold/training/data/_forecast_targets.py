@@ -14,8 +14,6 @@ import numpy as np
 from refold.sequences import Sequences, pad, split_at
 from refold.training.data._padded_batches import Batch
 
-__all__ = ["cut_batch", "cut_sequences", "kept_share", "next_steps"]
-
 # Share of the draws that cut nothing.
 _WHOLE = 0.25
 # Share of the draws that cut nothing or exactly the last steps.

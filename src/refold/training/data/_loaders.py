@@ -13,15 +13,6 @@ import numpy as np
 from refold.sequences import Scan, Sequences
 from refold.training.data._padded_batches import Data, to_device
 
-__all__ = [
-    "InMemoryLoader",
-    "Shard",
-    "SplitData",
-    "StreamingLoader",
-    "members_of_shards",
-    "shard_of",
-]
-
 # Blocks per shard.
 _BLOCKS = 4
 

@@ -10,8 +10,6 @@ from refold.training.data._corruption import Corruption, corrupt
 from refold.training.data._forecast_targets import cut_batch
 from refold.training.data._padded_batches import Batch, Layout
 
-__all__ = ["Inputs"]
-
 
 class Inputs:
     """Turn batches into inputs of the joint model; traced by JAX.

@@ -13,8 +13,6 @@ import numpy as np
 from refold.models import Network
 from refold.sequences import Sequences, input_and_target, sums_by_sequence
 
-__all__ = ["Batch", "Data", "Layout", "num_observed", "take", "to_device"]
-
 
 class Data(NamedTuple):
     """Sequences on the device, one after another.

@@ -4,8 +4,6 @@ import numpy as np
 
 from refold.errors import ParameterError
 
-__all__ = ["validation_split"]
-
 
 def validation_split(
     lengths: np.ndarray, fraction: float, *, seed: int

@@ -6,8 +6,6 @@ import numpy as np
 
 from refold.training._progress import doing
 
-__all__ = ["exceeds_standard_error", "folds"]
-
 _FOLDS = 5
 # Standard errors by which a mean gain must exceed 0.
 _NUM_STANDARD_ERRORS = 1.5

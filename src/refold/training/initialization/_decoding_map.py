@@ -14,8 +14,6 @@ from refold.training.initialization._cross_validation import exceeds_standard_er
 from refold.training.initialization._principal_components import Components, principal_components
 from refold.training.initialization._ridge_regression import ridge
 
-__all__ = ["Codec", "decode", "linear_codec", "needs_no_regression"]
-
 
 class Codec(NamedTuple):
     """Linear encoder with two decoding maps.

@@ -8,8 +8,6 @@ from refold.models import Network
 from refold.training._progress import doing
 from refold.training.initialization._ridge_regression import ridge
 
-__all__ = ["set_forecast_initialization"]
-
 # Candidate penalties, relative to the number of sequences.
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 # Number of cross-validation folds.

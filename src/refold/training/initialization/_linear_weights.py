@@ -11,8 +11,6 @@ from refold.training.initialization._mixed_columns import mixed_initialization
 from refold.training.initialization._numeric_columns import linear_initialization
 from refold.training.initialization._token_columns import token_initialization
 
-__all__ = ["has_linear_path", "sample_size", "set_linear_initialization"]
-
 # Cap on padded values for the principal components.
 _MOST_VALUES = 1 << 22
 # Cap on one-hot values per sequence for joint components of numeric and token columns.

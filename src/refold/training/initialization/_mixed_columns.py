@@ -20,8 +20,6 @@ from refold.training.initialization._token_logits import (
     shrinkage,
 )
 
-__all__ = ["mixed_initialization"]
-
 
 def mixed_initialization(
     scaled: Sequences,

@@ -11,8 +11,6 @@ from refold.training.data._corruption import Corruption
 from refold.training.initialization._decoding_map import decode, linear_codec, needs_no_regression
 from refold.training.initialization._principal_components import principal_components
 
-__all__ = ["Inputs", "LinearInitialization", "linear_initialization", "padded_inputs"]
-
 # Lower bound of the residual, as a share of the power.
 _LEAST = 1e-4
 

@@ -8,8 +8,6 @@ import scipy.sparse
 from refold.sequences import Sequences, positions
 from refold.training.data._corruption import Corruption
 
-__all__ = ["Tokens", "one_hot", "without_dropped"]
-
 
 class Tokens(NamedTuple):
     """Sparse one-hot tokens of sequences.

@@ -16,8 +16,6 @@ from sklearn.utils.extmath import randomized_svd
 from refold._support.blas_threads import SMALL_SIDE, one_blas_thread
 from refold.training.initialization._cross_validation import exceeds_standard_error, folds
 
-__all__ = ["Components", "principal_components"]
-
 # Number of sequences that needs no mixture.
 _MANY_SEQUENCES = 2000
 # Number of values on which the choice of a mixture takes too long.

@@ -4,8 +4,6 @@ import numpy as np
 
 from refold._support.blas_threads import one_blas_thread
 
-__all__ = ["ridge"]
-
 # Cap on the size of an intermediate array.
 _MOST_NUMBERS = 1 << 22
 

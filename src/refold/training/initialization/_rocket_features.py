@@ -10,8 +10,6 @@ from refold.models import Network
 from refold.sequences import Sequences
 from refold.training._progress import doing
 
-__all__ = ["set_rocket_initialization"]
-
 # Cap on sequences for the principal components.
 _MOST_SEQUENCES = 4096
 # Standard deviations below these shares count as rounding errors: of a feature relative to its

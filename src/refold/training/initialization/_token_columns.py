@@ -18,8 +18,6 @@ from refold.training.initialization._token_logits import (
     logits,
 )
 
-__all__ = ["token_initialization"]
-
 # Iterations of the subspace iteration.
 _ITERATIONS = 16
 # Oversampling of the subspace iteration: directions beyond the requested ones.

@@ -9,8 +9,6 @@ from scipy.special import logsumexp
 
 from refold.training.initialization._one_hot import Tokens
 
-__all__ = ["frequencies", "held_out_split", "likeliest_factor", "logits", "shrinkage"]
-
 # Candidate factors from a probability difference to a logit; the first ignores the regression.
 _FACTORS = np.concatenate([[0.0], 2.0 ** np.arange(0, 6.5, 0.5)])
 # Prior weight in sequences: a step's frequencies shrink towards those of all steps, and its

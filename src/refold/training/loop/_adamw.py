@@ -5,8 +5,6 @@ from typing import Any
 import keras
 import numpy as np
 
-__all__ = ["AdamW"]
-
 
 class AdamW(keras.optimizers.AdamW):
     """``keras.optimizers.AdamW`` that compiles no program for the zeros that it begins with."""

@@ -9,8 +9,6 @@ import keras
 from refold.training.loop._compiled_steps import Engine
 from refold.training.loop._train_state import TrainState
 
-__all__ = ["Hooks"]
-
 _BATCH_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 
 

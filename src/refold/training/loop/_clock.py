@@ -3,8 +3,6 @@
 import time
 from typing import Any
 
-__all__ = ["Clock"]
-
 _CHUNK_SECONDS = 1.0
 # Share of a time budget after which the speed is known well enough for a plan.
 _LOOK = 0.05

@@ -26,8 +26,6 @@ from refold.training.loop._variational_bound import (
     negative_elbo,
 )
 
-__all__ = ["Engine"]
-
 
 class Engine:
     """Training steps of a network and an optimizer, compiled once for each padded shape.

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["out_of_patience", "pick_patience"]
-
 # Shortest and longest patience, as divisors of the schedule.
 _SHORT, _LONG = 10, 4
 # Smallest patience in epochs.

@@ -27,8 +27,6 @@ from refold.training.loop._schedule import Schedule
 from refold.training.loop._snapshot import Checkpoints, Snapshot, TrainingProgress
 from refold.training.loop._train_state import EpochMetrics, LossNormalizers, StepMetrics, TrainState
 
-__all__ = ["Epochs", "StopReason"]
-
 
 class StopReason(Enum):
     """Reason why a phase ended."""

@@ -5,8 +5,6 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-__all__ = ["Interrupt"]
-
 
 class Interrupt:
     """Record Ctrl-C instead of raising at once; a second one raises.

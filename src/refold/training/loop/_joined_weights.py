@@ -8,8 +8,6 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-__all__ = ["Weights"]
-
 
 class Weights:
     """Trainable weights, joined to long vectors for an optimizer that updates each weight alone.

@@ -8,8 +8,6 @@ from keras import ops
 
 from refold.models import Network
 
-__all__ = ["joint_model", "numeric_outputs"]
-
 
 def joint_model(network: Network, *, with_length: bool, corrupted: bool = False) -> keras.Model:
     """Join encoder, decoder, length model and forecaster; variational codes are sampled.

@@ -5,8 +5,6 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-__all__ = ["Schedule", "pick_max_epochs"]
-
 _FEWEST_STEPS = 4000
 _FEWEST_EPOCHS = 30
 _LONGEST_WARMUP = 100

@@ -10,8 +10,6 @@ import numpy as np
 
 from refold.training.loop._train_state import StepMetrics, TrainState
 
-__all__ = ["COLUMNS", "Checkpoints", "Snapshot", "TrainingProgress"]
-
 COLUMNS = ("epoch", "phase", "loss", "val_loss", "learning_rate", "seconds")
 
 

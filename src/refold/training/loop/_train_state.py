@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["EpochMetrics", "LossNormalizers", "StepMetrics", "TrainState"]
-
 
 class StepMetrics(NamedTuple):
     """Sums over the sequences of an epoch so far, on the device or the host.

@@ -31,8 +31,6 @@ import jax.numpy as jnp
 
 from refold.training.loop._schedule import Schedule
 
-__all__ = ["kl_divergence", "kl_warmup", "kl_weight", "negative_elbo"]
-
 # Free nats per latent dimension.
 _FREE = 0.5
 # Share of the steps over which the KL divergence rises to its full weight.

@@ -24,8 +24,6 @@ from refold.sequences.schema._column_types import resolve_column_types
 from refold.sequences.schema._parts import Rows
 from refold.sequences.schema._schema import ColumnType
 
-__all__ = ["csv_columns", "csv_table", "read_csv", "write_csv"]
-
 # Names that pandas and R give to a first column that holds the index of a table.
 INDEX_NAMES = ("", "Unnamed: 0")
 

@@ -18,8 +18,6 @@ from refold.sequences.conversion._arrow_columns import matches
 from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.schema._schema import ColumnType
 
-__all__ = ["CsvText", "convert_column", "convert_times"]
-
 DELIMITERS = (",", ";", "\t", "|")
 # Number of rows used to find the delimiter.
 NUM_SAMPLED = 20

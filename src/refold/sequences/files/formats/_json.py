@@ -35,8 +35,6 @@ from refold.sequences.schema._schema import (
     has_default_names,
 )
 
-__all__ = ["json_columns", "read_json", "read_jsonl", "write_jsonl"]
-
 FORMS = {
     "text": "a string",
     "flat": "a list of numbers or tokens",

@@ -17,16 +17,6 @@ from refold.sequences.files.tables._layout_detection import TableOptions
 from refold.sequences.files.tables._table_reader import from_file_table
 from refold.sequences.schema._parts import Rows
 
-__all__ = [
-    "Entry",
-    "are_events",
-    "check_cells",
-    "entries_of_columns",
-    "from_events",
-    "parse_json",
-    "parse_lines",
-]
-
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 BLANK = re.compile(r"[ \t\n\r]*")
 

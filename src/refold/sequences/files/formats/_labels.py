@@ -14,8 +14,6 @@ from refold.sequences.files.formats._json_entries import parse_json, parse_lines
 from refold.sequences.files.formats._parquet import opened
 from refold.sequences.files.formats._ts import ts_cases
 
-__all__ = ["csv_labels", "json_labels", "parquet_labels", "ts_labels"]
-
 
 def parquet_labels(data: bytes, name: str, label: str, id_column: str | None) -> tuple[list, list]:
     with opened(data, name) as file:

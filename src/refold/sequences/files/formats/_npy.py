@@ -17,8 +17,6 @@ from refold.sequences.files._file_access import check_numbers_only
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._schema import Schema
 
-__all__ = ["read_npy", "read_npz", "write_npy", "write_npz"]
-
 HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,

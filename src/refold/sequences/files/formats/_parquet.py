@@ -16,8 +16,6 @@ from refold.sequences.files.tables._layout_detection import TableOptions
 from refold.sequences.files.tables._table_reader import from_file_table, to_long_table
 from refold.sequences.schema._schema import Schema
 
-__all__ = ["check_metadata", "opened", "read_parquet", "write_parquet"]
-
 
 def write_parquet(
     sequences: Sequences,

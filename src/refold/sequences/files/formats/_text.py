@@ -11,8 +11,6 @@ from refold.sequences.files._file_access import decode_utf8
 from refold.sequences.schema._column_types import decode_column
 from refold.sequences.schema._schema import UNKNOWN
 
-__all__ = ["read_text", "text_sequences", "write_text"]
-
 
 def read_text(data: bytes, name: str, *, unit: str = "characters") -> Sequences:
     r"""Read one sequence per line; lines end in ``\n`` or ``\r\n``.

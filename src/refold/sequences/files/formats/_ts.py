@@ -18,8 +18,6 @@ from refold.sequences.files._file_access import check_numbers_only, decode_utf8
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._parts import Rows
 
-__all__ = ["Case", "read_ts", "ts_cases", "write_ts"]
-
 BOOLEANS = ("timestamps", "missing", "univariate", "equallength", "targetlabel")
 COUNTS = ("dimensions", "serieslength")
 KNOWN = (

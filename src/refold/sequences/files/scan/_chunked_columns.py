@@ -18,8 +18,6 @@ from refold.sequences.schema._schema import UNKNOWN, Column, ColumnType
 from refold.sequences.statistics._extreme_values import Extremes
 from refold.sequences.statistics._moments import RunningMoments
 
-__all__ = ["Piece", "ScannedColumn", "piece_of"]
-
 
 class Piece(NamedTuple):
     """Some entries of a column: numbers, or distinct texts and the index of each entry's text."""

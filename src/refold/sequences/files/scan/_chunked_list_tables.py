@@ -23,8 +23,6 @@ from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import Rows
 from refold.sequences.schema._schema import Schema, default_names
 
-__all__ = ["ListRows", "NestedRows", "holds_nested"]
-
 
 def holds_nested(schema: pa.Schema, features: Sequence[str]) -> bool:
     """Return whether the features are in one column of lists of lists."""

@@ -23,8 +23,6 @@ from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import Rows, offsets_from_lengths, plain
 from refold.sequences.schema._schema import Schema
 
-__all__ = ["LongRows"]
-
 # Maximum number of runs of one sequence.
 MAX_RUNS = 64
 # Maximum number of further runs of all sequences together, which bounds the index.

@@ -32,8 +32,6 @@ from refold.sequences.files.tables._layout_detection import (
 from refold.sequences.schema._parts import offsets_from_lengths
 from refold.sequences.schema._schema import Schema
 
-__all__ = ["ScannedFiles", "open_files"]
-
 PARQUET = FORMATS["parquet"]
 # Bytes read from a file at a time, so that a large column chunk is never in memory as a whole.
 READ_BYTES = 1 << 18

@@ -14,8 +14,6 @@ from refold.sequences.conversion._arrow_columns import is_text, without_dictiona
 from refold.sequences.files.scan._parquet_files import ScannedFiles
 from refold.sequences.schema._parts import check_ids, positions_of
 
-__all__ = ["RowIndex", "RowReader", "cut_into_blocks", "ids_as_arrow", "ids_as_numpy"]
-
 # Number of ids that are converted to Python objects at a time.
 CHUNK = 1 << 16
 

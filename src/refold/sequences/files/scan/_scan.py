@@ -23,8 +23,6 @@ from refold.sequences.schema._parts import offsets_from_lengths, positions_of
 from refold.sequences.schema._schema import Schema, column_counts
 from refold.sequences.statistics._moments import Summary, summary_of
 
-__all__ = ["Scan", "scan"]
-
 BLOCK_BYTES = 12 << 20
 MIN_BATCH_BYTES = 1 << 16
 

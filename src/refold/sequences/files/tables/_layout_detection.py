@@ -11,18 +11,6 @@ from refold.errors import SchemaError, argument
 from refold.sequences.conversion._arrow_columns import check_id_type, has_lists, pandas_index
 from refold.sequences.schema._column_types import ColumnTypes
 
-__all__ = [
-    "TableLayout",
-    "TableOptions",
-    "check_columns_exist",
-    "find_id",
-    "find_key",
-    "find_layout",
-    "looks_wide",
-    "step_columns",
-    "wide_hint",
-]
-
 NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
 # Minimum number of numbered columns for a table to look wide.
 MIN_STEP_COLUMNS = 4

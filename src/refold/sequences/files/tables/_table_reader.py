@@ -30,15 +30,6 @@ from refold.sequences.schema._column_types import ColumnTypes, is_missing
 from refold.sequences.schema._parts import PLAIN_ROWS, Rows, offsets_from_lengths
 from refold.sequences.schema._schema import ColumnType
 
-__all__ = [
-    "find_markers",
-    "find_wide",
-    "from_file_table",
-    "from_wide_table",
-    "step_type",
-    "to_long_table",
-]
-
 
 def from_file_table(
     table: pa.Table,
