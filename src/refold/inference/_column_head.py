@@ -43,6 +43,7 @@ class ColumnHead:
         ]
         self.num_outputs = sum(self.widths)
         self.numeric = np.array([kind == "numeric" for kind in column_types])
+        self._all_numeric = bool(self.numeric.all())
 
     def columns(self) -> Iterator[tuple[int, str, slice]]:
         """Iterate over the index, the type and the outputs of each column."""
@@ -53,7 +54,7 @@ class ColumnHead:
 
     def activate(self, logits: np.ndarray) -> np.ndarray:
         """Turn logits of shape (n_rows, outputs) into means and probabilities, in place."""
-        if self.numeric.all():
+        if self._all_numeric:
             return logits
         for _, kind, block in self.columns():
             if kind == "binary":
@@ -93,7 +94,7 @@ class ColumnHead:
             Squared errors and cross-entropies.
         gradient : array of float32 of shape (n_rows, outputs)
         """
-        if self.numeric.all():
+        if self._all_numeric:
             away = outputs - targets
             weighted = weight * away
             return weighted * away, 2 * weighted

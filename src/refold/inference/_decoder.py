@@ -33,7 +33,7 @@ class Layout(NamedTuple):
         Row of each step among the steps of all patches; None without patches.
     groups : list of tuples
         Sequences of similar length, which the linear path writes together: their indices, the
-        longest length, a mask of real steps, and the rows of these.
+        longest length, the indices of the real steps among those of the group, and their rows.
     """
 
     offsets: np.ndarray
@@ -41,7 +41,7 @@ class Layout(NamedTuple):
     sequence: np.ndarray
     features: np.ndarray
     rows: np.ndarray | None
-    groups: list[tuple[np.ndarray, int, np.ndarray, np.ndarray]]
+    groups: list[tuple[Any, int, Any, Any]]
 
 
 class Decoding(NamedTuple):
@@ -163,9 +163,9 @@ class Decoder:
         array of float32 of shape (n_sequences, latent_dim)
         """
         layout, transposed = decoding.layout, self._transposed
-        d_codes = np.zeros((len(layout.offsets) - 1, self.latent_dim), np.float32)
+        d_codes: Any = np.float32(0)
         if self._linear is not None:
-            d_codes += packed.ragged_product(d_logits, layout.offsets, transposed["linear"])
+            d_codes = packed.ragged_product(d_logits, layout.offsets, transposed["linear"])
             d_logits = d_logits * self.scale
         if layout.rows is not None:
             width = d_logits.shape[1]
@@ -177,7 +177,7 @@ class Decoder:
             trace, state = decoding.traces[i], decoding.states[i]
             d_x, d_h, d_c = packed.lstm_gradient(trace, d_hidden)
             d_state = np.concatenate([d_h, d_c * (1 - state**2)], axis=1)
-            d_codes += packed.product(d_state, transposed[f"start_{i}"])
+            d_codes = d_codes + packed.product(d_state, transposed[f"start_{i}"])
             d_hidden = d_x
         return d_codes + packed.segment_sum(d_hidden, layout.patches)
 
@@ -239,8 +239,9 @@ class Decoder:
     def _initial_states(self, codes: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         states = []
         for project, layer in self._stack:
-            h, c = np.split(packed.product(codes, *project), [layer.units], axis=1)
-            states.append((np.ascontiguousarray(h), packed.tanh(np.ascontiguousarray(c))))
+            both = packed.product(codes, *project)
+            h, c = both[:, : layer.units], both[:, layer.units :]
+            states.append((h, packed.tanh(c)))
         return states
 
     def _positions(self, count: int) -> np.ndarray:
@@ -254,11 +255,15 @@ class Decoder:
         decaying = np.float32(1.0) / (np.float32(1.0) + step)
         return np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
 
-    def _groups(self, offsets: np.ndarray) -> list[tuple[np.ndarray, int, np.ndarray, np.ndarray]]:
+    def _groups(self, offsets: np.ndarray) -> list[tuple[Any, int, Any, Any]]:
         """Return groups of similar length for the linear path; see `Layout`."""
         if self._linear is None:
             return []
         lengths = np.minimum(np.diff(offsets), self._linear[0].shape[1])
+        longest = int(lengths.max(initial=0))
+        equal = longest and lengths.min() == longest and offsets[-1] == longest * len(lengths)
+        if equal:  # also for a single sequence; slices are faster
+            return [(slice(None), longest, slice(None), slice(None))]
         order = np.argsort(-lengths, kind="stable")
         groups, begin = [], 0
         while begin < len(order) and (longest := int(lengths[order[begin]])):
@@ -266,7 +271,7 @@ class Decoder:
             chosen = order[begin:similar]
             real = np.arange(longest) < lengths[chosen, None]
             rows = (offsets[:-1][chosen, None] + np.arange(longest))[real]
-            groups.append((chosen, longest, real, rows))
+            groups.append((chosen, longest, np.flatnonzero(real), rows))
             begin = similar
         return groups
 
@@ -279,7 +284,7 @@ class Decoder:
         for chosen, longest, real, places in layout.groups:
             width = longest * num_outputs
             steps = packed.product(codes[chosen], flat[:, :width], flat_bias[:width])
-            rows[places] = steps.reshape(len(chosen), longest, num_outputs)[real]
+            rows[places] = steps.reshape(-1, num_outputs)[real]
         return rows
 
 

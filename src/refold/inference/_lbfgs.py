@@ -50,21 +50,16 @@ class _Curvature:
         if not upward.any():
             return
         self.num_pairs = min(self.num_pairs + 1, _MEMORY)
-        with np.errstate(divide="ignore"):
-            inverse = np.float32(1) / product
+        rows = slice(None) if upward.all() else upward  # a slice is faster
+        inverse = np.float32(1) / product[rows]
         for stored, new in (
-            (self.steps, step),
-            (self.changes, change),
+            (self.steps, step[rows]),
+            (self.changes, change[rows]),
             (self.inverse, inverse),
         ):
-            if upward.all():
-                stored[:-1] = stored[1:]
-                stored[-1] = new
-            else:
-                stored[:-1, upward] = stored[1:, upward]
-                stored[-1, upward] = new[upward]
-        first = product / np.maximum(square, np.float32(1e-30))
-        self.first[upward] = first[upward]
+            stored[:-1, rows] = stored[1:, rows]
+            stored[-1, rows] = new
+        self.first[rows] = product[rows] / np.maximum(square[rows], np.float32(1e-30))
 
 
 def minimize_rows(
@@ -132,4 +127,4 @@ def minimize_rows(
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the inner product of each row, of shape (n_rows, 1)."""
-    return (a * b).sum(axis=1, keepdims=True)
+    return np.add.reduce(a * b, axis=1, keepdims=True)

@@ -26,6 +26,7 @@ class LengthModel:
         # the two outputs are the location and the log-scale
         self._both = kernel, bias
         self._dense = np.ascontiguousarray(kernel[:, :1]), bias[:1]
+        self._transposed = np.ascontiguousarray(self._hidden[0].T)
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes (n_sequences, latent_dim)."""
@@ -33,12 +34,11 @@ class LengthModel:
 
     def with_gradient(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return lengths (n_sequences,) and their gradients (n_sequences, latent_dim)."""
-        kernel, bias = self._hidden
-        z = packed.product(codes, kernel, bias)
+        z = packed.product(codes, *self._hidden)
         share = packed.normal_cdf(z)
         lengths = packed.product(z * share, *self._dense)[:, 0]
         slope = share + z * np.exp(-0.5 * z * z) * np.float32(1 / math.sqrt(2 * math.pi))
-        gradient = packed.product(slope * self._dense[0][:, 0], np.ascontiguousarray(kernel.T))
+        gradient = packed.product(slope * self._dense[0][:, 0], self._transposed)
         return self._mean + self._deviation * lengths, self._deviation * gradient
 
     def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ _TYPES = {
     "f": ctypes.c_float,
     "v": None,
 }
+_FLOAT = np.dtype(np.float32)
 
 
 @functools.cache
@@ -59,7 +60,7 @@ def _address(array: np.ndarray) -> int:
 
 
 def _dense(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array, np.float32)
+    return np.ascontiguousarray(array, _FLOAT)
 
 
 def _int64(offsets: np.ndarray) -> np.ndarray:
@@ -68,9 +69,11 @@ def _int64(offsets: np.ndarray) -> np.ndarray:
 
 def _rows(array: np.ndarray) -> tuple[np.ndarray, int]:
     """Return a matrix whose rows are dense, and the distance between two rows in floats."""
-    if array.dtype != np.float32 or array.strides[1] != 4 or array.strides[0] % 4:
+    row, column = array.strides
+    if array.dtype != _FLOAT or column != 4 or row % 4:
         array = _dense(array)
-    return array, array.strides[0] // 4
+        row = array.strides[0]
+    return array, row // 4
 
 
 def _map(name: str, x: np.ndarray) -> np.ndarray:
