@@ -22,6 +22,7 @@ OPERATIONS = [pytest.param(library, marks=needs_library, id="library"), fallback
 SHAPES = [
     (1, 1, 1, 1),
     (1, 15, 12, 96),
+    (2, 12, 7, 124),
     (3, 20, 200, 5),
     (5, 13, 2, 33),
     (7, 2, 130, 16),

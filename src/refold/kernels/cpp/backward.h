@@ -62,7 +62,11 @@ class BackwardPass {
           copy(call_.gates + (row + r + i) * ld_gates, d_sums + i * ld_gates, 4 * ld);
       }
       if (by_input_.at_once()) by_input_.run_step(own, ld_gates, step, first, running);
-      for (int64_t panel = 0; panel < weights.panels(); ++panel) {
+      const int64_t whole = running == 1 ? weights.whole_panels() : 0;
+      multiply_row<kPanel>({own, ld_gates, packed_, kPanel * kWidth, weights.depth(), zero, 0, dh,
+                            ld_dh},
+                           kPanel * kWidth * weights.depth(), whole);
+      for (int64_t panel = whole; panel < weights.panels(); ++panel) {
         float* to = dh + panel * kPanel * kWidth;
         const int vectors = weights.vectors(panel);
         const Product product{own, ld_gates, weights.panel(packed_, panel), vectors * kWidth,

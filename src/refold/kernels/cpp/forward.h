@@ -11,6 +11,8 @@
 namespace refold {
 namespace REFOLD_VARIANT {
 
+// One product computes the sums of a step, from the input and the output before.  With many features
+// or few sequences, the input product is computed ahead, several steps at once.
 class ForwardPass {
  public:
   ForwardPass(const Forward& call, const Plan& plan, const Pool& pool)
@@ -20,8 +22,7 @@ class ForwardPass {
         order_(call.shape),
         own_(call.packed ? 0 : layout_.forward_weights),
         weights_(call.packed ? call.packed : own_),
-        bias_(weights_ + order_.bias()),
-        early_(weights_ + order_.early()) {
+        bias_(weights_ + order_.bias()) {
     if (!call.packed)
       order_.pack({call.shape.features, call.shape.units, call.kernel, call.recurrent, call.bias},
                   pool, own_);
@@ -30,10 +31,12 @@ class ForwardPass {
   template <Activation A, Activation R>
   void run(int64_t first, int64_t last) const {
     const int64_t units = call_.shape.units, ranks = last - first;
-    const int64_t num_inputs = order_.inputs(), depth = order_.depth();
+    const int64_t features = call_.shape.features;
+    const bool has_early = features > kFeatures || (ranks <= kFewRanks && plan_.longest() > 1);
+    const int64_t num_inputs = has_early ? 0 : features, depth = num_inputs + units;
     const int64_t ld_in = odd_lines(depth), ld_gates = layout_.gate_row, ld = layout_.units;
-    const bool has_early = call_.shape.features > num_inputs;
-    Buffer c(ranks * ld), h(ranks * ld), early(has_early ? (kEarlyRows + ranks) * ld_gates : 0);
+    const int64_t early_rows = std::min(kEarlyRows + ranks, ranks * plan_.longest());
+    Buffer c(ranks * ld), h(ranks * ld), early(has_early ? early_rows * ld_gates : 0);
     Buffer inputs(ranks * ld_in), own_gates(call_.gates ? 0 : ranks * ld_gates);
     std::fill(c + 0, c + ranks * ld, 0.0f);
     std::fill(h + 0, h + ranks * ld, 0.0f);
@@ -50,22 +53,30 @@ class ForwardPass {
       const int64_t row = plan_.row(step, first);
       float* gates = call_.gates ? call_.gates + row * ld_gates : own_gates;
       for (int64_t r = 0; r < running; ++r) {
-        copy(inputs + r * ld_in, features(step, first + r), num_inputs);
+        copy(inputs + r * ld_in, input(step, first + r), num_inputs);
         copy(inputs + r * ld_in + num_inputs, h + r * ld, units);
       }
       if (has_early && step == early_until) {
         early_until = multiply_early(step, first, last, early);
         early_next = early;
       }
+      const float* start = has_early ? early_next : bias_;
+      const int64_t whole = running == 1 ? units / kWidth : 0;  // blocks of kWidth units
+      if (whole)
+        multiply_row<4>({inputs, ld_in, weights(0, kWidth, features - num_inputs),
+                         4 * kWidth, depth, start, 0, gates, ld_gates},
+                        4 * kWidth * order_.depth(), whole);
       for (const Block& block : order_.blocks())
         for_width(block.width, [&](auto width) {
           constexpr int W = decltype(width)::value;
           const int64_t column = 4 * block.first;
           float* sums = gates + column;
-          expect_writes(sums, ld_gates, 4 * W, running);
-          multiply_gates<W>({inputs, ld_in, weights_ + column * depth, 4 * W, depth,
-                             has_early ? early_next + column : bias_ + column,
-                             has_early ? ld_gates : 0, sums, ld_gates}, running);
+          if (block.first >= whole * kWidth) {
+            expect_writes(sums, ld_gates, 4 * W, running);
+            multiply_gates<W>({inputs, ld_in, weights(block.first, W, features - num_inputs), 4 * W,
+                               depth, start + column, has_early ? ld_gates : 0, sums, ld_gates},
+                              running);
+          }
           cell_forward<A, R, W>(running, sums, ld_gates, c + block.first, h + block.first, ld);
         });
       if (has_early) early_next += running * ld_gates;
@@ -83,6 +94,8 @@ class ForwardPass {
   }
 
  private:
+  static constexpr int64_t kFeatures = 128;    // with more, the input product is computed ahead
+  static constexpr int64_t kFewRanks = 4;      // with as few, too: weights are read less often
   static constexpr int64_t kEarlyRows = 96;    // approximate ranked rows per early input product
   static constexpr int64_t kEarlyDepth = 256;  // features per pass of the early product
 
@@ -93,13 +106,18 @@ class ForwardPass {
         __builtin_prefetch(rows + r * ld + column, 1);
   }
 
+  // The weights of a block from a row on: a feature, or after the features a unit.
+  const float* weights(int64_t first, int64_t width, int64_t row) const {
+    return weights_ + 4 * (first * order_.depth() + width * row);
+  }
+
   // Pre-activations of the four gates of W units, which are adjacent in memory.
   template <int W>
   static void multiply_gates(const Product& product, int64_t rows) {
     multiply<4 * W / kWidth, kWidth, false>(product, rows);
   }
 
-  const float* features(int64_t step, int64_t rank) const {
+  const float* input(int64_t step, int64_t rank) const {
     return call_.x + plan_.input_row(step, rank) * call_.ld_x;
   }
 
@@ -110,7 +128,7 @@ class ForwardPass {
     for (; static_cast<int64_t>(from.size()) < kEarlyRows && step < plan_.longest(); ++step) {
       const int64_t running = std::min(plan_.running(step), last) - first;
       if (running <= 0) break;
-      for (int64_t r = 0; r < running; ++r) from.push_back(features(step, first + r));
+      for (int64_t r = 0; r < running; ++r) from.push_back(input(step, first + r));
     }
     const int64_t rows = static_cast<int64_t>(from.size());
     Buffer x(rows * kEarlyDepth);
@@ -122,7 +140,7 @@ class ForwardPass {
         for_width(block.width, [&](auto width) {
           constexpr int W = decltype(width)::value;
           const int64_t column = 4 * block.first;
-          multiply_gates<W>({x, kEarlyDepth, early_ + column * depth + 4 * W * k, 4 * W, now,
+          multiply_gates<W>({x, kEarlyDepth, weights(block.first, W, k), 4 * W, now,
                              k ? sums + column : bias_ + column, k ? ld : 0, sums + column, ld},
                             rows);
         });
@@ -150,7 +168,7 @@ class ForwardPass {
   Layout layout_;
   ForwardOrder order_;
   Buffer own_;
-  const float *weights_, *bias_, *early_;
+  const float *weights_, *bias_;
 };
 
 }  // namespace REFOLD_VARIANT

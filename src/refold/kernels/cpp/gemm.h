@@ -83,6 +83,49 @@ void multiply(Product p, int64_t rows) {
   }
 }
 
+// multiply for one row and `Groups` groups of columns, whose results are adjacent, and whose parts
+// of b begin `next` floats apart.  A sum waits for its previous addition, and the sums of one group are
+// too few to fill that time.
+template <int Vectors, int Groups>
+void multiply_row(const Product& p, int64_t next) {
+  Floats<kWidth> sum[Groups][Vectors];
+  const float* b = p.b;
+#pragma GCC unroll 4
+  for (int g = 0; g < Groups; ++g)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v)
+      sum[g][v] = load<kWidth>(p.start + (g * Vectors + v) * kWidth);
+#pragma GCC unroll 2
+  for (int64_t k = 0; k < p.depth; ++k, b += p.ldb) {
+#pragma GCC unroll 4
+    for (int g = 0; g < Groups; ++g)
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v)
+        sum[g][v] += p.a[k] * load<kWidth>(b + g * next + v * kWidth);
+  }
+#pragma GCC unroll 4
+  for (int g = 0; g < Groups; ++g)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) store<kWidth>(p.c + (g * Vectors + v) * kWidth, sum[g][v]);
+}
+
+// multiply_row for any number of groups.
+template <int Vectors>
+void multiply_row(Product p, int64_t next, int64_t groups) {
+  constexpr int kGroups = 8 / Vectors;
+  for (; groups > 0; groups -= kGroups) {
+    switch (std::min<int64_t>(groups, kGroups)) {
+      case 1: return multiply_row<Vectors, 1>(p, next);
+      case 2: multiply_row<Vectors, 2>(p, next); break;
+      case 3: multiply_row<Vectors, 3>(p, next); break;
+      case 4: multiply_row<Vectors, 4>(p, next); break;
+    }
+    p.b += kGroups * next;
+    p.start += kGroups * Vectors * kWidth;
+    p.c += kGroups * Vectors * kWidth;
+  }
+}
+
 // Vectors per panel: a matrix is packed in groups of columns, so that the inner loop reads it in
 // order.
 constexpr int kPanel = 2;

@@ -18,7 +18,9 @@ class InputGradient {
       : call_(call), plan_(plan), order_(order), packed_(packed + order.recurrent().size()) {}
 
   // Whether to multiply the rows of a step at once, while they are in the cache.
-  bool at_once() const { return features() > 0 && features() <= kFeaturesAtOnce; }
+  bool at_once() const {
+    return features() > 0 && (!call_.gates || gradient_at_once(call_.shape));
+  }
 
   // Multiplies the rows of one step, for the ranks from `first` on.
   void run_step(const float* d_sums, int64_t ld, int64_t step, int64_t first, int64_t rows) const {
@@ -32,7 +34,7 @@ class InputGradient {
 
   // Work items for after the backward pass, where at_once() is false.
   int64_t items() const {
-    return features() <= kFeaturesAtOnce ? 0 : (plan_.rows() + kRows - 1) / kRows;
+    return !features() || at_once() ? 0 : (plan_.rows() + kRows - 1) / kRows;
   }
 
   void run(int64_t item) const {

@@ -130,9 +130,8 @@ REFOLD_EXPORT int refold_lstm_gradient(int64_t sequences, int64_t features, int6
   return guarded(threads, [&](const refold::Pool& pool) {
     refold::Backward call;
     fill(call, sequences, features, units, offsets, go_backwards);
-    // the gradient with respect to many features is computed after the backward pass
     std::optional<refold::Buffer> d_sums;
-    if (d_x && features > refold::kFeaturesAtOnce)
+    if (d_x && !refold::gradient_at_once(call.shape))
       d_sums.emplace(call.rows() * refold::Layout(call.shape).gate_row);
     call.ld_x = ld_x;
     call.ld_outputs = ld_outputs;

@@ -66,15 +66,18 @@ struct Forward : Call {
   float* cells;  // (B * T, units)
 };
 
-// With more features, the gradient of the input is computed after the backward pass.
-constexpr int64_t kFeaturesAtOnce = 128;
+// Whether the gradient of the input is computed at each step, with few features.  With few sequences
+// it is faster to compute it for all steps together.
+inline bool gradient_at_once(const Shape& shape) {
+  return shape.features <= 128 && shape.batch > 4;
+}
 
 struct Backward : Call {
   const float* outputs;     // of the forward call
   const float* cells;       // of the forward call
   const float* activated;   // gates of the forward call
-  // Gradients of the pre-activations; may alias `activated`.  Null if neither the weights nor an
-  // input of many features needs them.
+  // Gradients of the pre-activations; may alias `activated`.  Null if the gradients of the weights
+  // are not needed, and that of the input is not or is computed at each step.
   float* gates;
   const float* d_outputs;   // (B, T, H), or null
   const float* d_h;         // (B, H), or null for zeros

@@ -62,45 +62,35 @@ inline Pool enough_to_pack(const Pool& pool, int64_t weights) {
   return enough(pool, 2.0 * static_cast<double>(weights));
 }
 
-// Order of the weights in the forward pass: those of the recurrent product in blocks, then the bias,
-// then the input weights if the input product is computed ahead.
-//
-// With few features, the input weights are stacked on the recurrent weights, and one product
-// computes both.  With many features, the input product is computed ahead, several steps at once.
+// Order of the weights in the forward pass: for each block the input weights, stacked on the
+// recurrent weights; then the bias.
 class ForwardOrder {
  public:
   explicit ForwardOrder(const Shape& shape)
       : shape_(shape),
         layout_(shape),
-        blocks_(unit_blocks(layout_, shape.units)),
-        inputs_(shape.features <= kFeatures ? shape.features : 0) {}
+        blocks_(unit_blocks(layout_, shape.units)) {}
 
   void pack(const Weights& weights, const Pool& pool, float* to) const {
     const int64_t size = (shape_.features + shape_.units) * 4 * shape_.units;
     parallel(enough_to_pack(pool, size), static_cast<int64_t>(blocks_.size()), [&](int64_t index) {
       const Block& block = blocks_[index];
-      const int64_t units = shape_.units, early = shape_.features - inputs_;
+      const int64_t features = shape_.features, units = shape_.units;
       float* own = to + 4 * block.first * depth();
-      pack_rows(weights.kernel, inputs_, units, block, own);
-      pack_rows(weights.recurrent, units, units, block, own + 4 * block.width * inputs_);
+      pack_rows(weights.kernel, features, units, block, own);
+      pack_rows(weights.recurrent, units, units, block, own + 4 * block.width * features);
       pack_rows(weights.bias, 1, units, block, to + bias() + 4 * block.first);
-      pack_rows(weights.kernel, early, units, block, to + this->early() + 4 * block.first * early);
     });
   }
 
   const std::vector<Block>& blocks() const { return blocks_; }
-  int64_t inputs() const { return inputs_; }  // features that share the recurrent product
-  int64_t depth() const { return inputs_ + shape_.units; }
+  int64_t depth() const { return shape_.features + shape_.units; }
   int64_t bias() const { return 4 * layout_.units * depth(); }
-  int64_t early() const { return bias() + 4 * layout_.units; }
 
  private:
-  static constexpr int64_t kFeatures = 128;  // most features that share the recurrent product
-
   Shape shape_;
   Layout layout_;
   std::vector<Block> blocks_;
-  int64_t inputs_;  // all features or none
 };
 
 // Transposed weights: one column for each row of `weights` (count, 4H), in panels of kPanel
@@ -130,6 +120,7 @@ class Transposed {
   }
 
   int64_t panels() const { return (vectors_ + kPanel - 1) / kPanel; }
+  int64_t whole_panels() const { return vectors_ / kPanel; }  // those of kPanel vectors
   int vectors(int64_t panel) const {
     return static_cast<int>(std::min<int64_t>(kPanel, vectors_ - panel * kPanel));
   }

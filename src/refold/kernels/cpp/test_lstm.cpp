@@ -336,6 +336,7 @@ void check_numbers(const std::string& name, const refold::Variant& variant) {
   const refold::Shape shapes[] = {
       {1, 1, 1, 1},  {2, 3, 4, 2},   {3, 7, 1, 5},   {5, 4, 3, 8},    {13, 6, 5, 9},  {7, 9, 2, 16},
       {33, 5, 6, 20}, {17, 8, 12, 31}, {4, 3, 128, 33}, {6, 4, 129, 12}, {3, 5, 300, 40}, {2, 40, 2, 64},
+      {1, 9, 12, 100}, {3, 6, 5, 76},  // rows of a single sequence, in several blocks
       {5, 3, 8, 160},  // weights enough to be packed by several threads
       {0, 4, 2, 3},  {3, 0, 2, 3},
   };
@@ -419,7 +420,7 @@ void check_packed_lstm(const std::string& name, const refold::Variant& variant,
     const refold::Pool pool = many ? threads.pool(3) : refold::Pool{};
     Floats outputs(d_outputs.size()), h(B * H), c(B * H), d_x(x.size()), d_h(B * H), d_c(B * H);
     Floats gates(rows * layout.gate_row), cells(rows * layout.units);
-    Floats d_sums(F > refold::kFeaturesAtOnce ? gates.size() : 0);
+    Floats d_sums(refold::gradient_at_once(shape) ? 0 : gates.size());
     const auto fill = [&](refold::Call& call) {
       problem.fill(call);
       call.mask = nullptr;
@@ -542,7 +543,8 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
 void check_packed(const std::string& name, const refold::Variant& variant) {
   const refold::Shape shapes[] = {
       {1, 1, 1, 1},   {5, 4, 3, 8},     {13, 6, 5, 9},   {33, 5, 6, 20}, {4, 3, 128, 33},
-      {6, 4, 129, 12}, {200, 3, 2, 17}, {0, 4, 2, 3},    {3, 0, 2, 3},
+      {6, 4, 129, 12}, {200, 3, 2, 17}, {0, 4, 2, 3},    {3, 0, 2, 3},   {1, 9, 12, 100},
+      {3, 6, 5, 76},
   };
   unsigned seed = 0;
   for (const auto& shape : shapes)

@@ -260,8 +260,11 @@ def _encode_integers(
 
 
 def _is_binary(values: np.ndarray) -> bool:
-    zeros, ones = values == 0, values == 1
-    return bool(zeros.any() and ones.any() and (zeros | ones | np.isnan(values)).all())
+    zeros = values == 0
+    if not zeros.any():  # as of most numeric columns
+        return False
+    ones = values == 1
+    return bool(ones.any() and (zeros | ones | np.isnan(values)).all())
 
 
 def encoded_type(raw: np.dtype, column: Column) -> np.dtype:

@@ -58,14 +58,16 @@ class Column:
                 f"Expected one of {_list(COLUMN_TYPES)}."
             )
         object.__setattr__(self, "categories", tuple(self.categories))
-        if self.categories and self.type != "categorical":
+        if not self.categories:
+            return
+        if self.type != "categorical":
             raise SchemaError(
                 f"Column {self.name!r} is {self.type} and cannot have categories. "
                 "Make it categorical or leave the categories out."
             )
         if len(set(self.categories)) < len(self.categories):
             raise SchemaError(f"Column {self.name!r} has a repeated category: {self.categories!r}.")
-        if {type(category) for category in self.categories} not in (set(), {str}, {int}):
+        if {type(category) for category in self.categories} not in ({str}, {int}):
             raise SchemaError(
                 f"Categories of column {self.name!r} must be all strings or all integers. "
                 f"Got {self.categories[:5]!r}."
