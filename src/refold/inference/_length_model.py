@@ -30,24 +30,31 @@ class LengthModel:
 
     def __call__(self, codes: np.ndarray) -> np.ndarray:
         """Predict the lengths (n_sequences,) of codes (n_sequences, latent_dim)."""
-        return self.with_gradient(codes)[0]
+        z, share = self._activated(codes)
+        return self._lengths(z * share)
 
     def with_gradient(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return lengths (n_sequences,) and their gradients (n_sequences, latent_dim)."""
-        z = packed.product(codes, *self._hidden)
-        share = packed.normal_cdf(z)
-        lengths = packed.product(z * share, *self._dense)[:, 0]
+        z, share = self._activated(codes)
         slope = share + z * np.exp(-0.5 * z * z) * np.float32(1 / math.sqrt(2 * math.pi))
         gradient = packed.product(slope * self._dense[0][:, 0], self._transposed)
-        return self._mean + self._deviation * lengths, self._deviation * gradient
+        return self._lengths(z * share), self._deviation * gradient
+
+    def _activated(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the hidden layer before GELU, and the factor that GELU multiplies it by."""
+        z = packed.product(codes, *self._hidden)
+        return z, packed.normal_cdf(z)
+
+    def _lengths(self, hidden: np.ndarray) -> np.ndarray:
+        return self._mean + self._deviation * packed.product(hidden, *self._dense)[:, 0]
 
     def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return the negative log-likelihood (n_sequences,) of true lengths, in nats.
 
         The distribution is that of `refold.layers.LengthHead`.
         """
-        z = packed.product(codes, *self._hidden)
-        location, log_scale = packed.product(z * packed.normal_cdf(z), *self._both).T
+        z, share = self._activated(codes)
+        location, log_scale = packed.product(z * share, *self._both).T
         log_scale = np.clip(
             log_scale + math.log(0.55 * self._deviation),
             math.log(0.05),
