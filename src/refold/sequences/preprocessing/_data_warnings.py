@@ -114,7 +114,7 @@ def _outlier_message(source: Sequences | Scan, same: list[_ColumnSuspect], fix: 
     columns = f"columns {', '.join(names[:_LISTED])}" if several else f"column {names[0]}"
     columns += f" and {len(names) - _LISTED} others" if len(names) > _LISTED else ""
     times = "once" if count == 1 else f"{count} times"
-    others = "" if several else f" ({shown(suspect.least)} to {shown(suspect.greatest)})"
+    others = "" if several else f" ({suspect.least:.6g} to {suspect.greatest:.6g})"
     return (
         f"{shown(suspect.value)} occurs {times} in {columns} ({'first in ' * (count > 1)}{place}), "
         f"far from all other values{others}. "
