@@ -12,7 +12,8 @@ namespace refold {
 namespace REFOLD_VARIANT {
 
 // One product computes the sums of a step, from the input and the output before.  With many features
-// or few sequences, the input product is computed ahead, several steps at once.
+// or a single sequence, the input product is computed ahead, several steps at once, so that its
+// weights are read less often.
 class ForwardPass {
  public:
   ForwardPass(const Forward& call, const Plan& plan, const Pool& pool)
@@ -32,7 +33,7 @@ class ForwardPass {
   void run(int64_t first, int64_t last) const {
     const int64_t units = call_.shape.units, ranks = last - first;
     const int64_t features = call_.shape.features;
-    const bool has_early = features > kFeatures || (ranks <= kFewRanks && plan_.longest() > 1);
+    const bool has_early = features > kFeatures || (ranks == 1 && plan_.longest() > 1);
     const int64_t num_inputs = has_early ? 0 : features, depth = num_inputs + units;
     const int64_t ld_in = odd_lines(depth), ld_gates = layout_.gate_row, ld = layout_.units;
     const int64_t early_rows = std::min(kEarlyRows + ranks, ranks * plan_.longest());
@@ -95,7 +96,6 @@ class ForwardPass {
 
  private:
   static constexpr int64_t kFeatures = 128;    // with more, the input product is computed ahead
-  static constexpr int64_t kFewRanks = 4;      // with as few, too: weights are read less often
   static constexpr int64_t kEarlyRows = 96;    // approximate ranked rows per early input product
   static constexpr int64_t kEarlyDepth = 256;  // features per pass of the early product
 

@@ -66,10 +66,10 @@ struct Forward : Call {
   float* cells;  // (B * T, units)
 };
 
-// Whether the gradient of the input is computed at each step, with few features.  With few sequences
-// it is faster to compute it for all steps together.
+// Whether the gradient of the input is computed at each step, with few features.  For a single
+// sequence it is faster to compute it for all steps together.
 inline bool gradient_at_once(const Shape& shape) {
-  return shape.features <= 128 && shape.batch > 4;
+  return shape.features <= 128 && shape.batch > 1;
 }
 
 struct Backward : Call {
