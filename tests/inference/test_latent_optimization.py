@@ -54,6 +54,16 @@ def test_rows_do_not_meet_and_nan_is_never_gone_to():
     assert np.array_equal(minimize_rows(loss, start[1:], 20), found[1:])
 
 
+def test_a_minimum_that_is_reached_exactly_gives_no_warning():
+    def loss(x):
+        return (x * x).sum(axis=1), 2 * x
+
+    start = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        found = minimize_rows(loss, start, 12)
+    assert np.abs(found).max() < 1e-6
+
+
 @pytest.fixture(scope="module")
 def vowels():
     data = refold.datasets.japanese_vowels()

@@ -46,7 +46,8 @@ class _Curvature:
     def learn(self, step: np.ndarray, change: np.ndarray) -> None:
         """Replace the oldest pair with a new one, in rows where the curvature is positive."""
         product, square = _dot(step, change), _dot(change, change)
-        upward = (product > np.float32(1e-8) * square)[:, 0]
+        # one over a smaller product would overflow
+        upward = (product > np.maximum(np.float32(1e-8) * square, np.float32(1e-30)))[:, 0]
         if not upward.any():
             return
         self.num_pairs = min(self.num_pairs + 1, _MEMORY)
