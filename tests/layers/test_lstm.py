@@ -4,6 +4,7 @@ import jax
 import keras
 import numpy as np
 import pytest
+from jax import export
 
 from forks import run_forked, server_with_keras
 from refold import kernels
@@ -123,10 +124,10 @@ def test_the_scan_can_be_exported():
     fused = keras.Sequential([keras.Input((T, F)), LSTM(H)])
     scan = convert(fused, engine="scan")
     x = normal(B, T, F)
-    exported = jax.export.export(jax.jit(lambda x: scan(x)))(x)
+    exported = export.export(jax.jit(lambda x: scan(x)))(x)
     assert np.allclose(exported.call(x), fused(x), atol=1e-5)
     with pytest.raises(ValueError, match="custom call"):
-        jax.export.export(jax.jit(lambda x: fused(x)))(x)
+        export.export(jax.jit(lambda x: fused(x)))(x)
 
 
 def test_an_empty_batch_is_as_in_keras():
