@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow.parquet as pq
 
-from refold.datasets._moving_ones import offsets_of
+from refold._support.offsets import offsets_from_lengths
 from refold.sequences import Column, Schema, Sequences
 
 if TYPE_CHECKING:
@@ -76,4 +76,4 @@ def to_sequences(table: "pa.Table") -> Sequences:
     values = np.stack([column.flatten().to_numpy() for column in lists], axis=1)
     lengths = lists[0].value_lengths().to_numpy()
     schema = Schema(tuple(Column(name, "numeric") for name in names))
-    return Sequences(values, offsets_of(lengths), schema=schema)
+    return Sequences(values, offsets_from_lengths(lengths), schema=schema)

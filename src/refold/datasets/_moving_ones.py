@@ -3,6 +3,7 @@
 import numpy as np
 
 from refold._support.argument_checks import check_whole
+from refold._support.offsets import offsets_from_lengths
 from refold.sequences import Column, Schema, Sequences
 
 MAX_STEPS = 10
@@ -42,7 +43,7 @@ def moving_ones(n: int = 5000, seed: int = 0) -> Sequences:
     check_whole("seed", seed, least=0)
     lengths = draw_lengths(np.random.default_rng(seed), n=n, min_steps=0, max_steps=MAX_STEPS)
     values = np.concatenate([moving_one(length, features=8) for length in lengths])
-    return Sequences(values, offsets_of(lengths), schema=binary_schema(8))
+    return Sequences(values, offsets_from_lengths(lengths), schema=binary_schema(8))
 
 
 def question_array(
@@ -103,11 +104,6 @@ def draw_lengths(rng: np.random.Generator, *, n: int, min_steps: int, max_steps:
     check_whole("min_steps", min_steps, least=0)
     check_whole("steps", max_steps, least=max(min_steps, 1))
     return np.rint(rng.uniform(min_steps, max_steps, n)).astype(np.int64)
-
-
-def offsets_of(lengths: np.ndarray) -> np.ndarray:
-    """Return the offsets, of shape (n + 1,), of consecutive sequences."""
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def binary_schema(features: int) -> Schema:

@@ -3,7 +3,8 @@
 import numpy as np
 
 from refold._support.argument_checks import check_whole
-from refold.datasets._moving_ones import binary_schema, draw_lengths, offsets_of
+from refold._support.offsets import offsets_from_lengths
+from refold.datasets._moving_ones import binary_schema, draw_lengths
 from refold.errors import ParameterError
 from refold.sequences import Column, Schema, Sequences
 
@@ -60,7 +61,7 @@ def random_one_hot(
     lengths = draw_lengths(rng, n=n, min_steps=shortest, max_steps=steps)
     drawn = rng.integers(categories, size=int(lengths.sum()))
     values = (drawn[:, None] == np.arange(categories)).astype(np.float32)
-    return Sequences(values, offsets_of(lengths), schema=binary_schema(categories))
+    return Sequences(values, offsets_from_lengths(lengths), schema=binary_schema(categories))
 
 
 def ramps() -> Sequences:
@@ -85,7 +86,7 @@ def ramps() -> Sequences:
     ]
     lengths = np.array([len(ramp) for ramp in series])
     values = np.concatenate(series).astype(np.float32)[:, None]
-    return Sequences(values, offsets_of(lengths), schema=series_schema())
+    return Sequences(values, offsets_from_lengths(lengths), schema=series_schema())
 
 
 def noisy_sines(
@@ -132,7 +133,7 @@ def noisy_sines(
     check_whole("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     lengths = draw_lengths(rng, n=n, min_steps=min_steps, max_steps=max_steps)
-    offsets = offsets_of(lengths)
+    offsets = offsets_from_lengths(lengths)
     step = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
     frequency = np.repeat(rng.uniform(0.02, 0.1, n), lengths)
     phase = np.repeat(rng.uniform(0, 2 * np.pi, n), lengths)

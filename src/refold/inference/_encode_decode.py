@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from refold._support.offsets import offsets_from_lengths
 from refold.inference._column_head import ColumnHead, Draw
 from refold.inference._specification import Specification
 from refold.sequences import Schema, Sequences
@@ -137,7 +138,7 @@ def decode(
     Sequences
         Scaled means of numeric columns, the likelier of 0 and 1, and the likeliest category.
     """
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    offsets = offsets_from_lengths(lengths)
     outputs = network.decode(codes, offsets, draw=draw, verbose=verbose)
     return Sequences(network.head.values(outputs), offsets, schema=schema)
 

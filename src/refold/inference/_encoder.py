@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from refold._support.offsets import offsets_from_lengths, positions_of
 from refold.inference._packed_rows import one_hot
 from refold.inference._rocket_features import RocketFeatures
 from refold.inference._specification import Specification
@@ -94,8 +95,7 @@ def patch_offsets(offsets: np.ndarray, patch: int) -> np.ndarray:
     >>> patch_offsets(np.array([0, 3, 7]), 2).tolist()
     [0, 2, 4]
     """
-    counts = -(-np.diff(offsets) // patch)
-    return np.concatenate([[0], np.cumsum(counts)])
+    return offsets_from_lengths(-(-np.diff(offsets) // patch))
 
 
 def fold(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -138,5 +138,4 @@ def rows_in_patches(offsets: np.ndarray, folded: np.ndarray, patch: int) -> np.n
     >>> rows_in_patches(np.array([0, 3, 4]), np.array([0, 2, 3]), 2).tolist()
     [0, 1, 2, 4]
     """
-    shift = folded[:-1] * patch - offsets[:-1]
-    return np.arange(offsets[-1]) + np.repeat(shift, np.diff(offsets))
+    return positions_of(folded[:-1] * patch, np.diff(offsets))

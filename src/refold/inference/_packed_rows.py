@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold._support.offsets import offsets_from_lengths, positions_of
 from refold._support.progress_bars import progress_bar
 from refold.inference._specification import Specification
 
@@ -69,9 +70,8 @@ def blocks(
         begin += len(found[-1])
     with progress_bar(disable=not verbose or len(found) < _MANY) as bar:
         for chosen in bar.track(found, description=what):
-            own = np.concatenate([[0], np.cumsum(lengths[chosen])])
-            shift = offsets[:-1][chosen] - own[:-1]
-            yield Block(chosen, own, np.arange(own[-1]) + np.repeat(shift, lengths[chosen]))
+            rows = positions_of(offsets[:-1][chosen], lengths[chosen])
+            yield Block(chosen, offsets_from_lengths(lengths[chosen]), rows)
 
 
 def packed_blocks(

@@ -1,8 +1,8 @@
 """The compiled LSTM kernel: as a JAX function, on packed rows, and the reference in NumPy."""
 
-import importlib
 from typing import TYPE_CHECKING
 
+from refold._support.optional_imports import lazy_names as _lazy_names
 from refold.kernels import packed as packed
 from refold.kernels import reference as reference
 from refold.kernels._library import variant as variant
@@ -18,16 +18,9 @@ if TYPE_CHECKING:
     from refold.kernels._fused_lstm import ACTIVATIONS as ACTIVATIONS
     from refold.kernels._fused_lstm import lstm as lstm
 
-# Names that need JAX, which takes long to import and is not needed for packed rows.
-_NEED_JAX = {
-    "ACTIVATIONS": "refold.kernels._fused_lstm",
-    "BACKENDS": "refold.kernels._backends",
-    "Backend": "refold.kernels._backends",
-    "lstm": "refold.kernels._fused_lstm",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _NEED_JAX:
-        raise AttributeError(f"module 'refold.kernels' has no attribute {name!r}")
-    return getattr(importlib.import_module(_NEED_JAX[name]), name)
+# need JAX, which takes long to import and is not needed for packed rows
+__getattr__, __dir__ = _lazy_names(
+    __name__,
+    {"_backends": ("BACKENDS", "Backend"), "_fused_lstm": ("ACTIVATIONS", "lstm")},
+    purpose="The kernel for JAX",
+)

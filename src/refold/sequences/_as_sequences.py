@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import is_table
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._known_columns import union_of
-from refold.sequences.schema._parts import offsets_from_lengths
 from refold.sequences.schema._schema import Schema
 
 

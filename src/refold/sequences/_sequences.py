@@ -10,21 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.html_tables import columns_in_words, facts
+from refold._support.offsets import offsets_from_lengths, positions_of
 from refold.errors import DataError, SchemaError
 from refold.sequences._library_constructors import LibraryConversions
 from refold.sequences.conversion._list_tables import arrow_from_parts
 from refold.sequences.conversion._long_tables import table_from_parts
 from refold.sequences.schema._alignment import align_values
 from refold.sequences.schema._column_types import to_form
-from refold.sequences.schema._parts import (
-    Parts,
-    Places,
-    check_ids,
-    check_offsets,
-    check_values,
-    offsets_from_lengths,
-    positions_of,
-)
+from refold.sequences.schema._parts import Parts, Places, check_ids, check_offsets, check_values
 from refold.sequences.schema._schema import Column, Schema, column_counts, default_names
 from refold.sequences.statistics._extreme_values import Extremes
 from refold.sequences.statistics._moments import Summary, summarize

@@ -10,18 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrays import parts_from_array
 from refold.sequences.conversion._lists import parts_from_list, unmasked
 from refold.sequences.conversion._long_tables import parts_from_table
 from refold.sequences.schema._column_types import ColumnTypes, decode_column, encode_columns
-from refold.sequences.schema._parts import (
-    Parts,
-    Places,
-    check_ids,
-    offsets_from_lengths,
-    sequence_name,
-)
+from refold.sequences.schema._parts import Parts, Places, check_ids, sequence_name
 from refold.sequences.schema._schema import Schema, default_names
 
 AEON = (

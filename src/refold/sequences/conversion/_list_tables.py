@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences.conversion._arrow_columns import (
     OpenTable,
@@ -24,13 +25,7 @@ from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import encode_parts
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._known_columns import KnownColumns
-from refold.sequences.schema._parts import (
-    Parts,
-    Places,
-    check_ids,
-    offsets_from_lengths,
-    sequence_name,
-)
+from refold.sequences.schema._parts import Parts, Places, check_ids, sequence_name
 
 
 def parts_from_arrow(

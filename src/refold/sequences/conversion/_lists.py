@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, SchemaError
 from refold.sequences.conversion._arrow_columns import as_raw
 from refold.sequences.schema._column_types import ColumnTypes, encode_columns
@@ -15,7 +16,6 @@ from refold.sequences.schema._parts import (
     check_ids,
     check_values,
     object_array,
-    offsets_from_lengths,
     sequence_name,
 )
 from refold.sequences.schema._schema import Layout, Schema, default_names

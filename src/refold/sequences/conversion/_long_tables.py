@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, SchemaError, argument
 from refold.sequences.conversion._arrow_columns import (
     OpenTable,
@@ -22,15 +23,7 @@ from refold.sequences.conversion._arrow_columns import (
 )
 from refold.sequences.schema._column_types import ColumnTypes, encode_columns
 from refold.sequences.schema._known_columns import KnownColumns
-from refold.sequences.schema._parts import (
-    PLAIN_ROWS,
-    Parts,
-    Places,
-    Rows,
-    check_ids,
-    check_values,
-    offsets_from_lengths,
-)
+from refold.sequences.schema._parts import PLAIN_ROWS, Parts, Places, Rows, check_ids, check_values
 
 
 def parts_from_table(

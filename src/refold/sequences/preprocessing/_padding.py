@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, ParameterError
 from refold.sequences._sequences import Sequences
-from refold.sequences.schema._parts import offsets_from_lengths
 
 
 def positions(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:

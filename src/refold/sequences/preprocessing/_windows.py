@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold._support.argument_checks import is_whole
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, ParameterError, argument
 from refold.sequences._as_sequences import as_sequences
 from refold.sequences._sequences import Sequences
 from refold.sequences.preprocessing._padding import positions
-from refold.sequences.schema._parts import Places, offsets_from_lengths
+from refold.sequences.schema._parts import Places
 
 
 class Windows(NamedTuple):

@@ -76,19 +76,6 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def offsets_from_lengths(lengths: Any) -> np.ndarray:
-    """Return the offsets, of shape (n + 1,), of consecutive sequences of these lengths."""
-    lengths = np.asarray(lengths, dtype=np.int64)
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return offsets
-
-
-def positions_of(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return the positions in runs of rows with these starts and lengths, run after run."""
-    return np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-
-
 def object_array(values: Iterable[Any]) -> np.ndarray:
     """Return values, which may be lists, as a one-dimensional array of objects."""
     values = list(values)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold._support.offsets import offsets_from_lengths
 from refold.sequences import Scan, Sequences
 from refold.training.data._padded_batches import Data, to_device
 
@@ -107,7 +108,7 @@ class StreamingLoader:
         self.num_shards = -(-scan.num_blocks // self._blocks)
         # every shard gets the size of the largest possible one: one shape, compiled once
         bounds = scan.block_offsets
-        ends = np.concatenate([[0], np.cumsum(scan.lengths)])[bounds]
+        ends = offsets_from_lengths(scan.lengths)[bounds]
         self._room = self._largest(ends), self._largest(bounds)
         self._reader = ThreadPoolExecutor(1, "refold-read", initializer=_step_back)
         self._next: tuple[tuple[int, int], Future[Shard]] | None = None

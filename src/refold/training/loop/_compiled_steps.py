@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from refold._support.compilation import compiled_by_size
+from refold._support.offsets import offsets_from_lengths, positions_of
 from refold.inference import PackedNetwork, are_default, reconstruction_error
 from refold.models import Network, are_squared, length_loss, write_steps
 from refold.sequences import BatchPlan
@@ -155,8 +156,7 @@ class Engine:
             np.asarray(part)[rows[rows >= 0]].astype(np.int64)
             for part in (data.starts, data.lengths)
         )
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        steps = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        offsets, steps = offsets_from_lengths(lengths), positions_of(starts, lengths)
         totals = reconstruction_error(
             network, np.asarray(data.values)[steps], offsets, with_length=self.length_weight > 0
         )

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import call_function
 
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, argument
 from refold.sequences.conversion._arrow_columns import check_has_ids
 from refold.sequences.conversion._long_tables import sortable
@@ -20,7 +21,7 @@ from refold.sequences.files.scan._rows import RowIndex, RowReader, ids_as_arrow,
 from refold.sequences.files.tables._table_reader import find_markers
 from refold.sequences.schema._column_types import ColumnTypes, Where
 from refold.sequences.schema._known_columns import KnownColumns
-from refold.sequences.schema._parts import Rows, offsets_from_lengths, plain
+from refold.sequences.schema._parts import Rows, plain
 from refold.sequences.schema._schema import Schema
 
 # Maximum number of runs of one sequence.

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import (
     FileAccessError,
     FileFormatError,
@@ -29,7 +30,6 @@ from refold.sequences.files.tables._layout_detection import (
     TableOptions,
     find_layout,
 )
-from refold.sequences.schema._parts import offsets_from_lengths
 from refold.sequences.schema._schema import Schema
 
 PARQUET = FORMATS["parquet"]

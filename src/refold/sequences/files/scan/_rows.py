@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.compute import call_function
 
+from refold._support.offsets import positions_of
 from refold.sequences.conversion._arrow_columns import is_text, without_dictionary
 from refold.sequences.files.scan._parquet_files import ScannedFiles
-from refold.sequences.schema._parts import check_ids, positions_of
+from refold.sequences.schema._parts import check_ids
 
 # Number of ids that are converted to Python objects at a time.
 CHUNK = 1 << 16

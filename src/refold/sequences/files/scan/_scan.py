@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.argument_checks import is_whole
+from refold._support.offsets import offsets_from_lengths, positions_of
 from refold.errors import ParameterError
 from refold.sequences._sequences import Sequences
 from refold.sequences.files.scan._chunked_columns import Piece, ScannedColumn
@@ -19,7 +20,6 @@ from refold.sequences.files.scan._rows import RowIndex, RowReader, cut_into_bloc
 from refold.sequences.files.tables._layout_detection import TableOptions
 from refold.sequences.schema._column_types import ColumnTypes
 from refold.sequences.schema._missing_values import without_missing_in
-from refold.sequences.schema._parts import offsets_from_lengths, positions_of
 from refold.sequences.schema._schema import Schema, column_counts
 from refold.sequences.statistics._moments import Summary, summary_of
 

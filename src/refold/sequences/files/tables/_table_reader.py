@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from refold._support.offsets import offsets_from_lengths
 from refold.errors import DataError, FileFormatError, SchemaError, argument
 from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import as_raw, check_has_ids, check_id_type
@@ -27,7 +28,7 @@ from refold.sequences.files.tables._layout_detection import (
     wide_hint,
 )
 from refold.sequences.schema._column_types import ColumnTypes, is_missing
-from refold.sequences.schema._parts import PLAIN_ROWS, Rows, offsets_from_lengths
+from refold.sequences.schema._parts import PLAIN_ROWS, Rows
 from refold.sequences.schema._schema import ColumnType
 
 
