@@ -8,6 +8,7 @@ import numpy as np
 from refold._support.offsets import offsets_from_lengths, positions_of
 from refold._support.progress_bars import progress_bar
 from refold.inference._specification import Specification
+from refold.sequences import unpadded_input_and_target
 
 # Maximum number of steps in a block, if a step has at most `_WIDTH` values.
 _STEPS = 32768
@@ -84,6 +85,8 @@ def packed_blocks(
 ) -> Iterator[tuple[Block, np.ndarray, np.ndarray]]:
     """Iterate over blocks of sequences, with their input and their targets.
 
+    These are the rows of what `refold.sequences.pad` returns, without padding.
+
     Parameters
     ----------
     specification : Specification
@@ -93,56 +96,12 @@ def packed_blocks(
     what, verbose
         As for `blocks`.
     """
-    for block in blocks(specification, offsets, what, verbose=verbose):
-        x, targets = packed_input(
-            values[block.rows], specification.num_categories, flags=specification.observed_flags
-        )
-        yield block, x, targets
-
-
-def packed_input(
-    values: np.ndarray, num_categories: Sequence[int], *, flags: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the input and the targets for the steps of some sequences.
-
-    They are the rows of what `refold.sequences.pad` returns, without padding.
-
-    Parameters
-    ----------
-    values : array of shape (n_rows, columns)
-        Scaled values, NaN where missing.
-    num_categories : sequence of int
-        Number of categories of each column, 0 if it is not categorical.
-    flags : bool
-        Whether to append an observed-flag channel for each feature.
-
-    Returns
-    -------
-    x : array of float32 of shape (n_rows, channels)
-        Missing entries are 0, or the index of the unknown category.
-    targets : array of float32 of shape (n_rows, columns)
-        NaN where missing or of unknown category.
-
-    Examples
-    --------
-    >>> x, targets = packed_input(np.array([[1.0], [np.nan]]), [0], flags=True)
-    >>> x.tolist(), targets.tolist()
-    ([[1.0, 1.0], [0.0, 0.0]], [[1.0], [nan]])
-    """
-    values = np.asarray(values, np.float32)
     # the index of the unknown category is the number of categories
-    fill = np.array(num_categories, np.float32)
-    missing = np.isnan(values)
-    x = np.where(missing, fill, values) if missing.any() else values
-    targets = values
-    for i in np.flatnonzero(fill):
-        unknown = values[:, i] == fill[i]
-        if unknown.any():
-            targets = targets.copy() if targets is values else targets
-            targets[unknown, i] = np.nan
-    if flags:
-        x = np.concatenate([x, ~missing], axis=1, dtype=np.float32)
-    return x, targets
+    unknown = np.array([n or np.nan for n in specification.num_categories])
+    for block in blocks(specification, offsets, what, verbose=verbose):
+        steps = np.asarray(values[block.rows], np.float32)
+        x, targets = unpadded_input_and_target(steps, unknown, flags=specification.observed_flags)
+        yield block, x, targets
 
 
 def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:

@@ -15,6 +15,8 @@ MOST_STRIDE = 4
 _MOST_WEIGHTS = 1 << 22
 # Width of the hidden layer of the length model.
 _LENGTH_UNITS = 64
+# Decoders that `refold.inference` has.
+_DECODERS = ("parallel", "autoregressive")
 # Last parts of the names of weights that are not trained.
 _FIXED = ("start", "unit", "scale", "center")
 _FIXED_LAYERS = ("convolutions", "rocket_dim")
@@ -23,6 +25,8 @@ _FIXED_LAYERS = ("convolutions", "rocket_dim")
 def are_default(specification: Specification) -> bool:
     """Return whether a network is the default model with LSTMs, which needs no Keras.
 
+    A decoder that was added to `refold.models.decoders` runs as a Keras model.
+
     Examples
     --------
     >>> sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
@@ -30,8 +34,11 @@ def are_default(specification: Specification) -> bool:
     True
     >>> are_default(Specification("repeat", *sizes))
     False
+    >>> are_default(Specification("default", *sizes, decoder="pointwise"))
+    False
     """
-    return specification.architecture == "default" and specification.cell == "lstm"
+    default = specification.architecture == "default" and specification.cell == "lstm"
+    return default and specification.decoder in _DECODERS
 
 
 def has_linear_path(specification: Specification) -> bool:

@@ -1,7 +1,7 @@
 """Table of the losses of the column types, and the loss of lengths.
 
 To change the loss of a column type, write a function of targets and outputs, and put it into
-`COLUMN_LOSSES`.
+`COLUMN_LOSSES`. Change `ColumnHead.errors` of `refold.inference`, too, which has it in NumPy.
 """
 
 from collections.abc import Callable, Iterable

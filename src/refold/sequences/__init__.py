@@ -33,6 +33,9 @@ from refold.sequences.preprocessing._padding import input_and_target as input_an
 from refold.sequences.preprocessing._padding import pad as pad
 from refold.sequences.preprocessing._padding import positions as positions
 from refold.sequences.preprocessing._padding import unpad as unpad
+from refold.sequences.preprocessing._padding import (
+    unpadded_input_and_target as unpadded_input_and_target,
+)
 from refold.sequences.preprocessing._scaling import Scaler as Scaler
 from refold.sequences.preprocessing._windows import Windows as Windows
 from refold.sequences.preprocessing._windows import split_at as split_at

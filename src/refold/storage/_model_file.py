@@ -14,8 +14,6 @@ from refold.storage._safetensors_file import pack, read, unpack, write
 
 # Start of the names of weights.
 _WEIGHTS = "weights/"
-# Decoders that need no Keras.
-_DECODERS = ("parallel", "autoregressive")
 _MOST_STEPS = 10**7
 # Sizes of the default model. None can exceed the largest dimension of a weight.
 _SIZES = ("latent_dim", "units", "depth", "patch")
@@ -179,10 +177,6 @@ def _network(specification: Specification, arrays: dict[str, np.ndarray]) -> Fit
         from refold.models import load_network
 
         return load_network(specification, weights)
-    if specification.decoder not in _DECODERS:
-        raise ValueError(
-            f"decoder must be {' or '.join(map(repr, _DECODERS))}. Got {specification.decoder!r}."
-        )
     shapes = weight_shapes(specification)
     if "0000" in weights:  # files from before 0.1.0 have numbers, and states of random generators
         values = [weights[name] for name in sorted(weights) if weights[name].dtype == np.float32]

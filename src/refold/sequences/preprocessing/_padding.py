@@ -127,14 +127,43 @@ def input_and_target(
     >>> x[0, :, 0].tolist(), y[0, :, 0].tolist()
     ([1.0, 0.0], [1.0, nan])
     """
-    unknown = unknown.astype(np.float32)
     real = (numpy.arange(values.shape[1]) < lengths[:, None])[..., None]
+    x, y = unpadded_input_and_target(values, unknown, flags=flags, numpy=numpy)
+    x = numpy.where(real, x, np.float32(padding))
+    return x, numpy.where(real, y, np.float32(np.nan))
+
+
+def unpadded_input_and_target(
+    values: Any, unknown: np.ndarray, *, flags: bool, numpy: Any = np
+) -> tuple[Any, Any]:
+    """Return the input and the target of steps that are all real.
+
+    Parameters
+    ----------
+    values : array of float32 of shape (..., F)
+        Scaled values; NaN where missing.
+    unknown, flags, numpy
+        As for `input_and_target`.
+
+    Returns
+    -------
+    x, y : arrays of float32
+        Missing entries are 0 in the input, or the index of the unknown category. They are NaN in
+        the target, and so are unknown categories.
+
+    Examples
+    --------
+    >>> values = np.array([[1.0], [np.nan]], np.float32)
+    >>> x, y = unpadded_input_and_target(values, np.array([np.nan]), flags=True)
+    >>> x.tolist(), y.tolist()
+    ([[1.0, 1.0], [0.0, 0.0]], [[1.0], [nan]])
+    """
+    unknown = unknown.astype(np.float32)
     observed = ~numpy.isnan(values)
     x = numpy.where(observed, values, np.nan_to_num(unknown))
     if flags:
         x = numpy.concatenate([x, observed.astype(np.float32)], axis=-1)
-    x = numpy.where(real, x, np.float32(padding))
-    return x, numpy.where(real & (values != unknown), values, np.float32(np.nan))
+    return x, numpy.where(values != unknown, values, np.float32(np.nan))
 
 
 def unpad(y: np.ndarray, lengths: Any) -> tuple[np.ndarray, np.ndarray]:
