@@ -43,7 +43,12 @@ class EstimatorBase(ScikitLearnProtocol):
 
     def _known(self) -> ReferenceStatistics:
         """Return the reference statistics of the training data."""
-        raise NotImplementedError
+        if self._fitted.known is None:
+            raise ParameterError(
+                "This needs codes of the training data, and the model was saved without them. Fit "
+                "and save it again."
+            )
+        return self._fitted.known
 
     def encoder_inputs(self, X: Any, num_steps: int | None = None) -> np.ndarray:
         """Return the scaled and padded array that ``encoder_`` and ``autoencoder_`` read.

@@ -23,7 +23,7 @@ from refold.forecasting import ForecastMixin
 from refold.generation import GenerationMixin
 from refold.inference import warn_of_longer
 from refold.sequences import Sequences, as_sequences, fingerprints
-from refold.storage import Fitted, ReferenceStatistics
+from refold.storage import Fitted
 
 if TYPE_CHECKING:
     from refold.fitting import Checkpoint
@@ -625,28 +625,25 @@ class SequenceAutoencoder(
     @property
     def encoder_(self) -> Any:
         """Keras model from scaled and padded sequences to codes, built at the first access."""
-        check_fitted(self)
         return self._keras_models().models.encoder
 
     @property
     def decoder_(self) -> Any:
         """Keras model from codes to scaled sequences, built at the first access."""
-        check_fitted(self)
         return self._keras_models().models.decoder
 
     @property
     def autoencoder_(self) -> Any:
         """Keras model of both, built at the first access."""
-        check_fitted(self)
         return self._keras_models().models.autoencoder
 
     @property
     def forecaster_(self) -> Any:
         """Keras model from codes to the steps that follow, or None."""
-        check_fitted(self)
         return self._keras_models().forecaster
 
     def _keras_models(self) -> Any:
+        check_fitted(self)
         check_training_packages("A Keras model")
         # not at the top, because all else runs without Keras
         from refold.models import keras_models
@@ -701,15 +698,6 @@ class SequenceAutoencoder(
         self.initial_loss_ = fitted.initial_loss
         self.n_features_in_ = fitted.schema.num_columns
         self.active_dimensions_ = fitted.active_dimensions
-
-    def _known(self) -> ReferenceStatistics:
-        """Return the reference statistics of the training data."""
-        if self._fitted.known is None:
-            raise ParameterError(
-                "This needs codes of the training data, and the model was saved without them. Fit "
-                "and save it again."
-            )
-        return self._fitted.known
 
 
 def load(path: str | os.PathLike[str]) -> SequenceAutoencoder:

@@ -3,7 +3,6 @@
 import numpy as np
 
 from refold.inference._decoder import Decoder
-from refold.inference._lbfgs import minimize_rows
 from refold.inference._length_model import LengthModel
 from refold.kernels import packed
 
@@ -17,7 +16,8 @@ class LatentObjective:
     It is the sum of squared errors divided by twice the residual variance of the linear
     initialization, cross-entropies, and a cost of steps that a wrong predicted length would add
     or lose.  The prior is a normal distribution around the encoder's code, so that a few observed
-    values do not determine the whole code.
+    values do not determine the whole code.  Its minimum is a better code than the encoder's, above
+    all for sequences that the encoder was not trained on [1]_.
 
     Parameters
     ----------
@@ -32,6 +32,11 @@ class LatentObjective:
         The encoder's codes.
     rocket_dim : int
         Number of ROCKET features, the last dimensions of a code, which stay as they are.
+
+    References
+    ----------
+    .. [1] C. Cremer, X. Li, D. Duvenaud, "Inference Suboptimality in Variational Autoencoders",
+       ICML 2018; Y. Kim et al., "Semi-Amortized Variational Autoencoders", ICML 2018.
     """
 
     def __init__(
@@ -81,28 +86,3 @@ class LatentObjective:
         gradient += moved
         gradient[:, self._fixed] = 0
         return loss, gradient
-
-
-def optimize_latents(objective: LatentObjective, codes: np.ndarray, num_steps: int) -> np.ndarray:
-    """Optimize each code so that it decodes to its sequence more accurately.
-
-    An encoder finds a good code in one pass, but not the best one, especially for sequences that it
-    was not trained on [1]_.
-
-    Parameters
-    ----------
-    objective : LatentObjective
-    codes : array of float32 of shape (n_sequences, latent_dim)
-    num_steps : int
-        Number of steps; each costs about as much as a training step of the decoder.
-
-    Returns
-    -------
-    array of float32 of shape (n_sequences, latent_dim)
-
-    References
-    ----------
-    .. [1] C. Cremer, X. Li, D. Duvenaud, "Inference Suboptimality in Variational Autoencoders",
-       ICML 2018; Y. Kim et al., "Semi-Amortized Variational Autoencoders", ICML 2018.
-    """
-    return minimize_rows(objective, codes, num_steps)

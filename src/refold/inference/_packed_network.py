@@ -8,7 +8,8 @@ import numpy as np
 from refold.inference._column_head import ColumnHead, Draw
 from refold.inference._decoder import Decoder
 from refold.inference._encoder import Encoder
-from refold.inference._latent_optimization import LatentObjective, optimize_latents
+from refold.inference._latent_optimization import LatentObjective
+from refold.inference._lbfgs import minimize_rows
 from refold.inference._length_model import LengthModel
 from refold.inference._packed_rows import blocks, packed_blocks
 from refold.inference._specification import Specification
@@ -140,7 +141,7 @@ class PackedNetwork:
                     encoded,
                     rocket_dim=self.specification.rocket_dim,
                 )
-                encoded = optimize_latents(objective, encoded, latent_steps)
+                encoded = minimize_rows(objective, encoded, latent_steps)
             codes[block.chosen] = encoded
         return codes
 

@@ -53,12 +53,11 @@ def reconstruction_error(
     num_observed = 0
     for block, x, targets in packed_blocks(network.specification, values, offsets):
         codes = network.encoder(x, block.offsets)
-        outputs, _ = network.decoder(codes, network.decoder.layout(block.offsets, x))
+        layout = network.decoder.layout(block.offsets, x)
+        outputs, _ = network.decoder(codes, layout)
         if network.autoregressive and network.head.numeric.any():
             numeric = np.repeat(network.head.numeric, network.head.widths)
-            written = network.decoder.decode_autoregressively(
-                codes, network.decoder.layout(block.offsets)
-            )
+            written = network.decoder.decode_autoregressively(codes, layout)
             outputs = np.where(numeric, written, outputs)
         observed = ~np.isnan(targets)
         values_or_zero = np.where(observed, targets, np.float32(0))

@@ -87,6 +87,7 @@ class Engine:
         # corruption, draws and cuts are those of the compiled step
         others = corruption or self._variational or specification.forecast_steps
         self._packed = None
+        self._evaluated: Any = None
         if are_default(specification) and not others:
             self._packed = PackedNetwork(specification, {})
         self._train = compiled_by_size(self._run)
@@ -148,9 +149,11 @@ class Engine:
         self, network: PackedNetwork, state: TrainState, data: Data, run: BatchPlan
     ) -> StepMetrics:
         """Evaluate the default model without Keras, so that nothing is compiled."""
-        variables = [*self.joint.trainable_variables, *self.joint.non_trainable_variables]
-        arrays = [*self._weights.split_on_host(state.trainable), *state.non_trainable]
-        network.set_weights({v.path: a for v, a in zip(variables, arrays, strict=True)})
+        if state.trainable is not self._evaluated:  # once for all lengths of batches
+            self._evaluated = state.trainable
+            variables = [*self.joint.trainable_variables, *self.joint.non_trainable_variables]
+            arrays = [*self._weights.split_on_host(state.trainable), *state.non_trainable]
+            network.set_weights({v.path: a for v, a in zip(variables, arrays, strict=True)})
         rows = np.asarray(run.rows[: run.num_batches]).ravel()
         starts, lengths = (
             np.asarray(part)[rows[rows >= 0]].astype(np.int64)
