@@ -14,6 +14,7 @@ from refold.models import (
     KerasNetwork,
     build,
     decode_autoregressively,
+    inference_with,
     keras_models,
     length_loss,
     predict,
@@ -35,6 +36,7 @@ CASES = {
     "binary": {"column_types": ["binary"], "num_categories": [0], "rocket_dim": 1},
     "numeric": {"column_types": ["numeric"] * 2, "num_categories": [0, 0], "forecast_steps": 3},
     "no linear path": {"linear_path": False},
+    "deepest": {"depth": 5, "forecast_steps": 3},
 }
 # cases that together have every part
 FEW = ("patches", "deep autoregressive")
@@ -121,7 +123,12 @@ def test_keras_has_the_same_weights(case):
     with seeded(0):
         built = build(specification)
     assert {v.path: tuple(v.shape) for v in built.weights} == weight_shapes(specification)
-    assert [v.path for v in built.weights] == list(weight_shapes(specification))
+    ours = inference_with(built)
+    assert {name: array.shape for name, array in ours.weights.items()} == weight_shapes(
+        specification
+    )
+    for variable in built.weights:
+        assert np.array_equal(variable.value, ours.weights[variable.path])
 
 
 @pytest.mark.parametrize("latent_steps", [0, 5])

@@ -64,7 +64,7 @@ class PackedNetwork:
         Parameters
         ----------
         keras : refold.models.Network
-            Its ``weights`` have the order of `weight_names`.
+            The paths of its ``weights`` are the names of `weight_names`.
         """
         self.keras = keras
 
@@ -72,16 +72,19 @@ class PackedNetwork:
     def weights(self) -> dict[str, np.ndarray]:
         """Current weights by name."""
         if self.keras is not None:
-            values = [variable.value for variable in self.keras.weights]
+            variables = self.keras.weights
+            values = [variable.value for variable in variables]
             # JAX arrays do not change, so the same array has the same values
             same = len(values) == len(self._values) and all(
                 new is old and type(new).__module__.startswith("jax")
                 for new, old in zip(values, self._values, strict=True)
             )
             if not same:
-                names = weight_names(self.specification)
-                arrays = (np.asarray(value, np.float32, order="C") for value in values)
-                self._weights = dict(zip(names, arrays, strict=True))
+                # by name, because Keras sorts the layers of deep models in another order
+                self._weights = {
+                    variable.path: np.asarray(value, np.float32, order="C")
+                    for variable, value in zip(variables, values, strict=True)
+                }
                 self._values, self._parts = values, {}
         return self._weights
 

@@ -65,7 +65,7 @@ def most_linear_steps(width: int, latent_dim: int) -> int:
 
 
 def weight_names(specification: Specification) -> list[str]:
-    """Return the names of the weights of the default model, in the order of Keras's variables.
+    """Return the names of the weights of the default model: the paths of Keras's variables.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def weight_names(specification: Specification) -> list[str]:
 
 
 def weight_shapes(specification: Specification) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each weight of the default model, in the order of Keras's variables.
+    """Return the shape of each weight of the default model, by the path of Keras's variable.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def weight_shapes(specification: Specification) -> dict[str, tuple[int, ...]]:
     if rocket_dim:
         parts = random_convolutions(width)._asdict()
         convolutions = {f"convolutions/{part}": array.shape for part, array in parts.items()}
-    # Keras sorts layers by their distance from the output
+    # the order of Keras's variables, by which earlier model files numbered them
     shapes |= code | convolutions if linear else convolutions | code
     if linear:
         steps = min(specification.max_steps, most_linear_steps(width, latent_dim))

@@ -251,6 +251,9 @@ def lstm(
     """Run an LSTM; see `refold.kernels.packed.lstm`. Returns h, c and what the gradient needs."""
     x, ld_x = _rows(x)
     units = weights.units
+    for name, array, width in (("x", x, len(weights.kernel)), ("h", h, units), ("c", c, units)):
+        if array.shape[1] != width:  # the library would read other memory
+            raise ValueError(f"{name} has {array.shape[1]} columns instead of {width}")
     last_h, last_c = np.empty((2, len(offsets) - 1, units), np.float32)
     gates = cells = None
     if keep:

@@ -86,7 +86,7 @@ class Network(NamedTuple):
 
     @property
     def weights(self) -> list[keras.Variable]:
-        """All variables but the states of random generators, in the order of `weight_names`."""
+        """All variables but the states of random generators."""
         return [v for v in self.variables if "seed_generator" not in v.path]
 
 
