@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from refold import models as models
     from refold import plots as plots
     from refold import sequences as sequences
+    from refold import stream as stream
     from refold._error_curve import ErrorCurve as ErrorCurve
     from refold._error_curve import error_curve as error_curve
     from refold.errors import RefoldError as RefoldError
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_SUBPACKAGES = ("datasets", "evaluation", "kernels", "layers", "models", "plots", "sequences")
+_SUBPACKAGES = (
+    *("datasets", "evaluation", "kernels", "layers", "models", "plots", "sequences", "stream"),
+)
 _NAMES = {
     "Checkpoint": "refold.fitting",
     "ErrorCurve": "refold._error_curve",

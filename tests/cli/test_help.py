@@ -19,6 +19,7 @@ COMMANDS = [
     "generate",
     "probe",
     "report",
+    "stream",
     "data",
     "demo",
 ]

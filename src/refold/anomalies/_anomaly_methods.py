@@ -7,7 +7,7 @@ import numpy as np
 from refold._estimator_base import EstimatorBase
 from refold._support.argument_checks import check_rate
 from refold._support.scikit_learn_protocol import check_fitted
-from refold.anomalies._anomaly_scores import anomaly_scores
+from refold.anomalies._anomaly_scores import AnomalyScores, anomaly_scores
 from refold.anomalies._calibrated_scores import (
     calibration_of,
     p_values,
@@ -40,6 +40,15 @@ class AnomalyMixin(EstimatorBase):
         found = anomaly_scores(sequences, self._fitted, self._known())
         calibration = calibration_of(found, self._known())
         self._fitted = self._fitted._replace(calibration=calibration)
+
+    def _compared(self, sequences: Sequences) -> tuple[AnomalyScores, np.ndarray, np.ndarray]:
+        """Return scores, their components and p-values, NaN without calibration sequences."""
+        known, calibration = self._known(), self._fitted.calibration
+        found = anomaly_scores(sequences, self._fitted, known)
+        components = score_components(found, known)
+        if calibration is None:
+            return found, components, np.full(len(sequences), np.nan)
+        return found, components, p_values(components.sum(axis=1), calibration)
 
     def held_back(self, X: Any) -> np.ndarray:
         """Find the sequences that ``fit`` received but did not train on.
@@ -131,15 +140,14 @@ class AnomalyMixin(EstimatorBase):
             )
         sequences = self._aligned(as_sequences(X))
         warn_of_longer(sequences.lengths, self.max_steps_, "detection")
-        found = anomaly_scores(sequences, self._fitted, self._known())
-        components = score_components(found, self._known())
+        found, components, chances = self._compared(sequences)
         bounds = sequences.offsets[1:-1]
         steps = step_scores(found.entries)
         return Detection(
             alpha,
             sequences.ids,
             components,
-            p_values(components.sum(axis=1), calibration),
+            chances,
             np.split(steps, bounds)[: len(sequences)],
             np.split(step_p_values(steps, calibration), bounds)[: len(sequences)],
             np.split(found.entries, bounds)[: len(sequences)],

@@ -149,7 +149,7 @@ class Reading:
             options["columns"] = self._features(found, left_out, schema)
         suffix = "parquet" if path.is_dir() else format_of(path) or ""
         chosen = refold.sequences.FORMATS.get(suffix)  # if None, reading raises an error
-        named = not _has_default_names(schema.names) and self.layout != "wide"
+        named = not has_default_names(schema.names) and self.layout != "wide"
         if named and ((chosen and chosen.is_table) or _columns_of(path)):
             options.setdefault("columns", list(schema.names))
         if chosen and "unit" in chosen.read_options and schema.layout == "words":
@@ -247,7 +247,8 @@ def _read(path: Path, options: dict[str, Any], remembered: dict[str, Any]) -> An
     raise AssertionError
 
 
-def _has_default_names(names: tuple[str, ...]) -> bool:
+def has_default_names(names: tuple[str, ...]) -> bool:
+    """Return whether the columns have the names that Refold gives to columns without names."""
     return names in {("token",), tuple(f"x{i}" for i in range(len(names)))}
 
 
