@@ -80,6 +80,7 @@ def python(code, *, cwd=None, **environment):
         ("refold.datasets", {"pyarrow"}),
         ("refold.evaluation", {"pyarrow"}),
         ("refold.estimator", {"pyarrow"}),
+        ("refold.stream", {"pyarrow"}),
     ],
 )
 def test_light_imports_load_nothing_heavy(module, needed):

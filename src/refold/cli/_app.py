@@ -37,7 +37,7 @@ EXAMPLES = {
     curve: "refold curve vowels.parquet -o curve.png --sizes 2,4,8,16",
     detect: "refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01",
     forecast: "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
-    stream: "tail -f sensor.jsonl | refold stream sensor.refold --window 60",
+    stream: "refold stream sensor.refold --window 60 < sensor.jsonl",
     generate: "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
     probe: "refold probe vowels.refold vowels.parquet --label speaker",
     report: "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",

@@ -31,7 +31,7 @@ Step = tuple[int, Any, Any]
 def stream(
     model: Model,
     data: Annotated[
-        str, typer.Argument(metavar="[DATA]", help="File with a line for each step, or -.")
+        str, typer.Argument(metavar="DATA", help="File with a line for each step, or -.")
     ] = STREAM,
     *,
     window: Annotated[
