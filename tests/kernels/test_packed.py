@@ -60,6 +60,10 @@ class Case:
         self.recurrent = self.normal(units, 4 * units, scale=0.5 / np.sqrt(units))
         self.bias = self.normal(4 * units, scale=0.2)
         self.h, self.c = self.normal(2, num, units)
+        self.by_sequence, self.by_step = (
+            self.normal(num, 4 * units),
+            self.normal(longest, 4 * units),
+        )
         self.d_outputs = self.normal(len(self.x), units)
         self.matrix, self.start = self.normal(features, width), self.normal(width)
         # the longest sequences have steps without weights
@@ -73,8 +77,8 @@ class Case:
     def normal(self, *shape, scale=0.5):
         return (scale * self.rng.normal(size=shape)).astype("float32")
 
-    def weights(self, gradient_features=None):
-        return packed.LstmWeights(self.kernel, self.recurrent, self.bias, gradient_features)
+    def weights(self):
+        return packed.LstmWeights(self.kernel, self.recurrent, self.bias)
 
     def rows(self, order):
         """Indices of the rows of some sequences, and their offsets."""
@@ -91,11 +95,11 @@ class Case:
         case.offsets = offsets
         for name in ("x", "d_outputs"):
             setattr(case, name, getattr(self, name)[rows])
-        for name in ("h", "c"):
+        for name in ("h", "c", "by_sequence"):
             setattr(case, name, getattr(self, name)[order])
         return case
 
-    def lstm(self, operations, threads=1, *, side=None):
+    def lstm(self, operations, threads=1, *, side=None, shared=False):
         """Outputs, last states, and the gradients; `side` writes the outputs into longer rows."""
         num_rows, units = self.d_outputs.shape
         outputs = np.zeros((num_rows, units), np.float32)
@@ -106,10 +110,14 @@ class Case:
             d_outputs = np.tile(d_outputs, 2)[:, columns]
         arrays = (self.x, self.offsets, self.weights(), self.h, self.c)
         options = {"go_backwards": self.go_backwards, "threads": threads}
+        if shared:
+            options |= {"by_sequence": self.by_sequence, "by_step": self.by_step}
         h, c, saved = operations.lstm(*arrays, outputs, keep=True, **options)
-        trace = packed.Trace(self.offsets, self.weights(), self.c, self.go_backwards, saved)
-        gradients = operations.lstm_gradient(trace, d_outputs, wants_x=True, threads=threads)
-        return {"rows": [outputs, gradients[0]], "sequences": [h, c, *gradients[1:]]}
+        trace = packed.Trace(*arrays[1:3], self.c, self.go_backwards, shared, saved)
+        d_input, *d_states = operations.lstm_gradient(trace, d_outputs, threads=threads)
+        if shared:
+            return {"rows": [outputs], "sequences": [h, c, d_input, *d_states]}
+        return {"rows": [outputs, d_input], "sequences": [h, c, *d_states]}
 
     def others(self, operations, threads=1):
         """Results of all operations but the LSTM."""
@@ -138,7 +146,8 @@ class Case:
 
     def all(self, operations, threads=1):
         lstm, others = self.lstm(operations, threads), self.others(operations, threads)
-        return {name: lstm[name] + others[name] for name in lstm}
+        shared = self.lstm(operations, threads, shared=True)
+        return {name: lstm[name] + shared[name] + others[name] for name in lstm}
 
 
 def flat(results):
@@ -199,13 +208,47 @@ def test_results_and_gradients_are_those_of_the_reference(operations, shape):
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)
+@pytest.mark.parametrize("features", [0, 3, 140])
+@pytest.mark.parametrize("num", [1, 7])
+def test_sums_by_sequence_and_by_step_stand_for_an_input_that_is_shared(operations, features, num):
+    case = Case((num, 9, 5, 20), seed=4)
+    case.offsets = np.concatenate([[0], np.cumsum(9 - np.arange(num) % 4)])
+    rows = int(case.offsets[-1])
+    x, case.d_outputs = case.normal(rows, features), case.normal(rows, 20)
+    code, position = case.normal(num, 5), case.normal(9, 2)
+    sequence = np.repeat(np.arange(num), np.diff(case.offsets))
+    step = np.arange(rows) - case.offsets[sequence]
+    if case.go_backwards:
+        step = np.diff(case.offsets)[sequence] - 1 - step
+    whole = case.normal(7 + features, 80, scale=0.3)
+    case.kernel, case.x = whole, np.concatenate([code[sequence], position[step], x], axis=1)
+    expected = case.lstm(operations)
+    case.kernel, case.x = whole[7:], x
+    case.by_sequence, case.by_step = case.bias + code @ whole[:5], position @ whole[5:7]
+    found = case.lstm(operations, shared=True)
+    found["sequences"][2] = found["sequences"][2] @ whole[:5].T
+    d_codes = fallback.segment_sum(expected["rows"][1][:, :5], case.offsets)
+    expected["sequences"].insert(2, d_codes)
+    close(flat(found), expected["rows"][:1] + expected["sequences"], 1e-5)
+
+
+@needs_library
+def test_sums_of_another_shape_are_refused():
+    case = Case((3, 6, 5, 12), seed=5)
+    case.by_step = case.by_step[: int(np.diff(case.offsets).max()) - 1]
+    with pytest.raises(ValueError, match="by_step has shape"):
+        case.lstm(library, shared=True)
+
+
+@pytest.mark.parametrize("operations", OPERATIONS)
 def test_empty_sequences(operations):
     case = Case((4, 0, 3, 8), width=5)
-    results = case.all(operations)
-    h, c, d_h, d_c, ragged, plain, total, maximum, positive, highest = results["sequences"]
-    same_bits([h, c], [case.h, case.c])
+    h, c, *gradients = case.lstm(operations)["sequences"]
+    shared = case.lstm(operations, shared=True)["sequences"]
+    same_bits([h, c, *shared[:2]], 2 * [case.h, case.c])
+    ragged, *others = case.others(operations)["sequences"]
     assert (ragged == case.start).all()
-    for array in (d_h, d_c, plain, total, maximum, positive, highest):
+    for array in (*gradients, *shared[2:], *others):
         assert len(array) == 4
         assert not array.any()
 
@@ -251,33 +294,13 @@ def test_a_value_has_the_same_bits_at_every_place(name):
 # Bits
 
 
-@pytest.mark.parametrize("operations", OPERATIONS)
-@pytest.mark.parametrize("features", [3, 40, 200])
-def test_the_gradient_of_some_features_is_part_of_the_whole_gradient(operations, features):
-    case = Case((5, 9, features, 20), seed=4)
-
-    def gradients(weights):
-        outputs = np.empty_like(case.d_outputs)
-        arrays = (case.x, case.offsets, weights, case.h, case.c)
-        *_, saved = operations.lstm(*arrays, outputs, go_backwards=False, keep=True)
-        trace = packed.Trace(case.offsets, weights, case.c, False, saved)
-        return operations.lstm_gradient(trace, case.d_outputs, wants_x=True)
-
-    whole, *states = gradients(case.weights())
-    for count in (1, 3, features // 2, features):
-        part, *others = gradients(case.weights(count))
-        close([part], [whole[:, :count]], 1e-6)
-        same_bits(others, states)
-
-
 def test_weights_are_copied_and_pickled_without_the_packed_ones():
     case = Case((3, 6, 5, 12), seed=5)
-    weights = case.weights(2)
+    weights = case.weights()
     arrays = (case.x, case.offsets, weights, case.h, case.c)
     expected = packed.lstm(*arrays)[:3]
     loaded = copy.copy(weights)  # as pickle does
     assert "packed" not in loaded.__dict__
-    assert loaded.gradient_features == 2
     same_bits(packed.lstm(*arrays[:2], loaded, *arrays[3:])[:3], expected)
 
 

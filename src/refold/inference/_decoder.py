@@ -25,10 +25,10 @@ class Layout(NamedTuple):
     ----------
     offsets, patches : arrays of int64 of shape (n_sequences + 1,)
         Offsets of the steps, and of their patches.
-    sequence : array of int64 of shape (n_patches,)
-        Sequence of each patch.
-    features : array of float32 of shape (n_patches, width)
-        What the stack reads beside the code: the position, and the previous step if it reads it.
+    by_step : array of float32 of shape (longest, 4 * units)
+        Product of the position features of each step with their weights.
+    previous : array of float32 of shape (n_patches, width)
+        Previous steps for teacher forcing; without columns if the stack does not read them.
     rows : array of int64 of shape (n_rows,), optional
         Row of each step among the steps of all patches; None without patches.
     groups : list of tuples
@@ -38,8 +38,8 @@ class Layout(NamedTuple):
 
     offsets: np.ndarray
     patches: np.ndarray
-    sequence: np.ndarray
-    features: np.ndarray
+    by_step: np.ndarray
+    previous: np.ndarray
     rows: np.ndarray | None
     groups: list[tuple[Any, int, Any, Any]]
 
@@ -89,11 +89,18 @@ class Decoder:
         self._stack = [
             (
                 (weights[f"start{suffix}_{i}/kernel"], weights[f"start{suffix}_{i}/bias"]),
-                # of the first layer's input, only the code needs a gradient
-                lstm_weights(weights, f"decoder{suffix}_{i}", self.latent_dim if i == 1 else None),
+                lstm_weights(weights, f"decoder{suffix}_{i}"),
             )
             for i in range(1, specification.depth + 1)
         ]
+        # The first layer reads the code, which is the same at all steps, and the position, which is
+        # the same in all sequences: their products are not computed at each step.
+        (initial, first), first_positions = self._stack[0], self.latent_dim
+        last_position = first_positions + 2 + 2 * num_periods(self._most_patches)
+        self._by_code = first.kernel[:first_positions], first.bias
+        self._by_position = first.kernel[first_positions:last_position]
+        previous = first.kernel[last_position:]
+        self._stack[0] = initial, packed.LstmWeights(previous, first.recurrent_kernel, first.bias)
         self._dense = weights[f"head{suffix}/dense/kernel"], weights[f"head{suffix}/dense/bias"]
         self._linear, self.scale = None, None
         if f"linear_steps{suffix}/start" in weights:
@@ -107,18 +114,20 @@ class Decoder:
         An autoregressive decoder needs ``x``, the encoder's input, for teacher forcing.
         """
         patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
-        counts = np.diff(patches)
-        sequence = np.repeat(np.arange(len(counts)), counts)
-        step = np.arange(patches[-1]) - patches[:-1][sequence]
-        features = self._positions(int(counts.max(initial=0)))[step]
+        by_step = self._positions(int(np.diff(patches).max(initial=0)))
+        previous = np.empty((patches[-1], 0), np.float32)
         if self.reads_previous and x is not None:
             previous = teacher_forcing(x, offsets, self.num_categories)
-            features = np.concatenate([features, previous], axis=1)
         rows = rows_in_patches(offsets, patches, self.patch) if self.patch > 1 else None
-        return Layout(offsets, patches, sequence, features, rows, self._groups(offsets))
+        return Layout(offsets, patches, by_step, previous, rows, self._groups(offsets))
 
     def __call__(
-        self, codes: np.ndarray, layout: Layout, *, keep: bool = False
+        self,
+        codes: np.ndarray,
+        layout: Layout,
+        *,
+        keep: bool = False,
+        reuse: Decoding | None = None,
     ) -> tuple[np.ndarray, Decoding]:
         """Decode codes.
 
@@ -128,6 +137,8 @@ class Decoder:
         layout : Layout
         keep : bool
             Whether `gradient` will be called.
+        reuse : Decoding, optional
+            A decoding that is no longer needed, whose memory the new one takes.
 
         Returns
         -------
@@ -135,10 +146,15 @@ class Decoder:
             Means, probabilities and softmax blocks.
         decoding : Decoding
         """
-        hidden = np.concatenate([codes[layout.sequence], layout.features], axis=1)
-        decoding = Decoding(layout, [], [])
-        for (h, c), (_, lstm) in zip(self._initial_states(codes), self._stack, strict=True):
-            hidden, _, _, trace = packed.lstm(hidden, layout.patches, lstm, h, c, keep=keep)
+        hidden, decoding = layout.previous, Decoding(layout, [], [])
+        by_sequence = packed.product(codes, *self._by_code)
+        options: Any = {"by_sequence": by_sequence, "by_step": layout.by_step}
+        for i, (h, c) in enumerate(self._initial_states(codes)):
+            options |= {"keep": keep, "reuse": reuse and reuse.traces[i]}
+            hidden, _, _, trace = packed.lstm(
+                hidden, layout.patches, self._stack[i][1], h, c, **options
+            )
+            options = {}
             decoding.states.append(c)
             decoding.traces.append(trace)
         logits = packed.product(hidden, *self._dense)
@@ -175,16 +191,15 @@ class Decoder:
         d_hidden: Any = packed.product(d_logits, transposed["dense"])
         for i in reversed(range(len(self._stack))):
             trace, state = decoding.traces[i], decoding.states[i]
-            d_x, d_h, d_c = packed.lstm_gradient(trace, d_hidden)
+            d_hidden, d_h, d_c = packed.lstm_gradient(trace, d_hidden)
             d_state = np.concatenate([d_h, d_c * (1 - state**2)], axis=1)
             d_codes = d_codes + packed.product(d_state, transposed[f"start_{i}"])
-            d_hidden = d_x
-        return d_codes + packed.segment_sum(d_hidden, layout.patches)
+        return d_codes + packed.product(d_hidden, transposed["by_code"])
 
     @functools.cached_property
     def _transposed(self) -> dict[str, np.ndarray]:
         """Weights in the order in which the gradient reads them."""
-        arrays = {"dense": self._dense[0].T}
+        arrays = {"dense": self._dense[0].T, "by_code": self._by_code[0].T}
         arrays |= {f"start_{i}": kernel.T for i, ((kernel, _), _) in enumerate(self._stack)}
         if self._linear is not None:
             arrays["linear"] = np.moveaxis(self._linear[0], 0, -1)
@@ -209,23 +224,17 @@ class Decoder:
         written = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         states = [(h[order], c[order]) for h, c in self._initial_states(codes)]
         beside = None if self._linear is None else self._linear_steps(codes, layout)
-        positions = self._positions(int(lengths.max(initial=0)))
+        by_sequence = packed.product(codes[order], *self._by_code)
         last = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
-        for step, position in enumerate(positions):
+        for step in range(len(layout.by_step)):
             count = int(np.searchsorted(-lengths[order], -step))  # sequences that are longer
             there = order[:count]
-            hidden = np.concatenate(
-                [
-                    codes[there],
-                    np.broadcast_to(position, (count, len(position))),
-                    _encode_previous(last[:count], self.num_categories),
-                ],
-                axis=1,
-            )
+            hidden = _encode_previous(last[:count], self.num_categories)
+            shared: Any = {"by_sequence": by_sequence, "by_step": layout.by_step[step:]}
             one_each, states = np.arange(count + 1), [(h[:count], c[:count]) for h, c in states]
             for i, (_, layer) in enumerate(self._stack):
-                hidden, h, c, _ = packed.lstm(hidden, one_each, layer, *states[i])
-                states[i] = h, c
+                hidden, h, c, _ = packed.lstm(hidden, one_each, layer, *states[i], **shared)
+                states[i], shared = (h, c), {}
             logits, rows = packed.product(hidden, *self._dense), offsets[there] + step
             if beside is not None:
                 logits = beside[rows] + self.scale * logits
@@ -245,7 +254,10 @@ class Decoder:
         return states
 
     def _positions(self, count: int) -> np.ndarray:
-        """Return the position features of the first steps, as `refold.layers.RepeatCode` does."""
+        """Return the product of the position features of the first steps with their weights.
+
+        The features are those of `refold.layers.RepeatCode`.
+        """
         step = np.arange(count, dtype=np.float32)[:, None]
         periods = np.float32(2.0) ** np.arange(
             1, num_periods(self._most_patches) + 1, dtype=np.float32
@@ -253,7 +265,8 @@ class Decoder:
         angles = np.float32(2.0 * math.pi) * (step + np.float32(0.5)) / periods
         relative = step / np.float32(self._most_patches)
         decaying = np.float32(1.0) / (np.float32(1.0) + step)
-        return np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
+        features = np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
+        return packed.product(features, self._by_position)
 
     def _groups(self, offsets: np.ndarray) -> list[tuple[Any, int, Any, Any]]:
         """Return groups of similar length for the linear path; see `Layout`."""

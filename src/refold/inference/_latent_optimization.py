@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold.inference._decoder import Decoder
+from refold.inference._decoder import Decoder, Decoding
 from refold.inference._length_model import LengthModel
 from refold.kernels import packed
 
@@ -56,6 +56,7 @@ class LatentObjective:
         self._lengths = np.diff(offsets).astype(np.float32)
         head = decoder.head
         self._layout = decoder.layout(offsets, x)
+        self._decoding: Decoding | None = None
         observed = ~np.isnan(targets)
         self._targets = np.where(observed, targets, np.float32(0))
         weight = np.ones(len(head.column_types), np.float32)
@@ -71,7 +72,8 @@ class LatentObjective:
 
     def __call__(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the objective (n_sequences,) and its gradient (n_sequences, latent_dim)."""
-        outputs, decoding = self._decoder(codes, self._layout, keep=True)
+        outputs, decoding = self._decoder(codes, self._layout, keep=True, reuse=self._decoding)
+        self._decoding = decoding
         errors, d_logits = self._decoder.head.errors(outputs, self._targets, self._weight)
         loss = packed.segment_sum(errors, self._offsets).sum(axis=1)
         gradient = self._decoder.gradient(decoding, d_logits)

@@ -206,9 +206,7 @@ def linear_map(weights: Mapping[str, np.ndarray], layer: str) -> np.ndarray:
     return start + unit * change
 
 
-def lstm_weights(
-    weights: Mapping[str, np.ndarray], layer: str, gradient_features: int | None = None
-) -> packed.LstmWeights:
+def lstm_weights(weights: Mapping[str, np.ndarray], layer: str) -> packed.LstmWeights:
     """Return the weights of an LSTM layer; see `refold.kernels.packed.LstmWeights`.
 
     Examples
@@ -221,4 +219,4 @@ def lstm_weights(
     kernel, recurrent_kernel, bias = (
         weights[f"{layer}/lstm_cell/{name}"] for name in ("kernel", "recurrent_kernel", "bias")
     )
-    return packed.LstmWeights(kernel, recurrent_kernel, bias, gradient_features)
+    return packed.LstmWeights(kernel, recurrent_kernel, bias)

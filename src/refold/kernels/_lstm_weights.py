@@ -19,8 +19,6 @@ class LstmWeights:
         Input weights. The gates are in Keras's order: input, forget, cell, output.
     recurrent_kernel : array of float32 of shape (units, 4 * units)
     bias : array of float32 of shape (4 * units,)
-    gradient_features : int, optional
-        Number of features, the first ones, whose gradient `lstm_gradient` computes; by default all.
 
     Attributes
     ----------
@@ -32,16 +30,9 @@ class LstmWeights:
     4
     """
 
-    def __init__(
-        self,
-        kernel: np.ndarray,
-        recurrent_kernel: np.ndarray,
-        bias: np.ndarray,
-        gradient_features: int | None = None,
-    ) -> None:
+    def __init__(self, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray) -> None:
         self.kernel, self.recurrent_kernel, self.bias = kernel, recurrent_kernel, bias
         self.units = len(recurrent_kernel)
-        self.gradient_features = len(kernel) if gradient_features is None else gradient_features
 
     @functools.cached_property
     def packed(self) -> np.ndarray:
@@ -51,13 +42,11 @@ class LstmWeights:
     @functools.cached_property
     def packed_gradient(self) -> np.ndarray:
         """Weights in the order in which the library's gradient reads them."""
-        kernel = self.kernel[: self.gradient_features]
-        return _packed_library.pack_lstm_gradient(kernel, self.recurrent_kernel)
+        return _packed_library.pack_lstm_gradient(self.kernel, self.recurrent_kernel)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # without the packed weights, whose order another machine may not share
-        arrays = self.kernel, self.recurrent_kernel, self.bias
-        return LstmWeights, (*arrays, self.gradient_features)
+        return LstmWeights, (self.kernel, self.recurrent_kernel, self.bias)
 
 
 class Trace(NamedTuple):
@@ -70,6 +59,8 @@ class Trace(NamedTuple):
     c : array of shape (n_sequences, units)
         Initial cell state.
     go_backwards : bool
+    by_sequence : bool
+        Whether the input had sums by sequence, whose gradient is then computed.
     saved : any
         Gates and cells of every row, in the layout of the library or of NumPy.
     """
@@ -78,4 +69,5 @@ class Trace(NamedTuple):
     weights: LstmWeights
     c: np.ndarray
     go_backwards: bool
+    by_sequence: bool
     saved: Any

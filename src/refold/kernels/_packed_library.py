@@ -17,8 +17,8 @@ _SIGNATURES = {
     "normal_cdf": "v ppi",
     "pack_lstm": "b iipppp",
     "pack_lstm_gradient": "b iippp",
-    "lstm": "b iiippipppbpippppi",
-    "lstm_gradient": "b iiipppbpppipppippi",
+    "lstm_forward": "b iiippipppppbpippppi",
+    "lstm_backward": "b iiipppbpppipppipppi",
     "product": "b iiipipipipii",
     "ragged_product": "b iiiippppipi",
     "segment_sum": "v iippip",
@@ -244,8 +244,11 @@ def lstm(
     c: np.ndarray,
     outputs: np.ndarray,
     *,
+    by_sequence: np.ndarray | None = None,
+    by_step: np.ndarray | None = None,
     go_backwards: bool,
     keep: bool,
+    reuse: Any = None,
     threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, Any]:
     """Run an LSTM; see `refold.kernels.packed.lstm`. Returns h, c and what the gradient needs."""
@@ -254,19 +257,30 @@ def lstm(
     for name, array, width in (("x", x, len(weights.kernel)), ("h", h, units), ("c", c, units)):
         if array.shape[1] != width:  # the library would read other memory
             raise ValueError(f"{name} has {array.shape[1]} columns instead of {width}")
+    if by_sequence is not None and by_step is not None:
+        by_sequence, by_step = _dense(by_sequence), _dense(by_step)
+        steps = np.diff(offsets).max(initial=0)
+        for name, array, rows in ("by_sequence", by_sequence, len(c)), ("by_step", by_step, steps):
+            if len(array) < rows or array.shape[1] != 4 * units:
+                raise ValueError(f"{name} has shape {array.shape} instead of {(rows, 4 * units)}")
     last_h, last_c = np.empty((2, len(offsets) - 1, units), np.float32)
     gates = cells = None
     if keep:
-        gates, cells = (np.empty((len(x), length), np.float32) for length in layout(units)[:2])
+        shapes = [(len(x), length) for length in layout(units)[:2]]
+        if reuse is None or [array.shape for array in reuse] != shapes:
+            reuse = [np.empty(shape, np.float32) for shape in shapes]
+        gates, cells = reuse
     written, ld_outputs = _rows(outputs)
     _call(
-        "lstm",
+        "lstm_forward",
         len(last_h),
         x.shape[1],
         units,
         _int64(offsets),
         x,
         ld_x,
+        by_sequence,
+        by_step,
         weights.packed,
         _dense(h),
         _dense(c),
@@ -285,17 +299,18 @@ def lstm(
 
 
 def lstm_gradient(
-    trace: Any, d_outputs: np.ndarray, *, wants_x: bool, threads: int = 1
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    trace: Any, d_outputs: np.ndarray, *, threads: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Differentiate an LSTM; see `refold.kernels.packed.lstm_gradient`."""
     d_outputs, ld_outputs = _rows(d_outputs)
     gates, cells = trace.saved
     num_sequences, units = trace.c.shape
-    features = trace.weights.gradient_features
+    features = len(trace.weights.kernel)
     d_h, d_c = np.empty((2, num_sequences, units), np.float32)
-    d_x = np.empty((len(d_outputs), features), np.float32) if wants_x else None
+    shape = (num_sequences, 4 * units) if trace.by_sequence else (len(d_outputs), features)
+    d_input = np.empty(shape, np.float32)
     _call(
-        "lstm_gradient",
+        "lstm_backward",
         num_sequences,
         features,
         units,
@@ -309,10 +324,11 @@ def lstm_gradient(
         ld_outputs,
         None,
         None,
-        d_x,
+        None if trace.by_sequence else d_input,
         features,
+        d_input if trace.by_sequence else None,
         d_h,
         d_c,
         threads,
     )
-    return d_x, d_h, d_c
+    return d_input, d_h, d_c

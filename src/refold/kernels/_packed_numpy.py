@@ -111,18 +111,23 @@ def lstm(
     c: np.ndarray,
     outputs: np.ndarray,
     *,
+    by_sequence: np.ndarray | None = None,
+    by_step: np.ndarray | None = None,
     go_backwards: bool,
     keep: bool,
+    reuse: Any = None,
     threads: int = 1,
 ) -> tuple[np.ndarray, np.ndarray, Any]:
     """Run an LSTM; see `refold.kernels.packed.lstm`. Returns h, c and what the gradient needs."""
-    del threads
+    del threads, reuse
     units = weights.units
-    sums = product(x, weights.kernel, weights.bias)
+    sums = product(x, weights.kernel, weights.bias if by_sequence is None else None)
     h, c = h.copy(), c.copy()
     saved = np.empty((5, len(x), units), np.float32) if keep else None
-    for there, rows in _steps(offsets, go_backwards):
+    for step, (there, rows) in enumerate(_steps(offsets, go_backwards)):
         gates = product(h[there], weights.recurrent_kernel, None) + sums[rows]
+        if by_sequence is not None and by_step is not None:
+            gates += by_sequence[there] + by_step[step]
         i, f, o = (sigmoid(gates[:, k * units : (k + 1) * units]) for k in (0, 1, 3))
         g = tanh(gates[:, 2 * units : 3 * units])
         state = f * c[there] + i * g
@@ -135,8 +140,8 @@ def lstm(
 
 
 def lstm_gradient(
-    trace: Any, d_outputs: np.ndarray, *, wants_x: bool, threads: int = 1
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    trace: Any, d_outputs: np.ndarray, *, threads: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Differentiate an LSTM; see `refold.kernels.packed.lstm_gradient`."""
     del threads
     i, f, g, o, cells = trace.saved
@@ -144,7 +149,7 @@ def lstm_gradient(
     dh, dc = np.zeros_like(trace.c), np.zeros_like(trace.c)
     weights = trace.weights
     transposed = np.ascontiguousarray(weights.recurrent_kernel.T)
-    kernel = np.ascontiguousarray(weights.kernel[: weights.gradient_features].T)
+    kernel = np.ascontiguousarray(weights.kernel.T)
     back = 1 if trace.go_backwards else -1
     steps = list(_steps(trace.offsets, trace.go_backwards))
     for number, (there, rows) in reversed(list(enumerate(steps))):
@@ -163,7 +168,9 @@ def lstm_gradient(
         )
         dc[there] = d_cell * f[rows]
         dh[there] = product(d_sums[rows], transposed, None)
-    return product(d_sums, kernel, None) if wants_x else None, dh, dc
+    if trace.by_sequence:
+        return segment_sum(d_sums, trace.offsets), dh, dc
+    return product(d_sums, kernel, None), dh, dc
 
 
 def _steps(offsets: np.ndarray, go_backwards: bool) -> Any:  # noqa: FBT001

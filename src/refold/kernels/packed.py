@@ -73,9 +73,12 @@ def lstm(
     h: np.ndarray,
     c: np.ndarray,
     *,
+    by_sequence: np.ndarray | None = None,
+    by_step: np.ndarray | None = None,
     go_backwards: bool = False,
     outputs: np.ndarray | None = None,
     keep: bool = False,
+    reuse: Trace | None = None,
     threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Trace | None]:
     """Run an LSTM over packed rows, with Keras's default activations.
@@ -83,17 +86,25 @@ def lstm(
     Parameters
     ----------
     x : array of float32 of shape (n_rows, features)
-        Input.
+        Input, which may have 0 features.
     offsets : array of int64 of shape (n_sequences + 1,)
     weights : LstmWeights
     h, c : arrays of float32 of shape (n_sequences, units)
         Initial output and cell state.
+    by_sequence, by_step : arrays of float32 of shape (at least n, 4 * units), optional
+        Input products that every step of a sequence shares, with the bias of ``weights``, which is
+        then not added; and those that each step shares with the same step of all sequences, in the
+        order of computation. So the sums of the gates are ``by_sequence[i] + by_step[t] + x @
+        kernel + h @ recurrent_kernel``. Both are given, or neither.
     go_backwards : bool
         Read the steps of each sequence from the last to the first.
     outputs : array of float32 of shape (n_rows, units), optional
         Array to write the outputs to. Its rows may be parts of longer rows.
     keep : bool
         Whether to return what `lstm_gradient` needs.
+    reuse : Trace, optional
+        A trace that is no longer needed. The new one takes its memory, because fresh memory costs a
+        tenth of the time of a large call.
     threads : int, optional
         Number of threads; by default one for each core.
 
@@ -121,17 +132,22 @@ def lstm(
         h,
         c,
         outputs,
+        by_sequence=by_sequence,
+        by_step=by_step,
         go_backwards=go_backwards,
         keep=keep,
+        reuse=None if reuse is None else reuse.saved,
         threads=threads or num_threads(),
     )
-    trace = Trace(offsets, weights, c, go_backwards, saved) if keep else None
+    if not keep:
+        return outputs, last_h, last_c, None
+    trace = Trace(offsets, weights, c, go_backwards, by_sequence is not None, saved)
     return outputs, last_h, last_c, trace
 
 
 def lstm_gradient(
-    trace: Trace, d_outputs: np.ndarray, *, wants_x: bool = True, threads: int | None = None
-) -> tuple[np.ndarray | None, np.ndarray, np.ndarray]:
+    trace: Trace, d_outputs: np.ndarray, *, threads: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compute the gradient with respect to the input and the initial state of an LSTM.
 
     Parameters
@@ -140,13 +156,12 @@ def lstm_gradient(
         From `lstm`. It can be used once.
     d_outputs : array of float32 of shape (n_rows, units)
         Gradient with respect to the outputs.
-    wants_x : bool
-        Whether the gradient with respect to the input is needed.
     threads : int, optional
 
     Returns
     -------
-    d_x : array of shape (n_rows, gradient_features) or None
+    d_input : array of shape (n_rows, features) or (n_sequences, 4 * units)
+        With respect to ``x``; or only to ``by_sequence``, if it was given.
     d_h, d_c : arrays of shape (n_sequences, units)
 
     Examples
@@ -157,9 +172,7 @@ def lstm_gradient(
     >>> [d.shape for d in lstm_gradient(trace, np.ones_like(outputs))]
     [(5, 3), (2, 4), (2, 4)]
     """
-    return _operations().lstm_gradient(
-        trace, d_outputs, wants_x=wants_x, threads=threads or num_threads()
-    )
+    return _operations().lstm_gradient(trace, d_outputs, threads=threads or num_threads())
 
 
 def product(

@@ -27,6 +27,8 @@ class BackwardPass {
     const int64_t units = call_.shape.units, ranks = last - first, ld = layout.units;
     const int64_t ld_gates = layout.gate_row, ld_dh = std::max(weights.width(), ld);
     Buffer dh(ranks * ld_dh), dc(ranks * ld), before(ranks * ld), own(ranks * ld_gates), zero(ld_dh);
+    Buffer totals(call_.d_by_sequence ? ranks * 4 * ld : 0);
+    if (call_.d_by_sequence) std::fill(totals + 0, totals + ranks * 4 * ld, 0.0f);
     std::fill(dh + 0, dh + ranks * ld_dh, 0.0f);
     std::fill(dc + 0, dc + ranks * ld, 0.0f);
     std::fill(before + 0, before + ranks * ld, 0.0f);
@@ -58,6 +60,8 @@ class BackwardPass {
           });
           clear_absent(block, rows, d_sums + 4 * unit, ld_gates);
         }
+        for (int64_t i = 0; call_.d_by_sequence && i < rows; ++i)
+          add(totals + (r + i) * 4 * ld, d_sums + i * ld_gates, 4 * ld);
         for (int64_t i = 0; call_.gates && i < rows; ++i)
           copy(call_.gates + (row + r + i) * ld_gates, d_sums + i * ld_gates, 4 * ld);
       }
@@ -69,9 +73,14 @@ class BackwardPass {
       for (int64_t panel = whole; panel < weights.panels(); ++panel) {
         float* to = dh + panel * kPanel * kWidth;
         const int vectors = weights.vectors(panel);
-        const Product product{own, ld_gates, weights.panel(packed_, panel), vectors * kWidth,
-                              weights.depth(), zero, 0, to, ld_dh};
-        multiply_panel(vectors, product, running);
+        const int64_t part = even_part(running, max_rows<kPanel>());
+        for (int64_t r = 0; r < running; r += part) {
+          const int64_t rows = std::min(part, running - r);
+          expect_reads(step - 1, first + r, rows, panel, weights.panels());
+          const Product product{own + r * ld_gates, ld_gates, weights.panel(packed_, panel),
+                                vectors * kWidth, weights.depth(), zero, 0, to + r * ld_dh, ld_dh};
+          multiply_panel(vectors, product, rows);
+        }
       }
     }
     for (int64_t r = 0; r < ranks; ++r) {
@@ -79,20 +88,42 @@ class BackwardPass {
       add_d_outputs(-1, first + r, dh + r * ld_dh);
       copy(call_.d_h0 + b * units, dh + r * ld_dh, units);
       copy(call_.d_c0 + b * units, dc + r * ld, units);
+      for (const Block& block : order_.blocks())
+        for (int gate = 0; call_.d_by_sequence && gate < 4; ++gate)
+          copy(call_.d_by_sequence + (4 * b + gate) * units + block.first,
+               totals + 4 * (r * ld + block.first) + gate * block.width, block.present);
     }
   }
 
  private:
   static constexpr int64_t kRows = kTogether<4>;  // sequences computed together
 
+  // Prefetches one of `parts` parts of what a step reads, while a product is computed.
+  void expect_reads(int64_t step, int64_t rank, int64_t rows, int64_t part, int64_t parts) const {
+    if (step < 0) return;
+    const int64_t ld = order_.layout().gate_row, from = ld * part / parts, to = ld * (part + 1) / parts;
+    for (int64_t r = rank; r < rank + rows; ++r) {
+      const float* gates = call_.activated + plan_.row(step, r) * ld;
+      for (int64_t column = from / 16 * 16; column < to; column += 16)
+        __builtin_prefetch(gates + column, 0, 2);
+      if (part == 0 && call_.d_outputs) {
+        const float* d_outputs = call_.d_outputs + plan_.output_row(step, r) * call_.ld_outputs;
+        for (int64_t unit = 0; unit < call_.shape.units; unit += 16)
+          __builtin_prefetch(d_outputs + unit, 0, 2);
+      }
+    }
+  }
+
   // Adds the gradients of the outputs that equal h after `step`.
   void add_d_outputs(int64_t step, int64_t rank, float* dh) const {
     if (!call_.d_outputs) return;
     const auto [begin, end] = plan_.output_rows(step, rank);
-    for (int64_t row = begin; row < end; ++row) {
-      const float* from = call_.d_outputs + row * call_.ld_outputs;
-      for (int64_t u = 0; u < call_.shape.units; ++u) dh[u] += from[u];
-    }
+    for (int64_t row = begin; row < end; ++row)
+      add(dh, call_.d_outputs + row * call_.ld_outputs, call_.shape.units);
+  }
+
+  static void add(float* to, const float* from, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] += from[i];
   }
 
   // Clears padding units: an infinite input times their zero weights is NaN, and the products would

@@ -34,11 +34,13 @@ class ForwardPass {
     const int64_t units = call_.shape.units, ranks = last - first;
     const int64_t features = call_.shape.features;
     const bool has_early = features > kFeatures || (ranks == 1 && plan_.longest() > 1);
+    const bool has_starts = call_.by_sequence && !has_early;
     const int64_t num_inputs = has_early ? 0 : features, depth = num_inputs + units;
     const int64_t ld_in = odd_lines(depth), ld_gates = layout_.gate_row, ld = layout_.units;
     const int64_t early_rows = std::min(kEarlyRows + ranks, ranks * plan_.longest());
     Buffer c(ranks * ld), h(ranks * ld), early(has_early ? early_rows * ld_gates : 0);
     Buffer inputs(ranks * ld_in), own_gates(call_.gates ? 0 : ranks * ld_gates);
+    Buffer starts(has_starts ? std::max<int64_t>(kRegisters * 4 * kWidth, ld_gates) : 0);
     std::fill(c + 0, c + ranks * ld, 0.0f);
     std::fill(h + 0, h + ranks * ld, 0.0f);
     for (int64_t r = 0; r < ranks; ++r) {
@@ -61,8 +63,10 @@ class ForwardPass {
         early_until = multiply_early(step, first, last, early);
         early_next = early;
       }
-      const float* start = has_early ? early_next : bias_;
+      const float* start = has_early ? early_next : has_starts ? starts : bias_;
       const int64_t whole = running == 1 ? units / kWidth : 0;  // blocks of kWidth units
+      for (int64_t block = 0; has_starts && block < whole; ++block)
+        write_starts<kWidth>(order_.blocks()[block], step, first, 1, starts + 4 * block * kWidth, 0);
       if (whole)
         multiply_row<4>({inputs, ld_in, weights(0, kWidth, features - num_inputs),
                          4 * kWidth, depth, start, 0, gates, ld_gates},
@@ -73,10 +77,21 @@ class ForwardPass {
           const int64_t column = 4 * block.first;
           float* sums = gates + column;
           if (block.first >= whole * kWidth) {
-            expect_writes(sums, ld_gates, 4 * W, running);
-            multiply_gates<W>({inputs, ld_in, weights(block.first, W, features - num_inputs), 4 * W,
-                               depth, start + column, has_early ? ld_gates : 0, sums, ld_gates},
-                              running);
+            const float* block_weights = weights(block.first, W, features - num_inputs);
+            const int64_t part = even_part(running, max_rows<4 * W / kWidth>());
+            for (int64_t r = 0; r < running; r += part) {
+              const int64_t rows = std::min(part, running - r);
+              float* to = sums + r * ld_gates;
+              expect_writes(to, ld_gates, 4 * W, rows);
+              const float* from = start + column + (has_early ? r * ld_gates : 0);
+              if (has_starts) {
+                write_starts<W>(block, step, first + r, rows, starts, 4 * W);
+                from = starts;
+              }
+              multiply_gates<W>({inputs + r * ld_in, ld_in, block_weights, 4 * W, depth, from,
+                                 has_early ? ld_gates : has_starts ? 4 * W : 0, to, ld_gates},
+                                rows);
+            }
           }
           cell_forward<A, R, W>(running, sums, ld_gates, c + block.first, h + block.first, ld);
         });
@@ -117,22 +132,53 @@ class ForwardPass {
     multiply<4 * W / kWidth, kWidth, false>(product, rows);
   }
 
+  // Writes the sums by sequence and by step that the products of a block start from.
+  template <int W>
+  void write_starts(const Block& block, int64_t step, int64_t rank, int64_t rows, float* to,
+                    int64_t ld) const {
+    const int64_t units = call_.shape.units;
+    for (int gate = 0; gate < 4; ++gate, to += W) {
+      const int64_t column = gate * units + block.first;
+      const float* by_step = call_.by_step + step * 4 * units + column;
+      for (int64_t r = 0; r < rows; ++r) {
+        const float* by_sequence =
+            call_.by_sequence + plan_.sequence(rank + r) * 4 * units + column;
+        float* out = to + r * ld;
+        if (block.present == W) {
+          store<W>(out, load<W>(by_sequence) + load<W>(by_step));
+        } else {
+          for (int64_t u = 0; u < W; ++u)
+            out[u] = u < block.present ? by_sequence[u] + by_step[u] : 0.0f;
+        }
+      }
+    }
+  }
+
   const float* input(int64_t step, int64_t rank) const {
     return call_.x + plan_.input_row(step, rank) * call_.ld_x;
   }
 
-  // Computes bias plus input product of several steps from `step` on; returns the step after them.
+  // Computes bias (or sums by sequence and by step) plus input product of several steps from `step`
+  // on; returns the step after them.
   int64_t multiply_early(int64_t step, int64_t first, int64_t last, float* sums) const {
     const int64_t depth = call_.shape.features, ld = layout_.gate_row;
     std::vector<const float*> from;
     for (; static_cast<int64_t>(from.size()) < kEarlyRows && step < plan_.longest(); ++step) {
       const int64_t running = std::min(plan_.running(step), last) - first;
       if (running <= 0) break;
+      float* starts = sums + static_cast<int64_t>(from.size()) * ld;
+      for (const Block& block : order_.blocks())
+        for_width(block.width, [&](auto width) {
+          if (call_.by_sequence)
+            write_starts<decltype(width)::value>(block, step, first, running,
+                                                 starts + 4 * block.first, ld);
+        });
       for (int64_t r = 0; r < running; ++r) from.push_back(input(step, first + r));
     }
     const int64_t rows = static_cast<int64_t>(from.size());
     Buffer x(rows * kEarlyDepth);
-    for (int64_t k = 0; k < depth; k += kEarlyDepth) {
+    int64_t k = 0;
+    do {
       const int64_t now = std::min(kEarlyDepth, depth - k);
       for (int64_t row = 0; row < rows; ++row)
         copy(x + row * kEarlyDepth, from[row] + k, now);
@@ -140,11 +186,14 @@ class ForwardPass {
         for_width(block.width, [&](auto width) {
           constexpr int W = decltype(width)::value;
           const int64_t column = 4 * block.first;
+          const bool started = k || call_.by_sequence;
           multiply_gates<W>({x, kEarlyDepth, weights(block.first, W, k), 4 * W, now,
-                             k ? sums + column : bias_ + column, k ? ld : 0, sums + column, ld},
+                             started ? sums + column : bias_ + column, started ? ld : 0,
+                             sums + column, ld},
                             rows);
         });
-    }
+      k += now;
+    } while (k < depth);
     return step;
   }
 

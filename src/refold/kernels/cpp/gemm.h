@@ -68,6 +68,12 @@ void multiply_rows(const Product& p, int rows, std::integer_sequence<int, R...>)
   kBlocks[rows - 1](p);
 }
 
+// Size of the parts, of at most `most` rows and about equal, in which rows are computed.
+inline int64_t even_part(int64_t rows, int64_t most) {
+  const int64_t parts = std::max<int64_t>(1, (rows + most - 1) / most);
+  return (rows + parts - 1) / parts;
+}
+
 // multiply_block for any number of rows, in blocks of about equal size.
 template <int Vectors, int W, bool Across>
 void multiply(Product p, int64_t rows) {

@@ -73,7 +73,7 @@ REFOLD_EXPORT void refold_normal_cdf(const float* x, float* y, int64_t count) {
     y[i] = static_cast<float>(0.5 * std::erfc(-x[i] * 0.70710678118654752));
 }
 
-// Packs the weights of an LSTM for refold_lstm.  `packed` is aligned to a cache line.
+// Packs the weights of an LSTM for refold_lstm_forward.  `packed` is aligned to a cache line.
 REFOLD_EXPORT int refold_pack_lstm(int64_t features, int64_t units, const float* kernel,
                                    const float* recurrent, const float* bias, float* packed) {
   return guarded(1, [&](const refold::Pool&) {
@@ -81,7 +81,7 @@ REFOLD_EXPORT int refold_pack_lstm(int64_t features, int64_t units, const float*
   });
 }
 
-// Packs the weights of an LSTM for refold_lstm_gradient.  `features` are those whose gradient is
+// Packs the weights of an LSTM for refold_lstm_backward.  `features` are those whose gradient is
 // needed, and `packed` is aligned to a cache line.
 REFOLD_EXPORT int refold_pack_lstm_gradient(int64_t features, int64_t units, const float* kernel,
                                             const float* recurrent, float* packed) {
@@ -90,13 +90,16 @@ REFOLD_EXPORT int refold_pack_lstm_gradient(int64_t features, int64_t units, con
   });
 }
 
-// Runs an LSTM with Keras's default activations over packed rows.  `gates` (rows, gate_row) and
-// `cells` (rows, units) are for refold_lstm_gradient, or both null.
-REFOLD_EXPORT int refold_lstm(int64_t sequences, int64_t features, int64_t units,
-                              const int64_t* offsets, const float* x, int64_t ld_x,
-                              const float* packed, const float* h0, const float* c0,
-                              int go_backwards, float* outputs, int64_t ld_outputs, float* h,
-                              float* c, float* gates, float* cells, int64_t threads) {
+// Runs an LSTM with Keras's default activations over packed rows.  `by_sequence` and `by_step` take
+// the place of the bias, see lstm.h; or both are null.  `gates` (rows, gate_row) and `cells` (rows,
+// units) are for refold_lstm_backward, or both null.
+REFOLD_EXPORT int refold_lstm_forward(int64_t sequences, int64_t features, int64_t units,
+                                      const int64_t* offsets, const float* x, int64_t ld_x,
+                                      const float* by_sequence, const float* by_step,
+                                      const float* packed, const float* h0, const float* c0,
+                                      int go_backwards, float* outputs, int64_t ld_outputs,
+                                      float* h, float* c, float* gates, float* cells,
+                                      int64_t threads) {
   return guarded(threads, [&](const refold::Pool& pool) {
     refold::Forward call;
     fill(call, sequences, features, units, offsets, go_backwards);
@@ -104,6 +107,8 @@ REFOLD_EXPORT int refold_lstm(int64_t sequences, int64_t features, int64_t units
     call.ld_outputs = ld_outputs;
     call.x = x;
     call.kernel = call.recurrent = call.bias = nullptr;
+    call.by_sequence = by_sequence;
+    call.by_step = by_step;
     call.packed = packed;
     call.h0 = h0;
     call.c0 = c0;
@@ -118,15 +123,15 @@ REFOLD_EXPORT int refold_lstm(int64_t sequences, int64_t features, int64_t units
 }
 
 // Computes the gradients of that LSTM with respect to the first features of its input (`d_x` may be
-// null) and its initial state, from those with respect to its outputs and its last state (null for
-// zeros).
-REFOLD_EXPORT int refold_lstm_gradient(int64_t sequences, int64_t features, int64_t units,
+// null), to `by_sequence` (`d_by_sequence` may be null) and to its initial state, from those with
+// respect to its outputs and its last state (null for zeros).
+REFOLD_EXPORT int refold_lstm_backward(int64_t sequences, int64_t features, int64_t units,
                                        const int64_t* offsets, const float* packed,
                                        const float* c0, int go_backwards, const float* gates,
                                        const float* cells, const float* d_outputs,
                                        int64_t ld_outputs, const float* d_h, const float* d_c,
-                                       float* d_x, int64_t ld_x, float* d_h0, float* d_c0,
-                                       int64_t threads) {
+                                       float* d_x, int64_t ld_x, float* d_by_sequence,
+                                       float* d_h0, float* d_c0, int64_t threads) {
   return guarded(threads, [&](const refold::Pool& pool) {
     refold::Backward call;
     fill(call, sequences, features, units, offsets, go_backwards);
@@ -148,6 +153,7 @@ REFOLD_EXPORT int refold_lstm_gradient(int64_t sequences, int64_t features, int6
     call.d_h = d_h;
     call.d_c = d_c;
     call.d_x = d_x;
+    call.d_by_sequence = d_by_sequence;
     call.d_kernel = call.d_recurrent = call.d_bias = nullptr;
     call.d_h0 = d_h0;
     call.d_c0 = d_c0;

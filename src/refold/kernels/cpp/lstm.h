@@ -57,6 +57,10 @@ struct Call {
 
 struct Forward : Call {
   const float* bias;  // (4H)
+  // Sums of each sequence (B, 4H) and of each step in the order of computation (steps, 4H), which
+  // take the place of the bias; both null without them.
+  const float* by_sequence = nullptr;
+  const float* by_step = nullptr;
   float* outputs;     // (B, T, H) in the order of computation; null if not needed
   bool repeat;        // whether to write outputs at masked steps too
   float* h;           // (B, H)
@@ -83,6 +87,7 @@ struct Backward : Call {
   const float* d_h;         // (B, H), or null for zeros
   const float* d_c;         // (B, H), or null for zeros
   float* d_x;               // (B, T, F), or null if not needed
+  float* d_by_sequence = nullptr;  // (B, 4H), or null if not needed
   float* d_kernel;          // (F, 4H); null if no gradient of a weight is needed
   float* d_recurrent;       // (H, 4H)
   float* d_bias;            // (4H)

@@ -22,12 +22,12 @@ extern "C" {
 const char* refold_variant();
 int refold_pack_lstm(int64_t, int64_t, const float*, const float*, const float*, float*);
 int refold_pack_lstm_gradient(int64_t, int64_t, const float*, const float*, float*);
-int refold_lstm(int64_t, int64_t, int64_t, const int64_t*, const float*, int64_t, const float*,
-                const float*, const float*, int, float*, int64_t, float*, float*, float*, float*,
-                int64_t);
-int refold_lstm_gradient(int64_t, int64_t, int64_t, const int64_t*, const float*, const float*, int,
+int refold_lstm_forward(int64_t, int64_t, int64_t, const int64_t*, const float*, int64_t,
+                        const float*, const float*, const float*, const float*, const float*, int,
+                        float*, int64_t, float*, float*, float*, float*, int64_t);
+int refold_lstm_backward(int64_t, int64_t, int64_t, const int64_t*, const float*, const float*, int,
                          const float*, const float*, const float*, int64_t, const float*,
-                         const float*, float*, int64_t, float*, float*, int64_t);
+                         const float*, float*, int64_t, float*, float*, float*, int64_t);
 int refold_product(int64_t, int64_t, int64_t, const float*, int64_t, const float*, int64_t,
                    const float*, int64_t, float*, int64_t, int64_t);
 int refold_ragged_product(int64_t, int64_t, int64_t, int64_t, const int64_t*, const float*,
@@ -466,6 +466,116 @@ void check_packed_lstm(const std::string& name, const refold::Variant& variant,
   }
 }
 
+// Checks sums by sequence and by step: they are weights of features that are 1 at the steps of one
+// sequence, and at one step of all sequences.
+void check_shared_inputs(const std::string& name, const refold::Variant& variant,
+                         const refold::Shape& shape, unsigned seed) {
+  const auto [B, T, F, H] = shape;
+  const int64_t all = F + B + T;
+  Problem problem({B, T, all, H}, seed);
+  std::mt19937 random(seed);
+  const Lengths lengths(B, T, random);
+  problem.sequences = true;
+  problem.x.assign(B * T * all, 0);
+  problem.bias.assign(4 * H, 0);
+  problem.d_outputs.assign(B * T * H, 0);
+  problem.mask.assign(B * T, 0);
+  const int64_t rows = lengths.rows();
+  Floats x = draw(random, rows * F);
+  const Floats d_outputs = draw(random, rows * H), no_bias(4 * H, NAN);
+  const auto padded_row = [&](int64_t b, int64_t t) {
+    return b * T + (problem.go_backwards ? T - 1 - t : t);
+  };
+  for (int64_t b = 0; b < B; ++b)
+    for (int64_t t = 0; t < lengths.length(b); ++t) {
+      const int64_t row = lengths.offsets[b] + t;
+      const int64_t step = problem.go_backwards ? lengths.length(b) - 1 - t : t;
+      const auto to = problem.x.begin() + (b * T + t) * all;
+      std::copy_n(x.begin() + row * F, F, to);
+      to[F + b] = to[F + B + step] = 1;
+      problem.mask[b * T + t] = 1;
+      std::copy_n(d_outputs.begin() + row * H, H, problem.d_outputs.begin() + padded_row(b, t) * H);
+    }
+  const Reference expected = reference(problem);
+  const refold::Layout layout(shape);
+  const refold::Buffer for_forward(layout.forward_weights), for_backward(layout.backward_weights);
+  const refold::Weights weights{F, H, problem.kernel.data(), problem.recurrent.data(),
+                                no_bias.data()};
+  variant.pack_forward(weights, for_forward);
+  variant.pack_backward(weights, for_backward);
+  const auto sums = problem.kernel.begin() + F * 4 * H;
+  const Floats by_sequence(sums, sums + B * 4 * H), by_step(sums + B * 4 * H, problem.kernel.end());
+  Threads threads(3);
+  std::vector<Floats> first;
+  for (const refold::Pool& pool : {refold::Pool{}, threads.pool(3)}) {
+    Floats outputs(rows * H), h(B * H), c(B * H), d_by_sequence(B * 4 * H), d_h(B * H), d_c(B * H);
+    Floats gates(rows * layout.gate_row), cells(rows * layout.units);
+    const auto fill = [&](refold::Call& call) {
+      problem.fill(call);
+      call.shape = shape;
+      call.mask = nullptr;
+      call.offsets = lengths.offsets.data();
+      call.x = x.data();
+      call.ld_x = F;
+    };
+    refold::Forward forward;
+    fill(forward);
+    forward.packed = for_forward;
+    forward.bias = nullptr;
+    forward.by_sequence = by_sequence.data();
+    forward.by_step = by_step.data();
+    forward.outputs = outputs.data();
+    forward.repeat = false;
+    forward.h = h.data();
+    forward.c = c.data();
+    forward.gates = gates.data();
+    forward.cells = cells.data();
+    variant.forward(forward, pool);
+    refold::Backward backward;
+    fill(backward);
+    backward.packed = for_backward;
+    backward.outputs = nullptr;
+    backward.cells = cells.data();
+    backward.activated = gates.data();
+    backward.gates = nullptr;
+    backward.d_outputs = d_outputs.data();
+    backward.d_h = problem.d_h.data();
+    backward.d_c = problem.d_c.data();
+    backward.d_x = nullptr;
+    backward.d_by_sequence = d_by_sequence.data();
+    backward.d_kernel = backward.d_recurrent = backward.d_bias = nullptr;
+    backward.d_h0 = d_h.data();
+    backward.d_c0 = d_c.data();
+    variant.backward(backward, pool);
+    double error = 0;
+    const auto compare = [&](const Floats& found, const double* right) {
+      double scale = 1e-3, difference = 0;
+      for (size_t i = 0; i < found.size(); ++i) {
+        if (!std::isfinite(found[i])) error = INFINITY;
+        scale = std::max(scale, std::abs(right[i]));
+        difference = std::max(difference, std::abs(found[i] - right[i]));
+      }
+      error = std::max(error, difference / scale);
+    };
+    Doubles written;
+    for (int64_t b = 0; b < B; ++b)
+      for (int64_t t = 0; t < lengths.length(b); ++t) {
+        const auto from = expected.outputs.begin() + padded_row(b, t) * H;
+        written.insert(written.end(), from, from + H);
+      }
+    compare(outputs, written.data());
+    compare(h, expected.h.data());
+    compare(c, expected.c.data());
+    compare(d_by_sequence, expected.d_kernel.data() + F * 4 * H);
+    compare(d_h, expected.d_h0.data());
+    compare(d_c, expected.d_c0.data());
+    const std::vector<Floats> found{outputs, h, c, d_by_sequence, d_h, d_c};
+    if (first.empty()) first = found;
+    check(error < 2e-5 && found == first,
+          name + " shared inputs " + text(shape) + ": error " + std::to_string(error * 1e6) + "e-6");
+  }
+}
+
 // Checks the other operations on packed rows; each array is compared with plain loops.
 void check_packed_operations(const std::string& name, const refold::Variant& variant, int64_t B,
                              int64_t T, int64_t F, int64_t W, unsigned seed) {
@@ -550,6 +660,11 @@ void check_packed(const std::string& name, const refold::Variant& variant) {
   for (const auto& shape : shapes)
     for (int64_t stride = 1; stride <= 2; ++stride)
       check_packed_lstm(name, variant, shape, ++seed, stride);
+  for (auto shape : shapes)
+    for (const int64_t features : {int64_t{0}, shape.features}) {
+      shape.features = features;
+      check_shared_inputs(name, variant, shape, ++seed);
+    }
   for (const int64_t width : {1, 3, 16, 20, 32, 33, 70}) {
     check_packed_operations(name, variant, 1, 3, 2, width, ++seed);
     check_packed_operations(name, variant, 5, 30, 17, width, ++seed);
@@ -570,23 +685,26 @@ void check_interface() {
   const Floats x = draw(random, rows * F), kernel = draw(random, F * 4 * H), h0 = draw(random, B * H);
   const Floats recurrent = draw(random, H * 4 * H), bias = draw(random, 4 * H);
   const Floats d_outputs = draw(random, rows * H);
+  const Floats by_sequence = draw(random, B * 4 * H), by_step = draw(random, 20 * 4 * H);
   std::vector<Floats> first;
   for (const int64_t threads : {1, 3}) {
     Floats outputs(rows * H), h(B * H), c(B * H), d_x(rows * F), d_h(B * H), d_c(B * H);
     Floats gates(rows * layout.gate_row), cells(rows * layout.units), y(rows * H), sums(B * H);
+    Floats d_by_sequence(B * 4 * H);
     const int failed =
         refold_pack_lstm(F, H, kernel.data(), recurrent.data(), bias.data(), packed) +
-        refold_lstm(B, F, H, offsets, x.data(), F, packed, h0.data(), h0.data(), 1, outputs.data(),
-                    H, h.data(), c.data(), gates.data(), cells.data(), threads) +
+        refold_lstm_forward(B, F, H, offsets, x.data(), F, by_sequence.data(), by_step.data(),
+                            packed, h0.data(), h0.data(), 1, outputs.data(), H, h.data(), c.data(),
+                            gates.data(), cells.data(), threads) +
         refold_pack_lstm_gradient(F, H, kernel.data(), recurrent.data(), transposed) +
-        refold_lstm_gradient(B, F, H, offsets, transposed, h0.data(), 1, gates.data(), cells.data(),
-                             d_outputs.data(), H, nullptr, nullptr, d_x.data(), F, d_h.data(),
-                             d_c.data(), threads) +
+        refold_lstm_backward(B, F, H, offsets, transposed, h0.data(), 1, gates.data(), cells.data(),
+                             d_outputs.data(), H, nullptr, nullptr, d_x.data(), F,
+                             d_by_sequence.data(), d_h.data(), d_c.data(), threads) +
         refold_product(rows, F, H, x.data(), F, kernel.data(), 4 * H, nullptr, 0, y.data(), H,
                        threads) +
         refold_ragged_product(B, F, H, 4, offsets, x.data(), kernel.data(), bias.data(), 0,
                               sums.data(), threads);
-    const std::vector<Floats> all{outputs, h, c, d_x, d_h, d_c, y, sums};
+    const std::vector<Floats> all{outputs, h, c, d_x, d_by_sequence, d_h, d_c, y, sums};
     if (first.empty()) first = all;
     check(!failed && all == first, "C functions with " + std::to_string(threads) + " threads");
   }
