@@ -21,6 +21,7 @@ from refold._support.import_finders import PostImportFinder
 
 if TYPE_CHECKING:
     from refold import datasets as datasets
+    from refold import diagnosis as diagnosis
     from refold import evaluation as evaluation
     from refold import kernels as kernels
     from refold import layers as layers
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    *("datasets", "evaluation", "kernels", "layers", "models", "plots", "sequences", "stream"),
+    *("datasets", "diagnosis", "evaluation", "kernels", "layers", "models", "plots", "sequences"),
+    "stream",
 )
 _NAMES = {
     "Checkpoint": "refold.fitting",

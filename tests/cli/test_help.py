@@ -15,6 +15,7 @@ COMMANDS = [
     "reconstruct",
     "info",
     "curve",
+    "doctor",
     "detect",
     "generate",
     "probe",

@@ -17,6 +17,7 @@ from refold.cli.commands.data import data
 from refold.cli.commands.decode import decode
 from refold.cli.commands.demo import demo
 from refold.cli.commands.detect import detect
+from refold.cli.commands.doctor import doctor
 from refold.cli.commands.encode import encode
 from refold.cli.commands.fit import fit
 from refold.cli.commands.forecast import forecast
@@ -35,6 +36,7 @@ EXAMPLES = {
     reconstruct: "refold reconstruct vowels.refold vowels.parquet -o back.parquet",
     info: "refold info vowels.refold --json",
     curve: "refold curve vowels.parquet -o curve.png --sizes 2,4,8,16",
+    doctor: "refold doctor vowels.parquet --latent-dim 16 --seed 0",
     detect: "refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01",
     forecast: "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
     stream: "refold stream sensor.refold --window 60 < sensor.jsonl",
@@ -46,7 +48,7 @@ EXAMPLES = {
 }
 
 # Commands that need the packages that a small installation does not have.
-NEED_TRAINING_PACKAGES = {curve, demo, fit, generate, probe, report}
+NEED_TRAINING_PACKAGES = {curve, demo, doctor, fit, generate, probe, report}
 
 app = typer.Typer(
     name="refold",

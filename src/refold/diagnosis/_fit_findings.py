@@ -1,0 +1,176 @@
+"""Findings about a short fit: its errors, its loss, its lengths and its speed."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold.diagnosis._finding import Finding
+from refold.errors import argument, spelled
+from refold.evaluation import Fidelity
+
+# Errors, relative to that of a constant output: no better, half-way learned, and solved.
+_NO_BETTER, _LEARNED, _SOLVED = 0.95, 0.5, 0.02
+# Share of the variance within sequences below which the output is flat.
+_FLAT = 0.1
+# Ratio and difference of held-out and training error from which a model overfits.
+_OVERFIT_RATIO, _OVERFIT_GAP = 2.0, 0.05
+# Share of lengths that are off by more than a tenth; relative fall of the loss that is none, and
+# that is still much.
+_WRONG_LENGTHS, _STUCK, _FALLING = 0.1, 0.02, 0.05
+# Epochs below which a fit says little; seconds that are long for a fit.
+_FEW_EPOCHS, _SLOW = 4, 1800.0
+
+
+class FitFacts(NamedTuple):
+    """Measurements of a short fit.
+
+    Attributes
+    ----------
+    held_out, training, constant : Fidelity
+        Errors on held-out and on training sequences, and of the training mean or the most frequent
+        category at every held-out step.
+    pca : Fidelity or None
+        Error of PCA of the same size on the held-out sequences; None if it cannot be fitted.
+    kept_within : float or None
+        Variance within sequences, decoded over original; None without numeric columns.
+    wrong_lengths : float
+        Share of held-out sequences whose length is off by more than a tenth.
+    history : mapping of str to lists
+        As `SequenceAutoencoder.history_`.
+    initial_loss : float or None
+        Validation loss before the first epoch.
+    best_epoch : int or None
+        Epoch with the smallest validation loss.
+    num_training, latent_dim : int
+        Number of training sequences, and of latent dimensions.
+    seconds : float
+        Time of 30 epochs on all data with the same settings; 0 if it is not known.
+    """
+
+    held_out: Fidelity
+    training: Fidelity
+    constant: Fidelity
+    pca: Fidelity | None
+    kept_within: float | None
+    wrong_lengths: float
+    history: Mapping[str, list[Any]]
+    initial_loss: float | None
+    best_epoch: int | None
+    num_training: int
+    latent_dim: int
+    seconds: float
+
+
+def fit_findings(facts: FitFacts) -> Iterator[Finding]:
+    """Yield what a short fit shows."""
+    ours, constant = facts.held_out.error, facts.constant.error
+    pca = facts.pca.error if facts.pca is not None else np.inf
+    losses = facts.history.get("val_loss", facts.history["loss"])
+    short = _short(losses)
+    if short and ours > _SOLVED * constant:
+        yield Finding(
+            "too-short",
+            f"The short fit {short}, so its errors say little. Give it more time with "
+            f"{argument('time_budget')}.",
+        )
+    if facts.seconds > _SLOW:
+        yield _slow(facts.seconds)
+    if len(losses) < _FEW_EPOCHS:
+        return
+    if ours >= _NO_BETTER * constant > 0:
+        yield _constant_output(facts, pca_learned=pca < _LEARNED * constant, short=bool(short))
+    elif facts.kept_within is not None and facts.kept_within < _FLAT:
+        yield Finding(
+            "flat-output",
+            f"Decoded sequences keep {facts.kept_within:.0%} of the variance within sequences, so "
+            "they are nearly flat: the code holds the level of a sequence. Use "
+            f"{argument(scale='sequence')}, or more latent dimensions ({argument('latent_dim')}).",
+        )
+    elif ours > pca and not short:
+        yield Finding(
+            "no-better-than-pca",
+            f"The held-out error ({ours:.3g}) is above that of PCA ({pca:.3g}), so the data is "
+            f"nearly linear, or the training has not converged. Train longer "
+            f"({argument('max_epochs')}), with {argument(latent_steps=10)}, or use PCA.",
+        )
+    trained = facts.training.error
+    if ours > _OVERFIT_RATIO * trained and ours - trained > _OVERFIT_GAP:
+        yield Finding(
+            "overfitting",
+            f"The error is {trained:.3g} on training sequences and {ours:.3g} on held-out ones. "
+            f"{facts.num_training} sequences are too few for {facts.latent_dim} latent dimensions. "
+            f"Use more sequences, fewer dimensions ({argument('latent_dim')}), or "
+            f"{argument(denoise=0.3)}.",
+        )
+    if facts.wrong_lengths > _WRONG_LENGTHS:
+        lengths = spelled("inverse_transform(codes, lengths=...)", "refold decode --lengths")
+        yield Finding(
+            "wrong-lengths",
+            f"The decoded lengths of {facts.wrong_lengths:.0%} of the held-out sequences are off "
+            f"by more than a tenth. If you know the lengths, decode with {lengths}. Otherwise "
+            f"train longer, or use more latent dimensions ({argument('latent_dim')}).",
+        )
+    if not short:
+        yield from _stuck(facts, losses)
+
+
+def _slow(seconds: float) -> Finding:
+    return Finding(
+        "slow",
+        f"30 epochs of all sequences take about {seconds / 60:.0f} minutes here. Set a limit with "
+        f"{argument('time_budget')}, or make steps cheaper: shorter windows, a larger "
+        f"{argument('patch')} or {argument('batch_size')}, fewer {argument('units')}.",
+    )
+
+
+def _constant_output(facts: FitFacts, *, pca_learned: bool, short: bool) -> Finding:
+    ours, constant = facts.held_out, facts.constant
+    what = "most frequent value" if ours.nmse is None else "mean"
+    if short:
+        why = "The fit was too short to say why: give it more time."
+    elif facts.training.error < _LEARNED * constant.error:
+        why = "Training sequences are learned, so the model overfits."
+    elif pca_learned:
+        why = (
+            "PCA of the same size does much better, so the training is the cause. Use the default "
+            f"{argument('architecture')}, {argument('optimizer')} and {argument('learning_rate')}, "
+            f"no {argument('denoise')}, and train longer."
+        )
+    else:
+        why = (
+            "PCA learns as little, so sequences have little in common: they may be noise, or "
+            f"begin at arbitrary points. Use more latent dimensions ({argument('latent_dim')}), "
+            "smooth or align the sequences, or cut shorter ones."
+        )
+    return Finding(
+        "output-is-mean",
+        f"The held-out error ({ours.measure} {ours.error:.3g}) is no better than that of the "
+        f"{what} ({constant.error:.3g}). {why}",
+    )
+
+
+def _short(losses: list[float]) -> str | None:
+    """Return why a fit ended too early to say much; None if it did not."""
+    if len(losses) < _FEW_EPOCHS:
+        return f"had only {len(losses)} epoch{'s' * (len(losses) != 1)}"
+    part = max(1, len(losses) // 4)
+    if min(losses[-part:]) < (1 - _FALLING) * min(losses[:-part]):
+        return f"ended after {len(losses)} epochs while the loss still fell"
+    return None
+
+
+def _stuck(facts: FitFacts, losses: list[float]) -> Iterator[Finding]:
+    first = losses[0] if facts.initial_loss is None else facts.initial_loss
+    steady = all(later >= earlier for earlier, later in itertools.pairwise([first, *losses]))
+    stuck = facts.best_epoch == 0 or min(losses) > (1 - _STUCK) * first
+    learned = facts.held_out.error < _LEARNED * facts.constant.error
+    if stuck and not learned:
+        rate = "smaller" if steady else "larger or a smaller"
+        yield Finding(
+            "stuck-loss",
+            f"The loss hardly fell in {len(losses)} epochs (from {first:.3g} to "
+            f"{min(losses):.3g}). Try a {rate} {argument('learning_rate')}, and look at the other "
+            "findings.",
+        )

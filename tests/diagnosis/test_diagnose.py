@@ -1,0 +1,106 @@
+"""Findings about a short fit, from measurements that are written down, and from a real fit."""
+
+import math
+
+import numpy as np
+import pytest
+
+from refold import SequenceAutoencoder
+from refold.diagnosis import diagnose
+from refold.diagnosis._fit_findings import FitFacts, fit_findings
+from refold.errors import DataError, ParameterError
+from refold.evaluation import Fidelity
+from refold.sequences import as_sequences
+from small_data import TINY, ragged
+
+
+def nmse(value):
+    return Fidelity(value, None, 0.0)
+
+
+GOOD = FitFacts(
+    held_out=nmse(0.1),
+    training=nmse(0.08),
+    constant=nmse(1.0),
+    pca=nmse(0.2),
+    kept_within=0.9,
+    wrong_lengths=0.0,
+    history={"loss": [1.0] * 8, "val_loss": [0.8, 0.5, 0.3, 0.2, 0.19, 0.19, 0.189, 0.19]},
+    initial_loss=1.0,
+    best_epoch=7,
+    num_training=100,
+    latent_dim=4,
+    seconds=9.0,
+)
+STEADY = {"loss": [1.0] * 8, "val_loss": [1.0, 0.995, 0.999, 0.99, 0.99, 0.99, 0.99, 0.99]}
+MEAN = {"held_out": nmse(0.99), "training": nmse(0.97)}
+FALLING = {"loss": [1.0] * 8, "val_loss": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "said"),
+    [
+        (MEAN, "output-is-mean", "the training is the cause"),
+        (MEAN | {"pca": nmse(0.98)}, "output-is-mean", "PCA learns as little"),
+        ({"kept_within": 0.02}, "flat-output", "keep 2% of the variance"),
+        ({"held_out": nmse(0.3), "training": nmse(0.28)}, "no-better-than-pca", "nearly linear"),
+        ({"training": nmse(0.01)}, "overfitting", "0.01 on training sequences and 0.1 on held-out"),
+        ({"wrong_lengths": 0.5}, "wrong-lengths", "lengths of 50% of the held-out sequences"),
+        ({"history": FALLING}, "too-short", "ended after 8 epochs while the loss still fell"),
+        ({"history": {"loss": [1.0]}}, "too-short", "had only 1 epoch,"),
+        ({"seconds": 7200.0}, "slow", "take about 120 minutes"),
+    ],
+)
+def test_measurements_trigger_their_finding(changes, name, said):
+    assert list(fit_findings(GOOD)) == []
+    [found] = fit_findings(GOOD._replace(**changes))
+    assert found.name == name
+    assert said in found.message
+
+
+def test_an_overfitted_model_may_be_no_better_than_the_mean():
+    first, second = fit_findings(GOOD._replace(held_out=nmse(0.99)))
+    assert "so the model overfits" in first.message
+    assert second.name == "overfitting"
+
+
+def test_a_stuck_loss():
+    facts = GOOD._replace(held_out=nmse(0.7), training=nmse(0.7), pca=None, history=STEADY)
+    [found] = fit_findings(facts)
+    assert (found.name, "hardly fell in 8 epochs" in found.message) == ("stuck-loss", True)
+    worse = STEADY | {"val_loss": [1.0, 1.1, 1.2, 1.3, 1.4]}
+    [found] = fit_findings(facts._replace(history=worse, best_epoch=0))
+    assert "Try a smaller learning_rate" in found.message
+
+
+def test_noise_is_not_learned():
+    noise = [np.random.default_rng(i).normal(size=(3 + i % 6, 2)) for i in range(60)]
+    settings = TINY | {"latent_dim": 1, "max_epochs": 5}
+    found = diagnose(noise, estimator=SequenceAutoencoder(**settings))
+    assert {"output-is-mean", "stuck-loss"} & {one.name for one in found.findings}
+    assert found.num_sequences == 60
+    assert found.constant.nmse == pytest.approx(1.0)
+    assert "A short fit of 60 sequences has a held-out NMSE of" in found.text()
+    assert found.to_dict()["pca"]["nmse"] == found.pca.nmse
+
+
+def test_the_loss_that_became_nan(monkeypatch):
+    monkeypatch.setattr("refold.training.loop._compiled_steps.Engine.loss", lambda *_: math.nan)
+    estimator = SequenceAutoencoder(**TINY, validation_fraction=0)
+    found = diagnose(ragged(), estimator=estimator)
+    assert found.findings[0].name == "diverged"
+    assert "Try a smaller learning_rate" in found.findings[0].message
+
+
+def test_too_few_sequences_for_a_fit():
+    found = diagnose([[1.0, 2.0, 3.0], [2.0, 1.0]])
+    assert [one.name for one in found.findings] == ["few-sequences"]
+    assert found.text() is None
+    assert found.to_dict()["held_out"] is None
+
+
+def test_mistakes():
+    with pytest.raises(ParameterError, match="units must be a positive integer"):
+        diagnose(ragged(), estimator=SequenceAutoencoder(units=0))
+    with pytest.raises(DataError, match="There is no sequence to check"):
+        diagnose(as_sequences(ragged())[:0])
