@@ -16,6 +16,8 @@ from refold.kernels import packed
 
 # Sequences are decoded by the linear path together if their lengths differ by at most this factor.
 _SIMILAR = 1.25
+# Maximum number of steps whose position features a decoder keeps.
+_KEPT = 256
 
 
 class Layout(NamedTuple):
@@ -114,12 +116,14 @@ class Decoder:
         An autoregressive decoder needs ``x``, the encoder's input, for teacher forcing.
         """
         patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
-        by_step = self._positions(int(np.diff(patches).max(initial=0)))
+        count, by_step = int((patches[1:] - patches[:-1]).max(initial=0)), self._first_positions
+        if count > len(by_step):
+            by_step = self._positions(count)
         previous = np.empty((patches[-1], 0), np.float32)
         if self.reads_previous and x is not None:
             previous = teacher_forcing(x, offsets, self.num_categories)
         rows = rows_in_patches(offsets, patches, self.patch) if self.patch > 1 else None
-        return Layout(offsets, patches, by_step, previous, rows, self._groups(offsets))
+        return Layout(offsets, patches, by_step[:count], previous, rows, self._groups(offsets))
 
     def __call__(
         self,
@@ -252,6 +256,10 @@ class Decoder:
             h, c = both[:, : layer.units], both[:, layer.units :]
             states.append((h, packed.tanh(c)))
         return states
+
+    @functools.cached_property
+    def _first_positions(self) -> np.ndarray:
+        return self._positions(min(self._most_patches, _KEPT))
 
     def _positions(self, count: int) -> np.ndarray:
         """Return the product of the position features of the first steps with their weights.

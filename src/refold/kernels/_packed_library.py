@@ -259,7 +259,7 @@ def lstm(
             raise ValueError(f"{name} has {array.shape[1]} columns instead of {width}")
     if by_sequence is not None and by_step is not None:
         by_sequence, by_step = _dense(by_sequence), _dense(by_step)
-        steps = np.diff(offsets).max(initial=0)
+        steps = (offsets[1:] - offsets[:-1]).max(initial=0)
         for name, array, rows in ("by_sequence", by_sequence, len(c)), ("by_step", by_step, steps):
             if len(array) < rows or array.shape[1] != 4 * units:
                 raise ValueError(f"{name} has shape {array.shape} instead of {(rows, 4 * units)}")
