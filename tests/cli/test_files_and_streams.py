@@ -43,7 +43,7 @@ def test_a_device_is_written_and_not_replaced():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.xlsx", "must end in .parquet, .csv, .jsonl or .npy"),
+        ("a.xlsx", "must end in .parquet, .csv, .jsonl, .npy or .npz"),
         ("a", "must end in"),
         ("nowhere/a.csv", "there is no folder"),
         ("folder.csv", "is a folder"),

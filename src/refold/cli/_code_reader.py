@@ -1,12 +1,15 @@
-"""Reader of code files: one row per sequence, as Parquet, CSV, JSON lines or a NumPy array.
+"""Reader of code files: one row per sequence, as Parquet, CSV, JSON lines or NumPy arrays.
 
 Parquet has a column ``id`` and a column ``code`` of fixed-size lists. CSV has ``id`` and one column
 per latent dimension, ``code0``, ``code1`` and so on. A JSON line is
-``{"id": 3, "code": [0.1, -2.5]}``. ``.npy`` is an array without ids. The column of ids may have
-another name, that of the data.
+``{"id": 3, "code": [0.1, -2.5]}``. ``.npy`` is an array without ids, and ``.npz`` has the arrays
+``code`` and ``id``. The column of ids may have another name, that of the data. Parquet and ``.npz``
+hold the grid of int8 codes, too, and all codes are read as float32.
 """
 
 import json
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,11 +24,11 @@ from pyarrow import csv
 
 from refold.cli._code_writer import codes_format, is_code
 from refold.errors import DataError, FileFormatError
-from refold.sequences import codes_from_arrow, integers_from_text
+from refold.sequences import CodeGrid, codes_from_arrow, integers_from_text
 
 
 def read_codes(path: Path, id: str | None = None) -> tuple[np.ndarray, np.ndarray]:  # noqa: A002
-    """Read codes and ids from a file in any of the four formats.
+    """Read codes and ids from a file in any of the formats.
 
     Parameters
     ----------
@@ -118,20 +121,59 @@ def _read_jsonl(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_npy(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG001
+    codes = _load(path)
+    _check_array(path, codes)
+    return codes, np.arange(len(codes))
+
+
+def _read_npz(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:  # noqa: ARG001
+    stored = _load(path)
+    if not isinstance(stored, dict) or "code" not in stored:
+        raise FileFormatError(
+            f"{str(path)!r} has no array 'code'. Pass a file that `refold encode` wrote."
+        )
+    codes = stored["code"]
+    _check_array(path, codes)
+    ids = stored.get("id", np.arange(len(codes)))
+    if ids.shape != (len(codes),):
+        raise FileFormatError(
+            f"{str(path)!r} has {len(codes)} codes and ids of shape {ids.shape}. Expected one id "
+            "per code."
+        )
+    if codes.dtype == np.int8:
+        try:
+            grid = CodeGrid(*(stored[name] for name in CodeGrid._fields))
+            codes = CodeGrid.from_json(grid.to_json(), codes.shape[1]).dequantize(codes)
+        except KeyError as error:
+            raise FileFormatError(
+                f"{str(path)!r} holds int8 codes without the array {error}. Encode the sequences "
+                "again."
+            ) from error
+        except DataError as error:
+            raise FileFormatError(f"{str(path)!r}: {error}") from error
+    return codes, ids
+
+
+def _load(path: Path) -> Any:
+    """Return the array of an .npy file, or a dict with those of an .npz file."""
     try:
-        codes = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, FileNotFoundError | PermissionError):
             raise
         raise FileFormatError(
-            f"{str(path)!r} is not a valid .npy file ({_first_line(error)})."
+            f"{str(path)!r} is not a valid {path.suffix} file ({_first_line(error)})."
         ) from error
+
+
+def _check_array(path: Path, codes: Any) -> None:
     if not isinstance(codes, np.ndarray) or codes.ndim != 2 or codes.dtype.kind not in "fiu":
         raise FileFormatError(
             f"{str(path)!r} must hold a numeric array of shape (n_sequences, latent_dim). "
             f"Got shape {getattr(codes, 'shape', None)}."
         )
-    return codes, np.arange(len(codes))
 
 
 @contextmanager
@@ -191,4 +233,10 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else "unreadable"
 
 
-_READERS = {"parquet": _read_parquet, "csv": _read_csv, "jsonl": _read_jsonl, "npy": _read_npy}
+_READERS = {
+    "parquet": _read_parquet,
+    "csv": _read_csv,
+    "jsonl": _read_jsonl,
+    "npy": _read_npy,
+    "npz": _read_npz,
+}

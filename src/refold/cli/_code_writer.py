@@ -1,19 +1,28 @@
 """Writer of code files, block by block, in the formats that `_code_reader` describes."""
 
-from collections.abc import Iterable
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
 from refold.cli._files_and_streams import CODE_FORMATS, format_of
 from refold.cli._table_files import write_tables
-from refold.errors import FileFormatError
-from refold.sequences import atomic_writer, codes_to_arrow
+from refold.errors import FileFormatError, ParameterError
+from refold.sequences import CODE_DTYPES, CodeGrid, atomic_writer, codes_to_arrow
 
 if TYPE_CHECKING:
     Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
+
+_FORMATS = {
+    "float32": CODE_FORMATS,
+    "float16": ("parquet", "npy", "npz"),
+    "int8": ("parquet", "npz"),
+}
 
 
 def write_codes(
@@ -21,25 +30,53 @@ def write_codes(
     blocks: "Blocks",
     num_codes: int,
     id: str = "id",  # noqa: A002
+    dtype: str = "float32",
 ) -> None:
     """Write codes and ids atomically, in the format of the file suffix.
 
     Parameters
     ----------
     path : Path
-        Ends in ``.parquet``, ``.csv``, ``.jsonl`` or ``.npy``.
+        Ends in ``.parquet``, ``.csv``, ``.jsonl``, ``.npy`` or ``.npz``.
     blocks : iterable of (codes, ids)
         At least one block: arrays of shape (n, latent_dim) and (n,).
     num_codes : int
         Number of codes in all blocks.
     id : str
         Name of the column of ids. Replaced by ``"id"`` if it is a name of a code column.
+    dtype : str
+        Type of the stored values, one that `check_dtype` accepts for the format. The grid of int8
+        covers all blocks, so float32 codes are held in a temporary file until the last block.
     """
     chosen, id_name = codes_format(path), "id" if is_code(id) else id
-    if chosen == "npy":
-        _write_array(path, blocks, num_codes)
-    else:
-        write_tables(path, (_table(codes, ids, id_name, chosen) for codes, ids in blocks))
+    with _on_grid(blocks, num_codes, dtype) as (blocks, grid):
+        if chosen in ("npy", "npz"):
+            write = _write_array if chosen == "npy" else _write_archive
+            with atomic_writer(path) as stream:
+                write(stream, blocks, num_codes, dtype, grid)
+            return
+        tables = (_table(codes, ids, id_name, chosen, dtype, grid) for codes, ids in blocks)
+        # a dictionary makes floats larger, and Parquet has no type of one byte without it
+        values = ["code.list.element"] if dtype == "int8" else []
+        write_tables(path, tables, use_dictionary=[id_name, *values], compression="zstd")
+
+
+def check_dtype(dtype: str, format_name: str) -> None:
+    """Check that codes of a type can be written in a format.
+
+    Raises
+    ------
+    ParameterError
+        If the type is unknown, or if the format cannot hold it.
+    """
+    if dtype not in _FORMATS:
+        raise ParameterError(f"--dtype must be one of {', '.join(CODE_DTYPES)}. Got {dtype!r}.")
+    if format_name not in _FORMATS[dtype]:
+        *others, last = (f".{name}" for name in _FORMATS[dtype])
+        raise ParameterError(
+            f"--dtype {dtype} needs an output in the format {', '.join(others)} or {last}. Got "
+            f".{format_name}. Name such a file with -o, or set --output-format."
+        )
 
 
 def is_code(name: str) -> bool:
@@ -64,14 +101,35 @@ def codes_format(path: Path) -> str:
     chosen = format_of(path)
     if chosen not in CODE_FORMATS:
         raise FileFormatError(
-            f"A code file must end in .parquet, .csv, .jsonl or .npy. Got {str(path)!r}."
+            f"A code file must end in .parquet, .csv, .jsonl, .npy or .npz. Got {str(path)!r}."
         )
     return chosen
 
 
-def _table(codes: np.ndarray, ids: np.ndarray, id_name: str, chosen: str) -> pa.Table:
+@contextmanager
+def _on_grid(blocks: "Blocks", num_codes: int, dtype: str) -> Iterator[tuple["Blocks", Any]]:
+    """Yield the blocks, and for int8 the grid of all their codes."""
+    if dtype != "int8":
+        yield blocks, None
+        return
+    with tempfile.TemporaryFile() as stream:
+        ids, width = [], 0
+        for codes, block_ids in blocks:
+            stream.write(np.ascontiguousarray(codes, np.float32).tobytes())
+            ids.append(block_ids)
+            width = codes.shape[1]
+        stream.flush()
+        shape = num_codes, width
+        codes = np.memmap(stream, np.float32, "r", shape=shape) if num_codes else np.zeros(shape)
+        ends = np.cumsum([len(part) for part in ids])[:-1]
+        yield zip(np.split(codes, ends), ids, strict=True), CodeGrid.fit(codes)
+
+
+def _table(
+    codes: np.ndarray, ids: np.ndarray, id_name: str, chosen: str, dtype: str, grid: Any
+) -> pa.Table:
     if chosen == "parquet":
-        return codes_to_arrow(codes, ids).rename_columns([id_name, "code"])
+        return codes_to_arrow(codes, ids, dtype, grid).rename_columns([id_name, "code"])
     if chosen == "csv":
         columns = {f"code{i}": pa.array(codes[:, i]) for i in range(codes.shape[1])}
     else:  # the shortest decimals that read back as the same float32
@@ -79,11 +137,31 @@ def _table(codes: np.ndarray, ids: np.ndarray, id_name: str, chosen: str) -> pa.
     return pa.table({id_name: pa.array(ids.tolist()), **columns})
 
 
-def _write_array(path: Path, blocks: "Blocks", num_codes: int) -> None:
-    with atomic_writer(path) as stream:
-        for i, (codes, _) in enumerate(blocks):
-            if not i:
-                header = {"descr": codes.dtype.str, "fortran_order": False}
-                shape = {"shape": (num_codes, codes.shape[1])}
-                np.lib.format.write_array_header_1_0(stream, header | shape)
-            stream.write(np.ascontiguousarray(codes).tobytes())
+def _write_array(
+    stream: BinaryIO, blocks: "Blocks", num_codes: int, dtype: str, grid: Any
+) -> list[np.ndarray]:
+    """Write codes as one array, block by block, and return their ids."""
+    found = []
+    for codes, ids in blocks:
+        table = codes_to_arrow(codes, dtype=dtype, grid=grid)
+        values = table["code"].combine_chunks().values
+        if not found:
+            header = {"descr": np.dtype(dtype).str, "fortran_order": False}
+            shape = {"shape": (num_codes, codes.shape[1])}
+            np.lib.format.write_array_header_1_0(stream, header | shape)
+        stream.write(values.to_numpy(zero_copy_only=False).tobytes())
+        found.append(ids)
+    return found
+
+
+def _write_archive(
+    stream: BinaryIO, blocks: "Blocks", num_codes: int, dtype: str, grid: Any
+) -> None:
+    """Write the arrays ``code`` and ``id`` as .npz, and those of the grid of int8."""
+    with zipfile.ZipFile(stream, "w") as archive:
+        with archive.open("code.npy", "w", force_zip64=True) as member:
+            ids = _write_array(member, blocks, num_codes, dtype, grid)
+        others = {"id": np.concatenate(ids)} | (grid._asdict() if grid is not None else {})
+        for name, values in others.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, values, allow_pickle=False)

@@ -19,7 +19,7 @@ from refold._support.streams import write_all
 from refold.errors import ParameterError, RefoldError
 
 STREAM = "-"
-CODE_FORMATS = ("parquet", "csv", "jsonl", "npy")
+CODE_FORMATS = ("parquet", "csv", "jsonl", "npy", "npz")
 MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
 PAGE_FORMATS = ("html",)

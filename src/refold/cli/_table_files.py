@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import refold
 from refold.cli._files_and_streams import format_of
@@ -17,8 +17,11 @@ def write_table(path: Path, table: "pa.Table") -> None:
     write_tables(path, [table])
 
 
-def write_tables(path: Path, tables: Iterable["pa.Table"]) -> None:
-    """Write tables with the same columns as one, in the format of the file suffix."""
+def write_tables(path: Path, tables: Iterable["pa.Table"], **parquet: Any) -> None:
+    """Write tables with the same columns as one, in the format of the file suffix.
+
+    ``parquet`` are options of the writer of Parquet files.
+    """
     import pyarrow.parquet as pq
     from pyarrow import csv
 
@@ -29,8 +32,11 @@ def write_tables(path: Path, tables: Iterable["pa.Table"]) -> None:
                 stream.writelines(f"{json.dumps(row)}\n".encode() for row in table.to_pylist())
                 continue
             if writer is None:
-                kind = pq.ParquetWriter if chosen == "parquet" else csv.CSVWriter
-                writer = kind(stream, table.schema)
+                writer = (
+                    pq.ParquetWriter(stream, table.schema, **parquet)
+                    if chosen == "parquet"
+                    else csv.CSVWriter(stream, table.schema)
+                )
             writer.write_table(table)
         if writer is not None:
             writer.close()

@@ -10,6 +10,8 @@ from refold.sequences._as_sequences import concatenate as concatenate
 from refold.sequences._as_sequences import fingerprints as fingerprints
 from refold.sequences._sequences import Sequences as Sequences
 from refold.sequences.conversion._arrow_columns import integers_from_text as integers_from_text
+from refold.sequences.conversion._code_grid import CodeGrid as CodeGrid
+from refold.sequences.conversion._code_tables import CODE_DTYPES as CODE_DTYPES
 from refold.sequences.conversion._code_tables import codes_from_arrow as codes_from_arrow
 from refold.sequences.conversion._code_tables import codes_to_arrow as codes_to_arrow
 from refold.sequences.files._atomic_writes import atomic_writer as atomic_writer

@@ -26,19 +26,27 @@ def encode(
         str, typer.Option("--output", "-o", metavar="CODES", help="File for the codes, or -.")
     ] = "-",
     latent_steps: LatentSteps = None,
+    dtype: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPE",
+            help="Type of the stored values: float32, float16 (half the size) or int8 (a quarter).",
+        ),
+    ] = "float32",
     reading: Reading,
     output_format: OutputFormat = None,
     quiet: Quiet = False,
 ) -> None:
     """Encode sequences as codes, one row per sequence."""
-    from refold.cli._code_writer import write_codes
+    from refold.cli._code_writer import check_dtype, write_codes
 
     formats = reading.input_format, output_format
     target = plan_conversion((model, data), output, CODE_FORMATS, *formats)
+    check_dtype(dtype, target.format)
     loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
     with reading.opened(loaded, data) as source, target.writing() as path:
         blocks = _encoded(loaded, source, quiet=quiet)
-        write_codes(path, blocks, len(source), id_name(source.schema))
+        write_codes(path, blocks, len(source), id_name(source.schema), dtype)
         width = len(loaded.get_feature_names_out())
     if not quiet and target.path is not None:
         log(f"Wrote {len(source)} codes with {width} dimensions to {target.name}")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold.errors import DataError, SchemaError
+from refold.errors import DataError, ParameterError, SchemaError, argument
 from refold.sequences.conversion._arrow_columns import (
     as_list,
     flatten_lists,
@@ -13,10 +13,16 @@ from refold.sequences.conversion._arrow_columns import (
     ids_to_arrow,
     open_table,
 )
+from refold.sequences.conversion._code_grid import CodeGrid
 from refold.sequences.schema._parts import check_ids
 
+CODE_DTYPES = ("float32", "float16", "int8")
+_GRID = b"refold.grid"
 
-def codes_to_arrow(codes: Any, ids: Any = None) -> pa.Table:
+
+def codes_to_arrow(
+    codes: Any, ids: Any = None, dtype: str = "float32", grid: CodeGrid | None = None
+) -> pa.Table:
     """Convert codes to an Arrow table, which DuckDB, polars and pandas can read.
 
     Parameters
@@ -25,16 +31,26 @@ def codes_to_arrow(codes: Any, ids: Any = None) -> pa.Table:
         Codes (latent vectors, embeddings) from ``transform``.
     ids : array of shape (n_sequences,), optional
         Integers or strings, such as ``Sequences.ids``; by default ``0`` to ``n - 1``.
+    dtype : {"float32", "float16", "int8"}
+        Type of the stored values. With ``"int8"``, the table holds the levels of a `CodeGrid`, and
+        the grid is in the metadata of the field ``code``, where `codes_from_arrow` finds it.
+        Parquet and Arrow files keep the metadata; DuckDB, polars and pandas do not.
+    grid : CodeGrid, optional
+        Grid for ``"int8"``, by default that of these codes. Concatenate only int8 tables that have
+        the same grid.
 
     Returns
     -------
     pyarrow.Table
-        One row per sequence: ``id``, and ``code``, a fixed-size list of float32.
+        One row per sequence: ``id``, and ``code``, a fixed-size list of the type ``dtype``.
 
     Raises
     ------
     DataError
-        If the codes are not numbers of that shape, or there is not one id per code.
+        If the codes are not numbers of that shape, there is not one id per code, or a value is too
+        large for float16.
+    ParameterError
+        If the type is not one of these.
 
     See Also
     --------
@@ -47,7 +63,17 @@ def codes_to_arrow(codes: Any, ids: Any = None) -> pa.Table:
     [[0.5, 1.0], [2.0, -1.0]]
     >>> str(table.schema.field("code").type)
     'fixed_size_list<item: float>[2]'
+    >>> small = codes_to_arrow([[0.5, 1.0], [2.0, -1.0]], dtype="int8")
+    >>> small["code"].to_pylist()
+    [[-128, 127], [127, -128]]
+    >>> codes_from_arrow(small)[0].round(3)
+    array([[ 0.5,  1. ],
+           [ 2. , -1. ]], dtype=float32)
     """
+    if dtype not in CODE_DTYPES:
+        raise ParameterError(
+            f"{argument('dtype')} must be one of {', '.join(CODE_DTYPES)}. Got {dtype!r}."
+        )
     try:
         codes = np.ascontiguousarray(codes, dtype=np.float32)
     except (TypeError, ValueError) as error:
@@ -57,10 +83,18 @@ def codes_to_arrow(codes: Any, ids: Any = None) -> pa.Table:
             "codes must have shape (n_sequences, width), as transform returns them. "
             f"Got {codes.shape}."
         )
-    item = pa.field("item", pa.float32())
+    metadata = None
+    if dtype == "int8":
+        grid = CodeGrid.fit(codes) if grid is None else grid
+        codes, metadata = grid.quantize(codes), {_GRID: grid.to_json()}
+    elif dtype == "float16":
+        codes = _as_float16(codes)
+    item = pa.field("item", pa.from_numpy_dtype(codes.dtype))
     flat = pa.array(codes.reshape(-1), item.type)
     lists = pa.FixedSizeListArray.from_arrays(flat, type=pa.list_(item, codes.shape[1]))
-    return pa.table({"id": ids_to_arrow(check_ids(ids, len(codes))), "code": lists})
+    rows = ids_to_arrow(check_ids(ids, len(codes)))
+    fields = [pa.field("id", rows.type), pa.field("code", lists.type, metadata=metadata)]
+    return pa.table([rows, lists], pa.schema(fields))
 
 
 def codes_from_arrow(
@@ -69,6 +103,8 @@ def codes_from_arrow(
     code: str = "code",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the codes and ids of a table, for ``inverse_transform``.
+
+    Codes that are stored as float16 or int8 are converted back to float32.
 
     Parameters
     ----------
@@ -85,7 +121,8 @@ def codes_from_arrow(
     Raises
     ------
     SchemaError
-        If the column ``code`` does not exist, or does not hold lists of numbers.
+        If the column ``code`` does not exist, does not hold lists of numbers, or holds int8
+        without the metadata of `codes_to_arrow`.
     DataError
         If a code is missing, has a missing value, or differs in length from the others.
 
@@ -120,11 +157,37 @@ def codes_from_arrow(
         row = int(np.flatnonzero(np.asarray(flat.is_null()))[0]) // int(widths[0])
         raise DataError(f"The code of row {row} has a missing value. Encode it again.")
     width = widths[0] if len(widths) else getattr(column.type, "list_size", 0)
-    codes = np.asarray(flat.to_numpy(), dtype=np.float32).reshape(len(widths), width)
+    codes = flat.to_numpy().reshape(len(widths), width)
+    if codes.dtype == np.int8:
+        codes = _stored_grid(table, code, width).dequantize(codes)
+    codes = np.asarray(codes, dtype=np.float32)
     names = opened.columns.get(id)
     if names is None:
         return codes, np.arange(len(codes))
     return codes, check_ids(as_list(names), len(codes))
+
+
+def _as_float16(codes: np.ndarray) -> np.ndarray:
+    large = np.flatnonzero((np.abs(codes) > np.finfo(np.float16).max).any(axis=1))
+    if len(large):
+        raise DataError(
+            f"The code of row {large[0]} has a value that is too large for float16. Use "
+            f"{argument(dtype='float32')} or {argument(dtype='int8')}."
+        )
+    return codes.astype(np.float16)
+
+
+def _stored_grid(table: Any, code: str, width: int) -> CodeGrid:
+    """Return the grid that `codes_to_arrow` stored with a column."""
+    schema: Any = getattr(table, "schema", None)
+    metadata: Any = schema.field(code).metadata if isinstance(schema, pa.Schema) else None
+    stored = (metadata or {}).get(_GRID)
+    if stored is None:
+        raise SchemaError(
+            f"Column {code!r} holds int8 without its grid, which other tools drop. Read the file "
+            "of codes with pyarrow, or store float16."
+        )
+    return CodeGrid.from_json(stored, width)
 
 
 def _are_numbers(type_: pa.DataType) -> bool:

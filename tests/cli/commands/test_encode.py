@@ -1,0 +1,45 @@
+"""Codes in fewer bits, through the commands."""
+
+import numpy as np
+import pytest
+
+import refold
+from refold.cli import main
+from refold.cli._code_reader import read_codes
+from refold.sequences import CodeGrid, read
+
+
+@pytest.mark.parametrize(("suffix", "dtype"), [("parquet", "float16"), ("npz", "int8")])
+def test_decode_reads_fewer_bits(sines, tmp_path, suffix, dtype):
+    model, codes = str(sines / "bare.refold"), tmp_path / f"codes.{suffix}"
+    encode = ["encode", model, str(sines / "new.parquet"), "-o", str(codes), "--dtype", dtype, "-q"]
+    assert main(encode) == 0
+    assert main(["decode", model, str(codes), "-o", str(tmp_path / "back.npz"), "-q"]) == 0
+    ae = refold.load(model)
+    exact = ae.transform(read(sines / "new.parquet"))
+    grid = CodeGrid.fit(exact)
+    stored = grid.dequantize(grid.quantize(exact)) if dtype == "int8" else np.float16(exact)
+    np.testing.assert_array_equal(read_codes(codes)[0], np.float32(stored))
+    back, expected = read(tmp_path / "back.npz"), ae.inverse_transform(np.float32(stored))
+    assert all(np.array_equal(*pair) for pair in zip(back.to_list(), expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dtype", "int4"], "--dtype must be one of float32, float16, int8. Got 'int4'"),
+        (
+            ["--dtype", "int8"],
+            "--dtype int8 needs an output in the format .parquet or .npz. Got .jsonl",
+        ),
+        (["--dtype", "float16", "-o", "c.csv"], "format .parquet, .npy or .npz. Got .csv"),
+    ],
+)
+def test_a_type_that_cannot_be_stored_is_refused(
+    sines, tmp_path, monkeypatch, capsys, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    data = str(sines / "new.parquet")
+    assert main(["encode", str(sines / "bare.refold"), data, *options]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
