@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -138,7 +138,7 @@ def _table(
 
 
 def _write_array(
-    stream: BinaryIO, blocks: "Blocks", num_codes: int, dtype: str, grid: Any
+    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str, grid: Any
 ) -> list[np.ndarray]:
     """Write codes as one array, block by block, and return their ids."""
     found = []
@@ -155,7 +155,7 @@ def _write_array(
 
 
 def _write_archive(
-    stream: BinaryIO, blocks: "Blocks", num_codes: int, dtype: str, grid: Any
+    stream: IO[bytes], blocks: "Blocks", num_codes: int, dtype: str, grid: Any
 ) -> None:
     """Write the arrays ``code`` and ``id`` as .npz, and those of the grid of int8."""
     with zipfile.ZipFile(stream, "w") as archive:
