@@ -21,7 +21,7 @@ from refold.errors import DataError, ModelFileError, ParameterError, argument
 from refold.evaluation import exact, explained_variance
 from refold.forecasting import ForecastMixin
 from refold.generation import GenerationMixin
-from refold.inference import warn_of_longer
+from refold.inference import DecodedFeatures, check_codes, warn_of_longer
 from refold.sequences import Sequences, as_sequences, fingerprints
 from refold.storage import Fitted
 
@@ -462,6 +462,59 @@ class SequenceAutoencoder(
         """Decode codes: the same as ``inverse_transform``."""
         return self.inverse_transform(codes, lengths, clip=clip)
 
+    def features(self, codes: Any) -> np.ndarray:
+        """Decode codes and describe the decoded sequences, for classifiers, clustering and search.
+
+        A code says where a sequence is at each step, and a linear classifier often cannot find a
+        label in it. These features say what the decoded sequence does, whenever it does it: they
+        are ROCKET features [3]_, pooled random convolutions, standardized over the decoded training
+        sequences. They are computed from nothing but the code.
+
+        Parameters
+        ----------
+        codes : array of shape (n_sequences, width of the code)
+            Codes, as ``transform`` returns them.
+
+        Returns
+        -------
+        array of float32 of shape (n_sequences, 514)
+            The size and the length of each decoded sequence and 512 pooled convolutions. With
+            ``scale="sequence"`` the mean and the log standard deviation of each numeric feature are
+            appended.
+
+        Raises
+        ------
+        DataError
+            If the codes have the wrong shape or are not finite.
+        ParameterError
+            If the model file has no codes of the training data.
+
+        Notes
+        -----
+        The first call also decodes up to 256 training sequences, whose codes the model has.
+
+        References
+        ----------
+        .. [3] A. Dempster, F. Petitjean and G. I. Webb, "ROCKET: exceptionally fast and accurate
+           time series classification using random convolutional kernels", Data Mining and Knowledge
+           Discovery 34, 2020.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... )
+        >>> ae.features(ae.fit_transform(sines)).shape
+        (40, 514)
+        """
+        check_fitted(self)
+        codes = check_codes(codes, self._n_features_out)
+        if self._decoded_features is None:
+            self._decoded_features = DecodedFeatures(self._known().codes, self._network)
+        return self._decoded_features(codes)
+
     def reconstruct(self, X: Any, *, codes: Any = None, clip: bool = False) -> list[Any]:
         """Encode sequences and decode the codes.
 
@@ -671,7 +724,7 @@ class SequenceAutoencoder(
         state = {
             name: value
             for name, value in everything.items()
-            if not name.endswith("_") and name != "_fitted"
+            if not name.endswith("_") and name not in ("_fitted", "_decoded_features")
         }
         if self.__sklearn_is_fitted__():
             state["fitted"] = storage.dumps(self.get_params(deep=False), self._fitted)
@@ -686,6 +739,7 @@ class SequenceAutoencoder(
 
     def _set_fitted(self, fitted: Fitted) -> None:
         self._fitted = fitted
+        self._decoded_features: DecodedFeatures | None = None
         self.schema_ = fitted.schema
         self.scaler_ = fitted.scaler
         self.error_scaler_ = fitted.units

@@ -6,6 +6,7 @@ run as Keras models; see `refold.models.KerasNetwork`.
 
 from refold.inference._column_head import ColumnHead as ColumnHead
 from refold.inference._column_head import Draw as Draw
+from refold.inference._decoded_features import DecodedFeatures as DecodedFeatures
 from refold.inference._encode_decode import FittedNetwork as FittedNetwork
 from refold.inference._encode_decode import decode as decode
 from refold.inference._encode_decode import encode as encode

@@ -39,23 +39,7 @@ class RocketFeatures:
 
     def __call__(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of encoded columns (n_rows, width)."""
-        channels, taps, bias = self._convolutions
-        mixed = packed.product(values, channels)
-        each = len(bias) // len(DILATIONS)
-        pooled = [
-            packed.pooled_convolutions(
-                np.ascontiguousarray(mixed[:, first : first + each]),
-                offsets,
-                np.ascontiguousarray(taps[:, first : first + each]),
-                bias[first : first + each],
-                dilation=dilation,
-                stride=self._stride,
-                steepness=STEEPNESS,
-            )
-            for dilation, first in zip(DILATIONS, range(0, len(bias), each), strict=True)
-        ]
-        positive, highest = zip(*pooled, strict=True)
-        return np.concatenate([*positive, *highest], axis=1)
+        return pooled(values, offsets, self._convolutions, self._stride)
 
     def of(self, scaled: Sequences) -> np.ndarray:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
@@ -65,3 +49,32 @@ class RocketFeatures:
             values = one_hot(x, specification.num_categories)
             features[block.chosen] = self(values, block.offsets)
         return features
+
+
+def pooled(
+    values: np.ndarray, offsets: np.ndarray, convolutions: RandomConvolutions, stride: int = 1
+) -> np.ndarray:
+    """Convolve rows (n_rows, width) and pool them to features (n_sequences, 2 * kernels).
+
+    Examples
+    --------
+    >>> pooled(np.ones((5, 3), np.float32), np.array([0, 2, 5]), random_convolutions(3)).shape
+    (2, 128)
+    """
+    channels, taps, bias = convolutions
+    mixed = packed.product(values, channels)
+    each = len(bias) // len(DILATIONS)
+    parts = [
+        packed.pooled_convolutions(
+            np.ascontiguousarray(mixed[:, first : first + each]),
+            offsets,
+            np.ascontiguousarray(taps[:, first : first + each]),
+            bias[first : first + each],
+            dilation=dilation,
+            stride=stride,
+            steepness=STEEPNESS,
+        )
+        for dilation, first in zip(DILATIONS, range(0, len(bias), each), strict=True)
+    ]
+    positive, highest = zip(*parts, strict=True)
+    return np.concatenate([*positive, *highest], axis=1)

@@ -1,0 +1,82 @@
+"""Features of the sequences that codes decode to, for classifiers, clustering and search."""
+
+import numpy as np
+
+from refold._support.offsets import offsets_from_lengths
+from refold.inference._encode_decode import FittedNetwork, predict_lengths
+from refold.inference._packed_rows import blocks
+from refold.inference._rocket_features import pooled
+from refold.kernels import packed, random_convolutions
+
+# Kernels for each dilation.
+_KERNELS = 64
+# Cap on training sequences for means and standard deviations.
+_MOST = 256
+# Standard deviations below these are noise: of the log size, of the length as a share of its mean,
+# and of a convolution.
+_LEAST, _LEAST_LENGTH, _LEAST_POOLED = 0.2, 0.05, 1e-4
+# Added to root mean squares, in scaled units.
+_LEAST_SIZE = np.float32(1e-3)
+
+
+class DecodedFeatures:
+    """ROCKET features of decoded sequences, standardized over training sequences.
+
+    A code says where a sequence is at each step. The features say what the decoded sequence does,
+    whenever it does it. They read scaled values of numeric columns and probabilities of the others.
+    Each decoded sequence is divided by its root mean square first, because codes of new sequences
+    decode to smaller values than those of training sequences. Its logarithm
+    and the length are features.
+
+    Parameters
+    ----------
+    codes : array of shape (n_sequences, width of the code)
+        Codes of training sequences.
+    network : FittedNetwork
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+    ... )
+    >>> codes = ae.fit_transform(sines)
+    >>> DecodedFeatures(codes, ae._network)(codes).shape
+    (40, 514)
+    """
+
+    def __init__(self, codes: np.ndarray, network: FittedNetwork) -> None:
+        self._network = network
+        self._convolutions = random_convolutions(network.head.num_outputs, _KERNELS)
+        some = np.linspace(0, len(codes) - 1, min(len(codes), _MOST)).round().astype(int)
+        raw = self._raw(codes[some]).astype(float)
+        self._center, unit = raw.mean(axis=0), raw.std(axis=0)
+        least = np.full(len(unit), _LEAST_POOLED)
+        least[:2] = _LEAST, _LEAST_LENGTH * self._center[1]
+        # a feature that only varies by noise in training would dominate distances between new codes
+        self._factor = np.divide(1.0, unit, out=np.zeros_like(unit), where=unit > least)
+
+    def __call__(self, codes: np.ndarray) -> np.ndarray:
+        """Compute features (n_sequences, n_features) of codes (n_sequences, width of the code)."""
+        return ((self._raw(codes) - self._center) * self._factor).astype(np.float32)
+
+    def _raw(self, codes: np.ndarray) -> np.ndarray:
+        """Return the features before standardization; statistics of the scale come last."""
+        network = self._network
+        inner = np.ascontiguousarray(codes[:, : network.specification.latent_dim], np.float32)
+        offsets = offsets_from_lengths(predict_lengths(inner, network))
+        features = np.empty((len(codes), 2 + 2 * len(self._convolutions.bias)), np.float32)
+        for block in blocks(network.specification, offsets):
+            outputs = network.decode(inner[block.chosen], block.offsets)
+            size = np.sqrt(_means(outputs**2, block.offsets).mean(axis=1))
+            outputs /= np.repeat(size + _LEAST_SIZE, np.diff(block.offsets))[:, None]
+            features[block.chosen, 0] = np.log(size + _LEAST_SIZE)
+            features[block.chosen, 1] = np.diff(block.offsets)
+            features[block.chosen, 2:] = pooled(outputs, block.offsets, self._convolutions)
+        return np.concatenate([features, codes[:, inner.shape[1] :]], axis=1)
+
+
+def _means(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Average the rows of each sequence; 0 without rows."""
+    return packed.segment_sum(rows, offsets) / np.maximum(1, np.diff(offsets))[:, None]

@@ -1,0 +1,62 @@
+"""Features of the sequences that codes decode to."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import refold
+from refold import SequenceAutoencoder, storage
+from refold.errors import DataError, ParameterError
+from small_data import TINY, ragged
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    rng = np.random.default_rng(1)
+    mixed = [
+        np.array([*zip(one[:, 0], rng.choice(["a", "b"], len(one)), strict=True)], dtype=object)
+        for one in ragged()
+    ]
+    ae = SequenceAutoencoder(**TINY, scale="sequence").fit(mixed)
+    return ae, ae.encode(mixed)
+
+
+def test_they_are_standardized_and_do_not_depend_on_other_codes(fitted):
+    ae, codes = fitted
+    features = ae.features(codes)
+    assert features.shape == (24, 516)  # the last two are statistics of the scale
+    assert features.dtype == np.float32
+    np.testing.assert_array_equal(ae.features(codes[[7, 3]]), features[[7, 3]])
+    known = ae.features(ae._known().codes).astype(float)
+    np.testing.assert_allclose(known.mean(axis=0), 0, atol=1e-5)
+    spread = known.std(axis=0)
+    assert set(np.round(spread, 4)) <= {0.0, 1.0}
+    assert spread.mean() > 0.9
+
+
+def test_a_saved_model_gives_the_same(fitted, tmp_path):
+    ae, codes = fitted
+    ae.save(tmp_path / "m.refold")
+    loaded = refold.load(tmp_path / "m.refold")
+    np.testing.assert_array_equal(loaded.features(codes), ae.features(codes))
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(ae)).features(codes), ae.features(codes)
+    )  # noqa: S301
+
+
+def test_empty_sequences_and_no_codes(fitted):
+    ae, codes = fitted
+    assert ae.features(codes[:0]).shape == (0, 516)
+    assert np.isfinite(ae.features(np.full((2, codes.shape[1]), -50, np.float32))).all()
+
+
+def test_bad_input(fitted, tmp_path):
+    ae, codes = fitted
+    with pytest.raises(DataError, match=r"codes must have shape \(n_sequences, 5\)"):
+        ae.features(codes[:, :3])
+    storage.save(tmp_path / "old.refold", ae.get_params(), ae._fitted._replace(known=None))
+    with pytest.raises(ParameterError, match="needs codes of the training data"):
+        refold.load(tmp_path / "old.refold").features(codes)
+    with pytest.raises(refold.errors.NotFittedError):
+        SequenceAutoencoder().features(codes)
