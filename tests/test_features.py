@@ -3,10 +3,12 @@
 import pickle
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 import refold
 from refold import SequenceAutoencoder, storage
+from refold.cli import main
 from refold.errors import DataError, ParameterError
 from small_data import TINY, ragged
 
@@ -40,9 +42,8 @@ def test_a_saved_model_gives_the_same(fitted, tmp_path):
     ae.save(tmp_path / "m.refold")
     loaded = refold.load(tmp_path / "m.refold")
     np.testing.assert_array_equal(loaded.features(codes), ae.features(codes))
-    np.testing.assert_array_equal(
-        pickle.loads(pickle.dumps(ae)).features(codes), ae.features(codes)
-    )  # noqa: S301
+    unpickled = pickle.loads(pickle.dumps(ae))  # noqa: S301
+    np.testing.assert_array_equal(unpickled.features(codes), ae.features(codes))
 
 
 def test_empty_sequences_and_no_codes(fitted):
@@ -60,3 +61,25 @@ def test_bad_input(fitted, tmp_path):
         refold.load(tmp_path / "old.refold").features(codes)
     with pytest.raises(refold.errors.NotFittedError):
         SequenceAutoencoder().features(codes)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npy"])
+def test_the_command_writes_them(fitted, tmp_path, capsys, suffix):
+    ae, _ = fitted
+    ae.save(tmp_path / "m.refold")
+    data = refold.sequences.Sequences.from_list(ae.decode(_codes(ae)), schema=ae.schema_)
+    refold.sequences.write(data, tmp_path / "d.parquet")
+    files = [str(tmp_path / name) for name in ("m.refold", "d.parquet", f"f.{suffix}")]
+    assert main(["encode", *files[:2], "--features", "-o", files[2]]) == 0
+    assert f"{len(data)} rows of features with 516 dimensions" in capsys.readouterr().err
+    if suffix == "npy":
+        written = np.load(files[2])
+    else:
+        table = pq.read_table(files[2])
+        assert table.column_names == ["id", "code"]
+        written = np.stack(table["code"].to_numpy())
+    np.testing.assert_array_equal(written, ae.features(ae.encode(data)))
+
+
+def _codes(ae):
+    return ae._known().codes[:24]

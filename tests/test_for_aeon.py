@@ -72,6 +72,16 @@ def test_codes_are_those_of_the_autoencoder(fitted, unequal):
     assert not hasattr(fitted.autoencoder, "encoder_")
 
 
+def test_features_in_place_of_codes(fitted, unequal):
+    again = pickle.loads(pickle.dumps(fitted)).set_params(features=True)  # noqa: S301
+    codes = fitted.transform(unequal)
+    again.autoencoder_, again.is_fitted = fitted.autoencoder_, True  # set_params resets
+    features = again.transform(unequal)
+    np.testing.assert_array_equal(features, fitted.autoencoder_.features(codes))
+    with pytest.raises(ParameterError, match="Use features=False for an inverse"):
+        again.inverse_transform(features)
+
+
 def test_inverse_gives_the_layout_of_aeon(fitted, unequal):
     back = fitted.inverse_transform(fitted.transform(unequal))
     own = fitted.autoencoder_.reconstruct([case.T for case in unequal])

@@ -39,6 +39,9 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
     ----------
     autoencoder : SequenceAutoencoder, optional
         Estimator of which a copy is fitted. The default is ``SequenceAutoencoder()``.
+    features : bool, default=False
+        Return `SequenceAutoencoder.features` of the codes instead of the codes. They suit
+        classifiers better, and ``inverse_transform`` cannot decode them.
 
     Attributes
     ----------
@@ -76,8 +79,13 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         "capability:inverse_transform": True,
     }
 
-    def __init__(self, autoencoder: SequenceAutoencoder | None = None) -> None:
+    def __init__(
+        self,
+        autoencoder: SequenceAutoencoder | None = None,
+        features: bool = False,  # noqa: FBT001, FBT002  (aeon's convention)
+    ) -> None:
         self.autoencoder = autoencoder
+        self.features = features
         super().__init__()
 
     def _fit(self, X: Any, y: Any = None) -> "AutoencoderTransformer":  # noqa: ARG002
@@ -92,10 +100,16 @@ class AutoencoderTransformer(CollectionInverseTransformerMixin, BaseCollectionTr
         return self
 
     def _transform(self, X: Any, y: Any = None) -> np.ndarray:  # noqa: ARG002
+        codes = self.autoencoder_.encode(Sequences.from_aeon(X))
         # float64, as aeon's own transformers return
-        return self.autoencoder_.encode(Sequences.from_aeon(X)).astype(np.float64)
+        return (self.autoencoder_.features(codes) if self.features else codes).astype(np.float64)
 
     def _inverse_transform(self, X: Any, y: Any = None) -> np.ndarray | list[np.ndarray]:  # noqa: ARG002
+        if self.features:
+            raise ParameterError(
+                "inverse_transform decodes codes, and transform returns their features. Use "
+                "features=False for an inverse."
+            )
         codes = np.asarray(X)
         if codes.ndim == 3:
             if codes.shape[1] != 1:

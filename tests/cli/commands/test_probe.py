@@ -89,6 +89,7 @@ def test_labels_of_another_file_as_json(folder, tmp_path, capsys):
     given = [str(folder / "model.refold"), str(folder / "data.parquet"), "--label", "who"]
     assert main(["probe", *given, "--labels", str(tmp_path / "who.csv"), "--json", "-q"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["Refold", "Refold, features", "PCA"]
     assert found["Refold"]["accuracy"] == found["PCA"]["accuracy"] == 1.0
 
 

@@ -25,6 +25,13 @@ def encode(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="CODES", help="File for the codes, or -.")
     ] = "-",
+    features: Annotated[
+        bool,
+        typer.Option(
+            "--features",
+            help="Write features of the decoded sequences, for classifiers and search.",
+        ),
+    ] = False,
     latent_steps: LatentSteps = None,
     dtype: Annotated[
         str,
@@ -46,10 +53,14 @@ def encode(
     loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
     with reading.opened(loaded, data) as source, target.writing() as path:
         blocks = _encoded(loaded, source, quiet=quiet)
-        write_codes(path, blocks, len(source), id_name(source.schema), dtype)
         width = len(loaded.get_feature_names_out())
+        if features:
+            width = loaded.features([[0.0] * width]).shape[1]
+            blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
+        write_codes(path, blocks, len(source), id_name(source.schema), dtype)
     if not quiet and target.path is not None:
-        log(f"Wrote {len(source)} codes with {width} dimensions to {target.name}")
+        what = "rows of features" if features else "codes"
+        log(f"Wrote {len(source)} {what} with {width} dimensions to {target.name}")
 
 
 def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""``refold probe``: the linear probe accuracy of codes and of PCA."""
+"""``refold probe``: the linear probe accuracy of codes, of their features, and of PCA."""
 
 import json
 from typing import Annotated, Any
@@ -34,9 +34,10 @@ def probe(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure the linear probe accuracy of codes, next to that of PCA.
+    """Measure the linear probe accuracy of codes and of their features, next to that of PCA.
 
-    Cross-validates a logistic regression on the codes, and on PCA codes of the same size.
+    Cross-validates a logistic regression on the codes, on features of the sequences that they
+    decode to, and on PCA codes of the same size.
     """
     check_label_files(data, labels)
     loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
@@ -48,11 +49,14 @@ def probe(
         column.width for column in aligned.schema.columns
     )
     pca = refold.evaluation.PCABaseline(min(codes.shape[1], len(aligned), width)).fit(aligned)
+    vectors = {
+        "Refold": codes,
+        "Refold, features": loaded.features(codes),
+        _name_of(pca.latent_dim, codes.shape[1]): pca.transform(aligned),
+    }
     results = {
-        "Refold": refold.evaluation.probe(codes, found, folds=folds, seed=seed),
-        _name_of(pca.latent_dim, codes.shape[1]): refold.evaluation.probe(
-            pca.transform(aligned), found, folds=folds, seed=seed
-        ),
+        name: refold.evaluation.probe(one, found, folds=folds, seed=seed)
+        for name, one in vectors.items()
     }
     if as_json:
         typer.echo(json.dumps({name: one._asdict() for name, one in results.items()}))
