@@ -27,7 +27,7 @@ def fitted():
 def test_they_are_standardized_and_do_not_depend_on_other_codes(fitted):
     ae, codes = fitted
     features = ae.features(codes)
-    assert features.shape == (24, 516)  # the last two are statistics of the scale
+    assert features.shape == (24, 1028)  # the last two are statistics of the scale
     assert features.dtype == np.float32
     np.testing.assert_array_equal(ae.features(codes[[7, 3]]), features[[7, 3]])
     known = ae.features(ae._known().codes).astype(float)
@@ -48,7 +48,7 @@ def test_a_saved_model_gives_the_same(fitted, tmp_path):
 
 def test_empty_sequences_and_no_codes(fitted):
     ae, codes = fitted
-    assert ae.features(codes[:0]).shape == (0, 516)
+    assert ae.features(codes[:0]).shape == (0, 1028)
     assert np.isfinite(ae.features(np.full((2, codes.shape[1]), -50, np.float32))).all()
 
 
@@ -71,7 +71,7 @@ def test_the_command_writes_them(fitted, tmp_path, capsys, suffix):
     refold.sequences.write(data, tmp_path / "d.parquet")
     files = [str(tmp_path / name) for name in ("m.refold", "d.parquet", f"f.{suffix}")]
     assert main(["encode", *files[:2], "--features", "-o", files[2]]) == 0
-    assert f"{len(data)} rows of features with 516 dimensions" in capsys.readouterr().err
+    assert f"{len(data)} rows of features with 1028 dimensions" in capsys.readouterr().err
     if suffix == "npy":
         written = np.load(files[2])
     else:

@@ -477,8 +477,8 @@ class SequenceAutoencoder(
 
         Returns
         -------
-        array of float32 of shape (n_sequences, 514)
-            The size and the length of each decoded sequence and 512 pooled convolutions. With
+        array of float32 of shape (n_sequences, 1026)
+            The size and the length of each decoded sequence and 1024 pooled convolutions. With
             ``scale="sequence"`` the mean and the log standard deviation of each numeric feature are
             appended.
 
@@ -507,7 +507,7 @@ class SequenceAutoencoder(
         ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
         ... )
         >>> ae.features(ae.fit_transform(sines)).shape
-        (40, 514)
+        (40, 1026)
         """
         check_fitted(self)
         codes = check_codes(codes, self._n_features_out)

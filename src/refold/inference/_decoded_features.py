@@ -6,10 +6,10 @@ from refold._support.offsets import offsets_from_lengths
 from refold.inference._encode_decode import FittedNetwork, predict_lengths
 from refold.inference._packed_rows import blocks
 from refold.inference._rocket_features import pooled
-from refold.kernels import packed, random_convolutions
+from refold.kernels import DILATIONS, packed, random_convolutions
 
-# Kernels for each dilation.
-_KERNELS = 64
+# Kernels for each of four dilations; they are shared evenly if there are more dilations.
+_KERNELS = 128
 # Cap on training sequences for means and standard deviations.
 _MOST = 256
 # Standard deviations below these are noise: of the log size, of the length as a share of its mean,
@@ -43,12 +43,16 @@ class DecodedFeatures:
     ... )
     >>> codes = ae.fit_transform(sines)
     >>> DecodedFeatures(codes, ae._network)(codes).shape
-    (40, 514)
+    (40, 1026)
     """
 
     def __init__(self, codes: np.ndarray, network: FittedNetwork) -> None:
         self._network = network
         self._convolutions = random_convolutions(network.head.num_outputs, _KERNELS)
+        # the largest kernel, of nine taps, covers half to all of the longest training length
+        wanted = (network.specification.max_steps - 1) / (len(self._convolutions.taps) - 1)
+        number = 1 + max(len(DILATIONS) - 1, int(np.log2(max(1.0, wanted))))
+        self._dilations = tuple(2**i for i in range(number))
         some = np.linspace(0, len(codes) - 1, min(len(codes), _MOST)).round().astype(int)
         raw = self._raw(codes[some]).astype(float)
         self._center, unit = raw.mean(axis=0), raw.std(axis=0)
@@ -73,7 +77,9 @@ class DecodedFeatures:
             outputs /= np.repeat(size + _LEAST_SIZE, np.diff(block.offsets))[:, None]
             features[block.chosen, 0] = np.log(size + _LEAST_SIZE)
             features[block.chosen, 1] = np.diff(block.offsets)
-            features[block.chosen, 2:] = pooled(outputs, block.offsets, self._convolutions)
+            features[block.chosen, 2:] = pooled(
+                outputs, block.offsets, self._convolutions, dilations=self._dilations
+            )
         return np.concatenate([features, codes[:, inner.shape[1] :]], axis=1)
 
 

@@ -1,6 +1,7 @@
 """ROCKET features of sequences on packed rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -39,7 +40,7 @@ class RocketFeatures:
 
     def __call__(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Compute features (n_sequences, n_features) of encoded columns (n_rows, width)."""
-        return pooled(values, offsets, self._convolutions, self._stride)
+        return pooled(values, offsets, self._convolutions, stride=self._stride)
 
     def of(self, scaled: Sequences) -> np.ndarray:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
@@ -52,9 +53,16 @@ class RocketFeatures:
 
 
 def pooled(
-    values: np.ndarray, offsets: np.ndarray, convolutions: RandomConvolutions, stride: int = 1
+    values: np.ndarray,
+    offsets: np.ndarray,
+    convolutions: RandomConvolutions,
+    *,
+    dilations: Sequence[int] = DILATIONS,
+    stride: int = 1,
 ) -> np.ndarray:
     """Convolve rows (n_rows, width) and pool them to features (n_sequences, 2 * kernels).
+
+    Each dilation has about the same number of kernels.
 
     Examples
     --------
@@ -63,18 +71,18 @@ def pooled(
     """
     channels, taps, bias = convolutions
     mixed = packed.product(values, channels)
-    each = len(bias) // len(DILATIONS)
+    ends = np.linspace(0, len(bias), len(dilations) + 1).round().astype(int)
     parts = [
         packed.pooled_convolutions(
-            np.ascontiguousarray(mixed[:, first : first + each]),
+            np.ascontiguousarray(mixed[:, first:end]),
             offsets,
-            np.ascontiguousarray(taps[:, first : first + each]),
-            bias[first : first + each],
+            np.ascontiguousarray(taps[:, first:end]),
+            bias[first:end],
             dilation=dilation,
             stride=stride,
             steepness=STEEPNESS,
         )
-        for dilation, first in zip(DILATIONS, range(0, len(bias), each), strict=True)
+        for dilation, (first, end) in zip(dilations, pairwise(ends), strict=True)
     ]
     positive, highest = zip(*parts, strict=True)
     return np.concatenate([*positive, *highest], axis=1)
