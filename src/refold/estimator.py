@@ -274,7 +274,9 @@ class SequenceAutoencoder(
         ----------
         X : Sequences, list of arrays of shape (length, features), array, table, path or Scan
             Anything that `refold.sequences.as_sequences` takes; or a file or a folder of Parquet
-            files, which may be larger than memory; or a ``Scan`` of such.
+            files, which may be larger than memory; or a ``Scan`` of such; or a
+            ``pyarrow.RecordBatchReader``, or a function that returns batches of rows, as for
+            `refold.sequences.read_batches`.
         y : ignored
             Not used; scikit-learn passes it.
         callbacks : sequence of keras.callbacks.Callback

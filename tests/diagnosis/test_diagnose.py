@@ -10,7 +10,7 @@ from refold.diagnosis import diagnose
 from refold.diagnosis._fit_findings import FitFacts, fit_findings
 from refold.errors import DataError, ParameterError
 from refold.evaluation import Fidelity
-from refold.sequences import as_sequences
+from refold.sequences import Column, Schema, Sequences, as_sequences
 from small_data import TINY, ragged
 
 
@@ -90,6 +90,14 @@ def test_the_loss_that_became_nan(monkeypatch):
     found = diagnose(ragged(), estimator=estimator)
     assert found.findings[0].name == "diverged"
     assert "Try a smaller learning_rate" in found.findings[0].message
+
+
+def test_data_that_fit_refuses():
+    words = [[f"w{i}"] * 3 for i in range(12)]
+    schema = Schema((Column("word", "categorical", tuple(f"w{i}" for i in range(60_000))),))
+    found = diagnose(Sequences.from_list(words, names=["word"]).align(schema))
+    assert found.findings[0].name == "cannot-fit"
+    assert "Keep the most frequent categories" in found.findings[0].message
 
 
 def test_too_few_sequences_for_a_fit():

@@ -131,8 +131,9 @@ def _with_short_fit(
     model = SequenceAutoencoder(**{**parameters, **changes})
     try:
         model.fit(train)
-    except DivergedError as error:
-        return Diagnosis(by_importance([*found, Finding("diverged", str(error))]))
+    except (DataError, DivergedError) as error:
+        name = "diverged" if isinstance(error, DivergedError) else "cannot-fit"
+        return Diagnosis(by_importance([*found, Finding(name, str(error))]))
     facts = _measured(model, train, held_out, len(source))
     findings = by_importance([*found, *fit_findings(facts)])
     errors = facts.held_out, facts.training, facts.constant, facts.pca

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 # All findings, from what spoils a fit to what is only worth a look.
 ORDER = (
+    "cannot-fit",
     "diverged",
     "suspicious-values",
     "unsorted-time",

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from refold.errors import ParameterError, argument
+from refold.errors import DataError, ParameterError, argument
 from refold.fitting._data_sources import Source
 from refold.inference import Specification, most_linear_steps
 from refold.models import DECODERS
@@ -19,6 +19,39 @@ _FEW_TOKENS = 32
 # Smallest code with ROCKET features by default, and their number: with smaller codes or more
 # features the error would be larger than that of PCA of the same size.
 _LARGE_CODE, _ROCKET_DIM = 32, 8
+
+# Cap on the values that a model writes at each step: a step of training takes time and memory in
+# proportion (docs/how-to/sequences.md).
+_MOST_OUTPUTS = 50_000
+
+
+def check_categories(schema: Schema) -> None:
+    """Check that the columns have few enough categories for a model.
+
+    Raises
+    ------
+    DataError
+        If all columns together have more than 50,000 categories.
+
+    Examples
+    --------
+    >>> from refold.sequences import Column
+    >>> check_categories(Schema((Column("word", "categorical", tuple(range(100_000))),)))
+    Traceback (most recent call last):
+    ...
+    refold.errors.DataError: Column 'word' has 100000 categories, and a model can have 50000 in \
+all columns, because each takes time and memory at every step. Keep the most frequent categories \
+and replace the others by one, such as 'other', or hash them: zlib.crc32(text) % 10000.
+    """
+    if schema.output_width <= _MOST_OUTPUTS:
+        return
+    column = max(schema.columns, key=lambda one: one.width)
+    raise DataError(
+        f"Column {column.name!r} has {column.width} categories, and a model can have "
+        f"{_MOST_OUTPUTS} in all columns, because each takes time and memory at every step. Keep "
+        "the most frequent categories and replace the others by one, such as 'other', or hash "
+        "them: zlib.crc32(text) % 10000."
+    )
 
 
 def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -> Specification:

@@ -14,6 +14,8 @@ from refold.sequences.conversion._code_grid import CodeGrid as CodeGrid
 from refold.sequences.conversion._code_tables import CODE_DTYPES as CODE_DTYPES
 from refold.sequences.conversion._code_tables import codes_from_arrow as codes_from_arrow
 from refold.sequences.conversion._code_tables import codes_to_arrow as codes_to_arrow
+from refold.sequences.files._arrow_batches import is_batches as is_batches
+from refold.sequences.files._arrow_batches import read_batches as read_batches
 from refold.sequences.files._atomic_writes import atomic_writer as atomic_writer
 from refold.sequences.files._atomic_writes import remove_leftovers as remove_leftovers
 from refold.sequences.files._file_columns import column_names as column_names

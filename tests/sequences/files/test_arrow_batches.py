@@ -1,0 +1,111 @@
+"""Batches of rows: of any library, one-shot or not, in memory or in a temporary file."""
+
+import gc
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from refold import SequenceAutoencoder
+from refold.errors import ParameterError, SchemaError
+from refold.sequences import Scan, Sequences, read_batches
+from small_data import TINY, ragged
+
+SEQUENCES = Sequences.from_list(ragged())
+TABLE = SEQUENCES.to_table(id="id").replace_schema_metadata()
+# Rows of a sequence lie in two batches.
+PARTS = [TABLE.slice(start, 7) for start in range(0, TABLE.num_rows, 7)]
+
+
+def parts():
+    yield from PARTS
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The folder of temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        parts,
+        parts(),
+        PARTS,
+        TABLE,
+        [part.to_batches()[0] for part in PARTS],
+        [part.to_pandas() for part in PARTS],
+        [pl.from_arrow(part) for part in PARTS],
+        pl.from_arrow(TABLE),
+        [part.to_pydict() for part in PARTS],
+        TABLE.to_reader(max_chunksize=5),
+        lambda: TABLE.to_reader(max_chunksize=5),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_all_kinds_of_batches(batches, folder):
+    found = read_batches(batches)
+    np.testing.assert_array_equal(found.values, SEQUENCES.values)
+    np.testing.assert_array_equal(found.ids, SEQUENCES.ids)
+    assert list(folder.iterdir()) == []
+
+
+def test_large_data_stays_in_a_file_until_it_is_forgotten(folder):
+    found = read_batches(parts, memory_bytes=10)
+    assert isinstance(found, Scan)
+    blocks = found.with_block_bytes(100)
+    del found
+    gc.collect()
+    assert sum(len(block) for block in blocks) == len(SEQUENCES)
+    del blocks
+    gc.collect()
+    assert list(folder.iterdir()) == []
+
+
+def test_names_of_columns_and_types(folder):
+    batches = [{"who": ["a", "a"], "n": [2, 1], "at": [0, 1]}, {"at": [0], "who": ["b"], "n": [1]}]
+    found = read_batches(batches, id="who", time="at", column_types={"n": "categorical"})
+    assert found.schema.columns[0].categories == (1, 2)
+    assert found.ids.tolist() == ["a", "b"]
+
+
+def test_fit_and_transform_take_batches(folder):
+    ae = SequenceAutoencoder(**TINY, validation_fraction=0).fit(parts)
+    np.testing.assert_array_equal(ae.transform(TABLE.to_reader()), ae.transform(SEQUENCES))
+    assert list(Path(folder).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("batches", "error", "said"),
+    [
+        (lambda: 3, ParameterError, "Expected batches of rows: .* Got a int."),
+        ("abc", ParameterError, "Got a str."),
+        ([], ParameterError, "There is no batch. Give at least one"),
+        ([[1.0]], ParameterError, "Batch 0 is a list. Expected a table"),
+        ([{"id": [1]}, {"x": [1]}], SchemaError, r"Batch 1 has the columns \['x'\], but batch 0"),
+        (
+            [{"id": [1], "x": [1]}, {"id": [1], "x": [0.5]}],
+            SchemaError,
+            "Batch 1 has other types than batch 0: .* id: int64, x: int64",
+        ),
+        ([{"x": [1.0]}], SchemaError, "^The batches.*id"),
+    ],
+)
+def test_mistakes_leave_no_file(batches, error, said, folder):
+    with pytest.raises(error, match=said):
+        read_batches(batches)
+    assert list(folder.iterdir()) == []
+
+
+def test_errors_of_the_source_are_its_own(folder):
+    def broken():
+        yield PARTS[0]
+        raise ConnectionError("the database is gone")
+
+    with pytest.raises(ConnectionError, match="the database is gone"):
+        read_batches(broken)
+    assert list(folder.iterdir()) == []
