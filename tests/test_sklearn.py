@@ -1,8 +1,10 @@
 """scikit-learn's conventions, with scikit-learn itself."""
 
 import pickle
+import signal
 from copy import deepcopy
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -145,3 +147,15 @@ def test_pipeline_and_grid_search(sines):
     search.fit(sines, labels)
     assert search.predict(sines).shape == (30,)
     assert search.best_params_["sequenceautoencoder__latent_dim"] in {2, 3}
+
+
+class Raise(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise StopIteration(logs["loss"])
+
+
+def test_an_exception_of_a_callback_leaves_fit(sines):
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(StopIteration, match=r"\d"):
+        clone(SequenceAutoencoder(**TINY)).fit(sines, callbacks=[Raise()])
+    assert signal.getsignal(signal.SIGINT) is handler
