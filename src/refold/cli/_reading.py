@@ -64,6 +64,10 @@ class Reading:
         ),
     ] = None
     sort: Annotated[bool, _table("--sort", help="Sort the steps of each sequence by time.")] = False
+    time_gaps: Annotated[
+        bool,
+        _table("--time-gaps", help="Add the time since the previous step as a column, time_gap."),
+    ] = False
     input_format: InputFormat = None
     # The options that are set, as arguments of `refold.sequences.read`.
     options: dict[str, Any] = field(init=False)
@@ -76,6 +80,7 @@ class Reading:
             "column_types": _column_types(self.column_types),
             "unit": self.unit,
             "sort": self.sort or None,
+            "time_gaps": self.time_gaps or None,
             "layout": self.layout,
         }
         if self.unit not in (None, "characters", "words"):
@@ -144,21 +149,25 @@ class Reading:
         return readable(name, input_format_of((name, *others), name, self.input_format))
 
     def _open(self, model: Any, path: Path, left_out: str | None) -> Any:
-        schema, options = model.schema_, dict(self.options)
-        if left_out is not None and "columns" not in options and (found := _columns_of(path)):
-            options["columns"] = self._features(found, left_out, schema)
+        schema, options, found = model.schema_, dict(self.options), _columns_of(path)
+        names = list(schema.names)
+        if schema.time_gaps and ((found and names[-1] not in found) or self.time_gaps):
+            options["time_gaps"] = True
+            names.pop()  # computed, and not in the file
+        if left_out is not None and "columns" not in options and found:
+            options["columns"] = self._features(found, left_out, schema, names)
         suffix = "parquet" if path.is_dir() else format_of(path) or ""
         chosen = refold.sequences.FORMATS.get(suffix)  # if None, reading raises an error
         named = not has_default_names(schema.names) and self.layout != "wide"
-        if named and ((chosen and chosen.is_table) or _columns_of(path)):
-            options.setdefault("columns", list(schema.names))
+        if named and ((chosen and chosen.is_table) or found):
+            options.setdefault("columns", names)
         if chosen and "unit" in chosen.read_options and schema.layout == "words":
             options.setdefault("unit", "words")
         remembered = {"id": schema.id_name, "time": schema.time_name}
         remembered = {k: v for k, v in remembered.items() if v and k not in options}
         return _read(path, options, remembered)
 
-    def _features(self, found: list[str], label: str, schema: Any) -> list[str]:
+    def _features(self, found: list[str], label: str, schema: Any, names: list[str]) -> list[str]:
         """Return the columns besides the labels: those of the model if the file has them all."""
         not_features = {label}
         for option, name in (("id", schema.id_name), ("time", schema.time_name)):
@@ -166,7 +175,7 @@ class Reading:
         others = [name for name in found if name not in not_features]
         if self.layout == "wide":
             return refold.sequences.step_columns(others)
-        return list(schema.names) if set(schema.names) <= set(found) else others
+        return names if set(names) <= set(found) else others
 
     def _labels(self, path: Any, label: str, source: Any) -> Any:
         """Read labels, matched by ``--id`` or by the id column of the sequences."""

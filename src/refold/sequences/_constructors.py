@@ -176,6 +176,7 @@ class Constructors:
         column_types: ColumnTypes = None,
         *,
         sort: bool = False,
+        time_gaps: bool = False,
     ) -> Self:
         """Convert a long table: one row per step, one column per feature.
 
@@ -194,6 +195,9 @@ class Constructors:
             As in `from_list`.
         sort : bool, default=False
             Sort the steps of each sequence by time. Otherwise, times must ascend.
+        time_gaps : bool, default=False
+            Add the numeric column ``"time_gap"``: the time since the previous step of the sequence,
+            0 for the first one. In seconds for dates and times, else in the unit of ``time``.
 
         Returns
         -------
@@ -202,8 +206,8 @@ class Constructors:
         Raises
         ------
         SchemaError
-            If a column does not exist or has an unsupported type, or ``sort`` is set without
-            ``time``.
+            If a column does not exist or has an unsupported type, or ``sort`` or ``time_gaps`` is
+            set without ``time``.
         DataError
             If the table is empty, an id or time is missing, times repeat or do not ascend within
             an id, rows of an id are not contiguous and no time is given, or an entry does not fit
@@ -220,7 +224,10 @@ class Constructors:
         >>> Sequences.from_table(table, id="who", time="day", sort=True)[0][:, 0]
         array([0.1, 0.2])
         """
-        return cls(*parts_from_table(table, id, time, columns, column_types, sort=sort))
+        parts = parts_from_table(
+            table, id, time, columns, column_types, sort=sort, with_gaps=time_gaps
+        )
+        return cls(*parts)
 
     @classmethod
     def from_arrow(

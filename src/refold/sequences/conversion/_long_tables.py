@@ -21,6 +21,7 @@ from refold.sequences.conversion._arrow_columns import (
     open_table,
     without_dictionary,
 )
+from refold.sequences.conversion._time_gaps import check_times, time_gaps, with_time_gaps
 from refold.sequences.schema._column_types import ColumnTypes, encode_columns
 from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._parts import PLAIN_ROWS, Parts, Places, Rows, check_ids, check_values
@@ -35,6 +36,7 @@ def parts_from_table(
     rows: Rows = PLAIN_ROWS,
     *,
     sort: bool = False,
+    with_gaps: bool = False,
 ) -> Parts:
     """Convert a long table; implements `Sequences.from_table`."""
     opened = open_table(table)
@@ -44,6 +46,9 @@ def parts_from_table(
     ids = check_ids(values, len(values))
     if not len(codes):
         raise DataError("The table has no rows. Expected one row per step.")
+    if with_gaps:
+        check_times(time)
+    times: Any = None
     if time is None:
         if sort:
             raise SchemaError(
@@ -67,7 +72,11 @@ def parts_from_table(
     check_values(parts.values, parts.schema, places)
     for message in known.warnings(parts.schema.columns):
         warnings.warn(message, UserWarning, stacklevel=3)
-    return parts
+    if not with_gaps:
+        return parts
+    gaps = time_gaps(sortable(times, str(time), rows)[order], offsets, times.type)
+    values = np.concatenate([parts.values, gaps[:, None]], axis=1)
+    return parts._replace(values=values, schema=with_time_gaps(parts.schema))
 
 
 def encode_parts(

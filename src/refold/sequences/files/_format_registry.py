@@ -24,7 +24,7 @@ from refold.sequences.files.formats._parquet import read_parquet, write_parquet
 from refold.sequences.files.formats._text import read_text, write_text
 from refold.sequences.files.formats._ts import read_ts, write_ts
 
-TABLE = frozenset({"id", "time", "columns", "column_types", "sort", "layout"})
+TABLE = frozenset({"id", "time", "columns", "column_types", "sort", "layout", "time_gaps"})
 
 _CSV = Format(
     "csv",

@@ -27,6 +27,7 @@ def read(
     column_types: ColumnTypes = None,
     unit: str | None = None,
     sort: bool = False,
+    time_gaps: bool = False,
     layout: str | None = None,
     format: str | None = None,  # noqa: A002
 ) -> Sequences:
@@ -52,6 +53,10 @@ def read(
     sort : bool, default=False
         Sort the steps of each sequence of a long table by time. If False, times that do not
         ascend raise an error.
+    time_gaps : bool, default=False
+        Add the numeric column ``"time_gap"`` to a long table: the time since the previous step of
+        the sequence, 0 for the first one. In seconds for dates and times, else in the unit of the
+        time column.
     layout : {"long", "wide"}, optional
         ``"wide"`` reads a table with one row per sequence and one column per step. Steps are the
         columns whose names end in a number, such as ``t0``, ``t1``; if there are none, all columns
@@ -92,6 +97,7 @@ def read(
     given["layout"] = layout
     options = {key: value for key, value in given.items() if value is not None}
     options |= {"sort": True} if sort else {}
+    options |= {"time_gaps": True} if time_gaps else {}
     check_applies(options, chosen)
     if unit is not None and unit not in UNITS:
         raise ParameterError(f"unit must be 'characters' or 'words'. Got {unit!r}.")

@@ -114,6 +114,9 @@ class Schema:
     id_name, time_name : str or None, default=None
         Names that the user gave for the id and time columns of the file. Comparisons of schemas
         ignore them.
+    time_gaps : bool, default=False
+        Whether the last column is the time since the previous step, which `read` computes from the
+        column of times. Comparisons of schemas ignore it.
 
     Raises
     ------
@@ -134,6 +137,7 @@ class Schema:
     missing: tuple[float, ...] = ()
     id_name: str | None = field(default=None, compare=False, repr=False)
     time_name: str | None = field(default=None, compare=False, repr=False)
+    time_gaps: bool = field(default=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
@@ -210,6 +214,8 @@ class Schema:
         state: dict[str, Any] = {"layout": self.layout, "columns": columns}
         if self.missing:
             state["missing"] = list(self.missing)
+        if self.time_gaps:
+            state["time_gaps"] = True
         names = {"id_name": self.id_name, "time_name": self.time_name}
         return state | {key: name for key, name in names.items() if name is not None}
 
@@ -240,7 +246,7 @@ class Schema:
                 f"'name' and 'type'. Got {type(error).__name__}: {error}."
             ) from error
         named = [name if isinstance(name, str) else None for name in named]
-        return cls(columns, layout, missing, *named)
+        return cls(columns, layout, missing, *named, time_gaps=bool(state.get("time_gaps")))
 
 
 def default_names(num_columns: int) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def _convert(
             f"{name} holds {FORMS[form]} per line, without names. Leave {argument('id=')} and "
             f"{argument('columns=')} out."
         )
-    for option in ("time", "sort", "layout"):
+    for option in ("time", "sort", "layout", "time_gaps"):
         if getattr(asked, option):
             raise SchemaError(
                 f"{name} holds {FORMS[form]} for each sequence, but {argument(f'{option}=')} needs "

@@ -70,9 +70,14 @@ class LongRows:
         with naming(path):
             return self.split(table), partial(_row, rows, table[self._id])
 
+    def times(self, table: pa.Table) -> np.ndarray:
+        """Return the times of some rows as numbers."""
+        column = table[self._time]
+        return self._of_one_type(sortable(column, self._time or "", Rows()), column)
+
     def split(self, table: pa.Table) -> list[Piece]:
         """Return the entries of each column in some rows."""
-        return [piece_of(table[column.name], column.name) for column in self.columns]
+        return [piece_of(table[name], name) for name in self._files.layout.features]
 
     def schema(self, index: RowIndex) -> tuple[Schema, list[str]]:
         """Return the schema of the columns after the last row, and warnings."""
@@ -167,6 +172,10 @@ class LongRows:
         """Return the times of the rows that are steps."""
         numbers = self._files.place(first)[1] + np.flatnonzero(real)
         times = sortable(column, self._time or "", Rows(number=numbers.item))
+        return self._of_one_type(times, column)
+
+    def _of_one_type(self, times: np.ndarray, column: Any) -> np.ndarray:
+        """Check that times have the type of all earlier ones."""
         if self._time_type not in {None, times.dtype}:
             raise DataError(
                 f"Column {self._time!r} cannot order the steps: it holds numbers and dates, both "

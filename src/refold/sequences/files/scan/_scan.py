@@ -12,6 +12,8 @@ from refold._support.argument_checks import is_whole
 from refold._support.offsets import offsets_from_lengths, positions_of
 from refold.errors import ParameterError
 from refold.sequences._sequences import Sequences
+from refold.sequences.conversion._time_gaps import TIME_GAP, with_time_gaps
+from refold.sequences.conversion._time_gaps import time_gaps as gaps_between
 from refold.sequences.files.scan._chunked_columns import Piece, ScannedColumn
 from refold.sequences.files.scan._chunked_list_tables import ListRows, NestedRows, holds_nested
 from refold.sequences.files.scan._chunked_long_tables import LongRows
@@ -19,6 +21,7 @@ from refold.sequences.files.scan._parquet_files import ScannedFiles, naming, ope
 from refold.sequences.files.scan._rows import RowIndex, RowReader, cut_into_blocks
 from refold.sequences.files.tables._layout_detection import TableOptions
 from refold.sequences.schema._column_types import ColumnTypes
+from refold.sequences.schema._known_columns import KnownColumns
 from refold.sequences.schema._missing_values import without_missing_in
 from refold.sequences.schema._schema import Schema, column_counts
 from refold.sequences.statistics._moments import Summary, summary_of
@@ -38,6 +41,7 @@ class _FirstPass(NamedTuple):
     dtype: np.dtype
     split: Split  # returns the entries of each column in some rows
     warnings: list[str]  # messages for the user
+    times: Callable[[pa.Table], np.ndarray] | None = None  # to compute the column of gaps from
 
     def numeric(self) -> list[ScannedColumn]:
         """Return the numeric columns."""
@@ -57,6 +61,7 @@ def scan(
     time: str | None = None,
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
+    time_gaps: bool = False,
     block_bytes: int = BLOCK_BYTES,
 ) -> "Scan":
     """Open sequences in Parquet files to read them in blocks, whatever their size.
@@ -70,8 +75,8 @@ def scan(
     path : str or PathLike
         A Parquet file, or a folder: all files in it and its subfolders that end in ``.parquet``
         or ``.pq``, in the order of their names. Names that begin with ``.`` or ``_`` are skipped.
-    id, time, columns, column_types
-        As in `refold.sequences.read`.
+    id, time, columns, column_types, time_gaps
+        As in `refold.sequences.read`. Gaps read the files a second time.
     block_bytes : int, default=12 MiB
         Approximate memory of the values of a block as float32.
 
@@ -122,10 +127,13 @@ def scan(
     """
     _check_block_bytes(block_bytes)
     chosen = [columns] if isinstance(columns, str) else columns
-    files = open_files(path, TableOptions(id, time, chosen))
+    files = open_files(path, TableOptions(id, time, chosen, time_gaps=time_gaps))
     scanned = _scan_columns(files, column_types, RowReader(files, _batch_bytes(block_bytes)))
     for message in scanned.warnings:
         warnings.warn(message, UserWarning, stacklevel=2)
+    if time_gaps:
+        blocks = (block.values for block in Scan(files, scanned, block_bytes))
+        scanned = _observe_again(scanned, blocks)
     result = Scan(files, scanned, block_bytes)
     result.schema = result.schema.read_with(id, time)
     return result
@@ -302,18 +310,26 @@ class Scan:
         values = np.empty((int(lengths.sum()), self.schema.num_columns), self.dtype)
         order = None if (starts[1:] >= starts[:-1]).all() else np.argsort(starts, kind="stable")
         ranges = (starts, stops) if order is None else (starts[order], stops[order])
-        done = 0
+        done, times = 0, []
         for _, table in reader.pieces(*ranges):
             pieces = self._scanned.split(table)
             rows = slice(done, done + len(pieces[0]) if pieces else done)
-            for i, (column, piece) in enumerate(zip(columns, pieces, strict=True)):
-                values[rows, i] = column.encode(piece)
+            for i, piece in enumerate(pieces):
+                values[rows, i] = columns[i].encode(piece)
+            if self._scanned.times is not None:
+                times.append(self._scanned.times(table))
             done = rows.stop
         if order is not None:
             # Only rows of long tables, one per step, come out of order.
             runs, before = stops - starts, np.empty_like(starts)
             before[order] = offsets_from_lengths(runs[order])[:-1]
-            values = values[positions_of(before, runs)]
+            in_order = positions_of(before, runs)
+            values = values[in_order]
+            times = [np.concatenate(times)[in_order]] if times else []
+        if times:
+            type_ = self._files.schema.field(self._files.layout.time).type
+            offsets = offsets_from_lengths(lengths)
+            values[:, -1] = gaps_between(np.concatenate(times), offsets, type_)
         values = without_missing_in(values, self.schema)
         return Sequences(values, offsets_from_lengths(lengths), self.ids[chosen], self.schema)
 
@@ -343,8 +359,14 @@ def _scan_columns(files: ScannedFiles, column_types: ColumnTypes, reader: RowRea
         column.settle()
     index = found.index()
     schema, messages = found.schema(index)
+    times = found.times if layout.time_gaps and isinstance(found, LongRows) else None
+    if times is not None:
+        gap = ScannedColumn(TIME_GAP, pa.float64(), KnownColumns([TIME_GAP], "numeric", []))
+        gap.settle()
+        found.columns.append(gap)
+        schema = with_time_gaps(schema)
     dtype = np.result_type(np.float32, *(column.dtype for column in found.columns))
-    return _FirstPass(index, found.columns, schema, dtype, found.split, messages)
+    return _FirstPass(index, found.columns, schema, dtype, found.split, messages, times)
 
 
 def _observe_again(scanned: _FirstPass, blocks: Iterable[np.ndarray]) -> _FirstPass:

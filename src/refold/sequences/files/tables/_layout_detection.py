@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from refold.errors import SchemaError, argument
 from refold.sequences.conversion._arrow_columns import check_id_type, has_lists, pandas_index
+from refold.sequences.conversion._time_gaps import check_times
 from refold.sequences.schema._column_types import ColumnTypes
 
 NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)$")
@@ -25,6 +26,7 @@ class TableOptions(NamedTuple):
     column_types: ColumnTypes = None
     sort: bool = False
     layout: str | None = None
+    time_gaps: bool = False
 
 
 class TableLayout(NamedTuple):
@@ -34,6 +36,7 @@ class TableLayout(NamedTuple):
     id: str | None
     time: str | None
     features: list[str]
+    time_gaps: bool = False
 
 
 def find_layout(schema: pa.Schema, name: str, asked: TableOptions) -> TableLayout:
@@ -47,15 +50,20 @@ def find_layout(schema: pa.Schema, name: str, asked: TableOptions) -> TableLayou
             check_id_type(fields[id_column].type, id_column)
         if asked.time is not None:
             raise SchemaError(f"{name} has one row per sequence. Leave {argument('time=')} out.")
+        if asked.time_gaps:
+            check_times(None)
         features = _features(columns, lists, names, name)
         return TableLayout(lists=True, id=id_column, time=None, features=features)
     id_column = find_id(names, name, asked.id)
     order = find_key(asked.time, "time", names, name)
+    if asked.time_gaps:
+        check_times(order)
     check_id_type(fields[id_column].type, id_column)
     used = {id_column, order, *pandas_index(schema.metadata or {})}
     others = [column for column in names if column not in used]
     features = _features(columns, others, names, name)
-    return TableLayout(lists=False, id=id_column, time=order, features=features)
+    gaps = asked.time_gaps
+    return TableLayout(lists=False, id=id_column, time=order, features=features, time_gaps=gaps)
 
 
 def find_id(names: Sequence[str], name: str, asked: str | None) -> str:

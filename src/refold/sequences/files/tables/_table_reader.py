@@ -17,6 +17,7 @@ from refold.sequences._sequences import Sequences
 from refold.sequences.conversion._arrow_columns import as_raw, check_has_ids, check_id_type
 from refold.sequences.conversion._lists import parts_from_list
 from refold.sequences.conversion._long_tables import first_rows, parts_from_table
+from refold.sequences.conversion._time_gaps import check_times, with_time_gaps
 from refold.sequences.files.tables._layout_detection import (
     TableOptions,
     check_columns_exist,
@@ -125,12 +126,20 @@ def _from_long(table: pa.Table, id: str, roles: TableOptions, rows: Rows) -> Seq
             for name in features
         }
         empty = pa.table({id: table[id], **lists}, metadata=table.schema.metadata)
-        return Sequences.from_arrow(empty, id, features, roles.column_types)
+        sequences = Sequences.from_arrow(empty, id, features, roles.column_types)
+        if not roles.time_gaps:
+            return sequences
+        schema = with_time_gaps(sequences.schema)
+        values = np.empty((0, schema.num_columns), sequences.dtype)
+        return Sequences(values, sequences.offsets, sequences.ids, schema)
     real = table
     if markers.any():
         kept, real = np.flatnonzero(~markers), table.filter(~markers)
         rows = rows._replace(number=lambda row, number=rows.number: number(kept.item(row)))
-    parts = parts_from_table(real, id, time, features, roles.column_types, rows, sort=roles.sort)
+    sort, gaps = roles.sort, roles.time_gaps
+    parts = parts_from_table(
+        real, id, time, features, roles.column_types, rows, sort=sort, with_gaps=gaps
+    )
     if real is table:
         return Sequences(*parts)
     # Put the empty sequences in the order of the file.
@@ -146,6 +155,8 @@ def find_wide(names: Sequence[str], name: str, asked: TableOptions) -> tuple[str
         raise SchemaError(
             f"{name} is read as a wide table, which has no times. Leave {argument('time=')} out."
         )
+    if asked.time_gaps:
+        check_times(None)
     id_column = find_key(asked.id, "id", names, name)
     if asked.columns is not None:
         check_columns_exist(asked.columns, names, name)

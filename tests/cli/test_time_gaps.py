@@ -1,0 +1,67 @@
+"""``--time-gaps`` in a fit, and what later commands do without it."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import refold
+from refold.cli import main
+from refold.sequences import read
+
+OPTIONS = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--latent-steps", "0"]
+OPTIONS += ["--seed", "0", "--no-refit", "-q"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gaps")
+    rng = np.random.default_rng(0)
+    rows = [
+        {"user": name, "at": float(at), "x": float(rng.normal()), "kind": "known"}
+        for name in "abcdefgh"
+        for at in np.cumsum(rng.integers(1, 9, 5))
+    ]
+    with (folder / "data.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    (folder / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    given = ["--id", "user", "--time", "at", "--columns", "x", "--time-gaps"]
+    model = str(folder / "m.refold")
+    assert main(["fit", str(folder / "data.csv"), "-o", model, *given, *OPTIONS]) == 0
+    return folder
+
+
+def run(folder, command, data, output, *options):
+    path = folder / output
+    given = [str(folder / "m.refold"), str(folder / data), "-o", str(path)]
+    assert main([command, *given, *options, "-q"]) == 0
+    return path
+
+
+def test_commands_compute_them_again(folder):
+    found = read(folder / "data.csv", id="user", time="at", columns=["x"], time_gaps=True)
+    ae = refold.load(folder / "m.refold")
+    assert ae.schema_.names == ("x", "time_gap")
+    for data, options in (("data.csv", []), ("data.jsonl", []), ("data.csv", ["--time-gaps"])):
+        path = run(folder, "encode", data, "codes.npy", *options)
+        assert np.load(path).tobytes() == ae.transform(found).tobytes()
+
+
+def test_the_column_of_a_file_wins(folder):
+    path = run(folder, "reconstruct", "data.csv", "back.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        assert next(csv.reader(file)) == ["user", "at", "x", "time_gap"]
+    again = np.load(run(folder, "encode", "back.csv", "again.npy"))
+    back = read(path, id="user", time="at")
+    assert again.tobytes() == refold.load(folder / "m.refold").transform(back).tobytes()
+
+
+def test_a_file_without_times_says_so(folder, capsys):
+    (folder / "bare.csv").write_text("user,x\na,1\na,2\n")
+    assert main(["encode", str(folder / "m.refold"), str(folder / "bare.csv")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "no time column 'at'" in said
