@@ -8,6 +8,7 @@ import pytest
 
 import refold
 from refold.cli import main
+from refold.errors import DataError
 from refold.sequences import read
 
 OPTIONS = ["--latent-dim", "2", "--units", "4", "--max-epochs", "1", "--latent-steps", "0"]
@@ -65,3 +66,25 @@ def test_a_file_without_times_says_so(folder, capsys):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "no time column 'at'" in said
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_stream_computes_them(folder, suffix, capsys):
+    given = [str(folder / "m.refold"), str(folder / f"data.{suffix}"), "--id", "user", "-q"]
+    assert main(["stream", *given, "--every", "5"]) == 0
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    data = read(folder / "data.csv", id="user", time="at", columns=["x"], time_gaps=True)
+    codes = refold.load(folder / "m.refold").transform(data)
+    assert [one["code"] for one in found] == codes.tolist()
+
+
+def test_a_stream_of_times(folder):
+    stream = refold.stream.Stream(refold.load(folder / "m.refold"))
+    stream.push({"x": 1, "at": "2024-01-01T10:00"})
+    stream.push([{"x": 1, "at": "2024-01-01T10:00:02.5"}])
+    stream.push({"x": 0, "at": "2024-01-02T10:00:02.5"})
+    assert stream.sequence.values[:, 1].tolist() == [0, 2.5, 86_400]
+    with pytest.raises(DataError, match="Step 3 has the time '2024' after '2024-01-02T10"):
+        stream.push({"x": 1, "at": "2024"})
+    stream.push([2, 30])
+    assert stream.sequence[0][-1].tolist() == [2, 30]

@@ -1,6 +1,7 @@
 """`Stream`: one sequence whose steps come a few at a time."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -112,6 +113,7 @@ class Stream:
         """Forget all steps, and begin a new sequence."""
         self._values = np.empty((0, self._schema.num_columns), np.float32)
         self._num_steps = self._last = 0
+        self._time: Any = None  # of the last step, if gaps are computed from times
         self._warned = False
 
     def push(self, steps: Any) -> StreamResult | None:
@@ -122,7 +124,8 @@ class Stream:
         steps : number, text, list, array, dict or table
             One step: a value for each column, as a list, a (features,) array, or a dict by column
             name, in which a missing name is a missing value. Where the model has one column, a
-            single number or text is a step, and a list is several steps. Or several steps: a list
+            single number or text is a step, and a list is several steps. If the model was fitted
+            with ``time_gaps``, a dict has the time of the step. Or several steps: a list
             of steps, a (steps, features) array, or a table with a row for each step. None and NaN
             are missing values.
 
@@ -158,13 +161,13 @@ class Stream:
         >>> stream.push([0.9, 1.0]).length
         5
         """
-        added = self._converted(steps)
+        added, time = self._converted(steps)
         values = np.concatenate([self._values, added]) if len(self._values) else added
         if self._window is not None:
             values = values[-self._window :]
         if len(added):
             check_fits(np.array([len(values)]), self._autoencoder._network)
-        self._values = values
+        self._values, self._time = values, time
         self._num_steps += len(added)
         if self._num_steps - self._last < self._every:
             return None
@@ -186,13 +189,14 @@ class Stream:
     def _schema(self) -> Schema:
         return self._autoencoder.schema_
 
-    def _converted(self, steps: Any) -> np.ndarray:
-        """Return steps as values under the schema of the model."""
+    def _converted(self, steps: Any) -> tuple[np.ndarray, Any]:
+        """Return steps as values under the schema of the model, and the time of the last one."""
         if hasattr(steps, "columns") or hasattr(steps, "column_names"):
-            return self._aligned(steps, None)
+            return self._aligned(steps, None), self._time
+        steps, time = _with_gaps(steps, self._schema, self._num_steps, self._time)
         rows = _rows(steps, self._schema, self._num_steps)
         try:
-            return self._aligned(rows, self._schema.names)
+            return self._aligned(rows, self._schema.names), time
         except DataError:
             for i, row in enumerate(rows):  # find the step
                 try:
@@ -209,6 +213,30 @@ class Stream:
             return np.empty((0, self._schema.num_columns), np.float32)
         given = Sequences.from_list([rows], names=names)
         return self._autoencoder._aligned(given).values
+
+
+def _with_gaps(steps: Any, schema: Schema, first: int, last: Any) -> tuple[Any, Any]:
+    """Replace the times of steps by gaps, as reading does; return the last time, too."""
+    given = [steps] if isinstance(steps, Mapping) else steps
+    name, gap = schema.time_name or "time", schema.names[-1]
+    if not (schema.time_gaps and _is_list(given) and len(given)):
+        return steps, last
+    if not all(isinstance(step, Mapping) and name in step and gap not in step for step in given):
+        return steps, last  # gaps are given
+    times = [step[name] for step in given]
+    gaps = [0.0] if last is None else []
+    for before, now in pairwise(times if last is None else [last, *times]):
+        table = {"id": [0, 0], "time": [before, now], "x": [0, 0]}
+        try:
+            found = Sequences.from_table(table, "id", "time", time_gaps=True)
+        except DataError as error:
+            raise DataError(
+                f"Step {first + len(gaps)} has the time {now!r} after {before!r}. Expected times "
+                "that ascend, all numbers or all dates."
+            ) from error
+        gaps.append(float(found.values[1, -1]))
+    both = zip(given, gaps, strict=True)
+    return [{k: v for k, v in step.items() if k != name} | {gap: g} for step, g in both], times[-1]
 
 
 def _rows(steps: Any, schema: Schema, first: int) -> Any:

@@ -130,7 +130,7 @@ def _json_steps(lines: Iterator[str], schema: Any, id_column: str | None) -> Ite
                 raise SchemaError(f"Line {number} has no id in {id_column!r}. Write one as a key.")
             identity = value[id_column]
         if is_object:
-            step = {name: value[name] for name in schema.names if name in value}
+            step = {name: value[name] for name in _names(schema, value) if name in value}
             if not step:
                 raise SchemaError(
                     f"Line {number} has no column of the model, only {_listed(value)}. Expected "
@@ -145,7 +145,7 @@ def _csv_steps(
 ) -> Iterator[Step]:
     rows = csv.reader(lines, delimiter=delimiter)
     header = [name.strip() for name in next(rows, [])]
-    names = list(schema.names)
+    names = _names(schema, header)
     if has_default_names(schema.names) and not set(names) <= set(header):
         names = [name for name in header if name != id_column]
     for name in [*names, *([] if id_column is None else [id_column])]:
@@ -164,7 +164,18 @@ def _csv_steps(
             )
         identity = None if id_column is None else row[header.index(id_column)]
         cells = [row[place].strip() for place in places]
-        yield rows.line_num, identity, [None if c.lower() in MISSING else c for c in cells]
+        step: Any = [None if cell.lower() in MISSING else cell for cell in cells]
+        if names[-1] != schema.names[-1] and schema.time_gaps:
+            step = dict(zip(names, step, strict=True))
+        yield rows.line_num, identity, step
+
+
+def _names(schema: Any, found: Iterable[str]) -> list[str]:
+    """Return the columns to read: those of the model, or times from which it computes gaps."""
+    names = list(schema.names)
+    if schema.time_gaps and names[-1] not in found:
+        names[-1] = schema.time_name or "time"
+    return names
 
 
 def _listed(names: Iterable[str]) -> str:
