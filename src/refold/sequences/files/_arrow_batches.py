@@ -74,17 +74,18 @@ def read_batches(
     """
     folder = tempfile.mkdtemp(prefix="refold-")
     path = Path(folder) / "batches.parquet"
-    found = None
+    in_file = False
     try:
         _write(_tables(batches), path)
         given = {"id": id, "time": time, "columns": columns, "column_types": column_types}
         options = {name: value for name, value in given.items() if value is not None}
         found = read_or_scan(path, memory_bytes=memory_bytes, **options)
+        in_file = isinstance(found, Scan)
     except RefoldError as error:
         message = str(error).replace(str(path), "The batches")
         raise type(error)(message) from error
     finally:
-        if not isinstance(found, Scan):
+        if not in_file:
             shutil.rmtree(folder, ignore_errors=True)
     if isinstance(found, Scan):  # all its copies share the files
         weakref.finalize(found._files, shutil.rmtree, folder, ignore_errors=True)
