@@ -10,6 +10,8 @@ import refold
 from refold import SequenceAutoencoder, storage
 from refold.cli import main
 from refold.errors import DataError, ParameterError
+from refold.inference import DecodedFeatures, Specification
+from refold.models import build, inference_with, seeded
 from small_data import TINY, ragged
 
 
@@ -50,6 +52,25 @@ def test_empty_sequences_and_no_codes(fitted):
     ae, codes = fitted
     assert ae.features(codes[:0]).shape == (0, 1028)
     assert np.isfinite(ae.features(np.full((2, codes.shape[1]), -50, np.float32))).all()
+
+
+@pytest.mark.parametrize(
+    ("architecture", "types", "categories", "decoder"),
+    [
+        ("default", ["categorical"], [5], "autoregressive"),
+        ("repeat", ["numeric", "numeric"], [0, 0], "parallel"),
+    ],
+)
+def test_every_network_has_them(architecture, types, categories, decoder):
+    sizes = (False, 3, 5, 8, 1, 0.0, 4.0, 1.0)
+    specification = Specification(architecture, types, categories, *sizes, decoder=decoder)
+    with seeded(0):
+        network = inference_with(build(specification))
+    codes = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    found = DecodedFeatures(codes, network)(codes)
+    assert found.shape == (9, 1026)
+    assert np.isfinite(found).all()
+    assert (found.std(axis=0) > 0.9).mean() > 0.5
 
 
 def test_bad_input(fitted, tmp_path):

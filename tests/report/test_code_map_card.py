@@ -37,10 +37,11 @@ def test_without_labels_colours_are_lengths(fitted):
     assert trace["marker"]["color"] == data.lengths.tolist()
 
 
-def test_umap_is_a_second_view_where_it_is_installed(fitted):
+def test_umap_is_a_third_view_where_it_is_installed(fitted):
     pytest.importorskip("umap", reason="the extra umap is not installed")
     card = code_map(fitted)
-    assert [view.name for view in card.views] == ["PCA", "UMAP"]
+    assert [view.name for view in card.views] == ["Features", "PCA", "UMAP"]
+    assert "Under PCA and UMAP, points are codes." in card.caption
     assert card.switch
 
 

@@ -18,7 +18,7 @@ MIN_UMAP = 20  # codes
 
 
 def code_map(material: ReportData, stage: Stage) -> Card:
-    """Draw the codes by PCA and, if it is installed, by UMAP."""
+    """Draw the features of the codes and the codes by PCA and, if it is installed, by UMAP."""
     rows = np.arange(len(material.codes))
     if len(rows) > MAX_POINTS:
         drawn = np.random.default_rng(material.seed).choice(len(rows), MAX_POINTS, replace=False)
@@ -41,14 +41,16 @@ def code_map(material: ReportData, stage: Stage) -> Card:
         if name in material.model.schema_.names:
             meaning = f"Colors show {name}."
     views = []
-    methods: tuple[tuple[Literal["pca", "umap"], str], ...] = (("pca", "PCA"), ("umap", "UMAP"))
-    for method, button in methods:
+    planes: list[tuple[Literal["pca", "umap"], str, np.ndarray]] = [("pca", "PCA", codes)]
+    if codes.shape[1] > 2 and material.model._fitted.known is not None:
+        # in front, because groups of similar sequences are easier to see in it
+        planes.insert(0, ("pca", "Features", material.model.features(codes)))
+    if codes.shape[1] > 2 and len(rows) >= MIN_UMAP and is_installed("umap"):
+        planes.append(("umap", "UMAP", codes))
+    for method, button, vectors in planes:
         if method == "umap":
-            few = len(rows) < MIN_UMAP or codes.shape[1] <= 2
-            if few or not is_installed("umap"):
-                continue
             stage("UMAP")
-        points, names = code_plane(codes, method, seed=material.seed)
+        points, names = code_plane(vectors, method, seed=material.seed)
         chart = code_points(points, names, colours, label_name=name, hover=text)
         views.append(draw(chart, 520, button, hovermode="closest", legend=LEGEND))
     plane = (
@@ -56,7 +58,14 @@ def code_map(material: ReportData, stage: Stage) -> Card:
         if codes.shape[1] > 2
         else ""
     )
-    if len(views) > 1:
+    buttons = [button for _, button, _ in planes]
+    if "Features" in buttons:
+        meaning += (
+            " Features describe the decoded sequences by pooled random convolutions, which are "
+            "similar for sequences with similar patterns. Under "
+            f"{' and '.join(buttons[1:])}, points are codes."
+        )
+    if "UMAP" in buttons:
         meaning += " UMAP preserves neighborhoods; its distances between groups have no meaning."
     shown = (
         f" {len(rows):,} of {len(material.codes):,} codes are drawn, chosen at random."

@@ -49,11 +49,10 @@ def probe(
         column.width for column in aligned.schema.columns
     )
     pca = refold.evaluation.PCABaseline(min(codes.shape[1], len(aligned), width)).fit(aligned)
-    vectors = {
-        "Refold": codes,
-        "Refold, features": loaded.features(codes),
-        _name_of(pca.latent_dim, codes.shape[1]): pca.transform(aligned),
-    }
+    vectors = {"Refold": codes}
+    if loaded._fitted.known is not None:  # model files of early versions have no features
+        vectors["Refold, features"] = loaded.features(codes)
+    vectors[_name_of(pca.latent_dim, codes.shape[1])] = pca.transform(aligned)
     results = {
         name: refold.evaluation.probe(one, found, folds=folds, seed=seed)
         for name, one in vectors.items()
