@@ -42,6 +42,7 @@ results = {
     "scores": ae.detect(sines, alpha=0.1).scores,
     "ahead": np.concatenate(ae.forecast(sines).values),
     "score": np.array(ae.score(sines)),
+    "streamed": refold.stream.Stream(ae).push(sines[0]).code,
 }
 print(json.dumps({name: value.tolist() for name, value in results.items()}))
 """
@@ -109,6 +110,7 @@ def test_a_saved_model_works_without_them(sines):
     assert np.allclose(found["codes"], ae.transform(new), atol=1e-4)
     assert np.allclose(found["decoded"], np.concatenate(ae.inverse_transform(found["codes"])))
     assert np.allclose(found["scores"], ae.detect(new, alpha=0.1).scores, rtol=1e-3)
+    assert found["streamed"] == found["codes"][0]
     assert np.allclose(found["ahead"], np.concatenate(ae.forecast(new).values), atol=1e-4)
 
 

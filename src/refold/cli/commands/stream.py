@@ -50,7 +50,11 @@ def stream(
     latent_steps: LatentSteps = None,
     input_format: Annotated[
         str | None,
-        typer.Option("--format", metavar="FORMAT", help=r"csv or jsonl. \[default: jsonl]"),
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help=r"csv, tsv or jsonl. \[default: the suffix, else jsonl]",
+        ),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
