@@ -1,6 +1,7 @@
 """Run every benchmark but ``fidelity`` and ``patience``, one after the other: ``make bench``."""
 
 from benchmarks import (
+    bits,
     contention,
     denoising,
     detection,
@@ -14,8 +15,8 @@ from benchmarks import (
 )
 
 for script in (
-    contention, denoising, detection, first_path, forecasting, inference, lstm, missing, probe,
-    training,
+    bits, contention, denoising, detection, first_path, forecasting, inference, lstm, missing,
+    probe, training,
 ):  # fmt: skip
     print(f"benchmarks.{script.__name__.rpartition('.')[2]}", flush=True)
     script.main()
