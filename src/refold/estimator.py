@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from refold import anomalies, fitting, storage
-from refold._support.argument_checks import draw_seed
+from refold._support.argument_checks import check_whole, draw_seed
 from refold._support.estimator_html import NotebookMixin
 from refold._support.optional_imports import check_training_packages
 from refold._support.scikit_learn_protocol import as_output, check_fitted
 from refold.anomalies import (
     AnomalyMixin,
     check_untrained,
+    merge_fingerprints,
     set_aside,
     trained_fingerprints,
 )
@@ -89,6 +90,14 @@ class SequenceAutoencoder(
     missing_values : float or list of float, optional
         Numbers that stand for missing values in numeric columns, such as ``[-99999]``, in addition
         to NaN. The model remembers them and treats them as missing in all later data.
+    warm_start : bool, default=False
+        Continue a second ``fit`` from the fitted weights, instead of a new initialization. Columns,
+        categories, scaling and sizes stay, and an argument that contradicts them is refused. The
+        weights of the epoch with the smallest validation loss are kept, which can be the weights
+        before. Everything else describes the data of the last ``fit``: ``history_``, the statistics
+        for ``detect``, ``drift`` and ``sample``, and the calibration, which is removed without
+        ``calibration_fraction``. Give old and new data together if the model has to keep what it
+        learned before.
     max_epochs : int, optional
         By default enough for 4000 steps, and at least 30.
     batch_size : int, optional
@@ -112,9 +121,9 @@ class SequenceAutoencoder(
         500 epochs wait longer: 50 epochs or a quarter, whichever is less, and at least 20 epochs.
     refit : {"auto", True, False}, default="auto"
         Train again from the same initialization on all sequences, for as many steps as the best
-        epoch took. "auto" does so if there are fewer than 2000 sequences. The validated weights are
-        kept if the refit runs out of time, is stopped by Ctrl-C or a callback, or its loss becomes
-        NaN.
+        epoch took. "auto" does so if there are fewer than 2000 sequences, but not if ``warm_start``
+        continues a fit. The validated weights are kept if the refit runs out of time, is stopped by
+        Ctrl-C or a callback, or its loss becomes NaN.
     latent_steps : int or "auto", default="auto"
         Steps of latent optimization in ``transform``: each step changes the encoder's code so that
         the decoder reconstructs the sequence better, and takes about as long as two passes of the
@@ -172,10 +181,10 @@ class SequenceAutoencoder(
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
     best_epoch_ : int or None
         Epoch with the smallest validation loss. Its weights are kept, or the refit takes as many
-        steps. 0 if the linear initialization was best; None without validation.
+        steps. 0 if the initial weights were best; None without validation.
     initial_loss_ : float or None
-        Validation loss of the linear initialization, before the first epoch; None if there was
-        none.
+        Validation loss of the linear initialization, or with ``warm_start`` of the weights before,
+        before the first epoch; None if there was neither.
     interrupted_ : bool
         Whether Ctrl-C ended the training early. Not saved.
     n_shapes_ : int
@@ -218,6 +227,7 @@ class SequenceAutoencoder(
         forecast_steps: int = 0,
         scale: str | None = "features",
         missing_values: Any = None,
+        warm_start: bool = False,
         max_epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float = 0.003,
@@ -244,6 +254,7 @@ class SequenceAutoencoder(
         self.forecast_steps = forecast_steps
         self.scale = scale
         self.missing_values = missing_values
+        self.warm_start = warm_start
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -319,14 +330,94 @@ class SequenceAutoencoder(
             If the data looks wrong: numbers such as -99999, values far from all others, only
             sequences of one step, or padding with zeros.
         """
+        warm = self._fitted if self.warm_start and self.__sklearn_is_fitted__() else None
         parameters = self.get_params(deep=False)
-        fitting.check_parameters(parameters)
+        return self._train(X, parameters, warm, callbacks, checkpoint, resume=resume)
+
+    def partial_fit(self, X: Any, y: Any = None, *, num_epochs: int = 1) -> Self:  # noqa: ARG002
+        """Train on more sequences for a few epochs, from the fitted weights.
+
+        The first call creates the model from its sequences: columns, categories, scaling, sizes and
+        initialization. Later calls keep all of these. There is no validation, so the error can
+        rise: a ``fit`` with ``warm_start`` takes longer and keeps the best weights.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays of shape (length, features), array, table, path or Scan
+            Data with the columns of the first call, as for ``fit``.
+        y : ignored
+            Not used; scikit-learn passes it.
+        num_epochs : int, default=1
+            Passes over these sequences. The learning rate rises and decays within them.
+
+        Returns
+        -------
+        SequenceAutoencoder
+
+        Raises
+        ------
+        ParameterError
+            If an argument of the constructor is invalid or contradicts the fitted model, or
+            ``latent_dim`` is a share in the first call.
+        DataError
+            If the sequences cannot be used.
+        DivergedError
+            If the loss became NaN. The model is then as before.
+
+        Notes
+        -----
+        The statistics for ``detect`` and ``sample`` describe the sequences of the last call, so
+        give at least some hundred. Calibration, forecast bounds and the errors for ``drift`` are
+        removed, because the weights have changed; call ``calibrate`` after the last call.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, random_state=0)
+        >>> ae.partial_fit(sines[:40]).partial_fit(sines[40:]).transform(sines).shape
+        (80, 4)
+        """
+        passes = {
+            "max_epochs": check_whole("num_epochs", num_epochs),
+            "validation_fraction": 0.0,
+            "calibration_fraction": 0.0,
+            "refit": False,
+        }
+        warm = self._fitted if self.__sklearn_is_fitted__() else None
+        return self._train(X, self.get_params(deep=False) | passes, warm)
+
+    def _train(
+        self,
+        X: Any,
+        parameters: dict[str, Any],
+        warm: Fitted | None,
+        callbacks: Sequence[Any] = (),
+        checkpoint: "str | os.PathLike[str] | Checkpoint | None" = None,
+        *,
+        resume: bool = False,
+    ) -> Self:
+        """Train with these arguments, from the fitted state ``warm`` if there is one."""
+        missing_values = self.missing_values
+        if warm is None:
+            fitting.check_parameters(parameters)
+        else:
+            # a model with the architecture "custom" was loaded, and the class is not known
+            fitting.check_parameters(
+                {k: v for k, v in parameters.items() if (k, v) != ("architecture", "custom")}
+            )
+            fitting.check_same_model(parameters, warm)
+            missing_values = list(warm.schema.missing) or None
         if resume and checkpoint is None:
             raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
-        sequences = fitting.open_training(X, self.missing_values)
+        sequences = fitting.open_training(X, missing_values)
+        if warm is not None:
+            sequences = fitting.align_further(sequences, warm.schema)
         if not len(sequences):
             raise DataError("There is no sequence to fit on. Give at least one.")
-        sequences, normal = set_aside(sequences, self.calibration_fraction)
+        sequences, normal = set_aside(sequences, parameters["calibration_fraction"])
+        if normal is not None and warm is not None:
+            check_untrained(normal, warm.trained)
         if checkpoint is not None and not isinstance(checkpoint, fitting.Checkpoint):
             checkpoint = fitting.Checkpoint(checkpoint)
         fitted, outcome, sample = fitting.fit(
@@ -337,6 +428,7 @@ class SequenceAutoencoder(
             checkpoint=checkpoint,
             resume=resume,
             aside=None if normal is None else normal.lengths,
+            warm=warm,
         )
         self.interrupted_ = outcome.interrupted
         self.n_shapes_ = outcome.num_shapes
@@ -344,8 +436,12 @@ class SequenceAutoencoder(
             if normal is not None:
                 both = [fitted.held_back, fingerprints(normal)]
                 fitted = fitted._replace(held_back=np.concatenate(both))
-            trained = trained_fingerprints(sequences, fitted.held_back)
-            self._set_fitted(fitted._replace(trained=trained))
+            held_back = fitted.held_back
+            trained = trained_fingerprints(sequences, held_back)
+            if warm is not None:
+                before = warm.held_back, warm.trained
+                held_back, trained = merge_fingerprints(held_back, trained, before)
+            self._set_fitted(fitted._replace(held_back=held_back, trained=trained))
             self._fitted = self._fitted._replace(known=anomalies.remember(sample, self._fitted))
         if outcome.interrupted and not outcome.complete:
             raise KeyboardInterrupt(_describe_interruption(outcome, checkpoint))
@@ -802,7 +898,7 @@ def _describe_interruption(outcome: "FitResult", checkpoint: "Checkpoint | None"
     if outcome.phase is None:
         kept = "no weights are kept"
     elif outcome.epoch == 0:
-        kept = "the linear initialization is kept"
+        kept = "the initial weights are kept"
     else:
         kept = f"the weights of epoch {outcome.epoch} are kept"
     if checkpoint is None:

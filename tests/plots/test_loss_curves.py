@@ -61,7 +61,7 @@ def test_the_linear_start_stands_before_the_first_epoch_and_may_be_the_best():
     lines = {
         line.get_label(): line.get_xydata() for line in loss_curves(history, initial_loss=2.0).lines
     }
-    np.testing.assert_array_equal(lines["linear initialization: 2"], [[0, 2.0]])
+    np.testing.assert_array_equal(lines["initial weights: 2"], [[0, 2.0]])
     np.testing.assert_array_equal(lines["best: 1.5"], [[2, 1.5]])
     lines = {
         line.get_label(): line.get_xydata() for line in loss_curves(history, initial_loss=1.0).lines

@@ -161,8 +161,8 @@ def test_the_linear_start_is_marked_and_the_best_epoch(made):
     assert model.initial_loss_ > 0
     traces = card(part, "Losses by epoch").views[0].data
     drawn = {one["name"].partition(":")[0]: one for one in traces}
-    assert drawn["linear initialization"]["x"] == [0]
-    assert drawn["linear initialization"]["y"] == [pytest.approx(model.initial_loss_, rel=1e-3)]
+    assert drawn["initial weights"]["x"] == [0]
+    assert drawn["initial weights"]["y"] == [pytest.approx(model.initial_loss_, rel=1e-3)]
     losses = [one for one in model.history_["val_loss"] if one is not None]
     assert drawn["best"]["y"][0] == pytest.approx(min(model.initial_loss_, *losses), rel=1e-3)
     assert "refit on all data" in drawn

@@ -7,7 +7,7 @@ import numpy as np
 from refold._estimator_base import EstimatorBase
 from refold._support.argument_checks import check_rate
 from refold._support.scikit_learn_protocol import check_fitted
-from refold.anomalies._anomaly_scores import AnomalyScores, anomaly_scores
+from refold.anomalies._anomaly_scores import MOST_ERRORS, AnomalyScores, anomaly_scores
 from refold.anomalies._calibrated_scores import (
     calibration_of,
     p_values,
@@ -17,9 +17,10 @@ from refold.anomalies._calibrated_scores import (
 )
 from refold.anomalies._calibration_split import first_of_each
 from refold.anomalies._detection import Detection
+from refold.anomalies._drift import Drift, drift_between
 from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import least_calibration
-from refold.inference import warn_of_longer
+from refold.inference import check_codes, warn_of_longer
 from refold.sequences import Sequences, as_sequences, fingerprints
 
 
@@ -38,8 +39,12 @@ class AnomalyMixin(EstimatorBase):
         if not len(sequences):
             raise DataError("There is no sequence to calibrate with. Give at least one.")
         found = anomaly_scores(sequences, self._fitted, self._known())
-        calibration = calibration_of(found, self._known())
-        self._fitted = self._fitted._replace(calibration=calibration)
+        calibration, errors = calibration_of(found, self._known()), np.sort(found.errors)
+        if len(errors) > MOST_ERRORS:
+            errors = errors[np.linspace(0, len(errors) - 1, MOST_ERRORS).round().astype(int)]
+        self._fitted = self._fitted._replace(
+            calibration=calibration, held_out_errors=errors.astype(np.float32)
+        )
 
     def _compared(self, sequences: Sequences) -> tuple[AnomalyScores, np.ndarray, np.ndarray]:
         """Return scores, their components and p-values, NaN without calibration sequences."""
@@ -152,4 +157,110 @@ class AnomalyMixin(EstimatorBase):
             np.split(step_p_values(steps, calibration), bounds)[: len(sequences)],
             np.split(found.entries, bounds)[: len(sequences)],
             self.schema_.names,
+            self._drift(found),
         )
+
+    def drift(self, X: Any) -> Drift:
+        """Test whether sequences differ from the training data, so that the model may be outdated.
+
+        The reconstruction errors are compared with those of sequences that the model was not
+        trained on, and each dimension of the codes with that of up to 1024 training sequences.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array or table
+            Data with the columns of the training data. The tests assume independent sequences.
+            Overlapping windows are not independent, and the p-values are then too small.
+
+        Returns
+        -------
+        Drift
+            With fewer than about 50 sequences, only a large drift is significant.
+
+        Raises
+        ------
+        ParameterError
+            If the model has no errors of held-out sequences: it was fitted without validation, or
+            saved by an earlier version of Refold. ``calibrate`` measures them.
+        DataError
+            If there is no sequence, or the sequences cannot be used.
+
+        Warns
+        -----
+        UserWarning
+            If sequences are longer than the longest in training.
+
+        Notes
+        -----
+        The validation part of ``fit`` gives the errors of held-out sequences, measured before a
+        refit. ``calibrate`` replaces them by those of its sequences. Codes are those of the
+        encoder, without latent optimization.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(200, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... ).fit(sines[:140])
+        >>> ae.drift(sines[140:]).p_value > 0.001
+        True
+        >>> ae.drift([one + 2 for one in sines[140:].to_list()]).p_value < 0.001
+        True
+        """
+        check_fitted(self)
+        sequences = self._aligned(as_sequences(X))
+        if not len(sequences):
+            raise DataError("There is no sequence to compare. Give at least one.")
+        warn_of_longer(sequences.lengths, self.max_steps_, "detection")
+        found = self._drift(anomaly_scores(sequences, self._fitted, self._known()))
+        if found is None:
+            raise ParameterError(
+                "drift needs the errors of sequences that were not trained on, and the model has "
+                f"none. Fit with {argument(validation_fraction=0.1)}, or "
+                f"{spelled('give some to calibrate()', 'give --normal DATA')}."
+            )
+        return found
+
+    def code_drift(self, codes: Any) -> Drift:
+        """Test whether codes differ from those of the training data.
+
+        Parameters
+        ----------
+        codes : array of shape (n_sequences, width of the code)
+            Codes as ``transform`` returns them without latent optimization (``latent_steps=0``).
+
+        Returns
+        -------
+        Drift
+            Without a test of the errors.
+
+        Raises
+        ------
+        DataError
+            If there is no code, or the codes have the wrong shape or are not finite.
+        ParameterError
+            If the model file has no codes of training data.
+
+        Examples
+        --------
+        >>> import refold
+        >>> sines = refold.datasets.noisy_sines(100, seed=0, max_steps=30)
+        >>> ae = refold.SequenceAutoencoder(
+        ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+        ... ).fit(sines)
+        >>> ae.code_drift(ae.transform(sines)).p_value > 0.001
+        True
+        """
+        check_fitted(self)
+        codes = check_codes(codes, self._n_features_out)
+        if not len(codes):
+            raise DataError("There is no code to compare. Give at least one.")
+        return drift_between(codes, self._known().codes)
+
+    def _drift(self, found: AnomalyScores) -> Drift | None:
+        """Compare measured sequences with the training data; None if that is not possible."""
+        held_out = self._fitted.held_out_errors
+        if held_out is None or not len(found.errors):
+            return None
+        return drift_between(found.codes, self._known().codes, found.errors, held_out)

@@ -14,6 +14,8 @@ from refold.storage import Fitted, ReferenceStatistics
 # Values are clipped to this number of standard deviations from the mean, because a network turns
 # larger ones into NaN in single precision.
 _FARTHEST = 1e12
+# Cap on stored errors of sequences.
+MOST_ERRORS = 1024
 
 
 class AnomalyScores(NamedTuple):
@@ -29,11 +31,14 @@ class AnomalyScores(NamedTuple):
     distances : array of shape (n_sequences,)
         Squared Mahalanobis distance of a sequence's code and ROCKET features to those of the
         training data.
+    codes : array of shape (n_sequences, width of the code)
+        The encoder's codes.
     """
 
     entries: np.ndarray
     errors: np.ndarray
     distances: np.ndarray
+    codes: np.ndarray
 
 
 def anomaly_scores(
@@ -77,14 +82,24 @@ def measure(
     known: ReferenceStatistics,
 ) -> AnomalyScores:
     """Measure errors and distances, given what `scored_features` returns."""
-    check_lengths(sequences.lengths, len(sequences), fitted.network)
-    scaler, width = fitted.scaler, fitted.network.specification.latent_dim
-    back = decode(codes[:, :width], sequences.lengths, fitted.schema, fitted.network)
-    own = codes[:, width:] if scaler.mode == "sequence" else None
-    entries = _entries(sequences, scaler.inverse_transform(back, own), fitted)
+    entries = _reconstruction_errors(sequences, codes, fitted)
     away = (features - known.center) / known.unit
     distances = np.einsum("ni,ij,nj->n", away, known.precision.astype(float), away, optimize=True)
-    return AnomalyScores(entries, _means(entries, sequences), np.maximum(distances, 0.0))
+    return AnomalyScores(entries, _means(entries, sequences), np.maximum(distances, 0.0), codes)
+
+
+def reference_errors(sequences: Sequences, fitted: Fitted) -> np.ndarray | None:
+    """Return the reconstruction errors of sequences, in increasing order, as float32.
+
+    Of many sequences, 1024 are measured. None if there is no sequence.
+    """
+    if not len(sequences):
+        return None
+    some = np.linspace(0, len(sequences) - 1, min(len(sequences), MOST_ERRORS)).round().astype(int)
+    chosen = _within_reach(sequences[some], fitted.units)
+    codes, _ = scored_features(chosen, fitted)
+    entries = _reconstruction_errors(chosen, codes, fitted)
+    return np.sort(_means(entries, chosen)).astype(np.float32)
 
 
 def scored_features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, np.ndarray]:
@@ -94,6 +109,14 @@ def scored_features(sequences: Sequences, fitted: Fitted) -> tuple[np.ndarray, n
     whole = np.concatenate([codes, fitted.scaler.statistics(sequences)], axis=1).astype(np.float32)
     features = np.concatenate([whole, rocket_features(scaled, fitted.network)], axis=1)
     return whole, features.astype(float)
+
+
+def _reconstruction_errors(sequences: Sequences, codes: np.ndarray, fitted: Fitted) -> np.ndarray:
+    check_lengths(sequences.lengths, len(sequences), fitted.network)
+    scaler, width = fitted.scaler, fitted.network.specification.latent_dim
+    back = decode(codes[:, :width], sequences.lengths, fitted.schema, fitted.network)
+    own = codes[:, width:] if scaler.mode == "sequence" else None
+    return _entries(sequences, scaler.inverse_transform(back, own), fitted)
 
 
 def _entries(sequences: Sequences, back: Sequences, fitted: Fitted) -> np.ndarray:

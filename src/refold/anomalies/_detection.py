@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from refold.anomalies._drift import Drift
+
 
 class Reason(NamedTuple):
     """Position of a badly reconstructed value, and its share of the sequence's error."""
@@ -40,6 +42,9 @@ class Detection:
         deviations from the training mean.
     columns : tuple of str
         Names of the columns.
+    drift : Drift, optional
+        Tests whether the sequences differ from the training data as a whole, as `drift` does. None
+        if there is no sequence or the model file lacks the errors of held-out sequences.
 
     Examples
     --------
@@ -62,6 +67,7 @@ class Detection:
     step_p_values: list[np.ndarray]
     errors: list[np.ndarray]
     columns: tuple[str, ...]
+    drift: Drift | None = None
 
     @property
     def scores(self) -> np.ndarray:

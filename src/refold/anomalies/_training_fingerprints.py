@@ -46,6 +46,39 @@ def trained_fingerprints(
     return kept
 
 
+def merge_fingerprints(
+    held_back: np.ndarray, trained: np.ndarray, before: tuple[np.ndarray, np.ndarray | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Join the fingerprints of further training with those of the training before.
+
+    Parameters
+    ----------
+    held_back, trained : arrays of uint64
+        Fingerprints of the sequences that were held back from further training, and of those that
+        it used.
+    before : tuple of arrays of uint64
+        The same of the training before.
+
+    Returns
+    -------
+    held_back, trained : arrays of uint64
+        No held-back sequence was trained on in either of them.
+
+    Examples
+    --------
+    >>> held_back, trained = np.array([1, 2], np.uint64), np.array([3], np.uint64)
+    >>> held_back, trained = merge_fingerprints(held_back, trained, (trained, held_back[:1]))
+    >>> held_back.tolist(), trained.tolist()
+    ([2], [1, 3])
+    """
+    held_before, trained_before = before
+    if trained_before is None:
+        trained_before = np.zeros(0, np.uint64)
+    held_before = held_before[~np.isin(held_before, np.concatenate([trained, held_back]))]
+    held_back = np.concatenate([held_before, held_back[~np.isin(held_back, trained_before)]])
+    return held_back, np.sort(np.concatenate([trained_before, trained]))[:_MOST]
+
+
 def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
     """Refuse or report normal sequences that a model was trained on.
 

@@ -205,10 +205,13 @@ class TrainingData(Reading):
         self.missing_values = _missing_values(self.missing)
 
     @contextmanager
-    def opened_to_fit(self, name: str) -> Iterator[Any]:
-        """Open sequences; large files are read in blocks, which are freed at once."""
+    def opened_to_fit(self, name: str, model: Any = None) -> Iterator[Any]:
+        """Open sequences, for a fitted model if given; large files are read in blocks."""
         with self._file(name) as path:
-            sequences = refold.sequences.read_or_scan(path, **self.options)
+            if model is None:
+                sequences = refold.sequences.read_or_scan(path, **self.options)
+            else:
+                sequences = self._open(model, path, None)
             if isinstance(sequences, refold.sequences.Scan):
                 return_freed_memory()
             yield sequences

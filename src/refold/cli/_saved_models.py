@@ -11,6 +11,9 @@ from refold.cli._console import log
 from refold.cli._files_and_streams import MODEL_FORMATS, Output, readable
 from refold.errors import SchemaError
 
+# Fewest sequences, and the largest p-value, for a line about drift.
+_FEWEST, _SIGNIFICANT = 50, 0.001
+
 
 def load_model(name: str, *, quiet: bool, latent_steps: int | None = None) -> Any:
     """Load a model from a file or standard input; ``latent_steps`` overrides its setting."""
@@ -21,6 +24,15 @@ def load_model(name: str, *, quiet: bool, latent_steps: int | None = None) -> An
         _ = model.latent_steps_  # raises if the model has no latent optimization
     model.verbose = 0 if quiet else 1
     return model
+
+
+def log_drift(drift: Any) -> None:
+    """Log a line if enough sequences differ significantly from the training data."""
+    if drift.num_sequences >= _FEWEST and drift.p_value <= _SIGNIFICANT:
+        log(
+            f"Drift: these sequences differ from the training data ({drift}). Check them; "
+            "`refold fit DATA --from MODEL` trains the model further."
+        )
 
 
 @contextmanager

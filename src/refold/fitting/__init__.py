@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from refold.fitting._fit import fit as fit
     from refold.fitting._parameters import check_parameters as check_parameters
     from refold.fitting._size_trials import Trials as Trials
+    from refold.fitting._warm_start import align_further as align_further
+    from refold.fitting._warm_start import check_same_model as check_same_model
 
 # need Keras, JAX and scikit-learn
 __getattr__, __dir__ = _lazy_names(
@@ -21,6 +23,7 @@ __getattr__, __dir__ = _lazy_names(
         "_fit": ("fit",),
         "_parameters": ("check_parameters",),
         "_size_trials": ("Trials",),
+        "_warm_start": ("align_further", "check_same_model"),
     },
     purpose="Training",
 )

@@ -35,10 +35,13 @@ class Checkpoint(NamedTuple):
     epochs: int | None = None
 
 
-def identify(parameters: Mapping[str, Any], digest: str, seed: int) -> dict[str, Any]:
-    """Return what identifies a training: its arguments, its data and its seed."""
+def identify(
+    parameters: Mapping[str, Any], digest: str, seed: int, weights: str | None = None
+) -> dict[str, Any]:
+    """Return what identifies a training: its arguments, its data, its seed and initial weights."""
     settled = {name: value for name, value in parameters.items() if name not in _FREE}
-    return {"parameters": storage.plain(settled), "data": digest, "seed": seed}
+    found = {"parameters": storage.plain(settled), "data": digest, "seed": seed}
+    return found if weights is None else {**found, "weights": weights}
 
 
 def checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:
@@ -86,5 +89,11 @@ def resumed(
         raise ParameterError(
             f"The checkpoint {str(path)!r} belongs to another training: {', '.join(changed)}. Use "
             "the same data and arguments, or start again without resume."
+        )
+    # an estimator with warm_start has weights if an interrupted first fit is resumed
+    if (weights := theirs.get("weights")) and weights != identity.get("weights"):
+        raise ParameterError(
+            f"The checkpoint {str(path)!r} continues from other weights than this model has. Load "
+            "the model that this training began with, or start again without resume."
         )
     return Snapshot(values, arrays), theirs

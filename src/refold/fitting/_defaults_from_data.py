@@ -87,7 +87,7 @@ def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -
             f"{argument(denoise=parameters['denoise'])} creates. Use "
             f"{argument(architecture='default')}, or noise alone."
         )
-    _check_forecast(parameters, int(lengths.max()))
+    check_forecast(parameters["forecast_steps"], parameters["scale"], int(lengths.max()))
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
         column_types=[column.type for column in schema.columns],
@@ -112,8 +112,8 @@ def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -
     )
 
 
-def _check_forecast(parameters: Mapping[str, Any], longest: int) -> None:
-    steps = parameters["forecast_steps"]
+def check_forecast(steps: int, scale: str | None, longest: int) -> None:
+    """Refuse forecasts that the data or the scale do not allow."""
     if not steps:
         return
     if steps >= longest:
@@ -121,7 +121,7 @@ def _check_forecast(parameters: Mapping[str, Any], longest: int) -> None:
             f"{argument(forecast_steps=steps)} needs a longer sequence, and the longest has "
             f"{longest} step{'' if longest == 1 else 's'}. Ask for fewer steps."
         )
-    if parameters["scale"] == "sequence":
+    if scale == "sequence":
         raise ParameterError(
             f"{argument(scale='sequence')} uses the level of the whole sequence, including the "
             f"steps to forecast. Use {argument(scale='features')} with forecast_steps."

@@ -15,6 +15,7 @@ from refold.fitting._data_sources import source_of
 from refold.fitting._defaults_from_data import check_categories, rocket_dim_within
 from refold.fitting._fit_network import fit_network
 from refold.fitting._parameters import is_share
+from refold.fitting._warm_start import digest_of
 from refold.sequences import Scan, Sequences, remove_leftovers
 from refold.storage import Fitted
 from refold.training import FitResult
@@ -29,6 +30,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     resume: bool = False,
     aside: np.ndarray | None = None,
+    warm: Fitted | None = None,
 ) -> tuple[Fitted | None, FitResult, Sequences | None]:
     """Fit a network to sequences.
 
@@ -47,6 +49,8 @@ def fit(
         Continue from the checkpoint if it exists.
     aside : array of int, optional
         Lengths of the sequences set aside for calibration, which are checked.
+    warm : Fitted, optional
+        Fitted state to continue from, with the schema of the sequences.
 
     Returns
     -------
@@ -78,11 +82,13 @@ def fit(
     snapshot = None
     with sole_training(None if checkpoint is None else checkpoint.path):
         if checkpoint is not None:
-            identity = identify(parameters, source_of(sequences).digest(), seed)
+            weights = None if warm is None else digest_of(warm.network)
+            identity = identify(parameters, source_of(sequences).digest(), seed, weights)
             remove_leftovers(checkpoint.path)
             if resume and Path(checkpoint.path).exists():
                 snapshot, identity = resumed(checkpoint.path, identity)
-        if is_share(parameters["latent_dim"]):
+                warm = warm if "weights" in identity else None
+        if warm is None and is_share(parameters["latent_dim"]):
             if not identity.get("found"):
                 began = time.perf_counter()
                 size = choose_size(sequences, parameters, seed=identity["seed"])
@@ -96,6 +102,7 @@ def fit(
             checkpoints=None if checkpoint is None else checkpoints(checkpoint, identity),
             resume=snapshot,
             aside=aside,
+            warm=warm,
             report=bool(parameters["verbose"]),
         )
 

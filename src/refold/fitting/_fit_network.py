@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from refold._support.console import log_kept_epoch
+from refold.anomalies import reference_errors
 from refold.fitting._data_sources import Source, source_of
-from refold.fitting._defaults_from_data import specify
+from refold.fitting._defaults_from_data import check_forecast, specify
 from refold.fitting._forecast_initialization import initialize_forecast
-from refold.fitting._held_out_error import HeldOut, held_back
-from refold.fitting._latent_steps import pick_latent_steps
+from refold.fitting._held_out_error import HeldOut, held_back, holding
+from refold.fitting._latent_steps import check_latent_steps, pick_latent_steps
+from refold.fitting._warm_start import check_readable
 from refold.inference import MOST_SEQUENCES, check_fits, count_active, report_active
-from refold.models import Network, build, inference_with, seeded
-from refold.sequences import Batches, Scaler, Scan, Sequences
+from refold.models import Network, build, inference_with, seeded, with_weights_of
+from refold.sequences import Batches, Scaler, Scan, Sequences, fingerprints
 from refold.storage import Fitted
 from refold.training import (
     Checkpoints,
@@ -50,6 +52,7 @@ def fit_network(
     checkpoints: Checkpoints | None = None,
     resume: Snapshot | None = None,
     aside: np.ndarray | None = None,
+    warm: Fitted | None = None,
     report: bool = False,
 ) -> tuple[Fitted | None, FitResult, Sequences | None]:
     """Split, scale, build and train.
@@ -65,6 +68,8 @@ def fit_network(
     resume : Snapshot, optional
     aside : array of int, optional
         As for `fit`.
+    warm : Fitted, optional
+        As for `fit`. Its weights take the place of an initialization.
     report : bool
         Log the held-out errors of the validated weights and of PCA to standard error.
 
@@ -77,12 +82,27 @@ def fit_network(
     lengths = sequences.lengths
     fraction = source.most_held_out(parameters["validation_fraction"])
     chosen, held_out = validation_split(lengths, fraction, seed=seed)
-    specification = specify(source, parameters, chosen)
-    architecture = parameters["architecture"]
-    latent_steps = pick_latent_steps(parameters, source)
-    default_latent_steps = pick_latent_steps({**parameters, "latent_steps": "auto"}, source)
-    with seeded(seed):
-        network = build(specification, architecture if callable(architecture) else None)
+    corruption = Corruption.of(parameters["denoise"])
+    if warm is None:
+        specification = specify(source, parameters, chosen)
+        architecture = parameters["architecture"]
+        latent_steps = pick_latent_steps(parameters, source)
+        default_latent_steps = pick_latent_steps({**parameters, "latent_steps": "auto"}, source)
+        with seeded(seed):
+            network = build(specification, architecture if callable(architecture) else None)
+    else:
+        specification = warm.network.specification
+        latent_steps = default_latent_steps = warm.latent_steps
+        if parameters["latent_steps"] != "auto":
+            latent_steps = check_latent_steps(
+                parameters["latent_steps"],
+                specification.architecture,
+                variational=specification.variational,
+            )
+        check_forecast(specification.forecast_steps, None, int(lengths.max()))
+        check_readable(specification, corruption)
+        with seeded(seed):
+            network = with_weights_of(warm.network)
     packed = inference_with(network)
     check_fits(lengths, packed)
     if aside is not None:
@@ -91,7 +111,6 @@ def fit_network(
     batches = Batches(lengths, batch_size, network.fixed_steps)
     steps_an_epoch = source.num_batches(batches, chosen, seed)
     max_epochs = parameters["max_epochs"] or pick_max_epochs(steps_an_epoch)
-    corruption = Corruption.of(parameters["denoise"])
     wait = pick_patience(max_epochs, variational=specification.variational)
     settings = Settings(
         max_epochs=max_epochs,
@@ -105,7 +124,7 @@ def fit_network(
         corruption=corruption,
         verbose=parameters["verbose"],
     )
-    units = source.units(parameters["scale"])
+    units = source.units(parameters["scale"]) if warm is None else warm.units
     longest = batches.buckets[-1].num_steps
     phases = {
         "validated": (chosen, held_out),
@@ -114,22 +133,27 @@ def fit_network(
 
     @functools.cache
     def scaler(phase: str) -> Scaler:
+        if warm is not None:
+            return warm.scaler
         return source.scaler(parameters["scale"], units, chosen if phase == "validated" else None)
 
     refit = parameters["refit"]
+    if refit == "auto":  # a refit of a fitted model could end with a larger validation loss
+        refit = warm is None and pick_refit(len(lengths), len(held_out))
     with Training(
         network,
         batches,
         settings,
-        refit=pick_refit(len(lengths), len(held_out)) if refit == "auto" else refit,
+        refit=refit,
         checkpoints=checkpoints,
         callbacks=callbacks,
         resume=resume,
     ) as training:
         while (phase := training.phase) is not None:
             rows, others = phases[phase]
-            good = training.is_fresh and _initialize(
-                network, source, rows, scaler(phase), seed, corruption
+            good = training.is_fresh and (
+                warm is not None
+                or _initialize(network, source, rows, scaler(phase), seed, corruption)
             )
             training.run(source.part(scaler(phase), rows, others, longest, seed), keep_initial=good)
     outcome = training.result
@@ -140,7 +164,14 @@ def fit_network(
         width = specification.latent_dim + own.num_statistics
         measured = HeldOut(source, chosen, held_out, seed=seed, most=width)
         log_kept_epoch(outcome.epoch, outcome.history["phase"].count("validated"))
-        measured.report(network, own, outcome, latent_steps=latent_steps, max_epochs=max_epochs)
+        measured.report(
+            network,
+            own,
+            outcome,
+            latent_steps=latent_steps,
+            max_epochs=max_epochs,
+            linear=warm is None and outcome.epoch == 0,
+        )
         if specification.forecast_steps:
             measured.report_forecast(network, own, outcome)
     active = None
@@ -159,9 +190,25 @@ def fit_network(
         initial_loss=outcome.initial_loss,
         held_back=held_back(source, held_out, outcome),
     )
+    with holding(network, outcome.validated):
+        validated = fitted._replace(scaler=scaler("validated"))
+        errors = _held_out_errors(source, held_out, validated, warm)
+    fitted = fitted._replace(held_out_errors=errors)
     average = max(1.0, float(lengths.mean())) * len(specification.column_types)
     most = int(np.clip(_MOST_VALUES / average, _FEWEST, _MOST_KNOWN))
     return fitted, outcome, source.sample(phases[outcome.phase][0], most, seed)
+
+
+def _held_out_errors(
+    source: Source, held_out: np.ndarray, validated: Fitted, warm: Fitted | None
+) -> np.ndarray | None:
+    """Measure held-out sequences with weights that were not trained on them."""
+    if not len(held_out):
+        return None
+    sequences = source.held_out(held_out)
+    if warm is not None and warm.trained is not None:
+        sequences = sequences[~np.isin(fingerprints(sequences), warm.trained)]
+    return reference_errors(sequences, validated)
 
 
 def _initialize(

@@ -97,8 +97,12 @@ class HeldOut:
         *,
         latent_steps: int,
         max_epochs: int,
+        linear: bool,
     ) -> None:
-        """Log the held-out errors of the validated weights to standard error."""
+        """Log the held-out errors of the validated weights to standard error.
+
+        ``linear`` is whether these are the linear initialization.
+        """
         with holding(network, outcome.validated):
             ours = self.of_network(inference_with(network), scaler, latent_steps=latent_steps)
         specification = network.specification
@@ -108,7 +112,7 @@ class HeldOut:
             self._num_components,
             num_sequences=len(self.sequences),
             num_training=len(self._training),
-            linear=outcome.epoch == 0,
+            linear=linear,
             epochs=outcome.history["phase"].count("validated"),
             max_epochs=max_epochs,
             out_of_time=outcome.out_of_time,

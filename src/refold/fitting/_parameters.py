@@ -103,6 +103,7 @@ _RULES = {
     "missing_values": _Rule(
         "as for `check_missing`, which raises", _are_missing_values, optional=True
     ),
+    "warm_start": _Rule("True or False", lambda v: isinstance(v, bool | np.bool_)),
     "max_epochs": _integer(1, optional=True),
     "batch_size": _integer(1, optional=True),
     "learning_rate": _Rule("a positive number", lambda v: _is(v, Real) and 0 < v < float("inf")),

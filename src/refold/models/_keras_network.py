@@ -239,6 +239,36 @@ def load_network(specification: Specification, arrays: Mapping[str, np.ndarray])
     return KerasNetwork(network)
 
 
+def with_weights_of(network: Any) -> Network:
+    """Build Keras models with a copy of the weights of a fitted network, to train them further.
+
+    The states of random generators are those of a new network.
+
+    Parameters
+    ----------
+    network : PackedNetwork or KerasNetwork
+
+    Returns
+    -------
+    Network
+
+    Examples
+    --------
+    >>> sizes = [["numeric"], [0], False, 3, 5, 8, 1, 0.0, 4.0, 1.0]
+    >>> network = inference_with(build(Specification("default", *sizes)))
+    >>> with_weights_of(network).specification == network.specification
+    True
+    """
+    built = build(network.specification)
+    if isinstance(network, KerasNetwork):
+        values = [variable.value for variable in network.network.weights]
+    else:
+        values = [network.weights[variable.path] for variable in built.weights]
+    for variable, value in zip(built.weights, values, strict=True):
+        variable.assign(np.array(value))
+    return built
+
+
 def keras_models(network: Any) -> Network:
     """Return the Keras models of a network for inference, and build them at the first call.
 
@@ -266,9 +296,7 @@ def keras_models(network: Any) -> Network:
         return network.network
     if network.keras is None:
         with seeded(None):
-            built = build(network.specification)
-        for variable in built.weights:
-            variable.assign(network.weights[variable.path])
+            built = with_weights_of(network)
         network.follow(built)
         return built
     return network.keras

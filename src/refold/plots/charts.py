@@ -159,7 +159,7 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
         if np.isfinite(curve[chosen]).any():
             marks.append(Marks("lines", epochs[chosen], curve[chosen], name, colour, style))
     if initial_loss is not None:
-        name = f"linear initialization: {initial_loss:.3g}"
+        name = f"initial weights: {initial_loss:.3g}"
         marks.append(Marks("points", [0], [initial_loss], name, GREEN, "diamond"))
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))

@@ -74,7 +74,7 @@ def losses(material: ReportData) -> Card | None:
     if model.best_epoch_ is None:
         caption = "The loss on the training data. There was no validation data."
     if model.initial_loss_ is not None:
-        caption += " The linear initialization, from principal components, is at epoch 0."
+        caption += " The initial weights, by default from principal components, are at epoch 0."
     if model.best_epoch_ == 0:
         caption += " No epoch was better, so the initialization was kept."
     if "refit" in model.history_.get("phase", ()):

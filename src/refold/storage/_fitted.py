@@ -84,18 +84,21 @@ class Fitted(NamedTuple):
     residuals : Residuals, optional
         Forecast errors, if the network forecasts.
     initial_loss : float, optional
-        Validation loss of the linear initialization.
+        Validation loss of the initial weights.
     held_back : array of uint64 of shape (n_sequences,)
         Fingerprints of the sequences that were given but not trained on: the calibration
         sequences and, without a refit, the validation sequences.
     trained : array of uint64, optional
         Fingerprints of the training sequences, or of a sample, in increasing order.
+    held_out_errors : array of float32 of shape (n_sequences,), optional
+        Reconstruction errors of sequences that were not trained on, in increasing order.
 
     Examples
     --------
     >>> Fitted._fields  # doctest: +NORMALIZE_WHITESPACE
     ('network', 'schema', 'scaler', 'units', 'history', 'latent_steps', 'active_dimensions',
-     'known', 'calibration', 'residuals', 'initial_loss', 'held_back', 'trained')
+     'known', 'calibration', 'residuals', 'initial_loss', 'held_back', 'trained',
+     'held_out_errors')
     """
 
     network: FittedNetwork
@@ -111,6 +114,7 @@ class Fitted(NamedTuple):
     initial_loss: float | None = None
     held_back: np.ndarray = np.zeros(0, np.uint64)
     trained: np.ndarray | None = None
+    held_out_errors: np.ndarray | None = None
 
     @property
     def best(self) -> tuple[int, float] | None:

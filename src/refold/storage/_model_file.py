@@ -59,8 +59,9 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
             arrays |= {f"{name}/{part}": array for part, array in parts._asdict().items()}
     if len(fitted.held_back):
         arrays["held_back"] = fitted.held_back
-    if fitted.trained is not None:
-        arrays["trained"] = fitted.trained
+    for name in ("trained", "held_out_errors"):
+        if getattr(fitted, name) is not None:
+            arrays[name] = getattr(fitted, name)
     for name in ("scaler", "units"):
         state = getattr(fitted, name).to_dict()
         arrays |= {f"{name}/{k}": v for k, v in state.items() if isinstance(v, np.ndarray)}
@@ -155,6 +156,7 @@ def _restore(
             config.get("initial_loss"),
             arrays.get("held_back", np.zeros(0, np.uint64)),
             arrays.get("trained"),
+            arrays.get("held_out_errors"),
         )
         return config["parameters"], fitted
     except (KeyError, TypeError, ValueError) as error:

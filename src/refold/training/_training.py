@@ -53,7 +53,7 @@ class FitResult(NamedTuple):
     out_of_time : bool
         Whether the time budget ended the validated phase.
     initial_loss : float, optional
-        Validation loss of the linear initialization.
+        Validation loss of the initial weights, if they are worth keeping.
     """
 
     phase: str | None
@@ -368,5 +368,5 @@ def _report_no_refit(reason: StopReason, progress: TrainingProgress) -> None:
 
 def _kept(progress: TrainingProgress) -> str:
     if progress.best_epoch == 0:
-        return "The linear initialization was kept: no epoch was better."
+        return "The initial weights were kept: no epoch was better."
     return f"The weights of epoch {progress.best_epoch} were kept."

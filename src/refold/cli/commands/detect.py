@@ -18,7 +18,7 @@ from refold.cli._files_and_streams import (
 from refold.cli._options import Data, Model, Quiet, TableFormat, Windows
 from refold.cli._picture_files import plan_picture, write_picture
 from refold.cli._reading import Reading
-from refold.cli._saved_models import id_name, load_model
+from refold.cli._saved_models import id_name, load_model, log_drift
 from refold.cli._table_files import write_table
 from refold.errors import ParameterError
 
@@ -116,6 +116,8 @@ def _log_summary(found: Any, noun: str, num_normal: int) -> None:
         num_discoveries = int(found.discoveries.sum())
         line += f"{num_discoveries} remain anomalous after correction for multiple testing."
     log(line)
+    if noun == "sequences" and found.drift is not None:
+        log_drift(found.drift)
 
 
 def _step_table(series: Any, scores: list[Any], p_values: list[Any]) -> Any:

@@ -1,5 +1,6 @@
 """``refold encode``: sequences to codes."""
 
+import warnings
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -13,9 +14,12 @@ from refold.cli._files_and_streams import CODE_FORMATS, plan_conversion
 from refold.cli._freed_memory import return_freed_memory
 from refold.cli._options import Data, LatentSteps, Model, OutputFormat, Quiet
 from refold.cli._reading import Reading
-from refold.cli._saved_models import id_name, load_model
+from refold.cli._saved_models import id_name, load_model, log_drift
 
 __all__ = ["encode"]
+
+# Approximate number of codes that are compared with those of the training data.
+_SAMPLE = 1000
 
 
 def encode(
@@ -51,16 +55,45 @@ def encode(
     target = plan_conversion((model, data), output, CODE_FORMATS, *formats)
     check_dtype(dtype, target.format)
     loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+    sample: list[Any] = []
     with reading.opened(loaded, data) as source, target.writing() as path:
-        blocks = _encoded(loaded, source, quiet=quiet)
+        blocks = _sampled(_encoded(loaded, source, quiet=quiet), len(source), sample)
         width = len(loaded.get_feature_names_out())
         if features:
             width = loaded.features([[0.0] * width]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
         write_codes(path, blocks, len(source), id_name(source.schema), dtype)
-    if not quiet and target.path is not None:
+        if quiet:
+            return
+        if loaded.latent_steps_:  # the model stores codes without latent optimization
+            sample = _encoder_codes(loaded, source)
+    if target.path is not None:
         what = "rows of features" if features else "codes"
         log(f"Wrote {len(source)} {what} with {width} dimensions to {target.name}")
+    codes = [code for part in sample for code in part]
+    if codes and loaded._fitted.known is not None:
+        log_drift(loaded.code_drift(codes))
+
+
+def _encoder_codes(model: Any, source: Any) -> list[Any]:
+    """Encode some sequences, evenly spaced, without latent optimization, which is much slower."""
+    if not isinstance(source, refold.sequences.Sequences):
+        return []
+    model.set_params(latent_steps=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the same as before
+        return [model.encode(source[:: max(1, len(source) // _SAMPLE)])]
+
+
+def _sampled(
+    blocks: Iterator[tuple[Any, Any]], count: int, sample: list[Any]
+) -> Iterator[tuple[Any, Any]]:
+    """Pass blocks on, and collect about a thousand of their codes, evenly spaced."""
+    every, done = max(1, count // _SAMPLE), 0
+    for codes, ids in blocks:
+        sample.append(codes[-done % every :: every])
+        done += len(codes)
+        yield codes, ids
 
 
 def _encoded(model: Any, source: Any, *, quiet: bool) -> Iterator[tuple[Any, Any]]:

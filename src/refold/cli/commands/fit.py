@@ -11,10 +11,10 @@ import typer
 import refold
 from refold.cli._checkpoint_lock import locked_checkpoint
 from refold.cli._console import log
-from refold.cli._files_and_streams import MODEL_FORMATS, plan_output
+from refold.cli._files_and_streams import MODEL_FORMATS, check_one_stream, plan_output
 from refold.cli._options import Data, Quiet, Seed, Windows
 from refold.cli._reading import TrainingData, require_in_memory
-from refold.cli._saved_models import loading
+from refold.cli._saved_models import load_model, loading
 from refold.errors import ParameterError
 
 __all__ = ["Settings", "fit"]
@@ -25,17 +25,16 @@ _training = functools.partial(typer.Option, rich_help_panel="Training")
 
 @dataclass(frozen=True)
 class Settings:
-    """Arguments of the estimator; those that are None have the estimator's defaults."""
+    """Arguments of the estimator; those that are None have its defaults, or those of a model."""
 
     latent_dim: Annotated[
-        float,
+        float | None,
         _model(
             metavar="N",
             help="Latent dimensions; 0.95: as many as explain 95 % of the held-out variance. "
             r"\[default: 16]",
-            show_default=False,
         ),
-    ] = 16
+    ] = None
     architecture: Annotated[
         str | None, _model(metavar="NAME", help="default, dense, repeat or reshape.")
     ] = None
@@ -128,17 +127,17 @@ class Settings:
         ),
     ] = None
     variational: Annotated[
-        bool,
+        bool | None,
         _model(
             "--variational",
             help="Train a variational autoencoder, with codes distributed as N(0, 1).",
         ),
-    ] = False
+    ] = None
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of the estimator that are set."""
         given = {name: value for name, value in vars(self).items() if value is not None}
-        if self.latent_dim.is_integer():
+        if self.latent_dim is not None and self.latent_dim.is_integer():
             given["latent_dim"] = int(self.latent_dim)
         if self.scale == "none":
             given["scale"] = None
@@ -152,6 +151,15 @@ def fit(
         str, typer.Option("--output", "-o", metavar="MODEL", help="File for the model, or -.")
     ],
     settings: Settings,
+    base: Annotated[
+        str | None,
+        _training(
+            "--from",
+            metavar="MODEL",
+            help="Continue from the weights of a model. Options that are left out are as in its "
+            "fit.",
+        ),
+    ] = None,
     seed: Seed = None,
     resume: Annotated[
         bool,
@@ -168,6 +176,7 @@ def fit(
     quiet: Quiet = False,
 ) -> None:
     """Train an autoencoder on sequences, and save it in one file."""
+    check_one_stream(base, data)
     target = plan_output(output, MODEL_FORMATS)
     checkpoint = None if target.copied else Path(f"{output}.checkpoint")
     if resume and checkpoint is None:
@@ -178,25 +187,27 @@ def fit(
     if checkpoint_seconds < 0:
         raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
 
+    old = None if base is None else load_model(base, quiet=quiet)
     with (
         locked_checkpoint(checkpoint, resume=resume),
-        reading.opened_to_fit(data) as sequences,
+        reading.opened_to_fit(data, old) as sequences,
     ):
         if windows.window is not None:
             sequences = _cut(require_in_memory(sequences, data), windows, settings)
         with loading(quiet=quiet):
-            model = refold.SequenceAutoencoder(
-                **settings.arguments(),
-                random_state=seed,
-                missing_values=reading.missing_values,
-                verbose=0 if quiet else 1,
-            )
+            given = settings.arguments()
+            if reading.missing_values is not None:
+                given["missing_values"] = reading.missing_values
+            model = refold.SequenceAutoencoder() if old is None else old
+            model.set_params(**given, random_state=seed, verbose=0 if quiet else 1)
+            model.set_params(warm_start=old is not None)
         started = time.perf_counter()
         if resume and not quiet and checkpoint is not None and not checkpoint.exists():
             log(f"There is no checkpoint {str(checkpoint)!r}, so a new training run starts.")
         kept = None if checkpoint is None else refold.Checkpoint(checkpoint, checkpoint_seconds)
         model.fit(sequences, checkpoint=kept, resume=resume)
         seconds = time.perf_counter() - started
+        model.set_params(warm_start=False)
         with target.writing() as path:
             model.save(path)
         if checkpoint is not None and not model.interrupted_:
