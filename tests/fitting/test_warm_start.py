@@ -112,7 +112,7 @@ def test_longer_sequences_and_new_categories_can_be_trained_on():
         ({"scale": None}, "scale=None cannot"),
         ({"missing_values": -9}, r"missing_values=\[-9.0\] cannot"),
         ({"denoise": "steps:0.2"}, "needs a model that reads missing values"),
-        ({"num_epochs": 0}, "num_epochs must be a positive integer. Got 0"),
+        ({"num_epochs": 0}, "num_epochs must be an integer of at least 1. Got 0"),
     ],
 )
 def test_what_contradicts_the_model_is_refused(fitted, changed, message):
@@ -127,7 +127,7 @@ def test_other_columns_are_refused(fitted, tmp_path):
     ae = copy.deepcopy(fitted)
     with pytest.raises(SchemaError, match="have 1 features, but the model was fitted on 2"):
         ae.partial_fit([[1.5, 2.5], [3.5]])
-    write([[1.5, 2.5], [3.5]], tmp_path / "one.parquet")
+    write([[[0, 1], [1, 0]], [[1, 1]]], tmp_path / "one.parquet")
     with pytest.raises(SchemaError, match="needs the columns and categories of the fitted model"):
         ae.partial_fit(scan(tmp_path / "one.parquet"))
 

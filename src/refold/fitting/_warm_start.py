@@ -43,8 +43,11 @@ def check_same_model(parameters: Mapping[str, Any], fitted: Fitted) -> None:
 
 def _check_same(name: str, given: Any, fixed: Any) -> None:
     if given != fixed:
+        option = argument(**{name: given})
+        if name == "missing_values":
+            option = spelled(option, "--missing")
         raise ParameterError(
-            f"{argument(**{name: given})} cannot change in further training: the fitted model has "
+            f"{option} cannot change in further training: the fitted model has "
             f"{fixed}. Leave it out, or train a new model without "
             f"{spelled('warm_start', '--from')}."
         )
