@@ -45,6 +45,7 @@ UNSHOWN = {
     "refold.training.Training": "`SequenceAutoencoder.fit` shows it; it takes many objects",
     "refold.training.Snapshot": "taken by `Training`; tests/training/test_checkpoints.py uses it",
     "refold.training.StreamingLoader": "fitting a `Scan` shows it; by itself it takes five objects",
+    "refold.anomalies.reference_errors": "as `refold.anomalies.remember`",
     "refold.anomalies.remember": "`SequenceAutoencoder.calibrate` shows it; takes a fitted network",
     "refold.storage.dumps": "pickling `SequenceAutoencoder` does it; takes a fitted network",
     "refold.storage.loads": "as `refold.storage.dumps`",

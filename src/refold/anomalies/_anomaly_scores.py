@@ -38,7 +38,7 @@ class AnomalyScores(NamedTuple):
     entries: np.ndarray
     errors: np.ndarray
     distances: np.ndarray
-    codes: np.ndarray
+    codes: np.ndarray = np.zeros((0, 0), np.float32)
 
 
 def anomaly_scores(

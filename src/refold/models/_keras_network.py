@@ -247,6 +247,7 @@ def with_weights_of(network: Any) -> Network:
     Parameters
     ----------
     network : PackedNetwork or KerasNetwork
+        A fitted network, which does not change.
 
     Returns
     -------
