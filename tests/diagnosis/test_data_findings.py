@@ -47,6 +47,7 @@ TRIGGERS = {
     "few-sequences": SINES[:20],
     "empty-sequences": [*SINES, *[np.zeros(0)] * 20],
     "duplicates": [*SINES, *SINES[:5]],
+    "overlapping-windows": windows(SINES, 10, 5).sequences,
     "long-sequences": [np.sin(np.arange(1500) / (5 + i)) for i in range(70)],
     "spread-lengths": [*[one[:3] for one in SINES], np.sin(np.arange(900) / 9)],
     "repeated-end": repeated_end(),

@@ -1,5 +1,7 @@
 """Findings about data: lengths, copies and levels of sequences, and those about columns."""
 
+import itertools
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +29,8 @@ _LONG, _WINDOW, _WIDE = 1000, 100, 10
 _MOST_STEPS = 0.6
 # Share of copies, of empty sequences and of repeated ends worth a word.
 _COPIES, _EMPTY, _REPEATED = 0.01, 0.1, 0.2
+# Ids of `refold.sequences.windows`, and how many of them are looked at.
+_WINDOW_ID, _MOST_IDS = re.compile(r"(.*)\[(\d+):(\d+)\]"), 20_000
 # Number of equal steps at the end that is no accident.
 _RUN = 3
 # Ratio of standard deviations of columns or sequences that differ wildly, and of levels to swings.
@@ -75,6 +79,7 @@ def data_findings(
     found += _lengths(source)
     found += _repeated_end(sample, " ".join(warned))
     found += _copies(sample)
+    found += _overlap(source.ids[:_MOST_IDS])
     found += _scales(sample, scale)
     found += column_findings(sample, " ".join(warned))
     return by_importance(found)
@@ -164,6 +169,26 @@ def _copies(sample: Sequences) -> Iterator[Finding]:
             f"{copies} of {len(real)} sequences are exact copies of others. Copies end up in the "
             "training and in the validation split, so held-out errors look too good. "
             + (advice or "Remove them."),
+        )
+
+
+def _overlap(ids: np.ndarray) -> Iterator[Finding]:
+    """Find windows that share steps with the one before, which the last of a series always may."""
+    if ids.dtype.kind not in "OUT":
+        return
+    parts = [_WINDOW_ID.fullmatch(one) for one in ids.tolist()]
+    spans = [(part[1], int(part[2]), int(part[3])) for part in parts if part]
+    shared = sum(
+        name == other and first < end
+        for (name, _, end), (other, first, _) in itertools.pairwise(spans)
+    )
+    if shared > 0.5 * len(ids):
+        apart = spelled("windows(x, length, stride=length)", "--stride, as many as --window")
+        yield Finding(
+            "overlapping-windows",
+            f"{shared} of {len(ids)} windows share steps with the one before, and so do training "
+            "and validation: held-out errors look too good. For honest errors, cut windows without "
+            f"overlap, {apart}, or hold out whole series.",
         )
 
 

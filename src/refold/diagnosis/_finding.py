@@ -19,6 +19,7 @@ ORDER = (
     "few-sequences",
     "overfitting",
     "duplicates",
+    "overlapping-windows",
     "id-like",
     "time-like",
     "per-sequence",
