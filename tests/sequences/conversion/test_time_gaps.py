@@ -9,7 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Scaler, Schema, Sequences, read, read_or_scan, scan, write
+from refold.sequences import (
+    Scaler,
+    Schema,
+    Sequences,
+    read,
+    read_batches,
+    read_or_scan,
+    scan,
+    write,
+)
 
 EVENTS = (
     "id,time,page\na,2024-01-01T00:00,view\nb,2024-01-01T00:01,buy\na,2024-01-01T00:00:02.5,buy\n"
@@ -59,6 +68,8 @@ def test_gaps_are_the_same_in_memory_and_in_blocks(name, tmp_path):
         assert other.schema == whole.schema
         assert other.values.tobytes() == whole.values.tobytes()
     assert np.concatenate([block.values for block in scanned]).tobytes() == whole.values.tobytes()
+    batches = read_batches(table.to_batches(max_chunksize=7), time_gaps=True, memory_bytes=1)
+    assert batches.take(np.arange(9)).values.tobytes() == whole.values.tobytes()
     one, other = Scaler.fit(scanned), Scaler.fit(whole)
     assert np.allclose(one.mean_, other.mean_, rtol=1e-12)
     assert np.allclose(one.scale_, other.scale_, rtol=1e-12)

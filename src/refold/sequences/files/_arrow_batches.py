@@ -26,6 +26,7 @@ def read_batches(
     time: str | None = None,
     columns: Sequence[str] | None = None,
     column_types: ColumnTypes = None,
+    time_gaps: bool = False,
     memory_bytes: int = MEMORY_BYTES,
 ) -> Sequences | Scan:
     """Read sequences from batches of rows, such as those of a database.
@@ -41,7 +42,7 @@ def read_batches(
         columns); or one object with the Arrow stream interface, such as a
         ``pyarrow.RecordBatchReader`` or a DuckDB relation; or a function without arguments that
         returns one of these, such as a generator function.
-    id, time, columns, column_types
+    id, time, columns, column_types, time_gaps
         As in `refold.sequences.read`.
     memory_bytes : int, default=256 MiB
         Largest size of all values as float32 that is read into memory.
@@ -78,6 +79,7 @@ def read_batches(
     try:
         _write(_tables(batches), path)
         given = {"id": id, "time": time, "columns": columns, "column_types": column_types}
+        given["time_gaps"] = time_gaps or None
         options = {name: value for name, value in given.items() if value is not None}
         found = read_or_scan(path, memory_bytes=memory_bytes, **options)
         in_file = isinstance(found, Scan)
