@@ -121,3 +121,11 @@ def test_a_mistake_is_one_line(folder, capsys, monkeypatch, arguments, message):
     assert message in shown.err
     assert len(shown.err.splitlines()) == 1
     assert shown.out == ""
+
+
+def test_a_model_file_without_codes_of_the_training_data(folder, tmp_path, capsys):
+    parameters, fitted = storage.load(folder / "model.refold")
+    storage.save(tmp_path / "old.refold", parameters, fitted._replace(known=None))
+    given = [str(tmp_path / "old.refold"), str(folder / "labelled.parquet"), "--label", "kind"]
+    assert main(["probe", *given, "--json", "-q"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == ["Refold", "PCA"]
