@@ -77,9 +77,15 @@ class SequenceAutoencoder(
         Number of latent dimensions, the last ones, that hold ROCKET features: principal components
         of pooled random convolutions. They help to tell sequences apart by their patterns,
         wherever in the sequence these occur, but reconstruct less than other dimensions. "auto" is
-        8 if ``latent_dim`` is an integer of at least 32 and a column is numeric. It is 0 if the
-        input is corrupted, and at most the dimensions to spare if the code has room for every
-        value. Not for variational models.
+        0 unless they cost nothing: it is 8 if ``latent_dim`` is an integer of at least 32, a column
+        is numeric, and principal components reconstruct held-out sequences as well without the last
+        8 of them, or leave more than half of the variance anyway. Not for variational models, nor
+        by default if the input is corrupted.
+    length_dim : {0, 1} or "auto", default="auto"
+        With 1, a latent dimension holds the length of a sequence: its standardized logarithm, after
+        the learned dimensions and before the ROCKET features. Lengths are then exact. With 0, they
+        are predicted from the code. "auto" is 1 if lengths differ and ``latent_dim`` is an integer
+        of at least 8. Only for the default architecture, and not for variational models.
     forecast_steps : int, default=0
         Number of steps to forecast after a sequence, for ``forecast``. A second decoder learns to
         predict them from the same code. In training, half of the sequences are cut before their
@@ -170,6 +176,8 @@ class SequenceAutoencoder(
         Number of steps in a patch, also if ``patch`` is "auto".
     rocket_dim_ : int
         Number of latent dimensions that hold ROCKET features, also if ``rocket_dim`` is "auto".
+    length_dim_ : int
+        Number of latent dimensions that hold the length, also if ``length_dim`` is "auto".
     latent_steps_ : int
         Steps of latent optimization, also if ``latent_steps`` is "auto".
     autoregressive_ : bool
@@ -224,6 +232,7 @@ class SequenceAutoencoder(
         decoder: str = "auto",
         patch: int | str = "auto",
         rocket_dim: int | str = "auto",
+        length_dim: int | str = "auto",
         forecast_steps: int = 0,
         scale: str | None = "features",
         missing_values: Any = None,
@@ -251,6 +260,7 @@ class SequenceAutoencoder(
         self.decoder = decoder
         self.patch = patch
         self.rocket_dim = rocket_dim
+        self.length_dim = length_dim
         self.forecast_steps = forecast_steps
         self.scale = scale
         self.missing_values = missing_values
@@ -410,7 +420,7 @@ class SequenceAutoencoder(
             missing_values = list(warm.schema.missing) or None
         if resume and checkpoint is None:
             raise ParameterError("resume=True needs a checkpoint. Name it with checkpoint=.")
-        sequences = fitting.open_training(X, missing_values)
+        sequences = fitting.open_training(X, missing_values, stacklevel=4)
         if warm is not None:
             sequences = fitting.align_further(sequences, warm.schema)
         if not len(sequences):
@@ -845,6 +855,7 @@ class SequenceAutoencoder(
         self.max_steps_ = fitted.network.specification.max_steps
         self.patch_ = fitted.network.specification.patch
         self.rocket_dim_ = fitted.network.specification.rocket_dim
+        self.length_dim_ = fitted.network.specification.length_dim
         self.history_ = fitted.history
         self.best_epoch_ = None if fitted.best is None else fitted.best[0]
         self.initial_loss_ = fitted.initial_loss

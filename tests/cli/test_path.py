@@ -42,6 +42,7 @@ def folder(tmp_path_factory):
     made = refold("data", "moving-ones", "-o", folder / "ones.npz", "-n", NUM, "--seed", 3)
     assert made.stderr.decode() == f"Wrote {NUM} sequences to {folder / 'ones.npz'}\n"
     settings = ["--latent-dim", 4, "--units", 8, "--max-epochs", 2, "--seed", 0]
+    settings += ["--latent-steps", 10]
     fitted = refold("fit", folder / "ones.npz", "-o", folder / "ones.refold", *settings)
     assert fitted.returncode == 0
     assert fitted.stdout == b""

@@ -12,6 +12,7 @@ from refold import SequenceAutoencoder, Sequences, storage
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.fitting._choose_latent_dim import SIZES, choose_size, smallest
+from refold.fitting._guard import Choice
 from refold.fitting._size_trials import Trials
 from refold.sequences import scan, write
 from refold.training import validation_split
@@ -132,7 +133,12 @@ def test_data_in_files_is_searched_by_a_sample(tmp_path, capsys, monkeypatch):
     assert "Choosing the size on 100 of 180 sequences." in capsys.readouterr().err
 
 
-def test_trials_of_files_search_for_codes_as_the_model_will(tmp_path):
+def test_trials_of_files_search_for_codes_as_the_model_will(tmp_path, monkeypatch):
+    # as if latent optimization helped in every fit
+    monkeypatch.setattr(
+        "refold.fitting._fit_network.choose_settings",
+        lambda *_, latent_steps, **__: Choice(latent_steps),
+    )
     write(waves(), tmp_path / "waves.parquet")
     source = scan(tmp_path / "waves.parquet", block_bytes=2000)
     parameters = SequenceAutoencoder(**TINY).get_params()

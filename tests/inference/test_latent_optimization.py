@@ -15,7 +15,7 @@ from refold.inference import minimize_rows
 from refold.sequences import as_sequences
 
 OPTIONS = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
-OPTIONS |= {"validation_fraction": 0}
+OPTIONS |= {"validation_fraction": 0, "length_dim": 0}
 
 
 def rosenbrock(x):

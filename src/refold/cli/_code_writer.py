@@ -2,7 +2,7 @@
 
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ def write_codes(
     num_codes: int,
     id: str = "id",  # noqa: A002
     dtype: str = "float32",
+    exact: Sequence[int] = (),
 ) -> None:
     """Write codes and ids atomically, in the format of the file suffix.
 
@@ -47,9 +48,11 @@ def write_codes(
     dtype : str
         Type of the stored values, one that `check_dtype` accepts for the format. The grid of int8
         covers all blocks, so float32 codes are held in a temporary file until the last block.
+    exact : sequence of int
+        Dimensions that have 16 bits on the grid of int8.
     """
     chosen, id_name = codes_format(path), "id" if is_code(id) else id
-    with _on_grid(blocks, num_codes, dtype) as (blocks, grid):
+    with _on_grid(blocks, num_codes, dtype, exact) as (blocks, grid):
         if chosen in ("npy", "npz"):
             write = _write_array if chosen == "npy" else _write_archive
             with atomic_writer(path) as stream:
@@ -107,7 +110,9 @@ def codes_format(path: Path) -> str:
 
 
 @contextmanager
-def _on_grid(blocks: "Blocks", num_codes: int, dtype: str) -> Iterator[tuple["Blocks", Any]]:
+def _on_grid(
+    blocks: "Blocks", num_codes: int, dtype: str, exact: Sequence[int]
+) -> Iterator[tuple["Blocks", Any]]:
     """Yield the blocks, and for int8 the grid of all their codes."""
     if dtype != "int8":
         yield blocks, None
@@ -122,7 +127,7 @@ def _on_grid(blocks: "Blocks", num_codes: int, dtype: str) -> Iterator[tuple["Bl
         shape = num_codes, width
         codes = np.memmap(stream, np.float32, "r", shape=shape) if num_codes else np.zeros(shape)
         ends = np.cumsum([len(part) for part in ids])[:-1]
-        yield zip(np.split(codes, ends), ids, strict=True), CodeGrid.fit(codes)
+        yield zip(np.split(codes, ends), ids, strict=True), CodeGrid.fit(codes, exact)
 
 
 def _table(
@@ -147,7 +152,7 @@ def _write_array(
         values = table["code"].combine_chunks().values
         if not found:
             header = {"descr": np.dtype(dtype).str, "fortran_order": False}
-            shape = {"shape": (num_codes, codes.shape[1])}
+            shape = {"shape": (num_codes, table.schema.field("code").type.list_size)}
             np.lib.format.write_array_header_1_0(stream, header | shape)
         stream.write(values.to_numpy(zero_copy_only=False).tobytes())
         found.append(ids)

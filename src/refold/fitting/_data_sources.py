@@ -36,7 +36,7 @@ _MOST_HELD_OUT = 4_000_000
 _FEWEST_BLOCKS = 16
 
 
-def open_training(X: Any, missing_values: Any) -> Sequences | Scan:
+def open_training(X: Any, missing_values: Any, *, stacklevel: int = 3) -> Sequences | Scan:
     """Open training data, and warn if it looks wrong.
 
     Parameters
@@ -44,6 +44,8 @@ def open_training(X: Any, missing_values: Any) -> Sequences | Scan:
     X : Sequences, list of arrays, array, table, path or Scan
     missing_values : float, list of float or None
         Numbers that stand for a missing value.
+    stacklevel : int
+        Number of calls between the warnings and the user's code.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def open_training(X: Any, missing_values: Any) -> Sequences | Scan:
     if missing_values is not None:
         source = mark_missing(source, missing_values)
     for message in data_warnings(source):
-        warnings.warn(message, UserWarning, stacklevel=3)
+        warnings.warn(message, UserWarning, stacklevel=stacklevel)
     return source
 
 

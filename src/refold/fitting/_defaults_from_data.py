@@ -19,6 +19,10 @@ _FEW_TOKENS = 32
 # Smallest code with ROCKET features by default, and their number: with smaller codes or more
 # features the error would be larger than that of PCA of the same size.
 _LARGE_CODE, _ROCKET_DIM = 32, 8
+# Smallest code in which a dimension holds the length by default.
+_LENGTH_CODE = 8
+# Most weights of a linear path that depends on the length, 16 MB.
+_MOST_OF_MAPS = 1 << 22
 
 # Cap on the values that a model writes at each step: a step of training takes time and memory in
 # proportion (docs/how-to/sequences.md).
@@ -88,6 +92,7 @@ def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -
             f"{argument(architecture='default')}, or noise alone."
         )
     check_forecast(parameters["forecast_steps"], parameters["scale"], int(lengths.max()))
+    length_dim = _pick_length_dim(parameters, lengths)
     return Specification(
         architecture=architecture if isinstance(architecture, str) else "custom",
         column_types=[column.type for column in schema.columns],
@@ -109,6 +114,8 @@ def specify(source: Source, parameters: Mapping[str, Any], chosen: np.ndarray) -
         ),
         rocket_dim=_pick_rocket_dim(parameters, len(chosen), int(lengths.max()), schema),
         forecast_steps=int(parameters["forecast_steps"]),
+        length_dim=length_dim,
+        by_length=_may_depend_on_length(parameters, source, length_dim),
     )
 
 
@@ -171,6 +178,38 @@ def _pick_rocket_dim(
     num_values = longest * schema.output_width
     room = size - num_values if size >= num_values else size
     return min(_ROCKET_DIM, room, max(0, chosen - 1))
+
+
+def _pick_length_dim(parameters: Mapping[str, Any], lengths: np.ndarray) -> int:
+    """Pick whether a latent dimension holds the length: in a code of at least 8, if they differ.
+
+    Dropped steps could be the last ones, which would change the length that the encoder reads.
+    """
+    wanted, varied = parameters["length_dim"], lengths.min() < lengths.max()
+    architecture, size = parameters["architecture"], int(parameters["latent_dim"])
+    drops_steps = Corruption.of(parameters["denoise"]).steps > 0
+    possible = architecture == "default" and not parameters["variational"] and not drops_steps
+    if wanted == "auto":
+        return int(possible and varied and size >= _LENGTH_CODE)
+    if wanted and not possible:
+        raise ParameterError(
+            f"{argument(length_dim=wanted)} needs the default model, not variational and without "
+            f"dropped steps. Use {argument(length_dim=0)}."
+        )
+    if wanted and size < 2:
+        raise ParameterError(
+            f"{argument(length_dim=wanted)} needs at least 2 latent dimensions. Got {size}."
+        )
+    return int(wanted)
+
+
+def _may_depend_on_length(parameters: Mapping[str, Any], source: Source, length_dim: int) -> bool:
+    """Return whether the linear path may depend on the length, which the decoder must know."""
+    schema, lengths = source.sequences.schema, source.sequences.lengths
+    size = (int(lengths.max()) + 1) * int(parameters["latent_dim"]) ** 2
+    corrupted = Corruption.of(parameters["denoise"])
+    possible = length_dim and schema.numeric.all() and not corrupted and size <= _MOST_OF_MAPS
+    return bool(possible and not source.has_gaps())
 
 
 def rocket_dim_within(rocket_dim: int | str, size: int) -> int:

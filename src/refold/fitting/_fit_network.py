@@ -1,20 +1,33 @@
 """`fit_network`, which splits and scales sequences, and builds and trains a network."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from refold._support.console import log_kept_epoch
+from refold._support.console import log, log_kept_epoch
 from refold.anomalies import reference_errors
 from refold.fitting._data_sources import Source, source_of
 from refold.fitting._defaults_from_data import check_forecast, specify
 from refold.fitting._forecast_initialization import initialize_forecast
-from refold.fitting._held_out_error import HeldOut, held_back, holding
+from refold.fitting._guard import Choice, choose_settings, rocket_features_cost_little
+from refold.fitting._held_out_error import (
+    HeldOut,
+    assign_weights,
+    held_back,
+    holding,
+    weights_of,
+)
 from refold.fitting._latent_steps import check_latent_steps, pick_latent_steps
 from refold.fitting._warm_start import check_readable
-from refold.inference import MOST_SEQUENCES, check_fits, count_active, report_active
+from refold.inference import (
+    MOST_SEQUENCES,
+    Specification,
+    check_fits,
+    count_active,
+    report_active,
+)
 from refold.models import Network, build, inference_with, seeded, with_weights_of
 from refold.sequences import Batches, Scaler, Scan, Sequences, fingerprints
 from refold.storage import Fitted
@@ -83,8 +96,29 @@ def fit_network(
     fraction = source.most_held_out(parameters["validation_fraction"])
     chosen, held_out = validation_split(lengths, fraction, seed=seed)
     corruption = Corruption.of(parameters["denoise"])
+
+    @functools.cache
+    def units() -> Scaler:
+        return source.units(parameters["scale"]) if warm is None else warm.units
+
+    @functools.cache
+    def scaler(phase: str) -> Scaler:
+        if warm is not None:
+            return warm.scaler
+        rows = chosen if phase == "validated" else None
+        return source.scaler(parameters["scale"], units(), rows)
+
+    @functools.cache
+    def measured() -> HeldOut:
+        width = specification.latent_dim + scaler("validated").num_statistics
+        return HeldOut(source, chosen, held_out, seed=seed, most=width)
+
     if warm is None:
         specification = specify(source, parameters, chosen)
+        if specification.rocket_dim and parameters["rocket_dim"] == "auto":
+            sizes = specification.latent_dim, specification.rocket_dim
+            if not rocket_features_cost_little(measured(), *sizes):
+                specification = specification._replace(rocket_dim=0)
         architecture = parameters["architecture"]
         latent_steps = pick_latent_steps(parameters, source)
         default_latent_steps = pick_latent_steps({**parameters, "latent_steps": "auto"}, source)
@@ -124,22 +158,29 @@ def fit_network(
         corruption=corruption,
         verbose=parameters["verbose"],
     )
-    units = source.units(parameters["scale"]) if warm is None else warm.units
+    units()  # refuses columns without values before the training begins
     longest = batches.buckets[-1].num_steps
     phases = {
         "validated": (chosen, held_out),
         "refit": (np.arange(len(lengths)), np.arange(0)),
     }
 
-    @functools.cache
-    def scaler(phase: str) -> Scaler:
-        if warm is not None:
-            return warm.scaler
-        return source.scaler(parameters["scale"], units, chosen if phase == "validated" else None)
-
     refit = parameters["refit"]
     if refit == "auto":  # a refit of a fitted model could end with a larger validation loss
         refit = warm is None and pick_refit(len(lengths), len(held_out))
+    untrained = None if resume is None else weights_of(network)
+    initial: dict[str, list[np.ndarray] | None] = {}
+
+    def initialization(phase: str) -> list[np.ndarray] | None:
+        if specification.forecast_steps:  # its forecasts are not compared
+            return None
+        if phase not in initial:  # it was set before a checkpoint that this fit resumes
+            with holding(network, untrained):
+                rows, _ = phases[phase]
+                good = _initialize(network, source, rows, scaler(phase), seed, corruption)
+                initial[phase] = weights_of(network) if good else None
+        return initial[phase]
+
     with Training(
         network,
         batches,
@@ -155,39 +196,57 @@ def fit_network(
                 warm is not None
                 or _initialize(network, source, rows, scaler(phase), seed, corruption)
             )
+            if training.is_fresh:
+                initial[phase] = weights_of(network) if good else None
             training.run(source.part(scaler(phase), rows, others, longest, seed), keep_initial=good)
     outcome = training.result
     if outcome.phase is None:
         return None, outcome, None
-    if report and len(held_out) and not outcome.interrupted:
+    choice, kept = Choice(latent_steps), outcome.phase
+    if len(held_out) and outcome.complete:
         own = scaler("validated")
-        width = specification.latent_dim + own.num_statistics
-        measured = HeldOut(source, chosen, held_out, seed=seed, most=width)
-        log_kept_epoch(outcome.epoch, outcome.history["phase"].count("validated"))
-        measured.report(
-            network,
-            own,
-            outcome,
-            latent_steps=latent_steps,
-            max_epochs=max_epochs,
-            linear=warm is None and outcome.epoch == 0,
-        )
-        if specification.forecast_steps:
-            measured.report_forecast(network, own, outcome)
+        if warm is None and _can_be_chosen(specification, corruption):
+            choice = choose_settings(
+                measured(),
+                network,
+                own,
+                trained=outcome.validated,
+                initialization=functools.partial(initialization, "validated"),
+                latent_steps=latent_steps,
+                may_change_steps=parameters["latent_steps"] == "auto",
+            )
+        if choice.initial:
+            outcome, kept = _initialized(outcome, initialization)
+            assign_weights(network, initialization(kept) or [])
+        if report and not outcome.interrupted:
+            log_kept_epoch(outcome.epoch, outcome.history["phase"].count("validated"))
+            measured().report(
+                network,
+                own,
+                outcome,
+                latent_steps=choice.latent_steps,
+                max_epochs=max_epochs,
+                linear=warm is None and outcome.epoch == 0,
+            )
+            if choice.message:
+                log(choice.message)
+            if specification.forecast_steps:
+                measured().report_forecast(network, own, outcome)
     active = None
     if specification.variational:
-        sample = source.sample(phases[outcome.phase][0], MOST_SEQUENCES, seed)
-        active = count_active(scaler(outcome.phase).transform(sample), packed)
+        sample = source.sample(phases[kept][0], MOST_SEQUENCES, seed)
+        active = count_active(scaler(kept).transform(sample), packed)
         report_active(active, specification.latent_dim, verbose=parameters["verbose"])
     fitted = Fitted(
         packed,
         sequences.schema,
-        scaler(outcome.phase),
-        units,
+        scaler(kept),
+        units(),
         outcome.history,
-        default_latent_steps,
+        choice.latent_steps if parameters["latent_steps"] == "auto" else default_latent_steps,
         active,
         initial_loss=outcome.initial_loss,
+        keeps_initial=choice.initial,
         held_back=held_back(source, held_out, outcome),
     )
     with holding(network, outcome.validated):
@@ -196,7 +255,7 @@ def fit_network(
     fitted = fitted._replace(held_out_errors=errors)
     average = max(1.0, float(lengths.mean())) * len(specification.column_types)
     most = int(np.clip(_MOST_VALUES / average, _FEWEST, _MOST_KNOWN))
-    return fitted, outcome, source.sample(phases[outcome.phase][0], most, seed)
+    return fitted, outcome, source.sample(phases[kept][0], most, seed)
 
 
 def _held_out_errors(
@@ -209,6 +268,21 @@ def _held_out_errors(
     if warm is not None and warm.trained is not None:
         sequences = sequences[~np.isin(fingerprints(sequences), warm.trained)]
     return reference_errors(sequences, validated)
+
+
+def _can_be_chosen(specification: Specification, corruption: Corruption) -> bool:
+    """Return whether the error of PCA on held-out sequences is that to compare with."""
+    default = specification.architecture == "default" and not specification.variational
+    return default and not corruption
+
+
+def _initialized(
+    outcome: FitResult, initialization: Callable[[str], list[np.ndarray] | None]
+) -> tuple[FitResult, str]:
+    """Return the result of a fit that keeps the initialization of its last phase, and the phase."""
+    refit = outcome.phase == "refit" and initialization("refit") is not None
+    phase, validated = ("refit", initialization("validated")) if refit else ("validated", None)
+    return outcome._replace(phase=phase, epoch=0, validated=validated), phase
 
 
 def _initialize(

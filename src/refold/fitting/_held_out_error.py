@@ -281,11 +281,20 @@ def holding(network: Network, weights: list[np.ndarray] | None) -> Iterator[None
     if weights is None:
         yield
         return
-    own = [np.asarray(variable.value) for variable in network.variables]
+    own = weights_of(network)
     try:
-        for variable, value in zip(network.variables, weights, strict=True):
-            variable.assign(value)
+        assign_weights(network, weights)
         yield
     finally:
-        for variable, value in zip(network.variables, own, strict=True):
-            variable.assign(value)
+        assign_weights(network, own)
+
+
+def weights_of(network: Network) -> list[np.ndarray]:
+    """Return a network's weights."""
+    return [np.asarray(variable.value) for variable in network.variables]
+
+
+def assign_weights(network: Network, weights: list[np.ndarray]) -> None:
+    """Give a network other weights."""
+    for variable, value in zip(network.variables, weights, strict=True):
+        variable.assign(value)

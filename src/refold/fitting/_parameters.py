@@ -98,6 +98,9 @@ _RULES = {
     "decoder": _one_of("auto", *DECODERS),
     "patch": _auto_or(_integer(1)),
     "rocket_dim": _auto_or(_integer(0)),
+    "length_dim": _Rule(
+        "'auto', 0 or 1", lambda v: v == "auto" or (_integer(0).holds(v) and v < 2)
+    ),
     "forecast_steps": _integer(0),
     "scale": _one_of("features", "sequence", None),
     "missing_values": _Rule(

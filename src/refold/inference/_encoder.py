@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from refold._support.offsets import offsets_from_lengths, positions_of
+from refold.inference._length_model import encode_lengths
 from refold.inference._packed_rows import one_hot
 from refold.inference._rocket_features import RocketFeatures
 from refold.inference._specification import Specification
@@ -33,6 +34,9 @@ class Encoder:
         if has_linear_path(specification):
             self._linear = linear_map(weights, "linear_code"), weights["linear_code/bias"]
             self._scale = weights["linear_code/scale"]
+        self._maps = None
+        if specification.by_length:
+            self._maps = weights["linear_code/maps"], weights["linear_code/offsets"]
         self.rocket_features = RocketFeatures(specification, weights)
         self._rocket = None
         if specification.rocket_dim:
@@ -43,7 +47,13 @@ class Encoder:
         values = one_hot(x, self.specification.num_categories)
         code = packed.product(self._pooled(values, offsets), *self._code)
         if self._linear is not None:
-            code = packed.ragged_product(values, offsets, *self._linear) + self._scale * code
+            linear = packed.ragged_product(values, offsets, *self._linear)
+            if self._maps is not None:
+                linear = _mapped(linear, np.diff(offsets), *self._maps)
+            code = linear + self._scale * code
+        if self.specification.length_dim:
+            length = encode_lengths(np.diff(offsets), self.specification)
+            code = np.concatenate([code, length[:, None]], axis=1)
         if self._rocket is None:
             return code
         center, kernel = self._rocket
@@ -85,6 +95,18 @@ class Encoder:
             np.log1p(steps) / np.float32(math.log1p(most)),
         ]
         return np.concatenate([*states, mean, maximum, *about], axis=1, dtype=np.float32)
+
+
+def _mapped(
+    linear: np.ndarray, lengths: np.ndarray, maps: np.ndarray, offsets: np.ndarray
+) -> np.ndarray:
+    """Apply the map of its length to each row, as `refold.layers.LinearEncoding` does."""
+    within = np.minimum(lengths, len(maps) - 1)
+    linear, mapped = linear - offsets[within], np.empty_like(linear)
+    for length in np.unique(within):
+        rows = within == length
+        mapped[rows] = packed.product(linear[rows], maps[length])
+    return mapped
 
 
 def patch_offsets(offsets: np.ndarray, patch: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from refold.inference._decoder import Decoder, Decoding
-from refold.inference._length_model import LengthModel
+from refold.inference._length_model import LengthDimension, LengthModel
 from refold.kernels import packed
 
 # Error of the predicted length, in steps, that costs nothing; below half a step.
@@ -22,7 +22,8 @@ class LatentObjective:
     Parameters
     ----------
     decoder : Decoder
-    length : LengthModel
+    length : LengthModel or LengthDimension
+        A predicted length is part of the objective.
     x : array of float32 of shape (n_rows, channels)
         Input of the encoder, and teacher-forcing input of an autoregressive decoder.
     targets : array of float32 of shape (n_rows, columns)
@@ -30,8 +31,8 @@ class LatentObjective:
     offsets : array of int64 of shape (n_sequences + 1,)
     codes : array of float32 of shape (n_sequences, latent_dim)
         The encoder's codes.
-    rocket_dim : int
-        Number of ROCKET features, the last dimensions of a code, which stay as they are.
+    learned_dim : int, optional
+        Number of dimensions of a code, the first ones, that change; by default all.
 
     References
     ----------
@@ -42,17 +43,18 @@ class LatentObjective:
     def __init__(
         self,
         decoder: Decoder,
-        length: LengthModel,
+        length: LengthModel | LengthDimension,
         x: np.ndarray,
         targets: np.ndarray,
         offsets: np.ndarray,
         codes: np.ndarray,
         *,
-        rocket_dim: int = 0,
+        learned_dim: int | None = None,
     ) -> None:
-        self._decoder, self._length = decoder, length
+        self._decoder = decoder
+        self._length = length if isinstance(length, LengthModel) else None
         self._offsets, self._codes = offsets, codes
-        self._fixed = slice(codes.shape[1] - rocket_dim, codes.shape[1])
+        self._fixed = slice(learned_dim, codes.shape[1]) if learned_dim else slice(0)
         self._lengths = np.diff(offsets).astype(np.float32)
         head = decoder.head
         self._layout = decoder.layout(offsets, x)
@@ -77,12 +79,13 @@ class LatentObjective:
         errors, d_logits = self._decoder.head.errors(outputs, self._targets, self._weight)
         loss = packed.segment_sum(errors, self._offsets).sum(axis=1)
         gradient = self._decoder.gradient(decoding, d_logits)
-        predicted, d_predicted = self._length.with_gradient(codes)
-        away = predicted - self._lengths
-        off = np.maximum(np.abs(away) - _MARGIN, np.float32(0))
-        loss += off**2 / (1 + off) * self._cost_of_step
-        slope = off * (off + 2) / (1 + off) ** 2 * np.sign(away) * self._cost_of_step
-        gradient += slope[:, None] * d_predicted
+        if self._length is not None:
+            predicted, d_predicted = self._length.with_gradient(codes)
+            away = predicted - self._lengths
+            off = np.maximum(np.abs(away) - _MARGIN, np.float32(0))
+            loss += off**2 / (1 + off) * self._cost_of_step
+            slope = off * (off + 2) / (1 + off) ** 2 * np.sign(away) * self._cost_of_step
+            gradient += slope[:, None] * d_predicted
         moved = codes - self._codes
         loss += np.float32(0.5) * (moved * moved).sum(axis=1)
         gradient += moved

@@ -1,4 +1,4 @@
-"""The length model: the length of a sequence from its code."""
+"""The length of a sequence from its code: exactly from a dimension for it, or predicted."""
 
 import math
 from collections.abc import Mapping
@@ -7,6 +7,52 @@ import numpy as np
 
 from refold.inference._specification import Specification
 from refold.kernels import packed
+
+
+def length_model(
+    specification: Specification, weights: Mapping[str, np.ndarray]
+) -> "LengthModel | LengthDimension":
+    """Return what reads the length of a sequence from its code."""
+    if specification.length_dim:
+        return LengthDimension(specification)
+    return LengthModel(specification, weights)
+
+
+def encode_lengths(lengths: np.ndarray, specification: Specification) -> np.ndarray:
+    """Return the latent dimension of the length: its standardized logarithm.
+
+    Examples
+    --------
+    >>> sizes = ["default", ["numeric"], [0], False, 3, 30, 8, 1, 0.0, 4.0, 1.0]
+    >>> encode_lengths(np.array([0, 4, 30]), Specification(*sizes)).round(2)
+    array([-8.05,  0.  ,  9.12], dtype=float32)
+    """
+    center, scale = specification.length_scale
+    return ((np.log1p(lengths.astype(float)) - center) / scale).astype(np.float32)
+
+
+class LengthDimension:
+    """The length in a latent dimension of its own; see `encode_lengths`.
+
+    Parameters
+    ----------
+    specification : Specification
+    """
+
+    def __init__(self, specification: Specification) -> None:
+        self._index = specification.learned_dim
+        self._center, self._scale = specification.length_scale
+        # a code far from those of training must not overflow
+        self._most = math.log1p(2.0 * specification.max_steps) + 1.0
+
+    def __call__(self, codes: np.ndarray) -> np.ndarray:
+        """Return the lengths (n_sequences,) of codes (n_sequences, latent_dim)."""
+        logarithm = self._center + self._scale * codes[:, self._index].astype(float)
+        return np.expm1(np.clip(logarithm, 0.0, self._most))
+
+    def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return the negative log-likelihood of true lengths: 0 where the length is right."""
+        return np.where(np.rint(self(codes)) == lengths, 0.0, np.inf)
 
 
 class LengthModel:

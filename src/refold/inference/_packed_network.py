@@ -10,7 +10,7 @@ from refold.inference._decoder import Decoder
 from refold.inference._encoder import Encoder
 from refold.inference._latent_optimization import LatentObjective
 from refold.inference._lbfgs import minimize_rows
-from refold.inference._length_model import LengthModel
+from refold.inference._length_model import LengthDimension, LengthModel, length_model
 from refold.inference._packed_rows import blocks, packed_blocks
 from refold.inference._specification import Specification
 from refold.inference._weights import trainable, weight_names
@@ -119,9 +119,9 @@ class PackedNetwork:
         return self._part("decoder", Decoder)
 
     @property
-    def length(self) -> LengthModel:
-        """Length model with the current weights."""
-        return self._part("length", LengthModel)
+    def length(self) -> LengthModel | LengthDimension:
+        """What reads lengths from codes, with the current weights."""
+        return self._part("length", length_model)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all weights by name, for storage."""
@@ -142,7 +142,7 @@ class PackedNetwork:
                     targets,
                     block.offsets,
                     encoded,
-                    rocket_dim=self.specification.rocket_dim,
+                    learned_dim=self.specification.learned_dim,
                 )
                 encoded = minimize_rows(objective, encoded, latent_steps)
             codes[block.chosen] = encoded

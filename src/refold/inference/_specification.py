@@ -1,5 +1,6 @@
 """Plain specification of a network: what it is built from, before and after saving."""
 
+import math
 from typing import NamedTuple
 
 
@@ -25,6 +26,10 @@ class Specification(NamedTuple):
         The user's encoder and decoder as Keras JSON.
     decoder, variational, patch, linear_path, rocket_dim, cell
         Arguments of `default`.
+    length_dim : int
+        1 if a latent dimension of the default model holds the length, else 0.
+    by_length : bool
+        Whether the linear path of the default model's encoder depends on the length.
     forecast_steps : int
         Number of steps that the forecast decoder of the default model writes; 0 for none.
     """
@@ -48,6 +53,19 @@ class Specification(NamedTuple):
     rocket_dim: int = 0
     forecast_steps: int = 0
     cell: str = "lstm"
+    length_dim: int = 0
+    by_length: bool = False
+
+    @property
+    def learned_dim(self) -> int:
+        """Number of latent dimensions, the first ones, that are learned."""
+        return self.latent_dim - self.length_dim - self.rocket_dim
+
+    @property
+    def length_scale(self) -> tuple[float, float]:
+        """Mean and standard deviation, about, of the logarithm of one plus the length."""
+        steps = 1.0 + self.length_mean
+        return math.log(steps), max(self.length_deviation, 0.1) / steps
 
     @property
     def num_channels(self) -> int:

@@ -18,7 +18,7 @@ _LENGTH_UNITS = 64
 # Decoders that `refold.inference` has.
 _DECODERS = ("parallel", "autoregressive")
 # Last parts of the names of weights that are not trained.
-_FIXED = ("start", "unit", "scale", "center")
+_FIXED = ("start", "unit", "scale", "center", "maps", "offsets")
 _FIXED_LAYERS = ("convolutions", "rocket_dim")
 
 
@@ -91,7 +91,7 @@ def weight_shapes(specification: Specification) -> dict[str, tuple[int, ...]]:
     """
     linear, rocket_dim = has_linear_path(specification), specification.rocket_dim
     latent_dim, units, patch = specification.latent_dim, specification.units, specification.patch
-    learned = latent_dim - rocket_dim
+    learned = specification.learned_dim
     width = input_width(specification)
     shapes: dict[str, tuple[int, ...]] = {}
     inputs = patch * width + 1 if patch > 1 else width
@@ -110,12 +110,17 @@ def weight_shapes(specification: Specification) -> dict[str, tuple[int, ...]]:
         steps = min(specification.max_steps, most_linear_steps(width, latent_dim))
         shapes |= _linear("linear_code", (steps, width, learned), (learned,))
         shapes["linear_code/scale"] = ()
+        if specification.by_length:
+            shapes["linear_code/maps"] = (steps + 1, learned, learned)
+            shapes["linear_code/offsets"] = (steps + 1, learned)
     if rocket_dim:
         (num_kernels,) = convolutions["convolutions/bias"]
         shapes["rocket_dim/center"] = (2 * num_kernels,)
         shapes["rocket_dim/kernel"] = (2 * num_kernels, rocket_dim)
     shapes |= _decoder(specification, "", specification.max_steps, patch, linear=linear)
-    shapes |= _dense("hidden", latent_dim, _LENGTH_UNITS) | _dense("length/dense", _LENGTH_UNITS, 2)
+    if not specification.length_dim:
+        shapes |= _dense("hidden", latent_dim, _LENGTH_UNITS)
+        shapes |= _dense("length/dense", _LENGTH_UNITS, 2)
     if specification.variational:
         shapes |= _dense("log_variance", 6 * units + 3, latent_dim)
     if specification.forecast_steps:

@@ -9,6 +9,8 @@ from refold.layers._initializers import GlorotUniform as GlorotUniform
 from refold.layers._initializers import Orthogonal as Orthogonal
 from refold.layers._initializers import dense as dense
 from refold.layers._initializers import undrawn as undrawn
+from refold.layers._length_head import LengthDecoding as LengthDecoding
+from refold.layers._length_head import LengthEncoding as LengthEncoding
 from refold.layers._length_head import LengthHead as LengthHead
 from refold.layers._linear_path import LinearDecoding as LinearDecoding
 from refold.layers._linear_path import LinearEncoding as LinearEncoding

@@ -1,4 +1,4 @@
-"""Layer that predicts the length of a sequence from its code."""
+"""Layers for the length of a sequence in its code: a dimension for it, or a prediction."""
 
 import math
 from typing import Any
@@ -62,3 +62,77 @@ class LengthHead(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this layer."""
         return {**super().get_config(), "mean": self.mean, "deviation": self.deviation}
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class LengthEncoding(keras.layers.Layer):
+    """The length of a sequence as a latent dimension: its standardized logarithm.
+
+    Parameters
+    ----------
+    center, scale : float
+        Mean and standard deviation, about, of the logarithm of one plus the length.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> real = np.array([[True, True, False]])
+    >>> round(float(LengthEncoding(center=0.0, scale=1.0)(real)[0, 0]), 4)  # log(3)
+    1.0986
+    """
+
+    def __init__(self, center: float, scale: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.center, self.scale = float(center), float(scale)
+
+    def call(self, inputs: Any) -> Any:
+        """Compute the dimension (batch, 1) of a mask of real steps (batch, steps)."""
+        steps = ops.sum(ops.cast(inputs, "float32"), axis=1, keepdims=True)
+        return (ops.log1p(steps) - self.center) / self.scale
+
+    def compute_output_spec(self, inputs: Any) -> Any:
+        """Shape (batch, 1)."""
+        return keras.KerasTensor((inputs.shape[0], 1))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of this layer."""
+        return {**super().get_config(), "center": self.center, "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="refold")
+class LengthDecoding(keras.layers.Layer):
+    """The length of a sequence from the latent dimension that `LengthEncoding` wrote.
+
+    Parameters
+    ----------
+    center, scale : float
+        Those of the `LengthEncoding`.
+    index : int
+        Index of the dimension.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> code = np.array([[5.0, 1.0986123]], "float32")
+    >>> np.asarray(LengthDecoding(center=0.0, scale=1.0, index=1)(code)).round(3)
+    array([[ 2.   , -2.996]], dtype=float32)
+    """
+
+    def __init__(self, center: float, scale: float, index: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.center, self.scale, self.index = float(center), float(scale), int(index)
+
+    def call(self, inputs: Any) -> Any:
+        """Compute location and smallest log-scale in steps, of shape (batch, 2)."""
+        logarithm = self.center + self.scale * inputs[:, self.index : self.index + 1]
+        location = ops.expm1(ops.maximum(logarithm, 0.0))
+        return ops.concatenate([location, ops.full_like(location, math.log(0.05))], axis=-1)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape (batch, 2)."""
+        return (*input_shape[:-1], 2)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of this layer."""
+        own = {"center": self.center, "scale": self.scale, "index": self.index}
+        return {**super().get_config(), **own}

@@ -40,6 +40,9 @@ class LinearEncoding(_Linear):
         Number of latent dimensions.
     num_steps : int
         Number of steps that have weights.
+    by_length : bool
+        Whether an offset is subtracted from the weighted sum, and the result is multiplied by a
+        matrix.  Both depend on the length, and are untrained weights.
 
     Examples
     --------
@@ -49,10 +52,13 @@ class LinearEncoding(_Linear):
     (2, 3)
     """
 
-    def __init__(self, latent_dim: int, num_steps: int, **kwargs: Any) -> None:
+    def __init__(
+        self, latent_dim: int, num_steps: int, *, by_length: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.latent_dim = latent_dim
         self.num_steps = num_steps
+        self.by_length = by_length
         self.supports_masking = True
 
     def build(self, inputs_shape: Any, beside_shape: Any = None) -> None:
@@ -61,16 +67,36 @@ class LinearEncoding(_Linear):
         self._add_weights((self.num_steps, inputs_shape[-1], self.latent_dim), (self.latent_dim,))
         one = Constant(1.0)
         self.scale = self.add_weight(shape=(), initializer=one, trainable=False, name="scale")
+        if self.by_length:
+            shapes = {
+                "maps": (self.num_steps + 1, self.latent_dim, self.latent_dim),
+                "offsets": (self.num_steps + 1, self.latent_dim),
+            }
+            for name, shape in shapes.items():
+                weight = self.add_weight(
+                    shape=shape, initializer=Constant(), trainable=False, name=name
+                )
+                setattr(self, name, weight)
 
     def call(self, inputs: Any, beside: Any, inputs_mask: Any = None) -> Any:
         """Encode inputs (batch, steps, channels), and add codes (batch, latent_dim)."""
-        if inputs_mask is not None:
-            inputs = inputs * ops.cast(inputs_mask, inputs.dtype)[..., None]
-        inputs = inputs[:, : self.num_steps]
+        if inputs_mask is None:
+            inputs_mask = ops.ones(ops.shape(inputs)[:2], "bool")
+        mask: Any = ops.cast(inputs_mask, inputs.dtype)
+        lengths = ops.sum(mask, axis=1)
+        inputs = (inputs * mask[..., None])[:, : self.num_steps]
         weights = (self.start + self.unit * self.change)[: ops.shape(inputs)[1]]
         axes: Any = ((1, 2), (0, 1))
-        linear = ops.tensordot(inputs, weights, axes=axes)
-        return linear + self.bias + self.scale * beside
+        linear = ops.tensordot(inputs, weights, axes=axes) + self.bias
+        if self.by_length:
+            linear = self._mapped(linear, lengths)
+        return linear + self.scale * beside
+
+    def _mapped(self, linear: Any, lengths: Any) -> Any:
+        """Apply the map of each length."""
+        within: Any = ops.cast(ops.minimum(lengths, self.num_steps), "int32")
+        linear = linear - ops.take(self.offsets, within, axis=0)
+        return ops.einsum("nd,nde->ne", linear, ops.take(self.maps, within, axis=0))
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         """Return no mask, because the output has no steps."""
@@ -82,8 +108,8 @@ class LinearEncoding(_Linear):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of this layer."""
-        own = {"latent_dim": self.latent_dim, "num_steps": self.num_steps}
-        return {**super().get_config(), **own}
+        own = ("latent_dim", "num_steps", "by_length")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}
 
 
 @keras.saving.register_keras_serializable(package="refold")

@@ -12,6 +12,8 @@ from refold.layers import (
     Constant,
     FixedMap,
     FoldSteps,
+    LengthDecoding,
+    LengthEncoding,
     LengthHead,
     LinearEncoding,
     PaddingMask,
@@ -48,6 +50,8 @@ def default(
     patch: int = 1,
     linear_path: bool | None = None,
     rocket_dim: int = 0,
+    length_scale: tuple[float, float] | None = None,
+    by_length: bool = False,
 ) -> Models:
     """Build the default encoder, decoder and autoencoder.
 
@@ -96,6 +100,11 @@ def default(
     rocket_dim : int
         Number of latent dimensions, the last ones, that are ROCKET features: a fixed linear map of
         `PooledConvolutions`.
+    length_scale : tuple of float, optional
+        Center and scale of a `LengthEncoding`.  If given, the dimension after the learned ones
+        holds the length.
+    by_length : bool
+        Whether the `LinearEncoding` depends on the length.
 
     Returns
     -------
@@ -119,12 +128,17 @@ def default(
             f"{argument('patch')} must be a positive integer, and 1 for an autoregressive decoder. "
             f"Got {argument(patch=patch)} and {argument(decoder=decoder)}."
         )
-    if not 0 <= rocket_dim < latent_dim or (rocket_dim and variational):
+    most = latent_dim - 1 - (length_scale is not None)
+    if not 0 <= rocket_dim <= most or (rocket_dim and variational):
         raise ParameterError(
-            f"{argument('rocket_dim')} must be from 0 to latent_dim - 1, which is "
-            f"{latent_dim - 1}, and 0 if {argument(variational=True)}. Got {rocket_dim!r}."
+            f"{argument('rocket_dim')} must be from 0 to {most}, because a latent dimension must "
+            f"be left to learn, and 0 if {argument(variational=True)}. Got {rocket_dim!r}."
         )
-    learned_dim = latent_dim - rocket_dim
+    if length_scale is not None and variational:
+        raise ParameterError(
+            f"A latent dimension for the length is not possible with {argument(variational=True)}."
+        )
+    learned_dim = most + 1 - rocket_dim
     num_categories = list(num_categories or [0] * len(column_types))
     if linear_path is None:
         linear_path = "numeric" in column_types
@@ -150,7 +164,11 @@ def default(
     code = dense(learned_dim, name="code")(pooled)
     linear_steps = min(max_steps, most_linear_steps(values.shape[-1], latent_dim))
     if linear_path:
-        code = LinearEncoding(learned_dim, linear_steps, name="linear_code")(values, code)
+        linear = LinearEncoding(learned_dim, linear_steps, by_length=by_length, name="linear_code")
+        code = linear(values, code)
+    if length_scale is not None:
+        length = LengthEncoding(*length_scale, name="length_code")(RealSteps(name="steps")(x))
+        code = keras.ops.concatenate([code, length], axis=-1)
     if rocket_dim:
         features = convolutions(patch)(values)
         fixed = FixedMap(rocket_dim, name="rocket_dim")
@@ -198,6 +216,32 @@ def convolutions(patch: int) -> PooledConvolutions:
     (4, 1)
     """
     return PooledConvolutions(stride=min(patch, MOST_STRIDE), name="convolutions")
+
+
+def length_reader(latent_dim: int, index: int, scale: tuple[float, float]) -> keras.Model:
+    """Build the model that reads a sequence's length from a latent dimension for it.
+
+    Parameters
+    ----------
+    latent_dim : int
+        Number of latent dimensions.
+    index : int
+        Index of the dimension with the length.
+    scale : tuple of float
+        Center and scale of the `LengthEncoding`.
+
+    Returns
+    -------
+    keras.Model
+        As `length_model` returns it.
+
+    Examples
+    --------
+    >>> length_reader(4, 3, (2.0, 1.0)).output_shape
+    (None, 2)
+    """
+    code = keras.Input((latent_dim,), name="code")
+    return keras.Model(code, LengthDecoding(*scale, index, name="length")(code), name="length")
 
 
 def length_model(latent_dim: int, *, mean: float, deviation: float, units: int = 64) -> keras.Model:

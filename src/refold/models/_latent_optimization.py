@@ -105,8 +105,8 @@ def _make_objective(network: Network) -> Any:
     head = unroll.get_layer("head")
     column_types, num_categories = head.column_types, head.num_categories
     numeric = np.array([column_type == "numeric" for column_type in column_types])
-    width, rocket_dim = network.specification.latent_dim, network.specification.rocket_dim
-    optimized = np.arange(width) < width - rocket_dim
+    specification = network.specification
+    optimized = np.arange(specification.latent_dim) < specification.learned_dim
     places = np.cumsum([0, *head.widths])[:-1][numeric]
     scale = None
     if numeric.any() and hasattr(head, "scale"):

@@ -11,7 +11,7 @@ from refold.layers import PaddingMask
 from refold.models import classic
 from refold.models._autoencoder import Models, autoencoder, every_layer
 from refold.models._custom_models import loadable_json, own_models
-from refold.models._default import default, length_model
+from refold.models._default import default, length_model, length_reader
 from refold.models._forecast_decoder import forecaster
 from refold.models.decoders import find_decoder
 
@@ -147,14 +147,21 @@ def build(specification: Specification, architecture: Architecture | None = None
             patch=specification.patch,
             linear_path=specification.linear_path,
             rocket_dim=specification.rocket_dim,
+            length_scale=specification.length_scale if specification.length_dim else None,
+            by_length=specification.by_length,
         )
     else:
         models = _classic(specification)
-    length = length_model(
-        specification.latent_dim,
-        mean=specification.length_mean,
-        deviation=specification.length_deviation,
-    )
+    latent_dim = specification.latent_dim
+    if specification.length_dim:
+        index = specification.learned_dim
+        length = length_reader(latent_dim, index, specification.length_scale)
+    else:
+        length = length_model(
+            latent_dim,
+            mean=specification.length_mean,
+            deviation=specification.length_deviation,
+        )
     ahead = None
     if specification.forecast_steps:
         ahead = forecaster(
@@ -177,6 +184,8 @@ _OPTIONS = {
     "variational": False,
     "patch": 1,
     "rocket_dim": 0,
+    "length_dim": 0,
+    "by_length": False,
     "forecast_steps": 0,
 }
 

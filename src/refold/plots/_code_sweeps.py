@@ -21,7 +21,12 @@ MOST_BARS = 40
 
 
 def latent_dimensions(
-    found: "LatentDimensions", ax: "Axes | None" = None, *, rocket_dim: int = 0, latent_dim: int = 0
+    found: "LatentDimensions",
+    ax: "Axes | None" = None,
+    *,
+    rocket_dim: int = 0,
+    length_dim: int = 0,
+    latent_dim: int = 0,
 ) -> "Axes":
     """Draw the effect of each latent dimension on the decoded sequence, largest first.
 
@@ -33,9 +38,10 @@ def latent_dimensions(
         Output of `refold.evaluation.latent_dimensions`.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on; by default of a new figure.
-    rocket_dim, latent_dim : int
-        ``rocket_dim_`` and ``latent_dim_`` of the estimator. The last ``rocket_dim`` of the
-        ``latent_dim`` dimensions have their own color.
+    rocket_dim, length_dim, latent_dim : int
+        ``rocket_dim_``, ``length_dim_`` and ``latent_dim_`` of the estimator. The last
+        ``rocket_dim`` of the ``latent_dim`` dimensions have their own color, and so has the one
+        before them if it holds the length.
 
     Returns
     -------
@@ -50,7 +56,13 @@ def latent_dimensions(
     """
     title = "change per standard deviation"
     chart = latent_bars(
-        found, found.total, title, num_bars=MOST_BARS, latent_dim=latent_dim, rocket_dim=rocket_dim
+        found,
+        found.total,
+        title,
+        num_bars=MOST_BARS,
+        latent_dim=latent_dim,
+        rocket_dim=rocket_dim,
+        length_dim=length_dim,
     )
     return draw(chart, ax, size=(7.0, 3.0))
 

@@ -242,16 +242,20 @@ def latent_bars(
     num_bars: int,
     latent_dim: int = 0,
     rocket_dim: int = 0,
+    length_dim: int = 0,
     inactive: np.ndarray | None = None,
 ) -> Chart:
     """Draw one value of each latent dimension, in the order of their effect."""
     order = found.order[:num_bars]
     idle = np.zeros(len(order), bool) if inactive is None else inactive[order]
-    rocket = (order < latent_dim) & (order >= latent_dim - rocket_dim)
+    first_rocket = latent_dim - rocket_dim
+    rocket = (order < latent_dim) & (order >= first_rocket)
+    length = (order < first_rocket) & (order >= first_rocket - length_dim)
     marks = []
     for rows, name, colour in (
-        (~rocket & ~idle, "learned", ACCENT),
+        (~rocket & ~length & ~idle, "learned", ACCENT),
         (rocket & ~idle, "ROCKET features", CONTRAST),
+        (length & ~idle, "length", GREEN),
         (idle, "inactive", MUTED),
     ):
         hover = [

@@ -53,7 +53,9 @@ def _bars(material: ReportData, found: LatentDimensions) -> Card:
         )
     if len(found.names) > MAX_BARS:
         caption += f" {MAX_BARS} of {len(found.names)} dimensions are shown."
-    sizes = {"latent_dim": model.latent_dim_, "rocket_dim": model.rocket_dim_}
+    sizes = {
+        name: getattr(model, f"{name}_") for name in ("latent_dim", "rocket_dim", "length_dim")
+    }
     views = []
     for values, title, button in (
         (found.total, "change per standard deviation", "effect"),
@@ -139,8 +141,11 @@ def _sweeps(material: ReportData, found: LatentDimensions) -> Card:
 
 def _title(material: ReportData, found: LatentDimensions, i: int) -> str:
     model = material.model
-    rocket = model.latent_dim_ - model.rocket_dim_ <= i < model.latent_dim_
-    return latent_name(found, i) + (" (ROCKET feature)" if rocket else "")
+    first = model.latent_dim_ - model.rocket_dim_
+    if first <= i < model.latent_dim_:
+        return latent_name(found, i) + " (ROCKET feature)"
+    is_length = first - model.length_dim_ <= i < first
+    return latent_name(found, i) + (" (length)" if is_length else "")
 
 
 def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any]) -> Plot:

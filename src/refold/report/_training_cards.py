@@ -53,7 +53,11 @@ def architecture(material: ReportData) -> Card:
     ]
     caption = (
         "The layers, with their output shapes and numbers of parameters. T is the number of steps. "
-        "A small model next to the decoder predicts the length from the code."
+        + (
+            f"Dimension {model.latent_dim_ - model.rocket_dim_ - 1} of the code holds the length."
+            if model.length_dim_
+            else "A small model next to the decoder predicts the length from the code."
+        )
     )
     if model.forecaster_ is not None:
         caption += " The second decoder, which forecasts, is not shown."
@@ -76,7 +80,7 @@ def losses(material: ReportData) -> Card | None:
     if model.initial_loss_ is not None:
         caption += " The initial weights, by default from principal components, are at epoch 0."
     if model.best_epoch_ == 0:
-        caption += " No epoch was better, so the initialization was kept."
+        caption += " The initialization was kept, because no epoch was better on held-out data."
     if "refit" in model.history_.get("phase", ()):
         caption += (
             " After that, a refit trained the network again on all data, for as many steps. If the "

@@ -92,13 +92,16 @@ class Fitted(NamedTuple):
         Fingerprints of the training sequences, or of a sample, in increasing order.
     held_out_errors : array of float32 of shape (n_sequences,), optional
         Reconstruction errors of sequences that were not trained on, in increasing order.
+    keeps_initial : bool
+        Whether the weights are the linear initialization, though an epoch had a smaller validation
+        loss.
 
     Examples
     --------
     >>> Fitted._fields  # doctest: +NORMALIZE_WHITESPACE
     ('network', 'schema', 'scaler', 'units', 'history', 'latent_steps', 'active_dimensions',
      'known', 'calibration', 'residuals', 'initial_loss', 'held_back', 'trained',
-     'held_out_errors')
+     'held_out_errors', 'keeps_initial')
     """
 
     network: FittedNetwork
@@ -115,13 +118,14 @@ class Fitted(NamedTuple):
     held_back: np.ndarray = np.zeros(0, np.uint64)
     trained: np.ndarray | None = None
     held_out_errors: np.ndarray | None = None
+    keeps_initial: bool = False
 
     @property
     def best(self) -> tuple[int, float] | None:
-        """Epoch (0 for the initialization) and value of the smallest validation loss, if any."""
+        """Epoch (0 for the initialization) of the weights and its validation loss, if any."""
         losses = [loss for loss in self.history.get("val_loss", ()) if loss is not None]
         if not losses:
             return None
         losses.insert(0, np.inf if self.initial_loss is None else self.initial_loss)
-        epoch = int(np.argmin(losses))
+        epoch = 0 if self.keeps_initial else int(np.argmin(losses))
         return epoch, losses[epoch]

@@ -50,6 +50,7 @@ def dumps(parameters: dict[str, Any], fitted: Fitted) -> bytes:
         "latent_steps": fitted.latent_steps,
         "active_dimensions": fitted.active_dimensions,
         "initial_loss": fitted.initial_loss,
+        "keeps_initial": fitted.keeps_initial,
     }
     stored = fitted.network.arrays()
     arrays = {f"{_WEIGHTS}{name}": array for name, array in stored.items()}
@@ -157,6 +158,7 @@ def _restore(
             arrays.get("held_back", np.zeros(0, np.uint64)),
             arrays.get("trained"),
             arrays.get("held_out_errors"),
+            config.get("keeps_initial", False),
         )
         return config["parameters"], fitted
     except (KeyError, TypeError, ValueError) as error:

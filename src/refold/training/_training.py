@@ -332,7 +332,8 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
             )
         optimizer = type(optimizer).from_config(optimizer.get_config())
     # with a single length, the length model knows it from its initialization
-    length_weight = 0.0 if batches.of_one_length else settings.length_weight
+    known = batches.of_one_length or network.specification.length_dim > 0
+    length_weight = 0.0 if known else settings.length_weight
     steps = network.specification.forecast_steps
     return Engine(
         network,

@@ -142,3 +142,21 @@ def test_other_types_are_refused():
         codes_to_arrow(CODES, dtype="int4")
     with pytest.raises(DataError, match="row 0 has a value that is too large for float16"):
         codes_to_arrow([[1e6]], dtype="float16")
+
+
+def test_a_dimension_that_is_exact_has_16_bits():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(0, 3000, 500)
+    codes = rng.normal(size=(500, 3)).astype(np.float32)
+    codes[:, 1] = (np.log1p(lengths) - 7) / 0.5
+    grid = CodeGrid.fit(codes, exact=[1])
+    table = codes_to_arrow(codes, dtype="int8", grid=grid)
+    assert str(table.schema.field("code").type) == "fixed_size_list<item: int8>[4]"
+    back, _ = codes_from_arrow(table)
+    assert np.rint(np.expm1(back[:, 1] * 0.5 + 7)).tolist() == lengths.tolist()
+    coarse, _ = codes_from_arrow(codes_to_arrow(codes, dtype="int8"))
+    np.testing.assert_array_equal(back[:, [0, 2]], coarse[:, [0, 2]])
+    assert (np.rint(np.expm1(coarse[:, 1] * 0.5 + 7)) != lengths).mean() > 0.5
+    for constant in (np.zeros((4, 2)), np.zeros((0, 2))):
+        grid = CodeGrid.fit(constant, exact=[0])
+        assert (grid.dequantize(grid.quantize(constant)) == constant).all()

@@ -42,8 +42,8 @@ def waves(n=80, seed=0):
 
 @pytest.fixture(scope="module")
 def fitted():
-    """A fit with the default for 32 numbers; this file has no other of this size."""
-    return SequenceAutoencoder(**TINY | {"latent_dim": 32}).fit(waves(120)[0])
+    """A fit with eight of 32 dimensions."""
+    return SequenceAutoencoder(**TINY | {"latent_dim": 32}, rocket_dim=8).fit(waves(120)[0])
 
 
 def test_they_have_mean_0_and_deviation_1_and_training_leaves_them(fitted):
@@ -52,7 +52,8 @@ def test_they_have_mean_0_and_deviation_1_and_training_leaves_them(fitted):
     np.testing.assert_allclose(numbers.mean(axis=0), 0, atol=1e-3)
     np.testing.assert_allclose(numbers.std(axis=0), 1, atol=1e-3)
     np.testing.assert_allclose(np.corrcoef(numbers.T), np.eye(8), atol=1e-3)
-    longer = SequenceAutoencoder(**TINY | {"latent_dim": 32, "max_epochs": 5}).fit(given)
+    changes = {"latent_dim": 32, "max_epochs": 5, "rocket_dim": 8}
+    longer = SequenceAutoencoder(**TINY | changes).fit(given)
     np.testing.assert_allclose(longer.transform(given)[:, -8:], numbers, atol=1e-4)
 
 
@@ -80,7 +81,7 @@ def test_saved_and_loaded_the_codes_are_the_same(fitted, tmp_path):
 
 
 def by_rule(X, latent_dim, found=None, **changes):
-    """Return how many there are, without a fit; ``found``: the size that the error decided on."""
+    """Return how many there are at most; ``found``: the size that the error decided on."""
     parameters = SequenceAutoencoder(latent_dim, **changes).get_params(deep=False)
     if found is not None:
         parameters = _with_size(parameters, found, seconds=0.0)
@@ -88,7 +89,7 @@ def by_rule(X, latent_dim, found=None, **changes):
     return specify(source, parameters, np.arange(len(source.sequences) - 1)).rocket_dim
 
 
-def test_by_default_eight_of_32_numbers_or_more(fitted):
+def test_by_default_at_most_eight_of_32_numbers_or_more():
     given = waves(12)[0]
     assert [by_rule(given, size) for size in (31, 32, 40, 200)] == [0, 8, 8, 8]
     # of a code with room for every value, what is beyond that
@@ -96,7 +97,16 @@ def test_by_default_eight_of_32_numbers_or_more(fitted):
     assert by_rule(given[:6], 32) == 4
     assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
     assert by_rule(given, 32, denoise=0.3) == by_rule(given, 32, variational=True) == 0
-    assert fitted.rocket_dim_ == 8
+
+
+@pytest.mark.parametrize(
+    ("noise", "validation_fraction", "expected"),
+    [(True, 0.1, 8), (True, 0, 0), (False, 0.1, 0)],
+)
+def test_by_default_none_where_components_are_missed(noise, validation_fraction, expected):
+    given = np.random.default_rng(0).normal(size=(120, 90, 1)) if noise else waves(120)[0]
+    changes = {"latent_dim": 32, "validation_fraction": validation_fraction, "refit": False}
+    assert SequenceAutoencoder(**TINY | changes).fit(given).rocket_dim_ == expected
 
 
 def test_of_a_size_that_the_error_decides_none_but_those_asked_for():
@@ -183,7 +193,7 @@ def test_what_it_may_be(value):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rocket_dim": 6}, "from 0 to latent_dim - 1, which is 5"),
+        ({"rocket_dim": 6}, "from 0 to 5, because a latent dimension must be left to learn"),
         ({"rocket_dim": 2, "variational": True}, "0 if variational=True"),
         ({"rocket_dim": 2, "architecture": "repeat"}, "rocket_dim=2 needs architecture="),
     ],
@@ -202,4 +212,4 @@ def test_from_the_command_line(tmp_path, capsys):
     assert main(["info", model]) == 0
     assert "32 latent dimensions, 8 of them ROCKET features" in capsys.readouterr().out
     assert main(["fit", data, "-o", model, *options, "--rocket-dim", "32"]) == 2
-    assert "--rocket-dim must be from 0 to latent_dim - 1, which is 31" in capsys.readouterr().err
+    assert "--rocket-dim must be from 0 to 31, because" in capsys.readouterr().err

@@ -43,7 +43,7 @@ def fitted(vowels):
 def plain(vowels):
     """A fit that is not variational, and the same otherwise."""
     ae = SequenceAutoencoder(
-        8, units=16, max_epochs=12, refit=False, latent_steps=0, random_state=0
+        8, units=16, max_epochs=12, refit=False, latent_steps=0, length_dim=0, random_state=0
     )
     return ae.fit(vowels.train)
 

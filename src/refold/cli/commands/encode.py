@@ -59,10 +59,13 @@ def encode(
     with reading.opened(loaded, data) as source, target.writing() as path:
         blocks = _sampled(_encoded(loaded, source, quiet=quiet), len(source), sample)
         width = len(loaded.get_feature_names_out())
+        # a wrong length would be a large error
+        exact = [loaded.latent_dim_ - loaded.rocket_dim_ - 1] if loaded.length_dim_ else []
         if features:
+            exact = []
             width = loaded.features([[0.0] * width]).shape[1]
             blocks = ((loaded.features(codes), ids) for codes, ids in blocks)
-        write_codes(path, blocks, len(source), id_name(source.schema), dtype)
+        write_codes(path, blocks, len(source), id_name(source.schema), dtype, exact)
         if quiet:
             return
         if loaded.latent_steps_:  # the model stores codes without latent optimization

@@ -54,7 +54,15 @@ class Settings:
         _model(
             metavar="N",
             help="Latent dimensions for ROCKET features. "
-            r"\[default: 8 if there are 32 or more dimensions]",
+            r"\[default: depends on the data]",
+        ),
+    ] = None
+    length_dim: Annotated[
+        int | None,
+        _model(
+            metavar="N",
+            help="1 keeps the exact length in a latent dimension, 0 predicts it from the code. "
+            r"\[default: 1 if lengths differ and there are 8 or more dimensions]",
         ),
     ] = None
     forecast_steps: Annotated[

@@ -78,6 +78,7 @@ def _facts(model: Any) -> dict[str, Any]:
         "decoder": specification.decoder if is_default else None,
         "patch": model.patch_,
         "rocket_dim": model.rocket_dim_,
+        "length_dim": model.length_dim_,
         "latent_steps": model.latent_steps_,
         "forecast_steps": int(model.forecast_steps),
         "code_size": len(model.get_feature_names_out()),
@@ -107,6 +108,7 @@ def _print(facts: dict[str, Any]) -> None:
     active, rocket = facts["active_dimensions"], facts["rocket_dim"]
     used = "" if active is None else f", {active} of them active"
     used += f", {rocket} of them ROCKET features" if rocket else ""
+    used += ", 1 of them the length" if facts["length_dim"] else ""
     patch, steps = facts["patch"], facts["latent_steps"]
     refit = f", then {facts['refit_epochs']} on all data" if facts["refit_epochs"] else ""
     default = facts["decoder"] is not None

@@ -1,6 +1,7 @@
 """Grid of 256 levels per latent dimension, on which codes are stored as int8."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,10 +21,15 @@ class CodeGrid(NamedTuple):
     outermost levels are the smallest and the largest code, so that an outlier costs the other codes
     little.
 
+    A dimension that must stay exact, such as that of the length, has 16 bits: the level of what is
+    left, in units of ``fine``, is in a column of its own after those of all dimensions.
+
     Attributes
     ----------
     center, scale, shift, step : arrays of float32 of shape (latent_dim,)
         Parameters of each latent dimension.
+    fine : array of float32 of shape (latent_dim,)
+        Step of the second level of each dimension; 0 for those that have one level.
 
     See Also
     --------
@@ -44,22 +50,27 @@ class CodeGrid(NamedTuple):
     scale: np.ndarray
     shift: np.ndarray
     step: np.ndarray
+    fine: np.ndarray
 
     @classmethod
-    def fit(cls, codes: Any) -> "CodeGrid":
+    def fit(cls, codes: Any, exact: Sequence[int] = ()) -> "CodeGrid":
         """Choose the grid of codes, one dimension at a time.
 
         Parameters
         ----------
         codes : array of shape (n_sequences, latent_dim)
             All codes that the grid has to cover. A memory-mapped array works.
+        exact : sequence of int
+            Dimensions that have 16 bits.
 
         Returns
         -------
         CodeGrid
         """
-        found = [_fit(codes[:, i].astype(np.float64)) for i in range(codes.shape[1])]
-        return cls(*np.array(found, np.float32).reshape(-1, 4).T)
+        found = [
+            _fit(codes[:, i].astype(np.float64), exact=i in exact) for i in range(codes.shape[1])
+        ]
+        return cls(*np.array(found, np.float32).reshape(-1, 5).T)
 
     def quantize(self, codes: Any) -> np.ndarray:
         """Return the nearest levels of codes.
@@ -71,26 +82,38 @@ class CodeGrid(NamedTuple):
 
         Returns
         -------
-        array of int8 of shape (n_sequences, latent_dim)
+        array of int8 of shape (n_sequences, latent_dim + number of exact dimensions)
         """
-        center, scale, shift, step = self._exact()
+        center, scale, shift, step, fine = self._exact()
         level = (np.arcsinh((codes - center) / scale) - shift) / np.where(step > 0, step, 1.0)
-        return np.clip(np.rint(level), -128, 127).astype(np.int8)
+        levels = np.clip(np.rint(level), -128, 127)
+        exact = np.flatnonzero(fine)
+        if len(exact):
+            rest = np.asarray(codes)[:, exact] - self._coarse(levels)[:, exact]
+            second = np.clip(np.rint(rest / fine[exact]), -128, 127)
+            levels = np.concatenate([levels, second], axis=1)
+        return levels.astype(np.int8)
 
     def dequantize(self, levels: Any) -> np.ndarray:
         """Return the codes that levels stand for.
 
         Parameters
         ----------
-        levels : array of int8 of shape (n_sequences, latent_dim)
+        levels : array of int8
             Levels from `quantize`.
 
         Returns
         -------
         array of float32 of shape (n_sequences, latent_dim)
         """
-        center, scale, shift, step = self._exact()
-        return (center + scale * np.sinh(shift + step * np.asarray(levels))).astype(np.float32)
+        levels, fine = np.asarray(levels), self._exact()[-1]
+        codes, exact = self._coarse(levels[:, : len(fine)]), np.flatnonzero(fine)
+        codes[:, exact] += fine[exact] * levels[:, len(fine) :]
+        return codes.astype(np.float32)
+
+    def _coarse(self, levels: np.ndarray) -> np.ndarray:
+        center, scale, shift, step, _ = self._exact()
+        return center + scale * np.sinh(shift + step * levels)
 
     def _exact(self) -> list[np.ndarray]:
         return [part.astype(np.float64) for part in self]
@@ -108,14 +131,14 @@ class CodeGrid(NamedTuple):
 
     @classmethod
     def from_json(cls, text: str | bytes, width: int) -> "CodeGrid":
-        """Read the grid of codes with ``width`` latent dimensions from JSON.
+        """Read the grid of levels with ``width`` columns from JSON.
 
         Parameters
         ----------
         text : str or bytes
             Text from `to_json`.
         width : int
-            Number of latent dimensions of the codes.
+            Number of columns of levels: latent dimensions, and those that are exact again.
 
         Returns
         -------
@@ -131,20 +154,24 @@ class CodeGrid(NamedTuple):
             grid = cls(*(np.array(stored[name], np.float32) for name in cls._fields))
         except (ValueError, TypeError, KeyError) as error:
             raise DataError("The grid of the int8 codes is damaged. Encode again.") from error
-        if any(part.shape != (width,) or not np.isfinite(part).all() for part in grid):
+        shape = (width - np.count_nonzero(grid.fine),)
+        if any(part.shape != shape or not np.isfinite(part).all() for part in grid):
             raise DataError(
                 f"The grid of the int8 codes does not fit their {width} dimensions. Encode again."
             )
         return grid
 
 
-def _fit(values: np.ndarray) -> list[Any]:
-    """Return center, scale, shift and step of one dimension."""
+def _fit(values: np.ndarray, *, exact: bool) -> list[Any]:
+    """Return center, scale, shift, step and fine of one dimension."""
     if not len(values):
-        return [0.0, 1.0, 0.0, 0.0]
+        return [0.0, 1.0, 0.0, 0.0, float(exact)]
     low, center, high = np.percentile(values, _PERCENTILES)
     scale = max((high - low) / 2, _LEAST * values.std())
     center, scale = np.float32(center), np.float32(scale) or np.float32(1.0)
     ends = np.arcsinh((np.array([values.min(), values.max()]) - center) / scale)
     step = (ends[1] - ends[0]) / 255
-    return [center, scale, ends[0] + 128 * step, step]
+    # half of the largest distance between two levels, which is that of an outermost one
+    half = scale * np.cosh(np.abs(ends).max()) * step / 2
+    fine = max(half / 127, np.finfo(np.float32).tiny) if exact else 0.0
+    return [center, scale, ends[0] + 128 * step, step, fine]

@@ -37,7 +37,8 @@ def codes_to_arrow(
         Parquet and Arrow files keep the metadata; DuckDB, polars and pandas do not.
     grid : CodeGrid, optional
         Grid for ``"int8"``, by default that of these codes. Concatenate only int8 tables that have
-        the same grid.
+        the same grid. If ``length_dim_`` of the model is 1, lengths stay exact on the grid
+        ``CodeGrid.fit(codes, exact=[model.latent_dim_ - model.rocket_dim_ - 1])``.
 
     Returns
     -------

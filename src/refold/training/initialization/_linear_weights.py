@@ -7,6 +7,7 @@ import numpy as np
 from refold.models import Network, Specification
 from refold.sequences import Sequences
 from refold.training.data._corruption import Corruption
+from refold.training.initialization._lengthwise_components import LengthwiseCodec
 from refold.training.initialization._mixed_columns import mixed_initialization
 from refold.training.initialization._numeric_columns import linear_initialization
 from refold.training.initialization._token_columns import token_initialization
@@ -111,7 +112,9 @@ def set_linear_initialization(
     if _initialize_jointly(specification, read.num_steps):
         init = mixed_initialization(scaled, *sizes, seed=seed, corruption=corruption)
     elif numeric:
-        init = linear_initialization(scaled, numeric, *sizes, seed=seed, corruption=corruption)
+        init = linear_initialization(
+            scaled, numeric, *sizes, seed=seed, corruption=corruption, by_length=read.by_length
+        )
         num_initialized, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
         init = token_initialization(scaled, *sizes, seed=seed, corruption=corruption)
@@ -134,7 +137,10 @@ def set_linear_initialization(
     unit = float(np.sqrt(init.share))
     residual = (num_initialized * init.share + num_columns - num_initialized) / num_columns
     read.scale.assign(float(np.sqrt(residual)))
-    read.unit.assign(float(unit / np.sqrt(read.num_steps * num_columns)))
+    change = unit / np.sqrt(read.num_steps * num_columns)
+    if read.by_length:
+        change *= _set_maps(read, init.lengthwise)
+    read.unit.assign(float(change))
     write.unit.assign(float(unit / np.sqrt(specification.latent_dim)))
     head.scale.assign(spread(head.scale.shape, init.residual, 1.0))
     added.kernel.assign(np.zeros(added.kernel.shape, np.float32))
@@ -145,6 +151,20 @@ def set_linear_initialization(
         wide: Any = network.models.posterior.get_layer("log_variance")
         wide.bias.assign(np.asarray(init.log_variance, np.float32))
     return init.share < 1.0
+
+
+def _set_maps(read: Any, codec: LengthwiseCodec | None) -> float:
+    """Set the maps by length, and return the factor by which they shorten a change of a weight."""
+    if codec is None:
+        maps = np.broadcast_to(np.eye(read.latent_dim), read.maps.shape)
+        offsets, shorter = np.zeros(read.offsets.shape), 1.0
+    else:
+        maps, offsets = codec.maps, codec.offsets
+        mapped = np.tensordot(codec.encoder, maps[len(maps) // 2], axes=1)
+        shorter = float(np.sqrt((codec.encoder**2).mean() / max((mapped**2).mean(), 1e-30)))
+    read.maps.assign(np.asarray(maps, np.float32))
+    read.offsets.assign(np.asarray(offsets, np.float32))
+    return shorter
 
 
 def _widths(specification: Specification) -> np.ndarray:

@@ -8,11 +8,18 @@ import numpy as np
 from refold.sequences import Sequences, positions
 from refold.training._progress import doing
 from refold.training.data._corruption import Corruption
+from refold.training.initialization._cross_validation import exceeds_standard_error, folds
 from refold.training.initialization._decoding_map import decode, linear_codec, needs_no_regression
-from refold.training.initialization._principal_components import principal_components
+from refold.training.initialization._lengthwise_components import (
+    LengthwiseCodec,
+    lengthwise_codec,
+)
+from refold.training.initialization._principal_components import Components, principal_components
 
 # Lower bound of the residual, as a share of the power.
 _LEAST = 1e-4
+# Minimum number of sequences for codes by length, and values of their shrinkage to try.
+_FEWEST, _SHRINKAGES = 20, (np.inf, 10.0, 1.0)
 
 
 class LinearInitialization(NamedTuple):
@@ -33,6 +40,9 @@ class LinearInitialization(NamedTuple):
         log-likelihood.
     log_variance : array of shape (latent_dim,)
         Log variance of a code given its sequence, if the residual is normal noise [1]_.
+    lengthwise : LengthwiseCodec or None
+        Codec whose encoder depends on the length, if it is better. Then ``encoder`` are its
+        weights, and ``encoder_bias`` is zero.
 
     References
     ----------
@@ -47,6 +57,7 @@ class LinearInitialization(NamedTuple):
     residual: np.ndarray
     share: float
     log_variance: np.ndarray
+    lengthwise: LengthwiseCodec | None = None
 
 
 def linear_initialization(
@@ -58,6 +69,7 @@ def linear_initialization(
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),
+    by_length: bool = False,
 ) -> LinearInitialization:
     """Find the principal components of zero-filled series, and their best decoding map.
 
@@ -79,6 +91,8 @@ def linear_initialization(
         Corruption of inputs.
     noiseless : sequence of int
         Columns without noise.
+    by_length : bool
+        Whether the encoder may depend on the length.
 
     Returns
     -------
@@ -101,14 +115,23 @@ def linear_initialization(
     components = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
     doing("regressing values on codes")
     codec = linear_codec(values, observed, components, given if corruption else None)
-    decoder = codec.by_regression
-    if not corruption and needs_no_regression(values, lengths, observed, components, seed=seed):
-        decoder = codec.by_components
+    plain = not corruption and needs_no_regression(values, lengths, observed, components, seed=seed)
+    decoder = codec.by_components if plain else codec.by_regression
     reconstructed = decode(codec.encode(given), decoder)
+    lengthwise = shrinkage = None
+    if by_length and observed[np.arange(num_steps) < lengths[:, None]].all():
+        shrinkage = _shrinkage_by_length(
+            values, lengths, observed, components, plain=plain, seed=seed
+        )
+    if shrinkage is not None:
+        lengthwise = lengthwise_codec(
+            values, lengths, components, noise=codec.noise, shrinkage=shrinkage
+        )
+        reconstructed = decode(lengthwise.encode(values, lengths), lengthwise.decoder)
     error = (((reconstructed - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
     power = _power(values, observed, count)
-    return LinearInitialization(
+    init = LinearInitialization(
         codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0),
         -codec.weights @ codec.mean,
         decoder[:-1],
@@ -116,7 +139,52 @@ def linear_initialization(
         np.sqrt(np.maximum(error, _LEAST * power) / count),
         float(np.clip(error.sum() / power.sum(), _LEAST, 1.0)) if power.any() else 1.0,
         np.log(np.clip(codec.noise / components.deviation**2, 1e-6, 1.0)),
+        lengthwise,
     )
+    if lengthwise is None:
+        return init
+    return init._replace(
+        encoder=lengthwise.encoder,
+        encoder_bias=np.zeros(latent_dim),
+        decoder=lengthwise.decoder[:-1],
+        decoder_bias=lengthwise.decoder[-1],
+    )
+
+
+def _shrinkage_by_length(
+    values: np.ndarray,
+    lengths: np.ndarray,
+    observed: np.ndarray,
+    components: Components,
+    *,
+    plain: bool,
+    seed: int,
+) -> float | None:
+    """Return the shrinkage with which codes by length are best on held-out series, in one fold.
+
+    None if they are not better than codes of zero-filled series, which are decoded by the
+    components if ``plain``, else by regression.
+    """
+    if len(values) < _FEWEST:
+        return None
+    held = next(folds(len(values), seed, "cross-validating codes by length"))
+    given, ends, seen = values[~held], lengths[~held], observed[~held]
+    rank = len(components.loadings)
+    part = principal_components(given, ends, rank, seed=seed, observed=seen, like=components)
+    codec = linear_codec(given, seen, part)
+
+    def errors(codes: np.ndarray, decoder: np.ndarray) -> np.ndarray:
+        return (((decode(codes, decoder) - values[held]) * observed[held]) ** 2).sum(axis=(1, 2))
+
+    decoder = codec.by_components if plain else codec.by_regression
+    before = errors(codec.encode(values[held]), decoder)
+    gains = {}
+    for shrinkage in _SHRINKAGES:
+        ours = lengthwise_codec(given, ends, part, noise=codec.noise, shrinkage=shrinkage)
+        after = errors(ours.encode(values[held], lengths[held]), ours.decoder)
+        gains[shrinkage] = exceeds_standard_error(before - after)
+    best = max(gains, key=gains.__getitem__)
+    return best if gains[best] > 0 else None
 
 
 def _power(values: np.ndarray, observed: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -1,0 +1,137 @@
+"""The end of a fit: the settings under which held-out sequences are reconstructed best.
+
+Training minimizes the error of the encoder's codes at the true lengths. Users see the error with
+predicted lengths and after latent optimization, and compare it with that of PCA.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from refold.evaluation import Fidelity
+from refold.fitting._held_out_error import HeldOut, holding
+from refold.models import Network, inference_with
+from refold.sequences import Scaler
+
+# Latent optimization must lower the held-out error at least by this factor.
+_WORTH = 0.995
+# Error of principal components from which most of the detail is lost.
+_LOST = 0.5
+
+
+class Choice(NamedTuple):
+    """Settings of a fitted network.
+
+    Attributes
+    ----------
+    latent_steps : int
+        Steps of latent optimization.
+    initial : bool
+        Whether the initialization is better than the trained weights.
+    message : str or None
+        What was changed because PCA was better; None if nothing was.
+    """
+
+    latent_steps: int
+    initial: bool = False
+    message: str | None = None
+
+
+def rocket_features_cost_little(measured: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
+    """Return whether ROCKET features may take the place of principal components.
+
+    They may if the other components reconstruct held-out sequences as well, or if even all of them
+    lose most of the detail.
+
+    Parameters
+    ----------
+    measured : HeldOut
+    latent_dim, rocket_dim : int
+        Number of latent dimensions, and how many of them would be ROCKET features.
+
+    Returns
+    -------
+    bool
+    """
+    if not len(measured.sequences):
+        return False
+    whole = total_error(measured.of_pca(latent_dim))
+    return whole >= _LOST or total_error(measured.of_pca(latent_dim - rocket_dim)) <= whole
+
+
+def choose_settings(
+    measured: HeldOut,
+    network: Network,
+    scaler: Scaler,
+    *,
+    trained: list[np.ndarray] | None,
+    initialization: Callable[[], list[np.ndarray] | None],
+    latent_steps: int,
+    may_change_steps: bool,
+) -> Choice:
+    """Compare settings of a network on held-out sequences.
+
+    Latent optimization is used if it lowers the error. If PCA of the same size is better than the
+    trained weights, the better one of them and the initialization is used.
+
+    Parameters
+    ----------
+    measured : HeldOut
+    network : Network
+    scaler : Scaler
+        Scaler of the validated weights.
+    trained : list of arrays, optional
+        Validated weights; None for those of the network.
+    initialization : callable
+        Returns their initialization; None if it is not worth keeping.
+    latent_steps : int
+        Steps of latent optimization that the data suggests.
+    may_change_steps : bool
+        Whether it may be left out.
+
+    Returns
+    -------
+    Choice
+    """
+
+    def error(weights: list[np.ndarray] | None, steps: int) -> float:
+        with holding(network, weights):
+            found = measured.of_network(inference_with(network), scaler, latent_steps=steps)
+        return total_error(found)
+
+    def best_steps(weights: list[np.ndarray] | None) -> tuple[float, int]:
+        optimized = error(weights, latent_steps)
+        if latent_steps and may_change_steps:
+            plain = error(weights, 0)
+            if optimized > _WORTH * plain:
+                return plain, 0
+        return optimized, latent_steps
+
+    ours, steps = best_steps(trained)
+    pca = total_error(measured.of_pca(network.specification.latent_dim))
+    if ours <= pca or (initial := initialization()) is None:
+        return Choice(steps)
+    start, start_steps = best_steps(initial)
+    if not start < ours:
+        return Choice(steps)
+    return Choice(
+        start_steps,
+        initial=True,
+        message=(
+            f"PCA was better on held-out sequences (error {pca:.3g}) than the trained weights "
+            f"({ours:.3g}), so their linear initialization is used ({start:.3g})."
+        ),
+    )
+
+
+def total_error(found: Fidelity) -> float:
+    """Return the NMSE of numeric columns plus the share of wrong categories of the others.
+
+    Examples
+    --------
+    >>> total_error(Fidelity(0.25, None, 0.0)), total_error(Fidelity(0.25, 0.75, 0.0))
+    (0.25, 0.5)
+    """
+    numeric = 0.0 if found.nmse is None else found.nmse
+    return numeric + (0.0 if found.accuracy is None else 1.0 - found.accuracy)

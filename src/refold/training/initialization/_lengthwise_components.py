@@ -1,0 +1,162 @@
+"""Principal components of series of different lengths, where the end of a series is no value.
+
+Zero-filled series have components that describe where a series ends, and a code of a short series
+counts the steps after its end as errors. Probabilistic principal components ignore them: they are
+found by expectation maximization, and a code is the least-squares solution for the steps that a
+series has, which is a different linear map for each length.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from refold._support.blas_threads import one_blas_thread
+from refold.training._progress import doing
+from refold.training.initialization._principal_components import Components
+
+# Iterations of expectation maximization, and the relative change of the noise that ends them.
+_ITERATIONS, _CONVERGED = 8, 3e-3
+# Lower bound of the noise, as a share of the power.
+_LEAST_NOISE = 1e-4
+
+
+class LengthwiseCodec(NamedTuple):
+    """Linear encoder for series of any length, and its decoding map.
+
+    Attributes
+    ----------
+    encoder : array of shape (num_steps, n_columns, latent_dim)
+        Weights of the values.
+    offsets : array of shape (num_steps + 1, latent_dim)
+        What to subtract from the weighted sum of the values, by number of steps.
+    maps : array of shape (num_steps + 1, latent_dim, latent_dim)
+        Map from that difference to the code, by number of steps.
+    decoder : array of shape (latent_dim + 1, num_steps, n_columns)
+        Decoding map; the output for a code of zeros is last.
+    """
+
+    encoder: np.ndarray
+    offsets: np.ndarray
+    maps: np.ndarray
+    decoder: np.ndarray
+
+    def encode(self, values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Return codes (n, latent_dim) of zero-filled series (n, num_steps, n_columns)."""
+        sums = np.tensordot(values, self.encoder, axes=2) - self.offsets[lengths]
+        return np.einsum("nd,nde->ne", sums, self.maps[lengths])
+
+
+@one_blas_thread()
+def lengthwise_codec(
+    values: np.ndarray,
+    lengths: np.ndarray,
+    components: Components,
+    *,
+    noise: float,
+    shrinkage: float,
+) -> LengthwiseCodec:
+    """Fit probabilistic principal components [1]_ by expectation maximization.
+
+    Parameters
+    ----------
+    values : array of shape (n, num_steps, n_columns)
+        Series without gaps, zero after their ends.
+    lengths : array of int of shape (n,)
+    components : Components
+        Components of the zero-filled series, from which it starts.
+    noise : float
+        First estimate of the mean squared error of a value.
+    shrinkage : float
+        How much the result is drawn towards those components: 1 for the evidence of the data, more
+        for fewer sequences. Infinity keeps the components, and only the codes depend on the length.
+
+    Returns
+    -------
+    LengthwiseCodec
+        Codes of the series have a mean square of 1.
+
+    References
+    ----------
+    .. [1] M. E. Tipping and C. M. Bishop, "Probabilistic Principal Component Analysis", Journal of
+       the Royal Statistical Society B 61, 1999; A. Ilin and T. Raiko, "Practical Approaches to
+       Principal Component Analysis in the Presence of Missing Values", JMLR 11, 2010.
+
+    Examples
+    --------
+    >>> from refold.training.initialization._principal_components import principal_components
+    >>> ends = np.arange(20, 40)
+    >>> waves = np.sin(np.linspace(0, 6, 40) + ends[:, None])[..., None]
+    >>> waves *= (np.arange(40) < ends[:, None])[..., None]
+    >>> components = principal_components(waves, ends, 2, seed=0)
+    >>> codec = lengthwise_codec(waves, ends, components, noise=0.01, shrinkage=1.0)
+    >>> codes = codec.encode(waves, ends)
+    >>> back = np.tensordot(codes, codec.decoder[:-1], axes=1) + codec.decoder[-1]
+    >>> bool(np.abs((back - waves) * (waves != 0)).max() < 0.1)
+    True
+    """
+    n, num_steps, num_columns = values.shape
+    rank = len(components.loadings)
+    by_length = np.argsort(-lengths, kind="stable")
+    values, lengths = values[by_length], lengths[by_length]
+    reach = np.searchsorted(-lengths, -np.arange(num_steps), side="left")  # longer than each step
+    weights = (components.loadings.T * components.deviation).reshape(num_steps, num_columns, rank)
+    prior = np.concatenate(
+        [weights.transpose(0, 2, 1), components.mean.reshape(num_steps, 1, num_columns)], axis=1
+    )
+    bias, count = components.mean.reshape(num_steps, num_columns), max(1, lengths.sum())
+    power = (values**2).sum(axis=(0, 2))
+    least = _LEAST_NOISE * power.sum() / (count * num_columns)
+    noise = max(noise, least)
+    for number in range(_ITERATIONS if np.isfinite(shrinkage) else 0):
+        doing(f"finding components by length, iteration {number + 1}")
+        codes, covariances = _codes(values, lengths, weights, bias, noise)
+        wide = np.concatenate([codes, np.ones((n, 1))], axis=1)
+        squares = wide[:, :, None] * wide[:, None, :]
+        squares[:, :rank, :rank] += covariances
+        squares = np.concatenate([np.zeros((1, rank + 1, rank + 1)), np.cumsum(squares, axis=0)])
+        squares = squares[reach]
+        products = np.stack([wide[:m].T @ values[:m, t] for t, m in enumerate(reach)])
+        size = np.maximum((weights**2).mean(axis=(0, 1)), 1e-9)
+        penalty = shrinkage * np.diag([*(noise / size), 0.1 * noise + 1e-9])
+        change = np.linalg.solve(squares + penalty, products - np.matmul(squares, prior))
+        solved = prior + change  # (num_steps, rank + 1, n_columns)
+        rest = power - 2 * (solved * products).sum(axis=(1, 2))
+        rest += (np.matmul(squares, solved) * solved).sum(axis=(1, 2))
+        before, noise = noise, max(rest.sum() / (count * num_columns), least)
+        weights, bias = solved[:, :rank].transpose(0, 2, 1), solved[:, rank]
+        if abs(noise - before) < _CONVERGED * before:
+            break
+    _, scale, rotation = np.linalg.svd(weights.reshape(-1, rank), full_matrices=False)
+    weights = weights @ rotation.T
+    weights *= np.where(scale > 1e-9 * scale[0], 1.0, 0.0)
+    codes, _ = _codes(values, lengths, weights, bias, noise)
+    deviation = np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3)
+    scaled = weights * deviation
+    grams = np.concatenate([np.zeros((1, rank, rank)), _cumulative(weights, weights)])
+    offsets = np.concatenate([np.zeros((1, rank)), _cumulative(scaled, bias[..., None])[..., 0]])
+    inverses = np.linalg.inv(grams + noise * np.eye(rank))
+    maps = inverses / deviation[:, None] / deviation
+    decoder = np.concatenate([scaled.transpose(2, 0, 1), bias[None]])
+    return LengthwiseCodec(scaled, offsets, maps, decoder)
+
+
+def _cumulative(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the sums over all steps so far of the products over columns."""
+    return np.cumsum(np.matmul(left.transpose(0, 2, 1), right), axis=0)
+
+
+def _codes(
+    values: np.ndarray,
+    lengths: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    noise: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the covariance of the code of each series."""
+    rank = weights.shape[2]
+    grams = np.concatenate([np.zeros((1, rank, rank)), _cumulative(weights, weights)])
+    offsets = np.concatenate([np.zeros((1, rank)), _cumulative(weights, bias[..., None])[..., 0]])
+    distinct, index = np.unique(lengths, return_inverse=True)
+    inverses = np.linalg.inv(grams[distinct] + noise * np.eye(rank))[index]
+    sums = np.tensordot(values, weights, axes=2) - offsets[lengths]
+    return np.einsum("nd,nde->ne", sums, inverses), noise * inverses

@@ -1,0 +1,101 @@
+"""The settings that are chosen on held-out sequences at the end of a fit."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from refold import Checkpoint, SequenceAutoencoder, Sequences, load
+from refold.evaluation import Fidelity
+from refold.fitting import _fit_network, _guard
+from refold.fitting._guard import Choice, choose_settings, rocket_features_cost_little
+from small_data import TINY
+
+
+class Variable:
+    value = np.array(0)
+
+    def assign(self, value):
+        self.value = value
+
+
+def choose(monkeypatch, errors, pca=0.5, may_change_steps=True, initialization=True):
+    """Choose, given the error of weights (0: trained, 1: initial) and latent optimization."""
+    network = SimpleNamespace(variables=[Variable()], specification=SimpleNamespace(latent_dim=4))
+    monkeypatch.setattr(_guard, "inference_with", lambda network: int(network.variables[0].value))
+    measured = SimpleNamespace(
+        of_network=lambda which, _, latent_steps: Fidelity(errors[which, latent_steps], None, 0.0),
+        of_pca=lambda size: Fidelity(pca, None, 0.0),
+    )
+    choice = choose_settings(
+        measured,
+        network,
+        None,
+        trained=None,
+        initialization=lambda: [np.array(1)] if initialization else None,
+        latent_steps=8,
+        may_change_steps=may_change_steps,
+    )
+    assert int(network.variables[0].value) == 0
+    return choice
+
+
+@pytest.mark.parametrize(
+    ("errors", "steps", "initial"),
+    [
+        ({(0, 8): 0.3, (0, 0): 0.4}, 8, False),  # latent optimization helps
+        ({(0, 8): 0.3995, (0, 0): 0.4}, 0, False),  # too little
+        ({(0, 8): 0.45, (0, 0): 0.4}, 0, False),
+        ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): 0.4, (1, 0): 0.6}, 8, True),
+        ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): 0.6, (1, 0): 0.55}, 0, True),
+        ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): 0.7, (1, 0): 0.9}, 8, False),
+        ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): np.nan, (1, 0): np.nan}, 8, False),
+    ],
+)
+def test_the_smallest_error_decides(monkeypatch, errors, steps, initial):
+    choice = choose(monkeypatch, errors)
+    assert choice[:2] == (steps, initial)
+    assert (choice.message is not None) == initial
+
+
+def test_what_may_not_change_stays(monkeypatch):
+    errors = {(0, 8): 0.7, (0, 0): 0.6, (1, 8): 0.9, (1, 0): 0.1}
+    assert choose(monkeypatch, errors, may_change_steps=False) == Choice(8)
+    assert choose(monkeypatch, errors, initialization=False) == Choice(0)
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "expected"),
+    [(0.1, 0.2, False), (0.1, 0.1, True), (0.6, 0.9, True)],
+)
+def test_rocket_features_where_principal_components_are_not_missed(whole, part, expected):
+    errors = {32: Fidelity(whole, None, 0.0), 24: Fidelity(part, None, 0.0)}
+    for sequences in ([1], []):
+        measured = SimpleNamespace(sequences=sequences, of_pca=errors.get)
+        assert rocket_features_cost_little(measured, 32, 8) == (expected and sequences == [1])
+
+
+def test_the_initialization_is_kept_in_the_model_and_after_a_resumption(monkeypatch, tmp_path):
+    given = Sequences.from_list([np.sin(np.arange(6 + i % 3) + i)[:, None] for i in range(40)])
+    settings = TINY | {"max_epochs": 2, "latent_steps": "auto"}
+
+    def choose(*_, initialization, **options):
+        assert initialization() is not None
+        assert options["latent_steps"] > 0
+        return Choice(3, initial=True, message="PCA was better.")
+
+    checkpoint = Checkpoint(tmp_path / "checkpoint", seconds=0.0)
+    for refit in (True, False):
+        with monkeypatch.context() as patch:
+            patch.setattr(_fit_network, "choose_settings", choose)
+            own = settings | {"refit": refit}
+            first, again = (
+                SequenceAutoencoder(**own).fit(given, checkpoint=checkpoint, resume=resume)
+                for resume in (False, True)
+            )
+        trained = SequenceAutoencoder(**own).fit(given).transform(given)
+        first.save(tmp_path / "model.refold")
+        for ae in (first, again, load(tmp_path / "model.refold")):
+            assert (ae.best_epoch_, ae.latent_steps_) == (0, 3)
+            np.testing.assert_array_equal(ae.transform(given), first.transform(given))
+            assert np.abs(ae.transform(given) - trained).max() > 1e-3

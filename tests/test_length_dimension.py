@@ -1,0 +1,114 @@
+"""The latent dimension that holds the length of a sequence."""
+
+import json
+
+import numpy as np
+import pytest
+
+import refold
+from refold import SequenceAutoencoder
+from refold.cli import main
+from refold.errors import ParameterError
+from refold.fitting._data_sources import MemorySource
+from refold.fitting._defaults_from_data import specify
+from refold.sequences import CodeGrid, as_sequences, codes_from_arrow, codes_to_arrow, write
+from small_data import TINY, ragged
+
+NUMBERS = [*ragged(30), np.zeros((0, 2))]
+TOKENS = ["abcdefghi"[i % 4 : 3 + i % 7] for i in range(30)] + [""]
+SMALL = TINY | {"latent_dim": 8}
+
+
+@pytest.fixture(scope="module", params=["numbers", "tokens"])
+def fitted(request):
+    """A model of ragged sequences with its default length dimension, and these."""
+    given = as_sequences(NUMBERS if request.param == "numbers" else TOKENS)
+    settings = SMALL | ({"rocket_dim": 2} if request.param == "numbers" else {})
+    return SequenceAutoencoder(**settings).fit(given), given
+
+
+def stored(codes, dtype, exact):
+    grid = CodeGrid.fit(codes, exact=[exact]) if dtype == "int8" else None
+    return codes_from_arrow(codes_to_arrow(codes, dtype=dtype, grid=grid))[0]
+
+
+def test_lengths_come_back_exactly_and_after_saving_and_in_fewer_bits(fitted, tmp_path):
+    ae, given = fitted
+    assert ae.length_dim_ == 1
+    ae.save(tmp_path / "model.refold")
+    others = given[::-1]
+    for model in (ae, refold.load(tmp_path / "model.refold")):
+        codes = model.transform(others)
+        for dtype in ("float32", "float16", "int8"):
+            read = stored(codes, dtype, 7 - model.rocket_dim_)
+            back = model.inverse_transform(read)
+            assert [len(one) for one in back] == others.lengths.tolist()
+
+
+def test_latent_optimization_leaves_the_length(fitted):
+    ae, given = fitted
+    codes = ae.set_params(latent_steps=3).transform(given)
+    plain = ae.set_params(latent_steps=0).transform(given)
+    np.testing.assert_array_equal(codes[:, 7 - ae.rocket_dim_ :], plain[:, 7 - ae.rocket_dim_ :])
+    assert np.abs(codes - plain).max() > 1e-4
+
+
+def test_the_dimension_grows_with_the_length_and_nothing_else(fitted):
+    ae, given = fitted
+    values = ae.transform(given)[:, 7 - ae.rocket_dim_]
+    lengths, first, index = np.unique(given.lengths, return_index=True, return_inverse=True)
+    assert len(lengths) > 5
+    assert (np.diff(values[first]) > 0).all()
+    np.testing.assert_array_equal(values, values[first][index])
+
+
+def by_rule(X, latent_dim=8, **changes):
+    parameters = SequenceAutoencoder(latent_dim, **changes).get_params(deep=False)
+    source = MemorySource(as_sequences(X))
+    return specify(source, parameters, np.arange(len(source.sequences) - 1)).length_dim
+
+
+def test_by_default_from_eight_dimensions_on_if_lengths_differ():
+    assert [by_rule(NUMBERS, size) for size in (7, 8, 40)] == [0, 1, 1]
+    assert by_rule(np.zeros((9, 5, 2))) == 0
+    assert by_rule(TOKENS) == 1
+    assert by_rule(NUMBERS, 2, length_dim=1) == by_rule(np.zeros((9, 5, 2)), length_dim=1) == 1
+    assert by_rule(NUMBERS, length_dim=0) == 0
+    assert by_rule(NUMBERS, variational=True) == by_rule(NUMBERS, architecture="repeat") == 0
+    assert by_rule(NUMBERS, denoise="steps:0.2") == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "repeat"}, "length_dim=1 needs the default model"),
+        ({"variational": True}, "length_dim=1 needs the default model"),
+        ({"denoise": "steps:0.2"}, "length_dim=1 needs the default model"),
+        ({"latent_dim": 1}, "length_dim=1 needs at least 2 latent dimensions. Got 1."),
+        ({"length_dim": 2}, "length_dim must be 'auto', 0 or 1. Got 2"),
+        ({"length_dim": "yes"}, "length_dim must be 'auto', 0 or 1. Got 'yes'"),
+        ({"rocket_dim": 7}, "rocket_dim must be from 0 to 6"),
+    ],
+)
+def test_what_it_does_not_go_with_is_said_in_one_line(changes, message):
+    with pytest.raises(ParameterError, match=message) as error:
+        SequenceAutoencoder(**SMALL | {"length_dim": 1} | changes).fit(NUMBERS)
+    assert "\n" not in str(error.value)
+
+
+def test_with_two_dimensions_one_learns(tmp_path, capsys):
+    """From the command line, with 8 bits."""
+    write(as_sequences(NUMBERS), tmp_path / "data.parquet")
+    data, model, codes = (str(tmp_path / f) for f in ("data.parquet", "m.refold", "codes.npz"))
+    options = ["--latent-dim", "2", "--length-dim", "1", "--units", "8", "--max-epochs", "1", "-q"]
+    assert main(["fit", data, "-o", model, *options, "--latent-steps", "0"]) == 0
+    assert main(["info", model]) == 0
+    assert "2 latent dimensions, 1 of them the length" in capsys.readouterr().out
+    assert main(["info", model, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["length_dim"] == 1
+    assert main(["encode", model, data, "-o", codes, "--dtype", "int8", "-q"]) == 0
+    assert main(["decode", model, codes, "-o", str(tmp_path / "back.npz"), "-q"]) == 0
+    back = refold.sequences.read(tmp_path / "back.npz")
+    assert back.lengths.tolist() == [len(one) for one in NUMBERS]
+    assert main(["fit", data, "-o", model, *options[:3], "2", *options[4:]]) == 2
+    assert "--length-dim must be 'auto', 0 or 1. Got 2" in capsys.readouterr().err
