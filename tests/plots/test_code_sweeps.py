@@ -55,3 +55,10 @@ def test_what_does_not_fit_is_refused():
         sweep(WAVES)
     with pytest.raises(ParameterError, match="no column 2"):
         sweep(WAVES, deviations=(-1, 0, 1), column=2)
+
+
+def test_the_length_has_a_colour_and_a_name():
+    ax = latent_dimensions(FOUND, rocket_dim=1, length_dim=1, latent_dim=3)
+    assert len({bar.get_facecolor() for bar in ax.patches}) == 3
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert sorted(names) == ["ROCKET features", "learned", "length"]

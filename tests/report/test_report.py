@@ -271,10 +271,12 @@ def test_a_scaled_sequence_has_numbers_of_level_and_spread():
 def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
     data = curves()
     data = data[data.lengths == 5]  # of one length: little to compile
-    model = refold.SequenceAutoencoder(4, rocket_dim=2, **ONCE).fit(data)
-    bars = card(section(model, data, title="x"), "Latent dimensions").views[0].data
+    model = refold.SequenceAutoencoder(4, rocket_dim=2, length_dim=1, **ONCE).fit(data)
+    part = section(model, data, title="x")
+    bars = card(part, "Latent dimensions").views[0].data
     found = {one["name"]: len(one["x"]) for one in bars}
-    assert found == {"learned": 2, "ROCKET features": 2}
+    assert found == {"learned": 1, "length": 1, "ROCKET features": 2}
+    assert "Dimension 1 of the code holds the length" in card(part, "Architecture").caption
     model = refold.SequenceAutoencoder(4, variational=True, **ONCE).fit(data)
     for bound, name in ((-1.0, "learned"), (np.inf, "inactive")):
         monkeypatch.setattr(_numbers, "ACTIVE", bound)
