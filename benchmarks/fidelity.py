@@ -43,6 +43,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         tuple(options.sizes) if options.sizes else None,
         options.seconds or (QUICK_SECONDS if options.quick else SECONDS),
         options.long_seconds,
+        tuple(options.seeds) if options.seeds else None,
     )
     folder = options.folder or (QUICK_FOLDER if options.quick else FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +69,7 @@ _EVERYTHING: dict[str, Any] = {
     "data": tuple(DATA),
     "methods": tuple(METHODS),
     "sizes": None,
+    "seeds": None,
 }
 
 
@@ -167,6 +169,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         default=LONG_SECONDS,
         help="of a fit of long words' codes and of sentences; %(default).0f by default",
     )
+    parser.add_argument("--seeds", nargs="+", type=int, help="all of a method by default")
     parser.add_argument("--quick", action="store_true", help="a few cells, as a check")
     parser.add_argument("--report", action="store_true", help="measure nothing")
     parser.add_argument("--folder", type=Path, help="for results, table and picture")

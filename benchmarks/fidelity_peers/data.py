@@ -7,6 +7,8 @@
 - Sentences are lines of at most 120 characters of the docstrings of Python's standard library and
   of its help topics, under Python's licence; they depend on the version of Python.
 
+- Sets of ``wheel_sets.py`` come from wheels on the package index.
+
 The splits that are drawn are drawn once, from a seed.
 """
 
@@ -14,11 +16,13 @@ import hashlib
 import sys
 import textwrap
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.fidelity_peers import wheel_sets
 from benchmarks.training_peers.process import answer
 
 __all__ = ["DATA", "Data", "Split"]
@@ -93,6 +97,54 @@ def sentences() -> Split:
     return _texts([line for line in lines if len(line) >= SHORTEST_SENTENCE], NUM_SENTENCES)
 
 
+def from_wheels(load: Callable[[], tuple[list[Any], list[Any]]]) -> Split:
+    """Return a set of `wheel_sets`."""
+    from refold.sequences import Sequences
+
+    train, test = load()
+    if isinstance(train[0], np.ndarray):
+        return _arrays(train, test)
+    first = Sequences.from_list(train)
+    return first, Sequences.from_list(test, schema=first.schema)
+
+
+def _wheel_sets() -> dict[str, Data]:
+    loaders = wheel_sets.CHOOSE | wheel_sets.REPORT
+    return {
+        name: Data(
+            title, about, "exact" if name in _TEXTS else "nmse", partial(from_wheels, loaders[name])
+        )
+        for name, (title, about) in _ABOUT.items()
+    }
+
+
+_TEXTS = ("german", "french", "phonemes", "molecules")
+_ABOUT = {
+    "plaid": ("PLAID", "100 to 1344 steps"),
+    "ar2": ("AR(2) noise", "20 to 79 steps"),
+    "trace": ("Trace", "275 steps"),
+    "covid": ("Covid3Month", "84 steps"),
+    "tecator": ("Tecator", "100 steps"),
+    "arrowhead": ("ArrowHead", "251 steps"),
+    "countries": ("countries", "12 steps of 3 features"),
+    "temperatures": ("temperatures of days", "24 steps"),
+    "german": ("German words", "3 to 12 letters"),
+    "yearly": ("M1 yearly", "15 to 53 steps"),
+    "osuleaf": ("OSULeaf", "427 steps"),
+    "acsf1": ("ACSF1", "1460 steps"),
+    "pickup": ("PickupGestureWiimoteZ", "29 to 361 steps"),
+    "coffee": ("Coffee", "286 steps"),
+    "sea": ("sea surface by year", "12 steps"),
+    "fertility": ("fertility", "54 steps, some missing"),
+    "glucose": ("glucose of days", "96 steps, some missing"),
+    "prices": ("share prices", "40 steps of 4 features"),
+    "walking": ("Daphnet", "64 steps of 3 features"),
+    "chorales": ("Bach's chorales", "25 to 116 notes of 2 features"),
+    "french": ("French words", "3 to 12 letters"),
+    "phonemes": ("English phonemes", "3 to 12 phonemes"),
+    "molecules": ("molecules", "5 to 40 characters"),
+}
+
 DATA = {
     "vowels": Data("JapaneseVowels", "7 to 29 steps of 12 features", "nmse", japanese_vowels),
     "digits": Data("digits", "8 steps of 8 features", "nmse", digits),
@@ -106,14 +158,15 @@ DATA = {
     "one_hot": Data("random one-hot", "10 steps of 5 symbols", "exact", one_hot),
     "words": Data("English words", "2 to 12 letters", "exact", words),
     "sentences": Data("sentences", "60 to 120 characters", "accuracy", sentences),
+    **_wheel_sets(),
 }
 
 
-def _arrays(train: np.ndarray, test: np.ndarray) -> Split:
+def _arrays(train: Any, test: Any) -> Split:
     from refold.sequences import Sequences
 
     return tuple(
-        Sequences.from_list(list(part.astype(np.float32)), column_types="numeric")
+        Sequences.from_list([one.astype(np.float32) for one in part], column_types="numeric")
         for part in (train, test)
     )
 

@@ -5,19 +5,32 @@ from typing import NamedTuple
 
 from benchmarks.fidelity_peers.data import DATA
 from benchmarks.fidelity_peers.methods import METHODS
+from benchmarks.fidelity_peers.wheel_sets import CHOOSE, REPORT
 
-__all__ = ["LONG_SECONDS", "PARTS", "QUICK", "SECONDS", "Part", "Run", "Selection"]
+__all__ = [
+    "BRIEF_SECONDS",
+    "LONG_SECONDS",
+    "PARTS",
+    "QUICK",
+    "SECONDS",
+    "Part",
+    "Run",
+    "Selection",
+]
 
 SIZES = (2, 4, 8, 16, 32)
-SECONDS, LONG_SECONDS = 60, 300
+SECONDS, LONG_SECONDS, BRIEF_SECONDS = 60, 300, 30
+# Of the sets from wheels.
+WHEEL_SIZES = (4, 16, 32)
 
 
 class Part(NamedTuple):
-    """Data sets measured at the same sizes; ``long`` ones get more time."""
+    """Data sets measured at the same sizes; ``long`` ones get more time, ``brief`` ones less."""
 
     data: tuple[str, ...]
     sizes: tuple[int, ...]
     long: bool = False
+    brief: bool = False
 
 
 PARTS = {
@@ -26,6 +39,9 @@ PARTS = {
     "words": Part(("words",), (64, 128), long=True),
     # Keras's issue 7231: 11,000 one-hot sentences of 120 steps, a code of 120 numbers.
     "sentences": Part(("sentences",), (32, 120), long=True),
+    # Sets from wheels, on which defaults were chosen, and those on which they are only reported.
+    "choosing": Part(tuple(CHOOSE), WHEEL_SIZES, brief=True),
+    "reporting": Part(tuple(REPORT), WHEEL_SIZES, brief=True),
 }
 QUICK = {"quick": Part(("italy", "one_hot"), (4,))}
 
@@ -49,6 +65,7 @@ class Selection(NamedTuple):
     sizes: tuple[int, ...] | None = None
     seconds: int = SECONDS
     long_seconds: int = LONG_SECONDS
+    seeds: tuple[int, ...] | None = None
 
     def cells(self) -> Iterator[tuple[str, int, int]]:
         """Yield data set, size and seconds of each cell."""
@@ -56,7 +73,12 @@ class Selection(NamedTuple):
             for data in part.data:
                 for size in part.sizes:
                     if data in self.data and (self.sizes is None or size in self.sizes):
-                        yield data, size, self.long_seconds if part.long else self.seconds
+                        yield data, size, self._seconds_of(part)
+
+    def seeds_of(self, name: str) -> tuple[int, ...]:
+        """Return the seeds of a method."""
+        seeds = METHODS[name].seeds
+        return seeds if self.seeds is None else tuple(one for one in seeds if one in self.seeds)
 
     def runs(self) -> list[Run]:
         """All runs, cell by cell; what is not trained needs no time."""
@@ -64,5 +86,10 @@ class Selection(NamedTuple):
             Run(data, size, name, seed, seconds if METHODS[name].trained else 0)
             for data, size, seconds in self.cells()
             for name in self.methods
-            for seed in METHODS[name].seeds
+            for seed in self.seeds_of(name)
         ]
+
+    def _seconds_of(self, part: Part) -> int:
+        if part.long:
+            return self.long_seconds
+        return min(self.seconds, BRIEF_SECONDS) if part.brief else self.seconds

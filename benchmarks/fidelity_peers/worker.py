@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.fidelity_peers.channels import NotPossibleError
 from benchmarks.fidelity_peers.methods import METHODS
 from benchmarks.training_peers.process import answer
@@ -34,6 +36,16 @@ def main(name: str, folder: Path, size: int, seconds: float, seed: int) -> dict[
 
 def _errors(train: Any, test: Any, back: Any) -> dict[str, float]:
     """Measure a reconstruction; all is NaN where it is not finite."""
+    if back is not None:
+        lengths = np.array([len(one) for one in back])
+        return {
+            **_values(train, test, back),
+            "wrong_lengths": float((lengths != test.lengths).mean()),
+        }
+    return _values(train, test, back)
+
+
+def _values(train: Any, test: Any, back: Any) -> dict[str, float]:
     from refold.evaluation import accuracy, exact, nmse
     from refold.sequences import Scaler
 
