@@ -79,8 +79,8 @@ class SequenceAutoencoder(
         wherever in the sequence these occur, but reconstruct less than other dimensions. "auto" is
         0 unless they cost nothing: it is 8 if ``latent_dim`` is an integer of at least 32, a column
         is numeric, and principal components reconstruct held-out sequences as well without the last
-        8 of them, or leave more than half of the variance anyway. Not for variational models, nor
-        by default if the input is corrupted.
+        8 of them. Not for variational models, nor by default if the input is corrupted. To
+        classify sequences or search among them, see ``features``, which costs no dimension.
     length_dim : {0, 1} or "auto", default="auto"
         With 1, a latent dimension holds the length of a sequence: its standardized logarithm, after
         the learned dimensions and before the ROCKET features. Lengths are then exact. With 0, they

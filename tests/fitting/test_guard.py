@@ -8,7 +8,7 @@ import pytest
 from refold import Checkpoint, SequenceAutoencoder, Sequences, load
 from refold.evaluation import Fidelity
 from refold.fitting import _fit_network, _guard
-from refold.fitting._guard import Choice, choose_settings, rocket_features_cost_little
+from refold.fitting._guard import Choice, choose_settings, rocket_features_cost_nothing
 from small_data import TINY
 
 
@@ -66,13 +66,13 @@ def test_what_may_not_change_stays(monkeypatch):
 
 @pytest.mark.parametrize(
     ("whole", "part", "expected"),
-    [(0.1, 0.2, False), (0.1, 0.1, True), (0.6, 0.9, True)],
+    [(0.1, 0.2, False), (0.1, 0.1, True), (0.6, 0.9, False)],
 )
 def test_rocket_features_where_principal_components_are_not_missed(whole, part, expected):
     errors = {32: Fidelity(whole, None, 0.0), 24: Fidelity(part, None, 0.0)}
     for sequences in ([1], []):
         measured = SimpleNamespace(sequences=sequences, of_pca=errors.get)
-        assert rocket_features_cost_little(measured, 32, 8) == (expected and sequences == [1])
+        assert rocket_features_cost_nothing(measured, 32, 8) == (expected and sequences == [1])
 
 
 def test_the_initialization_is_kept_in_the_model_and_after_a_resumption(monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ from refold.anomalies import reference_errors
 from refold.fitting._data_sources import Source, source_of
 from refold.fitting._defaults_from_data import check_forecast, specify
 from refold.fitting._forecast_initialization import initialize_forecast
-from refold.fitting._guard import Choice, choose_settings, rocket_features_cost_little
+from refold.fitting._guard import Choice, choose_settings, rocket_features_cost_nothing
 from refold.fitting._held_out_error import (
     HeldOut,
     assign_weights,
@@ -117,7 +117,7 @@ def fit_network(
         specification = specify(source, parameters, chosen)
         if specification.rocket_dim and parameters["rocket_dim"] == "auto":
             sizes = specification.latent_dim, specification.rocket_dim
-            if not rocket_features_cost_little(measured(), *sizes):
+            if not rocket_features_cost_nothing(measured(), *sizes):
                 specification = specification._replace(rocket_dim=0)
         architecture = parameters["architecture"]
         latent_steps = pick_latent_steps(parameters, source)

@@ -16,8 +16,6 @@ from refold.sequences import Scaler
 
 # Latent optimization must lower the held-out error at least by this factor.
 _WORTH = 0.995
-# Error of principal components from which most of the detail is lost.
-_LOST = 0.5
 
 
 class Choice(NamedTuple):
@@ -38,11 +36,11 @@ class Choice(NamedTuple):
     message: str | None = None
 
 
-def rocket_features_cost_little(measured: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
+def rocket_features_cost_nothing(measured: HeldOut, latent_dim: int, rocket_dim: int) -> bool:
     """Return whether ROCKET features may take the place of principal components.
 
-    They may if the other components reconstruct held-out sequences as well, or if even all of them
-    lose most of the detail.
+    They may if the other components reconstruct held-out sequences as well. To tell sequences
+    apart, `refold.SequenceAutoencoder.features` costs no dimension.
 
     Parameters
     ----------
@@ -56,8 +54,8 @@ def rocket_features_cost_little(measured: HeldOut, latent_dim: int, rocket_dim: 
     """
     if not len(measured.sequences):
         return False
-    whole = total_error(measured.of_pca(latent_dim))
-    return whole >= _LOST or total_error(measured.of_pca(latent_dim - rocket_dim)) <= whole
+    fewer, all_of_them = (measured.of_pca(size) for size in (latent_dim - rocket_dim, latent_dim))
+    return total_error(fewer) <= total_error(all_of_them)
 
 
 def choose_settings(
