@@ -134,8 +134,9 @@ class SequenceAutoencoder(
         Steps of latent optimization in ``transform``: each step changes the encoder's code so that
         the decoder reconstructs the sequence better, and takes about as long as two passes of the
         decoder. 0 keeps the encoder's code. "auto" is 10 if there are fewer than 2000 training
-        sequences or no column is numeric, and 0 otherwise and for data from files. Not for
-        variational models. A change after ``fit`` takes effect at once.
+        sequences or no column is numeric, and 0 otherwise, for data from files, and if it does not
+        lower the held-out error by at least 0.5 %. Not for variational models. A change
+        after ``fit`` takes effect at once.
     time_budget : float, optional
         Seconds for training, initialization and refit included. The learning rate decays within
         this time.
@@ -189,7 +190,8 @@ class SequenceAutoencoder(
         ``"val_loss"`` (None in the refit), ``"learning_rate"``, ``"seconds"``.
     best_epoch_ : int or None
         Epoch with the smallest validation loss. Its weights are kept, or the refit takes as many
-        steps. 0 if the initial weights were best; None without validation.
+        steps. 0 if the initial weights were best, or were kept because the held-out error of the
+        trained ones was larger than theirs and that of PCA; None without validation.
     initial_loss_ : float or None
         Validation loss of the linear initialization, or with ``warm_start`` of the weights before,
         before the first epoch; None if there was neither.

@@ -98,7 +98,7 @@ def diagnose(X: Any, *, estimator: SequenceAutoencoder | None = None) -> Diagnos
     >>> short = refold.SequenceAutoencoder(units=8, latent_steps=0, max_epochs=2, random_state=0)
     >>> found = diagnose(sines, estimator=short)
     >>> [one.name for one in found.findings], found.num_sequences
-    (['few-sequences', 'too-short'], 40)
+    (['few-sequences'], 40)
     """
     estimator = SequenceAutoencoder() if estimator is None else estimator
     parameters = estimator.get_params(deep=False)
