@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["offsets_from_lengths", "positions_of"]
+__all__ = ["lengths_from_offsets", "offsets_from_lengths", "positions_of"]
 
 
 def offsets_from_lengths(lengths: Any) -> np.ndarray:
@@ -19,6 +19,17 @@ def offsets_from_lengths(lengths: Any) -> np.ndarray:
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
+
+
+def lengths_from_offsets(offsets: np.ndarray) -> np.ndarray:
+    """Return the lengths of sequences with these offsets; faster than ``numpy.diff``.
+
+    Examples
+    --------
+    >>> lengths_from_offsets(np.array([0, 2, 2, 5])).tolist()
+    [2, 0, 3]
+    """
+    return offsets[1:] - offsets[:-1]
 
 
 def positions_of(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

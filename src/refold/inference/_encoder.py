@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from refold._support.offsets import offsets_from_lengths, positions_of
+from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold.inference._length_model import encode_lengths
 from refold.inference._packed_rows import one_hot
 from refold.inference._rocket_features import RocketFeatures
@@ -49,11 +49,11 @@ class Encoder:
         if self._linear is not None:
             linear = packed.ragged_product(values, offsets, *self._linear)
             if self._maps is not None:
-                linear = _mapped(linear, np.diff(offsets), *self._maps)
+                linear = _mapped(linear, lengths_from_offsets(offsets), *self._maps)
             code = linear + self._scale * code
         if self.specification.length_dim:
-            length = encode_lengths(np.diff(offsets), self.specification)
-            code = np.concatenate([code, length[:, None]], axis=1)
+            lengths = encode_lengths(lengths_from_offsets(offsets), self.specification)
+            code = np.concatenate([code, lengths[:, None]], axis=1)
         if self._rocket is None:
             return code
         center, kernel = self._rocket
@@ -62,7 +62,7 @@ class Encoder:
 
     def _pooled(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Run the LSTMs, and pool their states to (n_sequences, 6 * units + 3)."""
-        lengths, patch = np.diff(offsets), self.specification.patch
+        lengths, patch = lengths_from_offsets(offsets), self.specification.patch
         hidden = values
         if patch > 1:
             hidden, offsets = fold(values, offsets, patch)
@@ -84,7 +84,7 @@ class Encoder:
                 )
                 states.append(last)
             hidden = outputs
-        count = np.maximum(np.diff(offsets), 1).astype(np.float32)[:, None]
+        count = np.maximum(lengths_from_offsets(offsets), 1).astype(np.float32)[:, None]
         mean = packed.segment_sum(hidden, offsets) / count
         maximum = packed.segment_max(hidden, offsets)
         steps = lengths.astype(np.float32)[:, None]
@@ -101,10 +101,11 @@ def _mapped(
     linear: np.ndarray, lengths: np.ndarray, maps: np.ndarray, offsets: np.ndarray
 ) -> np.ndarray:
     """Apply the map of its length to each row, as `refold.layers.LinearEncoding` does."""
+    if len(lengths) == 1:  # faster
+        length = min(int(lengths[0]), len(maps) - 1)
+        return packed.product(linear - offsets[length], maps[length])
     within = np.minimum(lengths, len(maps) - 1)
     linear = linear - offsets[within]
-    if len(within) == 1:  # faster
-        return packed.product(linear, maps[within[0]])
     mapped = np.empty_like(linear)
     for length in np.unique(within):
         rows = within == length
@@ -120,7 +121,7 @@ def patch_offsets(offsets: np.ndarray, patch: int) -> np.ndarray:
     >>> patch_offsets(np.array([0, 3, 7]), 2).tolist()
     [0, 2, 4]
     """
-    return offsets_from_lengths(-(-np.diff(offsets) // patch))
+    return offsets_from_lengths(-(-lengths_from_offsets(offsets) // patch))
 
 
 def fold(x: np.ndarray, offsets: np.ndarray, patch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -163,4 +164,4 @@ def rows_in_patches(offsets: np.ndarray, folded: np.ndarray, patch: int) -> np.n
     >>> rows_in_patches(np.array([0, 3, 4]), np.array([0, 2, 3]), 2).tolist()
     [0, 1, 2, 4]
     """
-    return positions_of(folded[:-1] * patch, np.diff(offsets))
+    return positions_of(folded[:-1] * patch, lengths_from_offsets(offsets))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold._support.offsets import offsets_from_lengths, positions_of
+from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold._support.progress_bars import progress_bar
 from refold.inference._specification import Specification
 from refold.sequences import unpadded_input_and_target
@@ -56,7 +56,7 @@ def blocks(
     """
     width = max(specification.num_outputs, specification.num_channels)
     most = _STEPS * _WIDTH // max(_WIDTH, width)
-    lengths = np.diff(offsets)
+    lengths = lengths_from_offsets(offsets)
     if len(lengths) <= _MOST_ROWS and offsets[-1] <= most:
         if len(lengths):
             yield Block(np.arange(len(lengths)), offsets, slice(None))

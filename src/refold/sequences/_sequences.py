@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.html_tables import columns_in_words, facts
-from refold._support.offsets import offsets_from_lengths, positions_of
+from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold.errors import DataError, SchemaError
 from refold.sequences._library_constructors import LibraryConversions
 from refold.sequences.conversion._list_tables import arrow_from_parts
@@ -100,7 +100,7 @@ class Sequences(LibraryConversions):
     @property
     def lengths(self) -> np.ndarray:
         """Number of steps of each sequence, array of int of shape (n,)."""
-        return np.diff(self.offsets)
+        return lengths_from_offsets(self.offsets)
 
     @property
     def dtype(self) -> np.dtype:

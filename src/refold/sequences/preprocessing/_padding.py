@@ -160,7 +160,7 @@ def unpadded_input_and_target(
     """
     unknown = unknown.astype(np.float32)
     observed = ~numpy.isnan(values)
-    x = numpy.where(observed, values, np.nan_to_num(unknown))
+    x = numpy.where(observed, values, np.where(np.isnan(unknown), np.float32(0), unknown))
     if flags:
         x = numpy.concatenate([x, observed.astype(np.float32)], axis=-1)
     return x, numpy.where(values != unknown, values, np.float32(np.nan))

@@ -260,6 +260,9 @@ def _encode_integers(
 
 
 def _is_binary(values: np.ndarray) -> bool:
+    # the first value decides about most numeric columns
+    if len(values) and not np.isnan(values[0]) and values[0] not in (0, 1):
+        return False
     zeros = values == 0
     if not zeros.any():  # as of most numeric columns
         return False

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold._support.offsets import lengths_from_offsets
 from refold.errors import DataError
 from refold.sequences.schema._column_types import is_missing
 from refold.sequences.schema._schema import Schema
@@ -123,7 +124,8 @@ def check_offsets(offsets: Any, num_steps: int) -> np.ndarray:
     if offsets.ndim != 1 or not len(offsets) or offsets.dtype.kind not in "iu":
         raise DataError("offsets must be a one-dimensional array of at least one integer.")
     offsets = offsets.astype(np.int64)
-    if offsets[0] != 0 or offsets[-1] != num_steps or (np.diff(offsets) < 0).any():
+    falling = (lengths_from_offsets(offsets) < 0).any()
+    if offsets[0] != 0 or offsets[-1] != num_steps or falling:
         raise DataError(
             f"offsets must rise from 0 to the number of steps, {num_steps}. "
             f"Got {offsets[0]} to {offsets[-1]}."
