@@ -31,7 +31,8 @@ class Outcome(NamedTuple):
     ``error`` is what counts; ``wrong``, the share of wrong symbols, decides where it is the same.
     ``low`` and ``high`` are the least and the greatest error.  ``took`` is the median of the
     seconds that fits took.  ``note`` says why there is no error.  ``machines`` are those of the
-    fits, of what is trained.  ``wrong_lengths`` is the greatest share of wrong lengths.
+    fits, of what is trained.  ``wrong_lengths`` is the greatest share of wrong lengths,
+    None where it was not measured.
     """
 
     error: float = math.inf
@@ -41,7 +42,7 @@ class Outcome(NamedTuple):
     took: float = math.nan
     note: str = ""
     machines: frozenset[str] = frozenset()
-    wrong_lengths: float = 0.0
+    wrong_lengths: float | None = None
 
 
 class Cell(NamedTuple):
@@ -65,6 +66,11 @@ class Cell(NamedTuple):
             least = min((getattr(one, field) for one in left.values()), default=0.0)
             left = {k: one for k, one in left.items() if getattr(one, field) <= (1 + TIE) * least}
         return list(left)
+
+    @property
+    def wrong_lengths(self) -> float | None:
+        """Share of wrong lengths of ours, where it was measured."""
+        return self.outcomes[OURS].wrong_lengths if OURS in self.outcomes else None
 
     @property
     def elsewhere(self) -> list[str]:
@@ -142,12 +148,13 @@ def judge(cells: list[Cell]) -> list[Verdict]:
                     mean <= wanted,
                 )
             )
-    large = [cell for cell in cells if OURS in cell.outcomes and cell.size >= LENGTH_SIZE]
+    large = [cell for cell in cells if cell.size >= LENGTH_SIZE and cell.wrong_lengths is not None]
     if large:
-        off = [cell for cell in large if cell.outcomes[OURS].wrong_lengths > WRONG_LENGTHS]
+        off = [cell for cell in large if (cell.wrong_lengths or 0.0) > WRONG_LENGTHS]
         verdicts.append(
             Verdict(
-                f"wrong lengths from {LENGTH_SIZE} latent dimensions on, in any seed",
+                f"wrong lengths from {LENGTH_SIZE} latent dimensions on, in any seed, where they "
+                "were measured",
                 f"at most {WRONG_LENGTHS:.0%} of the sequences, in every cell",
                 f"in {len(large) - len(off)} of {len(large)}{_but(off)}",
                 not off,
@@ -194,7 +201,8 @@ def _outcome(records: list[dict[str, Any]], error: str) -> Outcome:
     took = statistics.median(record["took"] for record in records)
     note = "" if math.isfinite(median) else "NaN"
     machines = frozenset(record["machine"] for record in records if record["seconds"])
-    off = max(record.get("wrong_lengths") or 0.0 for record in records)
+    shares = [record["wrong_lengths"] for record in records if "wrong_lengths" in record]
+    off = max(shares, default=None)
     least, most = min(errors), max(errors)
     return Outcome(median, statistics.median(wrong), least, most, took, note, machines, off)
 

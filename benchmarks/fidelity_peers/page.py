@@ -118,7 +118,7 @@ def _table(cells: list[Cell], selection: Selection) -> str:
         ratio = "" if cell.ratio is None else _ratio(cell.ratio)
         ours = cell.outcomes.get(OURS)
         seconds = "" if ours is None else f"{ours.took:.0f}"
-        off = "" if ours is None else f"{100 * ours.wrong_lengths:.1f} %"
+        off = "" if cell.wrong_lengths is None else f"{100 * cell.wrong_lengths:.1f} %"
         rows.append([title, str(cell.size), *shown, best, ratio, off, seconds])
         last = cell.data
     return table(header, rows)
