@@ -9,7 +9,7 @@ counted. SZ3 and QABBA need no training, and all of their bytes are counted. Ref
 lengths from the codes, and the other methods are told them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import NamedTuple
 
@@ -41,13 +41,17 @@ class Point(NamedTuple):
     error: float
 
 
-def stored(codes: np.ndarray, dtype: str) -> tuple[np.ndarray, int]:
-    """Return codes as they are read from a file of this type, and the bits that they need."""
+def stored(codes: np.ndarray, dtype: str, exact: Sequence[int] = ()) -> tuple[np.ndarray, int]:
+    """Return codes as they are read from a file of this type, and the bits that they need.
+
+    The dimensions ``exact`` have 16 bits as int8, as `refold encode` stores lengths.
+    """
     bits = BITS[dtype] * codes.size
     if dtype != "int8":
         return codes.astype(dtype).astype(np.float32), bits
-    grid = CodeGrid.fit(codes)
-    return grid.dequantize(grid.quantize(codes)), bits + 32 * sum(part.size for part in grid)
+    grid = CodeGrid.fit(codes, exact=list(exact))
+    bits += 8 * len(exact) * len(codes) + 32 * sum(part.size for part in grid)
+    return grid.dequantize(grid.quantize(codes)), bits
 
 
 def autoencoders(train: Sequences, test: Sequences, units: Scaler) -> Iterator[Point]:
@@ -55,8 +59,10 @@ def autoencoders(train: Sequences, test: Sequences, units: Scaler) -> Iterator[P
     for size in SIZES:
         ae = refold.SequenceAutoencoder(size, time_budget=SECONDS, random_state=0, verbose=0)
         codes = ae.fit(train).transform(test)
+        # after the learned dimensions, before the ROCKET features
+        place = size - ae.rocket_dim_ - 1
         for dtype in CODE_DTYPES:
-            read, bits = stored(codes, dtype)
+            read, bits = stored(codes, dtype, [place] if ae.length_dim_ else [])
             error = nmse(test, ae.inverse_transform(read), units)
             yield Point(f"Refold, {dtype}", f"{size} dimensions", bits / test.values.size, error)
 
