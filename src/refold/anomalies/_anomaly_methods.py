@@ -6,6 +6,7 @@ import numpy as np
 
 from refold._estimator_base import EstimatorBase
 from refold._support.argument_checks import check_rate
+from refold._support.sampling import evenly_spaced
 from refold._support.scikit_learn_protocol import check_fitted
 from refold.anomalies._anomaly_scores import MOST_ERRORS, AnomalyScores, anomaly_scores
 from refold.anomalies._calibrated_scores import (
@@ -40,8 +41,7 @@ class AnomalyMixin(EstimatorBase):
             raise DataError("There is no sequence to calibrate with. Give at least one.")
         found = anomaly_scores(sequences, self._fitted, self._known())
         calibration, errors = calibration_of(found, self._known()), np.sort(found.errors)
-        if len(errors) > MOST_ERRORS:
-            errors = errors[np.linspace(0, len(errors) - 1, MOST_ERRORS).round().astype(int)]
+        errors = errors[evenly_spaced(len(errors), MOST_ERRORS)]
         self._fitted = self._fitted._replace(
             calibration=calibration, held_out_errors=errors.astype(np.float32)
         )

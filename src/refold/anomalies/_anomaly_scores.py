@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refold._support.sampling import evenly_spaced
 from refold.inference import check_lengths, decode, encode, rocket_features
 from refold.sequences import Scaler, Sequences, sums_by_sequence
 from refold.storage import Fitted, ReferenceStatistics
@@ -95,8 +96,8 @@ def reference_errors(sequences: Sequences, fitted: Fitted) -> np.ndarray | None:
     """
     if not len(sequences):
         return None
-    some = np.linspace(0, len(sequences) - 1, min(len(sequences), MOST_ERRORS)).round().astype(int)
-    chosen = _within_reach(sequences[some], fitted.units)
+    some = sequences[evenly_spaced(len(sequences), MOST_ERRORS)]
+    chosen = _within_reach(some, fitted.units)
     codes, _ = scored_features(chosen, fitted)
     entries = _reconstruction_errors(chosen, codes, fitted)
     return np.sort(_means(entries, chosen)).astype(np.float32)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from refold._support.sampling import evenly_spaced
 from refold.anomalies._anomaly_scores import AnomalyScores
 from refold.evaluation import conformal_p_values
 from refold.storage import Calibration, ReferenceStatistics
@@ -27,8 +28,7 @@ def calibration_of(normal: AnomalyScores, known: ReferenceStatistics) -> Calibra
     """Return the scores of normal sequences and of their steps, sorted."""
     steps = step_scores(normal.entries)
     steps = np.sort(steps[~np.isnan(steps)])
-    if len(steps) > _MOST_STEPS:
-        steps = steps[np.linspace(0, len(steps) - 1, _MOST_STEPS).round().astype(int)]
+    steps = steps[evenly_spaced(len(steps), _MOST_STEPS)]
     return Calibration(np.sort(score_components(normal, known).sum(axis=1)), steps)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.covariance import LedoitWolf
 
+from refold._support.sampling import evenly_spaced
 from refold.anomalies._anomaly_scores import measure, scored_features
 from refold.sequences import Sequences
 from refold.storage import Fitted, ReferenceStatistics
@@ -36,7 +37,7 @@ def remember(sequences: Sequences, fitted: Fitted) -> ReferenceStatistics:
         precision = LedoitWolf(assume_centered=True).fit(standard).get_precision()
     center, unit, precision = (part.astype(np.float32) for part in (center, unit, precision))
     known = ReferenceStatistics(codes, center, unit, precision, np.ones(2))
-    some = np.linspace(0, len(sequences) - 1, min(len(sequences), _DECODED)).round().astype(int)
+    some = evenly_spaced(len(sequences), _DECODED)
     found = measure(sequences[some], codes[some], features[some], fitted, known)
     means = np.array([found.errors.mean(), found.distances.mean()])
     return known._replace(units=np.where(means > 0, means, 1.0))

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from refold._support.offsets import offsets_from_lengths
+from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
+from refold._support.sampling import evenly_spaced
 from refold.inference._encode_decode import FittedNetwork, predict_lengths
 from refold.inference._packed_rows import blocks
 from refold.inference._rocket_features import pooled
@@ -53,7 +54,7 @@ class DecodedFeatures:
         wanted = (network.specification.max_steps - 1) / (len(self._convolutions.taps) - 1)
         number = 1 + max(len(DILATIONS) - 1, int(np.log2(max(1.0, wanted))))
         self._dilations = tuple(2**i for i in range(number))
-        some = np.linspace(0, len(codes) - 1, min(len(codes), _MOST)).round().astype(int)
+        some = evenly_spaced(len(codes), _MOST)
         raw = self._raw(codes[some]).astype(float)
         self._center, unit = raw.mean(axis=0), raw.std(axis=0)
         least = np.full(len(unit), _LEAST_POOLED)
@@ -73,10 +74,11 @@ class DecodedFeatures:
         features = np.empty((len(codes), 2 + 2 * len(self._convolutions.bias)), np.float32)
         for block in blocks(network.specification, offsets):
             outputs = network.decode(inner[block.chosen], block.offsets)
-            size = np.sqrt(_means(outputs**2, block.offsets).mean(axis=1))
-            outputs /= np.repeat(size + _LEAST_SIZE, np.diff(block.offsets))[:, None]
-            features[block.chosen, 0] = np.log(size + _LEAST_SIZE)
-            features[block.chosen, 1] = np.diff(block.offsets)
+            lengths = lengths_from_offsets(block.offsets)
+            size = np.sqrt(_means(outputs**2, block.offsets).mean(axis=1)) + _LEAST_SIZE
+            outputs /= np.repeat(size, lengths)[:, None]
+            features[block.chosen, 0] = np.log(size)
+            features[block.chosen, 1] = lengths
             features[block.chosen, 2:] = pooled(
                 outputs, block.offsets, self._convolutions, dilations=self._dilations
             )
@@ -85,4 +87,4 @@ class DecodedFeatures:
 
 def _means(rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Average the rows of each sequence; 0 without rows."""
-    return packed.segment_sum(rows, offsets) / np.maximum(1, np.diff(offsets))[:, None]
+    return packed.segment_sum(rows, offsets) / np.maximum(1, lengths_from_offsets(offsets))[:, None]

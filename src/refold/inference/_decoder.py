@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold._support.offsets import lengths_from_offsets
 from refold.inference._column_head import ColumnHead
 from refold.inference._encoder import patch_offsets, rows_in_patches
 from refold.inference._packed_rows import one_hot
@@ -116,7 +117,7 @@ class Decoder:
         An autoregressive decoder needs ``x``, the encoder's input, for teacher forcing.
         """
         patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
-        count, by_step = int((patches[1:] - patches[:-1]).max(initial=0)), self._first_positions
+        count, by_step = int(lengths_from_offsets(patches).max(initial=0)), self._first_positions
         if count > len(by_step):
             by_step = self._positions(count)
         previous = np.empty((patches[-1], 0), np.float32)
@@ -223,7 +224,7 @@ class Decoder:
         shape (n_rows, outputs), as that of the decoder itself.
         """
         offsets = layout.offsets
-        lengths = np.diff(offsets)
+        lengths = lengths_from_offsets(offsets)
         order = np.argsort(-lengths, kind="stable")
         written = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         states = [(h[order], c[order]) for h, c in self._initial_states(codes)]
@@ -280,7 +281,7 @@ class Decoder:
         """Return groups of similar length for the linear path; see `Layout`."""
         if self._linear is None:
             return []
-        lengths = np.minimum(np.diff(offsets), self._linear[0].shape[1])
+        lengths = np.minimum(lengths_from_offsets(offsets), self._linear[0].shape[1])
         longest = int(lengths.max(initial=0))
         equal = longest and lengths.min() == longest and offsets[-1] == longest * len(lengths)
         if equal:  # also for a single sequence; slices are faster
@@ -334,7 +335,7 @@ def teacher_forcing(
     encoded = _encode_previous(values[:, : len(num_categories)], num_categories)
     shifted = np.zeros_like(encoded)
     shifted[1:] = encoded[:-1]
-    shifted[offsets[:-1][np.diff(offsets) > 0]] = 0.0
+    shifted[offsets[:-1][lengths_from_offsets(offsets) > 0]] = 0.0
     return shifted
 
 

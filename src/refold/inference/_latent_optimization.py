@@ -31,8 +31,8 @@ class LatentObjective:
     offsets : array of int64 of shape (n_sequences + 1,)
     codes : array of float32 of shape (n_sequences, latent_dim)
         The encoder's codes.
-    learned_dim : int, optional
-        Number of dimensions of a code, the first ones, that change; by default all.
+    learned_dim : int
+        Number of dimensions of a code, the first ones, that change.
 
     References
     ----------
@@ -49,12 +49,12 @@ class LatentObjective:
         offsets: np.ndarray,
         codes: np.ndarray,
         *,
-        learned_dim: int | None = None,
+        learned_dim: int,
     ) -> None:
         self._decoder = decoder
         self._length = length if isinstance(length, LengthModel) else None
         self._offsets, self._codes = offsets, codes
-        self._fixed = slice(learned_dim, codes.shape[1]) if learned_dim else slice(0)
+        self._learned_dim = learned_dim
         self._lengths = np.diff(offsets).astype(np.float32)
         head = decoder.head
         self._layout = decoder.layout(offsets, x)
@@ -89,5 +89,5 @@ class LatentObjective:
         moved = codes - self._codes
         loss += np.float32(0.5) * (moved * moved).sum(axis=1)
         gradient += moved
-        gradient[:, self._fixed] = 0
+        gradient[:, self._learned_dim :] = 0
         return loss, gradient

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from refold._support.blas_threads import one_blas_thread
+from refold._support.sampling import evenly_spaced
 from refold.inference import RocketFeatures
 from refold.models import Network
 from refold.sequences import Sequences
@@ -64,6 +65,5 @@ def set_rocket_initialization(network: Network, scaled: Sequences) -> None:
 
 
 def _features(network: Network, scaled: Sequences) -> np.ndarray:
-    most = min(len(scaled), _MOST_SEQUENCES)
-    sample = np.linspace(0, len(scaled) - 1, most).round().astype(int)
+    sample = evenly_spaced(len(scaled), _MOST_SEQUENCES)
     return RocketFeatures(network.specification).of(scaled[sample]).astype(float)
