@@ -109,6 +109,7 @@ def test_longer_sequences_and_new_categories_can_be_trained_on():
         ({"latent_dim": 5}, "latent_dim=5 cannot change .* the fitted model has 3"),
         ({"units": 9}, "units=9 cannot"),
         ({"decoder": "autoregressive"}, "decoder='autoregressive' cannot"),
+        ({"length_dim": 1}, "length_dim=1 cannot"),
         ({"scale": None}, "scale=None cannot"),
         ({"missing_values": -9}, r"missing_values=\[-9.0\] cannot"),
         ({"denoise": "steps:0.2"}, "needs a model that reads missing values"),

@@ -16,7 +16,7 @@ from refold.training import Corruption
 # Arguments that become fields of the specification. "auto" stands for any value.
 _BUILT = (
     *("latent_dim", "units", "depth", "cell", "architecture", "decoder", "patch", "rocket_dim"),
-    *("forecast_steps", "variational"),
+    *("length_dim", "forecast_steps", "variational"),
 )
 
 
