@@ -6,6 +6,7 @@ import pytest
 import refold
 from refold.cli import main
 from refold.cli._code_reader import read_codes
+from refold.cli.commands.encode import _sampled
 from refold.sequences import CodeGrid, read
 
 
@@ -43,3 +44,12 @@ def test_a_type_that_cannot_be_stored_is_refused(
     assert main(["encode", str(sines / "bare.refold"), data, *options]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_codes_for_the_drift_test_are_few_and_do_not_keep_their_blocks():
+    blocks = [(np.full((1500, 2), i), np.arange(1500)) for i in range(3)]
+    sample = []
+    passed = list(_sampled(iter(blocks), 4500, sample))
+    assert all(one is other for (one, _), (other, _) in zip(passed, blocks, strict=True))
+    assert sum(map(len, sample)) == 1125  # every fourth
+    assert all(part.base is None for part in sample)

@@ -55,12 +55,17 @@ def encode(
     target = plan_conversion((model, data), output, CODE_FORMATS, *formats)
     check_dtype(dtype, target.format)
     loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+    specification = loaded._fitted.network.specification
+    tests_drift = not quiet and loaded._fitted.known is not None
     sample: list[Any] = []
     with reading.opened(loaded, data) as source, target.writing() as path:
-        blocks = _sampled(_encoded(loaded, source, quiet=quiet), len(source), sample)
+        blocks = _encoded(loaded, source, quiet=quiet)
+        # the model stores codes without latent optimization
+        if tests_drift and not loaded.latent_steps_:
+            blocks = _sampled(blocks, len(source), sample)
         width = len(loaded.get_feature_names_out())
         # a wrong length would be a large error
-        exact = [loaded.latent_dim_ - loaded.rocket_dim_ - 1] if loaded.length_dim_ else []
+        exact = [specification.learned_dim] if specification.length_dim else []
         if features:
             exact = []
             width = loaded.features([[0.0] * width]).shape[1]
@@ -68,13 +73,13 @@ def encode(
         write_codes(path, blocks, len(source), id_name(source.schema), dtype, exact)
         if quiet:
             return
-        if loaded.latent_steps_:  # the model stores codes without latent optimization
+        if tests_drift and loaded.latent_steps_:
             sample = _encoder_codes(loaded, source)
     if target.path is not None:
         what = "rows of features" if features else "codes"
         log(f"Wrote {len(source)} {what} with {width} dimensions to {target.name}")
     codes = [code for part in sample for code in part]
-    if codes and loaded._fitted.known is not None:
+    if codes:
         log_drift(loaded.code_drift(codes))
 
 
@@ -94,7 +99,7 @@ def _sampled(
     """Pass blocks on, and collect about a thousand of their codes, evenly spaced."""
     every, done = max(1, count // _SAMPLE), 0
     for codes, ids in blocks:
-        sample.append(codes[-done % every :: every])
+        sample.append(codes[-done % every :: every].copy())  # a view would keep the whole block
         done += len(codes)
         yield codes, ids
 
