@@ -12,7 +12,7 @@ from refold import SequenceAutoencoder, Sequences, storage
 from refold.errors import ParameterError
 from refold.evaluation import PCABaseline, nmse
 from refold.fitting._choose_latent_dim import SIZES, choose_size, smallest
-from refold.fitting._guard import Choice
+from refold.fitting._choose_settings import Choice
 from refold.fitting._size_trials import Trials
 from refold.sequences import scan, write
 from refold.training import validation_split

@@ -8,10 +8,10 @@ import numpy as np
 
 from refold._support.console import log, log_kept_epoch
 from refold.anomalies import reference_errors
+from refold.fitting._choose_settings import Choice, choose_settings, rocket_features_cost_nothing
 from refold.fitting._data_sources import Source, source_of
 from refold.fitting._defaults_from_data import check_forecast, specify
 from refold.fitting._forecast_initialization import initialize_forecast
-from refold.fitting._guard import Choice, choose_settings, rocket_features_cost_nothing
 from refold.fitting._held_out_error import (
     HeldOut,
     assign_weights,

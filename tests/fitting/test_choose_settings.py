@@ -7,8 +7,8 @@ import pytest
 
 from refold import Checkpoint, SequenceAutoencoder, Sequences, load
 from refold.evaluation import Fidelity
-from refold.fitting import _fit_network, _guard
-from refold.fitting._guard import Choice, choose_settings, rocket_features_cost_nothing
+from refold.fitting import _choose_settings, _fit_network
+from refold.fitting._choose_settings import Choice, choose_settings, rocket_features_cost_nothing
 from small_data import TINY
 
 
@@ -22,7 +22,9 @@ class Variable:
 def choose(monkeypatch, errors, pca=0.5, may_change_steps=True, initialization=True):
     """Choose, given the error of weights (0: trained, 1: initial) and latent optimization."""
     network = SimpleNamespace(variables=[Variable()], specification=SimpleNamespace(latent_dim=4))
-    monkeypatch.setattr(_guard, "inference_with", lambda network: int(network.variables[0].value))
+    monkeypatch.setattr(
+        _choose_settings, "inference_with", lambda network: int(network.variables[0].value)
+    )
     measured = SimpleNamespace(
         of_network=lambda which, _, latent_steps: Fidelity(errors[which, latent_steps], None, 0.0),
         of_pca=lambda size: Fidelity(pca, None, 0.0),
