@@ -59,10 +59,9 @@ def autoencoders(train: Sequences, test: Sequences, units: Scaler) -> Iterator[P
     for size in SIZES:
         ae = refold.SequenceAutoencoder(size, time_budget=SECONDS, random_state=0, verbose=0)
         codes = ae.fit(train).transform(test)
-        # after the learned dimensions, before the ROCKET features
-        place = size - ae.rocket_dim_ - 1
+        exact = [] if ae.length_index_ is None else [ae.length_index_]
         for dtype in CODE_DTYPES:
-            read, bits = stored(codes, dtype, [place] if ae.length_dim_ else [])
+            read, bits = stored(codes, dtype, exact)
             error = nmse(test, ae.inverse_transform(read), units)
             yield Point(f"Refold, {dtype}", f"{size} dimensions", bits / test.values.size, error)
 

@@ -34,13 +34,13 @@ def stored(codes, dtype, exact):
 
 def test_lengths_come_back_exactly_and_after_saving_and_in_fewer_bits(fitted, tmp_path):
     ae, given = fitted
-    assert ae.length_dim_ == 1
+    assert (ae.length_dim_, ae.length_index_) == (1, 7 - ae.rocket_dim_)
     ae.save(tmp_path / "model.refold")
     others = given[::-1]
     for model in (ae, refold.load(tmp_path / "model.refold")):
         codes = model.transform(others)
         for dtype in ("float32", "float16", "int8"):
-            read = stored(codes, dtype, 7 - model.rocket_dim_)
+            read = stored(codes, dtype, model.length_index_)
             back = model.inverse_transform(read)
             assert [len(one) for one in back] == others.lengths.tolist()
 

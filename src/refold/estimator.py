@@ -139,7 +139,8 @@ class SequenceAutoencoder(
         after ``fit`` takes effect at once.
     time_budget : float, optional
         Seconds for training, initialization and refit included. The learning rate decays within
-        this time.
+        this time. Measuring held-out sequences afterwards, with latent optimization and without,
+        takes extra time.
     denoise : float or str, default=0.0
         Train on corrupted input to reconstruct the original sequence: the standard deviation of
         noise added to scaled numeric values; or time-step dropout, such as ``"steps:0.2"`` to treat
@@ -179,6 +180,8 @@ class SequenceAutoencoder(
         Number of latent dimensions that hold ROCKET features, also if ``rocket_dim`` is "auto".
     length_dim_ : int
         Number of latent dimensions that hold the length, also if ``length_dim`` is "auto".
+    length_index_ : int or None
+        Index of the latent dimension that holds the length; None if there is none.
     latent_steps_ : int
         Steps of latent optimization, also if ``latent_steps`` is "auto".
     autoregressive_ : bool
@@ -858,6 +861,7 @@ class SequenceAutoencoder(
         self.patch_ = fitted.network.specification.patch
         self.rocket_dim_ = fitted.network.specification.rocket_dim
         self.length_dim_ = fitted.network.specification.length_dim
+        self.length_index_ = fitted.network.specification.length_index
         self.history_ = fitted.history
         self.best_epoch_ = None if fitted.best is None else fitted.best[0]
         self.initial_loss_ = fitted.initial_loss

@@ -183,7 +183,7 @@ def bad_files(folder):
         ("huge.jsonl", "a value that is too large"),
         ("deep.jsonl", "line 1: "),
         ("levels.parquet", "levels.parquet': Column 'code' holds int8 without its grid"),
-        ("levels.npz", "int8 codes without the array 'center'"),
+        ("levels.npz", "The grid of the int8 codes has no array 'center'"),
         ("narrow.npz", "narrow.npz': The grid of the int8 codes does not fit their 3 dimensions"),
         ("other.npz", "no array 'code'"),
         ("ids.npz", r"has 2 codes and ids of shape \(3,\)"),

@@ -142,13 +142,7 @@ def _read_npz(path: Path, asked: str | None) -> tuple[np.ndarray, np.ndarray]:  
         )
     if codes.dtype == np.int8:
         try:
-            grid = CodeGrid(*(stored[name] for name in CodeGrid._fields))
-            codes = CodeGrid.from_json(grid.to_json(), codes.shape[1]).dequantize(codes)
-        except KeyError as error:
-            raise FileFormatError(
-                f"{str(path)!r} holds int8 codes without the array {error}. Encode the sequences "
-                "again."
-            ) from error
+            codes = CodeGrid.from_arrays(stored, codes.shape[1]).dequantize(codes)
         except DataError as error:
             raise FileFormatError(f"{str(path)!r}: {error}") from error
     return codes, ids

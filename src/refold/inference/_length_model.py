@@ -50,10 +50,6 @@ class LengthDimension:
         logarithm = self._center + self._scale * codes[:, self._index].astype(float)
         return np.expm1(np.clip(logarithm, 0.0, self._most))
 
-    def losses(self, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Return the negative log-likelihood of true lengths: 0 where the length is right."""
-        return np.where(np.rint(self(codes)) == lengths, 0.0, np.inf)
-
 
 class LengthModel:
     """A dense layer with GELU, and a linear map to the predicted length in steps.

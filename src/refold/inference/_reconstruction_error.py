@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refold.inference._length_model import LengthModel
 from refold.inference._packed_network import PackedNetwork
 from refold.inference._packed_rows import packed_blocks
 
@@ -43,7 +44,7 @@ def reconstruction_error(
         Scaled values, NaN where missing.
     offsets : array of int64 of shape (n_sequences + 1,)
     with_length : bool
-        Whether to measure the length model.
+        Whether to measure the length model, if there is one.
 
     Returns
     -------
@@ -64,7 +65,7 @@ def reconstruction_error(
         errors, _ = network.head.errors(outputs, values_or_zero, observed)
         error += float(errors.sum(dtype=float))
         num_observed += int(np.count_nonzero(observed))
-        if with_length:
+        if with_length and isinstance(network.length, LengthModel):
             length_error += float(
                 network.length.losses(codes, np.diff(block.offsets)).sum(dtype=float)
             )

@@ -62,6 +62,11 @@ class Specification(NamedTuple):
         return self.latent_dim - self.length_dim - self.rocket_dim
 
     @property
+    def length_index(self) -> int | None:
+        """Index of the latent dimension that holds the length; None if there is none."""
+        return self.learned_dim if self.length_dim else None
+
+    @property
     def length_scale(self) -> tuple[float, float]:
         """Mean and standard deviation, about, of the logarithm of one plus the length."""
         steps = 1.0 + self.length_mean

@@ -153,9 +153,8 @@ def build(specification: Specification, architecture: Architecture | None = None
     else:
         models = _classic(specification)
     latent_dim = specification.latent_dim
-    if specification.length_dim:
-        index = specification.learned_dim
-        length = length_reader(latent_dim, index, specification.length_scale)
+    if specification.length_index is not None:
+        length = length_reader(latent_dim, specification.length_index, specification.length_scale)
     else:
         length = length_model(
             latent_dim,

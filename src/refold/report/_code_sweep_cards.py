@@ -144,8 +144,7 @@ def _title(material: ReportData, found: LatentDimensions, i: int) -> str:
     first = model.latent_dim_ - model.rocket_dim_
     if first <= i < model.latent_dim_:
         return latent_name(found, i) + " (ROCKET feature)"
-    is_length = first - model.length_dim_ <= i < first
-    return latent_name(found, i) + (" (length)" if is_length else "")
+    return latent_name(found, i) + (" (length)" if i == model.length_index_ else "")
 
 
 def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any]) -> Plot:

@@ -54,7 +54,7 @@ def architecture(material: ReportData) -> Card:
     caption = (
         "The layers, with their output shapes and numbers of parameters. T is the number of steps. "
         + (
-            f"Dimension {model.latent_dim_ - model.rocket_dim_ - 1} of the code holds the length."
+            f"Dimension {model.length_index_} of the code holds the length."
             if model.length_dim_
             else "A small model next to the decoder predicts the length from the code."
         )

@@ -55,7 +55,6 @@ def encode(
     target = plan_conversion((model, data), output, CODE_FORMATS, *formats)
     check_dtype(dtype, target.format)
     loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
-    specification = loaded._fitted.network.specification
     tests_drift = not quiet and loaded._fitted.known is not None
     sample: list[Any] = []
     with reading.opened(loaded, data) as source, target.writing() as path:
@@ -65,7 +64,7 @@ def encode(
             blocks = _sampled(blocks, len(source), sample)
         width = len(loaded.get_feature_names_out())
         # a wrong length would be a large error
-        exact = [specification.learned_dim] if specification.length_dim else []
+        exact = [] if loaded.length_index_ is None else [loaded.length_index_]
         if features:
             exact = []
             width = loaded.features([[0.0] * width]).shape[1]

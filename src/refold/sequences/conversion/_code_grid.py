@@ -1,7 +1,7 @@
 """Grid of 256 levels per latent dimension, on which codes are stored as int8."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,8 @@ from refold.errors import DataError
 # Least scale, in standard deviations, so that a dimension that is nearly constant keeps its tails.
 _LEAST = 1e-3
 _PERCENTILES = (15.87, 50.0, 84.13)  # mean and standard deviation of a normal distribution
+
+_DAMAGED = "The grid of the int8 codes is damaged. Encode again."
 
 
 class CodeGrid(NamedTuple):
@@ -150,10 +152,39 @@ class CodeGrid(NamedTuple):
             If the text is not a grid of that width.
         """
         try:
-            stored = json.loads(text)
-            grid = cls(*(np.array(stored[name], np.float32) for name in cls._fields))
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError("The grid of the int8 codes is damaged. Encode again.") from error
+            arrays = json.loads(text)
+        except ValueError as error:
+            raise DataError(_DAMAGED) from error
+        return cls.from_arrays(arrays, width)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, Any], width: int) -> "CodeGrid":
+        """Take the grid of levels with ``width`` columns from arrays by name.
+
+        Parameters
+        ----------
+        arrays : mapping from names to arrays
+            Fields of a grid. Other names are ignored.
+        width : int
+            Number of columns of levels, as for `from_json`.
+
+        Returns
+        -------
+        CodeGrid
+
+        Raises
+        ------
+        DataError
+            If these are not a grid of that width.
+        """
+        try:
+            grid = cls(*(np.array(arrays[name], np.float32) for name in cls._fields))
+        except KeyError as error:
+            raise DataError(
+                f"The grid of the int8 codes has no array {error}. Encode again."
+            ) from error
+        except (ValueError, TypeError) as error:
+            raise DataError(_DAMAGED) from error
         shape = (width - np.count_nonzero(grid.fine),)
         if any(part.shape != shape or not np.isfinite(part).all() for part in grid):
             raise DataError(

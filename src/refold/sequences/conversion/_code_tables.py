@@ -38,7 +38,7 @@ def codes_to_arrow(
     grid : CodeGrid, optional
         Grid for ``"int8"``, by default that of these codes. Concatenate only int8 tables that have
         the same grid. If ``length_dim_`` of the model is 1, lengths stay exact on the grid
-        ``CodeGrid.fit(codes, exact=[model.latent_dim_ - model.rocket_dim_ - 1])``.
+        ``CodeGrid.fit(codes, exact=[model.length_index_])``.
 
     Returns
     -------
