@@ -117,7 +117,10 @@ def set_linear_initialization(
         )
         num_initialized, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:
-        init = token_initialization(scaled, *sizes, seed=seed, corruption=corruption)
+        stable = network.models.posterior is None
+        init = token_initialization(
+            scaled, *sizes, seed=seed, corruption=corruption, may_store=stable
+        )
 
     def spread(shape: Any, values: Any, other: Any = 0.0) -> np.ndarray:
         whole = np.broadcast_to(np.asarray(other, np.float32), shape).copy()

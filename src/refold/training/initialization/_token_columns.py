@@ -11,7 +11,9 @@ from refold.training._progress import doing
 from refold.training.data._corruption import Corruption
 from refold.training.initialization._numeric_columns import LinearInitialization
 from refold.training.initialization._one_hot import Tokens, one_hot, without_dropped
+from refold.training.initialization._token_levels import stored_tokens
 from refold.training.initialization._token_logits import (
+    FACTORS,
     frequencies,
     held_out_split,
     likeliest_factor,
@@ -55,12 +57,16 @@ def token_initialization(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
+    may_store: bool = True,
 ) -> LinearInitialization:
     """Find the principal components of one-hot sequences, and a decoding map to logits.
 
     A logit is that of the token's frequency at its step plus a multiple of the difference that a
     ridge regression on the code predicts. The multiple maximizes the likelihood of held-out
     sequences. If it is 0, the components explain nothing.
+
+    A code that stores the first tokens (`stored_tokens`) takes the place of the components if the
+    likelihood of held-out sequences is larger with it.
 
     Parameters
     ----------
@@ -72,6 +78,8 @@ def token_initialization(
         Seed of the decomposition, the held-out sequences and the corruption.
     corruption : Corruption, optional
         Corruption of inputs.
+    may_store : bool
+        Whether a code may store tokens. Noise on the code would change them.
 
     Returns
     -------
@@ -90,12 +98,15 @@ def token_initialization(
     n, width = len(tokens.lengths), int(tokens.widths.sum())
     given = without_dropped(tokens, corruption, seed)
     kept, held = held_out_split(n, seed)
-    factor, share = 0.0, 1.0
+    make, factor, share = _fit, 0.0, 1.0
     if len(held):
-        part = _fit(tokens.take(kept), given[kept], latent_dim, seed)
-        regression = part.frequency, part.slope, part.offset
-        factor, share = likeliest_factor(tokens.take(held), part.codes(given[held]), *regression)
-    fit = _fit(tokens, given, latent_dim, seed)
+        for candidate, factors in ((_fit, FACTORS), (_store, (0.0, 1.0)))[: 1 + may_store]:
+            part = candidate(tokens.take(kept), given[kept], latent_dim, seed)
+            maps = part.codes(given[held]), part.frequency, part.slope, part.offset
+            found = likeliest_factor(tokens.take(held), *maps, factors)
+            if found[1] < share:
+                make, (factor, share) = candidate, found
+    fit = make(tokens, given, latent_dim, seed)
     return LinearInitialization(
         fit.weights.reshape(latent_dim, num_steps, width).transpose(1, 2, 0),
         -fit.weights @ fit.mean,
@@ -120,6 +131,15 @@ def _fit(tokens: Tokens, given: scipy.sparse.csr_array, latent_dim: int, seed: i
     slope, offset = _regress(tokens, seen / deviation, frequency, penalty)
     log_variance = np.log(np.clip(noise / deviation**2, 1e-6, 1.0))
     return _Fit(mean, loadings / deviation[:, None], log_variance, frequency, offset, slope)
+
+
+def _store(tokens: Tokens, given: scipy.sparse.csr_array, latent_dim: int, seed: int) -> _Fit:
+    """Let codes store the first tokens; what is given of them does not change the maps."""
+    del given, seed
+    weights, slope, offset = stored_tokens(tokens, latent_dim)
+    log_variance = np.full(latent_dim, np.log(1e-6))
+    mean = np.zeros(weights.shape[1])
+    return _Fit(mean, weights, log_variance, frequencies(tokens), offset, slope)
 
 
 @one_blas_thread()  # products are with sparse values, which have no threads

@@ -4,13 +4,15 @@ A regression may predict negative probabilities, but their differences from the 
 useful in logits. The multiple is chosen on held-out sequences.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.special import logsumexp
 
 from refold.training.initialization._one_hot import Tokens
 
 # Candidate factors from a probability difference to a logit; the first ignores the regression.
-_FACTORS = np.concatenate([[0.0], 2.0 ** np.arange(0, 6.5, 0.5)])
+FACTORS = (0.0, *(2.0 ** np.arange(0, 6.5, 0.5)).tolist())
 # Prior weight in sequences: a step's frequencies shrink towards those of all steps, and its
 # regression towards 0.
 _PRIOR = 10.0
@@ -83,6 +85,7 @@ def likeliest_factor(
     frequency: np.ndarray,
     slope: np.ndarray,
     offset: np.ndarray,
+    factors: Sequence[float] = FACTORS,
 ) -> tuple[float, float]:
     """Return the factor that maximizes the likelihood of tokens; 0 ignores the regression.
 
@@ -94,6 +97,8 @@ def likeliest_factor(
     frequency, offset : arrays of shape (num_steps, width)
         Token frequencies, and the output of the regression for a code of 0.
     slope : array of shape (latent_dim, num_steps, width)
+    factors : sequence of float
+        Candidates; the first is 0.
 
     Returns
     -------
@@ -111,11 +116,11 @@ def likeliest_factor(
     >>> factor > 8, round(share, 4)
     (True, 0.0001)
     """
-    losses = _losses(tokens, codes, frequency, slope, offset)
+    losses = _losses(tokens, codes, frequency, slope, offset, factors)
     best = int(np.argmin(losses))
     if losses[best] >= losses[0]:
         return 0.0, 1.0
-    return float(_FACTORS[best]), float(np.clip(losses[best] / losses[0], _LEAST, 1.0))
+    return float(factors[best]), float(np.clip(losses[best] / losses[0], _LEAST, 1.0))
 
 
 def _losses(
@@ -124,6 +129,7 @@ def _losses(
     frequency: np.ndarray,
     slope: np.ndarray,
     offset: np.ndarray,
+    factors: Sequence[float],
 ) -> np.ndarray:
     """Return the negative log-likelihood of tokens for each factor."""
     first = logits(frequency, tokens.num_categories)
@@ -134,13 +140,13 @@ def _losses(
     blocks = [
         (i, slice(places[i], places[i] + num_categories[i])) for i in np.flatnonzero(~is_binary)
     ]
-    losses = np.zeros(len(_FACTORS))
+    losses = np.zeros(len(factors))
     for step in range(tokens.known.shape[1]):
         rows = np.flatnonzero(tokens.lengths > step)
         active = by_position[:, step * width : (step + 1) * width].toarray()[rows]
         difference = codes[rows] @ slope[:, step] + offset[step]
         known = tokens.known[rows, step]
-        for k, factor in enumerate(_FACTORS):
+        for k, factor in enumerate(factors):
             values = first[step] + factor * difference
             loss = np.logaddexp(0, values[:, binary]) - active[:, binary] * values[:, binary]
             losses[k] += loss[known[:, is_binary]].sum()
