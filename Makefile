@@ -50,7 +50,7 @@ $(BIN)/python:
 
 # The package, with the library of refold.kernels; built again when their sources change.
 $(VENV)/.refold: pyproject.toml CMakeLists.txt $(wildcard src/refold/kernels/cpp/*) | $(BIN)/python
-	$(call install,--editable '.[plots]')
+	$(call install,--editable '.[plots,serve]')
 	@ls $(LIBRARY) >/dev/null 2>&1 || \
 		echo "refold is installed without its LSTM kernel: see docs/how-to/installation.md"
 	@touch $@

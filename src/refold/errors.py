@@ -114,6 +114,24 @@ def spelled_as_options() -> Iterator[None]:
         _as_options = before
 
 
+@contextmanager
+def spelled_as_arguments() -> Iterator[None]:
+    """Spell the arguments in messages as in Python inside the block, also below a command.
+
+    Examples
+    --------
+    >>> with spelled_as_options(), spelled_as_arguments():
+    ...     f"{argument('latent_dim')} must be positive."
+    'latent_dim must be positive.'
+    """
+    global _as_options
+    before, _as_options = _as_options, False
+    try:
+        yield
+    finally:
+        _as_options = before
+
+
 def spelled(python: str, command_line: str) -> str:
     """Return one of two spellings, for a message that users of both can read.
 

@@ -20,6 +20,7 @@ COMMANDS = [
     "generate",
     "probe",
     "report",
+    "serve",
     "stream",
     "data",
     "demo",

@@ -26,6 +26,7 @@ from refold.cli.commands.info import info
 from refold.cli.commands.probe import probe
 from refold.cli.commands.reconstruct import reconstruct
 from refold.cli.commands.report import report
+from refold.cli.commands.serve import serve
 from refold.cli.commands.stream import stream
 
 GENERAL = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
@@ -40,6 +41,7 @@ EXAMPLES = {
     detect: "refold detect vowels.refold new.parquet -o anomalies.csv --alpha 0.01",
     forecast: "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
     stream: "refold stream sensor.refold --window 60 < sensor.jsonl",
+    serve: "refold serve vowels.refold --port 8000",
     generate: "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
     probe: "refold probe vowels.refold vowels.parquet --label speaker",
     report: "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",

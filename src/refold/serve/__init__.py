@@ -1,0 +1,16 @@
+"""A service: encode, decode and more over HTTP, with JSON or Arrow, batches, limits and metrics.
+
+It needs the extra ``serve``, and neither Keras nor JAX.
+"""
+
+from refold.serve import _packages as _packages
+
+# isort: split
+from refold.serve._app import create_app as create_app
+from refold.serve._models import named_paths as named_paths
+from refold.serve._server import running as running
+from refold.serve._server import serve as serve
+from refold.serve._settings import ServeSettings as ServeSettings
+from refold.serve._settings import read_settings as read_settings
+
+__all__ = ["ServeSettings", "create_app", "named_paths", "read_settings", "running", "serve"]

@@ -1,0 +1,165 @@
+"""What the thread of the service computes: several requests together, each as if alone."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold._support.offsets import offsets_from_lengths
+from refold.errors import RefoldError
+from refold.inference import (
+    Draw,
+    check_codes,
+    check_lengths,
+    decode,
+    encode,
+    lengths_to_write,
+    predict_lengths,
+)
+from refold.sequences import Sequences
+from refold.serve._service_errors import ServiceError, exceeded
+
+
+class Decoding(NamedTuple):
+    """Codes to decode.
+
+    Attributes
+    ----------
+    codes : array of float32 of shape (n_sequences, width of the code)
+    lengths : array of int of shape (n_sequences,), optional
+        Lengths to decode to; by default those that the codes have.
+    """
+
+    codes: np.ndarray
+    lengths: np.ndarray | None
+
+
+def encoded(ae: Any, several: list[Sequences]) -> list[np.ndarray]:
+    """Encode several sets of aligned sequences."""
+    codes = _codes(ae, _joined(several))
+    return np.split(codes, np.cumsum([len(one) for one in several])[:-1])
+
+
+def decoded(ae: Any, several: list[Decoding], most_steps: int) -> list[Any]:
+    """Decode several sets of codes, each to at most a number of steps."""
+    codes = np.concatenate([one.codes for one in several])
+    bounds = np.cumsum([len(one.codes) for one in several])[:-1]
+    predicted = np.split(predict_lengths(_inner(ae, codes), ae._fitted.network), bounds)
+    lengths = [
+        own if one.lengths is None else one.lengths
+        for one, own in zip(several, predicted, strict=True)
+    ]
+    return _within(ae, [one.codes for one in several], lengths, most_steps)
+
+
+def reconstructed(ae: Any, several: list[Sequences], most_steps: int) -> list[Any]:
+    """Encode and decode several sets of aligned sequences."""
+    merged = _joined(several)
+    codes = _codes(ae, merged)
+    network = ae._fitted.network
+    lengths = lengths_to_write(
+        merged.lengths,
+        predict_lengths(_inner(ae, codes), network),
+        ae.max_steps_,
+        network.most_steps,
+    )
+    bounds = np.cumsum([len(one) for one in several])[:-1]
+    return _within(ae, np.split(codes, bounds), np.split(lengths, bounds), most_steps)
+
+
+def sampled(ae: Any, one: Decoding, draw: Draw | None, most_steps: int) -> Sequences:
+    """Decode generated codes; the draws depend on all of them."""
+    lengths = one.lengths
+    if lengths is None:
+        lengths = predict_lengths(_inner(ae, one.codes), ae._fitted.network)
+    check_steps(int(lengths.sum()), most_steps)
+    return _decoded(ae, one.codes, lengths, draw)
+
+
+def each(function: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
+    """Return a function of several payloads that computes one after the other."""
+
+    def several(payloads: list[Any]) -> list[Any]:
+        return [_result_or_error(function, payload) for payload in payloads]
+
+    return several
+
+
+def checked_decoding(ae: Any, codes: Any, lengths: Any) -> Decoding:
+    """Check codes and lengths of a request."""
+    checked = check_codes(codes, ae._n_features_out)
+    if lengths is not None:
+        lengths = check_lengths(lengths, len(checked), ae._fitted.network)
+    return Decoding(checked, lengths)
+
+
+def check_steps(steps: int, most_steps: int) -> None:
+    """Refuse a request with too many steps, in it or in its response."""
+    if steps > most_steps:
+        raise exceeded(
+            "steps",
+            most_steps,
+            f"The request has {steps} steps, or asks for as many. The limit is {most_steps}; "
+            "send several requests.",
+        )
+
+
+def _result_or_error(function: Callable[[Any], Any], payload: Any) -> Any:
+    try:
+        return function(payload)
+    except (RefoldError, ServiceError) as error:
+        return error
+
+
+def _within(
+    ae: Any, codes: list[np.ndarray], lengths: list[np.ndarray], most_steps: int
+) -> list[Any]:
+    """Decode those sets that have few enough steps together, and return errors for the others."""
+    results: list[Any] = []
+    for own in lengths:
+        try:
+            check_steps(int(own.sum()), most_steps)
+            results.append(None)
+        except ServiceError as error:
+            results.append(error)
+    fine = [i for i, result in enumerate(results) if result is None]
+    if not fine:
+        return results
+    both = _decoded(
+        ae, np.concatenate([codes[i] for i in fine]), np.concatenate([lengths[i] for i in fine])
+    )
+    ends = np.cumsum([0, *(len(codes[i]) for i in fine)])
+    for i, (first, last) in zip(fine, itertools.pairwise(ends), strict=True):
+        results[i] = both[int(first) : int(last)]
+    return results
+
+
+def _codes(ae: Any, aligned: Sequences) -> np.ndarray:
+    fitted = ae._fitted
+    scaled = fitted.scaler.transform(aligned)
+    codes = encode(scaled, fitted.network, latent_steps=ae.latent_steps_)
+    return np.concatenate([codes, fitted.scaler.statistics(aligned)], axis=1)
+
+
+def _inner(ae: Any, codes: np.ndarray) -> np.ndarray:
+    """Return codes without the statistics of scaling by sequence."""
+    return codes[:, : ae._fitted.network.specification.latent_dim]
+
+
+def _decoded(
+    ae: Any, codes: np.ndarray, lengths: np.ndarray, draw: Draw | None = None
+) -> Sequences:
+    fitted, inner = ae._fitted, _inner(ae, codes)
+    scaled = decode(inner, lengths, fitted.schema, fitted.network, draw=draw)
+    statistics = codes[:, inner.shape[1] :] if fitted.scaler.mode == "sequence" else None
+    return fitted.scaler.inverse_transform(scaled, statistics)
+
+
+def _joined(several: list[Sequences]) -> Sequences:
+    """Return sets of aligned sequences as one; their ids do not matter."""
+    if len(several) == 1:
+        return several[0]
+    values = np.concatenate([one.values for one in several])
+    lengths = np.concatenate([one.lengths for one in several])
+    return Sequences(values, offsets_from_lengths(lengths), schema=several[0].schema)

@@ -1,0 +1,107 @@
+"""Connections: Uvicorn's, which a client cannot hold open, and which end without losing a request.
+
+Uvicorn closes a connection that is idle after an answer. It waits without end for a request whose
+head or rejected body never ends, and at the end it closes a connection even if a request is on its
+way.
+"""
+
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from refold.serve._answers import SECURITY
+from refold.serve._service_errors import ServiceError, exceeded
+
+# Most bytes of a request before its body.
+_MOST_HEAD = 1 << 16
+# Time for a request that is on its way when the service is asked to stop.
+_LAST_CALL = 0.5
+
+
+class Connection(HttpToolsProtocol):
+    """A connection with a client.
+
+    Attributes
+    ----------
+    most_seconds : float
+        Longest time to wait for the head of a request, or the rest of a rejected body.
+    most_connections : int
+        Most connections of the server.
+    """
+
+    most_seconds = 30.0
+    most_connections = 1024
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._since = self.loop.time()
+        self._head = 0
+        self._stopping = False
+
+    def connection_made(self, transport: Any) -> None:
+        """Accept a connection, or refuse it if there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most_connections:
+            message = f"{self.most_connections} connections are open already. Try again later."
+            self._end_with(exceeded("connections", self.most_connections, message))
+
+    def data_received(self, data: bytes) -> None:
+        """Read bytes of requests; the part before a body has a limit."""
+        if self.transport.is_closing():
+            return
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > _MOST_HEAD and self.idle and not self.transport.is_closing():
+            self._end_with(ServiceError(431, "large_head", "The head of the request is too large."))
+
+    def on_headers_complete(self) -> None:
+        """Begin a request; it is the last one if the service is to stop."""
+        super().on_headers_complete()
+        self._head = 0
+        if self._stopping:
+            self.cycle.keep_alive = False
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._since, self._head = self.loop.time(), 0
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP."""
+        del msg
+        self._end_with(ServiceError(400, "not_http", "This is not a request of HTTP."))
+
+    def shutdown(self) -> None:
+        """Take the request that may be on its way, then close."""
+        self._stopping = True
+        if self.idle:
+            self.loop.call_later(_LAST_CALL, self._close_if_idle)
+        else:
+            self.cycle.keep_alive = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def close_if_stuck(self) -> None:
+        """Close the connection if the client has begun a request and does not go on."""
+        if self.loop.time() - self._since > self.most_seconds:
+            self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if self.idle and not self.transport.is_closing():
+            self.transport.close()
+
+    def _end_with(self, error: ServiceError) -> None:
+        body = error.body()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            *((name.encode(), value.encode()) for name, value in error.headers.items()),
+            *SECURITY,
+        ]
+        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+        self.transport.write(b"HTTP/1.1 %d \r\n%s\r\n%s" % (error.status, lines, body))
+        self.transport.close()

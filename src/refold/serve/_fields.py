@@ -1,0 +1,227 @@
+"""Fields of requests: how each is read from JSON or from the query, and its JSON Schema."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+import orjson
+
+from refold.serve._service_errors import invalid
+
+_REQUIRED: Any = object()
+
+
+class Field(NamedTuple):
+    """A field of a request.
+
+    Attributes
+    ----------
+    name : str
+    schema : dict
+        JSON Schema, for the description of the interface.
+    check : callable
+        Returns the value, or raises an error that says what was expected.
+    default : object
+        Value if the field is absent; a required field has none.
+    """
+
+    name: str
+    schema: dict[str, Any]
+    check: Callable[[str, Any], Any]
+    default: Any = _REQUIRED
+
+    @property
+    def required(self) -> bool:
+        """Whether the field must be there."""
+        return self.default is _REQUIRED
+
+
+def read_fields(found: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
+    """Return the values of fields; refuse unknown names and missing fields."""
+    values = {}
+    for field in fields:
+        if field.name in found:
+            values[field.name] = field.check(field.name, found.pop(field.name))
+        elif field.required:
+            raise invalid(f"The request lacks {field.name!r}.")
+        else:
+            values[field.name] = field.default
+    if found:
+        names = ", ".join(repr(field.name) for field in fields) or "none"
+        raise invalid(f"There is no field {next(iter(found))[:40]!r} here. The fields are {names}.")
+    return values
+
+
+def query_values(query: bytes) -> dict[str, Any]:
+    """Return the parameters of a query, each a JSON value or a word."""
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, max_num_fields=50)
+    except ValueError:
+        raise invalid("The query of the URL cannot be read.") from None
+    return {name: _json_or_text(value) for name, value in pairs}
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _anything(name: str, value: Any) -> Any:
+    del name
+    return value
+
+
+def _boolean(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise invalid(f"{name!r} must be true or false.")
+    return value
+
+
+def _number(name: str, value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
+        raise invalid(f"{name!r} must be a number.")
+    return value
+
+
+def _whole(least: int, most: int) -> Callable[[str, Any], int | None]:
+    def check(name: str, value: Any) -> int | None:
+        whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+        if value is not None and not whole:
+            raise invalid(f"{name!r} must be a whole number from {least} to {most}.")
+        return value
+
+    return check
+
+
+def _lengths(name: str, value: Any) -> list[int] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or any(
+        isinstance(one, bool) or not isinstance(one, int) or not 0 <= one < 1 << 31 for one in value
+    ):
+        raise invalid(f"{name!r} must be a list of whole numbers, one length per sequence.")
+    return value
+
+
+_SEED = 2**32 - 1
+_MANY = 2**31 - 1
+
+SEQUENCES = Field("sequences", {"$ref": "#/components/schemas/Sequences"}, _anything)
+CODES = Field("codes", {"$ref": "#/components/schemas/Codes"}, _anything)
+CLIP = Field(
+    "clip",
+    {
+        "type": "boolean",
+        "default": False,
+        "description": "Clip each numeric column to its range in the training data.",
+    },
+    _boolean,
+    default=False,
+)
+CLIP_GENERATED = CLIP._replace(schema=CLIP.schema | {"default": True}, default=True)
+LENGTHS = Field(
+    "lengths",
+    {
+        "type": ["array", "null"],
+        "items": {"type": "integer", "minimum": 0, "maximum": _MANY},
+        "description": "Length of each sequence, by default that which its code has.",
+    },
+    _lengths,
+    default=None,
+)
+ALPHA = Field(
+    "alpha",
+    {
+        "type": "number",
+        "exclusiveMinimum": 0,
+        "exclusiveMaximum": 1,
+        "default": 0.01,
+        "description": "False alarm rate.",
+    },
+    _number,
+    default=0.01,
+)
+STEP_ERRORS = Field(
+    "steps",
+    {
+        "type": "boolean",
+        "default": False,
+        "description": "Also return the error and the p-value of each step.",
+    },
+    _boolean,
+    default=False,
+)
+FORECAST_ALPHA = Field(
+    "alpha",
+    {
+        "type": ["number", "null"],
+        "exclusiveMinimum": 0,
+        "exclusiveMaximum": 1,
+        "description": "Largest share of values outside the bounds.",
+    },
+    _number,
+    default=None,
+)
+FORECAST_STEPS = Field(
+    "steps",
+    {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": _MANY,
+        "description": "Steps to forecast, by default all that the model was fitted for.",
+    },
+    _whole(1, _MANY),
+    default=None,
+)
+CONTEXT = Field(
+    "context",
+    {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": _MANY,
+        "description": "Most last steps to read.",
+    },
+    _whole(1, _MANY),
+    default=None,
+)
+COUNT = Field(
+    "n",
+    {"type": "integer", "minimum": 0, "default": 1, "description": "Number of sequences."},
+    _whole(0, _MANY),
+    default=1,
+)
+COMPONENTS = Field(
+    "components",
+    {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": 64,
+        "description": "Components of the mixture that codes are drawn from.",
+    },
+    _whole(1, 64),
+    default=None,
+)
+TEMPERATURE = Field(
+    "temperature",
+    {
+        "type": "number",
+        "minimum": 0,
+        "default": 0,
+        "description": "Temperature of categorical and binary columns.",
+    },
+    _number,
+    default=0.0,
+)
+SEED = Field(
+    "seed",
+    {
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "maximum": _SEED,
+        "description": "Seed of the draws; each answer is another one without it.",
+    },
+    _whole(0, _SEED),
+    default=None,
+)

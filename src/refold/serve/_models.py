@@ -1,0 +1,151 @@
+"""Models by name, which are replaced as a whole when their files are read again."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refold.errors import ModelFileError, ParameterError
+from refold.estimator import load
+from refold.inference import PackedNetwork, describe_longer
+from refold.sequences import Sequences
+from refold.serve._service_errors import ServiceError
+
+# Paths of the interface that a model's name would hide.
+RESERVED = frozenset({"health", "metrics", "models", "openapi.json", "ready", "search"})
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class ServedModel:
+    """A loaded model and what requests ask about it.
+
+    Attributes
+    ----------
+    name : str
+    ae : SequenceAutoencoder
+    digest : str
+        SHA-256 of the model file.
+    plain : bool
+        Whether numbers of a request are the model's values as they are.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name = name
+        self.ae: Any = load(path)
+        self.ae.verbose = 0
+        if not isinstance(self.ae._fitted.network, PackedNetwork):
+            raise ModelFileError(
+                f"{path} is not a default model with LSTMs. The service computes without Keras, so "
+                "it serves no other."
+            )
+        with path.open("rb") as file:
+            self.digest = hashlib.file_digest(file, "sha256").hexdigest()
+        schema = self.ae.schema_
+        self.plain = bool(schema.numeric.all()) and not schema.missing
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a client needs to know, and no training data."""
+        ae = self.ae
+        return {
+            "name": self.name,
+            "sha256": self.digest,
+            "columns": [
+                {"name": column.name, "type": column.type, "categories": len(column.categories)}
+                for column in ae.schema_.columns
+            ],
+            "layout": ae.schema_.layout,
+            "code_size": int(ae._n_features_out),
+            "latent_dim": int(ae.latent_dim_),
+            "latent_steps": int(ae.latent_steps_),
+            "longest_training_sequence": int(ae.max_steps_),
+            "forecast_steps": int(ae._fitted.network.specification.forecast_steps),
+            "calibration_sequences": int(ae.num_calibrated_),
+        }
+
+    def warnings(self, sequences: Sequences, meaning: Any) -> list[str]:
+        """Return a line for each way in which sequences differ from those of the training."""
+        found = [describe_longer(sequences.lengths, self.ae.max_steps_, meaning)]
+        missing = np.isnan(sequences.values)
+        if missing.any() and not self.ae._fitted.network.specification.observed_flags:
+            found.append(
+                f"{int(missing.sum())} values are missing, and the model was fitted on data "
+                "without gaps: it reads them as the mean."
+            )
+        for i in sequences.schema.categorical:
+            column = sequences.schema.columns[i]
+            unknown = int((sequences.values[:, i] == len(column.categories)).sum())
+            if unknown:
+                found.append(
+                    f"{unknown} entries of column {column.name!r} are no category of the model and "
+                    "are read as unknown."
+                )
+        return [line for line in found if line is not None]
+
+
+class Models:
+    """The models that the service has.
+
+    Parameters
+    ----------
+    paths : mapping of str to path
+        Model file of each name.
+    """
+
+    def __init__(self, paths: Mapping[str, str | Path]) -> None:
+        if not paths:
+            raise ParameterError("There is no model to serve. Name at least one file.")
+        for name in paths:
+            check_name(name)
+        self._paths = {name: Path(path) for name, path in paths.items()}
+        self._models = self._read()
+
+    def __iter__(self) -> Any:
+        return iter(self._models.values())
+
+    def get(self, name: str) -> ServedModel:
+        """Return a model, or raise the error of a name that there is not."""
+        try:
+            return self._models[name]
+        except KeyError:
+            raise ServiceError(404, "not_found", "There is no such model.") from None
+
+    def read_again(self) -> None:
+        """Replace all models by those that their files hold now; if one fails, keep all.
+
+        Requests that have begun keep the models that they have.
+        """
+        self._models = self._read()
+
+    def _read(self) -> dict[str, ServedModel]:
+        return {name: ServedModel(name, path) for name, path in self._paths.items()}
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that a path of the interface cannot hold."""
+    if not _NAME.fullmatch(name) or name in RESERVED:
+        raise ParameterError(
+            f"A model cannot have the name {name!r}. Use letters, digits, dots, dashes and "
+            f"underscores, and none of {', '.join(sorted(RESERVED))}. Write NAME=MODEL."
+        )
+
+
+def named_paths(given: list[str]) -> dict[str, Path]:
+    """Return model files by name, from ``MODEL`` or ``NAME=MODEL``.
+
+    Examples
+    --------
+    >>> named_paths(["vowels.refold", "other=models/b.refold"])
+    {'vowels': PosixPath('vowels.refold'), 'other': PosixPath('models/b.refold')}
+    """
+    found: dict[str, Path] = {}
+    for text in given:
+        name, sign, path = text.partition("=")
+        if not sign or "/" in name or "\\" in name:
+            name, path = Path(text).stem, text
+        if name in found:
+            raise ParameterError(f"Two models have the name {name!r}. Write NAME=MODEL.")
+        found[name] = Path(path)
+    return found

@@ -1,0 +1,313 @@
+"""What the service does with sequences and codes: one function and a list of fields for each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from refold import generation
+from refold._support.argument_checks import draw_seed
+from refold.errors import ParameterError, argument
+from refold.inference import Draw
+from refold.sequences import Sequences, codes_to_arrow
+from refold.serve import _fields
+from refold.serve._arrow_bodies import id_name
+from refold.serve._batches import Batcher
+from refold.serve._computations import (
+    Decoding,
+    check_steps,
+    checked_decoding,
+    decoded,
+    each,
+    encoded,
+    reconstructed,
+    sampled,
+)
+from refold.serve._fields import Field
+from refold.serve._json_bodies import check_count, sequences_to_json
+from refold.serve._models import ServedModel
+from refold.serve._settings import ServeSettings
+
+
+class Asked(NamedTuple):
+    """A request whose fields are checked.
+
+    Attributes
+    ----------
+    model : ServedModel
+    settings : ServeSettings
+    batches : Batcher
+    sequences : Sequences or None
+        Aligned with the model.
+    codes : array or None
+    ids : array or None
+        Ids of a table; None for JSON.
+    options : dict
+        Values of the other fields.
+    """
+
+    model: ServedModel
+    settings: ServeSettings
+    batches: Batcher
+    sequences: Sequences | None
+    codes: np.ndarray | None
+    ids: np.ndarray | None
+    options: dict[str, Any]
+
+    async def compute(
+        self, kind: Any, payload: Any, steps: int, function: Callable[[list[Any]], list[Any]]
+    ) -> Any:
+        """Compute a payload together with others of the same kind and model."""
+        key = (self.model, *kind) if isinstance(kind, tuple) else (self.model, kind)
+        return await self.batches.compute(key, payload, steps, function)
+
+
+class Answer(NamedTuple):
+    """A result that is turned into JSON or a table, whichever the client wants."""
+
+    content: Callable[[], dict[str, Any]]
+    table: Callable[[], pa.Table]
+    warnings: list[str]
+
+
+class Operation(NamedTuple):
+    """An operation of the interface.
+
+    Attributes
+    ----------
+    summary : str
+        One sentence.
+    fields : tuple of Field
+    run : callable
+        Computes the answer to a request.
+    """
+
+    summary: str
+    fields: tuple[Field, ...]
+    run: Callable[[Asked], Awaitable[Answer]]
+
+
+async def encode(asked: Asked) -> Answer:
+    """Encode sequences."""
+    ae, sequences = asked.model.ae, _given(asked)
+    parts = []
+    for part in _parts(sequences, asked.batches.most_steps):
+        kind = ("encode", part.dtype)
+        parts.append(
+            await asked.compute(kind, part, _cost(part), lambda several: encoded(ae, several))
+        )
+    codes = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return Answer(
+        lambda: {"codes": codes},
+        lambda: codes_to_arrow(codes, asked.ids),
+        asked.model.warnings(sequences, "codes"),
+    )
+
+
+async def decode(asked: Asked) -> Answer:
+    """Decode codes."""
+    ae, most = asked.model.ae, asked.settings.max_steps
+    one = checked_decoding(ae, asked.codes, asked.options["lengths"])
+    if one.lengths is not None:
+        check_steps(int(one.lengths.sum()), most)
+    back = await asked.compute(
+        "decode", one, _decoding_cost(asked, one), lambda several: decoded(ae, several, most)
+    )
+    return _sequences_answer(asked, back, [])
+
+
+async def reconstruct(asked: Asked) -> Answer:
+    """Encode sequences and decode their codes."""
+    ae, most, sequences = asked.model.ae, asked.settings.max_steps, _given(asked)
+    parts = []
+    for part in _parts(sequences, asked.batches.most_steps):
+        kind = ("reconstruct", part.dtype)
+        steps = 2 * _cost(part)
+        parts.append(
+            await asked.compute(kind, part, steps, lambda several: reconstructed(ae, several, most))
+        )
+        check_steps(sum(len(done.values) for done in parts), most)
+    return _sequences_answer(
+        asked, _joined(parts), asked.model.warnings(sequences, "reconstructions")
+    )
+
+
+async def detect(asked: Asked) -> Answer:
+    """Find anomalous sequences."""
+    ae, alpha, sequences = asked.model.ae, asked.options["alpha"], _given(asked)
+    found = await asked.compute(
+        "detect",
+        sequences,
+        2 * _cost(sequences),
+        each(lambda one: ae.detect(_with_ids(one, asked.ids), alpha)),
+    )
+
+    def table() -> pa.Table:
+        whole = found.to_table(id_name(()))
+        if asked.options["steps"]:
+            for name in ("step_scores", "step_p_values"):
+                column = pa.array([one.tolist() for one in getattr(found, name)])
+                whole = whole.append_column(name, column)
+        return whole
+
+    def content() -> dict[str, Any]:
+        rows = table().drop_columns(["id"]).to_pylist()
+        drift = found.drift
+        p_value = None if drift is None else drift.p_value
+        return {"detections": rows, "alpha": alpha, "drift_p_value": p_value}
+
+    return Answer(content, table, asked.model.warnings(sequences, "detection"))
+
+
+async def forecast(asked: Asked) -> Answer:
+    """Forecast the next steps of sequences."""
+    ae, sequences = asked.model.ae, _given(asked)
+    options = {name: asked.options[name] for name in ("steps", "alpha", "context", "clip")}
+    ahead = await asked.compute(
+        "forecast",
+        sequences,
+        _cost(sequences),
+        each(lambda one: ae.forecast(_with_ids(one, asked.ids), **options)),
+    )
+    return Answer(
+        lambda: {
+            "sequences": sequences_to_json(ahead.sequences),
+            "alpha": ahead.alpha,
+            "lower": _finite(ahead.lower),
+            "upper": _finite(ahead.upper),
+        },
+        lambda: ahead.to_table(id_name(ahead.sequences.schema.names)),
+        asked.model.warnings(sequences, "codes")[1:],
+    )
+
+
+async def generate(asked: Asked) -> Answer:
+    """Decode codes drawn from a density of the codes of the training data."""
+    ae, options, most = asked.model.ae, asked.options, asked.settings.max_steps
+    n, lengths = options["n"], options["lengths"]
+    check_count(n, asked.settings)
+    if not 0 <= options["temperature"] < float("inf"):
+        raise ParameterError(f"{argument('temperature')} must be at least 0.")
+    seed = draw_seed(options["seed"])
+    known = ae._known().codes
+
+    def draw_codes() -> np.ndarray:
+        density = generation.fit_density(known, options["components"], seed=seed)
+        return density.draw(n, seed=seed)
+
+    # in another thread, because the fit takes longer than a batch
+    one = checked_decoding(ae, await asyncio.to_thread(draw_codes), lengths)
+    draw = None
+    if options["temperature"] > 0:
+        draw = Draw(float(options["temperature"]), seed)
+    back = await asked.compute(
+        "generate",
+        one,
+        _decoding_cost(asked, one),
+        each(lambda given: sampled(ae, given, draw, most)),
+    )
+    return _sequences_answer(asked, back, [])
+
+
+OPERATIONS = {
+    "encode": Operation("Encode sequences as codes.", (_fields.SEQUENCES,), encode),
+    "decode": Operation(
+        "Decode codes to sequences.", (_fields.CODES, _fields.LENGTHS, _fields.CLIP), decode
+    ),
+    "reconstruct": Operation(
+        "Encode sequences and decode the codes.", (_fields.SEQUENCES, _fields.CLIP), reconstruct
+    ),
+    "detect": Operation(
+        "Find anomalous sequences.",
+        (_fields.SEQUENCES, _fields.ALPHA, _fields.STEP_ERRORS),
+        detect,
+    ),
+    "forecast": Operation(
+        "Forecast the next steps of sequences.",
+        (
+            _fields.SEQUENCES,
+            _fields.FORECAST_STEPS,
+            _fields.FORECAST_ALPHA,
+            _fields.CONTEXT,
+            _fields.CLIP,
+        ),
+        forecast,
+    ),
+    "generate": Operation(
+        "Generate sequences like those of the training data.",
+        (
+            _fields.COUNT,
+            _fields.LENGTHS,
+            _fields.TEMPERATURE,
+            _fields.COMPONENTS,
+            _fields.SEED,
+            _fields.CLIP_GENERATED,
+        ),
+        generate,
+    ),
+}
+
+
+def _given(asked: Asked) -> Sequences:
+    if asked.sequences is None:
+        raise TypeError
+    return asked.sequences
+
+
+def _cost(sequences: Sequences) -> int:
+    """Return the steps of sequences; each costs something by itself."""
+    return len(sequences.values) + len(sequences)
+
+
+def _decoding_cost(asked: Asked, one: Decoding) -> int:
+    if one.lengths is not None:
+        return int(one.lengths.sum()) + len(one.codes)
+    return len(one.codes) * (1 + asked.model.ae.max_steps_)
+
+
+def _parts(sequences: Sequences, most_steps: int) -> list[Sequences]:
+    """Cut a large request into parts, so that others are computed in between."""
+    if _cost(sequences) <= most_steps:
+        return [sequences]
+    ends = np.cumsum(sequences.lengths + 1)
+    parts, first = [], 0
+    while first < len(sequences):
+        before = int(ends[first - 1]) if first else 0
+        last = int(np.searchsorted(ends, before + most_steps, side="right"))
+        last = max(first + 1, last)
+        parts.append(sequences[first:last])
+        first = last
+    return parts
+
+
+def _joined(parts: list[Sequences]) -> Sequences:
+    if len(parts) == 1:
+        return parts[0]
+    values = np.concatenate([part.values for part in parts])
+    offsets = np.cumsum([0, *(length for part in parts for length in part.lengths)])
+    return Sequences(values, offsets, schema=parts[0].schema)
+
+
+def _with_ids(sequences: Sequences, ids: np.ndarray | None) -> Sequences:
+    return sequences if ids is None else sequences.with_ids(ids)
+
+
+def _sequences_answer(asked: Asked, back: Sequences, warnings: list[str]) -> Answer:
+    if asked.options["clip"]:
+        back = asked.model.ae.scaler_.clip(back)
+    if not len(back) or asked.ids is None:
+        back = back.with_ids(np.arange(len(back)))
+    else:
+        back = back.with_ids(asked.ids)
+    return Answer(
+        lambda: {"sequences": sequences_to_json(back)},
+        lambda: back.to_arrow(id_name(back.schema.names)),
+        warnings,
+    )
+
+
+def _finite(bounds: np.ndarray | None) -> list[Any] | None:
+    """Return bounds with NaN, which is null in JSON, where they are infinite."""
+    return None if bounds is None else np.where(np.isfinite(bounds), bounds, np.nan).tolist()

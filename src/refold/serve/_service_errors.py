@@ -1,0 +1,97 @@
+"""Errors as JSON that names the limit, and never a path, a stack trace or training data."""
+
+from typing import Any
+
+import orjson
+
+from refold.errors import (
+    DataError,
+    FileFormatError,
+    MissingExtraError,
+    NotFittedError,
+    ParameterError,
+    RefoldError,
+)
+
+# Settings by the name of the limit, and the status of an answer to a request that exceeds it.
+STATUSES = {
+    "body": 413,
+    "sequences": 422,
+    "steps": 422,
+    "time": 503,
+    "concurrency": 503,
+    "connections": 503,
+    "queue": 429,
+}
+
+
+class ServiceError(Exception):
+    """An answer other than success.
+
+    Parameters
+    ----------
+    status : int
+        Status of HTTP.
+    code : str
+        Word for programs.
+    message : str
+        Sentence for people.
+    limit, maximum
+        Name and value of the limit that was exceeded.
+    headers : dict
+        More headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        limit: str | None = None,
+        maximum: float | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.limit = limit
+        self.maximum = maximum
+        self.headers = headers or {}
+
+    def body(self) -> bytes:
+        """Return the answer as JSON."""
+        error: dict[str, Any] = {"code": self.code, "message": str(self)}
+        if self.limit is not None:
+            error |= {"limit": self.limit, "maximum": self.maximum}
+        return orjson.dumps({"error": error})
+
+
+def exceeded(limit: str, maximum: float, message: str) -> ServiceError:
+    """Return the error of a limit; the client may try again later where that helps."""
+    status = STATUSES[limit]
+    headers = {"retry-after": "1"} if status in (429, 503) else None
+    return ServiceError(
+        status, "limit_exceeded", message, limit=limit, maximum=maximum, headers=headers
+    )
+
+
+def invalid(message: str) -> ServiceError:
+    """Return the error of a request that can be read and not computed."""
+    return ServiceError(422, "invalid_request", message)
+
+
+def as_service_error(error: RefoldError) -> ServiceError:
+    """Return the answer to an error of Refold about what the client sent."""
+    if isinstance(error, MissingExtraError):
+        return ServiceError(501, "not_installed", "This server lacks a package for this.")
+    if isinstance(error, NotFittedError):
+        return internal()
+    if isinstance(error, DataError | ParameterError | FileFormatError):
+        return invalid(str(error))
+    return internal()
+
+
+def internal() -> ServiceError:
+    """Return the answer to an error that the client can do nothing about."""
+    return ServiceError(500, "internal", "The server failed. Its log says why.")

@@ -1,0 +1,51 @@
+"""One server for most tests, in a thread of its own, with two tiny models."""
+
+import httpx
+import pytest
+
+import refold
+from serve.serving import LIMITS, WORDS, started
+from small_data import TINY, ragged
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory):
+    """Model files by name: pairs of numbers with all that a model can have, and words."""
+    folder = tmp_path_factory.mktemp("served")
+    pairs = refold.SequenceAutoencoder(**TINY, forecast_steps=2, calibration_fraction=0.4)
+    pairs.fit(ragged(60)).save(folder / "pairs.refold")
+    words = refold.SequenceAutoencoder(**TINY, variational=False)
+    words.fit(WORDS).save(folder / "words.refold")
+    return {name: folder / f"{name}.refold" for name in ("pairs", "words")}
+
+
+@pytest.fixture(scope="session")
+def pairs(files):
+    return refold.load(files["pairs"])
+
+
+@pytest.fixture(scope="session")
+def words(files):
+    return refold.load(files["words"])
+
+
+@pytest.fixture(scope="session")
+def shared(files):
+    with started(files, **LIMITS) as both:
+        yield both
+
+
+@pytest.fixture(scope="session")
+def url(shared):
+    return shared[0]
+
+
+@pytest.fixture(scope="session")
+def service(shared):
+    return shared[1]
+
+
+@pytest.fixture(scope="session")
+def client(url):
+    with httpx.Client(base_url=url) as client:
+        yield client

@@ -1,0 +1,81 @@
+"""A server in a thread, and what tests of it share."""
+
+import contextlib
+import threading
+import time
+
+import numpy as np
+import pyarrow as pa
+
+from refold.serve import ServeSettings
+from refold.serve._server import _prepared
+
+ARROW = "application/vnd.apache.arrow.stream"
+WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
+# of the server that most tests share; small, so that a test can exceed them
+LIMITS = {"max_body": 60_000, "max_sequences": 40, "max_steps": 1000, "max_seconds": 5.0}
+
+
+@contextlib.contextmanager
+def started(files, **settings):
+    """Serve from a thread; yield the address and the service."""
+    server, bound = _prepared(files, ServeSettings(port=0, **settings))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    service = server.config.app.state.service
+    service.server = server
+    try:
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}", service
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@contextlib.contextmanager
+def busy(service):
+    """Keep the thread that computes busy inside the block."""
+    done = threading.Event()
+    service.batches._busy = True
+    service.batches._thread.submit(done.wait, 10)
+    try:
+        yield
+    finally:
+        done.set()
+        service.loop.call_soon_threadsafe(_free, service.batches, service.loop)
+
+
+def _free(batches, loop):
+    batches._busy = False
+    batches._plan(loop)
+
+
+def stream_of(table):
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def table_of(response):
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == ARROW
+    return pa.ipc.open_stream(response.content).read_all()
+
+
+def same(given, expected):
+    """Whether JSON holds the same bits as arrays, lists and strings."""
+    assert len(given) == len(expected)
+    for one, other in zip(given, expected, strict=True):
+        if isinstance(other, np.ndarray):
+            one = np.array(one, other.dtype).reshape(other.shape)
+            np.testing.assert_array_equal(one, other, strict=True)
+        else:
+            assert one == other
+    return True
+
+
+def wait_until(condition, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)

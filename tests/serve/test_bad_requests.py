@@ -1,0 +1,178 @@
+"""Malformed, cancelled and half-sent requests get one answer, or none, and leave nothing behind."""
+
+import socket
+import struct
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from serve.serving import ARROW, busy, stream_of, wait_until
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+PATH = "/v1/pairs/encode"
+
+
+def message(response):
+    assert response.status_code == 422, response.text
+    error = response.json()["error"]
+    assert "Traceback" not in error["message"]
+    assert "/" not in error["message"].replace("application/", "")
+    return error["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({}, "lacks 'sequences'"),
+        ({"sequences": 5}, "must be a list"),
+        ({"sequences": []}, "empty list"),
+        ({"sequences": [5]}, "sequence"),
+        ({"sequences": [[["a", "b"]]]}, "numeric"),
+        ({"sequences": [[[1, 2], [3]]]}, "differing numbers of features"),
+        ({"sequences": [[[1, 2, 3]]]}, "3 features"),
+        ({"sequences": [{"x": [1]}]}, ""),
+        ({"sequences": [[[[1, 2]]]]}, ""),
+        ({"sequences": [[[1e308, -1e308]], [[True, {}]]]}, ""),
+        ({"sequences": [[[1, 2]]], "clip": True}, "no field 'clip' here. The fields are 'seq"),
+    ],
+)
+def test_wrong_sequences(client, content, expected):
+    assert expected in message(client.post(PATH, json=content))
+
+
+@pytest.mark.parametrize(
+    ("operation", "content", "expected"),
+    [
+        ("decode", {"codes": [[1, 2]]}, "shape"),
+        ("decode", {"codes": [[1, 2], [1]]}, "same length"),
+        ("decode", {"codes": [["a"]]}, "finite numbers"),
+        ("decode", {"codes": [[0, 0, 0]], "lengths": [1, 2]}, "one entry per code"),
+        ("decode", {"codes": [[0, 0, 0]], "lengths": [-1]}, "whole numbers"),
+        ("decode", {"codes": [[0, 0, 0]], "clip": 1}, "true or false"),
+        ("detect", {"sequences": [[[1, 2]]], "alpha": 2}, "alpha"),
+        ("detect", {"sequences": [[[1, 2]]], "alpha": 1e-9}, "calibration"),
+        ("forecast", {"sequences": [[[1, 2]]], "steps": 99}, "steps"),
+        ("generate", {"n": -1}, "whole number"),
+        ("generate", {"temperature": -1}, "at least 0"),
+        ("generate", {"n": 1, "components": 60}, "components"),
+    ],
+)
+def test_wrong_fields(client, operation, content, expected):
+    assert expected in message(client.post(f"/v1/pairs/{operation}", json=content))
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[1]", b"{", b"\xff\xfe", b'{"sequences": [[[NaN, 1]]]}', b"[" * 100_00]
+)
+def test_not_json(client, body):
+    headers = {"content-type": "application/json"}
+    assert message(client.post(PATH, content=body, headers=headers))
+
+
+def compressed():
+    table = pa.table({"x0": [[1.0] * 500], "x1": [[1.0] * 500]})
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def shifted():
+    """A list whose offsets lead out of its values."""
+    body = bytearray(stream_of(pa.table({"x0": [[1.0, 2.0]], "x1": [[1.0, 2.0]]})))
+    place = body.index(struct.pack("<ii", 0, 2))
+    body[place : place + 8] = struct.pack("<ii", 0, 1 << 20)
+    return bytes(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", "Arrow IPC"),
+        (b"hello, this is not Arrow at all", "Arrow IPC"),
+        (compressed(), "must not be compressed"),
+        (shifted(), "Arrow IPC"),
+        (stream_of(pa.table({"x0": pa.nulls(1 << 30)})), "has the type null"),
+        (stream_of(pa.table({"x0": [[{"a": 1}]]})), "has the type list"),
+        (stream_of(pa.table({"y": [[1.0]], "z": [[1.0]], "w": [[1.0]]})), "features"),
+        (stream_of(pa.table({"id": [1]})), "list"),
+    ],
+    ids=["empty", "text", "compressed", "shifted", "nulls", "structs", "columns", "no-lists"],
+)
+def test_wrong_tables(client, body, expected):
+    found = message(client.post(PATH, content=body, headers={"content-type": ARROW}))
+    assert expected in found
+
+
+def test_tables_that_are_cut_or_changed_get_an_answer(client):
+    """Each byte of the head of a stream, changed, and each length: no crash, no failure."""
+    body = stream_of(pa.table({"x0": [[1.0, 2.0], [3.0]], "x1": [[1.0, 2.0], [3.0]]}))
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        changed = bytearray(body[: rng.integers(1, len(body))] if rng.random() < 0.3 else body)
+        changed[rng.integers(len(changed))] = rng.integers(256)
+        response = client.post(PATH, content=bytes(changed), headers={"content-type": ARROW})
+        assert response.status_code in (200, 422), response.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": "application/json", "content-encoding": "br"}, 415),
+        ({"content-type": "application/json", "content-encoding": "gzip"}, 422),
+        ({}, 415),
+    ],
+)
+def test_wrong_headers(client, headers, status):
+    assert client.post(PATH, content=b"{}", headers=headers).status_code == status
+
+
+def connected(url):
+    host, port = url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)))
+
+
+def test_what_is_not_http(url):
+    with connected(url) as raw:
+        raw.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        assert raw.recv(10_000).startswith(b"HTTP/1.1 400 ")
+    with connected(url) as raw:
+        raw.sendall(b"GET /v1/ready HTTP/1.1\r\n" + b"x: y\r\n" * 20_000)
+        assert raw.recv(10_000).startswith(b"HTTP/1.1 431 ")
+
+
+def test_clients_that_go_leave_nothing(url, service):
+    connections = service.server.server_state.connections
+    httpx.get(f"{url}/v1/health")
+    before = len(connections)
+    head = b"POST /v1/pairs/encode HTTP/1.1\r\nHost: localhost\r\n"
+    head += b"Content-Type: application/json\r\nContent-Length: 24\r\n\r\n"
+    body = b'{"sequences":[[[1,2]]]} '
+    with busy(service):
+        whole, half, begun = connected(url), connected(url), connected(url)
+        whole.sendall(head + body)
+        half.sendall(head + body[:9])
+        begun.sendall(head[:30])
+        wait_until(lambda: service.batches.open == 2 and service.batches.waiting == 1)
+        for one in (whole, half, begun):
+            one.close()
+        wait_until(lambda: len(connections) <= before)
+    wait_until(lambda: service.batches.open == 0 and service.batches.waiting == 0)
+    assert httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]}).status_code == 200
+
+
+def test_failures_say_nothing_of_the_inside(url, service, pairs, caplog, monkeypatch):
+    model = service.models.get("pairs")
+
+    def failing(*_):
+        raise RuntimeError("secret of /etc/passwd")
+
+    monkeypatch.setattr(model, "warnings", failing)
+    response = httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]})
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "internal"
+    assert "secret" not in response.text
+    assert "secret of" in caplog.text

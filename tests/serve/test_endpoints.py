@@ -1,0 +1,172 @@
+"""Each endpoint, in JSON and Arrow, has the same bits as Python."""
+
+import gzip
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import refold
+from refold.sequences import Sequences, codes_from_arrow, codes_to_arrow
+from serve.serving import ARROW, WORDS, same, stream_of, table_of
+from small_data import ragged
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+NEW = [one.tolist() for one in ragged(9, seed=3)]
+
+
+def post(client, path, content, **options):
+    response = client.post(f"/v1/{path}", json=content, **options)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def post_table(client, path, table):
+    return table_of(
+        client.post(f"/v1/{path}", content=stream_of(table), headers={"content-type": ARROW})
+    )
+
+
+def test_encode(client, pairs, words):
+    codes = pairs.encode(NEW)
+    assert same(post(client, "pairs/encode", {"sequences": NEW})["codes"], codes)
+    given = post(client, "words/encode", {"sequences": WORDS[:5]})["codes"]
+    assert same(given, words.encode(WORDS[:5]))
+    table = Sequences.from_list(NEW, ids=[f"s{i}" for i in range(9)]).to_arrow()
+    found, ids = codes_from_arrow(post_table(client, "pairs/encode", table))
+    np.testing.assert_array_equal(found, codes, strict=True)
+    assert ids.tolist() == table["id"].to_pylist()
+
+
+def test_missing_whole_and_empty(client, pairs):
+    given = [[[1, 2], [3, None]], [], [[4.5, 5]]]
+    expected = pairs.encode([[[1, 2], [3, np.nan]], np.zeros((0, 2)), [[4.5, 5]]])
+    found = post(client, "pairs/encode", {"sequences": given})
+    assert same(found["codes"], expected)
+    assert "1 values are missing" in found["warnings"][0]
+
+
+def test_decode(client, pairs, words):
+    codes = pairs.encode(NEW)
+    given = post(client, "pairs/decode", {"codes": codes.tolist()})["sequences"]
+    assert same(given, pairs.decode(codes))
+    asked = {"codes": codes.tolist(), "lengths": [*range(9)], "clip": True}
+    given = post(client, "pairs/decode", asked)["sequences"]
+    expected = pairs.decode(codes, [*range(9)], clip=True)
+    assert same(given, expected)
+    table = codes_to_arrow(codes).append_column("length", pa.array(range(9)))
+    found = post_table(client, "pairs/decode?clip=true", table)
+    assert same(Sequences.from_arrow(found).align(pairs.schema_).to_list()[1:], expected[1:])
+    codes = words.encode(WORDS[:3])
+    assert same(
+        post(client, "words/decode", {"codes": codes.tolist()})["sequences"], words.decode(codes)
+    )
+
+
+def test_reconstruct(client, pairs, words):
+    longer = [*NEW, ragged(1)[0].tolist() * 5]
+    given = post(client, "pairs/reconstruct", {"sequences": longer})
+    assert same(given["sequences"], pairs.reconstruct(longer))
+    assert "15 steps against 8" in given["warnings"][0]
+    assert same(
+        post(client, "words/reconstruct", {"sequences": ["nine", "", "zoo"]})["sequences"],
+        words.reconstruct(["nine", "", "zoo"]),
+    )
+    found = post_table(client, "pairs/reconstruct", Sequences.from_list(longer).to_arrow())
+    assert json.loads(found.schema.metadata[b"refold.warnings"]) == given["warnings"]
+    assert same(Sequences.from_arrow(found).to_list(), pairs.reconstruct(longer))
+
+
+def test_detect(client, pairs):
+    expected = pairs.detect(NEW, alpha=0.1)
+    given = post(client, "pairs/detect", {"sequences": NEW, "alpha": 0.1, "steps": True})
+    rows = given["detections"]
+    assert same([row["score"] for row in rows], expected.scores.tolist())
+    assert same([row["p_value"] for row in rows], expected.p_values.tolist())
+    assert same([row["step_scores"] for row in rows], expected.step_scores)
+    found = post_table(client, "pairs/detect?alpha=0.1", Sequences.from_list(NEW).to_arrow())
+    assert found.equals(expected.to_table())
+
+
+def test_forecast(client, pairs):
+    expected = pairs.forecast(NEW, 2, alpha=0.1)
+    given = post(client, "pairs/forecast", {"sequences": NEW, "steps": 2, "alpha": 0.1})
+    assert same(given["sequences"], expected.values)
+    assert same(given["lower"], expected.lower)
+    found = post_table(
+        client, "pairs/forecast?steps=2&alpha=0.1", Sequences.from_list(NEW).to_arrow()
+    )
+    assert found.equals(expected.to_table())
+
+
+def test_generate(client, pairs, words):
+    asked = {"n": 3, "seed": 5, "components": 1}
+    given = post(client, "pairs/generate", asked)["sequences"]
+    assert same(given, pairs.generate(3, components=1, random_state=5))
+    given = post(client, "words/generate", asked | {"temperature": 0.7, "lengths": [3, 0, 5]})
+    expected = words.generate(3, components=1, temperature=0.7, lengths=[3, 0, 5], random_state=5)
+    assert same(given["sequences"], expected)
+
+
+def test_concurrent_requests_have_the_bits_of_single_ones(url, pairs, service):
+    sets = [[one.tolist() for one in ragged(1 + i % 4, seed=i)] for i in range(40)]
+    alone = [pairs.encode(one) for one in sets]
+    back = [pairs.reconstruct(one) for one in sets]
+    with httpx.Client(base_url=url) as client, ThreadPoolExecutor(8) as threads:
+        paths = ["pairs/encode", "pairs/reconstruct"] * 20
+        found = [*threads.map(lambda p, s: post(client, p, {"sequences": s}), paths, sets)]
+    for i, one in enumerate(found):
+        assert same(one["codes"], alone[i]) if i % 2 == 0 else same(one["sequences"], back[i])
+    assert service.batches.open == 0
+
+
+def test_gzip_both_ways(client):
+    body = gzip.compress(json.dumps({"sequences": [[[0.1, 0.2]] * 900]}).encode())
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    response = client.post("/v1/pairs/reconstruct", content=body, headers=headers)
+    assert response.headers["content-encoding"] == "gzip"
+    plain = client.post(
+        "/v1/pairs/reconstruct", content=body, headers=headers | {"accept-encoding": "identity"}
+    )
+    assert "content-encoding" not in plain.headers
+    assert plain.json() == response.json()
+
+
+def test_json_to_arrow_and_back(client, pairs):
+    response = client.post("/v1/pairs/encode", json={"sequences": NEW}, headers={"accept": ARROW})
+    np.testing.assert_array_equal(codes_from_arrow(table_of(response))[0], pairs.encode(NEW))
+    response = client.post(
+        "/v1/pairs/encode",
+        content=stream_of(Sequences.from_list(NEW).to_arrow()),
+        headers={"content-type": ARROW, "accept": "application/json"},
+    )
+    assert same(response.json()["codes"], pairs.encode(NEW))
+
+
+def test_models(client, pairs):
+    names = [model["name"] for model in client.get("/v1/models").json()["models"]]
+    assert names == ["pairs", "words"]
+    found = client.get("/v1/pairs").json()
+    assert found["code_size"] == 3
+    assert [column["name"] for column in found["columns"]] == list(pairs.schema_.names)
+    assert client.get("/v1/other").json()["error"]["code"] == "not_found"
+
+
+def test_health_readiness_and_metrics(client):
+    assert client.get("/v1/health").json() == {"version": refold.__version__}
+    assert client.get("/v1/ready").json() == {"ready": True}
+    text = client.get("/v1/metrics").text
+    assert 'refold_requests_total{operation="encode",status="200"}' in text
+    assert "refold_batch_requests_bucket" in text
+
+
+def test_openapi_describes_every_operation_with_an_example(client):
+    document = client.get("/v1/openapi.json").json()
+    for path, item in document["paths"].items():
+        if "post" in item:
+            content = item["post"]["requestBody"]["content"]["application/json"]
+            assert set(content["example"]) <= set(content["schema"]["properties"]), path
+    assert "/v1/{model}/encode" in document["paths"]

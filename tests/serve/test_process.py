@@ -1,0 +1,112 @@
+"""`refold serve` as a process: what it loads, reloads and loses."""
+
+import contextlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+import refold
+from refold.cli import main
+from small_data import TINY, ragged
+
+ONE = {"sequences": [one.tolist() for one in ragged(4)]}
+UNIX = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+
+
+@contextlib.contextmanager
+def process(*arguments):
+    """Start `refold serve`; yield the process and its address."""
+    command = [sys.executable, "-m", "refold", "serve", *map(str, arguments), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            line = running.stderr.readline()
+            assert " on http://" in line, line + running.stderr.read()
+            url = line.split()[-1]
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    httpx.get(f"{url}/v1/ready")
+                    break
+                time.sleep(0.01)
+            yield running, url
+        finally:
+            running.kill()
+
+
+@UNIX
+def test_reload_and_shutdown_under_load_lose_no_request(files, pairs, tmp_path):
+    path = shutil.copy(files["pairs"], tmp_path / "pairs.refold")
+    with process(path) as (running, url):
+        if sys.platform == "linux":
+            maps = Path(f"/proc/{running.pid}/maps").read_text()
+            assert "numpy" in maps
+            for heavy in ("jax", "sklearn", "scipy", "pandas"):
+                assert f"/{heavy}" not in maps, heavy
+            status = Path(f"/proc/{running.pid}/status").read_text()
+            resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+            assert int(resident.split()[1]) < 250_000
+        ends, codes, failures = threading.Event(), [], []
+
+        def ask():
+            with httpx.Client(base_url=url) as client:
+                while not ends.is_set():
+                    try:
+                        response = client.post("/v1/pairs/encode", json=ONE)
+                    except httpx.ConnectError:
+                        return  # the service takes no connection any more
+                    except httpx.TransportError as error:
+                        failures.append(error)
+                        return
+                    codes.append((response.status_code, str(response.json().get("codes"))))
+
+        def served():
+            return httpx.get(f"{url}/v1/pairs").json()["sha256"]
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        before = served()
+        # a file that is no model changes nothing
+        (tmp_path / "other").write_text("no model")
+        (tmp_path / "other").replace(path)
+        running.send_signal(signal.SIGHUP)
+        assert "The models stay as they were" in running.stderr.readline()
+        assert served() == before
+        other = refold.SequenceAutoencoder(**TINY | {"random_state": 1})
+        other._set_fitted(pairs._fitted._replace(latent_steps=1))
+        other.set_params(latent_steps="auto")
+        other.save(path)
+        running.send_signal(signal.SIGHUP)
+        assert "The models are read again" in running.stderr.readline()
+        assert served() != before
+        time.sleep(0.1)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(10) == 0
+        ends.set()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert {status for status, _ in codes} == {200}
+        assert len({found for _, found in codes}) == 2
+        assert running.stderr.read() == ""
+
+
+def test_errors_have_one_line(files, tmp_path, capsys):
+    (tmp_path / "no.refold").write_text("no model")
+    for arguments, expected in [
+        ([tmp_path / "no.refold"], "no.refold"),
+        ([tmp_path / "none.refold"], "none.refold"),
+        ([files["pairs"], "--host", "0.0.0.0"], "Set a token"),  # noqa: S104
+        ([files["pairs"], "--host", "192.0.2.1", "--anonymous"], "cannot use the address"),
+        ([files["pairs"], files["pairs"]], "Two models have the name"),
+    ]:
+        assert main(["serve", *map(str, arguments)]) == 2
+        shown = capsys.readouterr().err
+        assert expected in " ".join(shown.split())
+        assert "Traceback" not in shown
