@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 import refold
 from refold.cli import main
+from refold.inference import PackedNetwork
 from small_data import TINY, ragged
 
 ONE = {"sequences": [one.tolist() for one in ragged(4)]}
@@ -78,9 +80,11 @@ def test_reload_and_shutdown_under_load_lose_no_request(files, pairs, tmp_path):
         running.send_signal(signal.SIGHUP)
         assert "The models stay as they were" in running.stderr.readline()
         assert served() == before
-        other = refold.SequenceAutoencoder(**TINY | {"random_state": 1})
-        other._set_fitted(pairs._fitted._replace(latent_steps=1))
-        other.set_params(latent_steps="auto")
+        network = pairs._fitted.network
+        weights = {name: array * np.float32(1.01) for name, array in network.weights.items()}
+        other = refold.SequenceAutoencoder(**TINY)
+        changed = PackedNetwork(network.specification, weights)
+        other._set_fitted(pairs._fitted._replace(network=changed))
         other.save(path)
         running.send_signal(signal.SIGHUP)
         assert "The models are read again" in running.stderr.readline()

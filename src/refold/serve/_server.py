@@ -178,6 +178,7 @@ def _prepared(
         loop="uvloop" if is_installed("uvloop") else "asyncio",
         ws="none",
         lifespan="on",
+        log_config=None,  # its own would close the handlers that there are
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -201,6 +202,7 @@ def _bound(settings: ServeSettings) -> socket.socket:
             f"The service cannot use the address {host} with port {settings.port}: {reason}. "
             "Choose another with host and port."
         ) from error
+    bound.listen(1024)  # clients may come before the event loop runs
     return bound
 
 
