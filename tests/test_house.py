@@ -81,6 +81,7 @@ def python(code, *, cwd=None, **environment):
         ("refold.datasets", {"pyarrow"}),
         ("refold.evaluation", {"pyarrow"}),
         ("refold.estimator", {"pyarrow"}),
+        ("refold.search", {"pyarrow"}),
         ("refold.stream", {"pyarrow"}),
     ],
 )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from refold import layers as layers
     from refold import models as models
     from refold import plots as plots
+    from refold import search as search
     from refold import sequences as sequences
     from refold import stream as stream
     from refold._error_curve import ErrorCurve as ErrorCurve
@@ -41,7 +42,7 @@ __version__ = "0.1.0"
 
 _SUBPACKAGES = (
     *("datasets", "diagnosis", "evaluation", "kernels", "layers", "models", "plots", "sequences"),
-    "stream",
+    *("search", "stream"),
 )
 _NAMES = {
     "Checkpoint": "refold.fitting",

@@ -17,6 +17,8 @@ COMMANDS = [
     "curve",
     "doctor",
     "detect",
+    "index",
+    "search",
     "generate",
     "probe",
     "report",

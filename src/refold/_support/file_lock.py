@@ -1,4 +1,4 @@
-"""File lock that allows one training run per checkpoint, across processes."""
+"""File locks across processes: one training run per checkpoint, one writer per file or folder."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from refold.errors import ParameterError
 
-__all__ = ["sole_training"]
+__all__ = ["sole_training", "sole_use"]
 
 _held: set[tuple[Path, int]] = set()
 
@@ -47,9 +47,40 @@ def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
     if checkpoint is None:
         yield
         return
-    place = Path(os.path.realpath(checkpoint))
+    message = (
+        f"Another training run is using the checkpoint {str(checkpoint)!r}. Wait until it ends, "
+        "or choose another file."
+    )
+    with sole_use(checkpoint, message):
+        yield
+
+
+@contextmanager
+def sole_use(path: str | os.PathLike[str], message: str) -> Iterator[None]:
+    """Lock a file or folder for one process, as `sole_training` does.
+
+    Parameters
+    ----------
+    path : path
+    message : str
+        Text of the error if another process holds the lock.
+
+    Raises
+    ------
+    ParameterError
+        If another process holds the lock.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with sole_use(folder / "codes", "Another process is writing."):
+    ...     [path.name for path in folder.iterdir()]
+    ['.codes.lock']
+    """
+    place = Path(os.path.realpath(path))
     holder = place, threading.get_ident()
-    lock = None if holder in _held else _locked(place, checkpoint)
+    lock = None if holder in _held else _locked(place, message)
     if lock is None:
         yield
         return
@@ -63,7 +94,7 @@ def sole_training(checkpoint: str | os.PathLike[str] | None) -> Iterator[None]:
         lock.release()
 
 
-def _locked(place: Path, named: str | os.PathLike[str]) -> FileLock | None:
+def _locked(place: Path, message: str) -> FileLock | None:
     """Lock a file next to ``place``; return None if that is not possible."""
     if not place.parent.is_dir():
         return None  # FileLock would create the folder
@@ -73,10 +104,7 @@ def _locked(place: Path, named: str | os.PathLike[str]) -> FileLock | None:
         try:
             lock.acquire()
         except Timeout as error:
-            raise ParameterError(
-                f"Another training run is using the checkpoint {str(named)!r}. Wait until it ends, "
-                "or choose another file."
-            ) from error
+            raise ParameterError(message) from error
         except (OSError, NotImplementedError):
             return None
         if path.exists():

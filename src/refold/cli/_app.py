@@ -22,10 +22,12 @@ from refold.cli.commands.encode import encode
 from refold.cli.commands.fit import fit
 from refold.cli.commands.forecast import forecast
 from refold.cli.commands.generate import generate
+from refold.cli.commands.index import index
 from refold.cli.commands.info import info
 from refold.cli.commands.probe import probe
 from refold.cli.commands.reconstruct import reconstruct
 from refold.cli.commands.report import report
+from refold.cli.commands.search import search
 from refold.cli.commands.serve import serve
 from refold.cli.commands.stream import stream
 
@@ -42,6 +44,8 @@ EXAMPLES = {
     forecast: "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
     stream: "refold stream sensor.refold --window 60 < sensor.jsonl",
     serve: "refold serve vowels.refold --port 8000",
+    index: "refold index vowels.refold vowels.parquet -o vowels.index",
+    search: "refold search vowels.refold vowels.index new.parquet -k 5 -o hits.csv",
     generate: "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
     probe: "refold probe vowels.refold vowels.parquet --label speaker",
     report: "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",

@@ -114,7 +114,7 @@ class Reading:
             Column of labels, which is not a feature.
         """
         with self._file(name, others) as path:
-            yield self._open(model, path, left_out)
+            yield self._open(model, path, () if left_out is None else (left_out,))
 
     @contextmanager
     def labelled(
@@ -126,9 +126,23 @@ class Reading:
         others: Sequence[str | None] = (),
     ) -> Iterator[tuple[Any, Any]]:
         """Open sequences and read their labels, from the same file or from the file `labels`."""
+        given = () if label is None else (label,)
+        with self.described(model, name, given, labels, others) as (source, found):
+            yield source, None if label is None else found[label]
+
+    @contextmanager
+    def described(
+        self,
+        model: Any,
+        name: str,
+        columns: Sequence[str],
+        labels: str | None,
+        others: Sequence[str | None] = (),
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Open sequences and read columns with a value for each, as `labelled` does."""
         with self._file(name, others) as path:
-            source = self._open(model, path, label if labels is None else None)
-            yield source, None if label is None else self._labels(labels or path, label, source)
+            source = self._open(model, path, columns if labels is None else ())
+            yield source, {one: self._labels(labels or path, one, source) for one in columns}
 
     def read(self, model: Any, name: str, others: Sequence[str | None] = ()) -> Any:
         """Read sequences for a model into memory, as `opened` does."""
@@ -148,13 +162,13 @@ class Reading:
     def _file(self, name: str, others: Sequence[str | None] = ()) -> AbstractContextManager[Path]:
         return readable(name, input_format_of((name, *others), name, self.input_format))
 
-    def _open(self, model: Any, path: Path, left_out: str | None) -> Any:
+    def _open(self, model: Any, path: Path, left_out: Sequence[str] = ()) -> Any:
         schema, options, found = model.schema_, dict(self.options), _columns_of(path)
         names = list(schema.names)
         if schema.time_gaps and ((found and names[-1] not in found) or self.time_gaps):
             options["time_gaps"] = True
             names.pop()  # computed, and not in the file
-        if left_out is not None and "columns" not in options and found:
+        if left_out and "columns" not in options and found:
             options["columns"] = self._features(found, left_out, schema, names)
         suffix = "parquet" if path.is_dir() else format_of(path) or ""
         chosen = refold.sequences.FORMATS.get(suffix)  # if None, reading raises an error
@@ -167,9 +181,11 @@ class Reading:
         remembered = {k: v for k, v in remembered.items() if v and k not in options}
         return _read(path, options, remembered)
 
-    def _features(self, found: list[str], label: str, schema: Any, names: list[str]) -> list[str]:
+    def _features(
+        self, found: list[str], labels: Sequence[str], schema: Any, names: list[str]
+    ) -> list[str]:
         """Return the columns besides the labels: those of the model if the file has them all."""
-        not_features = {label}
+        not_features = {*labels}
         for option, name in (("id", schema.id_name), ("time", schema.time_name)):
             not_features.add(self.options.get(option, name if name in found else option))
         others = [name for name in found if name not in not_features]
@@ -211,7 +227,7 @@ class TrainingData(Reading):
             if model is None:
                 sequences = refold.sequences.read_or_scan(path, **self.options)
             else:
-                sequences = self._open(model, path, None)
+                sequences = self._open(model, path)
             if isinstance(sequences, refold.sequences.Scan):
                 return_freed_memory()
             yield sequences

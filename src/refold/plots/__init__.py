@@ -23,6 +23,7 @@ from refold.plots._length_histogram import lengths as lengths
 from refold.plots._loss_curves import loss_curves as loss_curves
 from refold.plots._reconstructions import reconstruction as reconstruction
 from refold.plots._reconstructions import reconstructions as reconstructions
+from refold.plots._search_hits import search_hits as search_hits
 from refold.plots._size_curve import error_by_size as error_by_size
 from refold.plots._style import PALETTE as PALETTE
 from refold.plots._style import RAMP as RAMP
@@ -49,6 +50,7 @@ __all__ = [
     "loss_curves",
     "reconstruction",
     "reconstructions",
+    "search_hits",
     "shape_text",
     "strips_of",
     "sweep",

@@ -104,24 +104,36 @@ def reconstructions(
             f"Got {len(original)} originals and {len(reconstructed)} reconstructions. "
             "Pass at least one of each, and as many reconstructions as originals."
         )
-    axes = _grid(len(original)) if axes is None else list(axes)
-    if len(axes) != len(original):
+    numbers = zip(original.ids, original.lengths, strict=True)
+    titles = [f"{one}  ·  {in_steps(steps)}" for one, steps in numbers]
+    return draw_pairs(original, reconstructed, axes, titles, ("original", "reconstruction"))
+
+
+def draw_pairs(
+    originals: Sequences,
+    others: Sequences,
+    axes: Sequence["Axes"] | None,
+    titles: Sequence[str],
+    names: tuple[str, str],
+) -> list["Axes"]:
+    """Draw pairs of sequences, one on each axes, with the names of both in a legend."""
+    axes = _grid(len(originals)) if axes is None else list(axes)
+    if len(axes) != len(originals):
         raise DataError(
-            f"Got {len(axes)} axes for {len(original)} sequences. Pass one per sequence."
+            f"Got {len(axes)} axes for {len(originals)} sequences. Pass one per sequence."
         )
-    schema = original.schema
-    shown = most_varied(original)
-    longest = int(max(original.lengths.max(), reconstructed.lengths.max()))
+    schema = originals.schema
+    shown = most_varied(originals)
+    longest = int(max(originals.lengths.max(), others.lengths.max()))
     for i, ax in enumerate(axes):
-        pair = (_values(original, i), _values(reconstructed, i))
+        pair = (_values(originals, i), _values(others, i))
         if shown:
             _lines(ax, pair, schema, shown)
         else:
             _strips(ax, pair, schema, num_steps=longest)
-        title = f"{original.ids[i]}  ·  {in_steps(original.lengths[i])}"
-        ax.set_title(title, fontsize="small", loc="left")
+        ax.set_title(titles[i], fontsize="small", loc="left")
         ax.tick_params(labelsize="small")
-    _legend(axes[0], lines=bool(shown))
+    _legend(axes[0], names, lines=bool(shown))
     return axes
 
 
@@ -206,7 +218,7 @@ def _frame_errors(ax: "Axes", blocks: list[np.ndarray], *, offset: float) -> Non
         )
 
 
-def _legend(ax: "Axes", *, lines: bool) -> None:
+def _legend(ax: "Axes", names: tuple[str, str], *, lines: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -219,7 +231,7 @@ def _legend(ax: "Axes", *, lines: bool) -> None:
         handles = [Patch(color=ACCENT), Patch(color=CONTRAST)]
     ax.legend(
         handles,
-        ["original", "reconstruction"],
+        list(names),
         frameon=False,
         fontsize="x-small",
         loc="lower right",

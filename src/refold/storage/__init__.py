@@ -7,6 +7,7 @@ from refold.storage._fitted import Fitted as Fitted
 from refold.storage._fitted import ReferenceStatistics as ReferenceStatistics
 from refold.storage._fitted import Residuals as Residuals
 from refold.storage._model_file import dumps as dumps
+from refold.storage._model_file import fingerprint as fingerprint
 from refold.storage._model_file import load as load
 from refold.storage._model_file import loads as loads
 from refold.storage._model_file import plain as plain

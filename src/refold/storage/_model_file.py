@@ -1,5 +1,7 @@
 """Content of a model file: network specification and weights, schema, scalers and history."""
 
+import hashlib
+import json
 import os
 from typing import Any
 
@@ -129,6 +131,46 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Fitted]:
         If the file does not exist.
     """
     return _restore(*read(path), str(path))
+
+
+def fingerprint(fitted: Fitted) -> str:
+    """Return a hash of all that determines the codes of a model and what they decode to.
+
+    Training history, calibration and arguments have no influence on it.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        Fitted state of the model.
+
+    Returns
+    -------
+    str
+        SHA-256 digest, 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import refold
+    >>> ae = refold.SequenceAutoencoder(2, units=4, latent_steps=0, max_epochs=1, random_state=0)
+    >>> ae = ae.fit(refold.datasets.noisy_sines(20, seed=0, max_steps=30))
+    >>> len(fingerprint(ae._fitted))
+    64
+    """
+    arrays = dict(fitted.network.arrays())
+    scaler = fitted.scaler.to_dict()
+    arrays |= {f"scaler/{k}": v for k, v in scaler.items() if isinstance(v, np.ndarray)}
+    if fitted.known is not None:  # of which features are computed
+        arrays["known"] = fitted.known.codes
+    about = {
+        "specification": fitted.network.specification._asdict(),
+        "schema": fitted.schema.to_dict(),
+        "scaler": {k: v for k, v in scaler.items() if not isinstance(v, np.ndarray)},
+    }
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _restore(

@@ -1,0 +1,91 @@
+"""``refold index``: codes of sequences in an index to search in."""
+
+from typing import Annotated, Any
+
+import typer
+
+import refold
+from refold.cli._console import log
+from refold.cli._files_and_streams import STREAM
+from refold.cli._options import LabelFile, LatentSteps, Model, Quiet, split
+from refold.cli._reading import Reading, check_label_files
+from refold.cli._saved_models import load_model
+from refold.errors import ParameterError
+
+__all__ = ["index"]
+
+
+def index(
+    model: Model,
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="File of sequences to add, or -.")
+    ] = None,
+    *,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="INDEX", help="Folder or URL of the index.")
+    ],
+    add: Annotated[bool, typer.Option("--add", help="Add the rows to an existing index.")] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Add the rows to an existing index, and replace those with their ids."
+        ),
+    ] = False,
+    remove: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="Ids of rows to remove from an existing index."),
+    ] = None,
+    metadata: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Columns to store with the codes, one value per sequence, for hits and --where.",
+        ),
+    ] = None,
+    labels: LabelFile = None,
+    distance: Annotated[
+        str,
+        typer.Option(
+            metavar="VECTORS",
+            help="What distances are measured on: features of the decoded sequences, or the code.",
+        ),
+    ] = "features",
+    latent_steps: LatentSteps = None,
+    reading: Reading,
+    quiet: Quiet = False,
+) -> None:
+    """Encode sequences into an index for `refold search`, or change an index."""
+    if (data is None) == (remove is None):
+        raise ParameterError("Name DATA to add, or ids with --remove, and only one of them.")
+    columns = [] if metadata is None else split(metadata, option="--metadata")
+    if columns:
+        check_label_files(data, labels)
+    if STREAM in (model, data) and model == data:
+        raise ParameterError("Only one input can be standard input. Name a file for the other.")
+    kind = refold.search.Index
+    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+    if data is None:
+        opened = kind.open(output, loaded)
+        count = opened.remove(split(str(remove), option="--remove", noun="id"))
+        done = f"Removed {count} of {len(opened) + count} rows from"
+    else:
+        with reading.described(loaded, data, columns, labels) as (source, found):
+            described = {name: _numbers(values) for name, values in found.items()}
+            if add or replace:
+                opened = kind.open(output, loaded)
+                opened.add(source, metadata=described, replace=replace)
+            else:
+                opened = kind.create(output, loaded, source, metadata=described, distance=distance)
+        done = f"Wrote {len(source)} rows to"
+    if not quiet:
+        recall = opened.recall_
+        kind_of = "exact" if recall is None else f"approximate, with a recall of {recall:.3f}"
+        log(f"{done} {output}. It has {len(opened)} rows; searches are {kind_of}.")
+
+
+def _numbers(values: Any) -> Any:
+    """Return numbers if all values are numbers; labels are read as integers or text."""
+    try:
+        return values.astype(float) if values.dtype.kind == "U" else values
+    except ValueError:
+        return values

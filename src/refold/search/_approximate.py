@@ -1,0 +1,104 @@
+"""Approximate search: partitions of an index, and the recall of reading only some of them."""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from refold._support.optional_imports import optional
+from refold._support.sampling import evenly_spaced
+from refold.search._rows import vectors_in
+
+if TYPE_CHECKING:
+    from lancedb.index import IvfFlat
+else:
+    IvfFlat = optional("lancedb.index", extra="search", purpose="refold.search").IvfFlat
+
+# Most rows for which every distance is computed by default.
+EXACT_ROWS = 100_000
+# Recall at this number of hits is measured on that many rows, and should be at least that.
+_HITS, _SAMPLE, _RECALL = 10, 100, 0.98
+_FEWEST_PROBES = 8
+# The centers of partitions are fitted to that many vectors each, so often.
+_SAMPLE_RATE, _ITERATIONS = 64, 15
+_PREFIX = "refold:"
+
+
+class Settings(NamedTuple):
+    """Settings of an approximate search.
+
+    Attributes
+    ----------
+    probes : int
+        Number of partitions that a search reads.
+    recall : float
+        Measured share of the 10 nearest rows that it finds.
+    """
+
+    probes: int
+    recall: float
+
+
+def read_settings(table: Any, column: str) -> Settings | None:
+    """Return the settings that `measure` stored; None without partitions."""
+    stored = table.schema.field(column).metadata or {}
+    probes, recall = (stored.get(f"{_PREFIX}{name}".encode()) for name in Settings._fields)
+    return None if probes is None or recall is None else Settings(int(probes), float(recall))
+
+
+def build(table: Any, column: str, partitions: int | None) -> Settings:
+    """Divide the rows of a table into partitions, and measure how many to read."""
+    if partitions is None:
+        partitions = max(1, int(np.sqrt(table.count_rows()) / 4))
+    config = IvfFlat(
+        distance_type="l2",
+        num_partitions=partitions,
+        sample_rate=_SAMPLE_RATE,
+        max_iterations=_ITERATIONS,
+    )
+    table.create_index(column, config=config, replace=True)
+    return measure(table, column)
+
+
+def update(table: Any, column: str) -> None:
+    """After a change, update the partitions of a table that has some or needs some."""
+    if read_settings(table, column) is not None:
+        table.optimize()
+        measure(table, column)
+    elif table.count_rows() > EXACT_ROWS:
+        build(table, column, None)
+
+
+def measure(table: Any, column: str) -> Settings:
+    """Choose how many partitions a search reads, on a sample of the rows, and store it."""
+    number = table.count_rows()
+    chosen = evenly_spaced(number, _SAMPLE)
+    sample = table.take_offsets(list(map(int, chosen))).select(["id", column]).to_arrow()
+    vectors, names = vectors_in(sample, column), sample["id"].to_pylist()
+
+    def found(i: int, probes: int | None) -> set[Any]:
+        builder = query(table, column, vectors[i], _HITS + 1, probes).select(["id", "_distance"])
+        return {*builder.to_arrow()["id"].to_pylist()} - {names[i]}
+
+    exact = [found(i, None) for i in range(len(names))]
+    wanted = max(1, sum(map(len, exact)))
+    probes, recall = _FEWEST_PROBES, 0.0
+    most = max(1, int(np.sqrt(number)))
+    while True:
+        hits = sum(len(true & found(i, probes)) for i, true in enumerate(exact))
+        recall = min(1.0, hits / wanted)
+        if recall >= _RECALL or probes >= most:
+            break
+        probes = int(np.ceil(1.5 * probes))
+    settings = Settings(probes, recall)
+    stored = {f"{_PREFIX}{name}": str(value) for name, value in settings._asdict().items()}
+    table.update_field_metadata({"path": column, "metadata": stored})
+    return settings
+
+
+def query(table: Any, column: str, vector: np.ndarray, k: int, probes: int | None) -> Any:
+    """Return a query for the nearest rows: exact, or in a number of partitions."""
+    builder = table.search(vector, vector_column_name=column).distance_type("l2").limit(k)
+    if probes is None:
+        return builder.bypass_vector_index()
+    # more partitions if a condition leaves too few rows in these
+    return builder.minimum_nprobes(probes).maximum_nprobes(0)

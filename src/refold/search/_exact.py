@@ -1,0 +1,77 @@
+"""Exact search among vectors in memory."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Entries of the matrix of distances that is computed at once.
+_ENTRIES = 4_000_000
+
+
+class Nearest(NamedTuple):
+    """Nearest rows of one query, in order of distance.
+
+    Attributes
+    ----------
+    rows : array of int of shape (n_hits,)
+    distances : array of float32 of shape (n_hits,)
+    """
+
+    rows: np.ndarray
+    distances: np.ndarray
+
+
+def nearest(
+    vectors: np.ndarray, queries: np.ndarray, k: int, norms: np.ndarray | None = None
+) -> list[Nearest]:
+    """Return the rows with the smallest Euclidean distances to each query.
+
+    Of rows at the same distance, the first ones come first.
+
+    Parameters
+    ----------
+    vectors : array of float32 of shape (n_rows, n_dimensions)
+    queries : array of float32 of shape (n_queries, n_dimensions)
+    k : int
+        Number of rows, or all if there are fewer.
+    norms : array of float32 of shape (n_rows,), optional
+        Squared norms of the vectors, if you have them already.
+
+    Returns
+    -------
+    list of Nearest
+        One per query.
+
+    Examples
+    --------
+    >>> line = np.arange(5, dtype=np.float32)[:, None]
+    >>> nearest(line, np.array([[3.2]], np.float32), 2)[0].rows.tolist()
+    [3, 4]
+    """
+    k = min(k, len(vectors))
+    if not k:
+        return [Nearest(np.zeros(0, int), np.zeros(0, np.float32)) for _ in queries]
+    norms = squared_norms(vectors) if norms is None else norms
+    found = []
+    step = max(1, _ENTRIES // len(vectors))
+    for begin in range(0, len(queries), step):
+        some = queries[begin : begin + step]
+        scores = norms - 2.0 * (some @ vectors.T)
+        for query, score in zip(some, scores, strict=True):
+            found.append(_best(vectors, query, score, k))
+    return found
+
+
+def squared_norms(vectors: np.ndarray) -> np.ndarray:
+    """Return the squared norm of each row."""
+    return np.einsum("ij,ij->i", vectors, vectors)
+
+
+def _best(vectors: np.ndarray, query: np.ndarray, score: np.ndarray, k: int) -> Nearest:
+    # scores are rounded, so some more rows are compared by their distances
+    more = min(len(score), k + max(10, k // 2))
+    rows = np.sort(np.argpartition(score, more - 1)[:more]) if more < len(score) else slice(None)
+    rows = np.arange(len(score))[rows]
+    distances = np.linalg.norm(vectors[rows] - query, axis=1)
+    order = np.argsort(distances, kind="stable")[:k]
+    return Nearest(rows[order], distances[order])

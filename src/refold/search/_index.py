@@ -1,0 +1,397 @@
+"""`Index`: codes, ids and metadata in a LanceDB table, and the search in it."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from refold._support.argument_checks import check_whole
+from refold.errors import DataError, ParameterError, argument, spelled
+from refold.search import _approximate
+from refold.search._finder import Finder
+from refold.search._hits import Hits
+from refold.search._rows import as_ids, metadata_of, new_rows, refuse_known
+from refold.search._store import About, Store, among
+from refold.search._vectors import (
+    check_distance,
+    codes_of,
+    fit_projection,
+    from_table,
+    to_table,
+    vectors_of,
+)
+from refold.storage import fingerprint
+
+if TYPE_CHECKING:
+    from refold.estimator import SequenceAutoencoder
+
+
+class Index:
+    """Codes of sequences in a LanceDB table, with ids and metadata, to search in.
+
+    Call `Index.create` or `Index.open`. A table holds all rows of a call or none of them. A folder
+    has one writer at a time, and any number of readers.
+
+    Searches in up to 100,000 rows compute every distance, in memory. Above that, LanceDB computes
+    those of the rows that are probably nearest (`build`).
+
+    Attributes
+    ----------
+    path : str
+        Folder or URL.
+    model : SequenceAutoencoder
+        Model whose codes the index holds.
+    distance : {"features", "code"}
+        Vectors whose Euclidean distance is measured.
+    recall_ : float or None
+        Share of the 10 nearest rows that an approximate search finds, measured on a sample; None if
+        all searches are exact.
+
+    Examples
+    --------
+    >>> import tempfile, refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+    ... ).fit(sines)
+    >>> place = tempfile.mkdtemp() + "/sines.index"
+    >>> index = Index.create(place, ae, sines[:30], metadata={"site": ["a", "b"] * 15})
+    >>> hits = index.search(sines[3:4], k=2, where="site = 'b'")
+    >>> hits.ids()[0], hits.column("site")
+    (3, ['b', 'b'])
+    >>> index.add(sines[30:], metadata={"site": ["c"] * 10})
+    >>> index.remove([3])
+    1
+    >>> len(index), Index.open(place, ae)
+    (39, Index(39 rows, distance='features', exact search))
+    """
+
+    def __init__(
+        self,
+        model: "SequenceAutoencoder",
+        store: Store,
+        table: Any,
+        about: About,
+        projection: np.ndarray | None,
+    ) -> None:
+        self.path = store.name
+        self.model = model
+        self.distance = about.distance
+        self._store, self._table, self._projection = store, table, projection
+        self._finder = Finder(store, table, "code" if projection is None else "vector")
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        model: "SequenceAutoencoder",
+        X: Any = None,
+        *,
+        codes: Any = None,
+        ids: Any = None,
+        metadata: Any = None,
+        distance: str = "features",
+        storage_options: dict[str, str] | None = None,
+    ) -> "Index":
+        """Write a new index.
+
+        Parameters
+        ----------
+        path : path or str
+            Folder to write, or a URL for LanceDB, such as ``"s3://bucket/codes"``.
+        model : SequenceAutoencoder
+            Fitted model.
+        X : Sequences, list of arrays, array, table, path or Scan, optional
+            Sequences to encode.
+        codes : array of shape (n_sequences, width of the code), optional
+            Codes instead of sequences.
+        ids : sequence of int or str, optional
+            Ids of the rows; by default those of the sequences, or numbers from 0.
+        metadata : mapping of str to sequence, or table, optional
+            Columns with one value per row. Later rows must have the same columns.
+        distance : {"features", "code"}, default="features"
+            What distances are measured on: 32 principal components of
+            `SequenceAutoencoder.features` (more if a code is larger), or the code.
+        storage_options : dict of str, optional
+            LanceDB's options for the store, such as credentials.
+
+        Returns
+        -------
+        Index
+
+        Raises
+        ------
+        ParameterError
+            If there is an index already, or another process is writing it.
+        DataError
+            If an id occurs twice, or columns of metadata have another length.
+        """
+        check_distance(distance)
+        store = Store(path, storage_options)
+        codes, ids = codes_of(model, X, codes, ids)
+        projection = fit_projection(model) if distance == "features" else None
+        about = About(fingerprint(model._fitted), distance)
+        vectors = vectors_of(model, codes, projection)
+        table = new_rows(codes, ids, vectors, metadata_of(metadata, len(codes)))
+        with store.writing():
+            if store.is_complete():
+                raise ParameterError(
+                    f"There is an index {store.name!r} already. "
+                    + spelled(
+                        "Add rows with Index.open(...).add(...), or name another folder.",
+                        "Add rows with --add or --replace, or name another folder.",
+                    )
+                )
+            stored = None if projection is None else to_table(projection)
+            opened = store.create(table, about, stored)
+            index = cls(model, store, opened, about, projection)
+            _approximate.update(opened, index._finder.column)
+        return index
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        model: "SequenceAutoencoder",
+        *,
+        storage_options: dict[str, str] | None = None,
+    ) -> "Index":
+        """Open an index.
+
+        Parameters
+        ----------
+        path : path or str
+            Folder or URL.
+        model : SequenceAutoencoder
+            The model that the index was created with.
+        storage_options : dict of str, optional
+            LanceDB's options for the store.
+
+        Returns
+        -------
+        Index
+
+        Raises
+        ------
+        MissingFileError
+            If there is no such folder.
+        FileFormatError
+            If it is not an index, is incomplete or damaged, or comes from a newer version.
+        ParameterError
+            If the index holds codes of another model.
+        """
+        store = Store(path, storage_options)
+        table, about = store.open()
+        if about.model != fingerprint(model._fitted):
+            raise ParameterError(
+                f"The index {store.name!r} holds codes of another model (hash {about.model[:12]}, "
+                f"and this model has {fingerprint(model._fitted)[:12]}). Open it with the model "
+                "that it was created with, or create another index."
+            )
+        stored = store.read_projection() if about.distance == "features" else None
+        return cls(model, store, table, about, None if stored is None else from_table(stored))
+
+    def __len__(self) -> int:
+        with self._store.errors("read"):
+            return self._table.count_rows()
+
+    def __repr__(self) -> str:
+        recall = self.recall_
+        kind = "exact search" if recall is None else f"recall {recall:.3f}"
+        return f"Index({len(self)} rows, distance={self.distance!r}, {kind})"
+
+    @property
+    def recall_(self) -> float | None:
+        """Measured share of the 10 nearest rows that an approximate search finds."""
+        found = self._settings()
+        return None if found is None or len(self) <= _approximate.EXACT_ROWS else found.recall
+
+    @property
+    def metadata_names(self) -> list[str]:
+        """Names of the columns of metadata."""
+        return self._finder.metadata_names
+
+    def add(
+        self,
+        X: Any = None,
+        *,
+        codes: Any = None,
+        ids: Any = None,
+        metadata: Any = None,
+        replace: bool = False,
+    ) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        X, codes, ids, metadata
+            As for `create`.
+        replace : bool, default=False
+            Replace the rows whose ids are in the index already.
+
+        Raises
+        ------
+        ParameterError
+            If another process is writing, or an id is in the index and ``replace`` is False.
+        DataError
+            If an id occurs twice, or the columns of metadata differ from those of the index.
+        """
+        codes, ids = codes_of(self.model, X, codes, ids)
+        columns = metadata_of(metadata, len(codes), self._table.schema)
+        vectors = vectors_of(self.model, codes, self._projection)
+        table = new_rows(codes, ids, vectors, columns)
+        if table.schema.field("id").type != self._table.schema.field("id").type:
+            numbers = pa.types.is_integer(self._table.schema.field("id").type)
+            raise DataError(
+                f"The ids of the index are {'integers' if numbers else 'text'}, and those of the "
+                f"new rows are {'text' if numbers else 'integers'}. Pass ids of the same type."
+            )
+        with self._store.writing(), self._store.errors("written"):
+            self._table.checkout_latest()
+            if replace:
+                merge = self._table.merge_insert("id").when_matched_update_all()
+                merge.when_not_matched_insert_all().execute(table)
+            else:
+                refuse_known(self._table, table["id"])
+                self._table.add(table)
+            _approximate.update(self._table, self._finder.column)
+
+    def remove(self, ids: Any) -> int:
+        """Remove rows by id, and return how many there were.
+
+        Parameters
+        ----------
+        ids : sequence of int or str
+            Ids; those that are not in the index are ignored.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ParameterError
+            If another process is writing.
+        """
+        with self._store.writing(), self._store.errors("written"):
+            self._table.checkout_latest()
+            chosen = as_ids(ids, self._table.schema.field("id").type)
+            found = self._table.delete(among(chosen.to_pylist())).num_deleted_rows
+            _approximate.update(self._table, self._finder.column)
+        return int(found)
+
+    def build(self, *, partitions: int | None = None) -> "Index":
+        """Build the partitions of an approximate search, and measure its recall.
+
+        `create` and `add` do it when an index grows beyond 100,000 rows. Call it after many
+        changes: rows that are added later join the partitions of the rows before them. A search
+        reads as many partitions as find 98 % of the 10 nearest rows of a sample.
+
+        Parameters
+        ----------
+        partitions : int, optional
+            Number of partitions; by default a quarter of the square root of the number of rows.
+
+        Returns
+        -------
+        Index
+        """
+        with self._store.writing(), self._store.errors("written"):
+            self._table.checkout_latest()
+            _approximate.build(self._table, self._finder.column, partitions)
+        return self
+
+    def search(
+        self,
+        X: Any = None,
+        *,
+        codes: Any = None,
+        ids: Any = None,
+        k: int = 10,
+        where: str | None = None,
+        exact: bool | None = None,
+    ) -> Hits:
+        """Find the nearest rows to sequences, codes or rows of the index.
+
+        Parameters
+        ----------
+        X : Sequences, list of arrays, array, table, path or Scan, optional
+            Sequences.
+        codes : array of shape (n_queries, width of the code), optional
+            Codes instead of sequences.
+        ids : sequence of int or str, optional
+            Ids of rows instead of sequences. A row is not a hit of itself.
+        k : int, default=10
+            Number of hits per query.
+        where : str, optional
+            Condition on id and metadata, as in SQL: ``"site = 'north' AND year >= 2020"``.
+        exact : bool, optional
+            Whether to compute every distance; by default in indexes of up to 100,000 rows, and in
+            larger ones without partitions.
+
+        Returns
+        -------
+        Hits
+
+        Raises
+        ------
+        ParameterError
+            If the condition is not valid, or an id is not in the index.
+        SchemaError, DataError
+            If the sequences cannot be encoded.
+        """
+        k = check_whole("k", k)
+        if (X is not None) + (codes is not None) + (ids is not None) != 1:
+            raise ParameterError(
+                "Pass sequences, codes or ids to search for, and only one of them."
+            )
+        with self._store.errors("read"):
+            self._table.checkout_latest()
+        names: Any
+        if ids is not None:
+            names, codes, vectors = self._finder.stored(ids)
+        else:
+            codes, names = codes_of(self.model, X, codes, None)
+            vectors = vectors_of(self.model, codes, self._projection)
+        skipped = names.tolist() if ids is not None else None
+        approximate = self._approximate(exact=exact)
+        if approximate is None and len(self) <= _approximate.EXACT_ROWS:
+            found = self._finder.in_memory(vectors, k, where, skipped)
+        else:
+            probes = None if approximate is None else approximate.probes
+            found = [
+                self._finder.in_table(vectors[i], k, where, skipped[i] if skipped else None, probes)
+                for i in range(len(vectors))
+            ]
+        return self._finder.hits(names, codes, found)
+
+    def codes(self, ids: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return codes and their ids, of the rows with these ids or of all rows.
+
+        Parameters
+        ----------
+        ids : sequence of int or str, optional
+            By default all.
+
+        Returns
+        -------
+        codes : array of float32 of shape (n_rows, width of the code)
+        ids : array of shape (n_rows,)
+        """
+        names, codes, _ = self._finder.stored(ids)
+        return codes, names
+
+    def _settings(self) -> "_approximate.Settings | None":
+        return _approximate.read_settings(self._table, self._finder.column)
+
+    def _approximate(self, *, exact: bool | None) -> "_approximate.Settings | None":
+        """Return the settings of an approximate search, or None for an exact one."""
+        if exact or (exact is None and len(self) <= _approximate.EXACT_ROWS):
+            return None
+        found = self._settings()
+        if exact is False and found is None:
+            raise ParameterError(
+                f"{argument(exact=False)} needs an index with partitions. Call build() first."
+            )
+        return found

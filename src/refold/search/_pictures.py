@@ -1,0 +1,65 @@
+"""Pictures of what a search found."""
+
+from typing import TYPE_CHECKING, Any
+
+from refold import plots
+from refold.errors import DataError
+from refold.search._hits import Hits
+from refold.sequences import Sequences, as_sequences
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from refold.estimator import SequenceAutoencoder
+
+
+def draw(
+    model: "SequenceAutoencoder", hits: Hits, X: Any = None, *, query: int = 0, num: int = 6
+) -> list["Axes"]:
+    """Draw a query under its nearest hits, which are decoded from their codes.
+
+    Parameters
+    ----------
+    model : SequenceAutoencoder
+        The model of the index.
+    hits : Hits
+        Result of `Index.search`.
+    X : Sequences, list of arrays, array or table, optional
+        Sequences that were searched for; by default the query is decoded from its code, too.
+    query : int, default=0
+        Number of the query.
+    num : int, default=6
+        Number of hits to draw, or all if there are fewer.
+
+    Returns
+    -------
+    list of matplotlib.axes.Axes
+
+    Raises
+    ------
+    DataError
+        If the query has no hits.
+
+    Examples
+    --------
+    >>> import tempfile, refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+    ... ).fit(sines)
+    >>> index = refold.search.Index.create(tempfile.mkdtemp() + "/sines.index", ae, sines)
+    >>> len(draw(ae, index.search(sines[:1], k=3), sines[:1]))
+    3
+    """
+    begin, end = (int(one) for one in hits.offsets[query : query + 2])
+    if begin == end:
+        raise DataError(f"The query {query} has no hits to draw. Loosen the condition.")
+    rows = zip(hits.ids(query)[:num], hits.distances(query)[:num], strict=True)
+    titles = [f"{one}  ·  distance {distance:.3g}" for one, distance in rows]
+    schema = model.schema_
+    if X is None:
+        X, query = model.inverse_transform(hits.query_codes[[query]]), 0
+    found = model.inverse_transform(hits.codes[begin : begin + len(titles)])
+    return plots.search_hits(
+        as_sequences(X, schema=schema)[[query]], Sequences.from_list(found, schema=schema), titles
+    )

@@ -1,0 +1,130 @@
+"""Rows of an index: ids, codes and metadata as columns of Arrow."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from refold.errors import DataError, ParameterError, argument
+from refold.sequences import codes_to_arrow
+
+# its functions are made when it is imported
+_compute: Any = pyarrow.compute
+
+# Names of columns that the index or its hits need for themselves.
+RESERVED = ("id", "code", "vector", "query", "rank", "distance")
+
+
+class Rows(NamedTuple):
+    """All rows of an index, in memory.
+
+    Attributes
+    ----------
+    version : int
+        Version of the table in the store.
+    table : pyarrow.Table
+    vectors : array of float32 of shape (n_rows, n_dimensions)
+    norms : array of float32 of shape (n_rows,)
+        Squared norms of the vectors.
+    """
+
+    version: int
+    table: pa.Table
+    vectors: np.ndarray
+    norms: np.ndarray
+
+
+def new_rows(
+    codes: np.ndarray, ids: Any, vectors: np.ndarray, metadata: Mapping[str, Any]
+) -> pa.Table:
+    """Return rows as a table, and check that no id occurs twice.
+
+    The vectors have a column of their own if they are not the codes.
+    """
+    table = codes_to_arrow(codes, ids).replace_schema_metadata()
+    counts = _compute.value_counts(table["id"].combine_chunks())
+    twice = counts.filter(_compute.greater(counts.field("counts"), 1))
+    if len(twice):
+        raise DataError(
+            f"The id {twice.field('values')[0].as_py()!r} occurs {twice.field('counts')[0]} times. "
+            "Give every sequence its own id."
+        )
+    columns = {name: table[name] for name in table.column_names}
+    if vectors is not codes:
+        columns["vector"] = codes_to_arrow(vectors)["code"]
+    return pa.table(columns | dict(metadata))
+
+
+def metadata_of(given: Any, num_rows: int, schema: pa.Schema | None = None) -> dict[str, Any]:
+    """Return columns of metadata with checked names and lengths, and the types of ``schema``."""
+    try:
+        table = pa.table(given if given is not None else {})
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise DataError(
+            f"metadata must be a mapping of names to columns, or a table. {str(error)[:120]}"
+        ) from error
+    names = table.column_names
+    if schema is not None:
+        known = [name for name in schema.names if name not in RESERVED]
+        if set(names) != set(known):
+            raise DataError(
+                f"The index has the columns {', '.join(known) or 'none'} of metadata. Got "
+                f"{', '.join(names) or 'none'}. Pass the same columns."
+            )
+        table = _cast(table.select(known), schema)
+    for name in names:
+        if name in RESERVED or name.startswith("_"):
+            raise DataError(f"A column of metadata cannot be named {name!r}. Give it another name.")
+    if names and table.num_rows != num_rows:
+        raise DataError(
+            f"metadata has {table.num_rows} rows for {num_rows} sequences. Pass one per sequence."
+        )
+    return {name: table[name] for name in table.column_names}
+
+
+def refuse_known(table: Any, ids: pa.ChunkedArray) -> None:
+    """Raise an error if an id is in a table of LanceDB already."""
+    known = table.search().select(["id"]).limit(None).to_arrow()["id"]
+    twice = ids.filter(_compute.is_in(ids, known.combine_chunks()))
+    if len(twice):
+        more = f" and {len(twice) - 1} more" if len(twice) > 1 else ""
+        raise ParameterError(
+            f"The id {twice[0].as_py()!r}{more} is in the index already. Set "
+            f"{argument(replace=True)} to replace rows, or pass other ids."
+        )
+
+
+def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = {}
+    for name in table.column_names:
+        wanted = schema.field(name).type
+        try:
+            columns[name] = table[name].cast(wanted)
+        except pa.ArrowException as error:
+            raise DataError(
+                f"The column {name!r} of the index has the type {wanted}. Got {table[name].type} "
+                f"({str(error).splitlines()[0][:80]})."
+            ) from error
+    return pa.table(columns)
+
+
+def as_ids(ids: Any, wanted: pa.DataType) -> pa.Array:
+    """Return ids as an array of the type of the index."""
+    if isinstance(ids, str | int):
+        ids = [ids]
+    try:
+        found = pa.array(np.asarray(ids).tolist())
+        return found.cast(pa.string()).cast(wanted)
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        kind = "integers" if pa.types.is_integer(wanted) else "text"
+        raise DataError(
+            f"The ids of the index are {kind}. Got {np.asarray(ids).ravel()[:1].tolist()}."
+        ) from error
+
+
+def vectors_in(table: pa.Table, name: str) -> np.ndarray:
+    """Return a column of fixed-size lists as an array (n_rows, n_dimensions)."""
+    column = table[name].combine_chunks()
+    return column.flatten().to_numpy().reshape(len(column), column.type.list_size)

@@ -1,0 +1,198 @@
+"""The LanceDB table of an index: its place, one writer at a time, and errors of one line."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from refold._support.file_lock import sole_use
+from refold._support.optional_imports import optional
+from refold.errors import FileFormatError, MissingFileError, ParameterError, RefoldError, spelled
+
+if TYPE_CHECKING:
+    import lancedb
+else:
+    lancedb = optional("lancedb", extra="search", purpose="refold.search")
+
+TABLE, PROJECTION = "codes", "projection"
+FORMAT, VERSION = b"refold-index", 1
+# What LanceDB raises.
+ERRORS = (ValueError, RuntimeError, OSError, pa.ArrowException)
+
+
+class About(NamedTuple):
+    """Facts about an index that its table holds as metadata.
+
+    Attributes
+    ----------
+    model : str
+        Hash of the model.
+    distance : str
+        Vectors that distances are measured on.
+    """
+
+    model: str
+    distance: str
+
+
+class Store:
+    """Place of an index: a folder, or a URL that LanceDB can open.
+
+    Parameters
+    ----------
+    place : path or str
+    options : dict of str, optional
+        LanceDB's ``storage_options``, such as credentials.
+    """
+
+    def __init__(self, place: str | os.PathLike[str], options: dict[str, str] | None) -> None:
+        self.name = os.fspath(place)
+        self._options = options
+        self.folder = None if "://" in self.name else Path(self.name)
+
+    def exists(self) -> bool:
+        """Return whether there is an index, complete or not."""
+        if self.folder is not None:
+            return (self.folder / f"{TABLE}.lance").exists()
+        return TABLE in self._names()
+
+    def is_complete(self) -> bool:
+        """Return whether there is an index that can be opened."""
+        try:
+            self.open()
+        except (OSError, ValueError):
+            return False
+        return True
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Lock a folder for one writer. LanceDB itself orders the writes to a URL."""
+        if self.folder is None:
+            yield
+            return
+        message = (
+            f"Another process is writing to the index {self.name!r}. Wait until it ends, or choose "
+            "another folder."
+        )
+        with sole_use(self.folder, message):
+            yield
+
+    def create(self, table: pa.Table, about: About, projection: pa.Table | None = None) -> Any:
+        """Write a new table with all its rows in one step."""
+        if self.folder is not None:
+            if self.folder.is_file():
+                raise ParameterError(f"{self.name!r} is a file. Name a folder that does not exist.")
+            if not self.folder.absolute().parent.is_dir():
+                raise MissingFileError(
+                    f"There is no folder {str(self.folder.parent)!r} for the index {self.name!r}. "
+                    "Create it first, or name another."
+                )
+        facts = {"version": VERSION, **about._asdict()}
+        table = table.replace_schema_metadata({FORMAT: json.dumps(facts).encode()})
+        with self.errors("written"):
+            database = self._connect()
+            if projection is not None:
+                mode = "overwrite" if PROJECTION in self._names() else "create"
+                database.create_table(PROJECTION, projection, mode=mode)
+            return database.create_table(TABLE, table)
+
+    def open(self) -> tuple[Any, About]:
+        """Open the table and read the facts about it."""
+        if self.folder is not None and not self.folder.exists():
+            raise MissingFileError(
+                f"There is no index {self.name!r}. Check the path, or create it with "
+                f"{spelled('Index.create', '`refold index`')}."
+            )
+        if self.folder is not None and not self.exists():
+            raise FileFormatError(
+                f"{self.name!r} is not an index: it is not a folder that "
+                f"{spelled('Index.create', '`refold index`')} wrote."
+            )
+        with self.errors("read"):
+            table = self._connect().open_table(TABLE)
+            stored = (table.schema.metadata or {}).get(FORMAT)
+        return table, self._about(stored)
+
+    def read_projection(self) -> pa.Table:
+        """Read the matrix that features are multiplied with."""
+        with self.errors("read"):
+            return self._connect().open_table(PROJECTION).to_arrow()
+
+    def _about(self, stored: bytes | None) -> About:
+        try:
+            facts = json.loads(stored or b"")
+            version = facts.pop("version")
+            about = About(**facts) if version <= VERSION else None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FileFormatError(
+                f"{self.name!r} is a LanceDB table that Refold did not write. Name another folder."
+            ) from error
+        if about is None:
+            raise FileFormatError(
+                f"{self.name!r} has index version {version}, and this Refold reads up to "
+                f"{VERSION}. Upgrade Refold, or create the index again with this version."
+            )
+        return about
+
+    def _names(self) -> list[str]:
+        return list(self._connect().list_tables().tables)
+
+    def _connect(self) -> Any:
+        return lancedb.connect(self.name, storage_options=self._options)
+
+    @contextmanager
+    def errors(self, done: str) -> Iterator[None]:
+        """Turn LanceDB's errors into one line; ``done`` is what the index cannot be."""
+        try:
+            yield
+        except RefoldError:
+            raise
+        except ERRORS as error:
+            text = one_line(error)
+            if f"'{TABLE}' was not found" in text or f"'{PROJECTION}' was not found" in text:
+                text = "it is incomplete"
+            raise FileFormatError(
+                f"The index {self.name!r} cannot be {done} ({text}). Create it again if its files "
+                "are missing or damaged."
+            ) from error
+
+
+def one_line(error: Exception) -> str:
+    """Return the message of an error of LanceDB without places in its source code.
+
+    Examples
+    --------
+    >>> one_line(RuntimeError("lance error: LanceError(IO): too small, /root/io.rs:172:20"))
+    'too small'
+    """
+    text = " ".join(str(error).split())
+    text = re.sub(r", /\S+?:\d+:\d+", "", text)
+    text = re.sub(r"(lance error: |LanceError\(\w+\): |Wrapped error: |Invalid input, )", "", text)
+    return text[:300].rstrip(". ") or type(error).__name__
+
+
+def literal(value: Any) -> str:
+    """Spell an id in a filter.
+
+    Examples
+    --------
+    >>> literal("it's"), literal(3)
+    ("'it''s'", '3')
+    """
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+
+
+def among(ids: list[Any]) -> str:
+    """Return the filter for rows with one of the ids.
+
+    Examples
+    --------
+    >>> among([3, 4])
+    'id IN (3, 4)'
+    """
+    return f"id IN ({', '.join(map(literal, ids))})" if ids else "false"

@@ -1,0 +1,84 @@
+"""``refold index`` and ``refold search``: an index from files, and hits as a table."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from refold.cli import main
+
+
+@pytest.fixture(scope="module")
+def folder(sines, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("search")
+    lines = [f"{i},{'ab'[i % 2]},{i / 4}" for i in range(80)]
+    (folder / "about.csv").write_text("\n".join(["id,site,load", *lines]))
+    made = ["index", str(sines / "bare.refold"), str(sines / "train.parquet")]
+    columns = ["--metadata", "site,load", "--labels", str(folder / "about.csv")]
+    assert main([*made, "-o", str(folder / "s.index"), *columns, "-q"]) == 0
+    return folder
+
+
+def run(capsys, *arguments):
+    """Run a command that succeeds, and return its rows."""
+    assert main([*map(str, arguments)]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_sequences_codes_and_ids_find_the_same(sines, folder, tmp_path, capsys):
+    model, index = sines / "bare.refold", folder / "s.index"
+    train, codes = sines / "train.parquet", tmp_path / "codes.parquet"
+    rows = run(capsys, "search", model, index, train, "-k", 3)
+    assert len(rows) == 240
+    assert [one["id"] for one in rows if one["rank"] == 1] == [*range(80)]
+    like = run(capsys, "search", model, index, "--like", "7,8", "-k", 2)
+    assert [one["id"] for one in like[:2]] == [one["id"] for one in rows[22:24]]
+    run(capsys, "encode", model, train, "-o", codes, "-q")
+    assert run(capsys, "search", model, index, "--codes", codes, "-k", 3) == rows
+    table, picture = tmp_path / "hits.parquet", tmp_path / "hits.png"
+    files = ["-o", table, "--picture", picture]
+    run(capsys, "search", model, index, "--like", 7, "--where", "load < 2 AND site = 'b'", *files)
+    found = pq.read_table(table)
+    assert found.column_names == ["query", "rank", "distance", "id", "site", "load"]
+    assert sorted(found["id"].to_pylist()) == [1, 3, 5]
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_an_index_is_changed(sines, tmp_path, capsys):
+    model, train, index = sines / "bare.refold", sines / "train.parquet", tmp_path / "x.index"
+    made = ["index", str(model), str(train), "-o", str(index), "--distance", "code"]
+    assert main(made) == 0
+    assert "Wrote 80 rows to" in capsys.readouterr().err
+    assert main(made) == 2
+    assert "Add rows with --add or --replace" in capsys.readouterr().err
+    assert main([*made, "--add"]) == 2
+    assert "The id 0 and 79 more is in the index already. Set --replace" in capsys.readouterr().err
+    assert main([*made, "--replace"]) == 0
+    assert "It has 80 rows; searches are exact." in capsys.readouterr().err
+    assert main(["index", str(model), "-o", str(index), "--remove", "3,4,200"]) == 0
+    assert "Removed 2 of 80 rows from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["index", "bare.refold", "-o", "x"], "Name DATA to add, or ids with --remove"),
+        (["index", "bare.refold", "train.parquet"], "Missing option '--output'"),
+        (["index", "bare.refold", "-", "-o", "x", "--metadata", "a"], "Standard input cannot be"),
+        (["index", "-", "-", "-o", "x"], "Only one input can be standard input"),
+        (["index", "bare.refold", "-o", "x", "--remove", "3"], "There is no index 'x'"),
+        (["search", "bare.refold", "x"], "Name DATA, --like ids or --codes"),
+        (["search", "bare.refold", "x", "--like", "1"], "There is no index 'x'"),
+        (["search", "bare.refold", "INDEX", "--like", "1,"], "--like has an empty id"),
+        (["search", "bare.refold", "INDEX", "--like", "1", "--where", "a"], "--where is not valid"),
+        (["search", "bare.refold", "INDEX", "--like", "1", "--approximate"], "--exact False needs"),
+    ],
+)
+def test_a_mistake_is_one_line(sines, folder, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(sines)
+    index = str(folder / "s.index")
+    assert main([index if one == "INDEX" else one for one in arguments]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err
+    assert shown.err.count("\n") == 1
+    assert shown.out == ""

@@ -1,0 +1,33 @@
+"""A fitted model and an index of its codes, which tests copy before they change it."""
+
+import shutil
+
+import pytest
+
+from refold import SequenceAutoencoder, Sequences
+from refold.search import Index
+from small_data import TINY, ragged
+
+
+@pytest.fixture(scope="session")
+def ae():
+    return SequenceAutoencoder(**TINY).fit(ragged())
+
+
+@pytest.fixture(scope="session")
+def sequences():
+    return Sequences.from_list(ragged(), ids=[f"s{i}" for i in range(24)])
+
+
+@pytest.fixture(scope="session")
+def made(ae, sequences, tmp_path_factory):
+    place = tmp_path_factory.mktemp("index") / "made.index"
+    metadata = {"site": ["north", "it's"] * 12, "year": [2000 + i for i in range(24)]}
+    Index.create(place, ae, sequences, metadata=metadata)
+    return place
+
+
+@pytest.fixture
+def place(made, tmp_path):
+    shutil.copytree(made, tmp_path / "copy.index")
+    return tmp_path / "copy.index"
