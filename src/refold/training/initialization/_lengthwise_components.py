@@ -18,6 +18,9 @@ from refold.training.initialization._principal_components import Components
 _ITERATIONS, _CONVERGED = 8, 3e-3
 # Lower bound of the noise, as a share of the power.
 _LEAST_NOISE = 1e-4
+# Share of the noise in the final codes. The mean code under the full noise is drawn towards zero,
+# which makes the error of the reconstruction larger.
+_FINAL_NOISE = 0.01
 
 
 class LengthwiseCodec(NamedTuple):
@@ -63,7 +66,7 @@ def lengthwise_codec(
         Series without gaps, zero after their ends.
     lengths : array of int of shape (n,)
     components : Components
-        Components of the zero-filled series, from which it starts.
+        Components of the zero-filled series or of a stationary process, from which it starts.
     noise : float
         First estimate of the mean squared error of a value.
     shrinkage : float
@@ -129,6 +132,7 @@ def lengthwise_codec(
     _, scale, rotation = np.linalg.svd(weights.reshape(-1, rank), full_matrices=False)
     weights = weights @ rotation.T
     weights *= np.where(scale > 1e-9 * scale[0], 1.0, 0.0)
+    noise *= _FINAL_NOISE
     codes, _ = _codes(values, lengths, weights, bias, noise)
     deviation = np.maximum(np.sqrt((codes**2).mean(axis=0)), 1e-3)
     scaled = weights * deviation

@@ -1,5 +1,6 @@
 """Linear initialization for numeric columns: principal components and a decoding map."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,11 +16,16 @@ from refold.training.initialization._lengthwise_components import (
     lengthwise_codec,
 )
 from refold.training.initialization._principal_components import Components, principal_components
+from refold.training.initialization._stationary_components import stationary_components
 
 # Lower bound of the residual, as a share of the power.
 _LEAST = 1e-4
-# Minimum number of sequences for codes by length, and values of their shrinkage to try.
-_FEWEST, _SHRINKAGES = 20, (np.inf, 10.0, 1.0)
+# Minimum number of sequences for codes by length.
+_FEWEST = 20
+# Number of padded values per fold of their cross-validation, and bounds of the number of folds.
+_VALUES_PER_FOLD, _FEWEST_FOLDS, _MOST_FOLDS = 1 << 17, 1, 3
+# Priors of codes by length to try: whether they are stationary components, and their shrinkage.
+_PRIORS = ((False, np.inf), (False, 10.0), (False, 1.0), (True, 10.0), (True, 1.0))
 
 
 class LinearInitialization(NamedTuple):
@@ -118,15 +124,12 @@ def linear_initialization(
     plain = not corruption and needs_no_regression(values, lengths, observed, components, seed=seed)
     decoder = codec.by_components if plain else codec.by_regression
     reconstructed = decode(codec.encode(given), decoder)
-    lengthwise = shrinkage = None
+    lengthwise = None
     if by_length and observed[np.arange(num_steps) < lengths[:, None]].all():
-        shrinkage = _shrinkage_by_length(
-            values, lengths, observed, components, plain=plain, seed=seed
+        lengthwise = _codec_by_length(
+            values, lengths, observed, components, noise=codec.noise, plain=plain, seed=seed
         )
-    if shrinkage is not None:
-        lengthwise = lengthwise_codec(
-            values, lengths, components, noise=codec.noise, shrinkage=shrinkage
-        )
+    if lengthwise is not None:
         reconstructed = decode(lengthwise.encode(values, lengths), lengthwise.decoder)
     error = (((reconstructed - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
@@ -151,40 +154,56 @@ def linear_initialization(
     )
 
 
-def _shrinkage_by_length(
+def _codec_by_length(
     values: np.ndarray,
     lengths: np.ndarray,
     observed: np.ndarray,
     components: Components,
     *,
+    noise: float,
     plain: bool,
     seed: int,
-) -> float | None:
-    """Return the shrinkage with which codes by length are best on held-out series, in one fold.
+) -> LengthwiseCodec | None:
+    """Return the codec by length whose prior and shrinkage are best on held-out series.
 
-    None if they are not better than codes of zero-filled series, which are decoded by the
-    components if ``plain``, else by regression.
+    None if it is not better than codes of zero-filled series, which are decoded by the components
+    if ``plain``, else by regression.
     """
     if len(values) < _FEWEST:
         return None
-    held = next(folds(len(values), seed, "cross-validating codes by length"))
-    given, ends, seen = values[~held], lengths[~held], observed[~held]
     rank = len(components.loadings)
-    part = principal_components(given, ends, rank, seed=seed, observed=seen, like=components)
-    codec = linear_codec(given, seen, part)
+    gains: dict[tuple[bool, float], list[np.ndarray]] = {}
+    num_folds = int(np.clip(_VALUES_PER_FOLD // values.size, _FEWEST_FOLDS, _MOST_FOLDS))
+    for held in itertools.islice(
+        folds(len(values), seed, "cross-validating codes by length"), num_folds
+    ):
+        given, ends, seen = values[~held], lengths[~held], observed[~held]
+        part = principal_components(given, ends, rank, seed=seed, observed=seen, like=components)
+        codec = linear_codec(given, seen, part)
+        decoder = codec.by_components if plain else codec.by_regression
+        before = _errors(codec.encode(values[held]), decoder, values[held], observed[held])
+        for stationary, shrinkage in _PRIORS:
+            prior = stationary_components(given, ends, rank) if stationary else part
+            if prior is not None:
+                ours = lengthwise_codec(given, ends, prior, noise=codec.noise, shrinkage=shrinkage)
+                codes = ours.encode(values[held], lengths[held])
+                after = _errors(codes, ours.decoder, values[held], observed[held])
+                gains.setdefault((stationary, shrinkage), []).append(before - after)
+    better = {key: np.concatenate(some) for key, some in gains.items()}
+    better = {key: one.mean() for key, one in better.items() if exceeds_standard_error(one) > 0}
+    if not better:
+        return None
+    stationary, shrinkage = max(better, key=better.__getitem__)
+    prior = stationary_components(values, lengths, rank) if stationary else components
+    assert prior is not None  # it was chosen
+    return lengthwise_codec(values, lengths, prior, noise=noise, shrinkage=shrinkage)
 
-    def errors(codes: np.ndarray, decoder: np.ndarray) -> np.ndarray:
-        return (((decode(codes, decoder) - values[held]) * observed[held]) ** 2).sum(axis=(1, 2))
 
-    decoder = codec.by_components if plain else codec.by_regression
-    before = errors(codec.encode(values[held]), decoder)
-    gains = {}
-    for shrinkage in _SHRINKAGES:
-        ours = lengthwise_codec(given, ends, part, noise=codec.noise, shrinkage=shrinkage)
-        after = errors(ours.encode(values[held], lengths[held]), ours.decoder)
-        gains[shrinkage] = exceeds_standard_error(before - after)
-    best = max(gains, key=gains.__getitem__)
-    return best if gains[best] > 0 else None
+def _errors(
+    codes: np.ndarray, decoder: np.ndarray, values: np.ndarray, observed: np.ndarray
+) -> np.ndarray:
+    """Return the squared error of each series, summed over its observed values."""
+    return (((decode(codes, decoder) - values) * observed) ** 2).sum(axis=(1, 2))
 
 
 def _power(values: np.ndarray, observed: np.ndarray, count: np.ndarray) -> np.ndarray:
