@@ -8,14 +8,18 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from refold._support.offsets import offsets_from_lengths
 from refold.sequences import Scan, Sequences
 from refold.training.data._padded_batches import Data, to_device
+from refold.training.data._time_warps import random_delays, time_warped
 
 # Blocks per shard.
 _BLOCKS = 4
+# Share of the series that an epoch does not warp.
+_UNWARPED = 0.25
 
 
 class Shard(NamedTuple):
@@ -62,6 +66,7 @@ class InMemoryLoader:
     """
 
     num_shards = 1
+    same_each_epoch = True
 
     def __init__(self, shard: Shard) -> None:
         self._shard = shard
@@ -106,6 +111,7 @@ class StreamingLoader:
         self._longest, self._seed = longest, seed
         self._blocks = min(_BLOCKS, scan.num_blocks)
         self.num_shards = -(-scan.num_blocks // self._blocks)
+        self.same_each_epoch = self.num_shards == 1
         # every shard gets the size of the largest possible one: one shape, compiled once
         bounds = scan.block_offsets
         ends = offsets_from_lengths(scan.lengths)[bounds]
@@ -138,12 +144,54 @@ class StreamingLoader:
         return Shard(data, np.sort(members[self._used[members]]), members)
 
 
+class WarpingLoader:
+    """Shards of another loader, with new time warps of three quarters of their series.
+
+    Parameters
+    ----------
+    loader : InMemoryLoader or StreamingLoader
+        Loader of data with numeric columns.
+    warp : float
+        Standard deviation of the delay of a step, in steps.
+    seed : int
+        Seed of the warps. Those of an epoch do not depend on other epochs.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> shard = shard_of(as_sequences([np.arange(20.0)] * 2), [0, 1], longest=20)
+    >>> loader = WarpingLoader(InMemoryLoader(shard), 1.0, seed=0)
+    >>> first, second = (loader.load(epoch, 0).data.values[:20, 0] for epoch in (1, 2))
+    >>> bool((first == second).all())
+    False
+    """
+
+    same_each_epoch = False
+
+    def __init__(self, loader: "InMemoryLoader | StreamingLoader", warp: float, *, seed: int):
+        self._loader, self._warp, self._seed = loader, warp, seed
+        self.num_shards, self.read_ahead = loader.num_shards, loader.read_ahead
+
+    def load(self, epoch: int, index: int) -> Shard:
+        """Return a shard with the warps of an epoch."""
+        shard = self._loader.load(epoch, index)
+        values, starts, lengths = (np.array(array) for array in shard.data)
+        steps = np.arange(max(1, int(lengths.max(initial=1))))
+        rng = np.random.default_rng([self._seed, epoch, index, 0x3A4B])
+        delays = self._warp * random_delays(lengths, len(steps), rng)
+        delays[rng.random(len(delays)) < _UNWARPED] = 0.0
+        within = steps < lengths[:, None]
+        at = np.where(within, starts[:, None] + steps, 0)
+        values[at[within]] = time_warped(values[at], lengths, delays)[within]
+        return shard._replace(data=shard.data._replace(values=jnp.asarray(values, values.dtype)))
+
+
 class SplitData(NamedTuple):
     """Training and validation data of one phase.
 
     Attributes
     ----------
-    shards : InMemoryLoader or StreamingLoader
+    shards : InMemoryLoader, StreamingLoader or WarpingLoader
         Loader of the training data.
     held_out : Shard or None
         Sequences to validate on.
@@ -151,7 +199,7 @@ class SplitData(NamedTuple):
         Number of training sequences, and of their observed targets.
     """
 
-    shards: InMemoryLoader | StreamingLoader
+    shards: InMemoryLoader | StreamingLoader | WarpingLoader
     held_out: Shard | None
     num_sequences: int
     num_observed: int

@@ -1,6 +1,6 @@
 """Initial weights of the linear path; the LSTMs initially add nothing."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,22 @@ from refold.training.initialization._token_columns import token_initialization
 _MOST_VALUES = 1 << 22
 # Cap on one-hot values per sequence for joint components of numeric and token columns.
 _MOST_OF_ONE = 1 << 14
+
+
+class InitialFit(NamedTuple):
+    """Result of an initialization.
+
+    Attributes
+    ----------
+    explains : bool
+        Whether the components explain anything.
+    warp : float
+        Standard deviation, in steps, of the time warps with which to train. They are used where
+        all columns are numeric and where they make the components of held-out series better.
+    """
+
+    explains: bool
+    warp: float = 0.0
 
 
 def has_linear_path(network: Network) -> bool:
@@ -67,7 +83,7 @@ def set_linear_initialization(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-) -> bool:
+) -> InitialFit:
     """Set the linear path to principal components; the LSTMs initially add nothing.
 
     Parameters
@@ -83,8 +99,7 @@ def set_linear_initialization(
 
     Returns
     -------
-    bool
-        Whether the components explain anything.
+    InitialFit
 
     Examples
     --------
@@ -94,7 +109,7 @@ def set_linear_initialization(
     >>> lengths = {"length_mean": 30.0, "length_deviation": 0.0}
     >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
     >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(20)]
-    >>> set_linear_initialization(network, as_sequences(waves), seed=0)
+    >>> set_linear_initialization(network, as_sequences(waves), seed=0).explains
     True
     >>> x = np.array(waves, "float32")
     >>> bool(np.abs(network.models.autoencoder.predict(x, verbose=0) - x).max() < 0.05)
@@ -153,7 +168,7 @@ def set_linear_initialization(
     if network.models.posterior is not None:
         wide: Any = network.models.posterior.get_layer("log_variance")
         wide.bias.assign(np.asarray(init.log_variance, np.float32))
-    return init.share < 1.0
+    return InitialFit(init.share < 1.0, init.warp if len(numeric) == num_columns else 0.0)
 
 
 def _set_maps(read: Any, codec: LengthwiseCodec | None) -> float:

@@ -49,6 +49,9 @@ class LinearInitialization(NamedTuple):
     lengthwise : LengthwiseCodec or None
         Codec whose encoder depends on the length, if it is better. Then ``encoder`` are its
         weights, and ``encoder_bias`` is zero.
+    warp : float
+        Standard deviation of the time warps that make the components of held-out series better, in
+        steps; 0 if none do.
 
     References
     ----------
@@ -64,6 +67,7 @@ class LinearInitialization(NamedTuple):
     share: float
     log_variance: np.ndarray
     lengthwise: LengthwiseCodec | None = None
+    warp: float = 0.0
 
 
 def linear_initialization(
@@ -143,6 +147,7 @@ def linear_initialization(
         float(np.clip(error.sum() / power.sum(), _LEAST, 1.0)) if power.any() else 1.0,
         np.log(np.clip(codec.noise / components.deviation**2, 1e-6, 1.0)),
         lengthwise,
+        components.mixture.warp if components.mixture is not None else 0.0,
     )
     if lengthwise is None:
         return init

@@ -14,6 +14,7 @@ import scipy.linalg
 from sklearn.utils.extmath import randomized_svd
 
 from refold._support.blas_threads import SMALL_SIDE, one_blas_thread
+from refold.training.data._time_warps import random_delays, time_warped
 from refold.training.initialization._cross_validation import exceeds_standard_error, folds
 
 # Number of sequences that needs no mixture.
@@ -24,8 +25,6 @@ _MANY_VALUES = 1 << 17
 _ROWS, _COPIED_VALUES = 1000, 600_000
 # Share of the sequences themselves in a mixture with warped copies.
 _OWN = 0.25
-# Number of sine waves in a warp.
-_WAVES = 4
 # Share of components below which a large decomposition is truncated.
 _FEW = 0.2
 
@@ -221,10 +220,10 @@ def _parts(
     many, their_lengths = np.tile(series, (copies, 1, 1)), np.tile(lengths, copies)
     surrogates = _surrogates(many - mean, rng).reshape(n * copies, -1)
     surrogates *= np.sqrt((own**2).sum() / max((surrogates**2).sum(), 1e-30))
-    waves = _waves(their_lengths, num_steps, rng)
+    delays = random_delays(their_lengths, num_steps, rng)
     own_rows = {0.0: own}
     for warp in {mixture.warp for mixture in mixtures} - {0.0}:
-        warped = (_warp(many, their_lengths, warp * waves) - mean).reshape(n * copies, -1)
+        warped = (time_warped(many, their_lengths, warp * delays) - mean).reshape(n * copies, -1)
         share = np.sqrt((1 - _OWN) / len(warped))
         own_rows[warp] = np.concatenate([np.sqrt(_OWN) * own, share * warped])
     return _Parts(mixtures, n, own_rows, surrogates)
@@ -239,26 +238,6 @@ def _surrogates(centred: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     # these coefficients of a real series are real
     phases[:, [0, -1]] = rng.choice([-1.0, 1.0], (n, 2, 1))
     return np.fft.irfft(spectrum * phases, 2 * num_steps, axis=1)[:, :num_steps]
-
-
-def _waves(lengths: np.ndarray, num_steps: int, rng: np.random.Generator) -> np.ndarray:
-    """Return smooth random curves (n, num_steps) from 0 to 0 with standard deviation 1."""
-    place = np.minimum(np.arange(num_steps) / np.maximum(lengths[:, None] - 1, 1), 1.0)
-    heights = rng.standard_normal((_WAVES, len(lengths), 1)) * np.sqrt(2 / _WAVES)
-    number = np.arange(1, _WAVES + 1)[:, None, None]
-    return (heights * np.sin(np.pi * number * place)).sum(axis=0)
-
-
-def _warp(series: np.ndarray, lengths: np.ndarray, delay: np.ndarray) -> np.ndarray:
-    """Return series interpolated ``delay`` steps later, within their first and last step."""
-    last = np.maximum(lengths[:, None] - 1, 0)
-    steps = np.arange(series.shape[1])
-    at = np.where(steps <= last, np.clip(steps + delay, 0, last), steps)
-    before = at.astype(int)
-    after = np.minimum(before + 1, series.shape[1] - 1)
-    share = (at - before)[..., None]
-    earlier, later = (np.take_along_axis(series, i[..., None], axis=1) for i in (before, after))
-    return (1 - share) * earlier + share * later
 
 
 def _directions(parts: _Parts, n_components: int, seed: int) -> Iterator[np.ndarray]:

@@ -175,7 +175,7 @@ class Epochs:
         that those before it count.
         """
         progress = self.progress
-        if self._hooks.present or split.held_out is not None or split.shards.num_shards > 1:
+        if self._hooks.present or split.held_out is not None or not split.shards.same_each_epoch:
             return False
         if progress.within_epoch or progress.epoch <= self._one_by_one:
             return False
