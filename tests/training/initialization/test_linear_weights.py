@@ -150,7 +150,7 @@ def test_a_network_starts_as_its_linear_path():
     case = CASES["numeric"]
     net, data = network(case), sequences(case)
     assert has_linear_path(net)
-    assert set_linear_initialization(net, data, seed=0).explains
+    assert set_linear_initialization(net, data, seed=0)
     columns = list(range(data.schema.num_columns))
     start = linear_initialization(data, columns, 4, 7, seed=0)
     expected = reconstructed(start, data, columns)
@@ -171,9 +171,7 @@ def trained(*, refit, **changes):
         return part(data, rows, held_out) if phase == "validated" else part(data)
 
     def begin(phase):
-        return set_linear_initialization(
-            net, data[rows] if phase == "validated" else data, seed=0
-        ).explains
+        return set_linear_initialization(net, data[rows] if phase == "validated" else data, seed=0)
 
     given = settings(**changes)
     outcome = train(net, part_of, batches(data), given, initialize=begin, refit=refit)

@@ -155,7 +155,7 @@ def network(num_categories=3, steps=STEPS):
 def test_a_network_starts_as_its_linear_path():
     given = mixed(60)
     net = network(steps=int(given.lengths.max()))
-    assert set_linear_initialization(net, given, seed=0).explains
+    assert set_linear_initialization(net, given, seed=0)
     start = mixed_initialization(given, 4, STEPS, seed=0)
     _, expected, _ = decoded(start, given)
     x = given.to_padded().astype("float32")

@@ -1,4 +1,4 @@
-"""Random time warps: copies of a series that run slightly earlier or later, as data augmentation."""
+"""Random time warps: copies of a series that run slightly earlier or later, to train with."""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
 """Initial weights of the linear path; the LSTMs initially add nothing."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -16,22 +16,6 @@ from refold.training.initialization._token_columns import token_initialization
 _MOST_VALUES = 1 << 22
 # Cap on one-hot values per sequence for joint components of numeric and token columns.
 _MOST_OF_ONE = 1 << 14
-
-
-class InitialFit(NamedTuple):
-    """Result of an initialization.
-
-    Attributes
-    ----------
-    explains : bool
-        Whether the components explain anything.
-    warp : float
-        Standard deviation, in steps, of the time warps with which to train. They are used where
-        all columns are numeric and where they make the components of held-out series better.
-    """
-
-    explains: bool
-    warp: float = 0.0
 
 
 def has_linear_path(network: Network) -> bool:
@@ -83,7 +67,7 @@ def set_linear_initialization(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
-) -> InitialFit:
+) -> bool:
     """Set the linear path to principal components; the LSTMs initially add nothing.
 
     Parameters
@@ -99,7 +83,8 @@ def set_linear_initialization(
 
     Returns
     -------
-    InitialFit
+    bool
+        Whether the components explain anything.
 
     Examples
     --------
@@ -109,7 +94,7 @@ def set_linear_initialization(
     >>> lengths = {"length_mean": 30.0, "length_deviation": 0.0}
     >>> network = build(Specification("default", ["numeric"], [0], False, **sizes, **lengths))
     >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(20)]
-    >>> set_linear_initialization(network, as_sequences(waves), seed=0).explains
+    >>> set_linear_initialization(network, as_sequences(waves), seed=0)
     True
     >>> x = np.array(waves, "float32")
     >>> bool(np.abs(network.models.autoencoder.predict(x, verbose=0) - x).max() < 0.05)
@@ -168,7 +153,7 @@ def set_linear_initialization(
     if network.models.posterior is not None:
         wide: Any = network.models.posterior.get_layer("log_variance")
         wide.bias.assign(np.asarray(init.log_variance, np.float32))
-    return InitialFit(init.share < 1.0, init.warp if len(numeric) == num_columns else 0.0)
+    return init.share < 1.0
 
 
 def _set_maps(read: Any, codec: LengthwiseCodec | None) -> float:

@@ -49,9 +49,6 @@ class LinearInitialization(NamedTuple):
     lengthwise : LengthwiseCodec or None
         Codec whose encoder depends on the length, if it is better. Then ``encoder`` are its
         weights, and ``encoder_bias`` is zero.
-    warp : float
-        Standard deviation of the time warps that make the components of held-out series better, in
-        steps; 0 if none do.
 
     References
     ----------
@@ -67,7 +64,6 @@ class LinearInitialization(NamedTuple):
     share: float
     log_variance: np.ndarray
     lengthwise: LengthwiseCodec | None = None
-    warp: float = 0.0
 
 
 def linear_initialization(
@@ -147,7 +143,6 @@ def linear_initialization(
         float(np.clip(error.sum() / power.sum(), _LEAST, 1.0)) if power.any() else 1.0,
         np.log(np.clip(codec.noise / components.deviation**2, 1e-6, 1.0)),
         lengthwise,
-        components.mixture.warp if components.mixture is not None else 0.0,
     )
     if lengthwise is None:
         return init
@@ -199,8 +194,7 @@ def _codec_by_length(
     if not better:
         return None
     stationary, shrinkage = max(better, key=better.__getitem__)
-    prior = stationary_components(values, lengths, rank) if stationary else components
-    assert prior is not None  # it was chosen
+    prior = (stationary_components(values, lengths, rank) if stationary else None) or components
     return lengthwise_codec(values, lengths, prior, noise=noise, shrinkage=shrinkage)
 
 
