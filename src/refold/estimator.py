@@ -141,6 +141,11 @@ class SequenceAutoencoder(
         Seconds for training, initialization and refit included. The learning rate decays within
         this time. Measuring held-out sequences afterwards, with latent optimization and without,
         takes extra time.
+    time_warp : float or "auto", default="auto"
+        Standard deviation, in steps, of random time warps of the training sequences: in each epoch,
+        three quarters of them run slightly earlier or later. 0 for none. "auto" warps them if the
+        warped copies of fewer than 600 numeric sequences look like other sequences of the data.
+        Only for numeric columns.
     denoise : float or str, default=0.0
         Train on corrupted input to reconstruct the original sequence: the standard deviation of
         noise added to scaled numeric values; or time-step dropout, such as ``"steps:0.2"`` to treat
@@ -252,6 +257,7 @@ class SequenceAutoencoder(
         latent_steps: int | str = "auto",
         optimizer: Any = None,
         time_budget: float | None = None,
+        time_warp: float | str = "auto",
         denoise: float | str = 0.0,
         variational: bool = False,
         random_state: Any = None,
@@ -280,6 +286,7 @@ class SequenceAutoencoder(
         self.latent_steps = latent_steps
         self.optimizer = optimizer
         self.time_budget = time_budget
+        self.time_warp = time_warp
         self.denoise = denoise
         self.variational = variational
         self.random_state = random_state

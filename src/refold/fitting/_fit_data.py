@@ -6,11 +6,19 @@ from typing import Any
 import numpy as np
 
 from refold.anomalies import reference_errors
+from refold.errors import ParameterError, argument
 from refold.fitting._data_sources import source_of
 from refold.fitting._held_out_error import HeldOut
+from refold.inference import Specification
 from refold.sequences import Scaler, Scan, Sequences, fingerprints
 from refold.storage import Fitted
-from refold.training import SplitData, validation_split
+from refold.training import (
+    MOST_WARPED,
+    SplitData,
+    WarpingLoader,
+    choose_time_warp,
+    validation_split,
+)
 
 # Sample of training sequences for the reference statistics: cap on sequences, cap on their values,
 # and minimum number of sequences.
@@ -54,6 +62,7 @@ class FitData:
         chosen, self.held_out = validation_split(self.lengths, fraction, seed=seed)
         self.rows = {"validated": chosen, "refit": np.arange(len(self.lengths))}
         self.seed, self._mode, self._warm = seed, parameters["scale"], warm
+        self._time_warp = parameters["time_warp"]
         self._units = None if warm is None else warm.units
         self._scalers: dict[str, Scaler] = {}
         self._comparison: HeldOut | None = None
@@ -82,10 +91,37 @@ class FitData:
             )
         return self._comparison
 
-    def part(self, phase: str, longest: int) -> SplitData:
+    def time_warp(self, specification: Specification) -> float:
+        """Return the standard deviation of the time warps to train with; 0 for none.
+
+        Raises
+        ------
+        ParameterError
+            If warps are requested for columns that are not numeric.
+        """
+        given, schema = self._time_warp, self.source.sequences.schema
+        if given != "auto":
+            if given and not schema.numeric.all():
+                other = next(column for column in schema.columns if column.type != "numeric")
+                raise ParameterError(
+                    f"{argument(time_warp=given)} needs numeric columns, but column "
+                    f"{other.name!r} is {other.type}. Use {argument(time_warp=0)}."
+                )
+            return float(given)
+        plain = specification.architecture == "default" and not specification.forecast_steps
+        if self._warm is not None or not plain or len(self.lengths) >= MOST_WARPED:
+            return 0.0
+        sample = self.scaler("validated").transform(self.sample("validated", MOST_WARPED))
+        return choose_time_warp(sample, specification.latent_dim, seed=self.seed)
+
+    def part(self, phase: str, longest: int, time_warp: float) -> SplitData:
         """Return the training and validation data of a phase, padded to ``longest`` steps."""
         held_out = self.held_out if phase == "validated" else np.arange(0)
-        return self.source.part(self.scaler(phase), self.rows[phase], held_out, longest, self.seed)
+        rows = self.rows[phase]
+        split = self.source.part(self.scaler(phase), rows, held_out, longest, self.seed)
+        if not time_warp:
+            return split
+        return split._replace(shards=WarpingLoader(split.shards, time_warp, seed=self.seed))
 
     def sample(self, phase: str, most: int) -> Sequences:
         """Return a random sample of at most ``most`` training sequences of a phase."""

@@ -85,6 +85,9 @@ def fit_network(
             check_fits(lengths, packed)
     batches, settings = _training_settings(data, network, parameters, corruption)
     data.units()  # refuses columns without values before the training begins
+    time_warp = data.time_warp(network.specification)
+    if report and time_warp:
+        log(f"Training on time warps with a standard deviation of {time_warp:g} steps.")
     initial = InitialWeights(
         network, data, corruption, from_data=warm is None, resumed=resume is not None
     )
@@ -103,7 +106,7 @@ def fit_network(
         longest = batches.buckets[-1].num_steps
         while (phase := training.phase) is not None:
             good = training.is_fresh and initial.set(phase)
-            training.run(data.part(phase, longest), keep_initial=good)
+            training.run(data.part(phase, longest, time_warp), keep_initial=good)
     outcome = training.result
     if outcome.phase is None:
         return None, outcome, None

@@ -131,6 +131,9 @@ _RULES = {
         lambda v: _is(v, Real) and 0 < v < float("inf"),
         optional=True,
     ),
+    "time_warp": _auto_or(
+        _Rule("a number of at least 0", lambda v: _is(v, Real) and 0 <= v < float("inf"))
+    ),
     "denoise": _Rule("as for `Corruption.of`, which raises", _is_corruption),
     "variational": _Rule("True or False", lambda v: isinstance(v, bool | np.bool_)),
     "verbose": _Rule("0 or 1", lambda v: isinstance(v, Integral) and v in {0, 1}),

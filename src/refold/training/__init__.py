@@ -8,6 +8,8 @@ from refold.training._settings import pick_patch as pick_patch
 from refold.training._settings import pick_refit as pick_refit
 from refold.training._training import FitResult as FitResult
 from refold.training._training import Training as Training
+from refold.training.data._choose_time_warp import MOST_WARPED as MOST_WARPED
+from refold.training.data._choose_time_warp import choose_time_warp as choose_time_warp
 from refold.training.data._corruption import Corruption as Corruption
 from refold.training.data._forecast_targets import cut_sequences as cut_sequences
 from refold.training.data._forecast_targets import next_steps as next_steps

@@ -127,6 +127,14 @@ class Settings:
     time_budget: Annotated[
         float | None, _training(metavar="SECONDS", help="Time limit for training.")
     ] = None
+    time_warp: Annotated[
+        float | None,
+        _training(
+            metavar="STEPS",
+            help="Standard deviation of random time warps of the training sequences, 0 for none. "
+            r"\[default: depends on the data]",
+        ),
+    ] = None
     denoise: Annotated[
         str | None,
         _training(

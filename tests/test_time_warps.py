@@ -1,0 +1,83 @@
+"""Time warps in training: chosen where copies look like other sequences, and told what to do."""
+
+import numpy as np
+import pytest
+
+from refold import SequenceAutoencoder
+from refold.errors import ParameterError
+from refold.sequences import as_sequences
+from refold.training import InMemoryLoader, WarpingLoader, choose_time_warp, shard_of
+from refold.training.data._time_warps import random_delays, time_warped
+from small_data import TINY
+
+RNG = np.random.default_rng(0)
+BUMPS = np.exp(-((np.arange(60) - RNG.uniform(20, 40, (60, 1))) ** 2) / 20)
+RAGGED = as_sequences([np.arange(20.0), np.arange(5.0), np.zeros(0), np.arange(12.0)])
+
+
+def test_a_warp_keeps_the_ends_and_the_steps_after_them():
+    lengths = np.array([8, 3, 1, 0])
+    series = RNG.standard_normal((4, 8, 2))
+    delays = random_delays(lengths, 8, np.random.default_rng(1))
+    warped = time_warped(series, lengths, delays)
+    for row, length in enumerate(lengths):
+        if length:
+            np.testing.assert_allclose(warped[row, [0, length - 1]], series[row, [0, length - 1]])
+        np.testing.assert_array_equal(warped[row, length:], series[row, length:])
+    assert np.abs(warped[0] - series[0]).max() > 0.1
+
+
+def test_a_missing_value_is_not_spread():
+    series = np.array([1.0, np.nan, 3.0, 4.0])[None, :, None]
+    warped = time_warped(series, np.array([4]), np.array([[0.0, -0.4, 0.0, 0.0]]))
+    np.testing.assert_array_equal(warped, series)
+    nearer = time_warped(series, np.array([4]), np.array([[0.4, -0.6, 0.0, 0.0]]))
+    assert nearer[0, :2, 0].tolist() == [1.0, 1.0]
+
+
+def test_each_epoch_has_its_own_warps_of_the_same_sequences():
+    shard = shard_of(RAGGED, np.arange(4), longest=20)
+    loader = WarpingLoader(InMemoryLoader(shard), 2.0, seed=0)
+    epochs = [loader.load(epoch, 0).data for epoch in (1, 2, 1)]
+    first, second, again = (np.asarray(data.values) for data in epochs)
+    np.testing.assert_array_equal(first, again)
+    assert (first != second).any()
+    assert first.shape == shard.data.values.shape
+    np.testing.assert_array_equal(epochs[0].lengths, RAGGED.lengths)
+    # a warped ramp stays between its first and its last value
+    assert first[:20].min() == 0
+    assert first[:20].max() == 19
+    assert np.isnan(first[len(RAGGED.values) :]).all()
+
+
+def test_the_choice_depends_on_the_data():
+    assert choose_time_warp(as_sequences(list(BUMPS)), 8, seed=0) > 0
+    # two peaks of random heights, always at the same steps
+    steps = np.arange(60) - np.array([[20], [40]])
+    fixed = as_sequences(list(RNG.uniform(1, 2, (60, 2)) @ np.exp(-(steps**2) / 4)))
+    for data in (fixed, as_sequences(list(BUMPS[:8])), as_sequences(["abc", "ab"] * 20)):
+        assert choose_time_warp(data, 8, seed=0) == 0
+
+
+def test_fit_says_so_trains_reproducibly_and_can_be_told(capsys):
+    def codes(**arguments):
+        ae = SequenceAutoencoder(**TINY | {"latent_dim": 8} | arguments)
+        return ae.fit(BUMPS).transform(BUMPS)
+
+    warped = codes(verbose=1)
+    assert "Training on time warps with a standard deviation of 1 steps" in capsys.readouterr().err
+    np.testing.assert_array_equal(warped, codes(time_warp=1.0))
+    assert (warped != codes(time_warp=0)).any()
+
+
+@pytest.mark.parametrize(
+    ("time_warp", "data", "message"),
+    [
+        (-1, BUMPS, "time_warp must be 'auto' or a number of at least 0. Got -1"),
+        ("much", BUMPS, "time_warp must be 'auto' or a number of at least 0. Got 'much'"),
+        (1.0, ["abc", "ab"] * 20, "time_warp=1.0 needs numeric columns, but column"),
+    ],
+)
+def test_a_wrong_warp_gets_one_line(time_warp, data, message):
+    with pytest.raises(ParameterError, match=message):
+        SequenceAutoencoder(**TINY | {"time_warp": time_warp}).fit(data)
