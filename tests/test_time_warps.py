@@ -60,14 +60,14 @@ def test_the_choice_depends_on_the_data():
 
 
 def test_fit_says_so_trains_reproducibly_and_can_be_told(capsys):
-    def codes(**arguments):
+    def losses(**arguments):
         ae = SequenceAutoencoder(**TINY | {"latent_dim": 8} | arguments)
-        return ae.fit(BUMPS).transform(BUMPS)
+        return ae.fit(BUMPS).history_["loss"]
 
-    warped = codes(verbose=1)
+    warped = losses(verbose=1)
     assert "Training on time warps with a standard deviation of 1 steps" in capsys.readouterr().err
-    np.testing.assert_array_equal(warped, codes(time_warp=1.0))
-    assert (warped != codes(time_warp=0)).any()
+    assert warped == losses(time_warp=1.0)
+    assert warped != losses(time_warp=0)
 
 
 @pytest.mark.parametrize(
