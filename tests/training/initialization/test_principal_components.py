@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from refold.training.data._time_warps import random_delays, time_warped
 from refold.training.initialization._principal_components import (
     _MIXTURES,
     _decompose,
     _directions,
     _parts,
     _surrogates,
-    _warp,
-    _waves,
     principal_components,
 )
 
@@ -138,11 +137,13 @@ def test_a_warp_stays_within_its_sequence():
     rng = np.random.default_rng(0)
     lengths = np.array([0, 1, 5, 12])
     series = np.where(np.arange(12)[:, None] < lengths[:, None, None], 1.0, 0.0)
-    np.testing.assert_allclose(_warp(series, lengths, 50 * _waves(lengths, 12, rng)), series)
+    np.testing.assert_allclose(
+        time_warped(series, lengths, 50 * random_delays(lengths, 12, rng)), series
+    )
 
 
 def test_waves_begin_and_end_at_nothing():
-    waves = _waves(np.full(4000, 30), 30, np.random.default_rng(0))
+    waves = random_delays(np.full(4000, 30), 30, np.random.default_rng(0))
     np.testing.assert_allclose(waves[:, [0, -1]], 0, atol=1e-12)
     assert waves[:, 5:25].std() == pytest.approx(1.0, rel=0.1)
 

@@ -168,7 +168,9 @@ class WarpingLoader:
 
     same_each_epoch = False
 
-    def __init__(self, loader: "InMemoryLoader | StreamingLoader", warp: float, *, seed: int):
+    def __init__(
+        self, loader: "InMemoryLoader | StreamingLoader | WarpingLoader", warp: float, *, seed: int
+    ) -> None:
         self._loader, self._warp, self._seed = loader, warp, seed
         self.num_shards, self.read_ahead = loader.num_shards, loader.read_ahead
 
