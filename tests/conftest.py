@@ -59,6 +59,21 @@ def ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture
+def no_epochs():
+    """Let each fit end before its first epoch; see `small_data.fits_without_epochs`."""
+    from small_data import fits_without_epochs
+
+    with fits_without_epochs():
+        yield
+
+
+@pytest.fixture
+def few_trees(monkeypatch):
+    """Compare generated sequences by a forest of 40 trees, a fifth of those of users."""
+    monkeypatch.setattr("refold.evaluation._generated_sequences._TREES", 40)
+
+
 def pytest_report_header():
     """Name the versions that a run is of."""
     return ", ".join(f"{name} {version(name)}" for name in SHOWN)

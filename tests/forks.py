@@ -14,14 +14,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-# What Keras imports, without Keras.
-BELOW_KERAS = ("jax", "jax.numpy", "jax.experimental.sparse", "h5py", "optree", "sklearn.base")
+# What Keras imports, without Keras. Some of it need not be installed.
+BELOW_KERAS = (
+    *("jax", "jax.numpy", "jax.experimental.sparse", "h5py", "optree", "sklearn.base"),
+    *("matplotlib.pyplot", "IPython", "requests", "scipy.signal", "PIL.PngImagePlugin"),
+    "jax.experimental.pallas.ops.tpu.splash_attention",
+)
 
 _SERVER = """
-import importlib, json, os, sys, tempfile, traceback
+import contextlib, importlib, json, os, sys, tempfile, traceback
 
 for name in json.loads(sys.stdin.readline()):
-    importlib.import_module(name)
+    with contextlib.suppress(ImportError):
+        importlib.import_module(name)
 for line in sys.stdin:
     code, environment = json.loads(line)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:

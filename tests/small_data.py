@@ -1,6 +1,13 @@
 """Tiny data and settings for tests in several folders: what one compiles, the others reuse."""
 
+import contextlib
+import functools
+
+import keras
 import numpy as np
+import pytest
+
+from refold import SequenceAutoencoder
 
 # A refit has as many batches of 8 sequences as the training before it.
 TINY = {
@@ -17,3 +24,44 @@ def ragged(n=24, seed=0):
     """Draw sequences of two numbers and 3 to 8 steps, of the same lengths for every seed."""
     rng = np.random.default_rng(seed)
     return [rng.normal(5, 3, (3 + i % 6, 2)) for i in range(n)]
+
+
+class NoEpoch(keras.callbacks.Callback):
+    """Ends training before its first epoch."""
+
+    def on_train_begin(self, logs=None):
+        self.model.stop_training = True
+
+
+def without_epochs(fit):
+    """Return a ``fit`` without an epoch, for tests of what training does not change.
+
+    The linear initialization is a model, too. It compiles nothing, which takes most of the time
+    of a fit. An autoregressive decoder and other architectures do not have it.
+    """
+
+    @functools.wraps(fit)
+    def initialize(ae, X, y=None, *, callbacks=(), **given):
+        before = ae.validation_fraction
+        # the initialization is kept only where it was validated
+        ae.validation_fraction = before or 0.1
+        try:
+            return fit(ae, X, y, callbacks=[*(callbacks or ()), NoEpoch()], **given)
+        finally:
+            ae.validation_fraction = before
+
+    return initialize
+
+
+@contextlib.contextmanager
+def fits_without_epochs():
+    """Let each fit here end before its first epoch, those of the command line too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SequenceAutoencoder, "fit", without_epochs(SequenceAutoencoder.fit))
+        yield
+
+
+def untrained(X, **changes):
+    """Return an autoencoder with its linear initialization."""
+    ae = SequenceAutoencoder(**TINY | {"refit": False} | changes)
+    return without_epochs(SequenceAutoencoder.fit)(ae, X)

@@ -12,7 +12,7 @@ from refold.cli import main
 from refold.errors import DataError, ParameterError
 from refold.inference import DecodedFeatures, Specification
 from refold.models import build, inference_with, seeded
-from small_data import TINY, ragged
+from small_data import ragged, untrained
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def fitted():
         np.array([*zip(one[:, 0], rng.choice(["a", "b"], len(one)), strict=True)], dtype=object)
         for one in ragged()
     ]
-    ae = SequenceAutoencoder(**TINY, scale="sequence").fit(mixed)
+    ae = untrained(mixed, scale="sequence")
     return ae, ae.encode(mixed)
 
 

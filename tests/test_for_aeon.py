@@ -101,12 +101,14 @@ def test_arguments_are_checked_in_fit(unequal):
         AutoencoderTransformer(16).fit(unequal)
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_inverse_of_equal_lengths_is_an_array(vowels):
     transformer = tiny()
     codes = transformer.fit_transform(vowels[0][::2])
     assert transformer.inverse_transform(codes).shape == (45, 3, 7)
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_missing_values_and_padding():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 2, 8))
@@ -126,12 +128,14 @@ def test_classifiers_run_on_codes(vowels):
         assert pipeline.score(X[1::2], y[1::2]) > 2 * chance
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_after_a_transformer_of_aeon(vowels):
     X, y = vowels[0][::2], vowels[1][::2]
     pipeline = make_pipeline(Normalizer(), tiny(), LogisticRegression(max_iter=1000)).fit(X, y)
     assert pipeline.predict(X).shape == (45,)
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_clusterers_run_on_codes(vowels):
     means = TimeSeriesKMeans(
         3, distance="euclidean", averaging_method="mean", max_iter=5, random_state=0
@@ -141,6 +145,7 @@ def test_clusterers_run_on_codes(vowels):
         assert set(found) == {0, 1, 2}
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_grid_search_reaches_the_autoencoder(vowels):
     pipeline = make_pipeline(tiny(), LogisticRegression(max_iter=1000))
     name = next(key for key in pipeline.get_params() if key.endswith("autoencoder__latent_dim"))
@@ -175,9 +180,10 @@ SOME = [
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # remarks on data as the checks have it
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_checks_of_aeon(monkeypatch, every):
+def test_checks_of_aeon(monkeypatch, request, every):
     """In `make test` on two of the layouts of data; the tests above are about the others."""
     if not every:
+        request.getfixturevalue("no_epochs")
         monkeypatch.setattr(_all_checks, "_get_datatypes_for_estimator", lambda _: SOME)
     results = check_estimator(AutoencoderTransformer, checks_to_exclude=INVERSE)
     assert len(results) >= 20

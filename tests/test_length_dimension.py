@@ -96,6 +96,7 @@ def test_what_it_does_not_go_with_is_said_in_one_line(changes, message):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_with_two_dimensions_one_learns(tmp_path, capsys):
     """From the command line, with 8 bits."""
     write(as_sequences(NUMBERS), tmp_path / "data.parquet")

@@ -10,6 +10,7 @@ from refold import SequenceAutoencoder, storage
 from refold.cli import main
 from refold.errors import ParameterError
 from refold.sequences import Sequences, write
+from small_data import NoEpoch
 
 TINY = {"latent_dim": 2, "units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False}
 
@@ -41,7 +42,7 @@ def test_a_number_for_missing_is_as_nan(fitted):
 
 def test_without_it_the_fit_warns():
     with pytest.warns(UserWarning, match=r"-99999 occurs 3 times in column 'x0'") as caught:
-        SequenceAutoencoder(random_state=0, **TINY).fit(data(-99999))
+        SequenceAutoencoder(random_state=0, **TINY).fit(data(-99999), callbacks=[NoEpoch()])
     assert caught[0].filename == __file__
 
 
@@ -115,6 +116,7 @@ def test_on_the_command_line(files, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_the_command_line_names_its_option(files, capsys):
     arguments = ["fit", str(files / "code.csv"), "-o", str(files / "n.refold"), *FIT, "-q"]
     assert main(arguments) == 0

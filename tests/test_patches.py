@@ -83,7 +83,7 @@ def test_saved_and_loaded_to_the_bit(fitted, tmp_path):
 
 def test_a_model_from_before_has_patches_of_one_step(tmp_path):
     path = tmp_path / "old.refold"
-    SequenceAutoencoder(**small_data.TINY, patch=1).fit(small_data.ragged()).save(path)
+    small_data.untrained(small_data.ragged(), patch=1).save(path)
     config, arrays = container.read(path)
     del config["specification"]["patch"], config["parameters"]["patch"]
     container.write(path, container.pack(config, arrays))
@@ -153,6 +153,7 @@ def test_what_has_no_patches_says_so():
         build(specification._replace(patch=0))
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_from_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     refold.sequences.write(sines(), "sines.jsonl")

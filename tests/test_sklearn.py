@@ -101,6 +101,7 @@ def test_output_follows_the_configuration(fitted, sines):
         assert np.array_equal(codes.to_numpy(), fitted.transform(sines))
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_union_and_column_transformer(sines):
     union = make_union(SequenceAutoencoder(**TINY), SequenceAutoencoder(**TINY, scale=None))
     codes = union.set_output(transform="pandas").fit_transform(sines)
@@ -132,12 +133,14 @@ def test_a_diagram_of_a_pipeline_has_our_arguments(fitted):
     assert "calibration_fraction" in html or not hasattr(fitted, "_get_params_html")
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_cross_validation(sines):
     scores = cross_val_score(SequenceAutoencoder(**TINY), sines, cv=KFold(2))
     assert scores.shape == (2,)
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_pipeline_and_grid_search(sines):
     labels = np.arange(30) % 2
     pipeline = make_pipeline(SequenceAutoencoder(**TINY), LogisticRegression())

@@ -395,7 +395,7 @@ class SequenceAutoencoder(
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(80, seed=0, max_steps=30)
+        >>> sines = refold.datasets.noisy_sines(80, seed=0, min_steps=30, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(4, units=8, latent_steps=0, random_state=0)
         >>> ae.partial_fit(sines[:40]).partial_fit(sines[40:]).transform(sines).shape
         (80, 4)

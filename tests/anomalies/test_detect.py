@@ -16,6 +16,7 @@ from refold.anomalies._calibrated_scores import calibration_of, p_values, score_
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import as_sequences, windows
 from refold.storage import ReferenceStatistics
+from small_data import untrained
 
 ONCE = TINY | {"refit": False}
 
@@ -115,7 +116,7 @@ def with_gaps(scale):
     ]
     series[3][0, 0], series[5] = np.nan, np.zeros((0, 2))
     data = as_sequences(series, names=["left", "right"])
-    return SequenceAutoencoder(**ONCE, scale=scale).fit(data[:60]).calibrate(data[60:]), data
+    return untrained(data[:60], latent_dim=4, scale=scale).calibrate(data[60:]), data
 
 
 @pytest.mark.parametrize("scale", ["features", "sequence", None])

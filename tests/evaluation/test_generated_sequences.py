@@ -9,6 +9,8 @@ from refold.evaluation import compare, copies, two_sample_test, unseen_ngrams
 from refold.evaluation._label_counts import label_counts
 from refold.sequences import Sequences
 
+pytestmark = pytest.mark.usefixtures("few_trees")
+
 
 def test_more_of_the_same_is_not_told_apart_and_another_kind_is():
     real, more = noisy_sines(150, seed=0), noisy_sines(150, seed=1)

@@ -7,6 +7,7 @@ import refold
 from refold.errors import DataError, ParameterError
 from refold.evaluation import DEVIATIONS, errors_by_feature, latent_dimensions, sweep
 from refold.sequences import Sequences
+from small_data import untrained
 
 TINY = {"units": 8, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
 
@@ -14,8 +15,7 @@ TINY = {"units": 8, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_
 @pytest.fixture(scope="module")
 def fitted():
     sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
-    model = refold.SequenceAutoencoder(4, **TINY)
-    model.fit(sines)
+    model = untrained(sines, latent_dim=4)
     return model, model.transform(sines)
 
 
@@ -54,6 +54,7 @@ def test_a_sweep_goes_through_the_mean_code(fitted):
     )
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_numbers_beside_the_code_have_the_names_of_their_columns():
     walks = Sequences.from_list(
         [np.random.default_rng(i).normal(size=(9, 2)).cumsum(axis=0) for i in range(20)],

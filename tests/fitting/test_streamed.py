@@ -184,6 +184,7 @@ def test_what_is_held_out_fits_in_memory(folder, monkeypatch):
     assert source.most_held_out(0.1) == pytest.approx(30 / ragged().values.size)
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_gaps_are_seen_in_files_too(tmp_path):
     data = ragged()
     data.values[7, 1] = np.nan

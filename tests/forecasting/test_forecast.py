@@ -167,6 +167,7 @@ def test_clipped_forecasts_lie_within_their_bounds(calibrated):
     assert ((clipped.lower <= free.lower) & (free.upper <= clipped.upper)).all()
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_what_is_set_aside_gives_bounds():
     ae = SequenceAutoencoder(**TINY, forecast_steps=5, calibration_fraction=0.2).fit(waves(75, 0))
     assert ae.forecast(waves(2, 1)).alpha == 0.1
@@ -293,6 +294,7 @@ def test_symbols_have_no_bounds(of_words):
         of_words.forecast(words, alpha=0.1)
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_equal_sequences_lie_within_their_bounds():
     same = as_sequences([np.sin(np.arange(40.0))] * 120)
     ae = SequenceAutoencoder(**TINY, forecast_steps=5, calibration_fraction=0.5).fit(same)

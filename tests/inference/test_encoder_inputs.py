@@ -6,14 +6,14 @@ import pytest
 from refold import SequenceAutoencoder
 from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import as_sequences, scan, write
-from small_data import TINY, ragged
+from small_data import TINY, ragged, untrained
 
 DATA = as_sequences(ragged())
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    return SequenceAutoencoder(**TINY).fit(DATA)
+    return untrained(DATA)
 
 
 @pytest.mark.parametrize("num_steps", [None, 8, 20])
@@ -29,7 +29,7 @@ def test_the_encoder_makes_the_codes_of_transform(fitted, num_steps):
 def test_missing_values_bring_flags():
     gaps = ragged()
     gaps[0][1] = np.nan
-    ae = SequenceAutoencoder(**TINY, validation_fraction=0).fit(gaps)
+    ae = untrained(gaps)
     x = ae.encoder_inputs(gaps)
     assert x.shape[2] == 4
     assert x[0, 1].tolist() == [0, 0, 0, 0]

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 import refold
-from refold import SequenceAutoencoder, Sequences
+from refold import Sequences
 from refold.cli import main
 from refold.errors import DataError
 from refold.inference._longer_sequences import describe_longer, lengths_to_write
 from refold.models import keras_models
 from refold.sequences import scan, write
+from small_data import untrained
 
-SETTINGS = {"units": 8, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
 ONE = r"^1 of 4 sequences is longer than the longest in training: 30 steps against 6\. "
 
 
@@ -28,7 +28,7 @@ MIXED = waves(5, 30, 6, 3)
 @pytest.fixture(scope="module")
 def ae():
     train = waves(*[3, 4, 5, 6] * 10)
-    return SequenceAutoencoder(2, **SETTINGS).fit(train[:20]).calibrate(train[20:])
+    return untrained(train[:20], latent_dim=2).calibrate(train[20:])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forks import BELOW_KERAS, run_forked
+from forks import server_with_keras
 from refold import kernels
 from refold.errors import ParameterError
 from refold.kernels import _library, reference
@@ -307,12 +307,8 @@ for shape in [(33, 20, 40, 64), (14, 30, 300, 33), (64, 30, 5, 33), (2, 30, 200,
 def test_bits_do_not_depend_on_the_number_of_threads():
     if os.cpu_count() < 2:
         pytest.skip("one processor")
-    done = run_forked(
-        [(THREADS, {"CORES": number}) for number in ("1", "2")],
-        imports=[*BELOW_KERAS, "keras"],
-        SWEEP=__file__,
-        KERAS_BACKEND="jax",
-    )
+    server = server_with_keras()
+    done = [server.run(THREADS, CORES=number, SWEEP=__file__) for number in ("1", "2")]
     printed = [one.stdout for one in done]
     assert len(printed[0].splitlines()) == 4 * 3 * 9
     assert printed[0] == printed[1]
@@ -545,12 +541,8 @@ def test_every_variant_that_this_machine_runs():
         for name in VARIANTS
         if _library.load().refold_supported(name.encode()) and name != kernels.variant()
     ]
-    done = run_forked(
-        [(TESTED_AGAIN, {"REFOLD_KERNEL": name}) for name in others],
-        imports=[*BELOW_KERAS, "keras"],
-        SWEEP=__file__,
-        KERAS_BACKEND="jax",
-    )
+    server = server_with_keras()
+    done = [server.run(TESTED_AGAIN, REFOLD_KERNEL=name, SWEEP=__file__) for name in others]
     for one in done:
         assert "passed" in one.stdout
         assert "skipped" not in one.stdout

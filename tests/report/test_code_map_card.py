@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 
-import refold
 from refold.report import section
 from refold.sequences import Sequences
+from small_data import untrained
 
 
 @pytest.fixture(scope="module")
 def fitted():
     rng = np.random.default_rng(0)
     data = Sequences.from_list([rng.normal(size=(n, 1)) for n in rng.integers(4, 22, 40)])
-    options = {"units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_state": 0}
-    return data, refold.SequenceAutoencoder(3, **options).fit(data)
+    return data, untrained(data)
 
 
 def code_map(fitted, **options):

@@ -27,6 +27,7 @@ from refold.report import _report_data as _gather
 from refold.report._error_cards import error_cards
 from refold.report._token_strips import pair_rows, strip_plot
 from refold.sequences import Column, Schema, Sequences
+from small_data import untrained
 
 NASTY = '</script><img src=x onerror="document.title=1">%{x}<b>'
 MIXED = Schema(
@@ -65,6 +66,7 @@ TINY = {"units": 4, "max_epochs": 2, "latent_steps": 0, "random_state": 0}
 ONCE = TINY | {"validation_fraction": 0}  # one training, which nothing follows
 # Some epoch is better than the initialization, for which there is no refit.
 REFITTED = TINY | {"max_epochs": 20}
+UNTRAINED = ("mixed",)  # whose initialization compiles nothing
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +77,11 @@ def made():
     def make(name):
         if name not in known:
             data = DATA[name]()
-            options = (
-                REFITTED if name == "curves" else ONCE
-            )  # one of them is validated and refitted
-            model = refold.SequenceAutoencoder(4, **options).fit(data[:30])
+            if name in UNTRAINED:
+                model = untrained(data[:30], latent_dim=4, refit=True)
+            else:
+                options = REFITTED if name == "curves" else ONCE
+                model = refold.SequenceAutoencoder(4, **options).fit(data[:30])
             known[name] = data, model, section(model, data[30:], title=name, train=data[:30])
         return known[name]
 
@@ -114,6 +117,8 @@ def test_every_card_is_there_and_every_figure_is_one_to_plotly(made, name):
     ]
     if name == "words":  # one column
         everything.remove("Error by feature")
+    if name in UNTRAINED:
+        everything.remove("Losses by epoch")
     assert titles(part) == everything
     for view in plots(part):
         figure = graph_objects.Figure({"data": view.data, "layout": view.layout})
@@ -195,6 +200,7 @@ def test_without_training_data_pca_is_of_the_others(made, tmp_path):
     assert "fitted on 30 sequences of the training data" in other.summary
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_pca_is_fitted_on_what_the_model_was_trained_on():
     data = curves()
     model = refold.SequenceAutoencoder(4, calibration_fraction=0.4, **TINY).fit(data)
@@ -259,6 +265,7 @@ def test_hardly_any_sequences(made, num):
         graph_objects.Figure({"data": view.data, "layout": view.layout})
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_a_scaled_sequence_has_numbers_of_level_and_spread():
     data = curves()[:30]
     model = refold.SequenceAutoencoder(4, scale="sequence", **ONCE).fit(data)
@@ -271,7 +278,7 @@ def test_a_scaled_sequence_has_numbers_of_level_and_spread():
 def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
     data = curves()
     data = data[data.lengths == 5]  # of one length: little to compile
-    model = refold.SequenceAutoencoder(4, rocket_dim=2, length_dim=1, **ONCE).fit(data)
+    model = untrained(data, latent_dim=4, rocket_dim=2, length_dim=1)
     part = section(model, data, title="x")
     bars = card(part, "Latent dimensions").views[0].data
     found = {one["name"]: len(one["x"]) for one in bars}
@@ -378,8 +385,9 @@ def test_long_strips_are_cut():
     assert len(strips.data[0]["z"][0]) < 900
 
 
-def test_a_model_that_forecasts(made):
-    data, _, _ = made("curves")
+@pytest.mark.usefixtures("no_epochs")
+def test_a_model_that_forecasts():
+    data = curves()
     model = refold.SequenceAutoencoder(2, forecast_steps=2, **ONCE).fit(data)
     part = section(model, data, title="curves")
     assert "which forecasts, is not shown" in card(part, "Architecture").caption

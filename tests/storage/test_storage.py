@@ -16,6 +16,7 @@ import refold
 from refold import SequenceAutoencoder
 from refold.errors import ModelFileError, RefoldError
 from refold.storage import _safetensors_file as container
+from small_data import untrained
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +79,7 @@ def test_mixed_columns_missing_values_and_scaling_by_sequence_come_back(tmp_path
         "event": ["abc"[i % 3] for i in range(60)],
     }
     x = refold.Sequences.from_table(rows, id="id")
-    options = {"max_epochs": 1, "latent_steps": 0, "validation_fraction": 0}
-    ae = SequenceAutoencoder(latent_dim=3, units=8, scale="sequence", **options).fit(x)
+    ae = untrained(x, scale="sequence")
     ae.save(tmp_path / "mixed.refold")
     loaded = refold.load(tmp_path / "mixed.refold")
     codes = ae.transform(x)

@@ -11,14 +11,14 @@ from refold import SequenceAutoencoder, Sequences
 from refold.errors import DataError, NotFittedError, ParameterError, SchemaError
 from refold.stream import Stream
 from refold.stream._stream import _rows
-from small_data import TINY, ragged
+from small_data import ragged, untrained
 
 
 @pytest.fixture(scope="module")
 def ae():
     given = ragged()
     given[0][1, 0] = np.nan
-    return SequenceAutoencoder(**TINY).fit(given).calibrate(ragged(seed=1))
+    return untrained(given).calibrate(ragged(seed=1))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def mixed():
         )
         for i in range(24)
     ]
-    return SequenceAutoencoder(**TINY, scale="sequence").fit(tables)
+    return untrained(tables, scale="sequence")
 
 
 def check(ae, found, sequence):

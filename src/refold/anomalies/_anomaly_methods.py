@@ -245,7 +245,7 @@ class AnomalyMixin(EstimatorBase):
         Examples
         --------
         >>> import refold
-        >>> sines = refold.datasets.noisy_sines(100, seed=0, max_steps=30)
+        >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
         >>> ae = refold.SequenceAutoencoder(
         ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
         ... ).fit(sines)

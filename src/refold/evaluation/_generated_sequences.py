@@ -16,7 +16,7 @@ _MAX_SEQUENCES = 1000  # of each kind, real and generated
 _MAX_VALUES = 1 << 24  # one-hot values of each kind, approximately
 _MAX_REFERENCE = 10_000  # real sequences whose n-grams count as seen
 _COMPONENTS = 32  # principal components among the classifier's features
-_FOLDS = 5
+_FOLDS, _TREES = 5, 200  # of the classifier and its cross-validation
 _MIN_VERDICT = 50  # sequences of each kind for a verdict
 # Verdicts by the highest classifier accuracy for which each holds.
 _VERDICTS = (
@@ -118,7 +118,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
             for part in (slice(count, None), slice(count))
         )
     labels = np.repeat([0, 1], count)
-    forest = RandomForestClassifier(200, random_state=seed)
+    forest = RandomForestClassifier(_TREES, random_state=seed)
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed)
     accuracy = cross_val_score(forest, np.concatenate(features, axis=1), labels, cv=folds).mean()
     return Comparison(float(accuracy), count, *unseen)

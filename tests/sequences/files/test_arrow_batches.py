@@ -8,10 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from refold import SequenceAutoencoder
 from refold.errors import ParameterError, SchemaError
 from refold.sequences import Scan, Sequences, read_batches
-from small_data import TINY, ragged
+from small_data import ragged, untrained
 
 SEQUENCES = Sequences.from_list(ragged())
 TABLE = SEQUENCES.to_table(id="id").replace_schema_metadata()
@@ -74,7 +73,7 @@ def test_names_of_columns_and_types(folder):
 
 
 def test_fit_and_transform_take_batches(folder):
-    ae = SequenceAutoencoder(**TINY, validation_fraction=0).fit(parts)
+    ae = untrained(parts)
     np.testing.assert_array_equal(ae.transform(TABLE.to_reader()), ae.transform(SEQUENCES))
     assert list(Path(folder).iterdir()) == []
 

@@ -19,6 +19,7 @@ from refold.fitting._fit import _with_size
 from refold.models import Specification, build, default, predict
 from refold.sequences import Scaler, as_sequences, write
 from refold.training import set_rocket_initialization
+from small_data import NoEpoch
 
 TINY = {
     "latent_dim": 6,
@@ -107,7 +108,10 @@ def test_by_default_none_where_components_are_missed(few, validation_fraction, e
     # 18 training sequences have no more than 18 components
     given = np.random.default_rng(0).normal(size=(20, 90, 1)) if few else waves(120)[0]
     changes = {"latent_dim": 32, "validation_fraction": validation_fraction, "refit": False}
-    assert SequenceAutoencoder(**TINY | changes).fit(given).rocket_dim_ == expected
+    # decided before the first epoch, and a fit without validation needs one
+    callbacks = [NoEpoch()] if validation_fraction else []
+    ae = SequenceAutoencoder(**TINY | changes).fit(given, callbacks=callbacks)
+    assert ae.rocket_dim_ == expected
 
 
 def test_of_a_size_that_the_error_decides_none_but_those_asked_for():
@@ -147,6 +151,7 @@ def test_padding_moves_them_by_no_more_than_rounding():
         assert (np.abs(found - codes)[:, 2:][:, varies] / deviation[varies]).max() < 1e-5
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_gaps_labels_and_lengths_are_read():
     rng = np.random.default_rng(0)
     lengths = [1 + i % 7 for i in range(30)]
@@ -163,6 +168,7 @@ def test_gaps_labels_and_lengths_are_read():
     assert np.abs(moved[:, -2:]).max() > 0.1
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_binary_columns_are_read_and_more_numbers_than_sequences_can_fill_are_zero():
     rng = np.random.default_rng(0)
     binary = rng.integers(2, size=(20, 6, 3))
@@ -204,6 +210,7 @@ def test_what_it_does_not_go_with(options, message):
         SequenceAutoencoder(**TINY, **options).fit(waves(8)[0])
 
 
+@pytest.mark.usefixtures("no_epochs")
 def test_from_the_command_line(tmp_path, capsys):
     write(as_sequences(waves(120)[0]), tmp_path / "waves.parquet")
     data, model = str(tmp_path / "waves.parquet"), str(tmp_path / "waves.refold")
