@@ -24,7 +24,7 @@ ROUNDS = 3
 def by_refold(num_sequences: int) -> dict[str, Any]:
     """Rates, and seconds of the LSTM alone on the same batches, without patches."""
     import refold
-    from refold.inference._packed_rows import packed_blocks
+    from refold.inference._packed_rows import blocks, input_and_target
     from refold.kernels import packed
 
     data = log_normal(num_sequences)
@@ -38,15 +38,16 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
     seconds, by_default = (_median(lambda ae=ae: ae.transform(data)) for ae in (ae, default))
     network, scaled = ae._network, ae.scaler_.transform(data)
     (layer,) = network.encoder._layers
-    given = packed_blocks(network.specification, scaled.values, scaled.offsets)
-    given = [(x, offsets) for x, _, offsets in given]
+    about = network.specification
+    given = [
+        (input_and_target(about, scaled.values, block)[0], block.offsets)
+        for block in blocks(about, scaled.offsets)
+    ]
 
     def run(x: np.ndarray, offsets: np.ndarray) -> None:
         zeros = np.zeros((len(offsets) - 1, UNITS), np.float32)
         for half in layer:
-            weights = half.kernel, half.recurrent_kernel, half.bias
-            backward = half is layer[1]
-            packed.lstm(x, offsets, *weights, zeros, zeros, go_backwards=backward)
+            packed.lstm(x, offsets, half, zeros, zeros, go_backwards=half is layer[1])
 
     alone = _median(lambda: [run(*one) for one in given])
     return {

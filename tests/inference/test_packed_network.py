@@ -8,7 +8,7 @@ import pytest
 
 from refold.inference import Draw, PackedNetwork, Specification, reconstruction_error, weight_shapes
 from refold.inference._latent_optimization import LatentObjective
-from refold.inference._packed_rows import packed_blocks
+from refold.inference._packed_rows import blocks, for_blocks, input_and_target
 from refold.kernels import packed, random_convolutions
 from refold.models import (
     KerasNetwork,
@@ -45,7 +45,8 @@ FEW = ("patches", "deep autoregressive")
 
 def objective_of(ours, data):
     """Return the objective of latent optimization, and the encoder's codes."""
-    ((block, x, targets),) = packed_blocks(ours.specification, data.values, data.offsets)
+    (block,) = blocks(ours.specification, data.offsets)
+    x, targets = input_and_target(ours.specification, data.values, block)
     codes, learned_dim = ours.encode(data), ours.specification.learned_dim
     objective = LatentObjective(
         ours.decoder, ours.length, x, targets, block.offsets, codes, learned_dim=learned_dim
@@ -173,12 +174,27 @@ def test_threads_change_no_bit(monkeypatch):
 def test_blocks_change_no_bit(monkeypatch):
     ours = network("mixed")
     data = sequences(ours.specification, 30)
-    codes = ours.encode(data)
+    codes = ours.encode(data, latent_steps=2)
+    whole = ours.decode(codes, data.offsets)
     monkeypatch.setattr("refold.inference._packed_rows._STEPS", 20)
-    assert np.array_equal(ours.encode(data), codes)
-    whole = network("mixed").decode(codes, data.offsets)
-    monkeypatch.undo()
-    assert np.array_equal(ours.decode(codes, data.offsets), whole)
+    for threads in (1, 3):  # blocks one after another, and at the same time
+        monkeypatch.setattr(packed, "num_threads", lambda threads=threads: threads)
+        assert np.array_equal(ours.encode(data, latent_steps=2), codes)
+        assert np.array_equal(ours.decode(codes, data.offsets), whole)
+
+
+def test_an_error_in_a_block_ends_the_others(monkeypatch):
+    monkeypatch.setattr("refold.inference._packed_rows._STEPS", 10)
+    monkeypatch.setattr(packed, "num_threads", lambda: 2)
+    done = []
+
+    def work(block):
+        done.append(block)
+        raise ValueError(len(block.chosen))
+
+    with pytest.raises(ValueError, match="1"):
+        for_blocks(work, network("mixed").specification, np.arange(0, 1000, 10))
+    assert len(done) <= 2
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -187,6 +203,7 @@ def test_the_gradient_of_the_objective_is_that_of_finite_differences(case):
     specification, rng = ours.specification, np.random.default_rng(3)
     data = sequences(specification, 30)
     objective, codes = objective_of(ours, data)
+    assert np.array_equal(objective.losses(codes), objective(codes)[0])
     at = (codes + 0.1 * rng.normal(size=codes.shape)).astype("float32")
     along = rng.normal(size=codes.shape).astype("float32")
     along[:, specification.learned_dim :] = 0

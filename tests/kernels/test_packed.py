@@ -68,6 +68,9 @@ class Case:
         self.matrix, self.start = self.normal(features, width), self.normal(width)
         # the longest sequences have steps without weights
         self.step_weights = self.normal(1 + 3 * longest // 4, features, width)
+        # (units, 1 + 3 * longest // 4, features), and what is added to each step
+        self.from_state = self.normal(units, len(self.step_weights), features)
+        self.step_start = self.normal(longest, features)
         self.taps, self.tap_bias = self.normal(9, features), self.normal(features)
         self.dilation, self.stride = (int(n) for n in self.rng.integers(1, 5, 2))
 
@@ -122,6 +125,8 @@ class Case:
     def others(self, operations, threads=1):
         """Results of all operations but the LSTM."""
         product = operations.product(self.x, self.matrix, self.start, threads)
+        starts = np.tile(self.x[:, :1], len(self.start))
+        steps = self.h, self.offsets, self.from_state, self.step_start
         pooled = operations.pooled_convolutions(
             self.x,
             self.offsets,
@@ -134,7 +139,12 @@ class Case:
         )
         ragged = functools.partial(operations.ragged_product, self.x, self.offsets)
         return {
-            "rows": [product, operations.product(self.x, self.matrix, None, threads)],
+            "rows": [
+                product,
+                operations.product(self.x, self.matrix, None, threads),
+                operations.product(self.x, self.matrix, starts, threads),
+                operations.step_product(*steps, threads),
+            ],
             "sequences": [
                 ragged(self.step_weights, self.start, threads),
                 ragged(self.step_weights, None, threads),
@@ -238,6 +248,14 @@ def test_sums_of_another_shape_are_refused():
     case.by_step = case.by_step[: int(np.diff(case.offsets).max()) - 1]
     with pytest.raises(ValueError, match="by_step has shape"):
         case.lstm(library, shared=True)
+
+
+@needs_library
+def test_starts_of_another_shape_are_refused():
+    case = Case((5, 13, 2, 33))
+    few = case.step_start[: np.diff(case.offsets).max() - 1]
+    with pytest.raises(ValueError, match=r"start has shape \(\d+, 2\) instead of \(\d+, 2\)"):
+        library.step_product(case.h, case.offsets, case.from_state, few)
 
 
 @pytest.mark.parametrize("operations", OPERATIONS)

@@ -15,9 +15,7 @@ from refold.inference._specification import Specification
 from refold.inference._weights import linear_map, lstm_weights, num_periods
 from refold.kernels import packed
 
-# Sequences are decoded by the linear path together if their lengths differ by at most this factor.
-_SIMILAR = 1.25
-# Maximum number of steps whose position features a decoder keeps.
+# Maximum number of patches whose position features a decoder keeps.
 _KEPT = 256
 
 
@@ -26,25 +24,25 @@ class Layout(NamedTuple):
 
     Attributes
     ----------
-    offsets, patches : arrays of int64 of shape (n_sequences + 1,)
-        Offsets of the steps, and of their patches.
+    offsets, patches, steps : arrays of int64 of shape (n_sequences + 1,)
+        Offsets of the steps, of their patches, and of the steps of whole patches.
     by_step : array of float32 of shape (longest, 4 * units)
         Product of the position features of each step with their weights.
+    start : array of float32 of shape (longest in steps of whole patches, outputs), optional
+        What the linear path adds to each step; None without a linear path.
     previous : array of float32 of shape (n_patches, width)
         Previous steps for teacher forcing; without columns if the stack does not read them.
-    rows : array of int64 of shape (n_rows,), optional
-        Row of each step among the steps of all patches; None without patches.
-    groups : list of tuples
-        Sequences of similar length, which the linear path writes together: their indices, the
-        longest length, the indices of the real steps among those of the group, and their rows.
+    rows : slice or array of int64 of shape (n_rows,)
+        Row of each step among the steps of whole patches.
     """
 
     offsets: np.ndarray
     patches: np.ndarray
+    steps: np.ndarray
     by_step: np.ndarray
+    start: np.ndarray | None
     previous: np.ndarray
-    rows: np.ndarray | None
-    groups: list[tuple[Any, int, Any, Any]]
+    rows: Any
 
 
 class Decoding(NamedTuple):
@@ -110,6 +108,7 @@ class Decoder:
             layer = f"linear_steps{suffix}"
             self._linear = linear_map(weights, layer), weights[f"{layer}/bias"]
             self.scale = weights[f"head{suffix}/scale"]
+            self._dense = tuple(np.tile(self.scale, self.patch) * part for part in self._dense)
 
     def layout(self, offsets: np.ndarray, x: np.ndarray | None = None) -> Layout:
         """Prepare to write sequences with these offsets, for one or more calls.
@@ -117,16 +116,22 @@ class Decoder:
         An autoregressive decoder needs ``x``, the encoder's input, for teacher forcing.
         """
         patches = patch_offsets(offsets, self.patch) if self.patch > 1 else offsets
-        count, by_step = int(lengths_from_offsets(patches).max(initial=0)), self._first_positions
-        if count > len(by_step):
-            by_step = self._positions(count)
+        count = int(lengths_from_offsets(patches).max(initial=0))
+        by_step, start = self._kept if count <= len(self._kept[0]) else self._by_patch(count)
         previous = np.empty((patches[-1], 0), np.float32)
         if self.reads_previous and x is not None:
             previous = teacher_forcing(x, offsets, self.num_categories)
-        rows = rows_in_patches(offsets, patches, self.patch) if self.patch > 1 else None
-        return Layout(offsets, patches, by_step[:count], previous, rows, self._groups(offsets))
+        steps, rows = offsets, slice(None)
+        if self.patch > 1:
+            steps, rows = patches * self.patch, rows_in_patches(offsets, patches, self.patch)
+        return Layout(offsets, patches, steps, by_step[:count], start, previous, rows)
 
-    def __call__(
+    def __call__(self, codes: np.ndarray, layout: Layout) -> np.ndarray:
+        """Decode codes to means, probabilities and softmax blocks, (n_rows, outputs)."""
+        outputs, _ = self.whole_patches(codes, layout)
+        return outputs[layout.rows]
+
+    def whole_patches(
         self,
         codes: np.ndarray,
         layout: Layout,
@@ -134,7 +139,7 @@ class Decoder:
         keep: bool = False,
         reuse: Decoding | None = None,
     ) -> tuple[np.ndarray, Decoding]:
-        """Decode codes.
+        """Decode codes to the outputs of each step, and of further steps that complete patches.
 
         Parameters
         ----------
@@ -147,8 +152,7 @@ class Decoder:
 
         Returns
         -------
-        outputs : array of float32 of shape (n_rows, outputs)
-            Means, probabilities and softmax blocks.
+        outputs : array of float32 of shape (n_patches * patch, outputs)
         decoding : Decoding
         """
         hidden, decoding = layout.previous, Decoding(layout, [], [])
@@ -162,11 +166,10 @@ class Decoder:
             options = {}
             decoding.states.append(c)
             decoding.traces.append(trace)
-        logits = packed.product(hidden, *self._dense)
-        if layout.rows is not None:
-            logits = logits.reshape(-1, self.head.num_outputs)[layout.rows]
-        if self._linear is not None:
-            logits = self._linear_steps(codes, layout) + self.scale * logits
+        kernel, start = self._dense
+        if (beside := self._linear_steps(codes, layout)) is not None:
+            start = beside.reshape(len(hidden), kernel.shape[1])
+        logits = packed.product(hidden, kernel, start).reshape(-1, self.head.num_outputs)
         return self.head.activate(logits), decoding
 
     def gradient(self, decoding: Decoding, d_logits: np.ndarray) -> np.ndarray:
@@ -175,8 +178,8 @@ class Decoder:
         Parameters
         ----------
         decoding : Decoding
-            From a call with ``keep=True``. It can be used once.
-        d_logits : array of float32 of shape (n_rows, outputs)
+            From `whole_patches` with ``keep=True``. It can be used once.
+        d_logits : array of float32 of shape (n_patches * patch, outputs)
             Gradient with respect to the outputs before their activation.
 
         Returns
@@ -186,14 +189,9 @@ class Decoder:
         layout, transposed = decoding.layout, self._transposed
         d_codes: Any = np.float32(0)
         if self._linear is not None:
-            d_codes = packed.ragged_product(d_logits, layout.offsets, transposed["linear"])
-            d_logits = d_logits * self.scale
-        if layout.rows is not None:
-            width = d_logits.shape[1]
-            steps = np.zeros((layout.patches[-1] * self.patch, width), np.float32)
-            steps[layout.rows] = d_logits
-            d_logits = steps.reshape(layout.patches[-1], self.patch * width)
-        d_hidden: Any = packed.product(d_logits, transposed["dense"])
+            d_codes = packed.ragged_product(d_logits, layout.steps, transposed["linear"])
+        d_patches = d_logits.reshape(layout.patches[-1], len(transposed["dense"]))
+        d_hidden: Any = packed.product(d_patches, transposed["dense"])
         for i in reversed(range(len(self._stack))):
             trace, state = decoding.traces[i], decoding.states[i]
             d_hidden, d_h, d_c = packed.lstm_gradient(trace, d_hidden)
@@ -228,7 +226,7 @@ class Decoder:
         order = np.argsort(-lengths, kind="stable")
         written = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         states = [(h[order], c[order]) for h, c in self._initial_states(codes)]
-        beside = None if self._linear is None else self._linear_steps(codes, layout)
+        beside = self._linear_steps(codes, layout)
         by_sequence = packed.product(codes[order], *self._by_code)
         last = np.full((len(codes), len(self.num_categories)), np.nan, np.float32)
         for step in range(len(layout.by_step)):
@@ -240,10 +238,9 @@ class Decoder:
             for i, (_, layer) in enumerate(self._stack):
                 hidden, h, c, _ = packed.lstm(hidden, one_each, layer, *states[i], **shared)
                 states[i], shared = (h, c), {}
-            logits, rows = packed.product(hidden, *self._dense), offsets[there] + step
-            if beside is not None:
-                logits = beside[rows] + self.scale * logits
-            outputs = self.head.activate(logits)
+            rows, (kernel, start) = offsets[there] + step, self._dense
+            start = start if beside is None else beside[rows]
+            outputs = self.head.activate(packed.product(hidden, kernel, start))
             if noise is not None:
                 outputs = self.head.sample(outputs, noise[rows], temperature)
             written[rows] = outputs
@@ -258,14 +255,20 @@ class Decoder:
             states.append((h, packed.tanh(c)))
         return states
 
+    def _linear_steps(self, codes: np.ndarray, layout: Layout) -> np.ndarray | None:
+        """Return the linear path plus the bias of the stack, if there is a linear path."""
+        if self._linear is None or layout.start is None:
+            return None
+        return packed.step_product(codes, layout.steps, self._linear[0], layout.start)
+
     @functools.cached_property
-    def _first_positions(self) -> np.ndarray:
-        return self._positions(min(self._most_patches, _KEPT))
+    def _kept(self) -> tuple[np.ndarray, np.ndarray | None]:
+        return self._by_patch(min(self._most_patches, _KEPT))
 
-    def _positions(self, count: int) -> np.ndarray:
-        """Return the product of the position features of the first steps with their weights.
+    def _by_patch(self, count: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return ``by_step`` and ``start`` of a `Layout` for the first patches.
 
-        The features are those of `refold.layers.RepeatCode`.
+        The position features are those of `refold.layers.RepeatCode`.
         """
         step = np.arange(count, dtype=np.float32)[:, None]
         periods = np.float32(2.0) ** np.arange(
@@ -275,39 +278,12 @@ class Decoder:
         relative = step / np.float32(self._most_patches)
         decaying = np.float32(1.0) / (np.float32(1.0) + step)
         features = np.concatenate([relative, decaying, np.sin(angles), np.cos(angles)], axis=1)
-        return packed.product(features, self._by_position)
-
-    def _groups(self, offsets: np.ndarray) -> list[tuple[Any, int, Any, Any]]:
-        """Return groups of similar length for the linear path; see `Layout`."""
-        if self._linear is None:
-            return []
-        lengths = np.minimum(lengths_from_offsets(offsets), self._linear[0].shape[1])
-        longest = int(lengths.max(initial=0))
-        equal = longest and lengths.min() == longest and offsets[-1] == longest * len(lengths)
-        if equal:  # also for a single sequence; slices are faster
-            return [(slice(None), longest, slice(None), slice(None))]
-        order = np.argsort(-lengths, kind="stable")
-        groups, begin = [], 0
-        while begin < len(order) and (longest := int(lengths[order[begin]])):
-            similar = int(np.searchsorted(-lengths[order], -longest / _SIMILAR, side="right"))
-            chosen = order[begin:similar]
-            real = np.arange(longest) < lengths[chosen, None]
-            rows = (offsets[:-1][chosen, None] + np.arange(longest))[real]
-            groups.append((chosen, longest, np.flatnonzero(real), rows))
-            begin = similar
-        return groups
-
-    def _linear_steps(self, codes: np.ndarray, layout: Layout) -> np.ndarray:
-        """Return the rows of the linear path; steps without weights are zero."""
-        weights, bias = self._linear if self._linear is not None else (np.empty(0), np.empty(0))
-        flat, flat_bias = weights.reshape(len(weights), -1), bias.reshape(-1)
-        num_outputs = self.head.num_outputs
-        rows = np.zeros((layout.offsets[-1], num_outputs), np.float32)
-        for chosen, longest, real, places in layout.groups:
-            width = longest * num_outputs
-            steps = packed.product(codes[chosen], flat[:, :width], flat_bias[:width])
-            rows[places] = steps.reshape(-1, num_outputs)[real]
-        return rows
+        by_step, start = packed.product(features, self._by_position), None
+        if self._linear is not None:
+            start = np.tile(self._dense[1], count).reshape(-1, self.head.num_outputs)
+            bias = self._linear[1][: len(start)]
+            start[: len(bias)] += bias
+        return by_step, start
 
 
 def teacher_forcing(

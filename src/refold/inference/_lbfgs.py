@@ -69,12 +69,13 @@ def minimize_rows(
     num_steps: int,
     *,
     first_step: float = 0.3,
+    losses: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """Minimize the loss of each row by limited-memory BFGS [1]_.
 
     The rows are independent.  A step that does not lower the loss of its row is rejected, and a
     shorter step is tried.  Each step, and the initial point, costs one value and one gradient of
-    all rows.
+    all rows; the last step needs no gradient.
 
     Parameters
     ----------
@@ -87,6 +88,8 @@ def minimize_rows(
         Number of steps.
     first_step : float
         Length of the first step, before the curvature is known.
+    losses : callable, optional
+        The first result of ``loss`` alone, for the last step.
 
     Returns
     -------
@@ -105,10 +108,10 @@ def minimize_rows(
     >>> bool(abs(minimum - goal).max() < 1e-3)
     True
     """
-    losses, gradient = loss(x)
+    lowest, gradient = loss(x)
     share = np.ones((len(x), 1), np.float32)
     curvature = _Curvature(x)
-    for _ in range(num_steps):
+    for left in reversed(range(num_steps)):
         size = np.sqrt(_dot(gradient, gradient))
         short = np.float32(first_step) / (size + np.float32(1e-30))
         first = np.where(curvature.first > 0, curvature.first, short)
@@ -116,13 +119,17 @@ def minimize_rows(
         rising = _dot(whole, gradient) >= 0
         whole = np.where(rising, -first * gradient, whole)
         tried = x + share * whole
-        new_losses, new_gradient = loss(tried)
-        curvature.learn(tried - x, new_gradient - gradient)
-        accepted = (new_losses < losses)[:, None]  # False for NaN
+        if not left and losses is not None:
+            new, new_gradient = losses(tried), gradient
+        else:
+            new, new_gradient = loss(tried)
+        accepted = (new < lowest)[:, None]  # False for NaN
+        if left:
+            curvature.learn(tried - x, new_gradient - gradient)
+            lowest = np.where(accepted[:, 0], new, lowest)
+            gradient = np.where(accepted, new_gradient, gradient)
+            share = np.where(accepted, np.float32(1), _SHORTER * share)
         x = np.where(accepted, tried, x)
-        losses = np.where(accepted[:, 0], new_losses, losses)
-        gradient = np.where(accepted, new_gradient, gradient)
-        share = np.where(accepted, np.float32(1), _SHORTER * share)
     return x
 
 

@@ -11,7 +11,7 @@ from refold.inference._encoder import Encoder
 from refold.inference._latent_optimization import LatentObjective
 from refold.inference._lbfgs import minimize_rows
 from refold.inference._length_model import LengthDimension, LengthModel, length_model
-from refold.inference._packed_rows import blocks, packed_blocks
+from refold.inference._packed_rows import Block, for_blocks, input_and_target
 from refold.inference._specification import Specification
 from refold.inference._weights import trainable, weight_names
 from refold.sequences import Sequences
@@ -130,22 +130,20 @@ class PackedNetwork:
     def encode(self, scaled: Sequences, *, latent_steps: int = 0, verbose: int = 0) -> np.ndarray:
         """Encode scaled sequences; see `refold.inference.encode`."""
         codes = np.empty((len(scaled), self.specification.latent_dim), np.float32)
-        for block, x, targets in packed_blocks(
-            self.specification, scaled.values, scaled.offsets, "encode", verbose=verbose
-        ):
-            encoded = self.encoder(x, block.offsets)
-            if latent_steps:
+        encoder, parts = self.encoder, (self.decoder, self.length) if latent_steps else None
+
+        def encode(block: Block) -> None:
+            x, targets = input_and_target(self.specification, scaled.values, block)
+            encoded = encoder(x, block.offsets)
+            if parts is not None:
+                learned = self.specification.learned_dim
                 objective = LatentObjective(
-                    self.decoder,
-                    self.length,
-                    x,
-                    targets,
-                    block.offsets,
-                    encoded,
-                    learned_dim=self.specification.learned_dim,
+                    *parts, x, targets, block.offsets, encoded, learned_dim=learned
                 )
-                encoded = minimize_rows(objective, encoded, latent_steps)
+                encoded = minimize_rows(objective, encoded, latent_steps, losses=objective.losses)
             codes[block.chosen] = encoded
+
+        for_blocks(encode, self.specification, scaled.offsets, "encode", verbose=verbose)
         return codes
 
     def rocket_features(self, scaled: Sequences) -> np.ndarray:
@@ -157,20 +155,23 @@ class PackedNetwork:
     ) -> np.ndarray:
         """Decode codes to the outputs (n_rows, outputs) of sequences with these offsets."""
         codes = np.ascontiguousarray(codes, np.float32)
-        outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
-        for block in blocks(self.specification, offsets, "decode", verbose=verbose):
-            given, layout = codes[block.chosen], self.decoder.layout(block.offsets)
+        outputs, decoder = np.empty((offsets[-1], self.head.num_outputs), np.float32), self.decoder
+
+        def write(block: Block) -> None:
+            given, layout = codes[block.chosen], decoder.layout(block.offsets)
             noise = None
             if draw is not None:
                 noise = self.head.noise(block.offsets, draw.seed, block.chosen)
             if self.autoregressive:
                 temperature = 1.0 if draw is None else draw.temperature
-                written = self.decoder.decode_autoregressively(given, layout, noise, temperature)
+                written = decoder.decode_autoregressively(given, layout, noise, temperature)
             else:
-                written, _ = self.decoder(given, layout)
+                written = decoder(given, layout)
                 if noise is not None and draw is not None:
                     written = self.head.sample(written, noise, draw.temperature)
             outputs[block.rows] = written
+
+        for_blocks(write, self.specification, offsets, "decode", verbose=verbose)
         return outputs
 
     def forecast(self, codes: np.ndarray) -> np.ndarray:
@@ -179,9 +180,12 @@ class PackedNetwork:
         offsets = np.arange(len(codes) + 1) * self.specification.forecast_steps
         outputs = np.empty((offsets[-1], self.head.num_outputs), np.float32)
         codes = np.ascontiguousarray(codes, np.float32)
-        for block in blocks(self.specification, offsets, "forecast"):
+
+        def write(block: Block) -> None:
             layout = decoder.layout(block.offsets)
-            outputs[block.rows], _ = decoder(codes[block.chosen], layout)
+            outputs[block.rows] = decoder(codes[block.chosen], layout)
+
+        for_blocks(write, self.specification, offsets, "forecast")
         return outputs
 
     def predict_lengths(self, codes: np.ndarray) -> np.ndarray:

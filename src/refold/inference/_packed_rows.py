@@ -1,6 +1,8 @@
 """Blocks of sequences, and their scaled values as the rows that an encoder reads."""
 
-from collections.abc import Iterator, Sequence
+import contextvars
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +10,7 @@ import numpy as np
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold._support.progress_bars import progress_bar
 from refold.inference._specification import Specification
+from refold.kernels import packed
 from refold.sequences import unpadded_input_and_target
 
 # Maximum number of steps in a block, if a step has at most `_WIDTH` values.
@@ -17,6 +20,8 @@ _WIDTH = 256
 _MOST_ROWS = 4096
 # Minimum number of blocks for a progress bar.
 _MANY = 20
+# Maximum number of blocks at the same time, to limit the memory.
+_AT_ONCE = 4
 
 
 class Block(NamedTuple):
@@ -54,13 +59,63 @@ def blocks(
     >>> [block.chosen.tolist() for block in blocks(specification, np.array([0, 9000, 9010, 40000]))]
     [[1, 0], [2]]
     """
+    return _blocks(_split(specification, offsets), offsets, what, verbose)
+
+
+def for_blocks(
+    work: Callable[[Block], None],
+    specification: Specification,
+    offsets: np.ndarray,
+    what: str = "",
+    *,
+    verbose: int = 0,
+) -> None:
+    """Call ``work`` for each of the `blocks`, for several at the same time.
+
+    A core that computes a block of its own does not wait for others, as the threads of each
+    operation do.  The last blocks share the cores if there are fewer than cores.
+    """
+    split, cores = _split(specification, offsets), packed.num_threads()
+    at_once = max(1, min(len(split), cores, _AT_ONCE))
+    whole = len(split) // at_once * at_once
+    remaining = enumerate(_blocks(split, offsets, what, verbose))
+    lock, failed = threading.Lock(), []
+
+    def run() -> None:
+        try:
+            while not failed:
+                with lock:
+                    number, block = next(remaining, (0, None))
+                if block is None:
+                    return
+                with packed.limited_threads(
+                    cores // (at_once if number < whole else len(split) - whole)
+                ):
+                    work(block)
+        except BaseException as error:  # also an interrupt, which the other threads do not get
+            failed.append(error)
+
+    # what numpy.errstate sets is part of the context
+    others = [
+        threading.Thread(target=contextvars.copy_context().run, args=(run,))
+        for _ in range(at_once - 1)
+    ]
+    for thread in others:
+        thread.start()
+    run()
+    for thread in others:
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def _split(specification: Specification, offsets: np.ndarray) -> list[np.ndarray]:
+    """Return the indices of the sequences of each block."""
     width = max(specification.num_outputs, specification.num_channels)
     most = _STEPS * _WIDTH // max(_WIDTH, width)
     lengths = lengths_from_offsets(offsets)
     if len(lengths) <= _MOST_ROWS and offsets[-1] <= most:
-        if len(lengths):
-            yield Block(np.arange(len(lengths)), offsets, slice(None))
-        return
+        return [np.arange(len(lengths))] if len(lengths) else []
     order = np.argsort(lengths, kind="stable")
     ends = np.cumsum(lengths[order])
     found, begin = [], 0
@@ -69,39 +124,33 @@ def blocks(
         end = max(begin + 1, int(np.searchsorted(ends, before + most, side="right")))
         found.append(order[begin : min(end, begin + _MOST_ROWS)])
         begin += len(found[-1])
+    return found
+
+
+def _blocks(
+    found: list[np.ndarray], offsets: np.ndarray, what: str, verbose: int
+) -> Iterator[Block]:
+    if len(found) == 1:
+        yield Block(found[0], offsets, slice(None))
+        return
+    lengths = lengths_from_offsets(offsets)
     with progress_bar(disable=not verbose or len(found) < _MANY) as bar:
         for chosen in bar.track(found, description=what):
             rows = positions_of(offsets[:-1][chosen], lengths[chosen])
             yield Block(chosen, offsets_from_lengths(lengths[chosen]), rows)
 
 
-def packed_blocks(
-    specification: Specification,
-    values: np.ndarray,
-    offsets: np.ndarray,
-    what: str = "",
-    *,
-    verbose: int = 0,
-) -> Iterator[tuple[Block, np.ndarray, np.ndarray]]:
-    """Iterate over blocks of sequences, with their input and their targets.
+def input_and_target(
+    specification: Specification, values: np.ndarray, block: Block
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the input and the targets of a block, from scaled values (n_rows, columns) of the set.
 
     These are the rows of what `refold.sequences.pad` returns, without padding.
-
-    Parameters
-    ----------
-    specification : Specification
-    values : array of shape (n_rows, columns)
-        Scaled values.
-    offsets : array of int64 of shape (n_sequences + 1,)
-    what, verbose
-        As for `blocks`.
     """
     # the index of the unknown category is the number of categories
     unknown = np.array([n or np.nan for n in specification.num_categories])
-    for block in blocks(specification, offsets, what, verbose=verbose):
-        steps = np.asarray(values[block.rows], np.float32)
-        x, targets = unpadded_input_and_target(steps, unknown, flags=specification.observed_flags)
-        yield block, x, targets
+    steps = np.asarray(values[block.rows], np.float32)
+    return unpadded_input_and_target(steps, unknown, flags=specification.observed_flags)
 
 
 def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from refold.inference._length_model import LengthModel
 from refold.inference._packed_network import PackedNetwork
-from refold.inference._packed_rows import packed_blocks
+from refold.inference._packed_rows import blocks, input_and_target
 
 
 class ErrorTotals(NamedTuple):
@@ -52,10 +52,11 @@ def reconstruction_error(
     """
     error = length_error = 0.0
     num_observed = 0
-    for block, x, targets in packed_blocks(network.specification, values, offsets):
+    for block in blocks(network.specification, offsets):
+        x, targets = input_and_target(network.specification, values, block)
         codes = network.encoder(x, block.offsets)
         layout = network.decoder.layout(block.offsets, x)
-        outputs, _ = network.decoder(codes, layout)
+        outputs = network.decoder(codes, layout)
         if network.autoregressive and network.head.numeric.any():
             numeric = np.repeat(network.head.numeric, network.head.widths)
             written = network.decoder.decode_autoregressively(codes, layout)

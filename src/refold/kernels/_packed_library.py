@@ -21,6 +21,7 @@ _SIGNATURES = {
     "lstm_backward": "b iiipppbpppipppipppi",
     "product": "b iiipipipipii",
     "ragged_product": "b iiiippppipi",
+    "step_product": "b iiiipppppi",
     "segment_sum": "v iippip",
     "segment_max": "v iippip",
     "pooled_convolutions": "b iippippiiifppi",
@@ -110,6 +111,7 @@ def product(
     x, ld_x = _rows(x)
     weights, ld_weights = _rows(weights)
     start = None if start is None else _dense(start)
+    ld_start = 0 if start is None or start.ndim == 1 else start.shape[1]
     depth, width = weights.shape
     y = np.empty((len(x), width), np.float32)
     _call(
@@ -122,7 +124,7 @@ def product(
         weights,
         ld_weights,
         start,
-        0,
+        ld_start,
         y,
         width,
         threads,
@@ -156,6 +158,20 @@ def ragged_product(
         y,
         threads,
     )
+    return y
+
+
+def step_product(
+    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, start: np.ndarray, threads: int = 1
+) -> np.ndarray:
+    """Compute steps; see `refold.kernels.packed.step_product`."""
+    x, weights, start, offsets = _dense(x), _dense(weights), _dense(start), _int64(offsets)
+    depth, max_steps, width = weights.shape
+    steps = int((offsets[1:] - offsets[:-1]).max(initial=0))
+    if len(start) < steps or start.shape[1] != width:  # the library would read other memory
+        raise ValueError(f"start has shape {start.shape} instead of {(steps, width)}")
+    y = np.empty((offsets[-1], width), np.float32)
+    _call("step_product", len(x), depth, width, max_steps, offsets, x, weights, start, y, threads)
     return y
 
 

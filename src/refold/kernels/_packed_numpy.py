@@ -58,6 +58,19 @@ def ragged_product(
     return y
 
 
+def step_product(
+    x: np.ndarray, offsets: np.ndarray, weights: np.ndarray, start: np.ndarray, threads: int = 1
+) -> np.ndarray:
+    """Compute steps; see `refold.kernels.packed.step_product`."""
+    del threads
+    y = np.empty((offsets[-1], weights.shape[2]), np.float32)
+    for step, (there, rows) in enumerate(_steps(offsets)):
+        y[rows] = start[step]
+        if step < weights.shape[1]:
+            y[rows] = product(x[there], weights[:, step], start[step])
+    return y
+
+
 def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """Sum rows; see `refold.kernels.packed.segment_sum`."""
     return _segments(np.add, x, offsets)
@@ -173,7 +186,7 @@ def lstm_gradient(
     return product(d_sums, kernel, None), dh, dc
 
 
-def _steps(offsets: np.ndarray, go_backwards: bool) -> Any:  # noqa: FBT001
+def _steps(offsets: np.ndarray, go_backwards: bool = False) -> Any:  # noqa: FBT001, FBT002
     """Iterate over the steps: the sequences that have the step, and its row in each."""
     lengths = np.diff(offsets)
     for step in range(int(lengths.max(initial=0))):

@@ -18,10 +18,12 @@ import numpy as np
 from refold.kernels import _packed_library, _packed_numpy
 from refold.kernels._library import variant, why_not
 from refold.kernels._lstm_weights import LstmWeights, Trace
+from refold.kernels._threads import limited_threads, num_threads
 
 __all__ = [
     "LstmWeights",
     "Trace",
+    "limited_threads",
     "lstm",
     "lstm_gradient",
     "normal_cdf",
@@ -33,22 +35,9 @@ __all__ = [
     "segment_sum",
     "sigmoid",
     "softmax",
+    "step_product",
     "tanh",
 ]
-
-
-@functools.cache
-def num_threads() -> int:
-    """Return the number of cores that this process may use.
-
-    Examples
-    --------
-    >>> num_threads() >= 1
-    True
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @functools.cache
@@ -57,12 +46,9 @@ def _operations() -> Any:
     if variant() is not None:
         return _packed_library
     # no warning for a user who turned the kernel off
-    chosen = os.environ.get("REFOLD_KERNEL") == "none"
-    logging.getLogger("refold").log(
-        logging.INFO if chosen else logging.WARNING,
-        "Encoding and decoding run on NumPy, which is slower than the compiled kernel: %s",
-        why_not(),
-    )
+    level = logging.INFO if os.environ.get("REFOLD_KERNEL") == "none" else logging.WARNING
+    message = "Encoding and decoding run on NumPy, which is slower than the compiled kernel: %s"
+    logging.getLogger("refold").log(level, message, why_not())
     return _packed_numpy
 
 
@@ -184,7 +170,7 @@ def product(
     ----------
     x : array of float32 of shape (n_rows, depth)
     weights : array of float32 of shape (depth, width)
-    start : array of float32 of shape (width,), optional
+    start : array of float32 of shape (width,) or (n_rows, width), optional
         By default zeros.
     threads : int, optional
 
@@ -229,6 +215,37 @@ def ragged_product(
     [2.0, 3.0]
     """
     return _operations().ragged_product(x, offsets, weights, start, threads or num_threads())
+
+
+def step_product(
+    x: np.ndarray,
+    offsets: np.ndarray,
+    weights: np.ndarray,
+    start: np.ndarray,
+    threads: int | None = None,
+) -> np.ndarray:
+    """Multiply the vector of each sequence by the weights of each of its steps.
+
+    Parameters
+    ----------
+    x : array of float32 of shape (n_sequences, depth)
+    offsets : array of int64 of shape (n_sequences + 1,)
+    weights : array of float32 of shape (depth, max_steps, width)
+    start : array of float32 of shape (at least the longest length, width)
+        Added to each step. Steps after the first ``max_steps`` have nothing else.
+    threads : int, optional
+
+    Returns
+    -------
+    array of float32 of shape (n_rows, width)
+
+    Examples
+    --------
+    >>> x, offsets, start = np.float32([[1], [2]]), np.array([0, 2, 5]), np.zeros((3, 1))
+    >>> step_product(x, offsets, np.ones((1, 2, 1), np.float32), start).ravel().tolist()
+    [1.0, 1.0, 2.0, 2.0, 0.0]
+    """
+    return _operations().step_product(x, offsets, weights, start, threads or num_threads())
 
 
 def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -181,6 +181,15 @@ REFOLD_EXPORT int refold_ragged_product(int64_t sequences, int64_t channels, int
   });
 }
 
+REFOLD_EXPORT int refold_step_product(int64_t sequences, int64_t depth, int64_t width,
+                                      int64_t max_steps, const int64_t* offsets, const float* x,
+                                      const float* w, const float* start, float* y,
+                                      int64_t threads) {
+  return guarded(threads, [&](const refold::Pool& pool) {
+    chosen().step_product({sequences, depth, width, max_steps, offsets, x, w, start, y}, pool);
+  });
+}
+
 REFOLD_EXPORT void refold_segment_sum(int64_t sequences, int64_t width, const int64_t* offsets,
                                       const float* x, int64_t ld_x, float* y) {
   chosen().segment_sum({sequences, width, offsets, x, ld_x, y});

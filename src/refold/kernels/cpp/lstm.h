@@ -112,6 +112,7 @@ struct Variant {
   void (*pack_backward)(const Weights&, float*);
   void (*product)(const RowProduct&, const Pool&);
   void (*ragged_product)(const RaggedProduct&, const Pool&);
+  void (*step_product)(const StepProduct&, const Pool&);
   void (*segment_sum)(const Segments&);
   void (*segment_max)(const Segments&);
   void (*pooled_convolutions)(const Convolutions&, const Pool&);

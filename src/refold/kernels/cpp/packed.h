@@ -34,6 +34,16 @@ struct RaggedProduct {
   float* y;            // (sequences, width)
 };
 
+// y[row of step t of sequence i] = start[t] + x[i] w[t]; start[t] alone from step max_steps on.
+struct StepProduct {
+  int64_t sequences, depth, width, max_steps;
+  const int64_t* offsets;
+  const float* x;      // (sequences, depth), dense
+  const float* w;      // (depth, max_steps * width), dense
+  const float* start;  // (steps of the longest sequence, width), dense
+  float* y;            // (rows, width), dense
+};
+
 // Sums or maxima over the rows of each sequence, in their order; 0 for an empty sequence.
 struct Segments {
   int64_t sequences, width;

@@ -1,6 +1,7 @@
 // Products of rows with a matrix, in which a row has the same bits among any other rows.
 #pragma once
 
+#include <numeric>
 #include <vector>
 
 #include "buffer.h"
@@ -88,6 +89,15 @@ inline void product(const RowProduct& call, const Pool& all) {
   });
 }
 
+// Indices of `values`, from the largest to the smallest.
+inline std::vector<int64_t> ranked(const std::vector<int64_t>& values) {
+  std::vector<int64_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return values[a] > values[b]; });
+  return order;
+}
+
 // Sequences are ranked from the longest to the shortest, and computed in groups.  A group reads its
 // values in parts of kProductDepth; a sequence that ends within a part is filled with zeros up to
 // its end, whatever the other sequences are.
@@ -95,15 +105,13 @@ inline void ragged_product(const RaggedProduct& call, const Pool& all) {
   const int64_t panels = count_panels(call.width), ld = panels * kPanelWidth;
   if (!panels || !call.sequences) return;
   const int64_t depth = call.max_steps * call.channels;
-  std::vector<int64_t> sequence(call.sequences), values(call.sequences);
+  std::vector<int64_t> values(call.sequences);
   double work = 0;
   for (int64_t i = 0; i < call.sequences; ++i) {
-    sequence[i] = i;
     values[i] = std::min(call.offsets[i + 1] - call.offsets[i], call.max_steps) * call.channels;
     work += static_cast<double>(values[i]) * call.width;
   }
-  std::stable_sort(sequence.begin(), sequence.end(),
-                   [&](int64_t a, int64_t b) { return values[a] > values[b]; });
+  const std::vector<int64_t> sequence = ranked(values);
   const int64_t groups = (call.sequences + kProductRows - 1) / kProductRows;
   parallel(enough(all, work), groups, [&](int64_t group) {
     const int64_t* members = sequence.data() + group * kProductRows;
@@ -133,6 +141,46 @@ inline void ragged_product(const RaggedProduct& call, const Pool& all) {
     }
     for (int64_t i = 0; i < count; ++i)
       copy(call.y + members[i] * call.width, sums + i * ld, call.width);
+  });
+}
+
+// The sequences of a group share the weights of the steps that they have.
+inline void step_product(const StepProduct& call, const Pool& all) {
+  const int64_t most = call.max_steps * call.width;
+  std::vector<int64_t> values(call.sequences);
+  double work = 0;
+  for (int64_t i = 0; i < call.sequences; ++i) {
+    values[i] = (call.offsets[i + 1] - call.offsets[i]) * call.width;
+    work += static_cast<double>(values[i]) * call.depth;
+  }
+  const std::vector<int64_t> sequence = ranked(values);
+  const int64_t groups = (call.sequences + kProductRows - 1) / kProductRows;
+  parallel(enough(all, work), groups, [&](int64_t group) {
+    const int64_t* members = sequence.data() + group * kProductRows;
+    const int64_t count = std::min(kProductRows, call.sequences - group * kProductRows);
+    Buffer x(count * call.depth), weights(call.depth * kPanelWidth);
+    float tile[kProductRows * kPanelWidth], start[kPanelWidth];
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t rest = values[members[i]] - most;
+      float* y = call.y + call.offsets[members[i]] * call.width;
+      if (rest > 0) copy(y + most, call.start + most, rest);
+      copy(x + i * call.depth, call.x + members[i] * call.depth, call.depth);
+    }
+    const int64_t end = std::min(most, values[members[0]]);
+    for (int64_t panel = 0, running = count; panel < count_panels(end); ++panel) {
+      const Columns columns(panel, end);
+      while (values[members[running - 1]] <= columns.first) --running;
+      copy_columns(weights, columns.width(), call.w, most, call.depth, columns);
+      copy_columns(start, 0, call.start, 0, 1, columns);
+      multiply_panel(columns.vectors,
+                     {x, call.depth, weights, columns.width(), call.depth, start, 0, tile,
+                      columns.width()},
+                     running);
+      for (int64_t i = 0; i < running; ++i)
+        copy(call.y + call.offsets[members[i]] * call.width + columns.first,
+             tile + i * columns.width(),
+             std::min(columns.present, values[members[i]] - columns.first));
+    }
   });
 }
 
