@@ -56,6 +56,8 @@ def test_wrong_sequences(client, content, expected):
         ("forecast", {"sequences": [[[1, 2]]], "steps": 99}, "steps"),
         ("generate", {"n": -1}, "whole number"),
         ("generate", {"temperature": -1}, "at least 0"),
+        ("generate", {"temperature": None}, "must not be null"),
+        ("generate", {"n": None}, "must not be null"),
         ("generate", {"n": 1, "components": 60}, "components"),
     ],
 )

@@ -153,7 +153,8 @@ class Service:
     async def show_openapi(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer with the description of the interface."""
         del receive
-        document = openapi(self.settings, secured=self.settings.secret() is not None)
+        names = [model.name for model in self.models]
+        document = openapi(self.settings, names, secured=self.settings.secret() is not None)
         await answer(scope, send, _json_bodies.to_json(document))
 
 

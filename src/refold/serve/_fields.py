@@ -41,7 +41,10 @@ def read_fields(found: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, A
     values = {}
     for field in fields:
         if field.name in found:
-            values[field.name] = field.check(field.name, found.pop(field.name))
+            value = found.pop(field.name)
+            if value is None and field.default is not None:
+                raise invalid(f"{field.name!r} must not be null.")
+            values[field.name] = field.check(field.name, value)
         elif field.required:
             raise invalid(f"The request lacks {field.name!r}.")
         else:

@@ -1,5 +1,6 @@
 """The description of the interface, as an OpenAPI document with examples."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import refold
@@ -94,16 +95,20 @@ _REASONS = {
 }
 
 
-def openapi(settings: ServeSettings, *, secured: bool) -> dict[str, Any]:
+def openapi(settings: ServeSettings, names: Sequence[str], *, secured: bool) -> dict[str, Any]:
     """Return the description of the interface.
 
     Parameters
     ----------
     settings : ServeSettings
         Whose limits are described.
+    names : sequence of str
+        Names of the models.
     secured : bool
         Whether requests need a token.
     """
+    model = _MODEL | {"schema": {"type": "string", "enum": list(names)}}
+    operations = {f"/v1/{{model}}/{name}": _operation(name, model) for name in OPERATIONS}
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -112,7 +117,7 @@ def openapi(settings: ServeSettings, *, secured: bool) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             "description": "Turns sequences into codes (latent vectors, embeddings) and back.",
         },
-        "paths": _pages() | {f"/v1/{{model}}/{name}": _operation(name) for name in OPERATIONS},
+        "paths": _pages(model) | operations,
         "components": {"schemas": _schemas(settings)},
     }
     if secured:
@@ -121,7 +126,7 @@ def openapi(settings: ServeSettings, *, secured: bool) -> dict[str, Any]:
     return document
 
 
-def _operation(name: str) -> dict[str, Any]:
+def _operation(name: str, model: dict[str, Any]) -> dict[str, Any]:
     operation, (asked, answered) = OPERATIONS[name], _EXAMPLES[name]
     required = [field.name for field in operation.fields if field.required]
     properties = {field.name: field.schema for field in operation.fields}
@@ -137,7 +142,7 @@ def _operation(name: str) -> dict[str, Any]:
         "post": {
             "operationId": name,
             "summary": operation.summary,
-            "parameters": [_MODEL],
+            "parameters": [model],
             "requestBody": {
                 "required": True,
                 "content": {
@@ -165,7 +170,7 @@ def _operation(name: str) -> dict[str, Any]:
     }
 
 
-def _pages() -> dict[str, Any]:
+def _pages(parameter: dict[str, Any]) -> dict[str, Any]:
     ready = {"type": "object", "properties": {"ready": {"type": "boolean"}}}
     health = {"type": "object", "properties": {"version": {"type": "string"}}}
     model = {"$ref": "#/components/schemas/Model"}
@@ -177,7 +182,7 @@ def _pages() -> dict[str, Any]:
         "/v1/openapi.json": _page("openapi", "This description.", {"type": "object"}, "400", "401"),
         "/v1/models": _page("models", "All models.", models, "400", "401", "503"),
         "/v1/{model}": _page("model", "One model.", model, "400", "401", "404", "503")
-        | {"parameters": [_MODEL]},
+        | {"parameters": [parameter]},
     }
 
 
@@ -203,7 +208,6 @@ _MODEL = {
     "in": "path",
     "required": True,
     "description": "Name of a model.",
-    "schema": {"type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$"},
 }
 
 

@@ -1,0 +1,1 @@
+"""Load, and what the service is compared with, for `benchmarks.serve`."""

@@ -1,0 +1,57 @@
+"""A service as it is often written: FastAPI, and ``encoder.predict`` for each request.
+
+``python -m benchmarks.serve_peers.fastapi_predict MODEL PORT LENGTHS...``. Sequences are padded to
+a power of two, so that few shapes are compiled, and all of these are compiled at the start.
+"""
+
+import sys
+
+import fastapi
+import numpy as np
+import pydantic
+import uvicorn
+
+import refold
+
+
+class Body(pydantic.BaseModel):
+    """A request."""
+
+    sequences: list[list[list[float | None]]] | list[list[float | None]]
+
+
+def padded(length: int, least: int) -> int:
+    """Return the number of steps that a sequence is padded to."""
+    return max(least, 1 << (length - 1).bit_length())
+
+
+def main() -> None:
+    """Serve a model."""
+    model, port, *lengths = sys.argv[1:]
+    ae = refold.load(model)
+    ae.set_params(latent_steps=0)
+    encoder, least = ae.encoder_, 16
+    width = ae.schema_.num_columns
+    app = fastapi.FastAPI()
+
+    def encode(sequences: list[np.ndarray]) -> np.ndarray:
+        x = ae.encoder_inputs(sequences, padded(max(map(len, sequences)), least))
+        return encoder.predict(x, verbose=0)
+
+    @app.post("/v1/{model}/encode")
+    def answer(model: str, body: Body) -> dict[str, list[list[float]]]:
+        del model
+        return {"codes": encode([np.array(one, float) for one in body.sequences]).tolist()}
+
+    @app.get("/v1/ready")
+    def ready() -> bool:
+        return True
+
+    flat = ae.schema_.layout == "series"
+    for steps in sorted({padded(int(length), least) for length in lengths}):
+        encode([np.zeros(steps if flat else (steps, width))])
+    uvicorn.run(app, port=int(port), log_level="warning", access_log=False)
+
+
+if __name__ == "__main__":
+    main()
