@@ -1,0 +1,249 @@
+"""The service under load, next to the offline rate and to a service as it is often written.
+
+``python -m benchmarks.serve [--requests N]`` fits models on sines of 10 to 1000 steps and on
+JapaneseVowels, serves them with ``refold serve``, and writes ``results/serve.md``. Clients, service
+and kernel share the cores of the machine. A fit has one epoch, since the weights change no speed.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import refold
+from benchmarks._results import PACKAGES, table, write_page
+from benchmarks.serve_peers.load import Load, requests_for, run, wait_until_ready
+
+CLIENTS = 32
+SECONDS = 6.0
+# sequences in a request
+SIZES = (1, 16, 64)
+ENCODING = {
+    "mixed": "sines, 10 to 1000 steps",
+    "vowels": "JapaneseVowels",
+    "plain": "JapaneseVowels, no latent optimization",
+}
+SHOWN = (*PACKAGES, "uvicorn", "starlette", "fastapi")
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> None:
+    """Measure everything and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=200_000, help="for the growth of memory")
+    number = parser.parse_args().requests
+    warnings.simplefilter("ignore", UserWarning)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        data = _fit(folder)
+        offline = {name: _offline(folder, name, data[name]) for name in data}
+        parts = _rates(folder, data, offline)
+        parts += [_memory(folder, data["plain"], number), _overload(folder, data["vowels"])]
+        parts += [_ends(folder, data["plain"])]
+    write_page("serve", "The service", parts, packages=SHOWN)
+
+
+def _fit(folder: Path) -> dict[str, list[np.ndarray]]:
+    """Fit and save the models; return the sequences that requests encode."""
+    rng = np.random.default_rng(0)
+
+    def sines(n: int) -> list[np.ndarray]:
+        lengths = rng.integers(10, 1001, n)
+        phases = (np.arange(n) * rng.uniform(0.05, 0.3) + rng.uniform(0, 6) for n in lengths)
+        return [np.sin(one) + rng.normal(0, 0.05, len(one)) for one in phases]
+
+    vowels = refold.datasets.japanese_vowels()
+    settings: dict[str, Any] = {"latent_dim": 16, "max_epochs": 1, "random_state": 0}
+    refold.SequenceAutoencoder(**settings).fit(sines(100)).save(folder / "mixed.refold")
+    ae = refold.SequenceAutoencoder(**settings).fit(vowels.train)
+    ae.save(folder / "vowels.refold")
+    ae.set_params(latent_steps=0).save(folder / "plain.refold")
+    test = [np.asarray(one) for one in vowels.test.to_list()]
+    return {"mixed": sines(512), "vowels": test, "plain": test}
+
+
+def _offline(folder: Path, name: str, sequences: list[np.ndarray]) -> float:
+    """Return the sequences per second of ``transform`` on all sequences at once."""
+    ae = refold.load(folder / f"{name}.refold")
+    ae.transform(sequences[:4])
+    rates = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        ae.transform(sequences)
+        rates.append(len(sequences) / (time.perf_counter() - begin))
+    return max(rates)
+
+
+def _rates(folder: Path, data: dict[str, list[np.ndarray]], offline: dict[str, float]) -> list[str]:
+    """Measure the largest rates, and the times at half of them."""
+    rows, halves, largest = [], [], {}
+    with _serving(folder) as (port, _):
+        for name, sequences in data.items():
+            for each in SIZES:
+                load = run(port, requests_for(sequences, name, each=each), seconds=SECONDS)
+                _check(load)
+                rate = load.rate * each
+                largest[name, each] = rate
+                share = rate / offline[name]
+                rows.append(
+                    [ENCODING[name], f"{each}", f"{rate:,.0f}", f"{offline[name]:,.0f}",
+                     f"{share:.2f}", _ms(load.percentile(50)), _ms(load.percentile(99))]
+                )  # fmt: skip
+            load = run(
+                port, requests_for(sequences, name), seconds=SECONDS, rate=largest[name, 1] / 2
+            )
+            _check(load)
+            halves.append(
+                [ENCODING[name], f"{load.rate:,.0f}", _ms(load.percentile(50)),
+                 _ms(load.percentile(99))]
+            )  # fmt: skip
+    peers = []
+    for name in ("mixed", "plain"):
+        load = _fastapi(folder, name, data[name])
+        ratio = largest[name, 1] / load.rate
+        peers.append(
+            [ENCODING[name], f"{load.rate:,.0f}", _ms(load.percentile(99)), f"{ratio:.1f}"]
+        )
+    return [
+        f"{CLIENTS} clients send the next request when they have the answer, in JSON. Clients and "
+        "service share the cores. The offline rate is that of `transform` on all sequences at "
+        "once, the best of five.",
+        table(
+            ["data", "sequences in a request", "sequences per second", "offline", "share",
+             "median, ms", "p99, ms"],
+            rows,
+        ),
+        "At half of the largest rate with one sequence in a request, at random times:",
+        table(["data", "requests per second", "median, ms", "p99, ms"], halves),
+        "FastAPI, with `encoder.predict` for each request, padded to a power of two, and all "
+        "shapes compiled before; one sequence in a request. It has no latent optimization.",
+        table(["data", "requests per second", "p99, ms", "the service is faster by"], peers),
+    ]  # fmt: skip
+
+
+def _fastapi(folder: Path, name: str, sequences: list[np.ndarray]) -> Load:
+    port = _free_port()
+    lengths = [str(len(one)) for one in sequences]
+    command = [sys.executable, "-m", "benchmarks.serve_peers.fastapi_predict"]
+    with _process([*command, folder / f"{name}.refold", port, *lengths]):
+        wait_until_ready(port)
+        return run(port, requests_for(sequences, name), seconds=SECONDS)
+
+
+def _memory(folder: Path, sequences: list[np.ndarray], number: int) -> str:
+    """Measure the memory after the first tenth of the requests, and after all."""
+    requests = requests_for(sequences, "plain")
+    with _serving(folder) as (port, process):
+        start = _resident(process)
+        sizes, wrong = [], 0
+        for count in (number // 10, number // 2 - number // 10, number - number // 2):
+            load = run(port, requests, seconds=1e9, number=count)
+            sizes.append(_resident(process))
+            wrong += int((load.statuses != 200).sum()) + load.lost
+    grown = ", ".join(f"{size:.0f} MB" for size in sizes)
+    return (
+        f"Memory of the process: {start:.0f} MB at the start, and {grown} after a tenth, a half "
+        f"and all of {number:,} requests, {wrong} of which failed."
+    )
+
+
+def _overload(folder: Path, sequences: list[np.ndarray]) -> str:
+    """Offer ten times the largest rate."""
+    each = 8
+    requests = requests_for(sequences, "vowels", each=each)
+    with _serving(folder, "--max-queue", "32") as (port, _):
+        largest = run(port, requests, seconds=SECONDS).rate
+        load = run(port, requests, clients=320, seconds=SECONDS, rate=10 * largest)
+        after = run(port, requests, seconds=1.0).rate
+    offered = len(load.times) / load.seconds
+    refused = int(np.isin(load.statuses, (429, 503)).sum())
+    return (
+        f"Overload, with {each} utterances in a request and a queue of 32: the largest rate of "
+        f"{CLIENTS} clients was {largest:,.0f} requests per second. 320 clients then sent "
+        f"{offered:,.0f} per second ({offered / largest:.1f} times as many). {load.rate:,.0f} per "
+        f"second succeeded ({load.rate / largest:.2f} of the largest rate), and {refused:,} were "
+        f"refused with 429 or 503, half of them within {_ms(load.percentile(50, ok=False))} ms of "
+        f"when they were due and 99 % within {_ms(load.percentile(99, ok=False))} ms. "
+        f"{load.lost} were lost. In the second after that, the rate was {after:,.0f}."
+    )
+
+
+def _ends(folder: Path, sequences: list[np.ndarray]) -> str:
+    """End the service under load, and kill it."""
+    requests = requests_for(sequences, "plain")
+    with _serving(folder) as (port, process):
+        load = run(port, requests, seconds=4.0, hooks=[(2.0, process.terminate)])
+        code = process.wait(30)
+    text = (
+        f"SIGTERM under load: {len(load.times):,} requests were answered, {load.lost} of those "
+        f"that were sent got no answer, and the process ended with code {code}."
+    )
+    with _serving(folder) as (port, process):
+        run(port, requests, seconds=1.0, hooks=[(0.5, process.kill)])
+        process.wait()
+        with _serving(folder, port=port) as (_, again):
+            begun = again.began
+    return f"{text} After `kill -9`, a new process served again after {begun:.2f} s."
+
+
+@contextlib.contextmanager
+def _serving(folder: Path, *options: str, port: int | None = None) -> Iterator[tuple[int, Any]]:
+    """Serve all models; the process has the time that its start took as ``began``."""
+    port = port or _free_port()
+    files = [folder / f"{name}.refold" for name in ENCODING]
+    command = [sys.executable, "-m", "refold", "serve", *files, "--port", port, *options]
+    with _process(command) as process:
+        process.began = wait_until_ready(port)
+        yield port, process
+
+
+@contextlib.contextmanager
+def _process(command: list[Any]) -> Iterator[Any]:
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    process: Any = subprocess.Popen(
+        [str(part) for part in command],
+        env=os.environ | {"PYTHONPATH": paths},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _check(load: Load) -> None:
+    if load.lost or load.refused or set(load.statuses) != {200}:
+        raise SystemExit(f"Requests failed: {load.counts()}, {load.lost} lost.")
+
+
+def _free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return bound.getsockname()[1]
+
+
+def _resident(process: Any) -> float:
+    """Return the megabytes of memory of a process."""
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text(encoding="utf-8").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f}"
+
+
+if __name__ == "__main__":
+    main()
