@@ -17,9 +17,9 @@ LIMITS = {"max_body": 60_000, "max_sequences": 40, "max_steps": 1000, "max_secon
 
 
 @contextlib.contextmanager
-def started(files, **settings):
+def started(files, *, indexes=None, **settings):
     """Serve from a thread; yield the address and the service."""
-    server, bound = _prepared(files, ServeSettings(port=0, **settings))
+    server, bound = _prepared(files, ServeSettings(port=0, **settings), indexes)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     service = server.config.app.state.service

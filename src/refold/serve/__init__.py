@@ -7,10 +7,19 @@ from refold.serve import _packages as _packages
 
 # isort: split
 from refold.serve._app import create_app as create_app
+from refold.serve._models import named_indexes as named_indexes
 from refold.serve._models import named_paths as named_paths
 from refold.serve._server import running as running
 from refold.serve._server import serve as serve
 from refold.serve._settings import ServeSettings as ServeSettings
 from refold.serve._settings import read_settings as read_settings
 
-__all__ = ["ServeSettings", "create_app", "named_paths", "read_settings", "running", "serve"]
+__all__ = [
+    "ServeSettings",
+    "create_app",
+    "named_indexes",
+    "named_paths",
+    "read_settings",
+    "running",
+    "serve",
+]

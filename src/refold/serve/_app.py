@@ -101,24 +101,26 @@ class Service:
         del scope
         options = read_fields(_json_bodies.parse_object(body), operation.fields)
         sequences = codes = None
-        if SEQUENCES.name in options:
-            given = options.pop(SEQUENCES.name)
+        if (given := options.pop(SEQUENCES.name, None)) is not None:
             sequences = _json_bodies.sequences_from_json(given, model, self.settings)
-        if CODES.name in options:
-            codes = _json_bodies.codes_from_json(options.pop(CODES.name), self.settings)
+        if (given := options.pop(CODES.name, None)) is not None:
+            codes = _json_bodies.codes_from_json(given, self.settings)
         return Asked(model, self.settings, self.batches, sequences, codes, None, options)
 
     def _read_table(self, operation: Operation, model: Any, body: bytes, scope: Any) -> Asked:
         table = _arrow_bodies.parse_table(body, self.settings)
-        beside = tuple(field for field in operation.fields if field not in (SEQUENCES, CODES))
+        names = {field.name for field in operation.fields}
+        in_table = (SEQUENCES.name, CODES.name)
+        beside = tuple(field for field in operation.fields if field.name not in in_table)
         options = read_fields(query_values(scope["query_string"]), beside)
         sequences = codes = ids = None
-        if SEQUENCES in operation.fields:
+        if CODES.name in names and (SEQUENCES.name not in names or "code" in table.column_names):
+            codes, ids, lengths = _arrow_bodies.codes_from_table(table)
+            if lengths is not None and "lengths" in names:
+                options["lengths"] = lengths
+        elif SEQUENCES.name in names:
             sequences = _arrow_bodies.sequences_from_table(table, model)
             ids = sequences.ids
-        elif CODES in operation.fields:
-            codes, ids, lengths = _arrow_bodies.codes_from_table(table)
-            options["lengths"] = options["lengths"] if lengths is None else lengths
         return Asked(model, self.settings, self.batches, sequences, codes, ids, options)
 
     async def show_models(self, scope: Any, receive: Any, send: Any) -> None:
@@ -172,6 +174,7 @@ def create_app(
     models: Mapping[str, str | Path],
     settings: ServeSettings | None = None,
     *,
+    indexes: Mapping[str, str] | None = None,
     routes: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """Return the service as an ASGI application.
@@ -182,6 +185,8 @@ def create_app(
         Model file of each name.
     settings : ServeSettings, optional
         Limits and access; by default those of the environment.
+    indexes : mapping of str to str, optional
+        Folder or URL of the index of some of the models; see `refold.search.Index`.
     routes : sequence of starlette.routing.BaseRoute
         More routes, which pass the same checks.
 
@@ -214,7 +219,7 @@ def create_app(
     ['sines']
     """
     settings = settings or ServeSettings()
-    service = Service(Models(models), settings)
+    service = Service(Models(models, indexes), settings)
     get = {
         "/v1/health": service.show_health,
         "/v1/ready": service.show_ready,

@@ -110,9 +110,60 @@ def _lengths(name: str, value: Any) -> list[int] | None:
 
 _SEED = 2**32 - 1
 _MANY = 2**31 - 1
+_LONGEST_TEXT = 1000
 
 SEQUENCES = Field("sequences", {"$ref": "#/components/schemas/Sequences"}, _anything)
 CODES = Field("codes", {"$ref": "#/components/schemas/Codes"}, _anything)
+# of a search, which takes one of the three
+SEQUENCES_OR = SEQUENCES._replace(default=None)
+CODES_OR = CODES._replace(default=None)
+
+
+def _ids(name: str, value: Any) -> list[Any]:
+    one_type = isinstance(value, list) and len({type(one) for one in value}) == 1
+    if not one_type or not isinstance(value[0], int | str) or isinstance(value[0], bool):
+        raise invalid(f"{name!r} must be a list of texts, or of whole numbers.")
+    return value
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST_TEXT):
+        raise invalid(f"{name!r} must be text of at most {_LONGEST_TEXT} characters.")
+    return value
+
+
+IDS = Field(
+    "ids",
+    {
+        "type": ["array", "null"],
+        "items": {"type": ["string", "integer"]},
+        "description": "Ids of rows of the index to search for.",
+    },
+    lambda name, value: None if value is None else _ids(name, value),
+    default=None,
+)
+HITS = Field(
+    "k",
+    {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 1000,
+        "default": 10,
+        "description": "Number of hits per query.",
+    },
+    _whole(1, 1000),
+    default=10,
+)
+WHERE = Field(
+    "where",
+    {
+        "type": ["string", "null"],
+        "maxLength": _LONGEST_TEXT,
+        "description": "Condition on ids and metadata, as in SQL.",
+    },
+    _text,
+    default=None,
+)
 CLIP = Field(
     "clip",
     {

@@ -71,7 +71,10 @@ class Guard:
         except ServiceError as error:
             await self._refuse(scope, counted, error, status)
         except RefoldError as error:
-            await self._refuse(scope, counted, as_service_error(error), status)
+            answer = as_service_error(error)
+            if answer.status == 500:
+                logger.exception("A request failed")
+            await self._refuse(scope, counted, answer, status)
         except Exception:
             logger.exception("A request failed")
             await self._refuse(scope, counted, internal(), status)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+import refold.search
 from refold.errors import ModelFileError, ParameterError
 from refold.estimator import load
 from refold.inference import PackedNetwork, describe_longer
@@ -28,11 +29,13 @@ class ServedModel:
     ae : SequenceAutoencoder
     digest : str
         SHA-256 of the model file.
+    index : refold.search.Index or None
+        Index of its codes.
     plain : bool
         Whether numbers of a request are the model's values as they are.
     """
 
-    def __init__(self, name: str, path: Path) -> None:
+    def __init__(self, name: str, path: Path, index: str | None = None) -> None:
         self.name = name
         self.ae: Any = load(path)
         self.ae.verbose = 0
@@ -43,6 +46,7 @@ class ServedModel:
             )
         with path.open("rb") as file:
             self.digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.index: Any = None if index is None else refold.search.Index.open(index, self.ae)
         schema = self.ae.schema_
         self.plain = bool(schema.numeric.all()) and not schema.missing
 
@@ -63,6 +67,7 @@ class ServedModel:
             "longest_training_sequence": int(ae.max_steps_),
             "forecast_steps": int(ae._fitted.network.specification.forecast_steps),
             "calibration_sequences": int(ae.num_calibrated_),
+            "index_rows": None if self.index is None else len(self.index),
         }
 
     def warnings(self, sequences: Sequences, meaning: Any) -> list[str]:
@@ -92,14 +97,24 @@ class Models:
     ----------
     paths : mapping of str to path
         Model file of each name.
+    indexes : mapping of str to str
+        Folder or URL of the index of some of the models.
     """
 
-    def __init__(self, paths: Mapping[str, str | Path]) -> None:
+    def __init__(
+        self, paths: Mapping[str, str | Path], indexes: Mapping[str, str] | None = None
+    ) -> None:
         if not paths:
             raise ParameterError("There is no model to serve. Name at least one file.")
         for name in paths:
             check_name(name)
         self._paths = {name: Path(path) for name, path in paths.items()}
+        self._indexes = dict(indexes or {})
+        for name in self._indexes.keys() - self._paths.keys():
+            raise ParameterError(
+                f"There is an index for {name!r}, and no such model. The models are "
+                f"{', '.join(map(repr, paths))}."
+            )
         self._models = self._read()
 
     def __iter__(self) -> Any:
@@ -120,7 +135,10 @@ class Models:
         self._models = self._read()
 
     def _read(self) -> dict[str, ServedModel]:
-        return {name: ServedModel(name, path) for name, path in self._paths.items()}
+        return {
+            name: ServedModel(name, path, self._indexes.get(name))
+            for name, path in self._paths.items()
+        }
 
 
 def check_name(name: str) -> None:
@@ -148,4 +166,28 @@ def named_paths(given: list[str]) -> dict[str, Path]:
         if name in found:
             raise ParameterError(f"Two models have the name {name!r}. Write NAME=MODEL.")
         found[name] = Path(path)
+    return found
+
+
+def named_indexes(given: list[str], models: Mapping[str, Path]) -> dict[str, str]:
+    """Return folders or URLs of indexes by name, from ``INDEX`` or ``NAME=INDEX``.
+
+    A single model needs no name.
+
+    Examples
+    --------
+    >>> named_indexes(["vowels.index"], {"vowels": Path("vowels.refold")})
+    {'vowels': 'vowels.index'}
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, place = text.partition("=")
+        if not sign or name not in models:
+            if len(models) > 1:
+                raise ParameterError(
+                    f"Write the name of a model before the index {text!r}: NAME=INDEX. The models "
+                    f"are {', '.join(models)}."
+                )
+            name, place = next(iter(models)), text
+        found[name] = place
     return found

@@ -49,6 +49,20 @@ _ANSWERS: dict[str, dict[str, Any]] = {
         "upper": _BOUNDS,
     },
     "generate": {"sequences": _LIST_OF_SEQUENCES},
+    "search": {
+        "hits": {
+            "description": "The nearest rows for each query, with their metadata.",
+            "type": "array",
+            "items": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["id", "distance"],
+                    "properties": {"id": {"type": ["string", "integer"]}, "distance": _NUMBER},
+                },
+            },
+        }
+    },
 }
 _EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "encode": ({"sequences": _WAVE}, {"codes": [[0.12, -1.3], [0.8, 0.05]]}),
@@ -81,11 +95,15 @@ _EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"sequences": [[-0.4, -0.8]], "alpha": None, "lower": None, "upper": None},
     ),
     "generate": ({"n": 1, "seed": 0}, {"sequences": [[0.3, 0.8, 0.1]]}),
+    "search": (
+        {"sequences": [[0.1, 0.9, 0.2]], "k": 1, "where": "site = 'north'"},
+        {"hits": [[{"id": 7, "distance": 0.5, "site": "north"}]]},
+    ),
 }
 _REASONS = {
     "400": "The Host header is not one of this service, or the request is not HTTP.",
     "401": "The bearer token is missing or wrong.",
-    "404": "There is no such model.",
+    "404": "There is no such model, or it has no index.",
     "413": "The body is larger than the limit `body`.",
     "415": "The Content-Type or Content-Encoding is not supported.",
     "422": "The request is invalid, or beyond the limit `sequences` or `steps`.",
@@ -270,6 +288,7 @@ def _schemas(settings: ServeSettings) -> dict[str, Any]:
                         },
                     },
                 },
+                "index_rows": {"type": ["integer", "null"]},
                 **{
                     name: {"type": "integer"}
                     for name in (

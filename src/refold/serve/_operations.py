@@ -1,6 +1,7 @@
 """What the service does with sequences and codes: one function and a list of fields for each."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 
 from refold import generation
 from refold._support.argument_checks import draw_seed
-from refold.errors import ParameterError, argument
+from refold.errors import DataError, ParameterError, argument
 from refold.inference import Draw
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import _fields
@@ -28,7 +29,11 @@ from refold.serve._computations import (
 from refold.serve._fields import Field
 from refold.serve._json_bodies import check_count, sequences_to_json
 from refold.serve._models import ServedModel
+from refold.serve._service_errors import ServiceError, invalid
 from refold.serve._settings import ServeSettings
+
+# Steps that a search counts as, for each query.
+_SEARCH_COST = 100
 
 
 class Asked(NamedTuple):
@@ -211,6 +216,38 @@ async def generate(asked: Asked) -> Answer:
     return _sequences_answer(asked, back, [])
 
 
+async def search(asked: Asked) -> Answer:
+    """Find the nearest rows of the model's index."""
+    model, options = asked.model, asked.options
+    if model.index is None:
+        raise ServiceError(404, "no_index", "This model has no index to search in.")
+    codes, ids, warnings = asked.codes, options["ids"], list[str]()
+    if (asked.sequences is not None) + (codes is not None) + (ids is not None) != 1:
+        raise invalid("Give one of 'sequences', 'codes' and 'ids'.")
+    check_count(len(ids or ()), asked.settings)
+    if asked.sequences is not None:
+        encoded = await encode(asked)
+        codes, warnings = encoded.content()["codes"], encoded.warnings
+    elif codes is not None:
+        codes = checked_decoding(model.ae, codes, None).codes
+
+    def nearest(_: Any) -> Any:
+        try:
+            return model.index.search(codes=codes, ids=ids, k=options["k"], where=options["where"])
+        except (DataError, ParameterError) as error:  # whose message may name the folder
+            raise invalid(str(error).replace(model.index.path, model.name)) from error
+
+    steps = _SEARCH_COST * len(codes if codes is not None else ids)
+    hits = await asked.compute("search", None, steps, each(nearest))
+
+    def content() -> dict[str, Any]:
+        rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
+        bounds = itertools.pairwise(hits.offsets.tolist())
+        return {"hits": [rows[first:last] for first, last in bounds]}
+
+    return Answer(content, lambda: hits.table, warnings)
+
+
 OPERATIONS = {
     "encode": Operation("Encode sequences as codes.", (_fields.SEQUENCES,), encode),
     "decode": Operation(
@@ -246,6 +283,11 @@ OPERATIONS = {
             _fields.CLIP_GENERATED,
         ),
         generate,
+    ),
+    "search": Operation(
+        "Find the nearest rows of an index.",
+        (_fields.SEQUENCES_OR, _fields.CODES_OR, _fields.IDS, _fields.HITS, _fields.WHERE),
+        search,
     ),
 }
 

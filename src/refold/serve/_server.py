@@ -79,7 +79,12 @@ class Server(uvicorn.Server):
             logger.warning("The models are read again")
 
 
-def serve(models: Mapping[str, str | Path], settings: ServeSettings | None = None) -> None:
+def serve(
+    models: Mapping[str, str | Path],
+    settings: ServeSettings | None = None,
+    *,
+    indexes: Mapping[str, str] | None = None,
+) -> None:
     """Serve models until the process receives SIGTERM or Ctrl-C.
 
     SIGHUP reads the model files again. Requests that have begun keep the models that they have.
@@ -90,6 +95,8 @@ def serve(models: Mapping[str, str | Path], settings: ServeSettings | None = Non
         Model file of each name.
     settings : ServeSettings, optional
         Address, access and limits; by default those of the environment.
+    indexes : mapping of str to str, optional
+        Folder or URL of the index of some of the models; see `refold.search.Index`.
 
     Raises
     ------
@@ -114,14 +121,17 @@ def serve(models: Mapping[str, str | Path], settings: ServeSettings | None = Non
     # answers say what a warning would; the log has no line for each request
     warnings.simplefilter("ignore", UserWarning)
     with spelled_as_arguments():
-        server, bound = _prepared(models, settings)
+        server, bound = _prepared(models, settings, indexes)
         logger.warning("Refold serves %s on %s", ", ".join(models), _url(bound, settings))
         server.run(sockets=[bound])
 
 
 @contextlib.contextmanager
 def running(
-    models: Mapping[str, str | Path], settings: ServeSettings | None = None
+    models: Mapping[str, str | Path],
+    settings: ServeSettings | None = None,
+    *,
+    indexes: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Serve models from a thread inside a ``with`` block.
 
@@ -131,6 +141,8 @@ def running(
         Model file of each name.
     settings : ServeSettings, optional
         Address, access and limits. By default those of the environment, on a free port.
+    indexes : mapping of str to str, optional
+        Folder or URL of the index of some of the models; see `refold.search.Index`.
 
     Yields
     ------
@@ -153,7 +165,7 @@ def running(
     4
     """
     settings = settings or ServeSettings(port=0)
-    server, bound = _prepared(models, settings)
+    server, bound = _prepared(models, settings, indexes)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     try:
@@ -164,9 +176,11 @@ def running(
 
 
 def _prepared(
-    models: Mapping[str, str | Path], settings: ServeSettings
+    models: Mapping[str, str | Path],
+    settings: ServeSettings,
+    indexes: Mapping[str, str] | None = None,
 ) -> tuple[Server, socket.socket]:
-    app = create_app(models, settings)
+    app = create_app(models, settings, indexes=indexes)
 
     class _Limited(Connection):
         most_seconds = settings.max_seconds

@@ -6,7 +6,6 @@ import orjson
 
 from refold.errors import (
     DataError,
-    FileFormatError,
     MissingExtraError,
     NotFittedError,
     ParameterError,
@@ -87,7 +86,7 @@ def as_service_error(error: RefoldError) -> ServiceError:
         return ServiceError(501, "not_installed", "This server lacks a package for this.")
     if isinstance(error, NotFittedError):
         return internal()
-    if isinstance(error, DataError | ParameterError | FileFormatError):
+    if isinstance(error, DataError | ParameterError):
         return invalid(str(error))
     return internal()
 

@@ -18,6 +18,14 @@ def serve(
         ),
     ],
     *,
+    index: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INDEX",
+            help="Index from `refold index` to search in, as FOLDER or NAME=FOLDER. Repeat for "
+            "more.",
+        ),
+    ] = None,
     host: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help=r"Address to bind. \[default: 127.0.0.1]")
     ] = None,
@@ -67,12 +75,12 @@ def serve(
         typer.Option(metavar="FILE", help="TOML file with these and more settings."),
     ] = None,
 ) -> None:
-    """Serve models over HTTP: encode, decode, reconstruct, detect, forecast and generate.
+    """Serve models over HTTP: encode, decode, reconstruct, detect, forecast, generate and search.
 
     Each option is also an environment variable, such as REFOLD_SERVE_PORT. SIGHUP reads the model
     files again; SIGTERM answers the open requests and stops.
     """
-    from refold.serve import named_paths, read_settings
+    from refold.serve import named_indexes, named_paths, read_settings
     from refold.serve import serve as serve_models
 
     settings = read_settings(
@@ -89,4 +97,5 @@ def serve(
         max_concurrency=max_concurrency,
         max_queue=max_queue,
     )
-    serve_models(named_paths(models), settings)
+    paths = named_paths(models)
+    serve_models(paths, settings, indexes=named_indexes(index or [], paths))
