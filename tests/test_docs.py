@@ -16,13 +16,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import pytest
 
 from refold import SequenceAutoencoder
 from refold.cli import main
 from refold.inference import open_source
 from refold.sequences import Sequences, fingerprints
+from small_data import without_epochs
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -43,6 +43,8 @@ HOLDING_OUT = {
 MOST_SEQUENCES = 200
 # what changes nothing in a model that is trained for one epoch
 NOT_IN_THE_MODEL = {"time_budget", "verbose"}
+# what changes which sequences a model is trained on, and not how
+OTHER_SEQUENCES = {"calibration_fraction", "missing_values", "refit"}
 # state of the models that capped pages have fitted, by arguments and data
 FITTED = {}
 # options and column types that capped pages have trained with
@@ -72,6 +74,7 @@ def blocks(page):
 
 # pages show what warns, and one of the vowels to test has 29 steps
 @pytest.mark.filterwarnings("ignore:.* longer than the longest in training")
+@pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_blocks_run(page, tmp_path, monkeypatch):
     """Run each block, with one epoch a fit; what is printed counts as far as no fit decides it."""
@@ -117,11 +120,9 @@ def remembered(fit):
         if key is None:
             return fit(ae, X, y, **given)
         if key not in FITTED:
-            options, fraction = options_of(ae, X), ae.validation_fraction
+            options = options_of(ae, X)
             if options <= TRAINED:
-                ae.validation_fraction = 0.1  # the initialization counts where it was validated
-                fit(ae, X, y, callbacks=[Stop()])
-                ae.validation_fraction = fraction
+                without_epochs(fit)(ae, X, y)
             else:
                 fit(ae, X, y)
                 TRAINED.update(options)
@@ -136,20 +137,14 @@ def remembered(fit):
     return fit_once
 
 
-class Stop(keras.callbacks.Callback):
-    """Ends training before its first epoch."""
-
-    def on_train_begin(self, logs=None):
-        self.model.stop_training = True
-
-
 def options_of(ae, X):
     """Return which arguments a page gives, and the column types."""
     default = SequenceAutoencoder().get_params(deep=False)
     given = {name for name, value in ae.get_params(deep=False).items() if value != default[name]}
     share = {"share"} if ae.latent_dim < 1 else set()
     column_types = {column.type for column in open_source(X).schema.columns}
-    every_fit = {*CAPS, *MORE_CAPS, *NOT_IN_THE_MODEL, "latent_dim", "random_state"}
+    every_fit = {*CAPS, *MORE_CAPS, *NOT_IN_THE_MODEL, *OTHER_SEQUENCES}
+    every_fit |= {"latent_dim", "random_state"}
     return (given - every_fit) | share | column_types
 
 
