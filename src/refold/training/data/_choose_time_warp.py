@@ -21,6 +21,8 @@ _FEWEST_SEQUENCES = 12
 _COPIES, _COPIED_VALUES = 1000, 1_500_000
 # Largest numbers of components in which densities are compared.
 _MOST_COMPONENTS = (4, 16)
+# Singular values below this share of the first one count as zero.
+_LEAST_SPREAD = 1e-3
 # Bandwidths to try, relative to the typical distance to the nearest series.
 _BANDWIDTHS = np.geomspace(0.1, 4.0, 12)
 
@@ -62,9 +64,9 @@ def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
     >>> rng = np.random.default_rng(0)
     >>> bumps = np.exp(-((np.arange(60) - rng.uniform(20, 40, (60, 1))) ** 2) / 20)
     >>> choose_time_warp(as_sequences(list(bumps)), 8, seed=0)
-    2.0
-    >>> heights, bump = rng.uniform(1, 2, (60, 1)), np.exp(-((np.arange(60) - 30) ** 2) / 20)
-    >>> choose_time_warp(as_sequences(list(heights * bump)), 8, seed=0)
+    1.0
+    >>> peaks = np.exp(-((np.arange(60) - np.array([[20], [40]])) ** 2) / 4)
+    >>> choose_time_warp(as_sequences(list(rng.uniform(1, 2, (60, 2)) @ peaks)), 8, seed=0)
     0.0
     """
     n, num_steps = len(scaled), int(scaled.lengths.max(initial=0))
@@ -97,8 +99,9 @@ def _gains(
     n, num_steps, num_columns = given.shape
     mean = given.mean(axis=0)
     rows = (given - mean).reshape(n, -1)
-    _, _, directions = np.linalg.svd(rows, full_matrices=False)
-    directions = directions[: min(latent_dim, max(_MOST_COMPONENTS))].T
+    _, spread, directions = np.linalg.svd(rows, full_matrices=False)
+    rank = max(1, int((spread > _LEAST_SPREAD * spread[0]).sum()))
+    directions = directions[: min(latent_dim, rank, max(_MOST_COMPONENTS))].T
     own, wanted = rows @ directions, (held_out - mean).reshape(len(held_out), -1) @ directions
     before = _log_densities(wanted, own)
     copies = max(1, min(_COPIES, _COPIED_VALUES // (num_steps * num_columns)) // n)
