@@ -8,6 +8,7 @@ from benchmarks import (
     first_path,
     forecasting,
     inference,
+    lines_of_text,
     lstm,
     missing,
     probe,
@@ -15,8 +16,8 @@ from benchmarks import (
 )
 
 for script in (
-    bits, contention, denoising, detection, first_path, forecasting, inference, lstm, missing,
-    probe, training,
+    bits, contention, denoising, detection, first_path, forecasting, inference, lines_of_text,
+    lstm, missing, probe, training,
 ):  # fmt: skip
     print(f"benchmarks.{script.__name__.rpartition('.')[2]}", flush=True)
     script.main()

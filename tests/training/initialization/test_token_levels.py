@@ -112,6 +112,14 @@ def test_no_tokens_are_stored_where_the_input_or_the_code_is_noisy(corruption, m
     assert (init.encoder != 0).any(axis=1).mean() > 0.5
 
 
+def test_no_tokens_are_stored_of_hundreds_of_categories():
+    words = [f"w{i}" for i in range(300)]
+    rng = np.random.default_rng(0)
+    given = as_sequences([words, *rng.choice(words, (60, 5)).tolist()])
+    encoder = token_initialization(given, 5, 5, seed=0).encoder
+    assert ((encoder != 0).any(axis=1).sum(axis=0) > 1).all()  # a dimension reads several steps
+
+
 @pytest.mark.parametrize("variational", [False, True])
 def test_a_network_stores_tokens_unless_it_is_variational(variational):
     given, held = split()

@@ -22,6 +22,8 @@ from refold.training.initialization._token_logits import (
 
 # Iterations of the subspace iteration.
 _ITERATIONS = 16
+# Most categories whose levels in a code remain distinct as float16.
+_MOST_CATEGORIES = 256
 # Oversampling of the subspace iteration: directions beyond the requested ones.
 _MORE = 10
 
@@ -66,7 +68,7 @@ def token_initialization(
     sequences. If it is 0, the components explain nothing.
 
     A code that stores the first tokens (`stored_tokens`) takes the place of the components if the
-    likelihood of held-out sequences is larger with it.
+    likelihood of held-out sequences is larger with it, and no column has more than 256 categories.
 
     Parameters
     ----------
@@ -100,7 +102,10 @@ def token_initialization(
     kept, held = held_out_split(n, seed)
     make, factor, share = _fit, 0.0, 1.0
     if len(held):
-        for candidate, factors in ((_fit, FACTORS), (_store, (0.0, 1.0)))[: 1 + may_store]:
+        candidates = [(_fit, FACTORS)]
+        if may_store and tokens.num_categories.max() <= _MOST_CATEGORIES:
+            candidates.append((_store, (0.0, 1.0)))
+        for candidate, factors in candidates:
             part = candidate(tokens.take(kept), given[kept], latent_dim, seed)
             maps = part.codes(given[held]), part.frequency, part.slope, part.offset
             found = likeliest_factor(tokens.take(held), *maps, factors)
