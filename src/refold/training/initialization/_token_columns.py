@@ -24,6 +24,8 @@ from refold.training.initialization._token_logits import (
 _ITERATIONS = 16
 # Most categories whose levels in a code remain distinct as float16.
 _MOST_CATEGORIES = 256
+# Share of the loss that they must gain on the components, which say how tokens go together.
+_WORTH = 0.05
 # Oversampling of the subspace iteration: directions beyond the requested ones.
 _MORE = 10
 
@@ -67,8 +69,8 @@ def token_initialization(
     ridge regression on the code predicts. The multiple maximizes the likelihood of held-out
     sequences. If it is 0, the components explain nothing.
 
-    A code that stores the first tokens (`stored_tokens`) takes the place of the components if the
-    likelihood of held-out sequences is larger with it, and no column has more than 256 categories.
+    A code that stores the first tokens (`stored_tokens`) takes the place of the components if it
+    gains another 5 % of the loss of the frequencies, and no column has more than 256 categories.
 
     Parameters
     ----------
@@ -102,14 +104,14 @@ def token_initialization(
     kept, held = held_out_split(n, seed)
     make, factor, share = _fit, 0.0, 1.0
     if len(held):
-        candidates = [(_fit, FACTORS)]
+        candidates = [(_fit, FACTORS, 0.0)]
         if may_store and tokens.num_categories.max() <= _MOST_CATEGORIES:
-            candidates.append((_store, (0.0, 1.0)))
-        for candidate, factors in candidates:
+            candidates.append((_store, (0.0, 1.0), _WORTH))
+        for candidate, factors, least_gain in candidates:
             part = candidate(tokens.take(kept), given[kept], latent_dim, seed)
             maps = part.codes(given[held]), part.frequency, part.slope, part.offset
             found = likeliest_factor(tokens.take(held), *maps, factors)
-            if found[1] < share:
+            if found[1] < share - least_gain:
                 make, (factor, share) = candidate, found
     fit = make(tokens, given, latent_dim, seed)
     return LinearInitialization(
