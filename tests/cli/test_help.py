@@ -19,6 +19,7 @@ COMMANDS = [
     "detect",
     "index",
     "search",
+    "cluster",
     "generate",
     "probe",
     "report",

@@ -12,6 +12,7 @@ from refold._support.import_finders import RefusingFinder
 from refold._support.optional_imports import check_training_packages
 from refold.cli._error_messages import run
 from refold.cli._options import expand_groups
+from refold.cli.commands.cluster import cluster
 from refold.cli.commands.curve import curve
 from refold.cli.commands.data import data
 from refold.cli.commands.decode import decode
@@ -46,6 +47,7 @@ EXAMPLES = {
     serve: "refold serve vowels.refold --port 8000",
     index: "refold index vowels.refold vowels.parquet -o vowels.index",
     search: "refold search vowels.refold vowels.index new.parquet -k 5 -o hits.csv",
+    cluster: "refold cluster vowels.refold vowels.parquet -o clusters.csv --picture map.png",
     generate: "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
     probe: "refold probe vowels.refold vowels.parquet --label speaker",
     report: "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",
@@ -54,7 +56,7 @@ EXAMPLES = {
 }
 
 # Commands that need the packages that a small installation does not have.
-NEED_TRAINING_PACKAGES = {curve, demo, doctor, fit, generate, probe, report}
+NEED_TRAINING_PACKAGES = {cluster, curve, demo, doctor, fit, generate, probe, report}
 
 app = typer.Typer(
     name="refold",

@@ -1,4 +1,4 @@
-"""``refold index`` and ``refold search``: an index from files, and hits as a table."""
+"""``refold index``, ``search`` and ``cluster``: an index from files, hits and clusters."""
 
 import json
 
@@ -67,6 +67,8 @@ def test_an_index_is_changed(sines, tmp_path, capsys):
         (["index", "bare.refold", "-", "-o", "x", "--metadata", "a"], "Standard input cannot be"),
         (["index", "-", "-", "-o", "x"], "Only one input can be standard input"),
         (["index", "bare.refold", "-o", "x", "--remove", "3"], "There is no index 'x'"),
+        (["cluster", "bare.refold"], "Name DATA or --index"),
+        (["cluster", "bare.refold", "train.parquet", "-n", "99"], "--num-clusters must be at most"),
         (["search", "bare.refold", "x"], "Name DATA, --like ids or --codes"),
         (["search", "bare.refold", "x", "--like", "1"], "There is no index 'x'"),
         (["search", "bare.refold", "INDEX", "--like", "1,"], "--like has an empty id"),
@@ -82,3 +84,23 @@ def test_a_mistake_is_one_line(sines, folder, capsys, monkeypatch, arguments, me
     assert message in shown.err
     assert shown.err.count("\n") == 1
     assert shown.out == ""
+
+
+def test_clusters_of_a_file_and_of_an_index(sines, folder, tmp_path, capsys):
+    model = str(sines / "bare.refold")
+    names = ("rows.parquet", "clusters.jsonl", "centers.jsonl", "map.png")
+    rows, clusters, centers, picture = (str(tmp_path / name) for name in names)
+    files = ["-o", rows, "--clusters", clusters, "--centers", centers, "--picture", picture]
+    assert main(["cluster", model, str(sines / "train.parquet"), "-n", "3", *files]) == 0
+    assert "k-means found 3 clusters of 80 sequences; the mean" in capsys.readouterr().err
+    table = pq.read_table(rows)
+    assert table.column_names == ["id", "cluster", "distance"]
+    found = [json.loads(line) for line in (tmp_path / "clusters.jsonl").read_text().splitlines()]
+    sizes = [table["cluster"].to_pylist().count(i) for i in range(3)]
+    assert [one["size"] for one in found] == sorted(sizes, reverse=True) == sizes
+    assert len((tmp_path / "centers.jsonl").read_text().splitlines()) == 3
+    assert (tmp_path / "map.png").stat().st_size > 1000
+    again = run(capsys, "cluster", model, "--index", folder / "s.index", "-n", 3)
+    assert [one["cluster"] for one in again] == table["cluster"].to_pylist()
+    assert main(["cluster", model, str(sines / "new.parquet"), "--min-size", "50", "-o", rows]) == 0
+    assert "found 0 clusters of 6 sequences; 100.0 % are noise" in capsys.readouterr().err

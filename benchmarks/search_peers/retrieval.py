@@ -1,0 +1,180 @@
+"""Retrieval: how often the nearest sequences have the class of the query."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks.search_peers.labelled import Labelled
+
+SIZE, LARGER, SECONDS, SEEDS = 16, 32, 60.0, (0, 1)
+# Steps by which DTW may shift, as a share of the longest sequence.
+BAND = 0.1
+
+
+class Retrieval(NamedTuple):
+    """Quality of a ranking: mean reciprocal rank, and share of the class among the first three."""
+
+    mrr: float
+    precision: float
+
+
+class Vectors(NamedTuple):
+    """Vectors of the sequences to search in, and of those to search for."""
+
+    train: np.ndarray
+    test: np.ndarray
+
+
+def quality(distances: np.ndarray, data: Labelled) -> Retrieval:
+    """Rank the training sequences for every test sequence by their distances."""
+    order = np.argsort(distances, axis=1, kind="stable")
+    same = data.train_labels[order] == data.test_labels[:, None]
+    first = np.where(same.any(axis=1), 1.0 / (1 + same.argmax(axis=1)), 0.0)
+    return Retrieval(float(first.mean()), float(same[:, :3].mean()))
+
+
+def by_distance(vectors: Vectors, data: Labelled) -> Retrieval:
+    """Rank by Euclidean distance."""
+    train, test = (np.asarray(one, float) for one in vectors)
+    squares = (test**2).sum(1)[:, None] - 2 * test @ train.T + (train**2).sum(1)
+    return quality(squares, data)
+
+
+def standardized(vectors: Vectors) -> Vectors:
+    """Standardize by the training sequences."""
+    unit = vectors.train.std(axis=0)
+    unit[unit < 1e-9] = np.inf
+    center = vectors.train.mean(axis=0)
+    return Vectors(*((one - center) / unit for one in vectors))
+
+
+def reduced(vectors: Vectors, size: int) -> Vectors:
+    """Reduce to principal components of the training sequences."""
+    from sklearn.decomposition import PCA
+
+    pca = PCA(min(size, *vectors.train.shape), random_state=0).fit(vectors.train)
+    return Vectors(*map(pca.transform, vectors))
+
+
+def fitted(name: str, data: Labelled, seed: int, folder: Path) -> Any:
+    """Return a model of the training sequences, fitted by the defaults; it is kept in a folder."""
+    import refold
+
+    path = folder / f"{name}-{seed}.refold"
+    if not path.exists():
+        ae = refold.SequenceAutoencoder(SIZE, random_state=seed, time_budget=SECONDS)
+        ae.fit(data.train).save(path)
+    return refold.load(path)
+
+
+def of_index(ae: Any, codes: Vectors, data: Labelled, distance: str) -> Retrieval:
+    """Search in an index."""
+    from refold.search import Index
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = f"{folder}/codes.index"
+        index = Index.create(place, ae, codes=codes.train, distance=distance)
+        hits = index.search(codes=codes.test, k=len(codes.train))
+        ranks = np.empty((len(codes.test), len(codes.train)))
+        for i, row in enumerate(ranks):
+            row[hits.ids(i)] = np.arange(len(row))
+    return quality(ranks, data)
+
+
+def refold_rows(name: str, data: Labelled, folder: Path) -> dict[str, Retrieval]:
+    """Measure codes and their features, means over seeds."""
+    from refold.search._vectors import fit_projection
+
+    found: dict[str, list[Retrieval]] = {}
+    for seed in SEEDS:
+        ae = fitted(name, data, seed, folder)
+        codes = Vectors(ae.encode(data.train), ae.encode(data.test))
+        features = Vectors(*map(ae.features, codes))
+        axes = fit_projection(ae)[:, :SIZE]
+        rows = {
+            f"**Refold, default: features, {LARGER}**": of_index(ae, codes, data, "features"),
+            f"Refold, features, {SIZE}": by_distance(
+                Vectors(*(one @ axes for one in features)), data
+            ),
+            "Refold, features, all 1026": by_distance(features, data),
+            f"Refold, code, {SIZE}": of_index(ae, codes, data, "code"),
+        }
+        for title, one in rows.items():
+            found.setdefault(title, []).append(one)
+    return {title: Retrieval(*np.mean(each, axis=0)) for title, each in found.items()}
+
+
+def padded(data: Labelled) -> Vectors:
+    """Return the sequences as arrays (n, features, steps), padded with zeros and cut."""
+    longest, arrays = int(data.train.lengths.max()), []
+    for part in (data.train, data.test):
+        full = np.nan_to_num(part.to_padded(0.0)[:, :longest])
+        full = np.pad(full, ((0, 0), (0, longest - full.shape[1]), (0, 0)))
+        arrays.append(np.ascontiguousarray(full.transpose(0, 2, 1), float))
+    return Vectors(*arrays)
+
+
+def pca_rows(data: Labelled) -> dict[str, Retrieval]:
+    """Measure PCA codes of padded sequences."""
+    from refold.evaluation import PCABaseline
+
+    rows = {}
+    for size in (LARGER, SIZE):
+        entries = int(data.train.lengths.max()) * data.train.schema.num_columns
+        pca = PCABaseline(min(size, len(data.train), entries)).fit(data.train)
+        codes = Vectors(pca.transform(data.train), pca.transform(data.test))
+        rows[f"PCA codes, {size}"] = by_distance(codes, data)
+    return rows
+
+
+def feature_rows(data: Labelled) -> dict[str, Retrieval]:
+    """Measure aeon's Catch22 and MiniRocket features of padded sequences."""
+    from aeon.transformations.collection.convolution_based import MiniRocket
+    from aeon.transformations.collection.feature_based import Catch22
+
+    arrays, rows = padded(data), {}
+    makers = {
+        "Catch22": Catch22(catch24=True, replace_nans=True),
+        "MiniRocket": MiniRocket(random_state=0),
+    }
+    for title, maker in makers.items():
+        given = arrays
+        if title == "MiniRocket" and given.train.shape[2] < 9:  # its least length
+            given = Vectors(*(np.pad(one, ((0, 0), (0, 0), (0, 1))) for one in arrays))
+        made = maker.fit(given.train)
+        vectors = standardized(Vectors(*(np.asarray(made.transform(one)) for one in given)))
+        rows[f"{title}, all"] = by_distance(vectors, data)
+        for size in (LARGER, SIZE):
+            rows[f"{title}, {size}"] = by_distance(reduced(vectors, size), data)
+    return rows
+
+
+def dtw_rows(data: Labelled) -> dict[str, Retrieval]:
+    """Measure dynamic time warping of the standardized sequences themselves."""
+    from tslearn.metrics import cdist_dtw
+    from tslearn.utils import to_time_series_dataset
+
+    from refold.sequences import Scaler
+
+    scaler = Scaler.fit(data.train)
+    parts = [
+        to_time_series_dataset([np.nan_to_num(one) for one in scaler.transform(part)])
+        for part in (data.test, data.train)
+    ]
+    radius = max(1, int(BAND * data.train.lengths.max()))
+    given = {"global_constraint": "sakoe_chiba", "sakoe_chiba_radius": radius}
+    return {"DTW of the sequences": quality(cdist_dtw(*parts, **given), data)}
+
+
+ROWS: tuple[Callable[[Labelled], dict[str, Retrieval]], ...] = (pca_rows, feature_rows, dtw_rows)
+
+
+def measure(name: str, data: Labelled, folder: Path) -> dict[str, Retrieval]:
+    """Measure all rows on one set."""
+    rows = refold_rows(name, data, folder)
+    for one in ROWS:
+        rows |= one(data)
+    return rows

@@ -1,0 +1,149 @@
+"""``refold cluster``: groups of similar sequences."""
+
+import math
+from typing import Annotated, Any
+
+import typer
+
+import refold
+from refold.cli._console import log
+from refold.cli._files_and_streams import (
+    TABLE_FORMATS,
+    check_distinct,
+    check_one_stream,
+    data_formats,
+    plan_file,
+    plan_output,
+)
+from refold.cli._options import LatentSteps, Model, Quiet, Seed, TableFormat
+from refold.cli._picture_files import plan_picture, write_picture
+from refold.cli._reading import Reading
+from refold.cli._saved_models import check_feature_names, id_name, load_model, write_sequences
+from refold.cli._table_files import write_table
+from refold.errors import ParameterError
+
+__all__ = ["cluster"]
+
+
+def cluster(
+    model: Model,
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="File of sequences, or -.")
+    ] = None,
+    *,
+    index: Annotated[
+        str | None,
+        typer.Option(metavar="INDEX", help="Index from `refold index`, instead of DATA."),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="TABLE", help="File for one row per sequence, or -."
+        ),
+    ] = "-",
+    clusters: Annotated[
+        str | None,
+        typer.Option(metavar="TABLE", help="File for one row per cluster: .parquet or .jsonl."),
+    ] = None,
+    centers: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="File for the decoded centers, one per cluster."),
+    ] = None,
+    num_clusters: Annotated[
+        int | None,
+        typer.Option(
+            "--num-clusters",
+            "-n",
+            min=1,
+            metavar="N",
+            help=r"Number of clusters, for k-means. \[default: HDBSCAN finds it]",
+        ),
+    ] = None,
+    min_size: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="N",
+            help=r"Smallest cluster of HDBSCAN. \[default: a hundredth, and at least 5]",
+        ),
+    ] = None,
+    distance: Annotated[
+        str,
+        typer.Option(
+            metavar="VECTORS",
+            help="What distances are measured on: features of the decoded sequences, or the code.",
+        ),
+    ] = "features",
+    picture: Annotated[
+        str | None,
+        typer.Option(metavar="PICTURE", help="Image file for a map of the clusters: .png or .svg."),
+    ] = None,
+    seed: Seed = None,
+    latent_steps: LatentSteps = None,
+    reading: Reading,
+    output_format: TableFormat = None,
+    quiet: Quiet = False,
+) -> None:
+    """Find clusters of similar sequences."""
+    if (data is None) == (index is None):
+        raise ParameterError("Name DATA or --index, and only one of them.")
+    check_one_stream(model, data)
+    target = plan_output(output, TABLE_FORMATS, output_format)
+    table_target, center_target = (
+        None
+        if name is None
+        else plan_file(name, formats, f"{option} cannot be standard output. Name a file.")
+        for name, formats, option in (
+            (clusters, ("parquet", "jsonl"), "--clusters"),
+            (centers, data_formats(), "--centers"),
+        )
+    )
+    picture_target = plan_picture(picture)
+    check_distinct([target, table_target, center_target, picture_target], (data,))
+    loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+    if center_target is not None:
+        check_feature_names(loaded.schema_, center_target.format)
+    asked = {
+        "num_clusters": num_clusters,
+        "min_size": min_size,
+        "distance": distance,
+        "random_state": 0 if seed is None else seed,
+    }
+    if index is not None:
+        codes, ids = refold.search.Index.open(index, loaded).codes()
+        found = refold.search.cluster(loaded, codes=codes, ids=ids, **asked)
+    else:
+        with reading.opened(loaded, str(data)) as source:
+            found = refold.search.cluster(loaded, source, **asked)
+    with target.writing() as path:
+        write_table(path, found.rows(id_name(loaded.schema_, ("cluster", "distance"))))
+    if table_target is not None:
+        with table_target.writing() as path:
+            write_table(path, found.to_table())
+    if center_target is not None:
+        decoded = loaded.inverse_transform(found.centers)
+        write_sequences(decoded, loaded.schema_, center_target, quiet=quiet)
+    if picture_target is not None:
+        write_picture(_map(found).figure, picture_target)
+    if not quiet:
+        _log(found, "HDBSCAN" if num_clusters is None else "k-means")
+
+
+def _map(found: Any) -> Any:
+    """Draw the vectors in the plane, with the id of the sequence nearest to each center."""
+    names = [f"{i} ({size})" for i, size in enumerate(found.sizes)]
+    labels = [names[label] if label >= 0 else "noise" for label in found.labels]
+    marked = {int(row): str(found.ids[row]) for row in found.nearest}
+    return refold.plots.code_map(found.vectors, labels, marked, label_name="cluster (size)")
+
+
+def _log(found: Any, method: str) -> None:
+    count = len(found)
+    line = f"{method} found {count} cluster{'s' * (count != 1)} of {len(found.ids)} sequences"
+    if method == "HDBSCAN":
+        line += f"; {100 * found.noise:.1f} % are noise"
+    if not math.isnan(found.silhouette):
+        line += f"; the mean silhouette is {found.silhouette:.3f}"
+    if not count:
+        line += ". A smaller --min-size may find some, and --num-clusters N always does"
+    log(f"{line}.")

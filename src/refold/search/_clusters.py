@@ -1,0 +1,267 @@
+"""Clusters of codes, with a sequence and a decoded center for each."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from sklearn.cluster import HDBSCAN, KMeans
+from sklearn.metrics import silhouette_samples
+
+from refold._support.argument_checks import check_whole, draw_seed
+from refold._support.sampling import evenly_spaced
+from refold.errors import DataError, ParameterError, argument
+from refold.search._vectors import check_distance, codes_of, fit_projection, vectors_of
+from refold.sequences import codes_to_arrow
+
+if TYPE_CHECKING:
+    from refold.estimator import SequenceAutoencoder
+
+# Most rows for silhouettes, which compare each row with all others.
+_SILHOUETTES = 4000
+NOISE = -1
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Clusters of sequences, the largest first.
+
+    Attributes
+    ----------
+    ids : array of shape (n_sequences,)
+        Ids of the sequences.
+    labels : array of int of shape (n_sequences,)
+        Cluster of each sequence, from 0; -1 for noise, which is in no cluster.
+    distances : array of float32 of shape (n_sequences,)
+        Distance to the center of the cluster; NaN for noise.
+    sizes : array of int of shape (n_clusters,)
+        Number of sequences.
+    nearest : array of int of shape (n_clusters,)
+        Number of the sequence that is nearest to the center.
+    centers : array of float32 of shape (n_clusters, width of the code)
+        Means of the codes, which the model can decode.
+    silhouettes : array of shape (n_clusters,)
+        Mean silhouette [1]_ of the sequences of each cluster, from -1 to 1, of a sample if there
+        are more than 4000 sequences; NaN for a single cluster.
+    silhouette : float
+        Mean silhouette of all sequences in a cluster.
+    vectors : array of float32 of shape (n_sequences, n_dimensions)
+        Vectors that distances are measured on.
+
+    References
+    ----------
+    .. [1] P. J. Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of
+       cluster analysis", Journal of Computational and Applied Mathematics 20, 1987.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+    ... ).fit(sines)
+    >>> found = refold.search.cluster(ae, sines, num_clusters=3)
+    >>> found.to_table().column_names
+    ['cluster', 'size', 'share', 'silhouette', 'nearest', 'code']
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    distances: np.ndarray
+    sizes: np.ndarray
+    nearest: np.ndarray
+    centers: np.ndarray
+    silhouettes: np.ndarray
+    silhouette: float
+    vectors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __repr__(self) -> str:
+        return (
+            f"Clusters({len(self)} of {len(self.ids)} sequences, {100 * self.noise:.1f} % noise, "
+            f"silhouette {self.silhouette:.3f})"
+        )
+
+    @property
+    def noise(self) -> float:
+        """Share of the sequences that are in no cluster."""
+        return float((self.labels == NOISE).mean()) if len(self.labels) else 0.0
+
+    def to_table(self) -> pa.Table:
+        """Return one row per cluster, with the id of the sequence nearest to its center.
+
+        Returns
+        -------
+        pyarrow.Table
+        """
+        return pa.table(
+            {
+                "cluster": pa.array(np.arange(len(self))),
+                "size": pa.array(self.sizes),
+                "share": pa.array(self.sizes / max(1, len(self.ids))),
+                "silhouette": pa.array(self.silhouettes, pa.float64(), from_pandas=True),
+                "nearest": pa.array(self.ids[self.nearest].tolist()),
+                "code": codes_to_arrow(self.centers)["code"],
+            }
+        )
+
+    def rows(self, id: str = "id") -> pa.Table:  # noqa: A002
+        """Return one row per sequence: its id, its cluster (null for noise) and the distance.
+
+        Parameters
+        ----------
+        id : str
+            Name of the id column.
+
+        Returns
+        -------
+        pyarrow.Table
+        """
+        noise = self.labels == NOISE
+        return pa.table(
+            {
+                id: pa.array(self.ids.tolist()),
+                "cluster": pa.array(self.labels, pa.int64(), mask=noise),
+                "distance": pa.array(self.distances, pa.float32(), mask=noise),
+            }
+        )
+
+
+def cluster(
+    model: "SequenceAutoencoder",
+    X: Any = None,
+    *,
+    codes: Any = None,
+    ids: Any = None,
+    num_clusters: int | None = None,
+    min_size: int | None = None,
+    distance: str = "features",
+    random_state: Any = 0,
+) -> Clusters:
+    """Find clusters of sequences.
+
+    Parameters
+    ----------
+    model : SequenceAutoencoder
+        Fitted model.
+    X : Sequences, list of arrays, array, table, path or Scan, optional
+        Sequences to encode.
+    codes : array of shape (n_sequences, width of the code), optional
+        Codes instead of sequences, such as those of `Index.codes`.
+    ids : sequence of int or str, optional
+        Ids; by default those of the sequences, or numbers from 0.
+    num_clusters : int, optional
+        Number of clusters for k-means. By default, HDBSCAN [2]_ finds the number, and sequences in
+        sparse regions are noise.
+    min_size : int, optional
+        Smallest size of a cluster of HDBSCAN; by default a hundredth of the sequences, and at
+        least 5.
+    distance : {"features", "code"}, default="features"
+        Vectors that distances are measured on, as in `Index.create`.
+    random_state : int or numpy.random.Generator, default=0
+        Seed of k-means.
+
+    Returns
+    -------
+    Clusters
+
+    Raises
+    ------
+    ParameterError
+        If there are fewer sequences than clusters, or both numbers are given.
+    DataError
+        If there are no sequences.
+
+    References
+    ----------
+    .. [2] R. J. G. B. Campello, D. Moulavi and J. Sander, "Density-Based Clustering Based on
+       Hierarchical Density Estimates", PAKDD 2013.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+    ... ).fit(sines)
+    >>> found = cluster(ae, sines, num_clusters=3)
+    >>> len(found), int(found.sizes.sum()), len(ae.inverse_transform(found.centers))
+    (3, 40, 3)
+    """
+    check_distance(distance)
+    codes, names = codes_of(model, X, codes, ids)
+    if not len(codes):
+        raise DataError("There are no sequences to cluster. Pass at least one.")
+    projection = fit_projection(model) if distance == "features" else None
+    vectors = vectors_of(model, codes, projection)
+    if num_clusters is None:
+        labels = _by_density(vectors, min_size)
+    else:
+        if min_size is not None:
+            raise ParameterError(
+                f"{argument('min_size')} is for HDBSCAN, and {argument('num_clusters')} asks for "
+                "k-means. Set one of them."
+            )
+        labels = _by_means(vectors, num_clusters, draw_seed(random_state))
+    return _described(names, codes, vectors, _by_size(labels))
+
+
+def _by_density(vectors: np.ndarray, min_size: int | None) -> np.ndarray:
+    least = max(5, len(vectors) // 100)
+    least = least if min_size is None else check_whole("min_size", min_size, least=2)
+    if len(vectors) <= least:
+        return np.full(len(vectors), NOISE)
+    return HDBSCAN(min_cluster_size=least, copy=True).fit_predict(vectors)
+
+
+def _by_means(vectors: np.ndarray, number: int, seed: int) -> np.ndarray:
+    check_whole("num_clusters", number)
+    if number > len(vectors):
+        raise ParameterError(
+            f"{argument('num_clusters')} must be at most the number of sequences, "
+            f"{len(vectors)}. Got {number}."
+        )
+    return KMeans(number, n_init=10, random_state=seed).fit_predict(vectors)
+
+
+def _by_size(labels: np.ndarray) -> np.ndarray:
+    """Renumber the clusters from the largest to the smallest."""
+    found, counts = np.unique(labels[labels != NOISE], return_counts=True)
+    order = found[np.argsort(-counts, kind="stable")]
+    numbered = np.full(len(labels), NOISE)
+    for number, label in enumerate(order):
+        numbered[labels == label] = number
+    return numbered
+
+
+def _described(
+    ids: np.ndarray, codes: np.ndarray, vectors: np.ndarray, labels: np.ndarray
+) -> Clusters:
+    number = int(labels.max(initial=NOISE)) + 1
+    distances = np.full(len(labels), np.nan, np.float32)
+    nearest = np.zeros(number, int)
+    centers = np.zeros((number, codes.shape[1]), np.float32)
+    for one in range(number):
+        rows = np.flatnonzero(labels == one)
+        distances[rows] = np.linalg.norm(vectors[rows] - vectors[rows].mean(axis=0), axis=1)
+        nearest[one] = rows[np.argmin(distances[rows])]
+        centers[one] = codes[rows].mean(axis=0)
+    by_cluster, overall = _silhouettes(vectors, labels, number)
+    sizes = np.bincount(labels[labels != NOISE], minlength=number)
+    return Clusters(ids, labels, distances, sizes, nearest, centers, by_cluster, overall, vectors)
+
+
+def _silhouettes(vectors: np.ndarray, labels: np.ndarray, number: int) -> tuple[np.ndarray, float]:
+    """Return the mean silhouette of each cluster and of all; NaN where there is none."""
+    rows = np.flatnonzero(labels != NOISE)
+    rows = rows[evenly_spaced(len(rows), _SILHOUETTES)]
+    by_cluster = np.full(number, np.nan)
+    present = np.unique(labels[rows])
+    if not 2 <= len(present) < len(rows):
+        return by_cluster, float("nan")
+    values = silhouette_samples(vectors[rows], labels[rows])
+    for one in present:
+        by_cluster[one] = values[labels[rows] == one].mean()
+    return by_cluster, float(values.mean())

@@ -1,0 +1,63 @@
+"""Clusters: the facts about each one, whatever finds them."""
+
+import numpy as np
+import pytest
+
+from refold.errors import DataError, ParameterError
+from refold.search import cluster
+from small_data import ragged
+
+
+@pytest.fixture(scope="module")
+def groups():
+    """Codes of three groups of 8, 12 and 10 rows, and two outliers."""
+    rng = np.random.default_rng(0)
+    centers = [np.float32([k, -k, 2 * k]) for k in (0, 5, -5)]
+    rows = [c + 0.1 * rng.normal(size=(n, 3)) for c, n in zip(centers, (8, 12, 10), strict=True)]
+    return np.concatenate([*rows, [[40, 40, 40], [-40, 40, -40]]]).astype(np.float32)
+
+
+@pytest.mark.parametrize("number", [None, 5])
+def test_clusters_of_codes(ae, groups, number):
+    ids = [f"r{i}" for i in range(32)]
+    found = cluster(ae, codes=groups, ids=ids, num_clusters=number, distance="code")
+    assert found.sizes.tolist() == [12, 10, 8] + [1, 1] * (number == 5)
+    assert set(found.labels[8:20]) == {0}
+    assert np.allclose(found.centers[0], groups[8:20].mean(axis=0), atol=1e-5)
+    distances = np.linalg.norm(groups[8:20] - found.centers[0], axis=1)
+    assert found.nearest[0] == 8 + distances.argmin()
+    assert np.allclose(found.distances[8:20], distances, atol=1e-5)
+    assert found.silhouette > 0.8
+    assert found.noise == (0.0625 if number is None else 0.0)
+    table = found.to_table()
+    assert table["nearest"][0].as_py() == f"r{found.nearest[0]}"
+    assert table["code"].type.list_size == 3
+    assert found.rows("name").column_names == ["name", "cluster", "distance"]
+    assert found.rows()["cluster"].null_count == (2 if number is None else 0)
+    assert f"Clusters({len(found)} of 32 sequences" in repr(found)
+
+
+def test_clusters_of_sequences(ae, sequences):
+    found = cluster(ae, sequences, num_clusters=2)
+    assert found.ids.tolist() == sequences.ids.tolist()
+    assert found.sizes.sum() == 24
+    assert np.array_equal(cluster(ae, sequences, num_clusters=2).labels, found.labels)
+    assert len(ae.inverse_transform(found.centers)) == 2
+
+
+def test_no_clusters_and_a_single_one(ae):
+    found = cluster(ae, ragged(3))
+    assert len(found) == 0
+    assert found.noise == 1.0
+    assert np.isnan(found.silhouette)
+    assert found.to_table().num_rows == 0
+    assert np.isnan(cluster(ae, ragged(3), num_clusters=1).silhouettes).all()
+
+
+def test_mistakes(ae):
+    with pytest.raises(ParameterError, match="num_clusters must be at most the number of seq"):
+        cluster(ae, ragged(3), num_clusters=4)
+    with pytest.raises(ParameterError, match="min_size is for HDBSCAN"):
+        cluster(ae, ragged(3), num_clusters=2, min_size=3)
+    with pytest.raises(DataError, match="There are no sequences to cluster"):
+        cluster(ae, codes=np.zeros((0, 3)))
