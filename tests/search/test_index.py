@@ -121,7 +121,7 @@ def test_a_url(ae, sequences, tmp_path):
         (None, {"site": [1]}, "metadata has 1 rows for 3 sequences"),
         (None, {"rank": [1, 2, 3]}, "cannot be named 'rank'"),
         (None, [1, 2], "metadata must be a mapping"),
-        (["a", "b"], None, "id"),
+        (["a", "b"], None, r"Got ids of shape \(2,\) for 3 codes"),
     ],
 )
 def test_bad_rows(ae, tmp_path, ids, metadata, message):

@@ -261,7 +261,7 @@ def _silhouettes(vectors: np.ndarray, labels: np.ndarray, number: int) -> tuple[
     present = np.unique(labels[rows])
     if not 2 <= len(present) < len(rows):
         return by_cluster, float("nan")
-    values = silhouette_samples(vectors[rows], labels[rows])
+    values = np.asarray(silhouette_samples(vectors[rows], labels[rows]))
     for one in present:
         by_cluster[one] = values[labels[rows] == one].mean()
     return by_cluster, float(values.mean())

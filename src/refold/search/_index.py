@@ -308,6 +308,7 @@ class Index:
         *,
         codes: Any = None,
         ids: Any = None,
+        names: Any = None,
         k: int = 10,
         where: str | None = None,
         exact: bool | None = None,
@@ -322,6 +323,8 @@ class Index:
             Codes instead of sequences.
         ids : sequence of int or str, optional
             Ids of rows instead of sequences. A row is not a hit of itself.
+        names : sequence of int or str, optional
+            Names of sequences or codes in the result; by default ids of sequences, or numbers.
         k : int, default=10
             Number of hits per query.
         where : str, optional
@@ -348,11 +351,10 @@ class Index:
             )
         with self._store.errors("read"):
             self._table.checkout_latest()
-        names: Any
         if ids is not None:
             names, codes, vectors = self._finder.stored(ids)
         else:
-            codes, names = codes_of(self.model, X, codes, None)
+            codes, names = codes_of(self.model, X, codes, names)
             vectors = vectors_of(self.model, codes, self._projection)
         skipped = names.tolist() if ids is not None else None
         approximate = self._approximate(exact=exact)

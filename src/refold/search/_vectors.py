@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refold.errors import ParameterError, argument
+from refold.errors import DataError, ParameterError, argument
 from refold.inference import check_codes
 from refold.sequences import codes_from_arrow, codes_to_arrow
 
@@ -74,4 +74,9 @@ def codes_of(model: Any, X: Any, codes: Any, ids: Any) -> tuple[np.ndarray, np.n
         codes = np.concatenate([one for one, _ in blocks])
         ids = np.concatenate([one for _, one in blocks]) if ids is None else ids
     codes = check_codes(codes, len(model.get_feature_names_out()))
-    return codes, np.arange(len(codes)) if ids is None else np.asarray(ids)
+    ids = np.arange(len(codes)) if ids is None else np.asarray(ids)
+    if ids.shape != (len(codes),):
+        raise DataError(
+            f"Got ids of shape {ids.shape} for {len(codes)} codes. Pass one id per code."
+        )
+    return codes, ids

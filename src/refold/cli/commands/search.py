@@ -95,8 +95,8 @@ def search(
         from refold.cli._code_reader import read_codes
 
         with readable(str(codes), reading.input_format, CODE_FORMATS) as path:
-            sequences, (values, _) = None, read_codes(path, loaded.schema_.id_name)
-        found = opened.search(codes=values, **asked)
+            sequences, (values, names) = None, read_codes(path, loaded.schema_.id_name)
+        found = opened.search(codes=values, names=names, **asked)
     with target.writing() as path:
         write_table(path, found.table)
     if picture_target is not None:
