@@ -109,6 +109,7 @@ def main() -> None:
             found = (measure_speed if name in NUMBERS else measure_retrieval)(name, folder)
             about = {"name": name, "date": today(), "machine": machine()}
             versions = {one: version_of(one) for one in (*PACKAGES, *PEERS)}
+            records = {one["name"]: one for one in read_records(PATH)}  # another run may add some
             records[name] = about | {"versions": versions, "found": found}
             write_records(PATH, records.values())
             print(name, found, file=sys.stderr, flush=True)

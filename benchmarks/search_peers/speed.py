@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-DIMENSIONS, HITS, QUERIES, GROUPS = 32, 10, 200, 1000
+DIMENSIONS, HITS, QUERIES, GROUPS = 32, 10, 100, 1000
 
 
 class Speed(NamedTuple):
