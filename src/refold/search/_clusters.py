@@ -213,7 +213,8 @@ def _by_density(vectors: np.ndarray, min_size: int | None) -> np.ndarray:
     least = least if min_size is None else check_whole("min_size", min_size, least=2)
     if len(vectors) <= least:
         return np.full(len(vectors), NOISE)
-    return HDBSCAN(min_cluster_size=least, copy=True).fit_predict(vectors)
+    options: dict[str, Any] = {"min_cluster_size": least, "copy": True}
+    return HDBSCAN(**options).fit_predict(vectors)
 
 
 def _by_means(vectors: np.ndarray, number: int, seed: int) -> np.ndarray:
@@ -223,7 +224,8 @@ def _by_means(vectors: np.ndarray, number: int, seed: int) -> np.ndarray:
             f"{argument('num_clusters')} must be at most the number of sequences, "
             f"{len(vectors)}. Got {number}."
         )
-    return KMeans(number, n_init=10, random_state=seed).fit_predict(vectors)
+    options: dict[str, Any] = {"n_init": 10, "random_state": seed}
+    return KMeans(number, **options).fit_predict(vectors)
 
 
 def _by_size(labels: np.ndarray) -> np.ndarray:
