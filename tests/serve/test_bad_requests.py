@@ -146,6 +146,12 @@ def test_what_is_not_http(url):
         assert raw.recv(10_000).startswith(b"HTTP/1.1 431 ")
 
 
+def test_two_hosts_are_refused(url):
+    with connected(url) as raw:
+        raw.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n")
+        assert raw.recv(10_000).startswith(b"HTTP/1.1 400 ")
+
+
 def test_clients_that_go_leave_nothing(url, service):
     connections = service.server.server_state.connections
     httpx.get(f"{url}/v1/health")

@@ -49,6 +49,7 @@ class Batcher:
     ) -> None:
         self.open = 0  # requests that are being received or wait
         self.most_steps = most_steps
+        self.fits = asyncio.Semaphore(1)  # of what is computed in another thread
         self._seconds = seconds
         self._most_waiting = most_waiting
         self._observe = observe

@@ -96,7 +96,8 @@ class Guard:
         headers = headers_of(scope)
         if not self._any_host:
             host = headers.get(b"host", b"").decode("latin-1").lower()
-            if _without_port(host) not in self._names:
+            several = sum(name == b"host" for name, _ in scope["headers"]) > 1
+            if several or _without_port(host) not in self._names:
                 raise ServiceError(
                     400, "wrong_host", "The Host header names no host of this service."
                 )

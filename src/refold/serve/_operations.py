@@ -203,7 +203,9 @@ async def generate(asked: Asked) -> Answer:
         return density.draw(n, seed=seed)
 
     # in another thread, because the fit takes longer than a batch
-    one = checked_decoding(ae, await asyncio.to_thread(draw_codes), lengths)
+    async with asked.batches.fits:
+        codes = await asyncio.to_thread(draw_codes)
+    one = checked_decoding(ae, codes, lengths)
     draw = None
     if options["temperature"] > 0:
         draw = Draw(float(options["temperature"]), seed)
