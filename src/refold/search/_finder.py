@@ -1,6 +1,6 @@
 """Searches in the table of an index: exact ones in memory, others in the table."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,24 @@ from refold.search._store import ERRORS, Store, among, one_line
 _compute: Any = pyarrow.compute
 
 
+class Facts(NamedTuple):
+    """Facts about a version of a table.
+
+    Attributes
+    ----------
+    version : int
+    num_rows : int
+    schema : pyarrow.Schema
+    settings : Settings or None
+        Of an approximate search, if the table has partitions.
+    """
+
+    version: int
+    num_rows: int
+    schema: pa.Schema
+    settings: _approximate.Settings | None
+
+
 class Finder:
     """Searches in a table.
 
@@ -30,20 +48,33 @@ class Finder:
 
     def __init__(self, store: Store, table: Any, column: str) -> None:
         self._store, self._table, self.column = store, table, column
+        self._facts: Facts | None = None
         self._rows: Rows | None = None
 
-    @property
+    def facts(self) -> "Facts":
+        """Return facts about the newest version of the table, and read that one from now on."""
+        with self._store.errors("read"):
+            self._table.checkout_latest()
+            version = self._table.version
+            if self._facts is None or self._facts.version != version:
+                settings = _approximate.read_settings(self._table, self.column)
+                schema = self._table.schema.remove_metadata()
+                self._facts = Facts(version, self._table.count_rows(), schema, settings)
+        return self._facts
+
     def metadata_names(self) -> list[str]:
-        """Names of the columns of metadata."""
-        return [name for name in self._table.schema.names if name not in RESERVED]
+        """Return the names of the columns of metadata."""
+        return [name for name in (self._facts or self.facts()).schema.names if name not in RESERVED]
 
     def _memory(self) -> Rows:
         """Return all rows, in memory."""
-        version = self._table.version
+        version = (self._facts or self.facts()).version
         if self._rows is None or self._rows.version != version:
             with self._store.errors("read"):
                 table = self._table.search().limit(None).to_arrow()
             vectors = vectors_in(table, self.column)
+            # rows are taken from one chunk without copies of the others
+            table = table.select(["id", "code", *self.metadata_names()]).combine_chunks()
             self._rows = Rows(version, table, vectors, squared_norms(vectors))
         return self._rows
 
@@ -53,8 +84,8 @@ class Finder:
         if ids is not None:
             wanted = as_ids(ids, self._table.schema.field("id").type)
             builder = builder.where(among(wanted.unique().to_pylist()))
+        self.facts()
         with self._store.errors("read"):
-            self._table.checkout_latest()
             columns = list(dict.fromkeys(["id", "code", self.column]))
             table = builder.select(columns).limit(None).to_arrow()
         if wanted is not None:
@@ -108,7 +139,7 @@ class Finder:
             reason = one_line(error).partition(". Valid fields")[0]
             raise ParameterError(
                 f"{argument('where')} is not valid: {reason}. The columns are id"
-                f"{''.join(f', {name}' for name in self.metadata_names)}; write text in single "
+                f"{''.join(f', {name}' for name in self.metadata_names())}; write text in single "
                 "quotes, as in site = 'north'."
             ) from error
         except ERRORS:
@@ -120,8 +151,8 @@ class Finder:
     ) -> Hits:
         """Collect what was found for queries with these ids and codes."""
         counts = [len(distances) for _, distances in found]
-        columns = ["id", "code", *self.metadata_names]
-        schema = self._table.schema.remove_metadata()
+        columns = ["id", "code", *self.metadata_names()]
+        schema = (self._facts or self.facts()).schema
         empty = pa.schema([schema.field(name) for name in columns]).empty_table()
         table = pa.concat_tables([empty, *(one.select(columns) for one, _ in found)])
         query = np.repeat(np.arange(len(found)), counts)

@@ -193,8 +193,7 @@ class Index:
         return cls(model, store, table, about, None if stored is None else from_table(stored))
 
     def __len__(self) -> int:
-        with self._store.errors("read"):
-            return self._table.count_rows()
+        return self._finder.facts().num_rows
 
     def __repr__(self) -> str:
         recall = self.recall_
@@ -204,13 +203,15 @@ class Index:
     @property
     def recall_(self) -> float | None:
         """Measured share of the 10 nearest rows that an approximate search finds."""
-        found = self._settings()
-        return None if found is None or len(self) <= _approximate.EXACT_ROWS else found.recall
+        facts = self._finder.facts()
+        if facts.settings is None or facts.num_rows <= _approximate.EXACT_ROWS:
+            return None
+        return facts.settings.recall
 
     @property
     def metadata_names(self) -> list[str]:
         """Names of the columns of metadata."""
-        return self._finder.metadata_names
+        return self._finder.metadata_names()
 
     def add(
         self,
@@ -349,16 +350,20 @@ class Index:
             raise ParameterError(
                 "Pass sequences, codes or ids to search for, and only one of them."
             )
-        with self._store.errors("read"):
-            self._table.checkout_latest()
+        facts = self._finder.facts()
         if ids is not None:
             names, codes, vectors = self._finder.stored(ids)
         else:
             codes, names = codes_of(self.model, X, codes, names)
             vectors = vectors_of(self.model, codes, self._projection)
         skipped = names.tolist() if ids is not None else None
-        approximate = self._approximate(exact=exact)
-        if approximate is None and len(self) <= _approximate.EXACT_ROWS:
+        few = facts.num_rows <= _approximate.EXACT_ROWS
+        approximate = None if exact or (exact is None and few) else facts.settings
+        if exact is False and approximate is None:
+            raise ParameterError(
+                f"{argument(exact=False)} needs an index with partitions. Call build() first."
+            )
+        if approximate is None and few:
             found = self._finder.in_memory(vectors, k, where, skipped)
         else:
             probes = None if approximate is None else approximate.probes
@@ -383,17 +388,3 @@ class Index:
         """
         names, codes, _ = self._finder.stored(ids)
         return codes, names
-
-    def _settings(self) -> "_approximate.Settings | None":
-        return _approximate.read_settings(self._table, self._finder.column)
-
-    def _approximate(self, *, exact: bool | None) -> "_approximate.Settings | None":
-        """Return the settings of an approximate search, or None for an exact one."""
-        if exact or (exact is None and len(self) <= _approximate.EXACT_ROWS):
-            return None
-        found = self._settings()
-        if exact is False and found is None:
-            raise ParameterError(
-                f"{argument(exact=False)} needs an index with partitions. Call build() first."
-            )
-        return found
