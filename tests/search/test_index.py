@@ -96,6 +96,15 @@ def test_rows_are_added_replaced_and_removed(ae, place):
     assert np.array_equal(index.codes(["new"])[0], ae.encode(new)[:1])
 
 
+def test_many_small_changes_leave_few_files(ae, place):
+    index = Index.open(place, ae)
+    for i in range(25):
+        index.add(codes=np.full((1, 3), i), ids=[f"n{i}"], metadata={"site": ["x"], "year": [i]})
+    assert len(index) == 49
+    assert index._table.stats()["fragment_stats"]["num_fragments"] < 12
+    assert index.search(ids=["n3"], k=1).ids()[0] in ("n2", "n4")
+
+
 def test_a_reader_sees_what_another_one_writes(ae, sequences, place):
     reader, writer = Index.open(place, ae), Index.open(place, ae)
     assert reader.search(sequences[:1], k=1).ids() == ["s0"]

@@ -20,7 +20,9 @@ _HITS, _SAMPLE, _RECALL = 10, 100, 0.98
 _FEWEST_PROBES = 8
 # The centers of partitions are fitted to that many vectors each, so often.
 _SAMPLE_RATE, _ITERATIONS = 64, 15
-_PREFIX = "refold:"
+# Small files are joined once in so many versions, and recall is measured again after such a share
+# of the rows was added or removed.
+_VERSIONS, _CHANGE = 20, 0.1
 
 
 class Settings(NamedTuple):
@@ -32,17 +34,22 @@ class Settings(NamedTuple):
         Number of partitions that a search reads.
     recall : float
         Measured share of the 10 nearest rows that it finds.
+    num_rows : int
+        Number of rows at that time.
     """
 
     probes: int
     recall: float
+    num_rows: int
 
 
 def read_settings(table: Any, column: str) -> Settings | None:
     """Return the settings that `measure` stored; None without partitions."""
     stored = table.schema.field(column).metadata or {}
-    probes, recall = (stored.get(f"{_PREFIX}{name}".encode()) for name in Settings._fields)
-    return None if probes is None or recall is None else Settings(int(probes), float(recall))
+    values = [stored[key] for name in Settings._fields if (key := _key(name).encode()) in stored]
+    if len(values) < len(Settings._fields):
+        return None
+    return Settings(int(values[0]), float(values[1]), int(values[2]))
 
 
 def build(table: Any, column: str, partitions: int | None) -> Settings:
@@ -61,11 +68,14 @@ def build(table: Any, column: str, partitions: int | None) -> Settings:
 
 def update(table: Any, column: str) -> None:
     """After a change, update the partitions of a table that has some or needs some."""
-    if read_settings(table, column) is not None:
-        table.optimize()
-        measure(table, column)
-    elif table.count_rows() > EXACT_ROWS:
+    settings, number = read_settings(table, column), table.count_rows()
+    if settings is None and number > EXACT_ROWS:
         build(table, column, None)
+        return
+    if settings is not None or table.version % _VERSIONS == 0:
+        table.optimize()  # joins small files, and assigns new rows to partitions
+    if settings is not None and abs(number - settings.num_rows) > _CHANGE * settings.num_rows:
+        measure(table, column)
 
 
 def measure(table: Any, column: str) -> Settings:
@@ -89,8 +99,8 @@ def measure(table: Any, column: str) -> Settings:
         if recall >= _RECALL or probes >= most:
             break
         probes = int(np.ceil(1.5 * probes))
-    settings = Settings(probes, recall)
-    stored = {f"{_PREFIX}{name}": str(value) for name, value in settings._asdict().items()}
+    settings = Settings(probes, recall, number)
+    stored = {_key(name): str(value) for name, value in settings._asdict().items()}
     table.update_field_metadata({"path": column, "metadata": stored})
     return settings
 
@@ -102,3 +112,8 @@ def query(table: Any, column: str, vector: np.ndarray, k: int, probes: int | Non
         return builder.bypass_vector_index()
     # more partitions if a condition leaves too few rows in these
     return builder.minimum_nprobes(probes).maximum_nprobes(0)
+
+
+def _key(name: str) -> str:
+    """Return the name of a setting in the metadata of the column of vectors."""
+    return f"refold:{name}"

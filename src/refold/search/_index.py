@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.argument_checks import check_whole
-from refold.errors import DataError, ParameterError, argument, spelled
+from refold.errors import DataError, ParameterError, spelled
 from refold.search import _approximate
 from refold.search._finder import Finder
 from refold.search._hits import Hits
@@ -361,7 +361,8 @@ class Index:
         approximate = None if exact or (exact is None and few) else facts.settings
         if exact is False and approximate is None:
             raise ParameterError(
-                f"{argument(exact=False)} needs an index with partitions. Call build() first."
+                f"{spelled('exact=False', '--approximate')} needs an index with partitions, which "
+                "indexes of more than 100,000 rows have, and others after Index.build()."
             )
         if approximate is None and few:
             found = self._finder.in_memory(vectors, k, where, skipped)

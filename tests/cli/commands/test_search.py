@@ -1,6 +1,8 @@
 """``refold index``, ``search`` and ``cluster``: an index from files, hits and clusters."""
 
 import json
+import subprocess
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -44,6 +46,20 @@ def test_sequences_codes_and_ids_find_the_same(sines, folder, tmp_path, capsys):
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_search_needs_neither_jax_nor_scikit_learn(sines, folder):
+    program = (
+        "import sys\n"
+        "from refold._support.import_finders import RefusingFinder\n"
+        "sys.meta_path[:0] = map(RefusingFinder, ('jax', 'keras', 'sklearn', 'scipy', 'pandas'))\n"
+        "from refold.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    given = ["search", sines / "bare.refold", folder / "s.index", "--like", "7", "-k", "1"]
+    done = subprocess.run([sys.executable, "-c", program, *given], capture_output=True, text=True)
+    assert done.stderr == "Found 1 hits of 1 queries in 80 rows.\n"
+    assert json.loads(done.stdout)["query"] == 7
+
+
 def test_an_index_is_changed(sines, tmp_path, capsys):
     model, train, index = sines / "bare.refold", sines / "train.parquet", tmp_path / "x.index"
     made = ["index", str(model), str(train), "-o", str(index), "--distance", "code"]
@@ -73,7 +89,10 @@ def test_an_index_is_changed(sines, tmp_path, capsys):
         (["search", "bare.refold", "x", "--like", "1"], "There is no index 'x'"),
         (["search", "bare.refold", "INDEX", "--like", "1,"], "--like has an empty id"),
         (["search", "bare.refold", "INDEX", "--like", "1", "--where", "a"], "--where is not valid"),
-        (["search", "bare.refold", "INDEX", "--like", "1", "--approximate"], "--exact False needs"),
+        (
+            ["search", "bare.refold", "INDEX", "--like", "1", "--approximate"],
+            "--approximate needs",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(sines, folder, capsys, monkeypatch, arguments, message):
