@@ -5,6 +5,7 @@ a power of two, so that few shapes are compiled, and all of these are compiled a
 """
 
 import sys
+import threading
 
 import fastapi
 import numpy as np
@@ -32,11 +33,13 @@ def main() -> None:
     ae.set_params(latent_steps=0)
     encoder, least = ae.encoder_, 16
     width = ae.schema_.num_columns
+    one_at_a_time = threading.Lock()  # Keras fails if two threads predict
     app = fastapi.FastAPI()
 
     def encode(sequences: list[np.ndarray]) -> np.ndarray:
         x = ae.encoder_inputs(sequences, padded(max(map(len, sequences)), least))
-        return encoder.predict(x, verbose=0)
+        with one_at_a_time:
+            return encoder.predict(x, verbose=0)
 
     @app.post("/v1/{model}/encode")
     def answer(model: str, body: Body) -> dict[str, list[list[float]]]:
