@@ -12,12 +12,13 @@ from benchmarks import (
     lstm,
     missing,
     probe,
+    serve,
     training,
 )
 
 for script in (
     bits, contention, denoising, detection, first_path, forecasting, inference, lines_of_text,
-    lstm, missing, probe, training,
+    lstm, missing, probe, serve, training,
 ):  # fmt: skip
     print(f"benchmarks.{script.__name__.rpartition('.')[2]}", flush=True)
     script.main()
