@@ -102,9 +102,14 @@ def page(cells: dict[str, Any]) -> list[str]:
         f"{speed.QUERIES} queries, {speed.FEWER} among more than {speed.MANY:,}, one at a time; "
         "medians. Refold's index is a LanceDB table on "
         "disk, which it writes in the time to build, and a hit has an id and its metadata. The "
-        "clock counts the waits for other programs of the machine, too; the processor time is that "
-        "of all threads of the process."
+        "clock counts the waits for other programs of the machine, which was busy, too; the "
+        "processor time is that of all threads of the process."
     )
+    missing = [name for name in (*CHOOSE, *REPORT, *NUMBERS) if name not in cells]
+    if "usearch, HNSW" not in cells.get(NUMBERS[-1], {}):
+        missing.append(f"usearch among {int(NUMBERS[-1]):,} codes")
+    if missing:
+        parts.append(f"Not measured: {', '.join(missing)}.")
     return parts
 
 
