@@ -17,6 +17,7 @@ COMMANDS = [
     "curve",
     "doctor",
     "detect",
+    "explore",
     "index",
     "search",
     "cluster",

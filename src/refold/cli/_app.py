@@ -20,6 +20,7 @@ from refold.cli.commands.demo import demo
 from refold.cli.commands.detect import detect
 from refold.cli.commands.doctor import doctor
 from refold.cli.commands.encode import encode
+from refold.cli.commands.explore import explore
 from refold.cli.commands.fit import fit
 from refold.cli.commands.forecast import forecast
 from refold.cli.commands.generate import generate
@@ -45,6 +46,7 @@ EXAMPLES = {
     forecast: "refold forecast vowels.refold new.parquet -o next.csv --steps 3",
     stream: "refold stream sensor.refold --window 60 < sensor.jsonl",
     serve: "refold serve vowels.refold --port 8000",
+    explore: "refold explore vowels.refold vowels.parquet --label speaker",
     index: "refold index vowels.refold vowels.parquet -o vowels.index",
     search: "refold search vowels.refold vowels.index new.parquet -k 5 -o hits.csv",
     cluster: "refold cluster vowels.refold vowels.parquet -o clusters.csv --picture map.png",

@@ -7,6 +7,8 @@ Clusters need scikit-learn only.
 from typing import TYPE_CHECKING
 
 from refold._support.optional_imports import lazy_names as _lazy_names
+from refold.search._exact import nearest as nearest
+from refold.search._exact import squared_norms as squared_norms
 from refold.search._hits import Hits as Hits
 
 if TYPE_CHECKING:

@@ -31,7 +31,9 @@ def nearest(
     Parameters
     ----------
     vectors : array of float32 of shape (n_rows, n_dimensions)
+        Rows to search in.
     queries : array of float32 of shape (n_queries, n_dimensions)
+        Vectors to search for.
     k : int
         Number of rows, or all if there are fewer.
     norms : array of float32 of shape (n_rows,), optional
@@ -63,7 +65,23 @@ def nearest(
 
 
 def squared_norms(vectors: np.ndarray) -> np.ndarray:
-    """Return the squared norm of each row."""
+    """Return the squared norm of each row.
+
+    Parameters
+    ----------
+    vectors : array of shape (n_rows, n_dimensions)
+        The rows.
+
+    Returns
+    -------
+    array of shape (n_rows,)
+        Sum of the squares of each row.
+
+    Examples
+    --------
+    >>> squared_norms(np.array([[3.0, 4.0], [0.0, 1.0]])).tolist()
+    [25.0, 1.0]
+    """
     return np.einsum("ij,ij->i", vectors, vectors)
 
 

@@ -7,11 +7,12 @@ import signal
 import socket
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from starlette.routing import BaseRoute
 
 from refold._support.optional_imports import is_installed
 from refold.errors import FileAccessError, RefoldError, spelled_as_arguments
@@ -84,6 +85,7 @@ def serve(
     settings: ServeSettings | None = None,
     *,
     indexes: Mapping[str, str] | None = None,
+    routes: Sequence[BaseRoute] = (),
 ) -> None:
     """Serve models until the process receives SIGTERM or Ctrl-C.
 
@@ -97,6 +99,8 @@ def serve(
         Address, access and limits; by default those of the environment.
     indexes : mapping of str to str, optional
         Folder or URL of the index of some of the models; see `refold.search.Index`.
+    routes : sequence of starlette.routing.BaseRoute
+        More routes, which pass the same checks.
 
     Raises
     ------
@@ -121,7 +125,7 @@ def serve(
     # answers say what a warning would; the log has no line for each request
     warnings.simplefilter("ignore", UserWarning)
     with spelled_as_arguments():
-        server, bound = _prepared(models, settings, indexes)
+        server, bound = _prepared(models, settings, indexes, routes)
         logger.warning("Refold serves %s on %s", ", ".join(models), _url(bound, settings))
         server.run(sockets=[bound])
 
@@ -132,6 +136,7 @@ def running(
     settings: ServeSettings | None = None,
     *,
     indexes: Mapping[str, str] | None = None,
+    routes: Sequence[BaseRoute] = (),
 ) -> Iterator[str]:
     """Serve models from a thread inside a ``with`` block.
 
@@ -143,6 +148,8 @@ def running(
         Address, access and limits. By default those of the environment, on a free port.
     indexes : mapping of str to str, optional
         Folder or URL of the index of some of the models; see `refold.search.Index`.
+    routes : sequence of starlette.routing.BaseRoute
+        More routes, which pass the same checks.
 
     Yields
     ------
@@ -165,7 +172,7 @@ def running(
     4
     """
     settings = settings or ServeSettings(port=0)
-    server, bound = _prepared(models, settings, indexes)
+    server, bound = _prepared(models, settings, indexes, routes)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     try:
@@ -179,8 +186,9 @@ def _prepared(
     models: Mapping[str, str | Path],
     settings: ServeSettings,
     indexes: Mapping[str, str] | None = None,
+    routes: Sequence[BaseRoute] = (),
 ) -> tuple[Server, socket.socket]:
-    app = create_app(models, settings, indexes=indexes)
+    app = create_app(models, settings, indexes=indexes, routes=routes)
 
     class _Limited(Connection):
         most_seconds = settings.max_seconds

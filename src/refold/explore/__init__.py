@@ -1,0 +1,11 @@
+"""An explorer: a local server and a page with a map of codes, in which every place decodes.
+
+It needs the extra ``serve``, and neither Keras nor JAX.
+"""
+
+from refold.explore._atlas import Atlas as Atlas
+from refold.explore._explore import explore as explore
+from refold.explore._explore import exploring as exploring
+from refold.explore._projection import Projection as Projection
+
+__all__ = ["Atlas", "Projection", "explore", "exploring"]

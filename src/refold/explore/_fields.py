@@ -1,0 +1,148 @@
+"""Values of the sequences that a map is colored by; some are computed when they are asked for."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+logger = logging.getLogger("refold.explore")
+# Numbers with at most this number of different values are categories.
+_FEW = 12
+# Most categories; text with more different values is no field to color by.
+_MANY = 200
+
+
+class Field:
+    """Values of all sequences.
+
+    Parameters
+    ----------
+    name : str
+    values : array of shape (n_sequences,), optional
+        Numbers, or indices of categories; NaN is missing.
+    categories : list of str, optional
+    compute : callable, optional
+        Yields the values in blocks, instead of ``values``.
+    count : int
+        Number of sequences, for ``compute``.
+    log : bool
+        Whether colors follow the logarithm.
+    about : str
+        What the values are.
+
+    Examples
+    --------
+    >>> Field("site", np.array([0.0, 1.0]), categories=["a", "b"]).describe()["type"]
+    'category'
+    """
+
+    def __init__(
+        self,
+        name: str,
+        values: np.ndarray | None = None,
+        *,
+        categories: list[str] | None = None,
+        compute: Callable[[], Iterator[np.ndarray]] | None = None,
+        count: int = 0,
+        log: bool = False,
+        about: str = "",
+    ) -> None:
+        self.name = name
+        self.categories = categories
+        self.failed = False
+        self.done = 0.0 if values is None else 1.0
+        self._values = None if values is None else np.asarray(values, np.float32)
+        self._compute = compute
+        self._count = count
+        self._log = log
+        self._about = about
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a page needs to know."""
+        return {
+            "name": self.name,
+            "type": "number" if self.categories is None else "category",
+            "categories": self.categories,
+            "log": self._log,
+            "about": self._about,
+        }
+
+    def values(self, wait: float = 0.0) -> np.ndarray | None:
+        """Return the values, or None if they are still being computed; the first call starts it."""
+        with self._lock:
+            if self._values is None and self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread.start()
+        if self._values is None and self._thread is not None:
+            self._thread.join(wait)
+        return self._values
+
+    def text(self, row: int) -> Any:
+        """Return the value of a sequence, if there is one already."""
+        if self._values is None or np.isnan(self._values[row]):
+            return None
+        value = float(self._values[row])
+        return value if self.categories is None else self.categories[int(value)]
+
+    def _run(self) -> None:
+        blocks, done = [], 0
+        try:
+            for block in self._compute() if self._compute else ():
+                blocks.append(np.asarray(block, np.float32))
+                done += len(block)
+                self.done = done / max(1, self._count)
+            self._values = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        except Exception:
+            logger.exception("The values of %s could not be computed", self.name)
+            self.failed = True
+
+
+def field_of(name: str, values: Any) -> Field | None:
+    """Return a field of metadata; None if it has too many different texts to be colored by.
+
+    Examples
+    --------
+    >>> field_of("speaker", [3, 1, 3]).describe()["categories"]
+    ['1', '3']
+    >>> field_of("price", np.linspace(0, 1, 50)).describe()["type"]
+    'number'
+    >>> field_of("comment", [f"no. {i}" for i in range(1000)]) is None
+    True
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "OUS":
+        texts = np.array(["" if one is None else str(one) for one in array.tolist()])
+        try:
+            numbers = np.array([float(one) if one else np.nan for one in texts.tolist()])
+        except ValueError:
+            return _categories(name, texts)
+    else:
+        texts, numbers = None, array.astype(float)
+    known = np.unique(numbers[~np.isnan(numbers)])
+    if len(known) > _FEW:
+        return Field(name, numbers)
+    if texts is None:
+        texts = np.array(["" if one != one else f"{one:g}" for one in numbers.tolist()])
+    return _categories(name, texts)
+
+
+def _categories(name: str, texts: np.ndarray) -> Field | None:
+    found, index = np.unique(texts, return_inverse=True)
+    if len(found) > _MANY:
+        return None
+    order = sorted(range(len(found)), key=lambda i: _natural(str(found[i])))
+    place = np.empty(len(found))
+    place[order] = np.arange(len(found))
+    labels = [str(found[i]) or "(none)" for i in order]
+    return Field(name, place[index.reshape(-1)], categories=labels)
+
+
+def _natural(text: str) -> tuple[bool, float, str]:
+    try:
+        return False, float(text), text
+    except ValueError:
+        return True, 0.0, text

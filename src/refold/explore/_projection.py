@@ -1,0 +1,121 @@
+"""The map: two principal components of codes, and the way back from a place to a code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from refold._support.sampling import evenly_spaced
+
+# Sequences that are varied to measure the effect of each latent dimension, and steps in all.
+_MOST_VARIED, _MOST_STEPS = 64, 300_000
+# Least effect of a dimension, as a share of the largest one.
+_LEAST_EFFECT = 1e-3
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Principal components of weighted codes.
+
+    Attributes
+    ----------
+    mean : array of shape (code_size,)
+        Mean of the codes.
+    weights : array of shape (code_size,)
+        Effect of each dimension on the decoded sequence, per unit of the code.
+    axes : array of shape (code_size, 2)
+        Orthonormal axes of the weighted codes, scaled so that the map reaches from about -1 to 1.
+    scale : float
+        Length of a unit of the map, in weighted codes.
+    explained : tuple of float
+        Share of the variance of the weighted codes on each axis.
+
+    Examples
+    --------
+    >>> codes = np.random.default_rng(0).normal(size=(100, 3)) * [3.0, 1.0, 0.1]
+    >>> flat = Projection.fit(codes, np.ones(3))
+    >>> places = flat.places(codes)
+    >>> bool(np.allclose(flat.places(flat.codes(places)), places, atol=1e-5))
+    True
+    """
+
+    mean: np.ndarray
+    weights: np.ndarray
+    axes: np.ndarray
+    scale: float
+    explained: tuple[float, float]
+
+    @classmethod
+    def fit(cls, codes: np.ndarray, weights: np.ndarray) -> "Projection":
+        """Fit the map of codes.
+
+        Parameters
+        ----------
+        codes : array of shape (n_sequences, code_size)
+            Codes of the sequences on the map.
+        weights : array of shape (code_size,)
+            Weight of each dimension, as `effects` returns them.
+
+        Returns
+        -------
+        Projection
+        """
+        mean = codes.mean(axis=0, dtype=float)
+        away = (codes - mean) * weights
+        values, vectors = np.linalg.eigh(away.T @ away / len(codes))
+        axes = np.zeros((codes.shape[1], 2))
+        most = min(2, codes.shape[1])
+        axes[:, :most] = vectors[:, ::-1][:, :most]
+        axes *= np.where(axes[np.abs(axes).argmax(axis=0), [0, 1]] < 0, -1.0, 1.0)
+        values = np.append(np.maximum(values[::-1], 0.0), 0.0)
+        shares = values[:2] / max(values.sum(), 1e-300)
+        farthest = np.abs(away @ axes).max(axis=1) if len(codes) else np.ones(1)
+        scale = max(float(np.quantile(farthest, 0.99)), 1e-12)
+        return cls(mean, weights, axes, scale, (float(shares[0]), float(shares[1])))
+
+    def places(self, codes: np.ndarray) -> np.ndarray:
+        """Return the places of codes on the map, array of float32 of shape (n, 2)."""
+        away = (codes - self.mean) * self.weights
+        return (away @ (self.axes / self.scale)).astype(np.float32)
+
+    def codes(self, places: np.ndarray) -> np.ndarray:
+        """Return the codes at places: all other components are at their mean."""
+        weighted = np.asarray(places, float) * self.scale @ self.axes.T
+        return (self.mean + weighted / self.weights).astype(np.float32)
+
+
+def effects(
+    codes: np.ndarray,
+    lengths: np.ndarray,
+    change: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Measure by how much each dimension changes decoded sequences, per unit of the code.
+
+    Parameters
+    ----------
+    codes : array of shape (n_sequences, code_size)
+    lengths : array of int of shape (n_sequences,)
+    change : callable
+        Returns the mean squared difference of the sequences of two arrays of codes, one per pair.
+
+    Returns
+    -------
+    array of shape (code_size,)
+
+    Examples
+    --------
+    >>> codes = np.random.default_rng(0).normal(size=(50, 2))
+    >>> def change(a, b):
+    ...     return (((a - b) * [3.0, 1.0]) ** 2).sum(axis=1)
+    >>> effects(codes, np.full(50, 10), change).round(3).tolist()
+    [3.0, 1.0]
+    """
+    size = codes.shape[1]
+    spread = np.maximum(codes.std(axis=0, dtype=float), 1e-9)
+    most = int(_MOST_STEPS / max(1.0, size * float(lengths.mean())))
+    some = codes[evenly_spaced(len(codes), min(_MOST_VARIED, max(4, most)))]
+    base = np.repeat(some, size, axis=0)
+    varied = base + np.tile(np.diag(spread), (len(some), 1))
+    changes = change(base.astype(np.float32), varied.astype(np.float32))
+    found = np.sqrt(changes.reshape(len(some), size).mean(axis=0))
+    return np.maximum(found, _LEAST_EFFECT * max(found.max(), 1e-9)) / spread

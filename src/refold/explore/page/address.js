@@ -1,0 +1,46 @@
+// The view in the address of the page, after the #.
+
+const numbers = (text) => text.split(",").map(Number);
+const valid = (list, size) => list.length === size && list.every(Number.isFinite);
+
+export function readAddress(info) {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const found = {};
+  const view = numbers(given.get("view") ?? "");
+  if (valid(view, 3) && view[2] > 0) found.view = { x: view[0], y: view[1], zoom: view[2] };
+  if (given.has("color")) found.color = given.get("color");
+  if (given.has("hide")) found.hidden = numbers(given.get("hide")).filter(Number.isInteger);
+  const row = Number(given.get("row") ?? NaN);
+  if (Number.isInteger(row) && row >= 0 && row < info.count) found.row = row;
+  const at = numbers(given.get("at") ?? "");
+  if (valid(at, 2)) found.at = at;
+  const code = numbers(given.get("code") ?? "");
+  if (valid(code, info.dimensions.mean.length)) found.code = code;
+  return found;
+}
+
+let timer = 0;
+let written = "";
+
+export function writeAddress(state) {
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    const said = new URLSearchParams();
+    const { x, y, zoom } = state.map.view;
+    const short = (value) => String(Number(value.toPrecision(5)));
+    if (x || y || zoom !== 1) said.set("view", [x, y, zoom].map(short).join(","));
+    if (state.field) said.set("color", state.field.name);
+    else said.set("color", "");
+    if (state.hidden.size) said.set("hide", [...state.hidden].join(","));
+    if (state.kind === "row") said.set("row", state.row);
+    if (state.kind === "at") said.set("at", state.at.map(short).join(","));
+    if (state.kind === "code") said.set("code", [...state.code].map(short).join(","));
+    written = `#${said}`;
+    history.replaceState(null, "", written);
+  }, 150);
+}
+
+// Calls changed() when the reader edits the address or goes back.
+export function onAddress(changed) {
+  addEventListener("hashchange", () => location.hash !== written && changed());
+}

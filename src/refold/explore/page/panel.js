@@ -1,0 +1,299 @@
+// The panel: the sequence at hand, its neighbors, the way from A to B, and the latent dimensions.
+
+import { download, getJson, Latest } from "./api.js";
+import { writeAddress } from "./address.js";
+import { Picture, shortNumber, thumbnail } from "./plot.js";
+
+const $ = (id) => document.getElementById(id);
+const FIRST_SLIDERS = 12;
+const PLAY_SECONDS = 4;
+
+export class Panel {
+  constructor(state, showError) {
+    this.state = state;
+    this.showError = showError;
+    this.picture = new Picture($("picture"), state.info);
+    this.latest = new Latest((found, asked) => this.unfolded(found, asked), showError);
+    $("save-picture").hidden = !this.picture.numeric.length;
+    this.neighborRows = [];
+    this.anchor = -1;
+    this.turn = 0;
+    this.share = 0;
+    this.playing = 0;
+    this.makeSliders(FIRST_SLIDERS);
+    $("previous").addEventListener("click", () => this.step(-1));
+    $("next").addEventListener("click", () => this.step(1));
+    $("keep").addEventListener("change", () => this.state.kind !== "row" && this.state.at && this.probe(this.state.at));
+    $("save-picture").addEventListener("click", () => this.save());
+    $("play").addEventListener("click", () => this.play());
+    $("share").addEventListener("input", () => {
+      this.stop();
+      this.travel(Number($("share").value));
+    });
+    $("forget-ends").addEventListener("click", () => {
+      this.stop();
+      this.state.ends = [null, null];
+      this.showEnds();
+    });
+    for (const button of document.querySelectorAll("[data-end]")) {
+      button.addEventListener("click", () => this.setEnd(Number(button.dataset.end)));
+    }
+  }
+
+  redraw() {
+    if (this.picture.shown) this.picture.draw(this.picture.shown);
+    if (this.neighbors) this.showNeighbors(this.neighbors);
+  }
+
+  // A sequence of the data.
+  async showRow(row) {
+    const turn = ++this.turn;
+    const { state } = this;
+    this.stop();
+    this.latest.cancel();
+    Object.assign(state, { untouched: false, kind: "row", row, at: state.map.places.slice(2 * row, 2 * row + 2) });
+    state.map.redraw();
+    try {
+      const found = await getJson(`/explore/sequences/${row}`);
+      if (turn !== this.turn) return;
+      this.anchor = row;
+      $("keep-name").textContent = `Stay near ${found.id}`;
+      this.show(found, `Sequence ${found.id}`);
+      this.describeRow(found);
+      this.neighborRows = found.neighbors.map((one) => one.row);
+      this.showNeighbors(found.neighbors);
+      this.setSliders();
+      state.map.redraw();
+      writeAddress(state);
+    } catch (error) {
+      this.showError(error);
+    }
+  }
+
+  // A place of the map, decoded at once.
+  probe(at) {
+    this.stop();
+    this.decode("at", { at: [...at].map((one) => Math.max(-50, Math.min(50, one))) });
+  }
+
+  // What a page without an address begins with.
+  begin() {
+    this.decode("at", { at: [0, 0] });
+    this.state.untouched = true;
+  }
+
+  showCode(code, from = "") {
+    this.decode("code", { code: [...code] }, from);
+  }
+
+  decode(kind, body, from = "") {
+    const { state } = this;
+    state.untouched = false;
+    this.turn++;
+    state.kind = kind;
+    if (kind === "at") {
+      state.at = body.at;
+      if ($("keep").checked && this.anchor >= 0) body.row = this.anchor;
+      state.map.redraw();
+    }
+    const turn = this.turn;
+    // answers on the way are shown, too, unless the reader went on to a sequence
+    const current = () => state.kind === kind && turn <= this.turn;
+    this.latest.ask({ body, current, from, kind });
+  }
+
+  unfolded(found, asked) {
+    const { state } = this;
+    this.show(found, asked.kind === "at" ? "A place on the map" : asked.from === "travel" ? "Between A and B" : "A code");
+    if (asked.kind === "code") state.at = found.at;
+    const steps = `${found.length} ${found.length === 1 ? "step" : "steps"}`;
+    $("facts").textContent = `${steps} · nearest: ${found.id}`;
+    $("reasons").hidden = true;
+    if (this.neighborRows.length) {
+      this.neighborRows = [];
+      $("neighbors-section").hidden = true;
+    }
+    $("far").hidden = !found.far;
+    if (asked.from !== "slider") this.setSliders();
+    state.map.redraw();
+    writeAddress(state);
+  }
+
+  show(found, name) {
+    this.state.code = found.code;
+    $("name").textContent = name;
+    $("hint").hidden = !this.state.untouched;
+    $("actions").hidden = false;
+    $("far").hidden = true;
+    this.picture.draw(found);
+  }
+
+  describeRow(found) {
+    const facts = [`${found.length} steps`, `error ${shortNumber(found.error)}`];
+    if (found.p_value !== undefined) facts.push(`p-value ${shortNumber(found.p_value)}`);
+    for (const [name, value] of Object.entries(found.fields)) {
+      if (value !== null && !["length", "error", "anomaly p-value"].includes(name)) {
+        facts.push(`${name} ${typeof value === "number" ? shortNumber(value) : value}`);
+      }
+    }
+    $("facts").textContent = facts.join(" · ");
+    const said = [];
+    if (found.own_length !== undefined && found.own_length !== found.length) {
+      said.push(`Decoded alone, the code gives ${found.own_length} steps.`);
+    }
+    const worst = found.reasons?.[0];
+    if (worst) {
+      const where = this.state.info.columns.length > 1 ? ` of ${worst.column}` : "";
+      said.push(`Most of the error: step ${worst.step + 1}${where} (${Math.round(100 * worst.share)} %).`);
+    }
+    $("reasons").textContent = said.join(" ");
+    $("reasons").hidden = !said.length;
+  }
+
+  // A sequence that was added, which is no row of the data.
+  showAdded(found) {
+    this.turn++;
+    this.stop();
+    this.latest.cancel();
+    Object.assign(this.state, { kind: "added", at: found.at });
+    this.show(found, `Added: ${found.id}`);
+    this.describeRow({ ...found, fields: {} });
+    this.neighborRows = [];
+    $("neighbors-section").hidden = true;
+    this.setSliders();
+    this.state.map.redraw();
+  }
+
+  showNeighbors(neighbors) {
+    this.neighbors = neighbors;
+    $("neighbors-section").hidden = !neighbors.length;
+    $("neighbors").replaceChildren(
+      ...neighbors.map((one) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        const name = document.createElement("span");
+        name.textContent = `${one.id}`;
+        button.append(thumbnail(one.values, this.state.info), name);
+        button.title = `Sequence ${one.id}, at a distance of ${shortNumber(one.distance)}`;
+        button.addEventListener("click", () => this.showRow(one.row));
+        return button;
+      }),
+    );
+  }
+
+  step(by) {
+    const { count } = this.state.info;
+    const from = this.anchor < 0 ? (by > 0 ? -1 : 0) : this.anchor;
+    for (let k = 1; k <= count; k++) {
+      const row = (((from + by * k) % count) + count) % count;
+      if (this.state.map.isShown(row)) return this.showRow(row);
+    }
+    return undefined;
+  }
+
+  save() {
+    const name = $("name").textContent.replaceAll(/[^\w.-]+/g, "-").toLowerCase();
+    this.picture.toBlob().then((blob) => download(blob, `${name}.png`)).catch(this.showError);
+  }
+
+  // The way between two codes.
+  setEnd(i) {
+    const { state } = this;
+    if (!state.code || !state.at) return;
+    const label = state.kind === "row" ? $("name").textContent.replace("Sequence ", "") : "a place";
+    state.ends[i] = { code: [...state.code], at: [...state.at], label };
+    this.showEnds();
+  }
+
+  showEnds() {
+    const [a, b] = this.state.ends;
+    $("between").hidden = !(a || b);
+    const ready = Boolean(a && b);
+    $("play").disabled = $("share").disabled = !ready;
+    $("ends").textContent = ready ? `${a.label} to ${b.label}` : `Set ${a ? "B" : "A"}, too`;
+    this.state.map.redraw();
+  }
+
+  travel(share) {
+    const [a, b] = this.state.ends;
+    if (!a || !b) return;
+    this.share = share;
+    this.showCode(a.code.map((one, i) => one + (b.code[i] - one) * share), "travel");
+  }
+
+  play() {
+    if (this.playing) {
+      this.stop();
+      return;
+    }
+    const [a, b] = this.state.ends;
+    if (!a || !b) return;
+    $("play").textContent = "Pause";
+    $("play").setAttribute("aria-pressed", "true");
+    let [before, forth] = [performance.now(), true];
+    if (this.share >= 1) this.share = 0;
+    const frame = (now) => {
+      const step = Math.min(0.1, (now - before) / 1000) / PLAY_SECONDS;
+      before = now;
+      let share = this.share + (forth ? step : -step);
+      if (share >= 1 || share <= 0) forth = share <= 0;
+      share = Math.max(0, Math.min(1, share));
+      $("share").value = share;
+      this.travel(share);
+      this.playing = requestAnimationFrame(frame);
+    };
+    this.playing = requestAnimationFrame(frame);
+  }
+
+  stop() {
+    if (!this.playing) return;
+    cancelAnimationFrame(this.playing);
+    this.playing = 0;
+    $("play").textContent = "Play";
+    $("play").setAttribute("aria-pressed", "false");
+  }
+
+  // Sliders of latent dimensions, those with the largest effect first.
+  makeSliders(most) {
+    const { low, high, mean, effect } = this.state.info.dimensions;
+    const order = effect.map((_, i) => i).sort((i, k) => effect[k] - effect[i]);
+    this.sliders = order.slice(0, most).map((i) => {
+      const label = document.createElement("label");
+      const input = document.createElement("input");
+      const wide = Math.max(high[i] - low[i], 1e-6);
+      Object.assign(input, {
+        type: "range", min: low[i] - 0.25 * wide, max: high[i] + 0.25 * wide, step: wide / 500, value: mean[i],
+      });
+      const name = document.createElement("span");
+      name.textContent = i + 1;
+      const said = document.createElement("output");
+      label.append(name, input, said);
+      input.setAttribute("aria-label", `Latent dimension ${i + 1}`);
+      input.addEventListener("input", () => {
+        this.stop();
+        const code = [...(this.state.code ?? mean)];
+        code[i] = Number(input.value);
+        this.state.code = code;
+        said.textContent = shortNumber(code[i]);
+        this.showCode(code, "slider");
+      });
+      return { i, input, said, label };
+    });
+    $("sliders").replaceChildren(...this.sliders.map((one) => one.label));
+    $("more-sliders").hidden = order.length <= most;
+    $("more-sliders").onclick = () => {
+      this.makeSliders(order.length);
+      this.setSliders();
+    };
+    $("sliders-section").ontoggle = () => this.setSliders();
+  }
+
+  setSliders() {
+    if (!$("sliders-section").open) return;
+    const code = this.state.code ?? this.state.info.dimensions.mean;
+    for (const { i, input, said } of this.sliders) {
+      input.value = code[i];
+      said.textContent = shortNumber(code[i]);
+    }
+  }
+}

@@ -1,0 +1,56 @@
+// Selected sequences: their number, their look on the map, and files of them.
+
+import { download, postJson } from "./api.js";
+
+const $ = (id) => document.getElementById(id);
+const TYPES = { table: "text/csv", codes: "text/csv", sequences: "application/json" };
+const DIMMED = 60;
+
+export class Selection {
+  constructor(state, recolor, showError) {
+    this.state = state;
+    this.recolor = recolor;
+    this.showError = showError;
+    this.rows = [];
+    $("clear-selection").addEventListener("click", () => this.set([]));
+    $("save-map").addEventListener("click", () => this.saveMap());
+    for (const button of document.querySelectorAll("[data-table]")) {
+      button.addEventListener("click", () => this.save(button));
+    }
+  }
+
+  set(rows) {
+    this.rows = rows;
+    $("selection").hidden = !rows.length;
+    $("selected").textContent = `${rows.length.toLocaleString("en")} selected`;
+    this.recolor();
+  }
+
+  // Points that are not selected step back.
+  dim(colors) {
+    if (!this.rows.length) return;
+    const kept = new Uint8Array(colors.length / 4);
+    for (const row of this.rows) kept[row] = 1;
+    for (let i = 0; i < kept.length; i++) {
+      if (!kept[i] && colors[4 * i + 3]) colors[4 * i + 3] = DIMMED;
+    }
+  }
+
+  async save(button) {
+    const what = button.dataset.table;
+    button.disabled = true;
+    try {
+      const response = await postJson(`/explore/tables/${what}`, { rows: this.rows });
+      const end = TYPES[what] === "text/csv" ? "csv" : "json";
+      download(await response.blob(), `${this.state.info.model}-${what}.${end}`);
+    } catch (error) {
+      this.showError(error);
+    }
+    button.disabled = false;
+  }
+
+  async saveMap() {
+    const background = getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
+    download(await this.state.map.toBlob(background), `${this.state.info.model}-map.png`);
+  }
+}

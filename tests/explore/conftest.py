@@ -1,0 +1,66 @@
+"""One tiny model with a numeric and a categorical column, one server and one browser."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+import refold
+from refold.explore import Atlas, exploring
+from small_data import TINY
+
+COUNT = 48
+
+
+def rows(seed, steps):
+    """One sequence: numbers that drift, and letters."""
+    rng = np.random.default_rng(seed)
+    numbers = np.cumsum(rng.normal(size=steps)).round(3).tolist()
+    return [
+        [number, "abc"[i]] for number, i in zip(numbers, rng.integers(0, 3, steps), strict=True)
+    ]
+
+
+@pytest.fixture(scope="session")
+def data():
+    sequences = [rows(seed, 3 + seed % 6) for seed in range(COUNT)]
+    ids = [f"s{i}" for i in range(COUNT)]
+    return refold.sequences.Sequences.from_list(sequences, names=["height", "letter"], ids=ids)
+
+
+@pytest.fixture(scope="session")
+def model(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("explored") / "drift.refold"
+    ae = refold.SequenceAutoencoder(**TINY, calibration_fraction=0.4).fit(data)
+    ae.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def atlas(model, data):
+    ae = refold.load(model)
+    ae.verbose = 0
+    # as wide as a map of trained codes, so that points do not lie on each other
+    codes = ae.transform(data) * 3
+    return Atlas(ae, data, codes=codes, fields={"site": ["north", "south", "west"] * 16})
+
+
+@pytest.fixture(scope="session")
+def url(model, atlas):
+    with exploring(model, atlas) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser():
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="the page is tested with Playwright, which is not installed"
+    )
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+    if found is None:
+        pytest.skip("the page is tested in a Chromium of the system, and there is none on PATH")
+    with playwright.sync_playwright() as started:
+        options = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+        opened = started.chromium.launch(executable_path=found, args=options)
+        yield opened
+        opened.close()

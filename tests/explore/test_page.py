@@ -1,0 +1,275 @@
+"""The page in a browser, on a real server."""
+
+import json
+
+import pytest
+
+SECONDS = 30_000
+
+
+class Opened:
+    """A page, what its console said and where its requests went."""
+
+    def __init__(self, browser, url, path="", width=1200, height=800, scheme="light"):
+        self.url = url
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, accept_downloads=True
+        )
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(SECONDS)
+        self.said, self.foreign, self.asked = [], [], []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", self._note)
+        self.page.goto(f"{url}/{path}")
+        self.page.wait_for_selector("html[data-ready=true]")
+
+    def _note(self, request):
+        if not request.url.startswith((self.url, "blob:")):
+            self.foreign.append(request.url)
+        self.asked.append(request.url.removeprefix(self.url))
+
+    def place_of(self, atlas, row):
+        """Return where a point is on the screen at the first view."""
+        box = self.page.locator("#overlay").bounding_box()
+        unit = min(box["width"], box["height"]) / 2.4
+        x, y = atlas.places[row].tolist()
+        return (box["x"] + box["width"] / 2 + x * unit, box["y"] + box["height"] / 2 - y * unit)
+
+    def text(self, selector):
+        return self.page.inner_text(selector)
+
+    def wait(self, selector, text):
+        self.page.wait_for_function(
+            "([selector, text]) => document.querySelector(selector).innerText.includes(text)",
+            arg=[selector, text],
+        )
+
+    def close(self):
+        self.context.close()
+        assert self.foreign == []
+        assert self.said == []
+
+
+@pytest.fixture(scope="module")
+def opened(browser, url):
+    opened = Opened(browser, url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def far_apart(atlas):
+    """A point that no other point hides, and one away from it."""
+    places = atlas.places
+    inside = (abs(places) < 1.1).all(axis=1)
+    gaps = ((places[:, None] - places[None]) ** 2).sum(axis=2)
+    gaps[range(len(places)), range(len(places))] = 9
+    best = (gaps.min(axis=1) * inside).argsort()
+    return int(best[-1]), int(best[-2])
+
+
+# Pixels of both canvases that are drawn on.
+DRAWN = """() => new Promise((done) => {
+    const count = (canvas) => {
+        const copy = document.createElement("canvas");
+        [copy.width, copy.height] = [canvas.width, canvas.height];
+        const context = copy.getContext("2d");
+        context.drawImage(canvas, 0, 0);
+        const { data } = context.getImageData(0, 0, copy.width, copy.height);
+        let found = 0;
+        for (let i = 3; i < data.length; i += 4) found += data[i] > 0;
+        return found;
+    };
+    document.querySelector("#fit").click();
+    // after the frame that draws, and before the browser clears it
+    requestAnimationFrame(() => done({
+        points: count(document.querySelector("#points")),
+        marks: count(document.querySelector("#overlay")),
+    }));
+})"""
+
+
+def test_the_map_draws_points(opened):
+    opened.wait("#name", "A place on the map")  # it begins in the middle
+    opened.page.wait_for_timeout(100)
+    shown = opened.page.evaluate(DRAWN)
+    assert shown["points"] > 200
+    assert shown["marks"] > 20
+    assert "drift" in opened.text("#title")
+    assert opened.page.locator(".legend-item").count() == 3
+
+
+def test_a_click_shows_a_sequence_and_its_neighbors(opened, atlas, far_apart):
+    row, _ = far_apart
+    opened.page.mouse.click(*opened.place_of(atlas, row))
+    opened.wait("#name", f"Sequence s{row}")
+    opened.page.wait_for_selector("#neighbors button")
+    facts = opened.text("#facts")
+    assert f"{atlas.sequences.lengths[row]} steps" in facts
+    assert "error" in facts
+    assert "p-value" in facts
+    assert opened.page.locator("#neighbors button").count() == 6
+    assert opened.page.locator(".tokens .label").all_inner_texts() == ["Sequence", "Decoded"]
+    assert opened.page.evaluate("document.querySelector('#picture canvas').height") > 100
+
+
+def test_a_drag_decodes_on_its_way(opened, atlas):
+    mouse, before = opened.page.mouse, len(opened.asked)
+    x, y = opened.place_of(atlas, 0)
+    mouse.move(x, y)
+    mouse.down()
+    names = set()
+    for i in range(12):
+        mouse.move(x + 6 * i, y + 4 * i)
+        opened.page.wait_for_timeout(20)
+        names.add(opened.text("#facts"))
+    mouse.up()
+    opened.wait("#name", "A place on the map")
+    sent = opened.asked[before:].count("/explore/unfold")
+    assert 2 <= sent <= 12
+    opened.page.wait_for_function("() => location.hash.includes('at=')")
+
+
+def test_a_path_plays(opened, atlas, far_apart):
+    page = opened.page
+    for row, end in zip(far_apart, "01", strict=True):
+        page.mouse.click(*opened.place_of(atlas, row))
+        opened.wait("#name", f"Sequence s{row}")
+        page.click(f"[data-end='{end}']")
+    page.fill("#share", "0.5")
+    opened.wait("#name", "Between A and B")
+    page.click("#play")
+    page.wait_for_function("() => document.querySelector('#share').value > 0.52")
+    page.click("#play")
+    assert opened.text("#play") == "Play"
+    page.click("#forget-ends")
+    assert page.is_hidden("#between")
+
+
+def test_a_slider_changes_the_code(opened):
+    opened.page.click("#sliders-section summary")
+    slider = opened.page.locator("#sliders input").first
+    slider.focus()
+    slider.press("ArrowRight")
+    opened.wait("#name", "A code")
+    opened.page.wait_for_function("() => location.hash.includes('code=')")
+
+
+def test_the_legend_filters(opened):
+    item = opened.page.locator(".legend-item").first
+    item.click()
+    assert item.get_attribute("aria-pressed") == "false"
+    opened.page.wait_for_function("() => location.hash.includes('hide=0')")
+    opened.page.click(".legend-all")
+    assert item.get_attribute("aria-pressed") == "true"
+
+
+def test_numbers_that_are_computed_color_the_map(opened):
+    opened.page.select_option("#color", "error")
+    opened.page.wait_for_selector(".gradient")
+    opened.page.select_option("#color", "site")
+    opened.page.wait_for_selector(".legend-item")
+
+
+def test_a_lasso_selects_and_the_selection_downloads(opened, atlas, tmp_path):
+    page = opened.page
+    box = page.locator("#overlay").bounding_box()
+    page.click("[data-mode='lasso']")
+    left, top = box["x"] + 4, box["y"] + 4
+    right, bottom = left + box["width"] - 8, top + box["height"] - 8
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in ((right, top), (right, bottom), (left, bottom)):
+        page.mouse.move(x, y)
+    page.mouse.up()
+    page.click("[data-mode='decode']")
+    count = int(opened.text("#selected").split()[0])
+    assert 40 <= count <= len(atlas.codes)
+    found = {}
+    for what in ("table", "codes", "sequences"):
+        with page.expect_download() as caught:
+            page.click(f"[data-table='{what}']")
+        path = tmp_path / caught.value.suggested_filename
+        caught.value.save_as(path)
+        found[what] = path.read_text()
+    assert found["table"].startswith("id,site,length")
+    assert found["codes"].startswith("id,code0,code1,code2\n")
+    assert len(found["codes"].splitlines()) == count + 1
+    assert len(json.loads(found["sequences"])) == count
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#selection")
+
+
+def test_pasted_sequences_land_on_the_map(opened):
+    page = opened.page
+    page.click("#add")
+    page.fill("#paste-text", "[oops")
+    page.click("#paste-go")
+    opened.wait("#paste-error", "This is not JSON")
+    page.fill("#paste-text", '[[[0.5, "a"], [1.5, "b"], [0.1, "c"]]]')
+    page.click("#paste-go")
+    opened.wait("#name", "Added: 0")
+    assert page.is_hidden("#paste-dialog")
+    assert "3 steps" in opened.text("#pasted-list button")
+    opened.said.clear()  # the browser lists the answer with the status 422
+
+
+DROP = """([name, content]) => {
+    const data = new DataTransfer();
+    data.items.add(new File([content], name));
+    const options = { dataTransfer: data, bubbles: true, cancelable: true };
+    document.querySelector("#overlay").dispatchEvent(new DragEvent("drop", options));
+}"""
+
+
+def test_dropped_files_land_on_the_map(opened):
+    table = "id,time,height,letter\nnew,0,0.5,a\nnew,1,0.7,b\n"
+    opened.page.evaluate(DROP, ["new.csv", table])
+    opened.wait("#name", "Added: new")
+    opened.page.evaluate(DROP, ["new.doc", "?"])
+    opened.wait("#error", "cannot be read")
+    opened.page.click("#error button")
+    opened.said.clear()
+
+
+def test_keys_move_the_place_and_show_what_is_near(opened):
+    page = opened.page
+    page.focus("#overlay")
+    page.keyboard.press("ArrowLeft")
+    opened.wait("#name", "A place on the map")
+    page.keyboard.press("Enter")
+    opened.wait("#name", "Sequence s")
+    before = opened.text("#name")
+    page.keyboard.press("]")
+    page.wait_for_function(
+        "before => document.querySelector('#name').innerText !== before", arg=before
+    )
+    page.keyboard.press("?")
+    assert page.is_visible("#help")
+    page.keyboard.press("Escape")
+
+
+def test_an_address_restores_a_narrow_dark_page(browser, url, atlas):
+    """On a phone: nothing is wider than the screen, and the address decides what is shown."""
+    path = "#view=0.1,0.2,2&color=site&hide=1&row=5"
+    narrow = Opened(browser, url, path, width=390, height=800, scheme="dark")
+    narrow.wait("#name", "Sequence s5")
+    page = narrow.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator(".legend-item[aria-pressed='false']").count() == 1
+    red = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]")
+    assert int(red) < 60
+    page.evaluate("location.hash = 'at=4,4'")
+    narrow.page.wait_for_selector("#far:not([hidden])")
+    narrow.close()
+
+
+def test_a_page_without_a_server_says_what_to_do(browser, url):
+    cut = Opened(browser, url)
+    cut.page.route("**/explore/**", lambda route: route.abort())
+    cut.page.focus("#overlay")
+    cut.page.keyboard.press("ArrowLeft")
+    cut.wait("#error", "Start `refold explore` again")
+    cut.said.clear()
+    cut.close()
