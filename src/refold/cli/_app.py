@@ -20,7 +20,6 @@ from refold.cli.commands.demo import demo
 from refold.cli.commands.detect import detect
 from refold.cli.commands.doctor import doctor
 from refold.cli.commands.encode import encode
-from refold.cli.commands.explore import explore
 from refold.cli.commands.fit import fit
 from refold.cli.commands.forecast import forecast
 from refold.cli.commands.generate import generate
@@ -30,7 +29,7 @@ from refold.cli.commands.probe import probe
 from refold.cli.commands.reconstruct import reconstruct
 from refold.cli.commands.report import report
 from refold.cli.commands.search import search
-from refold.cli.commands.serve import serve
+from refold.cli.commands.serve import explore, serve
 from refold.cli.commands.stream import stream
 
 GENERAL = "refold data moving-ones -o ones.npz  &&  refold fit ones.npz -o ones.refold"
