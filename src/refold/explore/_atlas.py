@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError
 from refold.explore._fields import Field, field_of
 from refold.explore._projection import Projection, effects
@@ -21,7 +22,7 @@ _LENGTH_SHARE = 0.2
 # Most ids that the page holds, for its tooltips.
 _MOST_IDS = 20_000
 # Sequences whose distances to their neighbors say what is near.
-_SAMPLE = 512
+_SAMPLE, _SAMPLE_ENTRIES = 512, 30_000_000
 
 
 class Atlas:
@@ -333,14 +334,21 @@ class Atlas:
         count = len(self.codes)
         if count < 3:
             return np.inf, np.inf
-        rows = np.unique(np.linspace(0, count - 1, min(count, _SAMPLE)).round().astype(int))
-        rows = rows[: max(8, 100_000_000 // count)]
-        found = nearest(self._weighted, self._weighted[rows], 2, self._norms)
-        whole = np.quantile([one.distances[1] for one in found], 0.99)
-        norms = squared_norms(self.places)
-        found = nearest(self.places, self.places[rows], 2, norms)
-        flat = np.quantile([one.distances[1] for one in found], 0.99)
-        return float(max(1.5 * flat, 0.04) ** 2), float(1.5 * whole)
+        rows = evenly_spaced(count, min(_SAMPLE, max(32, _SAMPLE_ENTRIES // count)))
+        whole = _to_others(self._weighted, self._norms, rows)
+        flat = _to_others(self.places, squared_norms(self.places), rows)
+        least = 0.05 * float(np.sqrt(self._norms.mean()))
+        return max(1.5 * flat, 0.04) ** 2, max(1.5 * whole, least)
+
+
+def _to_others(vectors: np.ndarray, norms: np.ndarray, rows: np.ndarray) -> float:
+    """Return the distance within which almost all of some rows have another one."""
+    found = []
+    for row in rows:
+        squared = norms - 2.0 * (vectors @ vectors[row]) + norms[row]
+        squared[row] = np.inf
+        found.append(max(float(squared.min()), 0.0) ** 0.5)
+    return float(np.quantile(found, 0.99))
 
 
 def values_of(sequences: Sequences, most: int | None = None) -> list[list[Any]]:

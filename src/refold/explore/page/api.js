@@ -59,17 +59,12 @@ export class Latest {
     this.failed = failed;
     this.waiting = null;
     this.busy = false;
-    this.frame = 0;
   }
 
+  // Browsers report moves of a pointer once per frame, so there is at most one request per frame.
   ask(content) {
     this.waiting = content;
-    if (!this.busy && !this.frame) {
-      this.frame = requestAnimationFrame(() => {
-        this.frame = 0;
-        this.send();
-      });
-    }
+    this.send();
   }
 
   cancel() {
@@ -88,7 +83,7 @@ export class Latest {
       this.failed(error);
     }
     this.busy = false;
-    if (this.waiting !== null) this.ask(this.waiting);
+    this.send();
   }
 }
 

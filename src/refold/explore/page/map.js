@@ -107,9 +107,7 @@ export class PointMap {
     gl.bufferData(gl.ARRAY_BUFFER, colors, gl.DYNAMIC_DRAW);
     gl.enableVertexAttribArray(1);
     gl.vertexAttribPointer(1, 4, gl.UNSIGNED_BYTE, true, 0, 0);
-    this.shown = 0;
-    for (let i = 3; i < colors.length; i += 4) this.shown += colors[i] > 0;
-    this.redraw();
+    this.refresh();
   }
 
   isShown = (i) => this.colors[4 * i + 3] > 0;
@@ -146,7 +144,7 @@ export class PointMap {
     const zoom = Math.max(0.2, Math.min(500, view.zoom));
     const limit = (value) => Math.max(-3, Math.min(3, value));
     this.view = { x: limit(view.x), y: limit(view.y), zoom };
-    this.redraw();
+    this.refresh();
   }
 
   pan(dx, dy) {
@@ -174,16 +172,30 @@ export class PointMap {
     return Math.min(16, base * Math.max(1, this.view.zoom ** 0.35));
   }
 
+  // The marks in the next frame; the points stay as they are, which a million would be slow to draw.
   redraw() {
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
-      this.draw();
+      if (this.stale) this.drawPoints();
+      this.drawOverlay();
     });
   }
 
+  // The points and the marks in the next frame.
+  refresh() {
+    this.stale = true;
+    this.redraw();
+  }
+
   draw() {
+    this.drawPoints();
+    this.drawOverlay();
+  }
+
+  drawPoints() {
     const { gl, uniforms, view, ratio } = this;
+    this.stale = false;
     if (!this.width) return;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
@@ -198,6 +210,11 @@ export class PointMap {
       gl.uniform1f(uniforms.opacity, Math.max(0.12, Math.min(0.85, 0.9 / Math.sqrt(1 + covered))));
       gl.drawArrays(gl.POINTS, 0, this.count);
     }
+  }
+
+  drawOverlay() {
+    const { ratio } = this;
+    if (!this.width) return;
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.context.clearRect(0, 0, this.width, this.height);
     this.drawMarks(this.context, this);

@@ -1,0 +1,99 @@
+"""The explorer in a browser: time until a million points are usable, and time of a drag.
+
+Run: ``python benchmarks/explore.py``. It needs the extra ``serve``, Playwright and a Chromium. On a
+machine without a graphics card, the browser draws by software, which takes most of the time of the
+first figure.
+
+- *server*: from codes in memory to a server that listens, in seconds.
+- *page*: from the address to a map with colors that answers, in seconds.
+- *drag*: from a move of the pointer to the drawn sequence, in milliseconds: the request, the
+  decoding, the answer and the drawing.
+"""
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import sync_playwright
+
+import refold
+from refold.explore import Atlas, exploring
+
+# Resolves after the sequence of one move is drawn, with the time that it took.
+MOVE = """([x, y]) => new Promise((done) => {
+    const map = document.querySelector("#overlay");
+    const facts = document.querySelector("#facts");
+    const began = performance.now();
+    new MutationObserver((_, observer) => {
+        observer.disconnect();
+        done(performance.now() - began);
+    }).observe(facts, { childList: true, characterData: true, subtree: true });
+    const options = { pointerId: 1, clientX: x, clientY: y, button: 0, bubbles: true };
+    map.dispatchEvent(new PointerEvent("pointermove", options));
+})"""
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, default=1_000_000, help="number of codes")
+    parser.add_argument("--moves", type=int, default=150, help="moves of the drag")
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+
+    base = refold.datasets.noisy_sines(2000, seed=1, max_steps=80)
+    ae = refold.SequenceAutoencoder(8, max_epochs=5, latent_steps=0, random_state=0, verbose=0)
+    ae.fit(base[:600])
+    path = Path(tempfile.mkdtemp()) / "sines.refold"
+    ae.save(path)
+    rng = np.random.default_rng(0)
+    pick = rng.integers(0, len(base), asked.n)
+    codes = ae.transform(base)[pick]
+    codes += 0.1 * rng.normal(size=codes.shape).astype(np.float32)
+    sequences = base[pick]
+
+    began = time.perf_counter()
+    atlas = Atlas(ae, sequences, codes=codes, fields={"group": pick % 7})
+    with exploring(path, atlas) as url, sync_playwright() as playwright:
+        server = time.perf_counter() - began
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
+        )
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto("about:blank")
+        began = time.perf_counter()
+        page.goto(url)
+        page.wait_for_selector("html[data-ready=true]")
+        opened = time.perf_counter() - began
+        page.wait_for_function("() => document.querySelector('#facts').innerText !== ''")
+        box = page.locator("#overlay").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + 20, y)
+        page.wait_for_timeout(500)
+        angles = np.linspace(0, 6 * np.pi, asked.moves)
+        times = []
+        for i, angle in enumerate(angles):
+            radius = 30 + i  # a spiral: the length, and so the text that is watched, changes
+            place = [x + radius * np.cos(angle), y + radius * np.sin(angle)]
+            times.append(page.evaluate(MOVE, place))
+            page.wait_for_timeout(10)
+        page.mouse.up()
+        browser.close()
+    print(
+        f"{asked.n:,} codes: server {server:.2f} s, page {opened:.2f} s, sum {server + opened:.2f}"
+    )
+    times.sort()
+    late = times[int(0.95 * len(times))]
+    print(f"drag: median {statistics.median(times):.1f} ms, 95 % within {late:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
