@@ -24,18 +24,26 @@ from playwright.sync_api import sync_playwright
 import refold
 from refold.explore import Atlas, exploring
 
-# Resolves after the sequence of one move is drawn, with the time that it took.
-MOVE = """([x, y]) => new Promise((done) => {
+# Moves the pointer and waits each time until the sequence is drawn; returns the times.
+DRAG = """async ([x, y, moves]) => {
     const map = document.querySelector("#overlay");
     const facts = document.querySelector("#facts");
-    const began = performance.now();
-    new MutationObserver((_, observer) => {
-        observer.disconnect();
-        done(performance.now() - began);
-    }).observe(facts, { childList: true, characterData: true, subtree: true });
-    const options = { pointerId: 1, clientX: x, clientY: y, button: 0, bubbles: true };
-    map.dispatchEvent(new PointerEvent("pointermove", options));
-})"""
+    const times = [];
+    for (let i = 0; i < moves; i++) {
+        const [radius, angle] = [30 + i, i / 8];
+        const [clientX, clientY] = [x + radius * Math.cos(angle), y + radius * Math.sin(angle)];
+        const options = { pointerId: 1, button: 0, bubbles: true, clientX, clientY };
+        const began = performance.now();
+        await new Promise((drawn) => {
+            const observer = new MutationObserver(() => (observer.disconnect(), drawn()));
+            observer.observe(facts, { childList: true });
+            map.dispatchEvent(new PointerEvent("pointermove", options));
+        });
+        times.push(performance.now() - began);
+        await new Promise((next) => requestAnimationFrame(next));
+    }
+    return times;
+}"""
 
 
 def main():
@@ -78,13 +86,7 @@ def main():
         page.mouse.down()
         page.mouse.move(x + 20, y)
         page.wait_for_timeout(500)
-        angles = np.linspace(0, 6 * np.pi, asked.moves)
-        times = []
-        for i, angle in enumerate(angles):
-            radius = 30 + i  # a spiral: the length, and so the text that is watched, changes
-            place = [x + radius * np.cos(angle), y + radius * np.sin(angle)]
-            times.append(page.evaluate(MOVE, place))
-            page.wait_for_timeout(10)
+        times = page.evaluate(DRAG, [x, y, asked.moves])
         page.mouse.up()
         browser.close()
     print(

@@ -155,6 +155,9 @@ def test_answers_of_the_server(url):
         assert "There is site, length, error" in missing.json()["error"]["message"]
         assert client.get("/explore/sequences/48").status_code == 422
         assert client.get("/v1/drift").json()["latent_dim"] == 3  # the service is there, too
+        pasted = client.post("/explore/place", content=b"[oops")
+        assert pasted.status_code == 422
+        assert "This is not JSON" in pasted.json()["error"]["message"]
         for body in (b"", b"[]", b'{"rows": []}', b'{"rows": [48]}', b'{"rows": [true]}'):
             assert client.post("/explore/tables/codes", content=body).status_code == 422
         assert client.post("/explore/tables/no", json={"rows": [1]}).status_code == 422

@@ -87,7 +87,7 @@ class Atlas:
         weights = effects(self.codes, self.sequences.lengths, self._change)
         self.projection = Projection.fit(self.codes, weights)
         self.places = self.projection.places(self.codes)
-        self._x, self._y = np.ascontiguousarray(self.places.T)
+        self._place_norms = squared_norms(self.places)
         self._weighted = np.ascontiguousarray(
             (self.codes - self.projection.mean) * weights, np.float32
         )
@@ -220,9 +220,10 @@ class Atlas:
             if row is not None:
                 self._check_row(row)
                 codes += self.codes[[row]] - self.projection.codes(self.places[[row]])
-            distances = (self._x - place[0]) ** 2 + (self._y - place[1]) ** 2
-            closest = int(distances.argmin())
-            far = float(distances[closest]) > self._near[0]
+            scores = self.places @ (-2.0 * place).astype(np.float32)
+            scores += self._place_norms  # squared distances, less a constant
+            closest = int(scores.argmin())
+            far = float(((self.places[closest] - place) ** 2).sum()) > self._near[0]
         else:
             codes = _numbers(code, self.codes.shape[1], "code")[None]
             place = self.projection.places(codes)[0]
@@ -336,7 +337,7 @@ class Atlas:
             return np.inf, np.inf
         rows = evenly_spaced(count, min(_SAMPLE, max(32, _SAMPLE_ENTRIES // count)))
         whole = _to_others(self._weighted, self._norms, rows)
-        flat = _to_others(self.places, squared_norms(self.places), rows)
+        flat = _to_others(self.places, self._place_norms, rows)
         least = 0.05 * float(np.sqrt(self._norms.mean()))
         return max(1.5 * flat, 0.04) ** 2, max(1.5 * whole, least)
 

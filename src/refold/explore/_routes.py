@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from refold.errors import ParameterError
+from refold.errors import DataError, FileFormatError, ParameterError
 from refold.explore._atlas import Atlas
 from refold.explore._pasted import read_pasted
 
@@ -114,7 +114,10 @@ def routes(atlas: Atlas, model: str, max_body: int) -> list[Route]:
 
 
 def _placed(atlas: Atlas, content: bytes, name: str) -> dict[str, Any]:
-    sequences = read_pasted(content, name, atlas.ae.schema_)
+    try:
+        sequences = read_pasted(content, name, atlas.ae.schema_)
+    except FileFormatError as error:  # of a file of the server, it would be none of the client's
+        raise DataError(str(error)) from error
     codes = atlas.ae.transform(sequences)
     return {"sequences": atlas.compare(sequences, codes)}
 

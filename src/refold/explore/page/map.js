@@ -24,7 +24,7 @@ uniform float opacity;
 out vec4 result;
 void main() {
   float edge = length(gl_PointCoord - 0.5) * size;
-  float alpha = clamp(size * 0.5 - edge, 0.0, 1.0) * opacity;
+  float alpha = clamp(size * 0.5 - edge, 0.0, 1.0) * opacity * shade.a;
   if (alpha <= 0.0) discard;
   result = vec4(shade.rgb * alpha, alpha);
 }`;

@@ -57,6 +57,7 @@ export class Panel {
       const found = await getJson(`/explore/sequences/${row}`);
       if (turn !== this.turn) return;
       this.anchor = row;
+      $("keep-name").parentElement.hidden = false;
       $("keep-name").textContent = `Stay near ${found.id}`;
       this.show(found, `Sequence ${found.id}`);
       this.describeRow(found);
@@ -155,7 +156,7 @@ export class Panel {
     this.turn++;
     this.stop();
     this.latest.cancel();
-    Object.assign(this.state, { kind: "added", at: found.at });
+    Object.assign(this.state, { untouched: false, kind: "added", at: found.at });
     this.show(found, `Added: ${found.id}`);
     this.describeRow({ ...found, fields: {} });
     this.neighborRows = [];

@@ -4,7 +4,7 @@ import { download, postJson } from "./api.js";
 
 const $ = (id) => document.getElementById(id);
 const TYPES = { table: "text/csv", codes: "text/csv", sequences: "application/json" };
-const DIMMED = 60;
+const DIMMED = 50;
 
 export class Selection {
   constructor(state, recolor, showError) {
