@@ -91,7 +91,7 @@ DRAWN = """() => new Promise((done) => {
 
 
 def test_the_map_draws_points(opened):
-    opened.wait("#name", "A place on the map")  # it begins in the middle
+    opened.wait("#name", "A place on the map")  # it begins with one
     opened.page.wait_for_timeout(100)
     shown = opened.page.evaluate(DRAWN)
     assert shown["points"] > 200

@@ -187,6 +187,7 @@ function onKey(event) {
   const tag = event.target.tagName;
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (["INPUT", "SELECT", "TEXTAREA", "SUMMARY"].includes(tag)) return;
+  $("overlay").classList.remove("by-pointer");
   const onMap = event.target === $("overlay") || event.target === document.body;
   const step = (event.shiftKey ? 40 : 8) / state.map.unit;
   const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };

@@ -79,7 +79,7 @@ export class Panel {
 
   // What a page without an address begins with.
   begin() {
-    this.decode("at", { at: [0, 0] });
+    this.decode("at", { at: [...this.state.map.places.subarray(0, 2)] });
     this.state.untouched = true;
   }
 

@@ -28,6 +28,7 @@ export class Pointer {
     const place = this.at(event);
     this.down.set(event.pointerId, place);
     this.map.overlay.setPointerCapture(event.pointerId);
+    this.map.overlay.classList.add("by-pointer"); // without the ring that keys need
     this.map.overlay.focus({ preventScroll: true });
     if (this.down.size === 2) {
       this.task = { mode: "pinch" };
