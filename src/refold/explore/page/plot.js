@@ -180,7 +180,7 @@ export class Picture {
   }
 
   errorBars(context, errors, { top, toX, right, steps }) {
-    const most = Math.max(...errors, 1e-12);
+    const most = errors.reduce((a, b) => Math.max(a, b), 1e-12);
     const wide = Math.max(1, (right - MARGIN.left) / steps - 1);
     context.fillStyle = colors.error;
     errors.forEach((error, i) => {
