@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 DEMO := demo
 LIBRARY := src/refold/kernels/librefold_kernels.*
+# In a variable, because $(call) takes a comma for the end of an argument.
+PACKAGE := .[plots,serve]
 # uv installs in half of the time; where it cannot reach the package index, pip may.
 UV := UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=true $(BIN)/uv
 install = $(UV) pip install --quiet --python $(BIN)/python $(1) || \
@@ -50,7 +52,7 @@ $(BIN)/python:
 
 # The package, with the library of refold.kernels; built again when their sources change.
 $(VENV)/.refold: pyproject.toml CMakeLists.txt $(wildcard src/refold/kernels/cpp/*) | $(BIN)/python
-	$(call install,--editable '.[plots,serve]')
+	$(call install,--editable '$(PACKAGE)')
 	@ls $(LIBRARY) >/dev/null 2>&1 || \
 		echo "refold is installed without its LSTM kernel: see docs/how-to/installation.md"
 	@touch $@

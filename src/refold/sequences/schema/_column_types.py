@@ -260,9 +260,11 @@ def _encode_integers(
 
 
 def _is_binary(values: np.ndarray) -> bool:
-    # the first value decides about most numeric columns
-    if len(values) and not np.isnan(values[0]) and values[0] not in (0, 1):
-        return False
+    # the first value decides about most numeric columns, and a Python float does it fastest
+    if len(values):
+        first = values[0].item()
+        if first != 0 and first != 1 and not math.isnan(first):
+            return False
     zeros = values == 0
     if not zeros.any():  # as of most numeric columns
         return False
