@@ -57,7 +57,7 @@ def test_an_encoder_in_a_classifier(capsys):
 def test_losses_in_tensorboard(tmp_path, capsys):
     from tensorboardX.proto.event_pb2 import Event
 
-    run("tracking/tensorboard.py", tmp_path, "--max-epochs", 2)
+    run("tracking/tensorboard.py", tmp_path, "--max-epochs", 4)
     (file,) = tmp_path.glob("events*")
     data, place, seen = file.read_bytes(), 0, {}
     while place < len(data):  # length, its checksum, the event, its checksum
@@ -66,9 +66,9 @@ def test_losses_in_tensorboard(tmp_path, capsys):
         for value in event.summary.value:
             seen.setdefault(value.tag, []).append(event.step)
         place += length + 16
-    assert seen["validated/loss"] == seen["validated/val_loss"] == [0, 1]
+    assert seen["validated/loss"] == seen["validated/val_loss"] == [0, 1, 2, 3]
     assert "refit/val_loss" not in seen
-    assert f"2 epochs, then {len(seen['refit/loss'])} on all sequences" in capsys.readouterr().out
+    assert f"4 epochs, then {len(seen['refit/loss'])} on all sequences" in capsys.readouterr().out
     assert len((tmp_path / "00000/default/tensors.tsv").read_text().splitlines()) == 370
 
 
