@@ -5,6 +5,7 @@ mix of Python objects. The encoded column has one float per step, NaN where miss
 """
 
 import difflib
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -137,7 +138,13 @@ def encode_column(
         check_binary(values, name, where)
         if raw.dtype.kind in "biu":
             values = values.astype(np.float32)
-    return values, Column(name, column_type)
+    return values, _column(name, column_type)
+
+
+@functools.lru_cache(maxsize=4096)
+def _column(name: str, column_type: ColumnType) -> Column:
+    """Return a column without categories, from a cache: single sequences have the same ones."""
+    return Column(name, column_type)
 
 
 def check_binary(values: np.ndarray, name: str, where: Where) -> None:
