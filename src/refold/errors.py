@@ -7,7 +7,7 @@ line prints the message and exits with code 2.
 
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,7 @@ class DivergedError(RefoldError, ArithmeticError):
 _as_options = False
 
 
-@contextmanager
-def spelled_as_options() -> Iterator[None]:
+def spelled_as_options() -> AbstractContextManager[None]:
     """Spell the arguments in messages as options of the command line inside the block.
 
     Examples
@@ -106,16 +105,10 @@ def spelled_as_options() -> Iterator[None]:
     ...     f"{argument('latent_dim')} must be positive."
     '--latent-dim must be positive.'
     """
-    global _as_options
-    before, _as_options = _as_options, True
-    try:
-        yield
-    finally:
-        _as_options = before
+    return _spelling(as_options=True)
 
 
-@contextmanager
-def spelled_as_arguments() -> Iterator[None]:
+def spelled_as_arguments() -> AbstractContextManager[None]:
     """Spell the arguments in messages as in Python inside the block, also below a command.
 
     Examples
@@ -124,8 +117,13 @@ def spelled_as_arguments() -> Iterator[None]:
     ...     f"{argument('latent_dim')} must be positive."
     'latent_dim must be positive.'
     """
+    return _spelling(as_options=False)
+
+
+@contextmanager
+def _spelling(*, as_options: bool) -> Iterator[None]:
     global _as_options
-    before, _as_options = _as_options, False
+    before, _as_options = _as_options, as_options
     try:
         yield
     finally:
