@@ -98,6 +98,17 @@ def _whole(least: int, most: int) -> Callable[[str, Any], int | None]:
     return check
 
 
+def _optional_whole(name: str, least: int, most: int, description: str) -> Field:
+    """Return a field for a whole number, null by default, whose schema has the bounds it checks."""
+    schema = {
+        "type": ["integer", "null"],
+        "minimum": least,
+        "maximum": most,
+        "description": description,
+    }
+    return Field(name, schema, _whole(least, most), default=None)
+
+
 def _lengths(name: str, value: Any) -> list[int] | None:
     if value is None:
         return None
@@ -218,44 +229,18 @@ FORECAST_ALPHA = Field(
     _number,
     default=None,
 )
-FORECAST_STEPS = Field(
-    "steps",
-    {
-        "type": ["integer", "null"],
-        "minimum": 1,
-        "maximum": _MANY,
-        "description": "Steps to forecast, by default all that the model was fitted for.",
-    },
-    _whole(1, _MANY),
-    default=None,
+FORECAST_STEPS = _optional_whole(
+    "steps", 1, _MANY, "Steps to forecast, by default all that the model was fitted for."
 )
-CONTEXT = Field(
-    "context",
-    {
-        "type": ["integer", "null"],
-        "minimum": 1,
-        "maximum": _MANY,
-        "description": "Most last steps to read.",
-    },
-    _whole(1, _MANY),
-    default=None,
-)
+CONTEXT = _optional_whole("context", 1, _MANY, "Most last steps to read.")
 COUNT = Field(
     "n",
     {"type": "integer", "minimum": 0, "default": 1, "description": "Number of sequences."},
     _whole(0, _MANY),
     default=1,
 )
-COMPONENTS = Field(
-    "components",
-    {
-        "type": ["integer", "null"],
-        "minimum": 1,
-        "maximum": 64,
-        "description": "Components of the mixture that codes are drawn from.",
-    },
-    _whole(1, 64),
-    default=None,
+COMPONENTS = _optional_whole(
+    "components", 1, 64, "Components of the mixture that codes are drawn from."
 )
 TEMPERATURE = Field(
     "temperature",
@@ -268,14 +253,6 @@ TEMPERATURE = Field(
     _number,
     default=0.0,
 )
-SEED = Field(
-    "seed",
-    {
-        "type": ["integer", "null"],
-        "minimum": 0,
-        "maximum": _SEED,
-        "description": "Seed of the draws; each answer is another one without it.",
-    },
-    _whole(0, _SEED),
-    default=None,
+SEED = _optional_whole(
+    "seed", 0, _SEED, "Seed of the draws; each answer is another one without it."
 )
