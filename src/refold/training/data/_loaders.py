@@ -177,7 +177,7 @@ class WarpingLoader:
     def load(self, epoch: int, index: int) -> Shard:
         """Return a shard with the warps of an epoch."""
         shard = self._loader.load(epoch, index)
-        values, starts, lengths = (np.array(array) for array in shard.data)
+        values, starts, lengths = np.array(shard.data.values), *map(np.asarray, shard.data[1:])
         steps = np.arange(max(1, int(lengths.max(initial=1))))
         rng = np.random.default_rng([self._seed, epoch, index, 0x3A4B])
         delays = self._warp * random_delays(lengths, len(steps), rng)
