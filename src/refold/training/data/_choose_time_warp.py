@@ -5,13 +5,14 @@ from scipy.special import logsumexp
 
 from refold._support.blas_threads import one_blas_thread
 from refold.sequences import Sequences, positions
+from refold.training._cross_validation import exceeds_standard_error
 from refold.training._progress import doing
 from refold.training.data._time_warps import random_delays, time_warped
 
 # Standard deviations of the delays to try, in steps.
 _WARPS = (1.0, 2.0, 4.0, 8.0)
-# Folds, and the standard errors by which a mean gain must exceed 0.
-_FOLDS, _STANDARD_ERRORS = 3, 1.5
+# Number of folds.
+_FOLDS = 3
 # Gain per dimension, in nats, below which training is as good without warps.
 _WORTH = 0.1
 # Largest number of sequences and of values that need warps; more series tell by themselves.
@@ -83,8 +84,8 @@ def choose_time_warp(scaled: Sequences, latent_dim: int, *, seed: int) -> float:
         held = fold == number
         gains[..., held] = _gains(series[~held], scaled.lengths[~held], series[held], latent_dim)
     means = gains.mean(axis=2)
-    least = means - _STANDARD_ERRORS * gains.std(axis=2) / np.sqrt(n)
-    gain = np.where(least > 0, means, 0.0).min(axis=0)
+    clear = np.apply_along_axis(exceeds_standard_error, 2, gains) > 0
+    gain = np.where(clear, means, 0.0).min(axis=0)
     best = int(np.argmax(gain))
     return _WARPS[best] if gain[best] > _WORTH else 0.0
 

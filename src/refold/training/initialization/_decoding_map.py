@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refold._support.blas_threads import one_blas_thread
-from refold.training.initialization._cross_validation import exceeds_standard_error, folds
+from refold.training._cross_validation import exceeds_standard_error, folds
 from refold.training.initialization._principal_components import Components, principal_components
 from refold.training.initialization._ridge_regression import ridge
 

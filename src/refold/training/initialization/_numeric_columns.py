@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from refold.sequences import Sequences, positions
+from refold.training._cross_validation import exceeds_standard_error, folds
 from refold.training._progress import doing
 from refold.training.data._corruption import Corruption
-from refold.training.initialization._cross_validation import exceeds_standard_error, folds
 from refold.training.initialization._decoding_map import decode, linear_codec, needs_no_regression
 from refold.training.initialization._lengthwise_components import (
     LengthwiseCodec,
@@ -182,9 +182,9 @@ def _codec_by_length(
         codec = linear_codec(given, seen, part)
         decoder = codec.by_components if plain else codec.by_regression
         before = _errors(codec.encode(values[held]), decoder, values[held], observed[held])
+        own_priors = {False: part, True: stationary_components(given, ends, rank)}
         for stationary, shrinkage in _PRIORS:
-            prior = stationary_components(given, ends, rank) if stationary else part
-            if prior is not None:
+            if (prior := own_priors[stationary]) is not None:
                 ours = lengthwise_codec(given, ends, prior, noise=codec.noise, shrinkage=shrinkage)
                 codes = ours.encode(values[held], lengths[held])
                 after = _errors(codes, ours.decoder, values[held], observed[held])

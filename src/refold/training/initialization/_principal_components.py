@@ -14,8 +14,8 @@ import scipy.linalg
 from sklearn.utils.extmath import randomized_svd
 
 from refold._support.blas_threads import SMALL_SIDE, one_blas_thread
+from refold.training._cross_validation import exceeds_standard_error, folds
 from refold.training.data._time_warps import random_delays, time_warped
-from refold.training.initialization._cross_validation import exceeds_standard_error, folds
 
 # Number of sequences that needs no mixture.
 _MANY_SEQUENCES = 2000

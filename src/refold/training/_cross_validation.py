@@ -1,4 +1,4 @@
-"""Cross-validation for the initialization: folds and the 1.5-standard-error rule."""
+"""Cross-validation before training: folds and the 1.5-standard-error rule."""
 
 from collections.abc import Iterator
 
