@@ -1,12 +1,13 @@
-"""Held-out fidelity of the defaults on three data sets, beside PCA and a classic model.
+"""Held-out fidelity of default settings on three data sets, next to PCA and a classic model.
 
 ``python -m benchmarks.first_path`` takes about 6 minutes on two cores.
 
-Moving ones (the question's sequences, 4 numbers a code), random one-hot sequences (10 steps of 5
-symbols, 20 numbers), JapaneseVowels (16 numbers; its own test split; median of three seeds).
-PCA is fitted on the zero-padded training split and told the true lengths; Refold and the classic
-``RepeatVector`` model find the lengths in the code.  The classic model is trained by the same
-loop; it cannot read the empty sequences, which are left out for it.
+The data sets are moving ones (the sequences of the question, 4 latent dimensions), random one-hot
+sequences (10 steps of 5 symbols, 20 latent dimensions) and JapaneseVowels (16 latent dimensions,
+its own test split, median of three seeds). PCA is fitted to the zero-padded training split and is
+told the true lengths. Refold and the classic ``RepeatVector`` model decode the lengths from the
+code. The classic model is trained by the same training loop. It cannot read empty sequences, so
+these are left out for it.
 """
 
 import statistics
@@ -22,16 +23,16 @@ from refold.sequences import Scaler, Sequences
 def fit(
     train: Sequences, seed: int = 0, **options: Any
 ) -> tuple[refold.SequenceAutoencoder, float]:
-    """Fit by defaults, with the seconds that it took."""
+    """Fit a model with default settings; return it and the seconds that the fit took."""
     started = time.perf_counter()
     ae = refold.SequenceAutoencoder(random_state=seed, **options).fit(train)
     return ae, time.perf_counter() - started
 
 
 def symbols(title: str, train: Sequences, test: Sequences, latent_dim: int) -> list[list[str]]:
-    """Rows of a data set whose sequences come back exactly or not."""
+    """Return the rows of a data set that is measured by the share of exact sequences."""
     ae, seconds = fit(train, latent_dim=latent_dim)
-    back = ae.inverse_transform(ae.transform(test))  # with no length told
+    back = ae.inverse_transform(ae.transform(test))  # lengths are predicted
     each = [exact(test[test.lengths == n], _pick(back, test.lengths == n)) for n in _lengths(test)]
     pca = PCABaseline(latent_dim).fit(train)
     classic, classic_seconds = fit(
@@ -40,7 +41,7 @@ def symbols(title: str, train: Sequences, test: Sequences, latent_dim: int) -> l
     full = test[test.lengths > 0]
     return [
         _row(title, latent_dim, len(test), "Refold", _share(exact(test, back)), seconds),
-        ["", "", "", f"its worst length of {len(each)}", _share(min(each)), ""],
+        ["", "", "", f"Refold, worst of {len(each)} lengths", _share(min(each)), ""],
         _row("", "", "", "PCA, told the lengths", _share(exact(test, pca.reconstruct(test))), None),
         _row(
             "", "", "", "`RepeatVector`", _share(exact(full, classic.reconstruct(full))),
@@ -50,7 +51,7 @@ def symbols(title: str, train: Sequences, test: Sequences, latent_dim: int) -> l
 
 
 def vowels() -> list[list[str]]:
-    """Rows of JapaneseVowels, by NMSE."""
+    """Return the rows of JapaneseVowels, which is measured by NMSE."""
     data, latent_dim = refold.datasets.japanese_vowels(), 16
     units = Scaler.fit(data.train)
 
@@ -87,8 +88,8 @@ def main() -> None:
     rows += vowels()
     write_table(
         "first_path",
-        "Held-out fidelity by defaults",
-        ["data", "numbers a code", "held out", "model", "result", "seconds to fit"],
+        "Held-out fidelity of default settings",
+        ["data", "latent dimensions", "held-out sequences", "model", "result", "seconds to fit"],
         rows,
     )
 
