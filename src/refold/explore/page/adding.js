@@ -1,6 +1,5 @@
 // Sequences that the reader pastes, chooses or drops, and where they land.
 
-import { postBytes } from "./api.js";
 import { shortNumber } from "./plot.js";
 
 const $ = (id) => document.getElementById(id);
@@ -72,8 +71,7 @@ export class Adding {
     busy.textContent = "Encoding…";
     busy.hidden = false;
     try {
-      const found = await postBytes(`/explore/place?name=${encodeURIComponent(name)}`, content);
-      this.placed = found.sequences;
+      this.placed = await this.state.source.place(content, name);
       this.list();
       this.panel.showAdded(this.placed[0]);
       $("error").hidden = true;

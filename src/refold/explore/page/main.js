@@ -1,7 +1,7 @@
 // The page: the state, the map with its colors and marks, and what keys do.
 
 import { Adding } from "./adding.js";
-import { getField, getFloats, getJson, Failure } from "./api.js";
+import { Failure } from "./api.js";
 import { onAddress, readAddress, writeAddress } from "./address.js";
 import { colorsOf, domainOf } from "./colors.js";
 import { drawLegend } from "./legend.js";
@@ -14,7 +14,7 @@ import { Selection } from "./selection.js";
 const $ = (id) => document.getElementById(id);
 const NEAR = 14; // pixels within which a point is meant
 const state = {
-  info: null, map: null, mode: "decode", field: null, values: null, hidden: new Set(),
+  source: null, info: null, map: null, mode: "decode", field: null, values: null, hidden: new Set(),
   kind: "", row: -1, at: null, code: null, ends: [null, null], lasso: null,
 };
 
@@ -130,7 +130,7 @@ async function colorBy(name, hidden = []) {
       busy.hidden = false;
     };
     try {
-      const values = await getField(field.name, say, current);
+      const values = await state.source.field(field.name, say, current);
       if (!current()) return;
       state.values = values;
       if (field.type === "number") field.domain = domainOf(values, field.log);
@@ -285,9 +285,9 @@ function connect() {
 
 let panel, selection, adding;
 
-async function begin() {
+async function start() {
   state.map = new PointMap($("points"), $("overlay"), drawMarks);
-  const [info, places] = await Promise.all([getJson("/explore/atlas"), getFloats("/explore/points")]);
+  const { info, places } = await state.source.start();
   state.info = info;
   const select = $("color");
   select.append(new Option("nothing", ""));
@@ -304,7 +304,13 @@ async function begin() {
   document.documentElement.dataset.ready = "true";
 }
 
-begin().catch((error) => {
-  $("busy").hidden = true;
-  showError(error);
-});
+// Shows the data of a source: of a server, or of the page itself.
+export async function begin(source) {
+  state.source = source;
+  try {
+    await start();
+  } catch (error) {
+    $("busy").hidden = true;
+    showError(error);
+  }
+}

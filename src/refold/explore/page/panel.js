@@ -1,6 +1,6 @@
 // The panel: the sequence at hand, its neighbors, the way from A to B, and the latent dimensions.
 
-import { download, getJson, Latest } from "./api.js";
+import { download, Latest } from "./api.js";
 import { writeAddress } from "./address.js";
 import { Picture, shortNumber, thumbnail } from "./plot.js";
 
@@ -13,7 +13,8 @@ export class Panel {
     this.state = state;
     this.showError = showError;
     this.picture = new Picture($("picture"), state.info);
-    this.latest = new Latest((found, asked) => this.unfolded(found, asked), showError);
+    const unfold = (body) => state.source.unfold(body);
+    this.latest = new Latest(unfold, (found, asked) => this.unfolded(found, asked), showError);
     $("save-picture").hidden = !this.picture.numeric.length;
     this.neighborRows = [];
     this.anchor = -1;
@@ -54,7 +55,7 @@ export class Panel {
     Object.assign(state, { untouched: false, kind: "row", row, at: state.map.places.slice(2 * row, 2 * row + 2) });
     state.map.redraw();
     try {
-      const found = await getJson(`/explore/sequences/${row}`);
+      const found = await state.source.sequence(row);
       if (turn !== this.turn) return;
       this.anchor = row;
       $("keep-name").parentElement.hidden = false;

@@ -1,6 +1,6 @@
 // Selected sequences: their number, their look on the map, and files of them.
 
-import { download, postJson } from "./api.js";
+import { download } from "./api.js";
 
 const $ = (id) => document.getElementById(id);
 const TYPES = { table: "text/csv", codes: "text/csv", sequences: "application/json" };
@@ -40,9 +40,9 @@ export class Selection {
     const what = button.dataset.table;
     button.disabled = true;
     try {
-      const response = await postJson(`/explore/tables/${what}`, { rows: this.rows });
+      const body = await this.state.source.table(what, this.rows);
       const end = TYPES[what] === "text/csv" ? "csv" : "json";
-      download(await response.blob(), `${this.state.info.model}-${what}.${end}`);
+      download(body, `${this.state.info.model}-${what}.${end}`);
     } catch (error) {
       this.showError(error);
     }

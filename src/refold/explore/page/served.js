@@ -1,0 +1,6 @@
+// Starts the page with the data of the server.
+
+import { begin } from "./main.js";
+import { Server } from "./server.js";
+
+begin(new Server());

@@ -1,0 +1,81 @@
+// The source of the page's data: the server that sent the page.
+
+import { Failure } from "./api.js";
+
+async function checked(response) {
+  if (response.ok) return response;
+  let message = "";
+  try {
+    message = (await response.json()).error.message;
+  } catch {
+    message = `The server answered with status ${response.status}. Its log says why.`;
+  }
+  throw new Failure(message);
+}
+
+async function asked(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch {
+    throw new Failure("The server does not answer. Start `refold explore` again, then reload.");
+  }
+  return checked(response);
+}
+
+async function getJson(path) {
+  return (await asked(path)).json();
+}
+
+async function getFloats(path) {
+  return new Float32Array(await (await asked(path)).arrayBuffer());
+}
+
+async function postJson(path, content) {
+  const headers = { "content-type": "application/json" };
+  return asked(path, { method: "POST", headers, body: JSON.stringify(content) });
+}
+
+async function postBytes(path, body) {
+  const headers = { "content-type": "application/octet-stream" };
+  return (await asked(path, { method: "POST", headers, body })).json();
+}
+
+// A source of data answers what the page asks. Each failure is one sentence for the reader.
+export class Server {
+  async start() {
+    const [info, places] = await Promise.all([getJson("/explore/atlas"), getFloats("/explore/points")]);
+    return { info, places };
+  }
+
+  // Values of a field, which the server may have to compute first; null if they are not needed.
+  async field(name, progress, current) {
+    for (;;) {
+      const response = await asked(`/explore/fields/${encodeURIComponent(name)}`);
+      if (response.status !== 202) return new Float32Array(await response.arrayBuffer());
+      if (!current()) return null;
+      progress((await response.json()).done);
+      await new Promise((done) => setTimeout(done, 150));
+    }
+  }
+
+  // A sequence of the data, its reconstruction and its neighbors.
+  sequence(row) {
+    return getJson(`/explore/sequences/${row}`);
+  }
+
+  // The sequence at a place, { at, row }, or of a code, { code }.
+  async unfold(body) {
+    return (await postJson("/explore/unfold", body)).json();
+  }
+
+  // Sequences that the reader adds, with their codes and places.
+  async place(content, name) {
+    return (await postBytes(`/explore/place?name=${encodeURIComponent(name)}`, content)).sequences;
+  }
+
+  // A file about some sequences: "table", "codes" or "sequences".
+  async table(what, rows) {
+    return (await postJson(`/explore/tables/${what}`, { rows })).blob();
+  }
+}
