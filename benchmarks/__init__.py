@@ -1,1 +1,1 @@
-"""Benchmarks: what Refold is measured by.  README.md says what each script shows."""
+"""Benchmarks of Refold.  README.md says what each script measures."""

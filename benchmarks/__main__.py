@@ -1,4 +1,7 @@
-"""Run every benchmark but ``fidelity`` and ``patience``, one after the other: ``make bench``."""
+"""Run the benchmarks one after the other: ``make bench``.
+
+``explore``, ``fidelity``, ``patience`` and ``search`` are not among them.
+"""
 
 from benchmarks import (
     bits,

@@ -1,4 +1,4 @@
-"""Results on disk: tables in Markdown, with the machine, the versions and the date."""
+"""Pages of results: Markdown tables with the machine, the versions and the date."""
 
 import datetime
 import os
@@ -12,19 +12,19 @@ DOCS = Path(__file__).parents[1] / "docs"
 PACKAGES = ("refold", "keras", "jax", "numpy", "scikit-learn")
 
 
-def surroundings(packages: Iterable[str] = PACKAGES) -> str:
-    """Describe machine, versions of the packages that are there, and date, in two lines."""
+def environment(packages: Iterable[str] = PACKAGES) -> str:
+    """Return the date, the machine and the versions of the installed packages, in two lines."""
     versions = ", ".join(f"{name} {found}" for name in packages if (found := version_of(name)))
     return f"{today()}, {machine()}, Python {platform.python_version()}  \n{versions}"
 
 
 def today() -> str:
-    """Return the date."""
+    """Return today's date."""
     return f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}"
 
 
 def machine() -> str:
-    """Describe processor, cores and system."""
+    """Return the processor, the number of cores and the operating system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{_processor()}, {cores} cores, {platform.system()}"
 
@@ -49,18 +49,18 @@ def write_page(
     about: str | None = None,
     folder: Path = FOLDER,
 ) -> None:
-    """Write ``NAME.md`` with paragraphs, headings and tables into a folder, and print it.
+    """Write ``NAME.md`` with paragraphs, headings and tables to a folder, and print it.
 
-    ``about`` stands for machine, versions and date where they are not those of this process.
+    ``about`` replaces the date, the machine and the versions of this process.
     """
-    text = "\n\n".join([f"# {title}", about or surroundings(packages), *parts]) + "\n"
+    text = "\n\n".join([f"# {title}", about or environment(packages), *parts]) + "\n"
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
 
 
 def replace_results(page: Path, text: str, *, name: str) -> None:
-    """Put ``text`` between the two comments of a page that have this name."""
+    """Replace the text between the two comments of a page that have this name."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     _, found, after = rest.partition(end)
@@ -71,7 +71,7 @@ def replace_results(page: Path, text: str, *, name: str) -> None:
 
 
 def version_of(name: str) -> str | None:
-    """Return the version of a package, or None where it is not installed."""
+    """Return the version of a package, or None if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
@@ -79,7 +79,10 @@ def version_of(name: str) -> str | None:
 
 
 def _processor() -> str:
-    """Name the processor; a name alone may stand for several generations, as on rented machines."""
+    """Return the name of the processor, with its family and model if they are known.
+
+    On rented machines, several generations of processors can have the same name.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -1,4 +1,7 @@
-"""Small sets of sequences that ship with wheels, and which of them choose what others report on."""
+"""Small data sets of installed packages, for `benchmarks.patience`.
+
+Rules are chosen on the sets of `CHOOSE` and reported on those of `REPORT`.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +12,7 @@ __all__ = ["CHOOSE", "REPORT", "SETS"]
 
 
 def from_aeon(name: str) -> Any:
-    """Return a training split that aeon ships."""
+    """Return the training split of a data set of aeon."""
     import aeon.datasets
 
     found, _ = getattr(aeon.datasets, name)(split="train")
@@ -17,7 +20,7 @@ def from_aeon(name: str) -> Any:
 
 
 def from_sktime(name: str) -> Any:
-    """Return a training split that sktime ships."""
+    """Return the training split of a data set of sktime."""
     import sktime.datasets
 
     found, _ = getattr(sktime.datasets, name)(split="train", return_type="numpy3d")
@@ -25,14 +28,14 @@ def from_sktime(name: str) -> Any:
 
 
 def digits() -> Any:
-    """Return 300 images of scikit-learn's, line by line."""
+    """Return 300 images of scikit-learn; each row of an image is a step."""
     from sklearn.datasets import load_digits
 
     return load_digits().images[:300].astype(np.float32)
 
 
 def trace() -> Any:
-    """Return the training split of Trace, which tslearn ships."""
+    """Return the training split of Trace from tslearn."""
     from tslearn.datasets import CachedDatasets
 
     return CachedDatasets().load_dataset("Trace")[0].astype(np.float32)
@@ -45,7 +48,7 @@ def vowels() -> Any:
     return japanese_vowels().train
 
 
-def made(name: str) -> Any:
+def generated(name: str) -> Any:
     """Return 300 sequences of one of Refold's generators."""
     import refold.datasets
 
@@ -61,7 +64,7 @@ def sines() -> Any:
 
 
 def mixed() -> Any:
-    """Return 150 random walks, each beside a symbol that says which way it goes."""
+    """Return 150 random walks, each with a categorical column for the direction of a step."""
     rng = np.random.default_rng(1)
     rows = []
     for n in rng.integers(10, 31, 150):
@@ -78,7 +81,7 @@ CHOOSE: dict[str, Callable[[], Any]] = {
     "CardanoSentiment": lambda: from_aeon("load_cardano_sentiment"),
     "JapaneseVowels": vowels,
     "digits": digits,
-    "moving ones": lambda: made("moving_ones"),
+    "moving ones": lambda: generated("moving_ones"),
     "sines": sines,
 }
 REPORT: dict[str, Callable[[], Any]] = {
@@ -89,7 +92,7 @@ REPORT: dict[str, Callable[[], Any]] = {
     "UnitTest": lambda: from_aeon("load_unit_test"),
     "Tecator": lambda: from_sktime("load_tecator"),
     "Trace": trace,
-    "random one-hot": lambda: made("random_one_hot"),
+    "random one-hot": lambda: generated("random_one_hot"),
     "mixed": mixed,
 }
 SETS = CHOOSE | REPORT

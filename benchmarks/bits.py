@@ -1,7 +1,7 @@
 """Held-out error against bits per value: codes of Refold and of PCA, SZ3 and QABBA.
 
 ``python -m benchmarks.bits`` runs 12 fits of at most 20 seconds each. It needs the dependency group
-``peers``; a method whose package is not installed is named and left out.
+``peers``. Methods whose packages are not installed are named and left out.
 
 All methods get the same test sequences, standardized by the training split. Refold and PCA are
 fitted on the training split, and their weights are not counted. The grids of int8 codes are
@@ -25,10 +25,10 @@ from refold.sequences import CODE_DTYPES, CodeGrid, Scaler, Sequences
 
 SETS = ("vowels", "italy", "gunpoint")
 SIZES = (2, 4, 8, 16)
-SECONDS = 20.0  # of a fit of Refold
-BOUNDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # of SZ3, in standard deviations
-TOLERANCES = (0.01, 0.05, 0.2)  # of QABBA
-ALPHAS = (0.01, 0.05, 0.2, 0.5)  # of QABBA's symbols
+SECONDS = 20.0  # time limit for a fit of Refold
+BOUNDS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # error bounds of SZ3, in standard deviations
+TOLERANCES = (0.01, 0.05, 0.2)  # `tol` of QABBA
+ALPHAS = (0.01, 0.05, 0.2, 0.5)  # `alpha` of QABBA
 BITS = {"float32": 32, "float16": 16, "int8": 8}
 
 
@@ -41,10 +41,10 @@ class Point(NamedTuple):
     error: float
 
 
-def stored(codes: np.ndarray, dtype: str, exact: Sequence[int] = ()) -> tuple[np.ndarray, int]:
-    """Return codes as they are read from a file of this type, and the bits that they need.
+def round_trip(codes: np.ndarray, dtype: str, exact: Sequence[int] = ()) -> tuple[np.ndarray, int]:
+    """Return codes after they are stored as a type and read again, and the bits that they need.
 
-    The dimensions ``exact`` have 16 bits as int8, as `refold encode` stores lengths.
+    If the type is int8, the dimensions ``exact`` have 16 bits, as `refold encode` stores lengths.
     """
     bits = BITS[dtype] * codes.size
     if dtype != "int8":
@@ -61,7 +61,7 @@ def autoencoders(train: Sequences, test: Sequences, units: Scaler) -> Iterator[P
         codes = ae.fit(train).transform(test)
         exact = [] if ae.length_index_ is None else [ae.length_index_]
         for dtype in CODE_DTYPES:
-            read, bits = stored(codes, dtype, exact)
+            read, bits = round_trip(codes, dtype, exact)
             error = nmse(test, ae.inverse_transform(read), units)
             yield Point(f"Refold, {dtype}", f"{size} dimensions", bits / test.values.size, error)
 
@@ -73,7 +73,7 @@ def components(train: Sequences, test: Sequences, units: Scaler) -> Iterator[Poi
         codes = pca.transform(test)
         mean, axes = pca.pca_.mean_, pca.pca_.components_
         for dtype in ("float32", "int8"):
-            read, bits = stored(codes, dtype)
+            read, bits = round_trip(codes, dtype)
             back = decoded(pca, test, read @ axes + mean)
             bits_per_value = bits / test.values.size
             error = nmse(test, back, units)
@@ -81,7 +81,7 @@ def components(train: Sequences, test: Sequences, units: Scaler) -> Iterator[Poi
 
 
 def decoded(pca: PCABaseline, test: Sequences, rows: np.ndarray) -> list[np.ndarray]:
-    """Return sequences from PCA's rows of padded, standardized values."""
+    """Return the sequences of rows of padded, standardized values."""
     padded = rows.reshape(len(rows), pca.max_steps_, -1)
     num_features, steps = test.values.shape[1], pca.max_steps_
     scaled = [
@@ -93,7 +93,7 @@ def decoded(pca: PCABaseline, test: Sequences, rows: np.ndarray) -> list[np.ndar
 
 
 def sz3(test: Sequences, scaled: Sequences, units: Scaler) -> Iterator[Point]:
-    """Measure SZ3, with the layout of the array that needs fewer bytes."""
+    """Measure SZ3, with the array layout that needs the fewest bytes."""
     from pysz import sz, szConfig, szErrorBoundMode
 
     values = np.ascontiguousarray(scaled.values, np.float32)
@@ -113,38 +113,38 @@ def sz3(test: Sequences, scaled: Sequences, units: Scaler) -> Iterator[Point]:
             back = back.T if shape == values.T.shape else back
             found.append((made.size, back.reshape(values.shape)))
         size, back = min(found, key=lambda one: one[0])
-        error = nmse(test, original(back, test, units), units)
+        error = nmse(test, unscaled(back, test, units), units)
         yield Point("SZ3", f"bound {bound:g}", 8 * size / values.size, error)
 
 
 def qabba(test: Sequences, scaled: Sequences, units: Scaler) -> Iterator[Point]:
-    """Measure QABBA on all features of all sequences, which it takes as series of one length."""
+    """Measure QABBA on the features of all sequences, extended to one length."""
     from qabba import QABBA
 
     steps = int(test.lengths.max())
-    series = [np.pad(one, ((0, steps - len(one)), (0, 0)), "edge").T for one in arrays(scaled)]
+    series = [np.pad(one, ((0, steps - len(one)), (0, 0)), "edge").T for one in as_arrays(scaled)]
     series = np.concatenate(series).astype(np.float64)
     for tolerance in TOLERANCES:
         for alpha in ALPHAS:
             model = QABBA(tol=tolerance, alpha=alpha, symbol_codec="huffman").fit(series)
-            # those of `fit` do not belong to the centers of `inverse_transform` in qabba 0.2.0
+            # In qabba 0.2.0, the symbols of `fit` do not match the centers of `inverse_transform`.
             symbols = model.transform(series)
             bits = model.storage_breakdown(symbols).total_bits
             rows = model.inverse_transform(symbols, model.start_values_)
             padded = np.array([np.pad(row, (0, steps), "edge")[:steps] for row in rows])
             padded = padded.reshape(len(test), -1, steps).transpose(0, 2, 1)
             back = np.concatenate([row[:n] for row, n in zip(padded, test.lengths, strict=True)])
-            error = nmse(test, original(back, test, units), units)
+            error = nmse(test, unscaled(back, test, units), units)
             setting = f"tol={tolerance:g}, alpha={alpha:g}"
             yield Point("QABBA", setting, bits / test.values.size, error)
 
 
-def arrays(sequences: Sequences) -> list[np.ndarray]:
+def as_arrays(sequences: Sequences) -> list[np.ndarray]:
     """Return arrays of shape (length, features)."""
     return np.split(sequences.values, sequences.offsets[1:-1])
 
 
-def original(values: np.ndarray, test: Sequences, units: Scaler) -> list[np.ndarray]:
+def unscaled(values: np.ndarray, test: Sequences, units: Scaler) -> list[np.ndarray]:
     """Return standardized values as sequences in the units of the data."""
     made = Sequences(values.astype(np.float32), test.offsets, schema=test.schema)
     return units.inverse_transform(made).to_list()

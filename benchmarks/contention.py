@@ -2,11 +2,11 @@
 
 ``python -m benchmarks.contention`` takes about 3 minutes on two cores.
 
-JapaneseVowels, 16 latent dimensions, the defaults. Each fit is a process of its own, with the
-default number of threads. After one fit that compiles and is not counted, quiet and busy fits
-take turns. The load is one endless Python loop a core, at the same priority as the fit. Seconds
-are those of ``fit`` alone, without imports; processor seconds are those of all threads of the
-process in that time.
+A model with default settings and 16 latent dimensions is fitted to JapaneseVowels. Each fit runs in
+its own process with the default number of threads. The first fit compiles and does not count. Then
+fits on idle and on busy cores take turns. The load is one endless Python loop per core with the
+same priority as the fit. Times are those of ``fit``, without imports. CPU time is the sum over all
+threads of the process.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from benchmarks._results import table, write_page
 from benchmarks.training_peers.process import answer, run
 
 ROUNDS = 3
-# Whoever sets these has other threads than by default.
+# These variables change the default number of threads.
 VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @contextlib.contextmanager
 def all_cores_busy() -> Iterator[None]:
-    """Run one endless loop a core."""
+    """Run one endless loop per core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     loops = [
         subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores or 1)
@@ -44,7 +44,7 @@ def all_cores_busy() -> Iterator[None]:
 
 
 def fit() -> None:
-    """Fit once, and print the seconds and the processor seconds of its parts."""
+    """Fit once, and print wall time and CPU time."""
     import refold
 
     data = refold.datasets.japanese_vowels().train
@@ -55,7 +55,7 @@ def fit() -> None:
 
 
 def measure(rounds: int) -> dict[str, list[dict[str, Any]]]:
-    """Return what each fit took, quiet and busy."""
+    """Return the times of each fit, on idle and on busy cores."""
     run("contention", "--fit", package="benchmarks")
     found: dict[str, list[dict[str, Any]]] = {"quiet": [], "busy": []}
     for _ in range(rounds):
@@ -73,19 +73,20 @@ def main(rounds: int = ROUNDS) -> None:
     rows = []
     for i, (quiet, busy) in enumerate(zip(found["quiet"], found["busy"], strict=True)):
         rows.append([str(i + 1), *_cells(quiet, busy)])
-    middle = [
+    medians = [
         {name: statistics.median(one[name] for one in runs) for name in ("seconds", "processor")}
         for runs in found.values()
     ]
-    rows.append(["median", *_cells(*middle)])
-    header = ["round", "quiet, s", "busy, s", "busy over quiet"]
-    header += ["quiet, processor s", "busy, processor s"]
+    rows.append(["median", *_cells(*medians)])
+    header = ["round", "idle, s", "busy, s", "ratio"]
+    header += ["idle, CPU s", "busy, CPU s"]
     write_page(
         "contention",
         "A fit on busy cores",
         [
-            "`fit` on JapaneseVowels, 16 latent dimensions, by default, alone and beside one "
-            "endless loop a core, at the same priority. Processor seconds are of all threads.",
+            "Times of `fit` on JapaneseVowels with default settings and 16 latent dimensions. The "
+            "machine is otherwise idle, or it also runs one endless loop per core with the same "
+            "priority. CPU time is the sum over all threads of the fit.",
             table(header, rows),
         ],
     )
@@ -102,7 +103,7 @@ def _cells(quiet: dict[str, float], busy: dict[str, float]) -> list[str]:
 
 
 def _now() -> tuple[float, float]:
-    """Return wall time, and the processor time of this process, in seconds."""
+    """Return the wall time and the CPU time of this process, in seconds."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return time.perf_counter(), used.ru_utime + used.ru_stime
 
@@ -110,7 +111,7 @@ def _now() -> tuple[float, float]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--fit", action="store_true", help="one fit, for the driver")
+    parser.add_argument("--fit", action="store_true", help="run one fit; used internally")
     arguments = parser.parse_args()
     if arguments.fit:
         fit()

@@ -1,12 +1,13 @@
-"""What comes back of noisy sequences: Refold with and without ``denoise``, PCA.
+"""Reconstruction of noisy sequences: Refold with and without ``denoise``, and PCA.
 
 ``python -m benchmarks.denoising`` takes about 2 minutes on two cores.
 
-JapaneseVowels, its own training and test split, 16 numbers a code. All models are fitted on the
-training sequences as they are; the test sequences are read with Gaussian noise added, of so many
-deviations of a feature, and the error is that to the sequences without it. PCA is fitted on the
-zero-padded training split and told the true lengths; Refold finds the lengths in the code. Codes
-are those of the encoder, or those of a search of 10 steps (``latent_steps``).
+The data is JapaneseVowels with its own splits, and codes have 16 dimensions. All models are fitted
+to the training split without added noise. Gaussian noise is added to the test sequences before they
+are encoded, and the error is measured against the sequences without noise. The level of the noise
+is in standard deviations of each feature. PCA is fitted to the zero-padded training split and is
+told the true lengths. Refold decodes the lengths from the code. Codes are those of the encoder,
+without or with 10 steps of latent optimization (``latent_steps``).
 """
 
 from collections.abc import Callable
@@ -24,18 +25,18 @@ from refold.sequences import Scaler, Sequences
 LEVELS = (0.0, 0.25, 0.5, 1.0, 1.5)
 LATENT_DIM = 16
 DENOISE = (0.0, 0.5, 1.0)
-SEARCH = {0: "codes of the encoder", 10: "codes searched"}
+CODES = {0: "codes of the encoder", 10: "latent optimization"}
 
 
 def with_noise(sequences: Sequences, deviation: float, units: Scaler) -> Sequences:
-    """Add noise of so many deviations of each feature."""
+    """Add Gaussian noise; ``deviation`` is in standard deviations of each feature."""
     rng = np.random.default_rng(0)
     noise = deviation * units.scale_ * rng.standard_normal(sequences.values.shape)
     return Sequences(sequences.values + noise, sequences.offsets, schema=sequences.schema)
 
 
 def measure() -> dict[str, list[float]]:
-    """Errors by model, one a level of noise."""
+    """Return the errors of each model, one for each level of noise."""
     data = refold.datasets.japanese_vowels()
     units = Scaler.fit(data.train)
     noisy = [with_noise(data.test, level, units) for level in LEVELS]
@@ -52,7 +53,7 @@ def measure() -> dict[str, list[float]]:
         def with_own_lengths(sequences: Sequences, ae: Any = ae) -> list[Any]:
             return ae.inverse_transform(ae.transform(sequences))
 
-        for steps, label in SEARCH.items():
+        for steps, label in CODES.items():
             ae._fitted = ae._fitted._replace(latent_steps=steps)
             found[f"Refold, denoise={denoise:g}, {label}"] = errors(with_own_lengths)
     return found
@@ -64,10 +65,10 @@ def draw(found: dict[str, list[float]]) -> None:
     ax = figure.add_subplot()
     colours = (CONTRAST, PALETTE[2], PALETTE[2], ACCENT, ACCENT, PALETTE[4], PALETTE[4])
     for (name, errors), colour in zip(list(found.items())[1:], colours, strict=True):
-        style = "o--" if name.endswith(SEARCH[10]) else "o-"
+        style = "o--" if name.endswith(CODES[10]) else "o-"
         ax.plot(LEVELS, errors, style, color=colour, label=name, markersize=4, linewidth=1.6)
-    ax.set_xlabel("noise in the input, deviations of a feature")
-    ax.set_ylabel("NMSE to the clean sequence")
+    ax.set_xlabel("noise in the input, standard deviations of a feature")
+    ax.set_ylabel("NMSE against the clean sequence")
     ax.set_ylim(bottom=0)
     ax.legend(frameon=False, loc="lower right", ncols=2, fontsize="x-small")
     tidy(ax, grid="y")
@@ -82,8 +83,9 @@ def main() -> None:
         "denoising",
         "Denoising",
         [
-            f"JapaneseVowels, {LATENT_DIM} numbers a code, NMSE to the clean test sequences by the "
-            "noise in what is encoded, in deviations of a feature. One seed.",
+            f"The table shows the NMSE against the clean test sequences of JapaneseVowels, with "
+            f"{LATENT_DIM} latent dimensions. Noise was added before encoding. Its level is in "
+            "standard deviations of a feature. One seed.",
             "![Error by noise](denoising.png)",
             table(["model", *(f"noise {level:g}" for level in LEVELS)], rows),
         ],

@@ -1,10 +1,10 @@
-"""What is odd: area under the ROC curve beside PyOD's and sequitur's, and false alarms.
+"""Anomaly detection: area under the ROC curve next to PyOD and sequitur, and false alarms.
 
-Of each labelled set one class after the other is normal: the training split has that class only,
-the test split is as it is, and all other classes are odd.  Refold by its defaults, a quarter of
-the training sequences set aside to calibrate by; its peers train on all of them.  PyOD's detectors
-by their defaults, on zero-padded standardised arrays (its KNN is one more than the usual three);
-sequitur as in ``fidelity.py``.
+Each class of a labelled data set is the normal class once. The model is trained on the sequences of
+this class in the training split. The test split is unchanged, and sequences of other classes count
+as anomalous. Refold has default settings, and a quarter of the training sequences is held back for
+calibration. The other methods train on all of them. The detectors of PyOD have default settings and
+read zero-padded, standardized arrays. sequitur is used as in ``fidelity.py``.
 """
 
 import statistics
@@ -32,15 +32,15 @@ METHODS = ("Refold", "IForest", "ECOD", "AutoEncoder", "KNN", "sequitur")
 
 
 class Problem(NamedTuple):
-    """Normal training sequences, test sequences, and which of these are odd."""
+    """Normal training sequences, test sequences, and which of the latter are anomalous."""
 
     train: Any
     test: Any
-    odd: np.ndarray
+    anomalous: np.ndarray
 
 
 def data_sets() -> Iterator[tuple[str, tuple[Any, np.ndarray], tuple[Any, np.ndarray]]]:
-    """Yield a name and both splits, as sequences and labels."""
+    """Yield the name and both splits of each data set, as sequences and labels."""
     import aeon.datasets
     from sklearn.datasets import load_digits
 
@@ -69,7 +69,7 @@ def data_sets() -> Iterator[tuple[str, tuple[Any, np.ndarray], tuple[Any, np.nda
 
 
 def refold_scores(problem: Problem) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return scores, and p-values where there is enough to calibrate by."""
+    """Return scores, and p-values if there are enough sequences for calibration."""
     import refold
     from refold.evaluation import least_calibration
 
@@ -92,7 +92,7 @@ def pyod_scores(problem: Problem, name: str) -> np.ndarray:
         "IForest": lambda: IForest(random_state=SEED),
         "ECOD": ECOD,
         "KNN": KNN,
-        # its last batch is left out if it is not full, and of few series there is no other
+        # It skips a last batch that is not full, which would be the only batch of few series.
         "AutoEncoder": lambda: AutoEncoder(
             random_state=SEED, verbose=0, batch_size=min(32, len(problem.train))
         ),
@@ -130,7 +130,7 @@ def _padded(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Alarms(NamedTuple):
-    """False alarms among normal test sequences, and how many these are."""
+    """The number of false alarms, and the number of normal test sequences."""
 
     alarms: int
     normal: int
@@ -153,9 +153,11 @@ def main() -> None:
             for method, values in every.items():
                 finite = np.isfinite(values)
                 failed[method] += int((~finite).sum())
-                found[method].append(roc_auc_score(problem.odd, np.where(finite, values, 0.0)))
+                found[method].append(
+                    roc_auc_score(problem.anomalous, np.where(finite, values, 0.0))
+                )
             if p_values is not None:
-                normal = p_values[~problem.odd]
+                normal = p_values[~problem.anomalous]
                 counted = Alarms(
                     counted.alarms + int((normal <= ALPHA).sum()), counted.normal + len(normal)
                 )
@@ -171,18 +173,19 @@ def main() -> None:
     whole = Alarms(sum(one.alarms for one in alarms), sum(one.normal for one in alarms))
     write_page(
         "detection",
-        "What is odd",
+        "Anomaly detection",
         [
-            "Area under the ROC curve, mean over the classes, each of which is normal in turn: the "
-            "training split has it alone. Refold by its defaults, a quarter of that set aside to "
-            f"calibrate by, {SECONDS:.0f} s at most, one seed; sequitur has as long. Last column: "
-            f"false alarms among normal test sequences at a promised rate of {ALPHA}, where "
-            f"there are enough to calibrate by; together {whole.alarms} of {whole.normal}, "
-            f"{whole.alarms / max(1, whole.normal):.3f}.",
-            "Scores that are no numbers: "
+            "The table shows the area under the ROC curve, as a mean over the classes. Each class "
+            "is the normal class once, and models are trained on this class only. Refold has "
+            "default settings, one seed and a quarter of the training sequences held back for "
+            f"calibration. A fit of Refold or sequitur has {SECONDS:.0f} s. The last column has "
+            f"the false alarms among normal test sequences at a nominal rate of {ALPHA}, if there "
+            f"are enough sequences for calibration. In total, these are {whole.alarms} of "
+            f"{whole.normal} ({whole.alarms / max(1, whole.normal):.3f}).",
+            "Scores that are not finite: "
             + ", ".join(f"{method} {count}" for method, count in failed.items())
             + ".",
-            table(["set", "classes", *METHODS, "false alarms"], rows),
+            table(["data", "classes", *METHODS, "false alarms"], rows),
         ],
         packages=(*PACKAGES, "pyod", "sequitur", "aeon", "torch"),
     )

@@ -1,13 +1,12 @@
-"""The explorer in a browser: time until a million points are usable, and time of a drag.
+"""The explorer in a browser: time until a million points can be used, and time of a drag.
 
-Run: ``python benchmarks/explore.py``. It needs the extra ``serve``, Playwright and a Chromium. On a
-machine without a graphics card, the browser draws by software, which takes most of the time of the
-first figure.
+Run ``python benchmarks/explore.py``. It needs the extra ``serve``, Playwright and Chromium. Without
+a graphics card the browser renders in software, which takes most of the time of the first figure.
 
-- *server*: from codes in memory to a server that listens, in seconds.
-- *page*: from the address to a map with colors that answers, in seconds.
-- *drag*: from a move of the pointer to the drawn sequence, in milliseconds: the request, the
-  decoding, the answer and the drawing.
+- *server*: seconds from codes in memory to a server that listens.
+- *page*: seconds from opening the address to a colored map that reacts.
+- *drag*: milliseconds from a move of the pointer to the drawn sequence. This includes the request,
+  the decoding, the response and the drawing.
 """
 
 import argparse
@@ -47,11 +46,11 @@ DRAG = """async ([x, y, moves]) => {
 
 
 def main():
-    """Measure and print."""
+    """Measure, and print the times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=1_000_000, help="number of codes")
     parser.add_argument("--moves", type=int, default=150, help="moves of the drag")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
 
     base = refold.datasets.noisy_sines(2000, seed=1, max_steps=80)
@@ -60,7 +59,7 @@ def main():
     path = Path(tempfile.mkdtemp()) / "sines.refold"
     ae.save(path)
     rng = np.random.default_rng(0)
-    pick = rng.integers(0, len(base), asked.n)
+    pick = rng.integers(0, len(base), options.n)
     codes = ae.transform(base)[pick]
     codes += 0.1 * rng.normal(size=codes.shape).astype(np.float32)
     sequences = base[pick]
@@ -86,12 +85,11 @@ def main():
         page.mouse.down()
         page.mouse.move(x + 20, y)
         page.wait_for_timeout(500)
-        times = page.evaluate(DRAG, [x, y, asked.moves])
+        times = page.evaluate(DRAG, [x, y, options.moves])
         page.mouse.up()
         browser.close()
-    print(
-        f"{asked.n:,} codes: server {server:.2f} s, page {opened:.2f} s, sum {server + opened:.2f}"
-    )
+    total = server + opened
+    print(f"{options.n:,} codes: server {server:.2f} s, page {opened:.2f} s, total {total:.2f} s")
     times.sort()
     late = times[int(0.95 * len(times))]
     print(f"drag: median {statistics.median(times):.1f} ms, 95 % within {late:.1f} ms")

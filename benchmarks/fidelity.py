@@ -1,12 +1,13 @@
-"""Held-out error against the size of the code, beside PCA and four kinds of LSTM autoencoders.
+"""Held-out error against latent dimensions, next to PCA and other sequence autoencoders.
 
-``python -m benchmarks.fidelity`` takes about seven hours on two cores; README.md says what each
-part takes.  It needs the dependency groups ``backends`` and ``peers``; a method whose packages are
-not installed is named and left out.  Every fit is a process of its own, and they run one after the
-other.  Each result is stored at once in ``results/fidelity.json``, with what it depends on: data,
-code, versions, machine; so a second call goes on where the first ended, and takes what still
-holds.  Table and picture are written at the end, of what is there then; ``--report`` writes them
-and measures nothing.
+``python -m benchmarks.fidelity`` takes about seven hours on two cores.  README.md has the time of
+each part.  It needs the dependency groups ``backends`` and ``peers``.  Methods whose packages are
+not installed are named and left out.  Every fit runs in its own process, one after the other.
+
+Each result is stored in ``results/fidelity.json`` as soon as it is measured, with what it depends
+on: data, code, versions and machine.  A second call continues where the first one ended, and reuses
+the results that are still valid.  At the end, the table and the picture are written from all stored
+results.  ``--report`` writes them without measuring.
 """
 
 import argparse
@@ -29,12 +30,13 @@ from benchmarks.training_peers.process import MeasurementError, run
 PACKAGE = "benchmarks.fidelity_peers"
 QUICK_FOLDER = Path(tempfile.gettempdir(), "refold-fidelity-quick")
 QUICK_SECONDS = 5
-# Start, compilation, and reconstruction of the test split by one sequence after the other.
-LONGEST_BESIDE_TRAINING = 900.0
+# Time limit for start, compilation, and reconstruction of the test split. Some methods reconstruct
+# one sequence at a time.
+SECONDS_BESIDES_FIT = 900.0
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Measure what is lacking, and write table and picture."""
+    """Measure the results that are missing, and write the table and the picture."""
     options = _parse(arguments)
     selection = Selection(
         QUICK if options.quick else {name: PARTS[name] for name in options.parts},
@@ -50,16 +52,16 @@ def main(arguments: Sequence[str] = ()) -> None:
     store = Store(folder / "fidelity.json")
     if options.report:
         if not _report(store, selection, folder):
-            raise SystemExit(f"{folder / 'fidelity.json'} has no results of these: measure first.")
+            raise SystemExit(f"{folder / 'fidelity.json'} has no such results. Measure first.")
         return
     try:
         with tempfile.TemporaryDirectory(prefix="refold-fidelity-") as scratch:
             _measure(store, selection, Path(scratch))
     except KeyboardInterrupt:
-        print("Interrupted. What has a result is stored: a second call goes on from there.")
+        print("Interrupted. All results so far are stored, and the next call continues there.")
         raise SystemExit(130) from None
     finally:
-        # Of a selection, the results are kept, and the page shows all that is there.
+        # The page shows all stored results, also if only a selection was measured.
         shown = selection if options.quick else selection._replace(**_EVERYTHING)
         _report(store, shown, folder)
 
@@ -74,11 +76,11 @@ _EVERYTHING: dict[str, Any] = {
 
 
 def _measure(store: Store, selection: Selection, scratch: Path) -> None:
-    """Run what has no result yet."""
+    """Run all runs that have no valid result."""
     methods = []
     for name in selection.methods:
         if missing := METHODS[name].missing:
-            print(f"{METHODS[name].title} is left out: {', '.join(missing)} not installed")
+            print(f"Skipping {METHODS[name].title}: {', '.join(missing)} not installed")
         else:
             methods.append(name)
     runs = selection._replace(methods=tuple(methods)).runs()
@@ -87,21 +89,21 @@ def _measure(store: Store, selection: Selection, scratch: Path) -> None:
         try:
             known[name] = _export(name, scratch / name)
         except MeasurementError as error:
-            print(f"{DATA[name].title} is left out: {error}")
+            print(f"Skipping {DATA[name].title}: {error}")
     runs = [one for one in runs if one.data in known]
     todo = [one for one in runs if not store.has(one, known[one.data]["digest"])]
     left = sum(one.seconds for one in todo)
-    print(f"{len(runs)} runs, {len(runs) - len(todo)} of them stored; {left / 3600:.1f} h of fits")
+    print(f"{len(runs)} runs, {len(runs) - len(todo)} of them stored; {left / 3600:.1f} h left")
     for number, one in enumerate(todo, 1):
         began = time.perf_counter()
         data, code = known[one.data], METHODS[one.method].code
         result = _run(one, scratch / one.data)
         if METHODS[one.method].code != code:
-            print(f"{number}/{len(todo)} left out: the code was changed while it ran")
+            print(f"{number}/{len(todo)} discarded: the code changed during the run")
             continue
         record = store.put(one, data["digest"], {"numbers": data["numbers"], **result})
         print(
-            f"{number}/{len(todo)} {_words(one, record)}, {time.perf_counter() - began:.0f} s",
+            f"{number}/{len(todo)} {_describe(one, record)}, {time.perf_counter() - began:.0f} s",
             flush=True,
         )
 
@@ -122,14 +124,14 @@ def _run(one: Run, folder: Path) -> dict[str, Any]:
             one.seed,
             backend=METHODS[one.method].backend,
             package=PACKAGE,
-            timeout=one.seconds + LONGEST_BESIDE_TRAINING,
+            timeout=one.seconds + SECONDS_BESIDES_FIT,
         )
     except MeasurementError as error:
         return {"failed": str(error).replace(str(folder), one.data)}
 
 
 def _report(store: Store, selection: Selection, folder: Path) -> bool:
-    """Write the page and the picture, if there is anything to show."""
+    """Write the page and the picture, and return whether there are results."""
     cells, used = read_cells(store, selection)
     if not cells:
         return False
@@ -145,7 +147,7 @@ def _report(store: Store, selection: Selection, folder: Path) -> bool:
     return True
 
 
-def _words(one: Run, record: dict[str, Any]) -> str:
+def _describe(one: Run, record: dict[str, Any]) -> str:
     shown = ", ".join(
         f"{name} {'NaN' if record[name] is None else format(record[name], '.4f')}"
         for name in ("nmse", "exact", "accuracy")
@@ -161,24 +163,28 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--sets", nargs="+", choices=list(DATA), default=list(DATA))
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
-    parser.add_argument("--sizes", nargs="+", type=_positive, help="numbers a code; all by default")
-    parser.add_argument("--seconds", type=_positive, help=f"of a fit; {SECONDS} by default")
+    parser.add_argument(
+        "--sizes", nargs="+", type=_positive, help="latent dimensions; all by default"
+    )
+    parser.add_argument(
+        "--seconds", type=_positive, help=f"time limit for a fit; default {SECONDS}"
+    )
     parser.add_argument(
         "--long-seconds",
         type=_positive,
         default=LONG_SECONDS,
-        help="of a fit of long words' codes and of sentences; %(default).0f by default",
+        help="time limit for large codes of words and for sentences; default %(default).0f",
     )
-    parser.add_argument("--seeds", nargs="+", type=int, help="all of a method by default")
-    parser.add_argument("--quick", action="store_true", help="a few cells, as a check")
-    parser.add_argument("--report", action="store_true", help="measure nothing")
-    parser.add_argument("--folder", type=Path, help="for results, table and picture")
+    parser.add_argument("--seeds", nargs="+", type=int, help="seeds; all by default")
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
+    parser.add_argument("--report", action="store_true", help="write the page without measuring")
+    parser.add_argument("--folder", type=Path, help="folder for results, table and picture")
     return parser.parse_args(arguments)
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a positive whole number is expected. Got {text!r}.")
+        raise argparse.ArgumentTypeError(f"expected a positive whole number. Got {text!r}.")
     return int(text)
 
 

@@ -1,13 +1,14 @@
-"""What comes next: Refold's forecasts beside naive ones, and beside a regression on the history.
+"""Forecasts of Refold, next to naive forecasts and a ridge regression on the history.
 
-``python -m benchmarks.forecasting`` takes about 6 minutes on two cores and needs aeon, which
-carries the data (``pip install --group peers``).
+``python -m benchmarks.forecasting`` takes about 6 minutes on two cores and needs aeon, which ships
+the data (``pip install --group peers``).
 
-Each set has its own training and test split. The last steps of the test sequences are forecast
-from those before; the error is the NMSE in units of the training split. Refold has its defaults
-and ``forecast_steps``. Beside it are the last value again, the last season again where one is
-found, and for sets of one length a ridge regression of the last steps on all values before, its
-penalty chosen by leaving out one training sequence at a time: it need not pass through a code.
+Each data set has its own training and test split. The last steps of each test sequence are forecast
+from the steps before them. The error is the NMSE in units standardized on the training split.
+Refold has default settings and ``forecast_steps``. One baseline repeats the last value, and another
+repeats the last season if one is found. If all sequences have the same length, a ridge regression
+predicts the last steps from all values before them. Its penalty is chosen by leave-one-out
+cross-validation. Unlike Refold, it does not have to compress the history into a code.
 """
 
 import numpy as np
@@ -45,7 +46,7 @@ def measure(name: str) -> list[str]:
 
 
 def regression(train: Sequences, test: Sequences, steps: int) -> float | None:
-    """NMSE of a ridge regression on all values before, where all sequences are of one length."""
+    """Return the NMSE of a ridge regression on the history, or None if lengths differ."""
     if len({*train.lengths, *test.lengths}) > 1:
         return None
     scaler = Scaler.fit(train)
@@ -73,11 +74,12 @@ def main() -> None:
                "reconstruction"]  # fmt: skip
     write_page(
         "forecasting",
-        "What comes next",
+        "Forecasting",
         [
-            "NMSE of the last steps of the test sequences, forecast from those before by a code "
-            f"of 16 numbers; defaults, {SECONDS} s of training at most, one seed. The last column "
-            "is the share of the variance of whole test sequences that does not come back.",
+            "The table shows the NMSE of forecasts of the last steps of the test sequences. Refold "
+            "forecasts from codes of 16 dimensions of the steps before them. It has default "
+            f"settings, at most {SECONDS} s for a fit, and one seed. The last column is the NMSE "
+            "of the reconstruction of whole test sequences.",
             table(heading, rows),
         ],
     )

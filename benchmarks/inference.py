@@ -1,11 +1,11 @@
 """Inference on packed rows and with Keras models: ``python -m benchmarks.inference``.
 
-Takes about half an hour on two cores; ``--parts latency equality`` measures some parts only, and
-``--quick`` checks that everything runs.  ``--baseline COMMIT`` also measures an older version, from
-a commit or a checkout.  It needs ``torch`` and ``sequitur`` (dependency groups ``backends`` and
-``peers``).  Every measurement is a process of its own, and they run one after the other; what fails
-is named in the results.  Tables go to ``results/inference.md`` and to the page of the documentation
-if all parts ran in full, else to a folder for temporary files.
+It takes about half an hour on two cores.  ``--parts latency equality`` measures only these parts,
+and ``--quick`` checks that everything runs.  ``--baseline COMMIT`` also measures an older version,
+from a commit or a checkout.  It needs ``torch`` and ``sequitur`` (dependency groups ``backends``
+and ``peers``).  Every measurement runs in its own process, one after the other.  Failures are
+named in the results.  If all parts ran in full, tables are written to ``results/inference.md`` and
+to the documentation, and otherwise to a temporary folder.
 """
 
 import argparse
@@ -20,16 +20,16 @@ from benchmarks._results import (
     DOCS,
     FOLDER,
     PACKAGES,
+    environment,
     replace_results,
-    surroundings,
     table,
     write_page,
 )
 from benchmarks.inference_peers.versions import (
     PACKAGE,
     Version,
+    default_environment,
     older_version,
-    usual_surroundings,
 )
 from benchmarks.training_peers.process import MeasurementError, run
 
@@ -50,7 +50,7 @@ TODAY = Version("this version")
 
 
 class Setup(NamedTuple):
-    """What the parts need: a folder with data, how much to measure, and the versions."""
+    """Settings of all parts: a folder for data, the options, and the versions to measure."""
 
     folder: Path
     options: argparse.Namespace
@@ -58,18 +58,18 @@ class Setup(NamedTuple):
 
     @property
     def cache(self) -> Path:
-        """Cache of compiled code that fills up."""
+        """Folder for compiled code that processes share."""
         return self.folder / "cache"
 
     def model(self, version: Version) -> Path:
-        """Return a model of JapaneseVowels, which is fitted at the first call."""
+        """Return the path of a model of JapaneseVowels, which is fitted at the first call."""
         path = self.folder / f"model-{self.versions.index(version)}.refold"
         if not path.exists():
             self.fit(version, path, self.cache)
         return path
 
     def fit(self, version: Version, path: Path, cache: Path, *, quick: bool = False) -> Any:
-        """Fit a model of JapaneseVowels by the command line, and measure the process."""
+        """Fit a model of JapaneseVowels with the command line, and measure the process."""
         size = ["--latent-dim", "16", "--seed", "0", "--quiet"]
         epochs = 1 if quick else self.options.epochs
         limit = ["--max-epochs", epochs] if epochs else []
@@ -82,7 +82,7 @@ class Setup(NamedTuple):
 
 
 def processes(setup: Setup) -> str:
-    """Measure commands from the start of their process to its end."""
+    """Measure commands from the start of the process to its end."""
     data, one, codes = (
         setup.folder / name for name in ("test.parquet", "one.npy", "codes.parquet")
     )
@@ -101,7 +101,7 @@ def processes(setup: Setup) -> str:
     for turn in range(setup.options.repeats + 1):
         for case, call in cases.items():
             measured = call()
-            if turn:  # the first one compiles, and reads files for the first time
+            if turn:  # the first turn compiles and fills the caches
                 found[case].append(measured)
     rows = [[COMMANDS[what], title, *_process_cells(runs)] for (what, title), runs in found.items()]
     text = (
@@ -126,9 +126,9 @@ def latency(setup: Setup) -> str:
             rows.append([title, part, *cells])
     text = (
         "Milliseconds for one sequence of JapaneseVowels, in a process that has encoded and "
-        f"decoded before. The percentiles are of {setup.options.calls} calls, which take turns "
-        "through the test split. The estimator's calls are `transform` and `inverse_transform`. "
-        "The network alone does not check, scale or convert sequences, nor predict lengths."
+        f"decoded before. The percentiles are over {setup.options.calls} calls, which go through "
+        "the test split. The estimator's calls are `transform` and `inverse_transform`. The "
+        "network alone does not check, scale or convert sequences, and does not predict lengths."
     )
     percentiles = [f"{title}, p{p}" for title in PATHS.values() for p in (50, 95)]
     return "\n\n".join(
@@ -137,7 +137,7 @@ def latency(setup: Setup) -> str:
 
 
 def throughput(setup: Setup) -> str:
-    """Measure many sequences at a time, next to the encoders of others."""
+    """Measure many sequences at a time, next to the encoders of other programs."""
     options, paths, peers, texts = setup.options, [], [], []
     predicted = min(options.sequences, options.sequences_of_peers)
     for kind, title in KINDS.items():
@@ -169,7 +169,8 @@ def throughput(setup: Setup) -> str:
                         cells = _rate_cells(one["rate"], plain)
                     peers.append([title, name, "" if one is None else one["setting"], *cells])
         texts.append(
-            f"{title}: {ours['shortest']} to {ours['longest']} steps, {ours['num_steps']} in total"
+            f"{title.capitalize()}: {ours['shortest']} to {ours['longest']} steps, "
+            f"{ours['num_steps']} in total"
         )
     about = (
         f"{options.sequences} sequences with 4 features. {'. '.join(texts)}. The models have 16 "
@@ -183,9 +184,9 @@ def throughput(setup: Setup) -> str:
         "Encoding next to other programs, in sequences per second, all with at most "
         f"{options.threads} threads. `predict` is given sequences that are already scaled and "
         "padded to the longest. PyTorch runs a bidirectional LSTM with as many units on single "
-        "steps, and one dense layer, in batches of similar length, packed. sequitur's encoder "
-        "reads one sequence at a time. Both are compared with `patch=1`, and `predict` with the "
-        "same patch. `predict` and sequitur are measured on "
+        "steps, and one dense layer, on packed batches of similar length. sequitur's encoder "
+        "reads one sequence at a time. Both are compared with Refold's `patch=1`, and `predict` "
+        "with Refold at the same patch. `predict` and sequitur are measured on "
         f"{predicted} of the sequences."
     )
     relative = "speed of Refold relative to this row"
@@ -232,7 +233,7 @@ def fits(setup: Setup) -> str:
 
 
 def equality(setup: Setup) -> str:
-    """Compare the codes and outputs of both paths, and bits in other circumstances."""
+    """Compare both paths, and check that bits do not depend on order, batches or threads."""
     count = min(setup.options.sequences, 500)
     fitted = setup.run("prepare", "series", setup.folder, "log-normal", "auto", count)
     cases = {
@@ -249,9 +250,9 @@ def equality(setup: Setup) -> str:
         rows.append([title, str(one["num_sequences"]), *off, *bits])
     text = (
         "The largest difference between packed rows and Keras models with the same weights, in "
-        "standard deviations of each latent dimension or output. Then whether codes and outputs "
-        "of packed rows have equal bits in another order of the sequences, in other batches and "
-        "alone, and with 1, 2 and 5 threads."
+        "standard deviations of each latent dimension or output. The last columns show whether "
+        "codes and outputs of packed rows have equal bits in another order of the sequences, in "
+        "other batches and alone, and with 1, 2 and 5 threads."
     )
     header = ["data", "sequences", *OPERATIONS.values(), "order", "batches", "threads"]
     page = "\n\n".join(["## Equality", text, table(header, rows)])
@@ -267,7 +268,7 @@ PARTS: dict[str, Callable[[Setup], str]] = {
     "fits": fits,
     "equality": equality,
 }
-# By option: in full and quick.
+# Sizes for each option: the default, and that of --quick.
 SIZES = {
     "sequences": (10_000, 60),
     "sequences-optimized": (2000, 20),
@@ -285,7 +286,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     texts, failed = [], False
     with tempfile.TemporaryDirectory(prefix="refold-inference-") as name:
         scratch = Path(name)
-        with usual_surroundings(options.threads, scratch / "cache"):
+        with default_environment(options.threads, scratch / "cache"):
             versions = [TODAY]
             if options.baseline:
                 versions.append(older_version(options.baseline, scratch))
@@ -299,7 +300,7 @@ def main(arguments: Sequence[str] = ()) -> None:
                     texts.append(f"**Did not run:** {part}: {error}")
                     failed = True
             packages = (*PACKAGES, "jaxlib", "torch", "sequitur")
-            about = f"{surroundings(packages)}  \n{_command(options, versions)}"
+            about = f"{environment(packages)}  \n{_command(options, versions)}"
     whole = not failed and _is_whole(options) and not any("not measured" in t for t in texts)
     folder = FOLDER if whole else Path(tempfile.mkdtemp(prefix="refold-inference-"))
     write_page("inference", "Inference", texts, about=about, folder=folder)
@@ -317,10 +318,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--baseline", metavar="COMMIT", help="commit, or folder of a checkout")
-    parser.add_argument("--threads", type=int, default=cores, help="cores of all processes")
+    parser.add_argument(
+        "--threads", type=int, default=cores, help="number of cores for all processes"
+    )
     parser.add_argument("--quick", action="store_true", help="only check that everything runs")
     for name, (full, quick) in SIZES.items():
-        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"default {full}, or {quick}")
+        parser.add_argument(
+            f"--{name}", type=int, metavar="N", help=f"default {full}, or {quick} with --quick"
+        )
     options = parser.parse_args(arguments)
     for name, sizes in SIZES.items():
         entry = name.replace("-", "_")
@@ -330,13 +335,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _is_whole(options: argparse.Namespace) -> bool:
-    """Return whether all parts are measured in full."""
+    """Return whether all parts are measured with the default sizes."""
     sizes = [getattr(options, name.replace("-", "_")) == full for name, (full, _) in SIZES.items()]
     return all(sizes) and len(options.parts) == len(PARTS)
 
 
 def _command(options: argparse.Namespace, versions: list[Version]) -> str:
-    """Return the command of this run; a checkout is named by its commit."""
+    """Return the command of this run, in which a checkout is named by its commit."""
     words = ["python -m benchmarks.inference"]
     words += [f"--baseline {version.title}" for version in versions[1:]]
     words += [f"--threads {options.threads}"]

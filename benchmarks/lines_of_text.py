@@ -1,9 +1,10 @@
-"""What comes back of held-out lines of text of 60 to 120 characters.
+"""Reconstruction of held-out lines of text of 60 to 120 characters.
 
-``python -m benchmarks.lines_of_text`` takes about 15 minutes on two cores.  The lines are the set
-"sentences" of ``fidelity.py``: 11,000 to train on and 1000 others.  Refold has default settings,
-``SECONDS`` for a fit, and one seed.  PCA of the same size is fitted on the same lines and told the
-lengths.  ``--sizes 32`` measures a single size; the page shows all sizes that have been measured.
+``python -m benchmarks.lines_of_text`` takes about 15 minutes on two cores.  The lines are the data
+set "sentences" of ``fidelity.py``, with 11,000 training lines and 1000 held-out lines.  Refold has
+default settings, at most ``SECONDS`` for a fit, and one seed.  PCA of the same size is fitted to
+the same lines and is told the lengths.  ``--sizes 32`` measures a single size.  The page shows all
+sizes that have been measured.
 """
 
 import argparse
@@ -26,7 +27,7 @@ STORE = FOLDER / "lines_of_text.json"
 
 
 def rounded(codes: np.ndarray) -> dict[str, np.ndarray]:
-    """Return codes as they are, as float16, and as int8 with one scale for each dimension."""
+    """Return codes as float32, as float16, and as int8 with one scale for each dimension."""
     scale = np.maximum(np.abs(codes).max(axis=0), 1e-12) / 127
     return {
         "float32": codes,

@@ -1,14 +1,15 @@
-"""One LSTM layer, beside Keras on its three backends, PyTorch, and the machine's matrix product.
+"""One LSTM layer, next to Keras on its three backends, PyTorch, and a large matrix product.
 
 ``python -m benchmarks.lstm`` takes about 9 minutes on two cores.  It needs ``tensorflow-cpu`` and
-``torch`` (dependency group ``backends``); without one of them it says so and measures the others.
+``torch`` (dependency group ``backends``).  If one of them is missing, it says so and measures the
+others.
 
-Every implementation computes in a process of its own, from the same numbers, at the best of its
-settings and thread counts, which are found first.  Then they take turns, several rounds, so that
-whatever else the machine does falls on all alike; medians are over rounds.  Their results have to
-be the same.  Tables go to ``results/lstm.md``, the picture and the main table to
-``docs/explanation/performance.md``.  With ``--quick``, ``--rows`` or an implementation missing,
-all goes to a folder for temporary files.
+Every implementation runs in its own process on the same arrays.  First its best setting and number
+of threads are found.  Then the implementations take turns for several rounds, so that disturbances
+affect all of them, and the median over rounds is reported.  Their results must agree.  Tables are
+written to ``results/lstm.md``, and the picture and the main table to
+``docs/explanation/performance.md``.  If an implementation is missing, or with ``--quick`` or
+``--rows``, everything is written to a temporary folder.
 """
 
 import argparse
@@ -48,15 +49,15 @@ QUICK_SWEEP = tuple(case for case in SWEEP if case.units in {8, 64, 256})
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Measure, and write tables and picture."""
+    """Measure, and write the tables and the picture."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lstm", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="short, first settings, as a check")
+    parser.add_argument("--quick", action="store_true", help="only check that everything runs")
     parser.add_argument(
         "--rows",
         nargs="+",
         type=_case,
         metavar="T,B,F,H",
-        help="only these shapes, without sweep and question",
+        help="measure only these shapes, without the sweep and the model of the question",
     )
     options = parser.parse_args(arguments)
     absent = missing()
@@ -65,13 +66,13 @@ def main(arguments: Sequence[str] = ()) -> None:
         for one in absent
     ]
     names = [one.name for one in IMPLEMENTATIONS if one not in absent]
-    say = _Clock(notes)
+    log = _Clock(notes)
     for note in notes:
-        say(note)
+        log(note)
 
     rounds, seconds = (2, 0.03) if options.quick else (7, 0.1)
     sweep = () if options.rows else QUICK_SWEEP if options.quick else SWEEP
-    with Pool(rounds=rounds, seconds=seconds, say=say.note) as pool:
+    with Pool(rounds=rounds, seconds=seconds, log=log.note) as pool:
         measured = measure(
             pool,
             names,
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] = ()) -> None:
             sweep=sweep,
             question=not options.rows,
             num_settings=1 if options.quick else None,
-            say=say,
+            log=log,
         )
 
     whole = not (options.quick or options.rows or absent)
@@ -96,12 +97,12 @@ def main(arguments: Sequence[str] = ()) -> None:
     if whole:
         text = SHOWN.format(table=main_table(measured))
         replace_results(DOCS / "explanation" / "performance.md", text, name="lstm")
-    say(f"{folder / 'lstm.md'} is written")
+    log(f"{folder / 'lstm.md'} is written")
     _check(measured)
 
 
 class _Clock:
-    """Prints what goes on, with the seconds since the start."""
+    """Prints progress messages with the seconds since the start."""
 
     def __init__(self, notes: list[str]) -> None:
         self._started, self._notes = time.perf_counter(), notes
@@ -110,7 +111,7 @@ class _Clock:
         print(f"{time.perf_counter() - self._started:4.0f} s  {text}", flush=True)
 
     def note(self, text: str) -> None:
-        """Print, and keep for the page of results."""
+        """Print a message, and add it to the page of results."""
         self._notes.append(f"Did not run: {text}")
         self(text)
 
@@ -127,7 +128,7 @@ def _case(text: str) -> Case:
         steps, batch, features, units = (int(number) for number in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"four whole numbers are expected, as 100,64,8,128. Got {text!r}."
+            f"expected four whole numbers, such as 100,64,8,128. Got {text!r}."
         ) from None
     return Case(steps, batch, features, units)
 

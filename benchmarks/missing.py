@@ -1,19 +1,22 @@
-"""How well missing values are filled in: Refold, the mean, and PCA with iterated filling.
+"""Imputation of missing values: Refold, the mean, and iterative PCA.
 
 ``python -m benchmarks.missing`` takes about 5 minutes on two cores.
 
-Values are hidden at random, or in one block of steps a sequence, in the training and in the test
-split alike; the error is that of the hidden values of the test split, which all methods are to
-fill in from what is left, told the lengths.  16 numbers a code.
+Values are hidden at random, or in one block of steps per sequence, in the training split and in
+the test split.  The methods impute the hidden values of the test split from the other values, and
+the error is measured on the hidden values.  All methods are told the lengths.  Codes have 16
+dimensions.
 
-- The mean: of the feature, and of the feature at that step.
-- PCA with iterated filling: components of the padded training split whose gaps begin as the means
-  by step and are filled with what the components say, a hundred times; the gaps of the test split
-  likewise, by the components found.
-- The same, regularised: in training components count by the share of their variance that is not
-  noise (J. Josse and F. Husson, Journal de la SFdS 153, 2012), and in use a code is the likeliest
-  one of probabilistic PCA (M. E. Tipping and C. M. Bishop, 1999).
-- Refold by its defaults, within a minute: codes are decoded, and what is in the gaps is taken.
+- Mean: the mean of the feature, or the mean of the feature at the same step.
+- Iterative PCA: missing values of the padded training split are initialized with the means by step.
+  Then PCA is fitted, and its reconstruction replaces the missing values, a hundred times.  The
+  missing values of the test split are imputed in the same way, with the components of the training
+  split.
+- Regularized iterative PCA: in training, components are shrunk by the share of their variance that
+  is not noise (J. Josse and F. Husson, Journal de la SFdS 153, 2012).  On the test split, a code is
+  the most likely one of probabilistic PCA (M. E. Tipping and C. M. Bishop, 1999).
+- Refold: default settings and at most a minute for a fit.  Missing values are taken from the
+  decoded codes.
 """
 
 import functools
@@ -32,18 +35,18 @@ from refold.sequences import Scaler, Sequences
 LATENT_DIM = 16
 ITERATIONS = 100
 PATTERNS = {
-    "none in training, a tenth in use": ("random", 0.0, 0.1),
-    "none in training, half in use": ("random", 0.0, 0.5),
-    "a tenth at random": ("random", 0.1, 0.1),
-    "three tenths at random": ("random", 0.3, 0.3),
-    "half at random": ("random", 0.5, 0.5),
-    "a block of three tenths": ("block", 0.3, 0.3),
-    "a block of half": ("block", 0.5, 0.5),
+    "none in training, 10 % in test": ("random", 0.0, 0.1),
+    "none in training, 50 % in test": ("random", 0.0, 0.5),
+    "10 % at random": ("random", 0.1, 0.1),
+    "30 % at random": ("random", 0.3, 0.3),
+    "50 % at random": ("random", 0.5, 0.5),
+    "a block of 30 %": ("block", 0.3, 0.3),
+    "a block of 50 %": ("block", 0.5, 0.5),
 }
 
 
 def hide(sequences: Sequences, kind: str, share: float, seed: int) -> tuple[Sequences, Sequences]:
-    """Return sequences without a share of their values, and those values alone."""
+    """Return two copies of sequences: one without the hidden values, and one with only them."""
     rng = np.random.default_rng(seed)
     hidden = np.zeros(sequences.values.shape, bool)
     if kind == "random":
@@ -60,7 +63,7 @@ def hide(sequences: Sequences, kind: str, share: float, seed: int) -> tuple[Sequ
 
 
 def means(train: Sequences, *, by_step: bool) -> Callable[[Sequences], Sequences]:
-    """Fill with means."""
+    """Impute with means."""
     of_all = np.nanmean(train.values, axis=0)
 
     def fill(sequences: Sequences) -> Sequences:
@@ -71,52 +74,52 @@ def means(train: Sequences, *, by_step: bool) -> Callable[[Sequences], Sequences
     return fill
 
 
-def iterated_pca(train: Sequences, *, regularised: bool) -> Callable[[Sequences], Sequences]:
-    """Fill with principal components of what is filled."""
+def iterative_pca(train: Sequences, *, regularized: bool) -> Callable[[Sequences], Sequences]:
+    """Impute with principal components that are fitted to the imputed data."""
     scaler = Scaler.fit(train, mode="features")
     given = scaler.transform(train)
     steps = int(train.lengths.max())
     begin = _means_by_step(given, given)
-    filled, known = _pad(given, steps)
-    filled = np.where(known, filled, begin)
+    filled, given_known = _pad(given, steps)
+    filled = np.where(given_known, filled, begin)
     pca = PCA(LATENT_DIM, random_state=0)
     for _ in range(ITERATIONS):
         codes = pca.fit_transform(_flat(filled))
-        if regularised:
+        if regularized:
             codes *= np.maximum(1 - pca.noise_variance_ / pca.explained_variance_, 0)
-        filled = np.where(known, filled, pca.inverse_transform(codes).reshape(filled.shape))
+        filled = np.where(given_known, filled, pca.inverse_transform(codes).reshape(filled.shape))
 
     def fill(sequences: Sequences) -> Sequences:
         scaled = scaler.transform(sequences)
-        values, there = _pad(scaled, steps)
-        if regularised:
-            back = _likeliest(pca, _flat(values), _flat(there)).reshape(values.shape)
-            values = np.where(there, values, back)
+        values, known = _pad(scaled, steps)
+        if regularized:
+            back = _most_likely(pca, _flat(values), _flat(known)).reshape(values.shape)
+            values = np.where(known, values, back)
         else:
-            values = np.where(there, values, _means_by_step(given, scaled))
+            values = np.where(known, values, _means_by_step(given, scaled))
             for _ in range(ITERATIONS):
                 back = pca.inverse_transform(pca.transform(_flat(values))).reshape(values.shape)
-                values = np.where(there, values, back)
+                values = np.where(known, values, back)
         return scaler.inverse_transform(_cut(values, scaled))
 
     return fill
 
 
-def _likeliest(pca: PCA, values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return what the likeliest codes of what is known say of all."""
+def _most_likely(pca: PCA, values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the reconstruction from the most likely codes of the known values."""
     spread = np.sqrt(np.maximum(pca.explained_variance_ - pca.noise_variance_, 0))
     loadings = pca.components_.T * spread
     back = np.empty_like(values)
-    for row, (value, there) in enumerate(zip(values, known, strict=True)):
-        of_known = loadings[there]
+    for row, (value, observed) in enumerate(zip(values, known, strict=True)):
+        of_known = loadings[observed]
         squares = of_known.T @ of_known + max(pca.noise_variance_, 1e-9) * np.eye(len(spread))
-        code = np.linalg.solve(squares, of_known.T @ (value - pca.mean_)[there])
+        code = np.linalg.solve(squares, of_known.T @ (value - pca.mean_)[observed])
         back[row] = loadings @ code + pca.mean_
     return back
 
 
 def refold_default(train: Sequences) -> Callable[[Sequences], Sequences]:
-    """Decode the codes of what is left."""
+    """Decode the codes of the sequences with missing values."""
     ae = refold.SequenceAutoencoder(LATENT_DIM, random_state=0, time_budget=60).fit(train)
 
     def fill(sequences: Sequences) -> Sequences:
@@ -129,21 +132,21 @@ def refold_default(train: Sequences) -> Callable[[Sequences], Sequences]:
 METHODS: dict[str, Callable[[Sequences], Callable[[Sequences], Sequences]]] = {
     "mean": functools.partial(means, by_step=False),
     "mean by step": functools.partial(means, by_step=True),
-    "PCA, iterated filling": functools.partial(iterated_pca, regularised=False),
-    "the same, regularised": functools.partial(iterated_pca, regularised=True),
+    "iterative PCA": functools.partial(iterative_pca, regularized=False),
+    "regularized iterative PCA": functools.partial(iterative_pca, regularized=True),
     "Refold": refold_default,
 }
 
 
 def _pad(scaled: Sequences, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return padded values, and what is known: padding is known to be zero."""
+    """Return padded values, and a mask of known values; padding counts as known zeros."""
     values = scaled.to_padded(0.0)[:, :steps]
     values = np.pad(values, ((0, 0), (0, steps - values.shape[1]), (0, 0)))
     return np.nan_to_num(values), ~np.isnan(values)
 
 
 def _means_by_step(train: Sequences, sequences: Sequences) -> np.ndarray:
-    """Return the training means of feature and step, padded."""
+    """Return the training mean of each feature at each step, padded with zeros."""
     steps = int(train.lengths.max())
     values, known = _pad(train, steps)
     real = known & (np.arange(steps) < train.lengths[:, None])[:, :, None]
@@ -155,7 +158,7 @@ def _means_by_step(train: Sequences, sequences: Sequences) -> np.ndarray:
 
 
 def _cut(padded: np.ndarray, sequences: Sequences, *, beyond: Any = 0.0) -> Sequences:
-    """Take the real steps, and ``beyond`` for those that are longer than the padded ones."""
+    """Return sequences of the real steps; steps beyond the padded array get ``beyond``."""
     values = np.empty(sequences.values.shape)
     values[:] = beyond
     for row, (first, length) in enumerate(zip(sequences.offsets, sequences.lengths, strict=False)):
@@ -184,10 +187,10 @@ def main() -> None:
         "missing",
         "Missing values",
         [
-            f"NMSE of the hidden values of the test split, {LATENT_DIM} numbers a code, all told "
-            "the lengths. A block is of whole steps, at least as many as the share comes to. What "
-            "is hidden and Refold's seed were drawn once; from seed to seed its figures on "
-            "JapaneseVowels move by about 0.005.",
+            f"The table shows the NMSE of the hidden values of the test split, with {LATENT_DIM} "
+            "latent dimensions. All methods are told the lengths. A block consists of whole steps, "
+            "rounded up. There is one seed for the hidden values and one for Refold. Between "
+            "seeds, the errors of Refold on JapaneseVowels vary by about 0.005.",
             table(["data", "hidden", *METHODS], rows),
         ],
     )

@@ -1,14 +1,16 @@
-"""How long to wait for a better validation loss: the epochs of small sets, and rules to end them.
+"""Early stopping: rules for the patience, applied to validation losses of small data sets.
 
-``python -m benchmarks.patience --record`` fits every set once, for as long as the widest rule
-wants, and keeps its validation losses in ``results/patience.json``.  ``--confirm`` fits those again
-whose kept epoch a shorter rule misses: with a refit, by both rules, on 70 % of the sequences in
-three draws, and measures the error on the other 30 %.  Both go on where they were stopped, and take
-about an hour on two cores.  ``python -m benchmarks.patience`` applies the rules to the losses, and
-writes ``results/patience.md`` in a second.
+``python -m benchmarks.patience --record`` fits every data set once with the longest patience, and
+stores the validation losses in ``results/patience.json``.  ``--confirm`` looks at the data sets on
+which the chosen rule stops before the best epoch.  It fits them with both rules and with a refit,
+on 70 % of the sequences in three random splits, and measures the error on the other 30 %.  Each of
+the two takes about an hour on two cores, and continues where it was stopped.
 
-A rule is chosen on the sets of `CHOOSE`, and reported on those of `REPORT`, in `_small_sets.py`.
-This split was written down before the first fit.  Only training splits are used.
+``python -m benchmarks.patience`` applies the rules to the losses, and writes
+``results/patience.md`` in a second.
+
+The rule was chosen on the data sets of `CHOOSE` in `_small_sets.py`, and is reported on those of
+`REPORT`.  This division was fixed before the first fit.  Only training splits are used.
 """
 
 import argparse
@@ -26,13 +28,13 @@ RECORDS = FOLDER / "patience.json"
 REFITS = FOLDER / "patience_refits.json"
 SIZES = (4, 16)
 DRAWS = (0, 1, 2)
-# Of the schedule, the share that a rule waits; the first is what losses are recorded by.
+# A rule waits the schedule divided by this number. Losses are recorded with the first rule.
 SHARES = {"a quarter": 4, "an eighth": 8, "a tenth": 10, "a sixteenth": 16, "20 epochs": 10**9}
 CHOSEN = "Refold's"
 
 
 def length_of_schedule(lengths: np.ndarray, seed: int) -> int:
-    """Return the epochs that Refold plans for sequences of such lengths."""
+    """Return the number of epochs that Refold schedules for sequences of these lengths."""
     from refold.sequences import Batches
     from refold.training import pick_batch_size, pick_max_epochs, validation_split
 
@@ -42,7 +44,7 @@ def length_of_schedule(lengths: np.ndarray, seed: int) -> int:
 
 
 def record(name: str, size: int) -> dict[str, Any]:
-    """Fit a set, and return its validation losses."""
+    """Fit a model to a data set, and return its validation losses."""
     import refold
     from refold._support.argument_checks import draw_seed
     from refold.sequences import as_sequences
@@ -59,14 +61,14 @@ def record(name: str, size: int) -> dict[str, Any]:
         "sequences": len(data),
         "max_epochs": max_epochs,
         "seconds": round(time.perf_counter() - started, 1),
-        **surroundings(),
+        **environment(),
         "start": ae.initial_loss_,
         "losses": [float(f"{loss:.6g}") for loss in ae.history_["val_loss"]],
     }
 
 
 def confirm(name: str, size: int, draw: int) -> dict[str, Any]:
-    """Fit 70 % of a set with a refit, by the widest rule and the chosen one."""
+    """Fit 70 % of a data set with a refit, with the longest patience and with the chosen rule."""
     import refold
     from refold._support.argument_checks import draw_seed
     from refold.evaluation import nmse
@@ -76,7 +78,7 @@ def confirm(name: str, size: int, draw: int) -> dict[str, Any]:
     order = np.random.default_rng(draw).permutation(len(data))
     given, held = (data[np.sort(part)] for part in np.split(order, [round(0.7 * len(data))]))
     max_epochs = length_of_schedule(given.lengths, draw_seed(draw))
-    found: dict[str, Any] = {"set": name, "size": size, "draw": draw, **surroundings()}
+    found: dict[str, Any] = {"set": name, "size": size, "draw": draw, **environment()}
     for rule in ("a quarter", CHOSEN):
         ae = refold.SequenceAutoencoder(
             size, patience=epochs_to_wait(rule, max_epochs), random_state=draw
@@ -84,30 +86,30 @@ def confirm(name: str, size: int, draw: int) -> dict[str, Any]:
         ae.fit(given)
         losses = [loss for loss in ae.history_["val_loss"] if loss is not None]
         found[rule] = {
-            "epoch": kept([ae.initial_loss_ or np.inf, *losses]),
+            "epoch": best_epoch([ae.initial_loss_ or np.inf, *losses]),
             "error": nmse(held, ae.reconstruct(held), Scaler.fit(given)),
         }
     return found
 
 
-def surroundings() -> dict[str, Any]:
-    """Return what a result depends on beside the data."""
+def environment() -> dict[str, Any]:
+    """Return the date, the machine and the versions of a result."""
     versions = {name: version_of(name) for name in ("refold", "keras", "jax", "numpy")}
     return {"date": today(), "machine": machine(), "versions": versions}
 
 
 def epochs_to_wait(rule: str, max_epochs: int) -> int | None:
-    """Return the patience of a rule, None for Refold's."""
+    """Return the patience of a rule, or None for the rule of Refold."""
     return None if rule == CHOSEN else max(20, max_epochs // SHARES[rule])
 
 
-def kept(losses: list[float]) -> int:
-    """Return the first epoch of the smallest loss; 0 is the initialization."""
+def best_epoch(losses: list[float]) -> int:
+    """Return the first epoch with the smallest loss; 0 is the initialization."""
     return int(np.argmin(losses))
 
 
-def apply(rule: str, one: dict[str, Any]) -> tuple[int, float]:
-    """Return the epochs that a rule trains, and how far the kept loss is above the smallest."""
+def apply_rule(rule: str, one: dict[str, Any]) -> tuple[int, float]:
+    """Return the epochs that a rule trains, and the relative excess of its best loss."""
     from refold.training import out_of_patience
 
     losses = [np.inf if one["start"] is None else one["start"], *one["losses"]]
@@ -123,7 +125,7 @@ def apply(rule: str, one: dict[str, Any]) -> tuple[int, float]:
 
 
 def record_all() -> None:
-    """Record what is not there yet."""
+    """Record the losses that are missing."""
     records = read_records(RECORDS)
     done = {(one["set"], one["size"]) for one in records}
     for name in SETS:
@@ -135,26 +137,26 @@ def record_all() -> None:
 
 
 def confirm_all() -> None:
-    """Refit what the chosen rule misses, where that is not there yet."""
+    """Measure the refits that are missing, for fits whose best epoch the chosen rule misses."""
     refits = read_records(REFITS)
     done = {(one["set"], one["size"], one["draw"]) for one in refits}
     for one in read_records(RECORDS):
         for draw in DRAWS:
             key = one["set"], one["size"], draw
-            if apply(CHOSEN, one)[1] > 0 and key not in done:
+            if apply_rule(CHOSEN, one)[1] > 0 and key not in done:
                 refits.append(confirm(*key))
                 write_records(REFITS, refits)
                 print(*key, refits[-1]["a quarter"], refits[-1][CHOSEN], flush=True)
 
 
 def summary(names: list[str]) -> str:
-    """Return a table of the rules on some sets."""
+    """Return a table of the rules on some data sets."""
     records = [one for one in read_records(RECORDS) if one["set"] in names]
     everything = sum(one["seconds"] for one in records)
-    needed = sum(kept([one["start"] or np.inf, *one["losses"]]) for one in records)
+    needed = sum(best_epoch([one["start"] or np.inf, *one["losses"]]) for one in records)
     rows = []
     for rule in (*SHARES, CHOSEN):
-        ends = [apply(rule, one) for one in records]
+        ends = [apply_rule(rule, one) for one in records]
         spent = (
             one["seconds"] * epoch / len(one["losses"])
             for one, (epoch, _) in zip(records, ends, strict=True)
@@ -170,8 +172,9 @@ def summary(names: list[str]) -> str:
             f"{100 * max(missed, default=0.0):.1f} %",
             f"{100 * statistics.mean(above for _, above in ends):.2f} %",
         ])  # fmt: skip
-    header = ["waits", "epochs", "beyond the best", "time", "fits that miss the best epoch"]
-    return table([*header, "worst loss above the smallest", "mean"], rows)
+    header = ["patience", "epochs", "epochs after the best", "time"]
+    header += ["fits that miss the best epoch"]
+    return table([*header, "largest excess loss", "mean excess loss"], rows)
 
 
 def main() -> None:
@@ -184,11 +187,12 @@ def main() -> None:
         start = [np.inf if one["start"] is None else one["start"]]
         rows.append([
             one["set"], str(one["size"]), str(one["sequences"]), str(one["max_epochs"]),
-            str(len(one["losses"])), str(apply(CHOSEN, one)[0]), str(kept(start + one["losses"])),
-            f"{100 * apply(CHOSEN, one)[1]:.1f} %",
+            str(len(one["losses"])), str(apply_rule(CHOSEN, one)[0]),
+            str(best_epoch(start + one["losses"])),
+            f"{100 * apply_rule(CHOSEN, one)[1]:.1f} %",
         ])  # fmt: skip
-    header = ["set", "latent dimensions", "sequences", "schedule", "a quarter trains"]
-    header += [f"{CHOSEN} rule trains", "best epoch", "loss above the smallest"]
+    header = ["data", "latent dimensions", "sequences", "schedule", "epochs with a quarter"]
+    header += [f"epochs with {CHOSEN} rule", "best epoch", "excess loss"]
     refits = [
         [
             one["set"], str(one["size"]), str(one["draw"]),
@@ -199,21 +203,24 @@ def main() -> None:
     ]  # fmt: skip
     write_page(
         "patience",
-        "How long to wait for a better epoch",
+        "Early stopping",
         [
-            "Validation losses of fits by default, one seed, without a refit. A rule waits a share "
-            "of the schedule, at least 20 epochs; Refold's waits a tenth (a quarter where that is "
-            "at most 50 epochs), and up to a quarter while the loss falls. Epoch 0 is the "
-            "initialization. The time of a rule is that of its share of the epochs.",
-            "## Sets that the rule is chosen on",
+            "The rules are applied to the validation losses of fits with default settings, one "
+            "seed and no refit. The patience of a rule is a share of the scheduled epochs, but at "
+            "least 20 epochs. Refold's rule waits a tenth, or a quarter if that is at most 50 "
+            "epochs. While the loss falls, it waits up to a quarter. Epoch 0 is the "
+            "initialization. The excess loss is the relative difference between the best loss of "
+            "a rule and the smallest loss. The time of a rule is computed from its share of the "
+            "epochs.",
+            "## Data sets on which the rule was chosen",
             summary(list(CHOOSE)),
-            "## Sets that it is reported on",
+            "## Data sets on which it is reported",
             summary(list(REPORT)),
             "## Each fit",
             table(header, rows),
-            "## What the chosen rule misses",
-            "NMSE on 30 % of the training split, of fits on the other 70 %, with a refit.",
-            table(["set", "latent dimensions", "draw", "a quarter", CHOSEN], refits),
+            "## Fits whose best epoch the chosen rule misses",
+            "NMSE on 30 % of the training split of fits to the other 70 %, with a refit.",
+            table(["data", "latent dimensions", "split", "a quarter", CHOSEN], refits),
         ],
         about=f"{newest['date']}, {newest['machine']}  \n{versions}",
     )
@@ -221,8 +228,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--record", action="store_true")
-    parser.add_argument("--confirm", action="store_true")
+    parser.add_argument("--record", action="store_true", help="record validation losses")
+    parser.add_argument("--confirm", action="store_true", help="measure refits")
     arguments = parser.parse_args()
     if arguments.record:
         record_all()

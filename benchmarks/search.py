@@ -1,8 +1,8 @@
-"""Search: retrieval of the same class, and speed and recall among many codes.
+"""Search: retrieval of sequences of the same class, and speed and recall among many codes.
 
-``python -m benchmarks.search`` measures what is missing in ``results/search.json``, and writes
-``results/search.md``. Names of data sets, and numbers of codes for the speed, measure only these
-(again). ``--models FOLDER`` keeps the fitted models.
+``python -m benchmarks.search`` measures the results that are missing in ``results/search.json``,
+and writes ``results/search.md``. With names of data sets, or numbers of codes, it measures only
+these, even if they have results. ``--models FOLDER`` keeps the fitted models.
 """
 
 import argparse
@@ -20,27 +20,27 @@ from benchmarks.search_peers import retrieval, speed
 from benchmarks.search_peers.labelled import CHOOSE, REPORT
 
 PATH = FOLDER / "search.json"
-# Seconds, of an index that there is.
-LEAST = 0.01
+# Faster builds reuse an index that was built before.
+REUSED_SECONDS = 0.01
 NUMBERS = ("100000", "1000000")
 PEERS = ("lancedb", "aeon", "tslearn", "faiss-cpu", "usearch")
 
 
 def measure_retrieval(name: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Measure all vectors on one set."""
+    """Measure all kinds of vectors on one data set."""
     rows = retrieval.measure(name, (CHOOSE | REPORT)[name](), folder)
     yield {title: list(one) for title, one in rows.items()}
 
 
 def measure_speed(number: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Measure all ways among so many codes; those whose package is missing are left out.
+    """Measure all methods among a number of codes.
 
-    Yields what there is after each of them.
+    Methods whose packages are missing are left out. Yields all results so far after each method.
     """
     model = retrieval.fitted("GunPoint", CHOOSE["GunPoint"](), 0, folder)
     rows, queries = speed.draw(int(number))
     true, found = speed.true_hits(rows, queries), {}
-    for title, build in speed.ways(model):
+    for title, build in speed.methods(model):
         try:
             found[title] = list(speed.measure(build, rows, queries, true))
         except ModuleNotFoundError as error:
@@ -51,7 +51,7 @@ def measure_speed(number: str, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def mean_rows(cells: dict[str, Any], names: list[str], which: int) -> list[list[str]]:
-    """Return a row for each kind of vectors, with its mean over the sets."""
+    """Return a row for each kind of vectors, with the mean over the data sets."""
     rows = []
     for title in cells[names[0]]:
         values = [cells[name][title][which] for name in names]
@@ -62,31 +62,36 @@ def mean_rows(cells: dict[str, Any], names: list[str], which: int) -> list[list[
 def page(cells: dict[str, Any]) -> list[str]:
     """Return the parts of the page."""
     parts = [
-        "Retrieval: the test sequences of labelled sets are queries, and the training sequences "
-        "are ranked. MRR is the mean of 1 / rank of the first sequence of the class of the query. "
-        "Precision at 3 is the share of the class among the first three. Refold is fitted on the "
-        f"training sequences by the defaults with {retrieval.SIZE} latent dimensions, "
-        f"{retrieval.SECONDS:.0f} s at most; means of {len(retrieval.SEEDS)} seeds. Its searches "
-        "are those of an index, by features of the decoded codes (the default) or by the code. "
-        "A number after a name is that of dimensions. PCA codes are of zero-padded series. Catch22 "
-        "(24 features a channel) and MiniRocket (10,000 features) are aeon's, standardized, whole "
-        "and as principal components. DTW compares the standardized series themselves and may "
-        f"shift {100 * retrieval.BAND:.0f} % of the longest length.",
+        "Retrieval: the test sequences of labelled data sets are queries, and the training "
+        "sequences are ranked for each query. MRR (mean reciprocal rank) is the mean of 1 / rank "
+        "of the first sequence of the same class. Precision at 3 is the share of the first three "
+        "sequences that have the class of the query. Refold is fitted to the training sequences "
+        f"with default settings, {retrieval.SIZE} latent dimensions and at most "
+        f"{retrieval.SECONDS:.0f} s for a fit. Its results are means of {len(retrieval.SEEDS)} "
+        "seeds. Its index compares features of the decoded codes (the default) or the codes. "
+        "A number after a name is the number of dimensions. PCA is fitted to zero-padded series. "
+        "Catch22 (24 features per channel) and MiniRocket (10,000 features) are those of aeon. "
+        "Their features are standardized, and used directly or reduced to principal components. "
+        "DTW compares the standardized series and may shift steps by "
+        f"{100 * retrieval.BAND:.0f} % of the longest length.",
     ]
-    for title, names in (("chose the default", [*CHOOSE]), ("only report", [*REPORT])):
-        there = [name for name in names if name in cells]
-        if there:
-            for which, measure in enumerate(("MRR", "precision at 3")):
+    for title, names in (
+        ("on which the default was chosen", [*CHOOSE]),
+        ("on which results are only reported", [*REPORT]),
+    ):
+        measured = [name for name in names if name in cells]
+        if measured:
+            for which, measure in enumerate(("MRR", "Precision at 3")):
                 parts += [
-                    f"## {measure}, sets that {title}",
-                    table(["vectors", *there, "mean"], mean_rows(cells, there, which)),
+                    f"## {measure}, data sets {title}",
+                    table(["vectors", *measured, "mean"], mean_rows(cells, measured, which)),
                 ]
     for number in NUMBERS:
         if number in cells:
             rows = [
                 [
                     title,
-                    f"{built:.1f} s" if built > LEAST else "the same",
+                    f"{built:.1f} s" if built > REUSED_SECONDS else "same index",
                     f"{query:.2f} ms",
                     f"{worked:.2f} ms",
                     f"{recall:.3f}",
@@ -95,15 +100,15 @@ def page(cells: dict[str, Any]) -> list[str]:
             ]
             parts += [
                 f"## {int(number):,} codes",
-                table(["way", "build", "query, clock", "query, processor", "recall at 10"], rows),
+                table(["method", "build", "query, wall", "query, CPU", "recall at 10"], rows),
             ]
     parts.append(
-        f"Codes of {speed.DIMENSIONS} dimensions from a mixture of {speed.GROUPS} Gaussians; "
-        f"{speed.QUERIES} queries, {speed.FEWER} among more than {speed.MANY:,}, one at a time; "
-        "medians. Refold's index is a LanceDB table on "
-        "disk, which it writes in the time to build, and a hit has an id and its metadata. The "
-        "clock counts the waits for other programs of the machine, which was busy, too; the "
-        "processor time is that of all threads of the process."
+        f"The codes have {speed.DIMENSIONS} dimensions and come from a mixture of {speed.GROUPS} "
+        f"Gaussians. Times are medians over {speed.QUERIES} single queries, or {speed.FEWER} among "
+        f"more than {speed.MANY:,} codes. Refold's index is a LanceDB table on disk. The time to "
+        "build includes writing it, and a hit has an id and metadata. Wall time includes waiting "
+        "for other programs, which kept the machine busy. CPU time is the sum over all threads of "
+        "the process."
     )
     missing = [name for name in (*CHOOSE, *REPORT, *NUMBERS) if name not in cells]
     if "usearch, HNSW" not in cells.get(NUMBERS[-1], {}):
@@ -114,7 +119,7 @@ def page(cells: dict[str, Any]) -> list[str]:
 
 
 def write() -> None:
-    """Write the page of all records."""
+    """Write the page from the stored results."""
     write_page(
         "search",
         "Search: sequences of the same class, and speed",
@@ -124,23 +129,24 @@ def write() -> None:
 
 
 def main() -> None:
-    """Measure what is missing, and write the page."""
+    """Measure the results that are missing, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="data sets, or numbers of codes")
-    parser.add_argument("--models", type=Path, help="folder of fitted models")
-    given = parser.parse_args()
+    parser.add_argument("names", nargs="*", help="names of data sets, or numbers of codes")
+    parser.add_argument("--models", type=Path, help="folder for the fitted models")
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
     records = {one["name"]: one for one in read_records(PATH)}
     with tempfile.TemporaryDirectory() as made:
-        folder = given.models or Path(made)
-        for name in given.names or [*CHOOSE, *REPORT, *NUMBERS]:
-            if name in records and not given.names:
+        folder = options.models or Path(made)
+        for name in options.names or [*CHOOSE, *REPORT, *NUMBERS]:
+            if name in records and not options.names:
                 continue
             measure = measure_speed if name in NUMBERS else measure_retrieval
             for found in measure(name, folder):
                 about = {"name": name, "date": today(), "machine": machine()}
                 versions = {one: version_of(one) for one in (*PACKAGES, *PEERS)}
-                records = {one["name"]: one for one in read_records(PATH)}  # of another run, too
+                # Another run may have added records.
+                records = {one["name"]: one for one in read_records(PATH)}
                 records[name] = about | {"versions": versions, "found": found}
                 write_records(PATH, records.values())
             print(name, found, file=sys.stderr, flush=True)

@@ -1,8 +1,9 @@
-"""The service under load, next to the offline rate and to a service as it is often written.
+"""The service under load, next to the offline rate and to a simple service with FastAPI.
 
-``python -m benchmarks.serve [--requests N]`` fits models on sines of 10 to 1000 steps and on
-JapaneseVowels, serves them with ``refold serve``, and writes ``results/serve.md``. Clients, service
-and kernel share the cores of the machine. A fit has one epoch, since the weights change no speed.
+``python -m benchmarks.serve [--requests N]`` fits models to sines of 10 to 1000 steps and to
+JapaneseVowels, serves them with ``refold serve``, and writes ``results/serve.md``. The clients and
+the service share the cores of the machine. A fit has one epoch, because the speed does not depend
+on the weights.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from benchmarks.serve_peers.load import Load, requests_for, run, wait_until_read
 
 CLIENTS = 32
 SECONDS = 6.0
-# sequences in a request
+# Sequences per request.
 SIZES = (1, 16, 64)
 ENCODING = {
     "mixed": "sines, 10 to 1000 steps",
@@ -41,7 +42,9 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Measure everything and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--requests", type=int, default=200_000, help="for the growth of memory")
+    parser.add_argument(
+        "--requests", type=int, default=200_000, help="number of requests for the memory test"
+    )
     number = parser.parse_args().requests
     warnings.simplefilter("ignore", UserWarning)
     with tempfile.TemporaryDirectory() as name:
@@ -51,7 +54,7 @@ def main() -> None:
         parts, largest, costs = _rates(folder, data, offline)
         parts += _peers(folder, data, largest, costs)
         parts += [_memory(folder, data["plain"], number), _overload(folder, data["vowels"])]
-        parts += [_ends(folder, data["plain"])]
+        parts += [_shutdown(folder, data["plain"])]
     write_page("serve", "The service", parts, packages=SHOWN)
 
 
@@ -68,7 +71,7 @@ def _fit(folder: Path) -> dict[str, list[np.ndarray]]:
     settings: dict[str, Any] = {"latent_dim": 16, "max_epochs": 1, "random_state": 0}
     refold.SequenceAutoencoder(**settings).fit(sines(100)).save(folder / "mixed.refold")
     ae = refold.SequenceAutoencoder(**settings).fit(vowels.train)
-    # the default of a longer fit
+    # A longer fit chooses 10 steps by default.
     ae.set_params(latent_steps=10).save(folder / "vowels.refold")
     ae.set_params(latent_steps=0).save(folder / "plain.refold")
     test = [np.asarray(one) for one in vowels.test.to_list()]
@@ -76,7 +79,7 @@ def _fit(folder: Path) -> dict[str, list[np.ndarray]]:
 
 
 def _offline(folder: Path, name: str, sequences: list[np.ndarray]) -> tuple[float, float]:
-    """Return the rate of ``transform`` on all sequences, and the processor time of a sequence."""
+    """Return the rate of ``transform`` on all sequences, and the CPU time per sequence."""
     ae = refold.load(folder / f"{name}.refold")
     ae.transform(sequences[:4])
     rates, costs = [], []
@@ -91,18 +94,18 @@ def _offline(folder: Path, name: str, sequences: list[np.ndarray]) -> tuple[floa
 def _rates(
     folder: Path, data: dict[str, list[np.ndarray]], offline: dict[str, tuple[float, float]]
 ) -> tuple[list[str], dict[tuple[str, int], float], dict[tuple[str, int], float]]:
-    """Measure the largest rates, and the times at half of them."""
+    """Measure the largest rates, and the response times at half of these rates."""
     rows, halves, largest = [], [], {}
     costs = {}
     with _serving(folder) as (port, process):
         for name, sequences in data.items():
             for each in SIZES:
-                used = _processor(process)
+                used = _cpu_seconds(process)
                 load = run(port, requests_for(sequences, name, each=each), seconds=SECONDS)
                 _check(load)
                 rate = load.rate * each
                 largest[name, each] = rate
-                cost = (_processor(process) - used) / (each * len(load.times))
+                cost = (_cpu_seconds(process) - used) / (each * len(load.times))
                 costs[name, each] = cost
                 best, least = offline[name]
                 rows.append(
@@ -119,16 +122,17 @@ def _rates(
                  _ms(load.percentile(99))]
             )  # fmt: skip
     return [
-        f"{CLIENTS} clients send the next request when they have the answer, in JSON. Clients and "
-        "service share the cores. The offline rate is that of `transform` on all sequences at "
-        "once, the best of five. Processor time is that of all threads of the service, without the "
-        "clients.",
+        f"{CLIENTS} clients send JSON requests. Each client sends its next request when it has the "
+        "response to the last one. Clients and service share the cores. The offline rate is the "
+        "best of five calls of `transform` on all sequences at once. CPU time is the sum over all "
+        "threads of the service, without the clients.",
         table(
-            ["data", "sequences in a request", "sequences per second", "offline", "share",
-             "processor time, µs per sequence", "offline", "median, ms", "p99, ms"],
+            ["data", "sequences per request", "sequences per second", "offline", "ratio",
+             "CPU time, µs per sequence", "offline", "median, ms", "p99, ms"],
             rows,
         ),
-        "At half of the largest rate with one sequence in a request, at random times:",
+        "Response times at half of the largest rate, with one sequence per request, sent at random "
+        "times:",
         table(["data", "requests per second", "median, ms", "p99, ms"], halves),
     ], largest, costs  # fmt: skip
 
@@ -139,7 +143,7 @@ def _peers(
     largest: dict[tuple[str, int], float],
     costs: dict[tuple[str, int], float],
 ) -> list[str]:
-    """Measure a service as it is often written."""
+    """Measure a simple service with FastAPI."""
     peers = []
     for name in ("mixed", "plain"):
         load, cost = _fastapi(folder, name, data[name])
@@ -149,10 +153,11 @@ def _peers(
              f"{ratio:.1f}", f"{cost / costs[name, 1]:.1f}"]
         )  # fmt: skip
     return [
-        "FastAPI, with `encoder.predict` for each request, padded to a power of two, and all "
-        "shapes compiled before; one sequence in a request. It has no latent optimization.",
-        table(["data", "requests per second", "processor time, µs per sequence", "p99, ms",
-             "the service is faster by", "and takes less processor time by"], peers),
+        "For comparison, a FastAPI service calls `encoder.predict` for each request. Sequences are "
+        "padded to a power of two, and all shapes are compiled in advance. A request has one "
+        "sequence, and there is no latent optimization.",
+        table(["data", "requests per second", "CPU time, µs per sequence", "p99, ms",
+             "rate of Refold relative to this row", "CPU time relative to Refold"], peers),
     ]  # fmt: skip
 
 
@@ -162,14 +167,14 @@ def _fastapi(folder: Path, name: str, sequences: list[np.ndarray]) -> tuple[Load
     command = [sys.executable, "-m", "benchmarks.serve_peers.fastapi_predict"]
     with _process([*command, folder / f"{name}.refold", port, *lengths]) as process:
         wait_until_ready(port)
-        used = _processor(process)
+        used = _cpu_seconds(process)
         load = run(port, requests_for(sequences, name), seconds=SECONDS)
         _check(load)
-        return load, (_processor(process) - used) / max(1, len(load.times))
+        return load, (_cpu_seconds(process) - used) / max(1, len(load.times))
 
 
 def _memory(folder: Path, sequences: list[np.ndarray], number: int) -> str:
-    """Measure the memory after the first tenth of the requests, and after all."""
+    """Measure the memory after a tenth, a half and all of the requests."""
     requests = requests_for(sequences, "plain")
     with _serving(folder) as (port, process):
         start = _resident(process)
@@ -180,13 +185,13 @@ def _memory(folder: Path, sequences: list[np.ndarray], number: int) -> str:
             wrong += int((load.statuses != 200).sum()) + load.lost
     grown = ", ".join(f"{size:.0f} MB" for size in sizes)
     return (
-        f"Memory of the process: {start:.0f} MB at the start, and {grown} after a tenth, a half "
-        f"and all of {number:,} requests, {wrong} of which failed."
+        f"The process uses {start:.0f} MB of memory at the start, and {grown} after a tenth, a "
+        f"half and all of {number:,} requests. {wrong} requests failed."
     )
 
 
 def _overload(folder: Path, sequences: list[np.ndarray]) -> str:
-    """Offer ten times the largest rate."""
+    """Send requests at ten times the largest rate."""
     each = 8
     requests = requests_for(sequences, "vowels", each=each)
     with _serving(folder, "--max-queue", "32") as (port, _):
@@ -196,37 +201,37 @@ def _overload(folder: Path, sequences: list[np.ndarray]) -> str:
     offered = len(load.times) / load.seconds
     refused = int(np.isin(load.statuses, (429, 503)).sum())
     return (
-        f"Overload, with {each} utterances in a request and a queue of 32: the largest rate of "
-        f"{CLIENTS} clients was {largest:,.0f} requests per second. 320 clients then sent "
-        f"{offered:,.0f} per second ({offered / largest:.1f} times as many). {load.rate:,.0f} per "
-        f"second succeeded ({load.rate / largest:.2f} of the largest rate), and {refused:,} were "
-        f"refused with 429 or 503, half of them within {_ms(load.percentile(50, ok=False))} ms of "
-        f"when they were due and 99 % within {_ms(load.percentile(99, ok=False))} ms. "
-        f"{load.lost} were lost. In the second after that, the rate was {after:,.0f}."
+        f"Overload, with {each} utterances per request and a queue of 32: {CLIENTS} clients "
+        f"reached {largest:,.0f} requests per second. Then 320 clients sent {offered:,.0f} "
+        f"requests per second ({offered / largest:.1f} times as many). {load.rate:,.0f} per second "
+        f"succeeded ({load.rate / largest:.2f} of the largest rate), and {refused:,} were refused "
+        f"with 429 or 503. Half of the refusals came within {_ms(load.percentile(50, ok=False))} "
+        f"ms after the request was due, and 99 % within {_ms(load.percentile(99, ok=False))} ms. "
+        f"{load.lost} requests got no response. In the following second, the rate was {after:,.0f}."
     )
 
 
-def _ends(folder: Path, sequences: list[np.ndarray]) -> str:
-    """End the service under load, and kill it."""
+def _shutdown(folder: Path, sequences: list[np.ndarray]) -> str:
+    """Terminate the service under load, and kill it."""
     requests = requests_for(sequences, "plain")
     with _serving(folder) as (port, process):
         load = run(port, requests, seconds=4.0, hooks=[(2.0, process.terminate)])
         code = process.wait(30)
     text = (
-        f"SIGTERM under load: {len(load.times):,} requests were answered, {load.lost} of those "
-        f"that were sent got no answer, and the process ended with code {code}."
+        f"SIGTERM under load: {len(load.times):,} requests got a response, {load.lost} got none, "
+        f"and the process exited with code {code}."
     )
     with _serving(folder) as (port, process):
         run(port, requests, seconds=1.0, hooks=[(0.5, process.kill)])
         process.wait()
         with _serving(folder, port=port) as (_, again):
             begun = again.began
-    return f"{text} After `kill -9`, a new process served again after {begun:.2f} s."
+    return f"{text} After `kill -9`, a new process was ready after {begun:.2f} s."
 
 
 @contextlib.contextmanager
 def _serving(folder: Path, *options: str, port: int | None = None) -> Iterator[tuple[int, Any]]:
-    """Serve all models; the process has the time that its start took as ``began``."""
+    """Serve all models; the attribute ``began`` of the process is its start-up time in seconds."""
     port = port or _free_port()
     files = [folder / f"{name}.refold" for name in ENCODING]
     command = [sys.executable, "-m", "refold", "serve", *files, "--port", port, *options]
@@ -263,13 +268,13 @@ def _free_port() -> int:
 
 
 def _resident(process: Any) -> float:
-    """Return the megabytes of memory of a process."""
+    """Return the resident memory of a process, in megabytes."""
     pages = int(Path(f"/proc/{process.pid}/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def _processor(process: Any) -> float:
-    """Return the processor time of a process, in seconds."""
+def _cpu_seconds(process: Any) -> float:
+    """Return the CPU time of a process, in seconds."""
     text = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8")
     fields = text.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,10 +1,10 @@
-"""Training and encoding as a whole, beside Keras and sequitur: ``python -m benchmarks.training``.
+"""Training and encoding, next to Keras and sequitur: ``python -m benchmarks.training``.
 
-Takes about half an hour on two cores; ``--parts question encoding`` measures some parts only.  It
-needs ``tensorflow-cpu``, ``torch`` and ``sequitur`` (dependency groups ``backends`` and ``peers``)
-and 5 GB of disk.  Every measurement is a process of its own, and they run one after the other; what
-fails is named in the results.  Tables go to ``results/training.md`` and to the page of the
-documentation if all parts ran, else to a folder for temporary files.
+It takes about half an hour on two cores.  ``--parts question encoding`` measures only these parts.
+It needs ``tensorflow-cpu``, ``torch`` and ``sequitur`` (dependency groups ``backends`` and
+``peers``) and 5 GB of disk.  Every measurement runs in its own process, one after the other.
+Failures are named in the results.  If all parts ran, tables are written to ``results/training.md``
+and to the documentation, and otherwise to a temporary folder.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from benchmarks._results import (
     DOCS,
     FOLDER,
     PACKAGES,
+    environment,
     replace_results,
-    surroundings,
     table,
     write_page,
 )
@@ -30,12 +30,12 @@ PICTURE = "training.png"
 NUM_RAGGED, NUM_PADDED, NUM_SEQUITUR = 10_000, 640, 1000
 EPOCHS = 1500
 GIGABYTES = 4.0
-# One of these at a time is doubled twice.
+# Each of these is doubled twice, while the others keep their values.
 BASE = {"sequences": 1000, "steps": 50, "units": 64, "latent dimensions": 16}
 
 
 def question(folder: Path) -> str:
-    """Train the question's own model on its data, by three programs."""
+    """Train the question's own model on its data, with three programs."""
     measured, losses, last = {}, {}, {}
     for title, which, backend, rounds in (
         ("Refold", "refold", "jax", 3),
@@ -79,7 +79,7 @@ def question(folder: Path) -> str:
 
 
 def ragged(folder: Path) -> str:
-    """Train on very unequal lengths."""
+    """Train on sequences of very unequal lengths."""
     del folder
     ours = run("ragged", "refold", NUM_RAGGED)
     theirs = run("ragged", "keras", NUM_PADDED)
@@ -109,7 +109,7 @@ def ragged(folder: Path) -> str:
 
 
 def encoding(folder: Path) -> str:
-    """Encode."""
+    """Measure encoding."""
     del folder
     ours = run("encoding", "refold", NUM_RAGGED)
     keras = run("encoding", "keras", NUM_PADDED)
@@ -137,7 +137,7 @@ def encoding(folder: Path) -> str:
 
 
 def larger_than_memory(folder: Path) -> str:
-    """Train on a folder of Parquet files and encode it, by the command line."""
+    """Train on a folder of Parquet files and encode it, with the command line."""
     data = folder / "data"
     made = run("folder", "make", data, GIGABYTES)
     first, files = (run("folder", "fit", data) for _ in range(2))
@@ -164,7 +164,7 @@ def larger_than_memory(folder: Path) -> str:
 
 
 def cost(folder: Path) -> str:
-    """Measure seconds and memory against the four sizes, with the exponent of each."""
+    """Measure time and memory against four sizes, with the exponent of each."""
     del folder
     rows = []
     for name, value in BASE.items():
@@ -216,7 +216,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     packages = (*PACKAGES, "jaxlib", "tensorflow-cpu", "torch", "sequitur")
     write_page("training", "Training and encoding", texts, packages=packages, folder=folder)
     if whole:
-        text = "\n\n".join([surroundings(packages), *texts])
+        text = "\n\n".join([environment(packages), *texts])
         page = DOCS / "explanation" / "performance.md"
         replace_results(page, text.replace("## ", "### "), name="training")
     print(f"{folder / 'training.md'} is written")

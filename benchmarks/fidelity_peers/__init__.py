@@ -1,1 +1,1 @@
-"""What `benchmarks.fidelity` runs: data sets, one script a method, and the process around it."""
+"""Parts of `benchmarks.fidelity`: data sets, one script for each method, and a worker process."""

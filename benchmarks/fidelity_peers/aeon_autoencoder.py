@@ -1,7 +1,7 @@
-"""The autoencoder of aeon's ``AEFCNClusterer``, as it is trained before anything is clustered.
+"""The autoencoder of aeon's ``AEFCNClusterer``, without the clustering.
 
-It is the convolutional one, given full arrays: zeros as padding.  Its defaults, its lower rate on
-a plateau included; as many epochs as there is time for.
+It is convolutional and reads arrays that are padded with zeros.  It has default settings, which
+include a smaller learning rate on a plateau.  It trains until the time is up.
 """
 
 import tempfile
@@ -15,7 +15,7 @@ __all__ = ["fit"]
 
 
 def fit(train: Any, *, size: int, seconds: float, seed: int) -> Callable[[Any], Any]:
-    """Train, and return what reconstructs sequences."""
+    """Train, and return a function that reconstructs sequences."""
     import keras
     from aeon.clustering import DummyClusterer
     from aeon.clustering.deep_learning import AEFCNClusterer
@@ -23,7 +23,7 @@ def fit(train: Any, *, size: int, seconds: float, seed: int) -> Callable[[Any], 
     channels = Channels(train)
     x = pad(channels.series(train), channels.longest)
     with tempfile.TemporaryDirectory() as folder:
-        # What the clusterer takes if it is given no callbacks, and the time limit.
+        # The default callback of the clusterer, and the time limit.
         plateau = keras.callbacks.ReduceLROnPlateau(
             monitor="loss", factor=0.5, patience=50, min_lr=0.0001
         )

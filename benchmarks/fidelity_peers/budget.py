@@ -1,15 +1,15 @@
-"""The time limit of peers that train by Keras's ``fit``."""
+"""The time limit for models that Keras's ``fit`` trains."""
 
 import time
 from typing import Any
 
 __all__ = ["EPOCHS", "time_budget"]
 
-EPOCHS = 1_000_000  # more than there is time for
+EPOCHS = 1_000_000  # more than any time limit allows
 
 
 def time_budget(seconds: float) -> Any:
-    """Return a callback that ends the training so many seconds from now, at a batch."""
+    """Return a callback that ends training after the first batch past the time limit."""
     import keras
 
     ends = time.perf_counter() + seconds

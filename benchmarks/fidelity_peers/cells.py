@@ -1,4 +1,4 @@
-"""Cells: what each method came to on a data set at a size, who is best, and what holds for ours."""
+"""Results of all methods for each data set and size, and targets for those of Refold."""
 
 import math
 import statistics
@@ -12,27 +12,27 @@ from benchmarks.fidelity_peers.wheel_sets import CHOOSE, REPORT
 
 __all__ = ["Cell", "Outcome", "Verdict", "judge", "read_cells"]
 
-# Ours may be this much worse than PCA, by chance: a factor, or a difference.
+# Tolerance for errors of Refold above those of PCA: a factor, or a difference.
 FACTOR, DIFFERENCE = 1.02, 0.0005
-# Errors as close as this, as a share, are the same.
+# Errors with a smaller relative difference count as equal.
 TIE = 1e-3
-# PCA's error in cells whose ratios are averaged: below, hardly anything is left to gain, and above
-# hardly anything is learned by anyone.
+# Ratios are averaged over cells in which PCA's error is in this range. Below it there is little to
+# improve, and above it no method learns much.
 ERRORS = (0.002, 0.9)
-# What is aimed at: that average, by group of data sets; the share of cells in which nothing beats
-# ours; and the share of wrong lengths, from a number of latent dimensions on.
+# Targets: the mean ratio for each group of data sets, the share of cells in which Refold is best,
+# and the share of wrong lengths in codes of at least LENGTH_SIZE dimensions.
 MEAN_RATIOS = {"sets with peers": 0.58, "sets for choosing": 0.7, "sets for reporting": 0.7}
 BEST_SHARE, WRONG_LENGTHS, LENGTH_SIZE = 0.9, 0.01, 8
 
 
 class Outcome(NamedTuple):
-    """What a method came to: the medians over seeds, infinite where they are NaN.
+    """The result of a method, as medians over seeds; NaN becomes infinity.
 
-    ``error`` is what counts; ``wrong``, the share of wrong symbols, decides where it is the same.
-    ``low`` and ``high`` are the least and the greatest error.  ``took`` is the median of the
-    seconds that fits took.  ``note`` says why there is no error.  ``machines`` are those of the
-    fits, of what is trained.  ``wrong_lengths`` is the greatest share of wrong lengths,
-    None where it was not measured.
+    Methods are ranked by ``error``, and by ``wrong``, the share of wrong categories, if errors are
+    equal.  ``low`` and ``high`` are the smallest and the largest error of a seed.  ``took`` is the
+    time of a fit in seconds.  ``note`` gives the reason if there is no error.  ``machines`` are
+    those of the fits; a method without training has none.  ``wrong_lengths`` is the largest share
+    of wrong lengths of a seed, or None if it was not measured.
     """
 
     error: float = math.inf
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A data set at a size."""
+    """The results of all methods for one data set and one number of latent dimensions."""
 
     data: str
     size: int
@@ -55,12 +55,12 @@ class Cell(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether every method was run."""
+        """Whether all methods have a result."""
         return self.outcomes.keys() == METHODS.keys()
 
     @property
     def best(self) -> list[str]:
-        """Names of the methods that nothing beats; NaN has lost."""
+        """Names of the best methods; methods with NaN are not among them."""
         left = {name: one for name, one in self.outcomes.items() if one.error < math.inf}
         for field in ("error", "wrong"):
             least = min((getattr(one, field) for one in left.values()), default=0.0)
@@ -69,12 +69,12 @@ class Cell(NamedTuple):
 
     @property
     def wrong_lengths(self) -> float | None:
-        """Share of wrong lengths of ours, where it was measured."""
+        """Share of wrong lengths of Refold, or None if it was not measured."""
         return self.outcomes[OURS].wrong_lengths if OURS in self.outcomes else None
 
     @property
     def elsewhere(self) -> list[str]:
-        """Names of the methods that were trained on another machine than ours."""
+        """Names of the methods that were trained on another machine than Refold."""
         if OURS not in self.outcomes:
             return []
         ours = self.outcomes[OURS].machines
@@ -83,7 +83,7 @@ class Cell(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """Error of ours over that of PCA, for numbers."""
+        """Error of Refold divided by that of PCA, for numeric data."""
         if DATA[self.data].error != "nmse" or not {OURS, PCA} <= self.outcomes.keys():
             return None
         ours, pca = self.outcomes[OURS].error, self.outcomes[PCA].error
@@ -91,7 +91,7 @@ class Cell(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """One line that ought to hold, and what was found."""
+    """A target, the measured result, and whether the target is met."""
 
     what: str
     wanted: str
@@ -100,7 +100,7 @@ class Verdict(NamedTuple):
 
 
 def read_cells(store: Store, selection: Selection) -> tuple[list[Cell], list[dict[str, Any]]]:
-    """Return the cells of a selection of which there is a result, and all records they are from."""
+    """Return the cells of a selection that have results, and all records that they use."""
     cells, used = [], []
     for data, size, seconds in selection.cells():
         outcomes, numbers = {}, 0
@@ -120,7 +120,7 @@ def read_cells(store: Store, selection: Selection) -> tuple[list[Cell], list[dic
 
 
 def judge(cells: list[Cell]) -> list[Verdict]:
-    """Compare ours with PCA, and with the best of all."""
+    """Compare Refold with PCA and with the best method."""
     numeric = [cell for cell in cells if cell.ratio is not None]
     worse = [cell for cell in numeric if not _close(cell)]
     shared = [cell for cell in cells if cell.whole]
@@ -129,9 +129,9 @@ def judge(cells: list[Cell]) -> list[Verdict]:
     if numeric:
         verdicts.append(
             Verdict(
-                "numeric data: no worse than PCA, in any seed",
-                f"at most {FACTOR} times its NMSE, or {DIFFERENCE} more, in every cell",
-                f"in {len(numeric) - len(worse)} of {len(numeric)}{_but(worse)}",
+                "numeric data: not worse than PCA with any seed",
+                f"NMSE at most {FACTOR} times that of PCA, or {DIFFERENCE} above it, in all cells",
+                f"{len(numeric) - len(worse)} of {len(numeric)} cells{_but(worse)}",
                 not worse,
             )
         )
@@ -140,9 +140,9 @@ def judge(cells: list[Cell]) -> list[Verdict]:
             mean = statistics.geometric_mean(ratios)
             verdicts.append(
                 Verdict(
-                    f"{group}, numeric data: error divided by PCA's, geometric mean of the cells "
-                    "with at most half as many latent dimensions as the series has values, and an "
-                    f"NMSE of PCA from {ERRORS[0]} to {ERRORS[1]}",
+                    f"{group}, numeric data: NMSE divided by that of PCA, geometric mean over "
+                    "cells with at most half as many latent dimensions as a series has values, and "
+                    f"an NMSE of PCA from {ERRORS[0]} to {ERRORS[1]}",
                     f"at most {wanted}",
                     f"{mean:.3f}, {len(ratios)} cells",
                     mean <= wanted,
@@ -153,18 +153,20 @@ def judge(cells: list[Cell]) -> list[Verdict]:
         off = [cell for cell in large if (cell.wrong_lengths or 0.0) > WRONG_LENGTHS]
         verdicts.append(
             Verdict(
-                f"wrong lengths from {LENGTH_SIZE} latent dimensions on, in any seed, where they "
-                "were measured",
-                f"at most {WRONG_LENGTHS:.0%} of the sequences, in every cell",
-                f"in {len(large) - len(off)} of {len(large)}{_but(off)}",
+                f"wrong lengths with at least {LENGTH_SIZE} latent dimensions and any seed, if "
+                "they were measured",
+                f"at most {WRONG_LENGTHS:.0%} of the sequences, in all cells",
+                f"{len(large) - len(off)} of {len(large)} cells{_but(off)}",
                 not off,
             )
         )
     if shared:
-        got = f"in {len(shared) - len(lost)} of {len(shared)}{_but(lost)}"
+        got = f"{len(shared) - len(lost)} of {len(shared)} cells{_but(lost)}"
         share = 1 - len(lost) / len(shared)
-        what = "best of all, where all were run"
-        verdicts.append(Verdict(what, "in nine cells of ten", got, share >= BEST_SHARE))
+        what = "best of all methods, if all have results"
+        verdicts.append(
+            Verdict(what, f"at least {BEST_SHARE:.0%} of the cells", got, share >= BEST_SHARE)
+        )
     return verdicts
 
 
@@ -173,7 +175,7 @@ def _ratio_of(cell: Cell) -> float:
 
 
 def _counts(cell: Cell, group: str) -> bool:
-    """Whether a cell is in a group of data sets, and there is something to gain and to learn."""
+    """Whether a cell belongs to a group of data sets and its ratio is averaged."""
     part = "choosing" if cell.data in CHOOSE else "reporting" if cell.data in REPORT else "peers"
     fits = 2 * cell.size <= cell.numbers
     return part in group and fits and ERRORS[0] <= cell.outcomes[PCA].error <= ERRORS[1]
@@ -181,7 +183,7 @@ def _counts(cell: Cell, group: str) -> bool:
 
 def _but(cells: list[Cell]) -> str:
     places = ", ".join(f"{DATA[cell.data].title} at {cell.size}" for cell in cells)
-    return f"; not {places}" if places else ""
+    return f"; exceptions: {places}" if places else ""
 
 
 def _close(cell: Cell) -> bool:

@@ -1,4 +1,4 @@
-"""Sequences as peers read them: arrays of channels, padded with zeros; and back."""
+"""Conversion between sequences and arrays of channels, which other methods read."""
 
 from typing import Any
 
@@ -8,21 +8,22 @@ __all__ = ["Channels", "NotPossibleError", "cut", "pad"]
 
 
 class NotPossibleError(RuntimeError):
-    """What a method has no way to do."""
+    """The method cannot run this case."""
 
 
 class Channels:
-    """Turns steps into channels, and back.
+    """Converts steps to channels and back.
 
-    A numeric feature is one, standardised on the training split, or between -1 and 1 there; a
-    binary one stays as it is; symbols are one-hot.
+    Each numeric feature is a channel.  It is standardized on the training split, or scaled so that
+    the training split lies between -1 and 1.  Binary features are unchanged, and categories are
+    one-hot.
 
     Parameters
     ----------
     train : Sequences
         The training split.
     bounded : bool
-        Whether numeric channels have to lie between -1 and 1.
+        Whether to scale numeric channels to between -1 and 1.
     """
 
     def __init__(self, train: Any, *, bounded: bool = False) -> None:
@@ -43,7 +44,7 @@ class Channels:
         self.width = sum(column.width for column in train.schema.columns)
 
     def series(self, sequences: Any) -> list[np.ndarray]:
-        """Return an array of shape (length, channels) a sequence."""
+        """Return an array of shape (length, channels) for each sequence."""
         if self.kind == "categorical":
             rows = sequences.values == self.labels
         else:
@@ -51,7 +52,7 @@ class Channels:
         return np.split(rows.astype(np.float32), sequences.offsets[1:-1])
 
     def sequences(self, series: list[np.ndarray]) -> Any:
-        """Return the sequences of such arrays, or None if a number of them is not finite."""
+        """Convert such arrays to sequences, or return None if a value is not finite."""
         from refold.sequences import Sequences
 
         rows = np.concatenate(series).astype(float)
@@ -66,7 +67,7 @@ class Channels:
 
 
 def pad(series: list[np.ndarray], num_steps: int) -> np.ndarray:
-    """Return one array of shape (n, num_steps, channels), zeros at the end; longer ones are cut."""
+    """Pad with zeros, or cut, to one array of shape (n, num_steps, channels)."""
     padded = np.zeros((len(series), num_steps, series[0].shape[1]), np.float32)
     for row, one in zip(padded, series, strict=True):
         row[: len(one)] = one[:num_steps]
@@ -74,5 +75,5 @@ def pad(series: list[np.ndarray], num_steps: int) -> np.ndarray:
 
 
 def cut(padded: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-    """Return what lies within the lengths."""
+    """Return an array without padding for each sequence."""
     return [row[:length] for row, length in zip(padded, lengths, strict=True)]

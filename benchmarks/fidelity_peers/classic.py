@@ -1,10 +1,13 @@
 """The models of the answers to the question "LSTM Autoencoder", in plain Keras, trained by ``fit``.
 
-Adam at its default, batches of 32, zeros as padding; the weights of the best epoch count, by a
-tenth of the training split.  `repeat` repeats the code at every step and ends in a dense layer: it
-is given standardised numbers, and learns binary data by binary cross-entropy, one-hot symbols by
-categorical.  `reshape` and `dense` end in an LSTM: tanh for numbers, which are scaled to between -1
-and 1, and sigmoid with binary cross-entropy else.
+They are trained by Adam with default settings, in batches of 32 that are padded with zeros.  The
+weights are those of the best epoch on a tenth of the training split.
+
+`repeat` repeats the code at every step and ends in a dense layer.  Numeric data is standardized,
+and the losses are the squared error for numeric data, binary cross-entropy for binary data, and
+categorical cross-entropy for categorical data.  `reshape` and `dense` end in an LSTM: with tanh for
+numeric data, which is scaled to between -1 and 1, and otherwise with sigmoid and binary
+cross-entropy.
 """
 
 import math
@@ -35,7 +38,7 @@ LSTM_ENDS = {
 def fit(
     train: Any, *, size: int, seconds: float, seed: int, decoder: str, activation: str = "tanh"
 ) -> Callable[[Any], Any]:
-    """Train, and return what reconstructs sequences."""
+    """Train, and return a function that reconstructs sequences."""
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -82,7 +85,7 @@ def _repeat(code: Any, channels: Channels, activation: str, output: str | None) 
 def _read_as_steps(
     code: Any, channels: Channels, size: int, output: str | None, *, at_once: bool
 ) -> Any:
-    """Read the code as a short sequence, and write all steps at its end or some at each step."""
+    """Read the code as a sequence, and write all steps at its end or some at each of its steps."""
     from keras import layers
 
     numbers = channels.longest * channels.width

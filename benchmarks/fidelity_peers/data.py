@@ -1,15 +1,14 @@
-"""The data sets, by name; as a process, one of them into files: ``... data NAME FOLDER``.
+"""The data sets.  As a process, it writes one of them to files: ``... data NAME FOLDER``.
 
 - JapaneseVowels ships with Refold, digits with scikit-learn, and ItalyPowerDemand, GunPoint and
-  BasicMotions with aeon; all but digits have splits of their own.
-- Words are drawn from web2, Webster's dictionary of 1934, whose copyright has lapsed, as the
-  package english-words (MIT) ships it.
-- Sentences are lines of at most 120 characters of the docstrings of Python's standard library and
-  of its help topics, under Python's licence; they depend on the version of Python.
+  BasicMotions with aeon.  All except digits have their own splits.
+- Words are drawn from web2, Webster's dictionary of 1934, whose copyright has expired.  The package
+  english-words (MIT) ships it.
+- Sentences are lines of at most 120 characters from the docstrings and help topics of Python's
+  standard library, under Python's licence.  They depend on the version of Python.
+- The data sets of ``wheel_sets.py`` come from wheels on the package index.
 
-- Sets of ``wheel_sets.py`` come from wheels on the package index.
-
-The splits that are drawn are drawn once, from a seed.
+Random splits have a fixed seed.
 """
 
 import hashlib
@@ -33,14 +32,14 @@ NUM_SENTENCES = (11_000, 1_000)
 SHORTEST_SENTENCE, LONGEST_SENTENCE = 60, 120
 
 Split = tuple[Any, Any]
-"""Training and test split, both `refold.sequences.Sequences`."""
+"""Training and test split as `refold.sequences.Sequences`."""
 
 
 class Data(NamedTuple):
-    """A data set: how it is called, what it is, what counts as its error, and how to get it.
+    """A data set: its title, its description, the measure of error, and a function that loads it.
 
-    ``error`` is ``nmse``, ``exact`` (the share of sequences that do not come back exactly) or
-    ``accuracy`` (the share of wrong symbols).
+    ``error`` is ``nmse``, ``exact`` (the share of sequences that are not reconstructed exactly) or
+    ``accuracy`` (the share of wrong categories).
     """
 
     title: str
@@ -50,7 +49,7 @@ class Data(NamedTuple):
 
 
 def japanese_vowels() -> Split:
-    """Utterances of two vowels."""
+    """Return utterances of two vowels."""
     import refold
 
     data = refold.datasets.japanese_vowels()
@@ -58,7 +57,7 @@ def japanese_vowels() -> Split:
 
 
 def digits() -> Split:
-    """Images of digits, line by line."""
+    """Return images of digits; each row of an image is a step."""
     from sklearn.datasets import load_digits
 
     images = load_digits().images.astype(np.float32)
@@ -66,7 +65,7 @@ def digits() -> Split:
 
 
 def from_aeon(loader: str) -> Split:
-    """Load a data set that aeon ships, with its own split."""
+    """Return a data set of aeon with its own split."""
     import aeon.datasets
 
     load = getattr(aeon.datasets, loader)
@@ -74,14 +73,14 @@ def from_aeon(loader: str) -> Split:
 
 
 def one_hot() -> Split:
-    """Random symbols."""
+    """Return sequences of random categories."""
     from refold.datasets import random_one_hot
 
     return random_one_hot(20_000, seed=0), random_one_hot(5_000, seed=1)
 
 
 def words() -> Split:
-    """Words of lower-case letters."""
+    """Return words of lower-case letters."""
     from english_words import get_english_words_set
 
     found = get_english_words_set(["web2"], lower=True)
@@ -90,7 +89,7 @@ def words() -> Split:
 
 
 def sentences() -> Split:
-    """Lines of prose."""
+    """Return lines of prose."""
     from benchmarks.fidelity_peers.prose import prose
 
     lines = {line for text in prose() for line in textwrap.wrap(text, LONGEST_SENTENCE)}
@@ -98,7 +97,7 @@ def sentences() -> Split:
 
 
 def from_wheels(load: Callable[[], tuple[list[Any], list[Any]]]) -> Split:
-    """Return a set of `wheel_sets`."""
+    """Return a data set of `wheel_sets`."""
     from refold.sequences import Sequences
 
     train, test = load()
@@ -187,7 +186,7 @@ def _draw(items: np.ndarray, sizes: tuple[int, int]) -> tuple[np.ndarray, np.nda
 
 
 def _export(name: str, folder: Path) -> dict[str, Any]:
-    """Write both splits, and tell what they are."""
+    """Write both splits, and return their digest and sizes."""
     from refold.sequences import write
 
     digest = hashlib.sha256()

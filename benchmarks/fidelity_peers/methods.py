@@ -1,4 +1,4 @@
-"""The methods: what runs each, and what its results depend on."""
+"""The methods, and digests of the code on which their results depend."""
 
 import ast
 import functools
@@ -22,24 +22,24 @@ SHARED = (
         for name in ("_nmse.py", "_step_matching.py", "_exact_accuracy.py")
     ),
 )
-# What no result of ours depends on.
+# Parts of Refold on which no result depends.
 NOT_OURS = {"cli", "datasets", "plots", "report", "storage", "__main__.py"}
 
 
 class Method(NamedTuple):
-    """A method: the module of this folder, its arguments, Keras's backend, and its packages."""
+    """A method: its title, module, backend of Keras, packages, arguments, and seeds."""
 
     title: str
     module: str
     backend: str
     packages: tuple[str, ...]
-    options: dict[str, Any] = {}  # noqa: RUF012  (nobody changes it)
+    options: dict[str, Any] = {}  # noqa: RUF012  (never modified)
     seeds: tuple[int, ...] = (0,)
     trained: bool = True
 
     @property
     def versions(self) -> str:
-        """Versions of Python and of the packages that are there."""
+        """Versions of Python and of the installed packages."""
         found = [f"{name} {number}" for name in self.packages if (number := _version(name))]
         return ", ".join([f"Python {platform.python_version()}", *found])
 
@@ -50,7 +50,7 @@ class Method(NamedTuple):
 
     @property
     def code(self) -> str:
-        """Digest of the code, comments and docstrings left out."""
+        """Digest of the code without comments and docstrings."""
         return _digest((HERE / f"{self.module}.py", *SHARED, *self._own))
 
     @property

@@ -1,4 +1,4 @@
-"""The page of results: a table with a row a cell, what holds for ours, and what did not run."""
+"""The page of results: a table with a row for each cell, the targets, and failed runs."""
 
 import math
 from typing import Any
@@ -20,22 +20,22 @@ is the share of sequences that are reconstructed exactly, with the share of righ
 parentheses. All sequences are held out. Refold has its default settings, and its value is the
 median of three seeds. It decodes the lengths from the code; the other methods are told them. For
 categorical data, and for fewer than 2000 training sequences, Refold's codes include latent
-optimization; all others encode in one pass. The best of a row is bold. NaN and failed runs lose. An
-NMSE above 100 is shown as *diverged*, and curves end at 2 and at 0.0001. *Wrong
-lengths* are those of Refold, the largest share of its seeds. *Seconds* are the time of Refold's
-`fit`. Defaults were chosen on the sets from PLAID to German words, and only reported on those
-after them."""
+optimization; all others encode in one pass. The best result of a row is bold, and NaN and failed
+runs count as worst. An NMSE above 100 is shown as *diverged*, and curves end at 2 and at 0.0001.
+*Relative to PCA* is Refold's NMSE divided by that of PCA. *Wrong lengths* is the largest share of
+wrong lengths of Refold's seeds. *Seconds* is the time of Refold's `fit`. Defaults were chosen on
+the data sets from PLAID to German words. On the sets after them, results are only reported."""
 ELSEWHERE = " Results with a ° were trained on another machine than Refold in the same row."
-# An error that is no longer worth a figure.
+# Larger errors are shown as "diverged".
 DIVERGED = 100.0
 
 
 def page(cells: list[Cell], used: Records, selection: Selection, picture: str) -> list[str]:
-    """Return the paragraphs."""
+    """Return the parts of the page."""
     parts = [
         "![Held-out error by latent dimensions, with one panel for each data set and one curve for "
         f"each method]({picture})",
-        f"{EXPLAINED} A fit has {selection.seconds} seconds"
+        f"{EXPLAINED} A fit has at most {selection.seconds} seconds"
         + (
             f", {BRIEF_SECONDS} for the sets from PLAID on"
             if any(part.brief for part in selection.parts.values())
@@ -53,19 +53,19 @@ def page(cells: list[Cell], used: Records, selection: Selection, picture: str) -
         rows = [
             [one.what, one.wanted, one.got, "yes" if one.holds else "**no**"] for one in verdicts
         ]
-        parts += ["## What holds", table(["Refold", "wanted", "found", "holds"], rows)]
+        parts += ["## Targets", table(["target", "wanted", "measured", "met"], rows)]
     if notes := _notes(used):
-        parts += ["## Did not run", notes]
+        parts += ["## Not run", notes]
     return parts
 
 
 def about(used: Records, selection: Selection) -> str:
-    """Say when, where and by what the results were made, and how many there are."""
+    """Return the dates, the machines, the versions and the number of the results."""
     dates = sorted({record["date"] for record in used})
     machines = sorted({record["machine"] for record in used})
     versions = {part for record in used for part in record["versions"].split(", ")}
     wanted, got = len(selection.runs()), sum(not failed(record) for record in used)
-    missing = "" if got == wanted else f" **{got} of {wanted} runs are there.**"
+    missing = "" if got == wanted else f" **{got} of {wanted} runs have results.**"
     days = " to ".join(dates[:: max(1, len(dates) - 1)])
     lines = [
         f"{days}, {'; '.join(machines)}",
@@ -76,7 +76,7 @@ def about(used: Records, selection: Selection) -> str:
 
 
 def _codes(used: Records) -> str:
-    """Name the versions of Refold's code; of several, what each has made."""
+    """Return the versions of Refold's code, with their results if there are several."""
     made: dict[str, dict[str, list[str]]] = {}
     for one in used:
         if one["method"] == OURS:
@@ -100,7 +100,7 @@ def _table(cells: list[Cell], selection: Selection) -> str:
         "latent dimensions",
         *titles,
         "best",
-        "over PCA's",
+        "relative to PCA",
         "wrong lengths",
         "seconds",
     ]

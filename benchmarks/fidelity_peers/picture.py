@@ -1,4 +1,4 @@
-"""The picture: error against the size of the code, a panel a data set, a curve a method."""
+"""The picture: error against latent dimensions, with a panel for each data set."""
 
 import math
 from pathlib import Path
@@ -14,7 +14,7 @@ from refold.plots._style import ACCENT, MUTED, PALETTE, tidy
 
 __all__ = ["draw"]
 
-LEAST = 1e-4  # what is smaller is drawn here
+LEAST = 1e-4  # smaller errors are drawn here
 AXES = {
     "nmse": "NMSE",
     "exact": "share of sequences not exact",
@@ -25,7 +25,7 @@ COLOURS = {OURS: ACCENT, PCA: "#222222", **dict(zip(PEERS, PALETTE[1:], strict=F
 
 
 def draw(cells: list[Cell], path: Path) -> None:
-    """Draw the cells into a file."""
+    """Draw the cells and save the picture to a file."""
     names = list(dict.fromkeys(cell.data for cell in cells))
     rows = math.ceil(len(names) / 4)
     columns = math.ceil(len(names) / rows)
@@ -51,7 +51,7 @@ def draw(cells: list[Cell], path: Path) -> None:
 
 def _panel(ax: Any, name: str, cells: list[Cell]) -> dict[str, Any]:
     handles = {}
-    for method in reversed(METHODS):  # ours last, on top
+    for method in reversed(METHODS):  # Refold last, on top
         points = [
             (cell.size, cell.outcomes[method])
             for cell in sorted(cells, key=lambda cell: cell.size)

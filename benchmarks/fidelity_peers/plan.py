@@ -1,4 +1,4 @@
-"""What is measured: parts, each with its data sets, sizes and time, and the runs of a selection."""
+"""The parts with their data sets, sizes and time limits, and the runs of a selection."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -20,12 +20,12 @@ __all__ = [
 
 SIZES = (2, 4, 8, 16, 32)
 SECONDS, LONG_SECONDS, BRIEF_SECONDS = 60, 300, 30
-# Of the sets from wheels.
+# Latent dimensions for the sets from wheels.
 WHEEL_SIZES = (4, 16, 32)
 
 
 class Part(NamedTuple):
-    """Data sets measured at the same sizes; ``long`` ones get more time, ``brief`` ones less."""
+    """Data sets with the same sizes; ``long`` parts have more time, and ``brief`` parts less."""
 
     data: tuple[str, ...]
     sizes: tuple[int, ...]
@@ -37,9 +37,9 @@ PARTS = {
     "series": Part(("vowels", "digits", "italy", "gunpoint", "motions"), SIZES),
     "symbols": Part(("one_hot", "words"), SIZES),
     "words": Part(("words",), (64, 128), long=True),
-    # Keras's issue 7231: 11,000 one-hot sentences of 120 steps, a code of 120 numbers.
+    # Keras issue 7231: 11,000 one-hot sentences of 120 steps, codes of 120 dimensions.
     "sentences": Part(("sentences",), (32, 120), long=True),
-    # Sets from wheels, on which defaults were chosen, and those on which they are only reported.
+    # Sets from wheels: defaults were chosen on the first part, and the second only reports.
     "choosing": Part(tuple(CHOOSE), WHEEL_SIZES, brief=True),
     "reporting": Part(tuple(REPORT), WHEEL_SIZES, brief=True),
 }
@@ -47,7 +47,7 @@ QUICK = {"quick": Part(("italy", "one_hot"), (4,))}
 
 
 class Run(NamedTuple):
-    """One fit: what the result is found by, beside versions and machine."""
+    """One fit; with the versions and the machine it identifies a result."""
 
     data: str
     size: int
@@ -57,7 +57,7 @@ class Run(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The parts of a plan, and what of them is wanted."""
+    """The selected parts, data sets, methods, sizes, seeds and time limits."""
 
     parts: dict[str, Part]
     data: tuple[str, ...] = tuple(DATA)
@@ -68,7 +68,7 @@ class Selection(NamedTuple):
     seeds: tuple[int, ...] | None = None
 
     def cells(self) -> Iterator[tuple[str, int, int]]:
-        """Yield data set, size and seconds of each cell."""
+        """Yield the data set, the size and the time limit of each cell."""
         for part in self.parts.values():
             for data in part.data:
                 for size in part.sizes:
@@ -76,12 +76,12 @@ class Selection(NamedTuple):
                         yield data, size, self._seconds_of(part)
 
     def seeds_of(self, name: str) -> tuple[int, ...]:
-        """Return the seeds of a method."""
+        """Return the selected seeds of a method."""
         seeds = METHODS[name].seeds
         return seeds if self.seeds is None else tuple(one for one in seeds if one in self.seeds)
 
     def runs(self) -> list[Run]:
-        """All runs, cell by cell; what is not trained needs no time."""
+        """Return all runs; methods without training have a time limit of 0."""
         return [
             Run(data, size, name, seed, seconds if METHODS[name].trained else 0)
             for data, size, seconds in self.cells()

@@ -1,4 +1,7 @@
-"""PCA of the zero-padded training split, told the lengths; at most as many as there are."""
+"""PCA of the zero-padded training split, which is told the lengths.
+
+The number of components is at most that of the training sequences, and of the padded values.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +12,7 @@ __all__ = ["fit"]
 
 
 def fit(train: Any, *, size: int, seconds: float, seed: int) -> Callable[[Any], Any]:
-    """Find the components, and return what reconstructs sequences."""
+    """Fit PCA, and return a function that reconstructs sequences."""
     from refold.evaluation import PCABaseline
 
     del seconds, seed

@@ -1,4 +1,4 @@
-"""English prose that every Python has: docstrings of the standard library, and the help topics."""
+"""English prose that ships with Python: docstrings of the standard library, and help topics."""
 
 import ast
 import sysconfig
@@ -35,5 +35,5 @@ def _parsed(file: Path) -> ast.AST:
         warnings.simplefilter("ignore")
         try:
             return ast.parse(file.read_bytes())
-        except (SyntaxError, ValueError):  # files that are there to be wrong
+        except (SyntaxError, ValueError):  # test files with invalid syntax
             return ast.Module([], [])

@@ -1,4 +1,4 @@
-"""Refold by its defaults; the decoder finds the lengths in the code."""
+"""Refold with default settings; it decodes the lengths from the code."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ __all__ = ["fit"]
 
 
 def fit(train: Any, *, size: int, seconds: float, seed: int) -> Callable[[Any], Any]:
-    """Train, and return what reconstructs sequences."""
+    """Train, and return a function that reconstructs sequences."""
     import refold
 
     ae = refold.SequenceAutoencoder(size, time_budget=seconds, random_state=seed).fit(train)

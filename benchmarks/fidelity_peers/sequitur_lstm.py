@@ -1,6 +1,7 @@
-"""sequitur's ``LSTM_AE`` as its page shows it, trained by its own loop until the time is up.
+"""sequitur's ``LSTM_AE`` with the settings of its documentation and its own training loop.
 
-It reads one sequence at a time, of its own length, and its decoder is told that length.
+It trains until the time is up.  It reads one sequence at a time without padding, and its decoder is
+told the length.
 """
 
 import contextlib
@@ -15,15 +16,15 @@ from benchmarks.fidelity_peers.channels import Channels
 
 __all__ = ["fit"]
 
-UNITS, RATE = 64, 1e-3  # of its page, and of its quick_train
+UNITS, RATE = 64, 1e-3  # from its documentation, and from its quick_train
 
 
 class TimeIsUpError(Exception):
-    """Ends the loop."""
+    """The time limit is reached, which ends the training loop."""
 
 
 class UntilTimeIsUp:
-    """The training split, which the loop goes through again and again."""
+    """The training split; iterating over it raises an error when the time is up."""
 
     def __init__(self, items: list[Any], seconds: float) -> None:
         self._items, self._ends = items, time.perf_counter() + seconds
@@ -36,7 +37,7 @@ class UntilTimeIsUp:
 
 
 def fit(train: Any, *, size: int, seconds: float, seed: int) -> Callable[[Any], Any]:
-    """Train, and return what reconstructs sequences."""
+    """Train, and return a function that reconstructs sequences."""
     import torch
     from sequitur.models import LSTM_AE
     from sequitur.quick_train import train_model

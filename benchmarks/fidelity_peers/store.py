@@ -1,4 +1,4 @@
-"""Results on disk: one JSON file, a line a run, written whole after each."""
+"""Stored results: a JSON file with one line for each run, rewritten after every run."""
 
 import math
 from pathlib import Path
@@ -17,8 +17,8 @@ Record = dict[str, Any]
 class Store:
     """The results of a file.
 
-    A result is found by its run, the digest of the data, the code and the versions that made it,
-    and the machine.  A newer one of the same run and machine takes the place of an older.
+    A result is identified by its run, the digests of the data and of the code, the versions, and
+    the machine.  A new result replaces an older one of the same run and machine.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +28,7 @@ class Store:
         return len(self._read())
 
     def has(self, run: Run, digest: str) -> bool:
-        """Whether there is a result that still holds; a failure is none."""
+        """Whether there is a valid result; failed runs have none."""
         key = _key(run, digest)
         return any(
             all(record.get(name) == value for name, value in key.items()) and not failed(record)
@@ -36,7 +36,7 @@ class Store:
         )
 
     def put(self, run: Run, digest: str, result: Record) -> Record:
-        """Keep a result, and return it as it is kept."""
+        """Store a result, and return the stored record."""
         record = {**_key(run, digest), "date": today(), **_without_nan(result)}
         place = (*run, record["machine"])
         kept = [one for one in self._read() if (*_run(one), one["machine"]) != place]
@@ -44,7 +44,7 @@ class Store:
         return record
 
     def newest(self, run: Run) -> Record | None:
-        """Return the last result of a run, whatever made it."""
+        """Return the newest result of a run, from any code, versions and machine."""
         found = [record for record in self._read() if _run(record) == run]
         return found[-1] if found else None
 
@@ -53,7 +53,7 @@ class Store:
 
 
 def failed(record: Record) -> bool:
-    """Whether a run came to no result, so that it is worth another try."""
+    """Whether a run failed, so that it is repeated."""
     return "failed" in record
 
 
@@ -68,7 +68,7 @@ def _key(run: Run, digest: str) -> Record:
 
 
 def _without_nan(result: Record) -> Record:
-    """JSON has no NaN."""
+    """Replace NaN by None, because JSON has no NaN."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in result.items()

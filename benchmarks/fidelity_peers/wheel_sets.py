@@ -1,9 +1,9 @@
-"""Small sets of sequences that wheels on the package index carry.
+"""Small data sets that ship in wheels on the package index.
 
-The sets are split in two, before any of them was measured with a changed default: `CHOOSE` holds
-those on which defaults are chosen, and `REPORT` those on which they are only reported.  Splits that
-a package does not bring are drawn once, from a seed.  Every loader returns the training and the
-test sequences, as lists of arrays of shape (steps, features) or as strings.
+They were divided into two groups before any of them was measured with a changed default.  Defaults
+are chosen on the sets of `CHOOSE`, and results on the sets of `REPORT` are only reported.  If a
+package has no split, a random split with a fixed seed is used.  Each loader returns the training
+and the test sequences as lists of arrays of shape (steps, features), strings or lists of strings.
 """
 
 import io
@@ -20,12 +20,12 @@ import numpy as np
 __all__ = ["CHOOSE", "REPORT"]
 
 Split = tuple[list[Any], list[Any]]
-# Share of the training part in splits that are drawn, in percent.
+# Size of the training part of random splits, in percent.
 _TRAINING = 60
 
 
 def aeon_series(loader: str) -> Split:
-    """Return a set with its own split from aeon."""
+    """Return a data set of aeon with its own split."""
     import aeon.datasets
 
     load = getattr(aeon.datasets, loader)
@@ -57,7 +57,7 @@ def trace() -> Split:
 
 
 def autoregressive_noise() -> Split:
-    """Return noise of order 2: poles of modulus 0.95, and any frequency."""
+    """Return autoregressive noise of order 2 with poles of modulus 0.95 at random frequencies."""
     rng, series = np.random.default_rng(0), []
     for _ in range(600):
         frequency, length = rng.uniform(0.1, 1.2), int(rng.integers(20, 80))
@@ -69,7 +69,7 @@ def autoregressive_noise() -> Split:
 
 
 def countries() -> Split:
-    """Return life expectancy, and logarithms of population and income, in five-year steps."""
+    """Return life expectancy, log population and log income of countries, in five-year steps."""
     from plotly.data import gapminder
 
     table, series = gapminder(), []
@@ -107,14 +107,14 @@ def coffee() -> Split:
 
 
 def sea_surface() -> Split:
-    """Return the temperatures of the sea near Peru by month, a year each."""
+    """Return the monthly temperatures of the sea near Peru; each sequence is a year."""
     from statsmodels.datasets import elnino
 
     return _draw([row[1:, None] for row in elnino.load_pandas().data.to_numpy(float)])
 
 
 def fertility() -> Split:
-    """Return births per woman by year, with years missing, a country each."""
+    """Return births per woman by year, with missing years; each sequence is a country."""
     from statsmodels.datasets import fertility as loader
 
     table = loader.load_pandas().data
@@ -124,7 +124,7 @@ def fertility() -> Split:
 
 
 def glucose() -> Split:
-    """Return blood glucose by quarter of an hour, a day each."""
+    """Return blood glucose in steps of 15 minutes; each sequence is a day."""
     import pandas as pd
 
     table = pd.read_csv(_folder("bokeh_sampledata") / "_data/CGM.csv.gz")

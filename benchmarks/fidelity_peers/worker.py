@@ -1,6 +1,6 @@
-"""One run: ``... worker METHOD FOLDER SIZE SECONDS SEED``.
+"""A process for one run: ``... worker METHOD FOLDER SIZE SECONDS SEED``.
 
-The method is given the training split alone.  The test split is read when it has been fitted.
+The method is given only the training split.  The test split is read after the fit.
 """
 
 import importlib
@@ -35,7 +35,7 @@ def main(name: str, folder: Path, size: int, seconds: float, seed: int) -> dict[
 
 
 def _errors(train: Any, test: Any, back: Any) -> dict[str, float]:
-    """Measure a reconstruction; all is NaN where it is not finite."""
+    """Return the errors of a reconstruction; they are NaN if ``back`` is None."""
     if back is not None:
         lengths = np.array([len(one) for one in back])
         return {

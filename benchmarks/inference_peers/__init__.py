@@ -1,1 +1,1 @@
-"""The processes of ``benchmarks.inference``."""
+"""Processes that ``benchmarks.inference`` starts."""

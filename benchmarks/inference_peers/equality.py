@@ -1,7 +1,7 @@
-"""Whether codes and outputs are equal: ``... equality MODEL vowels|log-normal N``.
+"""Check whether codes and outputs are equal: ``... equality MODEL vowels|log-normal N``.
 
-Compares both paths, and checks that the bits of packed rows depend neither on the order of the
-sequences nor on batches or threads.
+It compares packed rows with Keras models. It also checks that the bits of packed rows do not depend
+on the order of the sequences, on batches or on threads.
 """
 
 import sys
@@ -22,14 +22,14 @@ ALONE, BLOCK = 20, 7
 
 
 def compare(model: str, data: Any) -> dict[str, Any]:
-    """Return differences in standard deviations, and which changes leave all bits as they are."""
+    """Return differences in standard deviations, and which changes keep all bits."""
     ours, theirs = refold.load(model), load(model)
     scaled = ours.scaler_.transform(data)
     ours, theirs = ours._network, theirs._network
     differences, same = {}, {"order": True, "batches": True, "threads": True}
 
     def check(run: Callable[[np.ndarray], list[np.ndarray]]) -> None:
-        """Check with a function of the numbers of sequences; it returns an array for each."""
+        """Check a function that takes indices of sequences and returns an array for each."""
         everything = np.arange(len(scaled))
         usual, shuffled = run(everything), np.random.default_rng(0).permutation(len(scaled))
         same["order"] &= _equal(run(shuffled), [usual[i] for i in shuffled])

@@ -1,6 +1,6 @@
-"""The default model as Keras models in padded batches: ``... keras_path info|encode|one ...``.
+"""Commands that run the default model in Keras: ``... keras_path info|encode|one ...``.
 
-All commands run as usual, but loading a model builds its Keras models and uses them.
+Loading a model builds its Keras models. They run in padded batches. Everything else is unchanged.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ __all__ = ["load", "loads_keras_models"]
 
 @contextlib.contextmanager
 def loads_keras_models() -> Iterator[None]:
-    """Let Refold load default models as Keras models."""
+    """Make Refold load default models as Keras models."""
     from refold.models import KerasNetwork, keras_models
     from refold.storage import _model_file
 
@@ -42,7 +42,7 @@ def main(what: str, *arguments: str) -> None:
         if what == "one":
             one.main(*arguments)
         elif code := command([what, *arguments]):
-            raise SystemExit(f"the command ended with {code}")
+            raise SystemExit(f"the command exited with code {code}")
 
 
 if __name__ == "__main__":

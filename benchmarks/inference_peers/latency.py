@@ -1,4 +1,4 @@
-"""One sequence at a time, warm: ``... latency MODEL DATA CALLS packed|keras``, in milliseconds."""
+"""Measure the milliseconds for one sequence: ``... latency MODEL DATA CALLS packed|keras``."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ from benchmarks.training_peers.process import answer
 
 __all__ = ["LATENT_STEPS"]
 
-LATENT_STEPS = 10  # the default of data with fewer than 2000 sequences
+LATENT_STEPS = 10  # the default for fewer than 2000 training sequences
 
 
 def measure(ae: Any, sequences: Any, calls: int) -> dict[str, list[float]]:
@@ -39,7 +39,7 @@ def measure(ae: Any, sequences: Any, calls: int) -> dict[str, list[float]]:
 
 
 def _times(call: Callable[[int], Any], count: int, calls: int) -> list[float]:
-    """Time calls with one sequence after the other; each has been called with before."""
+    """Return percentiles of the times of calls, after a first call with each sequence."""
     for i in range(min(count, calls)):
         call(i)
     times = []

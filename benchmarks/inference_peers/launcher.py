@@ -1,7 +1,7 @@
 """Run a command and measure its process: ``... launcher COMMAND`` with the command as JSON.
 
-On Linux the peak memory of a process is never below that of the process that started it. This one
-imports the standard library alone, so that it is smaller than what it measures.
+On Linux the peak memory of a process is never below that of its parent. This process imports only
+the standard library, so that it is smaller than the processes it measures.
 """
 
 import json

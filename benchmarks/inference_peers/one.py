@@ -1,4 +1,7 @@
-"""Load a model and encode one sequence: ``... one MODEL SEQUENCE``, an array in a .npy file."""
+"""Load a model and encode one sequence: ``... one MODEL SEQUENCE``.
+
+The sequence is an array in a .npy file.
+"""
 
 import sys
 

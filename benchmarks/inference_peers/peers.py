@@ -1,7 +1,7 @@
-"""Encoders of others: ``... peers torch|sequitur KIND N UNITS DEPTH THREADS ROUNDS``.
+"""Encoders of other programs: ``... peers torch|sequitur KIND N UNITS DEPTH THREADS ROUNDS``.
 
 ``torch`` is a bidirectional ``nn.LSTM`` with a dense layer, on packed sequences in batches of
-similar length; packing is part of its time. ``sequitur`` is the encoder of its ``LSTM_AE``, which
+similar length. Its time includes packing. ``sequitur`` is the encoder of its ``LSTM_AE``, which
 reads one sequence at a time.
 """
 
@@ -21,7 +21,7 @@ BATCHES = (64, 256, 1024)
 
 
 def by_torch(tensors: list[Any], units: int, depth: int, threads: int, rounds: int) -> Any:
-    """Return the rate of ``nn.LSTM`` at the best of some batch sizes."""
+    """Return the rate of ``nn.LSTM`` with the best of several batch sizes."""
     torch.set_num_threads(threads)
     lstm = torch.nn.LSTM(FEATURES, units, num_layers=depth, bidirectional=True).eval()
     dense = torch.nn.Linear(2 * units, LATENT_DIM).eval()
@@ -38,7 +38,7 @@ def by_torch(tensors: list[Any], units: int, depth: int, threads: int, rounds: i
 
 
 def by_sequitur(tensors: list[Any], units: int, threads: int, rounds: int) -> Any:
-    """Return the rate of sequitur's encoder with one thread or all, whichever is faster."""
+    """Return the rate of sequitur's encoder with one thread or with all, whichever is faster."""
     from sequitur.models import LSTM_AE
 
     encoder = LSTM_AE(FEATURES, LATENT_DIM, h_dims=[units]).encoder.eval()

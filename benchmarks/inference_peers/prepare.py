@@ -1,8 +1,8 @@
 """Data and models: ``... prepare vowels FOLDER`` and ``... prepare series FOLDER KIND PATCH N``.
 
-``vowels`` writes both splits of JapaneseVowels and one sequence. ``series`` fits a model for an
-epoch on series of log-normal or equal lengths. ``error FOLDER FILE`` computes the error of
-reconstructions of the test split.
+``vowels`` writes both splits of JapaneseVowels and one sequence. ``series`` fits a model to series
+of log-normal or equal lengths for one epoch. ``... prepare error FOLDER FILE`` computes the error
+of reconstructions of the test split.
 """
 
 import sys

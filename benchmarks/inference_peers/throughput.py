@@ -1,6 +1,7 @@
-"""Sequences per second of both paths: ``... throughput MODEL KIND N N_OPTIMIZED N_PREDICT ROUNDS``.
+"""Sequences per second: ``... throughput MODEL KIND N N_OPTIMIZED N_PREDICT ROUNDS``.
 
-Both have the same weights and take turns in one process, after a call of each that compiles.
+Packed rows and Keras models have the same weights and take turns in one process, after a first call
+of each that compiles.
 ``keras.Model.predict`` runs the same encoder on sequences that are already scaled and padded.
 """
 
@@ -19,12 +20,12 @@ from benchmarks.training_peers.process import answer
 
 __all__ = ["by_turns"]
 
-SETTLE = 0.02  # seconds in which the threads of the one before stop spinning
+SETTLE = 0.02  # seconds until the threads of the previous call stop spinning
 PREDICT_BATCHES = (32, 256)
 
 
 def by_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each call by turns; the first turn does not count."""
+    """Return the median seconds of each call; calls take turns, after one that does not count."""
     for call in calls.values():
         call()
     names, times = list(calls), {name: [] for name in calls}
@@ -41,7 +42,7 @@ def by_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, floa
 def measure(
     model: str, kind: str, num: int, num_optimized: int, num_predict: int, rounds: int
 ) -> dict[str, Any]:
-    """Return the rates by operation and path."""
+    """Return the rates for each operation and path, and those of `predict`."""
     data = series(kind, num)
     few = data[:num_optimized]
     paths = {"packed": refold.load(model), "keras": load(model)}

@@ -1,4 +1,4 @@
-"""Commands of this version of Refold and of an older one, as processes of their own."""
+"""Commands of this version of Refold and of an older one, each in its own process."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 from benchmarks.training_peers.process import ROOT, START, MeasurementError, run
 
-__all__ = ["PACKAGE", "Version", "older_version", "usual_surroundings"]
+__all__ = ["PACKAGE", "Version", "default_environment", "older_version"]
 
 PACKAGE = "benchmarks.inference_peers"
-# Variables that change the number of threads, or where compiled code is kept.
+# Variables that change the number of threads or the location of compiled code.
 VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -25,13 +25,13 @@ VARIABLES = (
 
 
 class Version(NamedTuple):
-    """A version of Refold: its title, and the folder it is imported from if not this one's."""
+    """A version of Refold: its title, and its folder, or None for the current version."""
 
     title: str
     folder: Path | None = None
 
     def measure(self, module: str, *arguments: object, cache: Path) -> dict[str, Any]:
-        """Run a module, by default Refold's commands, and measure its process."""
+        """Run a module, such as ``refold``, and measure its process."""
         command = [sys.executable, "-c", START, "jax", module, *map(str, arguments)]
         with _environment({"XDG_CACHE_HOME": str(cache)} | self._path()):
             try:
@@ -65,9 +65,9 @@ class Version(NamedTuple):
 
 
 def older_version(given: str, scratch: Path) -> Version:
-    """Return the version of a checkout, or install a commit of this one into a folder.
+    """Return the version of a checkout, or install a commit of this repository into a folder.
 
-    A checkout must have its kernel built. The kernel of a commit is built here.
+    The kernel of a checkout must have been built. The kernel of a commit is built here.
     """
     checkout = Path(given)
     if checkout.is_dir():
@@ -91,8 +91,8 @@ def older_version(given: str, scratch: Path) -> Version:
 
 
 @contextmanager
-def usual_surroundings(threads: int, cache: Path) -> Iterator[None]:
-    """Use so many cores, the default settings of all libraries, and a cache folder."""
+def default_environment(threads: int, cache: Path) -> Iterator[None]:
+    """Limit the number of cores, remove settings of libraries, and use a cache folder."""
     usual = os.environ.copy()
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     if cores is not None:

@@ -1,1 +1,1 @@
-"""Implementations of the LSTM, each timed in a process of its own, for ``benchmarks.lstm``."""
+"""Parts of ``benchmarks.lstm``: implementations of the LSTM, and the processes that time them."""

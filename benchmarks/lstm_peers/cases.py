@@ -1,4 +1,4 @@
-"""What is measured: shapes, and the numbers that every implementation is given."""
+"""Shapes to measure, and the arrays that every implementation is given."""
 
 from typing import NamedTuple
 
@@ -19,12 +19,12 @@ class Case(NamedTuple):
 
     @property
     def forward_flops(self) -> int:
-        """Operations of the forward matrix products; everything else is not counted."""
+        """Floating-point operations of the forward matrix products; others do not count."""
         return 2 * self.steps * self.batch * 4 * self.units * (self.features + self.units)
 
     @property
     def flops(self) -> int:
-        """Operations of forward and backward: the backward has two such products."""
+        """Operations of the forward and backward pass; the latter has twice as many products."""
         return 3 * self.forward_flops
 
     @property
@@ -48,9 +48,9 @@ SWEEP = tuple(
 
 
 class Data(NamedTuple):
-    """Numbers of a case, float32, with Keras's order of gates: i, f, c, o.
+    """Arrays of a case in float32, with Keras's order of gates: i, f, c, o.
 
-    ``lengths`` are uniform in 1 to ``steps``; the cotangent of the outputs is ``cotangent``.
+    ``lengths`` are uniform from 1 to ``steps``.  ``cotangent`` is the cotangent of the outputs.
     """
 
     x: np.ndarray
@@ -62,7 +62,7 @@ class Data(NamedTuple):
 
     @classmethod
     def draw(cls, case: Case) -> "Data":
-        """Draw the numbers of a case, always the same."""
+        """Draw the arrays of a case, with a fixed seed."""
         rng = np.random.default_rng(0)
         steps, batch, features, units = case
 
@@ -85,10 +85,10 @@ class Data(NamedTuple):
 
     @property
     def ragged_cotangent(self) -> np.ndarray:
-        """The cotangent with zeros at padded steps, as a loss over real steps has it."""
+        """The cotangent of a loss over the real steps, which is zero at padded steps."""
         return self.cotangent * self.mask[..., None]
 
 
 def matmul_matrix() -> np.ndarray:
-    """Return the square matrix whose product with itself says how fast the machine is."""
+    """Return a square matrix; the time to square it gives the rate of the machine."""
     return np.random.default_rng(0).normal(size=(MATMUL_SIZE,) * 2).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The implementations: what each needs, and the settings among which its fastest is sought."""
+"""The implementations: their packages, and the settings to try."""
 
 import importlib.util
 import os
@@ -8,13 +8,13 @@ from benchmarks.lstm_peers.cases import Case
 
 __all__ = ["IMPLEMENTATIONS", "Candidate", "Implementation", "candidates", "missing"]
 
-# A loop written out is tried up to this many steps; beyond, XLA takes long to compile it.
+# Unrolled loops are tried up to this many steps. Longer ones take XLA long to compile.
 LONGEST_UNROLL = 10
 LONGEST_UNROLL_WITHOUT_XLA = 30
 
 
 class Implementation(NamedTuple):
-    """An implementation, run by the module of its name in this folder."""
+    """An implementation; the module of its name in this folder runs it."""
 
     name: str
     title: str
@@ -36,7 +36,7 @@ IMPLEMENTATIONS = (
 
 
 class Candidate(NamedTuple):
-    """One way to run an implementation: on how many cores its process is, and arguments."""
+    """One setting of an implementation: the cores of its process, and its arguments."""
 
     name: str
     cores: str
@@ -44,7 +44,7 @@ class Candidate(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The setting as tables show it; what is as the framework has it goes without saying."""
+        """The setting as shown in tables, without settings that are defaults of the framework."""
         threads = self.setting.get("threads")
         words = [] if threads is None else [f"{threads} thread{'s' * (threads != 1)}"]
         words += ["1 core"] if self.cores == "1" else []
@@ -61,7 +61,7 @@ def missing() -> list[Implementation]:
 
 
 def candidates(name: str, case: Case) -> list[Candidate]:
-    """Return the ways to run an implementation, the first what a user gets; Refold has only it."""
+    """Return the settings to try; the first is the default, and the only one of Refold."""
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = ["all", "1"] if hasattr(os, "sched_setaffinity") and num_cores != 1 else ["all"]
     threads = sorted({1, num_cores or 1}, reverse=True)

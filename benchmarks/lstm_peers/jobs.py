@@ -1,4 +1,4 @@
-"""What a worker is asked to time: one call, made ready by the implementation."""
+"""Jobs, which are calls that an implementation prepares and a worker times."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,8 +7,8 @@ import numpy as np
 
 __all__ = ["Job", "nothing"]
 
-# In Keras's layout: "outputs", and unless it is forward alone "x", "kernel", "recurrent_kernel"
-# and "bias", the gradients by these.
+# "outputs", and except for the forward pass alone the gradients with respect to "x", "kernel",
+# "recurrent_kernel" and "bias", in Keras's layout.
 Results = dict[str, np.ndarray]
 
 
@@ -19,8 +19,9 @@ def nothing() -> None:
 class Job(NamedTuple):
     """A call to time.
 
-    ``call`` returns when the result is there; ``results`` makes one more call and returns the
-    arrays; ``before`` is called once before a burst of calls; a call does its work ``num`` times.
+    ``call`` returns when its result is ready.  ``results`` makes one more call and returns the
+    arrays.  ``before`` is called once before a series of calls.  A call does its work ``num``
+    times.
     """
 
     call: Callable[[], object]

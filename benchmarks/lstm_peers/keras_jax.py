@@ -1,4 +1,4 @@
-"""An LSTM layer of Keras on JAX, Keras's own or Refold's, as one compiled function."""
+"""An LSTM layer on JAX, from Keras or from Refold, as one compiled function."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from benchmarks.lstm_peers.jobs import Job
 
 __all__ = ["about", "layer_class", "make", "make_of", "matmul"]
 
-LOOP = 10  # steps of the compiled loop
+LOOP = 10  # training steps in the compiled loop
 NAMES = ("kernel", "recurrent_kernel", "bias", "x")
 
 
@@ -43,7 +43,7 @@ def make_of(kind: type, mode: str, case: Case, *, unroll: bool = False) -> Job:
     if mode == "forward":
         run = partial(jax.jit(forward), weights, x, mask)
         return Job(lambda: run().block_until_ready(), lambda: {"outputs": np.asarray(run())})
-    if mode == "loop":  # as training does: many steps in one call, each with new weights
+    if mode == "loop":  # as in training: many steps in one call, each with new weights
 
         def descend(_, weights):
             _, gradients, _ = both(weights, x, mask, cotangent)
@@ -62,7 +62,7 @@ def make_of(kind: type, mode: str, case: Case, *, unroll: bool = False) -> Job:
 
 
 def matmul() -> Job:
-    """Make the large matrix product."""
+    """Make the job of the large matrix product."""
     matrix = jax.device_put(matmul_matrix())
     product = jax.jit(lambda a: a @ a)
     return Job(lambda: product(matrix).block_until_ready())
@@ -74,5 +74,5 @@ def layer_class() -> type:
 
 
 def about() -> str:
-    """Say nothing."""
+    """Return no remark."""
     return ""

@@ -47,7 +47,7 @@ def make(mode: str, case: Case, *, jit_compile: bool, unroll: bool = False) -> J
 
 
 def matmul() -> Job:
-    """Make the large matrix product."""
+    """Make the job of the large matrix product."""
     matrix = tf.constant(matmul_matrix())
     return Job(lambda: tf.linalg.matmul(matrix, matrix))
 
@@ -58,5 +58,5 @@ def layer_class() -> type:
 
 
 def about() -> str:
-    """Say nothing."""
+    """Return no remark."""
     return ""

@@ -55,5 +55,5 @@ def layer_class() -> type:
 
 
 def about() -> str:
-    """Say nothing."""
+    """Return no remark."""
     return ""

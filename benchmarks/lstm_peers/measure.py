@@ -1,4 +1,4 @@
-"""What one run measures, in numbers; no tables here."""
+"""The measurements of one run."""
 
 import statistics
 from collections.abc import Callable
@@ -13,19 +13,20 @@ from benchmarks.lstm_peers.pool import Pool, Timed
 __all__ = ["EPOCHS", "OURS", "Measured", "Row", "measure"]
 
 OURS = "refold_lstm"
-EPOCHS = 25  # of the question's model, in one call of fit
+EPOCHS = 25  # for the question's model, in one call of fit
 QUESTION_ROUNDS = 3
 SWEEP_ROUNDS = 5
 QUESTION = (OURS, "keras_jax", "keras_tensorflow", "keras_torch")
 MATMUL = ("keras_jax", "keras_tensorflow", "torch_lstm")
-REFERENCE = "keras_jax"  # to whose numbers those of the others are compared
+REFERENCE = "keras_jax"  # the results of the others are compared with its results
 RAGGED_BATCH = 32  # the smallest batch that is measured with unequal lengths
 
 
 class Row(NamedTuple):
-    """A case, by implementation: times, ragged times, and the largest relative differences.
+    """Results for one case: times and largest relative differences of each implementation.
 
-    ``loop`` is Refold's time of a step in a compiled loop.
+    ``ragged`` has the times for unequal lengths.  ``loop`` is Refold's time of a step in a compiled
+    loop.
     """
 
     case: Case
@@ -37,7 +38,7 @@ class Row(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Everything; ``matmul`` in operations a second, ``question`` in seconds an epoch."""
+    """All results; ``matmul`` is in operations per second, ``question`` in seconds per epoch."""
 
     rows: list[Row]
     sweep: dict[Case, dict[str, Timed]]
@@ -54,32 +55,32 @@ def measure(
     sweep: tuple[Case, ...] = SWEEP,
     question: bool = True,
     num_settings: int | None = None,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> Measured:
-    """Measure with the implementations of these names, with all or the first of their settings."""
+    """Measure the named implementations, with all or only the first of their settings."""
 
     def entries(case: Case) -> list[Candidate]:
         return [entry for name in names for entry in candidates(name, case)[:num_settings]]
 
     about = pool.about(OURS)
-    say(f"Refold runs {about}")
+    log(f"Refold runs {about}")
     rates: dict[str, list[float]] = {}
     measured = []
     for case in rows:
         _add_matmul_rates(pool, names, rates)
         measured.append(_row(pool, case, entries(case)))
-        say(f"({case.title}), forward and backward: {_words(measured[-1].both)}")
+        log(f"({case.title}), forward and backward: {_words(measured[-1].both)}")
     curves = {}
     for case in sweep:
         curves[case] = pool.race("both", case, entries(case), rounds=min(pool.rounds, SWEEP_ROUNDS))
         pool.clear()
-        say(f"({case.title}), forward and backward: {_words(curves[case])}")
+        log(f"({case.title}), forward and backward: {_words(curves[case])}")
     _add_matmul_rates(pool, names, rates)
     epochs = {}
     if question:
         able = [Candidate(name, "all", {"epochs": EPOCHS}) for name in QUESTION if name in names]
         epochs = pool.race("question", None, able, rounds=min(pool.rounds, QUESTION_ROUNDS))
-        say(f"an epoch of the question's model: {_words(epochs)}")
+        log(f"an epoch of the question's model: {_words(epochs)}")
     medians = {name: statistics.median(values) for name, values in rates.items()}
     return Measured(measured, curves, epochs, medians, about)
 
@@ -117,7 +118,7 @@ def _load(pool: Pool, mode: str, candidate: Candidate) -> dict[str, np.ndarray]:
 
 
 def _difference(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
-    """Largest difference of any array, relative to the largest magnitude of that array."""
+    """Return the largest difference of any array, relative to its largest magnitude."""
     return max(
         float(np.abs(array - theirs[name]).max() / np.abs(theirs[name]).max())
         for name, array in ours.items()

@@ -1,4 +1,4 @@
-"""The picture of a run: rate against units, a curve an implementation, and the machine's limit."""
+"""The picture of a run: rate against units, with one curve for each implementation."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -13,11 +13,11 @@ __all__ = ["draw"]
 
 COLOURS = dict(zip([one.name for one in IMPLEMENTATIONS], PALETTE, strict=False))
 TICKS = (8, 16, 32, 64, 128, 256, 512)
-DISTANCE = 0.055  # of the names of two curves, as a part of the height
+DISTANCE = 0.055  # between the labels of two curves, as a share of the height
 
 
 def draw(measured: Measured, path: Path) -> None:
-    """Draw the sweep into a file."""
+    """Draw the sweep and save it to a file."""
     figure = Figure(figsize=(8, 4.6), dpi=150, layout="constrained")
     ax = figure.add_subplot()
     limit = max(measured.matmul.values()) / 1e9
@@ -68,7 +68,7 @@ def draw(measured: Measured, path: Path) -> None:
 
 
 def _apart(heights: list[float], distance: float) -> list[float]:
-    """Move heights up, from the lowest on, until no two are closer than ``distance``."""
+    """Move heights up, starting with the lowest, until all are ``distance`` apart."""
     moved = list(heights)
     order = sorted(range(len(heights)), key=heights.__getitem__)
     for below, above in pairwise(order):

@@ -1,6 +1,6 @@
-"""The driver's side: starts the processes, finds their best settings, and lets them take turns.
+"""A pool of worker processes: it starts them, finds their best settings, and takes turns.
 
-Only one process computes at a time, except while they compile.
+Only one process computes at a time, except during compilation.
 """
 
 import json
@@ -21,23 +21,23 @@ from benchmarks.lstm_peers.implementations import IMPLEMENTATIONS, Candidate
 __all__ = ["Pool", "Timed", "WorkerError"]
 
 ROOT = Path(__file__).parents[2]
-FAR = 1.5  # a setting that takes so many times longer than another is out
-SETTLE = 0.02  # seconds in which the threads of the one before stop spinning
+FAR = 1.5  # settings that take this many times longer than the fastest are dropped
+SETTLE = 0.02  # seconds until the threads of the previous process stop spinning
 
 
 class WorkerError(RuntimeError):
-    """What an implementation answered instead of a result."""
+    """An implementation failed, and the message is its error."""
 
 
 class Timed(NamedTuple):
-    """Median over the rounds, in seconds, and how it was run."""
+    """Median over the rounds in seconds, and the setting."""
 
     seconds: float
     candidate: Candidate
 
 
 class Worker:
-    """A process, and the requests to it."""
+    """A worker process, which answers requests."""
 
     def __init__(self, name: str, cores: str, log: Path) -> None:
         backend = next(one.backend for one in IMPLEMENTATIONS if one.name == name)
@@ -64,7 +64,7 @@ class Worker:
             line = ""
         if not line:
             last = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            raise WorkerError(f"{self.name} ended: {' '.join(last)}")
+            raise WorkerError(f"{self.name} exited: {' '.join(last)}")
         answer = json.loads(line)
         if "error" in answer:
             raise WorkerError(answer["error"])
@@ -81,20 +81,20 @@ class Worker:
 
 
 class Pool:
-    """All processes, started when first used.  A context manager.
+    """Worker processes that are started when they are first used, as a context manager.
 
     Parameters
     ----------
     rounds : int
-        How many turns each gets.
+        Number of turns for each implementation.
     seconds : float
-        How long a turn is, at least.
-    say : callable
-        Told in words what did not work.
+        Minimum time of a turn.
+    log : callable
+        Called with the message of each failure.
     """
 
-    def __init__(self, *, rounds: int, seconds: float, say: Callable[[str], None]) -> None:
-        self.rounds, self.seconds, self.say = rounds, seconds, say
+    def __init__(self, *, rounds: int, seconds: float, log: Callable[[str], None]) -> None:
+        self.rounds, self.seconds, self.log = rounds, seconds, log
         self._workers: dict[tuple[str, str], Worker] = {}
 
     def __enter__(self) -> "Pool":
@@ -108,7 +108,7 @@ class Pool:
         self._folder.cleanup()
 
     def about(self, name: str) -> str:
-        """Return what an implementation says about itself."""
+        """Return the remark of an implementation about itself."""
         return self._worker(name, "all").ask(do="about")["about"]
 
     def race(
@@ -119,9 +119,9 @@ class Pool:
         *,
         rounds: int | None = None,
     ) -> dict[str, Timed]:
-        """Time a mode of a case for each implementation at its best setting.
+        """Time each implementation with its best setting, in a mode and a case.
 
-        Returns a result for each implementation of which at least one candidate worked.
+        Implementations for which no setting works have no result.
         """
         able = self._build(mode, case, entries)
         names = list(dict.fromkeys(entry.name for entry in able))
@@ -129,8 +129,8 @@ class Pool:
         medians: list[list[float]] = [[] for _ in finalists]
         for turn in range(rounds or self.rounds):
             for i in range(len(finalists)):
-                whose = (turn + i) % len(finalists)
-                medians[whose].append(self._time(mode, finalists[whose], self.seconds))
+                k = (turn + i) % len(finalists)
+                medians[k].append(self._time(mode, finalists[k], self.seconds))
         results: dict[str, Timed] = {}
         for entry, times in zip(finalists, medians, strict=True):
             timed = Timed(statistics.median(times), entry)
@@ -138,13 +138,13 @@ class Pool:
         return results
 
     def save(self, mode: str, candidate: Candidate) -> Path:
-        """Write an implementation's results of the case that was timed last into a file."""
+        """Save the results of an implementation for the last case to a file."""
         path = self.folder / f"{candidate.name}-{mode}.npz"
         self._worker(*candidate[:2]).ask(do="save", key=_key(mode, candidate), path=str(path))
         return path
 
     def clear(self) -> None:
-        """Let the processes forget what they were timed on."""
+        """Delete the jobs of all processes."""
         for worker in self._workers.values():
             worker.ask(do="clear")
 
@@ -154,7 +154,7 @@ class Pool:
         return self._workers[name, cores]
 
     def _build(self, mode: str, case: Case | None, entries: Sequence[Candidate]) -> list[Candidate]:
-        """Make the jobs ready, each process by itself; return those that work."""
+        """Prepare the jobs in parallel, and return the candidates that work."""
         by_worker: dict[Worker, list[Candidate]] = {}
         for entry in entries:
             by_worker.setdefault(self._worker(*entry[:2]), []).append(entry)
@@ -167,7 +167,7 @@ class Pool:
                     worker.ask(do="build", key=_key(mode, entry), **request)
                 except WorkerError as error:
                     failed.append(_key(mode, entry))
-                    self.say(f"{entry.name} ({entry.words}), {mode}: {error}")
+                    self.log(f"{entry.name} ({entry.words}), {mode}: {error}")
             return failed
 
         with ThreadPoolExecutor(len(by_worker)) as threads:
@@ -175,7 +175,7 @@ class Pool:
         return [entry for entry in entries if _key(mode, entry) not in failed]
 
     def _finalists(self, mode: str, able: list[Candidate], name: str) -> list[Candidate]:
-        """Return an implementation's two fastest candidates, or the one that is far ahead."""
+        """Return the two fastest candidates, or one if the others are much slower."""
         own = [entry for entry in able if entry.name == name]
         if len(own) == 1:
             return own

@@ -1,6 +1,6 @@
-"""The model of the question "LSTM Autoencoder", trained by plain Keras on whatever backend it has.
+"""The model of the question "LSTM Autoencoder", trained by Keras on the backend of the process.
 
-Nothing but the class of the LSTM differs between the implementations.
+The implementations differ only in the class of the LSTM layer.
 """
 
 import keras
@@ -12,7 +12,7 @@ __all__ = ["make"]
 
 
 def make(layer_class: type, *, epochs: int) -> Job:
-    """Make the job that trains for a number of epochs; the first call compiles."""
+    """Make a job that trains for a number of epochs; its first call compiles."""
     data, _ = question_array()  # (1200, 10, 5)
     keras.utils.set_random_seed(0)
     sequence = keras.Input((10, 5))

@@ -1,4 +1,4 @@
-"""Refold's LSTM on JAX: the same code as Keras's but for the class of the layer."""
+"""Refold's LSTM on JAX, with the code of `keras_jax` and another layer class."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ matmul = keras_jax.matmul
 
 
 def about() -> str:
-    """Say which engine runs, and why if it is not the fused one."""
+    """Return the engine that runs, and the reason if it is not the fused kernel."""
     layer = layer_class()(4)
     layer(np.zeros((1, 2, 3), np.float32))
     if layer.engine_used == "fused":

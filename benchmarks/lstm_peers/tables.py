@@ -1,4 +1,4 @@
-"""The numbers of a run as tables in Markdown."""
+"""The results of a run as Markdown tables."""
 
 from collections.abc import Iterable
 
@@ -22,20 +22,21 @@ def page(measured: Measured, notes: list[str]) -> list[str]:
         for name, rate in measured.matmul.items()
     )
     parts = [
-        f"Refold runs {measured.about}. Times are medians over rounds in which the implementations "
-        "take turns, each in a process of its own, at the best of its settings (second line of "
-        f"a cell). Shapes are {SHAPE}: steps, batch, features, units; float32.",
+        f"Refold runs {measured.about}. Each implementation has its own process and its best "
+        "setting (second line of a cell). The implementations take turns, and times are medians "
+        f"over rounds. Shapes are {SHAPE}: steps, batch size, features, units. All arrays are "
+        "float32.",
         *notes,
-        f"Product of two matrices of 2048 × 2048, GFLOP/s: {products}. The machine's rate below "
-        f"is the best of them, {rate:.0f}.",
+        f"A product of two 2048 × 2048 matrices reaches these rates in GFLOP/s: {products}. The "
+        f"matrix-product rate below is the best of them, {rate:.0f}.",
         "## Targets",
         _targets(measured),
         "## Forward and backward, milliseconds",
-        "One layer with all outputs and the gradients of the weights and of the input. The share "
-        "of the matrix-product rate is the number of operations (three times those of the forward "
-        "products), divided by Refold's time and by the machine's rate. The last column is the "
-        "same for ten steps in one compiled loop, as in training, which allocates memory once and "
-        "not in every call.",
+        "The time of one layer with all outputs and the gradients of the weights and of the input. "
+        "The share of the matrix-product rate is the number of operations (three times those of "
+        "the forward products), divided by Refold's time and by the matrix-product rate. The last "
+        "column is the share for ten steps in one compiled loop, as in training. The loop "
+        "allocates memory once and not in every call.",
         main_table(measured, settings=True),
         "## Forward alone, milliseconds",
         _forward(measured),
@@ -43,37 +44,39 @@ def page(measured: Measured, notes: list[str]) -> list[str]:
     if any(row.ragged for row in measured.rows):
         parts += [
             "## Unequal lengths",
-            "Forward and backward for lengths uniform in 1 to T, over the time of the full batch "
-            "above. Padding at the right; Keras is given a mask, PyTorch a packed sequence.",
+            "The time of the forward and backward pass for lengths that are uniform from 1 to T, "
+            "divided by the time of the full batch above. Sequences are padded on the right. Keras "
+            "is given a mask, and PyTorch a packed sequence.",
             _ragged(measured),
         ]
     if measured.question:
         parts += [
             '## The model of the question "LSTM Autoencoder"',
-            "`LSTM(20)`, `Reshape((10, 2))`, `LSTM(5, return_sequences=True)` on 1200 sequences of "
-            f"10 steps, `compile` and `fit` by Keras, batches of 100, {EPOCHS} epochs a call.",
+            "Keras compiles and fits `LSTM(20)`, `Reshape((10, 2))`, "
+            "`LSTM(5, return_sequences=True)` to 1200 sequences of 10 steps, in batches of 100, "
+            f"with {EPOCHS} epochs per call.",
             _question(measured),
         ]
     if measured.sweep:
         case = next(iter(measured.sweep))
         parts += [
             "## Rate by units",
-            f"Forward and backward at T, B, F = {case.steps}, {case.batch}, {case.features}, "
-            "GFLOP/s, counted as above.",
+            f"GFLOP/s of the forward and backward pass for T, B, F = {case.steps}, {case.batch}, "
+            f"{case.features}. Operations are counted as above.",
             _sweep(measured),
         ]
     parts += [
-        "## Same numbers",
-        "Largest difference between an implementation's arrays (outputs, gradients, also those of "
-        f"unequal lengths) and those of Keras on JAX, relative to the largest magnitude of the "
-        f"array. It has to be below {SAME:g}.",
+        "## Agreement of the results",
+        "The largest difference between the arrays of an implementation and those of Keras on JAX, "
+        "relative to the largest magnitude of the array. The arrays are outputs and gradients, "
+        f"also for unequal lengths. The difference must be below {SAME:g}.",
         _differences(measured),
     ]
     return parts
 
 
 def main_table(measured: Measured, *, settings: bool = False) -> str:
-    """Return the table of forward and backward."""
+    """Return the table of the forward and backward pass."""
     names = _names(row.both for row in measured.rows)
     header = [SHAPE, *(TITLES[name] for name in names), "× Keras on JAX", "× fastest peer"]
     lines = []
@@ -94,7 +97,10 @@ def _targets(measured: Measured) -> str:
     aimed = targets(measured)
     met = sum(target.met for target in aimed)
     lines = [[t.what, t.wanted, t.got, "yes" if t.met else "**no**"] for t in aimed]
-    summary = f"{met} of {len(aimed)} met. Forward and backward where nothing else is said."
+    summary = (
+        f"{met} of {len(aimed)} are met. Unless stated otherwise, times are for the forward and "
+        "backward pass."
+    )
     return summary + "\n\n" + table(["target", "wanted", "measured", "met"], lines)
 
 
@@ -137,7 +143,7 @@ def _question(measured: Measured) -> str:
         ]
         for name, timed in measured.question.items()
     ]
-    return table(["", "epochs a second", "× Refold"], lines)
+    return table(["", "epochs per second", "relative to Refold"], lines)
 
 
 def _sweep(measured: Measured) -> str:

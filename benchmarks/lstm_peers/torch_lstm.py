@@ -1,4 +1,4 @@
-"""PyTorch's ``nn.LSTM``, used directly, with its input in the order that it is fastest with."""
+"""PyTorch's ``nn.LSTM`` without Keras; time is the first axis, which is fastest."""
 
 from functools import partial
 
@@ -59,16 +59,16 @@ def make(mode: str, case: Case, *, threads: int, onednn: bool) -> Job:
             "recurrent_kernel": by_recurrent.numpy().T,
             "bias": by_bias.numpy(),
         }
-        # packed outputs are in another order; the gradients say enough
+        # Packed outputs have another order. Comparing the gradients is enough.
         return arrays if mode == "ragged" else {"outputs": _batch_first(outputs), **arrays}
 
     return Job(both, results, before)
 
 
 def matmul() -> Job:
-    """Make the large matrix product."""
+    """Make the job of the large matrix product."""
     matrix = torch.from_numpy(matmul_matrix())
-    threads = torch.get_num_threads()  # as many as cores: the first job of all
+    threads = torch.get_num_threads()  # the default, because no job has changed it yet
     return Job(lambda: matrix @ matrix, before=partial(use, threads=threads, onednn=True))
 
 
@@ -85,5 +85,5 @@ def _batch_first(tensor: torch.Tensor) -> np.ndarray:
 
 
 def about() -> str:
-    """Say nothing."""
+    """Return no remark."""
     return ""

@@ -1,14 +1,14 @@
 """The process of one implementation: ``python -m benchmarks.lstm_peers.worker NAME CORES``.
 
-Reads a request a line from standard input and writes an answer a line, both JSON:
+It reads one JSON request per line from standard input, and writes one JSON answer per line:
 
-- ``build`` makes a job ready under a key and makes its first call, which compiles;
-- ``time`` calls it for some seconds and answers with the seconds of each call;
-- ``save`` writes its results into an ``.npz`` file;
-- ``clear`` forgets all jobs;
-- ``about`` answers with what is to be said about the implementation.
+- ``build`` prepares a job, stores it under a key, and makes its first call, which compiles.
+- ``time`` calls a job for some seconds, and returns the seconds of each call.
+- ``save`` writes the results of a job to an ``.npz`` file.
+- ``clear`` deletes all jobs.
+- ``about`` returns a remark on the implementation.
 
-What a job raises is the answer ``error``.  Other output goes to standard error.
+If a job raises an exception, the answer has ``error``.  Other output goes to standard error.
 """
 
 import gc
@@ -28,10 +28,10 @@ __all__ = ["main"]
 
 
 def main(name: str, cores: str) -> None:
-    """Answer requests until there are no more."""
+    """Answer requests until standard input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    if cores != "all":  # before the framework counts the cores and starts its threads
+    if cores != "all":  # before the framework counts cores and starts threads
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-int(cores) :])
     jobs: dict[str, Job] = {}
     for line in sys.stdin:
@@ -76,7 +76,7 @@ def _build(name: str, mode: str, case: list[int], setting: dict[str, Any]) -> Jo
 
 
 def _burst(job: Job, seconds: float) -> list[float]:
-    """Call for some seconds, at least twice; the first call counts only if it takes that long."""
+    """Time calls for some seconds; the first call counts only if it takes all of them."""
     job.before()
     gc.disable()
     try:

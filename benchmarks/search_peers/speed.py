@@ -1,7 +1,7 @@
-"""Speed and recall of searches in many codes, next to scikit-learn, usearch and faiss.
+"""Speed and recall of searches among many codes, next to scikit-learn, usearch and faiss.
 
-The codes are drawn from a Gaussian mixture, whose neighbors are harder to find than those of real
-codes with few groups. Every measurement is of single queries, one after another.
+The codes are drawn from a Gaussian mixture. Their neighbors are harder to find than those of real
+codes with few groups. Queries are measured one at a time.
 """
 
 import statistics
@@ -14,24 +14,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 DIMENSIONS, HITS, GROUPS = 32, 10, 1000
-# Queries among so many codes, and among more.
+# Number of queries among up to MANY codes, and among more.
 MANY, QUERIES, FEWER = 100_000, 100, 20
 
 
 class Speed(NamedTuple):
-    """Seconds to build, median milliseconds of a query by the clock and of all processors.
-
-    The last is the share of the true hits that are found.
-    """
+    """Seconds to build, milliseconds per query as wall and CPU time (medians), and recall."""
 
     build: float
     query: float
-    processor: float
+    cpu: float
     recall: float
 
 
 def draw(number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return vectors to search in, and queries."""
+    """Return vectors to index, and queries."""
     rng = np.random.default_rng(seed)
     centers = rng.normal(size=(GROUPS, DIMENSIONS))
     total = number + (QUERIES if number <= MANY else FEWER)
@@ -41,14 +38,14 @@ def draw(number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def true_hits(rows: np.ndarray, queries: np.ndarray) -> list[set[int]]:
-    """Return the nearest rows of each query, by all distances."""
+    """Return the nearest rows of each query, from an exact search."""
     from refold.search._exact import nearest
 
     return [set(one.rows.tolist()) for one in nearest(rows, queries, HITS)]
 
 
-class OfCodes:
-    """A stand-in for a model, whose codes are the vectors that are drawn."""
+class CodesModel:
+    """A stand-in for a model whose codes are the drawn vectors."""
 
     def __init__(self, model: Any) -> None:
         self._fitted = model._fitted
@@ -59,17 +56,17 @@ class OfCodes:
 
 
 class RefoldIndex:
-    """An index on disk with partitions, which the exact search does not use.
+    """An index on disk, which is built once for the approximate and the exact search.
 
-    It is built once for both ways to search.
+    The exact search does not use its partitions.
     """
 
     def __init__(self, model: Any) -> None:
-        self._model = OfCodes(model)
+        self._model = CodesModel(model)
         self._index: Any = None
 
     def build(self, rows: np.ndarray, *, exact: bool) -> Callable[[np.ndarray], list[int]]:
-        """Write the index, or use the one that there is."""
+        """Return a search function; the first call writes the index."""
         from refold.search import Index
 
         if self._index is None:
@@ -100,7 +97,7 @@ def faiss_flat(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
 
 
 def faiss_ivf(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
-    """Divide the rows into partitions with faiss, as many as Refold does, and read 16."""
+    """Divide the rows into as many partitions as Refold with faiss, and search 16 of them."""
     import faiss
 
     flat = faiss.IndexFlatL2(rows.shape[1])
@@ -112,7 +109,7 @@ def faiss_ivf(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
 
 
 def usearch_graph(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
-    """Build a graph (HNSW) with usearch, by its defaults."""
+    """Build a graph (HNSW) with usearch and its default settings."""
     from usearch.index import Index
 
     index = Index(ndim=rows.shape[1], metric="l2sq", dtype="f32")
@@ -120,8 +117,8 @@ def usearch_graph(rows: np.ndarray) -> Callable[[np.ndarray], list[int]]:
     return lambda query: index.search(query, HITS).keys.tolist()
 
 
-def ways(model: Any) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
-    """Yield the names of all ways, and what builds them."""
+def methods(model: Any) -> Iterator[tuple[str, Callable[[np.ndarray], Any]]]:
+    """Yield the title of each method, and a function that builds it."""
     index = RefoldIndex(model)
     yield "**Refold, approximate**", partial(index.build, exact=False)
     yield "**Refold, exact**", partial(index.build, exact=True)
@@ -139,12 +136,12 @@ def measure(
     search = build(rows)
     built = time.perf_counter() - begin
     search(queries[0])
-    seconds, worked, hits = [], [], 0
+    seconds, cpu_seconds, hits = [], [], 0
     for query, wanted in zip(queries, true, strict=True):
         begin, before = time.perf_counter(), time.process_time()
         found = search(query)
         seconds.append(time.perf_counter() - begin)
-        worked.append(time.process_time() - before)
+        cpu_seconds.append(time.process_time() - before)
         hits += len(wanted & {*found})
-    clock, processor = (1e3 * statistics.median(one) for one in (seconds, worked))
-    return Speed(built, clock, processor, hits / (HITS * len(queries)))
+    query, cpu = (1e3 * statistics.median(one) for one in (seconds, cpu_seconds))
+    return Speed(built, query, cpu, hits / (HITS * len(queries)))

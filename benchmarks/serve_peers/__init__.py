@@ -1,1 +1,1 @@
-"""Load, and what the service is compared with, for `benchmarks.serve`."""
+"""Parts of `benchmarks.serve`: a load generator, and a FastAPI service for comparison."""

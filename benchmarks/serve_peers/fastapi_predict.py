@@ -1,7 +1,7 @@
-"""A service as it is often written: FastAPI, and ``encoder.predict`` for each request.
+"""A simple service with FastAPI, which calls ``encoder.predict`` for each request.
 
-``python -m benchmarks.serve_peers.fastapi_predict MODEL PORT LENGTHS...``. Sequences are padded to
-a power of two, so that few shapes are compiled, and all of these are compiled at the start.
+Run ``python -m benchmarks.serve_peers.fastapi_predict MODEL PORT LENGTHS...``. Sequences are padded
+to a power of two, so that there are few shapes. All of them are compiled at the start.
 """
 
 import sys
@@ -16,13 +16,13 @@ import refold
 
 
 class Body(pydantic.BaseModel):
-    """A request."""
+    """The body of a request."""
 
     sequences: list[list[list[float | None]]] | list[list[float | None]]
 
 
 def padded(length: int, least: int) -> int:
-    """Return the number of steps that a sequence is padded to."""
+    """Return the number of steps to which a sequence is padded."""
     return max(least, 1 << (length - 1).bit_length())
 
 

@@ -1,4 +1,4 @@
-"""Clients: they send requests that are ready as bytes, and measure the answers."""
+"""Clients that send prepared requests and measure the responses."""
 
 import asyncio
 import itertools
@@ -12,20 +12,20 @@ import numpy as np
 
 
 class Load(NamedTuple):
-    """What clients measured.
+    """The measurements of all clients.
 
     Attributes
     ----------
     seconds : float
-    times : array of shape (n_answers,)
-        Seconds from the first byte of a request to the last of its answer.
-    statuses : array of shape (n_answers,)
-    ends : array of shape (n_answers,)
-        When each answer came.
+    times : array of shape (n_responses,)
+        Seconds from the first byte of a request to the last byte of its response.
+    statuses : array of shape (n_responses,)
+    ends : array of shape (n_responses,)
+        Seconds from the start to the end of each response.
     lost : int
-        Requests that were sent whole and got no whole answer.
+        Number of requests that were sent completely and got no complete response.
     refused : int
-        Connections that were refused.
+        Number of connections that were refused.
     """
 
     seconds: float
@@ -37,23 +37,23 @@ class Load(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """Answers with the status 200 in a second."""
+        """Responses per second with status 200."""
         return float((self.statuses == 200).sum() / self.seconds)
 
     def percentile(self, share: float, *, ok: bool = True) -> float:
-        """Return a percentile of the times of answers with or without success, in seconds."""
+        """Return a percentile of the response times with status 200, or with any other status."""
         chosen = self.times[(self.statuses == 200) == ok]
         return float(np.percentile(chosen, share)) if len(chosen) else float("nan")
 
     def counts(self) -> Counter:
-        """Return the number of answers with each status."""
+        """Return the number of responses with each status."""
         return Counter(self.statuses.tolist())
 
 
 def requests_for(
     sequences: Sequence[Any], model: str, *, each: int = 1, operation: str = "encode"
 ) -> list[bytes]:
-    """Return requests as bytes, each with some of the sequences."""
+    """Return requests as bytes; each of them has ``each`` sequences."""
     found = []
     for first in range(0, len(sequences) - each + 1, each):
         rows = [np.round(one, 6).tolist() for one in sequences[first : first + each]]
@@ -67,7 +67,7 @@ def requests_for(
 
 
 def run(port: int, requests: list[bytes], **options: Any) -> Load:
-    """Send requests from many clients; see `send`."""
+    """Send requests from many clients and wait until they end; see `send`."""
     return asyncio.run(send(port, requests, **options))
 
 
@@ -81,11 +81,12 @@ async def send(
     rate: float | None = None,
     hooks: Sequence[tuple[float, Any]] = (),
 ) -> Load:
-    """Send requests for some seconds, or a number of them.
+    """Send requests for some seconds, or a given number of requests.
 
-    Without a ``rate``, each client sends the next request after an answer. With one, requests are
-    due at random times, and the time of an answer counts from when its request was due. ``hooks``
-    are called after some seconds each.
+    Without ``rate``, each client sends its next request after a response. With ``rate`` requests
+    per second, requests are due at random times, and the time of a response counts from the time
+    at which its request was due. ``hooks`` are pairs of seconds and a function, which is called
+    after these seconds.
     """
     times: list[float] = []
     statuses: list[int] = []
@@ -147,7 +148,7 @@ async def send(
 
 
 def wait_until_ready(port: int, most: float = 300.0) -> float:
-    """Wait until a server answers, and return the seconds that it took."""
+    """Wait until a server responds, and return the seconds that this took."""
     begin = time.perf_counter()
     request = b"GET /v1/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     while time.perf_counter() - begin < most:

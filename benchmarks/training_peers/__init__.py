@@ -1,1 +1,1 @@
-"""What `benchmarks.training` runs: each module is a process of its own."""
+"""Modules that `benchmarks.training` runs, each in its own process."""

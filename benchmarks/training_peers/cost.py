@@ -1,4 +1,4 @@
-"""What an epoch costs: ``... cost SEQUENCES STEPS UNITS VECTOR``."""
+"""Measure the cost of an epoch: ``... cost SEQUENCES STEPS UNITS LATENT_DIM``."""
 
 import statistics
 import sys
@@ -10,7 +10,7 @@ from benchmarks.training_peers.process import answer, peak_bytes
 
 
 def main(num_sequences: int, num_steps: int, units: int, latent_dim: int) -> None:
-    """Train a few epochs and print."""
+    """Train for a few epochs, and print seconds per epoch and peak memory."""
     import refold
 
     ae = refold.SequenceAutoencoder(

@@ -1,8 +1,9 @@
-"""Sequences to codes: ``... encoding refold|keras|sequitur NUM_SEQUENCES``, in sequences a second.
+"""Encoded sequences per second: ``... encoding refold|keras|sequitur NUM_SEQUENCES``.
 
-The lengths are log-normal.  Refold reads in patches of 1, and as it does by default, in longer
-ones.  Keras predicts with the former network, its own LSTM, and sequences padded to the longest;
-sequitur's LSTM encoder of as many units reads one sequence at a time.
+The lengths are log-normal.  Refold reads patches of 1 step, and the longer patches of its default.
+Keras predicts with the network that has patches of 1 step, its own LSTM, and sequences padded to
+the longest.  sequitur's LSTM encoder has the same number of units and reads one sequence at a
+time.
 """
 
 import functools
@@ -22,7 +23,7 @@ ROUNDS = 3
 
 
 def by_refold(num_sequences: int) -> dict[str, Any]:
-    """Rates, and seconds of the LSTM alone on the same batches, without patches."""
+    """Return the rates, and the share of the LSTM in the time with patches of 1 step."""
     import refold
     from refold.inference._packed_rows import blocks, input_and_target
     from refold.kernels import packed
@@ -59,7 +60,7 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
 
 
 def by_keras(num_sequences: int) -> dict[str, Any]:
-    """Rate of ``predict`` at the better of two batch sizes."""
+    """Return the rate of ``predict`` with the better of two batch sizes."""
     import refold  # noqa: F401
 
     # isort: split
@@ -79,7 +80,7 @@ def by_keras(num_sequences: int) -> dict[str, Any]:
 
 
 def by_sequitur(num_sequences: int) -> dict[str, Any]:
-    """Rate of the encoder at the better number of threads."""
+    """Return the rate of the encoder with one thread or all, whichever is faster."""
     import torch
     from sequitur.models import LSTM_AE
 
@@ -95,7 +96,7 @@ def by_sequitur(num_sequences: int) -> dict[str, Any]:
 
 
 def _median(call: Callable[[], Any]) -> float:
-    """Seconds of a call, once it has been called before."""
+    """Return the median seconds of a call, after a first call that does not count."""
     call()
     times = []
     for _ in range(ROUNDS):

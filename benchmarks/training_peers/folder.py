@@ -1,9 +1,10 @@
-"""Parquet larger than memory should be: ``... folder make|fit|encode|memory PATH [GIGABYTES]``.
+"""A folder of large Parquet files: ``... folder make|fit|encode|memory PATH [GIGABYTES]``.
 
-- ``make PATH GIGABYTES`` writes the files: long layout, 48 numeric columns, lengths 20 to 180;
-- ``fit PATH`` trains for an epoch from the files, by the command line, and ``encode PATH`` encodes
-  them with that model;
-- ``memory PATH`` trains on the first of them, read into memory.
+- ``make PATH GIGABYTES`` writes the files, in long layout, with 48 numeric columns and lengths of
+  20 to 180 steps.
+- ``fit PATH`` trains on the files for one epoch with the command line.
+- ``encode PATH`` encodes the files with that model.
+- ``memory PATH`` reads the first files into memory and trains on them.
 """
 
 import sys
@@ -21,7 +22,7 @@ SETTINGS = {"max_epochs": 1, "validation_fraction": 0, "refit": False, "random_s
 
 
 def make(path: Path, gigabytes: float) -> dict[str, Any]:
-    """Write files until there is so much of them."""
+    """Write files until they have this size in total."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -46,7 +47,7 @@ def make(path: Path, gigabytes: float) -> dict[str, Any]:
 
 
 def fit(path: Path) -> dict[str, Any]:
-    """Train from the files, as ``refold fit`` does; the first time, compiling is in its seconds."""
+    """Train on the files with ``refold fit``; the time of the first run includes compilation."""
     import refold
     from refold.cli import main
 
@@ -63,7 +64,7 @@ def fit(path: Path) -> dict[str, Any]:
 
 
 def encode(path: Path) -> dict[str, Any]:
-    """Encode the files, as ``refold encode`` does."""
+    """Encode the files with ``refold encode``."""
     from refold.cli import main
 
     model, codes = path.parent / MODEL, path.parent / "codes.parquet"
@@ -73,7 +74,7 @@ def encode(path: Path) -> dict[str, Any]:
 
 
 def in_memory(path: Path, num_files: int = 3) -> dict[str, Any]:
-    """Train on as many sequences as the first files hold, in memory; compiling is left out."""
+    """Train on the sequences of the first files in memory; the time excludes compilation."""
     import refold
     from refold.sequences import scan
 
@@ -91,7 +92,7 @@ def _num_steps(files: list[Path]) -> int:
 
 def _succeed(code: int) -> None:
     if code:
-        raise SystemExit(f"the command ended with {code}")
+        raise SystemExit(f"the command exited with code {code}")
 
 
 if __name__ == "__main__":

@@ -11,21 +11,21 @@ SHORTEST, MEDIAN, LONGEST, SPREAD = 5, 60, 1000, 1.0
 
 
 def log_normal(num_sequences: int, seed: int = 0) -> Any:
-    """Draw smooth series whose lengths are log-normal, from 5 to 1000 with median 60."""
+    """Draw smooth series of log-normal lengths, from 5 to 1000 steps with a median of 60."""
     rng = np.random.default_rng(seed)
     lengths = np.exp(rng.normal(np.log(MEDIAN), SPREAD, num_sequences))
     return _series(np.clip(np.rint(lengths), SHORTEST, LONGEST).astype(int), rng)
 
 
 def equal(num_sequences: int, num_steps: int, seed: int = 0) -> Any:
-    """Draw series of equal length, with about as many steps in all."""
+    """Draw series of equal length, with about ``num_steps`` steps in total."""
     rng = np.random.default_rng(seed)
     length = max(1, round(num_steps / num_sequences))
     return _series(np.full(num_sequences, length), rng)
 
 
 def with_keras_lstm(model: Any) -> Any:
-    """Return a copy of a model of Refold in which every LSTM is Keras's, with its own weights."""
+    """Return a copy of a model with Keras's LSTM layers and newly initialized weights."""
     import keras
 
     def plain(config: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A measurement in a process of its own: started by the driver, it prints one JSON line."""
+"""Measurements in their own processes, which print their result as one JSON line."""
 
 import json
 import os
@@ -15,8 +15,8 @@ __all__ = ["MeasurementError", "answer", "peak_bytes", "run"]
 ROOT = Path(__file__).parents[2]
 
 
-# Keras imports TensorFlow where it is installed, whatever its backend: seconds and half a gigabyte
-# that say nothing of JAX.
+# Keras imports TensorFlow with any backend if it is installed. This costs seconds and half a
+# gigabyte, which must not count for JAX.
 START = """
 import runpy, sys
 if sys.argv[1] == "jax":
@@ -27,7 +27,7 @@ runpy.run_module(sys.argv[0], run_name="__main__")
 
 
 class MeasurementError(RuntimeError):
-    """What a process wrote instead of a result."""
+    """A process failed, and the message is its last line on standard error."""
 
 
 def run(
@@ -37,17 +37,17 @@ def run(
     package: str = str(__package__),
     timeout: float | None = None,
 ) -> dict[str, Any]:
-    """Run a module of a package, by default of this one, and return what it measured.
+    """Run a module of a package, by default of this one, and return its result.
 
-    ``total_seconds`` is added: from the start of the process to its end.  A process that takes
-    longer than ``timeout`` seconds is ended.
+    The result also has ``total_seconds``, the time from the start to the end of the process.  A
+    process that takes longer than ``timeout`` seconds is killed.
     """
     started = time.perf_counter()
     what = " ".join(map(str, (module, *arguments)))
     try:
         process = _start(backend, f"{package}.{module}", arguments, timeout)
     except subprocess.TimeoutExpired:
-        raise MeasurementError(f"{what}: not at its end after {timeout:.0f} s") from None
+        raise MeasurementError(f"{what}: timed out after {timeout:.0f} s") from None
     seconds = time.perf_counter() - started
     if process.returncode:
         last = process.stderr.strip().splitlines()[-1:]
@@ -76,6 +76,6 @@ def answer(**values: Any) -> None:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process had so far."""
+    """Return the peak memory of this process so far."""
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,7 +1,8 @@
 """The question's model on the question's data: ``... question refold|keras EPOCHS SEED``.
 
-Both train ``LSTM(20)``, ``Reshape((10, 2))``, ``LSTM(5)`` with sigmoid outputs by Adam, on binary
-cross-entropy, in batches of 100; Keras by ``fit``, on its backend and at its defaults.
+The model is ``LSTM(20)``, ``Reshape((10, 2))``, ``LSTM(5)`` with sigmoid outputs.  It is trained by
+Adam on binary cross-entropy in batches of 100.  Keras trains it with ``fit`` and default settings,
+on the backend of the process.
 """
 
 import statistics
@@ -18,7 +19,7 @@ NUM_SEQUENCES, BATCH = 1200, 100
 
 
 def by_refold(epochs: int, seed: int) -> tuple[list[float], list[float]]:
-    """Losses and seconds by epoch."""
+    """Return the losses and the seconds of all epochs."""
     import refold
 
     # isort: split
@@ -50,7 +51,7 @@ def by_refold(epochs: int, seed: int) -> tuple[list[float], list[float]]:
 
 
 def by_keras(epochs: int, seed: int) -> tuple[list[float], list[float]]:
-    """Losses and seconds by epoch."""
+    """Return the losses and the seconds of all epochs."""
     import keras
 
     from refold.datasets import question_array
@@ -74,7 +75,7 @@ def by_keras(epochs: int, seed: int) -> tuple[list[float], list[float]]:
 
 
 def main(which: str, epochs: str, seed: str) -> None:
-    """Train and print."""
+    """Train, and print the losses and the seconds per step."""
     losses, seconds = (by_refold if which == "refold" else by_keras)(int(epochs), int(seed))
     steps = NUM_SEQUENCES // BATCH
     answer(losses=losses, step_seconds=statistics.median(seconds[len(seconds) // 4 :]) / steps)

@@ -1,8 +1,9 @@
-"""An epoch of very unequal lengths: ``... ragged refold|keras NUM_SEQUENCES``.
+"""An epoch on very unequal lengths: ``... ragged refold|keras NUM_SEQUENCES``.
 
-Refold trains on log-normal lengths and on equal ones with as many steps, in patches of 1, and on
-the former as it does by default, in longer ones, by turns; Keras on sequences that are padded to
-the longest, as its ``fit`` needs them, with the network whose patches are 1.
+Refold trains on log-normal lengths and on equal lengths with as many steps in total, with patches
+of 1 step. It also trains on the log-normal lengths with the longer patches of its default. The
+three take turns. Keras trains the network with patches of 1 step on sequences that are padded to
+the longest, as its ``fit`` needs them.
 """
 
 import statistics
@@ -19,7 +20,7 @@ EPOCHS, ROUNDS = 4, 3
 
 
 def by_refold(num_sequences: int) -> dict[str, Any]:
-    """Seconds of an epoch on each data set, and what was computed for nothing."""
+    """Return the seconds of an epoch on each data set, and the share of padding."""
     import refold
     from refold.sequences import Batches
 
@@ -51,7 +52,7 @@ def by_refold(num_sequences: int) -> dict[str, Any]:
 
 
 def by_keras(num_sequences: int) -> dict[str, Any]:
-    """Seconds of an epoch on padded sequences."""
+    """Return the seconds of an epoch on padded sequences."""
     import refold  # noqa: F401
 
     # isort: split
