@@ -6,9 +6,9 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 DEMO := demo
 LIBRARY := src/refold/kernels/librefold_kernels.*
-# In a variable, because $(call) takes a comma for the end of an argument.
+# A variable, because $(call) would read its comma as the end of an argument.
 PACKAGE := .[plots,serve]
-# uv installs in half of the time; where it cannot reach the package index, pip may.
+# uv needs half of the time. pip is tried if uv cannot reach the package index.
 UV := UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=true $(BIN)/uv
 install = $(UV) pip install --quiet --python $(BIN)/python $(1) || \
 	$(BIN)/python -m pip install --quiet $(1)
@@ -28,7 +28,7 @@ lint: $(VENV)/.lint
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-# The documentation site, in site/; the pages are read from the sources, without Refold installed.
+# The documentation site in site/. It is built from the sources, without installing Refold.
 docs: $(VENV)/.docs
 	$(BIN)/python scripts/build_site.py
 
@@ -38,7 +38,7 @@ bench: $(VENV)/.peers
 bench-fidelity: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.fidelity
 
-# Sanitizers, kills, the other backends and the pages at full length; then the oldest versions.
+# Sanitizers, killed trainings, other backends, full documentation pages, and the oldest versions.
 test-slow: $(VENV)/.backends $(VENV)/.docs $(OLDEST)/.test
 	$(BIN)/python -m pytest -m slow
 	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -W default tests/kernels/test_fused_lstm.py \
@@ -50,7 +50,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' 'uv>=0.13'
 
-# The package, with the library of refold.kernels; built again when their sources change.
+# The package with the library of refold.kernels. It is built again when the sources change.
 $(VENV)/.refold: pyproject.toml CMakeLists.txt $(wildcard src/refold/kernels/cpp/*) | $(BIN)/python
 	$(call install,--editable '$(PACKAGE)')
 	@ls $(LIBRARY) >/dev/null 2>&1 || \
@@ -73,7 +73,7 @@ $(VENV)/.backends: $(VENV)/.test
 	$(call install,--group backends)
 	@touch $@
 
-# The lowest version of each dependency that pyproject.toml allows, on the lowest Python.
+# The oldest versions that pyproject.toml allows, on the oldest Python.
 $(OLDEST)/.test: pyproject.toml | $(VENV)/.refold
 	$(UV) venv --quiet --clear --python 3.11 $(OLDEST)
 	$(UV) pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct \

@@ -1,1 +1,1 @@
-"""Tools of the repository: how data was prepared, and what the checks need."""
+"""Tools of the repository for data, pictures, the documentation site and the checks."""

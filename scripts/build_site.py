@@ -1,9 +1,9 @@
-"""Builds the documentation site: ``python scripts/build_site.py`` writes ``site/``.
+"""Build the documentation site: ``python scripts/build_site.py`` writes ``site/``.
 
 Pages link to each other as files of the repository, so that links work there.  The site has the
-pages of ``docs`` at its root, beside those of ``OUTSIDE``; this script copies them to
-``build/site`` under their names on the site, with their links changed to match, and runs Zensical
-on the copies.  A file that is linked and is no page is copied, too.
+pages of ``docs`` at its root, next to those of ``OUTSIDE``.  This script copies them to
+``build/site`` with their names on the site, adapts their links, and runs Zensical on the copies.
+Linked files that are not pages are copied, too.
 """
 
 import posixpath
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 STAGED = ROOT / "build" / "site"
-# pages outside of docs, and where the site has them
+# Pages outside of docs, and their paths on the site.
 OUTSIDE = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -29,13 +29,13 @@ EMPTY = re.compile(r"\s*–\s*<div class=\"doc-md-description\">\s*</div>")
 
 
 def pages() -> dict[str, str]:
-    """Return each page's path in the repository, with its path on the site."""
+    """Return the path of each page in the repository, with its path on the site."""
     found = {
         path.relative_to(ROOT).as_posix(): path.relative_to(ROOT / "docs").as_posix()
         for path in sorted((ROOT / "docs").rglob("*.md"))
     }
     results = (path.relative_to(ROOT).as_posix() for path in ROOT.glob("benchmarks/results/*.md"))
-    # who reads the site has no use for a page that says where to find it
+    # The site does not need the page that says where to find it.
     return found | OUTSIDE | {name: name for name in results} | {"README.md": "index.md"}
 
 
@@ -78,7 +78,7 @@ def _copy(linked: str, source: str) -> None:
 
 
 def drop_empty_descriptions() -> None:
-    """Take away the dash behind a name or type that a docstring says nothing else about."""
+    """Remove the dash after a name or type that has no description."""
     for page in (ROOT / "site" / "reference").glob("*.html"):
         text = page.read_text(encoding="utf-8")
         page.write_text(EMPTY.sub("", text), encoding="utf-8")

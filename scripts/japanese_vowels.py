@@ -1,13 +1,14 @@
 """Make ``src/refold/datasets/data/japanese_vowels.parquet`` from the archive's two ``.ts`` files.
 
-The wheel of aeon on the package index carries them::
+The wheel of aeon on the package index contains them::
 
     pip download --no-deps aeon==1.6.0
     unzip aeon-1.6.0-py3-none-any.whl 'aeon/datasets/data/JapaneseVowels/*'
     python scripts/japanese_vowels.py aeon/datasets/data/JapaneseVowels
 
-A line of a ``.ts`` file is one utterance: features parted by colons, the values of a feature by
-commas, the label last. The values have six decimals; the script stops if float32 loses one.
+A line of a ``.ts`` file is one utterance. Colons separate the features, and commas the values of a
+feature. The last entry is the label. The values have six decimals. The script stops if float32
+cannot represent one of them.
 """
 
 import argparse
@@ -23,7 +24,7 @@ NUM_FEATURES = 12
 
 
 def read_ts(path: Path) -> tuple[list[np.ndarray], list[int]]:
-    """Read one ``.ts`` file: an array of shape (features, steps) and a label an utterance."""
+    """Read a ``.ts`` file: an array of shape (features, steps) and a label per utterance."""
     utterances, labels = [], []
     in_data = False
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -36,7 +37,7 @@ def read_ts(path: Path) -> tuple[list[np.ndarray], list[int]]:
 
 
 def main() -> None:
-    """Write the Parquet file, one utterance a row, one list column a feature."""
+    """Write the Parquet file, with a row for each utterance and a list column for each feature."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where JapaneseVowels_TRAIN.ts and _TEST.ts lie")
     folder = parser.parse_args().folder

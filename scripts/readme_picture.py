@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 RESULTS = ROOT / "benchmarks" / "results" / "fidelity.json"
 LATENT_DIM = 16
-# methods of the committed benchmark, with the names that the picture gives them
+# Methods of the benchmark, with their names in the picture.
 METHODS = {"refold": "Refold", "pca": "PCA", "repeat_tanh": "RepeatVector LSTM"}
 
 INK = "#1f2530"
@@ -102,7 +102,7 @@ def _draw_errors(ax: Axes) -> None:
 
 
 def _errors() -> dict[str, float]:
-    """Return the held-out NMSE of each method, the median where there are several seeds."""
+    """Return the held-out NMSE of each method, as the median over its seeds."""
     records = [
         record
         for record in json.loads(RESULTS.read_text(encoding="utf-8"))

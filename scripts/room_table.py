@@ -1,11 +1,11 @@
-"""The room table as an import-linter contract: a room imports only what its row names.
+"""The import table as an import-linter contract: a room imports only the names in its row.
 
-A row of ``[tool.importlinter]`` in ``pyproject.toml`` reads ``"room: names"``.  The names are
-other rooms, ``refold`` for the public face that ``refold/__init__.py`` loads lazily, and
-packages.  The standard library and a room's own files go without saying.  The table is
-exhaustive both ways: every room has a row, and what a row does not name is forbidden.  A room is
-entered by its door: files whose names start with an underscore are its own.  A dotted row is for
-one module of a folder, which then has a row for each of its modules.
+A room is a subpackage or a module of the package.  A row of ``[tool.importlinter]`` in
+``pyproject.toml`` reads ``"room: names"``.  The names are other rooms, ``refold`` for the public
+names that ``refold/__init__.py`` loads lazily, and third-party packages.  Imports of the standard
+library and of a room's own files are always allowed.  Every room has a row, and all imports that a
+row does not name are forbidden.  Files whose names start with an underscore are private to their
+room.  A dotted row stands for one module of a folder.  Such a folder has a row for each module.
 """
 
 import sys
@@ -30,7 +30,9 @@ class RoomTable(Contract):
         table = _read(self.rows)  # pyright: ignore[reportArgumentType]
         rooms = {package, *(child.partition(".")[2] for child in _children(graph, package, table))}
         problems = [f"{room} has no row." for room in sorted(rooms - set(table))]
-        problems += [f"{room} has a row, but is no room." for room in sorted(set(table) - rooms)]
+        problems += [
+            f"{room} has a row, but does not exist." for room in sorted(set(table) - rooms)
+        ]
         for importer in sorted(graph.modules):
             room = _room(importer, package, table)
             if room not in table:
@@ -44,7 +46,7 @@ class RoomTable(Contract):
         return ContractCheck(kept=not problems, metadata={"problems": problems})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
-        """Print each import that the table does not have."""
+        """Print each import that the table does not allow."""
         for problem in check.metadata["problems"]:
             output.print_error(problem)
 
@@ -58,7 +60,7 @@ def _read(rows: list[str]) -> dict[str, set[str]]:
 
 
 def _children(graph: ImportGraph, package: str, table: dict[str, set[str]]) -> set[str]:
-    """Return what needs a row: the children of the package, and of folders with dotted rows."""
+    """Return the modules that need a row, in the package and in folders with dotted rows."""
     children = set(graph.find_children(package))
     for folder in {room.partition(".")[0] for room in table if "." in room}:
         children |= set(graph.find_children(f"{package}.{folder}"))
@@ -66,7 +68,7 @@ def _children(graph: ImportGraph, package: str, table: dict[str, set[str]]) -> s
 
 
 def _room(module: str, package: str, table: dict[str, set[str]]) -> str | None:
-    """Name the room of a module; the public face is the package's own name."""
+    """Return the room of a module; for the public names it is the name of the package."""
     parts = module.split(".")
     if parts[0] != package:
         return None
@@ -76,7 +78,7 @@ def _room(module: str, package: str, table: dict[str, set[str]]) -> str | None:
 
 
 def _forbidden(imported: str, room: Any, table: dict[str, set[str]], package: str) -> str | None:
-    """Say why a room may not import a module, or None if it may."""
+    """Return why a room may not import a module, or None if it may."""
     row = table[room]
     target = _room(imported, package, table)
     if target is None:
@@ -88,5 +90,5 @@ def _forbidden(imported: str, room: Any, table: dict[str, set[str]], package: st
     if target not in row:
         return f"the row of {room} does not name {target}"
     if any(part.startswith("_") for part in imported.split(".")[2:]):
-        return f"it is a file of {target}'s own; import what {target} exports"
+        return f"it is private to {target}; import a name that {target} exports"
     return None

@@ -1,6 +1,7 @@
 """How the documentation site reads docstrings and exports.
 
-An extension of Griffe, which mkdocstrings reads the sources with; ``zensical.toml`` names it.
+This is an extension of Griffe, with which mkdocstrings reads the sources.  ``zensical.toml`` names
+it.
 """
 
 import re
@@ -10,15 +11,15 @@ import griffe
 
 
 class SiteDocstrings(griffe.Extension):
-    """Adapts what numpydoc and type checkers read to what mkdocstrings reads.
+    """Adapts the conventions of numpydoc and type checkers to those of mkdocstrings.
 
     ``from a import x as x`` makes ``x`` a public name of a package.  References become a list.
-    Errors that are raised link to their page, also if the module does not import them.
-    A type with texts is no longer taken for an expression: mkdocstrings would drop its quotes.
+    Raised errors link to their page, also if the module does not import them.  A type with strings
+    is not parsed as an expression, because mkdocstrings would drop its quotes.
     """
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
-        """Change the whole package once it is read."""
+        """Change the package after it is read."""
         self._errors = {
             name: error.path for name, error in pkg["errors"].members.items() if not error.is_alias
         }
@@ -43,7 +44,7 @@ class SiteDocstrings(griffe.Extension):
 
 
 def _source_exports(module: griffe.Module) -> set[str]:
-    """Names that a package imports ``as`` themselves, which type checkers take for public."""
+    """Return names that are imported ``as`` themselves, which makes them public."""
     text = "\n".join(module.lines)
     return {
         name for name, again in re.findall(r"import \(?\s*(\w+) as (\w+)", text) if name == again
@@ -57,5 +58,5 @@ def _references(text: str) -> str:
 
 
 def _types(text: str) -> str:
-    """Put an invisible space before a type like ``{"a", "b"}``, which is then shown as it is."""
+    """Put an invisible space before a type like ``{"a", "b"}``, so that it is shown unchanged."""
     return re.sub(r"^( *\w[\w, ]* : )(?=.*\")", "\\1\u200b", text, flags=re.MULTILINE)

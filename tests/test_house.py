@@ -218,7 +218,7 @@ OUTSIDE = [
     (
         "datasets/_registry.py",
         "from refold.sequences.schema._parts import Parts",
-        "of sequences's own",
+        "it is private to sequences",
     ),
     ("server.py", "from refold import load", "server has no row"),
 ]

@@ -123,14 +123,14 @@ def vowels() -> Data:
     """Load JapaneseVowels: nine speakers, 7 to 29 steps of 12 features."""
     given = refold.datasets.japanese_vowels()
     train_labels, test_labels = (
-        (labels - 1).astype("int32")  # JAX has no int64, and may warn of it
+        (labels - 1).astype("int32")  # JAX has no int64 by default
         for labels in (given.train_labels, given.test_labels)
     )
     return Data(given.train, train_labels, given.test, test_labels)
 
 
 def digits() -> Data:
-    """Load scikit-learn's digits line by line: 8 steps of 8 features."""
+    """Load the digits of scikit-learn; each row of an image is one of 8 steps."""
     images, labels = load_digits(return_X_y=True)
     labels = labels.astype("int32")
     lines = refold.sequences.as_sequences(images.reshape(-1, 8, 8))

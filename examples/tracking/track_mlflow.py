@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
         mlflow.log_artifact(str(path))
     print(f"run {run.info.run_id}: {len(ae.history_['loss'])} epochs")
 
-    # load it again, here or on another machine
+    # Load the model again, here or on another machine.
     with tempfile.TemporaryDirectory() as folder:
         path = mlflow.artifacts.download_artifacts(
             run_id=run.info.run_id, artifact_path="vowels.refold", dst_path=folder
