@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from refold import datasets as datasets
     from refold import diagnosis as diagnosis
     from refold import evaluation as evaluation
+    from refold import export as export
     from refold import kernels as kernels
     from refold import layers as layers
     from refold import models as models
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    *("datasets", "diagnosis", "evaluation", "kernels", "layers", "models", "plots", "sequences"),
-    *("search", "stream"),
+    *("datasets", "diagnosis", "evaluation", "export", "kernels", "layers", "models", "plots"),
+    *("search", "sequences", "stream"),
 )
 _NAMES = {
     "Checkpoint": "refold.fitting",

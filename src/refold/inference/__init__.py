@@ -33,8 +33,12 @@ from refold.inference._variational_codes import MOST_SEQUENCES as MOST_SEQUENCES
 from refold.inference._variational_codes import check_can_sample as check_can_sample
 from refold.inference._variational_codes import count_active as count_active
 from refold.inference._variational_codes import report_active as report_active
+from refold.inference._weights import DECODERS as DECODERS
 from refold.inference._weights import MOST_STRIDE as MOST_STRIDE
 from refold.inference._weights import are_default as are_default
+from refold.inference._weights import has_linear_path as has_linear_path
+from refold.inference._weights import linear_map as linear_map
 from refold.inference._weights import most_linear_steps as most_linear_steps
+from refold.inference._weights import num_periods as num_periods
 from refold.inference._weights import weight_names as weight_names
 from refold.inference._weights import weight_shapes as weight_shapes

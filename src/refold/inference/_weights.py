@@ -15,8 +15,8 @@ MOST_STRIDE = 4
 _MOST_WEIGHTS = 1 << 22
 # Width of the hidden layer of the length model.
 _LENGTH_UNITS = 64
-# Decoders that `refold.inference` has.
-_DECODERS = ("parallel", "autoregressive")
+DECODERS = ("parallel", "autoregressive")
+"""Decoders that `refold.inference` has."""
 # Last parts of the names of weights that are not trained.
 _FIXED = ("start", "unit", "scale", "center", "maps", "offsets")
 _FIXED_LAYERS = ("convolutions", "rocket_dim")
@@ -38,7 +38,7 @@ def are_default(specification: Specification) -> bool:
     False
     """
     default = specification.architecture == "default" and specification.cell == "lstm"
-    return default and specification.decoder in _DECODERS
+    return default and specification.decoder in DECODERS
 
 
 def has_linear_path(specification: Specification) -> bool:

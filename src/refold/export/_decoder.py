@@ -1,0 +1,226 @@
+"""The decoders as graphs."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from refold.export._columns import Columns, output_columns
+from refold.export._encoder import dense
+from refold.export._graph import Graph
+from refold.export._outputs import write_outputs
+from refold.export._ragged import at_least_one, longest
+from refold.export._recurrent import find_layer, input_bias, run_layer, step
+from refold.inference import Specification, linear_map, num_periods
+
+
+def add_decoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray]) -> None:
+    """Add the decoder, from codes to the user's values, categories and lengths."""
+    specification = columns.specification
+    width = specification.latent_dim + columns.scaler.num_statistics
+    given = graph.input("codes", np.float32, ["n", width])
+    count = graph("Shape", given, start=0, end=1)
+    # a runtime may crash without a sequence
+    given = at_least_one(graph, given, 1, np.float32(0))
+    codes, statistics = given, None
+    if columns.scaler.num_statistics:
+        codes = graph("Slice", given, [0], [specification.latent_dim], [1])
+        statistics = graph("Slice", given, [specification.latent_dim], [width], [1])
+    asked = graph.input("wanted_lengths", np.int64, ["n_or_1"])
+    predicted = _predicted_lengths(graph, specification, weights, codes)
+    lengths = graph("Where", graph("Less", asked, np.int64(0)), predicted, asked)
+    lengths = graph("Slice", lengths, [0], count, [0])
+    decoder = _Decoder(graph, specification, weights)
+    outputs = decoder(codes, longest(graph, lengths))
+    write_outputs(graph, columns, outputs, lengths, statistics)
+
+
+class _Decoder:
+    """The decoder of the default model, which adds itself to a graph when called."""
+
+    def __init__(
+        self, graph: Graph, specification: Specification, weights: Mapping[str, np.ndarray]
+    ) -> None:
+        self._graph, self._specification, self._weights = graph, specification, weights
+        self._layers = [
+            find_layer(weights, f"decoder_{i}", specification.cell)
+            for i in range(1, specification.depth + 1)
+        ]
+        self._width = specification.num_outputs
+
+    def __call__(self, codes: Any, steps: Any) -> Any:
+        """Return outputs (n, at least steps, outputs) before their activation."""
+        graph, patch = self._graph, self._specification.patch
+        patches = steps
+        if patch > 1:
+            patches = graph("Div", graph("Add", steps, [patch - 1]), [patch])
+            steps = graph("Mul", patches, [patch])
+        linear = self._linear(codes, steps)
+        features = self._positions(patches)
+        if self._specification.decoder == "autoregressive":
+            return self._autoregressive(codes, features, linear)
+        hidden = self._hidden(codes, patches, features)
+        kernel, bias = self._head()
+        logits = graph("Add", graph("MatMul", hidden, kernel), bias)
+        logits = graph("Transpose", logits, perm=[1, 0, 2])
+        if patch > 1:
+            shape = graph("Concat", [0], steps, [self._width], axis=0)
+            logits = graph("Reshape", logits, shape)
+        return logits if linear is None else graph("Add", logits, linear)
+
+    def _hidden(self, codes: Any, steps: Any, features: Any) -> Any:
+        """Return the outputs (steps, n, units) of the last layer."""
+        graph = self._graph
+        n = graph("Shape", codes, start=0, end=1)
+        lead = graph("Concat", steps, n, [1], axis=0)
+        parts = [graph("Unsqueeze", codes, [0]), graph("Unsqueeze", features, [1])]
+        hidden = graph("Concat", *(graph("Expand", one, lead) for one in parts), axis=2)
+        for layer, states in zip(self._layers, self._states(codes), strict=True):
+            outputs, _ = run_layer(graph, [layer], hidden, states=states)
+            hidden = graph("Squeeze", outputs, [1])
+        return hidden
+
+    def _autoregressive(self, codes: Any, features: Any, linear: Any) -> Any:
+        """Return the outputs (n, steps, outputs) of a loop that reads what it wrote."""
+        graph, first = self._graph, self._layers[0]
+        dims, positions = self._specification.latent_dim, len(first.kernel) - self._width - 1
+        name = f"{first.name}/kernel"
+        by_code = graph.weight(f"{name}/code", first.kernel[:dims])
+        by_position = graph.weight(f"{name}/position", first.kernel[dims:positions])
+        by_previous = graph.weight(f"{name}/previous", first.kernel[positions:])
+        code_sums = graph("Gemm", codes, by_code, input_bias(first))
+        by_step = graph("Unsqueeze", graph("MatMul", features, by_position), [1])
+        head = self._head()
+        begin = [state for states in self._states(codes) for state in states]
+        n = graph("Shape", codes, start=0, end=1)
+        nothing = graph("Concat", n, [self._width + 1], axis=0)
+        begin.append(graph("Expand", np.float32(0), nothing))
+        body = Graph({}, outer=graph)
+        state_inputs = [body.input(f"state_{i}", np.float32, None) for i in range(len(begin))]
+        own = body.input("position", np.float32, None)
+        scanned = [by_step]
+        beside: Any = None
+        if linear is not None:
+            scanned.append(graph("Transpose", linear, perm=[1, 0, 2]))
+            beside = body.input("linear", np.float32, None)
+        sums = body(
+            "Add", body("Add", code_sums, own), body("MatMul", state_inputs[-1], by_previous)
+        )
+        states: list[Any] = []
+        hidden: Any = None
+        for layer in self._layers:
+            if hidden is not None:
+                kernel = graph.weight(f"{layer.name}/kernel", layer.kernel)
+                sums = body("Add", body("MatMul", hidden, kernel), input_bias(layer))
+            number = 2 if layer.cell == "lstm" else 1
+            states += step(body, layer, sums, state_inputs[len(states) : len(states) + number])
+            hidden = states[-number]
+        logits = body("Add", body("MatMul", hidden, head[0]), head[1])
+        if beside is not None:
+            logits = body("Add", logits, beside)
+        states.append(self._read_back(body, logits))
+        for i, state in enumerate(states):
+            body.output(f"next_{i}", state, np.float32, None)
+        body.output("outputs", logits, np.float32, None)
+        results = graph(
+            "Scan",
+            *(*begin, *scanned),
+            outputs=len(begin) + 1,
+            body=body.finished("step"),
+            num_scan_inputs=len(scanned),
+        )
+        return graph("Transpose", results[-1], perm=[1, 0, 2])
+
+    def _read_back(self, body: Graph, logits: Any) -> Any:
+        """Return what the next step reads: the likeliest values, and a flag that there are any."""
+        parts = []
+        for kind, _, first, end in output_columns(self._specification):
+            block = body("Slice", logits, [first], [end], [1])
+            if kind == "binary":
+                likelier = body("Greater", body("Sigmoid", block), np.float32(0.5))
+                block = body.cast(likelier, np.float32)
+            elif kind == "categorical":
+                likeliest = body("ArgMax", block, axis=1, keepdims=1)
+                block = body.cast(body("Equal", likeliest, np.arange(end - first)), np.float32)
+            parts.append(block)
+        lead = body("Concat", body("Shape", logits, start=0, end=1), [1], axis=0)
+        return body("Concat", *parts, body("Expand", np.float32(1), lead), axis=1)
+
+    def _states(self, codes: Any) -> Iterator[list[Any]]:
+        """Iterate over the initial states of each layer, (n, units)."""
+        graph = self._graph
+        for i, layer in enumerate(self._layers, 1):
+            projected = dense(graph, self._weights, f"start_{i}", codes)
+            if layer.cell == "gru":
+                yield [graph("Tanh", projected)]
+                continue
+            h, c = graph("Split", projected, outputs=2, axis=1, num_outputs=2)
+            yield [h, graph("Tanh", c)]
+
+    def _positions(self, steps: Any) -> Any:
+        """Return the position features (steps, features); see `refold.layers.RepeatCode`."""
+        graph, specification = self._graph, self._specification
+        most = -(-specification.max_steps // specification.patch)
+        number = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
+        number = graph("Unsqueeze", graph.cast(number, np.float32), [1])
+        periods = np.float32(2.0) ** np.arange(1, num_periods(most) + 1, dtype=np.float32)
+        turned = graph("Mul", np.float32(2 * math.pi), graph("Add", number, np.float32(0.5)))
+        angles = graph("Div", turned, periods)
+        relative = graph("Div", number, np.float32(most))
+        decaying = graph("Div", np.float32(1), graph("Add", number, np.float32(1)))
+        waves = graph("Sin", angles), graph("Cos", angles)
+        return graph("Concat", relative, decaying, *waves, axis=1)
+
+    def _head(self) -> tuple[Any, Any]:
+        """Return the kernel and the bias of the last dense layer, scaled."""
+        kernel, bias = (self._weights[f"head/dense/{part}"] for part in ("kernel", "bias"))
+        if "head/scale" in self._weights:
+            scale = np.tile(self._weights["head/scale"], self._specification.patch)
+            kernel, bias = scale * kernel, scale * bias
+        return self._graph.weight("head/kernel", kernel), self._graph.weight("head/bias", bias)
+
+    def _linear(self, codes: Any, steps: Any) -> Any:
+        """Return the linear path (n, steps, outputs), or None if there is none."""
+        if "linear_steps/start" not in self._weights:
+            return None
+        graph, width = self._graph, self._width
+        map_ = linear_map(self._weights, "linear_steps")
+        dims, most, _ = map_.shape
+        kernel = graph.weight("linear_steps/map", map_.reshape(dims, most * width))
+        bias = graph.weight("linear_steps/bias", self._weights["linear_steps/bias"].ravel())
+        count = graph("Min", steps, [most])
+        end = graph("Mul", count, [width])
+        rows = graph(
+            "Gemm", codes, graph("Slice", kernel, [0], end, [1]), graph("Slice", bias, [0], end)
+        )
+        linear = graph("Reshape", rows, graph("Concat", [0], count, [width], axis=0))
+        more = graph("Concat", [0, 0, 0, 0], graph("Sub", steps, count), [0], axis=0)
+        return graph("Pad", linear, more, np.float32(0))
+
+
+def _predicted_lengths(
+    graph: Graph, specification: Specification, weights: Mapping[str, np.ndarray], codes: Any
+) -> Any:
+    """Return the length (n,) that each code stands for."""
+    most = 2 * specification.max_steps
+    if specification.length_dim:
+        center, scale = (np.float64(one) for one in specification.length_scale)
+        code = graph("Gather", codes, np.int64(specification.learned_dim), axis=1)
+        logarithm = graph("Add", graph("Mul", graph.cast(code, np.float64), scale), center)
+        # a code far from those of training must not overflow
+        logarithm = graph("Clip", logarithm, np.float64(0), np.float64(math.log1p(most) + 1))
+        length = graph("Sub", graph("Exp", logarithm), np.float64(1))
+    else:
+        z = dense(graph, weights, "hidden", codes)
+        share = graph(
+            "Add", graph("Erf", graph("Mul", z, np.float32(math.sqrt(0.5)))), np.float32(1)
+        )
+        hidden = graph("Mul", graph("Mul", z, np.float32(0.5)), share)
+        kernel, bias = (weights[f"length/dense/{part}"][..., :1] for part in ("kernel", "bias"))
+        location = graph("Gemm", hidden, graph.weight("length/kernel", kernel), bias)
+        deviation = np.float32(max(specification.length_deviation, 0.1))
+        length = graph("Mul", graph("Squeeze", location, [1]), deviation)
+        length = graph("Add", length, np.float32(specification.length_mean))
+    rounded = graph.cast(graph("Round", length), np.int64)
+    return graph("Clip", rounded, np.int64(0), np.int64(most))

@@ -1,0 +1,83 @@
+"""From the outputs of a decoder to values in the data's units, categories and lengths."""
+
+from typing import Any
+
+import numpy as np
+
+from refold.export._columns import Columns, output_columns
+from refold.export._graph import Graph
+from refold.export._inputs import sequence_units
+from refold.export._ragged import longest, packed_rows, real_steps
+
+
+def write_outputs(
+    graph: Graph, columns: Columns, outputs: Any, lengths: Any, statistics: Any
+) -> None:
+    """Add the outputs of a decoder.
+
+    Parameters
+    ----------
+    graph : Graph
+    columns : Columns
+    outputs : value of shape (n, at least as many steps as the longest sequence, outputs)
+        Before their activation.
+    lengths : value of int64 of shape (n,)
+    statistics : value of shape (n, statistics), optional
+        Mean and spread of each sequence, if values are scaled by sequence.
+    """
+    steps = longest(graph, lengths)
+    outputs = graph("Slice", outputs, [0], steps, [1])
+    real = real_steps(graph, lengths, steps)
+    values, categories = [], []
+    for kind, i, first, end in output_columns(columns.specification):
+        block = graph("Slice", outputs, [first], [end], [2])
+        if kind == "categorical":
+            likeliest = graph("ArgMax", block, axis=2, keepdims=1)
+            if not columns.indices:
+                likeliest = graph("Gather", columns.categories(i), likeliest)
+            categories.append(likeliest)
+            continue
+        if kind == "binary":
+            likelier = graph("Greater", graph("Sigmoid", block), np.float32(0.5))
+            block = graph.cast(likelier, np.float32)
+        values.append(block)
+    if values:
+        together = graph("Concat", *values, axis=2) if len(values) > 1 else values[0]
+        together = _in_units(graph, together, columns, statistics)
+        _write(graph, "values", together, real, columns, np.asarray(np.nan, columns.dtype))
+    if categories:
+        together = graph("Concat", *categories, axis=2) if len(categories) > 1 else categories[0]
+        missing = np.asarray(columns.missing_category, columns.category_type)
+        _write(graph, "categories", together, real, columns, missing)
+    if not columns.packed:
+        graph.output("lengths", graph("Identity", lengths), np.int64, ["n"])
+        return
+    width = len(columns.values) or len(columns.categorical)
+    counts = graph.cast(graph("Mul", lengths, np.int64(width)), np.int32)
+    graph.output("counts", counts, np.int32, ["n"])
+
+
+def _in_units(graph: Graph, values: Any, columns: Columns, statistics: Any) -> Any:
+    """Return scaled values to the units of the training data."""
+    scaler = columns.scaler
+    if statistics is not None:
+        mean, scale = sequence_units(graph, graph("Unsqueeze", statistics, [1]), columns)
+        wide = graph("Mul", graph.cast(values, np.float64), scale)
+        return graph.cast(graph("Add", wide, mean), columns.dtype)
+    mean, scale = (getattr(scaler, name)[columns.values] for name in ("mean_", "scale_"))
+    if columns.dtype == np.float64:
+        values = graph.cast(values, np.float64)
+    scaled = graph("Mul", values, scale.astype(columns.dtype))
+    return graph("Add", scaled, mean.astype(columns.dtype))
+
+
+def _write(
+    graph: Graph, name: str, padded: Any, real: Any, columns: Columns, missing: np.ndarray
+) -> None:
+    width = len(columns.values if name == "values" else columns.categorical)
+    if columns.packed:
+        packed = packed_rows(graph, padded, real)
+        graph.output(name, packed, missing.dtype, [f"{name}_elements"])
+        return
+    padded = graph("Where", graph("Unsqueeze", real, [2]), padded, missing)
+    graph.output(name, padded, missing.dtype, ["n", "steps", width])

@@ -1,0 +1,142 @@
+"""ONNX Runtime: what it computes of a graph, next to what Refold computes."""
+
+from typing import Any
+
+import numpy as np
+
+from refold._support.offsets import positions_of
+from refold.errors import ParameterError
+from refold.export._columns import Columns
+from refold.export._graph import package
+from refold.inference import decode, encode, predict_lengths
+from refold.sequences import Sequences
+
+# Number of sequences that a graph is tried on.
+_MOST_SEQUENCES = 64
+# Fraction of values that are missing in them, if the model knows missing values.
+_MISSING = 0.1
+
+
+def session(proto: Any) -> Any:
+    """Load a graph.
+
+    Raises
+    ------
+    ParameterError
+        If the installed runtime does not have its operators.
+    """
+    runtime = package("onnxruntime")
+    try:
+        return runtime.InferenceSession(
+            proto.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        # its exceptions have no common class
+        opset = next(one.version for one in proto.opset_import if one.domain == "")
+        reason = str(error).strip().splitlines()[0]
+        raise ParameterError(
+            f"onnxruntime {runtime.__version__} cannot load a graph with opset {opset}: {reason}"
+        ) from error
+
+
+def reference_sequences(fitted: Any) -> Sequences:
+    """Return some sequences as the model decodes them, in the units of the data."""
+    rng = np.random.default_rng(0)
+    network, scaler = fitted.network, fitted.scaler
+    width = network.specification.latent_dim + scaler.num_statistics
+    codes = rng.standard_normal((_MOST_SEQUENCES, width)).astype(np.float32)
+    if fitted.known is not None:
+        codes = np.asarray(fitted.known.codes[:_MOST_SEQUENCES], np.float32)
+    inner = codes[:, : network.specification.latent_dim]
+    lengths = np.minimum(predict_lengths(inner, network), network.specification.max_steps)
+    lengths[:2] = [0, 1][: len(lengths)]
+    scaled = decode(inner, lengths, fitted.schema, network)
+    statistics = codes[:, network.specification.latent_dim :]
+    found = scaler.inverse_transform(scaled, statistics if scaler.num_statistics else None)
+    if not network.specification.observed_flags:
+        return found
+    gone = rng.random(found.values.shape) < _MISSING
+    return found.with_values(np.where(gone, np.nan, found.values))
+
+
+def encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarray]:
+    """Return the inputs of an encoder's graph for sequences with the columns of the model."""
+    parts = {}
+    if columns.values:
+        parts["values"] = sequences.values[:, columns.values].astype(columns.dtype)
+    if columns.categorical:
+        index = sequences.values[:, columns.categorical]
+        index = np.where(np.isnan(index), -1, index).astype(np.int64)
+        if not columns.indices:
+            forms = [_forms(columns, i) for i in columns.categorical]
+            shown = [form[column] for form, column in zip(forms, index.T, strict=True)]
+            index = np.stack(shown, axis=1)
+        parts["categories"] = index
+    width = next(iter(parts.values())).shape[1]
+    if columns.packed:
+        counts = (sequences.lengths * width).astype(np.int32)
+        return {name: part.ravel() for name, part in parts.items()} | {"counts": counts}
+    steps = int(sequences.lengths.max(initial=0))
+    rows = positions_of(np.arange(len(sequences)) * steps, sequences.lengths)
+    for name, part in parts.items():
+        padded = np.zeros((len(sequences) * steps, part.shape[1]), part.dtype)
+        padded[rows] = part
+        parts[name] = padded.reshape(len(sequences), steps, part.shape[1])
+    return parts | {"lengths": sequences.lengths.astype(np.int64)}
+
+
+def _forms(columns: Columns, i: int) -> np.ndarray:
+    """Return the form of each index of a category, then of an unknown and a missing one."""
+    known = columns.categories(i)
+    unknown: Any = "<unknown>" if known.dtype == object else np.int64(2**62)
+    return np.array([*known, unknown, columns.missing_category], known.dtype)
+
+
+def run(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Run a graph; return its outputs by name."""
+    loaded = session(proto)
+    names = [one.name for one in loaded.get_outputs()]
+    return dict(zip(names, loaded.run(names, feeds), strict=True))
+
+
+def encoder_errors(fitted: Any, columns: Columns, sequences: Sequences, proto: Any) -> np.ndarray:
+    """Return the differences of codes from those of Refold, in standard deviations."""
+    found = run(proto, encoder_feeds(columns, sequences))["codes"]
+    own = encode(fitted.scaler.transform(sequences), fitted.network)
+    own = np.concatenate([own, fitted.scaler.statistics(sequences)], axis=1)
+    deviation = own.std(axis=0)
+    return (found - own) / np.where(deviation == 0, 1, deviation)
+
+
+def decoder_errors(fitted: Any, columns: Columns, sequences: Sequences, proto: Any) -> np.ndarray:
+    """Return the differences of values from those of Refold, in standard deviations.
+
+    A category counts 0 if it is the same, and else 1.
+    """
+    network, scaler = fitted.network, fitted.scaler
+    codes = encode(scaler.transform(sequences), network)
+    lengths = predict_lengths(codes, network)
+    statistics = scaler.statistics(sequences)
+    feeds = {
+        "codes": np.concatenate([codes, statistics], axis=1),
+        "wanted_lengths": lengths.astype(np.int64),
+    }
+    found = run(proto, feeds)
+    scaled = decode(codes, lengths, fitted.schema, network)
+    own = scaler.inverse_transform(scaled, statistics if scaler.num_statistics else None)
+    expected = encoder_feeds(columns, own)
+    errors = []
+
+    def real(padded: np.ndarray) -> np.ndarray:
+        if columns.packed:
+            return padded
+        return padded[np.arange(padded.shape[1]) < lengths[:, None]]
+
+    if columns.values:
+        away = real(found["values"]) - real(expected["values"])
+        away = away.reshape(-1, len(columns.values))
+        errors.append((away / fitted.units.scale_[columns.values]).ravel())
+    if columns.categorical:
+        same = real(found["categories"]) == real(expected["categories"])
+        errors.append(1.0 - same.ravel())
+    return np.concatenate(errors)
