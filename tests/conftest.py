@@ -1,9 +1,9 @@
-"""Before any test: set the backend, the compilation cache, and the cores of each worker.
+"""Set the compilation cache and the cores of each worker before any test.
 
-Most of the time of a test is XLA's compilation, and half of that is optimization that short runs
-do not need. So tests compile without optimization, unless XLA_FLAGS is set, and all workers share
-one cache in the checkout, which the next run finds again. Each worker of pytest-xdist has its own
-cores, because threads that wait for those of another worker take longer.
+Most of the time of a test is spent in XLA's compilation, and half of that in optimizations that
+short runs do not need. So tests compile without optimizations, unless XLA_FLAGS is set. All workers
+share one cache in the checkout, which the next run uses again. Each worker of pytest-xdist has its
+own cores, because threads that share cores with another worker wait for each other.
 """
 
 import ctypes
@@ -17,14 +17,14 @@ from pathlib import Path
 import pytest
 
 CACHE = Path(__file__).parent.parent / ".jax_cache"
-# Bytes of memory from which a worker forgets what it has compiled.
+# A worker with more bytes of memory clears its compiled code.
 MOST_MEMORY = 900_000_000
-# Packages whose releases break us first, shown above the tests.
+# Packages whose versions are shown in the header of the test report.
 SHOWN = ("jax", "keras", "numpy", "scipy", "scikit-learn", "pyarrow", "typer", "safetensors")
 
 
 def _take_cores():
-    """Leave other workers theirs; before anything counts the cores that there are."""
+    """Limit this worker to its share of the cores, before any library counts them."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
     count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if worker.isdigit() and hasattr(os, "sched_setaffinity"):
@@ -39,7 +39,7 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-# What numba compiles for aeon takes seconds, and our data are tiny.
+# Compilation by numba (for aeon) takes seconds, and the test data is tiny.
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import refold  # noqa: E402
@@ -50,9 +50,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture
 def ctrl_c():
-    """Let SIGINT raise KeyboardInterrupt, here and in subprocesses, even if it was ignored.
+    """Make SIGINT raise KeyboardInterrupt, here and in subprocesses, even if it was ignored.
 
-    A script ignores it in what it starts by ``make test &``, and so do cron and nohup.
+    Processes that a script starts in the background ignore it, and so do those of cron and nohup.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -61,7 +61,7 @@ def ctrl_c():
 
 @pytest.fixture
 def no_epochs():
-    """Let each fit end before its first epoch; see `small_data.fits_without_epochs`."""
+    """End each fit before its first epoch; see `small_data.fits_without_epochs`."""
     from small_data import fits_without_epochs
 
     with fits_without_epochs():
@@ -70,25 +70,25 @@ def no_epochs():
 
 @pytest.fixture
 def few_trees(monkeypatch):
-    """Compare generated sequences by a forest of 40 trees, a fifth of those of users."""
+    """Compare generated sequences with a forest of 40 trees, a fifth of the default."""
     monkeypatch.setattr("refold.evaluation._generated_sequences._TREES", 40)
 
 
 def pytest_report_header():
-    """Name the versions that a run is of."""
+    """Return the versions of the main packages."""
     return ", ".join(f"{name} {version(name)}" for name in SHOWN)
 
 
 @pytest.fixture(autouse=True)
 def _little_memory():
-    """After a test, forget what was compiled if it takes much memory; the cache on disk has it."""
+    """Clear compiled code after a test if the process is large; the cache on disk still has it."""
     yield
     if "jax" in sys.modules and _resident() > _Memory.most:
         sys.modules["jax"].clear_caches()
         gc.collect()
         if sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)
-        # what fixtures hold stays: the next test must not do this again
+        # Fixtures may still hold memory, and the next test should not clear again.
         _Memory.most = max(MOST_MEMORY, _resident() + MOST_MEMORY // 4)
 
 
@@ -97,7 +97,7 @@ class _Memory:
 
 
 def _resident():
-    """Bytes of memory that this process holds; 0 where the system does not say."""
+    """Return the resident memory of this process in bytes, or 0 if it is unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

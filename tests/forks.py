@@ -1,8 +1,7 @@
-"""Programs in interpreters of their own that share the imports of other packages.
+"""Programs in separate processes that share the imports of other packages.
 
-An import of JAX and Keras takes seconds. Here one process imports what the programs need from
-other packages, and forks once per program. What belongs to Refold, and what a program is about, is
-imported in the fork.
+Importing JAX and Keras takes seconds. Here one process imports the other packages that the programs
+need, and forks for each program. The fork imports Refold and everything that the program tests.
 """
 
 import atexit
@@ -14,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-# What Keras imports, without Keras. Some of it need not be installed.
+# Packages that Keras imports, without Keras. Some of them are optional.
 BELOW_KERAS = (
     *("jax", "jax.numpy", "jax.experimental.sparse", "h5py", "optree", "sklearn.base"),
     *("matplotlib.pyplot", "IPython", "requests", "scipy.signal", "PIL.PngImagePlugin"),
@@ -54,7 +53,7 @@ for line in sys.stdin:
 
 
 class Done(NamedTuple):
-    """What a program printed."""
+    """The output of a program."""
 
     stdout: str
     stderr: str
@@ -112,14 +111,14 @@ class Server:
 
 @functools.cache
 def server_with_keras() -> Server:
-    """Return the server of this test process that has imported Keras on JAX."""
+    """Return a server that has imported Keras on JAX; there is one per test process."""
     server = Server(imports=(*BELOW_KERAS, "keras"), KERAS_BACKEND="jax")
     atexit.register(server.close)
     return server
 
 
 def run_forked(programs: Sequence[tuple[str, Mapping[str, str]]], **options: Any) -> list[Done]:
-    """Run each program, given as its code and its environment variables, in a fork of its own.
+    """Run each program, a pair of code and environment variables, in its own fork.
 
     Parameters
     ----------

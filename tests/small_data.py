@@ -1,4 +1,4 @@
-"""Tiny data and settings for tests in several folders: what one compiles, the others reuse."""
+"""Tiny data and settings for tests in several folders, which share compiled code."""
 
 import contextlib
 import functools
@@ -9,7 +9,7 @@ import pytest
 
 from refold import SequenceAutoencoder
 
-# A refit has as many batches of 8 sequences as the training before it.
+# With batches of 8, the refit has as many batches as the training before it.
 TINY = {
     "latent_dim": 3,
     "units": 8,
@@ -21,7 +21,7 @@ TINY = {
 
 
 def ragged(n=24, seed=0):
-    """Draw sequences of two numbers and 3 to 8 steps, of the same lengths for every seed."""
+    """Draw sequences of 3 to 8 steps with two features; the lengths do not depend on the seed."""
     rng = np.random.default_rng(seed)
     return [rng.normal(5, 3, (3 + i % 6, 2)) for i in range(n)]
 
@@ -34,16 +34,17 @@ class NoEpoch(keras.callbacks.Callback):
 
 
 def without_epochs(fit):
-    """Return a ``fit`` without an epoch, for tests of what training does not change.
+    """Return a ``fit`` without epochs, for tests that do not depend on training.
 
-    The linear initialization is a model, too. It compiles nothing, which takes most of the time
-    of a fit. An autoregressive decoder and other architectures do not have it.
+    The model keeps its linear initialization. This compiles nothing, and compilation takes most of
+    the time of a fit. An autoregressive decoder and other architectures have no linear
+    initialization.
     """
 
     @functools.wraps(fit)
     def initialize(ae, X, y=None, *, callbacks=(), **given):
         before = ae.validation_fraction
-        # the initialization is kept only where it was validated
+        # The initialization is kept only if it was validated.
         ae.validation_fraction = before or 0.1
         try:
             return fit(ae, X, y, callbacks=[*(callbacks or ()), NoEpoch()], **given)
@@ -55,7 +56,7 @@ def without_epochs(fit):
 
 @contextlib.contextmanager
 def fits_without_epochs():
-    """Let each fit here end before its first epoch, those of the command line too."""
+    """End each fit in this context before its first epoch, also those of the command line."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SequenceAutoencoder, "fit", without_epochs(SequenceAutoencoder.fit))
         yield

@@ -1,4 +1,4 @@
-"""`SequenceAutoencoder` with an autoregressive decoder: the whole path."""
+"""`SequenceAutoencoder` with an autoregressive decoder, from fit to saved model."""
 
 import pickle
 
@@ -50,21 +50,21 @@ def fitted():
     return SequenceAutoencoder(**TINY).fit(words())
 
 
-def test_decoding_is_what_the_decoder_says_to_it(fitted):
+def test_decoded_steps_are_those_that_the_decoder_predicts_from_them(fitted):
     codes = fitted.transform(words())
     back = fitted.decode(codes, [6] * 60)
     labels = fitted.schema_.columns[0].categories
     steps = np.array([[labels.index(letter) for letter in word] for word in back], "float32")
-    said = fitted.decoder_.predict([codes, steps[..., None]], verbose=0)
-    assert np.array_equal(said.argmax(axis=-1), steps)
+    predicted = fitted.decoder_.predict([codes, steps[..., None]], verbose=0)
+    assert np.array_equal(predicted.argmax(axis=-1), steps)
 
 
-def test_decoding_does_not_depend_on_company_or_length(fitted):
+def test_decoding_does_not_depend_on_other_codes_or_lengths(fitted):
     codes = fitted.transform(words())
     back = fitted.decode(codes)
     assert [fitted.decode(codes[i : i + 1])[0] for i in range(10)] == back[:10]
     assert fitted.decode(codes[::-1])[::-1] == back
-    lengths = np.arange(60) % 14  # past the trained lengths, too
+    lengths = np.arange(60) % 14  # some are longer than any in training
     with pytest.warns(UserWarning, match="lengths are longer than the longest in training"):
         longer = fitted.decode(codes, lengths)
     assert [len(word) for word in longer] == lengths.tolist()
@@ -73,19 +73,19 @@ def test_decoding_does_not_depend_on_company_or_length(fitted):
     assert longer == [word[:length] for word, length in zip(whole, lengths, strict=True)]
 
 
-def test_longer_sequences_come_back_at_their_own_length(fitted):
+def test_longer_sequences_are_reconstructed_at_their_own_length(fitted):
     with pytest.warns(UserWarning, match="1 of 2 sequences is longer .*: 9 steps against 5"):
         assert len(fitted.reconstruct(["ab", "abababbab"])[1]) == 9
 
 
-def test_no_codes_no_sequences(fitted):
+def test_no_codes_decode_to_no_sequences(fitted):
     assert fitted.decode(np.zeros((0, 4))) == []
     assert fitted.decode(np.zeros((2, 4)), [0, 0]) == ["", ""]
     with pytest.raises(DataError, match="codes must have shape"):
         fitted.decode(np.zeros((2, 5)))
 
 
-def test_it_comes_back_from_a_file_and_a_pickle(tmp_path):
+def test_saving_and_pickling_preserve_the_model(tmp_path):
     ae = SequenceAutoencoder(**TINY, scale="sequence", validation_fraction=0).fit(mixed())
     ae.save(tmp_path / "mixed.refold")
     codes = ae.transform(mixed())
@@ -96,7 +96,7 @@ def test_it_comes_back_from_a_file_and_a_pickle(tmp_path):
         assert [b.tolist() for b in other.decode(codes)] == [b.tolist() for b in back]
 
 
-def test_a_model_saved_before_there_was_a_choice_is_parallel(tmp_path):
+def test_old_model_files_without_a_decoder_are_parallel(tmp_path):
     given = small_data.ragged()
     ae = SequenceAutoencoder(**small_data.TINY, decoder="parallel").fit(given)
     ae.save(tmp_path / "old.refold")
@@ -112,7 +112,7 @@ def test_a_model_saved_before_there_was_a_choice_is_parallel(tmp_path):
         refold.load(tmp_path / "old.refold")
 
 
-def test_training_that_goes_on_ends_with_the_same_bits(tmp_path, monkeypatch, fitted):
+def test_resumed_training_gives_the_same_bits(tmp_path, monkeypatch, fitted):
     path, kept = tmp_path / "checkpoint", []
     write = storage.save_checkpoint
 
@@ -129,7 +129,7 @@ def test_training_that_goes_on_ends_with_the_same_bits(tmp_path, monkeypatch, fi
         assert same(SequenceAutoencoder(**TINY).fit(words(), checkpoint=path, resume=True), fitted)
 
 
-def test_it_is_of_the_default_model():
+def test_only_the_default_model_can_be_autoregressive():
     with pytest.raises(
         ParameterError, match="decoder must be one of 'auto', 'parallel', 'autoregressive'"
     ):
@@ -141,7 +141,7 @@ def test_it_is_of_the_default_model():
             ae.fit(numbers)
 
 
-def test_on_the_command_line(tmp_path, monkeypatch, capsys):
+def test_the_command_line_has_the_option(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     refold.sequences.write(refold.Sequences.from_list(words()), "words.txt")
     fit = ["fit", "words.txt", "-o", "words.refold", "--max-epochs", "1", "--units", "8"]

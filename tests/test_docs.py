@@ -1,8 +1,8 @@
-"""Pages do as they say: Python runs and prints what stands beside it, commands run, links lead.
+"""The code on the documentation pages runs and prints the shown output, and links have targets.
 
-Blocks under ``<!-- not run: reason -->`` are left out. `make test-slow` runs the pages at full
-length. `make test` shows that every block runs as it is written, and checks the output that no
-training changes. There a fit has one epoch, and each option is trained with once.
+Blocks under ``<!-- not run: reason -->`` are skipped. `make test-slow` runs the pages with full
+training. `make test` runs every block with one epoch per fit and one training for each option, and
+checks the output that does not depend on training.
 """
 
 import ast
@@ -27,9 +27,9 @@ from small_data import without_epochs
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^(<!-- not run: .+ -->\n+)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# what every fit of a page is given in `make test`
+# Arguments of every fit of a page in `make test`.
 CAPS = {"max_epochs": 1, "units": 8, "latent_steps": 0}
-# and on all pages but those that hold sequences out as readers do
+# Arguments of the fits of all pages that are not in HOLDING_OUT.
 MORE_CAPS = {"validation_fraction": 0.0}
 HOLDING_OUT = {
     "README.md",
@@ -39,20 +39,20 @@ HOLDING_OUT = {
     "training.md",
     "tuning.md",
 }
-# how many sequences `refold data` writes at most in `make test`
+# Maximum number of sequences of `refold data` in `make test`.
 MOST_SEQUENCES = 200
-# what changes nothing in a model that is trained for one epoch
+# Arguments that do not change a model that is trained for one epoch.
 NOT_IN_THE_MODEL = {"time_budget", "verbose"}
-# what changes which sequences a model is trained on, and not how
+# Arguments that change only the sequences of the training.
 OTHER_SEQUENCES = {"calibration_fraction", "missing_values", "refit"}
-# state of the models that capped pages have fitted, by arguments and data
+# Fitted models of capped pages, by arguments and data.
 FITTED = {}
-# options and column types that capped pages have trained with
+# Options and column types for which a capped page has trained a model.
 TRAINED = set()
-# what is printed of shapes, which no training changes
+# Printed shapes, which do not depend on training.
 SHAPES = r"(\((\d+, ?)*\d*\) ?)+"
 
-# what pages take to be the reader's own
+# A file that pages treat as the reader's own.
 LOG = "session,at,page,seconds\n" + "".join(
     f"{session},{step},{'ab'[(session + step) % 2]},{session / (step + 1):.3f}\n"
     for session in range(12)
@@ -72,25 +72,25 @@ def blocks(page):
             yield language, text
 
 
-# pages show what warns, and one of the vowels to test has 29 steps
+# Pages show code that warns, because a test utterance of the vowels has 29 steps.
 @pytest.mark.filterwarnings("ignore:.* longer than the longest in training")
 @pytest.mark.usefixtures("few_trees")
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_blocks_run(page, tmp_path, monkeypatch):
-    """Run each block, with one epoch a fit; what is printed counts as far as no fit decides it."""
+    """Run each block with one epoch per fit, and check output that does not depend on fits."""
     run_page(page, tmp_path, monkeypatch, capped=True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_blocks_print_what_they_say(page, tmp_path, monkeypatch):
+def test_blocks_print_what_the_pages_show(page, tmp_path, monkeypatch):
     run_page(page, tmp_path, monkeypatch, capped=False)
 
 
 def run_page(page, folder, monkeypatch, *, capped):
     monkeypatch.chdir(folder)
     if capped:
-        monkeypatch.setattr(SequenceAutoencoder, "fit", remembered(SequenceAutoencoder.fit))
+        monkeypatch.setattr(SequenceAutoencoder, "fit", cached_fit(SequenceAutoencoder.fit))
     (folder / "log.csv").write_text(LOG, encoding="utf-8")
     caps = CAPS if page.name in HOLDING_OUT else CAPS | MORE_CAPS
     namespace, cap = {"__name__": page.stem}, Cap(caps) if capped else None
@@ -105,17 +105,17 @@ def run_page(page, folder, monkeypatch, *, capped):
                     run_command(command)
 
 
-def remembered(fit):
-    """Make a ``fit`` that trains for a new option or column type, and fits once for equal data.
+def cached_fit(fit):
+    """Return a ``fit`` that trains once for each option or column type, and caches equal fits.
 
-    The other models stay at their linear initialization, for which nothing is compiled.
+    The other models keep their linear initialization, for which nothing is compiled.
     """
 
     @functools.wraps(fit)
     def fit_once(ae, X, y=None, **given):
         path = getattr(given.get("checkpoint"), "path", None)
         if str(path).endswith(".refold.checkpoint"):
-            given["checkpoint"] = None  # `refold fit` keeps one beside the model while it trains
+            given["checkpoint"] = None  # `refold fit` keeps one next to the model while it trains
         key = None if any(given.values()) else fit_key(ae, X)
         if key is None:
             return fit(ae, X, y, **given)
@@ -138,7 +138,7 @@ def remembered(fit):
 
 
 def options_of(ae, X):
-    """Return which arguments a page gives, and the column types."""
+    """Return the names of the arguments that a page sets, and the column types."""
     default = SequenceAutoencoder().get_params(deep=False)
     given = {name for name, value in ae.get_params(deep=False).items() if value != default[name]}
     share = {"share"} if ae.latent_dim < 1 else set()
@@ -149,7 +149,7 @@ def options_of(ae, X):
 
 
 def fit_key(ae, X):
-    """Return what a fitted model depends on, or None where this cannot be said by values."""
+    """Return a key for everything that determines a fitted model, or None if there is no key."""
     arguments = {
         name: value
         for name, value in ae.get_params(deep=False).items()
@@ -163,7 +163,7 @@ def fit_key(ae, X):
 
 
 class Cap(ast.NodeTransformer):
-    """Gives each `SequenceAutoencoder` of a page one epoch, few units, no latent optimization."""
+    """Sets one epoch, few units and no latent optimization for each autoencoder of a page."""
 
     def __init__(self, caps):
         self.caps, self.used = caps, False
@@ -181,19 +181,19 @@ class Cap(ast.NodeTransformer):
 def run_python(text, namespace, cap):
     lines = text.splitlines()
     for statement in ast.parse(text).body:
-        said, printed = comment(lines, statement), io.StringIO()
+        expected, printed = comment(lines, statement), io.StringIO()
         shown = ast.unparse(statement)
         if cap is not None:
             statement = cap.visit(statement)
         with contextlib.redirect_stdout(printed):
             exec(compile(ast.Module([statement], []), "page", "exec"), namespace)  # noqa: S102
         got = " ".join(printed.getvalue().split())
-        if got and said and (cap is None or not cap.used or re.fullmatch(SHAPES, got)):
-            assert said.startswith(got), shown
+        if got and expected and (cap is None or not cap.used or re.fullmatch(SHAPES, got)):
+            assert expected.startswith(got), shown
 
 
 def comment(lines, statement):
-    """Text of the comment behind a statement, or of those on the lines below it."""
+    """Return the comment after a statement, or the comments on the lines below it."""
     rest = lines[statement.end_lineno - 1].encode()[statement.end_col_offset :].decode()
     below = [] if rest.strip() else lines[statement.end_lineno :]
     found = [rest.strip()] if rest.strip() else []
@@ -205,7 +205,7 @@ def comment(lines, statement):
 
 
 def commands(text):
-    """Commands of Refold in a block; the demo has a test of its own."""
+    """Yield the commands of Refold in a block, except the demo, which has its own test."""
     for line in text.replace("\\\n", " ").splitlines():
         command = line.removeprefix("$ ").partition(" #")[0].strip()
         if command.startswith("refold ") and not command.startswith("refold demo"):
@@ -213,7 +213,7 @@ def commands(text):
 
 
 def capped_command(command, caps):
-    """Train as little as Python's blocks do, for one size, on few sequences."""
+    """Return a command that trains as little as the Python blocks, for one size."""
     name = command.split(" ", 2)[1]
     if name == "data":
         few = re.compile(r" -n (\d+)")
@@ -227,7 +227,7 @@ def capped_command(command, caps):
 
 
 def run_in_this_process(command, monkeypatch):
-    """Run a command, or the commands of a pipe one after the other; what is not Refold passes."""
+    """Run a command, or the commands of a pipe one after the other; skip other programs."""
     *stages, last = (shlex.split(stage) for stage in command.split("|"))
     if not stages:
         assert main(last[1:]) == 0, command
@@ -262,7 +262,7 @@ def run_command(command):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_lead_somewhere(page):
+def test_links_have_targets(page):
     text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if not target.startswith(("https://", "mailto:")):
@@ -274,7 +274,7 @@ def test_links_lead_somewhere(page):
 
 
 def anchors(page):
-    """Names that a page's headings have, as GitHub makes them."""
+    """Return the anchors of the headings of a page, with the rules of GitHub."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

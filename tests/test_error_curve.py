@@ -1,4 +1,4 @@
-"""`refold.error_curve`: the error by size, on one held-out part."""
+"""`refold.error_curve`: the held-out error by latent dimensions."""
 
 import signal
 
@@ -37,7 +37,7 @@ def test_errors_are_those_of_fits_and_of_pca():
     assert not hasattr(SHORT, "_fitted")
 
 
-def test_symbols_are_counted_by_steps():
+def test_categorical_errors_are_counted_by_steps():
     curve = error_curve(refold.Sequences.from_list(["ab", "ba"] * 10), [2], estimator=SHORT)
     assert curve.measure == "1 - accuracy"
     assert curve.errors[0] == pytest.approx(1 - curve.accuracy[0])
@@ -45,7 +45,7 @@ def test_symbols_are_counted_by_steps():
 
 
 def interrupted_after(monkeypatch, number):
-    """Have Ctrl-C pressed in the fit that comes after so many."""
+    """Raise KeyboardInterrupt in a fit, after some fits have finished."""
     fit, calls = refold.fitting._size_trials.fit_network, []
 
     def pressed(*arguments, **options):
@@ -58,7 +58,7 @@ def interrupted_after(monkeypatch, number):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_keeps_what_is_done(monkeypatch):
+def test_ctrl_c_keeps_the_finished_fits(monkeypatch):
     interrupted_after(monkeypatch, 1)
     curve = error_curve(curves(), (2, 4, 8), estimator=SHORT)
     assert (curve.sizes, curve.complete) == ((2,), False)
@@ -66,7 +66,7 @@ def test_ctrl_c_keeps_what_is_done(monkeypatch):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_before_anything_is_done_is_raised(monkeypatch):
+def test_ctrl_c_before_the_first_finished_fit_is_raised(monkeypatch):
     interrupted_after(monkeypatch, 0)
     with pytest.raises(KeyboardInterrupt):
         error_curve(curves(), (1, 4), estimator=SHORT)
@@ -81,12 +81,12 @@ def test_ctrl_c_before_anything_is_done_is_raised(monkeypatch):
         ([], "sizes must be positive integers, at least one. Got none"),
     ],
 )
-def test_sizes_that_are_none(sizes, message):
+def test_bad_sizes(sizes, message):
     with pytest.raises(ParameterError, match=message):
         error_curve(curves(), sizes, estimator=SHORT)
 
 
-def test_what_cannot_be_measured_is_refused():
+def test_data_that_cannot_be_measured_is_refused():
     with pytest.raises(ParameterError, match="validation_fraction=0 holds nothing out"):
         error_curve(curves(), estimator=SequenceAutoencoder(validation_fraction=0))
     with pytest.raises(ParameterError, match="units must be a positive integer"):

@@ -1,4 +1,4 @@
-"""`SequenceAutoencoder`: the whole path, by behaviour."""
+"""The behavior of `SequenceAutoencoder`."""
 
 import keras
 import numpy as np
@@ -15,14 +15,14 @@ TINY = {
     "latent_dim": 3,
     "units": 8,
     "max_epochs": 2,
-    "batch_size": 8,  # a refit has as many batches
+    "batch_size": 8,  # the refit has the same number of batches
     "random_state": 0,
     "latent_steps": 0,
     "refit": False,
 }
 
 
-# what is held out would be another program to compile
+# Validation would need another compiled program.
 ALL = TINY | {"validation_fraction": 0}
 
 
@@ -36,7 +36,7 @@ def fitted():
     return SequenceAutoencoder(**TINY).fit(ragged())
 
 
-def test_codes_have_one_size_and_sequences_their_own(fitted):
+def test_codes_have_one_size_and_sequences_their_own_lengths(fitted):
     sequences = ragged()
     codes = fitted.transform(sequences)
     assert codes.shape == (24, 3)
@@ -50,7 +50,7 @@ def test_codes_have_one_size_and_sequences_their_own(fitted):
         assert [len(b) for b in fitted.decode(codes, lengths)] == lengths.tolist()
 
 
-def test_lengths_past_the_trained_ones(fitted):
+def test_lengths_beyond_those_in_training(fitted):
     codes = fitted.transform(ragged(4))
     with pytest.warns(UserWarning, match="4 of 4 lengths are longer than the longest"):
         longer, *_ = fitted.decode(codes, [40] * 4)
@@ -62,7 +62,7 @@ def test_lengths_past_the_trained_ones(fitted):
         assert fitted.transform([long]).shape == (1, 3)
 
 
-def test_a_code_does_not_depend_on_its_company(fitted):
+def test_a_code_does_not_depend_on_other_sequences(fitted):
     sequences = ragged()
     codes = fitted.transform(sequences)
     alone = np.concatenate([fitted.transform([s]) for s in sequences[:5]])
@@ -73,12 +73,12 @@ def test_a_code_does_not_depend_on_its_company(fitted):
     assert np.abs(mixed - codes).max() / deviation < 1e-5
 
 
-def test_no_sequences_no_codes(fitted):
+def test_no_sequences_give_no_codes(fitted):
     assert fitted.transform(Sequences.from_list(ragged())[:0]).shape == (0, 3)
     assert fitted.inverse_transform(np.zeros((0, 3))) == []
 
 
-def test_keras_models_are_the_estimator_s(fitted):
+def test_keras_models_agree_with_the_estimator(fitted):
     sequences = Sequences.from_list(ragged())
     x = fitted.scaler_.transform(sequences).to_padded().astype("float32")
     assert np.allclose(
@@ -95,25 +95,25 @@ def test_keras_models_are_the_estimator_s(fitted):
 
 
 @pytest.fixture(scope="module")
-def of_flags():
-    """A model of binary columns, with a refit."""
+def binary_model():
+    """Return a model of binary columns, with a refit."""
     return SequenceAutoencoder(**TINY | {"refit": True}).fit([x > 5 for x in ragged()])
 
 
-def test_history(of_flags):
-    # binary, so that there is no start that is hard to better
-    history = of_flags.history_
+def test_history(binary_model):
+    # Binary data has no linear initialization, which is hard to improve.
+    history = binary_model.history_
     assert set(history) == {"epoch", "phase", "loss", "val_loss", "learning_rate", "seconds"}
     validated = [row for row, phase in enumerate(history["phase"]) if phase == "validated"]
     refit = [row for row, phase in enumerate(history["phase"]) if phase == "refit"]
     assert [history["epoch"][row] for row in validated] == [1, 2]
     assert [history["epoch"][row] for row in refit] == [*range(1, len(refit) + 1)] != []
     assert {history["val_loss"][row] for row in refit} == {None}
-    assert 1 <= of_flags.n_shapes_ <= 8
-    assert of_flags.initial_loss_ is None
+    assert 1 <= binary_model.n_shapes_ <= 8
+    assert binary_model.initial_loss_ is None
 
 
-def test_the_loss_of_the_linear_start_is_that_of_no_epoch_at_all(fitted):
+def test_the_initial_loss_is_that_of_the_linear_initialization(fitted):
     stays = SequenceAutoencoder(**TINY | {"learning_rate": 1e-12}).fit(ragged())
     assert stays.initial_loss_ == fitted.initial_loss_
     assert stays.history_["val_loss"][0] == pytest.approx(fitted.initial_loss_, rel=1e-4)
@@ -128,7 +128,7 @@ def test_errors_are_measured_in_units_of_the_training_data(scale):
     np.testing.assert_allclose(ae.error_scaler_.scale_, expected.scale_, rtol=1e-5)
 
 
-def test_seed_fixes_everything_and_disturbs_nothing():
+def test_the_seed_makes_fits_reproducible_and_leaves_global_seeds_unchanged():
     np.random.seed(5)  # noqa: NPY002
     expected = np.random.random()  # noqa: NPY002
     np.random.seed(5)  # noqa: NPY002
@@ -140,8 +140,8 @@ def test_seed_fixes_everything_and_disturbs_nothing():
     assert np.abs(other - codes[0]).max() > 1e-3
 
 
-def test_moving_ones_come_back_exactly():
-    """A short training on the question's sequences already finds most of them."""
+def test_moving_ones_are_reconstructed_exactly():
+    """A short training on the question's sequences reconstructs most of them."""
     train, test = (refold.datasets.moving_ones(n, seed=n) for n in (600, 200))
     settings = {
         "latent_dim": 4,
@@ -163,7 +163,7 @@ def test_moving_ones_come_back_exactly():
     ],
     ids=["characters", "tokens"],
 )
-def test_symbols_go_in_and_come_out(sequences, unseen):
+def test_categorical_sequences_keep_their_type(sequences, unseen):
     ae = SequenceAutoencoder(**TINY).fit(sequences)
     back = ae.reconstruct(sequences)
     assert all(type(b) is type(s) for b, s in zip(back, sequences, strict=True))
@@ -174,7 +174,7 @@ def test_symbols_go_in_and_come_out(sequences, unseen):
         assert np.isfinite(ae.transform([unseen])).all()
 
 
-def test_symbols_are_learned():
+def test_words_are_learned():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abc"), rng.integers(1, 5))) for _ in range(400)]
     settings = {
@@ -194,8 +194,8 @@ def test_missing_values_differ_from_any_value():
     rng = np.random.default_rng(3)
     for sequence in sequences:
         sequence[rng.random(sequence.shape) < 0.2] = np.nan
-    sequences[7][:] = np.nan  # real steps with nothing observed
-    # without validation, so that trained weights are kept and not the linear start
+    sequences[7][:] = np.nan  # real steps without observed values
+    # Without validation, the trained weights are kept.
     ae = SequenceAutoencoder(**ALL).fit(sequences)
     assert ae.encoder_.input_shape == (None, None, 4)
     assert all(np.isfinite(b).all() for b in ae.reconstruct(sequences))
@@ -204,7 +204,7 @@ def test_missing_values_differ_from_any_value():
     assert np.isfinite(ae.score(sequences))
 
 
-def test_missing_values_only_later(fitted):
+def test_missing_values_that_training_did_not_have(fitted):
     gap = ragged()[5].copy()
     gap[1, 0] = np.nan
     with pytest.warns(UserWarning, match="1 value is missing, and the model was fitted on data"):
@@ -227,7 +227,7 @@ def test_scale_by_sequence_keeps_level_and_spread():
 
 
 @pytest.mark.parametrize("scale", [None, "features"])
-def test_units_come_back(scale):
+def test_reconstructions_have_the_units_of_the_data(scale):
     sequences = [s + 1000 for s in ragged()]
     ae = SequenceAutoencoder(**TINY, scale=scale).fit(sequences)
     back = np.concatenate(ae.decode(ae.transform(sequences), [4] * 24))
@@ -238,11 +238,11 @@ def test_units_come_back(scale):
         assert np.array_equal(ae.scaler_.scale_, [1, 1])
 
 
-def test_a_constant_feature_is_said_once_and_comes_back():
+def test_a_constant_feature_causes_one_warning():
     sequences = [np.column_stack([s[:, 0], np.full(len(s), 7.0)]) for s in ragged()]
-    with pytest.warns(UserWarning, match="constant") as remarks:
+    with pytest.warns(UserWarning, match="constant") as warned:
         ae = SequenceAutoencoder(**TINY).fit(sequences)
-    assert len(remarks) == 1
+    assert len(warned) == 1
     assert ae.scaler_.scale_[1] == 1.0
 
 
@@ -286,7 +286,7 @@ def own(*, steps, features, outputs, latent_dim):
     return encoder, keras.Model(code, LSTM(outputs, return_sequences=True)(repeated))
 
 
-def test_an_architecture_of_one_s_own_that_wraps_an_encoder(tmp_path):
+def test_a_custom_architecture_that_wraps_an_encoder(tmp_path):
     ae = SequenceAutoencoder(**ALL, architecture=own).fit(ragged())
     codes = ae.transform(ragged())
     assert codes.shape == (24, 3)
@@ -297,11 +297,11 @@ def test_an_architecture_of_one_s_own_that_wraps_an_encoder(tmp_path):
     with pytest.raises(ParameterError, match=r"architecture must be one of .* or a callable"):
         loaded.fit(ragged())
     with pytest.warns(UserWarning, match="1 of 25 sequences is longer than the longest"):
-        longer = ae.transform([*ragged(), np.ones((50, 2))])[:-1]  # it still reads padding
+        longer = ae.transform([*ragged(), np.ones((50, 2))])[:-1]  # masks still work
     assert np.abs(longer - codes).max() / codes.std(axis=0).min() < 1e-5
 
 
-def test_models_of_one_s_own_come_back_as_they_were(tmp_path):
+def test_custom_models_are_saved_and_loaded(tmp_path):
     def joined(*, steps, features, outputs, latent_dim):
         column_types = ["numeric"] * outputs
         return refold.models.default(
@@ -318,7 +318,7 @@ def test_models_of_one_s_own_come_back_as_they_were(tmp_path):
         loaded.decode(codes[:1], [7])
 
 
-def test_labels_through_an_architecture_of_one_s_own():
+def test_categories_in_a_custom_architecture():
     def labels(*, steps, features, outputs, latent_dim):
         x, code = keras.Input((None, features)), keras.Input((latent_dim,))
         encoder = keras.Model(x, LSTM(latent_dim)(PaddingMask()(x)))
@@ -330,7 +330,7 @@ def test_labels_through_an_architecture_of_one_s_own():
     assert set("".join(ae.reconstruct(["abba"]))) <= set("abc")
 
 
-def test_an_encoder_without_a_mask_reads_one_number_of_steps():
+def test_an_encoder_without_a_mask_refuses_longer_sequences():
     def unmasked(*, steps, features, outputs, latent_dim):
         x, code = keras.Input((None, features)), keras.Input((latent_dim,))
         repeated = keras.layers.RepeatVector(steps)(code)
@@ -343,7 +343,7 @@ def test_an_encoder_without_a_mask_reads_one_number_of_steps():
         ae.transform([*full, np.ones((7, 2))])
 
 
-def test_what_layers_add_to_the_loss_is_trained():
+def test_losses_of_layers_are_trained():
     def penalised(strength):
         def make(*, steps, features, outputs, latent_dim):
             x, code = keras.Input((None, features)), keras.Input((latent_dim,))
@@ -445,7 +445,7 @@ def test_other_columns_than_fitted(fitted):
         fitted.transform(["abc"])
 
 
-def test_binary_columns_that_are_all_zero_later(of_flags):
-    assert of_flags.transform([np.zeros((3, 2))]).shape == (1, 3)
+def test_binary_columns_that_are_all_zero_later(binary_model):
+    assert binary_model.transform([np.zeros((3, 2))]).shape == (1, 3)
     with pytest.raises(DataError, match="binary"):
-        of_flags.transform([np.full((3, 2), 2.0)])
+        binary_model.transform([np.full((3, 2), 2.0)])

@@ -1,7 +1,7 @@
-"""scikit-learn's own checks of an estimator; those that do not apply to sequences, with reasons.
+"""The estimator checks of scikit-learn, with reasons for those that do not apply to sequences.
 
-The checks give arrays of shape (n_samples, n_features), which here are series of one feature and
-as many steps. An expected failure that passes is one.
+The checks pass arrays of shape (n_samples, n_features), which are read as series with one feature
+and n_features steps. If an expected failure passes, the test fails.
 """
 
 import functools
@@ -28,9 +28,10 @@ EXPECTED = {
 
 @pytest.fixture(autouse=True)
 def _one_shape(monkeypatch):
-    """Train on the data of most checks; elsewhere leave the linear initialization.
+    """Train on the shape of most checks, and keep the linear initialization for other shapes.
 
-    Each other shape would be compiled. A few sequences leave none to validate the initialization.
+    Each other shape would be compiled. With fewer than 10 sequences, the fit also trains, because
+    no sequence is left to validate the initialization.
     """
     fit = SequenceAutoencoder.fit
     initialize = without_epochs(fit)
@@ -43,7 +44,7 @@ def _one_shape(monkeypatch):
     monkeypatch.setattr(SequenceAutoencoder, "fit", train_or_initialize)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # remarks on data as the checks have it
+@pytest.mark.filterwarnings("ignore::UserWarning")  # warnings about the data of the checks
 @parametrize_with_checks(
     [
         SequenceAutoencoder(
@@ -51,7 +52,7 @@ def _one_shape(monkeypatch):
             units=4,
             max_epochs=1,
             latent_steps=0,
-            validation_fraction=0,  # which is compiled for each shape of the checks' data
+            validation_fraction=0,  # validation compiles for each shape of the data
             refit=False,
             random_state=0,
         )

@@ -1,4 +1,4 @@
-"""The examples run, with few epochs, and write the pictures they promise."""
+"""The examples run with few epochs and write their pictures."""
 
 import functools
 import runpy
@@ -19,13 +19,13 @@ def run(name, *arguments):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Give the autoencoders of an example the sizes of those in tests/test_docs.py."""
+    """Set small sizes for the autoencoders of an example, as in tests/test_docs.py."""
     autoencoder = functools.partial(refold.SequenceAutoencoder, units=8, latent_steps=0)
     monkeypatch.setattr(refold, "SequenceAutoencoder", autoencoder)
 
 
 @pytest.mark.parametrize("answer", ["first", "second"])
-def test_answers_of_the_question_are_shown(answer, tmp_path, capsys):
+def test_the_answers_of_the_question_write_their_pictures(answer, tmp_path, capsys):
     run(f"question/{answer}_answer.py", tmp_path / "pictures", "--epochs", 2)
     printed = capsys.readouterr().out
     assert "encoder_lstm" in printed
@@ -35,7 +35,7 @@ def test_answers_of_the_question_are_shown(answer, tmp_path, capsys):
         assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_padding_does(capsys):
+def test_the_effect_of_padding(capsys):
     run("question/padding.py", "--epochs", 2, "--ramp-epochs", 2)
     printed = capsys.readouterr().out
     assert "11 different sequences, 6 different arrays" in printed
@@ -60,7 +60,9 @@ def test_losses_in_tensorboard(tmp_path, capsys):
     run("tracking/tensorboard.py", tmp_path, "--max-epochs", 4)
     (file,) = tmp_path.glob("events*")
     data, place, seen = file.read_bytes(), 0, {}
-    while place < len(data):  # length, its checksum, the event, its checksum
+    while place < len(
+        data
+    ):  # A record is a length with its checksum, and an event with its checksum.
         (length,) = struct.unpack_from("<Q", data, place)
         event = Event.FromString(data[place + 12 : place + 12 + length])
         for value in event.summary.value:
@@ -82,7 +84,7 @@ def test_a_run_in_mlflow(tmp_path, monkeypatch, capsys):
     mlflow.set_tracking_uri(tmp_path.as_uri())
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # its callback asks for no steps
+            warnings.simplefilter("error", UserWarning)  # MLflow's callback asks for no steps
             warnings.filterwarnings("ignore", ".* longer than the longest in training")
             run("tracking/track_mlflow.py", "--max-epochs", 2)
         client = mlflow.MlflowClient()

@@ -1,4 +1,4 @@
-"""Features of the sequences that codes decode to."""
+"""Features of the sequences that are decoded from codes."""
 
 import pickle
 
@@ -26,10 +26,13 @@ def fitted():
     return ae, ae.encode(mixed)
 
 
-def test_they_are_standardized_and_do_not_depend_on_other_codes(fitted):
+def test_features_are_standardized_and_do_not_depend_on_other_codes(fitted):
     ae, codes = fitted
     features = ae.features(codes)
-    assert features.shape == (24, 1028)  # the last two are statistics of the scale
+    assert features.shape == (
+        24,
+        1028,
+    )  # the last two latent dimensions are statistics of the scale
     assert features.dtype == np.float32
     np.testing.assert_array_equal(ae.features(codes[[7, 3]]), features[[7, 3]])
     known = ae.features(ae._known().codes).astype(float)
@@ -39,7 +42,7 @@ def test_they_are_standardized_and_do_not_depend_on_other_codes(fitted):
     assert spread.mean() > 0.9
 
 
-def test_a_saved_model_gives_the_same(fitted, tmp_path):
+def test_a_saved_model_gives_the_same_features(fitted, tmp_path):
     ae, codes = fitted
     ae.save(tmp_path / "m.refold")
     loaded = refold.load(tmp_path / "m.refold")
@@ -61,7 +64,7 @@ def test_empty_sequences_and_no_codes(fitted):
         ("repeat", ["numeric", "numeric"], [0, 0], "parallel"),
     ],
 )
-def test_every_network_has_them(architecture, types, categories, decoder):
+def test_every_network_has_features(architecture, types, categories, decoder):
     sizes = (False, 3, 5, 8, 1, 0.0, 4.0, 1.0)
     specification = Specification(architecture, types, categories, *sizes, decoder=decoder)
     with seeded(0):
@@ -85,7 +88,7 @@ def test_bad_input(fitted, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "npy"])
-def test_the_command_writes_them(fitted, tmp_path, capsys, suffix):
+def test_the_command_writes_features(fitted, tmp_path, capsys, suffix):
     ae, _ = fitted
     ae.save(tmp_path / "m.refold")
     data = refold.sequences.Sequences.from_list(ae.decode(_codes(ae)), schema=ae.schema_)

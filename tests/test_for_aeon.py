@@ -1,4 +1,4 @@
-"""The transformer in aeon's own pipelines, and aeon's own checks of it."""
+"""The transformer in pipelines of aeon, and aeon's estimator checks."""
 
 import importlib
 import pickle
@@ -40,27 +40,27 @@ def tiny(max_epochs=1):
 
 @pytest.fixture(scope="module")
 def utterances():
-    """90 utterances of 9 speakers, 12 channels, of 7 to 26 time points: a list."""
+    """Return a list of 90 utterances of 9 speakers, with 12 channels and 7 to 26 time points."""
     X, y = load_japanese_vowels(split="train")
     return X[::3], y[::3]
 
 
 @pytest.fixture(scope="module")
 def vowels(utterances):
-    """Their first 7 time points of 3 channels, an array: halves of them compile once."""
+    """Return an array of the first 7 time points and 3 channels; its halves share compiled code."""
     X, y = utterances
     return np.stack([case[:3, :7] for case in X]), y
 
 
 @pytest.fixture(scope="module")
 def unequal(utterances):
-    """Some of them in whole: a list."""
+    """Return a list of some utterances at their full lengths."""
     return [case[:3] for case in utterances[0][:20]]
 
 
 @pytest.fixture(scope="module")
 def fitted(unequal):
-    return tiny(max_epochs=100).fit(unequal)  # so many know that lengths differ
+    return tiny(max_epochs=100).fit(unequal)  # enough epochs to learn that lengths differ
 
 
 def test_codes_are_those_of_the_autoencoder(fitted, unequal):
@@ -75,7 +75,10 @@ def test_codes_are_those_of_the_autoencoder(fitted, unequal):
 def test_features_in_place_of_codes(fitted, unequal):
     again = pickle.loads(pickle.dumps(fitted)).set_params(features=True)  # noqa: S301
     codes = fitted.transform(unequal)
-    again.autoencoder_, again.is_fitted = fitted.autoencoder_, True  # set_params resets
+    again.autoencoder_, again.is_fitted = (
+        fitted.autoencoder_,
+        True,
+    )  # set_params resets the fitted state
     features = again.transform(unequal)
     np.testing.assert_array_equal(features, fitted.autoencoder_.features(codes))
     with pytest.raises(ParameterError, match="Use features=False for an inverse"):
@@ -178,24 +181,24 @@ SOME = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # remarks on data as the checks have it
+@pytest.mark.filterwarnings("ignore::UserWarning")  # warnings about the data of the checks
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_checks_of_aeon(monkeypatch, request, every):
-    """In `make test` on two of the layouts of data; the tests above are about the others."""
+    """In `make test` this has two layouts of data; the tests above cover the others."""
     if not every:
         request.getfixturevalue("no_epochs")
         monkeypatch.setattr(_all_checks, "_get_datatypes_for_estimator", lambda _: SOME)
     results = check_estimator(AutoencoderTransformer, checks_to_exclude=INVERSE)
     assert len(results) >= 20
-    assert {name: said for name, said in results.items() if said != "PASSED"} == {}
+    assert {name: result for name, result in results.items() if result != "PASSED"} == {}
 
 
 # In `make test`, test_inverse_gives_the_layout_of_aeon and
-# test_inverse_of_equal_lengths_is_an_array are about the inverse.
+# test_inverse_of_equal_lengths_is_an_array cover the inverse.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_inverse_is_not_exact():
-    # what aeon's check of the inverse wants, of codes that are smaller than the series
+    # aeon's check expects an exact inverse, but codes are smaller than the series.
     results = check_estimator(AutoencoderTransformer, checks_to_run=INVERSE)
     assert len(results) >= 8
-    assert all(said.startswith("FAILED: x") for said in results.values())
+    assert all(result.startswith("FAILED: x") for result in results.values())

@@ -1,4 +1,4 @@
-"""`SequenceAutoencoder` with GRUs: the whole path, from the estimator to the command line."""
+"""`SequenceAutoencoder` with GRUs, from the estimator to the command line."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_the_cell_is_an_lstm_by_default(sines):
     assert SequenceAutoencoder().cell == "lstm"
 
 
-def test_it_encodes_decodes_and_forecasts(fitted, sines):
+def test_a_gru_model_encodes_decodes_and_forecasts(fitted, sines):
     codes = fitted.transform(sines)
     assert codes.shape == (30, 3)
     assert np.isfinite(codes).all()
@@ -55,21 +55,21 @@ def test_it_encodes_decodes_and_forecasts(fitted, sines):
     assert len(fitted.forecast(sines[:4]).values) == 4
 
 
-def test_company_changes_no_code(fitted, sines):
+def test_a_code_does_not_depend_on_other_sequences(fitted, sines):
     codes = fitted.transform(sines)
-    shortest = int(np.argmin(sines.lengths))  # has the most padding beside the others
+    shortest = int(np.argmin(sines.lengths))  # has the most padding in a batch with the others
     alone = fitted.transform(sines[shortest : shortest + 1])
     assert np.abs(alone - codes[shortest]).max() / codes.std(axis=0).min() < 1e-5
 
 
-def test_a_saved_model_is_the_same(fitted, sines, tmp_path):
+def test_a_saved_model_gives_the_same_codes(fitted, sines, tmp_path):
     fitted.save(tmp_path / "gru.refold")
     again = refold.load(tmp_path / "gru.refold")
     assert again.cell == "gru"
     assert np.array_equal(again.transform(sines), fitted.transform(sines))
 
 
-def test_files_without_a_cell_have_lstms(sines, tmp_path):
+def test_model_files_without_a_cell_have_lstms(sines, tmp_path):
     path = tmp_path / "old.refold"
     ae = SequenceAutoencoder(**TINY, random_state=0).fit(sines)
     ae.save(path)
@@ -97,8 +97,8 @@ def test_an_unknown_cell_is_refused(fitted, sines, tmp_path):
         refold.load(path)
 
 
-def test_words_step_by_step(tmp_path, monkeypatch, capsys):
-    """By the command line, which has words written autoregressively."""
+def test_words_are_decoded_autoregressively(tmp_path, monkeypatch, capsys):
+    """The command line is used, which decodes words autoregressively."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abc"), rng.integers(1, 6))) for _ in range(30)]
@@ -116,7 +116,7 @@ def test_words_step_by_step(tmp_path, monkeypatch, capsys):
     ae = refold.load("words.refold")
     codes = ae.transform(words)
     back = ae.decode(codes, [5] * 30)
-    # what is written step by step is what the decoder says to it
+    # The decoder predicts the decoded steps from themselves.
     labels = ae.schema_.columns[0].categories
     steps = np.array([[labels.index(letter) for letter in word] for word in back], "float32")
     said = ae.decoder_.predict([codes, steps[..., None]], verbose=0)

@@ -1,6 +1,6 @@
-"""The house stands as docs/explanation/design.md says.
+"""Rules of the code base: loading times, imports, docstrings, sizes of files and folders.
 
-What loads what, who imports whom, what is written.
+docs/explanation/design.md describes the rules.
 """
 
 import ast
@@ -37,9 +37,9 @@ HEAVY = {
 }
 
 LONG = {
-    "estimator.py": "one class, the one door; its parts are methods that scikit-learn names",
+    "estimator.py": "the public entry point; one class with the methods that scikit-learn requires",
 }
-# What `SequenceAutoencoder` is made of, which shows it.
+# Subpackages that users reach through `SequenceAutoencoder`.
 INTERNAL = {"fitting", "inference"}
 UNSHOWN = {
     "refold.training.Training": "`SequenceAutoencoder.fit` shows it; it takes many objects",
@@ -69,7 +69,7 @@ def python(code, *, cwd=None, **environment):
     return run.stdout.strip()
 
 
-# What loads what
+# Loading
 
 
 @pytest.mark.parametrize(
@@ -100,15 +100,15 @@ def test_help_loads_nothing_heavy():
 @pytest.mark.parametrize(
     ("code", "seconds"), [("import refold", 0.2), ("import refold.cli as c; c.main(['-h'])", 0.5)]
 )
-def test_start_is_quick(code, seconds):
+def test_imports_are_fast(code, seconds):
     def cost():
-        return min(_processor_seconds(code) for _ in range(3)) - _processor_seconds("pass")
+        return min(_cpu_seconds(code) for _ in range(3)) - _cpu_seconds("pass")
 
     assert cost() < seconds
 
 
-def _processor_seconds(code):
-    """Processor time of an interpreter that runs code, whatever else the machine is doing."""
+def _cpu_seconds(code):
+    """Return the CPU time of an interpreter that runs code; other programs do not change it."""
     before = os.times()
     python(code)
     after = os.times()
@@ -155,7 +155,7 @@ for room in ("layers", "models", "training", "estimator", "plots", "report"):
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory):
-    """What programs print that import Keras: each import takes a second and more."""
+    """Return the output of programs that import Keras, which takes more than a second each."""
     from refold.models import default
 
     folder = tmp_path_factory.mktemp("keras")
@@ -190,7 +190,7 @@ def test_keras_that_is_already_imported_is_left_alone(printed):
     assert printed["keras, refold"].startswith("False\n")
 
 
-def test_keras_json_is_no_choice(printed):
+def test_keras_json_does_not_choose_the_backend(printed):
     assert printed["keras.json"].endswith("jax")
 
 
@@ -200,11 +200,11 @@ def test_keras_loads_models_of_refold_without_custom_objects(printed, order):
 
 
 def test_every_room_can_be_the_first_to_be_imported(printed):
-    """In processes that have imported what is not ours, which takes most of the time."""
+    """The processes have imported the third-party packages, which takes most of the time."""
     assert printed["every room"] == ""
 
 
-# Who imports whom
+# Imports
 
 
 OUTSIDE = [
@@ -225,7 +225,7 @@ OUTSIDE = [
 
 
 def test_imports_outside_the_table_are_refused(tmp_path):
-    """`make test` holds the package itself to the table; here it is broken in every way."""
+    """`make test` checks the package against the table; here a copy violates it in every way."""
     shutil.copytree(PACKAGE, tmp_path / "refold", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -246,7 +246,7 @@ def test_imports_outside_the_table_are_refused(tmp_path):
         assert reason in said, line
 
 
-# What is written
+# Docstrings and files
 
 
 def rooms():
@@ -300,7 +300,7 @@ def documented():
 
 
 def undescribed(docstring):
-    """Yield the parameters and attributes that a numpydoc docstring says nothing about."""
+    """Yield the parameters and attributes that have no description in a numpydoc docstring."""
     section, lines = "", docstring.splitlines()
     for line, after in itertools.pairwise([*lines, ""]):
         if re.fullmatch("-{3,}", after):
@@ -320,7 +320,7 @@ def test_public_parameters_and_attributes_have_a_description():
 def test_public_names_have_a_reference_page():
     pages = [path.read_text(encoding="utf-8") for path in (ROOT / "docs/reference").glob("*.md")]
     text = "\n".join(pages)
-    # what a page documents is a module with all its public names, or one name
+    # A page documents a module with all its public names, or one name.
     documented = set(re.findall(r"^::: (\S+)$", text, re.MULTILINE))
     names = dict(public_names())
     shown = [names[name] for name in names if {name, name.rpartition(".")[0]} & documented]
@@ -347,7 +347,7 @@ def test_files_keep_the_rules(path):
         assert len(text.splitlines()) <= 400, "one subject a file"
 
 
-def test_long_files_are_still_long():
+def test_exceptions_for_long_files_are_needed():
     for name in LONG:
         assert len((PACKAGE / name).read_text(encoding="utf-8").splitlines()) > 400
 

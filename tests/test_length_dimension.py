@@ -21,7 +21,7 @@ SMALL = TINY | {"latent_dim": 8}
 
 @pytest.fixture(scope="module", params=["numbers", "tokens"])
 def fitted(request):
-    """A model of ragged sequences with its default length dimension, and these."""
+    """Return a model with its default length dimension, and its ragged sequences."""
     given = as_sequences(NUMBERS if request.param == "numbers" else TOKENS)
     settings = SMALL | ({"rocket_dim": 2} if request.param == "numbers" else {})
     return SequenceAutoencoder(**settings).fit(given), given
@@ -32,7 +32,7 @@ def stored(codes, dtype, exact):
     return codes_from_arrow(codes_to_arrow(codes, dtype=dtype, grid=grid))[0]
 
 
-def test_lengths_come_back_exactly_and_after_saving_and_in_fewer_bits(fitted, tmp_path):
+def test_lengths_are_exact_also_after_saving_and_as_int8(fitted, tmp_path):
     ae, given = fitted
     assert (ae.length_dim_, ae.length_index_) == (1, 7 - ae.rocket_dim_)
     ae.save(tmp_path / "model.refold")
@@ -45,7 +45,7 @@ def test_lengths_come_back_exactly_and_after_saving_and_in_fewer_bits(fitted, tm
             assert [len(one) for one in back] == others.lengths.tolist()
 
 
-def test_latent_optimization_leaves_the_length(fitted):
+def test_latent_optimization_does_not_change_the_length(fitted):
     ae, given = fitted
     codes = ae.set_params(latent_steps=3).transform(given)
     plain = ae.set_params(latent_steps=0).transform(given)
@@ -68,7 +68,7 @@ def by_rule(X, latent_dim=8, **changes):
     return specify(source, parameters, np.arange(len(source.sequences) - 1)).length_dim
 
 
-def test_by_default_from_eight_dimensions_on_if_lengths_differ():
+def test_the_default_is_one_from_eight_dimensions_if_lengths_differ():
     assert [by_rule(NUMBERS, size) for size in (7, 8, 40)] == [0, 1, 1]
     assert by_rule(np.zeros((9, 5, 2))) == 0
     assert by_rule(TOKENS) == 1
@@ -90,15 +90,15 @@ def test_by_default_from_eight_dimensions_on_if_lengths_differ():
         ({"rocket_dim": 7}, "rocket_dim must be from 0 to 6"),
     ],
 )
-def test_what_it_does_not_go_with_is_said_in_one_line(changes, message):
+def test_incompatible_options_give_one_line(changes, message):
     with pytest.raises(ParameterError, match=message) as error:
         SequenceAutoencoder(**SMALL | {"length_dim": 1} | changes).fit(NUMBERS)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.usefixtures("no_epochs")
-def test_with_two_dimensions_one_learns(tmp_path, capsys):
-    """From the command line, with 8 bits."""
+def test_a_code_of_two_dimensions_learns_with_the_other_one(tmp_path, capsys):
+    """The command line is used, with int8 codes."""
     write(as_sequences(NUMBERS), tmp_path / "data.parquet")
     data, model, codes = (str(tmp_path / f) for f in ("data.parquet", "m.refold", "codes.npz"))
     options = ["--latent-dim", "2", "--length-dim", "1", "--units", "8", "--max-epochs", "1", "-q"]

@@ -1,4 +1,4 @@
-"""`missing_values` of the estimator and `--missing`, from fit to every use of the model."""
+"""`missing_values` of the estimator and `--missing`, in the fit and in all uses of the model."""
 
 import pickle
 
@@ -16,7 +16,7 @@ TINY = {"latent_dim": 2, "units": 4, "max_epochs": 1, "latent_steps": 0, "refit"
 
 
 def data(code):
-    """Noisy sines of which some values are replaced."""
+    """Return noisy sines in which some values are replaced."""
     sines = refold.datasets.noisy_sines(30, seed=0)
     values = sines.values.copy()
     values[[3, 100, 401]] = code
@@ -33,20 +33,20 @@ def same(a, b):
     return np.array_equal(np.asarray(a), np.asarray(b))
 
 
-def test_a_number_for_missing_is_as_nan(fitted):
+def test_a_number_for_missing_values_acts_like_nan(fitted):
     with_nan = SequenceAutoencoder(random_state=0, **TINY).fit(data(np.nan))
     assert same(fitted.transform(data(-99999)), with_nan.transform(data(np.nan)))
     assert fitted.score(data(-99999)) == with_nan.score(data(np.nan))
     assert fitted.scaler_.scale_ < 2
 
 
-def test_without_it_the_fit_warns():
+def test_without_the_argument_the_fit_warns():
     with pytest.warns(UserWarning, match=r"-99999 occurs 3 times in column 'x0'") as caught:
         SequenceAutoencoder(random_state=0, **TINY).fit(data(-99999), callbacks=[NoEpoch()])
     assert caught[0].filename == __file__
 
 
-def test_the_model_remembers(fitted, tmp_path):
+def test_the_model_remembers_the_number(fitted, tmp_path):
     fitted.save(tmp_path / "m.refold")
     loaded = refold.load(tmp_path / "m.refold")
     assert loaded.missing_values == [-99999]
@@ -57,7 +57,7 @@ def test_the_model_remembers(fitted, tmp_path):
     np.testing.assert_array_equal(*inputs)
 
 
-def test_normal_data_and_data_to_judge(fitted, tmp_path):
+def test_calibration_and_detection_use_the_number(fitted, tmp_path):
     fitted.save(tmp_path / "m.refold")
     with pytest.warns(UserWarning, match="among those that the model was trained on"):
         loaded = refold.load(tmp_path / "m.refold").calibrate(data(-99999))
@@ -65,18 +65,18 @@ def test_normal_data_and_data_to_judge(fitted, tmp_path):
     assert same(found.p_values, wanted.p_values)
 
 
-def test_old_models_have_none(fitted):
+def test_old_models_have_no_number(fitted):
     parameters, _ = storage.loads(storage.dumps(fitted.get_params(), fitted._fitted), "it")
     del parameters["missing_values"]
     assert SequenceAutoencoder(**parameters).missing_values is None
 
 
-def test_what_is_no_number():
+def test_bad_numbers():
     with pytest.raises(ParameterError, match=r"must be a finite number .* Got 'none'"):
         SequenceAutoencoder(missing_values="none").fit([[1.0, 2.0]])
 
 
-def test_error_curve_takes_it_too():
+def test_error_curve_accepts_the_argument():
     estimator = SequenceAutoencoder(**TINY | {"missing_values": -99999, "random_state": 0})
     curves = [refold.error_curve(data(code), [2], estimator=estimator) for code in (-99999, np.nan)]
     assert curves[0] == curves[1]
@@ -103,7 +103,7 @@ FIT = [
 ]
 
 
-def test_on_the_command_line(files, capsys):
+def test_the_command_line_has_the_option(files, capsys):
     model, out = str(files / "m.refold"), str(files / "codes.npy")
     arguments = ["fit", str(files / "code.csv"), "-o", model, *FIT, "--seed", "0", "-q"]
     assert main([*arguments, "--missing", "-99999,-9999", "--missing", "1e20"]) == 0
@@ -126,7 +126,7 @@ def test_the_command_line_names_its_option(files, capsys):
 
 
 @pytest.mark.parametrize("text", ["none", "1,,2", "inf"])
-def test_no_number_on_the_command_line(files, capsys, text):
+def test_a_bad_number_on_the_command_line(files, capsys, text):
     assert (
         main(["fit", str(files / "nan.csv"), "-o", str(files / "n.refold"), "--missing", text]) == 2
     )
@@ -135,7 +135,7 @@ def test_no_number_on_the_command_line(files, capsys, text):
 
 def test_one_column_of_a_sensor_warns():
     x = np.sin(np.arange(60.0) / 5)
-    # a warning is an error in tests, so that nothing is trained
+    # Warnings are errors in tests, so the fit ends before training.
     with pytest.raises(UserWarning, match=r"All 60 sequences .* refold.sequences.windows\(\[x\]"):
         SequenceAutoencoder(random_state=0, architecture="dense", **TINY).fit(x[:, None])
 
@@ -148,6 +148,6 @@ def test_a_padded_array_warns():
         SequenceAutoencoder(random_state=0, architecture="dense", **TINY | {"latent_dim": 6}).fit(x)
 
 
-def test_marked_sequences_can_be_put_together():
+def test_sequences_with_numbers_for_missing_values_can_be_concatenated():
     marked = refold.sequences.mark_missing(data(-99999), -99999)
     assert len(refold.sequences.concatenate([marked, Sequences.from_list([[1.0]])])) == 31

@@ -1,4 +1,4 @@
-"""What a notebook shows: tables of facts, and a bar that is written over."""
+"""The display in notebooks: tables of facts, and a progress bar that is updated in place."""
 
 import re
 
@@ -39,7 +39,7 @@ def fitted():
     return ae.fit(noisy_sines(40, seed=0, max_steps=30))
 
 
-def test_a_fitted_model_says_what_it_is(fitted):
+def test_a_fitted_model_shows_its_facts(fitted):
     for html in (fitted._repr_html_(), fitted._repr_mimebundle_()["text/html"]):
         assert "sk-estimator" in html
         assert html.count("Fitted</caption>") == 1
@@ -54,19 +54,19 @@ def test_a_fitted_model_says_what_it_is(fitted):
         assert f"|{min(fitted.history_['val_loss']):.4g}|" in last
 
 
-def test_a_model_that_is_not_fitted_shows_its_diagram_alone():
+def test_a_model_that_is_not_fitted_shows_only_its_diagram():
     html = SequenceAutoencoder()._repr_html_()
     assert "sk-estimator" in html
     assert "Fitted</caption>" not in html
 
 
-def test_scikit_learns_setting_counts(fitted):
+def test_the_display_setting_of_scikit_learn_is_used(fitted):
     with sklearn.config_context(display="text"):
         assert not hasattr(fitted, "_repr_html_")
         assert "text/html" not in fitted._repr_mimebundle_()
 
 
-def test_sequences_say_what_they_hold():
+def test_sequences_show_their_facts():
     values = [[[1.0, np.nan], [2.0, 3.5]], [], [[1.5, 2.5]]]
     sequences = Sequences.from_list(values, names=["<b>", "y"], ids=["<i>", "j", "k"])
     html = sequences._repr_html_()
@@ -89,7 +89,7 @@ def test_no_sequences_and_many_columns():
     assert "missing" not in many
 
 
-def test_a_notebook_shows_a_bar_as_one_output_and_a_mistake_in_one_line():
+def test_a_notebook_shows_a_bar_as_one_output_and_an_error_in_one_line():
     cells = [nbformat.v4.new_code_cell(code) for code in (TRACKED, MISTAKEN)]
     notebook = nbformat.v4.new_notebook(cells=cells)
     NotebookClient(notebook, timeout=120, kernel_name="python3", allow_errors=True).execute()
@@ -105,7 +105,7 @@ def test_a_notebook_shows_a_bar_as_one_output_and_a_mistake_in_one_line():
     assert "storage" not in shown, "frames inside Refold"
 
 
-def test_elsewhere_it_is_a_bar_of_the_terminal(capsys):
+def test_outside_a_notebook_the_bar_is_that_of_the_terminal(capsys):
     with progress_bar() as bar:
         assert sum(bar.track([1, 2], description="encode")) == 3
     captured = capsys.readouterr()
@@ -113,7 +113,7 @@ def test_elsewhere_it_is_a_bar_of_the_terminal(capsys):
     assert "encode" in captured.err
 
 
-def test_a_mistake_shows_your_call_and_one_line():
+def test_an_error_shows_the_call_and_one_line():
     with pytest.raises(ParameterError, match="latent_dim") as caught:
         SequenceAutoencoder(latent_dim=-1).fit([[1.0, 2.0]])
     shown = caught.value._render_traceback_()

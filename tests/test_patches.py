@@ -1,4 +1,4 @@
-"""`SequenceAutoencoder` on patches: the whole path, and by what rule they are made."""
+"""`SequenceAutoencoder` on patches, and the rule for their default size."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def fitted():
     return SequenceAutoencoder(**TINY).fit(sines())
 
 
-def test_a_code_is_of_the_sequence_alone(fitted):
+def test_a_code_does_not_depend_on_other_sequences(fitted):
     given = sines()
     codes = fitted.transform(given)
     assert codes.shape == (24, 3)
@@ -49,7 +49,7 @@ def test_a_code_is_of_the_sequence_alone(fitted):
     assert [len(y) for y in back] == given.lengths.tolist()
 
 
-def test_steps_past_the_trained_ones_are_written(fitted):
+def test_lengths_beyond_those_in_training(fitted):
     codes = fitted.encode(sines(6))
     lengths = np.array([0, 1, 30, 31, 33, 70])
     with pytest.warns(UserWarning, match="lengths are longer than the longest in training"):
@@ -61,7 +61,7 @@ def test_steps_past_the_trained_ones_are_written(fitted):
         assert np.allclose(a[: len(b)], b, atol=1e-5)
 
 
-def test_patches_learn_what_steps_do():
+def test_patches_are_better_than_pca_on_pulses():
     rng = np.random.default_rng(0)
     starts = rng.integers(10, 70, size=80)
     steps = [np.where(np.abs(np.arange(80) - s) < 3, 2.5, 0.0)[:, None] for s in starts]
@@ -74,14 +74,14 @@ def test_patches_learn_what_steps_do():
     assert error < 0.6 * np.mean((np.array(beside) - np.array(steps)) ** 2)
 
 
-def test_saved_and_loaded_to_the_bit(fitted, tmp_path):
+def test_a_saved_model_gives_the_same_bits(fitted, tmp_path):
     fitted.save(tmp_path / "patches.refold")
     again = refold.load(tmp_path / "patches.refold")
     assert again.patch_ == again.patch == 4
     assert np.array_equal(again.transform(sines()), fitted.transform(sines()))
 
 
-def test_a_model_from_before_has_patches_of_one_step(tmp_path):
+def test_old_model_files_have_patches_of_one_step(tmp_path):
     path = tmp_path / "old.refold"
     small_data.untrained(small_data.ragged(), patch=1).save(path)
     config, arrays = container.read(path)
@@ -107,7 +107,7 @@ def test_with_gaps_and_every_other_option():
     assert np.isfinite(np.concatenate(ae.inverse_transform(codes))).all()
 
 
-def test_symbols_are_written_at_once_where_patches_are_asked_for():
+def test_words_are_decoded_in_parallel_with_patches():
     words = ["abcabc", "cab", "bb", "accb"] * 5
     ae = SequenceAutoencoder(**TINY, validation_fraction=0).fit(words)
     assert ae._network.specification.decoder == "parallel"
@@ -116,7 +116,7 @@ def test_symbols_are_written_at_once_where_patches_are_asked_for():
     assert [len(word) for word in back] == lengths
 
 
-def test_the_rule_is_by_the_sequence_of_an_average_step():
+def test_the_default_depends_on_the_sequence_of_an_average_step():
     def by_rule(given, **options):
         parameters = SequenceAutoencoder(**TINY | {"patch": "auto"} | options).get_params()
         return specify(MemorySource(given), parameters, np.arange(len(given))).patch
@@ -129,7 +129,7 @@ def test_the_rule_is_by_the_sequence_of_an_average_step():
     assert by_rule(long, decoder="autoregressive") == 1
 
 
-def test_short_sequences_are_read_by_step():
+def test_short_sequences_have_patches_of_one_step():
     assert {pick_patch(longest) for longest in range(101)} == {1}
     patches = [longest / pick_patch(longest) for longest in range(1, 5000)]
     assert max(patches) <= 100
@@ -138,12 +138,12 @@ def test_short_sequences_are_read_by_step():
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, None, "few"])
-def test_other_patches_are_refused(wrong):
+def test_bad_patches_are_refused(wrong):
     with pytest.raises(ParameterError, match="patch must be 'auto' or a positive integer"):
         SequenceAutoencoder(**TINY | {"patch": wrong}).fit(sines())
 
 
-def test_what_has_no_patches_says_so():
+def test_models_without_patches_say_so():
     with pytest.raises(ParameterError, match="and 1 for an autoregressive decoder"):
         SequenceAutoencoder(**TINY, decoder="autoregressive").fit(sines())
     with pytest.raises(ParameterError, match="patch=4 needs architecture='default'"):
@@ -154,7 +154,7 @@ def test_what_has_no_patches_says_so():
 
 
 @pytest.mark.usefixtures("no_epochs")
-def test_from_the_command_line(tmp_path, monkeypatch, capsys):
+def test_the_command_line_has_the_option(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     refold.sequences.write(sines(), "sines.jsonl")
     fit = ["fit", "sines.jsonl", "-o", "m.refold", "--max-epochs", "2", "--units", "8", "-q"]

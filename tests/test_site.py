@@ -24,7 +24,7 @@ pytestmark = [
 
 
 class Page(html.parser.HTMLParser):
-    """Anchors and links of a page."""
+    """The anchors and links of a page."""
 
     def __init__(self, path):
         super().__init__()
@@ -46,7 +46,7 @@ def pages():
     return {path: Page(path) for path in SITE.rglob("*.html") if path.name != "404.html"}
 
 
-def test_links_lead_somewhere(pages):
+def test_links_have_targets(pages):
     dead = []
     for page, content in pages.items():
         for link in content.links:
@@ -60,7 +60,7 @@ def test_links_lead_somewhere(pages):
     assert dead == []
 
 
-def test_pages_load_nothing_from_elsewhere(pages):
+def test_pages_load_nothing_from_other_sites(pages):
     for page in pages:
         loaded = re.findall(r"<(?:script|link|img)[^>]*https?://[^>]*>", page.read_text("utf-8"))
         assert loaded == [], page
@@ -89,7 +89,7 @@ def test_public_names_are_on_the_site(pages):
         ("teacher forcing", "explanation/models.html"),
     ],
 )
-def test_search_knows_the_words_of_the_field(pages, words, page):
+def test_search_finds_terms_of_the_field(pages, words, page):
     index = json.loads((SITE / "search.json").read_text(encoding="utf-8"))
     found = [
         item["location"].partition("#")[0]

@@ -1,4 +1,4 @@
-"""scikit-learn's conventions, with scikit-learn itself."""
+"""Conventions of scikit-learn, tested with its own tools."""
 
 import pickle
 import signal
@@ -27,7 +27,7 @@ TINY |= {"validation_fraction": 0}
 
 @pytest.fixture(scope="module")
 def sines():
-    """Of one length, so that all halves of them share compiled code."""
+    """Return sines of one length, whose halves share compiled code."""
     series = refold.datasets.noisy_sines(30, seed=0)
     return as_sequences([one[:10] for one in series.to_list()])
 
@@ -66,7 +66,7 @@ def test_before_fit(sines):
             getattr(ae, method)(given)
 
 
-def test_the_error_before_fit_can_be_sent_to_another_process(sines):
+def test_the_error_before_fit_can_be_pickled(sines):
     with pytest.raises(refold.errors.NotFittedError) as caught:
         SequenceAutoencoder().transform(sines)
     sent = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
@@ -128,7 +128,7 @@ def test_metadata_routing(sines, tmp_path):
     assert pipeline[-1].latent_dim_ == 3
 
 
-def test_a_diagram_of_a_pipeline_has_our_arguments(fitted):
+def test_a_diagram_of_a_pipeline_shows_the_arguments(fitted):
     html = make_pipeline(fitted)._repr_html_()
     assert "calibration_fraction" in html or not hasattr(fitted, "_get_params_html")
 
@@ -157,7 +157,7 @@ class Raise(keras.callbacks.Callback):
         raise StopIteration(logs["loss"])
 
 
-def test_an_exception_of_a_callback_leaves_fit(sines):
+def test_fit_raises_the_exception_of_a_callback(sines):
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(StopIteration, match=r"\d"):
         clone(SequenceAutoencoder(**TINY)).fit(sines, callbacks=[Raise()])

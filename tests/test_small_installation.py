@@ -1,6 +1,6 @@
 """An installation that encodes, decodes, detects and forecasts, without the packages of training.
 
-Most tests run where the packages are installed, in subprocesses that refuse to import them. The
+Most tests run in subprocesses that cannot import the packages, although they are installed. The
 slow test installs a wheel and `deploy/requirements.txt` in a new virtual environment.
 """
 
@@ -61,7 +61,7 @@ NEEDED = "needs Keras, JAX and scikit-learn. Install them with: pip install refo
 
 
 def run(code, *arguments):
-    """Run code without the packages, and return what it printed last and its standard error."""
+    """Run code without the packages, and return its last line of output and its standard error."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SETUP + code, *arguments],
         capture_output=True,
@@ -73,7 +73,7 @@ def run(code, *arguments):
 
 
 def commands(model, data, folder):
-    """The commands that a small installation runs, with their outputs in a folder."""
+    """Return the commands that a small installation can run, with their output files."""
     return [
         ["info", model, "--json"],
         ["encode", model, data, "-q", "-o", f"{folder}/codes.parquet"],
@@ -86,7 +86,7 @@ def commands(model, data, folder):
 
 @pytest.fixture(scope="module")
 def sines(tmp_path_factory):
-    """A model, and a file of new sequences."""
+    """Return a model, and a folder with its file and a file of new sequences."""
     folder = tmp_path_factory.mktemp("sines")
     options = {"units": 8, "max_epochs": 2, "latent_steps": 3, "random_state": 0}
     ae = refold.SequenceAutoencoder(4, calibration_fraction=0.5, forecast_steps=5, **options)
@@ -103,7 +103,7 @@ def test_the_estimator_loads_no_package_of_training():
     assert loaded & set(REFUSED) == set()
 
 
-def test_a_saved_model_works_without_them(sines):
+def test_a_saved_model_works_without_training_packages(sines):
     ae, folder = sines
     found, _ = run(USE, str(folder / "sines.refold"))
     new = refold.datasets.noisy_sines(12, seed=1, max_steps=30)
@@ -114,7 +114,7 @@ def test_a_saved_model_works_without_them(sines):
     assert np.allclose(found["ahead"], np.concatenate(ae.forecast(new).values), atol=1e-4)
 
 
-def test_commands_work_without_them(sines, tmp_path):
+def test_commands_work_without_training_packages(sines, tmp_path):
     _, folder = sines
     arguments = commands(str(folder / "sines.refold"), str(folder / "new.parquet"), tmp_path)
     codes, said = run(COMMANDS, json.dumps([*arguments, ["info"]]))
@@ -122,7 +122,7 @@ def test_commands_work_without_them(sines, tmp_path):
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_commands_that_need_them_say_so(tmp_path):
+def test_commands_that_need_training_packages_say_so(tmp_path):
     page, model = str(tmp_path / "page.html"), str(tmp_path / "m.refold")
     arguments = [
         ["fit", "data.csv", "-o", model],
@@ -188,7 +188,7 @@ def test_requirements_are_those_of_the_project_without_training():
     assert training <= {*names.values()}
 
 
-@pytest.mark.slow  # it builds a wheel, and installs from the package index
+@pytest.mark.slow  # builds a wheel, and installs from the package index
 def test_a_small_installation_gives_the_same_bits(sines, tmp_path):
     _, data = sines
     (wheels := tmp_path / "wheels").mkdir()

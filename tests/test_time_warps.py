@@ -1,4 +1,4 @@
-"""Time warps in training: chosen where copies look like other sequences, and told what to do."""
+"""Time warps in training, chosen by the data or by the argument."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_the_choice_depends_on_the_data():
         assert choose_time_warp(data, 8, seed=0) == 0
 
 
-def test_fit_says_so_trains_reproducibly_and_can_be_told(capsys):
+def test_fit_reports_its_choice_is_reproducible_and_accepts_a_setting(capsys):
     def losses(**arguments):
         ae = SequenceAutoencoder(**TINY | {"latent_dim": 8} | arguments)
         return ae.fit(BUMPS).history_["loss"]
@@ -78,6 +78,6 @@ def test_fit_says_so_trains_reproducibly_and_can_be_told(capsys):
         (1.0, ["abc", "ab"] * 20, "time_warp=1.0 needs numeric columns, but column"),
     ],
 )
-def test_a_wrong_warp_gets_one_line(time_warp, data, message):
+def test_a_bad_time_warp_gives_one_line(time_warp, data, message):
     with pytest.raises(ParameterError, match=message):
         SequenceAutoencoder(**TINY | {"time_warp": time_warp}).fit(data)
