@@ -23,7 +23,18 @@ SHARED = (
     ),
 )
 # Parts of Refold on which no result depends.
-NOT_OURS = {"cli", "datasets", "plots", "report", "storage", "__main__.py"}
+NOT_OURS = {
+    "cli",
+    "datasets",
+    "explore",
+    "export",
+    "plots",
+    "report",
+    "search",
+    "serve",
+    "storage",
+    "__main__.py",
+}
 
 
 class Method(NamedTuple):
