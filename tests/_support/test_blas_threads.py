@@ -1,4 +1,4 @@
-"""Small matrices have one thread, large ones keep theirs."""
+"""Small matrices use one thread, and large ones all threads."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def two_threads():
         yield
 
 
-def test_it_may_be_nested():
+def test_the_context_can_be_nested():
     with one_blas_thread():
         with one_blas_thread(3, 5):
             assert num_threads() == 1
@@ -28,7 +28,7 @@ def test_it_may_be_nested():
     assert num_threads() == 2
 
 
-def test_it_is_lifted_after_an_error():
+def test_the_limit_ends_after_an_error():
     with pytest.raises(ValueError, match="singular"), one_blas_thread():
         raise ValueError("singular")
     assert num_threads() == 2

@@ -1,4 +1,4 @@
-"""What JAX compiles is kept in the user's cache folder, and changes nothing."""
+"""Code that JAX compiles is kept in the user's cache folder, and results do not depend on it."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ KEEPS = not _BROKEN_CACHE[0] <= jax.__version_info__ < _BROKEN_CACHE[1]
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """What processes print that begin without the settings of the tests."""
+    """Return the output of processes that do not have the settings of the tests."""
     folder = str(tmp_path_factory.mktemp("cache"))
     cpu = {"JAX_PLATFORMS": "cpu"}
     programs = {
@@ -67,7 +67,7 @@ def test_a_second_run_finds_what_the_first_compiled(ran):
 
 @pytest.fixture
 def folder_of(tmp_path, monkeypatch):
-    """Return a function: the folder of the cache, if the user named this one or none."""
+    """Return a function from the folder that the user set, or None, to the cache folder."""
     names = "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs"
     before = {name: jax.config.values[name] for name in names}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -83,14 +83,14 @@ def folder_of(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not KEEPS, reason="this release of JAX is left without")
-def test_a_folder_that_the_user_named_is_left(folder_of, tmp_path):
+def test_a_cache_folder_that_the_user_set_is_kept(folder_of, tmp_path):
     mine = str(tmp_path / "mine")
     assert folder_of(mine) == mine
     assert not (tmp_path / "refold").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME names the folder on Linux")
-def test_the_folder_of_the_user_is_named_and_without_a_place_nothing_is_kept(folder_of, tmp_path):
+def test_the_cache_is_in_the_cache_folder_of_the_user_or_off(folder_of, tmp_path):
     if KEEPS:
         assert Path(folder_of(None)).is_relative_to(tmp_path / "refold")
         shutil.rmtree(tmp_path / "refold")
@@ -98,7 +98,7 @@ def test_the_folder_of_the_user_is_named_and_without_a_place_nothing_is_kept(fol
     assert folder_of(None) is None
 
 
-def test_the_oldest_go_where_there_is_too_much(tmp_path, monkeypatch):
+def test_the_oldest_files_are_removed_from_a_full_cache(tmp_path, monkeypatch):
     monkeypatch.setattr("refold._support.compilation._MAX_BYTES", 300)
     for i in range(4):
         path = tmp_path / f"{i}-cache"
@@ -108,11 +108,11 @@ def test_the_oldest_go_where_there_is_too_much(tmp_path, monkeypatch):
     assert {path.name for path in files(tmp_path)} == {"3-cache"}
 
 
-def test_only_options_that_this_xla_knows_are_given(ran):
+def test_options_that_xla_does_not_know_are_not_set(ran):
     assert "no_such_option" not in ran["options"]
 
 
-def test_the_flags_of_the_user_win(ran):
+def test_flags_of_the_user_have_priority(ran):
     if "ynn" not in ran["options"]:
         pytest.skip("this XLA has no YNNPACK")
     assert ran["flags"] == "[]"

@@ -12,7 +12,7 @@ from refold.errors import ParameterError
 BUSY = r"Another training run is using the checkpoint .*model\.checkpoint'\. Wait"
 
 
-def test_another_thread_is_refused_and_the_same_one_is_not(tmp_path):
+def test_the_lock_refuses_other_threads_and_is_reentrant(tmp_path):
     path, said = tmp_path / "model.checkpoint", []
 
     def enter():
@@ -28,7 +28,7 @@ def test_another_thread_is_refused_and_the_same_one_is_not(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_training_of_another_process_is_refused_until_that_dies(tmp_path):
+def test_the_lock_refuses_other_processes_until_they_end(tmp_path):
     path = tmp_path / "model.checkpoint"
     code = (
         "import sys, time\n"
@@ -49,6 +49,6 @@ def test_a_training_of_another_process_is_refused_until_that_dies(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_no_file_can_be_nothing_is_checked(tmp_path):
+def test_without_a_place_for_a_lock_file_nothing_is_checked(tmp_path):
     with sole_training(tmp_path / "nowhere" / "model.checkpoint"), sole_training(None):
         pass

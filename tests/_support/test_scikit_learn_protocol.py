@@ -9,7 +9,7 @@ from refold import SequenceAutoencoder
 from refold._support.argument_checks import draw_seed
 from refold.errors import ParameterError
 
-# An estimator as ours, in an interpreter without scikit-learn.
+# An estimator like ours, in an interpreter without scikit-learn.
 WITHOUT = """
 import pickle, sys
 import numpy as np

@@ -11,7 +11,7 @@ linux = pytest.mark.skipif(os.name == "nt", reason="pipes of another kind")
 
 
 class Slow:
-    """A stream that takes a few bytes at a time."""
+    """A stream that accepts a few bytes at a time."""
 
     def __init__(self, most):
         self.taken, self.most = b"", most
@@ -21,18 +21,18 @@ class Slow:
         return min(self.most, len(data))
 
 
-def test_all_bytes_are_written_where_a_stream_takes_a_few_at_a_time():
+def test_all_bytes_are_written_if_a_stream_accepts_a_few_at_a_time():
     stream = Slow(3)
     write_all(stream, b"0123456789")
     assert stream.taken == b"0123456789"
 
 
-def test_a_stream_that_takes_nothing_is_an_error():
+def test_a_stream_that_accepts_no_bytes_is_an_error():
     with pytest.raises(OSError, match="Input/output error"):
         write_all(Slow(0), b"0123456789")
 
 
-def test_a_stream_that_says_nothing_is_written_once():
+def test_a_stream_that_returns_none_is_written_once():
     taken = []
     stream = type("Stream", (), {"write": lambda _, data: taken.append(bytes(data))})()
     write_all(stream, b"0123456789")
@@ -40,7 +40,7 @@ def test_a_stream_that_says_nothing_is_written_once():
 
 
 @linux
-def test_a_pipe_that_does_not_block_is_waited_for():
+def test_a_nonblocking_pipe_is_written_completely():
     out, into = os.pipe()
     os.set_blocking(into, False)
     data, found = os.urandom(1 << 20), []
@@ -57,7 +57,7 @@ def test_a_pipe_that_does_not_block_is_waited_for():
     assert found == [data]
 
 
-def test_sequences_go_whole_to_an_unbuffered_stream():
+def test_sequences_are_written_completely_to_an_unbuffered_stream():
     ones = moving_ones(20, seed=0)
     stream = Slow(100)
     write(ones, stream, format="csv")
@@ -65,7 +65,7 @@ def test_sequences_go_whole_to_an_unbuffered_stream():
 
 
 @linux
-def test_a_pipe_under_dev_fd_is_written(tmp_path):
+def test_a_pipe_in_dev_fd_can_be_written(tmp_path):
     out, into = os.pipe()
     write(moving_ones(20, seed=0), f"/dev/fd/{into}", format="npz")
     os.close(into)

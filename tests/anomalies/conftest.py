@@ -8,5 +8,5 @@ from refold import SequenceAutoencoder
 
 @pytest.fixture(scope="session")
 def bare():
-    """A model that is not calibrated; tests calibrate copies of it."""
+    """Return a model without calibration; tests calibrate copies of it."""
     return SequenceAutoencoder(**TINY).fit(sines(60))

@@ -6,5 +6,5 @@ TINY = {"latent_dim": 4, "units": 8, "max_epochs": 3, "latent_steps": 0, "random
 
 
 def sines(n, seed=0):
-    """Draw sines; 60 with seed 0, which models are fitted on, have the longest length."""
+    """Draw sines; models are fitted to 60 of seed 0, which include the longest length."""
     return refold.datasets.noisy_sines(n, seed=seed, min_steps=15, max_steps=30)

@@ -1,4 +1,4 @@
-"""What is odd: false alarms as promised, what is odd found, and where."""
+"""Detection of anomalies: the rate of false alarms, anomalous sequences and steps."""
 
 import pickle
 from copy import deepcopy
@@ -39,16 +39,16 @@ def spelling(words):
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
-def test_false_alarms_are_as_promised(ae, alpha):
+def test_the_rate_of_false_alarms_is_alpha(ae, alpha):
     fresh = ae.detect(sines(500, seed=2), alpha=alpha)
     allowed = round(alpha * 200)
-    # of normal sequences, by a calibration that was drawn too
+    # The number of false alarms is random, and so is the calibration.
     bounds = betabinom(500, allowed, 200 - allowed).ppf([0.001, 0.999])
     assert bounds[0] <= fresh.anomalous.sum() <= bounds[1]
 
 
-def arranged(left, aside):
-    """Order both so that ``set_aside`` separates them again; also return its share."""
+def ordered_for_set_aside(left, aside):
+    """Return both in an order in which ``set_aside`` separates them again, and its share."""
     n = len(left) + len(aside)
     share = len(aside) / n
     kept, put_aside = set_aside(as_sequences([np.zeros(1)] * n), share)
@@ -60,8 +60,8 @@ def arranged(left, aside):
     return series, share
 
 
-def test_with_a_share_set_aside_they_are_as_promised_too(ae):
-    series, share = arranged(sines(60), sines(199, seed=1))
+def test_the_rate_of_false_alarms_is_alpha_with_calibration_fraction(ae):
+    series, share = ordered_for_set_aside(sines(60), sines(199, seed=1))
     with_share = SequenceAutoencoder(**TINY, calibration_fraction=share).fit(series)
     fresh = with_share.detect(sines(500, seed=2), alpha=0.1)
     bounds = betabinom(500, 20, 200 - 20).ppf([0.001, 0.999])
@@ -70,14 +70,14 @@ def test_with_a_share_set_aside_they_are_as_promised_too(ae):
     assert np.array_equal(with_share.detect(given).p_values, ae.detect(given).p_values)
 
 
-def test_what_is_set_aside_is_in_no_part_of_the_training(bare):
-    wild, share = arranged(sines(60), [np.full(20, 1e3, "float32")] * 20)
+def test_sequences_for_calibration_do_not_change_the_training(bare):
+    wild, share = ordered_for_set_aside(sines(60), [np.full(20, 1e3, "float32")] * 20)
     ae = SequenceAutoencoder(**TINY, calibration_fraction=share).fit(wild)
     assert np.array_equal(ae.transform(sines(60)), bare.transform(sines(60)))
 
 
 @pytest.mark.parametrize(
-    "odd",
+    "anomaly",
     [
         np.full(20, 9.0),
         np.random.default_rng(0).normal(size=20) * 3,
@@ -86,13 +86,13 @@ def test_what_is_set_aside_is_in_no_part_of_the_training(bare):
     ],
     ids=["far away", "noise", "too fast", "nothing at all"],
 )
-def test_what_is_odd_is_found(ae, odd):
-    found = ae.detect([*sines(5, seed=5).to_list(), odd], alpha=0.01)
+def test_anomalous_sequences_are_detected(ae, anomaly):
+    found = ae.detect([*sines(5, seed=5).to_list(), anomaly], alpha=0.01)
     assert found.anomalous[-1]
     assert found.scores[-1] == found.scores.max()
 
 
-def test_where_it_is_odd(ae):
+def test_the_anomalous_step_has_the_largest_score(ae):
     series = sines(1, seed=7).to_list()[0].copy()
     series[6] += 6.0
     found = ae.detect([series])
@@ -106,7 +106,7 @@ def test_where_it_is_odd(ae):
 
 
 def with_gaps(scale):
-    """Calibrate a model of two columns with gaps and an empty sequence; also return its data."""
+    """Return a calibrated model of two columns with gaps and an empty sequence, and its data."""
     rng = np.random.default_rng(0)
     time = np.arange(15) / 15
     series = [
@@ -122,18 +122,18 @@ def with_gaps(scale):
 @pytest.mark.parametrize("scale", ["features", "sequence", None])
 def test_gaps_empty_sequences_and_other_scales(scale):
     ae, data = with_gaps(scale)
-    odd = data[0].copy()
-    odd[4, 1] += 3
-    given = [*data[:30].to_list(), np.full((3, 2), 1e300), odd]
+    anomaly = data[0].copy()
+    anomaly[4, 1] += 3
+    given = [*data[:30].to_list(), np.full((3, 2), 1e300), anomaly]
     found = ae.detect(as_sequences(given, names=["left", "right"]), alpha=0.05)
     assert np.isfinite(found.scores).all()
     assert found.explain(5) == []
     assert found.anomalous[-2]
-    if scale == "features":  # the column is named
+    if scale == "features":  # columns can be named
         assert found.explain(31)[0][:2] == (4, "right")
 
 
-def test_many_at_once(ae):
+def test_discoveries_among_many_sequences(ae):
     found = ae.detect([*sines(30, seed=4).to_list(), *[[9.0] * 15] * 5], alpha=0.05)
     assert np.array_equal(found.adjusted_p_values, false_discovery_control(found.p_values))
     assert found.discoveries[-5:].all()
@@ -153,25 +153,25 @@ def test_scores_and_p_values_by_hand():
     new = AnomalyScores(np.zeros((0, 1)), np.array([2.0, 9.0, 2.0]), np.array([4.0, 0.0, 0.0]))
     of_each = score_components(new, known)
     assert of_each.tolist() == [[1, 1], [4.5, 0], [1, 0]]
-    # the last is as odd as one that is normal, but for rounding
+    # Except for rounding, the last score equals one of the calibration.
     found = p_values(np.array([2.0, 4.5, 1.0 + 1e-6]), kept)
     np.testing.assert_allclose(found, [2 / 3, 1 / 3, 1.0])
 
 
-def test_a_huge_value_is_nobody_elses(ae):
-    odd = sines(1, seed=7).to_list()[0].astype(float)
-    spike = odd.copy()
+def test_a_huge_value_does_not_change_other_sequences(ae):
+    normal = sines(1, seed=7).to_list()[0].astype(float)
+    spike = normal.copy()
     spike[3] = 2.0**40
-    alone, together = ae.detect([odd]), ae.detect([spike, odd])
+    alone, together = ae.detect([normal]), ae.detect([spike, normal])
     np.testing.assert_allclose(together.score_components[1], alone.score_components[0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("value", [1e38, -1e300, 1.7e308])
-def test_what_single_precision_cannot_hold_is_odd_and_nobody_elses(ae, value):
+def test_values_beyond_single_precision_are_anomalous_and_do_not_change_other_sequences(ae, value):
     normal = sines(1, seed=7).to_list()[0].astype(float)
-    odd = normal.copy()
-    odd[3] = value
-    alone, found = ae.detect([normal]), ae.detect([odd, normal], alpha=0.05)
+    spike = normal.copy()
+    spike[3] = value
+    alone, found = ae.detect([normal]), ae.detect([spike, normal], alpha=0.05)
     assert np.isfinite(found.scores).all()
     assert found.p_values[0] == 1 / 200
     assert found.discoveries[0]
@@ -183,14 +183,14 @@ def test_what_single_precision_cannot_hold_is_odd_and_nobody_elses(ae, value):
 def test_repeated_words_raise_no_false_alarms(spelling, words):
     for word in set(words[60:]):
         share = words[60:].count(word) / 60
-        # however it comes, alone or among others, it is as odd as it was in the calibration
+        # Alone or with others, its score is the same as in the calibration.
         alone = spelling.detect([word], alpha=0.05)
         among = spelling.detect([*words[:30], word], alpha=0.05)
         assert alone.p_values[0] >= share * 60 / 61
         assert among.p_values[-1] >= share * 60 / 61
 
 
-def test_a_sequence_that_classic_models_cannot_read_is_found_before_the_training():
+def test_a_sequence_that_a_classic_model_cannot_read_is_refused_before_training():
     series = [np.zeros((5, 1))] * 30
     _, aside = set_aside(as_sequences(series), 0.2)
     series[aside.ids[0]] = np.zeros((9, 1))
@@ -213,7 +213,7 @@ def test_the_table(ae):
     assert [name == "x0" for name in table["column"].to_pylist()] == by_error
 
 
-def test_it_is_saved_with_the_model(ae, tmp_path):
+def test_the_calibration_is_saved_with_the_model(ae, tmp_path):
     ae.save(tmp_path / "model.refold")
     given = sines(10, seed=9)
     for other in (refold.load(tmp_path / "model.refold"), pickle.loads(pickle.dumps(ae))):  # noqa: S301
@@ -221,7 +221,7 @@ def test_it_is_saved_with_the_model(ae, tmp_path):
         assert np.array_equal(other.detect(given).scores, ae.detect(given).scores)
 
 
-def test_labels_of_no_training_sequence(spelling):
+def test_unknown_categories(spelling):
     with pytest.warns(UserWarning, match="Not among the fitted categories"):
         found = spelling.detect(["in", "ccc", "no"], alpha=0.1)
     assert np.isfinite(found.scores).all()
@@ -229,7 +229,7 @@ def test_labels_of_no_training_sequence(spelling):
 
 
 def test_classic_models_detect_too():
-    # the program of the test of this architecture
+    # The sizes of the test of this architecture, whose compiled code is reused.
     data = [refold.datasets.random_one_hot(60, steps=4, categories=3, seed=seed) for seed in (0, 1)]
     options = TINY | {"latent_dim": 8, "architecture": "dense", "validation_fraction": 0}
     ae = SequenceAutoencoder(**options).fit(data[0]).calibrate(data[1])
@@ -237,7 +237,7 @@ def test_classic_models_detect_too():
     assert np.isfinite(found.scores).all()
 
 
-def test_a_long_series_by_windows():
+def test_a_long_series_in_windows():
     rng = np.random.default_rng(0)
     series = np.sin(np.arange(1500) / 4) + 0.1 * rng.normal(size=1500)
     new = np.sin(np.arange(400) / 4 + 1) + 0.1 * rng.normal(size=400)
@@ -256,50 +256,50 @@ def test_a_long_series_by_windows():
 # Bad input
 
 
-def test_nothing_to_measure_by(bare):
+def test_detection_needs_a_calibration(bare):
     with pytest.raises(ParameterError, match=r"Fit with calibration_fraction=0.2, or give some to"):
         bare.detect(sines(2))
 
 
-def test_too_few_for_the_rate(ae):
+def test_small_rates_need_more_calibration_sequences(ae):
     with pytest.raises(ParameterError, match=r"alpha=0\.001 needs at least 999 .* there are 199"):
         ae.detect(sines(2), alpha=0.001)
 
 
 @pytest.mark.parametrize("alpha", [0, 1, -0.1, "low", True, np.nan])
-def test_what_alpha_may_be(ae, alpha):
+def test_bad_alpha(ae, alpha):
     with pytest.raises(ParameterError, match=r"^alpha must be a rate of false alarms above 0"):
         ae.detect(sines(2), alpha=alpha)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1, "half", True])
-def test_what_the_share_may_be(share):
+def test_bad_calibration_fraction(share):
     with pytest.raises(ParameterError, match=r"^calibration_fraction must be a number of at least"):
         SequenceAutoencoder(**TINY, calibration_fraction=share).fit(sines(9))
 
 
-def test_nothing_is_left_to_train_on():
+def test_calibration_fraction_must_leave_training_sequences():
     with pytest.raises(
         ParameterError, match=r"calibration_fraction=0\.9 of 2 sequences leaves noth"
     ):
         SequenceAutoencoder(**TINY, calibration_fraction=0.9).fit(sines(2))
 
 
-def test_data_in_blocks_is_not_set_aside(tmp_path):
+def test_calibration_fraction_needs_data_in_memory(tmp_path):
     refold.sequences.write(sines(30), tmp_path / "sines.parquet")
     scanned = refold.sequences.scan(tmp_path / "sines.parquet")
     with pytest.raises(ParameterError, match="these are read in blocks"):
         SequenceAutoencoder(**TINY, calibration_fraction=0.5).fit(scanned)
 
 
-def test_other_columns_and_nothing_at_all(ae):
+def test_other_columns_and_no_sequences_are_refused(ae):
     with pytest.raises(SchemaError):
         ae.detect([np.zeros((5, 2))])
     with pytest.raises(DataError, match="no sequence to calibrate with"):
         ae.calibrate(sines(1)[:0])
 
 
-def test_a_fraction_of_a_binary_column_is_right_where_it_rounds_to_what_is_written():
+def test_a_fraction_in_a_binary_column_is_correct_if_it_rounds_to_the_decoded_value():
     given = [[0.9, 0.1, 0.8], [0.7, 0.2, 0.6]] * 30
     flags = as_sequences(given, column_types="binary")
     settings = ONCE | {"max_epochs": 40, "latent_dim": 2, "validation_fraction": 0}

@@ -1,4 +1,4 @@
-"""Normal sequences that a model was trained on are found by their fingerprints."""
+"""Fingerprints tell whether normal sequences are from the training data."""
 
 import warnings
 
@@ -36,13 +36,13 @@ def test_the_training_sequences_are_refused_and_some_are_counted():
     accepted(series[:0], trained)
 
 
-def test_sequences_that_repeat_are_no_surprise():
+def test_repeated_sequences_cause_no_warning():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("ab"), 3)) for _ in range(100)]
     accepted(as_sequences(words[50:]), trained_fingerprints(as_sequences(words[:50])))
 
 
-def test_of_many_the_smallest_fingerprints_decide(monkeypatch, tmp_path):
+def test_large_data_keeps_the_smallest_fingerprints(monkeypatch, tmp_path):
     series = sines(200)
     whole = trained_fingerprints(series)
     monkeypatch.setattr(_trained, "_MOST", 50)
@@ -58,7 +58,7 @@ def test_of_many_the_smallest_fingerprints_decide(monkeypatch, tmp_path):
         check_untrained(mixed, whole[:50])
 
 
-def test_a_saved_model_knows_them(bare, tmp_path):
+def test_fingerprints_are_saved_with_the_model(bare, tmp_path):
     bare.save(tmp_path / "m.refold")
     loaded = refold.load(tmp_path / "m.refold")
     for model in (bare, loaded):

@@ -1,4 +1,4 @@
-"""Run on the backend that ``KERAS_BACKEND`` names: build, compile, fit, save, load, compare."""
+"""Build, compile, fit, save, load and compare models on the backend of ``KERAS_BACKEND``."""
 
 import sys
 
@@ -81,7 +81,7 @@ def main(weights: str, expected: str) -> None:
     telling = default(
         ["numeric"] * 3, latent_dim=4, max_steps=STEPS, units=8, patch=2, rocket_dim=2
     )
-    # as in a fit: the features are centered, so that rounding is small beside what codes differ by
+    # As in a fit, features are centered, so that rounding is small relative to their differences.
     convolutions = telling.encoder.get_layer("convolutions")
     features = keras.Model(telling.encoder.input, convolutions.output).predict(x, verbose=0)
     fixed = telling.encoder.get_layer("rocket_dim")

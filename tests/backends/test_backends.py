@@ -1,4 +1,4 @@
-"""Layers and models on every backend of Keras: the same numbers, and training that trains."""
+"""Layers and models give the same results and can be trained on every backend of Keras."""
 
 import importlib.util
 import os

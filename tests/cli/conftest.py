@@ -1,4 +1,4 @@
-"""Two fitted models that the tests of the commands share, with the data beside them."""
+"""Two fitted models and their data, which the tests of the commands share."""
 
 import contextlib
 import io
@@ -33,8 +33,8 @@ def _sines(n, seed):
 def sines(tmp_path_factory):
     """Return a folder with sines of 20 to 40 steps, and models of them.
 
-    ``bare.refold`` is of ``left.parquet``; ``sines.refold`` is of ``train.parquet``, of which half
-    is for calibration, so that the training data are the same.
+    ``bare.refold`` is fitted to ``left.parquet``.  ``sines.refold`` is fitted to ``train.parquet``
+    with half of it for calibration.  Both have the same training sequences.
     """
     folder = tmp_path_factory.mktemp("sines")
     write(_sines(80, 0), folder / "train.parquet")
@@ -54,5 +54,5 @@ def sines(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def fit_options():
-    """Return the options of these fits: data of the same shape has the same program."""
+    """Return the options of these fits; data of the same shape reuses their compiled code."""
     return FIT

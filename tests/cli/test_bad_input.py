@@ -1,4 +1,4 @@
-"""A mistake is one line on standard error and exit code 2, and nothing is written."""
+"""Bad input gives one line on standard error and exit code 2, and nothing is written."""
 
 import numpy as np
 import pytest
@@ -10,13 +10,13 @@ from refold.sequences import write
 
 @pytest.fixture
 def model(sines):
-    """Return a model of one feature that was hardly trained."""
+    """Return a model of one feature with very little training."""
     return sines / "bare.refold"
 
 
 @pytest.fixture
 def mistake(tmp_path, capsys, monkeypatch):
-    """Run a command that must fail, in a folder whose files it must leave as they are."""
+    """Run a command that must fail without changing the files of the folder."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -84,7 +84,7 @@ def mistake(tmp_path, capsys, monkeypatch):
         (["demo", "-o", "/dev/null"], ["'/dev/null' is a file. Name a folder."]),
     ],
 )
-def test_arguments_that_cannot_be(mistake, arguments, words):
+def test_bad_arguments(mistake, arguments, words):
     line = mistake(*arguments)
     assert all(word in line for word in words), line
 
@@ -149,7 +149,7 @@ def test_data_that_cannot_be_fitted(mistake, tmp_path, name, options, words):
     assert all(word in line for word in words), line
 
 
-def test_a_length_of_zero_is_nothing_for_a_classic_model(mistake, tmp_path):
+def test_classic_models_refuse_empty_sequences(mistake, tmp_path):
     (tmp_path / "a.jsonl").write_text("[1.5, 2.5, 3.5]\n[]\n[2.5, 1.5, 3.5]\n", encoding="utf-8")
     line = mistake("fit", "a.jsonl", "-o", "m.refold", "--architecture", "repeat")
     assert "sequence 1 has length 0" in line
@@ -162,7 +162,7 @@ def test_data_of_another_schema(mistake, tmp_path, model):
 
 
 @pytest.mark.parametrize("command", ["info", "encode"])
-def test_a_model_file_that_is_none(mistake, tmp_path, model, command):
+def test_a_file_that_is_not_a_model(mistake, tmp_path, model, command):
     write(refold.datasets.noisy_sines(3, seed=0), tmp_path / "a.npz")
     (tmp_path / "fake.refold").write_text(FILES["fake.refold"], encoding="utf-8")
     (tmp_path / "cut.refold").write_bytes(model.read_bytes()[:-100])
@@ -199,7 +199,7 @@ def test_a_warning_is_one_line(capsys):
     assert capsys.readouterr().err == "Warning: a constant feature\n"
 
 
-def test_a_stopped_training_is_not_written_over(mistake, tmp_path):
+def test_a_checkpoint_is_not_overwritten(mistake, tmp_path):
     (tmp_path / "two.csv").write_text(FILES["two.csv"], encoding="utf-8")
     (tmp_path / "m.refold.checkpoint").write_bytes(b"hours of work")
     line = mistake("fit", "two.csv", "-o", "m.refold")

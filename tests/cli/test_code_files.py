@@ -34,7 +34,7 @@ def codes():
 
 @pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("ids", [np.arange(5) + 7, np.array(["a", "b", "c", "d é", "e,"]), ZEROS])
-def test_codes_come_back_to_the_bit(tmp_path, codes, suffix, ids):
+def test_written_codes_are_read_with_the_same_bits(tmp_path, codes, suffix, ids):
     path = tmp_path / f"codes.{suffix}"
     write_codes(path, codes, ids)
     read, read_ids = read_codes(path)
@@ -45,7 +45,7 @@ def test_codes_come_back_to_the_bit(tmp_path, codes, suffix, ids):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_blocks_are_written_one_after_the_other(tmp_path, codes, suffix):
+def test_blocks_are_written_in_order(tmp_path, codes, suffix):
     path, ids = tmp_path / f"codes.{suffix}", np.arange(5)
     write_blocks(path, [(codes[:2], ids[:2]), (codes[2:], ids[2:])], 5)
     np.testing.assert_array_equal(read_codes(path)[0], codes)
@@ -53,7 +53,7 @@ def test_blocks_are_written_one_after_the_other(tmp_path, codes, suffix):
 
 
 @pytest.mark.parametrize(("suffix", "dtype"), TYPES)
-def test_fewer_bits_come_back_as_float32(tmp_path, codes, suffix, dtype):
+def test_float16_and_int8_codes_are_read_as_float32(tmp_path, codes, suffix, dtype):
     path, ids = tmp_path / f"codes.{suffix}", np.array(["a", "b", "c", "d é", "e,"])
     write_codes(path, codes, ids, dtype)
     grid = CodeGrid.fit(codes)
@@ -65,7 +65,7 @@ def test_fewer_bits_come_back_as_float32(tmp_path, codes, suffix, dtype):
 
 
 @pytest.mark.parametrize(("suffix", "dtype"), TYPES)
-def test_fewer_bits_need_less_space_and_do_not_depend_on_blocks(tmp_path, suffix, dtype):
+def test_float16_and_int8_codes_are_smaller_and_do_not_depend_on_blocks(tmp_path, suffix, dtype):
     codes, ids = np.random.default_rng(0).normal(size=(2000, 3)).astype(np.float32), np.arange(2000)
     whole, parts = tmp_path / f"whole.{suffix}", tmp_path / f"parts.{suffix}"
     write_codes(whole, codes, ids, dtype)
@@ -79,7 +79,7 @@ def test_fewer_bits_need_less_space_and_do_not_depend_on_blocks(tmp_path, suffix
 
 
 @pytest.mark.parametrize(("suffix", "dtype"), TYPES)
-def test_no_codes_can_be_written_in_fewer_bits(tmp_path, suffix, dtype):
+def test_empty_codes_can_be_written_as_float16_and_int8(tmp_path, suffix, dtype):
     path = tmp_path / f"codes.{suffix}"
     write_codes(path, np.zeros((0, 3), np.float32), np.arange(0), dtype)
     assert read_codes(path)[0].shape == (0, 3)
@@ -92,7 +92,7 @@ def test_a_code_too_large_for_float16_leaves_no_file(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_no_codes_can_be_written(tmp_path, suffix):
+def test_empty_codes_can_be_written(tmp_path, suffix):
     path = tmp_path / f"codes.{suffix}"
     write_codes(path, np.zeros((0, 3), np.float32), np.arange(0))
     if suffix == "jsonl":
@@ -109,7 +109,7 @@ def test_parquet_has_one_fixed_size_list_column(tmp_path, codes):
     assert schema.field("code").type.list_size == 3
 
 
-def test_csv_and_json_lines_are_what_they_say(tmp_path, codes):
+def test_the_contents_of_csv_and_json_lines(tmp_path, codes):
     write_codes(tmp_path / "c.csv", codes, np.arange(5))
     header = (tmp_path / "c.csv").read_text(encoding="utf-8").splitlines()[0]
     assert header == '"id","code0","code1","code2"'
@@ -191,7 +191,7 @@ def bad_files(folder):
         ("codes.txt", r"must end in .parquet, .csv, .jsonl, .npy or .npz"),
     ],
 )
-def test_what_is_no_file_of_codes_is_refused(tmp_path, name, message):
+def test_other_files_are_refused(tmp_path, name, message):
     bad_files(tmp_path)
     with pytest.raises(FileFormatError, match=message):
         read_codes(tmp_path / name)
@@ -204,7 +204,7 @@ def test_a_missing_file_is_named(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "npy", "npz", "jsonl"])
-def test_a_file_cut_short_is_refused(tmp_path, codes, suffix):
+def test_a_truncated_file_is_refused(tmp_path, codes, suffix):
     path = tmp_path / f"c.{suffix}"
     write_codes(path, codes, np.arange(5))
     path.write_bytes(path.read_bytes()[:-20])
@@ -213,7 +213,7 @@ def test_a_file_cut_short_is_refused(tmp_path, codes, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv"])
-def test_a_byte_order_mark_is_no_part_of_the_data(tmp_path, codes, suffix):
+def test_a_byte_order_mark_is_ignored(tmp_path, codes, suffix):
     path = tmp_path / f"c.{suffix}"
     write_codes(path, codes, np.arange(5))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())

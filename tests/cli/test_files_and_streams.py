@@ -20,7 +20,7 @@ def plan(name, format_name=None, formats=None):
 @pytest.mark.parametrize(
     ("name", "expected"), [("a.parquet", "parquet"), ("a.CSV", "csv"), ("a.ndjson", "jsonl")]
 )
-def test_the_name_says_the_format(tmp_path, name, expected):
+def test_the_suffix_determines_the_format(tmp_path, name, expected):
     target = plan(tmp_path / name)
     assert target.format == expected
     with target.writing() as path:
@@ -28,12 +28,12 @@ def test_the_name_says_the_format(tmp_path, name, expected):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_stream_has_the_format_asked_for_or_the_default():
+def test_a_stream_has_the_given_format_or_the_default():
     assert plan("-").format == "jsonl"
     assert plan("-", "csv").format == "csv"
 
 
-def test_a_device_is_written_and_not_replaced():
+def test_a_device_is_not_replaced_by_a_file():
     target = plan(os.devnull, "csv")
     with target.writing() as path:
         path.write_text("x", encoding="utf-8")
@@ -50,7 +50,7 @@ def test_a_device_is_written_and_not_replaced():
         ("file.csv/a.csv", "there is no folder"),
     ],
 )
-def test_an_output_that_cannot_be_is_found_at_once(tmp_path, name, message):
+def test_a_bad_output_is_refused_at_once(tmp_path, name, message):
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "file.csv").touch()
     with pytest.raises(ParameterError, match=message):
@@ -58,7 +58,7 @@ def test_an_output_that_cannot_be_is_found_at_once(tmp_path, name, message):
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that takes no files")
-def test_a_folder_that_takes_no_files_is_found_at_once():
+def test_an_output_folder_that_is_not_writable_is_refused_at_once():
     with pytest.raises(ParameterError, match="is not writable"):
         plan("/proc/self/a.csv")
 
@@ -74,7 +74,7 @@ def test_an_unknown_format_of_a_stream_is_refused():
 
 
 @pytest.mark.parametrize("name", ["readings.log", "readings.txt", "readings.html"])
-def test_a_file_of_any_name_is_read_in_the_format_asked_for(tmp_path, name):
+def test_the_given_format_has_priority_over_the_suffix(tmp_path, name):
     source = tmp_path / name
     source.write_text("id,x\n", encoding="utf-8")
     with readable(str(source), format_name="csv", formats=data_formats()) as path:
@@ -82,7 +82,7 @@ def test_a_file_of_any_name_is_read_in_the_format_asked_for(tmp_path, name):
         assert path.read_text(encoding="utf-8") == "id,x\n"
 
 
-def test_messages_name_what_the_user_named(tmp_path):
+def test_messages_name_the_file_of_the_user(tmp_path):
     source = tmp_path / "readings.log"
     source.touch()
     with (
@@ -92,7 +92,7 @@ def test_messages_name_what_the_user_named(tmp_path):
         raise DataError(f"{path}: no good")
 
 
-def test_a_missing_file_is_the_one_that_the_user_named(tmp_path):
+def test_the_error_names_the_missing_file_of_the_user(tmp_path):
     source = str(tmp_path / "codes.txt")
     with (
         pytest.raises(FileNotFoundError, match=r"codes\.txt"),
@@ -110,6 +110,6 @@ def test_a_missing_file_is_the_one_that_the_user_named(tmp_path):
         (("a.log", "-"), ["csv", "csv"]),
     ],
 )
-def test_beside_standard_input_a_telling_name_counts(names, expected):
+def test_a_known_suffix_has_priority_if_another_input_is_standard_input(names, expected):
     found = [input_format_of(names, name, "csv") for name in names if name is not None]
     assert found == expected

@@ -1,4 +1,4 @@
-"""Freed blocks go back to the system."""
+"""Freed memory is returned to the system."""
 
 import os
 import platform
@@ -33,8 +33,8 @@ print(resident() - before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told")
-def test_what_is_freed_is_given_back():
-    # the allocator as it is, whatever tunes that of the tests
+def test_freed_memory_is_returned_to_the_system():
+    # The default allocator, without the settings of the test run.
     plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     kept, back = (
         int(

@@ -1,4 +1,4 @@
-"""Help pages, the version, and that nothing heavy is loaded for them."""
+"""Help pages and the version, which load no heavy packages."""
 
 import subprocess
 import sys

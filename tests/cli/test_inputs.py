@@ -1,4 +1,4 @@
-"""Files as people have them, through the commands."""
+"""Files in common formats and layouts as input of the commands."""
 
 import bz2
 import gzip
@@ -53,7 +53,7 @@ WITH_DATA = [
 
 @pytest.fixture
 def model(sines):
-    """Return a model of one feature that was hardly trained."""
+    """Return a model of one feature with very little training."""
     return str(sines / "bare.refold")
 
 
@@ -69,31 +69,31 @@ def encode(model, tmp_path):
 
 @pytest.fixture
 def expected(encode, tmp_path):
-    """The codes of the three sequences."""
+    """Return the codes of the three sequences."""
     sequences = Sequences.from_list(list(STEPS.values()), ids=list(STEPS))
     write(sequences, tmp_path / "expected.parquet")
     return encode(str(tmp_path / "expected.parquet"))
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_every_form_is_the_same_data(tmp_path, encode, expected, capsys, name):
+def test_every_format_gives_the_same_codes(tmp_path, encode, expected, capsys, name):
     data, options = FORMS[name]
     (tmp_path / name).write_bytes(data)
     codes = encode(str(tmp_path / name), *options)
-    if "--id" in options:  # its name is that of the column of codes, too
+    if "--id" in options:  # the codes have the same id column
         codes = codes.replace(options[options.index("--id") + 1], "id")
     assert codes == expected
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("name", ["data.csv", "tabs.tsv", "data.csv.gz", "records.json"])
-def test_standard_input_is_read_in_the_format_named(encode, expected, monkeypatch, name):
+def test_standard_input_is_read_in_the_given_format(encode, expected, monkeypatch, name):
     data, options = FORMS[name]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     assert encode("-", "--format", name.partition(".")[2], *options) == expected
 
 
-def test_an_index_is_left_out_in_one_line(tmp_path, encode, expected, capsys):
+def test_ignoring_an_index_is_reported_in_one_line(tmp_path, encode, expected, capsys):
     lines = table().decode().splitlines()
     indexed = [f",{lines[0]}", *(f"{row},{line}" for row, line in enumerate(lines[1:]))]
     (tmp_path / "pandas.csv").write_text("\n".join(indexed) + "\n")
@@ -118,7 +118,7 @@ def test_an_index_is_left_out_in_one_line(tmp_path, encode, expected, capsys):
         ("mixed.jsonl", '{"id": 1, "x0": 1}\n{"id": 1, "x0": "a"}\n', ["line 2: 'x0' is text"]),
     ],
 )
-def test_what_is_wrong_is_one_line(tmp_path, model, capsys, name, text, words):
+def test_an_error_is_one_line(tmp_path, model, capsys, name, text, words):
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert main(["encode", model, str(path)]) == 2
@@ -133,7 +133,7 @@ def test_a_compressed_output_is_refused(tmp_path, model, capsys):
     assert "must end in .parquet, .csv" in capsys.readouterr().err
 
 
-def test_labels_beside_the_steps_of_a_wide_table(tmp_path, model, capsys):
+def test_a_label_column_in_a_wide_table(tmp_path, model, capsys):
     rows = [f"{'high' if i % 2 else 'low'},{i % 2},{i % 2 + i / 50}" for i in range(20)]
     (tmp_path / "wide.csv").write_text("who,t0,t1\n" + "\n".join(rows) + "\n")
     arguments = ["--label", "who", "--layout", "wide", "--json", "-q"]

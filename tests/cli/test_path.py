@@ -1,4 +1,4 @@
-"""The whole path through real processes: data, fit, encode, decode, reconstruct, info."""
+"""All basic commands as real processes: data, fit, encode, decode, reconstruct, info."""
 
 import io
 import json
@@ -23,7 +23,7 @@ NUM = 40
 
 @pytest.fixture(autouse=True, scope="module")
 def _silent_without_a_kernel():
-    """Where the kernel was not built, every process would say so."""
+    """Hide the message that every process prints if the kernel was not built."""
     with pytest.MonkeyPatch.context() as patch:
         if kernels.variant() is None:
             patch.setenv("REFOLD_KERNEL", "none")
@@ -37,7 +37,7 @@ def refold(*arguments, **options):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with ``ones.npz`` and the model ``ones.refold`` that two processes made."""
+    """Return a folder with ``ones.npz`` and the model ``ones.refold``, made by two processes."""
     folder = tmp_path_factory.mktemp("path")
     made = refold("data", "moving-ones", "-o", folder / "ones.npz", "-n", NUM, "--seed", 3)
     assert made.stderr.decode() == f"Wrote {NUM} sequences to {folder / 'ones.npz'}\n"
@@ -58,13 +58,13 @@ def codes(folder):
     return read_codes(path)[0]
 
 
-def test_data_are_those_of_the_library(folder):
+def test_the_data_is_that_of_the_library(folder):
     written, expected = read(folder / "ones.npz"), moving_ones(NUM, seed=3)
     np.testing.assert_array_equal(written.values, expected.values)
     np.testing.assert_array_equal(written.offsets, expected.offsets)
 
 
-def test_the_model_is_the_one_that_the_library_loads(folder, codes):
+def test_the_library_can_load_the_model(folder, codes):
     import refold
 
     model = refold.load(folder / "ones.refold")
@@ -73,7 +73,7 @@ def test_the_model_is_the_one_that_the_library_loads(folder, codes):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "npy"])
-def test_codes_of_every_format_decode_to_the_same(folder, codes, suffix, capsys):
+def test_codes_in_every_format_decode_to_the_same_sequences(folder, codes, suffix, capsys):
     model, path = str(folder / "ones.refold"), str(folder / f"codes.{suffix}")
     assert main(["encode", model, str(folder / "ones.npz"), "-o", path]) == 0
     np.testing.assert_array_equal(read_codes(Path(path))[0], codes)
@@ -88,7 +88,7 @@ def test_codes_of_every_format_decode_to_the_same(folder, codes, suffix, capsys)
     assert f"Wrote {NUM} sequences to {outputs[0]}" in shown.err
 
 
-def test_codes_may_be_the_encoders_own(folder, codes, tmp_path):
+def test_codes_without_latent_optimization(folder, codes, tmp_path):
     import refold
 
     model, data, path = str(folder / "ones.refold"), str(folder / "ones.npz"), tmp_path / "c.npy"
@@ -98,7 +98,7 @@ def test_codes_may_be_the_encoders_own(folder, codes, tmp_path):
     assert not np.array_equal(own, codes)
 
 
-def test_ids_stay_with_their_sequences(folder, tmp_path):
+def test_ids_are_kept(folder, tmp_path):
     table = tmp_path / "named.csv"
     rows = [
         f"{name},{','.join('1' if i == t else '0' for i in range(8))}"
@@ -119,7 +119,7 @@ def test_ids_stay_with_their_sequences(folder, tmp_path):
     assert read(back).lengths.tolist() == [4, 4]
 
 
-def test_lengths_come_from_a_list_or_a_file(folder, codes, tmp_path):
+def test_lengths_are_a_list_or_a_file(folder, codes, tmp_path):
     model = str(folder / "ones.refold")
     np.save(tmp_path / "codes.npy", codes[:3])
     (tmp_path / "lengths.txt").write_text("2\n0\n5\n", encoding="utf-8")
@@ -130,7 +130,7 @@ def test_lengths_come_from_a_list_or_a_file(folder, codes, tmp_path):
         assert read(output).lengths.tolist() == [2, 0, 5]
 
 
-def test_info_for_people_and_for_programs(folder, capsys):
+def test_info_as_text_and_json(folder, capsys):
     assert main(["info", str(folder / "ones.refold")]) == 0
     shown = capsys.readouterr().out
     assert "8 binary" in shown
@@ -153,7 +153,7 @@ def test_info_for_people_and_for_programs(folder, capsys):
     assert [column["type"] for column in facts["columns"]] == ["binary"] * 8
 
 
-def test_pipes_of_processes_give_what_files_give(folder, codes, capfdbinary, monkeypatch):
+def test_pipes_give_the_same_results_as_files(folder, codes, capfdbinary, monkeypatch):
     model = folder / "ones.refold"
     lines = refold("data", "moving-ones", "-n", NUM, "--seed", 3)
     assert lines.stderr == b""
@@ -167,7 +167,7 @@ def test_pipes_of_processes_give_what_files_give(folder, codes, capfdbinary, mon
     assert len(capfdbinary.readouterr().out.splitlines()) == NUM
 
 
-def test_ts_files_all_the_way(sines, fit_options, tmp_path, capfdbinary):
+def test_ts_files_in_all_commands(sines, fit_options, tmp_path, capfdbinary):
     train, data, model, back = (
         str(tmp_path / name) for name in ("train.ts", "sines.ts", "sines.refold", "back.ts")
     )
@@ -181,7 +181,7 @@ def test_ts_files_all_the_way(sines, fit_options, tmp_path, capfdbinary):
     assert capfdbinary.readouterr().out == Path(back).read_bytes()
 
 
-def test_a_closed_pipe_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     command = [sys.executable, "-m", "refold", "data", "moving-ones", "-n", "20000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.read(10)

@@ -1,4 +1,4 @@
-"""A model remembers the columns of ids and times, and what is written has their names."""
+"""A model remembers the names of the id and time columns, and outputs use them."""
 
 import csv
 import json
@@ -91,7 +91,7 @@ def test_tables_of_detect_and_forecast_have_the_names(folder):
     assert header(folder / "steps.csv")[:2] == ["patient", "step"]
 
 
-def test_what_is_asked_for_counts_and_other_names_are_found(folder):
+def test_options_have_priority_and_default_names_are_found(folder):
     table(folder / "other.csv", identity="who")
     codes = run(folder, "encode", "who.csv", "--id", "who", data="other.csv")
     assert header(codes)[0] == "who"
@@ -100,13 +100,13 @@ def test_what_is_asked_for_counts_and_other_names_are_found(folder):
     assert header(run(folder, "encode", "plain-codes.csv", data="plain.csv"))[0] == "id"
 
 
-def test_the_columns_of_the_training_data_are_named_where_none_is_there(folder, capsys):
+def test_the_error_names_the_columns_of_the_training_data(folder, capsys):
     data = table(folder / "other.csv", identity="who")
     assert main(["encode", str(folder / "m.refold"), data, "-o", str(folder / "no.csv")]) == 2
     assert "other.csv has no id column 'patient'. Its columns are who," in capsys.readouterr().err
 
 
-def test_info_shows_them_and_a_model_without_them_loads(folder, capsys, monkeypatch):
+def test_info_shows_the_names_and_old_models_can_be_loaded(folder, capsys, monkeypatch):
     model = str(folder / "m.refold")
     assert main(["info", model]) == 0
     rows = [line.split(maxsplit=1) for line in map(str.strip, capsys.readouterr().out.splitlines())]
@@ -123,7 +123,7 @@ def test_info_shows_them_and_a_model_without_them_loads(folder, capsys, monkeypa
     assert refold.load(folder / "old.refold").schema_.id_name is None
 
 
-def test_a_name_that_a_table_has_already_is_not_taken(folder, tmp_path):
+def test_a_reserved_column_name_is_not_used_for_ids(folder, tmp_path):
     table(tmp_path / "data.csv", identity="score")
     parameters, fitted = storage.load(folder / "m.refold")
     schema = refold.sequences.Schema.from_dict(fitted.schema.to_dict() | {"id_name": "score"})

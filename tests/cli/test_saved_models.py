@@ -1,4 +1,4 @@
-"""Names of columns that a file of sequences has of its own, and what loading shows."""
+"""Reserved column names of file formats, and the message about loading Keras."""
 
 import pytest
 
@@ -12,7 +12,7 @@ NUMBERS = [[[1.0, 2.5], [3.0, 4.5]], [[5.5, 6.0]]]
 
 @pytest.mark.parametrize("suffix", [name for name in data_formats() if name != "txt"])
 @pytest.mark.parametrize("name", ["id", "time", "level"])
-def test_a_name_is_refused_where_writing_would_fail(tmp_path, name, suffix):
+def test_column_names_are_refused_if_the_format_cannot_write_them(tmp_path, name, suffix):
     sequences = as_sequences(NUMBERS, names=[name, "other"])
     path = tmp_path / f"back.{suffix}"
     try:
@@ -26,14 +26,14 @@ def test_a_name_is_refused_where_writing_would_fail(tmp_path, name, suffix):
 
 
 @pytest.mark.parametrize("quiet", [False, True])
-def test_a_terminal_shows_that_keras_is_loaded(monkeypatch, capsys, quiet):
+def test_loading_keras_is_shown_on_a_terminal(monkeypatch, capsys, quiet):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with loading(quiet=quiet):
         pass
     assert ("loading Keras and JAX" in capsys.readouterr().err) != quiet
 
 
-def test_a_file_is_not_told_that_keras_is_loaded(monkeypatch, capsys):
+def test_loading_keras_is_not_shown_in_a_file(monkeypatch, capsys):
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     with loading(quiet=False):
         pass

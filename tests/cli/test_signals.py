@@ -1,4 +1,4 @@
-"""SIGTERM ends a command as Ctrl-C does, with a line and an exit code of its own."""
+"""SIGTERM ends a command like Ctrl-C, with its own message and exit code."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def test_a_command_ends_with_one_line(capsys, ctrl_c):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_a_training_that_ignores_ctrl_c_ends_in_order():
+def test_a_training_that_ignores_ctrl_c_can_be_terminated():
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with Termination(), Interrupt() as interrupt:
         signal.raise_signal(signal.SIGINT)
@@ -43,7 +43,7 @@ def test_a_training_that_ignores_ctrl_c_ends_in_order():
         assert interrupt.asked
 
 
-def test_a_handler_of_the_program_around_it_stays(capsys):
+def test_an_existing_signal_handler_is_kept(capsys):
     came = []
     signal.signal(signal.SIGTERM, lambda *_: came.append(True))
     assert run(lambda: signal.raise_signal(signal.SIGTERM)) == 0
@@ -51,7 +51,7 @@ def test_a_handler_of_the_program_around_it_stays(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_fit_writes_its_checkpoint_and_says_how_to_go_on(sines, fit_options, tmp_path, capsys):
+def test_a_fit_writes_its_checkpoint_and_says_how_to_continue(sines, fit_options, tmp_path, capsys):
     data, model = sines / "left.parquet", tmp_path / "model.refold"
     checkpoint = tmp_path / "model.refold.checkpoint"
 

@@ -1,4 +1,4 @@
-"""Standard output through real processes: all of it arrives, or the exit code says so."""
+"""Standard output of real processes is complete, or the exit code is an error."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ CLOSE_OUTPUT = "os.close(1)"
 
 
 def refold(*arguments, before, **options):
-    """Run a command in a process that does something else before."""
+    """Return a function that runs a command in a process after other code."""
     start = "os.execv(sys.executable, [sys.executable, '-m', 'refold', *sys.argv[1:]])"
     command = [sys.executable, "-c", f"import os, sys; {before}; {start}", *arguments]
     return subprocess.run(command, stderr=subprocess.PIPE, timeout=300, check=False, **options)
@@ -26,7 +26,7 @@ def refold(*arguments, before, **options):
 @pytest.mark.parametrize("unbuffered", ["1", ""])
 @pytest.mark.parametrize("arguments", [("data", "moving-ones", "-n", "500"), ("data",)])
 def test_output_that_does_not_fit_is_an_error(tmp_path, arguments, unbuffered):
-    """The file takes a part of the output, as a disk does that is nearly full."""
+    """The file accepts only a part of the output, like a disk that is nearly full."""
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with (tmp_path / "output").open("wb") as stream:
         stream.seek(LIMIT - ROOM)

@@ -1,4 +1,4 @@
-"""``--time-gaps`` in a fit, and what later commands do without it."""
+"""``--time-gaps`` in a fit, and its effect on later commands."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ def run(folder, command, data, output, *options):
     return path
 
 
-def test_commands_compute_them_again(folder):
+def test_later_commands_compute_the_column(folder):
     found = read(folder / "data.csv", id="user", time="at", columns=["x"], time_gaps=True)
     ae = refold.load(folder / "m.refold")
     assert ae.schema_.names == ("x", "time_gap")
@@ -53,7 +53,7 @@ def test_commands_compute_them_again(folder):
         assert np.load(path).tobytes() == ae.transform(found).tobytes()
 
 
-def test_the_column_of_a_file_wins(folder):
+def test_a_column_of_the_file_has_priority(folder):
     path = run(folder, "reconstruct", "data.csv", "back.csv")
     with path.open(encoding="utf-8", newline="") as file:
         assert next(csv.reader(file)) == ["user", "at", "x", "time_gap"]
@@ -62,7 +62,7 @@ def test_the_column_of_a_file_wins(folder):
     assert again.tobytes() == refold.load(folder / "m.refold").transform(back).tobytes()
 
 
-def test_a_file_without_times_says_so(folder, capsys):
+def test_a_file_without_times_is_an_error(folder, capsys):
     (folder / "bare.csv").write_text("user,x\na,1\na,2\n")
     assert main(["encode", str(folder / "m.refold"), str(folder / "bare.csv")]) == 2
     said = capsys.readouterr().err
@@ -71,7 +71,7 @@ def test_a_file_without_times_says_so(folder, capsys):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_a_stream_computes_them(folder, suffix, capsys):
+def test_a_stream_computes_the_column(folder, suffix, capsys):
     given = [str(folder / "m.refold"), str(folder / f"data.{suffix}"), "--id", "user", "-q"]
     assert main(["stream", *given, "--every", "5"]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

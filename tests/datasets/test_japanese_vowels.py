@@ -1,4 +1,4 @@
-"""The shipped data are the archive's."""
+"""The shipped data is that of the archive."""
 
 from importlib.resources import files
 

@@ -17,7 +17,7 @@ def test_moving_ones_have_their_one_at_the_step():
         np.testing.assert_array_equal(sequence, expected)
 
 
-def test_all_lengths_occur_and_the_ends_half_as_often():
+def test_all_lengths_occur_and_the_smallest_and_largest_half_as_often():
     counts = np.bincount(moving_ones(20_000).lengths, minlength=11)
     assert len(counts) == 11
     np.testing.assert_allclose(counts[1:10], 2000, rtol=0.1)
@@ -38,14 +38,14 @@ def test_question_array_is_padded_with_zeros():
     assert not x[lengths == 10][0][5:].any()
 
 
-def test_the_seed_decides():
+def test_the_seed_determines_the_sequences():
     np.testing.assert_array_equal(moving_ones(50, seed=3).lengths, moving_ones(50, seed=3).lengths)
     assert (moving_ones(50, seed=3).lengths != moving_ones(50, seed=4).lengths).any()
     np.testing.assert_array_equal(question_array(seed=1)[0], question_array(seed=1)[0])
 
 
 @pytest.mark.parametrize("n", [0, -3, 2.5, "many", True])
-def test_a_number_that_is_none_is_refused(n):
+def test_a_bad_number_is_refused(n):
     with pytest.raises(ParameterError, match="n must be an integer of at least 1"):
         moving_ones(n)
     with pytest.raises(ParameterError, match="n must be an integer of at least 1"):
@@ -53,7 +53,7 @@ def test_a_number_that_is_none_is_refused(n):
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, None])
-def test_a_seed_that_is_none_is_refused(seed):
+def test_a_bad_seed_is_refused(seed):
     for draw in (moving_ones, question_array):
         with pytest.raises(ParameterError, match="seed must be an integer of at least 0"):
             draw(5, seed=seed)

@@ -1,4 +1,4 @@
-"""One-hot symbols, ramps and sines."""
+"""Random one-hot sequences, ramps and sines."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from refold.datasets import moving_ones, noisy_sines, ramps, random_one_hot
 from refold.errors import ParameterError
 
 
-def test_one_hot_has_one_symbol_a_step_and_all_alike():
+def test_one_hot_has_one_category_per_step_with_equal_frequencies():
     sequences = random_one_hot(4000)
     assert set(sequences.lengths) == {10}
     np.testing.assert_array_equal(sequences.values.sum(axis=1), 1)
@@ -45,14 +45,14 @@ def test_sines_without_noise_are_sines():
         assert 0.019 < np.arccos(twice_cosine / 2) / (2 * np.pi) < 0.101
 
 
-def test_noise_has_the_deviation_asked_for():
+def test_noise_has_the_given_standard_deviation():
     clean, noisy = noisy_sines(100, noise=0.0), noisy_sines(100, noise=0.5)
     np.testing.assert_array_equal(clean.lengths, noisy.lengths)
     assert np.std(noisy.values - clean.values) == pytest.approx(0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf")])
-def test_noise_must_be_a_deviation(noise):
+def test_bad_noise_is_refused(noise):
     with pytest.raises(ParameterError, match="noise must be a number of at least 0"):
         noisy_sines(3, noise=noise)
 

@@ -14,7 +14,7 @@ SINES = [np.sin(np.arange(20 + i % 9) / 3 + i) + RNG.normal(0, 0.1, 20 + i % 9) 
 
 
 def with_column(make):
-    """Sines of two columns, of which the second is made from the index and the length."""
+    """Return sines with a second column that is computed from the index and the length."""
     return Sequences.from_list(
         [np.stack([one, make(i, len(one))], axis=1) for i, one in enumerate(SINES)],
         names=["x", "made"],
@@ -100,13 +100,13 @@ def test_scales_depend_on_the_scaling():
     assert data_findings(TRIGGERS["different-levels"], scale="sequence") == ()
 
 
-def test_outliers_are_not_heavy_tails_too():
+def test_outliers_do_not_also_count_as_heavy_tails():
     assert [one.name for one in data_findings(TRIGGERS["suspicious-values"])] == [
         "suspicious-values"
     ]
 
 
-def test_long_series_are_to_be_cut():
+def test_long_series_give_a_finding():
     assert "refold.sequences.windows(x, 100)" in advice("few-sequences", [np.sin(np.arange(500))])
     cut = windows([np.sin(np.arange(700) / 9) + RNG.normal(0, 0.1, 700)], 10, 10).sequences
     assert data_findings(cut) == ()

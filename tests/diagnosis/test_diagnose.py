@@ -1,4 +1,4 @@
-"""Findings about a short fit, from measurements that are written down, and from a real fit."""
+"""Findings about a short fit, from given measurements and from a real fit."""
 
 import math
 

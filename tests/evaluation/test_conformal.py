@@ -1,4 +1,4 @@
-"""p-values by normal scores: by hand, and uniform where a score is normal too."""
+"""Conformal p-values: computed by hand, and uniform for normal scores."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_normal_scores_have_uniform_p_values():
 @pytest.mark.parametrize(
     ("alpha", "count"), [(0.5, 1), (0.1, 9), (0.05, 19), (0.01, 99), (0.03, 33)]
 )
-def test_so_many_it_takes(alpha, count):
+def test_the_least_number_of_calibration_scores(alpha, count):
     assert least_calibration(alpha) == count
     smallest = conformal_p_values(np.array([1.0]), np.zeros(count))[0]
     assert smallest <= alpha + 1e-12

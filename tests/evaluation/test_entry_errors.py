@@ -1,4 +1,4 @@
-"""Errors by feature, length and position, against the arithmetic done by hand."""
+"""Errors by feature, length and position, compared with values computed by hand."""
 
 import numpy as np
 import pytest
@@ -26,10 +26,10 @@ def build(*rows, schema=SCHEMA):
     return Sequences(values, np.concatenate([[0], np.cumsum(lengths)]), schema=schema)
 
 
-# 3, 0, 1 and 2 steps, with gaps; what comes back lacks a step of the first and adds one elsewhere
+# 3, 0, 1 and 2 steps with gaps. The reconstructions lack a step of the first and add one elsewhere.
 ORIGINAL = build([(1, 1, 0), (2, NAN, 1), (3, 0, 1)], [], [(NAN, 1, NAN)], [(5, 0, 0), (7, 1, NAN)])
 BACK = build([(1, 0.9, 0), (4, 1, 0)], [(9, 0, 0)], [(8, 0.2, 1)], [(5, 0.6, 1), (6, 1, 0)])
-SCALER = Scaler.fit(build([(0, 0, 0), (4, 1, 1)]))  # mean 2, deviation 2
+SCALER = Scaler.fit(build([(0, 0, 0), (4, 1, 1)]))  # mean 2, standard deviation 2
 
 
 def test_entries_by_hand():
@@ -38,7 +38,7 @@ def test_entries_by_hand():
             [
                 [0, 0, 0],
                 [1.0, NAN, 1],
-                [0.25, 1, 1],  # lacking: the mean, wrong symbols
+                [0.25, 1, 1],  # missing step: the mean, and wrong categories
                 [NAN, 1, NAN],
                 [0, 1, 1],
                 [0.25, 0, NAN],
@@ -48,7 +48,7 @@ def test_entries_by_hand():
     )
 
 
-def test_without_a_scaler_a_lacking_step_is_the_mean_of_the_column():
+def test_without_a_scaler_a_missing_step_counts_as_the_mean_of_the_column():
     errors = entry_errors(ORIGINAL, BACK)[:, 0]
     assert errors == pytest.approx([0, 4, (3 - 18 / 5) ** 2, NAN, 0, 1], nan_ok=True)
 
@@ -75,7 +75,7 @@ def test_by_length():
     assert single.first.tolist() == single.last.tolist() == [0, 1, 2, 3]
 
 
-def test_lengths_are_parted_into_groups_of_about_as_many_and_never_one_length():
+def test_groups_of_lengths_have_similar_sizes_and_do_not_split_a_length():
     rng = np.random.default_rng(0)
     lengths = np.concatenate([rng.integers(1, 40, 300), np.full(300, 20)])
     original = Sequences.from_list([np.ones(n) for n in lengths])
@@ -99,7 +99,7 @@ def test_by_position():
     assert pairs.numeric == pytest.approx([1.25 / 4, 0.25])
 
 
-def test_sums_agree_with_the_errors_of_the_whole():
+def test_sums_agree_with_the_total_errors():
     rng = np.random.default_rng(1)
     x = Sequences.from_list([rng.normal(size=(n, 3)) for n in rng.integers(0, 9, 30)])
     holes = x.with_values(np.where(rng.random(x.values.shape) < 0.2, NAN, x.values))
@@ -112,7 +112,7 @@ def test_sums_agree_with_the_errors_of_the_whole():
     assert total / power == pytest.approx(nmse(holes, y, scaler), rel=1e-5)
 
 
-def test_of_empty_sequences_alone_there_is_nothing():
+def test_empty_sequences_have_no_entries():
     empty = Sequences.from_list([np.zeros((0, 2)), np.zeros((0, 2))])
     assert np.isnan(errors_by_feature(empty, empty)).all()
     assert np.isnan(errors_by_sequence(empty, empty).numeric).all()
@@ -122,7 +122,7 @@ def test_of_empty_sequences_alone_there_is_nothing():
 
 
 @pytest.mark.parametrize("function", [errors_by_length, errors_by_position])
-def test_what_does_not_fit_is_refused(function):
+def test_sequences_that_do_not_match_are_refused(function):
     with pytest.raises(ParameterError, match=r"num_groups must be at least 1\. Got 0"):
         function(ORIGINAL, BACK, num_groups=0)
     with pytest.raises(DataError, match="Got 1 reconstructed"):

@@ -1,4 +1,4 @@
-"""Exact recoveries and accuracies, counted by hand."""
+"""Exact reconstructions and accuracies, counted by hand."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,13 @@ def words(*strings):
     return Sequences.from_list(list(strings), schema=WORDS.schema)
 
 
-def test_all_come_back():
+def test_perfect_reconstructions():
     assert exact(WORDS, WORDS) == 1.0
     assert exact(WORDS, WORDS.to_list()) == 1.0
     assert accuracy(WORDS, WORDS) == 1.0
 
 
-def test_a_wrong_symbol_costs_its_sequence_and_its_step():
+def test_a_wrong_category_makes_its_sequence_and_its_step_wrong():
     back = words("abca", "cab", "", "b")
     assert exact(WORDS, back) == 3 / 4
     assert accuracy(WORDS, back) == 7 / 8
@@ -45,7 +45,7 @@ def test_binary_entries_are_rounded_at_one_half():
     assert accuracy(original, off) == 3 / 4
 
 
-def test_missing_original_may_be_anything_but_missing_reconstruction_is_wrong():
+def test_missing_originals_are_ignored_and_missing_reconstructions_are_wrong():
     schema = Schema((Column("a", "binary"), Column("b", "binary")))
     original = Sequences(np.array([[1.0, np.nan], [np.nan, np.nan]]), [0, 1, 2], schema=schema)
     back = Sequences(np.array([[1.0, 1.0], [0.0, 1.0]]), [0, 1, 2], schema=schema)
@@ -56,7 +56,7 @@ def test_missing_original_may_be_anything_but_missing_reconstruction_is_wrong():
     assert accuracy(original, lost) == 0.0  # the second step was never observed
 
 
-def test_unknown_label_never_comes_back():
+def test_an_unknown_category_is_never_reconstructed():
     unknown = Sequences(np.array([[0.0], [3.0]]), [0, 1, 2], schema=WORDS.schema)
     assert exact(unknown, unknown) == 1 / 2
     assert accuracy(unknown, unknown) == 1 / 2
@@ -71,7 +71,7 @@ def test_numeric_entries_within_tolerance():
         accuracy(original, near)
 
 
-def test_mixed_columns_accuracy_looks_at_symbols():
+def test_accuracy_of_mixed_columns_counts_categories():
     schema = Schema((Column("x", "numeric"), Column("on", "binary")))
     original = Sequences(np.array([[0.3, 1.0], [0.6, 0.0]]), [0, 2], schema=schema)
     back = Sequences(np.array([[0.1, 1.0], [0.9, 0.0]]), [0, 2], schema=schema)

@@ -1,4 +1,4 @@
-"""The three measures together, and how they are written."""
+"""The three measures together, and their text."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from refold.evaluation import Fidelity, accuracy, exact, fidelity, nmse
 from refold.sequences import Column, Scaler, Schema, Sequences
 
 
-def test_of_a_mixed_table_numbers_and_symbols_are_measured_apart():
+def test_numeric_and_categorical_columns_of_a_mixed_table_have_their_own_measures():
     schema = Schema((Column("x", "numeric"), Column("word", "categorical", ("a", "b"))))
     original = Sequences([[0.0, 0.0], [4.0, 1.0], [0.0, 1.0]], [0, 2, 3], schema=schema)
     back = original.with_values(np.array([[0.0, 1.0], [3.0, 1.0], [0.0, 1.0]]))
@@ -18,7 +18,7 @@ def test_of_a_mixed_table_numbers_and_symbols_are_measured_apart():
     assert (found.measure, found.error, found.lost) == ("NMSE", found.nmse, 1 - found.accuracy)
 
 
-def test_what_there_is_none_of_is_left_out():
+def test_measures_that_do_not_apply_are_left_out():
     words = Sequences.from_list(["ab", "b"])
     found = fidelity(words, ["ab", "a"], Scaler.fit(words))
     assert found == (None, 2 / 3, 1 / 2)

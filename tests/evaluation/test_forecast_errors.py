@@ -1,4 +1,4 @@
-"""Forecasts without a model, and errors of forecasts, by hand."""
+"""Baseline forecasts, and errors of forecasts computed by hand."""
 
 import numpy as np
 import pytest
@@ -10,21 +10,21 @@ from refold.sequences import Column, Scaler, Schema, Sequences, as_sequences, sp
 NAN = float("nan")
 
 
-def test_last_value_of_each_column_where_it_was_observed():
+def test_the_last_observed_value_of_each_column():
     before = as_sequences([np.array([[1.0, NAN], [2.0, 5.0], [NAN, 6.0]]), np.array([[3.0, NAN]])])
     found = last_value(before, 2).to_list()
     assert found[0].tolist() == [[2.0, 6.0], [2.0, 6.0]]
     assert np.array_equal(found[1], [[3.0, NAN], [3.0, NAN]], equal_nan=True)
 
 
-def test_a_season_again_and_again():
+def test_the_last_season_is_repeated():
     before = as_sequences([[9.0, 1.0, 2.0, 3.0], [7.0]])
     found = seasonal_naive(before, 5, 3).to_list()
     assert found[0].tolist() == [1.0, 2.0, 3.0, 1.0, 2.0]
     assert found[1].tolist() == [7.0] * 5  # shorter than a season
 
 
-def test_what_was_not_observed_a_season_ago_was_one_before():
+def test_missing_values_of_the_last_season_come_from_the_season_before():
     before = as_sequences([[4.0, 5.0, NAN, 6.0]])
     assert seasonal_naive(before, 2, 2).to_list()[0].tolist() == [4.0, 6.0]
 
@@ -41,20 +41,20 @@ def test_seasons_are_found(season):
     assert pick_season(as_sequences(list(series))) == season
 
 
-def test_walks_have_no_season():
+def test_random_walks_have_no_season():
     walks = np.random.default_rng(0).normal(size=(50, 60)).cumsum(axis=1)
     assert pick_season(as_sequences(list(walks))) is None
     assert pick_season(as_sequences([[1.0, 2.0], [1.0]])) is None
 
 
-def test_seasons_look_at_each_sequence_for_itself():
+def test_seasons_are_found_within_each_sequence():
     assert pick_season(as_sequences([[0.0, 1.0] * 5, [5.0, 7.0] * 5])) == 2
 
 
 def test_errors_by_hand():
     series = as_sequences([[1.0, -1.0, 2.0, 0.0], [1.0, -1.0, 0.0, -2.0]])
     before, after = split_at(series, 2)
-    scaler = Scaler.fit(as_sequences([[1.0, -1.0]]))  # zero and one
+    scaler = Scaler.fit(as_sequences([[1.0, -1.0]]))  # errors of zero and one
     found = forecast_errors(before, after, after.with_values(after.values + 1.0), scaler, season=2)
     assert found.model == 4 / 8
     assert found.last_value == (3**2 + 1**2 + 1**2 + 1**2) / 8
@@ -62,7 +62,7 @@ def test_errors_by_hand():
     assert str(found) == "NMSE 0.5, last value 1.5, seasonal naive (2 steps) 0.5"
 
 
-def test_symbols_beside_numbers_have_their_accuracy():
+def test_categorical_columns_have_an_accuracy():
     schema = Schema((Column("x", "numeric"), Column("on", "binary")))
     values = np.array([[1.0, 0.0], [-1.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
     series = Sequences(values, [0, 4], schema=schema)
@@ -78,7 +78,7 @@ def test_symbols_beside_numbers_have_their_accuracy():
 
 
 @pytest.mark.parametrize(("steps", "season"), [(0, 1), (1, 0)])
-def test_what_cannot_be(steps, season):
+def test_bad_arguments(steps, season):
     with pytest.raises(ParameterError, match="must be a positive integer"):
         seasonal_naive(as_sequences([[1.0]]), steps, season)
 

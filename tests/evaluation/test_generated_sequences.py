@@ -1,4 +1,4 @@
-"""Generated sequences: told from real ones or not, copies or not."""
+"""Measures of generated sequences: two-sample tests, n-grams and copies."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from refold.sequences import Sequences
 pytestmark = pytest.mark.usefixtures("few_trees")
 
 
-def test_more_of_the_same_is_not_told_apart_and_another_kind_is():
+def test_only_sequences_of_another_distribution_are_distinguished():
     real, more = noisy_sines(150, seed=0), noisy_sines(150, seed=1)
     assert two_sample_test(real, more) < 0.65
     flat = more.with_values(np.zeros_like(more.values))
@@ -21,7 +21,7 @@ def test_more_of_the_same_is_not_told_apart_and_another_kind_is():
     assert two_sample_test(real, short) > 0.95
 
 
-def test_of_the_more_numerous_only_as_many_count():
+def test_sets_of_different_sizes_are_balanced():
     real, more = noisy_sines(300, seed=0), noisy_sines(40, seed=1)
     found = two_sample_test(real, more)
     assert found < 0.75
@@ -39,7 +39,7 @@ def test_words():
 
 
 def balanced(count, rng):
-    """Words of brackets that all close, with atoms between them."""
+    """Return words of balanced brackets with letters between them."""
     words = []
     for _ in range(count):
         word, depth, left = "", 0, rng.integers(3, 9)
@@ -58,7 +58,7 @@ def is_balanced(word):
 
 
 def with_the_same_ngrams(words, count, rng, order=3):
-    """Words that a Markov chain writes, of which none is balanced."""
+    """Return words of a Markov chain that are not balanced."""
     marked = ["^" * order + word + "$" for word in words]
     after = {}
     for word in marked:
@@ -76,7 +76,7 @@ def with_the_same_ngrams(words, count, rng, order=3):
 
 @pytest.fixture(scope="module")
 def brackets():
-    """Real words, valid new ones, and invalid ones with the same n-grams."""
+    """Return real words, valid new words, and invalid words with the same n-grams."""
     rng = np.random.default_rng(0)
     real = Sequences.from_list(balanced(160, rng))
     new = balanced(80, rng), with_the_same_ngrams(real.to_list(), 80, rng)
@@ -101,7 +101,7 @@ def test_invalid_words_with_the_same_ngrams_are_poor(brackets):
     assert two_sample_test(real, invalid) == found.two_sample_test
 
 
-def test_symbols_drawn_one_by_one_have_ngrams_of_their_own(brackets):
+def test_independently_drawn_categories_have_unseen_ngrams(brackets):
     real, *_ = brackets
     shuffled = ["".join(np.random.default_rng(0).permutation(list(x))) for x in real.to_list()]
     found = compare(real, Sequences.from_list(shuffled, schema=real.schema))
@@ -120,18 +120,18 @@ def test_unseen_ngrams_by_hand():
     known = Sequences.from_list([[("a", 0), ("b", 1)]], column_types="categorical")
     assert not unseen_ngrams(known, known).any()
     new = Sequences.from_list([[("b", 0), ("b", 1)], []], schema=known.schema)
-    # of the first column ^b bb b$, of the second ^0 01 1$, and of the empty one twice ^$
+    # ^b bb b$ in the first column, ^0 01 1$ in the second, and twice ^$ for the empty sequence
     assert unseen_ngrams(new, known).tolist() == [4 / 8, 2 / 4, 1 / 2, 0]
 
 
-def test_missing_labels_are_a_symbol_of_their_own():
+def test_missing_categories_count_as_a_separate_category():
     known = Sequences.from_list([["a", "b"], ["a", None]])
     new = Sequences.from_list([[None, "b"]], schema=known.schema)
     assert unseen_ngrams(known[1:], known).tolist() == [0, 0, 0, 0]
     assert unseen_ngrams(new, known).tolist() == [2 / 3, 1, 1, 0]
 
 
-def test_counts_of_labels_and_how_they_differ():
+def test_counts_of_categories_and_their_differences():
     words = Sequences.from_list(["", "aab", "bba", "", "a"])
     assert label_counts(words).tolist() == [
         [0, 0, 0, 0, 0, 0, 0],
@@ -143,7 +143,7 @@ def test_counts_of_labels_and_how_they_differ():
     assert label_counts(noisy_sines(3, seed=0)).shape == (3, 0)
 
 
-def test_too_few():
+def test_too_few_sequences_are_refused():
     with pytest.raises(DataError, match="At least 5 real and 5 generated"):
         two_sample_test(noisy_sines(4, seed=0), noisy_sines(9, seed=1))
 

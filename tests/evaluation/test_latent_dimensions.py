@@ -1,4 +1,4 @@
-"""What the numbers of a code do, of decoders whose answer is known."""
+"""The effect of latent dimensions, for decoders with a known effect."""
 
 import numpy as np
 import pytest
@@ -19,9 +19,9 @@ def fitted():
     return model, model.transform(sines)
 
 
-def test_the_effect_is_that_of_one_deviation_up_and_down(fitted):
+def test_the_effect_is_that_of_one_standard_deviation_up_and_down(fitted):
     model, codes = fitted
-    found = latent_dimensions(model, codes[:2])  # so few that all of them are moved
+    found = latent_dimensions(model, codes[:2])  # few enough codes to change all of them
     assert found.names == ("0", "1", "2", "3")
     np.testing.assert_allclose(found.deviation, codes[:2].std(axis=0), rtol=1e-6)
     start = Sequences.from_list(model.inverse_transform(codes[:2]), schema=model.schema_)
@@ -55,7 +55,7 @@ def test_a_sweep_goes_through_the_mean_code(fitted):
 
 
 @pytest.mark.usefixtures("no_epochs")
-def test_numbers_beside_the_code_have_the_names_of_their_columns():
+def test_statistics_of_scaling_have_the_names_of_their_columns():
     walks = Sequences.from_list(
         [np.random.default_rng(i).normal(size=(9, 2)).cumsum(axis=0) for i in range(20)],
         names=["height", "speed"],
@@ -72,17 +72,17 @@ def test_numbers_beside_the_code_have_the_names_of_their_columns():
     )
     level = found.effect[2]
     assert level[0] > 0.1
-    assert level[1] < 1e-9  # the level of one column does nothing to the other
+    assert level[1] < 1e-9  # the level of one column does not affect the other
 
 
-def test_of_symbols_it_is_the_share_that_changes():
+def test_the_effect_on_categories_is_the_share_that_changes():
     words = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
     model = refold.SequenceAutoencoder(2, **TINY)
     found = latent_dimensions(model.fit(words), model.transform(words))
     assert ((found.effect >= 0) & (found.effect <= 1)).all()
 
 
-def test_what_does_not_fit_is_refused(fitted):
+def test_bad_arguments_are_refused(fitted):
     model, codes = fitted
     with pytest.raises(DataError, match=r"Got \(0, 4\)"):
         latent_dimensions(model, codes[:0])

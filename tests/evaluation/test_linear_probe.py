@@ -1,4 +1,4 @@
-"""A linear probe: what it finds, and what it refuses."""
+"""Accuracy of a linear probe, and its errors."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from refold.errors import DataError
 from refold.evaluation import probe
 
 
-def test_what_vectors_tell_and_what_they_do_not():
+def test_informative_and_uninformative_vectors():
     rng = np.random.default_rng(0)
     labels = np.repeat(["a", "b", "c"], [60, 30, 30])
     noise = rng.normal(size=(120, 4))
@@ -17,7 +17,7 @@ def test_what_vectors_tell_and_what_they_do_not():
     assert (told.chance, told.num_classes, told.num_folds) == (0.5, 3, 5)
 
 
-def test_scales_make_no_difference_and_a_seed_draws_the_folds():
+def test_scales_do_not_matter_and_the_seed_determines_the_folds():
     rng = np.random.default_rng(0)
     labels = np.arange(80) % 2
     vectors = rng.normal(size=(80, 3)) + labels[:, None]
@@ -25,7 +25,7 @@ def test_scales_make_no_difference_and_a_seed_draws_the_folds():
     assert probe(vectors, labels, seed=1) == probe(vectors, labels, seed=1)
 
 
-def test_fewer_folds_where_a_label_is_rare():
+def test_rare_labels_reduce_the_number_of_folds():
     labels = np.array([0] * 20 + [1] * 3)
     assert probe(np.eye(23), labels).num_folds == 3
 

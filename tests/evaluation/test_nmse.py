@@ -1,4 +1,4 @@
-"""Errors against numbers worked out by hand."""
+"""Errors compared with values computed by hand."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_perfect_and_mean_reconstructions():
 
 
 def test_missing_step_counts_as_zero_and_extra_step_is_ignored():
-    original = series([4.0, 6.0], [0.0, 1.0])  # standardised: 2, 4, -2, -1
+    original = series([4.0, 6.0], [0.0, 1.0])  # standardized: 2, 4, -2, -1
     shorter = series([4.0], [0.0, 1.0, 9.0, 9.0])
     assert nmse(original, shorter, SCALER) == pytest.approx(16 / 25)
     assert nmse(original, [np.array([]), np.array([0.0])], SCALER) == pytest.approx(21 / 25)
@@ -56,15 +56,17 @@ def test_empty_sequences_measure_nothing_and_stay_finite():
     assert np.isnan(errors_by_feature(empty, empty)).all()
 
 
-def test_without_power_any_error_is_infinitely_large():
+def test_without_power_any_error_is_infinite():
     original = series([2.0, 2.0])
     assert nmse(original, series([2.0, 2.0]), SCALER) == 0.0
     assert nmse(original, series([2.0, 2.5]), SCALER) == np.inf
     assert explained_variance(original, series([2.0, 2.5])) == 0.0
 
 
-def test_features_are_measured_each_in_its_own_units():
-    train = Sequences.from_list([np.array([[0.0, -100.0], [2.0, 100.0]])])  # deviations 1 and 100
+def test_each_feature_is_measured_in_its_own_units():
+    train = Sequences.from_list(
+        [np.array([[0.0, -100.0], [2.0, 100.0]])]
+    )  # standard deviations 1 and 100
     scaler = Scaler.fit(train, mode="features")
     original = Sequences.from_list([np.array([[1.0, 0.0], [3.0, 200.0]])])
     reconstructed = Sequences.from_list([np.array([[1.0, 50.0], [2.0, 200.0]])])
@@ -81,26 +83,26 @@ def test_explained_variance_is_one_minus_nmse():
         for scaler in (SCALER, ours):
             expected = 1 - nmse(original, back, scaler)
             assert explained_variance(original, back, scaler) == pytest.approx(expected)
-    # without a scaler the units are those of the original, of which a lacking step is the mean
+    # Without a scaler the units are those of the original, and a missing step counts as the mean.
     assert explained_variance(original, reconstructed) == pytest.approx(1 - 5 / 14)
     assert explained_variance(original, series([1.0, 2.0, 4.0])) == pytest.approx(1 - 10 / 14)
     assert explained_variance(original, series([3.0] * 4)) == pytest.approx(0.0)
 
 
-def test_explained_variance_without_scaler_weighs_features_alike():
+def test_explained_variance_without_a_scaler_weights_features_equally():
     x = np.array([[0.0, 0.0], [2.0, 2000.0]])
     y = np.array([[1.0, 0.0], [2.0, 2000.0]])
     original, reconstructed = Sequences.from_list([x]), Sequences.from_list([y])
     assert explained_variance(original, reconstructed) == pytest.approx(1 - (1 / 2 + 0) / 2)
 
 
-def test_symbols_are_left_out():
+def test_categorical_columns_are_left_out():
     schema = Schema(
         (Column("x", "numeric"), Column("on", "binary"), Column("word", "categorical", ("a", "b")))
     )
     values = np.array([[0.0, 0.0, 0.0], [4.0, 1.0, 1.0]])
     original = Sequences(values, [0, 2], schema=schema)
-    scaler = Scaler.fit(original)  # mean 2, deviation 2
+    scaler = Scaler.fit(original)  # mean 2, standard deviation 2
     wrong = original.with_values(np.array([[0.0, 1.0, 1.0], [3.0, 0.0, 0.0]]))
     assert nmse(original, wrong, scaler) == pytest.approx(0.25 / 2)
     assert explained_variance(original, wrong) == pytest.approx(1 - 0.25 / 2)

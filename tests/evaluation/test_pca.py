@@ -1,4 +1,4 @@
-"""The yardstick is what scikit-learn gives on the zero-padded, standardised matrix."""
+"""The baseline is scikit-learn's PCA of the zero-padded, standardized matrix."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_equals_pca_by_hand():
     assert 0 < nmse(test, reconstructed, baseline.scaler_) < 1
 
 
-def test_more_components_are_better_and_all_are_perfect():
+def test_more_components_are_better_and_all_components_are_exact():
     train = waves()
     errors = [
         nmse(train, (baseline := PCABaseline(k).fit(train)).reconstruct(train), baseline.scaler_)
@@ -55,7 +55,7 @@ def test_more_components_are_better_and_all_are_perfect():
     assert errors[2] < 1e-12
 
 
-def test_longer_than_trained_comes_back_as_the_mean():
+def test_steps_beyond_the_training_lengths_are_the_mean():
     train = waves()
     baseline = PCABaseline(4).fit(train)
     long = Sequences.from_list([np.concatenate([train[0], [[1.0, 2.0]] * 3])])
@@ -78,7 +78,7 @@ def test_missing_values_and_empty_sequences():
     assert baseline.reconstruct(empty).lengths.tolist() == [0]
 
 
-def test_symbols_come_back_as_labels():
+def test_categories_are_reconstructed():
     train = Sequences.from_list(["abab", "baba", "cc", "c", "abc"])
     baseline = PCABaseline(5).fit(train[[0, 1, 2, 3, 4]])
     assert exact(train, baseline.reconstruct(train)) == 1.0
@@ -116,7 +116,7 @@ def test_the_first_components_are_those_of_a_smaller_fit():
         PCABaseline(6).first(2)
 
 
-def test_units_may_be_those_of_other_sequences():
+def test_the_scaler_can_be_fitted_to_other_sequences():
     train = waves()
     scaler = Scaler.fit(waves(n=90, seed=3), mode="features")
     baseline = PCABaseline(24).fit(train, scaler)

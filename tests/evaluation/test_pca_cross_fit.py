@@ -1,4 +1,4 @@
-"""PCA of others: against PCA by hand, fold by fold."""
+"""Cross-fitted PCA, compared with separate PCAs for each fold."""
 
 import numpy as np
 import pytest
@@ -13,10 +13,10 @@ def ragged(num, seed=0):
     return Sequences.from_list([rng.normal(size=(n, 2)) for n in rng.integers(0, 7, num)])
 
 
-def test_each_is_reconstructed_by_components_of_others():
+def test_each_sequence_is_reconstructed_by_components_of_the_others():
     sequences = ragged(24)
     scaler = Scaler.fit(sequences)
-    back = pca_cross_fit(sequences, 3, scaler, folds=24)  # all but the one
+    back = pca_cross_fit(sequences, 3, scaler, folds=24)  # all sequences except one
     assert back.ids.tolist() == sequences.ids.tolist()
     for i in range(24):
         others = sequences[np.arange(24) != i]
@@ -24,7 +24,7 @@ def test_each_is_reconstructed_by_components_of_others():
         np.testing.assert_allclose(back[i], expected[0], atol=1e-6)
 
 
-def test_held_out_sequences_come_back_worse_than_those_that_were_seen():
+def test_held_out_sequences_have_larger_errors_than_training_sequences():
     sequences = ragged(40)
     scaler = Scaler.fit(sequences)
 
@@ -46,13 +46,13 @@ def test_few_and_empty_sequences():
         pca_cross_fit(few, 2, folds=1)
 
 
-def test_components_are_of_the_sequences_to_fit_on_alone():
+def test_components_depend_only_on_the_sequences_to_fit():
     rng = np.random.default_rng(0)
     sequences = Sequences.from_list(list(rng.normal(size=(20, 6))))
     fit_on = np.arange(20) < 12
     back = pca_cross_fit(sequences, 3, Scaler.fit(sequences), fit_on=fit_on)
     far = sequences.values.copy()
-    far[12 * 6 :] *= 100.0  # what is not fitted on changes none of the others
+    far[12 * 6 :] *= 100.0  # sequences that are not used in the fit do not change the others
     scaler = Scaler.fit(sequences)
     moved = pca_cross_fit(sequences.with_values(far), 3, scaler, fit_on=fit_on)
     np.testing.assert_allclose(moved.values[: 12 * 6], back.values[: 12 * 6])

@@ -13,7 +13,7 @@ COUNT = 48
 
 
 def rows(seed, steps):
-    """One sequence: numbers that drift, and letters."""
+    """Return the rows of a sequence with a drifting number and a letter."""
     rng = np.random.default_rng(seed)
     numbers = np.cumsum(rng.normal(size=steps)).round(3).tolist()
     return [
@@ -40,7 +40,7 @@ def model(data, tmp_path_factory):
 def atlas(model, data):
     ae = refold.load(model)
     ae.verbose = 0
-    # as wide as a map of trained codes, so that points do not lie on each other
+    # as wide as a map of trained codes, so that points do not overlap
     codes = ae.transform(data) * 3
     return Atlas(ae, data, codes=codes, fields={"site": ["north", "south", "west"] * 16})
 

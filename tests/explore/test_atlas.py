@@ -1,4 +1,4 @@
-"""What the server of the explorer computes, without a browser."""
+"""The computations of the explorer's server, without a browser."""
 
 import re
 import tempfile
@@ -15,7 +15,7 @@ from refold.explore._routes import PAGE
 from refold.sequences import Sequences
 
 
-def test_places_decode_to_their_codes(atlas):
+def test_places_decode_like_their_codes(atlas):
     found = atlas.unfold(at=atlas.places[3], row=3)
     np.testing.assert_allclose(found["code"], atlas.codes[3], rtol=1e-4, atol=1e-5)
     assert found["nearest"] == 3
@@ -71,7 +71,7 @@ def test_fields_of_metadata():
     assert field_of("b", [True, False]).text(0) == "1"
 
 
-def test_what_does_not_fit_is_refused(atlas, data, tmp_path):
+def test_bad_arguments_are_refused(atlas, data, tmp_path):
     with pytest.raises(DataError, match="Got 2 codes for 48 sequences"):
         Atlas(atlas.ae, data, codes=atlas.codes[:2])
     with pytest.raises(DataError, match="'site' has 2 values for 48"):
@@ -133,7 +133,7 @@ def test_pasted_content_that_cannot_be_read(content, name, message):
     assert tempfile.gettempdir() not in str(caught.value)
 
 
-def test_unfold_refuses_what_is_no_place(atlas):
+def test_unfold_refuses_bad_places(atlas):
     for wrong in ({}, {"at": [1, 2], "code": [0]}, {"at": [1]}, {"at": "x"}, {"code": [1e9] * 3}):
         with pytest.raises(ParameterError, match=r"'at'|'code'|finite"):
             atlas.unfold(**wrong)
@@ -141,7 +141,7 @@ def test_unfold_refuses_what_is_no_place(atlas):
         atlas.unfold(at=[0, 0], row=99)
 
 
-def test_answers_of_the_server(url):
+def test_responses_of_the_server(url):
     with httpx.Client(base_url=url) as client:
         page = client.get("/")
         assert "default-src 'none'; script-src 'self'" in page.headers["content-security-policy"]
@@ -154,7 +154,7 @@ def test_answers_of_the_server(url):
         assert missing.status_code == 422
         assert "There is site, length, error" in missing.json()["error"]["message"]
         assert client.get("/explore/sequences/48").status_code == 422
-        assert client.get("/v1/drift").json()["latent_dim"] == 3  # the service is there, too
+        assert client.get("/v1/drift").json()["latent_dim"] == 3  # the service is available, too
         pasted = client.post("/explore/place", content=b"[oops")
         assert pasted.status_code == 422
         assert "This is not JSON" in pasted.json()["error"]["message"]
@@ -165,8 +165,8 @@ def test_answers_of_the_server(url):
             assert client.post("/explore/unfold", content=body).status_code == 422
 
 
-def test_the_page_is_complete_and_names_no_other_server():
-    """The page is shipped as it is written: its modules are what the browser loads."""
+def test_the_page_is_complete_and_uses_no_other_server():
+    """The browser loads the modules of the page as they are in the sources."""
     files = {path.name: path.read_text() for path in PAGE.iterdir()}
     asked = set(re.findall(r'/page/([\w.-]+)"', files["index.html"]))
     for name, text in files.items():

@@ -8,7 +8,7 @@ SECONDS = 30_000
 
 
 class Opened:
-    """A page, what its console said and where its requests went."""
+    """A page, the messages of its console, and the addresses of its requests."""
 
     def __init__(self, browser, url, path="", width=1200, height=800, scheme="light"):
         self.url = url
@@ -30,7 +30,7 @@ class Opened:
         self.asked.append(request.url.removeprefix(self.url))
 
     def place_of(self, atlas, row):
-        """Return where a point is on the screen at the first view."""
+        """Return the position of a point on the screen in the first view."""
         box = self.page.locator("#overlay").bounding_box()
         unit = min(box["width"], box["height"]) / 2.4
         x, y = atlas.places[row].tolist()
@@ -60,7 +60,7 @@ def opened(browser, url):
 
 @pytest.fixture(scope="module")
 def far_apart(atlas):
-    """A point that no other point hides, and one away from it."""
+    """Return a point that no other point hides, and a point far from it."""
     places = atlas.places
     inside = (abs(places) < 1.1).all(axis=1)
     gaps = ((places[:, None] - places[None]) ** 2).sum(axis=2)
@@ -69,7 +69,7 @@ def far_apart(atlas):
     return int(best[-1]), int(best[-2])
 
 
-# Pixels of both canvases that are drawn on.
+# Number of drawn pixels on both canvases.
 DRAWN = """() => new Promise((done) => {
     const count = (canvas) => {
         const copy = document.createElement("canvas");
@@ -91,7 +91,7 @@ DRAWN = """() => new Promise((done) => {
 
 
 def test_the_map_draws_points(opened):
-    opened.wait("#name", "A place on the map")  # it begins with one
+    opened.wait("#name", "A place on the map")  # there is one at the start
     opened.page.wait_for_timeout(100)
     shown = opened.page.evaluate(DRAWN)
     assert shown["points"] > 200
@@ -114,7 +114,7 @@ def test_a_click_shows_a_sequence_and_its_neighbors(opened, atlas, far_apart):
     assert opened.page.evaluate("document.querySelector('#picture canvas').height") > 100
 
 
-def test_a_drag_decodes_on_its_way(opened, atlas):
+def test_a_drag_decodes_at_each_place(opened, atlas):
     mouse, before = opened.page.mouse, len(opened.asked)
     x, y = opened.place_of(atlas, 0)
     mouse.move(x, y)
@@ -165,7 +165,7 @@ def test_the_legend_filters(opened):
     assert item.get_attribute("aria-pressed") == "true"
 
 
-def test_numbers_that_are_computed_color_the_map(opened):
+def test_computed_values_color_the_map(opened):
     opened.page.select_option("#color", "error")
     opened.page.wait_for_selector(".gradient")
     opened.page.select_option("#color", "site")
@@ -201,7 +201,7 @@ def test_a_lasso_selects_and_the_selection_downloads(opened, atlas, tmp_path):
     assert page.is_hidden("#selection")
 
 
-def test_pasted_sequences_land_on_the_map(opened):
+def test_pasted_sequences_appear_on_the_map(opened):
     page = opened.page
     page.click("#add")
     page.fill("#paste-text", "[oops")
@@ -212,7 +212,7 @@ def test_pasted_sequences_land_on_the_map(opened):
     opened.wait("#name", "Added: 0")
     assert page.is_hidden("#paste-dialog")
     assert "3 steps" in opened.text("#pasted-list button")
-    opened.said.clear()  # the browser lists the answer with the status 422
+    opened.said.clear()  # the browser logs the response with status 422
 
 
 DROP = """([name, content]) => {
@@ -223,7 +223,7 @@ DROP = """([name, content]) => {
 }"""
 
 
-def test_dropped_files_land_on_the_map(opened):
+def test_dropped_files_appear_on_the_map(opened):
     table = "id,time,height,letter\nnew,0,0.5,a\nnew,1,0.7,b\n"
     opened.page.evaluate(DROP, ["new.csv", table])
     opened.wait("#name", "Added: new")
@@ -233,7 +233,7 @@ def test_dropped_files_land_on_the_map(opened):
     opened.said.clear()
 
 
-def test_keys_move_the_place_and_show_what_is_near(opened):
+def test_keys_move_the_place_and_show_neighbors(opened):
     page = opened.page
     page.focus("#overlay")
     page.keyboard.press("ArrowLeft")
@@ -251,7 +251,7 @@ def test_keys_move_the_place_and_show_what_is_near(opened):
 
 
 def test_an_address_restores_a_narrow_dark_page(browser, url, atlas):
-    """On a phone: nothing is wider than the screen, and the address decides what is shown."""
+    """On a phone nothing is wider than the screen, and the address determines the view."""
     path = "#view=0.1,0.2,2&color=site&hide=1&row=5"
     narrow = Opened(browser, url, path, width=390, height=800, scheme="dark")
     narrow.wait("#name", "Sequence s5")
@@ -265,7 +265,7 @@ def test_an_address_restores_a_narrow_dark_page(browser, url, atlas):
     narrow.close()
 
 
-def test_a_page_without_a_server_says_what_to_do(browser, url):
+def test_a_page_without_a_server_shows_a_hint(browser, url):
     cut = Opened(browser, url)
     cut.page.route("**/explore/**", lambda route: route.abort())
     cut.page.focus("#overlay")

@@ -1,4 +1,4 @@
-"""``latent_dim`` as a share: the smallest code that explains so much of what is held out."""
+"""``latent_dim`` as a share: the smallest code that explains it on held-out sequences."""
 
 import pickle
 import shutil
@@ -21,7 +21,7 @@ TINY = {"units": 4, "max_epochs": 1, "latent_steps": 0, "refit": False, "random_
 
 
 def waves(rank=3, n=100, steps=12, noise=0.0, seed=0):
-    """Sequences of a known number of dimensions, each with the same share of the variance."""
+    """Return sequences of a known number of dimensions with equal shares of the variance."""
     rng = np.random.default_rng(seed)
     basis = np.linalg.qr(rng.normal(size=(steps, steps)))[0][:rank]
     values = rng.normal(size=(n, rank)) @ basis + noise * rng.normal(size=(n, steps))
@@ -30,7 +30,7 @@ def waves(rank=3, n=100, steps=12, noise=0.0, seed=0):
 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.3, 3.0])
 @pytest.mark.parametrize("answer", [0, 1, 7, 25, len(SIZES) - 1])
-def test_the_smallest_place_is_found_in_few_trials(factor, answer):
+def test_the_smallest_size_is_found_in_few_trials(factor, answer):
     errors = np.exp(-np.arange(len(SIZES)) / 8)
     tried = []
 
@@ -43,7 +43,7 @@ def test_the_smallest_place_is_found_in_few_trials(factor, answer):
     assert len(tried) == len(set(tried)) <= 4
 
 
-def test_a_wrong_baseline_costs_no_more_than_some_trials():
+def test_a_wrong_baseline_costs_only_a_few_more_trials():
     rng = np.random.default_rng(0)
     for answer in range(len(SIZES)):
         errors, tried = (np.arange(len(SIZES)) < answer).astype(float), []
@@ -57,7 +57,7 @@ def test_a_wrong_baseline_costs_no_more_than_some_trials():
         assert len(tried) <= 13
 
 
-def test_where_nothing_reaches_it_the_last_place_is_tried_first():
+def test_an_unreachable_share_tries_the_largest_size_first():
     tried = []
     found = smallest(lambda place: tried.append(place) or 0.9, 0.1, [0.8, 0.7, 0.6])
     assert found == (2, 0.9)
@@ -74,7 +74,7 @@ def fitted(checkpoint):
     return SequenceAutoencoder(0.95, **TINY).fit(waves(), checkpoint=checkpoint)
 
 
-def test_the_size_is_that_of_the_data(fitted):
+def test_the_size_is_the_number_of_dimensions_of_the_data(fitted):
     assert fitted.latent_dim_ == 3
     assert fitted.transform(waves()).shape == (100, 3)
     assert (
@@ -85,14 +85,14 @@ def test_the_size_is_that_of_the_data(fitted):
     np.testing.assert_array_equal(fitted.transform(waves()), whole.transform(waves()))
 
 
-def test_a_fit_that_found_its_size_is_saved_as_any_other(fitted, tmp_path):
+def test_a_model_with_a_chosen_size_can_be_saved(fitted, tmp_path):
     fitted.save(tmp_path / "waves.refold")
     for again in (refold.load(tmp_path / "waves.refold"), pickle.loads(pickle.dumps(fitted))):  # noqa: S301
         assert (again.latent_dim, again.latent_dim_) == (0.95, 3)
         np.testing.assert_array_equal(again.transform(waves()), fitted.transform(waves()))
 
 
-def test_too_large_a_share_keeps_the_largest_size_and_says_what_it_reaches():
+def test_too_large_a_share_gives_the_largest_size_and_reports_its_share():
     sequences = waves(rank=12, n=30, steps=30, noise=1.0)
     split = validation_split(sequences.lengths, 0.1, seed=7)
     training, held_out = (sequences[rows] for rows in split)
@@ -105,26 +105,26 @@ def test_too_large_a_share_keeps_the_largest_size_and_says_what_it_reaches():
         assert choose_size(sequences, parameters, seed=7) == 28
 
 
-def test_symbols_count_by_the_steps_that_come_back(capsys):
+def test_categorical_data_counts_right_steps(capsys):
     words = Sequences.from_list(["aaaa", "bbbb"] * 20)
     ae = SequenceAutoencoder(0.6, **TINY | {"units": 8, "max_epochs": 20}, verbose=1).fit(words)
     assert ae.latent_dim_ == 1
     assert "A code of 1 dimension explains 1.000 of the held-out tokens." in capsys.readouterr().err
 
 
-def test_nothing_held_out_nothing_to_choose_by():
+def test_a_share_needs_held_out_sequences():
     ae = SequenceAutoencoder(0.95, validation_fraction=0, **TINY)
     with pytest.raises(ParameterError, match=r"latent_dim=0.95 is a share .* Give a validation_fr"):
         ae.fit(waves())
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan"), 2.5, True])
-def test_what_is_neither_a_size_nor_a_share_is_refused(share):
+def test_bad_shares_are_refused(share):
     with pytest.raises(ParameterError, match="latent_dim must be a positive integer, or a share"):
         SequenceAutoencoder(share, **TINY).fit(waves())
 
 
-def test_data_in_files_is_searched_by_a_sample(tmp_path, capsys, monkeypatch):
+def test_the_size_for_files_is_chosen_on_a_sample(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("refold.fitting._size_trials._MOST_VALUES", 60 * 12)
     write(waves(n=180), tmp_path / "waves.parquet")
     parameters = SequenceAutoencoder(0.95, **TINY, verbose=1).get_params()
@@ -133,8 +133,8 @@ def test_data_in_files_is_searched_by_a_sample(tmp_path, capsys, monkeypatch):
     assert "Choosing the size on 100 of 180 sequences." in capsys.readouterr().err
 
 
-def test_trials_of_files_search_for_codes_as_the_model_will(tmp_path, monkeypatch):
-    # as if latent optimization helped in every fit
+def test_trials_of_files_use_the_latent_steps_of_the_model(tmp_path, monkeypatch):
+    # Latent optimization is chosen in every fit.
     monkeypatch.setattr(
         "refold.fitting._fit_network.choose_settings",
         lambda *_, latent_steps, **__: Choice(latent_steps),
@@ -153,14 +153,12 @@ def test_trials_of_files_search_for_codes_as_the_model_will(tmp_path, monkeypatc
     assert steps == [0, 3, 10]
 
 
-def test_numbers_for_telling_apart_leave_room_in_the_size_that_is_found():
+def test_rocket_features_leave_room_in_the_chosen_size():
     ae = SequenceAutoencoder(0.3, rocket_dim=8, **TINY).fit(waves(rank=1))
     assert ae.rocket_dim_ == min(8, ae.latent_dim_ - 1)
 
 
-def test_a_training_that_goes_on_keeps_the_size_that_was_found(
-    tmp_path, checkpoint, fitted, monkeypatch
-):
+def test_a_resumed_training_keeps_the_chosen_size(tmp_path, checkpoint, fitted, monkeypatch):
     path = shutil.copy(checkpoint, tmp_path)
     identity = storage.load_checkpoint(path)[0]
     assert identity["found"]["latent_dim"] == 3
@@ -176,7 +174,7 @@ def test_a_training_that_goes_on_keeps_the_size_that_was_found(
         SequenceAutoencoder(0.9, **TINY).fit(waves(), checkpoint=path, resume=True)
 
 
-def test_the_search_leaves_time_for_the_fit(monkeypatch):
+def test_choosing_the_size_leaves_time_for_the_fit(monkeypatch):
     given = []
     error = refold.fitting._size_trials.Trials.of_fit
 

@@ -20,7 +20,7 @@ class Variable:
 
 
 def choose(monkeypatch, errors, pca=0.5, may_change_steps=True, initialization=True):
-    """Choose, given the error of weights (0: trained, 1: initial) and latent optimization."""
+    """Choose settings for given errors, by weights (0: trained, 1: initial) and latent steps."""
     network = SimpleNamespace(variables=[Variable()], specification=SimpleNamespace(latent_dim=4))
     monkeypatch.setattr(
         _choose_settings, "inference_with", lambda network: int(network.variables[0].value)
@@ -46,7 +46,7 @@ def choose(monkeypatch, errors, pca=0.5, may_change_steps=True, initialization=T
     ("errors", "steps", "initial"),
     [
         ({(0, 8): 0.3, (0, 0): 0.4}, 8, False),  # latent optimization helps
-        ({(0, 8): 0.3995, (0, 0): 0.4}, 0, False),  # too little
+        ({(0, 8): 0.3995, (0, 0): 0.4}, 0, False),  # the improvement is too small
         ({(0, 8): 0.45, (0, 0): 0.4}, 0, False),
         ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): 0.4, (1, 0): 0.6}, 8, True),
         ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): 0.6, (1, 0): 0.55}, 0, True),
@@ -54,13 +54,13 @@ def choose(monkeypatch, errors, pca=0.5, may_change_steps=True, initialization=T
         ({(0, 8): 0.7, (0, 0): 0.8, (1, 8): np.nan, (1, 0): np.nan}, 8, False),
     ],
 )
-def test_the_smallest_error_decides(monkeypatch, errors, steps, initial):
+def test_the_settings_with_the_smallest_error_are_chosen(monkeypatch, errors, steps, initial):
     choice = choose(monkeypatch, errors)
     assert choice[:2] == (steps, initial)
     assert (choice.message is not None) == initial
 
 
-def test_what_may_not_change_stays(monkeypatch):
+def test_fixed_settings_are_kept(monkeypatch):
     errors = {(0, 8): 0.7, (0, 0): 0.6, (1, 8): 0.9, (1, 0): 0.1}
     assert choose(monkeypatch, errors, may_change_steps=False) == Choice(8)
     assert choose(monkeypatch, errors, initialization=False) == Choice(0)
@@ -70,14 +70,14 @@ def test_what_may_not_change_stays(monkeypatch):
     ("whole", "part", "expected"),
     [(0.1, 0.2, False), (0.1, 0.1, True), (0.6, 0.9, False)],
 )
-def test_rocket_features_where_principal_components_are_not_missed(whole, part, expected):
+def test_rocket_features_are_used_if_fewer_principal_components_cost_nothing(whole, part, expected):
     errors = {32: Fidelity(whole, None, 0.0), 24: Fidelity(part, None, 0.0)}
     for sequences in ([1], []):
         measured = SimpleNamespace(sequences=sequences, of_pca=errors.get)
         assert rocket_features_cost_nothing(measured, 32, 8) == (expected and sequences == [1])
 
 
-def test_the_initialization_is_kept_in_the_model_and_after_a_resumption(monkeypatch, tmp_path):
+def test_a_kept_initialization_is_that_of_the_model_also_after_resuming(monkeypatch, tmp_path):
     given = Sequences.from_list([np.sin(np.arange(6 + i % 3) + i)[:, None] for i in range(40)])
     settings = TINY | {"max_epochs": 2, "latent_steps": "auto"}
 

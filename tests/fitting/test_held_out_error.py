@@ -1,4 +1,4 @@
-"""What is said of a training: its held-out error beside PCA's, both of the training part only."""
+"""The report after training: the held-out error next to that of PCA of the training part."""
 
 import contextlib
 import re
@@ -22,7 +22,7 @@ LINE = r"Held out \((\d+) sequences\): NMSE (\S+), PCA with (\d+) dimensions (\S
 
 
 def curves(n=50, steps=9, seed=0):
-    """Waves whose speed differs, so that no few components have them all."""
+    """Return waves of different speeds, which a few components cannot represent."""
     rng = np.random.default_rng(seed)
     speed = rng.uniform(0.2, 1.5, (n, 1))
     return Sequences.from_list(list(np.sin(speed * np.arange(steps) + rng.uniform(0, 6, (n, 1)))))
@@ -34,14 +34,14 @@ def said(capsys):
 
 @pytest.fixture(scope="module")
 def without_refit():
-    """A validated fit that the refit of the same settings begins with, and its parts."""
+    """Return the validated fit with which a refit begins, and both parts of the data."""
     parameters = SequenceAutoencoder(**SHORT, refit=False).get_params()
     fitted, _, _ = fit_network(curves(), parameters, seed=7)
     return fitted, [curves()[rows] for rows in validation_split(curves().lengths, 0.1, seed=7)]
 
 
 @pytest.mark.parametrize("refit", [False, True])
-def test_the_error_is_that_of_the_validated_weights_on_what_is_held_out(
+def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
     without_refit, refit, capsys
 ):
     fitted, (training, held_out) = without_refit
@@ -62,12 +62,12 @@ def test_the_error_is_that_of_the_validated_weights_on_what_is_held_out(
         fitted.network, fitted.scaler, latent_steps=fitted.latent_steps
     )
     assert float(error) == pytest.approx(ours.nmse, rel=6e-3)
-    if refit:  # what is returned are the weights of the refit all the same
+    if refit:  # the returned weights are still those of the refit
         pairs = zip(again.network.arrays().values(), fitted.network.arrays().values(), strict=True)
         assert not all(np.array_equal(a, b) for a, b in pairs)
 
 
-def test_the_estimator_says_so_at_the_end_and_reconstructs_as_well(capsys):
+def test_the_reported_error_is_that_of_the_estimator(capsys):
     ae = SequenceAutoencoder(**SHORT, refit=False, verbose=1).fit(curves())
     (line,) = said(capsys)
     error = float(re.fullmatch(LINE, line).group(2))
@@ -87,7 +87,7 @@ def test_the_estimator_says_so_at_the_end_and_reconstructs_as_well(capsys):
     ],
     ids=["silent", "nothing held out"],
 )
-def test_nothing_is_said_where_there_is_nothing_to_say(data, settings, capsys):
+def test_nothing_is_reported_without_verbose_or_validation(data, settings, capsys):
     SequenceAutoencoder(
         **SHORT | {"max_epochs": 1, "latent_steps": 0}, refit=False, **settings
     ).fit(data)
@@ -95,7 +95,7 @@ def test_nothing_is_said_where_there_is_nothing_to_say(data, settings, capsys):
 
 
 @pytest.mark.parametrize("scale", ["features", "sequence"])
-def test_data_in_files_has_the_same_measure(scale, tmp_path, without_refit):
+def test_data_in_files_has_the_same_errors(scale, tmp_path, without_refit):
     fitted, _ = without_refit
     write(curves(), tmp_path / "curves.parquet")
     split = validation_split(curves().lengths, 0.1, seed=7)
@@ -107,12 +107,12 @@ def test_data_in_files_has_the_same_measure(scale, tmp_path, without_refit):
         own = source.scaler(scale, source.units(scale), split[0])
         measured = held_out.of_pca(4), held_out.of_network(fitted.network, own)
         errors.append([one.nmse for one in measured])
-    # of files, the units are those of all sequences
+    # The units of files are those of all sequences.
     np.testing.assert_allclose(*errors, rtol=0.2)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_pca_of_some_of_the_sequences_has_as_many_components_as_they_allow(seed, monkeypatch):
+def test_pca_of_a_sample_has_at_most_as_many_components_as_it_allows(seed, monkeypatch):
     monkeypatch.setattr("refold.fitting._held_out_error._MOST_VALUES", 64)
     data = Sequences.from_list([*([np.arange(3.0), np.ones(3)] * 30), np.zeros(40)])
     source, split = MemorySource(data), (np.arange(10, 61), np.arange(10))
@@ -120,7 +120,7 @@ def test_pca_of_some_of_the_sequences_has_as_many_components_as_they_allow(seed,
     assert np.isfinite(held_out.of_pca(16).nmse)
 
 
-def test_a_network_holds_other_weights_for_a_while(without_refit):
+def test_weights_are_restored_after_a_temporary_change(without_refit):
     network = keras_models(without_refit[0].network)
     before = [np.asarray(variable.value) for variable in network.variables]
     with contextlib.suppress(ParameterError), holding(network, [value + 1 for value in before]):
@@ -156,7 +156,7 @@ BEHIND = Comparison(
         ),
     ],
 )
-def test_a_reason_is_given_only_where_it_holds(changes, reason):
+def test_a_reason_is_given_only_if_it_applies(changes, reason):
     assert len(describe(BEHIND)) == 1
     assert describe(BEHIND._replace(**changes))[1] == f"No better than PCA: {reason}."
     assert len(describe(BEHIND._replace(**{**changes, "ours": numbers(0.001)}))) == 1
@@ -173,7 +173,7 @@ def test_a_reason_is_given_only_where_it_holds(changes, reason):
         ((0.1, 0.9), (0.2, 0.8), None),
     ],
 )
-def test_of_a_mixed_table_it_says_on_which_columns(ours, pca, where):
+def test_the_reason_names_the_columns_of_a_mixed_table(ours, pca, where):
     changes = {"ours": Fidelity(*ours, 0.0), "pca": Fidelity(*pca, 0.0), "linear": True}
     lines = describe(BEHIND._replace(**changes))
     assert [line.partition("no epoch")[0] for line in lines[1:]] == ([where] if where else [])
@@ -181,14 +181,14 @@ def test_of_a_mixed_table_it_says_on_which_columns(ours, pca, where):
 
 @pytest.fixture(scope="module")
 def mixed():
-    """A table with a number that PCA has exactly, and a label."""
+    """Return a table with a number that PCA reconstructs exactly, and a category."""
     rng = np.random.default_rng(0)
     schema = Schema((Column("x", "numeric"), Column("word", "categorical", ("a", "b", "c"))))
     values = np.stack([rng.normal(size=320), rng.integers(0, 3, 320)], axis=1)
     return Sequences(values, np.arange(0, 321, 8), schema=schema)
 
 
-def test_of_a_mixed_table_fit_and_report_measure_the_same(mixed):
+def test_fit_and_report_have_the_same_errors_for_a_mixed_table(mixed):
     split = np.arange(10, 40), np.arange(10)
     held_out = HeldOut(MemorySource(mixed), *split, seed=0, most=3)
     training, others = (mixed[rows] for rows in split)
@@ -200,7 +200,7 @@ def test_of_a_mixed_table_fit_and_report_measure_the_same(mixed):
     assert 0 < found.accuracy < 1
 
 
-def test_the_line_of_symbols_has_accuracy_and_exact(capsys):
+def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):
     words = Sequences.from_list(["ab", "ba"] * 10)
     settings = SHORT | {"max_epochs": 1, "latent_steps": 0}
     SequenceAutoencoder(**settings, refit=False, verbose=1).fit(words)

@@ -1,4 +1,4 @@
-"""Data in files, of which some blocks are in memory at a time: the same results as from memory."""
+"""Data in files, which is read in blocks, gives the same results as data in memory."""
 
 import numpy as np
 import pyarrow as pa
@@ -41,19 +41,19 @@ def parts(folder, layout):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """For tests of what is made of blocks, which the layout of the files does not change."""
+    """Return a folder for tests that do not depend on the layout of the files."""
     return parts(tmp_path_factory.mktemp("list"), "list")
 
 
 @pytest.fixture(scope="module", params=["list", "long"])
-def either(request, tmp_path_factory):
-    """For tests of what blocks hold."""
+def folder_of_each_layout(request, tmp_path_factory):
+    """Return a folder for tests that depend on the layout of the files."""
     return parts(tmp_path_factory.mktemp(request.param), request.param)
 
 
 @pytest.fixture(scope="module")
 def fitted():
-    """A fit of the data in memory."""
+    """Return a model that was fitted to the data in memory."""
     return SequenceAutoencoder(**TINY).fit(ragged())
 
 
@@ -65,10 +65,10 @@ def same(a, b):
     return all(np.array_equal(x, y) for x, y in zip(weights(a), weights(b), strict=True))
 
 
-def test_on_the_same_batches_training_is_the_same_to_the_bit(either):
-    """With one page, the order of batches is that of data in memory."""
+def test_training_on_the_same_batches_gives_the_same_bits(folder_of_each_layout):
+    """With one shard, the order of batches is that of data in memory."""
     settings = TINY | {"scale": None}
-    streamed = SequenceAutoencoder(**settings).fit(scan(either, block_bytes=MANY))
+    streamed = SequenceAutoencoder(**settings).fit(scan(folder_of_each_layout, block_bytes=MANY))
     whole = SequenceAutoencoder(**settings).fit(ragged())
     assert same(streamed, whole)
     for name in ("loss", "val_loss"):
@@ -84,8 +84,8 @@ def test_codes_are_those_of_the_data_in_memory(folder, scale):
     np.testing.assert_allclose(codes, ae.transform(ragged()), atol=1e-5)
 
 
-def test_every_sequence_is_seen_once_an_epoch_and_pages_differ(either):
-    data = scan(either, block_bytes=100)
+def test_every_sequence_is_loaded_once_per_epoch_in_changing_order(folder_of_each_layout):
+    data = scan(folder_of_each_layout, block_bytes=100)
     used = np.ones(60, bool)
     used[[3, 17, 40]] = False
     pages = StreamingLoader(data, lambda block: block, used, longest=9, seed=0)
@@ -108,7 +108,7 @@ def test_every_sequence_is_seen_once_an_epoch_and_pages_differ(either):
 
 
 @pytest.mark.parametrize("refit", [False, True])
-def test_no_page_is_read_that_is_not_trained_on(folder, monkeypatch, refit):
+def test_only_shards_that_are_trained_on_are_read(folder, monkeypatch, refit):
     read, read_one = [], StreamingLoader._read
     monkeypatch.setattr(
         StreamingLoader, "_read", lambda *given: read.append(given[1:]) or read_one(*given)
@@ -121,7 +121,7 @@ def test_no_page_is_read_that_is_not_trained_on(folder, monkeypatch, refit):
     assert read == [(epoch, page) for epoch in ae.history_["epoch"] for page in range(pages)]
 
 
-def test_streamed_training_goes_on_to_the_bit(folder, tmp_path, monkeypatch):
+def test_resumed_training_on_files_gives_the_same_bits(folder, tmp_path, monkeypatch):
     path, kept = tmp_path / "checkpoint", []
     write_one = storage.save_checkpoint
 
@@ -143,7 +143,7 @@ def test_streamed_training_goes_on_to_the_bit(folder, tmp_path, monkeypatch):
     assert same(resumed, unbroken)
 
 
-def test_a_sample_is_of_several_blocks_where_files_are_sorted(tmp_path):
+def test_a_sample_of_sorted_files_comes_from_several_blocks(tmp_path):
     days = Sequences.from_list([np.full(4, row // 10) for row in range(400)])
     for day in range(40):
         write(days[10 * day : 10 * day + 10], tmp_path / f"{day:02}.parquet")
@@ -158,7 +158,7 @@ def test_a_sample_is_of_several_blocks_where_files_are_sorted(tmp_path):
     np.testing.assert_array_equal(data.sample(rows, 10**6, seed=0).ids, rows)
 
 
-def test_other_files_are_another_training(folder, tmp_path):
+def test_a_checkpoint_does_not_continue_with_other_files(folder, tmp_path):
     path, short = tmp_path / "checkpoint", TINY | {"max_epochs": 1, "refit": False}
     SequenceAutoencoder(**short).fit(scan(folder), checkpoint=path)
     write(ragged(seed=1), tmp_path / "other.parquet")
@@ -168,7 +168,7 @@ def test_other_files_are_another_training(folder, tmp_path):
         )
 
 
-def test_ranges_are_no_part_of_what_tells_a_checkpoint(folder):
+def test_the_digest_of_files_ignores_ranges(folder):
     source = FileSource(scan(folder))
     before, summary = source.digest(), source.sequences.summary
     source.sequences.summary = summary._replace(least=summary.least - 1)
@@ -177,7 +177,7 @@ def test_ranges_are_no_part_of_what_tells_a_checkpoint(folder):
     assert source.digest() != before
 
 
-def test_what_is_held_out_fits_in_memory(folder, monkeypatch):
+def test_the_held_out_share_is_limited_by_memory(folder, monkeypatch):
     source = FileSource(scan(folder))
     assert source.most_held_out(0.1) == 0.1
     monkeypatch.setattr("refold.fitting._data_sources._MOST_HELD_OUT", 30)
@@ -185,7 +185,7 @@ def test_what_is_held_out_fits_in_memory(folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("no_epochs")
-def test_gaps_are_seen_in_files_too(tmp_path):
+def test_missing_values_in_files_are_found(tmp_path):
     data = ragged()
     data.values[7, 1] = np.nan
     write(data, tmp_path / "gaps.parquet")
@@ -198,7 +198,7 @@ def test_gaps_are_seen_in_files_too(tmp_path):
 # Paths
 
 
-def test_a_path_is_read_whole_where_it_is_small(folder, fitted, tmp_path):
+def test_a_small_path_is_read_into_memory(folder, fitted, tmp_path):
     by_path = SequenceAutoencoder(**TINY).fit(folder)
     assert same(by_path, fitted)
     write(ragged(), tmp_path / "data.npz")
@@ -209,7 +209,7 @@ def test_a_path_is_read_whole_where_it_is_small(folder, fitted, tmp_path):
     assert isinstance(read_or_scan(folder, memory_bytes=100), refold.sequences.Scan)
 
 
-def test_the_command_line_takes_a_folder(either, tmp_path, monkeypatch, capsys):
+def test_the_command_line_takes_a_folder(folder_of_each_layout, tmp_path, monkeypatch, capsys):
     model, codes = tmp_path / "model.refold", tmp_path / "codes.parquet"
     settings = ["--latent-dim", "3", "--units", "8", "--max-epochs", "1", "--seed", "0"]
     settings += ["--latent-steps", "0", "--batch-size", "8", "--validation-fraction", "0.2"]
@@ -218,17 +218,20 @@ def test_the_command_line_takes_a_folder(either, tmp_path, monkeypatch, capsys):
         "refold.sequences.read_or_scan",
         lambda path, **options: read_or_scan(path, memory_bytes=100, **options),
     )
-    assert main(["fit", str(either), "-o", str(model), *settings]) == 0
-    assert main(["encode", str(model), str(either), "-o", str(codes)]) == 0
+    assert main(["fit", str(folder_of_each_layout), "-o", str(model), *settings]) == 0
+    assert main(["encode", str(model), str(folder_of_each_layout), "-o", str(codes)]) == 0
     assert "60 codes with 3 dimensions" in capsys.readouterr().err
     found, ids = read_codes(codes)
     np.testing.assert_allclose(found, refold.load(model).transform(ragged()), atol=1e-5)
     assert len(set(ids.tolist())) in {20, 60}
-    assert main(["reconstruct", str(model), str(either), "-o", str(tmp_path / "b.npz")]) == 2
+    assert (
+        main(["reconstruct", str(model), str(folder_of_each_layout), "-o", str(tmp_path / "b.npz")])
+        == 2
+    )
     assert "holds the data in memory (60 sequences)" in capsys.readouterr().err
 
 
-def test_a_scan_is_no_data_in_memory(folder, fitted):
+def test_a_scan_is_refused_where_data_in_memory_is_needed(folder, fitted):
     with pytest.raises(DataError, match="Read it block by block"):
         fitted.score(scan(folder))
 
@@ -246,7 +249,7 @@ def test_a_scan_is_no_data_in_memory(folder, fitted):
     ],
     ids=["corrupt", "empty", "another schema"],
 )
-def test_a_bad_file_is_named_and_nothing_is_written(tmp_path, capsys, spoil, error, message):
+def test_the_error_names_a_bad_file_and_nothing_is_written(tmp_path, capsys, spoil, error, message):
     data = tmp_path / "data"
     data.mkdir()
     for i in range(3):
@@ -261,7 +264,7 @@ def test_a_bad_file_is_named_and_nothing_is_written(tmp_path, capsys, spoil, err
     assert {path.name for path in tmp_path.iterdir()} == {"data"}
 
 
-def test_steps_are_counted_page_by_page(folder):
+def test_batches_are_counted_for_each_shard(folder):
     data = scan(folder, block_bytes=100)
     batches = Batches(data.lengths, 8, None)
     rows = np.arange(len(data))
@@ -272,7 +275,7 @@ def test_steps_are_counted_page_by_page(folder):
     assert FileSource(data).num_batches(batches, rows, seed=0) == wanted > batches.num_batches(rows)
 
 
-def test_files_of_nothing_are_refused(tmp_path):
+def test_files_with_only_empty_sequences_are_refused(tmp_path):
     write(Sequences.from_list([[1.0], *[[]] * 9])[1:], tmp_path / "none.parquet")
     with pytest.raises(DataError, match="nothing to learn from"):
         SequenceAutoencoder(**TINY).fit(scan(tmp_path / "none.parquet"))
@@ -289,6 +292,6 @@ def test_blocks_are_not_sorted(tmp_path, folder):
         read_or_scan(folder, sort=True)
 
 
-def test_a_unit_is_not_of_parquet(folder):
+def test_unit_does_not_apply_to_parquet(folder):
     with pytest.raises(ParameterError, match="unit= does not apply to the format parquet"):
         read_or_scan(folder, unit="words")

@@ -116,7 +116,7 @@ def test_longer_sequences_and_new_categories_can_be_trained_on():
         ({"num_epochs": 0}, "num_epochs must be an integer of at least 1. Got 0"),
     ],
 )
-def test_what_contradicts_the_model_is_refused(fitted, changed, message):
+def test_arguments_that_contradict_the_model_are_refused(fitted, changed, message):
     ae = copy.deepcopy(fitted)
     epochs = {"num_epochs": changed.pop("num_epochs", 1)}
     with pytest.raises(ParameterError, match=message):
@@ -133,14 +133,14 @@ def test_other_columns_are_refused(fitted, tmp_path):
         ae.partial_fit(scan(tmp_path / "one.parquet"))
 
 
-def test_files_in_blocks_give_what_memory_gives(fitted, tmp_path):
+def test_files_in_blocks_give_the_same_results_as_memory(fitted, tmp_path):
     write(as_sequences(NEW, schema=fitted.schema_), tmp_path / "new.parquet")
     blocks = copy.deepcopy(fitted).partial_fit(scan(tmp_path / "new.parquet"))
     assert blocks.transform(NEW).shape == (24, 3)
     assert not same(blocks, fitted)
 
 
-def test_a_share_and_a_custom_architecture_are_continued(fitted, tmp_path):
+def test_models_with_a_share_or_a_custom_architecture_can_be_trained_further(fitted, tmp_path):
     share = copy.deepcopy(fitted).set_params(latent_dim=0.9).partial_fit(NEW)
     assert share.latent_dim_ == 3
     dense = SequenceAutoencoder(**TINY, architecture=_dense).fit([[0.5, 1.5, 2.5]] * 9)

@@ -1,4 +1,4 @@
-"""``refold curve``, and ``refold fit`` with a share for a size."""
+"""``refold curve``, and ``refold fit`` with a share as latent dimensions."""
 
 import json
 
@@ -50,7 +50,7 @@ def _tuple(value):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_shows_what_is_done(data, tmp_path, capsys, monkeypatch):
+def test_ctrl_c_shows_the_finished_fits(data, tmp_path, capsys, monkeypatch):
     interrupted_after(monkeypatch, 1)
     picture = tmp_path / "curve.svg"
     assert main(["curve", data, "--sizes", "1,4,8", "-o", str(picture), "-q", *SHORT]) == 130
@@ -81,7 +81,7 @@ def test_a_mistake_is_one_line_before_any_work(data, arguments, said, capsys):
     assert shown.err.count("\n") == 1
 
 
-def test_fit_takes_a_share_and_says_where_it_stands(data, tmp_path, capsys):
+def test_fit_accepts_a_share_and_reports_the_size(data, tmp_path, capsys):
     model = tmp_path / "curves.refold"
     assert main(["fit", data, "-o", str(model), "--latent-dim", "0.1", *FIT]) == 0
     said = capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The demo with hardly any training: everything it leaves in the folder."""
+"""The files that the demo writes, with very little training."""
 
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,7 @@ SMALL = {"moving-ones": (40, 50), "japanese-vowels": (40, 60)}
 
 
 def first(split, num_train, num_held_out):
-    """Return a function that takes the first sequences of both parts."""
+    """Return a loader that keeps only the first sequences of both splits."""
 
     def run(seed):
         parts = split(seed)

@@ -18,7 +18,7 @@ from small_data import fits_without_epochs
 
 @pytest.fixture(scope="module")
 def folder(sines, fit_options, tmp_path_factory):
-    """A folder with the sines and their models, and a long series with a model of its windows."""
+    """Return a folder with sines, a long series, and models of both."""
     folder = tmp_path_factory.mktemp("detect")
     shutil.copytree(sines, folder, dirs_exist_ok=True)
     time = np.arange(600) / 4
@@ -39,7 +39,7 @@ def run(*arguments):
     return main([str(argument) for argument in arguments])
 
 
-def test_a_row_a_sequence(folder, capsys):
+def test_one_row_per_sequence(folder, capsys):
     given = folder / "sines.refold", folder / "new.parquet"
     assert run("detect", *given, "--alpha", "0.05") == 0
     shown = capsys.readouterr()
@@ -51,7 +51,7 @@ def test_a_row_a_sequence(folder, capsys):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_into_files(folder, tmp_path, suffix):
+def test_results_are_written_to_files(folder, tmp_path, suffix):
     out, steps = tmp_path / f"anomalies.{suffix}", tmp_path / f"steps.{suffix}"
     given = folder / "sines.refold", folder / "new.parquet"
     assert run("detect", *given, "-o", out, "--steps", steps, "--alpha", "0.1", "-q") == 0
@@ -74,7 +74,7 @@ def test_normal_sequences_can_be_given(folder, capsys):
     assert [row["p_value"] for row in rows] == found.p_values.tolist()
 
 
-def test_normal_sequences_that_were_trained_on_are_told(folder, capsys):
+def test_normal_sequences_from_the_training_data_are_reported(folder, capsys):
     given = "detect", folder / "bare.refold", folder / "new.parquet", "--alpha", 0.1
     assert run(*given, "--normal", folder / "left.parquet") == 2
     shown = capsys.readouterr()

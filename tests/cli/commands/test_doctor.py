@@ -7,7 +7,7 @@ import pytest
 from refold.cli import main
 
 
-def test_findings_on_standard_output_and_errors_beside_them(sines, fit_options, capsys):
+def test_findings_and_errors_are_printed(sines, fit_options, capsys):
     data = str(sines / "train.parquet")
     assert main(["doctor", data, *fit_options]) == 0
     shown = capsys.readouterr()

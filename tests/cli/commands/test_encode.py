@@ -1,4 +1,4 @@
-"""Codes in fewer bits, through the commands."""
+"""Codes as float16 and int8 in the commands."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_decode_reads_fewer_bits(sines, tmp_path, suffix, dtype):
         (["--dtype", "float16", "-o", "c.csv"], "format .parquet, .npy or .npz. Got .csv"),
     ],
 )
-def test_a_type_that_cannot_be_stored_is_refused(
+def test_a_dtype_that_the_format_cannot_store_is_refused(
     sines, tmp_path, monkeypatch, capsys, options, message
 ):
     monkeypatch.chdir(tmp_path)
@@ -46,10 +46,10 @@ def test_a_type_that_cannot_be_stored_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_codes_for_the_drift_test_are_few_and_do_not_keep_their_blocks():
+def test_the_drift_test_samples_codes_without_keeping_their_blocks():
     blocks = [(np.full((1500, 2), i), np.arange(1500)) for i in range(3)]
     sample = []
     passed = list(_sampled(iter(blocks), 4500, sample))
     assert all(one is other for (one, _), (other, _) in zip(passed, blocks, strict=True))
-    assert sum(map(len, sample)) == 1125  # every fourth
+    assert sum(map(len, sample)) == 1125  # every fourth code
     assert all(part.base is None for part in sample)

@@ -1,4 +1,4 @@
-"""``refold fit --from``, and the line about drift."""
+"""``refold fit --from``, and the message about drift."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def shifted(sines):
-    """A file of as many sequences as the model was fitted on, at another level."""
+    """Return a file with as many sequences as the training data, at another level."""
     path = sines / "shifted.parquet"
     one = read(sines / "train.parquet")
     write(one.with_values(one.values + 2), path)
@@ -23,7 +23,7 @@ def shifted(sines):
 
 @pytest.fixture(scope="module")
 def further(sines, shifted, tmp_path_factory):
-    """A model that was trained further on the shifted sequences."""
+    """Return a model that was trained further on the shifted sequences."""
     path = tmp_path_factory.mktemp("from") / "further.refold"
     options = "--from", sines / "sines.refold", "--max-epochs", 3, "--seed", 0, "-q"
     assert run("fit", shifted, *options, "-o", path) == 0
@@ -61,7 +61,7 @@ def test_options_that_contradict_the_model_are_refused(
     assert not (tmp_path / "new.refold").exists()
 
 
-def test_drift_is_told_in_one_line(sines, shifted, capsys, tmp_path):
+def test_drift_is_reported_in_one_line(sines, shifted, capsys, tmp_path):
     for command in ("encode", "detect"):
         given = command, sines / "sines.refold"
         options = ["--alpha", 0.1] if command == "detect" else []

@@ -43,7 +43,7 @@ def run(*arguments):
     return main([str(argument) for argument in arguments])
 
 
-def test_a_row_a_step(folder, capsys):
+def test_one_row_per_step(folder, capsys):
     assert run("forecast", folder / "waves.refold", folder / "new.parquet", "--steps", 2) == 0
     shown = capsys.readouterr()
     rows = [json.loads(line) for line in shown.out.splitlines()]
@@ -82,7 +82,7 @@ def test_bounds_and_a_picture_in_files(folder, tmp_path, suffix, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_errors_beside_those_of_no_model(folder, capsys):
+def test_errors_next_to_those_of_baselines(folder, capsys):
     given = "forecast", folder / "waves.refold", folder / "others.parquet", "--evaluate"
     assert run(*given) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -94,7 +94,7 @@ def test_errors_beside_those_of_no_model(folder, capsys):
     assert found["model"] < found["last_value"]
 
 
-def test_fit_says_how_well_it_forecasts(folder):
+def test_fit_reports_the_error_of_forecasts(folder):
     said = (folder / "said.txt").read_text(encoding="utf-8")
     assert "sequences), 4 steps ahead: NMSE" in " ".join(said.split())
 
@@ -125,9 +125,7 @@ def test_bad_input(folder, capsys, model, options, message):
 
 
 @pytest.mark.parametrize("name", ["id", "step"])
-def test_a_column_that_the_table_has_itself_is_found_before_the_work(
-    folder, tmp_path, capsys, name
-):
+def test_a_reserved_column_name_is_refused_before_the_work(folder, tmp_path, capsys, name):
     series = as_sequences(waves(100, 0).values.reshape(100, 30, 1), names=[name])
     write(series, tmp_path / "train.npz")
     parameters, fitted = storage.load(folder / "waves.refold")

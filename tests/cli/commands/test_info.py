@@ -1,4 +1,4 @@
-"""``refold info`` without a model: what is installed, and what runs its LSTM layers."""
+"""``refold info`` without a model: the installation, and the engine of its LSTM layers."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def python(*arguments, **environment):
     return done.stdout
 
 
-def test_the_installation_for_programs(capsys):
+def test_the_installation_as_json(capsys):
     assert main(["info", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert {name: facts[name] for name in ("refold", "keras", "jax", "numpy")} == {
@@ -40,7 +40,7 @@ def test_the_installation_for_programs(capsys):
     assert facts["why_no_lstm_kernel"] == kernels.why_not()
 
 
-def test_the_installation_for_people(capsys):
+def test_the_installation_as_text(capsys):
     assert main(["info"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines if line[0] != " "] == [
@@ -56,9 +56,7 @@ def test_the_installation_for_people(capsys):
     assert (kernels.variant() or "none: ") in lines[6]
 
 
-def test_the_reason_is_shown_where_there_is_no_kernel_and_what_a_locale_lacks_is_escaped(
-    ae, tmp_path
-):
+def test_the_reason_for_a_missing_kernel_is_shown_and_escaped_for_the_locale(ae, tmp_path):
     ae._fitted = ae._fitted._replace(schema=Schema((Column("температура", "numeric"),)))
     ae.save(tmp_path / "m.refold")
     commands = f"['info', {str(tmp_path / 'm.refold')!r}]", "['info']", "['info', '--json']"
@@ -82,7 +80,7 @@ def test_another_backend_is_named():
     assert facts["why_no_lstm_kernel"] == "Keras runs on numpy, and the kernel is for JAX"
 
 
-def test_a_name_is_shown_as_it_is(capsys):
+def test_names_are_shown_unchanged(capsys):
     print_facts({"names": "speed [m/s], v[/s], :x:", "ids": None})
     assert capsys.readouterr().out.split(maxsplit=1)[1].strip() == "speed [m/s], v[/s], :x:"
 
@@ -93,7 +91,7 @@ def ae(sines):
     return refold.load(sines / "bare.refold")
 
 
-def test_the_best_loss_may_be_that_of_the_start(ae, tmp_path, capsys):
+def test_the_best_loss_can_be_that_of_the_initialization(ae, tmp_path, capsys):
     ae.initial_loss_ = 1e-9
     ae._fitted = ae._fitted._replace(initial_loss=1e-9)
     ae.save(tmp_path / "m.refold")

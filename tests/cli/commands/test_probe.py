@@ -1,4 +1,4 @@
-"""``refold probe``: accuracy on codes beside PCA's, from files."""
+"""``refold probe``: accuracy on codes next to that of PCA, from files."""
 
 import json
 
@@ -39,7 +39,7 @@ def folder(sines, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["labelled.parquet", "long.parquet", "lines.jsonl", "long.csv"])
-def test_a_label_of_the_file_of_the_sequences(folder, capsys, name):
+def test_a_label_column_in_the_file_of_the_sequences(folder, capsys, name):
     assert main(["probe", str(folder / "model.refold"), str(folder / name), "--label", "kind"]) == 0
     shown = capsys.readouterr()
     assert "Refold" in shown.out
@@ -51,7 +51,7 @@ def test_a_label_of_the_file_of_the_sequences(folder, capsys, name):
 
 
 @pytest.mark.parametrize("name", ["lines.jsonl", "long.csv"])
-def test_a_blank_line_before_the_first(folder, tmp_path, name):
+def test_a_blank_line_at_the_start(folder, tmp_path, name):
     (tmp_path / name).write_bytes(b"\n" + (folder / name).read_bytes())
     given = [str(folder / "model.refold"), str(tmp_path / name), "--label", "kind"]
     assert main(["probe", *given]) == 0
@@ -66,7 +66,7 @@ def test_a_first_line_that_cannot_be_read(folder, tmp_path, capsys, suffix, cont
     assert f"bad.{suffix}" in capsys.readouterr().err
 
 
-def test_a_label_of_a_file_whose_name_does_not_say_what_it_is(folder, tmp_path, capsys):
+def test_a_label_column_in_a_file_with_another_suffix(folder, tmp_path, capsys):
     for name in ("readings.log", "readings.txt"):
         (tmp_path / name).write_bytes((folder / "long.csv").read_bytes())
         given = [str(folder / "model.refold"), str(tmp_path / name), "--label", "kind"]
@@ -74,7 +74,7 @@ def test_a_label_of_a_file_whose_name_does_not_say_what_it_is(folder, tmp_path, 
         assert json.loads(capsys.readouterr().out)["Refold"]["accuracy"] == 1.0
 
 
-def test_a_label_of_a_ts_file(folder, capsys):
+def test_the_label_of_a_ts_file(folder, capsys):
     given = [str(folder / "model.refold"), str(folder / "cases.ts"), "-q", "--json", "--label"]
     assert main(["probe", *given, "label"]) == 0
     assert json.loads(capsys.readouterr().out)["Refold"]["accuracy"] == 1.0
@@ -82,7 +82,7 @@ def test_a_label_of_a_ts_file(folder, capsys):
     assert "cases.ts has no column 'kind'. It has label." in capsys.readouterr().err
 
 
-def test_labels_of_another_file_as_json(folder, tmp_path, capsys):
+def test_labels_in_another_file(folder, tmp_path, capsys):
     (tmp_path / "who.csv").write_text(
         "id,who\n" + "".join(f"{i},{'ab'[i % 2]}\n" for i in range(40))
     )
@@ -93,7 +93,7 @@ def test_labels_of_another_file_as_json(folder, tmp_path, capsys):
     assert found["Refold"]["accuracy"] == found["PCA"]["accuracy"] == 1.0
 
 
-def test_labels_of_the_vowels(tmp_path, capsys):
+def test_labels_of_japanese_vowels(tmp_path, capsys):
     data, labels = str(tmp_path / "vowels.parquet"), str(tmp_path / "who.csv")
     assert main(["data", "japanese-vowels", "-n", "20", "-o", data, "--labels", labels]) == 0
     lines = (tmp_path / "who.csv").read_text().splitlines()

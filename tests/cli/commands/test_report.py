@@ -1,4 +1,4 @@
-"""``refold report``: a page from files, and what stops it."""
+"""``refold report``: a page from files, and errors."""
 
 import io
 import json
@@ -53,7 +53,7 @@ def test_a_page_and_a_table(folder, tmp_path, capsys):
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
 
 
-def test_columns_that_the_model_does_not_know_are_left_out(folder, tmp_path):
+def test_columns_that_the_model_does_not_have_are_ignored(folder, tmp_path):
     rows = ["id,time,level,flow,kind,note"]
     for i in range(12):
         rows += [f"{i},{t},{0.1 * t},{i},{i % 2},so {t}" for t in range(3)]
@@ -64,11 +64,13 @@ def test_columns_that_the_model_does_not_know_are_left_out(folder, tmp_path):
     (tmp_path / "rows.csv").rename(tmp_path / "rows.txt")
     given[1] = str(tmp_path / "rows.txt")
     given += ["--format", "csv"]
-    assert main(["report", *given, "--label", "flow"]) == 0  # a column of the model is one, too
+    assert (
+        main(["report", *given, "--label", "flow"]) == 0
+    )  # a label can also be a column of the model
     assert "Colors show flow." in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_pca_of_training_data_and_labels_of_another_file(folder, tmp_path, capsys):
+def test_pca_of_training_data_and_labels_from_another_file(folder, tmp_path, capsys):
     page = tmp_path / "page.html"
     given = [str(folder / "model.refold"), str(folder / "data.parquet"), "-q", "-o", str(page)]
     beside = ["--label", "who", "--labels", str(folder / "who.csv")]
@@ -138,6 +140,6 @@ def test_a_missing_package_is_named_before_the_work(folder, capsys, monkeypatch)
     assert "pip install 'refold[plots]'" in capsys.readouterr().err
 
 
-def test_the_output_is_needed(folder, capsys):
+def test_the_output_is_required(folder, capsys):
     assert main(["report", str(folder / "model.refold"), "x.parquet"]) == 2
     assert "--output" in capsys.readouterr().err

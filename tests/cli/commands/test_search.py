@@ -1,4 +1,4 @@
-"""``refold index``, ``search`` and ``cluster``: an index from files, hits and clusters."""
+"""``refold index``, ``search`` and ``cluster``, from files."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ def folder(sines, tmp_path_factory):
 
 
 def run(capsys, *arguments):
-    """Run a command that succeeds, and return its rows."""
+    """Run a command that must succeed, and return its rows."""
     assert main([*map(str, arguments)]) == 0
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
@@ -60,7 +60,7 @@ def test_a_search_needs_neither_jax_nor_scikit_learn(sines, folder):
     assert json.loads(done.stdout)["query"] == 7
 
 
-def test_an_index_is_changed(sines, tmp_path, capsys):
+def test_rows_of_an_index_can_be_changed(sines, tmp_path, capsys):
     model, train, index = sines / "bare.refold", sines / "train.parquet", tmp_path / "x.index"
     made = ["index", str(model), str(train), "-o", str(index), "--distance", "code"]
     assert main(made) == 0

@@ -1,4 +1,4 @@
-"""``refold stream``, from lines to lines."""
+"""``refold stream``, from lines of steps to lines of results."""
 
 import contextlib
 import io
