@@ -1,4 +1,4 @@
-"""What comes next: forecasts, their bounds, and what a model that cannot says."""
+"""Forecasts, their bounds, and errors."""
 
 import copy
 import pickle
@@ -27,7 +27,7 @@ TINY = {
 
 
 def waves(n, seed, steps=40):
-    """Sines of one period, any phase, with noise."""
+    """Return noisy sines of one period with random phases."""
     rng = np.random.default_rng(seed)
     phase = rng.uniform(0, 2 * np.pi, (n, 1))
     clean = np.sin(2 * np.pi * np.arange(steps) / 8 + phase)
@@ -46,7 +46,7 @@ def calibrated(fitted):
 
 @pytest.fixture(scope="module")
 def plain():
-    """A model that reconstructs and does not forecast."""
+    """Return a model that cannot forecast."""
     return SequenceAutoencoder(**TINY).fit(waves(60, 0))
 
 
@@ -59,7 +59,7 @@ def of_words():
 
 @pytest.fixture(scope="module")
 def table():
-    """Two kinds of columns, with gaps."""
+    """Return sequences of a numeric and a categorical column, with gaps."""
     rng = np.random.default_rng(0)
     n, steps = 60, 12
     number = rng.normal(size=(n, steps)).cumsum(axis=1)
@@ -81,7 +81,7 @@ def of_table(table):
     return SequenceAutoencoder(**options, calibration_fraction=0.4).fit(table)
 
 
-def test_sines_go_on(fitted):
+def test_forecasts_of_sines_are_better_than_baselines(fitted):
     errors = fitted.forecast_errors(waves(100, 2))
     assert errors.season == 8
     assert errors.model < 0.05 < errors.last_value
@@ -89,7 +89,7 @@ def test_sines_go_on(fitted):
     assert errors.num_sequences == 100
 
 
-def test_reconstruction_stays(fitted, plain):
+def test_forecasting_hardly_changes_the_reconstruction(fitted, plain):
     assert 1 - fitted.score(waves(100, 2)) < 1.5 * (1 - plain.score(waves(100, 2)))
 
 
@@ -108,7 +108,7 @@ def test_fewer_steps_are_the_first_ones(fitted):
         assert np.array_equal(five[:2], two)
 
 
-def test_company_and_padding_do_not_matter(fitted):
+def test_a_forecast_does_not_depend_on_other_sequences_or_padding(fitted):
     series = waves(4, 3)
     ragged, _ = split_at(series, [40, 13, 25, 1])
     together = fitted.forecast(ragged).values
@@ -116,7 +116,7 @@ def test_company_and_padding_do_not_matter(fitted):
     assert np.allclose(np.concatenate(together), np.concatenate(alone), atol=1e-5)
 
 
-def test_of_longer_sequences_the_last_steps_are_read(fitted):
+def test_only_the_last_steps_of_longer_sequences_are_read(fitted):
     longer = waves(2, 4, steps=200)
     last = split_at(longer, 200 - 35)[1]
     assert np.allclose(fitted.forecast(longer).values, fitted.forecast(last).values)
@@ -126,13 +126,13 @@ def test_of_longer_sequences_the_last_steps_are_read(fitted):
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.3])
-def test_bounds_hold_as_often_as_promised(calibrated, alpha):
+def test_the_coverage_of_bounds_is_that_of_alpha(calibrated, alpha):
     fresh = waves(400, 5)
     before, after = split_at(fresh, 35)
     ahead = calibrated.forecast(before, alpha=alpha)
     truth = after.values.reshape(400, 5)
     outside = ((truth < ahead.lower[..., 0]) | (truth > ahead.upper[..., 0])).sum(axis=0)
-    # of 400 fresh ones, so many lie beyond a quantile of 99 others: beta-binomial
+    # The number of 400 new values beyond a quantile of 99 others has a beta-binomial distribution.
     rank = int(np.ceil(100 * (1 - alpha)))
     most = betabinom(400, 100 - rank, rank).ppf(1 - 1e-4)
     assert (outside <= most).all()
@@ -146,7 +146,7 @@ def test_margins_by_hand():
     assert conformal_margins(np.empty((0, 2)), 0.5).tolist() == [np.inf, np.inf]
 
 
-def test_a_saved_model_forecasts_the_same(calibrated, tmp_path):
+def test_a_saved_model_gives_the_same_forecasts(calibrated, tmp_path):
     calibrated.save(tmp_path / "waves.refold")
     again, series = load(tmp_path / "waves.refold"), waves(3, 3)
     ours, theirs = calibrated.forecast(series), again.forecast(series)
@@ -168,13 +168,13 @@ def test_clipped_forecasts_lie_within_their_bounds(calibrated):
 
 
 @pytest.mark.usefixtures("no_epochs")
-def test_what_is_set_aside_gives_bounds():
+def test_calibration_fraction_gives_bounds():
     ae = SequenceAutoencoder(**TINY, forecast_steps=5, calibration_fraction=0.2).fit(waves(75, 0))
     assert ae.forecast(waves(2, 1)).alpha == 0.1
     assert ae.detect(waves(2, 1), alpha=0.1).alpha == 0.1
 
 
-def test_words_go_on(of_words):
+def test_forecasts_of_words(of_words):
     assert of_words.forecast(["abcabcabc", "bcabcabca"]).values == ["abc", "bca"]
     errors = of_words.forecast_errors(["abcabcabcabc", "bcabcabcabca", "cabcabcabcab"] * 20)
     assert errors.measure == "1 - accuracy"
@@ -183,7 +183,7 @@ def test_words_go_on(of_words):
     assert (errors.season, errors.seasonal_naive) == (3, 0.0)
 
 
-def test_kinds_together_and_gaps(of_table, table):
+def test_mixed_columns_with_gaps(of_table, table):
     ahead = of_table.forecast(table)
     found = ahead.to_table()
     assert found.column_names == ["id", "step", "number", "number_lower", "number_upper", "label"]
@@ -193,7 +193,7 @@ def test_kinds_together_and_gaps(of_table, table):
     assert np.isnan(ahead.lower[..., 1]).all()
 
 
-def test_beside_other_options_of_short_sequences():
+def test_forecasting_of_short_sequences_with_other_options():
     level = np.random.default_rng(0).normal(size=(40, 1))
     ragged, _ = split_at(as_sequences(list(level * np.ones(12))), np.arange(40) % 13)
     ragged.values[40] = np.nan
@@ -209,7 +209,7 @@ def test_no_sequence(calibrated):
     assert (ahead.values, ahead.lower.shape, ahead.to_table().num_rows) == ([], (0, 5, 1), 0)
 
 
-def test_same_seed_same_numbers_of_a_resumed_training_too(fitted, tmp_path):
+def test_the_same_seed_gives_the_same_forecasts_also_after_resuming(fitted, tmp_path):
     path = tmp_path / "state"
 
     class Interrupts(keras.callbacks.Callback):
@@ -256,7 +256,7 @@ def test_bad_arguments_of_a_forecast(calibrated, options, message):
         calibrated.forecast(waves(2, 1), **options)
 
 
-def test_a_model_that_cannot_says_how_to_get_one(plain):
+def test_a_model_without_forecasts_says_how_to_fit_one(plain):
     for method in (plain.forecast, plain.forecast_errors):
         with pytest.raises(
             ParameterError, match=r"not to forecast\. Fit one with forecast_steps=10"
@@ -270,7 +270,7 @@ def test_bounds_without_calibration(fitted):
         fitted.forecast(waves(2, 1), alpha=0.1)
 
 
-def test_too_few_for_bounds_that_nobody_asked_for(fitted):
+def test_default_bounds_are_left_out_if_calibration_has_too_few_sequences(fitted):
     ae = copy.deepcopy(fitted).calibrate(waves(5, 1))
     assert ae.forecast(waves(2, 1)).lower is None
     assert ae.forecast(waves(2, 1), alpha=0.2).alpha == 0.2
@@ -279,7 +279,7 @@ def test_too_few_for_bounds_that_nobody_asked_for(fitted):
         ae.forecast(waves(2, 1), alpha=0.2)
 
 
-def test_bounds_are_of_the_default_context(calibrated):
+def test_bounds_need_the_default_context(calibrated):
     usual, same = (calibrated.forecast(waves(2, 1), context=steps) for steps in (None, 35))
     assert np.array_equal(usual.upper, same.upper)
     assert calibrated.forecast(waves(2, 1), context=10).lower is None
@@ -287,7 +287,7 @@ def test_bounds_are_of_the_default_context(calibrated):
         calibrated.forecast(waves(2, 1), context=10, alpha=0.1)
 
 
-def test_symbols_have_no_bounds(of_words):
+def test_categorical_columns_have_no_bounds(of_words):
     words = ["abcabcabc", "bcabcabca"]
     assert of_words.forecast(words).alpha is None
     with pytest.raises(ParameterError, match="no column is numeric"):
@@ -304,22 +304,24 @@ def test_equal_sequences_lie_within_their_bounds():
     assert ((truth >= ahead.lower) & (truth <= ahead.upper)).all()
 
 
-def test_bounds_of_what_was_rarely_observed_are_infinite_and_null_in_a_table(of_table, table):
+def test_bounds_of_rarely_observed_steps_are_infinite_and_null_in_a_table(of_table, table):
     values = np.nan_to_num(table[:20].values)
-    normal = table[:20].with_values(values + np.array([0.1, 0]))  # others than in training
-    normal.values[11 : 15 * 12 : 12, 0] = np.nan  # the last step of 15
+    normal = table[:20].with_values(
+        values + np.array([0.1, 0])
+    )  # different from the training sequences
+    normal.values[11 : 15 * 12 : 12, 0] = np.nan  # the last step of 15 sequences
     ahead = copy.deepcopy(of_table).calibrate(normal).forecast(table[:1])
     assert np.isposinf(ahead.upper[0, -1, 0])
     assert np.isfinite(ahead.upper[0, 0, 0])
     assert ahead.to_table()["number_upper"].null_count == 1
 
 
-def test_pickled(calibrated):
+def test_a_pickled_model_gives_the_same_bounds(calibrated):
     again = pickle.loads(pickle.dumps(calibrated))  # noqa: S301
     assert np.array_equal(again.forecast(waves(3, 3)).upper, calibrated.forecast(waves(3, 3)).upper)
 
 
-def test_of_data_in_files(tmp_path):
+def test_data_in_files(tmp_path):
     rng = np.random.default_rng(0)
     for part in range(2):
         write(waves(30, part).with_ids(30 * part + np.arange(30)), tmp_path / f"{part}.parquet")
@@ -329,12 +331,12 @@ def test_of_data_in_files(tmp_path):
     assert ae.forecast_errors(waves(50, int(rng.integers(5, 9)))).model < 0.2
 
 
-def test_nothing_longer_than_what_is_forecast(fitted):
+def test_sequences_must_be_longer_than_the_forecast(fitted):
     with pytest.raises(DataError, match="the longest of 2 has 5"):
         fitted.forecast_errors(split_at(waves(2, 0), 5)[0])
 
 
-def test_a_column_that_is_called_as_a_bound():
+def test_a_column_with_the_name_of_a_bound_is_refused():
     ahead = np.zeros((20, 2, 2))
     found = Forecast(as_sequences(ahead, names=["x", "x_lower"]), 0.1, ahead - 1, ahead + 1)
     with pytest.raises(refold.errors.SchemaError, match="'x_lower' has the name of a bound"):

@@ -1,4 +1,4 @@
-"""New sequences: as long and as varied as the training data, and between two others."""
+"""Generated sequences resemble the training data, and interpolation between two sequences."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"]
 
 @pytest.fixture(scope="module")
 def sines():
-    """Sums of five sines of random heights."""
+    """Return sums of five sines with random amplitudes."""
     waves = np.sin(np.arange(1, 6)[:, None] * np.arange(24) / 8)
     return as_sequences(np.random.default_rng(0).normal(size=(300, 5)) @ waves)
 
@@ -33,7 +33,7 @@ def spelling():
     return SequenceAutoencoder(**OPTIONS).fit(WORDS * 10)
 
 
-def test_new_ones_are_like_the_training_data(ae, sines):
+def test_generated_sequences_resemble_the_training_data(ae, sines):
     new = as_sequences(ae.generate(200, random_state=0), schema=ae.schema_)
     assert abs(new.lengths.mean() - sines.lengths.mean()) < 0.2 * sines.lengths.mean()
     assert new.values.std() == pytest.approx(sines.values.std(), rel=0.3)
@@ -43,21 +43,21 @@ def test_new_ones_are_like_the_training_data(ae, sines):
     assert copies(new, sines) == 0
 
 
-def test_a_seed_draws_them(ae):
+def test_the_seed_determines_the_sequences(ae):
     first, again, other = (ae.generate(5, random_state=seed) for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
     assert ae.generate(0) == []
 
 
-def test_lengths_that_are_asked_for(ae):
+def test_given_lengths(ae):
     with pytest.warns(UserWarning, match="1 of 3 lengths is longer than the longest"):
         assert [len(x) for x in ae.generate(3, lengths=[1, 7, 400])] == [1, 7, 400]
     with pytest.raises(DataError, match="one entry per code"):
         ae.generate(3, lengths=[1, 2])
 
 
-def test_saved_and_loaded_it_draws_the_same(ae, tmp_path):
+def test_a_saved_model_generates_the_same_sequences(ae, tmp_path):
     ae.save(tmp_path / "model.refold")
     loaded = refold.load(tmp_path / "model.refold")
     drawn = zip(ae.generate(4, random_state=3), loaded.generate(4, random_state=3), strict=True)
@@ -75,7 +75,7 @@ def test_temperature_makes_words_more_varied(spelling):
     assert again == hot
 
 
-def test_temperature_leaves_numbers_alone(ae):
+def test_temperature_does_not_change_numeric_data(ae):
     cold, warm = (ae.generate(3, temperature=t, random_state=0) for t in (0.0, 1.0))
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(cold, warm, strict=True))
 
@@ -101,7 +101,7 @@ def test_from_one_word_to_another(spelling):
     assert [between[0], between[-1]] == spelling.reconstruct(["on", "nine"])
 
 
-def test_a_density_of_as_many_components_as_there_are_heaps():
+def test_the_density_has_one_component_for_each_cluster():
     rng = np.random.default_rng(0)
     for heaps in (1, 3):
         centers = 30 * rng.normal(size=(heaps, 4))
@@ -122,7 +122,7 @@ def test_a_density_of_few_codes(n):
 # Ranges
 
 
-def test_what_is_new_stays_within_the_ranges_of_training(ae, sines):
+def test_generated_values_are_within_the_ranges_of_training(ae, sines):
     least, greatest = sines[:200].values.min(), sines[:200].values.max()
     free = np.concatenate(ae.generate(3000, clip=False, random_state=0))
     assert free.min() < least or free.max() > greatest
@@ -134,7 +134,7 @@ def test_what_is_new_stays_within_the_ranges_of_training(ae, sines):
     assert greatest < np.concatenate(ae.interpolate(*ends, 3, clip=False)).max()
 
 
-def test_codes_are_clipped_where_that_is_asked_for(ae, sines):
+def test_decoded_values_are_clipped_only_on_request(ae, sines):
     greatest = sines[:200].values.max()
     far = [3 * x for x in sines[:20].to_list()]
     codes = ae.encode(far)
@@ -158,12 +158,12 @@ def test_codes_are_clipped_where_that_is_asked_for(ae, sines):
         ({"components": 201}, "components=201 are more than the 200 codes"),
     ],
 )
-def test_what_cannot_be(ae, options, message):
+def test_bad_arguments(ae, options, message):
     with pytest.raises(ParameterError, match=message):
         ae.generate(**options)
 
 
-def test_interpolation_that_cannot_be(ae, sines):
+def test_bad_arguments_of_interpolation(ae, sines):
     with pytest.raises(ParameterError, match=r"^steps must be an integer of at least 2"):
         ae.interpolate(sines[0], sines[1], steps=1)
     with pytest.raises(SchemaError):

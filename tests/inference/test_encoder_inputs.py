@@ -1,4 +1,4 @@
-"""The way from sequences to the input of the fitted Keras models."""
+"""The conversion of sequences to the input of the fitted Keras models."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def fitted():
 
 
 @pytest.mark.parametrize("num_steps", [None, 8, 20])
-def test_the_encoder_makes_the_codes_of_transform(fitted, num_steps):
+def test_the_encoder_gives_the_codes_of_transform(fitted, num_steps):
     x = fitted.encoder_inputs(DATA.to_list(), num_steps)
     assert x.dtype == np.float32
     assert x.shape == (24, num_steps or 8, 2)
@@ -26,7 +26,7 @@ def test_the_encoder_makes_the_codes_of_transform(fitted, num_steps):
     np.testing.assert_allclose(codes, fitted.transform(DATA), atol=1e-5)
 
 
-def test_missing_values_bring_flags():
+def test_missing_values_have_flags():
     gaps = ragged()
     gaps[0][1] = np.nan
     ae = untrained(gaps)
@@ -45,7 +45,7 @@ def test_classic_models_read_zeros_and_one_number_of_steps():
         ae.encoder_inputs(DATA, 20)
 
 
-def test_what_cannot_be_read_is_refused(fitted, tmp_path):
+def test_bad_data_is_refused(fitted, tmp_path):
     with pytest.raises(ParameterError, match=r"num_steps is 3, but the batch needs 8"):
         fitted.encoder_inputs(DATA, 3)
     with pytest.raises(SchemaError, match=r"3 features, but the model was fitted on 2"):

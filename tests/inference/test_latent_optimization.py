@@ -1,4 +1,4 @@
-"""The search for better codes, and the minimiser under it."""
+"""Latent optimization, and its minimizer."""
 
 import itertools
 
@@ -29,19 +29,19 @@ def test_every_row_finds_its_own_minimum():
     start = np.array([[-1.2, 1.0], [2.0, 2.0], [0.0, 0.0], [1.0, 1.0]], "float32")
     assert np.allclose(rosenbrock(start)[0], [rosen(x) for x in start])
     found = minimize_rows(rosenbrock, start, 80)
-    # from 24, along a valley that rounding makes rough
+    # The loss starts at 24. Rounding makes the valley rough.
     assert float(rosenbrock(found)[0].max()) < 0.01
 
 
-def test_no_row_ever_rises():
+def test_no_step_increases_the_loss_of_a_row():
     start = (np.random.default_rng(0).normal(size=(50, 2)) * 3).astype("float32")
     losses = [rosenbrock(minimize_rows(rosenbrock, start, k))[0] for k in range(12)]
     assert np.array_equal(losses[0], rosenbrock(start)[0])
     assert all((b <= a).all() for a, b in itertools.pairwise(losses))
 
 
-def test_rows_do_not_meet_and_nan_is_never_gone_to():
-    def loss(x):  # NaN left of 0
+def test_rows_are_independent_and_steps_to_nan_are_not_taken():
+    def loss(x):  # NaN for negative values
         with np.errstate(invalid="ignore", divide="ignore"):
             root = np.sqrt(x[:, 0])
             values = root + (x[:, 1] - 2) ** 2
@@ -75,7 +75,7 @@ def fitted(vowels):
     return refold.SequenceAutoencoder(**OPTIONS).fit(vowels[0])
 
 
-def test_a_search_makes_codes_more_faithful(fitted, vowels, tmp_path):
+def test_latent_optimization_lowers_the_error(fitted, vowels, tmp_path):
     _, test = vowels
     back = []
     for value in (0, "auto"):
@@ -93,8 +93,8 @@ def test_a_search_makes_codes_more_faithful(fitted, vowels, tmp_path):
     assert np.array_equal(loaded.encode(test), fitted.encode(test))
 
 
-def test_what_is_set_after_fit_counts(fitted, vowels):
-    """Also where the model was fitted with another number."""
+def test_latent_steps_can_be_set_after_fit(fitted, vowels):
+    """The model was fitted with another number of steps."""
     test = vowels[1][:8]
     by_default = fitted.transform(test)
     own = fitted._network.encode(fitted.scaler_.transform(test))
@@ -110,7 +110,7 @@ def test_what_is_set_after_fit_counts(fitted, vowels):
     assert np.array_equal(fitted.transform(test), by_default)
 
 
-def test_a_code_does_not_depend_on_its_company(fitted, vowels):
+def test_a_code_does_not_depend_on_other_sequences(fitted, vowels):
     _, test = vowels
     codes = fitted.transform(test)
     alone = np.concatenate([fitted.transform(test[i : i + 1]) for i in range(5)])
@@ -119,7 +119,7 @@ def test_a_code_does_not_depend_on_its_company(fitted, vowels):
     assert np.array_equal(mixed, codes)
 
 
-def test_symbols_are_searched_for_too_and_training_is_as_without():
+def test_latent_optimization_of_words_does_not_change_the_training():
     rng = np.random.default_rng(0)
     words = ["".join(rng.choice(list("abc"), 1 + i % 5)) for i in range(120)]
     options = {"latent_dim": 6, "units": 16, "max_epochs": 30, "random_state": 0}
@@ -132,7 +132,7 @@ def test_symbols_are_searched_for_too_and_training_is_as_without():
     assert ae.score(words) > plain.score(words)
 
 
-def test_few_observed_values_do_not_decide_a_code(fitted, vowels):
+def test_few_observed_values_do_not_give_extreme_codes(fitted, vowels):
     _, test = vowels
     gaps = [x.copy() for x in test.to_list()]
     for x in gaps:
@@ -142,8 +142,8 @@ def test_few_observed_values_do_not_decide_a_code(fitted, vowels):
     assert np.abs(codes).max() < 10
 
 
-def test_by_default_where_there_are_few_sequences():
-    # `latent_steps_` of a fitted model, of few sequences, is in test_what_is_set_after_fit_counts
+def test_the_default_depends_on_the_number_of_sequences():
+    # test_latent_steps_can_be_set_after_fit has `latent_steps_` of a model of few sequences.
     series = as_sequences(np.zeros((2000, 3, 1)))
     left_open = refold.SequenceAutoencoder().get_params()
     for count, wanted in ((1999, 10), (2000, 0)):
@@ -151,14 +151,14 @@ def test_by_default_where_there_are_few_sequences():
 
 
 @pytest.mark.parametrize("value", [-1, 2.5, "much", True, None])
-def test_what_refine_may_be(value):
+def test_bad_latent_steps(value):
     with pytest.raises(
         ParameterError, match=r"^latent_steps must be 'auto' or an integer of at least 0"
     ):
         refold.SequenceAutoencoder(latent_steps=value).fit([[1.0], [2.0]])
 
 
-def test_other_architectures_are_not_searched():
+def test_other_architectures_have_no_latent_optimization():
     series = np.random.default_rng(0).normal(size=(8, 5, 1))
     options = {"architecture": "dense", "latent_dim": 5, "max_epochs": 1}
     options |= {"validation_fraction": 0}

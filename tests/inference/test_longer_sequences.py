@@ -1,4 +1,4 @@
-"""Sequences longer than any in training come back at their own length, and one line says so."""
+"""Sequences longer than any in training are reconstructed at their own length, with a warning."""
 
 import re
 
@@ -42,24 +42,24 @@ def ae():
         ([6], "predictions", None),
     ],
 )
-def test_what_is_said(lengths, meaning, says):
+def test_the_messages(lengths, meaning, says):
     said = describe_longer(np.array(lengths, int), 6, meaning)
     assert (said is None) if says is None else re.match(says, said)
 
 
-def test_a_predicted_length_may_be_off_by_a_tenth():
+def test_a_predicted_length_may_exceed_the_longest_by_a_tenth():
     assert describe_longer(np.array([22]), 20, "predictions") is None
     assert "23 steps against 20" in describe_longer(np.array([23]), 20, "predictions")
 
 
-def test_a_network_of_so_many_steps_writes_no_more():
+def test_a_network_with_a_fixed_number_of_steps_cuts_longer_sequences():
     lengths = np.array([9, 4])
     assert lengths_to_write(lengths, np.array([5, 3]), trained=6, most=6).tolist() == [6, 3]
     said = describe_longer(lengths, 6, "reconstructions", most=6)
     assert "They are cut to 6 steps, the most that this architecture writes." in said
 
 
-def test_longer_sequences_come_back_at_their_own_length(ae):
+def test_longer_sequences_are_reconstructed_at_their_own_length(ae):
     with pytest.warns(UserWarning, match=ONE + "They are decoded at their own length") as said:
         back = ae.reconstruct(MIXED)
     assert len(said) == 1
@@ -83,14 +83,14 @@ def test_codes_of_other_sequences_are_refused(ae):
         ae.reconstruct(waves(3, 4, 5), codes=np.zeros((1, 2)))
 
 
-def test_sequences_as_long_as_in_training_are_silent(ae):
+def test_sequences_as_long_as_in_training_cause_no_warning(ae):
     sequences = waves(6, 5, 3)
     ae.reconstruct(sequences)
     ae.score(sequences)
     ae.detect(sequences, alpha=0.2)
 
 
-def test_score_and_detect_say_so(ae):
+def test_score_and_detect_warn(ae):
     with pytest.warns(UserWarning, match=ONE + "They are decoded at their own length") as said:
         ae.score(MIXED)
     assert len(said) == 1
@@ -109,7 +109,7 @@ def test_predicted_lengths(ae, tmp_path):
     ae.save(tmp_path / "m.refold")
     other = refold.load(tmp_path / "m.refold")
     *_, bias = keras_models(other._network).length.trainable_variables
-    bias.assign([20.0, 0.0])  # so many standard deviations above the mean length
+    bias.assign([20.0, 0.0])  # 20 standard deviations above the mean length
     codes = np.zeros((2, 2), np.float32)
     with pytest.warns(UserWarning, match="2 of 2 predicted lengths are longer .*: up to 12 steps"):
         other.inverse_transform(codes)
@@ -138,7 +138,7 @@ def test_blocks_of_files_are_counted_together(ae, tmp_path):
         ("decode {m} {c} --lengths 3,9,3,3 -o {o}.npz", "Ask for at most 6 steps"),
     ],
 )
-def test_commands_say_so_once(ae, tmp_path, capsys, command, says):
+def test_commands_warn_once(ae, tmp_path, capsys, command, says):
     model, data, codes = tmp_path / "m.refold", tmp_path / "d.npz", tmp_path / "c.npy"
     ae.save(model)
     write(MIXED, data)

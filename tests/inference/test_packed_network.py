@@ -1,4 +1,4 @@
-"""The default model on packed rows: as Keras computes it, and the same bits in any company."""
+"""The default model on packed rows agrees with Keras, and its bits do not depend on batches."""
 
 import functools
 import itertools
@@ -39,7 +39,7 @@ CASES = {
     "deepest": {"depth": 5, "forecast_steps": 3},
     "length": {"length_dim": 1, "rocket_dim": 2, "observed_flags": True, "by_length": True},
 }
-# cases that together have every part
+# Cases that together use every part.
 FEW = ("patches", "deep autoregressive")
 
 
@@ -103,7 +103,7 @@ def sequences(specification, count=14, seed=0):
 
 
 @pytest.mark.parametrize("case", slow_except(FEW))
-def test_it_computes_what_the_keras_models_do(case):
+def test_results_agree_with_the_keras_models(case):
     ours = network(case)
     data = sequences(ours.specification)
     theirs = KerasNetwork(keras_models(PackedNetwork(ours.specification, ours.weights)))
@@ -135,7 +135,7 @@ def test_keras_has_the_same_weights(case):
 
 @pytest.mark.parametrize("latent_steps", [0, 5])
 @pytest.mark.parametrize("case", CASES)
-def test_a_code_has_the_same_bits_in_any_company(case, latent_steps):
+def test_the_bits_of_a_code_do_not_depend_on_other_sequences(case, latent_steps):
     ours = network(case)
     data = sequences(ours.specification, 40)
     codes = ours.encode(data, latent_steps=latent_steps)
@@ -147,7 +147,7 @@ def test_a_code_has_the_same_bits_in_any_company(case, latent_steps):
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("draw", [None, Draw(0.7, 3)], ids=["likeliest", "drawn"])
-def test_a_decoded_sequence_has_the_same_bits_in_any_company(case, draw):
+def test_the_bits_of_a_decoded_sequence_do_not_depend_on_other_codes(case, draw):
     ours = network(case)
     data = sequences(ours.specification, 20)
     codes, offsets = ours.encode(data), data.offsets
@@ -160,7 +160,7 @@ def test_a_decoded_sequence_has_the_same_bits_in_any_company(case, draw):
             assert np.array_equal(one, outputs[offsets[i] : offsets[i + 1]])
 
 
-def test_threads_change_no_bit(monkeypatch):
+def test_bits_do_not_depend_on_threads(monkeypatch):
     ours = network("patches")
     data = sequences(ours.specification, 300)
     codes = {}
@@ -171,13 +171,13 @@ def test_threads_change_no_bit(monkeypatch):
     assert np.array_equal(codes[1], codes[5])
 
 
-def test_blocks_change_no_bit(monkeypatch):
+def test_bits_do_not_depend_on_blocks(monkeypatch):
     ours = network("mixed")
     data = sequences(ours.specification, 30)
     codes = ours.encode(data, latent_steps=2)
     whole = ours.decode(codes, data.offsets)
     monkeypatch.setattr("refold.inference._packed_rows._STEPS", 20)
-    for threads in (1, 3):  # blocks one after another, and at the same time
+    for threads in (1, 3):  # Blocks are computed one after another, and at the same time.
         monkeypatch.setattr(packed, "num_threads", lambda threads=threads: threads)
         assert np.array_equal(ours.encode(data, latent_steps=2), codes)
         assert np.array_equal(ours.decode(codes, data.offsets), whole)
@@ -212,7 +212,7 @@ def test_the_gradient_of_the_objective_is_that_of_finite_differences(case):
     above, below = (objective(at + sign * step * along)[0].astype(float) for sign in (1, -1))
     slopes = (above - below) / (2 * step)
     exact = (gradient * along).sum(axis=1)
-    # the cost of a wrong length has a kink, which a difference may span
+    # The cost of a wrong length has a kink, which may lie within a finite difference.
     off = np.abs(slopes - exact) / (np.abs(exact) + 1)
     assert np.median(off) < 3e-4
     assert np.mean(off < 5e-3) >= 0.85
@@ -229,7 +229,7 @@ def test_latent_optimization_never_increases_its_objective(case):
     assert losses[-1].mean() < losses[0].mean()
 
 
-def test_changed_keras_weights_count_at_once():
+def test_changed_keras_weights_are_used_at_once():
     ours = PackedNetwork(network("numeric").specification, network("numeric").weights)
     data = sequences(ours.specification)
     before = ours.encode(data)

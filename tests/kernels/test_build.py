@@ -1,4 +1,4 @@
-"""The package as it is built: one wheel with the library of refold.kernels, or one without."""
+"""Builds of the package: a wheel with the library of refold.kernels, or one without."""
 
 import json
 import os
@@ -28,7 +28,7 @@ print(json.dumps({"file": k.__file__, "variant": k.variant(), "why_not": k.why_n
 
 
 def build(kind, source, folder, **environment):
-    """Build a wheel of a checkout with this environment's tools, and return where it lies."""
+    """Build a wheel of a checkout with the tools of this environment, and return its path."""
     run = subprocess.run(
         [sys.executable, "-c", BUILD, kind, folder],
         cwd=source,
@@ -80,12 +80,12 @@ def plain(tmp_path_factory):
 def test_without_a_compiler_the_wheel_is_pure_python(plain):
     wheel, said, _ = plain
     assert wheel.name == f"refold-{refold.__version__}-py3-none-any.whl"
-    assert libraries(wheel) == []  # the checkout's own does not slip in
+    assert libraries(wheel) == []  # the library of the checkout must not be included
     assert "built without its LSTM kernel" in said
 
 
-# That the LSTM then runs by the scan, tests/layers/test_lstm.py tells.
-def test_without_the_library_the_room_says_so_and_how_to_mend_it(plain):
+# tests/layers/test_lstm.py tests that the LSTM then uses the scan.
+def test_without_the_library_the_reason_and_a_fix_are_given(plain):
     *_, site = plain
     state = printed(STATE, site)
     assert Path(state["file"]).is_relative_to(site)
@@ -115,7 +115,7 @@ def _copy(source, target):
     shutil.copy(source, target)
 
 
-# With one. `make test` has the library that was compiled when the checkout was installed.
+# With a compiler. `make test` uses the library that was compiled when the checkout was installed.
 
 
 @pytest.fixture(scope="module")
@@ -123,14 +123,14 @@ def compiled(tmp_path_factory):
     if not any(shutil.which(compiler) for compiler in COMPILERS):
         pytest.skip("this machine has no C++ compiler")
     folder = tmp_path_factory.mktemp("compiled")
-    # without optimization it takes a third of the time
+    # compilation without optimizations takes a third of the time
     wheel, said = build("build_wheel", ROOT, folder, SKBUILD_CMAKE_BUILD_TYPE="Debug")
     assert "without its LSTM kernel" not in said, said
     return wheel, unpack(wheel, folder / "site")
 
 
 @pytest.mark.slow
-def test_one_wheel_serves_every_python(compiled):
+def test_one_wheel_works_with_every_python(compiled):
     wheel, _ = compiled
     _, _, python, abi, platform = wheel.stem.split("-")
     assert (python, abi) == ("py3", "none")
@@ -163,7 +163,7 @@ SUPPORTED = (
 
 @pytest.fixture(scope="module")
 def states():
-    """What the library says in processes that ask for each variant, and which it supports."""
+    """Return the output of processes that request each variant, and the supported variants."""
     if "was not built" in str(kernels.why_not()):
         pytest.skip(kernels.why_not())
     asked = {
@@ -193,7 +193,7 @@ def supported(states):
     return states["supported"]
 
 
-# That each variant computes what Keras does, tests/kernels/test_fused_lstm.py tells.
+# tests/kernels/test_fused_lstm.py tests that each variant agrees with Keras.
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_variant_is_forced_by_name_or_refused(states, supported, variant):
     state = states[variant]
@@ -204,17 +204,17 @@ def test_a_variant_is_forced_by_name_or_refused(states, supported, variant):
         assert f"REFOLD_KERNEL='{variant}'" in state["why_not"]
 
 
-def test_a_machine_runs_the_variant_for_any_of_its_kind(supported):
+def test_every_machine_can_run_the_baseline_variant(supported):
     assert {"x86-64", "neon", "plain"} & set(supported)
 
 
-def test_the_library_is_switched_off_by_name(states):
+def test_the_library_can_be_turned_off(states):
     ran = states["none"]
     assert ran["variant"] is None
     assert "REFOLD_KERNEL=none" in ran["why_not"]
 
 
-def test_an_unknown_variant_is_told_beside_those_that_run(states, supported):
+def test_an_unknown_variant_lists_the_supported_ones(states, supported):
     ran = states["avx2 "]
     assert ran["variant"] is None
     assert ran["why_not"] == (

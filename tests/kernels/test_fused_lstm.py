@@ -1,4 +1,4 @@
-"""The compiled LSTM beside Keras's layer and the NumPy reference, its bits, and inside of JAX."""
+"""The compiled LSTM agrees with Keras and the NumPy reference, its bits, and its use in JAX."""
 
 import ctypes
 import functools
@@ -19,7 +19,7 @@ from refold.kernels import _library, reference
 
 pytestmark = pytest.mark.skipif(kernels.variant() is None, reason=str(kernels.why_not()))
 
-# batch, steps, features, units: each size of interest at least once
+# Batch, steps, features, units. Each relevant size occurs at least once.
 SHAPES = [
     (1, 1, 1, 1),
     (2, 7, 3, 4),
@@ -81,7 +81,7 @@ def mask_of(kind, rng, batch, steps):
 
 
 def arrays(shape, seed=0, *, with_states=True):
-    """What `lstm` takes without the mask, at a scale at which no activation runs away."""
+    """Return the arguments of `lstm` except the mask, at a scale that keeps activations bounded."""
     batch, steps, features, units = shape
     rng = np.random.default_rng(seed)
 
@@ -143,7 +143,7 @@ def beside_the_reference(given, mask, weights, **options):
     close(gradients, reference.gradients(*given, mask, cotangents=cotangents, **options), 1e-4)
 
 
-# Numbers
+# Results
 
 
 @sweep(60)
@@ -206,7 +206,7 @@ def test_results_and_gradients_are_those_of_keras(case, options):
 
 @pytest.mark.parametrize("shape", [(0, 3, 2, 4), (2, 0, 2, 4)], ids=["no rows", "no steps"])
 @pytest.mark.parametrize("kind", ["none", "holes"])
-def test_nothing_to_read_leaves_the_states_as_they_are(shape, kind):
+def test_empty_inputs_do_not_change_the_states(shape, kind):
     given = arrays(shape)
     mask = None if kind == "none" else np.ones(shape[:2], bool)
     outputs, h, c = kernels.lstm(*given, mask)
@@ -217,7 +217,7 @@ def test_nothing_to_read_leaves_the_states_as_they_are(shape, kind):
 
 @pytest.mark.parametrize("go_backwards", [False, True])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_padding_changes_nothing(shape, go_backwards):
+def test_padding_does_not_change_results_and_gradients(shape, go_backwards):
     given, _, weights = example(shape=shape, kind="none", seed=2, with_states=True)
     batch, steps = shape[:2]
     results, gradients = run(given, None, weights, go_backwards=go_backwards)
@@ -255,7 +255,7 @@ def same_bits(found, expected):
 
 
 @pytest.mark.parametrize("kind", ["none", "holes", "empty rows"])
-def test_runs_repeat_to_the_bit(kind):
+def test_repeated_runs_have_the_same_bits(kind):
     case = example(shape=(33, 20, 40, 64), kind=kind, seed=0, with_states=True)
     first = run(*case)
     for _ in range(5):
@@ -264,7 +264,7 @@ def test_runs_repeat_to_the_bit(kind):
 
 @sweep(10)
 @given(CASES, OPTIONS)
-def test_rows_know_nothing_of_each_other(case, options):
+def test_rows_are_independent(case, options):
     given, mask, weights = example(**case)
     order = np.random.default_rng(0).permutation(len(given[0]))
 
@@ -336,7 +336,7 @@ def test_relative_error_is_below_one_in_a_million(name):
     size = np.geomspace(1e-30, 87.0, 400_001)
     grid = np.concatenate([-size, np.linspace(-87.0, 87.0, 400_003), size]).astype("float32")
     exact = EXACT[name](grid.astype("float64"))
-    # what is smaller is subnormal; a sigmoid ends at 2e-19
+    # smaller values are subnormal, and the sigmoid stops at 2e-19
     told = abs(exact) > (2.2e-19 if name == "sigmoid" else 2e-38)
     found = through(name, grid)
     assert (abs(found - exact)[told] / abs(exact[told])).max() < 1e-6
@@ -358,7 +358,7 @@ def test_large_numbers_saturate_without_nan(name):
 
 
 @pytest.mark.parametrize("name", EXACT)
-def test_nan_stays_nan(name):
+def test_nan_gives_nan(name):
     found = through(name, np.array([0.0, np.nan, 1.0], "float32"))
     assert np.isnan(found).tolist() == [False, True, False]
 
@@ -370,8 +370,8 @@ def test_saturated_gates_have_finite_gradients():
 
 
 @pytest.mark.parametrize("units", [5, 16, 17])
-def test_an_infinite_input_spoils_no_more_than_it_must(units):
-    """Whether or not the units fill the kernel's blocks."""
+def test_an_infinite_input_affects_only_gradients_that_depend_on_it(units):
+    """The units fill the blocks of the kernel, or do not."""
     given, _, _ = example(shape=(3, 4, 3, units), kind="none", seed=0, with_states=True)
     given[0][1, 2, 0] = np.inf
     gradients = jax.grad(lambda *g: kernels.lstm(*g)[1].sum(), argnums=tuple(range(6)))(*given)
@@ -380,7 +380,7 @@ def test_an_infinite_input_spoils_no_more_than_it_must(units):
     assert spoilt[:1] + spoilt[2:] == [0] * 5
 
 
-# Inside of JAX
+# Use in JAX
 
 
 GIVEN = arrays((4, 6, 3, 5))
@@ -390,12 +390,12 @@ def last(x):
     return kernels.lstm(x, *GIVEN[1:])[1]
 
 
-def test_jit_changes_no_bit():
+def test_jit_gives_the_same_bits():
     eager, compiled = kernels.lstm(*GIVEN), jax.jit(kernels.lstm)(*GIVEN)
     same_bits([np.asarray(a) for a in eager], [np.asarray(a) for a in compiled])
 
 
-def test_vmap_is_a_loop():
+def test_vmap_agrees_with_a_loop():
     x = np.stack([arrays((4, 6, 3, 5), seed)[0] for seed in range(3)])
     mapped = np.asarray(jax.jit(jax.vmap(last))(x))
     same_bits(mapped, np.stack([np.asarray(last(one)) for one in x]))
@@ -403,7 +403,7 @@ def test_vmap_is_a_loop():
     close(gradients, [np.asarray(jax.grad(lambda one: last(one).sum())(one)) for one in x], 1e-6)
 
 
-def test_a_scan_around_it_goes_on_where_it_stopped():
+def test_a_scan_over_parts_agrees_with_one_call():
     x = arrays((4, 12, 3, 5))[0]
 
     def halves(x):
@@ -423,7 +423,7 @@ def test_a_scan_around_it_goes_on_where_it_stopped():
     close(gradients[:1], gradients[1:], 1e-5)
 
 
-def test_checkpoint_computes_again_what_was_computed():
+def test_jax_checkpoint_gives_the_same_bits():
     gradients = [
         np.asarray(jax.jit(jax.grad(lambda x, f=f: f(x).sum()))(GIVEN[0]))
         for f in (last, jax.checkpoint(last))
@@ -433,7 +433,7 @@ def test_checkpoint_computes_again_what_was_computed():
 
 @pytest.mark.parametrize("features", [3, 5, 130])
 @pytest.mark.parametrize("kind", ["none", "holes"])
-def test_no_gradient_is_made_by_an_input_that_nobody_differentiates_by(features, kind):
+def test_gradients_that_are_not_needed_are_not_computed(features, kind):
     given, mask, _ = example(shape=(7, 9, features, 20), kind=kind, seed=0, with_states=True)
 
     def loss(arguments):
@@ -451,14 +451,14 @@ def test_no_gradient_is_made_by_an_input_that_nobody_differentiates_by(features,
     assert "tensor<0x0x0xf32>" in text
 
 
-def test_results_that_nobody_reads_have_no_gradient():
+def test_unused_results_have_no_gradient():
     by_state = jax.grad(lambda c: kernels.lstm(*GIVEN[:5], c)[2].sum())(GIVEN[5])
     zero = np.zeros_like(GIVEN[4])
     expected = reference.gradients(*GIVEN, cotangents=(None, zero, zero + 1)).c
     close([np.asarray(by_state)], [expected], 1e-4)
 
 
-def test_a_jacobian_backwards():
+def test_the_reverse_mode_jacobian():
     found = np.asarray(jax.jacrev(last)(GIVEN[0]))
     expected = np.zeros_like(found)
     for row, unit in np.ndindex(4, 5):
@@ -482,12 +482,12 @@ def test_a_jacobian_backwards():
     ],
     ids=["jvp", "jacfwd", "hessian", "grad of grad"],
 )
-def test_derivatives_that_it_does_not_have_are_refused(derivative, message):
+def test_unsupported_derivatives_are_refused(derivative, message):
     with pytest.raises(ParameterError, match=rf'{message}.*Use LSTM\(engine="scan"\)'):
         derivative(GIVEN[0])
 
 
-# What it refuses
+# Errors
 
 
 def changed(name, value):
@@ -516,7 +516,7 @@ def changed(name, value):
         ("recurrent_activation", "gelu", "recurrent_activation is 'gelu'; the LSTM kernel"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(name, value, message):
+def test_arrays_of_wrong_shapes_are_refused(name, value, message):
     with pytest.raises(ParameterError, match=f"^{message}"):
         kernels.lstm(**changed(name, value))
 
@@ -534,8 +534,8 @@ if code := pytest.main(["-q", "-k", f"{chosen} or packed", *files]):
 """
 
 
-def test_every_variant_that_this_machine_runs():
-    # the tests above are about the one that runs here
+def test_every_variant_that_this_machine_can_run():
+    # the tests above use the default variant of this machine
     others = [
         name
         for name in VARIANTS

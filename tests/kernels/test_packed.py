@@ -1,4 +1,4 @@
-"""Operations on packed rows: the library beside NumPy, beside the padded LSTM, and their bits."""
+"""Operations on packed rows agree with NumPy and the padded LSTM, and their bits."""
 
 import copy
 import functools
@@ -18,7 +18,7 @@ from refold.kernels import packed, reference
 needs_library = pytest.mark.skipif(kernels.variant() is None, reason=str(kernels.why_not()))
 OPERATIONS = [pytest.param(library, marks=needs_library, id="library"), fallback]
 
-# sequences, longest, features, units
+# Number of sequences, longest length, features, units.
 SHAPES = [
     (1, 1, 1, 1),
     (1, 15, 12, 96),
@@ -66,9 +66,9 @@ class Case:
         )
         self.d_outputs = self.normal(len(self.x), units)
         self.matrix, self.start = self.normal(features, width), self.normal(width)
-        # the longest sequences have steps without weights
+        # The last steps of the longest sequences have no weights.
         self.step_weights = self.normal(1 + 3 * longest // 4, features, width)
-        # (units, 1 + 3 * longest // 4, features), and what is added to each step
+        # (units, 1 + 3 * longest // 4, features), and the term that is added to each step.
         self.from_state = self.normal(units, len(self.step_weights), features)
         self.step_start = self.normal(longest, features)
         self.taps, self.tap_bias = self.normal(9, features), self.normal(features)
@@ -84,14 +84,14 @@ class Case:
         return packed.LstmWeights(self.kernel, self.recurrent, self.bias)
 
     def rows(self, order):
-        """Indices of the rows of some sequences, and their offsets."""
+        """Return the indices of the rows of some sequences, and their offsets."""
         spans = [np.arange(self.offsets[i], self.offsets[i + 1]) for i in order]
         lengths = [len(span) for span in spans]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return np.concatenate([*spans, np.zeros(0, int)]).astype(int), offsets
 
     def of(self, order):
-        """The case with some of its sequences, in the given order."""
+        """Return the case with some of its sequences in the given order."""
         rows, offsets = self.rows(order)
         case = object.__new__(Case)
         case.__dict__ |= self.__dict__
@@ -103,7 +103,7 @@ class Case:
         return case
 
     def lstm(self, operations, threads=1, *, side=None, shared=False):
-        """Outputs, last states, and the gradients; `side` writes the outputs into longer rows."""
+        """Return outputs, last states and gradients; `side` writes the outputs to longer rows."""
         num_rows, units = self.d_outputs.shape
         outputs = np.zeros((num_rows, units), np.float32)
         d_outputs = self.d_outputs
@@ -123,7 +123,7 @@ class Case:
         return {"rows": [outputs, d_input], "sequences": [h, c, *d_states]}
 
     def others(self, operations, threads=1):
-        """Results of all operations but the LSTM."""
+        """Return the results of all operations except the LSTM."""
         product = operations.product(self.x, self.matrix, self.start, threads)
         starts = np.tile(self.x[:, :1], len(self.start))
         steps = self.h, self.offsets, self.from_state, self.step_start
@@ -168,7 +168,7 @@ def close(found, expected, rtol):
     for a, b in zip(found, expected, strict=True):
         assert a.shape == b.shape
         assert a.dtype == np.float32
-        # a sum near zero is rounded as its parts are
+        # a sum near zero has the rounding errors of its terms
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 0.3))
 
 
@@ -178,13 +178,13 @@ def same_bits(found, expected):
         assert a.tobytes() == b.tobytes()
 
 
-# Numbers
+# Results
 
 
 @needs_library
 @sweep(60)
 @given(CASES)
-def test_the_library_computes_what_numpy_does(case):
+def test_the_library_agrees_with_numpy(case):
     close(flat(case.all(library)), flat(case.all(fallback)), 1e-5)
 
 
@@ -220,7 +220,7 @@ def test_results_and_gradients_are_those_of_the_reference(operations, shape):
 @pytest.mark.parametrize("operations", OPERATIONS)
 @pytest.mark.parametrize("features", [0, 3, 140])
 @pytest.mark.parametrize("num", [1, 7])
-def test_sums_by_sequence_and_by_step_stand_for_an_input_that_is_shared(operations, features, num):
+def test_by_sequence_and_by_step_replace_a_shared_input(operations, features, num):
     case = Case((num, 9, 5, 20), seed=4)
     case.offsets = np.concatenate([[0], np.cumsum(9 - np.arange(num) % 4)])
     rows = int(case.offsets[-1])
@@ -243,7 +243,7 @@ def test_sums_by_sequence_and_by_step_stand_for_an_input_that_is_shared(operatio
 
 
 @needs_library
-def test_sums_of_another_shape_are_refused():
+def test_by_step_of_another_shape_is_refused():
     case = Case((3, 6, 5, 12), seed=5)
     case.by_step = case.by_step[: int(np.diff(case.offsets).max()) - 1]
     with pytest.raises(ValueError, match="by_step has shape"):
@@ -251,7 +251,7 @@ def test_sums_of_another_shape_are_refused():
 
 
 @needs_library
-def test_starts_of_another_shape_are_refused():
+def test_start_of_another_shape_is_refused():
     case = Case((5, 13, 2, 33))
     few = case.step_start[: np.diff(case.offsets).max() - 1]
     with pytest.raises(ValueError, match=r"start has shape \(\d+, 2\) instead of \(\d+, 2\)"):
@@ -281,13 +281,13 @@ def test_nan_reaches_the_maximum():
 
 @needs_library
 @pytest.mark.parametrize("side", [0, 1])
-def test_outputs_go_into_longer_rows(side):
+def test_outputs_can_be_written_to_longer_rows(side):
     case = Case((40, 9, 4, 20))
     same_bits(flat(case.lstm(library, side=side)), flat(case.lstm(library)))
 
 
 @needs_library
-def test_inputs_may_be_parts_of_longer_rows():
+def test_inputs_can_be_parts_of_longer_rows():
     case = Case((40, 9, 4, 20), width=33)
     expected = flat(case.all(library))
     for name in ("x", "matrix"):
@@ -300,7 +300,7 @@ def test_inputs_may_be_parts_of_longer_rows():
 
 @needs_library
 @pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh"])
-def test_a_value_has_the_same_bits_at_every_place(name):
+def test_the_bits_of_a_value_do_not_depend_on_its_position(name):
     x = np.linspace(-20, 20, 101, dtype=np.float32)
     whole = getattr(library, name)(x)
     close([whole], [getattr(fallback, name)(x)], 1e-6)
@@ -317,7 +317,7 @@ def test_weights_are_copied_and_pickled_without_the_packed_ones():
     weights = case.weights()
     arrays = (case.x, case.offsets, weights, case.h, case.c)
     expected = packed.lstm(*arrays)[:3]
-    loaded = copy.copy(weights)  # as pickle does
+    loaded = copy.copy(weights)  # like pickle
     assert "packed" not in loaded.__dict__
     same_bits(packed.lstm(*arrays[:2], loaded, *arrays[3:])[:3], expected)
 
@@ -354,7 +354,7 @@ def test_packed_and_padded_rows_have_the_same_bits(shape, go_backwards):
         return kernels.lstm(x, *parameters, h, c, mask, go_backwards=go_backwards)
 
     (outputs, h, c), pull = jax.vjp(run, x, case.h, case.c)
-    # steps after the end of a sequence are the first ones backwards, and repeat the initial state
+    # Backwards, steps after the end of a sequence come first and repeat the initial state.
     d_x, d_h, d_c = pull((weights[:, backwards], np.zeros_like(h), np.zeros_like(c)))
     found = case.lstm(library)
     padded = [np.asarray(outputs)[:, backwards][mask], np.asarray(d_x)[mask]]
@@ -364,7 +364,7 @@ def test_packed_and_padded_rows_have_the_same_bits(shape, go_backwards):
 @pytest.mark.parametrize("operations", OPERATIONS)
 @sweep(20)
 @given(case=CASES)
-def test_sequences_know_nothing_of_each_other(operations, case):
+def test_sequences_are_independent(operations, case):
     results = case.all(operations)
     order = case.rng.permutation(len(case.h))
     for chosen in (order, order[: 1 + len(order) // 2], order[:1]):
@@ -377,7 +377,7 @@ def test_sequences_know_nothing_of_each_other(operations, case):
 @needs_library
 @pytest.mark.parametrize("shape", [(300, 60, 12, 96), (150, 30, 200, 70)], ids=str)
 def test_bits_do_not_depend_on_the_number_of_threads(shape):
-    """The work is enough for threads to start."""
+    """There is enough work to start threads."""
     case = Case(shape, width=96)
     expected = flat(case.all(library))
     for threads in (2, 3, 7):

@@ -1,4 +1,4 @@
-"""The NumPy reference: its gradients by finite differences, its outputs beside Keras's layer."""
+"""The NumPy reference agrees with finite differences and with Keras's layer."""
 
 import itertools
 
@@ -55,7 +55,7 @@ def test_gradients_are_finite_differences(activation, recurrent_activation, mask
         np.testing.assert_allclose(gradient, by_hand, atol=1e-7 * max(1, abs(by_hand).max()))
 
 
-def test_gradients_without_outputs_are_those_of_outputs_that_do_not_count():
+def test_gradients_without_a_cotangent_of_outputs():
     given, (outputs, h, c) = arguments(), cotangents()
     found = reference.gradients(*given, MASK, cotangents=(None, h, c))
     zeros = reference.gradients(*given, MASK, cotangents=(np.zeros_like(outputs), h, c))
@@ -84,7 +84,7 @@ def test_outputs_are_those_of_keras(activation, recurrent_activation, mask, go_b
         np.testing.assert_allclose(a, np.asarray(b), atol=1e-6 * max(1, abs(a).max()))
 
 
-def test_what_is_masked_is_not_read():
+def test_masked_steps_are_not_read():
     given, weights = arguments(), cotangents()
     expected = reference.lstm(*given, MASK)
     expected_gradients = reference.gradients(*given, MASK, cotangents=weights)
@@ -96,7 +96,7 @@ def test_what_is_masked_is_not_read():
         np.testing.assert_array_equal(a, b)
 
 
-def test_no_steps_leave_the_state_as_it_is():
+def test_no_steps_do_not_change_the_state():
     x, *weights, h, c = arguments()
     outputs, last_h, last_c = reference.lstm(x[:, :0], *weights, h, c)
     assert outputs.shape == (B, 0, H)

@@ -1,4 +1,4 @@
-"""A finished Keras model on our LSTM: the same numbers, names and training, the original intact."""
+"""Conversion of Keras models to our LSTM: same results, names and training."""
 
 import keras
 import numpy as np
@@ -131,19 +131,19 @@ def test_a_converted_model_is_saved_and_loaded(tmp_path):
     model.load_weights(tmp_path / "ours.weights.h5")
 
 
-def test_a_model_that_was_not_built_is_converted_too():
+def test_a_model_that_is_not_built_can_be_converted():
     ours = convert(keras.Sequential([keras.layers.LSTM(H), keras.layers.Dense(1)]))
     assert not ours.built
     assert ours(normal(B, T, F)).shape == (B, 1)
 
 
-def test_layers_of_other_classes_are_made_again_as_they_are():
+def test_layers_of_other_classes_are_copied():
     class Doubled(keras.layers.Dense):
         def call(self, inputs):
             return 2 * super().call(inputs)
 
     class Own(keras.layers.LSTM):
-        """An LSTM that may do as it likes."""
+        """A subclass of the LSTM, which may behave differently."""
 
     model = keras.Sequential(
         [
@@ -159,7 +159,7 @@ def test_layers_of_other_classes_are_made_again_as_they_are():
     close(ours(x), model(x), atol=1e-5)
 
 
-def test_what_layers_hold_beside_weights_comes_along():
+def test_other_state_of_layers_is_copied():
     scale = keras.layers.Normalization()
     x = 3.0 * normal(20, T, F) + 2.0
     scale.adapt(x)
@@ -240,7 +240,7 @@ def own_loss(y, y_pred):
         (lambda: keras.layers.LSTM(H), "takes a keras.Model. Got LSTM; put a single layer"),
     ],
 )
-def test_what_cannot_be_converted_says_why(make, message):
+def test_models_that_cannot_be_converted_give_the_reason(make, message):
     with pytest.raises(ParameterError, match=message) as raised:
         convert(make())
     assert len(str(raised.value).splitlines()) == 1

@@ -1,4 +1,4 @@
-"""Initial weights that NumPy draws: Keras's distributions, from a seed, and nothing compiled."""
+"""Initial weights from NumPy have Keras's distributions and a seed, and compile nothing."""
 
 import re
 
@@ -20,7 +20,7 @@ OPTIONS = {"variational": True, "forecast_steps": 3, "cell": "lstm"}
 
 @pytest.fixture
 def compiled(caplog):
-    """Return a function: the names of the programs that JAX compiles in a call."""
+    """Return a function that returns the names of the programs that JAX compiles in a call."""
 
     def during(call):
         caplog.clear()
@@ -56,7 +56,7 @@ def test_rows_or_columns_are_orthonormal(shape):
 
 
 @pytest.mark.parametrize("make", DRAWN)
-def test_a_seed_fixes_the_draws(make):
+def test_the_seed_determines_the_weights(make):
     shape = (4, 6)
     assert np.array_equal(make(seed=3)(shape), make(seed=3)(shape))
     assert not np.array_equal(make(seed=3)(shape), make(seed=4)(shape))
@@ -80,14 +80,14 @@ def test_biases_are_those_of_the_keras_layer(cell):
 @pytest.mark.parametrize(
     "initializer", [Constant(2.0), ForgetBias(), *(make(seed=2) for make in DRAWN)]
 )
-def test_a_copy_by_its_configuration_draws_the_same(initializer):
+def test_a_copy_from_the_configuration_draws_the_same_weights(initializer):
     shape = (8,) if isinstance(initializer, ForgetBias) else (8, 4)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(initializer))
     assert np.array_equal(copy(shape), initializer(shape))
     assert np.asarray(initializer(shape, dtype="float16")).dtype == "float16"
 
 
-def test_weights_that_are_assigned_next_are_not_drawn():
+def test_weights_that_will_be_assigned_are_not_drawn():
     with seeded(None):
         layer = dense(3)
         layer.build((None, 2))
@@ -103,11 +103,11 @@ def test_building_a_network_compiles_nothing_for_its_shapes(compiled, options):
     first = Specification(
         "default", ["numeric", "categorical"], [0, 3], True, **SIZES, **LENGTHS, **options
     )
-    make(first)  # the seeds of dropout have one shape
+    make(first)  # the seeds of dropout have the same shape
     assert compiled(lambda: make(first._replace(units=11, latent_dim=6, max_steps=8))) == []
 
 
-def test_a_fit_compiles_its_training_step_alone(compiled):
+def test_a_fit_compiles_only_its_training_step(compiled):
     SequenceAutoencoder(**TINY).fit(ragged())
     other = SequenceAutoencoder(**TINY | {"units": 9, "latent_dim": 4})
     assert compiled(lambda: other.fit(ragged())) == ["_run"]

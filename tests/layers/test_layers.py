@@ -1,4 +1,4 @@
-"""Each layer by its numbers."""
+"""The results of each layer."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ def normal(*shape):
     return rng().normal(size=shape).astype("float32")
 
 
-def test_padding_is_what_trails():
+def test_only_trailing_missing_steps_are_padding():
     x = np.array(
         [
             [[1, 2], [NAN, 3], [NAN, NAN]],  # a missing entry is not padding
@@ -55,7 +55,7 @@ def test_pooling_by_hand():
     assert np.allclose(pooled[2, 4:8], states[2].mean(axis=0), atol=1e-6)
 
 
-def test_position_features_tell_every_step_apart():
+def test_position_features_differ_at_every_step():
     y = np.asarray(RepeatCode(max_steps=500)(normal(1, 3)))[0]
     position = y[:, 3:]
     distances = np.linalg.norm(position[:, None] - position[None], axis=-1)
@@ -91,13 +91,13 @@ def test_steps_are_fitted_in_a_graph_of_unknown_length():
         assert np.array_equal(y[:, :5], given[:, :steps])
 
 
-def test_labels_become_one_hot_and_unknown_ones_zeros():
+def test_categories_become_one_hot_and_unknown_ones_zeros():
     x = np.array([[[0.5, 2, 1], [0.1, 3, 0], [0.2, 0, 1]]], "float32")
     y = np.asarray(ColumnEncoding([0, 3])(x))[0]
     assert np.allclose(y, [[0.5, 0, 0, 1, 1], [0.1, 0, 0, 0, 0], [0.2, 1, 0, 0, 1]])
 
 
-def test_head_by_kind():
+def test_the_head_for_each_column_type():
     head = ColumnHead(["binary", "categorical", "numeric"], [0, 3, 0])
     x = normal(2, 4, 6)
     y = np.asarray(head(x))
@@ -108,7 +108,7 @@ def test_head_by_kind():
     assert np.array_equal(y[..., 4], z[..., 4])
 
 
-def test_head_of_numbers_and_flags():
+def test_the_head_for_numeric_and_binary_columns():
     head = ColumnHead(["numeric", "binary"])
     x = normal(2, 4, 6)
     y, z = np.asarray(head(x)), np.asarray(head.dense(x))
@@ -116,7 +116,7 @@ def test_head_of_numbers_and_flags():
     assert np.allclose(y[..., 1], 1 / (1 + np.exp(-z[..., 1])), atol=1e-6)
 
 
-def test_length_starts_as_the_training_lengths_are():
+def test_the_length_layer_starts_with_the_training_lengths():
     y = np.asarray(LengthHead(mean=12.0, deviation=4.0)(normal(5, 3)))
     assert np.allclose(y[:, 0], 12.0)
     assert np.allclose(np.exp(y[:, 1]) * np.pi / np.sqrt(3), 4.0, rtol=0.01)
@@ -135,7 +135,7 @@ def test_length_starts_as_the_training_lengths_are():
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_layers_are_made_again_from_their_configuration(layer):
+def test_layers_can_be_copied_from_their_configuration(layer):
     x = normal(2, 4, 2) if not isinstance(layer, RepeatCode | LengthHead) else normal(2, 3)
     y = np.asarray(layer(x))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))

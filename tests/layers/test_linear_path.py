@@ -1,4 +1,4 @@
-"""The linear path: sums by hand, steps without weights, units of what is learned."""
+"""The linear path: sums by hand, masks, and steps without weights."""
 
 import keras
 import numpy as np
@@ -10,7 +10,7 @@ RNG = np.random.default_rng(0)
 
 
 def randomised(layer, *inputs):
-    """Build a layer and give every weight random values."""
+    """Build a layer and set random weights."""
     layer(*inputs)
     for weight in layer.weights:
         weight.assign(RNG.normal(size=weight.shape))
@@ -69,7 +69,7 @@ def test_in_a_graph_of_unknown_length():
         assert second.shape == (2, steps, 2)
 
 
-def test_a_head_adds_what_is_beside_it_before_the_activation():
+def test_a_head_adds_the_linear_path_before_the_activation():
     column_types, inputs, beside = ["numeric", "binary"], floats(2, 3, 4), floats(2, 3, 2)
     head = ColumnHead(column_types)
     randomised(head, inputs, beside)

@@ -1,4 +1,4 @@
-"""`refold.layers.LSTM` beside Keras's: numbers, masks, states, files, and which engine runs."""
+"""`refold.layers.LSTM` agrees with Keras: results, masks, states, files, and the engine."""
 
 import jax
 import keras
@@ -25,7 +25,7 @@ def normal(*shape, seed=0):
 
 
 def pair(engine="fused", **options):
-    """Make our layer and Keras's with the same weights."""
+    """Return our layer and Keras's layer with the same weights."""
     ours, theirs = LSTM(H, engine=engine, **options), keras.layers.LSTM(H, **options)
     for layer in (ours, theirs):
         layer.zero_output_for_mask = options.get("zero_output_for_mask", False)
@@ -46,7 +46,7 @@ def same(ours, theirs, rtol=1e-5):
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * max(abs(b).max(initial=0), 1e-3))
 
 
-# Numbers
+# Results
 
 
 @needs_kernel
@@ -69,7 +69,7 @@ def same(ours, theirs, rtol=1e-5):
     ],
     ids=str,
 )
-def test_numbers_are_those_of_keras(options, mask):
+def test_results_agree_with_keras(options, mask):
     ours, theirs = pair(**options)
     x = 0.3 * normal(B, T, F)
     same(ours(x, mask=mask), theirs(x, mask=mask))
@@ -77,7 +77,7 @@ def test_numbers_are_those_of_keras(options, mask):
 
 
 @needs_kernel
-def test_masks_of_other_forms_are_read_as_keras_reads_them():
+def test_masks_of_other_types_are_read_as_in_keras():
     ours, theirs = pair()
     x = normal(B, T, F)
     expected = theirs(x, mask=HOLES)
@@ -93,7 +93,7 @@ def test_initial_states_are_read(mask):
 
 
 @needs_kernel
-def test_whole_numbers_are_read_as_keras_reads_them():
+def test_integer_inputs_are_read_as_in_keras():
     ours, theirs = pair()
     x = np.arange(B * T * F).reshape(B, T, F) % 3
     same(ours(x.astype("int32")), theirs(x.astype("float32")))
@@ -101,7 +101,7 @@ def test_whole_numbers_are_read_as_keras_reads_them():
 
 @needs_kernel
 @needs_kernel
-def test_one_mask_for_all_rows_is_read_as_keras_reads_it():
+def test_one_mask_for_all_rows_is_read_as_in_keras():
     ours, theirs = pair()
     x = normal(B, T, F)
     same(ours(x, mask=PADDED[:1]), theirs(x, mask=PADDED[:1]))
@@ -120,7 +120,7 @@ def test_a_layer_keeps_its_dtype_under_another_default():
 
 @needs_kernel
 def test_the_scan_can_be_exported():
-    """What the docs say to do for `jax.export`, which takes no kernel of ours."""
+    """The documentation recommends this for `jax.export`, which cannot export the kernel."""
     fused = keras.Sequential([keras.Input((T, F)), LSTM(H)])
     scan = convert(fused, engine="scan")
     x = normal(B, T, F)
@@ -135,7 +135,7 @@ def test_an_empty_batch_is_as_in_keras():
     same(ours(normal(0, T, F)), theirs(normal(0, T, F)))
 
 
-def test_no_steps_are_refused_as_keras_refuses_them():
+def test_inputs_without_steps_are_refused_as_in_keras():
     for layer in pair(engine="auto"):
         with pytest.raises(IndexError, match="out of bounds"):
             layer(normal(B, 0, F))
@@ -153,7 +153,7 @@ def test_dropout_draws_the_same_numbers(go_backwards):
 
 
 @needs_kernel
-def test_stateful_layers_go_on_where_they_stopped():
+def test_stateful_layers_continue_where_they_stopped():
     ours, theirs = pair(stateful=True, return_sequences=True)
     x = normal(B, 2 * T, F)
     for layer in (ours, theirs):
@@ -249,7 +249,7 @@ def test_batches_of_any_size():
 # Files
 
 
-def test_weights_go_both_ways(tmp_path):
+def test_weights_can_be_exchanged_with_keras(tmp_path):
     x = normal(B, T, F)
     models = [keras.Sequential([keras.Input((T, F)), layer]) for layer in pair(engine="auto")]
     for source, target in (models, models[::-1]):
@@ -267,7 +267,7 @@ def test_a_saved_model_keeps_the_engine(tmp_path):
     assert layer.engine == "scan"
 
 
-# Which engine runs
+# The engine
 
 
 REASONS = [
@@ -282,7 +282,7 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("options", "reason"), REASONS, ids=[reason for _, reason in REASONS])
-def test_what_the_kernel_cannot_do_runs_on_the_scan_unless_fused_is_asked_for(options, reason):
+def test_unsupported_options_run_on_the_scan_unless_fused_is_requested(options, reason):
     x = normal(B, T, F)
     ours, theirs = pair(engine="auto", return_sequences=True, **options)
     y, expected = (np.asarray(layer(x, mask=PADDED)) for layer in (ours, theirs))
@@ -294,7 +294,7 @@ def test_what_the_kernel_cannot_do_runs_on_the_scan_unless_fused_is_asked_for(op
         fused(x)
 
 
-def test_a_cell_of_a_subclass_is_not_passed_over():
+def test_the_cell_of_a_subclass_is_used():
     class Sevens(keras.layers.LSTMCell):
         def call(self, inputs, states, training=False):
             h, (_, c) = super().call(inputs, states, training=training)
@@ -310,14 +310,14 @@ def test_a_cell_of_a_subclass_is_not_passed_over():
     assert layer.why_scan == "its cell is a Sevens, not keras.layers.LSTMCell"
 
 
-def test_the_scan_is_keras_own():
+def test_the_scan_is_that_of_keras():
     ours, theirs = pair(engine="scan", return_state=True, return_sequences=True)
     for a, b in zip(ours(normal(B, T, F)), theirs(normal(B, T, F)), strict=True):
         assert np.array_equal(np.asarray(a), np.asarray(b))
     assert (ours.engine_used, ours.why_scan) == ("scan", "engine='scan' was requested")
 
 
-def test_cudnn_asked_for_by_name_is_refused_as_keras_refuses_it():
+def test_a_request_for_cudnn_is_refused_as_in_keras():
     with pytest.raises(ValueError, match="use_cudnn=True was specified"):
         LSTM(H, use_cudnn=True)(normal(B, T, F))
 
@@ -355,24 +355,24 @@ print("refold.kernels._fused_lstm" in sys.modules, layer.why_scan)
 
 @pytest.fixture(scope="module")
 def without():
-    """What is printed without the library, with an unknown variant, and on another backend."""
+    """Return the output without the library, with an unknown variant, and on another backend."""
     server = server_with_keras()
     done = {name: server.run(WITHOUT, REFOLD_KERNEL=name) for name in ("none", "z80")}
     (numpy,) = run_forked([(ON_NUMPY, {})], KERAS_BACKEND="numpy", TF_CPP_MIN_LOG_LEVEL="3")
     return done | {"numpy": numpy}
 
 
-def test_without_the_library_the_scan_runs_and_the_reason_is_told(without):
+def test_without_the_library_the_scan_runs_and_the_reason_is_given(without):
     done = without["none"]
     first, error = done.stdout.split("\n", 1)
     used, reason = first.split(" | ")
     assert used == "scan"
     assert "REFOLD_KERNEL" in reason
     assert f"with engine='fused' cannot run: {reason}. Use engine='auto' or 'scan'." in error
-    assert done.stderr == ""  # whoever turned it off knows
+    assert done.stderr == ""  # no message if the user turned it off
 
 
-def test_one_line_is_logged_where_the_library_cannot_run(without):
+def test_one_line_is_logged_if_the_library_cannot_run(without):
     logged = without["z80"].stderr.splitlines()
     assert len(logged) == 1
     assert logged[0].startswith("LSTM layers run on Keras's loop, which is slower")

@@ -1,4 +1,4 @@
-"""Patches: steps grouped for the LSTMs, and what is around them told of steps again."""
+"""Patches: steps are grouped for the LSTMs and separated again afterwards."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ def normal(*shape):
     return np.random.default_rng(0).normal(size=shape).astype("float32")
 
 
-def test_steps_are_folded_in_order_beside_the_real_share():
+def test_steps_are_folded_in_order_with_the_share_of_real_steps():
     x = normal(2, 7, 2)
     folded = np.asarray(FoldSteps(3)(x))
     assert folded.shape == (2, 3, 7)
@@ -22,7 +22,7 @@ def test_steps_are_folded_in_order_beside_the_real_share():
 
 
 @pytest.mark.parametrize("padding", range(6))
-def test_padding_is_folded_to_zeros_whatever_it_holds(padding):
+def test_padding_with_any_values_is_folded_to_zeros(padding):
     x = normal(1, 4 + padding, 2)
     real = np.arange(4 + padding) < 4
     folded = np.asarray(FoldSteps(3)(x, mask=real[None]))
@@ -55,7 +55,7 @@ def test_pooling_counts_steps_and_averages_patches():
     assert pooled[1, 12:].tolist() == [1, 0, 0]
 
 
-def test_each_step_of_a_patch_has_a_head_of_its_own():
+def test_each_step_of_a_patch_has_its_own_head():
     head = ColumnHead(["numeric", "categorical"], [0, 3], patch=3, max_steps=5)
     x = normal(2, 2, 6)
     y, patches = np.asarray(head(x)), np.asarray(head.dense(x))
@@ -82,12 +82,12 @@ def test_the_head_adds_patches_to_steps():
     [FoldSteps(3), RealSteps(3), StatePooling(5, 3), ColumnHead(["binary"], patch=3, max_steps=4)],
     ids=lambda layer: type(layer).__name__,
 )
-def test_layers_of_patches_are_made_again(layer):
+def test_layers_for_patches_can_be_copied(layer):
     config = keras.saving.serialize_keras_object(layer)
     again = keras.saving.deserialize_keras_object(config)
     assert again.patch == 3
     assert again.get_config() == layer.get_config()
 
 
-def test_the_last_patch_need_not_be_full():
+def test_the_last_patch_can_be_incomplete():
     assert [num_patches(steps, 4) for steps in (0, 1, 4, 5)] == [0, 1, 1, 2]

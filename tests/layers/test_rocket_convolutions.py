@@ -1,4 +1,4 @@
-"""Pooled random convolutions: sums by hand, padding that makes no difference, what they tell."""
+"""Pooled random convolutions: results by hand, padding, and information in the features."""
 
 import keras
 import numpy as np
@@ -16,7 +16,7 @@ def floats(*shape):
 
 
 def by_hand(layer, series):
-    """Describe one series (steps, channels) in plain loops."""
+    """Compute the features of one series (steps, channels) with plain loops."""
     channels, taps, bias = (np.asarray(w, float) for w in (layer.channels, layer.taps, layer.bias))
     found = np.zeros((len(series), taps.shape[1]))
     mixed = series @ channels
@@ -41,7 +41,7 @@ def test_by_hand(steps, stride):
 
 
 @pytest.mark.parametrize("stride", [1, 3])
-def test_padding_makes_no_difference_whatever_it_holds(stride):
+def test_padding_with_any_values_makes_no_difference(stride):
     layer = PooledConvolutions(num_kernels=3, stride=stride)
     x = floats(4, 11, 2)
     alone = layer(x[:, :7])
@@ -50,7 +50,7 @@ def test_padding_makes_no_difference_whatever_it_holds(stride):
 
 
 @pytest.mark.parametrize("channels", [1, 5])
-def test_padding_and_batch_size_change_no_bit(channels):
+def test_bits_do_not_depend_on_padding_and_batch_size(channels):
     x = keras.Input((None, channels))
     model = keras.Model(x, PooledConvolutions()(PaddingMask()(x)))
     given = 3 * floats(40, 60, channels)
@@ -71,7 +71,7 @@ def test_gradients_reach_the_input():
     assert np.abs(gradient).min() > 0
 
 
-def test_of_no_step_at_all_everything_is_zero():
+def test_sequences_without_steps_give_zeros():
     layer = PooledConvolutions()
     found = np.asarray(layer(floats(2, 5, 2), mask=np.array([[False] * 5, [True] * 5])))
     assert not found[0].any()
@@ -88,21 +88,21 @@ def test_a_kernel_reads_up_to_three_channels_and_its_taps_sum_to_zero():
 
 
 def test_the_kernels_are_always_the_same():
-    """A model's file does not hold them where no number of its code is made of them."""
+    """The file of a model without ROCKET features does not contain them."""
     layer = PooledConvolutions()
     layer.build((None, None, 2))
     drawn = [float(np.asarray(w).ravel()[0]) for w in (layer.channels, layer.taps, layer.bias)]
     assert drawn == pytest.approx(KERNELS, abs=1e-6)
 
 
-def test_a_seed_draws_the_kernels():
+def test_the_seed_determines_the_kernels():
     x = floats(2, 9, 1)
     first, again, other = (np.asarray(PooledConvolutions(seed=seed)(x)) for seed in (3, 3, 4))
     assert np.array_equal(first, again)
     assert not np.allclose(first, other)
 
 
-def test_saved_and_loaded_it_is_the_same(tmp_path):
+def test_a_saved_layer_is_the_same(tmp_path):
     x = keras.Input((None, 2))
     model = keras.Model(x, PooledConvolutions(num_kernels=2, stride=2)(PaddingMask()(x)))
     model.save(tmp_path / "model.keras")
@@ -113,7 +113,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(("stride", "later", "off"), [(1, 30, 1e-5), (4, 32, 1e-5), (4, 30, 0.5)])
-def test_when_something_happens_hardly_counts(stride, later, off):
+def test_the_time_of_an_event_hardly_matters(stride, later, off):
     bump = np.zeros((2, 120, 1), "float32")
     bump[0, 40:45] = bump[1, 40 + later : 45 + later] = 1.0
     early, late = np.asarray(PooledConvolutions(stride=stride)(bump))

@@ -1,4 +1,4 @@
-"""What an autoregressive decoder is told of the steps before."""
+"""The input of an autoregressive decoder from previous steps."""
 
 import jax
 import numpy as np
@@ -9,15 +9,15 @@ from refold.layers import TeacherForcing
 NAN = np.nan
 
 
-def test_each_step_is_given_the_one_before():
+def test_each_step_gets_the_previous_one():
     steps = np.array([[[0.5, 2], [-1, 0], [NAN, 1], [3, 3], [7, 0]]], "float32")
     told = np.asarray(TeacherForcing([0, 3])(steps))[0]
     assert told.tolist() == [
-        [0, 0, 0, 0, 0],  # nothing before the first
+        [0, 0, 0, 0, 0],  # no step before the first
         [0.5, 0, 0, 1, 1],
         [-1, 1, 0, 0, 1],
         [0, 0, 1, 0, 1],  # a missing value
-        [3, 0, 0, 0, 1],  # an unknown label
+        [3, 0, 0, 0, 1],  # an unknown category
     ]
 
 
@@ -30,7 +30,7 @@ def test_padding_and_flags_are_not_read():
     assert np.array_equal(layer(np.concatenate([steps, flags], axis=-1)), told)
 
 
-def test_the_past_is_all_that_is_told():
+def test_only_previous_steps_are_given():
     steps = np.random.default_rng(0).normal(size=(1, 6, 2)).astype("float32")
     layer = TeacherForcing([0, 0])
     slope = jax.jacobian(lambda x: layer(x)[0, :, :2].sum(axis=-1))(steps)[:, 0].sum(axis=-1)
@@ -38,7 +38,7 @@ def test_the_past_is_all_that_is_told():
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
-def test_steps_are_dropped_whole_and_in_training_only(rate):
+def test_whole_steps_are_dropped_and_only_in_training(rate):
     steps = np.ones((200, 51, 2), "float32")
     layer = TeacherForcing([0, 0], rate, seed=1)
     assert np.asarray(layer(steps))[:, 1:].min() == 1

@@ -1,4 +1,4 @@
-"""Every architecture that reads ragged data, one list for all property tests."""
+"""One list of all architectures that read ragged data, for all property tests."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -14,17 +14,17 @@ STEPS = 7
 
 
 class Case(NamedTuple):
-    """How to build models, and data as their contract has it."""
+    """A function that builds models, and data for them."""
 
     build: Callable[[], Models]
     column_types: list[str]
     num_categories: list[int]
     flags: bool = False
-    # what a specification says of the models, beside their columns
+    # The specification of the models, except their columns.
     options: Mapping[str, Any] = {}
 
     def data(self, n: int = 12, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets of all lengths from 0 to ``STEPS``, NaN where padded."""
+        """Return inputs and targets of all lengths from 0 to ``STEPS``, padded with NaN."""
         rng = np.random.default_rng(seed)
         y = rng.normal(size=(n, STEPS, len(self.column_types))).astype("float32")
         for i, (kind, labels) in enumerate(
@@ -60,7 +60,7 @@ def _default(
             units=8,
             **options,
         )
-        # what begins at zero would show nothing
+        # weights that are zero would hide errors
         rng = np.random.default_rng(1)
         if "numeric" in column_types:
             for model, name in ((models.encoder, "linear_code"), (models.decoder, "linear_steps")):
@@ -77,7 +77,7 @@ def _default(
 
 
 def _own() -> Models:
-    """A user's own pair, with a decoder that writes more steps than the data has."""
+    """Return custom models whose decoder has more steps than the data."""
     keras.utils.set_random_seed(1)
     x = keras.Input((None, 2))
     code = keras.Input((4,))
@@ -110,8 +110,8 @@ CASES = {
     ),
     "own": Case(_own, ["numeric"] * 2, [0, 0], options={"architecture": "custom"}),
 }
-# For properties of whole models, where each case is compiled anew: options that do not meet are
-# in one case.
+# For properties of whole models, each of which must be compiled. A case combines independent
+# options.
 COMBINED = {
     "numeric": CASES["numeric"],
     "missing values": _default(

@@ -1,4 +1,4 @@
-"""The masked loss and metrics, joining, saving and showing."""
+"""The masked loss and metrics, and building, saving and showing autoencoders."""
 
 import keras
 import numpy as np
@@ -47,7 +47,7 @@ def test_metrics_count_each_observed_value_once_over_batches():
     assert mae == pytest.approx(np.nanmean(np.abs(y - y_pred)), rel=1e-5)
 
 
-def test_sample_weights_weigh():
+def test_sample_weights_are_used():
     case = CASES["numeric"]
     models = case.build()
     x, _ = case.data()
@@ -61,7 +61,7 @@ def test_sample_weights_weigh():
     assert given == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_each_kind_has_its_own_loss():
+def test_each_column_type_has_its_own_loss():
     case = CASES["mixed"]
     models = case.build()
     x, y = case.data()
@@ -101,7 +101,7 @@ def test_compiling_again_without_a_loss_forgets_the_old_one():
 
 
 def save(case, folder, *, trained):
-    """Save a case's models, compiled and trained or neither, beside what they predict."""
+    """Save the models of a case, trained or not compiled, and their predictions."""
     folder.mkdir()
     models = case.build()
     x, y = case.data()
@@ -171,7 +171,7 @@ def test_stacked_decoders_use_their_top_layer():
         layer.set_weights(weights)
 
 
-def test_decoding_goes_on_past_the_trained_length():
+def test_decoding_continues_past_the_trained_length():
     models = CASES["numeric"].build()
     code = np.random.default_rng(0).normal(size=(2, 4)).astype("float32")
     longer = models.unroll.predict([code, np.zeros((2, STEPS + 5, 1))], verbose=0)

@@ -1,4 +1,4 @@
-"""The free-running loop says what the decoder says that is given the loop's own steps."""
+"""Autoregressive decoding agrees with the decoder given the decoded steps."""
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ COLUMN_TYPES = {
 
 
 def make(column_types, num_categories, **options):
-    """Return models whose previous steps count for much."""
+    """Return models in which previous steps have a large effect."""
     keras.utils.set_random_seed(1)
     sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "decoder": "autoregressive"}
     models = default(column_types, num_categories=num_categories, **sizes, **options)
@@ -41,7 +41,7 @@ def values(models, outputs):
 
 
 def tell(models, codes, steps):
-    """Give the decoder steps as they were written, with flags where it has room for them."""
+    """Return the input of the decoder for decoded steps, with flags if it reads them."""
     flags = np.ones_like(steps)
     given = np.concatenate([steps, flags], axis=-1)[..., : models.encoder.input_shape[-1]]
     return models.decoder.predict([codes, given], verbose=0)
@@ -53,17 +53,17 @@ def models(request):
     return make(column_types, num_categories, **options)
 
 
-def test_it_is_the_decoder_given_its_own_steps(models):
+def test_decoded_steps_are_the_predictions_from_the_decoded_steps(models):
     given = codes()
     written = decode_autoregressively(models.decoder, given, STEPS)
     steps = values(models, written)
     assert np.abs(tell(models, given, steps) - written).max() < TOLERANCE
-    # which says something: other steps before lead to other outputs
+    # other previous steps must lead to other outputs
     other = np.roll(steps, 1, axis=0)
     assert np.abs(tell(models, given, other)[:, 1:] - written[:, 1:]).max() > 0.01
 
 
-def test_company_and_room_change_nothing(models):
+def test_other_codes_and_the_number_of_steps_do_not_matter(models):
     given = codes()
     written = decode_autoregressively(models.decoder, given, STEPS)
     steps = values(models, written)
@@ -75,7 +75,7 @@ def test_company_and_room_change_nothing(models):
     assert np.allclose(values(models, wider), steps, atol=TOLERANCE)
 
 
-def test_it_stops_where_it_is_told(models):
+def test_decoding_stops_at_the_given_lengths(models):
     given = codes()
     written = decode_autoregressively(models.decoder, given, STEPS)
     short = decode_autoregressively(models.decoder, given, STEPS, stop=3)
@@ -84,7 +84,7 @@ def test_it_stops_where_it_is_told(models):
     assert not decode_autoregressively(models.decoder, given, STEPS, stop=0).any()
 
 
-def test_it_follows_the_weights(models):
+def test_changed_weights_are_used(models):
     given = codes()
     before = decode_autoregressively(models.decoder, given, STEPS)
     bias = models.decoder.get_layer("start_1").bias
@@ -95,7 +95,7 @@ def test_it_follows_the_weights(models):
     assert np.array_equal(decode_autoregressively(models.decoder, given, STEPS), before)
 
 
-def test_a_saved_decoder_runs_freely_too(models, tmp_path):
+def test_a_saved_decoder_decodes_autoregressively(models, tmp_path):
     models.decoder.save(tmp_path / "decoder.keras")
     again = keras.models.load_model(tmp_path / "decoder.keras")
     assert np.array_equal(
@@ -104,7 +104,7 @@ def test_a_saved_decoder_runs_freely_too(models, tmp_path):
     )
 
 
-def test_a_decoder_is_not_told_the_step_that_it_writes(models):
+def test_a_decoder_does_not_read_the_step_that_it_predicts(models):
     rng = np.random.default_rng(0)
     steps = values(models, decode_autoregressively(models.decoder, codes(), STEPS))
     changed = steps.copy()
@@ -113,7 +113,7 @@ def test_a_decoder_is_not_told_the_step_that_it_writes(models):
     assert np.array_equal(said[:, :5], other[:, :5])
 
 
-def test_what_has_no_previous_steps_is_refused():
+def test_other_decoders_are_refused():
     parallel = default(["numeric"], latent_dim=4, max_steps=STEPS, units=4)
     with pytest.raises(ParameterError, match="needs an autoregressive decoder"):
         decode_autoregressively(parallel.decoder, codes(), STEPS)

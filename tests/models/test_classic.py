@@ -1,4 +1,4 @@
-"""The classic models against plain Keras models written out, and at work as in the question."""
+"""The classic models agree with plain Keras models, and run as in the question."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from refold.models import classic
 
 
 def question_data(n=1200, steps=10, symbols=5, seed=0):
-    """One-hot rows, then rows of zeros, as in the question's array of shape (1200, 10, 5)."""
+    """Return one-hot rows followed by zeros, as in the question's array of shape (1200, 10, 5)."""
     rng = np.random.default_rng(seed)
     rows = np.eye(symbols, dtype="float32")[rng.integers(symbols, size=(n, steps))]
     lengths = rng.integers(0, steps + 1, size=n)
@@ -20,7 +20,7 @@ def question_data(n=1200, steps=10, symbols=5, seed=0):
 
 
 def ramps():
-    """Four ramps of unequal length, filled with zeros to 9 steps."""
+    """Return four ramps of unequal length, padded with zeros to 9 steps."""
     x = np.zeros((4, 9, 1), "float32")
     for i, length in enumerate([9, 7, 5, 3]):
         x[i, :length, 0] = np.arange(1, length + 1) / 10
@@ -63,12 +63,12 @@ def column_types(model):
 
 @pytest.fixture(autouse=True)
 def _seed():
-    # With relu the second answer's encoder of two units is dead from the start for half the seeds.
+    # With relu, both units of the second answer's encoder are dead for half of the seeds.
     keras.utils.set_random_seed(1)
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_layers_weights_and_numbers_are_those_of_plain_keras(name):
+def test_layers_weights_and_results_agree_with_plain_keras(name):
     build, plain, shape = PAIRS[name]
     models, (encoder, decoder) = build(), plain()
     assert column_types(models.encoder) == column_types(encoder)
@@ -108,7 +108,7 @@ def test_question_code_trains_and_shares_weights(build):
     assert models.autoencoder.predict(data[:5], verbose=0).min() >= 0
 
 
-def test_question_code_to_the_letter_stays_finite():
+def test_the_literal_code_of_the_question_stays_finite():
     data = question_data()
     models = classic.reshape()
     models.autoencoder.compile(loss="binary_crossentropy", optimizer="adam", metrics=["accuracy"])

@@ -1,4 +1,4 @@
-"""A user's own models that could not be loaded again are refused before they are trained."""
+"""Custom models that could not be loaded again are refused before training."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from refold.errors import ParameterError
 
 
 class Unknown(keras.layers.Layer):
-    """Needs an argument that it does not tell."""
+    """A layer with an argument that is not in its configuration."""
 
     def __init__(self, factor, **options):
         super().__init__(**options)
@@ -27,7 +27,7 @@ class ReferenceStatistics(Unknown):
 
 @keras.saving.register_keras_serializable("tests")
 class Forgetful(keras.layers.Layer):
-    """Has weights of a size that it does not tell."""
+    """A layer with weights whose size is not in its configuration."""
 
     def __init__(self, size=1, **options):
         super().__init__(**options)
@@ -83,7 +83,7 @@ def local():
         ),
     ],
 )
-def test_what_cannot_be_loaded(make, named):
+def test_models_that_cannot_be_loaded_are_refused(make, named):
     for in_decoder, role in ((False, "encoder"), (True, "decoder")):
         with pytest.raises(ParameterError, match=f"architecture's {role} could not be") as raised:
             fit(pair(make(), in_decoder=in_decoder))
@@ -92,5 +92,5 @@ def test_what_cannot_be_loaded(make, named):
         assert "\n" not in str(raised.value)
 
 
-def test_what_is_registered_is_trained():
+def test_registered_models_are_trained():
     assert fit(pair(ReferenceStatistics(2.0))).transform(np.ones((2, 4))).shape == (2, 2)

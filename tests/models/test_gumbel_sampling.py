@@ -1,4 +1,4 @@
-"""Symbols drawn by their probabilities."""
+"""Sampling of categories with their probabilities."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def drawn(temperature, n=20_000):
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_labels_come_by_their_probabilities(temperature):
+def test_categories_are_drawn_with_their_probabilities(temperature):
     values = drawn(temperature)
     powers = OUTPUTS[1:4] ** (1 / temperature)
     shares = np.bincount(values[:, 1:4].argmax(axis=1), minlength=3) / len(values)
@@ -27,13 +27,13 @@ def test_labels_come_by_their_probabilities(temperature):
     assert (values[:, 0] == OUTPUTS[0]).all()
 
 
-def test_a_low_temperature_takes_the_likeliest():
+def test_a_low_temperature_draws_the_most_likely_category():
     values = drawn(1e-3, n=100)
     assert (values[:, 1:4].argmax(axis=1) == 1).all()
     assert (values[:, 4] > 0.5).all()
 
 
-def test_free_running_goes_on_from_what_was_drawn():
+def test_autoregressive_decoding_continues_from_drawn_steps():
     decoder = default(
         ["categorical"],
         num_categories=[4],

@@ -1,4 +1,4 @@
-"""What holds for every architecture that reads ragged data."""
+"""Properties of all architectures that read ragged data."""
 
 import jax
 import numpy as np
@@ -7,8 +7,8 @@ import pytest
 from models.ragged import COMBINED, STEPS
 
 TOLERANCE = 1e-5
-# Rows of the data, and of the batches into which they are cut with one row left over. All tests
-# take the same, because each shape is compiled for each model.
+# The number of rows, and a batch size that leaves one row over. All tests use the same sizes,
+# because each shape is compiled for each model.
 ROWS, BATCH = 13, 4
 
 
@@ -29,9 +29,9 @@ def data(case):
 
 @pytest.fixture(scope="module")
 def differentiate(models):
-    """Return a function that gives the loss, and gradients by weights and inputs.
+    """Return a function for the loss and its gradients by weights and inputs.
 
-    The gradients are those of the loss, or, with a row, of the sum of the outputs for this row.
+    With a row, the gradients are those of the sum of the outputs for this row instead.
     """
     variables = [v.value for v in models.autoencoder.trainable_variables]
     others = [v.value for v in models.autoencoder.non_trainable_variables]
@@ -61,31 +61,31 @@ def encode(models, x, **options):
 
 
 def decode(models, codes, x):
-    """Decode; an autoregressive decoder is given what came before each step."""
+    """Decode; an autoregressive decoder is given the previous steps."""
     told = len(models.decoder.inputs) == 2
     return models.decoder.predict([codes, x] if told else codes, verbose=0)
 
 
 def differ(codes, others, reference):
-    """Greatest difference, in deviations of the codes."""
+    """Return the largest difference in standard deviations of the codes."""
     return np.max(np.abs(codes - others)) / reference.std(axis=0).min()
 
 
-def test_more_padding_changes_no_code(models, data):
+def test_codes_do_not_depend_on_padding(models, data):
     x, _ = data
     codes = encode(models, x)
     wider = np.pad(x, ((0, 0), (0, 9), (0, 0)), constant_values=np.nan)
     assert differ(codes, encode(models, wider), codes) < TOLERANCE
 
 
-def test_batch_size_changes_no_code(models, data):
+def test_codes_do_not_depend_on_the_batch_size(models, data):
     x, _ = data
     codes = encode(models, x)
     for batch_size in (1, BATCH):
         assert differ(codes, encode(models, x, batch_size=batch_size), codes) < TOLERANCE
 
 
-def test_order_changes_no_code(models, data):
+def test_codes_do_not_depend_on_the_order(models, data):
     x, _ = data
     codes = encode(models, x)
     order = np.random.default_rng(0).permutation(len(x))
@@ -108,7 +108,7 @@ def test_a_real_step_of_zeros_is_not_padding(models, data):
     assert np.all(difference[longer] > 1e-4)
 
 
-def test_decoding_the_code_is_autoencoding(models, data):
+def test_the_autoencoder_decodes_the_code_of_the_encoder(models, data):
     x, y = data
     decoded = decode(models, encode(models, x), x)
     reconstructed = models.autoencoder.predict(x, batch_size=BATCH, verbose=0)
@@ -118,7 +118,7 @@ def test_decoding_the_code_is_autoencoding(models, data):
     assert reconstructed.shape[:2] == y.shape[:2]
 
 
-def test_no_sample_leaks_into_another(differentiate, data):
+def test_samples_are_independent(differentiate, data):
     x, y = data
     _, _, gradient = differentiate(np.nan_to_num(x), y, row=1)
     assert np.abs(gradient[1]).max() > 0

@@ -1,4 +1,4 @@
-"""Weights from a seed, with everybody else's random numbers left as they are."""
+"""Weights depend on the seed, and global random states are unchanged."""
 
 import random
 
@@ -12,7 +12,7 @@ from refold.models import seeded
 
 
 def draws():
-    """Next numbers of each global generator."""
+    """Return the next numbers of each global generator."""
     return [
         random.random(),  # noqa: S311
         np.random.random(),  # noqa: NPY002
@@ -22,7 +22,7 @@ def draws():
 
 def draws_after(work):
     keras.utils.set_random_seed(7)
-    # Keras 3.11 keeps its generator, and makes the first one with Python's random numbers
+    # Keras 3.11 keeps its generator, and seeds the first one with Python's random numbers.
     global_state.set_global_attribute("global_seed_generator", None)
     draws()
     work()
@@ -37,11 +37,11 @@ def weights(seed):
 
 
 @pytest.mark.parametrize("seed", [0, None])
-def test_global_states_stay_as_they_were(seed):
+def test_global_states_are_unchanged(seed):
     assert draws_after(lambda: weights(seed)) == draws_after(lambda: None)
 
 
-def test_the_seed_fixes_weights_and_draws():
+def test_the_seed_determines_weights_and_draws():
     for one, other in zip(weights(3), weights(3), strict=True):
         assert np.array_equal(one, other)
     assert not np.array_equal(weights(3)[0], weights(4)[0])

@@ -1,4 +1,4 @@
-"""A series with its odd steps shaded."""
+"""A series with shaded anomalous steps."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from refold import plots
 from refold.errors import DataError
 
 
-def test_runs_of_odd_steps_are_shaded():
+def test_runs_of_anomalous_steps_are_shaded():
     p = np.full(30, 0.5)
     p[[0, 1, 10, 29]] = 0.001
     ax = plots.anomalies([np.sin(np.arange(30.0))], p)
@@ -23,7 +23,7 @@ def test_gaps_many_columns_and_labels():
 
 
 @pytest.mark.parametrize("p", [np.zeros(4), np.zeros((5, 1))])
-def test_one_p_value_a_step(p):
+def test_one_p_value_per_step_is_required(p):
     with pytest.raises(DataError, match="a p-value for each of its steps"):
         plots.anomalies([np.zeros(5)], p)
     with pytest.raises(DataError, match="Expected one sequence"):

@@ -11,12 +11,12 @@ def points(ax):
     return np.concatenate([collection.get_offsets() for collection in ax.collections])
 
 
-def test_two_numbers_are_drawn_as_they_are():
+def test_codes_of_two_dimensions_are_not_projected():
     codes = np.array([[0.0, 1.0], [2.0, 3.0], [5.0, 1.0]])
     np.testing.assert_array_equal(points(code_map(codes)), codes)
 
 
-def test_more_numbers_are_projected_on_the_directions_of_most_variance():
+def test_larger_codes_are_projected_onto_the_directions_of_largest_variance():
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(50, 6)) * [9.0, 0.1, 0.1, 4.0, 0.1, 0.1]
     drawn = points(code_map(codes))
@@ -32,7 +32,7 @@ def test_small_sets_and_short_codes_can_be_drawn(num, latent_dim):
     assert np.isfinite(drawn).all()
 
 
-def test_few_labels_have_a_legend_in_colours_of_their_own():
+def test_few_labels_have_a_legend_and_their_own_colors():
     codes = np.random.default_rng(0).normal(size=(30, 2))
     ax = code_map(codes, labels=np.repeat(["a", "b", "c"], 10), label_name="speaker")
     legend = ax.get_legend()
@@ -41,14 +41,14 @@ def test_few_labels_have_a_legend_in_colours_of_their_own():
     assert len({tuple(part.get_facecolor()[0]) for part in ax.collections}) == 3
 
 
-def test_many_numbers_have_a_colour_bar():
+def test_many_numeric_labels_have_a_color_bar():
     codes = np.random.default_rng(0).normal(size=(30, 2))
     ax = code_map(codes, labels=np.arange(30), label_name="steps")
     assert ax.get_legend() is None
     assert [other.get_ylabel() for other in ax.figure.axes] == ["code 1", "steps"]
 
 
-def test_of_many_names_the_rare_ones_are_one_group_in_grey():
+def test_rare_labels_are_one_gray_group():
     codes = np.random.default_rng(0).normal(size=(40, 2))
     ax = code_map(codes, labels=[f"w{i // 2}" if i < 20 else f"v{i}" for i in range(40)])
     named = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -57,7 +57,7 @@ def test_of_many_names_the_rare_ones_are_one_group_in_grey():
     assert len(ax.collections[-1].get_offsets()) == 22
 
 
-def test_annotations_stand_at_their_points():
+def test_annotations_are_at_their_points():
     codes = np.array([[0.0, 1.0], [2.0, 3.0], [5.0, 1.0]])
     every = code_map(codes, annotations=["a", None, 3])
     assert [(text.get_text(), text.xy) for text in every.texts] == [
@@ -79,7 +79,7 @@ def test_annotations_stand_at_their_points():
         ({"codes": np.zeros((2, 2)), "annotations": {2: "a"}}, "no code 2 to annotate"),
     ],
 )
-def test_what_does_not_fit_is_refused(arguments, message):
+def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ParameterError, match=message):
         code_map(**arguments)
 

@@ -1,4 +1,4 @@
-"""Numbers of a code: bars in the order of the effect, and sweeps."""
+"""Latent dimensions: bars in the order of their effects, and sweeps."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ WAVES = Sequences.from_list(
 )
 
 
-def test_the_farthest_is_first_and_those_for_telling_apart_have_a_colour():
+def test_dimensions_are_sorted_by_effect_and_rocket_features_have_a_color():
     ax = latent_dimensions(FOUND, rocket_dim=1, latent_dim=3)
     assert [text.get_text() for text in ax.get_xticklabels()] == ["1", "2", "0"]
     places = {round(bar.get_x() + 0.4): bar.get_height() for bar in ax.patches}
@@ -23,7 +23,7 @@ def test_the_farthest_is_first_and_those_for_telling_apart_have_a_colour():
     assert latent_dimensions(FOUND).get_legend() is None
 
 
-def test_a_sweep_is_a_line_a_value_of_the_column_that_moves_most():
+def test_a_sweep_draws_a_line_for_each_value_of_the_most_affected_column():
     ax = sweep(WAVES, deviations=(-1, 0, 1))
     assert ax.get_ylabel() == "b"
     np.testing.assert_array_equal(ax.lines[2].get_ydata(), 3 * np.arange(5.0))
@@ -31,7 +31,7 @@ def test_a_sweep_is_a_line_a_value_of_the_column_that_moves_most():
     assert sweep(WAVES, deviations=(-1, 0, 1), column=0).get_ylabel() == "a"
 
 
-def test_symbols_are_strips_side_by_side():
+def test_categorical_sequences_are_adjacent_strips():
     words = Sequences.from_list(["ab", "", "b"])
     strips, starts = strips_of(words)
     assert starts.tolist() == [0, 3, 5]
@@ -41,7 +41,7 @@ def test_symbols_are_strips_side_by_side():
     assert ax.images[0].get_array().shape == (2, 6)
 
 
-def test_of_symbols_the_column_asked_for_is_drawn():
+def test_the_given_categorical_column_is_drawn():
     columns = (Column("on", "binary"), Column("page", "categorical", ("a", "b")))
     values = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     decoded = Sequences(values, [0, 1, 2, 3], schema=Schema(columns))
@@ -50,14 +50,14 @@ def test_of_symbols_the_column_asked_for_is_drawn():
         assert ax.images[0].get_array()[:, ::2].tolist() == strips
 
 
-def test_what_does_not_fit_is_refused():
+def test_bad_arguments_are_refused():
     with pytest.raises(DataError, match="Got 3 sequences for 7 values"):
         sweep(WAVES)
     with pytest.raises(ParameterError, match="no column 2"):
         sweep(WAVES, deviations=(-1, 0, 1), column=2)
 
 
-def test_the_length_has_a_colour_and_a_name():
+def test_the_length_dimension_has_a_color_and_a_name():
     ax = latent_dimensions(FOUND, rocket_dim=1, length_dim=1, latent_dim=3)
     assert len({bar.get_facecolor() for bar in ax.patches}) == 3
     names = [text.get_text() for text in ax.get_legend().get_texts()]

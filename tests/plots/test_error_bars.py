@@ -1,4 +1,4 @@
-"""Bars and lines of errors: they are the arrays given."""
+"""Bars and lines of errors show the given arrays."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_lines_along_the_sequence():
     np.testing.assert_array_equal(ax.lines[0].get_xydata()[:, 1], found.categorical)
 
 
-def test_draws_on_the_axes_given():
+def test_draws_on_the_given_axes():
     from matplotlib.figure import Figure
 
     for draw in (error_by_length, error_by_position):
@@ -54,7 +54,7 @@ def test_draws_on_the_axes_given():
     assert error_by_feature({"x": [1.0]}, ["a"], ax) is ax
 
 
-def test_what_does_not_fit_is_refused():
+def test_bad_arguments_are_refused():
     with pytest.raises(DataError, match="no error to draw"):
         error_by_feature({}, ["a"])
     with pytest.raises(DataError, match="Got 1 errors of PCA for 2 features"):

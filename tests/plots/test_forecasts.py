@@ -1,4 +1,4 @@
-"""A series and its forecast, drawn."""
+"""The figure of a series and its forecast."""
 
 import numpy as np
 import pytest
@@ -16,13 +16,13 @@ def sines():
 
 @pytest.fixture(scope="module")
 def ahead(sines):
-    """A forecast of five steps with bounds. The figure does not need a fitted model."""
+    """Return a forecast of five steps with bounds; the figure does not need a fitted model."""
     values = np.random.default_rng(0).normal(size=(60, 5, 1))
     steps = Sequences.from_list(list(values), ids=sines.ids).align(sines.schema)
     return Forecast(steps, 0.1, values - 1, values + 1)
 
 
-def test_a_line_goes_on_within_its_band(sines, ahead):
+def test_a_line_continues_within_its_band(sines, ahead):
     before, after = split_at(sines, sines.lengths - 5)
     ax = plots.forecast(before, ahead, truth=after, index=-1)
     length = len(before[-1])
@@ -44,17 +44,17 @@ def test_on_given_axes(sines, ahead):
 
 
 @pytest.mark.parametrize("index", [60, -61])
-def test_no_such_sequence(sines, ahead, index):
+def test_an_unknown_sequence_is_refused(sines, ahead, index):
     with pytest.raises(DataError, match=f"index {index}"):
         plots.forecast(sines, ahead, index=index)
 
 
-def test_not_a_forecast_for_each(sines, ahead):
+def test_a_forecast_is_needed_for_each_sequence(sines, ahead):
     with pytest.raises(DataError, match="Got 60 forecasts"):
         plots.forecast(sines[:3], ahead)
 
 
-def test_symbols_are_no_curve():
+def test_categorical_columns_are_refused():
     words = as_sequences(["abab", "baba"])
     with pytest.raises(DataError, match="without numeric columns"):
         plots.forecast(words, Forecast(words))

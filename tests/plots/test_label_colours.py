@@ -1,4 +1,4 @@
-"""Labels as colours."""
+"""Colors of labels."""
 
 import datetime
 
@@ -7,7 +7,7 @@ import numpy as np
 from refold.plots import colour_groups
 
 
-def test_few_labels_are_groups_many_numbers_a_ramp_and_many_others_the_most_frequent():
+def test_few_labels_are_groups_many_numbers_a_color_scale_and_others_are_grouped_by_frequency():
     values, names, num_others = colour_groups(np.array([3, 1, 3]))
     assert (values.tolist(), names, num_others) == ([1, 0, 1], ["1", "3"], 0)
     values, names, _ = colour_groups(np.arange(30))
@@ -24,7 +24,7 @@ def test_few_labels_are_groups_many_numbers_a_ramp_and_many_others_the_most_freq
     assert (values == 9).sum() == 16
 
 
-def test_a_number_that_is_missing_leaves_a_ramp_and_dates_are_groups():
+def test_a_missing_number_keeps_the_color_scale_and_dates_are_groups():
     values, names, _ = colour_groups(np.array([*np.arange(20) / 3, np.nan]))
     assert names is None
     assert np.isnan(values[-1])

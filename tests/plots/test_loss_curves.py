@@ -15,7 +15,7 @@ def test_draws_both_losses_and_marks_the_best_epoch():
     np.testing.assert_array_equal(lines["best: 1.5"], [[2, 1.5]])
 
 
-def test_a_refit_is_a_curve_of_its_own():
+def test_a_refit_has_its_own_curve():
     history = {
         "epoch": [1, 2, 3, 1, 2],
         "phase": ["validated"] * 3 + ["refit"] * 2,
@@ -38,7 +38,7 @@ def test_missing_entries_are_gaps():
     assert np.isnan(ax.lines[0].get_ydata()[0])
 
 
-def test_draws_on_the_axes_given():
+def test_draws_on_the_given_axes():
     from matplotlib.figure import Figure
 
     ax = Figure().add_subplot()
@@ -56,7 +56,7 @@ def test_pyplot_keeps_nothing():
     assert pyplot is None or pyplot.get_fignums() == []
 
 
-def test_the_linear_start_stands_before_the_first_epoch_and_may_be_the_best():
+def test_the_initialization_is_epoch_0_and_can_be_the_best():
     history = {"epoch": [1, 2], "loss": [3.0, 2.0], "val_loss": [3.0, 1.5]}
     lines = {
         line.get_label(): line.get_xydata() for line in loss_curves(history, initial_loss=2.0).lines

@@ -7,11 +7,11 @@ from refold.sequences import Column, Schema, Sequences
 
 
 def frames(ax):
-    """Places of the frames round wrong entries: (step, row below the gap)."""
+    """Return the positions of the frames around wrong entries: (step, row below the gap)."""
     return [tuple(np.mean(line.get_xydata()[:4], axis=0)) for line in ax.lines]
 
 
-def test_numbers_are_lines_one_pair_a_feature():
+def test_numeric_columns_are_pairs_of_lines():
     x = np.random.default_rng(0).normal(size=(12, 3))
     ax = reconstruction(x, x[:10] + 0.1)
     assert len(ax.lines) == 6
@@ -19,19 +19,19 @@ def test_numbers_are_lines_one_pair_a_feature():
     np.testing.assert_allclose(ax.lines[3].get_ydata(), x[:10, 1] + 0.1, rtol=1e-6)
 
 
-def test_of_many_features_the_most_varied_are_drawn():
+def test_only_the_features_with_the_largest_variance_are_drawn():
     x = np.random.default_rng(0).normal(size=(50, 8)) * [1, 9, 1, 8, 1, 7, 1, 6]
     ax = reconstruction(x, x)
     assert len(ax.lines) == 8
     np.testing.assert_allclose(ax.lines[0].get_ydata(), x[:, 1], rtol=1e-6)
     assert ax.get_ylabel() == "4 of 8 columns"
-    x[:, 3] = np.nan  # never observed, so not worth a line
+    x[:, 3] = np.nan  # never observed, so it has no line
     lines = reconstruction(x, x).lines
     np.testing.assert_allclose(lines[6].get_ydata(), x[:, 7], rtol=1e-6)
     np.testing.assert_allclose(lines[4].get_ydata(), x[:, 5], rtol=1e-6)
 
 
-def test_zeros_and_ones_are_strips_and_errors_are_framed():
+def test_binary_columns_are_strips_and_errors_are_framed():
     x = np.eye(4)
     same = reconstruction(x, x, column_types="binary")
     assert len(same.images) == 2
@@ -48,7 +48,7 @@ def test_an_extra_step_is_framed_and_an_empty_sequence_is_named():
     assert {text.get_text() for text in ax.texts} == {"empty"}
 
 
-def test_what_was_not_observed_is_neither_drawn_nor_framed():
+def test_missing_values_are_neither_drawn_nor_framed():
     gaps = np.array([[1.0], [np.nan], [0.0]])
     assert frames(reconstruction(gaps, np.ones((3, 1)), column_types="binary")) == [(2.0, 1 + 1)]
     schema = Schema((Column("page", "categorical", ("a", "b")),))
@@ -58,14 +58,14 @@ def test_what_was_not_observed_is_neither_drawn_nor_framed():
     assert ax.images[0].get_array().mask.tolist() == [[False, True, False]] * 2
 
 
-def test_labels_are_strips_of_one_row_a_label():
+def test_categorical_columns_are_strips_with_a_row_for_each_category():
     ax = reconstruction("hello", "hollo")
-    assert ax.images[0].get_array().shape == (4, 5)  # e, h, l, o by 5 steps
+    assert ax.images[0].get_array().shape == (4, 5)  # categories e, h, l, o at 5 steps
     ax = reconstruction("hello", "hell")
     assert ax.images[1].get_array().shape == (4, 4)
 
 
-def test_one_axes_a_sequence_named_by_its_id():
+def test_each_sequence_has_axes_named_by_its_id():
     x = [np.arange(5.0), np.arange(7.0), np.arange(3.0), np.arange(2.0)]
     sequences = Sequences.from_list(x, ids=["a", "b", "c", "d"])
     axes = reconstructions(sequences, x)
@@ -77,7 +77,7 @@ def test_one_axes_a_sequence_named_by_its_id():
     ]
 
 
-def test_draws_on_the_axes_given():
+def test_draws_on_the_given_axes():
     from matplotlib.figure import Figure
 
     ax = Figure().add_subplot()

@@ -24,11 +24,11 @@ def test_errors_of_many_sizes_are_on_a_logarithmic_scale():
     assert error_by_size(CURVE._replace(errors=(0.4, 0.02, 0.0))).get_yscale() == "linear"
 
 
-def test_axes_that_are_given_are_drawn_on():
+def test_draws_on_the_given_axes():
     ax = error_by_size(CURVE)
     assert error_by_size(CURVE, ax) is ax
 
 
-def test_no_size_no_figure():
+def test_an_empty_curve_is_refused():
     with pytest.raises(ParameterError, match="curve must have at least one size"):
         error_by_size(CURVE._replace(sizes=(), errors=(), pca=()))

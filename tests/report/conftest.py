@@ -1,4 +1,4 @@
-"""What the tests of the page share."""
+"""Fixtures for tests of the page."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ import pytest
 
 
 class Outline(HTMLParser):
-    """Collects what a page would fetch, its text, and whether its elements close in order."""
+    """Collects the addresses and the text of a page, and checks that its elements are closed."""
 
     VOID = frozenset({"meta", "link", "img", "br", "hr"})
 
@@ -40,5 +40,5 @@ class Outline(HTMLParser):
 
 @pytest.fixture
 def outline():
-    """Return a function that reads a page."""
+    """Return a function that parses a page."""
     return Outline

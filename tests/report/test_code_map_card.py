@@ -1,4 +1,4 @@
-"""The map of the codes, and what a point of it says."""
+"""The map of the codes, and the text of its points."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def code_map(fitted, **options):
     return next(card for card in part.cards if card.title == "Map of the codes")
 
 
-def test_a_point_says_id_length_label_and_error(fitted):
+def test_a_point_shows_id_length_label_and_error(fitted):
     data, _ = fitted
     labels = [f"k{i % 2}" for i in range(40)]
     traces = code_map(fitted, labels=labels, label_name="kind").views[0].data
@@ -30,13 +30,13 @@ def test_a_point_says_id_length_label_and_error(fitted):
     assert said.startswith(f"<b>1</b><br>{data.lengths[1]} steps<br>kind: k1<br>error ")
 
 
-def test_without_labels_colours_are_lengths(fitted):
+def test_without_labels_colors_show_lengths(fitted):
     data, _ = fitted
     (trace,) = code_map(fitted).views[0].data
     assert trace["marker"]["color"] == data.lengths.tolist()
 
 
-def test_umap_is_a_third_view_where_it_is_installed(fitted):
+def test_umap_is_a_third_view_if_it_is_installed(fitted):
     pytest.importorskip("umap", reason="the extra umap is not installed")
     card = code_map(fitted)
     assert [view.name for view in card.views] == ["Features", "PCA", "UMAP"]
@@ -44,7 +44,7 @@ def test_umap_is_a_third_view_where_it_is_installed(fitted):
     assert card.switch
 
 
-def test_of_very_many_points_some_are_drawn(fitted, monkeypatch):
+def test_very_many_points_are_sampled(fitted, monkeypatch):
     from refold.report import _code_map_card as _codes
 
     monkeypatch.setattr(_codes, "MAX_POINTS", 15)

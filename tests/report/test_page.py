@@ -31,7 +31,7 @@ def page(tmp_path):
     return write
 
 
-def test_everything_given_is_on_the_page(page, outline):
+def test_all_contents_are_on_the_page(page, outline):
     cards = [
         Card("Dot", "One dot.", [DOT]),
         Card("Layers", "What it is.", [Diagram([("code", "4 dimensions", [["LSTM", "8"]])])]),
@@ -63,7 +63,7 @@ def test_everything_given_is_on_the_page(page, outline):
     assert "Ones 1,000 4 99.9 % exact 25.0 % exact 12.3 s" in seen.text
 
 
-def test_plotly_is_there_once_and_only_where_it_is_needed(page, outline):
+def test_plotly_is_included_once_and_only_if_needed(page, outline):
     some = Section("Ones", "x", (), [Card("Dot", "One dot.", [DOT, DOT])])
     text = page(some, some)
     assert text.count("plotly.js v") == 1
@@ -74,7 +74,7 @@ def test_plotly_is_there_once_and_only_where_it_is_needed(page, outline):
 
 def test_the_page_needs_no_network(page, outline):
     text = page(Section("Ones", "x", (), [Card("Dot", "One dot.", [DOT])]))
-    assert {address for _, address in outline(text).fetched} == {None}  # scripts within the page
+    assert {address for _, address in outline(text).fetched} == {None}  # scripts in the page
     ours = re.sub(r"<script>/\*\*.*?</script>", "", text, flags=re.DOTALL)
     assert len(ours) < 20_000
     assert "http" not in ours
@@ -82,7 +82,7 @@ def test_the_page_needs_no_network(page, outline):
     assert "url(" not in ours
 
 
-def test_there_is_a_light_and_a_dark_page(page):
+def test_the_page_has_a_light_and_a_dark_theme(page):
     assert "prefers-color-scheme: dark" in page()
 
 
@@ -120,7 +120,7 @@ def test_shares_are_never_rounded_to_better_than_they_are():
     assert Score("accuracy", 0.00001, None).text(None) == "none"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(RefoldError, match="no folder"):
         write_page(tmp_path / "nowhere" / "index.html", [])
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Reports from models that were hardly trained: what is on them is what was measured."""
+"""Reports of models with very little training show the measured values."""
 
 import dataclasses
 import os
@@ -63,15 +63,15 @@ DATA = {"curves": curves, "words": words, "mixed": mixed, "ones": lambda: moving
 
 
 TINY = {"units": 4, "max_epochs": 2, "latent_steps": 0, "random_state": 0}
-ONCE = TINY | {"validation_fraction": 0}  # one training, which nothing follows
-# Some epoch is better than the initialization, for which there is no refit.
+ONCE = TINY | {"validation_fraction": 0}  # one training without a refit
+# Some epoch is better than the initialization. Otherwise there would be no refit.
 REFITTED = TINY | {"max_epochs": 20}
-UNTRAINED = ("mixed",)  # whose initialization compiles nothing
+UNTRAINED = ("mixed",)  # the initialization compiles nothing
 
 
 @pytest.fixture(scope="module")
-def made():
-    """Data, a model and a section of each kind, made when they are asked for."""
+def built():
+    """Return a function that builds data, a model and sections on demand."""
     known = {}
 
     def make(name):
@@ -101,8 +101,8 @@ def plots(part):
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_every_card_is_there_and_every_figure_is_one_to_plotly(made, name):
-    _, _, part = made(name)
+def test_all_cards_exist_and_all_figures_are_valid_for_plotly(built, name):
+    _, _, part = built(name)
     everything = [
         "Data",
         "Architecture",
@@ -127,8 +127,8 @@ def test_every_card_is_there_and_every_figure_is_one_to_plotly(made, name):
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_what_is_measured_is_what_the_evaluation_says(made, name):
-    data, model, part = made(name)
+def test_measurements_agree_with_the_evaluation(built, name):
+    data, model, part = built(name)
     held_out = data[30:]
     back = model.reconstruct(held_out)
     units = model.error_scaler_
@@ -147,8 +147,8 @@ def test_what_is_measured_is_what_the_evaluation_says(made, name):
     assert (part.result.num_sequences, part.result.code_size) == (len(held_out), 4)
 
 
-def test_the_figures_are_drawn_from_the_arrays_of_the_evaluation(made):
-    data, model, part = made("curves")
+def test_the_figures_are_drawn_from_the_arrays_of_the_evaluation(built):
+    data, model, part = built("curves")
     held_out, back = data[30:], model.reconstruct(data[30:])
     ours = card(part, "Error by feature").views[0].data[0]
     np.testing.assert_allclose(
@@ -161,8 +161,8 @@ def test_the_figures_are_drawn_from_the_arrays_of_the_evaluation(made):
     assert sum(len(trace["x"]) for trace in points) == len(held_out)
 
 
-def test_the_linear_start_is_marked_and_the_best_epoch(made):
-    _, model, part = made("curves")
+def test_the_initialization_and_the_best_epoch_are_marked(built):
+    _, model, part = built("curves")
     assert model.initial_loss_ > 0
     traces = card(part, "Losses by epoch").views[0].data
     drawn = {one["name"].partition(":")[0]: one for one in traces}
@@ -173,8 +173,8 @@ def test_the_linear_start_is_marked_and_the_best_epoch(made):
     assert "refit on all data" in drawn
 
 
-def test_symbols_are_text_with_the_differences_marked(made):
-    data, model, part = made("words")
+def test_categorical_sequences_are_text_with_marked_differences(built):
+    data, model, part = built("words")
     view = card(part, "Best, median and worst").views[0]
     assert isinstance(view, Text)
     worst = view.groups[-1]
@@ -189,8 +189,8 @@ def test_symbols_are_text_with_the_differences_marked(made):
         assert marked == (k >= len(data[ident]) or symbol != data[ident][k])
 
 
-def test_without_training_data_pca_is_of_the_others(made, tmp_path):
-    data, model, _ = made("curves")
+def test_without_training_data_pca_is_cross_fitted(built, tmp_path):
+    data, model, _ = built("curves")
     result = report(model, data, tmp_path / "page.html")
     back = pca_cross_fit(data, 4, model.error_scaler_)
     assert result.scores[0].pca == pytest.approx(nmse(data, back, model.error_scaler_), rel=1e-5)
@@ -201,7 +201,7 @@ def test_without_training_data_pca_is_of_the_others(made, tmp_path):
 
 
 @pytest.mark.usefixtures("no_epochs")
-def test_pca_is_fitted_on_what_the_model_was_trained_on():
+def test_pca_is_fitted_to_the_training_part():
     data = curves()
     model = refold.SequenceAutoencoder(4, calibration_fraction=0.4, **TINY).fit(data)
     apart = model.held_back(data)
@@ -217,8 +217,8 @@ def test_pca_is_fitted_on_what_the_model_was_trained_on():
     assert alone.result.scores[0].pca == pytest.approx(nmse(data, pca, units), rel=1e-5)
 
 
-def test_of_many_sequences_some_are_looked_at_and_it_is_said(made):
-    data, model, _ = made("curves")
+def test_large_data_is_sampled_and_the_page_says_so(built):
+    data, model, _ = built("curves")
     part = section(model, data, title="x", max_sequences=20, labels=np.arange(50) % 3)
     assert part.result.num_sequences == 20
     assert "20 sequences drawn at random" in card(part, "Data").caption
@@ -228,8 +228,8 @@ def test_of_many_sequences_some_are_looked_at_and_it_is_said(made):
     assert section(model, data, title="x", max_sequences=20, seed=1).result != part.result
 
 
-def test_where_there_is_no_error_one_card_says_so(made):
-    data, model, _ = made("curves")
+def test_without_errors_one_card_says_so(built):
+    data, model, _ = built("curves")
     material = _gather.gather(
         model, data, name="x", labels=None, label_name=None, train=None, max_sequences=20,
         seed=0, seconds=None, stage=lambda _: None,
@@ -241,14 +241,14 @@ def test_where_there_is_no_error_one_card_says_so(made):
     assert not only.views
 
 
-def test_long_sequences_are_fewer():
+def test_fewer_long_sequences_are_shown():
     lengths = np.full(500, _gather.MAX_VALUES // 100)
     assert len(_gather._sample(lengths, 1, 2000, 0)) == 100
     assert len(_gather._sample(lengths, 100, 2000, 0)) == _gather.MIN_SEQUENCES
     assert len(_gather._sample(np.full(500, 9), 3, 2000, 0)) == 500
 
 
-def test_text_that_is_one_label():
+def test_text_with_a_single_category():
     with pytest.raises(DataError, match="There is only one label: 'a'"):
         _gather._checked_labels(np.array(["a", "a"], object), 2)
     with pytest.raises(DataError, match="There is only one label: 'None'"):
@@ -256,8 +256,8 @@ def test_text_that_is_one_label():
 
 
 @pytest.mark.parametrize("num", [1, 2, 3])
-def test_hardly_any_sequences(made, num):
-    data, model, _ = made("curves")
+def test_very_few_sequences(built, num):
+    data, model, _ = built("curves")
     part = section(model, data[:num], title="x")
     assert (part.result.scores[0].pca is None) == (num < 3)
     assert part.result.pca_size <= num
@@ -266,7 +266,7 @@ def test_hardly_any_sequences(made, num):
 
 
 @pytest.mark.usefixtures("no_epochs")
-def test_a_scaled_sequence_has_numbers_of_level_and_spread():
+def test_scaling_by_sequence_adds_statistics_to_the_code():
     data = curves()[:30]
     model = refold.SequenceAutoencoder(4, scale="sequence", **ONCE).fit(data)
     part = section(model, data, title="x")
@@ -275,9 +275,9 @@ def test_a_scaled_sequence_has_numbers_of_level_and_spread():
     assert "level of two" in ticks
 
 
-def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
+def test_variational_dimensions_and_rocket_features_are_distinguished(monkeypatch):
     data = curves()
-    data = data[data.lengths == 5]  # of one length: little to compile
+    data = data[data.lengths == 5]  # one length, so that little is compiled
     model = untrained(data, latent_dim=4, rocket_dim=2, length_dim=1)
     part = section(model, data, title="x")
     bars = card(part, "Latent dimensions").views[0].data
@@ -307,16 +307,16 @@ def test_variational_and_discriminative_numbers_are_told_apart(monkeypatch):
         ({"max_sequences": 0}, ParameterError, "max_sequences must be an integer of at least 1"),
     ],
 )
-def test_a_mistake_is_said(made, tmp_path, change, error, message):
-    data, model, _ = made("curves")
+def test_bad_arguments(built, tmp_path, change, error, message):
+    data, model, _ = built("curves")
     arguments = {"sequences": data, "path": tmp_path / "page.html"} | change
     with pytest.raises(error, match=message):
         report(model, **arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_empty_sequences_alone_are_refused(made):
-    _, model, _ = made("words")
+def test_empty_sequences_alone_are_refused(built):
+    _, model, _ = built("words")
     empty = Sequences.from_list(["", ""], schema=model.schema_)
     with pytest.raises(DataError, match="2 sequences, all of them empty"):
         section(model, empty, title="x")
@@ -330,8 +330,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), 
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="neither chromium nor google-chrome is on the path")
-def test_a_browser_draws_every_figure_and_runs_nothing_else(made, tmp_path):
-    data, model, _ = made("mixed")
+def test_a_browser_draws_every_figure_and_runs_nothing_else(built, tmp_path):
+    data, model, _ = built("mixed")
     labels = np.array([NASTY, "b", "c"])[np.arange(40) % 3]
     report(model, data.with_ids([f"{NASTY}{i}" for i in range(40)]), tmp_path / "page.html",
            labels=labels, label_name=NASTY, title=NASTY)  # fmt: skip
@@ -354,7 +354,7 @@ def test_a_browser_draws_every_figure_and_runs_nothing_else(made, tmp_path):
     assert all('class="main-svg"' in part for part in drawn)
     assert "<img" not in dom
     assert "<title>1</title>" not in dom
-    assert "&lt;/script&gt;&lt;img src=x" in dom  # in a legend, as it stands
+    assert "&lt;/script&gt;&lt;img src=x" in dom  # unchanged in a legend
 
 
 def test_binary_values_of_pca_are_rounded_as_they_are_scored():
@@ -366,8 +366,8 @@ def test_binary_values_of_pca_are_rounded_as_they_are_scored():
     assert pca == [("1", False), ("0", False), ("0", True)]
 
 
-def test_text_and_missing_labels_together(made):
-    data, model, _ = made("curves")
+def test_text_and_missing_labels_together(built):
+    data, model, _ = built("curves")
     labels = [None if i % 3 else "even" for i in range(20)]
     part = section(model, data[30:], title="curves", labels=labels)
     assert {trace["name"] for trace in card(part, "Map of the codes").views[0].data} == {
@@ -402,7 +402,7 @@ def test_constant_columns(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"seed": -1}, {"max_sequences": 2.5}])
-def test_numbers_that_cannot_be(made, tmp_path, options):
-    data, model, _ = made("curves")
+def test_infinite_values(built, tmp_path, options):
+    data, model, _ = built("curves")
     with pytest.raises(ParameterError, match="must be an integer of at least"):
         report(model, data, tmp_path / "page.html", **options)

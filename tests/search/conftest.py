@@ -1,4 +1,4 @@
-"""A fitted model and an index of its codes, which tests copy before they change it."""
+"""A fitted model and an index of its codes; tests copy the index before they change it."""
 
 import shutil
 

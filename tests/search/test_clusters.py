@@ -1,4 +1,4 @@
-"""Clusters: the facts about each one, whatever finds them."""
+"""Facts about clusters, for all clustering methods."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from small_data import ragged
 
 @pytest.fixture(scope="module")
 def groups():
-    """Codes of three groups of 8, 12 and 10 rows, and two outliers."""
+    """Return codes of three groups of 8, 12 and 10 rows, and two outliers."""
     rng = np.random.default_rng(0)
     centers = [np.float32([k, -k, 2 * k]) for k in (0, 5, -5)]
     rows = [c + 0.1 * rng.normal(size=(n, 3)) for c, n in zip(centers, (8, 12, 10), strict=True)]

@@ -1,4 +1,4 @@
-"""An index on disk: rows in and out, searches, and every bad state in one line."""
+"""An index on disk: changes of rows, searches, and one line for each bad state."""
 
 import copy
 import json
@@ -25,7 +25,7 @@ from small_data import ragged
 
 
 def brute(index, ae, codes, query):
-    """Order rows by distance, as slowly as possible."""
+    """Sort rows by distance by brute force."""
     vectors = codes
     if index.distance == "features":
         vectors, query = (ae.features(one) @ index._projection for one in (codes, query))
@@ -139,7 +139,7 @@ def test_bad_rows(ae, tmp_path, ids, metadata, message):
     assert [*tmp_path.iterdir()] == []
 
 
-def test_rows_that_do_not_fit(ae, place):
+def test_rows_of_the_wrong_shape(ae, place):
     index = Index.open(place, ae)
     with pytest.raises(DataError, match="index has the columns site, year of metadata"):
         index.add(ragged(1), ids=["x"])
@@ -180,7 +180,7 @@ def test_codes_of_another_model_are_refused(ae, place):
     assert len(Index.open(place, same)) == 24
 
 
-def test_places_without_an_index(ae, place, tmp_path):
+def test_paths_without_an_index(ae, place, tmp_path):
     with pytest.raises(MissingFileError, match=r"There is no index '.*none'"):
         Index.open(tmp_path / "none", ae)
     (tmp_path / "file").write_text("text")
@@ -281,7 +281,7 @@ def test_approximate_search_and_its_recall(ae, sequences, place, monkeypatch):
     assert len(index.search(sequences[:1], k=9, where="site <> 'x'").ids()) == 9
     index.remove([f"r{i}" for i in range(200)])
     again = Index.open(place, ae)
-    assert again.recall_ is None  # so few rows are searched exactly
+    assert again.recall_ is None  # few rows are searched exactly
     assert again.search(sequences[:1], exact=False, k=1).ids() == ["s0"]
     assert again.build(partitions=2).search(sequences[:1], exact=False, k=1).ids() == ["s0"]
 

@@ -1,4 +1,4 @@
-"""One server for most tests, in a thread of its own, with two tiny models."""
+"""One server with two tiny models, which most tests share."""
 
 import httpx
 import pytest
@@ -10,7 +10,7 @@ from small_data import TINY, ragged
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory):
-    """Model files by name: pairs of numbers with all that a model can have, and words."""
+    """Return model files by name: one of pairs of numbers with all options, and one of words."""
     folder = tmp_path_factory.mktemp("served")
     pairs = refold.SequenceAutoencoder(**TINY, forecast_steps=2, calibration_fraction=0.4)
     pairs.fit(ragged(60)).save(folder / "pairs.refold")

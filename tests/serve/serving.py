@@ -1,4 +1,4 @@
-"""A server in a thread, and what tests of it share."""
+"""A server in a thread, and helpers for its tests."""
 
 import contextlib
 import threading
@@ -12,13 +12,13 @@ from refold.serve._server import _prepared
 
 ARROW = "application/vnd.apache.arrow.stream"
 WORDS = ["on", "in", "no", "inn", "non", "noon", "onion", "nine"] * 4
-# of the server that most tests share; small, so that a test can exceed them
+# Limits of the shared server, which are small so that a test can exceed them.
 LIMITS = {"max_body": 60_000, "max_sequences": 40, "max_steps": 1000, "max_seconds": 5.0}
 
 
 @contextlib.contextmanager
 def started(files, *, indexes=None, **settings):
-    """Serve from a thread; yield the address and the service."""
+    """Run a server in a thread, and yield its address and the service."""
     server, bound = _prepared(files, ServeSettings(port=0, **settings), indexes)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
@@ -33,7 +33,7 @@ def started(files, *, indexes=None, **settings):
 
 @contextlib.contextmanager
 def busy(service):
-    """Keep the thread that computes busy inside the block."""
+    """Keep the computing thread busy inside the block."""
     done = threading.Event()
     service.batches._busy = True
     service.batches._thread.submit(done.wait, 10)
@@ -63,7 +63,7 @@ def table_of(response):
 
 
 def same(given, expected):
-    """Whether JSON holds the same bits as arrays, lists and strings."""
+    """Return whether JSON has the same bits as arrays, lists and strings."""
     assert len(given) == len(expected)
     for one, other in zip(given, expected, strict=True):
         if isinstance(other, np.ndarray):

@@ -1,4 +1,4 @@
-"""Who may ask, and what an answer lets a browser do."""
+"""Tokens, hosts and origins: who may send requests, and how browsers are restricted."""
 
 import httpx
 import pytest
@@ -20,7 +20,7 @@ def test_token(files, tmp_path):
         assert httpx.get(f"{url}/v1/models", headers=headers).status_code == 200
         document = httpx.get(f"{url}/v1/openapi.json", headers=headers).json()
         assert document["security"] == [{"token": []}]
-        # probes have no token
+        # probes need no token
         assert httpx.get(f"{url}/v1/ready").status_code == 200
         assert httpx.get(f"{url}/v1/metrics").status_code == 401
 
@@ -47,7 +47,7 @@ def test_more_hosts(files):
 @pytest.mark.parametrize(
     "path", ["/v1/models", "/v1/nothing", "/", "/v1/pairs/encode", "/v1/ready/"]
 )
-def test_every_answer_is_closed_to_other_origins(client, path):
+def test_responses_do_not_allow_other_origins(client, path):
     response = client.get(path, headers={"origin": "https://evil.example"})
     assert "default-src 'none'" in response.headers["content-security-policy"]
     assert response.headers["x-content-type-options"] == "nosniff"

@@ -1,4 +1,4 @@
-"""Malformed, cancelled and half-sent requests get one answer, or none, and leave nothing behind."""
+"""Malformed, cancelled and incomplete requests get at most one response and no side effects."""
 
 import socket
 import struct
@@ -83,7 +83,7 @@ def compressed():
 
 
 def shifted():
-    """A list whose offsets lead out of its values."""
+    """Return a list whose offsets exceed its values."""
     body = bytearray(stream_of(pa.table({"x0": [[1.0, 2.0]], "x1": [[1.0, 2.0]]})))
     place = body.index(struct.pack("<ii", 0, 2))
     body[place : place + 8] = struct.pack("<ii", 0, 1 << 20)
@@ -109,8 +109,8 @@ def test_wrong_tables(client, body, expected):
     assert expected in found
 
 
-def test_tables_that_are_cut_or_changed_get_an_answer(client):
-    """Each byte of the head of a stream, changed, and each length: no crash, no failure."""
+def test_truncated_or_changed_tables_get_a_response(client):
+    """Each byte of the header is changed, and each length is tried, without a crash."""
     body = stream_of(pa.table({"x0": [[1.0, 2.0], [3.0]], "x1": [[1.0, 2.0], [3.0]]}))
     rng = np.random.default_rng(0)
     for _ in range(150):
@@ -137,7 +137,7 @@ def connected(url):
     return socket.create_connection((host, int(port)))
 
 
-def test_what_is_not_http(url):
+def test_requests_that_are_not_http(url):
     with connected(url) as raw:
         raw.sendall(b"\x16\x03\x01 hello\r\n\r\n")
         assert raw.recv(10_000).startswith(b"HTTP/1.1 400 ")
@@ -152,7 +152,7 @@ def test_two_hosts_are_refused(url):
         assert raw.recv(10_000).startswith(b"HTTP/1.1 400 ")
 
 
-def test_clients_that_go_leave_nothing(url, service):
+def test_clients_that_disconnect_leave_nothing_behind(url, service):
     connections = service.server.server_state.connections
     httpx.get(f"{url}/v1/health")
     before = len(connections)
@@ -172,7 +172,7 @@ def test_clients_that_go_leave_nothing(url, service):
     assert httpx.post(f"{url}{PATH}", json={"sequences": [[[1, 2]]]}).status_code == 200
 
 
-def test_failures_say_nothing_of_the_inside(url, service, pairs, caplog, monkeypatch):
+def test_failures_do_not_reveal_internals(url, service, pairs, caplog, monkeypatch):
     model = service.models.get("pairs")
 
     def failing(*_):

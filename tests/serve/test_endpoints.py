@@ -1,4 +1,4 @@
-"""Each endpoint, in JSON and Arrow, has the same bits as Python."""
+"""All endpoints give the same bits as Python, in JSON and Arrow."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ def test_encode(client, pairs, words):
     assert ids.tolist() == table["id"].to_pylist()
 
 
-def test_missing_whole_and_empty(client, pairs):
+def test_missing_values_integers_and_empty_sequences(client, pairs):
     given = [[[1, 2], [3, None]], [], [[4.5, 5]]]
     expected = pairs.encode([[[1, 2], [3, np.nan]], np.zeros((0, 2)), [[4.5, 5]]])
     found = post(client, "pairs/encode", {"sequences": given})
@@ -111,7 +111,7 @@ def test_generate(client, pairs, words):
     assert same(given["sequences"], expected)
 
 
-def test_concurrent_requests_have_the_bits_of_single_ones(url, pairs, service):
+def test_concurrent_requests_give_the_same_bits_as_single_ones(url, pairs, service):
     sets = [[one.tolist() for one in ragged(1 + i % 4, seed=i)] for i in range(40)]
     alone = [pairs.encode(one) for one in sets]
     back = [pairs.reconstruct(one) for one in sets]

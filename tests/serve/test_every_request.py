@@ -1,4 +1,4 @@
-"""Requests that Schemathesis makes from the description of the interface, for a minute."""
+"""Requests that Schemathesis generates from the OpenAPI description, for a minute."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Each limit has a name and a status, and a request beyond it costs the others nothing."""
+"""Each limit has a name and a status, and a request beyond it does not affect others."""
 
 import gzip
 import json
@@ -70,8 +70,8 @@ def test_steps(client):
     assert refused(response, 422, "steps")
 
 
-def test_steps_that_codes_ask_for(files):
-    """Lengths that are predicted count, and do not hurt the others in a batch."""
+def test_the_limit_of_steps_includes_decoded_lengths(files):
+    """Predicted lengths count, and do not affect other requests in a batch."""
     with started(files, max_steps=30) as (url, service), httpx.Client(base_url=url) as client:
         code = client.post("/v1/pairs/encode", json={"sequences": [[[5.0, 5.0]] * 8]}).json()
         asked = {"codes": code["codes"] * 9}
@@ -102,7 +102,7 @@ def test_queue_and_concurrency(files):
             began = time.monotonic()
             assert refused(httpx.post(f"{url}/v1/pairs/encode", json=ONE), 429, "queue", 2)
             assert time.monotonic() - began < 1
-            # requests that have not sent their bodies are open, too
+            # requests without a complete body also count as open
             address = url.removeprefix("http://").split(":")
             halves = [socket.create_connection((address[0], int(address[1]))) for _ in range(2)]
             service.batches._most_waiting = 5
@@ -136,7 +136,7 @@ def test_time(files):
             address = url.removeprefix("http://").split(":")
             with socket.create_connection((address[0], int(address[1]))) as slow:
                 slow.sendall(head(address, 100) + b"{")
-                with HTTPResponse(slow) as answer:  # it may come in several pieces
+                with HTTPResponse(slow) as answer:  # the response may come in several pieces
                     answer.begin()
                     assert answer.status == 503
                     assert json.load(answer)["error"]["limit"] == "time"
@@ -152,6 +152,6 @@ def test_connections(files):
         with socket.create_connection(target), socket.create_connection(target):
             wait_until(lambda: len(connections) == 2)
             assert refused(httpx.get(f"{url}/v1/ready"), 503, "connections", 2)
-            # connections on which nothing comes are closed
+            # idle connections are closed
             wait_until(lambda: not connections)
         assert httpx.get(f"{url}/v1/ready").status_code == 200

@@ -1,4 +1,4 @@
-"""`refold serve` as a process: what it loads, reloads and loses."""
+"""`refold serve` as a process: imports, reloads and shutdown."""
 
 import contextlib
 import shutil
@@ -61,7 +61,7 @@ def test_reload_and_shutdown_under_load_lose_no_request(files, pairs, tmp_path):
                     try:
                         response = client.post("/v1/pairs/encode", json=ONE)
                     except httpx.ConnectError:
-                        return  # the service takes no connection any more
+                        return  # the service accepts no more connections
                     except httpx.TransportError as error:
                         failures.append(error)
                         return
@@ -74,7 +74,7 @@ def test_reload_and_shutdown_under_load_lose_no_request(files, pairs, tmp_path):
         for thread in threads:
             thread.start()
         before = served()
-        # a file that is no model changes nothing
+        # a file that is not a model changes nothing
         (tmp_path / "other").write_text("no model")
         (tmp_path / "other").replace(path)
         running.send_signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""A saved model: the same codes to the bit, and nothing but what was saved."""
+"""Saved models give the same bits, and bad files are refused."""
 
 import json
 import os
@@ -53,7 +53,7 @@ np.savez(sys.argv[2], codes=codes, back=np.concatenate(ae.decode(codes)), score=
     assert out["score"] == ae.score(sequences)
 
 
-def test_what_was_held_back_from_training_is_known_again(sequences, path):
+def test_sequences_held_back_from_training_are_remembered(sequences, path):
     loaded = refold.load(path)
     apart = loaded.held_back(sequences)
     assert apart.sum() == 5 + round(0.1 * 15)
@@ -62,7 +62,7 @@ def test_what_was_held_back_from_training_is_known_again(sequences, path):
 
 
 @pytest.mark.parametrize("architecture", ["repeat", "reshape", "dense"])
-def test_classic_models_come_back(architecture, tmp_path):
+def test_classic_models_are_saved_and_loaded(architecture, tmp_path):
     x = refold.datasets.random_one_hot(40, steps=10, categories=5, seed=0)
     options = {"max_epochs": 1, "validation_fraction": 0}
     ae = SequenceAutoencoder(latent_dim=20, architecture=architecture, **options).fit(x)
@@ -72,7 +72,9 @@ def test_classic_models_come_back(architecture, tmp_path):
         assert other.architecture == architecture
 
 
-def test_mixed_columns_missing_values_and_scaling_by_sequence_come_back(tmp_path):
+def test_models_of_mixed_columns_missing_values_and_scaling_by_sequence_are_saved_and_loaded(
+    tmp_path,
+):
     rows = {
         "id": [i // 5 for i in range(60)],
         "level": [None if i % 7 == 0 else float(i % 11) for i in range(60)],
@@ -88,7 +90,7 @@ def test_mixed_columns_missing_values_and_scaling_by_sequence_come_back(tmp_path
         assert a.tolist() == b.tolist()
 
 
-def test_loading_disturbs_no_random_numbers(path):
+def test_loading_does_not_change_global_random_states(path):
     random.seed(1)
     expected = random.random()  # noqa: S311
     random.seed(1)
@@ -96,7 +98,7 @@ def test_loading_disturbs_no_random_numbers(path):
     assert random.random() == expected  # noqa: S311
 
 
-def test_everything_comes_back(ae, path):
+def test_all_attributes_are_saved_and_loaded(ae, path):
     loaded = refold.load(path)
     assert loaded.get_params() == ae.get_params()
     assert loaded.history_ == ae.history_
@@ -111,7 +113,7 @@ def test_saving_twice_gives_the_same_file(ae, path, tmp_path):
     assert (tmp_path / "again.refold").read_bytes() == path.read_bytes()
 
 
-def test_pickling_goes_the_same_way(ae, sequences):
+def test_pickling_uses_the_same_format(ae, sequences):
     copy = pickle.loads(pickle.dumps(ae))  # noqa: S301
     assert np.array_equal(copy.transform(sequences), ae.transform(sequences))
     unfitted = pickle.loads(pickle.dumps(SequenceAutoencoder(latent_dim=7)))  # noqa: S301
@@ -121,7 +123,7 @@ def test_pickling_goes_the_same_way(ae, sequences):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.0001, 0.01, 0.5, 0.999])
-def test_a_file_cut_short_is_refused(path, share):
+def test_a_truncated_file_is_refused(path, share):
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
     with pytest.raises(ModelFileError, match=r"sines\.refold (is not a Refold model|is cut short)"):
@@ -172,7 +174,7 @@ def test_absurd_sizes_are_refused(path):
         refold.load(path)
 
 
-def test_sizes_that_the_weights_do_not_have_are_refused(path):
+def test_sizes_that_contradict_the_weights_are_refused(path):
     config, arrays = container.read(path)
     config["specification"]["units"] = 10**7
     container.write(path, container.pack(config, arrays))
@@ -183,7 +185,7 @@ def test_sizes_that_the_weights_do_not_have_are_refused(path):
 @pytest.mark.parametrize(
     "content", [b"", b"PK\x03\x04 a zip", b"hello", b"\x00" * 64, b"\x08\0\0\0\0\0\0\0{nojson}"]
 )
-def test_what_is_not_a_model_is_refused(tmp_path, content):
+def test_files_that_are_not_models_are_refused(tmp_path, content):
     path = tmp_path / "other.bin"
     path.write_bytes(content)
     with pytest.raises(ModelFileError, match=r"other\.bin"):
@@ -207,7 +209,7 @@ def test_missing_files_and_folders(ae, tmp_path):
         ae.save(tmp_path / "no-such-folder" / "model.refold")
 
 
-def test_a_failed_write_leaves_the_old_file(ae, path, monkeypatch):
+def test_a_failed_write_keeps_the_old_file(ae, path, monkeypatch):
     before = path.read_bytes()
 
     def full(_):
@@ -225,8 +227,8 @@ def test_unfitted_models_are_not_saved(tmp_path):
         SequenceAutoencoder().save(tmp_path / "model.refold")
 
 
-def test_a_model_from_before_its_names_changed_gives_the_same_codes():
-    """The file has `kinds`, `labels`, `discriminative` and `refine` in place of today's names."""
+def test_a_model_file_with_the_old_names_gives_the_same_codes():
+    """The file has the names `kinds`, `labels`, `discriminative` and `refine`."""
     autoencoder = refold.load(Path(__file__).parent / "data" / "earlier_names.refold")
     assert autoencoder.latent_steps == 2
     assert autoencoder.rocket_dim == 1

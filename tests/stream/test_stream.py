@@ -37,7 +37,7 @@ def mixed():
 
 
 def check(ae, found, sequence):
-    """Compare a result with those of the estimator, bit by bit."""
+    """Check that a result has the same bits as those of the estimator."""
     [code] = ae.transform([sequence])
     assert found.code.tobytes() == code.tobytes()
     assert found.length == len(sequence)

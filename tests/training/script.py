@@ -1,4 +1,4 @@
-"""Train with checkpoints as often as can be, going on from the last one; for tests that kill it."""
+"""Train with a checkpoint after every chunk, and resume; for tests that kill this script."""
 
 import sys
 
@@ -15,7 +15,7 @@ SETTINGS = {
 
 
 def data() -> Sequences:
-    """Sequences to train on; a few epochs better the linear start."""
+    """Return training sequences for which a few epochs improve on the linear initialization."""
     return noisy_sines(60, seed=0, min_steps=5, max_steps=12, noise=0.0)
 
 

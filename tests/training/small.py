@@ -1,4 +1,4 @@
-"""Small data and small networks, for every test of training."""
+"""Small data and small networks for all tests of training."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ LABELS = ("a", "b", "c", "d")
 
 
 def sequences(case, n=24, seed=0):
-    """Return a case's data as sequences, of all lengths from 0 on."""
+    """Return the data of a case as sequences of all lengths from 0."""
     _, y = case.data(n, seed=seed)
     columns = tuple(
         Column(f"x{i}", kind, LABELS[:labels])
@@ -32,7 +32,7 @@ def sequences(case, n=24, seed=0):
 
 
 def network(case, seed=0, **changes):
-    """Return a case's network with weights of a seed."""
+    """Return the network of a case with weights from a seed."""
     sizes = {"latent_dim": 4, "max_steps": STEPS, "units": 8, "depth": 1, "dropout": 0.0}
     given = {"architecture": "default", "observed_flags": case.flags}
     given |= {"column_types": case.column_types, "num_categories": case.num_categories}
@@ -87,7 +87,7 @@ def weights(network):
 
 
 def same(a, b):
-    """Say whether two lists of arrays are equal to the bit."""
+    """Return whether two lists of arrays have the same bits."""
     return all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
 

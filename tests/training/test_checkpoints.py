@@ -1,4 +1,4 @@
-"""Training that is stopped, in whatever way, goes on as if it had not been."""
+"""An interrupted training that is resumed gives the same model as an uninterrupted one."""
 
 import copy
 import os
@@ -45,7 +45,7 @@ def unbroken():
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A short fit and its last checkpoint."""
+    """Return a short fit and its last checkpoint."""
     path = tmp_path_factory.mktemp("whole") / "checkpoint"
     return SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path), path
 
@@ -64,7 +64,7 @@ def wait_for(path, is_over):
 
 
 def killed(folder, rng, times):
-    """Kill the script at random moments, then let it end in this process; return its model."""
+    """Kill the script at random moments, finish it in this process, and return its model."""
     checkpoint, model = folder / "checkpoint", folder / "model.refold"
     for _ in range(times):
         before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
@@ -83,7 +83,7 @@ def killed(folder, rng, times):
     return refold.load(model)
 
 
-def test_killed_training_ends_as_if_it_had_not_been(tmp_path, unbroken):
+def test_a_killed_training_gives_the_same_model_after_resuming(tmp_path, unbroken):
     ended = killed(tmp_path, np.random.default_rng(), times=1)
     assert same(ended, unbroken)
     assert ended.history_["loss"] == unbroken.history_["loss"]
@@ -93,12 +93,12 @@ def test_killed_training_ends_as_if_it_had_not_been(tmp_path, unbroken):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("turn", range(6))
-def test_killed_again_and_again(tmp_path, unbroken, turn):
+def test_a_training_that_is_killed_many_times(tmp_path, unbroken, turn):
     assert same(killed(tmp_path, np.random.default_rng([turn, time.time_ns()]), 5), unbroken)
 
 
-def test_every_checkpoint_leads_to_the_same_end(tmp_path, monkeypatch):
-    """In both phases, within epochs and between them."""
+def test_every_checkpoint_leads_to_the_same_model(tmp_path, monkeypatch):
+    """The checkpoints are from both phases, within epochs and between them."""
     path, kept = tmp_path / "checkpoint", []
     settings = SHORT | {"rocket_dim": 1, "calibration_fraction": 0.2}
     write = storage.save_checkpoint
@@ -120,7 +120,7 @@ def test_every_checkpoint_leads_to_the_same_end(tmp_path, monkeypatch):
         assert np.array_equal(*(ae.detect(data(), 0.5).p_values for ae in (resumed, unbroken)))
 
 
-def test_without_a_seed_the_checkpoint_s_seed_counts(tmp_path):
+def test_without_a_seed_the_seed_of_the_checkpoint_is_used(tmp_path):
     settings = SHORT | {"random_state": None, "refit": False}
     path = tmp_path / "checkpoint"
     first = SequenceAutoencoder(**settings).fit(data(), checkpoint=Checkpoint(path, 0.0))
@@ -136,7 +136,7 @@ def test_checkpoints_by_epochs(tmp_path, monkeypatch):
     assert epochs == [1, 3, 5]
 
 
-def test_a_training_out_of_patience_does_not_go_on(tmp_path):
+def test_a_training_that_stopped_early_is_not_continued(tmp_path):
     settings = SHORT | {"max_epochs": 60, "patience": 2, "refit": False}
     checkpoint = Checkpoint(tmp_path / "checkpoint", epochs=1)
     first = SequenceAutoencoder(**settings).fit(data(), checkpoint=checkpoint)
@@ -146,7 +146,7 @@ def test_a_training_out_of_patience_does_not_go_on(tmp_path):
     assert again.history_["loss"] == first.history_["loss"]
 
 
-def test_numbers_of_numpy_are_numbers(tmp_path):
+def test_numpy_numbers_as_arguments(tmp_path):
     path = tmp_path / "checkpoint"
     numbers = {"max_epochs": np.int64(2), "batch_size": np.int32(8), "patience": np.int64(5)}
     settings = SHORT | numbers | {"learning_rate": np.float32(0.01), "refit": False}
@@ -159,7 +159,7 @@ def test_numbers_of_numpy_are_numbers(tmp_path):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
+def test_ctrl_c_saves_and_says_how_to_continue(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     refold.sequences.write(data(), tmp_path / "sines.npz")
     given = ["fit", str(tmp_path / "sines.npz"), "-o", str(tmp_path / "model.refold")]
@@ -188,7 +188,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "model.refold").exists()
     _, values, _ = storage.load_checkpoint(checkpoint)
     assert values["phase"] == "validated"
-    # the rest of so long a training is cut short by time, which may differ
+    # A time budget shortens the rest of this long training, and may end it in another epoch.
     assert main([*given, "--resume", "--time-budget", str(values["seconds"] + 1)]) == 0
     assert not checkpoint.exists(), "a finished training leaves the model alone"
     history = refold.load(tmp_path / "model.refold").history_
@@ -205,7 +205,7 @@ def test_resume_without_a_checkpoint_starts_anew(tmp_path, capsys):
 
 
 class AtEpoch(keras.callbacks.Callback):
-    """Press Ctrl-C once at the end of an epoch, counted from the first of any phase."""
+    """Presses Ctrl-C once at the end of an epoch, counted over both phases."""
 
     def __init__(self, number):
         super().__init__()
@@ -218,7 +218,7 @@ class AtEpoch(keras.callbacks.Callback):
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_keeps_the_best_weights_where_there_is_no_checkpoint():
+def test_ctrl_c_keeps_the_best_weights_without_a_checkpoint():
     ae = SequenceAutoencoder(**SHORT)
     with pytest.raises(KeyboardInterrupt, match=r"interrupted; the weights of epoch \d are kept\."):
         ae.fit(data(), callbacks=[AtEpoch(3)])
@@ -228,7 +228,7 @@ def test_ctrl_c_keeps_the_best_weights_where_there_is_no_checkpoint():
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_go_on(tmp_path, whole):
+def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_resume(tmp_path, whole):
     path, whole = tmp_path / "checkpoint", whole[0]
     alone = SequenceAutoencoder(**SHORT | {"refit": False}).fit(data())
     first = whole.history_["phase"].index("refit")
@@ -245,7 +245,7 @@ def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_go_on(tmp_path,
 
 
 @pytest.mark.usefixtures("ctrl_c")
-def test_a_second_ctrl_c_does_not_wait():
+def test_a_second_ctrl_c_interrupts_at_once():
     with Interrupt() as interrupt:
         signal.raise_signal(signal.SIGINT)
         assert interrupt.asked
@@ -263,10 +263,10 @@ def test_ctrl_c_stays_ignored(ctrl_c):
     assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
-# What cannot go on
+# Checkpoints that cannot be resumed
 
 
-def test_another_training_is_refused_by_what_differs(tmp_path, whole):
+def test_a_checkpoint_of_another_training_is_refused_with_the_difference(tmp_path, whole):
     path = shutil.copy(whole[1], tmp_path)
     for changes, sequences, message in [
         ({"units": 9}, data(), "units was 8 and is 9"),
@@ -288,7 +288,7 @@ def test_a_checkpoint_of_another_version_is_refused(tmp_path, whole):
         SequenceAutoencoder(**SHORT).fit(data(), checkpoint=path, resume=True)
 
 
-def test_files_that_are_no_checkpoints(tmp_path, whole):
+def test_files_that_are_not_checkpoints(tmp_path, whole):
     path, ae = tmp_path / "model.refold", copy.deepcopy(whole[0])
     ae.save(path)
     with pytest.raises(ModelFileError, match="is a model, not a checkpoint of a training"):
@@ -305,7 +305,7 @@ def test_resume_needs_a_checkpoint():
         SequenceAutoencoder(**SHORT).fit(data(), resume=True)
 
 
-def test_a_place_that_takes_no_files_is_told_before_training(tmp_path):
+def test_a_path_that_is_not_writable_is_refused_before_training(tmp_path):
     seen = []
     callback = keras.callbacks.LambdaCallback(on_train_begin=seen.append)
     path = tmp_path / "nowhere" / "checkpoint"
@@ -314,8 +314,8 @@ def test_a_place_that_takes_no_files_is_told_before_training(tmp_path):
     assert seen == []
 
 
-def test_a_full_disk_is_told_before_training(tmp_path):
-    """A limit on the size of files stands in for the end of the disk: the system says no."""
+def test_a_full_disk_is_an_error_before_training(tmp_path):
+    """A limit on the size of files acts like a full disk."""
     path, limits = tmp_path / "checkpoint", resource.getrlimit(resource.RLIMIT_FSIZE)
     seen = []
     callback = keras.callbacks.LambdaCallback(on_train_begin=seen.append)

@@ -1,4 +1,4 @@
-"""Training of a decoder that is told the steps before, and judged without being told."""
+"""Validation of an autoregressive decoder that is trained with teacher forcing."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from refold.training.loop._train_state import StepMetrics
 from training.small import CASES, batches, network, part, sequences
 
 
-def test_numbers_are_judged_freely_running_and_labels_after_the_true_ones():
+def test_validation_is_autoregressive_for_numeric_and_teacher_forced_for_categorical_columns():
     case = CASES["autoregressive"]
     net, scaled = network(case, decoder="autoregressive"), sequences(case, n=40)
     rng = np.random.default_rng(0)

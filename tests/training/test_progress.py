@@ -1,4 +1,4 @@
-"""What a training shows of itself."""
+"""The progress display of a training."""
 
 import pytest
 
@@ -9,12 +9,12 @@ from refold.training._progress import Progress
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Have rich take standard error for a terminal."""
+    """Make rich treat standard error as a terminal."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
 
 
-def test_the_initialization_says_what_it_does():
+def test_the_initialization_shows_its_steps():
     with Progress(5, verbose=0) as progress:
         assert progress.description == "initialize"
         for number, _ in enumerate(folds(20, 0, "cross-validating components"), 1):

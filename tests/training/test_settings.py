@@ -1,4 +1,4 @@
-"""The validation split, and settings that follow the data."""
+"""The validation split, and settings that depend on the data."""
 
 import jax
 import numpy as np
@@ -26,14 +26,14 @@ def test_split_is_a_partition_spread_over_lengths(n):
         assert np.allclose(np.quantile(lengths[validation], [0.25, 0.5, 0.75]), quartiles, atol=6)
 
 
-def test_split_is_never_the_tail():
+def test_the_split_is_not_the_end_of_the_data():
     _, validation = validation_split(np.full(100, 7), 0.2, seed=0)
     assert np.ptp(validation) > 50
     _, other = validation_split(np.full(100, 7), 0.2, seed=1)
     assert not np.array_equal(validation, other)
 
 
-def test_no_fraction_no_validation():
+def test_without_a_fraction_there_is_no_validation():
     training, validation = validation_split(np.arange(4), 0, seed=0)
     assert len(training) == 4
     assert len(validation) == 0
@@ -46,7 +46,7 @@ def test_too_few_to_split():
         validation_split(np.arange(4), 0.9, seed=0)
 
 
-def test_sizes_follow_the_data():
+def test_sizes_depend_on_the_data():
     assert [pick_batch_size(n) for n in (1, 100, 500, 2000, 10**6)] == sorted(
         pick_batch_size(n) for n in (1, 100, 500, 2000, 10**6)
     )

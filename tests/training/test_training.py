@@ -1,4 +1,4 @@
-"""The compiled loop: what it computes, when it stops, what it keeps."""
+"""The compiled loop: its results, when it stops, and the weights that it keeps."""
 
 import contextlib
 import warnings
@@ -27,7 +27,7 @@ from training.small import (
 
 
 def run(case, *, held_out=(), n=24, seed=0, refit=False, cuts=None, **changes):
-    """Train a fresh network on the rows that are not held out."""
+    """Train a new network on the rows that are not held out."""
     data, net = sequences(case, n), network(case, seed)
     rows = np.setdiff1d(np.arange(n), held_out)
     given = settings(**changes)
@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     assert not same(results[0], weights(net))
 
 
-def test_how_an_epoch_is_cut_into_chunks_changes_no_bit(monkeypatch):
+def test_bits_do_not_depend_on_the_chunks_of_an_epoch(monkeypatch):
     results = []
     for seconds in (1.0, 0.0):
         monkeypatch.setattr(clock, "_CHUNK_SECONDS", seconds)
@@ -74,8 +74,8 @@ def test_how_an_epoch_is_cut_into_chunks_changes_no_bit(monkeypatch):
 
 
 @pytest.fixture
-def trained_at_once(monkeypatch):
-    """Numbers of epochs of every chunk of steps."""
+def epochs_per_chunk(monkeypatch):
+    """Return a list that collects the number of epochs of each chunk."""
     counts, train_steps = [], Engine.train
 
     def spy(*args, num_epochs=1, **kwargs):
@@ -87,14 +87,14 @@ def trained_at_once(monkeypatch):
 
 
 @pytest.mark.parametrize("refit", [False, True])
-def test_short_epochs_are_trained_together_and_seen_one_by_one(monkeypatch, trained_at_once, refit):
+def test_short_epochs_in_one_chunk_give_the_same_history(monkeypatch, epochs_per_chunk, refit):
     results = []
     for seconds in (1.0, 0.0):
         monkeypatch.setattr(clock, "_CHUNK_SECONDS", seconds)
         held_out = [2, 5, 11] if refit else ()
         net, outcome = run(CASES["mixed"], max_epochs=20, held_out=held_out, refit=refit)
-        assert (max(trained_at_once) > 1) == bool(seconds)
-        trained_at_once.clear()
+        assert (max(epochs_per_chunk) > 1) == bool(seconds)
+        epochs_per_chunk.clear()
         assert np.all(np.diff(outcome.history["seconds"]) > 0) or refit
         results.append((weights(net), outcome))
     (together, first), (one_by_one, second) = results
@@ -104,7 +104,7 @@ def test_short_epochs_are_trained_together_and_seen_one_by_one(monkeypatch, trai
         assert first.history[name] == second.history[name]
 
 
-def test_nan_among_epochs_trained_together_costs_no_epoch_before_it(monkeypatch, trained_at_once):
+def test_nan_in_a_chunk_of_epochs_keeps_the_epochs_before_it(monkeypatch, epochs_per_chunk):
     results = []
     for seconds in (1.0, 0.0):
         monkeypatch.setattr(clock, "_CHUNK_SECONDS", seconds)
@@ -113,8 +113,8 @@ def test_nan_among_epochs_trained_together_costs_no_epoch_before_it(monkeypatch,
         )
         with pytest.warns(UserWarning, match="The weights of epoch 6 were kept"):
             net, outcome = run(CASES["numeric"], max_epochs=40, optimizer=optimizer)
-        assert (max(trained_at_once) > 1) == bool(seconds)
-        trained_at_once.clear()
+        assert (max(epochs_per_chunk) > 1) == bool(seconds)
+        epochs_per_chunk.clear()
         results.append((weights(net), outcome.history["loss"]))
     assert same(results[0][0], results[1][0])
     assert results[0][1] == results[1][1]
@@ -122,7 +122,7 @@ def test_nan_among_epochs_trained_together_costs_no_epoch_before_it(monkeypatch,
 
 
 def test_several_shapes_train_as_well_as_one():
-    """Padding is not seen: with one batch an epoch, shapes change no more than rounding."""
+    """With one batch per epoch, the shapes change only rounding, because padding is masked."""
     case = CASES["numeric"]
     data = sequences(case, 8)
     one, several = Batches(data.lengths, 8), Batches(data.lengths, 8, num_steps=11)
@@ -133,7 +133,7 @@ def test_several_shapes_train_as_well_as_one():
         cut = part(data, longest=cuts.buckets[-1].num_steps)
         given = settings(batch_size=8, optimizer="sgd")
         rates = train(net, lambda _, cut=cut: cut, cuts, given).history["learning_rate"]
-        # an optimizer that is only named has our schedule
+        # an optimizer that is given by name has our schedule
         assert rates[0] < 0.5 * max(rates)
         assert rates[-1] < max(rates)
         results.append(weights(net))
@@ -174,7 +174,7 @@ def test_patience_ends_training():
 # The refit
 
 
-def test_the_refit_is_a_training_on_everything_for_the_chosen_steps():
+def test_the_refit_trains_on_all_sequences_for_the_chosen_steps():
     case, held_out = CASES["numeric"], [2, 5, 11]
     net, outcome = run(case, held_out=held_out, refit=True, max_epochs=8)
     phases = outcome.history["phase"]
@@ -188,7 +188,7 @@ def test_the_refit_is_a_training_on_everything_for_the_chosen_steps():
     assert same(weights(net), weights(net_steps))
 
 
-def test_joined_weights_are_updated_as_single_ones():
+def test_concatenated_weights_are_updated_like_separate_ones():
     case = CASES["mixed"]
     joined, single = (by_hand(case, 8, 30, apart=apart) for apart in (("bias", "change"), None))
     for a, b in zip(weights(joined), weights(single), strict=True):
@@ -196,7 +196,7 @@ def test_joined_weights_are_updated_as_single_ones():
 
 
 def by_hand(case, steps, num_scheduled, *, apart=("bias", "change")):
-    """Train on everything for some steps of a longer schedule."""
+    """Train on all sequences for some steps of a longer schedule."""
     data, net = sequences(case), network(case)
     given = settings()
     optimizer = keras.optimizers.AdamW(0.01, weight_decay=1e-4, global_clipnorm=1.0)
@@ -229,7 +229,7 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
     case = CASES["numeric"]
     data, rows = sequences(case), np.arange(3, 24)
     values = data.values.copy()
-    values[0] = np.float32(1e30)  # seen only when everything is
+    values[0] = np.float32(1e30)  # only the refit sees it
     spoilt = data.with_values(values)
 
     def part_of(phase):
@@ -248,8 +248,8 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
 
 
 @pytest.fixture
-def ten_ms_a_step(monkeypatch):
-    """Let time stand still but in training steps, of which each takes 10 ms."""
+def ten_ms_per_step(monkeypatch):
+    """Stop the clock except in training steps, each of which takes 10 ms."""
     now, train_steps = [100.0], Engine.train
 
     def spy(self, state, data, cut, start, stop, *, num_epochs=1, **kwargs):
@@ -262,7 +262,7 @@ def ten_ms_a_step(monkeypatch):
 
 
 @pytest.mark.parametrize("refit", [False, True])
-def test_a_time_budget_ends_training_with_a_low_rate(refit, ten_ms_a_step):
+def test_a_time_budget_ends_training_with_a_low_rate(refit, ten_ms_per_step):
     _, outcome = run(
         CASES["numeric"],
         held_out=[1, 4, 9],
@@ -276,11 +276,11 @@ def test_a_time_budget_ends_training_with_a_low_rate(refit, ten_ms_a_step):
     assert history["phase"][-1] == ("refit" if refit else "validated")
     assert len(rates) > 20
     assert rates[-1] < 0.3 * rates.max()
-    # nearly all of the time is used, and no more
-    assert 102.5 < ten_ms_a_step[0] < 103.1
+    # nearly all of the time is used
+    assert 102.5 < ten_ms_per_step[0] < 103.1
 
 
-def test_what_comes_before_the_steps_takes_of_the_budget_and_a_refit_has_it_again(monkeypatch):
+def test_preparation_counts_in_the_time_budget_also_for_the_refit(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
     one = clock.Clock(budget=31.0)
@@ -291,7 +291,7 @@ def test_what_comes_before_the_steps_takes_of_the_budget_and_a_refit_has_it_agai
         now[0] += 0.1
         one.took(0.1, "shape", num_steps=1)
     assert one.seconds == pytest.approx(7)
-    # 24 s are left, and of these a refit takes 5 before its steps and 1.1 times the steps' time
+    # 24 s are left. A refit takes 5 s to prepare, and 1.1 times the time of the steps.
     assert one.plan(20, 10**6, refit=False) == pytest.approx(20 + 240, abs=1)
     two = clock.Clock(budget=31.0, seconds=7.0)
     two.__dict__.update({**one.__dict__, "_planned": False})
@@ -303,12 +303,14 @@ def test_what_comes_before_the_steps_takes_of_the_budget_and_a_refit_has_it_agai
     assert one.is_up()
 
 
-def test_the_time_of_a_start_counts(monkeypatch):
+def test_the_time_of_the_initialization_counts(monkeypatch):
     case = CASES["numeric"]
     data, given = sequences(case), settings(max_epochs=2)
 
     def start(_):
-        monkeypatch.setattr(clock.time, "perf_counter", lambda: 1e9)  # it took decades
+        monkeypatch.setattr(
+            clock.time, "perf_counter", lambda: 1e9
+        )  # the initialization took decades
         return False
 
     outcome = train(network(case), lambda _: part(data), batches(data), given, initialize=start)
@@ -321,7 +323,7 @@ def test_the_first_epoch_counts_even_if_time_is_up_within_it():
     assert outcome.epoch == 1
 
 
-# What goes wrong
+# Failures
 
 
 def spoilt(case):
@@ -331,7 +333,7 @@ def spoilt(case):
     return data.with_values(values)
 
 
-def test_a_loss_that_is_not_finite_at_once_raises():
+def test_a_loss_that_is_not_finite_in_the_first_epoch_is_an_error():
     case = CASES["numeric"]
     net, data = network(case), spoilt(CASES["numeric"])
     before = weights(net)
@@ -348,8 +350,8 @@ def test_a_loss_that_becomes_nan_keeps_earlier_weights():
 
 
 @pytest.mark.parametrize("rate", [1e6, 1e12, 1e18, 1e25])
-def test_no_model_is_ever_full_of_nan(rate):
-    """Whenever the overflow comes, the last epoch included, weights are finite or it is said."""
+def test_weights_are_never_nan(rate):
+    """At any time of the overflow, the weights are finite or there is an error."""
     case = CASES["numeric"]
     net, data = network(case), sequences(CASES["numeric"])
     given = settings(batch_size=24, learning_rate=rate, max_epochs=2)
@@ -360,11 +362,11 @@ def test_no_model_is_ever_full_of_nan(rate):
     assert all(np.isfinite(w).all() for w in weights(net))
 
 
-# What a step is
+# Training steps
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
-def test_a_step_is_the_step_of_keras(optimizer):
+def test_a_training_step_agrees_with_keras(optimizer):
     """One epoch of the compiled loop equals ``fit`` on the same batches, to rounding."""
     case = CASES["numeric"]
     data, net = sequences(case, 20), network(case)
@@ -401,7 +403,7 @@ def test_a_step_is_the_step_of_keras(optimizer):
         assert np.allclose(a, b, atol=2e-6 if optimizer == "sgd" else 1e-5)
 
 
-def test_one_length_is_known_and_not_learned():
+def test_a_single_length_is_not_learned():
     case = CASES["numeric"]
     net = network(case)
     before = [np.asarray(variable.value) for variable in net.length.variables]
@@ -413,7 +415,7 @@ def test_one_length_is_known_and_not_learned():
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_rows_that_fill_up_a_batch_count_nothing():
+def test_rows_that_complete_a_batch_do_not_count():
     case = CASES["numeric"]
     data, net = sequences(case, 7), network(case)
     engine = Engine(net, keras.optimizers.SGD(0.0), length_weight=0.05)

@@ -1,4 +1,4 @@
-"""Denoising: what is done to inputs, what is left alone, and what it is good for."""
+"""Denoising: the corruption of inputs, and its effect on the model."""
 
 import jax
 import numpy as np
@@ -27,7 +27,7 @@ BOTH = Corruption(0.5, 0.4)
         (" steps:0.2 , 0.3", (0.3, 0.2)),
     ],
 )
-def test_ways_to_say_it(value, expected):
+def test_formats_of_the_argument(value, expected):
     corruption = Corruption.of(value)
     assert corruption == expected
     assert bool(corruption) == (expected != (0.0, 0.0))
@@ -36,13 +36,13 @@ def test_ways_to_say_it(value, expected):
 @pytest.mark.parametrize(
     "value", [-0.1, float("nan"), True, None, "", "much", "steps:1", "steps:", "0.3,0.4", [0.3]]
 )
-def test_what_cannot_be_is_said_in_one_line(value):
+def test_bad_arguments_give_one_line(value):
     with pytest.raises(ParameterError, match=r"^denoise must be the standard deviation.*Got .*\.$"):
         SequenceAutoencoder(denoise=value).fit([[1.0, 2.0]])
 
 
 def batches(case, corruption, *, flags=True, seed=0):
-    """A batch of all lengths, with a row that fills up, before and after."""
+    """Return a batch of all lengths with an empty row, before and after corruption."""
     data = sequences(case)
     layout = Layout.of(network(case, observed_flags=flags or case.flags))
     rows = np.append(np.arange(len(data)), -1).astype(np.int32)
@@ -51,7 +51,7 @@ def batches(case, corruption, *, flags=True, seed=0):
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "own"])
-def test_padding_targets_and_lengths_are_left_alone(name):
+def test_padding_targets_and_lengths_are_unchanged(name):
     before, after, _ = batches(CASES[name], BOTH)
     for field in ("y", "lengths", "valid"):
         np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
@@ -61,8 +61,8 @@ def test_padding_targets_and_lengths_are_left_alone(name):
     assert np.isfinite(np.asarray(after.x)[~padded]).all()
 
 
-def test_padding_of_zeros_is_left_alone():
-    """Classic models are given zeros for padding."""
+def test_padding_with_zeros_is_unchanged():
+    """Classic models read padding with zeros."""
     case = CASES["numeric"]
     data = sequences(case)
     layout = Layout.of(network(case))._replace(reads_padding=False)
@@ -74,7 +74,7 @@ def test_padding_of_zeros_is_left_alone():
 
 
 @pytest.mark.parametrize("name", ["mixed", "missing values", "binary"])
-def test_noise_is_for_numbers_that_were_observed(name):
+def test_noise_is_added_only_to_observed_numeric_values(name):
     case = CASES[name]
     before, after, layout = batches(case, Corruption(0.5), flags=False)
     x, y = np.asarray(before.x), np.asarray(before.y)
@@ -85,7 +85,7 @@ def test_noise_is_for_numbers_that_were_observed(name):
     np.testing.assert_array_equal(changed, expected)
 
 
-def test_the_noise_has_the_deviation_asked_for():
+def test_the_noise_has_the_given_standard_deviation():
     before, after, _ = batches(CASES["numeric"], Corruption(0.5), flags=False)
     noise = np.asarray(after.x - before.x)
     assert abs(np.nanstd(noise) - 0.5) < 0.05
@@ -113,17 +113,17 @@ def test_dropped_steps_turn_observed_flags_on():
     assert ae.encoder_.input_shape == (None, None, 4)  # noise alone does not, see below
     gap = data[0].copy()
     gap[2:4] = np.nan
-    assert np.isfinite(ae.transform([gap])).all()  # and no remark, which would be an error here
+    assert np.isfinite(ae.transform([gap])).all()  # without a warning, which would be an error here
 
 
-def test_symbols_can_be_dropped():
+def test_steps_of_categorical_data_can_be_dropped():
     words = ["abba", "cabs"] * 12
     options = {"units": 8, "max_epochs": 1, "validation_fraction": 0, "latent_steps": 0}
     ae = SequenceAutoencoder(3, denoise="0.3,steps:0.5", random_state=0, **options)
     assert len(ae.fit(words).reconstruct(words)) == 24
 
 
-def test_a_classic_model_takes_noise_but_no_gaps():
+def test_a_classic_model_accepts_noise_but_not_dropped_steps():
     data = [np.random.default_rng(i).normal(size=(6, 2)) for i in range(20)]
     options = {"latent_dim": 2, "architecture": "repeat", "max_epochs": 1}
     options |= {"validation_fraction": 0}
@@ -132,7 +132,7 @@ def test_a_classic_model_takes_noise_but_no_gaps():
         SequenceAutoencoder(**options, denoise="steps:0.1").fit(data)
 
 
-def test_the_start_shrinks_what_noise_has_swollen():
+def test_the_initialization_corrects_for_the_variance_of_the_noise():
     rng = np.random.default_rng(0)
     values = (rng.normal(size=(400, 1)) * [2.0, 2, 2, 2]).reshape(400, 4, 1)
     data = Sequences.from_list(list(values))
@@ -145,12 +145,12 @@ def test_the_start_shrinks_what_noise_has_swollen():
     code = np.einsum("ntc,tcd->nd", noisy, start.encoder) + start.encoder_bias
     back = np.einsum("nd,dtc->ntc", code, start.decoder) + start.decoder_bias
     assert abs(code.std() - 1) < 0.1
-    # the best linear estimate leaves 1 / (1 / 4 + 4 / 4) of the 4 that there are
+    # The error of the best linear estimate is 1 / (1 / 4 + 4 / 4) of a variance of 4.
     assert abs(((back - values) ** 2).mean() - 0.8) < 0.1
 
 
 def smooth(n, seed):
-    """Series of 24 steps whose components are the weaker the faster, and the same with noise."""
+    """Return smooth series of 24 steps, and the same series with noise."""
     rng, k = np.random.default_rng(seed), np.arange(1, 9)
     waves = np.sqrt(2 / 24) * np.cos(np.pi * k[:, None] * (np.arange(24) + 0.5) / 24)
     clean = (4 / k * rng.normal(size=(n, 8))) @ waves
@@ -158,7 +158,7 @@ def smooth(n, seed):
     return [Sequences.from_list(list(values[..., None])) for values in (clean, noisy)]
 
 
-def test_a_model_trained_with_noise_finds_what_is_below_it():
+def test_a_model_trained_with_noise_removes_noise():
     train, _ = smooth(300, 0)
     test, noisy = smooth(200, 1)
     errors = []

@@ -1,4 +1,4 @@
-"""Sequences cut in training: what a step is given, and what it is to say."""
+"""Inputs and targets of forecasts in training."""
 
 import jax
 import numpy as np
@@ -27,7 +27,7 @@ def some(n=200):
     )
 
 
-def test_a_batch_in_two(network):
+def test_a_batch_is_split_into_input_and_forecast(network):
     sequences = some()
     layout = Layout.of(network)
     rows = np.append(np.arange(200), -1)
@@ -63,7 +63,7 @@ def test_next_steps_stop_where_a_sequence_does():
     assert np.array_equal(found, [[2.0, 3.0], [np.nan, np.nan]], equal_nan=True)
 
 
-def test_the_start_is_a_regression(network):
+def test_the_initialization_is_a_regression(network):
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(300, 3)).astype(np.float32)
     future = np.full((300, 2, 2), np.nan)
@@ -77,7 +77,7 @@ def test_the_start_is_a_regression(network):
     assert ((found[..., 1] > 0) & (found[..., 1] < 1)).all()  # a probability that is not set
 
 
-def test_nothing_to_be_said_is_a_mean(network):
+def test_the_initialization_without_targets_is_the_mean(network):
     rng = np.random.default_rng(0)
     codes, noise = rng.normal(size=(40, 3)), rng.normal(size=(40, 2, 2)) + 5.0
     set_forecast_initialization(network, codes.astype(np.float32), noise, np.arange(40))

@@ -1,4 +1,4 @@
-"""Batches cut out of flat data on the device, beside those that are padded on the host."""
+"""Batches from flat data on the device agree with batches that are padded on the host."""
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ from training.small import CASES, network, sequences
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_batch_is_what_pad_makes_of_it(name):
+def test_a_batch_is_that_of_pad(name):
     case = CASES[name]
     scaled = sequences(case)
     layout = Layout.of(network(case))
@@ -26,11 +26,11 @@ def test_a_batch_is_what_pad_makes_of_it(name):
     assert num_observed(scaled, rows) == np.sum(~np.isnan(y))
 
 
-def test_unknown_labels_are_no_targets():
+def test_unknown_categories_are_not_targets():
     case = CASES["mixed"]
     scaled = sequences(case)
     values = scaled.values.copy()
-    values[4:9, 1] = 3  # the index of the unknown label
+    values[4:9, 1] = 3  # the index of the unknown category
     scaled = scaled.with_values(values)
     rows = np.arange(24, dtype=np.int32)
     x, y = pad(scaled, rows, 7)
@@ -40,7 +40,7 @@ def test_unknown_labels_are_no_targets():
     assert num_observed(scaled, rows) == np.sum(~np.isnan(y))
 
 
-def test_rows_that_fill_up_hold_nothing():
+def test_rows_that_complete_a_batch_are_empty():
     case = CASES["numeric"]
     batch = take(to_device([sequences(case)], 7), np.array([5, -1]), 7, Layout.of(network(case)))
     assert np.isnan(batch.x[1]).all()
@@ -48,7 +48,7 @@ def test_rows_that_fill_up_hold_nothing():
     assert batch.valid.tolist() == [1.0, 0.0]
 
 
-def test_models_that_do_not_know_padding_get_zeros():
+def test_models_without_masks_get_zeros():
     case = CASES["numeric"]
     layout = Layout.of(network(case))._replace(reads_padding=False)
     batch = take(to_device([sequences(case)], 7), np.array([2, 7]), 7, layout)

@@ -1,4 +1,4 @@
-"""The way back from principal components: by themselves, or by regression on their codes."""
+"""The decoding map: principal components, or a regression on their codes."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from refold.training.initialization._principal_components import principal_compo
 
 
 def pulses(n, *, seed=0, num_steps=60):
-    """Noisy pulses of one shape at random times."""
+    """Return noisy pulses of one shape at random times."""
     rng = np.random.default_rng(seed)
     middle = rng.uniform(10, num_steps - 10, (n, 1))
     pulse = np.exp(-(((np.arange(num_steps) - middle) / 4) ** 2))
@@ -29,7 +29,7 @@ def error(codec, way, held, wanted=None):
     )
 
 
-def test_of_few_whole_series_a_regression_learns_only_them():
+def test_a_regression_overfits_few_series_without_gaps():
     values, held = pulses(24), pulses(300, seed=1)
     seen = np.full(values.shape, True)
     found, by_themselves = found_in(values, seen)
@@ -38,7 +38,7 @@ def test_of_few_whole_series_a_regression_learns_only_them():
     assert error(codec, codec.by_components, held) < 0.95 * error(codec, codec.by_regression, held)
 
 
-def test_gaps_need_the_regression():
+def test_a_regression_is_better_with_gaps():
     rng = np.random.default_rng(2)
     whole, wanted = pulses(60), pulses(300, seed=1)
     seen, held = rng.random(whole.shape) < 0.6, wanted * (rng.random(wanted.shape) < 0.6)
@@ -50,14 +50,14 @@ def test_gaps_need_the_regression():
     )
 
 
-def test_a_single_gap_is_one():
+def test_a_single_gap_needs_the_regression():
     values = pulses(24)
     seen = np.full(values.shape, True)
     seen[3, 7] = False
     assert not found_in(values * seen, seen)[1]
 
 
-def test_of_plain_components_both_ways_are_one():
+def test_for_plain_components_both_maps_are_equal():
     values = np.random.default_rng(0).standard_normal((2000, 6, 2))
     seen = np.full(values.shape, True)
     found, by_themselves = found_in(values, seen, 3)
@@ -68,7 +68,7 @@ def test_of_plain_components_both_ways_are_one():
 
 
 @pytest.mark.parametrize("gaps", [False, True])
-def test_the_start_takes_the_better_way(gaps):
+def test_the_initialization_uses_the_better_map(gaps):
     values = pulses(24 if not gaps else 60)
     seen = np.random.default_rng(2).random(values.shape) < (0.6 if gaps else 1.0)
     start = linear_initialization(

@@ -1,4 +1,4 @@
-"""Linear codes that depend on the length: better for ragged series, and none for others."""
+"""Linear codes that depend on the length, which are better for ragged series."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def scaled_walks(seed=0, **changes):
 
 
 def of_codec(start, data):
-    """Encode and decode by a codec, told the lengths; flat, as the values of the sequences."""
+    """Encode and decode with a codec that is told the lengths; return flat values."""
     values = np.zeros((len(data), 20, 2))
     real = np.arange(20) < data.lengths[:, None]
     values[real] = data.values
@@ -29,7 +29,7 @@ def of_codec(start, data):
     return codes, decode_linear(codes, start.lengthwise.decoder)[real]
 
 
-def test_on_ragged_series_they_are_better_than_those_of_zero_filled_series():
+def test_codes_by_length_are_better_on_ragged_series():
     given, others = scaled_walks()
     start = linear_initialization(given, [0, 1], 6, 20, seed=0, by_length=True)
     plain = linear_initialization(given, [0, 1], 6, 20, seed=0)
@@ -41,7 +41,7 @@ def test_on_ragged_series_they_are_better_than_those_of_zero_filled_series():
     assert start.share < plain.share
 
 
-def test_codes_have_a_mean_square_of_1():
+def test_codes_have_a_mean_square_of_one():
     given, _ = scaled_walks()
     start = linear_initialization(given, [0, 1], 6, 20, seed=0, by_length=True)
     codes, _ = of_codec(start, given)
@@ -49,7 +49,7 @@ def test_codes_have_a_mean_square_of_1():
 
 
 @pytest.mark.parametrize("n", [150, 12])
-def test_series_of_one_length_and_few_have_codes_of_zero_filled_series(n):
+def test_equal_lengths_and_few_series_have_no_codes_by_length(n):
     rng = np.random.default_rng(0)
     data = walks(n, lengths=None if n > 20 else rng.integers(3, 21, n))
     scaled = Scaler.fit(data, mode="features").transform(data)
@@ -58,7 +58,7 @@ def test_series_of_one_length_and_few_have_codes_of_zero_filled_series(n):
 
 
 @pytest.mark.parametrize("ragged", [True, False])
-def test_a_network_starts_with_them(ragged):
+def test_a_network_is_initialized_with_codes_by_length(ragged):
     data = scaled_walks()[0] if ragged else Scaler.fit(walks(60)).transform(walks(60))
     sizes = {"latent_dim": 7, "max_steps": 20, "units": 8, "depth": 1, "dropout": 0.0}
     lengths = {"length_mean": 11.0, "length_deviation": 5.0, "length_dim": 1, "by_length": True}

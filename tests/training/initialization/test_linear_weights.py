@@ -1,4 +1,4 @@
-"""The linear start: as good as principal components, where there is little data too."""
+"""The linear initialization is as good as principal components, also for little data."""
 
 import warnings
 
@@ -24,7 +24,7 @@ from training.small import (
 
 
 def walks(n, steps=20, columns=2, seed=0, lengths=None):
-    """Draw smooth random series: a sum of some sines, and noise."""
+    """Draw smooth random series as sums of sines and noise."""
     rng = np.random.default_rng(seed)
     time = np.arange(steps)[None, :, None, None] / steps
     waves = np.sin(2 * np.pi * (1 + np.arange(6)) * time + np.arange(columns)[:, None])
@@ -36,7 +36,7 @@ def walks(n, steps=20, columns=2, seed=0, lengths=None):
 
 
 def reconstructed(start, scaled, columns=(0, 1)):
-    """Encode and decode by a start, told the lengths; standardised values."""
+    """Encode and decode standardized values with an initialization that is told the lengths."""
     steps = len(start.decoder_bias)
     rows = []
     for one in scaled.to_list():
@@ -48,7 +48,7 @@ def reconstructed(start, scaled, columns=(0, 1)):
 
 
 def errors(train_split, test_split, latent_dim):
-    """Held-out error of a start, and of principal components."""
+    """Return the held-out error of an initialization, and of principal components."""
     scaler = Scaler.fit(train_split, mode="features")
     columns = list(range(train_split.schema.num_columns))
     scaled, steps = scaler.transform(train_split), int(train_split.lengths.max())
@@ -63,7 +63,7 @@ def errors(train_split, test_split, latent_dim):
 
 
 @pytest.mark.parametrize("latent_dim", [1, 4, 8])
-def test_on_full_data_it_is_principal_components(latent_dim):
+def test_for_equal_lengths_the_initialization_is_that_of_principal_components(latent_dim):
     ours, theirs = errors(walks(200), walks(100, seed=1), latent_dim)
     assert ours == pytest.approx(theirs, rel=0.01)
 
@@ -71,7 +71,7 @@ def test_on_full_data_it_is_principal_components(latent_dim):
 @pytest.mark.parametrize(
     "n", [12, pytest.param(30, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.slow)]
 )
-def test_on_ragged_data_it_is_at_least_as_good(n):
+def test_for_ragged_data_it_is_at_least_as_good_as_principal_components(n):
     ratios = []
     for seed in range(9):
         rng = np.random.default_rng(seed)
@@ -82,7 +82,7 @@ def test_on_ragged_data_it_is_at_least_as_good(n):
     assert np.mean(ratios) < 1.05
 
 
-def test_more_numbers_than_sequences_still_explain_something():
+def test_codes_with_more_dimensions_than_sequences():
     scaled = Scaler.fit(walks(12), mode="features").transform(walks(12))
     start = linear_initialization(scaled, [0, 1], 16, 20, seed=0)
     assert start.share < 1
@@ -90,7 +90,7 @@ def test_more_numbers_than_sequences_still_explain_something():
     assert ours < 1.05 * theirs
 
 
-def test_what_is_missing_is_not_taken_for_zero():
+def test_missing_values_do_not_count_as_zeros():
     rng = np.random.default_rng(0)
     given = []
     for full in (walks(300), walks(100, seed=1)):
@@ -101,7 +101,7 @@ def test_what_is_missing_is_not_taken_for_zero():
     assert ours < 0.9 * theirs
 
 
-def test_codes_have_mean_0_and_deviation_1():
+def test_codes_are_standardized():
     scaled = Scaler.fit(walks(50), mode="features").transform(walks(50))
     start = linear_initialization(scaled, [0, 1], 5, 20, seed=0)
     flat = scaled.values.reshape(50, 20, 2)
@@ -121,7 +121,7 @@ def test_codes_have_mean_0_and_deviation_1():
     ],
     ids=["constant", "one", "empty", "missing", "large"],
 )
-def test_few_and_strange_sequences_give_finite_weights(values):
+def test_few_and_unusual_sequences_give_finite_weights(values):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         start = linear_initialization(Sequences.from_list(values), [0], 3, 5, seed=0)
@@ -129,7 +129,7 @@ def test_few_and_strange_sequences_give_finite_weights(values):
         assert np.isfinite(array).all()
 
 
-def test_a_level_is_not_taken_for_power():
+def test_a_constant_level_does_not_count_as_variance():
     scaled = Scaler.fit(walks(50), mode="features").transform(walks(50))
     start = linear_initialization(scaled, [0, 1], 16, 20, seed=0)
     raised = linear_initialization(scaled.with_values(scaled.values + 1e3), [0, 1], 16, 20, seed=0)
@@ -137,7 +137,7 @@ def test_a_level_is_not_taken_for_power():
     assert raised.share == pytest.approx(start.share, rel=0.1)
 
 
-def test_of_constants_no_share_is_known():
+def test_constant_data_explains_no_share():
     for value in (0.0, 0.1, 1013.0):
         constant = Sequences.from_list([np.full((n, 1), value) for n in (3, 5, 5, 4)])
         assert linear_initialization(constant, [0], 2, 5, seed=0).share == 1.0
@@ -146,7 +146,7 @@ def test_of_constants_no_share_is_known():
 # In a network
 
 
-def test_a_network_starts_as_its_linear_path():
+def test_an_initialized_network_agrees_with_its_linear_path():
     case = CASES["numeric"]
     net, data = network(case), sequences(case)
     assert has_linear_path(net)
@@ -179,7 +179,7 @@ def trained(*, refit, **changes):
 
 
 @pytest.mark.parametrize("refit", [False, True])
-def test_a_start_that_is_never_bettered_is_kept(refit):
+def test_an_initialization_that_training_does_not_improve_is_kept(refit):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         net, outcome, data, rows = trained(refit=refit, learning_rate=1e3, max_epochs=4)
@@ -189,8 +189,8 @@ def test_a_start_that_is_never_bettered_is_kept(refit):
     assert same(weights(net), weights(alone))
 
 
-def test_training_betters_the_start():
-    """Frequencies are what components need many numbers for."""
+def test_training_improves_on_the_initialization():
+    """Components need many dimensions for varying frequencies."""
     rng = np.random.default_rng(0)
     frequencies = rng.uniform(0.1, 0.6, (250, 1))
     waves = np.sin(frequencies * np.arange(30) + rng.uniform(-1, 1, (250, 1)))

@@ -1,4 +1,4 @@
-"""The linear start of numbers beside symbols: components of both, and the best way back to each."""
+"""The linear initialization for numeric and categorical columns together."""
 
 import warnings
 
@@ -23,7 +23,7 @@ SCHEMA = Schema(
 
 
 def mixed(n, *, seed=0, ragged=True):
-    """Draw levels that rise, fall or stay, in phases whose names say so, and a switch."""
+    """Draw a level that rises, falls or stays, the name of its phase, and a binary column."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(STEPS // 2, STEPS + 1, n) if ragged else np.full(n, STEPS)
     rows = []
@@ -35,7 +35,7 @@ def mixed(n, *, seed=0, ragged=True):
 
 
 def decoded(start, scaled):
-    """Encode and decode by a start, told the lengths."""
+    """Encode and decode with an initialization that is told the lengths."""
     ones = scaled.values[:, [1]] == np.arange(3)
     values = np.hstack([scaled.values[:, [0]], ones, scaled.values[:, [2]]])
     row, step = positions(scaled)
@@ -47,7 +47,7 @@ def decoded(start, scaled):
 
 
 @pytest.mark.parametrize("n", [40, pytest.param(300, marks=pytest.mark.slow)])
-def test_held_out_both_come_back_as_well_as_by_principal_components(n):
+def test_held_out_errors_of_both_types_are_at_most_those_of_pca(n):
     errors, right = [], []
     for seed in range(5):
         given, held = mixed(n, seed=seed), mixed(200, seed=1000 + seed)
@@ -64,14 +64,14 @@ def test_held_out_both_come_back_as_well_as_by_principal_components(n):
     assert 0 < start.share < 1
 
 
-def test_codes_have_deviation_one():
+def test_codes_are_standardized():
     scaled = Scaler.fit(mixed(200)).transform(mixed(200))
     codes, _, _ = decoded(mixed_initialization(scaled, 4, STEPS, seed=0), scaled)
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(codes.std(axis=0, ddof=1), 1, rtol=1e-3)
 
 
-def test_of_symbols_by_chance_the_frequencies_are_kept():
+def test_random_categories_are_decoded_to_their_frequencies():
     rng = np.random.default_rng(0)
     given = mixed(200, ragged=False)
     values = given.values.copy()
@@ -84,7 +84,7 @@ def test_of_symbols_by_chance_the_frequencies_are_kept():
     np.testing.assert_array_equal(start.residual[1:], 1.0)
 
 
-def test_steps_that_no_sequence_reaches_have_the_frequencies_of_all():
+def test_steps_beyond_the_longest_sequence_have_the_overall_frequencies():
     given = mixed(100)
     start = mixed_initialization(given, 4, STEPS + 4, seed=0)
     on, up = given.values[:, 2].mean(), (given.values[:, 1] == 0).mean()
@@ -95,10 +95,10 @@ def test_steps_that_no_sequence_reaches_have_the_frequencies_of_all():
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_few_and_strange_sequences_give_finite_weights(n):
+def test_few_and_unusual_sequences_give_finite_weights(n):
     given = mixed(n)
     values = given.values.copy()
-    values[::3, 0], values[1::3, 1], values[::2, 2] = np.nan, 3, np.nan  # 3: not a label
+    values[::3, 0], values[1::3, 1], values[::2, 2] = np.nan, 3, np.nan  # 3: an unknown category
     empty = Sequences(values, np.append(given.offsets, given.offsets[-1]), schema=SCHEMA)
     for data in (given, empty, empty.with_values(np.full_like(values, np.nan))):
         with warnings.catch_warnings():
@@ -108,18 +108,18 @@ def test_few_and_strange_sequences_give_finite_weights(n):
             assert np.isfinite(array).all()
 
 
-def test_the_factor_is_that_of_what_training_is_given():
+def test_codes_are_standardized_for_inputs_with_dropped_steps():
     scaled = Scaler.fit(mixed(300)).transform(mixed(300))
     clean, dropped = (
         mixed_initialization(scaled, 6, STEPS, seed=0, corruption=Corruption(steps=share))
         for share in (0.0, 0.5)
     )
     codes, _, _ = decoded(dropped, scaled)
-    assert codes.std() > 1.2  # those of inputs without a step missing are wider
+    assert codes.std() > 1.2  # codes of inputs without dropped steps have a larger variance
     assert clean.share < dropped.share
 
 
-def test_noise_is_of_numbers_alone():
+def test_noise_affects_only_numeric_columns():
     scaled = Scaler.fit(mixed(200)).transform(mixed(200))
     clean, noisy = (
         mixed_initialization(scaled, 6, STEPS, seed=0, corruption=Corruption(noise))
@@ -152,7 +152,7 @@ def network(num_categories=3, steps=STEPS):
     )
 
 
-def test_a_network_starts_as_its_linear_path():
+def test_an_initialized_network_agrees_with_its_linear_path():
     given = mixed(60)
     net = network(steps=int(given.lengths.max()))
     assert set_linear_initialization(net, given, seed=0)
@@ -170,7 +170,7 @@ def test_a_network_starts_as_its_linear_path():
         )
 
 
-def test_so_many_labels_that_components_would_be_of_few_are_left_to_the_lstm():
+def test_columns_with_too_many_categories_are_left_to_the_lstm():
     labels = tuple(f"w{i}" for i in range(3000))
     schema = Schema((SCHEMA.columns[0], Column("word", "categorical", labels), SCHEMA.columns[2]))
     rng = np.random.default_rng(0)
@@ -184,7 +184,7 @@ def test_so_many_labels_that_components_would_be_of_few_are_left_to_the_lstm():
     write = net.models.decoder.get_layer("linear_steps")
     assert not np.asarray(write.start)[..., 1:].any()
     assert np.asarray(write.start)[..., 0].any()
-    # what the LSTM adds to the code is for the words, too, and not as small as what levels leave
+    # The LSTM also encodes the words, so its part of the code is not as small as for levels alone.
     assert float(net.models.encoder.get_layer("linear_code").scale) > 0.5
     assert sample_size(net) > 10_000
     assert sample_size(network()) == (1 << 22) // (16 * 5)

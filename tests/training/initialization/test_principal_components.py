@@ -1,4 +1,4 @@
-"""Principal components of few sequences: hardly ever worse than PCA, better where time moves."""
+"""Principal components of few sequences, which are better than PCA for shifted patterns."""
 
 import numpy as np
 import pytest
@@ -16,14 +16,14 @@ from refold.training.initialization._principal_components import (
 
 
 def shifted_pulses(n, *, seed=0, num_steps=60):
-    """Pulses of one shape at random times."""
+    """Return pulses of one shape at random times."""
     rng = np.random.default_rng(seed)
     steps, middle = np.arange(num_steps), rng.uniform(10, num_steps - 10, (n, 1))
     return np.exp(-(((steps - middle) / 4) ** 2))[..., None]
 
 
 def noise(n, *, seed=0, num_steps=12, num_columns=2):
-    """Values that have nothing to do with each other, of unequal power."""
+    """Return independent values of unequal variance."""
     rng = np.random.default_rng(seed)
     power = np.linspace(0.1, 2, num_steps * num_columns).reshape(num_steps, num_columns)
     return rng.standard_normal((n, num_steps, num_columns)) * power
@@ -40,7 +40,7 @@ def error(series, mean, loadings):
 
 
 def errors(given, held, n_components):
-    """Held-out error of ours, and of plain principal components."""
+    """Return our held-out error, and that of plain principal components."""
     ours = principal_components(given, full(given), n_components, seed=0)
     pca = PCA(n_components, random_state=0).fit(given.reshape(len(given), -1))
     return error(held, ours.mean, ours.loadings), error(held, pca.mean_, pca.components_)
@@ -52,19 +52,19 @@ def noisy_pulses(n, *, seed=0):
 
 
 @pytest.mark.parametrize("n_components", [4, 12])
-def test_what_moves_in_time_needs_fewer_sequences(n_components):
+def test_shifted_pulses_need_fewer_sequences(n_components):
     ours, theirs = errors(noisy_pulses(20), shifted_pulses(200, seed=1), n_components)
     assert ours < 0.95 * theirs
 
 
-def test_there_may_be_more_components_than_sequences():
+def test_there_can_be_more_components_than_sequences():
     given, held = shifted_pulses(8), shifted_pulses(200, seed=1)
     ours = principal_components(given, full(given), 16, seed=0)
     pca = PCA(7).fit(given.reshape(8, -1))
     assert error(held, ours.mean, ours.loadings) < 0.7 * error(held, pca.mean_, pca.components_)
 
 
-def test_codes_of_what_was_not_seen_stay_small():
+def test_codes_of_held_out_sequences_stay_small():
     given, held = shifted_pulses(8), shifted_pulses(200, seed=1)
     mean, loadings, deviation, *_ = principal_components(given, full(given), 16, seed=0)
     codes = (held.reshape(200, -1) - mean) @ loadings.T / deviation
@@ -81,7 +81,7 @@ def test_gaps_do_not_count_as_zeros():
     assert error(held, found.mean, found.loadings) < 1.02 * error(held, pca.mean_, pca.components_)
 
 
-def test_what_is_left_is_that_of_new_sequences():
+def test_the_estimated_error_is_that_of_new_sequences():
     given, held = noisy_pulses(40), noisy_pulses(400, seed=1)
     found = principal_components(given, full(given), 6, seed=0)
     assert found.held_out_error == pytest.approx(
@@ -90,12 +90,12 @@ def test_what_is_left_is_that_of_new_sequences():
 
 
 @pytest.mark.parametrize("n", [40, 400])
-def test_where_time_means_nothing_they_are_hardly_worse(n):
+def test_without_temporal_structure_they_are_hardly_worse(n):
     ours, theirs = errors(noise(n), noise(300, seed=1), 4)
     assert ours < 1.01 * theirs
 
 
-def test_many_sequences_speak_for_themselves():
+def test_many_sequences_give_plain_principal_components():
     given = noise(2000)
     ours = principal_components(given, full(given), 3, seed=0)
     pca = PCA(3).fit(given.reshape(2000, -1))
@@ -108,7 +108,7 @@ def test_many_sequences_speak_for_themselves():
     [np.zeros((5, 4, 1)), np.ones((5, 4, 2)), noise(1), noise(2), noise(3), np.zeros((4, 1, 1))],
     ids=["zeros", "constant", "one", "two", "three", "one step"],
 )
-def test_little_data_gives_finite_numbers(series):
+def test_little_data_gives_finite_components(series):
     found = principal_components(series, full(series), 6, seed=0)
     assert found.loadings.shape == (6, series[0].size)
     assert all(np.isfinite(part).all() for part in found[:3])
@@ -118,18 +118,18 @@ def test_little_data_gives_finite_numbers(series):
     np.testing.assert_allclose(products, np.diag(there.astype(float)), atol=1e-6)
 
 
-def test_a_seed_gives_the_same_components_again():
+def test_the_same_seed_gives_the_same_components():
     given = shifted_pulses(20)
     once, again = (principal_components(given, full(given), 4, seed=3) for _ in range(2))
     np.testing.assert_array_equal(once.loadings, again.loadings)
 
 
-@pytest.mark.parametrize("num_steps", [1, 12])  # of one step, there are but two real frequencies
-def test_surrogates_keep_the_power_and_what_columns_share(num_steps):
+@pytest.mark.parametrize("num_steps", [1, 12])  # one step has only two real frequencies
+def test_surrogates_keep_the_power_and_the_dependence_of_columns(num_steps):
     given = np.repeat(noise(4000, num_steps=num_steps, num_columns=1), 2, axis=2)
     made = _surrogates(given, np.random.default_rng(0))
     np.testing.assert_allclose(made[..., 0], made[..., 1], atol=1e-12)
-    # the zeros behind a series get half of its power
+    # The zeros after a series get half of its power.
     assert 2 * (made**2).mean() == pytest.approx((given**2).mean(), rel=0.05)
 
 
@@ -142,14 +142,14 @@ def test_a_warp_stays_within_its_sequence():
     )
 
 
-def test_waves_begin_and_end_at_nothing():
+def test_random_delays_are_zero_at_both_ends():
     waves = random_delays(np.full(4000, 30), 30, np.random.default_rng(0))
     np.testing.assert_allclose(waves[:, [0, -1]], 0, atol=1e-12)
     assert waves[:, 5:25].std() == pytest.approx(1.0, rel=0.1)
 
 
 @pytest.mark.parametrize("n_components", [3, 40])
-def test_mixtures_are_decomposed_alike_by_rows_and_by_covariances(n_components):
+def test_decompositions_by_rows_and_by_covariances_agree(n_components):
     series = np.random.default_rng(0).standard_normal((25, 10, 3)).cumsum(axis=1)
     parts = _parts(series, np.full(25, 10), _MIXTURES, seed=0)
     found = list(_directions(parts, n_components, seed=0))

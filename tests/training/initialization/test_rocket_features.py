@@ -1,4 +1,4 @@
-"""Numbers of a code that are for telling sequences apart: what they are, and that they stay."""
+"""Latent dimensions that hold ROCKET features."""
 
 import copy
 
@@ -32,7 +32,7 @@ TINY = {
 
 
 def waves(n=80, seed=0):
-    """Draw slow and fast waves that begin anywhere, in noise."""
+    """Draw slow and fast noisy waves with random phases."""
     rng = np.random.default_rng(seed)
     fast = np.arange(n) % 2
     time = np.arange(50) / 50
@@ -43,11 +43,11 @@ def waves(n=80, seed=0):
 
 @pytest.fixture(scope="module")
 def fitted():
-    """A fit with eight of 32 dimensions."""
+    """Return a model with features in eight of 32 dimensions."""
     return SequenceAutoencoder(**TINY | {"latent_dim": 32}, rocket_dim=8).fit(waves(120)[0])
 
 
-def test_they_have_mean_0_and_deviation_1_and_training_leaves_them(fitted):
+def test_features_are_standardized_and_training_does_not_change_them(fitted):
     given = waves(120)[0]
     numbers = fitted.transform(given)[:, -8:]
     np.testing.assert_allclose(numbers.mean(axis=0), 0, atol=1e-3)
@@ -58,8 +58,8 @@ def test_they_have_mean_0_and_deviation_1_and_training_leaves_them(fitted):
     np.testing.assert_allclose(longer.transform(given)[:, -8:], numbers, atol=1e-4)
 
 
-def test_the_search_for_codes_leaves_them(fitted):
-    # shorter than those of the training, for which the encoder's codes are hardly to be bettered
+def test_latent_optimization_does_not_change_them(fitted):
+    # These are shorter than the training sequences, whose codes can hardly be improved.
     given = as_sequences([wave[: 20 + i % 20] for i, wave in enumerate(waves(64, seed=1)[0])])
     plain = fitted.transform(given)
     codes = copy.deepcopy(fitted).set_params(latent_steps="auto").transform(given)
@@ -67,14 +67,14 @@ def test_the_search_for_codes_leaves_them(fitted):
     assert np.abs(codes[:, :-8] - plain[:, :-8]).max() > 1e-3
 
 
-def test_the_decoder_reads_them():
+def test_the_decoder_reads_the_features():
     models = default(["numeric"], latent_dim=6, max_steps=5, units=8, rocket_dim=2)
     codes = np.array([[0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 0]], "float32")
     without, moved = models.decoder.predict(codes, verbose=0)
     assert np.abs(without - moved).max() > 1e-3
 
 
-def test_saved_and_loaded_the_codes_are_the_same(fitted, tmp_path):
+def test_a_saved_model_gives_the_same_codes(fitted, tmp_path):
     fitted.save(tmp_path / "model.refold")
     loaded = refold.load(tmp_path / "model.refold")
     assert loaded.rocket_dim_ == 8
@@ -82,7 +82,7 @@ def test_saved_and_loaded_the_codes_are_the_same(fitted, tmp_path):
 
 
 def by_rule(X, latent_dim, found=None, **changes):
-    """Return how many there are at most; ``found``: the size that the error decided on."""
+    """Return the largest number of features; ``found`` is a size chosen by a share."""
     parameters = SequenceAutoencoder(latent_dim, **changes).get_params(deep=False)
     if found is not None:
         parameters = _with_size(parameters, found, seconds=0.0)
@@ -90,10 +90,10 @@ def by_rule(X, latent_dim, found=None, **changes):
     return specify(source, parameters, np.arange(len(source.sequences) - 1)).rocket_dim
 
 
-def test_by_default_at_most_eight_of_32_numbers_or_more():
+def test_the_default_is_at_most_eight_from_32_dimensions():
     given = waves(12)[0]
     assert [by_rule(given, size) for size in (31, 32, 40, 200)] == [0, 8, 8, 8]
-    # of a code with room for every value, what is beyond that
+    # A code with room for every value has features only in the remaining dimensions.
     assert [by_rule(given[:, :steps], 32) for steps in (33, 32, 28, 10)] == [8, 0, 4, 8]
     assert by_rule(given[:6], 32) == 4
     assert by_rule(["ab", "ba", "abc"] * 4, 32) == 0
@@ -104,31 +104,33 @@ def test_by_default_at_most_eight_of_32_numbers_or_more():
     ("few", "validation_fraction", "expected"),
     [(True, 0.1, 8), (True, 0, 0), (False, 0.1, 0)],
 )
-def test_by_default_none_where_components_are_missed(few, validation_fraction, expected):
-    # 18 training sequences have no more than 18 components
+def test_the_default_is_none_if_fewer_components_raise_the_error(
+    few, validation_fraction, expected
+):
+    # 18 training sequences have at most 18 components.
     given = np.random.default_rng(0).normal(size=(20, 90, 1)) if few else waves(120)[0]
     changes = {"latent_dim": 32, "validation_fraction": validation_fraction, "refit": False}
-    # decided before the first epoch, and a fit without validation needs one
+    # The choice is made before the first epoch, but a fit without validation needs an epoch.
     callbacks = [NoEpoch()] if validation_fraction else []
     ae = SequenceAutoencoder(**TINY | changes).fit(given, callbacks=callbacks)
     assert ae.rocket_dim_ == expected
 
 
-def test_of_a_size_that_the_error_decides_none_but_those_asked_for():
+def test_a_size_chosen_by_a_share_has_only_requested_features():
     given = waves(12)[0]
     assert by_rule(given, 0.5, found=40) == 0
     assert by_rule(given, 0.5, found=2, rocket_dim=1) == 1
     assert by_rule(given, 0.5, found=3, rocket_dim=8) == 2
 
 
-def test_the_curve_is_of_what_reconstructs():
+def test_the_error_curve_has_no_rocket_features():
     changes = {"max_epochs": 1, "validation_fraction": 0.1, "refit": False}
     short = SequenceAutoencoder(**TINY | changes, rocket_dim=4)
     curve = refold.error_curve(waves(40)[0][:, :9], [2], estimator=short)
     assert len(curve.errors) == 1
 
 
-def test_padding_moves_them_by_no_more_than_rounding():
+def test_padding_changes_the_features_only_by_rounding():
     rng = np.random.default_rng(0)
     ramps = [np.linspace(0, slope, 100)[:, None] for slope in rng.uniform(-2, 2, 60)]
     levels = [np.full((30, 1), level) for level in rng.normal(size=60)]
@@ -152,7 +154,7 @@ def test_padding_moves_them_by_no_more_than_rounding():
 
 
 @pytest.mark.usefixtures("no_epochs")
-def test_gaps_labels_and_lengths_are_read():
+def test_features_of_gaps_categories_and_lengths():
     rng = np.random.default_rng(0)
     lengths = [1 + i % 7 for i in range(30)]
     series = [np.stack([rng.normal(size=n), rng.integers(3, size=n)], axis=1) for n in lengths]
@@ -169,7 +171,7 @@ def test_gaps_labels_and_lengths_are_read():
 
 
 @pytest.mark.usefixtures("no_epochs")
-def test_binary_columns_are_read_and_more_numbers_than_sequences_can_fill_are_zero():
+def test_features_of_binary_columns_and_more_features_than_sequences():
     rng = np.random.default_rng(0)
     binary = rng.integers(2, size=(20, 6, 3))
     ae = SequenceAutoencoder(**TINY | {"latent_dim": 30}, rocket_dim=25).fit(binary)
@@ -180,7 +182,7 @@ def test_binary_columns_are_read_and_more_numbers_than_sequences_can_fill_are_ze
         assert not codes[:, -6:].any()
 
 
-def test_they_tell_classes_apart_that_principal_components_do_not(fitted):
+def test_features_separate_classes_that_principal_components_do_not(fitted):
     (x, y), (new, wanted) = waves(120), waves(200, seed=1)
     given, others = as_sequences(x), as_sequences(new)
     pca = PCABaseline(32).fit(given)
@@ -192,7 +194,7 @@ def test_they_tell_classes_apart_that_principal_components_do_not(fitted):
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, "much", True])
-def test_what_it_may_be(value):
+def test_bad_rocket_dim(value):
     with pytest.raises(ParameterError, match=r"^rocket_dim must be 'auto' or an integer of at"):
         SequenceAutoencoder(rocket_dim=value).fit([[1.0], [2.0]])
 
@@ -205,13 +207,13 @@ def test_what_it_may_be(value):
         ({"rocket_dim": 2, "architecture": "repeat"}, "rocket_dim=2 needs architecture="),
     ],
 )
-def test_what_it_does_not_go_with(options, message):
+def test_incompatible_options(options, message):
     with pytest.raises(ParameterError, match=message):
         SequenceAutoencoder(**TINY, **options).fit(waves(8)[0])
 
 
 @pytest.mark.usefixtures("no_epochs")
-def test_from_the_command_line(tmp_path, capsys):
+def test_the_command_line_has_the_option(tmp_path, capsys):
     write(as_sequences(waves(120)[0]), tmp_path / "waves.parquet")
     data, model = str(tmp_path / "waves.parquet"), str(tmp_path / "waves.refold")
     options = ["--latent-dim", "32", "--units", "8", "--max-epochs", "1", "-q"]

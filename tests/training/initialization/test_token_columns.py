@@ -1,4 +1,4 @@
-"""The linear start of long symbols: principal components of one-hot steps, and logits from them."""
+"""The linear initialization for long categorical sequences."""
 
 import warnings
 
@@ -20,7 +20,7 @@ from refold.training.initialization._token_logits import logits as logits_of
 
 
 def texts(n, *, seed=0, num_steps=48):
-    """Draw lines made of four phrases of twelve letters, in unequal lengths."""
+    """Draw lines of four phrases of twelve letters with unequal lengths."""
     rng = np.random.default_rng([seed, 1])
     phrases = ["".join(np.random.default_rng(i).choice(list("abcdefgh"), 12)) for i in range(5)]
     lines = ["".join(rng.choice(phrases, -(-num_steps // 12))) for _ in range(n)]
@@ -28,7 +28,7 @@ def texts(n, *, seed=0, num_steps=48):
 
 
 def logits(start, one_hot):
-    """What a start makes of one-hot sequences (n, steps, width), zero where there is nothing."""
+    """Return the codes and logits of one-hot sequences (n, steps, width), padded with zeros."""
     codes = np.einsum("ntw,twd->nd", one_hot, start.encoder) + start.encoder_bias
     return codes, np.einsum("nd,dtw->ntw", codes, start.decoder) + start.decoder_bias
 
@@ -53,7 +53,7 @@ def network(data, latent_dim=6, **changes):
     return build(specification)
 
 
-def test_held_out_symbols_are_right_as_often_as_by_principal_components():
+def test_held_out_accuracy_is_that_of_principal_components():
     given = as_sequences(texts(400))
     held = as_sequences(texts(200, seed=1), schema=given.schema)
     for latent_dim in (2, 8):
@@ -67,19 +67,19 @@ def test_held_out_symbols_are_right_as_often_as_by_principal_components():
         assert 0 < start.share < 1
 
 
-def test_codes_have_deviation_one():
+def test_codes_are_standardized():
     given = as_sequences(texts(300))
     codes, _ = logits(token_initialization(given, 5, 48, seed=0), dense(given, 48))
     np.testing.assert_allclose(codes.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(codes.std(axis=0), 1, atol=1e-6)
 
 
-def test_of_chance_nothing_is_explained():
+def test_random_categories_cannot_be_explained():
     rng = np.random.default_rng(0)
     given = as_sequences(["".join(row) for row in rng.choice(list("abcd"), (200, 40))])
     start = token_initialization(given, 2, 40, seed=0, may_store=False)
     assert start.share > 0.98
-    # each symbol has its frequency
+    # each category has its frequency
     chances = np.exp(start.decoder_bias)
     np.testing.assert_allclose(chances.sum(axis=1), 1, atol=0.01)
     np.testing.assert_allclose(chances.mean(axis=0), 0.25, atol=0.02)
@@ -97,9 +97,9 @@ def test_of_chance_nothing_is_explained():
     ],
     ids=["constant", "one", "empty", "unknown", "zeros", "binary"],
 )
-def test_few_and_strange_sequences_give_finite_weights(values, schema):
+def test_few_and_unusual_sequences_give_finite_weights(values, schema):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of labels that are not known
+        warnings.simplefilter("ignore", UserWarning)  # about unknown categories
         data = as_sequences(values, schema=schema)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
@@ -109,7 +109,7 @@ def test_few_and_strange_sequences_give_finite_weights(values, schema):
     assert 0 < start.share <= 1
 
 
-def test_binary_columns_start_as_well():
+def test_binary_columns_are_initialized():
     rng = np.random.default_rng(0)
     patterns = rng.random((3, 40, 5)) < 0.4
     data = as_sequences(list(patterns[rng.integers(0, 3, 120)]))
@@ -119,17 +119,17 @@ def test_binary_columns_start_as_well():
     assert np.array_equal(written > 0, np.stack(data.to_list()))
 
 
-def test_codes_of_dropped_steps_are_taken_for_what_they_are():
+def test_codes_are_standardized_for_inputs_with_dropped_steps():
     given = as_sequences(texts(300))
     clean = token_initialization(given, 4, 48, seed=0)
     dropped = token_initialization(given, 4, 48, seed=0, corruption=Corruption.of("steps:0.5"))
     codes, _ = logits(dropped, dense(given, 48))
-    assert codes.std(axis=0).min() > 1.2  # more than in training
+    assert codes.std(axis=0).min() > 1.2  # larger than in training
     assert clean.share < dropped.share < 1
 
 
 def tiny():
-    """Columns of two labels, of none and of three; unknown ones, unequal lengths, few sequences."""
+    """Return few ragged sequences with two, no and three categories, and unknown ones."""
     rng = np.random.default_rng(0)
     schema = Schema(
         (
@@ -186,7 +186,7 @@ def test_losses_are_those_of_softmax_and_sigmoid():
     assert losses[FACTORS.index(2.0)] == pytest.approx(loss)
 
 
-def test_a_seed_gives_the_same_start_again():
+def test_the_same_seed_gives_the_same_initialization():
     few = as_sequences(["abcd" * 10, "bcda" * 10, "ccdd" * 10] * 20)
     once, again = (token_initialization(few, 8, 40, seed=3) for _ in range(2))
     for one, other in zip(once, again, strict=True):
@@ -196,7 +196,7 @@ def test_a_seed_gives_the_same_start_again():
 # In a network
 
 
-def test_a_network_starts_as_its_linear_path():
+def test_an_initialized_network_agrees_with_its_linear_path():
     given = as_sequences(texts(200))
     net = network(given)
     assert has_linear_path(net)
@@ -210,7 +210,7 @@ def test_a_network_starts_as_its_linear_path():
         np.testing.assert_allclose(row[:length], other[:length], atol=1e-4)
 
 
-def test_in_patches_it_starts_the_same():
+def test_patches_do_not_change_the_initialization():
     given = as_sequences(texts(100))
     whole, other = network(given), network(given, patch=4)
     for net in (whole, other):
@@ -222,7 +222,7 @@ def test_in_patches_it_starts_the_same():
 
 
 def by_rule(X, latent_dim, **options):
-    """Return what a fit would build, without one."""
+    """Return the specification that a fit would build."""
     parameters = SequenceAutoencoder(latent_dim, **options).get_params(deep=False)
     source = MemorySource(as_sequences(X))
     return specify(source, parameters, np.arange(len(source.sequences)))
@@ -238,12 +238,12 @@ def by_rule(X, latent_dim, **options):
         (48, {"patch": 4}, ("parallel", True)),
     ],
 )
-def test_long_symbols_are_decoded_all_at_once(num_steps, options, expected):
+def test_long_categorical_sequences_are_decoded_in_parallel(num_steps, options, expected):
     specification = by_rule(texts(40, num_steps=num_steps), 3, **options)
     assert (specification.decoder, specification.linear_path) == expected
 
 
-def test_so_many_labels_that_a_linear_path_has_no_room_are_written_step_by_step():
+def test_too_many_categories_for_a_linear_path_are_decoded_autoregressively():
     rng = np.random.default_rng(0)
     data = [[f"w{i}" for i in row] for row in rng.integers(0, 2000, (12, 40))]
     specification = by_rule(data, 300)
@@ -257,7 +257,7 @@ def fitted():
     return SequenceAutoencoder(4, **options).fit(as_sequences(texts(400)))
 
 
-def test_a_fit_of_long_symbols_is_saved_whole(fitted, tmp_path):
+def test_a_model_of_long_categorical_sequences_is_saved_and_loaded(fitted, tmp_path):
     data, ae = as_sequences(texts(400)), fitted
     path = tmp_path / "lines.refold"
     ae.save(path)
@@ -268,7 +268,7 @@ def test_a_fit_of_long_symbols_is_saved_whole(fitted, tmp_path):
     assert (specification.decoder, specification.linear_path) == ("parallel", True)
 
 
-def test_training_betters_the_start(fitted):
+def test_training_improves_on_the_initialization(fitted):
     given, ae = as_sequences(texts(400)), fitted
     held = as_sequences(texts(100, seed=1), schema=given.schema)
     theirs = PCABaseline(4).fit(given).reconstruct(held)

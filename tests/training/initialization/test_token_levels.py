@@ -30,7 +30,7 @@ def split(n=120):
 
 
 def right(init, held, change=lambda codes: codes):
-    """Return which tokens are decoded right (n, num_steps); NaN after the end of a sequence."""
+    """Return whether tokens are decoded right (n, num_steps), with NaN after the end."""
     tokens = one_hot(held, NUM_STEPS)
     values = tokens.values.toarray().reshape(len(held), NUM_STEPS, -1)
     codes = change(np.einsum("ntw,twd->nd", values, init.encoder) + init.encoder_bias)
@@ -49,7 +49,7 @@ def test_a_dimension_for_each_token_recovers_held_out_sequences():
     np.testing.assert_allclose((codes**2).mean(axis=0), 1)
 
 
-def test_codes_may_be_rounded_and_noisy():
+def test_codes_can_be_rounded_and_noisy():
     given, held = split()
     init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0)
     assert np.nanmin(right(init, held, lambda codes: codes.astype(np.float16))) == 1
@@ -96,7 +96,7 @@ def test_several_columns_with_missing_values():
 
 
 @pytest.mark.parametrize("latent_dim", [6, NUM_STEPS])
-def test_components_remain_where_sequences_repeat_few_patterns(latent_dim):
+def test_few_repeated_patterns_use_components(latent_dim):
     rng = np.random.default_rng(0)
     phrases = ["".join(rng.choice(list("abcdefgh"), 20)) for _ in range(4)]
     given = as_sequences(["".join(rng.choice(phrases, 2)) for _ in range(200)])
@@ -107,14 +107,14 @@ def test_components_remain_where_sequences_repeat_few_patterns(latent_dim):
 
 
 @pytest.mark.parametrize(("corruption", "may_store"), [("steps:0.5", True), (0.0, False)])
-def test_no_tokens_are_stored_where_the_input_or_the_code_is_noisy(corruption, may_store):
+def test_no_tokens_are_stored_if_the_input_or_the_code_is_noisy(corruption, may_store):
     given, _ = split()
     options = {"corruption": Corruption.of(corruption), "may_store": may_store}
     init = token_initialization(given, NUM_STEPS, NUM_STEPS, seed=0, **options)
     assert (init.encoder != 0).any(axis=1).mean() > 0.5
 
 
-def test_no_tokens_are_stored_of_hundreds_of_categories():
+def test_no_tokens_are_stored_for_hundreds_of_categories():
     words = [f"w{i}" for i in range(300)]
     rng = np.random.default_rng(0)
     given = as_sequences([words, *rng.choice(words, (60, 5)).tolist()])

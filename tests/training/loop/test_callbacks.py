@@ -1,4 +1,4 @@
-"""Ordinary Keras callbacks in the compiled loop."""
+"""Keras callbacks in the compiled loop."""
 
 import signal
 import warnings
@@ -20,7 +20,7 @@ def fit(*callbacks, **changes):
 
 
 def refitted(*callbacks):
-    """Fit what an epoch makes better than its start, so that a refit follows."""
+    """Fit data for which an epoch improves on the initialization, so that a refit follows."""
     ae = fit(*callbacks, refit=True)
     assert "refit" in ae.history_["phase"]
     return ae
@@ -28,7 +28,7 @@ def refitted(*callbacks):
 
 @pytest.fixture(scope="module")
 def alone():
-    """A fit that no callback is told of."""
+    """Return a model that was fitted without callbacks."""
     return fit()
 
 
@@ -51,7 +51,7 @@ class Recorder(keras.callbacks.Callback):
 
 
 class Opens(keras.callbacks.Callback):
-    """Opens something for each training, as Keras's TensorBoard does its files."""
+    """Opens and closes something for each training, like Keras's TensorBoard with its files."""
 
     def __init__(self):
         super().__init__()
@@ -73,15 +73,15 @@ def weights(model):
 
 
 @pytest.fixture(scope="module")
-def told_of_the_refit():
-    """A fit with a refit, and the callbacks that were told of it."""
+def fit_with_refit():
+    """Return a fit with a refit, and its callbacks."""
     recorder, opens = Recorder(), Opens()
     return refitted(recorder, opens), recorder, opens
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
-    """A fit without validation, weights that a callback saw, and files that two have written."""
+    """Return a fit without validation, the weights that a callback saw, and a folder of files."""
     seen, folder = [], tmp_path_factory.mktemp("watched")
 
     class Look(keras.callbacks.Callback):
@@ -99,7 +99,7 @@ def watched(tmp_path_factory):
     return ae, seen, folder
 
 
-def test_epochs_are_told_and_nothing_changes(alone):
+def test_callbacks_are_called_and_do_not_change_the_result(alone):
     recorder = Recorder()
     ae = fit(recorder)
     logs = ["learning_rate", "loss", "val_loss"]
@@ -108,15 +108,15 @@ def test_epochs_are_told_and_nothing_changes(alone):
     assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
 
 
-def test_the_refit_is_told_too(told_of_the_refit):
-    ae, recorder, _ = told_of_the_refit
+def test_callbacks_are_called_in_the_refit(fit_with_refit):
+    ae, recorder, _ = fit_with_refit
     phases = ae.history_["phase"]
     assert recorder.seen.count("begin") == recorder.seen.count("end") == 2
     assert recorder.seen.count(["learning_rate", "loss"]) == phases.count("refit")
 
 
-def test_a_refit_is_a_training_of_its_own(told_of_the_refit):
-    ae, _, opens = told_of_the_refit
+def test_a_refit_is_a_separate_training(fit_with_refit):
+    ae, _, opens = fit_with_refit
     refit = ("refit", ae.history_["phase"].count("refit"))
     assert opens.seen == ["open", ("validated", 4), "close", "open", refit, "close"]
 
@@ -146,8 +146,8 @@ def test_the_model_is_up_to_date_when_a_callback_looks(watched):
     assert all(map(np.array_equal, seen[-1], weights(ae.autoencoder_)))
 
 
-def test_what_a_callback_changes_counts():
-    """Before an epoch, and after the last one, where nothing is validated."""
+def test_weights_that_a_callback_changes_are_used():
+    """The callback changes them before an epoch and after the last one, without validation."""
     seen = []
 
     class Change(keras.callbacks.Callback):
@@ -164,7 +164,7 @@ def test_what_a_callback_changes_counts():
     assert all((weight == 2).all() for weight in weights(ae.autoencoder_))
 
 
-def test_training_stops_when_a_callback_says_so():
+def test_a_callback_can_stop_the_training():
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training = epoch == 1
@@ -174,7 +174,7 @@ def test_training_stops_when_a_callback_says_so():
     assert len(fit(stop).history_["epoch"]) == 2
 
 
-def test_a_callback_stops_the_refit_too_and_the_validated_weights_count():
+def test_a_callback_can_stop_the_refit_and_the_validated_weights_are_kept():
     class Stop(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
             self.model.stop_training = self.params["phase"] == "refit"
@@ -184,7 +184,7 @@ def test_a_callback_stops_the_refit_too_and_the_validated_weights_count():
         ae = fit(Stop(), refit=True)
     assert ae.history_["phase"] == ["validated"] * 4
 
-    class Early(keras.callbacks.Callback):  # a word of the first phase is none in the second
+    class Early(keras.callbacks.Callback):  # stopping the first phase does not stop the second
         def on_epoch_end(self, epoch, logs=None):
             self.model.stop_training = self.params["phase"] == "validated" and epoch == 1
 
@@ -201,13 +201,13 @@ def test_a_new_rate_scales_the_schedule(alone):
     np.testing.assert_allclose(np.array(halved[2:]) * 2, rates[2:], rtol=1e-5)
 
 
-def test_an_optimizer_with_a_rate_of_its_own_keeps_it():
+def test_an_optimizer_keeps_its_own_learning_rate():
     optimizer = keras.optimizers.SGD(0.01)
     given = {"optimizer": optimizer, "validation_fraction": 0}
     plateau = keras.callbacks.ReduceLROnPlateau(monitor="loss", min_delta=1e9, patience=1)
     lowered = fit(plateau, **given).history_
     assert lowered["learning_rate"][-1] < 0.01
-    again = fit(**given).history_  # the optimizer itself is as it was
+    again = fit(**given).history_  # the optimizer is unchanged
     np.testing.assert_allclose(again["learning_rate"], 0.01, rtol=1e-6)
     alike = lowered["learning_rate"].count(lowered["learning_rate"][0])
     assert alike >= 2
@@ -217,7 +217,7 @@ def test_an_optimizer_with_a_rate_of_its_own_keeps_it():
     assert np.all(np.diff(fit(**given).history_["learning_rate"]) < 0)
 
 
-def test_batch_hooks_make_every_step_a_call_of_its_own(alone):
+def test_with_batch_hooks_every_step_is_a_separate_call(alone):
     class Count(keras.callbacks.Callback):
         def __init__(self):
             super().__init__()
@@ -234,24 +234,24 @@ def test_batch_hooks_make_every_step_a_call_of_its_own(alone):
     assert all(map(np.array_equal, weights(ae.autoencoder_), weights(alone.autoencoder_)))
 
 
-def test_keras_own_callbacks_that_write_files(watched):
+def test_callbacks_of_keras_that_write_files(watched):
     ae, _, folder = watched
     assert len((folder / "log.csv").read_text().splitlines()) == 5
     loaded = keras.models.load_model(folder / "best.keras")
     assert all(map(np.array_equal, weights(loaded), weights(ae.autoencoder_)))
 
 
-@pytest.mark.slow  # it needs TensorFlow, which writes the files
+@pytest.mark.slow  # TensorFlow is needed to write the files
 def test_tensorboard_shows_the_losses(tmp_path):
     tensorflow = pytest.importorskip("tensorflow")
     pytest.importorskip("tensorboard")
     with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)  # it asks for no steps
+        warnings.simplefilter("error", UserWarning)  # TensorBoard asks for no steps
         ae = refitted(keras.callbacks.TensorBoard(tmp_path))
 
     def written(part):
         losses = []
-        for file in sorted((tmp_path / part).iterdir()):  # one a phase
+        for file in sorted((tmp_path / part).iterdir()):  # one for each phase
             for event in tensorflow.compat.v1.train.summary_iterator(str(file)):
                 losses += [
                     tensorflow.make_ndarray(value.tensor)
@@ -265,14 +265,14 @@ def test_tensorboard_shows_the_losses(tmp_path):
     assert np.allclose(written("validation"), val_loss)
 
 
-def test_a_rate_that_begins_at_nothing_rises():
+def test_a_learning_rate_can_start_at_zero():
     warm = keras.callbacks.LearningRateScheduler(lambda epoch: 1e-3 * min(1.0, epoch / 2))
     rates = fit(warm).history_["learning_rate"]
     assert rates[0] == 0.0
     assert 0.0 < rates[1] < rates[2] < 2e-3
 
 
-def test_a_refit_that_is_done_counts_though_the_time_is_up(monkeypatch, told_of_the_refit):
+def test_a_refit_that_ends_with_the_time_budget_is_used(monkeypatch, fit_with_refit):
     look = Epochs._must_stop
 
     def must_stop(self):
@@ -281,7 +281,7 @@ def test_a_refit_that_is_done_counts_though_the_time_is_up(monkeypatch, told_of_
         self._clock.is_up = lambda refit_steps=None: done
         return look(self)
 
-    whole = told_of_the_refit[0]
+    whole = fit_with_refit[0]
     monkeypatch.setattr(Epochs, "_must_stop", must_stop)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -291,6 +291,6 @@ def test_a_refit_that_is_done_counts_though_the_time_is_up(monkeypatch, told_of_
 
 
 @pytest.mark.parametrize("option", [{"gradient_accumulation_steps": 4}, {"use_ema": True}])
-def test_what_an_optimizer_cannot_do_here_is_refused(option):
+def test_unsupported_options_of_optimizers_are_refused(option):
     with pytest.raises(ParameterError, match="Leave that option out"):
         fit(optimizer=keras.optimizers.Adam(1e-3, **option))

@@ -1,4 +1,4 @@
-"""How long a training waits for a better epoch."""
+"""The patience of early stopping."""
 
 import pytest
 
@@ -15,29 +15,29 @@ def waits(losses, max_epochs, **options):
     return None
 
 
-def test_a_rising_loss_is_waited_for_a_tenth_of_the_schedule():
+def test_the_patience_for_a_rising_loss_is_a_tenth_of_the_schedule():
     assert waits([1.0 + i / 1000 for i in range(1000)], 1000) == 100
 
 
-def test_at_least_twenty_epochs_are_waited():
+def test_the_patience_is_at_least_twenty_epochs():
     assert waits([1.0 + i / 1000 for i in range(100)], 50) == 20
 
 
-def test_a_falling_loss_is_waited_for_a_quarter():
+def test_the_patience_for_a_falling_loss_is_a_quarter():
     assert waits([2.0 - i / 1000 for i in range(1000)], 1000) == 250
 
 
-def test_a_loss_that_falls_below_the_best_goes_on():
+def test_training_continues_if_the_loss_falls_below_the_best():
     assert waits([1.5 - i / 300 for i in range(400)], 1000) is None
 
 
-def test_waiting_begins_anew_with_each_better_epoch():
+def test_each_better_epoch_resets_the_patience():
     losses = [0.9, *[1.2] * 49, 0.8, *[1.2] * 400]
     assert waits(losses, 1000) == 51 + 100
 
 
 @pytest.mark.parametrize("rising", [False, True])
-def test_what_is_asked_for_is_waited_exactly(rising):
+def test_a_given_patience_is_exact(rising):
     losses = [2.0 + (i if rising else -i) / 1000 for i in range(100)]
     assert waits(losses, 1000, patience=7) == 7
 

@@ -1,4 +1,4 @@
-"""Variational training: codes that are in use and that can be drawn."""
+"""Variational training, active dimensions and samples."""
 
 import shutil
 
@@ -17,7 +17,7 @@ from refold.training.loop._schedule import Schedule
 from refold.training.loop._variational_bound import kl_divergence, kl_warmup, negative_elbo
 from training.script import SETTINGS, data
 
-pytestmark = pytest.mark.filterwarnings("ignore:1 of 370 sequences is longer")  # of the vowels
+pytestmark = pytest.mark.filterwarnings("ignore:1 of 370 sequences is longer")  # of JapaneseVowels
 
 SHORT = SETTINGS | {"max_epochs": 3, "variational": True, "denoise": "0.3,steps:0.2"}
 
@@ -41,7 +41,7 @@ def fitted(vowels):
 
 @pytest.fixture(scope="module")
 def plain(vowels):
-    """A fit that is not variational, and the same otherwise."""
+    """Return a model that is not variational and has otherwise the same settings."""
     ae = SequenceAutoencoder(
         8, units=16, max_epochs=12, refit=False, latent_steps=0, length_dim=0, random_state=0
     )
@@ -50,7 +50,7 @@ def plain(vowels):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """A short fit and all of its checkpoints."""
+    """Return a short fit and all of its checkpoints."""
     folder, kept = tmp_path_factory.mktemp("unbroken"), []
     path, write = folder / "checkpoint", storage.save_checkpoint
 
@@ -72,7 +72,7 @@ def test_no_dimension_collapses(fitted, plain, vowels):
     assert plain.active_dimensions_ is None
 
 
-def test_draws_are_like_the_data(fitted, vowels):
+def test_samples_resemble_the_data(fitted, vowels):
     drawn = fitted.sample(300, random_state=0)
     assert len(drawn) == 300
     lengths = np.array([len(one) for one in drawn])
@@ -84,7 +84,7 @@ def test_draws_are_like_the_data(fitted, vowels):
     assert ((share > 0.5) & (share < 1.3)).all()
 
 
-def test_a_seed_fixes_draws(fitted):
+def test_the_seed_determines_the_samples(fitted):
     one, same, other = (fitted.sample(4, lengths=[9] * 4, random_state=s) for s in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert np.abs(np.subtract(one, other)).max() > 0.01
@@ -99,7 +99,7 @@ def test_codes_are_means(fitted, vowels):
     assert np.array_equal(fitted.transform(vowels.test), fitted.transform(vowels.test))
 
 
-def test_a_saved_model_can_be_drawn_from(fitted, tmp_path):
+def test_a_saved_model_can_sample(fitted, tmp_path):
     fitted.save(tmp_path / "vowels.refold")
     loaded = refold.load(tmp_path / "vowels.refold")
     assert loaded.active_dimensions_ == 8
@@ -112,8 +112,8 @@ def test_a_saved_model_can_be_drawn_from(fitted, tmp_path):
     assert loaded.n_parameters_ == fitted.n_parameters_
 
 
-def test_a_training_that_goes_on_ends_as_if_unbroken(unbroken):
-    """Noise, dropped steps, draws and warm-up are those of the step, in both phases."""
+def test_resumed_training_gives_the_same_bits(unbroken):
+    """Noise, dropped steps, samples and warm-up depend only on the step, in both phases."""
     unbroken, kept = unbroken
     values = [storage.load_checkpoint(one)[1] for one in kept]
     within = [i for i, v in enumerate(values) if v["batch"] or v["run"]]
@@ -128,16 +128,16 @@ def test_a_training_that_goes_on_ends_as_if_unbroken(unbroken):
             assert np.array_equal(a, b)
 
 
-def test_a_change_of_option_is_another_training(unbroken):
+def test_a_changed_option_cannot_resume_a_training(unbroken):
     changed = SequenceAutoencoder(**SHORT | {"denoise": 0.3})
     with pytest.raises(ParameterError, match=r"denoise was '0\.3,steps:0\.2' and is 0\.3"):
         changed.fit(data(), checkpoint=unbroken[1][0], resume=True)
 
 
-# What is refused, what is said
+# Errors and warnings
 
 
-def test_what_cannot_be_drawn_from(fitted, plain, vowels):
+def test_models_that_cannot_sample(fitted, plain, vowels):
     with pytest.raises(ParameterError, match="fitted with variational=True, and this one was not"):
         plain.sample()
     by_itself = Scaler.fit(vowels.train, mode="sequence")
@@ -155,8 +155,8 @@ def test_other_architectures_are_refused(architecture):
         ae.fit(data())
 
 
-def test_a_collapse_is_said():
-    """Where all sequences are the same there is nothing to tell."""
+def test_posterior_collapse_gives_a_warning():
+    """If all sequences are equal, the code has no information."""
     same = [np.full((4, 1), 1.0) for _ in range(20)]
     ae = SequenceAutoencoder(3, units=8, max_epochs=1, variational=True, random_state=0)
     with pytest.warns(UserWarning, match="constant|posterior collapse") as said:
@@ -165,10 +165,10 @@ def test_a_collapse_is_said():
     assert any("Only 0 of 3 latent dimensions are active" in str(one.message) for one in said)
 
 
-# The parts
+# Parts of the loss
 
 
-def test_divergence_is_that_of_two_normal_distributions():
+def test_kl_divergence_of_two_normal_distributions():
     rng = np.random.default_rng(0)
     mean, log_variance = 3 * rng.normal(size=(5, 2)), rng.normal(size=(5, 2))
     draws = mean + np.exp(log_variance / 2) * rng.normal(size=(200_000, 5, 2))
@@ -177,7 +177,7 @@ def test_divergence_is_that_of_two_normal_distributions():
     assert abs(float(kl_divergence(mean, log_variance, np.ones(5))) - by_hand) < 0.1
 
 
-def test_the_loss_orders_as_the_bound_does():
+def test_the_loss_has_the_order_of_the_bound():
     rng = np.random.default_rng(0)
     errors, nats = rng.uniform(0.01, 1, 200), rng.uniform(0, 2, 200)
     ours = [negative_elbo(error, d, 2.0) for error, d in zip(errors, nats, strict=True)]
@@ -185,17 +185,17 @@ def test_the_loss_orders_as_the_bound_does():
     assert negative_elbo(1.0, 1e9, 2.0) < float("inf")
 
 
-def test_the_weight_rises_by_steps():
+def test_the_kl_weight_increases_during_warmup():
     shares = [float(kl_warmup(step, Schedule(1e-3, 400))) for step in (0, 50, 100, 399)]
     assert 0 < shares[0] < shares[1] < shares[2] == shares[3] == 1.0
 
 
-def test_log_variances_start_as_those_of_probabilistic_components():
+def test_initial_log_variances_are_those_of_probabilistic_pca():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(500, 1)) * np.full(6, 2.0) + 0.5 * rng.normal(size=(500, 6))
     sequences = refold.Sequences.from_list(list(values[..., None]))
     start = linear_initialization(sequences, [0], 1, 6, seed=0)
-    # of the noise, a sixth lies along the component
+    # A sixth of the noise is along the component.
     expected = 0.25 * 5 / 6 / (6 * 4 + 0.25)
     assert abs(np.exp(start.log_variance[0]) / expected - 1) < 0.1
     from refold.models import Specification, build
