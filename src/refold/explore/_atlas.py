@@ -1,28 +1,26 @@
 """Sequences, their codes and their places on a map, and what the page asks about them."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError
+from refold.explore._decoding import Decoding, blocks, values_of
 from refold.explore._fields import Field, field_of
+from refold.explore._groups import cluster_field, label_field, normal_field
+from refold.explore._maps import FlatMap, NeighborMap, PcaMap, WeightedCodes
 from refold.explore._projection import Projection, effects
-from refold.inference import check_codes, decode, predict_lengths
-from refold.search import nearest, squared_norms
-from refold.sequences import Sequences, as_sequences, sums_by_sequence
+from refold.explore._umap_job import UmapJob
+from refold.inference import check_codes
+from refold.sequences import Sequences, as_sequences
 
-# Sequences that are decoded at once where all are.
-_BLOCK = 2048
 # Steps of a neighbor that are sent for its small picture, and neighbors.
 _SMALL_STEPS, _NEIGHBORS = 160, 6
-# What one standard deviation of the length counts beside one of the values, on the map.
-_LENGTH_SHARE = 0.2
 # Most ids that the page holds, for its tooltips.
 _MOST_IDS = 20_000
-# Sequences whose distances to their neighbors say what is near.
-_SAMPLE, _SAMPLE_ENTRIES = 512, 30_000_000
+MAPS = ("pca", "umap")
 
 
 class Atlas:
@@ -38,6 +36,8 @@ class Atlas:
         Codes of the sequences, if you have them already.
     fields : mapping of str to array, optional
         Labels and metadata to color by, one value per sequence.
+    num_clusters : int, optional
+        Number of clusters to color by, for k-means. By default, HDBSCAN finds it.
 
     Attributes
     ----------
@@ -68,7 +68,13 @@ class Atlas:
     """
 
     def __init__(
-        self, ae: Any, X: Any, *, codes: Any = None, fields: Mapping[str, Any] | None = None
+        self,
+        ae: Any,
+        X: Any,
+        *,
+        codes: Any = None,
+        fields: Mapping[str, Any] | None = None,
+        num_clusters: int | None = None,
     ) -> None:
         self.ae = ae
         self.sequences = as_sequences(X).align(ae.schema_)
@@ -81,19 +87,15 @@ class Atlas:
             raise DataError(
                 f"Got {len(self.codes)} codes for {count} sequences. Encode these sequences again."
             )
-        network = ae._fitted.network
-        longest = max(ae.max_steps_, int(self.sequences.lengths.max()))
-        self._most_steps = min(longest, network.most_steps or longest)
-        weights = effects(self.codes, self.sequences.lengths, self._change)
+        self._decoding = Decoding(ae, self.sequences.lengths)
+        weights = effects(self.codes, self.sequences.lengths, self._decoding.change)
         self.projection = Projection.fit(self.codes, weights)
-        self.places = self.projection.places(self.codes)
-        self._place_norms = squared_norms(self.places)
-        self._weighted = np.ascontiguousarray(
-            (self.codes - self.projection.mean) * weights, np.float32
-        )
-        self._norms = squared_norms(self._weighted)
-        self._near = self._usual_distances()
-        self.fields = self._all_fields(fields or {})
+        self._similar = WeightedCodes(self.codes, self.projection.mean, weights)
+        self._maps: dict[str, FlatMap] = {"pca": PcaMap(self.projection, self.codes)}
+        self.places = self._maps["pca"].places
+        self.umap = UmapJob(self._similar.vectors)
+        self._lock = threading.Lock()
+        self.fields = self._all_fields(fields or {}, num_clusters)
 
     def describe(self) -> dict[str, Any]:
         """Return what the page needs to begin."""
@@ -102,6 +104,7 @@ class Atlas:
         ids = self.sequences.ids
         return {
             "count": len(ids),
+            "maps": MAPS,
             "columns": [
                 {"name": column.name, "type": column.type, "range": self._range(i)}
                 for i, column in enumerate(schema.columns)
@@ -120,6 +123,36 @@ class Atlas:
             "calibrated": self.ae._fitted.calibration is not None,
         }
 
+    def map(self, name: str, wait: float = 0.0) -> FlatMap | None:
+        """Return a map, or None while it is computed; the first call starts it.
+
+        Parameters
+        ----------
+        name : {"pca", "umap"}
+            Principal components, or UMAP.
+        wait : float
+            Seconds to wait for it.
+
+        Returns
+        -------
+        FlatMap or None
+
+        Raises
+        ------
+        ParameterError
+            If there is no such map, or it cannot be computed.
+        """
+        if name not in MAPS:
+            raise ParameterError(f"There is no map {str(name)[:40]!r}. There are pca and umap.")
+        if name not in self._maps:
+            places = self.umap.places(wait)
+            if places is None:
+                return None
+            with self._lock:
+                if name not in self._maps:
+                    self._maps[name] = NeighborMap(places, self.codes, self._similar)
+        return self._maps[name]
+
     def show(self, row: int) -> dict[str, Any]:
         """Return a sequence, its reconstruction, the error of each step, and its neighbors."""
         if not 0 <= row < len(self.codes):
@@ -128,7 +161,7 @@ class Atlas:
             )
         one = self.sequences[[row]]
         shown = self.compare(one, self.codes[[row]])[0]
-        found = nearest(self._weighted, self._weighted[[row]], _NEIGHBORS + 1, self._norms)[0]
+        found = self._similar.nearest(self.codes[[row]], _NEIGHBORS + 1)[0]
         neighbors = [
             (other, float(distance))
             for other, distance in zip(found.rows.tolist(), found.distances, strict=True)
@@ -151,12 +184,14 @@ class Atlas:
             shown["reasons"] = [reason._asdict() for reason in detection.explain(0)]
         return shown
 
-    def compare(self, sequences: Sequences, codes: np.ndarray) -> list[dict[str, Any]]:
+    def compare(
+        self, sequences: Sequences, codes: np.ndarray, on: str = "pca"
+    ) -> list[dict[str, Any]]:
         """Return sequences and their reconstructions from codes, at the true lengths."""
-        back = self._decoded(codes, sequences.lengths)
-        entries = self._entries(sequences, back)
-        own = predict_lengths(self._inner(codes), self.ae._fitted.network)
-        places = self.projection.places(codes)
+        back = self._decoding.decoded(codes, sequences.lengths)
+        entries = self._decoding.entries(sequences, back)
+        own = self._decoding.own_lengths(codes)
+        places = self._ready(on).places_of(codes)
         found = []
         for i in range(len(sequences)):
             begin, end = sequences.offsets[i : i + 2]
@@ -179,7 +214,9 @@ class Atlas:
             )
         return found
 
-    def unfold(self, at: Any = None, code: Any = None, row: int | None = None) -> dict[str, Any]:
+    def unfold(
+        self, at: Any = None, code: Any = None, row: int | None = None, on: str = "pca"
+    ) -> dict[str, Any]:
         """Decode a place of the map, or a code.
 
         Parameters
@@ -190,6 +227,8 @@ class Atlas:
             Code, instead of a place.
         row : int, optional
             Sequence whose other components the code keeps. By default they are at their mean.
+        on : {"pca", "umap"}
+            Map of the place. A place of a UMAP map is a mean of the codes near it.
 
         Returns
         -------
@@ -214,25 +253,21 @@ class Atlas:
         """
         if (at is None) == (code is None):
             raise ParameterError("Send a place as 'at', or a code, and only one of them.")
+        flat = self._ready(on)
         if at is not None:
             place = _numbers(at, 2, "at")
-            codes = self.projection.codes(place[None])
             if row is not None:
                 self._check_row(row)
-                codes += self.codes[[row]] - self.projection.codes(self.places[[row]])
-            scores = self.places @ (-2.0 * place).astype(np.float32)
-            scores += self._place_norms  # squared distances, less a constant
-            closest = int(scores.argmin())
-            far = float(((self.places[closest] - place) ** 2).sum()) > self._near[0]
+            codes = flat.code_at(place, row)[None]
+            rows, distances = flat.nearest(place, 1)
+            closest, far = int(rows[0]), float(distances[0]) > flat.reach
         else:
             codes = _numbers(code, self.codes.shape[1], "code")[None]
-            place = self.projection.places(codes)[0]
-            query = (codes - self.projection.mean) * self.projection.weights
-            found = nearest(self._weighted, query.astype(np.float32), 1, self._norms)[0]
-            closest = int(found.rows[0])
-            far = float(found.distances[0]) > self._near[1]
+            place = flat.places_of(codes)[0]
+            found = self._similar.nearest(codes, 1)[0]
+            closest, far = int(found.rows[0]), float(found.distances[0]) > self._similar.reach
         codes = codes.astype(np.float32)
-        back = self._decoded(codes)
+        back = self._decoding.decoded(codes)
         return {
             "at": place.astype(np.float32),
             "code": codes[0],
@@ -251,12 +286,55 @@ class Atlas:
         names = ", ".join(field.name for field in self.fields)
         raise ParameterError(f"There is nothing named {name!r} to color by. There is {names}.")
 
+    def label(self, name: str, value: str, rows: list[int]) -> Field:
+        """Give sequences a label in a column of the reader.
+
+        Parameters
+        ----------
+        name : str
+            Name of the column, a new one or one that was made in this way.
+        value : str
+            Label.
+        rows : list of int
+            Sequences that get it.
+
+        Returns
+        -------
+        Field
+
+        Raises
+        ------
+        ParameterError
+            If the name is that of other values, or a name cannot be used.
+        """
+        with self._lock:
+            old = next((field for field in self.fields if field.name == str(name).strip()), None)
+            if old is not None and not old.given:
+                raise ParameterError(f"{old.name!r} exists already. Choose another column.")
+            return self._put(label_field(old, name, value, rows, len(self.codes)))
+
+    def normal(self, rows: list[int]) -> Field:
+        """Return p-values of all sequences, with some of them as the normal ones of `detect`."""
+        with self._lock:
+            return self._put(normal_field(self.ae, self.sequences, rows))
+
+    def _put(self, field: Field) -> Field:
+        """Add a field, or replace the one of the same name."""
+        self.fields = [one for one in self.fields if one.name != field.name] + [field]
+        return field
+
+    def _ready(self, name: str) -> FlatMap:
+        flat = self.map(name)
+        if flat is None:
+            raise ParameterError("The UMAP map is not ready yet. Use the map of PCA until then.")
+        return flat
+
     def _check_row(self, row: Any) -> None:
         whole = isinstance(row, int) and not isinstance(row, bool)
         if not whole or not 0 <= row < len(self.codes):
             raise ParameterError(f"There is no sequence {str(row)[:40]}.")
 
-    def _all_fields(self, given: Mapping[str, Any]) -> list[Field]:
+    def _all_fields(self, given: Mapping[str, Any], num_clusters: int | None) -> list[Field]:
         count, fields = len(self.codes), []
         for name, values in given.items():
             if len(values) != count:
@@ -270,53 +348,26 @@ class Atlas:
         if len(np.unique(lengths)) > 1:
             fields.append(Field("length", lengths, about="steps of the sequence"))
         about = "mean squared error of the reconstruction, in standard deviations"
-        fields.append(Field("error", compute=self._errors, count=count, log=True, about=about))
+        fields.append(
+            Field(
+                "error",
+                compute=lambda: self._decoding.errors(self.sequences, self.codes),
+                count=count,
+                log=True,
+                about=about,
+            )
+        )
         if self.ae._fitted.calibration is not None:
             about = "share of normal sequences that are as anomalous"
             more = {"compute": self._p_values, "count": count, "log": True, "about": about}
             fields.append(Field("anomaly p-value", **more))
+        if "cluster" not in given:
+            fields.append(cluster_field(self.ae, self.codes, self._similar.vectors, num_clusters))
         return fields
 
-    def _errors(self) -> Iterator[np.ndarray]:
-        for chosen in _blocks(len(self.codes)):
-            some = self.sequences[chosen]
-            back = self._decoded(self.codes[chosen], some.lengths)
-            yield _means(self._entries(some, back), some)
-
     def _p_values(self) -> Iterator[np.ndarray]:
-        for chosen in _blocks(len(self.codes)):
+        for chosen in blocks(len(self.codes)):
             yield self.ae.detect(self.sequences[chosen], alpha=0.5).p_values
-
-    def _change(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """Return the mean squared difference of decoded sequences, and of their lengths."""
-        network = self.ae._fitted.network
-        before = np.asarray(predict_lengths(self._inner(one), network), float)
-        after = np.asarray(predict_lengths(self._inner(other), network), float)
-        spread = max(1.0, float(self.sequences.lengths.std()))
-        lengths = np.clip(before.round().astype(int), 1, self._most_steps)
-        first, second = self._decoded(one, lengths), self._decoded(other, lengths)
-        longer = (_LENGTH_SHARE * (after - before) / spread) ** 2
-        return _means(self._entries(first, second), first) + longer
-
-    def _inner(self, codes: np.ndarray) -> np.ndarray:
-        return codes[:, : self.ae._fitted.network.specification.latent_dim]
-
-    def _decoded(self, codes: np.ndarray, lengths: np.ndarray | None = None) -> Sequences:
-        fitted, inner = self.ae._fitted, self._inner(codes)
-        if lengths is None:
-            lengths = np.minimum(predict_lengths(inner, fitted.network), self._most_steps)
-        scaled = decode(inner, lengths, fitted.schema, fitted.network)
-        own = codes[:, inner.shape[1] :] if fitted.scaler.mode == "sequence" else None
-        return fitted.scaler.inverse_transform(scaled, own)
-
-    def _entries(self, given: Sequences, written: Sequences) -> np.ndarray:
-        """Return the squared error of each value in standard deviations, or 1 for a wrong one."""
-        fitted, schema = self.ae._fitted, given.schema
-        a = fitted.units.transform(given).values.astype(float)
-        b = fitted.units.transform(written).values.astype(float)
-        wrong = a != b
-        wrong[:, schema.binary] = (a[:, schema.binary] >= 0.5) != (b[:, schema.binary] >= 0.5)
-        return np.where(np.isnan(a), np.nan, np.where(schema.numeric, (a - b) ** 2, wrong))
 
     def _range(self, column: int) -> list[float] | None:
         """Return the range of a column that a picture shows."""
@@ -329,60 +380,6 @@ class Atlas:
             return [0.0, 1.0]
         low, high = np.quantile(some, [0.005, 0.995]).tolist()
         return [low, high] if high > low else [low - 0.5, high + 0.5]
-
-    def _usual_distances(self) -> tuple[float, float]:
-        """Return how far a place (squared) and a code may be from the data without a hint."""
-        count = len(self.codes)
-        if count < 3:
-            return np.inf, np.inf
-        rows = evenly_spaced(count, min(_SAMPLE, max(32, _SAMPLE_ENTRIES // count)))
-        whole = _to_others(self._weighted, self._norms, rows)
-        flat = _to_others(self.places, self._place_norms, rows)
-        least = 0.05 * float(np.sqrt(self._norms.mean()))
-        return max(1.5 * flat, 0.04) ** 2, max(1.5 * whole, least)
-
-
-def _to_others(vectors: np.ndarray, norms: np.ndarray, rows: np.ndarray) -> float:
-    """Return the distance within which almost all of some rows have another one."""
-    found = []
-    for row in rows:
-        squared = norms - 2.0 * (vectors @ vectors[row]) + norms[row]
-        squared[row] = np.inf
-        found.append(max(float(squared.min()), 0.0) ** 0.5)
-    return float(np.quantile(found, 0.99))
-
-
-def values_of(sequences: Sequences, most: int | None = None) -> list[list[Any]]:
-    """Return the values of one sequence, a list for each column; categories as text.
-
-    Examples
-    --------
-    >>> values_of(as_sequences([[1.0, 2.5]]))
-    [[1.0, 2.5]]
-    >>> values_of(as_sequences(["ab"]))
-    [['a', 'b']]
-    """
-    found: list[list[Any]] = []
-    for i, column in enumerate(sequences.schema.columns):
-        values = sequences.values[:most, i]
-        if column.type == "categorical":
-            index = np.where(np.isnan(values), len(column.categories) + 1, values).astype(int)
-            table = [*map(str, column.categories), "<unknown>", None]
-            found.append([table[one] for one in index.tolist()])
-        else:
-            found.append([None if one != one else one for one in values.tolist()])
-    return found
-
-
-def _blocks(count: int) -> Iterator[np.ndarray]:
-    for begin in range(0, count, _BLOCK):
-        yield np.arange(begin, min(count, begin + _BLOCK))
-
-
-def _means(entries: np.ndarray, sequences: Sequences) -> np.ndarray:
-    observed = ~np.isnan(entries)
-    sums = sums_by_sequence(np.where(observed, entries, 0.0), sequences).sum(axis=1)
-    return sums / np.maximum(sums_by_sequence(observed.astype(float), sequences).sum(axis=1), 1)
 
 
 def _numbers(value: Any, size: int, name: str) -> np.ndarray:

@@ -45,7 +45,10 @@ def explore(model: str | Path, atlas: Atlas, *, port: int = 8000) -> None:
     path = _existing(model)
     settings = _settings(port)
     more = routes(atlas, path.stem, settings.max_body)
-    serve(named_paths([str(path)]), settings, routes=more)
+    try:
+        serve(named_paths([str(path)]), settings, routes=more)
+    finally:
+        atlas.umap.stop()
 
 
 @contextlib.contextmanager
@@ -85,7 +88,10 @@ def exploring(model: str | Path, atlas: Atlas, *, port: int = 0) -> Iterator[str
     settings = _settings(port)
     more = routes(atlas, path.stem, settings.max_body)
     with running({path.stem: path}, settings, routes=more) as url:
-        yield url
+        try:
+            yield url
+        finally:
+            atlas.umap.stop()
 
 
 def _settings(port: int) -> ServeSettings:

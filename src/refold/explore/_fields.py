@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from refold.errors import RefoldError
+
 logger = logging.getLogger("refold.explore")
 # Numbers with at most this number of different values are categories.
 _FEW = 12
@@ -31,6 +33,21 @@ class Field:
         Whether colors follow the logarithm.
     about : str
         What the values are.
+    is_category : bool
+        Whether ``compute`` yields indices of categories, and sets ``categories`` before.
+
+    Attributes
+    ----------
+    note : str
+        What the reader should know about the values.
+    noise : int, optional
+        Category of what is in no category.
+    centers : bool
+        Whether the map names the categories at their centers.
+    given : bool
+        Whether the reader gave the values.
+    failure : str
+        Why the values could not be computed.
 
     Examples
     --------
@@ -48,10 +65,14 @@ class Field:
         count: int = 0,
         log: bool = False,
         about: str = "",
+        is_category: bool = False,
     ) -> None:
         self.name = name
         self.categories = categories
-        self.failed = False
+        self.note, self.failure = "", ""
+        self.noise: int | None = None
+        self.centers = self.given = False
+        self._is_category = is_category or categories is not None
         self.done = 0.0 if values is None else 1.0
         self._values = None if values is None else np.asarray(values, np.float32)
         self._compute = compute
@@ -65,10 +86,14 @@ class Field:
         """Return what a page needs to know."""
         return {
             "name": self.name,
-            "type": "number" if self.categories is None else "category",
+            "type": "category" if self._is_category else "number",
             "categories": self.categories,
             "log": self._log,
             "about": self._about,
+            "note": self.note,
+            "noise": self.noise,
+            "centers": self.centers,
+            "given": self.given,
         }
 
     def values(self, wait: float = 0.0) -> np.ndarray | None:
@@ -96,9 +121,14 @@ class Field:
                 done += len(block)
                 self.done = done / max(1, self._count)
             self._values = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+        except RefoldError as error:
+            self.failure = str(error)
         except Exception:
             logger.exception("The values of %s could not be computed", self.name)
-            self.failed = True
+            self.failure = (
+                f"The values of {self.name!r} could not be computed. The log of the server says "
+                "why; choose another color."
+            )
 
 
 def field_of(name: str, values: Any) -> Field | None:

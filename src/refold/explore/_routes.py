@@ -3,18 +3,21 @@
 import asyncio
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from refold.errors import DataError, FileFormatError, ParameterError
 from refold.explore._atlas import Atlas
+from refold.explore._groups import label_table
 from refold.explore._pasted import read_pasted
 
 PAGE = Path(__file__).parent / "page"
@@ -58,33 +61,54 @@ def routes(atlas: Atlas, model: str, max_body: int) -> list[Route]:
         return _json(atlas.describe() | {"model": model})
 
     def points(request: Request) -> Response:
-        del request
-        return _response(atlas.places.tobytes(), "application/octet-stream")
+        flat = atlas.map(request.query_params.get("map", "pca"), _WAIT)
+        if flat is None:
+            return _json({"done": atlas.umap.done, "said": atlas.umap.said}, status=202)
+        return _response(flat.places.tobytes(), "application/octet-stream")
 
     def field(request: Request) -> Response:
         found = atlas.field(unquote(request.path_params["name"]))
         values = found.values(_WAIT)
-        if found.failed:
-            raise ParameterError(
-                f"The values of {found.name!r} could not be computed. The log of the server says "
-                "why; choose another color."
-            )
+        if found.failure:
+            raise ParameterError(found.failure)
         if values is None:
             return _json({"done": found.done}, status=202)
         return _response(values.tobytes(), "application/octet-stream")
+
+    def fields(request: Request) -> Response:
+        del request
+        return _json([one.describe() for one in atlas.fields])
+
+    async def label(request: Request) -> Response:
+        asked = await _object(request, max_body)
+        rows = _rows(asked.get("rows"), len(atlas.codes))
+        name, value = asked.get("name"), asked.get("value")
+        return _json((await asyncio.to_thread(atlas.label, name, value, rows)).describe())
+
+    def labels(request: Request) -> Response:
+        name, _, kind = unquote(request.path_params["file"]).rpartition(".")
+        found = atlas.field(name)
+        if not found.given or kind not in _LABELS:
+            raise ParameterError(f"There is no file {name!r} of labels as {kind!r}.")
+        body = _LABELS[kind](label_table(found, atlas.sequences))
+        return _response(body, "application/octet-stream")
+
+    async def normal(request: Request) -> Response:
+        rows = _rows((await _object(request, max_body)).get("rows"), len(atlas.codes))
+        return _json((await asyncio.to_thread(atlas.normal, rows)).describe())
 
     def sequence(request: Request) -> Response:
         return _json(atlas.show(request.path_params["row"]))
 
     async def unfold(request: Request) -> Response:
         asked = await _object(request, max_body)
-        known = {name: asked[name] for name in ("at", "code", "row") if name in asked}
+        known = {name: asked[name] for name in ("at", "code", "row", "on") if name in asked}
         return _json(atlas.unfold(**known))
 
     async def place(request: Request) -> Response:
         content = await _body(request, max_body)
-        name = request.query_params.get("name", "")
-        return _json(await asyncio.to_thread(_placed, atlas, content, name))
+        name, on = (request.query_params.get(one, "") for one in ("name", "map"))
+        return _json(await asyncio.to_thread(_placed, atlas, content, name, on or "pca"))
 
     async def table(request: Request) -> Response:
         rows = _rows((await _object(request, max_body)).get("rows"), len(atlas.codes))
@@ -105,7 +129,11 @@ def routes(atlas: Atlas, model: str, max_body: int) -> list[Route]:
         get("/page/{name}", file),
         get("/explore/atlas", start),
         get("/explore/points", points),
+        get("/explore/fields", fields),
         get("/explore/fields/{name:path}", field),
+        post("/explore/labels", label),
+        get("/explore/labels/{file:path}", labels),
+        post("/explore/normal", normal),
         get("/explore/sequences/{row:int}", sequence),
         post("/explore/unfold", unfold),
         post("/explore/place", place),
@@ -113,13 +141,13 @@ def routes(atlas: Atlas, model: str, max_body: int) -> list[Route]:
     ]
 
 
-def _placed(atlas: Atlas, content: bytes, name: str) -> dict[str, Any]:
+def _placed(atlas: Atlas, content: bytes, name: str, on: str) -> dict[str, Any]:
     try:
         sequences = read_pasted(content, name, atlas.ae.schema_)
     except FileFormatError as error:  # of a file of the server, it would be none of the client's
         raise DataError(str(error)) from error
     codes = atlas.ae.transform(sequences)
-    return {"sequences": atlas.compare(sequences, codes)}
+    return {"sequences": atlas.compare(sequences, codes, on)}
 
 
 def _selection_table(atlas: Atlas, rows: list[int]) -> bytes:
@@ -143,10 +171,22 @@ def _sequence_lines(atlas: Atlas, rows: list[int]) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY, default=_plain)
 
 
+def _parquet(table: pa.Table) -> bytes:
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    return stream.getvalue()
+
+
+def _text(table: pa.Table) -> bytes:
+    columns = [column.to_pylist() for column in table.columns]
+    return _csv(table.column_names, zip(*columns, strict=True))
+
+
+_LABELS = {"parquet": _parquet, "csv": _text}
 _TABLES = {"table": _selection_table, "codes": _code_table, "sequences": _sequence_lines}
 
 
-def _csv(head: list[str], rows: Iterator[list[Any]]) -> bytes:
+def _csv(head: list[str], rows: Iterable[Sequence[Any]]) -> bytes:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(head)

@@ -1,15 +1,11 @@
 """Projection of codes onto two dimensions, by PCA or UMAP."""
 
-import warnings
 from typing import Literal
 
 import numpy as np
 
-from refold._support.optional_imports import optional
+from refold._support.umap_layout import umap_layout
 from refold.errors import ParameterError
-
-NEIGHBORS = 15
-MIN_UMAP = 5  # codes
 
 
 def code_plane(
@@ -98,16 +94,6 @@ def _principal(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
 
 
 def _umap(codes: np.ndarray, seed: int) -> tuple[np.ndarray, tuple[str, str]]:
-    if len(codes) < MIN_UMAP:
-        raise ParameterError(f"UMAP needs at least {MIN_UMAP} codes. Got {len(codes)}.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # those of UMAP about the seed, and of Numba
-        umap = optional("umap", extra="umap", purpose="UMAP")
-        spread = codes.std(axis=0)
-        scaled = (codes - codes.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-        reducer = umap.UMAP(
-            n_neighbors=min(NEIGHBORS, len(codes) - 1),
-            init="random" if len(codes) <= NEIGHBORS else "spectral",
-            random_state=seed,
-        )
-        return np.asarray(reducer.fit_transform(scaled), float), ("UMAP 1", "UMAP 2")
+    spread = codes.std(axis=0)
+    scaled = (codes - codes.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    return umap_layout(scaled, seed=seed), ("UMAP 1", "UMAP 2")

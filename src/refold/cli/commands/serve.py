@@ -126,6 +126,16 @@ def explore(
             metavar="CODES", help="File of the codes of DATA, from `refold encode`, to save time."
         ),
     ] = None,
+    num_clusters: Annotated[
+        int | None,
+        typer.Option(
+            "--num-clusters",
+            "-n",
+            min=1,
+            metavar="N",
+            help=r"Number of clusters to color by, for k-means. \[default: HDBSCAN finds it]",
+        ),
+    ] = None,
     port: Annotated[
         int,
         typer.Option(min=0, max=65535, metavar="N", help="Port of the page; 0 takes a free one."),
@@ -156,7 +166,7 @@ def explore(
             raise ParameterError(
                 f"{codes} does not hold the codes of {data}: the ids differ. Encode {data} again."
             )
-    atlas = Atlas(loaded, sequences, codes=values, fields=fields)
+    atlas = Atlas(loaded, sequences, codes=values, fields=fields, num_clusters=num_clusters)
     loaded.verbose = 0
     if not quiet:
         log(f"The map has {len(atlas.codes)} sequences. Open its address in a browser.")

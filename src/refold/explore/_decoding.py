@@ -1,0 +1,108 @@
+"""Sequences of codes as the map needs them: decoded, compared, and as lists of values."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from refold.inference import decode, predict_lengths
+from refold.sequences import Sequences, sums_by_sequence
+
+# Sequences that are decoded at once where all are.
+_BLOCK = 2048
+# What one standard deviation of the length counts beside one of the values, on the map.
+_LENGTH_SHARE = 0.2
+
+
+class Decoding:
+    """A model's way from codes to sequences, and their errors in standardized units.
+
+    Parameters
+    ----------
+    ae : SequenceAutoencoder
+        A fitted default model with LSTMs.
+    lengths : array of int
+        Lengths of the sequences on the map.
+    """
+
+    def __init__(self, ae: Any, lengths: np.ndarray) -> None:
+        self._ae = ae
+        longest = max(ae.max_steps_, int(lengths.max()))
+        self._most_steps = min(longest, ae._fitted.network.most_steps or longest)
+        self._spread = max(1.0, float(lengths.std()))
+
+    def decoded(self, codes: np.ndarray, lengths: np.ndarray | None = None) -> Sequences:
+        """Return the sequences of codes; by default at the lengths that the codes give."""
+        fitted, inner = self._ae._fitted, self._inner(codes)
+        if lengths is None:
+            lengths = np.minimum(predict_lengths(inner, fitted.network), self._most_steps)
+        scaled = decode(inner, lengths, fitted.schema, fitted.network)
+        own = codes[:, inner.shape[1] :] if fitted.scaler.mode == "sequence" else None
+        return fitted.scaler.inverse_transform(scaled, own)
+
+    def own_lengths(self, codes: np.ndarray) -> np.ndarray:
+        """Return the lengths that codes give."""
+        return predict_lengths(self._inner(codes), self._ae._fitted.network)
+
+    def entries(self, given: Sequences, written: Sequences) -> np.ndarray:
+        """Return the squared error of each value in standard deviations, or 1 for a wrong one."""
+        fitted, schema = self._ae._fitted, given.schema
+        a = fitted.units.transform(given).values.astype(float)
+        b = fitted.units.transform(written).values.astype(float)
+        wrong = a != b
+        wrong[:, schema.binary] = (a[:, schema.binary] >= 0.5) != (b[:, schema.binary] >= 0.5)
+        return np.where(np.isnan(a), np.nan, np.where(schema.numeric, (a - b) ** 2, wrong))
+
+    def errors(self, sequences: Sequences, codes: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the mean error of each sequence, in blocks."""
+        for chosen in blocks(len(codes)):
+            some = sequences[chosen]
+            back = self.decoded(codes[chosen], some.lengths)
+            yield _means(self.entries(some, back), some)
+
+    def change(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Return the mean squared difference of decoded sequences, and of their lengths."""
+        network = self._ae._fitted.network
+        before = np.asarray(predict_lengths(self._inner(one), network), float)
+        after = np.asarray(predict_lengths(self._inner(other), network), float)
+        lengths = np.clip(before.round().astype(int), 1, self._most_steps)
+        first, second = self.decoded(one, lengths), self.decoded(other, lengths)
+        longer = (_LENGTH_SHARE * (after - before) / self._spread) ** 2
+        return _means(self.entries(first, second), first) + longer
+
+    def _inner(self, codes: np.ndarray) -> np.ndarray:
+        return codes[:, : self._ae._fitted.network.specification.latent_dim]
+
+
+def values_of(sequences: Sequences, most: int | None = None) -> list[list[Any]]:
+    """Return the values of one sequence, a list for each column; categories as text.
+
+    Examples
+    --------
+    >>> values_of(Sequences.from_list([[1.0, 2.5]]))
+    [[1.0, 2.5]]
+    >>> values_of(Sequences.from_list(["ab"]))
+    [['a', 'b']]
+    """
+    found: list[list[Any]] = []
+    for i, column in enumerate(sequences.schema.columns):
+        values = sequences.values[:most, i]
+        if column.type == "categorical":
+            index = np.where(np.isnan(values), len(column.categories) + 1, values).astype(int)
+            table = [*map(str, column.categories), "<unknown>", None]
+            found.append([table[one] for one in index.tolist()])
+        else:
+            found.append([None if one != one else one for one in values.tolist()])
+    return found
+
+
+def blocks(count: int) -> Iterator[np.ndarray]:
+    """Yield the rows of each block."""
+    for begin in range(0, count, _BLOCK):
+        yield np.arange(begin, min(count, begin + _BLOCK))
+
+
+def _means(entries: np.ndarray, sequences: Sequences) -> np.ndarray:
+    observed = ~np.isnan(entries)
+    sums = sums_by_sequence(np.where(observed, entries, 0.0), sequences).sum(axis=1)
+    return sums / np.maximum(sums_by_sequence(observed.astype(float), sequences).sum(axis=1), 1)

@@ -1,0 +1,192 @@
+"""Groups of sequences to color by: clusters, labels that the reader gives, and a normal set."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+import refold.search
+from refold._support.sampling import evenly_spaced
+from refold.errors import ParameterError
+from refold.explore._fields import Field
+from refold.sequences import Sequences, fingerprints
+
+# Most codes that are clustered; the others join the cluster of their nearest one among these.
+MOST_CLUSTERED = 5000
+_BLOCK = 4096
+_LONGEST_NAME, _MOST_VALUES = 60, 100
+UNLABELED = "(none)"
+
+
+def cluster_field(
+    ae: Any, codes: np.ndarray, vectors: np.ndarray, num_clusters: int | None
+) -> Field:
+    """Return the field of clusters, which are found when it is asked for.
+
+    Parameters
+    ----------
+    ae : SequenceAutoencoder
+    codes : array of shape (n_sequences, width of the code)
+    vectors : array of float32 of shape (n_sequences, n_dimensions)
+        Codes as the map measures distances, for those that are not clustered themselves.
+    num_clusters : int, optional
+        Number of clusters of k-means; by default HDBSCAN finds it.
+
+    Returns
+    -------
+    Field
+    """
+
+    def compute() -> Iterator[np.ndarray]:
+        rows = evenly_spaced(len(codes), MOST_CLUSTERED)
+        found = refold.search.cluster(ae, codes=codes[rows], num_clusters=num_clusters)
+        labels = found.labels.copy()
+        field.categories = [str(i) for i in range(len(found))]
+        if (labels < 0).any():
+            field.categories.append("noise")
+            field.noise = len(found)
+            labels[labels < 0] = len(found)
+        field.note = _note(found, len(codes), "HDBSCAN" if num_clusters is None else "k-means")
+        known = np.full(len(codes), -1)
+        known[rows] = labels
+        some = np.ascontiguousarray(vectors[rows])
+        norms = np.einsum("ij,ij->i", some, some)
+        for begin in range(0, len(codes), _BLOCK):
+            block = known[begin : begin + _BLOCK]
+            others = np.flatnonzero(block < 0)
+            if len(others):
+                scores = vectors[begin + others] @ some.T
+                scores *= -2.0
+                scores += norms
+                block[others] = labels[scores.argmin(axis=1)]
+            yield block.astype(np.float32)
+
+    about = "sequences that decode to similar sequences"
+    field = Field("cluster", compute=compute, count=len(codes), about=about, is_category=True)
+    field.centers = True
+    return field
+
+
+def _note(found: Any, count: int, method: str) -> str:
+    clusters = f"{len(found)} cluster{'s' * (len(found) != 1)}"
+    note = f"{method} found {clusters}"
+    if count > len(found.ids):
+        note += f" in a sample of {len(found.ids):,}"
+    if not len(found):
+        return f"{note}. Start with --num-clusters N to have N of them."
+    return note + "."
+
+
+def label_field(old: Field | None, name: str, value: str, rows: list[int], count: int) -> Field:
+    """Return a column in which some sequences have a label that the reader gave.
+
+    Parameters
+    ----------
+    old : Field, optional
+        The column as it was.
+    name, value : str
+        Name of the column, and the label.
+    rows : list of int
+        Sequences that get the label.
+    count : int
+        Number of all sequences.
+
+    Returns
+    -------
+    Field
+
+    Raises
+    ------
+    ParameterError
+        If a name is empty or too long, or there are too many labels.
+
+    Examples
+    --------
+    >>> field = label_field(None, "shape", "flat", [1], 3)
+    >>> [field.text(row) for row in range(3)]
+    ['(none)', 'flat', '(none)']
+    """
+    name, value = (_name(one, what) for one, what in ((name, "column"), (value, "label")))
+    if value == UNLABELED:
+        raise ParameterError(f"{UNLABELED!r} is for sequences without a label. Choose another.")
+    known = [UNLABELED] if old is None else [*(old.categories or ())]
+    found = np.zeros(count, int) if old is None else np.array(old.values(), int)
+    known.append(value)
+    found[rows] = len(known) - 1
+    texts = np.array(known, object)
+    used = {*texts[np.unique(found)].tolist()}
+    names = sorted(used - {UNLABELED}) + [UNLABELED] * (UNLABELED in used)
+    if len(names) > _MOST_VALUES:
+        raise ParameterError(f"{name!r} has {_MOST_VALUES} labels already. Use another column.")
+    place = {one: i for i, one in enumerate(names)}
+    values = np.array([place.get(one, 0) for one in known])[found]
+    field = Field(name, values, categories=names, about="labels that you gave")
+    field.given = True
+    field.noise = place.get(UNLABELED)
+    return field
+
+
+def label_table(field: Field, sequences: Sequences) -> pa.Table:
+    """Return the ids of all sequences and their labels, null for those without one.
+
+    Examples
+    --------
+    >>> two = Sequences.from_list([[1.0], [2.0]])
+    >>> label_table(label_field(None, "shape", "flat", [1], 2), two).to_pylist()
+    [{'id': 0, 'shape': None}, {'id': 1, 'shape': 'flat'}]
+    """
+    names = np.array([*(field.categories or ())], object)
+    names[names == UNLABELED] = None
+    labels = names[np.asarray(field.values(), int)]
+    ids = sequences.ids.tolist()
+    return pa.table(
+        {
+            sequences.schema.id_name or "id": pa.array(ids),
+            field.name: pa.array(labels.tolist(), pa.string()),
+        }
+    )
+
+
+def normal_field(ae: Any, sequences: Sequences, rows: list[int]) -> Field:
+    """Return the field of p-values of all sequences, with some of them as the normal ones.
+
+    Parameters
+    ----------
+    ae : SequenceAutoencoder
+        A fitted model, which stays as it is.
+    sequences : Sequences
+        All sequences.
+    rows : list of int
+        Normal sequences.
+
+    Returns
+    -------
+    Field
+    """
+
+    def compute() -> Iterator[np.ndarray]:
+        other = copy.copy(ae)
+        other._calibrate(sequences[np.asarray(rows)])
+        for begin in range(0, len(sequences), _BLOCK):
+            some = sequences[np.arange(begin, min(len(sequences), begin + _BLOCK))]
+            yield other.detect(some, alpha=0.5).p_values
+
+    about = f"share of the {len(rows)} sequences you selected that are as anomalous"
+    name = f"p-value, {len(rows):,} normal"
+    field = Field(name, compute=compute, count=len(sequences), log=True, about=about)
+    trained = ae._fitted.trained
+    if trained is not None and np.isin(fingerprints(sequences[np.asarray(rows)]), trained).any():
+        field.note = (
+            "The model was trained on some of these normal sequences, so sequences that it was "
+            "not trained on look more anomalous than they are."
+        )
+    return field
+
+
+def _name(given: Any, what: str) -> str:
+    text = given.strip() if isinstance(given, str) else ""
+    if not text or len(text) > _LONGEST_NAME or not text.isprintable():
+        raise ParameterError(f"The name of a {what} must have 1 to {_LONGEST_NAME} characters.")
+    return text

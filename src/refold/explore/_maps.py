@@ -1,0 +1,231 @@
+"""Maps: places of sequences, the sequences near a place, and the way from a place to a code."""
+
+from collections.abc import Callable
+from math import isqrt
+
+import numpy as np
+
+from refold._support.sampling import evenly_spaced
+from refold.explore._projection import Projection
+from refold.search import nearest, squared_norms
+
+# Cells on a side of the grid at most, and points per cell on average.
+_MOST_CELLS, _PER_CELL = 1024, 4
+# Farthest ring of cells that is searched; beyond, all points are compared.
+_MOST_RINGS = 24
+# Sequences whose distances to their neighbors say what is near.
+_SAMPLE = 512
+# Neighbors that a place of a UMAP map is decoded from, at least and at most.
+_LEAST_NEAR, _MOST_NEAR = 8, 64
+
+
+class Places:
+    """Places in the plane, in cells of a grid.
+
+    Parameters
+    ----------
+    places : array of float32 of shape (n, 2)
+
+    Examples
+    --------
+    >>> three = Places(np.array([[0, 0], [1, 0], [3, 0]], np.float32))
+    >>> rows, distances = three.nearest([0.9, 0], 2)
+    >>> rows.tolist(), distances.round(1).tolist()
+    ([1, 0], [0.1, 0.9])
+    """
+
+    def __init__(self, places: np.ndarray) -> None:
+        self.places = places
+        count = len(places)
+        self._low = places.min(axis=0)
+        wide = max(float((places.max(axis=0) - self._low).max()), 1e-9)
+        self._side = max(1, min(_MOST_CELLS, isqrt(count // _PER_CELL)))
+        self._cell = wide / self._side * (1 + 1e-6)
+        cells = ((places - self._low) * np.float32(1 / self._cell)).astype(np.int32)
+        np.clip(cells, 0, self._side - 1, out=cells)
+        own = cells[:, 1] * self._side + cells[:, 0]
+        self._order = np.argsort(own, kind="stable")
+        counts = np.bincount(own, minlength=self._side**2)
+        self._begins = np.concatenate([[0], np.cumsum(counts)])
+
+    def nearest(self, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows nearest to a place and their distances, the nearest first."""
+        place = np.asarray(place, np.float64)
+        k = min(k, len(self.places))
+        x, y = np.floor((place - self._low) / self._cell).astype(int).tolist()
+        inside = 0 <= x < self._side and 0 <= y < self._side
+        ring = 1
+        while inside and ring <= _MOST_RINGS:
+            rows = self._around(x, y, ring)
+            if len(rows) >= k:
+                found = self._best(rows, place, k)
+                # no point outside these cells is nearer than this
+                if found[1][-1] <= ring * self._cell:
+                    return found
+            ring *= 2
+        return self._best(np.arange(len(self.places)), place, k)
+
+    def _around(self, x: int, y: int, ring: int) -> np.ndarray:
+        left, right = max(0, x - ring), min(self._side - 1, x + ring)
+        parts = []
+        for row in range(max(0, y - ring), min(self._side - 1, y + ring) + 1):
+            begin = self._begins[row * self._side + left]
+            parts.append(self._order[begin : self._begins[row * self._side + right + 1]])
+        return np.concatenate(parts)
+
+    def _best(self, rows: np.ndarray, place: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        away = self.places[rows] - place
+        squared = np.einsum("ij,ij->i", away, away)
+        if k < len(rows):
+            some = np.argpartition(squared, k - 1)[:k]
+            rows, squared = rows[some], squared[some]
+        order = np.lexsort((rows, squared))
+        return rows[order], np.sqrt(squared[order])
+
+
+class FlatMap(Places):
+    """Places of sequences on a map.
+
+    Parameters
+    ----------
+    places : array of float32 of shape (n_sequences, 2)
+    """
+
+    def __init__(self, places: np.ndarray) -> None:
+        super().__init__(places)
+        self.reach = _usual_distance(len(places), 0.04, lambda row: self.nearest(places[row], 2)[1])
+
+    def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
+        """Return the code at a place."""
+        raise NotImplementedError
+
+    def places_of(self, codes: np.ndarray) -> np.ndarray:
+        """Return the places of codes."""
+        raise NotImplementedError
+
+
+class PcaMap(FlatMap):
+    """Principal components: a place is a code whose other components are at their mean.
+
+    Parameters
+    ----------
+    projection : Projection
+    codes : array of shape (n_sequences, width of the code)
+
+    Examples
+    --------
+    >>> codes = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    >>> flat = PcaMap(Projection.fit(codes, np.ones(3)), codes)
+    >>> bool(np.allclose(flat.code_at(flat.places[4], row=4), codes[4], atol=1e-5))
+    True
+    """
+
+    def __init__(self, projection: Projection, codes: np.ndarray) -> None:
+        super().__init__(projection.places(codes))
+        self._projection, self._codes = projection, codes
+
+    def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
+        """Return the code at a place; with a row, its other components are those of a sequence."""
+        code = self._projection.codes(place[None])[0]
+        if row is not None:
+            code = code + self._codes[row] - self._projection.codes(self.places[[row]])[0]
+        return code
+
+    def places_of(self, codes: np.ndarray) -> np.ndarray:
+        """Return the places of codes."""
+        return self._projection.places(codes)
+
+
+class NeighborMap(FlatMap):
+    """A map without a formula: what is between sequences is a weighted mean of them.
+
+    Parameters
+    ----------
+    places : array of float32 of shape (n_sequences, 2)
+    codes : array of shape (n_sequences, width of the code)
+    vectors : WeightedCodes
+        The codes as distances are measured.
+
+    Examples
+    --------
+    >>> codes = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    >>> flat = NeighborMap(codes * 0.5, codes, WeightedCodes(codes, np.zeros(2), np.ones(2)))
+    >>> bool(np.allclose(flat.code_at(flat.places[4]), codes[4]))
+    True
+    >>> bool(np.allclose(flat.places_of(codes[:3]), flat.places[:3]))
+    True
+    """
+
+    def __init__(self, places: np.ndarray, codes: np.ndarray, vectors: "WeightedCodes") -> None:
+        super().__init__(places)
+        self._codes, self._vectors = codes, vectors
+        self._near = max(_LEAST_NEAR, min(_MOST_NEAR, isqrt(len(places)) // 8))
+
+    def code_at(self, place: np.ndarray, row: int | None = None) -> np.ndarray:
+        """Return the mean of the codes near a place, in which those near it count most."""
+        del row  # there are no other components
+        rows, distances = self.nearest(place, self._near + 1)
+        return _inverse_weights(distances) @ self._codes[rows]
+
+    def places_of(self, codes: np.ndarray) -> np.ndarray:
+        """Return the means of the places of the most similar codes."""
+        found = np.empty((len(codes), 2), np.float32)
+        for i, (rows, distances) in enumerate(self._vectors.nearest(codes, _LEAST_NEAR + 1)):
+            found[i] = _inverse_weights(distances) @ self.places[rows]
+        return found
+
+
+class WeightedCodes:
+    """Codes whose dimensions count by their effect on the decoded sequence.
+
+    Parameters
+    ----------
+    codes : array of shape (n_sequences, width of the code)
+    mean, weights : arrays of shape (width of the code,)
+
+    Examples
+    --------
+    >>> codes = np.eye(3, dtype=np.float32)
+    >>> found = WeightedCodes(codes, np.zeros(3), np.ones(3)).nearest(codes[[2]], 1)
+    >>> found[0].rows.tolist()
+    [2]
+    """
+
+    def __init__(self, codes: np.ndarray, mean: np.ndarray, weights: np.ndarray) -> None:
+        self._mean, self._weights = mean.astype(np.float32), weights.astype(np.float32)
+        self.vectors = self._of(codes)
+        self._norms = squared_norms(self.vectors)
+        least = 0.05 * float(np.sqrt(self._norms.mean()))
+        # each row is compared with all others
+        most = max(32, 30_000_000 // len(codes))
+        self.reach = _usual_distance(
+            len(codes), least, lambda row: self.nearest(codes[[row]], 2)[0].distances, most
+        )
+
+    def nearest(self, codes: np.ndarray, k: int) -> list:
+        """Return the rows nearest to each code, and their distances."""
+        return nearest(self.vectors, self._of(codes), k, self._norms)
+
+    def _of(self, codes: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray((codes - self._mean) * self._weights, np.float32)
+
+
+def _inverse_weights(distances: np.ndarray) -> np.ndarray:
+    """Return weights that fall from the nearest to none at the last, so that they never jump."""
+    reach = max(float(distances[-1]), 1e-12)
+    weights = ((reach - distances) / np.maximum(distances, 1e-7 * reach)) ** 2
+    total = weights.sum()
+    if total <= 0:  # all are equally far
+        return np.full(len(distances), 1 / len(distances))
+    return weights / total
+
+
+def _usual_distance(
+    count: int, least: float, distances: Callable[[int], np.ndarray], most: int = _SAMPLE
+) -> float:
+    """Return how far something may be from the data without a hint."""
+    if count < 3:
+        return np.inf
+    rows = evenly_spaced(count, min(_SAMPLE, most))
+    found = [float(distances(row)[-1]) for row in rows.tolist()]
+    return max(1.5 * float(np.quantile(found, 0.99)), least)
