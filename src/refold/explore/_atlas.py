@@ -18,6 +18,8 @@ from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor that are sent for its small picture, and neighbors.
 _SMALL_STEPS, _NEIGHBORS = 160, 6
+# Values with large errors that are named.
+_REASONS = 3
 # Most ids that the page holds, for its tooltips.
 _MOST_IDS = 20_000
 MAPS = ("pca", "umap")
@@ -178,10 +180,6 @@ class Atlas:
             }
             for other, distance in neighbors
         ]
-        if self.ae._fitted.calibration is not None:
-            detection = self.ae.detect(one, alpha=0.5)
-            shown["p_value"] = float(detection.p_values[0])
-            shown["reasons"] = [reason._asdict() for reason in detection.explain(0)]
         return shown
 
     def compare(
@@ -191,6 +189,7 @@ class Atlas:
         back = self._decoding.decoded(codes, sequences.lengths)
         entries = self._decoding.entries(sequences, back)
         own = self._decoding.own_lengths(codes)
+        said = self._anomaly(sequences)
         places = self._ready(on).places_of(codes)
         found = []
         for i in range(len(sequences)):
@@ -201,6 +200,8 @@ class Atlas:
             total = float(np.where(observed, errors, 0.0).sum() / max(1, observed.sum()))
             found.append(
                 {
+                    **(said[i] if said else {}),
+                    "reasons": _worst(errors, self.sequences.schema.names),
                     "id": sequences.ids[i].item(),
                     "code": codes[i],
                     "at": places[i],
@@ -213,6 +214,16 @@ class Atlas:
                 }
             )
         return found
+
+    def _anomaly(self, sequences: Sequences) -> list[dict[str, Any]]:
+        """Return p-values, and the error and the distance of which scores are the sum."""
+        if self.ae._fitted.calibration is None:
+            return []
+        found = self.ae.detect(sequences, alpha=0.5)
+        return [
+            {"p_value": float(p_value), "anomaly": parts}
+            for p_value, parts in zip(found.p_values, found.score_components, strict=True)
+        ]
 
     def unfold(
         self, at: Any = None, code: Any = None, row: int | None = None, on: str = "pca"
@@ -380,6 +391,19 @@ class Atlas:
             return [0.0, 1.0]
         low, high = np.quantile(some, [0.005, 0.995]).tolist()
         return [low, high] if high > low else [low - 0.5, high + 0.5]
+
+
+def _worst(errors: np.ndarray, names: Any) -> list[dict[str, Any]]:
+    """Return the values with the largest errors, and their share of all."""
+    known = np.nan_to_num(errors)
+    total = known.sum()
+    order = np.argsort(-known, axis=None, kind="stable")[:_REASONS]
+    places = zip(*np.unravel_index(order, known.shape), strict=True)
+    return [
+        {"step": int(i), "column": names[k], "share": float(known[i, k] / total)}
+        for i, k in places
+        if known[i, k] > 0
+    ]
 
 
 def _numbers(value: Any, size: int, name: str) -> np.ndarray:

@@ -71,7 +71,8 @@ export class Adding {
     busy.textContent = "Encoding…";
     busy.hidden = false;
     try {
-      this.placed = await this.state.source.place(content, name);
+      this.placed = await this.state.source.place(content, name, this.state.layout);
+      this.last = [content, name];
       this.list();
       this.panel.showAdded(this.placed[0]);
       $("error").hidden = true;
@@ -82,6 +83,11 @@ export class Adding {
     } finally {
       busy.hidden = true;
     }
+  }
+
+  // The places on another map.
+  async relocate() {
+    if (this.placed.length) this.placed = await this.state.source.place(...this.last, this.state.layout);
   }
 
   list() {

@@ -8,6 +8,8 @@ export function readAddress(info) {
   const found = {};
   const view = numbers(given.get("view") ?? "");
   if (valid(view, 3) && view[2] > 0) found.view = { x: view[0], y: view[1], zoom: view[2] };
+  if (given.get("map") === "umap" && info.maps?.includes("umap")) found.map = "umap";
+  if (given.get("look") === "density") found.look = "density";
   if (given.has("color")) found.color = given.get("color");
   if (given.has("hide")) found.hidden = numbers(given.get("hide")).filter(Number.isInteger);
   const row = Number(given.get("row") ?? NaN);
@@ -29,6 +31,8 @@ export function writeAddress(state) {
     const { x, y, zoom } = state.map.view;
     const short = (value) => String(Number(value.toPrecision(5)));
     if (x || y || zoom !== 1) said.set("view", [x, y, zoom].map(short).join(","));
+    if (state.layout !== "pca") said.set("map", state.layout);
+    if (state.map.look !== "points") said.set("look", state.map.look);
     if (state.field) said.set("color", state.field.name);
     else said.set("color", "");
     if (state.hidden.size) said.set("hide", [...state.hidden].join(","));

@@ -5,13 +5,16 @@ const CATEGORIES = [
   "#e05c9c", "#4f9d3a", "#8c5a3c", "#3fa7d6", "#7a7f87", "#a5b820",
 ];
 const SCALE = ["#3b2a8c", "#3a5fc0", "#1f93a8", "#3fb57c", "#a8cf3e", "#f6dd3b"];
+const NOISE = "#969696";
 const MISSING = [150, 150, 150];
 
 function rgb(hex) {
   return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 }
 
-export function categoryColor(index, count) {
+export function categoryColor(index, field) {
+  const count = field.categories.length;
+  if (index === field.noise) return NOISE;
   if (count <= CATEGORIES.length) return CATEGORIES[index % CATEGORIES.length];
   const hue = (index * 137.508) % 360;
   return hslToHex(hue, 0.6, index % 2 ? 0.42 : 0.58);
@@ -55,28 +58,31 @@ export function domainOf(values, log) {
   return log ? [low / 2, low * 2] : [low - 0.5, low + 0.5];
 }
 
+// A color as the bytes of a number: red, green, blue, and whether it is shown.
+function packed([red, green, blue], shown = 255) {
+  return ((shown << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+}
+
 export function colorsOf(field, values, count, plain, hidden) {
-  const colors = new Uint8Array(4 * count);
-  if (!field) {
-    for (let i = 0; i < count; i++) colors.set([...plain, 255], 4 * i);
-    return colors;
-  }
+  const colors = new Uint32Array(count);
+  const found = new Uint8Array(colors.buffer);
+  if (!field || !values) return colors.fill(packed(plain)) && found;
   if (field.type === "category") {
-    const known = field.categories.map((_, i) => rgb(categoryColor(i, field.categories.length)));
-    for (let i = 0; i < count; i++) {
-      colors.set(known[values[i]] ?? MISSING, 4 * i);
-      colors[4 * i + 3] = hidden.has(values[i]) ? 0 : 255;
-    }
-    return colors;
+    const known = field.categories.map((_, i) => packed(rgb(categoryColor(i, field)), hidden.has(i) ? 0 : 255));
+    const missing = packed(MISSING);
+    for (let i = 0; i < count; i++) colors[i] = known[values[i]] ?? missing;
+    return found;
   }
   const [low, high] = field.domain;
   const [a, b] = field.log ? [Math.log(low), Math.log(high)] : [low, high];
   const [least, most] = field.kept ?? [-Infinity, Infinity];
+  const table = TABLE.map((one) => packed(one));
+  const missing = packed(MISSING);
   for (let i = 0; i < count; i++) {
     const value = field.log ? Math.log(Math.max(values[i], 1e-30)) : values[i];
     const share = Math.max(0, Math.min(1, (value - a) / (b - a)));
-    colors.set(Number.isNaN(share) ? MISSING : TABLE[Math.round(255 * share)], 4 * i);
-    colors[4 * i + 3] = values[i] < least || values[i] > most ? 0 : 255;
+    if (values[i] < least || values[i] > most) continue; // not shown
+    colors[i] = Number.isNaN(share) ? missing : table[Math.round(255 * share)];
   }
-  return colors;
+  return found;
 }

@@ -20,6 +20,7 @@ export function drawLegend(box, field, values, hidden, changed) {
   const details = element("details");
   details.open = box.parentElement.clientWidth >= 480;
   details.append(title, ...body);
+  if (field.note) details.append(element("p", "legend-note", field.note));
   box.replaceChildren(details);
 }
 
@@ -32,7 +33,7 @@ function categories(field, values, hidden, changed) {
     button.type = "button";
     button.title = "Click to hide or show; double-click to show only this one";
     const swatch = element("span", "swatch");
-    swatch.style.background = categoryColor(i, field.categories.length);
+    swatch.style.background = categoryColor(i, field);
     button.append(swatch, element("span", "legend-name", name), element("span", "count", counts[i].toLocaleString("en")));
     button.addEventListener("click", () => {
       if (!hidden.delete(i)) hidden.add(i);

@@ -4,8 +4,12 @@ import { Adding } from "./adding.js";
 import { Failure } from "./api.js";
 import { onAddress, readAddress, writeAddress } from "./address.js";
 import { colorsOf, domainOf } from "./colors.js";
+import { Choices } from "./choices.js";
+import { Labels } from "./labels.js";
+import { Layouts } from "./layouts.js";
 import { drawLegend } from "./legend.js";
 import { PointMap } from "./map.js";
+import { centersOf, cssColor, drawMarks } from "./marks.js";
 import { Panel } from "./panel.js";
 import { forgetColors, shortNumber } from "./plot.js";
 import { Pointer } from "./pointer.js";
@@ -16,6 +20,7 @@ const NEAR = 14; // pixels within which a point is meant
 const state = {
   source: null, info: null, map: null, mode: "decode", field: null, values: null, hidden: new Set(),
   kind: "", row: -1, at: null, code: null, ends: [null, null], lasso: null,
+  layout: "pca", centers: null, placeMark,
 };
 
 export function showError(error) {
@@ -25,91 +30,18 @@ export function showError(error) {
   $("error").hidden = false;
 }
 
-function color(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
-// Marks above the points.
-function drawMarks(context, map) {
-  if (!state.info) return;
-  const [ink, paper, accent] = ["--ink", "--paper", "--accent"].map(color);
-  const ring = (place, radius, width, stroke) => {
-    const [x, y] = map.toPixels(...place);
-    context.beginPath();
-    context.arc(x, y, radius, 0, 2 * Math.PI);
-    context.lineWidth = width + 2;
-    context.strokeStyle = paper;
-    context.stroke();
-    context.lineWidth = width;
-    context.strokeStyle = stroke;
-    context.stroke();
-    return [x, y];
-  };
-  const placeOf = (row) => map.places.subarray(2 * row, 2 * row + 2);
-  const [a, b] = state.ends;
-  if (a && b) {
-    context.beginPath();
-    context.moveTo(...map.toPixels(...a.at));
-    context.lineTo(...map.toPixels(...b.at));
-    context.lineWidth = 2;
-    context.setLineDash([6, 5]);
-    context.strokeStyle = ink;
-    context.stroke();
-    context.setLineDash([]);
-  }
-  for (const row of panel?.neighborRows ?? []) ring(placeOf(row), map.pointSize / 2 + 3, 1.2, ink);
-  for (const one of adding?.placed ?? []) {
-    const [x, y] = map.toPixels(...one.at);
-    context.beginPath();
-    context.moveTo(x, y - 8);
-    [[8, 0], [0, 8], [-8, 0]].forEach(([dx, dy]) => context.lineTo(x + dx, y + dy));
-    context.closePath();
-    context.fillStyle = accent;
-    context.fill();
-    context.lineWidth = 2;
-    context.strokeStyle = paper;
-    context.stroke();
-  }
-  state.ends.forEach((end, i) => {
-    if (!end) return;
-    const [x, y] = ring(end.at, 9, 1.5, ink);
-    context.fillStyle = paper;
-    context.fill();
-    context.fillStyle = ink;
-    context.font = "bold 11px system-ui, sans-serif";
-    context.textAlign = "center";
-    context.textBaseline = "middle";
-    context.fillText("AB"[i], x, y + 0.5);
-  });
-  if (state.at) {
-    const [x, y] = ring(state.at, 10, 2.5, accent);
-    if (state.kind !== "row") {
-      context.beginPath();
-      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
-        context.moveTo(x + 5 * dx, y + 5 * dy);
-        context.lineTo(x + 15 * dx, y + 15 * dy);
-      }
-      context.lineWidth = 2;
-      context.strokeStyle = accent;
-      context.stroke();
-    }
-  }
-  if (state.lasso?.length) {
-    context.beginPath();
-    for (let i = 0; i < state.lasso.length; i += 2) {
-      context.lineTo(...map.toPixels(state.lasso[i], state.lasso[i + 1]));
-    }
-    context.closePath();
-    context.fillStyle = `${accent}22`;
-    context.fill();
-    context.lineWidth = 1.5;
-    context.strokeStyle = accent;
-    context.stroke();
-  }
+// Moves the mark of the place at hand, an element of its own: a drag draws nothing else on the map.
+function placeMark() {
+  const mark = $("mark");
+  mark.classList.toggle("away", !state.at || Boolean(state.map.share));
+  if (!state.at) return;
+  const [x, y] = state.map.toPixels(...state.at);
+  mark.classList.toggle("row", state.kind === "row");
+  mark.style.transform = `translate(${x}px, ${y}px)`;
 }
 
 function recolor() {
-  const plain = [1, 3, 5].map((i) => parseInt(color("--point").slice(i, i + 2), 16));
+  const plain = [1, 3, 5].map((i) => parseInt(cssColor("--point").slice(i, i + 2), 16));
   const colors = colorsOf(state.field, state.values, state.info.count, plain, state.hidden);
   selection.dim(colors);
   state.map.setColors(colors);
@@ -117,22 +49,28 @@ function recolor() {
 }
 
 async function colorBy(name, hidden = []) {
-  const field = state.info.fields.find((one) => one.name === name) ?? null;
+  let field = state.info.fields.find((one) => one.name === name) ?? null;
   state.field = field;
   state.hidden = new Set(hidden);
-  state.values = null;
+  state.values = state.centers = null;
   $("color").value = field?.name ?? "";
   if (field) {
     const busy = $("busy");
     const current = () => state.field === field;
     const say = (share) => {
-      busy.textContent = `Computing ${field.name}: ${Math.round(100 * share)} %`;
+      busy.textContent = `Computing ${field.name}${share ? `: ${Math.round(100 * share)} %` : "…"}`;
       busy.hidden = false;
     };
     try {
       const values = await state.source.field(field.name, say, current);
       if (!current()) return;
+      if (field.type === "category" && !field.categories) {
+        // its categories are known now, and what there is to say about them
+        state.info.fields = await state.source.fields();
+        field = state.field = state.info.fields.find((one) => one.name === name);
+      }
       state.values = values;
+      findCenters();
       if (field.type === "number") field.domain = domainOf(values, field.log);
     } catch (error) {
       if (current()) state.field = null;
@@ -145,14 +83,37 @@ async function colorBy(name, hidden = []) {
   recolor();
 }
 
+function findCenters() {
+  const { field, values, map } = state;
+  state.centers = field?.centers && values ? centersOf(field, values, map.places) : null;
+}
+
 function setMode(mode) {
   state.mode = mode;
-  for (const button of document.querySelectorAll("[data-mode]")) {
-    const chosen = button.dataset.mode === mode;
-    button.setAttribute("aria-checked", String(chosen));
-    button.tabIndex = chosen ? 0 : -1;
-  }
+  modes.mark(mode);
   $("overlay").dataset.mode = mode;
+}
+
+function setLook(look) {
+  looks.mark(look);
+  state.map.setLook(look);
+  sayAxes();
+  writeAddress(state);
+}
+
+// After the points have moved to another map.
+async function onLayout() {
+  findCenters();
+  sayAxes();
+  await Promise.all([panel.relocate(), adding.relocate()]);
+  state.map.redraw();
+  writeAddress(state);
+}
+
+function fillColors() {
+  const { field, info } = state;
+  $("color").replaceChildren(new Option("nothing", ""), ...info.fields.map((one) => new Option(one.name, one.name)));
+  $("color").value = field?.name ?? "";
 }
 
 function hover(place) {
@@ -196,6 +157,8 @@ function onKey(event) {
     "[": () => panel.step(-1), "]": () => panel.step(1),
     a: () => panel.setEnd(0), b: () => panel.setEnd(1),
     d: () => setMode("decode"), p: () => setMode("pan"), l: () => setMode("lasso"),
+    u: () => !$("maps").hidden && layouts.choose(layouts.wanted === "pca" ? "umap" : "pca"),
+    v: () => setLook(state.map.look === "points" ? "density" : "points"),
     "?": () => $("help").showModal(),
     Escape: () => selection.set([]),
   };
@@ -227,26 +190,43 @@ function fit() {
 
 async function restore() {
   const given = readAddress(state.info);
-  if (given.view) state.map.setView(given.view);
-  const first = state.info.fields.find((one) => one.type === "category");
+  const there = given.map ?? "pca";
+  const first = state.info.fields.find((one) => one.type === "category" && one.categories);
   const name = given.color ?? first?.name ?? "";
+  setLook(given.look ?? "points");
   const jobs = [colorBy(name, given.hidden)];
+  // a view or a place of a map that is still computed has to wait for it
+  const arrived = () => {
+    if (given.view) state.map.setView(given.view);
+    return given.at && panel.probe(given.at);
+  };
+  if (there === state.layout) arrived();
+  else layouts.choose(there).then((shown) => shown && arrived());
   if (given.row !== undefined) jobs.push(panel.showRow(given.row));
-  else if (given.at) panel.probe(given.at);
   else if (given.code) panel.showCode(given.code);
-  else panel.begin();
+  else if (!given.at || there !== state.layout) panel.begin();
   await Promise.all(jobs);
 }
 
+const percent = (share) => `${Math.round(100 * share)} %`;
+
+function sayAxes() {
+  const { explained } = state.info;
+  const dense = state.map.look === "density" ? " · stronger color: more sequences" : "";
+  const axes = state.layout === "umap" ? "UMAP: near is similar, far says little"
+    : `PC 1: ${percent(explained[0])} · PC 2: ${percent(explained[1])}`;
+  $("axes").textContent = axes + dense;
+}
+
 function describeMap({ explained, count, model }) {
-  const percent = (share) => `${Math.round(100 * share)} %`;
   $("title").textContent = `${model} · ${count.toLocaleString("en")} sequences`;
   document.title = `${model} – Refold explorer`;
-  $("axes").textContent = `PC 1: ${percent(explained[0])} · PC 2: ${percent(explained[1])}`;
+  sayAxes();
   $("about-map").textContent =
-    "The map shows the first two principal components of the codes. Each latent dimension counts " +
+    "PCA shows the first two principal components of the codes. Each latent dimension counts " +
     `by how much it changes the decoded sequence. The map shows ${percent(explained[0] + explained[1])} ` +
-    "of the variance; a place decodes with all other components at their mean.";
+    "of the variance; a place decodes with all other components at their mean. " +
+    "UMAP keeps similar sequences together; a place between points decodes to a mean of their codes.";
 }
 
 function connect() {
@@ -257,18 +237,6 @@ function connect() {
     click, hover, lasso,
   });
   $("color").addEventListener("change", () => colorBy($("color").value));
-  for (const button of document.querySelectorAll("[data-mode]")) {
-    button.addEventListener("click", () => setMode(button.dataset.mode));
-    button.addEventListener("keydown", (event) => {
-      const direction = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-      if (!direction) return;
-      const all = [...document.querySelectorAll("[data-mode]")];
-      const next = all[(all.indexOf(button) + direction + all.length) % all.length];
-      setMode(next.dataset.mode);
-      next.focus();
-      event.stopPropagation();
-    });
-  }
   $("zoom-in").addEventListener("click", () => zoom(1.4));
   $("zoom-out").addEventListener("click", () => zoom(1 / 1.4));
   $("fit").addEventListener("click", fit);
@@ -283,20 +251,25 @@ function connect() {
   });
 }
 
-let panel, selection, adding;
+let panel, selection, adding, layouts, modes, looks;
 
 async function start() {
-  state.map = new PointMap($("points"), $("overlay"), drawMarks);
+  const marks = (context, map) =>
+    state.info && drawMarks(context, map, { state, neighbors: panel?.neighborRows ?? [], added: adding?.placed ?? [] });
+  state.map = new PointMap($("points"), $("overlay"), marks);
+  state.map.moved = placeMark;
   const { info, places } = await state.source.start();
   state.info = info;
-  const select = $("color");
-  select.append(new Option("nothing", ""));
-  for (const field of info.fields) select.append(new Option(field.name, field.name));
+  fillColors();
   describeMap(info);
   state.map.setPoints(places);
   panel = new Panel(state, showError);
   selection = new Selection(state, recolor, showError);
   adding = new Adding(state, panel, showError);
+  layouts = new Layouts(state, places, showError, onLayout);
+  modes = new Choices(document, "mode", setMode);
+  looks = new Choices(document, "look", setLook);
+  new Labels(state, selection, { colorBy, fieldsChanged: fillColors, showError });
   connect();
   setMode("decode");
   $("busy").hidden = true;

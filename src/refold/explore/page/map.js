@@ -2,16 +2,19 @@
 
 import { Failure } from "./api.js";
 import { Grid } from "./grid.js";
+import { Splat } from "./splat.js";
 
 const VERTEX = `#version 300 es
 in vec2 place;
 in vec4 color;
+in vec2 next;
+uniform float share;
 uniform vec2 center;
 uniform vec2 scale;
 uniform float size;
 out vec4 shade;
 void main() {
-  gl_Position = vec4((place - center) * scale, 0.0, 1.0);
+  gl_Position = vec4((mix(place, next, share) - center) * scale, 0.0, 1.0);
   gl_PointSize = color.a > 0.0 ? size : 0.0;
   if (color.a == 0.0) gl_Position.x = 9.0;
   shade = color;
@@ -30,6 +33,10 @@ void main() {
 }`;
 // Half of the smaller side of the canvas, in units of the map at zoom 1.
 const REACH = 1.2;
+const MORPH = 700; // milliseconds from one map to another
+// Above this number of points, a renderer without a graphics card does not draw them one by one.
+const MANY = 30000;
+const SOFTWARE = /swiftshader|llvmpipe|software|basic render/i;
 
 export class PointMap {
   constructor(points, overlay, drawMarks) {
@@ -38,7 +45,9 @@ export class PointMap {
     this.context = overlay.getContext("2d");
     this.drawMarks = drawMarks;
     this.view = { x: 0, y: 0, zoom: 1 };
+    this.look = "points";
     this.count = 0;
+    this.share = 0; // of the way to the places of another map
     this.frame = 0;
     this.start();
     points.addEventListener("webglcontextlost", (event) => event.preventDefault());
@@ -68,34 +77,81 @@ export class PointMap {
     }
     gl.bindAttribLocation(program, 0, "place");
     gl.bindAttribLocation(program, 1, "color");
+    gl.bindAttribLocation(program, 2, "next");
     gl.linkProgram(program);
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
       throw new Failure("The graphics driver refused the map. Update it, or use another browser.");
     }
-    gl.useProgram(program);
+    this.program = program;
+    this.splat = new Splat(gl);
+    const named = gl.getExtension("WEBGL_debug_renderer_info");
+    const renderer = gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER);
+    this.software = SOFTWARE.test(renderer ?? "");
     this.uniforms = {};
-    for (const name of ["center", "scale", "size", "opacity"]) {
+    for (const name of ["center", "scale", "size", "opacity", "share"]) {
       this.uniforms[name] = gl.getUniformLocation(program, name);
     }
-    this.buffers = [gl.createBuffer(), gl.createBuffer()];
+    this.buffers = [gl.createBuffer(), gl.createBuffer(), gl.createBuffer()];
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
 
   setPoints(places) {
-    this.places = places;
+    this.places = this.target = places;
     this.count = places.length / 2;
-    this.colors = new Uint8Array(4 * this.count).fill(255);
+    this.colors ??= new Uint8Array(4 * this.count).fill(255);
     this.grid = new Grid(places);
     this.upload();
   }
 
-  upload() {
+  // Moves the points to other places, then calls done().
+  morph(places, done) {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      this.setPoints(places);
+      done();
+      return;
+    }
+    this.target = places;
+    this.fill(2, places);
+    const began = performance.now();
+    const frame = (now) => {
+      const part = Math.max(0, Math.min(1, (now - began) / MORPH));
+      this.share = part * part * (3 - 2 * part);
+      if (part < 1 && this.target === places) {
+        this.draw();
+        requestAnimationFrame(frame);
+        return;
+      }
+      this.share = 0;
+      if (this.target !== places) return;
+      this.setPoints(places);
+      done();
+    };
+    requestAnimationFrame(frame);
+  }
+
+  // Whether the points are drawn one by one, for which they are on the graphics card.
+  get byPoint() {
+    return this.look === "points" && !(this.software && this.count > MANY);
+  }
+
+  setLook(look) {
+    this.look = look;
+    this.upload();
+  }
+
+  fill(index, places) {
     const { gl } = this;
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[0]);
-    gl.bufferData(gl.ARRAY_BUFFER, this.places, gl.STATIC_DRAW);
-    gl.enableVertexAttribArray(0);
-    gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0);
+    if (!this.byPoint) return;
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[index]);
+    gl.bufferData(gl.ARRAY_BUFFER, places, gl.STATIC_DRAW);
+    gl.enableVertexAttribArray(index);
+    gl.vertexAttribPointer(index, 2, gl.FLOAT, false, 0, 0);
+  }
+
+  upload() {
+    this.fill(0, this.places);
+    this.fill(2, this.target);
     this.setColors(this.colors);
   }
 
@@ -103,10 +159,12 @@ export class PointMap {
   setColors(colors) {
     const { gl } = this;
     this.colors = colors;
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[1]);
-    gl.bufferData(gl.ARRAY_BUFFER, colors, gl.DYNAMIC_DRAW);
-    gl.enableVertexAttribArray(1);
-    gl.vertexAttribPointer(1, 4, gl.UNSIGNED_BYTE, true, 0, 0);
+    if (this.byPoint) {
+      gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[1]);
+      gl.bufferData(gl.ARRAY_BUFFER, colors, gl.DYNAMIC_DRAW);
+      gl.enableVertexAttribArray(1);
+      gl.vertexAttribPointer(1, 4, gl.UNSIGNED_BYTE, true, 0, 0);
+    }
     this.refresh();
   }
 
@@ -200,14 +258,20 @@ export class PointMap {
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
-    if (this.count) {
-      const size = this.pointSize;
-      // overlapping points add up, so that dense places are darker
-      const covered = (this.count * size * size) / (this.width * this.height * view.zoom ** 2);
+    if (!this.count) return;
+    const size = this.pointSize;
+    // overlapping points add up, so that dense places are darker
+    const covered = (this.count * size * size) / (this.width * this.height * view.zoom ** 2);
+    const opacity = Math.max(0.12, Math.min(0.85, 0.9 / Math.sqrt(1 + covered)));
+    if (this.look === "density") this.splat.density(this, this.share);
+    else if (!this.byPoint) this.splat.points(this, this.share, opacity);
+    else {
+      gl.useProgram(this.program);
       gl.uniform2f(uniforms.center, view.x, view.y);
       gl.uniform2f(uniforms.scale, (2 * this.unit) / this.width, (2 * this.unit) / this.height);
       gl.uniform1f(uniforms.size, size * ratio);
-      gl.uniform1f(uniforms.opacity, Math.max(0.12, Math.min(0.85, 0.9 / Math.sqrt(1 + covered))));
+      gl.uniform1f(uniforms.opacity, opacity);
+      gl.uniform1f(uniforms.share, this.share);
       gl.drawArrays(gl.POINTS, 0, this.count);
     }
   }
@@ -217,11 +281,12 @@ export class PointMap {
     if (!this.width) return;
     this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
     this.context.clearRect(0, 0, this.width, this.height);
-    this.drawMarks(this.context, this);
+    if (!this.share) this.drawMarks(this.context, this); // their places move, too
+    this.moved?.();
   }
 
   // A picture of both canvases on a background.
-  async toBlob(background) {
+  async toBlob(background, drawMore) {
     this.draw();
     const canvas = document.createElement("canvas");
     canvas.width = this.canvas.width;
@@ -231,6 +296,8 @@ export class PointMap {
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.drawImage(this.canvas, 0, 0);
     context.drawImage(this.overlay, 0, 0);
+    context.scale(this.ratio, this.ratio);
+    drawMore(context);
     return new Promise((done) => canvas.toBlob(done, "image/png"));
   }
 }

@@ -53,12 +53,12 @@ export class Panel {
     this.stop();
     this.latest.cancel();
     Object.assign(state, { untouched: false, kind: "row", row, at: state.map.places.slice(2 * row, 2 * row + 2) });
-    state.map.redraw();
+    state.placeMark();
     try {
       const found = await state.source.sequence(row);
       if (turn !== this.turn) return;
       this.anchor = row;
-      $("keep-name").parentElement.hidden = false;
+      $("keep-name").parentElement.hidden = state.layout !== "pca";
       $("keep-name").textContent = `Stay near ${found.id}`;
       this.show(found, `Sequence ${found.id}`);
       this.describeRow(found);
@@ -95,9 +95,10 @@ export class Panel {
     state.kind = kind;
     if (kind === "at") {
       state.at = body.at;
-      if ($("keep").checked && this.anchor >= 0) body.row = this.anchor;
-      state.map.redraw();
+      if ($("keep").checked && this.anchor >= 0 && state.layout === "pca") body.row = this.anchor;
+      state.placeMark(); // the map itself stays as it is, which would be slow to draw
     }
+    body.on = state.layout;
     const turn = this.turn;
     // answers on the way are shown, too, unless the reader went on to a sequence
     const current = () => state.kind === kind && turn <= this.turn;
@@ -106,6 +107,7 @@ export class Panel {
 
   unfolded(found, asked) {
     const { state } = this;
+    if (asked.body.on !== state.layout) return; // the reader has changed the map meanwhile
     this.show(found, asked.kind === "at" ? "A place on the map" : asked.from === "travel" ? "Between A and B" : "A code");
     if (asked.kind === "code") state.at = found.at;
     const steps = `${found.length} ${found.length === 1 ? "step" : "steps"}`;
@@ -114,10 +116,11 @@ export class Panel {
     if (this.neighborRows.length) {
       this.neighborRows = [];
       $("neighbors-section").hidden = true;
+      state.map.redraw();
     }
     $("far").hidden = !found.far;
     if (asked.from !== "slider") this.setSliders();
-    state.map.redraw();
+    state.placeMark();
     writeAddress(state);
   }
 
@@ -140,13 +143,21 @@ export class Panel {
     }
     $("facts").textContent = facts.join(" · ");
     const said = [];
+    const percent = (share) => `${shortNumber(100 * share)} %`;
+    if (found.p_value !== undefined) {
+      const rare = found.p_value <= 0.05;
+      said.push(`${rare ? "Anomalous" : "Not anomalous"}: ${percent(found.p_value)} of normal sequences have such a score or a higher one.`);
+    }
+    const [error, distance] = found.anomaly ?? [0, 0];
+    if (distance > error && found.p_value <= 0.05) {
+      said.push(`Its code is ${shortNumber(distance)} times as far from the training data as usual, so the combination of values is unusual.`);
+    } else if (error && found.p_value <= 0.05) {
+      said.push(`Its error is ${shortNumber(error)} times that of training sequences.`);
+    }
+    const where = (one) => `step ${one.step + 1}${this.state.info.columns.length > 1 ? ` of ${one.column}` : ""} (${percent(Number(one.share.toPrecision(2)))})`;
+    if (found.reasons?.length) said.push(`Largest parts of the error: ${found.reasons.map(where).join(", ")}.`);
     if (found.own_length !== undefined && found.own_length !== found.length) {
       said.push(`Decoded alone, the code gives ${found.own_length} steps.`);
-    }
-    const worst = found.reasons?.[0];
-    if (worst) {
-      const where = this.state.info.columns.length > 1 ? ` of ${worst.column}` : "";
-      said.push(`Most of the error: step ${worst.step + 1}${where} (${Math.round(100 * worst.share)} %).`);
     }
     $("reasons").textContent = said.join(" ");
     $("reasons").hidden = !said.length;
@@ -163,7 +174,24 @@ export class Panel {
     this.neighborRows = [];
     $("neighbors-section").hidden = true;
     this.setSliders();
+    this.state.placeMark();
     this.state.map.redraw();
+  }
+
+  // Finds what is shown on another map.
+  async relocate() {
+    const { state } = this;
+    const { layout, map, source } = state;
+    const placeOf = (row) => map.places.slice(2 * row, 2 * row + 2);
+    $("keep-name").parentElement.hidden = this.anchor < 0 || layout !== "pca";
+    if (state.kind === "row") state.at = placeOf(state.row);
+    else if (state.code) this.showCode(state.code);
+    for (const end of state.ends) {
+      if (!end) continue;
+      end.at = end.row >= 0 ? placeOf(end.row) : (await source.unfold({ code: end.code, on: layout })).at;
+    }
+    state.placeMark();
+    map.redraw();
   }
 
   showNeighbors(neighbors) {
@@ -202,8 +230,9 @@ export class Panel {
   setEnd(i) {
     const { state } = this;
     if (!state.code || !state.at) return;
-    const label = state.kind === "row" ? $("name").textContent.replace("Sequence ", "") : "a place";
-    state.ends[i] = { code: [...state.code], at: [...state.at], label };
+    const row = state.kind === "row" ? state.row : -1;
+    const label = row >= 0 ? $("name").textContent.replace("Sequence ", "") : "a place";
+    state.ends[i] = { code: [...state.code], at: [...state.at], label, row };
     this.showEnds();
   }
 

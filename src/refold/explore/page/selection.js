@@ -1,6 +1,7 @@
 // Selected sequences: their number, their look on the map, and files of them.
 
 import { download } from "./api.js";
+import { cssColor, drawPlace } from "./marks.js";
 
 const $ = (id) => document.getElementById(id);
 const TYPES = { table: "text/csv", codes: "text/csv", sequences: "application/json" };
@@ -50,7 +51,8 @@ export class Selection {
   }
 
   async saveMap() {
-    const background = getComputedStyle(document.documentElement).getPropertyValue("--paper").trim();
-    download(await this.state.map.toBlob(background), `${this.state.info.model}-map.png`);
+    const { info, map } = this.state;
+    const more = (context) => drawPlace(context, map, this.state);
+    download(await map.toBlob(cssColor("--paper"), more), `${info.model}-map.png`);
   }
 }

@@ -48,6 +48,21 @@ export class Server {
     return { info, places };
   }
 
+  // Places on another map, which the server may have to compute first.
+  async places(name, progress) {
+    for (;;) {
+      const response = await asked(`/explore/points?map=${name}`);
+      if (response.status !== 202) return new Float32Array(await response.arrayBuffer());
+      progress(await response.json());
+      await new Promise((done) => setTimeout(done, 300));
+    }
+  }
+
+  // What the points can be colored by.
+  fields() {
+    return getJson("/explore/fields");
+  }
+
   // Values of a field, which the server may have to compute first; null if they are not needed.
   async field(name, progress, current) {
     for (;;) {
@@ -70,8 +85,23 @@ export class Server {
   }
 
   // Sequences that the reader adds, with their codes and places.
-  async place(content, name) {
-    return (await postBytes(`/explore/place?name=${encodeURIComponent(name)}`, content)).sequences;
+  async place(content, name, on) {
+    return (await postBytes(`/explore/place?map=${on}&name=${encodeURIComponent(name)}`, content)).sequences;
+  }
+
+  // A label of some sequences, in a column of all; returns the field.
+  async label(name, value, rows) {
+    return (await postJson("/explore/labels", { name, value, rows })).json();
+  }
+
+  // The field of p-values of all sequences if some are the normal ones.
+  async normal(rows) {
+    return (await postJson("/explore/normal", { rows })).json();
+  }
+
+  // A column of labels as a file.
+  async labels(name, kind) {
+    return (await asked(`/explore/labels/${encodeURIComponent(`${name}.${kind}`)}`)).blob();
   }
 
   // A file about some sequences: "table", "codes" or "sequences".

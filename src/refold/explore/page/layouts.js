@@ -1,0 +1,55 @@
+// The maps of the same codes, PCA and UMAP, and the way from one to the other.
+
+import { Choices } from "./choices.js";
+
+const $ = (id) => document.getElementById(id);
+
+export class Layouts {
+  // changed() is called when the points have arrived at their places on another map
+  constructor(state, places, showError, changed) {
+    Object.assign(this, { state, showError, changed, known: { pca: places }, wanted: "pca", moving: false });
+    this.choices = new Choices($("maps"), "map", (name) => this.choose(name));
+    $("maps").hidden = (state.info.maps ?? []).length < 2;
+    this.choices.mark("pca");
+  }
+
+  // Shows a map, which may have to be computed first; returns whether it is shown.
+  async choose(name) {
+    const { state } = this;
+    this.wanted = name;
+    this.choices.mark(name);
+    const progress = $("progress");
+    progress.hidden = true;
+    if (name === state.layout) return true;
+    try {
+      this.known[name] ??= await this.computed(name);
+    } catch (error) {
+      if (this.wanted === name) {
+        this.wanted = state.layout;
+        this.choices.mark(state.layout);
+        this.showError(error);
+      }
+    }
+    if (this.wanted !== name || !this.known[name]) return false;
+    progress.hidden = true;
+    state.layout = name;
+    state.centers = null;
+    await new Promise((done) => state.map.morph(this.known[name], done));
+    if (state.layout === name) await this.changed();
+    return state.layout === name;
+  }
+
+  async computed(name) {
+    const progress = $("progress");
+    const say = ({ done, said }) => {
+      if (this.wanted !== name) return;
+      progress.textContent = `${name.toUpperCase()}: ${said}, ${Math.round(100 * done)} %`;
+      progress.hidden = false;
+    };
+    try {
+      return await this.state.source.places(name, say);
+    } finally {
+      if (this.wanted === name) progress.hidden = true;
+    }
+  }
+}
