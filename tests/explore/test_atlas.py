@@ -1,17 +1,28 @@
 """The computations of the explorer's server, without a browser."""
 
+import copy
 import re
+import sys
 import tempfile
 
 import httpx
 import numpy as np
 import pytest
 
-from refold.errors import DataError, MissingFileError, ParameterError, RefoldError
-from refold.explore import Atlas, exploring
+from refold.errors import (
+    DataError,
+    MissingExtraError,
+    MissingFileError,
+    ParameterError,
+    RefoldError,
+)
+from refold.explore import Atlas, _groups, _umap_process, exploring
 from refold.explore._fields import field_of
+from refold.explore._groups import cluster_field, label_field, label_table, normal_field
+from refold.explore._maps import NeighborMap, Places
 from refold.explore._pasted import MOST, read_pasted
 from refold.explore._routes import PAGE
+from refold.explore._umap_job import UmapJob
 from refold.sequences import Sequences
 
 
@@ -69,6 +80,97 @@ def test_fields_of_metadata():
     assert field_of("n", ["10", "9", None]).categories == ["9", "10", "(none)"]
     assert field_of("x", np.r_[np.arange(30.0), np.nan]).categories is None
     assert field_of("b", [True, False]).text(0) == "1"
+
+
+def test_the_nearest_places_are_those_of_a_full_comparison():
+    rng = np.random.default_rng(0)
+    places = np.concatenate([rng.normal(size=(900, 2)) * 0.01, rng.normal(size=(90, 2))])
+    places = places.astype(np.float32)
+    found = Places(places)
+    for place in [*places[::90], [0.5, -0.5], [9.0, 0.0], [-2.0, 2.5]]:
+        distances = np.linalg.norm(places - place, axis=1)
+        rows, near = found.nearest(place, 5)
+        np.testing.assert_allclose(near, np.sort(distances)[:5], rtol=1e-5)
+        np.testing.assert_allclose(distances[rows], near, rtol=1e-5)
+
+
+def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
+    """Of a map without a formula: at a point it is its code, and on the way nothing jumps."""
+    flat = NeighborMap(np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas._similar)
+    np.testing.assert_allclose(flat.code_at(flat.places[5]), atlas.codes[5], rtol=1e-4)
+    np.testing.assert_allclose(flat.places_of(atlas.codes[[5]])[0], flat.places[5], atol=1e-4)
+    way = [flat.code_at(place) for place in np.linspace(flat.places[5], flat.places[9], 2000)]
+    assert np.abs(np.diff(way, axis=0)).max() < 0.2 * np.ptp(atlas.codes)
+    assert (way <= atlas.codes.max(axis=0) + 1e-4).all()
+
+
+def test_a_umap_map_says_what_is_missing(atlas, monkeypatch):
+    with pytest.raises(ParameterError, match="There is no map 'tsne'"):
+        atlas.map("tsne")
+    with pytest.raises(ParameterError, match="at least 5 sequences"):
+        UmapJob(np.zeros((4, 3), np.float32)).places()
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(MissingExtraError, match=r"refold\[umap\]"):
+        UmapJob(np.zeros((9, 3), np.float32)).places()
+
+
+@pytest.mark.slow
+def test_umap_in_a_process_of_its_own(atlas):
+    pytest.importorskip("umap", reason="the extra umap is not installed")
+    rng = np.random.default_rng(0)
+    groups = np.repeat([0, 1], 30)
+    vectors = (rng.normal(size=(60, 4)) + 20 * groups[:, None]).astype(np.float32)
+    job = UmapJob(vectors)
+    places = job.places(wait=300)
+    job.stop()
+    gap = np.abs(places[groups == 0].mean(axis=0) - places[groups == 1].mean(axis=0)).max()
+    assert job.done == 1
+    assert gap > 2 * places[groups == 0].std(axis=0).max()
+    said = []
+    more = _umap_process.umap_places(vectors, lambda done, what: said.append(done), most=40)
+    assert more.shape == (60, 2)
+    assert said == sorted(said)
+    assert np.isfinite(more).all()
+
+
+def test_clusters_of_a_sample_take_the_others(atlas, monkeypatch):
+    monkeypatch.setattr(_groups, "MOST_CLUSTERED", 20)
+    vectors = atlas._similar.vectors
+    field = cluster_field(atlas.ae, atlas.codes, vectors, 3)
+    values = field.values(wait=30)
+    assert field.categories == ["0", "1", "2"]
+    assert field.note == "k-means found 3 clusters in a sample of 20."
+    rows = np.linspace(0, 47, 20).round().astype(int)
+    for row in set(range(48)) - {*rows.tolist()}:
+        closest = rows[np.linalg.norm(vectors[rows] - vectors[row], axis=1).argmin()]
+        assert values[row] == values[closest]
+    none = cluster_field(atlas.ae, atlas.codes[:6], vectors[:6], None)
+    assert none.values(wait=30).tolist() == [0] * 6
+    assert none.categories == ["noise"]
+    assert "--num-clusters" in none.note
+
+
+def test_labels_become_a_column(data):
+    field = label_field(None, " shape ", "flat", [1, 2], 48)
+    field = label_field(field, "shape", "steep", [2, 3], 48)
+    assert (field.name, field.categories) == ("shape", ["flat", "steep", "(none)"])
+    table = label_table(field, data).to_pylist()[:5]
+    assert [row["shape"] for row in table] == [None, "flat", "steep", "steep", None]
+    assert table[1]["id"] == "s1"
+    for name, value in (("", "a"), ("a", " "), ("a", 3), ("a" * 61, "a"), ("a", "(none)")):
+        with pytest.raises(ParameterError, match=r"must have 1 to 60|without a label"):
+            label_field(None, name, value, [1], 3)
+
+
+def test_a_selection_is_the_normal_set(atlas, data):
+    rows = list(range(0, 40, 2))
+    field = normal_field(atlas.ae, data, rows)
+    values = field.values(wait=30)
+    calibrated = copy.copy(atlas.ae)
+    calibrated._calibrate(data[np.array(rows)])
+    np.testing.assert_allclose(values, calibrated.detect(data, alpha=0.5).p_values, rtol=1e-6)
+    assert "was trained on some" in field.note
+    assert atlas.ae._fitted.calibration is not calibrated._fitted.calibration
 
 
 def test_bad_arguments_are_refused(atlas, data, tmp_path):
@@ -161,6 +263,11 @@ def test_responses_of_the_server(url):
         for body in (b"", b"[]", b'{"rows": []}', b'{"rows": [48]}', b'{"rows": [true]}'):
             assert client.post("/explore/tables/codes", content=body).status_code == 422
         assert client.post("/explore/tables/no", json={"rows": [1]}).status_code == 422
+        assert client.get("/explore/points?map=no").status_code == 422
+        for body in ({}, {"rows": [1], "name": "site", "value": "a"}, {"rows": [1], "name": "a"}):
+            assert client.post("/explore/labels", json=body).status_code == 422
+        assert client.get("/explore/labels/site.csv").status_code == 422
+        assert client.post("/explore/normal", json={"rows": []}).status_code == 422
         for body in (b"", b'{"at": [1]}', b'{"row": 1}', b'{"at": [0, 0], "row": "a"}'):
             assert client.post("/explore/unfold", content=body).status_code == 422
 

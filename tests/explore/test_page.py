@@ -2,7 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
+
+import refold
 
 SECONDS = 30_000
 
@@ -69,7 +72,7 @@ def far_apart(atlas):
     return int(best[-1]), int(best[-2])
 
 
-# Number of drawn pixels on both canvases.
+# Number of drawn pixels on the canvas.
 DRAWN = """() => new Promise((done) => {
     const count = (canvas) => {
         const copy = document.createElement("canvas");
@@ -85,7 +88,6 @@ DRAWN = """() => new Promise((done) => {
     // after the frame that draws, and before the browser clears it
     requestAnimationFrame(() => done({
         points: count(document.querySelector("#points")),
-        marks: count(document.querySelector("#overlay")),
     }));
 })"""
 
@@ -95,7 +97,7 @@ def test_the_map_draws_points(opened):
     opened.page.wait_for_timeout(100)
     shown = opened.page.evaluate(DRAWN)
     assert shown["points"] > 200
-    assert shown["marks"] > 20
+    assert opened.page.is_visible("#mark")
     assert "drift" in opened.text("#title")
     assert opened.page.locator(".legend-item").count() == 3
 
@@ -199,6 +201,90 @@ def test_a_lasso_selects_and_the_selection_downloads(opened, atlas, tmp_path):
     assert len(json.loads(found["sequences"])) == count
     page.keyboard.press("Escape")
     assert page.is_hidden("#selection")
+
+
+def lasso_all(opened):
+    """Select what the map shows."""
+    page = opened.page
+    box = page.locator("#overlay").bounding_box()
+    left, top = box["x"] + 2, box["y"] + 2
+    right, bottom = left + box["width"] - 4, top + box["height"] - 4
+    page.keyboard.down("Shift")
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in ((right, top), (right, bottom), (left, bottom)):
+        page.mouse.move(x, y)
+    page.mouse.up()
+    page.keyboard.up("Shift")
+
+
+def test_clusters_have_names_on_the_map_and_filter(opened):
+    page = opened.page
+    page.select_option("#color", "cluster")
+    page.wait_for_selector(".legend-note")
+    assert "HDBSCAN found" in opened.text(".legend-note")
+    item = page.locator(".legend-item").first
+    item.click()
+    assert item.get_attribute("aria-pressed") == "false"
+    page.click(".legend-all")
+
+
+def test_density_is_drawn(opened):
+    page = opened.page
+    page.select_option("#color", "site")
+    page.wait_for_selector(".legend-item")
+    page.click("[data-look='density']")
+    page.wait_for_timeout(100)
+    assert page.evaluate(DRAWN)["points"] > 20_000
+    page.wait_for_function("() => location.hash.includes('look=density')")
+    page.click("[data-look='points']")
+
+
+def test_a_selection_becomes_a_label_and_the_normal_set(opened, data, tmp_path):
+    page = opened.page
+    lasso_all(opened)
+    page.fill("#label-column", "shape")
+    page.fill("#label-value", "flat")
+    page.click("#label-go")
+    page.wait_for_selector("#labels:not([hidden])")
+    assert opened.text(".legend-title") == "shape"
+    for kind in ("CSV", "Parquet"):
+        with page.expect_download() as caught:
+            page.click(f"#label-list button:has-text('{kind}')")
+        path = tmp_path / caught.value.suggested_filename
+        caught.value.save_as(path)
+        labels = refold.sequences.read_labels(path, "shape", data)
+        assert len(labels) == 48
+        assert "flat" in {*labels.tolist()}
+    page.click("#normal")
+    opened.wait(".legend-title", "p-value")
+    page.wait_for_selector(".gradient")
+    page.click("#clear-selection")
+
+
+def test_umap_is_another_map_whose_places_decode(opened, atlas, far_apart):
+    page, (row, _) = opened.page, far_apart
+    atlas.umap._places = np.ascontiguousarray(atlas.places[:, ::-1]) * [1, -1]
+    atlas.umap._places = atlas.umap._places.astype(np.float32)
+    page.mouse.click(*opened.place_of(atlas, row))
+    opened.wait("#name", f"Sequence s{row}")
+    page.click("[data-map='umap']")
+    opened.wait("#axes", "UMAP")
+    page.wait_for_function("() => location.hash.includes('map=umap')")
+    box = page.locator("#overlay").bounding_box()
+    unit = min(box["width"], box["height"]) / 2.4
+    x, y = atlas.umap._places[row].tolist()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.click(middle[0] + x * unit, middle[1] - y * unit)
+    opened.wait("#name", f"Sequence s{row}")
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 30, middle[1] + 9, steps=4)
+    page.mouse.up()
+    opened.wait("#name", "A place on the map")
+    page.click("[data-map='pca']")
+    opened.wait("#axes", "PC 1")
+    opened.wait("#name", "A code")
 
 
 def test_pasted_sequences_appear_on_the_map(opened):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from refold.errors import DataError, ParameterError
-from refold.explore._decoding import Decoding, blocks, values_of
+from refold.explore._decoding import Decoding, blocks, usual_range, values_of, worst_values
 from refold.explore._fields import Field, field_of
 from refold.explore._groups import cluster_field, label_field, normal_field
 from refold.explore._maps import FlatMap, NeighborMap, PcaMap, WeightedCodes
@@ -18,8 +18,6 @@ from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor that are sent for its small picture, and neighbors.
 _SMALL_STEPS, _NEIGHBORS = 160, 6
-# Values with large errors that are named.
-_REASONS = 3
 # Most ids that the page holds, for its tooltips.
 _MOST_IDS = 20_000
 MAPS = ("pca", "umap")
@@ -108,7 +106,7 @@ class Atlas:
             "count": len(ids),
             "maps": MAPS,
             "columns": [
-                {"name": column.name, "type": column.type, "range": self._range(i)}
+                {"name": column.name, "type": column.type, "range": usual_range(self.sequences, i)}
                 for i, column in enumerate(schema.columns)
             ],
             "layout": schema.layout,
@@ -201,7 +199,7 @@ class Atlas:
             found.append(
                 {
                     **(said[i] if said else {}),
-                    "reasons": _worst(errors, self.sequences.schema.names),
+                    "reasons": worst_values(errors, self.sequences.schema.names),
                     "id": sequences.ids[i].item(),
                     "code": codes[i],
                     "at": places[i],
@@ -379,31 +377,6 @@ class Atlas:
     def _p_values(self) -> Iterator[np.ndarray]:
         for chosen in blocks(len(self.codes)):
             yield self.ae.detect(self.sequences[chosen], alpha=0.5).p_values
-
-    def _range(self, column: int) -> list[float] | None:
-        """Return the range of a column that a picture shows."""
-        if self.sequences.schema.columns[column].type == "categorical":
-            return None
-        values = self.sequences.values[:, column]
-        some = values[:: max(1, len(values) // 200_000)]
-        some = some[~np.isnan(some)]
-        if not len(some):
-            return [0.0, 1.0]
-        low, high = np.quantile(some, [0.005, 0.995]).tolist()
-        return [low, high] if high > low else [low - 0.5, high + 0.5]
-
-
-def _worst(errors: np.ndarray, names: Any) -> list[dict[str, Any]]:
-    """Return the values with the largest errors, and their share of all."""
-    known = np.nan_to_num(errors)
-    total = known.sum()
-    order = np.argsort(-known, axis=None, kind="stable")[:_REASONS]
-    places = zip(*np.unravel_index(order, known.shape), strict=True)
-    return [
-        {"step": int(i), "column": names[k], "share": float(known[i, k] / total)}
-        for i, k in places
-        if known[i, k] > 0
-    ]
 
 
 def _numbers(value: Any, size: int, name: str) -> np.ndarray:

@@ -12,6 +12,8 @@ from refold.sequences import Sequences, sums_by_sequence
 _BLOCK = 2048
 # What one standard deviation of the length counts beside one of the values, on the map.
 _LENGTH_SHARE = 0.2
+# Values with large errors that are named.
+_REASONS = 3
 
 
 class Decoding:
@@ -94,6 +96,38 @@ def values_of(sequences: Sequences, most: int | None = None) -> list[list[Any]]:
         else:
             found.append([None if one != one else one for one in values.tolist()])
     return found
+
+
+def usual_range(sequences: Sequences, column: int) -> list[float] | None:
+    """Return the range of a column that a picture shows."""
+    if sequences.schema.columns[column].type == "categorical":
+        return None
+    values = sequences.values[:, column]
+    some = values[:: max(1, len(values) // 200_000)]
+    some = some[~np.isnan(some)]
+    if not len(some):
+        return [0.0, 1.0]
+    low, high = np.quantile(some, [0.005, 0.995]).tolist()
+    return [low, high] if high > low else [low - 0.5, high + 0.5]
+
+
+def worst_values(errors: np.ndarray, names: Any) -> list[dict[str, Any]]:
+    """Return the values with the largest errors, and their share of all.
+
+    Examples
+    --------
+    >>> worst_values(np.array([[0.0, 1.0], [3.0, np.nan]]), ["a", "b"])[0]
+    {'step': 1, 'column': 'a', 'share': 0.75}
+    """
+    known = np.nan_to_num(errors)
+    total = known.sum()
+    order = np.argsort(-known, axis=None, kind="stable")[:_REASONS]
+    places = zip(*np.unravel_index(order, known.shape), strict=True)
+    return [
+        {"step": int(i), "column": names[k], "share": float(known[i, k] / total)}
+        for i, k in places
+        if known[i, k] > 0
+    ]
 
 
 def blocks(count: int) -> Iterator[np.ndarray]:

@@ -82,7 +82,7 @@ def routes(atlas: Atlas, model: str, max_body: int) -> list[Route]:
     async def label(request: Request) -> Response:
         asked = await _object(request, max_body)
         rows = _rows(asked.get("rows"), len(atlas.codes))
-        name, value = asked.get("name"), asked.get("value")
+        name, value = asked.get("name", ""), asked.get("value", "")
         return _json((await asyncio.to_thread(atlas.label, name, value, rows)).describe())
 
     def labels(request: Request) -> Response:

@@ -67,6 +67,8 @@ class UmapJob:
         ParameterError
             If there are too few vectors, or it failed.
         """
+        if self._places is not None:
+            return self._places
         if len(self._vectors) < MIN_UMAP:
             raise ParameterError(
                 f"A UMAP map needs at least {MIN_UMAP} sequences. There are {len(self._vectors)}."
