@@ -1,4 +1,4 @@
-"""Whether two sets of sequences hold the same."""
+"""Comparison of two sets of sequences."""
 
 import numpy as np
 

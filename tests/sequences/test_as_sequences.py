@@ -10,7 +10,7 @@ from refold.sequences import Sequences, as_sequences, concatenate
 
 
 class Tensor:
-    """Stands for arrays of other libraries."""
+    """A stand-in for arrays of other libraries."""
 
     def __init__(self, array):
         self.array = array
@@ -41,11 +41,11 @@ ragged[:] = [np.ones((2, 3)), np.ones((1, 3))]
         (pl.DataFrame({"id": [1, 2], "x": [[1.0, 2.0], [3.0]]}), [2, 1]),
     ],
 )
-def test_whatever_holds_sequences(x, lengths):
+def test_accepted_data(x, lengths):
     assert as_sequences(x).lengths.tolist() == lengths
 
 
-def test_sequences_stay_what_they_are():
+def test_sequences_are_returned_unchanged():
     sequences = Sequences.from_list(["ab"])
     assert as_sequences(sequences) is sequences
     assert as_sequences(["b"], schema=sequences.schema).schema == sequences.schema
@@ -79,7 +79,7 @@ def test_concatenate():
     assert mixed.schema.columns[0].type == "numeric"
 
 
-def test_concatenate_keeps_unknown_labels_unknown():
+def test_concatenate_keeps_unknown_categories():
     fitted = Sequences.from_list(["a"]).schema
     with pytest.warns(UserWarning, match="1 entry"):
         unknown = Sequences.from_list(["z"], schema=fitted)
@@ -111,7 +111,7 @@ def test_concatenate_keeps_unknown_labels_unknown():
         ),
     ],
 )
-def test_sets_that_do_not_fit(parts, error, message):
+def test_sets_that_cannot_be_concatenated(parts, error, message):
     with pytest.raises(error, match=message):
         concatenate(parts)
 
@@ -139,6 +139,6 @@ def test_ids_of_several_types_and_columns_of_several():
         Sequences.from_arrow(frame, columns=["y"])
 
 
-def test_sequences_are_not_converted_once_more():
+def test_sequences_are_not_converted_again():
     with pytest.raises(ParameterError, match="x is a Sequences already"):
         as_sequences(as_sequences([[1.0]]), names=["level"])

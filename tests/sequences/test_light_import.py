@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 
-def test_importing_the_room_loads_nothing_heavier_than_arrow():
+def test_importing_the_package_loads_nothing_heavier_than_arrow():
     code = (
         "import sys, refold.sequences; "
         "heavy = {'pandas', 'polars', 'sklearn', 'keras', 'jax'}; "

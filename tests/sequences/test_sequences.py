@@ -80,7 +80,7 @@ def test_padded(growing):
     assert growing[:0].to_padded().shape == (0, 1, 2)
 
 
-def test_unknown_and_missing_labels_on_the_way_back():
+def test_unknown_and_missing_categories_in_to_list():
     values = np.array([[0.0], [2.0], [np.nan]])
 
     def back(labels, layout):
@@ -96,7 +96,7 @@ def test_unknown_and_missing_labels_on_the_way_back():
     assert back(("a", "b"), "series").tolist() == ["a", "<unknown>", None]
 
 
-def test_unknown_label_written_out_stays_unknown_under_the_schema():
+def test_a_written_unknown_category_stays_unknown():
     fitted = Sequences.from_list(["ab"]).schema
     with pytest.warns(UserWarning, match="1 entry of column 'token'"):
         read = Sequences.from_list(["az"], schema=fitted)
@@ -147,7 +147,7 @@ def test_pickle(growing):
 
 
 class Longest(BaseEstimator):
-    """An estimator that takes what scikit-learn's splitters hand it."""
+    """An estimator that accepts the output of scikit-learn's splitters."""
 
     def fit(self, X, y=None):
         assert isinstance(X, Sequences)

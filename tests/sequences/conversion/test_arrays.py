@@ -77,13 +77,13 @@ def test_padded_with_other_values():
         ([[0, 0, 1], [1, 1, 1]], "pass padding='pre'"),
     ],
 )
-def test_remark_where_padding_could_be_data(x, message):
+def test_a_warning_if_padding_could_be_data(x, message):
     with pytest.warns(UserWarning, match=message) as caught:
         Sequences.from_padded(x)
     assert caught[0].filename == __file__
 
 
-def test_no_remark_where_padding_is_plain():
+def test_no_warning_if_padding_is_clear():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Sequences.from_padded([[1, 2, 0], [1, 1, 1]])

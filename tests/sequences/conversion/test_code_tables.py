@@ -1,4 +1,4 @@
-"""Codes in other tools' tables, and back to the bit."""
+"""Codes in tables of other tools, and back with the same bits."""
 
 import duckdb
 import numpy as np
@@ -26,14 +26,14 @@ TOOLS = {
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_codes_come_back_to_the_bit(tool):
+def test_codes_are_read_with_the_same_bits(tool):
     codes, ids = codes_from_arrow(TOOLS[tool](codes_to_arrow(CODES, IDS)))
     assert codes.dtype == np.float32
     np.testing.assert_array_equal(codes, CODES)
     assert ids.tolist() == IDS.tolist()
 
 
-def test_the_types_are_what_other_tools_take_for_vectors():
+def test_the_types_are_vectors_in_other_tools():
     table = codes_to_arrow(CODES)
     assert table["id"].to_pylist() == [0, 1, 2, 3, 4]
     assert duckdb.from_arrow(table).types == ["BIGINT", "FLOAT[3]"]
@@ -41,7 +41,7 @@ def test_the_types_are_what_other_tools_take_for_vectors():
     assert isinstance(table.to_pandas()["code"][0], np.ndarray)
 
 
-def test_duckdb_finds_neighbours():
+def test_duckdb_finds_neighbors():
     codes = codes_to_arrow(CODES, IDS)
     found = duckdb.sql(
         "select b.id from codes a, codes b where a.id = 'c' "
@@ -79,7 +79,7 @@ def test_other_names_no_ids_and_no_rows():
         (3, DataError, r"Expected a pandas, polars or Arrow table"),
     ],
 )
-def test_what_holds_no_codes_is_refused(table, error, message):
+def test_tables_without_codes_are_refused(table, error, message):
     with pytest.raises(error, match=message):
         codes_from_arrow(table)
 
@@ -93,12 +93,12 @@ def test_what_holds_no_codes_is_refused(table, error, message):
         ([[1.0]], [1, 2], r"one entry per sequence, shape \(1,\)"),
     ],
 )
-def test_what_is_no_array_of_codes_is_refused(codes, ids, message):
+def test_bad_arrays_of_codes_are_refused(codes, ids, message):
     with pytest.raises(DataError, match=message):
         codes_to_arrow(codes, ids)
 
 
-def test_codes_of_8_bits_are_close_and_an_outlier_costs_the_others_little():
+def test_int8_codes_are_close_and_an_outlier_hardly_affects_the_others():
     codes = np.random.default_rng(1).normal(2, 0.01, size=(500, 4)).astype(np.float32)
     for outlier, error in ((2.0, 0.015), (50.0, 0.04)):
         codes[0] = outlier
@@ -137,14 +137,14 @@ def test_float16_survives_other_tools_and_int8_without_its_grid_is_refused():
         codes_from_arrow(pa.table([[[1]]], pa.schema([damaged])))
 
 
-def test_other_types_are_refused():
+def test_other_dtypes_are_refused():
     with pytest.raises(ParameterError, match=r"dtype must be one of .* Got 'int4'"):
         codes_to_arrow(CODES, dtype="int4")
     with pytest.raises(DataError, match="row 0 has a value that is too large for float16"):
         codes_to_arrow([[1e6]], dtype="float16")
 
 
-def test_a_dimension_that_is_exact_has_16_bits():
+def test_exact_dimensions_have_16_bits():
     rng = np.random.default_rng(0)
     lengths = rng.integers(0, 3000, 500)
     codes = rng.normal(size=(500, 3)).astype(np.float32)

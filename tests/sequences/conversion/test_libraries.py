@@ -1,4 +1,4 @@
-"""The layouts of aeon, sktime and tslearn, as these packages make and check them."""
+"""The layouts of aeon, sktime and tslearn, from and to these packages."""
 
 import numpy as np
 import pandas as pd
@@ -59,7 +59,7 @@ def test_aeon_takes_integer_labels_as_numbers_and_refuses_text():
         Sequences.from_list(["ab"]).to_aeon()
 
 
-def test_none_and_empty_ones_to_aeon_and_tslearn():
+def test_no_sequences_and_empty_sequences_to_aeon_and_tslearn():
     none = Sequences.from_list([[1.0]])[:0]
     assert none.to_aeon() == []
     assert none.to_tslearn().shape == (0, 1, 1)
@@ -78,12 +78,12 @@ def test_none_and_empty_ones_to_aeon_and_tslearn():
         ([], "Got an empty list"),
     ],
 )
-def test_what_aeon_does_not_have(X, message):
+def test_data_that_is_not_from_aeon(X, message):
     with pytest.raises(DataError, match=message):
         Sequences.from_aeon(X)
 
 
-def test_swapped_axes_show_in_the_padding():
+def test_swapped_axes_are_found_by_the_padding():
     X = np.ones((3, 5, 4))
     X[1, :, 2:] = np.nan
     with pytest.warns(
@@ -94,7 +94,7 @@ def test_swapped_axes_show_in_the_padding():
     with pytest.warns(UserWarning, match=r"Expected \(n_cases, n_channels, .*from_array takes"):
         Sequences.from_aeon(X.transpose(0, 2, 1))
     assert Sequences.from_aeon(X).lengths.tolist() == [4, 2, 4]
-    X[:, :, 3] = np.nan  # a channel that nobody has is none that was padded
+    X[:, :, 3] = np.nan  # a channel that is missing in all cases is not padding
     assert Sequences.from_tslearn(X).lengths.tolist() == [5, 5, 5]
 
 
@@ -103,11 +103,11 @@ def test_swapped_axes_show_in_the_padding():
 
 @pytest.fixture(scope="module")
 def panel():
-    """Six utterances of unequal length as sktime's frame of series."""
+    """Return six utterances of unequal length as a nested frame of sktime."""
     return load_japanese_vowels(split="train", return_type="nested_univ")[0].iloc[:6]
 
 
-def test_sktime_layouts_are_one(panel):
+def test_sktime_layouts_give_the_same_sequences(panel):
     nested = Sequences.from_sktime(panel)
     assert nested.schema.names[:2] == ("dim_0", "dim_1")
     np.testing.assert_array_equal(nested[2][:, 1], panel.iloc[2, 1])
@@ -117,14 +117,14 @@ def test_sktime_layouts_are_one(panel):
     np.testing.assert_array_equal(Sequences.from_sktime(cut).to_aeon(), cut)
 
 
-def test_sktime_knows_what_it_is_given(panel):
+def test_sktime_accepts_converted_sequences(panel):
     frame = Sequences.from_sktime(panel).to_sktime()
     valid, message, _ = check_is_mtype(frame, "pd-multiindex", "Panel", return_metadata=True)
     assert valid, message
     equal(Sequences.from_sktime(frame), Sequences.from_sktime(panel))
 
 
-def test_sktime_names_ids_kinds_and_times():
+def test_sktime_names_ids_column_types_and_times():
     index = pd.MultiIndex.from_product(
         [["b", "a"], pd.period_range("2020-01", periods=3, freq="M")]
     )
@@ -187,7 +187,7 @@ A, B = pd.Series([1.0, 2.0]), pd.Series([1.0])
         ({"x": [1.0]}, "Got a dict, but sktime's panels are"),
     ],
 )
-def test_what_sktime_does_not_have(X, message):
+def test_data_that_is_not_from_sktime(X, message):
     with pytest.raises(DataError, match=message):
         Sequences.from_sktime(X)
 
@@ -212,12 +212,12 @@ def test_tslearn_data_sets():
         ([[1.0]], r"Got a list, but tslearn's data sets.*from_list takes a list"),
     ],
 )
-def test_what_tslearn_does_not_have(X, message):
+def test_data_that_is_not_from_tslearn(X, message):
     with pytest.raises(DataError, match=message):
         Sequences.from_tslearn(X)
 
 
-def test_from_one_library_to_the_next_through_a_file(tmp_path):
+def test_from_one_library_to_another_through_a_file(tmp_path):
     X = make_example_3d_numpy_list(n_cases=4, n_channels=2, return_y=False)
     write(Sequences.from_aeon(X), tmp_path / "x.ts")
     frame = read(tmp_path / "x.ts").to_sktime()

@@ -64,7 +64,7 @@ def test_columns_of_text_are_characters():
     "column",
     [pd.Series([["a"], ["b", "a"]]), pl.Series([["a"], ["b", "a"]]), pa.array([["a"], ["b", "a"]])],
 )
-def test_one_column_alone(column):
+def test_a_single_column(column):
     assert Sequences.from_arrow(column).to_list() == [["a"], ["b", "a"]]
 
 

@@ -42,7 +42,7 @@ def test_tokens_strings_and_words():
     assert words.to_list() == [["good", "day"]]
 
 
-def test_integers_are_labels_only_when_asked():
+def test_integers_are_categories_only_on_request():
     assert kinds_of(Sequences.from_list([[3, 5, 3]])) == ["numeric"]
     labels = Sequences.from_list([[3, 5, 3], [9]], column_types="categorical")
     assert labels.schema.columns[0].categories == (3, 5, 9)
@@ -64,12 +64,12 @@ def test_integers_are_labels_only_when_asked():
         (["0", "1"], "categorical"),
     ],
 )
-def test_inferred_kind(values, kind):
+def test_inferred_column_type(values, kind):
     assert kinds_of(Sequences.from_list([values])) == [kind]
 
 
 @pytest.mark.parametrize("column_types", ["numeric", ["numeric", "numeric"], {"x0": "numeric"}])
-def test_kinds_can_be_overridden(column_types):
+def test_column_types_can_be_overridden(column_types):
     sequences = Sequences.from_list([[[0, 1.5], [1, 2.5]]], column_types=column_types)
     assert kinds_of(sequences) == ["numeric", "numeric"]
 
@@ -82,12 +82,12 @@ def test_mixed_columns_and_missing_entries():
     assert sequences[1].tolist() == [[2.5, None]]
 
 
-def test_numbers_as_text_are_read_when_asked():
+def test_numbers_as_text_are_read_on_request():
     sequences = Sequences.from_list([["1", " 2.5 "], ["", "-3e2"]], column_types="numeric")
     np.testing.assert_array_equal(sequences.values[:, 0], [1, 2.5, np.nan, -300])
 
 
-def test_one_table_a_sequence_gives_the_names():
+def test_one_table_per_sequence_gives_the_names():
     frame = pd.DataFrame({"speed": [1.0, 2.0], "gear": ["low", "high"]})
     sequences = Sequences.from_list([frame, frame[:1]])
     assert sequences.schema.names == ("speed", "gear")
@@ -96,7 +96,7 @@ def test_one_table_a_sequence_gives_the_names():
         Sequences.from_list([frame, frame[["gear", "speed"]]])
 
 
-def test_one_arrow_table_a_sequence():
+def test_one_arrow_table_per_sequence():
     table = pa.table({"speed": [1.0, None], "gear": ["low", "high"]})
     sequences = Sequences.from_list([table, table[:1]])
     assert sequences.schema.names == ("speed", "gear")

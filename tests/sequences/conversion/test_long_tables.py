@@ -43,7 +43,7 @@ def test_interleaved_rows_of_an_id_are_joined(table):
     )
 
 
-def test_columns_and_kinds(table):
+def test_columns_and_column_types(table):
     sequences = Sequences.from_table(table, "who", "when", ["on", "x"], {"on": "numeric"})
     assert sequences.schema.names == ("on", "x")
     assert sequences.schema.columns[0].type == "numeric"
@@ -88,7 +88,7 @@ def test_sort_orders_the_steps_of_each_id_by_time():
     assert [one[:, 0].tolist() for one in found] == [[1.0, 2.0], [3.0, 9.0]]
 
 
-def test_sort_needs_times_that_differ():
+def test_sort_needs_distinct_times():
     table = {"id": [1, 1], "t": [2, 2], "x": [0.0, 1.0]}
     with pytest.raises(DataError, match="Id 1 has the time '2' twice, in rows 0 and 1"):
         Sequences.from_table(table, "id", "t", sort=True)
@@ -105,7 +105,7 @@ def test_times_of_different_ids_need_no_order():
     assert sequences.values[:, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
-def test_pandas_index_is_no_feature():
+def test_the_pandas_index_is_not_a_feature():
     frame = pd.DataFrame(COLUMNS).set_index("when")
     sequences = Sequences.from_table(frame, id="who", time="when", columns=["x"])
     assert sequences[0][:, 0].tolist() == [0.1, 0.2, 0.3]
@@ -113,13 +113,13 @@ def test_pandas_index_is_no_feature():
     assert "when" not in Sequences.from_table(together, id="who").schema.names
 
 
-def test_integer_categories_are_labels():
+def test_pandas_categories_of_integers():
     frame = pd.DataFrame({"id": [1, 1], "code": pd.Categorical([30, 10])})
     sequences = Sequences.from_table(frame, id="id")
     assert sequences.schema.columns[0].categories == (10, 30)
 
 
-def test_integer_labels_that_floats_cannot_tell_apart():
+def test_integer_categories_that_floats_cannot_distinguish():
     frame = {"id": [1, 1], "code": np.array([1, 2**53 + 1])}
     match = r"Got 9007199254740993 at sequence 0 .*step 1, column 'code'\..* write them as text"
     with pytest.raises(DataError, match=match):
@@ -240,7 +240,7 @@ def test_bad_input(columns, options, error, message):
 
 
 @pytest.mark.parametrize("type_", [pl.Categorical, pl.Enum(["v", "u"])])
-def test_polars_categories_are_labels(type_):
+def test_polars_categories(type_):
     frame = pl.DataFrame({"id": ["p", "p", "q"], "event": ["u", "v", None]})
     frame = frame.with_columns(pl.col("event").cast(type_), pl.col("id").cast(pl.Categorical))
     sequences = Sequences.from_table(frame, id="id")
@@ -302,7 +302,7 @@ def test_to_table_and_back():
     np.testing.assert_array_equal(after.ids, before.ids)
 
 
-def test_to_table_leaves_out_empty_sequences_and_says_so():
+def test_to_table_leaves_out_empty_sequences_with_a_warning():
     sequences = Sequences.from_list([[1.0], [], [2.0]])
     with pytest.warns(UserWarning, match="1 of 3 sequences are empty") as caught:
         table = sequences.to_table()
@@ -310,7 +310,7 @@ def test_to_table_leaves_out_empty_sequences_and_says_so():
     assert table["id"].to_pylist() == [0, 2]
 
 
-def test_to_table_refuses_what_would_be_lost():
+def test_to_table_refuses_data_that_would_be_lost():
     sequences = Sequences.from_list([[1.0], [2.0]], ids=["a", "a"])
     with pytest.raises(DataError, match="The id 'a' appears twice"):
         sequences.to_table()

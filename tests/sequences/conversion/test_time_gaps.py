@@ -1,4 +1,4 @@
-"""The column of gaps between times, from tables in memory and from files read in blocks."""
+"""The column of time gaps, from tables in memory and from files in blocks."""
 
 import datetime
 import io
@@ -94,14 +94,14 @@ def test_files(tmp_path):
     assert found[0].tolist() == [[2, 0], [1, 3]]
 
 
-def test_gaps_are_numeric_even_where_they_look_binary_and_categories_stay():
+def test_gaps_are_numeric_even_if_they_look_binary():
     table = {"id": [1, 1, 1], "time": [4, 5, 6], "page": [3, 4, 3]}
     found = Sequences.from_table(table, "id", "time", column_types="categorical", time_gaps=True)
     assert [one.type for one in found.schema.columns] == ["categorical", "numeric"]
     assert found[0].tolist() == [[3, 0], [4, 1], [3, 1]]
 
 
-def test_they_need_times(tmp_path):
+def test_gaps_need_times(tmp_path):
     with pytest.raises(SchemaError, match="needs a long table with a column of times"):
         Sequences.from_table({"id": [1], "x": [2]}, "id", time_gaps=True)
     taken = {"id": [1], "time": [0], "time_gap": [2]}

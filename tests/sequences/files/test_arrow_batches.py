@@ -1,4 +1,4 @@
-"""Batches of rows: of any library, one-shot or not, in memory or in a temporary file."""
+"""Batches of rows from any library, in memory or in a temporary file."""
 
 import gc
 import tempfile
@@ -14,7 +14,7 @@ from small_data import ragged, untrained
 
 SEQUENCES = Sequences.from_list(ragged())
 TABLE = SEQUENCES.to_table(id="id").replace_schema_metadata()
-# Rows of a sequence lie in two batches.
+# The rows of a sequence are in two batches.
 PARTS = [TABLE.slice(start, 7) for start in range(0, TABLE.num_rows, 7)]
 
 
@@ -24,7 +24,7 @@ def parts():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """The folder of temporary files."""
+    """Return the folder of temporary files."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
@@ -46,14 +46,14 @@ def folder(tmp_path, monkeypatch):
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_all_kinds_of_batches(batches, folder):
+def test_all_types_of_batches(batches, folder):
     found = read_batches(batches)
     np.testing.assert_array_equal(found.values, SEQUENCES.values)
     np.testing.assert_array_equal(found.ids, SEQUENCES.ids)
     assert list(folder.iterdir()) == []
 
 
-def test_large_data_stays_in_a_file_until_it_is_forgotten(folder):
+def test_large_data_is_in_a_temporary_file_while_it_is_used(folder):
     found = read_batches(parts, memory_bytes=10)
     assert isinstance(found, Scan)
     blocks = found.with_block_bytes(100)
@@ -72,7 +72,7 @@ def test_names_of_columns_and_types(folder):
     assert found.ids.tolist() == ["a", "b"]
 
 
-def test_fit_and_transform_take_batches(folder):
+def test_fit_and_transform_accept_batches(folder):
     ae = untrained(parts)
     np.testing.assert_array_equal(ae.transform(TABLE.to_reader()), ae.transform(SEQUENCES))
     assert list(Path(folder).iterdir()) == []
@@ -94,13 +94,13 @@ def test_fit_and_transform_take_batches(folder):
         ([{"x": [1.0]}], SchemaError, "^The batches.*id"),
     ],
 )
-def test_mistakes_leave_no_file(batches, error, said, folder):
+def test_errors_leave_no_file(batches, error, said, folder):
     with pytest.raises(error, match=said):
         read_batches(batches)
     assert list(folder.iterdir()) == []
 
 
-def test_errors_of_the_source_are_its_own(folder):
+def test_errors_of_the_source_are_not_changed(folder):
     def broken():
         yield PARTS[0]
         raise ConnectionError("the database is gone")

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written completely or not at all."""
 
 import signal
 import stat
@@ -28,7 +28,7 @@ def test_nothing_changes_until_the_end(tmp_path):
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SchemaError])
-def test_an_error_leaves_the_old_file_and_no_other(tmp_path, error):
+def test_an_error_keeps_the_old_file_and_leaves_no_other(tmp_path, error):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with pytest.raises(error, match="stop"):
@@ -46,7 +46,7 @@ def write_half(path: Path, error: BaseException) -> None:
         raise error
 
 
-def test_killed_in_the_midst(tmp_path):
+def test_a_process_that_is_killed_while_writing(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     code = (
@@ -81,7 +81,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_link_stays_a_link(tmp_path):
+def test_a_link_is_not_replaced(tmp_path):
     (tmp_path / "target").write_bytes(b"old")
     (tmp_path / "link").symlink_to("target")
     with atomic_writer(tmp_path / "link") as file:
@@ -91,7 +91,7 @@ def test_a_link_stays_a_link(tmp_path):
 
 
 @linux
-def test_a_device_is_written_not_replaced():
+def test_a_device_is_not_replaced_by_a_file():
     with atomic_writer("/dev/null") as file:
         file.write(b"x")
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
@@ -108,7 +108,7 @@ def test_a_relative_name_without_a_folder(tmp_path, monkeypatch):
     assert Path("ramps.csv").exists()
 
 
-def test_folder_is_not_there(tmp_path):
+def test_a_missing_folder(tmp_path):
     with pytest.raises(MissingFileError, match=r"there is no folder .*nowhere\. Create it"):
         write(ramps(), tmp_path / "nowhere" / "ramps.csv")
     assert not list(tmp_path.iterdir())
@@ -127,14 +127,14 @@ def test_file_is_a_folder(tmp_path):
 
 
 @linux
-def test_folder_that_takes_no_files():
+def test_a_folder_that_is_not_writable():
     with pytest.raises(FileAccessError, match=r"/proc/ramps\.csv cannot be written: \w+"):
         write(ramps(), "/proc/ramps.csv")
     with pytest.raises(OSError, match="cannot be written"):
         write(ramps(), "/proc/ramps.csv")
 
 
-def test_sequences_that_a_format_cannot_hold_touch_no_file(tmp_path):
+def test_sequences_that_a_format_cannot_store_change_no_file(tmp_path):
     path = tmp_path / "ramps.txt"
     path.write_text("old")
     with pytest.raises(SchemaError, match="holds characters or words"):

@@ -1,4 +1,4 @@
-"""Files that are missing, empty, cut short or not what their name says: one line that says so."""
+"""Files that are missing, empty, truncated or of another format give one clear line."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def archive_bytes(**arrays: np.ndarray) -> bytes:
 
 
 def written(suffix: str) -> bytes:
-    """Return a file of this package."""
+    """Return the bytes of a file that Refold writes."""
     buffer = io.BytesIO()
     write(["abba", "b"] if suffix == "txt" else japanese_vowels().train[:3], buffer, format=suffix)
     return buffer.getvalue()
@@ -64,7 +64,7 @@ def test_a_folder(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["data.xlsx", "data.csv.xz", "data.npz.gz", "data"])
-def test_unknown_suffix_lists_the_known(tmp_path, name):
+def test_an_unknown_suffix_lists_the_known_ones(tmp_path, name):
     known = r"suffix( '\.\w+')?\. Known: \.parquet, \.pq, \.csv, \.tsv, \.jsonl, \.ndjson, \.js"
     with pytest.raises(FileFormatError, match=known):
         read(tmp_path / name)
@@ -73,14 +73,14 @@ def test_unknown_suffix_lists_the_known(tmp_path, name):
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "npz", "npy"])
-def test_cut_short_anywhere(suffix):
+def test_truncated_anywhere(suffix):
     data = written(suffix)
     for end in sorted({*range(1, 40), *range(40, len(data), len(data) // 40), len(data) - 1}):
         with pytest.raises(FileFormatError, match=r"The stream is (cut short|damaged)"):
             read(io.BytesIO(data[:end]), format=suffix)
 
 
-def test_cut_short_text():
+def test_truncated_text():
     with pytest.raises(FileFormatError, match=r"line 3 is not JSON: .* seems to be cut short"):
         read(io.BytesIO(written("jsonl")[:-20]), format="jsonl")
     with pytest.raises(FileFormatError, match=r"3 fields, but the header has 14\..*cut short"):
@@ -88,7 +88,7 @@ def test_cut_short_text():
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_changed_bytes_never_end_in_a_traceback(suffix):
+def test_changed_bytes_never_cause_an_unexpected_error(suffix):
     data = written(suffix)
     rng = np.random.default_rng(0)
     messages = []
@@ -147,7 +147,7 @@ def test_pickles_are_refused():
             read(io.BytesIO(data), format=suffix)
 
 
-def test_arrays_that_are_no_sequences():
+def test_arrays_that_are_not_sequences():
     for array in (np.arange(3.0), np.float64(1.0), np.zeros((1, 1, 1, 1))):
         with pytest.raises(FileFormatError, match=r"Expected \(n, steps, features\) or \(n, step"):
             read(io.BytesIO(array_bytes(array)), format="npy")
@@ -157,7 +157,7 @@ def test_arrays_that_are_no_sequences():
             read(io.BytesIO(archive_bytes(**arrays)), format="npz")
 
 
-def test_an_array_of_absurd_size_is_not_allocated():
+def test_an_array_of_impossible_size_is_not_allocated():
     header = {"descr": "<f8", "fortran_order": False, "shape": (10**12, 10, 8)}
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, header)
@@ -165,7 +165,7 @@ def test_an_array_of_absurd_size_is_not_allocated():
         read(io.BytesIO(buffer.getvalue() + b"abc"), format="npy")
 
 
-def test_an_archive_of_another_kind():
+def test_an_archive_of_another_format():
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("xl/workbook.xml", "<workbook/>")
@@ -239,7 +239,7 @@ def test_damaged_metadata():
         ("txt", {"unit": "letters"}, "unit must be 'characters' or 'words'. Got 'letters'"),
     ],
 )
-def test_an_argument_that_says_nothing_is_refused(suffix, options, message):
+def test_an_argument_without_effect_is_refused(suffix, options, message):
     with pytest.raises(ParameterError, match=message):
         read(io.BytesIO(b"ab"), format=suffix, **options)
 

@@ -1,4 +1,4 @@
-"""Text files that are compressed."""
+"""Compressed text files."""
 
 import bz2
 import gzip
@@ -16,7 +16,7 @@ SUFFIXES = ["gz", "bz2", "zst"]
 
 @pytest.mark.parametrize("compression", SUFFIXES)
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
-def test_written_and_read_back(tmp_path, suffix, compression):
+def test_written_files_are_read(tmp_path, suffix, compression):
     path = tmp_path / f"ramps.{suffix}.{compression}"
     write(ramps(), path)
     plain = io.BytesIO()
@@ -25,7 +25,7 @@ def test_written_and_read_back(tmp_path, suffix, compression):
     assert_equal(read(path), read(io.BytesIO(plain.getvalue()), format=suffix))
 
 
-def test_it_is_recognised_whatever_the_name(tmp_path):
+def test_compression_is_recognized_with_any_name(tmp_path):
     text = b"id;x\n1;0,5\n1;2\n"
     for name, data in (("a.csv", gzip.compress(text)), ("b.CSV.GZ", text)):
         (tmp_path / name).write_bytes(data)
@@ -37,7 +37,7 @@ def test_it_is_recognised_whatever_the_name(tmp_path):
 
 
 @pytest.mark.parametrize("compression", SUFFIXES)
-def test_cut_short(tmp_path, compression):
+def test_truncated(tmp_path, compression):
     path = tmp_path / f"ramps.csv.{compression}"
     write(ramps(), path)
     path.write_bytes(path.read_bytes()[:-6])
@@ -45,6 +45,6 @@ def test_cut_short(tmp_path, compression):
         read(path)
 
 
-def test_nothing_within():
+def test_an_empty_archive():
     with pytest.raises(FileFormatError, match="is empty: it holds no bytes after gzip"):
         read(io.BytesIO(gzip.compress(b"")), format="csv")

@@ -1,4 +1,4 @@
-"""Labels beside sequences, from every format that has columns."""
+"""Label columns from every format that has columns."""
 
 import json
 
@@ -39,7 +39,7 @@ def as_jsonl(path):
     ("make", "suffix"),
     [(as_parquet, "parquet"), (as_long_parquet, "parquet"), (as_csv, "csv"), (as_jsonl, "jsonl")],
 )
-def test_they_are_read_from_the_file_of_the_sequences(tmp_path, make, suffix):
+def test_labels_are_read_from_the_file_of_the_sequences(tmp_path, make, suffix):
     path = tmp_path / f"data.{suffix}"
     make(path)
     assert read_labels(path, "who", SEQUENCES).tolist() == NAMES
@@ -47,7 +47,7 @@ def test_they_are_read_from_the_file_of_the_sequences(tmp_path, make, suffix):
     assert read(path, columns=["x0"]).values[:, 0].tolist() == [1, 2, 3, 4, 5]
 
 
-def test_integers_stay_integers_and_rows_count_without_ids(tmp_path):
+def test_labels_of_integers_and_files_without_ids(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("who\n7\n8\n7\n")
     labels = read_labels(path, "who", Sequences.from_list([[1.0]] * 3))
@@ -83,14 +83,14 @@ def test_bad_labels(tmp_path, text, label, error, message):
         read_labels(path, label, SEQUENCES)
 
 
-def test_an_empty_cell_is_no_label(tmp_path):
+def test_empty_cells_are_ignored(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("id,who\na,ann\na,\nb,bob\nc,ann\n")
     assert read_labels(path, "who", SEQUENCES).tolist() == NAMES
 
 
 @pytest.mark.parametrize("ids", [[1.0, 1.0, 2.0], [1.5, 1.5, 2.0]])
-def test_ids_of_floating_point_are_those_of_the_sequences(tmp_path, ids):
+def test_floating_point_ids_match_those_of_the_sequences(tmp_path, ids):
     path = tmp_path / "data.parquet"
     pq.write_table(pa.table({"id": ids, "x0": [1.0, 2.0, 3.0], "who": ["a", "a", "b"]}), path)
     sequences = read(path, columns=["x0"])
@@ -98,7 +98,7 @@ def test_ids_of_floating_point_are_those_of_the_sequences(tmp_path, ids):
     assert read_labels(path, "who", sequences).tolist() == ["a", "b"]
 
 
-def test_the_format_may_be_named(tmp_path):
+def test_the_format_can_be_given(tmp_path):
     as_csv(tmp_path / "readings.log")
     assert read_labels(tmp_path / "readings.log", "who", SEQUENCES, format="csv").tolist() == NAMES
 

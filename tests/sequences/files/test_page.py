@@ -1,4 +1,4 @@
-"""The table in docs/how-to/files.md is read as the page says."""
+"""Data in docs/how-to/files.md is read as the page describes."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_the_table_is_read_as_described(tmp_path):
     assert np.isnan(back[2][0, 0])
 
 
-def test_every_line_is_read_in_its_layout(tmp_path):
+def test_every_line_of_the_page_is_read_in_its_layout(tmp_path):
     text = next(text for _, text in BLOCKS if text.startswith("[["))
     layouts = []
     for line in text.splitlines():

@@ -1,4 +1,4 @@
-"""What is written reads back: every format with every kind of sequences that it can hold."""
+"""Written files are read with the same contents, for every format."""
 
 import io
 
@@ -14,7 +14,7 @@ from refold.sequences import Column, Schema, Sequences, read, scan, write
 
 
 def mixed() -> Sequences:
-    """Return all kinds at once, missing and unknown entries, text ids and an empty sequence."""
+    """Return all column types, missing and unknown entries, text ids and an empty sequence."""
     nan = np.nan
     columns = (
         Column("level", "numeric"),
@@ -70,7 +70,7 @@ def test_decimal_text_keeps_numbers_and_empty_sequences(tmp_path, name, suffix):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-def test_decimal_text_keeps_labels_and_ids(tmp_path, suffix):
+def test_decimal_text_keeps_categories_and_ids(tmp_path, suffix):
     path = tmp_path / f"file.{suffix}"
     write(mixed(), path)
     column_types = {column.name: column.type for column in mixed().schema.columns}
@@ -84,7 +84,7 @@ def test_decimal_text_keeps_labels_and_ids(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("name", ["characters", "words", "tokens", "integer tokens"])
-def test_jsonl_keeps_symbols(tmp_path, name):
+def test_jsonl_keeps_categories(tmp_path, name):
     write(CASES[name], tmp_path / "file.jsonl")
     column_types = "categorical" if name == "integer tokens" else None
     unit = "words" if name == "words" else None
@@ -123,7 +123,7 @@ def test_npy_is_padded_with_nan(tmp_path, name):
     np.testing.assert_array_equal(back.values, sequences.values)
 
 
-def test_npz_of_other_hands(tmp_path):
+def test_npz_files_of_other_programs(tmp_path):
     x = np.arange(12.0).reshape(2, 3, 2)
     np.savez_compressed(tmp_path / "x.npz", anything=x)
     np.testing.assert_array_equal(read(tmp_path / "x.npz")[1], x[1])
@@ -132,7 +132,7 @@ def test_npz_of_other_hands(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "lengths.npz")[0], x[0, :1])
 
 
-def test_a_long_file_is_plain_for_others(tmp_path):
+def test_other_programs_can_read_a_long_file(tmp_path):
     write(CASES["mixed"], tmp_path / "long.parquet", layout="long")
     frame = pd.read_parquet(tmp_path / "long.parquet")
     assert list(frame.columns) == ["id", "time", "level", "on", "event", "code"]
@@ -140,7 +140,7 @@ def test_a_long_file_is_plain_for_others(tmp_path):
     assert frame.loc[2].isna().tolist() == [False] + [True] * 5
 
 
-def test_files_of_pandas(tmp_path):
+def test_files_that_pandas_wrote(tmp_path):
     frame = pd.DataFrame({"user": ["u", "u", "v"], "when": [1, 2, 1], "x": [0.25, 0.5, 1.0]})
     frame.to_parquet(tmp_path / "frame.parquet")
     frame.to_csv(tmp_path / "frame.csv", index=False)
@@ -150,7 +150,7 @@ def test_files_of_pandas(tmp_path):
         np.testing.assert_array_equal(back[0], [[0.25], [0.5]])
 
 
-def test_the_index_of_a_sorted_frame_is_no_feature(tmp_path):
+def test_the_index_of_a_sorted_frame_is_not_a_feature(tmp_path):
     path = tmp_path / "sorted.parquet"
     frame = pd.DataFrame({"id": [2, 3, 1], "time": [0, 0, 0], "x": [1.0, 2.0, 3.0]})
     frame.sort_values("id").to_parquet(path)
@@ -178,7 +178,7 @@ def test_ids_too_large_for_int64_are_text(tmp_path, empty):
     assert read(io.BytesIO(text.encode()), format="jsonl").ids.tolist() == plain.ids.tolist()
 
 
-def test_lists_of_pandas(tmp_path):
+def test_lists_that_pandas_wrote(tmp_path):
     frame = pd.DataFrame({"id": [3, 4], "x": [[1.0, 2.0], []], "note": ["not", "read"]})
     frame.to_parquet(tmp_path / "lists.parquet")
     back = read(tmp_path / "lists.parquet")
@@ -186,7 +186,7 @@ def test_lists_of_pandas(tmp_path):
     assert [series.tolist() for series in back] == [[1.0, 2.0], []]
 
 
-def test_changed_since_it_was_written(tmp_path):
+def test_a_file_that_was_sorted_and_changed_later(tmp_path):
     write(CASES["mixed"], tmp_path / "long.parquet", layout="long")
     table = pq.read_table(tmp_path / "long.parquet").sort_by("time")
     pq.write_table(table.drop_columns(["level"]), tmp_path / "sorted.parquet")
@@ -209,12 +209,12 @@ def test_streams_need_the_format():
         write(ramps(), stream, format="xlsx")
 
 
-def test_a_format_by_name_comes_before_the_suffix(tmp_path):
+def test_a_given_format_has_priority_over_the_suffix(tmp_path):
     write(ramps(), tmp_path / "data.bin", format="npz")
     same_values(ramps(), read(tmp_path / "data.bin", format="npz"))
 
 
-def test_what_a_format_cannot_hold_is_refused(tmp_path):
+def test_sequences_that_a_format_cannot_store_are_refused(tmp_path):
     twice = ramps()[[0, 0]]
     with pytest.raises(DataError, match="id 0 belongs to 2 sequences, which the long layout"):
         write(twice, tmp_path / "twice.csv")
@@ -244,7 +244,7 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
-def test_an_unknown_integer_is_missing_in_a_file_and_said(tmp_path, suffix):
+def test_an_unknown_integer_is_written_as_missing_with_a_warning(tmp_path, suffix):
     sequences = Sequences.from_list([[5, 7]], column_types="categorical")
     unknown = sequences.with_values(np.float32([[0], [2]]))
     with pytest.warns(UserWarning, match="1 unknown entry of column 'token' is written as missing"):
@@ -256,7 +256,7 @@ def test_an_unknown_integer_is_missing_in_a_file_and_said(tmp_path, suffix):
     same_values(read(tmp_path / "file.npz"), unknown)
 
 
-def test_a_missing_character_makes_lists_of_all_lines(tmp_path):
+def test_a_missing_character_makes_its_line_a_list(tmp_path):
     sequences = Sequences.from_list(["ab", "b"])
     holed = sequences.with_values(np.float32([[0], [np.nan], [1]]))
     write(holed, tmp_path / "holed.jsonl")

@@ -10,7 +10,7 @@ from refold.errors import DataError, ParameterError, SchemaError
 from refold.sequences import read
 
 
-def test_a_csv_file_is_sorted_on_demand():
+def test_a_csv_file_is_sorted_on_request():
     text = b"id,time,x\na,2024-01-02,2\nb,,\na,2024-01-01,1\n"
     with pytest.raises(
         DataError, match=r"line 4, after .* in line 2\. Sort the table with sort=True"
@@ -20,7 +20,7 @@ def test_a_csv_file_is_sorted_on_demand():
     assert [one[:, 0].tolist() for one in found] == [[1.0, 2.0], []]
 
 
-def test_sort_is_of_long_tables():
+def test_sort_applies_only_to_long_tables():
     buffer = io.BytesIO()
     pq.write_table(pa.table({"id": [1], "x": [[1.0, 2.0]]}), buffer)
     with pytest.raises(SchemaError, match=r"one row per sequence, .* Leave sort= out"):

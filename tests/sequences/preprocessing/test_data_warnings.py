@@ -1,4 +1,4 @@
-"""What is said of training data: numbers for missing values, outliers, one step, padding."""
+"""Warnings about data: numbers for missing values, outliers, single steps and padding."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_nothing_is_said_of_ordinary_columns(name):
+def test_ordinary_columns_cause_no_warning(name):
     assert suspects(HARMLESS[name]) == []
 
 
@@ -51,7 +51,7 @@ def test_numbers_written_for_missing_values(codes, dtype):
     assert suspects(values) == sorted({float(dtype(code)) for code in codes})
 
 
-def test_a_repeated_negative_number_where_no_other_is():
+def test_a_repeated_negative_number_among_positive_numbers():
     assert suspects(np.concatenate([np.abs(TEMPERATURES), [-200.0] * 5])) == [-200.0]
     assert suspects(np.concatenate([np.abs(TEMPERATURES), [-200.5]])) == []
 
@@ -67,7 +67,7 @@ def test_a_constant_column_with_a_code():
     assert suspects([5.0] * 100 + [-9999.0] * 3) == [-9999.0]
 
 
-def test_pieces_are_as_the_whole():
+def test_pieces_give_the_same_result_as_all_values():
     values = np.concatenate([TEMPERATURES, [np.nan], [-99999.0] * 7])
     extremes = Extremes()
     for piece in np.array_split(rng().permutation(values), 13):
@@ -76,7 +76,7 @@ def test_pieces_are_as_the_whole():
     assert [(one.value, one.count) for one in found] == [(-99999.0, 7)]
 
 
-def test_the_line_names_column_value_count_place_and_what_to_do():
+def test_the_line_names_column_value_count_position_and_fix():
     sequences = Sequences.from_list(
         [rng().normal(size=(20, 2)) for _ in range(5)], names=["heat", "rain"]
     )
@@ -89,7 +89,7 @@ def test_the_line_names_column_value_count_place_and_what_to_do():
     assert "occurs 3 times in columns 'heat', 'rain' (first in sequence 0, step 5, column" in line
 
 
-def test_all_suspects_are_in_what_to_do():
+def test_the_fix_has_all_suspect_values():
     values = np.concatenate([TEMPERATURES, [-9999.0, 1e20]])
     lines = data_warnings(Sequences.from_list([values]))
     assert len(lines) == 2
@@ -97,7 +97,7 @@ def test_all_suspects_are_in_what_to_do():
 
 
 @pytest.mark.parametrize("layout", ["list", "long"])
-def test_files_in_blocks_are_as_in_memory(tmp_path, layout):
+def test_files_in_blocks_give_the_same_result_as_memory(tmp_path, layout):
     sequences = Sequences.from_list([rng().normal(size=(9, 2)) for _ in range(40)])
     sequences.values[[47, 203], 1] = -99999
     write(sequences, tmp_path / "a.parquet", layout=layout)
@@ -113,7 +113,7 @@ def test_files_in_blocks_are_as_in_memory(tmp_path, layout):
 
 
 @pytest.mark.parametrize("name", sorted(set(names()) - {"question"}))
-def test_nothing_is_said_of_the_shipped_data(name):
+def test_the_shipped_data_causes_no_warning(name):
     assert data_warnings(load(name)) == []
 
 
@@ -125,7 +125,7 @@ def test_sequences_of_one_step(x):
 
 
 @pytest.mark.parametrize("x", [[[0.5]], [[0.5], [0.7, 0.1]], [[], []]])
-def test_nothing_is_said_of_other_short_sequences(x):
+def test_other_short_sequences_cause_no_warning(x):
     assert data_warnings(refold.sequences.as_sequences(x)) == []
 
 
@@ -153,12 +153,12 @@ def test_the_array_of_the_question_looks_padded():
     assert data_warnings(Sequences.from_array(x, lengths)) == []
 
 
-def test_labels_padded_with_zero():
+def test_categories_padded_with_zero():
     labels = np.where(np.arange(8) < 2 + np.arange(20)[:, None] % 7, 3, 0)
     (line,) = data_warnings(Sequences.from_array(labels, column_types="categorical"))
     assert "end with steps of zeros" in line
 
 
-def test_zeros_in_the_midst_are_data():
+def test_zeros_in_the_middle_are_data():
     counts = rng().poisson(0.7, size=(50, 20))
     assert data_warnings(Sequences.from_array(counts)) == []

@@ -1,4 +1,4 @@
-"""Batches by length: every sequence once, little padding, few shapes, equal work."""
+"""Batches by length: each sequence occurs once, with little padding and few shapes."""
 
 import itertools
 
@@ -20,7 +20,7 @@ def rows_of(run):
 
 @pytest.mark.parametrize("seed", [None, 3])
 @pytest.mark.parametrize(("lengths", "size"), [([4], 4), ([7] * 7, 3), (range(300), 8)])
-def test_every_sequence_once_an_epoch(lengths, size, seed):
+def test_every_sequence_occurs_once_per_epoch(lengths, size, seed):
     lengths = np.array(lengths)
     batches = Batches(lengths, size)
     rows = np.arange(len(lengths))[::2]
@@ -35,7 +35,7 @@ def test_every_sequence_once_an_epoch(lengths, size, seed):
         assert (rest == -1).all()
 
 
-def test_order_is_of_seed_and_epoch_within_and_between_shapes():
+def test_the_order_depends_on_seed_and_epoch_within_and_between_shapes():
     batches = Batches(lognormal(), 32)
     rows = np.arange(5000)
 
@@ -52,7 +52,7 @@ def test_order_is_of_seed_and_epoch_within_and_between_shapes():
 
 
 @pytest.mark.parametrize("n", [1, 10, 33])
-def test_a_run_of_several_epochs_is_each_of_them(n):
+def test_a_run_of_several_epochs_agrees_with_single_epochs(n):
     batches = Batches(np.full(40, 7), 10)
     rows = np.arange(40)[:n]
     together = batches.epochs(rows, seed=5, first=3, count=4)
@@ -63,13 +63,13 @@ def test_a_run_of_several_epochs_is_each_of_them(n):
     assert (together.rows[together.num_batches :] == -1).all()
 
 
-def test_long_or_ragged_epochs_are_not_put_together():
+def test_long_or_ragged_epochs_are_not_combined():
     assert Batches(np.full(6400, 7), 10).epochs_in_a_run(np.arange(6400)) == 0
     assert Batches(lognormal(), 32).epochs_in_a_run(np.arange(5000)) == 0
     assert Batches(np.full(640, 7), 10).epochs_in_a_run(np.arange(640)) == 4
 
 
-def test_equal_lengths_are_cut_as_asked():
+def test_equal_lengths_have_batches_of_the_given_size():
     batches = Batches(np.full(100, 9), 32)
     assert batches.buckets == ((9, 32),)
     assert batches.padding() == 0
@@ -78,7 +78,7 @@ def test_equal_lengths_are_cut_as_asked():
     assert np.concatenate(sizes)[:4].tolist() == [32, 32, 32, 4]
 
 
-def test_ragged_data_costs_by_its_steps():
+def test_batches_of_ragged_data_have_similar_numbers_of_steps():
     lengths = lognormal(20_000)
     batches = Batches(lengths, 64)
     assert 1 < len(batches.buckets) <= 8
@@ -99,24 +99,24 @@ def test_little_data_has_one_shape():
     assert len(Batches(lognormal(200), 32).buckets) == 1
 
 
-def test_a_shape_that_saves_less_than_its_compilation_costs_is_left_out():
+def test_a_shape_is_used_only_if_it_saves_more_than_its_compilation_costs():
     lengths = np.repeat([10, 100], [700, 4000])
     assert len(Batches(lengths, 16).buckets) == 1
     assert len(Batches(np.repeat(lengths, 2), 16).buckets) == 2
 
 
-def test_a_fixed_number_of_steps_is_the_only_one():
+def test_a_given_number_of_steps_is_the_only_one():
     assert [bucket.num_steps for bucket in Batches(lognormal(), 64, 1234).buckets] == [1234]
 
 
-def test_empty_sequences_have_a_place():
+def test_empty_sequences_are_in_batches():
     batches = Batches(np.array([0, 0, 3]), 2)
     assert sorted(np.concatenate([rows_of(r) for r in batches.epoch(np.arange(3))])) == [0, 1, 2]
     assert Batches(np.zeros(5, int), 2).buckets[0].num_steps == 1
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 4])
-def test_no_other_edges_pad_less(most, monkeypatch):
+def test_the_edges_minimize_padding(most, monkeypatch):
     monkeypatch.setattr(module, "_PADDING", -1.0)
     for seed in range(20):
         lengths = np.random.default_rng(seed).integers(1, 12, 40)
@@ -132,6 +132,6 @@ def test_no_other_edges_pad_less(most, monkeypatch):
         assert padded(module._edges(lengths, most, 0)) == least
 
 
-def test_no_more_shapes_than_padding_is_worth():
+def test_similar_lengths_share_a_shape():
     lengths = np.repeat([10, 11, 100], [2000, 2000, 400])
     assert [bucket.num_steps for bucket in Batches(lengths, 16).buckets] == [11, 100]

@@ -27,7 +27,7 @@ def test_without_flags(mixed):
     assert np.isnan(y[2]).all()
 
 
-def test_flags_tell_missing_from_unknown_and_padding(mixed):
+def test_flags_distinguish_missing_unknown_and_padding(mixed):
     x, _ = pad(mixed, [0], 4, flags=True)
     assert x.shape == (1, 4, 6)
     np.testing.assert_array_equal(x[0, :, 3:], [[1, 1, 1], [0, 0, 0], [1, 1, 1], [NAN, NAN, NAN]])
@@ -41,7 +41,7 @@ def test_too_few_steps(mixed):
         pad(mixed, [1], 0)
 
 
-def test_the_sequences_are_left_alone(mixed):
+def test_the_sequences_are_not_changed(mixed):
     before = mixed.values.copy()
     x, y = pad(mixed, [0, 1, 2], 3)
     x[:] = y[:] = 9

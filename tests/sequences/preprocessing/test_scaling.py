@@ -19,7 +19,7 @@ def walks(seed=0, n=30, dtype=np.float64):
     return Sequences.from_list([array.astype(dtype) for array in arrays])
 
 
-def test_features_are_standardised_on_observed_steps():
+def test_features_are_standardized_on_observed_steps():
     sequences = walks()
     scaled = Scaler.fit(sequences).transform(sequences)
     np.testing.assert_allclose(np.nanmean(scaled.values, axis=0), 0, atol=1e-12)
@@ -29,7 +29,7 @@ def test_features_are_standardised_on_observed_steps():
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_undone(mode, dtype):
+def test_inverse_transform_undoes_transform(mode, dtype):
     scaler = Scaler.fit(walks(dtype=dtype), mode)
     other = walks(seed=1, dtype=dtype)
     back = scaler.inverse_transform(scaler.transform(other), scaler.statistics(other))
@@ -39,7 +39,7 @@ def test_undone(mode, dtype):
     )
 
 
-def test_each_sequence_by_itself():
+def test_scaling_by_sequence():
     sequences = walks()
     scaled = Scaler.fit(sequences, "sequence").transform(sequences)
     for sequence in scaled:
@@ -47,7 +47,7 @@ def test_each_sequence_by_itself():
         np.testing.assert_allclose(np.nanstd(sequence, axis=0), 1, rtol=1e-3)
 
 
-def test_statistics_are_of_order_one():
+def test_statistics_are_standardized():
     sequences = walks()
     scaler = Scaler.fit(sequences, "sequence")
     statistics = scaler.statistics(sequences)
@@ -57,7 +57,7 @@ def test_statistics_are_of_order_one():
     np.testing.assert_allclose(statistics.std(axis=0), 1, atol=1e-6)
 
 
-def test_statistics_of_odd_sequences_are_finite():
+def test_statistics_of_unusual_sequences_are_finite():
     scaler = Scaler.fit(walks(), "sequence")
     nan = np.nan
     odd = Sequences.from_list(
@@ -72,7 +72,7 @@ def test_statistics_of_odd_sequences_are_finite():
     np.testing.assert_allclose(back.values, odd.values, rtol=1e-6)
 
 
-def test_constant_column_is_scaled_by_one_and_said_once():
+def test_a_constant_column_is_scaled_by_one_with_one_warning():
     sequences = Sequences.from_list([[[5.1, 1.0], [5.1, 2.0]], [[5.1, 4.0]]])
     for mode in ("features", "sequence"):
         with pytest.warns(UserWarning, match=r"Column 'x0' is constant .* scaled by 1") as caught:
@@ -167,13 +167,13 @@ def test_clipped_to_the_range_of_each_column(mode, dtype):
     np.testing.assert_array_equal(scaler.clip(sequences).values, sequences.values)
 
 
-def test_numbers_for_missing_values_are_no_part_of_a_range():
+def test_numbers_for_missing_values_are_not_part_of_a_range():
     marked = mark_missing(Sequences.from_list([[3.5, -99999.0, 4.5], [np.nan, 5.5]]), [-99999])
     scaler = Scaler.fit(marked)
     assert (scaler.least_.tolist(), scaler.greatest_.tolist()) == ([3.5], [5.5])
 
 
-def test_symbols_have_no_range():
+def test_categorical_columns_have_no_range():
     labels = Sequences.from_list([[(1.5, 0), (2.5, 2)]], column_types=["numeric", "categorical"])
     scaler = Scaler.fit(labels)
     assert scaler.least_.tolist() == [1.5, -np.inf]

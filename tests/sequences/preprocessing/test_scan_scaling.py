@@ -1,4 +1,4 @@
-"""A scaler of files is that of the same data in memory."""
+"""A scaler that is fitted to files agrees with that of the same data in memory."""
 
 import warnings
 
@@ -46,7 +46,7 @@ def assert_same(path, mode, block_bytes=3000):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("layout", ["list", "long"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_the_same_numbers(tmp_path, mode, layout, dtype):
+def test_scalers_are_the_same(tmp_path, mode, layout, dtype):
     table = walks(dtype)
     write(table, tmp_path / "x.parquet", layout=layout)
     again = pq.read_table(tmp_path / "x.parquet")
@@ -69,14 +69,14 @@ def test_the_same_numbers(tmp_path, mode, layout, dtype):
         [None, 2.0, None, 3.0],
     ],
 )
-def test_odd_values(tmp_path, mode, values):
+def test_unusual_values(tmp_path, mode, values):
     table = pa.table({"id": [0, 0, 1, 1], "x": values, "y": [1.0, 2.0, 3.0, 5.0]})
     pq.write_table(table, tmp_path / "x.parquet", row_group_size=1)
     assert_same(tmp_path / "x.parquet", mode)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_labels_only(tmp_path, mode):
+def test_only_categorical_columns(tmp_path, mode):
     write(["abba", "b"], tmp_path / "x.parquet")
     assert_same(tmp_path / "x.parquet", mode)
 

@@ -1,4 +1,4 @@
-"""Windows over series, and back to the steps of the series."""
+"""Windows of series, and merging their values."""
 
 import numpy as np
 import pytest
@@ -33,12 +33,12 @@ def test_where_windows_start(steps, length, stride, starts):
     assert windows([np.zeros(steps)], length, stride).starts.tolist() == starts
 
 
-def test_ids_say_where_a_window_is_from():
+def test_ids_contain_series_and_position():
     series = Sequences.from_list(SERIES, ids=["a", "b"])
     assert windows(series, 4, 4).sequences.ids.tolist() == ["a[0:4]", "a[4:8]", "a[6:10]", "b[0:4]"]
 
 
-def test_kinds_gaps_and_labels_stay():
+def test_column_types_gaps_and_categories_are_kept():
     words = Sequences.from_list(["abcab", "cab"])
     assert windows(words, 3, 1).sequences.to_list() == ["abc", "bca", "cab", "cab"]
     gap = np.array([1.0, np.nan, 3.0])
@@ -46,13 +46,13 @@ def test_kinds_gaps_and_labels_stay():
 
 
 @pytest.mark.parametrize(("length", "stride"), [(4, 1), (4, 3), (3, 3), (1, 1)])
-def test_what_is_the_same_in_all_windows_comes_back(length, stride):
+def test_merging_undoes_windows(length, stride):
     cut = windows([one[:, 0] for one in SERIES], length, stride)
     back = cut.merge(cut.sequences.to_list())
     assert all(np.array_equal(a, b[:, 0]) for a, b in zip(back, SERIES, strict=True))
 
 
-def test_where_windows_overlap_it_is_the_mean():
+def test_overlapping_windows_are_averaged():
     cut = windows([np.zeros(4)], 3, 1)
     assert cut.merge(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]))[0].tolist() == [1, 3, 4, 6]
 
@@ -72,7 +72,7 @@ def test_no_series_has_no_window():
         (4, 5, "so that windows cover all steps. Got 5"),
     ],
 )
-def test_what_cannot_be(length, stride, message):
+def test_bad_arguments(length, stride, message):
     with pytest.raises(ParameterError, match=message):
         windows(SERIES, length, stride)
 
@@ -86,6 +86,6 @@ def test_a_window_longer_than_a_series():
 @pytest.mark.parametrize(
     "values", [[[1.0, 2.0, 3.0]], [[1.0], [2.0]], [[1.0, 2.0], [1.0, 2.0, 3.0, 4.0]]]
 )
-def test_merging_wants_a_number_a_step(values):
+def test_merging_needs_one_number_per_step(values):
     with pytest.raises(DataError, match="Expected 3 numbers for each of 2 windows"):
         windows([np.zeros(4)], 3, 1).merge(values)

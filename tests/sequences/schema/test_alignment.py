@@ -7,14 +7,14 @@ from refold.errors import DataError, SchemaError
 from refold.sequences import Column, Schema, Sequences
 
 
-def test_labels_take_the_fitted_indices():
+def test_categories_get_the_fitted_indices():
     fitted = Sequences.from_list([["c", "a", "b"]]).schema
     aligned = Sequences.from_list([["c", "b"], [None]]).align(fitted)
     assert aligned.schema == fitted
     np.testing.assert_array_equal(aligned.values[:, 0], [2, 1, np.nan])
 
 
-def test_unseen_labels_are_counted_and_reported_once():
+def test_unknown_categories_are_counted_in_one_warning():
     fitted = Sequences.from_list([[["a", "x"]], [["b", "y"]]]).schema
     data = Sequences.from_list([[["a", "z"]], [["q", "z"]], [["q", "y"]]])
     with pytest.warns(
@@ -29,7 +29,7 @@ def test_unseen_labels_are_counted_and_reported_once():
         aligned.align(fitted)
 
 
-def test_integers_become_the_labels_they_were():
+def test_integers_become_the_fitted_categories():
     fitted = Sequences.from_list([[10, 20]], column_types="categorical").schema
     aligned = Sequences.from_list([[20, 10, 20]]).align(fitted)
     assert aligned.values[:, 0].tolist() == [1, 0, 1]
@@ -46,7 +46,7 @@ def test_columns_are_matched_by_name():
     assert unnamed.align(fitted).values.tolist() == [[5.0, 1.0]]
 
 
-def test_binary_and_numeric_go_into_each_other():
+def test_binary_and_numeric_columns_can_be_converted():
     numeric = Schema((Column("x0", "numeric"),), "series")
     binary = Schema((Column("x0", "binary"),), "series")
     assert Sequences.from_list([[0, 1]]).align(numeric).schema == numeric
@@ -78,7 +78,7 @@ def test_another_schema_is_refused(data, names, message):
         Sequences.from_list(data, names=names).align(fitted)
 
 
-def test_labels_are_compared_as_text_where_one_side_is_text():
+def test_categories_are_compared_as_text_if_one_side_is_text():
     sleep = Sequences.from_list([["1", "2", "N5"]]).schema
     for column_types in (None, "categorical"):
         aligned = Sequences.from_list([[2, 1], []], column_types=column_types).align(sleep)
@@ -94,7 +94,7 @@ def test_labels_are_compared_as_text_where_one_side_is_text():
 @pytest.mark.parametrize(
     ("fitted", "data"), [(["ab"], [[1, 2]]), ([["1", "2"]], [[5, 7]]), ([[1, 2]], ["ab"])]
 )
-def test_text_and_numbers_do_not_mix(fitted, data):
+def test_text_and_numbers_cannot_be_aligned(fitted, data):
     schema = Sequences.from_list(fitted).schema
     with pytest.raises(SchemaError, match="but the model was fitted on"):
         Sequences.from_list(data).align(schema)

@@ -18,7 +18,7 @@ def mixed():
     )
 
 
-def test_columns_by_kind(mixed):
+def test_columns_by_type(mixed):
     assert mixed.num_columns == 4
     assert mixed.names == ("x", "event", "on", "y")
     assert mixed.numeric.tolist() == [True, False, False, True]
@@ -27,7 +27,7 @@ def test_columns_by_kind(mixed):
     assert mixed.output_width == 6
 
 
-def test_dict_goes_through_json(mixed):
+def test_a_schema_can_be_stored_as_json(mixed):
     assert Schema.from_dict(json.loads(json.dumps(mixed.to_dict()))) == mixed
     integers = Schema((Column("token", "categorical", (3, 5)),), "tokens")
     assert Schema.from_dict(json.loads(json.dumps(integers.to_dict()))) == integers

@@ -1,4 +1,4 @@
-"""CSV as people have it: other delimiters, decimal commas, an index of pandas."""
+"""CSV with other delimiters, decimal commas, or an index of pandas."""
 
 import io
 
@@ -26,27 +26,27 @@ def test_the_delimiter_is_found(delimiter, suffix):
     np.testing.assert_array_equal(found.values, [[1.5, 1], [np.nan, 0]])
 
 
-def test_a_comma_within_cells_is_no_delimiter():
+def test_a_comma_within_cells_is_not_a_delimiter():
     found = read_text('id;note\n1;"a, b"\n1;c, d\n')
     assert found.schema.columns[0].categories == ("a, b", "c, d")
     found = read_text("id,note\n1,a;b\n1,c\n")
     assert found.schema.columns[0].categories == ("a;b", "c")
 
 
-def test_a_row_may_be_longer_than_a_block_of_arrow():
+def test_a_row_can_be_longer_than_a_block_of_arrow():
     long = "a" * 2_200_000
     found = read_text(f"id;note\n1;b\n1;{long}\n")
     assert found.schema.columns[0].categories == (long, "b")
 
 
-def test_decimal_commas_are_read_where_commas_separate_no_cells():
+def test_decimal_commas_are_read_if_commas_do_not_separate_cells():
     found = read_text("id;time;x;y\n1;0,5;0,25;1\n1;1,5;-1,5e2;2\n1;2,5;NA;3\n")
     np.testing.assert_array_equal(found[0], [[0.25, 1], [-150, 2], [np.nan, 3]])
-    # Excel writes semicolons where a comma is the decimal mark, so these are decimals, too.
+    # Excel writes semicolons if the comma is the decimal mark, so these are decimals, too.
     assert read_text("id;x\n1;1,234\n1;2,500\n")[0][:, 0].tolist() == [1.234, 2.5]
 
 
-def test_labels_with_commas_stay_labels():
+def test_categories_with_commas_are_not_numbers():
     found = read_text("id;x\n1;1,2\n1;2,3\n", column_types={"x": "categorical"})
     assert found.schema.columns[0].categories == ("1,2", "2,3")
 
@@ -62,7 +62,7 @@ def test_labels_with_commas_stay_labels():
         ("0.5,0.7,0.1\n0.2,0.1,0.3\n", r"no header: its first line holds numbers, such as '0\.5'"),
     ],
 )
-def test_numbers_that_are_not_clear(text, message):
+def test_ambiguous_numbers(text, message):
     with pytest.raises(FileFormatError, match=f"^The stream.* ?{message}"):
         read_text(text)
 
@@ -75,7 +75,7 @@ def test_numbers_that_are_not_clear(text, message):
         '"","id","x"\n"1","a",1\n"2","a",2\n"3","b",3\n',
     ],
 )
-def test_an_index_is_left_out_with_a_warning(text):
+def test_an_index_is_ignored_with_a_warning(text):
     with pytest.warns(UserWarning, match=r"The first column \('.*'\) numbers the rows"):
         found = read_text(text)
     assert found.schema.names == ("x",)
@@ -83,13 +83,13 @@ def test_an_index_is_left_out_with_a_warning(text):
     assert_equal(read_text(text, columns=["x"]), found)
 
 
-def test_an_unnamed_column_that_is_no_index_is_refused():
+def test_an_unnamed_column_that_is_not_an_index_is_refused():
     with pytest.raises(SchemaError, match="first column without a name, which does not number the"):
         read_text(",id,x\n7,a,1\n3,a,2\n")
     assert read_text("Unnamed: 0,id\n7,a\n3,a\n").schema.names == ("Unnamed: 0",)
 
 
-def test_tsv_is_written_and_read_back(tmp_path):
+def test_tsv_is_written_and_read(tmp_path):
     given = read_text("id,time,x\n7,0,0.5\n7,1,\n8,,\n")
     write(given, tmp_path / "data.tsv")
     assert (tmp_path / "data.tsv").read_text().startswith('"id"\t"time"\t"x"\n7\t0\t0.5\n')
@@ -115,6 +115,6 @@ def test_labels_are_read_from_other_delimiters(tmp_path):
         ('b,,\n"c",1,2\n"c\nd",2,inf\n', r"sequence 2 .*column 'x' \(line 6\)"),
     ],
 )
-def test_lines_are_those_of_the_file_also_after_an_empty_sequence(rows, message):
+def test_errors_have_the_line_of_the_file_also_after_an_empty_sequence(rows, message):
     with pytest.raises(RefoldError, match=message):
         read_text(f"id,time,x\na,0,1\n{rows}")

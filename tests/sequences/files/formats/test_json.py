@@ -1,4 +1,4 @@
-"""JSON files, and JSON lines with one event a line."""
+"""JSON files, and JSON lines with one event per line."""
 
 import io
 
@@ -30,14 +30,14 @@ def test_lines_of_single_values_are_steps():
     assert read_text(renamed, "jsonl", id="who", time="at", columns=["x"]).schema.names == ("x",)
 
 
-def test_an_array_of_records_is_the_same():
+def test_an_array_of_records_gives_the_same_sequences():
     records = "[" + ",\n".join(filter(None, EVENTS.splitlines())) + "]"
     assert_equal(read_text(records, "json"), read_text(EVENTS, "jsonl"))
-    # many a .json file holds JSON lines
+    # some .json files contain JSON lines
     assert_equal(read_text(EVENTS, "json"), read_text(EVENTS, "jsonl"))
 
 
-def test_a_table_by_columns_is_the_same():
+def test_tables_by_columns():
     by_list = '{"id": ["a", "a", "b"], "x": [0.5, 1.5, 2.5]}'
     by_row = '{"id": {"0": "a", "1": "a", "2": "b"}, "x": {"0": 0.5, "1": 1.5, "2": 2.5}}'
     found = read_text(by_list, "json")
@@ -60,14 +60,14 @@ def test_an_array_of_sequences(text, lengths):
     assert read_text(text, "json").lengths.tolist() == lengths
 
 
-def test_one_text_an_object_is_a_sequence_unless_ids_come_again():
+def test_a_text_per_object_is_a_sequence_unless_ids_repeat():
     once = '{"id": 1, "page": "view"}\n{"id": 2, "page": "buy"}\n'
     assert read_text(once, "jsonl").lengths.tolist() == [4, 3]
     assert read_text(once, "jsonl", layout="long").lengths.tolist() == [1, 1]
     assert read_text(once.replace("2", "1"), "jsonl").lengths.tolist() == [2]
 
 
-def test_unsorted_events_are_sorted_on_demand():
+def test_unsorted_events_are_sorted_on_request():
     text = '{"id": 1, "time": "2024-01-02", "x": 2}\n{"id": 1, "time": "2024-01-01", "x": 1}\n'
     assert read_text(text, "jsonl", sort=True)[0][:, 0].tolist() == [1, 2]
     with pytest.raises(RefoldError, match=r"in line 2, after '2024-01-02' in line 1\. .*sort=True"):
@@ -110,12 +110,12 @@ def test_unsorted_events_are_sorted_on_demand():
         ("json", r'["\ud83d"]', {}, r"holds \\ud83d, half of a surrogate pair"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(suffix, text, options, message):
+def test_errors_have_their_position(suffix, text, options, message):
     with pytest.raises(RefoldError, match=f"^The stream.*{message}"):
         read_text(text, suffix, **options)
 
 
-def test_json_is_not_written(tmp_path):
+def test_json_cannot_be_written(tmp_path):
     with pytest.raises(ParameterError, match=r"\.json files can be read, but not written"):
         write([[1.0]], tmp_path / "data.json")
 

@@ -1,4 +1,4 @@
-"""CSV, JSON lines and plain text, as others write them: what is read, and which line is wrong."""
+"""CSV, JSON lines and plain text of other programs, and errors with their line."""
 
 import io
 
@@ -23,7 +23,7 @@ def test_csv_with_any_line_ends_and_a_byte_order_mark(end):
     np.testing.assert_array_equal(back.values[:, 0], [np.nan, 0.5, 2])
 
 
-def test_csv_ids_stay_apart():
+def test_csv_ids_with_leading_zeros_are_distinct():
     back = read_text("user,x\n007,1\n7,2\n", "csv", id="user")
     assert back.ids.tolist() == ["007", "7"]
     assert read_text("id,x\n-7,1\n0,2\n", "csv").ids.tolist() == [-7, 0]
@@ -33,16 +33,16 @@ def test_csv_marks_an_empty_sequence():
     back = read_text("id,time,x,y\na,0,1,u\nb,,,\nc,0,2,v\n", "csv")
     assert back.ids.tolist() == ["a", "b", "c"]
     assert back.lengths.tolist() == [1, 0, 1]
-    # Without times, nothing says that the row is no step.
+    # Without times, an empty row counts as a step.
     assert read_text("id,x\na,1\nb,\n", "csv").lengths.tolist() == [1, 1]
 
 
-def test_csv_labels_with_line_breaks_and_quotes():
+def test_csv_categories_with_line_breaks_and_quotes():
     back = read_text('id,x\n1,"a\nb"\n1,"say ""hi"""\n1,"NA"\n1,\n', "csv")
     assert back[0][:, 0].tolist() == ["a\nb", 'say "hi"', "NA", None]
 
 
-def test_csv_kinds():
+def test_csv_column_types():
     text = "id,a,b,c\n1,true,0,3\n1,false,1,4\n"
     column_types = [column.type for column in read_text(text, "csv").schema.columns]
     assert column_types == ["binary", "binary", "numeric"]
@@ -50,14 +50,14 @@ def test_csv_kinds():
     assert back.schema.columns[0].categories == (3, 4)
 
 
-def test_csv_labels_stay_as_they_are_written():
+def test_csv_categories_keep_their_spelling():
     text = "id,zip,code,on,key\n1,007,1,true,1\n1,7,NA,false,12345678901234567\n1,,2.0,true,\n"
     back = read_text(text, "csv", column_types="categorical")
     labels = [column.categories for column in back.schema.columns]
     assert labels == [("007", "7"), (1, 2), ("false", "true"), ("1", "12345678901234567")]
 
 
-def test_csv_words_for_missing_are_labels_and_ids_in_quotes():
+def test_csv_quoted_words_for_missing_values_are_categories_and_ids():
     back = read_text('id,x\n"NA","null"\n"null",NA\n"N/A",b\n', "csv")
     assert back.ids.tolist() == ["NA", "null", "N/A"]
     assert back.schema.columns[0].categories == ("b", "null")
@@ -84,14 +84,14 @@ def test_csv_numbers_with_a_plus_or_words_for_missing():
         read_text("id,x\n1,2024-01-01\n1,NA\n", "csv")
 
 
-def test_csv_labels_go_under_a_schema_whatever_the_file_holds():
+def test_csv_categories_are_aligned_with_a_schema():
     text = "id,code,on\n1,1,true\n1,2,maybe\n1,N5,false\n"
     fitted = read_text(text, "csv", column_types={"code": "categorical"}).schema
     aligned = read_text("id,code,on\n1,2,false\n1,1,true\n", "csv").align(fitted)
     assert aligned.values.tolist() == [[1, 0], [0, 2]]
 
 
-def test_csv_times_may_be_dates():
+def test_csv_times_can_be_dates():
     back = read_text("id,time,x\n1,2024-01-01,4\n2,2023-01-01,5\n1,2024-01-02,3\n", "csv")
     assert back.values[:, 0].tolist() == [4, 3, 5]
 
@@ -130,7 +130,7 @@ def test_csv_times_may_be_dates():
         (b"id,x\n1,a\n1,\xe9\n", {}, "line 3: byte 0xe9 is not UTF-8"),
     ],
 )
-def test_csv_says_where(text, options, message):
+def test_csv_errors_have_their_position(text, options, message):
     with pytest.raises((FileFormatError, DataError), match=f"The stream.*{message}"):
         read_text(text, "csv", **options)
 
@@ -217,7 +217,7 @@ def test_jsonl_objects():
         (b'["a"]\n["\xff"]\n', {}, "line 2: byte 0xff is not UTF-8"),
     ],
 )
-def test_jsonl_says_where(text, options, message):
+def test_jsonl_errors_have_their_position(text, options, message):
     with pytest.raises(RefoldError, match=f"The stream.*{message}"):
         read_text(text, "jsonl", **options)
 
@@ -225,7 +225,7 @@ def test_jsonl_says_where(text, options, message):
 def test_text_lines():
     assert read_text(" a\n\nb\r\nc", "txt").to_list() == [" a", "", "b", "c"]
     assert read_text("\n", "txt").to_list() == [""]
-    # Only a line feed ends a line: other separators of Unicode are characters.
+    # Only a line feed ends a line. Other line separators of Unicode are characters.
     assert read_text("a\u2028b\x0bc\n", "txt").to_list() == ["a\u2028b\x0bc"]
     assert read_text("to  be\n\nor\n", "txt", unit="words").to_list() == [["to", "be"], [], ["or"]]
     with pytest.raises(FileFormatError, match="line 2: byte 0xff is not UTF-8"):

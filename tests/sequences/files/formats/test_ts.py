@@ -1,4 +1,4 @@
-""".ts files: those that aeon carries are read as aeon reads them, and wrong lines are named."""
+""".ts files are read as by aeon, and errors name the line."""
 
 import io
 from pathlib import Path
@@ -41,7 +41,7 @@ def same(sequences: Sequences, X) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_as_aeon_reads_them(name):
+def test_files_are_read_as_by_aeon(name):
     X, y = load_from_ts_file(str(FOLDER / name))
     sequences = read(FOLDER / name)
     same(sequences, X)
@@ -53,7 +53,7 @@ def test_as_aeon_reads_them(name):
         assert [str(label).lower() for label in labels] == y.tolist()
 
 
-def test_as_shipped():
+def test_shipped_files():
     ours = japanese_vowels()
     theirs = read(FOLDER / "JapaneseVowels" / "JapaneseVowels_TRAIN.ts")
     np.testing.assert_array_equal(ours.train.lengths, theirs.lengths)
@@ -88,7 +88,7 @@ def _without_comments(path: Path) -> str:
     return str(path.with_name("plain.ts"))
 
 
-def test_series_arrays_and_kinds():
+def test_series_arrays_and_column_types():
     assert read_ts("@classLabel false\n@data\n1,0,1\n0\n").schema.layout == "series"
     assert read_ts("@classLabel false\n@data\n1,0,1\n0\n").schema.columns[0].type == "binary"
     forced = read_ts("@classLabel false\n@data\n1:0\n0:0\n", column_types="numeric")
@@ -111,13 +111,13 @@ def test_time_stamps():
     assert unlabelled.values.tolist() == [[1, 2]]
 
 
-def test_labels_that_are_integers(tmp_path):
+def test_integer_labels(tmp_path):
     path = tmp_path / "labels.ts"
     path.write_text("@classLabel true 1 -2\n@data\n1:-2\n2:1\n")
     labels = read_labels(path, "label", read(path))
     assert labels.dtype == np.int64
     assert labels.tolist() == [-2, 1]
-    for other in ("007", "٣", "1234567890123456789"):  # names that an integer would not keep
+    for other in ("007", "٣", "1234567890123456789"):  # text that an integer cannot represent
         path.write_text(f"@classLabel true\n@data\n1:{other}\n2:1\n", encoding="utf-8")
         assert read_labels(path, "label", read(path)).tolist() == [other, "1"]
 
@@ -204,7 +204,7 @@ def test_other_arguments_are_refused():
         read_ts(HEADER + "1:a\n", columns=["x0"])
 
 
-def test_bytes_that_are_no_text():
+def test_bytes_that_are_not_text():
     with pytest.raises(FileFormatError, match="The stream is not a ts file, which is text"):
         read_ts(HEADER + "1:a\n\0")
     with pytest.raises(FileFormatError, match="line 5: byte 0xff is not UTF-8"):
@@ -214,7 +214,7 @@ def test_bytes_that_are_no_text():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("features", [1, 3])
 @pytest.mark.parametrize("equal", [True, False])
-def test_written_files_come_back(tmp_path, dtype, features, equal):
+def test_written_files_are_read(tmp_path, dtype, features, equal):
     rng = np.random.default_rng(0)
     cases = [rng.normal(size=(5 if equal else 3 + i, features)).astype(dtype) for i in range(4)]
     cases[1][2, 0] = np.nan
@@ -227,7 +227,7 @@ def test_written_files_come_back(tmp_path, dtype, features, equal):
     assert isinstance(X, list) != equal
 
 
-def test_what_cannot_be_written():
+def test_sequences_that_cannot_be_written():
     with pytest.raises(SchemaError, match=r"Column 'token' is categorical, and a \.ts file holds"):
         write(["ab"], io.BytesIO(), format="ts")
     with pytest.raises(DataError, match=r"The sequence with id 1 is empty, which a \.ts file cann"):

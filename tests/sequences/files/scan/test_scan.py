@@ -1,4 +1,4 @@
-"""Files read in blocks give what `read` gives for the whole, whatever the row groups and files."""
+"""Files in blocks give the same sequences as `read`, for any files and row groups."""
 
 import threading
 import warnings
@@ -21,7 +21,7 @@ MIXED_LENGTHS = [3, 0, 1, 7, 2, 0, 0, 12, 5, 1]
 
 
 def write_parts(table, folder, num_files, group_rows):
-    """Write a table as several files, cut anywhere."""
+    """Write a table as several files, which may divide sequences."""
     folder.mkdir()
     bounds = np.linspace(0, len(table), num_files + 1).astype(int)
     for i, (start, stop) in enumerate(pairwise(bounds)):
@@ -31,7 +31,7 @@ def write_parts(table, folder, num_files, group_rows):
 
 
 def joined(blocks):
-    """Return the parts of all blocks, one after another."""
+    """Concatenate all blocks."""
     blocks = list(blocks)
     return (
         np.concatenate([block.values for block in blocks]),
@@ -42,7 +42,7 @@ def joined(blocks):
 
 
 def assert_same(scanned, whole):
-    """Compare all that a scan gives with the same data read at once."""
+    """Compare a scan with the same data in memory."""
     assert scanned.schema == whole.schema
     assert scanned.dtype == whole.values.dtype
     assert len(scanned) == len(whole)
@@ -86,7 +86,7 @@ def compare(tmp_path, table, num_files=1, group_rows=4, block_bytes=40, **option
 
 
 def mixed_columns():
-    """Return one column of each kind, with missing entries, over as many steps as lengths say."""
+    """Return a column of each type with missing entries, for steps of these lengths."""
     steps = sum(MIXED_LENGTHS)
     event = [["view", "buy", None, "é"][i] for i in rng.integers(0, 4, steps)]
     return {
@@ -150,7 +150,7 @@ def test_lists(tmp_path, group_rows, num_files, block_bytes):
         [[], [], []],
     ],
 )
-def test_files_of_our_own(tmp_path, layout, data):
+def test_files_that_refold_wrote(tmp_path, layout, data):
     column_types = "categorical" if data[0][:1] == [101] else None
     sequences = Sequences.from_list(data, column_types=column_types).with_ids(
         ["x", "yy", "z", "w"][: len(data)]
@@ -187,7 +187,7 @@ def test_real_data(tmp_path):
     ],
 )
 @pytest.mark.parametrize("group_rows", [1, 4])
-def test_kinds_are_those_of_the_whole(tmp_path, columns, options, group_rows):
+def test_column_types_are_those_of_all_data(tmp_path, columns, options, group_rows):
     arrays = {name: pa.array(values) for name, values in columns.items()}
     (tmp_path / "long").mkdir()
     (tmp_path / "lists").mkdir()
@@ -227,7 +227,7 @@ def test_interleaved_rows_are_joined_by_time(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["text", "dates", "float", "decimal"])
-def test_times_of_any_kind(tmp_path, kind):
+def test_times_of_any_type(tmp_path, kind):
     times = {
         "text": pa.array([f"2024-01-0{day} 00:00:00" for day in (1, 2, 3, 1, 2)]),
         "dates": pa.array([1, 2, 3, 1, 2], pa.timestamp("us")),
@@ -239,7 +239,7 @@ def test_times_of_any_kind(tmp_path, kind):
 
 
 @pytest.mark.parametrize("ids", [[7, 8, 9], [1.0, 2.0, 4.0], [1.5, 2.0, 3.0], [True, False, None]])
-def test_ids_of_any_kind_and_marks_of_empty_sequences(tmp_path, ids):
+def test_ids_of_any_type_and_rows_for_empty_sequences(tmp_path, ids):
     ids = [identity for identity in ids if identity is not None]
     table = pa.table(
         {
@@ -257,7 +257,7 @@ def test_empty_sequences_only(tmp_path):
     compare(tmp_path, table, 2, 1, 1)
 
 
-def test_labels_of_several_files_are_put_together(tmp_path):
+def test_categories_of_several_files_are_merged(tmp_path):
     (tmp_path / "parts").mkdir()
     parts = [["ab", "a"], ["cb", ""]]
     for i, part in enumerate(parts):
@@ -275,7 +275,7 @@ def test_folders_are_read_in_the_order_of_names(tmp_path):
     assert scan(tmp_path).ids.tolist() == ["a.parquet", "b/1.parquet"]
 
 
-def test_blocks_are_about_as_large_as_asked_for(tmp_path):
+def test_blocks_have_about_the_given_size(tmp_path):
     write([[0.0] * length for length in (10, 10, 10, 50, 1, 1)], tmp_path / "x.parquet")
     scanned = scan(tmp_path / "x.parquet", block_bytes=80)
     assert scanned.block_offsets.tolist() == [0, 2, 3, 4, 6]
@@ -300,7 +300,7 @@ def test_blocks_from_several_threads(tmp_path):
     assert list(chain(*(found[i] for i in sorted(found)))) == list(range(200))
 
 
-def test_reading_on_decodes_nothing_twice(tmp_path, monkeypatch):
+def test_consecutive_reads_decode_only_once(tmp_path, monkeypatch):
     write([[float(i)] * 50 for i in range(200)], tmp_path / "x.parquet", layout="long")
     scanned = scan(tmp_path / "x.parquet", block_bytes=2000)
     opened = []
@@ -344,7 +344,9 @@ values = st.floats(width=32, allow_infinity=False) | st.none()
     block_bytes=st.integers(1, 60),
     lists=st.booleans(),
 )
-def test_any_cut(tmp_path_factory, data, num_files, group_rows, block_bytes, lists):
+def test_any_division_into_files_row_groups_and_blocks(
+    tmp_path_factory, data, num_files, group_rows, block_bytes, lists
+):
     lengths = [len(sequence) for sequence in data]
     flat = {"x": pa.array(list(chain(*data)), pa.float32())}
     if lists or not sum(lengths):
@@ -366,7 +368,7 @@ CELLS = {
 
 @st.composite
 def tables(draw):
-    """Draw a long table, of which some are sound."""
+    """Draw a long table, which may be valid or not."""
     num_rows = draw(st.integers(1, 12))
     rows = {"min_size": num_rows, "max_size": num_rows}
     ids = draw(st.lists(st.sampled_from("abc"), **rows))
@@ -394,9 +396,7 @@ def tables(draw):
     column_types=st.sampled_from([None, None, "numeric", "binary", "categorical"]),
     cut=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 60)),
 )
-def test_any_long_table_is_read_or_refused_as_in_the_whole(
-    tmp_path_factory, table, column_types, cut
-):
+def test_any_long_table_is_read_or_refused_as_in_memory(tmp_path_factory, table, column_types, cut):
     folder = tmp_path_factory.mktemp("any")
     pq.write_table(table, folder / "whole.parquet")
     with warnings.catch_warnings():

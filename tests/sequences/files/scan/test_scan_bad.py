@@ -1,4 +1,4 @@
-"""What is wrong with files is said when they are opened, in one line that names the file."""
+"""Bad files give one line with the name of the file when they are opened."""
 
 import datetime
 import io
@@ -24,7 +24,7 @@ def put(path, group_rows=None, **columns):
 
 
 def folder_with(tmp_path, **columns):
-    """Return a folder of which the second file has these columns."""
+    """Return a folder whose second file has these columns."""
     put(tmp_path / "data" / "a.parquet", **GOOD)
     put(tmp_path / "data" / "b.parquet", **columns)
     return tmp_path / "data"
@@ -36,7 +36,7 @@ def refused(path, error, match, **options):
     assert "\n" not in str(caught.value)
 
 
-def test_nothing_there(tmp_path):
+def test_a_missing_path(tmp_path):
     refused(tmp_path / "no", MissingFileError, r"There is no file or folder .*no\.$")
     refused(io.BytesIO(), ParameterError, "path of a Parquet file or folder. Got a BytesIO; .*read")
 
@@ -77,7 +77,7 @@ def test_one_bad_file(tmp_path, content, match):
 
 
 @pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.7, 0.9])
-def test_changed_bytes_never_end_in_a_traceback(tmp_path, at):
+def test_changed_bytes_never_cause_an_unexpected_error(tmp_path, at):
     write([list(np.random.default_rng(0).normal(size=300))] * 9, tmp_path / "x.parquet")
     data = bytearray((tmp_path / "x.parquet").read_bytes())
     data[int(at * len(data))] ^= 0xFF
@@ -109,12 +109,12 @@ def test_one_file_of_another_schema(tmp_path, columns, match):
     refused(folder_with(tmp_path, **columns), SchemaError, match)
 
 
-def test_columns_that_do_not_matter_may_differ(tmp_path):
+def test_unused_columns_may_differ(tmp_path):
     folder = folder_with(tmp_path, y=["?"], x=[4.0], time=[0], id=["c"])
     assert scan(folder, columns="x").lengths.tolist() == [2, 1, 1]
 
 
-def test_files_of_our_own_that_contradict_each_other(tmp_path):
+def test_files_that_refold_wrote_with_contradictions(tmp_path):
     for name, kind in (("a", "numeric"), ("b", "categorical")):
         write(
             Sequences.from_list([[1, 2]], column_types=kind, names=["x"]),
@@ -211,7 +211,7 @@ def test_tables(tmp_path, columns, options, message, group_rows):
     assert str(e.value).count("table.parquet") == 1
 
 
-def test_rows_are_named_by_their_file(tmp_path):
+def test_errors_name_the_file_of_a_row(tmp_path):
     twice = {"id": ["b", "c"], "time": [0, 0], "x": [1.0, 1.0]}
     match = r"b.parquet: Id 'b' has the time '0' twice, in rows 2 of .*a.parquet and 0\. Each step"
     refused(folder_with(tmp_path, **twice), DataError, match)
@@ -225,7 +225,7 @@ def test_rows_are_named_by_their_file(tmp_path):
     refused(folder_with(tmp_path, **infinite), DataError, r"b.parquet: .* at row 1 \(id 'd'\)")
 
 
-def test_too_many_places(tmp_path, monkeypatch):
+def test_rows_in_too_many_places(tmp_path, monkeypatch):
     steps = long.MAX_RUNS + 1
     times = np.repeat(np.arange(steps), 2)
     columns = {"id": ["a", "b"] * steps, "time": times, "x": times * 1.0}
@@ -258,7 +258,7 @@ def test_a_file_that_changes(tmp_path, change):
             read()
 
 
-def test_no_such_block_or_sequence(tmp_path):
+def test_indices_out_of_bounds(tmp_path):
     scanned = scan(put(tmp_path / "x.parquet", **GOOD))
     with pytest.raises(IndexError, match=r"There are blocks 0 to 0\. Got 1"):
         scanned.block(1)

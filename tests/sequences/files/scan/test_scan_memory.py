@@ -1,4 +1,4 @@
-"""Memory depends on the size of blocks, not on that of files or row groups."""
+"""The memory depends on the size of blocks, not on that of files or row groups."""
 
 import subprocess
 import sys

@@ -19,7 +19,7 @@ def read_text(text, **options):
     return read(io.BytesIO(text.encode()), format="csv", **options)
 
 
-def test_empty_cells_at_the_end_are_no_steps():
+def test_empty_cells_at_the_end_are_not_steps():
     found = read_text(WIDE)
     assert found.ids.tolist() == ["a", "b", "c"]
     assert found.lengths.tolist() == [4, 3, 0]
@@ -27,7 +27,7 @@ def test_empty_cells_at_the_end_are_no_steps():
     assert found.schema.layout == "series"
 
 
-def test_a_table_of_arrow_and_records_are_read_alike(tmp_path):
+def test_arrow_tables_and_records_give_the_same_sequences(tmp_path):
     table = pa.table({"id": ["a", "b"], "t0": [1.0, 3.0], "t1": [2.0, None]})
     pq.write_table(table, tmp_path / "wide.parquet")
     found = read(tmp_path / "wide.parquet", layout="wide")
@@ -39,14 +39,14 @@ def test_a_table_of_arrow_and_records_are_read_alike(tmp_path):
         read_or_scan(tmp_path, layout="wide")
 
 
-def test_without_numbers_all_columns_but_the_id_are_steps():
+def test_without_numbered_columns_all_columns_except_the_id_are_steps():
     found = read_text("who,mon,tue\n7,1,2\n8,3,\n", id="who")
     assert (found.ids.tolist(), found.lengths.tolist()) == ([7, 8], [2, 1])
     found = read_text("id,2020-01-30,2020-01-31,2020-02-01,2020-02-02\n1,1,2,3,4\n")
     assert found.lengths.tolist() == [4]
 
 
-def test_labels_are_one_feature():
+def test_categories_are_one_feature():
     found = read_text("id,t0,t1\n1,view,buy\n2,buy,\n")
     assert found.to_list() == [["view", "buy"], ["buy"]]
     assert read_text("id,t0,t1\n1,2,3\n2,4,\n", column_types="categorical").to_list() == [
@@ -57,7 +57,7 @@ def test_labels_are_one_feature():
     assert (mixed.to_list(), mixed.schema.names) == ([["2", "b"], ["4"]], ("token",))
 
 
-def test_other_columns_are_left_out_with_a_warning():
+def test_other_columns_are_ignored_with_a_warning():
     with pytest.warns(UserWarning, match=r"the 2 columns 't0' to 't1'\. 'label' is left out"):
         found = read_text("label,t0,t1\nwalk,1,2\nrun,3,4\n")
     assert [one.tolist() for one in found.to_list()] == [[1, 2], [3, 4]]
@@ -88,7 +88,7 @@ def test_other_columns_are_left_out_with_a_warning():
         ("id,t0\n1,2\n", {"layout": "tall"}, "layout must be 'long' or 'wide'. Got 'tall'"),
     ],
 )
-def test_what_is_wrong_is_said(text, options, message):
+def test_bad_tables(text, options, message):
     with pytest.raises(RefoldError, match=message):
         read_text(text, **options)
 
