@@ -585,6 +585,8 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
   const Floats x = draw(random, rows * F), w = draw(random, F * W), start = draw(random, W);
   const Floats step_w = draw(random, max_steps * F * W), taps = draw(random, 9 * F);
   const Floats bias = draw(random, F), starts = draw(random, rows * W);
+  const Floats codes = draw(random, B * F), by_step = draw(random, F * max_steps * W);
+  const Floats step_start = draw(random, std::max(T, max_steps) * W);
   double error = 0;
   const auto compare = [&](float found, double expected) {
     const double difference = std::abs(found - expected) / std::max(1.0, std::abs(expected));
@@ -606,6 +608,18 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
         compare(y[row * W + j], sum);
       }
   }
+  Floats steps(rows * W);
+  variant.step_product({B, F, W, max_steps, offsets, codes.data(), by_step.data(),
+                        step_start.data(), steps.data()},
+                       pool);
+  for (int64_t b = 0; b < B; ++b)
+    for (int64_t t = 0; t < lengths.length(b); ++t)
+      for (int64_t j = 0; j < W; ++j) {
+        double sum = step_start[t * W + j];
+        for (int64_t f = 0; f < F && t < max_steps; ++f)
+          sum += static_cast<double>(codes[b * F + f]) * by_step[(f * max_steps + t) * W + j];
+        compare(steps[(offsets[b] + t) * W + j], sum);
+      }
   Floats ragged(B * W), total(B * F), highest(B * F), positive(B * F), peak(B * F);
   variant.ragged_product(
       {B, F, W, max_steps, offsets, x.data(), step_w.data(), nullptr, 0, ragged.data()}, pool);
