@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks._results import FOLDER, PACKAGES, surroundings, table, write_page
+from benchmarks._results import FOLDER, PACKAGES, environment, table, write_page
 from benchmarks.serve_peers import parts as measure
 
 ENCODING = {
@@ -47,7 +47,7 @@ def main() -> None:
                 more = {"memory": given.requests, "schema": given.schema_seconds}
                 options = [more[part]] if part in more else []
                 results[part] = getattr(measure, part)(bench, *options)
-                results["about"] = surroundings(SHOWN)
+                results["about"] = environment(SHOWN)
                 RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     shown = [_SECTIONS[part](results[part]) for part in PARTS if part in results]
     page = [_targets(results), *(text for section in shown for text in section)]
