@@ -126,10 +126,10 @@ def test_umap_in_a_process_of_its_own(atlas):
     gap = np.abs(places[groups == 0].mean(axis=0) - places[groups == 1].mean(axis=0)).max()
     assert job.done == 1
     assert gap > 2 * places[groups == 0].std(axis=0).max()
-    shares = []
-    more = _umap_process.umap_places(vectors, lambda done, what: shares.append(done), most=40)
+    said = []
+    more = _umap_process.umap_places(vectors, lambda done, what: said.append(done), most=40)
     assert more.shape == (60, 2)
-    assert shares == sorted(shares)
+    assert said == sorted(said)
     assert np.isfinite(more).all()
 
 
@@ -274,7 +274,7 @@ def test_responses_of_the_server(url):
 
 def test_the_page_is_complete_and_uses_no_other_server():
     """The browser loads the modules of the page as they are in the sources."""
-    files = {path.name: path.read_text() for path in PAGE.iterdir()}
+    files = {path.name: path.read_text() for path in PAGE.iterdir() if path.is_file()}
     asked = set(re.findall(r'/page/([\w.-]+)"', files["index.html"]))
     for name, text in files.items():
         if name.endswith(".js"):

@@ -38,8 +38,7 @@ class Decoding(NamedTuple):
 def encoded(ae: Any, several: list[Sequences]) -> list[np.ndarray]:
     """Encode several sets of aligned sequences."""
     codes = _codes(ae, _joined(several))
-    ends = itertools.accumulate((len(one) for one in several), initial=0)
-    return [codes[first:last] for first, last in itertools.pairwise(ends)]
+    return np.split(codes, np.cumsum([len(one) for one in several])[:-1])
 
 
 def decoded(ae: Any, several: list[Decoding], most_steps: int) -> list[Any]:

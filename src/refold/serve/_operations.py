@@ -1,11 +1,8 @@
-"""What the service does with sequences and codes: one function and a list of fields for each.
+"""What the service does with sequences and codes: one function and a list of fields for each."""
 
-A function is a generator: it yields work for the thread that computes, and gets its results. So
-the same function runs inside a task, or without one, which costs less.
-"""
-
+import asyncio
 import itertools
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +15,7 @@ from refold.inference import Draw
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import _fields
 from refold.serve._arrow_bodies import id_name
-from refold.serve._batches import Compute, Work
+from refold.serve._batches import Batcher
 from refold.serve._computations import (
     Decoding,
     check_steps,
@@ -46,6 +43,7 @@ class Asked(NamedTuple):
     ----------
     model : ServedModel
     settings : ServeSettings
+    batches : Batcher
     sequences : Sequences or None
         Aligned with the model.
     codes : array or None
@@ -57,14 +55,18 @@ class Asked(NamedTuple):
 
     model: ServedModel
     settings: ServeSettings
+    batches: Batcher
     sequences: Sequences | None
     codes: np.ndarray | None
     ids: np.ndarray | None
     options: dict[str, Any]
 
-    def work(self, kind: Any, payload: Any, steps: int, function: Compute) -> Work:
-        """Return work that is computed together with other work of the same kind and model."""
-        return Work((self.model, kind), payload, steps, function)
+    async def compute(
+        self, kind: Any, payload: Any, steps: int, function: Callable[[list[Any]], list[Any]]
+    ) -> Any:
+        """Compute a payload together with others of the same kind and model."""
+        key = (self.model, *kind) if isinstance(kind, tuple) else (self.model, kind)
+        return await self.batches.compute(key, payload, steps, function)
 
 
 class Answer(NamedTuple):
@@ -73,16 +75,6 @@ class Answer(NamedTuple):
     content: Callable[[], dict[str, Any]]
     table: Callable[[], pa.Table]
     warnings: list[str]
-
-
-class Apart(NamedTuple):
-    """A function that takes long, for another thread than that of the batches."""
-
-    function: Callable[[], Any]
-
-
-# How an operation runs.
-Run = Generator[Work | Apart, Any, Answer]
 
 
 class Operation(NamedTuple):
@@ -95,24 +87,22 @@ class Operation(NamedTuple):
     fields : tuple of Field
     run : callable
         Computes the answer to a request.
-    apart : bool
-        Whether it has parts for another thread.
     """
 
     summary: str
     fields: tuple[Field, ...]
-    run: Callable[[Asked], Run]
-    apart: bool = False
+    run: Callable[[Asked], Awaitable[Answer]]
 
 
-def encode(asked: Asked) -> Run:
+async def encode(asked: Asked) -> Answer:
     """Encode sequences."""
     ae, sequences = asked.model.ae, _given(asked)
     parts = []
-    for part in _parts(sequences, asked.settings.batch_steps):
+    for part in _parts(sequences, asked.batches.most_steps):
         kind = ("encode", part.dtype)
-        work = asked.work(kind, part, _cost(part), lambda several: encoded(ae, several))
-        parts.append((yield work))
+        parts.append(
+            await asked.compute(kind, part, _cost(part), lambda several: encoded(ae, several))
+        )
     codes = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return Answer(
         lambda: {"codes": codes},
@@ -121,38 +111,38 @@ def encode(asked: Asked) -> Run:
     )
 
 
-def decode(asked: Asked) -> Run:
+async def decode(asked: Asked) -> Answer:
     """Decode codes."""
     ae, most = asked.model.ae, asked.settings.max_steps
     one = checked_decoding(ae, asked.codes, asked.options["lengths"])
     if one.lengths is not None:
         check_steps(int(one.lengths.sum()), most)
-    back = yield asked.work(
+    back = await asked.compute(
         "decode", one, _decoding_cost(asked, one), lambda several: decoded(ae, several, most)
     )
     return _sequences_answer(asked, back, [])
 
 
-def reconstruct(asked: Asked) -> Run:
+async def reconstruct(asked: Asked) -> Answer:
     """Encode sequences and decode their codes."""
     ae, most, sequences = asked.model.ae, asked.settings.max_steps, _given(asked)
     parts = []
-    for part in _parts(sequences, asked.settings.batch_steps):
+    for part in _parts(sequences, asked.batches.most_steps):
         kind = ("reconstruct", part.dtype)
-        work = asked.work(
-            kind, part, 2 * _cost(part), lambda several: reconstructed(ae, several, most)
+        steps = 2 * _cost(part)
+        parts.append(
+            await asked.compute(kind, part, steps, lambda several: reconstructed(ae, several, most))
         )
-        parts.append((yield work))
         check_steps(sum(len(done.values) for done in parts), most)
     return _sequences_answer(
         asked, _joined(parts), asked.model.warnings(sequences, "reconstructions")
     )
 
 
-def detect(asked: Asked) -> Run:
+async def detect(asked: Asked) -> Answer:
     """Find anomalous sequences."""
     ae, alpha, sequences = asked.model.ae, asked.options["alpha"], _given(asked)
-    found = yield asked.work(
+    found = await asked.compute(
         "detect",
         sequences,
         2 * _cost(sequences),
@@ -176,11 +166,11 @@ def detect(asked: Asked) -> Run:
     return Answer(content, table, asked.model.warnings(sequences, "detection"))
 
 
-def forecast(asked: Asked) -> Run:
+async def forecast(asked: Asked) -> Answer:
     """Forecast the next steps of sequences."""
     ae, sequences = asked.model.ae, _given(asked)
     options = {name: asked.options[name] for name in ("steps", "alpha", "context", "clip")}
-    ahead = yield asked.work(
+    ahead = await asked.compute(
         "forecast",
         sequences,
         _cost(sequences),
@@ -198,7 +188,7 @@ def forecast(asked: Asked) -> Run:
     )
 
 
-def generate(asked: Asked) -> Run:
+async def generate(asked: Asked) -> Answer:
     """Decode codes drawn from a density of the codes of the training data."""
     ae, options, most = asked.model.ae, asked.options, asked.settings.max_steps
     n, lengths = options["n"], options["lengths"]
@@ -212,13 +202,14 @@ def generate(asked: Asked) -> Run:
         density = generation.fit_density(known, options["components"], seed=seed)
         return density.draw(n, seed=seed)
 
-    # because the fit takes longer than a batch
-    codes = yield Apart(draw_codes)
+    # in another thread, because the fit takes longer than a batch
+    async with asked.batches.fits:
+        codes = await asyncio.to_thread(draw_codes)
     one = checked_decoding(ae, codes, lengths)
     draw = None
     if options["temperature"] > 0:
         draw = Draw(float(options["temperature"]), seed)
-    back = yield asked.work(
+    back = await asked.compute(
         "generate",
         one,
         _decoding_cost(asked, one),
@@ -227,7 +218,7 @@ def generate(asked: Asked) -> Run:
     return _sequences_answer(asked, back, [])
 
 
-def search(asked: Asked) -> Run:
+async def search(asked: Asked) -> Answer:
     """Find the nearest rows of the model's index."""
     model, options = asked.model, asked.options
     if model.index is None:
@@ -237,7 +228,7 @@ def search(asked: Asked) -> Run:
         raise invalid("Give one of 'sequences', 'codes' and 'ids'.")
     check_count(len(ids or ()), asked.settings)
     if asked.sequences is not None:
-        encoded = yield from encode(asked)
+        encoded = await encode(asked)
         codes, warnings = encoded.content()["codes"], encoded.warnings
     elif codes is not None:
         codes = checked_decoding(model.ae, codes, None).codes
@@ -249,7 +240,7 @@ def search(asked: Asked) -> Run:
             raise invalid(str(error).replace(model.index.path, model.name)) from error
 
     steps = _SEARCH_COST * len(codes if codes is not None else ids)
-    hits = yield asked.work("search", None, steps, each(nearest))
+    hits = await asked.compute("search", None, steps, each(nearest))
 
     def content() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
@@ -294,7 +285,6 @@ OPERATIONS = {
             _fields.CLIP_GENERATED,
         ),
         generate,
-        apart=True,
     ),
     "search": Operation(
         "Find the nearest rows of an index.",

@@ -1,11 +1,20 @@
 """``refold serve`` and ``refold explore``: models over HTTP, and a page to look at one."""
 
+import random
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from refold.cli._console import log
-from refold.cli._files_and_streams import CODE_FORMATS, STREAM, readable
+from refold.cli._files_and_streams import (
+    CODE_FORMATS,
+    PAGE_FORMATS,
+    STREAM,
+    check_distinct,
+    plan_file,
+    readable,
+)
 from refold.cli._options import LabelFile, LatentSteps, Quiet
 from refold.cli._reading import Reading, require_in_memory
 from refold.cli._saved_models import load_model
@@ -14,6 +23,8 @@ from refold.errors import ParameterError
 __all__ = ["explore", "serve"]
 
 _limit = "Limits"
+# Most sequences in a page without a server, unless the user asks for more.
+_EXPORTED = 100_000
 
 
 def serve(
@@ -57,12 +68,6 @@ def serve(
         int | None,
         typer.Option(metavar="BYTES", help="Largest body of a request.", rich_help_panel=_limit),
     ] = None,
-    max_total_body: Annotated[
-        int | None,
-        typer.Option(
-            metavar="BYTES", help="Most bytes of all bodies at a time.", rich_help_panel=_limit
-        ),
-    ] = None,
     max_sequences: Annotated[
         int | None,
         typer.Option(metavar="N", help="Most sequences in a request.", rich_help_panel=_limit),
@@ -82,10 +87,6 @@ def serve(
     max_queue: Annotated[
         int | None,
         typer.Option(metavar="N", help="Most requests that wait.", rich_help_panel=_limit),
-    ] = None,
-    max_connections: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Most open connections.", rich_help_panel=_limit),
     ] = None,
     config: Annotated[
         str | None,
@@ -108,13 +109,11 @@ def serve(
         anonymous=anonymous or None,
         allowed_hosts=allowed_host or None,
         max_body=max_body,
-        max_total_body=max_total_body,
         max_sequences=max_sequences,
         max_steps=max_steps,
         max_seconds=max_seconds,
         max_concurrency=max_concurrency,
         max_queue=max_queue,
-        max_connections=max_connections,
     )
     paths = named_paths(models)
     serve_models(paths, settings, indexes=named_indexes(index or [], paths))
@@ -152,20 +151,49 @@ def explore(
         int,
         typer.Option(min=0, max=65535, metavar="N", help="Port of the page; 0 takes a free one."),
     ] = 8000,
+    export: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PAGE",
+            help="Write the page to this file, .html, instead. It works without a server.",
+        ),
+    ] = None,
+    max_sequences: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Sequences to show, drawn at random if there are more. "
+            r"\[default: all, or 100,000 with --export]",
+        ),
+    ] = None,
+    max_megabytes: Annotated[
+        int, typer.Option(min=1, metavar="MB", help="Largest page that --export writes.")
+    ] = 200,
+    umap: Annotated[
+        bool, typer.Option("--umap", help="Put a UMAP map into the page of --export, too.")
+    ] = False,
     latent_steps: LatentSteps = None,
     reading: Reading,
     quiet: Quiet = False,
 ) -> None:
     """Open a map of codes in the browser: every place on it decodes to a sequence.
 
-    The page is for this machine only. Ctrl-C stops it.
+    The page is for this machine only. Ctrl-C stops it. With --export, the page is a file that you
+    can share: it holds the data and the decoder.
     """
-    from refold.explore import Atlas
+    reason = "The page cannot go to standard output. Name a file with --export."
+    target = None if export is None else plan_file(export, PAGE_FORMATS, reason)
+    from refold.explore import Atlas, check_exportable, export_page
     from refold.explore import explore as explore_atlas
 
     if STREAM in (model, data, codes, labels):
         raise ParameterError("refold explore needs named files. Standard input cannot be used.")
+    check_distinct([target], [model, data, codes, labels])
     loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+    if target is not None:
+        check_exportable(loaded)
+        max_sequences = max_sequences or _EXPORTED
     with reading.described(loaded, data, label or [], labels) as (source, fields):
         sequences = require_in_memory(source, data)
     values = None
@@ -178,8 +206,28 @@ def explore(
             raise ParameterError(
                 f"{codes} does not hold the codes of {data}: the ids differ. Encode {data} again."
             )
+    if max_sequences is not None and len(sequences) > max_sequences:
+        whole = len(sequences)
+        rows = sorted(random.Random(0).sample(range(whole), max_sequences))  # noqa: S311
+        sequences, values = sequences[rows], None if values is None else values[rows]
+        fields = {name: [field[row] for row in rows] for name, field in fields.items()}
+        if not quiet:
+            log(f"Showing {max_sequences} of {whole} sequences, drawn at random.")
     atlas = Atlas(loaded, sequences, codes=values, fields=fields, num_clusters=num_clusters)
     loaded.verbose = 0
+    if target is not None:
+        with target.writing() as path:
+            size = export_page(
+                atlas,
+                path,
+                name=Path(model).stem,
+                umap=umap,
+                max_megabytes=max_megabytes,
+                verbose=0 if quiet else 1,
+            )
+        if not quiet:
+            log(f"{export} has {size / 1e6:.1f} MB. Open it in a browser.")
+        return
     if not quiet:
         log(f"The map has {len(atlas.codes)} sequences. Open its address in a browser.")
     explore_atlas(model, atlas, port=port)

@@ -8,7 +8,8 @@ export class Labels {
   // colorBy(name) colors the map; fieldsChanged() fills the menu of colors
   constructor(state, selection, { colorBy, fieldsChanged, showError }) {
     Object.assign(this, { state, selection, colorBy, fieldsChanged, showError });
-    $("label-form").hidden = $("normal").hidden = !state.source.label;
+    $("label-form").hidden = !state.source.label;
+    $("normal").hidden = !state.source.normal;
     $("label-form").addEventListener("submit", (event) => {
       event.preventDefault();
       const [name, value] = [$("label-column").value.trim(), $("label-value").value.trim()];
@@ -43,7 +44,7 @@ export class Labels {
         const row = document.createElement("div");
         const name = document.createElement("span");
         name.textContent = field.name;
-        row.append(name, ...["csv", "parquet"].map((kind) => this.file(field, kind)));
+        row.append(name, ...(this.state.source.labelFiles ?? ["csv", "parquet"]).map((kind) => this.file(field, kind)));
         return row;
       }),
     );

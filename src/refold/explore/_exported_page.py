@@ -1,0 +1,277 @@
+"""A page of the explorer that works without a server: the data and the decoder are in the page."""
+
+import functools
+import json
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from refold._support.progress_bars import progress_bar
+from refold.errors import ParameterError
+from refold.explore._atlas import Atlas
+from refold.explore._decoding import blocks
+from refold.explore._fields import Field
+from refold.explore._one_file import whole_page
+from refold.inference import PackedNetwork, linear_map
+from refold.sequences import atomic_writer
+
+PAGE = Path(__file__).parent / "page"
+# Identifiers that JavaScript reads without a loss.
+_SAFE = 2**53
+# What the page holds of a scaler.
+_SCALER = ("mode", "dtype", "mean", "scale", "statistics_mean", "statistics_scale", "floor")
+
+
+def export_page(
+    atlas: Atlas,
+    path: str | Path,
+    *,
+    name: str = "model",
+    umap: bool = False,
+    max_megabytes: float = 200,
+    verbose: int = 0,
+) -> int:
+    """Write the page of an atlas as one file, which works without a server and decodes by itself.
+
+    The page holds the model, the codes and the sequences, in single precision.
+
+    Parameters
+    ----------
+    atlas : Atlas
+        The sequences and their map. Its model must be a default model with LSTMs.
+    path : path
+        File to write.
+    name : str, default="model"
+        Name of the model, for the title.
+    umap : bool, default=False
+        Whether the page has a UMAP map, too. It is computed first.
+    max_megabytes : float, default=200
+        Largest page to write. Browsers open pages of some hundred megabytes.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    int
+        Size of the page in bytes.
+
+    Raises
+    ------
+    ParameterError
+        If the model is not a default model with LSTMs, or the page would be larger than
+        ``max_megabytes``.
+    FileAccessError
+        If the file cannot be written. It is written completely or not at all.
+
+    Warns
+    -----
+    UserWarning
+        If what the map can be colored by lacks something that could not be computed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+    ... ).fit(sines)
+    >>> path = Path(tempfile.mkdtemp()) / "sines.html"
+    >>> export_page(Atlas(ae, sines), path, name="sines") == path.stat().st_size
+    True
+    """
+    check_exportable(atlas.ae)
+    most, size = int(max_megabytes * 1e6), 0
+    with atomic_writer(path) as file, progress_bar(disable=not verbose) as bar:
+        held = exported_blocks(atlas, name, bar, umap=umap)
+        for part in whole_page(PAGE, PAGE / "embedded" / "exported.js", held):
+            content = part.encode()
+            size += len(content)
+            if size > most:
+                raise ParameterError(
+                    f"The page of {len(atlas.codes)} sequences would be larger than "
+                    f"{max_megabytes:g} MB. Allow a larger one with --max-megabytes, or show fewer "
+                    "sequences with --max-sequences."
+                )
+            file.write(content)
+    return size
+
+
+def check_exportable(ae: Any) -> None:
+    """Raise an error if a page cannot compute with a model.
+
+    Parameters
+    ----------
+    ae : SequenceAutoencoder
+        A fitted model.
+
+    Raises
+    ------
+    ParameterError
+        If the model is not a default model with LSTMs.
+
+    Examples
+    --------
+    >>> import refold
+    >>> sines = refold.datasets.noisy_sines(40, seed=0, max_steps=30)
+    >>> ae = refold.SequenceAutoencoder(
+    ...     4, units=8, latent_steps=0, max_epochs=2, random_state=0
+    ... ).fit(sines)
+    >>> check_exportable(ae)
+    """
+    if not isinstance(ae._fitted.network, PackedNetwork):
+        raise ParameterError(
+            "Only default models with LSTMs can be exported, because a page has no Keras. Open "
+            "this model without --export."
+        )
+
+
+def exported_blocks(
+    atlas: Atlas, name: str, bar: Any, *, umap: bool = False
+) -> Iterator[tuple[str, str, bytes]]:
+    """Yield the name, the type and the compressed content of all that a page holds."""
+    sequences = atlas.sequences
+    for key, array in _weights(atlas.ae._fitted.network).items():
+        yield _packed(f"weights/{key}", array)
+    yield _packed("codes", atlas.codes)
+    yield _packed("lengths", sequences.lengths.astype(np.int32))
+    scaled = atlas.ae._fitted.units.transform(sequences).values
+    for i, column in enumerate(sequences.schema.columns):
+        values = scaled[:, i].astype(np.float32)
+        if column.type == "categorical":
+            missing = len(column.categories) + 1
+            kind = np.min_scalar_type(missing) if missing < 1 << 16 else np.int32
+            values = np.where(np.isnan(values), missing, values).astype(kind)
+        yield _packed(f"values/{i}", values)
+    maps = {"pca": atlas.map("pca")}
+    if umap:
+        maps["umap"] = _finished(bar, "UMAP", lambda: atlas.map("umap", 0.2), atlas.umap)
+    for key, flat in maps.items():
+        yield _packed(f"places/{key}", flat.places)
+    fields = []
+    for field in atlas.fields:
+        values = _finished(bar, field.name, functools.partial(_values_of, field), field)
+        if len(values) == len(sequences):
+            yield _packed(f"fields/{len(fields)}", values.astype(np.float32))
+            fields.append(field.describe())
+    if atlas.ae._fitted.calibration is not None:
+        yield _packed("anomaly", _components(atlas).astype(np.float32))
+    # the last, because it describes the values of fields that were computed before
+    yield "about", "json", _packed_json(_about(atlas, name, maps, fields))
+
+
+def _values_of(field: Field) -> np.ndarray | None:
+    values = field.values(0.2)
+    if field.failure:
+        warnings.warn(f"The page has no {field.name!r}. {field.failure}", stacklevel=4)
+        return np.zeros(0)
+    return values
+
+
+def _finished(bar: Any, what: str, found: Callable[[], Any], work: Any) -> Any:
+    """Wait for something that is computed in the background, and show how much is done."""
+    task = bar.add_task(what, total=1.0)
+    while (result := found()) is None:
+        bar.update(task, completed=work.done)
+    bar.update(task, completed=1.0)
+    return result
+
+
+def _about(
+    atlas: Atlas, name: str, maps: dict[str, Any], fields: list[dict[str, Any]]
+) -> dict[str, Any]:
+    fitted, sequences = atlas.ae._fitted, atlas.sequences
+    specification, projection = fitted.network.specification, atlas.projection
+    ids = sequences.ids.tolist()
+    if any(isinstance(one, int) and abs(one) >= _SAFE for one in ids):
+        ids = [str(one) for one in ids]
+    sizes = specification._asdict() | {
+        "num_outputs": specification.num_outputs,
+        "length_index": specification.length_index,
+        "length_scale": specification.length_scale,
+        "custom": None,
+    }
+    scaler, units = fitted.scaler.to_dict(), fitted.units.to_dict()
+    longest = 2 * specification.max_steps
+    return {
+        "info": atlas.describe()
+        | {"model": name, "ids": ids, "maps": [*maps], "fields": fields}
+        | {"id_name": sequences.schema.id_name, "time_name": sequences.schema.time_name},
+        "reach": {key: _finite(flat.reach) for key, flat in maps.items()}
+        | {"codes": _finite(atlas._similar.reach)},
+        "projection": {
+            "mean": projection.mean,
+            "weights": projection.weights,
+            "axes": projection.axes,
+            "scale": projection.scale,
+        },
+        "model": {
+            "specification": sizes,
+            "scaler": {key: scaler[key] for key in _SCALER},
+            "units": {key: units[key] for key in ("mean", "scale")},
+            "columns": [
+                {"name": column.name, "type": column.type}
+                | (
+                    {"categories": column.categories, "names": [*map(str, column.categories)]}
+                    if column.type == "categorical"
+                    else {}
+                )
+                for column in sequences.schema.columns
+            ],
+            "missing": sequences.schema.missing,
+            "latent_steps": atlas.ae.latent_steps_,
+            "longest": longest,
+            "most_steps": min(longest, max(atlas.ae.max_steps_, int(sequences.lengths.max()))),
+        },
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _weights(network: PackedNetwork) -> dict[str, np.ndarray]:
+    """Return the weights that the page computes with; those of a linear path are joined."""
+    weights = network.weights
+    found = {
+        name: array
+        for name, array in weights.items()
+        if not name.startswith("log_variance/") and "_ahead" not in name
+    }
+    for layer in ("linear_code", "linear_steps"):
+        if f"{layer}/start" in found:
+            for part in ("start", "unit", "change"):
+                del found[f"{layer}/{part}"]
+            found[f"{layer}/map"] = linear_map(weights, layer)
+    return found
+
+
+def _components(atlas: Atlas) -> np.ndarray:
+    """Return the error and the distance of all sequences, of which anomaly scores are the sum."""
+    return np.concatenate(
+        [
+            atlas.ae.detect(atlas.sequences[rows], alpha=0.5).score_components
+            for rows in blocks(len(atlas.codes))
+        ]
+    )
+
+
+def _packed(name: str, array: np.ndarray) -> tuple[str, str, bytes]:
+    """Compress an array: the first bytes of all numbers, then the second ones, and so on."""
+    content = np.ascontiguousarray(array).reshape(-1)
+    planes = content.view(np.uint8).reshape(len(content), content.itemsize).T
+    return name, content.dtype.name, zlib.compress(planes.tobytes(), 6)
+
+
+def _packed_json(content: dict[str, Any]) -> bytes:
+    return zlib.compress(json.dumps(content, default=_plain).encode(), 6)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError

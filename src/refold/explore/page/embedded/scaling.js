@@ -1,0 +1,56 @@
+// Scaling of numeric columns: by the training data, or each sequence by itself.
+
+// scaler: what the page holds of it; numeric: the numeric columns.
+export class Scaler {
+  constructor(scaler, numeric) {
+    this.scaler = scaler;
+    this.numeric = numeric;
+    this.own = scaler.mode === "sequence";
+  }
+
+  // Mean and standard deviation of each column. Where each sequence is scaled by itself, they come
+  // from its statistics, which follow the code.
+  scales(statistics) {
+    const { mean, scale, statistics_mean: center, statistics_scale: spread } = this.scaler;
+    if (!this.own) return [mean, scale];
+    const [means, scales] = [mean.map(() => 0), scale.map(() => 1)];
+    const raw = center.map((one, i) => statistics[i] * spread[i] + one);
+    this.numeric.forEach((column, i) => {
+      means[column] = raw[i];
+      scales[column] = Math.exp(raw[this.numeric.length + i]);
+    });
+    return [means, scales];
+  }
+
+  // The standardized mean and log standard deviation of each numeric column of a sequence.
+  statistics(values) {
+    const { statistics_mean: center, statistics_scale: spread, floor, mean } = this.scaler;
+    if (!this.own) return new Float32Array(0);
+    const raw = [[], []];
+    this.numeric.forEach((column, i) => {
+      const some = values.filter((one, k) => k % mean.length === column && !Number.isNaN(one));
+      const middle = some.reduce((a, b) => a + b, 0) / some.length;
+      const variance = some.reduce((sum, one) => sum + (one - middle) ** 2, 0) / some.length;
+      raw[0].push(middle);
+      raw[1].push(Math.log(Math.max(Math.sqrt(variance), floor[i])));
+    });
+    const found = raw.flat().map((one, i) => (one - center[i]) / spread[i]);
+    return Float32Array.from(found, (one) => (Number.isNaN(one) ? 0 : one));
+  }
+
+  scaled(values, statistics) {
+    const [mean, scale] = this.scales(statistics);
+    const width = mean.length;
+    return values.map((one, k) => Math.fround((one - mean[k % width]) / scale[k % width]));
+  }
+
+  unscaled(values, statistics) {
+    const [mean, scale] = this.scales(statistics);
+    const width = mean.length;
+    const single = this.scaler.dtype === "float32";
+    return values.map((one, k) => {
+      const value = one * scale[k % width] + mean[k % width];
+      return single ? Math.fround(value) : value;
+    });
+  }
+}

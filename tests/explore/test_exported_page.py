@@ -1,0 +1,137 @@
+"""A page that was written to a file, opened in a browser without a server."""
+
+import copy
+import json
+
+import pytest
+
+from explore.test_page import DRAWN, DROP, Opened, far_apart
+from refold.errors import DataError, ParameterError
+from refold.explore import check_exportable, export_page
+from refold.explore._fields import Field
+from refold.explore._one_file import joined_modules
+from refold.explore._routes import PAGE
+
+__all__ = ["far_apart"]
+
+
+@pytest.fixture(scope="module")
+def opened(browser, atlas, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "a page.html"
+    export_page(atlas, path, name="drift")
+    opened = Opened(browser, path.as_uri().removesuffix("/a%20page.html"), "a%20page.html")
+    yield opened
+    opened.close()
+    assert opened.asked == ["/a%20page.html"]
+
+
+def test_it_draws_and_decodes(opened, atlas, far_apart):
+    opened.wait("#name", "A place on the map")
+    opened.page.wait_for_timeout(100)
+    assert opened.page.evaluate(DRAWN)["points"] > 200
+    assert "drift" in opened.text("#title")
+    mouse = opened.page.mouse
+    x, y = opened.place_of(atlas, 0)
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(x + 40, y + 20)
+    mouse.up()
+    opened.page.wait_for_function("() => location.hash.includes('at=')")
+    row, _ = far_apart
+    mouse.click(*opened.place_of(atlas, row))
+    opened.wait("#name", f"Sequence s{row}")
+    expected = atlas.show(row)
+    assert f"{expected['length']} steps" in opened.text("#facts")
+    assert f"p-value {expected['p_value']:.3g}" in opened.text("#facts")
+    names = opened.page.locator("#neighbors button").all_inner_texts()
+    assert names == [one["id"] for one in expected["neighbors"]]
+    shown = opened.page.evaluate(f"atlas.sequence({row})")
+    assert shown["values"] == [pytest.approx(expected["values"][0]), expected["values"][1]]
+    assert shown["anomaly"] == pytest.approx(expected["anomaly"])
+    assert [one["step"] for one in shown["reasons"]] == [one["step"] for one in expected["reasons"]]
+
+
+def test_fields_labels_and_files_need_no_server(opened, atlas, tmp_path):
+    page = opened.page
+    for name in ("error", "anomaly p-value", "cluster", "site"):
+        page.select_option("#color", name)
+        page.wait_for_selector(".gradient" if name[0] in "ea" else ".legend-item")
+    page.keyboard.press("Escape")
+    files = page.evaluate(
+        """async () => {
+            await atlas.label("shape", "flat", [1, 5]);
+            const files = ["table", "codes", "sequences"].map((what) => atlas.table(what, [2, 3]));
+            return Promise.all((await Promise.all(files)).map((file) => file.text()));
+        }"""
+    )
+    table, codes, sequences = files
+    assert table.splitlines()[0].startswith("id,site,length")
+    assert len(table.splitlines()) == 3
+    assert codes.splitlines()[2] == ",".join(["s3", *map(repr, atlas.codes[3].tolist())])
+    assert json.loads(sequences) == [[[a, b] for a, b in atlas.sequences[i]] for i in (2, 3)]
+    assert page.is_hidden("#normal")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("new.csv", "id,time,height,letter\nnew,1,0.7,b\nnew,0,0.5,a\n", "Added: new"),
+        ("new.json", '[{"id": "old", "height": [0.5, null], "letter": ["a", "?"]}]', "Added: old"),
+        ("new.json", '[[[0.5, "a"], [1.5, "b"]]]', "Added: 0"),
+        ("new.json", "[oops", "This is not JSON"),
+        ("new.csv", "height\n1\nx\n", "The table lacks 'letter'"),
+        ("new.json", '[[[0.5, "a"], [1.5]]]', "A step has 1 values"),
+        ("new.json", '[[["x", "a"]]]', "not a finite number"),
+        ("new.parquet", "PAR1", "cannot be read in a page without a server"),
+    ],
+)
+def test_sequences_are_added_in_the_page(opened, name, content, said):
+    opened.page.evaluate(DROP, [name, content])
+    opened.wait("#name" if said.startswith("Added") else "#error", said)
+
+
+def test_a_page_is_written_completely_or_not_at_all(atlas, tmp_path):
+    path = tmp_path / "page.html"
+    with pytest.raises(ParameterError, match=r"48 sequences would be larger than 0\.01 MB"):
+        export_page(atlas, path, max_megabytes=0.01)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_computed_is_left_out(atlas, tmp_path):
+    def compute():
+        raise DataError("There are no codes.")
+        yield
+
+    fields = [Field("cluster", compute=compute, count=1), atlas.fields[0]]
+    copied = copy.copy(atlas)
+    copied.fields = fields
+    with pytest.warns(UserWarning, match="The page has no 'cluster'"):
+        export_page(copied, tmp_path / "page.html")
+
+
+def test_models_of_keras_are_refused(atlas):
+    class Other:
+        _fitted = atlas.ae._fitted._replace(network=None)
+
+    with pytest.raises(ParameterError, match="Only default models with LSTMs"):
+        check_exportable(Other())
+
+
+def test_modules_that_cannot_be_joined_are_refused(tmp_path):
+    (tmp_path / "a.js").write_text('import { b } from "./b.js";\nexport const a = b;\n')
+    for text, said in (
+        ('import { a } from "./a.js";\nexport const b = a;\n', "imports itself"),
+        ("export let b = 1;\n", "export let b = 1"),
+        ("export default 1;\n", "export default 1"),
+        ('import * as all from "./c.js";\n', "import \\* as all"),
+        ('export const b = () => import("./c.js");\n', "import"),
+    ):
+        (tmp_path / "b.js").write_text(text)
+        with pytest.raises(ValueError, match=said):
+            joined_modules(tmp_path / "a.js")
+
+
+def test_the_script_of_a_page_asks_nobody():
+    script = joined_modules(PAGE / "embedded" / "exported.js")
+    for word in ("fetch(", "XMLHttpRequest", "WebSocket", "https://", "sendBeacon", "eval("):
+        assert word not in script
