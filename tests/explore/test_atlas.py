@@ -95,7 +95,7 @@ def test_the_nearest_places_are_those_of_a_full_comparison():
 
 
 def test_a_place_between_points_is_a_mean_of_their_codes(atlas):
-    """Of a map without a formula: at a point it is its code, and on the way nothing jumps."""
+    """On a map without a formula, points decode to their codes, and the codes are continuous."""
     flat = NeighborMap(np.ascontiguousarray(atlas.places[:, ::-1]), atlas.codes, atlas._similar)
     np.testing.assert_allclose(flat.code_at(flat.places[5]), atlas.codes[5], rtol=1e-4)
     np.testing.assert_allclose(flat.places_of(atlas.codes[[5]])[0], flat.places[5], atol=1e-4)
@@ -115,7 +115,7 @@ def test_a_umap_map_says_what_is_missing(atlas, monkeypatch):
 
 
 @pytest.mark.slow
-def test_umap_in_a_process_of_its_own(atlas):
+def test_umap_in_a_separate_process(atlas):
     pytest.importorskip("umap", reason="the extra umap is not installed")
     rng = np.random.default_rng(0)
     groups = np.repeat([0, 1], 30)
@@ -133,7 +133,7 @@ def test_umap_in_a_process_of_its_own(atlas):
     assert np.isfinite(more).all()
 
 
-def test_clusters_of_a_sample_take_the_others(atlas, monkeypatch):
+def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     monkeypatch.setattr(_groups, "MOST_CLUSTERED", 20)
     vectors = atlas._similar.vectors
     field = cluster_field(atlas.ae, atlas.codes, vectors, 3)

@@ -1,4 +1,4 @@
-"""Graphs compute what `refold.inference` computes, for every kind of model and any lengths."""
+"""Graphs agree with `refold.inference`, for all types of model and any lengths."""
 
 import json
 
@@ -24,7 +24,7 @@ IDS = Sequences.from_list(
 
 
 def mixed():
-    """Draw numeric, binary and categorical columns, some of whose values are missing."""
+    """Draw numeric, binary and categorical columns with missing values."""
     table = {"id": np.repeat(np.arange(len(networks.LENGTHS)), networks.LENGTHS)}
     size = len(table["id"])
     table["a"], table["b"] = RNG.normal(300, 2, (2, size))
@@ -77,7 +77,7 @@ def run(session, **feeds):
 
 
 def padded(sequences, session, junk=2):
-    """Return the inputs of an encoder, with junk after the end of each sequence."""
+    """Return the inputs of an encoder, with arbitrary values after the end of each sequence."""
     columns, lengths = columns_of(session), sequences.lengths
     types = {one.name: one.type for one in session.get_inputs()}
     missing = session.get_modelmeta().custom_metadata_map["missing_category"]
@@ -178,7 +178,7 @@ def test_batches_without_sequences_or_steps(tmp_path):
     assert [len(tensor) for tensor in found.values()] == [0, 0, 0]
 
 
-def test_categories_come_back_as_they_are(tmp_path):
+def test_categories_are_exported(tmp_path):
     for data, missing in ((WORDS, "<missing>"), (IDS, -(2**63))):
         ae = networks.fitted(data)
         codes = ae.encode(data)
@@ -191,7 +191,7 @@ def test_categories_come_back_as_they_are(tmp_path):
             assert (row[n:] == missing).all()
 
 
-def test_a_category_that_training_did_not_see_is_unknown(tmp_path):
+def test_a_category_that_was_not_in_training_is_unknown(tmp_path):
     ae = networks.fitted(WORDS, observed_flags=True)
     session = loaded(ae, tmp_path, "encoder")
     tokens = np.array([["a", "new", "<missing>"]], object)[..., None]
@@ -216,7 +216,7 @@ def test_markers_of_missing_values(tmp_path):
 
 
 @pytest.mark.parametrize("weights", ["float16", "int8"])
-def test_smaller_weights_are_within_a_hundredth(weights, tmp_path):
+def test_errors_of_smaller_weights_are_below_a_hundredth(weights, tmp_path):
     ae = networks.fitted(NUMBERS, length_dim=1, by_length=True, units=32)
     codes = ae.encode(NUMBERS)
     whole = to_onnx(ae, tmp_path / "whole.onnx")

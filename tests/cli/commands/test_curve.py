@@ -36,7 +36,7 @@ def test_a_table_and_a_picture(data, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
 
 
-def test_json_is_what_python_gets(data, capsys):
+def test_json_agrees_with_python(data, capsys):
     assert main(["curve", data, "--sizes", "1,4", "--json", "--quiet", *SHORT]) == 0
     shown = capsys.readouterr()
     short = refold.SequenceAutoencoder(units=6, max_epochs=1, random_state=0)
