@@ -1,287 +1,219 @@
 """The service under load, next to the offline rate and to a simple service with FastAPI.
 
-``python -m benchmarks.serve [--requests N]`` fits models to sines of 10 to 1000 steps and to
-JapaneseVowels, serves them with ``refold serve``, and writes ``results/serve.md``. The clients and
-the service share the cores of the machine. A fit has one epoch, because the speed does not depend
-on the weights.
+``python -m benchmarks.serve [--parts PART ...]`` fits models to sines of 10 to 1000 steps and to
+JapaneseVowels, serves them with ``refold serve``, and writes ``results/serve.json`` and
+``results/serve.md``. A part that is not measured keeps its previous results. By default, all parts
+are measured except ``schema``, ten minutes of requests from Schemathesis. The clients and the
+service share the cores of the machine.
 """
 
 import argparse
-import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
+import json
 import tempfile
-import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks._results import FOLDER, PACKAGES, environment, table, write_page
+from benchmarks.serve_peers import parts as measure
 
-import refold
-from benchmarks._results import PACKAGES, table, write_page
-from benchmarks.serve_peers.load import Load, requests_for, run, wait_until_ready
-
-CLIENTS = 32
-SECONDS = 6.0
-# Sequences per request.
-SIZES = (1, 16, 64)
 ENCODING = {
     "mixed": "sines, 10 to 1000 steps",
     "vowels": "JapaneseVowels, 10 steps of latent optimization",
     "plain": "JapaneseVowels, no latent optimization",
 }
-SHOWN = (*PACKAGES, "uvicorn", "starlette", "fastapi")
-ROOT = Path(__file__).parents[1]
+SHOWN = (*PACKAGES, "uvicorn", "uvloop", "httptools", "orjson", "pyarrow", "fastapi")
+RESULTS = FOLDER / "serve.json"
+PARTS = ("rates", "half", "peers", "memory", "overload", "shutdown", "schema")
 
 
 def main() -> None:
-    """Measure everything and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure the parts and write the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS[:-1])
     parser.add_argument(
         "--requests", type=int, default=200_000, help="number of requests for the memory test"
     )
-    number = parser.parse_args().requests
+    parser.add_argument("--schema-seconds", type=float, default=600.0)
+    parser.add_argument("--page", action="store_true", help="write the page without measurements")
+    given = parser.parse_args()
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     warnings.simplefilter("ignore", UserWarning)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        data = _fit(folder)
-        offline = {name: _offline(folder, name, data[name]) for name in data}
-        parts, largest, costs = _rates(folder, data, offline)
-        parts += _peers(folder, data, largest, costs)
-        parts += [_memory(folder, data["plain"], number), _overload(folder, data["vowels"])]
-        parts += [_shutdown(folder, data["plain"])]
-    write_page("serve", "The service", parts, packages=SHOWN)
+    if not given.page:
+        with tempfile.TemporaryDirectory() as name:
+            bench = measure.fit(Path(name))
+            for part in given.parts:
+                more = {"memory": given.requests, "schema": given.schema_seconds}
+                options = [more[part]] if part in more else []
+                results[part] = getattr(measure, part)(bench, *options)
+                results["about"] = environment(SHOWN)
+                RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    shown = [_SECTIONS[part](results[part]) for part in PARTS if part in results]
+    page = [_targets(results), *(text for section in shown for text in section)]
+    write_page("serve", "The service", page, about=results["about"])
 
 
-def _fit(folder: Path) -> dict[str, list[np.ndarray]]:
-    """Fit and save the models; return the sequences that requests encode."""
-    rng = np.random.default_rng(0)
+def _targets(results: dict[str, Any]) -> str:
+    """Return a table of targets and measured values."""
+    rows: list[tuple[str, str, bool]] = []
+    for row in results.get("rates", ()):
+        share = row["rate"] / row["offline"]
+        what = f"{ENCODING[row['data']]}, {row['each']} per request, {row['form']}"
+        rows.append((f"0.9 of the offline rate: {what}", f"{share:.2f}", share >= 0.9))
+    for row in results.get("peers", ()):
+        ratio = row["our_rate"] / row["rate"]
+        rows.append((f"5 times FastAPI: {ENCODING[row['data']]}", f"{ratio:.1f}", ratio >= 5))
+    for row in results.get("half", ()):
+        what = f"p99 below 50 ms at half of the largest rate: {ENCODING[row['data']]}"
+        rows.append((what, f"{_ms(row['p99'])} ms", row["p99"] < 0.05))
+    if found := results.get("memory"):
+        first, last = found["megabytes"][1], found["megabytes"][-1]
+        flat = last < 1.02 * first and not found["failed"]
+        what = f"flat memory over {found['number']:,} requests without a failure"
+        rows.append((what, f"{first:.0f} MB to {last:.0f} MB, {found['failed']} failed", flat))
+    if found := results.get("overload"):
+        p99, share = found["refusal_p99"], found["rate"] / found["largest"]
+        after = found["after"] / found["largest"]
+        rows += [
+            (
+                "requests are refused within 20 ms at 10 times the largest rate",
+                f"p99 {_ms(p99)} ms",
+                p99 < 0.02,
+            ),
+            ("0.9 of the largest rate continues during that time", f"{share:.2f}", share >= 0.9),
+            ("0.9 of the largest rate in the following second", f"{after:.2f}", after >= 0.9),
+        ]
+    if found := results.get("shutdown"):
+        lost, again = found["lost"], found["again"]
+        rows += [
+            (
+                "no request is lost after SIGTERM under load",
+                f"{lost} lost",
+                not lost and not found["code"],
+            ),
+            ("a new process is ready within 1 s after `kill -9`", f"{again:.2f} s", again < 1),
+        ]
+    if found := results.get("schema"):
+        what = f"no failure in {found['seconds']:g} s of requests from Schemathesis"
+        rows.append((what, found["cases"], not found["code"] and found["alive"]))
+    lines = [[what, value, "yes" if met else "**no**"] for what, value, met in rows]
+    return table(["target", "measured", "met"], lines)
 
-    def sines(n: int) -> list[np.ndarray]:
-        lengths = rng.integers(10, 1001, n)
-        phases = (np.arange(n) * rng.uniform(0.05, 0.3) + rng.uniform(0, 6) for n in lengths)
-        return [np.sin(one) + rng.normal(0, 0.05, len(one)) for one in phases]
 
-    vowels = refold.datasets.japanese_vowels()
-    settings: dict[str, Any] = {"latent_dim": 16, "max_epochs": 1, "random_state": 0}
-    refold.SequenceAutoencoder(**settings).fit(sines(100)).save(folder / "mixed.refold")
-    ae = refold.SequenceAutoencoder(**settings).fit(vowels.train)
-    # A longer fit chooses 10 steps by default.
-    ae.set_params(latent_steps=10).save(folder / "vowels.refold")
-    ae.set_params(latent_steps=0).save(folder / "plain.refold")
-    test = [np.asarray(one) for one in vowels.test.to_list()]
-    return {"mixed": sines(512), "vowels": test, "plain": test}
-
-
-def _offline(folder: Path, name: str, sequences: list[np.ndarray]) -> tuple[float, float]:
-    """Return the rate of ``transform`` on all sequences, and the CPU time per sequence."""
-    ae = refold.load(folder / f"{name}.refold")
-    ae.transform(sequences[:4])
-    rates, costs = [], []
-    for _ in range(5):
-        begin, used = time.perf_counter(), time.process_time()
-        ae.transform(sequences)
-        rates.append(len(sequences) / (time.perf_counter() - begin))
-        costs.append((time.process_time() - used) / len(sequences))
-    return max(rates), min(costs)
-
-
-def _rates(
-    folder: Path, data: dict[str, list[np.ndarray]], offline: dict[str, tuple[float, float]]
-) -> tuple[list[str], dict[tuple[str, int], float], dict[tuple[str, int], float]]:
-    """Measure the largest rates, and the response times at half of these rates."""
-    rows, halves, largest = [], [], {}
-    costs = {}
-    with _serving(folder) as (port, process):
-        for name, sequences in data.items():
-            for each in SIZES:
-                used = _cpu_seconds(process)
-                load = run(port, requests_for(sequences, name, each=each), seconds=SECONDS)
-                _check(load)
-                rate = load.rate * each
-                largest[name, each] = rate
-                cost = (_cpu_seconds(process) - used) / (each * len(load.times))
-                costs[name, each] = cost
-                best, least = offline[name]
-                rows.append(
-                    [ENCODING[name], f"{each}", f"{rate:,.0f}", f"{best:,.0f}",
-                     f"{rate / best:.2f}", _us(cost), _us(least), _ms(load.percentile(50)),
-                     _ms(load.percentile(99))]
-                )  # fmt: skip
-            load = run(
-                port, requests_for(sequences, name), seconds=SECONDS, rate=largest[name, 1] / 2
-            )
-            _check(load)
-            halves.append(
-                [ENCODING[name], f"{load.rate:,.0f}", _ms(load.percentile(50)),
-                 _ms(load.percentile(99))]
-            )  # fmt: skip
+def _rates(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        [
+            ENCODING[row["data"]], row["form"], f"{row['each']}", f"{row['rate']:,.0f}",
+            f"{row['offline']:,.0f}", f"{row['rate'] / row['offline']:.2f}",
+            f"{row['together'] / row['offline']:.2f}", f"{row['service_us']:,.0f}",
+            f"{row['clients_us']:,.0f}", f"{row['offline_us']:,.0f}", _ms(row["p50"]),
+            _ms(row["p99"]),
+        ]
+        for row in rows
+    ]  # fmt: skip
     return [
-        f"{CLIENTS} clients send JSON requests. Each client sends its next request when it has the "
-        "response to the last one. Clients and service share the cores. The offline rate is the "
-        "best of five calls of `transform` on all sequences at once. CPU time is the sum over all "
-        "threads of the service, without the clients.",
+        "## Rates",
+        f"Each of {measure.CLIENTS} clients sends its next request when it has the response to the "
+        "last one. The clients run in one thread, and share the cores with the service. The "
+        "offline rate is the best of five calls of `transform` on all sequences at once. Two "
+        f"things bound the ratio. First, at most {measure.CLIENTS} requests can be computed "
+        "together. The column \"offline, same batch\" is the ratio that `transform` reaches on as "
+        "many sequences as these requests have. Second, the service and the clients need CPU time "
+        "for HTTP and for the format. The table has the CPU time per sequence of all threads.",
         table(
-            ["data", "sequences per request", "sequences per second", "offline", "ratio",
-             "CPU time, µs per sequence", "offline", "median, ms", "p99, ms"],
-            rows,
+            ["data", "format", "sequences per request", "sequences per second", "offline",
+             "ratio", "offline, same batch", "CPU time of the service, µs", "clients, µs",
+             "offline, µs", "median, ms", "p99, ms"],
+            lines,
         ),
-        "Response times at half of the largest rate, with one sequence per request, sent at random "
-        "times:",
-        table(["data", "requests per second", "median, ms", "p99, ms"], halves),
-    ], largest, costs  # fmt: skip
-
-
-def _peers(
-    folder: Path,
-    data: dict[str, list[np.ndarray]],
-    largest: dict[tuple[str, int], float],
-    costs: dict[tuple[str, int], float],
-) -> list[str]:
-    """Measure a simple service with FastAPI."""
-    peers = []
-    for name in ("mixed", "plain"):
-        load, cost = _fastapi(folder, name, data[name])
-        ratio = largest[name, 1] / load.rate
-        peers.append(
-            [ENCODING[name], f"{load.rate:,.0f}", _us(cost), _ms(load.percentile(99)),
-             f"{ratio:.1f}", f"{cost / costs[name, 1]:.1f}"]
-        )  # fmt: skip
-    return [
-        "For comparison, a FastAPI service calls `encoder.predict` for each request. Sequences are "
-        "padded to a power of two, and all shapes are compiled in advance. A request has one "
-        "sequence, and there is no latent optimization.",
-        table(["data", "requests per second", "CPU time, µs per sequence", "p99, ms",
-             "rate of Refold relative to this row", "CPU time relative to Refold"], peers),
     ]  # fmt: skip
 
 
-def _fastapi(folder: Path, name: str, sequences: list[np.ndarray]) -> tuple[Load, float]:
-    port = _free_port()
-    lengths = [str(len(one)) for one in sequences]
-    command = [sys.executable, "-m", "benchmarks.serve_peers.fastapi_predict"]
-    with _process([*command, folder / f"{name}.refold", port, *lengths]) as process:
-        wait_until_ready(port)
-        used = _cpu_seconds(process)
-        load = run(port, requests_for(sequences, name), seconds=SECONDS)
-        _check(load)
-        return load, (_cpu_seconds(process) - used) / max(1, len(load.times))
+def _half(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        [ENCODING[row["data"]], f"{row['rate']:,.0f}", _ms(row["p50"]), _ms(row["p99"])]
+        for row in rows
+    ]
+    return [
+        "## Half of the largest rate",
+        "One sequence per request, in JSON, sent at random times. Response times start when the "
+        "request is due.",
+        table(["data", "requests per second", "median, ms", "p99, ms"], lines),
+    ]
 
 
-def _memory(folder: Path, sequences: list[np.ndarray], number: int) -> str:
-    """Measure the memory after a tenth, a half and all of the requests."""
-    requests = requests_for(sequences, "plain")
-    with _serving(folder) as (port, process):
-        start = _resident(process)
-        sizes, wrong = [], 0
-        for count in (number // 10, number // 2 - number // 10, number - number // 2):
-            load = run(port, requests, seconds=1e9, number=count)
-            sizes.append(_resident(process))
-            wrong += int((load.statuses != 200).sum()) + load.lost
-    grown = ", ".join(f"{size:.0f} MB" for size in sizes)
-    return (
-        f"The process uses {start:.0f} MB of memory at the start, and {grown} after a tenth, a "
-        f"half and all of {number:,} requests. {wrong} requests failed."
-    )
+def _peers(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        [
+            ENCODING[row["data"]], f"{row['rate']:,.0f}", f"{row['our_rate']:,.0f}",
+            f"{row['our_rate'] / row['rate']:.1f}", f"{row['service_us']:,.0f}",
+            f"{row['our_service_us']:,.0f}", _ms(row["p99"]), _ms(row["our_p99"]),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    return [
+        "## FastAPI",
+        "For comparison, a FastAPI service calls `encoder.predict` for each request. Sequences are "
+        "padded to a power of two, and all shapes are compiled in advance. A request has one "
+        "sequence in JSON, and there is no latent optimization.",
+        table(
+            ["data", "FastAPI, requests per second", "Refold", "ratio", "FastAPI, CPU time, µs",
+             "Refold", "FastAPI, p99, ms", "Refold"],
+            lines,
+        ),
+    ]  # fmt: skip
 
 
-def _overload(folder: Path, sequences: list[np.ndarray]) -> str:
-    """Send requests at ten times the largest rate."""
-    each = 8
-    requests = requests_for(sequences, "vowels", each=each)
-    with _serving(folder, "--max-queue", "32") as (port, _):
-        largest = run(port, requests, seconds=SECONDS).rate
-        load = run(port, requests, clients=320, seconds=SECONDS, rate=10 * largest)
-        after = run(port, requests, seconds=1.0).rate
-    offered = len(load.times) / load.seconds
-    refused = int(np.isin(load.statuses, (429, 503)).sum())
-    return (
-        f"Overload, with {each} utterances per request and a queue of 32: {CLIENTS} clients "
-        f"reached {largest:,.0f} requests per second. Then 320 clients sent {offered:,.0f} "
-        f"requests per second ({offered / largest:.1f} times as many). {load.rate:,.0f} per second "
-        f"succeeded ({load.rate / largest:.2f} of the largest rate), and {refused:,} were refused "
-        f"with 429 or 503. Half of the refusals came within {_ms(load.percentile(50, ok=False))} "
-        f"ms after the request was due, and 99 % within {_ms(load.percentile(99, ok=False))} ms. "
-        f"{load.lost} requests got no response. In the following second, the rate was {after:,.0f}."
-    )
+def _memory(found: dict[str, Any]) -> list[str]:
+    start, *others = (f"{size:.0f} MB" for size in found["megabytes"])
+    return [
+        "## Memory",
+        f"The process uses {start} of memory at the start, and {', '.join(others)} after a tenth, "
+        f"a half and all of {found['number']:,} requests. {found['failed']} requests failed.",
+    ]
 
 
-def _shutdown(folder: Path, sequences: list[np.ndarray]) -> str:
-    """Terminate the service under load, and kill it."""
-    requests = requests_for(sequences, "plain")
-    with _serving(folder) as (port, process):
-        load = run(port, requests, seconds=4.0, hooks=[(2.0, process.terminate)])
-        code = process.wait(30)
-    text = (
-        f"SIGTERM under load: {len(load.times):,} requests got a response, {load.lost} got none, "
-        f"and the process exited with code {code}."
-    )
-    with _serving(folder) as (port, process):
-        run(port, requests, seconds=1.0, hooks=[(0.5, process.kill)])
-        process.wait()
-        with _serving(folder, port=port) as (_, again):
-            begun = again.began
-    return f"{text} After `kill -9`, a new process was ready after {begun:.2f} s."
+def _overload(found: dict[str, Any]) -> list[str]:
+    return [
+        "## Overload",
+        f"With {found['each']} utterances per request, {measure.CLIENTS} clients reached "
+        f"{found['largest']:,.0f} requests per second. Then 320 clients sent "
+        f"{found['offered']:,.0f} requests per second ({found['offered'] / found['largest']:.1f} "
+        f"times as many). {found['rate']:,.0f} per second succeeded, and {found['refused']:,} were "
+        f"refused with 429 or 503. Half of the refusals came within {_ms(found['refusal_p50'])} ms "
+        f"after the request was due, and 99 % within {_ms(found['refusal_p99'])} ms. "
+        f"{found['failed']} requests failed otherwise. In the following second, the rate was "
+        f"{found['after']:,.0f}.",
+    ]
 
 
-@contextlib.contextmanager
-def _serving(folder: Path, *options: str, port: int | None = None) -> Iterator[tuple[int, Any]]:
-    """Serve all models; the attribute ``began`` of the process is its start-up time in seconds."""
-    port = port or _free_port()
-    files = [folder / f"{name}.refold" for name in ENCODING]
-    command = [sys.executable, "-m", "refold", "serve", *files, "--port", port, *options]
-    with _process(command) as process:
-        process.began = wait_until_ready(port)
-        yield port, process
+def _shutdown(found: dict[str, Any]) -> list[str]:
+    return [
+        "## Shutdown",
+        f"SIGTERM under load: {found['answered']:,} requests got a response, {found['lost']} got "
+        f"none, and the process exited with code {found['code']}. After `kill -9`, a new process "
+        f"was ready after {found['again']:.2f} s.",
+    ]
 
 
-@contextlib.contextmanager
-def _process(command: list[Any]) -> Iterator[Any]:
-    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    process: Any = subprocess.Popen(
-        [str(part) for part in command],
-        env=os.environ | {"PYTHONPATH": paths},
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGKILL)
-        process.wait()
+def _schema(found: dict[str, Any]) -> list[str]:
+    return [
+        "## Schemathesis",
+        f"Schemathesis generated requests from the OpenAPI description for {found['seconds']:g} "
+        f"seconds: {found['cases']}. The command exited with code {found['code']}.",
+    ]
 
 
-def _check(load: Load) -> None:
-    if load.lost or load.refused or set(load.statuses) != {200}:
-        raise SystemExit(f"Requests failed: {load.counts()}, {load.lost} lost.")
-
-
-def _free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return bound.getsockname()[1]
-
-
-def _resident(process: Any) -> float:
-    """Return the resident memory of a process, in megabytes."""
-    pages = int(Path(f"/proc/{process.pid}/statm").read_text(encoding="utf-8").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def _cpu_seconds(process: Any) -> float:
-    """Return the CPU time of a process, in seconds."""
-    text = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8")
-    fields = text.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _us(seconds: float) -> str:
-    return f"{seconds * 1e6:,.0f}"
+_SECTIONS: dict[str, Callable[[Any], list[str]]] = {
+    "rates": _rates,
+    "half": _half,
+    "peers": _peers,
+    "memory": _memory,
+    "overload": _overload,
+    "shutdown": _shutdown,
+    "schema": _schema,
+}
 
 
 def _ms(seconds: float) -> str:

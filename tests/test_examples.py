@@ -111,8 +111,8 @@ def test_the_notebook():
         cell.source = cell.source.replace("verbose=1", "verbose=1, units=8, latent_steps=0")
     NotebookClient(notebook, timeout=300).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    said = [output.text for output in outputs if output.get("name") == "stderr"]
-    assert not [text for text in said if "longer than the longest in training" not in text]
+    messages = [output.text for output in outputs if output.get("name") == "stderr"]
+    assert not [text for text in messages if "longer than the longest in training" not in text]
     shown = [output.data for output in outputs if "data" in output]
     (bar,) = [data for data in shown if "epoch" in data["text/plain"] and "━" in data["text/plain"]]
     assert "<pre>" in bar["text/html"]

@@ -119,5 +119,5 @@ def test_words_are_decoded_autoregressively(tmp_path, monkeypatch, capsys):
     # The decoder predicts the decoded steps from themselves.
     labels = ae.schema_.columns[0].categories
     steps = np.array([[labels.index(letter) for letter in word] for word in back], "float32")
-    said = ae.decoder_.predict([codes, steps[..., None]], verbose=0)
-    assert np.array_equal(said.argmax(axis=-1), steps)
+    predicted = ae.decoder_.predict([codes, steps[..., None]], verbose=0)
+    assert np.array_equal(predicted.argmax(axis=-1), steps)

@@ -241,9 +241,9 @@ def test_imports_outside_the_table_are_refused(tmp_path):
         check=False,
     )
     assert run.returncode == 1
-    said = re.sub(r"\s+", " ", run.stdout)
+    output = re.sub(r"\s+", " ", run.stdout)
     for _, line, reason in OUTSIDE:
-        assert reason in said, line
+        assert reason in output, line
 
 
 # Docstrings and files

@@ -117,8 +117,8 @@ def test_a_saved_model_works_without_training_packages(sines):
 def test_commands_work_without_training_packages(sines, tmp_path):
     _, folder = sines
     arguments = commands(str(folder / "sines.refold"), str(folder / "new.parquet"), tmp_path)
-    codes, said = run(COMMANDS, json.dumps([*arguments, ["info"]]))
-    assert (codes, said) == ([0] * 7, "")
+    codes, messages = run(COMMANDS, json.dumps([*arguments, ["info"]]))
+    assert (codes, messages) == ([0] * 7, "")
     assert len(list(tmp_path.iterdir())) == 5
 
 
@@ -132,9 +132,9 @@ def test_commands_that_need_training_packages_say_so(tmp_path):
         ["report", model, "data.csv", "-o", page],
         ["demo"],
     ]
-    codes, said = run(COMMANDS, json.dumps([*arguments, ["fit", "--help"]]))
+    codes, messages = run(COMMANDS, json.dumps([*arguments, ["fit", "--help"]]))
     assert codes == [2] * 6 + [0]
-    assert said.splitlines() == [f"Error: refold {name[0]} {NEEDED}" for name in arguments]
+    assert messages.splitlines() == [f"Error: refold {name[0]} {NEEDED}" for name in arguments]
 
 
 def test_training_says_what_to_install():
@@ -227,14 +227,14 @@ def test_a_small_installation_gives_the_same_bits(sines, tmp_path):
             return done.stdout
 
         model, new = data / "sines.refold", data / "new.parquet"
-        said = [printed("-m", "refold", *one) for one in commands(model, new, folder)]
+        messages = [printed("-m", "refold", *one) for one in commands(model, new, folder)]
         files = {
             path.name: pq.read_table(path).to_pylist()
             if path.suffix == ".parquet"
             else path.read_text()
             for path in sorted(folder.iterdir())
         }
-        outputs[name] = said, files, json.loads(printed("-c", USE, model))
+        outputs[name] = messages, files, json.loads(printed("-c", USE, model))
         if name == "small":
             assert json.loads(printed("-m", "refold", "info", "--json"))["keras"] is None
             assert shutil.which("refold", path=tmp_path / "venv/bin")

@@ -1,8 +1,8 @@
 """Sequences per second: ``... throughput MODEL KIND N N_OPTIMIZED N_PREDICT ROUNDS``.
 
 Packed rows and Keras models have the same weights and take turns in one process, after a first call
-of each that compiles.
-``keras.Model.predict`` runs the same encoder on sequences that are already scaled and padded.
+of each that compiles. ``keras.Model.predict`` runs the same encoder on sequences that are already
+scaled and padded.
 """
 
 import sys

@@ -1,31 +1,42 @@
-"""Clients that send prepared requests and measure the responses."""
+"""Clients that send prepared requests and measure the responses.
 
-import asyncio
+All clients are one thread with raw sockets, because they share the cores with the server.
+"""
+
 import itertools
 import json
+import select
+import socket
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+
+ARROW = "application/vnd.apache.arrow.stream"
+_READABLE = select.EPOLLIN
+_PIECE = 1 << 18
 
 
 class Load(NamedTuple):
-    """The measurements of all clients.
+    """What clients measured.
 
     Attributes
     ----------
     seconds : float
     times : array of shape (n_responses,)
-        Seconds from the first byte of a request to the last byte of its response.
+        Seconds from when a request was due or sent to the last byte of its response.
     statuses : array of shape (n_responses,)
     ends : array of shape (n_responses,)
-        Seconds from the start to the end of each response.
+        When each response came.
     lost : int
-        Number of requests that were sent completely and got no complete response.
+        Requests that were sent whole and got no complete response.
     refused : int
-        Number of connections that were refused.
+        Connections that were refused.
+    cpu_seconds : float
+        CPU time of the clients.
     """
 
     seconds: float
@@ -34,14 +45,15 @@ class Load(NamedTuple):
     ends: np.ndarray
     lost: int
     refused: int
+    cpu_seconds: float
 
     @property
     def rate(self) -> float:
-        """Responses per second with status 200."""
+        """Responses with the status 200 per second."""
         return float((self.statuses == 200).sum() / self.seconds)
 
     def percentile(self, share: float, *, ok: bool = True) -> float:
-        """Return a percentile of the response times with status 200, or with any other status."""
+        """Return a percentile of the times of responses with or without success, in seconds."""
         chosen = self.times[(self.statuses == 200) == ok]
         return float(np.percentile(chosen, share)) if len(chosen) else float("nan")
 
@@ -51,104 +63,221 @@ class Load(NamedTuple):
 
 
 def requests_for(
-    sequences: Sequence[Any], model: str, *, each: int = 1, operation: str = "encode"
+    sequences: Sequence[Any], model: str, *, each: int = 1, arrow: bool = False
 ) -> list[bytes]:
-    """Return requests as bytes; each of them has ``each`` sequences."""
+    """Return requests to encode as bytes, each with some of the sequences."""
     found = []
     for first in range(0, len(sequences) - each + 1, each):
-        rows = [np.round(one, 6).tolist() for one in sequences[first : first + each]]
-        body = json.dumps({"sequences": rows}, separators=(",", ":")).encode()
+        several = [np.round(one, 6) for one in sequences[first : first + each]]
+        if arrow:
+            body, kind = _stream(several), ARROW
+        else:
+            rows = [one.tolist() for one in several]
+            body = json.dumps({"sequences": rows}, separators=(",", ":")).encode()
+            kind = "application/json"
         head = (
-            f"POST /v1/{model}/{operation} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"POST /v1/{model}/encode HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         found.append(head.encode() + body)
     return found
 
 
-def run(port: int, requests: list[bytes], **options: Any) -> Load:
-    """Send requests from many clients and wait until they end; see `send`."""
-    return asyncio.run(send(port, requests, **options))
+def _stream(sequences: list[np.ndarray]) -> bytes:
+    """Return sequences as an Arrow IPC stream with a column of lists for each feature."""
+    columns = [one.reshape(len(one), -1).T for one in sequences]
+    features = len(columns[0])
+    table = pa.table({f"x{i}": [one[i] for one in columns] for i in range(features)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
 
 
-async def send(
+class _Client:
+    """A connection: what is still to send, and the part of the response that has come."""
+
+    __slots__ = ("received", "rest", "sent", "socket")
+
+    def __init__(self) -> None:
+        self.socket: socket.socket | None = None
+        self.rest: memoryview | None = None
+        self.received = b""
+        self.sent = 0.0
+
+
+class _Clients:
+    """Clients of one run."""
+
+    def __init__(self, port: int, requests: list[bytes], clients: int) -> None:
+        self._port = port
+        self._turns = itertools.cycle(requests)
+        self._epoll = select.epoll()
+        self._by_file: dict[int, _Client] = {}
+        self.idle = deque(_Client() for _ in range(clients))
+        self.times: list[float] = []
+        self.statuses: list[int] = []
+        self.ends: list[float] = []
+        self.lost = self.refused = self.waiting = 0
+
+    def send(self, due: float) -> None:
+        """Send the next request from an idle client."""
+        client = self.idle.popleft()
+        if client.socket is None and not self._connected(client):
+            self.refused += 1
+            return
+        self.waiting += 1
+        client.sent = due
+        self._write(client, next(self._turns))
+
+    def wait(self, seconds: float) -> None:
+        """Read responses; wait for the first one at most some seconds."""
+        # the time of epoll counts in milliseconds, and that of select in microseconds
+        if seconds > 0:
+            select.select([self._epoll.fileno()], [], [], seconds)
+        for file, event in self._epoll.poll(0):
+            client = self._by_file[file]
+            if client.rest is not None and not event & _READABLE:
+                self._write(client, client.rest)
+            else:
+                self._read(client)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in list(self._by_file.values()):
+            self._drop(client)
+        self._epoll.close()
+
+    def _connected(self, client: _Client) -> bool:
+        try:
+            client.socket = socket.create_connection(("127.0.0.1", self._port))
+        except OSError:
+            return False
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client.socket.settimeout(0)
+        self._by_file[client.socket.fileno()] = client
+        self._epoll.register(client.socket, _READABLE)
+        return True
+
+    def _write(self, client: _Client, data: Any) -> None:
+        assert client.socket is not None
+        try:
+            size = client.socket.send(data)
+        except BlockingIOError:
+            size = 0
+        except OSError:  # closed before the request was sent: that is no loss
+            self._end(client)
+            return
+        if size < len(data):
+            if client.rest is None:
+                self._epoll.modify(client.socket, _READABLE | select.EPOLLOUT)
+            client.rest = memoryview(data)[size:]
+        elif client.rest is not None:
+            client.rest = None
+            self._epoll.modify(client.socket, _READABLE)
+
+    def _read(self, client: _Client) -> None:
+        assert client.socket is not None
+        try:
+            data = client.socket.recv(_PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.lost += client.sent > 0 and client.rest is None
+            self._end(client)
+            return
+        if client.received:
+            data = client.received + data
+        end = data.find(b"\r\n\r\n")
+        at = data.find(b"content-length: ", 0, end) + 16
+        if end < 0 or len(data) < end + 4 + int(data[at : data.index(b"\r", at)]):
+            client.received = data
+            return
+        now = time.perf_counter()
+        self.times.append(now - client.sent)
+        self.ends.append(now)
+        self.statuses.append(int(data[9:12]))
+        client.received = b""
+        if client.rest is not None or b"connection: close" in data[:end]:
+            self._end(client)
+        else:
+            client.sent = 0.0
+            self.waiting -= 1
+            self.idle.append(client)
+
+    def _end(self, client: _Client) -> None:
+        """Close the connection of a client, which opens another one for its next request."""
+        if client.sent:
+            self.waiting -= 1
+            self.idle.append(client)
+        client.sent = 0.0
+        self._drop(client)
+
+    def _drop(self, client: _Client) -> None:
+        assert client.socket is not None
+        del self._by_file[client.socket.fileno()]
+        client.socket.close()
+        client.socket, client.rest, client.received = None, None, b""
+
+
+def run(
     port: int,
     requests: list[bytes],
     *,
     clients: int = 32,
     seconds: float = 10.0,
-    number: int | None = None,
+    number: int = 1 << 60,
     rate: float | None = None,
-    hooks: Sequence[tuple[float, Any]] = (),
+    hooks: Sequence[tuple[float, Callable[[], Any]]] = (),
 ) -> Load:
-    """Send requests for some seconds, or a given number of requests.
+    """Send requests for some seconds, or a number of them.
 
-    Without ``rate``, each client sends its next request after a response. With ``rate`` requests
-    per second, requests are due at random times, and the time of a response counts from the time
-    at which its request was due. ``hooks`` are pairs of seconds and a function, which is called
-    after these seconds.
+    Without a ``rate``, each client sends the next request after a response. With one, requests are
+    due at random times, and a response time starts when the request is due. ``hooks``
+    are called after some seconds each.
     """
-    times: list[float] = []
-    statuses: list[int] = []
-    ends: list[float] = []
-    lost = refused = 0
-    loop = asyncio.get_running_loop()
-    turns = itertools.cycle(requests)
-    begin = loop.time()
-    end = begin + seconds
-    left = number if number is not None else 1 << 60
     rng = np.random.default_rng(0)
+    those = _Clients(port, requests, clients)
+    begin, used = time.perf_counter(), time.process_time()
+    end = begin + seconds
+    calls = deque(sorted((begin + after, call) for after, call in hooks))
     due = begin
-
-    async def client() -> None:
-        nonlocal lost, refused, left, due
-        reader = writer = None
-        while loop.time() < end and left > 0:
-            left -= 1
-            if writer is None:
-                try:
-                    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                except OSError:
-                    refused += 1
-                    return
-            sent = loop.time()
+    while True:
+        now = time.perf_counter()
+        if calls and now >= calls[0][0]:
+            calls.popleft()[1]()
+        more = now < end and number > 0
+        while more and those.idle and (rate is None or due <= now):
+            those.send(now if rate is None else due)
             if rate is not None:
                 due += rng.exponential(1 / rate)
-                sent = due
-                if due > loop.time():
-                    await asyncio.sleep(due - loop.time())
-            writer.write(next(turns))
-            try:
-                assert reader is not None
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
-                await reader.readexactly(length)
-            except (asyncio.IncompleteReadError, OSError):
-                lost += 1
-                writer.close()
-                writer = None
-                continue
-            now = loop.time()
-            times.append(now - sent)
-            ends.append(now - begin)
-            statuses.append(int(head[9:12]))
-            if b"connection: close" in head:
-                writer.close()
-                writer = None
-        if writer is not None:
-            writer.close()
-
-    handles = [loop.call_later(after, hook) for after, hook in hooks]
-    await asyncio.gather(*(client() for _ in range(clients)))
-    for handle in handles:
-        handle.cancel()
-    return Load(
-        loop.time() - begin, np.array(times), np.array(statuses), np.array(ends), lost, refused
+            number -= 1
+            more = number > 0
+        if not those.waiting and not (more and those.idle):
+            break
+        until = end if more else now + 60.0
+        if calls:
+            until = min(until, calls[0][0])
+        if more and those.idle and rate is not None:
+            until = min(until, due)
+        those.wait(max(0.0, until - now))
+    load = Load(
+        time.perf_counter() - begin,
+        np.array(those.times),
+        np.array(those.statuses),
+        np.array(those.ends) - begin,
+        those.lost,
+        those.refused,
+        time.process_time() - used,
     )
+    those.close()
+    return load
 
 
 def wait_until_ready(port: int, most: float = 300.0) -> float:
-    """Wait until a server responds, and return the seconds that this took."""
+    """Wait until a server responds, and return the seconds that it took."""
     begin = time.perf_counter()
     request = b"GET /v1/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     while time.perf_counter() - begin < most:

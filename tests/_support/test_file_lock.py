@@ -13,18 +13,18 @@ BUSY = r"Another training run is using the checkpoint .*model\.checkpoint'\. Wai
 
 
 def test_the_lock_refuses_other_threads_and_is_reentrant(tmp_path):
-    path, said = tmp_path / "model.checkpoint", []
+    path, raised = tmp_path / "model.checkpoint", []
 
     def enter():
         with pytest.raises(ParameterError, match=BUSY) as caught, sole_training(path):
             pass
-        said.append(caught.value)
+        raised.append(caught.value)
 
     with sole_training(path), sole_training(str(path)):
         thread = threading.Thread(target=enter)
         thread.start()
         thread.join()
-    assert len(said) == 1
+    assert len(raised) == 1
     assert list(tmp_path.iterdir()) == []
 
 

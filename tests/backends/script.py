@@ -47,8 +47,8 @@ def runs_freely(models: Models, x: np.ndarray) -> None:
     written = decode_autoregressively(models.decoder, codes, STEPS)
     head = models.decoder.get_layer("head")
     steps = keras.ops.convert_to_numpy(head.likeliest(keras.ops.convert_to_tensor(written)))
-    told = models.decoder.predict([codes, steps], verbose=0)
-    assert np.abs(told - written).max() < 1e-5
+    predicted = models.decoder.predict([codes, steps], verbose=0)
+    assert np.abs(predicted - written).max() < 1e-5
 
 
 def converted_with_its_words() -> None:

@@ -29,8 +29,8 @@ def _default_signals():
 def test_a_command_ends_with_one_line(capsys, ctrl_c):
     signal.signal(signal.SIGINT, ctrl_c)
     assert run(lambda: signal.raise_signal(signal.SIGTERM)) == 143
-    said = "Terminated: Stopped by SIGTERM. Unfinished output was not written.\n"
-    assert capsys.readouterr().err == said
+    message = "Terminated: Stopped by SIGTERM. Unfinished output was not written.\n"
+    assert capsys.readouterr().err == message
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
@@ -66,8 +66,8 @@ def test_a_fit_writes_its_checkpoint_and_says_how_to_continue(sines, fit_options
     settings = [*fit_options, "--max-epochs", "100000", "--patience", "100000", "--quiet"]
     assert main(["fit", str(data), "-o", str(model), *settings]) == 143
     thread.join()
-    said = capsys.readouterr().err
-    assert said.startswith("Terminated: Training was interrupted ")
-    assert said.endswith(f"Its state is saved; --resume continues from '{checkpoint}'.\n")
-    assert said.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith("Terminated: Training was interrupted ")
+    assert message.endswith(f"Its state is saved; --resume continues from '{checkpoint}'.\n")
+    assert message.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == [checkpoint.name]

@@ -65,9 +65,9 @@ def test_a_column_of_the_file_has_priority(folder):
 def test_a_file_without_times_is_an_error(folder, capsys):
     (folder / "bare.csv").write_text("user,x\na,1\na,2\n")
     assert main(["encode", str(folder / "m.refold"), str(folder / "bare.csv")]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "no time column 'at'" in said
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "no time column 'at'" in message
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])

@@ -38,7 +38,7 @@ FALLING = {"loss": [1.0] * 8, "val_loss": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.
 
 
 @pytest.mark.parametrize(
-    ("changes", "name", "said"),
+    ("changes", "name", "words"),
     [
         (MEAN, "output-is-mean", "the training is the cause"),
         (MEAN | {"pca": nmse(0.98)}, "output-is-mean", "PCA learns as little"),
@@ -51,11 +51,11 @@ FALLING = {"loss": [1.0] * 8, "val_loss": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.
         ({"seconds": 7200.0}, "slow", "take about 120 minutes"),
     ],
 )
-def test_measurements_trigger_their_finding(changes, name, said):
+def test_measurements_trigger_their_finding(changes, name, words):
     assert list(fit_findings(GOOD)) == []
     [found] = fit_findings(GOOD._replace(**changes))
     assert found.name == name
-    assert said in found.message
+    assert words in found.message
 
 
 def test_an_overfitted_model_may_be_no_better_than_the_mean():

@@ -11,10 +11,10 @@ def test_informative_and_uninformative_vectors():
     rng = np.random.default_rng(0)
     labels = np.repeat(["a", "b", "c"], [60, 30, 30])
     noise = rng.normal(size=(120, 4))
-    told = probe(noise + 8 * (labels == "b")[:, None], labels)
-    assert 0.7 < told.accuracy < 0.9
+    informative = probe(noise + 8 * (labels == "b")[:, None], labels)
+    assert 0.7 < informative.accuracy < 0.9
     assert probe(noise, labels).accuracy < 0.6
-    assert (told.chance, told.num_classes, told.num_folds) == (0.5, 3, 5)
+    assert (informative.chance, informative.num_classes, informative.num_folds) == (0.5, 3, 5)
 
 
 def test_scales_do_not_matter_and_the_seed_determines_the_folds():

@@ -126,10 +126,10 @@ def test_umap_in_a_separate_process(atlas):
     gap = np.abs(places[groups == 0].mean(axis=0) - places[groups == 1].mean(axis=0)).max()
     assert job.done == 1
     assert gap > 2 * places[groups == 0].std(axis=0).max()
-    said = []
-    more = _umap_process.umap_places(vectors, lambda done, what: said.append(done), most=40)
+    shares = []
+    more = _umap_process.umap_places(vectors, lambda done, what: shares.append(done), most=40)
     assert more.shape == (60, 2)
-    assert said == sorted(said)
+    assert shares == sorted(shares)
     assert np.isfinite(more).all()
 
 

@@ -20,9 +20,9 @@ class Opened:
         )
         self.page = self.context.new_page()
         self.page.set_default_timeout(SECONDS)
-        self.said, self.foreign, self.asked = [], [], []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.messages, self.foreign, self.asked = [], [], []
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", self._note)
         self.page.goto(f"{url}/{path}")
         self.page.wait_for_selector("html[data-ready=true]")
@@ -51,7 +51,7 @@ class Opened:
     def close(self):
         self.context.close()
         assert self.foreign == []
-        assert self.said == []
+        assert self.messages == []
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +298,7 @@ def test_pasted_sequences_appear_on_the_map(opened):
     opened.wait("#name", "Added: 0")
     assert page.is_hidden("#paste-dialog")
     assert "3 steps" in opened.text("#pasted-list button")
-    opened.said.clear()  # the browser logs the response with status 422
+    opened.messages.clear()  # the browser logs the response with status 422
 
 
 DROP = """([name, content]) => {
@@ -316,7 +316,7 @@ def test_dropped_files_appear_on_the_map(opened):
     opened.page.evaluate(DROP, ["new.doc", "?"])
     opened.wait("#error", "cannot be read")
     opened.page.click("#error button")
-    opened.said.clear()
+    opened.messages.clear()
 
 
 def test_keys_move_the_place_and_show_neighbors(opened):
@@ -357,5 +357,5 @@ def test_a_page_without_a_server_shows_a_hint(browser, url):
     cut.page.focus("#overlay")
     cut.page.keyboard.press("ArrowLeft")
     cut.wait("#error", "Start `refold explore` again")
-    cut.said.clear()
+    cut.messages.clear()
     cut.close()

@@ -251,7 +251,7 @@ def test_metadata_and_operators(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"part": "middle"}, "part must be 'encoder' or 'decoder'. Got 'middle'"),
         ({"weights": "int4"}, "weights must be 'float32' or 'float16' or 'int8'. Got 'int4'"),
@@ -259,7 +259,7 @@ def test_metadata_and_operators(tmp_path):
         ({"opset": 10**6}, "opset must be from 18 to .*Got 1000000"),
     ],
 )
-def test_bad_arguments(options, said, tmp_path):
-    with pytest.raises(ParameterError, match=said):
+def test_bad_arguments(options, message, tmp_path):
+    with pytest.raises(ParameterError, match=message):
         to_onnx(networks.fitted(NUMBERS), tmp_path / "model.onnx", **options)
     assert list(tmp_path.iterdir()) == []

@@ -100,8 +100,8 @@ def test_too_large_a_share_gives_the_largest_size_and_reports_its_share():
     linear = 1 - nmse(held_out, baseline.reconstruct(held_out), baseline.scaler_)
     assert linear < 0.99
     parameters = SequenceAutoencoder(0.99, **TINY).get_params()
-    said = "No code explains 0.99 of the held-out variance. A code of 28 dimensions, the largest"
-    with pytest.warns(UserWarning, match=said):
+    message = "No code explains 0.99 of the held-out variance. A code of 28 dimensions, the largest"
+    with pytest.warns(UserWarning, match=message):
         assert choose_size(sequences, parameters, seed=7) == 28
 
 

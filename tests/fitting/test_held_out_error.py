@@ -28,7 +28,7 @@ def curves(n=50, steps=9, seed=0):
     return Sequences.from_list(list(np.sin(speed * np.arange(steps) + rng.uniform(0, 6, (n, 1)))))
 
 
-def said(capsys):
+def held_out_lines(capsys):
     return [line for line in capsys.readouterr().err.splitlines() if "Held out" in line]
 
 
@@ -69,7 +69,7 @@ def test_the_error_is_that_of_the_validated_weights_on_held_out_sequences(
 
 def test_the_reported_error_is_that_of_the_estimator(capsys):
     ae = SequenceAutoencoder(**SHORT, refit=False, verbose=1).fit(curves())
-    (line,) = said(capsys)
+    (line,) = held_out_lines(capsys)
     error = float(re.fullmatch(LINE, line).group(2))
     seed = int(np.random.RandomState(0).randint(2**31))
     training, held_out = (
@@ -91,7 +91,7 @@ def test_nothing_is_reported_without_verbose_or_validation(data, settings, capsy
     SequenceAutoencoder(
         **SHORT | {"max_epochs": 1, "latent_steps": 0}, refit=False, **settings
     ).fit(data)
-    assert said(capsys) == []
+    assert held_out_lines(capsys) == []
 
 
 @pytest.mark.parametrize("scale", ["features", "sequence"])
@@ -204,7 +204,7 @@ def test_the_line_for_categorical_data_has_accuracy_and_exact(capsys):
     words = Sequences.from_list(["ab", "ba"] * 10)
     settings = SHORT | {"max_epochs": 1, "latent_steps": 0}
     SequenceAutoencoder(**settings, refit=False, verbose=1).fit(words)
-    (line,) = said(capsys)
+    (line,) = held_out_lines(capsys)
     number = r"\d+(\.\d)? %"
     pattern = rf"accuracy {number}, PCA with 2 dimensions {number}; exact {number}, PCA {number}\."
     assert re.fullmatch(rf"Held out \(\d+ sequences\): {pattern}", line)

@@ -32,7 +32,7 @@ def ae():
 
 
 @pytest.mark.parametrize(
-    ("lengths", "meaning", "says"),
+    ("lengths", "meaning", "expected"),
     [
         ([3, 6], "codes", None),
         ([], "codes", None),
@@ -42,9 +42,9 @@ def ae():
         ([6], "predictions", None),
     ],
 )
-def test_the_messages(lengths, meaning, says):
-    said = describe_longer(np.array(lengths, int), 6, meaning)
-    assert (said is None) if says is None else re.match(says, said)
+def test_the_messages(lengths, meaning, expected):
+    message = describe_longer(np.array(lengths, int), 6, meaning)
+    assert (message is None) if expected is None else re.match(expected, message)
 
 
 def test_a_predicted_length_may_exceed_the_longest_by_a_tenth():
@@ -55,19 +55,19 @@ def test_a_predicted_length_may_exceed_the_longest_by_a_tenth():
 def test_a_network_with_a_fixed_number_of_steps_cuts_longer_sequences():
     lengths = np.array([9, 4])
     assert lengths_to_write(lengths, np.array([5, 3]), trained=6, most=6).tolist() == [6, 3]
-    said = describe_longer(lengths, 6, "reconstructions", most=6)
-    assert "They are cut to 6 steps, the most that this architecture writes." in said
+    message = describe_longer(lengths, 6, "reconstructions", most=6)
+    assert "They are cut to 6 steps, the most that this architecture writes." in message
 
 
 def test_longer_sequences_are_reconstructed_at_their_own_length(ae):
-    with pytest.warns(UserWarning, match=ONE + "They are decoded at their own length") as said:
+    with pytest.warns(UserWarning, match=ONE + "They are decoded at their own length") as caught:
         back = ae.reconstruct(MIXED)
-    assert len(said) == 1
+    assert len(caught) == 1
     with pytest.warns(
         UserWarning, match=ONE + "The model never saw the steps after step 6"
-    ) as said:
+    ) as caught:
         codes = ae.transform(MIXED)
-    assert len(said) == 1
+    assert len(caught) == 1
     with pytest.warns(UserWarning, match=ONE):
         again = ae.reconstruct(MIXED, codes=codes)
     assert len(back[1]) == 30
@@ -91,12 +91,12 @@ def test_sequences_as_long_as_in_training_cause_no_warning(ae):
 
 
 def test_score_and_detect_warn(ae):
-    with pytest.warns(UserWarning, match=ONE + "They are decoded at their own length") as said:
+    with pytest.warns(UserWarning, match=ONE + "They are decoded at their own length") as caught:
         ae.score(MIXED)
-    assert len(said) == 1
-    with pytest.warns(UserWarning, match=ONE + ".* anomalous for their length alone") as said:
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match=ONE + ".* anomalous for their length alone") as caught:
         ae.detect(MIXED, alpha=0.2)
-    assert len(said) == 1
+    assert len(caught) == 1
 
 
 def test_lengths_to_decode_to(ae):
@@ -118,18 +118,18 @@ def test_predicted_lengths(ae, tmp_path):
 def test_blocks_of_files_are_counted_together(ae, tmp_path):
     write(waves(*[5] * 40, 30, 8), tmp_path / "waves.parquet")
     blocks = scan(tmp_path / "waves.parquet", block_bytes=100)
-    with pytest.warns(UserWarning, match="2 of 42 sequences are longer") as said:
+    with pytest.warns(UserWarning, match="2 of 42 sequences are longer") as caught:
         assert len(ae.transform(blocks)) == 42
-    assert len(said) == 1
-    with pytest.warns(UserWarning, match="2 of 42 sequences are longer") as said:
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match="2 of 42 sequences are longer") as caught:
         parts = list(ae.encode_blocks(blocks))
-    assert len(said) == 1
+    assert len(caught) == 1
     assert len(parts) == blocks.num_blocks > 1
     assert [i for _, ids in parts for i in ids] == list(range(42))
 
 
 @pytest.mark.parametrize(
-    ("command", "says"),
+    ("command", "expected"),
     [
         ("encode {m} {d} -o {o}.npy", "or give --lengths to refold decode."),
         ("reconstruct {m} {d} -o {o}.npz", "They are decoded at their own length"),
@@ -138,17 +138,17 @@ def test_blocks_of_files_are_counted_together(ae, tmp_path):
         ("decode {m} {c} --lengths 3,9,3,3 -o {o}.npz", "Ask for at most 6 steps"),
     ],
 )
-def test_commands_warn_once(ae, tmp_path, capsys, command, says):
+def test_commands_warn_once(ae, tmp_path, capsys, command, expected):
     model, data, codes = tmp_path / "m.refold", tmp_path / "d.npz", tmp_path / "c.npy"
     ae.save(model)
     write(MIXED, data)
     np.save(codes, np.zeros((4, 2), np.float32))
     given = command.format(m=model, d=data, c=codes, o=tmp_path / "out")
     assert main(given.split()) == 0
-    said = [line for line in capsys.readouterr().err.splitlines() if "in training: " in line]
-    assert len(said) == 1
-    assert said[0].startswith("Warning: 1 of 4 ")
-    assert says in said[0]
+    message = [line for line in capsys.readouterr().err.splitlines() if "in training: " in line]
+    assert len(message) == 1
+    assert message[0].startswith("Warning: 1 of 4 ")
+    assert expected in message[0]
     if command.startswith("report"):
         page = (tmp_path / "out.html").read_text(encoding="utf-8")
         assert "is longer than the longest in training: 30 steps against 6" in page

@@ -73,15 +73,15 @@ def libraries(wheel):
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plain")
-    wheel, said = build("build_wheel", ROOT, folder, CC=FALSE, CXX=FALSE)
-    return wheel, said, unpack(wheel, folder / "site")
+    wheel, message = build("build_wheel", ROOT, folder, CC=FALSE, CXX=FALSE)
+    return wheel, message, unpack(wheel, folder / "site")
 
 
 def test_without_a_compiler_the_wheel_is_pure_python(plain):
-    wheel, said, _ = plain
+    wheel, message, _ = plain
     assert wheel.name == f"refold-{refold.__version__}-py3-none-any.whl"
     assert libraries(wheel) == []  # the library of the checkout must not be included
-    assert "built without its LSTM kernel" in said
+    assert "built without its LSTM kernel" in message
 
 
 # tests/layers/test_lstm.py tests that the LSTM then uses the scan.
@@ -102,8 +102,8 @@ def test_an_editable_install_without_a_compiler_leaves_no_old_library(tmp_path):
         (shutil.copytree if (ROOT / name).is_dir() else _copy)(ROOT / name, checkout / name)
     for suffix in (".so", ".dylib"):
         (room / f"librefold_kernels{suffix}").write_bytes(b"of an earlier build")
-    wheel, said = build("build_editable", checkout, tmp_path, CC=FALSE, CXX=FALSE)
-    assert "built without its LSTM kernel" in said
+    wheel, message = build("build_editable", checkout, tmp_path, CC=FALSE, CXX=FALSE)
+    assert "built without its LSTM kernel" in message
     assert not list(room.glob("librefold_kernels.*"))
     assert (unpack(wheel, tmp_path / "site") / "refold.pth").read_text().split() == [
         str(checkout / "src")
@@ -124,8 +124,8 @@ def compiled(tmp_path_factory):
         pytest.skip("this machine has no C++ compiler")
     folder = tmp_path_factory.mktemp("compiled")
     # compilation without optimizations takes a third of the time
-    wheel, said = build("build_wheel", ROOT, folder, SKBUILD_CMAKE_BUILD_TYPE="Debug")
-    assert "without its LSTM kernel" not in said, said
+    wheel, message = build("build_wheel", ROOT, folder, SKBUILD_CMAKE_BUILD_TYPE="Debug")
+    assert "without its LSTM kernel" not in message, message
     return wheel, unpack(wheel, folder / "site")
 
 

@@ -337,10 +337,10 @@ def test_relative_error_is_below_one_in_a_million(name):
     grid = np.concatenate([-size, np.linspace(-87.0, 87.0, 400_003), size]).astype("float32")
     exact = EXACT[name](grid.astype("float64"))
     # smaller values are subnormal, and the sigmoid stops at 2e-19
-    told = abs(exact) > (2.2e-19 if name == "sigmoid" else 2e-38)
+    in_range = abs(exact) > (2.2e-19 if name == "sigmoid" else 2e-38)
     found = through(name, grid)
-    assert (abs(found - exact)[told] / abs(exact[told])).max() < 1e-6
-    assert abs(found - exact)[~told].max(initial=0) < 2.2e-19
+    assert (abs(found - exact)[in_range] / abs(exact[in_range])).max() < 1e-6
+    assert abs(found - exact)[~in_range].max(initial=0) < 2.2e-19
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -375,9 +375,9 @@ def test_an_infinite_input_affects_only_gradients_that_depend_on_it(units):
     given, _, _ = example(shape=(3, 4, 3, units), kind="none", seed=0, with_states=True)
     given[0][1, 2, 0] = np.inf
     gradients = jax.grad(lambda *g: kernels.lstm(*g)[1].sum(), argnums=tuple(range(6)))(*given)
-    spoilt = [int(np.isnan(gradient).sum()) for gradient in gradients]
-    assert spoilt[1] <= 4 * units
-    assert spoilt[:1] + spoilt[2:] == [0] * 5
+    num_nan = [int(np.isnan(gradient).sum()) for gradient in gradients]
+    assert num_nan[1] <= 4 * units
+    assert num_nan[:1] + num_nan[2:] == [0] * 5
 
 
 # Use in JAX

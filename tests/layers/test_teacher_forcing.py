@@ -11,8 +11,8 @@ NAN = np.nan
 
 def test_each_step_gets_the_previous_one():
     steps = np.array([[[0.5, 2], [-1, 0], [NAN, 1], [3, 3], [7, 0]]], "float32")
-    told = np.asarray(TeacherForcing([0, 3])(steps))[0]
-    assert told.tolist() == [
+    previous = np.asarray(TeacherForcing([0, 3])(steps))[0]
+    assert previous.tolist() == [
         [0, 0, 0, 0, 0],  # no step before the first
         [0.5, 0, 0, 1, 1],
         [-1, 1, 0, 0, 1],
@@ -24,10 +24,10 @@ def test_each_step_gets_the_previous_one():
 def test_padding_and_flags_are_not_read():
     steps = np.array([[[1.0], [NAN], [NAN]], [[NAN], [NAN], [NAN]]], "float32")
     layer = TeacherForcing([0])
-    told = np.asarray(layer(steps))
-    assert told.tolist() == [[[0, 0], [1, 1], [0, 0]], [[0, 0]] * 3]
+    previous = np.asarray(layer(steps))
+    assert previous.tolist() == [[[0, 0], [1, 1], [0, 0]], [[0, 0]] * 3]
     flags = np.ones_like(steps)
-    assert np.array_equal(layer(np.concatenate([steps, flags], axis=-1)), told)
+    assert np.array_equal(layer(np.concatenate([steps, flags], axis=-1)), previous)
 
 
 def test_only_previous_steps_are_given():
@@ -42,8 +42,8 @@ def test_whole_steps_are_dropped_and_only_in_training(rate):
     steps = np.ones((200, 51, 2), "float32")
     layer = TeacherForcing([0, 0], rate, seed=1)
     assert np.asarray(layer(steps))[:, 1:].min() == 1
-    told = np.asarray(layer(steps, training=True))[:, 1:]
-    assert set(np.unique(told.sum(axis=-1))) <= {0.0, 3.0}
-    assert (told == 0).mean() == pytest.approx(rate, abs=0.02)
+    previous = np.asarray(layer(steps, training=True))[:, 1:]
+    assert set(np.unique(previous.sum(axis=-1))) <= {0.0, 3.0}
+    assert (previous == 0).mean() == pytest.approx(rate, abs=0.02)
     again = np.asarray(layer(steps, training=True))[:, 1:]
-    assert np.array_equal(told, again) == (rate in {0.0, 1.0})
+    assert np.array_equal(previous, again) == (rate in {0.0, 1.0})

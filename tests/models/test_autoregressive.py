@@ -109,8 +109,8 @@ def test_a_decoder_does_not_read_the_step_that_it_predicts(models):
     steps = values(models, decode_autoregressively(models.decoder, codes(), STEPS))
     changed = steps.copy()
     changed[:, 4:] = rng.permutation(changed[:, 4:])
-    said, other = tell(models, codes(), steps), tell(models, codes(), changed)
-    assert np.array_equal(said[:, :5], other[:, :5])
+    predicted, other = tell(models, codes(), steps), tell(models, codes(), changed)
+    assert np.array_equal(predicted[:, :5], other[:, :5])
 
 
 def test_other_decoders_are_refused():

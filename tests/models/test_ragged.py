@@ -62,8 +62,8 @@ def encode(models, x, **options):
 
 def decode(models, codes, x):
     """Decode; an autoregressive decoder is given the previous steps."""
-    told = len(models.decoder.inputs) == 2
-    return models.decoder.predict([codes, x] if told else codes, verbose=0)
+    teacher_forced = len(models.decoder.inputs) == 2
+    return models.decoder.predict([codes, x] if teacher_forced else codes, verbose=0)
 
 
 def differ(codes, others, reference):

@@ -26,8 +26,8 @@ def test_a_point_shows_id_length_label_and_error(fitted):
     labels = [f"k{i % 2}" for i in range(40)]
     traces = code_map(fitted, labels=labels, label_name="kind").views[0].data
     assert [trace["name"] for trace in traces] == ["k0", "k1"]
-    said = traces[1]["hovertext"][0]
-    assert said.startswith(f"<b>1</b><br>{data.lengths[1]} steps<br>kind: k1<br>error ")
+    text = traces[1]["hovertext"][0]
+    assert text.startswith(f"<b>1</b><br>{data.lengths[1]} steps<br>kind: k1<br>error ")
 
 
 def test_without_labels_colors_show_lengths(fitted):

@@ -1,5 +1,6 @@
 """Malformed, cancelled and incomplete requests get at most one response and no side effects."""
 
+import json
 import socket
 import struct
 
@@ -144,6 +145,51 @@ def test_requests_that_are_not_http(url):
     with connected(url) as raw:
         raw.sendall(b"GET /v1/ready HTTP/1.1\r\n" + b"x: y\r\n" * 20_000)
         assert raw.recv(10_000).startswith(b"HTTP/1.1 431 ")
+
+
+def answers(raw, count):
+    """Return the statuses and bodies of several responses on one connection."""
+    found = []
+    stream = raw.makefile("rb")
+    for _ in range(count):
+        status = int(stream.readline().split()[1])
+        headers = dict(line.lower().split(b": ", 1) for line in iter(stream.readline, b"\r\n"))
+        found.append((status, stream.read(int(headers[b"content-length"]))))
+    return found
+
+
+def test_pipelined_requests_get_responses_in_order(url, pairs):
+    """The first one runs without a task, and the others wait for it."""
+    head = b"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    bodies = [b'{"sequences":[[[%d,2]]]}' % i for i in range(3)]
+    sent = [b"POST /v1/pairs/encode HTTP/1.1\r\n" + head % (len(one), one) for one in bodies]
+    sent.insert(2, b"GET /v1/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with connected(url) as raw:
+        raw.sendall(b"".join(sent))
+        found = answers(raw, 4)
+    assert [status for status, _ in found] == [200] * 4
+    assert json.loads(found.pop(2)[1]) == {"ready": True}
+    codes = [json.loads(body)["codes"][0] for _, body in found]
+    np.testing.assert_array_equal(
+        np.array(codes, np.float32), pairs.encode([[[i, 2]] for i in range(3)])
+    )
+
+
+def test_the_rest_of_a_refused_body_is_skipped(url, service, monkeypatch):
+    """It does not count as a header, and the connection stays open."""
+    body = b'{"sequences":[[[1,2]]]}'
+    head = b"POST /v1/pairs/%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n%s\r\n"
+    kind = b"Content-Type: application/json\r\n"
+    monkeypatch.setattr(service.batches, "_most_waiting", 0)
+    with connected(url) as raw:
+        raw.sendall(head % (b"encode", 50_000, kind))
+        assert answers(raw, 1)[0][0] == 429
+        raw.sendall(b" " * 50_000)
+        raw.sendall(head % (b"nothing", 200_000, kind) + b" " * 200_000)
+        assert answers(raw, 1)[0][0] == 404
+        monkeypatch.setattr(service.batches, "_most_waiting", 9)
+        raw.sendall(head % (b"encode", len(body), kind) + body)
+        assert answers(raw, 1)[0][0] == 200
 
 
 def test_two_hosts_are_refused(url):

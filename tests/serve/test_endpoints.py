@@ -111,6 +111,30 @@ def test_generate(client, pairs, words):
     assert same(given["sequences"], expected)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        [[[1, 2], [3.5, 4]], [], [[2**60 + 1, -1e300]]],
+        [[[0.1, 0.2]], [[True, 0.5]]],
+    ],
+    ids=["numbers", "booleans"],
+)
+def test_the_direct_conversion_equals_the_general_one(service, pairs, given):
+    """Numbers for a numeric model are converted without the checks of other data."""
+    assert service.models.get("pairs").plain
+    expected = Sequences.from_list(given, schema=pairs.schema_)
+    table = expected.to_arrow().drop_columns(["id"])
+    for kind, body in (
+        ("application/json", json.dumps({"sequences": given}).encode()),
+        (ARROW, stream_of(table)),
+    ):
+        request = service.begin("encode", "pairs", {b"content-type": kind.encode()}, b"")
+        found = service.read(request, body).sequences
+        for name in ("values", "offsets", "ids"):
+            there, wanted = getattr(found, name), getattr(expected, name)
+            np.testing.assert_array_equal(there, wanted, strict=True)
+
+
 def test_concurrent_requests_give_the_same_bits_as_single_ones(url, pairs, service):
     sets = [[one.tolist() for one in ragged(1 + i % 4, seed=i)] for i in range(40)]
     alone = [pairs.encode(one) for one in sets]

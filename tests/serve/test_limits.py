@@ -128,6 +128,27 @@ def head(address, length, path="/v1/pairs/encode"):
     ).encode()
 
 
+def test_total_body(files):
+    """Received bytes count, with and without a task for the request."""
+    with started(files, max_total_body=150) as (url, service):
+        address = url.removeprefix("http://").split(":")
+        zipped = head(address, 500).replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+        for begun in (head(address, 100), zipped):
+            with socket.create_connection((address[0], int(address[1]))) as half:
+                half.sendall(begun + b"x" * 99)
+                wait_until(lambda: service.bodies.size == 99)
+                large = {"sequences": [[[1.0, 2.0]] * 9]}
+                for packed in (json.dumps(large).encode(), gzip.compress(b" " * 99)):
+                    zip_of = {"content-encoding": "gzip"} if packed[:1] != b"{" else {}
+                    response = httpx.post(
+                        f"{url}/v1/pairs/encode", content=packed, headers=JSON | zip_of
+                    )
+                    assert refused(response, 503, "total_body", 150)
+            wait_until(lambda: service.bodies.size == 0)
+        assert httpx.post(f"{url}/v1/pairs/encode", json=ONE).status_code == 200
+        assert service.bodies.size == 0
+
+
 def test_time(files):
     with started(files, max_seconds=0.2) as (url, service):
         httpx.get(f"{url}/v1/health")

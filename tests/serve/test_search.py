@@ -73,9 +73,9 @@ def test_tables(client, index, pairs):
 def test_wrong_searches(client, content, message):
     response = client.post("/v1/pairs/search", json=content)
     assert response.status_code == 422, response.text
-    said = response.json()["error"]["message"]
-    assert message in said
-    assert "pairs.index" not in said
+    shown = response.json()["error"]["message"]
+    assert message in shown
+    assert "pairs.index" not in shown
 
 
 def test_rows_that_are_added_are_found(client, index):

@@ -181,10 +181,10 @@ def test_ctrl_c_saves_and_says_how_to_continue(tmp_path, capsys, monkeypatch):
     finally:
         over.set()
         thread.join()
-    said = capsys.readouterr().err
+    messages = capsys.readouterr().err
     assert code == 130
-    assert f"--resume continues from '{checkpoint}'" in said
-    assert "Traceback" not in said
+    assert f"--resume continues from '{checkpoint}'" in messages
+    assert "Traceback" not in messages
     assert not (tmp_path / "model.refold").exists()
     _, values, _ = storage.load_checkpoint(checkpoint)
     assert values["phase"] == "validated"

@@ -26,8 +26,8 @@ def test_validation_is_autoregressive_for_numeric_and_teacher_forced_for_categor
     x, y = pad(scaled, np.arange(40), STEPS, flags=True)
     models = net.models
     free = decode_autoregressively(models.decoder, predict(models.encoder, x), STEPS)
-    told = predict(models.autoencoder, x)
-    both = np.where([True, False, False, False], free, told)
-    errors = [float(models.autoencoder.error(y, y_pred)) for y_pred in (both, free, told)]
+    forced = predict(models.autoencoder, x)
+    both = np.where([True, False, False, False], free, forced)
+    errors = [float(models.autoencoder.error(y, y_pred)) for y_pred in (both, free, forced)]
     assert engine.loss(totals) == pytest.approx(errors[0], rel=1e-5)
     assert all(abs(other / errors[0] - 1) > 1e-4 for other in errors[1:])

@@ -230,10 +230,10 @@ def test_a_refit_that_diverges_falls_back_to_the_validated_weights():
     data, rows = sequences(case), np.arange(3, 24)
     values = data.values.copy()
     values[0] = np.float32(1e30)  # only the refit sees it
-    spoilt = data.with_values(values)
+    corrupted = data.with_values(values)
 
     def part_of(phase):
-        return part(data, rows, [0, 1, 2]) if phase == "validated" else part(spoilt)
+        return part(data, rows, [0, 1, 2]) if phase == "validated" else part(corrupted)
 
     alone = network(case)
     train(alone, part_of, batches(data), settings())
@@ -326,7 +326,7 @@ def test_the_first_epoch_counts_even_if_time_is_up_within_it():
 # Failures
 
 
-def spoilt(case):
+def corrupted(case):
     data = sequences(case)
     values = data.values.copy()
     values[3] = np.float32(1e30)
@@ -335,7 +335,7 @@ def spoilt(case):
 
 def test_a_loss_that_is_not_finite_in_the_first_epoch_is_an_error():
     case = CASES["numeric"]
-    net, data = network(case), spoilt(CASES["numeric"])
+    net, data = network(case), corrupted(CASES["numeric"])
     before = weights(net)
     with pytest.raises(DivergedError, match=r"infinite in epoch 1\. Try a smaller learning"):
         train(net, lambda _: part(data), batches(data), settings())

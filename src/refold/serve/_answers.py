@@ -1,6 +1,8 @@
 """Answers: bodies, headers, compression."""
 
+import http
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 from refold.serve._service_errors import ServiceError
@@ -17,6 +19,11 @@ SECURITY: Headers = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+_SECURITY_LINES = b"".join(b"%s: %s\r\n" % header for header in SECURITY)
+_STATUS_LINES = {
+    int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n".encode()
+    for status in http.HTTPStatus
+}
 
 
 def headers_of(scope: Any) -> dict[bytes, bytes]:
@@ -28,18 +35,49 @@ async def answer(
     scope: Any, send: Any, body: bytes, *, media_type: str = JSON, status: int = 200, more: Any = ()
 ) -> None:
     """Send a body, compressed if the client takes that and it is large."""
-    headers = [(b"content-type", media_type.encode()), *more]
-    if len(body) >= _LEAST_COMPRESSED:
-        headers.append((b"vary", b"accept-encoding"))
-        if b"gzip" in headers_of(scope).get(b"accept-encoding", b""):
-            body = zlib.compress(body, level=1, wbits=31)
-            headers.append((b"content-encoding", b"gzip"))
-    headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, *SECURITY]})
+    body, encoding = _compressed(headers_of(scope), body)
+    headers = [
+        (b"content-type", media_type.encode()),
+        *more,
+        *encoding,
+        (b"content-length", b"%d" % len(body)),
+        *SECURITY,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 async def answer_error(scope: Any, send: Any, error: ServiceError) -> None:
     """Send an error as JSON."""
-    more = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    await answer(scope, send, error.body(), status=error.status, more=more)
+    await answer(scope, send, error.body(), status=error.status, more=more_headers(error))
+
+
+def more_headers(error: ServiceError) -> Headers:
+    """Return the headers of an error."""
+    return [(name.encode(), value.encode()) for name, value in error.headers.items()]
+
+
+def as_bytes(
+    asked: dict[bytes, bytes],
+    body: bytes,
+    *,
+    media_type: str = JSON,
+    status: int = 200,
+    more: Iterable[tuple[bytes, bytes]] = (),
+) -> bytes:
+    """Return the bytes of an answer to a request with these headers."""
+    body, encoding = _compressed(asked, body)
+    lines = b"".join([b"%s: %s\r\n" % header for header in (*more, *encoding)])
+    return b"%scontent-type: %s\r\ncontent-length: %d\r\n%s%s\r\n%s" % (
+        _STATUS_LINES[status], media_type.encode(), len(body), lines, _SECURITY_LINES, body,
+    )  # fmt: skip
+
+
+def _compressed(asked: dict[bytes, bytes], body: bytes) -> tuple[bytes, Headers]:
+    """Compress a large body if the client takes that; return it and the headers for it."""
+    if len(body) < _LEAST_COMPRESSED:
+        return body, []
+    vary = (b"vary", b"accept-encoding")
+    if b"gzip" not in asked.get(b"accept-encoding", b""):
+        return body, [vary]
+    return zlib.compress(body, level=1, wbits=31), [vary, (b"content-encoding", b"gzip")]

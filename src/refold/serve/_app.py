@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,19 +14,41 @@ from starlette.routing import BaseRoute, Route
 
 import refold
 from refold.serve import _arrow_bodies, _json_bodies, _metrics
-from refold.serve._answers import answer, answer_error, headers_of
+from refold.serve._answers import JSON, answer, answer_error, headers_of
 from refold.serve._batches import Batcher
 from refold.serve._fields import CODES, SEQUENCES, query_values, read_fields
-from refold.serve._guard import Guard
-from refold.serve._models import Models
+from refold.serve._guard import Gate, Guard
+from refold.serve._models import Models, ServedModel
 from refold.serve._openapi import openapi
-from refold.serve._operations import OPERATIONS, Asked, Operation
-from refold.serve._request_body import read_body
-from refold.serve._service_errors import ServiceError
+from refold.serve._operations import OPERATIONS, Answer, Apart, Asked, Operation, Run
+from refold.serve._request_body import Bodies, Held, read_body
+from refold.serve._service_errors import ServiceError, stopping
 from refold.serve._settings import ServeSettings
 
+# Types of bodies, and whether it is Arrow.
+_KNOWN = {JSON.encode(): False, _arrow_bodies.MEDIA_TYPE.encode(): True}
 # Bodies above this number of bytes are read in another thread.
-_LARGE = 1 << 18
+LARGE = 1 << 18
+
+
+class Request(NamedTuple):
+    """A request for an operation, whose body has not been read.
+
+    Attributes
+    ----------
+    operation : Operation
+    model : ServedModel
+    headers : dict
+    query : bytes
+    as_table : bool
+        Whether the body is an Arrow table.
+    """
+
+    operation: Operation
+    model: ServedModel
+    headers: dict[bytes, bytes]
+    query: bytes
+    as_table: bool
 
 
 class Service:
@@ -44,8 +67,17 @@ class Service:
         self.batches = Batcher(
             settings.batch_seconds, settings.batch_steps, settings.max_queue, self.metrics.batch
         )
+        self.bodies = Bodies(settings.max_total_body)
+        self.gate = Gate(settings, self.batches, self.metrics)
         self.ready = True
         self.loop: asyncio.AbstractEventLoop | None = None  # once it runs
+        self._fits = asyncio.Semaphore(1)  # of what is computed apart
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="refold-bodies")
+
+    def close(self) -> None:
+        """End the threads."""
+        self.batches.close()
+        self._reader.shutdown(wait=True, cancel_futures=True)
 
     async def reload(self) -> None:
         """Read all model files again, and use them if all can be read."""
@@ -56,63 +88,96 @@ class Service:
             raise
         self.metrics.reload(failed=False)
 
-    async def run(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request for an operation."""
-        name = scope["path"].rpartition("/")[2]
-        scope["refold.operation"] = name
-        operation, headers = OPERATIONS[name], headers_of(scope)
-        model = self.models.get(scope["path_params"]["model"])
+    def begin(self, name: str, model: str, headers: dict[bytes, bytes], query: bytes) -> Request:
+        """Check what comes before the body of a request for an operation."""
+        served = self.models.get(model)
         self.batches.check_room()
-        media_type = (
-            headers.get(b"content-type", b"").split(b";")[0].strip().lower().decode("latin-1")
-        )
-        as_table = media_type == _arrow_bodies.MEDIA_TYPE
-        if not as_table and media_type != "application/json":
-            raise ServiceError(
-                415,
-                "unsupported_media_type",
-                f"The Content-Type must be application/json or {_arrow_bodies.MEDIA_TYPE}.",
-            )
-        body = await read_body(receive, headers, self.settings.max_body)
-        read = self._read_table if as_table else self._read_json
-        if len(body) > _LARGE:
-            asked = await asyncio.to_thread(read, operation, model, body, scope)
-        else:
-            asked = read(operation, model, body, scope)
-        result = await operation.run(asked)
-        accepted = headers.get(b"accept", b"").decode("latin-1")
-        if _arrow_bodies.MEDIA_TYPE in accepted or (as_table and accepted in ("", "*/*")):
+        media_type = headers.get(b"content-type", b"")
+        if media_type not in _KNOWN:
+            media_type = media_type.split(b";")[0].strip().lower()
+            if media_type not in _KNOWN:
+                raise ServiceError(
+                    415,
+                    "unsupported_media_type",
+                    f"The Content-Type must be {JSON} or {_arrow_bodies.MEDIA_TYPE}.",
+                )
+        return Request(OPERATIONS[name], served, headers, query, _KNOWN[media_type])
+
+    def read(self, request: Request, body: bytes) -> Asked:
+        """Read and check the body of a request."""
+        return (self._read_table if request.as_table else self._read_json)(request, body)
+
+    def write(self, request: Request, result: Answer) -> tuple[str, bytes]:
+        """Return the type and the body of an answer."""
+        accepted = request.headers.get(b"accept", b"").decode("latin-1")
+        if _arrow_bodies.MEDIA_TYPE in accepted or (request.as_table and accepted in ("", "*/*")):
             table = result.table()
             if result.warnings:
                 lines = _json_bodies.to_json(result.warnings)
                 table = table.replace_schema_metadata(
                     {**(table.schema.metadata or {}), b"refold.warnings": lines}
                 )
-            await answer(
-                scope, send, _arrow_bodies.to_stream(table), media_type=_arrow_bodies.MEDIA_TYPE
-            )
-            return
+            return _arrow_bodies.MEDIA_TYPE, _arrow_bodies.to_stream(table)
         content = result.content()
         if result.warnings:
             content["warnings"] = result.warnings
-        await answer(scope, send, _json_bodies.to_json(content))
+        return JSON, _json_bodies.to_json(content)
 
-    def _read_json(self, operation: Operation, model: Any, body: bytes, scope: Any) -> Asked:
-        del scope
+    async def run(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request for an operation, in a task; see also `Exchange`."""
+        name = scope["path"].rpartition("/")[2]
+        scope["refold.operation"] = name
+        headers, model = headers_of(scope), scope["path_params"]["model"]
+        request = self.begin(name, model, headers, scope["query_string"])
+        held = Held(self.bodies)
+        try:
+            body = await read_body(receive, headers, self.settings.max_body, held)
+            if len(body) > LARGE:
+                loop = asyncio.get_running_loop()
+                asked = await loop.run_in_executor(self._reader, self.read, request, body)
+            else:
+                asked = self.read(request, body)
+            del body
+            result = await self._computed(request.operation.run(asked))
+        finally:
+            held.release()
+        media_type, body = self.write(request, result)
+        await answer(scope, send, body, media_type=media_type)
+
+    async def _computed(self, run: Run) -> Answer:
+        """Return the answer of an operation."""
+        result = None
+        while True:
+            try:
+                work = run.send(result)
+            except StopIteration as done:
+                return done.value
+            if isinstance(work, Apart):
+                async with self._fits:
+                    result = await asyncio.to_thread(work.function)
+            else:
+                result = await self.batches.compute(work)
+
+    def _read_json(self, request: Request, body: bytes) -> Asked:
+        operation, model = request.operation, request.model
         options = read_fields(_json_bodies.parse_object(body), operation.fields)
         sequences = codes = None
         if (given := options.pop(SEQUENCES.name, None)) is not None:
-            sequences = _json_bodies.sequences_from_json(given, model, self.settings)
+            booleans = b"true" in body or b"false" in body
+            sequences = _json_bodies.sequences_from_json(
+                given, model, self.settings, booleans=booleans
+            )
         if (given := options.pop(CODES.name, None)) is not None:
             codes = _json_bodies.codes_from_json(given, self.settings)
-        return Asked(model, self.settings, self.batches, sequences, codes, None, options)
+        return Asked(model, self.settings, sequences, codes, None, options)
 
-    def _read_table(self, operation: Operation, model: Any, body: bytes, scope: Any) -> Asked:
+    def _read_table(self, request: Request, body: bytes) -> Asked:
+        operation, model = request.operation, request.model
         table = _arrow_bodies.parse_table(body, self.settings)
         names = {field.name for field in operation.fields}
         in_table = (SEQUENCES.name, CODES.name)
         beside = tuple(field for field in operation.fields if field.name not in in_table)
-        options = read_fields(query_values(scope["query_string"]), beside)
+        options = read_fields(query_values(request.query), beside)
         sequences = codes = ids = None
         if CODES.name in names and (SEQUENCES.name not in names or "code" in table.column_names):
             codes, ids, lengths = _arrow_bodies.codes_from_table(table)
@@ -121,7 +186,7 @@ class Service:
         elif SEQUENCES.name in names:
             sequences = _arrow_bodies.sequences_from_table(table, model)
             ids = sequences.ids
-        return Asked(model, self.settings, self.batches, sequences, codes, ids, options)
+        return Asked(model, self.settings, sequences, codes, ids, options)
 
     async def show_models(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer with all models."""
@@ -144,7 +209,7 @@ class Service:
         """Answer whether the service takes requests."""
         del receive
         if not self.ready:
-            raise ServiceError(503, "stopping", "The service is stopping.")
+            raise stopping()
         await answer(scope, send, b'{"ready":true}')
 
     async def show_metrics(self, scope: Any, receive: Any, send: Any) -> None:
@@ -239,12 +304,18 @@ def create_app(
         del app
         service.loop = asyncio.get_running_loop()
         yield
-        service.batches.close()
+        service.close()
 
     app = Starlette(
         routes=[*operations, *pages, one, *routes],
         middleware=[
-            Middleware(Guard, settings=settings, batches=service.batches, metrics=service.metrics)
+            Middleware(
+                Guard,
+                gate=service.gate,
+                settings=settings,
+                batches=service.batches,
+                metrics=service.metrics,
+            )
         ],
         exception_handlers={HTTPException: _http_error},  # type: ignore[dict-item]
         lifespan=lifespan,

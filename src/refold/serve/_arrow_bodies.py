@@ -7,9 +7,7 @@ than the body has bytes are refused.
 from typing import Any
 
 import numpy as np
-import pyarrow
 import pyarrow as pa
-import pyarrow.compute
 
 from refold.errors import RefoldError
 from refold.sequences import Sequences, codes_from_arrow
@@ -20,6 +18,7 @@ from refold.serve._service_errors import ServiceError, invalid
 from refold.serve._settings import ServeSettings
 
 MEDIA_TYPE = "application/vnd.apache.arrow.stream"
+_DOUBLES, _FLOATS = pa.list_(pa.float64()), pa.list_(pa.float32())
 _REFUSED = "The body cannot be read as an Arrow IPC stream."
 
 
@@ -29,11 +28,11 @@ def parse_table(body: bytes, settings: ServeSettings) -> pa.Table:
         if is_compressed(body):
             raise invalid("Arrow buffers must not be compressed. Use Content-Encoding: gzip.")
         with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
-            for field in reader.schema:
-                if not _is_plain(field.type):
+            for place, kind in enumerate(reader.schema.types):
+                if kind != _DOUBLES and not _is_plain(kind):
                     raise invalid(
-                        f"Column {field.name!r} has the type {str(field.type)[:60]}. Expected "
-                        "lists of numbers or text, text, or integers."
+                        f"Column {reader.schema.names[place]!r} has the type {str(kind)[:60]}. "
+                        "Expected lists of numbers or text, text, or integers."
                     )
             batches, rows = [], 0
             for batch in reader:
@@ -50,12 +49,38 @@ def parse_table(body: bytes, settings: ServeSettings) -> pa.Table:
 
 def sequences_from_table(table: pa.Table, model: ServedModel) -> Sequences:
     """Convert a table with a column of lists for each feature."""
+    sequences = _plain_lists(table, model) if model.plain else None
+    if sequences is not None:
+        return sequences
     try:
         return Sequences.from_arrow(table).align(model.ae.schema_)
     except (RefoldError, ServiceError):
         raise
     except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise invalid("The columns cannot be read as sequences.") from error
+
+
+def _plain_lists(table: pa.Table, model: ServedModel) -> Sequences | None:
+    """Convert finite numbers under the model's names; None for anything else."""
+    if table.column_names != model.names or not len(table):
+        return None
+    batches = table.to_batches()
+    if len(batches) != 1:
+        return None
+    first, columns = batches[0].column(0), []
+    if first.type not in (_DOUBLES, _FLOATS):
+        return None
+    offsets = first.offsets
+    bounds = offsets.to_numpy()
+    for column in batches[0].columns:
+        if column.type != first.type or column.null_count or column.offset or bounds[0]:
+            return None
+        numbers = column.values
+        if numbers.null_count or not column.offsets.equals(offsets):
+            return None
+        columns.append(numbers.to_numpy()[: bounds[-1]])
+    values = columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
+    return model.sequences(values, bounds) if np.isfinite(values).all() else None
 
 
 def codes_from_table(table: pa.Table) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -162,13 +187,17 @@ def _most_steps(table: pa.Table) -> int:
     most = 0
     for column in table.columns:
         kind = column.type
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            most = max(most, sum(len(chunk.flatten()) for chunk in column.chunks))
+        if kind == _DOUBLES or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            most = max(most, sum(len(chunk.values) for chunk in column.chunks))
         elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-            most = max(most, _count_bytes(column))
+            most = max(most, sum(_count_bytes(chunk) for chunk in column.chunks))
     return most
 
 
-def _count_bytes(column: Any) -> int:
-    compute: Any = pyarrow.compute
-    return compute.sum(compute.binary_length(column)).as_py() or 0
+def _count_bytes(chunk: Any) -> int:
+    """Return the bytes of the texts of an array, from their offsets."""
+    if not len(chunk):
+        return 0
+    large = pa.types.is_large_string(chunk.type)
+    offsets = np.frombuffer(chunk.buffers()[1], np.int64 if large else np.int32)
+    return int(offsets[chunk.offset + len(chunk)] - offsets[chunk.offset])

@@ -38,7 +38,8 @@ class Decoding(NamedTuple):
 def encoded(ae: Any, several: list[Sequences]) -> list[np.ndarray]:
     """Encode several sets of aligned sequences."""
     codes = _codes(ae, _joined(several))
-    return np.split(codes, np.cumsum([len(one) for one in several])[:-1])
+    ends = itertools.accumulate((len(one) for one in several), initial=0)
+    return [codes[first:last] for first, last in itertools.pairwise(ends)]
 
 
 def decoded(ae: Any, several: list[Decoding], most_steps: int) -> list[Any]:

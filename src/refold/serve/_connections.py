@@ -9,7 +9,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from refold.serve._answers import SECURITY
+from refold.serve._answers import as_bytes, more_headers
+from refold.serve._exchange import Exchange, Exchanges
 from refold.serve._service_errors import ServiceError, exceeded
 
 # Most bytes of a request before its body.
@@ -27,15 +28,19 @@ class Connection(HttpToolsProtocol):
         Longest time to wait for the head of a request, or the rest of a rejected body.
     most_connections : int
         Most connections of the server.
+    exchanges : Exchanges
+        Requests that need no task.
     """
 
     most_seconds = 30.0
     most_connections = 1024
+    exchanges: Exchanges
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._since = self.loop.time()
-        self._head = 0
+        self._head = 0  # bytes of the head of the next request
+        self._in_body = False
         self._stopping = False
 
     def connection_made(self, transport: Any) -> None:
@@ -51,20 +56,61 @@ class Connection(HttpToolsProtocol):
             return
         self._head += len(data)
         super().data_received(data)
-        if self._head > _MOST_HEAD and self.idle and not self.transport.is_closing():
+        if self._in_body:
+            self._head = 0
+        elif self._head > _MOST_HEAD and self.idle and not self.transport.is_closing():
             self._end_with(ServiceError(431, "large_head", "The head of the request is too large."))
 
     def on_headers_complete(self) -> None:
         """Begin a request; it is the last one if the service is to stop."""
-        super().on_headers_complete()
-        self._head = 0
+        self._in_body = True
+        exchange = self._exchange()
+        if exchange is None:
+            super().on_headers_complete()
+        else:
+            self.cycle = exchange
         if self._stopping:
             self.cycle.keep_alive = False
+        if exchange is not None:
+            exchange.begin()
+
+    def _exchange(self) -> Any:
+        parser: Any = self.parser
+        if (
+            not self.idle
+            or self.pipeline
+            or self.flow.write_paused
+            or parser.get_method() != b"POST"
+            or parser.get_http_version() != "1.1"
+        ):
+            return None
+        found = self.exchanges.begin(self, self.url, self.headers)
+        if found is not None:
+            found.keep_alive = parser.should_keep_alive()
+        return found
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body."""
+        if type(self.cycle) is Exchange:
+            self.cycle.add(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Compute the request."""
+        self._in_body, self._head = False, 0
+        if type(self.cycle) is Exchange:
+            self.cycle.compute()
+        else:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
-        super().on_response_complete()
-        self._since, self._head = self.loop.time(), 0
+        self._since = self.loop.time()
+        if self.pipeline or type(self.cycle) is not Exchange:
+            super().on_response_complete()
+        else:  # without a timer: `close_if_stuck` sees to it
+            self.server_state.total_requests += 1
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP."""
@@ -85,8 +131,10 @@ class Connection(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def close_if_stuck(self) -> None:
-        """Close the connection if the client has begun a request and does not go on."""
-        if self.loop.time() - self._since > self.most_seconds:
+        """Close the connection if the client sends no request, or not the rest of one."""
+        between = not self._head and not self._in_body and type(self.cycle) is Exchange
+        most = self.timeout_keep_alive if between else self.most_seconds
+        if self.loop.time() - self._since > most:
             self._close_if_idle()
 
     def _close_if_idle(self) -> None:
@@ -94,14 +142,6 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _end_with(self, error: ServiceError) -> None:
-        body = error.body()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-            *((name.encode(), value.encode()) for name, value in error.headers.items()),
-            *SECURITY,
-        ]
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        self.transport.write(b"HTTP/1.1 %d \r\n%s\r\n%s" % (error.status, lines, body))
+        more = [(b"connection", b"close"), *more_headers(error)]
+        self.transport.write(as_bytes({}, error.body(), status=error.status, more=more))
         self.transport.close()

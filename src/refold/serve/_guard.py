@@ -18,27 +18,86 @@ logger = logging.getLogger("refold.serve")
 PROBES = frozenset({"/v1/health", "/v1/ready"})
 
 
-class Guard:
-    """ASGI middleware around the routes.
+class Gate:
+    """Who may enter, and what those hear who may not.
 
     Parameters
     ----------
-    app : ASGI application
     settings : ServeSettings
     batches : Batcher
     metrics : Metrics
     """
 
-    def __init__(
-        self, app: Any, *, settings: ServeSettings, batches: Batcher, metrics: Metrics
-    ) -> None:
-        self._app = app
+    def __init__(self, settings: ServeSettings, batches: Batcher, metrics: Metrics) -> None:
         self._settings = settings
         self._batches = batches
         self._metrics = metrics
         self._names = settings.host_names()
         self._secret = settings.secret()
         self._any_host = "*" in self._names
+
+    def check(self, headers: dict[bytes, bytes], *, several_hosts: bool = False) -> None:
+        """Refuse a request beyond the concurrency, for another host, or without the token."""
+        most = self._settings.max_concurrency
+        if self._batches.open > most:
+            message = f"{most} requests are open already. Try again later."
+            raise exceeded("concurrency", most, message)
+        if not self._any_host:
+            host = headers.get(b"host", b"").decode("latin-1").lower()
+            if several_hosts or _without_port(host) not in self._names:
+                raise ServiceError(
+                    400, "wrong_host", "The Host header names no host of this service."
+                )
+        if self._secret is not None:
+            scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+            fits = hmac.compare_digest(token.strip(), self._secret)
+            if scheme.lower() != b"bearer" or not fits:
+                raise ServiceError(
+                    401,
+                    "unauthorized",
+                    "This needs the header Authorization: Bearer TOKEN, with the right token.",
+                    headers={"www-authenticate": "Bearer"},
+                )
+
+    def refusal(self, error: BaseException) -> ServiceError:
+        """Return the answer to an error, and count or log it."""
+        if isinstance(error, TimeoutError):
+            error = self.too_late()
+        if isinstance(error, ServiceError):
+            if error.limit is not None:
+                self._metrics.refused(error.limit)
+            return error
+        found = as_service_error(error) if isinstance(error, RefoldError) else internal()
+        if found.status == internal().status:
+            logger.error("A request failed", exc_info=error)
+        return found
+
+    def too_late(self) -> ServiceError:
+        """Return the answer to a request that takes too long."""
+        most = self._settings.max_seconds
+        return exceeded("time", most, f"The request took longer than {most:g} seconds, the limit.")
+
+
+class Guard:
+    """ASGI middleware around the routes.
+
+    Parameters
+    ----------
+    app : ASGI application
+    gate : Gate
+    settings : ServeSettings
+    batches : Batcher
+    metrics : Metrics
+    """
+
+    def __init__(
+        self, app: Any, *, gate: Gate, settings: ServeSettings, batches: Batcher, metrics: Metrics
+    ) -> None:
+        self._app = app
+        self._gate = gate
+        self._settings = settings
+        self._batches = batches
+        self._metrics = metrics
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request."""
@@ -59,58 +118,19 @@ class Guard:
         self._batches.open += not probe
         try:
             if not probe:
-                self._check(scope)
+                hosts = sum(name == b"host" for name, _ in scope["headers"])
+                self._gate.check(headers_of(scope), several_hosts=hosts > 1)
             async with asyncio.timeout(self._settings.max_seconds):
                 await self._app(scope, receive, counted)
         except Disconnected:
             status = 499
-        except TimeoutError:
-            most = self._settings.max_seconds
-            message = f"The request took longer than {most:g} seconds, the limit."
-            await self._refuse(scope, counted, exceeded("time", most, message), status)
-        except ServiceError as error:
-            await self._refuse(scope, counted, error, status)
-        except RefoldError as error:
-            answer = as_service_error(error)
-            if answer.status == 500:
-                logger.exception("A request failed")
-            await self._refuse(scope, counted, answer, status)
-        except Exception:
-            logger.exception("A request failed")
-            await self._refuse(scope, counted, internal(), status)
+        except Exception as error:
+            refused = self._gate.refusal(error)
+            if not status:
+                await answer_error(scope, counted, refused)
         finally:
             self._batches.open -= not probe
             self._metrics.request(scope["refold.operation"], status, loop.time() - began)
-
-    async def _refuse(self, scope: Any, send: Any, error: ServiceError, sent: int) -> None:
-        if error.limit is not None:
-            self._metrics.refused(error.limit)
-        if not sent:
-            await answer_error(scope, send, error)
-
-    def _check(self, scope: Any) -> None:
-        most = self._settings.max_concurrency
-        if self._batches.open > most:
-            message = f"{most} requests are open already. Try again later."
-            raise exceeded("concurrency", most, message)
-        headers = headers_of(scope)
-        if not self._any_host:
-            host = headers.get(b"host", b"").decode("latin-1").lower()
-            several = sum(name == b"host" for name, _ in scope["headers"]) > 1
-            if several or _without_port(host) not in self._names:
-                raise ServiceError(
-                    400, "wrong_host", "The Host header names no host of this service."
-                )
-        if self._secret is not None:
-            scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
-            fits = hmac.compare_digest(token.strip(), self._secret)
-            if scheme.lower() != b"bearer" or not fits:
-                raise ServiceError(
-                    401,
-                    "unauthorized",
-                    "This needs the header Authorization: Bearer TOKEN, with the right token.",
-                    headers={"www-authenticate": "Bearer"},
-                )
 
 
 def _without_port(host: str) -> str:

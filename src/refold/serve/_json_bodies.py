@@ -1,11 +1,12 @@
 """JSON in both directions."""
 
+import array
+import itertools
 from typing import Any
 
 import numpy as np
 import orjson
 
-from refold._support.offsets import offsets_from_lengths
 from refold.errors import RefoldError
 from refold.sequences import Sequences
 from refold.serve._computations import check_steps
@@ -13,6 +14,7 @@ from refold.serve._models import ServedModel
 from refold.serve._service_errors import ServiceError, exceeded, invalid
 from refold.serve._settings import ServeSettings
 
+_CHAIN = itertools.chain.from_iterable
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -34,15 +36,22 @@ def to_json(content: Any) -> bytes:
     return orjson.dumps(content, default=_plain, option=_OPTIONS)
 
 
-def sequences_from_json(value: Any, model: ServedModel, settings: ServeSettings) -> Sequences:
-    """Convert a list of sequences, each a list of rows, a flat list or a string."""
+def sequences_from_json(
+    value: Any, model: ServedModel, settings: ServeSettings, *, booleans: bool = True
+) -> Sequences:
+    """Convert a list of sequences, each a list of rows, a flat list or a string.
+
+    Without ``booleans``, the body has no words true and false.
+    """
     if not isinstance(value, list):
         raise invalid("'sequences' must be a list with one entry per sequence.")
     check_count(len(value), settings)
-    check_steps(sum(len(one) for one in value if isinstance(one, list | str)), settings.max_steps)
-    sequences = _plain_numbers(value, model) if model.plain else None
-    if sequences is not None:
-        return sequences
+    lengths = [len(one) if isinstance(one, list | str) else 0 for one in value]
+    check_steps(sum(lengths), settings.max_steps)
+    if model.plain and value and not booleans:
+        sequences = _plain_numbers(value, lengths, model)
+        if sequences is not None:
+            return sequences
     schema = model.ae.schema_
     try:
         return Sequences.from_list(value, schema=schema)
@@ -82,23 +91,22 @@ def check_count(count: int, settings: ServeSettings) -> None:
         )
 
 
-def _plain_numbers(value: list[Any], model: ServedModel) -> Sequences | None:
+def _plain_numbers(value: list[Any], lengths: list[int], model: ServedModel) -> Sequences | None:
     """Convert numbers in the form that a numeric model was fitted on; None for anything else."""
-    width = model.ae.schema_.num_columns
-    flat = model.ae.schema_.layout == "series"
-    arrays = []
-    for one in value:
-        if not isinstance(one, list):
-            return None
-        array = _numbers(one) if one else np.zeros((0,) if flat else (0, width))
-        if array is None or array.shape[1:] != (() if flat else (width,)):
-            return None
-        arrays.append(array)
-    if not arrays:
+    if set(map(type, value)) != {list}:
         return None
-    values = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-    offsets = offsets_from_lengths([len(array) for array in arrays])
-    return Sequences(values.reshape(-1, width), offsets, schema=model.ae.schema_)
+    width, steps = model.width, value[0] if len(value) == 1 else [*_CHAIN(value)]
+    if not model.flat:
+        if not (set(map(type, steps)) <= {list} and set(map(len, steps)) <= {width}):
+            return None
+        steps = [*_CHAIN(steps)]
+    try:
+        numbers = array.array("d", steps)
+    except (TypeError, OverflowError):  # text, null, lists, or a whole number that is too large
+        return None
+    # JSON holds no infinity, and the parser refuses a number that would become one
+    values = np.frombuffer(numbers).reshape(-1, width)
+    return model.sequences(values, [0, *itertools.accumulate(lengths)])
 
 
 def _numbers(value: list[Any]) -> np.ndarray | None:

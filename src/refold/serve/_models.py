@@ -33,6 +33,12 @@ class ServedModel:
         Index of its codes.
     plain : bool
         Whether numbers of a request are the model's values as they are.
+    names : list of str
+        Names of the columns.
+    width : int
+        Number of columns.
+    flat : bool
+        Whether a sequence is a list of numbers in JSON, without rows.
     """
 
     def __init__(self, name: str, path: Path, index: str | None = None) -> None:
@@ -47,8 +53,18 @@ class ServedModel:
         with path.open("rb") as file:
             self.digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.index: Any = None if index is None else refold.search.Index.open(index, self.ae)
+        self._reads_missing = bool(self.ae._fitted.network.specification.observed_flags)
         schema = self.ae.schema_
         self.plain = bool(schema.numeric.all()) and not schema.missing
+        self.names = list(schema.names)
+        self.width = schema.num_columns
+        self.flat = schema.layout == "series"
+
+    def sequences(self, values: np.ndarray, offsets: Any) -> Sequences:
+        """Return finite numbers of a plain model as sequences, without the checks of others."""
+        offsets = np.array(offsets, np.int64)
+        made = Sequences.__new__(Sequences)
+        return made._set(values, offsets, np.arange(len(offsets) - 1), self.ae.schema_)
 
     def describe(self) -> dict[str, Any]:
         """Return what a client needs to know, and no training data."""
@@ -72,13 +88,16 @@ class ServedModel:
 
     def warnings(self, sequences: Sequences, meaning: Any) -> list[str]:
         """Return a line for each way in which sequences differ from those of the training."""
-        found = [describe_longer(sequences.lengths, self.ae.max_steps_, meaning)]
-        missing = np.isnan(sequences.values)
-        if missing.any() and not self.ae._fitted.network.specification.observed_flags:
-            found.append(
-                f"{int(missing.sum())} values are missing, and the model was fitted on data "
-                "without gaps: it reads them as the mean."
-            )
+        found, values = [], sequences.values
+        if len(values) > self.ae.max_steps_:  # in all sequences
+            found.append(describe_longer(sequences.lengths, self.ae.max_steps_, meaning))
+        if not np.isfinite(values.sum()) and not self._reads_missing:
+            missing = int(np.isnan(values).sum())
+            if missing:
+                found.append(
+                    f"{missing} values are missing, and the model was fitted on data "
+                    "without gaps: it reads them as the mean."
+                )
         for i in sequences.schema.categorical:
             column = sequences.schema.columns[i]
             unknown = int((sequences.values[:, i] == len(column.categories)).sum())

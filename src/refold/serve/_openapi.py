@@ -109,7 +109,8 @@ _REASONS = {
     "422": "The request is invalid, or beyond the limit `sequences` or `steps`.",
     "429": "The queue is full: the limit `queue`.",
     "501": "The server lacks a package that this needs.",
-    "503": "Beyond the limit `concurrency`, `connections` or `time`, or the service is stopping.",
+    "503": "Beyond the limit `concurrency`, `connections`, `time` or `total_body`, or the service "
+    "is stopping.",
 }
 
 

@@ -1,8 +1,11 @@
-"""What the service does with sequences and codes: one function and a list of fields for each."""
+"""What the service does with sequences and codes: one function and a list of fields for each.
 
-import asyncio
+A function is a generator: it yields work for the thread that computes, and gets its results. So
+the same function runs inside a task, or without one, which costs less.
+"""
+
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +18,7 @@ from refold.inference import Draw
 from refold.sequences import Sequences, codes_to_arrow
 from refold.serve import _fields
 from refold.serve._arrow_bodies import id_name
-from refold.serve._batches import Batcher
+from refold.serve._batches import Compute, Work
 from refold.serve._computations import (
     Decoding,
     check_steps,
@@ -43,7 +46,6 @@ class Asked(NamedTuple):
     ----------
     model : ServedModel
     settings : ServeSettings
-    batches : Batcher
     sequences : Sequences or None
         Aligned with the model.
     codes : array or None
@@ -55,18 +57,14 @@ class Asked(NamedTuple):
 
     model: ServedModel
     settings: ServeSettings
-    batches: Batcher
     sequences: Sequences | None
     codes: np.ndarray | None
     ids: np.ndarray | None
     options: dict[str, Any]
 
-    async def compute(
-        self, kind: Any, payload: Any, steps: int, function: Callable[[list[Any]], list[Any]]
-    ) -> Any:
-        """Compute a payload together with others of the same kind and model."""
-        key = (self.model, *kind) if isinstance(kind, tuple) else (self.model, kind)
-        return await self.batches.compute(key, payload, steps, function)
+    def work(self, kind: Any, payload: Any, steps: int, function: Compute) -> Work:
+        """Return work that is computed together with other work of the same kind and model."""
+        return Work((self.model, kind), payload, steps, function)
 
 
 class Answer(NamedTuple):
@@ -75,6 +73,16 @@ class Answer(NamedTuple):
     content: Callable[[], dict[str, Any]]
     table: Callable[[], pa.Table]
     warnings: list[str]
+
+
+class Apart(NamedTuple):
+    """A function that takes long, for another thread than that of the batches."""
+
+    function: Callable[[], Any]
+
+
+# How an operation runs.
+Run = Generator[Work | Apart, Any, Answer]
 
 
 class Operation(NamedTuple):
@@ -87,22 +95,24 @@ class Operation(NamedTuple):
     fields : tuple of Field
     run : callable
         Computes the answer to a request.
+    apart : bool
+        Whether it has parts for another thread.
     """
 
     summary: str
     fields: tuple[Field, ...]
-    run: Callable[[Asked], Awaitable[Answer]]
+    run: Callable[[Asked], Run]
+    apart: bool = False
 
 
-async def encode(asked: Asked) -> Answer:
+def encode(asked: Asked) -> Run:
     """Encode sequences."""
     ae, sequences = asked.model.ae, _given(asked)
     parts = []
-    for part in _parts(sequences, asked.batches.most_steps):
+    for part in _parts(sequences, asked.settings.batch_steps):
         kind = ("encode", part.dtype)
-        parts.append(
-            await asked.compute(kind, part, _cost(part), lambda several: encoded(ae, several))
-        )
+        work = asked.work(kind, part, _cost(part), lambda several: encoded(ae, several))
+        parts.append((yield work))
     codes = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return Answer(
         lambda: {"codes": codes},
@@ -111,38 +121,38 @@ async def encode(asked: Asked) -> Answer:
     )
 
 
-async def decode(asked: Asked) -> Answer:
+def decode(asked: Asked) -> Run:
     """Decode codes."""
     ae, most = asked.model.ae, asked.settings.max_steps
     one = checked_decoding(ae, asked.codes, asked.options["lengths"])
     if one.lengths is not None:
         check_steps(int(one.lengths.sum()), most)
-    back = await asked.compute(
+    back = yield asked.work(
         "decode", one, _decoding_cost(asked, one), lambda several: decoded(ae, several, most)
     )
     return _sequences_answer(asked, back, [])
 
 
-async def reconstruct(asked: Asked) -> Answer:
+def reconstruct(asked: Asked) -> Run:
     """Encode sequences and decode their codes."""
     ae, most, sequences = asked.model.ae, asked.settings.max_steps, _given(asked)
     parts = []
-    for part in _parts(sequences, asked.batches.most_steps):
+    for part in _parts(sequences, asked.settings.batch_steps):
         kind = ("reconstruct", part.dtype)
-        steps = 2 * _cost(part)
-        parts.append(
-            await asked.compute(kind, part, steps, lambda several: reconstructed(ae, several, most))
+        work = asked.work(
+            kind, part, 2 * _cost(part), lambda several: reconstructed(ae, several, most)
         )
+        parts.append((yield work))
         check_steps(sum(len(done.values) for done in parts), most)
     return _sequences_answer(
         asked, _joined(parts), asked.model.warnings(sequences, "reconstructions")
     )
 
 
-async def detect(asked: Asked) -> Answer:
+def detect(asked: Asked) -> Run:
     """Find anomalous sequences."""
     ae, alpha, sequences = asked.model.ae, asked.options["alpha"], _given(asked)
-    found = await asked.compute(
+    found = yield asked.work(
         "detect",
         sequences,
         2 * _cost(sequences),
@@ -166,11 +176,11 @@ async def detect(asked: Asked) -> Answer:
     return Answer(content, table, asked.model.warnings(sequences, "detection"))
 
 
-async def forecast(asked: Asked) -> Answer:
+def forecast(asked: Asked) -> Run:
     """Forecast the next steps of sequences."""
     ae, sequences = asked.model.ae, _given(asked)
     options = {name: asked.options[name] for name in ("steps", "alpha", "context", "clip")}
-    ahead = await asked.compute(
+    ahead = yield asked.work(
         "forecast",
         sequences,
         _cost(sequences),
@@ -188,7 +198,7 @@ async def forecast(asked: Asked) -> Answer:
     )
 
 
-async def generate(asked: Asked) -> Answer:
+def generate(asked: Asked) -> Run:
     """Decode codes drawn from a density of the codes of the training data."""
     ae, options, most = asked.model.ae, asked.options, asked.settings.max_steps
     n, lengths = options["n"], options["lengths"]
@@ -202,14 +212,13 @@ async def generate(asked: Asked) -> Answer:
         density = generation.fit_density(known, options["components"], seed=seed)
         return density.draw(n, seed=seed)
 
-    # in another thread, because the fit takes longer than a batch
-    async with asked.batches.fits:
-        codes = await asyncio.to_thread(draw_codes)
+    # because the fit takes longer than a batch
+    codes = yield Apart(draw_codes)
     one = checked_decoding(ae, codes, lengths)
     draw = None
     if options["temperature"] > 0:
         draw = Draw(float(options["temperature"]), seed)
-    back = await asked.compute(
+    back = yield asked.work(
         "generate",
         one,
         _decoding_cost(asked, one),
@@ -218,7 +227,7 @@ async def generate(asked: Asked) -> Answer:
     return _sequences_answer(asked, back, [])
 
 
-async def search(asked: Asked) -> Answer:
+def search(asked: Asked) -> Run:
     """Find the nearest rows of the model's index."""
     model, options = asked.model, asked.options
     if model.index is None:
@@ -228,7 +237,7 @@ async def search(asked: Asked) -> Answer:
         raise invalid("Give one of 'sequences', 'codes' and 'ids'.")
     check_count(len(ids or ()), asked.settings)
     if asked.sequences is not None:
-        encoded = await encode(asked)
+        encoded = yield from encode(asked)
         codes, warnings = encoded.content()["codes"], encoded.warnings
     elif codes is not None:
         codes = checked_decoding(model.ae, codes, None).codes
@@ -240,7 +249,7 @@ async def search(asked: Asked) -> Answer:
             raise invalid(str(error).replace(model.index.path, model.name)) from error
 
     steps = _SEARCH_COST * len(codes if codes is not None else ids)
-    hits = await asked.compute("search", None, steps, each(nearest))
+    hits = yield asked.work("search", None, steps, each(nearest))
 
     def content() -> dict[str, Any]:
         rows = hits.table.drop_columns(["query", "rank"]).to_pylist()
@@ -285,6 +294,7 @@ OPERATIONS = {
             _fields.CLIP_GENERATED,
         ),
         generate,
+        apart=True,
     ),
     "search": Operation(
         "Find the nearest rows of an index.",

@@ -1,4 +1,4 @@
-"""The body of a request, within its limit, decompressed."""
+"""The body of a request, within its limit, decompressed; and the bytes of all bodies."""
 
 import zlib
 from typing import Any
@@ -10,29 +10,74 @@ class Disconnected(Exception):  # noqa: N818  (not an error of the server)
     """The client has gone before its request was complete."""
 
 
-async def read_body(receive: Any, headers: dict[bytes, bytes], most: int) -> bytes:
+class Bodies:
+    """The bytes of the bodies of all open requests.
+
+    Parameters
+    ----------
+    most : int
+        Most bytes.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.size = 0
+        self._most = most
+
+    def add(self, size: int) -> None:
+        """Count bytes; refuse the request if they are too many."""
+        if self.size + size > self._most:
+            raise exceeded(
+                "total_body",
+                self._most,
+                f"The bodies of the open requests have {self._most} bytes, the limit. Try again "
+                "later.",
+            )
+        self.size += size
+
+
+class Held:
+    """The bytes of the body of one request, until it is answered."""
+
+    __slots__ = ("_bodies", "_size")
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies, self._size = bodies, 0
+
+    def add(self, size: int) -> None:
+        """Count bytes that have come."""
+        self._bodies.add(size)
+        self._size += size
+
+    def release(self) -> None:
+        """Forget the body."""
+        self._bodies.size -= self._size
+        self._size = 0
+
+
+async def read_body(receive: Any, headers: dict[bytes, bytes], most: int, held: Held) -> bytes:
     """Return the body of a request of at most some bytes, also after decompression."""
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding not in (b"identity", b"gzip", b""):
         raise ServiceError(415, "unsupported_encoding", "Content-Encoding must be gzip or absent.")
     if headers.get(b"content-length", b"0").isdigit():
         _check(int(headers.get(b"content-length", b"0")), most)
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise Disconnected
-    body = message.get("body", b"")
-    if message.get("more_body"):
-        parts, size = [body], len(body)
-        while message.get("more_body"):
-            _check(size, most)
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-        body = b"".join(parts)
-    _check(len(body), most)
-    return _decompressed(body, most) if encoding == b"gzip" else body
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part = message.get("body", b"")
+        parts.append(part)
+        held.add(len(part))
+        size += len(part)
+        _check(size, most)
+        more = message.get("more_body", False)
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    if encoding != b"gzip":
+        return body
+    whole = _decompressed(body, most)
+    held.add(len(whole))
+    return whole
 
 
 def _decompressed(body: bytes, most: int) -> bytes:

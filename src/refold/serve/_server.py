@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,21 +19,26 @@ from refold._support.optional_imports import is_installed
 from refold.errors import FileAccessError, RefoldError, spelled_as_arguments
 from refold.serve._app import Service, create_app
 from refold.serve._connections import Connection
+from refold.serve._exchange import Exchanges
 from refold.serve._settings import ServeSettings
 
 logger = logging.getLogger("refold.serve")
+# Longest time for which a thread keeps Python to itself; 5 ms by default.
+_SWITCH_SECONDS = 0.0005
 
 
 class Server(uvicorn.Server):
     """Uvicorn's server, which reads models again on SIGHUP and returns after SIGTERM."""
 
-    def __init__(self, config: Any, service: Service) -> None:
+    def __init__(self, config: Any, service: Service, exchanges: Exchanges) -> None:
         super().__init__(config)
         self._service = service
+        self._exchanges = exchanges
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def on_tick(self, counter: int) -> bool:
-        """Close connections that are stuck, every second."""
+        """Refuse requests that take too long; close connections that are stuck, every second."""
+        self._exchanges.expire(asyncio.get_running_loop().time())
         if counter % 10 == 0:
             for connection in list(self.server_state.connections):
                 connection.close_if_stuck()  # type: ignore[union-attr]
@@ -122,6 +128,8 @@ def serve(
     refold.errors.ParameterError: There is no model to serve. Name at least one file.
     """
     settings = settings or ServeSettings()
+    # the event loop waits for the thread that computes at most that long, each time
+    sys.setswitchinterval(_SWITCH_SECONDS)
     # answers say what a warning would; the log has no line for each request
     warnings.simplefilter("ignore", UserWarning)
     with spelled_as_arguments():
@@ -190,7 +198,10 @@ def _prepared(
 ) -> tuple[Server, socket.socket]:
     app = create_app(models, settings, indexes=indexes, routes=routes)
 
+    found = Exchanges(app.state.service)
+
     class _Limited(Connection):
+        exchanges = found
         most_seconds = settings.max_seconds
         most_connections = settings.max_connections
 
@@ -207,7 +218,7 @@ def _prepared(
         proxy_headers=False,
         timeout_graceful_shutdown=int(settings.shutdown_seconds),
     )
-    return Server(config, app.state.service), _bound(settings)
+    return Server(config, app.state.service, found), _bound(settings)
 
 
 def _bound(settings: ServeSettings) -> socket.socket:

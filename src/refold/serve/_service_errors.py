@@ -21,6 +21,7 @@ STATUSES = {
     "concurrency": 503,
     "connections": 503,
     "queue": 429,
+    "total_body": 503,
 }
 
 
@@ -94,3 +95,8 @@ def as_service_error(error: RefoldError) -> ServiceError:
 def internal() -> ServiceError:
     """Return the answer to an error that the client can do nothing about."""
     return ServiceError(500, "internal", "The server failed. Its log says why.")
+
+
+def stopping() -> ServiceError:
+    """Return the answer of a service that ends."""
+    return ServiceError(503, "stopping", "The service is stopping.")

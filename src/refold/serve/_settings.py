@@ -42,6 +42,8 @@ class ServeSettings(BaseSettings):
         Names that the Host header may have, beside those of this machine and ``host``.
     max_body : int
         Largest body of a request, in bytes, also after decompression (413).
+    max_total_body : int
+        Most bytes of the bodies of all open requests, also after decompression (503).
     max_sequences : int
         Most sequences or codes in a request (422).
     max_steps : int
@@ -78,6 +80,7 @@ class ServeSettings(BaseSettings):
     anonymous: bool = False
     allowed_hosts: tuple[str, ...] = ()
     max_body: int = Field(default=8 * MEBIBYTE, ge=1)
+    max_total_body: int = Field(default=64 * MEBIBYTE, ge=1)
     max_sequences: int = Field(default=4096, ge=1)
     max_steps: int = Field(default=200_000, ge=1)
     max_seconds: float = Field(default=30.0, gt=0)

@@ -61,7 +61,7 @@ def test_ctrl_c_shows_the_finished_fits(data, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--sizes", "2,x"], "--sizes must be comma-separated integers, such as 2,4,8. Got '2,x'"),
         (["--sizes", "0,2"], "--sizes must be at least 1 each. Got 0."),
@@ -72,11 +72,11 @@ def test_ctrl_c_shows_the_finished_fits(data, tmp_path, capsys, monkeypatch):
         (["--time-budget", "-1"], "--time-budget must be a positive number of seconds"),
     ],
 )
-def test_a_mistake_is_one_line_before_any_work(data, arguments, said, capsys):
+def test_a_mistake_is_one_line_before_any_work(data, arguments, message, capsys):
     assert main(["curve", data, *SHORT, *arguments]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert said in shown.err
+    assert message in shown.err
     assert shown.err.startswith("Error: ")
     assert shown.err.count("\n") == 1
 
@@ -84,10 +84,10 @@ def test_a_mistake_is_one_line_before_any_work(data, arguments, said, capsys):
 def test_fit_accepts_a_share_and_reports_the_size(data, tmp_path, capsys):
     model = tmp_path / "curves.refold"
     assert main(["fit", data, "-o", str(model), "--latent-dim", "0.1", *FIT]) == 0
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     size = refold.load(model).latent_dim_
-    assert f"A code of {size} dimension" in said
-    assert said.count("Held out (5 sequences): NMSE ") == 1
+    assert f"A code of {size} dimension" in message
+    assert message.count("Held out (5 sequences): NMSE ") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["curves.refold"]
     assert main(["fit", data, "-o", str(model), "--latent-dim", "4.0", "-q", *FIT]) == 0
     assert refold.load(model).latent_dim == 4

@@ -37,17 +37,17 @@ def test_windows_and_options_for_reading(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["nowhere.csv"], "There is no file nowhere.csv."),
         (["--units", "0"], "--units must be a positive integer. Got 0."),
         (["--format", "csv"], "is not a csv file"),
     ],
 )
-def test_a_mistake_is_one_line(sines, arguments, said, capsys):
+def test_a_mistake_is_one_line(sines, arguments, message, capsys):
     data = [] if "nowhere.csv" in arguments else [str(sines / "train.parquet")]
     assert main(["doctor", *data, *arguments]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert said in shown.err
+    assert message in shown.err
     assert shown.err.count("\n") == 1

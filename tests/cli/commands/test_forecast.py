@@ -33,9 +33,9 @@ def folder(sines, tmp_path_factory):
     write(waves(40, 1), folder / "others.parquet")
     write(waves(3, 2), folder / "new.parquet")
     fit = ["fit", str(folder / "train.parquet"), *OPTIONS]
-    with contextlib.redirect_stderr(io.StringIO()) as said:
+    with contextlib.redirect_stderr(io.StringIO()) as messages:
         assert main([*fit, "--forecast-steps", "4", "-o", str(folder / "waves.refold")]) == 0
-    (folder / "said.txt").write_text(said.getvalue(), encoding="utf-8")
+    (folder / "messages.txt").write_text(messages.getvalue(), encoding="utf-8")
     return folder
 
 
@@ -95,8 +95,8 @@ def test_errors_next_to_those_of_baselines(folder, capsys):
 
 
 def test_fit_reports_the_error_of_forecasts(folder):
-    said = (folder / "said.txt").read_text(encoding="utf-8")
-    assert "sequences), 4 steps ahead: NMSE" in " ".join(said.split())
+    messages = (folder / "messages.txt").read_text(encoding="utf-8")
+    assert "sequences), 4 steps ahead: NMSE" in " ".join(messages.split())
 
 
 @pytest.mark.parametrize(

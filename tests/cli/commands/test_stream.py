@@ -29,15 +29,15 @@ def push(sines, monkeypatch, capsys):
 
 def test_json_lines(push, sines):
     values = refold.sequences.read(sines / "new.parquet")[0][:5]
-    found, said = push("".join(f"{value!r}\n" for value in values.tolist()) + "\n")
+    found, messages = push("".join(f"{value!r}\n" for value in values.tolist()) + "\n")
     assert [one["num_steps"] for one in found] == [1, 2, 3, 4, 5]
     ae = refold.load(sines / "sines.refold")
     assert found[-1]["code"] == ae.transform([values])[0].tolist()
     assert found[-1]["p_value"] == ae.detect([values], alpha=0.1).p_values[0]
-    assert said == "Read 5 steps.\n"
-    objects, said = push('{"x0": 1, "at": 3}\n[2]\n-1\n', "--every", "3", "--window", "2", "-q")
+    assert messages == "Read 5 steps.\n"
+    objects, messages = push('{"x0": 1, "at": 3}\n[2]\n-1\n', "--every", "3", "--window", "2", "-q")
     assert [list(one.values())[:2] for one in objects] == [[3, 2]]
-    assert said == ""
+    assert messages == ""
 
 
 def test_csv_with_ids(push, tmp_path):
@@ -64,10 +64,10 @@ def test_csv_with_ids(push, tmp_path):
     ],
 )
 def test_a_wrong_line_is_named(push, text, options, message):
-    found, said = push(text, *options, code=2)
-    assert said.startswith(f"Error: {message}")
-    assert said.count("\n") == 1
-    assert len(found) == text.startswith("0.5\n[") or "not JSON" in said
+    found, messages = push(text, *options, code=2)
+    assert messages.startswith(f"Error: {message}")
+    assert messages.count("\n") == 1
+    assert len(found) == text.startswith("0.5\n[") or "not JSON" in messages
 
 
 @contextlib.contextmanager
@@ -85,9 +85,9 @@ def started(sines):
 def test_a_line_is_written_at_once_and_ctrl_c_ends(sines, ctrl_c):
     with started(sines) as process:
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate()
+        _, messages = process.communicate()
     assert process.returncode == 130
-    assert said == "Interrupted: Stopped by Ctrl-C after 1 step.\n"
+    assert messages == "Interrupted: Stopped by Ctrl-C after 1 step.\n"
 
 
 def test_a_closed_pipe_ends(sines):

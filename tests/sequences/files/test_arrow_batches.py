@@ -79,7 +79,7 @@ def test_fit_and_transform_accept_batches(folder):
 
 
 @pytest.mark.parametrize(
-    ("batches", "error", "said"),
+    ("batches", "error", "message"),
     [
         (lambda: 3, ParameterError, "Expected batches of rows: .* Got a int."),
         ("abc", ParameterError, "Got a str."),
@@ -94,8 +94,8 @@ def test_fit_and_transform_accept_batches(folder):
         ([{"x": [1.0]}], SchemaError, "^The batches.*id"),
     ],
 )
-def test_errors_leave_no_file(batches, error, said, folder):
-    with pytest.raises(error, match=said):
+def test_errors_leave_no_file(batches, error, message, folder):
+    with pytest.raises(error, match=message):
         read_batches(batches)
     assert list(folder.iterdir()) == []
 

@@ -159,10 +159,10 @@ def test_posterior_collapse_gives_a_warning():
     """If all sequences are equal, the code has no information."""
     same = [np.full((4, 1), 1.0) for _ in range(20)]
     ae = SequenceAutoencoder(3, units=8, max_epochs=1, variational=True, random_state=0)
-    with pytest.warns(UserWarning, match="constant|posterior collapse") as said:
+    with pytest.warns(UserWarning, match="constant|posterior collapse") as caught:
         ae.fit(same)
     assert ae.active_dimensions_ == 0
-    assert any("Only 0 of 3 latent dimensions are active" in str(one.message) for one in said)
+    assert any("Only 0 of 3 latent dimensions are active" in str(one.message) for one in caught)
 
 
 # Parts of the loss

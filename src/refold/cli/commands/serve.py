@@ -68,6 +68,12 @@ def serve(
         int | None,
         typer.Option(metavar="BYTES", help="Largest body of a request.", rich_help_panel=_limit),
     ] = None,
+    max_total_body: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES", help="Most bytes of all bodies at a time.", rich_help_panel=_limit
+        ),
+    ] = None,
     max_sequences: Annotated[
         int | None,
         typer.Option(metavar="N", help="Most sequences in a request.", rich_help_panel=_limit),
@@ -87,6 +93,10 @@ def serve(
     max_queue: Annotated[
         int | None,
         typer.Option(metavar="N", help="Most requests that wait.", rich_help_panel=_limit),
+    ] = None,
+    max_connections: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Most open connections.", rich_help_panel=_limit),
     ] = None,
     config: Annotated[
         str | None,
@@ -109,11 +119,13 @@ def serve(
         anonymous=anonymous or None,
         allowed_hosts=allowed_host or None,
         max_body=max_body,
+        max_total_body=max_total_body,
         max_sequences=max_sequences,
         max_steps=max_steps,
         max_seconds=max_seconds,
         max_concurrency=max_concurrency,
         max_queue=max_queue,
+        max_connections=max_connections,
     )
     paths = named_paths(models)
     serve_models(paths, settings, indexes=named_indexes(index or [], paths))
