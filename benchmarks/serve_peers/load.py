@@ -1,6 +1,6 @@
 """Clients that send prepared requests and measure the responses.
 
-All clients are one thread with raw sockets, because they share the cores with the server.
+All clients run in one thread with raw sockets, because they share the cores with the server.
 """
 
 import itertools
@@ -21,20 +21,20 @@ _PIECE = 1 << 18
 
 
 class Load(NamedTuple):
-    """What clients measured.
+    """The measurements of all clients.
 
     Attributes
     ----------
     seconds : float
     times : array of shape (n_responses,)
-        Seconds from when a request was due or sent to the last byte of its response.
+        Seconds from the time at which a request was due or sent to the end of its response.
     statuses : array of shape (n_responses,)
     ends : array of shape (n_responses,)
-        When each response came.
+        Seconds from the start to the end of each response.
     lost : int
-        Requests that were sent whole and got no complete response.
+        Number of requests that were sent completely and got no complete response.
     refused : int
-        Connections that were refused.
+        Number of connections that were refused.
     cpu_seconds : float
         CPU time of the clients.
     """
@@ -53,7 +53,7 @@ class Load(NamedTuple):
         return float((self.statuses == 200).sum() / self.seconds)
 
     def percentile(self, share: float, *, ok: bool = True) -> float:
-        """Return a percentile of the times of responses with or without success, in seconds."""
+        """Return a percentile of the response times with status 200, or with any other status."""
         chosen = self.times[(self.statuses == 200) == ok]
         return float(np.percentile(chosen, share)) if len(chosen) else float("nan")
 
@@ -65,7 +65,7 @@ class Load(NamedTuple):
 def requests_for(
     sequences: Sequence[Any], model: str, *, each: int = 1, arrow: bool = False
 ) -> list[bytes]:
-    """Return requests to encode as bytes, each with some of the sequences."""
+    """Return encoding requests as bytes; each of them has ``each`` sequences."""
     found = []
     for first in range(0, len(sequences) - each + 1, each):
         several = [np.round(one, 6) for one in sequences[first : first + each]]
@@ -95,7 +95,7 @@ def _stream(sequences: list[np.ndarray]) -> bytes:
 
 
 class _Client:
-    """A connection: what is still to send, and the part of the response that has come."""
+    """A connection, with the bytes that must still be sent and the received bytes."""
 
     __slots__ = ("received", "rest", "sent", "socket")
 
@@ -107,7 +107,7 @@ class _Client:
 
 
 class _Clients:
-    """Clients of one run."""
+    """All clients of a run."""
 
     def __init__(self, port: int, requests: list[bytes], clients: int) -> None:
         self._port = port
@@ -131,8 +131,8 @@ class _Clients:
         self._write(client, next(self._turns))
 
     def wait(self, seconds: float) -> None:
-        """Read responses; wait for the first one at most some seconds."""
-        # the time of epoll counts in milliseconds, and that of select in microseconds
+        """Read responses, and wait at most some seconds for the first one."""
+        # The timeout of epoll is in milliseconds, and that of select in microseconds.
         if seconds > 0:
             select.select([self._epoll.fileno()], [], [], seconds)
         for file, event in self._epoll.poll(0):
@@ -165,7 +165,7 @@ class _Clients:
             size = client.socket.send(data)
         except BlockingIOError:
             size = 0
-        except OSError:  # closed before the request was sent: that is no loss
+        except OSError:  # closed before the request was sent, which is not a loss
             self._end(client)
             return
         if size < len(data):
@@ -208,7 +208,7 @@ class _Clients:
             self.idle.append(client)
 
     def _end(self, client: _Client) -> None:
-        """Close the connection of a client, which opens another one for its next request."""
+        """Close the connection of a client; its next request opens a new one."""
         if client.sent:
             self.waiting -= 1
             self.idle.append(client)
@@ -232,11 +232,11 @@ def run(
     rate: float | None = None,
     hooks: Sequence[tuple[float, Callable[[], Any]]] = (),
 ) -> Load:
-    """Send requests for some seconds, or a number of them.
+    """Send requests for some seconds, or a given number of requests.
 
-    Without a ``rate``, each client sends the next request after a response. With one, requests are
-    due at random times, and a response time starts when the request is due. ``hooks``
-    are called after some seconds each.
+    Without ``rate``, each client sends its next request after a response. With ``rate`` requests
+    per second, requests are due at random times, and a response time starts when its request is
+    due. ``hooks`` are pairs of seconds and a function, which is called after these seconds.
     """
     rng = np.random.default_rng(0)
     those = _Clients(port, requests, clients)
@@ -277,7 +277,7 @@ def run(
 
 
 def wait_until_ready(port: int, most: float = 300.0) -> float:
-    """Wait until a server responds, and return the seconds that it took."""
+    """Wait until a server responds, and return the seconds that this took."""
     begin = time.perf_counter()
     request = b"GET /v1/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     while time.perf_counter() - begin < most:
