@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError
 from refold.explore._decoding import Decoding, blocks, usual_range, values_of, worst_values
 from refold.explore._fields import Field, field_of
@@ -18,6 +19,8 @@ from refold.sequences import Sequences, as_sequences
 
 # Steps of a neighbor that are sent for its small picture, and neighbors.
 _SMALL_STEPS, _NEIGHBORS = 160, 6
+# Codes of which the sliders have the range.
+_RANGED = 50_000
 # Most ids that the page holds, for its tooltips.
 _MOST_IDS = 20_000
 MAPS = ("pca", "umap")
@@ -100,7 +103,8 @@ class Atlas:
     def describe(self) -> dict[str, Any]:
         """Return what the page needs to begin."""
         schema, lengths = self.sequences.schema, self.sequences.lengths
-        low, high = np.quantile(self.codes, [0.005, 0.995], axis=0)
+        some = self.codes[evenly_spaced(len(self.codes), _RANGED)]
+        low, high = np.quantile(some, [0.005, 0.995], axis=0)
         ids = self.sequences.ids
         return {
             "count": len(ids),

@@ -152,11 +152,12 @@ def field_of(name: str, values: Any) -> Field | None:
             return _categories(name, texts)
     else:
         texts, numbers = None, array.astype(float)
-    known = np.unique(numbers[~np.isnan(numbers)])
-    if len(known) > _FEW:
+    known, index = np.unique(numbers, return_inverse=True)
+    if len(known) - np.isnan(known).any() > _FEW:
         return Field(name, numbers)
-    if texts is None:
-        texts = np.array(["" if one != one else f"{one:g}" for one in numbers.tolist()])
+    if texts is None:  # a text for each value, not for each sequence
+        names = np.array(["" if one != one else f"{one:g}" for one in known.tolist()])
+        return _categories(name, names[index.reshape(-1)])
     return _categories(name, texts)
 
 

@@ -9,10 +9,10 @@ from refold._support.sampling import evenly_spaced
 from refold.explore._projection import Projection
 from refold.search import nearest, squared_norms
 
-# Cells on a side of the grid at most, and points per cell on average.
-_MOST_CELLS, _PER_CELL = 1024, 4
+# Cells on a side of the grid at most, which 16 bits number, and points per cell on average.
+_MOST_CELLS, _PER_CELL = 256, 4
 # Farthest ring of cells that is searched; beyond, all points are compared.
-_MOST_RINGS = 24
+_MOST_RINGS = 16
 # Sequences whose distances to their neighbors say what is near.
 _SAMPLE = 512
 # Neighbors that a place of a UMAP map is decoded from, at least and at most.
@@ -43,7 +43,7 @@ class Places:
         self._cell = wide / self._side * (1 + 1e-6)
         cells = ((places - self._low) * np.float32(1 / self._cell)).astype(np.int32)
         np.clip(cells, 0, self._side - 1, out=cells)
-        own = cells[:, 1] * self._side + cells[:, 0]
+        own = (cells[:, 1] * self._side + cells[:, 0]).astype(np.uint16)  # sorted fast
         self._order = np.argsort(own, kind="stable")
         counts = np.bincount(own, minlength=self._side**2)
         self._begins = np.concatenate([[0], np.cumsum(counts)])
@@ -198,13 +198,17 @@ class WeightedCodes:
         least = 0.05 * float(np.sqrt(self._norms.mean()))
         # each row is compared with all others
         most = max(32, 30_000_000 // len(codes))
-        self.reach = _usual_distance(
-            len(codes), least, lambda row: self.nearest(codes[[row]], 2)[0].distances, most
-        )
+        self.reach = _usual_distance(len(codes), least, self._to_another, most)
 
     def nearest(self, codes: np.ndarray, k: int) -> list:
         """Return the rows nearest to each code, and their distances."""
         return nearest(self.vectors, self._of(codes), k, self._norms)
+
+    def _to_another(self, row: int) -> np.ndarray:
+        """Return the distance to the nearest other row."""
+        scores = self._norms - 2.0 * (self.vectors @ self.vectors[row])
+        scores[row] = np.inf
+        return np.sqrt(np.maximum(scores.min(keepdims=True) + self._norms[row], 0.0))
 
     def _of(self, codes: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray((codes - self._mean) * self._weights, np.float32)

@@ -6,6 +6,8 @@ import numpy as np
 
 # Entries of the matrix of distances that is computed at once.
 _ENTRIES = 4_000_000
+# Rows of a part; of many rows, only those parts are searched that have the smallest minima.
+_PART = 1024
 
 
 class Nearest(NamedTuple):
@@ -88,8 +90,18 @@ def squared_norms(vectors: np.ndarray) -> np.ndarray:
 def _best(vectors: np.ndarray, query: np.ndarray, score: np.ndarray, k: int) -> Nearest:
     # scores are rounded, so some more rows are compared by their distances
     more = min(len(score), k + max(10, k // 2))
-    rows = np.sort(np.argpartition(score, more - 1)[:more]) if more < len(score) else slice(None)
-    rows = np.arange(len(score))[rows]
+    whole = len(score) // _PART
+    if whole > 4 * more:
+        # the best rows are in the parts with the smallest minima, or in the rest at the end
+        least = score[: whole * _PART].reshape(whole, _PART).min(axis=1)
+        parts = np.append(np.sort(np.argpartition(least, more - 1)[:more]), whole)
+        rows = (parts[:, None] * _PART + np.arange(_PART)).ravel()
+        rows = rows[: np.searchsorted(rows, len(score))]
+        score = score[rows]
+    else:
+        rows = np.arange(len(score))
+    if more < len(score):
+        rows = rows[np.sort(np.argpartition(score, more - 1)[:more])]
     distances = np.linalg.norm(vectors[rows] - query, axis=1)
     order = np.argsort(distances, kind="stable")[:k]
     return Nearest(rows[order], distances[order])

@@ -99,7 +99,7 @@ export class Splat {
     const cell = DENSITY_CELL;
     const inView = Math.max(1, Math.min(map.count, (map.count * map.width * map.height) / (map.unit * map.unit)));
     const room = Math.max(0.5, Math.min(1.2, Math.min(map.width, map.height) / 700));
-    const radius = Math.max(1, Math.min(9, Math.round((14 * room) / inView ** 0.17)));
+    const radius = Math.max(1, Math.min(9, Math.round((11 * room) / inView ** 0.17)));
     const margin = SMOOTHINGS * radius;
     const [columns, rows] = [Math.ceil(map.width / cell), Math.ceil(map.height / cell)];
     const [wide, high] = [columns + 2 * margin, rows + 2 * margin];
