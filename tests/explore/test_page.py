@@ -163,13 +163,18 @@ def test_the_legend_filters(opened):
     item.click()
     assert item.get_attribute("aria-pressed") == "false"
     opened.page.wait_for_function("() => location.hash.includes('hide=0')")
-    opened.page.click(".legend-all")
+    opened.page.click("button:has-text('Select shown')")
+    assert opened.text("#selected") == "32 selected"
+    opened.page.click("#clear-selection")
+    opened.page.click("button:has-text('Show all')")
     assert item.get_attribute("aria-pressed") == "true"
 
 
 def test_computed_values_color_the_map(opened):
     opened.page.select_option("#color", "error")
     opened.page.wait_for_selector(".gradient")
+    opened.page.locator(".gradient-limits input").first.fill("25")
+    opened.page.wait_for_function("() => location.hash.includes('range=25')")
     opened.page.select_option("#color", "site")
     opened.page.wait_for_selector(".legend-item")
 
@@ -226,7 +231,7 @@ def test_clusters_have_names_on_the_map_and_filter(opened):
     item = page.locator(".legend-item").first
     item.click()
     assert item.get_attribute("aria-pressed") == "false"
-    page.click(".legend-all")
+    page.click("button:has-text('Show all')")
 
 
 def test_density_is_drawn(opened):
@@ -338,9 +343,10 @@ def test_keys_move_the_place_and_show_neighbors(opened):
 
 def test_an_address_restores_a_narrow_dark_page(browser, url, atlas):
     """On a phone nothing is wider than the screen, and the address determines the view."""
-    path = "#view=0.1,0.2,2&color=site&hide=1&row=5"
+    path = "#view=0.1,0.2,2&color=site&hide=1&row=5&a=3&b=7"
     narrow = Opened(browser, url, path, width=390, height=800, scheme="dark")
     narrow.wait("#name", "Sequence s5")
+    narrow.wait("#ends", "s3 to s7")
     page = narrow.page
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator(".legend-item[aria-pressed='false']").count() == 1

@@ -20,8 +20,8 @@ from refold.errors import RefoldError
 
 # Most vectors that UMAP arranges; the others are placed between their nearest ones among these.
 MOST_ARRANGED = 50_000
-# Vectors that are placed at once, and their neighbors.
-_BLOCK, _NEIGHBORS = 20_000, 4
+# Vectors that are placed at once, their neighbors, and the principal axes that these are found on.
+_BLOCK, _NEIGHBORS, _AXES = 10_000, 4, 10
 
 
 def umap_places(
@@ -54,7 +54,12 @@ def umap_places(
     places = places.astype(np.float32)
     if count <= most:
         return places
-    return _with_the_others(vectors, chosen, places, lambda share: say(end + share * (1 - end), ""))
+    return _with_the_others(
+        vectors,
+        chosen,
+        places,
+        lambda share: say(end + share * (1 - end), "placing the others"),
+    )
 
 
 def _with_the_others(
@@ -64,12 +69,13 @@ def _with_the_others(
     found = np.empty((len(vectors), 2), np.float32)
     found[chosen] = places
     others = np.setdiff1d(np.arange(len(vectors)), chosen)
-    package = optional("pynndescent", extra="umap", purpose="UMAP")
-    index = package.NNDescent(vectors[chosen], n_neighbors=15, random_state=0)
-    index.prepare()
+    _, axes = np.linalg.eigh(np.cov(vectors[chosen], rowvar=False).reshape(vectors.shape[1], -1))
+    axes = axes[:, ::-1][:, :_AXES].astype(np.float32)
+    package = optional("sklearn.neighbors", extra="umap", purpose="UMAP")
+    index = package.KDTree(vectors[chosen] @ axes)
     for begin in range(0, len(others), _BLOCK):
         rows = others[begin : begin + _BLOCK]
-        near, distances = index.query(vectors[rows], k=_NEIGHBORS)
+        distances, near = index.query(vectors[rows] @ axes, k=_NEIGHBORS)
         weights = 1.0 / np.maximum(distances, 1e-9 + 1e-3 * distances[:, -1:]) ** 2
         weights /= weights.sum(axis=1, keepdims=True)
         # neighbors in another part of the map would pull a vector into the gap between

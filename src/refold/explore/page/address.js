@@ -12,6 +12,9 @@ export function readAddress(info) {
   if (given.get("look") === "density") found.look = "density";
   if (given.has("color")) found.color = given.get("color");
   if (given.has("hide")) found.hidden = numbers(given.get("hide")).filter(Number.isInteger);
+  const shares = numbers(given.get("range") ?? "");
+  if (valid(shares, 2)) found.shares = shares.map((one) => Math.max(0, Math.min(100, one)));
+  found.ends = ["a", "b"].map((end) => Number(given.get(end) || NaN)).map((one) => (Number.isInteger(one) && one >= 0 && one < info.count ? one : null));
   const row = Number(given.get("row") ?? NaN);
   if (Number.isInteger(row) && row >= 0 && row < info.count) found.row = row;
   const at = numbers(given.get("at") ?? "");
@@ -36,6 +39,9 @@ export function writeAddress(state) {
     if (state.field) said.set("color", state.field.name);
     else said.set("color", "");
     if (state.hidden.size) said.set("hide", [...state.hidden].join(","));
+    const { shares } = state.field ?? {};
+    if (shares && (shares[0] > 0 || shares[1] < 100)) said.set("range", shares.join(","));
+    state.ends.forEach((end, i) => end?.row >= 0 && said.set("ab"[i], end.row));
     if (state.kind === "row") said.set("row", state.row);
     if (state.kind === "at") said.set("at", state.at.map(short).join(","));
     if (state.kind === "code") said.set("code", [...state.code].map(short).join(","));

@@ -10,8 +10,8 @@ function element(tag, className, text) {
   return found;
 }
 
-// Calls changed() after the reader has filtered.
-export function drawLegend(box, field, values, hidden, changed) {
+// Calls changed() after the reader has filtered, and select() to select what is shown.
+export function drawLegend(box, field, values, hidden, changed, select) {
   box.hidden = !field;
   if (!field) return;
   const title = element("summary", "legend-title", field.name);
@@ -20,6 +20,11 @@ export function drawLegend(box, field, values, hidden, changed) {
   const details = element("details");
   details.open = box.parentElement.clientWidth >= 480;
   details.append(title, ...body);
+  const choose = element("button", "legend-all", "Select shown");
+  choose.type = "button";
+  choose.title = "Select all sequences that the map shows";
+  choose.addEventListener("click", select);
+  details.append(choose);
   if (field.note) details.append(element("p", "legend-note", field.note));
   box.replaceChildren(details);
 }
@@ -75,20 +80,22 @@ function range(field, values, changed) {
   const at = (share) => sorted[Math.round(share * (sorted.length - 1))] ?? 0;
   const limits = element("div", "gradient-limits");
   const said = element("span", "count");
-  const [from, to] = [0, 100].map((value, i) => {
+  const limit = () => {
+    const [low, high] = (field.shares = [Number(from.value), Number(to.value)].sort((a, b) => a - b));
+    field.kept = low === 0 && high === 100 ? null : [at(low / 100), at(high / 100)];
+    said.textContent = field.kept ? `${shortNumber(field.kept[0])} to ${shortNumber(field.kept[1])}` : "all";
+  };
+  const [from, to] = (field.shares ?? [0, 100]).map((value, i) => {
     const input = element("input");
     Object.assign(input, { type: "range", min: 0, max: 100, step: 0.5, value });
     input.setAttribute("aria-label", i ? `Largest ${field.name}` : `Smallest ${field.name}`);
     input.addEventListener("input", () => {
-      const [low, high] = [Number(from.value), Number(to.value)].sort((a, b) => a - b);
-      field.kept = low === 0 && high === 100 ? null : [at(low / 100), at(high / 100)];
-      said.textContent = field.kept ? `${shortNumber(field.kept[0])} to ${shortNumber(field.kept[1])}` : "all";
+      limit();
       changed();
     });
     return input;
   });
-  said.textContent = "all";
-  field.kept = null;
+  limit();
   limits.append(from, to, said);
   return [bar, ends, limits];
 }

@@ -48,10 +48,17 @@ function recolor() {
   writeAddress(state);
 }
 
-async function colorBy(name, hidden = []) {
+function selectShown() {
+  const rows = [];
+  for (let i = 0; i < state.info.count; i++) if (state.map.isShown(i)) rows.push(i);
+  selection.set(rows);
+}
+
+async function colorBy(name, hidden = [], shares = null) {
   let field = state.info.fields.find((one) => one.name === name) ?? null;
   state.field = field;
   state.hidden = new Set(hidden);
+  if (field) field.shares = shares; // of a number, the part that is shown
   state.values = state.centers = null;
   $("color").value = field?.name ?? "";
   if (field) {
@@ -79,7 +86,7 @@ async function colorBy(name, hidden = []) {
     }
     busy.hidden = true;
   }
-  drawLegend($("legend"), state.field, state.values, state.hidden, recolor);
+  drawLegend($("legend"), state.field, state.values, state.hidden, recolor, selectShown);
   recolor();
 }
 
@@ -194,7 +201,8 @@ async function restore() {
   const first = state.info.fields.find((one) => one.type === "category" && one.categories);
   const name = given.color ?? first?.name ?? "";
   setLook(given.look ?? "points");
-  const jobs = [colorBy(name, given.hidden)];
+  panel.setEnds(given.ends);
+  const jobs = [colorBy(name, given.hidden, given.shares)];
   // a view or a place of a map that is still computed has to wait for it
   const arrived = () => {
     if (given.view) state.map.setView(given.view);

@@ -35,6 +35,7 @@ export class Panel {
       this.stop();
       this.state.ends = [null, null];
       this.showEnds();
+      writeAddress(this.state);
     });
     for (const button of document.querySelectorAll("[data-end]")) {
       button.addEventListener("click", () => this.setEnd(Number(button.dataset.end)));
@@ -234,6 +235,24 @@ export class Panel {
     const label = row >= 0 ? $("name").textContent.replace("Sequence ", "") : "a place";
     state.ends[i] = { code: [...state.code], at: [...state.at], label, row };
     this.showEnds();
+    writeAddress(state);
+  }
+
+  // Ends at sequences, or null, from the address of the page.
+  async setEnds(rows) {
+    const { state } = this;
+    const asked = rows.map(async (row, i) => {
+      if (row === null || state.ends[i]?.row === row) return;
+      const { code, id } = await state.source.sequence(row);
+      const at = [...state.map.places.slice(2 * row, 2 * row + 2)];
+      state.ends[i] = { code, at, label: `${id}`, row };
+    });
+    try {
+      await Promise.all(asked);
+      if (state.ends.some(Boolean)) this.showEnds();
+    } catch (error) {
+      this.showError(error);
+    }
   }
 
   showEnds() {
