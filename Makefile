@@ -10,10 +10,13 @@ LIBRARY := src/refold/kernels/librefold_kernels.*
 PACKAGE := .[plots,serve]
 # uv needs half of the time. pip is tried if uv cannot reach the package index.
 UV := UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=true $(BIN)/uv
+TOOL := $(UV) tool run --quiet
+# An environment with the packages that users install.
+USERS := .venv-users
 install = $(UV) pip install --quiet --python $(BIN)/python $(1) || \
 	$(BIN)/python -m pip install --quiet $(1)
 
-.PHONY: demo test lint docs bench bench-fidelity test-slow clean
+.PHONY: demo test lint docs bench bench-fidelity test-slow audit dist sbom version clean
 
 demo: $(VENV)/.refold
 	$(BIN)/refold demo --output $(DEMO)
@@ -38,12 +41,45 @@ bench: $(VENV)/.peers
 bench-fidelity: $(VENV)/.peers
 	$(BIN)/python -m benchmarks.fidelity
 
-# Sanitizers, killed trainings, other backends, full documentation pages, and the oldest versions.
+# Sanitizers, killed trainings, other backends, full documentation pages, the oldest versions, and
+# the licenses and vulnerabilities of dependencies.
 test-slow: $(VENV)/.backends $(VENV)/.docs $(OLDEST)/.test
 	$(BIN)/python -m pytest -m slow
 	$(OLDEST)/bin/python -m pytest -p no:cacheprovider -W default tests/kernels/test_fused_lstm.py \
 		tests/layers tests/models tests/training tests/storage tests/sequences/files/test_read_write.py \
 		tests/test_estimator.py tests/cli/test_path.py
+	$(MAKE) audit
+
+# Licenses of the packages that users install (pyproject.toml lists those that are allowed), and
+# their known vulnerabilities. pip-audit writes its file if it finds one or skips a package.
+audit: $(USERS)/.installed
+	@mkdir -p dist && rm -f dist/vulnerabilities.txt
+	$(TOOL) 'pip-licenses>=5.5' --python $(USERS)/bin/python --output-file dist/licenses.md
+	$(TOOL) 'pip-audit>=2.9' --path $(USERS)/lib/python3*/site-packages --progress-spinner off \
+		--output dist/vulnerabilities.txt || { ! cat dist/vulnerabilities.txt 2>/dev/null && \
+		echo "pip-audit did not reach its service, so vulnerabilities are unknown."; }
+	@count=$$(grep -sc 'could not be audited' dist/vulnerabilities.txt); test $${count:-0} = 0 || \
+		echo "pip-audit could not check $$count packages: see dist/vulnerabilities.txt."
+
+# The sdist, and the wheel for machines for which there is none with the kernel.
+dist: | $(BIN)/python
+	rm -rf dist
+	$(UV) build --quiet --sdist
+	$(UV) build --quiet --wheel --config-setting wheel.cmake=false dist/refold-*.tar.gz
+	$(TOOL) 'twine>=6' check --strict dist/*
+
+# The packages that users install, with their versions and licenses, in CycloneDX's format.
+sbom: $(USERS)/.installed
+	@mkdir -p dist
+	$(TOOL) --from 'cyclonedx-bom>=7' cyclonedx-py environment --pyproject pyproject.toml \
+		--mc-type library --output-reproducible --output-file dist/sbom.cdx.json $(USERS)/bin/python
+
+# make version VERSION=0.2.0: set the version in all files, date the changelog, commit and tag.
+version: | $(BIN)/python
+	test -n '$(VERSION)' && test -z "$$(git status --porcelain)" && ! git tag | grep -qx 'v$(VERSION)'
+	$(TOOL) 'bump-my-version>=1.2' replace --new-version $(VERSION)
+	git commit --quiet --all --message 'Version $(VERSION)'
+	git tag --annotate --message 'Refold $(VERSION)' v$(VERSION)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "refold needs Python 3.11, 3.12 or 3.13 with the venv module (Debian: python3-venv)"; exit 1; }
@@ -80,9 +116,14 @@ $(OLDEST)/.test: pyproject.toml | $(VENV)/.refold
 		--editable '.[plots]' --group oldest
 	@touch $@
 
+$(USERS)/.installed: pyproject.toml | $(BIN)/python
+	$(UV) venv --quiet --clear --python $(BIN)/python $(USERS)
+	$(UV) pip install --quiet --python $(USERS)/bin/python --requirement pyproject.toml --all-extras
+	@touch $@
+
 $(VENV)/.peers: $(VENV)/.backends
 	$(call install,--group peers)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(DEMO) site build dist .jax_cache .pytest_cache .ruff_cache $(LIBRARY)
+	rm -rf $(VENV) $(OLDEST) $(USERS) $(DEMO) site build dist .jax_cache .pytest_cache .ruff_cache $(LIBRARY)

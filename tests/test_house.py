@@ -355,13 +355,3 @@ def test_exceptions_for_long_files_are_needed():
 def test_folders_stay_small():
     for folder in {path.parent for path in FILES}:
         assert len(list(folder.glob("*.py"))) <= (7 if folder == PACKAGE else 20), folder
-
-
-def test_version_is_the_same_everywhere():
-    version = re.escape(refold.__version__)
-    for name, pattern in (
-        ("pyproject.toml", rf'^version = "{version}"$'),
-        ("CITATION.cff", rf"^version: {version}$"),
-        ("CHANGELOG.md", rf"^## \[?({version}|Unreleased)"),
-    ):
-        assert re.search(pattern, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE), name

@@ -84,6 +84,20 @@ def test_without_a_compiler_the_wheel_is_pure_python(plain):
     assert "built without its LSTM kernel" in message
 
 
+def test_the_wheel_holds_the_files_of_the_package_and_nothing_else(plain):
+    *_, site = plain
+    built = {path.relative_to(site) for path in (site / "refold").rglob("*") if path.is_file()}
+    source = {path.relative_to(ROOT / "src") for path in (ROOT / "src/refold").rglob("*.*")}
+    left_out = {".cpp", ".h", ".pyc", ".so", ".dylib", ".dll"}
+    assert built == {path for path in source if path.suffix not in left_out}
+    assert Path("refold/py.typed") in built  # for type checkers
+    assert Path("refold/explore/page/index.html") in built
+    assert {path.name for path in site.iterdir()} == {
+        "refold",
+        f"refold-{refold.__version__}.dist-info",
+    }
+
+
 # tests/layers/test_lstm.py tests that the LSTM then uses the scan.
 def test_without_the_library_the_reason_and_a_fix_are_given(plain):
     *_, site = plain
@@ -100,7 +114,7 @@ def test_an_editable_install_without_a_compiler_leaves_no_old_library(tmp_path):
     room = checkout / "src" / "refold" / "kernels"
     for name in ("src", "pyproject.toml", "CMakeLists.txt", "README.md", "LICENSE"):
         (shutil.copytree if (ROOT / name).is_dir() else _copy)(ROOT / name, checkout / name)
-    for suffix in (".so", ".dylib"):
+    for suffix in (".so", ".dylib", ".dll"):
         (room / f"librefold_kernels{suffix}").write_bytes(b"of an earlier build")
     wheel, message = build("build_editable", checkout, tmp_path, CC=FALSE, CXX=FALSE)
     assert "built without its LSTM kernel" in message

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-_SUFFIX = ".dylib" if sys.platform == "darwin" else ".so"
+_SUFFIX = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
 _VARIANTS = ("avx512", "avx2", "x86-64", "neon", "plain")
 PATH = Path(__file__).with_name(f"librefold_kernels{_SUFFIX}")
 
@@ -21,7 +21,7 @@ def _opened() -> tuple[ctypes.CDLL | None, str | None]:
     if not PATH.exists():
         return None, (
             "the LSTM kernel was not built when Refold was installed; install a C++ compiler "
-            "(Debian: g++) and install Refold again"
+            "(Debian: g++) and install Refold again, with pip's option --no-binary refold"
         )
     try:
         library = ctypes.CDLL(str(PATH))

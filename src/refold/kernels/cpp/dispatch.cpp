@@ -4,6 +4,11 @@
 
 #include "lstm.h"
 
+#if defined(_MSC_VER) && defined(__x86_64__)
+// __builtin_cpu_supports needs it, and clang++ for MSVC does not link it by default.
+#pragma comment(lib, "clang_rt.builtins-x86_64.lib")
+#endif
+
 namespace refold {
 
 namespace baseline { extern const Variant kVariant; }

@@ -111,8 +111,6 @@ ffi::Error backward(ffi::ThreadPool threads, Floats x, Floats kernel, Floats rec
 }  // namespace
 }  // namespace refold
 
-#define REFOLD_EXPORT extern "C" __attribute__((visibility("default")))
-
 REFOLD_EXPORT XLA_FFI_Error* RefoldLstmForward(XLA_FFI_CallFrame* frame);
 REFOLD_EXPORT XLA_FFI_Error* RefoldLstmBackward(XLA_FFI_CallFrame* frame);
 

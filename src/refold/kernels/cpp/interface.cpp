@@ -8,8 +8,6 @@
 #include "buffer.h"
 #include "lstm.h"
 
-#define REFOLD_EXPORT extern "C" __attribute__((visibility("default")))
-
 namespace {
 
 const refold::Variant& chosen() { return *refold::chosen_variant()->variant; }

@@ -13,6 +13,13 @@
 #include "packed.h"
 #include "threads.h"
 
+// Marks the C symbols that Python and JAX call.
+#if defined(_WIN32)
+#define REFOLD_EXPORT extern "C" __declspec(dllexport)
+#else
+#define REFOLD_EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
 namespace refold {
 
 enum class Activation : int32_t { kTanh, kSigmoid, kRelu, kLinear };
