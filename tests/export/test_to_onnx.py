@@ -1,6 +1,7 @@
 """Graphs agree with `refold.inference`, for all types of model and any lengths."""
 
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -8,8 +9,9 @@ import onnxruntime
 import pytest
 
 from export import networks
-from refold.errors import ParameterError
+from refold.errors import MissingExtraError, ParameterError
 from refold.export import to_onnx
+from refold.export._graph import package
 from refold.sequences import Sequences, as_sequences
 
 # Standard deviations.
@@ -263,3 +265,38 @@ def test_bad_arguments(options, message, tmp_path):
     with pytest.raises(ParameterError, match=message):
         to_onnx(networks.fitted(NUMBERS), tmp_path / "model.onnx", **options)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"architecture": "repeat"}, "architecture='repeat'"),
+        ({"architecture": "custom"}, "architecture='custom'"),
+        ({"decoder": "pointwise"}, "decoder='pointwise'"),
+    ],
+)
+def test_models_that_have_no_graph(changes, said, tmp_path):
+    ae = networks.fitted(NUMBERS)
+    network = ae._fitted.network
+    network.specification = network.specification._replace(**changes)
+    with pytest.raises(ParameterError, match=f"A model with {said} cannot be exported"):
+        to_onnx(ae, tmp_path / "model.onnx")
+
+
+def test_a_runtime_without_the_opset(monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise RuntimeError("ONNX Runtime only *guarantees* support up to opset 15\nSee the page")
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    said = r"cannot load a graph with opset 18: ONNX Runtime only .* opset 15$"
+    with pytest.raises(ParameterError, match=said):
+        to_onnx(networks.fitted(NUMBERS), tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_missing_extra_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx_ir", None)
+    package.cache_clear()
+    with pytest.raises(MissingExtraError, match=r"pip install 'refold\[onnx\]'"):
+        to_onnx(networks.fitted(NUMBERS), tmp_path / "model.onnx")
+    package.cache_clear()

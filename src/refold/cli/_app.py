@@ -15,18 +15,18 @@ from refold.cli._options import expand_groups
 from refold.cli.commands.cluster import cluster
 from refold.cli.commands.curve import curve
 from refold.cli.commands.data import data
-from refold.cli.commands.decode import decode
+from refold.cli.commands.decode import decode, reconstruct
 from refold.cli.commands.demo import demo
 from refold.cli.commands.detect import detect
 from refold.cli.commands.doctor import doctor
 from refold.cli.commands.encode import encode
+from refold.cli.commands.export import export
 from refold.cli.commands.fit import fit
 from refold.cli.commands.forecast import forecast
 from refold.cli.commands.generate import generate
 from refold.cli.commands.index import index
 from refold.cli.commands.info import info
 from refold.cli.commands.probe import probe
-from refold.cli.commands.reconstruct import reconstruct
 from refold.cli.commands.report import report
 from refold.cli.commands.search import search
 from refold.cli.commands.serve import explore, serve
@@ -52,6 +52,7 @@ EXAMPLES = {
     generate: "refold generate vowels.refold -n 100 -o new.parquet --seed 0",
     probe: "refold probe vowels.refold vowels.parquet --label speaker",
     report: "refold report vowels.refold vowels.parquet -o vowels.html --label speaker",
+    export: "refold export vowels.refold -o vowels.onnx",
     data: "refold data moving-ones -o ones.npz -n 5000",
     demo: "refold demo --output demo",
 }

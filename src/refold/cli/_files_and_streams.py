@@ -23,7 +23,10 @@ CODE_FORMATS = ("parquet", "csv", "jsonl", "npy", "npz")
 MODEL_FORMATS = ("refold",)
 PICTURE_FORMATS = ("png", "svg")
 PAGE_FORMATS = ("html",)
+GRAPH_FORMATS = ("onnx",)
 TABLE_FORMATS = ("jsonl", "csv", "parquet")
+# Formats of files that have no sequences.
+_OTHER_FORMATS = {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS, *GRAPH_FORMATS}
 _CHUNK_BYTES = 1 << 20
 
 
@@ -209,7 +212,7 @@ def format_of(path: Path) -> str | None:
     if found is not None:
         return found.name
     suffix = path.suffix.lower().lstrip(".")
-    return suffix if suffix in {*MODEL_FORMATS, *PICTURE_FORMATS, *PAGE_FORMATS} else None
+    return suffix if suffix in _OTHER_FORMATS else None
 
 
 def data_formats() -> tuple[str, ...]:

@@ -87,14 +87,17 @@ def _pooled(
             for way in ("forward", "backward")
         ]
         outputs, last = run_layer(graph, layers, hidden, read)
-    zero = np.float32(0)
-    # a runtime may write more than zeros past the end
-    total = graph("ReduceSum", graph("Where", inside, outputs, zero), [0], keepdims=0)
+    # Products and sums are faster than Where.  Past the end, a runtime may write zeros or more
+    # steps, and neither may be a maximum.
+    inside = graph.cast(inside, np.float32)
+    outputs = graph("Mul", outputs, inside)
+    total = graph("ReduceSum", outputs, [0], keepdims=0)
+    lower = graph("Mul", graph("Sub", np.float32(1), inside), _BELOW)
     steps = graph.cast(graph("Max", count, np.int64(1)), np.float32)
     mean = graph("Div", total, graph("Unsqueeze", steps, [0, 2]))
-    highest = graph("ReduceMax", graph("Where", inside, outputs, _BELOW), [0], keepdims=0)
+    highest = graph("ReduceMax", graph("Add", outputs, lower), [0], keepdims=0)
     pooled = graph("Concat", last, mean, highest, axis=0)
-    pooled = graph("Where", graph("Unsqueeze", empty, [0, 2]), zero, pooled)
+    pooled = graph("Where", graph("Unsqueeze", empty, [0, 2]), np.float32(0), pooled)
     pooled = graph("Transpose", pooled, perm=[1, 0, 2])
     pooled = graph("Reshape", pooled, [0, 6 * units])
     most = specification.max_steps
