@@ -244,7 +244,7 @@ def test_unfold_refuses_bad_places(atlas):
 
 
 def test_responses_of_the_server(url):
-    with httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url, headers={"content-type": "application/json"}) as client:
         page = client.get("/")
         assert "default-src 'none'; script-src 'self'" in page.headers["content-security-policy"]
         assert "unsafe" not in page.headers["content-security-policy"]
@@ -268,6 +268,9 @@ def test_responses_of_the_server(url):
             assert client.post("/explore/labels", json=body).status_code == 422
         assert client.get("/explore/labels/site.csv").status_code == 422
         assert client.post("/explore/normal", json={"rows": []}).status_code == 422
+        simple = {"content-type": "text/plain"}  # what pages of other servers can send
+        refused = client.post("/explore/normal", content=b'{"rows": [1]}', headers=simple)
+        assert "content type application/json" in refused.json()["error"]["message"]
         for body in (b"", b'{"at": [1]}', b'{"row": 1}', b'{"at": [0, 0], "row": "a"}'):
             assert client.post("/explore/unfold", content=body).status_code == 422
 

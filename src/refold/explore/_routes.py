@@ -204,6 +204,9 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 async def _object(request: Request, most: int) -> dict[str, Any]:
+    # pages of other servers cannot send this type without being asked for permission first
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        raise ParameterError("The request must have the content type application/json.")
     try:
         found = orjson.loads(await _body(request, most))
     except orjson.JSONDecodeError:

@@ -79,18 +79,21 @@ class UmapJob:
                 "with: pip install 'refold[umap]'. Then choose UMAP again."
             )
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, daemon=True)
-                self._thread.start()
-        self._thread.join(wait)
+            thread = self._thread
+            if thread is None:
+                thread = self._thread = threading.Thread(target=self._run, daemon=True)
+                thread.start()
+        thread.join(wait)
         if self._failure:
             raise ParameterError(self._failure)
         return self._places
 
     def stop(self) -> None:
-        """End the process, if it runs."""
+        """End the process, if it runs; a later call of `places` starts another one."""
         with self._lock:
             if self._process is not None and self._process.poll() is None:
+                self._thread = None
+                self.done, self.said = 0.0, "starting"
                 self._process.kill()
 
     def _run(self) -> None:
@@ -110,6 +113,8 @@ class UmapJob:
             except (OSError, ValueError) as error:
                 process.kill()
                 process.wait()
+                if self._thread is not threading.current_thread():  # it was stopped
+                    return
                 errors.seek(0)
                 logger.warning("No UMAP map: %s. %s", error, errors.read().decode(errors="replace"))
                 self._failure = self._failure or (
