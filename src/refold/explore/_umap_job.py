@@ -99,20 +99,22 @@ class UmapJob:
     def _run(self) -> None:
         command = [sys.executable, "-m", "refold.explore._umap_process"]
         with tempfile.TemporaryFile() as errors:
-            process = subprocess.Popen(  # noqa: S603 - the command has no part of a request
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-            )
-            with self._lock:
-                self._process = process
+            process = None
             try:
+                process = subprocess.Popen(  # noqa: S603 - the command has no part of a request
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                )
+                with self._lock:
+                    self._process = process
                 found = self._exchange(process)
                 if process.wait() != 0 or found is None:
                     raise ValueError(f"The process ended with status {process.returncode}")
                 self._places = found
                 self.done = 1.0
             except (OSError, ValueError) as error:
-                process.kill()
-                process.wait()
+                if process is not None:
+                    process.kill()
+                    process.wait()
                 if self._thread is not threading.current_thread():  # it was stopped
                     return
                 errors.seek(0)
