@@ -1,6 +1,6 @@
 """Run the benchmarks one after the other: ``make bench``.
 
-``explore``, ``fidelity``, ``patience`` and ``search`` are not among them.
+``explore``, ``fidelity``, ``onnx``, ``patience`` and ``search`` are not among them.
 """
 
 from benchmarks import (
