@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument(
         "--requests", type=int, default=200_000, help="number of requests for the memory test"
     )
+    parser.add_argument("--seconds", type=float, default=5.0, help="of a measurement")
     parser.add_argument("--schema-seconds", type=float, default=600.0)
     parser.add_argument("--page", action="store_true", help="write the page without measurements")
     given = parser.parse_args()
@@ -42,7 +43,7 @@ def main() -> None:
     warnings.simplefilter("ignore", UserWarning)
     if not given.page:
         with tempfile.TemporaryDirectory() as name:
-            bench = measure.fit(Path(name))
+            bench = measure.fit(Path(name), given.seconds)
             for part in given.parts:
                 more = {"memory": given.requests, "schema": given.schema_seconds}
                 options = [more[part]] if part in more else []

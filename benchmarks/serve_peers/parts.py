@@ -16,7 +16,6 @@ from benchmarks.serve_peers.processes import cpu_seconds, free_port, process, re
 CLIENTS = 32
 # Sequences per request.
 SIZES = (1, 8, 64)
-_SECONDS = 5.0
 _CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -26,10 +25,11 @@ _CHECKS = (
 
 
 class Bench(NamedTuple):
-    """Models in a folder, and the sequences that requests encode."""
+    """Models in a folder, the sequences that requests encode, and the time of a measurement."""
 
     folder: Path
     data: dict[str, list[np.ndarray]]
+    seconds: float
 
     @property
     def files(self) -> list[Path]:
@@ -37,7 +37,7 @@ class Bench(NamedTuple):
         return [self.folder / f"{name}.refold" for name in self.data]
 
 
-def fit(folder: Path) -> Bench:
+def fit(folder: Path, seconds: float) -> Bench:
     """Fit and save the models, with one epoch: the speed does not depend on the weights."""
     rng = np.random.default_rng(0)
 
@@ -54,7 +54,7 @@ def fit(folder: Path) -> Bench:
     ae.set_params(latent_steps=10).save(folder / "vowels.refold")
     ae.set_params(latent_steps=0).save(folder / "plain.refold")
     test = [np.asarray(one) for one in vowels.test.to_list()]
-    return Bench(folder, {"mixed": sines(512), "vowels": test, "plain": test})
+    return Bench(folder, {"mixed": sines(512), "vowels": test, "plain": test}, seconds)
 
 
 def rates(bench: Bench) -> list[dict[str, Any]]:
@@ -70,7 +70,7 @@ def rates(bench: Bench) -> list[dict[str, Any]]:
                     requests = requests_for(sequences, name, each=each, arrow=form == "Arrow")
                     run(port, requests, seconds=0.5)
                     used = cpu_seconds(server)
-                    load = run(port, requests, seconds=_SECONDS)
+                    load = run(port, requests, seconds=bench.seconds)
                     _check(load)
                     count = each * len(load.times)
                     found.append(
@@ -92,8 +92,8 @@ def half(bench: Bench) -> list[dict[str, Any]]:
     with serving(bench.files) as (port, _):
         for name, sequences in bench.data.items():
             requests = requests_for(sequences, name)
-            largest = run(port, requests, seconds=2.0).rate
-            load = run(port, requests, seconds=8.0, rate=largest / 2)
+            largest = run(port, requests, seconds=bench.seconds / 2).rate
+            load = run(port, requests, seconds=2 * bench.seconds, rate=largest / 2)
             _check(load)
             found.append({"data": name, "rate": load.rate, **_percentiles(load)})
     return found
@@ -109,9 +109,9 @@ def peers(bench: Bench) -> list[dict[str, Any]]:
         command = [sys.executable, "-m", "benchmarks.serve_peers.fastapi_predict"]
         with process([*command, bench.folder / f"{name}.refold", port, *lengths]) as server:
             wait_until_ready(port)
-            row = {"data": name, **_rate_and_cost(port, server, requests)}
+            row = {"data": name, **_rate_and_cost(port, server, requests, bench.seconds)}
         with serving(bench.files) as (port, server):
-            ours = _rate_and_cost(port, server, requests)
+            ours = _rate_and_cost(port, server, requests, bench.seconds)
         found.append(row | {f"our_{key}": value for key, value in ours.items()})
     return found
 
@@ -134,8 +134,8 @@ def overload(bench: Bench) -> dict[str, Any]:
     requests = requests_for(bench.data["vowels"], "vowels", each=each)
     with serving(bench.files) as (port, _):
         run(port, requests, seconds=0.5)
-        largest = run(port, requests, seconds=_SECONDS).rate
-        load = run(port, requests, clients=320, seconds=_SECONDS, rate=10 * largest)
+        largest = run(port, requests, seconds=bench.seconds).rate
+        load = run(port, requests, clients=320, seconds=bench.seconds, rate=10 * largest)
         after = run(port, requests, seconds=1.0).rate
     refused = np.isin(load.statuses, (429, 503))
     return {
@@ -208,10 +208,12 @@ def _offline(ae: Any, several: list[list[np.ndarray]]) -> tuple[float, float]:
     return max(rates), min(costs)
 
 
-def _rate_and_cost(port: int, server: Any, requests: list[bytes]) -> dict[str, float]:
+def _rate_and_cost(
+    port: int, server: Any, requests: list[bytes], seconds: float
+) -> dict[str, float]:
     run(port, requests, seconds=0.5)
     used = cpu_seconds(server)
-    load = run(port, requests, seconds=_SECONDS)
+    load = run(port, requests, seconds=seconds)
     _check(load)
     cost = 1e6 * (cpu_seconds(server) - used) / len(load.times)
     return {"rate": load.rate, "service_us": cost, **_percentiles(load)}
