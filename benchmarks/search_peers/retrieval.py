@@ -24,8 +24,8 @@ class Retrieval(NamedTuple):
 class Vectors(NamedTuple):
     """Vectors of the indexed sequences, and of the queries."""
 
-    train: np.ndarray
-    test: np.ndarray
+    train: Any
+    test: Any
 
 
 def quality(distances: np.ndarray, data: Labelled) -> Retrieval:
@@ -70,37 +70,38 @@ def fitted(name: str, data: Labelled, seed: int, folder: Path) -> Any:
     return refold.load(path)
 
 
-def by_index(ae: Any, codes: Vectors, data: Labelled, distance: str) -> Retrieval:
-    """Rank by the search of an index."""
+def of_index(ae: Any, data: Labelled, codes: Vectors, distance: str) -> Retrieval:
+    """Search in an index, which has sequences or the codes that it is given."""
     from refold.search import Index
 
+    given = [{"X": one} for one in (data.train, data.test)]
+    given = [one if c is None else {"codes": c} for one, c in zip(given, codes, strict=True)]
     with tempfile.TemporaryDirectory() as folder:
-        place = f"{folder}/codes.index"
-        index = Index.create(place, ae, codes=codes.train, distance=distance)
-        hits = index.search(codes=codes.test, k=len(codes.train))
-        ranks = np.empty((len(codes.test), len(codes.train)))
+        ids = np.arange(len(data.train))
+        index = Index.create(f"{folder}/index", ae, ids=ids, distance=distance, **given[0])
+        hits = index.search(**given[1], k=len(ids))
+        ranks = np.empty((len(data.test), len(ids)))
         for i, row in enumerate(ranks):
             row[hits.ids(i)] = np.arange(len(row))
     return quality(ranks, data)
 
 
 def refold_rows(name: str, data: Labelled, folder: Path) -> dict[str, Retrieval]:
-    """Measure codes and their features, as means over seeds."""
-    from refold.search._vectors import fit_projection
-
+    """Measure the vectors of indexes, means over seeds."""
     found: dict[str, list[Retrieval]] = {}
     for seed in SEEDS:
         ae = fitted(name, data, seed, folder)
         codes = Vectors(ae.encode(data.train), ae.encode(data.test))
-        features = Vectors(*map(ae.features, codes))
-        axes = fit_projection(ae)[:, :SIZE]
         rows = {
-            f"**Refold, default: features, {LARGER}**": by_index(ae, codes, data, "features"),
-            f"Refold, features, {SIZE}": by_distance(
-                Vectors(*(one @ axes for one in features)), data
+            f"**Refold, default: features, {SIZE}**": of_index(
+                ae, data, Vectors(None, None), "features"
             ),
-            "Refold, features, all 1026": by_distance(features, data),
-            f"Refold, code, {SIZE}": by_index(ae, codes, data, "code"),
+            f"Refold, features, {SIZE}, codes as queries": of_index(
+                ae, data, Vectors(None, codes.test), "features"
+            ),
+            f"Refold, features of decoded codes, {SIZE}": of_index(ae, data, codes, "features"),
+            "Refold, `ae.features`, 1026": by_distance(Vectors(*map(ae.features, codes)), data),
+            f"Refold, code, {SIZE}": of_index(ae, data, codes, "code"),
         }
         for title, one in rows.items():
             found.setdefault(title, []).append(one)

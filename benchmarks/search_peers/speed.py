@@ -48,7 +48,7 @@ class CodesModel:
     """A stand-in for a model whose codes are the drawn vectors."""
 
     def __init__(self, model: Any) -> None:
-        self._fitted = model._fitted
+        self._fitted, self.verbose = model._fitted, 0
 
     def get_feature_names_out(self) -> list[str]:
         """Return a name for each dimension."""

@@ -127,17 +127,19 @@ class EstimatorBase(ScikitLearnProtocol):
         return sequences
 
     def _encoded(self, source: Sequences | Scan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield codes and ids, block by block for files.
+        """Yield codes and ids, block by block for files."""
+        aligned = [source] if isinstance(source, Sequences) else map(self._aligned, source)
+        for block in aligned:
+            yield self._codes_of(block, self.verbose), block.ids
+
+    def _codes_of(self, block: Sequences, verbose: int) -> np.ndarray:
+        """Encode aligned sequences.
 
         The statistics of the scale of each sequence are appended to its code.
         """
-        aligned = [source] if isinstance(source, Sequences) else map(self._aligned, source)
-        for block in aligned:
-            scaled = self.scaler_.transform(block)
-            codes = encode(
-                scaled, self._network, latent_steps=self.latent_steps_, verbose=self.verbose
-            )
-            yield np.concatenate([codes, self.scaler_.statistics(block)], axis=1), block.ids
+        scaled = self.scaler_.transform(block)
+        codes = encode(scaled, self._network, latent_steps=self.latent_steps_, verbose=verbose)
+        return np.concatenate([codes, self.scaler_.statistics(block)], axis=1)
 
     def _decode(
         self,

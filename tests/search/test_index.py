@@ -20,16 +20,14 @@ from refold.errors import (
 )
 from refold.search import Index, _approximate, draw
 from refold.search._exact import nearest
+from refold.search._source import Source
 from refold.search._store import FORMAT, TABLE
 from small_data import ragged
 
 
-def brute(index, ae, codes, query):
-    """Sort rows by distance by brute force."""
-    vectors = codes
-    if index.distance == "features":
-        vectors, query = (ae.features(one) @ index._projection for one in (codes, query))
-    return np.argsort(np.linalg.norm(vectors - query, axis=1), kind="stable")
+def vectors(index, ae, X):
+    """Return the vectors of sequences in an index."""
+    return Source(ae, X, None, None).read(index._features).vectors
 
 
 def copied(ae, **changes):
@@ -45,8 +43,11 @@ def test_hits_are_the_nearest_rows(ae, sequences, tmp_path, distance):
     given = ragged(4, seed=5)
     hits = Index.open(tmp_path / "a.index", ae).search(given, k=24)
     codes, asked = ae.encode(sequences), ae.encode(given)
+    rows, queries = (vectors(index, ae, one) for one in (sequences, given))
+    assert rows.shape == codes.shape
     for i in range(4):
-        assert hits.ids(i) == [f"s{j}" for j in brute(index, ae, codes, asked[i : i + 1])]
+        near = np.argsort(np.linalg.norm(rows - queries[i], axis=1), kind="stable")
+        assert hits.ids(i) == [f"s{j}" for j in near]
         assert hits.distances(i) == sorted(hits.distances(i))
     assert hits.table.column_names == ["query", "rank", "distance", "id"]
     assert hits.queries.tolist() == [0, 1, 2, 3]
@@ -56,15 +57,20 @@ def test_hits_are_the_nearest_rows(ae, sequences, tmp_path, distance):
     )
 
 
-def test_the_same_hits_of_a_sequence_its_code_and_its_id(ae, sequences, made):
+def test_the_same_hits_of_a_sequence_and_its_id(ae, sequences, made):
     index = Index.open(made, ae)
     hits = index.search(sequences[5:6], k=4)
     assert hits.ids()[0] == "s5"
     assert hits.distances()[0] < 1e-3
-    assert index.search(codes=ae.encode(sequences[5:6]), k=4).ids() == hits.ids()
+    codes = ae.encode(sequences[5:6])
+    assert index.search(sequences[5:6], codes=codes, k=4).ids() == hits.ids()
     assert index.search(ids="s5", k=3).ids() == hits.ids()[1:]
     assert index.search(ids=["s5", "s5"], k=3).ids(1) == hits.ids()[1:]
     assert len(index.search(sequences, k=99).table) == 24 * 24
+    decoded = index.search(codes=codes, k=4)  # codes alone are decoded
+    again = index.search([np.asarray(one) for one in ae.decode(codes)], k=4)
+    assert decoded.ids() == again.ids()
+    assert np.allclose(decoded.distances(), again.distances(), atol=1e-3)
 
 
 def test_conditions_on_metadata(ae, sequences, made):
@@ -213,7 +219,7 @@ def test_an_index_of_a_newer_version(ae, tmp_path):
         ("codes.lance/_versions/*.manifest", 20, "cannot be read"),
         ("codes.lance/data/*.lance", None, "Not found"),
         ("codes.lance/data/*.lance", 50, "cannot be read"),
-        ("projection.lance/_versions/*.manifest", None, "it is incomplete"),
+        ("features.lance/_versions/*.manifest", None, "it is incomplete"),
     ],
 )
 def test_a_half_written_index(ae, place, files, size, message):

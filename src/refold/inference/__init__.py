@@ -25,9 +25,11 @@ from refold.inference._longer_sequences import lengths_to_write as lengths_to_wr
 from refold.inference._longer_sequences import warn_of_longer as warn_of_longer
 from refold.inference._open_source import open_source as open_source
 from refold.inference._packed_network import PackedNetwork as PackedNetwork
+from refold.inference._packed_rows import encoded_blocks as encoded_blocks
 from refold.inference._reconstruction_error import ErrorTotals as ErrorTotals
 from refold.inference._reconstruction_error import reconstruction_error as reconstruction_error
 from refold.inference._rocket_features import RocketFeatures as RocketFeatures
+from refold.inference._rocket_features import pooled as pooled
 from refold.inference._specification import Specification as Specification
 from refold.inference._variational_codes import MOST_SEQUENCES as MOST_SEQUENCES
 from refold.inference._variational_codes import check_can_sample as check_can_sample

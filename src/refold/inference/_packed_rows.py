@@ -11,7 +11,7 @@ from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, 
 from refold._support.progress_bars import progress_bar
 from refold.inference._specification import Specification
 from refold.kernels import packed
-from refold.sequences import unpadded_input_and_target
+from refold.sequences import Sequences, unpadded_input_and_target
 
 # Maximum number of steps in a block, if a step has at most `_WIDTH` values.
 _STEPS = 32768
@@ -151,6 +151,27 @@ def input_and_target(
     unknown = np.array([n or np.nan for n in specification.num_categories])
     steps = np.asarray(values[block.rows], np.float32)
     return unpadded_input_and_target(steps, unknown, flags=specification.observed_flags)
+
+
+def encoded_blocks(
+    specification: Specification, scaled: Sequences
+) -> Iterator[tuple[Block, np.ndarray]]:
+    """Yield the `blocks` of scaled sequences, with the encoded columns (n_rows, width) of each.
+
+    Categorical columns are one-hot, and missing values are 0.
+
+    Examples
+    --------
+    >>> specification = Specification(
+    ...     "default", ["categorical"], [2], False, 3, 5, 8, 1, 0.0, 4.0, 1.0
+    ... )
+    >>> words = Sequences.from_list([["a", "b"], ["a"]])
+    >>> [(block.chosen.tolist(), x.tolist()) for block, x in encoded_blocks(specification, words)]
+    [([0, 1], [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])]
+    """
+    for block in blocks(specification, scaled.offsets):
+        x, _ = input_and_target(specification, scaled.values, block)
+        yield block, one_hot(x, specification.num_categories)
 
 
 def one_hot(x: np.ndarray, num_categories: Sequence[int]) -> np.ndarray:

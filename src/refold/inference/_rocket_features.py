@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from refold.inference._packed_rows import blocks, input_and_target, one_hot
+from refold.inference._packed_rows import encoded_blocks
 from refold.inference._specification import Specification
 from refold.inference._weights import MOST_STRIDE, input_width
 from refold.kernels import DILATIONS, STEEPNESS, RandomConvolutions, packed, random_convolutions
@@ -44,11 +44,8 @@ class RocketFeatures:
 
     def of(self, scaled: Sequences) -> np.ndarray:
         """Compute the features (n_sequences, n_features) of scaled sequences."""
-        specification = self._specification
         features = np.empty((len(scaled), self.num_features), np.float32)
-        for block in blocks(specification, scaled.offsets):
-            x, _ = input_and_target(specification, scaled.values, block)
-            values = one_hot(x, specification.num_categories)
+        for block, values in encoded_blocks(self._specification, scaled):
             features[block.chosen] = self(values, block.offsets)
         return features
 

@@ -11,11 +11,12 @@ from sklearn.metrics import silhouette_samples
 from refold._support.argument_checks import check_whole, draw_seed
 from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError, argument
-from refold.search._vectors import check_distance, codes_of, fit_projection, vectors_of
+from refold.search._source import Source, check_distance
 from refold.sequences import codes_to_arrow
 
 if TYPE_CHECKING:
     from refold.estimator import SequenceAutoencoder
+    from refold.search._index import Index
 
 # Most rows for silhouettes, which compare each row with all others.
 _SILHOUETTES = 4000
@@ -137,7 +138,8 @@ def cluster(
     ids: Any = None,
     num_clusters: int | None = None,
     min_size: int | None = None,
-    distance: str = "features",
+    index: "Index | None" = None,
+    distance: str | None = None,
     random_state: Any = 0,
 ) -> Clusters:
     """Find clusters of sequences.
@@ -149,7 +151,7 @@ def cluster(
     X : Sequences, list of arrays, array, table, path or Scan, optional
         Sequences to encode.
     codes : array of shape (n_sequences, width of the code), optional
-        Codes instead of sequences, such as those of `Index.codes`.
+        Codes of the sequences, or without them, as for `Index.create`.
     ids : sequence of int or str, optional
         Ids; by default those of the sequences, or numbers from 0.
     num_clusters : int, optional
@@ -158,8 +160,11 @@ def cluster(
     min_size : int, optional
         Smallest size of a cluster of HDBSCAN; by default a hundredth of the sequences, and at
         least 5.
-    distance : {"features", "code"}, default="features"
-        Vectors that distances are measured on, as in `Index.create`.
+    index : Index, optional
+        Index whose rows are clustered, instead of sequences.
+    distance : {"features", "code"}, optional
+        Vectors that distances are measured on, as in `Index.create`; by default those of the index,
+        or features.
     random_state : int or numpy.random.Generator, default=0
         Seed of k-means.
 
@@ -190,12 +195,9 @@ def cluster(
     >>> len(found), int(found.sizes.sum()), len(ae.inverse_transform(found.centers))
     (3, 40, 3)
     """
-    check_distance(distance)
-    codes, names = codes_of(model, X, codes, ids)
-    if not len(codes):
-        raise DataError("There are no sequences to cluster. Pass at least one.")
-    projection = fit_projection(model) if distance == "features" else None
-    vectors = vectors_of(model, codes, projection)
+    if index is not None and (X is not None or codes is not None):
+        raise ParameterError("Pass sequences or codes, or an index, and only one of them.")
+    names, codes, vectors = _read(model, X, codes, ids, index, distance)
     if num_clusters is None:
         labels = _by_density(vectors, min_size)
     else:
@@ -206,6 +208,23 @@ def cluster(
             )
         labels = _by_means(vectors, num_clusters, draw_seed(random_state))
     return _described(names, codes, vectors, _by_size(labels))
+
+
+def _read(
+    model: Any, X: Any, codes: Any, ids: Any, index: Any, distance: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ids, codes, and the vectors that distances are measured on."""
+    if distance is not None:
+        check_distance(distance)
+    if index is not None:
+        ids, codes, vectors = index._finder.stored()
+        if len(codes) and distance in (None, index.distance):
+            return ids, codes, vectors
+    source = Source(model, X, codes, ids)
+    if not len(source):
+        raise DataError("There are no sequences to cluster. Pass at least one.")
+    read = source.read(None if distance == "code" else source.fit_features())
+    return source.ids, read.codes, read.vectors
 
 
 def _by_density(vectors: np.ndarray, min_size: int | None) -> np.ndarray:

@@ -9,18 +9,13 @@ import pyarrow as pa
 from refold._support.argument_checks import check_whole
 from refold.errors import DataError, ParameterError, spelled
 from refold.search import _approximate
+from refold.search._features import SequenceFeatures
 from refold.search._finder import Finder
 from refold.search._hits import Hits
-from refold.search._rows import as_ids, metadata_of, new_rows, refuse_known
+from refold.search._rows import as_ids, check_new_ids, metadata_of, new_rows, refuse_known
+from refold.search._source import Source, check_distance
+from refold.search._spool import spooled
 from refold.search._store import About, Store, among
-from refold.search._vectors import (
-    check_distance,
-    codes_of,
-    fit_projection,
-    from_table,
-    to_table,
-    vectors_of,
-)
 from refold.storage import fingerprint
 
 if TYPE_CHECKING:
@@ -32,6 +27,10 @@ class Index:
 
     Call `Index.create` or `Index.open`. A table holds all rows of a call or none of them. A folder
     has one writer at a time, and any number of readers.
+
+    Distances are measured on features of the sequences or on their codes. Features are principal
+    components of pooled random convolutions, as in MiniRocket [1]_, and of averages over stretches
+    of time. They are fitted to a sample of the first sequences, and stored.
 
     Searches in up to 100,000 rows compute every distance, in memory. Above that, LanceDB computes
     those of the rows that are probably nearest (`build`).
@@ -47,6 +46,11 @@ class Index:
     recall_ : float or None
         Share of the 10 nearest rows that an approximate search finds, measured on a sample; None if
         all searches are exact.
+
+    References
+    ----------
+    .. [1] A. Dempster, D. F. Schmidt and G. I. Webb, "MiniRocket: a very fast (almost)
+       deterministic transform for time series classification", KDD 2021.
 
     Examples
     --------
@@ -73,13 +77,13 @@ class Index:
         store: Store,
         table: Any,
         about: About,
-        projection: np.ndarray | None,
+        features: SequenceFeatures | None,
     ) -> None:
         self.path = store.name
         self.model = model
         self.distance = about.distance
-        self._store, self._table, self._projection = store, table, projection
-        self._finder = Finder(store, table, "code" if projection is None else "vector")
+        self._store, self._table, self._features = store, table, features
+        self._finder = Finder(store, table, "code" if features is None else "vector")
 
     @classmethod
     def create(
@@ -103,16 +107,17 @@ class Index:
         model : SequenceAutoencoder
             Fitted model.
         X : Sequences, list of arrays, array, table, path or Scan, optional
-            Sequences to encode.
+            Sequences to encode. Files that are larger than memory are encoded in blocks.
         codes : array of shape (n_sequences, width of the code), optional
-            Codes instead of sequences.
+            Codes of the sequences if you have them. Without sequences, features are those of the
+            sequences that the codes decode to.
         ids : sequence of int or str, optional
             Ids of the rows; by default those of the sequences, or numbers from 0.
         metadata : mapping of str to sequence, or table, optional
             Columns with one value per row. Later rows must have the same columns.
         distance : {"features", "code"}, default="features"
-            What distances are measured on: 32 principal components of
-            `SequenceAutoencoder.features` (more if a code is larger), or the code.
+            What distances are measured on: features of the sequences, with as many dimensions as a
+            code, or the code.
         storage_options : dict of str, optional
             LanceDB's options for the store, such as credentials.
 
@@ -129,24 +134,18 @@ class Index:
         """
         check_distance(distance)
         store = Store(path, storage_options)
-        codes, ids = codes_of(model, X, codes, ids)
-        projection = fit_projection(model) if distance == "features" else None
         about = About(fingerprint(model._fitted), distance)
-        vectors = vectors_of(model, codes, projection)
-        table = new_rows(codes, ids, vectors, metadata_of(metadata, len(codes)))
         with store.writing():
-            if store.is_complete():
-                raise ParameterError(
-                    f"There is an index {store.name!r} already. "
-                    + spelled(
-                        "Add rows with Index.open(...).add(...), or name another folder.",
-                        "Add rows with --add or --replace, or name another folder.",
-                    )
-                )
-            stored = None if projection is None else to_table(projection)
-            opened = store.create(table, about, stored)
-            index = cls(model, store, opened, about, projection)
-            _approximate.update(opened, index._finder.column)
+            store.check_free()
+            source = Source(model, X, codes, ids)
+            columns = metadata_of(metadata, len(source))
+            check_new_ids(source.ids)
+            features = source.fit_features() if distance == "features" else None
+            with spooled(new_rows(source, features, columns), store.parent) as rows:
+                opened = store.create(rows, about, None if features is None else features.arrays)
+            index = cls(model, store, opened, about, features)
+            with store.errors("written"):
+                _approximate.update(opened, index._finder.column)
         return index
 
     @classmethod
@@ -189,8 +188,8 @@ class Index:
                 f"and this model has {fingerprint(model._fitted)[:12]}). Open it with the model "
                 "that it was created with, or create another index."
             )
-        stored = store.read_projection() if about.distance == "features" else None
-        return cls(model, store, table, about, None if stored is None else from_table(stored))
+        stored = store.read_features() if about.distance == "features" else None
+        return cls(model, store, table, about, None if stored is None else SequenceFeatures(stored))
 
     def __len__(self) -> int:
         return self._finder.facts().num_rows
@@ -238,25 +237,29 @@ class Index:
         DataError
             If an id occurs twice, or the columns of metadata differ from those of the index.
         """
-        codes, ids = codes_of(self.model, X, codes, ids)
-        columns = metadata_of(metadata, len(codes), self._table.schema)
-        vectors = vectors_of(self.model, codes, self._projection)
-        table = new_rows(codes, ids, vectors, columns)
-        if table.schema.field("id").type != self._table.schema.field("id").type:
+        source = Source(self.model, X, codes, ids)
+        columns = metadata_of(metadata, len(source), self._table.schema)
+        new = check_new_ids(source.ids)
+        if new.type != self._table.schema.field("id").type:
             numbers = pa.types.is_integer(self._table.schema.field("id").type)
             raise DataError(
                 f"The ids of the index are {'integers' if numbers else 'text'}, and those of the "
                 f"new rows are {'text' if numbers else 'integers'}. Pass ids of the same type."
             )
-        with self._store.writing(), self._store.errors("written"):
-            self._table.checkout_latest()
-            if replace:
-                merge = self._table.merge_insert("id").when_matched_update_all()
-                merge.when_not_matched_insert_all().execute(table)
-            else:
-                refuse_known(self._table, table["id"])
-                self._table.add(table)
-            _approximate.update(self._table, self._finder.column)
+        with self._store.writing():
+            with self._store.errors("read"):
+                self._table.checkout_latest()
+                if not replace:
+                    refuse_known(self._table, new)
+            found = new_rows(source, self._features, columns)
+            with spooled(found, self._store.parent) as rows, self._store.errors("written"):
+                if replace:
+                    merge = self._table.merge_insert("id").when_matched_update_all()
+                    merge.when_not_matched_insert_all().execute(rows)
+                else:
+                    self._table.add(rows)
+            with self._store.errors("written"):
+                _approximate.update(self._table, self._finder.column)
 
     def remove(self, ids: Any) -> int:
         """Remove rows by id, and return how many there were.
@@ -321,7 +324,7 @@ class Index:
         X : Sequences, list of arrays, array, table, path or Scan, optional
             Sequences.
         codes : array of shape (n_queries, width of the code), optional
-            Codes instead of sequences.
+            Codes of the sequences, or without them, as for `create`.
         ids : sequence of int or str, optional
             Ids of rows instead of sequences. A row is not a hit of itself.
         names : sequence of int or str, optional
@@ -346,16 +349,16 @@ class Index:
             If the sequences cannot be encoded.
         """
         k = check_whole("k", k)
-        if (X is not None) + (codes is not None) + (ids is not None) != 1:
+        if (X is None and codes is None) == (ids is None):
             raise ParameterError(
-                "Pass sequences, codes or ids to search for, and only one of them."
+                "Pass sequences or codes, or ids to search for, and only one of them."
             )
         facts = self._finder.facts()
         if ids is not None:
             names, codes, vectors = self._finder.stored(ids)
         else:
-            codes, names = codes_of(self.model, X, codes, names)
-            vectors = vectors_of(self.model, codes, self._projection)
+            source = Source(self.model, X, codes, names)
+            names, (_, codes, vectors) = source.ids, source.read(self._features)
         skipped = names.tolist() if ids is not None else None
         few = facts.num_rows <= _approximate.EXACT_ROWS
         approximate = None if exact or (exact is None and few) else facts.settings

@@ -1,6 +1,6 @@
 """Rows of an index: ids, codes and metadata as columns of Arrow."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.compute
 
 from refold.errors import DataError, ParameterError, argument
+from refold.search._features import SequenceFeatures
+from refold.search._source import Source
 from refold.sequences import codes_to_arrow
 
 # its functions are made when it is imported
@@ -36,25 +38,34 @@ class Rows(NamedTuple):
     norms: np.ndarray
 
 
-def new_rows(
-    codes: np.ndarray, ids: Any, vectors: np.ndarray, metadata: Mapping[str, Any]
-) -> pa.Table:
-    """Return rows as a table, and check that no id occurs twice.
-
-    The vectors have a column of their own if they are not the codes.
-    """
-    table = codes_to_arrow(codes, ids).replace_schema_metadata()
-    counts = _compute.value_counts(table["id"].combine_chunks())
+def check_new_ids(ids: np.ndarray) -> pa.Array:
+    """Return ids as an array of Arrow, and check that none occurs twice."""
+    found = codes_to_arrow(np.zeros((len(ids), 1)), ids)["id"].combine_chunks()
+    counts = _compute.value_counts(found)
     twice = counts.filter(_compute.greater(counts.field("counts"), 1))
     if len(twice):
         raise DataError(
             f"The id {twice.field('values')[0].as_py()!r} occurs {twice.field('counts')[0]} times. "
             "Give every sequence its own id."
         )
-    columns = {name: table[name] for name in table.column_names}
-    if vectors is not codes:
-        columns["vector"] = codes_to_arrow(vectors)["code"]
-    return pa.table(columns | dict(metadata))
+    return found
+
+
+def new_rows(
+    source: Source, features: SequenceFeatures | None, metadata: Mapping[str, Any]
+) -> Iterator[pa.Table]:
+    """Yield rows as tables, block by block.
+
+    The vectors have a column of their own if they are not the codes.
+    """
+    for rows, codes, vectors in source.blocks(features):
+        table = codes_to_arrow(codes, source.ids[rows])
+        columns = {name: table[name] for name in table.column_names}
+        if features is not None:
+            columns["vector"] = codes_to_arrow(vectors)["code"]
+        for name, values in metadata.items():
+            columns[name] = values.slice(rows.start, len(codes))
+        yield pa.table(columns)
 
 
 def metadata_of(given: Any, num_rows: int, schema: pa.Schema | None = None) -> dict[str, Any]:
@@ -84,7 +95,7 @@ def metadata_of(given: Any, num_rows: int, schema: pa.Schema | None = None) -> d
     return {name: table[name] for name in table.column_names}
 
 
-def refuse_known(table: Any, ids: pa.ChunkedArray) -> None:
+def refuse_known(table: Any, ids: pa.Array) -> None:
     """Raise an error if an id is in a table of LanceDB already."""
     known = table.search().select(["id"]).limit(None).to_arrow()["id"]
     twice = ids.filter(_compute.is_in(ids, known.combine_chunks()))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from refold._support.file_lock import sole_use
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 else:
     lancedb = optional("lancedb", extra="search", purpose="refold.search")
 
-TABLE, PROJECTION = "codes", "projection"
-FORMAT, VERSION = b"refold-index", 1
+TABLE, FEATURES = "codes", "features"
+FORMAT, VERSION = b"refold-index", 2
 # What LanceDB raises.
 ERRORS = (ValueError, RuntimeError, OSError, pa.ArrowException)
 
@@ -55,6 +56,11 @@ class Store:
         self._options = options
         self.folder = None if "://" in self.name else Path(self.name)
 
+    @property
+    def parent(self) -> Path | None:
+        """Folder that the folder of the index is in."""
+        return None if self.folder is None else self.folder.absolute().parent
+
     def exists(self) -> bool:
         """Return whether there is an index, complete or not."""
         if self.folder is not None:
@@ -82,8 +88,8 @@ class Store:
         with sole_use(self.folder, message):
             yield
 
-    def create(self, table: pa.Table, about: About, projection: pa.Table | None = None) -> Any:
-        """Write a new table with all its rows in one step."""
+    def check_free(self) -> None:
+        """Raise an error if an index cannot be written here, or there is one already."""
         if self.folder is not None:
             if self.folder.is_file():
                 raise ParameterError(f"{self.name!r} is a file. Name a folder that does not exist.")
@@ -92,14 +98,30 @@ class Store:
                     f"There is no folder {str(self.folder.parent)!r} for the index {self.name!r}. "
                     "Create it first, or name another."
                 )
+        if self.is_complete():
+            raise ParameterError(
+                f"There is an index {self.name!r} already. "
+                + spelled(
+                    "Add rows with Index.open(...).add(...), or name another folder.",
+                    "Add rows with --add or --replace, or name another folder.",
+                )
+            )
+
+    def create(
+        self, rows: pa.RecordBatchReader, about: About, features: dict[str, np.ndarray] | None
+    ) -> Any:
+        """Write a new table with all its rows in one step."""
         facts = {"version": VERSION, **about._asdict()}
-        table = table.replace_schema_metadata({FORMAT: json.dumps(facts).encode()})
+        schema = rows.schema.with_metadata({FORMAT: json.dumps(facts).encode()})
+        batches = (one.replace_schema_metadata(schema.metadata) for one in rows)
         with self.errors("written"):
             database = self._connect()
-            if projection is not None:
-                mode = "overwrite" if PROJECTION in self._names() else "create"
-                database.create_table(PROJECTION, projection, mode=mode)
-            return database.create_table(TABLE, table)
+            if features is not None:
+                mode = "overwrite" if FEATURES in self._names() else "create"
+                database.create_table(FEATURES, _as_table(features), mode=mode)
+            return database.create_table(
+                TABLE, pa.RecordBatchReader.from_batches(schema, batches), schema=schema
+            )
 
     def open(self) -> tuple[Any, About]:
         """Open the table and read the facts about it."""
@@ -118,24 +140,27 @@ class Store:
             stored = (table.schema.metadata or {}).get(FORMAT)
         return table, self._about(stored)
 
-    def read_projection(self) -> pa.Table:
-        """Read the matrix that features are multiplied with."""
+    def read_features(self) -> dict[str, np.ndarray]:
+        """Read the arrays of the features that distances are measured on."""
         with self.errors("read"):
-            return self._connect().open_table(PROJECTION).to_arrow()
+            rows = self._connect().open_table(FEATURES).to_arrow().to_pylist()
+        return {
+            one["name"]: np.asarray(one["values"], np.float32).reshape(one["shape"]) for one in rows
+        }
 
     def _about(self, stored: bytes | None) -> About:
         try:
             facts = json.loads(stored or b"")
             version = facts.pop("version")
-            about = About(**facts) if version <= VERSION else None
+            about = About(**facts) if version == VERSION else None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FileFormatError(
                 f"{self.name!r} is a LanceDB table that Refold did not write. Name another folder."
             ) from error
         if about is None:
             raise FileFormatError(
-                f"{self.name!r} has index version {version}, and this Refold reads up to "
-                f"{VERSION}. Upgrade Refold, or create the index again with this version."
+                f"{self.name!r} has index version {version}, and this Refold reads version "
+                f"{VERSION}. Use another version of Refold, or create the index again."
             )
         return about
 
@@ -154,12 +179,26 @@ class Store:
             raise
         except ERRORS as error:
             text = one_line(error)
-            if f"'{TABLE}' was not found" in text or f"'{PROJECTION}' was not found" in text:
+            if f"'{TABLE}' was not found" in text or f"'{FEATURES}' was not found" in text:
                 text = "it is incomplete"
             raise FileFormatError(
                 f"The index {self.name!r} cannot be {done} ({text}). Create it again if its files "
                 "are missing or damaged."
             ) from error
+
+
+def _as_table(arrays: dict[str, np.ndarray]) -> pa.Table:
+    """Return arrays as a table, one per row."""
+    return pa.table(
+        {
+            "name": list(arrays),
+            "shape": [list(one.shape) for one in arrays.values()],
+            "values": pa.array(
+                [one.ravel().astype(np.float32) for one in arrays.values()],
+                pa.list_(pa.float32()),
+            ),
+        }
+    )
 
 
 def one_line(error: Exception) -> str:

@@ -244,7 +244,8 @@ def search(asked: Asked) -> Run:
 
     def nearest(_: Any) -> Any:
         try:
-            return model.index.search(codes=codes, ids=ids, k=options["k"], where=options["where"])
+            given = {"codes": codes, "ids": ids, "k": options["k"], "where": options["where"]}
+            return model.index.search(asked.sequences, **given)
         except (DataError, ParameterError) as error:  # whose message may name the folder
             raise invalid(str(error).replace(model.index.path, model.name)) from error
 

@@ -36,7 +36,12 @@ def test_sequences_codes_and_ids_find_the_same(sines, folder, tmp_path, capsys):
     like = run(capsys, "search", model, index, "--like", "7,8", "-k", 2)
     assert [one["id"] for one in like[:2]] == [one["id"] for one in rows[22:24]]
     run(capsys, "encode", model, train, "-o", codes, "-q")
-    assert run(capsys, "search", model, index, "--codes", codes, "-k", 3) == rows
+    found = run(capsys, "search", model, index, "--codes", codes, "-k", 3)
+    assert [one["query"] for one in found] == [one["query"] for one in rows]
+    distance = ["--distance", "code", "-q"]
+    assert main(["index", str(model), str(train), "-o", str(tmp_path / "c"), *distance]) == 0
+    found = run(capsys, "search", model, tmp_path / "c", "--codes", codes, "-k", 3)
+    assert found == run(capsys, "search", model, tmp_path / "c", train, "-k", 3)
     table, picture = tmp_path / "hits.parquet", tmp_path / "hits.png"
     files = ["-o", table, "--picture", picture]
     run(capsys, "search", model, index, "--like", 7, "--where", "load < 2 AND site = 'b'", *files)

@@ -68,12 +68,13 @@ def cluster(
         ),
     ] = None,
     distance: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="VECTORS",
-            help="What distances are measured on: features of the decoded sequences, or the code.",
+            help="What distances are measured on: features of the sequences, or the code. "
+            r"\[default: those of the index, or features]",
         ),
-    ] = "features",
+    ] = None,
     picture: Annotated[
         str | None,
         typer.Option(metavar="PICTURE", help="Image file for a map of the clusters: .png or .svg."),
@@ -110,8 +111,8 @@ def cluster(
         "random_state": 0 if seed is None else seed,
     }
     if index is not None:
-        codes, ids = refold.search.Index.open(index, loaded).codes()
-        found = refold.search.cluster(loaded, codes=codes, ids=ids, **asked)
+        opened = refold.search.Index.open(index, loaded)
+        found = refold.search.cluster(loaded, index=opened, **asked)
     else:
         with reading.opened(loaded, str(data)) as source:
             found = refold.search.cluster(loaded, source, **asked)

@@ -47,7 +47,7 @@ def index(
         str,
         typer.Option(
             metavar="VECTORS",
-            help="What distances are measured on: features of the decoded sequences, or the code.",
+            help="What distances are measured on: features of the sequences, or the code.",
         ),
     ] = "features",
     latent_steps: LatentSteps = None,

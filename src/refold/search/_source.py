@@ -1,0 +1,193 @@
+"""What a caller passes, sequences or codes, and the vectors that distances are measured on."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
+from refold._support.progress_bars import progress_bar
+from refold._support.sampling import evenly_spaced
+from refold.errors import DataError, ParameterError, argument
+from refold.inference import check_codes, decode, encoded_blocks, predict_lengths
+from refold.search._features import Described, SequenceFeatures
+from refold.sequences import Sequences
+
+DISTANCES = ("features", "code")
+# Codes that are decoded at once.
+_CODES = 4096
+# Sequences that features are fitted to, at most, and at least for each of their dimensions. If
+# there are fewer, those of the training join them.
+_SAMPLE, _FEWEST = 1024, 2
+_SAMPLE_STEPS = 2_000_000
+
+
+class Block(NamedTuple):
+    """Some of the rows.
+
+    Attributes
+    ----------
+    rows : slice
+        Numbers of the rows.
+    codes : array of float32 of shape (n_rows, width of the code)
+    vectors : array of float32 of shape (n_rows, n_dimensions)
+        The codes themselves if distances are measured on them.
+    """
+
+    rows: slice
+    codes: np.ndarray
+    vectors: np.ndarray
+
+
+def check_distance(distance: str) -> str:
+    """Check the name of a distance."""
+    if distance not in DISTANCES:
+        raise ParameterError(
+            f"{argument('distance')} must be 'features' or 'code'. Got {distance!r}."
+        )
+    return distance
+
+
+class Source:
+    """Sequences, codes or both, with ids.
+
+    Parameters
+    ----------
+    model : SequenceAutoencoder
+    X : Sequences, list of arrays, array, table, path or Scan, optional
+    codes : array of shape (n_sequences, width of the code), optional
+        Codes of the sequences, or codes without sequences, which are decoded for features.
+    ids : sequence of int or str, optional
+        By default those of the sequences, or numbers from 0.
+
+    Attributes
+    ----------
+    ids : array of shape (n_sequences,)
+    """
+
+    def __init__(self, model: Any, X: Any, codes: Any, ids: Any) -> None:
+        if X is None and codes is None:
+            raise ParameterError("Pass sequences or codes.")
+        self._model = model
+        self._sequences = None if X is None else model._opened(X, "codes")
+        self._codes = codes
+        if codes is not None:
+            self._codes = check_codes(codes, len(model.get_feature_names_out()))
+        number = len(self._codes if X is None else self._sequences)
+        if codes is not None and len(codes) != number:
+            raise DataError(f"Got {len(codes)} codes for {number} sequences. Pass one each.")
+        if ids is None:
+            ids = np.arange(number) if X is None else self._sequences.ids
+        self.ids = np.asarray(ids)
+        if self.ids.shape != (number,):
+            raise DataError(
+                f"Got ids of shape {self.ids.shape} for {number} codes. Pass one id per code."
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def fit_features(self) -> SequenceFeatures:
+        """Fit features of as many dimensions as a code to a sample."""
+        model, specification = self._model, self._model._fitted.network.specification
+        width = len(model.get_feature_names_out())
+        samples = [*_described(model, *self._sample(_FEWEST * width))]
+        if len(self) < _FEWEST * width and model._fitted.known is not None:
+            known = model._fitted.known.codes
+            samples += _described(
+                model, *_decoded(model, known[evenly_spaced(len(known), _SAMPLE)])
+            )
+        if not samples:
+            raise DataError("There are no sequences. Pass at least one.")
+        given = [one for _, one in samples]
+        lengths = np.concatenate([lengths_from_offsets(one.offsets) for one in given])
+        joined = Described(
+            np.concatenate([one.values for one in given]),
+            offsets_from_lengths(lengths),
+            np.concatenate([one.statistics for one in given]),
+        )
+        columns = [n or 1 for n in specification.num_categories]
+        columns += [1] * (joined.values.shape[1] - sum(columns))  # flags of missing values
+        return SequenceFeatures.fit(joined, columns, width, specification.max_steps)
+
+    def _sample(self, least: int) -> tuple[Sequences, np.ndarray]:
+        if self._sequences is None:
+            return _decoded(self._model, self._codes[evenly_spaced(len(self), _SAMPLE)])
+        steps = float(np.mean(self._sequences.lengths)) if len(self) else 1.0
+        most = max(least, min(_SAMPLE, int(_SAMPLE_STEPS / max(1.0, steps))))
+        some = evenly_spaced(len(self), most)
+        if isinstance(self._sequences, Sequences):
+            return _scaled(self._model, self._sequences[some])
+        return _scaled(self._model, self._model._aligned(self._sequences.take(some)))
+
+    def blocks(self, features: SequenceFeatures | None) -> Iterator[Block]:
+        """Encode block by block, with a progress bar if there are many and the model is verbose."""
+        model, done, many = self._model, 0, self._num_blocks > 1
+        with progress_bar(disable=not (many and model.verbose)) as bar:
+            for sequences in bar.track(self._parts(), self._num_blocks, description="encode"):
+                size = len(sequences) if sequences is not None else min(_CODES, len(self) - done)
+                rows = slice(done, done + size)
+                if self._codes is not None:
+                    codes = self._codes[rows]
+                else:
+                    codes = model._codes_of(sequences, 0 if many else model.verbose)
+                yield Block(rows, codes, self._vectors(features, sequences, codes))
+                done += size
+
+    @property
+    def _num_blocks(self) -> int:
+        if self._sequences is None:
+            return max(1, math.ceil(len(self) / _CODES))
+        return 1 if isinstance(self._sequences, Sequences) else self._sequences.num_blocks
+
+    def _parts(self) -> Iterator[Sequences | None]:
+        if self._sequences is None:
+            yield from [None] * self._num_blocks
+        elif isinstance(self._sequences, Sequences):
+            yield self._sequences
+        else:
+            yield from map(self._model._aligned, self._sequences)
+
+    def _vectors(
+        self, features: SequenceFeatures | None, sequences: Sequences | None, codes: np.ndarray
+    ) -> np.ndarray:
+        if features is None:
+            return codes
+        given = (
+            _decoded(self._model, codes) if sequences is None else _scaled(self._model, sequences)
+        )
+        vectors = np.empty((len(codes), features.width), np.float32)
+        for chosen, one in _described(self._model, *given):
+            vectors[chosen] = features(one)
+        return vectors
+
+    def read(self, features: SequenceFeatures | None) -> Block:
+        """Encode everything."""
+        _, codes, vectors = zip(*self.blocks(features), strict=True)
+        joined = np.concatenate(codes)
+        vectors = joined if features is None else np.concatenate(vectors)
+        return Block(slice(0, len(self)), joined, vectors)
+
+
+def _scaled(model: Any, sequences: Sequences) -> tuple[Sequences, np.ndarray]:
+    """Scale sequences, and return what the scale leaves out."""
+    return model.scaler_.transform(sequences), model.scaler_.statistics(sequences)
+
+
+def _decoded(model: Any, codes: np.ndarray) -> tuple[Sequences, np.ndarray]:
+    """Decode codes to the scaled sequences that they stand for."""
+    network = model._fitted.network
+    width = network.specification.latent_dim
+    inner = np.ascontiguousarray(codes[:, :width])
+    scaled = decode(inner, predict_lengths(inner, network), model.schema_, network)
+    return scaled, codes[:, width:]
+
+
+def _described(
+    model: Any, scaled: Sequences, statistics: np.ndarray
+) -> Iterator[tuple[np.ndarray, Described]]:
+    """Yield the numbers of sequences of similar length, and the sequences."""
+    for block, values in encoded_blocks(model._fitted.network.specification, scaled):
+        statistic = np.asarray(statistics[block.chosen], np.float32)
+        yield block.chosen, Described(values, block.offsets, statistic)

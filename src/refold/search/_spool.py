@@ -1,0 +1,44 @@
+"""Rows on their way into an index, in a temporary file if they are many."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+# Bytes that stay in memory.
+_MOST_BYTES = 1 << 26
+
+
+@contextmanager
+def spooled(
+    tables: Iterable[pa.Table], folder: str | os.PathLike[str] | None
+) -> Iterator[pa.RecordBatchReader]:
+    """Collect tables, of which there is at least one, and read them as one.
+
+    An index gets all rows or none, so nothing is written to it before all of them are there. The
+    file has no name, so a process that is killed leaves none.
+
+    Parameters
+    ----------
+    tables : iterable of pyarrow.Table
+    folder : path, optional
+        Folder for the file; by default that of temporary files.
+
+    Examples
+    --------
+    >>> with spooled((pa.table({"id": [i]}) for i in range(3)), None) as rows:
+    ...     rows.read_all()["id"].to_pylist()
+    [0, 1, 2]
+    """
+    with tempfile.SpooledTemporaryFile(_MOST_BYTES, dir=folder) as file:
+        remaining = iter(tables)
+        first = next(remaining)
+        with pa.ipc.new_stream(file, first.schema) as writer:
+            writer.write_table(first)
+            for table in remaining:
+                writer.write_table(table.cast(first.schema))
+        file.seek(0)
+        with pa.ipc.open_stream(file) as rows:
+            yield rows
