@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.search`` measures the results that are missing in ``results/search.json``,
 and writes ``results/search.md``. With names of data sets, or numbers of codes, it measures only
-these, even if they have results. ``--models FOLDER`` keeps the fitted models.
+these, even if they have results. ``--models FOLDER`` keeps the fitted models. ``--method TEXT``
+measures only the rows with this text in their names, and keeps the others.
 """
 
 import argparse
@@ -26,21 +27,28 @@ NUMBERS = ("100000", "1000000")
 PEERS = ("lancedb", "aeon", "tslearn", "faiss-cpu", "usearch")
 
 
-def measure_retrieval(name: str, folder: Path) -> Iterator[dict[str, Any]]:
+def measure_retrieval(
+    name: str, folder: Path, known: dict[str, Any], method: str | None
+) -> Iterator[dict[str, Any]]:
     """Measure all kinds of vectors on one data set."""
-    rows = retrieval.measure(name, (CHOOSE | REPORT)[name](), folder)
+    rows = retrieval.measure(name, (CHOOSE | REPORT)[name](), folder, known, method)
     yield {title: list(one) for title, one in rows.items()}
 
 
-def measure_speed(number: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Measure all methods among a number of codes.
+def measure_speed(
+    number: str, folder: Path, known: dict[str, Any], method: str | None
+) -> Iterator[dict[str, Any]]:
+    """Measure all methods among a number of codes, or those with ``method`` in their names.
 
-    Methods whose packages are missing are left out. Yields all results so far after each method.
+    Methods that are known or whose packages are missing are left out. Yields all results so far
+    after each method.
     """
     model = retrieval.fitted("GunPoint", CHOOSE["GunPoint"](), 0, folder)
     rows, queries = speed.draw(int(number))
-    true, found = speed.true_hits(rows, queries), {}
+    true, found = speed.true_hits(rows, queries), dict(known)
     for title, build in speed.methods(model):
+        if method not in title if method else title in known:
+            continue
         try:
             found[title] = list(speed.measure(build, rows, queries, true))
         except ModuleNotFoundError as error:
@@ -68,7 +76,9 @@ def page(cells: dict[str, Any]) -> list[str]:
         "sequences that have the class of the query. Refold is fitted to the training sequences "
         f"with default settings, {retrieval.SIZE} latent dimensions and at most "
         f"{retrieval.SECONDS:.0f} s for a fit. Its results are means of {len(retrieval.SEEDS)} "
-        "seeds. Its index compares features of the decoded codes (the default) or the codes. "
+        "seeds. Its index compares features of the sequences (the default) or the codes. Codes "
+        "can also be queries without their sequences, and an index can consist of codes alone: "
+        "they are decoded. `ae.features` describes decoded codes, too. "
         "A number after a name is the number of dimensions. PCA is fitted to zero-padded series. "
         "Catch22 (24 features per channel) and MiniRocket (10,000 features) are those of aeon. "
         "Their features are standardized, and used directly or reduced to principal components. "
@@ -111,7 +121,7 @@ def page(cells: dict[str, Any]) -> list[str]:
         "the process."
     )
     missing = [name for name in (*CHOOSE, *REPORT, *NUMBERS) if name not in cells]
-    if "usearch, HNSW" not in cells.get(NUMBERS[-1], {}):
+    if NUMBERS[-1] in cells and "usearch, HNSW" not in cells[NUMBERS[-1]]:
         missing.append(f"usearch among {int(NUMBERS[-1]):,} codes")
     if missing:
         parts.append(f"Not measured: {', '.join(missing)}.")
@@ -133,16 +143,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="names of data sets, or numbers of codes")
     parser.add_argument("--models", type=Path, help="folder for the fitted models")
+    parser.add_argument("--method", help="measure only rows with this text in their names")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     records = {one["name"]: one for one in read_records(PATH)}
     with tempfile.TemporaryDirectory() as made:
         folder = options.models or Path(made)
         for name in options.names or [*CHOOSE, *REPORT, *NUMBERS]:
-            if name in records and not options.names:
+            known = records[name]["found"] if name in records else {}
+            if options.names and not options.method:
+                known = {}  # measured again
+            if known and name not in NUMBERS and not options.method:
                 continue
             measure = measure_speed if name in NUMBERS else measure_retrieval
-            for found in measure(name, folder):
+            found = known
+            for found in measure(name, folder, known, options.method):
                 about = {"name": name, "date": today(), "machine": machine()}
                 versions = {one: version_of(one) for one in (*PACKAGES, *PEERS)}
                 # Another run may have added records.

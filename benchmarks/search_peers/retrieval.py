@@ -70,8 +70,8 @@ def fitted(name: str, data: Labelled, seed: int, folder: Path) -> Any:
     return refold.load(path)
 
 
-def of_index(ae: Any, data: Labelled, codes: Vectors, distance: str) -> Retrieval:
-    """Search in an index, which has sequences or the codes that it is given."""
+def by_index(ae: Any, data: Labelled, codes: Vectors, distance: str) -> Retrieval:
+    """Rank by the search of an index of sequences, or of codes if given."""
     from refold.search import Index
 
     given = [{"X": one} for one in (data.train, data.test)]
@@ -87,21 +87,21 @@ def of_index(ae: Any, data: Labelled, codes: Vectors, distance: str) -> Retrieva
 
 
 def refold_rows(name: str, data: Labelled, folder: Path) -> dict[str, Retrieval]:
-    """Measure the vectors of indexes, means over seeds."""
+    """Measure the vectors of indexes, as means over seeds."""
     found: dict[str, list[Retrieval]] = {}
     for seed in SEEDS:
         ae = fitted(name, data, seed, folder)
         codes = Vectors(ae.encode(data.train), ae.encode(data.test))
         rows = {
-            f"**Refold, default: features, {SIZE}**": of_index(
+            f"**Refold, default: features, {SIZE}**": by_index(
                 ae, data, Vectors(None, None), "features"
             ),
-            f"Refold, features, {SIZE}, codes as queries": of_index(
+            f"Refold, features, {SIZE}, codes as queries": by_index(
                 ae, data, Vectors(None, codes.test), "features"
             ),
-            f"Refold, features of decoded codes, {SIZE}": of_index(ae, data, codes, "features"),
+            f"Refold, features of decoded codes, {SIZE}": by_index(ae, data, codes, "features"),
             "Refold, `ae.features`, 1026": by_distance(Vectors(*map(ae.features, codes)), data),
-            f"Refold, code, {SIZE}": of_index(ae, data, codes, "code"),
+            f"Refold, code, {SIZE}": by_index(ae, data, codes, "code"),
         }
         for title, one in rows.items():
             found.setdefault(title, []).append(one)
@@ -170,12 +170,25 @@ def dtw_rows(data: Labelled) -> dict[str, Retrieval]:
     return {"DTW of the sequences": quality(cdist_dtw(*parts, **given), data)}
 
 
-ROWS: tuple[Callable[[Labelled], dict[str, Retrieval]], ...] = (pca_rows, feature_rows, dtw_rows)
+PEERS: dict[str, Callable[[Labelled], dict[str, Retrieval]]] = {
+    "PCA": pca_rows,
+    "Catch22, MiniRocket": feature_rows,
+    "DTW": dtw_rows,
+}
 
 
-def measure(name: str, data: Labelled, folder: Path) -> dict[str, Retrieval]:
-    """Measure all rows on one data set."""
-    rows = refold_rows(name, data, folder)
-    for one in ROWS:
-        rows |= one(data)
+def measure(
+    name: str, data: Labelled, folder: Path, known: dict[str, Any], method: str | None
+) -> dict[str, Any]:
+    """Measure all rows on one data set, or those with ``method`` in their names.
+
+    The other rows are those that are known.
+    """
+    rows = dict(known)
+    if method is None or method in "Refold":
+        kept = {title: one for title, one in known.items() if "Refold" not in title}
+        rows = refold_rows(name, data, folder) | kept
+    for title, one in PEERS.items():
+        if method is None or method in title:
+            rows |= one(data)
     return rows

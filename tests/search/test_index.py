@@ -18,10 +18,11 @@ from refold.errors import (
     MissingFileError,
     ParameterError,
 )
-from refold.search import Index, _approximate, draw
+from refold.search import Index, _approximate, _source, draw
 from refold.search._exact import nearest
 from refold.search._source import Source
 from refold.search._store import FORMAT, TABLE
+from refold.sequences import scan, write
 from small_data import ragged
 
 
@@ -100,6 +101,60 @@ def test_rows_are_added_replaced_and_removed(ae, place):
     assert index.remove([]) == 0
     assert set(index.codes()[1]) == {"new", *(f"s{i}" for i in range(24))} - {"s3", "s4"}
     assert np.array_equal(index.codes(["new"])[0], ae.encode(new)[:1])
+
+
+@pytest.fixture(scope="module")
+def scanned(sequences, tmp_path_factory):
+    path = tmp_path_factory.mktemp("scan") / "rows.parquet"
+    write(sequences, path)
+    return path
+
+
+def test_files_are_encoded_in_blocks(ae, sequences, scanned, tmp_path, monkeypatch, capsys):
+    source = scan(scanned, block_bytes=200)
+    assert source.num_blocks > 4
+    verbose = copied(ae).set_params(verbose=1)
+    columns = {"year": range(24)}
+    index = Index.create(tmp_path / "blocks", verbose, source, metadata=columns)
+    assert "encode" in capsys.readouterr().err
+    whole = Index.create(tmp_path / "whole", ae, sequences, metadata=columns)
+    for found, expected in zip(index._finder.stored(), whole._finder.stored(), strict=True):
+        assert np.array_equal(found, expected)
+    assert index.search(sequences[:3], k=5).table.equals(whole.search(sequences[:3], k=5).table)
+    monkeypatch.setattr(_source, "_CODES", 7)
+    index.add(codes=ae.encode(sequences), ids=sequences.ids, metadata=columns, replace=True)
+    assert index.codes(["s20"])[0].tolist() == ae.encode(sequences[20:21]).tolist()
+
+
+def test_a_run_that_is_killed_leaves_the_old_index_or_none(ae, place, scanned, tmp_path):
+    ae.save(tmp_path / "model.refold")
+    program = (
+        "import os, signal, sys\n"
+        "model, data, new, old = sys.argv[1:]\n"
+        "for task in ('create', 'add'):\n"
+        "    if os.fork():\n"
+        "        assert os.wait()[1] == signal.SIGKILL\n"
+        "        continue\n"
+        "    import refold\n"
+        "    ae, source = refold.load(model), refold.sequences.scan(data, block_bytes=200)\n"
+        "    def encode(block, verbose, encode=ae._codes_of):\n"
+        "        if 's9' in block.ids.tolist():\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        return encode(block, verbose)\n"
+        "    ae._codes_of = encode\n"
+        "    if task == 'create':\n"
+        "        refold.search.Index.create(new, ae, source)\n"
+        "    columns = {'site': ['x'] * 24, 'year': range(24)}\n"
+        "    refold.search.Index.open(old, ae).add(source, metadata=columns, replace=True)\n"
+    )
+    given = [tmp_path / "model.refold", scanned, tmp_path / "new", place]
+    before = Index.open(place, ae).search(ids=["s1"]).table
+    subprocess.run([sys.executable, "-c", program, *map(str, given)], check=True)
+    assert Index.open(place, ae).search(ids=["s1"]).table.equals(before)
+    with pytest.raises(MissingFileError, match="There is no index"):
+        Index.open(tmp_path / "new", ae)
+    names = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")}
+    assert names == {"copy.index", "model.refold"}
 
 
 def test_many_small_changes_leave_few_files(ae, place):

@@ -15,19 +15,19 @@ from refold.kernels import STEEPNESS, RandomConvolutions, packed
 # longest sequence.
 _KERNELS, _DILATIONS = 504, 6
 # MiniRocket's kernels: three of nine taps are 2, and the others are -1.
-_TAPS = np.float32(
-    [[2 if i in twos else -1 for twos in combinations(range(9), 3)] for i in range(9)]
+_TAPS = np.array(
+    [[2 if i in twos else -1 for twos in combinations(range(9), 3)] for i in range(9)], np.float32
 )
 _MOST_COLUMNS = 9
 # Steepness of the test whether a convolution is positive, in standard deviations.
-_STEEPNESS = 50.0
+_STEEPNESS = 1e6
 # Sequences from whose convolutions biases are drawn, and steps of each at most.
-_SEQUENCES, _STEPS = 64, 256
+_SEQUENCES, _STEPS = 64, 512
 # Stretches of time whose averages are features, and such features, at most.
 _STRETCHES, _AVERAGES = 32, 4096
 # Standard deviation of the averages, as a share of that of the convolutions, and exponent that
 # principal components are divided by. Measured on the sets that choose of benchmarks/search.py.
-_WEIGHT, _WHITENING = 0.6, 0.5
+_WEIGHT, _WHITENING = 0.6, 0.25
 # Smaller standard deviations are rounding errors, and larger features are outliers.
 _LEAST, _MOST = 1e-4, 4.0
 
@@ -136,7 +136,8 @@ class SequenceFeatures:
         """Return the vectors (n_sequences, width)."""
         raw = np.concatenate(self._groups(given), axis=1)
         standard = (raw - self.arrays["center"]) * self.arrays["factor"]
-        return np.clip(standard, -_MOST, _MOST) @ self.arrays["axes"]
+        # other sequences do not change a bit of the result
+        return packed.product(np.clip(standard, -_MOST, _MOST), self.arrays["axes"])
 
     def _groups(self, given: Described) -> tuple[np.ndarray, np.ndarray]:
         """Return shares of steps together with the statistics, and averages."""
@@ -179,7 +180,7 @@ def _draw(
         convolved = _convolve(
             values @ channels[:, first:end], offsets, _TAPS[:, chosen], int(dilation)
         )
-        deviation = convolved.std(axis=0)
+        deviation = convolved.std(axis=0) if len(convolved) else np.zeros(end - first)
         scale = np.where(
             deviation > _LEAST, _STEEPNESS / STEEPNESS / np.maximum(deviation, _LEAST), 0
         )

@@ -70,8 +70,8 @@ class Source:
         if X is None and codes is None:
             raise ParameterError("Pass sequences or codes.")
         self._model = model
-        self._sequences = None if X is None else model._opened(X, "codes")
-        self._codes = codes
+        self._sequences: Any = None if X is None else model._opened(X, "codes")
+        self._codes: Any = codes
         if codes is not None:
             self._codes = check_codes(codes, len(model.get_feature_names_out()))
         number = len(self._codes if X is None else self._sequences)

@@ -1,9 +1,9 @@
 """Rows on their way into an index, in a temporary file if they are many."""
 
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -12,9 +12,7 @@ _MOST_BYTES = 1 << 26
 
 
 @contextmanager
-def spooled(
-    tables: Iterable[pa.Table], folder: str | os.PathLike[str] | None
-) -> Iterator[pa.RecordBatchReader]:
+def spooled(tables: Iterable[pa.Table], folder: Path | None) -> Iterator[pa.RecordBatchReader]:
     """Collect tables, of which there is at least one, and read them as one.
 
     An index gets all rows or none, so nothing is written to it before all of them are there. The
@@ -23,7 +21,7 @@ def spooled(
     Parameters
     ----------
     tables : iterable of pyarrow.Table
-    folder : path, optional
+    folder : Path, optional
         Folder for the file; by default that of temporary files.
 
     Examples
@@ -32,7 +30,7 @@ def spooled(
     ...     rows.read_all()["id"].to_pylist()
     [0, 1, 2]
     """
-    with tempfile.SpooledTemporaryFile(_MOST_BYTES, dir=folder) as file:
+    with tempfile.SpooledTemporaryFile(_MOST_BYTES, dir=folder and str(folder)) as file:
         remaining = iter(tables)
         first = next(remaining)
         with pa.ipc.new_stream(file, first.schema) as writer:
