@@ -7,6 +7,9 @@ a graphics card the browser renders in software, which takes most of the time of
 - *page*: seconds from opening the address to a colored map that reacts.
 - *drag*: milliseconds from a move of the pointer to the drawn sequence. This includes the request,
   the decoding, the response and the drawing.
+
+With ``--exported``, the page is a file that works without a server: *export* is seconds to write
+it, and the drag decodes in the page.
 """
 
 import argparse
@@ -21,7 +24,7 @@ import numpy as np
 from playwright.sync_api import sync_playwright
 
 import refold
-from refold.explore import Atlas, exploring
+from refold.explore import Atlas, exploring, export_page
 
 # Moves the pointer and waits each time until the sequence is drawn; returns the times.
 DRAG = """async ([x, y, moves]) => {
@@ -50,6 +53,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", type=int, default=1_000_000, help="number of codes")
     parser.add_argument("--moves", type=int, default=150, help="moves of the drag")
+    parser.add_argument("--exported", action="store_true", help="measure a page in a file")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
 
@@ -66,8 +70,26 @@ def main():
 
     began = time.perf_counter()
     atlas = Atlas(ae, sequences, codes=codes, fields={"group": pick % 7})
-    with exploring(path, atlas) as url, sync_playwright() as playwright:
-        server = time.perf_counter() - began
+    if options.exported:
+        page = path.with_suffix(".html")
+        size = export_page(atlas, page, max_megabytes=1000) / 1e6
+        made = time.perf_counter() - began
+        opened, times = in_browser(page.as_uri(), options.moves)
+        first = f"export {made:.2f} s, {size:.1f} MB"
+    else:
+        with exploring(path, atlas) as url:
+            made = time.perf_counter() - began
+            opened, times = in_browser(url, options.moves)
+        first = f"server {made:.2f} s"
+    print(f"{options.n:,} codes: {first}, page {opened:.2f} s, total {made + opened:.2f} s")
+    times.sort()
+    late = times[int(0.95 * len(times))]
+    print(f"drag: median {statistics.median(times):.1f} ms, 95 % within {late:.1f} ms")
+
+
+def in_browser(url, moves):
+    """Open a page and drag over its map; return the seconds to open it and the times of moves."""
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"],
@@ -85,14 +107,10 @@ def main():
         page.mouse.down()
         page.mouse.move(x + 20, y)
         page.wait_for_timeout(500)
-        times = page.evaluate(DRAG, [x, y, options.moves])
+        times = page.evaluate(DRAG, [x, y, moves])
         page.mouse.up()
         browser.close()
-    total = server + opened
-    print(f"{options.n:,} codes: server {server:.2f} s, page {opened:.2f} s, total {total:.2f} s")
-    times.sort()
-    late = times[int(0.95 * len(times))]
-    print(f"drag: median {statistics.median(times):.1f} ms, 95 % within {late:.1f} ms")
+    return opened, times
 
 
 if __name__ == "__main__":

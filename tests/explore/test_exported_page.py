@@ -2,6 +2,8 @@
 
 import copy
 import json
+import shutil
+import subprocess
 
 import pytest
 
@@ -70,6 +72,7 @@ def test_fields_labels_and_files_need_no_server(opened, atlas, tmp_path):
     assert codes.splitlines()[2] == ",".join(["s3", *map(repr, atlas.codes[3].tolist())])
     assert json.loads(sequences) == [[[a, b] for a, b in atlas.sequences[i]] for i in (2, 3)]
     assert page.is_hidden("#normal")
+    assert page.is_hidden("#maps")  # it was exported without UMAP
 
 
 @pytest.mark.parametrize(
@@ -129,6 +132,13 @@ def test_modules_that_cannot_be_joined_are_refused(tmp_path):
         (tmp_path / "b.js").write_text(text)
         with pytest.raises(ValueError, match=said):
             joined_modules(tmp_path / "a.js")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_node_reads_the_script_of_a_page(tmp_path):
+    path = tmp_path / "page.mjs"
+    path.write_text(joined_modules(PAGE / "embedded" / "exported.js"))
+    subprocess.run(["node", "--check", path], check=True)
 
 
 def test_the_script_of_a_page_asks_nobody():

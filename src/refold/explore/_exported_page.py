@@ -147,7 +147,7 @@ def exported_blocks(
             kind = np.min_scalar_type(missing) if missing < 1 << 16 else np.int32
             values = np.where(np.isnan(values), missing, values).astype(kind)
         yield _packed(f"values/{i}", values)
-    maps = {"pca": atlas.map("pca")}
+    maps: dict[str, Any] = {"pca": atlas.map("pca")}
     if umap:
         maps["umap"] = _finished(bar, "UMAP", lambda: atlas.map("umap", 0.2), atlas.umap)
     for key, flat in maps.items():

@@ -70,8 +70,9 @@ export class Adding {
     const busy = $("busy");
     busy.textContent = "Encoding…";
     busy.hidden = false;
+    const say = (share) => (busy.textContent = `Encoding: ${Math.round(100 * share)} %`);
     try {
-      this.placed = await this.state.source.place(content, name, this.state.layout);
+      this.placed = await this.state.source.place(content, name, this.state.layout, say);
       this.last = [content, name];
       this.list();
       this.panel.showAdded(this.placed[0]);

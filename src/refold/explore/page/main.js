@@ -234,8 +234,9 @@ function describeMap({ explained, count, model }) {
     "PCA shows the first two principal components of the codes. Each latent dimension counts " +
     `by how much it changes the decoded sequence. The map shows ${percent(explained[0] + explained[1])} ` +
     "of the variance; a place decodes with all other components at their mean. " +
-    "UMAP keeps similar sequences together; a place between points decodes to a mean of their codes. " +
-    (state.source.about ?? "");
+    "UMAP keeps similar sequences together; a place between points decodes to a mean of their codes.";
+  $("about-page").textContent = state.source.about ?? "";
+  $("about-page").hidden = !state.source.about;
 }
 
 function connect() {

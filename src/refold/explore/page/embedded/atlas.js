@@ -38,6 +38,7 @@ export class Atlas {
   }
 
   async places(name) {
+    if (!this.maps[name]) throw new Failure("This page has no UMAP map. Export it again with --umap.");
     return this.maps[name].places;
   }
 
@@ -151,6 +152,7 @@ export class Atlas {
     const { fields } = this.info;
     let at = fields.findIndex((one) => one.name === name);
     if (at >= 0 && !fields[at].given) throw new Failure(`'${name}' exists already. Choose another column.`);
+    if (!name || !value || value === UNLABELED) throw new Failure(`Give a column and a label, which is not '${UNLABELED}'.`);
     const count = this.ids.length;
     const labels = at >= 0 ? this.labelsOf(at) : new Array(count).fill(UNLABELED);
     for (const row of rows) labels[row] = value;
@@ -171,10 +173,18 @@ export class Atlas {
   }
 
   // Sequences that the reader adds, with their codes and places.
-  async place(content, name, on) {
-    const text = typeof content === "string" ? content : await content.text();
-    const found = readPasted(text, name, this.info, this.model.about);
-    return found.map(({ id, values }) => this.compare(id, values, this.model.encode(values), on));
+  async place(content, name, on = "pca", progress = () => {}) {
+    if (this.added?.content !== content || this.added.name !== name) {
+      const text = typeof content === "string" ? content : await content.text();
+      const encoded = readPasted(text, name, this.info, this.model.about);
+      for (const [i, one] of encoded.entries()) {
+        one.code = this.model.encode(one.values);
+        progress((i + 1) / encoded.length);
+        if (i % 5 === 4) await new Promise((done) => setTimeout(done)); // the page stays alive
+      }
+      this.added = { content, name, encoded };
+    }
+    return this.added.encoded.map(({ id, values, code }) => this.compare(id, values, code, on));
   }
 
   async table(what, rows) {

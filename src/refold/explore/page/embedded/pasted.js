@@ -107,7 +107,7 @@ function fromCsv(text, info, columns) {
 
 function cellsOf(text) {
   const lines = [[]];
-  const cell = /(?:"((?:[^"]|"")*)"|([^,\r\n]*))(,|\r?\n|$)/y;
+  const cell = /(?:"((?:[^"]|"")*)"|([^,\r\n]*))(,|\r\n?|\n|$)/y;
   while (cell.lastIndex < text.length) {
     const found = cell.exec(text);
     if (!found) throw new Failure(`Line ${lines.length} is not CSV: a quotation mark is not closed.`);
