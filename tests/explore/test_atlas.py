@@ -121,7 +121,7 @@ def test_umap_in_a_separate_process(atlas):
     groups = np.repeat([0, 1], 30)
     vectors = (rng.normal(size=(60, 4)) + 20 * groups[:, None]).astype(np.float32)
     job = UmapJob(vectors)
-    places = job.places(wait=300)
+    places = job.places(wait=900)
     job.stop()
     gap = np.abs(places[groups == 0].mean(axis=0) - places[groups == 1].mean(axis=0)).max()
     assert job.done == 1
