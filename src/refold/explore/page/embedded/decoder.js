@@ -95,10 +95,7 @@ export class Decoder {
     if (!linear) return logits;
     const reach = Math.min(logits.length, linearBias.length);
     for (let k = 0; k < reach; k++) logits[k] += linearBias[k];
-    for (let i = 0; i < code.length; i++) {
-      const [factor, begin] = [code[i], i * linearBias.length];
-      for (let k = 0; k < reach; k++) logits[k] += factor * linear[begin + k];
-    }
+    addProduct(logits, 0, code, linear, linearBias.length, reach);
     return logits;
   }
 
