@@ -37,7 +37,7 @@ def joined_modules(entry: Path) -> str:
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = (folder / "a.js").write_text("export const one = 1;\n")
-    >>> _ = (folder / "b.js").write_text('import { one } from "./a.js";\\nconsole.log(one);\n')
+    >>> _ = (folder / "b.js").write_text('import { one } from "./a.js";\nconsole.log(one);\n')
     >>> print(joined_modules(folder / "b.js"))
     const module_0 = (() => {
     const one = 1;
