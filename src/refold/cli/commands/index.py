@@ -7,6 +7,7 @@ import typer
 import refold
 from refold.cli._console import log
 from refold.cli._files_and_streams import STREAM
+from refold.cli._freed_memory import return_freed_memory
 from refold.cli._options import LabelFile, LatentSteps, Model, Quiet, split
 from refold.cli._reading import Reading, check_label_files
 from refold.cli._saved_models import load_model
@@ -70,6 +71,8 @@ def index(
         done = f"Removed {count} of {len(opened) + count} rows from"
     else:
         with reading.described(loaded, data, columns, labels) as (source, found):
+            if isinstance(source, refold.sequences.Scan):
+                return_freed_memory()
             described = {name: _numbers(values) for name, values in found.items()}
             if add or replace:
                 opened = kind.open(output, loaded)
