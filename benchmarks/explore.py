@@ -1,15 +1,9 @@
-"""The explorer in a browser: time until a million points can be used, and time of a drag.
+"""The explorer in a browser: time until its points can be used, and time of a drag.
 
-Run ``python benchmarks/explore.py``. It needs the extra ``serve``, Playwright and Chromium. Without
-a graphics card the browser renders in software, which takes most of the time of the first figure.
-
-- *server*: seconds from codes in memory to a server that listens.
-- *page*: seconds from opening the address to a colored map that reacts.
-- *drag*: milliseconds from a move of the pointer to the drawn sequence. This includes the request,
-  the decoding, the response and the drawing.
-
-With ``--exported``, the page is a file that works without a server: *export* is seconds to write
-it, and the drag decodes in the page.
+``python -m benchmarks.explore`` takes about three minutes on two cores. It needs the extra
+``serve``, Playwright and Chromium. It measures a server with a million codes and an exported page
+with 100,000. Without a graphics card the browser renders in software, which takes most of the time
+to open a page. ``--codes`` measures other numbers of codes, and writes no results.
 """
 
 import argparse
@@ -18,14 +12,19 @@ import statistics
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from playwright.sync_api import sync_playwright
 
 import refold
+from benchmarks._results import PACKAGES, table, write_page
 from refold.explore import Atlas, exploring, export_page
 
+CODES = (1_000_000, 100_000)
+ROUNDS, MOVES = 3, 150
 # Moves the pointer and waits each time until the sequence is drawn; returns the times.
 DRAG = """async ([x, y, moves]) => {
     const map = document.querySelector("#overlay");
@@ -48,13 +47,22 @@ DRAG = """async ([x, y, moves]) => {
 }"""
 
 
-def main():
-    """Measure, and print the times."""
+class Measured(NamedTuple):
+    """Seconds to make and to open a page, milliseconds of each move, and megabytes of a file."""
+
+    made: float
+    opened: float
+    moves: list[float]
+    megabytes: float = 0.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the times, and write ``results/explore.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("-n", type=int, default=1_000_000, help="number of codes")
-    parser.add_argument("--moves", type=int, default=150, help="moves of the drag")
-    parser.add_argument("--exported", action="store_true", help="measure a page in a file")
-    options = parser.parse_args()
+    parser.add_argument(
+        "--codes", type=int, nargs=2, metavar=("SERVER", "PAGE"), help="numbers of codes"
+    )
+    options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
 
     base = refold.datasets.noisy_sines(2000, seed=1, max_steps=80)
@@ -62,32 +70,72 @@ def main():
     ae.fit(base[:600])
     path = Path(tempfile.mkdtemp()) / "sines.refold"
     ae.save(path)
+    rows = []
+    measures = {"server": served, "page in a file": exported}
+    for (title, measure), count in zip(measures.items(), options.codes or CODES, strict=True):
+        rounds = [measure(path, ae, base, count) for _ in range(ROUNDS)]
+        moves = sorted(time for one in rounds for time in one.moves)
+        made, opened = (statistics.median(one[i] for one in rounds) for i in (0, 1))
+        rows.append(
+            [
+                title,
+                f"{count:,}",
+                f"{made:.2f}",
+                f"{opened:.2f}",
+                f"{statistics.median(one.made + one.opened for one in rounds):.2f}",
+                f"{statistics.median(moves):.1f}",
+                f"{moves[int(0.95 * len(moves))]:.1f}",
+                f"{rounds[0].megabytes:.0f} MB" if rounds[0].megabytes else "",
+            ]
+        )
+        print(" | ".join(rows[-1]), flush=True)
+    if options.codes is None:
+        write_page("explore", "The explorer", [TEXT, table(HEADER, rows)], packages=PACKAGES)
+
+
+HEADER = ["", "codes", "start, s", "open, s", "sum, s", "drag, ms", "95 %, ms", "size"]
+TEXT = (
+    "A model of 8 latent dimensions and noisy sines of up to 80 steps. *Start* is the time from "
+    "codes in memory to a server that listens, or to a written file. *Open* is the time from "
+    "opening the address to a colored map that reacts, in Chromium at 1440 x 900 pixels, which "
+    f"renders in software. Both are medians of {ROUNDS} rounds. *Drag* is the time from a move of "
+    "the pointer to the drawn sequence, with the request, the decoding, the response and the "
+    f"drawing: the median and the 95th percentile of {ROUNDS * MOVES} moves. A page in a file "
+    "decodes without a server."
+)
+
+
+def noisy_codes(ae: Any, base: Any, count: int) -> tuple[np.ndarray, Any, dict[str, Any]]:
+    """Return noisy codes of the sequences, the sequences, and a field to color them by."""
     rng = np.random.default_rng(0)
-    pick = rng.integers(0, len(base), options.n)
+    pick = rng.integers(0, len(base), count)
     codes = ae.transform(base)[pick]
     codes += 0.1 * rng.normal(size=codes.shape).astype(np.float32)
-    sequences = base[pick]
+    return codes, base[pick], {"group": pick % 7}
 
+
+def served(path: Path, ae: Any, base: Any, count: int) -> Measured:
+    """Measure a server."""
+    codes, sequences, fields = noisy_codes(ae, base, count)
     began = time.perf_counter()
-    atlas = Atlas(ae, sequences, codes=codes, fields={"group": pick % 7})
-    if options.exported:
-        page = path.with_suffix(".html")
-        size = export_page(atlas, page, max_megabytes=1000) / 1e6
+    atlas = Atlas(ae, sequences, codes=codes, fields=fields)
+    with exploring(path, atlas) as url:
         made = time.perf_counter() - began
-        opened, times = in_browser(page.as_uri(), options.moves)
-        first = f"export {made:.2f} s, {size:.1f} MB"
-    else:
-        with exploring(path, atlas) as url:
-            made = time.perf_counter() - began
-            opened, times = in_browser(url, options.moves)
-        first = f"server {made:.2f} s"
-    print(f"{options.n:,} codes: {first}, page {opened:.2f} s, total {made + opened:.2f} s")
-    times.sort()
-    late = times[int(0.95 * len(times))]
-    print(f"drag: median {statistics.median(times):.1f} ms, 95 % within {late:.1f} ms")
+        return Measured(made, *in_browser(url))
 
 
-def in_browser(url, moves):
+def exported(path: Path, ae: Any, base: Any, count: int) -> Measured:
+    """Measure a page that works without a server."""
+    codes, sequences, fields = noisy_codes(ae, base, count)
+    page = path.with_suffix(".html")
+    began = time.perf_counter()
+    atlas = Atlas(ae, sequences, codes=codes, fields=fields)
+    size = export_page(atlas, page, max_megabytes=1000)
+    made = time.perf_counter() - began
+    return Measured(made, *in_browser(page.as_uri()), size / 1e6)
+
+
+def in_browser(url: str) -> tuple[float, list[float]]:
     """Open a page and drag over its map; return the seconds to open it and the times of moves."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -107,7 +155,7 @@ def in_browser(url, moves):
         page.mouse.down()
         page.mouse.move(x + 20, y)
         page.wait_for_timeout(500)
-        times = page.evaluate(DRAG, [x, y, moves])
+        times = page.evaluate(DRAG, [x, y, MOVES])
         page.mouse.up()
         browser.close()
     return opened, times
