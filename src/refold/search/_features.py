@@ -25,8 +25,9 @@ _STEEPNESS = 1e6
 _SEQUENCES, _STEPS = 64, 512
 # Stretches of time whose averages are features, and such features, at most.
 _STRETCHES, _AVERAGES = 32, 4096
-# Standard deviation of the averages, as a share of that of the convolutions, and exponent that
-# principal components are divided by. Measured on the sets that choose of benchmarks/search.py.
+# Standard deviation of the averages relative to that of the convolutions. A principal component is
+# divided by its standard deviation to the power of the second number. Both were chosen on the data
+# sets for choosing in benchmarks/search.py.
 _WEIGHT, _WHITENING = 0.6, 0.25
 # Smaller standard deviations are rounding errors, and larger features are outliers.
 _LEAST, _MOST = 1e-4, 4.0
