@@ -244,9 +244,10 @@ def main() -> None:
             f"default settings and at most {SECONDS:.0f} s for a fit; its values are medians of "
             "three seeds. `ae.features` are computed from the codes alone. The models of the "
             "question's answers are those of `architecture=` with one seed. The `Reshape` decoder "
-            "reads the code as as many steps as divide both its size and the length. aeon computes "
-            "its features from zero-padded series. The accuracy of T-Loss is from its paper, for "
-            "960 to 1280 dimensions of several encoders and a support vector machine.",
+            "splits the code into the largest number of steps that divides both its size and the "
+            "length. aeon computes its features from zero-padded series. The accuracy of T-Loss is "
+            "from its paper, for 960 to 1280 dimensions of several encoders and a support vector "
+            "machine.",
             table(["codes", *data, "mean"], rows),
         ],
         packages=(*PACKAGES, "aeon"),
