@@ -182,6 +182,7 @@ def test_models(client, pairs):
 def test_health_readiness_and_metrics(client):
     assert client.get("/v1/health").json() == {"version": refold.__version__}
     assert client.get("/v1/ready").json() == {"ready": True}
+    post(client, "pairs/encode", {"sequences": NEW})
     text = client.get("/v1/metrics").text
     assert 'refold_requests_total{operation="encode",status="200"}' in text
     assert "refold_batch_requests_bucket" in text
