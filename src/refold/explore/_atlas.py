@@ -52,6 +52,9 @@ class Atlas:
         The map: from codes to places and back.
     fields : list of Field
         What the map can be colored by.
+    score_components : array of float32 of shape (n_sequences, 2)
+        Error and distance, of which anomaly scores are the sum, as soon as p-values are computed;
+        empty if the model is not calibrated.
 
     Raises
     ------
@@ -98,6 +101,8 @@ class Atlas:
         self.places = self._maps["pca"].places
         self.umap = UmapJob(self._similar.vectors)
         self._lock = threading.Lock()
+        calibrated = ae._fitted.calibration is not None
+        self.score_components = np.zeros((count if calibrated else 0, 2), np.float32)
         self.fields = self._all_fields(fields or {}, num_clusters)
 
     def describe(self) -> dict[str, Any]:
@@ -380,7 +385,9 @@ class Atlas:
 
     def _p_values(self) -> Iterator[np.ndarray]:
         for chosen in blocks(len(self.codes)):
-            yield self.ae.detect(self.sequences[chosen], alpha=0.5).p_values
+            found = self.ae.detect(self.sequences[chosen], alpha=0.5)
+            self.score_components[chosen] = found.score_components
+            yield found.p_values
 
 
 def _numbers(value: Any, size: int, name: str) -> np.ndarray:

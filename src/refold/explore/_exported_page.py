@@ -1,7 +1,6 @@
 """A page of the explorer that works without a server: the data and the decoder are in the page."""
 
 import functools
-import json
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from refold._support.progress_bars import progress_bar
-from refold.errors import ParameterError
+from refold.errors import ParameterError, argument, spelled
 from refold.explore._atlas import Atlas
-from refold.explore._decoding import blocks
 from refold.explore._fields import Field
 from refold.explore._one_file import whole_page
 from refold.inference import PackedNetwork, linear_map
 from refold.sequences import atomic_writer
+from refold.serve import to_json
 
 PAGE = Path(__file__).parent / "page"
 # Identifiers that JavaScript reads without a loss.
@@ -94,8 +93,8 @@ def export_page(
             if size > most:
                 raise ParameterError(
                     f"The page of {len(atlas.codes)} sequences would be larger than "
-                    f"{max_megabytes:g} MB. Allow a larger one with --max-megabytes, or show fewer "
-                    "sequences with --max-sequences."
+                    f"{max_megabytes:g} MB. Allow a larger one with {argument('max_megabytes')}, "
+                    f"or show fewer sequences{spelled('', ' with --max-sequences')}."
                 )
             file.write(content)
     return size
@@ -126,7 +125,7 @@ def check_exportable(ae: Any) -> None:
     if not isinstance(ae._fitted.network, PackedNetwork):
         raise ParameterError(
             "Only default models with LSTMs can be exported, because a page has no Keras. Open "
-            "this model without --export."
+            f"this model {spelled('with refold.explore.explore', 'without --export')}."
         )
 
 
@@ -159,9 +158,9 @@ def exported_blocks(
             yield _packed(f"fields/{len(fields)}", values.astype(np.float32))
             fields.append(field.describe())
     if atlas.ae._fitted.calibration is not None:
-        yield _packed("anomaly", _components(atlas).astype(np.float32))
+        yield _packed("anomaly", atlas.score_components)
     # the last, because it describes the values of fields that were computed before
-    yield "about", "json", _packed_json(_about(atlas, name, maps, fields))
+    yield "about", "json", zlib.compress(to_json(_about(atlas, name, maps, fields)), 6)
 
 
 def _values_of(field: Field) -> np.ndarray | None:
@@ -250,28 +249,8 @@ def _weights(network: PackedNetwork) -> dict[str, np.ndarray]:
     return found
 
 
-def _components(atlas: Atlas) -> np.ndarray:
-    """Return the error and the distance of all sequences, of which anomaly scores are the sum."""
-    return np.concatenate(
-        [
-            atlas.ae.detect(atlas.sequences[rows], alpha=0.5).score_components
-            for rows in blocks(len(atlas.codes))
-        ]
-    )
-
-
 def _packed(name: str, array: np.ndarray) -> tuple[str, str, bytes]:
     """Compress an array: the first bytes of all numbers, then the second ones, and so on."""
     content = np.ascontiguousarray(array).reshape(-1)
     planes = content.view(np.uint8).reshape(len(content), content.itemsize).T
     return name, content.dtype.name, zlib.compress(planes.tobytes(), 6)
-
-
-def _packed_json(content: dict[str, Any]) -> bytes:
-    return zlib.compress(json.dumps(content, default=_plain).encode(), 6)
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError

@@ -10,12 +10,12 @@ import pyarrow as pa
 import refold.search
 from refold._support.sampling import evenly_spaced
 from refold.errors import ParameterError
+from refold.explore._decoding import blocks
 from refold.explore._fields import Field
 from refold.sequences import Sequences, fingerprints
 
 # Most codes that are clustered; the others join the cluster of their nearest one among these.
 MOST_CLUSTERED = 5000
-_BLOCK = 4096
 _LONGEST_NAME, _MOST_VALUES = 60, 100
 UNLABELED = "(none)"
 
@@ -52,12 +52,12 @@ def cluster_field(
         known = np.full(len(codes), -1)
         known[rows] = labels
         some = np.ascontiguousarray(vectors[rows])
-        norms = np.einsum("ij,ij->i", some, some)
-        for begin in range(0, len(codes), _BLOCK):
-            block = known[begin : begin + _BLOCK]
+        norms = refold.search.squared_norms(some)
+        for chosen in blocks(len(codes)):
+            block = known[chosen]
             others = np.flatnonzero(block < 0)
             if len(others):
-                scores = vectors[begin + others] @ some.T
+                scores = vectors[chosen[others]] @ some.T
                 scores *= -2.0
                 scores += norms
                 block[others] = labels[scores.argmin(axis=1)]
@@ -169,9 +169,8 @@ def normal_field(ae: Any, sequences: Sequences, rows: list[int]) -> Field:
     def compute() -> Iterator[np.ndarray]:
         other = copy.copy(ae)
         other._calibrate(sequences[np.asarray(rows)])
-        for begin in range(0, len(sequences), _BLOCK):
-            some = sequences[np.arange(begin, min(len(sequences), begin + _BLOCK))]
-            yield other.detect(some, alpha=0.5).p_values
+        for chosen in blocks(len(sequences)):
+            yield other.detect(sequences[chosen], alpha=0.5).p_values
 
     about = f"share of the {len(rows)} sequences you selected that are as anomalous"
     name = f"p-value, {len(rows):,} normal"

@@ -19,6 +19,7 @@ from refold.errors import DataError, FileFormatError, ParameterError
 from refold.explore._atlas import Atlas
 from refold.explore._groups import label_table
 from refold.explore._pasted import read_pasted
+from refold.serve import to_json
 
 PAGE = Path(__file__).parent / "page"
 _TYPES = {
@@ -167,8 +168,7 @@ def _code_table(atlas: Atlas, rows: list[int]) -> bytes:
 
 def _sequence_lines(atlas: Atlas, rows: list[int]) -> bytes:
     """Return sequences as a JSON list, in the form that the page and the service read."""
-    content = [atlas.sequences[row] for row in rows]
-    return orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY, default=_plain)
+    return to_json([atlas.sequences[row] for row in rows])
 
 
 def _parquet(table: pa.Table) -> bytes:
@@ -227,15 +227,8 @@ def _rows(given: Any, count: int) -> list[int]:
 
 
 def _json(content: Any, status: int = 200) -> Response:
-    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY, default=_plain)
-    return _response(body, "application/json", status)
+    return _response(to_json(content), "application/json", status)
 
 
 def _response(body: bytes, media_type: str, status: int = 200) -> Response:
     return Response(body, status, headers={**_HEADERS, "content-type": media_type})
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError

@@ -47,16 +47,23 @@ def reference_sequences(fitted: Any) -> Sequences:
     codes = rng.standard_normal((_MOST_SEQUENCES, width)).astype(np.float32)
     if fitted.known is not None:
         codes = np.asarray(fitted.known.codes[:_MOST_SEQUENCES], np.float32)
-    inner = codes[:, : network.specification.latent_dim]
+    inner, statistics = np.split(codes, [network.specification.latent_dim], axis=1)
     lengths = np.minimum(predict_lengths(inner, network), network.specification.max_steps)
     lengths[:2] = [0, 1][: len(lengths)]
-    scaled = decode(inner, lengths, fitted.schema, network)
-    statistics = codes[:, network.specification.latent_dim :]
-    found = scaler.inverse_transform(scaled, statistics if scaler.num_statistics else None)
+    found = _decoded(fitted, inner, lengths, statistics)
     if not network.specification.observed_flags:
         return found
     gone = rng.random(found.values.shape) < _MISSING
     return found.with_values(np.where(gone, np.nan, found.values))
+
+
+def _decoded(
+    fitted: Any, codes: np.ndarray, lengths: np.ndarray, statistics: np.ndarray
+) -> Sequences:
+    """Decode codes without statistics to the units of the data."""
+    scaled = decode(codes, lengths, fitted.schema, fitted.network)
+    scaler = fitted.scaler
+    return scaler.inverse_transform(scaled, statistics if scaler.num_statistics else None)
 
 
 def encoder_feeds(columns: Columns, sequences: Sequences) -> dict[str, np.ndarray]:
@@ -122,9 +129,7 @@ def decoder_errors(fitted: Any, columns: Columns, sequences: Sequences, proto: A
         "wanted_lengths": lengths.astype(np.int64),
     }
     found = run(proto, feeds)
-    scaled = decode(codes, lengths, fitted.schema, network)
-    own = scaler.inverse_transform(scaled, statistics if scaler.num_statistics else None)
-    expected = encoder_feeds(columns, own)
+    expected = encoder_feeds(columns, _decoded(fitted, codes, lengths, statistics))
     errors = []
 
     def real(padded: np.ndarray) -> np.ndarray:

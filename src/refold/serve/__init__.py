@@ -7,6 +7,7 @@ from refold.serve import _packages as _packages
 
 # isort: split
 from refold.serve._app import create_app as create_app
+from refold.serve._json_bodies import to_json as to_json
 from refold.serve._models import named_indexes as named_indexes
 from refold.serve._models import named_paths as named_paths
 from refold.serve._server import running as running
@@ -22,4 +23,5 @@ __all__ = [
     "read_settings",
     "running",
     "serve",
+    "to_json",
 ]

@@ -32,7 +32,22 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def to_json(content: Any) -> bytes:
-    """Return content as JSON: floats in the shortest form that keeps all bits, NaN as null."""
+    """Return content as JSON: floats in the shortest form that keeps all bits, NaN as null.
+
+    Parameters
+    ----------
+    content : object
+        What JSON can hold, and arrays and numbers of NumPy.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> to_json({"code": np.array([0.5, np.nan], np.float32), "length": np.int64(3)})
+    b'{"code":[0.5,null],"length":3}'
+    """
     return orjson.dumps(content, default=_plain, option=_OPTIONS)
 
 
@@ -112,10 +127,10 @@ def _plain_numbers(value: list[Any], lengths: list[int], model: ServedModel) -> 
 def _numbers(value: list[Any]) -> np.ndarray | None:
     """Return lists of numbers as float64; None if they hold anything else, or differ in length."""
     try:
-        array = np.array(value)
+        found = np.array(value)
     except ValueError:
         return None
-    return array.astype(np.float64) if array.dtype.kind in "iuf" else None
+    return found.astype(np.float64) if found.dtype.kind in "iuf" else None
 
 
 def _plain(value: Any) -> Any:
