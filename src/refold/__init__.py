@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from refold._support.import_finders import PostImportFinder
 
 if TYPE_CHECKING:
+    from refold import cluster as cluster
     from refold import datasets as datasets
     from refold import diagnosis as diagnosis
     from refold import evaluation as evaluation
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    *("datasets", "diagnosis", "evaluation", "export", "kernels", "layers", "models", "plots"),
-    *("search", "sequences", "stream"),
+    *("cluster", "datasets", "diagnosis", "evaluation", "export", "kernels", "layers", "models"),
+    *("plots", "search", "sequences", "stream"),
 )
 _NAMES = {
     "Checkpoint": "refold.fitting",

@@ -1,0 +1,1 @@
+"""Data larger than one machine: work on a Ray cluster. Needs the extra ``ray``."""

@@ -1,0 +1,82 @@
+"""Connection to a Ray cluster, or a cluster on this machine for as long as it is needed."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from refold._support.optional_imports import optional
+from refold.errors import ParameterError, argument
+
+LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
+
+
+def load_ray() -> Any:
+    """Import Ray, which takes a second, so that it is imported only where a cluster is used.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read at import
+    return optional("ray", extra="ray", purpose="A cluster")
+
+
+@contextmanager
+def connected(on: str, *, num_cpus: int | None = None) -> Iterator[None]:
+    """Connect to a cluster inside the block.
+
+    If this process is already connected, that connection is used, and it stays open.
+
+    Parameters
+    ----------
+    on : str
+        ``"local"`` starts a cluster on this machine and stops it at the end. ``"auto"`` is the
+        cluster of ``RAY_ADDRESS``, or the one that runs on this machine. Others are addresses:
+        ``"ray://host:10001"`` for a machine outside of the cluster, ``"host:6379"`` for one of its
+        machines.
+    num_cpus : int, optional
+        Number of tasks that a local cluster runs at a time; by default the number of cores.
+
+    Raises
+    ------
+    ParameterError
+        If no cluster answers at the address.
+    MissingExtraError
+        If Ray is not installed.
+    """
+    ray = load_ray()
+    if ray.is_initialized():
+        yield
+        return
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if on == LOCAL:
+        # RAY_ADDRESS would have precedence over an address that is None
+        options |= {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
+    elif not isinstance(on, str) or not on or (":" not in on and on != AUTO):
+        raise ParameterError(
+            f"{argument('on')} must be an address such as ray://host:10001, or 'auto' or 'local'. "
+            f"Got {on!r}."
+        )
+    else:
+        options |= {"address": on}
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise ParameterError(
+            f"No Ray cluster answers at {on!r} ({_first_line(error)}). Check that it runs, with "
+            "`ray status` on one of its machines, and that its Ray and Python have the same "
+            f"versions as here (Ray {ray.__version__})."
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _first_line(error: Exception) -> str:
+    """Return the first sentence of an error; those of Ray have many lines."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line), type(error).__name__).rstrip(".")
