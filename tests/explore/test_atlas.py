@@ -17,7 +17,7 @@ from refold.errors import (
     RefoldError,
 )
 from refold.explore import Atlas, _groups, _umap_process, exploring
-from refold.explore._fields import field_of
+from refold.explore._fields import Field, field_of
 from refold.explore._groups import cluster_field, label_field, label_table, normal_field
 from refold.explore._maps import NeighborMap, Places
 from refold.explore._pasted import MOST, read_pasted
@@ -148,6 +148,21 @@ def test_clusters_of_a_sample_are_extended_to_all_codes(atlas, monkeypatch):
     assert none.values(wait=30).tolist() == [0] * 6
     assert none.categories == ["noise"]
     assert "--num-clusters" in none.note
+
+
+def test_other_clusters_replace_those_of_the_map(atlas):
+    before = [field.name for field in atlas.fields]
+    assert atlas.cluster(4).describe()["clusters"] == {"number": 4, "most": 48}
+    assert len({*atlas.field("cluster").values(wait=30).tolist()}) == 4
+    assert atlas.cluster(None).describe()["clusters"]["number"] is None
+    assert [field.name for field in atlas.fields] == before
+    for number in (0, 49, 2.5, "3", True):
+        with pytest.raises(ParameterError, match="whole number from 1 to 48"):
+            atlas.cluster(number)
+    labeled = copy.copy(atlas)
+    labeled.fields = [Field("cluster", np.zeros(48))]
+    with pytest.raises(ParameterError, match="is a column of labels"):
+        labeled.cluster(3)
 
 
 def test_labels_become_a_column(data):

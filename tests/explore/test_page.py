@@ -234,6 +234,31 @@ def test_clusters_have_names_on_the_map_and_filter(opened):
     page.click("button:has-text('Show all')")
 
 
+def test_the_keyboard_chooses_how_clusters_are_found(opened, atlas):
+    page = opened.page
+    assert page.is_hidden("#cluster-number")
+    page.focus("[data-method='hdbscan']")
+    page.keyboard.press("ArrowRight")
+    opened.wait(".legend-note", "k-means found")
+    page.focus("#cluster-number")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("3")
+    page.keyboard.press("Enter")
+    opened.wait(".legend-note", "k-means found 3 clusters")
+    assert page.locator(".legend-item").count() == 3
+    page.wait_for_function("() => location.hash.includes('clusters=3')")
+    page.evaluate("location.hash = 'color=cluster&clusters=2'")
+    opened.wait(".legend-note", "k-means found 2 clusters")
+    page.fill("#cluster-number", "999")
+    page.keyboard.press("Enter")
+    opened.wait(".legend-note", "k-means found 48 clusters")
+    page.click("[data-method='hdbscan']")
+    opened.wait(".legend-note", "HDBSCAN found")
+    assert [field.name for field in atlas.fields].count("cluster") == 1
+    page.select_option("#color", "site")
+    assert page.is_hidden("#clusters")
+
+
 def test_density_is_drawn(opened):
     page = opened.page
     page.select_option("#color", "site")

@@ -30,6 +30,16 @@ LatentSteps = Annotated[
         r"\[default: as in the fit]",
     ),
 ]
+NumClusters = Annotated[
+    int | None,
+    typer.Option(
+        "--num-clusters",
+        "-n",
+        min=1,
+        metavar="N",
+        help=r"Number of clusters, for k-means. \[default: HDBSCAN finds it]",
+    ),
+]
 Clip = Annotated[
     bool,
     typer.Option("--clip/--no-clip", help="Clip values to the range of their column in training."),

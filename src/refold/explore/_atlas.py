@@ -1,5 +1,6 @@
 """Sequences, their codes and their places on a map, and what the page asks about them."""
 
+import functools
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,10 +10,10 @@ import numpy as np
 from refold._support.sampling import evenly_spaced
 from refold.errors import DataError, ParameterError
 from refold.explore._decoding import Decoding, blocks, usual_range, values_of, worst_values
-from refold.explore._fields import Field, field_of
-from refold.explore._groups import cluster_field, label_field, normal_field
+from refold.explore._fields import Field, fields_of
+from refold.explore._groups import check_clusters, cluster_field, label_field, normal_field
 from refold.explore._maps import FlatMap, NeighborMap, PcaMap, WeightedCodes
-from refold.explore._projection import Projection, effects
+from refold.explore._projection import Projection, effects, numbers_of
 from refold.explore._umap_job import UmapJob
 from refold.inference import check_codes
 from refold.sequences import Sequences, as_sequences
@@ -196,7 +197,7 @@ class Atlas:
         back = self._decoding.decoded(codes, sequences.lengths)
         entries = self._decoding.entries(sequences, back)
         own = self._decoding.own_lengths(codes)
-        said = self._anomaly(sequences)
+        said = self._decoding.anomalies(sequences)
         places = self._ready(on).places_of(codes)
         found = []
         for i in range(len(sequences)):
@@ -221,16 +222,6 @@ class Atlas:
                 }
             )
         return found
-
-    def _anomaly(self, sequences: Sequences) -> list[dict[str, Any]]:
-        """Return p-values, and the error and the distance of which scores are the sum."""
-        if self.ae._fitted.calibration is None:
-            return []
-        found = self.ae.detect(sequences, alpha=0.5)
-        return [
-            {"p_value": float(p_value), "anomaly": parts}
-            for p_value, parts in zip(found.p_values, found.score_components, strict=True)
-        ]
 
     def unfold(
         self, at: Any = None, code: Any = None, row: int | None = None, on: str = "pca"
@@ -273,14 +264,14 @@ class Atlas:
             raise ParameterError("Send a place as 'at', or a code, and only one of them.")
         flat = self._ready(on)
         if at is not None:
-            place = _numbers(at, 2, "at")
+            place = numbers_of(at, 2, "at")
             if row is not None:
                 self._check_row(row)
             codes = flat.code_at(place, row)[None]
             rows, distances = flat.nearest(place, 1)
             closest, far = int(rows[0]), float(distances[0]) > flat.reach
         else:
-            codes = _numbers(code, self.codes.shape[1], "code")[None]
+            codes = numbers_of(code, self.codes.shape[1], "code")[None]
             place = flat.places_of(codes)[0]
             found = self._similar.nearest(codes, 1)[0]
             closest, far = int(found.rows[0]), float(found.distances[0]) > self._similar.reach
@@ -336,9 +327,40 @@ class Atlas:
         with self._lock:
             return self._put(normal_field(self.ae, self.sequences, rows))
 
+    def cluster(self, num_clusters: int | None) -> Field:
+        """Return other clusters, which replace those that the map can be colored by.
+
+        Parameters
+        ----------
+        num_clusters : int, optional
+            Number of clusters of k-means; None stands for HDBSCAN.
+
+        Returns
+        -------
+        Field
+
+        Raises
+        ------
+        ParameterError
+            If the number is not one from 1 to the number of sequences that are clustered, or
+            ``"cluster"`` is a column of labels.
+        """
+        old = self.field("cluster").clusters
+        if old is None:
+            raise ParameterError(
+                "'cluster' is a column of labels here. Rename it to find clusters."
+            )
+        check_clusters(num_clusters, old["most"])
+        with self._lock:
+            return self._put(self._clusters(num_clusters))
+
+    def _clusters(self, num_clusters: int | None) -> Field:
+        return cluster_field(self.ae, self.codes, self._similar.vectors, num_clusters)
+
     def _put(self, field: Field) -> Field:
         """Add a field, or replace the one of the same name."""
-        self.fields = [one for one in self.fields if one.name != field.name] + [field]
+        fields = {one.name: one for one in self.fields} | {field.name: field}
+        self.fields = [*fields.values()]
         return field
 
     def _ready(self, name: str) -> FlatMap:
@@ -353,34 +375,19 @@ class Atlas:
             raise ParameterError(f"There is no sequence {str(row)[:40]}.")
 
     def _all_fields(self, given: Mapping[str, Any], num_clusters: int | None) -> list[Field]:
-        count, fields = len(self.codes), []
-        for name, values in given.items():
-            if len(values) != count:
-                raise DataError(f"{name!r} has {len(values)} values for {count} sequences.")
-            if (field := field_of(name, values)) is None:
-                raise DataError(
-                    f"{name!r} has too many different texts to color by. Leave it out, or group it."
-                )
-            fields.append(field)
-        lengths = self.sequences.lengths
+        count, lengths = len(self.codes), self.sequences.lengths
+        fields = fields_of(given, count)
         if len(np.unique(lengths)) > 1:
             fields.append(Field("length", lengths, about="steps of the sequence"))
         about = "mean squared error of the reconstruction, in standard deviations"
-        fields.append(
-            Field(
-                "error",
-                compute=lambda: self._decoding.errors(self.sequences, self.codes),
-                count=count,
-                log=True,
-                about=about,
-            )
-        )
+        computed = functools.partial(Field, count=count, log=True)
+        errors = functools.partial(self._decoding.errors, self.sequences, self.codes)
+        fields.append(computed("error", compute=errors, about=about))
         if self.ae._fitted.calibration is not None:
             about = "share of normal sequences that are as anomalous"
-            more = {"compute": self._p_values, "count": count, "log": True, "about": about}
-            fields.append(Field("anomaly p-value", **more))
+            fields.append(computed("anomaly p-value", compute=self._p_values, about=about))
         if "cluster" not in given:
-            fields.append(cluster_field(self.ae, self.codes, self._similar.vectors, num_clusters))
+            fields.append(self._clusters(num_clusters))
         return fields
 
     def _p_values(self) -> Iterator[np.ndarray]:
@@ -388,13 +395,3 @@ class Atlas:
             found = self.ae.detect(self.sequences[chosen], alpha=0.5)
             self.score_components[chosen] = found.score_components
             yield found.p_values
-
-
-def _numbers(value: Any, size: int, name: str) -> np.ndarray:
-    try:
-        array = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        array = np.zeros(0)
-    if array.shape != (size,) or not np.isfinite(array).all() or np.abs(array).max() > 1e6:
-        raise ParameterError(f"{name!r} must be a list of {size} finite numbers.")
-    return array

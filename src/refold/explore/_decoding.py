@@ -62,6 +62,16 @@ class Decoding:
             back = self.decoded(codes[chosen], some.lengths)
             yield _means(self.entries(some, back), some)
 
+    def anomalies(self, sequences: Sequences) -> list[dict[str, Any]]:
+        """Return p-values, and the error and the distance of which scores are the sum."""
+        if self._ae._fitted.calibration is None:
+            return []
+        found = self._ae.detect(sequences, alpha=0.5)
+        return [
+            {"p_value": float(p_value), "anomaly": parts}
+            for p_value, parts in zip(found.p_values, found.score_components, strict=True)
+        ]
+
     def change(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Return the mean squared difference of decoded sequences, and of their lengths."""
         network = self._ae._fitted.network

@@ -2,12 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from refold.errors import RefoldError
+from refold.errors import DataError, RefoldError
 
 logger = logging.getLogger("refold.explore")
 # Numbers with at most this number of different values are categories.
@@ -44,6 +44,9 @@ class Field:
         Category of what is in no category.
     centers : bool
         Whether the map names the categories at their centers.
+    clusters : dict, optional
+        How the clusters were asked for: the ``number`` of k-means, or None for HDBSCAN, and the
+        ``most`` that k-means can find.
     given : bool
         Whether the reader gave the values.
     failure : str
@@ -72,6 +75,7 @@ class Field:
         self.note, self.failure = "", ""
         self.noise: int | None = None
         self.centers = self.given = False
+        self.clusters: dict[str, Any] | None = None
         self._is_category = is_category or categories is not None
         self.done = 0.0 if values is None else 1.0
         self._values = None if values is None else np.asarray(values, np.float32)
@@ -93,6 +97,7 @@ class Field:
             "note": self.note,
             "noise": self.noise,
             "centers": self.centers,
+            "clusters": self.clusters,
             "given": self.given,
         }
 
@@ -129,6 +134,26 @@ class Field:
                 f"The values of {self.name!r} could not be computed. The log of the server says "
                 "why; choose another color."
             )
+
+
+def fields_of(given: Mapping[str, Any], count: int) -> list[Field]:
+    """Return a field for each column of labels and metadata, which must have ``count`` values.
+
+    Examples
+    --------
+    >>> [one.name for one in fields_of({"speaker": [3, 1, 3]}, 3)]
+    ['speaker']
+    """
+    fields = []
+    for name, values in given.items():
+        if len(values) != count:
+            raise DataError(f"{name!r} has {len(values)} values for {count} sequences.")
+        if (field := field_of(name, values)) is None:
+            raise DataError(
+                f"{name!r} has too many different texts to color by. Leave it out, or group it."
+            )
+        fields.append(field)
+    return fields
 
 
 def field_of(name: str, values: Any) -> Field | None:

@@ -66,7 +66,23 @@ def cluster_field(
     about = "sequences that decode to similar sequences"
     field = Field("cluster", compute=compute, count=len(codes), about=about, is_category=True)
     field.centers = True
+    field.clusters = {"number": num_clusters, "most": min(len(codes), MOST_CLUSTERED)}
     return field
+
+
+def check_clusters(number: Any, most: int) -> None:
+    """Raise an error unless the number of clusters is None, for HDBSCAN, or from 1 to ``most``.
+
+    Examples
+    --------
+    >>> check_clusters(None, 48), check_clusters(9, 48)
+    (None, None)
+    """
+    if number is not None and (type(number) is not int or not 1 <= number <= most):
+        raise ParameterError(
+            f"The number of clusters must be a whole number from 1 to {most}, or null for "
+            f"HDBSCAN. Got {str(number)[:40]}."
+        )
 
 
 def _note(found: Any, count: int, method: str) -> str:
@@ -75,7 +91,7 @@ def _note(found: Any, count: int, method: str) -> str:
     if count > len(found.ids):
         note += f" in a sample of {len(found.ids):,}"
     if not len(found):
-        return f"{note}. Start with --num-clusters N to have N of them."
+        return f"{note}. k-means finds as many as you say, here or with --num-clusters N."
     return note + "."
 
 

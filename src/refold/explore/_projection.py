@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from refold._support.sampling import evenly_spaced
+from refold.errors import ParameterError
 
 # Sequences that are varied to measure the effect of each latent dimension, and steps in all.
 _MOST_VARIED, _MOST_STEPS = 64, 300_000
@@ -119,3 +121,20 @@ def effects(
     changes = change(base.astype(np.float32), varied.astype(np.float32))
     found = np.sqrt(changes.reshape(len(some), size).mean(axis=0))
     return np.maximum(found, _LEAST_EFFECT * max(found.max(), 1e-9)) / spread
+
+
+def numbers_of(value: Any, size: int, name: str) -> np.ndarray:
+    """Return a place or a code that a page sent.
+
+    Examples
+    --------
+    >>> numbers_of([1, 2], 2, "at")
+    array([1., 2.])
+    """
+    try:
+        array = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    if array.shape != (size,) or not np.isfinite(array).all() or np.abs(array).max() > 1e6:
+        raise ParameterError(f"{name!r} must be a list of {size} finite numbers.")
+    return array

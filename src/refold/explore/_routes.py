@@ -98,6 +98,10 @@ def routes(atlas: Atlas, model: str, max_body: int) -> list[Route]:
         rows = _rows((await _object(request, max_body)).get("rows"), len(atlas.codes))
         return _json((await asyncio.to_thread(atlas.normal, rows)).describe())
 
+    async def clusters(request: Request) -> Response:
+        number = (await _object(request, max_body)).get("number")
+        return _json(atlas.cluster(number).describe())
+
     def sequence(request: Request) -> Response:
         return _json(atlas.show(request.path_params["row"]))
 
@@ -135,6 +139,7 @@ def routes(atlas: Atlas, model: str, max_body: int) -> list[Route]:
         post("/explore/labels", label),
         get("/explore/labels/{file:path}", labels),
         post("/explore/normal", normal),
+        post("/explore/clusters", clusters),
         get("/explore/sequences/{row:int}", sequence),
         post("/explore/unfold", unfold),
         post("/explore/place", place),

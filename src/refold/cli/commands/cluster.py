@@ -15,7 +15,7 @@ from refold.cli._files_and_streams import (
     plan_file,
     plan_output,
 )
-from refold.cli._options import LatentSteps, Model, Quiet, Seed, TableFormat
+from refold.cli._options import LatentSteps, Model, NumClusters, Quiet, Seed, TableFormat
 from refold.cli._picture_files import plan_picture, write_picture
 from refold.cli._reading import Reading
 from refold.cli._saved_models import check_feature_names, id_name, load_model, write_sequences
@@ -49,16 +49,7 @@ def cluster(
         str | None,
         typer.Option(metavar="DATA", help="File for the decoded centers, one per cluster."),
     ] = None,
-    num_clusters: Annotated[
-        int | None,
-        typer.Option(
-            "--num-clusters",
-            "-n",
-            min=1,
-            metavar="N",
-            help=r"Number of clusters, for k-means. \[default: HDBSCAN finds it]",
-        ),
-    ] = None,
+    num_clusters: NumClusters = None,
     min_size: Annotated[
         int | None,
         typer.Option(

@@ -15,7 +15,7 @@ from refold.cli._files_and_streams import (
     plan_file,
     readable,
 )
-from refold.cli._options import LabelFile, LatentSteps, Quiet
+from refold.cli._options import LabelFile, LatentSteps, NumClusters, Quiet
 from refold.cli._reading import Reading, require_in_memory
 from refold.cli._saved_models import load_model
 from refold.errors import ParameterError
@@ -149,16 +149,7 @@ def explore(
             metavar="CODES", help="File of the codes of DATA, from `refold encode`, to save time."
         ),
     ] = None,
-    num_clusters: Annotated[
-        int | None,
-        typer.Option(
-            "--num-clusters",
-            "-n",
-            min=1,
-            metavar="N",
-            help=r"Number of clusters to color by, for k-means. \[default: HDBSCAN finds it]",
-        ),
-    ] = None,
+    num_clusters: NumClusters = None,
     port: Annotated[
         int,
         typer.Option(min=0, max=65535, metavar="N", help="Port of the page; 0 takes a free one."),

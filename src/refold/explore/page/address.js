@@ -11,6 +11,8 @@ export function readAddress(info) {
   if (given.get("map") === "umap" && info.maps?.includes("umap")) found.map = "umap";
   if (given.get("look") === "density") found.look = "density";
   if (given.has("color")) found.color = given.get("color");
+  const clusters = Number(given.get("clusters") ?? NaN);
+  if (Number.isInteger(clusters)) found.clusters = clusters;
   if (given.has("hide")) found.hidden = numbers(given.get("hide")).filter(Number.isInteger);
   const shares = numbers(given.get("range") ?? "");
   if (valid(shares, 2)) found.shares = shares.map((one) => Math.max(0, Math.min(100, one)));
@@ -38,6 +40,7 @@ export function writeAddress(state) {
     if (state.map.look !== "points") said.set("look", state.map.look);
     if (state.field) said.set("color", state.field.name);
     else said.set("color", "");
+    if (state.field?.clusters) said.set("clusters", state.field.clusters.number ?? 0);
     if (state.hidden.size) said.set("hide", [...state.hidden].join(","));
     const { shares } = state.field ?? {};
     if (shares && (shares[0] > 0 || shares[1] < 100)) said.set("range", shares.join(","));

@@ -5,9 +5,9 @@ import { download } from "./api.js";
 const $ = (id) => document.getElementById(id);
 
 export class Labels {
-  // colorBy(name) colors the map; fieldsChanged() fills the menu of colors
-  constructor(state, selection, { colorBy, fieldsChanged, showError }) {
-    Object.assign(this, { state, selection, colorBy, fieldsChanged, showError });
+  // replace(field) shows a field, and adds it or puts it in the place of the one with its name
+  constructor(state, selection, replace, showError) {
+    Object.assign(this, { state, selection, replace, showError });
     $("label-form").hidden = !state.source.label;
     $("normal").hidden = !state.source.normal;
     $("label-form").addEventListener("submit", (event) => {
@@ -23,13 +23,9 @@ export class Labels {
     button.disabled = true;
     try {
       const field = await send();
-      const { fields } = this.state.info;
-      const at = fields.findIndex((one) => one.name === field.name);
-      if (at < 0) fields.push(field);
-      else fields[at] = field;
-      this.fieldsChanged();
+      const shown = this.replace(field);
       this.list();
-      await this.colorBy(field.name);
+      await shown;
     } catch (error) {
       this.showError(error);
     }

@@ -5,6 +5,7 @@ import { Failure } from "./api.js";
 import { onAddress, readAddress, writeAddress } from "./address.js";
 import { colorsOf, domainOf } from "./colors.js";
 import { Choices } from "./choices.js";
+import { Clusters } from "./clusters.js";
 import { Labels } from "./labels.js";
 import { Layouts } from "./layouts.js";
 import { drawLegend } from "./legend.js";
@@ -59,6 +60,7 @@ async function colorBy(name, hidden = [], shares = null) {
   state.field = field;
   state.hidden = new Set(hidden);
   if (field) field.shares = shares; // of a number, the part that is shown
+  clusters.show();
   state.values = state.centers = null;
   $("color").value = field?.name ?? "";
   if (field) {
@@ -82,12 +84,23 @@ async function colorBy(name, hidden = [], shares = null) {
     } catch (error) {
       if (current()) state.field = null;
       $("color").value = "";
+      clusters.show();
       showError(error);
     }
     busy.hidden = true;
   }
   drawLegend($("legend"), state.field, state.values, state.hidden, recolor, selectShown);
   recolor();
+}
+
+// Colors the map by a field, which is new or takes the place of the one with its name.
+function replaceField(field) {
+  const { fields } = state.info;
+  const at = fields.findIndex((one) => one.name === field.name);
+  if (at < 0) fields.push(field);
+  else fields[at] = field;
+  fillColors();
+  return colorBy(field.name);
 }
 
 function findCenters() {
@@ -202,6 +215,7 @@ async function restore() {
   const name = given.color ?? first?.name ?? "";
   setLook(given.look ?? "points");
   panel.setEnds(given.ends);
+  await clusters.restore(name, given.clusters);
   const jobs = [colorBy(name, given.hidden, given.shares)];
   // a view or a place of a map that is still computed has to wait for it
   const arrived = () => {
@@ -261,7 +275,7 @@ function connect() {
   });
 }
 
-let panel, selection, adding, layouts, modes, looks;
+let panel, selection, adding, layouts, modes, looks, clusters;
 
 async function start() {
   const marks = (context, map) =>
@@ -279,7 +293,8 @@ async function start() {
   layouts = new Layouts(state, places, showError, onLayout);
   modes = new Choices(document, "mode", setMode);
   looks = new Choices(document, "look", setLook);
-  new Labels(state, selection, { colorBy, fieldsChanged: fillColors, showError });
+  new Labels(state, selection, replaceField, showError);
+  clusters = new Clusters(state, replaceField, showError);
   connect();
   setMode("decode");
   $("busy").hidden = true;

@@ -99,6 +99,11 @@ export class Server {
     return (await postJson("/explore/normal", { rows })).json();
   }
 
+  // The field of other clusters: so many of k-means, or, with null, those of HDBSCAN.
+  async cluster(number) {
+    return (await postJson("/explore/clusters", { number })).json();
+  }
+
   // A column of labels as a file.
   async labels(name, kind) {
     return (await asked(`/explore/labels/${encodeURIComponent(`${name}.${kind}`)}`)).blob();

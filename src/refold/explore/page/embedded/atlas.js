@@ -18,7 +18,7 @@ export class Atlas {
   labelFiles = ["csv"];
   about =
     "This page needs no server and sends nothing: it holds the data, in single precision, and the model. " +
-    "A normal set, Parquet files and p-values of added sequences need a server: run refold explore.";
+    "A normal set, other clusters, Parquet files and p-values of added sequences need a server: run refold explore.";
 
   async start() {
     this.held = await allUnpacked();
