@@ -46,6 +46,12 @@ def test_the_cell_is_an_lstm_by_default(sines):
     assert SequenceAutoencoder().cell == "lstm"
 
 
+def test_a_gru_model_is_exported(fitted, tmp_path):
+    for part in ("encoder", "decoder", "forecaster"):
+        exported = refold.export.to_onnx(fitted, tmp_path / f"{part}.onnx", part)
+        assert exported.largest_difference < 1e-5
+
+
 def test_a_gru_model_encodes_decodes_and_forecasts(fitted, sines):
     codes = fitted.transform(sines)
     assert codes.shape == (30, 3)

@@ -158,6 +158,28 @@ def test_decoded_sequences_are_those_of_refold(kind, tmp_path):
             assert np.isnan(past).all() if name == "values" else (past == -1).all()
 
 
+@pytest.mark.parametrize(
+    "kind", ["two layers", "words, autoregressive", "mixed", "patches, ROCKET"]
+)
+def test_forecasts_are_those_of_refold(kind, tmp_path):
+    data, options = KINDS[kind]
+    ae = networks.fitted(data, forecast_steps=3, **options)
+    codes = ae.encode(data)
+    expected = ae.forecast(data, context=99).sequences
+    session = loaded(ae, tmp_path, "forecaster", category_indices=True)
+    assert session.get_modelmeta().custom_metadata_map["forecast_steps"] == "3"
+    found = run(session, codes=codes)
+    assert found["lengths"].tolist() == [3] * len(codes)
+    flat = run(loaded(ae, tmp_path, "forecaster", category_indices=True, packed=True), codes=codes)
+    tensors = [column["tensor"] for column in columns_of(session)]
+    for name in set(tensors):
+        columns = [one == name for one in tensors]
+        away = found[name].reshape(-1, sum(columns)) - expected.values[:, columns]
+        assert np.abs(away / ae.error_scaler_.scale_[columns]).max() < CLOSE
+        assert (flat[name] == found[name].ravel()).all()
+    assert [len(tensor) for tensor in run(session, codes=codes[:0]).values()] == [0] * len(found)
+
+
 def test_batches_without_sequences_or_steps(tmp_path):
     ae = networks.fitted(mixed(), rocket_dim=1, patch=2)
     empty = ae.encode([np.zeros((0, 6))])
@@ -255,7 +277,8 @@ def test_metadata_and_operators(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"part": "middle"}, "part must be 'encoder' or 'decoder'. Got 'middle'"),
+        ({"part": "middle"}, "part must be 'encoder' or 'decoder' or 'forecaster'. Got 'middle'"),
+        ({"part": "forecaster"}, "This model was fitted to reconstruct.*Fit one with forecast_st"),
         ({"weights": "int4"}, "weights must be 'float32' or 'float16' or 'int8'. Got 'int4'"),
         ({"opset": 17}, "opset must be from 18 to .*Got 17"),
         ({"opset": 10**6}, "opset must be from 18 to .*Got 1000000"),

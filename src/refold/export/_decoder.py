@@ -18,15 +18,7 @@ from refold.inference import Specification, linear_map, num_periods
 def add_decoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray]) -> None:
     """Add the decoder, from codes to the user's values, categories and lengths."""
     specification = columns.specification
-    width = specification.latent_dim + columns.scaler.num_statistics
-    given = graph.input("codes", np.float32, ["n", width])
-    count = graph("Shape", given, start=0, end=1)
-    # a runtime may crash without a sequence
-    given = at_least_one(graph, given, 1, np.float32(0))
-    codes, statistics = given, None
-    if columns.scaler.num_statistics:
-        codes = graph("Slice", given, [0], [specification.latent_dim], [1])
-        statistics = graph("Slice", given, [specification.latent_dim], [width], [1])
+    codes, statistics, count = _read_codes(graph, columns)
     asked = graph.input("wanted_lengths", np.int64, ["n_or_1"])
     predicted = _predicted_lengths(graph, specification, weights, codes)
     lengths = graph("Where", graph("Less", asked, np.int64(0)), predicted, asked)
@@ -36,29 +28,66 @@ def add_decoder(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray
     write_outputs(graph, columns, outputs, lengths, statistics)
 
 
+def add_forecaster(graph: Graph, columns: Columns, weights: Mapping[str, np.ndarray]) -> None:
+    """Add the forecast decoder, from codes to the steps after their sequences."""
+    specification = columns.specification
+    codes, statistics, count = _read_codes(graph, columns)
+    decoder = _Decoder(graph, specification, weights, ahead=True)
+    outputs = decoder(codes, [specification.forecast_steps])
+    lengths = graph("Expand", np.int64(specification.forecast_steps), count)
+    write_outputs(graph, columns, outputs, lengths, statistics)
+
+
+def _read_codes(graph: Graph, columns: Columns) -> tuple[Any, Any, Any]:
+    """Add the input of codes; return codes, the statistics in them, and how many were given."""
+    latent_dim = columns.specification.latent_dim
+    width = latent_dim + columns.scaler.num_statistics
+    given = graph.input("codes", np.float32, ["n", width])
+    count = graph("Shape", given, start=0, end=1)
+    # a runtime may crash without a sequence
+    given = at_least_one(graph, given, 1, np.float32(0))
+    if not columns.scaler.num_statistics:
+        return given, None, count
+    codes = graph("Slice", given, [0], [latent_dim], [1])
+    return codes, graph("Slice", given, [latent_dim], [width], [1]), count
+
+
 class _Decoder:
-    """The decoder of the default model, which adds itself to a graph when called."""
+    """A decoder of the default model, which adds itself to a graph when called.
+
+    It is the forecast decoder if it writes ``ahead``.
+    """
 
     def __init__(
-        self, graph: Graph, specification: Specification, weights: Mapping[str, np.ndarray]
+        self,
+        graph: Graph,
+        specification: Specification,
+        weights: Mapping[str, np.ndarray],
+        *,
+        ahead: bool = False,
     ) -> None:
         self._graph, self._specification, self._weights = graph, specification, weights
+        self._suffix = "_ahead" if ahead else ""
+        self._reads_previous = specification.decoder == "autoregressive" and not ahead
+        self._patch = 1 if ahead else specification.patch
+        most = specification.forecast_steps if ahead else specification.max_steps
+        self._most_patches = -(-most // self._patch)
         self._layers = [
-            find_layer(weights, f"decoder_{i}", specification.cell)
+            find_layer(weights, f"decoder{self._suffix}_{i}", specification.cell)
             for i in range(1, specification.depth + 1)
         ]
         self._width = specification.num_outputs
 
     def __call__(self, codes: Any, steps: Any) -> Any:
         """Return outputs (n, at least steps, outputs) before their activation."""
-        graph, patch = self._graph, self._specification.patch
+        graph, patch = self._graph, self._patch
         patches = steps
         if patch > 1:
             patches = graph("Div", graph("Add", steps, [patch - 1]), [patch])
             steps = graph("Mul", patches, [patch])
         linear = self._linear(codes, steps)
         features = self._positions(patches)
-        if self._specification.decoder == "autoregressive":
+        if self._reads_previous:
             return self._autoregressive(codes, features, linear)
         hidden = self._hidden(codes, patches, features)
         kernel, bias = self._head()
@@ -151,7 +180,7 @@ class _Decoder:
         """Iterate over the initial states of each layer, (n, units)."""
         graph = self._graph
         for i, layer in enumerate(self._layers, 1):
-            projected = dense(graph, self._weights, f"start_{i}", codes)
+            projected = dense(graph, self._weights, f"start{self._suffix}_{i}", codes)
             if layer.cell == "gru":
                 yield [graph("Tanh", projected)]
                 continue
@@ -160,8 +189,7 @@ class _Decoder:
 
     def _positions(self, steps: Any) -> Any:
         """Return the position features (steps, features); see `refold.layers.RepeatCode`."""
-        graph, specification = self._graph, self._specification
-        most = -(-specification.max_steps // specification.patch)
+        graph, most = self._graph, self._most_patches
         number = graph("Range", np.int64(0), graph("Squeeze", steps), np.int64(1))
         number = graph("Unsqueeze", graph.cast(number, np.float32), [1])
         periods = np.float32(2.0) ** np.arange(1, num_periods(most) + 1, dtype=np.float32)
@@ -174,21 +202,24 @@ class _Decoder:
 
     def _head(self) -> tuple[Any, Any]:
         """Return the kernel and the bias of the last dense layer, scaled."""
-        kernel, bias = (self._weights[f"head/dense/{part}"] for part in ("kernel", "bias"))
-        if "head/scale" in self._weights:
-            scale = np.tile(self._weights["head/scale"], self._specification.patch)
+        head = f"head{self._suffix}"
+        kernel, bias = (self._weights[f"{head}/dense/{part}"] for part in ("kernel", "bias"))
+        if f"{head}/scale" in self._weights:
+            scale = np.tile(self._weights[f"{head}/scale"], self._patch)
             kernel, bias = scale * kernel, scale * bias
-        return self._graph.weight("head/kernel", kernel), self._graph.weight("head/bias", bias)
+        weight = self._graph.weight
+        return weight(f"{head}/kernel", kernel), weight(f"{head}/bias", bias)
 
     def _linear(self, codes: Any, steps: Any) -> Any:
         """Return the linear path (n, steps, outputs), or None if there is none."""
-        if "linear_steps/start" not in self._weights:
+        layer = f"linear_steps{self._suffix}"
+        if f"{layer}/start" not in self._weights:
             return None
         graph, width = self._graph, self._width
-        map_ = linear_map(self._weights, "linear_steps")
+        map_ = linear_map(self._weights, layer)
         dims, most, _ = map_.shape
-        kernel = graph.weight("linear_steps/map", map_.reshape(dims, most * width))
-        bias = graph.weight("linear_steps/bias", self._weights["linear_steps/bias"].ravel())
+        kernel = graph.weight(f"{layer}/map", map_.reshape(dims, most * width))
+        bias = graph.weight(f"{layer}/bias", self._weights[f"{layer}/bias"].ravel())
         count = graph("Min", steps, [most])
         end = graph("Mul", count, [width])
         rows = graph(

@@ -1,5 +1,6 @@
 """ONNX Runtime: what it computes of a graph, next to what Refold computes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from refold._support.offsets import positions_of
 from refold.errors import ParameterError
 from refold.export._columns import Columns
 from refold.export._graph import package
-from refold.inference import decode, encode, predict_lengths
+from refold.inference import continued, decode, encode, predict_lengths
 from refold.sequences import Sequences
 
 # Number of sequences that a graph is tried on.
@@ -106,42 +107,50 @@ def run(proto: Any, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return dict(zip(names, loaded.run(names, feeds), strict=True))
 
 
-def encoder_errors(fitted: Any, columns: Columns, sequences: Sequences, proto: Any) -> np.ndarray:
-    """Return the differences of codes from those of Refold, in standard deviations."""
-    found = run(proto, encoder_feeds(columns, sequences))["codes"]
-    own = encode(fitted.scaler.transform(sequences), fitted.network)
-    own = np.concatenate([own, fitted.scaler.statistics(sequences)], axis=1)
-    deviation = own.std(axis=0)
-    return (found - own) / np.where(deviation == 0, 1, deviation)
+def comparison(fitted: Any, columns: Columns, part: str) -> Callable[[Any], np.ndarray]:
+    """Return what computes the differences of a graph's results from Refold's.
 
+    They are in standard deviations. A category counts 0 if it is the same, and else 1. Refold
+    computes its own results once.
 
-def decoder_errors(fitted: Any, columns: Columns, sequences: Sequences, proto: Any) -> np.ndarray:
-    """Return the differences of values from those of Refold, in standard deviations.
-
-    A category counts 0 if it is the same, and else 1.
+    Parameters
+    ----------
+    fitted : Fitted
+    columns : Columns
+    part : {"encoder", "decoder", "forecaster"}
     """
     network, scaler = fitted.network, fitted.scaler
-    codes = encode(scaler.transform(sequences), network)
-    lengths = predict_lengths(codes, network)
-    statistics = scaler.statistics(sequences)
-    feeds = {
-        "codes": np.concatenate([codes, statistics], axis=1),
-        "wanted_lengths": lengths.astype(np.int64),
-    }
-    found = run(proto, feeds)
-    expected = encoder_feeds(columns, _decoded(fitted, codes, lengths, statistics))
-    errors = []
+    sequences = reference_sequences(fitted)
+    codes, statistics = encode(scaler.transform(sequences), network), scaler.statistics(sequences)
+    whole = np.concatenate([codes, statistics], axis=1)
+    if part == "encoder":
+        deviation = whole.std(axis=0)
+        deviation = np.where(deviation == 0, 1, deviation)
+        feeds = encoder_feeds(columns, sequences)
+        return lambda proto: (run(proto, feeds)["codes"] - whole) / deviation
+    feeds = {"codes": whole}
+    if part == "decoder":
+        lengths = predict_lengths(codes, network)
+        feeds["wanted_lengths"] = lengths
+        written = _decoded(fitted, codes, lengths, statistics)
+    else:
+        written = continued(sequences, network, scaler)
+    expected = encoder_feeds(columns, written)
 
     def real(padded: np.ndarray) -> np.ndarray:
         if columns.packed:
             return padded
-        return padded[np.arange(padded.shape[1]) < lengths[:, None]]
+        return padded[np.arange(padded.shape[1]) < written.lengths[:, None]]
 
-    if columns.values:
-        away = real(found["values"]) - real(expected["values"])
-        away = away.reshape(-1, len(columns.values))
-        errors.append((away / fitted.units.scale_[columns.values]).ravel())
-    if columns.categorical:
-        same = real(found["categories"]) == real(expected["categories"])
-        errors.append(1.0 - same.ravel())
-    return np.concatenate(errors)
+    def errors(proto: Any) -> np.ndarray:
+        found, parts = run(proto, feeds), []
+        if columns.values:
+            away = real(found["values"]) - real(expected["values"])
+            away = away.reshape(-1, len(columns.values))
+            parts.append((away / fitted.units.scale_[columns.values]).ravel())
+        if columns.categorical:
+            same = real(found["categories"]) == real(expected["categories"])
+            parts.append(1.0 - same.ravel())
+        return np.concatenate(parts)
+
+    return errors

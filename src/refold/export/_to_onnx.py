@@ -13,18 +13,17 @@ from refold._support.optional_imports import is_installed
 from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import ParameterError, argument
 from refold.export._columns import Columns, columns_of
-from refold.export._decoder import add_decoder
+from refold.export._decoder import add_decoder, add_forecaster
 from refold.export._encoder import add_encoder
 from refold.export._graph import Graph, package
-from refold.export._runtime import decoder_errors, encoder_errors, reference_sequences
+from refold.export._runtime import comparison
 from refold.export._small_weights import Kind, choose_stored
 from refold.inference import DECODERS, Specification
 from refold.sequences import atomic_writer
 from refold.storage import Fitted, fingerprint
 
-Part = Literal["encoder", "decoder"]
-_PARTS = {"encoder": add_encoder, "decoder": add_decoder}
-_ERRORS = {"encoder": encoder_errors, "decoder": decoder_errors}
+Part = Literal["encoder", "decoder", "forecaster"]
+_PARTS = {"encoder": add_encoder, "decoder": add_decoder, "forecaster": add_forecaster}
 _KINDS = ("float32", "float16", "int8")
 LEAST_OPSET = 18
 """Oldest version of ONNX's operators that has all that a graph needs."""
@@ -61,7 +60,7 @@ def to_onnx(
     weights: Kind = "float32",
     opset: int = LEAST_OPSET,
 ) -> Exported:
-    """Write the encoder or the decoder of a fitted model as an ONNX file.
+    """Write the encoder, the decoder or the forecast decoder of a fitted model as an ONNX file.
 
     The graph has standard operators only. It reads and writes the units of the data, and computes
     without latent optimization.
@@ -72,10 +71,11 @@ def to_onnx(
         A fitted model of the default architecture.
     path : path
         File to write.
-    part : {"encoder", "decoder"}, default="encoder"
+    part : {"encoder", "decoder", "forecaster"}, default="encoder"
         The encoder reads sequences and returns ``codes``. The decoder reads ``codes``, and
         ``wanted_lengths`` of shape (n,) or (1,), where a negative number asks for the length that
-        the code stands for. It returns sequences.
+        the code stands for. It returns sequences. The forecaster reads ``codes`` and returns the
+        next ``forecast_steps`` steps of their sequences.
     packed : bool, default=False
         Whether the steps of all sequences are in one dimension, without padding: ``values`` and
         ``categories`` are flat, and ``counts`` (int32) is the number of entries of each sequence.
@@ -97,7 +97,8 @@ def to_onnx(
     Raises
     ------
     ParameterError
-        If the model is of another architecture, or the opset is too old or too new.
+        If the model is of another architecture or was not fitted to forecast, or if the opset is
+        too old or too new.
     MissingExtraError
         If the packages of the extra ``onnx`` are not installed.
 
@@ -130,20 +131,18 @@ def to_onnx(
     }
     proto, sizes, columns = build(model._fitted, part, **options)
     stored: dict[str, str] = {}
-    sequences = reference_sequences(model._fitted)
-    if weights != "float32":
+    difference = None
+    if weights != "float32" or is_installed("onnxruntime"):
+        errors_of = comparison(model._fitted, columns, part)
 
         def error_of(chosen: Mapping[str, str]) -> float:
             smaller, _, _ = build(model._fitted, part, stored=chosen, **options)
-            errors = _ERRORS[part](model._fitted, columns, sequences, smaller)
-            return float(np.sqrt(np.mean(np.square(errors))))
+            return float(np.sqrt(np.mean(np.square(errors_of(smaller)))))
 
-        stored = choose_stored(weights, sizes, error_of)
-        proto, _, _ = build(model._fitted, part, stored=stored, **options)
-    difference = None
-    if is_installed("onnxruntime"):
-        errors = _ERRORS[part](model._fitted, columns, sequences, proto)
-        difference = float(np.abs(errors).max(initial=0))
+        if weights != "float32":
+            stored = choose_stored(weights, sizes, error_of)
+            proto, _, _ = build(model._fitted, part, stored=stored, **options)
+        difference = float(np.abs(errors_of(proto)).max(initial=0))
     content = proto.SerializeToString()
     with atomic_writer(path) as file:
         file.write(content)
@@ -165,6 +164,8 @@ def build(
     """
     specification = fitted.network.specification
     _check_architecture(specification)
+    if part == "forecaster":
+        _check_forecasts(specification)
     onnx, ir = package("onnx"), package("onnx_ir")
     _check_opset(opset, onnx)
     columns = columns_of(
@@ -201,6 +202,7 @@ def _metadata(fitted: Fitted, part: str, columns: Columns) -> dict[str, str]:
         "columns": json.dumps(columns.describe()),
         "missing_category": str(columns.missing_category),
         "max_steps": str(columns.specification.max_steps),
+        "forecast_steps": str(columns.specification.forecast_steps),
     }
 
 
@@ -223,3 +225,12 @@ def _check_architecture(specification: Specification) -> None:
         f"A model with {what} cannot be exported to ONNX. Fit one with "
         f"{argument(architecture='default')} and one of Refold's own decoders."
     )
+
+
+def _check_forecasts(specification: Specification) -> None:
+    """Refuse models that have no forecast decoder."""
+    if not specification.forecast_steps:
+        raise ParameterError(
+            "This model was fitted to reconstruct, not to forecast, so it has no forecaster. Fit "
+            f"one with {argument(forecast_steps=10)}, for ten steps."
+        )

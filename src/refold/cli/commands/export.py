@@ -20,7 +20,8 @@ def export(
         str, typer.Option("--output", "-o", metavar="FILE", help="File to write (.onnx), or -.")
     ],
     part: Annotated[
-        Literal["encoder", "decoder"], typer.Option(help="Part of the model to write.")
+        Literal["encoder", "decoder", "forecaster"],
+        typer.Option(help="Part of the model to write."),
     ] = "encoder",
     packed: Annotated[
         bool, typer.Option("--packed", help="Take all steps in one dimension, without padding.")
@@ -37,7 +38,7 @@ def export(
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write the encoder or the decoder as an ONNX file, for other languages."""
+    """Write the encoder, the decoder or the forecaster as an ONNX file, for other languages."""
     target = plan_output(output, GRAPH_FORMATS)
     check_distinct([target], [model])
     chosen = {} if opset is None else {"opset": opset}
