@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "ClusterError",
     "DataError",
     "DivergedError",
     "FileAccessError",
@@ -84,6 +85,10 @@ class NotFittedError(RefoldError, ValueError, AttributeError):
 
 class MissingExtraError(RefoldError, ImportError):
     """A required optional package is not installed."""
+
+
+class ClusterError(RefoldError, RuntimeError):
+    """A Ray cluster cannot be reached, or it lost what a run needs."""
 
 
 class DivergedError(RefoldError, ArithmeticError):

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 import refold
+from refold._support.freed_memory import return_freed_memory
 from refold.cli._files_and_streams import STREAM, format_of, input_format_of, readable
-from refold.cli._freed_memory import return_freed_memory
 from refold.cli._options import InputFormat, Windows, split
 from refold.errors import ParameterError, RefoldError, SchemaError
 

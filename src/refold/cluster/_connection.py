@@ -2,12 +2,14 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from refold._support.optional_imports import optional
-from refold.errors import ParameterError, argument
+from refold.errors import ClusterError, ParameterError, argument
 
 LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
 
@@ -24,8 +26,17 @@ def load_ray() -> Any:
     return optional("ray", extra="ray", purpose="A cluster")
 
 
+def load_ray_data() -> Any:
+    """Import Ray Data, and keep its messages and progress bars off the terminal."""
+    found = optional("ray.data", extra="ray", purpose="A cluster")
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    return found
+
+
 @contextmanager
-def connected(on: str, *, num_cpus: int | None = None) -> Iterator[None]:
+def connected(
+    on: str, *, num_cpus: int | None = None, object_store_memory: int | None = None
+) -> Iterator[None]:
     """Connect to a cluster inside the block.
 
     If this process is already connected, that connection is used, and it stays open.
@@ -39,10 +50,14 @@ def connected(on: str, *, num_cpus: int | None = None) -> Iterator[None]:
         machines.
     num_cpus : int, optional
         Number of tasks that a local cluster runs at a time; by default the number of cores.
+    object_store_memory : int, optional
+        Bytes of shared memory of a local cluster; by default 30 % of the memory.
 
     Raises
     ------
     ParameterError
+        If this is no address.
+    ClusterError
         If no cluster answers at the address.
     MissingExtraError
         If Ray is not installed.
@@ -55,6 +70,7 @@ def connected(on: str, *, num_cpus: int | None = None) -> Iterator[None]:
     if on == LOCAL:
         # RAY_ADDRESS would have precedence over an address that is None
         options |= {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
+        options["object_store_memory"] = object_store_memory
     elif not isinstance(on, str) or not on or (":" not in on and on != AUTO):
         raise ParameterError(
             f"{argument('on')} must be an address such as ray://host:10001, or 'auto' or 'local'. "
@@ -63,9 +79,10 @@ def connected(on: str, *, num_cpus: int | None = None) -> Iterator[None]:
     else:
         options |= {"address": on}
     try:
-        ray.init(**options)
+        with _same_signals():
+            ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ParameterError(
+        raise ClusterError(
             f"No Ray cluster answers at {on!r} ({_first_line(error)}). Check that it runs, with "
             "`ray status` on one of its machines, and that its Ray and Python have the same "
             f"versions as here (Ray {ray.__version__})."
@@ -74,6 +91,18 @@ def connected(on: str, *, num_cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _same_signals() -> Iterator[None]:
+    """Keep the handler of SIGTERM, which Ray replaces."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM) if main else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _first_line(error: Exception) -> str:

@@ -28,7 +28,11 @@ from refold.sequences.files._read_write import read as read
 from refold.sequences.files._read_write import write as write
 from refold.sequences.files.scan._scan import Scan as Scan
 from refold.sequences.files.scan._scan import scan as scan
+from refold.sequences.files.tables._layout_detection import TableLayout as TableLayout
+from refold.sequences.files.tables._layout_detection import TableOptions as TableOptions
+from refold.sequences.files.tables._layout_detection import find_layout as find_layout
 from refold.sequences.files.tables._layout_detection import step_columns as step_columns
+from refold.sequences.files.tables._table_reader import from_file_table as from_file_table
 from refold.sequences.preprocessing._data_warnings import data_warnings as data_warnings
 from refold.sequences.preprocessing._length_batches import Batches as Batches
 from refold.sequences.preprocessing._length_batches import BatchPlan as BatchPlan

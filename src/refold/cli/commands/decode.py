@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from refold.cli._cluster import Cluster
 from refold.cli._files_and_streams import CODE_FORMATS, data_formats, plan_conversion, readable
 from refold.cli._lengths import Lengths, read_lengths
 from refold.cli._options import (
@@ -55,11 +56,17 @@ def reconstruct(
     output: DataOutput = "-",
     latent_steps: LatentSteps = None,
     reading: Reading,
+    cluster: Cluster,
     output_format: OutputFormat = None,
     clip: Clip = False,
     quiet: Quiet = False,
 ) -> None:
     """Encode sequences and decode them again."""
+    if cluster.on is not None:
+        loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+        refused = {"--output-format": output_format}
+        cluster.run("reconstruct", loaded, data, output, reading, refused, quiet=quiet, clip=clip)
+        return
     formats = reading.input_format, output_format
     target = plan_conversion((model, data), output, data_formats(), *formats)
     loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)

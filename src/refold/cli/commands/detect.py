@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import refold
+from refold.cli._cluster import Cluster
 from refold.cli._console import log
 from refold.cli._files_and_streams import (
     TABLE_FORMATS,
@@ -65,10 +66,19 @@ def detect(
     ] = None,
     windows: Windows,
     reading: Reading,
+    cluster: Cluster,
     output_format: TableFormat = None,
     quiet: Quiet = False,
 ) -> None:
     """Compute anomaly scores and p-values of sequences."""
+    if cluster.on is not None:
+        loaded = load_model(model, quiet=quiet)
+        if normal is not None:
+            loaded.calibrate(reading.read(loaded, normal))
+        refused = {"--steps": steps, "--picture": picture, "--window": windows.window}
+        refused["--output-format"] = output_format
+        cluster.run("detect", loaded, data, output, reading, refused, quiet=quiet, alpha=alpha)
+        return
     check_one_stream(model, data, normal)
     target = plan_output(output, TABLE_FORMATS, output_format)
     reason = "--steps cannot be standard output. Name a file."

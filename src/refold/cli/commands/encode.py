@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.progress import track
 
 import refold
+from refold._support.freed_memory import return_freed_memory
+from refold.cli._cluster import Cluster
 from refold.cli._console import log
 from refold.cli._files_and_streams import CODE_FORMATS, plan_conversion
-from refold.cli._freed_memory import return_freed_memory
 from refold.cli._options import Data, LatentSteps, Model, OutputFormat, Quiet
 from refold.cli._reading import Reading
 from refold.cli._saved_models import id_name, load_model, log_drift
@@ -45,12 +46,18 @@ def encode(
         ),
     ] = "float32",
     reading: Reading,
+    cluster: Cluster,
     output_format: OutputFormat = None,
     quiet: Quiet = False,
 ) -> None:
     """Encode sequences as codes, one row per sequence."""
     from refold.cli._code_writer import check_dtype, write_codes
 
+    if cluster.on is not None:
+        loaded = load_model(model, quiet=quiet, latent_steps=latent_steps)
+        refused = {"--features": features, "--output-format": output_format}
+        cluster.run("encode", loaded, data, output, reading, refused, quiet=quiet, dtype=dtype)
+        return
     formats = reading.input_format, output_format
     target = plan_conversion((model, data), output, CODE_FORMATS, *formats)
     check_dtype(dtype, target.format)

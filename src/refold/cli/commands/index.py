@@ -5,9 +5,9 @@ from typing import Annotated, Any
 import typer
 
 import refold
+from refold._support.freed_memory import return_freed_memory
 from refold.cli._console import log
 from refold.cli._files_and_streams import STREAM
-from refold.cli._freed_memory import return_freed_memory
 from refold.cli._options import LabelFile, LatentSteps, Model, Quiet, split
 from refold.cli._reading import Reading, check_label_files
 from refold.cli._saved_models import load_model

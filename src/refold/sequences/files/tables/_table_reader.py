@@ -42,8 +42,38 @@ def from_file_table(
 ) -> Sequences:
     """Convert a table in the wide layout if asked, in the list or the long layout as it is.
 
-    ``rows`` describes rows in messages, and ``names`` are the columns of a wide table that may be
-    read, by default all.
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The table of a file, or some of its rows.
+    name : str
+        Name of the file, for messages.
+    asked : TableOptions
+        Options of the user.
+    rows : Rows, optional
+        Describes rows in messages.
+    names : sequence of str, optional
+        Columns of a wide table that may be read, by default all.
+
+    Returns
+    -------
+    Sequences
+
+    Raises
+    ------
+    FileFormatError
+        If there are no rows.
+    SchemaError
+        If a column does not exist or has the wrong type.
+    DataError
+        If the sequences are invalid.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> table = pa.table({"id": ["a", "a", "b"], "x": [0.5, 1.5, 2.5]})
+    >>> from_file_table(table, "table", TableOptions()).lengths
+    array([2, 1])
     """
     if asked.layout == "wide":
         id_column, steps = find_wide(table.column_names if names is None else names, name, asked)

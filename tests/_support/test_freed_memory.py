@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from refold.cli._freed_memory import return_freed_memory
+from refold._support.freed_memory import return_freed_memory
 
 if sys.argv[1] == "back":
     return_freed_memory()

@@ -1,0 +1,107 @@
+"""Options of commands that can run on a Ray cluster, and the end of such a run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import refold
+from refold.cli._console import log
+from refold.cli._files_and_streams import STREAM
+from refold.cli._reading import Reading
+from refold.errors import DataError, ParameterError
+
+# Options of reading that a cluster has.
+_READING = {"id", "time", "columns", "column_types", "time_gaps"}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where to compute."""
+
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="CLUSTER",
+            rich_help_panel="Cluster",
+            help="Ray cluster for Parquet files larger than one machine: ray://HOST:PORT, auto for "
+            "that of RAY_ADDRESS, or local to start one here. The output is then a folder.",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            metavar="N",
+            rich_help_panel="Cluster",
+            help=r"Workers of the cluster, each with one CPU. \[default: all CPUs but one]",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.on is None:
+            raise ParameterError("--workers needs a cluster. Add --on CLUSTER.")
+
+    def run(
+        self,
+        operation: str,
+        model: Any,
+        data: str,
+        output: str,
+        reading: Reading,
+        refused: dict[str, Any],
+        *,
+        quiet: bool,
+        **settings: Any,
+    ) -> None:
+        """Run an operation of `refold.cluster`.
+
+        Parameters
+        ----------
+        operation : str
+            Name of the function.
+        model : SequenceAutoencoder
+        data, output : str
+            Parquet files, and the folder for the parts.
+        reading : Reading
+            How to read the files.
+        refused : dict
+            Options that work on one machine only, each with its value; None is not given.
+        quiet : bool
+            Whether to hide the progress and the summary.
+        **settings : object
+            Other arguments of the function.
+        """
+        given = {f"--{name.replace('_', '-')}" for name in set(reading.options) - _READING}
+        given |= {name for name, value in refused.items() if value not in (None, False)}
+        if reading.input_format is not None:
+            given.add("--format")
+        if given:
+            raise ParameterError(f"{min(given)} cannot be used with --on. Leave it out.")
+        if STREAM in (data, output):
+            raise ParameterError(
+                "--on needs names of Parquet files, and of a folder for the parts with -o."
+            )
+        options = reading.options | settings
+        function = getattr(refold.cluster, operation)
+        summary = function(
+            model,
+            data,
+            output,
+            on=self.on,
+            num_workers=self.workers,
+            verbose=0 if quiet else 1,
+            **options,
+        )
+        if not quiet:
+            log(str(summary))
+        if summary.num_failed:
+            first = summary.failures[0]
+            raise DataError(
+                f"{summary.num_failed} sequences are in no part; "
+                f"{Path(output) / '_failures.jsonl'} lists them. The first is in row {first.row} "
+                f"of {first.file}: {first.reason}"
+            )

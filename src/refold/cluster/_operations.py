@@ -1,0 +1,93 @@
+"""What a worker does with some sequences: a model and its settings, and the table of results."""
+
+import hashlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from refold.errors import ParameterError, argument
+from refold.inference import PackedNetwork
+from refold.kernels import packed
+from refold.sequences import Sequences, codes_to_arrow
+from refold.storage import dumps, fingerprint
+
+DTYPES = ("float32", "float16")
+
+
+class Operation(NamedTuple):
+    """An operation with a model, as plain values that go to the workers and into the manifest.
+
+    Attributes
+    ----------
+    name : {"encode", "reconstruct", "detect"}
+    settings : dict
+    id_name : str
+        Name of the column of ids.
+    """
+
+    name: str
+    settings: dict[str, Any]
+    id_name: str
+
+
+def packed_model(model: Any) -> bytes:
+    """Return the file of a model for the workers, which have neither Keras nor JAX.
+
+    Raises
+    ------
+    ParameterError
+        If it needs them.
+    """
+    if not isinstance(model._fitted.network, PackedNetwork):
+        specification = model._fitted.network.specification
+        raise ParameterError(
+            f"This model runs with Keras (architecture={specification.architecture!r}, "
+            f"cell={specification.cell!r}). The workers of a cluster run the default model with "
+            "LSTMs only. Use one machine, or fit the default model."
+        )
+    return dumps(model.get_params(deep=False), model._fitted)
+
+
+def hash_of(model: Any, operation: str) -> str:
+    """Return a hash of all that determines the results of an operation."""
+    found = fingerprint(model._fitted)
+    calibration = model._fitted.calibration
+    if operation != "detect" or calibration is None:
+        return found
+    digest = hashlib.sha256(found.encode())
+    for array in (*calibration, *(model._fitted.known or ())):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def check_dtype(dtype: str) -> None:
+    """Check the type of codes: the levels of int8 depend on all codes, and no worker has them."""
+    if dtype not in DTYPES:
+        raise ParameterError(
+            f"{argument('dtype')} must be float32 or float16 on a cluster. Got {dtype!r}."
+        )
+
+
+def computed(model: Any, operation: Operation, sequences: Sequences) -> pa.Table:
+    """Return one row for each sequence."""
+    settings, ids = operation.settings, sequences.ids
+    with packed.limited_threads(settings["threads"]):
+        if operation.name == "encode":
+            table = codes_to_arrow(model.encode(sequences), ids, settings["dtype"])
+            return table.rename_columns([operation.id_name, "code"])
+        if operation.name == "detect":
+            table = model.detect(sequences, settings["alpha"]).to_table(operation.id_name)
+            # depends on all sequences
+            return table.drop_columns(["adjusted_p_value"])
+        decoded = model.reconstruct(sequences, clip=settings["clip"])
+    back = Sequences.from_list(decoded, schema=model.schema_, ids=ids)
+    return back.to_arrow(operation.id_name)
+
+
+def without_sequences(model: Any, operation: Operation, *, text_ids: bool) -> pa.Table:
+    """Return the table of no sequence."""
+    ids = np.zeros(1, np.str_ if text_ids else np.int64)
+    one = Sequences.from_list([np.zeros((1, model.schema_.num_columns))], ids=ids)
+    one = Sequences(one.values, one.offsets, ids, model.schema_)
+    return computed(model, operation, one).slice(0, 0)

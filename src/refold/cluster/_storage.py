@@ -1,0 +1,297 @@
+"""Files of any store, by path or URL: listing, stamps, retries, and complete writes."""
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, NamedTuple, TypeVar
+
+import pyarrow as pa
+from pyarrow import fs
+
+from refold._support.optional_imports import optional
+from refold.errors import (
+    FileAccessError,
+    FileFormatError,
+    MissingFileError,
+    ParameterError,
+    RefoldError,
+)
+
+# Seconds between attempts to reach a store.
+WAITS = (0.5, 1.0, 2.0, 4.0)
+SUFFIXES = (".parquet", ".pq")
+# Stores in which a file appears when it is closed, and where renaming would be a copy.
+_OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory")
+
+Result = TypeVar("Result")
+
+
+class Stamp(NamedTuple):
+    """Size and time of a file, which show whether it has changed.
+
+    Attributes
+    ----------
+    size : int
+    modified : int or None
+        In nanoseconds; None if the store does not tell.
+    """
+
+    size: int
+    modified: int | None
+
+
+class Place(NamedTuple):
+    """A file or folder.
+
+    Attributes
+    ----------
+    system : pyarrow.fs.FileSystem
+    path : str
+        Path in the file system.
+    prefix, query : str
+        What turns a path of the file system into a URL that another process can open.
+    """
+
+    system: Any
+    path: str
+    prefix: str = ""
+    query: str = ""
+
+    def name(self, path: str | None = None) -> str:
+        """Return the name, or that of another path in the same store, as a user would write it."""
+        path = self.path if path is None else path
+        return f"{self.prefix}{path}{self.query}"
+
+    def beside(self, name: str) -> "Place":
+        """Return a file in this folder."""
+        return self._replace(path=f"{self.path.rstrip('/')}/{name}")
+
+    @property
+    def is_object_store(self) -> bool:
+        """Whether a file appears only when it is closed."""
+        return self.prefix.partition(":")[0] in _OBJECT_STORES
+
+
+def place_of(name: str | os.PathLike[str]) -> Place:
+    """Return the place of a path or URL.
+
+    Raises
+    ------
+    ParameterError
+        If the URL cannot be understood.
+    """
+    text = os.fspath(name)
+    scheme, found, rest = text.partition("://")
+    if not found:
+        return Place(fs.LocalFileSystem(), str(Path(text).absolute()))
+    rest, mark, query = rest.partition("?")
+    try:
+        system, path = fs.FileSystem.from_uri(text)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        # not a scheme of Arrow
+        purpose = f"Reading the URL {text!r}"
+        fsspec: Any = optional("fsspec", extra="ray", purpose=purpose)
+        try:
+            handler, path = fsspec.core.url_to_fs(f"{scheme}://{rest}")
+        except (ValueError, ImportError) as error:
+            raise ParameterError(
+                f"The URL {text!r} cannot be opened: {one_line(error)}."
+            ) from error
+        system = fs.PyFileSystem(fs.FSSpecHandler(handler))
+    return Place(system, path, f"{scheme}://", mark + query)
+
+
+def patiently(what: str, attempt: Callable[[], Result]) -> Result:
+    """Call a function again, after a pause, while a store cannot be reached.
+
+    Parameters
+    ----------
+    what : str
+        Start of the message, such as ``"s3://bucket/x.parquet cannot be read"``.
+    attempt : callable
+        May raise ``OSError``.
+
+    Raises
+    ------
+    FileAccessError
+        If the last attempt fails as well.
+    MissingFileError
+        If the file does not exist.
+    """
+    for wait in (*WAITS, None):
+        try:
+            return attempt()
+        except RefoldError:
+            raise
+        except FileNotFoundError as error:
+            raise MissingFileError(f"{what}: it does not exist ({one_line(error)}).") from error
+        except pa.ArrowInvalid as error:
+            raise FileFormatError(f"{what}: {one_line(error)}. Write it again.") from error
+        except OSError as error:
+            if wait is None or isinstance(error, PermissionError):
+                tries = "" if wait else f" after {len(WAITS) + 1} attempts"
+                raise FileAccessError(
+                    f"{what}{tries}: {one_line(error)}. Check the name, the connection and the "
+                    "access rights, and run the same again: what is done stays done."
+                ) from error
+            time.sleep(wait)
+    raise AssertionError
+
+
+def one_line(error: BaseException) -> str:
+    """Return the first line of an error, without the full stop."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def stamp_of(place: Place) -> Stamp:
+    """Return the stamp of a file.
+
+    Raises
+    ------
+    MissingFileError
+        If it does not exist.
+    FileAccessError
+        If the store cannot be reached.
+    """
+    what = f"{place.name()} cannot be read"
+    found = patiently(what, lambda: place.system.get_file_info(place.path))
+    if found.type != fs.FileType.File:
+        raise MissingFileError(f"There is no file {place.name()}.")
+    return Stamp(found.size, found.mtime_ns)
+
+
+def find_parquet(source: list[str]) -> list[tuple[Place, Stamp]]:
+    """Return the Parquet files of paths, URLs, globs and folders, each sorted by name.
+
+    As in Arrow, names below a folder that begin with ``.`` or ``_`` are skipped.
+
+    Raises
+    ------
+    MissingFileError
+        If nothing is there.
+    FileFormatError
+        If a folder holds no Parquet file, or the file is not one by its name.
+    """
+    return [found for one in source for found in _find(one)]
+
+
+def _find(name: str) -> list[tuple[Place, Stamp]]:
+    place = place_of(name)
+    what = f"{name} cannot be read"
+    root, pattern = place.path, None
+    info = patiently(what, lambda: place.system.get_file_info(root))
+    if info.type == fs.FileType.NotFound and (magic := re.search(r"[*\[?]", place.path)):
+        root = place.path[: max(0, place.path.rfind("/", 0, magic.start()))] or "/"
+        pattern = _as_regex(place.path)
+        info = patiently(what, lambda: place.system.get_file_info(root))
+    if info.type == fs.FileType.NotFound:
+        raise MissingFileError(f"There is no file or folder {name}.")
+    if info.type == fs.FileType.File:
+        if not root.lower().endswith(SUFFIXES):
+            raise FileFormatError(
+                f"{name} is not a Parquet file by its name ({' or '.join(SUFFIXES)}), and a "
+                "cluster reads no other. Convert it with refold.sequences.read and write."
+            )
+        return [(place, Stamp(info.size, info.mtime_ns))]
+    chosen = fs.FileSelector(root, recursive=True)
+    found = patiently(what, lambda: place.system.get_file_info(chosen))
+    files = [
+        (place._replace(path=one.path), Stamp(one.size, one.mtime_ns))
+        for one in sorted(found, key=lambda one: one.path)
+        if one.type == fs.FileType.File
+        and one.path.lower().endswith(SUFFIXES)
+        and (pattern.fullmatch(one.path) if pattern else not _is_hidden(one.path, root))
+    ]
+    if not files:
+        raise FileFormatError(f"{name} holds no Parquet file ({' or '.join(SUFFIXES)}).")
+    return files
+
+
+def _is_hidden(path: str, root: str) -> bool:
+    inside = PurePosixPath(path[len(root) :].lstrip("/"))
+    return any(part.startswith((".", "_")) for part in inside.parts)
+
+
+def _as_regex(pattern: str) -> re.Pattern[str]:
+    """Return the pattern of a glob, in which only ``**/`` crosses folders."""
+    known = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    found = []
+    for token in re.findall(r"\*\*/|\[[^]]*\]|.", pattern):
+        many = token.startswith("[") and len(token) > 1
+        found.append(token.replace("[!", "[^") if many else known.get(token, re.escape(token)))
+    return re.compile("".join(found))
+
+
+@contextmanager
+def replaced(place: Place) -> Iterator[BinaryIO]:
+    """Open a file that takes its name only once it is complete, in any store.
+
+    The bytes go to a temporary file of this machine. At the end they are copied to the store: to a
+    name that begins with a dot, which is then changed, or in an object store to the name itself,
+    where an upload appears when it is complete.
+    """
+    with tempfile.TemporaryFile() as local:
+        yield local
+        local.flush()
+        size = local.tell()
+        patiently(f"{place.name()} cannot be written", lambda: _copy(local, size, place))
+
+
+def _copy(local: Any, size: int, place: Place) -> None:
+    local.seek(0)
+    folder, _, name = place.path.rpartition("/")
+    target = place.path if place.is_object_store else f"{folder}/.{name}.{secrets.token_hex(8)}"
+    try:
+        with place.system.open_output_stream(target) as stream:
+            shutil.copyfileobj(local, stream, 1 << 20)
+        if place.system.get_file_info(target).size != size:
+            raise OSError(f"only a part of it arrived at {place.name(target)}")
+        if target != place.path:
+            place.system.move(target, place.path)
+    except BaseException:
+        # in an object store, an incomplete upload must not stay under the name of a part
+        _delete(place, target)
+        raise
+
+
+def _delete(place: Place, path: str) -> None:
+    if place.system.get_file_info(path).type == fs.FileType.File:
+        place.system.delete_file(path)
+
+
+def read_bytes(place: Place) -> bytes | None:
+    """Return the bytes of a file, or None if there is none."""
+
+    def attempt() -> bytes | None:
+        if place.system.get_file_info(place.path).type != fs.FileType.File:
+            return None
+        with place.system.open_input_stream(place.path) as stream:
+            return stream.read()
+
+    return patiently(f"{place.name()} cannot be read", attempt)
+
+
+def make_folder(place: Place) -> list[str]:
+    """Create a folder if it is not there, and return the names of the files in it."""
+
+    def attempt() -> list[str]:
+        info = place.system.get_file_info(place.path)
+        if info.type == fs.FileType.File:
+            raise ParameterError(
+                f"The output {place.name()} is a file. A cluster writes a folder of parts; name "
+                "a new folder."
+            )
+        if info.type == fs.FileType.NotFound:
+            place.system.create_dir(place.path, recursive=True)
+            return []
+        found = place.system.get_file_info(fs.FileSelector(place.path))
+        return [one.base_name for one in found]
+
+    return patiently(f"The output folder {place.name()} cannot be opened", attempt)

@@ -1,0 +1,442 @@
+"""Runs in this process: units, parts, the manifest, failures and bad input. test_ray.py has Ray."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import refold
+from cluster_data import codes_in, long_table_of, table_of, written
+from refold.cluster import _storage
+from refold.cluster._encode import job_of
+from refold.cluster._ids import SeenIds
+from refold.cluster._pool import ThisProcess
+from refold.cluster._reading import hashes, ids_of, slices
+from refold.cluster._run import execute
+from refold.cluster._source import cut, open_source
+from refold.cluster._storage import _as_regex
+from refold.cluster._worker import Worker
+from refold.errors import (
+    DataError,
+    FileAccessError,
+    FileFormatError,
+    MissingFileError,
+    ParameterError,
+    SchemaError,
+)
+from refold.sequences import TableOptions
+from small_data import ragged, untrained
+
+ENCODE = {"dtype": "float32"}
+
+
+def run(name, model, source, output, *, pool=None, roles=None, part_steps=40, **changes):
+    """Run an operation without a cluster, and return the summary."""
+    given = ENCODE | changes if name == "encode" else changes
+    job = job_of(name, model, source, output, roles or TableOptions(), given, part_steps=part_steps)
+    return execute(job, lambda *_: None, pool or ThisProcess())
+
+
+# What is written
+
+
+def test_codes_are_those_of_one_machine(model, folder, sequences, tmp_path):
+    summary = run("encode", model, folder, tmp_path / "codes")
+    ids, codes = codes_in(tmp_path / "codes")
+    assert ids == [f"s{i}" for i in range(120)]
+    assert np.array_equal(codes, model.encode(sequences))
+    assert summary.num_sequences, summary.num_failed == (120, 0)
+    assert summary.num_parts == len([*(tmp_path / "codes").glob("part-*")]) > 6
+    assert summary.num_steps == sum(map(len, sequences))
+    again = run("encode", model, folder, tmp_path / "codes")
+    assert (again.num_there, again.num_steps) == (summary.num_parts, 0)
+    assert again.num_sequences == 120
+
+
+def test_a_second_run_completes_what_is_missing(model, folder, tmp_path):
+    summary = run("encode", model, folder, tmp_path / "codes")
+    before = {part: part.read_bytes() for part in (tmp_path / "codes").glob("part-*")}
+    lost, cut_short = sorted(before)[1:3]
+    lost.unlink()
+    cut_short.write_bytes(before[cut_short][:100])
+    again = run("encode", model, folder, tmp_path / "codes")
+    assert again.num_there == summary.num_parts - 2
+    assert {part: part.read_bytes() for part in (tmp_path / "codes").glob("part-*")} == before
+
+
+def test_ids_without_a_column_are_rows_of_all_files(model, sequences, tmp_path):
+    table = table_of(sequences).drop_columns(["id"])
+    for i in range(2):
+        pq.write_table(table.slice(60 * i, 60), tmp_path / f"{i}.parquet", row_group_size=20)
+    run("encode", model, str(tmp_path / "?.parquet"), tmp_path / "codes", dtype="float16")
+    assert codes_in(tmp_path / "codes")[0] == list(range(120))
+    assert written(tmp_path / "codes").schema.field("code").type.value_type == pa.float16()
+
+
+@pytest.mark.parametrize("rows", [3, 1000])
+def test_a_long_table_is_cut_between_sequences(model, sequences, tmp_path, rows):
+    real = [one for one in sequences if len(one)]
+    pq.write_table(long_table_of(real), tmp_path / "long.parquet", row_group_size=rows)
+    run("encode", model, tmp_path / "long.parquet", tmp_path / "codes", part_steps=10)
+    ids, codes = codes_in(tmp_path / "codes")
+    assert ids == list(range(len(real)))
+    assert np.array_equal(codes, model.encode(real))
+
+
+def test_a_long_table_holds_empty_sequences(model, tmp_path):
+    both = [np.ones((2, 2)), np.ones((0, 2)), np.ones((3, 2))]
+    found = refold.sequences.Sequences.from_list(both, names=["x0", "x1"], ids=["a", "b", "c"])
+    refold.sequences.write(found, tmp_path / "long.csv")
+    table = pa.csv.read_csv(tmp_path / "long.csv")
+    pq.write_table(table, tmp_path / "long.parquet")
+    run("encode", model, tmp_path / "long.parquet", tmp_path / "codes", part_steps=1)
+    ids, codes = codes_in(tmp_path / "codes")
+    assert ids == ["a", "b", "c"]
+    assert np.array_equal(codes, model.encode(both))
+
+
+@given(
+    lengths=st.lists(st.integers(0, 6), min_size=1, max_size=25),
+    rows=st.integers(1, 30),
+    part_steps=st.integers(1, 40),
+    most_steps=st.integers(1, 12),
+    lists=st.booleans(),
+)
+@settings(max_examples=20, deadline=None)
+def test_units_hold_each_sequence_once(
+    tmp_path_factory, lengths, rows, part_steps, most_steps, lists
+):
+    lengths = lengths if lists else [n + 1 for n in lengths]
+    sequences = [np.full((n, 2), i, float) for i, n in enumerate(lengths)]
+    table = (table_of if lists else long_table_of)(sequences)
+    path = tmp_path_factory.mktemp("units") / "x.parquet"
+    pq.write_table(table, path, row_group_size=rows)
+    schema = refold.Sequences.from_list(sequences, names=["x0", "x1"]).schema
+    source = open_source([str(path)], schema, TableOptions(), part_steps)
+    found, ids = [], []
+    for unit in source.units:
+        roles = source.options
+        for one in slices(unit, roles, lists=lists, most_steps=most_steps):
+            assert one.begins[0] == 0
+            assert one.begins[-1] == len(one.table)
+            assert one.table.equals(
+                table.slice(one.first, len(one.table)).select(one.table.column_names)
+            )
+            read = refold.sequences.from_file_table(one.table, "x", roles)
+            assert len(read) == 1 or read.lengths.clip(1).sum() <= most_steps
+            assert len(read) == len(one)
+            found += read.ids.tolist()
+        ids += [one for _, part in ids_of(unit, roles, lists=lists) for one in part.to_pylist()]
+    assert found == ids == [f"s{i}" if lists else i for i in range(len(lengths))]
+
+
+def test_row_groups_are_joined_or_cut():
+    assert cut([], 10) == []
+    assert cut([(3, 0), (0, 0), (2, 9)], 10) == [(0, 5, 9)]
+    many = cut([(1000, 10**9)], 10)  # each is decoded from the start of the row group
+    assert len(many) == 8
+    assert [one[0] for one in many[1:]] == [one[1] for one in many[:-1]]
+
+
+def test_reconstructions_are_those_of_one_machine(model, folder, sequences, tmp_path):
+    run("reconstruct", model, folder, tmp_path / "back", clip=True)
+    back = refold.sequences.read_or_scan(tmp_path / "back")
+    assert back.ids.tolist() == [f"s{i}" for i in range(120)]
+    for one, expected in zip(back, model.reconstruct(sequences, clip=True), strict=True):
+        assert np.array_equal(one, expected)
+
+
+def test_detections_are_those_of_one_machine(model, folder, sequences, tmp_path):
+    sequences = [one + 40 * (i == 3) for i, one in enumerate(sequences)]
+    expected = model.detect(sequences, alpha=0.2)
+    pq.write_table(table_of(sequences), tmp_path / "x.parquet", row_group_size=30)
+    summary = run("detect", model, tmp_path / "x.parquet", tmp_path / "found", alpha=0.2)
+    found = written(tmp_path / "found")
+    names = ["score", "error", "distance", "p_value", "anomalous", "step", "column"]
+    assert found.select(names).equals(expected.to_table().select(names))
+    adjusted = pq.read_table(tmp_path / "found/_adjusted_p_values.parquet").to_pydict()
+    adjusted = dict(zip(adjusted["p_value"], adjusted["adjusted_p_value"], strict=True))
+    joined = [adjusted[value] for value in found["p_value"].to_pylist()]
+    assert np.allclose(joined, expected.adjusted_p_values, rtol=1e-12)
+    assert summary.num_anomalous == expected.anomalous.sum()
+    assert summary.num_discoveries == expected.discoveries.sum()
+    assert f"{summary.num_anomalous} are anomalous" in str(summary)
+
+
+def test_a_worker_needs_neither_keras_nor_jax(model_file, folder, tmp_path):
+    code = f"""
+import sys
+from refold.cluster._encode import job_of
+from refold.cluster._pool import ThisProcess
+from refold.cluster._run import execute
+from refold.sequences import TableOptions
+given = {str(model_file)!r}, {str(folder)!r}, {str(tmp_path / "codes")!r}
+job = job_of("encode", *given, TableOptions(), {ENCODE!r})
+print(execute(job, lambda *_: None, ThisProcess()).num_sequences)
+print({{"jax", "keras", "scipy", "sklearn"}} & {{*sys.modules}})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["120", "set()"]
+
+
+# Sequences that fail
+
+
+def test_what_cannot_be_encoded_is_listed_and_the_rest_is_written(model, sequences, tmp_path):
+    wrong = [one.copy() for one in sequences]
+    for i in (5, 50):
+        wrong[i] = np.full((2, 2), np.inf)
+    table = table_of(wrong)
+    x = table["x1"].to_pylist()
+    x[70] = [1.0] * 9  # another length than x0
+    table = table.set_column(2, "x1", pa.array(x))
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=20)
+    summary = run("encode", model, tmp_path / "x.parquet", tmp_path / "codes")
+    assert [one.row for one in summary.failures] == [5, 50, 70]
+    assert summary.num_failed == 3
+    assert "infinite value" in summary.failures[0].reason
+    lines = (tmp_path / "codes/_failures.jsonl").read_text().splitlines()
+    assert [json.loads(line)["row"] for line in lines] == [5, 50, 70]
+    ids, codes = codes_in(tmp_path / "codes")
+    left = [i for i in range(120) if i not in (5, 50, 70)]
+    assert ids == [f"s{i}" for i in left]
+    assert np.array_equal(codes, model.encode([sequences[i] for i in left]))
+    assert run("encode", model, tmp_path / "x.parquet", tmp_path / "codes").num_failed == 3
+
+
+def test_a_part_without_sequences_is_written(model, tmp_path):
+    pq.write_table(table_of([np.full((2, 2), np.inf)]), tmp_path / "x.parquet")
+    assert run("encode", model, tmp_path / "x.parquet", tmp_path / "codes").num_failed == 1
+    assert written(tmp_path / "codes").num_rows == 0
+
+
+def test_wrong_columns_end_the_run(model, tmp_path):
+    table = pa.table({"x0": [["a"], ["b"]], "x1": [["a"], ["b"]]})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(SchemaError, match=r"x\.parquet: Column 'x0' holds text categories, but"):
+        run("encode", model, tmp_path / "x.parquet", tmp_path / "codes")
+
+
+def test_missing_values_are_warned_of_once(model, tmp_path):
+    summary = run("encode", model, missing_values(tmp_path), tmp_path / "codes", part_steps=1)
+    [(text, count)] = summary.warnings.items()
+    assert "missing" in text
+    assert count == 4
+
+
+def missing_values(folder):
+    pq.write_table(table_of([np.full((3, 2), np.nan)] * 4), folder / "x.parquet", row_group_size=1)
+    return folder / "x.parquet"
+
+
+# Output folders
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dtype": "float16"}, "dtype='float32', not 'float16'"),
+        ({"part_steps": 50}, r"another part_steps \(40, not 50\)"),
+        ({"roles": TableOptions(columns=["x1", "x0"])}, "columns="),
+    ],
+)
+def test_a_folder_of_another_run_is_refused(model, folder, tmp_path, changes, message):
+    run("encode", model, folder, tmp_path / "codes")
+    with pytest.raises(ParameterError, match=f"holds parts of a run with .*{message}"):
+        run("encode", model, folder, tmp_path / "codes", **changes)
+
+
+def test_a_folder_of_another_model_or_source_is_refused(model, sequences, tmp_path):
+    pq.write_table(table_of(sequences), tmp_path / "x.parquet")
+    run("encode", model, tmp_path / "x.parquet", tmp_path / "codes")
+    with pytest.raises(ParameterError, match="a run with another model"):
+        run("encode", untrained(ragged(30)), tmp_path / "x.parquet", tmp_path / "codes")
+    with pytest.raises(ParameterError, match="another operation"):
+        run("reconstruct", model, tmp_path / "x.parquet", tmp_path / "codes", clip=False)
+    pq.write_table(table_of(sequences[1:]), tmp_path / "x.parquet")
+    with pytest.raises(ParameterError, match=r"another state of .*x\.parquet, which has changed"):
+        run("encode", model, tmp_path / "x.parquet", tmp_path / "codes")
+    (tmp_path / "codes/_refold.json").write_text("{")
+    with pytest.raises(ParameterError, match=r"_refold\.json is damaged"):
+        run("encode", model, tmp_path / "x.parquet", tmp_path / "codes")
+
+
+def test_a_folder_with_other_files_is_refused(model, folder, tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ParameterError, match=r"holds 'notes\.txt', and has no manifest"):
+        run("encode", model, folder, tmp_path)
+    with pytest.raises(ParameterError, match=r"notes\.txt is a file"):
+        run("encode", model, folder, tmp_path / "notes.txt")
+
+
+# Sources
+
+
+class Changing(ThisProcess):
+    """Changes a file between two units."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def worked(self, job, units):
+        for i, result in enumerate(super().worked(job, units)):
+            yield result
+            if i == 1:
+                os.utime(self.path, (1, 1))
+
+
+def test_a_source_that_changes_ends_the_run(model, folder, sequences, tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(table_of(sequences), path, row_group_size=20)
+    with pytest.raises(FileAccessError, match=r"x\.parquet has changed since the run began"):
+        run("encode", model, path, tmp_path / "codes", pool=Changing(path))
+    assert len([*(tmp_path / "codes").glob("part-*")]) == 2
+
+
+def test_an_id_in_two_files_is_refused(model, sequences, tmp_path):
+    for i in range(2):
+        table = table_of(sequences[:9], first=5 * i)
+        pq.write_table(table, tmp_path / f"{i}.parquet")
+    message = r"The id 's5' occurs twice: in row 5 of .*0\.parquet and in row 0 of .*1\.parquet"
+    with pytest.raises(DataError, match=message):
+        run("encode", model, tmp_path, tmp_path.parent / "codes_of_two")
+    table = table_of(sequences[:9]).set_column(0, "id", pa.array(["a"] * 9))
+    pq.write_table(table, tmp_path / "0.parquet")  # as on one machine
+    run("encode", model, tmp_path / "0.parquet", tmp_path.parent / "codes_of_one")
+
+
+@pytest.mark.parametrize("rows", [4, 1000])
+def test_a_long_table_must_be_sorted(model, tmp_path, rows):
+    table = long_table_of([np.ones((3, 2))] * 4)
+    table = pa.concat_tables([table.slice(0, 2), table.slice(3), table.slice(2, 1)])
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=rows)
+    message = r"x\.parquet: the rows of id 0 are not together, they begin in rows 0 and 11"
+    with pytest.raises(DataError, match=message):
+        run("encode", model, tmp_path / "x.parquet", tmp_path / "codes", part_steps=4)
+
+
+def test_ids_of_all_types_have_hashes():
+    many = np.arange(10_000)
+    for ids in (pa.array(many), pa.array(many.astype(str)), pa.array(many.astype(np.uint64))):
+        assert len({*hashes(ids).tolist()}) == 10_000
+    with SeenIds() as seen:
+        for unit in range(10):
+            seen.add(hashes(pa.array(many[unit * 1000 : unit * 1000 + 1000 + (unit == 4)])), unit)
+        found = seen.first_twice()
+        assert found == (hashes(pa.array([5000]))[0], 4, 5)
+        assert seen.first_twice(np.arange(10) // 6) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "matches"),
+    [
+        ("/a/*.parquet", "/a/b.parquet", True),
+        ("/a/*.parquet", "/a/b/c.parquet", False),
+        ("/a/**/*.parquet", "/a/b/c/d.parquet", True),
+        ("/a/**/*.parquet", "/a/b.parquet", True),
+        ("/a/[!x]?.pq", "/a/yz.pq", True),
+        ("/a/[!x]?.pq", "/a/xz.pq", False),
+    ],
+)
+def test_globs(pattern, path, matches):
+    assert bool(_as_regex(pattern).fullmatch(path)) is matches
+
+
+class Flaky(LocalFileSystem):
+    """Fails at the first attempts to open a file."""
+
+    protocol = "flaky"
+    cachable = False
+    left = 0
+
+    def _open(self, path, *args, **kwargs):
+        if Flaky.left:
+            Flaky.left -= 1
+            raise ConnectionResetError("the connection was reset")
+        return super()._open(path, *args, **kwargs)
+
+
+def test_a_store_is_tried_again_and_then_named(model, sequences, tmp_path, monkeypatch):
+    fsspec.register_implementation("flaky", Flaky, clobber=True)
+    monkeypatch.setattr(_storage, "WAITS", (0.0, 0.0))
+    pq.write_table(table_of(sequences[:5]), tmp_path / "x.parquet")
+    Flaky.left = 2
+    run("encode", model, f"flaky://{tmp_path}/x.parquet", f"flaky://{tmp_path}/codes")
+    assert codes_in(tmp_path / "codes")[0] == [f"s{i}" for i in range(5)]
+    Flaky.left = 10**6
+    with pytest.raises(
+        FileAccessError, match=r"flaky://.*x\.parquet cannot be read after 3 attempts: the conn"
+    ):
+        run("encode", model, f"flaky://{tmp_path}/x.parquet", tmp_path / "others")
+    Flaky.left = 0
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ("nowhere.parquet", MissingFileError, r"There is no file or folder .*nowhere\.parquet"),
+        ("no*.parquet", FileFormatError, r"no\*\.parquet holds no Parquet file"),
+        ("folder", FileFormatError, "folder holds no Parquet file"),
+        ("x.csv", FileFormatError, r"x\.csv is not a Parquet file by its name"),
+        ("broken.parquet", FileFormatError, r"broken\.parquet cannot be read: .* Write it again"),
+        ("empty.parquet", FileFormatError, r"has columns \(id, x0, x1\), but no rows"),
+        ("gopher://x.parquet", ParameterError, "The URL 'gopher://x.parquet' cannot be opened"),
+        (5, ParameterError, "Expected a path, URL or glob of Parquet files for source"),
+    ],
+)
+def test_bad_sources(model, tmp_path, monkeypatch, source, error, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for name in ("x.csv", "broken.parquet", "folder/_hidden.parquet"):
+        (tmp_path / name).write_bytes(b"no Parquet file")
+    pq.write_table(table_of([]), "empty.parquet")
+    with pytest.raises(error, match=message):
+        run("encode", model, source, tmp_path / "codes")
+
+
+def test_files_must_agree(model, sequences, tmp_path):
+    pq.write_table(table_of(sequences[:3]), tmp_path / "0.parquet")
+    numbered = table_of(sequences[3:6]).set_column(0, "id", pa.array([1, 2, 3]))
+    pq.write_table(numbered, tmp_path / "1.parquet")
+    with pytest.raises(SchemaError, match=r"integers in the id column 'id', but .* holds text"):
+        run("encode", model, tmp_path, tmp_path / "codes")
+    pq.write_table(long_table_of(sequences[3:6]), tmp_path / "1.parquet")
+    with pytest.raises(SchemaError, match="one row per step, but the files before it"):
+        run("encode", model, tmp_path, tmp_path / "codes")
+
+
+# Models
+
+
+def test_a_model_that_needs_keras_is_refused(model, folder, tmp_path):
+    gru = copy.deepcopy(model)
+    specification = model._fitted.network.specification._replace(cell="gru")
+    network = SimpleNamespace(specification=specification)  # building one takes ten seconds
+    gru._fitted = model._fitted._replace(network=network)
+    with pytest.raises(ParameterError, match=r"This model runs with Keras \(.*cell='gru'\)"):
+        run("encode", gru, folder, tmp_path / "codes")
+
+
+def test_other_arguments_are_checked(model, folder, tmp_path):
+    with pytest.raises(ParameterError, match="dtype must be float32 or float16 on a cluster"):
+        refold.cluster.encode(model, folder, tmp_path / "codes", dtype="int8")
+    with pytest.raises(ParameterError, match="num_workers must be"):
+        refold.cluster.encode(model, folder, tmp_path / "codes", num_workers=0)
+    with pytest.raises(ParameterError, match=r"alpha=0\.001 needs at least"):
+        refold.cluster.detect(model, folder, tmp_path / "found", alpha=0.001)
+
+
+def test_a_worker_with_another_version_says_so():
+    [result] = ThisProcess().each(Worker({"version": "0.0"}), [None])
+    assert "A worker has Refold" in str(result["error"])
