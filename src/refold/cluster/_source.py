@@ -101,7 +101,9 @@ def open_source(
     layout = find_layout(first, found[0][0].name(), options)
     options = options._replace(id=layout.id, time=layout.time)
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        files = list(threads.map(lambda one: _file(*one, options, lists=layout.lists), found))
+        files = list(
+            threads.map(lambda one: _file(one[0], one[1], options, lists=layout.lists), found)
+        )
     for file in files:
         if file.id_type != files[0].id_type:
             raise SchemaError(
