@@ -7,12 +7,10 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +35,9 @@ from refold.errors import (
 )
 from refold.sequences import TableOptions
 from small_data import ragged, untrained
+
+fsspec = pytest.importorskip("fsspec")  # comes with Ray
+local = pytest.importorskip("fsspec.implementations.local")
 
 ENCODE = {"dtype": "float32"}
 
@@ -353,7 +354,7 @@ def test_globs(pattern, path, matches):
     assert bool(_as_regex(pattern).fullmatch(path)) is matches
 
 
-class Flaky(LocalFileSystem):
+class Flaky(local.LocalFileSystem):
     """Fails at the first attempts to open a file."""
 
     protocol = "flaky"
