@@ -11,7 +11,6 @@ import argparse
 import json
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def main() -> None:
                 results[part] = getattr(measure, part)(bench, *options)
                 results["about"] = environment(SHOWN)
                 RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    shown = [_SECTIONS[part](results[part]) for part in PARTS if part in results]
+    shown = [_section(part, results[part]) for part in PARTS if part in results]
     page = [_targets(results), *(text for section in shown for text in section)]
     write_page("serve", "The service", page, about=results["about"])
 
@@ -102,118 +101,106 @@ def _targets(results: dict[str, Any]) -> str:
     return table(["target", "measured", "met"], lines)
 
 
-def _rates(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        [
-            ENCODING[row["data"]], row["form"], f"{row['each']}", f"{row['rate']:,.0f}",
-            f"{row['offline']:,.0f}", f"{row['rate'] / row['offline']:.2f}",
-            f"{row['together'] / row['offline']:.2f}", f"{row['service_us']:,.0f}",
-            f"{row['clients_us']:,.0f}", f"{row['offline_us']:,.0f}", _ms(row["p50"]),
-            _ms(row["p99"]),
-        ]
-        for row in rows
-    ]  # fmt: skip
-    return [
-        "## Rates",
-        f"Each of {measure.CLIENTS} clients sends its next request when it has the response to the "
+def _section(part: str, found: Any) -> list[str]:
+    """Return the title of a part, its text, and a table if it has several rows."""
+    title, text, *columns = _SECTIONS[part]
+    one = {} if columns else _shown(found)
+    shown = [f"## {title}", text.format(clients=measure.CLIENTS, **one)]
+    if columns:
+        rows = [[form.format(**_shown(row)) for _, form in columns] for row in found]
+        shown.append(table([name for name, _ in columns], rows))
+    return shown
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of a row: milliseconds, the name of the data, and ratios."""
+    shown = {key: 1e3 * row[key] if key.endswith(("p50", "p99")) else row[key] for key in row}
+    shown["data"] = ENCODING.get(row.get("data", ""))
+    for name, above, below in _RATIOS:
+        if above in row and below in row:
+            shown[name] = row[above] / row[below]
+    return shown
+
+
+# Name of a ratio, and the values that it relates.
+_RATIOS = (
+    ("share", "rate", "offline"),
+    ("alike", "together", "offline"),
+    ("gain", "our_rate", "rate"),
+    ("times", "offered", "largest"),
+)
+# By part: title, text, and the columns of a table.
+_SECTIONS: dict[str, tuple[Any, ...]] = {
+    "rates": (
+        "Rates",
+        "Each of {clients} clients sends its next request when it has the response to the "
         "last one. The clients run in one thread, and share the cores with the service. The "
         "offline rate is the best of five calls of `transform` on all sequences at once. Two "
-        f"things bound the ratio. First, at most {measure.CLIENTS} requests can be computed "
-        "together. The column \"offline, same batch\" is the ratio that `transform` reaches on as "
+        "things bound the ratio. First, at most {clients} requests can be computed "
+        'together. The column "offline, same batch" is the ratio that `transform` reaches on as '
         "many sequences as these requests have. Second, the service and the clients need CPU time "
         "for HTTP and for the format. The table has the CPU time per sequence of all threads.",
-        table(
-            ["data", "format", "sequences per request", "sequences per second", "offline",
-             "ratio", "offline, same batch", "CPU time of the service, µs", "clients, µs",
-             "offline, µs", "median, ms", "p99, ms"],
-            lines,
-        ),
-    ]  # fmt: skip
-
-
-def _half(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        [ENCODING[row["data"]], f"{row['rate']:,.0f}", _ms(row["p50"]), _ms(row["p99"])]
-        for row in rows
-    ]
-    return [
-        "## Half of the largest rate",
+        ("data", "{data}"),
+        ("format", "{form}"),
+        ("sequences per request", "{each}"),
+        ("sequences per second", "{rate:,.0f}"),
+        ("offline", "{offline:,.0f}"),
+        ("ratio", "{share:.2f}"),
+        ("offline, same batch", "{alike:.2f}"),
+        ("CPU time of the service, µs", "{service_us:,.0f}"),
+        ("clients, µs", "{clients_us:,.0f}"),
+        ("offline, µs", "{offline_us:,.0f}"),
+        ("median, ms", "{p50:.1f}"),
+        ("p99, ms", "{p99:.1f}"),
+    ),
+    "half": (
+        "Half of the largest rate",
         "One sequence per request, in JSON, sent at random times. Response times start when the "
         "request is due.",
-        table(["data", "requests per second", "median, ms", "p99, ms"], lines),
-    ]
-
-
-def _peers(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        [
-            ENCODING[row["data"]], f"{row['rate']:,.0f}", f"{row['our_rate']:,.0f}",
-            f"{row['our_rate'] / row['rate']:.1f}", f"{row['service_us']:,.0f}",
-            f"{row['our_service_us']:,.0f}", _ms(row["p99"]), _ms(row["our_p99"]),
-        ]
-        for row in rows
-    ]  # fmt: skip
-    return [
-        "## FastAPI",
+        ("data", "{data}"),
+        ("requests per second", "{rate:,.0f}"),
+        ("median, ms", "{p50:.1f}"),
+        ("p99, ms", "{p99:.1f}"),
+    ),
+    "peers": (
+        "FastAPI",
         "For comparison, a FastAPI service calls `encoder.predict` for each request. Sequences are "
         "padded to a power of two, and all shapes are compiled in advance. A request has one "
         "sequence in JSON, and there is no latent optimization.",
-        table(
-            ["data", "FastAPI, requests per second", "Refold", "ratio", "FastAPI, CPU time, µs",
-             "Refold", "FastAPI, p99, ms", "Refold"],
-            lines,
-        ),
-    ]  # fmt: skip
-
-
-def _memory(found: dict[str, Any]) -> list[str]:
-    start, *others = (f"{size:.0f} MB" for size in found["megabytes"])
-    return [
-        "## Memory",
-        f"The process uses {start} of memory at the start, and {', '.join(others)} after a tenth, "
-        f"a half and all of {found['number']:,} requests. {found['failed']} requests failed.",
-    ]
-
-
-def _overload(found: dict[str, Any]) -> list[str]:
-    return [
-        "## Overload",
-        f"With {found['each']} utterances per request, {measure.CLIENTS} clients reached "
-        f"{found['largest']:,.0f} requests per second. Then 320 clients sent "
-        f"{found['offered']:,.0f} requests per second ({found['offered'] / found['largest']:.1f} "
-        f"times as many). {found['rate']:,.0f} per second succeeded, and {found['refused']:,} were "
-        f"refused with 429 or 503. Half of the refusals came within {_ms(found['refusal_p50'])} ms "
-        f"after the request was due, and 99 % within {_ms(found['refusal_p99'])} ms. "
-        f"{found['failed']} requests failed otherwise. In the following second, the rate was "
-        f"{found['after']:,.0f}.",
-    ]
-
-
-def _shutdown(found: dict[str, Any]) -> list[str]:
-    return [
-        "## Shutdown",
-        f"SIGTERM under load: {found['answered']:,} requests got a response, {found['lost']} got "
-        f"none, and the process exited with code {found['code']}. After `kill -9`, a new process "
-        f"was ready after {found['again']:.2f} s.",
-    ]
-
-
-def _schema(found: dict[str, Any]) -> list[str]:
-    return [
-        "## Schemathesis",
-        f"Schemathesis generated requests from the OpenAPI description for {found['seconds']:g} "
-        f"seconds: {found['cases']}. The command exited with code {found['code']}.",
-    ]
-
-
-_SECTIONS: dict[str, Callable[[Any], list[str]]] = {
-    "rates": _rates,
-    "half": _half,
-    "peers": _peers,
-    "memory": _memory,
-    "overload": _overload,
-    "shutdown": _shutdown,
-    "schema": _schema,
+        ("data", "{data}"),
+        ("FastAPI, requests per second", "{rate:,.0f}"),
+        ("Refold", "{our_rate:,.0f}"),
+        ("ratio", "{gain:.1f}"),
+        ("FastAPI, CPU time, µs", "{service_us:,.0f}"),
+        ("Refold", "{our_service_us:,.0f}"),
+        ("FastAPI, p99, ms", "{p99:.1f}"),
+        ("Refold", "{our_p99:.1f}"),
+    ),
+    "memory": (
+        "Memory",
+        "The process uses {megabytes[0]:.0f} MB of memory at the start, and {megabytes[1]:.0f} MB, "
+        "{megabytes[2]:.0f} MB, {megabytes[3]:.0f} MB after a tenth, a half and all of {number:,} "
+        "requests. {failed} requests failed.",
+    ),
+    "overload": (
+        "Overload",
+        "With {each} utterances per request, {clients} clients reached {largest:,.0f} requests per "
+        "second. Then 320 clients sent {offered:,.0f} requests per second ({times:.1f} times as "
+        "many). {rate:,.0f} per second succeeded, and {refused:,} were refused with 429 or 503. "
+        "Half of the refusals came within {refusal_p50:.1f} ms after the request was due, and 99 % "
+        "within {refusal_p99:.1f} ms. {failed} requests failed otherwise. In the following second, "
+        "the rate was {after:,.0f}.",
+    ),
+    "shutdown": (
+        "Shutdown",
+        "SIGTERM under load: {answered:,} requests got a response, {lost} got none, and the "
+        "process exited with code {code}. After `kill -9`, a new process was ready after {again:.2f} s.",
+    ),
+    "schema": (
+        "Schemathesis",
+        "Schemathesis generated requests from the OpenAPI description for {seconds:g} seconds: "
+        "{cases}. The command exited with code {code}.",
+    ),
 }
 
 
