@@ -1,6 +1,8 @@
 """Build, compile, fit, save, load and compare models on the backend of ``KERAS_BACKEND``."""
 
 import sys
+import tempfile
+from typing import Any
 
 import numpy as np
 
@@ -65,6 +67,31 @@ def converted_with_its_words() -> None:
     x = keras.ops.convert_to_tensor([["to", "be", "or"], ["not", "to", "be"]])
     expected = model.predict(x, verbose=0)
     assert np.allclose(refold.layers.convert(model).predict(x, verbose=0), expected, atol=1e-6)
+
+
+def runs_in_lite(model: Any, x: np.ndarray) -> None:
+    """Convert a model as the documentation does, for one sequence, and compare its outputs."""
+    import tensorflow as tf
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serve",
+        lambda x: model(x, training=False),
+        input_signature=[tf.TensorSpec((1, *x.shape[1:]), tf.float32)],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        archive.write_out(folder, verbose=False)
+        lite = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    interpreter = tf.lite.Interpreter(model_content=lite)
+    (given,), (written,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.allocate_tensors()
+    outputs = []
+    for one in x:
+        interpreter.set_tensor(given["index"], one[None])
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(written["index"]))
+    assert np.allclose(np.concatenate(outputs), model.predict(x, verbose=0), atol=1e-6)
 
 
 def main(weights: str, expected: str) -> None:
@@ -132,6 +159,8 @@ def main(weights: str, expected: str) -> None:
 
     if keras.backend.backend() == "tensorflow":
         converted_with_its_words()
+        runs_in_lite(models.encoder, x)
+        runs_in_lite(models.decoder, codes)
     if keras.backend.backend() != "jax":
         with pytest.raises(ParameterError, match="Set the environment variable KERAS_BACKEND=jax"):
             refold.SequenceAutoencoder(max_epochs=1).fit([s[:3] for s in full])
