@@ -194,7 +194,8 @@ _SECTIONS: dict[str, tuple[Any, ...]] = {
     "shutdown": (
         "Shutdown",
         "SIGTERM under load: {answered:,} requests got a response, {lost} got none, and the "
-        "process exited with code {code}. After `kill -9`, a new process was ready after {again:.2f} s.",
+        "process exited with code {code}. After `kill -9`, a new process was ready after "
+        "{again:.2f} s.",
     ),
     "schema": (
         "Schemathesis",
