@@ -83,7 +83,8 @@ def page(cells: dict[str, Any]) -> list[str]:
         "Catch22 (24 features per channel) and MiniRocket (10,000 features) are those of aeon. "
         "Their features are standardized, and used directly or reduced to principal components. "
         "DTW compares the standardized series and may shift steps by "
-        f"{100 * retrieval.BAND:.0f} % of the longest length.",
+        f"{100 * retrieval.BAND:.0f} % of the longest length. Of sequences of more than "
+        f"{retrieval.STEPS} steps, it compares means of two or more steps each.",
     ]
     for title, names in (
         ("on which the default was chosen", [*CHOOSE]),

@@ -324,7 +324,7 @@ def test_lancedb_is_not_installed():
 # Approximate search
 
 
-def test_approximate_search_and_its_recall(ae, sequences, place, monkeypatch):
+def test_approximate_search_and_its_recall(ae, sequences, place, monkeypatch, capsys):
     monkeypatch.setattr(_approximate, "EXACT_ROWS", 500)
     monkeypatch.setattr(_approximate, "_SAMPLE", 20)
     index = Index.open(place, ae)
@@ -332,8 +332,15 @@ def test_approximate_search_and_its_recall(ae, sequences, place, monkeypatch):
         index.search(sequences[:1], exact=False)
     codes = np.random.default_rng(0).normal(size=(600, 3)).astype(np.float32)
     columns = {"site": ["x"] * 600, "year": range(600)}
+    monkeypatch.setattr(_approximate, "_BATCH", 100)
+    monkeypatch.setattr(ae, "verbose", 1)
     index.add(codes=codes, ids=[f"r{i}" for i in range(600)], metadata=columns)
     assert index.recall_ >= 0.97
+    index.search(sequences[:2], k=1)
+    shown = capsys.readouterr().err
+    for line in ("divide 624 rows into 6 partitions", "measure the recall in 624 rows", "search"):
+        assert line in shown
+    ae.verbose = 0
     assert f"Index(624 rows, distance='features', recall {index.recall_:.3f})" == repr(index)
     near, exact = (index.search(sequences[:1], k=10, exact=one).ids() for one in (None, True))
     assert near[0] == exact[0] == "s0"

@@ -1,11 +1,16 @@
 """Approximate search: partitions of an index, and the recall of reading only some of them."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+from rich.progress import BarColumn, TimeElapsedColumn
 
 from refold._support.optional_imports import optional
+from refold._support.progress_bars import progress_bar
 from refold._support.sampling import evenly_spaced
+from refold.search._exact import nearest
 from refold.search._rows import vectors_in
 
 if TYPE_CHECKING:
@@ -23,6 +28,9 @@ _SAMPLE_RATE, _ITERATIONS = 64, 15
 # Small files are joined once in so many versions, and recall is measured again after such a share
 # of the rows was added or removed.
 _VERSIONS, _CHANGE = 20, 0.1
+# Rows that are compared with the sample at once.
+_BATCH = 1 << 16
+_COLUMNS = ("{task.description}", BarColumn(), TimeElapsedColumn())
 
 
 class Settings(NamedTuple):
@@ -52,44 +60,52 @@ def read_settings(table: Any, column: str) -> Settings | None:
     return Settings(int(values[0]), float(values[1]), int(values[2]))
 
 
-def build(table: Any, column: str, partitions: int | None) -> Settings:
+def build(table: Any, column: str, partitions: int | None, verbose: int = 0) -> Settings:
     """Divide the rows of a table into partitions, and measure how many to read."""
+    number = table.count_rows()
     if partitions is None:
-        partitions = max(1, int(np.sqrt(table.count_rows()) / 4))
+        partitions = max(1, int(np.sqrt(number) / 4))
     config = IvfFlat(
         distance_type="l2",
         num_partitions=partitions,
         sample_rate=_SAMPLE_RATE,
         max_iterations=_ITERATIONS,
     )
-    table.create_index(column, config=config, replace=True)
-    return measure(table, column)
+    title = f"divide {number:,} rows into {partitions:,} partitions"
+    with progress_bar(*_COLUMNS, disable=not verbose) as bar:
+        task = bar.add_task(title, total=None)  # LanceDB does not say how much is done
+        table.create_index(column, config=config, replace=True)
+        bar.update(task, total=1, completed=1)
+    return measure(table, column, verbose)
 
 
-def update(table: Any, column: str) -> None:
+def update(table: Any, column: str, verbose: int = 0) -> None:
     """After a change, update the partitions of a table that has some or needs some."""
     settings, number = read_settings(table, column), table.count_rows()
     if settings is None and number > EXACT_ROWS:
-        build(table, column, None)
+        build(table, column, None, verbose)
         return
     if settings is not None or table.version % _VERSIONS == 0:
         table.optimize()  # joins small files, and assigns new rows to partitions
     if settings is not None and abs(number - settings.num_rows) > _CHANGE * settings.num_rows:
-        measure(table, column)
+        measure(table, column, verbose)
 
 
-def measure(table: Any, column: str) -> Settings:
+def measure(table: Any, column: str, verbose: int = 0) -> Settings:
     """Choose how many partitions a search reads, on a sample of the rows, and store it."""
     number = table.count_rows()
     chosen = evenly_spaced(number, _SAMPLE)
     sample = table.take_offsets(list(map(int, chosen))).select(["id", column]).to_arrow()
     vectors, names = vectors_in(sample, column), sample["id"].to_pylist()
 
-    def found(i: int, probes: int | None) -> set[Any]:
+    def found(i: int, probes: int) -> set[Any]:
         builder = query(table, column, vectors[i], _HITS + 1, probes).select(["id", "_distance"])
         return {*builder.to_arrow()["id"].to_pylist()} - {names[i]}
 
-    exact = [found(i, None) for i in range(len(names))]
+    with progress_bar(*_COLUMNS, disable=not verbose) as bar:
+        task = bar.add_task(f"measure the recall in {number:,} rows", total=number)
+        near = _nearest_ids(table, column, vectors, lambda count: bar.advance(task, count))
+    exact = [set(ids) - {name} for ids, name in zip(near, names, strict=True)]
     wanted = max(1, sum(map(len, exact)))
     probes, recall = _FEWEST_PROBES, 0.0
     most = max(1, int(np.sqrt(number)))
@@ -103,6 +119,24 @@ def measure(table: Any, column: str) -> Settings:
     stored = {_key(name): str(value) for name, value in settings._asdict().items()}
     table.update_field_metadata({"path": column, "metadata": stored})
     return settings
+
+
+def _nearest_ids(
+    table: Any, column: str, vectors: np.ndarray, done: Callable[[int], None]
+) -> list[list[Any]]:
+    """Return the ids of the rows that are nearest to each vector, in one pass through the table."""
+    ids = [np.zeros(0, object)] * len(vectors)
+    distances = [np.zeros(0, np.float32)] * len(vectors)
+    for batch in table.search().select(["id", column]).limit(None).to_batches(_BATCH):
+        some = pa.Table.from_batches([batch])
+        names = np.array(some["id"].to_pylist(), object)
+        for i, one in enumerate(nearest(vectors_in(some, column), vectors, _HITS + 1)):
+            both = np.concatenate([distances[i], one.distances])
+            kept = np.argsort(both, kind="stable")[: _HITS + 1]
+            ids[i] = np.concatenate([ids[i], names[one.rows]])[kept]
+            distances[i] = both[kept]
+        done(len(names))
+    return [one.tolist() for one in ids]
 
 
 def query(table: Any, column: str, vector: np.ndarray, k: int, probes: int | None) -> Any:

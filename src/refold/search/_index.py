@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from refold._support.argument_checks import check_whole
+from refold._support.progress_bars import progress_bar
 from refold.errors import DataError, ParameterError, spelled
 from refold.search import _approximate
 from refold.search._features import SequenceFeatures
@@ -145,7 +146,7 @@ class Index:
                 opened = store.create(rows, about, None if features is None else features.arrays)
             index = cls(model, store, opened, about, features)
             with store.errors("written"):
-                _approximate.update(opened, index._finder.column)
+                _approximate.update(opened, index._finder.column, model.verbose)
         return index
 
     @classmethod
@@ -259,7 +260,7 @@ class Index:
                 else:
                     self._table.add(rows)
             with self._store.errors("written"):
-                _approximate.update(self._table, self._finder.column)
+                _approximate.update(self._table, self._finder.column, self.model.verbose)
 
     def remove(self, ids: Any) -> int:
         """Remove rows by id, and return how many there were.
@@ -282,7 +283,7 @@ class Index:
             self._table.checkout_latest()
             chosen = as_ids(ids, self._table.schema.field("id").type)
             found = self._table.delete(among(chosen.to_pylist())).num_deleted_rows
-            _approximate.update(self._table, self._finder.column)
+            _approximate.update(self._table, self._finder.column, self.model.verbose)
         return int(found)
 
     def build(self, *, partitions: int | None = None) -> "Index":
@@ -303,7 +304,7 @@ class Index:
         """
         with self._store.writing(), self._store.errors("written"):
             self._table.checkout_latest()
-            _approximate.build(self._table, self._finder.column, partitions)
+            _approximate.build(self._table, self._finder.column, partitions, self.model.verbose)
         return self
 
     def search(
@@ -371,10 +372,11 @@ class Index:
             found = self._finder.in_memory(vectors, k, where, skipped)
         else:
             probes = None if approximate is None else approximate.probes
-            found = [
-                self._finder.in_table(vectors[i], k, where, skipped[i] if skipped else None, probes)
-                for i in range(len(vectors))
-            ]
+            with progress_bar(disable=len(vectors) == 1 or not self.model.verbose) as bar:
+                found = [
+                    self._finder.in_table(one, k, where, skipped[i] if skipped else None, probes)
+                    for i, one in enumerate(bar.track(vectors, description="search"))
+                ]
         return self._finder.hits(names, codes, found)
 
     def codes(self, ids: Any = None) -> tuple[np.ndarray, np.ndarray]:
