@@ -1,6 +1,6 @@
 """Run the benchmarks one after the other: ``make bench``.
 
-``explore``, ``fidelity``, ``onnx``, ``patience`` and ``search`` are not among them.
+``cluster``, ``explore``, ``fidelity``, ``onnx``, ``patience`` and ``search`` are not among them.
 """
 
 from benchmarks import (

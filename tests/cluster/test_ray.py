@@ -19,7 +19,7 @@ import pytest
 import refold
 from cluster_data import codes_in, table_of
 from refold.cli import main
-from refold.errors import ClusterError, ParameterError
+from refold.errors import ParameterError
 
 ray = pytest.importorskip("ray")
 
@@ -231,11 +231,3 @@ def test_a_client_outside_of_the_cluster(nodes, model_file, many, expected, tmp_
     assert done.stdout == ""
     assert "Encoded 12000 sequences" in done.stderr
     check(tmp_path / "codes", expected)
-
-
-@pytest.mark.slow
-def test_no_cluster_at_an_address(model_file, many, tmp_path):
-    if ray.is_initialized():
-        ray.shutdown()
-    with pytest.raises(ClusterError, match=r"No Ray cluster answers at '127\.0\.0\.1:1'"):
-        refold.cluster.encode(model_file, many, tmp_path / "codes", on="127.0.0.1:1", verbose=0)

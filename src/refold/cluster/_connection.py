@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from refold._support.optional_imports import optional
 from refold.errors import ClusterError, ParameterError, argument
 
 LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
+# Seconds that an address may take to answer.
+_SECONDS = 10.0
 
 
 def load_ray() -> Any:
@@ -78,15 +81,12 @@ def connected(
         )
     else:
         options |= {"address": on}
+        _check_answers(os.environ.get("RAY_ADDRESS") or on if on == AUTO else on)
     try:
         with _same_signals():
             ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(
-            f"No Ray cluster answers at {on!r} ({_first_line(error)}). Check that it runs, with "
-            "`ray status` on one of its machines, and that its Ray and Python have the same "
-            f"versions as here (Ray {ray.__version__})."
-        ) from error
+        raise _no_answer(on, error) from error
     try:
         yield
     finally:
@@ -103,6 +103,26 @@ def _same_signals() -> Iterator[None]:
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def _check_answers(address: str) -> None:
+    """Raise ``ClusterError`` if nothing listens at an address; Ray tries for minutes."""
+    host, found, port = address.removeprefix(CLIENT).rpartition(":")
+    if not found or not port.isdecimal():
+        return  # Ray finds the address, or says what is wrong with it
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS):
+            pass
+    except OSError as error:
+        raise _no_answer(address, error) from error
+
+
+def _no_answer(address: str, error: Exception) -> ClusterError:
+    return ClusterError(
+        f"No Ray cluster answers at {address!r} ({_first_line(error)}). Check that it runs, with "
+        "`ray status` on one of its machines, and that its Ray and Python have the same versions "
+        f"as here (Ray {load_ray().__version__})."
+    )
 
 
 def _first_line(error: Exception) -> str:

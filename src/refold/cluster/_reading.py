@@ -109,7 +109,9 @@ def _batches(
         row = int(ends[first_group] - sizes[first_group])
         last = len(ends) if stop is None else int(np.searchsorted(ends, stop)) + 1
         groups = list(range(first_group, min(last, len(ends))))
-        for batch in file.iter_batches(batch_size=rows, row_groups=groups, columns=columns):
+        for batch in file.iter_batches(
+            batch_size=rows, row_groups=groups, columns=columns, use_threads=False
+        ):
             low, high = max(start - row, 0), len(batch)
             if stop is not None:
                 high = min(high, stop - row)
