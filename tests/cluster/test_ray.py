@@ -1,6 +1,7 @@
 """Runs on real clusters. `cluster` is shared; slow tests start clusters that lose something."""
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -22,6 +23,12 @@ from refold.cli import main
 from refold.errors import ParameterError
 
 ray = pytest.importorskip("ray")
+# Ray starts processes while JAX has threads, and leaves their log files to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 def test_the_command_encodes_on_a_cluster(
@@ -115,7 +122,8 @@ def nodes(monkeypatch):
         ray.shutdown()
     yield start
     ray.shutdown()
-    started[0].shutdown()
+    started.pop().shutdown()
+    gc.collect()
     shutil.rmtree(temporary, ignore_errors=True)
 
 

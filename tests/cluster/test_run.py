@@ -383,6 +383,20 @@ def test_a_store_is_tried_again_and_then_named(model, sequences, tmp_path, monke
     Flaky.left = 0
 
 
+def test_an_object_store(model, sequences, tmp_path):
+    """Files of a bucket appear when they are closed, so they are not renamed."""
+    bucket = fsspec.filesystem("memory")
+    pq.write_table(table_of(sequences[:30]), tmp_path / "x.parquet", row_group_size=10)
+    bucket.pipe("/bucket/data/x.parquet", (tmp_path / "x.parquet").read_bytes())
+    for _ in range(2):
+        summary = run("encode", model, "memory://bucket/data", "memory://bucket/codes")
+    assert summary.num_there == summary.num_parts
+    bucket.get("/bucket/codes", str(tmp_path), recursive=True)
+    ids, codes = codes_in(tmp_path / "codes")
+    assert ids == [f"s{i}" for i in range(30)]
+    assert np.array_equal(codes, model.encode(sequences[:30]))
+
+
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     [

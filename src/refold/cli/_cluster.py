@@ -1,5 +1,7 @@
 """Options of commands that can run on a Ray cluster, and the end of such a run."""
 
+import contextlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,15 +89,10 @@ class Cluster:
             )
         options = reading.options | settings
         function = getattr(refold.cluster, operation)
-        summary = function(
-            model,
-            data,
-            output,
-            on=self.on,
-            num_workers=self.workers,
-            verbose=0 if quiet else 1,
-            **options,
-        )
+        options |= {"on": self.on, "num_workers": self.workers, "verbose": 0 if quiet else 1}
+        # Ray prints a line for a worker that died
+        with contextlib.redirect_stdout(sys.stderr):
+            summary = function(model, data, output, **options)
         if not quiet:
             log(str(summary))
         if summary.num_failed:

@@ -1,5 +1,6 @@
 """A run: from a source to parts, a summary, and the files that concern all parts."""
 
+import contextlib
 import functools
 import json
 import re
@@ -29,6 +30,8 @@ from refold.sequences import Schema, TableOptions
 FAILURES, ADJUSTED = "_failures.jsonl", "_adjusted_p_values.parquet"
 # Files with up to so many rows are searched for ids that occur twice by this process alone.
 _FEW_ROWS = 5_000_000
+# What only the head of a cluster has.
+_HEAD = {"node:__internal_head__": 0.001}
 # Seconds between two updates of the progress bar.
 _SECONDS = 0.3
 # Failures that a summary lists; the file has more.
@@ -240,15 +243,17 @@ class Coordinator:
 def execute_on_cluster(job: Job, report: Report) -> Summary:
     """Run a job by a coordinator on the cluster that this process is connected to.
 
-    If the machine of the coordinator is lost, another one completes what is missing.
+    The coordinator is on the head of the cluster, without which there is no cluster. If it dies, it
+    starts again and completes what is missing.
     """
     ray, coordinator = load_ray(), None
     try:
-        settings = {"num_cpus": 0, "max_concurrency": 2, "max_restarts": 3, "max_task_retries": 3}
-        coordinator = ray.remote(**settings)(Coordinator).remote()
+        settings = {"max_concurrency": 2, "max_restarts": 3, "max_task_retries": 3}
+        coordinator = ray.remote(num_cpus=0, resources=_HEAD, **settings)(Coordinator).remote()
         result = coordinator.run.remote(job)
         while not ray.wait([result], timeout=_SECONDS)[0]:
-            report(*ray.get(coordinator.progress.remote()))
+            with contextlib.suppress(ray.exceptions.ActorUnavailableError):  # it starts again
+                report(*ray.get(coordinator.progress.remote()))
         outcome = ray.get(result)
     except ray.exceptions.RayTaskError:
         raise  # an error of the program
