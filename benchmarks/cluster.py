@@ -361,7 +361,9 @@ def estimate(records: list[dict[str, Any]], model: dict[str, float]) -> str:
     per_part = nothing["seconds"] - model["start"] - model["each"]
     return "\n\n".join(
         [
-            f"Measured on {named['large']['date']}, {named['large']['machine']}:",
+            f"Measured on {named['large']['date']}, {named['large']['machine']}. [The benchmark]"
+            "(../../benchmarks/results/cluster.md) fits the costs to runs with up to "
+            f"{max(SMALL):,} sequences, and compares the prediction with runs of {NUMBER:,}.",
             table(
                 ["cost", "value"],
                 [
