@@ -16,12 +16,8 @@ from benchmarks.serve_peers.processes import cpu_seconds, free_port, process, re
 CLIENTS = 32
 # Sequences per request.
 SIZES = (1, 8, 64)
-_CHECKS = (
-    "not_a_server_error",
-    "status_code_conformance",
-    "content_type_conformance",
-    "response_schema_conformance",
-)
+# The description does not say which columns a model has, so a model may refuse valid data.
+_LEFT_OUT = "positive_data_acceptance"
 
 
 class Bench(NamedTuple):
@@ -173,7 +169,7 @@ def schema(bench: Bench, seconds: float) -> dict[str, Any]:
         raise SystemExit("This part needs Schemathesis: python -m pip install schemathesis")
     with serving(bench.files) as (port, server), tempfile.TemporaryDirectory() as place:
         command = [program, "run", f"http://127.0.0.1:{port}/v1/openapi.json"]
-        command += ["--max-time", f"{seconds:g}", "--checks", ",".join(_CHECKS)]
+        command += ["--max-time", f"{seconds:g}", "--exclude-checks", _LEFT_OUT]
         done = subprocess.run(
             [*command, "--continue-on-failure"],
             cwd=place, capture_output=True, text=True, check=False,

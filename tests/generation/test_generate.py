@@ -75,6 +75,12 @@ def test_temperature_makes_words_more_varied(spelling):
     assert again == hot
 
 
+def test_the_lowest_temperature_takes_the_likeliest(spelling):
+    cold, colder = (spelling.generate(9, temperature=t, random_state=0) for t in (5e-324, 0.0))
+    assert list(map(list, cold)) == list(map(list, colder))
+    spelling.generate(1, temperature=10**400)
+
+
 def test_temperature_does_not_change_numeric_data(ae):
     cold, warm = (ae.generate(3, temperature=t, random_state=0) for t in (0.0, 1.0))
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(cold, warm, strict=True))

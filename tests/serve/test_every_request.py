@@ -9,12 +9,8 @@ import pytest
 
 from serve.serving import started
 
-CHECKS = (
-    "not_a_server_error",
-    "status_code_conformance",
-    "content_type_conformance",
-    "response_schema_conformance",
-)
+# The description does not say which columns a model has, so a model may refuse valid data.
+LEFT_OUT = "positive_data_acceptance"
 
 
 @pytest.mark.slow
@@ -22,7 +18,7 @@ CHECKS = (
 def test_no_request_fails(files, tmp_path):
     with started(files) as (url, service):
         command = [Path(sys.executable).with_name("st"), "run", f"{url}/v1/openapi.json"]
-        options = ["--max-time", "60", "--checks", ",".join(CHECKS), "--continue-on-failure"]
+        options = ["--max-time", "60", "--exclude-checks", LEFT_OUT, "--continue-on-failure"]
         done = subprocess.run(
             [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False
         )

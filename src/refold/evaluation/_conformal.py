@@ -4,6 +4,9 @@ import math
 
 import numpy as np
 
+# Cap on a number of calibration sequences, because 1 / alpha may be infinite.
+_MOST = 1e15
+
 
 def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
     """Share of scores that are at least as high, among the normal scores and the score itself.
@@ -86,4 +89,4 @@ def least_calibration(alpha: float) -> int:
     >>> least_calibration(0.05), least_calibration(0.01)
     (19, 99)
     """
-    return math.ceil(round(1 / alpha, 9)) - 1
+    return math.ceil(round(min(1 / alpha, _MOST), 9)) - 1

@@ -94,8 +94,7 @@ class GenerationMixin(EstimatorBase):
         codes = generation.fit_density(self._known().codes, components, seed=seed).draw(
             n, seed=seed
         )
-        draw = Draw(float(temperature), seed) if temperature > 0 else None
-        return self._decode(codes, lengths, draw=draw, clip=clip)
+        return self._decode(codes, lengths, draw=Draw.at(temperature, seed), clip=clip)
 
     def interpolate(self, a: Any, b: Any, steps: int = 10, *, clip: bool = True) -> list[Any]:
         """Interpolate between two sequences in the latent space.

@@ -12,11 +12,28 @@ from refold.kernels import packed
 _LEAST = np.float32(1e-7)
 
 
+# Temperatures beyond these give no other samples, but scores beyond float32.
+_LOWEST, _HIGHEST = 1e-30, 1e30
+
+
 class Draw(NamedTuple):
     """Temperature, above 0, and seed for sampling categories and binary values."""
 
     temperature: float
     seed: int
+
+    @classmethod
+    def at(cls, temperature: float, seed: int) -> "Draw | None":
+        """Return how to sample at a temperature of at least 0; None takes the likeliest.
+
+        Examples
+        --------
+        >>> Draw.at(1e-300, seed=0), Draw.at(0, seed=0)
+        (Draw(temperature=1e-30, seed=0), None)
+        """
+        if temperature == 0:
+            return None
+        return cls(float(min(max(temperature, _LOWEST), _HIGHEST)), seed)
 
 
 class ColumnHead:

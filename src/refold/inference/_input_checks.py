@@ -53,8 +53,9 @@ def check_codes(codes: Any, width: int) -> np.ndarray:
         If they have another shape, or are not finite numbers.
     """
     try:
-        codes = np.asarray(codes, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+        with np.errstate(over="ignore"):
+            codes = np.asarray(codes, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError("codes must be an array of numbers.") from error
     if codes.ndim != 2 or codes.shape[1] != width:
         raise DataError(
@@ -63,7 +64,7 @@ def check_codes(codes: Any, width: int) -> np.ndarray:
         )
     wrong = np.flatnonzero(~np.isfinite(codes).all(axis=1))
     if len(wrong):
-        raise DataError(f"codes must be finite. The code of sequence {wrong[0]} is not.")
+        raise DataError(f"codes must be finite in float32. The code of sequence {wrong[0]} is not.")
     return codes
 
 

@@ -215,9 +215,7 @@ def generate(asked: Asked) -> Run:
     # because the fit takes longer than a batch
     codes = yield Apart(draw_codes)
     one = checked_decoding(ae, codes, lengths)
-    draw = None
-    if options["temperature"] > 0:
-        draw = Draw(float(options["temperature"]), seed)
+    draw = Draw.at(options["temperature"], seed)
     back = yield asked.work(
         "generate",
         one,
