@@ -137,6 +137,9 @@ class Case:
             4.0,
             threads,
         )
+        runs = operations.pooled_runs(
+            self.x, self.offsets, self.taps, self.tap_bias, self.dilation, 0.1, threads
+        )
         ragged = functools.partial(operations.ragged_product, self.x, self.offsets)
         return {
             "rows": [
@@ -151,6 +154,7 @@ class Case:
                 operations.segment_sum(self.x, self.offsets),
                 operations.segment_max(self.x, self.offsets),
                 *pooled,
+                *runs,
             ],
         }
 

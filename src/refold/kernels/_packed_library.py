@@ -25,6 +25,7 @@ _SIGNATURES = {
     "segment_sum": "v iippip",
     "segment_max": "v iippip",
     "pooled_convolutions": "b iippippiiifppi",
+    "pooled_runs": "b iippippiifpppi",
 }
 _TYPES = {
     "p": ctypes.c_void_p,
@@ -225,6 +226,24 @@ def pooled_convolutions(
         threads,
     )
     return positive, highest
+
+
+def pooled_runs(
+    mixed: np.ndarray,
+    offsets: np.ndarray,
+    taps: np.ndarray,
+    bias: np.ndarray,
+    dilation: int,
+    margin: float,
+    threads: int = 1,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Convolve and pool; see `refold.kernels.packed.pooled_runs`."""
+    mixed, ld = _rows(mixed)
+    taps, bias, offsets = _dense(taps), _dense(bias), _int64(offsets)
+    share, place, longest = np.empty((3, len(offsets) - 1, len(bias)), np.float32)
+    given = len(share), len(bias), offsets, mixed, ld, taps, bias, len(taps), dilation, margin
+    _call("pooled_runs", *given, share, place, longest, threads)
+    return share, place, longest
 
 
 def pack_lstm(kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -101,6 +101,51 @@ def pooled_convolutions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Convolve and pool; see `refold.kernels.packed.pooled_convolutions`."""
     del threads
+    counts = -(-np.diff(offsets) // stride)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    convolved = _convolved(mixed, offsets, taps, bias, dilation, stride)
+    positive = _segments(np.add, sigmoid(np.float32(steepness) * convolved), starts)
+    count = np.maximum(counts, 1).astype(np.float32)[:, None]
+    return positive / count, segment_max(convolved, starts)
+
+
+def pooled_runs(
+    mixed: np.ndarray,
+    offsets: np.ndarray,
+    taps: np.ndarray,
+    bias: np.ndarray,
+    dilation: int,
+    margin: float,
+    threads: int = 1,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Convolve and pool; see `refold.kernels.packed.pooled_runs`."""
+    del threads
+    convolved, lengths = _convolved(mixed, offsets, taps, bias, dilation, 1), np.diff(offsets)
+    above, near = np.zeros((2, len(lengths), int(lengths.max(initial=0)), len(bias)), bool)
+    steps = np.arange(above.shape[1])
+    above[steps < lengths[:, None]] = convolved > np.float32(margin)
+    near[steps < lengths[:, None]] = convolved >= -np.float32(margin)
+    count, share = above.sum(axis=1, dtype=np.float32), near.sum(axis=1, dtype=np.float32)
+    places = (above * steps[:, None].astype(np.float32)).sum(axis=1)
+    run = longest = np.zeros_like(count)
+    for step in above.transpose(1, 0, 2):
+        run = np.where(step, run + 1, 0)
+        longest = np.maximum(longest, run)
+    number = np.maximum(lengths, 1).astype(np.float32)[:, None]
+    place = places / np.maximum(count, 1) / number
+    share = (count + share) / (2 * number)
+    return share, place.astype(np.float32), (longest / number).astype(np.float32)
+
+
+def _convolved(
+    mixed: np.ndarray,
+    offsets: np.ndarray,
+    taps: np.ndarray,
+    bias: np.ndarray,
+    dilation: int,
+    stride: int,
+) -> np.ndarray:
+    """Return the convolutions at every stride-th step of each sequence."""
     lengths, half = np.diff(offsets), len(taps) // 2
     counts = -(-lengths // stride)
     starts = np.concatenate([[0], np.cumsum(counts)])
@@ -111,9 +156,7 @@ def pooled_convolutions(
         at = steps + (tap - half) * dilation
         inside = (at >= 0) & (at < length)
         convolved[inside] += mixed[(first + at)[inside]] * weights
-    positive = _segments(np.add, sigmoid(np.float32(steepness) * convolved), starts)
-    count = np.maximum(counts, 1).astype(np.float32)[:, None]
-    return positive / count, segment_max(convolved, starts)
+    return convolved
 
 
 def lstm(

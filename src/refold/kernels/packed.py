@@ -8,16 +8,11 @@ The rows of a sequence have the same bits whatever other sequences are there, in
 and whatever the number of threads.
 """
 
-import functools
-import logging
-import os
-from typing import Any
-
 import numpy as np
 
-from refold.kernels import _packed_library, _packed_numpy
-from refold.kernels._library import variant, why_not
 from refold.kernels._lstm_weights import LstmWeights, Trace
+from refold.kernels._packed_operations import operations
+from refold.kernels._packed_pooling import pooled_convolutions, pooled_runs
 from refold.kernels._threads import limited_threads, num_threads
 
 __all__ = [
@@ -29,6 +24,7 @@ __all__ = [
     "normal_cdf",
     "num_threads",
     "pooled_convolutions",
+    "pooled_runs",
     "product",
     "ragged_product",
     "segment_max",
@@ -38,18 +34,6 @@ __all__ = [
     "step_product",
     "tanh",
 ]
-
-
-@functools.cache
-def _operations() -> Any:
-    """Return the module that computes: the compiled library, or NumPy."""
-    if variant() is not None:
-        return _packed_library
-    # no warning for a user who turned the kernel off
-    level = logging.INFO if os.environ.get("REFOLD_KERNEL") == "none" else logging.WARNING
-    message = "Encoding and decoding run on NumPy, which is slower than the compiled kernel: %s"
-    logging.getLogger("refold").log(level, message, why_not())
-    return _packed_numpy
 
 
 def lstm(
@@ -111,7 +95,7 @@ def lstm(
     """
     if outputs is None:
         outputs = np.empty((len(x), weights.units), np.float32)
-    last_h, last_c, saved = _operations().lstm(
+    last_h, last_c, saved = operations().lstm(
         x,
         offsets,
         weights,
@@ -158,7 +142,7 @@ def lstm_gradient(
     >>> [d.shape for d in lstm_gradient(trace, np.ones_like(outputs))]
     [(5, 3), (2, 4), (2, 4)]
     """
-    return _operations().lstm_gradient(trace, d_outputs, threads=threads or num_threads())
+    return operations().lstm_gradient(trace, d_outputs, threads=threads or num_threads())
 
 
 def product(
@@ -183,7 +167,7 @@ def product(
     >>> product(np.ones((2, 3), np.float32), np.ones((3, 1), np.float32)).tolist()
     [[3.0], [3.0]]
     """
-    return _operations().product(x, weights, start, threads or num_threads())
+    return operations().product(x, weights, start, threads or num_threads())
 
 
 def ragged_product(
@@ -214,7 +198,7 @@ def ragged_product(
     >>> ragged_product(x, offsets, np.ones((4, 1, 1), np.float32)).ravel().tolist()
     [2.0, 3.0]
     """
-    return _operations().ragged_product(x, offsets, weights, start, threads or num_threads())
+    return operations().ragged_product(x, offsets, weights, start, threads or num_threads())
 
 
 def step_product(
@@ -245,7 +229,7 @@ def step_product(
     >>> step_product(x, offsets, np.ones((1, 2, 1), np.float32), start).ravel().tolist()
     [1.0, 1.0, 2.0, 2.0, 0.0]
     """
-    return _operations().step_product(x, offsets, weights, start, threads or num_threads())
+    return operations().step_product(x, offsets, weights, start, threads or num_threads())
 
 
 def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -265,7 +249,7 @@ def segment_sum(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     >>> segment_sum(np.ones((3, 1), np.float32), np.array([0, 2, 2, 3])).ravel().tolist()
     [2.0, 0.0, 1.0]
     """
-    return _operations().segment_sum(x, offsets)
+    return operations().segment_sum(x, offsets)
 
 
 def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -286,57 +270,7 @@ def segment_max(x: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     >>> segment_max(x, np.array([0, 2, 2, 3])).ravel().tolist()
     [-1.0, 0.0, 3.0]
     """
-    return _operations().segment_max(x, offsets)
-
-
-def pooled_convolutions(
-    mixed: np.ndarray,
-    offsets: np.ndarray,
-    taps: np.ndarray,
-    bias: np.ndarray,
-    *,
-    dilation: int,
-    stride: int,
-    steepness: float,
-    threads: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Convolve each channel of sequences with its own taps, and pool over time.
-
-    Parameters
-    ----------
-    mixed : array of float32 of shape (n_rows, kernels)
-        One channel for each kernel.
-    offsets : array of int64 of shape (n_sequences + 1,)
-    taps : array of float32 of shape (9, kernels)
-        The middle one is for the step itself. Steps outside of the sequence count as zero.
-    bias : array of float32 of shape (kernels,)
-    dilation : int
-        Steps between two taps.
-    stride : int
-        Steps between two values of the convolution; the first step has one.
-    steepness : float
-        Factor of a convolution in the sigmoid.
-    threads : int, optional
-
-    Returns
-    -------
-    positive : array of float32 of shape (n_sequences, kernels)
-        Mean of the sigmoid of the convolutions.
-    highest : array of float32 of shape (n_sequences, kernels)
-        Their maximum.  Both are 0 for empty sequences.
-
-    Examples
-    --------
-    >>> mixed, offsets = np.zeros((5, 2), np.float32), np.array([0, 2, 5])
-    >>> taps, bias = np.zeros((9, 2), np.float32), np.ones(2, np.float32)
-    >>> options = {"dilation": 1, "stride": 1, "steepness": 4.0}
-    >>> positive, highest = pooled_convolutions(mixed, offsets, taps, bias, **options)
-    >>> positive.shape, highest.tolist()
-    ((2, 2), [[1.0, 1.0], [1.0, 1.0]])
-    """
-    return _operations().pooled_convolutions(
-        mixed, offsets, taps, bias, dilation, stride, steepness, threads or num_threads()
-    )
+    return operations().segment_max(x, offsets)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -347,7 +281,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
     >>> sigmoid(np.zeros(1, np.float32)).tolist()
     [0.5]
     """
-    return _operations().sigmoid(x)
+    return operations().sigmoid(x)
 
 
 def tanh(x: np.ndarray) -> np.ndarray:
@@ -358,7 +292,7 @@ def tanh(x: np.ndarray) -> np.ndarray:
     >>> tanh(np.zeros(1, np.float32)).tolist()
     [0.0]
     """
-    return _operations().tanh(x)
+    return operations().tanh(x)
 
 
 def normal_cdf(x: np.ndarray) -> np.ndarray:
@@ -369,7 +303,7 @@ def normal_cdf(x: np.ndarray) -> np.ndarray:
     >>> normal_cdf(np.zeros(1, np.float32)).tolist()
     [0.5]
     """
-    return _operations().normal_cdf(x)
+    return operations().normal_cdf(x)
 
 
 def softmax(x: np.ndarray) -> np.ndarray:
@@ -388,5 +322,5 @@ def softmax(x: np.ndarray) -> np.ndarray:
     >>> softmax(np.zeros((1, 2), np.float32)).tolist()
     [[0.5, 0.5]]
     """
-    powers = _operations().exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
+    powers = operations().exp(x - x.max(axis=1, keepdims=True, initial=-np.inf))
     return powers / powers.sum(axis=1, keepdims=True)

@@ -1,15 +1,14 @@
-"""Vectors that describe sequences for searches: pooled convolutions, and averages over time."""
+"""Vectors that describe sequences for searches: convolutions, frequencies, averages over time."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths, positions_of
 from refold._support.sampling import evenly_spaced
-from refold.inference import pooled
-from refold.kernels import STEEPNESS, RandomConvolutions, packed
+from refold.kernels import RandomConvolutions, packed
 
 # Convolutions, in as many groups as there are dilations, at most. The largest kernel covers the
 # longest sequence.
@@ -19,16 +18,18 @@ _TAPS = np.array(
     [[2 if i in twos else -1 for twos in combinations(range(9), 3)] for i in range(9)], np.float32
 )
 _MOST_COLUMNS = 9
-# Steepness of the test whether a convolution is positive, in standard deviations.
-_STEEPNESS = 1e6
+# Standard deviations within which a convolution is at a threshold, neither above nor below.
+_MARGIN = 1e-5
 # Sequences from whose convolutions biases are drawn, and steps of each at most.
 _SEQUENCES, _STEPS = 64, 512
-# Stretches of time whose averages are features, and such features, at most.
-_STRETCHES, _AVERAGES = 32, 4096
-# Standard deviation of the averages relative to that of the convolutions. A principal component is
-# divided by its standard deviation to the power of the second number. Both were chosen on the data
-# sets for choosing in benchmarks/search.py.
-_WEIGHT, _WHITENING = 0.6, 0.25
+# Stretches of time whose averages are features, bands of frequencies, and features of each, at
+# most.
+_STRETCHES, _BANDS, _EACH = 32, 32, 4096
+# Padded values that are transformed to frequencies at once.
+_BLOCK = 1 << 20
+# A principal component is divided by its standard deviation to the power of this number, which was
+# chosen on the data sets for choosing in benchmarks/search.py.
+_WHITENING = 0.4
 # Smaller standard deviations are rounding errors, and larger features are outliers.
 _LEAST, _MOST = 1e-4, 4.0
 
@@ -53,10 +54,12 @@ class Described(NamedTuple):
 class SequenceFeatures:
     """Vectors of sequences, which are near each other if the sequences look alike.
 
-    A vector consists of principal components of two groups of features. Pooled convolutions, as in
-    MiniRocket [1]_, say what a sequence does, whenever it does it: the share of the steps at which
-    the convolution with a kernel is above a threshold. Averages over stretches of time say where
-    the sequence is, and when. Everything is fitted to a sample of sequences.
+    A vector consists of principal components of five groups of features with the same weight. Three
+    are pooled convolutions, as in MultiRocket [1]_, which say what a sequence does: the share of
+    steps at which the convolution with a kernel is above a threshold, the mean place of these
+    steps, and the length of their longest run. Amplitudes in bands of frequencies say how fast a
+    sequence changes, and averages over stretches of time where it is, and when. Everything is
+    fitted to a sample of sequences.
 
     Parameters
     ----------
@@ -65,8 +68,9 @@ class SequenceFeatures:
 
     References
     ----------
-    .. [1] A. Dempster, D. F. Schmidt and G. I. Webb, "MiniRocket: a very fast (almost)
-       deterministic transform for time series classification", KDD 2021.
+    .. [1] C. W. Tan, A. Dempster, C. Bergmeir and G. I. Webb, "MultiRocket: multiple pooling
+       operators and transformations for fast and effective time series classification", Data
+       Mining and Knowledge Discovery 36, 2022.
 
     Examples
     --------
@@ -83,6 +87,8 @@ class SequenceFeatures:
         self._dilations = tuple(self.arrays["dilations"].astype(int).tolist())
         # first step of each stretch, and the end of the last one
         self._stretches = self.arrays["stretches"].astype(np.int64)
+        # first frequency of each band, and the end of the last one
+        self._bands = self.arrays["bands"].astype(np.int64)
 
     @classmethod
     def fit(
@@ -107,22 +113,23 @@ class SequenceFeatures:
         largest = max(1, (num_steps - 1) // (len(_TAPS) - 1))
         number = min(_DILATIONS, 1 + int(np.log2(largest)))
         dilations = np.unique(np.geomspace(1, largest, number).round())
-        stretches = min(num_steps, _STRETCHES, _AVERAGES // max(1, sum(columns)))
+        most = _EACH // max(1, sum(columns))
+        stretches, bands = min(num_steps, _STRETCHES, most), min(_BANDS, most)
         arrays = {
             **_draw(sample, columns, dilations.astype(int).tolist())._asdict(),
             "dilations": dilations,
             "stretches": np.linspace(0, num_steps, stretches + 1).round(),
+            "bands": np.unique(np.geomspace(1, num_steps // 2 + 1, bands + 1).round()),
         }
-        features, averages = cls(arrays)._groups(sample)
-        raw = np.concatenate([features, averages], axis=1).astype(float)
+        groups = cls(arrays)._groups(sample)
+        raw = np.concatenate(groups, axis=1).astype(float)
         center, deviation = raw.mean(axis=0), raw.std(axis=0)
-        size = np.sqrt((deviation[features.shape[1] :] ** 2).mean()) if averages.size else 0.0
-        deviation[features.shape[1] :] = size  # averages keep their proportions
+        last = deviation[raw.shape[1] - groups[-1].shape[1] :]
+        last[:] = np.sqrt((last**2).mean()) if last.size else 0.0  # averages keep their proportions
         factor = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > _LEAST)
-        weights = np.repeat(
-            [1 / np.sqrt(features.shape[1]), _WEIGHT / np.sqrt(max(1, averages.shape[1]))],
-            [features.shape[1], averages.shape[1]],
-        )
+        # each group has the same weight
+        sizes = np.array([one.shape[1] for one in groups])
+        weights = np.repeat(1 / np.sqrt(np.maximum(1, sizes)), sizes)
         standard = np.clip((raw - center) * factor, -_MOST, _MOST)
         axes = weights[:, None] * _principal_axes(standard * weights, width)
         fitted = {"center": center, "factor": factor, "axes": axes}
@@ -140,12 +147,41 @@ class SequenceFeatures:
         # other sequences do not change a bit of the result
         return packed.product(np.clip(standard, -_MOST, _MOST), self.arrays["axes"])
 
-    def _groups(self, given: Described) -> tuple[np.ndarray, np.ndarray]:
-        """Return shares of steps together with the statistics, and averages."""
+    def _groups(self, given: Described) -> list[np.ndarray]:
+        """Return shares of steps with the statistics, places, runs, amplitudes and averages."""
         values, offsets, statistics = given
-        shares = pooled(values, offsets, self._convolutions, dilations=self._dilations)
-        shares = shares[:, : shares.shape[1] // 2]  # the maxima follow
-        return np.concatenate([shares, statistics], axis=1), self._averages(values, offsets)
+        channels, taps, bias = self._convolutions
+        mixed = packed.product(values, channels)
+        runs = [
+            packed.pooled_runs(
+                mixed[:, some],
+                offsets,
+                taps[:, some],
+                bias[some],
+                dilation=dilation,
+                margin=_MARGIN,
+            )
+            for dilation, some in zip(self._dilations, _by_dilation(self._dilations), strict=True)
+        ]
+        shares, *others = (np.concatenate(one, axis=1) for one in zip(*runs, strict=True))
+        others += [self._amplitudes(values, offsets), self._averages(values, offsets)]
+        return [np.concatenate([shares, statistics], axis=1), *others]
+
+    def _amplitudes(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """Return mean amplitudes in bands of frequencies; there are zeros after the end."""
+        steps, channels = int(self._stretches[-1]), values.shape[1]
+        lengths = np.minimum(lengths_from_offsets(offsets), steps)
+        found = np.zeros((len(lengths), len(self._bands) - 1, channels), np.float32)
+        size = max(1, _BLOCK // (steps * channels)) if found.size else 1
+        for first in range(0, len(lengths) if found.size else 0, size):
+            some = slice(first, first + size)
+            padded = np.zeros((len(lengths[some]), steps, channels))
+            there = np.arange(steps) < lengths[some, None]
+            padded[there] = values[positions_of(offsets[:-1][some], lengths[some])]
+            power = np.abs(np.fft.rfft(padded, axis=1)) ** 2
+            sums = np.add.reduceat(power, self._bands[:-1], axis=1)
+            found[some] = np.sqrt(sums / np.diff(self._bands)[:, None])
+        return found.reshape(len(lengths), -1)
 
     def _averages(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Average steps over stretches of time; there are zeros after the end of a sequence."""
@@ -159,12 +195,17 @@ class SequenceFeatures:
         return sums.reshape(len(lengths), -1).astype(np.float32)
 
 
+def _by_dilation(dilations: Sequence[int]) -> list[slice]:
+    """Return the kernels of each dilation."""
+    ends = np.linspace(0, _KERNELS, len(dilations) + 1).round().astype(int)
+    return [slice(*one) for one in pairwise(ends.tolist())]
+
+
 def _draw(
     sample: Described, columns: Sequence[int], dilations: Sequence[int]
 ) -> RandomConvolutions:
     """Draw kernels, and thresholds from what their convolutions are on a sample."""
     rng = np.random.RandomState(0)
-    ends = np.linspace(0, _KERNELS, len(dilations) + 1).round().astype(int)
     of_column = np.repeat(np.arange(len(columns)), columns)
     # a category counts as a number of its own for each kernel
     categorical = np.repeat(np.array(columns) > 1, columns)
@@ -172,7 +213,8 @@ def _draw(
     channels[categorical] = rng.standard_normal((int(categorical.sum()), _KERNELS))
     taps, bias = np.empty((len(_TAPS), _KERNELS), np.float32), np.empty(_KERNELS, np.float32)
     values, offsets = _beginnings(sample)
-    for dilation, first, end in zip(dilations, ends[:-1], ends[1:], strict=True):
+    for dilation, some in zip(dilations, _by_dilation(dilations), strict=True):
+        first, end = some.start, some.stop
         chosen = np.resize(rng.permutation(_TAPS.shape[1]), end - first)
         for kernel in range(first, end):
             most = min(len(columns), _MOST_COLUMNS)
@@ -182,9 +224,7 @@ def _draw(
             values @ channels[:, first:end], offsets, _TAPS[:, chosen], int(dilation)
         )
         deviation = convolved.std(axis=0) if len(convolved) else np.zeros(end - first)
-        scale = np.where(
-            deviation > _LEAST, _STEEPNESS / STEEPNESS / np.maximum(deviation, _LEAST), 0
-        )
+        scale = np.where(deviation > _LEAST, 1 / np.maximum(deviation, _LEAST), 0)
         for k, scaled in enumerate(scale):
             one = rng.randint(len(offsets) - 1)
             found = convolved[offsets[one] : offsets[one + 1], k]

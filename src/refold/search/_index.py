@@ -30,8 +30,8 @@ class Index:
     has one writer at a time, and any number of readers.
 
     Distances are measured on features of the sequences or on their codes. Features are principal
-    components of pooled random convolutions, as in MiniRocket [1]_, and of averages over stretches
-    of time. They are fitted to a sample of the first sequences, and stored.
+    components of pooled convolutions, as in MultiRocket [1]_, of amplitudes of frequencies, and of
+    averages over stretches of time. They are fitted to a sample of the first sequences, and stored.
 
     Searches in up to 100,000 rows compute every distance, in memory. Above that, LanceDB computes
     those of the rows that are probably nearest (`build`).
@@ -50,8 +50,9 @@ class Index:
 
     References
     ----------
-    .. [1] A. Dempster, D. F. Schmidt and G. I. Webb, "MiniRocket: a very fast (almost)
-       deterministic transform for time series classification", KDD 2021.
+    .. [1] C. W. Tan, A. Dempster, C. Bergmeir and G. I. Webb, "MultiRocket: multiple pooling
+       operators and transformations for fast and effective time series classification", Data
+       Mining and Knowledge Discovery 36, 2022.
 
     Examples
     --------

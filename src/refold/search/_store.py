@@ -21,7 +21,7 @@ else:
     lancedb = optional("lancedb", extra="search", purpose="refold.search")
 
 TABLE, FEATURES = "codes", "features"
-FORMAT, VERSION = b"refold-index", 2
+FORMAT, VERSION = b"refold-index", 3
 # What LanceDB raises.
 ERRORS = (ValueError, RuntimeError, OSError, pa.ArrowException)
 

@@ -209,3 +209,15 @@ REFOLD_EXPORT int refold_pooled_convolutions(int64_t sequences, int64_t kernels,
                                  pool);
   });
 }
+
+REFOLD_EXPORT int refold_pooled_runs(int64_t sequences, int64_t kernels, const int64_t* offsets,
+                                     const float* x, int64_t ld_x, const float* taps,
+                                     const float* bias, int64_t num_taps, int64_t dilation,
+                                     float margin, float* share, float* place, float* longest,
+                                     int64_t threads) {
+  return guarded(threads, [&](const refold::Pool& pool) {
+    chosen().pooled_runs({sequences, kernels, offsets, x, ld_x, taps, bias, num_taps, dilation,
+                          margin, share, place, longest},
+                         pool);
+  });
+}

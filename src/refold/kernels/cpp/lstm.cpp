@@ -108,7 +108,8 @@ void map_tanh(const float* x, float* y, int64_t count) {
 
 extern const Variant kVariant{forward,     backward,       pack_forward,        pack_backward,
                               product,     ragged_product, step_product,        segment_sum,
-                              segment_max, pooled_convolutions, map_exp, map_sigmoid, map_tanh};
+                              segment_max, pooled_convolutions, pooled_runs,         map_exp,
+                              map_sigmoid, map_tanh};
 
 }  // namespace REFOLD_VARIANT
 }  // namespace refold

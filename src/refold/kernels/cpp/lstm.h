@@ -123,6 +123,7 @@ struct Variant {
   void (*segment_sum)(const Segments&);
   void (*segment_max)(const Segments&);
   void (*pooled_convolutions)(const Convolutions&, const Pool&);
+  void (*pooled_runs)(const Runs&, const Pool&);
   void (*exp)(const float*, float*, int64_t);
   void (*sigmoid)(const float*, float*, int64_t);
   void (*tanh)(const float*, float*, int64_t);

@@ -68,4 +68,20 @@ struct Convolutions {
   float* highest;   // (sequences, kernels): maximum.  Both are 0 for an empty sequence.
 };
 
+// Convolutions as above at every step, of which those above a margin are pooled.
+struct Runs {
+  int64_t sequences, kernels;
+  const int64_t* offsets;
+  const float* x;  // (rows, kernels)
+  int64_t ld_x;
+  const float* taps;  // (num_taps, kernels)
+  const float* bias;  // (kernels)
+  int64_t num_taps, dilation;
+  float margin;
+  // (sequences, kernels), relative to the length; 0 for an empty sequence
+  float* share;    // number of steps above the margin, and half of those from -margin to margin
+  float* place;    // mean index of the steps above the margin; 0 if there is none
+  float* longest;  // length of their longest run
+};
+
 }  // namespace refold

@@ -55,16 +55,16 @@ inline void segment_sum(const Segments& call) {
 
 inline void segment_max(const Segments& call) { combine_segments(call, larger); }
 
-// One vector of kernels over one sequence.
-inline void pool_convolutions(const Convolutions& call, int64_t sequence, int64_t column,
-                              int64_t count) {
+// One vector of kernels over one sequence, of which this returns the number of steps.  Calls
+// work(step, convolution).
+template <typename Call, typename Work>
+inline int64_t convolve(const Call& call, int64_t sequence, int64_t column, int64_t count,
+                        int64_t stride, const Work& work) {
   const int64_t first = call.offsets[sequence], length = call.offsets[sequence + 1] - first;
   const float* x = call.x + first * call.ld_x + column;
   const int64_t half = call.num_taps / 2;
   const Floats<kWidth> bias = load_some(call.bias + column, count);
-  Floats<kWidth> highest = fill<kWidth>(length > 0 ? -std::numeric_limits<float>::infinity() : 0.0f);
-  double sums[kWidth] = {};
-  for (int64_t step = 0; step < length; step += call.stride) {
+  for (int64_t step = 0; step < length; step += stride) {
     Floats<kWidth> total = bias;
     for (int64_t tap = 0; tap < call.num_taps; ++tap) {
       const int64_t at = step + (tap - half) * call.dilation;
@@ -72,10 +72,21 @@ inline void pool_convolutions(const Convolutions& call, int64_t sequence, int64_
       total += load_some(x + at * call.ld_x, count) *
                load_some(call.taps + tap * call.kernels + column, count);
     }
+    work(step, total);
+  }
+  return length;
+}
+
+inline void pool_convolutions(const Convolutions& call, int64_t sequence, int64_t column,
+                              int64_t count) {
+  const int64_t length = call.offsets[sequence + 1] - call.offsets[sequence];
+  Floats<kWidth> highest = fill<kWidth>(length > 0 ? -std::numeric_limits<float>::infinity() : 0.0f);
+  double sums[kWidth] = {};
+  convolve(call, sequence, column, count, call.stride, [&](int64_t, Floats<kWidth> total) {
     highest = larger(highest, total);
     const Floats<kWidth> share = activate<Activation::kSigmoid, kWidth>(total * call.steepness);
     for (int i = 0; i < kWidth; ++i) sums[i] += static_cast<double>(share[i]);
-  }
+  });
   const int64_t steps = std::max<int64_t>(1, (length + call.stride - 1) / call.stride);
   Floats<kWidth> positive;
   for (int i = 0; i < kWidth; ++i)
@@ -84,18 +95,51 @@ inline void pool_convolutions(const Convolutions& call, int64_t sequence, int64_
   store_some(call.highest + sequence * call.kernels + column, highest, count);
 }
 
-inline void pooled_convolutions(const Convolutions& call, const Pool& all) {
+inline void pool_runs(const Runs& call, int64_t sequence, int64_t column, int64_t count) {
+  const Floats<kWidth> none = fill<kWidth>(0.0f), one = fill<kWidth>(1.0f);
+  const Floats<kWidth> margin = fill<kWidth>(call.margin);
+  Floats<kWidth> positive = none, near = none, places = none, run = none, longest = none;
+  const int64_t length =
+      convolve(call, sequence, column, count, 1, [&](int64_t step, Floats<kWidth> total) {
+        const auto above = total > margin;
+        positive += above ? one : none;
+        near += total >= -margin ? one : none;
+        places += above ? fill<kWidth>(static_cast<float>(step)) : none;
+        run = above ? run + one : none;
+        longest = run > longest ? run : longest;
+      });
+  const float steps = static_cast<float>(std::max<int64_t>(1, length));
+  const int64_t place = sequence * call.kernels + column;
+  store_some(call.share + place, (positive + near) / (2.0f * steps), count);
+  store_some(call.place + place, positive > none ? places / (positive * steps) : none, count);
+  store_some(call.longest + place, longest / steps, count);
+}
+
+// Calls work(sequence, first kernel, number of kernels) in parallel.  Each step of a kernel takes as
+// long as the multiplications of the taps and `more`.
+template <typename Call, typename Work>
+inline void for_kernels(const Call& call, const Pool& all, int64_t stride, int64_t more,
+                        const Work& work) {
   constexpr int64_t kSequences = 8;  // of a work item
-  // the sigmoid takes as long as about this number of multiplications
-  constexpr int64_t kSigmoid = 30;
   const double steps = static_cast<double>(call.offsets[call.sequences] - call.offsets[0]);
-  const double work = steps / call.stride * call.kernels * (call.num_taps + kSigmoid);
+  const double all_work = steps / stride * call.kernels * (call.num_taps + more);
   const int64_t items = (call.sequences + kSequences - 1) / kSequences;
-  parallel(enough(all, work), items, [&](int64_t item) {
+  parallel(enough(all, all_work), items, [&](int64_t item) {
     const int64_t begin = item * kSequences, end = std::min(begin + kSequences, call.sequences);
-    for_vectors(begin, end, call.kernels, [&](int64_t sequence, int64_t column, int64_t count) {
-      pool_convolutions(call, sequence, column, count);
-    });
+    for_vectors(begin, end, call.kernels, work);
+  });
+}
+
+inline void pooled_convolutions(const Convolutions& call, const Pool& all) {
+  constexpr int64_t kSigmoid = 30;  // multiplications that take as long as the sigmoid
+  for_kernels(call, all, call.stride, kSigmoid, [&](int64_t sequence, int64_t column, int64_t n) {
+    pool_convolutions(call, sequence, column, n);
+  });
+}
+
+inline void pooled_runs(const Runs& call, const Pool& all) {
+  for_kernels(call, all, 1, 4, [&](int64_t sequence, int64_t column, int64_t n) {
+    pool_runs(call, sequence, column, n);
   });
 }
 

@@ -621,6 +621,7 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
         compare(steps[(offsets[b] + t) * W + j], sum);
       }
   Floats ragged(B * W), total(B * F), highest(B * F), positive(B * F), peak(B * F);
+  Floats share(B * F), place(B * F), longest(B * F);
   variant.ragged_product(
       {B, F, W, max_steps, offsets, x.data(), step_w.data(), nullptr, 0, ragged.data()}, pool);
   variant.segment_sum({B, F, offsets, x.data(), F, total.data()});
@@ -628,6 +629,9 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
   variant.pooled_convolutions({B, F, offsets, x.data(), F, taps.data(), bias.data(), 9, dilation,
                                stride, 4.0f, positive.data(), peak.data()},
                               pool);
+  variant.pooled_runs({B, F, offsets, x.data(), F, taps.data(), bias.data(), 9, dilation, 0.1f,
+                       share.data(), place.data(), longest.data()},
+                      pool);
   for (int64_t b = 0; b < B; ++b) {
     const int64_t length = lengths.length(b);
     const auto value = [&](int64_t t, int64_t f) -> double {
@@ -640,22 +644,31 @@ void check_packed_operations(const std::string& name, const refold::Variant& var
       compare(ragged[b * W + j], sum);
     }
     for (int64_t f = 0; f < F; ++f) {
-      double sum = 0, most = length ? -INFINITY : 0, share = 0, top = most;
-      int64_t count = 0;
+      double sum = 0, most = length ? -INFINITY : 0, positives = 0, top = most;
+      int64_t count = 0, above = 0, near = 0, places = 0, run = 0, longest_run = 0;
       for (int64_t t = 0; t < length; ++t) {
         sum += value(t, f);
         most = std::max(most, value(t, f));
-        if (t % stride) continue;
         double convolved = bias[f];
         for (int64_t k = 0; k < 9; ++k)
           convolved += value(t + (k - 4) * dilation, f) * taps[k * F + f];
-        share += 1 / (1 + std::exp(-4 * convolved));
+        run = convolved > 0.1 ? run + 1 : 0;
+        above += run > 0;
+        near += convolved >= -0.1;
+        places += run > 0 ? t : 0;
+        longest_run = std::max(longest_run, run);
+        if (t % stride) continue;
+        positives += 1 / (1 + std::exp(-4 * convolved));
         top = std::max(top, convolved);
         ++count;
       }
       compare(total[b * F + f], sum);
       compare(highest[b * F + f], most);
-      compare(positive[b * F + f], count ? share / count : 0);
+      const double steps = std::max<int64_t>(1, length);
+      compare(share[b * F + f], (above + near) / (2 * steps));
+      compare(place[b * F + f], above ? places / (above * steps) : 0);
+      compare(longest[b * F + f], longest_run / steps);
+      compare(positive[b * F + f], count ? positives / count : 0);
       compare(peak[b * F + f], top);
     }
   }
