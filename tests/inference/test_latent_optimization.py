@@ -12,6 +12,7 @@ from refold.evaluation import nmse
 from refold.fitting._data_sources import MemorySource
 from refold.fitting._latent_steps import pick_latent_steps
 from refold.inference import minimize_rows
+from refold.inference._latent_optimization import cost_of_length
 from refold.sequences import as_sequences
 
 OPTIONS = {"latent_dim": 8, "units": 32, "max_epochs": 40, "random_state": 0}
@@ -23,6 +24,18 @@ def rosenbrock(x):
     off = x[:, 1] - x[:, 0] ** 2
     gradient = np.stack([-2 * (1 - x[:, 0]) - 400 * off * x[:, 0], 200 * off], axis=1)
     return (1 - x[:, 0]) ** 2 + 100 * off**2, gradient
+
+
+def test_a_wrong_length_costs_about_its_steps_and_a_right_one_little():
+    away = np.array([-7.0, -2.0, -1.0, -0.45, -0.2, 0.0, 0.3, 0.6, 1.0, 3.0, 40.0])
+    cost, slope = cost_of_length(away)
+    whole = np.abs(away) >= 1
+    np.testing.assert_allclose(cost[whole], np.abs(away[whole]), atol=0.05)
+    assert cost[np.abs(away) < 0.5].max() < 0.2
+    assert cost[np.abs(away) <= 0.3].max() == 0
+    step = 1e-5
+    expected = (cost_of_length(away + step)[0] - cost_of_length(away - step)[0]) / (2 * step)
+    np.testing.assert_allclose(slope, expected, atol=1e-3)
 
 
 def test_every_row_finds_its_own_minimum():

@@ -8,6 +8,8 @@ from refold.kernels import packed
 
 # Error of the predicted length, in steps, that costs nothing; below half a step.
 _MARGIN = np.float32(0.3)
+# Shape of the cost of larger errors; see `cost_of_length`.
+_BEND, _JUMP, _WIDTH = np.float32(0.2), np.float32(0.5), np.float32(0.1)
 
 
 class LatentObjective:
@@ -84,9 +86,8 @@ class LatentObjective:
         predicted = None
         if self._length is not None:
             predicted, d_predicted = self._length.with_gradient(codes)
-            off, side = self._steps_off(predicted)
-            slope = off * (off + 2) / (1 + off) ** 2 * side * self._cost_of_step
-            gradient += slope[:, None] * d_predicted
+            _, slope = cost_of_length(predicted - self._lengths)
+            gradient += (slope * self._cost_of_step)[:, None] * d_predicted
         gradient += codes - self._codes
         gradient[:, self._learned_dim :] = 0
         return self._total(errors, predicted, codes), gradient
@@ -102,18 +103,32 @@ class LatentObjective:
     ) -> np.ndarray:
         loss = self._sums(errors)
         if predicted is not None:
-            off, _ = self._steps_off(predicted)
-            loss += off**2 / (1 + off) * self._cost_of_step
+            cost, _ = cost_of_length(predicted - self._lengths)
+            loss += cost * self._cost_of_step
         moved = codes - self._codes
         return loss + np.float32(0.5) * (moved * moved).sum(axis=1)
-
-    def _steps_off(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the error of predicted lengths beyond the margin, and its sign."""
-        away = predicted - self._lengths
-        return np.maximum(np.abs(away) - _MARGIN, np.float32(0)), np.sign(away)
 
     def _sums(self, values: np.ndarray) -> np.ndarray:
         """Return the sum over the steps and columns of each sequence."""
         patches = self._layout.patches
         by_patch = values.reshape(patches[-1], self._decoder.patch * values.shape[1])
         return packed.segment_sum(by_patch, patches).sum(axis=1)
+
+
+def cost_of_length(away: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the cost of errors of predicted lengths, in steps, and its derivative.
+
+    An error of n steps costs about n steps. The cost is smooth but steep around half a step, where
+    the rounded length becomes wrong.
+
+    Examples
+    --------
+    >>> cost_of_length(np.array([-1.0, 0.3, 0.5, 5.0], "float32"))[0].round(2)
+    array([0.96, 0.  , 0.24, 5.01], dtype=float32)
+    """
+    off = np.maximum(np.abs(away) - _MARGIN, np.float32(0))
+    square = off * off
+    cost = square / (_BEND + off) + _JUMP * square / (_WIDTH + square)
+    slope = off * (off + 2 * _BEND) / (_BEND + off) ** 2
+    slope += 2 * _JUMP * _WIDTH * off / (_WIDTH + square) ** 2
+    return cost, slope * np.sign(away)

@@ -15,8 +15,8 @@ from refold.models._network import Network
 
 # Standard deviation of the prior around the encoder's code.
 _AROUND = 1.0
-# Error of the predicted length, in steps, that costs nothing; below half a step.
-_MARGIN = 0.3
+# Cost of the error of a predicted length; see `cost_of_length` of `refold.inference`.
+_MARGIN, _BEND, _JUMP, _WIDTH = 0.3, 0.2, 0.5, 0.1
 
 
 def optimize_latents(
@@ -128,8 +128,9 @@ def _make_objective(network: Network) -> Any:
             predicted, _ = network.length.stateless_call(length, length_fixed, z, training=False)
             errors = column_errors(values, decoded, column_types, num_categories) * weight
             off = jnp.maximum(jnp.abs(predicted[:, 0] - lengths) - _MARGIN, 0.0)
+            cost = off**2 / (_BEND + off) + _JUMP * off**2 / (_WIDTH + off**2)
             # a missing step costs about as much as predicting the mean of every column
-            missed = off**2 / (1.0 + off) * jnp.sum(weight, axis=(1, 2)) / jnp.maximum(lengths, 1.0)
+            missed = cost * jnp.sum(weight, axis=(1, 2)) / jnp.maximum(lengths, 1.0)
             moved = jnp.sum((z - codes) ** 2, axis=1) / (2.0 * _AROUND**2)
             return jnp.sum(errors, axis=(1, 2)) + missed + moved
 

@@ -4,6 +4,7 @@ import { gradientOfCode } from "./gradient.js";
 import { sigmoid } from "./products.js";
 
 const MARGIN = 0.3; // error of the predicted length, in steps, that costs nothing
+const [BEND, JUMP, WIDTH] = [0.2, 0.5, 0.1]; // shape of the cost of larger errors
 const LEAST = 1e-7; // least probability
 const MEMORY = 8;
 const SHORTER = 0.4;
@@ -82,13 +83,16 @@ class Objective {
     return loss;
   }
 
-  // The cost of steps that a wrong predicted length adds or loses; adds its gradient.
+  // The cost of steps that a wrong predicted length adds or loses, about one for each; adds its
+  // gradient.
   lengthError(code, gradient) {
     const { predicted, slope } = this.model.lengths.withGradient(code);
     const off = Math.max(Math.abs(predicted - this.steps) - MARGIN, 0);
-    const factor = ((off * (off + 2)) / (1 + off) ** 2) * Math.sign(predicted - this.steps) * this.costOfStep;
+    const square = off * off;
+    const rise = (off * (off + 2 * BEND)) / (BEND + off) ** 2 + (2 * JUMP * WIDTH * off) / (WIDTH + square) ** 2;
+    const factor = rise * Math.sign(predicted - this.steps) * this.costOfStep;
     slope.forEach((one, i) => (gradient[i] += factor * one));
-    return ((off * off) / (1 + off)) * this.costOfStep;
+    return (square / (BEND + off) + (JUMP * square) / (WIDTH + square)) * this.costOfStep;
   }
 }
 
