@@ -85,7 +85,7 @@ def connected(
     try:
         with _same_signals():
             ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
         raise _no_answer(on, error) from error
     try:
         yield

@@ -28,8 +28,8 @@ from refold.errors import ClusterError, DataError, RefoldError, argument
 from refold.sequences import Schema, TableOptions
 
 FAILURES, ADJUSTED = "_failures.jsonl", "_adjusted_p_values.parquet"
-# Files with up to so many rows are searched for ids that occur twice by this process alone.
-_FEW_ROWS = 5_000_000
+# Sources of up to this size are searched for ids that occur twice by one process.
+_FEW_ROWS, _FEW_UNITS = 5_000_000, 200
 # What only the head of a cluster has.
 _HEAD = {"node:__internal_head__": 0.001}
 # Seconds between two updates of the progress bar.
@@ -177,7 +177,8 @@ def _check_ids(source: Source, pool: Pool) -> None:
     files = {file.name: i for i, file in enumerate(source.files)}
     groups = np.array([files[unit.name] for unit in source.units])
     with SeenIds() as seen:
-        few = sum(file.num_rows for file in source.files) <= _FEW_ROWS
+        rows = sum(file.num_rows for file in source.files)
+        few = rows <= _FEW_ROWS and len(source.units) <= _FEW_UNITS
         for result in (ThisProcess() if few else pool).each(fn, source.units):
             if isinstance(result, dict):
                 raise result["error"]

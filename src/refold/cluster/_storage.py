@@ -1,5 +1,6 @@
 """Files of any store, by path or URL: listing, stamps, retries, and complete writes."""
 
+import functools
 import os
 import re
 import secrets
@@ -87,9 +88,15 @@ def place_of(name: str | os.PathLike[str]) -> Place:
         If the URL cannot be understood.
     """
     text = os.fspath(name)
-    scheme, found, rest = text.partition("://")
-    if not found:
+    if "://" not in text:
         return Place(fs.LocalFileSystem(), str(Path(text).absolute()))
+    return _place_of_url(text)
+
+
+@functools.lru_cache(1024)
+def _place_of_url(text: str) -> Place:
+    """Return the place of a URL; Arrow asks a bucket for its region each time."""
+    scheme, _, rest = text.partition("://")
     rest, mark, query = rest.partition("?")
     try:
         system, path = fs.FileSystem.from_uri(text)
