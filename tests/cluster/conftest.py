@@ -1,8 +1,11 @@
 """A fitted model, its data in several Parquet files, and a Ray cluster for all tests."""
 
+import contextlib
+import gc
 import os
 import shutil
 import tempfile
+import warnings
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -54,6 +57,11 @@ def cluster():
 
     temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # the name of a socket must be short
     os.environ["RAY_TMPDIR"] = temporary
-    with connected("local", num_cpus=3, object_store_memory=128 << 20):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(connected("local", num_cpus=3, object_store_memory=128 << 20))
         yield ray
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray's processes end a little later
+            stack.close()
+            gc.collect()
     shutil.rmtree(temporary, ignore_errors=True)

@@ -66,6 +66,11 @@ def connected(
         If Ray is not installed.
     """
     ray = load_ray()
+    if not isinstance(on, str) or not (on in (LOCAL, AUTO) or ":" in on):
+        raise ParameterError(
+            f"{argument('on')} must be an address such as ray://host:10001, or 'auto' or 'local'. "
+            f"Got {on!r}."
+        )
     if ray.is_initialized():
         yield
         return
@@ -74,11 +79,6 @@ def connected(
         # RAY_ADDRESS would have precedence over an address that is None
         options |= {"address": "local", "include_dashboard": False, "num_cpus": num_cpus}
         options["object_store_memory"] = object_store_memory
-    elif not isinstance(on, str) or not on or (":" not in on and on != AUTO):
-        raise ParameterError(
-            f"{argument('on')} must be an address such as ray://host:10001, or 'auto' or 'local'. "
-            f"Got {on!r}."
-        )
     else:
         options |= {"address": on}
         _check_answers(os.environ.get("RAY_ADDRESS") or on if on == AUTO else on)

@@ -36,8 +36,9 @@ from refold.errors import (
 )
 from refold.sequences import TableOptions, from_file_table
 
-# Values of a slice. Memory beyond that of a worker without work is a multiple of it.
-SLICE_VALUES = 1 << 20
+# Values of a slice, and its least number of steps. Memory beyond that of a worker without work is a
+# multiple of it. Slices of four times as many values are not faster.
+SLICE_VALUES, LEAST_STEPS = 1 << 18, 1 << 15
 # Failures that are listed, of each part.
 MOST_FAILURES = 100
 MODEL = "_model.refold"
@@ -107,7 +108,7 @@ class Worker:
             )
             return
         width = max(1, self._model.schema_.num_columns)
-        self._most_steps = max(1, SLICE_VALUES // width)
+        self._most_steps = max(LEAST_STEPS, SLICE_VALUES // width)
         without_sequences(self._model, self._operation, text_ids=False)
         self._idle = memory("VmRSS")
 
