@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from refold.errors import DataError, argument
-from refold.sequences import Scan, Sequences, fingerprints
+from refold.sequences import PartedScan, Scan, Sequences, fingerprints
 
 # Cap on stored fingerprints. The smallest are kept, so the choice does not depend on the order.
 _MOST = 1 << 15
@@ -43,6 +43,8 @@ def trained_fingerprints(
         if held_back is not None:
             found = found[~np.isin(found, held_back)]
         kept = np.sort(np.concatenate([kept, found]))[:_MOST]
+    if isinstance(source, PartedScan):  # the blocks were those of this process
+        kept = np.sort(np.concatenate(source.gather(kept)))[:_MOST]
     return kept
 
 

@@ -9,8 +9,12 @@ from refold.errors import ParameterError
 
 
 @contextmanager
-def locked_checkpoint(checkpoint: Path | None, *, resume: bool) -> Iterator[None]:
+def locked_checkpoint(
+    checkpoint: Path | None, *, resume: bool, lock: bool = True
+) -> Iterator[None]:
     """Lock a checkpoint for one training run, and never overwrite that of an interrupted run.
+
+    ``lock`` is False if another process trains, and locks it.
 
     Raises
     ------
@@ -24,7 +28,7 @@ def locked_checkpoint(checkpoint: Path | None, *, resume: bool) -> Iterator[None
         return
     from refold._support.file_lock import sole_training
 
-    with sole_training(checkpoint):
+    with sole_training(checkpoint if lock else None):
         if checkpoint.exists() and not resume:
             raise ParameterError(
                 f"The checkpoint {str(checkpoint)!r} of an interrupted training run would be "

@@ -77,12 +77,7 @@ class Cluster:
         **settings : object
             Other arguments of the function.
         """
-        given = {f"--{name.replace('_', '-')}" for name in set(reading.options) - _READING}
-        given |= {name for name, value in refused.items() if value not in (None, False)}
-        if reading.input_format is not None:
-            given.add("--format")
-        if given:
-            raise ParameterError(f"{min(given)} cannot be used with --on. Leave it out.")
+        _check_options(reading, refused, _READING)
         if STREAM in (data, output):
             raise ParameterError(
                 "--on needs names of Parquet files, and of a folder for the parts with -o."
@@ -102,3 +97,62 @@ class Cluster:
                 f"{Path(output) / '_failures.jsonl'} lists them. The first is in row {first.row} "
                 f"of {first.file}: {first.reason}"
             )
+
+
+@dataclass(frozen=True)
+class TrainingCluster:
+    """Where to train."""
+
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="CLUSTER",
+            rich_help_panel="Cluster",
+            help="Ray cluster that trains on Parquet files larger than one machine: "
+            "ray://HOST:PORT, auto for that of RAY_ADDRESS, or local to start one here.",
+        ),
+    ] = None
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            min=1,
+            metavar="N",
+            rich_help_panel="Cluster",
+            help=r"Processes that train together, each on a part of the data. \[default: 2]",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        if self.processes is not None and self.on is None:
+            raise ParameterError("--processes needs a cluster. Add --on CLUSTER.")
+
+    def fit(
+        self,
+        model: Any,
+        data: str,
+        reading: Reading,
+        refused: dict[str, Any],
+        *,
+        checkpoint: Any,
+        resume: bool,
+    ) -> Any:
+        """Return the model that `refold.cluster.fit` trains; ``refused`` as for `Cluster.run`."""
+        _check_options(reading, refused, _READING - {"time", "time_gaps"})
+        if data == STREAM:
+            raise ParameterError("--on needs the name of a Parquet file or folder.")
+        where = {"on": self.on, "processes": self.processes or 2}
+        return refold.cluster.fit(
+            model, data, checkpoint=checkpoint, resume=resume, **where, **reading.options
+        )
+
+
+def _check_options(reading: Reading, refused: dict[str, Any], known: set[str]) -> None:
+    """Raise ``ParameterError`` for an option that works on one machine only."""
+    given = {f"--{name.replace('_', '-')}" for name in set(reading.options) - known}
+    given |= {name for name, value in refused.items() if value not in (None, False)}
+    if reading.input_format is not None:
+        given.add("--format")
+    if given:
+        raise ParameterError(f"{min(given)} cannot be used with --on. Leave it out.")

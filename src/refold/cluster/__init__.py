@@ -10,5 +10,14 @@ if TYPE_CHECKING:
     from refold.cluster._encode import detect as detect
     from refold.cluster._encode import encode as encode
     from refold.cluster._encode import reconstruct as reconstruct
+    from refold.cluster._together import fit_together as fit_together
+    from refold.cluster._training import fit as fit
 
-__getattr__, __dir__ = _lazy_names(__name__, {"_encode": ("detect", "encode", "reconstruct")})
+__getattr__, __dir__ = _lazy_names(
+    __name__,
+    {
+        "_encode": ("detect", "encode", "reconstruct"),
+        "_together": ("fit_together",),
+        "_training": ("fit",),
+    },
+)

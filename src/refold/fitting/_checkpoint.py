@@ -44,11 +44,14 @@ def identify(
     return found if weights is None else {**found, "weights": weights}
 
 
-def checkpoints(checkpoint: Checkpoint, identity: dict[str, Any]) -> Checkpoints:
-    """Return the schedule and the writer of the checkpoints of a training."""
+def checkpoints(
+    checkpoint: Checkpoint, identity: dict[str, Any], *, writes: bool = True
+) -> Checkpoints:
+    """Return the schedule and the writer of the checkpoints; of several processes, one writes."""
 
     def write(snapshot: Snapshot) -> None:
-        storage.save_checkpoint(checkpoint.path, identity, snapshot.values, snapshot.arrays)
+        if writes:
+            storage.save_checkpoint(checkpoint.path, identity, snapshot.values, snapshot.arrays)
 
     return Checkpoints(write, checkpoint.seconds, checkpoint.epochs)
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import warnings
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,8 @@ from refold.errors import DataError
 from refold.inference import open_source
 from refold.sequences import (
     Batches,
+    PartedBatches,
+    PartedScan,
     Scaler,
     Scan,
     Sequences,
@@ -19,6 +22,8 @@ from refold.sequences import (
 )
 from refold.training import (
     InMemoryLoader,
+    PartedLoader,
+    Processes,
     Shard,
     SplitData,
     StreamingLoader,
@@ -77,8 +82,18 @@ def open_training(X: Any, missing_values: Any, *, stacklevel: int = 3) -> Sequen
 class _Source:
     """What the two sources share."""
 
+    processes = Processes()
+
     sequences: Any
     in_memory: bool
+
+    def total(self, scaler: Scaler, rows: np.ndarray) -> Any:
+        """Return what adds up over the given sequences; None where a sample is used instead."""
+        del scaler, rows
+
+    def batches(self, batch_size: int, num_steps: int | None) -> Batches:
+        """Return the division into batches."""
+        return Batches(self.sequences.lengths, batch_size, num_steps)
 
     def units(self, mode: Mode) -> Scaler:
         """Return the scaler of the error units, and warn of constant columns."""
@@ -167,6 +182,34 @@ class FileSource(_Source):
     def __init__(self, scan: Scan) -> None:
         self.sequences = scan
         self._held_out: Sequences | None = None
+        if isinstance(scan, PartedScan):
+            self.processes = scan.processes
+
+    def total(self, scaler: Scaler, rows: np.ndarray) -> Any:
+        """Return what adds up over the given sequences in the blocks of all processes."""
+        scan = self.sequences
+        if not isinstance(scan, PartedScan):
+            return None
+        used = np.isin(np.arange(len(scan)), rows)
+
+        def total(measure: Callable[[Sequences], list[np.ndarray]]) -> list[np.ndarray]:
+            sums: list[Any] | None = None
+            for number in np.concatenate([scan.blocks_of_part(part) for part in scan.own]):
+                block = scan.block(int(number))
+                within = used[scan.block_offsets[number] : scan.block_offsets[number + 1]]
+                found = measure(scaler.transform(block[np.flatnonzero(within)]))
+                sums = found if sums is None else [a + b for a, b in zip(sums, found, strict=True)]
+            return scan.processes.sum(sums or [])
+
+        return total
+
+    def batches(self, batch_size: int, num_steps: int | None) -> Batches:
+        """Return the division into batches."""
+        scan = self.sequences
+        if isinstance(scan, PartedScan):
+            offsets = scan.part_offsets
+            return PartedBatches(scan.lengths, batch_size, num_steps, part_offsets=offsets)
+        return super().batches(batch_size, num_steps)
 
     def digest(self) -> str:
         """Return a digest that identifies the data."""
@@ -228,9 +271,10 @@ class FileSource(_Source):
     ) -> SplitData:
         """Return the training and validation data of a phase."""
         scan, summary = self.sequences, self.sequences.summary
+        loader = PartedLoader if isinstance(scan, PartedScan) else StreamingLoader
         used = np.zeros(len(scan), bool)
         used[rows] = True
-        shards = StreamingLoader(scan, scaler.transform, used, longest, seed)
+        shards = loader(scan, scaler.transform, used, longest, seed)
         observed, others = int(summary.num_observed.sum()), None
         if len(held_out):
             scaled = scaler.transform(self.held_out(held_out))

@@ -1,5 +1,7 @@
 """`fit`: the checkpoint to resume from, the choice of ``latent_dim``, and the fit of a network."""
 
+import functools
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +20,7 @@ from refold.fitting._parameters import is_share
 from refold.fitting._warm_start import digest_of
 from refold.sequences import Scan, Sequences, remove_leftovers
 from refold.storage import Fitted
-from refold.training import FitResult
+from refold.training import FitResult, Snapshot
 
 
 def fit(
@@ -79,14 +81,16 @@ def fit(
         for name, value in parameters.items()
     }
     identity: dict[str, Any] = {"seed": seed}
-    snapshot = None
-    with sole_training(None if checkpoint is None else checkpoint.path):
+    snapshot, source = None, source_of(sequences)
+    processes = source.processes  # the first of them reads and writes checkpoints
+    path = None if checkpoint is None or processes.index else checkpoint.path
+    with sole_training(path):
         if checkpoint is not None:
             weights = None if warm is None else digest_of(warm.network)
-            identity = identify(parameters, source_of(sequences).digest(), seed, weights)
-            remove_leftovers(checkpoint.path)
-            if resume and Path(checkpoint.path).exists():
-                snapshot, identity = resumed(checkpoint.path, identity)
+            identity = identify(parameters, source.digest(), seed, weights)
+            opened = functools.partial(_opened, checkpoint.path, identity, resume=resume)
+            snapshot, identity = processes.first(opened)
+            if snapshot is not None:
                 warm = warm if "weights" in identity else None
         if warm is None and is_share(parameters["latent_dim"]):
             if not identity.get("found"):
@@ -99,12 +103,22 @@ def fit(
             parameters,
             seed=identity["seed"],
             callbacks=callbacks,
-            checkpoints=None if checkpoint is None else checkpoints(checkpoint, identity),
+            checkpoints=None
+            if checkpoint is None
+            else checkpoints(checkpoint, identity, writes=processes.index == 0),
             resume=snapshot,
             aside=aside,
             warm=warm,
             report=bool(parameters["verbose"]),
         )
+
+
+def _opened(
+    path: str | os.PathLike[str], identity: dict[str, Any], *, resume: bool
+) -> tuple[Snapshot | None, dict[str, Any]]:
+    """Return the snapshot of a checkpoint to resume, if there is one, and the identity."""
+    remove_leftovers(path)
+    return resumed(path, identity) if resume and Path(path).exists() else (None, identity)
 
 
 def _with_size(parameters: dict[str, Any], latent_dim: int, seconds: float) -> dict[str, Any]:

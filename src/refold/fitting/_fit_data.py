@@ -127,6 +127,11 @@ class FitData:
         """Return a random sample of at most ``most`` training sequences of a phase."""
         return self.source.sample(self.rows[phase], most, self.seed)
 
+    def total(self, phase: str, most: int) -> Any:
+        """Return what adds up over the training sequences of a phase, if a sample has not all."""
+        rows = self.rows[phase]
+        return None if len(rows) <= most else self.source.total(self.scaler(phase), rows)
+
     def reference_sample(self, phase: str) -> Sequences:
         """Return the training sequences that a fitted model is compared with later."""
         num_columns = self.source.sequences.schema.num_columns

@@ -102,6 +102,7 @@ def fit_network(
         checkpoints=checkpoints,
         callbacks=callbacks,
         resume=resume,
+        processes=data.source.processes,
     ) as training:
         longest = batches.buckets[-1].num_steps
         while (phase := training.phase) is not None:
@@ -199,7 +200,7 @@ def _training_settings(
     """Choose the batches and the settings of training that are not given."""
     chosen = data.rows["validated"]
     batch_size = min(parameters["batch_size"] or pick_batch_size(len(chosen)), len(chosen))
-    batches = Batches(data.lengths, batch_size, network.fixed_steps)
+    batches = data.source.batches(batch_size, network.fixed_steps)
     steps_an_epoch = data.source.num_batches(batches, chosen, data.seed)
     max_epochs = parameters["max_epochs"] or pick_max_epochs(steps_an_epoch)
     wait = pick_patience(max_epochs, variational=network.specification.variational)

@@ -83,7 +83,11 @@ class InitialWeights:
         if not has_linear_path(network):
             return False
         good = set_linear_initialization(
-            network, scaled, seed=data.seed, corruption=self._corruption
+            network,
+            scaled,
+            seed=data.seed,
+            corruption=self._corruption,
+            total=None if specification.forecast_steps else data.total(phase, len(whole)),
         )
         if specification.forecast_steps and whole.schema.numeric.any():
             _initialize_forecast(network, whole, data.seed)

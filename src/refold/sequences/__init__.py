@@ -26,6 +26,8 @@ from refold.sequences.files._format_registry import format_named as format_named
 from refold.sequences.files._read_or_scan import read_or_scan as read_or_scan
 from refold.sequences.files._read_write import read as read
 from refold.sequences.files._read_write import write as write
+from refold.sequences.files.scan._parted_scan import PartedScan as PartedScan
+from refold.sequences.files.scan._parted_scan import scan_parts as scan_parts
 from refold.sequences.files.scan._scan import Scan as Scan
 from refold.sequences.files.scan._scan import scan as scan
 from refold.sequences.files.tables._layout_detection import TableLayout as TableLayout
@@ -44,6 +46,7 @@ from refold.sequences.preprocessing._padding import unpad as unpad
 from refold.sequences.preprocessing._padding import (
     unpadded_input_and_target as unpadded_input_and_target,
 )
+from refold.sequences.preprocessing._parted_batches import PartedBatches as PartedBatches
 from refold.sequences.preprocessing._scaling import Scaler as Scaler
 from refold.sequences.preprocessing._windows import Windows as Windows
 from refold.sequences.preprocessing._windows import split_at as split_at

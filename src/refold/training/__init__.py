@@ -1,6 +1,7 @@
 """Training: compiled epochs, the validation split, schedules, early stopping, refit, snapshots."""
 
 from refold.training._backend import require_jax as require_jax
+from refold.training._processes import Processes as Processes
 from refold.training._progress import doing as doing
 from refold.training._settings import Settings as Settings
 from refold.training._settings import pick_batch_size as pick_batch_size
@@ -14,6 +15,7 @@ from refold.training.data._corruption import Corruption as Corruption
 from refold.training.data._forecast_targets import cut_sequences as cut_sequences
 from refold.training.data._forecast_targets import next_steps as next_steps
 from refold.training.data._loaders import InMemoryLoader as InMemoryLoader
+from refold.training.data._loaders import PartedLoader as PartedLoader
 from refold.training.data._loaders import Shard as Shard
 from refold.training.data._loaders import SplitData as SplitData
 from refold.training.data._loaders import StreamingLoader as StreamingLoader

@@ -13,6 +13,7 @@ import numpy as np
 from refold.errors import DivergedError, ParameterError
 from refold.models import Network
 from refold.sequences import Batches
+from refold.training._processes import Processes
 from refold.training._settings import Settings
 from refold.training.data._forecast_targets import kept_share
 from refold.training.data._loaders import SplitData
@@ -95,6 +96,8 @@ class Training(Epochs):
         Callbacks of the user.
     resume : Snapshot, optional
         Snapshot to resume from.
+    processes : Processes, optional
+        Processes that train together.
 
     Attributes
     ----------
@@ -116,10 +119,13 @@ class Training(Epochs):
         checkpoints: Checkpoints | None = None,
         callbacks: Sequence[Any] = (),
         resume: Snapshot | None = None,
+        processes: Processes | None = None,
     ) -> None:
+        processes = processes or Processes()
         progress = None if resume is None else resume.standing()
-        clock = Clock(settings.time_budget, 0.0 if progress is None else progress.seconds)
-        engine = _make_engine(network, batches, settings)
+        before = 0.0 if progress is None else progress.seconds
+        clock = Clock(settings.time_budget, before, timed=processes.count == 1)
+        engine = _make_engine(network, batches, settings, processes)
         self._network, self._untrained = network, engine.read_state()
         self.is_fresh = progress is None
         if progress is None:
@@ -137,6 +143,7 @@ class Training(Epochs):
             refit=refit,
             checkpoints=checkpoints,
             callbacks=callbacks,
+            processes=processes,
         )
 
     def __enter__(self) -> Self:
@@ -175,7 +182,8 @@ class Training(Epochs):
                 progress.preparation = self._clock.preparation
             self._clock.preparation = progress.preparation
             # before this line Ctrl-C ends the program at once: there is nothing to keep
-            self._stack.enter_context(self._interrupt)
+            if self._processes.count == 1:  # others cannot know when to stop together
+                self._stack.enter_context(self._interrupt)
             self._bar.train()
             self._is_running = True
         self._num_steps = self._engine.num_steps(progress.state)
@@ -310,7 +318,9 @@ class Training(Epochs):
         )
 
 
-def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engine:
+def _make_engine(
+    network: Network, batches: Batches, settings: Settings, processes: Processes
+) -> Engine:
     optimizer: Any = settings.optimizer
     # only the default optimizer is known to update each weight alone
     apart = _UNDECAYED if optimizer is None else None
@@ -344,6 +354,7 @@ def _make_engine(network: Network, batches: Batches, settings: Settings) -> Engi
         kept=kept_share(batches.lengths, steps) if steps else 1.0,
         seed=settings.seed,
         apart=apart,
+        processes=processes,
     )
 
 

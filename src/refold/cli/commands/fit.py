@@ -1,5 +1,6 @@
 """``refold fit``: train an autoencoder on a file of sequences, and save it."""
 
+import contextlib
 import functools
 import time
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import typer
 
 import refold
 from refold.cli._checkpoint_lock import locked_checkpoint
+from refold.cli._cluster import TrainingCluster
 from refold.cli._console import log
 from refold.cli._files_and_streams import MODEL_FORMATS, check_one_stream, plan_output
 from refold.cli._options import Data, Quiet, Seed, Windows
@@ -189,6 +191,7 @@ def fit(
     ] = 60.0,
     windows: Windows,
     reading: TrainingData,
+    cluster: TrainingCluster,
     quiet: Quiet = False,
 ) -> None:
     """Train an autoencoder on sequences, and save it in one file."""
@@ -204,11 +207,13 @@ def fit(
         raise ParameterError(f"--checkpoint-seconds cannot be negative. Got {checkpoint_seconds}.")
 
     old = None if base is None else load_model(base, quiet=quiet)
+    on = cluster.on
+    opened: Any = reading.opened_to_fit(data, old) if on is None else contextlib.nullcontext()
     with (
-        locked_checkpoint(checkpoint, resume=resume),
-        reading.opened_to_fit(data, old) as sequences,
+        locked_checkpoint(checkpoint, resume=resume, lock=on is None),
+        opened as sequences,
     ):
-        if windows.window is not None:
+        if windows.window is not None and on is None:
             sequences = _cut(require_in_memory(sequences, data), windows, settings)
         with loading(quiet=quiet):
             given = settings.arguments()
@@ -221,7 +226,11 @@ def fit(
         if resume and not quiet and checkpoint is not None and not checkpoint.exists():
             log(f"There is no checkpoint {str(checkpoint)!r}, so a new training run starts.")
         kept = None if checkpoint is None else refold.Checkpoint(checkpoint, checkpoint_seconds)
-        model.fit(sequences, checkpoint=kept, resume=resume)
+        if on is None:
+            model.fit(sequences, checkpoint=kept, resume=resume)
+        else:
+            refused = {"--from": base, "--window": windows.window}
+            model = cluster.fit(model, data, reading, refused, checkpoint=kept, resume=resume)
         seconds = time.perf_counter() - started
         model.set_params(warm_start=False)
         with target.writing() as path:
@@ -231,11 +240,8 @@ def fit(
     if not quiet:
         where = "standard output" if target.path is None else output
         shapes = f"{model.n_shapes_} padded shape{'s' * (model.n_shapes_ > 1)}"
-        count = len(sequences) - model.num_calibrated_
-        log(
-            f"Trained on {count} sequences in {seconds:.1f} s, in batches of {shapes}. "
-            f"Model: {where}"
-        )
+        source = data if on else f"{len(sequences) - model.num_calibrated_} sequences"
+        log(f"Trained on {source} in {seconds:.1f} s, in batches of {shapes}. Model: {where}")
         if checkpoint is not None and model.interrupted_:
             log(f"--resume continues the training from {str(checkpoint)!r}.")
 

@@ -120,6 +120,11 @@ class Batches:
             -(-int(n) // bucket.batch_size) for n, bucket in zip(counts, self.buckets, strict=True)
         )
 
+    @property
+    def run_length(self) -> int:
+        """Largest number of consecutive batches of one shape."""
+        return _RUN if len(self.buckets) == 1 else _SHORT_RUN
+
     def padding(self) -> float:
         """Return the ratio of padding to real steps over all sequences."""
         padded = sum(
@@ -147,13 +152,12 @@ class Batches:
         BatchPlan
         """
         rng = None if seed is None else np.random.default_rng([seed, epoch, shard])
-        length = _RUN if len(self.buckets) == 1 else _SHORT_RUN
         runs = []
         for i, bucket in enumerate(self.buckets):
             chosen = rows[self._bucket_of[rows] == i]
             if rng is not None:
                 chosen = rng.permutation(chosen)
-            size = bucket.batch_size * length
+            size = bucket.batch_size * self.run_length
             runs += [
                 self._fill(bucket, [chosen[start : start + size]])
                 for start in range(0, len(chosen), size)

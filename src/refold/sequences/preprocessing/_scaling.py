@@ -13,6 +13,7 @@ import numpy as np
 
 from refold.errors import DataError, ParameterError, SchemaError, argument
 from refold.sequences._sequences import Sequences
+from refold.sequences.files.scan._parted_scan import PartedScan
 from refold.sequences.files.scan._scan import Scan
 from refold.sequences.statistics._moments import (
     check_observed,
@@ -131,6 +132,8 @@ class Scaler:
         if mode == "sequence":
             blocks = sequences.blocks(_BLOCK_BYTES)
             moments = [sequence_moments(block.values[:, numeric], block) for block in blocks]
+            if isinstance(sequences, PartedScan):  # the blocks were those of this process
+                moments = [one for several in sequences.gather(moments) for one in several]
             means, scales = (np.concatenate(arrays) for arrays in zip(*moments, strict=True))
             state |= fit_statistics(means, scales)
         return cls(state)

@@ -93,6 +93,22 @@ class RunningMoments:
         self.least = np.minimum(self.least, least)
         self.greatest = np.maximum(self.greatest, greatest)
 
+    def merge(self, other: "RunningMoments") -> None:
+        """Add the values that another object was given."""
+        unit = np.maximum(self._unit, other._unit)
+        ours, theirs = self._unit / unit, other._unit / unit
+        is_first = self._count == 0
+        origin = other._origin * theirs
+        self._origin = np.where(is_first, origin, self._origin * ours)
+        difference = (origin - self._origin) + (other._mean * theirs - self._mean * ours)
+        total = np.maximum(self._count + other._count, 1)
+        squares = self._squares * ours**2 + other._squares * theirs**2
+        self._squares = squares + difference**2 * (self._count / total * other._count)
+        self._mean = self._mean * ours + difference * (other._count / total)
+        self._count, self._unit = self._count + other._count, unit
+        self.least = np.minimum(self.least, other.least)
+        self.greatest = np.maximum(self.greatest, other.greatest)
+
     @property
     def mean(self) -> np.ndarray:
         """Means of the observed values, 0 if there are none, array of float64 of shape (K,)."""

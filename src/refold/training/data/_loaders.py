@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from refold._support.offsets import offsets_from_lengths
-from refold.sequences import Scan, Sequences
+from refold.sequences import PartedScan, Scan, Sequences
 from refold.training.data._padded_batches import Data, to_device
 from refold.training.data._time_warps import random_delays, time_warped
 
@@ -43,6 +43,8 @@ class Shard(NamedTuple):
         """Return the positions of rows in ``data``; -1 stays -1."""
         if self.members is None:
             return rows
+        if not len(self.members):  # of a process whose part has ended
+            return np.full(rows.shape, -1, np.int32)
         order = np.argsort(self.members, kind="stable")
         found = order[np.searchsorted(self.members, np.maximum(rows, 0), sorter=order) % len(order)]
         return np.where(rows >= 0, found, -1).astype(np.int32)
@@ -144,6 +146,68 @@ class StreamingLoader:
         return Shard(data, np.sort(members[self._used[members]]), members)
 
 
+class PartedLoader(StreamingLoader):
+    """Shards of a few blocks of each part of the files, of which a process reads its own.
+
+    The rows of a shard are those of all parts, its data and members those of this process.
+
+    Parameters
+    ----------
+    scan : PartedScan
+        Files to read from.
+    scale, used, longest, seed
+        As for `StreamingLoader`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from refold.datasets import noisy_sines
+    >>> from refold.sequences import scan_parts, write
+    >>> from refold.training import Processes
+    >>> path = tempfile.mkdtemp() + "/sines.parquet"
+    >>> write(noisy_sines(8, seed=0), path)
+    >>> parts = scan_parts(path, Processes(), num_parts=2)
+    >>> loader = PartedLoader(parts, lambda block: block, np.full(8, True), 100, seed=0)
+    >>> loader.num_shards, len(loader.load(1, 0).rows)
+    (1, 8)
+    """
+
+    def __init__(
+        self,
+        scan: PartedScan,
+        scale: Callable[[Sequences], Sequences],
+        used: np.ndarray,
+        longest: int,
+        seed: int,
+    ) -> None:
+        super().__init__(scan, scale, used, longest, seed)
+        self._parts = scan
+        self.num_shards = len(_blocks_of_shards(scan, seed, 1))
+        self.same_each_epoch = self.num_shards == 1
+        # all processes need the same room
+        ends = offsets_from_lengths(scan.lengths)[scan.block_offsets]
+        count = scan.processes.count
+        self._room = (
+            self._of_parts(scan, ends, count),
+            self._of_parts(scan, scan.block_offsets, count),
+        )
+
+    def _of_parts(self, scan: PartedScan, ends: np.ndarray, count: int) -> int:
+        blocks = map(scan.blocks_of_part, range(scan.num_parts))
+        parts = [np.sort(np.diff(ends)[part])[-_BLOCKS:].sum() for part in blocks]
+        return int(np.reshape(parts, (count, -1)).sum(axis=1).max())
+
+    def _read(self, epoch: int, index: int) -> Shard:
+        scan = self._parts
+        chosen = _blocks_of_shards(scan, self._seed, epoch)[index]
+        own = np.concatenate([np.zeros(0, int), *map(scan.blocks_of_part, scan.own)])
+        rows, mine = _members(scan, chosen), chosen[np.isin(chosen, own)]
+        scaled = [self._scale(scan.block(int(i))) for i in mine]
+        none = Sequences(np.zeros((0, scan.schema.num_columns)), np.zeros(1, np.int64))
+        data = to_device(scaled or [none], self._longest, room=self._room)
+        return Shard(data, np.sort(rows[self._used[rows]]), _members(scan, mine))
+
+
 class WarpingLoader:
     """Shards of another loader, with new time warps of three quarters of their series.
 
@@ -238,13 +302,21 @@ def members_of_shards(scan: Scan, seed: int, epoch: int = 1) -> list[np.ndarray]
 
 def _blocks_of_shards(scan: Scan, seed: int, epoch: int) -> list[np.ndarray]:
     rng = np.random.default_rng([seed, epoch, 0x9A6E])
+    if isinstance(scan, PartedScan):
+        parts = [rng.permutation(scan.blocks_of_part(i)) for i in range(scan.num_parts)]
+        longest = max(map(len, parts))
+        return [
+            np.concatenate([part[first : first + _BLOCKS] for part in parts])
+            for first in range(0, longest, _BLOCKS)
+        ]
     order = rng.permutation(scan.num_blocks)
     return [order[first : first + _BLOCKS] for first in range(0, scan.num_blocks, _BLOCKS)]
 
 
 def _members(scan: Scan, blocks: np.ndarray) -> np.ndarray:
     bounds = scan.block_offsets
-    return np.concatenate([np.arange(int(bounds[i]), int(bounds[i + 1])) for i in blocks])
+    none = np.zeros(0, np.int64)  # a part may have fewer blocks than others
+    return np.concatenate([none, *(np.arange(int(bounds[i]), int(bounds[i + 1])) for i in blocks)])
 
 
 def _step_back() -> None:

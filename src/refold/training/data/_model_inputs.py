@@ -20,6 +20,11 @@ class Inputs:
     corruption : Corruption
     seed : int
         Together with ``fold_in`` of a call, it determines all random draws.
+
+    Attributes
+    ----------
+    draws : bool
+        Whether there are any.
     """
 
     def __init__(self, network: Network, corruption: Corruption, seed: int) -> None:
@@ -29,10 +34,11 @@ class Inputs:
         self._latent_dim = network.specification.latent_dim
         self._variational = network.models.posterior is not None
         self._forecast_steps = network.specification.forecast_steps
+        self.draws = bool(corruption or self._variational or self._forecast_steps)
 
     def __call__(self, batch: Batch, *fold_in: Any) -> tuple[Any, Batch]:
         """Return the inputs of the joint model, and the batch with the matching targets."""
-        if not self._corruption and not self._variational and not self._forecast_steps:
+        if not self.draws:
             return batch.x, batch
         key = functools.reduce(jax.random.fold_in, fold_in, jax.random.PRNGKey(self._seed))
         for_corruption, for_draw = jax.random.split(key)

@@ -104,7 +104,7 @@ def linear_codec(
     >>> bool(np.abs(decode(codec.encode(waves), codec.by_components) - waves).max() < 1e-3)
     True
     """
-    n, num_steps, num_columns = values.shape
+    n, _, num_columns = values.shape
     mean, loadings, deviation = components.mean, components.loadings, components.deviation
     rank = int(loadings.any(axis=1).sum())
     guess = loadings * deviation[:, None]
@@ -112,8 +112,8 @@ def linear_codec(
         clean, seen = ((x.reshape(n, -1) - mean) @ loadings.T for x in (values, given))
         deviation = np.where(loadings.any(axis=1), np.sqrt((seen**2).mean(axis=0)), 1.0)
         guess = loadings * ((clean * seen).mean(axis=0) / deviation)[:, None]
-    by_components = np.concatenate([guess, mean[None]]).reshape(-1, num_steps, num_columns)
-    codec = Codec(mean, loadings / deviation[:, None], by_components, by_components, 0.0, 1.0)
+    codec = component_codec(mean, loadings / deviation[:, None], guess, num_columns)
+    by_components = codec.by_components
     codes = codec.encode(values if given is None else given)
     power, count = (values**2).sum(), max(observed.sum(), 1)
     difference = (values - decode(codes, by_components)) * observed
@@ -123,10 +123,32 @@ def linear_codec(
     if 2 * rank >= n and np.isfinite(components.held_out_error):
         optimism = max(1.0, components.held_out_error * n / max(error, 1e-6 * power))
     noise = error * optimism / count
-    prior = np.concatenate([(guess**2).mean(axis=1), [max(power / count, 1e-12)]])
-    penalty = noise / np.maximum(prior, 1e-12 * prior.max())
+    penalty = regression_penalty(guess, noise, power / count)
     by_regression = by_components + ridge(codes, difference, observed, penalty)
     return codec._replace(by_regression=by_regression, noise=float(noise), optimism=float(optimism))
+
+
+def component_codec(
+    mean: np.ndarray, weights: np.ndarray, guess: np.ndarray, num_columns: int
+) -> Codec:
+    """Return a codec without a regression, from its encoder and its decoding map ``guess``."""
+    by_components = np.concatenate([guess, mean[None]])
+    by_components = by_components.reshape(len(by_components), -1, num_columns)
+    return Codec(mean, weights, by_components, by_components, 0.0, 1.0)
+
+
+def regression_penalty(guess: np.ndarray, noise: float, power: float) -> np.ndarray:
+    """Return the penalty of the regression for each code dimension and the constant.
+
+    Parameters
+    ----------
+    guess : array of shape (latent_dim, num_steps * n_columns)
+        Decoding map of the components.
+    noise, power : float
+        Mean squared error of the components, and mean square of a value.
+    """
+    prior = np.concatenate([(guess**2).mean(axis=1), [max(power, 1e-12)]])
+    return noise / np.maximum(prior, 1e-12 * prior.max())
 
 
 @one_blas_thread()

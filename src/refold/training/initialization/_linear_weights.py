@@ -10,6 +10,7 @@ from refold.training.data._corruption import Corruption
 from refold.training.initialization._lengthwise_components import LengthwiseCodec
 from refold.training.initialization._mixed_columns import mixed_initialization
 from refold.training.initialization._numeric_columns import linear_initialization
+from refold.training.initialization._summed_moments import Total
 from refold.training.initialization._token_columns import token_initialization
 
 # Cap on padded values for the principal components.
@@ -67,6 +68,7 @@ def set_linear_initialization(
     *,
     seed: int,
     corruption: Corruption = Corruption(),  # noqa: B008
+    total: Total | None = None,
 ) -> bool:
     """Set the linear path to principal components; the LSTMs initially add nothing.
 
@@ -80,6 +82,8 @@ def set_linear_initialization(
         Seed of everything that is random in the initialization.
     corruption : Corruption, optional
         Corruption of inputs.
+    total : Total, optional
+        Sums over all training sequences, for numeric columns without others.
 
     Returns
     -------
@@ -113,7 +117,13 @@ def set_linear_initialization(
         init = mixed_initialization(scaled, *sizes, seed=seed, corruption=corruption)
     elif numeric:
         init = linear_initialization(
-            scaled, numeric, *sizes, seed=seed, corruption=corruption, by_length=read.by_length
+            scaled,
+            numeric,
+            *sizes,
+            seed=seed,
+            corruption=corruption,
+            by_length=read.by_length,
+            total=total,
         )
         num_initialized, places = len(numeric), (np.cumsum(widths) - widths)[numeric]
     else:

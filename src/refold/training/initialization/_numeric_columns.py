@@ -10,13 +10,26 @@ from refold.sequences import Sequences, positions
 from refold.training._cross_validation import exceeds_standard_error, folds
 from refold.training._progress import doing
 from refold.training.data._corruption import Corruption
-from refold.training.initialization._decoding_map import decode, linear_codec, needs_no_regression
+from refold.training.initialization._decoding_map import (
+    Codec,
+    component_codec,
+    decode,
+    linear_codec,
+    needs_no_regression,
+    regression_penalty,
+)
 from refold.training.initialization._lengthwise_components import (
     LengthwiseCodec,
     lengthwise_codec,
 )
 from refold.training.initialization._principal_components import Components, principal_components
 from refold.training.initialization._stationary_components import stationary_components
+from refold.training.initialization._summed_moments import (
+    Total,
+    few_enough,
+    summed_components,
+    summed_regression,
+)
 
 # Lower bound of the residual, as a share of the power.
 _LEAST = 1e-4
@@ -76,6 +89,7 @@ def linear_initialization(
     corruption: Corruption = Corruption(),  # noqa: B008
     noiseless: Sequence[int] = (),
     by_length: bool = False,
+    total: Total | None = None,
 ) -> LinearInitialization:
     """Find the principal components of zero-filled series, and their best decoding map.
 
@@ -99,6 +113,9 @@ def linear_initialization(
         Columns without noise.
     by_length : bool
         Whether the encoder may depend on the length.
+    total : Total, optional
+        Sums over all sequences, of which ``scaled`` is a sample. They replace the sample, except
+        for corrupted inputs and codes by length.
 
     Returns
     -------
@@ -117,6 +134,11 @@ def linear_initialization(
         scaled, columns, num_steps, seed=seed, corruption=corruption, noiseless=noiseless
     )
     lengths = np.minimum(scaled.lengths, num_steps)
+    has_gaps = not observed[np.arange(num_steps) < lengths[:, None]].all()
+    sizes = latent_dim, num_steps
+    summable = few_enough(num_steps, len(columns), latent_dim, gaps=has_gaps) and not corruption
+    if total is not None and summable and (has_gaps or not by_length):
+        return summed_initialization(total, columns, *sizes)
     doing("finding components")
     components = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
     doing("regressing values on codes")
@@ -125,7 +147,7 @@ def linear_initialization(
     decoder = codec.by_components if plain else codec.by_regression
     reconstructed = decode(codec.encode(given), decoder)
     lengthwise = None
-    if by_length and observed[np.arange(num_steps) < lengths[:, None]].all():
+    if by_length and not has_gaps:
         lengthwise = _codec_by_length(
             values, lengths, observed, components, noise=codec.noise, plain=plain, seed=seed
         )
@@ -134,17 +156,11 @@ def linear_initialization(
     error = (((reconstructed - values) * observed) ** 2).sum(axis=(0, 1)) * codec.optimism
     count = np.maximum(observed.sum(axis=(0, 1)), 1)
     power = _power(values, observed, count)
-    init = LinearInitialization(
-        codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0),
-        -codec.weights @ codec.mean,
-        decoder[:-1],
-        decoder[-1],
-        np.sqrt(np.maximum(error, _LEAST * power) / count),
-        float(np.clip(error.sum() / power.sum(), _LEAST, 1.0)) if power.any() else 1.0,
-        np.log(np.clip(codec.noise / components.deviation**2, 1e-6, 1.0)),
-        lengthwise,
-    )
+    measured = error, count, power
+    init = _initialization(codec, decoder, components.deviation, *measured, lengthwise)
     if lengthwise is None:
+        if total is not None and summable:
+            return summed_initialization(total, columns, *sizes)
         return init
     return init._replace(
         encoder=lengthwise.encoder,
@@ -152,6 +168,88 @@ def linear_initialization(
         decoder=lengthwise.decoder[:-1],
         decoder_bias=lengthwise.decoder[-1],
     )
+
+
+def _initialization(
+    codec: Codec,
+    decoder: np.ndarray,
+    deviation: np.ndarray,
+    error: np.ndarray,
+    count: np.ndarray,
+    power: np.ndarray,
+    lengthwise: LengthwiseCodec | None = None,
+) -> LinearInitialization:
+    """Return the initialization by a codec with the error and the power of each column."""
+    latent_dim, num_steps, _ = decoder[:-1].shape
+    return LinearInitialization(
+        codec.weights.reshape(latent_dim, num_steps, -1).transpose(1, 2, 0),
+        -codec.weights @ codec.mean,
+        decoder[:-1],
+        decoder[-1],
+        np.sqrt(np.maximum(error, _LEAST * power) / count),
+        float(np.clip(error.sum() / power.sum(), _LEAST, 1.0)) if power.any() else 1.0,
+        np.log(np.clip(codec.noise / deviation**2, 1e-6, 1.0)),
+        lengthwise,
+    )
+
+
+def summed_initialization(
+    total: Total, columns: list[int], latent_dim: int, num_steps: int
+) -> LinearInitialization:
+    """Initialize as `linear_initialization` does for many sequences, from sums over all blocks.
+
+    Parameters
+    ----------
+    total : Total
+        Called with a function of blocks of scaled sequences; returns the sums of its results.
+    columns : list of int
+        Numeric columns to encode.
+    latent_dim, num_steps : int
+        Latent dimensions, and number of steps with weights.
+
+    Returns
+    -------
+    LinearInitialization
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> waves = [np.sin(np.linspace(0, 6, 30) + shift)[:, None] for shift in range(40)]
+    >>> blocks = [as_sequences(waves[:10]), as_sequences(waves[10:])]
+    >>> def total(measure):
+    ...     return [sum(parts) for parts in zip(*map(measure, blocks))]
+    >>> init = summed_initialization(total, [0], 2, 30)
+    >>> init.encoder.shape, bool(init.share < 1e-3)
+    ((30, 1, 2), True)
+    """
+
+    def padded(block: Sequences) -> tuple[np.ndarray, np.ndarray]:
+        values, observed, _ = padded_inputs(block, columns, num_steps, seed=0)
+        return values, observed
+
+    doing("finding components")
+    components, n, gaps = summed_components(total, padded, latent_dim)
+    loadings, deviation = components.loadings, components.deviation
+    guess = loadings * deviation[:, None]
+    weights = loadings / deviation[:, None]
+    codec = component_codec(components.mean, weights, guess, len(columns))
+    doing("regressing values on codes")
+    sums = summed_regression(
+        total,
+        padded,
+        codec.encode,
+        lambda codes: decode(codes, codec.by_components),
+        gaps=gaps,
+    )
+    count = max(int(sums.count.sum()), 1)
+    rank = int(loadings.any(axis=1).sum())
+    optimism = n / max(1, n - 1 - rank)
+    noise = float(sums.error.sum()) * optimism / count
+    penalty = regression_penalty(guess, noise, sums.square / count)
+    change, error = sums.solve(penalty)
+    measured = error * optimism, np.maximum(sums.count, 1), sums.power
+    codec = codec._replace(noise=noise)
+    return _initialization(codec, codec.by_components + change, deviation, *measured)
 
 
 def _codec_by_length(

@@ -49,7 +49,30 @@ def ridge(
             rows = given[row : row + at_once]
             products = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), -1)
             squares += seen[row : row + at_once, here].T.astype(float) @ products
-        squares = squares.reshape(-1, width, width) + np.diag(penalty + 1e-9)
-        with one_blas_thread():  # many small systems
-            solved[here] = np.linalg.solve(squares, sums[here])
+        solved[here] = solve_ridge(squares.reshape(-1, width, width), sums[here], penalty)
     return solved.transpose(1, 0, 2).reshape(width, num_steps, num_columns)
+
+
+@one_blas_thread()  # many small systems
+def solve_ridge(squares: np.ndarray, products: np.ndarray, penalty: np.ndarray) -> np.ndarray:
+    """Solve the normal equations of ridge regressions.
+
+    Parameters
+    ----------
+    squares : array of shape (m, width, width)
+        Products of the inputs of each regression.
+    products : array of shape (m, width, k)
+        Products of its inputs and outputs.
+    penalty : array of shape (width,)
+        Penalty of the square of each weight.
+
+    Returns
+    -------
+    array of shape (m, width, k)
+
+    Examples
+    --------
+    >>> solve_ridge(np.full((1, 1, 1), 2.0), np.full((1, 1, 1), 6.0), np.zeros(1)).round(6).item()
+    3.0
+    """
+    return np.linalg.solve(squares + np.diag(penalty + 1e-9), products)

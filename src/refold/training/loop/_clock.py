@@ -4,6 +4,8 @@ import time
 from typing import Any
 
 _CHUNK_SECONDS = 1.0
+# Steps in a chunk whose length must not depend on time.
+_LONGEST = 1 << 20
 # Share of a time budget after which the speed is known well enough for a plan.
 _LOOK = 0.05
 # Number of steps that a plan requires as well.
@@ -21,6 +23,9 @@ class Clock:
         Seconds that the training may take.
     seconds : float
         Seconds spent before, for a resumed training.
+    timed : bool
+        Whether chunks last about a second. Processes that train together cannot choose the length
+        by their own speed: theirs are as long as possible.
 
     Attributes
     ----------
@@ -36,9 +41,9 @@ class Clock:
     2
     """
 
-    def __init__(self, budget: float | None, seconds: float = 0.0) -> None:
+    def __init__(self, budget: float | None, seconds: float = 0.0, *, timed: bool = True) -> None:
         now = time.perf_counter()
-        self._budget = budget
+        self._budget, self._timed = budget, timed
         self._planned = budget is None
         self._began = now - seconds
         self._worked_since = now
@@ -59,7 +64,7 @@ class Clock:
 
     def chunk(self, shape: Any) -> int:
         """Return the number of steps of a shape that take about a second; 1 if unknown."""
-        return self._chunks.get(shape, 1)
+        return self._chunks.get(shape, 1) if self._timed else _LONGEST
 
     def took(self, seconds: float, shape: Any, num_steps: int = 0) -> None:
         """Record the seconds of a chunk; the first chunk of a shape includes compilation."""

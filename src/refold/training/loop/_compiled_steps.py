@@ -1,6 +1,8 @@
 """Compiled training steps and compiled evaluation as functions of a `TrainState`."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ from refold._support.offsets import offsets_from_lengths, positions_of
 from refold.inference import PackedNetwork, are_default, reconstruction_error
 from refold.models import Network, are_squared, length_loss, write_steps
 from refold.sequences import BatchPlan
+from refold.training._processes import Processes, for_whole_batch, total
 from refold.training.data._corruption import Corruption
 from refold.training.data._model_inputs import Inputs
 from refold.training.data._padded_batches import Batch, Data, Layout, take
@@ -52,6 +55,15 @@ class Engine:
     apart : tuple of str, optional
         Join the weights to vectors, which compile faster; see `Weights`. Requires an optimizer that
         updates each weight alone.
+    processes : Processes, optional
+        Processes that train together. Each takes its columns of the rows of a batch plan, and sums
+        and gradients are added up. The result is that of one process with all rows.
+
+    Attributes
+    ----------
+    evaluates_in_parts : bool
+        Whether each process evaluates some of the sequences, and their metrics must be added.
+        Otherwise, each evaluates all of them, with the same random draws.
     """
 
     def __init__(
@@ -65,7 +77,11 @@ class Engine:
         kept: float = 1.0,
         seed: int = 0,
         apart: tuple[str, ...] | None = None,
+        processes: Processes | None = None,
     ) -> None:
+        together = processes is not None and processes.count > 1
+        self._processes = processes if together else None
+        self._count = processes.count if processes is not None else 1
         self.joint: Any = joint_model(
             network, with_length=length_weight > 0, corrupted=bool(corruption)
         )
@@ -90,7 +106,10 @@ class Engine:
         self._evaluated: Any = None
         if are_default(specification) and not others:
             self._packed = PackedNetwork(specification, {})
-        self._train = compiled_by_size(self._run)
+        self.evaluates_in_parts = together and self._packed is not None
+        self._train = compiled_by_size(
+            self._run if self._processes is None else self._processes.across(self._run)
+        )
         self._check = compiled_by_size(self._evaluate)
 
     def train(
@@ -116,12 +135,14 @@ class Engine:
         metrics : array
             One row per epoch, for `EpochMetrics.each`. Fetching it waits for the steps.
         """
-        bucket = run.bucket
+        bucket, rows = run.bucket, run.rows
         self.shapes.add(bucket)
+        if self._processes is not None:
+            state, data, rows = self._processes.placed(state, data, rows)
         return self._train(bucket.num_steps * bucket.batch_size)(
             state,
             data,
-            run.rows,
+            rows,
             start,
             stop,
             num_epochs,
@@ -132,6 +153,8 @@ class Engine:
 
     def evaluate(self, state: TrainState, data: Data, run: BatchPlan) -> StepMetrics:
         """Return the metrics of all batches of a batch plan, without training."""
+        if self._processes is not None:
+            state = self._processes.on_host(state)
         if self._packed is not None:
             return self._evaluate_packed(self._packed, state, data, run)
         bucket = run.bucket
@@ -176,6 +199,8 @@ class Engine:
 
     def write_back(self, state: TrainState) -> None:
         """Write a state to the Keras variables."""
+        if self._processes is not None:
+            state = self._processes.on_host(state)
         for variables, values in (
             (self.joint.trainable_variables, self._weights.split_on_host(state.trainable)),
             (self.joint.non_trainable_variables, state.non_trainable),
@@ -245,21 +270,46 @@ class Engine:
     ) -> TrainState:
         optimizer = list(state.optimizer)
         step = optimizer[self._iterations]
-        inputs, batch = self._inputs(batch, step)
+        prepare = self._inputs
+        if self._processes is not None and self._inputs.draws:
+            prepare = for_whole_batch(self._inputs, self._count)
+        inputs, batch = prepare(batch, step)
         objective = functools.partial(
             self._objective,
             norms=norms,
             share=kl_warmup(step, schedule) if self._variational else 1.0,
         )
         gradient = jax.value_and_grad(objective, has_aux=True)
-        (_, (non_trainable, totals)), gradients = gradient(
-            self._weights.split(state.trainable), state.non_trainable, inputs, batch
-        )
+        with self._drawing():
+            (_, (non_trainable, totals)), gradients = gradient(
+                self._weights.split(state.trainable), state.non_trainable, inputs, batch
+            )
         gradients = self._weights.join(gradients)
+        if self._processes is not None:
+            gradients, totals = total((gradients, totals))
         if self._rate is not None:
             optimizer[self._rate] = schedule.rate(optimizer[self._iterations])
         trainable, optimizer = self.optimizer.stateless_apply(optimizer, gradients, state.trainable)
         return TrainState(trainable, non_trainable, optimizer, state.totals.plus(totals))
+
+    @contextlib.contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """Let the layers that draw random numbers draw them for the batch of all processes."""
+        layers = []
+        if self._processes is not None:
+            layers = [
+                layer
+                for layer in self.joint._flatten_layers()
+                # recurrent layers have a generator, too, but no dropout
+                if hasattr(layer, "seed_generator") and not hasattr(layer, "recurrent_dropout")
+            ]
+        for layer in layers:
+            layer.call = for_whole_batch(layer.call, self._count)
+        try:
+            yield
+        finally:
+            for layer in layers:
+                del layer.call
 
     def _objective(
         self,
@@ -274,25 +324,32 @@ class Engine:
         outputs, non_trainable, added = self.joint.stateless_call(
             trainable, non_trainable, inputs, training=True, return_losses=True
         )
-        totals = self._totals(batch, outputs)
+        totals = whole = self._totals(batch, outputs)
+        if self._processes is not None and (self._variational or "future" in outputs):
+            # a process knows the factors, which have no gradient, from the whole batch only
+            whole = total(jax.lax.stop_gradient(totals))
         num_observed = norms.num_observed * self._kept
-        loss = totals.error / num_observed + sum(added)
+        loss = totals.error / num_observed + sum(added) / self._count
         if self._variational:
-            error = totals.error / jnp.maximum(1.0, totals.num_observed)
+            error = whole.error / jnp.maximum(1.0, whole.num_observed)
             weight = share * kl_weight(error, self._factor)
             loss = loss + weight * totals.kl_divergence / num_observed
         # the number of future targets varies, but an equal number of sequences has equal weight
-        ahead = totals.future_error / jnp.maximum(1.0, totals.num_future) * totals.num_sequences
+        ahead = totals.future_error / jnp.maximum(1.0, whole.num_future) * whole.num_sequences
         by_sequence = self.length_weight * totals.length_error + ahead
         return loss + by_sequence / norms.num_sequences, (non_trainable, totals)
 
-    def _totals(self, batch: Batch, outputs: dict[str, Any]) -> StepMetrics:
+    def _totals(
+        self, batch: Batch, outputs: dict[str, Any], *, reduced: bool = True
+    ) -> StepMetrics:
         error, num_observed = self._error(batch.y, outputs["y_pred"])
         length_error = nats = ahead = num_ahead = jnp.zeros(())
         if "length" in outputs:
             length_error = jnp.sum(length_loss(batch.lengths, outputs["length"]) * batch.valid)
         if self._variational:
-            nats = kl_divergence(outputs["mean"], outputs["log_variance"], batch.valid)
+            reduce = total if self._processes is not None and reduced else None
+            normal = outputs["mean"], outputs["log_variance"]
+            nats = kl_divergence(*normal, batch.valid, reduce=reduce)
         if "future" in outputs:
             ahead, num_ahead = self._error(batch.future, outputs["future"])
         num_sequences = jnp.sum(batch.valid)
@@ -324,7 +381,7 @@ class Engine:
                 ]
                 written = write_steps(self._decoder, mapping, outputs["code"], num_steps)
                 outputs["y_pred"] = jnp.where(self._numeric, written, outputs["y_pred"])
-            return totals.plus(self._totals(batch, outputs))
+            return totals.plus(self._totals(batch, outputs, reduced=False))
 
         zero = StepMetrics(*jnp.zeros(len(StepMetrics._fields)))
         return jnp.stack(jax.lax.fori_loop(0, num_batches, add_batch, zero))

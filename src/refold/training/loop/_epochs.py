@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from refold.sequences import Batches, BatchPlan
+from refold.training._processes import Processes
 from refold.training._progress import Progress
 from refold.training._settings import Settings
 from refold.training.data._loaders import Shard, SplitData
@@ -54,6 +55,8 @@ class Epochs:
         Whether a refit follows the validated phase, and needs part of the time budget.
     checkpoints : Checkpoints, optional
     callbacks : sequence of keras.callbacks.Callback
+    processes : Processes, optional
+        Processes that train together.
 
     Attributes
     ----------
@@ -71,8 +74,10 @@ class Epochs:
         refit: bool = False,
         checkpoints: Checkpoints | None = None,
         callbacks: Sequence[Any] = (),
+        processes: Processes | None = None,
     ) -> None:
         self.progress = progress
+        self._processes = processes or Processes()
         self._engine = engine
         self._batches = batches
         self._settings = settings
@@ -237,7 +242,7 @@ class Epochs:
         state, on_device = self._engine.train(
             progress.state,
             shard.data,
-            run._replace(rows=shard.places(run.rows)),
+            run._replace(rows=shard.places(self._processes.own_columns(run.rows))),
             start,
             stop,
             norms=norms,
@@ -261,24 +266,37 @@ class Epochs:
 
     def _validate(self, shard: Shard) -> float:
         totals = StepMetrics(*[0.0] * len(StepMetrics._fields))
-        for run in self._batches.epoch(shard.rows):
+        rows = shard.rows
+        if self._engine.evaluates_in_parts:
+            rows = rows[self._processes.index :: self._processes.count]
+        for run in self._batches.epoch(rows):
             began = time.perf_counter()
             run = run._replace(rows=shard.places(run.rows))
             totals = totals.plus(self._engine.evaluate(self.progress.state, shard.data, run))
             self._clock.took(time.perf_counter() - began, (run.bucket, "validation"))
+        if self._engine.evaluates_in_parts:
+            totals = StepMetrics(*self._processes.sum([np.array(totals)])[0].tolist())
         return self._engine.loss(totals)
 
     def _must_stop(self) -> StopReason | None:
         if self._interrupt.asked:
             return StopReason.INTERRUPTED
+        if self._processes.count > 1 and self._settings.time_budget is None:
+            return None
+        stopped, self.progress.num_steps = self._processes.agree(self._planned_time())
+        return stopped
+
+    def _planned_time(self) -> tuple[StopReason | None, int]:
+        """Return whether to stop, and the number of steps that the time allows."""
         progress = self.progress
         if progress.phase == "refit":
             left = progress.refit_steps > self._num_steps
-            return StopReason.TIME if left and self._clock.is_up() else None
-        refit = self._refit
-        progress.num_steps = self._clock.plan(self._num_steps, progress.num_steps, refit=refit)
-        is_up = self._clock.is_up(progress.best_steps if refit else None)
-        return StopReason.TIME if is_up else None
+            is_up, planned = left and self._clock.is_up(), progress.num_steps
+        else:
+            refit = self._refit
+            planned = self._clock.plan(self._num_steps, progress.num_steps, refit=refit)
+            is_up = self._clock.is_up(progress.best_steps if refit else None)
+        return StopReason.TIME if is_up else None, planned
 
     def _checkpoint_after_epoch(self) -> None:
         every = self._checkpoints.epochs if self._checkpoints else None

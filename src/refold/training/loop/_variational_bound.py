@@ -24,6 +24,7 @@ half nat per dimension is free [5]_.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -41,7 +42,9 @@ _LEAST = 1e-4
 _MOST = 50.0
 
 
-def kl_divergence(mean: Any, log_variance: Any, valid: Any) -> Any:
+def kl_divergence(
+    mean: Any, log_variance: Any, valid: Any, *, reduce: Callable[[Any], Any] | None = None
+) -> Any:
     """Return the sum of a batch's KL divergences from N(0, 1), in nats.
 
     The batch mean of each dimension counts as at least half a nat.
@@ -51,10 +54,13 @@ def kl_divergence(mean: Any, log_variance: Any, valid: Any) -> Any:
     mean, log_variance : arrays of shape (batch_size, latent_dim)
     valid : array of shape (batch_size,)
         0 for filler rows of a partial batch, else 1.
+    reduce : callable, optional
+        Sums arrays over the processes that share the batch, if there are several.
 
     Returns
     -------
     scalar
+        With ``reduce``, the share of this process.
 
     Examples
     --------
@@ -64,6 +70,11 @@ def kl_divergence(mean: Any, log_variance: Any, valid: Any) -> Any:
     """
     nats = 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance)
     num_sequences = jnp.sum(valid)
+    if reduce is not None:
+        num_sequences, count = reduce((num_sequences, jnp.ones(())))
+        own = valid @ nats / jnp.maximum(1.0, num_sequences)
+        is_free = reduce(jax.lax.stop_gradient(own)) <= _FREE
+        return num_sequences * jnp.sum(jnp.where(is_free, _FREE / count, own))
     return num_sequences * jnp.sum(
         jnp.maximum(valid @ nats / jnp.maximum(1.0, num_sequences), _FREE)
     )

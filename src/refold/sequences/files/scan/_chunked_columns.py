@@ -106,6 +106,17 @@ class ScannedColumn:
             self.moments.add(values[:, None])
             self.extremes.add(values)
 
+    def merge(self, other: "ScannedColumn") -> None:
+        """Add the entries that another object has looked at, before the column is settled."""
+        self._num_steps += other._num_steps
+        self.num_observed += other.num_observed
+        self.moments.merge(other.moments)
+        self.extremes.merge(other.extremes)
+        self._categories |= other._categories
+        self._dtype = np.result_type(self._dtype, other._dtype)
+        self._zero, self._one = self._zero or other._zero, self._one or other._one
+        self._other = self._other or other._other
+
     def unobserved(self) -> "ScannedColumn":
         """Return the same column without counts and moments."""
         column = copy.copy(self)

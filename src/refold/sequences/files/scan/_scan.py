@@ -32,7 +32,7 @@ MIN_BATCH_BYTES = 1 << 16
 Split = Callable[[pa.Table], list[Piece]]
 
 
-class _FirstPass(NamedTuple):
+class FirstPass(NamedTuple):
     """The schema, the index and the moments, which the first pass over files finds."""
 
     index: RowIndex
@@ -128,7 +128,8 @@ def scan(
     _check_block_bytes(block_bytes)
     chosen = [columns] if isinstance(columns, str) else columns
     files = open_files(path, TableOptions(id, time, chosen, time_gaps=time_gaps))
-    scanned = _scan_columns(files, column_types, RowReader(files, _batch_bytes(block_bytes)))
+    reader = RowReader(files, batch_bytes_of(block_bytes))
+    scanned = first_pass(files, look_at(files, column_types, reader))
     for message in scanned.warnings:
         warnings.warn(message, UserWarning, stacklevel=2)
     if time_gaps:
@@ -192,7 +193,7 @@ class Scan:
     array([2.5])
     """
 
-    def __init__(self, files: ScannedFiles, scanned: _FirstPass, block_bytes: int) -> None:
+    def __init__(self, files: ScannedFiles, scanned: FirstPass, block_bytes: int) -> None:
         self.schema = scanned.schema
         self.lengths = scanned.index.lengths
         self.ids = scanned.index.ids
@@ -203,7 +204,7 @@ class Scan:
         self.extremes = [column.extremes for column in scanned.numeric()]
         self._files = files
         self._scanned = scanned
-        self._batch_bytes = _batch_bytes(block_bytes)
+        self._batch_bytes = batch_bytes_of(block_bytes)
         self._reader = RowReader(files, self._batch_bytes)
         self._lock = threading.Lock()
 
@@ -339,37 +340,53 @@ def _check_block_bytes(block_bytes: Any) -> None:
         raise ParameterError(f"block_bytes must be a positive integer. Got {block_bytes!r}.")
 
 
-def _batch_bytes(block_bytes: int) -> int:
+def batch_bytes_of(block_bytes: int) -> int:
     return max(MIN_BATCH_BYTES, block_bytes // 4)
 
 
-def _scan_columns(files: ScannedFiles, column_types: ColumnTypes, reader: RowReader) -> _FirstPass:
-    """Read all rows once."""
+def look_at(
+    files: ScannedFiles,
+    column_types: ColumnTypes,
+    reader: RowReader,
+    rows_of_part: tuple[int, int] | None = None,
+) -> ListRows | NestedRows | LongRows:
+    """Read all rows once, or those from the first to the second row of ``rows_of_part``."""
     layout, rows = files.layout, LongRows
     if layout.lists:
         rows = NestedRows if holds_nested(files.schema, layout.features) else ListRows
     with naming(files.paths[0]):
         found = rows(files, column_types)
-    for first, table in reader.pieces(np.array([0]), np.array([files.num_rows])):
+    begin, end = rows_of_part or (0, files.num_rows)
+    for first, table in reader.pieces(np.array([begin]), np.array([end])):
         pieces, where = found.add(first, table)
         with naming(files.place(first)[0]):
             for column, piece in zip(found.columns, pieces, strict=True):
                 column.look(piece, where)
+    return found
+
+
+def first_pass(
+    files: ScannedFiles, found: ListRows | NestedRows | LongRows, begin: int = 0
+) -> FirstPass:
+    """Settle the columns; ``begin`` is the first row of a table of one row per sequence."""
     for column in found.columns:
         column.settle()
     index = found.index()
+    if begin:
+        ids = index.ids if files.layout.id else index.ids + begin
+        index = index._replace(ids=ids, starts=index.starts + begin, stops=index.stops + begin)
     schema, messages = found.schema(index)
-    times = found.times if layout.time_gaps and isinstance(found, LongRows) else None
+    times = found.times if files.layout.time_gaps and isinstance(found, LongRows) else None
     if times is not None:
         gap = ScannedColumn(TIME_GAP, pa.float64(), KnownColumns([TIME_GAP], "numeric", []))
         gap.settle()
         found.columns.append(gap)
         schema = with_time_gaps(schema)
     dtype = np.result_type(np.float32, *(column.dtype for column in found.columns))
-    return _FirstPass(index, found.columns, schema, dtype, found.split, messages, times)
+    return FirstPass(index, found.columns, schema, dtype, found.split, messages, times)
 
 
-def _observe_again(scanned: _FirstPass, blocks: Iterable[np.ndarray]) -> _FirstPass:
+def _observe_again(scanned: FirstPass, blocks: Iterable[np.ndarray]) -> FirstPass:
     """Return the same result with statistics of these blocks of values of shape (steps, F)."""
     columns = [column.unobserved() for column in scanned.columns]
     for block in blocks:

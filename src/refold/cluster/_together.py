@@ -1,0 +1,121 @@
+"""`fit_together`: training that several connected processes run at the same time."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from refold._support.argument_checks import draw_seed
+from refold.errors import ParameterError, argument
+from refold.estimator import SequenceAutoencoder
+from refold.fitting import Checkpoint
+from refold.sequences import scan_parts
+from refold.training import Processes
+
+
+def fit_together(
+    estimator: SequenceAutoencoder,
+    source: str | os.PathLike[str],
+    *,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+    resume: bool = False,
+    num_parts: int | None = None,
+    id: str | None = None,  # noqa: A002
+    columns: Any = None,
+    column_types: Any = None,
+) -> SequenceAutoencoder:
+    """Train one model in all processes that JAX has connected, each on its part of the files.
+
+    Each process calls this function with the same arguments, after
+    ``jax.distributed.initialize``. `fit` does both on a Ray cluster; this function is for other
+    launchers, such as ``srun``. Each process reads its part of the rows, in blocks, and never the
+    others. In each step, the processes take as many sequences of each part, and add up their
+    gradients; the losses are those of one process with all of these sequences.
+
+    Parameters
+    ----------
+    estimator : SequenceAutoencoder
+        Unfitted model with the arguments of the training. It is not changed. ``time_warp`` is 0.
+    source : path
+        Parquet file, or folder of Parquet files, with one row per sequence. All processes need it
+        under the same path.
+    checkpoint : path or Checkpoint, optional
+        As for `SequenceAutoencoder.fit`. The first process reads and writes it.
+    resume : bool, default=False
+        Continue from the checkpoint if it exists. The number of parts must be the same; the number
+        of processes may be another one.
+    num_parts : int, optional
+        Number of parts, a multiple of the number of processes; by default that number. The batches
+        depend on it, and not on the number of processes.
+    id, columns, column_types
+        As for `refold.sequences.scan`.
+
+    Returns
+    -------
+    SequenceAutoencoder
+        The fitted model, in each process.
+
+    Raises
+    ------
+    RefoldError
+        If `SequenceAutoencoder.fit` or `refold.sequences.scan` would raise one, or the training
+        cannot be divided: a model class of your own, a share of the variance as ``latent_dim``,
+        time warps, ``calibration_fraction``, ``missing_values``, or files with one row per step.
+
+    Examples
+    --------
+    >>> import jax
+    >>> import refold
+    >>> jax.distributed.initialize()  # doctest: +SKIP
+    >>> ae = refold.SequenceAutoencoder(latent_dim=16)
+    >>> ae = refold.cluster.fit_together(ae, "/data/sines")  # doctest: +SKIP
+
+    A model whose size one process would have to choose is refused:
+
+    >>> ae = refold.SequenceAutoencoder(latent_dim=0.95)
+    >>> refold.cluster.fit_together(ae, "/data/sines")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    refold.errors.ParameterError: latent_dim=0.95 is a share of the variance, ...
+    """
+    check_divisible(estimator)
+    processes = Processes.connected()
+    parameters: dict[str, Any] = estimator.get_params(deep=False) | {"time_warp": 0}
+    parameters["random_state"] = processes.agree(draw_seed(estimator.random_state))
+    if processes.index:
+        parameters["verbose"] = 0
+    options = {"id": id, "columns": columns, "column_types": column_types}
+    with warnings.catch_warnings():
+        if processes.index:  # the first one warns
+            warnings.simplefilter("ignore")
+        parts = scan_parts(source, processes, num_parts=num_parts, **options)
+        return SequenceAutoencoder(**parameters).fit(parts, checkpoint=checkpoint, resume=resume)
+
+
+def check_divisible(estimator: SequenceAutoencoder) -> None:
+    """Raise ``ParameterError`` if several processes cannot train this model."""
+    if not isinstance(estimator.architecture, str) or estimator.architecture == "custom":
+        raise ParameterError(
+            "Several processes cannot train a model of your own, because its random layers would "
+            "draw the same numbers in each. Use one of the named architectures."
+        )
+    if isinstance(estimator.latent_dim, float) and 0 < estimator.latent_dim < 1:
+        raise ParameterError(
+            f"{argument(latent_dim=estimator.latent_dim)} is a share of the variance, which one "
+            "process chooses on data in memory. Give the number of latent dimensions."
+        )
+    if estimator.time_warp not in ("auto", 0):
+        raise ParameterError(
+            f"{argument(time_warp=estimator.time_warp)} cannot be divided among processes. Use 0."
+        )
+
+
+def plain_checkpoint(
+    checkpoint: str | os.PathLike[str] | Checkpoint | None,
+) -> tuple[str, float, int | None] | None:
+    """Return the fields of a `Checkpoint` with an absolute path, for processes in other folders."""
+    if checkpoint is None:
+        return None
+    if not isinstance(checkpoint, Checkpoint):
+        checkpoint = Checkpoint(checkpoint)
+    return os.fspath(Path(checkpoint.path).absolute()), checkpoint.seconds, checkpoint.epochs

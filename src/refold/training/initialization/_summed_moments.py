@@ -1,0 +1,188 @@
+"""Linear initialization of numeric columns from sums over all blocks of the data.
+
+Principal components need the mean and the covariance of the series, and the ridge regression of the
+decoding map needs products of codes and values. Both are sums over sequences, which several
+processes can add up, each over its own blocks.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+
+from refold._support.blas_threads import SMALL_SIDE, one_blas_thread
+from refold.sequences import Sequences
+from refold.training.initialization._principal_components import Components
+from refold.training.initialization._ridge_regression import solve_ridge
+
+# Called with a function of scaled sequences; returns the sums of its results over all blocks.
+Total = Callable[[Callable[[Sequences], list[np.ndarray]]], list[np.ndarray]]
+# Returns series as an array, zero where nothing was observed, and where something was.
+Padded = Callable[[Sequences], tuple[np.ndarray, np.ndarray]]
+
+# Cap on the values of a padded series, whose covariance has the square, and on the products of
+# codes, which each step or value has.
+_MOST_VALUES, _MOST_PRODUCTS = 4096, 1 << 24
+
+
+class Regression(NamedTuple):
+    """Sums for a ridge regression of each observed value on codes.
+
+    Attributes
+    ----------
+    squares : array of shape (num_steps, latent_dim + 1, latent_dim + 1)
+        Products of the codes of the sequences that have the step; the constant is last. With gaps,
+        one for each value of a step, one after another.
+    products : array of shape (num_steps * n_columns, latent_dim + 1)
+        Products of the errors of the components and the codes.
+    error, count, power : arrays of shape (n_columns,)
+        Squared errors of the components, number of observed values, and their power about the mean.
+    square : float
+        Sum of the squared values.
+    """
+
+    squares: np.ndarray
+    products: np.ndarray
+    error: np.ndarray
+    count: np.ndarray
+    power: np.ndarray
+    square: float
+
+    def solve(self, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the change of the decoding map, and the squared errors that it leaves."""
+        width, num_columns = self.products.shape[1], len(self.error)
+        products = self.products.reshape(len(self.squares), -1, width).transpose(0, 2, 1)
+        solved = solve_ridge(self.squares, products, penalty)
+        gain = (2 * solved * products - solved * (self.squares @ solved)).sum(axis=1)
+        error = self.error - gain.reshape(-1, num_columns).sum(axis=0)
+        change = solved.transpose(1, 0, 2).reshape(width, -1, num_columns)
+        return change, np.maximum(error, 0.0)
+
+
+def few_enough(num_steps: int, num_columns: int, latent_dim: int, *, gaps: bool) -> bool:
+    """Return whether the sums fit into memory.
+
+    Examples
+    --------
+    >>> few_enough(200, 3, 16, gaps=True), few_enough(5000, 1, 16, gaps=False)
+    (True, False)
+    """
+    positions = num_steps * (num_columns if gaps else 1)
+    small = num_steps * num_columns <= _MOST_VALUES
+    return small and positions * (latent_dim + 1) ** 2 <= _MOST_PRODUCTS
+
+
+def summed_components(
+    total: Total, padded: Padded, n_components: int
+) -> tuple[Components, int, bool]:
+    """Find principal components as `principal_components` does for many sequences.
+
+    Parameters
+    ----------
+    total : Total
+        Adds up over all blocks.
+    padded : callable
+        Returns series of shape (n, num_steps, n_columns), zero where nothing was observed, and
+        where something was.
+    n_components : int
+        Number of components.
+
+    Returns
+    -------
+    components : Components
+    n : int
+        Number of sequences.
+    gaps : bool
+        Whether the columns of a step are not always observed together.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> blocks = [as_sequences([[1.0, 2.0], [3.0, 6.0]]), as_sequences([[2.0, 4.0]])]
+    >>> def total(measure):
+    ...     return [sum(parts) for parts in zip(*map(measure, blocks))]
+    >>> def padded(block):
+    ...     return block.values.reshape(-1, 2, 1), np.full((len(block), 2, 1), True)
+    >>> components, n, gaps = summed_components(total, padded, 1)
+    >>> n, components.mean, np.abs(components.loadings.round(3))
+    (3, array([2., 4.]), array([[0.447, 0.894]]))
+    """
+
+    def measure(block: Sequences) -> list[np.ndarray]:
+        values, observed = padded(block)
+        rows = values.reshape(len(block), -1)
+        apart = (observed != observed[:, :, :1]).sum()
+        return [np.array([len(rows), apart], float), rows.sum(axis=0), rows.T @ rows]
+
+    (n, apart), sums, products = total(measure)
+    n = int(n)
+    mean = sums / n
+    covariance = products / n - np.outer(mean, mean)
+    size = len(mean)
+    first = size - n_components if size > SMALL_SIDE else 0
+    with one_blas_thread(size, size):
+        if first > 0:
+            squares, vectors = scipy.linalg.eigh(covariance, subset_by_index=[first, size - 1])
+        else:
+            squares, vectors = np.linalg.eigh(covariance)
+    spread = np.sqrt(np.maximum(squares[::-1], 0.0))[:n_components]
+    directions = vectors.T[::-1][:n_components]
+    smallest = 1e-6 * max(float(spread[0]), 1e-12)
+    real = np.flatnonzero(spread > smallest)
+    loadings, deviation = np.zeros((n_components, size)), np.ones(n_components)
+    loadings[real] = directions[real]
+    deviation[real] = np.maximum(spread[real] * np.sqrt(n / max(n - 1, 1)), smallest)
+    return Components(mean, loadings, deviation), n, bool(apart)
+
+
+def summed_regression(
+    total: Total,
+    padded: Padded,
+    encode: Callable[[np.ndarray], np.ndarray],
+    decode: Callable[[np.ndarray], np.ndarray],
+    *,
+    gaps: bool,
+) -> Regression:
+    """Add up what a ridge regression of the errors of a codec on its codes needs.
+
+    Parameters
+    ----------
+    total : Total
+        Adds up over all blocks.
+    padded : callable
+        Returns series, zero where nothing was observed, and where something was.
+    encode, decode : callable
+        From series to codes, and back.
+    gaps : bool
+        Whether the columns of a step are not always observed together.
+
+    Returns
+    -------
+    Regression
+    """
+
+    def measure(block: Sequences) -> list[np.ndarray]:
+        values, observed = padded(block)
+        n = len(values)
+        codes = encode(values)
+        difference = (values - decode(codes)) * observed
+        given = np.concatenate([codes, np.ones((n, 1))], axis=1)
+        seen = observed.reshape(n, -1) if gaps else observed[:, :, 0]
+        outer = (given[:, :, None] * given[:, None, :]).reshape(n, -1)
+        return [
+            seen.T.astype(float) @ outer,
+            difference.reshape(n, -1).T @ given,
+            (difference**2).sum(axis=(0, 1)),
+            observed.sum(axis=(0, 1)),
+            values.sum(axis=(0, 1)),
+            (values**2).sum(axis=(0, 1)),
+        ]
+
+    squares, products, error, count, sums, square = total(measure)
+    width = products.shape[1]
+    mean = sums / np.maximum(count, 1)
+    power = np.maximum(square - count * mean**2, 0.0)
+    power = np.where(power > 1e-12 * np.maximum(count, 1) * mean**2, power, 0.0)
+    squares = squares.reshape(-1, width, width)
+    return Regression(squares, products, error, count, power, float(square.sum()))

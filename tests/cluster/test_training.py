@@ -1,0 +1,145 @@
+"""Training by several processes equals one process, and survives the death of a process."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import refold
+from refold.errors import ParameterError
+
+SCRIPT = Path(__file__).parent / "together.py"
+# A batch holds all sequences, so that each epoch is one step with its own loss in the history.
+HUNDRED_STEPS = {
+    "latent_dim": 8,
+    "units": 8,
+    "max_epochs": 100,
+    "batch_size": 64,
+    "validation_fraction": 0.0,
+    "random_state": 0,
+}
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory):
+    """Parquet files of 64 series with two features and 10 to 30 steps."""
+    path = tmp_path_factory.mktemp("waves")
+    rng = np.random.default_rng(0)
+    for i, n in enumerate((20, 44)):
+        data = []
+        for length in rng.integers(10, 31, n):
+            wave = np.sin(np.arange(length) / rng.uniform(2, 5) + rng.uniform(0, 6))
+            data.append(np.stack([wave, rng.normal(size=length).cumsum() / 4], axis=1))
+        refold.sequences.write(
+            refold.sequences.Sequences.from_list(data, ids=[f"{i}-{j}" for j in range(n)]),
+            path / f"{i}.parquet",
+        )
+    return path
+
+
+def run_processes(count, source, output, **options):
+    """Train in processes of their own; return what each of them saved."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    running = []
+    for i in range(count):
+        arguments = [*map(str, (i, count, port, source, output)), json.dumps(options)]
+        command = [sys.executable, str(SCRIPT), *arguments]
+        running.append(subprocess.Popen(command, stderr=subprocess.PIPE))
+    for process in running:
+        _, errors = process.communicate(timeout=1200)
+        assert process.returncode == 0, errors.decode()[-3000:]
+    return [np.load(f"{output}-{count}-{i}.npz") for i in range(count)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"variational": True},
+        {"denoise": "0.1,steps:0.1", "cell": "gru"},
+        {"forecast_steps": 3, "max_epochs": 30},  # random cuts amplify rounding in later steps
+        {"validation_fraction": 0.2, "max_epochs": 25, "batch_size": 16, "refit": True},
+    ],
+    ids=["default", "variational", "denoising", "forecast", "validation"],
+)
+def test_two_processes_have_the_losses_of_one(waves, tmp_path, changes):
+    parameters = HUNDRED_STEPS | changes
+    (one,) = run_processes(1, waves, tmp_path / "out", parameters=parameters)
+    first, second = run_processes(2, waves, tmp_path / "out", parameters=parameters)
+    assert len(one["loss"]) >= 25
+    np.testing.assert_array_equal(first["weights"], second["weights"])
+    np.testing.assert_allclose(first["loss"], one["loss"], atol=1e-5)
+    np.testing.assert_allclose(first["val_loss"], one["val_loss"], atol=1e-5)
+    np.testing.assert_allclose(first["weights"], one["weights"], atol=2e-3)
+
+
+def find_workers():
+    """Return the ids of the processes that Ray Train has started for this test."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parts = (folder / "cmdline").read_bytes().split(b"\0")[0]
+            mine = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if parts.startswith(b"ray::RayTrainWorker") and TOKEN.encode() in mine:
+            found.append(int(folder.name))
+    return found
+
+
+TOKEN = f"refold-test-{os.getpid()}"
+
+
+@pytest.mark.slow
+def test_a_killed_process_continues_from_the_last_checkpoint(waves, tmp_path, monkeypatch):
+    pytest.importorskip("ray.train")
+    monkeypatch.setenv("REFOLD_TEST_TOKEN", TOKEN)
+    monkeypatch.setenv("RAY_worker_niceness", "0")
+    parameters = HUNDRED_STEPS | {"batch_size": 8, "max_epochs": 60, "validation_fraction": 0.2}
+    first, _ = run_processes(2, waves, tmp_path / "out", parameters=parameters)
+    path, killed = tmp_path / "checkpoint", []
+
+    def kill():
+        while not path.exists():
+            time.sleep(0.05)
+        written = path.stat().st_mtime_ns
+        while path.stat().st_mtime_ns == written:  # until the second checkpoint
+            time.sleep(0.05)
+        killed.append(find_workers()[-1])
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    fitted = refold.cluster.fit(
+        refold.SequenceAutoencoder(**parameters),
+        waves,
+        processes=2,
+        checkpoint=refold.Checkpoint(path, epochs=2),
+    )
+    killer.join(timeout=1)
+    assert killed
+    np.testing.assert_array_equal(fitted.history_["loss"], first["loss"])
+    arrays = sorted(fitted._fitted.network.arrays().items())
+    weights = np.concatenate([array.ravel() for _, array in arrays])
+    np.testing.assert_array_equal(weights, first["weights"])
+
+
+def test_what_several_processes_cannot_train(tmp_path):
+    for changes, words in (
+        ({"latent_dim": 0.9}, "latent_dim=0.9 is a share of the variance"),
+        ({"architecture": print}, "cannot train a model of your own"),
+        ({"time_warp": 1.0}, "time_warp=1.0 cannot be divided"),
+    ):
+        with pytest.raises(ParameterError, match=words):
+            refold.cluster.fit_together(refold.SequenceAutoencoder(**changes), tmp_path)
