@@ -9,7 +9,7 @@ from refold._support.argument_checks import draw_seed
 from refold.errors import ParameterError, argument
 from refold.estimator import SequenceAutoencoder
 from refold.fitting import Checkpoint
-from refold.sequences import scan_parts
+from refold.sequences import PartedScan, scan_parts
 from refold.training import Processes
 
 
@@ -79,16 +79,31 @@ def fit_together(
     refold.errors.ParameterError: latent_dim=0.95 is a share of the variance, ...
     """
     check_divisible(estimator)
-    processes = Processes.connected()
+    options = {"id": id, "columns": columns, "column_types": column_types}
+    parts = open_parts(source, num_parts=num_parts, **options)
+    return fit_parts(estimator, parts, checkpoint, resume=resume)
+
+
+def open_parts(source: str | os.PathLike[str], **options: Any) -> PartedScan:
+    """Open the files in all processes; an error in one of them is raised in all."""
+    return scan_parts(source, Processes.connected(), **options)
+
+
+def fit_parts(
+    estimator: SequenceAutoencoder,
+    parts: PartedScan,
+    checkpoint: str | os.PathLike[str] | Checkpoint | None,
+    *,
+    resume: bool,
+) -> SequenceAutoencoder:
+    """Train on the parts of all processes."""
+    processes = parts.processes
     parameters: dict[str, Any] = estimator.get_params(deep=False) | {"time_warp": 0}
     parameters["random_state"] = processes.agree(draw_seed(estimator.random_state))
-    if processes.index:
-        parameters["verbose"] = 0
-    options = {"id": id, "columns": columns, "column_types": column_types}
     with warnings.catch_warnings():
-        if processes.index:  # the first one warns
+        if processes.index:  # the first one warns and logs
+            parameters["verbose"] = 0
             warnings.simplefilter("ignore")
-        parts = scan_parts(source, processes, num_parts=num_parts, **options)
         return SequenceAutoencoder(**parameters).fit(parts, checkpoint=checkpoint, resume=resume)
 
 

@@ -13,7 +13,7 @@ import jax
 from refold._support.argument_checks import check_whole
 from refold._support.optional_imports import optional
 from refold.cluster._connection import connected, load_ray
-from refold.cluster._together import check_divisible, fit_together, plain_checkpoint
+from refold.cluster._together import check_divisible, fit_parts, open_parts, plain_checkpoint
 from refold.errors import ClusterError, FileAccessError, FileFormatError, RefoldError
 from refold.estimator import SequenceAutoencoder
 from refold.fitting import Checkpoint
@@ -140,17 +140,15 @@ def _train(settings: dict[str, Any]) -> bytes:
     jax.distributed.initialize(address, count, index)
     checkpoint = settings["checkpoint"]
     checkpoint = None if checkpoint is None else Checkpoint(*checkpoint)
+    estimator = pickle.loads(settings["estimator"])  # noqa: S301  (from our own process)
+    opened = False
     try:
-        fitted = fit_together(
-            pickle.loads(settings["estimator"]),  # noqa: S301  (from our own process)
-            settings["source"],
-            checkpoint=checkpoint,
-            resume=checkpoint is not None,
-            **settings["options"],
-        )
-    except (FileAccessError, FileFormatError):
-        raise  # perhaps in this process only, while the others wait
-    except RefoldError as error:  # in all processes
+        parts = open_parts(settings["source"], **settings["options"])
+        opened = True
+        fitted = fit_parts(estimator, parts, checkpoint, resume=checkpoint is not None)
+    except RefoldError as error:
+        if opened and isinstance(error, FileAccessError | FileFormatError):
+            raise  # perhaps in this process only, while the others wait
         return pickle.dumps(error)
     return pickle.dumps(fitted if index == 0 else None)
 

@@ -199,20 +199,15 @@ def scan_parts(
             "multiple."
         )
     columns, types = options.pop("columns", None), options.pop("column_types", None)
+    id_name, own = options.pop("id", None), _own_parts(processes, num_parts)
     chosen = [columns] if isinstance(columns, str) else columns
-    id_name = options.pop("id", None)
-    files = open_files(path, TableOptions(id_name, None, chosen))
-    if not files.layout.lists:
-        raise ParameterError(
-            f"{path} has one row per step, and only files with one row per sequence can be divided "
-            "among processes. Convert them: refold.sequences.write(refold.sequences.read(path), "
-            "'new.parquet')."
-        )
-    bounds = _bounds(files, num_parts)
-    reader = RowReader(files, batch_bytes_of(block_bytes))
-    own = _own_parts(processes, num_parts)
-    found, error = [], None
+    asked = TableOptions(id_name, None, chosen)
+    files: Any = None
+    found, bounds, error = [], [0], None
     try:
+        files = _open(path, asked)
+        bounds = _bounds(files, num_parts)
+        reader = RowReader(files, batch_bytes_of(block_bytes))
         found = [look_at(files, types, reader, (bounds[i], bounds[i + 1])) for i in own]
     except RefoldError as raised:  # all processes raise it, instead of waiting for this one
         error = raised
@@ -228,6 +223,17 @@ def scan_parts(
         scan.schema = scan.schema.read_with(id_name, None)
         scans.append(scan)
     return _joined(scans, processes)
+
+
+def _open(path: Any, asked: TableOptions) -> ScannedFiles:
+    files = open_files(path, asked)
+    if not files.layout.lists:
+        raise ParameterError(
+            f"{path} has one row per step, and only files with one row per sequence can be divided "
+            "among processes. Convert them: refold.sequences.write(refold.sequences.read(path), "
+            "'new.parquet')."
+        )
+    return files
 
 
 def _own_parts(processes: Together, num_parts: int) -> range:
