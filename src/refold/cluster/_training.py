@@ -97,9 +97,10 @@ def fit(
         # on the cluster, because Ray Train does not run in a client outside of it
         run = ray.remote(num_cpus=0, max_retries=0)(_run)
         found = ray.get(run.remote(settings, processes, cpus, max_failures, resume=resume))
-    fitted = pickle.loads(found)  # noqa: S301  (from our own process)
-    if isinstance(fitted, RefoldError):
-        raise fitted
+    outcome = pickle.loads(found)  # noqa: S301  (from our own process)
+    if isinstance(outcome, RefoldError):
+        raise outcome
+    fitted, fitted.interrupted_, fitted.n_shapes_ = outcome  # a pickled model has no others
     return fitted
 
 
@@ -150,7 +151,7 @@ def _train(settings: dict[str, Any]) -> bytes:
         if opened and isinstance(error, FileAccessError | FileFormatError):
             raise  # perhaps in this process only, while the others wait
         return pickle.dumps(error)
-    return pickle.dumps(fitted if index == 0 else None)
+    return pickle.dumps((fitted, fitted.interrupted_, fitted.n_shapes_))
 
 
 def _free_address() -> str:
