@@ -8,17 +8,21 @@ import numpy as np
 
 import refold
 
-index, count = int(sys.argv[1]), int(sys.argv[2])
-if count > 1:
-    jax.distributed.initialize(f"127.0.0.1:{sys.argv[3]}", count, index)
 
-given = json.loads(sys.argv[6])
-ae = refold.SequenceAutoencoder(**given.pop("parameters"))
-fitted = refold.cluster.fit_together(ae, sys.argv[4], num_parts=2, **given)
-history, arrays = fitted.history_, fitted._fitted.network.arrays()
-np.savez(
-    f"{sys.argv[5]}-{count}-{index}.npz",
-    loss=history["loss"],
-    val_loss=[loss or 0.0 for loss in history.get("val_loss", [])],
-    weights=np.concatenate([array.ravel() for _, array in sorted(arrays.items())]),
-)
+def main(index, count, port, source, output, options):
+    if count > 1:
+        jax.distributed.initialize(f"127.0.0.1:{port}", count, index)
+    given = json.loads(options)
+    ae = refold.SequenceAutoencoder(**given.pop("parameters"))
+    fitted = refold.cluster.fit_together(ae, source, num_parts=2, **given)
+    history, arrays = fitted.history_, fitted._fitted.network.arrays()
+    np.savez(
+        f"{output}-{count}-{index}.npz",
+        loss=history["loss"],
+        val_loss=[loss or 0.0 for loss in history.get("val_loss", [])],
+        weights=np.concatenate([array.ravel() for _, array in sorted(arrays.items())]),
+    )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
