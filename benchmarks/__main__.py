@@ -1,7 +1,7 @@
 """Run the benchmarks one after the other: ``make bench``.
 
-``cluster``, ``cluster_training``, ``explore``, ``fidelity``, ``onnx``, ``patience`` and ``search``
-are not among them.
+``cluster``, ``cluster_training``, ``explore``, ``fidelity``, ``lengths``, ``onnx``, ``patience``
+and ``search`` are not among them.
 """
 
 from benchmarks import (

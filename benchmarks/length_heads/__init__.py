@@ -1,0 +1,1 @@
+"""Other models of the length, for `benchmarks.lengths`."""
