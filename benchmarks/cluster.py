@@ -55,7 +55,7 @@ FILES, ROW_GROUP = 8, 10_000
 MEDIAN, SPREAD, LONGEST = 28, 0.7, 1000
 WORKERS = (1, 2, 4)
 # Sequences of the runs that the cost model is fitted to.
-SMALL = (40_000, 120_000)
+SMALL = (60_000, 240_000)
 # The sequences of the estimate: how many, their steps, and how many of them are measured.
 MANY, LONG_STEPS, LONG_NUMBER = 10**9, 200, 20_000
 # Prices of the estimate, in dollars: an hour of a core, and a month of a gigabyte in a bucket.
