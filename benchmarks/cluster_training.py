@@ -78,6 +78,7 @@ def reduction(size: int) -> float:
     import jax
 
     from refold.training._processes import Processes, total
+    from refold.training.data._padded_batches import Data
 
     processes = Processes.connected()
 
@@ -86,7 +87,7 @@ def reduction(size: int) -> float:
         return jax.lax.fori_loop(0, num_steps, lambda _, x: total(x) / processes.count, state)
 
     run = jax.jit(processes.across(reduce), static_argnames="num_steps")
-    nothing = (np.zeros(1, np.float32),)
+    nothing = Data(*[np.zeros(1, np.float32)] * 3)
     placed = processes.placed(np.ones(size, np.float32), nothing, np.zeros((1, 1), np.int32))
     np.asarray(run(*placed, num_steps=REDUCTIONS))
     began = time.perf_counter()

@@ -110,7 +110,7 @@ class Processes:
         ----------
         state : tree of arrays
             The same in all processes.
-        data : tuple of arrays
+        data : named tuple of arrays
             Data of this process. The result is kept for the next call.
         rows : array
             Columns of this process.
