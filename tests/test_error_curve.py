@@ -10,6 +10,7 @@ from fitting.test_held_out_error import curves
 from refold import SequenceAutoencoder, error_curve
 from refold.errors import DataError, ParameterError
 from refold.evaluation import PCABaseline, nmse
+from refold.fitting import _size_trials
 from refold.training import validation_split
 
 SETTINGS = {"units": 6, "max_epochs": 1, "latent_steps": 0, "random_state": 0}
@@ -46,7 +47,7 @@ def test_categorical_errors_are_counted_by_steps():
 
 def interrupted_after(monkeypatch, number):
     """Raise KeyboardInterrupt in a fit, after some fits have finished."""
-    fit, calls = refold.fitting._size_trials.fit_network, []
+    fit, calls = _size_trials.fit_network, []
 
     def pressed(*arguments, **options):
         calls.append(None)
@@ -54,7 +55,7 @@ def interrupted_after(monkeypatch, number):
             signal.raise_signal(signal.SIGINT)
         return fit(*arguments, **options)
 
-    monkeypatch.setattr("refold.fitting._size_trials.fit_network", pressed)
+    monkeypatch.setattr(_size_trials, "fit_network", pressed)
 
 
 @pytest.mark.usefixtures("ctrl_c")
