@@ -4,7 +4,7 @@
 It writes ``results/cluster.json`` and the page. ``--quick`` tries everything on a tenth of the data
 and writes nothing to ``results/``.
 
-The sequences are ragged: lengths are log-normal with a mean of about 35 steps. They lie in eight
+The sequences are ragged: lengths are log-normal with a mean of about 50 steps. They lie in eight
 Parquet files with two columns of lists. The workers have one core each (one kernel thread), and
 each run has a new cluster. The cost model is fitted to small runs only, and then predicts the
 large ones.
@@ -52,7 +52,7 @@ PATH = FOLDER / "cluster.json"
 NUMBER = 1_000_000
 FILES, ROW_GROUP = 8, 10_000
 # Log-normal lengths: their median and the standard deviation of their logarithm.
-MEDIAN, SPREAD, LONGEST = 28, 0.7, 1000
+MEDIAN, SPREAD, LONGEST = 40, 0.7, 1000
 WORKERS = (1, 2, 4)
 # Sequences of the runs that the cost model is fitted to.
 SMALL = (60_000, 240_000)
