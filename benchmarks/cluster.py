@@ -20,6 +20,7 @@ import statistics
 import tempfile
 import threading
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -411,6 +412,7 @@ def main() -> None:
         write(read_records(PATH), FOLDER)
         return
     os.environ.setdefault("RAY_worker_niceness", "0")
+    warnings.simplefilter("ignore")  # some sequences are longer than the longest in training
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="r") as made:
         os.environ["RAY_TMPDIR"] = made
         folder = Path(made) / "data"
