@@ -118,8 +118,7 @@ def page(cells: dict[str, Any]) -> list[str]:
         f"Gaussians. Times are medians over {speed.QUERIES} single queries, or {speed.FEWER} among "
         f"more than {speed.MANY:,} codes. Refold's index is a LanceDB table on disk. The time to "
         "build includes writing it, and a hit has an id and metadata. Wall time includes waiting "
-        "for other programs, which kept the machine busy. CPU time is the sum over all threads of "
-        "the process."
+        "for other programs. CPU time is the sum over all threads of the process."
     )
     missing = [name for name in (*CHOOSE, *REPORT, *NUMBERS) if name not in cells]
     if NUMBERS[-1] in cells and "usearch, HNSW" not in cells[NUMBERS[-1]]:
