@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from refold._support.optional_imports import optional
+from refold.cluster._storage import one_line
 from refold.errors import ClusterError, ParameterError, argument
 
 LOCAL, AUTO, CLIENT = "local", "auto", "ray://"
@@ -119,13 +120,7 @@ def _check_answers(address: str) -> None:
 
 def _no_answer(address: str, error: Exception) -> ClusterError:
     return ClusterError(
-        f"No Ray cluster answers at {address!r} ({_first_line(error)}). Check that it runs, with "
+        f"No Ray cluster answers at {address!r} ({one_line(error)}). Check that it runs, with "
         "`ray status` on one of its machines, and that its Ray and Python have the same versions "
         f"as here (Ray {load_ray().__version__})."
     )
-
-
-def _first_line(error: Exception) -> str:
-    """Return the first sentence of an error; those of Ray have many lines."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in lines if line), type(error).__name__).rstrip(".")

@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import refold
@@ -18,7 +17,7 @@ from refold.cluster._operations import (
     without_sequences,
 )
 from refold.cluster._run import Job, execute_on_cluster
-from refold.cluster._storage import place_of
+from refold.cluster._storage import absolute, place_of
 from refold.cluster._summary import Summary
 from refold.errors import ParameterError, argument
 from refold.sequences import TableOptions
@@ -308,5 +307,4 @@ def _absolute(source: Any) -> list[str]:
             f"Expected a path, URL or glob of Parquet files for {argument('source')}, or a list of "
             f"them. Got a {type(source).__name__}."
         )
-    names = [os.fspath(one) for one in many]
-    return [one if "://" in one else str(Path(one).absolute()) for one in names]
+    return [absolute(one) for one in many]

@@ -87,10 +87,20 @@ def place_of(name: str | os.PathLike[str]) -> Place:
     ParameterError
         If the URL cannot be understood.
     """
+    text = absolute(name)
+    return _place_of_url(text) if "://" in text else Place(fs.LocalFileSystem(), text)
+
+
+def absolute(name: str | os.PathLike[str]) -> str:
+    """Return a path or URL that means the same in every working directory.
+
+    Examples
+    --------
+    >>> absolute("s3://bucket/codes")
+    's3://bucket/codes'
+    """
     text = os.fspath(name)
-    if "://" not in text:
-        return Place(fs.LocalFileSystem(), str(Path(text).absolute()))
-    return _place_of_url(text)
+    return text if "://" in text else str(Path(text).absolute())
 
 
 @functools.lru_cache(1024)

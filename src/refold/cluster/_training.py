@@ -13,6 +13,7 @@ import jax
 from refold._support.argument_checks import check_whole
 from refold._support.optional_imports import optional
 from refold.cluster._connection import connected, load_ray
+from refold.cluster._storage import absolute
 from refold.cluster._together import check_divisible, fit_parts, open_parts, plain_checkpoint
 from refold.errors import ClusterError, FileAccessError, FileFormatError, RefoldError
 from refold.estimator import SequenceAutoencoder
@@ -88,7 +89,7 @@ def fit(
     check_whole("max_failures", max_failures, least=0)
     settings = {
         "estimator": pickle.dumps(estimator),
-        "source": source if "://" in str(source) else os.fspath(Path(source).absolute()),
+        "source": absolute(source),
         "checkpoint": plain_checkpoint(checkpoint),
         "options": {"id": id, "columns": columns, "column_types": column_types},
     }

@@ -178,38 +178,11 @@ class FileSource(_Source):
     """
 
     in_memory = False
+    _loader: Any = StreamingLoader
 
     def __init__(self, scan: Scan) -> None:
         self.sequences = scan
         self._held_out: Sequences | None = None
-        if isinstance(scan, PartedScan):
-            self.processes = scan.processes
-
-    def total(self, scaler: Scaler, rows: np.ndarray) -> Any:
-        """Return what adds up over the given sequences in the blocks of all processes."""
-        scan = self.sequences
-        if not isinstance(scan, PartedScan):
-            return None
-        used = np.isin(np.arange(len(scan)), rows)
-
-        def total(measure: Callable[[Sequences], list[np.ndarray]]) -> list[np.ndarray]:
-            sums: list[Any] | None = None
-            for number in np.concatenate([scan.blocks_of_part(part) for part in scan.own]):
-                block = scan.block(int(number))
-                within = used[scan.block_offsets[number] : scan.block_offsets[number + 1]]
-                found = measure(scaler.transform(block[np.flatnonzero(within)]))
-                sums = found if sums is None else [a + b for a, b in zip(sums, found, strict=True)]
-            return scan.processes.sum(sums or [])
-
-        return total
-
-    def batches(self, batch_size: int, num_steps: int | None) -> Batches:
-        """Return the division into batches."""
-        scan = self.sequences
-        if isinstance(scan, PartedScan):
-            offsets = scan.part_offsets
-            return PartedBatches(scan.lengths, batch_size, num_steps, part_offsets=offsets)
-        return super().batches(batch_size, num_steps)
 
     def digest(self) -> str:
         """Return a digest that identifies the data."""
@@ -271,10 +244,9 @@ class FileSource(_Source):
     ) -> SplitData:
         """Return the training and validation data of a phase."""
         scan, summary = self.sequences, self.sequences.summary
-        loader = PartedLoader if isinstance(scan, PartedScan) else StreamingLoader
         used = np.zeros(len(scan), bool)
         used[rows] = True
-        shards = loader(scan, scaler.transform, used, longest, seed)
+        shards = self._loader(scan, scaler.transform, used, longest, seed)
         observed, others = int(summary.num_observed.sum()), None
         if len(held_out):
             scaled = scaler.transform(self.held_out(held_out))
@@ -283,11 +255,50 @@ class FileSource(_Source):
         return SplitData(shards, others, len(rows), observed)
 
 
+class PartedSource(FileSource):
+    """Training data in files of which each of several processes reads a part.
+
+    Parameters
+    ----------
+    scan : PartedScan
+    """
+
+    _loader = PartedLoader
+
+    def __init__(self, scan: PartedScan) -> None:
+        super().__init__(scan)
+        self.processes = scan.processes
+
+    def total(self, scaler: Scaler, rows: np.ndarray) -> Any:
+        """Return what adds up over the given sequences in the blocks of all processes."""
+        scan = self.sequences
+        used = np.isin(np.arange(len(scan)), rows)
+
+        def total(measure: Callable[[Sequences], list[np.ndarray]]) -> list[np.ndarray]:
+            sums: list[Any] | None = None
+            for number in np.concatenate([scan.blocks_of_part(part) for part in scan.own]):
+                block = scan.block(int(number))
+                within = used[scan.block_offsets[number] : scan.block_offsets[number + 1]]
+                found = measure(scaler.transform(block[np.flatnonzero(within)]))
+                sums = found if sums is None else [a + b for a, b in zip(sums, found, strict=True)]
+            return scan.processes.sum(sums or [])
+
+        return total
+
+    def batches(self, batch_size: int, num_steps: int | None) -> Batches:
+        """Return the division into batches, of which each part has its share."""
+        scan = self.sequences
+        offsets = scan.part_offsets
+        return PartedBatches(scan.lengths, batch_size, num_steps, part_offsets=offsets)
+
+
 Source = MemorySource | FileSource
 
 
 def source_of(sequences: Sequences | Scan) -> Source:
     """Return the interface to training data in memory or in files."""
+    if isinstance(sequences, PartedScan):
+        return PartedSource(sequences)
     return FileSource(sequences) if isinstance(sequences, Scan) else MemorySource(sequences)
 
 

@@ -136,8 +136,9 @@ def linear_initialization(
     lengths = np.minimum(scaled.lengths, num_steps)
     has_gaps = not observed[np.arange(num_steps) < lengths[:, None]].all()
     sizes = latent_dim, num_steps
-    summable = few_enough(num_steps, len(columns), latent_dim, gaps=has_gaps) and not corruption
-    if total is not None and summable and (has_gaps or not by_length):
+    if corruption or not few_enough(num_steps, len(columns), latent_dim, gaps=has_gaps):
+        total = None
+    if total is not None and (has_gaps or not by_length):
         return summed_initialization(total, columns, *sizes)
     doing("finding components")
     components = principal_components(values, lengths, latent_dim, seed=seed, observed=observed)
@@ -159,9 +160,7 @@ def linear_initialization(
     measured = error, count, power
     init = _initialization(codec, decoder, components.deviation, *measured, lengthwise)
     if lengthwise is None:
-        if total is not None and summable:
-            return summed_initialization(total, columns, *sizes)
-        return init
+        return init if total is None else summed_initialization(total, columns, *sizes)
     return init._replace(
         encoder=lengthwise.encoder,
         encoder_bias=np.zeros(latent_dim),

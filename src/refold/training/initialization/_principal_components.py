@@ -261,14 +261,34 @@ def _decompose(rows: np.ndarray, n_components: int, seed: int) -> tuple[np.ndarr
         if min(rows.shape) > SMALL_SIDE:
             spread, directions = _decompose_large(rows, n_components, seed)
         elif rows.shape[0] >= rows.shape[1]:
-            squares, vectors = np.linalg.eigh(rows.T @ rows)
-            spread, directions = np.sqrt(np.maximum(squares[::-1], 0.0)), vectors.T[::-1]
+            spread, directions = decompose_covariance(rows.T @ rows, n_components)
         else:
             squares, vectors = np.linalg.eigh(rows @ rows.T)
             spread = np.sqrt(np.maximum(squares[::-1], 0.0))
             real = spread > 1e-7 * spread[0]
             directions = vectors.T[::-1] @ rows / np.where(real, spread, np.inf)[:, None]
     return spread[:n_components], directions[:n_components]
+
+
+def decompose_covariance(
+    covariance: np.ndarray, n_components: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return standard deviations and directions, largest first.
+
+    Examples
+    --------
+    >>> spread, directions = decompose_covariance(np.diag([1.0, 4.0]), 1)
+    >>> spread, np.abs(directions)
+    (array([2.]), array([[0., 1.]]))
+    """
+    size = len(covariance)
+    if size > SMALL_SIDE and n_components < size:
+        leading = [size - n_components, size - 1]
+        squares, vectors = scipy.linalg.eigh(covariance, subset_by_index=leading)
+    else:
+        squares, vectors = np.linalg.eigh(covariance)
+    spread = np.sqrt(np.maximum(squares[::-1], 0.0))
+    return spread[:n_components], vectors.T[::-1][:n_components]
 
 
 def _decompose_large(

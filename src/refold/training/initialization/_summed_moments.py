@@ -9,11 +9,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 
-from refold._support.blas_threads import SMALL_SIDE, one_blas_thread
+from refold._support.blas_threads import one_blas_thread
 from refold.sequences import Sequences
-from refold.training.initialization._principal_components import Components
+from refold.training.initialization._principal_components import Components, decompose_covariance
 from refold.training.initialization._ridge_regression import solve_ridge
 
 # Called with a function of scaled sequences; returns the sums of its results over all blocks.
@@ -120,14 +119,8 @@ def summed_components(
     mean = sums / n
     covariance = products / n - np.outer(mean, mean)
     size = len(mean)
-    first = size - n_components if size > SMALL_SIDE else 0
     with one_blas_thread(size, size):
-        if first > 0:
-            squares, vectors = scipy.linalg.eigh(covariance, subset_by_index=[first, size - 1])
-        else:
-            squares, vectors = np.linalg.eigh(covariance)
-    spread = np.sqrt(np.maximum(squares[::-1], 0.0))[:n_components]
-    directions = vectors.T[::-1][:n_components]
+        spread, directions = decompose_covariance(covariance, n_components)
     smallest = 1e-6 * max(float(spread[0]), 1e-12)
     real = np.flatnonzero(spread > smallest)
     loadings, deviation = np.zeros((n_components, size)), np.ones(n_components)

@@ -126,20 +126,15 @@ class PartedScan(Scan):
         """Return the values of all processes."""
         return self.processes.gather(value)
 
-    def take(self, indices: Any) -> Sequences:
-        """Read some sequences of all parts, and give them to all processes."""
-        indices = np.asarray(indices).reshape(-1)
-        indices = np.arange(len(self))[indices if len(indices) else []]
-        chosen, inverse = np.unique(indices, return_inverse=True)
+    def _take_sorted(self, chosen: np.ndarray) -> Sequences:
+        """Read sequences of all parts, and give them to all processes."""
         bounds = np.searchsorted(chosen, self.part_offsets)
         found = [
             scan.take(chosen[bounds[part] : bounds[part + 1]] - self.part_offsets[part])
             for part, scan in zip(self.own, self._scans, strict=True)
         ]
         parts = [part for parts in self.gather(found) for part in parts]
-        sequences = concatenate(parts)
-        in_order = len(chosen) == len(indices) and (inverse == np.arange(len(chosen))).all()
-        return sequences if in_order else sequences[inverse]
+        return concatenate(parts)
 
 
 def scan_parts(

@@ -298,10 +298,14 @@ class Scan:
         indices = np.asarray(indices).reshape(-1)
         indices = np.arange(len(self))[indices if len(indices) else []]
         chosen, inverse = np.unique(indices, return_inverse=True)
-        with self._lock:
-            sequences = self._read(chosen, self._reader)
+        sequences = self._take_sorted(chosen)
         in_order = len(chosen) == len(indices) and (inverse == np.arange(len(chosen))).all()
         return sequences if in_order else sequences[inverse]
+
+    def _take_sorted(self, chosen: np.ndarray) -> Sequences:
+        """Read sequences by ascending indices."""
+        with self._lock:
+            return self._read(chosen, self._reader)
 
     def _read(self, chosen: np.ndarray, reader: RowReader) -> Sequences:
         """Return the chosen sequences, whose indices ascend."""
