@@ -63,6 +63,28 @@ def test_values_that_dominate_the_variance():
     assert suspects(np.append(TEMPERATURES, 123.0)) == []
 
 
+@pytest.mark.parametrize("count", [1, 10, 30, 300, 900])
+@pytest.mark.parametrize("name", ["normal", "log-normal", "many zeros"])
+def test_the_number_of_outliers_does_not_matter(name, count):
+    values = rng().normal(size=2000)
+    if name != "normal":
+        values = np.exp(values)
+    if name == "many zeros":
+        values[values < 2] = 0.0
+    assert data_warnings(Sequences.from_list(values.reshape(-1, 20))) == []
+    values[rng().choice(2000, count, replace=False)] = 1e9
+    (line,) = data_warnings(Sequences.from_list(values.reshape(-1, 20)))
+    assert line.startswith(f"1000000000 occurs {f'{count} times' if count > 1 else 'once'} in")
+
+
+def test_fit_warns_of_many_outliers():
+    values = rng().normal(size=2000)
+    values[rng().choice(2000, 30, replace=False)] = 1e9
+    ae = refold.SequenceAutoencoder(2, units=4, latent_steps=0, max_epochs=1, refit=False)
+    with pytest.warns(UserWarning, match="1000000000 occurs 30 times in column 'x0'"):
+        ae.fit([*values.reshape(-1, 20)])
+
+
 def test_a_constant_column_with_a_code():
     assert suspects([5.0] * 100 + [-9999.0] * 3) == [-9999.0]
 

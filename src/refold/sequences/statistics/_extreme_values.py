@@ -34,10 +34,12 @@ _GAP_NEGATIVE = 3.0
 _GAP = 100.0
 # Minimum gap if all other values are equal, relative to that value: they have no range.
 _GAP_CONSTANT = 100.0
-# Maximum share of a marker if all other values are equal.
+# Maximum share of suspects; of known markers only if all other values are equal.
 _MINORITY = 0.5
-# Maximum share of suspects that are no known markers.
+# Share of suspects above which the gap must be larger, because a signal may be on or off.
 _RARE = 0.01
+# Minimum gap next to suspects that are not rare, in ranges of the other values.
+_GAP_FREQUENT = 10_000.0
 # Minimum share of the column's variance that such suspects cause.
 _DOMINANT = 0.5
 # Known markers made of repeated digits: 999, -9999, 999.9, -8888.
@@ -139,20 +141,23 @@ class Extremes:
         if num_others < _MIN_OTHERS_MARKER:
             return []
         distinct = sum(least <= value <= greatest for value in counts)
-        suspects, unknown = [], []
+        suspects, unknown, gaps = [], [], []
         for value in taken:
             count, gap = counts[value], max(least - value, value - greatest)
             one = Suspect(value, count, least, greatest, is_marker=True)
             if not _looks_missing(one, gap, count / self.count, distinct):
                 one = one._replace(is_marker=False)
                 unknown.append(one)
-                few = num_others < _MIN_OTHERS or distinct < _MIN_DISTINCT
-                if few or gap <= _GAP * (greatest - least):
-                    return []
+                gaps.append(gap)
             suspects.append(one)
-        rare = sum(one.count for one in unknown) <= max(1, _RARE * self.count)
+        if not unknown:
+            return suspects
+        number = sum(one.count for one in unknown)
+        needed = _GAP if number <= max(1, _RARE * self.count) else _GAP_FREQUENT
+        enough = num_others >= _MIN_OTHERS and distinct >= _MIN_DISTINCT
         variance = sum(one.count * ((one.value - mean) / std) ** 2 for one in suspects) / self.count
-        return suspects if not unknown or (rare and variance > _DOMINANT) else []
+        far = enough and min(gaps) > needed * (greatest - least)
+        return suspects if far and number < _MINORITY * self.count and variance > _DOMINANT else []
 
 
 def _looks_missing(one: Suspect, gap: float, share: float, distinct: int) -> bool:
