@@ -16,11 +16,13 @@ from refold.inference import (
     check_codes,
     check_fits,
     check_lengths,
+    count_far,
     decode,
     encode,
     lengths_to_write,
     open_source,
     predict_lengths,
+    warn_of_far,
     warn_of_longer,
 )
 from refold.sequences import Scaler, Scan, Schema, Sequences, as_sequences, pad
@@ -108,16 +110,23 @@ class EstimatorBase(ScikitLearnProtocol):
         return x if network.reads_padding else np.nan_to_num(x, nan=0.0)
 
     def _opened(self, X: Any, meaning: Meaning) -> Sequences | Scan:
-        """Read sequences or open files, and warn of sequences longer than in training."""
+        """Read sequences or open files, and warn of those unlike the training data."""
         check_fitted(self)
         source = open_source(X)
         if isinstance(source, Scan):
             check_fits(source.lengths, self._network)
         else:
             source = self._aligned(source)
+            warn_of_far([self._far(source)], self.schema_, stacklevel=4)
         most = self._network.most_steps
         warn_of_longer(source.lengths, self.max_steps_, meaning, most=most, stacklevel=4)
         return source
+
+    def _in_memory(self, X: Any) -> Sequences:
+        """Read sequences, and warn of values far outside of the training data."""
+        sequences = self._aligned(as_sequences(X))
+        warn_of_far([self._far(sequences)], self.schema_, stacklevel=4)
+        return sequences
 
     def _aligned(self, source: Sequences) -> Sequences:
         """Convert sequences to the schema of the training data and check them."""
@@ -128,9 +137,22 @@ class EstimatorBase(ScikitLearnProtocol):
 
     def _encoded(self, source: Sequences | Scan) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield codes and ids, block by block for files."""
-        aligned = [source] if isinstance(source, Sequences) else map(self._aligned, source)
-        for block in aligned:
+        for block in self._blocks(source):
             yield self._codes_of(block, self.verbose), block.ids
+
+    def _blocks(self, source: Sequences | Scan) -> Iterator[Sequences]:
+        """Yield aligned sequences; for files block by block, with a warning after the last one."""
+        if isinstance(source, Sequences):
+            yield source
+            return
+        counts = []
+        for block in map(self._aligned, source):
+            counts.append(self._far(block))
+            yield block
+        warn_of_far(counts, self.schema_, stacklevel=4)
+
+    def _far(self, aligned: Sequences) -> np.ndarray:
+        return count_far(aligned.values, self._fitted.units)
 
     def _codes_of(self, block: Sequences, verbose: int) -> np.ndarray:
         """Encode aligned sequences.

@@ -493,7 +493,8 @@ class SequenceAutoencoder(
         Warns
         -----
         UserWarning
-            If sequences are longer than the longest in training.
+            If sequences are longer than the longest in training, or many values are far outside of
+            the training data, as in other units.
 
         Notes
         -----
@@ -666,8 +667,8 @@ class SequenceAutoencoder(
         Warns
         -----
         UserWarning
-            If sequences are longer than the longest in training, or ``clip`` is set and the model
-            file has no column ranges.
+            If sequences are longer than the longest in training, many values are far outside of the
+            training data, or ``clip`` is set and the model file has no column ranges.
 
         Examples
         --------
@@ -704,6 +705,12 @@ class SequenceAutoencoder(
         Returns
         -------
         float
+
+        Warns
+        -----
+        UserWarning
+            As ``reconstruct`` does. Values in other units are as wrong as their errors, so their
+            score can be high.
         """
         check_fitted(self)
         sequences = as_sequences(X, schema=self.schema_)
@@ -742,7 +749,7 @@ class SequenceAutoencoder(
             If some of them are training sequences.
         """
         check_fitted(self)
-        sequences = self._aligned(as_sequences(normal))
+        sequences = self._in_memory(normal)
         check_untrained(sequences, self._fitted.trained)
         return self._measure_normal(sequences)
 

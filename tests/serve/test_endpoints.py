@@ -66,6 +66,20 @@ def test_decode(client, pairs, words):
     )
 
 
+@pytest.mark.parametrize("operation", ["encode", "reconstruct", "detect", "forecast"])
+def test_other_units_cause_a_warning(client, operation):
+    wrong = [[[1000 * x for x in row] for row in one] for one in NEW]
+    options = {"alpha": 0.1} if operation == "detect" else {}
+    assert "warnings" not in post(client, f"pairs/{operation}", {"sequences": NEW, **options})
+    found = post(client, f"pairs/{operation}", {"sequences": wrong, **options})
+    (line,) = found["warnings"]
+    assert "columns 'x0', 'x1' are far outside of the training data, up to" in line
+    query = "?alpha=0.1" if options else ""
+    table = Sequences.from_list(wrong).to_arrow()
+    found = post_table(client, f"pairs/{operation}{query}", table)
+    assert json.loads(found.schema.metadata[b"refold.warnings"]) == [line]
+
+
 def test_reconstruct(client, pairs, words):
     longer = [*NEW, ragged(1)[0].tolist() * 5]
     given = post(client, "pairs/reconstruct", {"sequences": longer})

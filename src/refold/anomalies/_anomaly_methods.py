@@ -116,7 +116,8 @@ class AnomalyMixin(EstimatorBase):
         Warns
         -----
         UserWarning
-            If sequences are longer than the longest in training.
+            If sequences are longer than the longest in training, or many values are far outside of
+            the training data.
 
         Examples
         --------
@@ -143,7 +144,7 @@ class AnomalyMixin(EstimatorBase):
                 f"{argument(alpha=alpha)} needs at least {needed} calibration sequences, and there "
                 f"{'is' if there == 1 else 'are'} {there}. Give more, or ask for a higher rate."
             )
-        sequences = self._aligned(as_sequences(X))
+        sequences = self._in_memory(X)
         warn_of_longer(sequences.lengths, self.max_steps_, "detection")
         found, components, chances = self._compared(sequences)
         bounds = sequences.offsets[1:-1]
@@ -188,7 +189,8 @@ class AnomalyMixin(EstimatorBase):
         Warns
         -----
         UserWarning
-            If sequences are longer than the longest in training.
+            If sequences are longer than the longest in training, or many values are far outside of
+            the training data.
 
         Notes
         -----
@@ -209,7 +211,7 @@ class AnomalyMixin(EstimatorBase):
         True
         """
         check_fitted(self)
-        sequences = self._aligned(as_sequences(X))
+        sequences = self._in_memory(X)
         if not len(sequences):
             raise DataError("There is no sequence to compare. Give at least one.")
         warn_of_longer(sequences.lengths, self.max_steps_, "detection")

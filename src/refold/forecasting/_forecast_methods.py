@@ -16,7 +16,7 @@ from refold.evaluation import (
 )
 from refold.forecasting._forecast_result import Forecast
 from refold.inference import Specification, continued, split_last
-from refold.sequences import Sequences, as_sequences, split_at
+from refold.sequences import Sequences, split_at
 from refold.storage import Residuals
 
 # Cap on residuals that a model stores; minimum number of sequences for them.
@@ -92,7 +92,7 @@ class ForecastMixin(EstimatorBase):
         check_fitted(self)
         steps = _steps(self, steps)
         margins, alpha = _margins(self, alpha, steps, context)
-        sequences = self._aligned(as_sequences(X))
+        sequences = self._in_memory(X)
         sequences = _latest(sequences, context, self._network.specification)
         ahead = self._continued(sequences)
         ahead, _ = split_at(ahead, steps)
@@ -158,7 +158,7 @@ class ForecastMixin(EstimatorBase):
         steps = _steps(self, steps)
         if season is not None:
             season = check_whole("season", season)
-        sequences = self._aligned(as_sequences(X))
+        sequences = self._in_memory(X)
         trained = self._network.specification.forecast_steps
         longer, before, after = split_last(sequences, trained)
         if not len(longer):

@@ -12,6 +12,9 @@ from refold.inference._encode_decode import decode as decode
 from refold.inference._encode_decode import encode as encode
 from refold.inference._encode_decode import predict_lengths as predict_lengths
 from refold.inference._encode_decode import rocket_features as rocket_features
+from refold.inference._far_values import count_far as count_far
+from refold.inference._far_values import describe_far as describe_far
+from refold.inference._far_values import warn_of_far as warn_of_far
 from refold.inference._forecast_steps import continued as continued
 from refold.inference._forecast_steps import split_last as split_last
 from refold.inference._input_checks import check_codes as check_codes

@@ -144,10 +144,8 @@ class Source:
     def _parts(self) -> Iterator[Sequences | None]:
         if self._sequences is None:
             yield from [None] * self._num_blocks
-        elif isinstance(self._sequences, Sequences):
-            yield self._sequences
         else:
-            yield from map(self._model._aligned, self._sequences)
+            yield from self._model._blocks(self._sequences)
 
     def _vectors(
         self, features: SequenceFeatures | None, sequences: Sequences | None, codes: np.ndarray

@@ -11,7 +11,7 @@ import numpy as np
 import refold.search
 from refold.errors import ModelFileError, ParameterError
 from refold.estimator import load
-from refold.inference import PackedNetwork, describe_longer
+from refold.inference import PackedNetwork, count_far, describe_far, describe_longer
 from refold.sequences import Sequences
 from refold.serve._service_errors import ServiceError
 
@@ -87,9 +87,12 @@ class ServedModel:
         }
 
     def warnings(self, sequences: Sequences, meaning: Any) -> list[str]:
-        """Return a line for each way in which sequences differ from those of the training."""
+        """Return a line for each way in which sequences differ from those of the training.
+
+        ``meaning`` is that of `describe_longer`; None if longer sequences do not matter.
+        """
         found, values = [], sequences.values
-        if len(values) > self.ae.max_steps_:  # in all sequences
+        if meaning is not None and len(values) > self.ae.max_steps_:  # in all sequences
             found.append(describe_longer(sequences.lengths, self.ae.max_steps_, meaning))
         if not np.isfinite(values.sum()) and not self._reads_missing:
             missing = int(np.isnan(values).sum())
@@ -106,6 +109,7 @@ class ServedModel:
                     f"{unknown} entries of column {column.name!r} are no category of the model and "
                     "are read as unknown."
                 )
+        found.append(describe_far([count_far(values, self.ae._fitted.units)], self.ae.schema_))
         return [line for line in found if line is not None]
 
 

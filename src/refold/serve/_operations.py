@@ -194,7 +194,7 @@ def forecast(asked: Asked) -> Run:
             "upper": _finite(ahead.upper),
         },
         lambda: ahead.to_table(id_name(ahead.sequences.schema.names)),
-        asked.model.warnings(sequences, "codes")[1:],
+        asked.model.warnings(sequences, None),
     )
 
 

@@ -7,7 +7,7 @@ import refold
 from refold.cli import main
 from refold.cli._code_reader import read_codes
 from refold.cli.commands.encode import _sampled
-from refold.sequences import CodeGrid, read
+from refold.sequences import CodeGrid, read, write
 
 
 @pytest.mark.parametrize(("suffix", "dtype"), [("parquet", "float16"), ("npz", "int8")])
@@ -44,6 +44,18 @@ def test_a_dtype_that_the_format_cannot_store_is_refused(
     assert main(["encode", str(sines / "bare.refold"), data, *options]) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["encode", "reconstruct", "detect"])
+def test_one_line_says_that_the_units_differ(sines, tmp_path, capsys, command):
+    new = read(sines / "new.parquet")[:5]
+    write(new.with_values(1000 * new.values), tmp_path / "wrong.parquet")
+    options = ["--alpha", "0.1"] if command == "detect" else []
+    run = [command, str(sines / "sines.refold"), str(tmp_path / "wrong.parquet"), *options]
+    assert main([*run, "-o", str(tmp_path / "out.parquet"), "-q"]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Warning: 100 ")
+    assert "% of the values of column 'x0' are far outside of the training data" in line
 
 
 def test_the_drift_test_samples_codes_without_keeping_their_blocks():

@@ -1,0 +1,99 @@
+"""Warning of values far outside of the training data, such as those in other units."""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from refold.sequences import Scaler, Schema
+
+# Standard deviations from the mean of the training data beyond which values outside of its range
+# are far away. Its range alone is too narrow, and a heavy tail is wider than the deviations.
+_FAR = 10.0
+# Share of such values above which they are no ordinary anomalies. Zeros are left out, because they
+# are the same in other units.
+_SHARE = 0.25
+# Number of columns named in a warning.
+_LISTED = 5
+# Number of deviations above which it is written with an exponent.
+_SCIENTIFIC = 1e6
+
+
+def count_far(values: np.ndarray, units: Scaler) -> np.ndarray:
+    """Count values far outside of the training data.
+
+    Parameters
+    ----------
+    values : array of shape (n_steps, n_columns)
+        In the units of the training data.
+    units : Scaler
+        Standardizes each column of the training data.
+
+    Returns
+    -------
+    array of shape (4, n_columns)
+        Values far away, values that are far away or not zero, observed values, and the largest
+        distance of a value from the mean in standard deviations.
+    """
+    varies = units.least_ < units.greatest_  # the deviation of a constant column is unknown
+    width = np.where(varies, _FAR * units.scale_, np.inf)
+    low = np.minimum(units.least_, units.mean_ - width)
+    high = np.maximum(units.greatest_, units.mean_ + width)
+    far = (values < low) | (values > high)
+    observed = ~np.isnan(values)
+    counts = [far, far | (observed & (values != 0)), observed]
+    distance = np.zeros(values.shape[1])
+    if far.any():
+        least, greatest = (end.reduce(values, axis=0) for end in (np.fmin, np.fmax))
+        with np.errstate(over="ignore"):
+            distance = np.fmax(greatest - units.mean_, units.mean_ - least) / units.scale_
+    return np.stack([*(one.sum(axis=0) for one in counts), distance])
+
+
+def describe_far(counts: Sequence[np.ndarray], schema: Schema) -> str | None:
+    """Describe values that are probably in other units than those of the training data.
+
+    Parameters
+    ----------
+    counts : sequence of arrays of shape (4, n_columns)
+        Results of `count_far`, one for each block of the data.
+    schema : Schema
+        Names of the columns.
+
+    Returns
+    -------
+    str or None
+        One line; None if no column has many values far away.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> weights = as_sequences([[61.0, 62.0, 60.0], [70.0, 71.0]])
+    >>> counts = count_far(1000 * weights.values, Scaler.fit(weights))
+    >>> print(describe_far([counts], weights.schema))
+    100 % of the values of column 'x0' are far outside of the training data, up to 14988 standard \
+deviations from its mean. Check their units: the results mean little for such values.
+    """
+    if not counts:
+        return None
+    far, comparable, observed, _ = np.sum(counts, axis=0)
+    distance = np.max(counts, axis=0)[3]
+    wrong = np.flatnonzero(far > _SHARE * comparable)
+    if not len(wrong):
+        return None
+    furthest = distance[wrong].max()
+    deviations = f"{furthest:.0f}" if furthest < _SCIENTIFIC else f"{furthest:.3g}"
+    names = ", ".join(repr(schema.names[i]) for i in wrong[:_LISTED])
+    others = f" and {len(wrong) - _LISTED} others" if len(wrong) > _LISTED else ""
+    return (
+        f"{100 * far[wrong].sum() / observed[wrong].sum():.0f} % of the values of "
+        f"column{'s' * (len(wrong) > 1)} {names}{others} are far outside of the training data, up "
+        f"to {deviations} standard deviations from its mean. Check their units: the "
+        "results mean little for such values."
+    )
+
+
+def warn_of_far(counts: Sequence[np.ndarray], schema: Schema, *, stacklevel: int) -> None:
+    """Warn of values far outside of the training data, with the text of `describe_far`."""
+    if text := describe_far(counts, schema):
+        warnings.warn(text, UserWarning, stacklevel=stacklevel)
