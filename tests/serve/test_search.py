@@ -1,8 +1,12 @@
 """Search in the index of a model, with the hits of Python."""
 
+import json
+import resource
+
 import httpx
 import pytest
 
+from random_conditions import draw_conditions, draw_rows
 from refold.errors import ParameterError
 from refold.search import Index
 from refold.sequences import Sequences, codes_to_arrow
@@ -11,6 +15,7 @@ from serve.serving import ARROW, started, stream_of, table_of
 from small_data import ragged
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+JSON = {"content-type": "application/json"}
 NEW = [one.tolist() for one in ragged(3, seed=3)]
 
 
@@ -72,8 +77,10 @@ def test_tables(client, index, pairs):
         ({"ids": [1, "a"]}, "list of texts, or of whole numbers"),
         ({"ids": [1]}, "id"),
         ({"ids": ["s1"], "k": 0}, "whole number from 1 to 1000"),
-        ({"ids": ["s1"], "where": "site ="}, "where is not valid"),
-        ({"ids": ["s1"], "where": "nothing = 1"}, "where is not valid"),
+        ({"ids": ["s1"], "where": "site ="}, "where is not valid at character 7"),
+        ({"ids": ["s1"], "where": "nothing = 1"}, "where is not valid at character 1"),
+        ({"ids": ["s1"], "where": "repeat(id, 100000000) <> id"}, "no column 'repeat'"),
+        ({"ids": ["s1"], "where": "site = 'north'; AND a = 'b'"}, "at character 15"),
     ],
 )
 def test_wrong_searches(client, content, message):
@@ -82,6 +89,24 @@ def test_wrong_searches(client, content, message):
     shown = response.json()["error"]["message"]
     assert message in shown
     assert "pairs.index" not in shown
+
+
+@pytest.mark.slow
+def test_many_random_conditions_in_flat_memory(files, pairs, tmp_path):
+    metadata = draw_rows(20)
+    Index.create(tmp_path / "rows.index", pairs, ragged(20), metadata=metadata)
+    with (
+        started(files, indexes={"pairs": tmp_path / "rows.index"}) as (url, _),
+        httpx.Client(base_url=url) as client,
+    ):
+        for i, (where, function) in enumerate(draw_conditions(10_000, seed=4)):
+            content = json.dumps({"ids": [0], "k": 20, "where": where})
+            response = client.post("/v1/pairs/search", content=content, headers=JSON)
+            valid = function is not None and len(where) <= 1000
+            assert response.status_code in ((200,) if valid else (200, 400, 422)), where
+            if i == 1000:
+                before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 100_000  # kB
 
 
 def test_rows_that_are_added_are_found(client, index):

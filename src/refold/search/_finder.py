@@ -9,9 +9,11 @@ import pyarrow.compute
 from refold.errors import ParameterError, argument
 from refold.search import _approximate
 from refold.search._exact import nearest, squared_norms
+from refold.search._filters import among, filter_of
 from refold.search._hits import Hits
 from refold.search._rows import RESERVED, Rows, as_ids, vectors_in
-from refold.search._store import ERRORS, Store, among, one_line
+from refold.search._store import ERRORS, Store, one_line
+from refold.search._where import parse
 
 # its functions are made when it is imported
 _compute: Any = pyarrow.compute
@@ -100,6 +102,12 @@ class Finder:
         names = np.array(table["id"].to_pylist())
         return names, vectors_in(table, "code"), vectors_in(table, self.column)
 
+    def condition(self, where: Any) -> str:
+        """Return the filter of LanceDB for a condition on ids and metadata."""
+        schema = (self._facts or self.facts()).schema
+        schema = pa.schema([schema.field(name) for name in ("id", *self.metadata_names())])
+        return filter_of(parse(where, schema), schema)
+
     def in_memory(
         self, vectors: np.ndarray, k: int, where: str | None, skipped: list[Any] | None
     ) -> list[tuple[pa.Table, np.ndarray]]:
@@ -132,15 +140,12 @@ class Finder:
         return _without(table, distances, skipped, k)
 
     def _filtered(self, builder: Any) -> pa.Table:
-        """Run a query whose condition may not be valid."""
+        """Run a query, whose condition LanceDB may refuse: it reads no name with a backtick."""
         try:
             return builder.to_arrow()
         except ValueError as error:
-            reason = one_line(error).partition(". Valid fields")[0]
             raise ParameterError(
-                f"{argument('where')} is not valid: {reason}. The columns are id"
-                f"{''.join(f', {name}' for name in self.metadata_names())}; write text in single "
-                "quotes, as in site = 'north'."
+                f"LanceDB cannot evaluate {argument('where')}: {one_line(error)}."
             ) from error
         except ERRORS:
             with self._store.errors("read"):

@@ -11,12 +11,13 @@ from refold._support.progress_bars import progress_bar
 from refold.errors import DataError, ParameterError, spelled
 from refold.search import _approximate
 from refold.search._features import SequenceFeatures
+from refold.search._filters import among
 from refold.search._finder import Finder
 from refold.search._hits import Hits
 from refold.search._rows import as_ids, check_new_ids, metadata_of, new_rows, refuse_known
 from refold.search._source import Source, check_distance
 from refold.search._spool import spooled
-from refold.search._store import About, Store, among
+from refold.search._store import About, Store
 from refold.storage import fingerprint
 
 if TYPE_CHECKING:
@@ -334,7 +335,8 @@ class Index:
         k : int, default=10
             Number of hits per query.
         where : str, optional
-            Condition on id and metadata, as in SQL: ``"site = 'north' AND year >= 2020"``.
+            Condition on id and metadata, as in SQL: ``"site = 'north' AND year >= 2020"``. It may
+            have comparisons, AND, OR, NOT, IN, BETWEEN, LIKE and IS NULL, and no functions.
         exact : bool, optional
             Whether to compute every distance; by default in indexes of up to 100,000 rows, and in
             larger ones without partitions.
@@ -356,6 +358,7 @@ class Index:
                 "Pass sequences or codes, or ids to search for, and only one of them."
             )
         facts = self._finder.facts()
+        where = None if where is None else self._finder.condition(where)
         if ids is not None:
             names, codes, vectors = self._finder.stored(ids)
         else:

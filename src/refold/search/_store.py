@@ -213,25 +213,3 @@ def one_line(error: Exception) -> str:
     text = re.sub(r", /\S+?:\d+:\d+", "", text)
     text = re.sub(r"(lance error: |LanceError\(\w+\): |Wrapped error: |Invalid input, )", "", text)
     return text[:300].rstrip(". ") or type(error).__name__
-
-
-def literal(value: Any) -> str:
-    """Spell an id in a filter.
-
-    Examples
-    --------
-    >>> literal("it's"), literal(3)
-    ("'it''s'", '3')
-    """
-    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
-
-
-def among(ids: list[Any]) -> str:
-    """Return the filter for rows with one of the ids.
-
-    Examples
-    --------
-    >>> among([3, 4])
-    'id IN (3, 4)'
-    """
-    return f"id IN ({', '.join(map(literal, ids))})" if ids else "false"

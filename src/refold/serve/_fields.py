@@ -170,7 +170,7 @@ WHERE = Field(
     {
         "type": ["string", "null"],
         "maxLength": _LONGEST_TEXT,
-        "description": "Condition on ids and metadata, as in SQL.",
+        "description": "Condition on ids and metadata, as in SQL, without functions.",
     },
     _text,
     default=None,

@@ -93,7 +93,10 @@ def test_rows_of_an_index_can_be_changed(sines, tmp_path, capsys):
         (["search", "bare.refold", "x"], "Name DATA, --like ids or --codes"),
         (["search", "bare.refold", "x", "--like", "1"], "There is no index 'x'"),
         (["search", "bare.refold", "INDEX", "--like", "1,"], "--like has an empty id"),
-        (["search", "bare.refold", "INDEX", "--like", "1", "--where", "a"], "--where is not valid"),
+        (
+            ["search", "bare.refold", "INDEX", "--like", "1", "--where", "load < 2 garbage"],
+            "--where is not valid at character 10: Expected AND, OR or the end. Got 'garbage'.",
+        ),
         (
             ["search", "bare.refold", "INDEX", "--like", "1", "--approximate"],
             "--approximate needs",
