@@ -84,6 +84,13 @@ def draw_rows(number, seed=0):
     }
 
 
+def ids_of(rows, function):
+    """Return the ids, s0 and so on, of the rows that meet a condition."""
+    names, number = ("id", *rows), len(rows["year"])
+    values = zip((f"s{i}" for i in range(number)), *rows.values(), strict=True)
+    return {row[0] for row in values if function(dict(zip(names, row, strict=True)))}
+
+
 class Conditions:
     """Draws conditions on the columns of `draw_rows` and ``id``.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from random_conditions import draw_conditions, draw_rows
+from random_conditions import draw_conditions, draw_rows, ids_of
 from refold.errors import ParameterError
 from refold.search import Index
 
@@ -33,21 +33,12 @@ def matches(index, where):
     return set(index.search(codes=np.zeros((1, 3)), k=ROWS, where=where).ids())
 
 
-def expected(rows, function):
-    kept = set()
-    for i in range(ROWS):
-        row = {"id": f"s{i}"} | {name: values[i] for name, values in rows.items()}
-        if function(row):
-            kept.add(f"s{i}")
-    return kept
-
-
 def check(index, rows, number, seed):
     """Check random conditions: valid ones by their rows, and others by their errors."""
     refused = answered = 0
     for text, function in draw_conditions(number, seed):
         if function is not None:
-            assert matches(index, text) == expected(rows, function), text
+            assert matches(index, text) == ids_of(rows, function), text
             continue
         try:
             matches(index, text)
@@ -132,7 +123,7 @@ def test_approximate_searches_have_the_same_conditions(index, rows):
     index.build(partitions=1)
     for text, function in [*draw_conditions(40, seed=3)][::2]:
         hits = index.search(codes=np.zeros((1, 3)), k=ROWS, where=text, exact=False)
-        assert set(hits.ids()) == expected(rows, function), text
+        assert set(hits.ids()) == ids_of(rows, function), text
 
 
 def test_random_conditions(index, rows):
