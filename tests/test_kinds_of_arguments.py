@@ -1,0 +1,123 @@
+"""Functions take lists where they take `Sequences`, and refuse arguments of a wrong kind."""
+
+import contextlib
+import warnings
+
+import numpy as np
+import pytest
+
+import refold
+from refold import evaluation, plots, report, search
+from refold.errors import RefoldError
+from refold.export import to_onnx
+from refold.sequences import Scaler, Sequences
+
+WAVES = [np.sin(0.3 * np.arange(8 + i) + i) for i in range(12)]
+BACK = [0.9 * wave for wave in WAVES]
+SCALER = Scaler.fit(Sequences.from_list(WAVES))
+WORDS = ["abba", "cab", "bac"] * 4
+CODES = np.random.default_rng(0).normal(size=(12, 4))
+
+
+@pytest.fixture(scope="module")
+def ae():
+    options = {"units": 4, "latent_steps": 0, "max_epochs": 1, "random_state": 0}
+    return refold.SequenceAutoencoder(4, **options).fit(WAVES)
+
+
+TAKE_LISTS = {
+    "nmse": (evaluation.nmse, WAVES, BACK, SCALER),
+    "explained_variance": (evaluation.explained_variance, WAVES, BACK),
+    "fidelity": (evaluation.fidelity, WAVES, BACK, SCALER),
+    "exact": (evaluation.exact, WAVES, BACK),
+    "accuracy": (evaluation.accuracy, WORDS, WORDS[::-1]),
+    "entry_errors": (evaluation.entry_errors, WAVES, BACK),
+    "errors_by_feature": (evaluation.errors_by_feature, WAVES, BACK),
+    "errors_by_sequence": (evaluation.errors_by_sequence, WAVES, BACK),
+    "errors_by_length": (evaluation.errors_by_length, WAVES, BACK),
+    "errors_by_position": (evaluation.errors_by_position, WAVES, BACK),
+    "compare": (evaluation.compare, WAVES, BACK),
+    "copies": (evaluation.copies, WAVES, BACK),
+    "unseen_ngrams": (evaluation.unseen_ngrams, WORDS, WORDS[:2]),
+    "pick_season": (evaluation.pick_season, WAVES),
+    "last_value": (evaluation.last_value, WAVES, 2),
+    "seasonal_naive": (evaluation.seasonal_naive, WAVES, 2, 3),
+    "pca_cross_fit": (evaluation.pca_cross_fit, WAVES, 2),
+}
+
+
+def plain(result):
+    """Return a result in a form that can be compared."""
+    if isinstance(result, Sequences):
+        result = result.values
+    return np.nan_to_num(np.asarray(result, float)).tolist() if np.ndim(result) else result
+
+
+@pytest.mark.parametrize("name", TAKE_LISTS)
+def test_lists_are_measured_as_sequences_are(name):
+    function, *arguments = TAKE_LISTS[name]
+    both = [Sequences.from_list(one) if isinstance(one, list) else one for one in arguments]
+    from_lists, from_sequences = function(*arguments), function(*both)
+    if isinstance(from_lists, tuple):
+        for ours, theirs in zip(from_lists, from_sequences, strict=True):
+            np.testing.assert_array_equal(plain(ours), plain(theirs))
+    else:
+        np.testing.assert_array_equal(plain(from_lists), plain(from_sequences))
+
+
+CALLS = TAKE_LISTS | {
+    "forecast_errors": (evaluation.forecast_errors, WAVES, BACK, BACK, SCALER),
+    "latent_dimensions": (evaluation.latent_dimensions, "model", CODES),
+    "sweep": (evaluation.sweep, "model", CODES, 0),
+    "probe": (evaluation.probe, CODES, np.arange(12) % 2),
+    "conformal_p_values": (evaluation.conformal_p_values, CODES[0], CODES[1]),
+    "PCABaseline": (evaluation.PCABaseline(2).fit, WAVES),
+    "code_map": (plots.code_map, CODES),
+    "code_plane": (plots.code_plane, CODES),
+    "reconstruction": (plots.reconstruction, WAVES[0], BACK[0]),
+    "reconstructions": (plots.reconstructions, WAVES, BACK),
+    "search_hits": (plots.search_hits, WAVES[:1], BACK),
+    "anomalies": (plots.anomalies, WAVES[:1], np.ones(8)),
+    "plots.forecast": (plots.forecast, WAVES, None),
+    "plots.sweep": (plots.sweep, WAVES[:7]),
+    "plots.latent_dimensions": (plots.latent_dimensions, None),
+    "loss_curves": (plots.loss_curves, {"loss": [1.0]}),
+    "lengths": (plots.lengths, [3, 4]),
+    "error_by_feature": (plots.error_by_feature, {"Refold": [1.0]}, ["x"]),
+    "error_by_length": (plots.error_by_length, None),
+    "error_by_position": (plots.error_by_position, None),
+    "error_by_size": (plots.error_by_size, None),
+    "report": (report.report, "model", WAVES, "page.html"),
+    "search.draw": (search.draw, "model", None),
+    "search.cluster": (search.cluster, "model", WAVES),
+    "nearest": (search.nearest, CODES, CODES, 1),
+    "to_onnx": (to_onnx, "model", "model.onnx"),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_argument_of_a_wrong_kind_is_refused_or_read(name, ae, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    function, *arguments = CALLS[name]
+    arguments = [ae if isinstance(one, str) and one == "model" else one for one in arguments]
+    wrong = [ae, refold.SequenceAutoencoder(), refold.SequenceAutoencoder, None, 3, 0.5, CODES[0]]
+    wrong += [np.zeros((2, 3, 4)), WAVES, [], SCALER]
+    for place, right in enumerate(arguments):
+        if isinstance(right, str) or (name == "probe" and place):
+            continue  # a path; labels can be anything
+        for other in wrong:
+            changed = [*arguments[:place], other, *arguments[place + 1 :]]
+            with warnings.catch_warnings(), contextlib.suppress(RefoldError):
+                warnings.simplefilter("ignore")
+                function(*changed)
+
+
+def test_what_an_unfitted_or_misplaced_estimator_gets(ae):
+    with pytest.raises(RefoldError, match=r"^codes must be an array .* Got a SequenceAutoencoder"):
+        plots.code_map(ae)
+    with pytest.raises(RefoldError, match=r"is not fitted yet\. Call fit first"):
+        report.report(refold.SequenceAutoencoder(), WAVES, "page.html")
+    with pytest.raises(RefoldError, match=r"^Expected a fitted SequenceAutoencoder\. Got a list"):
+        evaluation.latent_dimensions(WAVES, CODES)
+    with pytest.raises(RefoldError, match=r"^scaler must be a Scaler, .* Got a SequenceAutoenc"):
+        evaluation.nmse(WAVES, BACK, ae)
