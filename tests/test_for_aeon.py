@@ -166,7 +166,7 @@ def test_without_aeon(monkeypatch):
         importlib.import_module("refold.for_aeon")
     assert str(error.value) == (
         "refold.for_aeon needs the package 'aeon', which is not installed. "
-        "Install it with: pip install 'refold[aeon]'"
+        "In your clone of Refold, run: python -m pip install '.[aeon]'"
     )
 
 

@@ -57,7 +57,7 @@ COMMANDS = """
 from refold.cli import main
 print(json.dumps([main(arguments) for arguments in json.loads(sys.argv[1])]))
 """
-NEEDED = "needs Keras, JAX and scikit-learn. Install them with: pip install refold"
+NEEDED = "needs Keras, JAX and scikit-learn. In your clone of Refold, run: python -m pip install ."
 
 
 def run(code, *arguments):
@@ -161,6 +161,31 @@ def test_evaluation_says_what_to_install(name):
         "except ImportError as error:\n    print(json.dumps(str(error)))"
     )
     assert run(code)[0] == f"{name} {NEEDED}"
+
+
+EXTRAS = """
+import json, sys
+from refold._support.import_finders import RefusingFinder
+sys.meta_path[:0] = [RefusingFinder(name) for name in ("httptools", "orjson", "starlette")]
+try:
+    import refold.explore
+except ImportError as error:
+    print(json.dumps(str(error)))
+from refold.cli import main
+sys.exit(main(["explore", "m.refold", "d.csv", "--export", "page.html"]))
+"""
+
+
+def test_the_explorer_without_its_extra_says_what_to_install(tmp_path):
+    command = [sys.executable, "-c", EXTRAS]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    message = (
+        "refold.serve needs the package 'httptools', which is not installed. "
+        "In your clone of Refold, run: python -m pip install '.[serve]'"
+    )
+    assert json.loads(done.stdout) == message
+    assert (done.returncode, done.stderr) == (2, f"Error: {message}\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_command_does_not_import_pandas(sines, tmp_path):

@@ -42,7 +42,7 @@ def test_few_and_empty_sequences():
     for alone in (few[:3], few[:0], few[[1, 3]]):
         with pytest.raises(DataError, match="at least 3 sequences, 2 of them not empty"):
             pca_cross_fit(alone, 2)
-    with pytest.raises(ParameterError, match="folds must be at least 2"):
+    with pytest.raises(ParameterError, match="folds must be an integer of at least 2"):
         pca_cross_fit(few, 2, folds=1)
 
 

@@ -110,7 +110,7 @@ def test_a_umap_map_says_what_is_missing(atlas, monkeypatch):
     with pytest.raises(ParameterError, match="at least 5 sequences"):
         UmapJob(np.zeros((4, 3), np.float32)).places()
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(MissingExtraError, match=r"refold\[umap\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[umap\]'"):
         UmapJob(np.zeros((9, 3), np.float32)).places()
 
 

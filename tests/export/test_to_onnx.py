@@ -320,6 +320,6 @@ def test_a_runtime_without_the_opset(monkeypatch, tmp_path):
 def test_the_missing_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnx_ir", None)
     package.cache_clear()
-    with pytest.raises(MissingExtraError, match=r"pip install 'refold\[onnx\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[onnx\]'"):
         to_onnx(networks.fitted(NUMBERS), tmp_path / "model.onnx")
     package.cache_clear()

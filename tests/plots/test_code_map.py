@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from refold.errors import MissingExtraError, ParameterError
+from refold.errors import DataError, MissingExtraError, ParameterError
 from refold.plots import code_map, code_plane
 
 
@@ -71,7 +71,7 @@ def test_annotations_are_at_their_points():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"codes": np.zeros(3)}, r"Got shape \(3,\)"),
+        ({"codes": np.zeros(3)}, r"Got an array of shape \(3,\)"),
         ({"codes": np.zeros((0, 3))}, r"not empty. Got shape \(0, 3\)"),
         ({"codes": np.array([[0.0, 1.0], [np.nan, 0.0]])}, "Row 1 is not"),
         ({"codes": np.zeros((2, 2)), "labels": [1]}, "1 labels for 2 codes"),
@@ -80,7 +80,7 @@ def test_annotations_are_at_their_points():
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
-    with pytest.raises(ParameterError, match=message):
+    with pytest.raises((DataError, ParameterError), match=message):
         code_map(**arguments)
 
 
@@ -104,5 +104,5 @@ def test_a_map_that_cannot_be_drawn_is_refused(monkeypatch):
     with pytest.raises(ParameterError, match=r"UMAP needs at least 5 codes\. Got 3"):
         code_plane(np.eye(3), "umap")
     monkeypatch.setitem(sys.modules, "umap", None)
-    with pytest.raises(MissingExtraError, match=r"refold\[umap\]"):
+    with pytest.raises(MissingExtraError, match=r"'\.\[umap\]'"):
         code_plane(np.eye(8), "umap")

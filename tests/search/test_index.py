@@ -312,7 +312,7 @@ def test_lancedb_is_not_installed():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == (
         "Error: refold.search needs the package 'lancedb', which is not installed. "
-        "Install it with: pip install 'refold[search]'\n"
+        "In your clone of Refold, run: python -m pip install '.[search]'\n"
     )
     assert issubclass(MissingExtraError, ImportError)
 

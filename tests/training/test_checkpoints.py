@@ -245,6 +245,35 @@ def test_ctrl_c_in_the_refit_keeps_the_validated_weights_and_can_resume(tmp_path
 
 
 @pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
+def test_the_command_can_resume_after_ctrl_c_in_the_refit(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refold.sequences.write(data(), "sines.npz")
+    command = ["fit", "sines.npz", "-o", "model.refold", "--latent-dim", "3", "--units", "8"]
+    command += ["--latent-steps", "0", "--max-epochs", "20", "--patience", "20", "--seed", "0"]
+    checkpoint = Path("model.refold.checkpoint")
+    fit = [sys.executable, "-m", "refold", *command]
+    with subprocess.Popen(fit, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            if checkpoint.exists() and storage.load_checkpoint(checkpoint)[1]["phase"] == "refit":
+                process.send_signal(signal.SIGINT)
+                break
+            time.sleep(0.02)
+        messages = process.communicate()[1].splitlines()
+    assert process.returncode == 130
+    assert messages[-1] == (
+        "Interrupted: Stopped by Ctrl-C in the refit. The validated weights were written. "
+        "--resume continues from 'model.refold.checkpoint'."
+    )
+    assert refold.load("model.refold").transform(data()).shape == (60, 3)
+    assert main(command) == 2  # nothing is lost by mistake
+    assert "Continue that run with --resume, or delete the file" in capsys.readouterr().err
+    assert main([*command, "--resume"]) == 0
+    assert refold.load("model.refold").history_["phase"][-1] == "refit"
+    assert not checkpoint.exists()
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_interrupts_at_once():
     with Interrupt() as interrupt:
         signal.raise_signal(signal.SIGINT)

@@ -1,13 +1,13 @@
-"""Checks of numeric arguments: integers and rates."""
+"""Checks of arguments: integers, rates, arrays and objects of a kind."""
 
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from refold.errors import ParameterError, argument
+from refold.errors import DataError, ParameterError, argument
 
-__all__ = ["check_rate", "check_whole", "draw_seed", "is_whole"]
+__all__ = ["check_array", "check_kind", "check_rate", "check_whole", "draw_seed", "is_whole"]
 
 
 def is_whole(value: Any, least: int = 1) -> bool:
@@ -55,6 +55,52 @@ def check_rate(name: str, value: Any, what: str) -> float:
     if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < 1:
         return float(value)
     raise ParameterError(f"{argument(name)} must be {what} above 0 and below 1. Got {value!r}.")
+
+
+def check_array(name: str, value: Any, shape: tuple[str, ...]) -> np.ndarray:
+    """Return an argument as an array if it holds numbers and has the dimensions of `shape`.
+
+    The last dimension can be "...", for any number of further dimensions.
+
+    Raises
+    ------
+    DataError
+        If it does not.
+
+    Examples
+    --------
+    >>> check_array("lengths", [3, 4], ("n_sequences",))
+    array([3, 4])
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        array = np.asarray(None)
+    more = shape[-1] == "..."
+    fits = array.ndim >= len(shape) - 1 if more else array.ndim == len(shape)
+    if array.dtype.kind in "biuf" and fits and array.ndim:
+        return array
+    got = f"a {type(value).__name__}"
+    if array.dtype.kind in "biuf" and array.ndim:
+        got = f"an array of shape {array.shape}"
+    expected = f"({', '.join(shape)}{',' * (len(shape) == 1)})"
+    raise DataError(f"{argument(name)} must be an array of numbers of shape {expected}. Got {got}.")
+
+
+def check_kind(name: str, value: Any, what: str, attribute: str) -> None:
+    """Check that an argument has an attribute of the objects that it can be.
+
+    Raises
+    ------
+    ParameterError
+        If it does not.
+
+    Examples
+    --------
+    >>> check_kind("history", {}, "a mapping", "items")
+    """
+    if not hasattr(value, attribute):
+        raise ParameterError(f"{argument(name)} must be {what}. Got a {type(value).__name__}.")
 
 
 def draw_seed(random_state: Any) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from refold.errors import MissingExtraError
 
-__all__ = ["check_training_packages", "is_installed", "lazy_names", "optional"]
+__all__ = ["check_training_packages", "how_to_install", "is_installed", "lazy_names", "optional"]
 
 # The packages that pyproject.toml names and a small installation does not have.
 TRAINING_PACKAGES = (
@@ -39,9 +39,19 @@ def check_training_packages(purpose: str) -> None:
 
 
 def _missing_training(purpose: str) -> MissingExtraError:
-    return MissingExtraError(
-        f"{purpose} needs Keras, JAX and scikit-learn. Install them with: pip install refold"
-    )
+    return MissingExtraError(f"{purpose} needs Keras, JAX and scikit-learn. {how_to_install()}")
+
+
+def how_to_install(extra: str = "") -> str:
+    """Return how to install an extra, or all of Refold; no package index has it.
+
+    Examples
+    --------
+    >>> how_to_install("plots")
+    "In your clone of Refold, run: python -m pip install '.[plots]'"
+    """
+    what = f"'.[{extra}]'" if extra else "."
+    return f"In your clone of Refold, run: python -m pip install {what}"
 
 
 def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
@@ -73,7 +83,7 @@ def optional(package: str, *, extra: str, purpose: str) -> ModuleType:
             raise
         raise MissingExtraError(
             f"{purpose} needs the package {package.split('.')[0]!r}, which is not installed. "
-            f"Install it with: pip install 'refold[{extra}]'"
+            f"{how_to_install(extra)}"
         ) from error
 
 

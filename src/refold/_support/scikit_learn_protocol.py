@@ -31,6 +31,8 @@ def check_fitted(estimator: Any) -> None:
     ------
     NotFittedError
         It is also scikit-learn's error of this name if scikit-learn is imported.
+    ParameterError
+        If it is no estimator.
 
     Examples
     --------
@@ -40,6 +42,13 @@ def check_fitted(estimator: Any) -> None:
     ...
     refold.errors.NotFittedError: This SequenceAutoencoder is not fitted yet. Call fit first.
     """
+    if isinstance(estimator, type) or not hasattr(estimator, "__sklearn_is_fitted__"):
+        got = (
+            f"the class {estimator.__name__}"
+            if isinstance(estimator, type)
+            else (f"a {type(estimator).__name__}")
+        )
+        raise ParameterError(f"Expected a fitted SequenceAutoencoder. Got {got}.")
     if not estimator.__sklearn_is_fitted__():
         error = _not_fitted_error() if "sklearn" in sys.modules else NotFittedError
         raise error(f"This {type(estimator).__name__} is not fitted yet. Call fit first.")

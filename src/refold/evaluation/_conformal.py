@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from refold._support.argument_checks import check_array, check_rate
+
 # Cap on a number of calibration sequences, because 1 / alpha may be infinite.
 _MOST = 1e15
 
@@ -37,8 +39,8 @@ def conformal_p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarra
     >>> conformal_p_values(np.array([0.5, 2.5, 9.0]), np.array([1.0, 2.0, 3.0])).tolist()
     [1.0, 0.5, 0.25]
     """
-    normal = np.sort(np.asarray(calibration, float))
-    scores = np.asarray(scores, float)
+    normal = np.sort(check_array("calibration", calibration, ("m",)).astype(float))
+    scores = check_array("scores", scores, ("n",)).astype(float)
     as_high = len(normal) - np.searchsorted(normal, scores, side="left")
     return np.where(np.isnan(scores), np.nan, (1 + as_high) / (len(normal) + 1))
 
@@ -71,7 +73,10 @@ def conformal_margins(residuals: np.ndarray, alpha: float) -> np.ndarray:
     >>> conformal_margins(np.arange(1.0, 20.0), 0.1), conformal_margins(np.arange(3.0), 0.1)
     (array(18.), array(inf))
     """
-    ordered = np.sort(np.asarray(residuals, float), axis=0)  # NaN come last
+    check_rate("alpha", alpha, "a share of values outside")
+    ordered = np.sort(
+        check_array("residuals", residuals, ("m", "...")).astype(float), axis=0
+    )  # NaN come last
     count = (~np.isnan(ordered)).sum(axis=0)
     rank = np.ceil(np.round((count + 1) * (1 - alpha), 9)).astype(int)
     if not len(ordered):

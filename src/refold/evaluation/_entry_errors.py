@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from refold.evaluation._exact_accuracy import right_entries
-from refold.evaluation._step_matching import as_reconstruction, check_units, on_steps_of
-from refold.sequences import Scaler, Sequences, sums_by_sequence
+from refold.evaluation._step_matching import as_pair, check_units, on_steps_of
+from refold.sequences import Scaler, Sequences, as_sequences, sums_by_sequence
 
 
 class SequenceErrors(NamedTuple):
@@ -26,7 +26,9 @@ class SequenceErrors(NamedTuple):
 
 
 def entry_errors(
-    original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None = None
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None = None,
 ) -> np.ndarray:
     """Error of each entry: squared for numeric columns, else 1 if wrong and 0 if right.
 
@@ -36,7 +38,7 @@ def entry_errors(
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
+    original : Sequences or list of shape (n_sequences,)
         The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
@@ -64,8 +66,9 @@ def entry_errors(
     >>> entry_errors(original, [[1.0, 4.0, 0.0], []])[:, 0].tolist()
     [0.0, 1.0, nan, 0.0]
     """
-    check_units(scaler)
-    y = on_steps_of(original, as_reconstruction(original, reconstructed))
+    original, reconstructed = as_pair(original, reconstructed)
+    check_units(scaler, original.schema)
+    y = on_steps_of(original, reconstructed)
     x = original.values.astype(float)
     wrong = ~right_entries(original, y, tolerance=0.0)
     errors = np.where(np.isnan(x), np.nan, wrong.astype(float))
@@ -83,13 +86,15 @@ def entry_errors(
 
 
 def errors_by_feature(
-    original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None = None
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None = None,
 ) -> np.ndarray:
     """Mean of `entry_errors` over each feature.
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
+    original : Sequences or list of shape (n_sequences,)
         The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
@@ -119,13 +124,15 @@ def errors_by_feature(
 
 
 def errors_by_sequence(
-    original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None = None
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None = None,
 ) -> SequenceErrors:
     """Mean of `entry_errors` over each sequence.
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
+    original : Sequences or list of shape (n_sequences,)
         The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
@@ -148,6 +155,7 @@ def errors_by_sequence(
     >>> errors_by_sequence(words, ["abbb", "cab"]).categorical.tolist()
     [0.25, 0.0]
     """
+    original = as_sequences(original)
     sums = sums_by_sequence(step_sums(original, reconstructed, scaler), original)
     return SequenceErrors(mean_of(sums[:, 0], sums[:, 1]), mean_of(sums[:, 2], sums[:, 3]))
 

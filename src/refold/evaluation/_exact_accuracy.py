@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from refold.errors import SchemaError
-from refold.evaluation._step_matching import as_reconstruction, on_steps_of
+from refold.evaluation._step_matching import as_pair, on_steps_of
 from refold.sequences import Sequences
 
 
 def exact(
-    original: Sequences,
+    original: Sequences | Sequence[Any],
     reconstructed: Sequences | Sequence[Any],
     *,
     tolerance: float = 1e-6,
@@ -24,7 +24,7 @@ def exact(
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
+    original : Sequences or list of shape (n_sequences,)
         The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
@@ -50,14 +50,16 @@ def exact(
     >>> exact(words, words[[0, 1, 1]])
     0.6666666666666666
     """
-    reconstructed = as_reconstruction(original, reconstructed)
+    original, reconstructed = as_pair(original, reconstructed)
     right = right_entries(original, on_steps_of(original, reconstructed), tolerance).all(axis=1)
     wrong_before = np.concatenate([[0], np.cumsum(~right)])
     all_right = wrong_before[original.offsets[1:]] == wrong_before[original.offsets[:-1]]
     return float(np.mean(all_right & (original.lengths == reconstructed.lengths)))
 
 
-def accuracy(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> float:
+def accuracy(
+    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any]
+) -> float:
     """Share of steps at which all binary and categorical entries are right.
 
     Entries are compared as in `exact`. A step that the reconstruction lacks is wrong, extra steps
@@ -65,7 +67,7 @@ def accuracy(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> f
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
+    original : Sequences or list of shape (n_sequences,)
         The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
@@ -89,13 +91,14 @@ def accuracy(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> f
     >>> accuracy(words, words[[0, 1, 1]])
     0.875
     """
+    original, reconstructed = as_pair(original, reconstructed)
     categorical = ~original.schema.numeric
     if not categorical.any():
         raise SchemaError(
             "Accuracy needs binary or categorical columns. Got numeric columns only; "
             "use nmse or explained_variance."
         )
-    values = on_steps_of(original, as_reconstruction(original, reconstructed))
+    values = on_steps_of(original, reconstructed)
     missing = np.isnan(original.values[:, categorical])
     observed = missing.sum(axis=1) < missing.shape[1]
     if not observed.any():

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from refold.evaluation._exact_accuracy import accuracy, exact
 from refold.evaluation._nmse import nmse
+from refold.evaluation._step_matching import as_pair
 from refold.sequences import Scaler, Sequences
 
 
@@ -82,13 +83,13 @@ class Fidelity(NamedTuple):
 
 
 def fidelity(
-    original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler
+    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any], scaler: Scaler
 ) -> Fidelity:
     """Measure reconstruction quality, separately for numeric and other columns.
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
+    original : Sequences or list of shape (n_sequences,)
         The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
@@ -116,6 +117,7 @@ def fidelity(
     >>> fidelity(words, ["abba", "cab", "a"], Scaler.fit(words))
     Fidelity(nmse=None, accuracy=0.875, exact=0.6666666666666666)
     """
+    original, reconstructed = as_pair(original, reconstructed)
     numeric = original.schema.numeric
     return Fidelity(
         nmse(original, reconstructed, scaler) if numeric.any() else None,

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from refold.evaluation._fidelity import as_percent, fidelity
 from refold.evaluation._naive_forecasts import last_value, pick_season, seasonal_naive
-from refold.sequences import Scaler, Sequences
+from refold.sequences import Scaler, Sequences, as_sequences
 
 
 class ForecastAccuracy(NamedTuple):
@@ -111,6 +111,7 @@ def forecast_errors(
     >>> print(forecast_errors(before, after, after, Scaler.fit(waves)))
     NMSE 0, last value 3, seasonal naive (4 steps) 0
     """
+    before, after = as_sequences(before), as_sequences(after)
     season = pick_season(before) if season is None else season
     steps = max(1, int(after.lengths.max(initial=1)))
     model = fidelity(after, forecast, scaler)

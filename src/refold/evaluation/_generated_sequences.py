@@ -10,7 +10,7 @@ from refold.errors import DataError
 from refold.evaluation._label_counts import label_counts
 from refold.evaluation._ngrams import count_unseen
 from refold.evaluation._pca import PCABaseline
-from refold.sequences import Sequences, concatenate, fingerprints, sequence_moments
+from refold.sequences import Sequences, as_sequences, concatenate, fingerprints, sequence_moments
 
 _MAX_SEQUENCES = 1000  # of each kind, real and generated
 _MAX_VALUES = 1 << 24  # one-hot values of each kind, approximately
@@ -67,7 +67,7 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
 
     Parameters
     ----------
-    real, generated : Sequences
+    real, generated : Sequences or list
         See `two_sample_test`.
     seed : int
         Seed of the draws, the folds and the forest.
@@ -89,7 +89,8 @@ def compare(real: Sequences, generated: Sequences, *, seed: int = 0) -> Comparis
     >>> compare(noisy_sines(60, seed=0), noisy_sines(60, seed=1)).count
     60
     """
-    generated = generated.align(real.schema)
+    real = as_sequences(real)
+    generated = as_sequences(generated, schema=real.schema)
     has_tokens = not real.schema.numeric.all()
     fewest = min(len(real), len(generated))
     if fewest < _FOLDS:
@@ -134,7 +135,7 @@ def two_sample_test(real: Sequences, generated: Sequences, *, seed: int = 0) -> 
 
     Parameters
     ----------
-    real, generated : Sequences
+    real, generated : Sequences or list
         With the same columns, at least 5 of each. Equally many of each are drawn at random, at most
         1000, fewer if the sequences are long or have many categories.
     seed : int
@@ -171,7 +172,7 @@ def copies(generated: Sequences, training: Sequences) -> float:
 
     Parameters
     ----------
-    generated, training : Sequences
+    generated, training : Sequences or list
         With the same columns.
 
     Returns
@@ -190,7 +191,9 @@ def copies(generated: Sequences, training: Sequences) -> float:
     >>> copies(Sequences.from_list(["on", "ion"], schema=words.schema), words)
     0.5
     """
-    copied = np.isin(fingerprints(generated.align(training.schema)), fingerprints(training))
+    training = as_sequences(training)
+    generated = as_sequences(generated, schema=training.schema)
+    copied = np.isin(fingerprints(generated), fingerprints(training))
     return float(copied.mean()) if len(copied) else 0.0
 
 

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from refold.errors import ParameterError
+from refold._support.argument_checks import check_whole
 from refold.evaluation._entry_errors import mean_of, step_sums
-from refold.sequences import Scaler, Sequences, positions, sums_by_sequence
+from refold.sequences import Scaler, Sequences, as_sequences, positions, sums_by_sequence
 
 
 class GroupErrors(NamedTuple):
@@ -39,7 +39,7 @@ class GroupErrors(NamedTuple):
 
 
 def errors_by_length(
-    original: Sequences,
+    original: Sequences | Sequence[Any],
     reconstructed: Sequences | Sequence[Any],
     scaler: Scaler | None = None,
     *,
@@ -51,7 +51,7 @@ def errors_by_length(
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
+    original : Sequences or list of shape (n_sequences,)
         The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
@@ -80,7 +80,8 @@ def errors_by_length(
     >>> errors.first.tolist(), errors.last.tolist(), errors.categorical.round(3).tolist()
     ([1, 3], [1, 4], [0.0, 0.143])
     """
-    _check_groups(num_groups)
+    check_whole("num_groups", num_groups)
+    original = as_sequences(original)
     sums = sums_by_sequence(step_sums(original, reconstructed, scaler), original)
     lengths = original.lengths
     values, counts = np.unique(lengths, return_counts=True)
@@ -101,7 +102,7 @@ def errors_by_length(
 
 
 def errors_by_position(
-    original: Sequences,
+    original: Sequences | Sequence[Any],
     reconstructed: Sequences | Sequence[Any],
     scaler: Scaler | None = None,
     *,
@@ -111,7 +112,7 @@ def errors_by_position(
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
+    original : Sequences or list of shape (n_sequences,)
         The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
@@ -140,7 +141,8 @@ def errors_by_position(
     >>> errors.categorical.round(3).tolist(), errors.num_sequences.tolist()
     ([0.333, 0.0, 0.0, 1.0], [3, 2, 2, 1])
     """
-    _check_groups(num_groups)
+    check_whole("num_groups", num_groups)
+    original = as_sequences(original)
     entries = step_sums(original, reconstructed, scaler)
     _, step = positions(original)
     longest = int(original.lengths.max())
@@ -154,8 +156,3 @@ def errors_by_position(
         mean_of(sums[:, 2], sums[:, 3]),
         (original.lengths[:, None] > first).sum(axis=0),
     )
-
-
-def _check_groups(num_groups: int) -> None:
-    if num_groups < 1:
-        raise ParameterError(f"num_groups must be at least 1. Got {num_groups!r}.")

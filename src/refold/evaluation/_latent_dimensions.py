@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold._support.argument_checks import check_array, is_whole
+from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError, ParameterError
 from refold.evaluation._entry_errors import errors_by_feature
 from refold.sequences import Sequences
@@ -79,6 +81,7 @@ def latent_dimensions(model: Any, codes: np.ndarray, *, seed: int = 0) -> Latent
     >>> latent_dimensions(model, model.transform(sines)).effect.shape
     (4, 1)
     """
+    check_fitted(model)
     codes = _checked(codes)
     num_codes, width = codes.shape
     deviation = codes.std(axis=0)
@@ -141,8 +144,9 @@ def sweep(
     >>> len(sweep(model, model.transform(sines), 0))
     7
     """
+    check_fitted(model)
     codes = _checked(codes)
-    if not 0 <= dimension < codes.shape[1]:
+    if not (is_whole(dimension, 0) and dimension < codes.shape[1]):
         raise ParameterError(
             f"There is no dimension {dimension} in codes of width {codes.shape[1]}."
         )
@@ -153,11 +157,9 @@ def sweep(
 
 
 def _checked(codes: np.ndarray) -> np.ndarray:
-    codes = np.asarray(codes, float)
-    if codes.ndim != 2 or not len(codes):
-        raise DataError(
-            f"Expected codes of shape (n, width), with n at least 1. Got {codes.shape}."
-        )
+    codes = check_array("codes", codes, ("n_sequences", "width")).astype(float)
+    if not len(codes):
+        raise DataError("There is no code. Pass at least one.")
     return codes
 
 

@@ -8,6 +8,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from refold._support.argument_checks import check_array
 from refold.errors import DataError
 
 
@@ -68,8 +69,8 @@ def probe(vectors: Any, labels: Any, *, folds: int = 5, seed: int = 0) -> Probe:
     >>> probe(np.eye(3)[labels] + 0.1, labels).accuracy
     1.0
     """
-    vectors, labels = np.asarray(vectors, float), np.asarray(labels)
-    if vectors.ndim != 2 or labels.shape != (len(vectors),):
+    vectors, labels = check_array("vectors", vectors, ("n", "width")), np.asarray(labels)
+    if labels.shape != (len(vectors),):
         raise DataError(
             f"Expected vectors of shape (n, width) and n labels. Got {vectors.shape} and "
             f"{labels.shape}."

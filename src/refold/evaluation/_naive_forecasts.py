@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from refold.errors import DataError, ParameterError
-from refold.sequences import Sequences, positions
+from refold._support.argument_checks import check_whole
+from refold.errors import DataError
+from refold.sequences import Sequences, as_sequences, positions
 
 _MAX_VALUES = 1 << 18  # values that are searched for a season
 _MAX_SEASON = 1024
@@ -66,9 +67,9 @@ def seasonal_naive(before: Sequences, steps: int, season: int) -> Sequences:
     >>> seasonal_naive(Sequences.from_list([[1.0, 2.0, 3.0, 1.0, 2.0]]), 4, 3).to_list()
     [array([3., 1., 2., 3.])]
     """
+    before = as_sequences(before)
     for name, value in (("steps", steps), ("season", season)):
-        if value < 1:
-            raise ParameterError(f"{name} must be a positive integer. Got {value!r}.")
+        check_whole(name, value)
     # the last observed value of each phase: later steps overwrite earlier ones
     row, step = positions(before)
     phase, width = (step - before.lengths[row]) % season, min(season, steps)
@@ -112,6 +113,7 @@ def pick_season(sequences: Sequences) -> int | None:
     >>> pick_season(Sequences.from_list([[0.0, 1.0, 5.0, 2.0] * 6]))
     4
     """
+    sequences = as_sequences(sequences)
     if not len(sequences):
         raise DataError("There is no sequence to find a season in. Pass at least one.")
     widest = _MAX_VALUES // sequences.schema.num_columns

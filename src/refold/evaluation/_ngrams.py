@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refold.sequences import Sequences, concatenate
+from refold.sequences import Sequences, as_sequences, concatenate
 
 NGRAM_SIZES = (2, 3, 4, 5)
 """Sizes of the n-grams that `unseen_ngrams` counts."""
@@ -16,7 +16,7 @@ def unseen_ngrams(sequences: Sequences, reference: Sequences) -> np.ndarray:
 
     Parameters
     ----------
-    sequences, reference : Sequences
+    sequences, reference : Sequences or list
         With the same columns.
 
     Returns
@@ -64,7 +64,9 @@ def count_unseen(sequences: Sequences, reference: Sequences) -> tuple[np.ndarray
     >>> unseen[0, 0].tolist(), total[0, 0].tolist()
     ([1, 2, 1, 0], [3, 2, 1, 0])
     """
-    parts = [reference, sequences.align(reference.schema)]
+    reference = as_sequences(reference)
+    sequences = as_sequences(sequences, schema=reference.schema)
+    parts = [reference, sequences]
     both = concatenate([part.with_ids(np.arange(len(part))) for part in parts])
     columns = np.flatnonzero(~both.schema.numeric)
     shape = len(sequences), len(columns), len(NGRAM_SIZES)

@@ -7,10 +7,12 @@ import numpy as np
 
 from refold.errors import ParameterError, SchemaError
 from refold.evaluation._entry_errors import entry_errors
-from refold.sequences import Scaler, Sequences
+from refold.sequences import Scaler, Sequences, as_sequences
 
 
-def nmse(original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler) -> float:
+def nmse(
+    original: Sequences | Sequence[Any], reconstructed: Sequences | Sequence[Any], scaler: Scaler
+) -> float:
     """Compute the normalized mean squared error of the numeric columns.
 
     This is the sum of the squared errors over the sum of the squared values, after standardization
@@ -20,7 +22,7 @@ def nmse(original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: 
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
+    original : Sequences or list of shape (n_sequences,)
         Sequences that were held out from training.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
@@ -59,13 +61,15 @@ def nmse(original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: 
 
 
 def explained_variance(
-    original: Sequences, reconstructed: Sequences | Sequence[Any], scaler: Scaler | None = None
+    original: Sequences | Sequence[Any],
+    reconstructed: Sequences | Sequence[Any],
+    scaler: Scaler | None = None,
 ) -> float:
     """Share of the variance of the numeric columns that is explained: 1 - `nmse`.
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
+    original : Sequences or list of shape (n_sequences,)
         The true sequences.
     reconstructed : Sequences or list of shape (n_sequences,)
         In the order of ``original``.
@@ -100,13 +104,14 @@ def explained_variance(
 
 
 def _ratio(
-    original: Sequences,
+    original: Sequences | Sequence[Any],
     reconstructed: Sequences | Sequence[Any],
     scaler: Scaler | None,
     *,
     otherwise: float,
 ) -> float:
     """Squared error over squared values, or ``otherwise`` if only the error is positive."""
+    original = as_sequences(original)
     numeric = original.schema.numeric
     if not numeric.any():
         raise SchemaError(

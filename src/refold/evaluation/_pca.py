@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from refold._support.argument_checks import is_whole
 from refold._support.blas_threads import one_blas_thread
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Scaler, Schema, Sequences, positions
+from refold.sequences import Scaler, Schema, Sequences, as_sequences, positions
 
 
 class PCABaseline(BaseEstimator):
@@ -68,6 +68,7 @@ class PCABaseline(BaseEstimator):
         """
         if not is_whole(self.latent_dim):
             raise ParameterError(f"latent_dim must be a positive integer. Got {self.latent_dim!r}.")
+        sequences = as_sequences(sequences)
         self.schema_ = sequences.schema
         self.max_steps_ = int(sequences.lengths.max(initial=0))
         if self.max_steps_ == 0:
@@ -95,7 +96,7 @@ class PCABaseline(BaseEstimator):
             If the columns are not those of the training split.
         """
         check_is_fitted(self, "pca_")
-        return self.pca_.transform(self._matrix(sequences))
+        return self.pca_.transform(self._matrix(as_sequences(sequences)))
 
     def reconstruct(self, sequences: Sequences) -> Sequences:
         """Encode and decode, given the true lengths.
@@ -115,6 +116,7 @@ class PCABaseline(BaseEstimator):
         SchemaError
             If the columns are not those of the training split.
         """
+        sequences = as_sequences(sequences)
         codes = self.transform(sequences)
         decoded = self.pca_.inverse_transform(codes).reshape(len(sequences), self.max_steps_, -1)
         row, step = positions(sequences)

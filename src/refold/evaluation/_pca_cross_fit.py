@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from refold.errors import DataError, ParameterError
+from refold._support.argument_checks import check_whole
+from refold.errors import DataError
 from refold.evaluation._pca import PCABaseline
-from refold.sequences import Scaler, Sequences, positions
+from refold.sequences import Scaler, Sequences, as_sequences, positions
 
 
 def pca_cross_fit(
@@ -57,8 +58,9 @@ def pca_cross_fit(
     >>> nmse(sequences, pca_cross_fit(sequences, 2, scaler), scaler) < 1e-6
     True
     """
-    if folds < 2:
-        raise ParameterError(f"folds must be at least 2. Got {folds!r}.")
+    sequences = as_sequences(sequences)
+    check_whole("latent_dim", latent_dim)
+    check_whole("folds", folds, 2)
     if fit_on is None:
         fit_on = np.ones(len(sequences), bool)
     full = int((sequences.lengths[fit_on] > 0).sum())

@@ -4,24 +4,22 @@ Owns the checks that two collections match, and the rule for different lengths: 
 reconstruction lacks is NaN, and extra steps are dropped.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from refold._support.argument_checks import check_kind
 from refold.errors import DataError, ParameterError, SchemaError
-from refold.sequences import Scaler, Sequences
+from refold.sequences import Scaler, Schema, Sequences, as_sequences
 
 
-def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[Any]) -> Sequences:
-    """Check that a reconstruction has the sequences and columns of the original.
+def as_pair(original: Any, reconstructed: Any) -> tuple[Sequences, Sequences]:
+    """Convert both, and check that a reconstruction has the sequences and columns of the original.
 
     Parameters
     ----------
-    original : Sequences of shape (n_sequences,)
-        The true sequences.
-    reconstructed : Sequences or list of shape (n_sequences,)
-        A list is read with the schema of ``original``.
+    original, reconstructed : Sequences or list of shape (n_sequences,)
+        A list of reconstructions is read with the schema of ``original``.
 
     Raises
     ------
@@ -30,8 +28,9 @@ def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[A
     SchemaError
         If the columns differ.
     """
+    original = as_sequences(original)
     if not isinstance(reconstructed, Sequences):
-        reconstructed = Sequences.from_list(list(reconstructed), schema=original.schema)
+        reconstructed = as_sequences(reconstructed, schema=original.schema)
     if len(original) == 0:
         raise DataError("There is nothing to measure. Got 0 sequences, expected at least 1.")
     if len(reconstructed) != len(original):
@@ -53,18 +52,28 @@ def as_reconstruction(original: Sequences, reconstructed: Sequences | Sequence[A
                 f"({have.type}){other}. "
                 "Bring both to one schema with `reconstructed.align(original.schema)`."
             )
-    return reconstructed
+    return original, reconstructed
 
 
-def check_units(scaler: Scaler | None) -> None:
-    """Check that a scaler, if there is one, scales features over all sequences.
+def check_units(scaler: Scaler | None, schema: Schema) -> None:
+    """Check that a scaler, if there is one, scales the features of a schema over all sequences.
 
     Raises
     ------
     ParameterError
-        If it scales each sequence on its own.
+        If it is no scaler, or scales each sequence on its own.
+    SchemaError
+        If it was fitted on another number of columns.
     """
-    if scaler is not None and scaler.mode != "features":
+    if scaler is None:
+        return
+    check_kind("scaler", scaler, 'a Scaler, such as Scaler.fit(train, mode="features")', "mode")
+    if len(scaler.mean_) != schema.num_columns:
+        raise SchemaError(
+            f"The scaler was fitted on {len(scaler.mean_)} columns, and the sequences have "
+            f"{schema.num_columns}. Pass a scaler of the same columns."
+        )
+    if scaler.mode != "features":
         raise ParameterError(
             f"Errors are measured in the units of the training split. Got a scaler of mode "
             f'{scaler.mode!r}; pass Scaler.fit(train, mode="features").'

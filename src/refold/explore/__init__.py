@@ -3,6 +3,9 @@
 It needs the extra ``serve``, and neither Keras nor JAX.
 """
 
+from refold import serve as _serve  # noqa: F401  (raises the error that names the extra)
+
+# isort: split
 from refold.explore._atlas import Atlas as Atlas
 from refold.explore._explore import explore as explore
 from refold.explore._explore import exploring as exploring

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from refold._support.optional_imports import is_installed
+from refold._support.optional_imports import how_to_install, is_installed
 from refold._support.umap_layout import MIN_UMAP
 from refold.errors import MissingExtraError, ParameterError
 
@@ -75,8 +75,8 @@ class UmapJob:
             )
         if not is_installed("umap"):
             raise MissingExtraError(
-                "A UMAP map needs the package 'umap-learn', which is not installed. Install it "
-                "with: pip install 'refold[umap]'. Then choose UMAP again."
+                "A UMAP map needs the package 'umap-learn', which is not installed. "
+                f"{how_to_install('umap')}. Then choose UMAP again."
             )
         with self._lock:
             thread = self._thread

@@ -18,7 +18,7 @@ from refold.fitting._defaults_from_data import check_categories, rocket_dim_with
 from refold.fitting._fit_network import fit_network
 from refold.fitting._parameters import is_share
 from refold.fitting._warm_start import digest_of
-from refold.sequences import Scan, Sequences, remove_leftovers
+from refold.sequences import Scan, Sequences
 from refold.storage import Fitted
 from refold.training import FitResult, Snapshot
 
@@ -117,7 +117,6 @@ def _opened(
     path: str | os.PathLike[str], identity: dict[str, Any], *, resume: bool
 ) -> tuple[Snapshot | None, dict[str, Any]]:
     """Return the snapshot of a checkpoint to resume, if there is one, and the identity."""
-    remove_leftovers(path)
     return resumed(path, identity) if resume and Path(path).exists() else (None, identity)
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from refold._support.argument_checks import check_array
 from refold.errors import DataError
 from refold.plots._reconstructions import most_varied
 from refold.plots._style import (
@@ -56,7 +57,7 @@ def anomalies(
     1
     """
     sequences = as_sequences(series)
-    p_values = np.asarray(p_values, float)
+    p_values = check_array("p_values", p_values, ("n_steps",))
     if len(sequences) != 1 or p_values.shape != (len(sequences.values),):
         raise DataError(
             f"Expected one sequence and a p-value for each of its steps. Got {len(sequences)} "

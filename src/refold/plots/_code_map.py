@@ -48,9 +48,10 @@ def code_map(
 
     Raises
     ------
+    DataError
+        If the codes are not a two-dimensional array of numbers.
     ParameterError
-        If the codes are not a two-dimensional array of finite numbers, or there are not as many
-        labels or annotations as codes.
+        If the codes are not finite, or there are not as many labels or annotations as codes.
     MissingExtraError
         If the extra ``umap`` is needed but not installed.
 

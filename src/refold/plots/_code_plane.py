@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 
+from refold._support.argument_checks import check_array
 from refold._support.umap_layout import umap_layout
 from refold.errors import ParameterError
 
@@ -33,9 +34,10 @@ def code_plane(
 
     Raises
     ------
+    DataError
+        If the codes are not a two-dimensional array of numbers.
     ParameterError
-        If the codes are not a two-dimensional array of finite numbers, there are fewer than 5
-        for UMAP, or ``method`` is unknown.
+        If the codes are not finite, there are fewer than 5 for UMAP, or ``method`` is unknown.
     MissingExtraError
         If the extra ``umap`` is needed but not installed.
 
@@ -65,11 +67,13 @@ def check_codes(codes: np.ndarray) -> np.ndarray:
 
     Raises
     ------
+    DataError
+        If they are not a two-dimensional array of numbers.
     ParameterError
-        If they are not, or there are none.
+        If they are not finite, or there are none.
     """
-    codes = np.asarray(codes, dtype=float)
-    if codes.ndim != 2 or 0 in codes.shape:
+    codes = check_array("codes", codes, ("n_sequences", "latent_dim")).astype(float)
+    if 0 in codes.shape:
         raise ParameterError(
             f"codes must be an array of shape (n_sequences, latent_dim), not empty. "
             f"Got shape {codes.shape}."

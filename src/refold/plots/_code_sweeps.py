@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from refold._support.argument_checks import check_kind
 from refold.errors import DataError, ParameterError
 from refold.evaluation import DEVIATIONS
 from refold.plots._draw import draw
 from refold.plots._reconstructions import one_hot
 from refold.plots._style import ACCENT, heat, new_axes, tidy
 from refold.plots.charts import latent_bars, signed, sweep_lines
-from refold.sequences import Schema, Sequences
+from refold.sequences import Schema, Sequences, as_sequences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,6 +55,7 @@ def latent_dimensions(
     >>> [text.get_text() for text in latent_dimensions(found).get_xticklabels()]
     ['1', '0']
     """
+    check_kind("found", found, "the output of refold.evaluation.latent_dimensions", "total")
     title = "change per standard deviation"
     chart = latent_bars(
         found,
@@ -108,6 +110,7 @@ def sweep(
     >>> len(sweep(decoded, deviations=(-1, 0, 1)).lines)
     3
     """
+    decoded = as_sequences(decoded)
     if len(decoded) != len(deviations) or not len(decoded):
         raise DataError(
             f"Got {len(decoded)} sequences for {len(deviations)} values of the dimension. Pass one "
@@ -176,6 +179,9 @@ def strips_of(sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     >>> strips.tolist(), starts.tolist()
     ([[1.0, 0.0, nan, 0.0], [0.0, 1.0, nan, 1.0]], [0, 3])
     """
+    sequences = as_sequences(sequences)
+    if not len(sequences) or sequences.schema.numeric.all():
+        raise DataError("Strips need at least one sequence with binary or categorical columns.")
     rows, starts, at = [], [], 0
     for i in range(len(sequences)):
         values = sequences.values[sequences.offsets[i] : sequences.offsets[i + 1]]

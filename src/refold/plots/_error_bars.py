@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from refold._support.argument_checks import check_array, check_kind
 from refold.errors import DataError
 from refold.plots._draw import draw
 from refold.plots.charts import ColumnGroup, error_bars, length_error_bars, position_error_lines
@@ -50,6 +51,8 @@ def error_by_feature(
     >>> [text.get_text() for text in ax.get_yticklabels()]
     ['height', 'speed']
     """
+    check_kind("errors", errors, "a mapping of methods to errors", "items")
+    check_kind("names", names, "a list of names of features", "__len__")
     _check(errors, len(names))
     chart = error_bars(errors, names, column_type, horizontal=True)
     return draw(chart, ax, size=(6.0, max(2.2, 0.8 + 0.3 * len(names))))
@@ -137,13 +140,16 @@ def _check(errors: Mapping[str, Any], num: int) -> None:
     if not errors or not num:
         raise DataError("There is no error to draw. Pass at least one method and one feature.")
     for method, values in errors.items():
-        if len(values) != num:
+        if len(check_array("errors", values, ("n_features",))) != num:
             raise DataError(f"Got {len(values)} errors of {method} for {num} features.")
 
 
 def _check_groups(groups: "Mapping[str, GroupErrors]") -> None:
+    check_kind("groups", groups, "a mapping of methods to GroupErrors", "items")
     if not groups:
         raise DataError("There is no error to draw. Pass at least one method.")
+    for found in groups.values():
+        check_kind("groups", found, "a mapping of methods to GroupErrors", "first")
     first = next(iter(groups.values()))
     for method, found in groups.items():
         if found.first.tolist() != first.first.tolist():

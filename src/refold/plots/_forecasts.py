@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from refold._support.argument_checks import check_kind
 from refold.errors import DataError
 from refold.plots._reconstructions import most_varied
 from refold.plots._style import ACCENT, MUTED, PALETTE, legend_above, new_axes, tidy, whole_numbers
@@ -52,6 +53,7 @@ def forecast(
     >>> len(forecast(sines, ae.forecast(sines), index=2).get_lines())
     3
     """
+    check_kind("ahead", ahead, "a Forecast, the output of forecast", "sequences")
     schema = ahead.sequences.schema
     sequences = as_sequences(series).align(schema)
     after = None if truth is None else as_sequences(truth).align(schema)

@@ -98,7 +98,7 @@ def reconstructions(
     if not isinstance(original, Sequences):
         original = as_sequences(original, column_types=column_types)
     if not isinstance(reconstructed, Sequences):
-        reconstructed = Sequences.from_list(list(reconstructed), schema=original.schema)
+        reconstructed = as_sequences(reconstructed, schema=original.schema)
     if len(original) == 0 or len(original) != len(reconstructed):
         raise DataError(
             f"Got {len(original)} originals and {len(reconstructed)} reconstructions. "

@@ -57,7 +57,7 @@ def search_hits(
     if not isinstance(query, Sequences):
         query = as_sequences(query, column_types=column_types)
     if not isinstance(hits, Sequences):
-        hits = Sequences.from_list(list(hits), schema=query.schema)
+        hits = as_sequences(hits, schema=query.schema)
     if len(query) != 1 or not len(hits):
         raise DataError(
             f"Got {len(query)} queries and {len(hits)} hits. Pass one query and at least one hit."

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from refold._support.argument_checks import check_kind
 from refold.errors import ParameterError
 from refold.plots._style import ACCENT, MUTED, new_axes, tidy
 
@@ -38,6 +39,7 @@ def error_by_size(curve: "ErrorCurve", ax: "Axes | None" = None) -> "Axes":
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('latent dimensions', 'held-out error (NMSE)')
     """
+    check_kind("curve", curve, "the output of refold.error_curve", "sizes")
     if not curve.sizes:
         raise ParameterError("curve must have at least one size. Got none.")
     ax = new_axes(ax)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from refold._support.argument_checks import check_array, check_kind
 from refold.errors import DataError, ParameterError
 from refold.plots._label_colours import colour_groups
 from refold.plots._style import ACCENT, CONTRAST, GREEN, MUTED, PALETTE, RAMP, VIOLET
@@ -112,7 +113,7 @@ def length_bins(lengths: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     >>> first.tolist(), last.tolist(), counts.tolist()
     ([3, 4, 5], [3, 4, 5], [1, 0, 2])
     """
-    lengths = np.asarray(lengths, int)
+    lengths = check_array("lengths", lengths, ("n_sequences",)).astype(int)
     if not lengths.size:
         raise DataError("There is no sequence to draw lengths of. Pass at least one.")
     low, high = int(lengths.min()), int(lengths.max())
@@ -141,6 +142,7 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
     ParameterError
         If the history has no loss.
     """
+    check_kind("history", history, "a mapping, such as history_ of an estimator", "get")
     losses, validation = (_floats(history.get(name, ())) for name in ("loss", "val_loss"))
     num_epochs = max(len(losses), len(validation))
     if num_epochs == 0:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from refold._support.scikit_learn_protocol import check_fitted
 from refold.report._code_map_card import code_map
 from refold.report._code_sweep_cards import latent_cards
 from refold.report._error_cards import error_cards
@@ -152,6 +153,7 @@ def section(
     >>> section(model, sines, title="Sines").cards[0].title
     'Data'
     """
+    check_fitted(model)
     with _stages(verbose) as stage:
         material = gather(
             model,

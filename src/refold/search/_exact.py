@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refold._support.argument_checks import check_array, check_whole
+from refold.errors import DataError
+
 # Entries of the matrix of distances that is computed at once.
 _ENTRIES = 4_000_000
 # Rows of a part; of many rows, only those parts are searched that have the smallest minima.
@@ -52,7 +55,14 @@ def nearest(
     >>> nearest(line, np.array([[3.2]], np.float32), 2)[0].rows.tolist()
     [3, 4]
     """
-    k = min(k, len(vectors))
+    vectors = check_array("vectors", vectors, ("n_rows", "n_dimensions"))
+    queries = check_array("queries", queries, ("n_queries", "n_dimensions"))
+    if vectors.shape[1] != queries.shape[1]:
+        raise DataError(
+            f"Got vectors of shape {vectors.shape} and queries of shape {queries.shape}. Both need "
+            "the same number of dimensions."
+        )
+    k = min(check_whole("k", k, 0), len(vectors))
     if not k:
         return [Nearest(np.zeros(0, int), np.zeros(0, np.float32)) for _ in queries]
     norms = squared_norms(vectors) if norms is None else norms
@@ -84,6 +94,7 @@ def squared_norms(vectors: np.ndarray) -> np.ndarray:
     >>> squared_norms(np.array([[3.0, 4.0], [0.0, 1.0]])).tolist()
     [25.0, 1.0]
     """
+    vectors = check_array("vectors", vectors, ("n_rows", "n_dimensions"))
     return np.einsum("ij,ij->i", vectors, vectors)
 
 

@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from refold import plots
+from refold._support.argument_checks import check_kind
+from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError
 from refold.search._hits import Hits
 from refold.sequences import Sequences, as_sequences
@@ -51,6 +53,8 @@ def draw(
     >>> len(draw(ae, index.search(sines[:1], k=3), sines[:1]))
     3
     """
+    check_fitted(model)
+    check_kind("hits", hits, "Hits, the result of Index.search", "query_codes")
     begin, end = (int(one) for one in hits.offsets[query : query + 2])
     if begin == end:
         raise DataError(f"The query {query} has no hits to draw. Loosen the condition.")

@@ -9,6 +9,7 @@ import numpy as np
 from refold._support.offsets import lengths_from_offsets, offsets_from_lengths
 from refold._support.progress_bars import progress_bar
 from refold._support.sampling import evenly_spaced
+from refold._support.scikit_learn_protocol import check_fitted
 from refold.errors import DataError, ParameterError, argument
 from refold.inference import check_codes, decode, encoded_blocks, predict_lengths
 from refold.search._features import Described, SequenceFeatures
@@ -67,6 +68,7 @@ class Source:
     """
 
     def __init__(self, model: Any, X: Any, codes: Any, ids: Any) -> None:
+        check_fitted(model)
         if X is None and codes is None:
             raise ParameterError("Pass sequences or codes.")
         self._model = model

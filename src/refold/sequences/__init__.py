@@ -17,7 +17,6 @@ from refold.sequences.conversion._code_tables import codes_to_arrow as codes_to_
 from refold.sequences.files._arrow_batches import is_batches as is_batches
 from refold.sequences.files._arrow_batches import read_batches as read_batches
 from refold.sequences.files._atomic_writes import atomic_writer as atomic_writer
-from refold.sequences.files._atomic_writes import remove_leftovers as remove_leftovers
 from refold.sequences.files._file_columns import column_names as column_names
 from refold.sequences.files._file_columns import read_labels as read_labels
 from refold.sequences.files._format import Format as Format

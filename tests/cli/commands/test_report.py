@@ -137,7 +137,7 @@ def test_a_missing_package_is_named_before_the_work(folder, capsys, monkeypatch)
     monkeypatch.setitem(sys.modules, "plotly", None)
     monkeypatch.chdir(folder)
     assert main(["report", "model.refold", "gone.parquet", "-o", "page.html"]) == 2
-    assert "pip install 'refold[plots]'" in capsys.readouterr().err
+    assert "pip install '.[plots]'" in capsys.readouterr().err
 
 
 def test_the_output_is_required(folder, capsys):

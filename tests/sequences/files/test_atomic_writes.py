@@ -46,24 +46,44 @@ def write_half(path: Path, error: BaseException) -> None:
         raise error
 
 
-def test_a_process_that_is_killed_while_writing(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-    code = (
-        "import sys, time\n"
-        "from refold.sequences.files._atomic_writes import atomic_writer\n"
-        "with atomic_writer(sys.argv[1]) as file:\n"
-        "    file.write(b'half')\n"
-        "    file.flush()\n"
-        "    print('half', flush=True)\n"
-        "    time.sleep(60)\n"
+WRITE = """
+import sys
+from refold.sequences import atomic_writer
+with atomic_writer(sys.argv[1]) as file:
+    file.write(b"half")
+    file.flush()
+    print("half", flush=True)
+    file.write(sys.stdin.buffer.read())
+"""
+
+
+def writing(path: Path) -> subprocess.Popen[bytes]:
+    """Start a process that has written half of a file."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITE, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"half\n"
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert path.read_bytes() == b"old"
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"half\n"
+    return process
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other locks")
+def test_a_write_removes_what_killed_writers_left_and_nothing_of_live_ones(tmp_path):
+    path = tmp_path / "ramps.csv"
+    path.write_bytes(b"old")
+    with writing(path) as killed, writing(path) as alive, writing(tmp_path / "other") as other:
+        for process in (killed, other):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        assert path.read_bytes() == b"old"
+        assert len(list(tmp_path.glob(".*.part"))) == 3
+        write(ramps(), path)
+        assert path.read_bytes().startswith(b'"id"')
+        assert len(list(tmp_path.glob(".ramps.csv.*.part"))) == 1
+        assert len(list(tmp_path.glob(".other.*.part"))) == 1
+        alive.communicate(b" and half")
+    assert path.read_bytes() == b"half and half"
+    assert list(tmp_path.glob(".ramps.csv.*.part")) == []
 
 
 def test_permissions_are_those_of_any_new_file_or_of_the_old_one(tmp_path):

@@ -3,7 +3,10 @@
 import bz2
 import gzip
 import io
+import subprocess
+import sys
 
+import pyarrow as pa
 import pytest
 
 from refold.datasets import ramps
@@ -43,6 +46,35 @@ def test_truncated(tmp_path, compression):
     path.write_bytes(path.read_bytes()[:-6])
     with pytest.raises(FileFormatError, match=r"not a csv file .* cut short or damaged \(Trunc"):
         read(path)
+
+
+READ = """
+import resource, sys
+import refold
+try:
+    refold.sequences.read(sys.argv[1])
+except refold.RefoldError as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory is measured in other units")
+@pytest.mark.parametrize("suffix", ["csv.gz", "jsonl.zst"])
+def test_a_small_file_that_unpacks_to_gigabytes(tmp_path, suffix):
+    path = tmp_path / f"bomb.{suffix}"
+    part = path.with_name(f"part.{suffix}")
+    with pa.CompressedOutputStream(str(part), "gzip" if path.suffix == ".gz" else "zstd") as stream:
+        stream.write(b"[1.0]\n" * (1 << 24))
+    path.write_bytes(part.read_bytes() * 80)  # 8 GB
+    done = subprocess.run(
+        [sys.executable, "-c", READ, path], capture_output=True, text=True, check=True
+    )
+    message, megabytes = done.stdout.splitlines()
+    assert message.startswith(
+        f"{path} unpacks to more than 1 GiB. If that is right, unpack it first"
+    )
+    assert int(megabytes) < 3000
 
 
 def test_an_empty_archive():

@@ -13,6 +13,7 @@ import refold
 from refold.cli._checkpoint_lock import locked_checkpoint
 from refold.cli._cluster import TrainingCluster
 from refold.cli._console import log
+from refold.cli._error_messages import Stopped
 from refold.cli._files_and_streams import MODEL_FORMATS, check_one_stream, plan_output
 from refold.cli._options import Data, Quiet, Seed, Windows
 from refold.cli._reading import TrainingData, require_in_memory
@@ -242,8 +243,9 @@ def fit(
         shapes = f"{model.n_shapes_} padded shape{'s' * (model.n_shapes_ > 1)}"
         source = data if on else f"{len(sequences) - model.num_calibrated_} sequences"
         log(f"Trained on {source} in {seconds:.1f} s, in batches of {shapes}. Model: {where}")
-        if checkpoint is not None and model.interrupted_:
-            log(f"--resume continues the training from {str(checkpoint)!r}.")
+    if model.interrupted_:
+        more = "" if checkpoint is None else f" --resume continues from {str(checkpoint)!r}."
+        raise Stopped(f"Stopped by Ctrl-C in the refit. The validated weights were written.{more}")
 
 
 def _cut(series: Any, windows: Windows, settings: Settings) -> Any:

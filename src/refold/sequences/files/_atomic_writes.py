@@ -8,10 +8,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from refold.errors import FileAccessError, RefoldError
 from refold.sequences.files._file_access import access_error
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl: Any = None
 
 
 @contextmanager
@@ -19,8 +24,9 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file for writing that takes its name only once it is complete.
 
     The bytes go to a temporary file in the same folder. At the end they are flushed to disk, and
-    the file replaces ``path`` in one step. If the block raises, ``path`` does not change. A device
-    or pipe cannot be replaced, so it is written directly.
+    the file replaces ``path`` in one step. If the block raises, ``path`` does not change. If the
+    process is killed, the next write to ``path`` removes its temporary file. A device or pipe
+    cannot be replaced, so it is written directly.
 
     Parameters
     ----------
@@ -50,20 +56,20 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     if given.is_dir():
         raise FileAccessError(f"{path} is a folder. Expected the name of a file to write.")
     special = given.exists() and not given.is_file()  # a pipe of /dev/fd has no real path
-    temporary = (
-        given if special else target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
-    )
     try:
-        file = temporary.open("wb" if special else "xb")
+        file = given.open("wb") if special else _new_part(target)
     except OSError as error:
         raise access_error(path, error, writing=True) from error
+    temporary = Path(file.name)
     try:
         with file:
             yield file
             if not special:
                 file.flush()
                 os.fsync(file.fileno())
-        if not special:
+                if fcntl is not None:  # while the file is locked
+                    _replace(temporary, target)
+        if not special and fcntl is None:  # Windows does not rename an open file
             _replace(temporary, target)
     except BaseException as error:
         if not special:
@@ -73,26 +79,29 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
 
 
-def remove_leftovers(path: str | os.PathLike[str]) -> None:
-    """Remove the temporary files of killed writers; call it only if no writer can be active.
+def _new_part(target: Path) -> BinaryIO:
+    """Open and lock a temporary file beside ``target``, and remove those of killed writers."""
+    _remove_leftovers(target)
+    while True:
+        part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        file = part.open("xb")
+        if fcntl is None:
+            return file
+        with contextlib.suppress(OSError):  # not every file system has locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if part.exists():
+            return file
+        file.close()  # another writer took it for a leftover before it was locked
 
-    Parameters
-    ----------
-    path : str or PathLike
-        The file that was being written.
 
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> (folder / ".greeting.0123456789abcdef.part").touch()
-    >>> remove_leftovers(folder / "greeting")
-    >>> list(folder.iterdir())
-    []
-    """
-    target = Path(os.path.realpath(path))
+def _remove_leftovers(target: Path) -> None:
+    """Remove the temporary files of killed writers; a live writer holds the lock of its file."""
+    if fcntl is None:
+        return
     for leftover in target.parent.glob(f".{glob.escape(target.name)}.{'?' * 16}.part"):
-        leftover.unlink(missing_ok=True)
+        with contextlib.suppress(OSError), leftover.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink()
 
 
 def _replace(temporary: Path, target: Path) -> None:

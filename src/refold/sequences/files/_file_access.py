@@ -1,6 +1,7 @@
 """Bytes of a file or stream, compression, and one-line errors for what the system reports."""
 
 import errno
+import io
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -10,6 +11,10 @@ import pyarrow as pa
 from refold.errors import FileAccessError, FileFormatError, MissingFileError, SchemaError
 from refold.sequences._sequences import Sequences
 from refold.sequences.files._format import COMPRESSIONS, Format, check_content
+
+# Most bytes of a compressed file, so that a small one cannot fill the memory.
+_MOST_BYTES = 1 << 30
+_BLOCK_BYTES = 1 << 22
 
 
 def access_error(path: str | os.PathLike[str], error: OSError, *, writing: bool) -> FileAccessError:
@@ -80,16 +85,23 @@ def _codec(data: bytes) -> str | None:
 def _decompress(data: bytes, codec: str, expected: str, name: str) -> bytes:
     try:
         with pa.input_stream(pa.BufferReader(data), compression=codec) as stream:
-            content = stream.read()
+            content = io.BytesIO()
+            while block := stream.read(_BLOCK_BYTES):
+                content.write(block)
+                if content.tell() > _MOST_BYTES:
+                    raise FileFormatError(
+                        f"{name} unpacks to more than {_MOST_BYTES >> 30} GiB. If that is right, "
+                        "unpack it first, and read the result."
+                    )
     except OSError as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise FileFormatError(
             f"{name} is not a {expected} file that can be read. It seems to be a "
             f"{'bzip2' if codec == 'bz2' else codec} file, cut short or damaged ({reason})."
         ) from error
-    if not content:
+    if not content.tell():
         raise FileFormatError(f"{name} is empty: it holds no bytes after {codec} decompression.")
-    return content
+    return content.getvalue()
 
 
 def decode_utf8(data: bytes, name: str) -> str:
