@@ -106,25 +106,26 @@ def test_the_anomalous_step_has_the_largest_score(ae):
 
 
 def with_gaps(scale):
-    """Return a calibrated model of two columns with gaps and an empty sequence, and its data."""
+    """Return a calibrated model of two columns with gaps and an empty sequence, and new data."""
     rng = np.random.default_rng(0)
     time = np.arange(15) / 15
     series = [
         np.stack([np.sin(6 * time + p), np.cos(6 * time + p)], axis=1)
         + 0.05 * rng.normal(size=(15, 2))
-        for p in rng.uniform(0, 6, 120)
+        for p in rng.uniform(0, 6, 150)
     ]
-    series[3][0, 0], series[5] = np.nan, np.zeros((0, 2))
+    for i in (0, 120):
+        series[i + 3][0, 0], series[i + 5] = np.nan, np.zeros((0, 2))
     data = as_sequences(series, names=["left", "right"])
-    return untrained(data[:60], latent_dim=4, scale=scale).calibrate(data[60:]), data
+    return untrained(data[:60], latent_dim=4, scale=scale).calibrate(data[60:120]), data[120:]
 
 
 @pytest.mark.parametrize("scale", ["features", "sequence", None])
 def test_gaps_empty_sequences_and_other_scales(scale):
-    ae, data = with_gaps(scale)
-    anomaly = data[0].copy()
+    ae, new = with_gaps(scale)
+    anomaly = new[0].copy()
     anomaly[4, 1] += 3
-    given = [*data[:30].to_list(), np.full((3, 2), 1e300), anomaly]
+    given = [*new.to_list(), np.full((3, 2), 1e300), anomaly]
     found = ae.detect(as_sequences(given, names=["left", "right"]), alpha=0.05)
     assert np.isfinite(found.scores).all()
     assert found.explain(5) == []
@@ -230,10 +231,12 @@ def test_unknown_categories(spelling):
 
 def test_classic_models_detect_too():
     # The sizes of the test of this architecture, whose compiled code is reused.
-    data = [refold.datasets.random_one_hot(60, steps=4, categories=3, seed=seed) for seed in (0, 1)]
+    data = [
+        refold.datasets.random_one_hot(60, steps=4, categories=3, seed=seed) for seed in range(3)
+    ]
     options = TINY | {"latent_dim": 8, "architecture": "dense", "validation_fraction": 0}
     ae = SequenceAutoencoder(**options).fit(data[0]).calibrate(data[1])
-    found = ae.detect(data[0][:20], alpha=0.1)
+    found = ae.detect(data[2][:20], alpha=0.1)
     assert np.isfinite(found.scores).all()
 
 

@@ -1,5 +1,6 @@
 """Fingerprints tell whether normal sequences are from the training data."""
 
+import copy
 import warnings
 
 import numpy as np
@@ -66,3 +67,15 @@ def test_fingerprints_are_saved_with_the_model(bare, tmp_path):
             model.calibrate(sines(60))
         assert model.num_calibrated_ == 0
     assert loaded.calibrate(sines(12, seed=1)).num_calibrated_ == 12
+
+
+def test_detect_warns_of_training_sequences(bare):
+    ae, new = copy.deepcopy(bare).calibrate(sines(40, seed=1)), sines(30, seed=2)
+    with pytest.warns(UserWarning, match=r"^\d+ of 60 sequences are among .* be missed") as told:
+        ae.detect(sines(60), alpha=0.1)
+    assert len(told) == 1
+    trained = sines(60)[~ae.held_back(sines(60))]
+    with pytest.warns(UserWarning, match="^1 of 31 sequences is among those"):
+        ae.detect([*new.to_list(), trained.to_list()[0]], alpha=0.1)
+    ae.detect(new, alpha=0.1)
+    ae.detect(sines(40, seed=1), alpha=0.1)

@@ -89,6 +89,14 @@ def test_forecasts_of_sines_are_better_than_baselines(fitted):
     assert errors.num_sequences == 100
 
 
+def test_errors_on_training_sequences_cause_a_warning(fitted):
+    with pytest.warns(
+        UserWarning, match=r"^\d+ of 60 sequences are among .* larger errors"
+    ) as told:
+        fitted.forecast_errors(waves(60, 0))
+    assert len(told) == 1
+
+
 def test_forecasting_hardly_changes_the_reconstruction(fitted, plain):
     assert 1 - fitted.score(waves(100, 2)) < 1.5 * (1 - plain.score(waves(100, 2)))
 

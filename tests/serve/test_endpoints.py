@@ -105,6 +105,12 @@ def test_detect(client, pairs):
     assert found.equals(expected.to_table())
 
 
+def test_training_sequences_cause_a_warning(client):
+    given = [one.tolist() for one in ragged(60)]
+    (line,) = post(client, "pairs/detect", {"sequences": given[:40], "alpha": 0.1})["warnings"]
+    assert "of 40 sequences are among those that the model was trained on" in line
+
+
 def test_forecast(client, pairs):
     expected = pairs.forecast(NEW, 2, alpha=0.1)
     given = post(client, "pairs/forecast", {"sequences": NEW, "steps": 2, "alpha": 0.1})

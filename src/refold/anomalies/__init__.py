@@ -10,8 +10,10 @@ from refold.anomalies._detection import Detection as Detection
 from refold.anomalies._detection import Reason as Reason
 from refold.anomalies._drift import Drift as Drift
 from refold.anomalies._training_fingerprints import check_untrained as check_untrained
+from refold.anomalies._training_fingerprints import describe_trained as describe_trained
 from refold.anomalies._training_fingerprints import merge_fingerprints as merge_fingerprints
 from refold.anomalies._training_fingerprints import trained_fingerprints as trained_fingerprints
+from refold.anomalies._training_fingerprints import warn_of_trained as warn_of_trained
 
 if TYPE_CHECKING:
     from refold.anomalies._reference_statistics import remember as remember
@@ -22,11 +24,13 @@ __all__ = [
     "Drift",
     "Reason",
     "check_untrained",
+    "describe_trained",
     "merge_fingerprints",
     "reference_errors",
     "remember",
     "set_aside",
     "trained_fingerprints",
+    "warn_of_trained",
 ]
 
 # needs scikit-learn

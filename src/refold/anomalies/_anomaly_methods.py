@@ -19,6 +19,7 @@ from refold.anomalies._calibrated_scores import (
 from refold.anomalies._calibration_split import first_of_each
 from refold.anomalies._detection import Detection
 from refold.anomalies._drift import Drift, drift_between
+from refold.anomalies._training_fingerprints import warn_of_trained
 from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import least_calibration
 from refold.inference import check_codes, warn_of_longer
@@ -116,8 +117,8 @@ class AnomalyMixin(EstimatorBase):
         Warns
         -----
         UserWarning
-            If sequences are longer than the longest in training, or many values are far outside of
-            the training data.
+            If sequences are longer than the longest in training, many values are far outside of the
+            training data, or the model was trained on some of the sequences.
 
         Examples
         --------
@@ -146,6 +147,7 @@ class AnomalyMixin(EstimatorBase):
             )
         sequences = self._in_memory(X)
         warn_of_longer(sequences.lengths, self.max_steps_, "detection")
+        warn_of_trained(sequences, self._fitted.trained, "detection")
         found, components, chances = self._compared(sequences)
         bounds = sequences.offsets[1:-1]
         steps = step_scores(found.entries)

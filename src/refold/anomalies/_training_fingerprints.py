@@ -1,6 +1,7 @@
 """Recognition of training sequences by their fingerprints."""
 
 import warnings
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,13 @@ from refold.sequences import PartedScan, Scan, Sequences, fingerprints
 _MOST = 1 << 15
 # Standard deviations above the expected number of chance matches that are still accepted.
 _DEVIATIONS = 3.0
+Purpose = Literal["calibration", "detection", "forecast"]
+# What the sequences are called, and what their small errors mean.
+_PURPOSES = {
+    "calibration": ("normal sequences", "expect more false alarms than alpha"),
+    "detection": ("sequences", "their anomalies may be missed"),
+    "forecast": ("sequences", "expect larger errors of new ones"),
+}
 
 
 def trained_fingerprints(
@@ -84,9 +92,6 @@ def merge_fingerprints(
 def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
     """Refuse or report normal sequences that a model was trained on.
 
-    If sequences repeat in the data, some equal a training sequence by chance. Matches up to the
-    number expected from repeats among the training sequences are accepted.
-
     Parameters
     ----------
     normal : Sequences
@@ -110,27 +115,80 @@ def check_untrained(normal: Sequences, trained: np.ndarray | None) -> None:
     >>> trained = trained_fingerprints(as_sequences([[1.0, 2.0], [3.0]]))
     >>> check_untrained(as_sequences([[4.0, 5.0]]), trained)
     """
-    if trained is None or not len(trained) or not len(normal):
-        return
-    found = fingerprints(normal)
-    if len(trained) == _MOST:  # larger ones were not kept
-        found = found[found <= trained[-1]]
-    known, count = int(np.isin(found, trained).sum()), len(found)
-    _, copies = np.unique(trained, return_counts=True)
-    twins = copies[copies > 1].sum() / len(trained)  # the chance that a new one equals another
-    expected = twins * count + _DEVIATIONS * np.sqrt(twins * (1 - twins) * count)
-    if known <= expected:
-        return
-    if known == count:
+    count, total = _count_trained(normal, trained)
+    if 0 < count == total:
         raise DataError(
             "The normal sequences are those that the model was trained on. Their errors are "
             "smaller than those of new ones, so normal new ones would look anomalous. Give others, "
             f"or fit with {argument(calibration_fraction=0.2)}."
         )
-    share = f"{known} of {count}" if count == len(normal) else f"{100 * known / count:.0f} % of the"
-    warnings.warn(
-        f"{share} normal sequences are among those that the model was trained on. Their errors are "
-        "smaller than those of new ones, so expect more false alarms than alpha. Leave them out.",
-        UserWarning,
-        stacklevel=3,
+    warn_of_trained(normal, trained, "calibration", stacklevel=4)
+
+
+def describe_trained(
+    sequences: Sequences, trained: np.ndarray | None, purpose: Purpose
+) -> str | None:
+    """Describe how many sequences a model was trained on, and what that means.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        Sequences with the schema of the training data.
+    trained : array of uint64 or None
+        Fingerprints from `trained_fingerprints`; None if the model file has none.
+    purpose : {"calibration", "detection", "forecast"}
+        What the sequences are for.
+
+    Returns
+    -------
+    str or None
+        One line; None if there are no more of them than by chance.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> trained = trained_fingerprints(as_sequences([[1.0, 2.0], [3.0]]))
+    >>> print(describe_trained(as_sequences([[3.0], [4.0, 5.0]]), trained, "forecast"))
+    1 of 2 sequences is among those that the model was trained on. Their errors are smaller than \
+those of new ones, so expect larger errors of new ones. Leave them out.
+    """
+    count, total = _count_trained(sequences, trained)
+    if trained is None or not count:
+        return None
+    noun, consequence = _PURPOSES[purpose]
+    all_compared = len(trained) < _MOST
+    share = f"{count} of {total}" if all_compared else f"{100 * count / total:.0f} % of the"
+    verb = "is" if all_compared and count == 1 else "are"
+    return (
+        f"{share} {noun} {verb} among those that the model was trained on. Their errors are "
+        f"smaller than those of new ones, so {consequence}. Leave them out."
     )
+
+
+def warn_of_trained(
+    sequences: Sequences, trained: np.ndarray | None, purpose: Purpose, *, stacklevel: int = 3
+) -> None:
+    """Warn of sequences that a model was trained on, with the text of `describe_trained`."""
+    if text := describe_trained(sequences, trained, purpose):
+        warnings.warn(text, UserWarning, stacklevel=stacklevel)
+
+
+def _count_trained(sequences: Sequences, trained: np.ndarray | None) -> tuple[int, int]:
+    """Return how many of how many sequences a model was trained on; none if by chance.
+
+    If sequences repeat in the data, some equal a training sequence by chance. Matches up to the
+    number expected from repeats among the training sequences are no matches.
+    """
+    if trained is None or not len(trained):
+        return 0, 0
+    found = fingerprints(sequences)[sequences.lengths > 0]  # all empty ones are equal
+    if len(trained) == _MOST:  # larger ones were not kept
+        found = found[found <= trained[-1]]
+    places = np.minimum(np.searchsorted(trained, found), len(trained) - 1)
+    count, total = int((trained[places] == found).sum()), len(found)
+    if not count:
+        return 0, total
+    _, copies = np.unique(trained, return_counts=True)
+    twins = copies[copies > 1].sum() / len(trained)  # the chance that a new one equals another
+    expected = twins * total + _DEVIATIONS * np.sqrt(twins * (1 - twins) * total)
+    return count if count > expected else 0, total

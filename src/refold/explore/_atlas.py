@@ -392,6 +392,6 @@ class Atlas:
 
     def _p_values(self) -> Iterator[np.ndarray]:
         for chosen in blocks(len(self.codes)):
-            found = self.ae.detect(self.sequences[chosen], alpha=0.5)
-            self.score_components[chosen] = found.score_components
-            yield found.p_values
+            some = self.ae._aligned(self.sequences[chosen])
+            _, self.score_components[chosen], p_values = self.ae._compared(some)
+            yield p_values

@@ -66,10 +66,10 @@ class Decoding:
         """Return p-values, and the error and the distance of which scores are the sum."""
         if self._ae._fitted.calibration is None:
             return []
-        found = self._ae.detect(sequences, alpha=0.5)
+        _, components, p_values = self._ae._compared(self._ae._aligned(sequences))
         return [
             {"p_value": float(p_value), "anomaly": parts}
-            for p_value, parts in zip(found.p_values, found.score_components, strict=True)
+            for p_value, parts in zip(p_values, components, strict=True)
         ]
 
     def change(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:

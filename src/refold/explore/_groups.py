@@ -186,7 +186,7 @@ def normal_field(ae: Any, sequences: Sequences, rows: list[int]) -> Field:
         other = copy.copy(ae)
         other._calibrate(sequences[np.asarray(rows)])
         for chosen in blocks(len(sequences)):
-            yield other.detect(sequences[chosen], alpha=0.5).p_values
+            yield other._compared(other._aligned(sequences[chosen]))[2]
 
     about = f"share of the {len(rows)} sequences you selected that are as anomalous"
     name = f"p-value, {len(rows):,} normal"

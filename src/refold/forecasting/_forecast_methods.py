@@ -7,6 +7,7 @@ import numpy as np
 from refold._estimator_base import EstimatorBase
 from refold._support.argument_checks import check_rate, check_whole
 from refold._support.scikit_learn_protocol import check_fitted
+from refold.anomalies import warn_of_trained
 from refold.errors import DataError, ParameterError, argument, spelled
 from refold.evaluation import (
     ForecastErrors,
@@ -144,6 +145,12 @@ class ForecastMixin(EstimatorBase):
         DataError
             If no sequence is longer than the forecast.
 
+        Warns
+        -----
+        UserWarning
+            If the model was trained on some of the sequences, or many values are far outside of the
+            training data.
+
         Examples
         --------
         >>> import refold
@@ -159,6 +166,7 @@ class ForecastMixin(EstimatorBase):
         if season is not None:
             season = check_whole("season", season)
         sequences = self._in_memory(X)
+        warn_of_trained(sequences, self._fitted.trained, "forecast")
         trained = self._network.specification.forecast_steps
         longer, before, after = split_last(sequences, trained)
         if not len(longer):

@@ -172,7 +172,8 @@ def fingerprints(sequences: Sequences) -> np.ndarray:
     >>> bool(first == third), bool(first == second)
     (True, False)
     """
-    values = sequences.values.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
+    with np.errstate(over="ignore"):
+        values = sequences.values.astype(np.float32) + np.float32(0)  # -0.0 becomes 0.0
     values[np.isnan(values)] = np.nan  # all NaN get the same bits
     bounds = zip(sequences.offsets[:-1], sequences.offsets[1:], strict=True)
     hashes = [blake2b(values[first:last].tobytes(), digest_size=8) for first, last in bounds]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import refold.search
+from refold.anomalies import describe_trained
 from refold.errors import ModelFileError, ParameterError
 from refold.estimator import load
 from refold.inference import PackedNetwork, count_far, describe_far, describe_longer
@@ -109,6 +110,8 @@ class ServedModel:
                     f"{unknown} entries of column {column.name!r} are no category of the model and "
                     "are read as unknown."
                 )
+        if meaning == "detection":
+            found.append(describe_trained(sequences, self.ae._fitted.trained, meaning))
         found.append(describe_far([count_far(values, self.ae._fitted.units)], self.ae.schema_))
         return [line for line in found if line is not None]
 

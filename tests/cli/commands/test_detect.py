@@ -50,6 +50,13 @@ def test_one_row_per_sequence(folder, capsys):
     assert "of 6 sequences are anomalous at a false-alarm rate of 0.05" in shown.err
 
 
+def test_training_sequences_cause_a_warning(folder, capsys):
+    given = folder / "sines.refold", folder / "train.parquet", "--alpha", "0.05", "-q"
+    assert run("detect", *given) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Warning: 40 of 80 sequences are among those that the model was trained")
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_results_are_written_to_files(folder, tmp_path, suffix):
     out, steps = tmp_path / f"anomalies.{suffix}", tmp_path / f"steps.{suffix}"

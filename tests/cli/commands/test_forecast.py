@@ -92,6 +92,9 @@ def test_errors_next_to_those_of_baselines(folder, capsys):
     found = json.loads(capsys.readouterr().out)
     assert (found["season"], found["steps"], found["num_sequences"]) == (5, 3, 40)
     assert found["model"] < found["last_value"]
+    assert run(*given[:2], folder / "train.parquet", "--evaluate", "-q") == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "sequences are among those that the model was trained on" in line
 
 
 def test_fit_reports_the_error_of_forecasts(folder):
