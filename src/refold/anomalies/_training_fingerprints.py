@@ -168,7 +168,13 @@ those of new ones, so expect larger errors of new ones. Leave them out.
 def warn_of_trained(
     sequences: Sequences, trained: np.ndarray | None, purpose: Purpose, *, stacklevel: int = 3
 ) -> None:
-    """Warn of sequences that a model was trained on, with the text of `describe_trained`."""
+    """Warn of sequences that a model was trained on, with the text of `describe_trained`.
+
+    Examples
+    --------
+    >>> from refold.sequences import as_sequences
+    >>> warn_of_trained(as_sequences([[4.0]]), np.zeros(1, np.uint64), "detection")
+    """
     if text := describe_trained(sequences, trained, purpose):
         warnings.warn(text, UserWarning, stacklevel=stacklevel)
 
