@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.number_text import short_number
 from refold.diagnosis._column_findings import column_findings
 from refold.diagnosis._finding import Finding, by_importance
 from refold.errors import DataError, argument, spelled
@@ -204,9 +205,9 @@ def _scales(sample: Sequences, scale: str | None) -> Iterator[Finding]:
         if len(spread) and spread.max() > _SCALES * spread.min():
             yield Finding(
                 "different-scales",
-                f"Columns have standard deviations from {spread.min():.3g} to {spread.max():.3g}, "
-                "and nothing is scaled, so the loss is about the largest ones. Use "
-                f"{argument(scale='features')}.",
+                f"Columns have standard deviations from {short_number(spread.min())} to "
+                f"{short_number(spread.max())}, and nothing is scaled, so the loss is about the "
+                f"largest ones. Use {argument(scale='features')}.",
             )
         return
     long = sample[np.flatnonzero(sample.lengths > _RUN)]
@@ -223,7 +224,8 @@ def _scales(sample: Sequences, scale: str | None) -> Iterator[Finding]:
             what = (
                 f"levels of the sequences differ {level:.0f} times as much as values within one"
                 if level > _LEVELS
-                else f"standard deviations of the sequences range from {low:.3g} to {high:.3g}"
+                else f"standard deviations of the sequences range from {short_number(low)} to "
+                f"{short_number(high)}"
             )
             yield Finding(
                 "different-levels",

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold._support.number_text import short_number
 from refold.diagnosis._data_findings import data_findings, sampled
 from refold.diagnosis._finding import Finding, by_importance
 from refold.diagnosis._fit_findings import FitFacts, fit_findings
@@ -49,10 +50,11 @@ class Diagnosis(NamedTuple):
         if self.held_out is None or self.training is None or self.constant is None:
             return None
         ours, pca = self.held_out, self.pca
+        theirs = "" if pca is None else f"; PCA: {short_number(pca.error)}"
         return (
             f"A short fit of {self.num_sequences} sequences has a held-out {ours.measure} of "
-            f"{ours.error:.3g} (training: {self.training.error:.3g}; constant output: "
-            f"{self.constant.error:.3g}{'' if pca is None else f'; PCA: {pca.error:.3g}'})."
+            f"{short_number(ours.error)} (training: {short_number(self.training.error)}; "
+            f"constant output: {short_number(self.constant.error)}{theirs})."
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold._support.number_text import short_number
 from refold.diagnosis._finding import Finding
 from refold.errors import argument, spelled
 from refold.evaluation import Fidelity
@@ -91,18 +92,19 @@ def fit_findings(facts: FitFacts) -> Iterator[Finding]:
     elif ours > pca and not short:
         yield Finding(
             "no-better-than-pca",
-            f"The held-out error ({ours:.3g}) is above that of PCA ({pca:.3g}), so the data is "
-            f"nearly linear, or the training has not converged. Train longer "
-            f"({argument('max_epochs')}), with {argument(latent_steps=10)}, or use PCA.",
+            f"The held-out error ({short_number(ours)}) is above that of PCA "
+            f"({short_number(pca)}), so the data is nearly linear, or the training has not "
+            f"converged. Train longer ({argument('max_epochs')}), with "
+            f"{argument(latent_steps=10)}, or use PCA.",
         )
     trained = facts.training.error
     if ours > _OVERFIT_RATIO * trained and ours - trained > _OVERFIT_GAP:
         yield Finding(
             "overfitting",
-            f"The error is {trained:.3g} on training sequences and {ours:.3g} on held-out ones. "
-            f"{facts.num_training} sequences are too few for {facts.latent_dim} latent dimensions. "
-            f"Use more sequences, fewer dimensions ({argument('latent_dim')}), or "
-            f"{argument(denoise=0.3)}.",
+            f"The error is {short_number(trained)} on training sequences and "
+            f"{short_number(ours)} on held-out ones. {facts.num_training} sequences are too few "
+            f"for {facts.latent_dim} latent dimensions. Use more sequences, fewer dimensions "
+            f"({argument('latent_dim')}), or {argument(denoise=0.3)}.",
         )
     if facts.wrong_lengths > _WRONG_LENGTHS:
         lengths = spelled("inverse_transform(codes, lengths=...)", "refold decode --lengths")
@@ -146,8 +148,8 @@ def _constant_output(facts: FitFacts, *, pca_learned: bool, short: bool) -> Find
         )
     return Finding(
         "output-is-mean",
-        f"The held-out error ({ours.measure} {ours.error:.3g}) is no better than that of the "
-        f"{what} ({constant.error:.3g}). {why}",
+        f"The held-out error ({ours.measure} {short_number(ours.error)}) is no better than that "
+        f"of the {what} ({short_number(constant.error)}). {why}",
     )
 
 
@@ -170,7 +172,7 @@ def _stuck(facts: FitFacts, losses: list[float]) -> Iterator[Finding]:
         rate = "smaller" if steady else "larger or a smaller"
         yield Finding(
             "stuck-loss",
-            f"The loss hardly fell in {len(losses)} epochs (from {first:.3g} to "
-            f"{min(losses):.3g}). Try a {rate} {argument('learning_rate')}, and look at the other "
-            "findings.",
+            f"The loss hardly fell in {len(losses)} epochs (from {short_number(first)} to "
+            f"{short_number(min(losses))}). Try a {rate} {argument('learning_rate')}, and look "
+            "at the other findings.",
         )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from refold._support.number_text import short_number
 from refold.evaluation._exact_accuracy import accuracy, exact
 from refold.evaluation._nmse import nmse
 from refold.evaluation._step_matching import as_pair
@@ -67,8 +68,8 @@ class Fidelity(NamedTuple):
         """
         shown: list[tuple[str, str, str]] = []
         if self.nmse is not None:
-            theirs = "" if pca is None or pca.nmse is None else f"{pca.nmse:.3g}"
-            shown.append(("NMSE", f"{self.nmse:.3g}", theirs))
+            theirs = "" if pca is None or pca.nmse is None else short_number(pca.nmse)
+            shown.append(("NMSE", short_number(self.nmse), theirs))
         shares = [("accuracy", self.accuracy, None if pca is None else pca.accuracy)]
         if self.nmse is None:
             shares.append(("exact", self.exact, None if pca is None else pca.exact))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from refold._support.argument_checks import check_array, check_kind
+from refold._support.number_text import short_number
 from refold.errors import DataError, ParameterError
 from refold.plots._label_colours import colour_groups
 from refold.plots._style import ACCENT, CONTRAST, GREEN, MUTED, PALETTE, RAMP, VIOLET
@@ -161,14 +162,14 @@ def loss_chart(history: Mapping[str, Sequence[Any]], initial_loss: float | None 
         if np.isfinite(curve[chosen]).any():
             marks.append(Marks("lines", epochs[chosen], curve[chosen], name, colour, style))
     if initial_loss is not None:
-        name = f"initial weights: {initial_loss:.3g}"
+        name = f"initial weights: {short_number(initial_loss)}"
         marks.append(Marks("points", [0], [initial_loss], name, GREEN, "diamond"))
     if np.isfinite(validation).any():
         best = int(np.nanargmin(validation))
         place, value = epochs[best], validation[best]
         if initial_loss is not None and initial_loss <= value:
             place, value = 0, initial_loss
-        name = f"best: {value:.3g}"
+        name = f"best: {short_number(value)}"
         marks.append(Marks("points", [place], [value], name, CONTRAST, "ring"))
     drawn = np.concatenate([losses, validation, _floats([initial_loss])])
     return Chart(
@@ -228,7 +229,7 @@ def position_error_lines(groups: "Mapping[str, GroupErrors]", column_type: str) 
 
 
 def _error_marks(i: int, method: str, values: Any, notes: Sequence[str]) -> dict[str, Any]:
-    texts = ["never observed" if np.isnan(value) else f"{value:.3g}" for value in values]
+    texts = ["never observed" if np.isnan(value) else short_number(value) for value in values]
     return {
         "name": method,
         "colour": METHOD_COLOURS[i % len(METHOD_COLOURS)],
@@ -261,8 +262,8 @@ def latent_bars(
         (idle, "inactive", MUTED),
     ):
         hover = [
-            f"{latent_name(found, i)}\nchange {found.total[i]:.3g}"
-            f"\nvariance {found.deviation[i] ** 2:.3g}"
+            f"{latent_name(found, i)}\nchange {short_number(found.total[i])}"
+            f"\nvariance {short_number(found.deviation[i] ** 2)}"
             for i in order[rows]
         ]
         if rows.any():

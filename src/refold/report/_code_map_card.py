@@ -4,6 +4,7 @@ from typing import Literal
 
 import numpy as np
 
+from refold._support.number_text import short_number
 from refold._support.optional_imports import is_installed
 from refold.evaluation import SequenceErrors, errors_by_sequence
 from refold.plots import code_plane
@@ -83,7 +84,7 @@ def _hover(material: ReportData, rows: np.ndarray, errors: SequenceErrors) -> li
         if material.labels is not None:
             parts.append(f"{material.label_name}: {material.labels[i]}")
         if np.isfinite(errors.numeric[i]):
-            parts.append(f"error {errors.numeric[i]:.3g}")
+            parts.append(f"error {short_number(errors.numeric[i])}")
         if np.isfinite(errors.categorical[i]):
             parts.append(f"{errors.categorical[i]:.1%} of the values wrong")
         lines.append("\n".join(parts))

@@ -4,10 +4,21 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.number_text import number_text, short_number
 from refold.evaluation import DEVIATIONS, LatentDimensions, latent_dimensions, sweep
 from refold.plots.charts import ACCENT, latent_bars, latent_name, signed, sweep_lines
 from refold.report._page import Card, Plot, Text, TextGroup
-from refold.report._plotly_style import chart_traces, draw, grid, heat, layout, numbers, plain
+from refold.report._plotly_style import (
+    MAX_HOVER,
+    MAX_TEXT,
+    chart_traces,
+    draw,
+    grid,
+    heat,
+    layout,
+    numbers,
+    plain,
+)
 from refold.report._report_data import ReportData, Stage
 from refold.report._token_strips import row_of, sweep_strips
 
@@ -84,7 +95,10 @@ def _by_column(material: ReportData, found: LatentDimensions) -> Plot:
     if len(columns) > MAX_COLUMNS:
         most = np.argsort(-found.effect.max(axis=0), kind="stable")[:MAX_COLUMNS]
         columns = np.sort(most)
-    names = [plain(material.model.schema_.names[i]) for i in columns]
+    names, full_names = (
+        [plain(material.model.schema_.names[i], length) for i in columns]
+        for length in (MAX_TEXT, MAX_HOVER)
+    )
     z = found.effect[np.ix_(rows, columns)]
     trace = {
         "type": "heatmap", "z": numbers(z, 3), "x": list(range(len(columns))),
@@ -93,8 +107,8 @@ def _by_column(material: ReportData, found: LatentDimensions) -> Plot:
         "hoverinfo": "text",
         "hovertext": [
             [
-                f"<b>{plain(latent_name(found, i))}</b><br>{name}: {value:.3g}"
-                for name, value in zip(names, z[row], strict=True)
+                f"<b>{plain(latent_name(found, i))}</b><br>{name}: {short_number(value)}"
+                for name, value in zip(full_names, z[row], strict=True)
             ]
             for row, i in enumerate(rows)
         ],
@@ -157,11 +171,15 @@ def _lines(material: ReportData, found: LatentDimensions, decoded: dict[int, Any
         titles = [f"{one} → {column}" for one, column in zip(titles, columns, strict=True)]
     across = min(3, len(decoded))
     axes, notes = grid(titles, across, row_gap=0.22)
+    for note, column in zip(notes, moved.values(), strict=True):
+        note["hovertext"] = plain(schema.names[column], MAX_HOVER)
     traces: list[dict[str, Any]] = []
     for panel, (i, column) in enumerate(moved.items()):
         for trace in chart_traces(sweep_lines(decoded[i], column, DEVIATIONS), panel):
-            said = f"{trace['name']} standard deviations: %{{y:.3g}}<extra>step %{{x}}</extra>"
-            traces.append(trace | {"hovertemplate": said, "legendgroup": trace["name"]})
+            said = f"{trace['name']} standard deviations: %{{text}}<extra>step %{{x}}</extra>"
+            texts = [number_text(value) for value in trace["y"]]
+            hover = {"text": texts, "hovertemplate": said, "legendgroup": trace["name"]}
+            traces.append(trace | hover)
     for name, axis in axes.items():
         axis |= {"zeroline": False, "nticks": 5} | ({"showgrid": False} if name[0] == "x" else {})
     rows = -(-len(decoded) // across)

@@ -6,23 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.number_text import number_text
 from refold.plots import RAMP
 from refold.plots.charts import Axis, Chart, Marks
 from refold.report._page import Plot
 
 MAX_POINTS = 1000  # of a line
 MAX_TICKS = 12  # whole numbers that each have a tick
-MAX_TEXT = 48  # characters
+MAX_TEXT, MAX_HOVER = 48, 200  # characters
 TITLED = {"l": 10, "r": 10, "t": 56, "b": 10}  # margins of panels whose titles have two lines
 
 
-def numbers(values: Any, digits: int = 5) -> list[Any]:
+def numbers(values: Any, digits: int = 7) -> list[Any]:
     """Return an array as nested lists with few digits, and None for values that are not finite.
 
     Examples
     --------
     >>> numbers([1 / 3, float("nan"), 2])
-    [0.33333, None, 2.0]
+    [0.3333333, None, 2.0]
     """
     array = np.asarray(values)
     if array.dtype.kind in "iu":
@@ -105,13 +106,13 @@ def _trace(one: Marks, chart: Chart, size: float) -> dict[str, Any]:
             "color": numbers(one.colour), "showscale": True,
             "colorscale": [[i / (len(RAMP) - 1), colour] for i, colour in enumerate(RAMP)],
             "colorbar": {"title": {"text": plain(chart.legend)}, "thickness": 12,
-                         "outlinewidth": 0},
+                         "outlinewidth": 0, "exponentformat": "none"},
         }  # fmt: skip
     return trace | {"mode": "markers", "marker": marker}
 
 
 def _hover(text: str) -> str:
-    first, *others = (plain(line) for line in text.split("\n"))
+    first, *others = (plain(line, MAX_HOVER) for line in text.split("\n"))
     return "<br>".join([f"<b>{first}</b>", *others])
 
 
@@ -132,7 +133,7 @@ def _log_axis(values: np.ndarray) -> dict[str, Any]:
     low, high = np.floor(np.log10(np.nanmin(values))), np.ceil(np.log10(np.nanmax(values)))
     steps = (1.0,) if high - low > 4 else (1.0, 2.0, 5.0)
     ticks = [step * 10.0**power for power in np.arange(low, high + 1) for step in steps]
-    texts = [f"{tick:g}" for tick in ticks]
+    texts = [number_text(tick) for tick in ticks]
     return {"type": "log", "tickmode": "array", "tickvals": numbers(ticks), "ticktext": texts}
 
 

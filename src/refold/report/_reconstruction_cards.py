@@ -4,11 +4,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from refold._support.number_text import number_text, short_number
 from refold.evaluation import errors_by_sequence
 from refold.plots import PALETTE
 from refold.plots.charts import MUTED, by_variance, in_steps
 from refold.report._page import Card, Plot, Text, TextGroup
-from refold.report._plotly_style import TITLED, grid, layout, numbers, panel_axes, plain
+from refold.report._plotly_style import (
+    MAX_HOVER,
+    MAX_TEXT,
+    TITLED,
+    grid,
+    layout,
+    numbers,
+    panel_axes,
+    plain,
+)
 from refold.report._report_data import ReportData
 from refold.report._token_strips import pair_rows, strip_plot
 from refold.sequences import Sequences
@@ -51,7 +61,7 @@ def examples(material: ReportData) -> list[Example]:
         chosen.setdefault(int(order[place]), name)
     chosen_examples = []
     for i, name in chosen.items():
-        text = f"error {rank[i]:.2g}"
+        text = f"error {short_number(rank[i])}"
         if not numeric:
             extra_steps = int(back.lengths[i] - sequences.lengths[i])
             text = f"{np.nan_to_num(found.categorical[i]):.0%} wrong"
@@ -123,7 +133,8 @@ def _lines(material: ReportData, chosen: list[Example]) -> Plot:
     traces = []
     for panel, i in enumerate(one.row for one in chosen):
         for order, column in enumerate(sorted(columns)):
-            name, colour = plain(schema.names[column]), PALETTE[order % len(PALETTE)]
+            name, full = (plain(schema.names[column], most) for most in (MAX_TEXT, MAX_HOVER))
+            colour = PALETTE[order % len(PALETTE)]
             for method, source, line, opacity in looks:
                 pca = method == "PCA"
                 if source is None or (pca and column not in shown):
@@ -140,7 +151,8 @@ def _lines(material: ReportData, chosen: list[Example]) -> Plot:
                         "legendrank": 2000 if pca else 1000,
                         "showlegend": panel == 0 and named,
                         "visible": True if column in shown and not pca else "legendonly",
-                        "hovertemplate": f"{name}, {method}: %{{y:.3g}}<extra>step %{{x}}</extra>",
+                        "text": [number_text(value) for value in values.tolist()],
+                        "hovertemplate": f"{full}, {method}: %{{text}}<extra>step %{{x}}</extra>",
                         **panel_axes(panel),
                     }
                 )  # fmt: skip

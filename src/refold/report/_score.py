@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from refold._support.number_text import short_number
 from refold.evaluation import as_percent
 
 Quantity = Literal["nmse", "accuracy", "exact"]
@@ -64,7 +65,7 @@ class Score:
 
     def number(self, value: float) -> str:
         """Format a value without its quantity; shares are rounded down."""
-        return f"{value:.3g}" if self.quantity == "nmse" else as_percent(value)
+        return short_number(value) if self.quantity == "nmse" else as_percent(value)
 
     def text(self, value: float | None) -> str:
         """Format a value with its quantity: ``99.2 % exact``, ``NMSE 0.031``."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from refold._support.number_text import number_text, number_texts, short_number
 from refold.plots import layer_table, shape_text
 from refold.plots.charts import in_steps, length_chart, loss_chart
 from refold.report._page import Card, Diagram, Table
@@ -101,7 +102,8 @@ def _columns(material: ReportData) -> tuple[list[list[str]], int]:
         if not len(seen):
             text = ""
         elif column.type == "numeric":
-            text = f"{seen.mean():.3g} ± {seen.std():.3g}, {seen.min():.3g} to {seen.max():.3g}"
+            low, high = number_texts(seen.min(), seen.max())
+            text = f"{number_text(seen.mean())} ± {short_number(seen.std())}, {low} to {high}"
         elif column.type == "binary":
             text = f"{seen.mean():.1%} ones"
         else:

@@ -13,6 +13,7 @@
     const axis = {
       gridcolor: colour("--grid"), linecolor: colour("--line"), zerolinecolor: colour("--line"),
       tickcolor: colour("--line"), automargin: true, title: { standoff: 8 },
+      exponentformat: "none", // 0.00015 rather than 150μ
     };
     const clear = "rgba(0,0,0,0)";
     return {

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import refold
+from refold._support.number_text import short_number
 from refold.cli._console import log, print_table
 from refold.cli._error_messages import Stopped
 from refold.cli._options import AsJson, Data, Quiet, Seed
@@ -92,7 +93,7 @@ def _print(result: Any) -> None:
     columns = [[str(size) for size in result.sizes]]
     if result.measure == "NMSE":
         headings += ["Refold, NMSE", "PCA, NMSE"]
-        columns += [[f"{value:.3g}" for value in part] for part in (result.errors, result.pca)]
+        columns += [[short_number(value) for value in part] for part in (result.errors, result.pca)]
     if result.accuracy:
         headings += ["Refold, accuracy", "PCA, accuracy"]
         columns += [

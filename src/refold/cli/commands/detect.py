@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 import refold
+from refold._support.number_text import short_number
 from refold.cli._cluster import Cluster
 from refold.cli._console import log
 from refold.cli._files_and_streams import (
@@ -113,9 +114,10 @@ def detect(
 
 def _log_summary(found: Any, noun: str, num_normal: int) -> None:
     count = len(found.scores)
+    expected = short_number(found.alpha * count)
     line = (
         f"{int(found.anomalous.sum())} of {count} {noun} are anomalous at a false-alarm rate of "
-        f"{found.alpha:g} (if all were normal, at most {found.alpha * count:.3g} on average). "
+        f"{found.alpha:g} (if all were normal, at most {expected} on average). "
     )
     if num_normal + 1 < count / found.alpha and not found.discoveries.any():
         line += (

@@ -1,0 +1,64 @@
+"""Numbers as text for readers: whole ones in full, others with a few significant digits.
+
+`explore/page/numbers.js` has the same rule, and one table of cases tests both.
+"""
+
+import math
+import re
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+DIGITS = 5
+# Powers of ten of numbers that are written without an exponent.
+_SMALLEST, _LARGEST = -5, 14
+_EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
+
+
+def number_text(value: float | None, digits: int = DIGITS) -> str:
+    """Return a whole number in full, another one rounded, but to no less than one decimal.
+
+    Examples
+    --------
+    >>> [number_text(value) for value in (2004, 1020.4, 0.000123, 2 / 3, 1.5e-9, None)]
+    ['2004', '1020.4', '0.000123', '0.66667', '1.5e-9', '–']
+    >>> number_text(1234.5678, 3), number_text(0.012345, 3)
+    ('1234.6', '0.0123')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    value = float(value)
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    # of the shortest text, as in JavaScript: 1e-7 is a little less than a tenth of 1e-6
+    power = Decimal(repr(value)).adjusted() if value else 0
+    if not _SMALLEST <= power <= _LARGEST:
+        rounded = Context(prec=digits, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))
+        return re.sub(r"\.?0+e", "e", f"{rounded:.{digits - 1}e}")
+    if value.is_integer():
+        return str(int(value))
+    step = Decimal(1).scaleb(-max(1, digits - 1 - power))
+    return f"{Decimal(value).quantize(step, context=_EXACT):f}".rstrip("0").rstrip(".")
+
+
+def short_number(value: float | None) -> str:
+    """Return an error, a p-value or a distance with three significant digits.
+
+    Examples
+    --------
+    >>> short_number(0.036145), short_number(1234.5678)
+    ('0.0361', '1234.6')
+    """
+    return number_text(value, 3)
+
+
+def number_texts(*values: float | None, digits: int = DIGITS) -> list[str]:
+    """Return numbers as text, with more digits if different ones would look the same.
+
+    Examples
+    --------
+    >>> number_texts(1013.2501, 1013.2502)
+    ['1013.2501', '1013.2502']
+    """
+    texts = [number_text(value, digits) for value in values]
+    if digits < 17 and len({*texts}) < len({*values}):
+        return number_texts(*values, digits=digits + 1)
+    return texts
