@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from refold.plots._style import new_axes, ramp, tidy, whole_numbers
+from refold.plots._style import new_axes, ramp, shortened, tidy, whole_numbers, wrapped
 from refold.plots.charts import Chart, Marks
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ def draw(chart: Chart, ax: "Axes | None", *, size: tuple[float, float] = (6.0, 3
     for one in chart.marks:
         _draw_marks(ax, one, chart)
     ax.set_xlabel(chart.x.title)
-    ax.set_ylabel(chart.y.title)
-    names = chart.x.ticks
+    ax.set_ylabel(wrapped(chart.y.title, ax))
+    names = [shortened(name) for name in chart.x.ticks]
     if names:
         turned = max(map(len, names)) > 3 and sum(len(name) + 1 for name in names) > WIDE
         ax.set_xticks(np.arange(len(names)), names, rotation=90 if turned else 0, fontsize="small")
     if chart.y.ticks:
-        ax.set_yticks(np.arange(len(chart.y.ticks)), chart.y.ticks)
+        ax.set_yticks(np.arange(len(chart.y.ticks)), map(shortened, chart.y.ticks))
     if chart.horizontal:
         ax.invert_yaxis()
     elif chart.y.from_zero:
@@ -68,4 +68,4 @@ def _draw_marks(ax: "Axes", one: Marks, chart: Chart) -> None:
         bar = ax.figure.colorbar(drawn, ax=ax, pad=0.02, aspect=30)
         bar.outline.set_visible(False)
         bar.solids.set_alpha(1.0)  # type: ignore[union-attr]  # None in bars of contours only
-        bar.set_label(chart.legend)
+        bar.set_label(wrapped(chart.legend, ax))

@@ -1,5 +1,6 @@
 """Colors and axes of all figures; readable on white and on near-black backgrounds."""
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Literal
 
 from refold._support.optional_imports import optional
@@ -46,6 +47,12 @@ def tidy(ax: "Axes", *, grid: Literal["both", "x", "y"] | None = None) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_linewidth(0.8)
     ax.tick_params(length=3, width=0.8)
+    ticker = optional("matplotlib.ticker", extra="plots", purpose="A figure")
+    for axis in (ax.xaxis, ax.yaxis):
+        if isinstance(formatter := axis.get_major_formatter(), ticker.ScalarFormatter):
+            # a tick has the whole number, which does not have to be added to another one
+            formatter.set_useOffset(False)
+            formatter.set_scientific(False)
     if grid is not None:
         ax.grid(visible=True, axis=grid, color=MUTED, alpha=0.25, linewidth=0.7)
         ax.set_axisbelow(True)
@@ -53,7 +60,22 @@ def tidy(ax: "Axes", *, grid: Literal["both", "x", "y"] | None = None) -> None:
 
 def legend_above(ax: "Axes") -> None:
     """Put the legend above the right end of the axes, beside a title on the left."""
-    ax.legend(frameon=False, fontsize="x-small", ncols=4, loc="lower right", bbox_to_anchor=(1, 1))
+    handles, names = ax.get_legend_handles_labels()
+    names = [shortened(name, 80) for name in names]
+    columns = max(1, min(4, 110 // (max(map(len, names)) + 9)))
+    place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": columns}
+    ax.legend(handles, names, frameon=False, fontsize="x-small", **place)
+
+
+def shortened(name: str, length: int = 32) -> str:
+    """Return a name that ends with an ellipsis if it is longer."""
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def wrapped(title: str, ax: "Axes") -> str:
+    """Return the title of an upright axis in lines that are not longer than the axis."""
+    inches = ax.get_position().height * ax.figure.get_figheight()
+    return textwrap.fill(title, max(8, int(12.6 * inches)))
 
 
 def whole_numbers(ax: "Axes") -> None:
